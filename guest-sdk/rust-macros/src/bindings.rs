@@ -1,0 +1,59 @@
+//! `generate!`: the publisher's world, on top of the contract that the SDK implements.
+
+use std::path::Path;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::parse::{Parse, ParseStream};
+use syn::{LitStr, Token};
+
+/// `"package/world"`, or `"package/world" in "folder"`.
+struct Arguments {
+    world: LitStr,
+    folder: String,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let world: LitStr = input.parse()?;
+        if !world.value().contains('/') {
+            return Err(syn::Error::new(
+                world.span(),
+                "name the package too, as in \"lumen:picture/resource\": the contract is a second package",
+            ));
+        }
+        let folder = if input.parse::<Option<Token![in]>>()?.is_some() {
+            input.parse::<LitStr>()?.value()
+        } else {
+            "wit".to_owned()
+        };
+        Ok(Self { world, folder })
+    }
+}
+
+pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
+    let Arguments { world, folder } = syn::parse2(input)?;
+    // The same two levels up in the checkout and in a project that holds copies of `guest-sdk` and `wit`.
+    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+    let contract = contract.to_string_lossy();
+    Ok(quote! {
+        ::portcullis_guest::wit_bindgen::generate!({
+            world: #world,
+            path: [#contract, #folder],
+            runtime_path: "::portcullis_guest::wit_bindgen::rt",
+            with: {
+                "portcullis:gate/types@0.1.0": ::portcullis_guest::gate::types,
+                "portcullis:gate/billing@0.1.0": ::portcullis_guest::gate::billing,
+                "portcullis:gate/vault@0.1.0": ::portcullis_guest::gate::vault,
+            },
+            generate_all,
+        });
+
+        // An import that is never called is dropped, and a resource that imports nothing of `billing` cannot be
+        // sealed: this one stays.
+        const _: () = {
+            #[used]
+            static KEEP_ENTRY: fn() -> ::portcullis_guest::billing::Grant = ::portcullis_guest::billing::entry;
+        };
+    })
+}

@@ -1,0 +1,102 @@
+//! `#[paid(operation = "…")]`: a grant for the operation stands before the body of the function.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::parse::{Parse, ParseStream};
+use syn::{FnArg, Ident, ImplItemFn, LitStr, Pat, PatType, ReturnType, Token, Type};
+
+use crate::operation;
+
+/// `operation = "name"`.
+struct Arguments {
+    operation: LitStr,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let key: Ident = input.parse()?;
+        if key != "operation" {
+            return Err(syn::Error::new(key.span(), "write `#[paid(operation = \"name\")]`"));
+        }
+        input.parse::<Token![=]>()?;
+        let operation: LitStr = input.parse()?;
+        input.parse::<Option<Token![,]>>()?;
+        if !operation::is_valid(&operation.value()) {
+            return Err(syn::Error::new(
+                operation.span(),
+                "an operation is 1 to 64 of a-z, 0-9 and -, beginning with a letter",
+            ));
+        }
+        Ok(Self { operation })
+    }
+}
+
+pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Result<TokenStream> {
+    let Arguments { operation } = syn::parse2(arguments)?;
+    // A method of an implementation reads as a free function does, and covers both.
+    let mut function: ImplItemFn = syn::parse2(function)?;
+    if matches!(function.sig.output, ReturnType::Default) {
+        return Err(syn::Error::new_spanned(
+            &function.sig,
+            "a paid function can be refused: it returns `Result<_, E>` where `E: From<portcullis_guest::Refusal>`",
+        ));
+    }
+
+    // A name that the body cannot see, alive until the body ends.
+    let grant = Ident::new("__grant", Span::mixed_site());
+    let binding = take_grant(&mut function).map(|PatType { pat, ty, .. }| match *ty {
+        Type::Reference(_) => quote! { let #pat: #ty = &#grant; },
+        _ => quote! { let #pat: #ty = #grant; },
+    });
+    let ImplItemFn {
+        attrs,
+        vis,
+        defaultness,
+        sig,
+        block,
+    } = function;
+    let statements = &block.stmts;
+    Ok(quote! {
+        #(#attrs)* #vis #defaultness #sig {
+            let #grant = ::portcullis_guest::billing::grant_for(#operation)?;
+            #binding
+            #(#statements)*
+        }
+    })
+}
+
+/// Takes the parameter that receives the grant out of the signature, where there is one: the first parameter after
+/// `self`, of type `Grant` or `&Grant`.
+fn take_grant(function: &mut ImplItemFn) -> Option<PatType> {
+    let index = function
+        .sig
+        .inputs
+        .iter()
+        .position(|argument| matches!(argument, FnArg::Typed(_)))?;
+    let FnArg::Typed(argument) = &function.sig.inputs[index] else {
+        return None;
+    };
+    if !is_grant(&argument.ty) || !matches!(*argument.pat, Pat::Ident(_) | Pat::Wild(_)) {
+        return None;
+    }
+    let argument = argument.clone();
+    function.sig.inputs = std::mem::take(&mut function.sig.inputs)
+        .into_iter()
+        .enumerate()
+        .filter(|(position, _)| *position != index)
+        .map(|(_, argument)| argument)
+        .collect();
+    Some(argument)
+}
+
+fn is_grant(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => is_grant(&reference.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_some_and(|segment| segment.ident == "Grant"),
+        _ => false,
+    }
+}

@@ -1,0 +1,22 @@
+//! The signed documents, one file each.
+
+mod answer;
+mod enrolment;
+mod grant;
+mod key_document;
+mod manifest;
+mod offer;
+mod publisher;
+mod receipt;
+
+pub use answer::{Answer, RefusalAnswer};
+pub use enrolment::Enrolment;
+pub use grant::{Grant, GrantLimits, confirmation};
+pub use key_document::{KeyDocument, KeyDocumentError, ServerKey, WellKnown};
+pub use manifest::{
+    Capabilities, Countersignature, Manifest, ManifestError, OperationEntry, PartEntry, PartKind, PublisherEntry,
+    ResourceLimits, ServerEntry, SignedManifest,
+};
+pub use offer::Offer;
+pub use publisher::{PublisherClaim, Vouch};
+pub use receipt::Receipt;

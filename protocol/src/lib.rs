@@ -1,0 +1,57 @@
+//! The documents, formats and states of Portcullis, without I/O.
+//!
+//! Portcullis sells encrypted WebAssembly components. This crate is what the terminal (`portcullis-host`), the billing
+//! server (`portcullis-server`) and the tools have in common. It reads no clock and draws no randomness: both are
+//! arguments. It compiles for `wasm32` too.
+//!
+//! ```text
+//!            sealed file                             the cycle
+//!  ┌──────────────────────────────┐      Request → Authorised → Granted → keys
+//!  │ stub │ manifest │ blocks,part…│          ▲          ▲           ▲
+//!  └──────────────────────────────┘       proof      status code   grant, key release
+//!    sealed   documents   sealed, age     (proof)   (status_code)  (documents, release)
+//! ```
+//!
+//! - [`cycle`]: request → authenticate → verify, each state a type of its own. Start reading there.
+//! - `documents`: what is signed: manifest, offer, grant, refusal, receipt, key document, enrolment. `jws`: how.
+//! - [`sealed`]: the sealed resource as a file; [`age`]: its encrypted parts; [`release`]: how their keys travel.
+//! - [`wire`]: the bodies of requests and answers. [`Reason`]: the closed registry of refusals.
+//! - [`labels`] and [`limits`]: every domain-separation label and every bound, in one place each.
+
+#![forbid(unsafe_code)]
+
+pub mod age;
+pub mod cycle;
+mod documents;
+pub mod encoding;
+mod ids;
+mod jws;
+mod keys;
+pub mod labels;
+pub mod limits;
+mod money;
+pub mod proof;
+mod refusal;
+pub mod release;
+mod rights;
+pub mod sealed;
+mod status_code;
+pub mod wire;
+
+pub use documents::{
+    Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError, Manifest,
+    ManifestError, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim, PublisherEntry, Receipt, RefusalAnswer,
+    ResourceLimits, ServerEntry, ServerKey, SignedManifest, Vouch, WellKnown, confirmation,
+};
+pub use ids::{
+    AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, OfferId, OperationName, OrderId, Origin,
+    PairwiseId, PartName, PublisherName, ResourceName, TerminalId,
+};
+pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
+pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};
+pub use money::{Currency, Money, MoneyError};
+pub use refusal::{Reason, ReasonOrigin, UnknownReason};
+pub use release::{KeyRelease, ReleasePublicKey, ReleaseSecretKey};
+pub use rights::Rights;
+pub use semver::Version;
+pub use status_code::{CodeBinding, CodeKey, StatusCode};

@@ -1,0 +1,212 @@
+//! Money: integer minor units and an ISO 4217 code. No floating point anywhere.
+
+use crate::limits::MAX_MINOR_UNITS;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::fmt;
+use std::str::FromStr;
+
+/// An ISO 4217 currency code: three capital letters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// The code's letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+
+    /// How many digits stand after the decimal point (ISO 4217): 2 for most, 0 for JPY, 3 for KWD.
+    #[must_use]
+    pub fn exponent(&self) -> u32 {
+        match &self.0 {
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF" | b"UGX"
+            | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl FromStr for Currency {
+    type Err = MoneyError;
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        match <[u8; 3]>::try_from(text.as_bytes()) {
+            Ok(code) if code.iter().all(u8::is_ascii_uppercase) => Ok(Self(code)),
+            _ => Err(MoneyError::Currency),
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Why an amount was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MoneyError {
+    /// Not an ISO 4217 code.
+    #[error("not a currency: write its ISO 4217 code, three capital letters, as in EUR")]
+    Currency,
+    /// Not an amount with the currency's number of decimals.
+    #[error("not an amount: write it as `1.99 EUR`, with as many decimals as the currency has")]
+    Amount,
+    /// Below zero where that has no meaning, or beyond the bound.
+    #[error("the amount is out of range: 0 up to 10^12 minor units")]
+    Range,
+    /// Two currencies in one sum.
+    #[error("amounts of different currencies cannot be added")]
+    Mixed,
+}
+
+/// A price or an amount charged: never negative, at most 10^12 minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Money {
+    minor_units: i64,
+    currency: Currency,
+}
+
+impl Money {
+    /// An amount in minor units.
+    ///
+    /// # Errors
+    /// [`MoneyError::Range`] below zero or above the bound.
+    pub fn new(minor_units: i64, currency: Currency) -> Result<Self, MoneyError> {
+        if (0..=MAX_MINOR_UNITS).contains(&minor_units) {
+            Ok(Self { minor_units, currency })
+        } else {
+            Err(MoneyError::Range)
+        }
+    }
+
+    /// The amount in the currency's minor unit.
+    #[must_use]
+    pub const fn minor_units(&self) -> i64 {
+        self.minor_units
+    }
+
+    /// The currency.
+    #[must_use]
+    pub const fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// Whether nothing is owed.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.minor_units == 0
+    }
+
+    /// The sum, where both are of one currency and it stays in range.
+    ///
+    /// # Errors
+    /// [`MoneyError::Mixed`], [`MoneyError::Range`].
+    pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+        if self.currency != other.currency {
+            return Err(MoneyError::Mixed);
+        }
+        Self::new(self.minor_units.checked_add(other.minor_units).ok_or(MoneyError::Range)?, self.currency)
+    }
+
+    /// The amount `times` over.
+    ///
+    /// # Errors
+    /// [`MoneyError::Range`].
+    pub fn checked_mul(self, times: u32) -> Result<Self, MoneyError> {
+        Self::new(self.minor_units.checked_mul(i64::from(times)).ok_or(MoneyError::Range)?, self.currency)
+    }
+}
+
+impl FromStr for Money {
+    type Err = MoneyError;
+    /// Reads `1.99 EUR`. Exactly the currency's number of decimals, or none.
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        let (amount, currency) = text.trim().split_once(' ').ok_or(MoneyError::Amount)?;
+        let currency: Currency = currency.trim().parse()?;
+        let (whole, fraction) = amount.split_once('.').map_or((amount, None), |(w, f)| (w, Some(f)));
+        let digits = |s: &str| !s.is_empty() && s.len() <= 15 && s.bytes().all(|b| b.is_ascii_digit());
+        let exponent = currency.exponent() as usize;
+        if !digits(whole) || fraction.is_some_and(|f| f.len() != exponent || !digits(f)) {
+            return Err(MoneyError::Amount);
+        }
+        let scale = 10_i64.pow(currency.exponent());
+        let whole: i64 = whole.parse().map_err(|_| MoneyError::Amount)?;
+        let fraction: i64 = fraction.unwrap_or("0").parse().map_err(|_| MoneyError::Amount)?;
+        let minor = whole.checked_mul(scale).and_then(|w| w.checked_add(fraction)).ok_or(MoneyError::Range)?;
+        Self::new(minor, currency)
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scale = 10_i64.pow(self.currency.exponent());
+        match self.currency.exponent() as usize {
+            0 => write!(f, "{} {}", self.minor_units, self.currency),
+            width => write!(f, "{}.{:0width$} {}", self.minor_units / scale, self.minor_units % scale, self.currency),
+        }
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            minor_units: i64,
+            currency: Currency,
+        }
+        let raw = Raw::deserialize(deserializer)?;
+        Self::new(raw.minor_units, raw.currency).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_and_written_exactly() {
+        for text in ["1.99 EUR", "0.00 EUR", "199 JPY", "0.001 KWD", "10000000000.00 EUR"] {
+            assert_eq!(text.parse::<Money>().expect(text).to_string(), text);
+        }
+        assert_eq!("2 EUR".parse::<Money>().expect("whole").minor_units(), 200);
+    }
+
+    #[test]
+    fn amounts_that_round_overflow_or_go_negative_are_refused() {
+        for text in ["1.9 EUR", "1.999 EUR", "1.5 JPY", "-1.00 EUR", "1e3 EUR", "99999999999999999 EUR", "1.99 eur", "1.99", "1,99 EUR", ". EUR"] {
+            assert!(text.parse::<Money>().is_err(), "{text}");
+        }
+        let most = Money::new(MAX_MINOR_UNITS, "EUR".parse().expect("code")).expect("bound");
+        assert_eq!(most.checked_add(most), Err(MoneyError::Range));
+        assert_eq!(most.checked_mul(u32::MAX), Err(MoneyError::Range));
+        assert!(serde_json::from_str::<Money>(r#"{"minor_units":-1,"currency":"EUR"}"#).is_err());
+    }
+}

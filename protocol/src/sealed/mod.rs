@@ -1,0 +1,1 @@
+//! The sealed resource as a file.

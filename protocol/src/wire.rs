@@ -1,0 +1,389 @@
+//! The bodies of requests and answers, as `docs/protocol.md` has them. All JSON, all closed.
+
+use crate::documents::WellKnown;
+use crate::encoding::{BoundedOctets, Octets};
+use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PublisherName, ResourceName, TerminalId};
+use crate::keys::{PublicKey, Thumbprint};
+use crate::limits::MAX_NONCE;
+use crate::money::Money;
+use crate::refusal::Reason;
+use crate::release::KeyRelease;
+use crate::rights::Rights;
+use crate::status_code::StatusCode;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+/// The envelope of every answer to a terminal that proved itself: `{"signed": "<compact JWS>"}`. The document inside is
+/// an [`crate::Answer`] or a [`crate::RefusalAnswer`]; its header says which.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Signed {
+    /// The compact serialisation.
+    pub signed: String,
+}
+
+/// An error answer: problem details (RFC 9457). Where `signed` is present it holds the [`crate::RefusalAnswer`], and
+/// only that is believed; the rest is for people and logs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank`, or `urn:portcullis:refusal:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to do.
+    pub detail: String,
+    /// The registry's code, where it is a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The signed refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<String>,
+}
+
+/// `POST /v1/terminals`: the terminal enrols. Answer: [`TerminalAnswer`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalRequest {
+    /// A compact [`crate::Enrolment`], self-signed by the key that makes the proof.
+    pub statement: String,
+}
+
+/// The terminal is enrolled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalAnswer {
+    /// How the server names it in the account's list of terminals.
+    pub terminal: TerminalId,
+    /// Whose account it is, as its owner reads it.
+    pub account: String,
+}
+
+/// Steps 1 and 2, `POST /v1/authorizations`: may this operation be paid for? Answer: [`AuthorisationAnswer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorisationRequest {
+    /// The resource digest.
+    pub resource: Digest,
+    /// The operation.
+    pub operation: OperationName,
+    /// How much, at least 1.
+    pub quantity: u32,
+    /// The digest of the offer that the user accepted; `null` to use whatever rights the account holds.
+    pub offer: Option<Digest>,
+    /// The request's own nonce, repeated in the grant; may be empty.
+    pub nonce: BoundedOctets<MAX_NONCE>,
+}
+
+/// It may: the code holds what it costs until it expires.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorisationAnswer {
+    /// The billing status code.
+    pub code: StatusCode,
+    /// Until when it can be verified, Unix seconds of the server.
+    pub expires: u64,
+}
+
+/// Step 3, `POST /v1/verifications`: consume the code. Answer: [`VerificationAnswer`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerificationRequest {
+    /// The billing status code.
+    pub code: StatusCode,
+    /// The request it was issued for, repeated exactly: the code is bound to it.
+    pub request: AuthorisationRequest,
+}
+
+/// Verified: the grant, and beside it the keys. Also the answer of `GET /v1/grants/{id}`, to the same terminal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerificationAnswer {
+    /// The compact [`crate::Grant`].
+    pub grant: String,
+    /// Opens the grant's `cnf`.
+    pub grant_nonce: Octets<16>,
+    /// The file keys of the granted parts, sealed to the terminal (RFC 9180).
+    pub keys: KeyRelease,
+}
+
+/// `POST /v1/grants/{id}/ack`: the keys arrived. Answer: [`Done`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledgement {
+    /// The grant.
+    pub grant: GrantId,
+}
+
+/// Nothing more to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Done {}
+
+/// `POST /v1/orders`: buy. The amount is the server's own; a client names what it accepted. Answer: [`OrderAnswer`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderRequest {
+    /// The digest of the signed offer that the user agreed to.
+    pub offer: Digest,
+    /// How it is paid.
+    pub payment: PaymentMethod,
+}
+
+/// How an order is paid: a provider of the server and what that provider needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentMethod {
+    /// The provider: `sandbox` moves no money.
+    pub provider: String,
+    /// The provider's token for the payer's means; for `sandbox` one of `ok`, `decline`, `pending`.
+    pub token: String,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderAnswer {
+    /// The order.
+    pub order: OrderId,
+    /// Its state.
+    pub state: OrderState,
+    /// The compact [`crate::Receipt`], once paid.
+    pub receipt: Option<String>,
+}
+
+/// The states of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderState {
+    /// The provider has not decided.
+    Pending,
+    /// Paid, and the rights are given.
+    Paid,
+    /// The provider declined; nothing is owed.
+    Declined,
+    /// Paid back; the rights are taken back.
+    Refunded,
+}
+
+/// `POST /v1/publishers`: claim a name. Answer: [`Done`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublisherRequest {
+    /// A compact [`crate::PublisherClaim`], self-signed by the publisher key.
+    pub claim: String,
+}
+
+/// Answer to `PUT /v1/resources`, whose body is the sealed file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishAnswer {
+    /// The resource digest, now countersigned.
+    pub resource: Digest,
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// The name.
+    pub name: ResourceName,
+    /// The version.
+    pub version: Version,
+}
+
+/// `PUT /v1/catalogue/{publisher}/{name}/offers`: the whole price list. Answer: [`OffersAnswer`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OffersRequest {
+    /// All offers of the resource; those not listed end.
+    pub offers: Vec<OfferTerms>,
+}
+
+/// The terms of one offer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferTerms {
+    /// The offer to revise; absent for a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<OfferId>,
+    /// The operation.
+    pub operation: OperationName,
+    /// What a person reads.
+    pub title: String,
+    /// What it gives.
+    pub rights: Rights,
+    /// What it costs.
+    pub price: Money,
+}
+
+/// The price list as it now stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OffersAnswer {
+    /// Compact [`crate::Offer`]s.
+    pub offers: Vec<String>,
+}
+
+/// `POST /v1/resources/{digest}/withdraw`. Answer: [`Done`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawRequest {
+    /// Why, for people; may be empty.
+    pub reason: String,
+}
+
+/// `GET /v1/catalogue/{publisher}/{name}`: public, not signed as a whole; each offer and each file is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CatalogueEntry {
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// The publisher key.
+    pub publisher_key: PublicKey,
+    /// The name.
+    pub name: ResourceName,
+    /// The kind.
+    pub kind: String,
+    /// The title.
+    pub title: String,
+    /// The description.
+    pub description: String,
+    /// Newest first.
+    pub versions: Vec<CatalogueVersion>,
+    /// Compact [`crate::Offer`]s in force.
+    pub offers: Vec<String>,
+    /// Compact [`crate::Vouch`]es of the publisher, oldest first.
+    pub vouches: Vec<String>,
+}
+
+/// A version in the catalogue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CatalogueVersion {
+    /// The version.
+    pub version: Version,
+    /// The resource digest; the file is at `/v1/files/{digest}`.
+    pub digest: Digest,
+    /// Bytes of the sealed file.
+    pub size: u64,
+    /// Whether it was withdrawn.
+    pub withdrawn: bool,
+}
+
+/// `GET /v1/search?q=…&kind=…&page=…`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SearchAnswer {
+    /// What was found, best first.
+    pub results: Vec<CatalogueEntry>,
+    /// The number of the next page, where there is one.
+    pub next: Option<u32>,
+}
+
+/// `GET /v1/account`. What the account's owner sees.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountAnswer {
+    /// The sign-in name.
+    pub account: String,
+    /// Its terminals.
+    pub terminals: Vec<TerminalInfo>,
+    /// The publishers it owns.
+    pub publishers: Vec<PublisherName>,
+}
+
+/// A terminal in the account's list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalInfo {
+    /// Its identifier.
+    pub terminal: TerminalId,
+    /// What the user calls it.
+    pub label: String,
+    /// The thumbprint of its key.
+    pub key: Thumbprint,
+    /// When it enrolled, Unix seconds.
+    pub enrolled: u64,
+    /// Whether it was revoked.
+    pub revoked: bool,
+    /// Whether it is the one asking.
+    pub current: bool,
+}
+
+/// `GET /v1/account/entitlements`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntitlementsAnswer {
+    /// The rights that the account holds or held.
+    pub entitlements: Vec<EntitlementInfo>,
+}
+
+/// One entitlement.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntitlementInfo {
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// The resource.
+    pub name: ResourceName,
+    /// The operation.
+    pub operation: OperationName,
+    /// What was bought.
+    pub rights: Rights,
+    /// What is left, where the model counts; what is held counts as gone.
+    pub remaining: Option<u64>,
+    /// Whether it was taken back.
+    pub revoked: bool,
+}
+
+/// `GET /v1/account/receipts`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptsAnswer {
+    /// Compact [`crate::Receipt`]s, newest first.
+    pub receipts: Vec<String>,
+}
+
+/// `POST /oauth/device_authorization` (RFC 8628 section 3.2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceAuthorisation {
+    /// What the terminal polls with.
+    pub device_code: String,
+    /// What the user types, `WDJB-MJHT`.
+    pub user_code: String,
+    /// Where.
+    pub verification_uri: String,
+    /// Where, with the code filled in.
+    pub verification_uri_complete: String,
+    /// Seconds until it ends.
+    pub expires_in: u32,
+    /// Seconds between polls, at least.
+    pub interval: u32,
+}
+
+/// `POST /oauth/token` (RFC 6749 section 5.1, RFC 9449 section 5).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// The access token, bound to the terminal key.
+    pub access_token: String,
+    /// `DPoP`.
+    pub token_type: String,
+    /// Seconds.
+    pub expires_in: u32,
+    /// Renews it, once.
+    pub refresh_token: String,
+}
+
+impl std::fmt::Debug for TokenAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TokenAnswer(expires_in {})", self.expires_in)
+    }
+}
+
+/// An OAuth error (RFC 6749 section 5.2, RFC 8628 section 3.5, RFC 9449 section 8).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OAuthError {
+    /// `authorization_pending`, `slow_down`, `access_denied`, `expired_token`, `invalid_grant`, `use_dpop_nonce`, …
+    pub error: String,
+    /// For a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_description: Option<String>,
+}
+
+/// What `GET /.well-known/portcullis` answers.
+pub type WellKnownAnswer = WellKnown;
