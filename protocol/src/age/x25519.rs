@@ -28,12 +28,10 @@ impl Recipient {
     /// [`AgeError::LowOrderPoint`] for the points on which any two secrets agree.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, AgeError> {
         let key = PublicKey::from(bytes);
-        // A clamped scalar is a multiple of the cofactor, so any one takes every low-order point to zero.
-        let probe = StaticSecret::from([0; 32]).diffie_hellman(&key);
-        if probe.was_contributory() {
-            Ok(Self(key))
-        } else {
+        if is_low_order(&key) {
             Err(AgeError::LowOrderPoint)
+        } else {
+            Ok(Self(key))
         }
     }
 
@@ -178,6 +176,14 @@ impl FromStr for Identity {
             Err(AgeError::BadIdentity)
         }
     }
+}
+
+/// Whether any two secrets agree on zero with this key.
+pub(crate) fn is_low_order(key: &PublicKey) -> bool {
+    // A clamped scalar is a multiple of the cofactor, so any one takes every low-order point to zero.
+    !StaticSecret::from([0; 32])
+        .diffie_hellman(key)
+        .was_contributory()
 }
 
 /// The cipher under which a file key is wrapped: `HKDF(shared secret; share ‖ recipient)`.
