@@ -7,7 +7,8 @@
 //! - Message *i* (sequence number *i*, from 0) is the 16-byte file key of the *i*-th part, `aad` = the part's name.
 //!
 //! So a release opens only with the terminal's key and only beside the very grant it was made for, and no key in it
-//! can be renamed, reordered or moved. It does not say who made it: the signed answer around it does. The terminal
+//! can be renamed, reordered or moved. Keys cut off at the end are not noticed here: the terminal compares the parts
+//! with those of the grant. It does not say who made it: the signed answer around it does. The terminal
 //! uses a key only after [`Header::verify_mac`](crate::age::Header::verify_mac) accepted it.
 
 use crate::age::FileKey;

@@ -1,7 +1,7 @@
 //! The billing status code: an identifier and its authentication, bound to one request of one terminal.
 
 use crate::encoding::{BadEncoding, Octets};
-use crate::ids::{AccountId, CodeId, Digest, TerminalId};
+use crate::ids::{AccountId, CodeId, TerminalId};
 use crate::labels::{STATUS_CODE, STATUS_CODE_BINDING};
 use crate::wire::AuthorisationRequest;
 use hmac::{Hmac, KeyInit as _, Mac as _};

@@ -3,6 +3,7 @@
 use super::cipher::{ChunkCipher, PayloadNonce};
 use super::file_key::FileKey;
 use super::layout::{CHUNK_LEN, Chunk};
+use std::fmt;
 use std::io::{self, Write};
 use zeroize::Zeroizing;
 
@@ -11,7 +12,6 @@ use zeroize::Zeroizing;
 ///
 /// Without [`PayloadWriter::finish`] the payload has no last chunk and no reader accepts it. After an error of the
 /// writer underneath nothing more can be written: a chunk is sealed once.
-#[derive(Debug)]
 pub struct PayloadWriter<W> {
     state: State<W>,
     cipher: ChunkCipher,
@@ -19,7 +19,6 @@ pub struct PayloadWriter<W> {
     index: u64,
 }
 
-#[derive(Debug)]
 enum State<W> {
     Writing(W),
     Failed,
@@ -102,6 +101,14 @@ impl<W: Write> Write for PayloadWriter<W> {
             State::Writing(inner) => inner.flush(),
             State::Failed => Err(failed()),
         }
+    }
+}
+
+impl<W> fmt::Debug for PayloadWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadWriter")
+            .field("chunks", &self.index)
+            .finish_non_exhaustive()
     }
 }
 
