@@ -154,7 +154,9 @@ fn is_origin(text: &str) -> bool {
             Err(_) => false,
         },
     };
-    let loopback = host == "localhost" || (bracketed && host == "::1") || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+    let loopback = host == "localhost"
+        || (bracketed && host == "::1")
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
     host_ok && port_ok && (!plain || loopback)
 }
 

@@ -70,9 +70,7 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError::Signature`].
     pub fn verify(&self, message: &[u8], signature: &Octets<64>) -> Result<(), KeyError> {
-        self.key
-            .verify_strict(message, &Signature::from_bytes(&signature.0))
-            .map_err(|_| KeyError::Signature)
+        self.key.verify_strict(message, &Signature::from_bytes(&signature.0)).map_err(|_| KeyError::Signature)
     }
 }
 
@@ -248,9 +246,20 @@ mod tests {
     #[test]
     fn keys_of_small_order_are_refused() {
         // The identity and the point of order 2, 4: with them one signature fits any message.
-        for bytes in [{ let mut b = [0; 32]; b[0] = 1; b }, [0; 32], {
-            let mut b = [0xff; 32]; b[0] = 0xec; b[31] = 0x7f; b
-        }] {
+        for bytes in [
+            {
+                let mut b = [0; 32];
+                b[0] = 1;
+                b
+            },
+            [0; 32],
+            {
+                let mut b = [0xff; 32];
+                b[0] = 0xec;
+                b[31] = 0x7f;
+                b
+            },
+        ] {
             assert_eq!(PublicKey::from_bytes(&bytes), Err(KeyError::Key));
         }
     }

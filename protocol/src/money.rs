@@ -201,7 +201,18 @@ mod tests {
 
     #[test]
     fn amounts_that_round_overflow_or_go_negative_are_refused() {
-        for text in ["1.9 EUR", "1.999 EUR", "1.5 JPY", "-1.00 EUR", "1e3 EUR", "99999999999999999 EUR", "1.99 eur", "1.99", "1,99 EUR", ". EUR"] {
+        for text in [
+            "1.9 EUR",
+            "1.999 EUR",
+            "1.5 JPY",
+            "-1.00 EUR",
+            "1e3 EUR",
+            "99999999999999999 EUR",
+            "1.99 eur",
+            "1.99",
+            "1,99 EUR",
+            ". EUR",
+        ] {
             assert!(text.parse::<Money>().is_err(), "{text}");
         }
         let most = Money::new(MAX_MINOR_UNITS, "EUR".parse().expect("code")).expect("bound");

@@ -2,10 +2,10 @@
 
 use crate::encoding::{Octets, base64url, from_base64url};
 use crate::ids::{Digest, IdempotencyKey};
+use crate::keys::Thumbprint;
 use crate::keys::{PublicKey, SecretKey};
 use crate::labels::{SERVER_NONCE, TYP_PROOF};
 use crate::limits::{PROOF_SKEW, SERVER_NONCE_WINDOW};
-use crate::keys::Thumbprint;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;

@@ -20,9 +20,7 @@ use crate::limits::MAX_PARTS;
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{
-    Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng,
-};
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -71,11 +69,7 @@ impl ReleasePublicKey {
     /// # Errors
     /// [`ReleaseError::LowOrderKey`].
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ReleaseError> {
-        if is_low_order(&PublicKey::from(bytes)) {
-            Err(ReleaseError::LowOrderKey)
-        } else {
-            Ok(Self(bytes))
-        }
+        if is_low_order(&PublicKey::from(bytes)) { Err(ReleaseError::LowOrderKey) } else { Ok(Self(bytes)) }
     }
 
     /// The 32 bytes of RFC 7748.
@@ -171,20 +165,13 @@ impl TryFrom<Unchecked> for KeyRelease {
             return Err(ReleaseError::UnknownSuite(unchecked.suite));
         }
         check_parts(unchecked.keys.iter().map(|sealed| &sealed.part))?;
-        Ok(Self {
-            enc: unchecked.enc,
-            keys: unchecked.keys,
-        })
+        Ok(Self { enc: unchecked.enc, keys: unchecked.keys })
     }
 }
 
 impl From<KeyRelease> for Unchecked {
     fn from(release: KeyRelease) -> Self {
-        Self {
-            suite: SUITE,
-            enc: release.enc,
-            keys: release.keys,
-        }
+        Self { suite: SUITE, enc: release.enc, keys: release.keys }
     }
 }
 
@@ -206,29 +193,24 @@ pub fn seal(
     check_parts(parts.iter())?;
     let recipient = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(recipient.as_bytes())
         .map_err(|_| ReleaseError::LowOrderKey)?;
-    let (enc, mut context) =
-        setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &recipient,
-            &info(compact_grant),
-            rng,
-        )
-        .map_err(|_| ReleaseError::LowOrderKey)?;
+    let (enc, mut context) = setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &OpModeS::Base,
+        &recipient,
+        &info(compact_grant),
+        rng,
+    )
+    .map_err(|_| ReleaseError::LowOrderKey)?;
     let keys = parts
         .into_iter()
         .zip(keys)
         .map(|(part, (_, file_key))| {
-            let sealed = context
-                .seal(file_key.expose(), part.as_str().as_bytes())
-                .map_err(|_| ReleaseError::TooManyKeys)?;
+            let sealed =
+                context.seal(file_key.expose(), part.as_str().as_bytes()).map_err(|_| ReleaseError::TooManyKeys)?;
             let key = Octets(sealed.try_into().expect("sealing adds a tag of 16 bytes"));
             Ok(SealedKey { part, key })
         })
         .collect::<Result<_, ReleaseError>>()?;
-    Ok(KeyRelease {
-        enc: Octets(enc.to_bytes().into()),
-        keys,
-    })
+    Ok(KeyRelease { enc: Octets(enc.to_bytes().into()), keys })
 }
 
 /// Opens every key of a release, in its order, with the name of its part. All of them or none.
@@ -241,10 +223,8 @@ pub fn open(
     release: &KeyRelease,
 ) -> Result<Vec<(String, FileKey)>, ReleaseError> {
     let refused = |_| ReleaseError::DoesNotOpen;
-    let secret =
-        <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.0.as_bytes()).map_err(refused)?;
-    let enc =
-        <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&release.enc.0).map_err(refused)?;
+    let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.0.as_bytes()).map_err(refused)?;
+    let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&release.enc.0).map_err(refused)?;
     let mut context = setup_receiver::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
         &OpModeR::Base,
         &secret,
@@ -256,11 +236,7 @@ pub fn open(
         .keys
         .iter()
         .map(|SealedKey { part, key }| {
-            let opened = Zeroizing::new(
-                context
-                    .open(&key.0, part.as_str().as_bytes())
-                    .map_err(refused)?,
-            );
+            let opened = Zeroizing::new(context.open(&key.0, part.as_str().as_bytes()).map_err(refused)?);
             let file_key = FileKey::from_slice(&opened).ok_or(ReleaseError::DoesNotOpen)?;
             Ok((part.as_str().to_owned(), file_key))
         })
@@ -272,11 +248,7 @@ fn check_parts<'a>(parts: impl ExactSizeIterator<Item = &'a PartName>) -> Result
     if count > MAX_PARTS {
         return Err(ReleaseError::TooManyKeys);
     }
-    if parts.collect::<BTreeSet<_>>().len() == count {
-        Ok(())
-    } else {
-        Err(ReleaseError::DuplicatePart)
-    }
+    if parts.collect::<BTreeSet<_>>().len() == count { Ok(()) } else { Err(ReleaseError::DuplicatePart) }
 }
 
 fn info(compact_grant: &str) -> Vec<u8> {

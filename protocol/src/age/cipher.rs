@@ -57,17 +57,13 @@ impl ChunkCipher {
     /// [`AgeError::Chunk`] where the chunk is damaged or not this one, or `buffer` does not hold exactly
     /// [`Chunk::sealed_len`] bytes.
     pub fn open<'a>(&self, chunk: &Chunk, buffer: &'a mut [u8]) -> Result<&'a mut [u8], AgeError> {
-        let refused = AgeError::Chunk {
-            index: chunk.index(),
-        };
+        let refused = AgeError::Chunk { index: chunk.index() };
         if buffer.len() != chunk.sealed_len() {
             return Err(refused);
         }
         let (text, tag) = buffer.split_at_mut(chunk.plain_len());
         let tag = Tag::try_from(&*tag).map_err(|_| refused)?;
-        self.0
-            .decrypt_inout_detached(&chunk_nonce(chunk), b"", (&mut *text).into(), &tag)
-            .map_err(|_| refused)?;
+        self.0.decrypt_inout_detached(&chunk_nonce(chunk), b"", (&mut *text).into(), &tag).map_err(|_| refused)?;
         Ok(text)
     }
 
@@ -98,8 +94,7 @@ fn chunk_nonce(chunk: &Chunk) -> Nonce {
 /// Seals a whole plaintext: nonce, then chunks.
 #[must_use]
 pub fn seal_payload(file_key: &FileKey, nonce: &PayloadNonce, plain: &[u8]) -> Vec<u8> {
-    let layout =
-        PayloadLayout::of_plain(plain.len() as u64).expect("what is in memory is far below u64");
+    let layout = PayloadLayout::of_plain(plain.len() as u64).expect("what is in memory is far below u64");
     let cipher = ChunkCipher::new(file_key, nonce);
     let mut payload = Vec::with_capacity(usize::try_from(layout.payload_len()).unwrap_or_default());
     payload.extend_from_slice(nonce.as_bytes());

@@ -30,9 +30,7 @@ pub enum AgeError {
         defect: HeaderDefect,
     },
     /// The file is encrypted with a passphrase.
-    #[error(
-        "this age file is encrypted with a passphrase: encrypt it for an X25519 recipient (`age1…`)"
-    )]
+    #[error("this age file is encrypted with a passphrase: encrypt it for an X25519 recipient (`age1…`)")]
     Passphrase,
     /// A public key is a low-order point, with which every secret agrees on zero.
     #[error(
@@ -57,9 +55,7 @@ pub enum AgeError {
         index: u64,
     },
     /// A text is not a recipient.
-    #[error(
-        "not an age X25519 recipient: expected `age1` and 58 lower-case characters with a valid checksum"
-    )]
+    #[error("not an age X25519 recipient: expected `age1` and 58 lower-case characters with a valid checksum")]
     BadRecipient,
     /// A text is not an identity. Says nothing about the text, which may be a secret with a typing error.
     #[error(

@@ -29,11 +29,7 @@ impl Header {
     ///
     /// # Errors
     /// [`AgeError::NoRecipients`], [`AgeError::TooManyRecipients`].
-    pub fn wrap(
-        file_key: &FileKey,
-        recipients: &[Recipient],
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, AgeError> {
+    pub fn wrap(file_key: &FileKey, recipients: &[Recipient], rng: &mut impl CryptoRng) -> Result<Self, AgeError> {
         Self::authenticate(Vec::new(), file_key, recipients, rng)
     }
 
@@ -68,11 +64,7 @@ impl Header {
         }
         let mac = mac(file_key, &stanzas).finalize().into_bytes().into();
         let header = Self { stanzas, mac };
-        if header.to_bytes().len() > MAX_AGE_HEADER {
-            Err(AgeError::HeaderTooLong)
-        } else {
-            Ok(header)
-        }
+        if header.to_bytes().len() > MAX_AGE_HEADER { Err(AgeError::HeaderTooLong) } else { Ok(header) }
     }
 
     /// Reads the header at the beginning of `bytes`, and says how many of them it takes. More may follow.
@@ -81,11 +73,7 @@ impl Header {
     /// [`AgeError`] of the kinds that speak of the header.
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), AgeError> {
         if !bytes.starts_with(VERSION_LINE) {
-            return Err(if VERSION_LINE.starts_with(bytes) {
-                AgeError::HeaderTruncated
-            } else {
-                AgeError::NotAge
-            });
+            return Err(if VERSION_LINE.starts_with(bytes) { AgeError::HeaderTruncated } else { AgeError::NotAge });
         }
         let mut lines = Lines::new(bytes);
         lines.next()?;
@@ -143,9 +131,7 @@ impl Header {
     /// Whether every stanza is an X25519 one.
     #[must_use]
     pub fn is_x25519_only(&self) -> bool {
-        self.stanzas
-            .iter()
-            .all(|stanza| matches!(stanza, Stanza::X25519(_)))
+        self.stanzas.iter().all(|stanza| matches!(stanza, Stanza::X25519(_)))
     }
 
     /// The file key, from the first stanza that one of the identities opens. The MAC is checked with it.
@@ -177,9 +163,7 @@ impl Header {
     /// # Errors
     /// [`AgeError::HeaderMac`].
     pub fn verify_mac(&self, file_key: &FileKey) -> Result<(), AgeError> {
-        mac(file_key, &self.stanzas)
-            .verify_slice(&self.mac)
-            .map_err(|_| AgeError::HeaderMac)
+        mac(file_key, &self.stanzas).verify_slice(&self.mac).map_err(|_| AgeError::HeaderMac)
     }
 }
 
@@ -193,8 +177,7 @@ fn authenticated(stanzas: &[Stanza]) -> Vec<u8> {
 
 fn mac(file_key: &FileKey, stanzas: &[Stanza]) -> Hmac<Sha256> {
     let key = file_key.derive(b"", MAC_INFO);
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(key.as_slice()).expect("HMAC takes a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_slice()).expect("HMAC takes a key of any length");
     mac.update(&authenticated(stanzas));
     mac
 }

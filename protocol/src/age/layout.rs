@@ -26,11 +26,7 @@ pub const fn encrypted_len(plain_len: u64) -> Option<u64> {
 
 /// An empty payload still has one, empty, chunk.
 const fn chunk_count(plain_len: u64) -> u64 {
-    if plain_len == 0 {
-        1
-    } else {
-        plain_len.div_ceil(CHUNK_LEN as u64)
-    }
+    if plain_len == 0 { 1 } else { plain_len.div_ceil(CHUNK_LEN as u64) }
 }
 
 /// The division of a payload into chunks, which its length alone determines.
@@ -60,9 +56,7 @@ impl PayloadLayout {
             (_, rest) if rest <= TAG_LEN as u64 => return Err(AgeError::PayloadLength),
             (_, rest) => rest - TAG_LEN as u64,
         };
-        Ok(Self {
-            plain_len: full * CHUNK_LEN as u64 + rest,
-        })
+        Ok(Self { plain_len: full * CHUNK_LEN as u64 + rest })
     }
 
     /// The layout of the payload of a plaintext of this many bytes.
@@ -102,26 +96,14 @@ impl PayloadLayout {
         }
         let last = index == self.chunk_count() - 1;
         let plain_offset = index * CHUNK_LEN as u64;
-        let plain_len = if last {
-            (self.plain_len - plain_offset) as usize
-        } else {
-            CHUNK_LEN
-        };
-        Some(Chunk {
-            index,
-            last,
-            plain_len,
-        })
+        let plain_len = if last { (self.plain_len - plain_offset) as usize } else { CHUNK_LEN };
+        Some(Chunk { index, last, plain_len })
     }
 
     /// The chunk that holds the plaintext byte at `offset`.
     #[must_use]
     pub const fn chunk_at(&self, offset: u64) -> Option<Chunk> {
-        if offset < self.plain_len {
-            self.chunk(offset / CHUNK_LEN as u64)
-        } else {
-            None
-        }
+        if offset < self.plain_len { self.chunk(offset / CHUNK_LEN as u64) } else { None }
     }
 
     /// The last chunk. Opening it proves the payload's length.
@@ -145,11 +127,7 @@ pub struct Chunk {
 impl Chunk {
     /// The chunk of a writer that learns its layout as it goes.
     pub(super) const fn written(index: u64, last: bool, plain_len: usize) -> Self {
-        Self {
-            index,
-            last,
-            plain_len,
-        }
+        Self { index, last, plain_len }
     }
 
     /// Its number, from 0.

@@ -12,11 +12,7 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            consumed: 0,
-            number: 0,
-        }
+        Self { bytes, consumed: 0, number: 0 }
     }
 
     /// The next line, without its LF.
@@ -46,9 +42,6 @@ impl<'a> Lines<'a> {
 
     /// The error that names the line given out last.
     pub(super) const fn malformed(&self, defect: HeaderDefect) -> AgeError {
-        AgeError::MalformedHeader {
-            line: self.number,
-            defect,
-        }
+        AgeError::MalformedHeader { line: self.number, defect }
     }
 }

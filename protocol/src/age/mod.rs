@@ -45,18 +45,10 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// [`AgeError::NoRecipients`], [`AgeError::TooManyRecipients`].
-pub fn encrypt(
-    plain: &[u8],
-    recipients: &[Recipient],
-    rng: &mut impl CryptoRng,
-) -> Result<Vec<u8>, AgeError> {
+pub fn encrypt(plain: &[u8], recipients: &[Recipient], rng: &mut impl CryptoRng) -> Result<Vec<u8>, AgeError> {
     let file_key = FileKey::generate(rng);
     let mut file = Header::wrap(&file_key, recipients, rng)?.to_bytes();
-    file.extend_from_slice(&seal_payload(
-        &file_key,
-        &PayloadNonce::generate(rng),
-        plain,
-    ));
+    file.extend_from_slice(&seal_payload(&file_key, &PayloadNonce::generate(rng), plain));
     Ok(file)
 }
 

@@ -30,12 +30,7 @@ impl<R: Read + Seek> PayloadReader<R> {
     ///
     /// # Errors
     /// [`ReadError::Age`] with [`AgeError::PayloadLength`] or [`AgeError::Chunk`], [`ReadError::Io`] from the reader.
-    pub fn new(
-        mut inner: R,
-        start: u64,
-        payload_len: u64,
-        file_key: &FileKey,
-    ) -> Result<Self, ReadError> {
+    pub fn new(mut inner: R, start: u64, payload_len: u64, file_key: &FileKey) -> Result<Self, ReadError> {
         let layout = PayloadLayout::of_payload(payload_len)?;
         if start.checked_add(payload_len).is_none() {
             return Err(AgeError::PayloadLength.into());
@@ -44,14 +39,7 @@ impl<R: Read + Seek> PayloadReader<R> {
         inner.seek(SeekFrom::Start(start))?;
         inner.read_exact(&mut nonce)?;
         let cipher = ChunkCipher::new(file_key, &PayloadNonce::from_bytes(nonce));
-        let mut reader = Self {
-            inner,
-            start,
-            layout,
-            cipher,
-            held: None,
-            position: 0,
-        };
+        let mut reader = Self { inner, start, layout, cipher, held: None, position: 0 };
         reader.load(layout.last_chunk())?;
         Ok(reader)
     }
@@ -91,8 +79,7 @@ impl<R: Read + Seek> PayloadReader<R> {
             None => Zeroizing::new(Vec::with_capacity(CHUNK_LEN + super::layout::TAG_LEN)),
         };
         text.resize(chunk.sealed_len(), 0);
-        self.inner
-            .seek(SeekFrom::Start(self.start + chunk.payload_offset()))?;
+        self.inner.seek(SeekFrom::Start(self.start + chunk.payload_offset()))?;
         self.inner.read_exact(&mut text)?;
         self.cipher.open(&chunk, &mut text)?;
         text.truncate(chunk.plain_len());
@@ -119,12 +106,8 @@ impl<R> Seek for PayloadReader<R> {
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
             SeekFrom::End(by) => self.layout.plain_len().checked_add_signed(by),
         };
-        self.position = target.ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "seek before the beginning of the plaintext",
-            )
-        })?;
+        self.position = target
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the beginning of the plaintext"))?;
         Ok(self.position)
     }
 }

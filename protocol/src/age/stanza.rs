@@ -38,21 +38,16 @@ impl Stanza {
     /// Reads the stanza whose first line, after the mark, is `arguments`.
     pub(super) fn parse(arguments: &[u8], lines: &mut Lines<'_>) -> Result<Self, AgeError> {
         let first = lines.number();
-        let arguments =
-            parse_arguments(arguments).ok_or_else(|| lines.malformed(HeaderDefect::Argument))?;
+        let arguments = parse_arguments(arguments).ok_or_else(|| lines.malformed(HeaderDefect::Argument))?;
         let body = parse_body(lines)?;
         match arguments.as_slice() {
-            [kind, rest @ ..] if kind == X25519 => {
-                match (rest, <[u8; X25519Stanza::WRAPPED_LEN]>::try_from(body)) {
-                    ([share], Ok(wrapped)) => decode_32(share.as_bytes())
-                        .map(|share| Self::X25519(X25519Stanza { share, wrapped })),
-                    _ => None,
+            [kind, rest @ ..] if kind == X25519 => match (rest, <[u8; X25519Stanza::WRAPPED_LEN]>::try_from(body)) {
+                ([share], Ok(wrapped)) => {
+                    decode_32(share.as_bytes()).map(|share| Self::X25519(X25519Stanza { share, wrapped }))
                 }
-                .ok_or(AgeError::MalformedHeader {
-                    line: first,
-                    defect: HeaderDefect::X25519,
-                })
+                _ => None,
             }
+            .ok_or(AgeError::MalformedHeader { line: first, defect: HeaderDefect::X25519 }),
             [kind, ..] if kind == SCRYPT => Err(AgeError::Passphrase),
             _ => Ok(Self::Other { arguments, body }),
         }
@@ -77,16 +72,9 @@ impl Stanza {
 }
 
 fn parse_arguments(line: &[u8]) -> Option<Vec<String>> {
-    let visible =
-        |argument: &[u8]| !argument.is_empty() && argument.iter().all(u8::is_ascii_graphic);
+    let visible = |argument: &[u8]| !argument.is_empty() && argument.iter().all(u8::is_ascii_graphic);
     line.split(|byte| *byte == b' ')
-        .map(|argument| {
-            if visible(argument) {
-                String::from_utf8(argument.to_vec()).ok()
-            } else {
-                None
-            }
-        })
+        .map(|argument| if visible(argument) { String::from_utf8(argument.to_vec()).ok() } else { None })
         .collect()
 }
 

@@ -66,10 +66,7 @@ impl<W: Write> PayloadWriter<W> {
         let State::Writing(mut inner) = std::mem::replace(&mut self.state, State::Failed) else {
             return Err(failed());
         };
-        let tag = self.cipher.seal(
-            &Chunk::written(self.index, last, self.text.len()),
-            &mut self.text,
-        );
+        let tag = self.cipher.seal(&Chunk::written(self.index, last, self.text.len()), &mut self.text);
         inner.write_all(&self.text)?;
         inner.write_all(&tag)?;
         self.text.clear();
@@ -106,15 +103,10 @@ impl<W: Write> Write for PayloadWriter<W> {
 
 impl<W> fmt::Debug for PayloadWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PayloadWriter")
-            .field("chunks", &self.index)
-            .finish_non_exhaustive()
+        f.debug_struct("PayloadWriter").field("chunks", &self.index).finish_non_exhaustive()
     }
 }
 
 fn failed() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::BrokenPipe,
-        "writing the age payload failed before: begin it anew",
-    )
+    io::Error::new(io::ErrorKind::BrokenPipe, "writing the age payload failed before: begin it anew")
 }

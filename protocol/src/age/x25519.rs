@@ -28,11 +28,7 @@ impl Recipient {
     /// [`AgeError::LowOrderPoint`] for the points on which any two secrets agree.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, AgeError> {
         let key = PublicKey::from(bytes);
-        if is_low_order(&key) {
-            Err(AgeError::LowOrderPoint)
-        } else {
-            Ok(Self(key))
-        }
+        if is_low_order(&key) { Err(AgeError::LowOrderPoint) } else { Ok(Self(key)) }
     }
 
     /// The 32 bytes of the public key.
@@ -42,11 +38,7 @@ impl Recipient {
     }
 
     /// Wraps a file key for this recipient under a fresh ephemeral key.
-    pub(super) fn wrap(
-        &self,
-        file_key: &FileKey,
-        rng: &mut impl CryptoRng,
-    ) -> Result<X25519Stanza, AgeError> {
+    pub(super) fn wrap(&self, file_key: &FileKey, rng: &mut impl CryptoRng) -> Result<X25519Stanza, AgeError> {
         let ephemeral = EphemeralSecret::random_from_rng(rng);
         let share = PublicKey::from(&ephemeral);
         let cipher = wrap_cipher(&ephemeral.diffie_hellman(&self.0), &share, self)?;
@@ -57,17 +49,13 @@ impl Recipient {
             .encrypt_inout_detached(&Nonce::default(), b"", (&mut *key).into())
             .expect("16 bytes are below the cipher's limit");
         tag.copy_from_slice(&made);
-        Ok(X25519Stanza {
-            share: share.to_bytes(),
-            wrapped,
-        })
+        Ok(X25519Stanza { share: share.to_bytes(), wrapped })
     }
 }
 
 impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bech32::encode_lower_to_fmt::<Bech32, _>(f, RECIPIENT_HRP, self.as_bytes())
-            .map_err(|_| fmt::Error)
+        bech32::encode_lower_to_fmt::<Bech32, _>(f, RECIPIENT_HRP, self.as_bytes()).map_err(|_| fmt::Error)
     }
 }
 
@@ -84,11 +72,7 @@ impl FromStr for Recipient {
     fn from_str(text: &str) -> Result<Self, AgeError> {
         let bytes = decode(text, RECIPIENT_HRP).ok_or(AgeError::BadRecipient)?;
         let recipient = Self::from_bytes(*bytes)?;
-        if recipient.to_string() == text {
-            Ok(recipient)
-        } else {
-            Err(AgeError::BadRecipient)
-        }
+        if recipient.to_string() == text { Ok(recipient) } else { Err(AgeError::BadRecipient) }
     }
 }
 
@@ -147,10 +131,7 @@ impl Identity {
         let mut opened = Zeroizing::new(stanza.wrapped);
         let (key, tag) = opened.split_at_mut(FileKey::LEN);
         let tag = Tag::try_from(&*tag).expect("the body is a key and a tag");
-        if cipher
-            .decrypt_inout_detached(&Nonce::default(), b"", (&mut *key).into(), &tag)
-            .is_err()
-        {
+        if cipher.decrypt_inout_detached(&Nonce::default(), b"", (&mut *key).into(), &tag).is_err() {
             return Ok(None);
         }
         Ok(FileKey::from_slice(key))
@@ -170,28 +151,18 @@ impl FromStr for Identity {
     fn from_str(text: &str) -> Result<Self, AgeError> {
         let bytes = decode(text, IDENTITY_HRP).ok_or(AgeError::BadIdentity)?;
         let identity = Self::from_bytes(*bytes);
-        if *identity.expose_text() == text {
-            Ok(identity)
-        } else {
-            Err(AgeError::BadIdentity)
-        }
+        if *identity.expose_text() == text { Ok(identity) } else { Err(AgeError::BadIdentity) }
     }
 }
 
 /// Whether any two secrets agree on zero with this key.
 pub(crate) fn is_low_order(key: &PublicKey) -> bool {
     // A clamped scalar is a multiple of the cofactor, so any one takes every low-order point to zero.
-    !StaticSecret::from([0; 32])
-        .diffie_hellman(key)
-        .was_contributory()
+    !StaticSecret::from([0; 32]).diffie_hellman(key).was_contributory()
 }
 
 /// The cipher under which a file key is wrapped: `HKDF(shared secret; share ‖ recipient)`.
-fn wrap_cipher(
-    shared: &SharedSecret,
-    share: &PublicKey,
-    recipient: &Recipient,
-) -> Result<ChaCha20Poly1305, AgeError> {
+fn wrap_cipher(shared: &SharedSecret, share: &PublicKey, recipient: &Recipient) -> Result<ChaCha20Poly1305, AgeError> {
     if !shared.was_contributory() {
         return Err(AgeError::LowOrderPoint);
     }

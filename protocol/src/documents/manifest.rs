@@ -233,7 +233,9 @@ impl Manifest {
                 return fail(format!("operation `{name}` stands twice"));
             }
             if operation.title.len() > MAX_TITLE || operation.title.chars().any(char::is_control) {
-                return fail(format!("the title of operation `{name}` is longer than {MAX_TITLE} bytes or holds control characters"));
+                return fail(format!(
+                    "the title of operation `{name}` is longer than {MAX_TITLE} bytes or holds control characters"
+                ));
             }
             if operation.exports.len() > MAX_EXPORTS {
                 return fail(format!("operation `{name}` has more than {MAX_EXPORTS} exports"));
@@ -249,13 +251,17 @@ impl Manifest {
             let mut own = BTreeSet::new();
             for part in &operation.parts {
                 if !parts.contains(part) || !own.insert(part) {
-                    return fail(format!("operation `{name}` names part `{part}`, which does not exist or stands twice"));
+                    return fail(format!(
+                        "operation `{name}` names part `{part}`, which does not exist or stands twice"
+                    ));
                 }
             }
             let code = operation.parts.iter().filter(|part| self.part(part).is_some_and(|p| p.kind == PartKind::Code));
             let code = code.count();
             if (operation.exports.is_empty() && code != 0) || (!operation.exports.is_empty() && code != 1) {
-                return fail(format!("operation `{name}` needs exactly one code part for its exports, and none without exports"));
+                return fail(format!(
+                    "operation `{name}` needs exactly one code part for its exports, and none without exports"
+                ));
             }
         }
         match self.parts.iter().find(|part| !self.operations.iter().any(|o| o.parts.contains(&part.name))) {
@@ -407,8 +413,7 @@ impl SignedManifest {
             return Err(ManifestError::Form);
         }
         let payload = from_base64url(&general.payload).map_err(|_| ManifestError::Form)?;
-        let manifest: Manifest =
-            serde_json::from_slice(&payload).map_err(|e| ManifestError::Content(e.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(&payload).map_err(|e| ManifestError::Content(e.to_string()))?;
         if serde_json::to_vec(&manifest).map_err(|_| ManifestError::Canonical)? != payload {
             return Err(ManifestError::Canonical);
         }

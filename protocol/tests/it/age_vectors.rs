@@ -37,20 +37,12 @@ fn load(path: &Path) -> Vector {
         Some("zlib") => miniz_oxide::inflate::decompress_to_vec_zlib(body).unwrap(),
         Some(other) => panic!("{name}: unknown compression {other}"),
     };
-    Vector {
-        name,
-        fields,
-        identities,
-        file,
-    }
+    Vector { name, fields, identities, file }
 }
 
 fn vectors() -> Vec<Vector> {
-    let entries = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let data =
-        entries.filter(|path| path.extension().is_none() && !path.ends_with(".gitattributes"));
+    let entries = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let data = entries.filter(|path| path.extension().is_none() && !path.ends_with(".gitattributes"));
     let mut vectors: Vec<_> = data.map(|path| load(&path)).collect();
     vectors.sort_by(|a, b| a.name.cmp(&b.name));
     vectors
@@ -75,14 +67,10 @@ fn every_vector_is_judged_as_published() {
         } else {
             match (expected, &outcome) {
                 ("success", Ok(plain)) => {
-                    let digest: String = Sha256::digest(plain)
-                        .iter()
-                        .map(|byte| format!("{byte:02x}"))
-                        .collect();
+                    let digest: String = Sha256::digest(plain).iter().map(|byte| format!("{byte:02x}")).collect();
                     assert_eq!(digest, vector.fields["payload"], "{name}");
                 }
-                ("no match", Err(AgeError::NoMatch))
-                | ("HMAC failure", Err(AgeError::HeaderMac)) => {}
+                ("no match", Err(AgeError::NoMatch)) | ("HMAC failure", Err(AgeError::HeaderMac)) => {}
                 (
                     "header failure",
                     Err(
@@ -94,34 +82,19 @@ fn every_vector_is_judged_as_published() {
                 ) => {}
                 // The vectors count the nonce to the header; here it belongs to the payload.
                 ("header failure", Err(AgeError::PayloadLength)) => {
-                    assert!(
-                        ["stream_no_nonce", "stream_short_nonce"].contains(&name.as_str()),
-                        "{name}"
-                    );
+                    assert!(["stream_no_nonce", "stream_short_nonce"].contains(&name.as_str()), "{name}");
                 }
                 ("payload failure", Err(AgeError::PayloadLength | AgeError::Chunk { .. })) => {}
-                _ => panic!(
-                    "{name}: expected {expected}, got {:?}",
-                    outcome.map(|plain| plain.len())
-                ),
+                _ => panic!("{name}: expected {expected}, got {:?}", outcome.map(|plain| plain.len())),
             }
         }
         *judged.entry(expected.to_owned()).or_default() += 1;
     }
     // None was overlooked.
-    let judged: Vec<_> = judged
-        .iter()
-        .map(|(kind, count)| (kind.as_str(), *count))
-        .collect();
+    let judged: Vec<_> = judged.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
     assert_eq!(
         judged,
-        [
-            ("HMAC failure", 1),
-            ("header failure", 32),
-            ("no match", 3),
-            ("payload failure", 18),
-            ("success", 16)
-        ]
+        [("HMAC failure", 1), ("header failure", 32), ("no match", 3), ("payload failure", 18), ("success", 16)]
     );
 }
 
@@ -132,18 +105,8 @@ fn a_parsed_header_encodes_to_the_bytes_it_was_read_from() {
         if let Ok((header, len)) = Header::parse(&vector.file) {
             assert_eq!(header.to_bytes(), vector.file[..len], "{}", vector.name);
             let mut reader = &vector.file[..];
-            assert_eq!(
-                Header::read(&mut reader).unwrap(),
-                header,
-                "{}",
-                vector.name
-            );
-            assert_eq!(
-                reader,
-                &vector.file[len..],
-                "{}: the reader stands at the payload",
-                vector.name
-            );
+            assert_eq!(Header::read(&mut reader).unwrap(), header, "{}", vector.name);
+            assert_eq!(reader, &vector.file[len..], "{}: the reader stands at the payload", vector.name);
             checked += 1;
         }
     }
@@ -153,26 +116,14 @@ fn a_parsed_header_encodes_to_the_bytes_it_was_read_from() {
 #[test]
 fn sealing_again_gives_the_published_payload() {
     let mut checked = 0;
-    for vector in vectors()
-        .iter()
-        .filter(|vector| vector.fields["expect"] == "success")
-    {
+    for vector in vectors().iter().filter(|vector| vector.fields["expect"] == "success") {
         let Ok(plain) = open(vector) else { continue };
         let (header, len) = Header::parse(&vector.file).unwrap();
         let file_key = header.unwrap_file_key(&vector.identities).unwrap();
         let payload = &vector.file[len..];
         let nonce = PayloadNonce::from_bytes(payload[..16].try_into().unwrap());
-        assert!(
-            age::seal_payload(&file_key, &nonce, &plain) == payload,
-            "{}",
-            vector.name
-        );
-        assert_eq!(
-            PayloadLayout::of_payload(payload.len() as u64)
-                .unwrap()
-                .plain_len(),
-            plain.len() as u64
-        );
+        assert!(age::seal_payload(&file_key, &nonce, &plain) == payload, "{}", vector.name);
+        assert_eq!(PayloadLayout::of_payload(payload.len() as u64).unwrap().plain_len(), plain.len() as u64);
         checked += 1;
     }
     assert_eq!(checked, 14);

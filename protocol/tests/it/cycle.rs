@@ -100,9 +100,8 @@ fn only_a_signed_answer_to_this_very_request_is_read() {
     let server = key(1);
     let keys = key_document(&server);
     let req = Digest::of(b"proof");
-    let signed = |req, key: &SecretKey| {
-        Verified::sign(Answer { req, iat: NOW, body: Done {} }, key).compact().to_owned()
-    };
+    let signed =
+        |req, key: &SecretKey| Verified::sign(Answer { req, iat: NOW, body: Done {} }, key).compact().to_owned();
     assert!(matches!(read_reply::<Done>(&signed(req, &server), &keys, &req, NOW), Ok(Reply::Yes { at: NOW, .. })));
     let old = signed(Digest::of(b"an earlier proof"), &server);
     assert_eq!(read_reply::<Done>(&old, &keys, &req, NOW).expect_err("replayed"), Disbelief::Request);

@@ -5,7 +5,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use portcullis_protocol::encoding::{Octets, base64url, from_base64url};
 use portcullis_protocol::labels::{ALL_TYPES, TYP_GRANT};
 use portcullis_protocol::{
-    Grant, JwsError, KeyDocument, KeyDocumentError, ManifestError, Offer, SecretKey, SignedManifest, Unverified, Verified,
+    Grant, JwsError, KeyDocument, KeyDocumentError, ManifestError, Offer, SecretKey, SignedManifest, Unverified,
+    Verified,
 };
 use std::collections::BTreeSet;
 
@@ -185,12 +186,11 @@ fn a_manifest_in_another_spelling_is_refused() {
     }
     // A payload that says the same in another order, signed by the publisher himself.
     let json = serde_json::to_string(&manifest(&publisher)).expect("json");
-    let reordered = json.replacen(r#""v":1,"#, "", 1).replacen(r#""name":"alpine-lake","#, r#""name":"alpine-lake","v":1,"#, 1);
+    let reordered =
+        json.replacen(r#""v":1,"#, "", 1).replacen(r#""name":"alpine-lake","#, r#""name":"alpine-lake","v":1,"#, 1);
     assert_eq!(reordered.len(), json.len());
-    let header = format!(
-        r#"{{"alg":"EdDSA","kid":"{}","typ":"portcullis-manifest+jws"}}"#,
-        publisher.public().thumbprint()
-    );
+    let header =
+        format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"portcullis-manifest+jws"}}"#, publisher.public().thumbprint());
     let general = |payload: &str| {
         let (protected, payload) = (base64url(header.as_bytes()), base64url(payload.as_bytes()));
         let signature = publisher.sign(format!("{protected}.{payload}").as_bytes());
@@ -204,13 +204,17 @@ fn a_manifest_in_another_spelling_is_refused() {
 fn a_manifest_that_contradicts_itself_is_refused_with_the_cause() {
     type Change = fn(&mut portcullis_protocol::Manifest);
     let cases: [(&str, Change); 10] = [
-        ("an operation names a part that does not exist", |m| m.operations[0].parts.push("nothing".parse().expect("name"))),
+        ("an operation names a part that does not exist", |m| {
+            m.operations[0].parts.push("nothing".parse().expect("name"))
+        }),
         ("an export of two operations", |m| m.operations[0].exports = m.operations[1].exports.clone()),
         ("an export that does not exist", |m| m.operations[0].exports[0] = "other#f".parse().expect("name")),
         ("two code parts for one operation", |m| m.parts[1].kind = portcullis_protocol::PartKind::Code),
         ("exports without code", |m| m.operations[0].parts.clear()),
         ("a part twice", |m| m.parts[1].name = m.parts[0].name.clone()),
-        ("a part of no operation", |m| { m.operations[1].parts.pop(); }),
+        ("a part of no operation", |m| {
+            m.operations[1].parts.pop();
+        }),
         ("no servers", |m| m.servers.clear()),
         ("an unknown version of the form", |m| m.v = 2),
         ("control characters in a title", |m| m.title = "a\u{1b}[31mb".into()),

@@ -51,7 +51,11 @@ fn the_page_of_refusals_is_current() {
         writeln!(
             page,
             "| `{}` | {by} | {} | {} | {} | {} |",
-            reason.code(), reason.http_status(), reason.exit_code(), reason.title(), reason.advice()
+            reason.code(),
+            reason.http_status(),
+            reason.exit_code(),
+            reason.title(),
+            reason.advice()
         )
         .expect("write");
     }

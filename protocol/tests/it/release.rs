@@ -4,26 +4,19 @@ use crate::seeded::SeededRng;
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{
-    Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng,
-};
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use portcullis_protocol::age::{AgeError, FileKey, Header, Identity};
 use portcullis_protocol::encoding::base64url;
-use portcullis_protocol::release::{
-    self, KeyRelease, ReleaseError, ReleasePublicKey, ReleaseSecretKey,
-};
+use portcullis_protocol::release::{self, KeyRelease, ReleaseError, ReleasePublicKey, ReleaseSecretKey};
 use rand_core::{Infallible, TryCryptoRng, TryRng};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const GRANT: &str = "eyJhbGciOiJFZERTQSJ9.eyJwYXJ0cyI6WyJmdWxsIiwidGh1bWJuYWlscyJdfQ.c2lnbmF0dXJl";
-const OTHER_GRANT: &str =
-    "eyJhbGciOiJFZERTQSJ9.eyJwYXJ0cyI6WyJmdWxsIiwidGh1bWJuYWlscyJdfQ.c2lnbmF0dXJm";
+const OTHER_GRANT: &str = "eyJhbGciOiJFZERTQSJ9.eyJwYXJ0cyI6WyJmdWxsIiwidGh1bWJuYWlscyJdfQ.c2lnbmF0dXJm";
 
 fn vector(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/vectors")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(name)
 }
 
 /// Gives out exactly the bytes it was given: the RFC states them.
@@ -51,10 +44,7 @@ fn rfc_9180_appendix_a_2_1() {
     let vector: Value = serde_json::from_str(&text).unwrap();
     let hex = |value: &Value| -> Vec<u8> {
         let text = value.as_str().unwrap();
-        (0..text.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-            .collect()
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
     };
     let info = hex(&vector["info"]);
     let (secret, public) = X25519HkdfSha256::derive_keypair(&hex(&vector["ikmR"]));
@@ -62,23 +52,17 @@ fn rfc_9180_appendix_a_2_1() {
     let printed = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&hex(&vector["skRm"])).unwrap();
     assert!(secret == printed);
     assert_eq!(public.to_bytes().as_slice(), hex(&vector["pkRm"]));
-    let (enc, mut sender) =
-        setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &public,
-            &info,
-            &mut Scripted(hex(&vector["ikmE"])),
-        )
-        .unwrap();
-    assert_eq!(enc.to_bytes().as_slice(), hex(&vector["enc"]));
-    let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&hex(&vector["enc"])).unwrap();
-    let mut receiver = setup_receiver::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-        &OpModeR::Base,
-        &secret,
-        &enc,
+    let (enc, mut sender) = setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &OpModeS::Base,
+        &public,
         &info,
+        &mut Scripted(hex(&vector["ikmE"])),
     )
     .unwrap();
+    assert_eq!(enc.to_bytes().as_slice(), hex(&vector["enc"]));
+    let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&hex(&vector["enc"])).unwrap();
+    let mut receiver =
+        setup_receiver::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(&OpModeR::Base, &secret, &enc, &info).unwrap();
     let mut sequence = 0;
     for message in vector["encryptions"].as_array().unwrap() {
         let (plain, aad) = (hex(&message["pt"]), hex(&message["aad"]));
@@ -95,9 +79,7 @@ fn rfc_9180_appendix_a_2_1() {
     assert_eq!(sequence, 257);
     for export in vector["exports"].as_array().unwrap() {
         let mut exported = [0; 32];
-        receiver
-            .export(&hex(&export["exporter_context"]), &mut exported)
-            .unwrap();
+        receiver.export(&hex(&export["exporter_context"]), &mut exported).unwrap();
         assert_eq!(exported.as_slice(), hex(&export["exported_value"]));
     }
 }
@@ -115,12 +97,7 @@ fn case() -> Case {
     let (full, thumbnails) = (FileKey::generate(&mut rng), FileKey::generate(&mut rng));
     let keys = [("full", &full), ("thumbnails", &thumbnails)];
     let release = release::seal(&terminal.public(), GRANT, &keys, &mut rng).unwrap();
-    Case {
-        terminal,
-        full,
-        thumbnails,
-        release,
-    }
+    Case { terminal, full, thumbnails, release }
 }
 
 /// The vectors that `tests/vectors/release.json` holds, made anew.
@@ -139,7 +116,8 @@ fn vectors() -> Value {
         *value = format!("{first}{}", &text[1..]).into();
     };
     let open = |name: &str, grant: &str, release: Value| json!({"name": name, "refused_at": "open", "grant": grant, "release": release});
-    let read = |name: &str, release: Value| json!({"name": name, "refused_at": "read", "grant": GRANT, "release": release});
+    let read =
+        |name: &str, release: Value| json!({"name": name, "refused_at": "read", "grant": GRANT, "release": release});
     let other_terminal = {
         let mut rng = SeededRng::new("another terminal");
         let key = ReleaseSecretKey::generate(&mut rng).public();
@@ -216,34 +194,21 @@ fn the_vectors_are_stable_and_hold() {
         std::fs::write(&path, &made).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap();
-    assert!(
-        stored == made,
-        "release.json changed; if that is meant, write it with PORTCULLIS_WRITE_VECTORS=1"
-    );
+    assert!(stored == made, "release.json changed; if that is meant, write it with PORTCULLIS_WRITE_VECTORS=1");
 
     let vectors: Value = serde_json::from_str(&stored).unwrap();
     let key = case().terminal;
     for case in vectors["positive"].as_array().unwrap() {
         let release: KeyRelease = serde_json::from_value(case["release"].clone()).unwrap();
         let opened = release::open(&key, case["grant"].as_str().unwrap(), &release).unwrap();
-        let opened: Vec<_> = opened
-            .iter()
-            .map(|(part, key)| json!({"part": part, "key": base64url(key.expose())}))
-            .collect();
+        let opened: Vec<_> =
+            opened.iter().map(|(part, key)| json!({"part": part, "key": base64url(key.expose())})).collect();
         assert_eq!(Value::from(opened), case["keys"], "{}", case["name"]);
-        assert_eq!(
-            serde_json::to_value(&release).unwrap(),
-            case["release"],
-            "{}",
-            case["name"]
-        );
+        assert_eq!(serde_json::to_value(&release).unwrap(), case["release"], "{}", case["name"]);
     }
     for case in vectors["negative"].as_array().unwrap() {
         let name = &case["name"];
-        match (
-            case["refused_at"].as_str().unwrap(),
-            serde_json::from_value::<KeyRelease>(case["release"].clone()),
-        ) {
+        match (case["refused_at"].as_str().unwrap(), serde_json::from_value::<KeyRelease>(case["release"].clone())) {
             ("read", read) => assert!(read.is_err(), "{name}"),
             ("open", Ok(release)) => {
                 let opened = release::open(&key, case["grant"].as_str().unwrap(), &release);
@@ -261,55 +226,29 @@ fn the_wire_form_is_small_and_plain() {
     assert!(text.starts_with(r#"{"suite":1,"enc":""#), "{text}");
     assert_eq!(value["keys"][0]["part"], "full");
     assert_eq!(value["keys"][0]["key"].as_str().unwrap().len(), 43);
-    assert_eq!(
-        serde_json::from_str::<KeyRelease>(&text).unwrap(),
-        case().release
-    );
+    assert_eq!(serde_json::from_str::<KeyRelease>(&text).unwrap(), case().release);
 }
 
 #[test]
 fn what_cannot_be_released_is_refused() {
     let Case { terminal, full, .. } = case();
-    let seal = |keys: &[(&str, &FileKey)]| {
-        release::seal(&terminal.public(), GRANT, keys, &mut SeededRng::new("x"))
-    };
-    assert_eq!(
-        seal(&[("full", &full), ("full", &full)]),
-        Err(ReleaseError::DuplicatePart)
-    );
+    let seal = |keys: &[(&str, &FileKey)]| release::seal(&terminal.public(), GRANT, keys, &mut SeededRng::new("x"));
+    assert_eq!(seal(&[("full", &full), ("full", &full)]), Err(ReleaseError::DuplicatePart));
     assert_eq!(seal(&[("Full", &full)]), Err(ReleaseError::PartName));
     let names: Vec<_> = (0..65).map(|at| format!("p{at}")).collect();
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), &full)).collect();
     assert_eq!(seal(&many), Err(ReleaseError::TooManyKeys));
-    assert_eq!(
-        release::open(&terminal, GRANT, &seal(&many[..64]).unwrap())
-            .unwrap()
-            .len(),
-        64,
-        "control"
-    );
-    assert_eq!(
-        ReleasePublicKey::from_bytes([0; 32]),
-        Err(ReleaseError::LowOrderKey)
-    );
+    assert_eq!(release::open(&terminal, GRANT, &seal(&many[..64]).unwrap()).unwrap().len(), 64, "control");
+    assert_eq!(ReleasePublicKey::from_bytes([0; 32]), Err(ReleaseError::LowOrderKey));
     assert!(serde_json::from_value::<ReleasePublicKey>(base64url(&[0; 32]).into()).is_err());
     let public = serde_json::to_value(terminal.public()).unwrap();
-    assert_eq!(
-        serde_json::from_value::<ReleasePublicKey>(public).unwrap(),
-        terminal.public(),
-        "control"
-    );
+    assert_eq!(serde_json::from_value::<ReleasePublicKey>(public).unwrap(), terminal.public(), "control");
 }
 
 #[test]
 fn a_key_of_another_part_is_caught_by_the_age_header() {
     let mut rng = SeededRng::new("headers");
-    let Case {
-        terminal,
-        full,
-        thumbnails,
-        ..
-    } = case();
+    let Case { terminal, full, thumbnails, .. } = case();
     let server = Identity::generate(&mut rng);
     let header = Header::wrap(&full, &[*server.recipient()], &mut rng).unwrap();
     // A server that mixes up its keys.
@@ -325,10 +264,7 @@ fn two_releases_of_one_key_have_nothing_in_common() {
     let Case { terminal, full, .. } = case();
     let mut rng = SeededRng::new("twice");
     let mut seal = || {
-        serde_json::to_value(
-            release::seal(&terminal.public(), GRANT, &[("full", &full)], &mut rng).unwrap(),
-        )
-        .unwrap()
+        serde_json::to_value(release::seal(&terminal.public(), GRANT, &[("full", &full)], &mut rng).unwrap()).unwrap()
     };
     let (first, second) = (seal(), seal());
     assert_ne!(first["enc"], second["enc"]);

@@ -32,10 +32,7 @@ impl TryRng for SeededRng {
 
     fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
         for block in to.chunks_mut(32) {
-            let digest = Sha256::new()
-                .chain_update(self.seed)
-                .chain_update(self.counter.to_be_bytes())
-                .finalize();
+            let digest = Sha256::new().chain_update(self.seed).chain_update(self.counter.to_be_bytes()).finalize();
             block.copy_from_slice(&digest[..block.len()]);
             self.counter += 1;
         }
