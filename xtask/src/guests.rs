@@ -39,21 +39,13 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         ensure!(
             guests.iter().any(|guest| guest.name == *name),
             "there is no guest `{name}`; there are: {}",
-            guests
-                .iter()
-                .map(|guest| guest.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
+            guests.iter().map(|guest| guest.name.as_str()).collect::<Vec<_>>().join(", ")
         );
     }
     guests.retain(|guest| names.is_empty() || names.contains(&guest.name));
 
     let toolchain = Toolchain::ready(workspace)?;
-    println!(
-        "Building {} guests with {}:",
-        guests.len(),
-        toolchain.describe(workspace)
-    );
+    println!("Building {} guests with {}:", guests.len(), toolchain.describe(workspace));
     for guest in &guests {
         println!("  {:<28} {}", guest.name, workspace.display(&guest.folder));
     }
@@ -62,9 +54,7 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
             println!("The first build takes about a minute on two cores, another one seconds.")
         }
         Toolchain::Debian(_) => {
-            println!(
-                "The first build also compiles the standard library: about three minutes on two cores."
-            );
+            println!("The first build also compiles the standard library: about three minutes on two cores.");
         }
     }
 
@@ -74,8 +64,7 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         println!("[{}/{}] {}", index + 1, guests.len(), guest.name);
         let start = Instant::now();
         let module = compile(workspace, &toolchain, guest)?;
-        let bytes =
-            fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+        let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
         if guest.example {
             check(&bytes).with_context(|| format!("`{}` cannot be sealed", guest.name))?;
         }
@@ -109,10 +98,7 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain, guest: &Guest) -> Resul
         guest.name,
         workspace.display(&guest.folder)
     );
-    Ok(target
-        .join(TARGET)
-        .join("release")
-        .join(format!("{}.wasm", guest.name.replace('-', "_"))))
+    Ok(target.join(TARGET).join("release").join(format!("{}.wasm", guest.name.replace('-', "_"))))
 }
 
 /// The toolchain's flags, and no path of this machine in a panic message: the same sources give the same bytes
@@ -120,13 +106,8 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain, guest: &Guest) -> Resul
 fn rustc_flags(workspace: &Workspace, toolchain: &Toolchain) -> OsString {
     let mut flags: Vec<OsString> = toolchain.rustc_flags().iter().map(OsString::from).collect();
     let home = std::env::home_dir().unwrap_or_default();
-    let registry =
-        std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    for (from, to) in [
-        (home.as_path(), "/home"),
-        (registry.as_path(), "/cargo"),
-        (&workspace.root, "/portcullis"),
-    ] {
+    let registry = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    for (from, to) in [(home.as_path(), "/home"), (registry.as_path(), "/cargo"), (&workspace.root, "/portcullis")] {
         // An empty prefix would match every path.
         if from.as_os_str().is_empty() {
             continue;
@@ -155,9 +136,7 @@ fn check(module: &[u8]) -> Result<()> {
         foreign.join(", ")
     );
     ensure!(
-        imports
-            .iter()
-            .any(|import| import.module.starts_with(BILLING)),
+        imports.iter().any(|import| import.module.starts_with(BILLING)),
         "it imports no function of {GATE}billing: use `portcullis_guest::generate!`, which keeps one"
     );
     Ok(())
@@ -176,10 +155,7 @@ fn find(workspace: &Workspace) -> Result<Vec<Guest>> {
         guests.extend(Guest::at(&folder, false)?);
     }
     for (index, guest) in guests.iter().enumerate() {
-        if let Some(twin) = guests[..index]
-            .iter()
-            .find(|other| other.name == guest.name)
-        {
+        if let Some(twin) = guests[..index].iter().find(|other| other.name == guest.name) {
             bail!(
                 "{} and {} are both called `{}`",
                 workspace.display(&twin.folder),
@@ -221,16 +197,7 @@ impl Guest {
             .lines()
             .skip_while(|line| line.trim() != "[package]")
             .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
-            .with_context(|| {
-                format!(
-                    "{} has no line `name = \"…\"` in [package]",
-                    manifest.display()
-                )
-            })?;
-        Ok(Some(Self {
-            name: name.to_owned(),
-            folder: folder.to_path_buf(),
-            example,
-        }))
+            .with_context(|| format!("{} has no line `name = \"…\"` in [package]", manifest.display()))?;
+        Ok(Some(Self { name: name.to_owned(), folder: folder.to_path_buf(), example }))
     }
 }

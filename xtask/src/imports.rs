@@ -36,9 +36,7 @@ fn section(mut body: Reader<'_>) -> Result<Vec<Import>> {
             0x00 => {
                 body.number()?;
             }
-            kind => bail!(
-                "`{module}` `{field}` is no function (kind {kind}): a guest brings its own memory"
-            ),
+            kind => bail!("`{module}` `{field}` is no function (kind {kind}): a guest brings its own memory"),
         }
         imports.push(Import { module, field });
     }
@@ -49,10 +47,7 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (head, tail) = self
-            .0
-            .split_at_checked(length)
-            .context("the module ends early")?;
+        let (head, tail) = self.0.split_at_checked(length).context("the module ends early")?;
         self.0 = tail;
         Ok(head)
     }
@@ -85,17 +80,13 @@ mod tests {
     use super::of;
 
     /// A module that imports `wasi:cli/exit` `f` and nothing else.
-    const MODULE: &[u8] =
-        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x13\x01\x0dwasi:cli/exit\x01f\0\0";
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x13\x01\x0dwasi:cli/exit\x01f\0\0";
 
     #[test]
     fn names_are_read() {
         let imports = of(MODULE).unwrap();
         assert_eq!(imports.len(), 1);
-        assert_eq!(
-            (imports[0].module.as_str(), imports[0].field.as_str()),
-            ("wasi:cli/exit", "f")
-        );
+        assert_eq!((imports[0].module.as_str(), imports[0].field.as_str()), ("wasi:cli/exit", "f"));
     }
 
     #[test]
@@ -106,10 +97,7 @@ mod tests {
     #[test]
     fn every_truncation_is_an_error_or_has_fewer_imports() {
         for end in 0..MODULE.len() {
-            assert!(
-                of(&MODULE[..end]).map_or(true, |imports| imports.is_empty()),
-                "cut at {end}"
-            );
+            assert!(of(&MODULE[..end]).map_or(true, |imports| imports.is_empty()), "cut at {end}");
         }
     }
 

@@ -21,15 +21,9 @@ struct Verb {
 }
 
 const VERBS: &[Verb] = &[
+    Verb { name: "setup", about: "find or install what guests are compiled with", run: setup::run },
     Verb {
-        name: "setup",
-        about: "find or install what guests are compiled with",
-        run: setup::run,
-    },
-    Verb {
-        name: "guests",
-        about: "build the example resources (and test guests) for wasm [NAME…]",
-        run: guests::run,
+        name: "guests", about: "build the example resources (and test guests) for wasm [NAME…]", run: guests::run
     },
 ];
 
@@ -42,9 +36,7 @@ impl Workspace {
     fn locate() -> Result<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here.parent().context("xtask lies outside a workspace")?;
-        Ok(Self {
-            root: root.to_path_buf(),
-        })
+        Ok(Self { root: root.to_path_buf() })
     }
 
     /// A path inside the build folder, which `cargo clean` removes.
@@ -64,11 +56,7 @@ fn main() -> ExitCode {
         Some((name, rest)) if name != "help" && name != "--help" && name != "-h" => (name, rest),
         asked => {
             usage();
-            return if asked.is_some() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(2)
-            };
+            return if asked.is_some() { ExitCode::SUCCESS } else { ExitCode::from(2) };
         }
     };
     let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {

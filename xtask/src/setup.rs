@@ -19,15 +19,8 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const CHOICE: &str = "PORTCULLIS_GUEST_TOOLCHAIN";
 
 /// Rust 1.96 with its sources, and the linker that its LLVM belongs to: bookworm's security suite.
-const DEBIAN_PACKAGES: [&str; 7] = [
-    "rustc-web",
-    "libstd-rust-web-dev",
-    "libstd-rust-web-1.96",
-    "rust-web-src",
-    "lld-22",
-    "liblld-22",
-    "libllvm22",
-];
+const DEBIAN_PACKAGES: [&str; 7] =
+    ["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-1.96", "rust-web-src", "lld-22", "liblld-22", "libllvm22"];
 
 /// A compiler that can build guests.
 pub(crate) enum Toolchain {
@@ -40,9 +33,7 @@ pub(crate) enum Toolchain {
 impl Toolchain {
     /// Gives a toolchain that works, and installs one where none does yet.
     pub(crate) fn ready(workspace: &Workspace) -> Result<Self> {
-        let debian = Debian {
-            folder: workspace.target("guest-toolchain"),
-        };
+        let debian = Debian { folder: workspace.target("guest-toolchain") };
         match std::env::var(CHOICE).ok().as_deref() {
             None | Some("") => {}
             Some("rustup") => {
@@ -100,10 +91,7 @@ impl Toolchain {
                 // Cargo must accept -Z, and rustc must compile std.
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("LD_LIBRARY_PATH", library_folder(&root)?)
-                .env(
-                    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
-                    root.join("bin/wasm-ld-22"),
-                );
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", root.join("bin/wasm-ld-22"));
         }
         Ok(cargo)
     }
@@ -123,12 +111,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if let Some(argument) = arguments.first() {
         bail!("`setup` takes no argument, but got `{argument}`");
     }
-    println!(
-        "Looking for a Rust that builds {TARGET}: 1 s where it is installed, 10 s with rustup,"
-    );
-    println!(
-        "1 min with Debian's packages (140 MB, unpacked below target/, nothing is installed)."
-    );
+    println!("Looking for a Rust that builds {TARGET}: 1 s where it is installed, 10 s with rustup,");
+    println!("1 min with Debian's packages (140 MB, unpacked below target/, nothing is installed).");
     let toolchain = Toolchain::ready(workspace)?;
     println!("Guests are built with {}.", toolchain.describe(workspace));
     println!("Next: cargo xtask guests");
@@ -150,9 +134,7 @@ fn installed_or_rustup(workspace: &Workspace) -> Result<()> {
         bail!("rustup could not add {TARGET}");
     }
     if !builds_for_target(workspace)? {
-        bail!(
-            "rustup added {TARGET}, but `rustc` on the path does not build for it: is it another Rust?"
-        );
+        bail!("rustup added {TARGET}, but `rustc` on the path does not build for it: is it another Rust?");
     }
     Ok(())
 }
@@ -162,19 +144,10 @@ fn builds_for_target(workspace: &Workspace) -> Result<bool> {
     let folder = workspace.target("guest-probe");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let source = folder.join("probe.rs");
-    fs::write(
-        &source,
-        "#[unsafe(no_mangle)] pub extern \"C\" fn probe() -> usize { vec![1].len() }\n",
-    )
-    .with_context(|| format!("cannot write {}", source.display()))?;
+    fs::write(&source, "#[unsafe(no_mangle)] pub extern \"C\" fn probe() -> usize { vec![1].len() }\n")
+        .with_context(|| format!("cannot write {}", source.display()))?;
     let status = clean(Command::new("rustc"))
-        .args([
-            "--edition=2024",
-            "--crate-type=cdylib",
-            "--target",
-            TARGET,
-            "-o",
-        ])
+        .args(["--edition=2024", "--crate-type=cdylib", "--target", TARGET, "-o"])
         .arg(folder.join("probe.wasm"))
         .arg(&source)
         .current_dir(&workspace.root)
@@ -206,12 +179,8 @@ impl Debian {
         let packages = self.folder.join("packages");
         let _ = fs::remove_dir_all(&root);
         let _ = fs::remove_dir_all(&packages);
-        fs::create_dir_all(&packages)
-            .with_context(|| format!("cannot create {}", packages.display()))?;
-        println!(
-            "  apt-get download {}   (140 MB)",
-            DEBIAN_PACKAGES.join(" ")
-        );
+        fs::create_dir_all(&packages).with_context(|| format!("cannot create {}", packages.display()))?;
+        println!("  apt-get download {}   (140 MB)", DEBIAN_PACKAGES.join(" "));
         if !download(&packages)? {
             // A fresh container has no lists of packages yet; only root may fetch them.
             println!("  apt-get update   (about 20 s)");
@@ -222,20 +191,13 @@ impl Debian {
         }
         for entry in fs::read_dir(&packages)? {
             let package = entry?.path();
-            println!(
-                "  dpkg -x {}",
-                package.file_name().unwrap_or_default().display()
-            );
+            println!("  dpkg -x {}", package.file_name().unwrap_or_default().display());
             succeed(Command::new("dpkg").arg("-x").arg(&package).arg(&root))?;
         }
         // 860 MB unpacked is enough to keep.
         fs::remove_dir_all(&packages)?;
         let usr = root.join("usr");
-        succeed(
-            Command::new(usr.join("bin/rustc"))
-                .arg("--version")
-                .env("LD_LIBRARY_PATH", library_folder(&usr)?),
-        )?;
+        succeed(Command::new(usr.join("bin/rustc")).arg("--version").env("LD_LIBRARY_PATH", library_folder(&usr)?))?;
         fs::write(&marker, DEBIAN_PACKAGES.join("\n"))?;
         Ok(root)
     }
@@ -273,9 +235,7 @@ fn answers(tool: &str) -> bool {
 }
 
 fn succeed(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {command:?}"))?;
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
     if !status.success() {
         bail!("{command:?} failed: {status}");
     }
@@ -289,13 +249,7 @@ fn cargo() -> PathBuf {
 
 /// Takes away every variable that would change what a compiler makes: guests come out alike on every machine.
 fn clean(mut command: Command) -> Command {
-    const PREFIXES: [&str; 5] = [
-        "CARGO_BUILD_",
-        "CARGO_PROFILE_",
-        "CARGO_TARGET_",
-        "CARGO_PKG_",
-        "CARGO_UNSTABLE_",
-    ];
+    const PREFIXES: [&str; 5] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_PKG_", "CARGO_UNSTABLE_"];
     const NAMES: [&str; 10] = [
         "CARGO_ENCODED_RUSTFLAGS",
         "CARGO_INCREMENTAL",
@@ -312,10 +266,7 @@ fn clean(mut command: Command) -> Command {
         let text = name.to_string_lossy();
         // How many jobs run at once changes nothing in what they make.
         let harmless = text == "CARGO_BUILD_JOBS";
-        if !harmless
-            && (NAMES.contains(&text.as_ref())
-                || PREFIXES.iter().any(|prefix| text.starts_with(prefix)))
-        {
+        if !harmless && (NAMES.contains(&text.as_ref()) || PREFIXES.iter().any(|prefix| text.starts_with(prefix))) {
             command.env_remove(&name);
         }
     }

@@ -19,7 +19,7 @@ impl Parse for Arguments {
         if !world.value().contains('/') {
             return Err(syn::Error::new(
                 world.span(),
-                "name the package too, as in \"lumen:picture/resource\": the contract is a second package",
+                "name the package too, as in \"lumen:picture/photo\": the contract is a second package",
             ));
         }
         let folder = if input.parse::<Option<Token![in]>>()?.is_some() {

@@ -24,7 +24,7 @@ impl Parse for Arguments {
         if !operation::is_valid(&operation.value()) {
             return Err(syn::Error::new(
                 operation.span(),
-                "an operation is 1 to 64 of a-z, 0-9 and -, beginning with a letter",
+                "an operation is 1 to 64 of a-z, 0-9 and single -, beginning with a letter",
             ));
         }
         Ok(Self { operation })
@@ -48,13 +48,7 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Resu
         Type::Reference(_) => quote! { let #pat: #ty = &#grant; },
         _ => quote! { let #pat: #ty = #grant; },
     });
-    let ImplItemFn {
-        attrs,
-        vis,
-        defaultness,
-        sig,
-        block,
-    } = function;
+    let ImplItemFn { attrs, vis, defaultness, sig, block } = function;
     let statements = &block.stmts;
     Ok(quote! {
         #(#attrs)* #vis #defaultness #sig {
@@ -68,11 +62,7 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Resu
 /// Takes the parameter that receives the grant out of the signature, where there is one: the first parameter after
 /// `self`, of type `Grant` or `&Grant`.
 fn take_grant(function: &mut ImplItemFn) -> Option<PatType> {
-    let index = function
-        .sig
-        .inputs
-        .iter()
-        .position(|argument| matches!(argument, FnArg::Typed(_)))?;
+    let index = function.sig.inputs.iter().position(|argument| matches!(argument, FnArg::Typed(_)))?;
     let FnArg::Typed(argument) = &function.sig.inputs[index] else {
         return None;
     };
@@ -92,11 +82,7 @@ fn take_grant(function: &mut ImplItemFn) -> Option<PatType> {
 fn is_grant(ty: &Type) -> bool {
     match ty {
         Type::Reference(reference) => is_grant(&reference.elem),
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .is_some_and(|segment| segment.ident == "Grant"),
+        Type::Path(path) => path.path.segments.last().is_some_and(|segment| segment.ident == "Grant"),
         _ => false,
     }
 }

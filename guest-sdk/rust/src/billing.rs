@@ -43,9 +43,7 @@ pub fn request(operation: &str) -> Result<StatusCode, Refusal> {
 /// The grant under which this very call runs. Every call of an export has one.
 #[must_use]
 pub fn entry() -> Grant {
-    Grant {
-        handle: gate::billing::entry(),
-    }
+    Grant { handle: gate::billing::entry() }
 }
 
 /// The grant under which this very call runs where it is for `operation`, otherwise one from a cycle of request and
@@ -85,11 +83,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// One unit, without a nonce.
     pub fn new(operation: &'a str) -> Self {
-        Self {
-            operation,
-            quantity: NonZeroU32::MIN,
-            nonce: Nonce::default(),
-        }
+        Self { operation, quantity: NonZeroU32::MIN, nonce: Nonce::default() }
     }
 
     /// How many units to hold.
@@ -109,8 +103,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// The billing server's refusal, or one made by the host on the way.
     pub fn send(self) -> Result<StatusCode, Refusal> {
-        gate::billing::request(self.operation, self.quantity.get(), &self.nonce.0)
-            .map(|handle| StatusCode { handle })
+        gate::billing::request(self.operation, self.quantity.get(), &self.nonce.0).map(|handle| StatusCode { handle })
     }
 }
 

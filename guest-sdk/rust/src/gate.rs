@@ -27,11 +27,7 @@ pub use bindings::portcullis::gate::{billing, vault};
 pub use crate::testing::{billing, vault};
 
 #[cfg(target_family = "wasm")]
-#[expect(
-    unsafe_code,
-    missing_docs,
-    reason = "generated: the canonical ABI is pointers and lengths"
-)]
+#[expect(missing_docs, reason = "generated from the contract")]
 mod bindings {
     wit_bindgen::generate!({
         world: "protected",

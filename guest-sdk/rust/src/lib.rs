@@ -16,20 +16,29 @@
 //!
 //! # A resource in a few lines
 //!
-//! ```ignore
-//! portcullis_guest::generate!("lumen:picture/resource");
-//! use exports::lumen::picture::picture::Guest;
-//! use portcullis_guest::{Grant, Refusal, paid};
+//! ```
+//! mod bindings {
+//!     portcullis_guest::generate!("example:picture/photo" in "tests/wit");
+//! }
+//! use bindings::exports::example::picture::picture::Guest;
+//! use portcullis_guest::{Grant, Refusal, billing, paid};
 //!
 //! struct Picture;
 //!
 //! impl Guest for Picture {
 //!     #[paid(operation = "view")]
 //!     fn view(grant: &Grant) -> Result<Vec<u8>, Refusal> {
-//!         Ok(grant.open("full").and_then(|part| part.read_all(16 << 20)).expect("`view` releases `full`"))
+//!         let part = grant.open("full").expect("`view` releases `full`");
+//!         Ok(part.read_all(16 << 20).expect("at most 16 MiB"))
+//!     }
+//!
+//!     fn upgrade() -> Result<u64, Refusal> {
+//!         let grant = billing::request("view")?.verify()?;
+//!         Ok(grant.open("full").expect("`view` releases `full`").size())
 //!     }
 //! }
-//! export!(Picture);
+//! bindings::export!(Picture with_types_in bindings);
+//! # fn main() {}
 //! ```
 //!
 //! # Tests without a server

@@ -23,10 +23,7 @@ impl Money {
     /// ```
     #[must_use]
     pub fn new(minor_units: i64, currency: &str) -> Self {
-        Self {
-            minor_units,
-            currency: currency.to_owned(),
-        }
+        Self { minor_units, currency: currency.to_owned() }
     }
 
     /// How many digits stand after the decimal point (ISO 4217).

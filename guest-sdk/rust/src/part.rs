@@ -37,14 +37,7 @@ pub struct Part<'grant> {
 
 /// Wraps the host's handle. The caller ties the lifetime to the grant.
 pub(crate) fn under<'grant>(handle: gate::vault::Part) -> Part<'grant> {
-    Part {
-        size: handle.size(),
-        handle,
-        position: 0,
-        ahead: Vec::new(),
-        ahead_from: 0,
-        grant: PhantomData,
-    }
+    Part { size: handle.size(), handle, position: 0, ahead: Vec::new(), ahead_from: 0, grant: PhantomData }
 }
 
 impl Part<'_> {
@@ -60,15 +53,12 @@ impl Part<'_> {
     /// [`io::ErrorKind::FileTooLarge`] where it has more than `limit` bytes: a guest's memory is bounded, so each
     /// caller says what it has room for. Otherwise as reading.
     pub fn read_all(mut self, limit: usize) -> io::Result<Vec<u8>> {
-        let size = usize::try_from(self.size)
-            .ok()
-            .filter(|size| *size <= limit)
-            .ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::FileTooLarge,
-                    format!("the part has {} bytes, more than the {limit} that there is room for", self.size),
-                )
-            })?;
+        let size = usize::try_from(self.size).ok().filter(|size| *size <= limit).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("the part has {} bytes, more than the {limit} that there is room for", self.size),
+            )
+        })?;
         self.position = 0;
         let mut bytes = vec![0; size];
         self.read_exact(&mut bytes)?;
@@ -142,10 +132,7 @@ impl Seek for Part<'_> {
 
 impl fmt::Debug for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part")
-            .field("size", &self.size)
-            .field("position", &self.position)
-            .finish_non_exhaustive()
+        f.debug_struct("Part").field("size", &self.size).field("position", &self.position).finish_non_exhaustive()
     }
 }
 

@@ -94,63 +94,42 @@ impl Refusal {
         match self {
             Self::PaymentRequired(_) => ("payment-required", "it has to be paid for"),
             Self::RateLimited => ("rate-limited", "too many requests: wait a moment, then try again"),
-            Self::TerminalUnknown => (
-                "terminal-unknown",
-                "the billing server does not know this terminal: sign in again",
-            ),
+            Self::TerminalUnknown => {
+                ("terminal-unknown", "the billing server does not know this terminal: sign in again")
+            }
             Self::TerminalRevoked => ("terminal-revoked", "this terminal was revoked: sign in again"),
             Self::NotSignedIn => ("not-signed-in", "nobody is signed in on this terminal: sign in"),
             Self::AccountSuspended => ("account-suspended", "the account is suspended: ask the store"),
-            Self::StatusCodeUnknown => (
-                "status-code-unknown",
-                "the billing status code is not known to the server: try again",
-            ),
+            Self::StatusCodeUnknown => {
+                ("status-code-unknown", "the billing status code is not known to the server: try again")
+            }
             Self::StatusCodeExpired => (
                 "status-code-expired",
                 "the billing status code was not verified in time, and nothing was drawn: try again",
             ),
-            Self::StatusCodeSpent => (
-                "status-code-spent",
-                "the billing status code was verified before: try again",
-            ),
-            Self::BindingMismatch => (
-                "binding-mismatch",
-                "the request is not the one that was authorised: try again",
-            ),
-            Self::ResourceUnknown => (
-                "resource-unknown",
-                "the billing server does not sell this resource: install it from its store",
-            ),
+            Self::StatusCodeSpent => ("status-code-spent", "the billing status code was verified before: try again"),
+            Self::BindingMismatch => ("binding-mismatch", "the request is not the one that was authorised: try again"),
+            Self::ResourceUnknown => {
+                ("resource-unknown", "the billing server does not sell this resource: install it from its store")
+            }
             Self::ResourceWithdrawn => ("resource-withdrawn", "the resource was withdrawn: ask the store"),
-            Self::OperationUnknown => (
-                "operation-unknown",
-                "the resource has no such operation: update the resource",
-            ),
+            Self::OperationUnknown => ("operation-unknown", "the resource has no such operation: update the resource"),
             Self::BalanceTooLow => ("balance-too-low", "the balance is too low: top it up"),
             Self::EntitlementExpired => ("entitlement-expired", "the rights have ended: renew them"),
             Self::EntitlementExhausted => ("entitlement-exhausted", "the rights are used up: buy more"),
-            Self::EntitlementRevoked => (
-                "entitlement-revoked",
-                "the rights were taken back, by a refund for one: buy again or ask the store",
-            ),
+            Self::EntitlementRevoked => {
+                ("entitlement-revoked", "the rights were taken back, by a refund for one: buy again or ask the store")
+            }
             Self::SeatsTaken => ("seats-taken", "every seat is taken: wait until somebody leaves"),
-            Self::ConfirmationRequired => (
-                "confirmation-required",
-                "the user has not agreed: agree on the terminal or in the account",
-            ),
-            Self::LeaseExhausted => (
-                "lease-exhausted",
-                "what could be used offline is used up: go online",
-            ),
+            Self::ConfirmationRequired => {
+                ("confirmation-required", "the user has not agreed: agree on the terminal or in the account")
+            }
+            Self::LeaseExhausted => ("lease-exhausted", "what could be used offline is used up: go online"),
             Self::ClockSuspect => ("clock-suspect", "the clock is not right: set it, then try again"),
-            Self::Offline => (
-                "offline",
-                "the billing server cannot be reached: check the connection, then try again",
-            ),
-            Self::ServerUntrusted => (
-                "server-untrusted",
-                "the resource names no server that is trusted here: sign in at its store",
-            ),
+            Self::Offline => ("offline", "the billing server cannot be reached: check the connection, then try again"),
+            Self::ServerUntrusted => {
+                ("server-untrusted", "the resource names no server that is trusted here: sign in at its store")
+            }
             Self::PackageInvalid => ("package-invalid", "the resource is damaged: install it again"),
         }
     }
