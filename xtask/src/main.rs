@@ -4,9 +4,13 @@
 //! first line of output within seconds.
 #![forbid(unsafe_code)]
 
+mod drive;
+mod foreign;
 mod guests;
 mod imports;
 mod setup;
+mod step;
+mod test;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,6 +29,14 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "guests", about: "build the example resources (and test guests) for wasm [NAME…]", run: guests::run
     },
+    Verb {
+        name: "demo",
+        about: "seal, sell and run the example resources, then try to cheat [--json FILE]",
+        run: drive::demo,
+    },
+    Verb { name: "test", about: "set up what tests need and run them all [--no-lint]", run: test::run },
+    Verb { name: "attacks", about: "try every attack, each with its control [--json FILE]", run: drive::attacks },
+    Verb { name: "bench", about: "measure the rows of docs/performance.md [--json FILE]", run: drive::bench },
 ];
 
 /// Where the checkout is.

@@ -1,0 +1,105 @@
+//! `cargo xtask test`: sets up what tests need and runs them all. It ends in the test runner's own summary.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::step::{announce, cargo, run as step};
+use crate::{Workspace, foreign, guests};
+
+/// The verb. `--no-lint` leaves out formatting, lints and documentation.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let mut lint = true;
+    for argument in arguments {
+        match argument.as_str() {
+            "--no-lint" => lint = false,
+            other => bail!("`{other}` is not known; usage: cargo xtask test [--no-lint]"),
+        }
+    }
+    announce(
+        "cargo xtask test",
+        &[
+            ("guests: set up the target, build the examples", "2 min"),
+            ("foreign tools: a Python environment, npm packages, age", "1 min"),
+            ("formatting, lints, documentation, dependency policy", "6 min"),
+            ("build everything (the engine is the longest part)", "13 min"),
+            ("tests of the examples and of the documentation", "3 min"),
+            ("all other tests", "6 min"),
+        ],
+    );
+    guests::build(workspace, &[])?;
+    foreign::set_up(workspace)?;
+    if lint {
+        lints(workspace)?;
+    }
+    step("build", cargo().current_dir(&workspace.root).args(["build", "--workspace", "--all-targets", "--locked"]))?;
+    for example in ["picture", "software"] {
+        // Their own workspaces, so that a resource's author can copy the folder.
+        let folder = workspace.root.join("example-resources").join(example);
+        for guest in guests::packages(&folder)? {
+            step(
+                &format!("tests of the example {example}"),
+                cargo()
+                    .current_dir(guest)
+                    .args(["test", "--locked", "--target-dir"])
+                    .arg(workspace.target("guest-tests")),
+            )?;
+        }
+    }
+    step(
+        "documentation tests",
+        cargo().current_dir(&workspace.root).args(["test", "--workspace", "--doc", "--locked"]),
+    )?;
+    if has_nextest() {
+        step(
+            "tests",
+            cargo().current_dir(&workspace.root).args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
+        )
+    } else {
+        step(
+            "tests",
+            cargo().current_dir(&workspace.root).args(["test", "--workspace", "--tests", "--locked", "--no-fail-fast"]),
+        )
+    }
+}
+
+fn lints(workspace: &Workspace) -> Result<()> {
+    let here = || {
+        let mut command = cargo();
+        command.current_dir(&workspace.root);
+        command
+    };
+    if available(&["fmt", "--version"]) {
+        step("formatting", here().args(["fmt", "--all", "--check"]))?;
+    } else {
+        println!("── formatting: not checked, rustfmt is not installed");
+    }
+    if available(&["clippy", "--version"]) {
+        step("lints", here().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    } else {
+        println!("── lints: not checked, clippy is not installed");
+    }
+    step(
+        "documentation",
+        here().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    if available(&["deny", "--version"]) {
+        step("dependency policy", here().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    } else {
+        println!("── dependency policy: not checked; `cargo install --locked cargo-deny` installs what checks it");
+        Ok(())
+    }
+}
+
+fn has_nextest() -> bool {
+    available(&["nextest", "--version"])
+}
+
+fn available(arguments: &[&str]) -> bool {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
