@@ -34,8 +34,12 @@ pub mod proof;
 mod refusal;
 pub mod release;
 mod rights;
+#[cfg(feature = "seal")]
+pub mod seal;
 pub mod sealed;
 mod status_code;
+#[cfg(feature = "surface")]
+pub mod surface;
 pub mod wire;
 
 pub use documents::{

@@ -33,6 +33,13 @@ pub const MAX_QUANTITY: u32 = 1_000_000;
 pub const MAX_IDEMPOTENCY_KEY: usize = 128;
 /// The stub of a sealed resource. Generated stubs are 0.6–60 KB; a publisher's own large WIT may take more.
 pub const MAX_STUB: u64 = 4 * 1024 * 1024;
+/// Sections of a stub. Generated stubs have below a hundred; each costs the reader one small read.
+pub const MAX_STUB_SECTIONS: usize = 10_000;
+/// The name of a custom section. Ours take up to 82 bytes; read together with the head of the section.
+pub const MAX_SECTION_NAME: usize = 256;
+/// The types of a component's functions, written out. WIT of a hundred functions takes some 20 KB; nested types can
+/// stand for a text that grows with every level.
+pub const MAX_SURFACE: usize = 4 * 1024 * 1024;
 /// A code part, in the clear. The largest in practice is a JavaScript engine with its program, 12–20 MB.
 pub const MAX_CODE_PART: u64 = 64 * 1024 * 1024;
 /// The payload of a part's age file: sections of a component hold less than 4 GiB, header included.

@@ -1,0 +1,213 @@
+//! A sealed resource, verified.
+
+use super::binding::{BindingOf, check_binding};
+use super::blocks::BlockReader;
+use super::error::SealedError;
+use super::index::{Index, Place};
+use super::part::PartReader;
+use super::read_at::ReadAt;
+use crate::age::{self, FileKey, Header, Identity};
+use crate::documents::{Manifest, PartEntry, PartKind, SignedManifest};
+use crate::ids::{Digest, PartName};
+use crate::limits::BLOCK;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// A sealed resource whose signatures, stub, block lists and sections are verified. Its parts are not yet: each of
+/// their blocks is checked when it is read. Cloning it is cheap; all clones read the same open file.
+pub struct Sealed<R> {
+    inner: Arc<Inner<R>>,
+}
+
+struct Inner<R> {
+    source: R,
+    index: Index,
+}
+
+impl<R: ReadAt> Sealed<R> {
+    /// Indexes the sections, then verifies the manifest (signatures, canonical form, content), the stub's digest and
+    /// that the block lists are those committed to. Reads no part; holds no more than the stub, the manifest, the block
+    /// lists and the age headers.
+    ///
+    /// # Errors
+    /// [`SealedError`], by the first check that fails.
+    pub fn open(source: R) -> Result<Self, SealedError> {
+        let index = Index::read(&source)?;
+        Ok(Self { inner: Arc::new(Inner { source, index }) })
+    }
+
+    /// The file that this was opened from.
+    #[must_use]
+    pub fn source(&self) -> &R {
+        &self.inner.source
+    }
+
+    /// Checks every block of every part against the publisher's signature: then the file is whole.
+    ///
+    /// # Errors
+    /// [`SealedError::Block`] names the first that differs.
+    pub fn verify_blocks(&self) -> Result<(), SealedError> {
+        let mut block = Vec::new();
+        for (part, place) in self.inner.index.parts.iter().enumerate() {
+            for index in 0..place.blocks.len() as u64 {
+                self.read_block(part, index, &mut block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Unwraps a part's file key with the identity of one of its recipients, and checks with it the header's MAC and
+    /// the part's binding.
+    ///
+    /// # Errors
+    /// [`SealedError::Age`] where no identity fits or the header was changed, [`SealedError::Binding`] where the part
+    /// was lifted from elsewhere, [`SealedError::NoSuchPart`].
+    pub fn unwrap_key<'a>(
+        &self,
+        part: &PartName,
+        identities: impl IntoIterator<Item = &'a Identity> + Clone,
+    ) -> Result<FileKey, SealedError> {
+        let (_, entry, place) = self.find(part)?;
+        let key = place.header.unwrap_file_key(identities);
+        let key = key.map_err(|error| SealedError::Age { part: part.clone(), error })?;
+        check_binding(&key, &BindingOf::part(self.manifest(), entry), &entry.binding)?;
+        Ok(key)
+    }
+
+    /// Checks, in constant time, that a key that came beside the file is this part's: by the header's MAC and by the
+    /// part's binding.
+    ///
+    /// # Errors
+    /// [`SealedError::Age`], [`SealedError::Binding`], [`SealedError::NoSuchPart`].
+    pub fn check_key(&self, part: &PartName, key: &FileKey) -> Result<(), SealedError> {
+        let (_, entry, place) = self.find(part)?;
+        place.header.verify_mac(key).map_err(|error| SealedError::Age { part: part.clone(), error })?;
+        check_binding(key, &BindingOf::part(self.manifest(), entry), &entry.binding)
+    }
+
+    /// Decrypts a code part into memory that is wiped afterwards: checks the key, each block before it is decrypted,
+    /// and the size.
+    ///
+    /// # Errors
+    /// [`SealedError`]. Nothing is returned unless all of it is authentic.
+    pub fn read_code(&self, part: &PartName, key: &FileKey) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+        let (index, entry, place) = self.find(part)?;
+        if entry.kind != PartKind::Code {
+            return Err(SealedError::NotCode(part.clone()));
+        }
+        self.check_key(part, key)?;
+        // A code part's size is bounded by `MAX_CODE_PART`.
+        let mut payload = Vec::with_capacity(usize::try_from(place.payload_len).unwrap_or_default());
+        BlockReader::new(self.clone(), index).read_to_end(&mut payload).map_err(SealedError::from_io)?;
+        let wrap = |error| SealedError::Age { part: part.clone(), error };
+        let plain = age::open_payload(key, &payload).map_err(wrap)?;
+        if plain.len() as u64 != entry.size {
+            return Err(wrap(age::AgeError::PayloadLength));
+        }
+        Ok(plain)
+    }
+
+    /// Opens a part to be read anywhere, while other readers of the same file go on. Checks the key and the size now,
+    /// and each block before it is decrypted.
+    ///
+    /// # Errors
+    /// [`SealedError`].
+    pub fn part(&self, part: &PartName, key: &FileKey) -> Result<PartReader<R>, SealedError> {
+        let (index, entry, place) = self.find(part)?;
+        self.check_key(part, key)?;
+        PartReader::open(BlockReader::new(self.clone(), index), entry.clone(), place.payload_len, key)
+    }
+
+    /// Writes a part as the age file it is, each block checked before it is written. Any age tool opens it with the
+    /// identity of one of its recipients.
+    ///
+    /// # Errors
+    /// [`SealedError::Block`] where the file is damaged, [`SealedError::NoSuchPart`], [`SealedError::Io`].
+    pub fn extract(&self, part: &PartName, out: &mut (impl Write + ?Sized)) -> Result<(), SealedError> {
+        let (index, _, place) = self.find(part)?;
+        out.write_all(&place.header.to_bytes())?;
+        self.copy_payload(index, out)
+    }
+
+    pub(super) fn copy_payload(&self, part: usize, out: &mut (impl Write + ?Sized)) -> Result<(), SealedError> {
+        let mut block = Vec::new();
+        for index in 0..self.place(part).blocks.len() as u64 {
+            self.read_block(part, index, &mut block)?;
+            out.write_all(&block)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one block and checks it. The caller knows that it exists.
+    pub(super) fn read_block(&self, part: usize, index: u64, to: &mut Vec<u8>) -> Result<(), SealedError> {
+        let place = self.place(part);
+        let refused = || SealedError::Block { part: self.manifest().parts[part].name.clone(), index };
+        // At most `BLOCK`.
+        to.resize(place.block_len(index) as usize, 0);
+        self.inner.source.read_exact_at(place.payload + index * BLOCK, to).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => refused(),
+            _ => SealedError::Io(error),
+        })?;
+        let digest = usize::try_from(index).ok().and_then(|index| place.blocks.get(index));
+        if digest.is_some_and(|digest| blake3::hash(to).as_bytes() == digest) { Ok(()) } else { Err(refused()) }
+    }
+}
+
+impl<R> Sealed<R> {
+    /// The manifest and its signatures.
+    #[must_use]
+    pub fn signed(&self) -> &SignedManifest {
+        &self.inner.index.signed
+    }
+
+    /// What the publisher signed.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        self.signed().manifest()
+    }
+
+    /// The resource digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.signed().digest()
+    }
+
+    /// The stub: a component with the body's surface, verified.
+    #[must_use]
+    pub fn stub(&self) -> &[u8] {
+        &self.inner.index.stub
+    }
+
+    /// A part's age header. Well-formed; authentic only once its MAC is checked with the file key.
+    ///
+    /// # Errors
+    /// [`SealedError::NoSuchPart`].
+    pub fn age_header(&self, part: &PartName) -> Result<&Header, SealedError> {
+        Ok(&self.find(part)?.2.header)
+    }
+
+    fn find(&self, part: &PartName) -> Result<(usize, &PartEntry, &Place), SealedError> {
+        let parts = self.manifest().parts.iter().zip(&self.inner.index.parts).enumerate();
+        let mut found = parts.filter(|(_, (entry, _))| entry.name == *part);
+        let (index, (entry, place)) = found.next().ok_or_else(|| SealedError::NoSuchPart(part.clone()))?;
+        Ok((index, entry, place))
+    }
+
+    pub(super) fn place(&self, part: usize) -> &Place {
+        &self.inner.index.parts[part]
+    }
+}
+
+impl<R> Clone for Sealed<R> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<R> fmt::Debug for Sealed<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({:?})", self.signed())
+    }
+}
