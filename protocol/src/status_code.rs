@@ -70,6 +70,12 @@ impl CodeBinding {
         Self(hash.finalize().into())
     }
 
+    /// A binding read from a row.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes, for the row.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

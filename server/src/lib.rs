@@ -1,1 +1,40 @@
-//! To be written.
+//! The billing authentication server of Portcullis: it says who may, releases the keys, and remembers what was paid.
+//!
+//! ```text
+//!            edges                          core                          store
+//!  router ─ proof ─ handlers ──▶ cycle · orders · answers ──▶ Store (trait) ──▶ Sqlite
+//!  oauth · pages · publish          │        │                   one writer, group commits
+//!  catalogue · files              rights   payment
+//!                                 (pure)   (trait)
+//! ```
+//!
+//! - [`cycle`]: steps 2 and 3, top to bottom, in the order of checks. Start reading there.
+//! - [`orders`]: an order from the accepted offer to the receipt and back. [`payment`]: who moves the money.
+//! - [`rights`]: each rights model, a pure function. [`ledger`]: double entry.
+//! - [`store`]: what is remembered, by noun; transactions decide, never this process's memory.
+//! - [`keys`], [`secrets`]: the server's keys, and what keeps the database worthless to a thief.
+//! - [`Core`]: all of it together, what the edges are given.
+
+#![forbid(unsafe_code)]
+
+// The core.
+pub mod answers;
+mod asker;
+pub mod clock;
+pub mod cycle;
+pub mod faults;
+pub mod keys;
+pub mod ledger;
+pub mod offers;
+pub mod orders;
+pub mod payment;
+pub mod rights;
+pub mod secrets;
+mod services;
+pub mod store;
+
+pub use answers::{No, Refusal};
+pub use asker::{Asker, SignedIn};
+pub use services::Core;
+
+// The edges.

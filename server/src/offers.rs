@@ -1,0 +1,71 @@
+//! Offers, signed. What is in force stands in the store; signatures are made when asked for, under the key of the day:
+//! a digest names the terms, whoever signed them.
+
+use crate::answers::No;
+use crate::clock::Timestamp;
+use crate::Core;
+use crate::keys::KeysError;
+use crate::secrets::rng;
+use crate::store::{NewOffer, OfferRevision, OffersOutcome};
+use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::wire::OfferTerms;
+use portcullis_protocol::{AccountId, Offer, OfferId, PublisherName, ResourceName, Rights, Verified};
+
+/// Lines of a price list, at most: an offer is signed whenever it is shown.
+const MAX_OFFERS: usize = 64;
+
+/// Signs offers in force.
+///
+/// # Errors
+/// [`KeysError::NoSigningKey`].
+pub fn sign(core: &Core, offers: &[OfferRevision], now: Timestamp) -> Result<Vec<Verified<Offer>>, KeysError> {
+    if offers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let key = core.keys.signing_key(now)?;
+    Ok(offers.iter().map(|revision| Verified::sign(revision.offer.clone(), &key)).collect())
+}
+
+/// Replaces the price list of a resource that the account sells. Returns it as it now stands, signed.
+///
+/// # Errors
+/// [`No::Unacceptable`], [`No::NotFound`].
+pub async fn replace(
+    core: &Core,
+    account: &AccountId,
+    publisher: &PublisherName,
+    name: &ResourceName,
+    terms: Vec<OfferTerms>,
+) -> Result<Vec<Verified<Offer>>, No> {
+    if terms.len() > MAX_OFFERS {
+        return Err(No::Unacceptable("a price list has at most 64 offers"));
+    }
+    let now = core.store.now().await?;
+    let offers = terms.into_iter().map(|terms| new_offer(terms, now)).collect::<Result<Vec<_>, No>>()?;
+    match core.store.replace_offers(account, publisher, name, offers).await? {
+        OffersOutcome::Replaced(offers) => Ok(sign(core, &offers, now)?),
+        OffersOutcome::NotFound => Err(No::NotFound),
+        OffersOutcome::NoSuchOperation(_) => Err(No::Unacceptable("an offer is for an operation that the resource does not have")),
+        OffersOutcome::NoSuchOffer(_) => Err(No::Unacceptable("an offer revises one that is not in force")),
+    }
+}
+
+fn new_offer(terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {
+    if terms.title.is_empty() || terms.title.len() > MAX_TITLE || terms.title.chars().any(char::is_control) {
+        return Err(No::Unacceptable("the title of an offer has 1 to 120 bytes and no control characters"));
+    }
+    if matches!(terms.rights, Rights::Uses { count: 0 }) {
+        return Err(No::Unacceptable("an offer of uses gives at least one"));
+    }
+    if terms.rights.is_free() && !terms.price.is_zero() {
+        return Err(No::Unacceptable("what is free costs nothing: set the price to zero, or sell `perpetual`"));
+    }
+    Ok(NewOffer {
+        id: terms.id.unwrap_or_else(|| OfferId::generate(now.id_millis(), &mut rng())),
+        revises: terms.id.is_some(),
+        operation: terms.operation,
+        title: terms.title,
+        rights: terms.rights,
+        price: terms.price,
+    })
+}

@@ -1,0 +1,193 @@
+//! Orders, from the accepted offer to the receipt, and back.
+//!
+//! ```text
+//! open (price in force) → charge → settle: state, ledger, entitlement, receipt in one transaction
+//! begin refund (rights end) → provider pays back → finish refund: state, ledger
+//! ```
+//!
+//! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost in
+//! between, the order stands in a state from which the next arrow can be tried again: by the client, who repeats its
+//! request, or by the operator, for whom [`open`] lists it.
+
+use crate::answers::{No, Refusal};
+use crate::payment::{Charge, ChargeState};
+use crate::secrets::rng;
+use crate::store::{
+    Begun, EntitlementId, Idempotency, NewOrder, OpenOutcome, Order, OrderPhase, RefundOutcome, SettleOutcome,
+    Settlement, StoredAnswer,
+};
+use crate::{Asker, Core, offers};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState};
+use portcullis_protocol::{OrderId, Reason, Receipt, Verified};
+
+/// As in [`crate::cycle`].
+const LOOKS: usize = 8;
+
+/// Buys what an offer sells, at the price in force, which has to be the one accepted.
+///
+/// # Errors
+/// `payment-required` with the offers in force where the accepted one is not; [`No`].
+pub async fn order(
+    core: &Core,
+    asker: &Asker,
+    request: &OrderRequest,
+    idempotency: &Idempotency,
+) -> Result<OrderAnswer, No> {
+    let provider = core.payments.get(&request.payment.provider);
+    let provider = provider.ok_or(No::Unacceptable("this server has no such payment provider"))?;
+    let order = opened(core, asker, request, idempotency).await?;
+    // The same request as before, answered with what became of it; or one that was lost on the way and goes on.
+    if order.phase != OrderPhase::Pending || order.provider != provider.name() {
+        return Ok(answer(&order));
+    }
+    let charge = Charge { order: order.id, amount: order.amount(), token: request.payment.token.clone() };
+    let state = if order.amount().is_zero() {
+        ChargeState::Paid
+    } else {
+        core.faults.step("charge.before").map_err(|fault| No::Failed(fault.to_string()))?;
+        let state = provider.charge(&charge).await.map_err(|error| No::Failed(error.to_string()))?;
+        core.faults.step("charge.after").map_err(|fault| No::Failed(fault.to_string()))?;
+        state
+    };
+    Ok(answer(&decided(core, order, state).await?))
+}
+
+/// An order of the account.
+///
+/// # Errors
+/// [`No::NotFound`], also where it is somebody else's.
+pub async fn find(core: &Core, asker: &Asker, order: &OrderId) -> Result<OrderAnswer, No> {
+    match core.store.order(order).await? {
+        Some(order) if order.account == *asker.account() => Ok(answer(&order)),
+        _ => Err(No::NotFound),
+    }
+}
+
+/// The provider has decided on a pending order, by itself or through the operator.
+///
+/// # Errors
+/// [`No::NotFound`].
+pub async fn decide(core: &Core, order: &OrderId, state: ChargeState) -> Result<OrderAnswer, No> {
+    let order = core.store.order(order).await?.ok_or(No::NotFound)?;
+    Ok(answer(&decided(core, order, state).await?))
+}
+
+/// Pays an order back. The rights end first: a grant of theirs is refused from then on.
+///
+/// # Errors
+/// [`No::NotFound`]; [`No::Unacceptable`] where the order is not paid.
+pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
+    let order = refunded(core.store.begin_refund(order).await?)?;
+    if order.phase == OrderPhase::Refunded {
+        return Ok(answer(&order));
+    }
+    if !order.amount().is_zero() {
+        let provider = core.payments.get(&order.provider);
+        let provider = provider.ok_or(No::Unacceptable("the order's payment provider is not configured"))?;
+        core.faults.step("provider-refund.before").map_err(|fault| No::Failed(fault.to_string()))?;
+        provider.refund(&order.id, order.amount()).await.map_err(|error| No::Failed(error.to_string()))?;
+        core.faults.step("provider-refund.after").map_err(|fault| No::Failed(fault.to_string()))?;
+    }
+    Ok(answer(&refunded(core.store.finish_refund(&order.id).await?)?))
+}
+
+/// Every order that is not final, oldest first: what an operator has to reconcile with the providers.
+///
+/// # Errors
+/// [`No::Failed`].
+pub async fn open(core: &Core) -> Result<Vec<Order>, No> {
+    Ok(core.store.open_orders().await?)
+}
+
+/// Opens an order, or finds the one that the same request opened.
+async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency: &Idempotency) -> Result<Order, No> {
+    for _ in 0..LOOKS {
+        let case = core.store.order_case(asker.terminal(), idempotency, &request.offer).await?;
+        if let Some(order) = before(case.begun)? {
+            return Ok(order);
+        }
+        let Some(offer) = case.offer else {
+            let changed = Refusal::new(Reason::PaymentRequired)
+                .because("The accepted offer is not in force; nothing was charged.")
+                .with_offers(offers::sign(core, &case.current, case.now)?);
+            return Err(changed.into());
+        };
+        if offer.offer.rights.is_free() {
+            return Err(No::Unacceptable("the offer is free: there is nothing to order"));
+        }
+        let order = NewOrder {
+            id: OrderId::generate(case.now.id_millis(), &mut rng()),
+            account: *asker.account(),
+            terminal: *asker.terminal(),
+            offer: request.offer,
+            provider: request.payment.provider.clone(),
+            request: idempotency.clone(),
+        };
+        match core.store.open_order(order).await? {
+            OpenOutcome::Opened(order) => return Ok(*order),
+            OpenOutcome::Begun(begun) => {
+                if let Some(order) = before(begun)? {
+                    return Ok(order);
+                }
+            }
+            OpenOutcome::Changed => {}
+        }
+    }
+    Err(No::UnderWay)
+}
+
+fn before(begun: Begun) -> Result<Option<Order>, No> {
+    match begun {
+        Begun::New => Ok(None),
+        Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(*order)),
+        Begun::Answered(_) | Begun::OtherRequest => Err(No::KeyReused),
+        Begun::InProgress => Err(No::UnderWay),
+    }
+}
+
+async fn decided(core: &Core, order: Order, state: ChargeState) -> Result<Order, No> {
+    let settlement = match state {
+        ChargeState::Pending => return Ok(order),
+        ChargeState::Declined => Settlement::Declined,
+        ChargeState::Paid => {
+            let now = core.store.now().await?;
+            let receipt = Receipt {
+                iss: core.origin.clone(),
+                order: order.id,
+                offer: order.offer_digest,
+                publisher: order.offer.publisher.clone(),
+                name: order.offer.name.clone(),
+                operation: order.offer.operation.clone(),
+                rights: order.offer.rights,
+                price: order.offer.price,
+                iat: now.seconds(),
+            };
+            let receipt = Verified::sign(receipt, &*core.keys.signing_key(now)?).compact().to_owned();
+            Settlement::Paid { entitlement: EntitlementId(Octets(*order.id.as_bytes())), receipt }
+        }
+    };
+    match core.store.settle_order(&order.id, settlement).await? {
+        SettleOutcome::Order(order) => Ok(*order),
+        SettleOutcome::Unknown => Err(No::NotFound),
+    }
+}
+
+fn refunded(outcome: RefundOutcome) -> Result<Order, No> {
+    match outcome {
+        RefundOutcome::Done(order) => Ok(*order),
+        RefundOutcome::NotPaid(_) => Err(No::Unacceptable("only a paid order can be paid back")),
+        RefundOutcome::Unknown => Err(No::NotFound),
+    }
+}
+
+/// An order as its owner sees it. Rights that are taken back are on their way to being paid back.
+fn answer(order: &Order) -> OrderAnswer {
+    let state = match order.phase {
+        OrderPhase::Pending => OrderState::Pending,
+        OrderPhase::Paid => OrderState::Paid,
+        OrderPhase::Declined => OrderState::Declined,
+        OrderPhase::Refunding | OrderPhase::Refunded => OrderState::Refunded,
+    };
+    OrderAnswer { order: order.id, state, receipt: order.receipt.clone() }
+}

@@ -1,0 +1,35 @@
+//! What every service is given.
+
+use crate::clock::Clock;
+use crate::faults::Faults;
+use crate::keys::Keys;
+use crate::payment::Payments;
+use crate::secrets::Secrets;
+use crate::store::Store;
+use portcullis_protocol::Origin;
+use std::sync::Arc;
+
+/// The core of a server: its store, its keys, its name. One per process; services take it by reference.
+#[derive(Clone)]
+pub struct Core {
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// What it signs and opens with.
+    pub keys: Arc<Keys>,
+    /// What keeps the database worthless to a thief.
+    pub secrets: Secrets,
+    /// How it is called.
+    pub origin: Origin,
+    /// Who moves money.
+    pub payments: Payments,
+    /// Time, where no transaction decides.
+    pub clock: Clock,
+    /// Faults, for tests.
+    pub faults: Faults,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Core({})", self.origin)
+    }
+}

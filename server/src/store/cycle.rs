@@ -1,0 +1,343 @@
+//! The rows of the cycle: entitlements, authorisations, grants.
+
+use super::{AnswerScope, Begun, Idempotency, OfferRevision, PublisherId, ResourceFacts, StoreError, StoredAnswer};
+use crate::clock::Timestamp;
+use crate::secrets::Sealed;
+use async_trait::async_trait;
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{
+    AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, PartName, PublisherName, Reason,
+    ResourceName, Rights, TerminalId,
+};
+
+/// An entitlement. Never leaves the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EntitlementId(pub Octets<16>);
+
+/// What an account holds for an operation. One per paid order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entitlement {
+    /// Its identifier.
+    pub id: EntitlementId,
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// The resource, in all its versions.
+    pub name: ResourceName,
+    /// The operation.
+    pub operation: OperationName,
+    /// What was bought.
+    pub rights: Rights,
+    /// Units drawn.
+    pub used: u64,
+    /// Units held by codes that can still be verified.
+    pub held: u64,
+    /// Since when it is taken back, if it is.
+    pub revoked: Option<Timestamp>,
+    /// Since when it is held.
+    pub since: Timestamp,
+}
+
+impl Entitlement {
+    /// Units that are neither drawn nor held, where the model counts.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.rights.quantity().map(|total| total.saturating_sub(self.used).saturating_sub(self.held))
+    }
+}
+
+/// An operation and what its grant releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationFacts {
+    /// Its name.
+    pub name: OperationName,
+    /// The parts, in the manifest's order.
+    pub parts: Vec<PartName>,
+}
+
+/// What step 2 asks the store.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthorisationQuery<'a> {
+    /// Who asks.
+    pub account: &'a AccountId,
+    /// From which terminal.
+    pub terminal: &'a TerminalId,
+    /// The request's identity.
+    pub request: &'a Idempotency,
+    /// The resource.
+    pub resource: &'a Digest,
+    /// The operation.
+    pub operation: &'a OperationName,
+}
+
+/// Everything step 2 decides on, as it stood at one moment.
+#[derive(Debug, Clone)]
+pub struct AuthorisationCase {
+    /// The moment.
+    pub now: Timestamp,
+    /// What this very request found before. Where it is not [`Begun::New`], nothing else is filled.
+    pub begun: Begun,
+    /// What was asked for, where this server sells it.
+    pub resource: Option<AuthorisationTarget>,
+}
+
+/// A resource, one of its operations, and how it can be paid for.
+#[derive(Debug, Clone)]
+pub struct AuthorisationTarget {
+    /// The resource.
+    pub facts: ResourceFacts,
+    /// The operation, where the resource has it.
+    pub operation: Option<OperationFacts>,
+    /// The offers for the operation in force.
+    pub offers: Vec<OfferRevision>,
+    /// What the account holds for the operation, oldest first.
+    pub entitlements: Vec<Entitlement>,
+}
+
+/// A hold to be made.
+#[derive(Debug, Clone)]
+pub struct NewAuthorisation {
+    /// The status code's row.
+    pub code: CodeId,
+    /// Whose.
+    pub account: AccountId,
+    /// Whose code it is.
+    pub terminal: TerminalId,
+    /// What the code is bound to.
+    pub binding: CodeBinding,
+    /// The resource.
+    pub resource: Digest,
+    /// The operation.
+    pub operation: OperationName,
+    /// The rights under which it is paid for.
+    pub rights: Rights,
+    /// The entitlement; none where the operation is free.
+    pub entitlement: Option<EntitlementId>,
+    /// The quantity asked for.
+    pub quantity: u32,
+    /// Units to hold; zero where the model does not count.
+    pub units: u32,
+    /// Seconds that the code lives.
+    pub life: u64,
+    /// The request's identity.
+    pub request: Idempotency,
+}
+
+/// What became of a hold.
+#[derive(Debug, Clone)]
+pub enum AuthoriseOutcome {
+    /// Held until this moment.
+    Held {
+        /// Until when the code can be verified.
+        expires: Timestamp,
+    },
+    /// The same request was answered meanwhile.
+    Begun(Begun),
+    /// The entitlement no longer carries it: look again.
+    Changed,
+    /// The terminal was revoked or the account suspended meanwhile.
+    ShutOut(Reason),
+}
+
+/// What step 3 asks the store.
+#[derive(Debug, Clone, Copy)]
+pub struct VerificationQuery<'a> {
+    /// Who asks.
+    pub account: &'a AccountId,
+    /// From which terminal.
+    pub terminal: &'a TerminalId,
+    /// The request's identity.
+    pub request: &'a Idempotency,
+    /// The status code's row.
+    pub code: &'a CodeId,
+}
+
+/// Everything step 3 decides on, as it stood at one moment.
+#[derive(Debug, Clone)]
+pub struct VerificationCase {
+    /// The moment.
+    pub now: Timestamp,
+    /// What this very request found before. Where it is not [`Begun::New`], nothing else is filled.
+    pub begun: Begun,
+    /// The authorisation that the code names, whoever's it is.
+    pub authorisation: Option<Authorisation>,
+    /// The resource it is for. Filled for an authorisation of the asking terminal that is held.
+    pub resource: Option<ResourceFacts>,
+    /// The operation it is for.
+    pub operation: Option<OperationFacts>,
+    /// The wrapped keys of the operation's parts, in its order.
+    pub keys: Vec<Sealed>,
+    /// The entitlement that pays.
+    pub entitlement: Option<Entitlement>,
+    /// The user as the publisher sees him, where he has been seen.
+    pub pairwise: Option<PairwiseId>,
+}
+
+/// `held → consumed | released`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorisationState {
+    /// Its units are held.
+    Held,
+    /// Its code was verified.
+    Consumed,
+    /// Its code expired, or its rights were taken back.
+    Released,
+}
+
+/// An authorisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorisation {
+    /// The status code's row.
+    pub code: CodeId,
+    /// Whose.
+    pub account: AccountId,
+    /// Whose code it is.
+    pub terminal: TerminalId,
+    /// What the code is bound to.
+    pub binding: CodeBinding,
+    /// Where it stands.
+    pub state: AuthorisationState,
+    /// Until when its code can be verified.
+    pub expires: Timestamp,
+    /// The rights under which it is paid for.
+    pub rights: Rights,
+    /// The entitlement; none where the operation is free.
+    pub entitlement: Option<EntitlementId>,
+    /// The quantity.
+    pub quantity: u32,
+    /// Units held.
+    pub units: u32,
+}
+
+/// A grant to be stored, with all that the transaction has to do for it.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// The grant.
+    pub id: GrantId,
+    /// The code it is given for.
+    pub code: CodeId,
+    /// Whose.
+    pub account: AccountId,
+    /// Whose terminal.
+    pub terminal: TerminalId,
+    /// The resource.
+    pub resource: Digest,
+    /// Its publisher.
+    pub publisher: PublisherId,
+    /// The operation.
+    pub operation: OperationName,
+    /// The user as the publisher sees him. Another one on record turns the outcome into `Changed`.
+    pub pairwise: PairwiseId,
+    /// Units to debit.
+    pub units: u32,
+    /// The entitlement that pays.
+    pub entitlement: Option<EntitlementId>,
+    /// Whether time bounds it, so that it supersedes an unacknowledged one of the same terminal and operation.
+    pub supersedes: bool,
+    /// The compact grant.
+    pub compact: String,
+    /// Opens the grant's `cnf`.
+    pub nonce: Octets<16>,
+    /// The key release as JSON: sealed to the terminal, so it is no secret of this server.
+    pub keys: String,
+    /// Until when calls may begin.
+    pub expires: Timestamp,
+    /// The request's identity.
+    pub request: Idempotency,
+}
+
+/// What became of a code.
+#[derive(Debug, Clone)]
+pub enum VerifyOutcome {
+    /// Consumed, debited, written down: the grant stands.
+    Granted,
+    /// The same request was answered meanwhile.
+    Begun(Begun),
+    /// The code is no longer held, or something it rests on has changed: look again.
+    Changed,
+    /// The terminal was revoked or the account suspended meanwhile.
+    ShutOut(Reason),
+}
+
+/// `issued → acknowledged | superseded | revoked`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantState {
+    /// Stored and sent; it may not have arrived.
+    Issued,
+    /// It arrived.
+    Acknowledged,
+    /// The terminal has a newer one.
+    Superseded,
+    /// Taken back.
+    Revoked,
+}
+
+/// A grant on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRecord {
+    /// The grant.
+    pub id: GrantId,
+    /// Where it stands.
+    pub state: GrantState,
+    /// The compact grant.
+    pub compact: String,
+    /// Opens the grant's `cnf`.
+    pub nonce: Octets<16>,
+    /// The key release as JSON.
+    pub keys: String,
+    /// Until when calls may begin.
+    pub expires: Timestamp,
+}
+
+/// What became of an acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// It is on record. It may have been before.
+    Yes,
+    /// The grant was revoked.
+    Revoked,
+    /// The terminal has no such grant.
+    Unknown,
+}
+
+/// The rows of the cycle.
+#[async_trait]
+pub trait Cycle {
+    /// Reads what step 2 decides on.
+    async fn authorisation_case(&self, query: AuthorisationQuery<'_>) -> Result<AuthorisationCase, StoreError>;
+
+    /// Holds, in one transaction: releases what has expired of the entitlement, holds the units by one conditional
+    /// update, records the authorisation and the answer.
+    async fn authorise(&self, authorisation: NewAuthorisation) -> Result<AuthoriseOutcome, StoreError>;
+
+    /// Reads what step 3 decides on.
+    async fn verification_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError>;
+
+    /// Consumes a code, in one transaction: `held → consumed` by one conditional update, the debit by another, ledger,
+    /// log, grant and answer.
+    async fn verify(&self, grant: NewGrant) -> Result<VerifyOutcome, StoreError>;
+
+    /// A grant of a terminal, with the moment of reading.
+    async fn grant(
+        &self,
+        terminal: &TerminalId,
+        grant: &GrantId,
+    ) -> Result<(Timestamp, Option<GrantRecord>), StoreError>;
+
+    /// Records that a grant arrived.
+    async fn acknowledge(&self, terminal: &TerminalId, grant: &GrantId) -> Result<Acknowledged, StoreError>;
+
+    /// What an account holds and held, newest first.
+    async fn entitlements(&self, account: &AccountId) -> Result<Vec<Entitlement>, StoreError>;
+}
+
+impl From<StoredAnswer> for Begun {
+    fn from(answer: StoredAnswer) -> Self {
+        Self::Answered(answer)
+    }
+}
+
+impl From<TerminalId> for AnswerScope {
+    fn from(terminal: TerminalId) -> Self {
+        Self::Terminal(terminal)
+    }
+}

@@ -1,0 +1,109 @@
+//! The store: everything a billing server remembers, by noun, with no word of SQL.
+//!
+//! A method is one consistent read or one transaction. What has to happen together is one method, and its outcome says
+//! what the transaction found, because only the transaction knows: several server processes may share one store, so
+//! nothing may rest on what this process remembers. Time in a transaction is the database's.
+//!
+//! [`Sqlite`] is the backend; another one implements the same traits and passes the same tests.
+
+mod accounts;
+mod answers;
+mod cycle;
+mod devices;
+mod keys;
+mod ledger;
+mod offers;
+mod orders;
+mod publishers;
+mod resources;
+mod sessions;
+mod sqlite;
+mod terminals;
+
+pub use accounts::{Account, Accounts, Invitation, InvitationUse, NewAccount, NewInvitation, SignUp, WebSession};
+pub use answers::{AnswerScope, Answers, Begun, Idempotency, StoredAnswer};
+pub use cycle::{
+    Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthoriseOutcome,
+    AuthorisationTarget, Cycle, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
+    OperationFacts, VerificationCase, VerificationQuery, VerifyOutcome,
+};
+pub use devices::{DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
+pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
+pub use ledger::{Balance, LedgerAccount, Ledger, Transfer};
+pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome};
+pub use orders::{
+    NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, RefundOutcome, SettleOutcome, Settlement,
+};
+pub use publishers::{ClaimOutcome, Publisher, PublisherId, Publishers};
+pub use resources::{
+    Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, SearchQuery,
+    WithdrawOutcome,
+};
+pub use sessions::{Authenticated, RefreshOutcome, SessionId, Sessions};
+pub use sqlite::{Sqlite, SqliteOptions};
+pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
+
+use crate::clock::Timestamp;
+use async_trait::async_trait;
+
+/// Why the store did not do something. Nothing happened, unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database failed.
+    #[error("the database failed at {what}: {cause}")]
+    Backend {
+        /// The write or read.
+        what: &'static str,
+        /// What the database said. It holds no values of rows.
+        cause: String,
+    },
+    /// A row does not hold what this server writes.
+    #[error("the database holds a {0} that this server cannot read: was it written by a newer version?")]
+    Unreadable(&'static str),
+    /// The database was made by a newer version of this server.
+    #[error("the database has schema {found}, this server knows {known}: use the newer server")]
+    Newer {
+        /// The schema of the database.
+        found: i64,
+        /// The newest schema this server knows.
+        known: i64,
+    },
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+    /// The outcome is unknown: it may have happened. The same request may be made again.
+    #[error("the outcome of {0} is unknown")]
+    Unknown(&'static str),
+    /// A test made it fail.
+    #[error("{0}: a test made this step fail")]
+    Faulted(&'static str),
+}
+
+/// Everything together: what a server is given.
+#[async_trait]
+pub trait Store:
+    Accounts
+    + Answers
+    + Cycle
+    + Devices
+    + Keyring
+    + Ledger
+    + Offers
+    + Orders
+    + Publishers
+    + Resources
+    + Sessions
+    + Terminals
+    + Send
+    + Sync
+{
+    /// The database's time.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+
+    /// Releases expired holds and deletes what nobody can ask for any more. Returns how many holds were released.
+    async fn sweep(&self) -> Result<u64, StoreError>;
+
+    /// Stops taking writes and waits until those under way are committed.
+    async fn close(&self) -> Result<(), StoreError>;
+}

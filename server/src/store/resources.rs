@@ -1,0 +1,159 @@
+//! Resources: what was published, its operations and its wrapped part keys.
+
+use super::{OfferRevision, PublisherId, StoreError};
+use crate::clock::Timestamp;
+use crate::secrets::Sealed;
+use async_trait::async_trait;
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{AccountId, Digest, Manifest, PartName, PublicKey, PublisherName, ResourceName, Version};
+
+/// A part to be published: its file key is wrapped before it comes here.
+#[derive(Debug, Clone)]
+pub struct NewPart {
+    /// The part.
+    pub name: PartName,
+    /// Its commitment, which belongs to whoever published it first.
+    pub commitment: Octets<32>,
+    /// Its file key, wrapped by [`Secrets::wrap_file_key`](crate::secrets::Secrets::wrap_file_key).
+    pub key: Sealed,
+}
+
+/// A resource to be published. Its manifest has been verified, its file stands where files stand.
+#[derive(Debug, Clone)]
+pub struct NewResource {
+    /// The resource digest.
+    pub digest: Digest,
+    /// The account that publishes: it has to own the publisher.
+    pub account: AccountId,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Bytes of the sealed file.
+    pub size: u64,
+    /// Every part of the manifest.
+    pub parts: Vec<NewPart>,
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishOutcome {
+    /// Published.
+    Published,
+    /// The very same resource was published before.
+    Already,
+    /// The publisher is unknown, belongs to another account, or has another key.
+    NotOwner,
+    /// There is another resource of this name and version.
+    VersionTaken,
+    /// Another publisher has published this part.
+    CommitmentTaken(PartName),
+}
+
+/// What the cycle needs of a resource.
+#[derive(Debug, Clone)]
+pub struct ResourceFacts {
+    /// The resource digest.
+    pub digest: Digest,
+    /// Its publisher.
+    pub publisher: PublisherId,
+    /// Its publisher's name.
+    pub publisher_name: PublisherName,
+    /// Its name.
+    pub name: ResourceName,
+    /// Its version.
+    pub version: Version,
+    /// How long a call may run, in seconds, where its publisher says so.
+    pub run_max: Option<u32>,
+    /// Bytes of the sealed file.
+    pub size: u64,
+    /// Since when it is withdrawn, if it is.
+    pub withdrawn: Option<Timestamp>,
+}
+
+/// What became of a withdrawal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithdrawOutcome {
+    /// It is withdrawn. It may have been before.
+    Withdrawn,
+    /// There is no such resource of a publisher that the account owns.
+    NotFound,
+}
+
+/// A resource in the catalogue.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// Its key.
+    pub publisher_key: PublicKey,
+    /// The name.
+    pub name: ResourceName,
+    /// The kind of the newest version.
+    pub kind: String,
+    /// The title of the newest version.
+    pub title: String,
+    /// The description of the newest version.
+    pub description: String,
+    /// Newest first.
+    pub versions: Vec<ListingVersion>,
+    /// The offers in force.
+    pub offers: Vec<OfferRevision>,
+    /// Compact vouches of the publisher, oldest first.
+    pub vouches: Vec<String>,
+}
+
+/// A version in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingVersion {
+    /// The version.
+    pub version: Version,
+    /// The resource digest.
+    pub digest: Digest,
+    /// Bytes of the sealed file.
+    pub size: u64,
+    /// Whether it was withdrawn.
+    pub withdrawn: bool,
+}
+
+/// What to search for. All words have to occur in publisher, name, title or description.
+#[derive(Debug, Clone)]
+pub struct SearchQuery {
+    /// Words; empty for everything.
+    pub text: String,
+    /// The kind, where it matters.
+    pub kind: Option<String>,
+    /// The page, from 0.
+    pub page: u32,
+    /// Results of a page.
+    pub per_page: u32,
+}
+
+/// Resources.
+#[async_trait]
+pub trait Resources {
+    /// Publishes a resource.
+    async fn publish(&self, resource: NewResource) -> Result<PublishOutcome, StoreError>;
+
+    /// Withdraws a resource: no new authorisations, no new downloads for those who have no rights.
+    async fn withdraw(
+        &self,
+        account: &AccountId,
+        digest: &Digest,
+        reason: String,
+    ) -> Result<WithdrawOutcome, StoreError>;
+
+    /// A resource.
+    async fn resource(&self, digest: &Digest) -> Result<Option<ResourceFacts>, StoreError>;
+
+    /// The manifest of the newest version of a resource, withdrawn ones last.
+    async fn newest_manifest(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+    ) -> Result<Option<Manifest>, StoreError>;
+
+    /// A resource in the catalogue.
+    async fn listing(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Option<Listing>, StoreError>;
+
+    /// Searches the catalogue. Returns a page, and whether there is another one.
+    async fn search(&self, query: SearchQuery) -> Result<(Vec<Listing>, bool), StoreError>;
+}

@@ -1,0 +1,142 @@
+//! SQLite: WAL, `synchronous=FULL`, one group-committing writer, a few readers. Several processes may share the file.
+
+mod accounts;
+mod answers;
+mod cycle;
+mod devices;
+mod keys;
+mod ledger;
+mod offers;
+mod orders;
+mod publishers;
+mod readers;
+mod resources;
+mod row;
+mod sessions;
+mod sweep;
+mod terminals;
+mod time;
+mod writer;
+
+use super::{Store, StoreError};
+use crate::clock::{Clock, Timestamp};
+use crate::faults::{Faults, Write};
+use async_trait::async_trait;
+use readers::Readers;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::path::PathBuf;
+use writer::Writer;
+
+/// What each version of the schema adds to the one before.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+/// Prepared statements kept per connection: more than there are.
+const STATEMENTS: usize = 256;
+/// How often a connection asks again for a lock that another process holds, and how long it waits in between: 20 s in
+/// all. A commit takes about a millisecond.
+const LOCK_TRIES: i32 = 20_000;
+const LOCK_WAIT: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// How to open a database.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The file. It is made where there is none, in a folder that must exist.
+    pub path: PathBuf,
+    /// Connections for reading, at least 1.
+    pub readers: usize,
+    /// The process's clock, whose shift in tests is added to the database's time.
+    pub clock: Clock,
+    /// Faults, for tests.
+    pub faults: Faults,
+}
+
+impl SqliteOptions {
+    /// A file, with four readers.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), readers: 4, clock: Clock::system(), faults: Faults::from_env() }
+    }
+}
+
+/// A store in an SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: Writer,
+    readers: Readers,
+    clock: Clock,
+}
+
+impl Sqlite {
+    /// Opens a database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be used, or was made by a newer version.
+    pub fn open(options: SqliteOptions) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = connect(&options.path, flags | OpenFlags::SQLITE_OPEN_CREATE)?;
+        db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+            .map_err(|error| backend("open", error))?;
+        migrate(&mut db)?;
+        let readers = (0..options.readers.max(1))
+            .map(|_| {
+                let reader = connect(&options.path, flags)?;
+                reader.execute_batch("PRAGMA query_only=ON;").map_err(|error| backend("open", error))?;
+                Ok(reader)
+            })
+            .collect::<Result<_, StoreError>>()?;
+        let writer = Writer::start(db, options.clock.clone(), options.faults)
+            .map_err(|error| StoreError::Backend { what: "writer thread", cause: error.to_string() })?;
+        Ok(Self { writer, readers: Readers::new(readers), clock: options.clock })
+    }
+}
+
+fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let db = Connection::open_with_flags(path, flags).map_err(|error| backend("open", error))?;
+    db.busy_handler(Some(|tries| {
+        std::thread::sleep(LOCK_WAIT);
+        tries < LOCK_TRIES
+    }))
+    .map_err(|error| backend("open", error))?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
+}
+
+fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let failed = |error| backend("migration", error);
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        tx.execute_batch(migration).map_err(failed)?;
+    }
+    tx.pragma_update(None, "user_version", known).map_err(failed)?;
+    tx.commit().map_err(failed)
+}
+
+/// An error of the database, without the values of rows.
+fn backend(what: &'static str, error: rusqlite::Error) -> StoreError {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => {
+            StoreError::Unreadable(what)
+        }
+        error => StoreError::Backend { what, cause: error.to_string() },
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.readers.read("time", |tx| Ok(tx.now), &self.clock)
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        self.writer.run(Write::Sweep, sweep::sweep).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.writer.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Terminals: the keys of machines, each belonging to one account.
+
+use super::StoreError;
+use crate::clock::Timestamp;
+use async_trait::async_trait;
+use portcullis_protocol::{AccountId, PublicKey, ReleasePublicKey, TerminalId, Thumbprint};
+
+/// A terminal to be enrolled, by the account that is signed in on it.
+#[derive(Debug, Clone)]
+pub struct NewTerminal {
+    /// Its identifier, where it is new.
+    pub id: TerminalId,
+    /// Whose.
+    pub account: AccountId,
+    /// Its Ed25519 key.
+    pub key: PublicKey,
+    /// Its X25519 key.
+    pub release: ReleasePublicKey,
+    /// What the user calls it.
+    pub label: String,
+    /// The compact statement it made.
+    pub statement: String,
+    /// How many terminals an account may enrol within a day.
+    pub most_per_day: u32,
+}
+
+/// What became of an enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnrolOutcome {
+    /// Enrolled, under this identifier. The same key of the same account keeps the one it had.
+    Enrolled(TerminalId),
+    /// This key of this account was revoked.
+    Revoked,
+    /// The account has enrolled as many as it may, for now.
+    TooMany {
+        /// Seconds until one more is allowed.
+        retry_after: u32,
+    },
+}
+
+/// A terminal.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    /// Its identifier.
+    pub id: TerminalId,
+    /// Its key.
+    pub key: Thumbprint,
+    /// Its X25519 key.
+    pub release: ReleasePublicKey,
+    /// What the user calls it.
+    pub label: String,
+    /// When it enrolled.
+    pub enrolled: Timestamp,
+    /// Since when it is revoked, if it is.
+    pub revoked: Option<Timestamp>,
+}
+
+/// Terminals.
+#[async_trait]
+pub trait Terminals {
+    /// Enrols a terminal.
+    async fn enrol(&self, terminal: NewTerminal) -> Result<EnrolOutcome, StoreError>;
+
+    /// The terminals of an account, newest first.
+    async fn terminals(&self, account: &AccountId) -> Result<Vec<Terminal>, StoreError>;
+
+    /// Revokes a terminal of an account: its sessions end, its holds are released and its grants are revoked. False
+    /// where the account has no such terminal.
+    async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError>;
+}
