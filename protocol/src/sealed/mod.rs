@@ -32,5 +32,7 @@ pub use error::{Defect, SealedError};
 pub use open::Sealed;
 pub use part::PartReader;
 pub use read_at::{ReadAt, Seeking};
+#[cfg(feature = "seal")]
+pub(crate) use section::put_leb;
 pub use rewrite::{countersign, reheader};
 pub use write::{Package, WriteError};

@@ -85,7 +85,7 @@ pub(super) fn custom_head(name: &str, data_len: u64) -> Option<Vec<u8>> {
 }
 
 /// Appends the shortest LEB128 form of a number.
-pub(super) fn put_leb(mut number: u32, to: &mut Vec<u8>) {
+pub(crate) fn put_leb(mut number: u32, to: &mut Vec<u8>) {
     while number >= 0x80 {
         to.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;

@@ -1,0 +1,94 @@
+//! From what a compiler gives to the component that is sealed.
+
+use super::strip::strip;
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wit_component::ComponentEncoder;
+
+/// Why bytes are no body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// Neither a component nor a core module.
+    #[error("{0}")]
+    Unreadable(String),
+    /// A core module for WASI preview 1.
+    #[error("it is a core module for WASI preview 1: build for `wasm32-wasip2`, or for `wasm32-unknown-unknown`")]
+    Preview1,
+    /// A core module that cannot become a component.
+    #[error("it is a core module that cannot become a component: {0}; is its WIT inside (`wit-bindgen`, or `wasm-tools component embed`)?")]
+    Componentize(String),
+    /// A sealed resource.
+    #[error("it is a sealed resource already")]
+    Sealed,
+    /// A component that the engine would refuse.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// The component that is sealed: a component, or a core module with its WIT inside made one; validated by the features
+/// that the runtime enables; without names, debug information and any other custom section.
+///
+/// # Errors
+/// [`BodyError`].
+pub fn body(bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
+    let component = match encoding(bytes)? {
+        Encoding::Module => componentize(bytes)?,
+        Encoding::Component => bytes.to_vec(),
+    };
+    let stripped = strip(&component)?;
+    Validator::new_with_features(features())
+        .validate_all(&stripped)
+        .map_err(|error| BodyError::Invalid(error.to_string()))?;
+    Ok(stripped)
+}
+
+/// Makes a component of a core module that carries its WIT, as `wit-bindgen` builds for `wasm32-unknown-unknown`.
+///
+/// # Errors
+/// [`BodyError::Preview1`], [`BodyError::Componentize`].
+pub fn componentize(module: &[u8]) -> Result<Vec<u8>, BodyError> {
+    for payload in Parser::new(0).parse_all(module) {
+        match payload.map_err(|error| BodyError::Unreadable(error.to_string()))? {
+            Payload::ImportSection(imports) => {
+                let mut imports = imports.into_imports();
+                if imports.any(|import| import.is_ok_and(|import| import.module.starts_with("wasi_"))) {
+                    return Err(BodyError::Preview1);
+                }
+            }
+            Payload::CodeSectionStart { .. } => break,
+            _ => {}
+        }
+    }
+    let encode = || ComponentEncoder::default().module(module)?.validate(true).encode();
+    encode().map_err(|error| BodyError::Componentize(format!("{error:#}")))
+}
+
+/// Module or component. Refuses what is sealed.
+fn encoding(bytes: &[u8]) -> Result<Encoding, BodyError> {
+    let mut found = None;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| BodyError::Unreadable(error.to_string()))? {
+            Payload::Version { encoding, .. } if found.is_none() => found = Some(encoding),
+            Payload::CustomSection(section) if section.name().starts_with("portcullis:") => return Err(BodyError::Sealed),
+            _ => {}
+        }
+    }
+    found.ok_or_else(|| BodyError::Unreadable("it is empty".into()))
+}
+
+/// What the runtime enables (`host`): the finished proposals of WebAssembly and the component model, without threads,
+/// garbage collection, exceptions, 64-bit memories and asynchronous functions, and nothing newer than its engine.
+fn features() -> WasmFeatures {
+    WasmFeatures::default().difference(
+        WasmFeatures::THREADS
+            | WasmFeatures::GC
+            | WasmFeatures::FUNCTION_REFERENCES
+            | WasmFeatures::EXCEPTIONS
+            | WasmFeatures::MEMORY64
+            | WasmFeatures::WIDE_ARITHMETIC
+            | WasmFeatures::COMPACT_IMPORTS
+            | WasmFeatures::CM_ASYNC
+            | WasmFeatures::CM_MAP
+            | WasmFeatures::CM_IMPLEMENTS,
+    )
+}
