@@ -55,8 +55,11 @@ pub trait Gatekeeper: Send + Sync {
     ///
     /// # Errors
     /// [`Refused`]; then nothing is asked and nothing requested.
-    async fn offers(&self, resource: &SignedManifest, operation: &OperationName)
-    -> Result<Vec<Verified<Offer>>, Refused>;
+    async fn offers(
+        &self,
+        resource: &SignedManifest,
+        operation: &OperationName,
+    ) -> Result<Vec<Verified<Offer>>, Refused>;
 
     /// The whole cycle at once.
     ///
@@ -122,3 +125,36 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// Answers no: what a runtime has before it is given a gatekeeper.
+pub(crate) struct Closed;
+
+#[async_trait]
+impl Gatekeeper for Closed {
+    async fn request(&self, _: CycleRequest) -> Result<Box<dyn HeldCode>, Refused> {
+        Err(Reason::NotSignedIn.into())
+    }
+
+    async fn offers(&self, _: &SignedManifest, _: &OperationName) -> Result<Vec<Verified<Offer>>, Refused> {
+        Err(Reason::NotSignedIn.into())
+    }
+}
+
+#[async_trait]
+impl<G: Gatekeeper + ?Sized> Gatekeeper for Arc<G> {
+    async fn request(&self, request: CycleRequest) -> Result<Box<dyn HeldCode>, Refused> {
+        (**self).request(request).await
+    }
+
+    async fn offers(
+        &self,
+        resource: &SignedManifest,
+        operation: &OperationName,
+    ) -> Result<Vec<Verified<Offer>>, Refused> {
+        (**self).offers(resource, operation).await
+    }
+
+    async fn run(&self, request: CycleRequest) -> Result<Released, Refused> {
+        (**self).run(request).await
+    }
+}

@@ -1,12 +1,65 @@
-//! The Portcullis runtime as a library. To be written.
+//! The Portcullis runtime as a library: it runs sealed resources for those whom a billing server lets.
+//!
+//! ```text
+//!  Runtime ── load ──▶ Resource ── authorize(operation) ──▶ Authorised ── call(export) ──▶ results
+//!             verify      │            │                       │
+//!             signatures  inspect      │ Gatekeeper: request,   │ gate: in time, a use drawn
+//!                                      │ authenticate, verify   │ store: every bound set
+//!                                      ▼                        ▼
+//!                              decrypt, check, compile      the resource may request further operations,
+//!                                                           the user is asked through Consent
+//! ```
+//!
+//! - The engine half: [`Runtime`], [`Resource`], [`Authorised`], [`Limits`]; [`Inspection`] is what is public. What it
+//!   asks of others it asks through traits: [`Gatekeeper`], [`Consent`], [`Progress`], [`CompiledCache`], [`Clock`].
+//! - [`blocking`] has the same without `async`.
+//!
+//! Nothing is compiled that was not verified, and nothing is called that no grant covers. A refusal is a value.
 
 #![forbid(unsafe_code)]
 
 // The engine half: load, authorise, call.
+mod authorised;
+mod bindings;
+pub mod blocking;
+mod body;
+mod cache;
+mod call;
+mod command;
+mod compile;
+mod consent;
+mod engine;
+mod error;
+mod gate;
 mod gatekeeper;
+mod held;
+mod inspection;
+mod limits;
+mod progress;
+mod resource;
+mod runtime;
+mod stdio;
+mod store;
+mod wasi;
 
 // The client half: the cycle over the wire.
 mod clock;
 
+pub use authorised::Authorised;
+pub use cache::{CompiledCache, CompiledOf, NoCache};
+pub use call::{Typed, to_text};
 pub use clock::{Clock, SystemClock};
+pub use command::{Command, Exit};
+pub use consent::{Answer, Consent, DeclineAll, Prompt};
+pub use engine::Pool;
+pub use error::Error;
 pub use gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Nonce, Refused, Released};
+pub use held::Ended;
+pub use inspection::{Inspection, PartFacts};
+pub use limits::{Bound, Limits};
+pub use progress::{Progress, Quiet, Step};
+pub use resource::{Resource, Source, Terms};
+pub use runtime::{Runtime, RuntimeBuilder};
+pub use stdio::{Input, Output, OutputBuffer};
+pub use wasi::{Directory, Lent};
+pub use wasmtime::component::{Type, Val};

@@ -1,0 +1,161 @@
+//! An authorised operation: the value that calls need.
+
+use crate::body::{Body, Export};
+use crate::error::Error;
+use crate::gate::GateCtx;
+use crate::held::{Ended, Entered, Held};
+use crate::resource::Contents;
+use crate::runtime::Services;
+use crate::stdio::{Bounded, Input, Output};
+use crate::store::Live;
+use crate::wasi::{self, Stdio};
+use portcullis_protocol::{Grant, OperationEntry, OperationName, Verified};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// A held grant for one operation, with its body ready to run. Made by [`crate::Resource::authorize`] and nothing else.
+///
+/// Calls run one after another in one instance, which keeps its state between them. A call that traps, or whose future
+/// is dropped, takes the instance with it; the next call gets a new one. Where the grant counts uses, each call draws
+/// one. A grant bounded by time alone is renewed in the background for as long as calls are made.
+pub struct Authorised {
+    pub(crate) services: Arc<Services>,
+    pub(crate) contents: Arc<Contents>,
+    pub(crate) held: Arc<Held>,
+    body: Arc<Body>,
+    operation: OperationEntry,
+    live: Mutex<Option<Live>>,
+}
+
+impl Authorised {
+    pub(crate) fn new(
+        services: Arc<Services>,
+        contents: Arc<Contents>,
+        held: Arc<Held>,
+        body: Arc<Body>,
+        operation: OperationEntry,
+    ) -> Self {
+        Self { services, contents, held, body, operation, live: Mutex::new(None) }
+    }
+
+    /// The operation.
+    #[must_use]
+    pub const fn operation(&self) -> &OperationName {
+        &self.operation.name
+    }
+
+    /// The exports that can be called.
+    pub fn exports(&self) -> impl Iterator<Item = &str> {
+        self.operation.exports.iter().map(|name| name.as_str())
+    }
+
+    /// The signed grant, as last renewed.
+    #[must_use]
+    pub fn grant(&self) -> Arc<Verified<Grant>> {
+        self.held.grant()
+    }
+
+    /// How many calls may still begin; `None` where they are not counted.
+    #[must_use]
+    pub fn uses_left(&self) -> Option<u32> {
+        self.held.uses_left()
+    }
+
+    /// The export, where it runs under this grant.
+    pub(crate) fn export(&self, name: &str) -> Result<&Export, Error> {
+        if let (true, Some(export)) = (self.exports().any(|own| own == name), self.body.export(name)) {
+            return Ok(export);
+        }
+        let manifest = self.contents.signed.manifest();
+        Err(match manifest.operation_of(name) {
+            Some(other) if other.name != self.operation.name => Error::OtherOperation {
+                export: name.to_owned(),
+                needs: other.name.clone(),
+                held: self.operation.name.clone(),
+            },
+            None if manifest.exports.iter().any(|known| known == name) => Error::UnmappedExport(name.to_owned()),
+            _ => Error::UnknownExport(name.to_owned()),
+        })
+    }
+
+    /// How long one call may run.
+    pub(crate) fn run_time(&self) -> Duration {
+        self.contents.limits.run_time(self.held.run_max())
+    }
+
+    /// Passes the gate: in time, renewing where that draws nothing, and with a use drawn.
+    async fn enter(&self) -> Result<Entered, Error> {
+        match self.held.enter(self.services.now()) {
+            Err(Ended::Expired) if self.held.renewable() => {
+                self.held.ensure(&self.services, &self.contents.signed).await?;
+                Ok(self.held.enter(self.services.now())?)
+            }
+            entered => Ok(entered?),
+        }
+    }
+
+    /// Waits for its turn, passes the gate and gives the instance to run in, out of its place: whoever gets it puts it
+    /// back with [`Turn::done`], and does not where the call failed.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Error> {
+        let mut place = self.live.lock().await;
+        let entered = match self.enter().await {
+            Ok(entered) => entered,
+            Err(error) => {
+                // The grant has ended, and the store ends with it.
+                *place = None;
+                return Err(error);
+            }
+        };
+        self.held.renew_soon(&self.services, &self.contents.signed);
+        let live = match place.take() {
+            Some(live) => live,
+            None => self.instantiate(Stdio::silent(), &entered).await?,
+        };
+        Ok(Turn { place, live })
+    }
+
+    /// A new instance. It costs what a call costs: evidence of a drawn use.
+    pub(crate) async fn instantiate(&self, stdio: Stdio, _: &Entered) -> Result<Live, Error> {
+        let (services, contents) = (&self.services, &self.contents);
+        let asked = contents.signed.manifest().capabilities;
+        let wasi = wasi::context(&services.lent, asked, &contents.limits, stdio).map_err(|e| Error::engine(&e))?;
+        let gate = GateCtx::new(Arc::clone(services), Arc::clone(contents), Arc::clone(&self.held));
+        let (limits, ticks) = (&contents.limits, &services.ticks);
+        Live::new(&services.engine, &self.body.pre, limits, ticks, wasi, gate, self.run_time()).await
+    }
+
+    /// Passes the gate for a run in an instance of its own.
+    pub(crate) async fn single(&self, stdio: Stdio) -> Result<Live, Error> {
+        let entered = self.enter().await?;
+        self.instantiate(stdio, &entered).await
+    }
+}
+
+impl Stdio {
+    /// No input, and output that nobody reads.
+    fn silent() -> Self {
+        let nowhere = || Bounded::new(Output::Discard, u64::MAX);
+        Self { args: Vec::new(), stdin: Input::Empty, stdout: nowhere(), stderr: nowhere() }
+    }
+}
+
+/// The instance of an [`Authorised`], in use. Dropped with the future that holds it, unless the call came to its end.
+pub(crate) struct Turn<'a> {
+    place: MutexGuard<'a, Option<Live>>,
+    pub(crate) live: Live,
+}
+
+impl Turn<'_> {
+    /// The call came to its end: the next one may have the instance.
+    pub(crate) fn done(mut self) {
+        *self.place = Some(self.live);
+    }
+}
+
+impl fmt::Debug for Authorised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authorised({}, {:?})", self.operation.name, self.held)
+    }
+}

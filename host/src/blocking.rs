@@ -1,0 +1,106 @@
+//! The same without `async`: for programs that have no runtime of their own.
+
+use crate::command::{Command, Exit};
+use crate::error::Error;
+use crate::resource::{Source, Terms};
+use crate::{Inspection, RuntimeBuilder};
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime as Tokio};
+use wasmtime::component::Val;
+
+/// A [`crate::Runtime`] whose methods wait. Not to be used inside an async runtime.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    inner: crate::Runtime,
+    tokio: Arc<Tokio>,
+}
+
+impl Runtime {
+    /// Builds the runtime, and threads of its own for it to run on.
+    ///
+    /// # Errors
+    /// As [`RuntimeBuilder::build`].
+    pub fn build(builder: RuntimeBuilder) -> Result<Self, Error> {
+        let tokio = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Self { inner: builder.build()?, tokio: Arc::new(tokio) })
+    }
+
+    /// As [`crate::Runtime::load`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn load(&self, source: impl Into<Source>) -> Result<Resource, Error> {
+        Ok(Resource { inner: self.inner.load(source)?, tokio: Arc::clone(&self.tokio) })
+    }
+}
+
+/// A [`crate::Resource`] whose methods wait.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    inner: crate::Resource,
+    tokio: Arc<Tokio>,
+}
+
+impl Resource {
+    /// As [`crate::Resource::inspect`].
+    #[must_use]
+    pub fn inspect(&self) -> Inspection {
+        self.inner.inspect()
+    }
+
+    /// As [`crate::Resource::authorize`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn authorize(&self, operation: &str) -> Result<Authorised, Error> {
+        self.authorize_with(operation, Terms::default())
+    }
+
+    /// As [`crate::Resource::authorize_with`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn authorize_with(&self, operation: &str, terms: Terms) -> Result<Authorised, Error> {
+        let inner = self.tokio.block_on(self.inner.authorize_with(operation, terms))?;
+        Ok(Authorised { inner, tokio: Arc::clone(&self.tokio) })
+    }
+
+    /// As [`crate::Resource::run`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run(&self, command: Command) -> Result<Exit, Error> {
+        self.tokio.block_on(self.inner.run(command))
+    }
+}
+
+/// A [`crate::Authorised`] whose methods wait.
+#[derive(Debug)]
+pub struct Authorised {
+    inner: crate::Authorised,
+    tokio: Arc<Tokio>,
+}
+
+impl Authorised {
+    /// As [`crate::Authorised::call`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn call(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
+        self.tokio.block_on(self.inner.call(export, arguments))
+    }
+
+    /// As [`crate::Authorised::run`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run(&self, command: Command) -> Result<Exit, Error> {
+        self.tokio.block_on(self.inner.run(command))
+    }
+
+    /// What does not wait.
+    #[must_use]
+    pub const fn inner(&self) -> &crate::Authorised {
+        &self.inner
+    }
+}

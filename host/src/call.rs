@@ -1,0 +1,254 @@
+//! Calls of an authorised operation's exports: with values, with Rust types, and from text.
+
+use crate::authorised::{Authorised, Turn};
+use crate::body::Export;
+use crate::error::Error;
+use crate::limits::Bound;
+use crate::store::within;
+use std::marker::PhantomData;
+use wasmtime::component::{ComponentNamedList, Lift, Lower, Type, TypedFunc, Val};
+
+/// Bytes of `list<u8>` that come back as values. Each takes a [`Val`] in the host; a typed call takes one byte each.
+const MAX_BYTES_AS_VALUES: u64 = 16 * 1024 * 1024;
+
+impl Authorised {
+    /// Calls an export with values and gives its results as values. `export` is spelled as in the manifest: `function`,
+    /// or `interface#function`.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] or [`Error::Refused`] where no further call may begin; [`Error::OtherOperation`],
+    /// [`Error::UnmappedExport`], [`Error::UnknownExport`]; [`Error::Arguments`]; [`Error::Limit`], [`Error::Trap`] or
+    /// [`Error::Exit`] where it did not come to its end.
+    pub async fn call(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
+        let export = self.export(export)?;
+        check_arguments(export, arguments)?;
+        let mut turn = self.turn().await?;
+        let time = self.run_time();
+        let live = &mut turn.live;
+        live.begin(time, self.fuel(export));
+        let func = live.instance.get_func(&mut live.store, export.index);
+        let func = func.ok_or_else(|| Error::Body("an export has gone".into()))?;
+        let mut results = vec![Val::Bool(false); export.ty.results().len()];
+        let outcome = within(time, func.call_async(&mut live.store, arguments, &mut results)).await;
+        turn.end(outcome)?;
+        Ok(results)
+    }
+
+    /// Calls an export that gives `list<u8>`, or `result<list<u8>, _>`, and gives the bytes.
+    ///
+    /// # Errors
+    /// As [`Authorised::call`]; where the resource itself says no, `Ok(Err(value))` has its error value.
+    pub async fn call_for_bytes(&self, export: &str, arguments: &[Val]) -> Result<Result<Vec<u8>, Option<Val>>, Error> {
+        let other = || Error::Arguments(format!("`{export}` does not give `list<u8>`; call it for values"));
+        let mut results = self.call(export, arguments).await?;
+        match results.pop() {
+            Some(Val::List(list)) => bytes(list).map(Ok).ok_or_else(other),
+            Some(Val::Result(Ok(Some(value)))) => match *value {
+                Val::List(list) => bytes(list).map(Ok).ok_or_else(other),
+                _ => Err(other()),
+            },
+            Some(Val::Result(Err(value))) => Ok(Err(value.map(|value| *value))),
+            _ => Err(other()),
+        }
+    }
+
+    /// Calls an export with Rust types, which the engine checks against its signature. The way for bulk data: a byte of
+    /// `Vec<u8>` takes one byte.
+    ///
+    /// # Errors
+    /// As [`Authorised::call`]; [`Error::Arguments`] where the types do not fit.
+    pub async fn call_typed<P, R>(&self, export: &str, arguments: P) -> Result<R, Error>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        self.typed::<P, R>(export)?.call(arguments).await
+    }
+
+    /// Looks an export up once, to be called often. Calls of other exports wait only while one of its calls runs.
+    ///
+    /// # Errors
+    /// Where the export does not run under this grant. Whether the types fit is seen at the first call.
+    pub fn typed<P, R>(&self, export: &str) -> Result<Typed<'_, P, R>, Error>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        Ok(Typed { authorised: self, export: self.export(export)?, _types: PhantomData })
+    }
+
+    /// The parameters of an export, by name and type.
+    ///
+    /// # Errors
+    /// Where the export does not run under this grant.
+    pub fn parameters(&self, export: &str) -> Result<Vec<(String, Type)>, Error> {
+        let params = self.export(export)?.ty.params().map(|(name, ty)| (name.to_owned(), ty)).collect();
+        Ok(params)
+    }
+
+    /// Whether [`Authorised::call_for_bytes`] fits the export.
+    ///
+    /// # Errors
+    /// Where the export does not run under this grant.
+    pub fn gives_bytes(&self, export: &str) -> Result<bool, Error> {
+        Ok(gives_bytes(self.export(export)?))
+    }
+
+    /// Reads arguments in WAVE, the text form of component values: one text per parameter.
+    ///
+    /// # Errors
+    /// [`Error::Arguments`] says which one does not fit and what belongs there.
+    pub fn read_arguments(&self, export: &str, texts: &[impl AsRef<str>]) -> Result<Vec<Val>, Error> {
+        let export = self.export(export)?;
+        let params = export.ty.params();
+        if params.len() != texts.len() {
+            let names: Vec<_> = params.map(|(name, _)| name.to_owned()).collect();
+            return Err(Error::Arguments(format!(
+                "{} given, {} expected ({})",
+                texts.len(),
+                names.len(),
+                names.join(", ")
+            )));
+        }
+        let read = |((name, ty), text): ((&str, Type), &str)| {
+            if !is_plain(&ty) {
+                return Err(Error::Arguments(format!("`{name}` is a handle, which has no text form")));
+            }
+            Val::from_wave(&ty, text).map_err(|error| Error::Arguments(format!("`{name}`: {error}")))
+        };
+        params.zip(texts.iter().map(AsRef::as_ref)).map(read).collect()
+    }
+
+    /// How much may be lifted from the guest during a call of this export. The engine has one number for results and for
+    /// what the guest passes to host functions, so it is the larger only where the results need it.
+    fn fuel(&self, export: &Export) -> usize {
+        let limits = &self.contents.limits;
+        let results = if gives_bytes(export) {
+            limits.result.min(MAX_BYTES_AS_VALUES).saturating_mul(size_of::<Val>() as u64)
+        } else if export.ty.results().any(|ty| is_dynamic(&ty)) {
+            limits.result
+        } else {
+            0
+        };
+        usize::try_from(results.max(limits.hostcall)).unwrap_or(usize::MAX)
+    }
+}
+
+/// An export looked up, with Rust types for its parameters and results.
+pub struct Typed<'a, P, R> {
+    authorised: &'a Authorised,
+    export: &'a Export,
+    _types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Typed<'_, P, R>
+where
+    P: ComponentNamedList + Lower + Send + Sync + 'static,
+    R: ComponentNamedList + Lift + Send + Sync + 'static,
+{
+    /// Calls it once.
+    ///
+    /// # Errors
+    /// As [`Authorised::call_typed`].
+    pub async fn call(&self, arguments: P) -> Result<R, Error> {
+        let mut turn = self.authorised.turn().await?;
+        let time = self.authorised.run_time();
+        let limits = &self.authorised.contents.limits;
+        let dynamic = self.export.ty.results().any(|ty| is_dynamic(&ty));
+        let fuel = if dynamic { limits.result.max(limits.hostcall) } else { limits.hostcall };
+        turn.live.begin(time, usize::try_from(fuel).unwrap_or(usize::MAX));
+        let func = self.func(&mut turn)?;
+        let outcome = within(time, func.call_async(&mut turn.live.store, arguments)).await;
+        turn.end(outcome)
+    }
+
+    fn func(&self, turn: &mut Turn<'_>) -> Result<TypedFunc<P, R>, Error> {
+        let live = &mut turn.live;
+        let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.export.index);
+        func.map_err(|error| Error::Arguments(error.root_cause().to_string()))
+    }
+}
+
+impl Turn<'_> {
+    /// Ends a call: where it came to its end, the instance stays for the next one.
+    fn end<T>(self, outcome: Option<wasmtime::Result<T>>) -> Result<T, Error> {
+        match outcome {
+            Some(Ok(value)) => {
+                self.done();
+                Ok(value)
+            }
+            Some(Err(error)) => Err(self.live.failure(&error)),
+            None => Err(Error::Limit(Bound::Time)),
+        }
+    }
+}
+
+/// Values as text, in WAVE. `None` where one holds a handle, which has no text form.
+#[must_use]
+pub fn to_text(value: &Val) -> Option<String> {
+    if holds_handle(value) { None } else { value.to_wave().ok() }
+}
+
+fn check_arguments(export: &Export, arguments: &[Val]) -> Result<(), Error> {
+    let expected = export.ty.params().len();
+    if expected == arguments.len() {
+        Ok(())
+    } else {
+        Err(Error::Arguments(format!("{} given, {expected} expected", arguments.len())))
+    }
+}
+
+fn bytes(list: Vec<Val>) -> Option<Vec<u8>> {
+    list.into_iter().map(|value| if let Val::U8(byte) = value { Some(byte) } else { None }).collect()
+}
+
+fn gives_bytes(export: &Export) -> bool {
+    let is_bytes = |ty: &Type| matches!(ty, Type::List(list) if matches!(list.ty(), Type::U8));
+    let mut results = export.ty.results();
+    match results.next() {
+        Some(Type::Result(result)) => result.ok().is_some_and(|ok| is_bytes(&ok)),
+        Some(ty) => is_bytes(&ty),
+        None => false,
+    }
+}
+
+/// Whether values of this type have no fixed size.
+fn is_dynamic(ty: &Type) -> bool {
+    any_type(ty, &|ty| matches!(ty, Type::String | Type::List(_) | Type::Map(_)))
+}
+
+/// Whether values of this type are plain: no handles, streams or futures.
+fn is_plain(ty: &Type) -> bool {
+    let handle = |ty: &Type| {
+        matches!(ty, Type::Own(_) | Type::Borrow(_) | Type::Future(_) | Type::Stream(_) | Type::ErrorContext)
+    };
+    !any_type(ty, &handle)
+}
+
+/// Whether `is` holds of the type or of one that it is made of. Types of a component are finite trees.
+fn any_type(ty: &Type, is: &dyn Fn(&Type) -> bool) -> bool {
+    let any = |ty: &Type| any_type(ty, is);
+    is(ty)
+        || match ty {
+            Type::List(list) => any(&list.ty()),
+            Type::FixedLengthList(list) => any(&list.ty()),
+            Type::Map(map) => any(&map.key()) || any(&map.value()),
+            Type::Record(record) => record.fields().any(|field| any(&field.ty)),
+            Type::Tuple(tuple) => tuple.types().any(|ty| any(&ty)),
+            Type::Variant(variant) => variant.cases().any(|case| case.ty.is_some_and(|ty| any(&ty))),
+            Type::Option(option) => any(&option.ty()),
+            Type::Result(result) => [result.ok(), result.err()].iter().flatten().any(any),
+            _ => false,
+        }
+}
+
+fn holds_handle(value: &Val) -> bool {
+    match value {
+        Val::Resource(_) | Val::Future(_) | Val::Stream(_) | Val::ErrorContext(_) => true,
+        Val::List(values) | Val::Tuple(values) => values.iter().any(holds_handle),
+        Val::Record(fields) => fields.iter().any(|(_, value)| holds_handle(value)),
+        Val::Variant(_, value) | Val::Option(value) => value.as_deref().is_some_and(holds_handle),
+        Val::Result(Ok(value) | Err(value)) => value.as_deref().is_some_and(holds_handle),
+        _ => false,
+    }
+}

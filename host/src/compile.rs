@@ -1,0 +1,30 @@
+//! From a decrypted body to code: the one place where the engine compiles.
+//!
+//! The order is enforced by types: only [`CheckedBody::check`] makes a [`CheckedBody`], and only that compiles.
+
+use crate::error::Error;
+use portcullis_protocol::Manifest;
+use portcullis_protocol::surface::Surface;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use zeroize::Zeroizing;
+
+/// A decrypted body that is what its stub and manifest say: evidence that it may be compiled. Wiped when dropped.
+pub(crate) struct CheckedBody(Zeroizing<Vec<u8>>);
+
+impl CheckedBody {
+    /// Checks the size, and that the body has the stub's surface: imports no more, exports the same.
+    pub(crate) fn check(body: Zeroizing<Vec<u8>>, stub: &[u8], manifest: &Manifest, most: u64) -> Result<Self, Error> {
+        if body.len() as u64 > most {
+            return Err(Error::BodyTooLarge { size: body.len() as u64, most });
+        }
+        Surface::check_body(&Surface::of(stub)?, &Surface::of(&body)?, manifest)?;
+        Ok(Self(body))
+    }
+
+    /// Compiles, always from these bytes: never from a path, beside which the engine would look for other files, and
+    /// never from text.
+    pub(crate) fn compile(self, engine: &Engine) -> Result<Component, Error> {
+        Component::from_binary(engine, &self.0).map_err(|error| Error::Body(error.root_cause().to_string()))
+    }
+}

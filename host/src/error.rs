@@ -1,0 +1,103 @@
+//! What can go wrong between a file and a result. Never holds a secret, nor anything that a body wrote.
+
+use crate::gatekeeper::Refused;
+use crate::held::Ended;
+use crate::limits::Bound;
+use portcullis_protocol::sealed::SealedError;
+use portcullis_protocol::surface::SurfaceError;
+use portcullis_protocol::{OperationName, Reason};
+
+/// Why a resource was not loaded, authorised or called.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file could not be opened.
+    #[error("the resource cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// Not a sealed resource, or one that was changed.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// The body is not what its stub and manifest say.
+    #[error("the body is not what its stub and manifest say: {0}")]
+    Surface(#[from] SurfaceError),
+    /// The body is larger than the operator compiles.
+    #[error("the body of {size} bytes is larger than the {most} that may be compiled; raise `Limits::body`")]
+    BodyTooLarge {
+        /// Bytes of the body.
+        size: u64,
+        /// [`crate::Limits::body`].
+        most: u64,
+    },
+    /// The engine refuses the body: not valid, or it needs what is not linked.
+    #[error("the engine refuses the body: {0}")]
+    Body(String),
+    /// The engine could not be set up.
+    #[error("the engine cannot be set up: {0}")]
+    Engine(String),
+    /// No: the billing server's refusal, or one made here.
+    #[error(transparent)]
+    Refused(Box<Refused>),
+    /// The resource has no such operation.
+    #[error("the resource has no operation `{0}`; `inspect` lists them")]
+    UnknownOperation(String),
+    /// The operation has no exports: only the resource itself can use it, from inside.
+    #[error("operation `{0}` has no exports to call; the resource requests it from inside")]
+    NothingToCall(OperationName),
+    /// The resource has no such export.
+    #[error("the resource has no export `{0}`; `inspect` lists them")]
+    UnknownExport(String),
+    /// The export belongs to no operation, so nothing could authorise it.
+    #[error("export `{0}` belongs to no operation, so it cannot be called")]
+    UnmappedExport(String),
+    /// The export belongs to another operation than the one authorised.
+    #[error("export `{export}` belongs to operation `{needs}`; the grant is for `{held}`")]
+    OtherOperation {
+        /// What was to be called.
+        export: String,
+        /// Its operation.
+        needs: OperationName,
+        /// What was authorised.
+        held: OperationName,
+    },
+    /// The grant is over.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// The arguments do not fit the export.
+    #[error("the arguments do not fit: {0}")]
+    Arguments(String),
+    /// A bound ended the call.
+    #[error("the resource was stopped: it reached its bound on {0}")]
+    Limit(Bound),
+    /// The resource trapped: it gave up, or did what no component may.
+    #[error("the resource failed: {0}")]
+    Trap(String),
+    /// The resource ended its run with this code, from inside a call.
+    #[error("the resource exited with code {0}")]
+    Exit(i32),
+}
+
+impl Error {
+    /// The reason of the closed registry, where it is one: the refusal's own, or that the package is invalid.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Refused(refused) => Some(refused.reason),
+            Self::Sealed(SealedError::Io(_)) => None,
+            Self::Sealed(_) | Self::Surface(_) | Self::Body(_) => Some(Reason::PackageInvalid),
+            Self::UnknownOperation(_) => Some(Reason::OperationUnknown),
+            Self::Ended(Ended::Expired) => Some(Reason::EntitlementExpired),
+            Self::Ended(Ended::Spent) => Some(Reason::EntitlementExhausted),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn engine(error: &wasmtime::Error) -> Self {
+        Self::Engine(error.root_cause().to_string())
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(Box::new(refused))
+    }
+}

@@ -1,0 +1,210 @@
+//! A grant in force: what stands between a call and the body.
+//!
+//! A grant bounded by time costs one load and one compare per call, one bounded by units one counter. Signatures are
+//! checked when a grant arrives, never per call.
+
+use crate::gatekeeper::{CycleRequest, Nonce, Refused, Released};
+use crate::runtime::Services;
+use portcullis_protocol::age::FileKey;
+use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, SignedManifest, Verified};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Seconds before its end when a grant is renewed in the background: time for a slow server, and a third of the
+/// default life of 30 s.
+const RENEWAL_MARGIN: u64 = 10;
+
+/// Why no further call may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its time is over.
+    #[error("the grant has expired; authorise the operation again")]
+    Expired,
+    /// Its uses are used up.
+    #[error("the grant is used up; authorise the operation again")]
+    Spent,
+}
+
+/// Evidence that a call may begin: its use is drawn.
+pub(crate) struct Entered(());
+
+/// A grant, the keys it released and what is left of it.
+pub(crate) struct Held {
+    grant: RwLock<Arc<Verified<Grant>>>,
+    keys: Vec<(PartName, FileKey)>,
+    expires: AtomicU64,
+    run_max: AtomicU32,
+    uses: Option<AtomicU32>,
+    renewing: AtomicBool,
+    renewal: tokio::sync::Mutex<()>,
+}
+
+impl Held {
+    /// Takes what a gatekeeper released, where it is for this very operation of this resource.
+    ///
+    /// # Errors
+    /// [`Reason::ServerUntrusted`] where it is anything else: a gatekeeper is not believed that gives another grant.
+    pub(crate) fn new(
+        released: Released,
+        resource: &SignedManifest,
+        operation: &OperationEntry,
+        nonce: &Nonce,
+    ) -> Result<Self, Refused> {
+        let Released { grant, keys } = released;
+        let document = grant.document();
+        let manifest = resource.manifest();
+        let checks = [
+            ("resource", document.resource == resource.digest()),
+            ("name", document.publisher == manifest.publisher.name && document.name == manifest.name),
+            ("version", document.version == manifest.version),
+            ("operation", document.operation == operation.name),
+            ("nonce", document.nonce == *nonce),
+            ("list of parts", document.parts == operation.parts),
+            ("list of keys", keys.iter().map(|(name, _)| name).eq(&operation.parts)),
+        ];
+        if let Some((what, _)) = checks.iter().find(|(_, holds)| !holds) {
+            return Err(Refused::because(
+                Reason::ServerUntrusted,
+                format!("the grant is not what was asked for: its {what} differs"),
+            ));
+        }
+        let units = document.limits.units.map(|units| u32::try_from(units).unwrap_or(u32::MAX));
+        let uses = match (document.limits.uses, units) {
+            (Some(uses), Some(units)) => Some(uses.min(units)),
+            (uses, units) => uses.or(units),
+        };
+        Ok(Self {
+            keys,
+            expires: AtomicU64::new(document.exp),
+            run_max: AtomicU32::new(document.run_max),
+            uses: uses.map(AtomicU32::new),
+            renewing: AtomicBool::new(false),
+            renewal: tokio::sync::Mutex::new(()),
+            grant: RwLock::new(Arc::new(grant)),
+        })
+    }
+
+    /// Begins a call: checks the time and draws one use.
+    ///
+    /// # Errors
+    /// [`Ended`]; then nothing is drawn.
+    #[inline]
+    pub(crate) fn enter(&self, now: u64) -> Result<Entered, Ended> {
+        if !self.in_time(now) {
+            return Err(Ended::Expired);
+        }
+        if let Some(uses) = &self.uses {
+            uses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .map_err(|_| Ended::Spent)?;
+        }
+        Ok(Entered(()))
+    }
+
+    /// Whether new calls may begin, as far as time goes.
+    #[inline]
+    pub(crate) fn in_time(&self, now: u64) -> bool {
+        now < self.expires.load(Ordering::Relaxed)
+    }
+
+    /// Whether less than the margin is left of a grant that can be renewed.
+    pub(crate) fn wants_renewal(&self, now: u64) -> bool {
+        now.saturating_add(RENEWAL_MARGIN) >= self.expires.load(Ordering::Relaxed) && self.renewable()
+    }
+
+    /// A grant bounded by time alone is renewed without debit. One that counts, or answers a nonce, is asked for anew.
+    pub(crate) fn renewable(&self) -> bool {
+        self.uses.is_none() && self.grant().document().nonce.as_bytes().is_empty()
+    }
+
+    /// Whether the grant stands for `quantity` of its operation without a new cycle.
+    pub(crate) fn covers(&self, quantity: u32, now: u64) -> bool {
+        let limits = self.grant().document().limits;
+        let enough = limits.uses.is_none_or(|uses| uses >= quantity)
+            && limits.units.is_none_or(|units| units >= u64::from(quantity));
+        enough && (self.in_time(now) || self.renewable())
+    }
+
+    /// How long a call that began in time may run, in seconds.
+    pub(crate) fn run_max(&self) -> u32 {
+        self.run_max.load(Ordering::Relaxed)
+    }
+
+    /// How many calls may still begin, where they are counted.
+    pub(crate) fn uses_left(&self) -> Option<u32> {
+        self.uses.as_ref().map(|uses| uses.load(Ordering::Relaxed))
+    }
+
+    /// The signed grant as it stands.
+    pub(crate) fn grant(&self) -> Arc<Verified<Grant>> {
+        Arc::clone(&self.grant.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The key of a part, where the grant releases it.
+    pub(crate) fn key(&self, part: &PartName) -> Option<&FileKey> {
+        self.keys.iter().find_map(|(name, key)| (name == part).then_some(key))
+    }
+
+    /// Renews in the background where the end is near. Calls go on meanwhile; one attempt runs at a time.
+    pub(crate) fn renew_soon(self: &Arc<Self>, services: &Arc<Services>, resource: &Arc<SignedManifest>) {
+        if !self.wants_renewal(services.now()) || self.renewing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (held, services, resource) = (Arc::clone(self), Arc::clone(services), Arc::clone(resource));
+        tokio::spawn(async move {
+            // A refusal here is no news yet: the grant holds until it expires, and whoever calls then is told.
+            if let Err(refused) = held.renew(&services, &resource, true).await {
+                tracing::debug!(reason = %refused.reason, "a grant was not renewed");
+            }
+            held.renewing.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// Makes sure that the grant is in time, renewing it where that draws nothing.
+    ///
+    /// # Errors
+    /// The refusal, or [`Reason::EntitlementExpired`] where it cannot be renewed.
+    pub(crate) async fn ensure(&self, services: &Services, resource: &Arc<SignedManifest>) -> Result<(), Refused> {
+        if self.in_time(services.now()) {
+            return Ok(());
+        }
+        if !self.renewable() {
+            return Err(Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string()));
+        }
+        self.renew(services, resource, false).await
+    }
+
+    async fn renew(&self, services: &Services, resource: &Arc<SignedManifest>, early: bool) -> Result<(), Refused> {
+        let _one_at_a_time = self.renewal.lock().await;
+        if !early && self.in_time(services.now()) {
+            return Ok(());
+        }
+        let operation = self.grant().document().operation.clone();
+        let entry = resource.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
+        let request = CycleRequest {
+            resource: Arc::clone(resource),
+            operation,
+            quantity: 1,
+            offer: None,
+            nonce: Nonce::default(),
+        };
+        let renewed = Self::new(services.gatekeeper.run(request).await?, resource, entry, &Nonce::default())?;
+        if renewed.uses.is_some() {
+            // The account's rights have become countable meanwhile. What was drawn must not serve without a count.
+            return Err(Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string()));
+        }
+        let expires = renewed.expires.load(Ordering::Relaxed);
+        *self.grant.write().unwrap_or_else(PoisonError::into_inner) = renewed.grant();
+        self.run_max.store(renewed.run_max(), Ordering::Relaxed);
+        self.expires.store(expires, Ordering::Relaxed);
+        if self.in_time(services.now()) { Ok(()) } else { Err(Reason::EntitlementExpired.into()) }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let grant = self.grant();
+        write!(f, "Held({} until {}, keys redacted)", grant.document().operation, grant.document().exp)
+    }
+}

@@ -1,0 +1,257 @@
+//! A sealed resource, opened: from a file to something that can be inspected and authorised.
+
+use crate::authorised::Authorised;
+use crate::body::Body;
+use crate::command::Command;
+use crate::error::Error;
+use crate::gatekeeper::{CycleRequest, Nonce};
+use crate::held::Held;
+use crate::inspection::Inspection;
+use crate::limits::Limits;
+use crate::progress::Step;
+use crate::runtime::Services;
+use portcullis_protocol::age::FileKey;
+use portcullis_protocol::sealed::{PartReader, ReadAt, Sealed, SealedError};
+use portcullis_protocol::{Digest, OperationName, PartName, SignedManifest};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+type File = Box<dyn ReadAt + Send + Sync>;
+
+/// Where a sealed resource comes from.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file. It is opened once; what happens to the path afterwards does not matter.
+    Path(PathBuf),
+    /// Bytes in memory.
+    Bytes(Arc<[u8]>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+        }
+    }
+}
+
+impl From<&Path> for Source {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<&PathBuf> for Source {
+    fn from(path: &PathBuf) -> Self {
+        Self::Path(path.clone())
+    }
+}
+
+impl From<&str> for Source {
+    fn from(path: &str) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl Source {
+    fn open(self) -> std::io::Result<File> {
+        Ok(match self {
+            Self::Path(path) => Box::new(std::fs::File::open(path)?),
+            Self::Bytes(bytes) => Box::new(bytes),
+        })
+    }
+}
+
+/// What was read and verified of a sealed resource. Parts are read from the same open file, block by block.
+pub(crate) struct Contents {
+    pub(crate) sealed: Sealed<File>,
+    pub(crate) signed: Arc<SignedManifest>,
+    /// The bounds that hold: the operator's and the publisher's.
+    pub(crate) limits: Limits,
+}
+
+/// An open asset part.
+pub(crate) struct Part(PartReader<File>);
+
+impl Part {
+    /// Bytes in the clear.
+    pub(crate) const fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    /// At most `length` bytes from `offset` on; none past the end.
+    pub(crate) fn read_at(&mut self, offset: u64, length: u32) -> Result<Vec<u8>, SealedError> {
+        let length = self.size().saturating_sub(offset).min(u64::from(length));
+        let mut bytes = vec![0; length as usize];
+        let read = self.0.read_at(offset, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+}
+
+impl Contents {
+    /// Opens a part with the key that a grant released.
+    pub(crate) fn open_part(&self, name: &PartName, key: &FileKey) -> Result<Part, SealedError> {
+        self.sealed.part(name, key).map(Part)
+    }
+}
+
+/// A sealed resource whose signatures, stub and block lists are verified. Nothing of it has been decrypted or compiled.
+/// Cheap to clone; clones share what is held.
+#[derive(Clone)]
+pub struct Resource {
+    services: Arc<Services>,
+    contents: Arc<Contents>,
+    /// Compiled bodies, each for as long as a grant for it is held.
+    bodies: Arc<tokio::sync::Mutex<BTreeMap<PartName, Weak<Body>>>>,
+}
+
+impl Resource {
+    pub(crate) fn load(services: Arc<Services>, source: Source) -> Result<Self, Error> {
+        let sealed = Sealed::open(source.open()?)?;
+        let signed = Arc::new(sealed.signed().clone());
+        let limits = services.limits.effective(&signed.manifest().limits);
+        let contents = Arc::new(Contents { sealed, signed, limits });
+        Ok(Self { services, contents, bodies: Arc::default() })
+    }
+
+    /// What is public about it, and what bounds and capabilities it would run with here.
+    #[must_use]
+    pub fn inspect(&self) -> Inspection {
+        let given = self.services.lent.given(self.signed().manifest().capabilities);
+        Inspection::of(self.signed(), self.contents.limits, given)
+    }
+
+    /// The manifest and its signatures.
+    #[must_use]
+    pub fn signed(&self) -> &SignedManifest {
+        &self.contents.signed
+    }
+
+    /// The resource digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.contents.signed.digest()
+    }
+
+    /// Reads the whole file once and checks every block against the publisher's signature.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] names the first block that differs.
+    pub fn verify(&self) -> Result<(), Error> {
+        Ok(self.contents.sealed.verify_blocks()?)
+    }
+
+    /// Runs the cycle for one use of an operation, on whatever rights the account holds.
+    ///
+    /// # Errors
+    /// As [`Resource::authorize_with`].
+    pub async fn authorize(&self, operation: &str) -> Result<Authorised, Error> {
+        self.authorize_with(operation, Terms::default()).await
+    }
+
+    /// Runs the cycle for an operation: request → authenticate → verify. With the grant, decrypts, checks and compiles
+    /// the code part that the operation runs. The future can be dropped at any time.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the answer is no; [`Error::UnknownOperation`], [`Error::NothingToCall`]; and where the
+    /// body is not what the publisher signed, [`Error::Sealed`], [`Error::Surface`] or [`Error::Body`].
+    pub async fn authorize_with(&self, operation: &str, terms: Terms) -> Result<Authorised, Error> {
+        let manifest = self.signed().manifest();
+        let unknown = || Error::UnknownOperation(operation.to_owned());
+        let name = OperationName::new(operation).map_err(|_| unknown())?;
+        let entry = manifest.operation(&name).ok_or_else(unknown)?;
+        let code = manifest.code_part(entry).ok_or_else(|| Error::NothingToCall(name.clone()))?;
+        self.services.progress.step(Step::Requesting(&name));
+        let request = CycleRequest {
+            resource: Arc::clone(&self.contents.signed),
+            operation: name.clone(),
+            quantity: terms.quantity,
+            offer: terms.offer,
+            nonce: terms.nonce.clone(),
+        };
+        let released = self.services.gatekeeper.run(request).await?;
+        let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce)?);
+        let body = self.body(&code.name, &held).await?;
+        self.services.progress.step(Step::Ready(&name));
+        Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
+    }
+
+    /// Authorises the operation that `wasi:cli/run` belongs to and runs the command once.
+    ///
+    /// # Errors
+    /// As [`Resource::authorize`] and [`Authorised::run`]; [`Error::UnknownExport`] where it is no command.
+    pub async fn run(&self, command: Command) -> Result<crate::Exit, Error> {
+        let manifest = self.signed().manifest();
+        let run = manifest.exports.iter().find(|name| crate::command::is_run(name));
+        let run = run.ok_or_else(|| Error::UnknownExport("wasi:cli/run".into()))?;
+        let operation = manifest.operation_of(run).ok_or_else(|| Error::UnmappedExport(run.clone()))?;
+        self.authorize(operation.name.as_str()).await?.run(command).await
+    }
+
+    /// The compiled body of a code part: one that a grant still holds, or a new one.
+    async fn body(&self, part: &PartName, held: &Held) -> Result<Arc<Body>, Error> {
+        let mut bodies = self.bodies.lock().await;
+        let key = held.key(part).ok_or_else(|| Error::Sealed(SealedError::NoSuchPart(part.clone())))?;
+        if let Some(body) = bodies.get(part).and_then(Weak::upgrade) {
+            self.contents.sealed.check_key(part, key)?;
+            return Ok(body);
+        }
+        let (services, contents) = (Arc::clone(&self.services), Arc::clone(&self.contents));
+        let (name, key) = (part.clone(), key.clone());
+        // Compiling takes up to seconds. Where the future is dropped it ends by itself, and its result is dropped.
+        let body = tokio::task::spawn_blocking(move || Body::open(&services, &contents, &name, &key)).await;
+        let body = Arc::new(body.map_err(|error| Error::Engine(error.to_string()))??);
+        bodies.retain(|_, body| body.strong_count() > 0);
+        bodies.insert(part.clone(), Arc::downgrade(&body));
+        Ok(body)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({:?})", self.contents.signed)
+    }
+}
+
+/// On what terms an operation is authorised. The default: one use, on whatever rights the account holds.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Terms {
+    /// How much: how many calls may begin, where the rights are counted. At least 1.
+    pub quantity: u32,
+    /// The digest of the offer that the user accepted.
+    pub offer: Option<Digest>,
+    /// Repeated in the grant.
+    pub nonce: Nonce,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { quantity: 1, offer: None, nonce: Nonce::default() }
+    }
+}
+
+impl Terms {
+    /// Terms for `quantity` uses.
+    #[must_use]
+    pub fn uses(quantity: u32) -> Self {
+        Self { quantity, ..Self::default() }
+    }
+}

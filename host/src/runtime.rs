@@ -1,0 +1,172 @@
+//! The runtime: one engine, one gatekeeper, any number of resources.
+
+use crate::cache::{CompiledCache, NoCache};
+use crate::clock::{Clock, SystemClock};
+use crate::consent::{Consent, DeclineAll};
+use crate::engine::{self, Pool, Ticks};
+use crate::error::Error;
+use crate::gatekeeper::{Closed, Gatekeeper};
+use crate::limits::Limits;
+use crate::progress::{Progress, Quiet};
+use crate::resource::{Resource, Source};
+use crate::store::State;
+use crate::wasi::Lent;
+use crate::{gate, wasi};
+use std::fmt;
+use std::sync::Arc;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+/// What every resource of a runtime shares.
+pub(crate) struct Services {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) ticks: Arc<Ticks>,
+    pub(crate) gatekeeper: Box<dyn Gatekeeper>,
+    pub(crate) consent: Box<dyn Consent>,
+    pub(crate) progress: Box<dyn Progress>,
+    pub(crate) cache: Box<dyn CompiledCache>,
+    pub(crate) limits: Limits,
+    pub(crate) lent: Lent,
+}
+
+impl Services {
+    /// Server time, at most one tick old.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.ticks.now()
+    }
+}
+
+/// Loads sealed resources. Cheap to clone; clones share the engine.
+#[derive(Clone)]
+pub struct Runtime {
+    services: Arc<Services>,
+}
+
+impl Runtime {
+    /// A runtime to be configured.
+    #[must_use]
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
+    }
+
+    /// Opens a sealed resource and verifies its signatures, stub and block lists. Decrypts and compiles nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Sealed`] where it is not what its publisher signed.
+    pub fn load(&self, source: impl Into<Source>) -> Result<Resource, Error> {
+        Resource::load(Arc::clone(&self.services), source.into())
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("limits", &self.services.limits).finish_non_exhaustive()
+    }
+}
+
+/// Configures a [`Runtime`]. Without a gatekeeper every operation is refused; without a consent every priced request
+/// from inside a resource is.
+pub struct RuntimeBuilder {
+    gatekeeper: Box<dyn Gatekeeper>,
+    consent: Box<dyn Consent>,
+    progress: Box<dyn Progress>,
+    cache: Box<dyn CompiledCache>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    lent: Lent,
+    pool: Option<Pool>,
+}
+
+impl Default for RuntimeBuilder {
+    fn default() -> Self {
+        Self {
+            gatekeeper: Box::new(Closed),
+            consent: Box::new(DeclineAll),
+            progress: Box::new(Quiet),
+            cache: Box::new(NoCache),
+            clock: Arc::new(SystemClock),
+            limits: Limits::default(),
+            lent: Lent::default(),
+            pool: None,
+        }
+    }
+}
+
+impl RuntimeBuilder {
+    /// Who answers for grants.
+    #[must_use]
+    pub fn gatekeeper(mut self, gatekeeper: impl Gatekeeper + 'static) -> Self {
+        self.gatekeeper = Box::new(gatekeeper);
+        self
+    }
+
+    /// Who asks the user.
+    #[must_use]
+    pub fn consent(mut self, consent: impl Consent + 'static) -> Self {
+        self.consent = Box::new(consent);
+        self
+    }
+
+    /// Who is told what takes time.
+    #[must_use]
+    pub fn progress(mut self, progress: impl Progress + 'static) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// Who keeps compiled code.
+    #[must_use]
+    pub fn cache(mut self, cache: impl CompiledCache + 'static) -> Self {
+        self.cache = Box::new(cache);
+        self
+    }
+
+    /// Who tells server time.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// What a resource may take at most.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What resources get of the machine, where their manifest asks for it.
+    #[must_use]
+    pub fn lend(mut self, lent: Lent) -> Self {
+        self.lent = lent;
+        self
+    }
+
+    /// Makes instances from a pool: for servers that run many. Without it they are made on demand.
+    #[must_use]
+    pub const fn pool(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// Makes the engine and links what resources may import.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] where the machine does not give what the engine needs.
+    pub fn build(self) -> Result<Runtime, Error> {
+        let (engine, ticks) = engine::start(&self.limits, self.pool, self.clock)?;
+        let mut linker = Linker::new(&engine);
+        wasi::link(&mut linker).and_then(|()| gate::link(&mut linker)).map_err(|error| Error::engine(&error))?;
+        let Self { gatekeeper, consent, progress, cache, limits, lent, .. } = self;
+        let services = Services { engine, linker, ticks, gatekeeper, consent, progress, cache, limits, lent };
+        Ok(Runtime { services: Arc::new(services) })
+    }
+}
+
+impl fmt::Debug for RuntimeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeBuilder").field("limits", &self.limits).field("pool", &self.pool).finish_non_exhaustive()
+    }
+}

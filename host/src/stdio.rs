@@ -1,0 +1,161 @@
+//! Standard streams of a command, bounded.
+
+use bytes::Bytes;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+/// The largest piece that one write of a guest may have.
+const PERMIT: u64 = 64 * 1024;
+
+/// Where standard input comes from.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Input {
+    /// Nowhere: it ends at once.
+    #[default]
+    Empty,
+    /// From these bytes.
+    Bytes(Bytes),
+    /// From the process's own.
+    Inherit,
+}
+
+/// Where standard output or standard error goes to.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Output {
+    /// Nowhere.
+    #[default]
+    Discard,
+    /// Into a buffer.
+    Buffer(OutputBuffer),
+    /// To the process's own standard output.
+    Stdout,
+    /// To the process's own standard error.
+    Stderr,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Discard => "Discard",
+            Self::Buffer(_) => "Buffer",
+            Self::Stdout => "Stdout",
+            Self::Stderr => "Stderr",
+        })
+    }
+}
+
+impl Output {
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Discard => Ok(()),
+            Self::Buffer(buffer) => {
+                buffer.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+                Ok(())
+            }
+            Self::Stdout => std::io::stdout().write_all(bytes),
+            Self::Stderr => std::io::stderr().write_all(bytes),
+        }
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        match self {
+            Self::Discard | Self::Buffer(_) => Ok(()),
+            Self::Stdout => std::io::stdout().flush(),
+            Self::Stderr => std::io::stderr().flush(),
+        }
+    }
+}
+
+/// Collects output. Clones share the buffer. What it holds came from a paid body, so it prints as its length.
+#[derive(Clone, Default)]
+pub struct OutputBuffer(Arc<Mutex<Vec<u8>>>);
+
+impl OutputBuffer {
+    /// Takes what was written so far.
+    #[must_use]
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Debug for OutputBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OutputBuffer({} bytes)", self.0.lock().unwrap_or_else(PoisonError::into_inner).len())
+    }
+}
+
+/// An [`Output`] with a bound: what is beyond is refused to the guest, which sees a closed stream.
+#[derive(Clone)]
+pub(crate) struct Bounded {
+    output: Output,
+    left: Arc<AtomicU64>,
+    exceeded: Arc<AtomicBool>,
+}
+
+impl Bounded {
+    pub(crate) fn new(output: Output, most: u64) -> Self {
+        Self { output, left: Arc::new(AtomicU64::new(most)), exceeded: Arc::default() }
+    }
+
+    /// Whether the guest tried to write more than the bound.
+    pub(crate) fn exceeded(&self) -> bool {
+        self.exceeded.load(Ordering::Relaxed)
+    }
+}
+
+impl IsTerminal for Bounded {
+    fn is_terminal(&self) -> bool {
+        match self.output {
+            Output::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
+            Output::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
+            Output::Discard | Output::Buffer(_) => false,
+        }
+    }
+}
+
+impl StdoutStream for Bounded {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // For WASI 0.3 only, which is not linked.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Bounded {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Bounded {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let length = bytes.len() as u64;
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(length)).is_err() {
+            self.exceeded.store(true, Ordering::Relaxed);
+            return Err(StreamError::Closed);
+        }
+        self.output.write(&bytes).map_err(|_| StreamError::Closed)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.output.flush().map_err(|_| StreamError::Closed)
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        match self.left.load(Ordering::Relaxed).min(PERMIT) {
+            0 => {
+                self.exceeded.store(true, Ordering::Relaxed);
+                Err(StreamError::Closed)
+            }
+            permit => Ok(permit as usize),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! One store: one instance of a body under one grant, with every bound set.
+
+use crate::engine::{TICK, Ticks};
+use crate::error::Error;
+use crate::gate::{GateCtx, GateView, HasGate};
+use crate::limits::{Bound, Limiter, Limits};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use wasmtime::component::{Instance, InstancePre, ResourceTable, ResourceTableError};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+
+/// What the host functions of a store work on.
+pub(crate) struct State {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    gate: GateCtx,
+    limiter: Limiter,
+    ticks: Arc<Ticks>,
+    /// The tick after which nothing more runs.
+    deadline: u64,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl HasGate for State {
+    fn gate(&mut self) -> GateView<'_> {
+        GateView { ctx: &mut self.gate, table: &mut self.table }
+    }
+}
+
+/// A store with its instance. Whoever holds it runs it; after a trap or a dropped future it is dropped.
+pub(crate) struct Live {
+    pub(crate) store: Store<State>,
+    pub(crate) instance: Instance,
+}
+
+impl Live {
+    /// Makes a store with every bound set, then instantiates within `time`.
+    pub(crate) async fn new(
+        engine: &Engine,
+        pre: &InstancePre<State>,
+        limits: &Limits,
+        ticks: &Arc<Ticks>,
+        wasi: WasiCtx,
+        gate: GateCtx,
+        time: Duration,
+    ) -> Result<Self, Error> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.objects as usize);
+        let limiter = Limiter::new(*limits);
+        let state = State { table, wasi, gate, limiter, ticks: Arc::clone(ticks), deadline: 0 };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_max_component_handles(limits.handles as usize);
+        store.set_hostcall_fuel(usize::try_from(limits.hostcall).unwrap_or(usize::MAX));
+        // Every tick the guest yields, so that a dropped future ends it and others run meanwhile.
+        store.epoch_deadline_callback(|context| {
+            let state = context.data();
+            Ok(if state.ticks.count() > state.deadline { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+        });
+        begin(&mut store, time);
+        match within(time, pre.instantiate_async(&mut store)).await {
+            Some(Ok(instance)) => Ok(Self { store, instance }),
+            Some(Err(error)) => Err(failure(&error, &store)),
+            None => Err(Error::Limit(Bound::Time)),
+        }
+    }
+
+    /// A call begins: sets its deadline and what is bounded per call. `fuel` bounds what is lifted from the guest.
+    pub(crate) fn begin(&mut self, time: Duration, fuel: usize) {
+        begin(&mut self.store, time);
+        self.store.set_hostcall_fuel(fuel);
+    }
+
+    /// What a failed call failed of.
+    pub(crate) fn failure(&self, error: &wasmtime::Error) -> Error {
+        failure(error, &self.store)
+    }
+}
+
+fn begin(store: &mut Store<State>, time: Duration) {
+    store.set_epoch_deadline(1);
+    let state = store.data_mut();
+    state.deadline = state.ticks.count().saturating_add(Ticks::of(time));
+    state.gate.begin_call();
+}
+
+/// Runs to the end, or for at most `time`: epochs end what computes, this ends what waits. A call that never waits
+/// costs no timer.
+pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let first = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(output) => Some(output),
+        // One tick later than the epochs, so that what computes is reported as they see it.
+        Poll::Pending => tokio::time::timeout(time.saturating_add(TICK), future).await.ok(),
+    }
+}
+
+/// Texts by which the engine says that a bound was reached and for which it has no type.
+const HANDLES_EXCEEDED: &str = "store handle limit exceeded";
+const DATA_EXCEEDED: &str = "fuel allocated for hostcalls has been exhausted";
+
+fn failure(error: &wasmtime::Error, store: &Store<State>) -> Error {
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return Error::Exit(*code);
+    }
+    if let Some(bound) = store.data().limiter.hit() {
+        return Error::Limit(bound);
+    }
+    match error.downcast_ref() {
+        Some(Trap::Interrupt) => return Error::Limit(Bound::Time),
+        Some(Trap::StackOverflow) => return Error::Limit(Bound::Stack),
+        Some(trap) => return Error::Trap(trap.to_string()),
+        None => {}
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return Error::Limit(Bound::Handles);
+    }
+    // The root cause is the engine's or the host's own text; nothing in it was written by the body.
+    let text = error.root_cause().to_string();
+    if text.contains(HANDLES_EXCEEDED) {
+        Error::Limit(Bound::Handles)
+    } else if text.contains(DATA_EXCEEDED) {
+        Error::Limit(Bound::Data)
+    } else {
+        Error::Trap(text)
+    }
+}
