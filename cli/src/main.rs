@@ -1,2 +1,63 @@
-//! To be written.
-fn main() {}
+//! The command `portcullis`: what users, publishers and stores type.
+//!
+//! ```text
+//!   args ──▶ commands/<verb> ──▶ one report (text or JSON) on standard output
+//!                │          └──▶ or one failure: cause, fix, exit code
+//!                ├─ project, publisher_key, template     what a publisher has on disk
+//!                └─ portcullis-host                      everything that runs or talks to a server
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod context;
+mod document;
+mod failure;
+mod guest_toolchain;
+mod output;
+mod project;
+mod publisher_key;
+mod random;
+mod target;
+mod template;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+use crate::args::Cli;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Screen;
+
+fn main() -> ExitCode {
+    let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    let screen = Screen::new(json);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are answers, not errors.
+        Err(error) if !json || !error.use_stderr() => error.exit(),
+        Err(error) => {
+            let text = error.render().to_string();
+            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            return fail(screen, &Failure::usage(message, "see `portcullis help`, and `portcullis help VERB`"));
+        }
+    };
+    let Some(home) = cli.home.clone().or_else(home) else {
+        let failure = Failure::new("there is no home folder on this account", "name a folder: --home DIR or PORTCULLIS_HOME");
+        return fail(screen, &failure);
+    };
+    match cli.run(&Context::new(screen, home)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(screen, &failure),
+    }
+}
+
+fn fail(screen: Screen, failure: &Failure) -> ExitCode {
+    screen.failure(failure);
+    ExitCode::from(failure.code())
+}
+
+fn home() -> Option<std::path::PathBuf> {
+    std::env::home_dir().map(|home| home.join(".portcullis"))
+}

@@ -1,0 +1,39 @@
+//! Puts the contract (`wit/`) and the guest SDK into the binary, for `portcullis new`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    let mut files = Vec::new();
+    for (folder, ending) in [("wit", "wit"), ("guest-sdk/rust/src", "rs"), ("guest-sdk/rust-macros/src", "rs")] {
+        println!("cargo::rerun-if-changed=../{folder}");
+        walk(&root.join(folder), ending, &mut files)?;
+    }
+    for file in ["guest-sdk/rust/Cargo.toml", "guest-sdk/rust-macros/Cargo.toml"] {
+        println!("cargo::rerun-if-changed=../{file}");
+        files.push(root.join(file));
+    }
+    files.sort();
+    let mut table = String::from("&[\n");
+    for file in files {
+        let name = file.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
+        let path = file.canonicalize()?;
+        writeln!(table, "    ({name:?}, include_str!({:?})),", path.display().to_string()).expect("a string");
+    }
+    table.push_str("]\n");
+    fs::write(PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("vendored.rs"), table)
+}
+
+fn walk(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            walk(&path, ending, files)?;
+        } else if path.extension().is_some_and(|found| found == ending) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

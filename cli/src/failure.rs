@@ -1,0 +1,166 @@
+//! Why a command did not do what was asked: the cause and the fix, both in words, and an exit code.
+//!
+//! There is no way to make a [`Failure`] without a fix, and none to turn another error into one in passing: each
+//! place where something can go wrong says what to do about it.
+
+use portcullis_host::Refused;
+use portcullis_protocol::{Offer, Reason, Verified};
+use serde_json::{Value, json};
+use std::fmt::{self, Display, Write as _};
+
+use crate::output::{OfferLine, style};
+
+/// What every verb returns.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// The exit code of an ordinary error.
+const ERROR: u8 = 1;
+/// The exit code of a command line that cannot be understood.
+const USAGE: u8 = 2;
+
+/// Cause, fix, exit code; and where a billing server or this terminal refused, the reason.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    fix: String,
+    refused: Option<Box<Refused>>,
+    code: u8,
+}
+
+impl Failure {
+    /// An error: what happened, and what to do now.
+    pub(crate) fn new(message: impl Display, fix: impl Display) -> Self {
+        Self { message: message.to_string(), fix: fix.to_string(), refused: None, code: ERROR }
+    }
+
+    /// The command line asks for something that does not exist, or contradicts itself.
+    pub(crate) fn usage(message: impl Display, fix: impl Display) -> Self {
+        Self { code: USAGE, ..Self::new(message, fix) }
+    }
+
+    /// A refusal on this terminal.
+    pub(crate) fn refusal(reason: Reason, detail: impl Into<String>) -> Self {
+        Refused::because(reason, detail).into()
+    }
+
+    /// The same failure with a better fix than the general one.
+    pub(crate) fn with_fix(mut self, fix: impl Display) -> Self {
+        self.fix = fix.to_string();
+        self
+    }
+
+    /// The exit code: 1 for errors, 2 for usage, and the registry's for refusals.
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// The reason, where it is a refusal.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.refused.as_ref().map(|refused| refused.reason)
+    }
+
+    /// The offers that would turn the answer.
+    pub(crate) fn offers(&self) -> &[Verified<Offer>] {
+        self.refused.as_ref().map_or(&[], |refused| &refused.offers)
+    }
+
+    /// `{"error": {"reason"?, "message", "fix", "offers"?, "retry_after"?}}`.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut error = json!({ "message": self.message, "fix": self.fix });
+        if let Some(refused) = &self.refused {
+            error["reason"] = json!(refused.reason.code());
+            if !refused.offers.is_empty() {
+                error["offers"] = json!(refused.offers.iter().map(|o| OfferLine::of(o)).collect::<Vec<_>>());
+            }
+            if let Some(seconds) = refused.retry_after {
+                error["retry_after"] = json!(seconds);
+            }
+        }
+        json!({ "error": error })
+    }
+
+    /// What a person reads.
+    pub(crate) fn to_text(&self) -> String {
+        let (bad, strong, dim) = (style::BAD, style::STRONG, style::DIM);
+        let mut text = match &self.refused {
+            Some(refused) => format!("{bad}refused{bad:#} {strong}{}{strong:#}: {}\n", refused.reason, self.message),
+            None => format!("{bad}error{bad:#}: {}\n", self.message),
+        };
+        for offer in self.offers() {
+            let _ = writeln!(text, "  {dim}offer{dim:#} {}", OfferLine::of(offer));
+        }
+        if let Some(seconds) = self.refused.as_ref().and_then(|refused| refused.retry_after) {
+            let _ = writeln!(text, "  {dim}wait{dim:#}  {seconds} s");
+        }
+        let _ = writeln!(text, "  {dim}fix{dim:#}   {}", self.fix.replace('\n', "\n        "));
+        text
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let reason = refused.reason;
+        Self {
+            message: refused.to_string(),
+            fix: reason.advice().to_owned(),
+            code: reason.exit_code(),
+            refused: Some(Box::new(refused)),
+        }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Adds what a library's error lacks: what was being done, and the fix.
+pub(crate) trait OrFail<T> {
+    /// `cannot {what}: {error}`, and what to do.
+    fn or_fail(self, what: impl Display, fix: impl Display) -> Outcome<T>;
+}
+
+impl<T, E: std::error::Error> OrFail<T> for Result<T, E> {
+    fn or_fail(self, what: impl Display, fix: impl Display) -> Outcome<T> {
+        self.map_err(|error| Failure::new(format!("cannot {what}: {}", chain(&error)), fix))
+    }
+}
+
+/// An error and its causes in one line; a cause that repeats what is said already is left out.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            let _ = write!(text, ": {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_the_code_of_the_registry_and_its_advice() {
+        for reason in Reason::ALL {
+            let failure = Failure::from(Refused::new(*reason));
+            assert_eq!(failure.code(), reason.exit_code());
+            assert_eq!(failure.to_json()["error"]["reason"], reason.code());
+            assert_eq!(failure.to_json()["error"]["fix"], reason.advice());
+        }
+    }
+
+    #[test]
+    fn an_error_names_what_was_being_done() {
+        let error: Outcome<()> = Err(std::io::Error::from(std::io::ErrorKind::NotFound)).or_fail("read `x`", "check it");
+        let error = error.expect_err("an error");
+        assert_eq!(error.code(), 1);
+        assert_eq!(error.to_json()["error"]["message"], "cannot read `x`: entity not found");
+        assert!(error.to_json()["error"].get("reason").is_none());
+    }
+}

@@ -1,0 +1,141 @@
+//! The publisher key in a file: a private JSON Web Key (RFC 8037 section 2), readable by its owner alone.
+
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{PublicKey, SecretKey};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::failure::{Failure, OrFail as _, Outcome};
+
+/// Where the key is looked for: `--key`, this variable, then the home folder.
+pub(crate) const VARIABLE: &str = "PORTCULLIS_PUBLISHER_KEY";
+/// Its name in the home folder.
+pub(crate) const FILE: &str = "publisher.jwk";
+/// A key file is about 160 bytes; more is another file.
+const MAX_FILE: u64 = 4096;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrivateJwk {
+    crv: String,
+    kty: String,
+    x: Octets<32>,
+    d: Octets<32>,
+}
+
+/// The file to use: the one asked for, else the one in `home`.
+pub(crate) fn path(asked: Option<&Path>, home: &Path) -> PathBuf {
+    asked.map_or_else(|| home.join(FILE), Path::to_path_buf)
+}
+
+/// Writes a new key, readable by its owner only. An existing file is never touched.
+pub(crate) fn create(path: &Path) -> Outcome<SecretKey> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .or_fail(format_args!("create the folder `{}`", folder.display()), "choose another place: `--output FILE`")?;
+    }
+    let key = SecretKey::generate(&mut crate::random::system());
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::new(
+            format!("`{}` exists already, and a key is never overwritten", path.display()),
+            "use it as it is, choose another file with `--output FILE`, or move the old key to a safe place first",
+        ),
+        _ => Failure::new(format!("cannot write `{}`: {error}", path.display()), "choose another file: `--output FILE`"),
+    })?;
+    let mut jwk = PrivateJwk {
+        crv: "Ed25519".into(),
+        kty: "OKP".into(),
+        x: Octets(key.public().to_bytes()),
+        d: Octets(*key.to_seed()),
+    };
+    let text = Zeroizing::new(serde_json::to_vec(&jwk).unwrap_or_default());
+    jwk.d.0.zeroize();
+    let written = file.write_all(&text).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
+    written.or_fail(format_args!("write `{}`", path.display()), "free some space, delete the file, and try again")?;
+    Ok(key)
+}
+
+/// Reads a key. Refuses a file that others can read.
+pub(crate) fn read(path: &Path) -> Outcome<SecretKey> {
+    let shown = path.display();
+    let file = File::open(path).or_fail(
+        format_args!("open the publisher key `{shown}`"),
+        format_args!("make one: `portcullis keygen`; or name yours: `--key FILE` or {VARIABLE}"),
+    )?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = file.metadata().map(|data| data.permissions().mode()).unwrap_or(0o777);
+        if mode & 0o077 != 0 {
+            return Err(Failure::new(
+                format!("the publisher key `{shown}` can be read by others (mode {:03o})", mode & 0o777),
+                format!("chmod 600 {shown}"),
+            ));
+        }
+    }
+    let mut text = Zeroizing::new(Vec::new());
+    file.take(MAX_FILE).read_to_end(&mut text).or_fail(format_args!("read `{shown}`"), "check the file")?;
+    let bad = |what: &str| {
+        Failure::new(
+            format!("`{shown}` is no publisher key: {what}"),
+            "name the file that `portcullis keygen` wrote: a private Ed25519 JWK (RFC 8037)",
+        )
+    };
+    let mut jwk: PrivateJwk = serde_json::from_slice(&text).map_err(|_| bad("not a private JWK"))?;
+    if jwk.kty != "OKP" || jwk.crv != "Ed25519" {
+        return Err(bad("not an Ed25519 key"));
+    }
+    let key = SecretKey::from_seed(&jwk.d.0);
+    jwk.d.0.zeroize();
+    let public = PublicKey::from_bytes(&jwk.x.0).map_err(|_| bad("its public half is no key"))?;
+    if *key.public() != public {
+        return Err(bad("its halves do not belong together"));
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_once_and_read_back() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("deep/key.jwk");
+        let key = create(&path).expect("created");
+        assert_eq!(read(&path).expect("read").public(), key.public());
+        let again = create(&path).expect_err("never overwritten");
+        assert!(again.to_string().contains("never overwritten"));
+        assert_eq!(read(&path).expect("still there").public(), key.public());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("key.jwk");
+        create(&path).expect("created");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("mode");
+        assert!(read(&path).expect_err("refused").to_string().contains("mode 644"));
+    }
+
+    #[test]
+    fn halves_of_two_keys_are_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (one, two) = (folder.path().join("1"), folder.path().join("2"));
+        create(&one).expect("created");
+        let other = create(&two).expect("created");
+        let mut jwk: serde_json::Value = serde_json::from_slice(&std::fs::read(&one).expect("bytes")).expect("json");
+        jwk["x"] = Octets(other.public().to_bytes()).to_string().into();
+        std::fs::write(&one, jwk.to_string()).expect("written");
+        assert!(read(&one).expect_err("refused").to_string().contains("do not belong together"));
+    }
+}
