@@ -1,7 +1,8 @@
 //! A smaller copy of a photograph.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{PixelType, ResizeError, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{ResizeError, Resizer};
 use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use image::{ExtendedColorType, ImageDecoder, ImageError};
 use std::io::Cursor;
@@ -25,13 +26,16 @@ pub(crate) fn to_width(jpeg: &[u8], width: u32) -> Result<Vec<u8>, Error> {
     let mut pixels = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX)];
     decoder.read_image(&mut pixels)?;
 
-    let full = ImageRef::new(full_width, full_height, &pixels, PixelType::U8x3)
+    let full = TypedImageRef::<U8x3>::from_buffer(full_width, full_height, &pixels)
         .map_err(|_| Error::Unreadable("the picture is not in colour".into()))?;
-    let mut small = Image::new(width, height, PixelType::U8x3);
-    Resizer::new().resize(&full, &mut small, None)?;
+    let mut copy = vec![0; width as usize * height as usize * 3];
+    let mut small = TypedImage::<U8x3>::from_buffer(width, height, &mut copy)
+        .map_err(|_| Error::Unreadable("the copy has another size".into()))?;
+    Resizer::new().resize_typed(&full, &mut small, None)?;
+    drop(pixels);
 
     let mut out = Vec::new();
-    JpegEncoder::new_with_quality(&mut out, QUALITY).encode(small.buffer(), width, height, ExtendedColorType::Rgb8)?;
+    JpegEncoder::new_with_quality(&mut out, QUALITY).encode(&copy, width, height, ExtendedColorType::Rgb8)?;
     Ok(out)
 }
 

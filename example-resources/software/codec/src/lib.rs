@@ -151,8 +151,9 @@ pub fn decode(file: &[u8]) -> Result<Picture, CodecError> {
     }
     let old = reader.info();
     let mut info = Info::with_size(format.width, format.height);
-    info.source_gamma = old.source_gamma;
-    info.source_chromaticities = old.source_chromaticities;
+    // Read as they stand in the file; what is written is asked for by other names.
+    info.source_gamma = old.gama_chunk;
+    info.source_chromaticities = old.chrm_chunk;
     info.srgb = old.srgb;
     info.icc_profile = old.icc_profile.as_ref().map(|profile| profile.to_vec().into());
     info.pixel_dims = old.pixel_dims;
@@ -296,7 +297,7 @@ mod tests {
         });
         let again = encode(decode(&file).unwrap()).unwrap();
         let reader = png::Decoder::new(std::io::Cursor::new(&again)).read_info().unwrap();
-        assert_eq!(reader.info().source_gamma, Some(png::ScaledFloat::new(0.45455)));
+        assert_eq!(reader.info().gama_chunk, Some(png::ScaledFloat::new(0.45455)));
     }
 
     #[test]

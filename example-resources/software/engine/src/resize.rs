@@ -1,8 +1,9 @@
 //! An image at another size.
 
 use codec::{Channels, Depth, Format, Picture};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4, U16, U16x2, U16x3, U16x4};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::bindings::exports::pixelforge::resize::images::{Error, Filter};
 
@@ -15,36 +16,37 @@ pub(crate) fn to(picture: Picture, width: u32, height: u32, filter: Filter) -> R
         return Err(Error::BadArgument(format!("each side has 1 to {LONGEST_SIDE} pixels")));
     }
     let format = Format { width, height, ..picture.format };
-    format.size()?;
-    let pixel = pixel_type(format);
     let algorithm = match filter {
         Filter::Nearest => ResizeAlg::Nearest,
         Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
         Filter::CatmullRom => ResizeAlg::Convolution(FilterType::CatmullRom),
         Filter::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
     };
-    let source =
-        ImageRef::new(picture.format.width, picture.format.height, &picture.samples, pixel).map_err(impossible)?;
-    let mut target = Image::new(width, height, pixel);
-    Resizer::new().resize(&source, &mut target, &ResizeOptions::new().resize_alg(algorithm)).map_err(impossible)?;
-    let samples = target.into_vec();
+    let options = ResizeOptions::new().resize_alg(algorithm);
+    // By type and not by value: the code for pixels of floats stays out of the part.
+    let samples = match (format.channels, format.depth) {
+        (Channels::Grey, Depth::Eight) => resample::<U8>(&picture, format, &options),
+        (Channels::GreyAlpha, Depth::Eight) => resample::<U8x2>(&picture, format, &options),
+        (Channels::Rgb, Depth::Eight) => resample::<U8x3>(&picture, format, &options),
+        (Channels::Rgba, Depth::Eight) => resample::<U8x4>(&picture, format, &options),
+        (Channels::Grey, Depth::Sixteen) => resample::<U16>(&picture, format, &options),
+        (Channels::GreyAlpha, Depth::Sixteen) => resample::<U16x2>(&picture, format, &options),
+        (Channels::Rgb, Depth::Sixteen) => resample::<U16x3>(&picture, format, &options),
+        (Channels::Rgba, Depth::Sixteen) => resample::<U16x4>(&picture, format, &options),
+    }?;
     Ok(picture.with(format, samples))
 }
 
-fn pixel_type(format: Format) -> PixelType {
-    match (format.channels, format.depth) {
-        (Channels::Grey, Depth::Eight) => PixelType::U8,
-        (Channels::GreyAlpha, Depth::Eight) => PixelType::U8x2,
-        (Channels::Rgb, Depth::Eight) => PixelType::U8x3,
-        (Channels::Rgba, Depth::Eight) => PixelType::U8x4,
-        (Channels::Grey, Depth::Sixteen) => PixelType::U16,
-        (Channels::GreyAlpha, Depth::Sixteen) => PixelType::U16x2,
-        (Channels::Rgb, Depth::Sixteen) => PixelType::U16x3,
-        (Channels::Rgba, Depth::Sixteen) => PixelType::U16x4,
-    }
+fn resample<P: PixelTrait>(picture: &Picture, format: Format, options: &ResizeOptions) -> Result<Vec<u8>, Error> {
+    let old = picture.format;
+    let mut samples = vec![0; format.size()?];
+    let source = TypedImageRef::<P>::from_buffer(old.width, old.height, &picture.samples).map_err(impossible)?;
+    let mut target = TypedImage::<P>::from_buffer(format.width, format.height, &mut samples).map_err(impossible)?;
+    Resizer::new().resize_typed(&source, &mut target, options).map_err(impossible)?;
+    Ok(samples)
 }
 
-/// The buffer has the size and alignment of its format, so this says something about this crate alone.
+/// The buffers have the size of their format, and allocators align them to more than two bytes.
 fn impossible(error: impl std::fmt::Display) -> Error {
     Error::BadArgument(error.to_string())
 }

@@ -1,7 +1,8 @@
 //! The functions against another implementation (the `image` crate), on a photograph of 8 megapixels.
 //!
-//! Tolerances: this code rounds to fixed-point weights, the reference to 32-bit floats. A wrong filter, a shift by
-//! half a pixel or a swapped channel moves the mean by more than 1 on this photograph; see the last test.
+//! Tolerances: this code rounds and clamps to samples between the two passes of a resize, while the
+//! reference keeps floats; at hard edges, where the filter overshoots, that shows. A wrong filter, a shift by half a
+//! pixel or a swapped channel moves the mean by more than 1 on this photograph; see the last test.
 
 use std::io::Cursor;
 use std::sync::LazyLock;
@@ -53,7 +54,7 @@ fn resizing_agrees_with_another_implementation() {
         let ours = decode(&Engine::resize(PHOTO_PNG.clone(), width, height, filter).unwrap()).into_rgb8();
         let theirs = imageops::resize(&*PHOTO, width, height, reference);
         let (mean, greatest) = differences(&ours, &theirs);
-        assert!(mean < 0.3 && greatest <= 4, "{filter:?} {width}: mean {mean}, greatest {greatest}");
+        assert!(mean < 0.2 && greatest <= 16, "{filter:?} {width}: mean {mean}, greatest {greatest}");
     }
 }
 
@@ -64,9 +65,35 @@ fn sharpening_agrees_with_another_implementation() {
         let ours = decode(&Engine::sharpen(png(part.clone()), 1.0, radius).unwrap()).into_rgb8();
         let theirs = imageops::unsharpen(&part, radius, 0);
         let (mean, greatest) = differences(&ours, &theirs);
-        assert!(mean < 0.6 && greatest <= 6, "{radius}: mean {mean}, greatest {greatest}");
+        // The reference rounds the mean to a sample before it takes the difference, and has a kernel of its own size.
+        assert!(mean < 0.6 && greatest <= 8, "{radius}: mean {mean}, greatest {greatest}");
         let (changed, _) = differences(&ours, &part);
         assert!(changed > 2.0, "{radius}: sharpening does something: {changed}");
+    }
+}
+
+/// The definition itself, sample by sample: a two-dimensional kernel in double precision.
+#[test]
+fn sharpening_is_what_its_documentation_says() {
+    let part = imageops::crop_imm(&*PHOTO, 1_500, 900, 41, 37).to_image();
+    let (amount, deviation) = (1.5, 1.2);
+    let sharp = decode(&Engine::sharpen(png(part.clone()), amount, deviation).unwrap()).into_rgb8();
+    let (amount, deviation, reach) = (f64::from(amount), f64::from(deviation), 4_i64);
+    for (x, y, pixel) in sharp.enumerate_pixels() {
+        for channel in 0..3 {
+            let at = |x: i64, y: i64| f64::from(part[(x.clamp(0, 40) as u32, y.clamp(0, 36) as u32)].0[channel]);
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for dx in -reach..=reach {
+                for dy in -reach..=reach {
+                    let weight = (-((dx * dx + dy * dy) as f64) / (2.0 * deviation * deviation)).exp();
+                    sum += weight * at(i64::from(x) + dx, i64::from(y) + dy);
+                    weights += weight;
+                }
+            }
+            let value = at(x.into(), y.into());
+            let expected = (value + amount * (value - sum / weights)).clamp(0.0, 255.0);
+            assert!((expected - f64::from(pixel.0[channel])).abs() <= 0.51, "{x} {y}: {expected} {pixel:?}");
+        }
     }
 }
 
