@@ -12,6 +12,9 @@
 //!
 //! - The engine half: [`Runtime`], [`Resource`], [`Authorised`], [`Limits`]; [`Inspection`] is what is public. What it
 //!   asks of others it asks through traits: [`Gatekeeper`], [`Consent`], [`Progress`], [`CompiledCache`], [`Clock`].
+//! - The client half: [`Client`] is a terminal with its state. It signs in ([`Client::sign_in`]), searches and buys
+//!   ([`Storefront`]), installs ([`Library`]), publishes ([`Publishing`]), and gives the [`Cycle`] that a runtime asks
+//!   for grants. What it asks of others: [`BillingServer`], [`KeyStore`], [`Clock`].
 //! - [`blocking`] has the same without `async`.
 //!
 //! Nothing is compiled that was not verified, and nothing is called that no grant covers. A refusal is a value.
@@ -42,13 +45,57 @@ mod stdio;
 mod store;
 mod wasi;
 
-// The client half: the cycle over the wire.
+// The client half: the cycle over the wire, stores, what is installed.
+mod billing_server;
+mod client;
 mod clock;
+mod cycle;
+mod download;
+mod failure;
+mod grants;
+#[cfg(feature = "http")]
+mod http;
+mod install_source;
+mod journal;
+mod key_store;
+mod library;
+mod prover;
+mod publisher;
+mod publisher_pin;
+mod random;
+mod session;
+mod sign_in;
+mod state_dir;
+mod state_key;
+mod storefront;
+mod terminal;
+mod tokens;
+mod trust;
 
 pub use authorised::Authorised;
 pub use cache::{CompiledCache, CompiledOf, NoCache};
 pub use call::{Typed, to_text};
-pub use clock::{Clock, SystemClock};
+pub use billing_server::{
+    AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, TransportError,
+};
+pub use client::{Client, ClientOptions};
+pub use clock::{Clock, ServerClock, SystemClock};
+pub use cycle::Cycle;
+pub use download::Moved;
+pub use failure::ClientError;
+pub use grants::GrantRecord;
+#[cfg(feature = "http")]
+pub use http::HttpBillingServer;
+pub use install_source::InstallSource;
+pub use key_store::{FileKeyStore, KeyName, KeyStore, KeyStoreError};
+pub use library::{Candidate, Installed, Library};
+pub use publisher::Publishing;
+pub use publisher_pin::Standing;
+pub use session::Retry;
+pub use sign_in::{SignIn, SignedIn};
+pub use state_dir::{StateDir, StateError};
+pub use storefront::{Listing, Order, SearchPage, Storefront};
+pub use trust::Pin;
 pub use command::{Command, Exit};
 pub use consent::{Answer, Consent, DeclineAll, Prompt};
 pub use engine::Pool;

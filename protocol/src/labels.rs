@@ -60,3 +60,7 @@ pub const SERVER_NONCE: &[u8] = b"portcullis server nonce v1";
 pub const GRANT_CONFIRMATION: &[u8] = b"portcullis grant confirmation v1";
 /// Prefix of the digest from which fingerprint words are drawn.
 pub const FINGERPRINT: &[u8] = b"portcullis fingerprint v1";
+/// HKDF `info` of the keys that seal a terminal's journal.
+pub const TERMINAL_JOURNAL: &[u8] = b"portcullis terminal journal v1";
+/// HKDF `info` of the keys that seal the last server time that a terminal heard.
+pub const TERMINAL_CLOCK: &[u8] = b"portcullis terminal clock v1";

@@ -1,0 +1,206 @@
+//! The transport to billing servers: bytes out, bytes in. Whether to believe them is decided above.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use portcullis_protocol::{Digest, IdempotencyKey, Origin};
+use std::fmt;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// The longest answer that is read. A signed one is at most 64 KiB; a page of search results has many signed offers.
+pub const MAX_ANSWER: usize = 2 * 1024 * 1024;
+
+/// Carries requests to billing servers. Implementations follow no redirect, send nothing anywhere else, stop reading at
+/// [`MAX_ANSWER`], and repeat nothing by themselves.
+#[async_trait]
+pub trait BillingServer: Send + Sync {
+    /// One request and its answer.
+    ///
+    /// # Errors
+    /// [`TransportError`]: nothing is known about what the server did.
+    async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, TransportError>;
+
+    /// Fetches a file, from a place in it onwards.
+    ///
+    /// # Errors
+    /// [`TransportError`], also as an item of the stream.
+    async fn download(&self, download: Download) -> Result<Downloaded, TransportError>;
+}
+
+/// The methods in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Do.
+    Post,
+    /// Put in place.
+    Put,
+    /// Take away.
+    Delete,
+}
+
+impl Method {
+    /// `GET`, …
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// An access token. Wiped when dropped, printed as redacted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(Zeroizing<String>);
+
+impl AccessToken {
+    /// Takes the text that a server gave.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text that travels.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(redacted)")
+    }
+}
+
+/// The body of a request.
+#[derive(Clone, Default)]
+pub enum Body {
+    /// None.
+    #[default]
+    Empty,
+    /// Text of this media type. May hold secrets; printed as redacted.
+    Text(&'static str, Bytes),
+    /// A file, streamed. It has to be the one whose digest was proven.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// Its length.
+        size: u64,
+        /// SHA-256 of it.
+        digest: Digest,
+    },
+}
+
+impl Body {
+    /// SHA-256 of the exact bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Empty => Digest::of(b""),
+            Self::Text(_, bytes) => Digest::of(bytes),
+            Self::File { digest, .. } => *digest,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Text(kind, bytes) => write!(f, "Text({kind}, {} bytes)", bytes.len()),
+            Self::File { size, .. } => write!(f, "File({size} bytes)"),
+        }
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The method.
+    pub method: Method,
+    /// The server. `https`, or a loopback address.
+    pub origin: Origin,
+    /// What follows the origin, beginning with `/`.
+    pub path_and_query: String,
+    /// For the header `Authorization`, scheme `DPoP`.
+    pub token: Option<AccessToken>,
+    /// The header `DPoP`.
+    pub proof: Option<String>,
+    /// The header `Idempotency-Key`.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The body, and its `Content-Type`.
+    pub body: Body,
+}
+
+/// An answer, as it came.
+#[derive(Debug, Clone, Default)]
+pub struct Exchanged {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header `DPoP-Nonce`.
+    pub nonce: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A file to fetch, without any credentials.
+#[derive(Debug, Clone)]
+pub struct Download {
+    /// An absolute URL: `https`, or `http` on a loopback address.
+    pub url: String,
+    /// The first byte wanted.
+    pub from: u64,
+    /// The entity tag of what is there already; where it does not fit any more, the whole file is sent.
+    pub etag: Option<String>,
+}
+
+/// A file on its way.
+pub struct Downloaded {
+    /// The HTTP status: 200 for the whole file, 206 for the rest.
+    pub status: u16,
+    /// The place in the file where the body begins; 0 for the whole.
+    pub from: u64,
+    /// The length of the whole file, where the server says it.
+    pub total: Option<u64>,
+    /// The bytes.
+    pub body: BoxStream<'static, Result<Bytes, TransportError>>,
+}
+
+impl fmt::Debug for Downloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Downloaded({}, from {} of {:?})", self.status, self.from, self.total)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// No connection, no name, no trusted certificate.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// It took too long.
+    #[error("the server did not answer in time")]
+    Timeout,
+    /// The connection broke before the answer was complete.
+    #[error("the connection broke: {0}")]
+    Interrupted(String),
+    /// It wanted to send the terminal elsewhere.
+    #[error("the server answered with a redirect, and none is followed")]
+    Redirect,
+    /// More than is read.
+    #[error("the answer is longer than allowed")]
+    TooLong,
+    /// Not a URL from which anything is fetched.
+    #[error("only https addresses are fetched from, and http on this machine")]
+    Address,
+    /// The file to be sent cannot be read, or changed meanwhile.
+    #[error("the file to be sent cannot be read: {0}")]
+    File(String),
+}

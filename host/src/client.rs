@@ -1,0 +1,244 @@
+//! The terminal, opened: everything that a program does with billing servers and stores begins here.
+
+use crate::billing_server::BillingServer;
+use crate::clock::{Clock, ServerClock, SystemClock};
+use crate::cycle::Cycle;
+use crate::failure::ClientError;
+use crate::gatekeeper::Refused;
+use crate::grants::{GrantRecord, Grants};
+use crate::journal::Journal;
+use crate::key_store::{FileKeyStore, KeyStore};
+use crate::library::Library;
+use crate::publisher::Publishing;
+use crate::session::{Retry, Sessions};
+use crate::sign_in::SignIn;
+use crate::state_dir::{StateDir, StateError};
+use crate::state_key::StateKey;
+use crate::storefront::Storefront;
+use crate::terminal::Terminal;
+use crate::tokens::Tokens;
+use crate::trust::Pin;
+use portcullis_protocol::{Origin, Reason};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a client is opened with. Everything has a default.
+#[derive(Clone, Default)]
+pub struct ClientOptions {
+    state_dir: Option<PathBuf>,
+    server: Option<Arc<dyn BillingServer>>,
+    key_store: Option<Arc<dyn KeyStore>>,
+    clock: Option<Arc<dyn Clock>>,
+    retry: Retry,
+}
+
+impl ClientOptions {
+    /// State in [`StateDir::default_path`], secrets in files there, HTTPS, the machine's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the terminal keeps its state.
+    #[must_use]
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(path.into());
+        self
+    }
+
+    /// How billing servers are reached.
+    #[must_use]
+    pub fn billing_server(mut self, server: Arc<dyn BillingServer>) -> Self {
+        self.server = Some(server);
+        self
+    }
+
+    /// Where secrets are kept.
+    #[must_use]
+    pub fn key_store(mut self, keys: Arc<dyn KeyStore>) -> Self {
+        self.key_store = Some(keys);
+        self
+    }
+
+    /// The machine's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// How often what got no answer is repeated.
+    #[must_use]
+    pub const fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions").field("state_dir", &self.state_dir).finish_non_exhaustive()
+    }
+}
+
+/// A terminal: its state, its trust and its sessions. Cheap to clone; all clones are one terminal. Several processes may
+/// open the same state.
+#[derive(Clone)]
+pub struct Client {
+    sessions: Arc<Sessions>,
+    journal: Journal,
+    grants: Grants,
+    cycle: Cycle,
+}
+
+impl Client {
+    /// Opens the terminal's state; makes it where there is none. No server is contacted.
+    ///
+    /// # Errors
+    /// [`ClientError::State`], [`ClientError::KeyStore`].
+    pub fn open(options: ClientOptions) -> Result<Self, ClientError> {
+        let ClientOptions { state_dir, server, key_store, clock, retry } = options;
+        let path = state_dir.map_or_else(StateDir::default_path, Ok)?;
+        let state = Arc::new(StateDir::open(path)?);
+        let keys: Arc<dyn KeyStore> = key_store.unwrap_or_else(|| Arc::new(FileKeyStore::new(Arc::clone(&state))));
+        let server = server.map_or_else(default_server, Ok)?;
+        let state_key = StateKey::of(&*keys)?;
+        let machine = clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let clock = Arc::new(ServerClock::open(machine, Arc::clone(&state), state_key.clone())?);
+        let sessions = Arc::new(Sessions::new(Arc::clone(&state), keys, server, clock, retry));
+        let journal = Journal::new(Arc::clone(&state), state_key);
+        let grants = Grants::new(state);
+        let cycle = Cycle::new(Arc::clone(&sessions), journal.clone(), grants.clone());
+        Ok(Self { sessions, journal, grants, cycle })
+    }
+
+    /// The directory that holds the terminal's state.
+    #[must_use]
+    pub fn state_dir(&self) -> &StateDir {
+        &self.sessions.state
+    }
+
+    /// Server time, as well as this terminal knows it. Give it to the runtime, so that grants are judged by it.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.sessions.clock) as Arc<dyn Clock>
+    }
+
+    /// The gatekeeper for a runtime: runs the cycle with the servers that the user trusts.
+    #[must_use]
+    pub fn cycle(&self) -> Cycle {
+        self.cycle.clone()
+    }
+
+    /// The servers that the user trusts.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn servers(&self) -> Result<Vec<Pin>, StateError> {
+        self.sessions.trust.pins()
+    }
+
+    /// Whether somebody is signed in at a server, as far as this terminal knows.
+    ///
+    /// # Errors
+    /// [`ClientError::KeyStore`].
+    pub fn is_signed_in(&self, origin: &Origin) -> Result<bool, ClientError> {
+        Ok(Tokens::exist(&*self.sessions.keys, origin)?)
+    }
+
+    /// The server that is meant where the user names none: the only trusted one, else the only one where he is signed in.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with `server-untrusted` where there is none, [`ClientError::Name`] where there are several.
+    pub fn default_server(&self) -> Result<Origin, ClientError> {
+        let mut pins = self.servers()?;
+        if pins.len() > 1 {
+            pins.retain(|pin| self.is_signed_in(&pin.origin).unwrap_or(false));
+        }
+        match pins.as_slice() {
+            [pin] => Ok(pin.origin.clone()),
+            [] => Err(Refused::because(Reason::ServerUntrusted, "you are not signed in to any store").into()),
+            pins => {
+                let names: Vec<&str> = pins.iter().map(|pin| pin.origin.as_str()).collect();
+                Err(ClientError::Name(format!("several stores could be meant; say which: {}", names.join(", "))))
+            }
+        }
+    }
+
+    /// Begins a sign-in; show what it says, then [`SignIn::finish`]. `label` is what the user calls this terminal.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_in(&self, origin: &Origin, label: &str) -> Result<SignIn, ClientError> {
+        SignIn::begin(Arc::clone(&self.sessions), origin, label).await
+    }
+
+    /// Signs out: the sign-in is gone from this machine, and ended at the server where it could be reached; gives whether
+    /// it was. The server stays trusted.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_out(&self, origin: &Origin) -> Result<bool, ClientError> {
+        let session = self.sessions.of(origin)?;
+        let heard = session.tokens().revoke().await?;
+        self.sessions.close(origin);
+        Ok(heard)
+    }
+
+    /// Forgets a server altogether: sign-in, terminal keys, and the pin of its root key.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn forget(&self, origin: &Origin) -> Result<(), ClientError> {
+        if let Ok(session) = self.sessions.of(origin) {
+            session.tokens().revoke().await?;
+        }
+        self.sessions.close(origin);
+        Terminal::forget(&*self.sessions.keys, origin)?;
+        Ok(self.sessions.trust.forget(origin)?)
+    }
+
+    /// The store of a server, for its customers.
+    #[must_use]
+    pub fn store(&self, origin: &Origin) -> Storefront {
+        Storefront::new(Arc::clone(&self.sessions), self.journal.clone(), origin.clone())
+    }
+
+    /// The store of a server, for publishers.
+    #[must_use]
+    pub fn publishing(&self, origin: &Origin) -> Publishing {
+        Publishing::new(Arc::clone(&self.sessions), origin.clone())
+    }
+
+    /// What is installed.
+    #[must_use]
+    pub fn library(&self) -> Library {
+        Library::new(Arc::clone(&self.sessions))
+    }
+
+    /// The grants that this terminal was given lately, newest first.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn grants(&self) -> Result<Vec<GrantRecord>, StateError> {
+        self.grants.recent()
+    }
+}
+
+#[cfg(feature = "http")]
+fn default_server() -> Result<Arc<dyn BillingServer>, ClientError> {
+    Ok(Arc::new(crate::http::HttpBillingServer::new()?))
+}
+
+#[cfg(not(feature = "http"))]
+fn default_server() -> Result<Arc<dyn BillingServer>, ClientError> {
+    let none = "this program was built without an HTTP client: give `ClientOptions::billing_server`";
+    Err(crate::trust::offline(none).into())
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.sessions.state.path("").display())
+    }
+}

@@ -1,0 +1,176 @@
+//! Where secrets lie: terminal keys, sign-ins, the state key.
+
+use crate::state_dir::{self, StateDir, StateError, make_private, private_file};
+use portcullis_protocol::Origin;
+use std::fmt;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The longest secret: a sign-in, two tokens in JSON.
+const MAX_SECRET: u64 = 16 * 1024;
+
+/// Names a secret. It fits a file name and the attributes of a keyring.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyName(String);
+
+impl KeyName {
+    pub(crate) fn state() -> Self {
+        Self("state".into())
+    }
+
+    pub(crate) fn terminal(origin: &Origin) -> Self {
+        Self(format!("terminal-{}", state_dir::file_name(origin)))
+    }
+
+    pub(crate) fn sign_in(origin: &Origin) -> Self {
+        Self(format!("sign-in-{}", state_dir::file_name(origin)))
+    }
+
+    /// The name: letters, digits, `.`, `-` and `%`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a secret could not be stored or read. Names it, never shows it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the secret `{name}` cannot be used: {cause}")]
+pub struct KeyStoreError {
+    name: KeyName,
+    cause: String,
+}
+
+impl KeyStoreError {
+    /// The secret named so cannot be used, and why, in words without secrets.
+    #[must_use]
+    pub fn new(name: &KeyName, cause: impl Into<String>) -> Self {
+        Self { name: name.clone(), cause: cause.into() }
+    }
+
+    pub(crate) fn damaged(name: &KeyName) -> Self {
+        Self::new(name, "it is damaged; delete it and sign in again")
+    }
+}
+
+/// Keeps secrets: a keyring of the system, a file that only its owner reads, a hardware token. Calls are short and may
+/// block.
+pub trait KeyStore: Send + Sync {
+    /// The secret, where there is one.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    fn load(&self, name: &KeyName) -> Result<Option<Zeroizing<Vec<u8>>>, KeyStoreError>;
+
+    /// Stores a secret, in place of the one before, durably.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    fn store(&self, name: &KeyName, secret: &[u8]) -> Result<(), KeyStoreError>;
+
+    /// Stores a secret where there is none, and gives the one that is there afterwards. Of two processes, one wins.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    fn load_or_store(&self, name: &KeyName, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyStoreError>;
+
+    /// Forgets a secret. One that is not there is forgotten.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    fn remove(&self, name: &KeyName) -> Result<(), KeyStoreError>;
+}
+
+/// Keeps each secret in a file of its own that only its owner reads (0600), under `keys/` of the state directory.
+#[derive(Debug, Clone)]
+pub struct FileKeyStore {
+    state: Arc<StateDir>,
+}
+
+impl FileKeyStore {
+    /// The key store of a state directory.
+    #[must_use]
+    pub const fn new(state: Arc<StateDir>) -> Self {
+        Self { state }
+    }
+
+    fn record(name: &KeyName) -> String {
+        format!("keys/{name}")
+    }
+}
+
+impl KeyStore for FileKeyStore {
+    fn load(&self, name: &KeyName) -> Result<Option<Zeroizing<Vec<u8>>>, KeyStoreError> {
+        let path = self.state.path(&Self::record(name));
+        let wrong = |error: io::Error| KeyStoreError::new(name, StateError::io("read", &path, &error).to_string());
+        let file = match fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(error)),
+        };
+        refuse_shared(name, &path, &file)?;
+        // Room for all of it at once: a buffer that grows leaves copies behind.
+        let mut secret = Zeroizing::new(Vec::with_capacity(MAX_SECRET as usize));
+        file.take(MAX_SECRET).read_to_end(&mut secret).map_err(wrong)?;
+        Ok(Some(secret))
+    }
+
+    fn store(&self, name: &KeyName, secret: &[u8]) -> Result<(), KeyStoreError> {
+        self.state.write(&Self::record(name), secret).map_err(|error| KeyStoreError::new(name, error.to_string()))
+    }
+
+    fn load_or_store(&self, name: &KeyName, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyStoreError> {
+        if let Some(stored) = self.load(name)? {
+            return Ok(stored);
+        }
+        let new = format!("keys/.{}.new", crate::random::octets::<12>());
+        let (new, path) = (self.state.path(&new), self.state.path(&Self::record(name)));
+        let folder = self.state.path("keys");
+        make_private(&folder).map_err(|error| KeyStoreError::new(name, error.to_string()))?;
+        let written = || -> io::Result<()> {
+            let mut file = private_file().write(true).create_new(true).open(&new)?;
+            file.write_all(secret)?;
+            file.sync_all()?;
+            // A link, unlike a rename, never replaces what another process stored meanwhile.
+            match fs::hard_link(&new, &path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            state_dir::sync_folder(&folder)
+        };
+        let written = written();
+        let _ = fs::remove_file(&new);
+        written.map_err(|error| KeyStoreError::new(name, StateError::io("write", &path, &error).to_string()))?;
+        self.load(name)?.ok_or_else(|| KeyStoreError::new(name, "it vanished while it was stored; try again"))
+    }
+
+    fn remove(&self, name: &KeyName) -> Result<(), KeyStoreError> {
+        self.state.remove(&Self::record(name)).map_err(|error| KeyStoreError::new(name, error.to_string()))
+    }
+}
+
+/// A secret that others can read is no secret.
+#[cfg(unix)]
+fn refuse_shared(name: &KeyName, path: &Path, file: &fs::File) -> Result<(), KeyStoreError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = file.metadata().map_or(0o777, |data| data.permissions().mode());
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let (mode, path) = (mode & 0o777, path.display());
+    Err(KeyStoreError::new(name, format!("others can read it (mode {mode:03o}): chmod 600 '{path}', then sign in again")))
+}
+
+#[cfg(not(unix))]
+fn refuse_shared(_: &KeyName, _: &Path, _: &fs::File) -> Result<(), KeyStoreError> {
+    Ok(())
+}

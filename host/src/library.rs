@@ -1,0 +1,474 @@
+//! The resources that are installed on this terminal.
+
+use crate::clock::Clock as _;
+use crate::download::{Fetch, Moved};
+use crate::failure::ClientError;
+use crate::gatekeeper::Refused;
+use crate::install_source::InstallSource;
+use crate::publisher::unreadable;
+use crate::publisher_pin::{self, Judged, Standing};
+use crate::random;
+use crate::session::Sessions;
+use crate::state_dir::{StateError, make_private, off_thread, sync_folder};
+use crate::storefront::{self, Listing};
+use crate::tokens::Tokens;
+use portcullis_protocol::sealed::Sealed;
+use portcullis_protocol::{
+    Digest, Offer, Origin, PublisherName, Reason, ResourceName, SignedManifest, Thumbprint, Verified, Version,
+};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A record of an installed resource: a few names and digests.
+const MAX_RECORD: u64 = 16 * 1024;
+/// The largest file that is fetched from an address, where nobody said its length: four full parts and some.
+const MOST_UNKNOWN: u64 = 17 << 30;
+
+/// An installed resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// The name.
+    pub name: ResourceName,
+    /// The version.
+    pub version: Version,
+    /// The resource digest.
+    pub digest: Digest,
+    /// The kind.
+    pub kind: String,
+    /// The title.
+    pub title: String,
+    /// The store that sells it.
+    pub server: Origin,
+    /// The publisher key.
+    pub publisher_key: Thumbprint,
+    /// When it was installed, Unix seconds.
+    pub at: u64,
+    /// The sealed file.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
+/// A resource that was fetched and verified and may be installed. Dropping it installs nothing.
+pub struct Candidate {
+    sessions: Arc<Sessions>,
+    file: PathBuf,
+    manifest: SignedManifest,
+    server: Origin,
+    publisher: Judged,
+    replaces: Option<Version>,
+    offers: Vec<Verified<Offer>>,
+}
+
+/// The installed resources of a terminal.
+#[derive(Clone)]
+pub struct Library {
+    sessions: Arc<Sessions>,
+}
+
+impl Library {
+    pub(crate) const fn new(sessions: Arc<Sessions>) -> Self {
+        Self { sessions }
+    }
+
+    /// What is installed, by publisher and name.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn list(&self) -> Result<Vec<Installed>, StateError> {
+        let state = &self.sessions.state;
+        let mut installed = Vec::new();
+        for publisher in state.list("resources")? {
+            for name in state.list(&format!("resources/{publisher}"))? {
+                installed.extend(self.read(&publisher, &name)?);
+            }
+        }
+        Ok(installed)
+    }
+
+    /// The installed resource called `publisher/name`, or `name` where only one publisher has one of that name.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::Name`] where several have one.
+    pub fn find(&self, name: &str) -> Result<Installed, ClientError> {
+        let (publisher, name) = name.split_once('/').map_or((None, name), |(publisher, name)| (Some(publisher), name));
+        let mut found = self.list()?;
+        found.retain(|resource| resource.name.as_str() == name && publisher.is_none_or(|p| p == resource.publisher.as_str()));
+        match found.len() {
+            0 => Err(ClientError::NotFound(format!("no resource `{name}` is installed"))),
+            1 => Ok(found.swap_remove(0)),
+            _ => Err(ClientError::Name(format!("several publishers have a `{name}`; say whose: publisher/{name}"))),
+        }
+    }
+
+    fn read(&self, publisher: &str, name: &str) -> Result<Option<Installed>, StateError> {
+        let state = &self.sessions.state;
+        let record = record(publisher, name);
+        let Some(bytes) = state.read(&record, MAX_RECORD)? else { return Ok(None) };
+        let mut installed: Installed =
+            serde_json::from_slice(&bytes).map_err(|_| StateError::damaged(&state.path(&record)))?;
+        installed.path = state.path(&file(publisher, name, &installed.digest));
+        Ok(Some(installed))
+    }
+
+    /// Fetches, verifies and installs: [`Library::prepare`], then [`Candidate::install`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn install(&self, source: &InstallSource, moved: Moved<'_>) -> Result<Installed, ClientError> {
+        self.prepare(source, false, moved).await?.install().await
+    }
+
+    /// Fetches and verifies a resource: form, signatures, every block of every part; a trusted store sells it; its
+    /// publisher's key is the pinned one or vouched for; it is no older than what is installed, unless that version was
+    /// asked for by number or `allow_older` says so. What it gives can be shown before anything is installed.
+    ///
+    /// # Errors
+    /// [`ClientError`]; then nothing has changed but what has been downloaded.
+    pub async fn prepare(
+        &self,
+        source: &InstallSource,
+        allow_older: bool,
+        moved: Moved<'_>,
+    ) -> Result<Candidate, ClientError> {
+        make_private(&self.sessions.state.path("downloads"))?;
+        match source {
+            InstallSource::Store { server, publisher, name, version } => {
+                let listing = self.listing(server.as_ref(), publisher, name).await?;
+                let (wanted, missing) = match version {
+                    Some(version) => (listing.version(version), format!("{publisher}/{name}@{version}")),
+                    None => (listing.newest(), format!("a version of {publisher}/{name} that is still sold")),
+                };
+                let wanted = wanted.ok_or(ClientError::NotFound(missing))?.clone();
+                if wanted.withdrawn {
+                    return Err(Refused::new(Reason::ResourceWithdrawn).into());
+                }
+                let fetch = Fetch {
+                    server: &*self.sessions.server,
+                    url: format!("{}/v1/files/{}", listing.server, wanted.digest),
+                    etag: Some(format!("\"{}\"", wanted.digest)),
+                    size: Some(wanted.size),
+                    most: wanted.size,
+                    moved,
+                };
+                let partial = format!("downloads/{}.partial", wanted.digest);
+                let (file, manifest) = self.fetch(&fetch, &partial).await?;
+                if manifest.digest() != wanted.digest {
+                    remove(&file);
+                    return Err(ClientError::OtherFile { expected: wanted.digest, found: manifest.digest() });
+                }
+                let asked = allow_older || version.is_some();
+                self.judge(file, manifest, Some(listing), asked).await
+            }
+            InstallSource::Url(url) => {
+                let name = Digest::of(url.as_bytes());
+                let server = &*self.sessions.server;
+                let fetch = Fetch { server, url: url.clone(), etag: None, size: None, most: MOST_UNKNOWN, moved };
+                let partial = format!("downloads/{name}.partial");
+                // Without an entity tag nobody can tell whether the file is still the same: it is fetched from its beginning.
+                remove(&self.sessions.state.path(&partial));
+                let (file, manifest) = self.fetch(&fetch, &partial).await?;
+                self.judge(file, manifest, None, allow_older).await
+            }
+            InstallSource::File(path) => {
+                // What is verified is the terminal's own copy, which nobody changes afterwards.
+                let copy = self.sessions.state.path(&format!("downloads/{}.copy", random::octets::<12>()));
+                let (from, to) = (path.clone(), copy.clone());
+                off_thread(move || private_copy(&from, &to)).await?.map_err(|error| unreadable(path, &error))?;
+                match verify(&copy).await {
+                    Ok(manifest) => self.judge(copy, manifest, None, allow_older).await,
+                    Err(error) => {
+                        remove(&copy);
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Fetches and verifies. A file of which a part was there before and that is not valid is fetched once more as a
+    /// whole: its parts may not have belonged together.
+    async fn fetch(&self, fetch: &Fetch<'_>, partial: &str) -> Result<(PathBuf, SignedManifest), ClientError> {
+        let partial = self.sessions.state.path(partial);
+        loop {
+            let fetched = fetch.to(&partial).await?;
+            match verify(&fetched.path).await {
+                Ok(manifest) => return Ok((fetched.path, manifest)),
+                Err(error) => {
+                    remove(&fetched.path);
+                    if !fetched.resumed {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn judge(
+        &self,
+        file: PathBuf,
+        manifest: SignedManifest,
+        listing: Option<Listing>,
+        allow_older: bool,
+    ) -> Result<Candidate, ClientError> {
+        let judged = self.judge_manifest(&manifest, listing, allow_older).await;
+        match judged {
+            Ok((server, publisher, replaces, offers)) => {
+                let sessions = Arc::clone(&self.sessions);
+                Ok(Candidate { sessions, file, manifest, server, publisher, replaces, offers })
+            }
+            Err(error) => {
+                remove(&file);
+                Err(error)
+            }
+        }
+    }
+
+    async fn judge_manifest(
+        &self,
+        signed: &SignedManifest,
+        listing: Option<Listing>,
+        allow_older: bool,
+    ) -> Result<(Origin, Judged, Option<Version>, Vec<Verified<Offer>>), ClientError> {
+        let sessions = &self.sessions;
+        let manifest = signed.manifest();
+        let (publisher, name) = (&manifest.publisher.name, &manifest.name);
+        let sellers = sessions.trust.sellers(signed).await?;
+        // From a store: that very store has to sell it.
+        let server = match &listing {
+            Some(listing) => sellers.into_iter().find(|origin| *origin == listing.server),
+            None => sellers.into_iter().next(),
+        };
+        let server = server.ok_or_else(|| Refused::new(Reason::ServerUntrusted))?;
+        let listing = match listing {
+            Some(listing) if listing.publisher == *publisher && listing.name == *name => Some(listing),
+            Some(_) => return Err(ClientError::Package("its manifest has another name than the store says".into())),
+            // A file from elsewhere is installed offline too; prices and vouches are then missing.
+            None => storefront::find(sessions, &server, publisher, name).await.ok().flatten(),
+        };
+        let (vouches, offers) = listing.map(|listing| (listing.vouches, listing.offers)).unwrap_or_default();
+        let judged = publisher_pin::judge(&sessions.state, &server, &manifest.publisher, &vouches)?;
+        let installed = self.read(publisher.as_str(), name.as_str())?;
+        if let Some(installed) = &installed {
+            let known = installed.publisher_key == manifest.publisher.jwk.thumbprint();
+            if !known && installed.server != server {
+                return Err(ClientError::PublisherChanged {
+                    publisher: publisher.clone(),
+                    pinned: installed.publisher_key,
+                    found: manifest.publisher.jwk.thumbprint(),
+                });
+            }
+            let (publisher, name, offered) = (publisher.clone(), name.clone(), manifest.version.clone());
+            if installed.version == offered && installed.digest != signed.digest() {
+                return Err(ClientError::VersionReused { publisher, name, version: offered });
+            }
+            if !allow_older && offered < installed.version {
+                return Err(ClientError::Rollback { publisher, name, installed: installed.version.clone(), offered });
+            }
+        }
+        Ok((server, judged, installed.map(|installed| installed.version), offers))
+    }
+
+    /// A resource in the catalogue of the given store, or of the first trusted one that has it; the store that an
+    /// installed version came from is asked first.
+    async fn listing(
+        &self,
+        server: Option<&Origin>,
+        publisher: &PublisherName,
+        name: &ResourceName,
+    ) -> Result<Listing, ClientError> {
+        let known = self.read(publisher.as_str(), name.as_str())?.map(|installed| installed.server);
+        let mut origins: Vec<Origin> = match server {
+            Some(server) => vec![server.clone()],
+            None => self.sessions.trust.pins()?.into_iter().map(|pin| pin.origin).collect(),
+        };
+        let keys = &*self.sessions.keys;
+        origins.sort_by_key(|origin| (known.as_ref() != Some(origin), !Tokens::exist(keys, origin).unwrap_or(false)));
+        if origins.is_empty() {
+            return Err(Refused::because(Reason::ServerUntrusted, "you are not signed in to any store").into());
+        }
+        let mut failure = None;
+        for origin in &origins {
+            match storefront::find(&self.sessions, origin, publisher, name).await {
+                Ok(Some(listing)) => return Ok(listing),
+                Ok(None) => {}
+                // A store that cannot be reached may be the one that has it: another's of that name is not taken instead.
+                Err(refused) if known.as_ref() == Some(origin) => return Err(refused.into()),
+                Err(refused) => failure = Some(refused),
+            }
+        }
+        Err(failure.map_or_else(|| ClientError::NotFound(format!("{publisher}/{name} in any store that you trust")), Into::into))
+    }
+
+    /// The newer version of an installed resource that its store sells, where there is one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn newer(&self, installed: &Installed) -> Result<Option<Version>, ClientError> {
+        let listing = self.listing(Some(&installed.server), &installed.publisher, &installed.name).await?;
+        Ok(listing.newest().map(|newest| newest.version.clone()).filter(|version| *version > installed.version))
+    }
+
+    /// Installs the newest version of an installed resource; `None` where it is the newest.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn update(&self, installed: &Installed, moved: Moved<'_>) -> Result<Option<Installed>, ClientError> {
+        if self.newer(installed).await?.is_none() {
+            return Ok(None);
+        }
+        let source = InstallSource::Store {
+            server: Some(installed.server.clone()),
+            publisher: installed.publisher.clone(),
+            name: installed.name.clone(),
+            version: None,
+        };
+        self.install(&source, moved).await.map(Some)
+    }
+
+    /// Removes an installed resource. What was bought stays bought.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn remove(&self, installed: &Installed) -> Result<(), StateError> {
+        let state = &self.sessions.state;
+        let _lock = state.lock().await?;
+        let (publisher, name) = (installed.publisher.as_str(), installed.name.as_str());
+        state.remove(&record(publisher, name))?;
+        state.remove(&file(publisher, name, &installed.digest))?;
+        let folder = format!("resources/{publisher}/{name}");
+        if state.list(&folder)?.is_empty() {
+            state.remove(&folder)?;
+        }
+        Ok(())
+    }
+}
+
+impl Candidate {
+    /// The manifest, verified.
+    #[must_use]
+    pub const fn manifest(&self) -> &SignedManifest {
+        &self.manifest
+    }
+
+    /// The trusted store that sells it.
+    #[must_use]
+    pub const fn server(&self) -> &Origin {
+        &self.server
+    }
+
+    /// How its publisher's key stands; show [`Thumbprint::words`] of a new one.
+    #[must_use]
+    pub const fn publisher(&self) -> Standing {
+        self.publisher.standing
+    }
+
+    /// The version that is installed now, where there is one.
+    #[must_use]
+    pub const fn replaces(&self) -> Option<&Version> {
+        self.replaces.as_ref()
+    }
+
+    /// How its operations can be paid for, as the store signed it. Empty also where the store could not be asked.
+    #[must_use]
+    pub fn offers(&self) -> &[Verified<Offer>] {
+        &self.offers
+    }
+
+    /// Installs it, in place of the version before.
+    ///
+    /// # Errors
+    /// [`ClientError::State`]; then the version before is still there.
+    pub async fn install(mut self) -> Result<Installed, ClientError> {
+        let sessions = Arc::clone(&self.sessions);
+        let state = &sessions.state;
+        let _lock = state.lock().await?;
+        let manifest = self.manifest.manifest();
+        let (publisher, name) = (manifest.publisher.name.as_str(), manifest.name.as_str());
+        let before = Library::new(Arc::clone(&sessions)).read(publisher, name)?;
+        let digest = self.manifest.digest();
+        let path = state.path(&file(publisher, name, &digest));
+        let folder = state.path(&format!("resources/{publisher}/{name}"));
+        make_private(&folder)?;
+        let placed = fs::rename(&self.file, &path).and_then(|()| sync_folder(&folder));
+        placed.map_err(|error| StateError::io("write", &path, &error))?;
+        let installed = Installed {
+            publisher: manifest.publisher.name.clone(),
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest,
+            kind: manifest.kind.clone(),
+            title: manifest.title.clone(),
+            server: self.server.clone(),
+            publisher_key: manifest.publisher.jwk.thumbprint(),
+            at: sessions.clock.now(),
+            path,
+        };
+        let record = record(publisher, name);
+        let bytes = serde_json::to_vec(&installed).map_err(|_| StateError::damaged(&state.path(&record)))?;
+        state.write(&record, &bytes)?;
+        self.publisher.remember(state)?;
+        self.file = PathBuf::new();
+        // Whoever runs the old version has it open and goes on.
+        if let Some(before) = before.filter(|before| before.digest != digest) {
+            state.remove(&file(publisher, name, &before.digest))?;
+        }
+        Ok(installed)
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        // A download is kept: whoever says yes later need not wait again. A copy is made again in no time.
+        if self.file.extension().is_some_and(|extension| extension == "copy") {
+            remove(&self.file);
+        }
+    }
+}
+
+/// Form, signatures, content, block lists, then every block.
+async fn verify(path: &Path) -> Result<SignedManifest, ClientError> {
+    let path = path.to_owned();
+    off_thread(move || {
+        let file = File::open(&path).map_err(|error| StateError::io("read", &path, &error))?;
+        let sealed = Sealed::open(file)?;
+        sealed.verify_blocks()?;
+        Ok(sealed.signed().clone())
+    })
+    .await?
+}
+
+fn private_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut copy = crate::state_dir::private_file().write(true).create_new(true).open(to)?;
+    std::io::copy(&mut source, &mut copy)?;
+    copy.sync_all()
+}
+
+fn record(publisher: &str, name: &str) -> String {
+    format!("resources/{publisher}/{name}/installed.json")
+}
+
+fn file(publisher: &str, name: &str, digest: &Digest) -> String {
+    format!("resources/{publisher}/{name}/{digest}.wasm")
+}
+
+/// What is left behind is only bytes.
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+impl std::fmt::Debug for Library {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Library")
+    }
+}
+
+impl std::fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Candidate({:?})", self.manifest)
+    }
+}

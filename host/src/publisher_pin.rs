@@ -1,0 +1,100 @@
+//! Which key a publisher signs with: pinned at the first install, changed only by the old key's word.
+
+use crate::failure::ClientError;
+use crate::state_dir::{StateDir, StateError, file_name};
+use portcullis_protocol::{Origin, PublicKey, PublisherEntry, PublisherName, Unverified, Vouch};
+use serde::{Deserialize, Serialize};
+
+/// A key and a number.
+const MAX_PIN: u64 = 4096;
+/// Vouches that are followed. A publisher changes its key every few years.
+const MAX_VOUCHES: usize = 64;
+
+/// A publisher's key at one store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pinned {
+    key: PublicKey,
+    /// The number of the last vouch that was followed.
+    seq: u64,
+}
+
+/// How a publisher's key stands with this terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// The first resource of this publisher: the user sees the key, and it is pinned.
+    New,
+    /// The pinned key.
+    Known,
+    /// Another key, for which the pinned one vouched.
+    Vouched,
+}
+
+/// How a publisher's key stands, and what to write down when the install succeeds.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) standing: Standing,
+    record: String,
+    pinned: Pinned,
+}
+
+/// Judges the key that signed a manifest. `vouches` are the store's, oldest first; they are believed only as far as the
+/// pinned key's signature reaches.
+///
+/// # Errors
+/// [`ClientError::PublisherChanged`].
+pub(crate) fn judge(
+    state: &StateDir,
+    store: &Origin,
+    publisher: &PublisherEntry,
+    vouches: &[String],
+) -> Result<Judged, ClientError> {
+    let record = format!("publishers/{}/{}.json", file_name(store), publisher.name);
+    let judged = |standing, seq| Judged { standing, record: record.clone(), pinned: Pinned { key: publisher.jwk.clone(), seq } };
+    let Some(bytes) = state.read(&record, MAX_PIN)? else {
+        // Whatever was vouched for up to this key is history.
+        let seq = vouches.iter().filter_map(|compact| seq_naming(compact, publisher)).max();
+        return Ok(judged(Standing::New, seq.unwrap_or(0)));
+    };
+    let pinned: Pinned = serde_json::from_slice(&bytes).map_err(|_| StateError::damaged(&state.path(&record)))?;
+    if pinned.key == publisher.jwk {
+        return Ok(judged(Standing::Known, pinned.seq));
+    }
+    let mut current = pinned.clone();
+    for compact in vouches.iter().take(MAX_VOUCHES) {
+        if let Some(next) = follow(&current, &publisher.name, compact) {
+            current = next;
+        }
+    }
+    if current.key == publisher.jwk {
+        return Ok(judged(Standing::Vouched, current.seq));
+    }
+    Err(ClientError::PublisherChanged {
+        publisher: publisher.name.clone(),
+        pinned: pinned.key.thumbprint(),
+        found: publisher.jwk.thumbprint(),
+    })
+}
+
+impl Judged {
+    /// Pins the key.
+    pub(crate) fn remember(&self, state: &StateDir) -> Result<(), StateError> {
+        let bytes = serde_json::to_vec(&self.pinned).map_err(|_| StateError::damaged(&state.path(&self.record)))?;
+        state.write(&self.record, &bytes)
+    }
+}
+
+/// The successor that the current key names in a vouch newer than the last one.
+fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinned> {
+    let vouch = Unverified::<Vouch>::parse(compact).ok()?.verify(&current.key).ok()?.into_document();
+    (vouch.name == *name && vouch.seq > current.seq).then_some(Pinned { key: vouch.jwk, seq: vouch.seq })
+}
+
+/// The number of a vouch that names the publisher's key. Nothing rests on who signed it: a higher number only makes the
+/// terminal stricter.
+fn seq_naming(compact: &str, publisher: &PublisherEntry) -> Option<u64> {
+    let payload = portcullis_protocol::encoding::from_base64url(compact.split('.').nth(1)?).ok()?;
+    let vouch: Vouch = serde_json::from_slice(&payload).ok()?;
+    (vouch.name == publisher.name && vouch.jwk == publisher.jwk).then_some(vouch.seq)
+}

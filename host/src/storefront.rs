@@ -1,0 +1,345 @@
+//! The store of a billing server, as its customers see it: the catalogue, orders, what the account holds.
+
+use crate::billing_server::{Body, Exchange, Method};
+use crate::clock::Clock as _;
+use crate::failure::ClientError;
+use crate::gatekeeper::Refused;
+use crate::journal::{Entry, Journal, Matter, Record};
+use crate::prover::Request;
+use crate::random;
+use crate::session::{Patience, Session, Sessions, printable};
+use crate::trust::{Trust, offline};
+use portcullis_protocol::wire::{
+    AccountAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo, EntitlementsAnswer, OrderAnswer,
+    OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, SearchAnswer,
+};
+use portcullis_protocol::{
+    KeyDocument, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId, Verified, Version,
+};
+use std::sync::Arc;
+
+/// A resource in the catalogue. Its offers are signed by the store; the texts are the store's word only, and the
+/// manifest of the installed file is what counts.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The store.
+    pub server: Origin,
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// The publisher key, by the store's word.
+    pub publisher_key: PublicKey,
+    /// The name.
+    pub name: ResourceName,
+    /// The kind.
+    pub kind: String,
+    /// The title.
+    pub title: String,
+    /// The description.
+    pub description: String,
+    /// Newest first.
+    pub versions: Vec<CatalogueVersion>,
+    /// The offers in force, signed by the store for this very resource.
+    pub offers: Vec<Verified<Offer>>,
+    /// Compact vouches of the publisher, not verified.
+    pub(crate) vouches: Vec<String>,
+}
+
+impl Listing {
+    /// The version to install unless another is asked for: the newest that was not withdrawn, and no pre-release where
+    /// there is anything else.
+    #[must_use]
+    pub fn newest(&self) -> Option<&CatalogueVersion> {
+        let sold = || self.versions.iter().filter(|version| !version.withdrawn);
+        let newest = |a: &&CatalogueVersion, b: &&CatalogueVersion| a.version.cmp_precedence(&b.version);
+        sold().filter(|version| version.version.pre.is_empty()).max_by(newest).or_else(|| sold().max_by(newest))
+    }
+
+    /// A certain version.
+    #[must_use]
+    pub fn version(&self, version: &Version) -> Option<&CatalogueVersion> {
+        self.versions.iter().find(|entry| entry.version == *version)
+    }
+}
+
+/// A page of search results.
+#[derive(Debug, Clone)]
+pub struct SearchPage {
+    /// What was found, best first.
+    pub results: Vec<Listing>,
+    /// The number of the next page, where there is one.
+    pub next: Option<u32>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Names it.
+    pub id: OrderId,
+    /// Its state.
+    pub state: OrderState,
+    /// The receipt, once paid: signed by the store, for the offer that was accepted, at its price.
+    pub receipt: Option<Verified<Receipt>>,
+}
+
+/// A store, at the account that is signed in.
+#[derive(Clone)]
+pub struct Storefront {
+    sessions: Arc<Sessions>,
+    journal: Journal,
+    origin: Origin,
+}
+
+impl Storefront {
+    pub(crate) const fn new(sessions: Arc<Sessions>, journal: Journal, origin: Origin) -> Self {
+        Self { sessions, journal, origin }
+    }
+
+    /// The store's server.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Searches the catalogue. `page` counts from 1, as [`SearchPage::next`] gives it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn search(&self, query: &str, kind: Option<&str>, page: Option<u32>) -> Result<SearchPage, ClientError> {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        text.append_pair("q", query);
+        if let Some(kind) = kind {
+            text.append_pair("kind", kind);
+        }
+        if let Some(page) = page {
+            text.append_pair("page", &page.to_string());
+        }
+        let path = format!("/v1/search?{}", text.finish());
+        let answer: Option<SearchAnswer> = public(&self.sessions, &self.origin, path).await?;
+        let answer = answer.ok_or_else(|| offline("this server has no search"))?;
+        let keys = self.sessions.trust.keys(&self.origin).await?;
+        let results: Result<_, _> = answer.results.into_iter().map(|entry| listing(&keys, entry)).collect();
+        Ok(SearchPage { results: results?, next: answer.next })
+    }
+
+    /// A resource in the catalogue.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where the store does not have it.
+    pub async fn entry(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Listing, ClientError> {
+        let found = find(&self.sessions, &self.origin, publisher, name).await?;
+        found.ok_or_else(|| ClientError::NotFound(format!("{} does not sell {publisher}/{name}", self.origin)))
+    }
+
+    /// Buys an offer. The price is the server's own, the one that was signed: where it has changed since, the order is
+    /// refused with the current offers. An earlier order for the same offer that was never answered is asked about
+    /// first, so that a lost answer never buys twice.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
+    pub async fn order(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        let session = self.session()?;
+        let (origin, digest) = (self.origin.clone(), offer.digest());
+        let unanswered = move |record: &Record, _| {
+            matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest)
+        };
+        for entry in self.journal.take(unanswered).await? {
+            let order = self.place(&session, entry, offer).await?;
+            if order.state != OrderState::Declined {
+                return Ok(order);
+            }
+        }
+        let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment } };
+        let now = session.prover().clock().now();
+        let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
+        self.place(&session, entry, offer).await
+    }
+
+    async fn place(&self, session: &Session, entry: Entry, offer: &Verified<Offer>) -> Result<Order, ClientError> {
+        let Record { matter: Matter::Order { body }, key, .. } = entry.record() else {
+            return Err(offline("not an order").into());
+        };
+        let answer = session.post::<OrderAnswer>("/v1/orders", body, key.clone(), Patience::Long).await;
+        match answer {
+            Ok(answer) => {
+                entry.finish()?;
+                self.read_order(answer, Some(offer)).await
+            }
+            Err(refused) => {
+                if !crate::cycle::is_undecided(refused.reason) {
+                    entry.finish()?;
+                }
+                Err(refused.into())
+            }
+        }
+    }
+
+    /// What became of an order.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn order_state(&self, order: OrderId) -> Result<Order, ClientError> {
+        let answer = self.session()?.get(&format!("/v1/orders/{order}")).await?;
+        self.read_order(answer, None).await
+    }
+
+    async fn read_order(&self, answer: OrderAnswer, offer: Option<&Verified<Offer>>) -> Result<Order, ClientError> {
+        let OrderAnswer { order, state, receipt } = answer;
+        let receipt = match receipt {
+            Some(compact) => Some(self.receipt(&compact).await?),
+            None => None,
+        };
+        if let Some(receipt) = receipt.as_ref().map(Verified::document) {
+            let fits = receipt.order == order
+                && offer.is_none_or(|offer| {
+                    receipt.offer == offer.digest() && receipt.price == offer.document().price
+                });
+            if !fits {
+                return Err(offline("the receipt is for another order").into());
+            }
+        }
+        Ok(Order { id: order, state, receipt })
+    }
+
+    async fn receipt(&self, compact: &str) -> Result<Verified<Receipt>, Refused> {
+        let keys = self.sessions.trust.keys(&self.origin).await?;
+        Trust::receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
+    }
+
+    /// The account, its terminals and its publishers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn account(&self) -> Result<AccountAnswer, ClientError> {
+        Ok(self.session()?.get("/v1/account").await?)
+    }
+
+    /// What the account has bought and what is left of it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn entitlements(&self) -> Result<Vec<EntitlementInfo>, ClientError> {
+        let answer: EntitlementsAnswer = self.session()?.get("/v1/account/entitlements").await?;
+        Ok(answer.entitlements)
+    }
+
+    /// The account's receipts, newest first, each verified.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn receipts(&self) -> Result<Vec<Verified<Receipt>>, ClientError> {
+        let answer: ReceiptsAnswer = self.session()?.get("/v1/account/receipts").await?;
+        let mut receipts = Vec::with_capacity(answer.receipts.len());
+        for compact in &answer.receipts {
+            receipts.push(self.receipt(compact).await?);
+        }
+        Ok(receipts)
+    }
+
+    /// Revokes a terminal of the account: nothing is granted to it from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_terminal(&self, terminal: TerminalId) -> Result<(), ClientError> {
+        let request = Request {
+            method: Method::Delete,
+            path: format!("/v1/account/terminals/{terminal}"),
+            idempotency_key: Some(random::idempotency_key()),
+            body: Body::Empty,
+        };
+        let Done {} = self.session()?.ask(&request, Patience::Ordinary).await?;
+        Ok(())
+    }
+
+    fn session(&self) -> Result<Arc<Session>, Refused> {
+        self.sessions.of(&self.origin)
+    }
+}
+
+impl std::fmt::Debug for Storefront {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Storefront({})", self.origin)
+    }
+}
+
+/// A resource in a trusted server's catalogue; `None` where it says that it does not have it.
+pub(crate) async fn find(
+    sessions: &Sessions,
+    origin: &Origin,
+    publisher: &PublisherName,
+    name: &ResourceName,
+) -> Result<Option<Listing>, Refused> {
+    let path = format!("/v1/catalogue/{publisher}/{name}");
+    let Some(entry) = public::<CatalogueEntry>(sessions, origin, path).await? else { return Ok(None) };
+    if entry.publisher != *publisher || entry.name != *name {
+        return Err(offline("the catalogue answers with another resource"));
+    }
+    let keys = sessions.trust.keys(origin).await?;
+    match listing(&keys, entry.clone()) {
+        // The store may have changed its keys since.
+        Err(_) => listing(&*sessions.trust.refresh(origin).await?, entry).map(Some),
+        listed => listed.map(Some),
+    }
+}
+
+/// As [`find`], where a person is not asked about a missing entry but a resource waits.
+pub(crate) async fn entry(
+    sessions: &Sessions,
+    origin: &Origin,
+    publisher: &PublisherName,
+    name: &ResourceName,
+) -> Result<Listing, Refused> {
+    let found = find(sessions, origin, publisher, name).await?;
+    found.ok_or_else(|| offline(format!("{origin} does not list {publisher}/{name}")))
+}
+
+/// Reads what everybody may read. Only servers that the user trusts are asked.
+async fn public<T: serde::de::DeserializeOwned>(
+    sessions: &Sessions,
+    origin: &Origin,
+    path_and_query: String,
+) -> Result<Option<T>, Refused> {
+    sessions.trust.keys(origin).await?;
+    let exchange = Exchange {
+        method: Method::Get,
+        origin: origin.clone(),
+        path_and_query,
+        token: None,
+        proof: None,
+        idempotency_key: None,
+        body: Body::Empty,
+    };
+    let answer = sessions.server.exchange(exchange).await.map_err(|error| offline(error.to_string()))?;
+    match answer.status {
+        200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| offline("the catalogue is damaged")),
+        404 => Ok(None),
+        status => Err(offline(format!("the catalogue does not answer (status {status})"))),
+    }
+}
+
+/// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry.
+fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused> {
+    let CatalogueEntry { publisher, publisher_key, name, kind, title, description, mut versions, offers, vouches } = entry;
+    let read = |compact: &String| {
+        let offer = Trust::offer(keys, compact).map_err(|error| offline(format!("an offer does not verify: {error}")))?;
+        let document = offer.document();
+        if document.publisher == publisher && document.name == name {
+            Ok(offer)
+        } else {
+            Err(offline("an offer is for another resource"))
+        }
+    };
+    let offers = offers.iter().map(read).collect::<Result<_, _>>()?;
+    versions.sort_by(|a, b| b.version.cmp_precedence(&a.version));
+    Ok(Listing {
+        server: keys.iss.clone(),
+        publisher,
+        publisher_key,
+        name,
+        kind: printable(kind),
+        title: printable(title),
+        description: printable(description),
+        versions,
+        offers,
+        vouches,
+    })
+}
