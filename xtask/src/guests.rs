@@ -90,7 +90,7 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain, guest: &Guest) -> Resul
         .arg("--lib")
         .arg("--target-dir")
         .arg(&target)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustc_flags(workspace, toolchain));
+        .env("CARGO_ENCODED_RUSTFLAGS", rustc_flags(workspace));
     let status = cargo.status().context("cannot run cargo")?;
     ensure!(
         status.success(),
@@ -101,10 +101,10 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain, guest: &Guest) -> Resul
     Ok(target.join(TARGET).join("release").join(format!("{}.wasm", guest.name.replace('-', "_"))))
 }
 
-/// The toolchain's flags, and no path of this machine in a panic message: the same sources give the same bytes
+/// Keeps every path of this machine out of panic messages: the same sources give the same bytes
 /// wherever the checkout lies, and a resource does not tell its publisher's folders.
-fn rustc_flags(workspace: &Workspace, toolchain: &Toolchain) -> OsString {
-    let mut flags: Vec<OsString> = toolchain.rustc_flags().iter().map(OsString::from).collect();
+fn rustc_flags(workspace: &Workspace) -> OsString {
+    let mut flags: Vec<OsString> = Vec::new();
     let home = std::env::home_dir().unwrap_or_default();
     let registry = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
     for (from, to) in [(home.as_path(), "/home"), (registry.as_path(), "/cargo"), (&workspace.root, "/portcullis")] {

@@ -30,6 +30,9 @@ pub(crate) enum Toolchain {
     Debian(PathBuf),
 }
 
+/// The linker by the name from which rustc knows which kind it is; `/usr/bin/wasm-ld-22` is a link to it.
+const DEBIAN_LINKER: &str = "lib/llvm-22/bin/wasm-ld";
+
 impl Toolchain {
     /// Gives a toolchain that works, and installs one where none does yet.
     pub(crate) fn ready(workspace: &Workspace) -> Result<Self> {
@@ -91,18 +94,9 @@ impl Toolchain {
                 // Cargo must accept -Z, and rustc must compile std.
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("LD_LIBRARY_PATH", library_folder(&root)?)
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", root.join("bin/wasm-ld-22"));
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", root.join(DEBIAN_LINKER));
         }
         Ok(cargo)
-    }
-
-    /// Flags that rustc needs with this toolchain.
-    pub(crate) fn rustc_flags(&self) -> &'static [&'static str] {
-        match self {
-            Self::Installed => &[],
-            // The flavour is not guessed from a file name that ends in a version.
-            Self::Debian(_) => &["-Clinker-flavor=wasm-lld"],
-        }
     }
 }
 

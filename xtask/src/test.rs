@@ -77,12 +77,26 @@ fn lints(workspace: &Workspace) -> Result<()> {
         "documentation",
         here().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
     )?;
-    if available(&["deny", "--version"]) {
-        step("dependency policy", here().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    policy(workspace)
+}
+
+/// Licences, sources and banned crates. Advisories need a database from the network: `cargo deny check advisories`.
+fn policy(workspace: &Workspace) -> Result<()> {
+    let own = workspace.target("tools/bin/cargo-deny");
+    let mut deny = if available(&["deny", "--version"]) {
+        let mut command = cargo();
+        command.arg("deny");
+        command
     } else {
-        println!("── dependency policy: not checked; `cargo install --locked cargo-deny` installs what checks it");
-        Ok(())
-    }
+        if !own.is_file() {
+            let mut install = cargo();
+            install.args(["install", "--quiet", "--locked", "cargo-deny", "--root"]).arg(workspace.target("tools"));
+            step("install cargo-deny (4 min)", &mut install)?;
+        }
+        Command::new(own)
+    };
+    deny.current_dir(&workspace.root).args(["--all-features", "check", "bans", "licenses", "sources"]);
+    step("dependency policy", &mut deny)
 }
 
 fn has_nextest() -> bool {
