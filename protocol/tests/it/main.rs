@@ -3,11 +3,19 @@
 mod age;
 mod age_payload;
 mod age_vectors;
+#[cfg(feature = "seal")]
+mod components;
 mod cycle;
 mod documents;
 mod fixtures;
 mod proof;
 mod registry;
 mod release;
+#[cfg(feature = "seal")]
+mod seal;
+mod sealed;
+mod sealed_attacks;
 mod seeded;
 mod status_code;
+#[cfg(feature = "seal")]
+mod surface;
