@@ -14,6 +14,7 @@ mod keys;
 mod ledger;
 mod offers;
 mod orders;
+mod overview;
 mod publishers;
 mod resources;
 mod sessions;
@@ -34,6 +35,7 @@ pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome};
 pub use orders::{
     NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, RefundOutcome, SettleOutcome, Settlement,
 };
+pub use overview::Overview;
 pub use publishers::{ClaimOutcome, Publisher, PublisherId, Publishers};
 pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, SearchQuery,
@@ -91,6 +93,7 @@ pub trait Store:
     + Ledger
     + Offers
     + Orders
+    + Overview
     + Publishers
     + Resources
     + Sessions

@@ -3,7 +3,7 @@
 use super::StoreError;
 use crate::clock::Timestamp;
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, Digest, Money, Offer, OfferId, OperationName, PublisherName, ResourceName, Rights};
+use portcullis_protocol::{AccountId, Digest, Money, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName, Rights};
 
 /// One line of a new price list.
 #[derive(Debug, Clone)]
@@ -49,9 +49,10 @@ pub enum OffersOutcome {
 /// Offers.
 #[async_trait]
 pub trait Offers {
-    /// Replaces the price list of a resource. Offers that are not listed end.
+    /// Replaces the price list of a resource, as the server `iss`. Offers that are not listed end.
     async fn replace_offers(
         &self,
+        iss: &Origin,
         account: &AccountId,
         publisher: &PublisherName,
         name: &ResourceName,

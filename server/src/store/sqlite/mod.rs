@@ -1,5 +1,6 @@
 //! SQLite: WAL, `synchronous=FULL`, one group-committing writer, a few readers. Several processes may share the file.
 
+// One file per noun, as in the traits.
 mod accounts;
 mod answers;
 mod cycle;
@@ -8,6 +9,7 @@ mod keys;
 mod ledger;
 mod offers;
 mod orders;
+mod overview;
 mod publishers;
 mod readers;
 mod resources;
@@ -25,7 +27,7 @@ use async_trait::async_trait;
 use readers::Readers;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::PathBuf;
-use writer::Writer;
+use writer::{Tx, Writer};
 
 /// What each version of the schema adds to the one before.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
@@ -87,10 +89,28 @@ impl Sqlite {
             .map_err(|error| StoreError::Backend { what: "writer thread", cause: error.to_string() })?;
         Ok(Self { writer, readers: Readers::new(readers), clock: options.clock })
     }
+
+    /// Reads one snapshot.
+    fn read<T>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.readers.read(what, work, &self.clock)
+    }
+
+    /// Writes in one transaction, and answers after its fsync.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: Write,
+        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(write, work).await
+    }
 }
 
 fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let db = Connection::open_with_flags(path, flags).map_err(|error| backend("open", error))?;
+    let mut db = Connection::open_with_flags(path, flags).map_err(|error| backend("open", error))?;
     db.busy_handler(Some(|tries| {
         std::thread::sleep(LOCK_WAIT);
         tries < LOCK_TRIES
@@ -128,11 +148,11 @@ fn backend(what: &'static str, error: rusqlite::Error) -> StoreError {
 #[async_trait]
 impl Store for Sqlite {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.readers.read("time", |tx| Ok(tx.now), &self.clock)
+        self.read("time", |tx| Ok(tx.now))
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {
-        self.writer.run(Write::Sweep, sweep::sweep).await
+        self.write(Write::Sweep, sweep::sweep).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

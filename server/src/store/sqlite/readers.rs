@@ -25,13 +25,13 @@ impl Readers {
     pub(super) fn read<T>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>,
+        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
         clock: &Clock,
     ) -> Result<T, StoreError> {
         let mut db = self.take();
         let tx = db.transaction().map_err(|error| backend(what, error))?;
         let now = time::now(&tx, clock)?;
-        let result = work(&Tx { db: &tx, now });
+        let result = work(&Tx { db: &tx, now }).map_err(|error| backend(what, error));
         tx.commit().map_err(|error| backend(what, error))?;
         result
     }

@@ -4,11 +4,12 @@
 //! transaction, commits (with `synchronous=FULL`: one fsync for all of them), and only then answers. While an fsync
 //! runs the next group gathers, so the slower the disk, the larger the groups.
 
-use super::time;
+use super::{backend, time};
 use crate::clock::{Clock, Timestamp};
 use crate::faults::{Faults, Phase, Write};
 use crate::store::StoreError;
-use rusqlite::{Connection, TransactionBehavior};
+use portcullis_protocol::{AccountId, TerminalId};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +23,50 @@ const QUEUE: usize = 1024;
 pub(super) struct Tx<'a> {
     pub(super) db: &'a Connection,
     pub(super) now: Timestamp,
+}
+
+impl Tx<'_> {
+    /// Changes rows, and says how many.
+    pub(super) fn change(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.db.prepare_cached(sql)?.execute(params)
+    }
+
+    /// The row there is, if there is one.
+    pub(super) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.db.prepare_cached(sql)?.query_row(params, map).optional()
+    }
+
+    /// Every row.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.db.prepare_cached(sql)?.query_map(params, map)?.collect()
+    }
+
+    /// Writes to the log.
+    pub(super) fn log(
+        &self,
+        kind: &str,
+        account: Option<&AccountId>,
+        terminal: Option<&TerminalId>,
+        subject: &[u8],
+    ) -> rusqlite::Result<()> {
+        let account = account.map(AccountId::as_bytes);
+        let terminal = terminal.map(TerminalId::as_bytes);
+        self.change(
+            "INSERT INTO log (at, kind, account, terminal, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (self.now.millis(), kind, account, terminal, subject),
+        )?;
+        Ok(())
+    }
 }
 
 /// A write that waits, without its type.
@@ -43,7 +88,7 @@ struct Typed<F, T> {
 
 impl<F, T> Job for Typed<F, T>
 where
-    F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send,
+    F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send,
     T: Send,
 {
     fn write(&self) -> Write {
@@ -54,6 +99,7 @@ where
         let Some(work) = self.work.take() else { return false };
         // A write that panics must not take the others with it. Its savepoint is rolled back.
         let result = catch_unwind(AssertUnwindSafe(|| work(tx)))
+            .map(|result| result.map_err(|error| backend(self.write.name(), error)))
             .unwrap_or(Err(StoreError::Backend { what: self.write.name(), cause: "a panic".into() }));
         let happened = result.is_ok();
         self.result = Some(result);
@@ -90,7 +136,7 @@ impl Writer {
     pub(super) async fn run<T, F>(&self, write: Write, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let jobs = lock(&self.jobs).clone().ok_or(StoreError::Closed)?;
@@ -135,7 +181,7 @@ impl Groups {
 
     /// Runs a group in one transaction. An error holds for every write of the group.
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        let failed = |what| move |error| super::backend(what, error);
+        let failed = |what| move |error| backend(what, error);
         let mut tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("begin"))?;
         for job in &mut *group {
             if self.faults.write(job.write(), Phase::BeforeWrite).is_err() {

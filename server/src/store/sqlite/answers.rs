@@ -1,0 +1,156 @@
+//! Stored answers.
+
+use super::row::{bytes, maybe_bytes, time};
+use super::{Sqlite, Tx};
+use crate::clock::Timestamp;
+use crate::faults::Write;
+use crate::store::{AnswerScope, Answers, Begun, Idempotency, StoreError, StoredAnswer};
+use async_trait::async_trait;
+use portcullis_protocol::{CodeId, Digest, GrantId, OrderId};
+
+/// After so many seconds a request that began and did not end counts as lost.
+const LOST_AFTER: u64 = 60;
+
+const UNDER_WAY: i64 = 0;
+const CODE: i64 = 1;
+const GRANT: i64 = 2;
+const ORDER: i64 = 3;
+const BODY: i64 = 4;
+
+/// What is stored beside a key.
+pub(super) enum Stored<'a> {
+    Code(&'a CodeId),
+    Grant(&'a GrantId),
+    Order(&'a OrderId),
+}
+
+struct Found {
+    request: Digest,
+    kind: i64,
+    subject: Option<[u8; 16]>,
+    body: Option<String>,
+    at: Timestamp,
+}
+
+const fn scope_bytes(scope: &AnswerScope) -> &[u8; 16] {
+    match scope {
+        AnswerScope::Terminal(terminal) => terminal.as_bytes(),
+        AnswerScope::Session(session) => &session.0.0,
+    }
+}
+
+/// What this very request found before.
+pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> rusqlite::Result<Begun> {
+    let found = tx.one(
+        "SELECT request, kind, subject, body, at FROM answers WHERE scope = ?1 AND key = ?2",
+        (scope_bytes(scope), request.key.as_str()),
+        |row| {
+            Ok(Found {
+                request: bytes(row, 0, Digest::from_bytes)?,
+                kind: row.get(1)?,
+                subject: maybe_bytes(row, 2, |subject| subject)?,
+                body: row.get(3)?,
+                at: time(row, 4)?,
+            })
+        },
+    )?;
+    let Some(found) = found else { return Ok(Begun::New) };
+    if found.request != request.request {
+        return Ok(Begun::OtherRequest);
+    }
+    let subject = found.subject.unwrap_or_default();
+    let answer = match found.kind {
+        CODE => {
+            let code = CodeId::from_bytes(subject);
+            let sql = "SELECT expires_at FROM authorisations WHERE code = ?1";
+            let expires = tx.one(sql, [code.as_bytes()], |row| time(row, 0))?;
+            expires.map(|expires| StoredAnswer::Authorised { code, expires })
+        }
+        GRANT => super::cycle::grant(tx, &GrantId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Granted),
+        ORDER => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Ordered),
+        BODY => found.body.map(StoredAnswer::Body),
+        _ if found.at.plus(LOST_AFTER) <= tx.now => return Ok(Begun::New),
+        _ => return Ok(Begun::InProgress),
+    };
+    // An answer whose subject is gone was swept; the sweep takes both, so this is a damaged database.
+    answer.map(Begun::Answered).ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// Stores the answer of a request, in the transaction that does what was asked.
+pub(super) fn store(
+    tx: &Tx<'_>,
+    scope: &AnswerScope,
+    request: &Idempotency,
+    stored: &Stored<'_>,
+) -> rusqlite::Result<()> {
+    let (kind, subject) = match stored {
+        Stored::Code(id) => (CODE, id.as_bytes()),
+        Stored::Grant(id) => (GRANT, id.as_bytes()),
+        Stored::Order(id) => (ORDER, id.as_bytes()),
+    };
+    tx.change(
+        "INSERT INTO answers (scope, key, request, kind, subject, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            scope_bytes(scope),
+            request.key.as_str(),
+            request.request.as_bytes(),
+            kind,
+            subject,
+            tx.now.millis(),
+        ),
+    )?;
+    Ok(())
+}
+
+#[async_trait]
+impl Answers for Sqlite {
+    async fn begin_answer(&self, scope: AnswerScope, request: &Idempotency) -> Result<Begun, StoreError> {
+        // Most repeated requests were answered: that needs no transaction that writes.
+        let found = self.read("stored answer", |tx| find(tx, &scope, request))?;
+        if !matches!(found, Begun::New) {
+            return Ok(found);
+        }
+        let request = request.clone();
+        self.write(Write::AnswerBegin, move |tx| {
+            let found = find(tx, &scope, &request)?;
+            if matches!(found, Begun::New) {
+                tx.change(
+                    "INSERT INTO answers (scope, key, request, kind, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (scope, key) DO UPDATE SET at = excluded.at WHERE kind = 0",
+                    (
+                        scope_bytes(&scope),
+                        request.key.as_str(),
+                        request.request.as_bytes(),
+                        UNDER_WAY,
+                        tx.now.millis(),
+                    ),
+                )?;
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn finish_answer(
+        &self,
+        scope: AnswerScope,
+        request: &Idempotency,
+        body: Option<String>,
+    ) -> Result<(), StoreError> {
+        let request = request.clone();
+        self.write(Write::AnswerFinish, move |tx| {
+            let (scope, key) = (scope_bytes(&scope), request.key.as_str());
+            match &body {
+                Some(body) => tx.change(
+                    "UPDATE answers SET kind = ?3, body = ?4 WHERE scope = ?1 AND key = ?2 AND kind = 0",
+                    (scope, key, BODY, body),
+                )?,
+                None => {
+                    tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2 AND kind = 0", (scope, key))?
+                }
+            };
+            Ok(())
+        })
+        .await
+    }
+}

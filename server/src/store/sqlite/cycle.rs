@@ -1,0 +1,433 @@
+//! The rows of the cycle. Every arrow of a state is one conditional update: it changes a row or finds nothing to change.
+
+use super::answers::{self, Stored};
+use super::row::{bytes, count, json, maybe_bytes, maybe_time, octets, one_of, sealed, text, time, to_json};
+use super::{Sqlite, Tx, ledger, offers, resources};
+use crate::faults::Write;
+use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::secrets::Sealed;
+use crate::store::{
+    Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
+    AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Entitlement, EntitlementId, GrantRecord, GrantState,
+    NewAuthorisation, NewGrant, OperationFacts, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
+};
+use async_trait::async_trait;
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, Reason, TerminalId};
+use rusqlite::Row;
+use crate::clock::Timestamp;
+
+/// In the order of the column's numbers.
+const AUTHORISATION_STATES: [AuthorisationState; 3] =
+    [AuthorisationState::Held, AuthorisationState::Consumed, AuthorisationState::Released];
+/// In the order of the column's numbers.
+const GRANT_STATES: [GrantState; 4] =
+    [GrantState::Issued, GrantState::Acknowledged, GrantState::Superseded, GrantState::Revoked];
+
+/// An entitlement, with the holds that are still good at `?1` instead of those not yet released.
+const ENTITLEMENT: &str = "
+    SELECT e.id, p.name, e.name, e.operation, e.rights, e.used,
+           iif(e.held = 0, 0, (SELECT coalesce(sum(h.units), 0) FROM authorisations h
+                               WHERE h.entitlement = e.id AND h.state = 0 AND h.units > 0 AND h.expires_at > ?1)),
+           e.revoked_at, e.since
+    FROM entitlements e JOIN publishers p ON p.id = e.publisher";
+
+fn entitlement(row: &Row<'_>) -> rusqlite::Result<Entitlement> {
+    Ok(Entitlement {
+        id: octets(row, 0).map(EntitlementId)?,
+        publisher: text(row, 1)?,
+        name: text(row, 2)?,
+        operation: text(row, 3)?,
+        rights: json(row, 4)?,
+        used: count(row, 5)?,
+        held: count(row, 6)?,
+        revoked: maybe_time(row, 7)?,
+        since: time(row, 8)?,
+    })
+}
+
+fn operation(tx: &Tx<'_>, resource: &Digest, name: &OperationName) -> rusqlite::Result<Option<OperationFacts>> {
+    let sql = "SELECT name, parts FROM operations WHERE resource = ?1 AND name = ?2";
+    tx.one(sql, (resource.as_bytes(), name.as_str()), |row| {
+        let names: String = row.get(1)?;
+        let parts = names.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>();
+        Ok(OperationFacts { name: text(row, 0)?, parts: parts.map_err(|_| rusqlite::Error::InvalidQuery)? })
+    })
+}
+
+fn wrapped_keys(tx: &Tx<'_>, resource: &Digest, operation: &OperationFacts) -> rusqlite::Result<Vec<Sealed>> {
+    let sql = "SELECT key FROM parts WHERE resource = ?1 AND name = ?2";
+    let keys = operation.parts.iter().map(|part| {
+        let key = tx.one(sql, (resource.as_bytes(), part.as_str()), |row| sealed(row, 0))?;
+        key.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    });
+    keys.collect()
+}
+
+/// Whether the terminal or its account was shut out since it was asked about.
+fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<Option<Reason>> {
+    let found = tx.one(
+        "SELECT t.revoked_at IS NULL, a.suspended_at IS NULL FROM terminals t JOIN accounts a ON a.id = t.account
+         WHERE t.id = ?1 AND t.account = ?2",
+        (terminal.as_bytes(), account.as_bytes()),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(match found {
+        Some((true, true)) => None,
+        Some((true, false)) => Some(Reason::AccountSuspended),
+        Some((false, _)) => Some(Reason::TerminalRevoked),
+        None => Some(Reason::TerminalUnknown),
+    })
+}
+
+// Step 2.
+
+fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery<'_>) -> rusqlite::Result<AuthorisationCase> {
+    let mut case = AuthorisationCase { now: tx.now, begun: Begun::New, resource: None };
+    case.begun = answers::find(tx, &AnswerScope::Terminal(*query.terminal), query.request)?;
+    if !matches!(case.begun, Begun::New) {
+        return Ok(case);
+    }
+    let Some(facts) = resources::facts(tx, query.resource)? else { return Ok(case) };
+    let subject = (&facts.publisher.0.0, facts.name.as_str(), query.operation.as_str());
+    let entitlements = tx.all(
+        &format!(
+            "{ENTITLEMENT} WHERE e.account = ?2 AND e.publisher = ?3 AND e.name = ?4 AND e.operation = ?5
+             ORDER BY e.id"
+        ),
+        (tx.now.millis(), query.account.as_bytes(), subject.0, subject.1, subject.2),
+        entitlement,
+    )?;
+    let operation = operation(tx, query.resource, query.operation)?;
+    let offers = offers::for_operation(tx, &facts.publisher, &facts.name, query.operation)?;
+    case.resource = Some(AuthorisationTarget { facts, operation, offers, entitlements });
+    Ok(case)
+}
+
+/// Releases the holds of an entitlement whose codes have expired. Without them `held` is what it says.
+fn release_expired(tx: &Tx<'_>, entitlement: &EntitlementId) -> rusqlite::Result<()> {
+    let released: Vec<i64> = tx.all(
+        "UPDATE authorisations SET state = 2
+         WHERE entitlement = ?1 AND state = 0 AND units > 0 AND expires_at <= ?2 RETURNING units",
+        (entitlement.0.0, tx.now.millis()),
+        |row| row.get(0),
+    )?;
+    if !released.is_empty() {
+        let units: i64 = released.iter().sum();
+        tx.change("UPDATE entitlements SET held = held - ?2 WHERE id = ?1", (entitlement.0.0, units))?;
+    }
+    Ok(())
+}
+
+fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<AuthoriseOutcome> {
+    let scope = AnswerScope::Terminal(new.terminal);
+    let begun = answers::find(tx, &scope, &new.request)?;
+    if !matches!(begun, Begun::New) {
+        return Ok(AuthoriseOutcome::Begun(begun));
+    }
+    if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
+        return Ok(AuthoriseOutcome::ShutOut(reason));
+    }
+    if let Some(entitlement) = &new.entitlement {
+        if new.units > 0 {
+            release_expired(tx, entitlement)?;
+        }
+        let held = tx.change(
+            "UPDATE entitlements SET held = held + ?2
+             WHERE id = ?1 AND account = ?3 AND revoked_at IS NULL
+               AND (total IS NULL OR used + held + ?2 <= total)",
+            (entitlement.0.0, new.units, new.account.as_bytes()),
+        )?;
+        if held != 1 {
+            return Ok(AuthoriseOutcome::Changed);
+        }
+    }
+    let expires = tx.now.plus(new.life);
+    tx.change(
+        "INSERT INTO authorisations
+             (code, account, terminal, binding, resource, operation, rights, entitlement, quantity, units, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        (
+            new.code.as_bytes(),
+            new.account.as_bytes(),
+            new.terminal.as_bytes(),
+            new.binding.as_bytes(),
+            new.resource.as_bytes(),
+            new.operation.as_str(),
+            to_json(&new.rights)?,
+            new.entitlement.map(|id| id.0.0),
+            new.quantity,
+            new.units,
+            expires.millis(),
+        ),
+    )?;
+    answers::store(tx, &scope, &new.request, &Stored::Code(&new.code))?;
+    Ok(AuthoriseOutcome::Held { expires })
+}
+
+// Step 3.
+
+struct Row3 {
+    authorisation: Authorisation,
+    resource: Digest,
+    operation: OperationName,
+}
+
+fn authorisation(tx: &Tx<'_>, code: &CodeId) -> rusqlite::Result<Option<Row3>> {
+    tx.one(
+        "SELECT code, account, terminal, binding, state, expires_at, rights, entitlement, quantity, units,
+                resource, operation
+         FROM authorisations WHERE code = ?1",
+        [code.as_bytes()],
+        |row| {
+            Ok(Row3 {
+                authorisation: Authorisation {
+                    code: bytes(row, 0, CodeId::from_bytes)?,
+                    account: bytes(row, 1, AccountId::from_bytes)?,
+                    terminal: bytes(row, 2, TerminalId::from_bytes)?,
+                    binding: bytes(row, 3, CodeBinding::from_bytes)?,
+                    state: one_of(row, 4, &AUTHORISATION_STATES)?,
+                    expires: time(row, 5)?,
+                    rights: json(row, 6)?,
+                    entitlement: maybe_bytes(row, 7, |id| EntitlementId(Octets(id)))?,
+                    quantity: row.get(8)?,
+                    units: row.get(9)?,
+                },
+                resource: bytes(row, 10, Digest::from_bytes)?,
+                operation: text(row, 11)?,
+            })
+        },
+    )
+}
+
+fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+    let mut case = VerificationCase {
+        now: tx.now,
+        begun: answers::find(tx, &AnswerScope::Terminal(*query.terminal), query.request)?,
+        authorisation: None,
+        resource: None,
+        operation: None,
+        keys: Vec::new(),
+        entitlement: None,
+        pairwise: None,
+    };
+    if !matches!(case.begun, Begun::New) {
+        return Ok(case);
+    }
+    let Some(Row3 { authorisation, resource, operation: name }) = authorisation(tx, query.code)? else {
+        return Ok(case);
+    };
+    // A code that is spent, expired or another's is refused before anything else is read.
+    let good = authorisation.terminal == *query.terminal
+        && authorisation.state == AuthorisationState::Held
+        && authorisation.expires > tx.now;
+    if good {
+        case.resource = resources::facts(tx, &resource)?;
+        case.operation = operation(tx, &resource, &name)?;
+        if let Some(operation) = &case.operation {
+            case.keys = wrapped_keys(tx, &resource, operation)?;
+        }
+        if let Some(id) = &authorisation.entitlement {
+            case.entitlement =
+                tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now.millis(), id.0.0), entitlement)?;
+        }
+        if let Some(facts) = &case.resource {
+            case.pairwise = tx.one(
+                "SELECT id FROM pairwise WHERE account = ?1 AND publisher = ?2",
+                (query.account.as_bytes(), facts.publisher.0.0),
+                |row| bytes(row, 0, PairwiseId::from_bytes),
+            )?;
+        }
+    }
+    case.authorisation = Some(authorisation);
+    Ok(case)
+}
+
+fn verify(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutcome> {
+    let scope = AnswerScope::Terminal(new.terminal);
+    let begun = answers::find(tx, &scope, &new.request)?;
+    if !matches!(begun, Begun::New) {
+        return Ok(VerifyOutcome::Begun(begun));
+    }
+    if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
+        return Ok(VerifyOutcome::ShutOut(reason));
+    }
+    // Everything that can be refused comes before the first write: an outcome is not a rollback.
+    let entitled = match &new.entitlement {
+        None => true,
+        Some(id) => {
+            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL";
+            tx.one(sql, [id.0.0], |_| Ok(()))?.is_some()
+        }
+    };
+    if !entitled || !same_pairwise(tx, new)? {
+        return Ok(VerifyOutcome::Changed);
+    }
+
+    // held → consumed.
+    let consumed = tx.change(
+        "UPDATE authorisations SET state = 1
+         WHERE code = ?1 AND terminal = ?2 AND account = ?3 AND units = ?4 AND entitlement IS ?5
+           AND state = 0 AND expires_at > ?6",
+        (
+            new.code.as_bytes(),
+            new.terminal.as_bytes(),
+            new.account.as_bytes(),
+            new.units,
+            new.entitlement.map(|id| id.0.0),
+            tx.now.millis(),
+        ),
+    )?;
+    if consumed != 1 {
+        return Ok(VerifyOutcome::Changed);
+    }
+    if let Some(entitlement) = new.entitlement.filter(|_| new.units > 0) {
+        debit(tx, new, &entitlement)?;
+    }
+    if new.supersedes {
+        tx.change(
+            "UPDATE grants SET state = 2 WHERE terminal = ?1 AND resource = ?2 AND operation = ?3 AND state = 0",
+            (new.terminal.as_bytes(), new.resource.as_bytes(), new.operation.as_str()),
+        )?;
+    }
+    tx.change(
+        "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        (new.account.as_bytes(), new.publisher.0.0, new.pairwise.as_bytes()),
+    )?;
+    tx.change(
+        "INSERT INTO grants (id, code, terminal, resource, operation, entitlement, compact, nonce, keys, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        (
+            new.id.as_bytes(),
+            new.code.as_bytes(),
+            new.terminal.as_bytes(),
+            new.resource.as_bytes(),
+            new.operation.as_str(),
+            new.entitlement.map(|id| id.0.0),
+            &new.compact,
+            new.nonce.0,
+            &new.keys,
+            new.expires.millis(),
+        ),
+    )?;
+    answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id))?;
+    tx.log("granted", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
+    Ok(VerifyOutcome::Granted)
+}
+
+/// Draws the units that were held. A hold that stands is always covered: anything else is a damaged database, and
+/// rolls everything back.
+fn debit(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId) -> rusqlite::Result<()> {
+    let debited = tx.change(
+        "UPDATE entitlements SET held = held - ?2, used = used + ?2
+         WHERE id = ?1 AND revoked_at IS NULL AND held >= ?2",
+        (entitlement.0.0, new.units),
+    )?;
+    if debited != 1 {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    }
+    ledger::append(
+        tx,
+        &NewTransfer {
+            from: LedgerAccount::entitlement(entitlement),
+            to: LedgerAccount::used(),
+            amount: i64::from(new.units),
+            commodity: Commodity::Uses,
+            subject: *new.id.as_bytes(),
+        },
+    )
+}
+
+/// Whether the user has no other identifier at this publisher than the grant says.
+fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
+    let known = tx.one(
+        "SELECT id FROM pairwise WHERE account = ?1 AND publisher = ?2",
+        (new.account.as_bytes(), new.publisher.0.0),
+        |row| bytes(row, 0, PairwiseId::from_bytes),
+    )?;
+    Ok(known.is_none_or(|known| known == new.pairwise))
+}
+
+const GRANT: &str = "SELECT id, state, compact, nonce, keys, expires_at FROM grants WHERE id = ?1";
+
+fn grant_record(row: &Row<'_>) -> rusqlite::Result<GrantRecord> {
+    Ok(GrantRecord {
+        id: bytes(row, 0, GrantId::from_bytes)?,
+        state: one_of(row, 1, &GRANT_STATES)?,
+        compact: row.get(2)?,
+        nonce: octets(row, 3)?,
+        keys: row.get(4)?,
+        expires: time(row, 5)?,
+    })
+}
+
+/// A grant on record.
+pub(super) fn grant(tx: &Tx<'_>, id: &GrantId) -> rusqlite::Result<Option<GrantRecord>> {
+    tx.one(GRANT, [id.as_bytes()], grant_record)
+}
+
+/// Takes back what an entitlement gave: its holds are released, its grants revoked.
+pub(super) fn take_back(tx: &Tx<'_>, id: &EntitlementId) -> rusqlite::Result<()> {
+    tx.change("UPDATE grants SET state = 3 WHERE entitlement = ?1 AND state IN (0, 1)", [id.0.0])?;
+    tx.change(
+        "UPDATE authorisations SET state = 2 WHERE entitlement = ?1 AND state = 0 AND units > 0",
+        [id.0.0],
+    )?;
+    tx.change("UPDATE entitlements SET held = 0, revoked_at = ?2 WHERE id = ?1", (id.0.0, tx.now.millis()))?;
+    Ok(())
+}
+
+#[async_trait]
+impl Cycle for Sqlite {
+    async fn authorisation_case(&self, query: AuthorisationQuery<'_>) -> Result<AuthorisationCase, StoreError> {
+        self.read("authorisation", |tx| authorisation_case(tx, &query))
+    }
+
+    async fn authorise(&self, new: NewAuthorisation) -> Result<AuthoriseOutcome, StoreError> {
+        self.write(Write::Authorise, move |tx| authorise(tx, &new)).await
+    }
+
+    async fn verification_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError> {
+        self.read("verification", |tx| verification_case(tx, &query))
+    }
+
+    async fn verify(&self, new: NewGrant) -> Result<VerifyOutcome, StoreError> {
+        self.write(Write::Verify, move |tx| verify(tx, &new)).await
+    }
+
+    async fn grant(
+        &self,
+        terminal: &TerminalId,
+        id: &GrantId,
+    ) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {
+        self.read("grant", |tx| {
+            let sql = format!("{GRANT} AND terminal = ?2");
+            Ok((tx.now, tx.one(&sql, (id.as_bytes(), terminal.as_bytes()), grant_record)?))
+        })
+    }
+
+    async fn acknowledge(&self, terminal: &TerminalId, id: &GrantId) -> Result<Acknowledged, StoreError> {
+        let (terminal, id) = (*terminal, *id);
+        self.write(Write::Acknowledge, move |tx| {
+            tx.change(
+                "UPDATE grants SET state = 1 WHERE id = ?1 AND terminal = ?2 AND state = 0",
+                (id.as_bytes(), terminal.as_bytes()),
+            )?;
+            let sql = format!("{GRANT} AND terminal = ?2");
+            let record = tx.one(&sql, (id.as_bytes(), terminal.as_bytes()), grant_record)?;
+            Ok(match record.map(|record| record.state) {
+                None => Acknowledged::Unknown,
+                Some(GrantState::Revoked) => Acknowledged::Revoked,
+                Some(_) => Acknowledged::Yes,
+            })
+        })
+        .await
+    }
+
+    async fn entitlements(&self, account: &AccountId) -> Result<Vec<Entitlement>, StoreError> {
+        self.read("entitlements", |tx| {
+            let sql = format!("{ENTITLEMENT} WHERE e.account = ?2 ORDER BY e.id DESC");
+            tx.all(&sql, (tx.now.millis(), account.as_bytes()), entitlement)
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! Device codes.
+
+use super::row::{bytes, maybe_bytes, maybe_time, one_of, time};
+use super::{Sqlite, Tx};
+use crate::clock::Timestamp;
+use crate::faults::Write;
+use crate::secrets::TokenHash;
+use crate::store::{
+    DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
+};
+use async_trait::async_trait;
+use portcullis_protocol::{AccountId, Thumbprint};
+
+/// In the order of the column's numbers.
+const STATES: [DeviceState; 4] =
+    [DeviceState::Pending, DeviceState::Approved, DeviceState::Denied, DeviceState::Used];
+
+struct Poll {
+    key: Thumbprint,
+    state: DeviceState,
+    account: Option<AccountId>,
+    pause: i64,
+    polled: Option<Timestamp>,
+    expires: Timestamp,
+}
+
+fn poll(
+    tx: &Tx<'_>,
+    device: &TokenHash,
+    key: &Thumbprint,
+    session: SessionId,
+    tokens: &NewTokens,
+) -> rusqlite::Result<PollOutcome> {
+    let found = tx.one(
+        "SELECT key, state, account, pause, polled_at, expires_at FROM devices WHERE device = ?1",
+        [device.as_bytes()],
+        |row| {
+            Ok(Poll {
+                key: bytes(row, 0, Thumbprint::from_bytes)?,
+                state: one_of(row, 1, &STATES)?,
+                account: maybe_bytes(row, 2, AccountId::from_bytes)?,
+                pause: row.get(3)?,
+                polled: maybe_time(row, 4)?,
+                expires: time(row, 5)?,
+            })
+        },
+    )?;
+    let Some(found) = found.filter(|found| found.key == *key) else { return Ok(PollOutcome::Unknown) };
+    if found.state == DeviceState::Used {
+        return Ok(PollOutcome::Unknown);
+    }
+    if found.expires <= tx.now {
+        return Ok(PollOutcome::Expired);
+    }
+    let Some(account) = found.account.filter(|_| found.state == DeviceState::Approved) else {
+        if found.state == DeviceState::Denied {
+            return Ok(PollOutcome::Denied);
+        }
+        tx.change(
+            "UPDATE devices SET polled_at = ?2 WHERE device = ?1",
+            (device.as_bytes(), tx.now.millis()),
+        )?;
+        let soon = found.polled.is_some_and(|polled| tx.now.millis() < polled.millis().saturating_add(found.pause));
+        return Ok(if soon { PollOutcome::SlowDown } else { PollOutcome::Pending });
+    };
+    let used = tx.change("UPDATE devices SET state = 3 WHERE device = ?1 AND state = 1", [device.as_bytes()])?;
+    if used != 1 {
+        return Ok(PollOutcome::Unknown);
+    }
+    tx.change(
+        "INSERT INTO sessions (id, account, key, created_at) VALUES (?1, ?2, ?3, ?4)",
+        (session.0.0, account.as_bytes(), key.as_bytes(), tx.now.millis()),
+    )?;
+    super::sessions::insert_tokens(tx, session, tokens)?;
+    tx.log("signed in", Some(&account), None, &[])?;
+    Ok(PollOutcome::Session { account, session })
+}
+
+#[async_trait]
+impl Devices for Sqlite {
+    async fn create_device(&self, device: NewDevice) -> Result<bool, StoreError> {
+        self.write(Write::DeviceCreate, move |tx| {
+            // A user code that nobody can use any more is free again.
+            tx.change(
+                "DELETE FROM devices WHERE user = ?1 AND expires_at <= ?2",
+                (device.user.as_bytes(), tx.now.millis()),
+            )?;
+            let made = tx.change(
+                "INSERT INTO devices (device, user, key, label, pause, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (user) DO NOTHING",
+                (
+                    device.device.as_bytes(),
+                    device.user.as_bytes(),
+                    device.key.as_bytes(),
+                    &device.label,
+                    i64::from(device.interval).saturating_mul(1000),
+                    tx.now.millis(),
+                    tx.now.plus(device.life).millis(),
+                ),
+            )?;
+            Ok(made == 1)
+        })
+        .await
+    }
+
+    async fn device(&self, user: &TokenHash) -> Result<Option<Device>, StoreError> {
+        self.read("device code", |tx| {
+            tx.one(
+                "SELECT key, label, state, created_at, expires_at FROM devices WHERE user = ?1",
+                [user.as_bytes()],
+                |row| {
+                    Ok(Device {
+                        key: bytes(row, 0, Thumbprint::from_bytes)?,
+                        label: row.get(1)?,
+                        state: one_of(row, 2, &STATES)?,
+                        created: time(row, 3)?,
+                        expires: time(row, 4)?,
+                    })
+                },
+            )
+        })
+    }
+
+    async fn decide_device(
+        &self,
+        user: &TokenHash,
+        approved_by: Option<AccountId>,
+    ) -> Result<DecideOutcome, StoreError> {
+        let user = *user;
+        self.write(Write::DeviceDecide, move |tx| {
+            let state = if approved_by.is_some() { 1 } else { 2 };
+            let decided = tx.change(
+                "UPDATE devices SET state = ?2, account = ?3 WHERE user = ?1 AND state = 0 AND expires_at > ?4",
+                (user.as_bytes(), state, approved_by.as_ref().map(AccountId::as_bytes), tx.now.millis()),
+            )?;
+            Ok(if decided == 1 { DecideOutcome::Decided } else { DecideOutcome::Gone })
+        })
+        .await
+    }
+
+    async fn poll_device(
+        &self,
+        device: &TokenHash,
+        key: &Thumbprint,
+        session: SessionId,
+        tokens: NewTokens,
+    ) -> Result<PollOutcome, StoreError> {
+        let (device, key) = (*device, *key);
+        self.write(Write::DevicePoll, move |tx| poll(tx, &device, &key, session, &tokens)).await
+    }
+}

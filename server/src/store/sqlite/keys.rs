@@ -1,0 +1,76 @@
+//! The server's own keys.
+
+use super::row::{checked, count, sealed, time};
+use super::{Sqlite, Tx};
+use crate::clock::Timestamp;
+use crate::faults::Write;
+use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, StoreError};
+use async_trait::async_trait;
+use portcullis_protocol::PublicKey;
+
+fn insert(tx: &Tx<'_>, key: &SigningRecord) -> rusqlite::Result<()> {
+    tx.change(
+        "INSERT INTO signing_keys (public, seed, not_before, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        (key.public.to_bytes(), key.seed.as_bytes(), key.not_before.millis(), key.expires.millis()),
+    )?;
+    Ok(())
+}
+
+#[async_trait]
+impl Keyring for Sqlite {
+    async fn create_keys(&self, keys: Vec<KeyRecord>, signing: SigningRecord) -> Result<bool, StoreError> {
+        self.write(Write::KeysInit, move |tx| {
+            if tx.one("SELECT 1 FROM server_keys", [], |_| Ok(()))?.is_some() {
+                return Ok(false);
+            }
+            for record in &keys {
+                let sql = "INSERT INTO server_keys (role, key) VALUES (?1, ?2)";
+                tx.change(sql, (record.role.name(), record.key.as_bytes()))?;
+            }
+            insert(tx, &signing)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        self.read("server keys", |tx| {
+            let mut found = Vec::new();
+            for role in KeyRole::ALL {
+                let sql = "SELECT key FROM server_keys WHERE role = ?1";
+                found.extend(tx.one(sql, [role.name()], |row| Ok(KeyRecord { role, key: sealed(row, 0)? }))?);
+            }
+            Ok(found)
+        })
+    }
+
+    async fn signing_keys(&self) -> Result<(u64, Vec<SigningRecord>), StoreError> {
+        self.read("signing keys", |tx| {
+            // Every change of the set adds a key, and none is deleted: the highest number is its version.
+            let version = tx.one("SELECT coalesce(max(number), 0) FROM signing_keys", [], |row| count(row, 0))?;
+            let keys = tx.all(
+                "SELECT public, seed, not_before, expires_at FROM signing_keys ORDER BY number",
+                [],
+                |row| {
+                    Ok(SigningRecord {
+                        public: checked(row, 0, |key: [u8; 32]| PublicKey::from_bytes(&key))?,
+                        seed: sealed(row, 1)?,
+                        not_before: time(row, 2)?,
+                        expires: time(row, 3)?,
+                    })
+                },
+            )?;
+            Ok((version.unwrap_or(0), keys))
+        })
+    }
+
+    async fn add_signing_key(&self, key: SigningRecord, overlap_ends: Timestamp) -> Result<(), StoreError> {
+        self.write(Write::KeysRotate, move |tx| {
+            let sql = "UPDATE signing_keys SET expires_at = ?1 WHERE expires_at > ?1";
+            tx.change(sql, [overlap_ends.millis()])?;
+            insert(tx, &key)?;
+            tx.log("signing key added", None, None, key.public.thumbprint().as_bytes())
+        })
+        .await
+    }
+}

@@ -1,0 +1,234 @@
+//! Orders.
+
+use super::answers::{self, Stored};
+use super::row::{bytes, json, octets, one_of, time, to_json};
+use super::{Sqlite, Tx, cycle, ledger, offers};
+use crate::faults::Write;
+use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::store::{
+    AnswerScope, Begun, EntitlementId, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders,
+    PublisherId, RefundOutcome, SettleOutcome, Settlement, StoreError,
+};
+use async_trait::async_trait;
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{AccountId, Digest, OrderId, TerminalId};
+use rusqlite::Row;
+
+/// In the order of the column's numbers.
+const PHASES: [OrderPhase; 5] = [
+    OrderPhase::Pending,
+    OrderPhase::Paid,
+    OrderPhase::Declined,
+    OrderPhase::Refunding,
+    OrderPhase::Refunded,
+];
+
+const ORDER: &str = "SELECT o.id, o.account, o.state, f.offer, o.offer_digest, o.provider, o.receipt, o.created_at
+                     FROM orders o JOIN offers f ON f.digest = o.offer_digest";
+
+fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
+    Ok(Order {
+        id: bytes(row, 0, OrderId::from_bytes)?,
+        account: bytes(row, 1, AccountId::from_bytes)?,
+        phase: one_of(row, 2, &PHASES)?,
+        offer: json(row, 3)?,
+        offer_digest: bytes(row, 4, Digest::from_bytes)?,
+        provider: row.get(5)?,
+        receipt: row.get(6)?,
+        created: time(row, 7)?,
+    })
+}
+
+/// An order.
+pub(super) fn find(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Option<Order>> {
+    tx.one(&format!("{ORDER} WHERE o.id = ?1"), [id.as_bytes()], order)
+}
+
+/// The order that a transaction has just written.
+fn found(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Box<Order>> {
+    find(tx, id)?.map(Box::new).ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// One arrow of the state: from one number to another, or nothing.
+fn moved(tx: &Tx<'_>, id: &OrderId, from: u8, to: u8) -> rusqlite::Result<bool> {
+    let sql = "UPDATE orders SET state = ?3, changed_at = ?4 WHERE id = ?1 AND state = ?2";
+    Ok(tx.change(sql, (id.as_bytes(), from, to, tx.now.millis()))? == 1)
+}
+
+fn open(tx: &Tx<'_>, new: &NewOrder) -> rusqlite::Result<OpenOutcome> {
+    let scope = AnswerScope::Terminal(new.terminal);
+    let begun = answers::find(tx, &scope, &new.request)?;
+    if !matches!(begun, Begun::New) {
+        return Ok(OpenOutcome::Begun(begun));
+    }
+    let opened = tx.change(
+        "INSERT INTO orders (id, account, offer_digest, provider, created_at, changed_at)
+         SELECT ?1, ?2, digest, ?4, ?5, ?5 FROM offers WHERE digest = ?3 AND ended_at IS NULL",
+        (new.id.as_bytes(), new.account.as_bytes(), new.offer.as_bytes(), &new.provider, tx.now.millis()),
+    )?;
+    if opened != 1 {
+        return Ok(OpenOutcome::Changed);
+    }
+    answers::store(tx, &scope, &new.request, &Stored::Order(&new.id))?;
+    tx.log("order opened", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
+    Ok(OpenOutcome::Opened(found(tx, &new.id)?))
+}
+
+fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Result<SettleOutcome> {
+    let Some(order) = find(tx, id)? else { return Ok(SettleOutcome::Unknown) };
+    match settlement {
+        Settlement::Declined => {
+            if moved(tx, id, 0, 2)? {
+                tx.log("order declined", Some(&order.account), None, id.as_bytes())?;
+            }
+        }
+        Settlement::Paid { entitlement, receipt } => {
+            if moved(tx, id, 0, 1)? {
+                tx.change("UPDATE orders SET receipt = ?2 WHERE id = ?1", (id.as_bytes(), receipt))?;
+                entitle(tx, &order, entitlement)?;
+                tx.log("order paid", Some(&order.account), None, id.as_bytes())?;
+            }
+        }
+    }
+    Ok(SettleOutcome::Order(found(tx, id)?))
+}
+
+/// Gives what was paid for, and writes it into the ledger.
+fn entitle(tx: &Tx<'_>, order: &Order, entitlement: &EntitlementId) -> rusqlite::Result<()> {
+    let publisher = tx.one(
+        "SELECT publisher FROM offers WHERE digest = ?1",
+        [order.offer_digest.as_bytes()],
+        |row| octets(row, 0).map(PublisherId),
+    )?;
+    let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let total = order.offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX));
+    tx.change(
+        "INSERT INTO entitlements (id, account, publisher, name, operation, rights, total, since)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        (
+            entitlement.0.0,
+            order.account.as_bytes(),
+            publisher.0.0,
+            order.offer.name.as_str(),
+            order.offer.operation.as_str(),
+            to_json(&order.offer.rights)?,
+            total,
+            tx.now.millis(),
+        ),
+    )?;
+    if !order.amount().is_zero() {
+        ledger::append(tx, &payment(order))?;
+    }
+    if let Some(amount) = total {
+        let (from, to) = (LedgerAccount::issued(), LedgerAccount::entitlement(entitlement));
+        let transfer =
+            NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *order.id.as_bytes() };
+        ledger::append(tx, &transfer)?;
+    }
+    Ok(())
+}
+
+/// The payment of an order: what the provider owes is owed to the publisher.
+fn payment(order: &Order) -> NewTransfer {
+    NewTransfer {
+        from: LedgerAccount::provider(&order.provider),
+        to: LedgerAccount::publisher(&order.offer.publisher),
+        amount: order.amount().minor_units(),
+        commodity: Commodity::Money(order.amount().currency()),
+        subject: *order.id.as_bytes(),
+    }
+}
+
+fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
+    let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
+    match order.phase {
+        OrderPhase::Paid => {}
+        OrderPhase::Refunding | OrderPhase::Refunded => return Ok(RefundOutcome::Done(Box::new(order))),
+        phase => return Ok(RefundOutcome::NotPaid(phase)),
+    }
+    moved(tx, id, 1, 3)?;
+    // The entitlement has the order's identifier.
+    let entitlement = EntitlementId(Octets(*id.as_bytes()));
+    let left = tx.one(
+        "SELECT total - used FROM entitlements WHERE id = ?1 AND total IS NOT NULL",
+        [entitlement.0.0],
+        |row| row.get::<_, i64>(0),
+    )?;
+    cycle::take_back(tx, &entitlement)?;
+    if let Some(amount) = left.filter(|left| *left > 0) {
+        let (from, to) = (LedgerAccount::entitlement(&entitlement), LedgerAccount::withdrawn());
+        let transfer = NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *id.as_bytes() };
+        ledger::append(tx, &transfer)?;
+    }
+    tx.log("refund begun", Some(&order.account), None, id.as_bytes())?;
+    Ok(RefundOutcome::Done(found(tx, id)?))
+}
+
+fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
+    let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
+    match order.phase {
+        OrderPhase::Refunding => {}
+        OrderPhase::Refunded => return Ok(RefundOutcome::Done(Box::new(order))),
+        phase => return Ok(RefundOutcome::NotPaid(phase)),
+    }
+    moved(tx, id, 3, 4)?;
+    if !order.amount().is_zero() {
+        let NewTransfer { from, to, amount, commodity, subject } = payment(&order);
+        ledger::append(tx, &NewTransfer { from: to, to: from, amount, commodity, subject })?;
+    }
+    tx.log("refunded", Some(&order.account), None, id.as_bytes())?;
+    Ok(RefundOutcome::Done(found(tx, id)?))
+}
+
+#[async_trait]
+impl Orders for Sqlite {
+    async fn order_case(
+        &self,
+        terminal: &TerminalId,
+        request: &Idempotency,
+        offer: &Digest,
+    ) -> Result<OrderCase, StoreError> {
+        self.read("order", |tx| {
+            let begun = answers::find(tx, &AnswerScope::Terminal(*terminal), request)?;
+            let (offer, current) = match &begun {
+                Begun::New => offers::accepted(tx, offer)?,
+                _ => (None, Vec::new()),
+            };
+            Ok(OrderCase { now: tx.now, begun, offer, current })
+        })
+    }
+
+    async fn open_order(&self, new: NewOrder) -> Result<OpenOutcome, StoreError> {
+        self.write(Write::OrderOpen, move |tx| open(tx, &new)).await
+    }
+
+    async fn settle_order(&self, id: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError> {
+        let id = *id;
+        self.write(Write::OrderSettle, move |tx| settle(tx, &id, &settlement)).await
+    }
+
+    async fn begin_refund(&self, id: &OrderId) -> Result<RefundOutcome, StoreError> {
+        let id = *id;
+        self.write(Write::RefundBegin, move |tx| begin_refund(tx, &id)).await
+    }
+
+    async fn finish_refund(&self, id: &OrderId) -> Result<RefundOutcome, StoreError> {
+        let id = *id;
+        self.write(Write::RefundFinish, move |tx| finish_refund(tx, &id)).await
+    }
+
+    async fn order(&self, id: &OrderId) -> Result<Option<Order>, StoreError> {
+        self.read("order", |tx| find(tx, id))
+    }
+
+    async fn receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT receipt FROM orders WHERE account = ?1 AND receipt IS NOT NULL ORDER BY id DESC";
+        self.read("receipts", |tx| tx.all(sql, [account.as_bytes()], |row| row.get(0)))
+    }
+
+    async fn open_orders(&self) -> Result<Vec<Order>, StoreError> {
+        self.read("open orders", |tx| {
+            tx.all(&format!("{ORDER} WHERE o.state IN (0, 3) ORDER BY o.created_at"), [], order)
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Publishers.
+
+use super::row::{bytes, checked, octets, text, time};
+use super::{Sqlite, Tx};
+use crate::faults::Write;
+use crate::store::{ClaimOutcome, Publisher, PublisherId, Publishers, StoreError};
+use async_trait::async_trait;
+use portcullis_protocol::{AccountId, PublicKey, PublisherName};
+
+fn find(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Option<Publisher>> {
+    tx.one("SELECT id, name, key, owner, created_at FROM publishers WHERE name = ?1", [name.as_str()], |row| {
+        Ok(Publisher {
+            id: octets(row, 0).map(PublisherId)?,
+            name: text(row, 1)?,
+            key: checked(row, 2, |key: [u8; 32]| PublicKey::from_bytes(&key))?,
+            owner: bytes(row, 3, AccountId::from_bytes)?,
+            created: time(row, 4)?,
+        })
+    })
+}
+
+fn claim(tx: &Tx<'_>, publisher: &Publisher) -> rusqlite::Result<ClaimOutcome> {
+    if let Some(known) = find(tx, &publisher.name)? {
+        let same = known.owner == publisher.owner && known.key == publisher.key;
+        return Ok(if same { ClaimOutcome::Claimed } else { ClaimOutcome::Taken });
+    }
+    tx.change(
+        "INSERT INTO publishers (id, name, key, owner, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            publisher.id.0.0,
+            publisher.name.as_str(),
+            publisher.key.to_bytes(),
+            publisher.owner.as_bytes(),
+            tx.now.millis(),
+        ),
+    )?;
+    tx.log("publisher claimed", Some(&publisher.owner), None, &publisher.id.0.0)?;
+    Ok(ClaimOutcome::Claimed)
+}
+
+/// The compact vouches of a publisher, oldest first.
+pub(super) fn vouches(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT v.compact FROM vouches v JOIN publishers p ON p.id = v.publisher
+               WHERE p.name = ?1 ORDER BY v.seq";
+    tx.all(sql, [name.as_str()], |row| row.get(0))
+}
+
+#[async_trait]
+impl Publishers for Sqlite {
+    async fn claim_publisher(&self, publisher: Publisher) -> Result<ClaimOutcome, StoreError> {
+        self.write(Write::PublisherClaim, move |tx| claim(tx, &publisher)).await
+    }
+
+    async fn publisher(&self, name: &PublisherName) -> Result<Option<Publisher>, StoreError> {
+        self.read("publisher", |tx| find(tx, name))
+    }
+
+    async fn vouches(&self, name: &PublisherName) -> Result<Vec<String>, StoreError> {
+        self.read("vouches", |tx| vouches(tx, name))
+    }
+}

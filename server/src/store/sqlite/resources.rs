@@ -1,0 +1,261 @@
+//! Resources.
+
+use super::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
+use super::{Sqlite, Tx, offers, publishers};
+use crate::faults::Write;
+use crate::store::{
+    Listing, ListingVersion, NewResource, PublishOutcome, PublisherId, ResourceFacts, Resources, SearchQuery,
+    StoreError, WithdrawOutcome,
+};
+use async_trait::async_trait;
+use portcullis_protocol::{AccountId, Digest, Manifest, PublicKey, PublisherName, ResourceName, Version};
+
+/// What the cycle needs of a resource.
+pub(super) fn facts(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<ResourceFacts>> {
+    tx.one(
+        "SELECT r.digest, r.publisher, p.name, r.name, r.version, r.run_max, r.size, r.withdrawn_at
+         FROM resources r JOIN publishers p ON p.id = r.publisher WHERE r.digest = ?1",
+        [digest.as_bytes()],
+        |row| {
+            Ok(ResourceFacts {
+                digest: bytes(row, 0, Digest::from_bytes)?,
+                publisher: octets(row, 1).map(PublisherId)?,
+                publisher_name: text(row, 2)?,
+                name: text(row, 3)?,
+                version: text(row, 4)?,
+                run_max: row.get(5)?,
+                size: count(row, 6)?,
+                withdrawn: maybe_time(row, 7)?,
+            })
+        },
+    )
+}
+
+/// The publisher of a name.
+pub(super) fn publisher_id(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Option<PublisherId>> {
+    tx.one("SELECT id FROM publishers WHERE name = ?1", [name.as_str()], |row| octets(row, 0).map(PublisherId))
+}
+
+/// The publisher of a name, where the account owns it.
+pub(super) fn owned(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    name: &PublisherName,
+) -> rusqlite::Result<Option<PublisherId>> {
+    let sql = "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2";
+    tx.one(sql, (name.as_str(), account.as_bytes()), |row| octets(row, 0).map(PublisherId))
+}
+
+/// The manifest of the newest version, withdrawn ones last.
+pub(super) fn newest_manifest(
+    tx: &Tx<'_>,
+    publisher: &PublisherName,
+    name: &ResourceName,
+) -> rusqlite::Result<Option<Manifest>> {
+    let Some(id) = publisher_id(tx, publisher)? else { return Ok(None) };
+    let versions = versions(tx, &id, name)?;
+    let Some(newest) = versions.iter().find(|version| !version.withdrawn).or(versions.first()) else {
+        return Ok(None);
+    };
+    let sql = "SELECT manifest FROM resources WHERE digest = ?1";
+    tx.one(sql, [newest.digest.as_bytes()], |row| json(row, 0))
+}
+
+/// Newest first, by the rules of SemVer.
+fn versions(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> rusqlite::Result<Vec<ListingVersion>> {
+    let mut versions = tx.all(
+        "SELECT version, digest, size, withdrawn_at IS NOT NULL FROM resources WHERE publisher = ?1 AND name = ?2",
+        (publisher.0.0, name.as_str()),
+        |row| {
+            Ok(ListingVersion {
+                version: text::<Version>(row, 0)?,
+                digest: bytes(row, 1, Digest::from_bytes)?,
+                size: count(row, 2)?,
+                withdrawn: row.get(3)?,
+            })
+        },
+    )?;
+    versions.sort_by(|one, other| other.version.cmp(&one.version));
+    Ok(versions)
+}
+
+fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusqlite::Result<Option<Listing>> {
+    let found = tx.one("SELECT id, key FROM publishers WHERE name = ?1", [publisher.as_str()], |row| {
+        let key = checked(row, 1, |key: [u8; 32]| PublicKey::from_bytes(&key))?;
+        Ok((octets(row, 0).map(PublisherId)?, key))
+    })?;
+    let Some((id, publisher_key)) = found else { return Ok(None) };
+    let versions = versions(tx, &id, name)?;
+    let Some(newest) = versions.iter().find(|version| !version.withdrawn).or(versions.first()) else {
+        return Ok(None);
+    };
+    let sql = "SELECT kind, title, description FROM resources WHERE digest = ?1";
+    let texts: Option<(String, String, String)> =
+        tx.one(sql, [newest.digest.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (kind, title, description) = texts.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(Some(Listing {
+        publisher: publisher.clone(),
+        publisher_key,
+        name: name.clone(),
+        kind,
+        title,
+        description,
+        versions,
+        offers: offers::of_resource(tx, &id, name)?,
+        vouches: publishers::vouches(tx, publisher)?,
+    }))
+}
+
+fn publish(tx: &Tx<'_>, new: &NewResource) -> rusqlite::Result<PublishOutcome> {
+    let manifest = &new.manifest;
+    let owner = tx.one(
+        "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2 AND key = ?3",
+        (manifest.publisher.name.as_str(), new.account.as_bytes(), manifest.publisher.jwk.to_bytes()),
+        |row| octets(row, 0).map(PublisherId),
+    )?;
+    let Some(publisher) = owner else { return Ok(PublishOutcome::NotOwner) };
+    if facts(tx, &new.digest)?.is_some() {
+        return Ok(PublishOutcome::Already);
+    }
+    let version = manifest.version.to_string();
+    let taken = tx.one(
+        "SELECT 1 FROM resources WHERE publisher = ?1 AND name = ?2 AND version = ?3",
+        (publisher.0.0, manifest.name.as_str(), &version),
+        |_| Ok(()),
+    )?;
+    if taken.is_some() {
+        return Ok(PublishOutcome::VersionTaken);
+    }
+    // Everything that can be refused comes before the first write: an outcome is not a rollback.
+    for part in &new.parts {
+        let sql = "SELECT publisher FROM commitments WHERE commitment = ?1";
+        let first = tx.one(sql, [part.commitment.0], |row| octets(row, 0).map(PublisherId))?;
+        if first.is_some_and(|first| first != publisher) {
+            return Ok(PublishOutcome::CommitmentTaken(part.name.clone()));
+        }
+    }
+    insert(tx, new, &publisher, &version)?;
+    tx.log("resource published", Some(&new.account), None, new.digest.as_bytes())?;
+    Ok(PublishOutcome::Published)
+}
+
+fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId, version: &str) -> rusqlite::Result<()> {
+    let (manifest, digest) = (&new.manifest, new.digest.as_bytes());
+    tx.change(
+        "INSERT INTO resources
+             (digest, publisher, name, version, kind, title, description, manifest, run_max, size, published_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        (
+            digest,
+            publisher.0.0,
+            manifest.name.as_str(),
+            version,
+            &manifest.kind,
+            &manifest.title,
+            &manifest.description,
+            to_json(manifest)?,
+            manifest.limits.run_max,
+            i64::try_from(new.size).unwrap_or(i64::MAX),
+            tx.now.millis(),
+        ),
+    )?;
+    for operation in &manifest.operations {
+        let parts: Vec<&str> = operation.parts.iter().map(|part| part.as_str()).collect();
+        tx.change(
+            "INSERT INTO operations (resource, name, parts) VALUES (?1, ?2, ?3)",
+            (digest, operation.name.as_str(), parts.join(" ")),
+        )?;
+    }
+    for part in &new.parts {
+        tx.change(
+            "INSERT INTO parts (resource, name, key) VALUES (?1, ?2, ?3)",
+            (digest, part.name.as_str(), part.key.as_bytes()),
+        )?;
+        tx.change(
+            "INSERT INTO commitments (commitment, publisher) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            (part.commitment.0, publisher.0.0),
+        )?;
+    }
+    Ok(())
+}
+
+fn search(tx: &Tx<'_>, query: &SearchQuery) -> rusqlite::Result<(Vec<Listing>, bool)> {
+    // Each word somewhere in the texts; `instr` takes it literally, so nothing needs escaping.
+    let words: Vec<String> = query.text.split_whitespace().take(8).map(str::to_lowercase).collect();
+    let matches = |texts: &str| words.iter().all(|word| texts.contains(word.as_str()));
+    let wanted = usize::try_from(query.per_page).unwrap_or(usize::MAX);
+    let skip = wanted.saturating_mul(usize::try_from(query.page).unwrap_or(usize::MAX));
+    let mut names: Vec<(PublisherName, ResourceName)> = Vec::new();
+    let mut statement = tx.db.prepare_cached(
+        "SELECT p.name, r.name, lower(p.name || ' ' || r.name || ' ' || r.title || ' ' || r.description)
+         FROM resources r JOIN publishers p ON p.id = r.publisher
+         WHERE r.withdrawn_at IS NULL AND (?1 IS NULL OR r.kind = ?1)
+         ORDER BY r.published_at DESC, r.digest",
+    )?;
+    let mut rows = statement.query([&query.kind])?;
+    // One more than the page, to know whether there is another one.
+    while let Some(row) = rows.next()? {
+        if matches(row.get_ref(2)?.as_str()?) {
+            let name = (text(row, 0)?, text(row, 1)?);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+            if names.len() > skip.saturating_add(wanted) {
+                break;
+            }
+        }
+    }
+    let more = names.len() > skip.saturating_add(wanted);
+    let page = names.iter().skip(skip).take(wanted);
+    let listings = page.map(|(publisher, name)| listing(tx, publisher, name)).collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok((listings.into_iter().flatten().collect(), more))
+}
+
+#[async_trait]
+impl Resources for Sqlite {
+    async fn publish(&self, resource: NewResource) -> Result<PublishOutcome, StoreError> {
+        self.write(Write::ResourcePublish, move |tx| publish(tx, &resource)).await
+    }
+
+    async fn withdraw(
+        &self,
+        account: &AccountId,
+        digest: &Digest,
+        reason: String,
+    ) -> Result<WithdrawOutcome, StoreError> {
+        let (account, digest) = (*account, *digest);
+        self.write(Write::ResourceWithdraw, move |tx| {
+            let found = tx.change(
+                "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?3), withdrawn_reason = ?4
+                 WHERE digest = ?1 AND publisher IN (SELECT id FROM publishers WHERE owner = ?2)",
+                (digest.as_bytes(), account.as_bytes(), tx.now.millis(), &reason),
+            )?;
+            if found == 0 {
+                return Ok(WithdrawOutcome::NotFound);
+            }
+            tx.log("resource withdrawn", Some(&account), None, digest.as_bytes())?;
+            Ok(WithdrawOutcome::Withdrawn)
+        })
+        .await
+    }
+
+    async fn resource(&self, digest: &Digest) -> Result<Option<ResourceFacts>, StoreError> {
+        self.read("resource", |tx| facts(tx, digest))
+    }
+
+    async fn newest_manifest(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+    ) -> Result<Option<Manifest>, StoreError> {
+        self.read("manifest", |tx| newest_manifest(tx, publisher, name))
+    }
+
+    async fn listing(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Option<Listing>, StoreError> {
+        self.read("listing", |tx| listing(tx, publisher, name))
+    }
+
+    async fn search(&self, query: SearchQuery) -> Result<(Vec<Listing>, bool), StoreError> {
+        self.read("search", |tx| search(tx, &query))
+    }
+}

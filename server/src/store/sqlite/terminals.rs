@@ -1,0 +1,117 @@
+//! Terminals.
+
+use super::row::{bytes, checked, maybe_time, time};
+use super::{Sqlite, Tx};
+use crate::clock::Timestamp;
+use crate::faults::Write;
+use crate::store::{EnrolOutcome, NewTerminal, StoreError, Terminal, Terminals};
+use async_trait::async_trait;
+use portcullis_protocol::{AccountId, GrantId, ReleasePublicKey, TerminalId, Thumbprint};
+use rusqlite::Row;
+
+const DAY: u64 = 24 * 3600;
+/// No grant lives longer, in seconds: grants that can still be open have identifiers younger than this.
+const LONGEST_GRANT: u64 = 3600;
+
+/// The terminal whose columns begin at `first`.
+pub(super) fn terminal_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Terminal> {
+    Ok(Terminal {
+        id: bytes(row, first, TerminalId::from_bytes)?,
+        key: bytes(row, first + 1, Thumbprint::from_bytes)?,
+        release: checked(row, first + 2, ReleasePublicKey::from_bytes)?,
+        label: row.get(first + 3)?,
+        enrolled: time(row, first + 4)?,
+        revoked: maybe_time(row, first + 5)?,
+    })
+}
+
+fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> {
+    let key = terminal.key.thumbprint();
+    let known = tx.one(
+        "SELECT id, revoked_at FROM terminals WHERE account = ?1 AND key = ?2",
+        (terminal.account.as_bytes(), key.as_bytes()),
+        |row| Ok((bytes(row, 0, TerminalId::from_bytes)?, maybe_time(row, 1)?)),
+    )?;
+    if let Some((id, revoked)) = known {
+        if revoked.is_some() {
+            return Ok(EnrolOutcome::Revoked);
+        }
+        tx.change(
+            "UPDATE terminals SET release = ?2, label = ?3, statement = ?4 WHERE id = ?1",
+            (id.as_bytes(), terminal.release.as_bytes(), &terminal.label, &terminal.statement),
+        )?;
+        return Ok(EnrolOutcome::Enrolled(id));
+    }
+    let (recent, oldest) = tx
+        .one(
+            "SELECT count(*), min(enrolled_at) FROM terminals WHERE account = ?1 AND enrolled_at > ?2",
+            (terminal.account.as_bytes(), tx.now.minus(DAY).millis()),
+            |row| Ok((row.get::<_, i64>(0)?, maybe_time(row, 1)?)),
+        )?
+        .unwrap_or((0, None));
+    if recent >= i64::from(terminal.most_per_day) {
+        let until = oldest.unwrap_or(tx.now).plus(DAY);
+        let seconds = until.seconds().saturating_sub(tx.now.seconds()).max(1);
+        return Ok(EnrolOutcome::TooMany { retry_after: u32::try_from(seconds).unwrap_or(u32::MAX) });
+    }
+    tx.change(
+        "INSERT INTO terminals (id, account, key, release, label, statement, enrolled_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (
+            terminal.id.as_bytes(),
+            terminal.account.as_bytes(),
+            key.as_bytes(),
+            terminal.release.as_bytes(),
+            &terminal.label,
+            &terminal.statement,
+            tx.now.millis(),
+        ),
+    )?;
+    tx.log("terminal enrolled", Some(&terminal.account), Some(&terminal.id), &[])?;
+    Ok(EnrolOutcome::Enrolled(terminal.id))
+}
+
+fn revoke(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<bool> {
+    let revoked = tx.change(
+        "UPDATE terminals SET revoked_at = coalesce(revoked_at, ?3) WHERE id = ?1 AND account = ?2",
+        (terminal.as_bytes(), account.as_bytes(), tx.now.millis()),
+    )?;
+    if revoked == 0 {
+        return Ok(false);
+    }
+    tx.change(
+        "UPDATE grants SET state = 3 WHERE id > ?2 AND terminal = ?1 AND state IN (0, 1)",
+        (terminal.as_bytes(), id_at(tx.now.minus(LONGEST_GRANT)).as_bytes()),
+    )?;
+    tx.change(
+        "UPDATE authorisations SET expires_at = ?2 WHERE terminal = ?1 AND state = 0 AND expires_at > ?2",
+        (terminal.as_bytes(), tx.now.millis()),
+    )?;
+    tx.log("terminal revoked", Some(account), Some(terminal), &[])?;
+    Ok(true)
+}
+
+/// The smallest identifier that can have been drawn at a moment.
+fn id_at(moment: Timestamp) -> GrantId {
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&moment.id_millis().to_be_bytes()[2..]);
+    GrantId::from_bytes(id)
+}
+
+#[async_trait]
+impl Terminals for Sqlite {
+    async fn enrol(&self, terminal: NewTerminal) -> Result<EnrolOutcome, StoreError> {
+        self.write(Write::TerminalEnrol, move |tx| enrol(tx, &terminal)).await
+    }
+
+    async fn terminals(&self, account: &AccountId) -> Result<Vec<Terminal>, StoreError> {
+        let sql = "SELECT id, key, release, label, enrolled_at, revoked_at FROM terminals
+                   WHERE account = ?1 ORDER BY id DESC";
+        self.read("terminals", |tx| tx.all(sql, [account.as_bytes()], |row| terminal_at(row, 0)))
+    }
+
+    async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError> {
+        let (account, terminal) = (*account, *terminal);
+        self.write(Write::TerminalRevoke, move |tx| revoke(tx, &account, &terminal)).await
+    }
+}
