@@ -38,3 +38,26 @@ pub use asker::{Asker, SignedIn};
 pub use services::Core;
 
 // The edges.
+mod address;
+mod api;
+mod app;
+mod auth;
+mod catalogue;
+pub mod config;
+mod email;
+mod files;
+pub mod log;
+mod oauth;
+mod pages;
+mod passwords;
+mod problem;
+mod publish;
+mod rate;
+mod router;
+mod serve;
+
+pub use app::{App, Server};
+pub use email::{BadEmail, Email};
+pub use passwords::{BadPassword, Password, Passwords};
+pub use router::router;
+pub use serve::{DATABASE, MASTER_KEY, Running, ServeError, open, open_store};

@@ -122,6 +122,8 @@ pub enum TokenRole {
     Invitation,
     /// A browser session.
     Web,
+    /// The form token of a browser session.
+    Form,
 }
 
 impl TokenRole {
@@ -133,6 +135,7 @@ impl TokenRole {
             Self::User => b"user code",
             Self::Invitation => b"invitation",
             Self::Web => b"browser session",
+            Self::Form => b"form token",
         }
     }
 }

@@ -1,0 +1,35 @@
+//! `/v1/catalogue/{publisher}/{name}` and its offers.
+
+use super::{Segments, segment};
+use crate::app::App;
+use crate::auth::ProvenTerminal;
+use crate::problem::{Fault, Refused};
+use crate::{catalogue, offers};
+use axum::Json;
+use axum::extract::State;
+use portcullis_protocol::wire::{CatalogueEntry, OffersAnswer, OffersRequest};
+use portcullis_protocol::{PublisherName, ResourceName};
+
+/// `GET /v1/catalogue/{publisher}/{name}`
+pub(crate) async fn show(
+    State(app): State<App>,
+    Segments((publisher, name)): Segments<(String, String)>,
+) -> Result<Json<CatalogueEntry>, Fault> {
+    let (publisher, name): (PublisherName, ResourceName) = (segment(&publisher)?, segment(&name)?);
+    let Some(listing) = app.core.store.listing(&publisher, &name).await.map_err(Fault::internal)? else {
+        return Err(Fault::NotFound);
+    };
+    catalogue::entry(&app, listing).map(Json)
+}
+
+/// `PUT /v1/catalogue/{publisher}/{name}/offers`
+pub(crate) async fn put_offers(
+    app: App,
+    caller: ProvenTerminal,
+    (publisher, name): (String, String),
+) -> Result<OffersAnswer, Refused> {
+    let (publisher, name): (PublisherName, ResourceName) = (segment(&publisher)?, segment(&name)?);
+    let OffersRequest { offers } = caller.json()?;
+    let offers = offers::replace(&app.core, caller.account(), &publisher, &name, offers).await?;
+    Ok(OffersAnswer { offers: offers.iter().map(|offer| offer.compact().to_owned()).collect() })
+}

@@ -1,0 +1,51 @@
+//! `GET /v1/search?q=&kind=&page=`
+
+use crate::app::App;
+use crate::catalogue;
+use crate::problem::Fault;
+use crate::store::SearchQuery;
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use portcullis_protocol::wire::SearchAnswer;
+use serde::Deserialize;
+
+/// Results of a page: a screen full.
+const PER_PAGE: u32 = 20;
+/// Pages that can be turned to: far beyond what a person reads, and a bound on what a search costs.
+const MAX_PAGE: u32 = 500;
+/// Bytes of a query, and words of it: each is looked for everywhere.
+const MAX_QUERY: usize = 200;
+const MAX_WORDS: usize = 8;
+
+/// The query as sent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    page: u32,
+}
+
+/// Searches the catalogue, for everybody.
+pub(crate) async fn search(
+    State(app): State<App>,
+    asked: Result<axum::extract::Query<Asked>, QueryRejection>,
+) -> Result<Json<SearchAnswer>, Fault> {
+    let Ok(axum::extract::Query(Asked { q, kind, page })) = asked else {
+        return Err(Fault::Malformed("a search takes q, kind and page".into()));
+    };
+    if q.len() > MAX_QUERY || kind.len() > MAX_QUERY || q.split_whitespace().count() > MAX_WORDS {
+        return Err(Fault::Malformed(format!("a search takes at most {MAX_WORDS} words and {MAX_QUERY} bytes")));
+    }
+    if page > MAX_PAGE {
+        return Err(Fault::Malformed(format!("a search has at most {MAX_PAGE} pages: search for more words")));
+    }
+    let query = SearchQuery { text: q, kind: Some(kind).filter(|kind| !kind.is_empty()), page, per_page: PER_PAGE };
+    let (found, more) = app.core.store.search(query).await.map_err(Fault::internal)?;
+    let results = found.into_iter().map(|listing| catalogue::entry(&app, listing)).collect::<Result<_, _>>()?;
+    Ok(Json(SearchAnswer { results, next: more.then_some(page + 1) }))
+}

@@ -1,0 +1,77 @@
+//! What the command line takes.
+
+mod init;
+mod operator;
+mod serve;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use portcullis_protocol::Origin;
+use portcullis_server::clock::Clock;
+use portcullis_server::config::{Config, Overrides};
+use portcullis_server::faults::Faults;
+use portcullis_server::{App, Core, Server};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The billing authentication server of Portcullis.
+///
+/// Flags go before PORTCULLIS_SERVER_* variables, these before the configuration file. TLS is a reverse proxy's: the
+/// server itself speaks plain HTTP.
+#[derive(Debug, Parser)]
+#[command(version, name = "portcullis-server", propagate_version = true)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Makes keys, a database and a configuration in a new directory, and an invitation for its first operator.
+    Init(init::Init),
+    /// Serves.
+    Serve(serve::Serve),
+    /// What an operator does, on the server's own machine.
+    Operator(operator::Operator),
+}
+
+/// Which server is meant.
+#[derive(Debug, Clone, clap::Args)]
+struct Which {
+    /// The configuration file [default: server.toml in the directory].
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The server's directory [default: portcullis-server].
+    #[arg(long, value_name = "DIR", global = true)]
+    dir: Option<PathBuf>,
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::Init(init) => init.run().await,
+            Verb::Serve(serve) => serve.run().await,
+            Verb::Operator(operator) => operator.run().await,
+        }
+    }
+}
+
+impl Which {
+    fn load(&self, listen: Option<SocketAddr>) -> anyhow::Result<Config> {
+        let overrides = Overrides { file: self.config.clone(), listen, dir: self.dir.clone() };
+        Ok(Config::load(&overrides, std::env::vars())?)
+    }
+
+    /// Opens the server beside a running one, or without one.
+    async fn open(&self) -> anyhow::Result<App> {
+        let config = self.load(None)?;
+        let origin = origin_of(&config)?;
+        let core: Core = portcullis_server::open(&config, origin, Clock::system(), Faults::from_env()).await?;
+        Server::new(config, core).context("passwords cannot be hashed on this machine")
+    }
+}
+
+/// The configured origin, or the one of a loopback address with a fixed port.
+fn origin_of(config: &Config) -> anyhow::Result<Origin> {
+    Ok(config.origin_at(config.listen)?)
+}

@@ -1,0 +1,84 @@
+//! `portcullis-server operator …`: on the server's own machine, beside a running server or without one.
+
+mod accounts;
+mod money;
+mod sales;
+
+use super::Which;
+use clap::{Args, Subcommand};
+use portcullis_server::App;
+use serde_json::Value;
+
+#[derive(Debug, Args)]
+pub(super) struct Operator {
+    #[command(flatten)]
+    which: Which,
+    /// Prints JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Accounts: add, list, suspend, restore.
+    #[command(subcommand)]
+    Account(accounts::AccountTask),
+    /// Terminals of an account: list, revoke.
+    #[command(subcommand)]
+    Terminal(accounts::TerminalTask),
+    /// Makes an invitation: whoever opens it may make one account.
+    Invite(accounts::Invite),
+    /// Publishers: list.
+    #[command(subcommand)]
+    Publisher(sales::PublisherTask),
+    /// Withdraws a resource: nobody is authorised for it any more.
+    Withdraw(sales::Withdraw),
+    /// Orders: list, settle, refund.
+    #[command(subcommand)]
+    Order(money::OrderTask),
+    /// Lists orders that are neither settled nor paid back, to be compared with the payment providers.
+    Reconcile,
+    /// The ledger: the balance of every account. Each currency sums to zero.
+    Ledger,
+    /// Adds a signing key; the one before goes on for a week.
+    RotateKey(sales::RotateKey),
+}
+
+/// What a task found or did, for people and for programs.
+struct Report {
+    text: String,
+    json: Value,
+}
+
+impl Operator {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let app = self.which.open().await?;
+        let report = self.task.run(&app).await;
+        app.core.store.close().await?;
+        let Report { text, json } = report?;
+        if self.json {
+            println!("{json}");
+        } else if !text.is_empty() {
+            println!("{}", text.trim_end());
+        }
+        Ok(())
+    }
+}
+
+impl Task {
+    async fn run(self, app: &App) -> anyhow::Result<Report> {
+        match self {
+            Self::Account(task) => task.run(app).await,
+            Self::Terminal(task) => task.run(app).await,
+            Self::Invite(invite) => invite.run(app).await,
+            Self::Publisher(task) => task.run(app).await,
+            Self::Withdraw(withdraw) => withdraw.run(app).await,
+            Self::Order(task) => task.run(app).await,
+            Self::Reconcile => money::reconcile(app).await,
+            Self::Ledger => money::ledger(app).await,
+            Self::RotateKey(rotate) => rotate.run(app).await,
+        }
+    }
+}

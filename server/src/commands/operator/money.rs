@@ -1,0 +1,132 @@
+//! Orders and the ledger.
+
+use super::Report;
+use anyhow::bail;
+use clap::{Subcommand, ValueEnum};
+use portcullis_protocol::OrderId;
+use portcullis_protocol::wire::OrderAnswer;
+use portcullis_server::App;
+use portcullis_server::ledger::Commodity;
+use portcullis_server::orders;
+use portcullis_server::payment::ChargeState;
+use portcullis_server::store::{Order, OrderPhase};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Orders that one listing reads at a time.
+const PAGE: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OrderTask {
+    /// Lists all orders, newest first.
+    List,
+    /// Says how a pending order was decided, as its provider has it.
+    Settle {
+        /// The order.
+        order: OrderId,
+        /// What the provider says.
+        verdict: Verdict,
+    },
+    /// Pays an order back. Its rights end first.
+    Refund {
+        /// The order.
+        order: OrderId,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Verdict {
+    /// It has the money.
+    Paid,
+    /// It declined.
+    Declined,
+}
+
+impl OrderTask {
+    pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        match self {
+            Self::List => list(app).await,
+            Self::Settle { order, verdict } => {
+                let state = match verdict {
+                    Verdict::Paid => ChargeState::Paid,
+                    Verdict::Declined => ChargeState::Declined,
+                };
+                answered(&orders::decide(&app.core, &order, state).await?)
+            }
+            Self::Refund { order } => answered(&orders::refund(&app.core, &order).await?),
+        }
+    }
+}
+
+fn answered(answer: &OrderAnswer) -> anyhow::Result<Report> {
+    let json = serde_json::to_value(answer)?;
+    Ok(Report { text: format!("{}: {}", answer.order, json["state"].as_str().unwrap_or_default()), json })
+}
+
+async fn list(app: &App) -> anyhow::Result<Report> {
+    let (mut orders, mut before) = (Vec::new(), None);
+    loop {
+        let page = app.core.store.order_ids(before, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(*last);
+        for id in &page {
+            orders.extend(app.core.store.order(id).await?);
+        }
+    }
+    report(&orders)
+}
+
+/// Orders that are not final.
+pub(super) async fn reconcile(app: &App) -> anyhow::Result<Report> {
+    report(&orders::open(&app.core).await?)
+}
+
+fn report(orders: &[Order]) -> anyhow::Result<Report> {
+    let mut text = String::new();
+    for order in orders {
+        let Order { id, offer, provider, .. } = order;
+        let (phase, price) = (phase(order.phase), order.amount());
+        writeln!(text, "{id}  {phase:<9}  {price}  {provider}  {}/{} {}", offer.publisher, offer.name, offer.operation)?;
+    }
+    let rows: Vec<Value> = orders
+        .iter()
+        .map(|order| {
+            json!({
+                "order": order.id, "state": phase(order.phase), "price": order.amount(), "provider": order.provider,
+                "publisher": order.offer.publisher, "name": order.offer.name, "operation": order.offer.operation,
+                "created": order.created.seconds(),
+            })
+        })
+        .collect();
+    Ok(Report { text, json: json!({"orders": rows}) })
+}
+
+const fn phase(phase: OrderPhase) -> &'static str {
+    match phase {
+        OrderPhase::Pending => "pending",
+        OrderPhase::Paid => "paid",
+        OrderPhase::Declined => "declined",
+        OrderPhase::Refunding => "refunding",
+        OrderPhase::Refunded => "refunded",
+    }
+}
+
+/// The trial balance: every account, and the sum of each commodity, which is zero.
+pub(super) async fn ledger(app: &App) -> anyhow::Result<Report> {
+    let balances = app.core.store.balances().await?;
+    let (mut text, mut rows, mut sums) = (String::new(), Vec::new(), BTreeMap::<Commodity, i128>::new());
+    for balance in &balances {
+        let (account, commodity, amount) = (balance.account.as_str(), balance.commodity, balance.amount);
+        *sums.entry(commodity).or_default() += i128::from(amount);
+        writeln!(text, "{amount:>16} {commodity:<4}  {account}")?;
+        rows.push(json!({"account": account, "commodity": commodity.to_string(), "amount": amount}));
+    }
+    for (commodity, sum) in &sums {
+        writeln!(text, "{sum:>16} {commodity:<4}  sum")?;
+    }
+    if let Some((commodity, sum)) = sums.iter().find(|(_, sum)| **sum != 0) {
+        bail!("the ledger does not balance: {commodity} sums to {sum}. Stop the server and look for the cause");
+    }
+    Ok(Report { text, json: json!({"balances": rows, "balanced": true}) })
+}

@@ -1,0 +1,137 @@
+//! Passwords: argon2id (RFC 9106), off the async threads, a few at a time.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+/// Memory of one hash in KiB, and passes over it: the first choice of OWASP's password storage sheet.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+/// Hashes under way at once. Each takes 19 MiB and a core for 30 ms; more would let strangers stop the server.
+const AT_ONCE: usize = 2;
+/// The shortest password taken, in characters: with ten attempts in ten minutes, guessing is hopeless well before.
+pub const MIN_PASSWORD: usize = 10;
+/// The longest, in bytes: what a password manager makes, and nobody hashes a megabyte.
+pub const MAX_PASSWORD: usize = 256;
+
+/// A password as typed. Wiped when dropped, printed as redacted.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes what was typed at a sign-in: whatever it is, up to the bound.
+    ///
+    /// # Errors
+    /// [`BadPassword`] where it is longer than any password here.
+    pub fn typed(text: String) -> Result<Self, BadPassword> {
+        let text = Zeroizing::new(text);
+        if text.len() <= MAX_PASSWORD { Ok(Self(text)) } else { Err(BadPassword) }
+    }
+
+    /// Takes a new password.
+    ///
+    /// # Errors
+    /// [`BadPassword`] says the rule.
+    pub fn chosen(text: String) -> Result<Self, BadPassword> {
+        let password = Self::typed(text)?;
+        if password.0.chars().count() >= MIN_PASSWORD { Ok(password) } else { Err(BadPassword) }
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(redacted)")
+    }
+}
+
+/// Not an acceptable password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a password has at least {MIN_PASSWORD} characters and at most {MAX_PASSWORD} bytes")]
+pub struct BadPassword;
+
+/// Hashing failed for a reason that is not the password's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the password could not be hashed")]
+pub struct HashFailed;
+
+/// Hashes and checks passwords.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    slots: Arc<Semaphore>,
+    /// What an unknown account's password is checked against, so that it takes as long as a known one's.
+    nobody: Arc<str>,
+}
+
+impl Passwords {
+    /// Ready to hash.
+    ///
+    /// # Errors
+    /// [`HashFailed`] where the system gives no randomness.
+    pub fn new() -> Result<Self, HashFailed> {
+        let nobody = hash(b"the password of nobody")?.into();
+        Ok(Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody })
+    }
+
+    /// The PHC string of a password, to be stored.
+    ///
+    /// # Errors
+    /// [`HashFailed`].
+    pub async fn hash(&self, password: Password) -> Result<String, HashFailed> {
+        let _slot = self.slots.acquire().await.map_err(|_| HashFailed)?;
+        tokio::task::spawn_blocking(move || hash(password.0.as_bytes())).await.map_err(|_| HashFailed)?
+    }
+
+    /// Whether the password is the one of `stored`. `None` is an account that does not exist: no, after the same time.
+    ///
+    /// # Errors
+    /// [`HashFailed`].
+    pub async fn matches(&self, password: Password, stored: Option<&str>) -> Result<bool, HashFailed> {
+        let known = stored.is_some();
+        let stored = stored.map_or_else(|| self.nobody.to_string(), str::to_owned);
+        let _slot = self.slots.acquire().await.map_err(|_| HashFailed)?;
+        tokio::task::spawn_blocking(move || {
+            let stored = PasswordHash::new(&stored).map_err(|_| HashFailed)?;
+            let same = argon2()?.verify_password(password.0.as_bytes(), &stored).is_ok();
+            Ok(same && known)
+        })
+        .await
+        .map_err(|_| HashFailed)?
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, HashFailed> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|_| HashFailed)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(password: &[u8]) -> Result<String, HashFailed> {
+    argon2()?.hash_password(password).map(|hash| hash.to_string()).map_err(|_| HashFailed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_same_password_matches() {
+        let passwords = Passwords::new().expect("ready");
+        let right = Password::chosen("correct horse".into()).expect("long enough");
+        let stored = passwords.hash(right.clone()).await.expect("hashes");
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert_eq!(passwords.matches(right, Some(&stored)).await, Ok(true));
+        let wrong = Password::typed("correct house".into()).expect("typed");
+        assert_eq!(passwords.matches(wrong, Some(&stored)).await, Ok(false));
+        let nobody = Password::typed("the password of nobody".into()).expect("typed");
+        assert_eq!(passwords.matches(nobody, None).await, Ok(false));
+    }
+
+    #[test]
+    fn short_and_endless_passwords_are_refused() {
+        assert!(Password::chosen("ninechars".into()).is_err());
+        assert!(Password::typed("x".repeat(MAX_PASSWORD + 1)).is_err());
+        assert_eq!(format!("{:?}", Password::chosen("0123456789".into()).expect("ten")), "Password(redacted)");
+    }
+}

@@ -1,0 +1,236 @@
+//! Publishing: a sealed file arrives, is checked as a whole, opened once, countersigned and put where files stand.
+//!
+//! The thief-publisher's way in is here. He lifts another's ciphertext into a resource of his own and asks this server,
+//! which holds a key to it, to open it for him. Two checks stop him: each part's binding, made with the part's own key,
+//! names publisher, resource and version; and a ciphertext belongs to whoever published it first.
+
+use crate::app::{App, Server};
+use crate::auth::{ProvenTerminal, ProvenUpload};
+use crate::clock::Timestamp;
+use crate::problem::{Fault, Refused};
+use crate::secrets;
+use crate::store::{NewPart, NewResource, PublishOutcome};
+use axum::body::Body;
+use futures::StreamExt as _;
+use portcullis_protocol::encoding::base64url;
+use portcullis_protocol::sealed::{self, Sealed, SealedError};
+use portcullis_protocol::wire::PublishAnswer;
+use portcullis_protocol::{AccountId, Digest, Manifest};
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+
+/// How long an upload may stand still.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The folder of published files, in the server's directory.
+const FILES: &str = "files";
+/// The folder of files on their way in.
+const UPLOADS: &str = "uploads";
+
+/// Where the file of a resource stands.
+pub(crate) fn file_of(app: &Server, digest: &Digest) -> PathBuf {
+    app.config.dir.join(FILES).join(format!("{digest}.wasm"))
+}
+
+/// Makes the folders, and clears away what a crash left half uploaded.
+///
+/// # Errors
+/// Where the directory cannot be written.
+pub(crate) fn prepare(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir.join(FILES))?;
+    let uploads = dir.join(UPLOADS);
+    std::fs::create_dir_all(&uploads)?;
+    let now = std::time::SystemTime::now();
+    for entry in std::fs::read_dir(uploads)? {
+        let entry = entry?;
+        // Another process may be in the middle of one; nothing lasts a day.
+        let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
+        if age > Duration::from_secs(24 * 3600) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A file on its way in. Dropped, it is gone.
+pub(crate) struct Incoming(PathBuf);
+
+impl Incoming {
+    fn new(dir: &Path) -> Self {
+        Self(dir.join(UPLOADS).join(format!("{}.part", base64url(&secrets::random::<16>()))))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // It may have been moved to its place.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Takes a body to the disk, bounded, and returns its digest beside it.
+pub(crate) async fn receive(app: &Server, unverified_body: Body) -> Result<(Incoming, Digest), Fault> {
+    let most = app.config.limits.upload_bytes;
+    let incoming = Incoming::new(&app.config.dir);
+    let mut file = tokio::fs::File::create_new(&incoming.0).await.map_err(Fault::internal)?;
+    let mut stream = unverified_body.into_data_stream();
+    let (mut digest, mut size) = (Sha256::new(), 0_u64);
+    loop {
+        let chunk = tokio::time::timeout(PATIENCE, stream.next())
+            .await
+            .map_err(|_| Fault::Malformed("the body stood still for too long".into()))?;
+        let Some(chunk) = chunk else { break };
+        let chunk = chunk.map_err(|_| Fault::Malformed("the body did not arrive".into()))?;
+        size += chunk.len() as u64;
+        if size > most {
+            return Err(Fault::TooLarge(most));
+        }
+        digest.update(&chunk);
+        file.write_all(&chunk).await.map_err(Fault::internal)?;
+    }
+    file.flush().await.map_err(Fault::internal)?;
+    Ok((incoming, Digest::from_bytes(digest.finalize().into())))
+}
+
+/// `PUT /v1/resources`, once the file has arrived whole.
+pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -> Result<PublishAnswer, Refused> {
+    let (now, for_checks) = (app.core.clock.now(), app.clone());
+    let checked = tokio::task::spawn_blocking(move || check(&for_checks, &incoming, now).map(|checked| (checked, incoming)));
+    let (checked, _incoming) = checked.await.map_err(Fault::internal)??;
+    let manifest = checked.manifest;
+    let answer = PublishAnswer {
+        resource: checked.digest,
+        publisher: manifest.publisher.name.clone(),
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+    };
+    owns(app, &account, &manifest).await?;
+    if let Some(published) = app.core.store.resource(&checked.digest).await.map_err(Fault::internal)? {
+        tracing::info!(resource = %published.digest, "published again");
+        return Ok(answer);
+    }
+    is_newer(app, &manifest).await?;
+
+    let place = file_of(app, &checked.digest);
+    let moved = {
+        let (app, from, to) = (app.clone(), checked.countersigned, place.clone());
+        tokio::task::spawn_blocking(move || put(&app, from, &to))
+    };
+    moved.await.map_err(Fault::internal)??;
+    let resource = NewResource {
+        digest: checked.digest,
+        account,
+        manifest,
+        size: checked.size,
+        parts: checked.parts,
+    };
+    let outcome = app.core.store.publish(resource).await.map_err(Fault::internal)?;
+    let refused = match outcome {
+        PublishOutcome::Published | PublishOutcome::Already => {
+            tracing::info!(resource = %answer.resource, publisher = %answer.publisher, name = %answer.name, version = %answer.version, "published");
+            return Ok(answer);
+        }
+        PublishOutcome::NotOwner => not_owner(),
+        PublishOutcome::VersionTaken => Fault::Conflict(format!(
+            "{}/{} {} is published with another content: raise the version",
+            answer.publisher, answer.name, answer.version
+        )),
+        PublishOutcome::CommitmentTaken(part) => {
+            Fault::Conflict(format!("part `{part}` was published by another publisher"))
+        }
+    };
+    // Nobody can name the file: its digest is in no catalogue.
+    let _ = tokio::fs::remove_file(&place).await;
+    Err(refused.into())
+}
+
+/// A sealed file that is what it says, and its copy with this server's countersignature.
+struct Checked {
+    digest: Digest,
+    manifest: Manifest,
+    parts: Vec<NewPart>,
+    countersigned: Incoming,
+    size: u64,
+}
+
+fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, Fault> {
+    let file = File::open(&incoming.0).map_err(Fault::internal)?;
+    let sealed = Sealed::open(file).map_err(unacceptable)?;
+    let (digest, manifest) = (sealed.digest(), sealed.manifest().clone());
+    let root = app.core.keys.root().thumbprint();
+    if !manifest.servers.iter().any(|server| server.origin == *app.origin() && server.root == root) {
+        let text = format!("the resource is not sealed for this server: seal it with `--server {}`", app.origin());
+        return Err(Fault::Unacceptable(text));
+    }
+    let identity = app.core.keys.identity();
+    let mut parts = Vec::with_capacity(manifest.parts.len());
+    for part in &manifest.parts {
+        let key = sealed.unwrap_key(&part.name, [identity]).map_err(unacceptable)?;
+        let wrapped = app.core.secrets.wrap_file_key(&digest, &part.name, &key);
+        parts.push(NewPart { name: part.name.clone(), commitment: part.commitment, key: wrapped });
+    }
+    let countersigned = Incoming::new(&app.config.dir);
+    let signing_key = app.core.keys.signing_key(now).map_err(Fault::internal)?;
+    let out = File::create_new(&countersigned.0).map_err(Fault::internal)?;
+    let mut out = BufWriter::with_capacity(1 << 20, out);
+    // Checks every block on its way.
+    sealed::countersign(&sealed, app.origin().clone(), &signing_key, now.seconds(), &mut out)
+        .map_err(unacceptable)?;
+    out.flush().map_err(Fault::internal)?;
+    let out = out.into_inner().map_err(Fault::internal)?;
+    out.sync_all().map_err(Fault::internal)?;
+    let size = out.metadata().map_err(Fault::internal)?.len();
+    Ok(Checked { digest, manifest, parts, countersigned, size })
+}
+
+fn unacceptable(error: SealedError) -> Fault {
+    match error {
+        SealedError::Io(error) => Fault::internal(error),
+        error => Fault::Unacceptable(error.to_string()),
+    }
+}
+
+/// Before anything is put in its place: who does not own the name changes nothing here.
+async fn owns(app: &Server, account: &AccountId, manifest: &Manifest) -> Result<(), Refused> {
+    let publisher = app.core.store.publisher(&manifest.publisher.name).await.map_err(Fault::internal)?;
+    match publisher {
+        Some(publisher) if publisher.owner == *account && publisher.key == manifest.publisher.jwk => Ok(()),
+        _ => Err(not_owner().into()),
+    }
+}
+
+fn not_owner() -> Fault {
+    Fault::Forbidden("the publisher's name is not this account's with this key: claim it first, or seal with its key".into())
+}
+
+async fn is_newer(app: &Server, manifest: &Manifest) -> Result<(), Refused> {
+    let listing = app.core.store.listing(&manifest.publisher.name, &manifest.name).await.map_err(Fault::internal)?;
+    let newest = listing.as_ref().and_then(|listing| listing.versions.iter().map(|v| &v.version).max());
+    match newest {
+        Some(newest) if *newest >= manifest.version => {
+            let text = format!("version {} is not newer than {newest}: raise the version", manifest.version);
+            Err(Fault::Conflict(text).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), Fault> {
+    app.core.faults.step("upload.before-rename").map_err(Fault::internal)?;
+    std::fs::rename(&from.0, to).map_err(Fault::internal)?;
+    // The name is durable only once its folder is.
+    if let Some(folder) = to.parent() {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Fault::internal)?;
+    }
+    app.core.faults.step("upload.after-rename").map_err(Fault::internal)
+}
+
+/// Takes the body of a proven upload, and makes sure that it is the one that was proven.
+pub(crate) async fn receive_proven(app: &Server, upload: ProvenUpload) -> Result<(Incoming, ProvenTerminal), Fault> {
+    let ProvenUpload { caller, claimed_body, unverified_body } = upload;
+    let (incoming, digest) = receive(app, unverified_body).await?;
+    if digest == claimed_body { Ok((incoming, caller)) } else { Err(Fault::Unproven) }
+}

@@ -1,0 +1,111 @@
+//! A browser written for the tests: cookies, forms, no scripts.
+
+use portcullis_protocol::Origin;
+use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::{Client, StatusCode};
+use std::collections::BTreeMap;
+
+/// One person's browser.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    http: Client,
+    pub(crate) origin: Origin,
+    pub(crate) cookies: BTreeMap<String, String>,
+}
+
+/// A page as it arrived.
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Page {
+    /// The value of the first hidden or visible input named so.
+    pub(crate) fn input(&self, name: &str) -> Option<String> {
+        let start = self.text.find(&format!("name=\"{name}\""))?;
+        let tag_end = start + self.text[start..].find('>')?;
+        let tag_start = self.text[..start].rfind('<')?;
+        let tag = &self.text[tag_start..tag_end];
+        let value = tag.split("value=\"").nth(1)?;
+        Some(value.split('"').next().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn csrf(&self) -> String {
+        self.input("csrf").unwrap_or_else(|| panic!("no form on the page: {}", self.text))
+    }
+
+    pub(crate) fn location(&self) -> Option<&str> {
+        self.headers.get(LOCATION).and_then(|v| v.to_str().ok())
+    }
+}
+
+impl Browser {
+    pub(crate) fn new(origin: &Origin) -> Self {
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        Self { http, origin: origin.clone(), cookies: BTreeMap::new() }
+    }
+
+    async fn send(&mut self, request: reqwest::RequestBuilder) -> Page {
+        let cookies: Vec<String> = self.cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let request = if cookies.is_empty() { request } else { request.header(COOKIE, cookies.join("; ")) };
+        let response = request.send().await.expect("the server answers");
+        let headers = response.headers().clone();
+        for cookie in headers.get_all(SET_COOKIE) {
+            let text = cookie.to_str().expect("ASCII");
+            let (name, value) = text.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie");
+            if text.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Page { status: response.status(), headers, text: response.text().await.expect("text") }
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Page {
+        let request = self.http.get(format!("{}{path}", self.origin));
+        self.send(request).await
+    }
+
+    /// Posts a form as the page itself would.
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let origin = self.origin.to_string();
+        self.post_from(&origin, path, fields).await
+    }
+
+    /// Posts a form from a page of another origin.
+    pub(crate) async fn post_from(&mut self, from: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self
+            .http
+            .post(format!("{}{path}", self.origin))
+            .header(ORIGIN, from)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        self.send(request).await
+    }
+
+    /// Makes an account where sign-up is open, which signs in.
+    pub(crate) async fn sign_up(&mut self, email: &str, password: &str) -> Page {
+        let csrf = self.get("/sign-up").await.csrf();
+        self.post("/sign-up", &[("csrf", &csrf), ("email", email), ("password", password)]).await
+    }
+
+    /// Signs in.
+    pub(crate) async fn sign_in(&mut self, email: &str, password: &str) -> Page {
+        let csrf = self.get("/sign-in").await.csrf();
+        self.post("/sign-in", &[("csrf", &csrf), ("email", email), ("password", password)]).await
+    }
+
+    /// Opens the device page of a user code.
+    pub(crate) async fn device(&mut self, user_code: &str) -> Page {
+        self.get(&format!("/device?code={user_code}")).await
+    }
+
+    /// Decides about a terminal.
+    pub(crate) async fn decide(&mut self, user_code: &str, decision: &str) -> Page {
+        let csrf = self.device(user_code).await.csrf();
+        self.post("/device", &[("csrf", &csrf), ("code", user_code), ("decision", decision)]).await
+    }
+}
