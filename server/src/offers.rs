@@ -42,7 +42,7 @@ pub async fn replace(
     }
     let now = core.store.now().await?;
     let offers = terms.into_iter().map(|terms| new_offer(terms, now)).collect::<Result<Vec<_>, No>>()?;
-    match core.store.replace_offers(account, publisher, name, offers).await? {
+    match core.store.replace_offers(&core.origin, account, publisher, name, offers).await? {
         OffersOutcome::Replaced(offers) => Ok(sign(core, &offers, now)?),
         OffersOutcome::NotFound => Err(No::NotFound),
         OffersOutcome::NoSuchOperation(_) => Err(No::Unacceptable("an offer is for an operation that the resource does not have")),
