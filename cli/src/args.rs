@@ -36,18 +36,55 @@ enum Verb {
     New(commands::new::New),
     Build(commands::build::Build),
     Keygen(commands::keygen::Keygen),
+    Seal(commands::seal::Seal),
+    Inspect(commands::inspect::Inspect),
+    Verify(commands::verify::Verify),
+    Publish(commands::publish::Publish),
+    Price(commands::price::Price),
+    Withdraw(commands::withdraw::Withdraw),
+    Login(commands::login::Login),
+    Logout(commands::logout::Logout),
+    Whoami(commands::whoami::Whoami),
+    Search(commands::search::Search),
+    Install(commands::install::Install),
+    Buy(commands::buy::Buy),
+    Run(commands::run::Run),
+    List(commands::list::List),
+    Update(commands::update::Update),
+    Remove(commands::remove::Remove),
+    Grants(commands::grants::Grants),
+    Receipts(commands::receipts::Receipts),
     Completions(commands::completions::Completions),
 }
 
 impl Cli {
-    /// Does it.
-    pub(crate) fn run(self, context: &Context) -> Outcome {
+    /// Does it. Gives the exit code: 0, or that of a command that `run` ran.
+    pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         match self.command {
             Verb::New(verb) => verb.run(context),
             Verb::Build(verb) => verb.run(context),
             Verb::Keygen(verb) => verb.run(context),
+            Verb::Seal(verb) => verb.run(context),
+            Verb::Inspect(verb) => verb.run(context),
+            Verb::Verify(verb) => verb.run(context),
+            Verb::Publish(verb) => verb.run(context),
+            Verb::Price(verb) => verb.run(context),
+            Verb::Withdraw(verb) => verb.run(context),
+            Verb::Login(verb) => verb.run(context),
+            Verb::Logout(verb) => verb.run(context),
+            Verb::Whoami(verb) => verb.run(context),
+            Verb::Search(verb) => verb.run(context),
+            Verb::Install(verb) => verb.run(context),
+            Verb::Buy(verb) => verb.run(context),
+            Verb::Run(verb) => return verb.run(context),
+            Verb::List(verb) => verb.run(context),
+            Verb::Update(verb) => verb.run(context),
+            Verb::Remove(verb) => verb.run(context),
+            Verb::Grants(verb) => verb.run(context),
+            Verb::Receipts(verb) => verb.run(context),
             Verb::Completions(verb) => verb.run(context),
-        }
+        }?;
+        Ok(0)
     }
 }
 

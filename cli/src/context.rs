@@ -1,7 +1,11 @@
-//! What every verb has at hand: the screen, the home folder, the signed-in servers.
+//! What every verb has at hand: the screen, the home folder, the terminal's client, an async runtime.
 
-use std::path::{Path, PathBuf};
+use portcullis_host::{Client, ClientOptions, StateDir};
+use portcullis_protocol::Origin;
+use std::future::Future;
+use std::path::PathBuf;
 
+use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::output::Screen;
 
 /// Handed to every verb.
@@ -9,17 +13,90 @@ use crate::output::Screen;
 pub(crate) struct Context {
     /// Where reports go.
     pub(crate) screen: Screen,
-    home: PathBuf,
+    home: Option<PathBuf>,
 }
 
 impl Context {
-    /// `home` holds keys, pins and installed resources.
-    pub(crate) const fn new(screen: Screen, home: PathBuf) -> Self {
+    /// `home` holds keys, pins and installed resources; absent: the platform's place for such data.
+    pub(crate) const fn new(screen: Screen, home: Option<PathBuf>) -> Self {
         Self { screen, home }
     }
 
     /// The home folder. It may not exist yet.
-    pub(crate) fn home(&self) -> &Path {
-        &self.home
+    pub(crate) fn home(&self) -> Outcome<PathBuf> {
+        Ok(self.home.clone().map_or_else(StateDir::default_path, Ok)?)
+    }
+
+    /// The terminal, opened.
+    pub(crate) fn client(&self) -> Outcome<Client> {
+        Ok(Client::open(ClientOptions::new().state_dir(self.home()?))?)
+    }
+
+    /// Runs what waits for a network or an engine.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .or_fail("start a thread", "free some memory, or end other programs")?;
+        runtime.block_on(work)
+    }
+}
+
+/// The store that a command means: the only one where somebody is signed in, unless it says which.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Store {
+    /// The store, where you are signed in to several
+    #[arg(long, value_name = "URL", value_parser = origin)]
+    server: Option<Origin>,
+}
+
+impl Store {
+    /// The one that was named.
+    pub(crate) const fn named(&self) -> Option<&Origin> {
+        self.server.as_ref()
+    }
+
+    /// The one that is meant.
+    pub(crate) fn origin(&self, client: &Client) -> Outcome<Origin> {
+        match &self.server {
+            Some(origin) => Ok(origin.clone()),
+            None => client.default_server().map_err(|error| {
+                let failure = Failure::from(error);
+                match failure.reason() {
+                    Some(_) => failure.with_fix("sign in to a store: `portcullis login URL`"),
+                    None => failure.with_fix("choose one with --server URL"),
+                }
+            }),
+        }
+    }
+}
+
+/// Reads an address as the origin of a server: `https://store.example`, with or without a slash at its end.
+pub(crate) fn origin(text: &str) -> Result<Origin, String> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let url: url::Url = with_scheme.parse().map_err(|error| format!("not a URL: {error}"))?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err("write the store's address only, without a path: https://store.example".to_owned());
+    }
+    url.origin().ascii_serialization().parse().map_err(|error: portcullis_protocol::BadId| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin;
+
+    #[test]
+    fn addresses_become_origins() {
+        for (text, expected) in [
+            ("https://store.example", "https://store.example"),
+            ("https://Store.Example:443/", "https://store.example"),
+            ("store.example", "https://store.example"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ] {
+            assert_eq!(origin(text).map(|origin| origin.to_string()).as_deref(), Ok(expected));
+        }
+        for text in ["http://store.example", "https://store.example/shop", "https://me@store.example", "ftp://x", ""] {
+            assert!(origin(text).is_err(), "{text}");
+        }
     }
 }

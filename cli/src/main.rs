@@ -9,16 +9,23 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod args;
 mod commands;
+mod consent;
 mod context;
 mod document;
 mod failure;
 mod guest_toolchain;
+mod invocation;
 mod output;
+mod payment;
+mod progress;
 mod project;
 mod publisher_key;
 mod random;
+mod recipient;
+mod resource_at;
 mod target;
 mod template;
 
@@ -43,12 +50,9 @@ fn main() -> ExitCode {
             return fail(screen, &Failure::usage(message, "see `portcullis help`, and `portcullis help VERB`"));
         }
     };
-    let Some(home) = cli.home.clone().or_else(home) else {
-        let failure = Failure::new("there is no home folder on this account", "name a folder: --home DIR or PORTCULLIS_HOME");
-        return fail(screen, &failure);
-    };
-    match cli.run(&Context::new(screen, home)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let context = Context::new(screen, cli.home.clone());
+    match cli.run(&context) {
+        Ok(code) => ExitCode::from(code),
         Err(failure) => fail(screen, &failure),
     }
 }
@@ -56,8 +60,4 @@ fn main() -> ExitCode {
 fn fail(screen: Screen, failure: &Failure) -> ExitCode {
     screen.failure(failure);
     ExitCode::from(failure.code())
-}
-
-fn home() -> Option<std::path::PathBuf> {
-    std::env::home_dir().map(|home| home.join(".portcullis"))
 }

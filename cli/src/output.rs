@@ -139,9 +139,16 @@ pub(crate) struct OfferLine {
     pub(crate) price: String,
     #[serde(skip)]
     rights: Rights,
+    #[serde(skip)]
+    minor_units: i64,
 }
 
 impl OfferLine {
+    /// The price, for comparison within a currency.
+    pub(crate) const fn minor_units(&self) -> i64 {
+        self.minor_units
+    }
+
     /// Reads a verified offer.
     pub(crate) fn of(offer: &Verified<Offer>) -> Self {
         let offer = offer.document();
@@ -153,6 +160,7 @@ impl OfferLine {
             count: offer.rights.quantity(),
             price: offer.price.to_string(),
             rights: offer.rights,
+            minor_units: offer.price.minor_units(),
         }
     }
 }

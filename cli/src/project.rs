@@ -66,6 +66,8 @@ pub(crate) struct Project {
     pub(crate) limits: ResourceLimits,
     /// Needs.
     pub(crate) capabilities: Capabilities,
+    /// Whether the publisher accepts that counted uses bind an honest host only.
+    pub(crate) advisory_metering: bool,
     /// Where it may be sold.
     pub(crate) servers: Vec<ServerWish>,
 }
@@ -119,6 +121,7 @@ impl Project {
         let kind = head.text("kind")?.map_or_else(|| "software".to_owned(), Spanned::into_inner);
         let title = head.text("title")?.map_or_else(|| name.to_string(), Spanned::into_inner);
         let description = head.text("description")?.map_or_else(String::new, Spanned::into_inner);
+        let advisory_metering = head.flag("advisory_metering")?;
         head.end()?;
 
         let parts = parts(source, file.sections("part")?, &folder, &file)?;
@@ -158,18 +161,9 @@ impl Project {
             offers,
             limits,
             capabilities,
+            advisory_metering,
             servers,
         })
-    }
-
-    /// What an operation suggests for a price, in the order of the file.
-    pub(crate) fn offers_for<'p>(&'p self, operation: &'p OperationName) -> impl Iterator<Item = &'p OfferTerms> {
-        self.offers.iter().filter(move |offer| offer.operation == *operation)
-    }
-
-    /// Whether an offer gives the operation away.
-    pub(crate) fn is_free(&self, operation: &OperationName) -> bool {
-        self.offers_for(operation).any(|offer| offer.rights.is_free())
     }
 }
 
@@ -389,7 +383,6 @@ origin = "https://store.example"
         assert_eq!(project.limits.memory, Some(64 * 1024 * 1024));
         assert_eq!(project.offers[0].rights, Rights::Uses { count: 10 });
         assert_eq!(project.offers[0].price.to_string(), "4.99 EUR");
-        assert!(!project.is_free(&project.operations[0].name));
     }
 
     #[test]

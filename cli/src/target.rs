@@ -16,6 +16,21 @@ pub(crate) struct Name {
     pub(crate) version: Option<Version>,
 }
 
+impl Name {
+    /// Without the version, as what is installed is looked up.
+    pub(crate) fn path(&self) -> String {
+        Self { version: None, ..self.clone() }.to_string()
+    }
+
+    /// Whether `publisher/name` is meant.
+    pub(crate) fn means(&self, full: &str) -> bool {
+        match self.publisher {
+            Some(_) => full == self.path(),
+            None => full.split_once('/').is_some_and(|(_, name)| name == self.name.as_str()),
+        }
+    }
+}
+
 impl FromStr for Name {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {

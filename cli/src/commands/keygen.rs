@@ -26,7 +26,7 @@ struct Made {
 
 impl Keygen {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let file = publisher_key::path(self.output.as_deref(), context.home());
+        let file = publisher_key::path(self.output.as_deref(), &context.home()?);
         let key = publisher_key::create(&file)?.public().thumbprint().into();
         context.screen.report(&Made { file, key });
         Ok(())

@@ -1,0 +1,118 @@
+//! What to do about the errors of the libraries. They say what happened; the fix depends on who asks, and here that is
+//! a person at a command line.
+
+use portcullis_host::{ClientError, Error, Refused, StateError};
+use portcullis_protocol::Reason;
+use portcullis_protocol::sealed::SealedError;
+use portcullis_protocol::seal::{SealError, SealRefused};
+
+use crate::failure::{Failure, chain};
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let message = chain(&error);
+        let fix = match error {
+            ClientError::Refused(refused) => return refused.into(),
+            ClientError::State(error) => return error.into(),
+            ClientError::Package(detail) => return Self::refusal(Reason::PackageInvalid, detail),
+            ClientError::OtherFile { .. } => return Self::refusal(Reason::PackageInvalid, message),
+            ClientError::Transport(_) => return Self::refusal(Reason::Offline, message),
+            ClientError::KeyStore(_) => "delete the file that it names and sign in again: `portcullis login URL`",
+            ClientError::SignInDenied => "if that was a mistake, begin again: `portcullis login URL`",
+            ClientError::SignInExpired => "`portcullis login URL`, and approve the code within its time",
+            ClientError::SignInRefused(_) => "begin again: `portcullis login URL`; if it repeats, ask the store",
+            ClientError::NotFound(_) => "look what there is: `portcullis search`, `portcullis list`",
+            ClientError::Name(_) => "write publisher/name or publisher/name@version; or choose a store with --server URL",
+            ClientError::Rollback { .. } => "name the older version: publisher/name@version",
+            ClientError::VersionReused { .. } => "do not install it, and ask the publisher; `portcullis remove NAME` first if you must",
+            ClientError::PublisherChanged { .. } => {
+                "do not install it before the publisher confirms the new key's words; then `portcullis remove NAME` and install again"
+            }
+            ClientError::Declined => "use another means of payment: --payment PROVIDER:TOKEN",
+            ClientError::Ambiguous(_) => "choose one: --offer ID",
+            ClientError::File { .. } => "check the path and that you may read it",
+            _ => "see `portcullis help`",
+        };
+        Self::new(message, fix)
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let fix = match error {
+            StateError::NoHome => "name a folder: --home DIR or PORTCULLIS_HOME",
+            StateError::Damaged { .. } => "delete that file, then sign in again: `portcullis login URL`",
+            _ => "check the folder, or name another one: --home DIR",
+        };
+        Self::new(error, fix)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = chain(&error);
+        match error {
+            Error::Refused(refused) => (*refused).into(),
+            Error::Io(_) => Self::new(message, "check the path; `portcullis list` shows what is installed"),
+            Error::Sealed(error) => error.into(),
+            Error::Surface(_) | Error::Body(_) => Self::refusal(Reason::PackageInvalid, message),
+            Error::UnknownOperation(_) => Self::refusal(Reason::OperationUnknown, message),
+            Error::Ended(_) => match error.reason() {
+                Some(reason) => Refused::because(reason, message).into(),
+                None => Self::new(message, "run it again"),
+            },
+            Error::UnknownExport(_) | Error::UnmappedExport(_) | Error::NothingToCall(_) | Error::OtherOperation { .. } => {
+                Self::new(message, "see what can be called: `portcullis inspect NAME`")
+            }
+            Error::Arguments(_) => Self::usage(message, "see the signature: `portcullis inspect NAME`; values are WAVE, @FILE is a file's bytes"),
+            Error::Limit(_) => Self::new(message, "give it less to do; `portcullis inspect NAME` shows the bounds"),
+            Error::Trap(_) | Error::Exit(_) => Self::new(message, "the resource itself is at fault: tell its publisher"),
+            Error::BodyTooLarge { .. } | Error::Engine(_) => Self::new(message, "free some memory, or use a larger machine"),
+            _ => Self::new(message, "run it again; if it repeats, install the resource again"),
+        }
+    }
+}
+
+impl From<SealedError> for Failure {
+    fn from(error: SealedError) -> Self {
+        let message = chain(&error);
+        match error {
+            SealedError::Io(_) => Self::new(message, "check the path and the disk"),
+            SealedError::NoSuchPart(_) => Self::new(message, "see its parts: `portcullis inspect FILE`"),
+            _ => Self::refusal(Reason::PackageInvalid, message),
+        }
+    }
+}
+
+impl From<SealRefused> for Failure {
+    fn from(error: SealRefused) -> Self {
+        let fix = match &error {
+            SealRefused::NotAComponent { .. } => "let the part's `path` name what your compiler built: `portcullis build`, or see docs/first-resource.md",
+            SealRefused::Invalid { .. } => "build it again without the proposal that it names",
+            SealRefused::AlreadySealed { .. } => "name the component that it was made from",
+            SealRefused::NoBilling { .. } => "in Rust, generate the bindings with `portcullis_guest::generate!`, which keeps `billing.entry`",
+            SealRefused::Import { .. } => "build it without that import: for Rust use the target wasm32-unknown-unknown",
+            SealRefused::SurfaceDiffers { .. } => "build both code parts from one WIT world",
+            SealRefused::NoCode => "add a [[part]] with kind = \"code\"",
+            SealRefused::NoSuchExport { .. } => "correct `exports` in portcullis.toml",
+            SealRefused::NoSuchOperation { .. } => "correct `operation` of that [[offer]] in portcullis.toml",
+            SealRefused::SharedCode { .. } => "give the free operation a code part of its own, or declare the part public = true",
+            SealRefused::PublicPart { .. } => "public = true on that part, or take it out of the free operation",
+            SealRefused::AdvisoryMetering { .. } => "--advisory-metering, or advisory_metering = true in [resource], if that is enough",
+            SealRefused::TooLarge { .. } => "split the part, or make it smaller",
+            SealRefused::StubTooLarge { .. } => "export fewer types",
+            SealRefused::Manifest(_) => "correct portcullis.toml",
+            _ => "correct the component, then seal again",
+        };
+        Self::new(&error, fix)
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Refused(refused) => refused.into(),
+            error => Self::new(chain(&error), "check the space on the disk and the parts' files, then seal again"),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `portcullis inspect`: all that is public about a resource.
+
+use clap::Args;
+use portcullis_host::{Inspection, Limits, PartFacts};
+use portcullis_protocol::surface::Surface;
+use portcullis_protocol::{OperationEntry, PartKind, PartName};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::install::capabilities;
+use crate::context::Context;
+use crate::failure::{OrFail as _, Outcome};
+use crate::output::{KeyName, Lines, OfferLine, Report, size, style};
+use crate::resource_at;
+use crate::target::Target;
+
+/// Show all that is public about a resource: who made it, what it can do, what it asks for, what bounds it
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A sealed file, or the name of an installed resource
+    #[arg(value_name = "FILE|NAME")]
+    resource: Target,
+    /// Write this part as the age file that it is, still encrypted
+    #[arg(long, value_name = "PART", requires = "output")]
+    extract: Option<PartName>,
+    /// Where to write the part
+    #[arg(short, long, value_name = "FILE", requires = "extract")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Inspected {
+    #[serde(flatten)]
+    facts: Inspection,
+    publisher_fingerprint: KeyName,
+    /// The structural type of each export.
+    signatures: BTreeMap<String, String>,
+    /// Per part, the operations that open it.
+    openings: BTreeMap<String, Vec<String>>,
+    /// The store's signed offers, where it is trusted and could be asked.
+    offers: Vec<OfferLine>,
+}
+
+#[derive(Serialize)]
+struct Extracted {
+    part: PartName,
+    file: PathBuf,
+    bytes: u64,
+}
+
+impl Inspect {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let path = resource_at::file(&client, &self.resource)?;
+        if let (Some(part), Some(output)) = (self.extract, self.output) {
+            return extract(context, &path, part, output);
+        }
+        let sealed = resource_at::open(&path)?;
+        let manifest = sealed.manifest();
+        let surface = Surface::of(sealed.stub()).or_fail("read the stub", "install the resource again")?;
+        let signature = |name: &str| Some((name.to_owned(), surface.export_type(name)?.to_owned()));
+        let signatures = surface.exports().filter_map(signature).collect();
+        let opens = |part: &PartName, operation: &OperationEntry| operation.parts.contains(part);
+        let openings = manifest.parts.iter().map(|part| {
+            let operations = manifest.operations.iter().filter(|operation| opens(&part.name, operation));
+            (part.name.to_string(), operations.map(|operation| operation.name.to_string()).collect())
+        });
+        let openings = openings.collect();
+        let runtime = portcullis_host::Runtime::builder().build()?;
+        let facts = runtime.load(path.as_path())?.inspect();
+        let offers = context.wait(async {
+            let offered = client.cycle();
+            let mut offers = Vec::new();
+            for operation in &manifest.operations {
+                use portcullis_host::Gatekeeper as _;
+                // Prices are the store's: without it, there are none to show.
+                offers.extend(offered.offers(sealed.signed(), &operation.name).await.unwrap_or_default());
+            }
+            Ok(offers)
+        })?;
+        context.screen.report(&Inspected {
+            publisher_fingerprint: facts.publisher_key.into(),
+            facts,
+            signatures,
+            openings,
+            offers: offers.iter().map(OfferLine::of).collect(),
+        });
+        Ok(())
+    }
+}
+
+fn extract(context: &Context, path: &Path, part: PartName, output: PathBuf) -> Outcome {
+    let sealed = resource_at::open(path)?;
+    // Asked first, so that a wrong name leaves no empty file.
+    sealed.age_header(&part)?;
+    let cannot = format!("write `{}`", output.display());
+    let file = File::create(&output).or_fail(&cannot, "choose another file: --output FILE")?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    sealed.extract(&part, &mut out)?;
+    out.flush().or_fail(&cannot, "check the space on the disk")?;
+    let bytes = std::fs::metadata(&output).map_or(0, |file| file.len());
+    context.screen.report(&Extracted { part, file: output, bytes });
+    Ok(())
+}
+
+impl Report for Extracted {
+    fn text(&self) -> String {
+        let good = style::GOOD;
+        let file = self.file.display();
+        format!(
+            "{good}wrote{good:#} {file} ({}): part `{}`, still encrypted\nAny age tool opens it with the identity of a store that sells it.\n",
+            size(self.bytes),
+            self.part
+        )
+    }
+}
+
+impl Report for Inspected {
+    fn text(&self) -> String {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        let facts = &self.facts;
+        let mut lines = Lines::default();
+        lines.add("title", &facts.title);
+        if !facts.description.is_empty() {
+            lines.add("", &facts.description);
+        }
+        lines.add("kind", &facts.kind);
+        lines.add("publisher key", &self.publisher_fingerprint.words);
+        lines.add("digest", facts.digest);
+        let stores: Vec<String> = facts.servers.iter().map(|server| {
+            let sells = if facts.countersigned_by.contains(&server.origin) { "sells it" } else { "has not countersigned it" };
+            format!("{}  {dim}{sells}{dim:#}", server.origin)
+        }).collect();
+        lines.add("stores", stores.join("\n"));
+        lines.add("asks for", capabilities(facts.asks));
+        lines.add("bounds here", bounds(&facts.limits));
+        if facts.advisory_metering {
+            lines.add("metering", "counted uses bind an honest host only, and the publisher knows");
+        }
+        let mut text = format!("{strong}{}/{}{strong:#} {}\n{lines}", facts.publisher, facts.name, facts.version);
+        text += "\nOperations\n";
+        for operation in &facts.operations {
+            text += &format!("  {strong}{}{strong:#}: {}\n", operation.name, operation.title);
+            for offer in self.offers.iter().filter(|offer| offer.operation == operation.name.as_str()) {
+                text += &format!("    {dim}offer{dim:#} {offer}\n");
+            }
+            for export in &operation.exports {
+                let signature = self.signatures.get(export.as_str()).map_or("", String::as_str);
+                text += &format!("    {export}: {signature}\n");
+            }
+        }
+        text += "\nParts\n";
+        for part in &facts.parts {
+            text += &self.part(part);
+        }
+        text
+    }
+}
+
+impl Inspected {
+    /// A part and the cheapest way to it.
+    fn part(&self, part: &PartFacts) -> String {
+        let opens = self.openings.get(part.name.as_str()).cloned().unwrap_or_default();
+        let offers = self.offers.iter().filter(|offer| opens.contains(&offer.operation));
+        // Amounts of one currency are compared; a free offer is cheapest in any.
+        let cheapest = offers.min_by_key(|offer| offer.minor_units());
+        let cost = cheapest.map_or_else(String::new, |offer| {
+            format!("; cheapest: {} for {}", if offer.model == "free" { "free" } else { &offer.price }, offer.operation)
+        });
+        let kind = if part.kind == PartKind::Code { "code" } else { &part.media_type };
+        let public = if part.public { ", public" } else { "" };
+        format!("  {}: {kind}, {}{public}; opened by {}{cost}\n", part.name, size(part.size), opens.join(", "))
+    }
+}
+
+fn bounds(limits: &Limits) -> String {
+    format!(
+        "memory {}, {} s a call, results {}, output {}",
+        size(limits.memory),
+        limits.run_max,
+        size(limits.result),
+        size(limits.output)
+    )
+}

@@ -1,0 +1,128 @@
+//! `portcullis login`: trust a store and sign in to it.
+
+use clap::Args;
+use portcullis_protocol::{Origin, Reason, Thumbprint};
+use serde::Serialize;
+
+use crate::context::{Context, origin};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Lines, Report, style};
+
+/// Trust a store and sign in to it
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The store's address
+    #[arg(value_name = "URL", value_parser = origin)]
+    server: Origin,
+    /// The store's fingerprint, words or thumbprint, as its operator gave it to you; then nothing is asked
+    #[arg(long, value_name = "WORDS")]
+    fingerprint: Option<String>,
+    /// Trust the store without comparing its fingerprint
+    #[arg(long, conflicts_with = "fingerprint")]
+    yes: bool,
+    /// What the store's list of your terminals calls this one [default: the machine's name]
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SignedIn {
+    server: Origin,
+    account: String,
+    server_words: String,
+    terminal_words: String,
+}
+
+impl Login {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let screen = context.screen;
+        let client = context.client()?;
+        context.wait(async {
+            let label = self.label.unwrap_or_else(machine);
+            let sign_in = client.sign_in(&self.server, &label).await.map_err(|error| {
+                let failure = Failure::from(error);
+                match failure.reason() {
+                    Some(Reason::Offline) => failure.with_fix("check the address and the connection; it has to be a Portcullis billing server"),
+                    Some(Reason::ServerUntrusted) => failure.with_fix(
+                        "do not go on before the store confirms its new key; then `portcullis logout --forget URL` and sign in again",
+                    ),
+                    _ => failure,
+                }
+            })?;
+            let words = sign_in.server_words();
+            if let Some(expected) = &self.fingerprint {
+                check(expected, sign_in.server_root(), &words)?;
+            } else if sign_in.is_new_server() && !self.yes {
+                let strong = style::STRONG;
+                if !screen.can_ask() {
+                    return Err(Failure::new(
+                        format!("{} is not trusted yet; its fingerprint is {words}", self.server),
+                        format!("compare it with what the store publishes, then: --fingerprint {words}"),
+                    ));
+                }
+                screen.note(format_args!("{} has the fingerprint\n\n    {strong}{words}{strong:#}\n", self.server));
+                if !screen.ask("Is that what the store publishes? Trust it?") {
+                    return Err(Failure::new("the store is not trusted", "ask the store for its fingerprint, and try again"));
+                }
+            }
+            // Also for a program: whoever drives it has to approve the code.
+            let strong = style::STRONG;
+            anstream::eprintln!(
+                "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n",
+                sign_in.url_with_code(),
+                sign_in.user_code(),
+                sign_in.terminal_words()
+            );
+            screen.note(format_args!("waiting for your approval, at most {} minutes …", sign_in.expires_in().as_secs().div_ceil(60)));
+            let done = sign_in.finish().await?;
+            screen.report(&SignedIn {
+                server: done.server,
+                account: done.account,
+                server_words: done.server_words,
+                terminal_words: done.terminal_words,
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Compares the fingerprint given with the one shown: words in any case and with any separator, or the thumbprint.
+fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
+    let plain = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-");
+    if expected.trim() == root.to_string() || plain(expected) == words {
+        return Ok(());
+    }
+    let detail = format!("its fingerprint is {words}, not {expected}");
+    Err(Failure::refusal(Reason::ServerUntrusted, detail).with_fix("check the address; do not trust a store whose fingerprint differs"))
+}
+
+/// What the machine calls itself.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "terminal".into())
+}
+
+impl Report for SignedIn {
+    fn text(&self) -> String {
+        let good = style::GOOD;
+        let mut lines = Lines::default();
+        lines.add("account", &self.account).add("store", &self.server_words).add("terminal", &self.terminal_words);
+        format!("{good}signed in{good:#} to {}\n{lines}", self.server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_compared_however_it_is_written() {
+        let root = Thumbprint::from_bytes([7; 32]);
+        let words = root.words();
+        for text in [words.clone(), words.to_uppercase(), words.replace('-', " "), root.to_string()] {
+            check(&text, root, &words).expect(&text);
+        }
+        let other = Thumbprint::from_bytes([8; 32]).words();
+        assert_eq!(check(&other, root, &words).expect_err("another key").code(), Reason::ServerUntrusted.exit_code());
+    }
+}

@@ -1,0 +1,370 @@
+//! `portcullis run`: use a resource, and pay for it where that is needed.
+
+use clap::Args;
+use portcullis_host::{
+    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime, Terms, Val,
+    to_text,
+};
+use portcullis_protocol::surface::Surface;
+use portcullis_protocol::{OperationName, Reason};
+use serde::Serialize;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::consent::Terminal;
+use crate::context::Context;
+use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::invocation::{self, Invocation, Loaded};
+use crate::output::{Report, size, style};
+use crate::payment::{self, Payment};
+use crate::progress::Steps;
+use crate::resource_at;
+use crate::target::Target;
+
+/// Run a resource: a command, or one of its functions. Unpaid, on a terminal, offers to buy it
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Lend a directory to the resource, where it asks for some
+    #[arg(long, value_name = "HOST::GUEST", value_parser = directory)]
+    dir: Vec<Directory>,
+    /// Pass an environment variable, where it asks for some
+    #[arg(long, value_name = "K=V", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// Show it the time of day, where it asks for it
+    #[arg(long)]
+    wall_clock: bool,
+    /// Call an export, as in 'view()' or 'resize(@photo.png, 640, 480, lanczos3)'; values are WAVE, @FILE is a file's bytes
+    #[arg(long, value_name = "CALL")]
+    invoke: Option<Invocation>,
+    /// Write the bytes that an export gives into this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Agree beforehand that the resource uses this operation from inside, on rights you hold
+    #[arg(long, value_name = "OPERATION")]
+    allow: Vec<OperationName>,
+    /// How to pay, where you agree to buy
+    #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
+    payment: Payment,
+    /// An installed resource, or a sealed file
+    #[arg(value_name = "NAME[@VERSION]|FILE")]
+    resource: Target,
+    /// Arguments of the command
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+}
+
+/// What `run` has to say to a program, or where there was nothing to run.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Ran {
+    Function {
+        resource: String,
+        operation: String,
+        export: String,
+        grant: String,
+        /// WAVE.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        results: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output: Option<PathBuf>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        uses_left: Option<u32>,
+    },
+    Command {
+        resource: String,
+        operation: String,
+        exit: i32,
+        stdout: String,
+        stderr: String,
+    },
+}
+
+impl Run {
+    /// Gives the exit code: a command's own.
+    pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
+        let client = context.client()?;
+        let path = resource_at::file(&client, &self.resource)?;
+        let runtime = Runtime::builder()
+            .gatekeeper(client.cycle())
+            .clock(client.clock())
+            .consent(Terminal::new(context.screen, &self.allow))
+            .progress(Steps(context.screen))
+            .lend(self.lent())
+            .build()?;
+        let resource = runtime.load(path.as_path())?;
+        let manifest = resource.signed().manifest().clone();
+        let export = match &self.invoke {
+            Some(invocation) => invocation.export(&manifest)?.to_owned(),
+            None => match manifest.exports.iter().find(|export| is_command(export)) {
+                Some(run) => run.clone(),
+                None => return Err(how_to_call(&resource, &self.resource, &path)?),
+            },
+        };
+        let Some(operation) = manifest.operation_of(&export) else {
+            return Err(Failure::new(
+                format!("the export `{export}` belongs to no operation, so nothing can authorise it"),
+                "call one that `portcullis inspect` lists under an operation",
+            ));
+        };
+        let is_call = self.invoke.is_some();
+        let arguments = match &self.invoke {
+            Some(invocation) => {
+                self.check(&path, &export)?;
+                invocation.clone().load()?
+            }
+            None => Vec::new(),
+        };
+        let name = format!("{}/{}", manifest.publisher.name, manifest.name);
+        context.wait(async {
+            let authorised = self.authorise(context, &client, &resource, &operation.name).await?;
+            if is_call {
+                self.call(context, &authorised, &name, &export, arguments).await
+            } else {
+                self.command(context, &authorised, &name).await
+            }
+        })
+    }
+
+    fn lent(&self) -> Lent {
+        let mut lent = Lent::default();
+        lent.wall_clock = self.wall_clock;
+        lent.environment.clone_from(&self.env);
+        lent.directories.clone_from(&self.dir);
+        lent
+    }
+
+    /// What can be known to be wrong before anything is paid for.
+    fn check(&self, path: &Path, export: &str) -> Outcome {
+        let sealed = resource_at::open(path)?;
+        let surface = Surface::of(sealed.stub()).or_fail("read the stub", "install the resource again")?;
+        let gives_bytes = surface.export_type(export).is_some_and(gives_bytes);
+        let nowhere = self.output.is_none() && std::io::stdout().is_terminal();
+        if gives_bytes && nowhere {
+            return Err(Failure::usage(format!("`{export}` gives bytes, which a terminal cannot show"), "name a file: -o FILE"));
+        }
+        if !gives_bytes && self.output.is_some() {
+            return Err(Failure::usage(format!("`{export}` gives no bytes to write into a file"), "leave out -o"));
+        }
+        Ok(())
+    }
+
+    /// Runs the cycle; where it is not paid for and somebody is there, offers to buy it and runs it again.
+    async fn authorise(
+        &self,
+        context: &Context,
+        client: &Client,
+        resource: &Resource,
+        operation: &OperationName,
+    ) -> Outcome<Authorised> {
+        let refused = match resource.authorize_with(operation.as_str(), Terms::default()).await {
+            Ok(authorised) => return Ok(authorised),
+            Err(error) => Failure::from(error),
+        };
+        let can_be_bought = matches!(
+            refused.reason(),
+            Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
+        );
+        if !can_be_bought || !context.screen.can_ask() {
+            return Err(self.advise(resource, refused));
+        }
+        let offers = match refused.offers() {
+            [] => client.cycle().offers(resource.signed(), operation).await?,
+            offers => offers.to_vec(),
+        };
+        let Some(offer) = payment::ask(context.screen, &offers) else { return Err(self.advise(resource, refused)) };
+        let store = client.store(&offer.document().iss);
+        payment::pay(&store, offer, &self.payment).await?;
+        Ok(resource.authorize_with(operation.as_str(), Terms::default()).await?)
+    }
+
+    /// The advice of the registry, with the name put in.
+    fn advise(&self, resource: &Resource, refused: Failure) -> Failure {
+        let manifest = resource.signed().manifest();
+        let name = format!("{}/{}", manifest.publisher.name, manifest.name);
+        match refused.reason() {
+            Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted) => {
+                refused.with_fix(format!("buy it: `portcullis buy {name}`"))
+            }
+            Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match manifest.servers.first() {
+                Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
+                None => refused,
+            },
+            _ => refused,
+        }
+    }
+
+    async fn call(
+        &self,
+        context: &Context,
+        authorised: &Authorised,
+        name: &str,
+        export: &str,
+        arguments: Vec<Loaded>,
+    ) -> Outcome<u8> {
+        let values = invocation::values(authorised, export, arguments)?;
+        let grant = authorised.grant().document().jti.to_string();
+        let mut results = Vec::new();
+        let mut bytes = None;
+        if authorised.gives_bytes(export)? {
+            match authorised.call_for_bytes(export, &values).await? {
+                Ok(given) => bytes = Some(given),
+                Err(value) => return Err(said_no(value.as_ref())),
+            }
+        } else {
+            results = authorised.call(export, &values).await?;
+            if let [Val::Result(Err(value))] = results.as_slice() {
+                return Err(said_no(value.as_deref()));
+            }
+        }
+        if let Some(bytes) = &bytes {
+            self.deliver(context, bytes)?;
+            if self.output.is_none() && !context.screen.is_json() {
+                return Ok(0);
+            }
+        }
+        let text = |value: &Val| to_text(value).unwrap_or_else(|| "(a handle)".to_owned());
+        context.screen.report(&Ran::Function {
+            resource: name.to_owned(),
+            operation: authorised.operation().to_string(),
+            export: export.to_owned(),
+            grant,
+            results: results.iter().map(text).collect(),
+            output: self.output.clone(),
+            bytes: bytes.map(|bytes| bytes.len() as u64),
+            uses_left: authorised.uses_left(),
+        });
+        Ok(0)
+    }
+
+    fn deliver(&self, context: &Context, bytes: &[u8]) -> Outcome {
+        match &self.output {
+            Some(path) => std::fs::write(path, bytes)
+                .or_fail(format_args!("write `{}`", path.display()), "choose another file: -o FILE"),
+            // A program gets one JSON value on standard output; the bytes would spoil it.
+            None if context.screen.is_json() => {
+                Err(Failure::usage("with --json, bytes need a file", "name it: -o FILE"))
+            }
+            None => {
+                let mut out = std::io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush()).or_fail("write to standard output", "write into a file: -o FILE")
+            }
+        }
+    }
+
+    async fn command(&self, context: &Context, authorised: &Authorised, name: &str) -> Outcome<u8> {
+        let short = name.rsplit_once('/').map_or(name, |(_, short)| short);
+        let mut args = vec![short.to_owned()];
+        args.extend(self.arguments.iter().cloned());
+        if !context.screen.is_json() {
+            let exit = authorised.run(Command::inherit(args)).await?;
+            if exit.output_cut {
+                context.screen.warn("the command wrote more than it may; the rest was lost");
+            }
+            return Ok(code(exit.code));
+        }
+        let (stdout, stderr) = (OutputBuffer::default(), OutputBuffer::default());
+        let streams = (Output::Buffer(stdout.clone()), Output::Buffer(stderr.clone()));
+        let exit = authorised.run(Command::new(args, Input::Inherit, streams.0, streams.1)).await?;
+        let text = |buffer: &OutputBuffer| String::from_utf8_lossy(&buffer.take()).into_owned();
+        context.screen.report(&Ran::Command {
+            resource: name.to_owned(),
+            operation: authorised.operation().to_string(),
+            exit: exit.code,
+            stdout: text(&stdout),
+            stderr: text(&stderr),
+        });
+        Ok(code(exit.code))
+    }
+}
+
+/// A process has 8 bits for its exit code.
+fn code(exit: i32) -> u8 {
+    u8::try_from(exit & 0xff).unwrap_or(1)
+}
+
+fn is_command(export: &str) -> bool {
+    export.starts_with("wasi:cli/run@0.2.") && export.ends_with("#run")
+}
+
+/// Whether a structural signature ends in `-> list<u8>` or `-> result<list<u8>, …>`.
+fn gives_bytes(signature: &str) -> bool {
+    let result = signature.rsplit_once("->").map_or("", |(_, result)| result.trim());
+    result == "list<u8>" || result.starts_with("result<list<u8>")
+}
+
+/// The resource answered with an error of its own. Where that is a refusal, it counts as one.
+fn said_no(value: Option<&Val>) -> Failure {
+    let text = value.and_then(to_text).unwrap_or_default();
+    match value.and_then(refusal) {
+        Some(reason) => Failure::refusal(reason, format!("the resource answers err({text})")),
+        None => Failure::new(format!("the resource answers err({text})"), "it is the resource's own answer: see what it asks for"),
+    }
+}
+
+/// A case of `portcullis:gate/types.refusal`, or one inside a case of the publisher's own error type.
+fn refusal(value: &Val) -> Option<Reason> {
+    match value {
+        Val::Variant(case, inner) => case.parse().ok().or_else(|| refusal(inner.as_deref()?)),
+        Val::Enum(case) => case.parse().ok(),
+        _ => None,
+    }
+}
+
+/// There is no command to run: says what can be called instead.
+fn how_to_call(resource: &Resource, target: &Target, path: &Path) -> Outcome<Failure> {
+    let manifest = resource.signed().manifest();
+    let sealed = resource_at::open(path)?;
+    let surface = Surface::of(sealed.stub()).or_fail("read the stub", "install the resource again")?;
+    let mut lines = String::new();
+    let mut example = None;
+    for operation in &manifest.operations {
+        for export in &operation.exports {
+            let signature = surface.export_type(export.as_str()).unwrap_or_default();
+            let function = export.as_str().rsplit_once('#').map_or(export.as_str(), |(_, function)| function);
+            lines += &format!("\n  {function}: {signature}  ({})", operation.name);
+            example.get_or_insert_with(|| {
+                let file = if gives_bytes(signature) { " -o FILE" } else { "" };
+                format!("portcullis run --invoke '{function}(…)'{file} {target}")
+            });
+        }
+    }
+    let name = format!("{}/{}", manifest.publisher.name, manifest.name);
+    Ok(Failure::usage(
+        format!("{name} is no command; it has these functions:{lines}"),
+        example.unwrap_or_else(|| "it has no function that could be called".into()),
+    ))
+}
+
+fn directory(text: &str) -> Result<Directory, String> {
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    let host = PathBuf::from(host);
+    if !host.is_dir() {
+        return Err(format!("`{}` is no directory", host.display()));
+    }
+    Ok(Directory { host, guest: guest.to_owned(), writable: true })
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) => Err("write NAME=VALUE".to_owned()),
+        // As wasmtime has it: the variable is passed on.
+        None => std::env::var(text).map(|value| (text.to_owned(), value)).map_err(|_| format!("`{text}` is not set; write {text}=VALUE")),
+    }
+}
+
+impl Report for Ran {
+    fn text(&self) -> String {
+        match self {
+            Self::Function { output: Some(file), bytes: Some(bytes), uses_left, .. } => {
+                let good = style::GOOD;
+                let left = uses_left.map_or_else(String::new, |left| format!(", {left} calls left under this grant"));
+                format!("{good}wrote{good:#} {} ({}{left})\n", file.display(), size(*bytes))
+            }
+            Self::Function { results, .. } => results.iter().map(|result| format!("{result}\n")).collect(),
+            Self::Command { stdout, .. } => stdout.clone(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `portcullis search`: what a store sells.
+
+use clap::Args;
+use portcullis_host::Listing;
+use portcullis_protocol::Origin;
+use serde::Serialize;
+
+use crate::context::{Context, Store};
+use crate::failure::Outcome;
+use crate::output::{KeyName, OfferLine, Report, style};
+
+/// Search a store
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// What to look for; everything, where nothing is said
+    #[arg(value_name = "WORDS")]
+    words: Vec<String>,
+    /// Only resources of this kind: software, picture, …
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Which page of the results
+    #[arg(long, value_name = "N")]
+    page: Option<u32>,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Serialize)]
+struct Results {
+    server: Origin,
+    results: Vec<Found>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    kind: String,
+    title: String,
+    description: String,
+    publisher_key: KeyName,
+    offers: Vec<OfferLine>,
+}
+
+impl From<&Listing> for Found {
+    fn from(listing: &Listing) -> Self {
+        Self {
+            name: format!("{}/{}", listing.publisher, listing.name),
+            version: listing.newest().map(|version| version.version.to_string()),
+            kind: listing.kind.clone(),
+            title: listing.title.clone(),
+            description: listing.description.clone(),
+            publisher_key: listing.publisher_key.thumbprint().into(),
+            offers: listing.offers.iter().map(OfferLine::of).collect(),
+        }
+    }
+}
+
+impl Search {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let words = self.words.join(" ");
+        let page = context.wait(async { Ok(client.store(&server).search(&words, self.kind.as_deref(), self.page).await?) })?;
+        let results = page.results.iter().map(Found::from).collect();
+        context.screen.report(&Results { server, results, next_page: page.next });
+        Ok(())
+    }
+}
+
+impl Report for Results {
+    fn text(&self) -> String {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        let mut text = String::new();
+        for found in &self.results {
+            let version = found.version.as_deref().unwrap_or("withdrawn");
+            text += &format!("{strong}{}{strong:#} {version}  {dim}{}{dim:#}\n  {}\n", found.name, found.kind, found.title);
+            for offer in &found.offers {
+                text += &format!("    {offer}\n");
+            }
+        }
+        if self.results.is_empty() {
+            text += &format!("nothing found at {}\n", self.server);
+        }
+        if let Some(page) = self.next_page {
+            text += &format!("\nMore: --page {page}\n");
+        }
+        text
+    }
+}
