@@ -10,6 +10,7 @@ mod signature;
 pub use imports::{BILLING, ImportRefused, check_import};
 
 use crate::documents::Manifest;
+use crate::sealed::PREAMBLE;
 use signature::Signatures;
 use std::collections::{BTreeMap, BTreeSet};
 use wit_parser::decoding::{DecodedWasm, decode};
@@ -66,6 +67,9 @@ impl Surface {
     /// # Errors
     /// [`SurfaceError::Unreadable`], [`SurfaceError::TooLarge`].
     pub fn of(component: &[u8]) -> Result<Self, SurfaceError> {
+        if !component.starts_with(&PREAMBLE) {
+            return Err(SurfaceError::Unreadable("it does not begin as a component does".into()));
+        }
         let decoded = decode(component).map_err(|error| SurfaceError::Unreadable(format!("{error:#}")))?;
         let DecodedWasm::Component(resolve, world) = decoded else {
             return Err(SurfaceError::Unreadable("it is a WIT package without code".into()));
@@ -143,7 +147,8 @@ impl Surface {
     /// # Errors
     /// [`SurfaceError::NoBilling`].
     pub fn check_billing(&self) -> Result<(), SurfaceError> {
-        let versioned = |name: &str| name.strip_prefix(BILLING).is_some_and(|rest| rest.starts_with('@') && rest.contains('#'));
+        let versioned =
+            |name: &str| name.strip_prefix(BILLING).is_some_and(|rest| rest.starts_with('@') && rest.contains('#'));
         if self.imports().any(versioned) { Ok(()) } else { Err(SurfaceError::NoBilling) }
     }
 
@@ -204,7 +209,11 @@ fn same_type(name: &str, stub: &str, body: &str) -> Result<(), SurfaceError> {
 /// The beginning of a type, for an error.
 fn shown(text: &str) -> String {
     const SHOWN: usize = 200;
-    if text.chars().count() <= SHOWN { text.to_owned() } else { text.chars().take(SHOWN).chain("…".chars()).collect() }
+    if text.chars().count() <= SHOWN {
+        text.to_owned()
+    } else {
+        text.chars().take(SHOWN).chain("…".chars()).collect()
+    }
 }
 
 /// A name that only one side has.

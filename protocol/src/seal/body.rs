@@ -15,7 +15,9 @@ pub enum BodyError {
     #[error("it is a core module for WASI preview 1: build for `wasm32-wasip2`, or for `wasm32-unknown-unknown`")]
     Preview1,
     /// A core module that cannot become a component.
-    #[error("it is a core module that cannot become a component: {0}; is its WIT inside (`wit-bindgen`, or `wasm-tools component embed`)?")]
+    #[error(
+        "it is a core module that cannot become a component: {0}; is its WIT inside (`wit-bindgen`, or `wasm-tools component embed`)?"
+    )]
     Componentize(String),
     /// A sealed resource.
     #[error("it is a sealed resource already")]
@@ -69,7 +71,9 @@ fn encoding(bytes: &[u8]) -> Result<Encoding, BodyError> {
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| BodyError::Unreadable(error.to_string()))? {
             Payload::Version { encoding, .. } if found.is_none() => found = Some(encoding),
-            Payload::CustomSection(section) if section.name().starts_with("portcullis:") => return Err(BodyError::Sealed),
+            Payload::CustomSection(section) if section.name().starts_with("portcullis:") => {
+                return Err(BodyError::Sealed);
+            }
             _ => {}
         }
     }

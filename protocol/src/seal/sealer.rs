@@ -103,7 +103,15 @@ impl<'a> Sealer<'a> {
                 }
             };
             let (commitment, binding) = (Octets([0; 32]), Octets([0; 32]));
-            entries.push(PartEntry { name: part.name, kind, media_type, size, commitment, binding, public: part.public });
+            entries.push(PartEntry {
+                name: part.name,
+                kind,
+                media_type,
+                size,
+                commitment,
+                binding,
+                public: part.public,
+            });
         }
         let (stub, surface) = check_bodies(&bodies)?;
         checks::exports(&description.operations, &surface)?;

@@ -62,6 +62,9 @@ impl<R: ReadAt> Seek for BlockReader<R> {
 
 impl<R> fmt::Debug for BlockReader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockReader").field("part", &self.part).field("position", &self.position).finish_non_exhaustive()
+        f.debug_struct("BlockReader")
+            .field("part", &self.part)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }

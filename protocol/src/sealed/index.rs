@@ -132,18 +132,14 @@ pub(super) fn scan_stub(source: &(impl ReadAt + ?Sized), file_len: u64) -> Resul
     fail(at, Defect::TooManySections)
 }
 
-fn expect(
-    source: &(impl ReadAt + ?Sized),
-    at: u64,
-    file_len: u64,
-    expected: String,
-) -> Result<Section, SealedError> {
+fn expect(source: &(impl ReadAt + ?Sized), at: u64, file_len: u64, expected: String) -> Result<Section, SealedError> {
     let section = Section::read(source, at, file_len)?;
     if section.name.as_deref() == Some(&expected) { Ok(section) } else { Err(out_of_place(expected, &section)) }
 }
 
 fn out_of_place(expected: String, found: &Section) -> SealedError {
-    let name = found.name.as_ref().map_or_else(|| "another section".to_owned(), |name| format!("`{}`", name.escape_debug()));
+    let name =
+        found.name.as_ref().map_or_else(|| "another section".to_owned(), |name| format!("`{}`", name.escape_debug()));
     SealedError::Structure { offset: found.start, defect: Defect::OutOfPlace { expected, found: name } }
 }
 

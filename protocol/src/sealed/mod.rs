@@ -32,7 +32,10 @@ pub use error::{Defect, SealedError};
 pub use open::Sealed;
 pub use part::PartReader;
 pub use read_at::{ReadAt, Seeking};
-#[cfg(feature = "seal")]
-pub(crate) use section::put_leb;
 pub use rewrite::{countersign, reheader};
 pub use write::{Package, WriteError};
+
+#[cfg(feature = "surface")]
+pub(crate) use section::PREAMBLE;
+#[cfg(feature = "seal")]
+pub(crate) use section::put_leb;

@@ -5,7 +5,7 @@ use super::read_at::ReadAt;
 use crate::limits::MAX_SECTION_NAME;
 
 /// The first eight bytes of a component: magic, version 13, layer 1.
-pub(super) const PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+pub(crate) const PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 /// What begins the name of every section of ours.
 pub(super) const OURS: &str = "portcullis:";
 pub(super) const MANIFEST: &str = "portcullis:manifest";

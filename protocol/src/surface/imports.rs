@@ -37,7 +37,9 @@ pub enum ImportRefused {
     #[error("`{0}` is imported: WASI preview 1 is not served; build for `wasm32-wasip2` or `wasm32-unknown-unknown`")]
     Preview1(String),
     /// Part of the contract that does not exist.
-    #[error("`{0}` is imported: `types`, `billing` and `vault` of portcullis:gate 0.1 are served; update the SDK or the import")]
+    #[error(
+        "`{0}` is imported: `types`, `billing` and `vault` of portcullis:gate 0.1 are served; update the SDK or the import"
+    )]
     Contract(String),
     /// Anything else.
     #[error(
@@ -56,15 +58,25 @@ pub fn check_import(name: &str) -> Result<(), ImportRefused> {
     let shown = || name.to_owned();
     let (path, version) = interface.split_once('@').unwrap_or((interface, ""));
     let Some((package, interface)) = path.split_once('/') else {
-        return Err(if path.starts_with("wasi_") { ImportRefused::Preview1(shown()) } else { ImportRefused::Unknown(shown()) });
+        return Err(if path.starts_with("wasi_") {
+            ImportRefused::Preview1(shown())
+        } else {
+            ImportRefused::Unknown(shown())
+        });
     };
     match package.split_once(':') {
-        Some(("portcullis", "gate")) if CONTRACT_INTERFACES.contains(&interface) && version.starts_with(CONTRACT) => Ok(()),
+        Some(("portcullis", "gate")) if CONTRACT_INTERFACES.contains(&interface) && version.starts_with(CONTRACT) => {
+            Ok(())
+        }
         Some(("portcullis", _)) => Err(ImportRefused::Contract(shown())),
         Some(("wasi", "sockets")) => Err(ImportRefused::Sockets(shown())),
         Some(("wasi", "http")) => Err(ImportRefused::Http(shown())),
         Some(("wasi", known)) if WASI_PACKAGES.contains(&known) => {
-            if version.starts_with(WASI) { Ok(()) } else { Err(ImportRefused::WasiVersion(shown())) }
+            if version.starts_with(WASI) {
+                Ok(())
+            } else {
+                Err(ImportRefused::WasiVersion(shown()))
+            }
         }
         _ => Err(ImportRefused::Unknown(shown())),
     }

@@ -86,3 +86,18 @@ pub(crate) fn unplugged() -> Vec<u8> {
     )
     .unwrap()
 }
+
+/// A body that uses the vault alone, which names the type of a grant and calls no function of billing.
+pub(crate) fn vault_only() -> Vec<u8> {
+    let wit = "package a:b@1.0.0; world w { import portcullis:gate/vault@0.1.0; export view: func() -> u32; }";
+    let module = module_of(
+        wit,
+        r#"(module
+            (import "portcullis:gate/vault@0.1.0" "open" (func (param i32 i32 i32 i32)))
+            (import "portcullis:gate/billing@0.1.0" "[resource-drop]grant" (func (param i32)))
+            (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+            (func (export "view") (result i32) i32.const 1))"#,
+    );
+    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+}

@@ -4,9 +4,7 @@ use crate::seeded::SeededRng;
 use portcullis_protocol::age::{self, FileKey, Identity, Recipient};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::BLOCK;
-use portcullis_protocol::sealed::{
-    Package, ReadAt, Sealed, SealedError, Seeking, WriteError, countersign, reheader,
-};
+use portcullis_protocol::sealed::{Package, ReadAt, Sealed, SealedError, Seeking, WriteError, countersign, reheader};
 use portcullis_protocol::{
     Capabilities, Digest, Manifest, OperationEntry, PartEntry, PartKind, PartName, PublisherEntry, ResourceLimits,
     SecretKey, ServerEntry, SignedManifest, Version,
@@ -73,7 +71,13 @@ pub(crate) fn manifest(parts: &[(&str, u64)], publisher: &SecretKey) -> Manifest
     }
 }
 
-pub(crate) fn seal_as(manifest: Manifest, parts: &[(&str, &[u8])], key: &SecretKey, to: &[Recipient], seed: &'static str) -> Vec<u8> {
+pub(crate) fn seal_as(
+    manifest: Manifest,
+    parts: &[(&str, &[u8])],
+    key: &SecretKey,
+    to: &[Recipient],
+    seed: &'static str,
+) -> Vec<u8> {
     let sources = parts.iter().map(|(_, plain)| Box::new(*plain) as Box<dyn Read>).collect();
     let package = Package { stub: STUB, manifest, sources, recipients: to };
     let mut out = Cursor::new(Vec::new());
@@ -168,7 +172,9 @@ fn an_asset_is_not_taken_for_code_and_a_missing_part_is_named() {
     let sealed = Sealed::open(seal(&[("picture", b"not code")])).unwrap();
     let key = sealed.unwrap_key(&name("picture"), [&server()]).unwrap();
     assert!(matches!(sealed.read_code(&name("picture"), &key), Err(SealedError::NotCode(_))));
-    assert!(matches!(sealed.check_key(&name("video"), &key), Err(SealedError::NoSuchPart(part)) if part == name("video")));
+    assert!(
+        matches!(sealed.check_key(&name("video"), &key), Err(SealedError::NoSuchPart(part)) if part == name("video"))
+    );
 }
 
 #[test]

@@ -31,7 +31,10 @@ impl Stage {
 }
 
 /// What a terminal does until it has a body that it could compile, with the key unwrapped or released.
-fn load(file: &[u8], key_of: impl Fn(&Sealed<&[u8]>, &str) -> Result<FileKey, SealedError>) -> Result<(), (Stage, SealedError)> {
+fn load(
+    file: &[u8],
+    key_of: impl Fn(&Sealed<&[u8]>, &str) -> Result<FileKey, SealedError>,
+) -> Result<(), (Stage, SealedError)> {
     let sealed = Sealed::open(file).map_err(|error| (Stage::Open, error))?;
     sealed.verify_blocks().map_err(|error| (Stage::Blocks, error))?;
     for part in &sealed.manifest().parts {
@@ -89,7 +92,8 @@ fn every_change_of_one_byte_is_refused_before_anything_could_be_compiled() {
         for flip in [0x01, 0x20, 0x80, 0xff] {
             let mut file = honest.clone();
             file[at] ^= flip;
-            let (stage, _) = load_as_server(&file).expect_err(&format!("byte {at} ^ {flip:#x}: accepted by the server"));
+            let (stage, _) =
+                load_as_server(&file).expect_err(&format!("byte {at} ^ {flip:#x}: accepted by the server"));
             load(&file, &released).expect_err(&format!("byte {at} ^ {flip:#x}: accepted by a terminal"));
             refused_at.insert(stage);
         }
@@ -232,7 +236,11 @@ fn tampered() -> Vec<(&'static str, Stage, Vec<u8>)> {
         ("second-manifest-at-the-end", Stage::Open, [honest.clone(), whole(&find(&honest, m))].concat()),
         ("part-twice", Stage::Open, insert(&honest, "portcullis:blocks/picture", &whole(&part))),
         ("part-missing", Stage::Open, replace(&honest, &part, b"")),
-        ("parts-in-another-order", Stage::Open, swap(&swap(&honest, pc, "portcullis:part/picture"), bc, "portcullis:blocks/picture")),
+        (
+            "parts-in-another-order",
+            Stage::Open,
+            swap(&swap(&honest, pc, "portcullis:part/picture"), bc, "portcullis:blocks/picture"),
+        ),
         ("part-renamed", Stage::Open, rename(&honest, pc, "portcullis:part/kode")),
         ("parts-exchanged", Stage::Open, {
             let picture = find(&honest, "portcullis:part/picture");
@@ -245,26 +253,46 @@ fn tampered() -> Vec<(&'static str, Stage, Vec<u8>)> {
         ("section-name-too-long", Stage::Open, insert(&honest, m, &custom(&"x".repeat(257), b""))),
         ("manifest-with-a-space", Stage::Open, with_manifest(&[b" ", manifest_data.as_slice()].concat())),
         ("manifest-without-signature", Stage::Open, json(&|value| value["signatures"] = json!([]))),
-        ("manifest-signed-by-another", Stage::Open, json(&|value| {
-            let text = format!("{}.{}", value["signatures"][0]["protected"].as_str().unwrap(), value["payload"].as_str().unwrap());
-            value["signatures"][0]["signature"] = thief.sign(text.as_bytes()).to_string().into();
-        })),
-        ("manifest-with-another-title", Stage::Open, json(&|value| {
-            let payload = from_base64url(value["payload"].as_str().unwrap()).unwrap();
-            let payload = String::from_utf8(payload).unwrap().replace("Alpine lake", "Alpine pond");
-            value["payload"] = base64url(payload.as_bytes()).into();
-        })),
-        ("countersignature-that-does-not-verify", Stage::Open, json(&|value| {
-            let first = value["signatures"][0]["signature"].clone();
-            value["signatures"][2]["signature"] = first;
-        })),
+        (
+            "manifest-signed-by-another",
+            Stage::Open,
+            json(&|value| {
+                let text = format!(
+                    "{}.{}",
+                    value["signatures"][0]["protected"].as_str().unwrap(),
+                    value["payload"].as_str().unwrap()
+                );
+                value["signatures"][0]["signature"] = thief.sign(text.as_bytes()).to_string().into();
+            }),
+        ),
+        (
+            "manifest-with-another-title",
+            Stage::Open,
+            json(&|value| {
+                let payload = from_base64url(value["payload"].as_str().unwrap()).unwrap();
+                let payload = String::from_utf8(payload).unwrap().replace("Alpine lake", "Alpine pond");
+                value["payload"] = base64url(payload.as_bytes()).into();
+            }),
+        ),
+        (
+            "countersignature-that-does-not-verify",
+            Stage::Open,
+            json(&|value| {
+                let first = value["signatures"][0]["signature"].clone();
+                value["signatures"][2]["signature"] = first;
+            }),
+        ),
         ("block-digest-changed", Stage::Open, changed(find(&honest, bc).data)),
         ("block-list-too-long", Stage::Open, {
             let list = find(&honest, bc);
             replace(&honest, &list, &custom(bc, &[&honest[list.data..list.end], &[0; 32]].concat()))
         }),
         ("payload-shorter", Stage::Open, replace(&honest, &part, &custom(pc, &honest[part.data..part.end - 1]))),
-        ("payload-longer", Stage::Open, replace(&honest, &part, &custom(pc, &[&honest[part.data..part.end], b"x"].concat()))),
+        (
+            "payload-longer",
+            Stage::Open,
+            replace(&honest, &part, &custom(pc, &[&honest[part.data..part.end], b"x"].concat())),
+        ),
         ("age-version", Stage::Open, changed(part.data + 20)),
         ("age-stanza-changed", Stage::Key, changed(part.data + 40)),
         ("age-mac-changed", Stage::Key, changed(payload - 20)),
@@ -304,7 +332,8 @@ fn vectors() -> Value {
         })
     };
     let negative = tampered().into_iter();
-    let negative = negative.map(|(name, stage, file)| json!({"name": name, "refused_at": stage.name(), "file": base64url(&file)}));
+    let negative =
+        negative.map(|(name, stage, file)| json!({"name": name, "refused_at": stage.name(), "file": base64url(&file)}));
     json!({
         "about": "Sealed resources (docs/protocol.md section 12). A case refused at `open` breaks sections, manifest, stub, \
                   block lists or the form of an age header; at `blocks`, a block differs from its digest; at `key`, the \
@@ -367,7 +396,8 @@ fn defects_are_named() {
     assert_eq!(defect("overlong-name-length"), Defect::LengthOverlong);
     assert_eq!(defect("section-name-too-long"), Defect::NameTooLong);
     assert_eq!(defect("block-list-too-long"), Defect::BlockListLength);
-    let out_of_place = |expected: &str, found: &str| Defect::OutOfPlace { expected: expected.into(), found: found.into() };
+    let out_of_place =
+        |expected: &str, found: &str| Defect::OutOfPlace { expected: expected.into(), found: found.into() };
     assert_eq!(defect("second-manifest"), out_of_place("portcullis:blocks/code", "`portcullis:manifest`"));
     assert_eq!(defect("unknown-section-of-ours"), out_of_place("portcullis:manifest", "`portcullis:extra`"));
     assert_eq!(defect("section-between"), out_of_place("portcullis:blocks/code", "`added`"));
@@ -510,7 +540,8 @@ fn a_key_of_another_part_is_refused() {
 fn a_binding_holds_for_exactly_what_it_was_made_for() {
     let key = FileKey::from_bytes([1; 16]);
     let (publisher, other) = (publisher().public().thumbprint(), SecretKey::from_seed(&[9; 32]).public().thumbprint());
-    let (first, second): (portcullis_protocol::ResourceName, _) = ("alpine".parse().unwrap(), "alpines".parse().unwrap());
+    let (first, second): (portcullis_protocol::ResourceName, _) =
+        ("alpine".parse().unwrap(), "alpines".parse().unwrap());
     let (v1, v2) = (Version::new(1, 0, 0), Version::new(1, 0, 1));
     let (full, preview) = (name("full"), name("preview"));
     let commitment = commitment(3, &[[0; 32]]);
