@@ -110,9 +110,11 @@ fn npm(workspace: &Workspace) -> Result<()> {
             let name = pin.file_name().context("a file has a name")?;
             fs::copy(pin, folder.join(name)).with_context(|| format!("cannot copy {}", pin.display()))?;
         }
+        // Not `npm ci`: it refuses a lock file that lacks optional packages for other systems.
         let mut npm = Command::new("npm");
         execute(
-            npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder),
+            npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+                .current_dir(&folder),
         )
     })
 }

@@ -1,6 +1,7 @@
 //! `portcullis-server operator …`: on the server's own machine, beside a running server or without one.
 
 mod accounts;
+mod identity;
 mod money;
 mod sales;
 
@@ -44,6 +45,8 @@ enum Task {
     Ledger,
     /// Adds a signing key; the one before goes on for a week.
     RotateKey(sales::RotateKey),
+    /// Writes the key that opens every part, in age's format, for an emergency.
+    ExportIdentity(identity::ExportIdentity),
 }
 
 /// What a task found or did, for people and for programs.
@@ -79,6 +82,7 @@ impl Task {
             Self::Reconcile => money::reconcile(app).await,
             Self::Ledger => money::ledger(app).await,
             Self::RotateKey(rotate) => rotate.run(app).await,
+            Self::ExportIdentity(export) => export.run(app),
         }
     }
 }

@@ -1,0 +1,41 @@
+//! The key that opens every part published here, for an emergency: any age tool decrypts with it what
+//! `portcullis inspect --extract` writes.
+
+use super::Report;
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use portcullis_server::App;
+use serde_json::json;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(super) struct ExportIdentity {
+    /// The file to make. Only its owner may read it.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl ExportIdentity {
+    pub(super) fn run(&self, app: &App) -> anyhow::Result<Report> {
+        let keys = &app.core.keys;
+        let recipient = keys.recipient().to_string();
+        ensure!(!self.output.exists(), "{} exists: name another file", self.output.display());
+        let mut file = make_private(&self.output).with_context(|| format!("cannot make {}", self.output.display()))?;
+        writeln!(file, "# public key: {recipient}")
+            .and_then(|()| writeln!(file, "{}", *keys.identity().expose_text()))
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("cannot write {}", self.output.display()))?;
+        let text = format!("{} opens every part published here. Keep it off this machine.", self.output.display());
+        Ok(Report { text, json: json!({"identity": self.output, "recipient": recipient}) })
+    }
+}
+
+/// A new file that nobody else can read, from its first byte on.
+fn make_private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
