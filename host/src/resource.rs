@@ -150,6 +150,21 @@ impl Resource {
         self.contents.signed.digest()
     }
 
+    /// The operation that an export belongs to.
+    ///
+    /// # Errors
+    /// [`Error::UnmappedExport`] where it belongs to none, [`Error::UnknownExport`] where there is no such export.
+    pub fn operation_of(&self, export: &str) -> Result<&OperationName, Error> {
+        let manifest = self.signed().manifest();
+        match manifest.operation_of(export) {
+            Some(operation) => Ok(&operation.name),
+            None if manifest.exports.iter().any(|known| known == export) => {
+                Err(Error::UnmappedExport(export.to_owned()))
+            }
+            None => Err(Error::UnknownExport(export.to_owned())),
+        }
+    }
+
     /// Reads the whole file once and checks every block against the publisher's signature.
     ///
     /// # Errors
@@ -201,8 +216,7 @@ impl Resource {
         let manifest = self.signed().manifest();
         let run = manifest.exports.iter().find(|name| crate::command::is_run(name));
         let run = run.ok_or_else(|| Error::UnknownExport("wasi:cli/run".into()))?;
-        let operation = manifest.operation_of(run).ok_or_else(|| Error::UnmappedExport(run.clone()))?;
-        self.authorize(operation.name.as_str()).await?.run(command).await
+        self.authorize(self.operation_of(run)?.as_str()).await?.run(command).await
     }
 
     /// The compiled body of a code part: one that a grant still holds, or a new one.

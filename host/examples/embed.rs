@@ -1,0 +1,26 @@
+//! Runs an operation of a sealed resource inside a program of one's own:
+//! `cargo run --example embed -- FILE EXPORT [ARGUMENT]…`, on a terminal that is signed in.
+
+use portcullis_host::{Client, ClientOptions, Runtime, to_text};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(file), Some(export)) = (args.next(), args.next()) else {
+        return Err("FILE and EXPORT are missing: the arguments are FILE EXPORT [ARGUMENT]…".into());
+    };
+    let client = Client::open(ClientOptions::new())?;
+    let runtime = Runtime::builder().gatekeeper(client.cycle()).clock(client.clock()).build()?;
+
+    // Verifies signatures; decrypts nothing.
+    let resource = runtime.load(file.as_str())?;
+    let operation = resource.operation_of(&export)?.to_owned();
+
+    // Asks the billing server; only its grant opens and compiles the body.
+    let authorised = resource.authorize(operation.as_str()).await?;
+    let arguments = authorised.read_arguments(&export, &args.collect::<Vec<_>>())?;
+    for value in authorised.call(&export, &arguments).await? {
+        println!("{}", to_text(&value).unwrap_or_else(|| "a handle, which has no text form".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Calls under a grant, and every way in which one may not begin.
+
+use crate::fixture::{Bench, Rule, api, honest};
+use portcullis_host::{Ended, Error, Terms, Type, Val, blocking, to_text};
+use portcullis_protocol::Reason;
+use std::sync::Arc;
+
+async fn count(authorised: &portcullis_host::Authorised) -> Result<u32, Error> {
+    authorised.call_typed::<(), (u32,)>(&api("count"), ()).await.map(|(count,)| count)
+}
+
+#[tokio::test]
+async fn values_types_and_text_give_the_same_results() {
+    let view = Bench::new().view().await;
+    let add = api("add");
+    assert_eq!(view.call(&add, &[Val::U32(2), Val::U32(3)]).await.expect("called"), [Val::U32(5)]);
+    assert_eq!(honest(&view).await.expect("called"), 5);
+    let arguments = view.read_arguments(&add, &["2", "3"]).expect("arguments");
+    assert_eq!(view.call(&add, &arguments).await.expect("called"), [Val::U32(5)]);
+
+    let greet = api("greet");
+    let arguments = view.read_arguments(&greet, &["\"you\""]).expect("arguments");
+    let results = view.call(&greet, &arguments).await.expect("called");
+    assert_eq!(to_text(&results[0]).as_deref(), Some("ok(\"you\")"));
+    assert!(matches!(view.parameters(&greet).expect("parameters")[0], (ref name, Type::String) if name == "name"));
+}
+
+#[tokio::test]
+async fn arguments_that_do_not_fit_are_refused() {
+    let view = Bench::new().view().await;
+    let add = api("add");
+    assert!(matches!(view.call(&add, &[Val::U32(2)]).await, Err(Error::Arguments(_))));
+    assert!(matches!(view.read_arguments(&add, &["2"]), Err(Error::Arguments(_))));
+    assert!(matches!(view.read_arguments(&add, &["2", "\"x\""]), Err(Error::Arguments(_))));
+    assert!(matches!(view.call_typed::<(u64,), (u32,)>(&add, (1,)).await, Err(Error::Arguments(_))));
+    assert_eq!(honest(&view).await.expect("called"), 5);
+}
+
+#[tokio::test]
+async fn bytes_go_in_and_out_in_bulk() {
+    let view = Bench::new().view().await;
+    let sent: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
+    let (back,): (Vec<u8>,) = view.call_typed(&api("echo"), (sent.clone(),)).await.expect("called");
+    assert_eq!(back, sent);
+    let values = [Val::List(sent[..100_000].iter().map(|byte| Val::U8(*byte)).collect())];
+    assert!(view.gives_bytes(&api("echo")).expect("an export"));
+    let back = view.call_for_bytes(&api("echo"), &values).await.expect("called").expect("bytes");
+    assert_eq!(back, sent[..100_000]);
+    assert!(matches!(view.call_for_bytes(&api("add"), &[Val::U32(1), Val::U32(1)]).await, Err(Error::Arguments(_))));
+}
+
+#[tokio::test]
+async fn only_exports_of_the_granted_operation_can_be_called() {
+    let bench = Bench::new();
+    let view = bench.view().await;
+    let other = view.call(&api("other"), &[]).await;
+    assert!(
+        matches!(&other, Err(Error::OtherOperation { needs, held, .. })
+        if needs.as_str() == "side" && held.as_str() == "view"),
+        "{other:?}"
+    );
+    assert!(matches!(view.call(&api("hidden"), &[]).await, Err(Error::UnmappedExport(_))));
+    assert!(matches!(view.call(&api("nothing"), &[]).await, Err(Error::UnknownExport(_))));
+    assert!(matches!(view.call("add", &[]).await, Err(Error::UnknownExport(_))));
+    // The control: with the other operation's grant it runs, and there alone.
+    bench.signer.rule("side", Rule::Timed(30));
+    let side = bench.resource.authorize("side").await.expect("authorised");
+    assert_eq!(side.call(&api("other"), &[]).await.expect("called"), [Val::U32(7)]);
+    assert!(matches!(honest(&side).await, Err(Error::OtherOperation { .. })));
+}
+
+#[tokio::test]
+async fn state_is_kept_between_calls_and_apart_between_grants() {
+    let bench = Bench::new();
+    let (one, two) = (bench.view().await, bench.view().await);
+    assert_eq!((count(&one).await.expect("1"), count(&one).await.expect("2")), (1, 2));
+    assert_eq!(count(&two).await.expect("1"), 1);
+}
+
+#[tokio::test]
+async fn a_counted_grant_gives_exactly_its_uses() {
+    let bench = Bench::new();
+    bench.signer.rule("view", Rule::Uses(3));
+    let view = bench.resource.authorize_with("view", Terms::uses(3)).await.expect("authorised");
+    for left in [2, 1, 0] {
+        assert_eq!(honest(&view).await.expect("called"), 5);
+        assert_eq!(view.uses_left(), Some(left));
+    }
+    assert!(matches!(honest(&view).await, Err(Error::Ended(Ended::Spent))));
+    assert_eq!(bench.requests(), 1, "nothing more was drawn");
+}
+
+#[tokio::test]
+async fn a_counted_grant_that_expires_is_not_renewed() {
+    let bench = Bench::new();
+    bench.signer.rule("view", Rule::Uses(3));
+    let view = bench.view().await;
+    assert_eq!(honest(&view).await.expect("called"), 5);
+    bench.pass(300).await;
+    assert!(matches!(honest(&view).await, Err(Error::Ended(Ended::Expired))));
+    assert_eq!(bench.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_timed_grant_is_renewed_and_the_instance_lives_on() {
+    let bench = Bench::new();
+    let view = bench.view().await;
+    let first = view.grant();
+    assert_eq!(count(&view).await.expect("1"), 1);
+    bench.pass(40).await;
+    assert_eq!(count(&view).await.expect("2"), 2);
+    assert_eq!(bench.requests(), 2);
+    assert!(view.grant().document().exp > first.document().exp);
+}
+
+#[tokio::test]
+async fn a_timed_grant_near_its_end_is_renewed_in_the_background_once() {
+    let bench = Bench::new();
+    let view = bench.view().await;
+    bench.pass(25).await;
+    for _ in 0..20 {
+        assert_eq!(honest(&view).await.expect("called"), 5);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(bench.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_grant_that_the_server_no_longer_renews_ends_when_it_expires() {
+    let bench = Bench::new();
+    let view = bench.view().await;
+    assert_eq!(count(&view).await.expect("1"), 1);
+    bench.signer.rule("view", Rule::No(Reason::EntitlementRevoked));
+    bench.pass(29).await;
+    assert_eq!(count(&view).await.expect("still in time"), 2);
+    bench.pass(1).await;
+    let Err(Error::Refused(refused)) = count(&view).await else { panic!("refused") };
+    assert_eq!(refused.reason, Reason::EntitlementRevoked);
+    // Back in favour, the call runs; the instance of the ended grant is gone.
+    bench.signer.rule("view", Rule::Timed(30));
+    assert_eq!(count(&view).await.expect("a new instance"), 1);
+}
+
+#[tokio::test]
+async fn a_timed_grant_that_becomes_counted_is_not_renewed() {
+    let bench = Bench::new();
+    let view = bench.view().await;
+    bench.signer.rule("view", Rule::Uses(5));
+    bench.pass(40).await;
+    assert!(matches!(honest(&view).await, Err(Error::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_trap_takes_its_own_instance_and_no_other() {
+    let bench = Bench::new();
+    let (one, two) = (bench.view().await, bench.view().await);
+    assert_eq!((count(&one).await.expect("1"), count(&two).await.expect("1")), (1, 1));
+    assert!(matches!(one.call(&api("fail"), &[]).await, Err(Error::Trap(_))));
+    assert_eq!(count(&two).await.expect("untouched"), 2);
+    assert_eq!(count(&one).await.expect("a new instance"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_calls_of_one_grant_run_one_after_another() {
+    let view = Arc::new(Bench::new().view().await);
+    let calls = (0..50).map(|_| {
+        let view = Arc::clone(&view);
+        tokio::spawn(async move { count(&view).await.expect("called") })
+    });
+    let mut counts: Vec<u32> = futures::future::join_all(calls).await.into_iter().map(|n| n.expect("joined")).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_calls_never_draw_more_uses_than_there_are() {
+    let bench = Bench::new();
+    bench.signer.rule("view", Rule::Uses(10));
+    let view = Arc::new(bench.view().await);
+    let calls = (0..40).map(|_| {
+        let view = Arc::clone(&view);
+        tokio::spawn(async move { honest(&view).await.is_ok() })
+    });
+    let done = futures::future::join_all(calls).await.into_iter().filter(|ok| *ok.as_ref().expect("joined")).count();
+    assert_eq!(done, 10);
+}
+
+#[tokio::test]
+async fn a_dropped_future_ends_its_call_and_leaves_no_half_used_instance() {
+    let view = Bench::new().view().await;
+    assert_eq!(count(&view).await.expect("1"), 1);
+    let spin = api("spin");
+    let spinning = view.call(&spin, &[]);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), spinning).await.is_err(), "it spins");
+    assert_eq!(count(&view).await.expect("a new instance"), 1);
+}
+
+#[test]
+fn the_same_without_async() {
+    let fixture = crate::fixture::Fixture::new();
+    let other = Bench::of(&fixture, |builder| builder);
+    let builder = portcullis_host::Runtime::builder().gatekeeper(Arc::clone(&other.signer));
+    let runtime = blocking::Runtime::build(builder.clock(other.clock())).expect("a runtime");
+    let view = runtime.load(fixture.file).expect("loads").authorize("view").expect("authorised");
+    assert_eq!(view.call(&api("add"), &[Val::U32(2), Val::U32(3)]).expect("called"), [Val::U32(5)]);
+}

@@ -1,0 +1,129 @@
+//! The journal on the disk: sealed, tied to its names, private, and in the hands of one at a time.
+
+use super::test_store::{TestStore, rng, run};
+use portcullis_host::{Client, TransportError};
+use portcullis_protocol::{Reason, SecretKey, SignedManifest};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A terminal with one verification that was committed and never answered.
+async fn interrupted() -> (Arc<TestStore>, TempDir, Client, Arc<SignedManifest>, PathBuf) {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
+    store.world().rights.insert("view".into(), Some(5));
+    let client = store.signed_in(home.path()).await;
+    store.after(|exchange, answer| {
+        if exchange.path_and_query.contains("verifications") { Err(TransportError::Timeout) } else { Ok(answer) }
+    });
+    let refused = run(&client, &resource, "view").await.expect_err("lost");
+    assert_eq!(refused.reason, Reason::Offline);
+    store.honest();
+    let mut entries = fs::read_dir(home.path().join("journal")).expect("journal");
+    let entry = entries.next().expect("one").expect("entry").path();
+    assert!(entries.next().is_none());
+    (store, home, client, resource, entry)
+}
+
+/// The control: untouched, the entry brings the grant without another debit.
+#[tokio::test]
+async fn an_entry_is_taken_up() {
+    let (store, _home, client, resource, _entry) = interrupted().await;
+    run(&client, &resource, "view").await.expect("taken up");
+    assert_eq!(store.world().debits, 1);
+}
+
+#[tokio::test]
+async fn an_entry_that_was_changed_or_renamed_does_not_open() {
+    for change in ["flip", "rename", "truncate"] {
+        let (store, _home, client, resource, entry) = interrupted().await;
+        let mut bytes = fs::read(&entry).expect("bytes");
+        match change {
+            "flip" => {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(&entry, bytes).expect("written");
+            }
+            "rename" => {
+                let name = entry.file_name().expect("name").to_string_lossy().replacen('0', "1", 1);
+                fs::rename(&entry, entry.with_file_name(name)).expect("renamed");
+            }
+            _ => fs::write(&entry, &bytes[..10]).expect("written"),
+        }
+        run(&client, &resource, "view").await.expect("a cycle of its own");
+        assert_eq!(store.world().debits, 2, "{change}");
+    }
+}
+
+/// Somebody works on the matter: a lock that ends with its process.
+#[tokio::test]
+async fn an_entry_in_other_hands_is_left_alone() {
+    let (store, _home, client, resource, entry) = interrupted().await;
+    let hands = fs::File::open(&entry).expect("open");
+    hands.lock().expect("locked");
+    run(&client, &resource, "view").await.expect("a cycle of its own");
+    assert_eq!(store.world().debits, 2);
+    assert!(entry.exists());
+    drop(hands);
+    run(&client, &resource, "view").await.expect("taken up");
+    assert_eq!(store.world().debits, 2);
+}
+
+#[tokio::test]
+async fn what_is_long_past_is_forgotten() {
+    let (store, home, client, resource, entry) = interrupted().await;
+    client.cycle().resume().await.expect("resumed");
+    assert!(entry.exists(), "the grant can still be used");
+    store.world().clock.advance(2 * 3600);
+    let client = { drop(client); store.client(home.path()) };
+    client.cycle().resume().await.expect("resumed");
+    assert!(!entry.exists());
+    run(&client, &resource, "view").await.expect("a cycle of its own");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn everything_a_terminal_keeps_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_store, home, _client, _resource, _entry) = interrupted().await;
+    let mut folders = vec![home.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        let mode = fs::metadata(&folder).expect("folder").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{}", folder.display());
+        for entry in fs::read_dir(&folder).expect("folder") {
+            let entry = entry.expect("entry");
+            if entry.file_type().expect("type").is_dir() {
+                folders.push(entry.path());
+            } else {
+                files += 1;
+                let mode = entry.metadata().expect("file").permissions().mode() & 0o777;
+                assert_eq!(mode, 0o600, "{}", entry.path().display());
+            }
+        }
+    }
+    assert!(files >= 5);
+}
+
+/// Codes are nowhere on the disk in clear; tokens only in the key store.
+#[tokio::test]
+async fn no_code_is_on_the_disk_in_clear() {
+    let (store, home, _client, _resource, _entry) = interrupted().await;
+    let secrets = store.world().secrets.clone();
+    let mut folders = vec![home.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = String::from_utf8_lossy(&fs::read(&path).expect("bytes")).into_owned();
+            let in_key_store = path.starts_with(home.path().join("keys"));
+            let found = secrets.iter().filter(|secret| text.contains(secret.as_str())).count();
+            assert!(in_key_store || found == 0, "{}", path.display());
+            assert!(secrets.last().is_none_or(|code| !text.contains(code.as_str())), "the code, in {}", path.display());
+        }
+    }
+}

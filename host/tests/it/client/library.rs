@@ -1,0 +1,168 @@
+//! What is installed: who sells it, who signed it, and that it never goes back unasked.
+
+use super::test_store::{TestStore, origin, publisher_name, rng};
+use portcullis_host::{Client, ClientError, InstallSource, Installed, Standing};
+use portcullis_protocol::{Reason, Rights, SecretKey, Verified, Version, Vouch};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+fn world() -> (Arc<TestStore>, TempDir, SecretKey) {
+    (TestStore::new(), TempDir::new().expect("home"), SecretKey::generate(&mut rng()))
+}
+
+async fn install(client: &Client, source: &str) -> Result<Installed, ClientError> {
+    client.library().install(&source.parse().expect("a source"), &|_, _| {}).await
+}
+
+fn vouch(old: &SecretKey, new: &SecretKey, seq: u64) -> String {
+    let vouch = Vouch { name: publisher_name(), jwk: new.public().clone(), seq, iat: 1 };
+    Verified::sign(vouch, old).compact().to_owned()
+}
+
+#[tokio::test]
+async fn a_resource_is_shown_installed_listed_found_and_removed() {
+    let (store, home, key) = world();
+    let resource = store.world().publish(&key, (1, 0, 0));
+    store.world().offer("view", Rights::Perpetual {}, 199);
+    let client = store.signed_in(home.path()).await;
+    let library = client.library();
+    let source: InstallSource = "lumen/lake".parse().expect("a name");
+    let candidate = library.prepare(&source, false, &|_, _| {}).await.expect("prepared");
+    assert_eq!((candidate.publisher(), candidate.server()), (Standing::New, &origin()));
+    assert_eq!((candidate.offers().len(), candidate.replaces()), (1, None));
+    assert_eq!(candidate.manifest().digest(), resource.digest());
+    assert!(library.list().expect("list").is_empty(), "nothing is installed before the user says so");
+    let installed = candidate.install().await.expect("installed");
+    assert_eq!(library.list().expect("list"), vec![installed.clone()]);
+    assert_eq!(library.find("lake").expect("found"), installed);
+    assert_eq!(library.find("lumen/lake").expect("found"), installed);
+    assert!(matches!(library.find("sea"), Err(ClientError::NotFound(_))));
+    assert!(matches!(library.find("other/lake"), Err(ClientError::NotFound(_))));
+    let file = std::fs::read(&installed.path).expect("file");
+    assert_eq!(file, store.world().resources[&resource.digest()].file);
+    library.remove(&installed).await.expect("removed");
+    assert!(library.list().expect("list").is_empty() && !installed.path.exists());
+}
+
+#[tokio::test]
+async fn an_older_version_is_installed_only_when_asked_for() {
+    let (store, home, key) = world();
+    store.world().publish(&key, (1, 0, 0));
+    let newer = store.world().publish(&key, (1, 1, 0));
+    let client = store.signed_in(home.path()).await;
+    assert_eq!(install(&client, "lumen/lake").await.expect("installed").digest, newer.digest());
+    // The newest is withdrawn from the listing by a malicious store or mirror: what is left is older.
+    store.world().resources.remove(&newer.digest());
+    let error = install(&client, "lumen/lake").await.expect_err("older");
+    assert!(matches!(error, ClientError::Rollback { .. }), "{error}");
+    assert_eq!(client.library().find("lake").expect("still there").digest, newer.digest());
+    let installed = install(&client, "lumen/lake@1.0.0").await.expect("asked for");
+    assert_eq!(installed.version, Version::new(1, 0, 0));
+    assert!(!home.path().join(format!("resources/lumen/lake/{}.wasm", newer.digest())).exists());
+}
+
+#[tokio::test]
+async fn an_update_installs_what_is_newer_and_not_withdrawn() {
+    let (store, home, key) = world();
+    store.world().publish(&key, (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    let installed = install(&client, "lumen/lake").await.expect("installed");
+    assert_eq!(client.library().update(&installed, &|_, _| {}).await.expect("asked"), None);
+    let bad = store.world().publish(&key, (1, 2, 0));
+    store.world().resources.get_mut(&bad.digest()).expect("there").withdrawn = true;
+    store.world().seal(&key, (1, 3, 0), |manifest| manifest.version = "1.3.0-beta.1".parse().expect("version"));
+    store.world().publish(&key, (1, 1, 0));
+    assert_eq!(client.library().newer(&installed).await.expect("asked"), Some(Version::new(1, 1, 0)));
+    let updated = client.library().update(&installed, &|_, _| {}).await.expect("updated").expect("newer");
+    assert_eq!(updated.version, Version::new(1, 1, 0));
+    let error = install(&client, "lumen/lake@1.2.0").await.expect_err("withdrawn");
+    assert_eq!(error.reason(), Some(Reason::ResourceWithdrawn));
+    assert!(matches!(install(&client, "lumen/lake@9.9.9").await, Err(ClientError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_changed_publisher_key_is_refused_unless_the_old_one_vouches() {
+    let (store, home, old) = world();
+    store.world().publish(&old, (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    install(&client, "lumen/lake").await.expect("installed");
+    // The store is taken over, or lies: another key signs under the same name.
+    let thief = SecretKey::generate(&mut rng());
+    let stolen = store.world().publish(&thief, (1, 1, 0));
+    for vouches in [vec![], vec![vouch(&thief, &thief, 1)], vec!["not a vouch".into()]] {
+        store.world().vouches = vouches;
+        let error = install(&client, "lumen/lake").await.expect_err("changed");
+        let ClientError::PublisherChanged { pinned, found, .. } = error else { panic!("{error}") };
+        assert_eq!((pinned, found), (old.public().thumbprint(), thief.public().thumbprint()));
+    }
+    // Removing the resource does not remove the pin.
+    let installed = client.library().find("lake").expect("installed");
+    client.library().remove(&installed).await.expect("removed");
+    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
+    // The honest change, over two successors.
+    let (second, third) = (SecretKey::generate(&mut rng()), SecretKey::generate(&mut rng()));
+    store.world().resources.remove(&stolen.digest());
+    store.world().publish(&third, (1, 1, 0));
+    store.world().vouches = vec![vouch(&old, &second, 1), vouch(&second, &third, 2)];
+    let source = "lumen/lake".parse().expect("a name");
+    let candidate = client.library().prepare(&source, false, &|_, _| {}).await.expect("vouched for");
+    assert_eq!(candidate.publisher(), Standing::Vouched);
+    candidate.install().await.expect("installed");
+    // The old key has had its say: what it signs now, and a new vouch of it, come too late.
+    store.world().publish(&old, (1, 2, 0));
+    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
+    store.world().vouches.push(vouch(&old, &old, 3));
+    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
+    store.world().publish(&third, (1, 3, 0));
+    install(&client, "lumen/lake").await.expect("the honest publisher goes on");
+}
+
+#[tokio::test]
+async fn a_version_that_is_out_never_changes() {
+    let (store, home, key) = world();
+    let first = store.world().publish(&key, (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    install(&client, "lumen/lake").await.expect("installed");
+    store.world().resources.remove(&first.digest());
+    store.world().publish(&key, (1, 0, 0));
+    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::VersionReused { .. })));
+}
+
+#[tokio::test]
+async fn a_file_is_installed_only_where_a_trusted_store_sells_it() {
+    let (store, home, key) = world();
+    let (file, sold) = store.world().seal(&key, (1, 0, 0), |_| {});
+    let elsewhere = TempDir::new().expect("folder");
+    let path = elsewhere.path().join("lake.wasm");
+    std::fs::write(&path, &file).expect("written");
+    let source = InstallSource::File(path.clone());
+    // Nobody is signed in anywhere.
+    let stranger = store.client(home.path());
+    let error = stranger.library().install(&source, &|_, _| {}).await.expect_err("no store is trusted");
+    assert_eq!(error.reason(), Some(Reason::ServerUntrusted));
+    let client = store.signed_in(home.path()).await;
+    let candidate = client.library().prepare(&source, false, &|_, _| {}).await.expect("sold");
+    // What was verified is the terminal's own copy.
+    std::fs::write(&path, b"something else").expect("written");
+    let installed = candidate.install().await.expect("installed");
+    assert_eq!(std::fs::read(&installed.path).expect("file"), file);
+    assert_eq!(installed.digest, sold.digest());
+    assert!(matches!(install(&client, path.to_str().expect("path")).await, Err(ClientError::Package(_))));
+    let missing = elsewhere.path().join("missing.wasm");
+    assert!(matches!(install(&client, missing.to_str().expect("path")).await, Err(ClientError::File { .. })));
+    assert_eq!(std::fs::read_dir(home.path().join("downloads")).expect("downloads").count(), 0);
+}
+
+#[test]
+fn sources_are_told_apart() {
+    let parse = |text: &str| text.parse::<InstallSource>();
+    assert!(matches!(parse("lumen/lake@1.2.0"), Ok(InstallSource::Store { version: Some(_), .. })));
+    assert!(matches!(parse("lumen/lake"), Ok(InstallSource::Store { version: None, server: None, .. })));
+    assert!(matches!(parse("./lake"), Ok(InstallSource::File(_))));
+    assert!(matches!(parse("/tmp/lake"), Ok(InstallSource::File(_))));
+    assert!(matches!(parse("lake.wasm"), Ok(InstallSource::File(_))));
+    assert!(matches!(parse("https://example.org/lake.wasm"), Ok(InstallSource::Url(_))));
+    for bad in ["lake", "lumen/lake@one", "Lumen/lake", "lumen/lake/more", "lumen/../lake", ""] {
+        assert!(matches!(parse(bad), Err(ClientError::Name(_))), "{bad}");
+    }
+}

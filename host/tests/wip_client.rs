@@ -1,0 +1,2 @@
+#[path = "it/client/mod.rs"]
+mod client;
