@@ -1,0 +1,341 @@
+//! The store's own promises.
+
+use crate::world::{PASSWORD, World, account, fresh, new_terminal, tokens};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, Unverified};
+use portcullis_server::keys::{self, Keys, KeysError};
+use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
+use portcullis_server::store::{
+    AnswerScope, Begun, ClaimOutcome, DecideOutcome, EnrolOutcome, NewAccount, NewDevice, NewInvitation, PollOutcome,
+    PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, Store, StoreError,
+    StoredAnswer, WithdrawOutcome,
+};
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    let world = World::new().await;
+    let db = rusqlite::Connection::open(world.database()).expect("the file");
+    db.pragma_update(None, "user_version", 1000).expect("set");
+    let opened = Sqlite::open(SqliteOptions::new(world.database()));
+    assert!(matches!(opened, Err(StoreError::Newer { found: 1000, .. })));
+}
+
+#[tokio::test]
+async fn a_closed_store_has_written_everything_and_takes_nothing() {
+    let world = World::new().await;
+    let id = account(&world.core, "ada@example.org").await;
+    world.core.store.close().await.expect("closed");
+    assert_eq!(world.core.store.set_suspended(&id, true).await, Err(StoreError::Closed));
+    let second = world.second().await;
+    assert!(second.store.account(&id).await.expect("read").is_some());
+}
+
+#[tokio::test]
+async fn the_database_holds_no_secret_in_the_clear() {
+    let world = World::new().await;
+    let machine = world.machine("ada.secret@example.org").await;
+    world.buy(&machine, "view").await;
+    world.run(&machine, "view").await.expect("granted");
+    let core = &world.core;
+    let bytes: Vec<u8> = ["server.db", "server.db-wal"]
+        .iter()
+        .flat_map(|file| std::fs::read(world.folder.path().join(file)).unwrap_or_default())
+        .collect();
+    let holds = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+    assert!(holds(b"alpine-lake") && holds(PASSWORD.as_bytes()), "the control: what is no secret is found");
+
+    let mut secrets: Vec<(&str, Vec<u8>)> = vec![
+        ("sign-in name", b"ada.secret@example.org".to_vec()),
+        ("access token", machine.token.clone().into_bytes()),
+        ("refresh token", machine.refresh.clone().into_bytes()),
+        ("age identity", core.keys.identity().expose().to_vec()),
+        ("age identity as text", core.keys.identity().expose_text().as_bytes().to_vec()),
+        ("signing key", core.keys.signing_key(core.clock.now()).expect("a key").to_seed().to_vec()),
+        ("master key", std::fs::read(world.folder.path().join("master.key")).expect("read")[..43].to_vec()),
+    ];
+    secrets.extend(world.file_keys.iter().map(|(_, key)| ("file key", key.expose().to_vec())));
+    for (what, secret) in &secrets {
+        assert!(!holds(secret), "{what}");
+        let text = portcullis_protocol::encoding::base64url(secret);
+        assert!(!holds(text.as_bytes()), "{what} as text");
+    }
+}
+
+#[tokio::test]
+async fn another_master_key_opens_nothing() {
+    let world = World::new().await;
+    let other = Secrets::from_master(&[9; 32]);
+    let opened = Keys::open(&*world.core.store, &other, world.core.origin.clone()).await;
+    assert!(matches!(opened, Err(KeysError::Secret(_))));
+    assert!(Keys::open(&*world.core.store, &world.core.secrets, world.core.origin.clone()).await.is_ok());
+    assert!(matches!(keys::init(&*world.core.store, &world.core.secrets).await, Err(KeysError::Exist)));
+}
+
+#[tokio::test]
+async fn a_rotated_key_signs_and_the_one_before_still_verifies() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let core = &world.core;
+    let document = |core: &portcullis_server::Core| {
+        let now = core.clock.now();
+        let verified = KeyDocument::verify(&core.keys.document(now), core.keys.root(), &core.origin, now.seconds(), 0);
+        verified.expect("a key document").into_document()
+    };
+    let before = document(core);
+    let grant = world.run(&machine, "preview").await.expect("granted").grant;
+
+    // Another process rotates; this one takes it up.
+    let second = world.second().await;
+    let added = keys::rotate_signing_key(&*second.store, &second.secrets, 600).await.expect("rotated");
+    core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+    let between = document(core);
+    assert_eq!((between.version, between.signing.len()), (before.version + 1, 2));
+    assert_ne!(world.run(&machine, "preview").await.expect("granted").grant.signer(), added.thumbprint());
+
+    core.clock.advance(601);
+    let newer = world.run(&machine, "preview").await.expect("granted").grant;
+    assert_eq!(newer.signer(), added.thumbprint());
+    let after = document(core);
+    let key = after.signing_key(grant.signer(), core.clock.now().seconds()).expect("still listed");
+    Unverified::<portcullis_protocol::Grant>::parse(grant.compact()).expect("a grant").verify(key).expect("verifies");
+
+    // A week later the old key no longer signs, and what it signed at its time can still be checked at that time.
+    core.clock.advance(8 * 24 * 3600);
+    let after = document(core);
+    assert!(after.signing_key(grant.signer(), core.clock.now().seconds()).is_none());
+    assert!(after.signing_key(grant.signer(), grant.document().iat).is_some());
+}
+
+#[tokio::test]
+async fn the_key_document_is_signed_again_before_it_ends() {
+    let world = World::new().await;
+    let core = &world.core;
+    let first = core.keys.document(core.clock.now());
+    assert_eq!(first, core.keys.document(core.clock.now()), "signed once");
+    core.clock.advance(3601);
+    let second = core.keys.document(core.clock.now());
+    assert_ne!(first, second);
+    let now = core.clock.now().seconds();
+    KeyDocument::verify(&second, core.keys.root(), &core.origin, now, 0).expect("good");
+}
+
+#[tokio::test]
+async fn an_invitation_makes_one_account() {
+    let world = World::new().await;
+    let core = &world.core;
+    let token = core.secrets.hash_token(TokenRole::Invitation, &new_token());
+    core.store.create_invitation(NewInvitation { token, operator: true, life: 3600 }).await.expect("made");
+    assert!(core.store.invitation(&token).await.expect("read").is_some_and(|invitation| invitation.operator));
+    let sign_up = |name: &str, token| {
+        let id = AccountId::generate(crate::world::now_ms(), &mut rng());
+        let account = NewAccount {
+            id,
+            lookup: core.secrets.lookup_name(name),
+            name: core.secrets.seal_name(&id, name),
+            password: PASSWORD.into(),
+            operator: false,
+            invitation: Some(token),
+        };
+        let store = core.store.clone();
+        async move { store.create_account(account).await.expect("answered") }
+    };
+    let unknown = core.secrets.hash_token(TokenRole::Invitation, "guessed");
+    assert_eq!(sign_up("op@example.org", unknown).await, SignUp::InvitationInvalid);
+    assert_eq!(sign_up("op@example.org", token).await, SignUp::Made);
+    assert_eq!(sign_up("OP@example.org ", token).await, SignUp::NameTaken);
+    assert_eq!(sign_up("two@example.org", token).await, SignUp::InvitationInvalid);
+    let found = core.store.account_by_name(&core.secrets.lookup_name("op@example.org")).await.expect("read");
+    let found = found.expect("an account");
+    assert!(found.operator);
+    assert_eq!(core.secrets.open_name(&found.id, &found.name).expect("opens"), "op@example.org");
+}
+
+#[tokio::test]
+async fn a_device_code_is_approved_once_and_only_its_key_gets_the_session() {
+    let world = World::new().await;
+    let core = &world.core;
+    let owner = account(core, "ada@example.org").await;
+    let (key, thief) = (SecretKey::generate(&mut rng()), SecretKey::generate(&mut rng()));
+    let (key, thief) = (key.public().thumbprint(), thief.public().thumbprint());
+    let device = core.secrets.hash_token(TokenRole::Device, &new_token());
+    let user = core.secrets.hash_token(TokenRole::User, "WDJBMJHT");
+    let new = NewDevice { device, user, key, label: "desk".into(), life: 600, interval: 5 };
+    assert!(core.store.create_device(new.clone()).await.expect("made"));
+    let other = NewDevice { device: core.secrets.hash_token(TokenRole::Device, "x"), ..new };
+    assert!(!core.store.create_device(other).await.expect("answered"), "a user code in use is not given twice");
+
+    let poll = |key| {
+        let store = core.store.clone();
+        let (tokens, ..) = tokens(core);
+        async move { store.poll_device(&device, &key, SessionId(Octets(random())), tokens).await.expect("polled") }
+    };
+    assert_eq!(poll(key).await, PollOutcome::Pending);
+    assert_eq!(poll(key).await, PollOutcome::SlowDown);
+    assert_eq!(core.store.decide_device(&user, Some(owner)).await.expect("decided"), DecideOutcome::Decided);
+    assert_eq!(core.store.decide_device(&user, None).await.expect("decided"), DecideOutcome::Gone);
+    assert_eq!(poll(thief).await, PollOutcome::Unknown);
+    assert!(matches!(poll(key).await, PollOutcome::Session { account, .. } if account == owner));
+    assert_eq!(poll(key).await, PollOutcome::Unknown, "it makes one session");
+}
+
+#[tokio::test]
+async fn a_refresh_token_used_twice_ends_the_session() {
+    let world = World::new().await;
+    let core = &world.core;
+    let machine = world.machine("ada@example.org").await;
+    let thumbprint = machine.key.public().thumbprint();
+    let refresh = core.secrets.hash_token(TokenRole::Refresh, &machine.refresh);
+    let stranger = SecretKey::generate(&mut rng()).public().thumbprint();
+    let (unused, ..) = tokens(core);
+    assert_eq!(core.store.refresh_session(&refresh, &stranger, unused).await, Ok(RefreshOutcome::Unknown));
+
+    let (new, access, _) = tokens(core);
+    assert_eq!(core.store.refresh_session(&refresh, &thumbprint, new).await, Ok(RefreshOutcome::Refreshed));
+    let access = core.secrets.hash_token(TokenRole::Access, &access);
+    assert!(core.store.authenticate(&access).await.expect("read").is_some());
+
+    let (unused, ..) = tokens(core);
+    assert_eq!(core.store.refresh_session(&refresh, &thumbprint, unused).await, Ok(RefreshOutcome::Reused));
+    assert!(core.store.authenticate(&access).await.expect("read").is_none(), "both have to sign in again");
+}
+
+#[tokio::test]
+async fn a_key_enrols_once_per_account_and_an_account_not_too_often() {
+    let world = World::new().await;
+    let core = &world.core;
+    let machine = world.machine("ada@example.org").await;
+    let again = new_terminal(machine.account, &machine.key, &machine.release);
+    assert_eq!(core.store.enrol(again).await, Ok(EnrolOutcome::Enrolled(machine.id)));
+    // The same machine, signed in as somebody else, is another terminal.
+    let other = account(core, "eve@example.org").await;
+    let foreign = core.store.enrol(new_terminal(other, &machine.key, &machine.release)).await.expect("answered");
+    assert!(matches!(foreign, EnrolOutcome::Enrolled(id) if id != machine.id));
+
+    core.store.revoke_terminal(&machine.account, &machine.id).await.expect("revoked");
+    let again = new_terminal(machine.account, &machine.key, &machine.release);
+    assert_eq!(core.store.enrol(again).await, Ok(EnrolOutcome::Revoked));
+    assert!(!core.store.revoke_terminal(&other, &machine.id).await.expect("answered"), "not one's own");
+
+    let mut terminal =
+        new_terminal(other, &SecretKey::generate(&mut rng()), &ReleaseSecretKey::generate(&mut rng()));
+    terminal.most_per_day = 1;
+    let refused = core.store.enrol(terminal.clone()).await.expect("answered");
+    assert!(matches!(refused, EnrolOutcome::TooMany { retry_after } if (1..=86_400).contains(&retry_after)));
+    core.clock.advance(86_401);
+    assert!(matches!(core.store.enrol(terminal).await, Ok(EnrolOutcome::Enrolled(_))));
+}
+
+#[tokio::test]
+async fn a_publisher_publishes_its_own_parts_only() {
+    let world = World::new().await;
+    let thief = account(&world.core, "thief@example.org").await;
+    let key = SecretKey::generate(&mut rng());
+    assert_eq!(world.claim_as("lumen", thief, &key).await, ClaimOutcome::Taken);
+    assert_eq!(world.claim_as("lumen", world.owner, &key).await, ClaimOutcome::Taken);
+    assert_eq!(world.claim("lumen").await, ClaimOutcome::Claimed);
+    assert_eq!(world.claim_as("pirate", thief, &key).await, ClaimOutcome::Claimed);
+
+    let (original, _) = world.new_resource("lake-two", "1.0.0");
+    let store = &world.core.store;
+    let mut foreign = original.clone();
+    foreign.account = thief;
+    assert_eq!(store.publish(foreign.clone()).await, Ok(PublishOutcome::NotOwner));
+    assert_eq!(store.publish(original.clone()).await, Ok(PublishOutcome::Published));
+    assert_eq!(store.publish(original.clone()).await, Ok(PublishOutcome::Already));
+    let (same_version, _) = world.new_resource("lake-two", "1.0.0");
+    assert_eq!(store.publish(same_version).await, Ok(PublishOutcome::VersionTaken));
+
+    foreign.manifest.publisher.name = "pirate".parse().expect("a name");
+    foreign.manifest.publisher.jwk = key.public().clone();
+    foreign.digest = portcullis_protocol::Digest::of(b"lifted");
+    let part = foreign.parts[0].name.clone();
+    assert_eq!(store.publish(foreign).await, Ok(PublishOutcome::CommitmentTaken(part)));
+
+    assert_eq!(store.withdraw(&thief, &original.digest, String::new()).await, Ok(WithdrawOutcome::NotFound));
+    assert_eq!(store.withdraw(&world.owner, &original.digest, String::new()).await, Ok(WithdrawOutcome::Withdrawn));
+}
+
+#[tokio::test]
+async fn the_catalogue_lists_newest_first_and_finds_by_words() {
+    let world = World::new().await;
+    for version in ["1.10.0", "1.9.0", "2.0.0-beta.1"] {
+        world.publish("alpine-lake", version).await;
+    }
+    world.publish("dusk", "1.0.0").await;
+    let (publisher, name) = ("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name"));
+    let listing = world.core.store.listing(&publisher, &name).await.expect("read").expect("listed");
+    let versions: Vec<String> = listing.versions.iter().map(|version| version.version.to_string()).collect();
+    assert_eq!(versions, ["2.0.0-beta.1", "1.10.0", "1.9.0", "1.0.0"]);
+    assert_eq!(listing.offers.len(), 3);
+
+    let search = |text: &str, page| {
+        let query = SearchQuery { text: text.into(), kind: Some("picture".into()), page, per_page: 1 };
+        let store = world.core.store.clone();
+        async move { store.search(query).await.expect("found") }
+    };
+    let (found, more) = search("ALPINE lumen", 0).await;
+    assert_eq!((found.len(), more), (2 - 1, true), "a title matches as well as a name");
+    let (found, more) = search("dusk", 0).await;
+    assert_eq!((found[0].name.as_str(), more), ("dusk", false));
+    assert!(search("%", 0).await.0.is_empty(), "a word is taken literally");
+}
+
+#[tokio::test]
+async fn a_repeatable_request_is_begun_once_and_answered_ever_after() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let (store, scope) = (&world.core.store, AnswerScope::Session(machine.session));
+    let request = fresh(&"body");
+    assert!(matches!(store.begin_answer(scope, &request).await, Ok(Begun::New)));
+    assert!(matches!(store.begin_answer(scope, &request).await, Ok(Begun::InProgress)));
+    // One that was lost on the way can be begun again, a minute later.
+    world.core.clock.advance(61);
+    assert!(matches!(store.begin_answer(scope, &request).await, Ok(Begun::New)));
+    store.finish_answer(scope, &request, Some("{}".into())).await.expect("finished");
+    let answered = store.begin_answer(scope, &request).await;
+    assert!(matches!(answered, Ok(Begun::Answered(StoredAnswer::Body(body))) if body == "{}"));
+    let other = crate::world::keyed(request.key.as_str(), &"another body");
+    assert!(matches!(store.begin_answer(scope, &other).await, Ok(Begun::OtherRequest)));
+    let elsewhere = AnswerScope::Terminal(machine.id);
+    assert!(matches!(store.begin_answer(elsewhere, &other).await, Ok(Begun::New)));
+    store.finish_answer(elsewhere, &other, None).await.expect("failed");
+    assert!(matches!(store.begin_answer(elsewhere, &other).await, Ok(Begun::New)), "what failed may be tried again");
+}
+
+/// A group of writes is one transaction, each in a savepoint: one that fails takes none of the others with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_come_at_once_are_committed_together_and_fail_alone() {
+    let world = World::new().await;
+    let core = &world.core;
+    let started = std::time::Instant::now();
+    let tasks: Vec<_> = (0..500)
+        .map(|index| {
+            let core = core.clone();
+            tokio::spawn(async move {
+                let id = AccountId::generate(crate::world::now_ms(), &mut rng());
+                // Every tenth has an identifier that is taken: its insert fails.
+                let id = if index % 10 == 0 { AccountId::from_bytes([0; 16]) } else { id };
+                let name = format!("user{index}@example.org");
+                let account = NewAccount {
+                    id,
+                    lookup: core.secrets.lookup_name(&name),
+                    name: core.secrets.seal_name(&id, &name),
+                    password: PASSWORD.into(),
+                    operator: false,
+                    invitation: None,
+                };
+                core.store.create_account(account).await
+            })
+        })
+        .collect();
+    let (mut made, mut failed) = (0, 0);
+    for task in tasks {
+        match task.await.expect("no panic") {
+            Ok(SignUp::Made) => made += 1,
+            Err(StoreError::Backend { .. }) => failed += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((made, failed), (451, 49));
+    println!("500 writes took {:?}", started.elapsed());
+}
