@@ -1,1 +1,17 @@
-//! To be written.
+//! What end to end tests, attacks and the demo have in common: the built programs, started as their users start them.
+//!
+//! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at will.
+//! - [`Browser`]: what a person does on the server's pages. [`Terminal`]: a home directory and the command `portcullis`.
+//! - [`demo`]: the steps of `cargo xtask demo`.
+
+#![forbid(unsafe_code)]
+
+mod browser;
+pub mod checkout;
+pub mod demo;
+mod server;
+mod terminal;
+
+pub use browser::Browser;
+pub use server::Server;
+pub use terminal::{Ran, Terminal};

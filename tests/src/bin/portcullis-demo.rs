@@ -1,0 +1,427 @@
+//! The main job, end to end: real programs as child processes, real resources, a real server; then the cheats.
+//!
+//! `cargo xtask demo` builds what this needs and runs it.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_tests::demo::{Expect, Report, sha256};
+use portcullis_tests::{Browser, Ran, Server, Terminal, checkout};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+const PICTURE: &str = "lumen/picos-de-europa";
+const SOFTWARE: &str = "pixelforge/resize";
+const PASSWORD: &str = "correct horse battery staple";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("the demo did not go as it should");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Demo {
+    folder: PathBuf,
+    server: Server,
+    publisher: Terminal,
+    user: Terminal,
+    report: Report,
+}
+
+async fn run() -> Result<bool> {
+    let json = json_file()?;
+    let folder = checkout::root().join("target/demo");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).context("cannot make target/demo")?;
+
+    let mut report = Report::default();
+    let began = Instant::now();
+    let mut server = Server::init(&folder.join("server"))?;
+    report.did("server-init", "portcullis-server init --dir target/demo/server", None, true, began);
+    let began = Instant::now();
+    server.start(&[])?;
+    report.did("server-start", "portcullis-server serve --dir target/demo/server", None, true, began);
+
+    let mut demo = Demo {
+        publisher: Terminal::new(folder.join("publisher")),
+        user: Terminal::new(folder.join("user")),
+        folder,
+        server,
+        report,
+    };
+    demo.publish().await?;
+    demo.buy_and_run().await?;
+    demo.cheat().await?;
+
+    let good = demo.report.is_good();
+    if let Some(file) = json {
+        fs::write(&file, serde_json::to_vec_pretty(&demo.report)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    demo.farewell(good);
+    Ok(good)
+}
+
+fn json_file() -> Result<Option<PathBuf>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(None),
+        ["--json", file] => Ok(Some(PathBuf::from(file))),
+        _ => bail!("usage: cargo xtask demo [--json FILE]"),
+    }
+}
+
+impl Demo {
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn step(
+        &mut self,
+        name: &'static str,
+        terminal: &Terminal,
+        arguments: &[&str],
+        expect: &Expect<'_>,
+    ) -> Result<Ran> {
+        let began = Instant::now();
+        let ran = terminal.run_in(&self.folder, arguments)?;
+        self.report.ran(name, &ran, expect, began)?;
+        Ok(ran)
+    }
+
+    async fn publish(&mut self) -> Result<()> {
+        let publisher = self.publisher.clone();
+        let began = Instant::now();
+        for name in ["lumen", "pixelforge"] {
+            publisher.run_in(&self.folder, &["keygen", "-o", &format!("{name}.key")])?.done()?;
+        }
+        self.report.did("publisher-keys", "portcullis keygen -o lumen.key", None, true, began);
+
+        let origin = self.server.origin().to_owned();
+        let (picture, software) = (example("picture"), example("software"));
+        let sealed = self.folder.join("picture.sealed.wasm");
+        let seal = ["seal", &picture, "--server", &origin, "--key", "lumen.key", "-o", "picture.sealed.wasm"];
+        self.step("seal-picture", &publisher, &seal, &Expect::Artifact(&sealed))?;
+        let sealed = self.folder.join("software.sealed.wasm");
+        let seal = [
+            "seal",
+            &software,
+            "--server",
+            &origin,
+            "--key",
+            "pixelforge.key",
+            "--advisory-metering",
+            "-o",
+            "software.sealed.wasm",
+        ];
+        self.step("seal-software", &publisher, &seal, &Expect::Artifact(&sealed))?;
+        self.step("inspect-sealed", &publisher, &["inspect", "picture.sealed.wasm"], &Expect::Success)?;
+        self.step("verify-sealed", &publisher, &["verify", "picture.sealed.wasm"], &Expect::Success)?;
+
+        let began = Instant::now();
+        let mut browser = Browser::new(&origin)?;
+        browser.sign_up("publisher@example.com", PASSWORD).await?;
+        let ran = publisher.login(&self.server, &mut browser).await?;
+        self.report.ran("publisher-sign-in", &ran, &Expect::Success, began)?;
+        let publish = ["publish", "picture.sealed.wasm", "--project", &picture, "--key", "lumen.key"];
+        self.step("publish-picture", &publisher, &publish, &Expect::Success)?;
+        let publish = ["publish", "software.sealed.wasm", "--project", &software, "--key", "pixelforge.key"];
+        self.step("publish-software", &publisher, &publish, &Expect::Success)?;
+        Ok(())
+    }
+
+    async fn buy_and_run(&mut self) -> Result<()> {
+        let user = self.user.clone();
+        let origin = self.server.origin().to_owned();
+        let began = Instant::now();
+        let mut browser = Browser::new(&origin)?;
+        browser.sign_up("user@example.com", PASSWORD).await?;
+        let ran = user.login(&self.server, &mut browser).await?;
+        self.report.ran("user-sign-in", &ran, &Expect::Success, began)?;
+        self.step("search", &user, &["search", "photograph"], &Expect::Success)?;
+        self.step("install-picture", &user, &["install", PICTURE], &Expect::Success)?;
+        self.step("install-software", &user, &["install", SOFTWARE], &Expect::Success)?;
+
+        let preview = self.folder.join("preview.jpg");
+        let run = ["run", PICTURE, "--invoke", "preview()", "-o", "preview.jpg"];
+        self.step("picture-preview-free", &user, &run, &Expect::Artifact(&preview))?;
+        self.same("preview.jpg", "picture/assets/preview.jpg")?;
+        let run = ["--json", "run", PICTURE, "--invoke", "view()", "-o", "full.jpg"];
+        self.step("picture-refused-unpaid", &user, &run, &Expect::Refusal("payment-required"))?;
+        ensure!(!self.folder.join("full.jpg").exists(), "a refused run wrote a file");
+        let run = ["--json", "run", PICTURE, "--invoke", "upgrade()", "-o", "full.jpg"];
+        self.step("cycle-inside-refused-unpaid", &user, &run, &Expect::Refusal("payment-required"))?;
+
+        self.step("buy-picture", &user, &["buy", PICTURE, "--operation", "view", "--yes"], &Expect::Success)?;
+        let full = self.folder.join("full.jpg");
+        let run = ["run", PICTURE, "--invoke", "view()", "-o", "full.jpg"];
+        self.step("view-picture", &user, &run, &Expect::Artifact(&full))?;
+        self.same("full.jpg", "picture/assets/full.jpg")?;
+        let again = self.folder.join("upgraded.jpg");
+        let run = ["run", PICTURE, "--invoke", "upgrade()", "-o", "upgraded.jpg", "--yes"];
+        self.step("cycle-inside-the-resource", &user, &run, &Expect::Artifact(&again))?;
+        self.same("upgraded.jpg", "picture/assets/full.jpg")?;
+
+        photograph(&self.folder.join("photo.png"))?;
+        let small = self.folder.join("thumbnail.png");
+        let run = ["run", SOFTWARE, "--invoke", "thumbnail(@photo.png)", "-o", "thumbnail.png"];
+        self.step("software-thumbnail-free", &user, &run, &Expect::Artifact(&small))?;
+        let resize = "resize(@photo.png, 1600, 1200, lanczos3)";
+        let run = ["--json", "run", SOFTWARE, "--invoke", resize, "-o", "resized.png"];
+        self.step("software-refused-unpaid", &user, &run, &Expect::Refusal("payment-required"))?;
+        self.step("buy-software", &user, &["buy", SOFTWARE, "--operation", "process", "--yes"], &Expect::Success)?;
+        let resized = self.folder.join("resized.png");
+        let run = ["run", SOFTWARE, "--invoke", resize, "-o", "resized.png"];
+        self.step("resize", &user, &run, &Expect::Artifact(&resized))?;
+        ensure!(png_size(&resized)? == (1600, 1200), "the resized picture has another size");
+
+        self.kill_the_server_between(&user).await?;
+        let began = Instant::now();
+        let listed = user.run_in(&self.folder, &["--json", "grants"])?.done()?.json()?;
+        let left = remaining(&listed, "process");
+        let what = format!("portcullis grants: {} of 10 uses left", left.map_or("?".into(), |left| left.to_string()));
+        self.report.did("uses-counted-once", &what, None, left == Some(8), began);
+        self.step("receipts", &user, &["receipts"], &Expect::Success)?;
+        Ok(())
+    }
+
+    /// The server dies inside the transaction of step 3, while the code is held and the terminal waits.
+    async fn kill_the_server_between(&mut self, user: &Terminal) -> Result<()> {
+        let began = Instant::now();
+        self.server.kill()?;
+        self.server.start(&[("PORTCULLIS_FAULT", "verify.before-commit:kill")])?;
+        let run = ["run", SOFTWARE, "--invoke", "sharpen(@photo.png, 0.5, 1.0)", "-o", "sharpened.png"];
+        let (terminal, folder) = (user.clone(), self.folder.clone());
+        let running = tokio::task::spawn_blocking(move || terminal.run_in(&folder, &run));
+        self.server.wait_for_end()?;
+        self.server.start(&[])?;
+        let ran = running.await??;
+        let sharpened = self.folder.join("sharpened.png");
+        self.report.ran("server-killed-between-authorise-and-verify", &ran, &Expect::Artifact(&sharpened), began)?;
+        Ok(())
+    }
+
+    async fn cheat(&mut self) -> Result<()> {
+        println!("\nNow the cheats. Each is refused.\n");
+        let user = self.user.clone();
+        self.unpack(&user)?;
+        self.plain_engine()?;
+
+        let sealed = fs::read(self.folder.join("picture.sealed.wasm"))?;
+        let mut changed = sealed.clone();
+        let middle = changed.len() / 2;
+        changed[middle] ^= 1;
+        fs::write(self.folder.join("changed.wasm"), changed)?;
+        let run = ["--json", "run", "changed.wasm", "--invoke", "preview()", "-o", "stolen.jpg"];
+        let ran = self.step(
+            "cheat-change-one-byte",
+            &user,
+            &["--json", "verify", "changed.wasm"],
+            &Expect::Refusal("package-invalid"),
+        )?;
+        ensure!(ran.exit != 0 && user.run_in(&self.folder, &run)?.exit != 0, "a changed resource ran");
+        let mut appended = sealed;
+        appended.extend_from_within(appended.len() - 40..);
+        fs::write(self.folder.join("appended.wasm"), appended)?;
+        self.step(
+            "cheat-append-a-manifest",
+            &user,
+            &["--json", "verify", "appended.wasm"],
+            &Expect::Refusal("package-invalid"),
+        )?;
+
+        // The buyer's files on a machine of somebody who paid nothing.
+        let thief = Terminal::new(self.folder.join("thief"));
+        let mut browser = Browser::new(self.server.origin())?;
+        browser.sign_up("thief@example.com", PASSWORD).await?;
+        thief.login(&self.server, &mut browser).await?.done()?;
+        thief.run_in(&self.folder, &["install", PICTURE])?.done()?;
+        let run = ["--json", "run", PICTURE, "--invoke", "view()", "-o", "stolen.jpg"];
+        self.step("cheat-run-on-another-terminal", &thief, &run, &Expect::Refusal("payment-required"))?;
+
+        self.fake_server(&thief).await?;
+        self.old_price(&thief)
+    }
+
+    /// The paid part as it lies in the file: an age file, and no picture anywhere in it.
+    fn unpack(&mut self, user: &Terminal) -> Result<()> {
+        let began = Instant::now();
+        let ran = user
+            .run_in(&self.folder, &["inspect", "picture.sealed.wasm", "--extract", "full", "-o", "full.age"])?
+            .done()?;
+        let part = fs::read(self.folder.join("full.age"))?;
+        let picture = fs::read(checkout::root().join("example-resources/picture/assets/full.jpg"))?;
+        let in_clear =
+            picture.chunks(64).any(|piece| piece.len() == 64 && part.windows(64).any(|window| window == piece));
+        let ok = part.starts_with(b"age-encryption.org/v1\n") && !in_clear;
+        self.report.did("cheat-unpack-the-resource", &format!("{}: ciphertext", ran.line), None, ok, began);
+        Ok(())
+    }
+
+    /// The sealed file is a valid component: a plain engine compiles the stub, and that is all it finds.
+    fn plain_engine(&mut self) -> Result<()> {
+        let sealed = fs::read(self.folder.join("picture.sealed.wasm"))?;
+        let began = Instant::now();
+        let ok = plain::instantiate_without_billing(&sealed)?.contains("portcullis:gate/billing");
+        self.report.did(
+            "cheat-run-it-in-a-plain-engine",
+            "instantiate it without a billing host: it does not link",
+            None,
+            ok,
+            began,
+        );
+        let began = Instant::now();
+        let trap = plain::call_with_a_billing_that_says_yes(&sealed, "lumen:picos-de-europa/picture@1.0.0", "view")?;
+        let ok = trap.contains("unreachable");
+        self.report.did(
+            "cheat-always-yes-billing",
+            "satisfy every import with a yes and call `view`: the stub traps",
+            None,
+            ok,
+            began,
+        );
+        Ok(())
+    }
+
+    /// Another server takes the address: the terminal knows the real one's root key.
+    async fn fake_server(&mut self, user: &Terminal) -> Result<()> {
+        let began = Instant::now();
+        self.server.kill()?;
+        let address = self.server.origin().trim_start_matches("http://").to_owned();
+        let mut fake = Server::init_at(&self.folder.join("fake"), &address)?;
+        fake.start(&[])?;
+        // A terminal that remembers the keys of the real server has no reason to ask again before they end.
+        let run = ["--json", "run", PICTURE, "--invoke", "view()", "-o", "stolen.jpg"];
+        let ran = user.run_in(&self.folder, &run)?;
+        let printed = ran.json()?;
+        let reason = printed["error"]["reason"].as_str().unwrap_or("none").to_owned();
+        let ok = ran.exit != 0 && ["server-untrusted", "offline"].contains(&reason.as_str());
+        self.report.did(
+            "cheat-fake-server",
+            &format!("{} (another server at the same address)", ran.line),
+            Some(&reason),
+            ok,
+            began,
+        );
+        fake.kill()?;
+        self.server.start(&[])
+    }
+
+    /// An offer that was signed once and is no longer in force.
+    fn old_price(&mut self, user: &Terminal) -> Result<()> {
+        let began = Instant::now();
+        let entry = user.run_in(&self.folder, &["--json", "search", "picos"])?.done()?.json()?;
+        let old = find(&entry, "digest_of_offer_view").or_else(|| offer_digest(&entry));
+        let old = old.context("search prints no digest of the offer")?;
+        let publisher = self.publisher.clone();
+        let price = ["price", PICTURE, "--operation", "view", "--model", "perpetual", "--price", "2.49 EUR"];
+        publisher.run_in(&self.folder, &price)?.done()?;
+        let buy = ["--json", "buy", PICTURE, "--offer", &old, "--yes"];
+        let ran = user.run_in(&self.folder, &buy)?;
+        self.report.ran("cheat-buy-at-an-old-price", &ran, &Expect::Refusal("payment-required"), began)?;
+        Ok(())
+    }
+
+    fn same(&self, made: &str, original: &str) -> Result<()> {
+        let original = checkout::root().join("example-resources").join(original);
+        ensure!(sha256(&self.folder.join(made))? == sha256(&original)?, "{made} differs from {}", original.display());
+        Ok(())
+    }
+
+    fn farewell(&self, good: bool) {
+        if !good {
+            return;
+        }
+        println!("\nAll {} steps went as they should. What was made is in target/demo:\n", self.report.steps.len());
+        for (file, what) in [
+            ("picture.sealed.wasm", "the sealed picture: give it to anybody"),
+            ("full.jpg", "the picture, as the one who paid saw it"),
+            ("resized.png", "a photograph, resized by the paid software"),
+        ] {
+            println!("  {:<22} {what}", file);
+        }
+        println!(
+            "\nNext: make, price, sell and run a resource of your own:\n\n  target/debug/portcullis new my-resource\n  cd my-resource && ../target/debug/portcullis dev\n\nand read docs/first-resource.md."
+        );
+    }
+}
+
+fn example(name: &str) -> String {
+    checkout::root().join("example-resources").join(name).display().to_string()
+}
+
+/// A photograph of 8 megapixels as PNG: the example's own, decoded.
+fn photograph(to: &Path) -> Result<()> {
+    let jpeg = fs::read(checkout::root().join("example-resources/picture/assets/full.jpg"))?;
+    let picture = image::load_from_memory_with_format(&jpeg, image::ImageFormat::Jpeg)?.to_rgb8();
+    picture.save_with_format(to, image::ImageFormat::Png).with_context(|| format!("cannot write {}", to.display()))
+}
+
+fn png_size(file: &Path) -> Result<(u32, u32)> {
+    let decoded = image::load_from_memory_with_format(&fs::read(file)?, image::ImageFormat::Png)?;
+    Ok((decoded.width(), decoded.height()))
+}
+
+/// How many uses are left of an operation, in what `portcullis --json grants` prints.
+fn remaining(printed: &serde_json::Value, operation: &str) -> Option<u64> {
+    let entitlements = printed["entitlements"].as_array()?;
+    entitlements.iter().find(|e| e["operation"] == operation)?["remaining"].as_u64()
+}
+
+fn find(printed: &serde_json::Value, member: &str) -> Option<String> {
+    printed.get(member)?.as_str().map(str::to_owned)
+}
+
+/// The digest of the offer for `view`, in what `portcullis --json search` prints.
+fn offer_digest(printed: &serde_json::Value) -> Option<String> {
+    let offers = printed["results"].as_array()?.iter().find_map(|entry| entry["offers"].as_array())?;
+    let offer = offers.iter().find(|offer| offer["operation"] == "view")?;
+    offer["digest"].as_str().map(str::to_owned)
+}
+
+/// The cheater's engine: wasmtime without Portcullis.
+mod plain {
+    use anyhow::{Context as _, Result};
+    use wasmtime::component::{Component, Linker};
+    use wasmtime::{Engine, Store};
+
+    /// The engine's errors are of a type of their own.
+    fn engine(error: wasmtime::Error) -> anyhow::Error {
+        anyhow::anyhow!("{error:#}")
+    }
+
+    /// What linking says without a billing host.
+    pub(super) fn instantiate_without_billing(sealed: &[u8]) -> Result<String> {
+        let engine = Engine::default();
+        let component = Component::from_binary(&engine, sealed).map_err(engine)?;
+        let linked = Linker::<()>::new(&engine).instantiate(Store::new(&engine, ()), &component);
+        Ok(linked.err().map(|error| format!("{error:#}")).unwrap_or_default())
+    }
+
+    /// What calling an export says where every import is satisfied.
+    pub(super) fn call_with_a_billing_that_says_yes(sealed: &[u8], interface: &str, function: &str) -> Result<String> {
+        let engine = Engine::default();
+        let component = Component::from_binary(&engine, sealed).map_err(engine)?;
+        let mut linker = Linker::<()>::new(&engine);
+        linker.define_unknown_imports_as_traps(&component).map_err(engine)?;
+        let mut store = Store::new(&engine, ());
+        let instance = linker.instantiate(&mut store, &component).map_err(engine)?;
+        let outer = instance.get_export_index(&mut store, None, interface).context("no such interface")?;
+        let inner = instance.get_export_index(&mut store, Some(&outer), function).context("no such function")?;
+        let function = instance.get_func(&mut store, inner).context("no function")?;
+        let mut results = [wasmtime::component::Val::Bool(false)];
+        let called = function.call(&mut store, &[], &mut results);
+        Ok(called.err().map(|error| format!("{error:?}")).unwrap_or_default())
+    }
+}
