@@ -2,7 +2,8 @@
 //!
 //! In this order: a Rust that already builds `wasm32-unknown-unknown`; rustup, which downloads the target in seconds;
 //! Debian's packages, unpacked beside the installed Rust without touching the system. Where none works, it prints
-//! what to install. `PORTCULLIS_GUEST_TOOLCHAIN=rustup` or `=debian` asks for one of them.
+//! what to install. `PORTCULLIS_GUEST_TOOLCHAIN` asks for one of them: `rustup`, `debian`, or the folder into which
+//! Debian's packages were unpacked before.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,10 @@ impl Toolchain {
                 return Ok(Self::Installed);
             }
             Some("debian") => return Ok(Self::Debian(debian.ready()?)),
-            Some(other) => bail!("{CHOICE} is `{other}`; it can be `rustup` or `debian`"),
+            Some(root) if Path::new(root).join("usr/bin/rustc").exists() => return Ok(Self::Debian(root.into())),
+            Some(other) => {
+                bail!("{CHOICE} is `{other}`; it can be `rustup`, `debian`, or where Debian's Rust is unpacked")
+            }
         }
         let Err(rustup) = installed_or_rustup(workspace) else {
             return Ok(Self::Installed);
