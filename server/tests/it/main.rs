@@ -1,5 +1,14 @@
-//! The server's tests: whole servers on free loopback ports, and their store.
+//! The server's tests: its core on a real database file, and whole servers on free loopback ports.
 
+// The core: `world` is a core with something to sell, and terminals to buy it.
+mod crash;
+mod cycle;
+mod ledger;
+mod rights;
+mod store;
+mod world;
+
+// The edges: `stage` is a whole server.
 mod browser;
 mod buying;
 mod catalogue;
