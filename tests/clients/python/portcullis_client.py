@@ -157,7 +157,8 @@ class Terminal:
                                    {name: value for name, value in claims.items() if value})
             answer = self.http.request(method, url, content=body, headers=headers)
             self.nonce = answer.headers.get("DPoP-Nonce", self.nonce)
-            if not (again and answer.status_code == 401 and b"use_dpop_nonce" in answer.content):
+            said = answer.text + answer.headers.get("WWW-Authenticate", "")
+            if not (again and answer.status_code == 401 and "use_dpop_nonce" in said):
                 return answer, headers["DPoP"]
 
     # ── 6 Answers
@@ -254,16 +255,12 @@ class Terminal:
 
     # ── 10 The store
     def search(self, text):
-        return closed(self.plain("/v1/search?" + urlencode({"q": text})), "results next")
-
-    def entry(self, name):
-        return closed(self.plain(f"/v1/catalogue/{name}"),
-                      "publisher publisher_key name kind title description versions offers vouches")
+        return self.plain("/v1/search?" + urlencode({"q": text}))
 
     def install(self, name, path):
         """Fetches the newest version in two ranges, and checks it as a sealed resource of this store."""
-        entry, data = self.entry(name), b""
-        digest = closed(entry["versions"][0], "version digest size withdrawn")["digest"]
+        entry, data = self.plain(f"/v1/catalogue/{name}"), b""
+        digest = next(version["digest"] for version in entry["versions"] if not version["withdrawn"])
         for span in ("bytes=0-99", "bytes=100-"):
             headers = {"Range": span, "If-Range": f'"{digest}"'}
             answer = self.http.get(f"{self.origin}/v1/files/{digest}", headers=headers)
@@ -278,7 +275,7 @@ class Terminal:
         return {"resource": digest, "manifest": package.manifest}
 
     def buy(self, name, operation, token="ok"):
-        compacts, keys = self.entry(name)["offers"], self.signing_keys()
+        compacts, keys = self.plain(f"/v1/catalogue/{name}")["offers"], self.signing_keys()
         offers = {digest_of(compact): verify(compact, "portcullis-offer+jwt", keys) for compact in compacts}
         wanted = {"iss": self.origin, "operation": operation}.items()
         digest, offer = next(pair for pair in offers.items() if pair[1].items() >= wanted)
@@ -311,8 +308,8 @@ class Sealed:
             if data[start] == 0:
                 length, text = self.leb(body)
                 name, body = data[text:text + length].decode(errors="replace"), text + length
+            require(body <= at and name not in self.sections, "a section is repeated, or its name is cut short")
             if name.startswith("portcullis:") or self.sections:
-                require(name not in self.sections and body <= at, "a section is repeated")
                 self.sections[name], self.stub = data[body:at], min(start, self.stub)
         self.read_manifest(self.sections.get("portcullis:manifest", b""))
         require(self.stub <= 4 << 20 and b64(sha256(data[:self.stub])) == self.manifest["stub_digest"], "another stub")

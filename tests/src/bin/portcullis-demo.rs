@@ -397,14 +397,14 @@ mod plain {
     use wasmtime::{Engine, Store};
 
     /// The engine's errors are of a type of their own.
-    fn engine(error: wasmtime::Error) -> anyhow::Error {
+    fn plainly(error: wasmtime::Error) -> anyhow::Error {
         anyhow::anyhow!("{error:#}")
     }
 
     /// What linking says without a billing host.
     pub(super) fn instantiate_without_billing(sealed: &[u8]) -> Result<String> {
         let engine = Engine::default();
-        let component = Component::from_binary(&engine, sealed).map_err(engine)?;
+        let component = Component::from_binary(&engine, sealed).map_err(plainly)?;
         let linked = Linker::<()>::new(&engine).instantiate(Store::new(&engine, ()), &component);
         Ok(linked.err().map(|error| format!("{error:#}")).unwrap_or_default())
     }
@@ -412,11 +412,11 @@ mod plain {
     /// What calling an export says where every import is satisfied.
     pub(super) fn call_with_a_billing_that_says_yes(sealed: &[u8], interface: &str, function: &str) -> Result<String> {
         let engine = Engine::default();
-        let component = Component::from_binary(&engine, sealed).map_err(engine)?;
+        let component = Component::from_binary(&engine, sealed).map_err(plainly)?;
         let mut linker = Linker::<()>::new(&engine);
-        linker.define_unknown_imports_as_traps(&component).map_err(engine)?;
+        linker.define_unknown_imports_as_traps(&component).map_err(plainly)?;
         let mut store = Store::new(&engine, ());
-        let instance = linker.instantiate(&mut store, &component).map_err(engine)?;
+        let instance = linker.instantiate(&mut store, &component).map_err(plainly)?;
         let outer = instance.get_export_index(&mut store, None, interface).context("no such interface")?;
         let inner = instance.get_export_index(&mut store, Some(&outer), function).context("no such function")?;
         let function = instance.get_func(&mut store, inner).context("no function")?;

@@ -1,0 +1,11 @@
+//! Agreement with tools of others: what this project writes, other people's programs read.
+//!
+//! `cargo xtask foreign` installs them. A test that lacks its tool fails and says so.
+
+mod age;
+mod client;
+mod components;
+mod jose;
+mod pictures;
+mod stage;
+mod tools;

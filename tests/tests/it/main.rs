@@ -1,0 +1,3 @@
+//! What no crate can test alone.
+
+mod foreign;
