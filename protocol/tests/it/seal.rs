@@ -163,6 +163,56 @@ fn the_stub_holds_nothing_but_traps() {
 }
 
 #[test]
+fn stubs_are_made_of_every_kind_of_world() {
+    let exporting_resources = "
+package acme:canvas@2.1.0;
+interface shapes {
+    resource shape { constructor(name: string); area: func() -> f64; join: static func(a: shape, b: borrow<shape>) -> shape; }
+    flags edges { top, bottom }
+    all: func(edges: edges) -> list<tuple<shape, option<char>>>;
+}
+interface events { resource listener { on: func(shape: string) -> result; } }
+world w {
+    include portcullis:gate/protected@0.1.0;
+    import events;
+    import log: interface { write: func(text: string); }
+    export shapes;
+    export inline: interface { use events.{listener}; listen: func(to: own<listener>); }
+    export top: func(a: s64, b: f32) -> tuple<bool, string>;
+}";
+    let command = "
+package acme:tool@1.0.0;
+world w { include portcullis:gate/protected@0.1.0; import wasi:cli/stdout@0.2.6; export wasi:cli/run@0.2.6; }
+package wasi:io@0.2.6 { interface streams { resource output-stream { flush: func() -> result; } } }
+package wasi:cli@0.2.6 {
+    interface stdout { use wasi:io/streams@0.2.6.{output-stream}; get-stdout: func() -> output-stream; }
+    interface run { run: func() -> result; }
+}";
+    for wit in [exporting_resources, command, PICTURE] {
+        let code = stripped(wit);
+        let stub = stub_of(&code).unwrap();
+        assert_eq!(Surface::of(&stub).unwrap(), Surface::of(&code).unwrap());
+        assert!(stub.len() < 60_000, "{} bytes", stub.len());
+        // A stub has a stub, and it is the same.
+        assert!(stub_of(&stub).unwrap() == stub);
+    }
+    let exports = Surface::of(&stripped(exporting_resources)).unwrap();
+    let exports: Vec<_> = exports.exports().collect();
+    assert_eq!(
+        exports,
+        [
+            "acme:canvas/shapes@2.1.0#[constructor]shape",
+            "acme:canvas/shapes@2.1.0#[method]shape.area",
+            "acme:canvas/shapes@2.1.0#[static]shape.join",
+            "acme:canvas/shapes@2.1.0#all",
+            "inline#listen",
+            "top",
+        ]
+    );
+    assert!(Surface::of(&stripped(command)).unwrap().export_type("wasi:cli/run@0.2.6#run").is_some());
+}
+
+#[test]
 fn names_are_stripped_from_code() {
     let text = r#"(module $secret_module
         (import "portcullis:gate/billing@0.1.0" "entry" (func $secret_import (result i32)))
@@ -206,13 +256,15 @@ fn a_body_that_does_not_import_billing_is_refused() {
 #[test]
 fn imports_that_nothing_provides_are_refused_by_name() {
     let importing = |package: &str, interface: &str| {
+        let (path, version) = package.split_once('@').unwrap();
         component(&format!(
-            "package a:b@1.0.0; world w {{ import {package}/{interface}; include portcullis:gate/protected@0.1.0; export view: func(); }}\n\
-             package {package_at} {{ interface {interface_only} {{ touch: func(); }} }}",
-            package = package.split('@').next().unwrap(),
-            interface = format!("{interface}@{}", package.split('@').nth(1).unwrap()),
-            package_at = package,
-            interface_only = interface,
+            "package a:b@1.0.0;
+             world w {{
+                 import {path}/{interface}@{version};
+                 include portcullis:gate/protected@0.1.0;
+                 export view: func();
+             }}
+             package {package} {{ interface {interface} {{ touch: func(); }} }}"
         ))
     };
     for (package, interface) in
