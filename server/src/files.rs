@@ -89,8 +89,7 @@ fn wanted(asked: &HeaderMap, etag: &str, size: u64) -> Wanted {
     let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-')) else {
         return Wanted::Whole;
     };
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().unwrap_or(u64::MAX));
-    let (Some(from), Some(to)) = (digits_or_empty(first, digits), digits_or_empty(last, digits)) else {
+    let (Ok(from), Ok(to)) = (number(first), number(last)) else {
         return Wanted::Whole;
     };
     match (from, to) {
@@ -110,10 +109,16 @@ fn wanted(asked: &HeaderMap, etag: &str, size: u64) -> Wanted {
     }
 }
 
-#[expect(clippy::option_option, reason = "outer: well-formed; inner: given")]
-fn digits_or_empty(text: &str, digits: impl Fn(&str) -> Option<u64>) -> Option<Option<u64>> {
-    if text.is_empty() { Some(None) } else { digits(text).map(Some) }
+/// An end of a range, where it is given. A number too large for any file counts as one.
+fn number(text: &str) -> Result<Option<u64>, NotDigits> {
+    match text {
+        "" => Ok(None),
+        _ if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Some(text.parse().unwrap_or(u64::MAX))),
+        _ => Err(NotDigits),
+    }
 }
+
+struct NotDigits;
 
 fn chunks(file: File, length: u64) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
     stream::try_unfold((file, length), |(mut file, left)| async move {

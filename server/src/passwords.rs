@@ -13,9 +13,9 @@ const PASSES: u32 = 2;
 /// Hashes under way at once. Each takes 19 MiB and a core for 30 ms; more would let strangers stop the server.
 const AT_ONCE: usize = 2;
 /// The shortest password taken, in characters: with ten attempts in ten minutes, guessing is hopeless well before.
-pub const MIN_PASSWORD: usize = 10;
+pub(crate) const MIN_PASSWORD: usize = 10;
 /// The longest, in bytes: what a password manager makes, and nobody hashes a megabyte.
-pub const MAX_PASSWORD: usize = 256;
+pub(crate) const MAX_PASSWORD: usize = 256;
 
 /// A password as typed. Wiped when dropped, printed as redacted.
 #[derive(Clone)]

@@ -16,8 +16,7 @@ pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// A no that the registry of refusals does not know: the request was not understood, or the server failed. Never
 /// signed, so that a terminal counts it as no answer at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Not a request of this interface. The text says what is wrong and repeats nothing of it.
     #[error("{0}")]
     Malformed(String),
@@ -59,7 +58,7 @@ pub enum Fault {
 impl Fault {
     /// The status it is sent with.
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
+    pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unproven | Self::Nonce(_) => StatusCode::UNAUTHORIZED,
@@ -74,7 +73,7 @@ impl Fault {
     }
 
     /// Logs what went wrong inside, and keeps it there.
-    pub fn internal(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(error = %error, "request failed");
         Self::Internal
     }
@@ -192,6 +191,9 @@ impl Reply {
 
     /// Yes or no.
     pub(crate) fn answer<B: Serialize + DeserializeOwned>(&self, answer: Result<B, Refused>) -> Response {
+        if let Err(fault) = self.app.core.faults.step("answer.before-send") {
+            return self.send(Fault::internal(fault).into_response());
+        }
         let now = self.app.core.clock.now();
         match answer.map(|body| answers::sign(&self.app.core.keys, self.req, now, body)) {
             Ok(Ok(signed)) => self.send((no_store(), axum::Json(signed)).into_response()),

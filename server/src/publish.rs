@@ -14,8 +14,9 @@ use axum::body::Body;
 use futures::StreamExt as _;
 use portcullis_protocol::encoding::base64url;
 use portcullis_protocol::sealed::{self, Sealed, SealedError};
+use portcullis_protocol::surface::{Surface, SurfaceError};
 use portcullis_protocol::wire::PublishAnswer;
-use portcullis_protocol::{AccountId, Digest, Manifest};
+use portcullis_protocol::{AccountId, Digest, Manifest, PartKind};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -165,10 +166,18 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, F
         let text = format!("the resource is not sealed for this server: seal it with `--server {}`", app.origin());
         return Err(Fault::Unacceptable(text));
     }
+    // What no terminal would load is not sold.
+    let stub = Surface::of(sealed.stub()).map_err(unloadable)?;
+    stub.check_stub(&manifest).map_err(unloadable)?;
     let identity = app.core.keys.identity();
     let mut parts = Vec::with_capacity(manifest.parts.len());
     for part in &manifest.parts {
         let key = sealed.unwrap_key(&part.name, [identity]).map_err(unacceptable)?;
+        if part.kind == PartKind::Code {
+            let body = sealed.read_code(&part.name, &key).map_err(unacceptable)?;
+            let body = Surface::of(&body).map_err(unloadable)?;
+            Surface::check_body(&stub, &body, &manifest).map_err(unloadable)?;
+        }
         let wrapped = app.core.secrets.wrap_file_key(&digest, &part.name, &key);
         parts.push(NewPart { name: part.name.clone(), commitment: part.commitment, key: wrapped });
     }
@@ -191,6 +200,10 @@ fn unacceptable(error: SealedError) -> Fault {
         SealedError::Io(error) => Fault::internal(error),
         error => Fault::Unacceptable(error.to_string()),
     }
+}
+
+fn unloadable(error: SurfaceError) -> Fault {
+    Fault::Unacceptable(format!("no terminal would load it: {error}"))
 }
 
 /// Before anything is put in its place: who does not own the name changes nothing here.

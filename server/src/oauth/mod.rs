@@ -118,32 +118,36 @@ pub(crate) struct ProvenForm<T> {
 }
 
 impl<T: DeserializeOwned + Send> FromRequest<App> for ProvenForm<T> {
-    type Rejection = Denied;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Denied> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let is_form = request
             .headers()
             .get(header::CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        let stranger = ProvenStranger::from_request(request, app).await?;
-        if !is_form {
-            return Err(Code::InvalidRequest.into());
+        let stranger =
+            ProvenStranger::from_request(request, app).await.map_err(|fault| Denied::from(fault).into_response())?;
+        match serde_urlencoded::from_bytes(&stranger.body) {
+            Ok(form) if is_form => Ok(Self { stranger, form }),
+            _ => Err(with_nonce(Denied::from(Code::InvalidRequest).into_response(), &stranger.nonce)),
         }
-        let form = serde_urlencoded::from_bytes(&stranger.body).map_err(|_| Code::InvalidRequest)?;
-        Ok(Self { stranger, form })
     }
 }
 
 impl<T> ProvenForm<T> {
     /// An answer with the nonce for the next proof.
     fn answer(&self, answer: Result<impl Serialize, Denied>) -> Response {
-        let mut response = match answer {
+        let response = match answer {
             Ok(body) => (no_store(), Json(body)).into_response(),
             Err(denied) => denied.into_response(),
         };
-        set_nonce(&mut response, &self.stranger.nonce);
-        response
+        with_nonce(response, &self.stranger.nonce)
     }
+}
+
+fn with_nonce(mut response: Response, nonce: &str) -> Response {
+    set_nonce(&mut response, nonce);
+    response
 }
 
 /// Draws a pair of tokens: as they are stored, and as they travel.

@@ -1,7 +1,5 @@
 //! A terminal written for the tests: what `docs/protocol.md` asks of one, and switches to get it wrong.
 
-use getrandom::SysRng;
-use getrandom::rand_core::{Rng as _, UnwrapErr};
 use portcullis_protocol::cycle::{Reply, read_reply};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::proof::{ProofTarget, prove};
@@ -11,23 +9,20 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{
     Digest, Enrolment, IdempotencyKey, KeyDocument, Origin, PublicKey, ReleaseSecretKey, SecretKey, Verified, WellKnown,
 };
+use portcullis_server::secrets::random;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(crate) fn rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
-}
+pub(crate) use portcullis_server::secrets::rng;
 
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
 pub(crate) fn fresh_key() -> IdempotencyKey {
-    let mut bytes = [0; 16];
-    rng().fill_bytes(&mut bytes);
-    IdempotencyKey::new(Octets(bytes).to_string()).expect("base64url is visible ASCII")
+    IdempotencyKey::new(Octets(random::<16>()).to_string()).expect("base64url is visible ASCII")
 }
 
 /// A terminal, signed in or not.
@@ -151,9 +146,7 @@ impl Terminal {
             body: Digest::of(&draft.body),
             idempotency_key: draft.idempotency_key.as_ref(),
         };
-        let mut jti = [0; 16];
-        rng().fill_bytes(&mut jti);
-        prove(&self.key, &target, Octets(jti), now(), nonce)
+        prove(&self.key, &target, Octets(random()), now(), nonce)
     }
 
     /// Sends a draft with the given proof, as it is.

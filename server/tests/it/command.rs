@@ -1,0 +1,177 @@
+//! The command, as an operator types it.
+
+use crate::browser::Browser;
+use crate::stage::PASSWORD;
+use crate::terminal::Terminal;
+use portcullis_protocol::Origin;
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_portcullis-server");
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(COMMAND);
+    command.current_dir(dir).env_clear();
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    run_with(dir, arguments, "")
+}
+
+fn run_with(dir: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut command = command(dir);
+    let mut child = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    child.stdin.take().expect("input").write_all(input.as_bytes()).expect("written");
+    child.wait_with_output().expect("ends")
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn refused(output: &Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A server process, ended with the test.
+struct Served {
+    child: Child,
+    origin: Origin,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+fn serve(dir: &Path) -> Served {
+    let ready = dir.join("ready");
+    let _ = std::fs::remove_file(&ready);
+    let mut child = command(dir);
+    child.args(["serve", "--dir", "store", "--listen", "127.0.0.1:0", "--ready-file", "ready"]);
+    let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let begun = Instant::now();
+    while !ready.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it listens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let origin = std::fs::read_to_string(&ready).expect("read").trim().parse().expect("an origin");
+    Served { child, origin }
+}
+
+#[cfg(unix)]
+fn terminate(served: &mut Served) -> bool {
+    let pid = served.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+    served.child.wait().expect("ends").success()
+}
+
+#[tokio::test]
+async fn an_operator_sets_up_and_runs_a_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    let made = json(&run(dir, &["init", "--dir", "store", "--json"]));
+    assert!(made["words"].as_str().is_some_and(|words| words.split('-').count() == 8));
+    assert!(refused(&run(dir, &["init", "--dir", "store"])).contains("already"), "keys are made once");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &str| std::fs::metadata(dir.join(path)).expect("made").permissions().mode() & 0o777;
+        assert_eq!((mode("store"), mode("store/master.key")), (0o700, 0o600));
+    }
+
+    let mut served = serve(dir);
+    let mut terminal = Terminal::new(&served.origin).await;
+    assert_eq!(terminal.root.thumbprint().words(), made["words"].as_str().expect("words"));
+
+    // The invitation makes the operator's account, once.
+    let invitation = made["invitation"].as_str().expect("a URL");
+    let path = invitation.split_once("/invite/").map(|(_, token)| format!("/invite/{token}")).expect("a path");
+    let mut operator = Browser::new(&served.origin);
+    let csrf = operator.get(&path).await.csrf();
+    let fields = [("csrf", csrf.as_str()), ("email", "operator@example.org"), ("password", PASSWORD)];
+    assert_eq!(operator.post(&path, &fields).await.status, 303);
+    assert_eq!(operator.get(&path).await.status, 404, "used up");
+
+    let operator_runs = |arguments: &[&str]| {
+        let mut all = vec!["operator", "--dir", "store", "--json"];
+        all.extend_from_slice(arguments);
+        run(dir, &all)
+    };
+    let add = ["operator", "--dir", "store", "--json", "account", "add", "ada@example.org"];
+    let added = json(&run_with(dir, &add, &format!("{PASSWORD}\n")));
+    assert_eq!(added["password"], Value::Null, "a password that was given is not repeated");
+    let generated = json(&operator_runs(&["account", "add", "bob@example.org"]));
+    assert!(generated["password"].as_str().is_some_and(|password| password.len() > 40));
+    assert!(refused(&operator_runs(&["account", "add", "Ada@example.org"])).contains("there is an account"));
+    let accounts = json(&operator_runs(&["account", "list"]));
+    let emails: Vec<&str> =
+        accounts["accounts"].as_array().expect("rows").iter().filter_map(|row| row["email"].as_str()).collect();
+    assert_eq!(emails, ["operator@example.org", "ada@example.org", "bob@example.org"]);
+    assert_eq!(accounts["accounts"][0]["operator"], true);
+
+    // Ada signs a terminal in; the operator sees it, and suspends her.
+    let mut ada = Browser::new(&served.origin);
+    ada.sign_in("ada@example.org", PASSWORD).await;
+    let code = terminal.device_code("workshop").await;
+    ada.decide(&code.user_code, "approve").await;
+    terminal.poll(&code.device_code).await.expect("tokens");
+    let enrolled = terminal.enrol("workshop").await;
+    let terminals = json(&operator_runs(&["terminal", "list", "ada@example.org"]));
+    assert_eq!(terminals["terminals"][0]["terminal"], enrolled.terminal.to_string());
+    json(&operator_runs(&["account", "suspend", "ada@example.org"]));
+    let asked = crate::terminal::Draft::get("/v1/account");
+    assert_eq!(terminal.get_no(&asked).await.reason, portcullis_protocol::Reason::AccountSuspended);
+    json(&operator_runs(&["account", "restore", "ada@example.org"]));
+    assert_eq!(terminal.send(&asked).await.status, 200);
+    json(&operator_runs(&["terminal", "revoke", "ada@example.org", &enrolled.terminal.to_string()]));
+    assert_eq!(terminal.get_no(&asked).await.reason, portcullis_protocol::Reason::TerminalRevoked);
+
+    for arguments in [&["publisher", "list"][..], &["order", "list"], &["reconcile"], &["ledger"], &["invite"]] {
+        json(&operator_runs(arguments));
+    }
+    json(&operator_runs(&["rotate-key", "--starts-in", "60"]));
+    assert!(refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"])).contains("nothing here"));
+    #[cfg(unix)]
+    assert!(terminate(&mut served), "a clean end");
+}
+
+#[test]
+fn errors_say_cause_and_fix() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    assert!(refused(&run(dir, &["serve", "--dir", "nowhere"])).contains("portcullis-server init"));
+    assert!(refused(&run(dir, &["serve", "--config", "nowhere.toml"])).contains("nowhere.toml"));
+    assert!(refused(&run(dir, &["init", "--dir", "store", "--listen", "0.0.0.0:80"])).contains("origin"));
+    assert!(!dir.join("store").exists(), "nothing was made");
+    std::fs::write(dir.join("own.toml"), "sing_up = \"open\"\n").expect("written");
+    assert!(refused(&run(dir, &["serve", "--config", "own.toml"])).contains("sing_up"));
+}
+
+#[test]
+fn the_configuration_that_init_writes_is_read_again() {
+    for arguments in [&["--origin", "https://store.example"][..], &[]] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path();
+        let mut all = vec!["init", "--dir", "store"];
+        all.extend_from_slice(arguments);
+        let output = run(dir, &all);
+        assert!(output.status.success());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("/invite/"), "{text}");
+        json(&run(dir, &["operator", "--dir", "store", "--json", "ledger"]));
+    }
+}

@@ -1,0 +1,224 @@
+//! Publishing, and the thieves who try it.
+
+use crate::stage::{SMUGGLER, Stage, catalogue, claim, picture, picture_manifest, seal, seal_with, stub, upload};
+use crate::terminal::{Draft, Terminal, rng};
+use portcullis_protocol::age::{Identity, Recipient};
+use portcullis_protocol::sealed::Sealed;
+use portcullis_protocol::wire::{Done, PublishAnswer, WithdrawRequest};
+use portcullis_protocol::{Manifest, Reason, SecretKey, SignedManifest};
+use reqwest::StatusCode;
+
+#[tokio::test]
+async fn a_resource_is_countersigned_listed_and_served() {
+    let stage = Stage::open().await;
+    let (mut terminal, key) = stage.publisher("lumen").await;
+    let file = picture(&terminal, &key, "lumen", "1.0.0");
+    let answer: PublishAnswer = terminal.get_yes(&upload(&file)).await;
+    let digest = Sealed::open(file.clone()).expect("sealed").digest();
+    assert_eq!(answer.resource, digest, "publishing leaves the digest alone");
+
+    let entry = catalogue(&terminal, "/v1/catalogue/lumen/alpine-lake").await;
+    assert_eq!(entry.versions[0].digest, digest);
+    assert_eq!(entry.publisher_key, *key.public());
+    let url = format!("{}/v1/files/{digest}", stage.origin);
+    let served = terminal.http.get(url).send().await.expect("answers").bytes().await.expect("body").to_vec();
+    assert_eq!(served.len() as u64, entry.versions[0].size);
+    let served = Sealed::open(served).expect("still sealed");
+    served.verify_blocks().expect("whole");
+    assert_eq!(served.digest(), digest);
+    let [counter] = served.signed().countersignatures() else { panic!("one countersignature") };
+    assert_eq!(counter.iss, stage.origin);
+    assert!(terminal.keys.signing_key(counter.key.thumbprint(), counter.iat).is_some(), "by a current key");
+
+    // The same file again changes nothing; the same version with another content is refused.
+    let again: PublishAnswer = terminal.get_yes(&upload(&file)).await;
+    assert_eq!(again.resource, digest);
+    let other = picture(&terminal, &key, "lumen", "1.0.0");
+    assert_eq!(terminal.send(&upload(&other)).await.status, StatusCode::CONFLICT);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn versions_only_grow() {
+    let stage = Stage::open().await;
+    let (mut terminal, key) = stage.publisher("lumen").await;
+    for (version, expected) in
+        [("1.0.0", StatusCode::OK), ("1.1.0", StatusCode::OK), ("1.0.5", StatusCode::CONFLICT), ("2.0.0", StatusCode::OK)]
+    {
+        let file = picture(&terminal, &key, "lumen", version);
+        assert_eq!(terminal.send(&upload(&file)).await.status, expected, "{version}");
+    }
+    let entry = catalogue(&terminal, "/v1/catalogue/lumen/alpine-lake").await;
+    let versions: Vec<String> = entry.versions.iter().map(|version| version.version.to_string()).collect();
+    assert_eq!(versions, ["2.0.0", "1.1.0", "1.0.0"], "newest first");
+    stage.stop().await;
+}
+
+/// The manifest of a thief: his own name and key, everything else as it was.
+fn stolen(manifest: &Manifest, thief: &SecretKey) -> Manifest {
+    let mut manifest = manifest.clone();
+    manifest.publisher.name = "thief".parse().expect("a name");
+    manifest.publisher.jwk = thief.public().clone();
+    manifest
+}
+
+/// A sealed file with another manifest over the same stub, blocks and parts.
+fn with_manifest(file: &[u8], signed: &SignedManifest) -> Vec<u8> {
+    let old = Sealed::open(file.to_vec()).expect("sealed").signed().to_bytes();
+    let at = file.windows(old.len()).position(|window| window == old).expect("the manifest");
+    let new = signed.to_bytes();
+    // name length, name, manifest
+    const NAME: &[u8] = b"portcullis:manifest";
+    let body = 1 + NAME.len() + new.len();
+    let head_at = at - NAME.len() - 1;
+    let old_body = 1 + NAME.len() + old.len();
+    let section_at = head_at - leb(old_body).len() - 1;
+    let mut forged = file[..section_at].to_vec();
+    forged.push(0);
+    forged.extend(leb(body));
+    forged.push(u8::try_from(NAME.len()).expect("short"));
+    forged.extend_from_slice(NAME);
+    forged.extend_from_slice(&new);
+    forged.extend_from_slice(&file[at + old.len()..]);
+    forged
+}
+
+fn leb(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let byte = u8::try_from(value & 0x7f).expect("7 bits");
+        value >>= 7;
+        if value == 0 {
+            bytes.push(byte);
+            return bytes;
+        }
+        bytes.push(byte | 0x80);
+    }
+}
+
+#[tokio::test]
+async fn a_part_lifted_into_a_thiefs_own_resource_is_not_opened() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let (mut thief, thief_key) = stage.publisher("thief").await;
+    let original = Sealed::open(shop.file.clone()).expect("sealed");
+
+    // The control: signed again by its own publisher, the rewritten file is well-formed and accepted.
+    let own = SignedManifest::sign(original.manifest().clone(), &shop.key).expect("signed");
+    let rewritten = with_manifest(&shop.file, &own);
+    Sealed::open(rewritten).expect("the exploit's tool works");
+
+    let forged = SignedManifest::sign(stolen(original.manifest(), &thief_key), &thief_key).expect("signed");
+    let forged = with_manifest(&shop.file, &forged);
+    Sealed::open(forged.clone()).expect("well-formed as far as anybody without the part keys can see");
+    let answer = thief.send(&upload(&forged)).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.problem().detail.contains("lifted"), "{}", answer.problem().detail);
+    let url = format!("{}/v1/catalogue/thief/alpine-lake", stage.origin);
+    assert_eq!(thief.http.get(url).send().await.expect("answers").status(), StatusCode::NOT_FOUND);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_owner_of_a_name_publishes_under_it() {
+    let stage = Stage::open().await;
+    let (mut owner, key) = stage.publisher("lumen").await;
+    let (mut other, other_key) = stage.publisher("another").await;
+    let file = picture(&owner, &key, "lumen", "1.0.0");
+    assert_eq!(other.send(&upload(&file)).await.status, StatusCode::FORBIDDEN, "another account");
+    let with_other_key = picture(&owner, &other_key, "lumen", "1.0.0");
+    assert_eq!(owner.send(&upload(&with_other_key)).await.status, StatusCode::FORBIDDEN, "another key");
+    let unclaimed = picture(&owner, &key, "nobody", "1.0.0");
+    assert_eq!(owner.send(&upload(&unclaimed)).await.status, StatusCode::FORBIDDEN, "a name that is nobody's");
+    assert_eq!(other.send(&claim(&stage.origin, "lumen", &other_key)).await.status, StatusCode::CONFLICT);
+    let files = std::fs::read_dir(stage.folder.path().join("files")).expect("files").count();
+    let uploads = std::fs::read_dir(stage.folder.path().join("uploads")).expect("uploads").count();
+    assert_eq!((files, uploads), (0, 0), "refused files leave nothing behind");
+    assert_eq!(owner.send(&upload(&file)).await.status, StatusCode::OK, "the control");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_sealed_for_this_server_is_refused() {
+    let stage = Stage::open().await;
+    let (mut terminal, key) = stage.publisher("lumen").await;
+    let good = picture(&terminal, &key, "lumen", "1.0.0");
+
+    assert_eq!(terminal.send(&upload(b"not a resource")).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let mut damaged = good.clone();
+    *damaged.last_mut().expect("a byte") ^= 1;
+    assert_eq!(terminal.send(&upload(&damaged)).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let mut trailing = good.clone();
+    trailing.push(0);
+    assert_eq!(terminal.send(&upload(&trailing)).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let mut elsewhere = picture_manifest(&terminal, &key, "lumen", "1.0.0");
+    elsewhere.servers[0].root = key.public().thumbprint();
+    let elsewhere = seal(&terminal, &key, elsewhere);
+    assert_eq!(terminal.send(&upload(&elsewhere)).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let recipient: Recipient = Identity::generate(&mut rng()).recipient().to_string().parse().expect("a recipient");
+    let manifest = picture_manifest(&terminal, &key, "lumen", "1.0.0");
+    let unreadable = seal_with(&key, manifest.clone(), &stub(), &recipient);
+    let answer = terminal.send(&upload(&unreadable)).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "the server cannot open it");
+
+    let recipient: Recipient = terminal.keys.recipient.parse().expect("the server's recipient");
+    let smuggler = wat::parse_str(SMUGGLER).expect("a component");
+    let smuggled = seal_with(&key, manifest.clone(), &smuggler, &recipient);
+    let answer = terminal.send(&upload(&smuggled)).await;
+    assert!(answer.problem().detail.contains("wasi:random"), "{}", answer.problem().detail);
+    let mut other_surface = manifest;
+    other_surface.exports = vec!["paint".into(), "view".into()];
+    let other_surface = seal_with(&key, other_surface, &stub(), &recipient);
+    assert_eq!(terminal.send(&upload(&other_surface)).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    assert_eq!(terminal.send(&upload(&good)).await.status, StatusCode::OK, "the control");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_other_than_the_one_proven_is_refused() {
+    let stage = Stage::open().await;
+    let (mut terminal, key) = stage.publisher("lumen").await;
+    let good = upload(&picture(&terminal, &key, "lumen", "1.0.0"));
+    let altered = Draft { body: picture(&terminal, &key, "lumen", "6.6.6"), ..good.clone() };
+    let _ = terminal.send(&Draft::get("/v1/account")).await;
+    let proof = terminal.prove(&good, terminal.nonce.as_deref());
+    assert_eq!(terminal.send_with(&altered, &proof).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(terminal.send_with(&good, &proof).await.status, StatusCode::OK, "the control");
+    let naked = terminal.http.put(format!("{}/v1/resources", stage.origin)).body(good.body.clone()).send().await;
+    assert!(naked.is_err() || naked.is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED));
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_resource_is_refused_from_then_on() {
+    let stage = Stage::open().await;
+    let mut shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    let request = shop.request("preview");
+    let ask = |request| Draft::post("/v1/authorizations", request);
+    let _: portcullis_protocol::wire::AuthorisationAnswer = customer.get_yes(&ask(&request)).await;
+
+    let withdraw = |reason: &str| {
+        let path = format!("/v1/resources/{}/withdraw", shop.resource);
+        Draft::post(path, &WithdrawRequest { reason: reason.into() })
+    };
+    assert_eq!(customer.send(&withdraw("envy")).await.status, StatusCode::FORBIDDEN, "only its publisher");
+    let draft = withdraw("a mistake in it");
+    let Done {} = shop.terminal.get_yes(&draft).await;
+    assert_eq!(customer.get_no(&ask(&request)).await.reason, Reason::ResourceWithdrawn);
+    let entry = catalogue(&shop.terminal, "/v1/catalogue/lumen/alpine-lake").await;
+    assert!(entry.versions[0].withdrawn);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_approves_publishers_takes_operators_only() {
+    let stage = Stage::with(|config| config.publishers = portcullis_server::config::Publishers::Approve).await;
+    let mut terminal: Terminal = stage.customer("ada@example.org").await;
+    let key = SecretKey::generate(&mut rng());
+    assert_eq!(terminal.send(&claim(&stage.origin, "lumen", &key)).await.status, StatusCode::FORBIDDEN);
+    stage.stop().await;
+}
