@@ -35,6 +35,7 @@ pub(crate) struct Cli {
 enum Verb {
     New(commands::new::New),
     Build(commands::build::Build),
+    Dev(commands::dev::Dev),
     Keygen(commands::keygen::Keygen),
     Seal(commands::seal::Seal),
     Inspect(commands::inspect::Inspect),
@@ -63,6 +64,7 @@ impl Cli {
         match self.command {
             Verb::New(verb) => verb.run(context),
             Verb::Build(verb) => verb.run(context),
+            Verb::Dev(verb) => verb.run(context),
             Verb::Keygen(verb) => verb.run(context),
             Verb::Seal(verb) => verb.run(context),
             Verb::Inspect(verb) => verb.run(context),

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod buy;
 pub(crate) mod completions;
+pub(crate) mod dev;
 pub(crate) mod grants;
 pub(crate) mod inspect;
 pub(crate) mod install;

@@ -14,6 +14,7 @@ mod args;
 mod commands;
 mod consent;
 mod context;
+mod dev;
 mod document;
 mod failure;
 mod guest_toolchain;

@@ -212,6 +212,29 @@ impl Display for Lines {
     }
 }
 
+/// A structural signature for people: the refusal, a variant of 24 cases, by its name alone.
+pub(crate) fn readable(signature: &str) -> String {
+    const BEGIN: &str = "variant{payment-required: ";
+    let mut text = String::new();
+    let mut rest = signature;
+    while let Some(at) = rest.find(BEGIN) {
+        let mut depth = 0_u32;
+        let end = rest[at..].char_indices().find(|(_, letter)| {
+            match letter {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => return false,
+            }
+            depth == 0
+        });
+        let Some((end, _)) = end else { break };
+        text += &rest[..at];
+        text += "refusal";
+        rest = &rest[at + end + 1..];
+    }
+    text + rest
+}
+
 /// A count of bytes as a person reads it: `1,234 bytes`, `58.1 KiB`, `4.2 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const KIB: u64 = 1024;
@@ -246,6 +269,13 @@ mod tests {
         assert_eq!(size(1024 * 1024), "1.0 MiB");
         assert_eq!(size(5 * 1024 * 1024 * 1024), "5.0 GiB");
         assert_eq!(date(1_700_000_000), "2023-11-14 22:13:20 UTC");
+    }
+
+    #[test]
+    fn a_refusal_is_written_by_its_name() {
+        let signature = "() -> result<list<u8>, variant{payment-required: list<record{id: string}>, offline}>";
+        assert_eq!(readable(signature), "() -> result<list<u8>, refusal>");
+        assert_eq!(readable("(a: u8) -> variant{x}"), "(a: u8) -> variant{x}");
     }
 
     #[test]

@@ -94,6 +94,14 @@ fn pick<'m>(modules: &'m [PathBuf], part: &PartSource) -> Outcome<&'m Path> {
     }
 }
 
+impl Built {
+    /// In a line.
+    pub(crate) fn summary(&self) -> String {
+        let part = |part: &BuiltPart| format!("{} ({})", part.file.display(), size(part.bytes));
+        self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Report for Built {
     fn text(&self) -> String {
         let (good, strong) = (style::GOOD, style::STRONG);

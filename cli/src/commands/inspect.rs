@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::install::capabilities;
 use crate::context::Context;
 use crate::failure::{OrFail as _, Outcome};
-use crate::output::{KeyName, Lines, OfferLine, Report, size, style};
+use crate::output::{KeyName, Lines, OfferLine, Report, readable, size, style};
 use crate::resource_at;
 use crate::target::Target;
 
@@ -148,7 +148,7 @@ impl Report for Inspected {
                 text += &format!("    {dim}offer{dim:#} {offer}\n");
             }
             for export in &operation.exports {
-                let signature = self.signatures.get(export.as_str()).map_or("", String::as_str);
+                let signature = readable(self.signatures.get(export.as_str()).map_or("", String::as_str));
                 text += &format!("    {export}: {signature}\n");
             }
         }

@@ -105,7 +105,7 @@ impl Price {
                 }
             }
             None => {
-                let title = self.title.clone().unwrap_or_else(|| format!("{operation}: {rights}"));
+                let title = self.title.clone().unwrap_or_else(|| rights.to_string());
                 terms.push(OfferTerms { id: None, operation: operation.clone(), title, rights, price });
             }
         }

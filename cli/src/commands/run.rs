@@ -15,7 +15,7 @@ use crate::consent::Terminal;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::invocation::{self, Invocation, Loaded};
-use crate::output::{Report, size, style};
+use crate::output::{Report, readable, size, style};
 use crate::payment::{self, Payment};
 use crate::progress::Steps;
 use crate::resource_at;
@@ -167,25 +167,25 @@ impl Run {
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
         );
         if !can_be_bought || !context.screen.can_ask() {
-            return Err(self.advise(resource, refused));
+            return Err(self.advise(resource, operation, refused));
         }
         let offers = match refused.offers() {
             [] => client.cycle().offers(resource.signed(), operation).await?,
             offers => offers.to_vec(),
         };
-        let Some(offer) = payment::ask(context.screen, &offers) else { return Err(self.advise(resource, refused)) };
+        let Some(offer) = payment::ask(context.screen, &offers) else { return Err(self.advise(resource, operation, refused)) };
         let store = client.store(&offer.document().iss);
         payment::pay(&store, offer, &self.payment).await?;
         Ok(resource.authorize_with(operation.as_str(), Terms::default()).await?)
     }
 
     /// The advice of the registry, with the name put in.
-    fn advise(&self, resource: &Resource, refused: Failure) -> Failure {
+    fn advise(&self, resource: &Resource, operation: &OperationName, refused: Failure) -> Failure {
         let manifest = resource.signed().manifest();
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
         match refused.reason() {
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted) => {
-                refused.with_fix(format!("buy it: `portcullis buy {name}`"))
+                refused.with_fix(format!("buy it: `portcullis buy {name} --operation {operation}`"))
             }
             Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match manifest.servers.first() {
                 Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
@@ -284,7 +284,8 @@ fn code(exit: i32) -> u8 {
     u8::try_from(exit & 0xff).unwrap_or(1)
 }
 
-fn is_command(export: &str) -> bool {
+/// Whether this export makes a resource a command.
+pub(crate) fn is_command(export: &str) -> bool {
     export.starts_with("wasi:cli/run@0.2.") && export.ends_with("#run")
 }
 
@@ -321,7 +322,7 @@ fn how_to_call(resource: &Resource, target: &Target, path: &Path) -> Outcome<Fai
     let mut example = None;
     for operation in &manifest.operations {
         for export in &operation.exports {
-            let signature = surface.export_type(export.as_str()).unwrap_or_default();
+            let signature = &readable(surface.export_type(export.as_str()).unwrap_or_default());
             let function = export.as_str().rsplit_once('#').map_or(export.as_str(), |(_, function)| function);
             lines += &format!("\n  {function}: {signature}  ({})", operation.name);
             example.get_or_insert_with(|| {
