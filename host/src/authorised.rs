@@ -12,7 +12,6 @@ use crate::wasi::{self, Stdio};
 use portcullis_protocol::{Grant, OperationEntry, OperationName, Verified};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A held grant for one operation, with its body ready to run. Made by [`crate::Resource::authorize`] and nothing else.
@@ -80,9 +79,10 @@ impl Authorised {
         })
     }
 
-    /// How long one call may run.
-    pub(crate) fn run_time(&self) -> Duration {
-        self.contents.limits.run_time(self.held.run_max())
+    /// How many seconds one call may run.
+    #[inline]
+    pub(crate) fn run_seconds(&self) -> u32 {
+        self.contents.limits.run_seconds(self.held.run_max())
     }
 
     /// Passes the gate: in time, renewing where that draws nothing, and with a use drawn.
@@ -123,7 +123,7 @@ impl Authorised {
         let wasi = wasi::context(&services.lent, asked, &contents.limits, stdio).map_err(|e| Error::engine(&e))?;
         let gate = GateCtx::new(Arc::clone(services), Arc::clone(contents), Arc::clone(&self.held));
         let (limits, ticks) = (&contents.limits, &services.ticks);
-        Live::new(&services.engine, &self.body.pre, limits, ticks, wasi, gate, self.run_time()).await
+        Live::new(&services.engine, &self.body.pre, limits, ticks, wasi, gate, self.run_seconds()).await
     }
 
     /// Passes the gate for a run in an instance of its own.

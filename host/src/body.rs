@@ -3,6 +3,7 @@
 use crate::cache::CompiledOf;
 use crate::compile::CheckedBody;
 use crate::error::Error;
+use crate::limits::Results;
 use crate::progress::Step;
 use crate::resource::Contents;
 use crate::runtime::Services;
@@ -12,7 +13,7 @@ use portcullis_protocol::age::FileKey;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Type};
 
 /// A compiled body. All of its imports are type-checked; making an instance is all that is left.
 pub(crate) struct Body {
@@ -25,6 +26,8 @@ pub(crate) struct Body {
 pub(crate) struct Export {
     pub(crate) index: ComponentExportIndex,
     pub(crate) ty: ComponentFunc,
+    /// What a call with values gives.
+    pub(crate) results: Results,
 }
 
 impl Body {
@@ -72,7 +75,43 @@ fn find(component: &Component, name: &str) -> Option<Export> {
         None => component.get_export(None, name)?,
     };
     match item {
-        ComponentItem::ComponentFunc(ty) => Some(Export { index, ty }),
+        ComponentItem::ComponentFunc(ty) => {
+            let results = results(&ty);
+            Some(Export { index, ty, results })
+        }
         _ => None,
     }
+}
+
+fn results(ty: &ComponentFunc) -> Results {
+    let is_bytes = |ty: &Type| matches!(ty, Type::List(list) if matches!(list.ty(), Type::U8));
+    let is_dynamic = |ty: &Type| any(ty, &|ty| matches!(ty, Type::String | Type::List(_) | Type::Map(_)));
+    let bytes = ty.results().any(|ty| match &ty {
+        Type::Result(result) => result.ok().is_some_and(|ok| is_bytes(&ok)),
+        ty => is_bytes(ty),
+    });
+    if bytes {
+        Results::BytesAsValues
+    } else if ty.results().any(|ty| is_dynamic(&ty)) {
+        Results::Dynamic
+    } else {
+        Results::Fixed
+    }
+}
+
+/// Whether `is` holds of the type or of one that it is made of. Types of a component are finite trees.
+pub(crate) fn any(ty: &Type, is: &dyn Fn(&Type) -> bool) -> bool {
+    let within = |ty: &Type| any(ty, is);
+    is(ty)
+        || match ty {
+            Type::List(list) => within(&list.ty()),
+            Type::FixedLengthList(list) => within(&list.ty()),
+            Type::Map(map) => within(&map.key()) || within(&map.value()),
+            Type::Record(record) => record.fields().any(|field| within(&field.ty)),
+            Type::Tuple(tuple) => tuple.types().any(|ty| within(&ty)),
+            Type::Variant(variant) => variant.cases().any(|case| case.ty.is_some_and(|ty| within(&ty))),
+            Type::Option(option) => within(&option.ty()),
+            Type::Result(result) => [result.ok(), result.err()].iter().flatten().any(within),
+            _ => false,
+        }
 }

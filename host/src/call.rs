@@ -1,15 +1,12 @@
 //! Calls of an authorised operation's exports: with values, with Rust types, and from text.
 
 use crate::authorised::{Authorised, Turn};
-use crate::body::Export;
+use crate::body::{Export, any};
 use crate::error::Error;
-use crate::limits::Bound;
+use crate::limits::{Bound, Results};
 use crate::store::within;
-use std::marker::PhantomData;
+use std::fmt;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Type, TypedFunc, Val};
-
-/// Bytes of `list<u8>` that come back as values. Each takes a [`Val`] in the host; a typed call takes one byte each.
-const MAX_BYTES_AS_VALUES: u64 = 16 * 1024 * 1024;
 
 impl Authorised {
     /// Calls an export with values and gives its results as values. `export` is spelled as in the manifest: `function`,
@@ -23,9 +20,9 @@ impl Authorised {
         let export = self.export(export)?;
         check_arguments(export, arguments)?;
         let mut turn = self.turn().await?;
-        let time = self.run_time();
+        let time = self.run_seconds();
         let live = &mut turn.live;
-        live.begin(time, self.fuel(export));
+        live.begin(time, self.contents.limits.lifted(export.results));
         let func = live.instance.get_func(&mut live.store, export.index);
         let func = func.ok_or_else(|| Error::Body("an export has gone".into()))?;
         let mut results = vec![Val::Bool(false); export.ty.results().len()];
@@ -74,7 +71,9 @@ impl Authorised {
         P: ComponentNamedList + Lower + Send + Sync + 'static,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        Ok(Typed { authorised: self, export: self.export(export)?, _types: PhantomData })
+        let export = self.export(export)?;
+        let results = if export.results == Results::Fixed { Results::Fixed } else { Results::Dynamic };
+        Ok(Typed { authorised: self, export, lifted: self.contents.limits.lifted(results), func: None })
     }
 
     /// The parameters of an export, by name and type.
@@ -91,7 +90,7 @@ impl Authorised {
     /// # Errors
     /// Where the export does not run under this grant.
     pub fn gives_bytes(&self, export: &str) -> Result<bool, Error> {
-        Ok(gives_bytes(self.export(export)?))
+        Ok(self.export(export)?.results == Results::BytesAsValues)
     }
 
     /// Reads arguments in WAVE, the text form of component values: one text per parameter.
@@ -118,27 +117,16 @@ impl Authorised {
         };
         params.zip(texts.iter().map(AsRef::as_ref)).map(read).collect()
     }
-
-    /// How much may be lifted from the guest during a call of this export. The engine has one number for results and for
-    /// what the guest passes to host functions, so it is the larger only where the results need it.
-    fn fuel(&self, export: &Export) -> usize {
-        let limits = &self.contents.limits;
-        let results = if gives_bytes(export) {
-            limits.result.min(MAX_BYTES_AS_VALUES).saturating_mul(size_of::<Val>() as u64)
-        } else if export.ty.results().any(|ty| is_dynamic(&ty)) {
-            limits.result
-        } else {
-            0
-        };
-        usize::try_from(results.max(limits.hostcall)).unwrap_or(usize::MAX)
-    }
 }
 
-/// An export looked up, with Rust types for its parameters and results.
+/// An export looked up, with Rust types for its parameters and results. Made once and called often: a call costs what
+/// the engine's own call costs, and the gate.
 pub struct Typed<'a, P, R> {
     authorised: &'a Authorised,
     export: &'a Export,
-    _types: PhantomData<fn(P) -> R>,
+    lifted: usize,
+    /// The function in the instance of this number; another instance has another.
+    func: Option<(u64, TypedFunc<P, R>)>,
 }
 
 impl<P, R> Typed<'_, P, R>
@@ -150,22 +138,30 @@ where
     ///
     /// # Errors
     /// As [`Authorised::call_typed`].
-    pub async fn call(&self, arguments: P) -> Result<R, Error> {
+    pub async fn call(&mut self, arguments: P) -> Result<R, Error> {
         let mut turn = self.authorised.turn().await?;
-        let time = self.authorised.run_time();
-        let limits = &self.authorised.contents.limits;
-        let dynamic = self.export.ty.results().any(|ty| is_dynamic(&ty));
-        let fuel = if dynamic { limits.result.max(limits.hostcall) } else { limits.hostcall };
-        turn.live.begin(time, usize::try_from(fuel).unwrap_or(usize::MAX));
-        let func = self.func(&mut turn)?;
+        let time = self.authorised.run_seconds();
+        turn.live.begin(time, self.lifted);
+        let func = match &self.func {
+            Some((number, func)) if *number == turn.live.number => *func,
+            _ => self.look_up(&mut turn)?,
+        };
         let outcome = within(time, func.call_async(&mut turn.live.store, arguments)).await;
         turn.end(outcome)
     }
 
-    fn func(&self, turn: &mut Turn<'_>) -> Result<TypedFunc<P, R>, Error> {
+    fn look_up(&mut self, turn: &mut Turn<'_>) -> Result<TypedFunc<P, R>, Error> {
         let live = &mut turn.live;
         let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.export.index);
-        func.map_err(|error| Error::Arguments(error.root_cause().to_string()))
+        let func = func.map_err(|error| Error::Arguments(error.root_cause().to_string()))?;
+        self.func = Some((live.number, func));
+        Ok(func)
+    }
+}
+
+impl<P, R> fmt::Debug for Typed<'_, P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Typed({:?})", self.authorised)
     }
 }
 
@@ -202,44 +198,12 @@ fn bytes(list: Vec<Val>) -> Option<Vec<u8>> {
     list.into_iter().map(|value| if let Val::U8(byte) = value { Some(byte) } else { None }).collect()
 }
 
-fn gives_bytes(export: &Export) -> bool {
-    let is_bytes = |ty: &Type| matches!(ty, Type::List(list) if matches!(list.ty(), Type::U8));
-    let mut results = export.ty.results();
-    match results.next() {
-        Some(Type::Result(result)) => result.ok().is_some_and(|ok| is_bytes(&ok)),
-        Some(ty) => is_bytes(&ty),
-        None => false,
-    }
-}
-
-/// Whether values of this type have no fixed size.
-fn is_dynamic(ty: &Type) -> bool {
-    any_type(ty, &|ty| matches!(ty, Type::String | Type::List(_) | Type::Map(_)))
-}
-
 /// Whether values of this type are plain: no handles, streams or futures.
 fn is_plain(ty: &Type) -> bool {
     let handle = |ty: &Type| {
         matches!(ty, Type::Own(_) | Type::Borrow(_) | Type::Future(_) | Type::Stream(_) | Type::ErrorContext)
     };
-    !any_type(ty, &handle)
-}
-
-/// Whether `is` holds of the type or of one that it is made of. Types of a component are finite trees.
-fn any_type(ty: &Type, is: &dyn Fn(&Type) -> bool) -> bool {
-    let any = |ty: &Type| any_type(ty, is);
-    is(ty)
-        || match ty {
-            Type::List(list) => any(&list.ty()),
-            Type::FixedLengthList(list) => any(&list.ty()),
-            Type::Map(map) => any(&map.key()) || any(&map.value()),
-            Type::Record(record) => record.fields().any(|field| any(&field.ty)),
-            Type::Tuple(tuple) => tuple.types().any(|ty| any(&ty)),
-            Type::Variant(variant) => variant.cases().any(|case| case.ty.is_some_and(|ty| any(&ty))),
-            Type::Option(option) => any(&option.ty()),
-            Type::Result(result) => [result.ok(), result.err()].iter().flatten().any(any),
-            _ => false,
-        }
+    !any(ty, &handle)
 }
 
 fn holds_handle(value: &Val) -> bool {

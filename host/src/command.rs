@@ -2,7 +2,7 @@
 
 use crate::authorised::Authorised;
 use crate::error::Error;
-use crate::limits::Bound;
+use crate::limits::{Bound, Results};
 use crate::stdio::{Bounded, Input, Output};
 use crate::store::within;
 use crate::wasi::Stdio;
@@ -62,8 +62,8 @@ impl Authorised {
         let (stdout, stderr) = (Bounded::new(command.stdout, most), Bounded::new(command.stderr, most));
         let streams = (stdout.clone(), stderr.clone());
         let mut live = self.single(Stdio { args: command.args, stdin: command.stdin, stdout, stderr }).await?;
-        let time = self.run_time();
-        live.begin(time, usize::try_from(self.contents.limits.hostcall).unwrap_or(usize::MAX));
+        let time = self.run_seconds();
+        live.begin(time, self.contents.limits.lifted(Results::Fixed));
         let func = live.instance.get_typed_func::<(), (Result<(), ()>,)>(&mut live.store, export.index);
         let func = func.map_err(|error| Error::Body(error.root_cause().to_string()))?;
         let outcome = within(time, func.call_async(&mut live.store, ())).await;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// The time between two epochs. A call ends at most two of them after its bound.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(1000 / TICKS_PER_SECOND);
+const TICKS_PER_SECOND: u64 = 100;
 
 /// A pool of instances, for servers: it takes milliseconds to make and makes each instance in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -95,9 +96,10 @@ impl Ticks {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// How many ticks a time has, rounded up.
-    pub(crate) fn of(time: Duration) -> u64 {
-        u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX)
+    /// How many ticks so many seconds have.
+    #[inline]
+    pub(crate) const fn in_seconds(seconds: u32) -> u64 {
+        seconds as u64 * TICKS_PER_SECOND
     }
 }
 

@@ -208,3 +208,74 @@ impl fmt::Debug for Held {
         write!(f, "Held({} until {}, keys redacted)", grant.document().operation, grant.document().exp)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::{Digest, GrantId, GrantLimits, PairwiseId, SecretKey};
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    fn held(uses: Option<u32>, exp: u64) -> Held {
+        let grant = Grant {
+            iss: "https://store.example".parse().expect("origin"),
+            jti: GrantId::from_bytes([1; 16]),
+            sub: PairwiseId::from_bytes([2; 16]),
+            cnf: Digest::of(b""),
+            resource: Digest::of(b""),
+            publisher: "tester".parse().expect("name"),
+            name: "guest".parse().expect("name"),
+            version: "1.0.0".parse().expect("version"),
+            operation: "view".parse().expect("name"),
+            parts: Vec::new(),
+            model: "perpetual".into(),
+            limits: GrantLimits { uses, units: None },
+            nonce: Nonce::default(),
+            iat: 100,
+            exp,
+            run_max: 300,
+        };
+        Held {
+            grant: RwLock::new(Arc::new(Verified::sign(grant, &SecretKey::from_seed(&[3; 32])))),
+            keys: Vec::new(),
+            expires: AtomicU64::new(exp),
+            run_max: AtomicU32::new(300),
+            uses: uses.map(AtomicU32::new),
+            renewing: AtomicBool::new(false),
+            renewal: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    #[test]
+    fn calls_begin_before_the_end_and_not_at_it() {
+        let held = held(None, 130);
+        assert!(held.enter(129).is_ok());
+        assert_eq!(held.enter(130).err(), Some(Ended::Expired));
+        assert!(!held.wants_renewal(119) && held.wants_renewal(120));
+    }
+
+    #[test]
+    fn an_expired_grant_draws_nothing() {
+        let held = held(Some(1), 130);
+        assert_eq!(held.enter(130).err(), Some(Ended::Expired));
+        assert_eq!(held.uses_left(), Some(1));
+        assert!(held.enter(129).is_ok());
+        assert_eq!(held.enter(129).err(), Some(Ended::Spent));
+        assert_eq!(held.uses_left(), Some(0));
+    }
+
+    #[test]
+    fn the_gate_takes_less_than_half_a_microsecond() {
+        for held in [held(None, 130), held(Some(u32::MAX), 130)] {
+            let mut batches: Vec<u128> = (0..100)
+                .map(|_| {
+                    let begun = Instant::now();
+                    (0..1000).for_each(|_| assert!(black_box(&held).enter(black_box(100)).is_ok()));
+                    begun.elapsed().as_nanos() / 1000
+                })
+                .collect();
+            batches.sort_unstable();
+            assert!(batches[10] <= 500, "{} ns", batches[10]);
+        }
+    }
+}

@@ -18,6 +18,23 @@
 //! - [`blocking`] has the same without `async`.
 //!
 //! Nothing is compiled that was not verified, and nothing is called that no grant covers. A refusal is a value.
+//!
+//! ```
+//! async fn run(resource: portcullis_host::Resource) -> Result<(), portcullis_host::Error> {
+//!     let authorised = resource.authorize("view").await?;
+//!     authorised.call("run", &[]).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! There is no way from a resource to a call that leaves the cycle out:
+//!
+//! ```compile_fail
+//! async fn run(resource: portcullis_host::Resource) -> Result<(), portcullis_host::Error> {
+//!     resource.call("run", &[]).await?;
+//!     Ok(())
+//! }
+//! ```
 
 #![forbid(unsafe_code)]
 

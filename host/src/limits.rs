@@ -3,7 +3,6 @@
 use portcullis_protocol::ResourceLimits;
 use portcullis_protocol::limits::MAX_CODE_PART;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 const KIB: u64 = 1024;
@@ -86,10 +85,39 @@ impl Limits {
         }
     }
 
-    pub(crate) fn run_time(&self, granted: u32) -> Duration {
-        Duration::from_secs(u64::from(self.run_max.min(granted)))
+    /// How long a call may run that a grant gives so many seconds.
+    pub(crate) const fn run_seconds(&self, granted: u32) -> u32 {
+        if granted < self.run_max { granted } else { self.run_max }
+    }
+
+    /// The engine's count of what is lifted from the guest, for a call with results of this kind. The engine has one
+    /// number for results and for what the guest passes to host functions, so it is the larger only where the results
+    /// need it.
+    pub(crate) fn lifted(&self, results: Results) -> usize {
+        let results = match results {
+            Results::Fixed => 0,
+            Results::Dynamic => self.result,
+            Results::BytesAsValues => {
+                self.result.min(MAX_BYTES_AS_VALUES).saturating_mul(size_of::<wasmtime::component::Val>() as u64)
+            }
+        };
+        usize::try_from(results.max(self.hostcall)).unwrap_or(usize::MAX)
     }
 }
+
+/// What results a call gives, as far as their size goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Results {
+    /// Of a size that the types bound.
+    Fixed,
+    /// With strings or lists.
+    Dynamic,
+    /// Bytes, each of which comes back as a value.
+    BytesAsValues,
+}
+
+/// Bytes of `list<u8>` that come back as values. Each takes a whole value in the host; a typed call takes one byte each.
+const MAX_BYTES_AS_VALUES: u64 = 16 * MIB;
 
 /// Which bound ended a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

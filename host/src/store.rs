@@ -3,10 +3,11 @@
 use crate::engine::{TICK, Ticks};
 use crate::error::Error;
 use crate::gate::{GateCtx, GateView, HasGate};
-use crate::limits::{Bound, Limiter, Limits};
+use crate::limits::{Bound, Limiter, Limits, Results};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use wasmtime::component::{Instance, InstancePre, ResourceTable, ResourceTableError};
@@ -40,6 +41,8 @@ impl HasGate for State {
 pub(crate) struct Live {
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
+    /// Tells this instance from every other of the process.
+    pub(crate) number: u64,
 }
 
 impl Live {
@@ -51,7 +54,7 @@ impl Live {
         ticks: &Arc<Ticks>,
         wasi: WasiCtx,
         gate: GateCtx,
-        time: Duration,
+        time: u32,
     ) -> Result<Self, Error> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.objects as usize);
@@ -60,7 +63,7 @@ impl Live {
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(limits.handles as usize);
-        store.set_hostcall_fuel(usize::try_from(limits.hostcall).unwrap_or(usize::MAX));
+        store.set_hostcall_fuel(limits.lifted(Results::Fixed));
         // Every tick the guest yields, so that a dropped future ends it and others run meanwhile.
         store.epoch_deadline_callback(|context| {
             let state = context.data();
@@ -68,16 +71,17 @@ impl Live {
         });
         begin(&mut store, time);
         match within(time, pre.instantiate_async(&mut store)).await {
-            Some(Ok(instance)) => Ok(Self { store, instance }),
+            Some(Ok(instance)) => Ok(Self { store, instance, number: NUMBERS.fetch_add(1, Ordering::Relaxed) }),
             Some(Err(error)) => Err(failure(&error, &store)),
             None => Err(Error::Limit(Bound::Time)),
         }
     }
 
-    /// A call begins: sets its deadline and what is bounded per call. `fuel` bounds what is lifted from the guest.
-    pub(crate) fn begin(&mut self, time: Duration, fuel: usize) {
+    /// A call begins: sets its deadline, `time` seconds from now, and what is bounded per call.
+    #[inline]
+    pub(crate) fn begin(&mut self, time: u32, lifted: usize) {
         begin(&mut self.store, time);
-        self.store.set_hostcall_fuel(fuel);
+        self.store.set_hostcall_fuel(lifted);
     }
 
     /// What a failed call failed of.
@@ -86,22 +90,24 @@ impl Live {
     }
 }
 
-fn begin(store: &mut Store<State>, time: Duration) {
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+fn begin(store: &mut Store<State>, time: u32) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
-    state.deadline = state.ticks.count().saturating_add(Ticks::of(time));
+    state.deadline = state.ticks.count().saturating_add(Ticks::in_seconds(time));
     state.gate.begin_call();
 }
 
-/// Runs to the end, or for at most `time`: epochs end what computes, this ends what waits. A call that never waits
+/// Runs to the end, or for at most `time` seconds: epochs end what computes, this ends what waits. A call that never waits
 /// costs no timer.
-pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+pub(crate) async fn within<F: Future>(time: u32, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let first = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
     match first {
         Poll::Ready(output) => Some(output),
         // One tick later than the epochs, so that what computes is reported as they see it.
-        Poll::Pending => tokio::time::timeout(time.saturating_add(TICK), future).await.ok(),
+        Poll::Pending => tokio::time::timeout(Duration::from_secs(u64::from(time)) + TICK, future).await.ok(),
     }
 }
 

@@ -204,3 +204,28 @@ fn the_same_without_async() {
     let view = runtime.load(fixture.file).expect("loads").authorize("view").expect("authorised");
     assert_eq!(view.call(&api("add"), &[Val::U32(2), Val::U32(3)]).expect("called"), [Val::U32(5)]);
 }
+
+#[tokio::test]
+async fn an_export_looked_up_once_is_called_often_and_outlives_its_instance() {
+    let view = Bench::new().view().await;
+    let mut count = view.typed::<(), (u32,)>(&api("count")).expect("looked up");
+    for expected in 1..=1000 {
+        assert_eq!(count.call(()).await.expect("called"), (expected,));
+    }
+    assert!(matches!(view.call(&api("fail"), &[]).await, Err(Error::Trap(_))));
+    assert_eq!(count.call(()).await.expect("in a new instance"), (1,));
+    assert!(view.typed::<(), (u32,)>(&api("other")).is_err());
+}
+
+#[tokio::test]
+async fn every_future_can_move_between_threads() {
+    fn sent<T: Send>(future: T) -> T {
+        future
+    }
+    let bench = Bench::new();
+    let view = sent(bench.resource.authorize("view")).await.expect("authorised");
+    sent(view.call(&api("count"), &[])).await.expect("called");
+    sent(view.call_for_bytes(&api("big"), &[Val::U32(1)])).await.expect("called").expect("bytes");
+    sent(view.typed::<(), (u32,)>(&api("count")).expect("looked up").call(())).await.expect("called");
+    assert!(sent(view.run(portcullis_host::Command::default())).await.is_err());
+}
