@@ -92,7 +92,8 @@ proptest! {
                 prop_assert!(!from.is_empty());
                 // Nobody draws what he need not draw.
                 if basis.units > 0 {
-                    prop_assert!(!entitlements.iter().any(|e| alone(e) && e.rights == Rights::Perpetual {}));
+                    let for_good = entitlements.iter().any(|e| alone(e) && e.rights == Rights::Perpetual {});
+                    prop_assert!(!for_good);
                 }
             }
             Decision::Refuse(_) => prop_assert!(!entitlements.iter().any(alone)),

@@ -7,7 +7,7 @@ use portcullis_server::keys::{self, Keys, KeysError};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
     AnswerScope, Begun, ClaimOutcome, DecideOutcome, EnrolOutcome, NewAccount, NewDevice, NewInvitation, PollOutcome,
-    PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, Store, StoreError,
+    PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, StoreError,
     StoredAnswer, WithdrawOutcome,
 };
 
