@@ -1,7 +1,7 @@
 //! What a service answers, and how it is signed: bound to the proof of the request, with server time.
 
-use crate::keys::{Keys, KeysError};
 use crate::clock::Timestamp;
+use crate::keys::{Keys, KeysError};
 use crate::secrets::SecretError;
 use crate::store::StoreError;
 use portcullis_protocol::wire::{Problem, Signed};

@@ -1,8 +1,8 @@
 //! Who asks. An [`Asker`] is evidence that proof, token, terminal and account were checked, in that order; services
 //! take it and check none of them again, except in their transactions.
 
-use crate::answers::No;
 use crate::Core;
+use crate::answers::No;
 use crate::secrets::TokenRole;
 use crate::store::{Authenticated, SessionId};
 use portcullis_protocol::proof::Proven;
@@ -57,12 +57,7 @@ impl SignedIn {
         if terminal.revoked.is_some() {
             return Err(Reason::TerminalRevoked.into());
         }
-        Ok(Asker {
-            account: self.account()?,
-            terminal: terminal.id,
-            key: terminal.key,
-            release: terminal.release,
-        })
+        Ok(Asker { account: self.account()?, terminal: terminal.id, key: terminal.key, release: terminal.release })
     }
 }
 

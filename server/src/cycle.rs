@@ -13,17 +13,15 @@ use crate::rights::{self, Ask, Decision};
 use crate::secrets::{random, rng};
 use crate::store::{
     Acknowledged, AuthorisationQuery, AuthorisationState, AuthorisationTarget, AuthoriseOutcome, Begun, GrantRecord,
-    GrantState, Idempotency, NewAuthorisation, NewGrant, OperationFacts, ResourceFacts, StoredAnswer,
-    VerificationCase, VerificationQuery, VerifyOutcome,
+    GrantState, Idempotency, NewAuthorisation, NewGrant, OperationFacts, ResourceFacts, StoredAnswer, VerificationCase,
+    VerificationQuery, VerifyOutcome,
 };
 use crate::{Asker, Core, offers};
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
 use portcullis_protocol::wire::{AuthorisationAnswer, AuthorisationRequest, VerificationAnswer, VerificationRequest};
-use portcullis_protocol::{
-    CodeBinding, CodeId, Grant, GrantId, PairwiseId, Reason, Verified, confirmation, release,
-};
+use portcullis_protocol::{CodeBinding, CodeId, Grant, GrantId, PairwiseId, Reason, Verified, confirmation, release};
 
 /// How often a request looks again because something changed between its snapshot and its transaction. Every look sees
 /// a state that somebody else's commit made, so that more than a few mean a server that is overrun.
@@ -307,8 +305,8 @@ fn make_grant(
         .map(|(part, wrapped)| core.secrets.unwrap_file_key(&resource.digest, part, wrapped))
         .collect::<Result<Vec<FileKey>, _>>()?;
     let named: Vec<(&str, &FileKey)> = operation.parts.iter().map(|part| part.as_str()).zip(&keys).collect();
-    let keys = release::seal(asker.release(), &compact, &named, &mut rng())
-        .map_err(|error| No::Failed(error.to_string()))?;
+    let keys =
+        release::seal(asker.release(), &compact, &named, &mut rng()).map_err(|error| No::Failed(error.to_string()))?;
 
     let grant = NewGrant {
         id,

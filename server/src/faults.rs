@@ -123,9 +123,8 @@ pub const STEPS: &[&str] = &[
 /// Every fault point.
 #[must_use]
 pub fn all() -> Vec<String> {
-    let writes = Write::ALL
-        .iter()
-        .flat_map(|write| Phase::ALL.map(|phase| format!("{}.{}", write.name(), phase.name())));
+    let writes =
+        Write::ALL.iter().flat_map(|write| Phase::ALL.map(|phase| format!("{}.{}", write.name(), phase.name())));
     writes.chain(STEPS.iter().map(|step| (*step).to_owned())).collect()
 }
 
@@ -227,6 +226,28 @@ mod tests {
         let names = all();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         assert!(names.iter().all(|name| name.contains('.')));
+    }
+
+    /// The sources below a folder, but for this file.
+    fn sources(folder: &std::path::Path) -> String {
+        let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let read = |path: std::path::PathBuf| match path.extension().and_then(|extension| extension.to_str()) {
+            None if path.is_dir() => sources(&path),
+            Some("rs") if !path.ends_with("faults.rs") => std::fs::read_to_string(path).expect("a source"),
+            _ => String::new(),
+        };
+        entries.map(read).collect()
+    }
+
+    #[test]
+    fn every_fault_point_is_passed_somewhere() {
+        let sources = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        for step in STEPS {
+            assert!(sources.contains(&format!(".step(\"{step}\")")), "{step} is passed nowhere");
+        }
+        for write in Write::ALL {
+            assert!(sources.contains(&format!("Write::{write:?}")), "{} is no write of the store", write.name());
+        }
     }
 
     #[test]

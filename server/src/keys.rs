@@ -90,7 +90,8 @@ impl std::fmt::Debug for Keys {
 /// [`KeysError::Exist`] where there are keys.
 pub async fn init(store: &dyn Store, secrets: &Secrets) -> Result<(), KeysError> {
     let now = store.now().await?;
-    let wrap = |role: KeyRole, key: &[u8]| KeyRecord { role, key: secrets.seal("server key", role.name().as_bytes(), key) };
+    let wrap =
+        |role: KeyRole, key: &[u8]| KeyRecord { role, key: secrets.seal("server key", role.name().as_bytes(), key) };
     let records = vec![
         wrap(KeyRole::Root, &*SecretKey::generate(&mut rng()).to_seed()),
         wrap(KeyRole::Age, Identity::generate(&mut rng()).expose()),
@@ -255,11 +256,7 @@ impl Keys {
 
 impl Signing {
     fn public(&self) -> ServerKey {
-        ServerKey {
-            jwk: self.key.public().clone(),
-            nbf: self.not_before.seconds(),
-            exp: self.expires.seconds(),
-        }
+        ServerKey { jwk: self.key.public().clone(), nbf: self.not_before.seconds(), exp: self.expires.seconds() }
     }
 }
 

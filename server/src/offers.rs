@@ -1,9 +1,9 @@
 //! Offers, signed. What is in force stands in the store; signatures are made when asked for, under the key of the day:
 //! a digest names the terms, whoever signed them.
 
+use crate::Core;
 use crate::answers::No;
 use crate::clock::Timestamp;
-use crate::Core;
 use crate::keys::KeysError;
 use crate::secrets::rng;
 use crate::store::{NewOffer, OfferRevision, OffersOutcome};
@@ -45,7 +45,9 @@ pub async fn replace(
     match core.store.replace_offers(&core.origin, account, publisher, name, offers).await? {
         OffersOutcome::Replaced(offers) => Ok(sign(core, &offers, now)?),
         OffersOutcome::NotFound => Err(No::NotFound),
-        OffersOutcome::NoSuchOperation(_) => Err(No::Unacceptable("an offer is for an operation that the resource does not have")),
+        OffersOutcome::NoSuchOperation(_) => {
+            Err(No::Unacceptable("an offer is for an operation that the resource does not have"))
+        }
         OffersOutcome::NoSuchOffer(_) => Err(No::Unacceptable("an offer revises one that is not in force")),
     }
 }

@@ -199,11 +199,9 @@ impl Secrets {
             }
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
-        let bytes = Zeroizing::new(
-            from_base64url(text.trim_end()).map_err(|_| SecretError::Malformed(path.to_owned()))?,
-        );
-        let master: &[u8; 32] =
-            bytes.as_slice().try_into().map_err(|_| SecretError::Malformed(path.to_owned()))?;
+        let bytes =
+            Zeroizing::new(from_base64url(text.trim_end()).map_err(|_| SecretError::Malformed(path.to_owned()))?);
+        let master: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| SecretError::Malformed(path.to_owned()))?;
         Ok(Self::from_master(master))
     }
 

@@ -105,8 +105,11 @@ pub trait Devices {
     async fn device(&self, user: &TokenHash) -> Result<Option<Device>, StoreError>;
 
     /// The user decides: `Some(account)` approves, `None` denies.
-    async fn decide_device(&self, user: &TokenHash, approved_by: Option<AccountId>)
-    -> Result<DecideOutcome, StoreError>;
+    async fn decide_device(
+        &self,
+        user: &TokenHash,
+        approved_by: Option<AccountId>,
+    ) -> Result<DecideOutcome, StoreError>;
 
     /// The terminal polls; an approved code becomes a session with these tokens, once.
     async fn poll_device(

@@ -24,13 +24,13 @@ mod terminals;
 pub use accounts::{Account, Accounts, Invitation, InvitationUse, NewAccount, NewInvitation, SignUp, WebSession};
 pub use answers::{AnswerScope, Answers, Begun, Idempotency, StoredAnswer};
 pub use cycle::{
-    Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthoriseOutcome,
-    AuthorisationTarget, Cycle, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
+    Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
+    AuthoriseOutcome, Cycle, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
     OperationFacts, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 pub use devices::{DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
 pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
-pub use ledger::{Balance, LedgerAccount, Ledger, Transfer};
+pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome};
 pub use orders::{
     NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, RefundOutcome, SettleOutcome, Settlement,

@@ -3,7 +3,9 @@
 use super::StoreError;
 use crate::clock::Timestamp;
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, Digest, Money, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName, Rights};
+use portcullis_protocol::{
+    AccountId, Digest, Money, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName, Rights,
+};
 
 /// One line of a new price list.
 #[derive(Debug, Clone)]

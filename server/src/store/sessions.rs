@@ -56,4 +56,3 @@ pub trait Sessions {
     /// Ends the session of an access or refresh token. Nothing happens where there is none.
     async fn end_session(&self, token: &TokenHash, key: &Thumbprint) -> Result<(), StoreError>;
 }
-

@@ -90,6 +90,32 @@ async fn a_process_that_dies_anywhere_leaves_a_purchase_that_can_be_finished() {
     }
 }
 
+#[tokio::test]
+async fn a_refund_that_fails_anywhere_is_listed_and_can_be_finished() {
+    let writes = [Write::RefundBegin, Write::RefundFinish];
+    let writes = writes.iter().flat_map(|write| Phase::ALL.map(|phase| format!("{}.{}", write.name(), phase.name())));
+    for point in writes.chain(["provider-refund.before".to_owned(), "provider-refund.after".to_owned()]) {
+        let world = World::new().await;
+        let machine = world.machine("ada@example.org").await;
+        let order = world.buy(&machine, "view").await.order;
+        world.core.faults.arm(&point, false);
+        assert!(matches!(orders::refund(&world.core, &order).await, Err(No::Failed(_))), "{point}");
+        // Paid, on its way back (and listed), or paid back: never paid back with the rights still there.
+        let runs = world.run(&machine, "view").await.is_ok();
+        let open = orders::open(&world.core).await.expect("orders").iter().any(|open| open.id == order);
+        let state = orders::find(&world.core, &machine.asker, &order).await.expect("found").state;
+        assert_eq!(runs, state == OrderState::Paid, "{point}");
+        assert!(!(runs && open), "{point}");
+        for _ in 0..2 {
+            let refunded = orders::refund(&world.core, &order).await.expect("finished");
+            assert_eq!(refunded.state, OrderState::Refunded, "{point}");
+        }
+        assert!(orders::open(&world.core).await.expect("orders").is_empty(), "{point}");
+        let balances = world.core.store.balances().await.expect("balances");
+        assert!(balances.iter().all(|balance| balance.amount == 0), "{point}: {balances:?}");
+    }
+}
+
 /// The process that dies, started by the test above.
 #[tokio::test]
 #[ignore = "started by the test above"]

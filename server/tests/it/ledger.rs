@@ -160,6 +160,7 @@ async fn the_ledger_is_only_appended_to() {
     ] {
         assert!(db.execute(sql, []).is_err(), "{sql}");
     }
-    let well_formed = "INSERT INTO ledger (at, giver, taker, amount, commodity, subject) VALUES (0, 'a', 'b', 5, 'EUR', x'')";
+    let well_formed =
+        "INSERT INTO ledger (at, giver, taker, amount, commodity, subject) VALUES (0, 'a', 'b', 5, 'EUR', x'')";
     db.execute(well_formed, []).expect("the control");
 }

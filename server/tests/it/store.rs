@@ -7,8 +7,8 @@ use portcullis_server::keys::{self, Keys, KeysError};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
     AnswerScope, Begun, ClaimOutcome, DecideOutcome, EnrolOutcome, NewAccount, NewDevice, NewInvitation, PollOutcome,
-    PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, StoreError,
-    StoredAnswer, WithdrawOutcome,
+    PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, StoreError, StoredAnswer,
+    WithdrawOutcome,
 };
 
 #[tokio::test]
@@ -216,8 +216,7 @@ async fn a_key_enrols_once_per_account_and_an_account_not_too_often() {
     assert_eq!(core.store.enrol(again).await, Ok(EnrolOutcome::Revoked));
     assert!(!core.store.revoke_terminal(&other, &machine.id).await.expect("answered"), "not one's own");
 
-    let mut terminal =
-        new_terminal(other, &SecretKey::generate(&mut rng()), &ReleaseSecretKey::generate(&mut rng()));
+    let mut terminal = new_terminal(other, &SecretKey::generate(&mut rng()), &ReleaseSecretKey::generate(&mut rng()));
     terminal.most_per_day = 1;
     let refused = core.store.enrol(terminal.clone()).await.expect("answered");
     assert!(matches!(refused, EnrolOutcome::TooMany { retry_after } if (1..=86_400).contains(&retry_after)));

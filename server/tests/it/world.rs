@@ -10,8 +10,8 @@ use portcullis_protocol::wire::{
 };
 use portcullis_protocol::{
     AccountId, Capabilities, Digest, Grant, IdempotencyKey, KeyDocument, Manifest, Offer, OfferId, OperationEntry,
-    Origin, PartEntry, PartKind, PartName, PublisherEntry, Reason, ReleaseSecretKey, ResourceLimits, Rights,
-    SecretKey, ServerEntry, TerminalId, Thumbprint, Verified, Version,
+    Origin, PartEntry, PartKind, PartName, PublisherEntry, Reason, ReleaseSecretKey, ResourceLimits, Rights, SecretKey,
+    ServerEntry, TerminalId, Thumbprint, Verified, Version,
 };
 use portcullis_server::clock::{Clock, Timestamp};
 use portcullis_server::faults::Faults;
@@ -81,7 +81,8 @@ pub(crate) fn origin() -> Origin {
 }
 
 pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Core {
-    let options = SqliteOptions { path: folder.join("server.db"), readers: 4, clock: clock.clone(), faults: faults.clone() };
+    let options =
+        SqliteOptions { path: folder.join("server.db"), readers: 4, clock: clock.clone(), faults: faults.clone() };
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(options).expect("a store"));
     let secrets = Secrets::open(&folder.join("master.key")).expect("secrets");
     let keys = Keys::open(&*store, &secrets, origin()).await.expect("keys");
@@ -99,8 +100,7 @@ impl World {
         let core = open_core(folder.path(), Clock::default(), Faults::default()).await;
         let owner = account(&core, "publisher@example.org").await;
         let publisher = SecretKey::generate(&mut rng());
-        let mut world =
-            Self { folder, core, owner, publisher, resource: Digest::of(b""), file_keys: Vec::new() };
+        let mut world = Self { folder, core, owner, publisher, resource: Digest::of(b""), file_keys: Vec::new() };
         world.claim("lumen").await;
         let (digest, keys) = world.publish("alpine-lake", "1.0.0").await;
         (world.resource, world.file_keys) = (digest, keys);

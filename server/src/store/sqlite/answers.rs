@@ -72,7 +72,7 @@ pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> r
         _ if found.at.plus(LOST_AFTER) <= tx.now => return Ok(Begun::New),
         _ => return Ok(Begun::InProgress),
     };
-    // An answer whose subject is gone was swept; the sweep takes both, so this is a damaged database.
+    // What an answer names is never deleted, so one that is gone means a damaged database.
     answer.map(Begun::Answered).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
@@ -90,14 +90,7 @@ pub(super) fn store(
     };
     tx.change(
         "INSERT INTO answers (scope, key, request, kind, subject, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (
-            scope_bytes(scope),
-            request.key.as_str(),
-            request.request.as_bytes(),
-            kind,
-            subject,
-            tx.now.millis(),
-        ),
+        (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now.millis()),
     )?;
     Ok(())
 }
@@ -117,13 +110,7 @@ impl Answers for Sqlite {
                 tx.change(
                     "INSERT INTO answers (scope, key, request, kind, at) VALUES (?1, ?2, ?3, ?4, ?5)
                      ON CONFLICT (scope, key) DO UPDATE SET at = excluded.at WHERE kind = 0",
-                    (
-                        scope_bytes(&scope),
-                        request.key.as_str(),
-                        request.request.as_bytes(),
-                        UNDER_WAY,
-                        tx.now.millis(),
-                    ),
+                    (scope_bytes(&scope), request.key.as_str(), request.request.as_bytes(), UNDER_WAY, tx.now.millis()),
                 )?;
             }
             Ok(found)
@@ -145,9 +132,7 @@ impl Answers for Sqlite {
                     "UPDATE answers SET kind = ?3, body = ?4 WHERE scope = ?1 AND key = ?2 AND kind = 0",
                     (scope, key, BODY, body),
                 )?,
-                None => {
-                    tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2 AND kind = 0", (scope, key))?
-                }
+                None => tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2 AND kind = 0", (scope, key))?,
             };
             Ok(())
         })

@@ -3,6 +3,7 @@
 use super::answers::{self, Stored};
 use super::row::{bytes, count, json, maybe_bytes, maybe_time, octets, one_of, sealed, text, time, to_json};
 use super::{Sqlite, Tx, ledger, offers, resources};
+use crate::clock::Timestamp;
 use crate::faults::Write;
 use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::secrets::Sealed;
@@ -13,9 +14,10 @@ use crate::store::{
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, Reason, TerminalId};
+use portcullis_protocol::{
+    AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, Reason, TerminalId,
+};
 use rusqlite::Row;
-use crate::clock::Timestamp;
 
 /// In the order of the column's numbers.
 const AUTHORISATION_STATES: [AuthorisationState; 3] =
@@ -369,10 +371,7 @@ pub(super) fn grant(tx: &Tx<'_>, id: &GrantId) -> rusqlite::Result<Option<GrantR
 /// Takes back what an entitlement gave: its holds are released, its grants revoked.
 pub(super) fn take_back(tx: &Tx<'_>, id: &EntitlementId) -> rusqlite::Result<()> {
     tx.change("UPDATE grants SET state = 3 WHERE entitlement = ?1 AND state IN (0, 1)", [id.0.0])?;
-    tx.change(
-        "UPDATE authorisations SET state = 2 WHERE entitlement = ?1 AND state = 0 AND units > 0",
-        [id.0.0],
-    )?;
+    tx.change("UPDATE authorisations SET state = 2 WHERE entitlement = ?1 AND state = 0 AND units > 0", [id.0.0])?;
     tx.change("UPDATE entitlements SET held = 0, revoked_at = ?2 WHERE id = ?1", (id.0.0, tx.now.millis()))?;
     Ok(())
 }
@@ -395,11 +394,7 @@ impl Cycle for Sqlite {
         self.write(Write::Verify, move |tx| verify(tx, &new)).await
     }
 
-    async fn grant(
-        &self,
-        terminal: &TerminalId,
-        id: &GrantId,
-    ) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {
+    async fn grant(&self, terminal: &TerminalId, id: &GrantId) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {
         self.read("grant", |tx| {
             let sql = format!("{GRANT} AND terminal = ?2");
             Ok((tx.now, tx.one(&sql, (id.as_bytes(), terminal.as_bytes()), grant_record)?))

@@ -12,8 +12,7 @@ use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Thumbprint};
 
 /// In the order of the column's numbers.
-const STATES: [DeviceState; 4] =
-    [DeviceState::Pending, DeviceState::Approved, DeviceState::Denied, DeviceState::Used];
+const STATES: [DeviceState; 4] = [DeviceState::Pending, DeviceState::Approved, DeviceState::Denied, DeviceState::Used];
 
 struct Poll {
     key: Thumbprint,
@@ -56,10 +55,7 @@ fn poll(
         if found.state == DeviceState::Denied {
             return Ok(PollOutcome::Denied);
         }
-        tx.change(
-            "UPDATE devices SET polled_at = ?2 WHERE device = ?1",
-            (device.as_bytes(), tx.now.millis()),
-        )?;
+        tx.change("UPDATE devices SET polled_at = ?2 WHERE device = ?1", (device.as_bytes(), tx.now.millis()))?;
         let soon = found.polled.is_some_and(|polled| tx.now.millis() < polled.millis().saturating_add(found.pause));
         return Ok(if soon { PollOutcome::SlowDown } else { PollOutcome::Pending });
     };

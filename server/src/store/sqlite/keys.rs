@@ -48,18 +48,15 @@ impl Keyring for Sqlite {
         self.read("signing keys", |tx| {
             // Every change of the set adds a key, and none is deleted: the highest number is its version.
             let version = tx.one("SELECT coalesce(max(number), 0) FROM signing_keys", [], |row| count(row, 0))?;
-            let keys = tx.all(
-                "SELECT public, seed, not_before, expires_at FROM signing_keys ORDER BY number",
-                [],
-                |row| {
+            let keys =
+                tx.all("SELECT public, seed, not_before, expires_at FROM signing_keys ORDER BY number", [], |row| {
                     Ok(SigningRecord {
                         public: checked(row, 0, |key: [u8; 32]| PublicKey::from_bytes(&key))?,
                         seed: sealed(row, 1)?,
                         not_before: time(row, 2)?,
                         expires: time(row, 3)?,
                     })
-                },
-            )?;
+                })?;
             Ok((version.unwrap_or(0), keys))
         })
     }

@@ -91,11 +91,7 @@ impl Sqlite {
     }
 
     /// Reads one snapshot.
-    fn read<T>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
+    fn read<T>(&self, what: &'static str, work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         self.readers.read(what, work, &self.clock)
     }
 

@@ -5,9 +5,7 @@ use super::{Sqlite, Tx, resources};
 use crate::faults::Write;
 use crate::store::{NewOffer, OfferRevision, Offers, OffersOutcome, PublisherId, StoreError};
 use async_trait::async_trait;
-use portcullis_protocol::{
-    AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName,
-};
+use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};
 use rusqlite::Row;
 
 fn revision(row: &Row<'_>) -> rusqlite::Result<OfferRevision> {
@@ -44,21 +42,15 @@ pub(super) fn of_resource(
 }
 
 /// The offer of a digest, where it is in force; and those in force for its operation, whether it is or was.
-pub(super) fn accepted(
-    tx: &Tx<'_>,
-    digest: &Digest,
-) -> rusqlite::Result<(Option<OfferRevision>, Vec<OfferRevision>)> {
-    let known = tx.one(
-        "SELECT publisher, name, operation FROM offers WHERE digest = ?1",
-        [digest.as_bytes()],
-        |row| {
+pub(super) fn accepted(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<(Option<OfferRevision>, Vec<OfferRevision>)> {
+    let known =
+        tx.one("SELECT publisher, name, operation FROM offers WHERE digest = ?1", [digest.as_bytes()], |row| {
             Ok((
                 super::row::octets(row, 0).map(PublisherId)?,
                 text::<ResourceName>(row, 1)?,
                 text::<OperationName>(row, 2)?,
             ))
-        },
-    )?;
+        })?;
     let Some((publisher, name, operation)) = known else { return Ok((None, Vec::new())) };
     let current = for_operation(tx, &publisher, &name, &operation)?;
     Ok((current.iter().find(|revision| revision.digest == *digest).cloned(), current))

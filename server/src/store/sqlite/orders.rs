@@ -15,13 +15,8 @@ use portcullis_protocol::{AccountId, Digest, OrderId, TerminalId};
 use rusqlite::Row;
 
 /// In the order of the column's numbers.
-const PHASES: [OrderPhase; 5] = [
-    OrderPhase::Pending,
-    OrderPhase::Paid,
-    OrderPhase::Declined,
-    OrderPhase::Refunding,
-    OrderPhase::Refunded,
-];
+const PHASES: [OrderPhase; 5] =
+    [OrderPhase::Pending, OrderPhase::Paid, OrderPhase::Declined, OrderPhase::Refunding, OrderPhase::Refunded];
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, f.offer, o.offer_digest, o.provider, o.receipt, o.created_at
                      FROM orders o JOIN offers f ON f.digest = o.offer_digest";
@@ -95,11 +90,10 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Resul
 
 /// Gives what was paid for, and writes it into the ledger.
 fn entitle(tx: &Tx<'_>, order: &Order, entitlement: &EntitlementId) -> rusqlite::Result<()> {
-    let publisher = tx.one(
-        "SELECT publisher FROM offers WHERE digest = ?1",
-        [order.offer_digest.as_bytes()],
-        |row| octets(row, 0).map(PublisherId),
-    )?;
+    let publisher =
+        tx.one("SELECT publisher FROM offers WHERE digest = ?1", [order.offer_digest.as_bytes()], |row| {
+            octets(row, 0).map(PublisherId)
+        })?;
     let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let total = order.offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX));
     tx.change(
@@ -121,8 +115,7 @@ fn entitle(tx: &Tx<'_>, order: &Order, entitlement: &EntitlementId) -> rusqlite:
     }
     if let Some(amount) = total {
         let (from, to) = (LedgerAccount::issued(), LedgerAccount::entitlement(entitlement));
-        let transfer =
-            NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *order.id.as_bytes() };
+        let transfer = NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *order.id.as_bytes() };
         ledger::append(tx, &transfer)?;
     }
     Ok(())

@@ -37,11 +37,7 @@ pub(super) fn publisher_id(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Resul
 }
 
 /// The publisher of a name, where the account owns it.
-pub(super) fn owned(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    name: &PublisherName,
-) -> rusqlite::Result<Option<PublisherId>> {
+pub(super) fn owned(tx: &Tx<'_>, account: &AccountId, name: &PublisherName) -> rusqlite::Result<Option<PublisherId>> {
     let sql = "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2";
     tx.one(sql, (name.as_str(), account.as_bytes()), |row| octets(row, 0).map(PublisherId))
 }

@@ -13,7 +13,11 @@ fn unreadable(column: usize, kind: Type) -> Error {
 }
 
 /// 16 or 32 bytes, made into what they name.
-pub(super) fn bytes<const N: usize, T>(row: &Row<'_>, column: usize, make: impl FnOnce([u8; N]) -> T) -> rusqlite::Result<T> {
+pub(super) fn bytes<const N: usize, T>(
+    row: &Row<'_>,
+    column: usize,
+    make: impl FnOnce([u8; N]) -> T,
+) -> rusqlite::Result<T> {
     row.get(column).map(make)
 }
 
@@ -73,7 +77,11 @@ pub(super) fn sealed(row: &Row<'_>, column: usize) -> rusqlite::Result<Sealed> {
 /// One of a few numbers.
 pub(super) fn one_of<T: Copy>(row: &Row<'_>, column: usize, states: &[T]) -> rusqlite::Result<T> {
     let index: i64 = row.get(column)?;
-    usize::try_from(index).ok().and_then(|index| states.get(index)).copied().ok_or_else(|| unreadable(column, Type::Integer))
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| states.get(index))
+        .copied()
+        .ok_or_else(|| unreadable(column, Type::Integer))
 }
 
 /// A document as JSON, to be stored.

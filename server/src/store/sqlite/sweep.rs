@@ -1,8 +1,9 @@
-//! What time does: holds expire, and records that nobody can ask for any more are deleted.
+//! What time does: holds expire, and what nobody can ask for any more is deleted. Authorisations, grants, orders, ledger
+//! and log are kept: they are the record.
 
 use super::Tx;
 
-/// How long the records of a cycle outlive it, in seconds: a terminal that was off for a week still learns what became
+/// How long a stored answer outlives its request, in seconds: a terminal that was off for a week still learns what became
 /// of its request.
 const KEEP: u64 = 7 * 24 * 3600;
 /// Rows that one sweep takes of a table, so that no sweep holds the writer up for long.
