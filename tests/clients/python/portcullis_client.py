@@ -90,14 +90,16 @@ def sign(key, header, payload):
     signed = b64(text_of(header)) + "." + b64(text_of(payload))
     return signed + "." + b64(key.sign(signed.encode()).signature)
 
-def verify(compact, typ, publics):
-    """The payload of a compact document of this type, signed by one of these keys."""
+def verify(compact, typ, keys):
+    """The payload of a compact document of this type, signed by one of these keys in its time, `{key: (nbf, exp)}`."""
     require(isinstance(compact, str) and len(compact) <= 65536 and compact.count(".") == 2, "not a compact JWS")
     head, payload, signature = compact.split(".")
-    public = {b64(text_of(protected(public, typ))): public for public in publics}.get(head)
+    public = {b64(text_of(protected(public, typ))): public for public in keys}.get(head)
     require(public, f"not a {typ} of an expected signer")
     check_signature(public, head + "." + payload, signature)
-    return closed(parse(unb64(payload)), PAYLOADS[typ])
+    payload, (nbf, exp) = closed(parse(unb64(payload)), PAYLOADS[typ]), keys[public]
+    require(nbf <= payload["iat"] < exp, "signed before or after its key's time")
+    return payload
 
 def digest_of(compact): return b64(sha256(unb64(compact.split(".")[1])))
 
@@ -136,14 +138,15 @@ class Terminal:
         seeds = {name: b64(os.urandom(32)) for name in ("ed25519", "x25519")}
         self.load(origin=origin, root=b64(root), version=0, **seeds)
 
-    def signing_keys(self):
+    def signing_keys(self, past=False):
+        """The server's keys, with their times: the current ones, or all that ever signed."""
         compact = closed(self.plain("/.well-known/portcullis"), "root keys api")["keys"]
-        keys, now = verify(compact, "portcullis-keys+jwt", [self.root]), time.time()
+        keys, now = verify(compact, "portcullis-keys+jwt", {self.root: (0, 1 << 63)}), time.time()
         require(keys["iss"] == self.origin and now < keys["exp"] <= keys["iat"] + 7 * 86400, "a stale key document")
         require(keys["version"] >= self.state["version"], "a key document older than one seen before")
         self.state["version"] = keys["version"]
-        signing = [closed(key, "jwk nbf exp") for key in keys["signing"]]
-        return [from_jwk(key["jwk"]) for key in signing if key["nbf"] <= now < key["exp"]]
+        times = {from_jwk(closed(key, "jwk nbf exp")["jwk"]): (key["nbf"], key["exp"]) for key in keys["signing"]}
+        return {key: (nbf, exp) for key, (nbf, exp) in times.items() if past or nbf <= now < exp}
 
     # ── 5 Proofs
     def send(self, method, path, body, content, token=None, key=None):
@@ -157,8 +160,7 @@ class Terminal:
                                    {name: value for name, value in claims.items() if value})
             answer = self.http.request(method, url, content=body, headers=headers)
             self.nonce = answer.headers.get("DPoP-Nonce", self.nonce)
-            said = answer.text + answer.headers.get("WWW-Authenticate", "")
-            if not (again and answer.status_code == 401 and "use_dpop_nonce" in said):
+            if not again or answer.status_code != 401 or "use_dpop_nonce" not in answer.text + str(answer.headers):
                 return answer, headers["DPoP"]
 
     # ── 6 Answers
@@ -169,8 +171,7 @@ class Terminal:
             data = text_of(body) if body else b""
             answer, proof = self.send(method, path, data, body and "application/json", self.token(), key)
             typ = "portcullis-answer+jwt" if answer.status_code == 200 else "portcullis-refusal+jwt"
-            require("signed" in (envelope := parse(answer.content)), f"HTTP {answer.status_code}, not signed")
-            said = verify(envelope["signed"], typ, self.signing_keys())
+            said = verify(parse(answer.content).get("signed"), typ, self.signing_keys())
             require(said["req"] == b64(sha256(proof.encode())), "an answer to another request")
             require(said.get("reason") not in LOCAL, "a server cannot say this")
         except Exception as error:
@@ -270,12 +271,14 @@ class Terminal:
         require(len(data) == int(served[2]) and answer.headers.get("ETag") == f'"{digest}"', "another file")
         package = Sealed(data)
         require((package.digest, package.publisher) == (digest, from_jwk(entry["publisher_key"])), "another resource")
-        require(package.countersigned.get(self.origin) in self.signing_keys(), "not countersigned by its store")
+        public, iat = package.countersigned[self.origin]
+        nbf, exp = self.signing_keys(past=True)[public]
+        require(nbf <= iat < exp, "not countersigned by its store")
         Path(path).write_bytes(data)
         return {"resource": digest, "manifest": package.manifest}
 
     def buy(self, name, operation, token="ok"):
-        compacts, keys = self.plain(f"/v1/catalogue/{name}")["offers"], self.signing_keys()
+        compacts, keys = self.plain(f"/v1/catalogue/{name}")["offers"], self.signing_keys(past=True)
         offers = {digest_of(compact): verify(compact, "portcullis-offer+jwt", keys) for compact in compacts}
         wanted = {"iss": self.origin, "operation": operation}.items()
         digest, offer = next(pair for pair in offers.items() if pair[1].items() >= wanted)
@@ -346,13 +349,12 @@ class Sealed:
             head = parse(unb64(closed(entry, "protected signature", True)["protected"]))
             public, typ = self.publisher, "portcullis-manifest+jws"
             if index:
-                public = self.countersigned[head["iss"]] = from_jwk(closed(head, "alg iat iss jwk typ", True)["jwk"])
-                typ = "portcullis-countersignature+jws"
+                public = from_jwk(closed(head, "alg iat iss jwk typ", True)["jwk"])
+                self.countersigned[head["iss"]], typ = (public, head["iat"]), "portcullis-countersignature+jws"
             wanted = {**head, "alg": "EdDSA", "typ": typ} if index else protected(public, typ)
             require(b64(text_of(wanted)) == entry["protected"], "a signature's header is not canonical")
             check_signature(public, entry["protected"] + "." + jws["payload"], entry["signature"])
-        require(1 <= len(jws["signatures"]) <= 16, "no signature, or too many")
-        require(len(self.countersigned) == index, "two countersignatures of one server")
+        require(len(jws["signatures"]) == len(self.countersigned) + 1 <= 16, "none, too many, or two of one server")
 
     def age(self, part):
         """A part's age header up to its MAC, the MAC, and the payload."""

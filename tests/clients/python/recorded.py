@@ -16,10 +16,10 @@ def keep(typ, document, public):
         print(json.dumps({"typ": typ, "document": document, "jwk": client.jwk(public)}), file=file)
 
 
-def verify_and_keep(compact, typ, publics):
-    payload = verify(compact, typ, publics)
+def verify_and_keep(compact, typ, keys):
+    payload = verify(compact, typ, keys)
     kid = client.parse(client.unb64(compact.split(".")[0]))["kid"]
-    keep(typ, compact, next(public for public in publics if client.b64(client.thumbprint(public)) == kid))
+    keep(typ, compact, next(public for public in keys if client.b64(client.thumbprint(public)) == kid))
     return payload
 
 
@@ -32,7 +32,7 @@ def sign_and_keep(key, header, payload):
 def read_and_keep(self, text):
     read_manifest(self, text)
     keep("portcullis-manifest+jws", text.decode(), self.publisher)
-    for public in self.countersigned.values():
+    for public, _ in self.countersigned.values():
         keep("portcullis-countersignature+jws", text.decode(), public)
 
 

@@ -4,7 +4,9 @@ use super::stage::{PICTURE, Stage};
 use super::tools::{json, python};
 use anyhow::{Context as _, Result};
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{Digest, Document, Enrolment, IdempotencyKey, PublisherClaim, SecretKey, Verified, Vouch, labels, proof};
+use portcullis_protocol::{
+    Digest, Document, Enrolment, IdempotencyKey, PublisherClaim, SecretKey, Verified, Vouch, labels, proof,
+};
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write as _;
