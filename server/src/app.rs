@@ -12,10 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Sign-in attempts and user codes are counted over this time.
+/// Sign-in attempts, user codes and device codes are counted over this time.
 const ATTEMPTS_PERIOD: Duration = Duration::from_secs(600);
-/// Device codes that one address may ask for in that time: a household that sets up its machines.
-const DEVICE_CODES: u32 = 60;
 
 /// A server, shared by all its requests.
 pub type App = Arc<Server>;
@@ -71,7 +69,7 @@ impl Server {
             sign_in: Buckets::new(attempts),
             sign_in_address: Buckets::new(Rate::per_period(limits.sign_in_attempts.saturating_mul(5), ATTEMPTS_PERIOD)),
             user_code: Buckets::new(Rate::per_period(limits.sign_in_attempts.saturating_mul(3), ATTEMPTS_PERIOD)),
-            device_code: Buckets::new(Rate::per_period(DEVICE_CODES, ATTEMPTS_PERIOD)),
+            device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
         let uploads = Arc::new(Semaphore::new(limits.uploads.max(1)));
         Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads }))

@@ -79,7 +79,15 @@ impl UnverifiedRequest {
         })?;
         let nonce = nonces.issue(&proven.key().thumbprint(), now);
         let reply = Reply::new(app.clone(), proven.digest(), nonce);
-        Ok(ProvenRequest { proven, reply, token: self.unverified_token, idempotency_key: self.idempotency_key, body, method: self.method, path: self.path })
+        Ok(ProvenRequest {
+            proven,
+            reply,
+            token: self.unverified_token,
+            idempotency_key: self.idempotency_key,
+            body,
+            method: self.method,
+            path: self.path,
+        })
     }
 }
 

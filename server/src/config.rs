@@ -86,6 +86,10 @@ pub struct Limits {
     pub terminal_burst: u32,
     /// Sign-in attempts per account and per address in ten minutes.
     pub sign_in_attempts: u32,
+    /// Device codes that one address may ask for in ten minutes.
+    pub device_codes: u32,
+    /// Terminals that one account may enrol within a day.
+    pub terminals_per_day: u32,
     /// Seconds a terminal waits between two polls while its user signs in (RFC 8628 section 3.2).
     pub poll_seconds: u32,
     /// Seconds that one request with a small body may take.
@@ -139,6 +143,10 @@ impl Default for Limits {
             terminal_rate: 50,
             terminal_burst: 200,
             sign_in_attempts: 10,
+            // A household that sets up its machines.
+            device_codes: 60,
+            // Enough for a person, too few for the resale of one account.
+            terminals_per_day: 20,
             poll_seconds: 5,
             request_seconds: 30,
         }
@@ -209,6 +217,8 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["limits", "terminal_rate"], Kind::Integer),
     (&["limits", "terminal_burst"], Kind::Integer),
     (&["limits", "sign_in_attempts"], Kind::Integer),
+    (&["limits", "device_codes"], Kind::Integer),
+    (&["limits", "terminals_per_day"], Kind::Integer),
     (&["limits", "poll_seconds"], Kind::Integer),
     (&["limits", "request_seconds"], Kind::Integer),
     (&["log", "level"], Kind::Text),
@@ -254,16 +264,18 @@ impl Config {
         let dir_of_flags = flags.dir.clone();
         let dir_of_environment = from_environment.get("dir").and_then(Value::as_str).map(PathBuf::from);
         let named = flags.file.clone().or(config_variable);
-        let guessed = dir_of_flags.clone().or(dir_of_environment).unwrap_or_else(|| Self::default().dir).join(FILE_NAME);
+        let guessed =
+            dir_of_flags.clone().or(dir_of_environment).unwrap_or_else(|| Self::default().dir).join(FILE_NAME);
         let mut table = match named {
             Some(path) => read(&path)?,
             None if guessed.is_file() => read(&guessed)?,
             None => Table::new(),
         };
         merge(&mut table, from_environment);
-        let mut config: Self = Value::Table(table)
-            .try_into()
-            .map_err(|e: toml::de::Error| ConfigError::Value { name: "configuration".into(), message: e.message().into() })?;
+        let mut config: Self = Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value {
+            name: "configuration".into(),
+            message: e.message().into(),
+        })?;
         if let Some(listen) = flags.listen {
             config.listen = listen;
         }
@@ -285,7 +297,8 @@ impl Config {
             Some(origin) => Ok(origin.clone()),
             None if listening.ip().is_loopback() => {
                 let port = if listening.port() == 80 { String::new() } else { format!(":{}", listening.port()) };
-                let host = if listening.is_ipv6() { format!("[{}]", listening.ip()) } else { listening.ip().to_string() };
+                let host =
+                    if listening.is_ipv6() { format!("[{}]", listening.ip()) } else { listening.ip().to_string() };
                 Origin::new(format!("http://{host}{port}")).map_err(|_| ConfigError::Origin { listen: listening })
             }
             None => Err(ConfigError::Origin { listen: listening }),
@@ -326,8 +339,7 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
 }
 
 fn read(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let invalid = |e: toml::de::Error| ConfigError::File { path: path.to_owned(), message: e.to_string() };
     // Read as what it is first: such an error shows the line.
     toml::from_str::<Config>(&text).map_err(invalid)?;
@@ -357,7 +369,11 @@ mod tests {
     fn flags_go_before_environment_before_file() {
         let dir = tempfile::tempdir().expect("dir");
         let file = dir.path().join(FILE_NAME);
-        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nsign_up = \"open\"\n[limits]\nuploads = 2\npoll_seconds = 9\n").expect("file");
+        std::fs::write(
+            &file,
+            "listen = \"127.0.0.1:1\"\nsign_up = \"open\"\n[limits]\nuploads = 2\npoll_seconds = 9\n",
+        )
+        .expect("file");
         let flags = Overrides { dir: Some(dir.path().into()), ..Overrides::default() };
         let config = Config::load(&flags, env(&[])).expect("file alone");
         assert_eq!((config.listen.port(), config.sign_up, config.limits.uploads), (1, SignUp::Open, 2));
@@ -383,19 +399,26 @@ mod tests {
         let error = Config::load(&flags, env(&[])).expect_err("typing error").to_string();
         assert!(error.contains("uplaods"), "{error}");
         let flags = Overrides { dir: Some(dir.path().into()), ..Overrides::default() };
-        let error = Config::load(&flags, env(&[("PORTCULLIS_SERVER_SINGUP", "open")])).expect_err("variable").to_string();
+        let error =
+            Config::load(&flags, env(&[("PORTCULLIS_SERVER_SINGUP", "open")])).expect_err("variable").to_string();
         assert!(error.contains("PORTCULLIS_SERVER_SINGUP") && error.contains("PORTCULLIS_SERVER_SIGN_UP"), "{error}");
-        let error = Config::load(&flags, env(&[("PORTCULLIS_SERVER_SIGN_UP", "everyone")])).expect_err("value").to_string();
+        let error =
+            Config::load(&flags, env(&[("PORTCULLIS_SERVER_SIGN_UP", "everyone")])).expect_err("value").to_string();
         assert!(error.contains("PORTCULLIS_SERVER_SIGN_UP") && error.contains("invite"), "{error}");
     }
 
     #[test]
     fn a_public_address_needs_an_origin() {
-        let flags = Overrides { listen: "0.0.0.0:80".parse().ok(), dir: Some("/nonexistent".into()), ..Overrides::default() };
+        let flags =
+            Overrides { listen: "0.0.0.0:80".parse().ok(), dir: Some("/nonexistent".into()), ..Overrides::default() };
         assert!(matches!(Config::load(&flags, env(&[])), Err(ConfigError::Origin { .. })));
-        let config = Config::load(&flags, env(&[("PORTCULLIS_SERVER_ORIGIN", "https://store.example")])).expect("origin");
+        let config =
+            Config::load(&flags, env(&[("PORTCULLIS_SERVER_ORIGIN", "https://store.example")])).expect("origin");
         assert_eq!(config.origin_at(config.listen).expect("origin").as_str(), "https://store.example");
         let loopback = Config::default();
-        assert_eq!(loopback.origin_at("127.0.0.1:1234".parse().expect("address")).expect("derived").as_str(), "http://127.0.0.1:1234");
+        assert_eq!(
+            loopback.origin_at("127.0.0.1:1234".parse().expect("address")).expect("derived").as_str(),
+            "http://127.0.0.1:1234"
+        );
     }
 }

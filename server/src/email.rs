@@ -23,7 +23,8 @@ impl Email {
         let text = text.trim().to_lowercase();
         let (name, host) = text.rsplit_once('@').ok_or(BadEmail)?;
         let plain = |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control());
-        let host_ok = plain(host) && !host.starts_with('.') && !host.ends_with('.') && !host.contains(['<', '>', ',', ';']);
+        let host_ok =
+            plain(host) && !host.starts_with('.') && !host.ends_with('.') && !host.contains(['<', '>', ',', ';']);
         if text.len() <= MAX_EMAIL && plain(name) && !name.contains(['<', '>', ',', ';']) && host_ok {
             Ok(Self(text))
         } else {

@@ -30,7 +30,12 @@ enum Wanted {
 ///
 /// # Errors
 /// Where the file cannot be read.
-pub(crate) async fn serve(path: &Path, digest: &Digest, method: &Method, asked: &HeaderMap) -> std::io::Result<Response> {
+pub(crate) async fn serve(
+    path: &Path,
+    digest: &Digest,
+    method: &Method,
+    asked: &HeaderMap,
+) -> std::io::Result<Response> {
     let mut file = File::open(path).await?;
     let size = file.metadata().await?.len();
     let etag = format!("\"{digest}\"");

@@ -99,7 +99,8 @@ pub(crate) async fn receive(app: &Server, unverified_body: Body) -> Result<(Inco
 /// `PUT /v1/resources`, once the file has arrived whole.
 pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -> Result<PublishAnswer, Refused> {
     let (now, for_checks) = (app.core.clock.now(), app.clone());
-    let checked = tokio::task::spawn_blocking(move || check(&for_checks, &incoming, now).map(|checked| (checked, incoming)));
+    let checked =
+        tokio::task::spawn_blocking(move || check(&for_checks, &incoming, now).map(|checked| (checked, incoming)));
     let (checked, _incoming) = checked.await.map_err(Fault::internal)??;
     let manifest = checked.manifest;
     let answer = PublishAnswer {
@@ -121,13 +122,7 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         tokio::task::spawn_blocking(move || put(&app, from, &to))
     };
     moved.await.map_err(Fault::internal)??;
-    let resource = NewResource {
-        digest: checked.digest,
-        account,
-        manifest,
-        size: checked.size,
-        parts: checked.parts,
-    };
+    let resource = NewResource { digest: checked.digest, account, manifest, size: checked.size, parts: checked.parts };
     let outcome = app.core.store.publish(resource).await.map_err(Fault::internal)?;
     let refused = match outcome {
         PublishOutcome::Published | PublishOutcome::Already => {
@@ -186,8 +181,7 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, F
     let out = File::create_new(&countersigned.0).map_err(Fault::internal)?;
     let mut out = BufWriter::with_capacity(1 << 20, out);
     // Checks every block on its way.
-    sealed::countersign(&sealed, app.origin().clone(), &signing_key, now.seconds(), &mut out)
-        .map_err(unacceptable)?;
+    sealed::countersign(&sealed, app.origin().clone(), &signing_key, now.seconds(), &mut out).map_err(unacceptable)?;
     out.flush().map_err(Fault::internal)?;
     let out = out.into_inner().map_err(Fault::internal)?;
     out.sync_all().map_err(Fault::internal)?;
@@ -216,7 +210,9 @@ async fn owns(app: &Server, account: &AccountId, manifest: &Manifest) -> Result<
 }
 
 fn not_owner() -> Fault {
-    Fault::Forbidden("the publisher's name is not this account's with this key: claim it first, or seal with its key".into())
+    Fault::Forbidden(
+        "the publisher's name is not this account's with this key: claim it first, or seal with its key".into(),
+    )
 }
 
 async fn is_newer(app: &Server, manifest: &Manifest) -> Result<(), Refused> {

@@ -17,7 +17,6 @@ use axum::routing::{delete, get, post, put};
 use portcullis_protocol::limits::MAX_REQUEST_BODY;
 
 /// Every route. Paths are those of `docs/protocol.md`.
-#[must_use]
 pub fn router(app: App) -> Router {
     // Everybody. Public, unsigned; what matters in the answers is signed by itself.
     let public = Router::new()

@@ -25,6 +25,9 @@ pub const DATABASE: &str = "portcullis.sqlite";
 /// How often expired holds are released, and keys of other processes are taken up.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
+/// How long the last requests may take once the server is asked to stop: an upload from far away would hold it for ever.
+const LAST_REQUESTS: Duration = Duration::from_secs(30);
+
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -122,7 +125,11 @@ impl Running {
         let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));
         let closing = app.clone();
         let task = tokio::spawn(async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(until(stopped)).await;
+            let serving = axum::serve(listener, service).with_graceful_shutdown(until(stopped.clone()));
+            let served = tokio::select! {
+                served = serving.into_future() => served,
+                () = out_of_patience(stopped) => Ok(()),
+            };
             // Requests are answered by now; what they wrote is committed before the process ends.
             let _ = housekeeping.await;
             closing.core.store.close().await.map_err(std::io::Error::other)?;
@@ -156,6 +163,11 @@ impl Running {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error is a sender that is gone: then nobody can stop it properly any more.
     let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn out_of_patience(stopped: watch::Receiver<bool>) {
+    until(stopped).await;
+    tokio::time::sleep(LAST_REQUESTS).await;
 }
 
 async fn keep_house(app: App, stopped: watch::Receiver<bool>) {

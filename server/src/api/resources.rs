@@ -9,9 +9,9 @@ use crate::rate::TooMany;
 use crate::store::WithdrawOutcome;
 use axum::extract::State;
 use axum::response::Response;
+use portcullis_protocol::Digest;
 use portcullis_protocol::limits::MAX_DESCRIPTION;
 use portcullis_protocol::wire::{Done, WithdrawRequest};
-use portcullis_protocol::Digest;
 
 /// Seconds after which an upload may be tried again where too many are under way.
 const RETRY_UPLOAD: u32 = 10;

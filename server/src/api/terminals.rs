@@ -10,9 +10,6 @@ use portcullis_protocol::limits::MAX_TITLE;
 use portcullis_protocol::wire::{TerminalAnswer, TerminalRequest};
 use portcullis_protocol::{Enrolment, Reason, ReleasePublicKey, TerminalId, Unverified};
 
-/// Terminals that an account may enrol within a day: enough for a person, too few for a resale of one account.
-const MOST_PER_DAY: u32 = 20;
-
 /// Enrols the key that makes the proof, with the X25519 key that it states.
 pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<TerminalAnswer, Refused> {
     let TerminalRequest { statement } = caller.json()?;
@@ -30,7 +27,8 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
     if enrolment.label.len() > MAX_TITLE || enrolment.label.chars().any(char::is_control) {
         return Err(wrong("has a label that is too long, or holds control characters").into());
     }
-    let release = ReleasePublicKey::from_bytes(enrolment.x25519.0).map_err(|error| wrong(&format!("is not accepted: {error}")))?;
+    let release = ReleasePublicKey::from_bytes(enrolment.x25519.0)
+        .map_err(|error| wrong(&format!("is not accepted: {error}")))?;
     let terminal = NewTerminal {
         id: TerminalId::generate(app.core.clock.now().id_millis(), &mut secrets::rng()),
         account: caller.account,
@@ -38,10 +36,12 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
         release,
         label: enrolment.label.clone(),
         statement,
-        most_per_day: MOST_PER_DAY,
+        most_per_day: app.config.limits.terminals_per_day,
     };
     match app.core.store.enrol(terminal).await.map_err(Fault::internal)? {
-        EnrolOutcome::Enrolled(terminal) => Ok(TerminalAnswer { terminal, account: app.name_of(&caller.account).await? }),
+        EnrolOutcome::Enrolled(terminal) => {
+            Ok(TerminalAnswer { terminal, account: app.name_of(&caller.account).await? })
+        }
         EnrolOutcome::Revoked => Err(Reason::TerminalRevoked.into()),
         EnrolOutcome::TooMany { retry_after } => Err(TooMany { retry_after }.into()),
     }

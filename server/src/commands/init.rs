@@ -137,6 +137,9 @@ terminal_rate = {terminal_rate}
 terminal_burst = {terminal_burst}
 # Sign-in attempts per account in ten minutes.
 sign_in_attempts = {sign_in_attempts}
+# Device codes of one address in ten minutes, and terminals that an account may enrol within a day.
+device_codes = {device_codes}
+terminals_per_day = {terminals_per_day}
 # Seconds between two polls of a terminal while its user signs in.
 poll_seconds = {poll_seconds}
 # Seconds that the body of an ordinary request may take to arrive.
@@ -155,6 +158,8 @@ format = \"{format}\"
         terminal_rate = config.limits.terminal_rate,
         terminal_burst = config.limits.terminal_burst,
         sign_in_attempts = config.limits.sign_in_attempts,
+        device_codes = config.limits.device_codes,
+        terminals_per_day = config.limits.terminals_per_day,
         poll_seconds = if local { 1 } else { config.limits.poll_seconds },
         request_seconds = config.limits.request_seconds,
         format = if local { "text" } else { "json" },

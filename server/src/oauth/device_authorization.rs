@@ -1,8 +1,8 @@
 //! `POST /oauth/device_authorization` (RFC 8628 section 3.1)
 
 use super::{CLIENT_ID, Code, Denied, ProvenForm, UserCode};
-use crate::app::App;
 use crate::address::ClientAddress;
+use crate::app::App;
 use crate::problem::Fault;
 use crate::secrets::{self, TokenRole};
 use crate::store::NewDevice;

@@ -24,7 +24,8 @@ impl UserCode {
         while text.len() < LEN {
             // 240 is the largest multiple of 20 in a byte; the rest is thrown away.
             let drawn = secrets::random::<16>();
-            let letters = drawn.iter().filter(|byte| **byte < 240).map(|byte| char::from(LETTERS[usize::from(byte % 20)]));
+            let letters =
+                drawn.iter().filter(|byte| **byte < 240).map(|byte| char::from(LETTERS[usize::from(byte % 20)]));
             text.extend(letters.take(LEN - text.len()));
         }
         Self(text)
@@ -41,7 +42,12 @@ impl FromStr for UserCode {
 
     /// Reads a code as people type it: any case, with or without the hyphen.
     fn from_str(text: &str) -> Result<Self, BadUserCode> {
-        let letters: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase()).take(LEN + 1).collect();
+        let letters: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '-')
+            .map(|c| c.to_ascii_uppercase())
+            .take(LEN + 1)
+            .collect();
         if letters.len() == LEN && letters.bytes().all(|letter| LETTERS.contains(&letter)) {
             Ok(Self(letters))
         } else {

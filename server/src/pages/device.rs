@@ -33,7 +33,11 @@ enum Verdict {
 }
 
 /// `GET /device`
-pub(crate) async fn show(State(app): State<App>, visitor: Visitor, Query(to): Query<Onward>) -> Result<Response, Fault> {
+pub(crate) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(to): Query<Onward>,
+) -> Result<Response, Fault> {
     let Some(account) = visitor.account() else {
         return Ok(visitor.keep(&app, see_other(&onward("/sign-in", to.code().as_ref()))));
     };
@@ -73,8 +77,12 @@ pub(crate) async fn submit(
     let approved_by = (sent.decision == Verdict::Approve).then_some(*account);
     let decided = app.core.store.decide_device(&user_hash(&app, &code), approved_by).await.map_err(Fault::internal)?;
     Ok(match (decided, sent.decision) {
-        (DecideOutcome::Decided, Verdict::Approve) => done("Approved", "The terminal is signed in. You can close this page."),
-        (DecideOutcome::Decided, Verdict::Deny) => done("Denied", "The terminal was not signed in. You can close this page."),
+        (DecideOutcome::Decided, Verdict::Approve) => {
+            done("Approved", "The terminal is signed in. You can close this page.")
+        }
+        (DecideOutcome::Decided, Verdict::Deny) => {
+            done("Denied", "The terminal was not signed in. You can close this page.")
+        }
         (DecideOutcome::Gone, _) => unknown_code(),
     })
 }

@@ -10,9 +10,7 @@ mod sign_up;
 pub(crate) use device::{show as show_device, submit as submit_device};
 pub(crate) use home::show as show_home;
 pub(crate) use sign_in::{leave as sign_out, show as show_sign_in, submit as submit_sign_in};
-pub(crate) use sign_up::{
-    show as show_sign_up, show_invited, submit as submit_sign_up, submit_invited,
-};
+pub(crate) use sign_up::{show as show_sign_up, show_invited, submit as submit_sign_up, submit_invited};
 
 use crate::oauth::UserCode;
 use crate::problem::Fault;

@@ -55,9 +55,8 @@ impl Visitor {
 
     /// Whether a form came from a page that this server gave this browser.
     pub(super) fn sent(&self, app: &App, csrf: &str, headers: &HeaderMap) -> Result<(), Forged> {
-        let own_origin = headers
-            .get(header::ORIGIN)
-            .is_none_or(|origin| origin.as_bytes() == app.origin().as_str().as_bytes());
+        let own_origin =
+            headers.get(header::ORIGIN).is_none_or(|origin| origin.as_bytes() == app.origin().as_str().as_bytes());
         let own_token: bool = self.token(app).as_bytes().ct_eq(csrf.as_bytes()).into();
         if own_origin && own_token && !self.fresh { Ok(()) } else { Err(Forged) }
     }
@@ -71,7 +70,12 @@ impl Visitor {
     }
 
     /// Signs in: a new number, whatever the browser brought.
-    pub(super) async fn sign_in(&self, app: &App, account: AccountId, mut response: Response) -> Result<Response, Fault> {
+    pub(super) async fn sign_in(
+        &self,
+        app: &App,
+        account: AccountId,
+        mut response: Response,
+    ) -> Result<Response, Fault> {
         self.forget(app).await?;
         let cookie = secrets::new_token();
         let begun = app.core.store.create_web_session(web_hash(app, &cookie), account, SESSION_SECONDS);

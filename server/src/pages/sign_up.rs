@@ -96,7 +96,8 @@ async fn create(
     invitation: Option<TokenHash>,
 ) -> Result<Response, Fault> {
     let code: Option<UserCode> = sent.code.parse().ok();
-    let again = |text: &str| Ok(form(app, visitor, StatusCode::UNPROCESSABLE_ENTITY, action, Some(text), code.as_ref()));
+    let again =
+        |text: &str| Ok(form(app, visitor, StatusCode::UNPROCESSABLE_ENTITY, action, Some(text), code.as_ref()));
     let email = match Email::new(&sent.email) {
         Ok(email) => email,
         Err(bad) => return again(&format!("That is {bad}.")),
@@ -164,6 +165,7 @@ fn closed() -> Response {
 }
 
 fn not_invited() -> Response {
-    let content = html! { p { "This invitation is unknown, was used, or has ended. Ask the operator for another one." } };
+    let content =
+        html! { p { "This invitation is unknown, was used, or has ended. Ask the operator for another one." } };
     page(StatusCode::NOT_FOUND, "No such invitation", &content)
 }

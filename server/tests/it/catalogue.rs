@@ -31,7 +31,11 @@ async fn a_resource_is_found_by_its_words() {
     assert_eq!(shop.terminal.http.get(url).send().await.expect("answers").status(), StatusCode::BAD_REQUEST);
     for bad in ["page=-1", "page=99999", "unknown=1"] {
         let url = format!("{}/v1/search?{bad}", stage.origin);
-        assert_eq!(shop.terminal.http.get(url).send().await.expect("answers").status(), StatusCode::BAD_REQUEST, "{bad}");
+        assert_eq!(
+            shop.terminal.http.get(url).send().await.expect("answers").status(),
+            StatusCode::BAD_REQUEST,
+            "{bad}"
+        );
     }
     stage.stop().await;
 }
@@ -60,7 +64,8 @@ async fn files_are_served_whole_and_in_ranges() {
     let resumed = resumed.send().await.expect("answers");
     assert_eq!(resumed.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(resumed.bytes().await.expect("a body"), whole[size - 5..]);
-    let changed = http.get(&url).header(RANGE, "bytes=5-").header(IF_RANGE, "\"another\"").send().await.expect("answers");
+    let changed =
+        http.get(&url).header(RANGE, "bytes=5-").header(IF_RANGE, "\"another\"").send().await.expect("answers");
     assert_eq!(changed.status(), StatusCode::OK, "another file: from the beginning");
 
     let beyond = http.get(&url).header(RANGE, format!("bytes={size}-")).send().await.expect("answers");

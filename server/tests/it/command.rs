@@ -4,6 +4,7 @@ use crate::browser::Browser;
 use crate::stage::PASSWORD;
 use crate::terminal::Terminal;
 use portcullis_protocol::Origin;
+use portcullis_protocol::age::Identity;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
@@ -144,6 +145,15 @@ async fn an_operator_sets_up_and_runs_a_store() {
         json(&operator_runs(arguments));
     }
     json(&operator_runs(&["rotate-key", "--starts-in", "60"]));
+    let exported = json(&operator_runs(&["export-identity", "-o", "identity.txt"]));
+    let identity = std::fs::read_to_string(dir.join("identity.txt")).expect("written");
+    let identity: Identity = identity.lines().last().expect("a line").parse().expect("an age identity");
+    assert_eq!(exported["recipient"], identity.recipient().to_string());
+    assert_eq!(terminal.keys.recipient, identity.recipient().to_string());
+    assert!(
+        refused(&operator_runs(&["export-identity", "-o", "identity.txt"])).contains("identity.txt"),
+        "never overwritten"
+    );
     assert!(refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"])).contains("nothing here"));
     #[cfg(unix)]
     assert!(terminate(&mut served), "a clean end");

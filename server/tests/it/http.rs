@@ -188,7 +188,9 @@ async fn floods_are_refused_by_address_and_by_terminal() {
     let mut terminal = stage.customer("ada@example.org").await;
     let mut refusal = None;
     for _ in 0..20 {
-        if let portcullis_protocol::cycle::Reply::No(no) = terminal.ask::<AccountAnswer>(&Draft::get("/v1/account")).await {
+        if let portcullis_protocol::cycle::Reply::No(no) =
+            terminal.ask::<AccountAnswer>(&Draft::get("/v1/account")).await
+        {
             refusal = Some(no);
             break;
         }

@@ -122,7 +122,8 @@ async fn signing_out_ends_the_session() {
 async fn malformed_sign_ins_are_answered_as_oauth_has_it() {
     let stage = Stage::open().await;
     let mut terminal = Terminal::new(&stage.origin).await;
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Fields = &'static [(&'static str, &'static str)];
+    let cases: [(&str, Fields, &str); 6] = [
         ("/oauth/device_authorization", &[("client_id", "another"), ("label", "x")], "invalid_client"),
         ("/oauth/device_authorization", &[("client_id", "portcullis")], "invalid_request"),
         ("/oauth/device_authorization", &[("client_id", "portcullis"), ("label", "a\nb")], "invalid_request"),
@@ -131,9 +132,9 @@ async fn malformed_sign_ins_are_answered_as_oauth_has_it() {
         ("/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", "x")], "invalid_grant"),
     ];
     for (path, fields, expected) in cases {
-        let answer = terminal.send(&Draft::form(*path, fields)).await;
+        let answer = terminal.send(&Draft::form(path, fields)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {fields:?}");
-        assert_eq!(answer.json::<OAuthError>().error, *expected, "{path} {fields:?}");
+        assert_eq!(answer.json::<OAuthError>().error, expected, "{path} {fields:?}");
         assert!(answer.nonce.is_some(), "every answer to a proof brings a nonce");
     }
     let naked = terminal.http.post(format!("{}/oauth/token", stage.origin)).send().await.expect("answers");

@@ -51,7 +51,10 @@ async fn guessing_passwords_locks_the_account_for_a_while() {
     stage.person("ada@example.org").await;
     let mut guesser = Browser::new(&stage.origin);
     for _ in 0..3 {
-        assert_eq!(guesser.sign_in("ada@example.org", "a wrong password").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(
+            guesser.sign_in("ada@example.org", "a wrong password").await.status,
+            StatusCode::UNPROCESSABLE_ENTITY
+        );
     }
     assert_eq!(guesser.sign_in("ada@example.org", "a wrong password").await.status, StatusCode::TOO_MANY_REQUESTS);
     // Even the right one, and from another browser: the attempts are the account's.
@@ -70,7 +73,8 @@ async fn a_form_from_elsewhere_changes_nothing() {
     let mut attacker = stage.person("mallory@example.org").await;
     let stolen_csrf = attacker.device(&code.user_code).await.csrf();
 
-    let approve = |csrf: &str| vec![("csrf", csrf.to_owned()), ("code", code.user_code.clone()), ("decision", "approve".into())];
+    let approve =
+        |csrf: &str| vec![("csrf", csrf.to_owned()), ("code", code.user_code.clone()), ("decision", "approve".into())];
     let forms = [
         ("no token", "http://127.0.0.1", approve("")),
         ("another's token", stage.origin.as_str(), approve(&stolen_csrf)),
@@ -131,7 +135,8 @@ async fn a_link_leads_to_the_approval_of_a_terminal_and_nowhere_else() {
     let page = browser.device(&code).await;
     assert_eq!(page.location(), Some(format!("/sign-in?code={code}").as_str()));
     let csrf = browser.get(&format!("/sign-in?code={code}")).await.csrf();
-    let fields = [("csrf", csrf.as_str()), ("email", "ada@example.org"), ("password", PASSWORD), ("code", code.as_str())];
+    let fields =
+        [("csrf", csrf.as_str()), ("email", "ada@example.org"), ("password", PASSWORD), ("code", code.as_str())];
     let page = browser.post("/sign-in", &fields).await;
     assert_eq!(page.location(), Some(format!("/device?code={code}").as_str()));
     let mut lured = Browser::new(&stage.origin);

@@ -42,9 +42,12 @@ async fn a_resource_is_countersigned_listed_and_served() {
 async fn versions_only_grow() {
     let stage = Stage::open().await;
     let (mut terminal, key) = stage.publisher("lumen").await;
-    for (version, expected) in
-        [("1.0.0", StatusCode::OK), ("1.1.0", StatusCode::OK), ("1.0.5", StatusCode::CONFLICT), ("2.0.0", StatusCode::OK)]
-    {
+    for (version, expected) in [
+        ("1.0.0", StatusCode::OK),
+        ("1.1.0", StatusCode::OK),
+        ("1.0.5", StatusCode::CONFLICT),
+        ("2.0.0", StatusCode::OK),
+    ] {
         let file = picture(&terminal, &key, "lumen", version);
         assert_eq!(terminal.send(&upload(&file)).await.status, expected, "{version}");
     }

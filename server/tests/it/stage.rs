@@ -137,7 +137,8 @@ impl Stage {
             terms("print", Rights::Uses { count: 3 }, "5.00 EUR"),
         ];
         let path = "/v1/catalogue/lumen/alpine-lake/offers";
-        let OffersAnswer { offers } = terminal.get_yes(&Draft::json(Method::PUT, path, &OffersRequest { offers })).await;
+        let OffersAnswer { offers } =
+            terminal.get_yes(&Draft::json(Method::PUT, path, &OffersRequest { offers })).await;
         let offers = offers.iter().map(|offer| read_offer(&terminal, offer)).collect();
         Shop { terminal, key, file, resource: published.resource, offers }
     }
@@ -235,7 +236,8 @@ pub(crate) fn stub() -> Vec<u8> {
 /// Seals with any code part, for any recipient.
 pub(crate) fn seal_with(key: &SecretKey, mut manifest: Manifest, body: &[u8], recipient: &Recipient) -> Vec<u8> {
     manifest.parts[2].size = body.len() as u64;
-    let sources: Vec<Box<dyn std::io::Read>> = vec![Box::new(PREVIEW), Box::new(FULL), Box::new(Cursor::new(body.to_vec()))];
+    let sources: Vec<Box<dyn std::io::Read>> =
+        vec![Box::new(PREVIEW), Box::new(FULL), Box::new(Cursor::new(body.to_vec()))];
     let package = Package { stub: &stub(), manifest, sources, recipients: std::slice::from_ref(recipient) };
     let mut file = Cursor::new(Vec::new());
     package.write(&mut file, key, &mut rng()).expect("sealed");

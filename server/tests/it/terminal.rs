@@ -114,15 +114,11 @@ impl Answered {
 impl Terminal {
     /// A new terminal, with fresh keys, that believes the root it is shown.
     pub(crate) async fn new(origin: &Origin) -> Self {
-        let http = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let url = format!("{origin}/.well-known/portcullis");
-        let known: WellKnown = serde_json::from_slice(
-            &http.get(url).send().await.expect("answers").bytes().await.expect("body"),
-        )
-        .expect("well-known");
+        let known: WellKnown =
+            serde_json::from_slice(&http.get(url).send().await.expect("answers").bytes().await.expect("body"))
+                .expect("well-known");
         let keys = KeyDocument::verify(&known.keys, &known.root, origin, now(), 0).expect("key document");
         Self {
             http,
@@ -186,7 +182,9 @@ impl Terminal {
     /// Sends, and reads the signed answer.
     pub(crate) async fn ask<B: Serialize + DeserializeOwned>(&mut self, draft: &Draft) -> Reply<B> {
         let answer = self.send(draft).await;
-        let signed = answer.signed().unwrap_or_else(|| panic!("unsigned: {} {}", answer.status, String::from_utf8_lossy(&answer.body)));
+        let signed = answer
+            .signed()
+            .unwrap_or_else(|| panic!("unsigned: {} {}", answer.status, String::from_utf8_lossy(&answer.body)));
         read_reply(&signed, &self.keys, &Digest::of(answer.proof.as_bytes()), now()).expect("believed")
     }
 
@@ -222,7 +220,8 @@ impl Terminal {
 
     /// Renews the tokens with `refresh`.
     pub(crate) async fn renew(&mut self, refresh: &str) -> Result<TokenAnswer, String> {
-        self.token_request(&[("grant_type", "refresh_token"), ("refresh_token", refresh), ("client_id", "portcullis")]).await
+        self.token_request(&[("grant_type", "refresh_token"), ("refresh_token", refresh), ("client_id", "portcullis")])
+            .await
     }
 
     async fn token_request(&mut self, fields: &[(&str, &str)]) -> Result<TokenAnswer, String> {

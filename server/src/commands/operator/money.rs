@@ -87,7 +87,11 @@ fn report(orders: &[Order]) -> anyhow::Result<Report> {
     for order in orders {
         let Order { id, offer, provider, .. } = order;
         let (phase, price) = (phase(order.phase), order.amount());
-        writeln!(text, "{id}  {phase:<9}  {price}  {provider}  {}/{} {}", offer.publisher, offer.name, offer.operation)?;
+        writeln!(
+            text,
+            "{id}  {phase:<9}  {price}  {provider}  {}/{} {}",
+            offer.publisher, offer.name, offer.operation
+        )?;
     }
     let rows: Vec<Value> = orders
         .iter()

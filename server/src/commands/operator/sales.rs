@@ -83,7 +83,8 @@ impl RotateKey {
         let core = &app.core;
         let key = keys::rotate_signing_key(&*core.store, &core.secrets, self.starts_in).await?;
         let key = key.thumbprint();
-        let text = format!("The key {key} signs in {} s; the one before it goes on for a week after that.", self.starts_in);
+        let text =
+            format!("The key {key} signs in {} s; the one before it goes on for a week after that.", self.starts_in);
         Ok(Report { text, json: json!({"key": key, "starts_in": self.starts_in}) })
     }
 }
