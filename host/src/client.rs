@@ -22,6 +22,7 @@ use portcullis_protocol::{Origin, Reason};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a client is opened with. Everything has a default.
 #[derive(Clone, Default)]
@@ -129,6 +130,12 @@ impl Client {
     #[must_use]
     pub fn cycle(&self) -> Cycle {
         self.cycle.clone()
+    }
+
+    /// Waits, but not longer than `most`, until servers have been told of what was delivered. A program calls this before
+    /// it ends; what is left is done at its next start.
+    pub async fn settle(&self, most: Duration) {
+        self.cycle.settle(most).await;
     }
 
     /// The servers that the user trusts.

@@ -83,7 +83,11 @@ impl Gatekeeper for Cycle {
         Ok(Box::new(Held { cycle: self.clone(), session, authorised: asked.authorised(answer), parts }))
     }
 
-    async fn offers(&self, resource: &SignedManifest, operation: &OperationName) -> Result<Vec<Verified<Offer>>, Refused> {
+    async fn offers(
+        &self,
+        resource: &SignedManifest,
+        operation: &OperationName,
+    ) -> Result<Vec<Verified<Offer>>, Refused> {
         let sessions = &self.shared.sessions;
         let sellers = sessions.trust.sellers(resource).await?;
         let seller = sellers.first().ok_or(Reason::ServerUntrusted)?;
@@ -108,7 +112,8 @@ impl HeldCode for Held {
 
         // Durable first: from the next line on, the server may debit, and the answer may never arrive.
         let key = random::idempotency_key();
-        let matter = Matter::Verification { body: authorised.verification_body(), parts, expires: authorised.expires() };
+        let matter =
+            Matter::Verification { body: authorised.verification_body(), parts, expires: authorised.expires() };
         let now = session.prover().clock().now();
         let entry = cycle.shared.journal.write(session.origin(), &key, now, matter).await?;
 
@@ -141,12 +146,12 @@ impl HeldCode for Paid {
 struct Delivery {
     session: Arc<Session>,
     entry: Entry,
-    granted: Granted,
+    granted: Box<Granted>,
 }
 
 /// How step 3 ended. Where it did not, that is an error and the matter stays open.
 enum Outcome {
-    Granted(Granted),
+    Granted(Box<Granted>),
     Refused(Refused),
 }
 
@@ -158,28 +163,38 @@ async fn verify(
     patience: Patience,
 ) -> Result<Outcome, Refused> {
     let body = authorised.verification_body();
-    let answer: VerificationAnswer = match session.post("/v1/verifications", &body, entry.record().key.clone(), patience).await {
-        Ok(answer) => answer,
-        // No answer, or none yet: nobody knows what became of the code.
-        Err(refused) if is_undecided(refused.reason) => return Err(refused),
-        Err(refused) => return Ok(Outcome::Refused(refused)),
-    };
+    let answer: VerificationAnswer =
+        match session.post("/v1/verifications", &body, entry.record().key.clone(), patience).await {
+            Ok(answer) => answer,
+            // No answer, or none yet: nobody knows what became of the code.
+            Err(refused) if is_undecided(refused.reason) => return Err(refused),
+            Err(refused) => return Ok(Outcome::Refused(refused)),
+        };
     let keys = session.trust().keys(session.origin()).await?;
     let thumbprint = session.prover().terminal().thumbprint();
     let granted = authorised.verified(answer, &keys, &session.terminal(&thumbprint));
-    granted.map(Outcome::Granted).map_err(|disbelief| offline(disbelief.to_string()))
+    granted.map(|granted| Outcome::Granted(Box::new(granted))).map_err(|disbelief| offline(disbelief.to_string()))
 }
 
 impl Cycle {
     pub(crate) fn new(sessions: Arc<Sessions>, journal: Journal, grants: Grants) -> Self {
-        Self { shared: Arc::new(Shared { sessions, journal, grants, acknowledgements: Mutex::default(), resumed: AtomicBool::new(false) }) }
+        Self {
+            shared: Arc::new(Shared {
+                sessions,
+                journal,
+                grants,
+                acknowledgements: Mutex::default(),
+                resumed: AtomicBool::new(false),
+            }),
+        }
     }
 
     /// The keys are opened and given away, once; the server is told in the background.
     fn hand_over(&self, delivery: Delivery) -> Result<Released, Refused> {
         let Delivery { session, mut entry, granted } = delivery;
-        let (grant, keys) =
-            granted.open_keys(session.prover().terminal().release()).map_err(|disbelief| offline(disbelief.to_string()))?;
+        let (grant, keys) = granted
+            .open_keys(session.prover().terminal().release())
+            .map_err(|disbelief| offline(disbelief.to_string()))?;
         let id = grant.document().jti;
         // A grant for one use is one use, also for a process that dies right after this.
         entry.deliver(id)?;
@@ -203,7 +218,8 @@ impl Cycle {
     /// Waits, but not longer than `most`, until the server has been told of every grant. A program calls this before it
     /// ends; what is left then is done at its next start.
     pub async fn settle(&self, most: Duration) {
-        let mut tasks = std::mem::take(&mut *self.shared.acknowledgements.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks =
+            std::mem::take(&mut *self.shared.acknowledgements.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(most, all).await.is_err() {
             tracing::debug!("some grants are not acknowledged yet");

@@ -88,12 +88,16 @@ impl Fetch<'_> {
                 *have = 0;
                 return Err(Stopped::Lost(TransportError::Interrupted("the server sent another piece".into())));
             }
-            404 | 410 => return Err(Stopped::Failed(ClientError::NotFound(format!("there is no file at {}", self.url)))),
+            404 | 410 => {
+                return Err(Stopped::Failed(ClientError::NotFound(format!("there is no file at {}", self.url))));
+            }
             400..500 => {
                 let answer = TransportError::Unreachable(format!("it answers with status {status}"));
                 return Err(Stopped::Failed(answer.into()));
             }
-            status => return Err(Stopped::Lost(TransportError::Unreachable(format!("it answers with status {status}")))),
+            status => {
+                return Err(Stopped::Lost(TransportError::Unreachable(format!("it answers with status {status}"))));
+            }
         }
         let most = self.size.unwrap_or(self.most).min(self.most);
         if total.is_some_and(|total| total > most) {

@@ -50,19 +50,21 @@ pub enum ClientError {
         found: Digest,
     },
     /// An older version.
-    #[error("{publisher}/{name} {installed} is installed, and {offered} is older; ask for that version by its number to go back")]
+    #[error(
+        "{resource} {installed} is installed, and {offered} is older; ask for that version by its number to go back"
+    )]
     Rollback {
-        /// The publisher.
-        publisher: PublisherName,
-        /// The resource.
-        name: ResourceName,
+        /// `publisher/name`.
+        resource: String,
         /// What is there.
         installed: Version,
         /// What was offered.
         offered: Version,
     },
     /// The version is installed already, with other content.
-    #[error("another {publisher}/{name} {version} is installed already: a publisher never changes a version that is out")]
+    #[error(
+        "another {publisher}/{name} {version} is installed already: a publisher never changes a version that is out"
+    )]
     VersionReused {
         /// The publisher.
         publisher: PublisherName,

@@ -6,7 +6,9 @@ use crate::billing_server::{
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, IF_RANGE, RANGE,
+};
 use reqwest::{Client, Response, redirect, retry};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -93,7 +95,8 @@ impl BillingServer for HttpBillingServer {
             Body::Text(kind, bytes) => request.timeout(SHORT).header(CONTENT_TYPE, kind).body(bytes),
             // As long as bytes flow, a large file may take its time.
             Body::File { path, size, .. } => {
-                let file = tokio::fs::File::open(&path).await.map_err(|error| TransportError::File(error.to_string()))?;
+                let file =
+                    tokio::fs::File::open(&path).await.map_err(|error| TransportError::File(error.to_string()))?;
                 request
                     .header(CONTENT_TYPE, "application/wasm")
                     .header(CONTENT_LENGTH, size)
@@ -127,7 +130,8 @@ impl BillingServer for HttpBillingServer {
         }
         let status = response.status().as_u16();
         let (from, total) = match status {
-            206 => content_range(response.headers()).ok_or_else(|| TransportError::Interrupted("no usable range".into()))?,
+            206 => content_range(response.headers())
+                .ok_or_else(|| TransportError::Interrupted("no usable range".into()))?,
             _ => (0, response.content_length()),
         };
         let body = response.bytes_stream().map(|chunk| chunk.map_err(|error| lost(&error))).boxed();
@@ -137,7 +141,8 @@ impl BillingServer for HttpBillingServer {
 
 /// A header that is not logged.
 fn secret_header(value: &str) -> Result<HeaderValue, TransportError> {
-    let mut header = HeaderValue::from_str(value).map_err(|_| TransportError::Unreachable("the access token is damaged".into()))?;
+    let mut header =
+        HeaderValue::from_str(value).map_err(|_| TransportError::Unreachable("the access token is damaged".into()))?;
     header.set_sensitive(true);
     Ok(header)
 }

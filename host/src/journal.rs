@@ -184,7 +184,8 @@ impl Entry {
     }
 
     fn path(&self) -> std::path::PathBuf {
-        let kind = self.delivered.map_or_else(|| self.record.matter.kind().to_owned(), |grant| format!("{grant}.delivered"));
+        let kind =
+            self.delivered.map_or_else(|| self.record.matter.kind().to_owned(), |grant| format!("{grant}.delivered"));
         self.state.path(&format!("{FOLDER}/{}.{kind}", self.id))
     }
 }

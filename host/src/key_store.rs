@@ -167,7 +167,10 @@ fn refuse_shared(name: &KeyName, path: &Path, file: &fs::File) -> Result<(), Key
         return Ok(());
     }
     let (mode, path) = (mode & 0o777, path.display());
-    Err(KeyStoreError::new(name, format!("others can read it (mode {mode:03o}): chmod 600 '{path}', then sign in again")))
+    Err(KeyStoreError::new(
+        name,
+        format!("others can read it (mode {mode:03o}): chmod 600 '{path}', then sign in again"),
+    ))
 }
 
 #[cfg(not(unix))]

@@ -96,7 +96,9 @@ impl Library {
     pub fn find(&self, name: &str) -> Result<Installed, ClientError> {
         let (publisher, name) = name.split_once('/').map_or((None, name), |(publisher, name)| (Some(publisher), name));
         let mut found = self.list()?;
-        found.retain(|resource| resource.name.as_str() == name && publisher.is_none_or(|p| p == resource.publisher.as_str()));
+        found.retain(|resource| {
+            resource.name.as_str() == name && publisher.is_none_or(|p| p == resource.publisher.as_str())
+        });
         match found.len() {
             0 => Err(ClientError::NotFound(format!("no resource `{name}` is installed"))),
             1 => Ok(found.swap_remove(0)),
@@ -266,7 +268,8 @@ impl Library {
                 return Err(ClientError::VersionReused { publisher, name, version: offered });
             }
             if !allow_older && offered < installed.version {
-                return Err(ClientError::Rollback { publisher, name, installed: installed.version.clone(), offered });
+                let resource = format!("{publisher}/{name}");
+                return Err(ClientError::Rollback { resource, installed: installed.version.clone(), offered });
             }
         }
         Ok((server, judged, installed.map(|installed| installed.version), offers))
@@ -300,7 +303,10 @@ impl Library {
                 Err(refused) => failure = Some(refused),
             }
         }
-        Err(failure.map_or_else(|| ClientError::NotFound(format!("{publisher}/{name} in any store that you trust")), Into::into))
+        Err(failure.map_or_else(
+            || ClientError::NotFound(format!("{publisher}/{name} in any store that you trust")),
+            Into::into,
+        ))
     }
 
     /// The newer version of an installed resource that its store sells, where there is one.

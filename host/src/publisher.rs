@@ -12,9 +12,7 @@ use crate::trust::{Trust, offline};
 use portcullis_protocol::wire::{
     AccountAnswer, Done, OfferTerms, OffersAnswer, OffersRequest, PublishAnswer, PublisherRequest, WithdrawRequest,
 };
-use portcullis_protocol::{
-    Digest, Offer, Origin, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified,
-};
+use portcullis_protocol::{Digest, Offer, Origin, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -108,7 +106,8 @@ impl Publishing {
     /// # Errors
     /// [`ClientError`].
     pub async fn withdraw(&self, resource: &Digest, reason: &str) -> Result<(), ClientError> {
-        let (path, body) = (format!("/v1/resources/{resource}/withdraw"), WithdrawRequest { reason: reason.to_owned() });
+        let (path, body) =
+            (format!("/v1/resources/{resource}/withdraw"), WithdrawRequest { reason: reason.to_owned() });
         let Done {} = self.session()?.post(&path, &body, random::idempotency_key(), Patience::Ordinary).await?;
         Ok(())
     }

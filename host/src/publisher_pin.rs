@@ -51,7 +51,8 @@ pub(crate) fn judge(
     vouches: &[String],
 ) -> Result<Judged, ClientError> {
     let record = format!("publishers/{}/{}.json", file_name(store), publisher.name);
-    let judged = |standing, seq| Judged { standing, record: record.clone(), pinned: Pinned { key: publisher.jwk.clone(), seq } };
+    let judged =
+        |standing, seq| Judged { standing, record: record.clone(), pinned: Pinned { key: publisher.jwk.clone(), seq } };
     let Some(bytes) = state.read(&record, MAX_PIN)? else {
         // Whatever was vouched for up to this key is history.
         let seq = vouches.iter().filter_map(|compact| seq_naming(compact, publisher)).max();

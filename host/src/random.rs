@@ -1,8 +1,8 @@
 //! The operating system's randomness, in the form that `protocol` takes.
 
 use getrandom::SysRng;
-use portcullis_protocol::encoding::{Octets, base64url};
 use portcullis_protocol::IdempotencyKey;
+use portcullis_protocol::encoding::{Octets, base64url};
 use rand_core::{Rng as _, UnwrapErr};
 
 /// A source of randomness for keys. It panics where the operating system has none: no key is better than a weak one.

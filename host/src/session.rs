@@ -1,6 +1,6 @@
 //! Signed answers to proven requests: what the terminal asks a server it trusts, and what it believes.
 
-use crate::billing_server::{BillingServer, Body, Method};
+use crate::billing_server::{AccessToken, BillingServer, Body, Method};
 use crate::clock::{Clock as _, ServerClock};
 use crate::gatekeeper::Refused;
 use crate::key_store::KeyStore;
@@ -33,12 +33,7 @@ pub struct Retry {
 impl Default for Retry {
     /// About half a second for ordinary requests, and about ten seconds for step 3, within the 30 that a code lives.
     fn default() -> Self {
-        Self {
-            attempts: 3,
-            patient_attempts: 9,
-            pause: Duration::from_millis(150),
-            longest: Duration::from_secs(2),
-        }
+        Self { attempts: 3, patient_attempts: 9, pause: Duration::from_millis(150), longest: Duration::from_secs(2) }
     }
 }
 
@@ -94,6 +89,12 @@ impl Sessions {
         let prover = Prover::new(Arc::clone(&self.server), Arc::new(terminal), Arc::clone(&self.clock));
         let tokens = Tokens::new(Arc::clone(&self.keys), Arc::clone(&self.state), prover.clone());
         Session { prover, tokens, trust: Arc::clone(&self.trust), keys: Arc::clone(&self.keys), retry: self.retry }
+    }
+
+    /// From now on this is the session with its server.
+    pub(crate) fn adopt(&self, session: Session) {
+        let origin = session.origin().clone();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, Arc::new(session));
     }
 
     /// The next use of this server opens a new session.
@@ -194,7 +195,7 @@ impl Session {
     }
 
     async fn ask_once<B: Serialize + DeserializeOwned>(&self, request: &Request) -> Result<B, Refused> {
-        let token = self.tokens.access().await?;
+        let token = self.token(None).await?;
         let heard = self.send(request, &token).await?;
         let (reply, status) = (self.read::<B>(&heard).await, heard.answer.status);
         // The token may have ended early. A server says so signed, or, where the token was all it could go by, unsigned.
@@ -204,7 +205,7 @@ impl Session {
             Err(_) => status == 401,
         };
         let reply = if stale {
-            let token = self.tokens.renew(&token).await?;
+            let token = self.token(Some(&token)).await?;
             let heard = self.send(request, &token).await?;
             self.read::<B>(&heard).await
         } else {
@@ -219,7 +220,20 @@ impl Session {
         }
     }
 
-    async fn send(&self, request: &Request, token: &crate::billing_server::AccessToken) -> Result<Heard, Refused> {
+    /// An access token, newer than a stale one.
+    async fn token(&self, stale: Option<&AccessToken>) -> Result<AccessToken, Refused> {
+        let token = match stale {
+            Some(stale) => self.tokens.renew(stale).await,
+            None => self.tokens.access().await,
+        };
+        if token.as_ref().is_err_and(|refused| refused.reason == Reason::NotSignedIn) {
+            // That word was not signed: where the server is not the pinned one any more, that is what happened.
+            self.trust.refresh(self.origin()).await?;
+        }
+        token
+    }
+
+    async fn send(&self, request: &Request, token: &AccessToken) -> Result<Heard, Refused> {
         self.prover.send(request, Some(token)).await.map_err(|error| offline(error.to_string()))
     }
 

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// The longest that the polls are apart, in seconds, whatever the server says.
 const MOST_INTERVAL: u32 = 60;
+/// The shortest, where the server says none.
+const LEAST_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest that a sign-in is waited for, in seconds.
 const MOST_WAIT: u32 = 3600;
 /// By how many seconds `slow_down` slows down (RFC 8628 section 3.5).
@@ -125,30 +127,29 @@ impl SignIn {
         let origin = self.session.origin().clone();
         self.sessions.trust.remember(&origin, &self.found).await?;
         self.session.tokens().accept(tokens).await?;
-        self.sessions.close(&origin);
         let clock = self.session.prover().clock();
         let terminal = self.session.prover().terminal();
         let statement = terminal.enrolment(self.server_root(), &self.label, clock.now());
         let body = TerminalRequest { statement: statement.compact().to_owned() };
         let enrolled: TerminalAnswer =
             self.session.post("/v1/terminals", &body, random::idempotency_key(), Patience::Ordinary).await?;
-        Ok(SignedIn {
+        let signed_in = SignedIn {
             server: origin,
             account: printable(enrolled.account),
             server_words: self.server_words(),
             terminal_words: self.terminal_words(),
-        })
+        };
+        self.sessions.adopt(self.session);
+        Ok(signed_in)
     }
 
     async fn poll(&self) -> Result<TokenAnswer, ClientError> {
-        let fields = [
-            ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-            ("device_code", &self.device.device_code),
-        ];
+        let fields =
+            [("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", &self.device.device_code)];
         let request = oauth("/oauth/token", form(&fields));
-        let mut interval = self.device.interval.clamp(1, MOST_INTERVAL);
+        let mut interval = self.device.interval.min(MOST_INTERVAL);
         loop {
-            tokio::time::sleep(Duration::from_secs(interval.into())).await;
+            tokio::time::sleep(Duration::from_secs(interval.into()).max(LEAST_INTERVAL)).await;
             // A lost poll is asked again: the code stays good until it is used.
             let Ok(heard) = self.session.prover().send(&request, None).await else { continue };
             let answer = heard.answer;
@@ -161,7 +162,9 @@ impl SignIn {
                 Ok("slow_down") => interval = (interval + SLOW_DOWN).min(MOST_INTERVAL),
                 Ok("access_denied") => return Err(ClientError::SignInDenied),
                 Ok("expired_token") => return Err(ClientError::SignInExpired),
-                Ok(_) if answer.status < 500 && answer.status != 429 => return Err(refused(&answer.body, answer.status)),
+                Ok(_) if answer.status < 500 && answer.status != 429 => {
+                    return Err(refused(&answer.body, answer.status));
+                }
                 _ => {}
             }
         }
@@ -170,10 +173,8 @@ impl SignIn {
 
 /// An unsigned no of the authorization server: shown to the user, and nothing more.
 fn refused(body: &[u8], status: u16) -> ClientError {
-    let text = serde_json::from_slice::<OAuthError>(body).map_or_else(
-        |_| format!("status {status}"),
-        |error| error.error_description.unwrap_or(error.error),
-    );
+    let text = serde_json::from_slice::<OAuthError>(body)
+        .map_or_else(|_| format!("status {status}"), |error| error.error_description.unwrap_or(error.error));
     ClientError::SignInRefused(printable(text))
 }
 

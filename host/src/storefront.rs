@@ -139,9 +139,7 @@ impl Storefront {
     pub async fn order(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
         let session = self.session()?;
         let (origin, digest) = (self.origin.clone(), offer.digest());
-        let unanswered = move |record: &Record, _| {
-            matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest)
-        };
+        let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest);
         for entry in self.journal.take(unanswered).await? {
             let order = self.place(&session, entry, offer).await?;
             if order.state != OrderState::Declined {
@@ -190,9 +188,7 @@ impl Storefront {
         };
         if let Some(receipt) = receipt.as_ref().map(Verified::document) {
             let fits = receipt.order == order
-                && offer.is_none_or(|offer| {
-                    receipt.offer == offer.digest() && receipt.price == offer.document().price
-                });
+                && offer.is_none_or(|offer| receipt.offer == offer.digest() && receipt.price == offer.document().price);
             if !fits {
                 return Err(offline("the receipt is for another order").into());
             }
@@ -318,9 +314,11 @@ async fn public<T: serde::de::DeserializeOwned>(
 
 /// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry.
 fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused> {
-    let CatalogueEntry { publisher, publisher_key, name, kind, title, description, mut versions, offers, vouches } = entry;
+    let CatalogueEntry { publisher, publisher_key, name, kind, title, description, mut versions, offers, vouches } =
+        entry;
     let read = |compact: &String| {
-        let offer = Trust::offer(keys, compact).map_err(|error| offline(format!("an offer does not verify: {error}")))?;
+        let offer =
+            Trust::offer(keys, compact).map_err(|error| offline(format!("an offer does not verify: {error}")))?;
         let document = offer.document();
         if document.publisher == publisher && document.name == name {
             Ok(offer)

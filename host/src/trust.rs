@@ -96,7 +96,8 @@ impl Trust {
             body: Body::Empty,
         };
         let answer = self.server.exchange(exchange).await.map_err(|error| offline(error.to_string()))?;
-        let known: Option<WellKnown> = (answer.status == 200).then(|| serde_json::from_slice(&answer.body).ok()).flatten();
+        let known: Option<WellKnown> =
+            (answer.status == 200).then(|| serde_json::from_slice(&answer.body).ok()).flatten();
         let known = known.ok_or_else(|| offline(format!("there is no billing server at {origin}")))?;
         if known.api != format!("{origin}/v1") {
             return Err(untrusted(format!("{origin} names another address as its interface")));
@@ -201,7 +202,9 @@ impl Trust {
         let mut sellers = Vec::new();
         let mut failure = None;
         for entry in &resource.manifest().servers {
-            let Some(pin) = self.pin(&entry.origin)?.filter(|pin| pin.root.thumbprint() == entry.root) else { continue };
+            let Some(pin) = self.pin(&entry.origin)?.filter(|pin| pin.root.thumbprint() == entry.root) else {
+                continue;
+            };
             let Some(by) = resource.countersignatures().iter().find(|by| by.iss == entry.origin) else { continue };
             match self.keys(&pin.origin).await {
                 Ok(keys) if by.iat <= self.clock.now().saturating_add(GRACE) => {
@@ -234,7 +237,11 @@ impl Trust {
 }
 
 /// Verifies a document that outlives the key it was signed with: the key has to have been in force when it was signed.
-fn signed_in_time<D: Document>(keys: &KeyDocument, compact: &str, signed: fn(&D) -> u64) -> Result<Verified<D>, JwsError> {
+fn signed_in_time<D: Document>(
+    keys: &KeyDocument,
+    compact: &str,
+    signed: fn(&D) -> u64,
+) -> Result<Verified<D>, JwsError> {
     let document = Unverified::<D>::parse(compact)?;
     let kid = document.kid();
     let key = keys.signing.iter().find(|key| key.jwk.thumbprint() == kid).ok_or(JwsError::Key)?;

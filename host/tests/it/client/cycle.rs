@@ -36,13 +36,11 @@ async fn the_honest_cycle_opens_the_keys_and_is_acknowledged() {
     let grant = released.grant.document();
     assert_eq!((grant.operation.as_str(), grant.resource), ("view", resource.digest()));
     assert_eq!(grant.limits.uses, Some(1));
-    let world = store.world();
-    let file = &world.resources[&resource.digest()].file;
-    let sealed = portcullis_protocol::sealed::Sealed::open(file.clone()).expect("opens");
+    let file = store.world().resources[&resource.digest()].file.clone();
+    let sealed = portcullis_protocol::sealed::Sealed::open(file).expect("opens");
     let (name, key) = &released.keys[0];
     assert_eq!(*name, PartName::new("full").expect("name"));
     assert_eq!(*sealed.read_code(name, key).expect("opens"), PLAIN);
-    drop(world);
     client.cycle().settle(Duration::from_secs(5)).await;
     assert!(store.world().acknowledged.contains(&grant.jti));
     assert_eq!(store.world().debits, 1);
@@ -70,6 +68,8 @@ async fn a_signed_no_comes_with_verified_offers() {
 #[tokio::test]
 async fn an_unsigned_refusal_is_no_answer() {
     let (store, _home, client, resource) = world().await;
+    // Each attempt holds a use until its code expires.
+    store.world().rights.insert("view".into(), Some(50));
     for status in [200, 402, 403, 404, 410, 500, 503] {
         store.after(move |exchange, answer| {
             let cycle = exchange.path_and_query.contains("authorizations");
@@ -163,7 +163,8 @@ async fn an_answer_with_a_reason_only_terminals_have_is_no_answer() {
 
 #[tokio::test]
 async fn a_grant_for_anything_else_yields_no_keys() {
-    let forgeries: [(&str, fn(&mut portcullis_protocol::Grant)); 7] = [
+    type Forge = fn(&mut portcullis_protocol::Grant);
+    let forgeries: [(&str, Forge); 7] = [
         ("server", |grant| grant.iss = "https://other.example".parse().expect("origin")),
         ("resource", |grant| grant.resource = Digest::of(b"another")),
         ("operation", |grant| grant.operation = op("pixels")),
@@ -312,7 +313,8 @@ async fn a_code_that_expired_unverified_costs_nothing_and_is_replaced() {
     store.world().clock.advance(60);
     let client = store.client(home.path());
     run(&client, &resource, "view").await.expect("a new cycle");
-    assert_eq!((store.world().debits, store.world().rights["view"]), (1, Some(4)));
+    let world = store.world();
+    assert_eq!((world.debits, world.rights["view"]), (1, Some(4)));
 }
 
 #[tokio::test]
@@ -394,8 +396,10 @@ async fn a_resource_of_an_untrusted_server_makes_nobody_be_contacted() {
     assert_eq!(reason(run(&client, &Arc::new(forged), "view").await), Reason::ServerUntrusted);
     // Countersigned by its own key, in the future.
     let mut early = SignedManifest::sign(sold.manifest().clone(), &publisher).expect("signed");
-    let (signing, now) = (store.world().signing.clone(), store.world().now());
-    early.countersign(origin(), &signing, now + 3600).expect("countersigned");
+    {
+        let world = store.world();
+        early.countersign(origin(), &world.signing, world.now() + 3600).expect("countersigned");
+    }
     assert_eq!(reason(run(&client, &Arc::new(early), "view").await), Reason::ServerUntrusted);
     works(&store, &client, &sold).await;
 }
@@ -423,7 +427,8 @@ async fn a_body_changed_on_the_way_is_not_accepted_by_the_server() {
 async fn an_answer_of_another_shape_is_no_answer() {
     let (store, _home, client, resource) = world().await;
     // Honestly signed, to this request, but the body of another kind.
-    let (signing, clock) = (store.world().signing.clone(), Arc::clone(&store.world().clock));
+    let signing = store.world().signing.clone();
+    let clock = Arc::clone(&store.world().clock);
     store.after(move |exchange, answer| {
         if exchange.path_and_query != "/v1/verifications" {
             return Ok(answer);

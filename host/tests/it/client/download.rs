@@ -169,9 +169,7 @@ async fn a_redirect_or_a_missing_file_ends_it_at_once() {
     let (store, _home, client) = world().await;
     store.on_file(|_, _| Err(TransportError::Redirect));
     assert_eq!(install(&client).await.expect_err("redirect"), ClientError::Transport(TransportError::Redirect));
-    store.on_file(|_, _| {
-        Ok(Downloaded { status: 404, from: 0, total: None, body: futures::stream::empty().boxed() })
-    });
+    store.on_file(|_, _| Ok(Downloaded { status: 404, from: 0, total: None, body: futures::stream::empty().boxed() }));
     assert!(matches!(install(&client).await, Err(ClientError::NotFound(_))));
     assert_eq!(store.world().log.iter().filter(|line| line.starts_with("FILE")).count(), 2, "no second try");
 }

@@ -92,7 +92,10 @@ async fn a_file_is_streamed_with_its_length() {
     client.exchange(exchange(&origin, body)).await.expect("answered");
     let asked = asked.lock().expect("log");
     assert!(asked[0].to_ascii_lowercase().contains("content-length: 300000"));
-    assert_eq!(asked[0].matches('x').count() - asked[0].split("\r\n\r\n").next().expect("head").matches('x').count(), 300_000);
+    assert_eq!(
+        asked[0].matches('x').count() - asked[0].split("\r\n\r\n").next().expect("head").matches('x').count(),
+        300_000
+    );
 }
 
 #[tokio::test]

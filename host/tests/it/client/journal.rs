@@ -76,7 +76,10 @@ async fn what_is_long_past_is_forgotten() {
     client.cycle().resume().await.expect("resumed");
     assert!(entry.exists(), "the grant can still be used");
     store.world().clock.advance(2 * 3600);
-    let client = { drop(client); store.client(home.path()) };
+    let client = {
+        drop(client);
+        store.client(home.path())
+    };
     client.cycle().resume().await.expect("resumed");
     assert!(!entry.exists());
     run(&client, &resource, "view").await.expect("a cycle of its own");

@@ -31,7 +31,9 @@ async fn the_user_sees_code_address_and_words_then_is_signed_in() {
 async fn a_sign_in_that_the_user_denies_or_lets_pass_leaves_nothing() {
     let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
     let client = store.client(home.path());
-    for (error, expected) in [("access_denied", ClientError::SignInDenied), ("expired_token", ClientError::SignInExpired)] {
+    for (error, expected) in
+        [("access_denied", ClientError::SignInDenied), ("expired_token", ClientError::SignInExpired)]
+    {
         store.world().approval = Some(error);
         let begun = client.sign_in(&origin(), "x").await.expect("begun");
         assert_eq!(begun.finish().await.expect_err("not approved"), expected);
@@ -42,7 +44,7 @@ async fn a_sign_in_that_the_user_denies_or_lets_pass_leaves_nothing() {
     store.world().approval = Some("authorization_pending");
     let begun = client.sign_in(&origin(), "x").await.expect("begun");
     let (signed_in, ()) = tokio::join!(begun.finish(), async {
-        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         store.world().approval = None;
     });
     signed_in.expect("approved");
@@ -52,7 +54,8 @@ async fn a_sign_in_that_the_user_denies_or_lets_pass_leaves_nothing() {
 async fn the_user_is_not_sent_to_another_site() {
     let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
     let client = store.client(home.path());
-    for elsewhere in ["https://store.example.evil/device", "https://evil.example/device", "http://store.example/device"] {
+    for elsewhere in ["https://store.example.evil/device", "https://evil.example/device", "http://store.example/device"]
+    {
         store.after(move |exchange, answer| {
             if exchange.path_and_query != "/oauth/device_authorization" || answer.status != 200 {
                 return Ok(answer);

@@ -81,6 +81,7 @@ fn two_processes_agree_on_one_state_key() {
         threads.into_iter().map(|thread| thread.join().expect("opened")).collect()
     });
     assert_eq!(opened.len(), 8);
-    let names: Vec<_> = fs::read_dir(home.path().join("keys")).expect("keys").map(|e| e.expect("entry").file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(home.path().join("keys")).expect("keys").map(|e| e.expect("entry").file_name()).collect();
     assert_eq!(names, ["state"]);
 }

@@ -18,9 +18,9 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{
     Answer, Capabilities, CodeBinding, CodeId, CodeKey, Currency, Digest, Enrolment, ExportName, Grant, GrantId,
     GrantLimits, KeyDocument, Manifest, Money, Offer, OfferId, OperationEntry, OperationName, OrderId, Origin,
-    PairwiseId, PartEntry, PartKind, PartName, PublicKey, PublisherEntry, PublisherName, Reason, Receipt, RefusalAnswer,
-    ReleasePublicKey, ResourceLimits, ResourceName, Rights, SecretKey, ServerEntry, ServerKey, SignedManifest,
-    TerminalId, Thumbprint, Unverified, Verified, Version, WellKnown, confirmation, release,
+    PairwiseId, PartEntry, PartKind, PartName, PublicKey, PublisherEntry, PublisherName, Reason, Receipt,
+    RefusalAnswer, ReleasePublicKey, ResourceLimits, ResourceName, Rights, SecretKey, ServerEntry, ServerKey,
+    SignedManifest, TerminalId, Thumbprint, Unverified, Verified, Version, WellKnown, confirmation, release,
 };
 use rand_core::{Rng as _, UnwrapErr};
 use serde::{Serialize, de::DeserializeOwned};
@@ -96,7 +96,9 @@ pub(crate) type Before = Box<dyn FnMut(&Exchange) -> Option<Result<Exchanged, Tr
 /// What happens to an answer on its way back.
 pub(crate) type After = Box<dyn FnMut(&Exchange, Exchanged) -> Result<Exchanged, TransportError> + Send>;
 /// What happens to a file on its way.
-pub(crate) type OnFile = Box<dyn FnMut(&Download, Result<Downloaded, TransportError>) -> Result<Downloaded, TransportError> + Send>;
+pub(crate) type OnFile = Box<dyn FnMut(&Download, File) -> File + Send>;
+/// A file on its way.
+pub(crate) type File = Result<Downloaded, TransportError>;
 
 /// The way to the server, and the server.
 pub(crate) struct TestStore {
@@ -221,18 +223,21 @@ impl TestStore {
         self.world.lock().expect("the world")
     }
 
-    pub(crate) fn before(&self, hook: impl FnMut(&Exchange) -> Option<Result<Exchanged, TransportError>> + Send + 'static) {
+    pub(crate) fn before(
+        &self,
+        hook: impl FnMut(&Exchange) -> Option<Result<Exchanged, TransportError>> + Send + 'static,
+    ) {
         *self.before.lock().expect("hook") = Some(Box::new(hook));
     }
 
-    pub(crate) fn after(&self, hook: impl FnMut(&Exchange, Exchanged) -> Result<Exchanged, TransportError> + Send + 'static) {
+    pub(crate) fn after(
+        &self,
+        hook: impl FnMut(&Exchange, Exchanged) -> Result<Exchanged, TransportError> + Send + 'static,
+    ) {
         *self.after.lock().expect("hook") = Some(Box::new(hook));
     }
 
-    pub(crate) fn on_file(
-        &self,
-        hook: impl FnMut(&Download, Result<Downloaded, TransportError>) -> Result<Downloaded, TransportError> + Send + 'static,
-    ) {
+    pub(crate) fn on_file(&self, hook: impl FnMut(&Download, File) -> File + Send + 'static) {
         *self.on_file.lock().expect("hook") = Some(Box::new(hook));
     }
 
@@ -493,14 +498,17 @@ impl World {
                 self.secrets.push(device_code.clone());
                 self.devices.insert(device_code.clone(), key);
                 let uri = format!("{ORIGIN}/device");
-                plain(200, &DeviceAuthorisation {
-                    device_code,
-                    user_code: "WDJB-MJHT".into(),
-                    verification_uri_complete: format!("{uri}?user_code=WDJB-MJHT"),
-                    verification_uri: uri,
-                    expires_in: 600,
-                    interval: 1,
-                })
+                plain(
+                    200,
+                    &DeviceAuthorisation {
+                        device_code,
+                        user_code: "WDJB-MJHT".into(),
+                        verification_uri_complete: format!("{uri}?user_code=WDJB-MJHT"),
+                        verification_uri: uri,
+                        expires_in: 600,
+                        interval: 0,
+                    },
+                )
             }
             ("/oauth/token", Some("urn:ietf:params:oauth:grant-type:device_code")) => {
                 if self.devices.get(&fields["device_code"]) != Some(&key) {
