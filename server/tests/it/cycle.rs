@@ -1,11 +1,10 @@
 //! The cycle on a real SQLite file. Each attack stands beside the honest request it imitates.
 
-use crate::world::{World, fresh, keyed, order_request, reason, signed_in};
+use crate::world::{World, count, fresh, keyed, reason};
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
-use portcullis_protocol::wire::{AuthorisationRequest, OfferTerms, OrderState, VerificationRequest};
+use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRequest};
 use portcullis_protocol::{Digest, GrantId, Reason, Rights};
-use portcullis_server::payment::ChargeState;
 use portcullis_server::store::{AuthoriseOutcome, GrantState, NewAuthorisation};
 use portcullis_server::{Core, No, cycle, orders};
 use std::collections::BTreeSet;
@@ -300,38 +299,6 @@ async fn a_held_code_of_rights_that_do_not_count_ends_with_them() {
 }
 
 #[tokio::test]
-async fn a_price_that_changed_after_the_prompt_is_not_charged() {
-    let world = World::new().await;
-    let machine = world.machine("ada@example.org").await;
-    let (id, seen) = world.offer("view").await;
-    let dearer = OfferTerms {
-        id: Some(id),
-        operation: "view".parse().expect("a name"),
-        title: "view".into(),
-        rights: Rights::Perpetual {},
-        price: "499.00 EUR".parse().expect("a price"),
-    };
-    world.reprice(vec![dearer]).await;
-    let request = order_request(seen, "ok");
-    let refusal = match orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await {
-        Err(No::Refused(refusal)) => refusal,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(refusal.reason, Reason::PaymentRequired);
-    assert_eq!(refusal.offers[0].document().price.to_string(), "499.00 EUR");
-    assert_eq!(refusal.offers[0].document().id, id, "the offer keeps its name");
-    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 0);
-
-    // The same at step 2: what was agreed to has to be in force.
-    world.buy(&machine, "view").await;
-    let mut request = world.ask("view", 1);
-    request.offer = Some(seen);
-    assert_eq!(reason(world.authorise(&machine, &request).await), Reason::PaymentRequired);
-    request.offer = Some(world.offer("view").await.1);
-    world.authorise(&machine, &request).await.expect("the offer in force");
-}
-
-#[tokio::test]
 async fn what_is_not_there_is_refused_in_the_order_of_checks() {
     let world = World::new().await;
     let machine = world.machine("ada@example.org").await;
@@ -349,44 +316,6 @@ async fn what_is_not_there_is_refused_in_the_order_of_checks() {
     world.core.store.withdraw(&world.owner, &world.resource, "recalled".into()).await.expect("withdrawn");
     assert_eq!(reason(world.authorise(&machine, &world.ask("fly", 1)).await), Reason::ResourceWithdrawn);
     assert_eq!(reason(world.verify(&machine, &request, &code).await), Reason::ResourceWithdrawn);
-}
-
-#[tokio::test]
-async fn a_revoked_terminal_and_a_suspended_account_are_shut_out_at_once() {
-    let world = World::new().await;
-    let (one, two) = (world.machine("ada@example.org").await, world.machine("eve@example.org").await);
-    let request = world.ask("preview", 1);
-    let code = world.authorise(&one, &request).await.expect("held");
-    let unspent = world.authorise(&two, &request).await.expect("held");
-    let answer = world.verify(&one, &request, &code).await.expect("granted");
-    let grant = world.open(&one, request.clone(), &code, answer).grant.document().jti;
-
-    assert!(world.core.store.revoke_terminal(&one.account, &one.id).await.expect("revoked"));
-    assert!(world.core.store.set_suspended(&two.account, true).await.expect("suspended"));
-
-    let asked = signed_in(&world.core, &one.key, &one.token).await.expect("the token is good");
-    assert_eq!(reason(asked.asker()), Reason::TerminalRevoked);
-    let asked = signed_in(&world.core, &two.key, &two.token).await.expect("the token is good");
-    assert_eq!(reason(asked.asker()), Reason::AccountSuspended);
-
-    // A request that was let in a moment before: the transaction sees what has changed.
-    assert_eq!(reason(world.authorise(&one, &request).await), Reason::TerminalRevoked);
-    assert_eq!(reason(world.verify(&two, &request, &unspent).await), Reason::AccountSuspended);
-    assert_eq!(reason(cycle::redeliver(&world.core, &one.asker, &grant).await), Reason::EntitlementRevoked);
-
-    assert!(world.core.store.set_suspended(&two.account, false).await.expect("restored"));
-    world.verify(&two, &request, &unspent).await.expect("the control");
-}
-
-#[tokio::test]
-async fn a_token_serves_no_other_key() {
-    let world = World::new().await;
-    let (one, two) = (world.machine("ada@example.org").await, world.machine("eve@example.org").await);
-    assert_eq!(reason(signed_in(&world.core, &two.key, &one.token).await.map(|_| ())), Reason::NotSignedIn);
-    assert_eq!(reason(signed_in(&world.core, &one.key, &one.refresh).await.map(|_| ())), Reason::NotSignedIn);
-    assert!(signed_in(&world.core, &one.key, &one.token).await.is_ok());
-    world.core.clock.advance(3601);
-    assert_eq!(reason(signed_in(&world.core, &one.key, &one.token).await.map(|_| ())), Reason::NotSignedIn);
 }
 
 #[tokio::test]
@@ -454,49 +383,6 @@ async fn a_user_has_one_name_per_publisher_and_no_grant_says_more() {
     }
 }
 
-#[tokio::test]
-async fn an_order_is_paid_once_however_often_it_is_sent() {
-    let world = World::new().await;
-    let machine = world.machine("ada@example.org").await;
-    let offer = world.offer("resize").await.1;
-    let request = order_request(offer, "ok");
-    let idempotency = fresh(&request);
-    let one = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("paid");
-    let two = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("the same");
-    assert_eq!((one.order, &one.receipt), (two.order, &two.receipt));
-    assert_eq!(world.remaining(&machine, "resize").await, 10);
-    let stranger = world.machine("eve@example.org").await;
-    assert!(matches!(orders::find(&world.core, &stranger.asker, &one.order).await, Err(No::NotFound)));
-    assert_eq!(orders::find(&world.core, &machine.asker, &one.order).await.expect("found").receipt, one.receipt);
-}
-
-#[tokio::test]
-async fn a_declined_order_gives_nothing_and_a_pending_one_is_listed_until_it_is_decided() {
-    let world = World::new().await;
-    let machine = world.machine("ada@example.org").await;
-    let offer = world.offer("view").await.1;
-    let declined = order_request(offer, "decline");
-    let answer = orders::order(&world.core, &machine.asker, &declined, &fresh(&declined)).await.expect("answered");
-    assert_eq!((answer.state, answer.receipt), (OrderState::Declined, None));
-    assert_eq!(reason(world.run(&machine, "view").await), Reason::PaymentRequired);
-
-    let pending = order_request(offer, "pending");
-    let answer = orders::order(&world.core, &machine.asker, &pending, &fresh(&pending)).await.expect("answered");
-    assert_eq!(answer.state, OrderState::Pending);
-    assert_eq!(reason(world.run(&machine, "view").await), Reason::PaymentRequired);
-    let open = orders::open(&world.core).await.expect("listed");
-    assert_eq!(open.iter().map(|order| order.id).collect::<Vec<_>>(), [answer.order]);
-    assert!(matches!(orders::refund(&world.core, &answer.order).await, Err(No::Unacceptable(_))));
-
-    let decided = orders::decide(&world.core, &answer.order, ChargeState::Paid).await.expect("decided");
-    assert_eq!(decided.state, OrderState::Paid);
-    // What is decided stays decided.
-    let again = orders::decide(&world.core, &answer.order, ChargeState::Declined).await.expect("decided");
-    assert_eq!(again.state, OrderState::Paid);
-    assert!(orders::open(&world.core).await.expect("listed").is_empty());
-    world.run(&machine, "view").await.expect("paid");
-}
-
 /// The store itself refuses what `cycle` would never ask of it.
 #[tokio::test]
 async fn no_transaction_holds_more_than_there_is() {
@@ -525,9 +411,4 @@ async fn no_transaction_holds_more_than_there_is() {
     assert!(matches!(world.core.store.authorise(enough).await, Ok(AuthoriseOutcome::Held { .. })));
     let foreign = NewAuthorisation { account: world.owner, entitlement: Some(entitlement), ..hold(0) };
     assert!(matches!(world.core.store.authorise(foreign).await, Ok(AuthoriseOutcome::ShutOut(_))));
-}
-
-fn count(world: &World, sql: &str) -> i64 {
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
-    db.query_row(sql, [], |row| row.get(0)).expect("a number")
 }

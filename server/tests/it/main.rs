@@ -1,9 +1,11 @@
 //! The server's tests: its core on a real database file, and whole servers on free loopback ports.
 
 // The core: `world` is a core with something to sell, and terminals to buy it.
+mod asker;
 mod crash;
 mod cycle;
 mod ledger;
+mod orders;
 mod rights;
 mod store;
 mod world;

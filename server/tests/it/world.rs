@@ -390,3 +390,9 @@ pub(crate) fn proven(core: &Core, key: &SecretKey, token: &str) -> Proven {
 pub(crate) async fn signed_in(core: &Core, key: &SecretKey, token: &str) -> Result<SignedIn, No> {
     SignedIn::authenticate(core, &proven(core, key, token), token).await
 }
+
+/// A number that the database holds.
+pub(crate) fn count(world: &World, sql: &str) -> i64 {
+    let db = rusqlite::Connection::open(world.database()).expect("the file");
+    db.query_row(sql, [], |row| row.get(0)).expect("a number")
+}

@@ -66,7 +66,7 @@ pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> r
             let expires = tx.one(sql, [code.as_bytes()], |row| time(row, 0))?;
             expires.map(|expires| StoredAnswer::Authorised { code, expires })
         }
-        GRANT => super::cycle::grant(tx, &GrantId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Granted),
+        GRANT => super::grants::find(tx, &GrantId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Granted),
         ORDER => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Ordered),
         BODY => found.body.map(StoredAnswer::Body),
         _ if found.at.plus(LOST_AFTER) <= tx.now => return Ok(Begun::New),

@@ -2,15 +2,14 @@
 
 use super::answers::{self, Stored};
 use super::row::{bytes, count, json, maybe_bytes, maybe_time, octets, one_of, sealed, text, time, to_json};
-use super::{Sqlite, Tx, ledger, offers, resources};
+use super::{Sqlite, Tx, grants, offers, resources};
 use crate::clock::Timestamp;
 use crate::faults::Write;
-use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::secrets::Sealed;
 use crate::store::{
     Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
-    AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Entitlement, EntitlementId, GrantRecord, GrantState,
-    NewAuthorisation, NewGrant, OperationFacts, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
+    AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Entitlement, EntitlementId, GrantRecord, NewAuthorisation,
+    NewGrant, OperationFacts, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -22,10 +21,6 @@ use rusqlite::Row;
 /// In the order of the column's numbers.
 const AUTHORISATION_STATES: [AuthorisationState; 3] =
     [AuthorisationState::Held, AuthorisationState::Consumed, AuthorisationState::Released];
-/// In the order of the column's numbers.
-const GRANT_STATES: [GrantState; 4] =
-    [GrantState::Issued, GrantState::Acknowledged, GrantState::Superseded, GrantState::Revoked];
-
 /// An entitlement, with the holds that are still good at `?1` instead of those not yet released.
 const ENTITLEMENT: &str = "
     SELECT e.id, p.name, e.name, e.operation, e.rights, e.used,
@@ -67,7 +62,7 @@ fn wrapped_keys(tx: &Tx<'_>, resource: &Digest, operation: &OperationFacts) -> r
 }
 
 /// Whether the terminal or its account was shut out since it was asked about.
-fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<Option<Reason>> {
+pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<Option<Reason>> {
     let found = tx.one(
         "SELECT t.revoked_at IS NULL, a.suspended_at IS NULL FROM terminals t JOIN accounts a ON a.id = t.account
          WHERE t.id = ?1 AND t.account = ?2",
@@ -245,129 +240,6 @@ fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Re
     Ok(case)
 }
 
-fn verify(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutcome> {
-    let scope = AnswerScope::Terminal(new.terminal);
-    let begun = answers::find(tx, &scope, &new.request)?;
-    if !matches!(begun, Begun::New) {
-        return Ok(VerifyOutcome::Begun(begun));
-    }
-    if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
-        return Ok(VerifyOutcome::ShutOut(reason));
-    }
-    // Everything that can be refused comes before the first write: an outcome is not a rollback.
-    let entitled = match &new.entitlement {
-        None => true,
-        Some(id) => {
-            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL";
-            tx.one(sql, [id.0.0], |_| Ok(()))?.is_some()
-        }
-    };
-    if !entitled || !same_pairwise(tx, new)? {
-        return Ok(VerifyOutcome::Changed);
-    }
-
-    // held → consumed.
-    let consumed = tx.change(
-        "UPDATE authorisations SET state = 1
-         WHERE code = ?1 AND terminal = ?2 AND account = ?3 AND units = ?4 AND entitlement IS ?5
-           AND state = 0 AND expires_at > ?6",
-        (
-            new.code.as_bytes(),
-            new.terminal.as_bytes(),
-            new.account.as_bytes(),
-            new.units,
-            new.entitlement.map(|id| id.0.0),
-            tx.now.millis(),
-        ),
-    )?;
-    if consumed != 1 {
-        return Ok(VerifyOutcome::Changed);
-    }
-    if let Some(entitlement) = new.entitlement.filter(|_| new.units > 0) {
-        debit(tx, new, &entitlement)?;
-    }
-    if new.supersedes {
-        tx.change(
-            "UPDATE grants SET state = 2 WHERE terminal = ?1 AND resource = ?2 AND operation = ?3 AND state = 0",
-            (new.terminal.as_bytes(), new.resource.as_bytes(), new.operation.as_str()),
-        )?;
-    }
-    tx.change(
-        "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        (new.account.as_bytes(), new.publisher.0.0, new.pairwise.as_bytes()),
-    )?;
-    tx.change(
-        "INSERT INTO grants (id, code, terminal, resource, operation, entitlement, compact, nonce, keys, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        (
-            new.id.as_bytes(),
-            new.code.as_bytes(),
-            new.terminal.as_bytes(),
-            new.resource.as_bytes(),
-            new.operation.as_str(),
-            new.entitlement.map(|id| id.0.0),
-            &new.compact,
-            new.nonce.0,
-            &new.keys,
-            new.expires.millis(),
-        ),
-    )?;
-    answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id))?;
-    tx.log("granted", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
-    Ok(VerifyOutcome::Granted)
-}
-
-/// Draws the units that were held. A hold that stands is always covered: anything else is a damaged database, and
-/// rolls everything back.
-fn debit(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId) -> rusqlite::Result<()> {
-    let debited = tx.change(
-        "UPDATE entitlements SET held = held - ?2, used = used + ?2
-         WHERE id = ?1 AND revoked_at IS NULL AND held >= ?2",
-        (entitlement.0.0, new.units),
-    )?;
-    if debited != 1 {
-        return Err(rusqlite::Error::QueryReturnedNoRows);
-    }
-    ledger::append(
-        tx,
-        &NewTransfer {
-            from: LedgerAccount::entitlement(entitlement),
-            to: LedgerAccount::used(),
-            amount: i64::from(new.units),
-            commodity: Commodity::Uses,
-            subject: *new.id.as_bytes(),
-        },
-    )
-}
-
-/// Whether the user has no other identifier at this publisher than the grant says.
-fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
-    let known = tx.one(
-        "SELECT id FROM pairwise WHERE account = ?1 AND publisher = ?2",
-        (new.account.as_bytes(), new.publisher.0.0),
-        |row| bytes(row, 0, PairwiseId::from_bytes),
-    )?;
-    Ok(known.is_none_or(|known| known == new.pairwise))
-}
-
-const GRANT: &str = "SELECT id, state, compact, nonce, keys, expires_at FROM grants WHERE id = ?1";
-
-fn grant_record(row: &Row<'_>) -> rusqlite::Result<GrantRecord> {
-    Ok(GrantRecord {
-        id: bytes(row, 0, GrantId::from_bytes)?,
-        state: one_of(row, 1, &GRANT_STATES)?,
-        compact: row.get(2)?,
-        nonce: octets(row, 3)?,
-        keys: row.get(4)?,
-        expires: time(row, 5)?,
-    })
-}
-
-/// A grant on record.
-pub(super) fn grant(tx: &Tx<'_>, id: &GrantId) -> rusqlite::Result<Option<GrantRecord>> {
-    tx.one(GRANT, [id.as_bytes()], grant_record)
-}
-
 /// Takes back what an entitlement gave: its holds are released, its grants revoked.
 pub(super) fn take_back(tx: &Tx<'_>, id: &EntitlementId) -> rusqlite::Result<()> {
     tx.change("UPDATE grants SET state = 3 WHERE entitlement = ?1 AND state IN (0, 1)", [id.0.0])?;
@@ -391,32 +263,16 @@ impl Cycle for Sqlite {
     }
 
     async fn verify(&self, new: NewGrant) -> Result<VerifyOutcome, StoreError> {
-        self.write(Write::Verify, move |tx| verify(tx, &new)).await
+        self.write(Write::Verify, move |tx| grants::issue(tx, &new)).await
     }
 
     async fn grant(&self, terminal: &TerminalId, id: &GrantId) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {
-        self.read("grant", |tx| {
-            let sql = format!("{GRANT} AND terminal = ?2");
-            Ok((tx.now, tx.one(&sql, (id.as_bytes(), terminal.as_bytes()), grant_record)?))
-        })
+        self.read("grant", |tx| Ok((tx.now, grants::of_terminal(tx, terminal, id)?)))
     }
 
     async fn acknowledge(&self, terminal: &TerminalId, id: &GrantId) -> Result<Acknowledged, StoreError> {
         let (terminal, id) = (*terminal, *id);
-        self.write(Write::Acknowledge, move |tx| {
-            tx.change(
-                "UPDATE grants SET state = 1 WHERE id = ?1 AND terminal = ?2 AND state = 0",
-                (id.as_bytes(), terminal.as_bytes()),
-            )?;
-            let sql = format!("{GRANT} AND terminal = ?2");
-            let record = tx.one(&sql, (id.as_bytes(), terminal.as_bytes()), grant_record)?;
-            Ok(match record.map(|record| record.state) {
-                None => Acknowledged::Unknown,
-                Some(GrantState::Revoked) => Acknowledged::Revoked,
-                Some(_) => Acknowledged::Yes,
-            })
-        })
-        .await
+        self.write(Write::Acknowledge, move |tx| grants::acknowledge(tx, &terminal, &id)).await
     }
 
     async fn entitlements(&self, account: &AccountId) -> Result<Vec<Entitlement>, StoreError> {

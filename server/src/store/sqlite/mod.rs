@@ -5,6 +5,7 @@ mod accounts;
 mod answers;
 mod cycle;
 mod devices;
+mod grants;
 mod keys;
 mod ledger;
 mod offers;

@@ -1,0 +1,157 @@
+//! Grants: step 3 writes them, and they are delivered again from here.
+
+use super::answers::{self, Stored};
+use super::cycle::shut_out;
+use super::row::{bytes, octets, one_of, time};
+use super::{Tx, ledger};
+use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::store::{Acknowledged, AnswerScope, Begun, EntitlementId, GrantRecord, GrantState, NewGrant, VerifyOutcome};
+use portcullis_protocol::{GrantId, PairwiseId, TerminalId};
+use rusqlite::Row;
+
+/// In the order of the column's numbers.
+const GRANT_STATES: [GrantState; 4] =
+    [GrantState::Issued, GrantState::Acknowledged, GrantState::Superseded, GrantState::Revoked];
+
+/// Step 3 in one transaction: consumes the code, debits, writes down, and issues the grant.
+pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutcome> {
+    let scope = AnswerScope::Terminal(new.terminal);
+    let begun = answers::find(tx, &scope, &new.request)?;
+    if !matches!(begun, Begun::New) {
+        return Ok(VerifyOutcome::Begun(begun));
+    }
+    if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
+        return Ok(VerifyOutcome::ShutOut(reason));
+    }
+    // Everything that can be refused comes before the first write: an outcome is not a rollback.
+    let entitled = match &new.entitlement {
+        None => true,
+        Some(id) => {
+            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL";
+            tx.one(sql, [id.0.0], |_| Ok(()))?.is_some()
+        }
+    };
+    if !entitled || !same_pairwise(tx, new)? {
+        return Ok(VerifyOutcome::Changed);
+    }
+
+    // held → consumed.
+    let consumed = tx.change(
+        "UPDATE authorisations SET state = 1
+         WHERE code = ?1 AND terminal = ?2 AND account = ?3 AND units = ?4 AND entitlement IS ?5
+           AND state = 0 AND expires_at > ?6",
+        (
+            new.code.as_bytes(),
+            new.terminal.as_bytes(),
+            new.account.as_bytes(),
+            new.units,
+            new.entitlement.map(|id| id.0.0),
+            tx.now.millis(),
+        ),
+    )?;
+    if consumed != 1 {
+        return Ok(VerifyOutcome::Changed);
+    }
+    if let Some(entitlement) = new.entitlement.filter(|_| new.units > 0) {
+        debit(tx, new, &entitlement)?;
+    }
+    if new.supersedes {
+        tx.change(
+            "UPDATE grants SET state = 2 WHERE terminal = ?1 AND resource = ?2 AND operation = ?3 AND state = 0",
+            (new.terminal.as_bytes(), new.resource.as_bytes(), new.operation.as_str()),
+        )?;
+    }
+    tx.change(
+        "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        (new.account.as_bytes(), new.publisher.0.0, new.pairwise.as_bytes()),
+    )?;
+    tx.change(
+        "INSERT INTO grants (id, code, terminal, resource, operation, entitlement, compact, nonce, keys, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        (
+            new.id.as_bytes(),
+            new.code.as_bytes(),
+            new.terminal.as_bytes(),
+            new.resource.as_bytes(),
+            new.operation.as_str(),
+            new.entitlement.map(|id| id.0.0),
+            &new.compact,
+            new.nonce.0,
+            &new.keys,
+            new.expires.millis(),
+        ),
+    )?;
+    answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id))?;
+    tx.log("granted", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
+    Ok(VerifyOutcome::Granted)
+}
+
+/// Draws the units that were held. A hold that stands is always covered: anything else is a damaged database, and
+/// rolls everything back.
+fn debit(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId) -> rusqlite::Result<()> {
+    let debited = tx.change(
+        "UPDATE entitlements SET held = held - ?2, used = used + ?2
+         WHERE id = ?1 AND revoked_at IS NULL AND held >= ?2",
+        (entitlement.0.0, new.units),
+    )?;
+    if debited != 1 {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    }
+    ledger::append(
+        tx,
+        &NewTransfer {
+            from: LedgerAccount::entitlement(entitlement),
+            to: LedgerAccount::used(),
+            amount: i64::from(new.units),
+            commodity: Commodity::Uses,
+            subject: *new.id.as_bytes(),
+        },
+    )
+}
+
+/// Whether the user has no other identifier at this publisher than the grant says.
+fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
+    let known = tx.one(
+        "SELECT id FROM pairwise WHERE account = ?1 AND publisher = ?2",
+        (new.account.as_bytes(), new.publisher.0.0),
+        |row| bytes(row, 0, PairwiseId::from_bytes),
+    )?;
+    Ok(known.is_none_or(|known| known == new.pairwise))
+}
+
+const GRANT: &str = "SELECT id, state, compact, nonce, keys, expires_at FROM grants WHERE id = ?1";
+
+fn grant_record(row: &Row<'_>) -> rusqlite::Result<GrantRecord> {
+    Ok(GrantRecord {
+        id: bytes(row, 0, GrantId::from_bytes)?,
+        state: one_of(row, 1, &GRANT_STATES)?,
+        compact: row.get(2)?,
+        nonce: octets(row, 3)?,
+        keys: row.get(4)?,
+        expires: time(row, 5)?,
+    })
+}
+
+/// A grant on record.
+pub(super) fn find(tx: &Tx<'_>, id: &GrantId) -> rusqlite::Result<Option<GrantRecord>> {
+    tx.one(GRANT, [id.as_bytes()], grant_record)
+}
+
+/// A grant of a terminal.
+pub(super) fn of_terminal(tx: &Tx<'_>, terminal: &TerminalId, id: &GrantId) -> rusqlite::Result<Option<GrantRecord>> {
+    let sql = format!("{GRANT} AND terminal = ?2");
+    tx.one(&sql, (id.as_bytes(), terminal.as_bytes()), grant_record)
+}
+
+/// issued → acknowledged.
+pub(super) fn acknowledge(tx: &Tx<'_>, terminal: &TerminalId, id: &GrantId) -> rusqlite::Result<Acknowledged> {
+    tx.change(
+        "UPDATE grants SET state = 1 WHERE id = ?1 AND terminal = ?2 AND state = 0",
+        (id.as_bytes(), terminal.as_bytes()),
+    )?;
+    Ok(match of_terminal(tx, terminal, id)?.map(|record| record.state) {
+        None => Acknowledged::Unknown,
+        Some(GrantState::Revoked) => Acknowledged::Revoked,
+        Some(_) => Acknowledged::Yes,
+    })
+}

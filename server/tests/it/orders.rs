@@ -1,0 +1,82 @@
+//! Orders: the price that was agreed to, charged once, for rights that come with the money.
+
+use crate::world::{World, count, fresh, order_request, reason};
+use portcullis_protocol::wire::{OfferTerms, OrderState};
+use portcullis_protocol::{Reason, Rights};
+use portcullis_server::payment::ChargeState;
+use portcullis_server::{No, orders};
+
+#[tokio::test]
+async fn a_price_that_changed_after_the_prompt_is_not_charged() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let (id, seen) = world.offer("view").await;
+    let dearer = OfferTerms {
+        id: Some(id),
+        operation: "view".parse().expect("a name"),
+        title: "view".into(),
+        rights: Rights::Perpetual {},
+        price: "499.00 EUR".parse().expect("a price"),
+    };
+    world.reprice(vec![dearer]).await;
+    let request = order_request(seen, "ok");
+    let refusal = match orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await {
+        Err(No::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refusal.reason, Reason::PaymentRequired);
+    assert_eq!(refusal.offers[0].document().price.to_string(), "499.00 EUR");
+    assert_eq!(refusal.offers[0].document().id, id, "the offer keeps its name");
+    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 0);
+
+    // The same at step 2: what was agreed to has to be in force.
+    world.buy(&machine, "view").await;
+    let mut request = world.ask("view", 1);
+    request.offer = Some(seen);
+    assert_eq!(reason(world.authorise(&machine, &request).await), Reason::PaymentRequired);
+    request.offer = Some(world.offer("view").await.1);
+    world.authorise(&machine, &request).await.expect("the offer in force");
+}
+
+#[tokio::test]
+async fn an_order_is_paid_once_however_often_it_is_sent() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let offer = world.offer("resize").await.1;
+    let request = order_request(offer, "ok");
+    let idempotency = fresh(&request);
+    let one = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("paid");
+    let two = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("the same");
+    assert_eq!((one.order, &one.receipt), (two.order, &two.receipt));
+    assert_eq!(world.remaining(&machine, "resize").await, 10);
+    let stranger = world.machine("eve@example.org").await;
+    assert!(matches!(orders::find(&world.core, &stranger.asker, &one.order).await, Err(No::NotFound)));
+    assert_eq!(orders::find(&world.core, &machine.asker, &one.order).await.expect("found").receipt, one.receipt);
+}
+
+#[tokio::test]
+async fn a_declined_order_gives_nothing_and_a_pending_one_is_listed_until_it_is_decided() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let offer = world.offer("view").await.1;
+    let declined = order_request(offer, "decline");
+    let answer = orders::order(&world.core, &machine.asker, &declined, &fresh(&declined)).await.expect("answered");
+    assert_eq!((answer.state, answer.receipt), (OrderState::Declined, None));
+    assert_eq!(reason(world.run(&machine, "view").await), Reason::PaymentRequired);
+
+    let pending = order_request(offer, "pending");
+    let answer = orders::order(&world.core, &machine.asker, &pending, &fresh(&pending)).await.expect("answered");
+    assert_eq!(answer.state, OrderState::Pending);
+    assert_eq!(reason(world.run(&machine, "view").await), Reason::PaymentRequired);
+    let open = orders::open(&world.core).await.expect("listed");
+    assert_eq!(open.iter().map(|order| order.id).collect::<Vec<_>>(), [answer.order]);
+    assert!(matches!(orders::refund(&world.core, &answer.order).await, Err(No::Unacceptable(_))));
+
+    let decided = orders::decide(&world.core, &answer.order, ChargeState::Paid).await.expect("decided");
+    assert_eq!(decided.state, OrderState::Paid);
+    // What is decided stays decided.
+    let again = orders::decide(&world.core, &answer.order, ChargeState::Declined).await.expect("decided");
+    assert_eq!(again.state, OrderState::Paid);
+    assert!(orders::open(&world.core).await.expect("listed").is_empty());
+    world.run(&machine, "view").await.expect("paid");
+}
