@@ -3,8 +3,8 @@
 
 use portcullis_host::{ClientError, Error, Refused, StateError};
 use portcullis_protocol::Reason;
-use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::seal::{SealError, SealRefused};
+use portcullis_protocol::sealed::SealedError;
 
 use crate::failure::{Failure, chain};
 
@@ -22,9 +22,13 @@ impl From<ClientError> for Failure {
             ClientError::SignInExpired => "`portcullis login URL`, and approve the code within its time",
             ClientError::SignInRefused(_) => "begin again: `portcullis login URL`; if it repeats, ask the store",
             ClientError::NotFound(_) => "look what there is: `portcullis search`, `portcullis list`",
-            ClientError::Name(_) => "write publisher/name or publisher/name@version; or choose a store with --server URL",
+            ClientError::Name(_) => {
+                "write publisher/name or publisher/name@version; or choose a store with --server URL"
+            }
             ClientError::Rollback { .. } => "name the older version: publisher/name@version",
-            ClientError::VersionReused { .. } => "do not install it, and ask the publisher; `portcullis remove NAME` first if you must",
+            ClientError::VersionReused { .. } => {
+                "do not install it, and ask the publisher; `portcullis remove NAME` first if you must"
+            }
             ClientError::PublisherChanged { .. } => {
                 "do not install it before the publisher confirms the new key's words; then `portcullis remove NAME` and install again"
             }
@@ -61,13 +65,21 @@ impl From<Error> for Failure {
                 Some(reason) => Refused::because(reason, message).into(),
                 None => Self::new(message, "run it again"),
             },
-            Error::UnknownExport(_) | Error::UnmappedExport(_) | Error::NothingToCall(_) | Error::OtherOperation { .. } => {
-                Self::new(message, "see what can be called: `portcullis inspect NAME`")
-            }
-            Error::Arguments(_) => Self::usage(message, "see the signature: `portcullis inspect NAME`; values are WAVE, @FILE is a file's bytes"),
+            Error::UnknownExport(_)
+            | Error::UnmappedExport(_)
+            | Error::NothingToCall(_)
+            | Error::OtherOperation { .. } => Self::new(message, "see what can be called: `portcullis inspect NAME`"),
+            Error::Arguments(_) => Self::usage(
+                message,
+                "see the signature: `portcullis inspect NAME`; values are WAVE, @FILE is a file's bytes",
+            ),
             Error::Limit(_) => Self::new(message, "give it less to do; `portcullis inspect NAME` shows the bounds"),
-            Error::Trap(_) | Error::Exit(_) => Self::new(message, "the resource itself is at fault: tell its publisher"),
-            Error::BodyTooLarge { .. } | Error::Engine(_) => Self::new(message, "free some memory, or use a larger machine"),
+            Error::Trap(_) | Error::Exit(_) => {
+                Self::new(message, "the resource itself is at fault: tell its publisher")
+            }
+            Error::BodyTooLarge { .. } | Error::Engine(_) => {
+                Self::new(message, "free some memory, or use a larger machine")
+            }
             _ => Self::new(message, "run it again; if it repeats, install the resource again"),
         }
     }
@@ -87,18 +99,28 @@ impl From<SealedError> for Failure {
 impl From<SealRefused> for Failure {
     fn from(error: SealRefused) -> Self {
         let fix = match &error {
-            SealRefused::NotAComponent { .. } => "let the part's `path` name what your compiler built: `portcullis build`, or see docs/first-resource.md",
+            SealRefused::NotAComponent { .. } => {
+                "let the part's `path` name what your compiler built: `portcullis build`, or see docs/first-resource.md"
+            }
             SealRefused::Invalid { .. } => "build it again without the proposal that it names",
             SealRefused::AlreadySealed { .. } => "name the component that it was made from",
-            SealRefused::NoBilling { .. } => "in Rust, generate the bindings with `portcullis_guest::generate!`, which keeps `billing.entry`",
-            SealRefused::Import { .. } => "build it without that import: for Rust use the target wasm32-unknown-unknown",
+            SealRefused::NoBilling { .. } => {
+                "in Rust, generate the bindings with `portcullis_guest::generate!`, which keeps `billing.entry`"
+            }
+            SealRefused::Import { .. } => {
+                "build it without that import: for Rust use the target wasm32-unknown-unknown"
+            }
             SealRefused::SurfaceDiffers { .. } => "build both code parts from one WIT world",
             SealRefused::NoCode => "add a [[part]] with kind = \"code\"",
             SealRefused::NoSuchExport { .. } => "correct `exports` in portcullis.toml",
             SealRefused::NoSuchOperation { .. } => "correct `operation` of that [[offer]] in portcullis.toml",
-            SealRefused::SharedCode { .. } => "give the free operation a code part of its own, or declare the part public = true",
+            SealRefused::SharedCode { .. } => {
+                "give the free operation a code part of its own, or declare the part public = true"
+            }
             SealRefused::PublicPart { .. } => "public = true on that part, or take it out of the free operation",
-            SealRefused::AdvisoryMetering { .. } => "--advisory-metering, or advisory_metering = true in [resource], if that is enough",
+            SealRefused::AdvisoryMetering { .. } => {
+                "--advisory-metering, or advisory_metering = true in [resource], if that is enough"
+            }
             SealRefused::TooLarge { .. } => "split the part, or make it smaller",
             SealRefused::StubTooLarge { .. } => "export fewer types",
             SealRefused::Manifest(_) => "correct portcullis.toml",

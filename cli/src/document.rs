@@ -59,7 +59,11 @@ impl<'t> Section<'t> {
     }
 
     fn missing(&self, key: &str) -> Failure {
-        self.source.failure(&self.span, format!("{} has no `{key}`", self.name), format!("add a line `{key} = …` to it"))
+        self.source.failure(
+            &self.span,
+            format!("{} has no `{key}`", self.name),
+            format!("add a line `{key} = …` to it"),
+        )
     }
 
     fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) -> Failure {
@@ -79,11 +83,16 @@ impl<'t> Section<'t> {
     }
 
     /// A text that is read as a `T`.
-    pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<Option<Spanned<T>>, Failure> {
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Spanned<T>>, Failure> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         match text.get_ref().parse() {
             Ok(value) => Ok(Some(Spanned::new(text.span(), value))),
-            Err(error) => Err(self.source.failure(&text.span(), format!("`{key}`: {error}"), format!("correct `{key}`"))),
+            Err(error) => {
+                Err(self.source.failure(&text.span(), format!("`{key}`: {error}"), format!("correct `{key}`")))
+            }
         }
     }
 
@@ -194,7 +203,11 @@ impl<'t> Section<'t> {
 pub(crate) fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
     let distance = |known: &str| strsim::damerau_levenshtein(word, known);
     // A third of the letters may differ, or two in a short word.
-    words.iter().copied().filter(|known| distance(known) <= (known.len() / 3).max(2)).min_by_key(|known| distance(known))
+    words
+        .iter()
+        .copied()
+        .filter(|known| distance(known) <= (known.len() / 3).max(2))
+        .min_by_key(|known| distance(known))
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {

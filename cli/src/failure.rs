@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn an_error_names_what_was_being_done() {
-        let error: Outcome<()> = Err(std::io::Error::from(std::io::ErrorKind::NotFound)).or_fail("read `x`", "check it");
+        let error: Outcome<()> =
+            Err(std::io::Error::from(std::io::ErrorKind::NotFound)).or_fail("read `x`", "check it");
         let error = error.expect_err("an error");
         assert_eq!(error.code(), 1);
         assert_eq!(error.to_json()["error"]["message"], "cannot read `x`: entity not found");

@@ -47,24 +47,29 @@ impl Toolchain {
     }
 
     fn installed() -> Outcome<Self> {
-        let answer = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output().or_fail(
-            "run `rustc`",
-            "install Rust: https://rustup.rs",
-        )?;
+        let answer = Command::new("rustc")
+            .args(["--print", "target-libdir", "--target", TARGET])
+            .output()
+            .or_fail("run `rustc`", "install Rust: https://rustup.rs")?;
         let folder = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());
         if answer.status.success() && folder.is_dir() {
             return Ok(Self::Installed);
         }
         Err(Failure::new(
             format!("the installed Rust cannot compile for {TARGET}"),
-            format!("rustup target add {TARGET}\nwithout rustup: install your distribution's package of that target (`rust-wasm`, `rust-std-static-{TARGET}`), or run `cargo xtask setup` in a checkout of Portcullis and set {VARIABLE} to its target/guest-toolchain/root"),
+            format!(
+                "rustup target add {TARGET}\nwithout rustup: install your distribution's package of that target (`rust-wasm`, `rust-std-static-{TARGET}`), or run `cargo xtask setup` in a checkout of Portcullis and set {VARIABLE} to its target/guest-toolchain/root"
+            ),
         ))
     }
 
     /// What `cargo xtask setup` left beside this very executable: `target/guest-toolchain`.
     fn unpacked() -> Option<Self> {
         let executable = std::env::current_exe().ok()?;
-        let folder = executable.ancestors().map(|folder| folder.join("guest-toolchain")).find(|folder| folder.join("complete").exists())?;
+        let folder = executable
+            .ancestors()
+            .map(|folder| folder.join("guest-toolchain"))
+            .find(|folder| folder.join("complete").exists())?;
         Some(Self::Debian(folder.join("root")))
     }
 
@@ -93,7 +98,9 @@ impl Toolchain {
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
         // A setting for other programs does not reach a guest.
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        for name in
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
+        {
             cargo.env_remove(name);
         }
         let mut flags = Vec::new();

@@ -107,11 +107,90 @@ impl Invocation {
         let load = |argument| match argument {
             Argument::Text(text) => Ok(Loaded::Text(text)),
             Argument::File(path) => {
-                let bytes = std::fs::read(&path).or_fail(format_args!("read `{}`", path.display()), "check the path after the `@`")?;
+                let bytes = std::fs::read(&path)
+                    .or_fail(format_args!("read `{}`", path.display()), "check the path after the `@`")?;
                 Ok(Loaded::Bytes(bytes))
             }
         };
         self.arguments.into_iter().map(load).collect()
+    }
+}
+
+/// What can be known to be wrong with arguments before anything is paid for: their number, and the form of those of a
+/// simple type. `signature` is the structural one of the export, `(a: u32, b: list<u8>) -> …`.
+pub(crate) fn check(export: &str, signature: &str, arguments: &[Loaded]) -> Outcome {
+    let Some(parameters) = parameters(signature) else { return Ok(()) };
+    if parameters.len() != arguments.len() {
+        return Err(Failure::usage(
+            format!("{} arguments are given, and `{export}` takes {}", arguments.len(), parameters.len()),
+            format!("give it: ({})", parameters.join(", ")),
+        ));
+    }
+    for (parameter, argument) in parameters.iter().zip(arguments) {
+        let (name, ty) = parameter.split_once(':').map_or(("", *parameter), |(name, ty)| (name, ty.trim()));
+        let fits = match argument {
+            Loaded::Bytes(_) => matches!(ty, "list<u8>" | "string"),
+            Loaded::Text(text) => fits(text, ty),
+        };
+        if !fits {
+            return Err(Failure::usage(
+                format!("`{name}` is of the type {ty}, and what is given for it is not"),
+                "write a value in WAVE, as in 1, \"text\", [1, 2], {width: 640}, some(1); @FILE for list<u8> or string",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The parameters of a structural signature, each as `name: type`.
+fn parameters(signature: &str) -> Option<Vec<&str>> {
+    let mut depth = 0_u32;
+    let mut begin = None;
+    let mut pieces = Vec::new();
+    for (at, letter) in signature.char_indices() {
+        match letter {
+            '(' | '{' | '<' => {
+                depth += 1;
+                if depth == 1 {
+                    begin = Some(at + 1);
+                }
+            }
+            // The arrow before the result is no bracket.
+            '>' if signature[..at].ends_with('-') => {}
+            ')' | '}' | '>' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    let last = signature[begin?..at].trim();
+                    pieces.extend((!last.is_empty()).then_some(last));
+                    return Some(pieces);
+                }
+            }
+            ',' if depth == 1 => {
+                pieces.push(signature[begin?..at].trim());
+                begin = Some(at + 1);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a text has the form of a value of a simple type. Of other types nothing is said here.
+fn fits(text: &str, ty: &str) -> bool {
+    let bits = |signed: bool| ty[1..].parse::<u32>().map(|bits| (bits, signed)).ok();
+    match ty {
+        "bool" => matches!(text, "true" | "false"),
+        "string" => text.len() >= 2 && text.starts_with('"') && text.ends_with('"'),
+        "char" => text.len() >= 3 && text.starts_with('\'') && text.ends_with('\''),
+        "f32" | "f64" => text.parse::<f64>().is_ok(),
+        "u8" | "u16" | "u32" | "u64" => {
+            bits(false).is_some_and(|(bits, _)| text.parse::<u64>().is_ok_and(|n| bits == 64 || n < 1 << bits))
+        }
+        "s8" | "s16" | "s32" | "s64" => bits(true).is_some_and(|(bits, _)| {
+            text.parse::<i64>().is_ok_and(|n| bits == 64 || (-(1 << (bits - 1))..1 << (bits - 1)).contains(&n))
+        }),
+        _ if ty.starts_with("list<") => text.starts_with('['),
+        _ => true,
     }
 }
 
@@ -146,13 +225,22 @@ pub(crate) fn values(authorised: &Authorised, export: &str, arguments: Vec<Loade
                 Val::String(text)
             }
             (Loaded::Bytes(_), _) => {
-                return Err(Failure::usage(format!("`{name}` takes no file: it is neither list<u8> nor string"), "write a value in WAVE"));
+                return Err(Failure::usage(
+                    format!("`{name}` takes no file: it is neither list<u8> nor string"),
+                    "write a value in WAVE",
+                ));
             }
             (Loaded::Text(_), Type::Own(_) | Type::Borrow(_)) => {
-                return Err(Failure::usage(format!("`{name}` is a handle, which has no text form"), "call it from a program: docs/embedding.md"));
+                return Err(Failure::usage(
+                    format!("`{name}` is a handle, which has no text form"),
+                    "call it from a program: docs/embedding.md",
+                ));
             }
             (Loaded::Text(text), ty) => Val::from_wave(ty, &text).map_err(|error| {
-                Failure::usage(format!("`{name}`: {error}"), "write a value in WAVE, as in 1, \"text\", [1, 2], {width: 640}, some(1)")
+                Failure::usage(
+                    format!("`{name}`: {error}"),
+                    "write a value in WAVE, as in 1, \"text\", [1, 2], {width: 640}, some(1)",
+                )
             })?,
         });
     }
@@ -164,13 +252,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_does_not_fit_is_found_before_it_costs() {
+        let text = |text: &str| Loaded::Text(text.to_owned());
+        let signature = "(png: list<u8>, width: u16, filter: enum{a, b}, by: s8) -> result<list<u8>, variant{x: u8}>";
+        let fits = |png, width: &str, by: &str| check("f", signature, &[png, text(width), text("b"), text(by)]).is_ok();
+        assert!(fits(Loaded::Bytes(vec![1]), "65535", "-128"));
+        assert!(fits(text("[1]"), "0", "127"));
+        assert!(!fits(text("1"), "0", "0"));
+        assert!(!fits(text("[1]"), "65536", "0"));
+        assert!(!fits(text("[1]"), "\"1\"", "0"));
+        assert!(!fits(text("[1]"), "1", "128"));
+        assert!(check("f", signature, &[text("[]")]).is_err());
+        assert!(check("f", "() -> string", &[]).is_ok());
+        assert!(check("f", "() -> string", &[text("1")]).is_err());
+        assert!(check("f", "(text: string)", &[text("\"a, b\"")]).is_ok());
+        assert!(check("f", "(text: string)", &[text("a")]).is_err());
+    }
+
+    #[test]
     fn calls_are_taken_apart() {
         let call = |text: &str| text.parse::<Invocation>().expect(text);
         let texts = |text: &str| -> Vec<String> {
-            call(text).arguments.into_iter().map(|argument| match argument {
-                Argument::Text(text) => text,
-                Argument::File(path) => format!("@{}", path.display()),
-            }).collect()
+            call(text)
+                .arguments
+                .into_iter()
+                .map(|argument| match argument {
+                    Argument::Text(text) => text,
+                    Argument::File(path) => format!("@{}", path.display()),
+                })
+                .collect()
         };
         assert_eq!(call("view").arguments, []);
         assert_eq!(call(" view ( ) ").function, "view");

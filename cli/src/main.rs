@@ -26,6 +26,8 @@ mod project;
 mod publisher_key;
 mod random;
 mod recipient;
+#[cfg(test)]
+mod reference;
 mod resource_at;
 mod target;
 mod template;

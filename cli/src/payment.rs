@@ -32,7 +32,9 @@ pub(crate) fn choose<'o>(
 ) -> Outcome<&'o Verified<Offer>> {
     let fits = |offer: &&Verified<Offer>| {
         let offer = offer.document();
-        !offer.rights.is_free() && operation.is_none_or(|wanted| *wanted == offer.operation) && id.is_none_or(|wanted| wanted == offer.id)
+        !offer.rights.is_free()
+            && operation.is_none_or(|wanted| *wanted == offer.operation)
+            && id.is_none_or(|wanted| wanted == offer.id)
     };
     let fitting: Vec<&Verified<Offer>> = offers.iter().filter(fits).collect();
     match fitting.as_slice() {

@@ -185,7 +185,11 @@ fn parts(
                 "asset" => PartKind::Asset,
                 other => {
                     let message = format!("`kind` of a part is `{other}`");
-                    return Err(source.failure(&kind.span(), message, "write \"code\" for a component, \"asset\" for bytes"));
+                    return Err(source.failure(
+                        &kind.span(),
+                        message,
+                        "write \"code\" for a component, \"asset\" for bytes",
+                    ));
                 }
             },
         };
@@ -228,13 +232,21 @@ fn operations(
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("add a [[part]] of this name; there are: {}", known.join(", ")),
                 };
-                return Err(source.failure(&part.span(), format!("operation `{name}` names a part that does not exist"), fix));
+                return Err(source.failure(
+                    &part.span(),
+                    format!("operation `{name}` names a part that does not exist"),
+                    fix,
+                ));
             }
             opened.push(part.into_inner());
         }
         section.end()?;
         if operations.iter().any(|operation| operation.name == name) {
-            return Err(source.failure(&span, format!("a second operation `{name}`"), "give each operation its own name"));
+            return Err(source.failure(
+                &span,
+                format!("a second operation `{name}`"),
+                "give each operation its own name",
+            ));
         }
         operations.push(OperationEntry { name, title, exports, parts: opened });
     }
@@ -245,11 +257,7 @@ fn operations(
     Ok(operations)
 }
 
-fn offers(
-    source: Source<'_>,
-    sections: Vec<Section<'_>>,
-    operations: &[OperationEntry],
-) -> Outcome<Vec<OfferTerms>> {
+fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[OperationEntry]) -> Outcome<Vec<OfferTerms>> {
     let mut offers = Vec::new();
     for mut section in sections {
         let span = section.span();
@@ -299,7 +307,9 @@ pub(crate) fn rights(model: Option<&str>, count: Option<u64>) -> Result<Rights, 
         (Some("free"), None) => Ok(Rights::Free {}),
         (Some("perpetual"), None) => Ok(Rights::Perpetual {}),
         (None, _) => wrong("the offer has no model", "choose one of free, perpetual, uses"),
-        (Some(other), _) => Err((format!("the model `{other}` is not known"), "choose one of free, perpetual, uses".into())),
+        (Some(other), _) => {
+            Err((format!("the model `{other}` is not known"), "choose one of free, perpetual, uses".into()))
+        }
     }
 }
 
@@ -389,7 +399,13 @@ origin = "https://store.example"
     fn every_complaint_names_its_line_and_a_fix() {
         for (from, to, line, message, fix) in [
             ("version = \"1.0.0\"", "verson = \"1.0.0\"", 1, "resource has no `version`", "add a line `version = …`"),
-            ("name = \"lake\"\n", "name = \"lake\"\ntitel = \"x\"\n", 4, "unknown key `titel` in resource", "did you mean `title`?"),
+            (
+                "name = \"lake\"\n",
+                "name = \"lake\"\ntitel = \"x\"\n",
+                4,
+                "unknown key `titel` in resource",
+                "did you mean `title`?",
+            ),
             ("[limits]", "[limit]", 26, "unknown key `limit` in the file", "did you mean `limits`?"),
             ("\"1.0.0\"", "\"one\"", 4, "`version`: ", "correct `version`"),
             ("\"1.0.0\"", "1", 4, "`version` is a number, not a text in quotes", "write a text in quotes"),
@@ -397,11 +413,29 @@ origin = "https://store.example"
             ("[\"code\", \"full\"]", "[\"code\", \"fill\"]", 9, "a part that does not exist", "did you mean `full`?"),
             ("kind = \"code\"", "kind = \"cod\"", 14, "`kind` of a part is `cod`", "\"code\" for a component"),
             ("count = 10\n", "", 22, "the model `uses` has no count", "say how many"),
-            ("model = \"uses\"\ncount = 10", "model = \"rent\"", 22, "the model `rent` is not known", "free, perpetual, uses"),
+            (
+                "model = \"uses\"\ncount = 10",
+                "model = \"rent\"",
+                22,
+                "the model `rent` is not known",
+                "free, perpetual, uses",
+            ),
             ("\"4.99 EUR\"", "\"4.999 EUR\"", 24, "not an amount", "correct `price`"),
-            ("operation = \"view\"\nmodel", "operation = \"see\"\nmodel", 20, "an offer for `see`", "name one of the operations: view"),
+            (
+                "operation = \"view\"\nmodel",
+                "operation = \"see\"\nmodel",
+                20,
+                "an offer for `see`",
+                "name one of the operations: view",
+            ),
             ("name = \"full\"", "name = \"code\"", 16, "a second part `code`", "its own name"),
-            ("memory = 0x400_0000", "memory = 0", 27, "`memory` is a number, not a whole number of at least 1", "at least 1"),
+            (
+                "memory = 0x400_0000",
+                "memory = 0",
+                27,
+                "`memory` is a number, not a whole number of at least 1",
+                "at least 1",
+            ),
             ("https://store.example", "http://store.example", 30, "`origin`: not a valid origin", "correct `origin`"),
             ("[resource]", "[resource", 1, "", "the file is TOML"),
         ] {

@@ -34,8 +34,10 @@ pub(crate) fn path(asked: Option<&Path>, home: &Path) -> PathBuf {
 /// Writes a new key, readable by its owner only. An existing file is never touched.
 pub(crate) fn create(path: &Path) -> Outcome<SecretKey> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .or_fail(format_args!("create the folder `{}`", folder.display()), "choose another place: `--output FILE`")?;
+        std::fs::create_dir_all(folder).or_fail(
+            format_args!("create the folder `{}`", folder.display()),
+            "choose another place: `--output FILE`",
+        )?;
     }
     let key = SecretKey::generate(&mut crate::random::system());
     let mut options = OpenOptions::new();
@@ -47,7 +49,9 @@ pub(crate) fn create(path: &Path) -> Outcome<SecretKey> {
             format!("`{}` exists already, and a key is never overwritten", path.display()),
             "use it as it is, choose another file with `--output FILE`, or move the old key to a safe place first",
         ),
-        _ => Failure::new(format!("cannot write `{}`: {error}", path.display()), "choose another file: `--output FILE`"),
+        _ => {
+            Failure::new(format!("cannot write `{}`: {error}", path.display()), "choose another file: `--output FILE`")
+        }
     })?;
     let mut jwk = PrivateJwk {
         crv: "Ed25519".into(),

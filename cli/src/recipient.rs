@@ -55,7 +55,8 @@ pub(crate) async fn stores(
     let mut stores: Vec<Store> = Vec::new();
     if asked.is_empty() && wishes.is_empty() {
         let origin = client.default_server().map_err(|error| {
-            Failure::from(error).with_fix("say for which store: --server URL, or sign in to it first: `portcullis login URL`")
+            Failure::from(error)
+                .with_fix("say for which store: --server URL, or sign in to it first: `portcullis login URL`")
         })?;
         return Ok(vec![pinned(client, &origin).await?]);
     }
@@ -109,12 +110,17 @@ async fn by_origin(client: &Client, origin: &Origin, root: Option<Thumbprint>) -
                 idempotency_key: None,
                 body: Body::Empty,
             };
-            let answer = server.exchange(exchange).await.or_fail(format_args!("reach {origin}"), "check the address and the connection")?;
+            let answer = server
+                .exchange(exchange)
+                .await
+                .or_fail(format_args!("reach {origin}"), "check the address and the connection")?;
             read(&answer.body, Some(origin), Some(root), now(client))
         }
         (None, None) => Err(Failure::new(
             format!("{origin} is not trusted, and whoever a resource is sealed for can open it"),
-            format!("sign in to it: `portcullis login {origin}`; or put `root = \"…\"` under its [[server]] in portcullis.toml"),
+            format!(
+                "sign in to it: `portcullis login {origin}`; or put `root = \"…\"` under its [[server]] in portcullis.toml"
+            ),
         )),
     }
 }
@@ -126,7 +132,10 @@ async fn pinned(client: &Client, origin: &Origin) -> Outcome<Store> {
 
 fn read(text: &[u8], origin: Option<&Origin>, root: Option<Thumbprint>, now: u64) -> Outcome<Store> {
     let bad = |what: &dyn std::fmt::Display| {
-        Failure::new(format!("this is not the well-known document of a store: {what}"), "fetch https://STORE/.well-known/portcullis again")
+        Failure::new(
+            format!("this is not the well-known document of a store: {what}"),
+            "fetch https://STORE/.well-known/portcullis again",
+        )
     };
     let known: WellKnown = serde_json::from_slice(text).map_err(|error| bad(&error))?;
     if root.is_some_and(|root| root != known.root.thumbprint()) {

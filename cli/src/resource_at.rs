@@ -13,7 +13,9 @@ pub(crate) fn file(client: &Client, target: &Target) -> Outcome<PathBuf> {
     match target {
         Target::File(path) => Ok(path.clone()),
         Target::Name(name) => Ok(installed(client, name)?.path),
-        Target::Url(url) => Err(Failure::usage(format!("{url} is not on this machine"), format!("portcullis install {url}"))),
+        Target::Url(url) => {
+            Err(Failure::usage(format!("{url} is not on this machine"), format!("portcullis install {url}")))
+        }
     }
 }
 

@@ -36,8 +36,12 @@ impl Kind {
     pub(crate) fn files(self) -> impl Iterator<Item = &'static File> {
         let own: &[File] = match self {
             Self::Software => files!("software": "portcullis.toml", "wit/world.wit", "src/lib.rs"),
-            Self::Picture => files!("picture": "portcullis.toml", "wit/world.wit", "src/lib.rs", "assets/sketch.svg", "assets/full.svg"),
-            Self::Command => files!("command": "portcullis.toml", "wit/world.wit", "wit/deps/wasi-cli.wit", "wit/deps/wasi-io.wit", "src/lib.rs", "src/roman.rs"),
+            Self::Picture => {
+                files!("picture": "portcullis.toml", "wit/world.wit", "src/lib.rs", "assets/sketch.svg", "assets/full.svg")
+            }
+            Self::Command => {
+                files!("command": "portcullis.toml", "wit/world.wit", "wit/deps/wasi-cli.wit", "wit/deps/wasi-io.wit", "src/lib.rs", "src/roman.rs")
+            }
         };
         COMMON.iter().chain(own)
     }

@@ -83,13 +83,15 @@ fn pick<'m>(modules: &'m [PathBuf], part: &PartSource) -> Outcome<&'m Path> {
     match (same, modules) {
         (Some(module), _) => Ok(module),
         (None, [only]) => Ok(only),
-        (None, []) => Err(Failure::new(
-            "cargo built no `cdylib`",
-            "add to Cargo.toml: [lib] crate-type = [\"cdylib\"]",
-        )),
+        (None, []) => {
+            Err(Failure::new("cargo built no `cdylib`", "add to Cargo.toml: [lib] crate-type = [\"cdylib\"]"))
+        }
         (None, several) => Err(Failure::new(
             format!("cargo built {} modules, and none is called as the file of part `{}`", several.len(), part.name),
-            format!("let the part's `path` end in the name of the package that it comes from, as in `build/{}.wasm`", part.name),
+            format!(
+                "let the part's `path` end in the name of the package that it comes from, as in `build/{}.wasm`",
+                part.name
+            ),
         )),
     }
 }
@@ -109,6 +111,8 @@ impl Report for Built {
         for part in &self.parts {
             text += &format!("{good}built{good:#} {} ({})\n", part.file.display(), size(part.bytes));
         }
-        text + &format!("\nNext: {strong}portcullis seal --server https://STORE -o OUT.sealed.wasm{strong:#}, or {strong}portcullis dev{strong:#}\n")
+        text + &format!(
+            "\nNext: {strong}portcullis seal --server https://STORE -o OUT.sealed.wasm{strong:#}, or {strong}portcullis dev{strong:#}\n"
+        )
     }
 }

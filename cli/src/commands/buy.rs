@@ -56,7 +56,9 @@ impl Buy {
                     (installed.publisher, installed.name, server)
                 }
                 (Err(_), Some(publisher)) => (publisher.clone(), self.name.name.clone(), self.store.origin(&client)?),
-                (Err(error), None) => return Err(Failure::from(error).with_fix(format!("write publisher/{}", self.name.name))),
+                (Err(error), None) => {
+                    return Err(Failure::from(error).with_fix(format!("write publisher/{}", self.name.name)));
+                }
             },
         };
         let report = context.wait(async {

@@ -7,8 +7,8 @@
 
 use clap::Args;
 use portcullis_host::{
-    Authorised, Client, ClientOptions, Command, HttpBillingServer, InstallSource, Output, OutputBuffer, Resource, Runtime,
-    Terms, Val, to_text,
+    Authorised, Client, ClientOptions, Command, HttpBillingServer, InstallSource, Output, OutputBuffer, Resource,
+    Runtime, Terms, Val, to_text,
 };
 use portcullis_protocol::{OperationEntry, Origin, Reason};
 use serde::Serialize;
@@ -84,14 +84,35 @@ impl Story<'_> {
         let step = Step { step: step.into(), outcome: outcome.into(), microseconds, wire: self.wire.take() };
         let screen = self.context.screen;
         let time = milliseconds(microseconds);
-        screen.note(format_args!("{good}✓{good:#} {strong}{:<11}{strong:#} {}  {dim}{time}{dim:#}", step.step, step.outcome));
+        screen.note(format_args!(
+            "{good}✓{good:#} {strong}{:<11}{strong:#} {}  {dim}{time}{dim:#}",
+            step.step, step.outcome
+        ));
         for arrow in &step.wire {
             let time = milliseconds(arrow.microseconds);
             let (sent, received) = (size(arrow.sent), size(arrow.received));
-            screen.note(format_args!("{dim}    {:<34} {sent:>10} → {} {received:>10}  {time:>9}{dim:#}", arrow.request, arrow.status));
+            let means = meaning(arrow);
+            screen.note(format_args!(
+                "{dim}    {:<30} {sent:>10} → {} {received:>10}  {time:>9}  {means}{dim:#}",
+                arrow.request, arrow.status
+            ));
         }
         self.steps.push(step);
         self.begun = Instant::now();
+    }
+}
+
+/// What an exchange is in the cycle.
+fn meaning(arrow: &Arrow) -> &'static str {
+    let path = arrow.request.split_once(' ').map_or("", |(_, path)| path);
+    match (path, arrow.status) {
+        (_, 401) => "the server's nonce",
+        ("/v1/authorizations", 200) => "1 request → 2 authenticated: billing status code",
+        ("/v1/authorizations", _) => "1 request → 2 refused, signed",
+        ("/v1/verifications", 200) => "3 verify → signed grant and sealed keys",
+        ("/v1/orders", 200) => "order → signed receipt",
+        (path, 200) if path.starts_with("/v1/grants/") => "the keys arrived",
+        _ => "",
     }
 }
 
@@ -116,50 +137,16 @@ impl Dev {
         let client = Client::open(ClientOptions::new().state_dir(&home).billing_server(wire))?;
         context.wait(async {
             sign_in(&mut story, &client, &server.origin).await?;
-            let sealed = self.sell(&mut story, &client, &server.origin, &project, &home, folder.path()).await?;
-            self.use_it(&mut story, &client, &server.origin, &project, &sealed).await
+            sell(&mut story, &client, &server.origin, &project, &home, folder.path()).await?;
+            self.use_it(&mut story, &client, &server.origin, &project).await
         })?;
         let resource = format!("{}/{} {}", project.publisher, project.name, project.version);
         context.screen.report(&Tried { resource, steps: story.steps });
         Ok(())
     }
 
-    /// What a publisher does.
-    async fn sell(
-        &self,
-        story: &mut Story<'_>,
-        client: &Client,
-        origin: &Origin,
-        project: &Project,
-        home: &Path,
-        folder: &Path,
-    ) -> Outcome<PathBuf> {
-        story.begin();
-        let key = publisher_key::create(&home.join(publisher_key::FILE))?;
-        let arg = recipient::ServerArg::Origin(origin.clone());
-        let stores = recipient::stores(story.context.screen, client, &[arg], &[]).await?;
-        let file = folder.join("resource.sealed.wasm");
-        // In a trial the publisher need not decide yet what the count of uses rests on.
-        let sealed = seal::seal(story.context, project, &key, &stores, true, &file)?;
-        story.end("seal", format!("{}, digest {}", size(sealed.bytes), sealed.digest));
-
-        let opened = crate::resource_at::open(&file)?;
-        let terms = Some(project.offers.clone());
-        let published =
-            publish::publish(story.context, client, origin, &file, opened.signed(), || Ok(key.clone()), terms, true).await?;
-        story.end("publish", format!("countersigned; {} offers", published.offers.len()));
-        Ok(file)
-    }
-
     /// What a user does.
-    async fn use_it(
-        &self,
-        story: &mut Story<'_>,
-        client: &Client,
-        origin: &Origin,
-        project: &Project,
-        _sealed: &Path,
-    ) -> Outcome {
+    async fn use_it(&self, story: &mut Story<'_>, client: &Client, origin: &Origin, project: &Project) -> Outcome {
         let source = InstallSource::Store {
             server: Some(origin.clone()),
             publisher: project.publisher.clone(),
@@ -186,7 +173,10 @@ impl Dev {
             let manifest = resource.signed().manifest();
             let export = invocation.export(manifest)?.to_owned();
             let Some(operation) = manifest.operation_of(&export).cloned() else {
-                return Err(Failure::usage(format!("`{export}` belongs to no operation"), "map it to one in portcullis.toml"));
+                return Err(Failure::usage(
+                    format!("`{export}` belongs to no operation"),
+                    "map it to one in portcullis.toml",
+                ));
             };
             let arguments = invocation.clone().load()?;
             let authorised = cycle(story, client, &resource, &operation).await?;
@@ -216,12 +206,47 @@ impl Dev {
         let mut args = vec!["command".to_owned()];
         args.extend(if self.arguments.is_empty() { vec!["1994".to_owned()] } else { self.arguments.clone() });
         let shown = args[1..].join(" ");
-        let command = Command::new(args, portcullis_host::Input::Empty, Output::Buffer(stdout.clone()), Output::Buffer(stderr.clone()));
+        let command = Command::new(
+            args,
+            portcullis_host::Input::Empty,
+            Output::Buffer(stdout.clone()),
+            Output::Buffer(stderr.clone()),
+        );
         let exit = authorised.run(command).await?;
         let text = |buffer: &OutputBuffer| String::from_utf8_lossy(&buffer.take()).trim().to_owned();
-        story.end("call", format!("wasi:cli/run {shown} → exit {}: {}{}", exit.code, short(&text(&stdout)), short(&text(&stderr))));
+        story.end(
+            "call",
+            format!("wasi:cli/run {shown} → exit {}: {}{}", exit.code, short(&text(&stdout)), short(&text(&stderr))),
+        );
         Ok(())
     }
+}
+
+/// What a publisher does.
+async fn sell(
+    story: &mut Story<'_>,
+    client: &Client,
+    origin: &Origin,
+    project: &Project,
+    home: &Path,
+    folder: &Path,
+) -> Outcome {
+    story.begin();
+    let key = publisher_key::create(&home.join(publisher_key::FILE))?;
+    let arg = recipient::ServerArg::Origin(origin.clone());
+    let stores = recipient::stores(story.context.screen, client, &[arg], &[]).await?;
+    let file = folder.join("resource.sealed.wasm");
+    // In a trial the publisher need not decide yet what the count of uses rests on.
+    let sealed = seal::seal(story.context, project, &key, &stores, true, &file)?;
+    story.end("seal", format!("{}, digest {}", size(sealed.bytes), sealed.digest));
+
+    let opened = crate::resource_at::open(&file)?;
+    let terms = Some(project.offers.clone());
+    let published =
+        publish::publish(story.context, client, origin, &file, opened.signed(), || Ok(key.clone()), terms, true)
+            .await?;
+    story.end("publish", format!("countersigned; {} offers", published.offers.len()));
+    Ok(())
 }
 
 /// Makes an account in a browser's place, and signs the terminal in.
@@ -236,7 +261,12 @@ async fn sign_in(story: &mut Story<'_>, client: &Client, origin: &Origin) -> Out
 }
 
 /// The cycle for one operation; where it is refused unpaid, buys it and runs the cycle again.
-async fn cycle(story: &mut Story<'_>, client: &Client, resource: &Resource, operation: &OperationEntry) -> Outcome<Authorised> {
+async fn cycle(
+    story: &mut Story<'_>,
+    client: &Client,
+    resource: &Resource,
+    operation: &OperationEntry,
+) -> Outcome<Authorised> {
     let (name, bad, dim) = (&operation.name, style::BAD, style::DIM);
     story.context.screen.note(format_args!("{dim}  operation `{name}`: {}{dim:#}", operation.title));
     story.begin();
@@ -270,14 +300,25 @@ fn granted(authorised: &Authorised) -> String {
     let parts: Vec<&str> = document.parts.iter().map(|part| part.as_str()).collect();
     let uses = document.limits.uses.map_or_else(String::new, |uses| format!(", {uses} calls"));
     let seconds = document.exp.saturating_sub(document.iat);
-    format!("request → status code → verify → grant ({}{uses}, {seconds} s, keys of {})", document.model, parts.join(", "))
+    format!(
+        "request → status code → verify → grant ({}{uses}, {seconds} s, keys of {})",
+        document.model,
+        parts.join(", ")
+    )
 }
 
 async fn call(story: &mut Story<'_>, authorised: &Authorised, export: &str, values: &[Val]) -> Outcome {
-    let results = authorised.call(export, values).await?;
+    let results = if authorised.gives_bytes(export)? {
+        match authorised.call_for_bytes(export, values).await? {
+            Ok(bytes) => vec![format!("{} of bytes", size(bytes.len() as u64))],
+            Err(value) => vec![format!("err({})", value.as_ref().and_then(to_text).unwrap_or_default())],
+        }
+    } else {
+        let results = authorised.call(export, values).await?;
+        results.iter().filter_map(to_text).map(|text| short(&text)).collect()
+    };
     let function = export.rsplit_once('#').map_or(export, |(_, function)| function);
     let arguments: Vec<String> = values.iter().filter_map(to_text).map(|text| short(&text)).collect();
-    let results: Vec<String> = results.iter().filter_map(to_text).map(|text| short(&text)).collect();
     story.end("call", format!("{function}({}) → {}", arguments.join(", "), results.join(", ")));
     Ok(())
 }

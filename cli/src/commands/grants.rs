@@ -97,7 +97,13 @@ impl Report for Held {
         for grant in &self.grants {
             text += &format!(
                 "  {}  {strong}{}/{}{strong:#} {} {}  {dim}{}, until {}{dim:#}\n",
-                date(grant.issued), grant.publisher, grant.name, grant.version, grant.operation, grant.model, date(grant.expires)
+                date(grant.issued),
+                grant.publisher,
+                grant.name,
+                grant.version,
+                grant.operation,
+                grant.model,
+                date(grant.expires)
             );
         }
         if self.grants.is_empty() {

@@ -130,10 +130,18 @@ impl Report for Inspected {
         lines.add("kind", &facts.kind);
         lines.add("publisher key", &self.publisher_fingerprint.words);
         lines.add("digest", facts.digest);
-        let stores: Vec<String> = facts.servers.iter().map(|server| {
-            let sells = if facts.countersigned_by.contains(&server.origin) { "sells it" } else { "has not countersigned it" };
-            format!("{}  {dim}{sells}{dim:#}", server.origin)
-        }).collect();
+        let stores: Vec<String> = facts
+            .servers
+            .iter()
+            .map(|server| {
+                let sells = if facts.countersigned_by.contains(&server.origin) {
+                    "sells it"
+                } else {
+                    "has not countersigned it"
+                };
+                format!("{}  {dim}{sells}{dim:#}", server.origin)
+            })
+            .collect();
         lines.add("stores", stores.join("\n"));
         lines.add("asks for", capabilities(facts.asks));
         lines.add("bounds here", bounds(&facts.limits));

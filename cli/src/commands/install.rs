@@ -150,6 +150,9 @@ impl Report for Installed {
             lines.add("price", "the store names none");
         }
         let replaced = self.replaced.as_ref().map_or_else(String::new, |old| format!(", in place of {old}"));
-        format!("{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: portcullis run {}\n", self.name, self.version, self.name)
+        format!(
+            "{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: portcullis run {}\n",
+            self.name, self.version, self.name
+        )
     }
 }

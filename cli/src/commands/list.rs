@@ -60,7 +60,10 @@ impl Report for Library {
             return "nothing is installed; `portcullis search` shows what there is\n".into();
         }
         let line = |one: &InstalledLine| {
-            format!("{strong}{}{strong:#} {}  {}  {dim}{} {}{dim:#}\n", one.name, one.version, one.title, one.kind, one.server)
+            format!(
+                "{strong}{}{strong:#} {}  {}  {dim}{} {}{dim:#}\n",
+                one.name, one.version, one.title, one.kind, one.server
+            )
         };
         self.resources.iter().map(line).collect()
     }

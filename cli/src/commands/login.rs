@@ -88,12 +88,19 @@ impl Login {
 
 /// Compares the fingerprint given with the one shown: words in any case and with any separator, or the thumbprint.
 fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
-    let plain = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-");
+    let plain = |text: &str| {
+        text.to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+            .collect::<Vec<_>>()
+            .join("-")
+    };
     if expected.trim() == root.to_string() || plain(expected) == words {
         return Ok(());
     }
     let detail = format!("its fingerprint is {words}, not {expected}");
-    Err(Failure::refusal(Reason::ServerUntrusted, detail).with_fix("check the address; do not trust a store whose fingerprint differs"))
+    Err(Failure::refusal(Reason::ServerUntrusted, detail)
+        .with_fix("check the address; do not trust a store whose fingerprint differs"))
 }
 
 /// What the machine calls itself.

@@ -54,19 +54,16 @@ impl New {
                 "choose another name, or another folder with --path DIR",
             ));
         }
-        let words = Words {
-            name: self.name.as_str(),
-            publisher: self.publisher.as_str(),
-            what: self.kind.describe(),
-        };
+        let words = Words { name: self.name.as_str(), publisher: self.publisher.as_str(), what: self.kind.describe() };
         let mut files = 0;
         let mut write = |path: &str, text: &str| {
             files += 1;
             let path = folder.join(path);
             let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
-            parent
-                .and_then(|()| fs::write(&path, text))
-                .or_fail(format_args!("write `{}`", path.display()), "choose a folder that you may write to: --path DIR")
+            parent.and_then(|()| fs::write(&path, text)).or_fail(
+                format_args!("write `{}`", path.display()),
+                "choose a folder that you may write to: --path DIR",
+            )
         };
         for (path, text) in self.kind.files() {
             write(path, &words.fill(text))?;
@@ -144,7 +141,15 @@ mod tests {
     #[test]
     fn what_is_vendored_lies_as_the_sdk_expects() {
         let has = |name: &str| VENDORED.iter().any(|(path, _)| *path == name);
-        for path in ["wit/billing.wit", "wit/types.wit", "wit/vault.wit", "wit/world.wit", "guest-sdk/rust/Cargo.toml", "guest-sdk/rust/src/lib.rs", "guest-sdk/rust-macros/src/lib.rs"] {
+        for path in [
+            "wit/billing.wit",
+            "wit/types.wit",
+            "wit/vault.wit",
+            "wit/world.wit",
+            "guest-sdk/rust/Cargo.toml",
+            "guest-sdk/rust/src/lib.rs",
+            "guest-sdk/rust-macros/src/lib.rs",
+        ] {
             assert!(has(path), "{path}");
         }
     }

@@ -69,33 +69,44 @@ impl Price {
 
     /// The whole list as it shall be; `None` where nothing changes.
     fn terms(&self, listing: &Listing) -> Outcome<Option<Vec<OfferTerms>>> {
-        let mut terms: Vec<OfferTerms> = listing.offers.iter().map(|offer| {
-            let offer = offer.document();
-            OfferTerms {
-                id: Some(offer.id),
-                operation: offer.operation.clone(),
-                title: offer.title.clone(),
-                rights: offer.rights,
-                price: offer.price,
-            }
-        }).collect();
+        let mut terms: Vec<OfferTerms> = listing
+            .offers
+            .iter()
+            .map(|offer| {
+                let offer = offer.document();
+                OfferTerms {
+                    id: Some(offer.id),
+                    operation: offer.operation.clone(),
+                    title: offer.title.clone(),
+                    rights: offer.rights,
+                    price: offer.price,
+                }
+            })
+            .collect();
         if let Some(id) = self.remove {
             let before = terms.len();
             terms.retain(|offer| offer.id != Some(id));
             if terms.len() == before {
-                return Err(Failure::new(format!("there is no offer {id}"), format!("see them: `portcullis price {}`", self.name.path())));
+                return Err(Failure::new(
+                    format!("there is no offer {id}"),
+                    format!("see them: `portcullis price {}`", self.name.path()),
+                ));
             }
             return Ok(Some(terms));
         }
         let Some(operation) = &self.operation else { return Ok(None) };
-        let rights = project::rights(self.model.as_deref(), self.count).map_err(|(message, fix)| Failure::usage(message, fix))?;
+        let rights = project::rights(self.model.as_deref(), self.count)
+            .map_err(|(message, fix)| Failure::usage(message, fix))?;
         let price = match self.price {
             Some(price) => price,
             None if rights.is_free() => project::free(),
             None => return Err(Failure::usage("the offer has no price", "add --price \"1.99 EUR\"")),
         };
         if rights.is_free() != price.is_zero() {
-            return Err(Failure::usage("the model `free` and a price of zero belong together", "choose another model, or another price"));
+            return Err(Failure::usage(
+                "the model `free` and a price of zero belong together",
+                "choose another model, or another price",
+            ));
         }
         match terms.iter_mut().find(|offer| offer.operation == *operation && offer.rights.model() == rights.model()) {
             Some(offer) => {
@@ -115,7 +126,9 @@ impl Price {
 
 /// A store's catalogue needs the whole name.
 pub(crate) fn publisher(name: &Name) -> Outcome<&PublisherName> {
-    name.publisher.as_ref().ok_or_else(|| Failure::usage(format!("`{name}` has no publisher"), format!("write publisher/{name}")))
+    name.publisher
+        .as_ref()
+        .ok_or_else(|| Failure::usage(format!("`{name}` has no publisher"), format!("write publisher/{name}")))
 }
 
 impl Report for Prices {

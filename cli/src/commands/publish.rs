@@ -68,7 +68,12 @@ impl Publish {
         }
         if self.offers {
             return Err(Failure::usage(
-                format!("`{}` is the project of {}/{}, not of this resource", self.project.display(), project.publisher, project.name),
+                format!(
+                    "`{}` is the project of {}/{}, not of this resource",
+                    self.project.display(),
+                    project.publisher,
+                    project.name
+                ),
                 "name the right one: --project DIR",
             ));
         }
@@ -97,9 +102,15 @@ fn seller(client: &Client, signed: &SignedManifest, store: &Store) -> Outcome<Or
     }
     match signed_in.as_slice() {
         [origin] => Ok(origin.clone()),
-        [] => Err(Failure::refusal(portcullis_protocol::Reason::NotSignedIn, format!("the resource is sealed for {}", listed.join(", ")))
-            .with_fix(format!("portcullis login {}", listed[0]))),
-        _ => Err(Failure::usage("several stores could be meant", format!("choose one with --server: {}", listed.join(", ")))),
+        [] => Err(Failure::refusal(
+            portcullis_protocol::Reason::NotSignedIn,
+            format!("the resource is sealed for {}", listed.join(", ")),
+        )
+        .with_fix(format!("portcullis login {}", listed[0]))),
+        _ => Err(Failure::usage(
+            "several stores could be meant",
+            format!("choose one with --server: {}", listed.join(", ")),
+        )),
     }
 }
 
@@ -123,7 +134,10 @@ pub(crate) async fn publish(
         let key = key()?;
         if *key.public() != manifest.publisher.jwk {
             return Err(Failure::new(
-                format!("the resource is signed by another key ({}) than yours", manifest.publisher.jwk.thumbprint().words()),
+                format!(
+                    "the resource is signed by another key ({}) than yours",
+                    manifest.publisher.jwk.thumbprint().words()
+                ),
                 "name the key that it was sealed with: --key FILE; or seal it again",
             ));
         }
@@ -131,7 +145,9 @@ pub(crate) async fn publish(
             let failure = Failure::from(error);
             match failure.reason() {
                 None => failure,
-                Some(_) => failure.with_fix(format!("if `{owner}` belongs to somebody else, seal under another publisher name; else ask the store")),
+                Some(_) => failure.with_fix(format!(
+                    "if `{owner}` belongs to somebody else, seal under another publisher name; else ask the store"
+                )),
             }
         })?;
         claimed = true;
@@ -170,7 +186,10 @@ impl Report for Published {
         let claimed = if self.claimed { " (and claimed the publisher's name)" } else { "" };
         let mut text = format!("{good}published{good:#} {} {}{claimed}\n{lines}", self.name, self.version);
         if self.offers.is_empty() {
-            text += &format!("{warn}note{warn:#}: it has no offer, so nobody can buy it: {strong}portcullis price {}{strong:#}\n", self.name);
+            text += &format!(
+                "{warn}note{warn:#}: it has no offer, so nobody can buy it: {strong}portcullis price {}{strong:#}\n",
+                self.name
+            );
         }
         text + &format!("\nUsers type: {strong}portcullis install {}{strong:#}\n", self.name)
     }

@@ -75,7 +75,12 @@ impl Report for Bought {
         let line = |one: &ReceiptLine| {
             format!(
                 "{}  {strong}{}{strong:#} {}: {}, {}  {dim}order {}{dim:#}\n",
-                date(one.at), one.name, one.operation, one.price, one.words, one.order
+                date(one.at),
+                one.name,
+                one.operation,
+                one.price,
+                one.words,
+                one.order
             )
         };
         self.receipts.iter().map(line).collect()

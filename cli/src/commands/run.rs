@@ -2,8 +2,8 @@
 
 use clap::Args;
 use portcullis_host::{
-    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime, Terms, Val,
-    to_text,
+    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime,
+    Terms, Val, to_text,
 };
 use portcullis_protocol::surface::Surface;
 use portcullis_protocol::{OperationName, Reason};
@@ -111,8 +111,9 @@ impl Run {
         let is_call = self.invoke.is_some();
         let arguments = match &self.invoke {
             Some(invocation) => {
-                self.check(&path, &export)?;
-                invocation.clone().load()?
+                let arguments = invocation.clone().load()?;
+                self.check(context, &path, &export, &arguments)?;
+                arguments
             }
             None => Vec::new(),
         };
@@ -136,13 +137,22 @@ impl Run {
     }
 
     /// What can be known to be wrong before anything is paid for.
-    fn check(&self, path: &Path, export: &str) -> Outcome {
+    fn check(&self, context: &Context, path: &Path, export: &str, arguments: &[Loaded]) -> Outcome {
         let sealed = resource_at::open(path)?;
         let surface = Surface::of(sealed.stub()).or_fail("read the stub", "install the resource again")?;
-        let gives_bytes = surface.export_type(export).is_some_and(gives_bytes);
+        let signature = surface.export_type(export).unwrap_or_default();
+        invocation::check(export, signature, arguments)?;
+        let gives_bytes = gives_bytes(signature);
+        // A program gets one JSON value on standard output; bytes would spoil it.
+        if gives_bytes && self.output.is_none() && context.screen.is_json() {
+            return Err(Failure::usage("with --json, bytes need a file", "name it: -o FILE"));
+        }
         let nowhere = self.output.is_none() && std::io::stdout().is_terminal();
         if gives_bytes && nowhere {
-            return Err(Failure::usage(format!("`{export}` gives bytes, which a terminal cannot show"), "name a file: -o FILE"));
+            return Err(Failure::usage(
+                format!("`{export}` gives bytes, which a terminal cannot show"),
+                "name a file: -o FILE",
+            ));
         }
         if !gives_bytes && self.output.is_some() {
             return Err(Failure::usage(format!("`{export}` gives no bytes to write into a file"), "leave out -o"));
@@ -173,7 +183,9 @@ impl Run {
             [] => client.cycle().offers(resource.signed(), operation).await?,
             offers => offers.to_vec(),
         };
-        let Some(offer) = payment::ask(context.screen, &offers) else { return Err(self.advise(resource, operation, refused)) };
+        let Some(offer) = payment::ask(context.screen, &offers) else {
+            return Err(self.advise(resource, operation, refused));
+        };
         let store = client.store(&offer.document().iss);
         payment::pay(&store, offer, &self.payment).await?;
         Ok(resource.authorize_with(operation.as_str(), Terms::default()).await?)
@@ -219,8 +231,8 @@ impl Run {
             }
         }
         if let Some(bytes) = &bytes {
-            self.deliver(context, bytes)?;
-            if self.output.is_none() && !context.screen.is_json() {
+            self.deliver(bytes)?;
+            if self.output.is_none() {
                 return Ok(0);
             }
         }
@@ -238,17 +250,15 @@ impl Run {
         Ok(0)
     }
 
-    fn deliver(&self, context: &Context, bytes: &[u8]) -> Outcome {
+    fn deliver(&self, bytes: &[u8]) -> Outcome {
         match &self.output {
             Some(path) => std::fs::write(path, bytes)
                 .or_fail(format_args!("write `{}`", path.display()), "choose another file: -o FILE"),
-            // A program gets one JSON value on standard output; the bytes would spoil it.
-            None if context.screen.is_json() => {
-                Err(Failure::usage("with --json, bytes need a file", "name it: -o FILE"))
-            }
             None => {
                 let mut out = std::io::stdout().lock();
-                out.write_all(bytes).and_then(|()| out.flush()).or_fail("write to standard output", "write into a file: -o FILE")
+                out.write_all(bytes)
+                    .and_then(|()| out.flush())
+                    .or_fail("write to standard output", "write into a file: -o FILE")
             }
         }
     }
@@ -300,7 +310,10 @@ fn said_no(value: Option<&Val>) -> Failure {
     let text = value.and_then(to_text).unwrap_or_default();
     match value.and_then(refusal) {
         Some(reason) => Failure::refusal(reason, format!("the resource answers err({text})")),
-        None => Failure::new(format!("the resource answers err({text})"), "it is the resource's own answer: see what it asks for"),
+        None => Failure::new(
+            format!("the resource answers err({text})"),
+            "it is the resource's own answer: see what it asks for",
+        ),
     }
 }
 
@@ -352,7 +365,9 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         Some(_) => Err("write NAME=VALUE".to_owned()),
         // As wasmtime has it: the variable is passed on.
-        None => std::env::var(text).map(|value| (text.to_owned(), value)).map_err(|_| format!("`{text}` is not set; write {text}=VALUE")),
+        None => std::env::var(text)
+            .map(|value| (text.to_owned(), value))
+            .map_err(|_| format!("`{text}` is not set; write {text}=VALUE")),
     }
 }
 

@@ -68,7 +68,8 @@ impl Seal {
         let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?))?;
         let client = context.client()?;
         let stores = context.wait(recipient::stores(context.screen, &client, &self.servers, &project.servers))?;
-        let output = self.output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.sealed.wasm", project.name, project.version)));
+        let output =
+            self.output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.sealed.wasm", project.name, project.version)));
         let sealed = seal(context, &project, &key, &stores, self.advisory_metering, &output)?;
         context.screen.report(&sealed);
         Ok(())
@@ -131,7 +132,12 @@ pub(crate) fn seal(
         publisher_key: key.public().thumbprint().into(),
         servers: stores.iter().map(|store| store.entry.origin.to_string()).collect(),
         stub_bytes,
-        parts: manifest.parts.iter().zip(&openings).map(|(part, opening)| PartLine::of(part.kind, part.size, opening)).collect(),
+        parts: manifest
+            .parts
+            .iter()
+            .zip(&openings)
+            .map(|(part, opening)| PartLine::of(part.kind, part.size, opening))
+            .collect(),
         unmapped_exports,
     })
 }
@@ -220,7 +226,11 @@ impl Report for Sealed {
             let public = if part.public { ", public" } else { "" };
             lines.add(
                 format_args!("part {}", part.part),
-                format_args!("{}{public}; opened by {}; cheapest: {cost}", size(part.bytes), part.operations.join(", ")),
+                format_args!(
+                    "{}{public}; opened by {}; cheapest: {cost}",
+                    size(part.bytes),
+                    part.operations.join(", ")
+                ),
             );
         }
         let mut text = format!("{good}sealed{good:#} {file} ({})\n{lines}", size(self.bytes));

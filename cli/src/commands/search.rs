@@ -64,7 +64,8 @@ impl Search {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
         let words = self.words.join(" ");
-        let page = context.wait(async { Ok(client.store(&server).search(&words, self.kind.as_deref(), self.page).await?) })?;
+        let page =
+            context.wait(async { Ok(client.store(&server).search(&words, self.kind.as_deref(), self.page).await?) })?;
         let results = page.results.iter().map(Found::from).collect();
         context.screen.report(&Results { server, results, next_page: page.next });
         Ok(())
@@ -77,7 +78,8 @@ impl Report for Results {
         let mut text = String::new();
         for found in &self.results {
             let version = found.version.as_deref().unwrap_or("withdrawn");
-            text += &format!("{strong}{}{strong:#} {version}  {dim}{}{dim:#}\n  {}\n", found.name, found.kind, found.title);
+            text +=
+                &format!("{strong}{}{strong:#} {version}  {dim}{}{dim:#}\n  {}\n", found.name, found.kind, found.title);
             for offer in &found.offers {
                 text += &format!("    {offer}\n");
             }

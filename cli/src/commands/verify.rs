@@ -72,6 +72,10 @@ impl Report for VerifiedFile {
             let trusted = if store.trusted { "you trust it" } else { "you are not signed in to it" };
             lines.add("store", format_args!("{}: {sells}; {trusted}", store.server));
         }
-        format!("{good}verified{good:#} {} ({}): every signature and every byte\n{lines}", self.file.display(), size(self.bytes))
+        format!(
+            "{good}verified{good:#} {} ({}): every signature and every byte\n{lines}",
+            self.file.display(),
+            size(self.bytes)
+        )
     }
 }

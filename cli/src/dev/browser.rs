@@ -54,7 +54,8 @@ impl Browser {
             .header(ORIGIN, self.origin.as_str())
             .header(COOKIE, &self.cookie)
             .header("content-type", "application/x-www-form-urlencoded");
-        let response = request.body(form.finish()).send().await.or_fail(format_args!("send the form of {path}"), FIX)?;
+        let response =
+            request.body(form.finish()).send().await.or_fail(format_args!("send the form of {path}"), FIX)?;
         self.take(response, path).await
     }
 

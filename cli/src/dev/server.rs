@@ -44,7 +44,8 @@ impl Server {
             return Err(Failure::new(format!("the throw-away server cannot be made: {said}"), fix));
         };
         let ready = dir.join("ready");
-        let log = std::fs::File::create(dir.join("log")).or_fail("write the server's log", "free some space in the folder for temporary files")?;
+        let log = std::fs::File::create(dir.join("log"))
+            .or_fail("write the server's log", "free some space in the folder for temporary files")?;
         let mut serve = clean(&program);
         serve.args(["serve", "--dir"]).arg(dir).arg("--ready-file").arg(&ready);
         let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();

@@ -45,11 +45,23 @@ pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The path without what differs from one exchange to the next.
+fn route(path_and_query: &str) -> String {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    let segment = |segment: &str| {
+        if segment.len() > 20 && segment.bytes().any(|b| b.is_ascii_uppercase()) {
+            "…".to_owned()
+        } else {
+            segment.to_owned()
+        }
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
 #[async_trait::async_trait]
 impl<S: BillingServer> BillingServer for Watched<S> {
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, TransportError> {
-        let path = exchange.path_and_query.split('?').next().unwrap_or_default();
-        let request = format!("{} {path}", exchange.method.as_str());
+        let request = format!("{} {}", exchange.method.as_str(), route(&exchange.path_and_query));
         let body = match &exchange.body {
             Body::Empty => 0,
             Body::Text(_, bytes) => bytes.len() as u64,

@@ -1,0 +1,117 @@
+//! `docs/cli.md`, written from the command line's own tree. A test holds the file to it.
+
+use clap::{Arg, Command, CommandFactory as _};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::args::Cli;
+
+/// Set, the test writes the file instead of comparing it.
+const UPDATE: &str = "PORTCULLIS_UPDATE";
+
+const HEAD: &str = "\
+# The command `portcullis`
+
+Written from the program itself; a test holds this page to it. `portcullis help VERB` says the same.
+
+- **Output.** What was asked for goes to standard output, progress and questions to standard error. With `--json`, standard output has exactly one JSON value, of errors too:
+  `{\"error\": {\"reason\"?, \"message\", \"fix\", \"offers\"?, \"retry_after\"?}}`. Field names are part of the interface. Colours vanish where the output is no terminal or `NO_COLOR` is set.
+- **Exit codes.** 0: done. 1: an error. 2: the command line cannot be understood. 20 to 43: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
+- **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. What begins with `.` or `/`, or ends in `.wasm`, is a file.
+- **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
+  function gives go to `-o FILE`, or raw to standard output where that is no terminal.
+- **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only.
+- **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the installed Rust where it has the target `wasm32-unknown-unknown`, else the one that
+  `cargo xtask setup` unpacked; `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses.
+";
+
+/// The whole page.
+fn page() -> String {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut text = HEAD.to_owned();
+    text += "\nGlobal options:\n\n| option | |\n| --- | --- |\n";
+    for option in cli.get_arguments().filter(|option| option.get_id() != "help" && option.get_id() != "version") {
+        row(&mut text, option);
+    }
+    for (head, verbs) in [
+        (
+            "For publishers",
+            &["new", "build", "dev", "keygen", "seal", "inspect", "verify", "publish", "price", "withdraw"][..],
+        ),
+        (
+            "For users",
+            &[
+                "login", "logout", "whoami", "search", "install", "buy", "run", "list", "update", "remove", "grants",
+                "receipts",
+            ][..],
+        ),
+        ("For shells", &["completions"][..]),
+    ] {
+        let _ = write!(text, "\n## {head}\n");
+        for name in verbs {
+            let verb = cli.find_subcommand_mut(name).unwrap_or_else(|| panic!("no verb `{name}`"));
+            section(&mut text, verb);
+        }
+    }
+    text
+}
+
+fn section(text: &mut String, verb: &mut Command) {
+    let usage = verb.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ");
+    let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+    let _ = write!(text, "\n### {}\n\n{about}.\n\n```\n{usage}\n```\n", verb.get_name());
+    let own = |arg: &&Arg| !arg.is_global_set() && arg.get_id() != "help" && arg.get_id() != "version";
+    if verb.get_arguments().filter(own).count() > 0 {
+        text.push_str("\n| argument | |\n| --- | --- |\n");
+        for arg in verb.get_arguments().filter(own) {
+            row(text, arg);
+        }
+    }
+}
+
+fn row(text: &mut String, arg: &Arg) {
+    let value = arg.get_value_names().map(|names| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "));
+    let takes_value = arg.get_num_args().is_some_and(|range| range.takes_values());
+    let value = value.filter(|_| takes_value).unwrap_or_default();
+    let name = match (arg.get_short(), arg.get_long()) {
+        (Some(short), Some(long)) => format!("-{short}, --{long} {value}"),
+        (None, Some(long)) => format!("--{long} {value}"),
+        (Some(short), None) => format!("-{short} {value}"),
+        (None, None) => value,
+    };
+    let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let choices: Vec<String> =
+        arg.get_possible_values().iter().map(|choice| format!("`{}`", choice.get_name())).collect();
+    if takes_value && !choices.is_empty() {
+        let _ = write!(help, ": {}", choices.join(", "));
+    }
+    let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+    if takes_value && defaults.iter().any(|value| !value.is_empty()) {
+        let _ = write!(help, " (default `{}`)", defaults.join(" "));
+    }
+    if let Some(variable) = arg.get_env() {
+        let _ = write!(help, " (or `{}`)", variable.to_string_lossy());
+    }
+    let _ = writeln!(text, "| `{}` | {} |", name.trim(), help.replace('|', "\\|"));
+}
+
+#[test]
+fn docs_cli_md_is_what_the_program_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
+    let page = page();
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, &page).expect("docs/cli.md can be written");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/cli.md is out of date: {UPDATE}=1 cargo test -p portcullis-cli reference");
+}
+
+#[test]
+fn every_verb_is_in_the_page() {
+    let page = page();
+    for verb in Cli::command().get_subcommands() {
+        assert!(page.contains(&format!("\n### {}\n", verb.get_name())), "{}", verb.get_name());
+    }
+}

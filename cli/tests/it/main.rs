@@ -1,0 +1,14 @@
+//! The command, typed as its users type it. What it says is in `tests/transcripts/`, error messages included; where
+//! that changes on purpose: `PORTCULLIS_UPDATE=1 cargo test -p portcullis-cli`, then read the difference.
+//!
+//! Where a store is needed, the real `portcullis-server` runs, from beside the command: `cargo build -p portcullis-server`.
+
+mod browser;
+mod guest;
+mod offline;
+mod project;
+mod prompt;
+mod publisher;
+mod stage;
+mod transcript;
+mod user;

@@ -1,0 +1,179 @@
+//! A folder with nothing in it, the command, and where needed a store.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+use crate::browser;
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_portcullis");
+
+/// A folder outside the checkout.
+pub(crate) struct Stage {
+    folder: TempDir,
+    store: Option<Store>,
+}
+
+struct Store {
+    child: Child,
+    origin: String,
+    words: String,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Stage {
+    /// Without a store.
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), store: None }
+    }
+
+    /// With a store on a free loopback port.
+    pub(crate) fn with_store() -> Self {
+        let mut stage = Self::new();
+        let server = server();
+        let dir = stage.path("store");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let made = Command::new(&server)
+            .args(["init", "--json", "--listen", &format!("127.0.0.1:{port}"), "--dir"])
+            .arg(&dir)
+            .output();
+        let made = made.expect("init runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("init prints JSON");
+        let ready = dir.join("ready");
+        let log = std::fs::File::create(dir.join("log")).expect("log");
+        let mut serve = Command::new(&server);
+        serve.args(["serve", "--dir"]).arg(&dir).arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(log);
+        let text = |member: &str| made[member].as_str().expect("a text").to_owned();
+        let child = serve.stdin(Stdio::null()).spawn().expect("the server starts");
+        stage.store = Some(Store { child, origin: text("origin"), words: text("words") });
+        let begun = Instant::now();
+        while !ready.is_file() {
+            let log = || std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(30), "the server does not listen: {}", log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        stage
+    }
+
+    /// The store's address.
+    pub(crate) fn origin(&self) -> &str {
+        &self.store.as_ref().expect("a store").origin
+    }
+
+    /// The store's fingerprint.
+    pub(crate) fn words(&self) -> &str {
+        &self.store.as_ref().expect("a store").words
+    }
+
+    /// The store is gone.
+    pub(crate) fn stop_store(&mut self) {
+        let store = self.store.as_mut().expect("a store");
+        store.child.kill().expect("kill");
+        store.child.wait().expect("wait");
+    }
+
+    /// Below the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command as the user `who` types it, in the folder.
+    pub(crate) fn command(&self, who: &str) -> Command {
+        let mut command = Command::new(COMMAND);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_TARGET_DIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("PORTCULLIS_HOME", self.path(who)).env("PORTCULLIS_SERVER_BIN", server());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, who: &str, arguments: &[&str]) -> Output {
+        self.command(who).args(arguments).output().expect("the command runs")
+    }
+
+    /// Runs it; it has to succeed.
+    pub(crate) fn succeed(&self, who: &str, arguments: &[&str]) -> Output {
+        let output = self.run(who, arguments);
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {}{}", said(&output.stdout), said(&output.stderr));
+        output
+    }
+
+    /// Signs a user in, with somebody at a browser.
+    pub(crate) fn login(&self, who: &str) -> Output {
+        let arguments = ["login", self.origin(), "--fingerprint", self.words(), "--label", "desk"];
+        let mut child = self
+            .command(who)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("login runs");
+        let mut stderr = child.stderr.take().expect("standard error");
+        let mut shown = Vec::new();
+        let (mut code, mut words) = (None, None);
+        while code.is_none() || words.is_none() {
+            let mut byte = [0];
+            assert_eq!(
+                stderr.read(&mut byte).expect("login goes on"),
+                1,
+                "login ended: {}",
+                String::from_utf8_lossy(&shown)
+            );
+            shown.push(byte[0]);
+            if byte[0] != b'\n' {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&shown).into_owned();
+            let mut tokens = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            code = tokens.clone().find(|token| token.len() == 9 && token.as_bytes()[4] == b'-').map(str::to_owned);
+            words = tokens.find(|token| token.matches('-').count() == 7 && *token != self.words()).map(str::to_owned);
+        }
+        let email = format!("{who}@example.com");
+        let (code, words) = (code.expect("a code"), words.expect("words"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(browser::approve(self.origin(), &email, &code, &words));
+        stderr.read_to_end(&mut shown).expect("the rest");
+        let mut output = child.wait_with_output().expect("login ends");
+        output.stderr = shown;
+        output
+    }
+
+    /// A publisher who is signed in, has a key, and has published version 1.0.0 of `acme/sketch`.
+    pub(crate) fn with_sketch() -> Self {
+        let stage = Self::with_store();
+        stage.login("publisher");
+        stage.succeed("publisher", &["keygen"]);
+        stage.publish("1.0.0");
+        stage
+    }
+
+    /// Seals and publishes a version.
+    pub(crate) fn publish(&self, version: &str) {
+        crate::guest::project(&self.path("sketch"), version);
+        let file = format!("sketch-{version}.sealed.wasm");
+        self.succeed("publisher", &["seal", "sketch", "--advisory-metering", "--output", &file]);
+        self.succeed("publisher", &["publish", &file, "--project", "sketch"]);
+    }
+}
+
+fn server() -> PathBuf {
+    let file = Path::new(COMMAND).with_file_name(format!("portcullis-server{}", std::env::consts::EXE_SUFFIX));
+    assert!(file.is_file(), "{} is missing: cargo build -p portcullis-server", file.display());
+    file
+}

@@ -1,0 +1,81 @@
+//! From a store to a result.
+
+use crate::stage::Stage;
+use crate::transcript::Transcript;
+
+#[test]
+fn install_refused_buy_run() {
+    let mut stage = Stage::with_sketch();
+    std::fs::write(stage.path("four.txt"), "four").expect("file");
+    let mut said = Transcript::of(&stage, "user");
+    said.login();
+    said.run(&["search", "sketch"]);
+    said.run(&["install", "acme/sketch"]);
+    said.run(&["list"]);
+    said.run(&["run", "sketch"]);
+    assert_eq!(said.run(&["run", "--invoke", "preview()", "sketch"]), 0);
+    assert_eq!(said.run(&["run", "--invoke", "view()", "-o", "full.txt", "sketch"]), 20);
+    assert!(!stage.path("full.txt").exists(), "a refusal writes nothing");
+    assert_eq!(said.run(&["run", "--invoke", "refuse()", "sketch"]), 24);
+    said.run(&["run", "--invoke", "vew()", "sketch"]);
+    said.run(&["buy", "sketch"]);
+    said.run(&["buy", "sketch", "--operation", "view"]);
+    said.run(&["buy", "sketch", "--operation", "preview", "--yes"]);
+    said.run(&["buy", "sketch", "--operation", "view", "--yes", "--payment", "sandbox:decline"]);
+    assert_eq!(said.run(&["run", "--invoke", "view()", "-o", "full.txt", "sketch"]), 20);
+    assert_eq!(said.run(&["buy", "sketch", "--operation", "view", "--yes"]), 0);
+    assert_eq!(said.run(&["run", "--invoke", "view()", "-o", "full.txt", "acme/sketch@1.0.0"]), 0);
+    assert_eq!(std::fs::read(stage.path("full.txt")).expect("written"), b"everything");
+    assert_eq!(said.run(&["buy", "sketch", "--operation", "count", "--yes"]), 0);
+    said.run(&["run", "--invoke", "add(1)", "sketch"]);
+    said.run(&["run", "--invoke", "add(1, 2)", "-o", "sum", "sketch"]);
+    assert_eq!(said.run(&["run", "--invoke", "length(@missing)", "sketch"]), 1);
+    assert_eq!(said.run(&["run", "--invoke", "length(@four.txt)", "sketch"]), 0);
+    assert_eq!(said.run(&["run", "--invoke", "add(1, 2)", "sketch"]), 0);
+    assert_eq!(said.run(&["run", "--invoke", "add(1, 2)", "sketch"]), 35, "both uses are used up");
+    said.run(&["run", "--invoke", "view()", "sketch@2.0.0"]);
+    said.run(&["grants", "sketch"]);
+    said.run(&["receipts"]);
+    said.run(&["whoami"]);
+    said.run(&["update"]);
+    stage.publish("1.1.0");
+    said.run(&["update", "sketch"]);
+    said.run(&["install", "acme/sketch@1.0.0"]);
+    said.run(&["remove", "sketch"]);
+    said.run(&["install", "./sketch-1.0.0.sealed.wasm"]);
+    said.run(&["install", "acme/other"]);
+    said.run(&["install", "acme/sketch"]);
+    said.run(&["logout"]);
+    assert_eq!(said.run(&["run", "--invoke", "preview()", "sketch"]), 24);
+    said.login();
+    said.check("user");
+    stage.stop_store();
+    let offline = stage.run("user", &["run", "--invoke", "preview()", "sketch"]);
+    assert_eq!(offline.status.code(), Some(41), "{}", String::from_utf8_lossy(&offline.stderr));
+}
+
+#[test]
+fn for_programs() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let mut said = Transcript::of(&stage, "user");
+    said.run(&["--json", "search"]);
+    said.run(&["--json", "install", "acme/sketch"]);
+    said.run(&["--json", "list"]);
+    said.run(&["--json", "run", "--invoke", "view()", "-o", "full.txt", "sketch"]);
+    said.run(&["--json", "buy", "sketch", "--operation", "view"]);
+    said.run(&["--json", "buy", "sketch", "--operation", "view", "--yes"]);
+    said.run(&["--json", "run", "--invoke", "view()", "-o", "full.txt", "sketch"]);
+    said.run(&["--json", "run", "--invoke", "view()", "sketch"]);
+    said.run(&["--json", "buy", "sketch", "--operation", "count", "--yes"]);
+    said.run(&["--json", "run", "--invoke", "add(40, 2)", "sketch"]);
+    said.run(&["--json", "inspect", "sketch"]);
+    said.run(&["--json", "verify", "sketch-1.0.0.sealed.wasm"]);
+    said.run(&["--json", "grants"]);
+    said.run(&["--json", "receipts"]);
+    said.run(&["--json", "whoami"]);
+    said.run(&["--json", "update"]);
+    said.run(&["--json", "remove", "sketch"]);
+    said.run(&["--json", "logout"]);
+    said.check("for-programs");
+}
