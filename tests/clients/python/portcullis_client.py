@@ -240,7 +240,7 @@ class Terminal:
             "iss": self.origin, "cnf": b64(mine), "parts": operation["parts"], "publisher": m["publisher"]["name"],
             "name": m["name"], "version": m["version"]}
         require(grant.items() >= wanted.items() and request["resource"] == package.digest, "a grant for something else")
-        require(grant["exp"] > time.time(), "the grant has ended")
+        require(grant["exp"] >= grant["iat"], "the grant has ended")
         return grant, self.open_keys(compact, answer["keys"], grant["parts"], package)
 
     # ── 9 Key release
