@@ -1,7 +1,8 @@
 """The client against a server that lies: `hostile.py HOME FILE OPERATION PART`.
 
 HOME is signed in, FILE is a sealed resource, OPERATION is paid for and releases PART. A liar stands between the client
-and the real server. Each lie has to fail with its own error, and the honest request has to work. Prints how many.
+and the real server. Each lie has to fail with its own error, and the honest request has to work. Prints how many, and
+what the real server says to a client that lies.
 """
 
 import json, os, random, sys, time
@@ -170,6 +171,34 @@ def resigned(answer, **changes):
     return sign(OWN, protected(OWN_PUBLIC, "portcullis-grant+jwt"), grant | changes)
 
 
+def refusals(terminal, package):
+    """What the real server refuses: a code of nobody's, for another request, used twice. A retry is no second use."""
+    verify = "/v1/verifications"
+
+    def hold():
+        terminal.authorise(package.digest, operation)
+        return terminal.state["pending"]
+
+    def reason(body):
+        try:
+            terminal.ask("POST", verify, body)
+        except Refused as no:
+            return no.args[0]["reason"]
+        sys.exit("the server did not refuse")
+    held = hold()
+    changed = held["body"]["request"] | {"quantity": 2}
+    found = {"forged": reason(held["body"] | {"code": b64(os.urandom(48))}),
+             "another request": reason(held["body"] | {"request": changed})}
+    first = control(lambda: terminal.ask("POST", verify, held["body"], held["key"]))
+    again = control(lambda: terminal.ask("POST", verify, held["body"], held["key"]))
+    assert first == again, "a retry got another answer"
+    jti = client.parse(unb64(first["grant"].split(".")[1]))["jti"]
+    assert control(lambda: terminal.ask("GET", f"/v1/grants/{jti}")) == first, "the grant is another when fetched again"
+    found["used twice"] = reason(held["body"])
+    terminal.save(pending=None)
+    return found
+
+
 def files(data, keys):
     """A sealed resource of which one byte differs."""
     def whole(bytes_):
@@ -201,4 +230,4 @@ terminal, sealed = Terminal(home, transport=liar), Path(file).read_bytes()
 answers(terminal, liar)
 key_documents(terminal, liar)
 files(sealed, grants(terminal, Sealed(sealed)))
-print(json.dumps({"lies": len(told), "controls": controls}))
+print(json.dumps({"lies": len(told), "controls": controls, "refusals": refusals(terminal, Sealed(sealed))}))
