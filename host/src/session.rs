@@ -226,7 +226,8 @@ impl Session {
             Some(stale) => self.tokens.renew(stale).await,
             None => self.tokens.access().await,
         };
-        if token.as_ref().is_err_and(|refused| refused.reason == Reason::NotSignedIn) {
+        let ended = token.as_ref().is_err_and(|refused| refused.reason == Reason::NotSignedIn);
+        if ended && Tokens::exist(&*self.keys, self.origin())? {
             // That word was not signed: where the server is not the pinned one any more, that is what happened.
             self.trust.refresh(self.origin()).await?;
         }

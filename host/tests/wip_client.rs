@@ -1,2 +1,0 @@
-#[path = "it/client/mod.rs"]
-mod client;
