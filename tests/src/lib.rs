@@ -2,10 +2,11 @@
 //!
 //! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at will.
 //! - [`Browser`]: what a person does on the server's pages. [`Terminal`]: a home directory and the command `portcullis`.
-//! - [`demo`]: the steps of `cargo xtask demo`.
+//! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 
 #![forbid(unsafe_code)]
 
+pub mod attacks;
 mod browser;
 pub mod checkout;
 pub mod demo;

@@ -1,0 +1,150 @@
+//! What a run leaves behind: every secret that was seen in it, looked for in logs, databases and state directories.
+
+use super::shop::Loot;
+use super::specimen::{MARK_OF_THE_ASSET, MARK_OF_THE_BODY, api};
+use super::{Arena, Outcome, Trial, attacks};
+use anyhow::{Context as _, Result, ensure};
+use portcullis_host::Runtime;
+use portcullis_protocol::encoding::base64url;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+attacks! {
+    "secrets-grepped-from-logs-and-disk" => secrets_grepped_from_logs_and_disk,
+}
+
+/// Reads everything that the server and a client have on their disks.
+async fn secrets_grepped_from_logs_and_disk(arena: &mut Arena) -> Result<Outcome> {
+    let folder = arena.path().to_owned();
+    let shop = arena.shop().await?;
+    // A full run, with the real client and with a terminal whose secrets are all known.
+    let (client, _, home) = shop.client().await?;
+    let moved = |_, _| ();
+    let installed = client.library().install(&"lumen/alpine-lake".parse()?, &moved).await?;
+    let runtime = Runtime::builder().gatekeeper(client.cycle()).clock(client.clock()).build()?;
+    let resource = runtime.load(&installed.path)?;
+    let (seven,): (u32,) = resource.authorize("preview").await?.call_typed(&api("other"), ()).await?;
+    client.cycle().settle(std::time::Duration::from_secs(5)).await;
+    let mut cheater = shop.buyer("view").await?;
+    let answer = cheater.cycle(&shop.request("view")).await?;
+    ensure!(cheater.open(&answer)?.len() == 2, "two keys are released");
+    shop.loot.add("plaintext of the body", MARK_OF_THE_BODY.as_bytes());
+    shop.loot.add("plaintext of the asset", MARK_OF_THE_ASSET);
+    let kept = keep_store(&home)?;
+    for secret in &kept {
+        shop.loot.add("a token in the client's key store", secret.as_bytes());
+    }
+
+    let mut files = files_below(shop.folder())?;
+    // What only its owner reads, and where secrets belong.
+    files.retain(|file| !file.starts_with(home.join("keys")) && !is_key_store(file));
+    let loot = &shop.loot;
+    let (found, looked) = search(loot, &files)?;
+    let mut trial = Trial::new();
+    trial.note(format!("{} secrets in {} files, {} KiB", loot.all().len(), files.len(), looked / 1024));
+    trial.attack_fails(
+        &if found.is_empty() { "reading everything".to_owned() } else { format!("found: {}", found.join(", ")) },
+        "no secret found",
+        found.is_empty(),
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut shared = files_below(&home.join("keys"))?;
+        shared.push(shop.server.dir().join("master.key"));
+        shared.retain(|file| fs::metadata(file).is_ok_and(|data| data.permissions().mode() & 0o077 != 0));
+        trial.attack_fails("reading keys as another user", "mode 0600", shared.is_empty());
+    }
+
+    trial.control("the run went through", seven == 7);
+    let public = [("a publisher's name".to_owned(), b"alpine-lake".to_vec())];
+    let (found, _) = search_for(&public, &files)?;
+    trial.control("what is public is found with the same search", !found.is_empty());
+    for (how, spell) in SPELLINGS {
+        let planted = folder.join("planted");
+        let (_, secret) = loot.all().into_iter().find(|(what, _)| what == "an access token").context("a token")?;
+        fs::write(&planted, [b"left behind: ", &spell(&secret)[..], b"\n"].concat())?;
+        let (found, _) = search(loot, &[planted.clone()])?;
+        fs::remove_file(&planted)?;
+        trial.control(&format!("a token left behind {how} is found"), !found.is_empty());
+    }
+    trial.control("the client's tokens are known", !kept.is_empty());
+    Ok(trial.finish())
+}
+
+/// How a secret may be written.
+type Spelling = fn(&[u8]) -> Vec<u8>;
+const SPELLINGS: [(&str, Spelling); 3] = [
+    ("as it is", |secret| secret.to_vec()),
+    ("in base64url", |secret| base64url(secret).into_bytes()),
+    ("in hexadecimal", |secret| secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes()),
+];
+
+fn search(loot: &Loot, files: &[PathBuf]) -> Result<(Vec<String>, usize)> {
+    search_for(&loot.all(), files)
+}
+
+/// What was found where, and how many bytes were read.
+fn search_for(secrets: &[(String, Vec<u8>)], files: &[PathBuf]) -> Result<(Vec<String>, usize)> {
+    let (mut found, mut looked) = (Vec::new(), 0);
+    for file in files {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        looked += bytes.len();
+        for (what, secret) in secrets {
+            for (how, spell) in SPELLINGS {
+                if contains(&bytes, &spell(secret)) {
+                    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let line = format!("{what} {how} in {name}");
+                    if !found.contains(&line) {
+                        found.push(line);
+                    }
+                }
+            }
+        }
+    }
+    Ok((found, looked))
+}
+
+/// Boyer and Moore's bad-character rule: the files are large and the secrets many.
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    let Some(last) = wanted.len().checked_sub(1) else { return false };
+    let mut skip = [wanted.len(); 256];
+    for (at, byte) in wanted[..last].iter().enumerate() {
+        skip[usize::from(*byte)] = last - at;
+    }
+    let mut at = 0;
+    while at + last < bytes.len() {
+        if bytes[at..=at + last] == *wanted {
+            return true;
+        }
+        at += skip[usize::from(bytes[at + last])];
+    }
+    false
+}
+
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            files.extend(files_below(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+fn is_key_store(file: &Path) -> bool {
+    file.parent().and_then(Path::file_name).is_some_and(|folder| folder == "keys")
+}
+
+/// The tokens in a client's key store.
+fn keep_store(home: &Path) -> Result<Vec<String>> {
+    let mut tokens = Vec::new();
+    for file in files_below(&home.join("keys"))? {
+        let Ok(stored) = serde_json::from_slice::<serde_json::Value>(&fs::read(file)?) else { continue };
+        tokens.extend(["access", "refresh"].iter().filter_map(|member| stored[member].as_str().map(str::to_owned)));
+    }
+    Ok(tokens)
+}
