@@ -70,7 +70,7 @@ impl Failure {
         if let Some(refused) = &self.refused {
             error["reason"] = json!(refused.reason.code());
             if !refused.offers.is_empty() {
-                error["offers"] = json!(refused.offers.iter().map(|o| OfferLine::of(o)).collect::<Vec<_>>());
+                error["offers"] = json!(refused.offers.iter().map(OfferLine::of).collect::<Vec<_>>());
             }
             if let Some(seconds) = refused.retry_after {
                 error["retry_after"] = json!(seconds);

@@ -67,7 +67,7 @@ pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &P
 }
 
 /// Shows the offers and asks which to buy; `None` where the answer is no, or nobody can be asked.
-pub(crate) fn ask<'o>(screen: Screen, offers: &'o [Verified<Offer>]) -> Option<&'o Verified<Offer>> {
+pub(crate) fn ask(screen: Screen, offers: &[Verified<Offer>]) -> Option<&Verified<Offer>> {
     if !screen.can_ask() {
         return None;
     }

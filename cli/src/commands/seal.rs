@@ -156,7 +156,7 @@ fn write(
     let fix = "choose another file: --output FILE";
     let file = File::create(&partial).or_fail(&cannot, fix)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let recipients: Vec<_> = stores.iter().map(|store| store.recipient.clone()).collect();
+    let recipients: Vec<_> = stores.iter().map(|store| store.recipient).collect();
     let signed = checked.seal(&mut out, key, &recipients, &mut crate::random::system());
     let done = signed.map_err(Failure::from).and_then(|signed| {
         let flushed = out.flush().and_then(|()| out.get_ref().sync_all());
