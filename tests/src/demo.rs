@@ -14,11 +14,11 @@ pub const STEPS: &[&str] = &[
     "server-init",
     "server-start",
     "publisher-keys",
+    "publisher-sign-in",
     "seal-picture",
     "seal-software",
     "inspect-sealed",
     "verify-sealed",
-    "publisher-sign-in",
     "publish-picture",
     "publish-software",
     "user-sign-in",
@@ -45,7 +45,6 @@ pub const STEPS: &[&str] = &[
     "cheat-append-a-manifest",
     "cheat-run-on-another-terminal",
     "cheat-fake-server",
-    "cheat-buy-at-an-old-price",
 ];
 
 /// What became of one step.

@@ -99,8 +99,8 @@ async fn chunks_reordered(arena: &mut Arena) -> Result<Outcome> {
     trial.attack("two chunks", "damaged, moved or forged", specimen.run(&chunks).await);
     let blocks = swap_blocks(&specimen.file)?;
     trial.attack("two blocks with their digests", "block list of part", specimen.run(&blocks).await);
-    let back = swap_blocks(&swap_chunks(&swap_blocks(&swap_chunks(&specimen.file)?)?)?)?;
-    trial.control("everything swapped back", back == specimen.file || specimen.run(&back).await.ok() == FIVE);
+    let back = swap_chunks(&swap_blocks(&swap_blocks(&swap_chunks(&specimen.file)?)?)?)?;
+    trial.control("everything swapped back with the same tools, it runs", specimen.run(&back).await.ok() == FIVE);
     trial.control("unswapped, it runs", specimen.run(&specimen.file).await.ok() == FIVE);
     Ok(trial.finish())
 }

@@ -5,6 +5,7 @@ use wasmtime::component::{Component, Func, Instance, Linker, Resource, ResourceT
 use wasmtime::{Engine, Store, StoreContextMut};
 
 const BILLING: &str = "portcullis:gate/billing@0.1.0";
+const VAULT: &str = "portcullis:gate/vault@0.1.0";
 const API: &str = "test:guest/api@1.0.0";
 
 /// A grant out of nothing.
@@ -67,5 +68,7 @@ fn always_yes(linker: &mut Linker<()>) -> wasmtime::Result<()> {
     billing.func_wrap("entry", |_: Ctx<'_>, (): ()| Ok((Resource::<Yes>::new_own(1),)))?;
     billing.func_wrap("[method]grant.operation", |_: Ctx<'_>, (_,): (Resource<Yes>,)| Ok(("view".to_owned(),)))?;
     billing.func_wrap("[method]grant.document", |_: Ctx<'_>, (_,): (Resource<Yes>,)| Ok(("yes".to_owned(),)))?;
+    // The vault takes the same grants.
+    linker.instance(VAULT)?.resource("grant", ResourceType::host::<Yes>(), |_, _| Ok(()))?;
     Ok(())
 }

@@ -40,8 +40,14 @@ async fn secrets_grepped_from_logs_and_disk(arena: &mut Arena) -> Result<Outcome
     files.retain(|file| !file.starts_with(home.join("keys")) && !is_key_store(file));
     let loot = &shop.loot;
     let (found, looked) = search(loot, &files)?;
+    // Residue: an account's own row names its owner. See `docs/threats.md`.
+    let is_residue = |line: &String| line.starts_with("an e-mail address") && line.contains(" in portcullis.sqlite");
+    let (residue, found): (Vec<String>, Vec<String>) = found.into_iter().partition(is_residue);
     let mut trial = Trial::new();
     trial.note(format!("{} secrets in {} files, {} KiB", loot.all().len(), files.len(), looked / 1024));
+    if !residue.is_empty() {
+        trial.note(format!("residue: {}", residue.join(", ")));
+    }
     trial.attack_fails(
         &if found.is_empty() { "reading everything".to_owned() } else { format!("found: {}", found.join(", ")) },
         "no secret found",

@@ -1,3 +1,4 @@
 //! What no crate can test alone.
 
+mod attacks;
 mod foreign;
