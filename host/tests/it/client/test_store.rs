@@ -95,7 +95,9 @@ impl Clock for TestClock {
 pub(crate) type Before = Box<dyn FnMut(&Exchange) -> Option<Result<Exchanged, TransportError>> + Send>;
 /// What happens to an answer on its way back.
 pub(crate) type After = Box<dyn FnMut(&Exchange, Exchanged) -> Result<Exchanged, TransportError> + Send>;
-/// What happens to a file on its way.
+/// Changes a grant.
+pub(crate) type Forge = Box<dyn FnMut(&mut Grant) + Send>;
+/// What happens to a file on its way, from the store to the terminal.
 pub(crate) type OnFile = Box<dyn FnMut(&Download, File) -> File + Send>;
 /// A file on its way.
 pub(crate) type File = Result<Downloaded, TransportError>;
@@ -150,7 +152,7 @@ pub(crate) struct World {
     /// Every token and code that travelled, to look for in logs and on the disk.
     pub(crate) secrets: Vec<String>,
     /// Changes the grant before it is signed.
-    pub(crate) forge_grant: Option<Box<dyn FnMut(&mut Grant) + Send>>,
+    pub(crate) forge_grant: Option<Forge>,
     /// Releases keys to this terminal instead.
     pub(crate) release_to: Option<ReleasePublicKey>,
 }
