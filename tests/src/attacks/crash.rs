@@ -16,7 +16,7 @@ attacks! {
 }
 
 /// Requests under way at once.
-const WORKERS: u32 = 64;
+const WORKERS: u32 = 256;
 /// How long one verification may go without an answer, restarts included.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -118,7 +118,7 @@ async fn ten_thousand_concurrent_verifications(arena: &mut Arena) -> Result<Outc
     let answers: u32 = tally.yes + tally.no.values().sum::<u32>();
     let nos: Vec<String> = tally.no.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     trial.note(format!(
-        "{total} verifications at two processes with two kills in {:.1} s: {} grants, {debited} debited; {} the same \
+        "{total} verifications, {WORKERS} under way at once, at two processes with two kills in {:.1} s: {} grants, {debited} debited; {} the same \
          grant again, {}; {} repeated for want of an answer",
         took.as_secs_f64(),
         tally.grants.len(),

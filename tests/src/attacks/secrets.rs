@@ -37,17 +37,11 @@ async fn secrets_grepped_from_logs_and_disk(arena: &mut Arena) -> Result<Outcome
 
     let mut files = files_below(shop.folder())?;
     // What only its owner reads, and where secrets belong.
-    files.retain(|file| !file.starts_with(home.join("keys")) && !is_key_store(file));
+    files.retain(|file| !is_key_store(shop.folder(), file));
     let loot = &shop.loot;
     let (found, looked) = search(loot, &files)?;
-    // Residue: an account's own row names its owner. See `docs/threats.md`.
-    let is_residue = |line: &String| line.starts_with("an e-mail address") && line.contains(" in portcullis.sqlite");
-    let (residue, found): (Vec<String>, Vec<String>) = found.into_iter().partition(is_residue);
     let mut trial = Trial::new();
     trial.note(format!("{} secrets in {} files, {} KiB", loot.all().len(), files.len(), looked / 1024));
-    if !residue.is_empty() {
-        trial.note(format!("residue: {}", residue.join(", ")));
-    }
     trial.attack_fails(
         &if found.is_empty() { "reading everything".to_owned() } else { format!("found: {}", found.join(", ")) },
         "no secret found",
@@ -56,10 +50,11 @@ async fn secrets_grepped_from_logs_and_disk(arena: &mut Arena) -> Result<Outcome
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mut shared = files_below(&home.join("keys"))?;
-        shared.push(shop.server.dir().join("master.key"));
-        shared.retain(|file| fs::metadata(file).is_ok_and(|data| data.permissions().mode() & 0o077 != 0));
-        trial.attack_fails("reading keys as another user", "mode 0600", shared.is_empty());
+        let mut keys = files_below(&home.join("keys"))?;
+        keys.push(shop.server.dir().join(portcullis_server::MASTER_KEY));
+        let mut modes = keys.iter().map(|file| fs::metadata(file).map(|data| data.permissions().mode() & 0o777));
+        let private = modes.all(|mode| mode.is_ok_and(|mode| mode == 0o600));
+        trial.attack_fails("reading keys as another user", "mode 0600", private);
     }
 
     trial.control("the run went through", seven == 7);
@@ -141,8 +136,10 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn is_key_store(file: &Path) -> bool {
-    file.parent().and_then(Path::file_name).is_some_and(|folder| folder == "keys")
+/// Whether a file lies in the key store of a client, `home-N/keys/`.
+fn is_key_store(shop: &Path, file: &Path) -> bool {
+    let mut folders = file.strip_prefix(shop).into_iter().flat_map(Path::iter).map(|name| name.to_string_lossy());
+    folders.next().is_some_and(|home| home.starts_with("home-")) && folders.next().is_some_and(|keys| keys == "keys")
 }
 
 /// The tokens in a client's key store.

@@ -1,4 +1,5 @@
 //! What no crate can test alone.
 
 mod attacks;
+mod first_resource;
 mod foreign;
