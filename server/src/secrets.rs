@@ -274,6 +274,21 @@ impl Secrets {
         String::from_utf8(opened.to_vec()).map_err(|_| SecretError::DoesNotOpen("sign-in name"))
     }
 
+    /// Seals the body of an answer that is kept for a repetition of its request: it may name the account's owner.
+    #[must_use]
+    pub fn seal_answer(&self, request: &Digest, body: &str) -> String {
+        base64url(self.seal("stored answer", request.as_bytes(), body.as_bytes()).as_bytes())
+    }
+
+    /// Opens a stored answer.
+    ///
+    /// # Errors
+    /// [`SecretError::DoesNotOpen`].
+    pub fn open_answer(&self, request: &Digest, stored: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        let sealed = from_base64url(stored).map_err(|_| SecretError::DoesNotOpen("stored answer"))?;
+        self.unseal("stored answer", request.as_bytes(), &Sealed::from_bytes(sealed))
+    }
+
     /// The keyed hash of a sign-in name: without surrounding white space, in lower case.
     #[must_use]
     pub fn lookup_name(&self, name: &str) -> LookupHash {

@@ -92,8 +92,9 @@ where
     };
     match app.core.store.begin_answer(scope, &request).await.map_err(Fault::internal)? {
         Begun::New => {}
-        Begun::Answered(StoredAnswer::Body(body)) => {
-            return serde_json::from_str(&body).map_err(|error| Fault::internal(error).into());
+        Begun::Answered(StoredAnswer::Body(stored)) => {
+            let body = app.core.secrets.open_answer(&request.request, &stored).map_err(Fault::internal)?;
+            return serde_json::from_slice(&body).map_err(|error| Fault::internal(error).into());
         }
         // The key was used for a request of another kind.
         Begun::Answered(_) | Begun::OtherRequest => return Err(Fault::KeyReused.into()),
@@ -104,6 +105,7 @@ where
     let finished = tokio::spawn(async move {
         let answer = act.await;
         let body = answer.as_ref().ok().and_then(|body| serde_json::to_string(body).ok());
+        let body = body.map(|body| app.core.secrets.seal_answer(&request.request, &body));
         app.core.store.finish_answer(scope, &request, body).await.map_err(Fault::internal)?;
         answer
     });

@@ -51,7 +51,7 @@ pub enum StoredAnswer {
     Granted(Box<GrantRecord>),
     /// To an order, as it now stands.
     Ordered(Box<Order>),
-    /// To anything else: the JSON body.
+    /// To anything else: the JSON body, sealed.
     Body(String),
 }
 
