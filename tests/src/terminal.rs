@@ -98,7 +98,15 @@ impl Terminal {
     /// # Errors
     /// Where the command fails, or shows no code.
     pub async fn login(&self, server: &Server, browser: &mut Browser) -> Result<Ran> {
-        let arguments = ["login", server.origin(), "--fingerprint", server.words()];
+        self.login_at(server.origin(), server.words(), browser).await
+    }
+
+    /// Signs in at the server of `origin` whose root key has these fingerprint words.
+    ///
+    /// # Errors
+    /// As [`Terminal::login`].
+    pub async fn login_at(&self, origin: &str, words: &str, browser: &mut Browser) -> Result<Ran> {
+        let arguments = ["login", origin, "--fingerprint", words];
         let mut child = self
             .command()?
             .args(arguments)
@@ -128,8 +136,7 @@ impl Terminal {
         let mut approved = false;
         for line in receive {
             shown.push(line);
-            if !approved && let (Some(code), Some(words)) = (user_code(&shown), terminal_words(&shown, server.words()))
-            {
+            if !approved && let (Some(code), Some(words)) = (user_code(&shown), terminal_words(&shown, words)) {
                 browser.approve(&code, &words).await?;
                 approved = true;
             }

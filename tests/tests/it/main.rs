@@ -1,5 +1,6 @@
 //! What no crate can test alone.
 
 mod attacks;
+mod demo;
 mod first_resource;
 mod foreign;
