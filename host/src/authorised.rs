@@ -62,6 +62,21 @@ impl Authorised {
         self.held.uses_left()
     }
 
+    /// Drops the instance with its state, once no call runs in it: the next call gets a new one.
+    pub async fn reset(&self) {
+        *self.live.lock().await = None;
+    }
+
+    /// Passes the gate as a call does, and makes none: for whoever measures the gate alone. Draws a use.
+    ///
+    /// # Errors
+    /// [`Ended`] where no further call may begin.
+    #[doc(hidden)]
+    #[inline]
+    pub fn pass(&self) -> Result<(), Ended> {
+        self.held.enter(self.services.now()).map(|_| ())
+    }
+
     /// The export, where it runs under this grant.
     pub(crate) fn export(&self, name: &str) -> Result<&Export, Error> {
         if let (true, Some(export)) = (self.exports().any(|own| own == name), self.body.export(name)) {

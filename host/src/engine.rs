@@ -42,8 +42,10 @@ impl Pool {
     }
 }
 
-/// The configuration: what a body may use of WebAssembly, and what the engine leaves behind of it.
-fn config(limits: &Limits, pool: Option<Pool>) -> Config {
+/// The configuration that a runtime makes its engine with: what a body may use of WebAssembly, and what the engine leaves
+/// behind of it. For whoever compares with the bare engine; a runtime makes its own.
+#[must_use]
+pub fn engine_config(limits: &Limits, pool: Option<Pool>) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -105,7 +107,7 @@ impl Ticks {
 
 /// Makes the engine and starts its clock, which ends with the engine.
 pub(crate) fn start(limits: &Limits, pool: Option<Pool>, clock: Arc<dyn Clock>) -> Result<(Engine, Arc<Ticks>), Error> {
-    let engine = Engine::new(&config(limits, pool)).map_err(|error| Error::engine(&error))?;
+    let engine = Engine::new(&engine_config(limits, pool)).map_err(|error| Error::engine(&error))?;
     let ticks = Arc::new(Ticks { count: AtomicU64::new(0), now: AtomicU64::new(clock.now()) });
     let (weak, published) = (engine.weak(), Arc::clone(&ticks));
     std::thread::Builder::new().name("portcullis-ticks".into()).spawn(move || {

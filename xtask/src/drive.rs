@@ -51,6 +51,13 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "portcullis-bench",
     ]);
     step("build", &mut build)?;
+    // What is compared has an engine of its own, and takes as long again to build: only where asked for.
+    let (compare, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--compare");
+    if !compare.is_empty() {
+        let mut build = cargo();
+        build.current_dir(workspace.root.join("compare")).args(["build", "--release", "--locked", "--target-dir"]);
+        step("build what is compared", build.arg(workspace.target("compare")))?;
+    }
     let mut bench = std::process::Command::new(workspace.target("release/portcullis-bench"));
     step("bench", bench.current_dir(&workspace.root).args(arguments))
 }

@@ -37,7 +37,11 @@ const VERBS: &[Verb] = &[
     Verb { name: "test", about: "set up what tests need and run them all [--no-lint]", run: test::run },
     Verb { name: "foreign", about: "install the tools of others that tests compare with", run: foreign::run },
     Verb { name: "attacks", about: "try every attack, each with its control [--json FILE]", run: drive::attacks },
-    Verb { name: "bench", about: "measure the rows of docs/performance.md [--json FILE]", run: drive::bench },
+    Verb {
+        name: "bench",
+        about: "measure the rows of docs/performance.md [--compare] [--only ROW] [--json FILE]",
+        run: drive::bench,
+    },
 ];
 
 /// Where the checkout is.

@@ -152,7 +152,7 @@ async fn work(flood: Arc<Flood>) -> Result<()> {
         if number >= flood.total {
             return Ok(());
         }
-        let draft = if number % 2 == 0 { flood.draft.clone() } else { flood.draft.clone().once(&fresh_key()) };
+        let draft = if number.is_multiple_of(2) { flood.draft.clone() } else { flood.draft.clone().once(&fresh_key()) };
         // Not all the retries at one process: every other pair goes to the other.
         verify_once(&flood, &draft, (number / 2 % 2) as usize).await?;
         flood.answered.fetch_add(1, Ordering::SeqCst);

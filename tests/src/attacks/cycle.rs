@@ -1,6 +1,7 @@
 //! Attacks on what passes between a terminal and its server: other servers, altered requests, lies in answers.
 
 use super::cheater::{Cheater, Draft};
+use super::impostor::Impostor;
 use super::shop::Shop;
 use super::specimen::{api, now, rng};
 use super::{Arena, Outcome, Trial, attacks};
@@ -40,25 +41,32 @@ fn reason<T>(outcome: Result<T, Error>) -> Result<T> {
 async fn fake_server(arena: &mut Arena) -> Result<Outcome> {
     let folder = arena.fresh_path();
     let shop = arena.shop().await?;
-    let (client, _, home) = shop.client().await?;
+    let (client, meddler, _) = shop.client().await?;
     let resource = loaded(shop, &client).await?;
     let before = preview(&resource).await;
+    let mut trial = Trial::new();
+
+    let impostor = Arc::new(Impostor::of(&shop.origin, &shop.publisher.keys.recipient));
+    let answers = Arc::clone(&impostor);
+    meddler.begin(move |exchange, answer| answers.answer(exchange, answer));
+    trial.attack("a yes of its own", "server-untrusted", reason(preview(&resource).await));
+    trial.attack_fails("being sent the code of that yes", "not believed", !impostor.was_believed());
+    meddler.stop();
+    trial.control("a terminal that trusted its root would believe it", impostor.would_be_believed()?);
+
     shop.kill()?;
     let mut fake = Server::init_at(&folder, shop.origin.as_str().trim_start_matches("http://"))?;
     fake.start(&[])?;
-    let mut trial = Trial::new();
-    let refused = reason(preview(&resource).await);
-    let untrusted =
-        refused.as_ref().is_err_and(|error| ["server-untrusted", "offline"].contains(&error.to_string().as_str()));
-    trial.attack_fails("a grant from it", "not believed", untrusted);
     let again = client.sign_in(&shop.origin, "again").await.map(|_| ());
-    trial.attack("signing in to it again", "another root key than the one you trusted", again);
+    trial.attack("signing in to another real server there", "another root key than the one you trusted", again);
+    let refused = reason(preview(&resource).await);
+    let unmoved =
+        ["server-untrusted", "offline"].map(|reason| refused.as_ref().is_err_and(|e| e.to_string() == reason));
+    trial.attack_fails("a grant or a refusal from that", "not believed", unmoved.contains(&true));
     fake.kill()?;
     shop.restart(&[])?;
     trial.control("before, the real server gave the grant", before.is_ok());
-    let resource = loaded(shop, &client).await?;
     trial.control("afterwards too, to the same terminal", preview(&resource).await.is_ok());
-    trial.note(format!("the terminal's state: {} files", std::fs::read_dir(home)?.count()));
     Ok(trial.finish())
 }
 
@@ -109,10 +117,8 @@ fn problem(reason: Reason, signed: Option<String>) -> Exchanged {
         reason: Some(reason),
         signed,
     };
-    let mut answer = Exchanged::default();
-    answer.status = reason.http_status();
-    answer.body = serde_json::to_vec(&problem).unwrap_or_default().into();
-    answer
+    let body = serde_json::to_vec(&problem).unwrap_or_default().into();
+    Exchanged { status: reason.http_status(), nonce: None, body }
 }
 
 fn is_cycle(exchange: &Exchange) -> bool {

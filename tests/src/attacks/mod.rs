@@ -19,6 +19,7 @@ mod crash;
 mod cycle;
 mod format;
 mod guests;
+mod impostor;
 mod loading;
 mod meddler;
 mod money;

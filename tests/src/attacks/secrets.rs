@@ -65,7 +65,7 @@ async fn secrets_grepped_from_logs_and_disk(arena: &mut Arena) -> Result<Outcome
         let planted = folder.join("planted");
         let (_, secret) = loot.all().into_iter().find(|(what, _)| what == "an access token").context("a token")?;
         fs::write(&planted, [b"left behind: ", &spell(&secret)[..], b"\n"].concat())?;
-        let (found, _) = search(loot, &[planted.clone()])?;
+        let (found, _) = search(loot, std::slice::from_ref(&planted))?;
         fs::remove_file(&planted)?;
         trial.control(&format!("a token left behind {how} is found"), !found.is_empty());
     }

@@ -28,14 +28,17 @@ const PASSWORD: &str = "correct horse battery staple 8817";
 
 /// What a thief would like to find: every secret that was seen in a run, with what it is.
 #[derive(Clone, Default)]
-pub(super) struct Loot(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+pub(super) struct Loot(Arc<Mutex<Vec<Secret>>>);
+
+/// What it is, and the secret.
+pub(super) type Secret = (String, Vec<u8>);
 
 impl Loot {
     pub(super) fn add(&self, what: &str, secret: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((what.to_owned(), secret.to_vec()));
     }
 
-    pub(super) fn all(&self) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn all(&self) -> Vec<Secret> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

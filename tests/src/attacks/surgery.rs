@@ -64,7 +64,7 @@ impl Pieces {
 
 /// A custom section in its one proper form.
 pub(super) fn section(name: &str, data: &[u8]) -> Vec<u8> {
-    section_with(name, data, |size| shortest(size))
+    section_with(name, data, shortest)
 }
 
 /// A custom section whose length is written by `spell`.
