@@ -1,0 +1,73 @@
+//! Measures what other products take for rows of `docs/performance.md`: one JSON line per row, in nanoseconds.
+//!
+//! `cargo xtask bench --compare` builds it and merges what it prints.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Result, ensure};
+use biscuit_auth::{Biscuit, KeyPair};
+use extism::{Manifest, Plugin, PluginBuilder, Wasm};
+use serde_json::json;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// As in the benchmarks of the workspace.
+const BATCH: Duration = Duration::from_micros(150);
+const BATCHES: usize = 3000;
+
+fn main() -> Result<()> {
+    let payload: Vec<u8> = (0..4096_usize).map(|n| (n * 31) as u8).collect();
+    let manifest = Manifest::new([Wasm::data(wat::parse_str(include_str!("echo.wat"))?)]);
+    let compiled = PluginBuilder::new(manifest).with_wasi(false).compile()?;
+
+    let mut plugin = Plugin::new_from_compiled(&compiled)?;
+    row("P1", "Extism: warm echo of 4 KB", || {
+        let echoed = plugin.call::<&[u8], &[u8]>("echo", &payload)?;
+        ensure!(echoed == payload, "echo gave something else");
+        Ok(())
+    })?;
+
+    row("P2", "Extism: from compiled, and one echo of 4 KB", || {
+        let mut plugin = Plugin::new_from_compiled(&compiled)?;
+        let echoed = plugin.call::<&[u8], &[u8]>("echo", &payload)?;
+        ensure!(echoed == payload, "echo gave something else");
+        Ok(())
+    })?;
+
+    let root = KeyPair::new();
+    let token = Biscuit::builder()
+        .fact(
+            r#"grant("https://store.example", "bench", "guest", "1.0.0", "view", "main", 1800000000, 1800003600, 300)"#,
+        )?
+        .build(&root)?
+        .to_vec()?;
+    // Reading and the signature alone: no authoriser runs, which would add to it.
+    row("P12 biscuit", "Biscuit: read and verify, one block", || {
+        let read = Biscuit::from(black_box(&token), root.public())?;
+        ensure!(read.block_count() == 1, "another token");
+        Ok(())
+    })
+}
+
+/// Prints the 10th percentile of batches of `work`.
+fn row(id: &str, what: &str, mut work: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut repetitions = 1_u32;
+    while time(&mut work, repetitions)? < BATCH {
+        repetitions = repetitions.saturating_mul(2);
+    }
+    let mut batches = Vec::with_capacity(BATCHES);
+    for _ in 0..BATCHES {
+        batches.push(time(&mut work, repetitions)?.as_nanos() as f64 / f64::from(repetitions));
+    }
+    batches.sort_by(f64::total_cmp);
+    println!("{}", json!({ "id": id, "what": what, "other": batches[BATCHES / 10], "unit": "ns" }));
+    Ok(())
+}
+
+fn time(work: &mut impl FnMut() -> Result<()>, repetitions: u32) -> Result<Duration> {
+    let begun = Instant::now();
+    for _ in 0..repetitions {
+        work()?;
+    }
+    Ok(begun.elapsed())
+}

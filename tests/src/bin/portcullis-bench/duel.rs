@@ -1,0 +1,94 @@
+//! Measuring: contestants in turn, in batches, by their 10th percentiles.
+
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// Long against the clock's own cost, short against a time slice of a busy machine.
+const BATCH: Duration = Duration::from_micros(150);
+/// Rounds: each has a ratio of its own, and their range is the spread.
+const ROUNDS: usize = 5;
+/// Batches of each contestant in a round.
+const BATCHES: usize = 600;
+
+/// What is measured: does its work so many times, and checks what comes out.
+pub(crate) type Contestant<'a> = &'a mut dyn FnMut(u32) -> Result<()>;
+
+/// What one contestant took, in nanoseconds per repetition, round by round; each round sorted.
+pub(crate) struct Series(Vec<Vec<f64>>);
+
+impl Series {
+    /// The 10th percentile of all batches.
+    pub(crate) fn p10(&self) -> f64 {
+        let mut all: Vec<f64> = self.0.iter().flatten().copied().collect();
+        all.sort_by(f64::total_cmp);
+        percentile(&all)
+    }
+
+    /// By how much the ratio to another differs between rounds, as a part of the lowest.
+    pub(crate) fn spread(&self, other: &Self) -> f64 {
+        let ratios = self.0.iter().zip(&other.0).map(|(own, other)| percentile(own) / percentile(other));
+        let (low, high) = ratios.fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
+        high / low - 1.0
+    }
+}
+
+fn percentile(sorted: &[f64]) -> f64 {
+    sorted[sorted.len() / 10]
+}
+
+/// Lets each contestant run a batch in turn, and begin as often as any other.
+pub(crate) fn duel<const N: usize>(mut contestants: [Contestant<'_>; N]) -> Result<[Series; N]> {
+    let mut repetitions = [0; N];
+    for (contestant, repetitions) in contestants.iter_mut().zip(&mut repetitions) {
+        *repetitions = fitting(contestant)?;
+    }
+    let mut series = std::array::from_fn(|_| Series(Vec::with_capacity(ROUNDS)));
+    for _ in 0..ROUNDS {
+        let mut round: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(BATCHES));
+        for batch in 0..BATCHES {
+            for place in 0..N {
+                let turn = (batch + place) % N;
+                let taken = time(contestants[turn], repetitions[turn])?;
+                round[turn].push(taken.as_nanos() as f64 / f64::from(repetitions[turn]));
+            }
+        }
+        for (series, mut batches) in series.iter_mut().zip(round) {
+            batches.sort_by(f64::total_cmp);
+            series.0.push(batches);
+        }
+    }
+    Ok(series)
+}
+
+/// How many repetitions fill a batch. Warms up on the way.
+fn fitting(contestant: Contestant<'_>) -> Result<u32> {
+    let mut repetitions = 1;
+    loop {
+        let mut taken = Duration::MAX;
+        for _ in 0..3 {
+            taken = taken.min(time(contestant, repetitions)?);
+        }
+        if taken >= BATCH || repetitions >= 1 << 24 {
+            return Ok(repetitions);
+        }
+        // At most eightfold a step: the first repetitions are slower than all others.
+        let wanted = BATCH.as_nanos() as f64 / taken.as_nanos().max(1) as f64;
+        repetitions = (f64::from(repetitions) * wanted.clamp(1.05, 8.0)).ceil() as u32;
+    }
+}
+
+fn time(contestant: Contestant<'_>, repetitions: u32) -> Result<Duration> {
+    let begun = Instant::now();
+    contestant(repetitions)?;
+    Ok(begun.elapsed())
+}
+
+/// Allocations of this thread by one repetition, once warm.
+pub(crate) fn allocations(contestant: Contestant<'_>) -> Result<f64> {
+    const REPETITIONS: u32 = 1000;
+    contestant(REPETITIONS)?;
+    let mut outcome = Ok(());
+    let counted = allocation_counter::measure(|| outcome = contestant(REPETITIONS));
+    outcome?;
+    Ok(counted.count_total as f64 / f64::from(REPETITIONS))
+}
