@@ -219,6 +219,9 @@ impl Authorised {
     }
 }
 
+/// The file key of each part that a grant releases, in the grant's order.
+pub type PartKeys = Vec<(PartName, FileKey)>;
+
 /// Step 3 done: a grant of this terminal for this request, with its keys still sealed.
 #[derive(Debug, Clone)]
 pub struct Granted {
@@ -237,7 +240,7 @@ impl Granted {
     ///
     /// # Errors
     /// [`Disbelief::Keys`] where the keys were not sealed to this terminal for this grant, or for other parts.
-    pub fn open_keys(self, key: &ReleaseSecretKey) -> Result<(Verified<Grant>, Vec<(PartName, FileKey)>), Disbelief> {
+    pub fn open_keys(self, key: &ReleaseSecretKey) -> Result<(Verified<Grant>, PartKeys), Disbelief> {
         let opened = release::open(key, self.grant.compact(), &self.keys)?;
         let parts = &self.grant.document().parts;
         if opened.len() != parts.len() || opened.iter().zip(parts).any(|((name, _), part)| name != part.as_str()) {
