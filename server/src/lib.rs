@@ -58,6 +58,6 @@ mod serve;
 
 pub use app::{App, Server};
 pub use email::{BadEmail, Email};
-pub use passwords::{HashFailed, BadPassword, Password, Passwords};
+pub use passwords::{BadPassword, HashFailed, Password, Passwords};
 pub use router::router;
 pub use serve::{DATABASE, MASTER_KEY, Running, ServeError, open, open_store};
