@@ -81,7 +81,7 @@ impl Bare {
         live.bind(&self.add)
     }
 
-    pub(crate) fn echo(&self, live: &mut Live) -> Result<Bound<(&'static [u8],), (Vec<u8>,)>> {
+    pub(crate) fn echo(&self, live: &mut Live) -> Result<Echo> {
         live.bind(&self.echo)
     }
 }
@@ -94,6 +94,9 @@ pub(crate) struct Live {
 
 /// A function of an instance.
 pub(crate) struct Bound<P, R>(TypedFunc<P, R>);
+
+/// Bytes in, the same bytes out.
+pub(crate) type Echo = Bound<(&'static [u8],), (Vec<u8>,)>;
 
 impl Live {
     fn bind<P, R>(&mut self, export: &ComponentExportIndex) -> Result<Bound<P, R>>
