@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::limits::{Bound, Results};
 use crate::store::within;
 use std::fmt;
+use std::pin::pin;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Type, TypedFunc, Val};
 
 impl Authorised {
@@ -26,7 +27,7 @@ impl Authorised {
         let func = live.instance.get_func(&mut live.store, export.index);
         let func = func.ok_or_else(|| Error::Body("an export has gone".into()))?;
         let mut results = vec![Val::Bool(false); export.ty.results().len()];
-        let outcome = within(time, func.call_async(&mut live.store, arguments, &mut results)).await;
+        let outcome = within(time, pin!(func.call_async(&mut live.store, arguments, &mut results))).await;
         turn.end(outcome)?;
         Ok(results)
     }
@@ -146,7 +147,7 @@ where
             Some((number, func)) if *number == turn.live.number => *func,
             _ => self.look_up(&mut turn)?,
         };
-        let outcome = within(time, func.call_async(&mut turn.live.store, arguments)).await;
+        let outcome = within(time, pin!(func.call_async(&mut turn.live.store, arguments))).await;
         turn.end(outcome)
     }
 

@@ -6,6 +6,7 @@ use crate::limits::{Bound, Results};
 use crate::stdio::{Bounded, Input, Output};
 use crate::store::within;
 use crate::wasi::Stdio;
+use std::pin::pin;
 
 /// How a command is run. The default: no arguments, no input, and output that nobody reads.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +67,7 @@ impl Authorised {
         live.begin(time, self.contents.limits.lifted(Results::Fixed));
         let func = live.instance.get_typed_func::<(), (Result<(), ()>,)>(&mut live.store, export.index);
         let func = func.map_err(|error| Error::Body(error.root_cause().to_string()))?;
-        let outcome = within(time, func.call_async(&mut live.store, ())).await;
+        let outcome = within(time, pin!(func.call_async(&mut live.store, ()))).await;
         let code = match outcome.ok_or(Error::Limit(Bound::Time))? {
             Ok((Ok(()),)) => 0,
             Ok((Err(()),)) => 1,

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::gate::{GateCtx, GateView, HasGate};
 use crate::limits::{Bound, Limiter, Limits, Results};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -70,7 +70,8 @@ impl Live {
             Ok(if state.ticks.count() > state.deadline { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
         });
         begin(&mut store, time);
-        match within(time, pre.instantiate_async(&mut store)).await {
+        let instantiated = within(time, pin!(pre.instantiate_async(&mut store))).await;
+        match instantiated {
             Some(Ok(instance)) => Ok(Self { store, instance, number: NUMBERS.fetch_add(1, Ordering::Relaxed) }),
             Some(Err(error)) => Err(failure(&error, &store)),
             None => Err(Error::Limit(Bound::Time)),
@@ -100,9 +101,8 @@ fn begin(store: &mut Store<State>, time: u32) {
 }
 
 /// Runs to the end, or for at most `time` seconds: epochs end what computes, this ends what waits. A call that never waits
-/// costs no timer.
-pub(crate) async fn within<F: Future>(time: u32, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
+/// costs no timer. The future stays where it is: the engine's are large.
+pub(crate) async fn within<F: Future>(time: u32, mut future: Pin<&mut F>) -> Option<F::Output> {
     let first = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
     match first {
         Poll::Ready(output) => Some(output),

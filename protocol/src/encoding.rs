@@ -16,7 +16,14 @@ pub fn base64url(bytes: &[u8]) -> String {
 /// [`BadEncoding`] where the text is anything else.
 pub fn from_base64url(text: &str) -> Result<Vec<u8>, BadEncoding> {
     let bytes = Base64UrlUnpadded::decode_vec(text).map_err(|_| BadEncoding)?;
-    if base64url(&bytes) == text { Ok(bytes) } else { Err(BadEncoding) }
+    if is_canonical(text, &bytes) { Ok(bytes) } else { Err(BadEncoding) }
+}
+
+/// Whether `text`, which was decoded to `bytes`, is the one text for them. Every full group of four characters stands for
+/// three bytes and no others; only the last group, where it is not full, has bits that stand for nothing.
+fn is_canonical(text: &str, bytes: &[u8]) -> bool {
+    text.len() == Base64UrlUnpadded::encoded_len(bytes)
+        && text.get(text.len() / 4 * 4..) == Some(base64url(&bytes[bytes.len() / 3 * 3..]).as_str())
 }
 
 /// The text is not canonical base64url of the expected length.
@@ -34,7 +41,11 @@ impl<const N: usize> Octets<N> {
     /// # Errors
     /// [`BadEncoding`] where the text is not canonical or not `N` bytes.
     pub fn parse(text: &str) -> Result<Self, BadEncoding> {
-        from_base64url(text)?.try_into().map(Self).map_err(|_| BadEncoding)
+        let mut octets = [0; N];
+        match Base64UrlUnpadded::decode(text, &mut octets) {
+            Ok(bytes) if bytes.len() == N && is_canonical(text, bytes) => Ok(Self(octets)),
+            _ => Err(BadEncoding),
+        }
     }
 }
 

@@ -77,17 +77,24 @@ pub(crate) fn protected(typ: &str, kid: Thumbprint) -> String {
 /// Reads a protected header that has exactly the form [`protected`] writes.
 pub(crate) fn read_protected(text: &str, typ: &'static str) -> Result<Thumbprint, JwsError> {
     let bytes = from_base64url(text).map_err(|_| JwsError::Form)?;
+    if let Some(kid) = kid_of(&bytes, typ) {
+        return Ok(kid);
+    }
+    // It is not accepted; what is left to say is why.
     let header: Header = serde_json::from_slice(&bytes).map_err(|_| JwsError::Header)?;
-    if header.alg != "EdDSA" {
-        return Err(JwsError::Header);
+    if header.alg == "EdDSA" && header.typ != typ {
+        Err(JwsError::Type { expected: typ })
+    } else {
+        Err(JwsError::Header)
     }
-    if header.typ != typ {
-        return Err(JwsError::Type { expected: typ });
-    }
-    if protected(typ, header.kid) != text {
-        return Err(JwsError::Header);
-    }
-    Ok(header.kid)
+}
+
+/// The key that a header names, where it is what [`protected`] writes, byte for byte.
+fn kid_of(header: &[u8], typ: &str) -> Option<Thumbprint> {
+    let rest = std::str::from_utf8(header).ok()?.strip_prefix(r#"{"alg":"EdDSA","kid":""#)?;
+    let (kid, rest) = rest.split_once('"')?;
+    let same = rest.strip_prefix(r#","typ":""#)?.strip_suffix(r#""}"#)? == typ;
+    if same { kid.parse().ok() } else { None }
 }
 
 /// A document as it arrived. Nothing in it can be read but the name of the key it claims.
