@@ -118,8 +118,8 @@ async fn ten_thousand_concurrent_verifications(arena: &mut Arena) -> Result<Outc
     let answers: u32 = tally.yes + tally.no.values().sum::<u32>();
     let nos: Vec<String> = tally.no.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     trial.note(format!(
-        "{total} verifications, {WORKERS} under way at once, at two processes with two kills in {:.1} s: {} grants, {debited} debited; {} answers gave \
-         it, {}; {} requests were repeated for want of an answer",
+        "{total} verifications, {WORKERS} under way at once, at two processes with two kills in {:.1} s: {} grants, \
+         {debited} debited; {} answers gave it, {}; {} requests were repeated for want of an answer",
         took.as_secs_f64(),
         tally.grants.len(),
         tally.yes,
