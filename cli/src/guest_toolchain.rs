@@ -114,9 +114,9 @@ impl Toolchain {
                 .arg("-Zbuild-std=std,panic_abort")
                 .env("RUSTC", usr.join("bin/rustc"))
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", usr.join("bin/wasm-ld-22"))
+                // By this name rustc knows which kind of linker it is.
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", usr.join("lib/llvm-22/bin/wasm-ld"))
                 .envs(libraries.map(|path| ("LD_LIBRARY_PATH", path)));
-            flags.push("-Clinker-flavor=wasm-lld".to_owned());
         }
         // A sealed resource does not tell its publisher's folders.
         if let Ok(folder) = folder.canonicalize() {

@@ -190,6 +190,15 @@ pub enum ConfigError {
         /// Why.
         message: String,
     },
+    /// A port that changes at every start is no name.
+    #[error(
+        "port 0 of {listen} is another one at every start, and the port is part of the server's name. Choose one, or set \
+         `origin`; `serve --listen` may take port 0 where the origin is set"
+    )]
+    Port {
+        /// The address.
+        listen: SocketAddr,
+    },
     /// Without an origin nobody can know the server again.
     #[error(
         "`origin` is missing: {listen} is not a loopback address, so terminals reach the server by another name, \
@@ -295,6 +304,9 @@ impl Config {
     pub fn origin_at(&self, listening: SocketAddr) -> Result<Origin, ConfigError> {
         match &self.origin {
             Some(origin) => Ok(origin.clone()),
+            None if listening.ip().is_loopback() && listening.port() == 0 => {
+                Err(ConfigError::Port { listen: listening })
+            }
             None if listening.ip().is_loopback() => {
                 let port = if listening.port() == 80 { String::new() } else { format!(":{}", listening.port()) };
                 let host =
