@@ -6,6 +6,7 @@ mod age_vectors;
 #[cfg(feature = "seal")]
 mod components;
 mod cycle;
+mod document_vectors;
 mod documents;
 mod fixtures;
 mod proof;

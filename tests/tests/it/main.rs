@@ -4,3 +4,4 @@ mod attacks;
 mod demo;
 mod first_resource;
 mod foreign;
+mod pages;

@@ -1,0 +1,202 @@
+//! `tests/vectors/documents.json`: signed documents that every implementation accepts, and named ones that none may.
+//!
+//! Keys are derived from seeds, signatures are deterministic (RFC 8032), so the bytes are stable. A vector that changes
+//! is a format that changed. Written anew by `PORTCULLIS_WRITE_VECTORS=1`.
+
+use crate::fixtures::{NOW, grant, key, key_document, manifest, origin};
+use portcullis_protocol::encoding::{Octets, base64url};
+use portcullis_protocol::labels::{TYP_GRANT, TYP_OFFER};
+use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
+use portcullis_protocol::wire::Done;
+use portcullis_protocol::{
+    Answer, Digest, Document, Enrolment, Grant, KeyDocument, Offer, OfferId, OrderId, PublisherClaim, Reason, Receipt,
+    RefusalAnswer, Rights, SignedManifest, Unverified, Verified, Vouch,
+};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/documents.json")
+}
+
+fn offer() -> Offer {
+    Offer {
+        iss: origin(),
+        id: OfferId::from_bytes([3; 16]),
+        publisher: "lumen".parse().expect("publisher"),
+        name: "alpine-lake".parse().expect("name"),
+        operation: "view".parse().expect("operation"),
+        title: "Full picture, for good".into(),
+        rights: Rights::Perpetual {},
+        price: "1.99 EUR".parse().expect("price"),
+        iat: NOW,
+    }
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        iss: origin(),
+        order: OrderId::from_bytes([4; 16]),
+        offer: Verified::sign(offer(), &key(1)).digest(),
+        publisher: "lumen".parse().expect("publisher"),
+        name: "alpine-lake".parse().expect("name"),
+        operation: "view".parse().expect("operation"),
+        rights: Rights::Uses { count: 10 },
+        price: "4.99 EUR".parse().expect("price"),
+        iat: NOW,
+    }
+}
+
+/// One vector: the document, who signed it, and what it says.
+fn positive<D: Document>(name: &str, document: D, seed: u8) -> Value {
+    let payload = serde_json::to_value(&document).expect("json");
+    let signed = Verified::sign(document, &key(seed));
+    json!({
+        "name": name, "typ": D::TYP, "seed": seed, "key": key(seed).public(),
+        "compact": signed.compact(), "digest": signed.digest(), "payload": payload,
+    })
+}
+
+/// A compact serialisation with this very header and payload, signed by the key of a seed.
+fn raw(header: &str, payload: &str, seed: u8) -> String {
+    let input = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
+    let signature = key(seed).sign(input.as_bytes());
+    format!("{input}.{signature}")
+}
+
+fn header(typ: &str, seed: u8) -> String {
+    format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"{typ}"}}"#, key(seed).public().thumbprint())
+}
+
+/// Each is refused as a grant signed by seed 1, for the reason in its name.
+fn negative() -> Vec<Value> {
+    let good = serde_json::to_string(&grant(&key(5), &Octets([6; 16]))).expect("json");
+    let signed = raw(&header(TYP_GRANT, 1), &good, 1);
+    let (input, signature) = signed.rsplit_once('.').expect("segments");
+    let member = |text: &str| good.replacen('{', &format!("{{{text},"), 1);
+    let cases = [
+        ("signed-by-another-key", raw(&header(TYP_GRANT, 1), &good, 2)),
+        ("names-another-key", raw(&header(TYP_GRANT, 2), &good, 2)),
+        ("another-type", raw(&header(TYP_OFFER, 1), &good, 1)),
+        (
+            "alg-none",
+            format!(
+                "{}.{}.",
+                base64url(header(TYP_GRANT, 1).replace("EdDSA", "none").as_bytes()),
+                base64url(good.as_bytes())
+            ),
+        ),
+        ("alg-hs256", raw(&header(TYP_GRANT, 1).replace("EdDSA", "HS256"), &good, 1)),
+        (
+            "header-in-another-order",
+            raw(&header(TYP_GRANT, 1).replace(r#""alg":"EdDSA","#, "").replace('}', r#","alg":"EdDSA"}"#), &good, 1),
+        ),
+        ("header-with-crit", raw(&header(TYP_GRANT, 1).replace('}', r#","crit":["b64"]}"#), &good, 1)),
+        ("header-with-a-key", raw(&header(TYP_GRANT, 1).replace('}', r#","jku":"https://store.example"}"#), &good, 1)),
+        ("header-with-spaces", raw(&header(TYP_GRANT, 1).replace(',', ", "), &good, 1)),
+        ("unknown-member", raw(&header(TYP_GRANT, 1), &member(r#""admin":true"#), 1)),
+        ("repeated-member", raw(&header(TYP_GRANT, 1), &member(r#""run_max":1"#), 1)),
+        ("missing-member", raw(&header(TYP_GRANT, 1), &good.replace(r#""run_max":300"#, r#""run_ma":300"#), 1)),
+        ("negative-time", raw(&header(TYP_GRANT, 1), &good.replace(r#""run_max":300"#, r#""run_max":-1"#), 1)),
+        ("fractional-time", raw(&header(TYP_GRANT, 1), &good.replace(r#""run_max":300"#, r#""run_max":1.5"#), 1)),
+        ("not-json", raw(&header(TYP_GRANT, 1), "paid", 1)),
+        ("padded-signature", format!("{signed}==")),
+        ("four-segments", format!("{signed}.")),
+        ("two-segments", input.to_owned()),
+        ("signature-cut", format!("{input}.{}", &signature[..signature.len() - 2])),
+        ("empty", String::new()),
+    ];
+    cases.into_iter().map(|(name, compact)| json!({ "name": name, "compact": compact })).collect()
+}
+
+fn vectors() -> Value {
+    let terminal = key(5);
+    let refusal = RefusalAnswer {
+        req: Digest::of(b"proof"),
+        iat: NOW,
+        reason: Reason::PaymentRequired,
+        detail: Some("Nothing was bought.".into()),
+        offers: vec![Verified::sign(offer(), &key(1)).compact().to_owned()],
+        retry_after: None,
+    };
+    let enrolment = Enrolment {
+        jwk: terminal.public().clone(),
+        x25519: Octets([7; 32]),
+        origin: origin(),
+        root: key(9).public().thumbprint(),
+        label: "a terminal".into(),
+        iat: NOW,
+    };
+    let publisher = key(7);
+    let claim = PublisherClaim {
+        name: "lumen".parse().expect("name"),
+        jwk: publisher.public().clone(),
+        origin: origin(),
+        iat: NOW,
+    };
+    let vouch = Vouch { name: "lumen".parse().expect("name"), jwk: key(8).public().clone(), seq: 1, iat: NOW };
+    let mut signed = SignedManifest::sign(manifest(&publisher), &publisher).expect("signs");
+    signed.countersign(origin(), &key(1), NOW).expect("countersigns");
+    let (url, idempotency_key) = ("https://store.example/v1/orders", "order-1".parse().expect("key"));
+    let target = ProofTarget {
+        method: "POST",
+        url,
+        token: Some("token"),
+        body: Digest::of(b"{}"),
+        idempotency_key: Some(&idempotency_key),
+    };
+    let nonce = NonceKey::new([1; 32]).issue(&terminal.public().thumbprint(), NOW);
+    let proof = prove(&terminal, &target, Octets([8; 16]), NOW, Some(&nonce));
+    check(&proof, &target, &NonceKey::new([1; 32]), NOW).expect("fits");
+    json!({
+        "comment": "Keys are Ed25519 of a seed of 32 equal bytes. `negative` are refused as a grant signed by seed 1.",
+        "positive": [
+            positive("offer", offer(), 1),
+            positive("grant", grant(&terminal, &Octets([6; 16])), 1),
+            positive("receipt", receipt(), 1),
+            positive("answer", Answer { req: Digest::of(b"proof"), iat: NOW, body: Done {} }, 1),
+            positive("refusal", refusal, 1),
+            positive("key-document", key_document(&key(1)), 9),
+            positive("enrolment", enrolment, 5),
+            positive("publisher-claim", claim, 7),
+            positive("vouch", vouch, 7),
+        ],
+        "manifest": {
+            "text": String::from_utf8(signed.to_bytes()).expect("json"),
+            "digest": signed.digest(),
+        },
+        "proof": {
+            "compact": proof, "seed": 5, "method": "POST", "url": url, "token": "token", "body": "{}",
+            "idempotency_key": "order-1", "nonce": nonce, "digest": Digest::of(proof.as_bytes()),
+        },
+        "negative": negative(),
+    })
+}
+
+#[test]
+fn the_vectors_are_stable_and_hold() {
+    let text = serde_json::to_string_pretty(&vectors()).expect("json") + "\n";
+    if std::env::var_os("PORTCULLIS_WRITE_VECTORS").is_some() {
+        std::fs::write(file(), &text).expect("write the vectors");
+    }
+    assert_eq!(std::fs::read_to_string(file()).unwrap_or_default(), text, "the bytes of signed documents changed");
+
+    let vectors: Value = serde_json::from_str(&text).expect("json");
+    let read = |name: &str| {
+        let found = vectors["positive"].as_array().expect("list").iter().find(|vector| vector["name"] == name);
+        found.expect("vector")["compact"].as_str().expect("text").to_owned()
+    };
+    Unverified::<Grant>::parse(&read("grant")).expect("form").verify(key(1).public()).expect("grant");
+    Unverified::<Offer>::parse(&read("offer")).expect("form").verify(key(1).public()).expect("offer");
+    Unverified::<Enrolment>::parse(&read("enrolment")).expect("form").verify_self_signed().expect("enrolment");
+    KeyDocument::verify(&read("key-document"), key(9).public(), &origin(), NOW, 3).expect("key document");
+    SignedManifest::verify(vectors["manifest"]["text"].as_str().expect("text").as_bytes()).expect("manifest");
+
+    let negative = vectors["negative"].as_array().expect("list");
+    assert!(negative.len() >= 20);
+    for vector in negative {
+        let compact = vector["compact"].as_str().expect("text");
+        let read = Unverified::<Grant>::parse(compact).and_then(|grant| grant.verify(key(1).public()));
+        assert!(read.is_err(), "{} was accepted", vector["name"]);
+    }
+}
