@@ -105,3 +105,29 @@ fn a_clock_more_than_a_day_off_is_refused() {
         assert_eq!(check(&proof, &case.target(), &nonces, NOW).is_ok(), expected);
     }
 }
+
+/// The access token of RFC 9449 section 7.1 and the `ath` that belongs to it.
+#[test]
+fn rfc_9449_section_7_1_access_token_hash() {
+    let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+    assert_eq!(Digest::of(token.as_bytes()).to_string(), "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo");
+}
+
+/// The proof of RFC 9449 section 4.1 is well made, with another algorithm: here only Ed25519 counts.
+#[test]
+fn rfc_9449_section_4_1_proof_with_es256_is_refused() {
+    let proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0Rs\
+                 cEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2\
+                 In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2V\
+                 uIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37x\
+                 RZT3Lg";
+    let target = ProofTarget {
+        method: "POST",
+        url: "https://server.example.com/token",
+        token: None,
+        body: Digest::of(b""),
+        idempotency_key: None,
+    };
+    assert_eq!(check(proof, &target, &NonceKey::new([1; 32]), 1_562_262_616), Err(ProofError::Invalid));
+    assert_eq!(claimed_key(proof), Err(ProofError::Invalid));
+}
