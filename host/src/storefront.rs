@@ -18,6 +18,14 @@ use portcullis_protocol::{
 };
 use std::sync::Arc;
 
+/// Pages of a list that are asked for: a server that always has one more does not keep its customers for ever.
+const PAGES: u32 = 1000;
+
+/// The path of a page of a list, the first of which has no number.
+fn paged(path: &str, page: u32) -> String {
+    if page == 0 { path.to_owned() } else { format!("{path}/{page}") }
+}
+
 /// A resource in the catalogue. Its offers are signed by the store; the texts are the store's word only, and the
 /// manifest of the installed file is what counts.
 #[derive(Debug, Clone)]
@@ -214,8 +222,15 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn entitlements(&self) -> Result<Vec<EntitlementInfo>, ClientError> {
-        let answer: EntitlementsAnswer = self.session()?.get("/v1/account/entitlements").await?;
-        Ok(answer.entitlements)
+        let session = self.session()?;
+        let mut entitlements = Vec::new();
+        let mut page = Some(0);
+        while let Some(number) = page.filter(|number| *number < PAGES) {
+            let answer: EntitlementsAnswer = session.get(&paged("/v1/account/entitlements", number)).await?;
+            entitlements.extend(answer.entitlements);
+            page = answer.next;
+        }
+        Ok(entitlements)
     }
 
     /// The account's receipts, newest first, each verified.
@@ -223,10 +238,15 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn receipts(&self) -> Result<Vec<Verified<Receipt>>, ClientError> {
-        let answer: ReceiptsAnswer = self.session()?.get("/v1/account/receipts").await?;
-        let mut receipts = Vec::with_capacity(answer.receipts.len());
-        for compact in &answer.receipts {
-            receipts.push(self.receipt(compact).await?);
+        let session = self.session()?;
+        let mut receipts = Vec::new();
+        let mut page = Some(0);
+        while let Some(number) = page.filter(|number| *number < PAGES) {
+            let answer: ReceiptsAnswer = session.get(&paged("/v1/account/receipts", number)).await?;
+            for compact in &answer.receipts {
+                receipts.push(self.receipt(compact).await?);
+            }
+            page = answer.next;
         }
         Ok(receipts)
     }

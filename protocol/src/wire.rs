@@ -305,12 +305,14 @@ pub struct TerminalInfo {
     pub current: bool,
 }
 
-/// `GET /v1/account/entitlements`.
+/// `GET /v1/account/entitlements` and `…/{page}`: a signed answer is bounded, so lists come in pages, counted from 0.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntitlementsAnswer {
     /// The rights that the account holds or held.
     pub entitlements: Vec<EntitlementInfo>,
+    /// The number of the next page, where there is one.
+    pub next: Option<u32>,
 }
 
 /// One entitlement.
@@ -331,12 +333,14 @@ pub struct EntitlementInfo {
     pub revoked: bool,
 }
 
-/// `GET /v1/account/receipts`.
+/// `GET /v1/account/receipts` and `…/{page}`, counted from 0.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsAnswer {
     /// Compact [`crate::Receipt`]s, newest first.
     pub receipts: Vec<String>,
+    /// The number of the next page, where there is one.
+    pub next: Option<u32>,
 }
 
 /// `POST /oauth/device_authorization` (RFC 8628 section 3.2).

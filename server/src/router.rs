@@ -47,7 +47,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{id}", get(signed(orders::show)))
         .route("/v1/account", get(signed(account::show)))
         .route("/v1/account/entitlements", get(signed(account::entitlements)))
+        .route("/v1/account/entitlements/{page}", get(signed(account::entitlements_page)))
         .route("/v1/account/receipts", get(signed(account::receipts)))
+        .route("/v1/account/receipts/{page}", get(signed(account::receipts_page)))
         .route("/v1/account/terminals/{id}", delete(once(account::revoke_terminal)));
 
     // Terminals, for publishers.

@@ -70,7 +70,7 @@ async fn unpaid_is_refused_with_offers_and_paid_is_granted() {
     let ack = Draft::post(format!("/v1/grants/{id}/ack"), &Acknowledgement { grant: id });
     let Done {} = customer.get_yes(&ack).await;
 
-    let ReceiptsAnswer { receipts } = customer.get_yes(&Draft::get("/v1/account/receipts")).await;
+    let ReceiptsAnswer { receipts, .. } = customer.get_yes(&Draft::get("/v1/account/receipts")).await;
     assert_eq!(receipts, [bought.receipt.expect("a receipt")]);
     stage.stop().await;
 }
@@ -83,11 +83,38 @@ async fn uses_are_counted_down_and_end() {
     shop.buy(&mut customer, "print").await;
     for left in [2, 1, 0] {
         run(&mut customer, &shop, "print").await;
-        let EntitlementsAnswer { entitlements } = customer.get_yes(&Draft::get("/v1/account/entitlements")).await;
+        let EntitlementsAnswer { entitlements, .. } = customer.get_yes(&Draft::get("/v1/account/entitlements")).await;
         assert_eq!(entitlements[0].remaining, Some(left));
     }
     let refused = customer.get_no(&authorise(&shop.request("print"))).await;
     assert_eq!(refused.reason, Reason::EntitlementExhausted);
+    stage.stop().await;
+}
+
+/// Seventy receipts in one answer would be more than a terminal reads of a signed document.
+#[tokio::test]
+async fn a_customer_of_many_orders_still_reads_all_receipts() {
+    const ORDERS: usize = 70;
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    for _ in 0..ORDERS {
+        shop.buy(&mut customer, "print").await;
+    }
+    let (mut read, mut path) = (Vec::new(), "/v1/account/receipts".to_owned());
+    loop {
+        let ReceiptsAnswer { receipts, next } = customer.get_yes(&Draft::get(path)).await;
+        assert!(!receipts.is_empty(), "an empty page");
+        read.extend(receipts);
+        let Some(next) = next else { break };
+        path = format!("/v1/account/receipts/{next}");
+    }
+    let several = read.len();
+    read.sort();
+    read.dedup();
+    assert_eq!((several, read.len()), (ORDERS, ORDERS), "each receipt once");
+    let EntitlementsAnswer { entitlements, next } = customer.get_yes(&Draft::get("/v1/account/entitlements")).await;
+    assert_eq!((entitlements.len(), next), (ORDERS, None));
     stage.stop().await;
 }
 

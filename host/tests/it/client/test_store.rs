@@ -629,7 +629,9 @@ impl World {
                 terminals: Vec::new(),
                 publishers: self.publishers.clone(),
             })),
-            (Method::Get, "/v1/account/receipts") => Ok(json(&ReceiptsAnswer { receipts: self.receipts.clone() })),
+            (Method::Get, "/v1/account/receipts") => {
+                Ok(json(&ReceiptsAnswer { receipts: self.receipts.clone(), next: None }))
+            }
             (Method::Put, "/v1/resources") => {
                 let sealed = Sealed::open(body.to_vec()).expect("a sealed resource");
                 let manifest = sealed.manifest();
