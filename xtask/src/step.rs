@@ -19,11 +19,20 @@ pub(crate) fn announce(title: &str, steps: &[(&str, &str)]) {
 /// # Errors
 /// Where it cannot be started, or fails: with the command line, so that it can be repeated by hand.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
-    println!("── {what}\n   {}", line(command));
     let start = Instant::now();
+    run_last(what, command)?;
+    println!("   {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// The same, with nothing printed after the command's own last line.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_last(what: &str, command: &mut Command) -> Result<()> {
+    println!("── {what}\n   {}", line(command));
     let status = command.status().with_context(|| format!("cannot start `{}`", line(command)))?;
     ensure!(status.success(), "{what}: `{}` failed ({status})", line(command));
-    println!("   {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
 }
 

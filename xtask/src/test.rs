@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::step::{announce, cargo, run as step};
+use crate::step::{announce, cargo, run as step, run_last as last};
 use crate::{Workspace, foreign, guests};
 
 /// The verb. `--no-lint` leaves out formatting, lints and documentation.
@@ -45,12 +45,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         cargo().current_dir(&workspace.root).args(["test", "--workspace", "--doc", "--locked"]),
     )?;
     if has_nextest() {
-        step(
+        last(
             "tests",
             cargo().current_dir(&workspace.root).args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
         )
     } else {
-        step(
+        last(
             "tests",
             cargo().current_dir(&workspace.root).args(["test", "--workspace", "--tests", "--locked", "--no-fail-fast"]),
         )
