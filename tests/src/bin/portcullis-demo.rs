@@ -278,11 +278,11 @@ impl Demo {
             began,
         );
         let began = Instant::now();
-        let trap = plain::call_with_a_billing_that_says_yes(&sealed, "lumen:picos-de-europa/picture@1.0.0", "view")?;
+        let trap = plain::call_with_every_import_satisfied(&sealed, "lumen:picos-de-europa/picture@1.0.0", "view")?;
         let ok = trap.contains("unreachable");
         self.report.did(
             "cheat-always-yes-billing",
-            "satisfy every import with a yes and call `view`: the stub traps",
+            "satisfy every import and call `view`: the stub traps before it asks anybody",
             None,
             ok,
             began,
@@ -380,7 +380,7 @@ mod plain {
     }
 
     /// What calling an export says where every import is satisfied.
-    pub(super) fn call_with_a_billing_that_says_yes(sealed: &[u8], interface: &str, function: &str) -> Result<String> {
+    pub(super) fn call_with_every_import_satisfied(sealed: &[u8], interface: &str, function: &str) -> Result<String> {
         let engine = Engine::default();
         let component = Component::from_binary(&engine, sealed).map_err(plainly)?;
         let mut linker = Linker::<()>::new(&engine);
