@@ -3,6 +3,7 @@
 //! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at will.
 //! - [`Browser`]: what a person does on the server's pages. [`Terminal`]: a home directory and the command `portcullis`.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
+//! - [`plain`]: the cheater's engine.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,7 @@ pub mod attacks;
 mod browser;
 pub mod checkout;
 pub mod demo;
+pub mod plain;
 mod server;
 mod terminal;
 

@@ -1,7 +1,7 @@
 //! The cycle and the vault, from inside a resource.
 
-use crate::fixture::{Bench, Rule, api, honest, nonce, pixels};
-use portcullis_host::{Answer, Authorised, Consent, Error, Prompt, Terms};
+use crate::fixture::{Bench, Rule, api, honest, pixels};
+use portcullis_host::{Answer, Authorised, Consent, Error, Nonce, Prompt, Terms};
 use portcullis_protocol::{Reason, Verified};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -262,7 +262,7 @@ async fn a_nonce_is_repeated_and_such_a_grant_is_not_renewed() {
     let bench = Bench::new();
     let terms = {
         let mut terms = Terms::default();
-        terms.nonce = nonce(b"mine");
+        terms.nonce = Nonce::new(b"mine".to_vec()).expect("a nonce");
         terms
     };
     let view = bench.resource.authorize_with("view", terms).await.expect("authorised");

@@ -1,10 +1,11 @@
-//! The host, from outside. One file per subject; `guest.wat` is the resource, `fixture.rs` seals it and answers for it.
+//! The host, from outside. One file per subject; `portcullis-fixtures` seals the resource and answers for it.
 
 mod call;
 mod client;
 mod command;
-mod fixture;
 mod gate;
 mod limits;
 mod load;
 mod sources;
+
+use portcullis_fixtures as fixture;

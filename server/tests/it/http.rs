@@ -34,7 +34,10 @@ async fn a_proof_is_good_for_its_own_request_only() {
         let proof = terminal.prove(&claimed, nonce.as_deref());
         let answer = terminal.send_with(&good, &proof).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
-        assert!(answer.problem().signed.is_none(), "{name}: nothing is signed for a request that was not proven");
+        assert!(
+            answer.problem().expect("a problem").signed.is_none(),
+            "{name}: nothing is signed for a request that was not proven"
+        );
         assert!(answer.nonce.is_none(), "{name}");
     }
     stage.stop().await;
@@ -75,7 +78,7 @@ async fn a_proof_made_in_advance_is_refused() {
     let nonce = terminal.send_with(&draft, &unproven).await.nonce.expect("a nonce");
     terminal.key = SecretKey::generate(&mut crate::terminal::rng());
     let proof = terminal.prove(&draft, Some(&nonce));
-    assert_eq!(terminal.send_with(&draft, &proof).await.problem().title, "use_dpop_nonce");
+    assert_eq!(terminal.send_with(&draft, &proof).await.problem().expect("a problem").title, "use_dpop_nonce");
     stage.stop().await;
 }
 
@@ -136,7 +139,7 @@ async fn sizes_forms_and_paths_are_checked() {
     for body in [&b"{"[..], b"[]", b"{}", b"\xff", br#"{"offer":1}"#] {
         let answer = terminal.send(&post(body)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body:?}");
-        assert!(!answer.problem().detail.contains("offer"), "what was sent is not repeated");
+        assert!(!answer.problem().expect("a problem").detail.contains("offer"), "what was sent is not repeated");
     }
     let twice = br#"{"offer":"x","offer":"y","payment":{"provider":"sandbox","token":"ok"}}"#;
     assert_eq!(terminal.send(&post(twice)).await.status, StatusCode::BAD_REQUEST);

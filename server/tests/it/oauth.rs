@@ -134,7 +134,7 @@ async fn malformed_sign_ins_are_answered_as_oauth_has_it() {
     for (path, fields, expected) in cases {
         let answer = terminal.send(&Draft::form(path, fields)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {fields:?}");
-        assert_eq!(answer.json::<OAuthError>().error, expected, "{path} {fields:?}");
+        assert_eq!(answer.json::<OAuthError>().expect("an OAuth error").error, expected, "{path} {fields:?}");
         assert!(answer.nonce.is_some(), "every answer to a proof brings a nonce");
     }
     let naked = terminal.http.post(format!("{}/oauth/token", stage.origin)).send().await.expect("answers");

@@ -116,7 +116,7 @@ async fn a_part_lifted_into_a_thiefs_own_resource_is_not_opened() {
     Sealed::open(forged.clone()).expect("well-formed as far as anybody without the part keys can see");
     let answer = thief.send(&upload(&forged)).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(answer.problem().detail.contains("lifted"), "{}", answer.problem().detail);
+    assert!(answer.problem().expect("a problem").detail.contains("lifted"), "{}", answer.text());
     let url = format!("{}/v1/catalogue/thief/alpine-lake", stage.origin);
     assert_eq!(thief.http.get(url).send().await.expect("answers").status(), StatusCode::NOT_FOUND);
     stage.stop().await;
@@ -170,7 +170,7 @@ async fn what_is_not_sealed_for_this_server_is_refused() {
     let smuggler = wat::parse_str(SMUGGLER).expect("a component");
     let smuggled = seal_with(&key, manifest.clone(), &smuggler, &recipient);
     let answer = terminal.send(&upload(&smuggled)).await;
-    assert!(answer.problem().detail.contains("wasi:random"), "{}", answer.problem().detail);
+    assert!(answer.problem().expect("a problem").detail.contains("wasi:random"), "{}", answer.text());
     let mut other_surface = manifest;
     other_surface.exports = vec!["paint".into(), "view".into()];
     let other_surface = seal_with(&key, other_surface, &stub(), &recipient);

@@ -1,8 +1,9 @@
 //! Where attacks take place: a folder, a specimen and a shop that they share.
 
 use super::shop::Shop;
-use super::specimen::Specimen;
+use super::specimen::specimen;
 use anyhow::{Context as _, Result};
+use portcullis_fixtures::Fixture;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 pub struct Arena {
     folder: TempDir,
     shop: Option<Shop>,
-    specimen: Option<Specimen>,
+    specimen: Option<Fixture>,
     folders: u32,
     verifications: u32,
 }
@@ -41,9 +42,9 @@ impl Arena {
     }
 
     /// A sealed resource with its keys, for attacks on files.
-    pub(super) fn specimen(&mut self) -> Result<&Specimen> {
+    pub(super) fn specimen(&mut self) -> Result<&Fixture> {
         if self.specimen.is_none() {
-            self.specimen = Some(Specimen::new()?);
+            self.specimen = Some(specimen()?);
         }
         self.specimen.as_ref().context("a specimen")
     }

@@ -1,8 +1,9 @@
 //! Attacks on billing status codes and grants: used twice, elsewhere, by others, or for ever.
 
-use super::cheater::Draft;
+use super::cheater::verification;
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result};
+use portcullis_fixtures::Draft;
 use portcullis_protocol::encoding::BoundedOctets;
 use portcullis_protocol::wire::{Acknowledgement, VerificationAnswer};
 use portcullis_protocol::{Digest, GrantId};
@@ -21,7 +22,7 @@ async fn code_redeemed_twice(arena: &mut Arena) -> Result<Outcome> {
     let mut cheater = shop.buyer("print").await?;
     let request = shop.request("print");
     let code = cheater.authorise(&request).await?;
-    let draft = Draft::verification(&request, &code);
+    let draft = verification(&request, &code);
     let first: VerificationAnswer = cheater.ask(&draft).await?;
     let mut trial = Trial::new();
     trial.attack("with a new Idempotency-Key", "status-code-spent", cheater.verify(&request, &code).await);

@@ -1,9 +1,10 @@
 //! Attacks with time and force: servers killed in the middle of things, and one code verified from everywhere at once.
 
-use super::cheater::{Cheater, Draft, fresh_key};
+use super::cheater::{Cheater, verification};
 use super::shop::Shop;
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_fixtures::{Draft, fresh_key};
 use portcullis_protocol::wire::VerificationAnswer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,7 +31,7 @@ async fn verify_kill_verify(arena: &mut Arena) -> Result<Outcome> {
     for fault in ["verify.before-write", "verify.before-commit", "verify.after-commit"] {
         shop.restart(&[("PORTCULLIS_FAULT", &format!("{fault}:kill"))])?;
         let code = cheater.authorise(&request).await?;
-        let draft = Draft::verification(&request, &code);
+        let draft = verification(&request, &code);
         let died = cheater.send(&draft).await.is_err();
         shop.server.wait_for_end()?;
         shop.restart(&[])?;
@@ -90,7 +91,7 @@ async fn ten_thousand_concurrent_verifications(arena: &mut Arena) -> Result<Outc
     let twin = shop.server.start_twin()?;
     let code = cheater.authorise(&request).await?;
     let flood = Arc::new(Flood {
-        draft: Draft::verification(&request, &code),
+        draft: verification(&request, &code),
         addresses: Mutex::new(vec![shop.origin.as_str().to_owned(), twin]),
         nonce: Mutex::new(cheater.nonce.clone()),
         begun: AtomicU32::new(0),

@@ -1,12 +1,12 @@
 //! Attacks on what passes between a terminal and its server: other servers, altered requests, lies in answers.
 
-use super::cheater::{Cheater, Draft};
+use super::cheater::Cheater;
 use super::impostor::Impostor;
 use super::shop::Shop;
-use super::specimen::{api, now, rng};
 use super::{Arena, Outcome, Trial, attacks};
 use crate::Server;
 use anyhow::{Context as _, Result, anyhow};
+use portcullis_fixtures::{Answered, Draft, api, now, rng};
 use portcullis_host::{Client, Error, Exchange, Exchanged, Resource, Runtime};
 use portcullis_protocol::wire::{AuthorisationAnswer, Problem};
 use portcullis_protocol::{Digest, Reason, RefusalAnswer, SecretKey, Verified};
@@ -83,7 +83,7 @@ async fn body_altered_under_a_valid_proof(arena: &mut Arena) -> Result<Outcome> 
     let nonce = cheater.nonce.clone();
     let proof = cheater.prove(&honest, nonce.as_deref());
     let mut trial = Trial::new();
-    let unproven = |answer: super::cheater::Answered| {
+    let unproven = |answer: Answered| {
         if answer.status.is_success() { Ok(()) } else { Err(anyhow!("{}", answer.text())) }
     };
     const UNPROVEN: &str = "a valid proof of possession is required";
@@ -210,7 +210,7 @@ async fn pre_generated_proof(arena: &mut Arena) -> Result<Outcome> {
     let draft = Draft::post("/v1/authorizations", &shop.request("view"));
     let made_then = cheater.prove(&draft, Some(&nonce));
     let mut trial = Trial::new();
-    let refused = |answer: super::cheater::Answered| {
+    let refused = |answer: Answered| {
         if answer.status.is_success() { Ok(()) } else { Err(anyhow!("{}", answer.text())) }
     };
     let none = cheater.prove(&draft, None);

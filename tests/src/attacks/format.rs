@@ -1,10 +1,11 @@
 //! Attacks on the bytes of a sealed file. Each changes a file that is sound, and has the real runtime load, check,
 //! decrypt and run it with a gatekeeper that grants everything: only the format stands in the way.
 
-use super::specimen::{Specimen, part, rng};
+use super::specimen::run;
 use super::surgery::{MANIFEST, Pieces, overlong, section, section_with, shortest, sign_as};
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result};
+use portcullis_fixtures::{part, rng};
 use portcullis_protocol::SecretKey;
 use portcullis_protocol::age::{self, CHUNK_LEN, PayloadNonce, TAG_LEN};
 use portcullis_protocol::sealed::Sealed;
@@ -38,22 +39,22 @@ async fn re_signed_manifest(arena: &mut Arena) -> Result<Outcome> {
     let thief = SecretKey::generate(&mut rng());
     let mut trial = Trial::new();
     let forged = with(sign_as(&cheap, &thief)?)?;
-    trial.attack("in the publisher's name", "signature", specimen.run(&forged).await);
+    trial.attack("in the publisher's name", "signature", run(specimen, &forged).await);
 
     // With a key of his own the thief may sign what he likes; but the parts belong to the publisher's key.
     cheap.publisher.jwk = thief.public().clone();
     let own = with(sign_as(&cheap, &thief)?)?;
-    trial.attack("in his own name", "lifted from elsewhere", specimen.run(&own).await);
+    trial.attack("in his own name", "lifted from elsewhere", run(specimen, &own).await);
 
     let same = with(sign_as(sealed.manifest(), &specimen.publisher)?)?;
-    trial.control("signed again by its publisher with the same tool, it runs", specimen.run(&same).await.ok() == FIVE);
+    trial.control("signed again by its publisher with the same tool, it runs", run(specimen, &same).await.ok() == FIVE);
     Ok(trial.finish())
 }
 
 /// Puts the parts of one package into another: same publisher, same sizes.
 async fn part_swapped_between_packages(arena: &mut Arena) -> Result<Outcome> {
     let specimen = arena.specimen()?;
-    let other = Specimen::new()?;
+    let other = super::specimen::specimen()?;
     let sections = ["portcullis:blocks/main", "portcullis:part/main"];
     let swapped = |from: &[u8], sections: &[&str]| -> Result<Vec<u8>> {
         let (mut pieces, mut donor) = (Pieces::of(&specimen.file)?, Pieces::of(from)?);
@@ -64,11 +65,11 @@ async fn part_swapped_between_packages(arena: &mut Arena) -> Result<Outcome> {
     };
     let mut trial = Trial::new();
     let both = swapped(&other.file, &sections)?;
-    trial.attack("the part with its block list", "block list of part", specimen.run(&both).await);
+    trial.attack("the part with its block list", "block list of part", run(specimen, &both).await);
     let part_alone = swapped(&other.file, &sections[1..])?;
-    trial.attack("the part alone", "damaged, moved or forged", specimen.run(&part_alone).await);
+    trial.attack("the part alone", "damaged, moved or forged", run(specimen, &part_alone).await);
     let own = swapped(&specimen.file, &sections)?;
-    trial.control("its own part, put in with the same tool, runs", specimen.run(&own).await.ok() == FIVE);
+    trial.control("its own part, put in with the same tool, runs", run(specimen, &own).await.ok() == FIVE);
     Ok(trial.finish())
 }
 
@@ -96,12 +97,12 @@ async fn chunks_reordered(arena: &mut Arena) -> Result<Outcome> {
     };
     let mut trial = Trial::new();
     let chunks = swap_chunks(&specimen.file)?;
-    trial.attack("two chunks", "damaged, moved or forged", specimen.run(&chunks).await);
+    trial.attack("two chunks", "damaged, moved or forged", run(specimen, &chunks).await);
     let blocks = swap_blocks(&specimen.file)?;
-    trial.attack("two blocks with their digests", "block list of part", specimen.run(&blocks).await);
+    trial.attack("two blocks with their digests", "block list of part", run(specimen, &blocks).await);
     let back = swap_chunks(&swap_blocks(&swap_blocks(&swap_chunks(&specimen.file)?)?)?)?;
-    trial.control("everything swapped back with the same tools, it runs", specimen.run(&back).await.ok() == FIVE);
-    trial.control("unswapped, it runs", specimen.run(&specimen.file).await.ok() == FIVE);
+    trial.control("everything swapped back with the same tools, it runs", run(specimen, &back).await.ok() == FIVE);
+    trial.control("unswapped, it runs", run(specimen, &specimen.file).await.ok() == FIVE);
     Ok(trial.finish())
 }
 
@@ -121,15 +122,15 @@ async fn block_forged_with_a_known_key(arena: &mut Arena) -> Result<Outcome> {
     data.extend_from_slice(&forged);
     let mut trial = Trial::new();
     let forged = pieces.file();
-    trial.attack("another body under the same key", "damaged, moved or forged", specimen.run(&forged).await);
+    trial.attack("another body under the same key", "damaged, moved or forged", run(specimen, &forged).await);
     // Whoever forges the digests as well changes what the publisher committed to.
     let (payload, data) = pieces.payload("main")?;
     let digests: Vec<u8> =
         data[payload].chunks(1024 * 1024).flat_map(|block| *blake3::hash(block).as_bytes()).collect();
     *pieces.data("portcullis:blocks/main")? = digests;
-    trial.attack("with its digests", "block list of part", specimen.run(&pieces.file()).await);
+    trial.attack("with its digests", "block list of part", run(specimen, &pieces.file()).await);
     trial.control("with age alone the forgery opens", opens_as_age);
-    trial.control("the publisher's own body runs", specimen.run(&specimen.file).await.ok() == FIVE);
+    trial.control("the publisher's own body runs", run(specimen, &specimen.file).await.ok() == FIVE);
     Ok(trial.finish())
 }
 
@@ -139,7 +140,7 @@ async fn part_truncated(arena: &mut Arena) -> Result<Outcome> {
     let mut trial = Trial::new();
     for cut in [1, 16, CHUNK_LEN] {
         let file = &specimen.file[..specimen.file.len() - cut];
-        trial.attack(&format!("{cut} bytes fewer"), "cut short", specimen.run(file).await);
+        trial.attack(&format!("{cut} bytes fewer"), "cut short", run(specimen, file).await);
     }
     let mut pieces = Pieces::of(&specimen.file)?;
     let (payload, data) = pieces.payload("full")?;
@@ -147,13 +148,13 @@ async fn part_truncated(arena: &mut Arena) -> Result<Outcome> {
     trial.attack(
         "four chunks left of it, lengths set right",
         "length that the manifest",
-        specimen.run(&pieces.file()).await,
+        run(specimen, &pieces.file()).await,
     );
     let mut pieces = Pieces::of(&specimen.file)?;
     pieces.sections.truncate(pieces.sections.len() - 2);
-    trial.attack("the last part left out", "cut short", specimen.run(&pieces.file()).await);
+    trial.attack("the last part left out", "cut short", run(specimen, &pieces.file()).await);
     let whole = Pieces::of(&specimen.file)?.file();
-    trial.control("taken apart and put together, it runs", specimen.run(&whole).await.ok() == FIVE);
+    trial.control("taken apart and put together, it runs", run(specimen, &whole).await.ok() == FIVE);
     Ok(trial.finish())
 }
 
@@ -162,16 +163,16 @@ async fn trailing_bytes(arena: &mut Arena) -> Result<Outcome> {
     let specimen = arena.specimen()?;
     let appended = |bytes: &[u8]| [&specimen.file[..], bytes].concat();
     let mut trial = Trial::new();
-    trial.attack("one byte", "bytes follow after the last part", specimen.run(&appended(&[0])).await);
+    trial.attack("one byte", "bytes follow after the last part", run(specimen, &appended(&[0])).await);
     let hidden = section("innocent", b"a payload for somebody else");
-    trial.attack("a custom section", "bytes follow after the last part", specimen.run(&appended(&hidden)).await);
+    trial.attack("a custom section", "bytes follow after the last part", run(specimen, &appended(&hidden)).await);
     let part_again = section("portcullis:part/extra", b"age-encryption.org/v1\n");
     trial.attack(
         "a part that nobody signed",
         "bytes follow after the last part",
-        specimen.run(&appended(&part_again)).await,
+        run(specimen, &appended(&part_again)).await,
     );
-    trial.control("nothing appended, it runs", specimen.run(&appended(&[])).await.ok() == FIVE);
+    trial.control("nothing appended, it runs", run(specimen, &appended(&[])).await.ok() == FIVE);
     Ok(trial.finish())
 }
 
@@ -188,11 +189,11 @@ async fn second_manifest(arena: &mut Arena) -> Result<Outcome> {
         Ok(pieces.file())
     };
     let mut trial = Trial::new();
-    trial.attack("before the publisher's", "has to stand here", specimen.run(&with(0)?).await);
-    trial.attack("after the publisher's", "has to stand here", specimen.run(&with(1)?).await);
-    trial.attack("at the end", "bytes follow after the last part", specimen.run(&with(usize::MAX)?).await);
+    trial.attack("before the publisher's", "has to stand here", run(specimen, &with(0)?).await);
+    trial.attack("after the publisher's", "has to stand here", run(specimen, &with(1)?).await);
+    trial.attack("at the end", "bytes follow after the last part", run(specimen, &with(usize::MAX)?).await);
     let one = Pieces::of(&specimen.file)?.file();
-    trial.control("with one manifest, written by the same tool, it runs", specimen.run(&one).await.ok() == FIVE);
+    trial.control("with one manifest, written by the same tool, it runs", run(specimen, &one).await.ok() == FIVE);
     Ok(trial.finish())
 }
 
@@ -208,12 +209,12 @@ async fn overlong_lengths(arena: &mut Arena) -> Result<Outcome> {
         file
     };
     let mut trial = Trial::new();
-    trial.attack("five bytes for a length", "not in its shortest form", specimen.run(&spelt(&overlong)).await);
+    trial.attack("five bytes for a length", "not in its shortest form", run(specimen, &spelt(&overlong)).await);
     let huge = |_| vec![0xff, 0xff, 0xff, 0xff, 0x0f];
-    trial.attack("4 GiB where there are a few", "cut short", specimen.run(&spelt(&huge)).await);
+    trial.attack("4 GiB where there are a few", "cut short", run(specimen, &spelt(&huge)).await);
     let larger = |_| vec![0xff, 0xff, 0xff, 0xff, 0x7f];
-    trial.attack("more than 32 bits", "larger than 32 bits", specimen.run(&spelt(&larger)).await);
+    trial.attack("more than 32 bits", "larger than 32 bits", run(specimen, &spelt(&larger)).await);
     let honest = spelt(&|size| shortest(size));
-    trial.control("in the shortest form, written by the same tool, it runs", specimen.run(&honest).await.ok() == FIVE);
+    trial.control("in the shortest form, written by the same tool, it runs", run(specimen, &honest).await.ok() == FIVE);
     Ok(trial.finish())
 }

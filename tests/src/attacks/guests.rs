@@ -1,10 +1,11 @@
 //! Bodies that misbehave. Each runs beside a neighbour in the same runtime; it is ended by its bound, in time, and the
 //! neighbour notices nothing.
 
-use super::specimen::{Bench, Specimen, api, honest};
+use super::specimen::generous;
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
+use portcullis_fixtures::{Fixture, api, honest};
 use portcullis_host::{Answer, Bound, Consent, DeclineAll, Error, Limits, Prompt, Val};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -71,18 +72,18 @@ async fn stalls_in_a_host_call(arena: &mut Arena) -> Result<Outcome> {
 
 /// Calls an abusive export while a neighbour works.
 async fn contained(
-    specimen: &Specimen,
+    specimen: &Fixture,
     export: &str,
     arguments: &[Val],
     bound: Bound,
     consent: impl Consent + 'static,
 ) -> Result<Outcome> {
-    let bench = Bench::open(&specimen.file, &specimen.keys, limits(), consent)?;
+    let bench = generous(&specimen.file, &specimen.keys, limits(), consent)?;
     let hostile = bench.resource.authorize("view").await?;
     let neighbour = bench.resource.authorize("view").await?;
     let mut trial = Trial::new();
     trial.control("before, it does honest work", honest(&hostile).await.ok() == Some(5));
-    let cycles = bench.gate.requests();
+    let cycles = bench.requests();
 
     let over = AtomicBool::new(false);
     let begun = Instant::now();
@@ -115,7 +116,7 @@ async fn contained(
     if !ended {
         trial.note(format!("{outcome:?}"));
     }
-    trial.attack_fails("starting cycles", "none started", bench.gate.requests() == cycles);
+    trial.attack_fails("starting cycles", "none started", bench.requests() == cycles);
     match worked {
         Ok((done, longest)) => {
             let unharmed = longest < Duration::from_millis(500);
@@ -147,7 +148,7 @@ impl Consent for Counting {
 async fn asks_a_thousand_prompts(arena: &mut Arena) -> Result<Outcome> {
     let user = Counting::default();
     let specimen = arena.specimen()?;
-    let bench = Bench::open(&specimen.file, &specimen.keys, limits(), user.clone())?;
+    let bench = generous(&specimen.file, &specimen.keys, limits(), user.clone())?;
     let view = bench.resource.authorize("view").await?;
     let nag = api("nag");
     let (first,): (u32,) = view.call_typed(&nag, ("print".to_owned(), 1000_u32)).await.context("it is not ended")?;
@@ -155,11 +156,11 @@ async fn asks_a_thousand_prompts(arena: &mut Arena) -> Result<Outcome> {
     let mut trial = Trial::new();
     let held = first == 1000 && asked == Limits::default().prompts;
     trial.attack_fails(&format!("1000 requests in one call: {asked} prompts"), "confirmation-required", held);
-    trial.attack_fails("starting a cycle nobody agreed to", "none started", bench.gate.requests() == 1);
+    trial.attack_fails("starting a cycle nobody agreed to", "none started", bench.requests() == 1);
     user.agrees.store(true, Ordering::SeqCst);
     let (refused,): (u32,) = view.call_typed(&nag, ("print".to_owned(), 1_u32)).await.context("it is not ended")?;
     trial.control("asked once by the next call, the user agrees and the request goes out", refused == 0);
-    trial.control("and one cycle was begun", bench.gate.requests() == 2);
+    trial.control("and one cycle was begun", bench.requests() == 2);
     trial.control("honest work goes on", honest(&view).await.ok() == Some(5));
     Ok(trial.finish())
 }

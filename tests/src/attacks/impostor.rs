@@ -1,8 +1,7 @@
 //! Another billing server at the trusted one's address: its own root, its own keys, and a yes to everything.
 
-use super::cheater::random;
-use super::specimen::{now, rng};
 use anyhow::{Context as _, Result};
+use portcullis_fixtures::{now, random, rng};
 use portcullis_host::{Exchange, Exchanged};
 use portcullis_protocol::cycle::{Reply, read_reply};
 use portcullis_protocol::encoding::Octets;

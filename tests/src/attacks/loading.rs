@@ -1,16 +1,13 @@
 //! Attacks on what reaches an engine: bodies without keys, stubs in the bodies' place, and packages that a terminal
 //! should take for others.
 
-use super::cheater::Draft;
-use super::plain::Plain;
-use super::specimen::{
-    Bench, GUEST_WAT, GUEST_WIT, MARK_OF_THE_ASSET, MARK_OF_THE_BODY, api, component, describe, full, guest, honest,
-    part, plaintext, rng, seal,
-};
+use super::specimen::{MARK_OF_THE_ASSET, describe, full, generous, plaintext, run, seal};
 use super::surgery::{MANIFEST, Pieces, sign_as};
 use super::{Arena, Outcome, Trial, attacks};
+use crate::plain::Plain;
 use anyhow::{Context as _, Result, anyhow};
-use portcullis_host::{InstallSource, Runtime};
+use portcullis_fixtures::{Draft, GUEST_WAT, GUEST_WIT, PLAINTEXT, api, component, guest, honest, now, part, rng};
+use portcullis_host::{InstallSource, Runtime, Val};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::sealed::{Sealed, countersign};
 use portcullis_protocol::wire::PublishAnswer;
@@ -30,6 +27,20 @@ attacks! {
     "preview-grant-used-for-the-paid-export" => preview_grant_used_for_the_paid_export,
 }
 
+/// `add(2, 3)`.
+fn add(plain: &mut Plain) -> Result<u32> {
+    match plain.call(&api("add"), &[Val::U32(2), Val::U32(3)])? {
+        Val::U32(sum) => Ok(sum),
+        other => Err(anyhow!("not a number: {other:?}")),
+    }
+}
+
+/// `entry()`: asks billing for the grant it runs under. Whether it was given one.
+fn entry(plain: &mut Plain) -> Result<bool> {
+    let given = plain.call(&api("entry"), &[])?;
+    Ok(matches!(given, Val::Tuple(values) if values.first() == Some(&Val::U32("view".len() as u32))))
+}
+
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
@@ -40,13 +51,13 @@ async fn body_extracted_and_run_in_a_plain_engine(arena: &mut Arena) -> Result<O
     let mut part_as_it_lies = Vec::new();
     Sealed::open(specimen.file.clone())?.extract(&part("main"), &mut part_as_it_lies)?;
     let mut trial = Trial::new();
-    let run = Plain::instantiate(&part_as_it_lies).and_then(|mut plain| plain.add());
+    let run = Plain::instantiate(&part_as_it_lies).and_then(|mut plain| add(&mut plain));
     trial.attack("the extracted body", "magic header not detected", run);
-    let clear = contains(&specimen.file, MARK_OF_THE_BODY.as_bytes()) || contains(&specimen.file, MARK_OF_THE_ASSET);
+    let clear = contains(&specimen.file, PLAINTEXT.as_bytes()) || contains(&specimen.file, MARK_OF_THE_ASSET);
     trial.attack_fails("looking for plaintext in the file", "ciphertext", !clear);
     let decrypted = plaintext(specimen)?;
-    trial.control("with the key, the body runs in the same engine", Plain::instantiate(&decrypted)?.add()? == 5);
-    trial.control("and its mark is found", contains(&decrypted, MARK_OF_THE_BODY.as_bytes()));
+    trial.control("with the key, the body runs in the same engine", add(&mut Plain::instantiate(&decrypted)?)? == 5);
+    trial.control("and its mark is found", contains(&decrypted, PLAINTEXT.as_bytes()));
     Ok(trial.finish())
 }
 
@@ -60,8 +71,8 @@ async fn patched_out_stub_check(arena: &mut Arena) -> Result<Outcome> {
     };
     let stub = Pieces::of(&specimen.file)?.stub;
     let mut trial = Trial::new();
-    let mut decoy = guest()?;
-    trial.attack("a stub that works", "the stub is not the one", specimen.run(&patched(decoy.clone())?).await);
+    let mut decoy = guest();
+    trial.attack("a stub that works", "the stub is not the one", run(specimen, &patched(decoy.clone())?).await);
     let mut nearly = stub.clone();
     // `unreachable` becomes `nop` wherever it stands as the only instruction of a function.
     for at in 0..nearly.len().saturating_sub(3) {
@@ -70,14 +81,14 @@ async fn patched_out_stub_check(arena: &mut Arena) -> Result<Outcome> {
         }
     }
     let changed = nearly != stub;
-    trial.attack("the stub's traps taken out", "the stub is not the one", specimen.run(&patched(nearly)?).await);
+    trial.attack("the stub's traps taken out", "the stub is not the one", run(specimen, &patched(nearly)?).await);
     trial.control("the traps were found and taken out", changed);
-    let works = Plain::instantiate(&decoy)?.add()? == 5;
+    let works = add(&mut Plain::instantiate(&decoy)?)? == 5;
     decoy.clear();
     trial.control("the other stub by itself works in a plain engine", works);
     trial.control(
         "with its own stub, put in with the same tool, it runs",
-        specimen.run(&patched(stub)?).await.ok() == Some(5),
+        run(specimen, &patched(stub)?).await.ok() == Some(5),
     );
     Ok(trial.finish())
 }
@@ -90,12 +101,12 @@ async fn always_yes_billing_import(arena: &mut Arena) -> Result<Outcome> {
     let stub = Pieces::of(&specimen.file)?.stub;
     for (what, bytes) in [("the sealed file", &specimen.file), ("its stub", &stub)] {
         let mut plain = Plain::instantiate(bytes).context("the sealed file is a valid component")?;
-        trial.attack(&format!("{what}: add"), "unreachable", plain.add());
+        trial.attack(&format!("{what}: add"), "unreachable", add(&mut plain));
         let mut plain = Plain::instantiate(bytes)?;
-        trial.attack(&format!("{what}: ask for the grant"), "unreachable", plain.entry());
+        trial.attack(&format!("{what}: ask for the grant"), "unreachable", entry(&mut plain));
     }
     let decrypted = plaintext(specimen)?;
-    trial.control("with the key, the body believes the same billing", Plain::instantiate(&decrypted)?.entry()?);
+    trial.control("with the key, the body believes the same billing", entry(&mut Plain::instantiate(&decrypted)?)?);
     Ok(trial.finish())
 }
 
@@ -122,17 +133,17 @@ async fn billing_import_plugged_with_a_stub(arena: &mut Arena) -> Result<Outcome
         let end = wat.rfind(')').context("a module")?;
         wat.insert_str(end, &format!("(func ${name} {params} {result} {always_yes})\n"));
     }
-    let plugged = component(&wat, &wit, "guest")?;
+    let plugged = component(&wat, &wit, "guest");
     let mut trial = Trial::new();
-    let sealed = specimen.with_body(&plugged)?;
+    let sealed = specimen.with_body(&plugged);
     trial.attack(
         "a body with billing inside",
         "imports no function of `portcullis:gate/billing`",
-        sealed.run(&sealed.file).await,
+        run(&sealed, &sealed.file).await,
     );
-    trial.control("the plugged body itself is a working component", Plain::instantiate(&plugged)?.add()? == 5);
-    let own = specimen.with_body(&guest()?)?;
-    trial.control("the honest body, sealed with the same tool, runs", own.run(&own.file).await.ok() == Some(5));
+    trial.control("the plugged body itself is a working component", add(&mut Plain::instantiate(&plugged)?)? == 5);
+    let own = specimen.with_body(&guest());
+    trial.control("the honest body, sealed with the same tool, runs", run(&own, &own.file).await.ok() == Some(5));
     Ok(trial.finish())
 }
 
@@ -143,14 +154,14 @@ async fn import_smuggled_into_the_body(arena: &mut Arena) -> Result<Outcome> {
     let import = "(import \"$root\" \"extra\" (func $extra (result i32)))";
     let wit = format!("{GUEST_WIT}\nworld more {{ include guest; import extra: func() -> u32; }}");
     let wat = GUEST_WAT.replacen("(module", &format!("(module {import}"), 1);
-    let smuggled = specimen.with_body(&component(&wat, &wit, "more")?)?;
+    let smuggled = specimen.with_body(&component(&wat, &wit, "more"));
     trial.attack(
         "a function of the host",
         "neither the stub nor the manifest has it",
-        smuggled.run(&smuggled.file).await,
+        run(&smuggled, &smuggled.file).await,
     );
-    let own = specimen.with_body(&guest()?)?;
-    trial.control("the honest body, sealed with the same tool, runs", own.run(&own.file).await.ok() == Some(5));
+    let own = specimen.with_body(&guest());
+    trial.control("the honest body, sealed with the same tool, runs", run(&own, &own.file).await.ok() == Some(5));
     Ok(trial.finish())
 }
 
@@ -190,9 +201,9 @@ async fn package_naming_its_own_server(arena: &mut Arena) -> Result<Outcome> {
     let (thief, root) = (SecretKey::generate(&mut rng()), SecretKey::generate(&mut rng()));
     let server = ServerEntry { origin: origin.clone(), root: root.public().thumbprint() };
     let recipient: Recipient = shop.publisher.keys.recipient.parse()?;
-    let file = seal(describe("lumen", &thief, "9.0.0", server)?, &guest()?, &thief, &recipient)?;
+    let file = seal(describe("lumen", &thief, "9.0.0", server)?, &thief, &recipient);
     let mut countersigned = Vec::new();
-    countersign(&Sealed::open(file)?, origin.clone(), &root, super::specimen::now(), &mut countersigned)?;
+    countersign(&Sealed::open(file)?, origin.clone(), &root, now(), &mut countersigned)?;
     fs::write(&path, &countersigned)?;
     fs::write(&honest_path, shop.publisher.fetch(&shop.resource).await?)?;
 
@@ -280,7 +291,7 @@ async fn preview_grant_used_for_the_paid_export(arena: &mut Arena) -> Result<Out
     shop.buy(&mut cheater, "view").await?;
     let answer = cheater.cycle(&shop.request("view")).await?;
     let keys = cheater.open(&answer)?.into_iter().map(|(name, key)| (part(&name), key)).collect();
-    let bench = Bench::open(&file, &keys, portcullis_host::Limits::default(), portcullis_host::DeclineAll)?;
+    let bench = generous(&file, &keys, portcullis_host::Limits::default(), portcullis_host::DeclineAll)?;
     let paid = honest(&bench.resource.authorize("view").await?).await;
     trial.control("once it is paid, the paid export runs with the released keys", paid.ok() == Some(5));
     let mut asset = sealed.part(&part("full"), keys.get(&part("full")).context("the key of the asset")?)?;

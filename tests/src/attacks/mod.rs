@@ -23,7 +23,7 @@ mod impostor;
 mod loading;
 mod meddler;
 mod money;
-mod plain;
+
 mod secrets;
 mod shop;
 mod specimen;

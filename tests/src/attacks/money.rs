@@ -1,10 +1,10 @@
 //! Attacks on prices, orders, amounts and balances.
 
-use super::cheater::{Answered, Draft};
 use super::shop::{USES, order, price_list};
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Result, anyhow};
 use futures::future::join_all;
+use portcullis_fixtures::{Answered, Draft};
 use portcullis_protocol::Money;
 use portcullis_protocol::wire::{OrderAnswer, OrderState, VerificationAnswer};
 use reqwest::Method;

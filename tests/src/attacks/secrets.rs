@@ -1,9 +1,10 @@
 //! What a run leaves behind: every secret that was seen in it, looked for in logs, databases and state directories.
 
 use super::shop::Loot;
-use super::specimen::{MARK_OF_THE_ASSET, MARK_OF_THE_BODY, api};
+use super::specimen::MARK_OF_THE_ASSET;
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result, ensure};
+use portcullis_fixtures::{PLAINTEXT, api};
 use portcullis_host::Runtime;
 use portcullis_protocol::encoding::base64url;
 use std::fs;
@@ -28,7 +29,7 @@ async fn secrets_grepped_from_logs_and_disk(arena: &mut Arena) -> Result<Outcome
     let mut cheater = shop.buyer("view").await?;
     let answer = cheater.cycle(&shop.request("view")).await?;
     ensure!(cheater.open(&answer)?.len() == 2, "two keys are released");
-    shop.loot.add("plaintext of the body", MARK_OF_THE_BODY.as_bytes());
+    shop.loot.add("plaintext of the body", PLAINTEXT.as_bytes());
     shop.loot.add("plaintext of the asset", MARK_OF_THE_ASSET);
     let kept = keep_store(&home)?;
     for secret in &kept {

@@ -1,10 +1,11 @@
 //! A real server with something to sell, its publisher and its customers.
 
-use super::cheater::{Cheater, Draft};
+use super::cheater::Cheater;
 use super::meddler::Meddler;
-use super::specimen::{describe, guest, now, rng, seal};
+use super::specimen::{describe, seal};
 use crate::{Browser, Server};
 use anyhow::{Context as _, Result, ensure};
+use portcullis_fixtures::{Draft, now, rng};
 use portcullis_host::{Client, ClientOptions, Retry};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::encoding::BoundedOctets;
@@ -101,7 +102,7 @@ impl Shop {
     pub(super) fn seal(&self, publisher: &str, key: &SecretKey, version: &str) -> Result<Vec<u8>> {
         let server = ServerEntry { origin: self.origin.clone(), root: self.publisher.root.thumbprint() };
         let recipient: Recipient = self.publisher.keys.recipient.parse()?;
-        seal(describe(publisher, key, version, server)?, &guest()?, key, &recipient)
+        Ok(seal(describe(publisher, key, version, server)?, key, &recipient))
     }
 
     /// Publishes a file of the shop's own publisher.

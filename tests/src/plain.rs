@@ -1,12 +1,11 @@
 //! The cheater's engine: wasmtime without Portcullis, which satisfies every import and says yes to everything.
 
-use anyhow::{Context as _, Result, anyhow};
-use wasmtime::component::{Component, Func, Instance, Linker, Resource, ResourceType, Val};
+use anyhow::{Context as _, Result, anyhow, bail};
+use wasmtime::component::{Component, Instance, Linker, Resource, ResourceType, Val};
 use wasmtime::{Engine, Store, StoreContextMut};
 
 const BILLING: &str = "portcullis:gate/billing@0.1.0";
 const VAULT: &str = "portcullis:gate/vault@0.1.0";
-const API: &str = "test:guest/api@1.0.0";
 
 /// A grant out of nothing.
 struct Yes;
@@ -16,15 +15,31 @@ fn plainly(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
+/// What linking says where no import is satisfied.
+///
+/// # Errors
+/// Where it links all the same, or is no component.
+pub fn refused_without_billing(component: &[u8]) -> Result<String> {
+    let engine = Engine::default();
+    let component = Component::from_binary(&engine, component).map_err(plainly)?;
+    match Linker::<()>::new(&engine).instantiate(Store::new(&engine, ()), &component) {
+        Ok(_) => bail!("it links without a billing host"),
+        Err(error) => Ok(format!("{error:#}")),
+    }
+}
+
 /// Runs a component with a billing that always says yes.
-pub(super) struct Plain {
+pub struct Plain {
     store: Store<()>,
     instance: Instance,
 }
 
 impl Plain {
     /// Compiles and instantiates.
-    pub(super) fn instantiate(component: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn instantiate(component: &[u8]) -> Result<Self> {
         let engine = Engine::default();
         let component = Component::from_binary(&engine, component).map_err(plainly)?;
         let mut linker = Linker::<()>::new(&engine);
@@ -35,29 +50,20 @@ impl Plain {
         Ok(Self { store, instance })
     }
 
-    /// `add(2, 3)`.
-    pub(super) fn add(&mut self) -> Result<u32> {
-        let function = self.function("add")?;
+    /// Calls an export that gives one thing: `interface#function`.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn call(&mut self, export: &str, arguments: &[Val]) -> Result<Val> {
+        let (interface, function) = export.split_once('#').context("not `interface#function`")?;
+        let outer = self.instance.get_export_index(&mut self.store, None, interface).context("no such interface")?;
+        let inner = self.instance.get_export_index(&mut self.store, Some(&outer), function);
+        let inner = inner.context("no such function")?;
+        let function = self.instance.get_func(&mut self.store, inner).context("no function")?;
         let mut results = [Val::Bool(false)];
-        function.call(&mut self.store, &[Val::U32(2), Val::U32(3)], &mut results).map_err(plainly)?;
-        match results {
-            [Val::U32(sum)] => Ok(sum),
-            _ => Err(anyhow!("not a number")),
-        }
-    }
-
-    /// `entry()`: asks billing for the grant it runs under. Whether it was given one.
-    pub(super) fn entry(&mut self) -> Result<bool> {
-        let function = self.function("entry")?;
-        let mut results = [Val::Bool(false)];
-        function.call(&mut self.store, &[], &mut results).map_err(plainly)?;
-        Ok(matches!(&results, [Val::Tuple(values)] if values.first() == Some(&Val::U32("view".len() as u32))))
-    }
-
-    fn function(&mut self, name: &str) -> Result<Func> {
-        let api = self.instance.get_export_index(&mut self.store, None, API).context("no such interface")?;
-        let function = self.instance.get_export_index(&mut self.store, Some(&api), name).context("no such function")?;
-        self.instance.get_func(&mut self.store, function).context("no function")
+        function.call(&mut self.store, arguments, &mut results).map_err(plainly)?;
+        let [result] = results;
+        Ok(result)
     }
 }
 
