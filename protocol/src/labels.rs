@@ -13,6 +13,8 @@ pub const TYP_OFFER: &str = "portcullis-offer+jwt";
 pub const TYP_GRANT: &str = "portcullis-grant+jwt";
 /// `typ` of a receipt.
 pub const TYP_RECEIPT: &str = "portcullis-receipt+jwt";
+/// `typ` of the receipt of a top-up.
+pub const TYP_TOP_UP: &str = "portcullis-top-up+jwt";
 /// `typ` of a key document.
 pub const TYP_KEYS: &str = "portcullis-keys+jwt";
 /// `typ` of a terminal's enrolment statement.
@@ -29,12 +31,13 @@ pub const TYP_REFUSAL: &str = "portcullis-refusal+jwt";
 pub const TYP_PROOF: &str = "dpop+jwt";
 
 /// Every `typ` of a signed document, for the tests that hold them apart.
-pub const ALL_TYPES: [&str; 12] = [
+pub const ALL_TYPES: [&str; 13] = [
     TYP_MANIFEST,
     TYP_COUNTERSIGNATURE,
     TYP_OFFER,
     TYP_GRANT,
     TYP_RECEIPT,
+    TYP_TOP_UP,
     TYP_KEYS,
     TYP_ENROLMENT,
     TYP_PUBLISHER,

@@ -45,7 +45,7 @@ pub mod wire;
 pub use documents::{
     Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError, Manifest,
     ManifestError, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim, PublisherEntry, Receipt, RefusalAnswer,
-    ResourceLimits, ServerEntry, ServerKey, SignedManifest, Vouch, WellKnown, confirmation,
+    ResourceLimits, ServerEntry, ServerKey, SignedManifest, TopUpReceipt, Vouch, WellKnown, confirmation,
 };
 pub use ids::{
     AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, OfferId, OperationName, OrderId, Origin,

@@ -48,6 +48,8 @@ pub const MAX_PART: u64 = u32::MAX as u64 - 64 * 1024;
 pub const BLOCK: u64 = 1024 * 1024;
 /// A money amount, in minor units, either sign: far above any price and far below overflow when summed.
 pub const MAX_MINOR_UNITS: i64 = 1_000_000_000_000;
+/// Currencies in which an account may have a prepaid balance: their list is one signed answer, and few people pay in more.
+pub const MAX_BALANCES: usize = 16;
 /// How long a billing status code lives, in seconds.
 pub const STATUS_CODE_LIFE: u64 = 30;
 /// How long a key document may be valid, in seconds: 7 days.

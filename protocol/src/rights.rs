@@ -19,16 +19,20 @@ pub enum Rights {
         /// How many uses one order buys, at least 1.
         count: u32,
     },
+    /// By the unit: the offer's price is that of one, and each draw takes quantity times price from the account's
+    /// prepaid balance.
+    Metered {},
 }
 
 impl Rights {
-    /// The model's name: `free`, `perpetual`, `uses`.
+    /// The model's name: `free`, `perpetual`, `uses`, `metered`.
     #[must_use]
     pub const fn model(&self) -> &'static str {
         match self {
             Self::Free {} => "free",
             Self::Perpetual {} => "perpetual",
             Self::Uses { .. } => "uses",
+            Self::Metered {} => "metered",
         }
     }
 
@@ -37,7 +41,7 @@ impl Rights {
     pub fn quantity(&self) -> Option<u64> {
         match self {
             Self::Uses { count } => Some(u64::from(*count)),
-            Self::Free {} | Self::Perpetual {} => None,
+            Self::Free {} | Self::Perpetual {} | Self::Metered {} => None,
         }
     }
 
@@ -45,6 +49,12 @@ impl Rights {
     #[must_use]
     pub const fn is_free(&self) -> bool {
         matches!(self, Self::Free {})
+    }
+
+    /// Whether it is paid for by the unit, from the prepaid balance.
+    #[must_use]
+    pub const fn is_metered(&self) -> bool {
+        matches!(self, Self::Metered {})
     }
 }
 
@@ -55,6 +65,7 @@ impl fmt::Display for Rights {
             Self::Perpetual {} => f.write_str("for good"),
             Self::Uses { count: 1 } => f.write_str("1 use"),
             Self::Uses { count } => write!(f, "{count} uses"),
+            Self::Metered {} => f.write_str("per unit"),
         }
     }
 }

@@ -70,7 +70,8 @@ pub struct AuthorisationRequest {
     pub operation: OperationName,
     /// How much, at least 1.
     pub quantity: u32,
-    /// The digest of the offer that the user accepted; `null` to use whatever rights the account holds.
+    /// The digest of the offer that the user accepted; `null` to use whatever rights the account holds. Money of the
+    /// prepaid balance moves only under an accepted metered offer.
     pub offer: Option<Digest>,
     /// The request's own nonce, repeated in the grant; may be empty.
     pub nonce: BoundedOctets<MAX_NONCE>,
@@ -149,7 +150,7 @@ pub struct OrderAnswer {
     pub order: OrderId,
     /// Its state.
     pub state: OrderState,
-    /// The compact [`crate::Receipt`], once paid.
+    /// The compact [`crate::Receipt`], once paid; for a top-up the [`crate::TopUpReceipt`].
     pub receipt: Option<String>,
 }
 
@@ -341,6 +342,44 @@ pub struct ReceiptsAnswer {
     pub receipts: Vec<String>,
     /// The number of the next page, where there is one.
     pub next: Option<u32>,
+}
+
+/// `POST /v1/account/top-ups`: pay money into the account's prepaid balance. Answer: [`OrderAnswer`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUpRequest {
+    /// How much, above zero.
+    pub amount: Money,
+    /// How it is paid.
+    pub payment: PaymentMethod,
+}
+
+/// `GET /v1/account/top-ups` and `…/{page}`, counted from 0.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUpsAnswer {
+    /// Compact [`crate::TopUpReceipt`]s, newest first.
+    pub receipts: Vec<String>,
+    /// The number of the next page, where there is one.
+    pub next: Option<u32>,
+}
+
+/// `GET /v1/account/balances`: the prepaid money of the account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BalancesAnswer {
+    /// One per currency, at most [`MAX_BALANCES`](crate::limits::MAX_BALANCES).
+    pub balances: Vec<BalanceInfo>,
+}
+
+/// The prepaid balance of one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BalanceInfo {
+    /// What is left, holds not taken off.
+    pub amount: Money,
+    /// How much of it status codes hold that can still be verified.
+    pub held: Money,
 }
 
 /// `POST /oauth/device_authorization` (RFC 8628 section 3.2).

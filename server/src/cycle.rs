@@ -81,8 +81,8 @@ pub async fn authorise(
                 .with_offers(offers::sign(core, &target.offers, case.now)?);
             return Err(changed.into());
         }
-        let ask = Ask { quantity: request.quantity, now: case.now };
-        let basis = match rights::decide(&target.offers, &target.entitlements, ask) {
+        let ask = Ask { quantity: request.quantity, accepted: request.offer, now: case.now };
+        let basis = match rights::decide(&target.offers, &target.entitlements, &target.prepaid, ask) {
             Decision::Carry(basis) => basis,
             Decision::Refuse(reason) => return Err(unpaid(core, reason, &target, case.now)?),
         };
@@ -97,9 +97,8 @@ pub async fn authorise(
             resource: request.resource,
             operation: request.operation.clone(),
             rights: basis.rights,
-            entitlement: basis.entitlement,
+            draw: basis.draw,
             quantity: request.quantity,
-            units: basis.units,
             life: STATUS_CODE_LIFE,
             request: idempotency.clone(),
         };
@@ -317,8 +316,7 @@ fn make_grant(
         publisher: resource.publisher,
         operation: operation.name.clone(),
         pairwise,
-        units: held.units,
-        entitlement: held.entitlement,
+        draw: held.draw,
         supersedes: bounds.renewable,
         compact: compact.clone(),
         nonce,

@@ -59,13 +59,15 @@ writes! {
     OffersReplace, "offers.replace";
     /// An order is opened, before its provider is asked.
     OrderOpen, "order.open";
-    /// An order is settled: paid, with rights and ledger, or declined.
+    /// A top-up is opened, before its provider is asked.
+    TopUpOpen, "top-up.open";
+    /// An order is settled: paid, with rights or balance and ledger, or declined.
     OrderSettle, "order.settle";
-    /// An order's rights are taken back, before its provider is asked to pay back.
+    /// An order's rights or money are taken back, before its provider is asked to pay back.
     RefundBegin, "refund.begin";
     /// An order is paid back.
     RefundFinish, "refund.finish";
-    /// Step 2: units are held, a status code is recorded.
+    /// Step 2: units or money are held, a status code is recorded.
     Authorise, "authorise";
     /// Step 3: a code becomes a grant.
     Verify, "verify";

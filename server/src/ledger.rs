@@ -6,13 +6,16 @@
 //! paid      provider:sandbox  ──4.00 EUR──▶ publisher:lumen
 //! of uses   issued            ──10 uses───▶ entitlement:<id>
 //! verified  entitlement:<id>  ───1 use────▶ used
+//! top-up    provider:sandbox  ──5.00 EUR──▶ prepaid:<account>
+//! metered   prepaid:<account> ──0.02 EUR──▶ publisher:lumen
 //! refund    publisher:lumen   ──4.00 EUR──▶ provider:sandbox
 //!           entitlement:<id>  ──9 uses────▶ withdrawn
+//! of money  prepaid:<account> ──4.98 EUR──▶ refunds ──4.98 EUR──▶ provider:sandbox
 //! ```
 
 use crate::clock::Timestamp;
 use crate::store::EntitlementId;
-use portcullis_protocol::{Currency, PublisherName};
+use portcullis_protocol::{AccountId, Currency, PublisherName};
 use std::fmt;
 use std::str::FromStr;
 
@@ -61,6 +64,18 @@ impl LedgerAccount {
     #[must_use]
     pub fn publisher(name: &PublisherName) -> Self {
         Self(format!("publisher:{name}"))
+    }
+
+    /// What is owed to an account: its prepaid money.
+    #[must_use]
+    pub fn prepaid(account: &AccountId) -> Self {
+        Self(format!("prepaid:{account}"))
+    }
+
+    /// Prepaid money on its way back, until its provider confirms.
+    #[must_use]
+    pub fn refunds() -> Self {
+        Self("refunds".into())
     }
 
     /// The uses left in an entitlement.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - [`cycle`]: steps 2 and 3, top to bottom, in the order of checks. Start reading there.
-//! - [`orders`]: an order from the accepted offer to the receipt and back. [`payment`]: who moves the money.
+//! - [`orders`]: an order from the accepted offer to the receipt and back. [`top_ups`]: orders of prepaid money. [`payment`]: who moves the money.
 //! - [`rights`]: each rights model, a pure function. [`ledger`]: double entry.
 //! - [`store`]: what is remembered, by noun; transactions decide, never this process's memory.
 //! - [`keys`], [`secrets`]: the server's keys, and what keeps the database worthless to a thief.
@@ -32,6 +32,7 @@ pub mod rights;
 pub mod secrets;
 mod services;
 pub mod store;
+pub mod top_ups;
 
 pub use answers::{No, Refusal};
 pub use asker::{Asker, SignedIn};

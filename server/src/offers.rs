@@ -62,6 +62,9 @@ fn new_offer(terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {
     if terms.rights.is_free() && !terms.price.is_zero() {
         return Err(No::Unacceptable("what is free costs nothing: set the price to zero, or sell `perpetual`"));
     }
+    if terms.rights.is_metered() && terms.price.is_zero() {
+        return Err(No::Unacceptable("a unit of a metered offer costs something: set a price, or offer it as `free`"));
+    }
     Ok(NewOffer {
         id: terms.id.unwrap_or_else(|| OfferId::generate(now.id_millis(), &mut rng())),
         revises: terms.id.is_some(),

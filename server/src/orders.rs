@@ -1,8 +1,9 @@
-//! Orders, from the accepted offer to the receipt, and back.
+//! Orders, from the accepted offer to the receipt, and back. A top-up is an order of money ([`crate::top_ups`]); from
+//! its opening on it goes the same way.
 //!
 //! ```text
-//! open (price in force) → charge → settle: state, ledger, entitlement, receipt in one transaction
-//! begin refund (rights end) → provider pays back → finish refund: state, ledger
+//! open (price in force) → charge → settle: state, ledger, entitlement or balance, receipt in one transaction
+//! begin refund (rights end, or money leaves the balance) → provider pays back → finish refund: state, ledger
 //! ```
 //!
 //! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost in
@@ -10,16 +11,18 @@
 //! request, or by the operator, for whom [`open`] lists it.
 
 use crate::answers::{No, Refusal};
-use crate::payment::{Charge, ChargeState};
+use crate::clock::Timestamp;
+use crate::payment::{Charge, ChargeState, PaymentProvider};
 use crate::secrets::rng;
 use crate::store::{
-    Begun, EntitlementId, Idempotency, NewOrder, OpenOutcome, Order, OrderPhase, RefundOutcome, SettleOutcome,
+    Begun, EntitlementId, Goods, Idempotency, NewOrder, OpenOutcome, Order, OrderPhase, RefundOutcome, SettleOutcome,
     Settlement, StoredAnswer,
 };
 use crate::{Asker, Core, offers};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState};
-use portcullis_protocol::{OrderId, Reason, Receipt, Verified};
+use portcullis_protocol::{OrderId, Reason, Receipt, TopUpReceipt, Verified};
+use std::sync::Arc;
 
 /// As in [`crate::cycle`].
 const LOOKS: usize = 8;
@@ -37,11 +40,21 @@ pub async fn order(
     let provider = core.payments.get(&request.payment.provider);
     let provider = provider.ok_or(No::Unacceptable("this server has no such payment provider"))?;
     let order = opened(core, asker, request, idempotency).await?;
+    charged(core, order, provider, &request.payment.token).await
+}
+
+/// Has a pending order charged, and settles it as its provider decides.
+pub(crate) async fn charged(
+    core: &Core,
+    order: Order,
+    provider: &Arc<dyn PaymentProvider>,
+    token: &str,
+) -> Result<OrderAnswer, No> {
     // The same request as before, answered with what became of it; or one that was lost on the way and goes on.
     if order.phase != OrderPhase::Pending || order.provider != provider.name() {
         return Ok(answer(&order));
     }
-    let charge = Charge { order: order.id, amount: order.amount(), token: request.payment.token.clone() };
+    let charge = Charge { order: order.id, amount: order.amount(), token: token.to_owned() };
     let state = if order.amount().is_zero() {
         ChargeState::Paid
     } else {
@@ -73,20 +86,21 @@ pub async fn decide(core: &Core, order: &OrderId, state: ChargeState) -> Result<
     Ok(answer(&decided(core, order, state).await?))
 }
 
-/// Pays an order back. The rights end first: a grant of theirs is refused from then on.
+/// Pays an order back. The rights end first: a grant of theirs is refused from then on. Of a top-up what is left is paid
+/// back, and leaves the balance first.
 ///
 /// # Errors
-/// [`No::NotFound`]; [`No::Unacceptable`] where the order is not paid.
+/// [`No::NotFound`]; [`No::Unacceptable`] where the order is not paid, or nothing of it is left.
 pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
     let order = refunded(core.store.begin_refund(order).await?)?;
     if order.phase == OrderPhase::Refunded {
         return Ok(answer(&order));
     }
-    if !order.amount().is_zero() {
+    if !order.refund().is_zero() {
         let provider = core.payments.get(&order.provider);
         let provider = provider.ok_or(No::Unacceptable("the order's payment provider is not configured"))?;
         core.faults.step("provider-refund.before").map_err(|fault| No::Failed(fault.to_string()))?;
-        provider.refund(&order.id, order.amount()).await.map_err(|error| No::Failed(error.to_string()))?;
+        provider.refund(&order.id, order.refund()).await.map_err(|error| No::Failed(error.to_string()))?;
         core.faults.step("provider-refund.after").map_err(|fault| No::Failed(fault.to_string()))?;
     }
     Ok(answer(&refunded(core.store.finish_refund(&order.id).await?)?))
@@ -116,6 +130,9 @@ async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency:
         if offer.offer.rights.is_free() {
             return Err(No::Unacceptable("the offer is free: there is nothing to order"));
         }
+        if offer.offer.rights.is_metered() {
+            return Err(No::Unacceptable("the offer is metered: there is nothing to order; top up the balance"));
+        }
         let order = NewOrder {
             id: OrderId::generate(case.now.id_millis(), &mut rng()),
             account: *asker.account(),
@@ -131,13 +148,13 @@ async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency:
                     return Ok(order);
                 }
             }
-            OpenOutcome::Changed => {}
+            OpenOutcome::Changed | OpenOutcome::NoRoom => {}
         }
     }
     Err(No::UnderWay)
 }
 
-fn before(begun: Begun) -> Result<Option<Order>, No> {
+pub(crate) fn before(begun: Begun) -> Result<Option<Order>, No> {
     match begun {
         Begun::New => Ok(None),
         Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(*order)),
@@ -152,18 +169,7 @@ async fn decided(core: &Core, order: Order, state: ChargeState) -> Result<Order,
         ChargeState::Declined => Settlement::Declined,
         ChargeState::Paid => {
             let now = core.store.now().await?;
-            let receipt = Receipt {
-                iss: core.origin.clone(),
-                order: order.id,
-                offer: order.offer_digest,
-                publisher: order.offer.publisher.clone(),
-                name: order.offer.name.clone(),
-                operation: order.offer.operation.clone(),
-                rights: order.offer.rights,
-                price: order.offer.price,
-                iat: now.seconds(),
-            };
-            let receipt = Verified::sign(receipt, &*core.keys.signing_key(now)?).compact().to_owned();
+            let receipt = receipt(core, &order, now)?;
             Settlement::Paid { entitlement: EntitlementId(Octets(*order.id.as_bytes())), receipt }
         }
     };
@@ -173,10 +179,37 @@ async fn decided(core: &Core, order: Order, state: ChargeState) -> Result<Order,
     }
 }
 
+/// Signs what was paid.
+fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, No> {
+    let key = core.keys.signing_key(now)?;
+    let (iss, iat) = (core.origin.clone(), now.seconds());
+    let signed = match &order.goods {
+        Goods::Rights { offer, digest } => {
+            let receipt = Receipt {
+                iss,
+                order: order.id,
+                offer: *digest,
+                publisher: offer.publisher.clone(),
+                name: offer.name.clone(),
+                operation: offer.operation.clone(),
+                rights: offer.rights,
+                price: offer.price,
+                iat,
+            };
+            Verified::sign(receipt, &key).compact().to_owned()
+        }
+        Goods::TopUp { amount, .. } => {
+            Verified::sign(TopUpReceipt { iss, order: order.id, amount: *amount, iat }, &key).compact().to_owned()
+        }
+    };
+    Ok(signed)
+}
+
 fn refunded(outcome: RefundOutcome) -> Result<Order, No> {
     match outcome {
         RefundOutcome::Done(order) => Ok(*order),
         RefundOutcome::NotPaid(_) => Err(No::Unacceptable("only a paid order can be paid back")),
+        RefundOutcome::NothingLeft => Err(No::Unacceptable("nothing is left of the top-up, or codes still hold it")),
         RefundOutcome::Unknown => Err(No::NotFound),
     }
 }

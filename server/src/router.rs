@@ -3,7 +3,7 @@
 use crate::address;
 use crate::api::{
     account, authorizations, catalogue, files, grants, once, orders, publishers, resources, search, signed, terminals,
-    verifications, well_known,
+    top_ups, verifications, well_known,
 };
 use crate::app::App;
 use crate::log;
@@ -50,6 +50,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/account/entitlements/{page}", get(signed(account::entitlements_page)))
         .route("/v1/account/receipts", get(signed(account::receipts)))
         .route("/v1/account/receipts/{page}", get(signed(account::receipts_page)))
+        .route("/v1/account/balances", get(signed(top_ups::balances)))
+        .route("/v1/account/top-ups", post(signed(top_ups::create)).get(signed(top_ups::list)))
+        .route("/v1/account/top-ups/{page}", get(signed(top_ups::list_page)))
         .route("/v1/account/terminals/{id}", delete(once(account::revoke_terminal)));
 
     // Terminals, for publishers.

@@ -19,4 +19,4 @@ pub use manifest::{
 };
 pub use offer::Offer;
 pub use publisher::{PublisherClaim, Vouch};
-pub use receipt::Receipt;
+pub use receipt::{Receipt, TopUpReceipt};

@@ -26,7 +26,7 @@ pub struct Offer {
     pub title: String,
     /// What it gives.
     pub rights: Rights,
-    /// What it costs, once.
+    /// What it costs: once, and where it is metered, for each unit.
     pub price: Money,
     /// Since when, Unix seconds.
     pub iat: u64,

@@ -13,7 +13,7 @@ use portcullis_protocol::wire::{
 /// may hold.
 const ENTITLEMENTS: usize = 120;
 /// Receipts of one page. With names of full length one takes 1.2 KiB in the answer's base64url.
-const RECEIPTS: usize = 25;
+pub(super) const RECEIPTS: usize = 25;
 
 /// `GET /v1/account`
 pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<AccountAnswer, Refused> {
@@ -78,7 +78,7 @@ async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<Re
 }
 
 /// One page of a list, and the number of the next one.
-fn page_of<T>(all: Vec<T>, page: u32, size: usize) -> (Vec<T>, Option<u32>) {
+pub(super) fn page_of<T>(all: Vec<T>, page: u32, size: usize) -> (Vec<T>, Option<u32>) {
     let before = (page as usize).saturating_mul(size);
     let more = all.len() > before.saturating_add(size);
     (all.into_iter().skip(before).take(size).collect(), if more { page.checked_add(1) } else { None })

@@ -13,6 +13,7 @@ pub(crate) mod publishers;
 pub(crate) mod resources;
 pub(crate) mod search;
 pub(crate) mod terminals;
+pub(crate) mod top_ups;
 pub(crate) mod verifications;
 pub(crate) mod well_known;
 

@@ -1,6 +1,6 @@
 //! `free`: everyone may, without an order.
 
-use super::{Basis, Bounds, Decision};
+use super::{Basis, Bounds, Decision, Draw};
 use portcullis_protocol::{GrantLimits, Rights};
 
 /// Seconds that a grant bounded by time alone lives: what a revocation online has to wait for.
@@ -8,7 +8,7 @@ pub(super) const LIFE: u64 = 30;
 
 /// Whether an offer makes an operation free.
 pub(super) fn decide(rights: &Rights) -> Option<Decision> {
-    rights.is_free().then_some(Decision::Carry(Basis { entitlement: None, rights: *rights, units: 0 }))
+    rights.is_free().then_some(Decision::Carry(Basis { rights: *rights, draw: Draw::Nothing }))
 }
 
 /// Time alone.

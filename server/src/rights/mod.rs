@@ -1,21 +1,24 @@
 //! Rights: whether what an account holds carries what it asks for. Pure: no SQL, no HTTP, no clock.
 //!
-//! Each model is one file. It says whether an entitlement carries a quantity, and what bounds the grant. A new model is
-//! one more file, its wire form in `portcullis-protocol`, and a line in each `match` here.
+//! Each model is one file. It says whether an entitlement, or a prepaid balance, carries a quantity, and what bounds the
+//! grant. A new model is one more file, its wire form in `portcullis-protocol`, and a line in each `match` here.
 
 mod free;
+mod metered;
 mod perpetual;
 mod uses;
 
 use crate::clock::Timestamp;
-use crate::store::{Entitlement, EntitlementId, OfferRevision};
-use portcullis_protocol::{GrantLimits, Reason, Rights};
+use crate::store::{Draw, Entitlement, OfferRevision, Prepaid};
+use portcullis_protocol::{Digest, GrantLimits, Reason, Rights};
 
 /// What an account asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
     /// How much.
     pub quantity: u32,
+    /// The offer that the user accepted, where he accepted one. Without it no money moves.
+    pub accepted: Option<Digest>,
     /// When.
     pub now: Timestamp,
 }
@@ -32,12 +35,10 @@ pub enum Decision {
 /// What pays for an authorisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Basis {
-    /// The entitlement; none where the operation is free.
-    pub entitlement: Option<EntitlementId>,
     /// The rights.
     pub rights: Rights,
-    /// Units to hold and to debit; zero where the model does not count.
-    pub units: u32,
+    /// What is held, and then debited.
+    pub draw: Draw,
 }
 
 /// What bounds a grant.
@@ -51,10 +52,10 @@ pub struct Bounds {
     pub renewable: bool,
 }
 
-/// Decides on offers and entitlements of one account for one operation. A free offer comes first, then rights that do
-/// not run out, then those that do, oldest first: nobody pays for what he has.
+/// Decides on the offers for one operation, and the entitlements and prepaid balances of one account. A free offer comes
+/// first, then rights that do not run out, then those that do, oldest first, and money last: nobody pays for what he has.
 #[must_use]
-pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], ask: Ask) -> Decision {
+pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], prepaid: &[Prepaid], ask: Ask) -> Decision {
     if let Some(decision) = offers.iter().find_map(|revision| free::decide(&revision.offer.rights)) {
         return decision;
     }
@@ -62,14 +63,17 @@ pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], ask: Ask) 
     let mut counted = None;
     for entitlement in entitlements {
         match of(entitlement, ask) {
-            Decision::Carry(basis) if basis.units == 0 => return Decision::Carry(basis),
+            Decision::Carry(basis) if !basis.draw.runs_out() => return Decision::Carry(basis),
             Decision::Carry(basis) => {
                 counted.get_or_insert(basis);
             }
             Decision::Refuse(reason) => refusal = weightier(refusal, reason),
         }
     }
-    counted.map_or(Decision::Refuse(refusal), Decision::Carry)
+    match counted {
+        Some(basis) => Decision::Carry(basis),
+        None => metered::decide(offers, prepaid, ask).unwrap_or(Decision::Refuse(refusal)),
+    }
 }
 
 /// Decides on one entitlement: also whether a hold that was made may still be debited.
@@ -81,7 +85,7 @@ pub fn of(entitlement: &Entitlement, ask: Ask) -> Decision {
     match entitlement.rights {
         Rights::Perpetual {} => perpetual::decide(entitlement),
         Rights::Uses { count } => uses::decide(entitlement, count, ask),
-        // Nobody is given an entitlement to what is free; and a model that this server does not know opens nothing.
+        // Nobody is given an entitlement to what is free or paid for by the unit; and a model that this server does not know opens nothing.
         _ => Decision::Refuse(Reason::PaymentRequired),
     }
 }
@@ -92,6 +96,7 @@ pub fn bounds(rights: &Rights, quantity: u32) -> Bounds {
     match rights {
         Rights::Uses { .. } => uses::bounds(quantity),
         Rights::Perpetual {} => perpetual::bounds(),
+        Rights::Metered {} => metered::bounds(quantity),
         _ => free::bounds(),
     }
 }

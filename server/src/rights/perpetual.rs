@@ -1,11 +1,12 @@
 //! `perpetual`: for good, as often as wanted.
 
-use super::{Basis, Bounds, Decision, free};
+use super::{Basis, Bounds, Decision, Draw, free};
 use crate::store::Entitlement;
 
 /// It carries any quantity, and nothing is drawn.
 pub(super) fn decide(entitlement: &Entitlement) -> Decision {
-    Decision::Carry(Basis { entitlement: Some(entitlement.id), rights: entitlement.rights, units: 0 })
+    let draw = Draw::Units { entitlement: entitlement.id, units: 0 };
+    Decision::Carry(Basis { rights: entitlement.rights, draw })
 }
 
 /// Time alone, renewed without debit.

@@ -1,6 +1,6 @@
 //! `uses`: N of them; each authorisation holds its whole quantity, each verification draws it.
 
-use super::{Ask, Basis, Bounds, Decision};
+use super::{Ask, Basis, Bounds, Decision, Draw};
 use crate::store::Entitlement;
 use portcullis_protocol::{GrantLimits, Reason};
 
@@ -14,7 +14,8 @@ pub(super) fn decide(entitlement: &Entitlement, count: u32, ask: Ask) -> Decisio
     if ask.quantity == 0 || u64::from(ask.quantity) > left {
         return Decision::Refuse(Reason::EntitlementExhausted);
     }
-    Decision::Carry(Basis { entitlement: Some(entitlement.id), rights: entitlement.rights, units: ask.quantity })
+    let draw = Draw::Units { entitlement: entitlement.id, units: ask.quantity };
+    Decision::Carry(Basis { rights: entitlement.rights, draw })
 }
 
 /// As many calls as were drawn.

@@ -1,12 +1,14 @@
 //! The rows of the cycle: entitlements, authorisations, grants.
 
-use super::{AnswerScope, Begun, Idempotency, OfferRevision, PublisherId, ResourceFacts, StoreError, StoredAnswer};
+use super::{
+    AnswerScope, Begun, Idempotency, OfferRevision, Prepaid, PublisherId, ResourceFacts, StoreError, StoredAnswer,
+};
 use crate::clock::Timestamp;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{
-    AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, PartName, PublisherName, Reason,
+    AccountId, CodeBinding, CodeId, Digest, GrantId, Money, OperationName, PairwiseId, PartName, PublisherName, Reason,
     ResourceName, Rights, TerminalId,
 };
 
@@ -42,6 +44,66 @@ impl Entitlement {
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         self.rights.quantity().map(|total| total.saturating_sub(self.used).saturating_sub(self.held))
+    }
+}
+
+/// What an authorisation holds and its verification debits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// Nothing: the operation is free.
+    Nothing,
+    /// Units of an entitlement.
+    Units {
+        /// The entitlement.
+        entitlement: EntitlementId,
+        /// How many; zero where its model does not count.
+        units: u32,
+    },
+    /// Money of the account's prepaid balance.
+    Money {
+        /// The digest of the metered offer that the user accepted.
+        offer: Digest,
+        /// Quantity times its price: held, and later debited, whatever becomes of the offer in between.
+        cost: Money,
+    },
+}
+
+impl Draw {
+    /// Whether less is left afterwards.
+    #[must_use]
+    pub const fn runs_out(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Units { units, .. } => *units > 0,
+            Self::Money { .. } => true,
+        }
+    }
+
+    /// The entitlement that pays, where one does.
+    #[must_use]
+    pub const fn entitlement(&self) -> Option<EntitlementId> {
+        match self {
+            Self::Units { entitlement, .. } => Some(*entitlement),
+            Self::Nothing | Self::Money { .. } => None,
+        }
+    }
+
+    /// Units of an entitlement.
+    #[must_use]
+    pub const fn units(&self) -> u32 {
+        match self {
+            Self::Units { units, .. } => *units,
+            Self::Nothing | Self::Money { .. } => 0,
+        }
+    }
+
+    /// The accepted offer and its cost, where money pays.
+    #[must_use]
+    pub const fn money(&self) -> Option<(Digest, Money)> {
+        match self {
+            Self::Money { offer, cost } => Some((*offer, *cost)),
+            Self::Nothing | Self::Units { .. } => None,
+        }
     }
 }
 
@@ -91,6 +153,8 @@ pub struct AuthorisationTarget {
     pub offers: Vec<OfferRevision>,
     /// What the account holds for the operation, oldest first.
     pub entitlements: Vec<Entitlement>,
+    /// The account's prepaid balances, by currency.
+    pub prepaid: Vec<Prepaid>,
 }
 
 /// A hold to be made.
@@ -110,12 +174,10 @@ pub struct NewAuthorisation {
     pub operation: OperationName,
     /// The rights under which it is paid for.
     pub rights: Rights,
-    /// The entitlement; none where the operation is free.
-    pub entitlement: Option<EntitlementId>,
+    /// What to hold.
+    pub draw: Draw,
     /// The quantity asked for.
     pub quantity: u32,
-    /// Units to hold; zero where the model does not count.
-    pub units: u32,
     /// Seconds that the code lives.
     pub life: u64,
     /// The request's identity.
@@ -132,7 +194,7 @@ pub enum AuthoriseOutcome {
     },
     /// The same request was answered meanwhile.
     Begun(Begun),
-    /// The entitlement no longer carries it: look again.
+    /// Entitlement or balance no longer carry it, or the accepted offer has ended: look again.
     Changed,
     /// The terminal was revoked or the account suspended meanwhile.
     ShutOut(Reason),
@@ -175,7 +237,7 @@ pub struct VerificationCase {
 /// `held → consumed | released`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorisationState {
-    /// Its units are held.
+    /// What it draws is held.
     Held,
     /// Its code was verified.
     Consumed,
@@ -200,12 +262,10 @@ pub struct Authorisation {
     pub expires: Timestamp,
     /// The rights under which it is paid for.
     pub rights: Rights,
-    /// The entitlement; none where the operation is free.
-    pub entitlement: Option<EntitlementId>,
+    /// What is held.
+    pub draw: Draw,
     /// The quantity.
     pub quantity: u32,
-    /// Units held.
-    pub units: u32,
 }
 
 /// A grant to be stored, with all that the transaction has to do for it.
@@ -227,10 +287,8 @@ pub struct NewGrant {
     pub operation: OperationName,
     /// The user as the publisher sees him. Another one on record turns the outcome into `Changed`.
     pub pairwise: PairwiseId,
-    /// Units to debit.
-    pub units: u32,
-    /// The entitlement that pays.
-    pub entitlement: Option<EntitlementId>,
+    /// What to debit: what the code holds.
+    pub draw: Draw,
     /// Whether time bounds it, so that it supersedes an unacknowledged one of the same terminal and operation.
     pub supersedes: bool,
     /// The compact grant.
@@ -305,8 +363,8 @@ pub trait Cycle {
     /// Reads what step 2 decides on.
     async fn authorisation_case(&self, query: AuthorisationQuery<'_>) -> Result<AuthorisationCase, StoreError>;
 
-    /// Holds, in one transaction: releases what has expired of the entitlement, holds the units by one conditional
-    /// update, records the authorisation and the answer.
+    /// Holds, in one transaction: releases what has expired of the entitlement or the balance, holds units or money by one
+    /// conditional update, records the authorisation and the answer.
     async fn authorise(&self, authorisation: NewAuthorisation) -> Result<AuthoriseOutcome, StoreError>;
 
     /// Reads what step 3 decides on.

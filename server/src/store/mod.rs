@@ -15,6 +15,7 @@ mod ledger;
 mod offers;
 mod orders;
 mod overview;
+mod prepaid;
 mod publishers;
 mod resources;
 mod sessions;
@@ -25,7 +26,7 @@ pub use accounts::{Account, Accounts, Invitation, InvitationUse, NewAccount, New
 pub use answers::{AnswerScope, Answers, Begun, Idempotency, StoredAnswer};
 pub use cycle::{
     Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
-    AuthoriseOutcome, Cycle, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
+    AuthoriseOutcome, Cycle, Draw, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
     OperationFacts, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 pub use devices::{DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
@@ -33,9 +34,11 @@ pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome};
 pub use orders::{
-    NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, RefundOutcome, SettleOutcome, Settlement,
+    Goods, NewOrder, NewTopUp, OpenOutcome, Order, OrderCase, OrderPhase, Orders, RefundOutcome, SettleOutcome,
+    Settlement,
 };
 pub use overview::Overview;
+pub use prepaid::{Prepaid, Purse};
 pub use publishers::{ClaimOutcome, Publisher, PublisherId, Publishers};
 pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, SearchQuery,
@@ -95,6 +98,7 @@ pub trait Store:
     + Orders
     + Overview
     + Publishers
+    + Purse
     + Resources
     + Sessions
     + Terminals

@@ -20,6 +20,25 @@ pub enum OrderPhase {
     Refunded,
 }
 
+/// What an order is for.
+#[derive(Debug, Clone)]
+pub enum Goods {
+    /// Rights.
+    Rights {
+        /// The offer that was accepted, as it was.
+        offer: Box<Offer>,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// Money for the account's prepaid balance.
+    TopUp {
+        /// How much was paid in.
+        amount: Money,
+        /// How much of it was still there when it was paid back, or is being paid back.
+        returned: Option<Money>,
+    },
+}
+
 /// An order.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -29,10 +48,8 @@ pub struct Order {
     pub account: AccountId,
     /// Where it stands.
     pub phase: OrderPhase,
-    /// The offer that was accepted, as it was.
-    pub offer: Offer,
-    /// Its digest.
-    pub offer_digest: Digest,
+    /// What it is for.
+    pub goods: Goods,
     /// The payment provider.
     pub provider: String,
     /// The compact receipt, once paid.
@@ -71,6 +88,23 @@ pub struct NewOrder {
     pub request: Idempotency,
 }
 
+/// A top-up to be opened: an order of money.
+#[derive(Debug, Clone)]
+pub struct NewTopUp {
+    /// Its identifier.
+    pub id: OrderId,
+    /// Whose.
+    pub account: AccountId,
+    /// From which terminal.
+    pub terminal: TerminalId,
+    /// How much, above zero.
+    pub amount: Money,
+    /// The payment provider.
+    pub provider: String,
+    /// The request's identity.
+    pub request: Idempotency,
+}
+
 /// What became of opening an order.
 #[derive(Debug, Clone)]
 pub enum OpenOutcome {
@@ -80,6 +114,8 @@ pub enum OpenOutcome {
     Begun(Begun),
     /// The offer is no longer in force: look again.
     Changed,
+    /// The balance would grow beyond what money can be, or the account has balances in too many currencies.
+    NoRoom,
 }
 
 /// What the provider decided.
@@ -87,7 +123,7 @@ pub enum OpenOutcome {
 pub enum Settlement {
     /// It has the money.
     Paid {
-        /// The entitlement that the order gives.
+        /// The entitlement that an order of rights gives.
         entitlement: EntitlementId,
         /// The compact receipt.
         receipt: String,
@@ -112,6 +148,8 @@ pub enum RefundOutcome {
     Done(Box<Order>),
     /// The order is not in a state that can be refunded.
     NotPaid(OrderPhase),
+    /// Of a top-up nothing is left that could be paid back.
+    NothingLeft,
     /// There is no such order.
     Unknown,
 }
@@ -130,10 +168,14 @@ pub trait Orders {
     /// Opens an order at the price in force, before the provider is asked.
     async fn open_order(&self, order: NewOrder) -> Result<OpenOutcome, StoreError>;
 
-    /// Settles a pending order, in one transaction: state, ledger, entitlement, receipt, log.
+    /// Opens a top-up, before the provider is asked.
+    async fn open_top_up(&self, top_up: NewTopUp) -> Result<OpenOutcome, StoreError>;
+
+    /// Settles a pending order, in one transaction: state, ledger, entitlement or balance, receipt, log.
     async fn settle_order(&self, order: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError>;
 
-    /// Takes back the rights of a paid order, in one transaction: entitlement, its grants and its holds.
+    /// Takes back what a paid order gave, in one transaction: the entitlement, its grants and its holds; of a top-up what
+    /// is left of it.
     async fn begin_refund(&self, order: &OrderId) -> Result<RefundOutcome, StoreError>;
 
     /// Records that the provider paid back: state and ledger.
@@ -142,7 +184,7 @@ pub trait Orders {
     /// An order.
     async fn order(&self, order: &OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// The paid orders of an account and those paid back, newest first.
+    /// The compact receipts of the orders of rights of an account, newest first.
     async fn receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError>;
 
     /// Every order that is not final: pending or refunding, oldest first.
@@ -153,6 +195,18 @@ impl Order {
     /// What is charged.
     #[must_use]
     pub const fn amount(&self) -> Money {
-        self.offer.price
+        match &self.goods {
+            Goods::Rights { offer, .. } => offer.price,
+            Goods::TopUp { amount, .. } => *amount,
+        }
+    }
+
+    /// What is paid back, where it is: of rights their whole price, of a top-up what was left of it.
+    #[must_use]
+    pub const fn refund(&self) -> Money {
+        match &self.goods {
+            Goods::TopUp { returned: Some(returned), .. } => *returned,
+            Goods::Rights { .. } | Goods::TopUp { .. } => self.amount(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use portcullis_protocol::encoding::{BoundedOctets, Octets};
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
 use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRequest};
 use portcullis_protocol::{Digest, GrantId, Reason, Rights};
-use portcullis_server::store::{AuthoriseOutcome, GrantState, NewAuthorisation};
+use portcullis_server::store::{AuthoriseOutcome, Draw, GrantState, NewAuthorisation};
 use portcullis_server::{Core, No, cycle, orders};
 use std::collections::BTreeSet;
 
@@ -398,17 +398,17 @@ async fn no_transaction_holds_more_than_there_is() {
         resource: world.resource,
         operation: "resize".parse().expect("a name"),
         rights: Rights::Uses { count: 10 },
-        entitlement: None,
+        draw: Draw::Nothing,
         quantity: units,
-        units,
         life: 30,
         request: fresh(&request),
     };
     let entitlement = world.core.store.entitlements(&machine.account).await.expect("read")[0].id;
-    let too_much = NewAuthorisation { entitlement: Some(entitlement), ..hold(11) };
+    let draw = |units| Draw::Units { entitlement, units };
+    let too_much = NewAuthorisation { draw: draw(11), ..hold(11) };
     assert!(matches!(world.core.store.authorise(too_much).await, Ok(AuthoriseOutcome::Changed)));
-    let enough = NewAuthorisation { entitlement: Some(entitlement), ..hold(10) };
+    let enough = NewAuthorisation { draw: draw(10), ..hold(10) };
     assert!(matches!(world.core.store.authorise(enough).await, Ok(AuthoriseOutcome::Held { .. })));
-    let foreign = NewAuthorisation { account: world.owner, entitlement: Some(entitlement), ..hold(0) };
+    let foreign = NewAuthorisation { account: world.owner, draw: draw(0), ..hold(0) };
     assert!(matches!(world.core.store.authorise(foreign).await, Ok(AuthoriseOutcome::ShutOut(_))));
 }

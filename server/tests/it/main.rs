@@ -5,6 +5,7 @@ mod asker;
 mod crash;
 mod cycle;
 mod ledger;
+mod metered;
 mod orders;
 mod rights;
 mod store;

@@ -9,7 +9,7 @@ use portcullis_server::App;
 use portcullis_server::ledger::Commodity;
 use portcullis_server::orders;
 use portcullis_server::payment::ChargeState;
-use portcullis_server::store::{Order, OrderPhase};
+use portcullis_server::store::{Goods, Order, OrderPhase};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ pub(super) enum OrderTask {
         /// What the provider says.
         verdict: Verdict,
     },
-    /// Pays an order back. Its rights end first.
+    /// Pays an order back. Its rights end first; of a top-up, what is left of it is paid back.
     Refund {
         /// The order.
         order: OrderId,
@@ -85,22 +85,31 @@ pub(super) async fn reconcile(app: &App) -> anyhow::Result<Report> {
 fn report(orders: &[Order]) -> anyhow::Result<Report> {
     let mut text = String::new();
     for order in orders {
-        let Order { id, offer, provider, .. } = order;
+        let Order { id, provider, .. } = order;
         let (phase, price) = (phase(order.phase), order.amount());
-        writeln!(
-            text,
-            "{id}  {phase:<9}  {price}  {provider}  {}/{} {}",
-            offer.publisher, offer.name, offer.operation
-        )?;
+        let goods = match &order.goods {
+            Goods::Rights { offer, .. } => format!("{}/{} {}", offer.publisher, offer.name, offer.operation),
+            Goods::TopUp { returned: Some(returned), .. } => format!("top-up, {returned} of it back"),
+            Goods::TopUp { returned: None, .. } => "top-up".to_owned(),
+        };
+        writeln!(text, "{id}  {phase:<9}  {price}  {provider}  {goods}")?;
     }
     let rows: Vec<Value> = orders
         .iter()
         .map(|order| {
-            json!({
+            let mut row = json!({
                 "order": order.id, "state": phase(order.phase), "price": order.amount(), "provider": order.provider,
-                "publisher": order.offer.publisher, "name": order.offer.name, "operation": order.offer.operation,
                 "created": order.created.seconds(),
-            })
+            });
+            match &order.goods {
+                Goods::Rights { offer, .. } => {
+                    row["publisher"] = json!(offer.publisher);
+                    row["name"] = json!(offer.name);
+                    row["operation"] = json!(offer.operation);
+                }
+                Goods::TopUp { returned, .. } => row["returned"] = json!(returned),
+            }
+            row
         })
         .collect();
     Ok(Report { text, json: json!({"orders": rows}) })

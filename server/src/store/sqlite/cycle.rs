@@ -1,15 +1,17 @@
 //! The rows of the cycle. Every arrow of a state is one conditional update: it changes a row or finds nothing to change.
 
 use super::answers::{self, Stored};
-use super::row::{bytes, count, json, maybe_bytes, maybe_time, octets, one_of, sealed, text, time, to_json};
-use super::{Sqlite, Tx, grants, offers, resources};
+use super::row::{
+    bytes, count, json, maybe_bytes, maybe_money, maybe_time, octets, one_of, sealed, text, time, to_json,
+};
+use super::{Sqlite, Tx, grants, offers, prepaid, resources};
 use crate::clock::Timestamp;
 use crate::faults::Write;
 use crate::secrets::Sealed;
 use crate::store::{
     Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
-    AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Entitlement, EntitlementId, GrantRecord, NewAuthorisation,
-    NewGrant, OperationFacts, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
+    AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Draw, Entitlement, EntitlementId, GrantRecord,
+    NewAuthorisation, NewGrant, OperationFacts, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -97,7 +99,8 @@ fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery<'_>) -> rusqlite::
     )?;
     let operation = operation(tx, query.resource, query.operation)?;
     let offers = offers::for_operation(tx, &facts.publisher, &facts.name, query.operation)?;
-    case.resource = Some(AuthorisationTarget { facts, operation, offers, entitlements });
+    let prepaid = prepaid::balances(tx, query.account)?;
+    case.resource = Some(AuthorisationTarget { facts, operation, offers, entitlements, prepaid });
     Ok(case)
 }
 
@@ -125,25 +128,15 @@ fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<AuthoriseO
     if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
         return Ok(AuthoriseOutcome::ShutOut(reason));
     }
-    if let Some(entitlement) = &new.entitlement {
-        if new.units > 0 {
-            release_expired(tx, entitlement)?;
-        }
-        let held = tx.change(
-            "UPDATE entitlements SET held = held + ?2
-             WHERE id = ?1 AND account = ?3 AND revoked_at IS NULL
-               AND (total IS NULL OR used + held + ?2 <= total)",
-            (entitlement.0.0, new.units, new.account.as_bytes()),
-        )?;
-        if held != 1 {
-            return Ok(AuthoriseOutcome::Changed);
-        }
+    if !hold(tx, new)? {
+        return Ok(AuthoriseOutcome::Changed);
     }
     let expires = tx.now.plus(new.life);
     tx.change(
         "INSERT INTO authorisations
-             (code, account, terminal, binding, resource, operation, rights, entitlement, quantity, units, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             (code, account, terminal, binding, resource, operation, rights, entitlement, quantity, units, expires_at,
+              offer, cost, currency)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         (
             new.code.as_bytes(),
             new.account.as_bytes(),
@@ -152,14 +145,41 @@ fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<AuthoriseO
             new.resource.as_bytes(),
             new.operation.as_str(),
             to_json(&new.rights)?,
-            new.entitlement.map(|id| id.0.0),
+            new.draw.entitlement().map(|id| id.0.0),
             new.quantity,
-            new.units,
+            new.draw.units(),
             expires.millis(),
+            new.draw.money().map(|(offer, _)| *offer.as_bytes()),
+            new.draw.money().map_or(0, |(_, cost)| cost.minor_units()),
+            new.draw.money().map(|(_, cost)| cost.currency().to_string()),
         ),
     )?;
     answers::store(tx, &scope, &new.request, &Stored::Code(&new.code))?;
     Ok(AuthoriseOutcome::Held { expires })
+}
+
+/// Holds what the authorisation draws. False: it is no longer there, or no longer on these terms.
+fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<bool> {
+    match &new.draw {
+        Draw::Nothing => Ok(true),
+        Draw::Units { entitlement, units } => {
+            if *units > 0 {
+                release_expired(tx, entitlement)?;
+            }
+            let held = tx.change(
+                "UPDATE entitlements SET held = held + ?2
+                 WHERE id = ?1 AND account = ?3 AND revoked_at IS NULL
+                   AND (total IS NULL OR used + held + ?2 <= total)",
+                (entitlement.0.0, units, new.account.as_bytes()),
+            )?;
+            Ok(held == 1)
+        }
+        Draw::Money { offer, cost } => {
+            let in_force = "SELECT 1 FROM offers WHERE digest = ?1 AND ended_at IS NULL";
+            let in_force = tx.one(in_force, [offer.as_bytes()], |_| Ok(()))?.is_some();
+            Ok(in_force && prepaid::hold(tx, &new.account, *cost)?)
+        }
+    }
 }
 
 // Step 3.
@@ -170,10 +190,21 @@ struct Row3 {
     operation: OperationName,
 }
 
+fn draw(row: &Row<'_>) -> rusqlite::Result<Draw> {
+    if let Some(offer) = maybe_bytes(row, 12, Digest::from_bytes)? {
+        let cost = maybe_money(row, 13, 14)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        return Ok(Draw::Money { offer, cost });
+    }
+    Ok(match maybe_bytes(row, 7, |id| EntitlementId(Octets(id)))? {
+        Some(entitlement) => Draw::Units { entitlement, units: row.get(9)? },
+        None => Draw::Nothing,
+    })
+}
+
 fn authorisation(tx: &Tx<'_>, code: &CodeId) -> rusqlite::Result<Option<Row3>> {
     tx.one(
         "SELECT code, account, terminal, binding, state, expires_at, rights, entitlement, quantity, units,
-                resource, operation
+                resource, operation, offer, cost, currency
          FROM authorisations WHERE code = ?1",
         [code.as_bytes()],
         |row| {
@@ -186,9 +217,8 @@ fn authorisation(tx: &Tx<'_>, code: &CodeId) -> rusqlite::Result<Option<Row3>> {
                     state: one_of(row, 4, &AUTHORISATION_STATES)?,
                     expires: time(row, 5)?,
                     rights: json(row, 6)?,
-                    entitlement: maybe_bytes(row, 7, |id| EntitlementId(Octets(id)))?,
+                    draw: draw(row)?,
                     quantity: row.get(8)?,
-                    units: row.get(9)?,
                 },
                 resource: bytes(row, 10, Digest::from_bytes)?,
                 operation: text(row, 11)?,
@@ -224,7 +254,7 @@ fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Re
         if let Some(operation) = &case.operation {
             case.keys = wrapped_keys(tx, &resource, operation)?;
         }
-        if let Some(id) = &authorisation.entitlement {
+        if let Some(id) = &authorisation.draw.entitlement() {
             case.entitlement =
                 tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now.millis(), id.0.0), entitlement)?;
         }

@@ -2,10 +2,12 @@
 
 use super::answers::{self, Stored};
 use super::cycle::shut_out;
-use super::row::{bytes, octets, one_of, time};
-use super::{Tx, ledger};
+use super::row::{bytes, octets, one_of, text, time};
+use super::{Tx, ledger, prepaid};
 use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
-use crate::store::{Acknowledged, AnswerScope, Begun, EntitlementId, GrantRecord, GrantState, NewGrant, VerifyOutcome};
+use crate::store::{
+    Acknowledged, AnswerScope, Begun, Draw, EntitlementId, GrantRecord, GrantState, NewGrant, VerifyOutcome,
+};
 use portcullis_protocol::{GrantId, PairwiseId, TerminalId};
 use rusqlite::Row;
 
@@ -24,7 +26,7 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
         return Ok(VerifyOutcome::ShutOut(reason));
     }
     // Everything that can be refused comes before the first write: an outcome is not a rollback.
-    let entitled = match &new.entitlement {
+    let entitled = match &new.draw.entitlement() {
         None => true,
         Some(id) => {
             let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL";
@@ -39,22 +41,22 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
     let consumed = tx.change(
         "UPDATE authorisations SET state = 1
          WHERE code = ?1 AND terminal = ?2 AND account = ?3 AND units = ?4 AND entitlement IS ?5
-           AND state = 0 AND expires_at > ?6",
+           AND cost = ?7 AND offer IS ?8 AND state = 0 AND expires_at > ?6",
         (
             new.code.as_bytes(),
             new.terminal.as_bytes(),
             new.account.as_bytes(),
-            new.units,
-            new.entitlement.map(|id| id.0.0),
+            new.draw.units(),
+            new.draw.entitlement().map(|id| id.0.0),
             tx.now.millis(),
+            new.draw.money().map_or(0, |(_, cost)| cost.minor_units()),
+            new.draw.money().map(|(offer, _)| *offer.as_bytes()),
         ),
     )?;
     if consumed != 1 {
         return Ok(VerifyOutcome::Changed);
     }
-    if let Some(entitlement) = new.entitlement.filter(|_| new.units > 0) {
-        debit(tx, new, &entitlement)?;
-    }
+    debit(tx, new)?;
     if new.supersedes {
         tx.change(
             "UPDATE grants SET state = 2 WHERE terminal = ?1 AND resource = ?2 AND operation = ?3 AND state = 0",
@@ -74,7 +76,7 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
             new.terminal.as_bytes(),
             new.resource.as_bytes(),
             new.operation.as_str(),
-            new.entitlement.map(|id| id.0.0),
+            new.draw.entitlement().map(|id| id.0.0),
             &new.compact,
             new.nonce.0,
             &new.keys,
@@ -86,13 +88,27 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
     Ok(VerifyOutcome::Granted)
 }
 
+/// Draws what was held.
+fn debit(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
+    match &new.draw {
+        Draw::Nothing | Draw::Units { units: 0, .. } => Ok(()),
+        Draw::Units { entitlement, units } => debit_units(tx, new, entitlement, *units),
+        Draw::Money { cost, .. } => {
+            let sql = "SELECT name FROM publishers WHERE id = ?1";
+            let publisher = tx.one(sql, [new.publisher.0.0], |row| text(row, 0))?;
+            let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            prepaid::debit(tx, &new.account, &publisher, *cost, *new.id.as_bytes())
+        }
+    }
+}
+
 /// Draws the units that were held. A hold that stands is always covered: anything else is a damaged database, and
 /// rolls everything back.
-fn debit(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId) -> rusqlite::Result<()> {
+fn debit_units(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId, units: u32) -> rusqlite::Result<()> {
     let debited = tx.change(
         "UPDATE entitlements SET held = held - ?2, used = used + ?2
          WHERE id = ?1 AND revoked_at IS NULL AND held >= ?2",
-        (entitlement.0.0, new.units),
+        (entitlement.0.0, units),
     )?;
     if debited != 1 {
         return Err(rusqlite::Error::QueryReturnedNoRows);
@@ -102,7 +118,7 @@ fn debit(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId) -> rusqlite::
         &NewTransfer {
             from: LedgerAccount::entitlement(entitlement),
             to: LedgerAccount::used(),
-            amount: i64::from(new.units),
+            amount: i64::from(units),
             commodity: Commodity::Uses,
             subject: *new.id.as_bytes(),
         },

@@ -1,37 +1,47 @@
 //! Orders.
 
 use super::answers::{self, Stored};
-use super::row::{bytes, json, octets, one_of, time, to_json};
-use super::{Sqlite, Tx, cycle, ledger, offers};
+use super::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
+use super::{Sqlite, Tx, cycle, ledger, offers, prepaid};
 use crate::faults::Write;
 use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::store::{
-    AnswerScope, Begun, EntitlementId, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders,
-    PublisherId, RefundOutcome, SettleOutcome, Settlement, StoreError,
+    AnswerScope, Begun, EntitlementId, Goods, Idempotency, NewOrder, NewTopUp, OpenOutcome, Order, OrderCase,
+    OrderPhase, Orders, PublisherId, RefundOutcome, SettleOutcome, Settlement, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{AccountId, Digest, OrderId, TerminalId};
+use portcullis_protocol::{AccountId, Digest, Offer, OrderId, TerminalId};
 use rusqlite::Row;
 
 /// In the order of the column's numbers.
 const PHASES: [OrderPhase; 5] =
     [OrderPhase::Pending, OrderPhase::Paid, OrderPhase::Declined, OrderPhase::Refunding, OrderPhase::Refunded];
 
-const ORDER: &str = "SELECT o.id, o.account, o.state, f.offer, o.offer_digest, o.provider, o.receipt, o.created_at
-                     FROM orders o JOIN offers f ON f.digest = o.offer_digest";
+const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
+                            o.amount, o.returned, o.currency
+                     FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest";
 
 fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
     Ok(Order {
         id: bytes(row, 0, OrderId::from_bytes)?,
         account: bytes(row, 1, AccountId::from_bytes)?,
         phase: one_of(row, 2, &PHASES)?,
-        offer: json(row, 3)?,
-        offer_digest: bytes(row, 4, Digest::from_bytes)?,
-        provider: row.get(5)?,
-        receipt: row.get(6)?,
-        created: time(row, 7)?,
+        provider: row.get(3)?,
+        receipt: row.get(4)?,
+        created: time(row, 5)?,
+        goods: goods(row)?,
     })
+}
+
+fn goods(row: &Row<'_>) -> rusqlite::Result<Goods> {
+    match maybe_bytes(row, 6, Digest::from_bytes)? {
+        Some(digest) => Ok(Goods::Rights { offer: Box::new(json(row, 7)?), digest }),
+        None => Ok(Goods::TopUp {
+            amount: maybe_money(row, 8, 10)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
+            returned: maybe_money(row, 9, 10)?,
+        }),
+    }
 }
 
 /// An order.
@@ -69,6 +79,32 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> rusqlite::Result<OpenOutcome> {
     Ok(OpenOutcome::Opened(found(tx, &new.id)?))
 }
 
+fn open_top_up(tx: &Tx<'_>, new: &NewTopUp) -> rusqlite::Result<OpenOutcome> {
+    let scope = AnswerScope::Terminal(new.terminal);
+    let begun = answers::find(tx, &scope, &new.request)?;
+    if !matches!(begun, Begun::New) {
+        return Ok(OpenOutcome::Begun(begun));
+    }
+    if !prepaid::make_room(tx, &new.account, new.amount)? {
+        return Ok(OpenOutcome::NoRoom);
+    }
+    tx.change(
+        "INSERT INTO orders (id, account, provider, created_at, changed_at, amount, currency)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
+        (
+            new.id.as_bytes(),
+            new.account.as_bytes(),
+            &new.provider,
+            tx.now.millis(),
+            new.amount.minor_units(),
+            new.amount.currency().as_str(),
+        ),
+    )?;
+    answers::store(tx, &scope, &new.request, &Stored::Order(&new.id))?;
+    tx.log("top-up opened", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
+    Ok(OpenOutcome::Opened(found(tx, &new.id)?))
+}
+
 fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Result<SettleOutcome> {
     let Some(order) = find(tx, id)? else { return Ok(SettleOutcome::Unknown) };
     match settlement {
@@ -80,7 +116,12 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Resul
         Settlement::Paid { entitlement, receipt } => {
             if moved(tx, id, 0, 1)? {
                 tx.change("UPDATE orders SET receipt = ?2 WHERE id = ?1", (id.as_bytes(), receipt))?;
-                entitle(tx, &order, entitlement)?;
+                match &order.goods {
+                    Goods::Rights { offer, digest } => entitle(tx, &order, offer, digest, entitlement)?,
+                    Goods::TopUp { amount, .. } => {
+                        prepaid::credit(tx, &order.account, &order.provider, *amount, *id.as_bytes())?;
+                    }
+                }
                 tx.log("order paid", Some(&order.account), None, id.as_bytes())?;
             }
         }
@@ -89,13 +130,18 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Resul
 }
 
 /// Gives what was paid for, and writes it into the ledger.
-fn entitle(tx: &Tx<'_>, order: &Order, entitlement: &EntitlementId) -> rusqlite::Result<()> {
-    let publisher =
-        tx.one("SELECT publisher FROM offers WHERE digest = ?1", [order.offer_digest.as_bytes()], |row| {
-            octets(row, 0).map(PublisherId)
-        })?;
+fn entitle(
+    tx: &Tx<'_>,
+    order: &Order,
+    offer: &Offer,
+    digest: &Digest,
+    entitlement: &EntitlementId,
+) -> rusqlite::Result<()> {
+    let publisher = tx.one("SELECT publisher FROM offers WHERE digest = ?1", [digest.as_bytes()], |row| {
+        octets(row, 0).map(PublisherId)
+    })?;
     let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let total = order.offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX));
+    let total = offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX));
     tx.change(
         "INSERT INTO entitlements (id, account, publisher, name, operation, rights, total, since)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -103,15 +149,17 @@ fn entitle(tx: &Tx<'_>, order: &Order, entitlement: &EntitlementId) -> rusqlite:
             entitlement.0.0,
             order.account.as_bytes(),
             publisher.0.0,
-            order.offer.name.as_str(),
-            order.offer.operation.as_str(),
-            to_json(&order.offer.rights)?,
+            offer.name.as_str(),
+            offer.operation.as_str(),
+            to_json(&offer.rights)?,
             total,
             tx.now.millis(),
         ),
     )?;
-    if !order.amount().is_zero() {
-        ledger::append(tx, &payment(order))?;
+    // What the provider owes is owed to the publisher.
+    if !offer.price.is_zero() {
+        let (from, to) = (LedgerAccount::provider(&order.provider), LedgerAccount::publisher(&offer.publisher));
+        prepaid::move_money(tx, from, to, offer.price, *order.id.as_bytes())?;
     }
     if let Some(amount) = total {
         let (from, to) = (LedgerAccount::issued(), LedgerAccount::entitlement(entitlement));
@@ -121,17 +169,6 @@ fn entitle(tx: &Tx<'_>, order: &Order, entitlement: &EntitlementId) -> rusqlite:
     Ok(())
 }
 
-/// The payment of an order: what the provider owes is owed to the publisher.
-fn payment(order: &Order) -> NewTransfer {
-    NewTransfer {
-        from: LedgerAccount::provider(&order.provider),
-        to: LedgerAccount::publisher(&order.offer.publisher),
-        amount: order.amount().minor_units(),
-        commodity: Commodity::Money(order.amount().currency()),
-        subject: *order.id.as_bytes(),
-    }
-}
-
 fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
@@ -139,7 +176,23 @@ fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
         OrderPhase::Refunding | OrderPhase::Refunded => return Ok(RefundOutcome::Done(Box::new(order))),
         phase => return Ok(RefundOutcome::NotPaid(phase)),
     }
+    match &order.goods {
+        Goods::Rights { .. } => end_rights(tx, id)?,
+        Goods::TopUp { amount, .. } => {
+            let returned = prepaid::take_out(tx, &order.account, *amount, *id.as_bytes())?;
+            if returned == 0 {
+                return Ok(RefundOutcome::NothingLeft);
+            }
+            tx.change("UPDATE orders SET returned = ?2 WHERE id = ?1", (id.as_bytes(), returned))?;
+        }
+    }
     moved(tx, id, 1, 3)?;
+    tx.log("refund begun", Some(&order.account), None, id.as_bytes())?;
+    Ok(RefundOutcome::Done(found(tx, id)?))
+}
+
+/// Ends the rights that an order gave.
+fn end_rights(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<()> {
     // The entitlement has the order's identifier.
     let entitlement = EntitlementId(Octets(*id.as_bytes()));
     let left = tx.one(
@@ -153,8 +206,7 @@ fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
         let transfer = NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *id.as_bytes() };
         ledger::append(tx, &transfer)?;
     }
-    tx.log("refund begun", Some(&order.account), None, id.as_bytes())?;
-    Ok(RefundOutcome::Done(found(tx, id)?))
+    Ok(())
 }
 
 fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
@@ -165,9 +217,13 @@ fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
         phase => return Ok(RefundOutcome::NotPaid(phase)),
     }
     moved(tx, id, 3, 4)?;
-    if !order.amount().is_zero() {
-        let NewTransfer { from, to, amount, commodity, subject } = payment(&order);
-        ledger::append(tx, &NewTransfer { from: to, to: from, amount, commodity, subject })?;
+    let from = match &order.goods {
+        Goods::Rights { offer, .. } => LedgerAccount::publisher(&offer.publisher),
+        Goods::TopUp { .. } => LedgerAccount::refunds(),
+    };
+    if !order.refund().is_zero() {
+        let to = LedgerAccount::provider(&order.provider);
+        prepaid::move_money(tx, from, to, order.refund(), *id.as_bytes())?;
     }
     tx.log("refunded", Some(&order.account), None, id.as_bytes())?;
     Ok(RefundOutcome::Done(found(tx, id)?))
@@ -195,6 +251,10 @@ impl Orders for Sqlite {
         self.write(Write::OrderOpen, move |tx| open(tx, &new)).await
     }
 
+    async fn open_top_up(&self, new: NewTopUp) -> Result<OpenOutcome, StoreError> {
+        self.write(Write::TopUpOpen, move |tx| open_top_up(tx, &new)).await
+    }
+
     async fn settle_order(&self, id: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError> {
         let id = *id;
         self.write(Write::OrderSettle, move |tx| settle(tx, &id, &settlement)).await
@@ -215,7 +275,8 @@ impl Orders for Sqlite {
     }
 
     async fn receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT receipt FROM orders WHERE account = ?1 AND receipt IS NOT NULL ORDER BY id DESC";
+        let sql = "SELECT receipt FROM orders
+                   WHERE account = ?1 AND receipt IS NOT NULL AND offer_digest IS NOT NULL ORDER BY id DESC";
         self.read("receipts", |tx| tx.all(sql, [account.as_bytes()], |row| row.get(0)))
     }
 

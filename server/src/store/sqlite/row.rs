@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::secrets::Sealed;
+use portcullis_protocol::Money;
 use portcullis_protocol::encoding::Octets;
 use rusqlite::types::Type;
 use rusqlite::{Error, Row};
@@ -67,6 +68,12 @@ pub(super) fn maybe_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Optio
 /// A count.
 pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| unreadable(column, Type::Integer))
+}
+
+/// An amount of money in two columns, where it may be absent.
+pub(super) fn maybe_money(row: &Row<'_>, amount: usize, currency: usize) -> rusqlite::Result<Option<Money>> {
+    let Some(minor_units) = row.get::<_, Option<i64>>(amount)? else { return Ok(None) };
+    Money::new(minor_units, text(row, currency)?).map(Some).map_err(|_| unreadable(amount, Type::Integer))
 }
 
 /// Sealed bytes.

@@ -12,7 +12,7 @@ const AT_ONCE: u32 = 2_000;
 /// Releases expired holds and deletes old records. Returns how many holds were released.
 pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     let now = tx.now.millis();
-    // Units go back first, summed per entitlement, while the rows still say so.
+    // Units and money go back first, summed per entitlement and balance, while the rows still say so.
     tx.change(
         "UPDATE entitlements SET held = held - due.units
          FROM (SELECT entitlement AS id, sum(units) AS units
@@ -20,6 +20,15 @@ pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<u64> {
                      ORDER BY expires_at, code LIMIT ?2)
                WHERE units > 0 GROUP BY entitlement) AS due
          WHERE entitlements.id = due.id",
+        (now, AT_ONCE),
+    )?;
+    tx.change(
+        "UPDATE prepaid SET held = held - due.cost
+         FROM (SELECT account, currency, sum(cost) AS cost
+               FROM (SELECT account, currency, cost FROM authorisations WHERE state = 0 AND expires_at <= ?1
+                     ORDER BY expires_at, code LIMIT ?2)
+               WHERE cost > 0 GROUP BY account, currency) AS due
+         WHERE prepaid.account = due.account AND prepaid.currency = due.currency",
         (now, AT_ONCE),
     )?;
     let released = tx.change(

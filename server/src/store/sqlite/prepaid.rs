@@ -1,0 +1,168 @@
+//! Prepaid money. Every change of a balance is one conditional update, and its transfer stands in the ledger.
+
+use super::ledger;
+use super::row::text;
+use super::{Sqlite, Tx};
+use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::store::{Prepaid, Purse, StoreError};
+use async_trait::async_trait;
+use portcullis_protocol::limits::{MAX_BALANCES, MAX_MINOR_UNITS};
+use portcullis_protocol::{AccountId, Money, PublisherName};
+
+/// The balances of an account, with the holds that are still good instead of those not yet released.
+pub(super) fn balances(tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<Vec<Prepaid>> {
+    tx.all(
+        "SELECT p.currency, p.amount,
+                iif(p.held = 0, 0, (SELECT coalesce(sum(h.cost), 0) FROM authorisations h
+                                    WHERE h.account = p.account AND h.currency = p.currency
+                                      AND h.state = 0 AND h.cost > 0 AND h.expires_at > ?2))
+         FROM prepaid p WHERE p.account = ?1 ORDER BY p.currency",
+        (account.as_bytes(), tx.now.millis()),
+        |row| Ok(Prepaid { currency: text(row, 0)?, amount: row.get(1)?, held: row.get(2)? }),
+    )
+}
+
+/// Whether a further amount may be paid in, and makes the balance that it goes to. What was charged has to be credited
+/// in full, so top-ups that are under way count.
+pub(super) fn make_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> rusqlite::Result<bool> {
+    let currency = amount.currency();
+    let (known, others) = tx
+        .one(
+            "SELECT coalesce(sum(currency = ?2), 0), coalesce(sum(currency <> ?2), 0) FROM prepaid WHERE account = ?1",
+            (account.as_bytes(), currency.as_str()),
+            |row| Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?)),
+        )?
+        .unwrap_or_default();
+    if !known && usize::try_from(others).is_ok_and(|others| others >= MAX_BALANCES) {
+        return Ok(false);
+    }
+    let taken = tx.one(
+        "SELECT coalesce((SELECT amount FROM prepaid WHERE account = ?1 AND currency = ?2), 0)
+              + coalesce((SELECT sum(amount) FROM orders WHERE account = ?1 AND currency = ?2 AND state = 0), 0)",
+        (account.as_bytes(), currency.as_str()),
+        |row| row.get::<_, i64>(0),
+    )?;
+    if taken.unwrap_or(0).saturating_add(amount.minor_units()) > MAX_MINOR_UNITS {
+        return Ok(false);
+    }
+    tx.change(
+        "INSERT INTO prepaid (account, currency) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        (account.as_bytes(), currency.as_str()),
+    )?;
+    Ok(true)
+}
+
+/// Releases the holds of a balance whose codes have expired. Without them `held` is what it says.
+fn release_expired(tx: &Tx<'_>, account: &AccountId, currency: &str) -> rusqlite::Result<()> {
+    let released: Vec<i64> = tx.all(
+        "UPDATE authorisations SET state = 2
+         WHERE account = ?1 AND currency = ?2 AND state = 0 AND cost > 0 AND expires_at <= ?3 RETURNING cost",
+        (account.as_bytes(), currency, tx.now.millis()),
+        |row| row.get(0),
+    )?;
+    if !released.is_empty() {
+        let cost: i64 = released.iter().sum();
+        let sql = "UPDATE prepaid SET held = held - ?3 WHERE account = ?1 AND currency = ?2";
+        tx.change(sql, (account.as_bytes(), currency, cost))?;
+    }
+    Ok(())
+}
+
+/// Holds money for a code that is about to be recorded. False: the balance does not cover it.
+pub(super) fn hold(tx: &Tx<'_>, account: &AccountId, cost: Money) -> rusqlite::Result<bool> {
+    let currency = cost.currency();
+    release_expired(tx, account, currency.as_str())?;
+    let held = tx.change(
+        "UPDATE prepaid SET held = held + ?3 WHERE account = ?1 AND currency = ?2 AND amount - held >= ?3",
+        (account.as_bytes(), currency.as_str(), cost.minor_units()),
+    )?;
+    Ok(held == 1)
+}
+
+/// Debits what a code held, and owes it to the publisher. A hold that stands is always covered: anything else is a
+/// damaged database, and rolls everything back.
+pub(super) fn debit(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    publisher: &PublisherName,
+    cost: Money,
+    subject: [u8; 16],
+) -> rusqlite::Result<()> {
+    let currency = cost.currency();
+    let debited = tx.change(
+        "UPDATE prepaid SET held = held - ?3, amount = amount - ?3
+         WHERE account = ?1 AND currency = ?2 AND held >= ?3 AND amount >= ?3",
+        (account.as_bytes(), currency.as_str(), cost.minor_units()),
+    )?;
+    if debited != 1 {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    }
+    let (from, to) = (LedgerAccount::prepaid(account), LedgerAccount::publisher(publisher));
+    move_money(tx, from, to, cost, subject)
+}
+
+/// Credits a paid top-up.
+pub(super) fn credit(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    provider: &str,
+    amount: Money,
+    subject: [u8; 16],
+) -> rusqlite::Result<()> {
+    let currency = amount.currency();
+    let credited = tx.change(
+        "UPDATE prepaid SET amount = amount + ?3 WHERE account = ?1 AND currency = ?2",
+        (account.as_bytes(), currency.as_str(), amount.minor_units()),
+    )?;
+    if credited != 1 {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    }
+    let (from, to) = (LedgerAccount::provider(provider), LedgerAccount::prepaid(account));
+    move_money(tx, from, to, amount, subject)
+}
+
+/// Takes out of a balance what is left of a top-up: neither drawn nor held, and never more than was paid in by it.
+/// Returns how much, in minor units.
+pub(super) fn take_out(tx: &Tx<'_>, account: &AccountId, most: Money, subject: [u8; 16]) -> rusqlite::Result<i64> {
+    let currency = most.currency();
+    release_expired(tx, account, currency.as_str())?;
+    let left = tx.one(
+        "SELECT min(amount - held, ?3) FROM prepaid WHERE account = ?1 AND currency = ?2",
+        (account.as_bytes(), currency.as_str(), most.minor_units()),
+        |row| row.get::<_, i64>(0),
+    )?;
+    let Some(taken) = left.and_then(|left| Money::new(left, currency).ok()).filter(|taken| !taken.is_zero()) else {
+        return Ok(0);
+    };
+    tx.change(
+        "UPDATE prepaid SET amount = amount - ?3 WHERE account = ?1 AND currency = ?2",
+        (account.as_bytes(), currency.as_str(), taken.minor_units()),
+    )?;
+    move_money(tx, LedgerAccount::prepaid(account), LedgerAccount::refunds(), taken, subject)?;
+    Ok(taken.minor_units())
+}
+
+/// Appends a transfer of money.
+pub(super) fn move_money(
+    tx: &Tx<'_>,
+    from: LedgerAccount,
+    to: LedgerAccount,
+    amount: Money,
+    subject: [u8; 16],
+) -> rusqlite::Result<()> {
+    let commodity = Commodity::Money(amount.currency());
+    ledger::append(tx, &NewTransfer { from, to, amount: amount.minor_units(), commodity, subject })
+}
+
+#[async_trait]
+impl Purse for Sqlite {
+    async fn prepaid(&self, account: &AccountId) -> Result<Vec<Prepaid>, StoreError> {
+        self.read("prepaid balances", |tx| balances(tx, account))
+    }
+
+    async fn top_up_receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT receipt FROM orders
+                   WHERE account = ?1 AND receipt IS NOT NULL AND offer_digest IS NULL ORDER BY id DESC";
+        self.read("receipts of top-ups", |tx| tx.all(sql, [account.as_bytes()], |row| row.get(0)))
+    }
+}

@@ -1,0 +1,67 @@
+//! Top-ups: orders of money. They go the way of every order (see [`crate::orders`]); what they give is an amount in the
+//! account's prepaid balance, from which metered operations draw.
+
+use crate::answers::No;
+use crate::orders::{before, charged};
+use crate::secrets::rng;
+use crate::store::{Idempotency, NewTopUp, OpenOutcome, Order};
+use crate::{Asker, Core};
+use portcullis_protocol::limits::MAX_MINOR_UNITS;
+use portcullis_protocol::wire::{BalanceInfo, BalancesAnswer, OrderAnswer, TopUpRequest};
+use portcullis_protocol::{Currency, Money, OrderId};
+
+/// Pays money into the account's prepaid balance.
+///
+/// # Errors
+/// [`No`].
+pub async fn top_up(
+    core: &Core,
+    asker: &Asker,
+    request: &TopUpRequest,
+    idempotency: &Idempotency,
+) -> Result<OrderAnswer, No> {
+    if request.amount.is_zero() {
+        return Err(No::Unacceptable("a top-up is of more than nothing"));
+    }
+    let provider = core.payments.get(&request.payment.provider);
+    let provider = provider.ok_or(No::Unacceptable("this server has no such payment provider"))?;
+    let order = opened(core, asker, request, idempotency).await?;
+    charged(core, order, provider, &request.payment.token).await
+}
+
+/// What the account has paid in and not drawn.
+///
+/// # Errors
+/// [`No::Failed`].
+pub async fn balances(core: &Core, asker: &Asker) -> Result<BalancesAnswer, No> {
+    let balances = core.store.prepaid(asker.account()).await?;
+    let info = |amount, held, currency| {
+        Ok::<_, No>(BalanceInfo { amount: money(amount, currency)?, held: money(held, currency)? })
+    };
+    let balances = balances.into_iter().map(|balance| info(balance.amount, balance.held, balance.currency));
+    Ok(BalancesAnswer { balances: balances.collect::<Result<_, _>>()? })
+}
+
+fn money(amount: i64, currency: Currency) -> Result<Money, No> {
+    Money::new(amount, currency).map_err(|_| No::Failed(format!("a balance is beyond {MAX_MINOR_UNITS} minor units")))
+}
+
+/// Opens a top-up, or finds the one that the same request opened.
+async fn opened(core: &Core, asker: &Asker, request: &TopUpRequest, idempotency: &Idempotency) -> Result<Order, No> {
+    let top_up = NewTopUp {
+        id: OrderId::generate(core.store.now().await?.id_millis(), &mut rng()),
+        account: *asker.account(),
+        terminal: *asker.terminal(),
+        amount: request.amount,
+        provider: request.payment.provider.clone(),
+        request: idempotency.clone(),
+    };
+    match core.store.open_top_up(top_up).await? {
+        OpenOutcome::Opened(order) => Ok(*order),
+        OpenOutcome::Begun(begun) => before(begun)?.ok_or(No::UnderWay),
+        OpenOutcome::NoRoom => Err(No::Unacceptable(
+            "the balance would exceed 10^12 minor units, or the account has balances in 16 currencies",
+        )),
+        OpenOutcome::Changed => Err(No::UnderWay),
+    }
+}

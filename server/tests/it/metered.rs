@@ -1,0 +1,336 @@
+//! `metered`: money moves only under the offer that the user accepted, and only what there is.
+
+use crate::world::{Machine, World, count, fresh, keyed, reason};
+use portcullis_protocol::wire::{
+    AuthorisationRequest, OfferTerms, OrderState, PaymentMethod, TopUpRequest, VerificationRequest,
+};
+use portcullis_protocol::{Digest, Money, Reason, Rights, TopUpReceipt, Unverified};
+use portcullis_server::payment::ChargeState;
+use portcullis_server::store::{Balance, Prepaid};
+use portcullis_server::{Core, No, cycle, orders, top_ups};
+
+/// A world in which `resize` costs so much per unit, and `view` is sold for good.
+pub(crate) async fn metered(price: &str) -> World {
+    let world = World::new().await;
+    world.price(&[("view", Rights::Perpetual {}, "4.99 EUR"), ("resize", Rights::Metered {}, price)]).await;
+    world
+}
+
+pub(crate) fn pay(amount: &str, token: &str) -> TopUpRequest {
+    let payment = PaymentMethod { provider: "sandbox".into(), token: token.into() };
+    TopUpRequest { amount: amount.parse().expect("an amount"), payment }
+}
+
+pub(crate) async fn top_up(world: &World, machine: &Machine, amount: &str) {
+    let request = pay(amount, "ok");
+    let answer = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid in");
+    assert_eq!(answer.state, OrderState::Paid);
+}
+
+/// A request under the offer in force.
+pub(crate) async fn accepted(world: &World, quantity: u32) -> AuthorisationRequest {
+    let mut request = world.ask("resize", quantity);
+    request.offer = Some(world.offer("resize").await.1);
+    request
+}
+
+/// What is left and what is held, in minor units of the euro.
+pub(crate) async fn purse(core: &Core, machine: &Machine) -> (i64, i64) {
+    let balances = core.store.prepaid(&machine.account).await.expect("balances");
+    balances.first().map_or((0, 0), |balance: &Prepaid| (balance.amount, balance.held))
+}
+
+pub(crate) fn booked(balances: &[Balance], account: &str) -> i64 {
+    let of = |balance: &&Balance| balance.account.as_str() == account && balance.commodity.to_string() == "EUR";
+    balances.iter().filter(of).map(|balance| balance.amount).sum()
+}
+
+#[tokio::test]
+async fn a_unit_is_held_at_step_2_and_debited_at_step_3() {
+    let world = metered("0.02 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    top_up(&world, &machine, "5.00 EUR").await;
+    let request = accepted(&world, 3).await;
+    let code = world.authorise(&machine, &request).await.expect("held");
+    assert_eq!(purse(&world.core, &machine).await, (500, 6));
+    let answer = world.verify(&machine, &request, &code).await.expect("granted");
+    assert_eq!(purse(&world.core, &machine).await, (494, 0));
+    let opened = world.open(&machine, request, &code, answer);
+    let grant = opened.grant.document();
+    assert_eq!((grant.model.as_str(), grant.limits.uses, grant.limits.units), ("metered", None, Some(3)));
+    assert_eq!(grant.exp - grant.iat, 300);
+    let balances = world.core.store.balances().await.expect("balances");
+    let prepaid = format!("prepaid:{}", machine.account);
+    assert_eq!(
+        ["provider:sandbox", &prepaid, "publisher:lumen"].map(|account| booked(&balances, account)),
+        [-500, 494, 6]
+    );
+}
+
+#[tokio::test]
+async fn without_the_offer_of_today_no_money_moves() {
+    let world = metered("0.02 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    top_up(&world, &machine, "5.00 EUR").await;
+
+    // No offer accepted, the offer of something else, an invented one.
+    for offer in [None, Some(world.offer("view").await.1), Some(Digest::of(b"an offer"))] {
+        let request = AuthorisationRequest { offer, ..world.ask("resize", 1) };
+        let No::Refused(refusal) = world.authorise(&machine, &request).await.expect_err("not accepted") else {
+            panic!("no refusal")
+        };
+        assert_eq!(refusal.reason, Reason::PaymentRequired);
+        assert!(refusal.offers[0].document().rights.is_metered());
+    }
+    // The offer of yesterday.
+    let yesterday = accepted(&world, 1).await;
+    let (id, _) = world.offer("resize").await;
+    let dearer = OfferTerms {
+        id: Some(id),
+        operation: "resize".parse().expect("a name"),
+        title: "resize".into(),
+        rights: Rights::Metered {},
+        price: "5.00 EUR".parse().expect("a price"),
+    };
+    world.reprice(vec![dearer]).await;
+    let No::Refused(refusal) = world.authorise(&machine, &yesterday).await.expect_err("stale") else {
+        panic!("no refusal")
+    };
+    assert_eq!(refusal.reason, Reason::PaymentRequired);
+    assert_eq!(refusal.offers[0].document().price.to_string(), "5.00 EUR");
+    assert_eq!(purse(&world.core, &machine).await, (500, 0));
+    // The control.
+    world.authorise(&machine, &accepted(&world, 1).await).await.expect("the offer of today");
+    assert_eq!(purse(&world.core, &machine).await, (500, 500));
+}
+
+#[tokio::test]
+async fn what_was_held_is_what_is_debited_whatever_becomes_of_the_price() {
+    let world = metered("0.02 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    top_up(&world, &machine, "5.00 EUR").await;
+    let request = accepted(&world, 1).await;
+    let code = world.authorise(&machine, &request).await.expect("held");
+    world.price(&[("resize", Rights::Metered {}, "4.00 EUR")]).await;
+    world.verify(&machine, &request, &code).await.expect("granted");
+    assert_eq!(purse(&world.core, &machine).await, (498, 0));
+    // And where the operation is not for sale any more.
+    let request = accepted(&world, 1).await;
+    let code = world.authorise(&machine, &request).await.expect("held");
+    world.price(&[]).await;
+    world.verify(&machine, &request, &code).await.expect("granted");
+    assert_eq!(purse(&world.core, &machine).await, (98, 0));
+}
+
+#[tokio::test]
+async fn a_balance_never_covers_more_than_is_in_it() {
+    let world = metered("0.02 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    assert_eq!(reason(world.authorise(&machine, &accepted(&world, 1).await).await), Reason::BalanceTooLow);
+    top_up(&world, &machine, "0.05 EUR").await;
+    for quantity in [3, 1_000_000] {
+        let refused = world.authorise(&machine, &accepted(&world, quantity).await).await;
+        assert_eq!(reason(refused), Reason::BalanceTooLow);
+    }
+    let code = world.authorise(&machine, &accepted(&world, 2).await).await.expect("held");
+    assert_eq!(reason(world.authorise(&machine, &accepted(&world, 1).await).await), Reason::BalanceTooLow);
+
+    // A code that is never verified gives its hold back, and is worth nothing then.
+    let request = accepted(&world, 2).await;
+    world.core.clock.advance(31);
+    assert_eq!(purse(&world.core, &machine).await, (5, 0));
+    assert_eq!(reason(world.verify(&machine, &request, &code).await), Reason::StatusCodeExpired);
+    world.authorise(&machine, &request).await.expect("held again");
+    world.core.clock.advance(31);
+    world.core.store.sweep().await.expect("swept");
+    assert_eq!(count(&world, "SELECT sum(held) FROM prepaid"), 0);
+    assert_eq!(purse(&world.core, &machine).await, (5, 0));
+}
+
+#[tokio::test]
+async fn a_product_beyond_what_money_can_be_is_refused() {
+    let world = metered("10000000000.00 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    top_up(&world, &machine, "10000000000.00 EUR").await;
+    for quantity in [2, 1_000_000] {
+        let refused = world.authorise(&machine, &accepted(&world, quantity).await).await;
+        assert_eq!(reason(refused), Reason::BalanceTooLow);
+    }
+    world.authorise(&machine, &accepted(&world, 1).await).await.expect("the control");
+}
+
+#[tokio::test]
+async fn nobody_pays_for_what_he_has_and_nobody_for_another() {
+    let world = metered("0.02 EUR").await;
+    let (machine, stranger) = (world.machine("ada@example.org").await, world.machine("eve@example.org").await);
+    top_up(&world, &machine, "5.00 EUR").await;
+    assert_eq!(reason(world.authorise(&stranger, &accepted(&world, 1).await).await), Reason::BalanceTooLow);
+    // Uses bought before come first, also under the accepted offer.
+    world.price(&[("resize", Rights::Uses { count: 1 }, "1.00 EUR")]).await;
+    world.buy(&machine, "resize").await;
+    world.price(&[("resize", Rights::Metered {}, "0.02 EUR")]).await;
+    for (balance, model) in [(500, "uses"), (498, "metered")] {
+        let request = accepted(&world, 1).await;
+        let code = world.authorise(&machine, &request).await.expect("held");
+        let answer = world.verify(&machine, &request, &code).await.expect("granted");
+        assert_eq!(world.open(&machine, request, &code, answer).grant.document().model, model);
+        assert_eq!(purse(&world.core, &machine).await, (balance, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_metered_offer_costs_something_and_is_not_ordered() {
+    let world = metered("0.02 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    let order = crate::world::order_request(world.offer("resize").await.1, "ok");
+    let answer = orders::order(&world.core, &machine.asker, &order, &fresh(&order)).await;
+    assert!(matches!(answer, Err(No::Unacceptable(_))));
+    let terms = OfferTerms {
+        id: None,
+        operation: "resize".parse().expect("a name"),
+        title: "resize".into(),
+        rights: Rights::Metered {},
+        price: "0.00 EUR".parse().expect("a price"),
+    };
+    let (publisher, name) = ("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name"));
+    let list = portcullis_server::offers::replace(&world.core, &world.owner, &publisher, &name, vec![terms]).await;
+    assert!(matches!(list, Err(No::Unacceptable(_))));
+}
+
+#[tokio::test]
+async fn a_top_up_is_paid_once_and_has_a_receipt() {
+    let world = metered("0.02 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    let request = pay("5.00 EUR", "ok");
+    let idempotency = fresh(&request);
+    let one = top_ups::top_up(&world.core, &machine.asker, &request, &idempotency).await.expect("paid");
+    let two = top_ups::top_up(&world.core, &machine.asker, &request, &idempotency).await.expect("the same");
+    assert_eq!((one.order, &one.receipt), (two.order, &two.receipt));
+    assert_eq!(purse(&world.core, &machine).await, (500, 0));
+    let receipt = Unverified::<TopUpReceipt>::parse(one.receipt.as_deref().expect("a receipt")).expect("a receipt");
+    let key = world.core.keys.signing_key(world.core.clock.now()).expect("a key").public().clone();
+    let receipt = receipt.verify(&key).expect("signed");
+    assert_eq!(receipt.document().amount.to_string(), "5.00 EUR");
+    assert_eq!(world.core.store.top_up_receipts(&machine.account).await.expect("receipts").len(), 1);
+    assert!(world.core.store.receipts(&machine.account).await.expect("receipts").is_empty());
+
+    // Another amount under the same key is another request.
+    let other = pay("6.00 EUR", "ok");
+    let reused = keyed(idempotency.key.as_str(), &other);
+    assert!(matches!(top_ups::top_up(&world.core, &machine.asker, &other, &reused).await, Err(No::KeyReused)));
+
+    // Declined, pending, nothing, too much.
+    let ask = async |amount, token| {
+        let request = pay(amount, token);
+        top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await
+    };
+    assert_eq!(ask("1.00 EUR", "decline").await.expect("declined").state, OrderState::Declined);
+    let pending = ask("1.00 EUR", "pending").await.expect("pending");
+    assert_eq!(purse(&world.core, &machine).await, (500, 0));
+    assert_eq!(orders::open(&world.core).await.expect("open").len(), 1);
+    for _ in 0..2 {
+        orders::decide(&world.core, &pending.order, ChargeState::Paid).await.expect("decided, once");
+    }
+    assert_eq!(purse(&world.core, &machine).await, (600, 0));
+    assert!(matches!(ask("0.00 EUR", "ok").await, Err(No::Unacceptable(_))));
+    assert!(matches!(ask("10000000000.00 EUR", "ok").await, Err(No::Unacceptable(_))));
+    // What is under way counts: it may have been charged.
+    ask("9999999994.00 EUR", "pending").await.expect("as much as fits");
+    assert!(matches!(ask("0.01 EUR", "ok").await, Err(No::Unacceptable(_))));
+}
+
+#[tokio::test]
+async fn an_account_has_balances_in_a_few_currencies() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    for letter in b'A'..b'A' + 16 {
+        top_up(&world, &machine, &format!("1.00 X{}X", char::from(letter))).await;
+    }
+    let request = pay("1.00 EUR", "ok");
+    let refused = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await;
+    assert!(matches!(refused, Err(No::Unacceptable(_))));
+    top_up(&world, &machine, "1.00 XAX").await;
+    assert_eq!(top_ups::balances(&world.core, &machine.asker).await.expect("balances").balances.len(), 16);
+}
+
+#[tokio::test]
+async fn a_refund_pays_back_what_is_left_and_no_more() {
+    let world = metered("1.00 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    let request = pay("5.00 EUR", "ok");
+    let order = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid").order;
+    let draw = accepted(&world, 1).await;
+    let code = world.authorise(&machine, &draw).await.expect("held");
+    world.verify(&machine, &draw, &code).await.expect("drawn");
+    let draw = accepted(&world, 2).await;
+    let held = world.authorise(&machine, &draw).await.expect("held");
+    for _ in 0..2 {
+        orders::refund(&world.core, &order).await.expect("paid back, once");
+    }
+    assert_eq!(purse(&world.core, &machine).await, (200, 200), "what a code holds stays");
+    world.verify(&machine, &draw, &held).await.expect("the hold stands");
+    assert_eq!(purse(&world.core, &machine).await, (0, 0));
+    let balances = world.core.store.balances().await.expect("balances");
+    assert_eq!(
+        ["provider:sandbox", "refunds", "publisher:lumen"].map(|account| booked(&balances, account)),
+        [-300, 0, 300]
+    );
+    // Of a further top-up that is drawn nothing can be paid back.
+    let order = top_ups::top_up(&world.core, &machine.asker, &pay("1.00 EUR", "ok"), &fresh(&"x")).await.expect("paid");
+    let draw = accepted(&world, 1).await;
+    let code = world.authorise(&machine, &draw).await.expect("held");
+    world.verify(&machine, &draw, &code).await.expect("drawn");
+    assert!(matches!(orders::refund(&world.core, &order.order).await, Err(No::Unacceptable(_))));
+}
+
+#[tokio::test]
+async fn a_suspended_account_draws_nothing_and_pays_nothing_in() {
+    let world = metered("1.00 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    top_up(&world, &machine, "5.00 EUR").await;
+    let draw = accepted(&world, 1).await;
+    let code = world.authorise(&machine, &draw).await.expect("held");
+    world.core.store.set_suspended(&machine.account, true).await.expect("suspended");
+    assert_eq!(reason(world.verify(&machine, &draw, &code).await), Reason::AccountSuspended);
+    assert_eq!(reason(world.authorise(&machine, &draw).await), Reason::AccountSuspended);
+    world.core.clock.advance(31);
+    assert_eq!(purse(&world.core, &machine).await, (500, 0));
+}
+
+/// Many terminals of one account, over two stores on one file: together they draw what there is, and not a cent more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_draws_empty_a_balance_exactly() {
+    const UNITS: usize = 20;
+    let world = metered("0.05 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    top_up(&world, &machine, "1.03 EUR").await;
+    let cores = [world.core.clone(), world.second().await];
+    let request = accepted(&world, 1).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..UNITS * 2 {
+        let (core, asker, request) = (cores[number % 2].clone(), machine.asker.clone(), request.clone());
+        tasks.spawn(async move {
+            let step_2 = fresh(&request);
+            let code = loop {
+                match cycle::authorise(&core, &asker, &request, &step_2).await {
+                    Err(No::UnderWay) => {}
+                    answer => break answer,
+                }
+            };
+            let Ok(code) = code else {
+                assert_eq!(reason(code), Reason::BalanceTooLow);
+                return false;
+            };
+            let request = VerificationRequest { code: code.code, request };
+            cycle::verify(&core, &asker, &request, &fresh(&request)).await.expect("what is held is granted");
+            true
+        });
+    }
+    let granted = tasks.join_all().await.into_iter().filter(|granted| *granted).count();
+    assert_eq!(granted, UNITS);
+    assert_eq!(purse(&world.core, &machine).await, (3, 0));
+    let balances = world.core.store.balances().await.expect("balances");
+    assert_eq!(booked(&balances, "publisher:lumen"), 100);
+    let left: Money = "0.03 EUR".parse().expect("an amount");
+    assert_eq!(booked(&balances, &format!("prepaid:{}", machine.account)), left.minor_units());
+}
