@@ -30,6 +30,7 @@ mod keys;
 pub mod labels;
 pub mod limits;
 mod money;
+mod parallel;
 pub mod proof;
 mod refusal;
 pub mod release;

@@ -100,6 +100,12 @@ impl PayloadLayout {
         Some(Chunk { index, last, plain_len })
     }
 
+    /// All chunks, in order.
+    pub fn chunks(&self) -> impl Iterator<Item = Chunk> + use<> {
+        let layout = *self;
+        (0..layout.chunk_count()).filter_map(move |index| layout.chunk(index))
+    }
+
     /// The chunk that holds the plaintext byte at `offset`.
     #[must_use]
     pub const fn chunk_at(&self, offset: u64) -> Option<Chunk> {
@@ -158,6 +164,12 @@ impl Chunk {
     #[must_use]
     pub const fn payload_offset(&self) -> u64 {
         NONCE_LEN as u64 + self.index * SEALED_CHUNK
+    }
+
+    /// Where it ends in the payload, its tag included.
+    #[must_use]
+    pub const fn payload_end(&self) -> u64 {
+        self.payload_offset() + self.sealed_len() as u64
     }
 
     /// Bytes it takes in the payload, its tag included.

@@ -17,6 +17,7 @@
 //! [`PayloadReader`] to read it anywhere, [`PayloadLayout`] and [`ChunkCipher`] for callers that fetch the ciphertext
 //! themselves.
 
+mod aead;
 mod cipher;
 mod error;
 mod file_key;
@@ -28,7 +29,7 @@ mod stanza;
 mod writer;
 mod x25519;
 
-pub use cipher::{ChunkCipher, PayloadNonce, open_payload, seal_payload};
+pub use cipher::{ChunkCipher, PayloadNonce, open_payload, open_payload_with, seal_payload};
 pub use error::{AgeError, HeaderDefect, ReadError};
 pub use file_key::FileKey;
 pub use header::Header;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use zeroize::Zeroizing;
 
-/// Encrypts what is written to it, in 64 KiB of memory. The writer underneath sees exactly the payload: the nonce,
+/// Encrypts what is written to it, in 128 KiB of memory. The writer underneath sees exactly the payload: the nonce,
 /// then the chunks; a caller that digests the payload wraps it there. The header is written before, by the caller.
 ///
 /// Without [`PayloadWriter::finish`] the payload has no last chunk and no reader accepts it. After an error of the
@@ -16,6 +16,7 @@ pub struct PayloadWriter<W> {
     state: State<W>,
     cipher: ChunkCipher,
     text: Zeroizing<Vec<u8>>,
+    sealed: Vec<u8>,
     index: u64,
 }
 
@@ -35,6 +36,7 @@ impl<W: Write> PayloadWriter<W> {
             state: State::Writing(inner),
             cipher: ChunkCipher::new(file_key, nonce),
             text: Zeroizing::new(Vec::with_capacity(CHUNK_LEN)),
+            sealed: Vec::new(),
             index: 0,
         })
     }
@@ -62,13 +64,14 @@ impl<W: Write> PayloadWriter<W> {
 
     /// Chunks leave only when more follows or the end is known, so that the last one can be marked.
     fn seal_chunk(&mut self, last: bool) -> io::Result<()> {
-        // Sealing again what was sealed in place would give the plaintext: so until this one is out, there is no next.
+        // A chunk of which a part is out is not sealed again: so until all of this one is, there is no next.
         let State::Writing(mut inner) = std::mem::replace(&mut self.state, State::Failed) else {
             return Err(failed());
         };
-        let tag = self.cipher.seal(&Chunk::written(self.index, last, self.text.len()), &mut self.text);
-        inner.write_all(&self.text)?;
-        inner.write_all(&tag)?;
+        let chunk = Chunk::written(self.index, last, self.text.len());
+        self.sealed.resize(chunk.sealed_len(), 0);
+        self.cipher.seal_to(&chunk, &self.text, &mut self.sealed);
+        inner.write_all(&self.sealed)?;
         self.text.clear();
         self.index += 1;
         self.state = State::Writing(inner);

@@ -137,11 +137,4 @@ impl SealedError {
             other => io::Error::new(io::ErrorKind::InvalidData, other),
         }
     }
-
-    pub(super) fn of_read(part: &PartName, error: crate::age::ReadError) -> Self {
-        match error {
-            crate::age::ReadError::Io(error) => Self::from_io(error),
-            crate::age::ReadError::Age(error) => Self::Age { part: part.clone(), error },
-        }
-    }
 }

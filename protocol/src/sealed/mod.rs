@@ -16,7 +16,7 @@
 //! another one with the same digest.
 
 mod binding;
-mod blocks;
+mod encrypt;
 mod error;
 mod index;
 mod open;
@@ -24,10 +24,10 @@ mod part;
 mod read_at;
 mod rewrite;
 mod section;
+mod stretch;
 mod write;
 
 pub use binding::{BindingOf, binding, check_binding, commitment};
-pub use blocks::BlockReader;
 pub use error::{Defect, SealedError};
 pub use open::Sealed;
 pub use part::PartReader;

@@ -1,17 +1,18 @@
 //! A sealed resource, verified.
 
 use super::binding::{BindingOf, check_binding};
-use super::blocks::BlockReader;
 use super::error::SealedError;
 use super::index::{Index, Place};
 use super::part::PartReader;
 use super::read_at::ReadAt;
-use crate::age::{self, FileKey, Header, Identity};
+use super::stretch::{Checked, MOST_BLOCKS, Stretch};
+use crate::age::{FileKey, Header, Identity};
 use crate::documents::{Manifest, PartEntry, PartKind, SignedManifest};
 use crate::ids::{Digest, PartName};
 use crate::limits::BLOCK;
+use crate::parallel;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -49,13 +50,7 @@ impl<R: ReadAt> Sealed<R> {
     /// # Errors
     /// [`SealedError::Block`] names the first that differs.
     pub fn verify_blocks(&self) -> Result<(), SealedError> {
-        let mut block = Vec::new();
-        for (part, place) in self.inner.index.parts.iter().enumerate() {
-            for index in 0..place.blocks.len() as u64 {
-                self.read_block(part, index, &mut block)?;
-            }
-        }
-        Ok(())
+        (0..self.inner.index.parts.len()).try_for_each(|part| self.copy_payload(part, &mut io::sink()))
     }
 
     /// Unwraps a part's file key with the identity of one of its recipients, and checks with it the header's MAC and
@@ -93,20 +88,13 @@ impl<R: ReadAt> Sealed<R> {
     /// # Errors
     /// [`SealedError`]. Nothing is returned unless all of it is authentic.
     pub fn read_code(&self, part: &PartName, key: &FileKey) -> Result<Zeroizing<Vec<u8>>, SealedError> {
-        let (index, entry, place) = self.find(part)?;
+        let (index, entry, _) = self.find(part)?;
         if entry.kind != PartKind::Code {
             return Err(SealedError::NotCode(part.clone()));
         }
         self.check_key(part, key)?;
         // A code part's size is bounded by `MAX_CODE_PART`.
-        let mut payload = Vec::with_capacity(usize::try_from(place.payload_len).unwrap_or_default());
-        BlockReader::new(self.clone(), index).read_to_end(&mut payload).map_err(SealedError::from_io)?;
-        let wrap = |error| SealedError::Age { part: part.clone(), error };
-        let plain = age::open_payload(key, &payload).map_err(wrap)?;
-        if plain.len() as u64 != entry.size {
-            return Err(wrap(age::AgeError::PayloadLength));
-        }
-        Ok(plain)
+        PartReader::open(self.clone(), index, key)?.read_all()
     }
 
     /// Opens a part to be read anywhere, while other readers of the same file go on. Checks the key and the size now,
@@ -115,9 +103,9 @@ impl<R: ReadAt> Sealed<R> {
     /// # Errors
     /// [`SealedError`].
     pub fn part(&self, part: &PartName, key: &FileKey) -> Result<PartReader<R>, SealedError> {
-        let (index, entry, place) = self.find(part)?;
+        let (index, ..) = self.find(part)?;
         self.check_key(part, key)?;
-        PartReader::open(BlockReader::new(self.clone(), index), entry.clone(), place.payload_len, key)
+        PartReader::open(self.clone(), index, key)?.prove_size()
     }
 
     /// Writes a part as the age file it is, each block checked before it is written. Any age tool opens it with the
@@ -131,27 +119,38 @@ impl<R: ReadAt> Sealed<R> {
         self.copy_payload(index, out)
     }
 
+    /// Checks some blocks while it reads the next ones, then writes them.
     pub(super) fn copy_payload(&self, part: usize, out: &mut (impl Write + ?Sized)) -> Result<(), SealedError> {
-        let mut block = Vec::new();
-        for index in 0..self.place(part).blocks.len() as u64 {
-            self.read_block(part, index, &mut block)?;
-            out.write_all(&block)?;
+        let digests = &self.place(part).blocks;
+        let (mut now, mut next) = (Stretch::default(), Stretch::default());
+        let (count, mut at) = (digests.len() as u64, 0);
+        now.read(self, part, 0, count.min(MOST_BLOCKS))?;
+        while at < count {
+            at = (at + MOST_BLOCKS).min(count);
+            let left = (count - at).min(MOST_BLOCKS);
+            let check = |now: &mut Stretch| now.check(digests).map(|_| ());
+            let (mut checked, read) = match left {
+                0 => (check(&mut now), Ok(())),
+                _ => parallel::meanwhile(|| check(&mut now), || next.read(self, part, at, left)),
+            };
+            if let Err(block) = checked
+                && self.forget_block(part, block)
+            {
+                now.read_again(self, part)?;
+                checked = check(&mut now);
+            }
+            checked.map_err(|block| self.refused_block(part, block))?;
+            out.write_all(now.checked().map(Checked::blocks).expect("checked just now"))?;
+            read?;
+            std::mem::swap(&mut now, &mut next);
         }
         Ok(())
     }
 
-    /// Reads one block and checks it. The caller knows that it exists.
-    pub(super) fn read_block(&self, part: usize, index: u64, to: &mut Vec<u8>) -> Result<(), SealedError> {
+    /// Tells the source that a block is not the one that was signed. Gives whether reading it again is worth it.
+    pub(super) fn forget_block(&self, part: usize, index: u64) -> bool {
         let place = self.place(part);
-        let refused = || SealedError::Block { part: self.manifest().parts[part].name.clone(), index };
-        // At most `BLOCK`.
-        to.resize(place.block_len(index) as usize, 0);
-        self.inner.source.read_exact_at(place.payload + index * BLOCK, to).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => refused(),
-            _ => SealedError::Io(error),
-        })?;
-        let digest = usize::try_from(index).ok().and_then(|index| place.blocks.get(index));
-        if digest.is_some_and(|digest| blake3::hash(to).as_bytes() == digest) { Ok(()) } else { Err(refused()) }
+        self.inner.source.forget(place.payload + index * BLOCK, place.block_len(index))
     }
 }
 
@@ -193,6 +192,10 @@ impl<R> Sealed<R> {
         let mut found = parts.filter(|(_, (entry, _))| entry.name == *part);
         let (index, (entry, place)) = found.next().ok_or_else(|| SealedError::NoSuchPart(part.clone()))?;
         Ok((index, entry, place))
+    }
+
+    pub(super) fn refused_block(&self, part: usize, index: u64) -> SealedError {
+        SealedError::Block { part: self.manifest().parts[part].name.clone(), index }
     }
 
     pub(super) fn place(&self, part: usize) -> &Place {

@@ -17,6 +17,13 @@ pub trait ReadAt {
     /// Those of the file underneath.
     fn size(&self) -> io::Result<u64>;
 
+    /// Is told that these bytes are not those that were signed. Gives whether it has forgotten them, so that reading
+    /// them once more may give others: a reader that keeps what it fetched does.
+    fn forget(&self, offset: u64, len: u64) -> bool {
+        let _ = (offset, len);
+        false
+    }
+
     /// Fills `to` from `offset` on.
     ///
     /// # Errors
@@ -79,6 +86,10 @@ impl<R: ReadAt + ?Sized> ReadAt for Arc<R> {
         (**self).read_at(offset, to)
     }
 
+    fn forget(&self, offset: u64, len: u64) -> bool {
+        (**self).forget(offset, len)
+    }
+
     fn size(&self) -> io::Result<u64> {
         (**self).size()
     }
@@ -89,6 +100,10 @@ impl<R: ReadAt + ?Sized> ReadAt for Box<R> {
         (**self).read_at(offset, to)
     }
 
+    fn forget(&self, offset: u64, len: u64) -> bool {
+        (**self).forget(offset, len)
+    }
+
     fn size(&self) -> io::Result<u64> {
         (**self).size()
     }
@@ -97,6 +112,10 @@ impl<R: ReadAt + ?Sized> ReadAt for Box<R> {
 impl<R: ReadAt + ?Sized> ReadAt for &R {
     fn read_at(&self, offset: u64, to: &mut [u8]) -> io::Result<usize> {
         (**self).read_at(offset, to)
+    }
+
+    fn forget(&self, offset: u64, len: u64) -> bool {
+        (**self).forget(offset, len)
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -1,10 +1,11 @@
 //! Making a sealed resource as a stream.
 
 use super::binding::{BindingOf, binding, commitment};
+use super::encrypt::{Plain, encrypt};
 use super::error::SealedError;
 use super::index::scan_stub;
 use super::section::{BLOCKS, MANIFEST, PART, custom_head};
-use crate::age::{AgeError, CHUNK_LEN, FileKey, Header, PayloadNonce, PayloadWriter, Recipient, encrypted_len};
+use crate::age::{AgeError, FileKey, Header, PayloadNonce, Recipient, encrypted_len};
 use crate::documents::{Manifest, ManifestError, SignedManifest};
 use crate::encoding::Octets;
 use crate::ids::{Digest, PartName};
@@ -12,7 +13,6 @@ use crate::keys::SecretKey;
 use crate::limits::{BLOCK, MAX_PART, MAX_STUB};
 use rand_core::CryptoRng;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use zeroize::Zeroizing;
 
 /// Why a sealed resource could not be written. The output is then incomplete and no reader accepts it.
 #[derive(Debug, thiserror::Error)]
@@ -105,8 +105,8 @@ struct Slot {
 
 impl Package<'_> {
     /// Encrypts the parts as their sources are read, and signs. All lengths are known before, so each part goes to its
-    /// place at once; then the manifest and the block lists are written into the room left for them. Takes about 2 MiB
-    /// of memory whatever the parts' sizes. Begins at the output's position and leaves it after the last byte; a file
+    /// place at once; then the manifest and the block lists are written into the room left for them. Takes about
+    /// 10 MiB of memory whatever the parts' sizes. Begins at the output's position and leaves it after the last byte; a file
     /// has to be empty from there on.
     ///
     /// # Errors
@@ -141,7 +141,8 @@ impl Package<'_> {
             out.seek(SeekFrom::Start(slot.part_at()))?;
             out.write_all(&slot.part_head)?;
             out.write_all(&slot.header)?;
-            let blocks = encrypt(out, &part, size, source.as_mut(), &slot)?;
+            let blocks =
+                encrypt(out, &Plain { part: &part, size, key: &slot.key, nonce: slot.nonce }, source.as_mut())?;
             at = slot.end();
             manifest.parts[index].commitment = commitment(slot.payload_len, &blocks);
             let bound = binding(&slot.key, &BindingOf::part(&manifest, &manifest.parts[index]));
@@ -209,78 +210,5 @@ fn check_stub(stub: &[u8]) -> Result<(), WriteError> {
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err(WriteError::StubIsSealed),
         Err(error) => Err(WriteError::Stub(error)),
-    }
-}
-
-/// Encrypts one part where the output stands, and gives the digests of its blocks.
-fn encrypt<W: Write>(
-    out: &mut W,
-    part: &PartName,
-    size: u64,
-    source: &mut dyn Read,
-    slot: &Slot,
-) -> Result<Vec<[u8; 32]>, WriteError> {
-    let mut payload = PayloadWriter::new(Digesting::new(out), &slot.key, &slot.nonce)?;
-    let mut buffer = Zeroizing::new(vec![0; CHUNK_LEN]);
-    let failed = |error| WriteError::Source { part: part.clone(), error };
-    let mut left = size;
-    loop {
-        // One byte more than what is left: a source that is too long has to show.
-        let room = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1).min(CHUNK_LEN);
-        let read = match source.read(&mut buffer[..room]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read.map_err(failed)?,
-        };
-        match (read as u64, left) {
-            (0, 0) => break,
-            (0, _) => return Err(WriteError::Shorter { part: part.clone(), size }),
-            (read, left) if read > left => return Err(WriteError::Longer { part: part.clone(), size }),
-            (read, _) => left -= read,
-        }
-        payload.write_all(&buffer[..read])?;
-    }
-    Ok(payload.finish()?.finish()?)
-}
-
-/// Collects blocks, digests each, and passes it on whole.
-struct Digesting<'a, W> {
-    out: &'a mut W,
-    block: Vec<u8>,
-    digests: Vec<[u8; 32]>,
-}
-
-impl<'a, W: Write> Digesting<'a, W> {
-    fn new(out: &'a mut W) -> Self {
-        Self { out, block: Vec::with_capacity(BLOCK as usize), digests: Vec::new() }
-    }
-
-    fn pass_on(&mut self) -> io::Result<()> {
-        self.digests.push(*blake3::hash(&self.block).as_bytes());
-        self.out.write_all(&self.block)?;
-        self.block.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> io::Result<Vec<[u8; 32]>> {
-        if !self.block.is_empty() {
-            self.pass_on()?;
-        }
-        Ok(self.digests)
-    }
-}
-
-impl<W: Write> Write for Digesting<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(BLOCK as usize - self.block.len());
-        self.block.extend_from_slice(&bytes[..taken]);
-        if self.block.len() as u64 == BLOCK {
-            self.pass_on()?;
-        }
-        Ok(taken)
-    }
-
-    /// Nothing: a block leaves when it is full, the last one at the end.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
