@@ -2,6 +2,7 @@
 
 use indicatif::ProgressBar;
 use portcullis_host::{Progress, Step};
+use portcullis_protocol::SignedManifest;
 
 use crate::output::{Screen, style};
 
@@ -20,7 +21,7 @@ pub(crate) fn moved(bar: &ProgressBar) -> impl Fn(u64, Option<u64>) + Send + Syn
 pub(crate) struct Steps(pub(crate) Screen);
 
 impl Progress for Steps {
-    fn step(&self, step: Step<'_>) {
+    fn step(&self, _: &SignedManifest, step: Step<'_>) {
         // Steps of a few milliseconds are not worth a line; compiling is.
         if let Step::Compiling(part) = step {
             let dim = style::DIM;

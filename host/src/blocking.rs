@@ -25,6 +25,20 @@ impl Runtime {
         Ok(Self { inner: builder.build()?, tokio: Arc::new(tokio) })
     }
 
+    /// Waits for anything of this crate that is `async`: what a [`crate::Client`], a store or the library does.
+    ///
+    /// ```
+    /// use portcullis_host::{ClientError, Installed, InstallSource, Library, blocking};
+    ///
+    /// fn install(runtime: &blocking::Runtime, library: &Library, name: &str) -> Result<Installed, ClientError> {
+    ///     let source: InstallSource = name.parse()?;
+    ///     runtime.wait(library.install(&source, &|have, _| println!("{have} bytes")))
+    /// }
+    /// ```
+    pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.tokio.block_on(future)
+    }
+
     /// As [`crate::Runtime::load`].
     ///
     /// # Errors

@@ -38,11 +38,11 @@ impl Body {
         part: &PartName,
         key: &FileKey,
     ) -> Result<Self, Error> {
-        services.progress.step(Step::Opening(part));
+        services.progress.step(&contents.signed, Step::Opening(part));
         let plain = contents.sealed.read_code(part, key)?;
         let manifest = contents.signed.manifest();
         let checked = CheckedBody::check(plain, contents.sealed.stub(), manifest, contents.limits.body)?;
-        services.progress.step(Step::Compiling(part));
+        services.progress.step(&contents.signed, Step::Compiling(part));
         let component = checked.compile(&services.engine)?;
         if services.cache.keeps() {
             let mut engine = DefaultHasher::new();

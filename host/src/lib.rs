@@ -50,6 +50,7 @@ mod compile;
 mod consent;
 mod engine;
 mod error;
+mod function;
 mod gate;
 mod gatekeeper;
 mod held;
@@ -104,6 +105,7 @@ pub use download::Moved;
 pub use engine::{Pool, engine_config};
 pub use error::Error;
 pub use failure::ClientError;
+pub use function::{Function, refusal_in};
 pub use gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Nonce, Refused, Released};
 pub use grants::GrantRecord;
 pub use held::Ended;
@@ -127,3 +129,6 @@ pub use storefront::{Listing, Order, SearchPage, Storefront};
 pub use trust::Pin;
 pub use wasi::{Directory, Lent};
 pub use wasmtime::component::{Type, Val};
+
+/// The documents and names that this crate speaks of, of the version that it speaks.
+pub use portcullis_protocol as protocol;

@@ -1,6 +1,6 @@
 //! What takes time, told while it happens.
 
-use portcullis_protocol::{OperationName, PartName};
+use portcullis_protocol::{OperationName, PartName, SignedManifest};
 
 /// A step that a person may have to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +8,8 @@ use portcullis_protocol::{OperationName, PartName};
 pub enum Step<'a> {
     /// The billing server is asked for a grant.
     Requesting(&'a OperationName),
+    /// It judged that the operation is payable; its billing status code is being verified.
+    Verifying(&'a OperationName),
     /// A code part is decrypted and checked.
     Opening(&'a PartName),
     /// A code part is compiled: the longest step of a first start.
@@ -16,10 +18,10 @@ pub enum Step<'a> {
     Ready(&'a OperationName),
 }
 
-/// Is told each step as it begins. Must return at once.
+/// Is told each step as it begins, from whichever thread it begins on. Must return at once.
 pub trait Progress: Send + Sync {
-    /// `step` begins.
-    fn step(&self, step: Step<'_>);
+    /// `step` of `resource` begins. A runtime prepares several resources at once, so steps of different ones mix.
+    fn step(&self, resource: &SignedManifest, step: Step<'_>);
 }
 
 /// Tells nobody.
@@ -27,5 +29,11 @@ pub trait Progress: Send + Sync {
 pub struct Quiet;
 
 impl Progress for Quiet {
-    fn step(&self, _: Step<'_>) {}
+    fn step(&self, _: &SignedManifest, _: Step<'_>) {}
+}
+
+impl<P: Progress + ?Sized> Progress for std::sync::Arc<P> {
+    fn step(&self, resource: &SignedManifest, step: Step<'_>) {
+        (**self).step(resource, step);
+    }
 }

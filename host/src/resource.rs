@@ -4,6 +4,7 @@ use crate::authorised::Authorised;
 use crate::body::Body;
 use crate::command::Command;
 use crate::error::Error;
+use crate::function::Function;
 use crate::gatekeeper::{CycleRequest, Nonce};
 use crate::held::Held;
 use crate::inspection::Inspection;
@@ -12,6 +13,7 @@ use crate::progress::Step;
 use crate::runtime::Services;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::sealed::{PartReader, ReadAt, Sealed, SealedError};
+use portcullis_protocol::surface::Surface;
 use portcullis_protocol::{Digest, OperationName, PartName, SignedManifest};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -165,6 +167,27 @@ impl Resource {
         }
     }
 
+    /// The functions that it exports, sorted by name, with their types: readable without any grant.
+    ///
+    /// # Errors
+    /// [`Error::Surface`] where the stub cannot be read.
+    pub fn functions(&self) -> Result<Vec<Function>, Error> {
+        let surface = Surface::of(self.contents.sealed.stub())?;
+        let manifest = self.signed().manifest();
+        let function = |name: &str| {
+            let operation = manifest.operation_of(name).map(|operation| operation.name.clone());
+            Function::new(name, operation, surface.export_type(name).unwrap_or_default())
+        };
+        Ok(surface.exports().map(function).collect())
+    }
+
+    /// The export that makes it a command, `wasi:cli/run`, where it is one: see [`Resource::run`].
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        let mut exports = self.signed().manifest().exports.iter().map(String::as_str);
+        exports.find(|name| crate::command::is_run(name))
+    }
+
     /// Reads the whole file once and checks every block against the publisher's signature.
     ///
     /// # Errors
@@ -193,7 +216,8 @@ impl Resource {
         let name = OperationName::new(operation).map_err(|_| unknown())?;
         let entry = manifest.operation(&name).ok_or_else(unknown)?;
         let code = manifest.code_part(entry).ok_or_else(|| Error::NothingToCall(name.clone()))?;
-        self.services.progress.step(Step::Requesting(&name));
+        let (progress, signed) = (&self.services.progress, &*self.contents.signed);
+        progress.step(signed, Step::Requesting(&name));
         let request = CycleRequest {
             resource: Arc::clone(&self.contents.signed),
             operation: name.clone(),
@@ -201,10 +225,12 @@ impl Resource {
             offer: terms.offer,
             nonce: terms.nonce.clone(),
         };
-        let released = self.services.gatekeeper.run(request).await?;
+        let held_code = self.services.gatekeeper.request(request).await?;
+        progress.step(signed, Step::Verifying(&name));
+        let released = held_code.verify().await?;
         let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce)?);
         let body = self.body(&code.name, &held).await?;
-        self.services.progress.step(Step::Ready(&name));
+        progress.step(signed, Step::Ready(&name));
         Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
     }
 
@@ -213,9 +239,7 @@ impl Resource {
     /// # Errors
     /// As [`Resource::authorize`] and [`Authorised::run`]; [`Error::UnknownExport`] where it is no command.
     pub async fn run(&self, command: Command) -> Result<crate::Exit, Error> {
-        let manifest = self.signed().manifest();
-        let run = manifest.exports.iter().find(|name| crate::command::is_run(name));
-        let run = run.ok_or_else(|| Error::UnknownExport("wasi:cli/run".into()))?;
+        let run = self.command().ok_or_else(|| Error::UnknownExport("wasi:cli/run".into()))?;
         self.authorize(self.operation_of(run)?.as_str()).await?.run(command).await
     }
 

@@ -26,6 +26,19 @@ fn paged(path: &str, page: u32) -> String {
     if page == 0 { path.to_owned() } else { format!("{path}/{page}") }
 }
 
+/// The path of a search. A function of its own: the serializer cannot go to another thread, and futures have to.
+fn search_path(query: &str, kind: Option<&str>, page: Option<u32>) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    text.append_pair("q", query);
+    if let Some(kind) = kind {
+        text.append_pair("kind", kind);
+    }
+    if let Some(page) = page {
+        text.append_pair("page", &page.to_string());
+    }
+    format!("/v1/search?{}", text.finish())
+}
+
 /// A resource in the catalogue. Its offers are signed by the store; the texts are the store's word only, and the
 /// manifest of the installed file is what counts.
 #[derive(Debug, Clone)]
@@ -113,15 +126,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn search(&self, query: &str, kind: Option<&str>, page: Option<u32>) -> Result<SearchPage, ClientError> {
-        let mut text = form_urlencoded::Serializer::new(String::new());
-        text.append_pair("q", query);
-        if let Some(kind) = kind {
-            text.append_pair("kind", kind);
-        }
-        if let Some(page) = page {
-            text.append_pair("page", &page.to_string());
-        }
-        let path = format!("/v1/search?{}", text.finish());
+        let path = search_path(query, kind, page);
         let answer: Option<SearchAnswer> = public(&self.sessions, &self.origin, path).await?;
         let answer = answer.ok_or_else(|| offline("this server has no search"))?;
         let keys = self.sessions.trust.keys(&self.origin).await?;

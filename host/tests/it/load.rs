@@ -4,7 +4,7 @@ use crate::fixture::{Bench, Fixture, GUEST_WAT, GUEST_WIT, PLAINTEXT, Rule, api,
 use portcullis_host::{Error, Limits, Progress, Runtime, Step};
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;
-use portcullis_protocol::{Reason, ResourceLimits};
+use portcullis_protocol::{Reason, ResourceLimits, SignedManifest};
 use std::sync::{Arc, Mutex};
 
 /// Notes the steps, to show what was not reached.
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 struct Steps(Arc<Mutex<Vec<String>>>);
 
 impl Progress for Steps {
-    fn step(&self, step: Step<'_>) {
+    fn step(&self, _: &SignedManifest, step: Step<'_>) {
         self.0.lock().expect("steps").push(format!("{step:?}"));
     }
 }

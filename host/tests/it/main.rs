@@ -9,3 +9,4 @@ mod load;
 mod sources;
 
 use portcullis_fixtures as fixture;
+mod threads;

@@ -5,3 +5,4 @@ mod demo;
 mod first_resource;
 mod foreign;
 mod pages;
+mod shelf;
