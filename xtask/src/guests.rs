@@ -2,6 +2,7 @@
 //!
 //! A guest is a package that builds a `cdylib`, in `example-resources/*/`, `example-resources/*/*/` or
 //! `tests/guests/*/`. Its module comes out as `target/guests/NAME.wasm`, where NAME is the package's name.
+//! Assets that are made by code come out beforehand: see `assets`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::setup::{TARGET, Toolchain};
-use crate::{Workspace, imports};
+use crate::{Workspace, assets, imports};
 
 /// Every guest talks to its host through this package alone.
 const GATE: &str = "portcullis:gate/";
@@ -23,8 +24,9 @@ const BILLING: &str = "portcullis:gate/billing@";
 struct Guest {
     name: String,
     folder: PathBuf,
-    /// An example has to be fit to seal; a test guest may be unfit on purpose.
-    example: bool,
+    /// The folder of the example that it belongs to. An example has to be fit to seal; a test guest, which belongs to
+    /// none, may be unfit on purpose.
+    resource: Option<PathBuf>,
 }
 
 /// The verb.
@@ -58,6 +60,12 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         }
     }
 
+    let mut examples: Vec<&Path> = guests.iter().filter_map(|guest| guest.resource.as_deref()).collect();
+    examples.dedup();
+    for example in examples {
+        assets::make(workspace, example)?;
+    }
+
     let output = workspace.target("guests");
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     for (index, guest) in guests.iter().enumerate() {
@@ -65,7 +73,7 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         let start = Instant::now();
         let module = compile(workspace, &toolchain, guest)?;
         let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-        if guest.example {
+        if guest.resource.is_some() {
             check(&bytes).with_context(|| format!("`{}` cannot be sealed", guest.name))?;
         }
         let file = output.join(format!("{}.wasm", guest.name));
@@ -146,13 +154,13 @@ fn check(module: &[u8]) -> Result<()> {
 fn find(workspace: &Workspace) -> Result<Vec<Guest>> {
     let mut guests = Vec::new();
     for resource in folders(&workspace.root.join("example-resources"))? {
-        guests.extend(Guest::at(&resource, true)?);
+        guests.extend(Guest::at(&resource, Some(&resource))?);
         for part in folders(&resource)? {
-            guests.extend(Guest::at(&part, true)?);
+            guests.extend(Guest::at(&part, Some(&resource))?);
         }
     }
     for folder in folders(&workspace.root.join("tests/guests"))? {
-        guests.extend(Guest::at(&folder, false)?);
+        guests.extend(Guest::at(&folder, None)?);
     }
     for (index, guest) in guests.iter().enumerate() {
         if let Some(twin) = guests[..index].iter().find(|other| other.name == guest.name) {
@@ -168,7 +176,7 @@ fn find(workspace: &Workspace) -> Result<Vec<Guest>> {
 }
 
 /// The folders inside one, sorted; none where it does not exist.
-fn folders(parent: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn folders(parent: &Path) -> Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(parent) else {
         return Ok(Vec::new());
     };
@@ -185,7 +193,7 @@ fn folders(parent: &Path) -> Result<Vec<PathBuf>> {
 
 impl Guest {
     /// The guest in a folder: a package with a `cdylib`.
-    fn at(folder: &Path, example: bool) -> Result<Option<Self>> {
+    fn at(folder: &Path, resource: Option<&Path>) -> Result<Option<Self>> {
         let manifest = folder.join("Cargo.toml");
         let Ok(text) = fs::read_to_string(&manifest) else {
             return Ok(None);
@@ -198,6 +206,10 @@ impl Guest {
             .skip_while(|line| line.trim() != "[package]")
             .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
             .with_context(|| format!("{} has no line `name = \"…\"` in [package]", manifest.display()))?;
-        Ok(Some(Self { name: name.to_owned(), folder: folder.to_path_buf(), example }))
+        Ok(Some(Self {
+            name: name.to_owned(),
+            folder: folder.to_path_buf(),
+            resource: resource.map(Path::to_path_buf),
+        }))
     }
 }

@@ -4,6 +4,7 @@
 //! first line of output within seconds.
 #![forbid(unsafe_code)]
 
+mod assets;
 mod drive;
 mod foreign;
 mod guests;

@@ -33,12 +33,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         lints(workspace)?;
     }
     step("build", cargo().current_dir(&workspace.root).args(["build", "--workspace", "--all-targets", "--locked"]))?;
-    for example in ["picture", "software"] {
+    for example in guests::folders(&workspace.root.join("example-resources"))? {
         // A workspace of its own, so that a resource's author can copy the folder.
-        let folder = workspace.root.join("example-resources").join(example);
+        let what = format!("tests of {}", workspace.display(&example));
         let mut tests = cargo();
-        tests.current_dir(folder).args(["test", "--workspace", "--locked", "--target-dir"]);
-        step(&format!("tests of the example {example}"), tests.arg(workspace.target("guest-tests")))?;
+        tests.current_dir(&example).args(["test", "--workspace", "--locked", "--target-dir"]);
+        step(&what, tests.arg(workspace.target("guest-tests")))?;
     }
     step(
         "documentation tests",
