@@ -9,10 +9,10 @@ use crate::runtime::Services;
 use crate::stdio::{Bounded, Input, Output};
 use crate::store::Live;
 use crate::wasi::{self, Stdio};
+use futures::lock::{Mutex, MutexGuard};
 use portcullis_protocol::{Grant, OperationEntry, OperationName, Verified};
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::{Mutex, MutexGuard};
 
 /// A held grant for one operation, with its body ready to run. Made by [`crate::Resource::authorize`] and nothing else.
 ///
@@ -111,19 +111,43 @@ impl Authorised {
         }
     }
 
+    /// The turn of whoever need not wait: nobody else calls, the grant is in time, and there is an instance. No future is
+    /// made to find that out. `None` where one of these does not hold; then nothing is drawn.
+    #[inline]
+    pub(crate) fn turn_now(&self) -> Option<Turn<'_>> {
+        let mut place = Place::Shared(self.live.try_lock()?);
+        let live = self.pass_with(&mut place)?;
+        Some(Turn { place, live })
+    }
+
+    /// As [`Authorised::turn_now`], for whoever has the value to himself: there is no lock to take.
+    #[inline]
+    pub(crate) fn own_turn_now(&mut self) -> Option<Turn<'_>> {
+        // The instance is taken out of its place first, and put back where the gate is shut.
+        let live = self.live.get_mut().take()?;
+        if self.held.enter(self.services.now()).is_err() {
+            *self.live.get_mut() = Some(live);
+            return None;
+        }
+        self.held.renew_soon(&self.services, &self.contents.signed);
+        Some(Turn { place: Place::Own(self.live.get_mut()), live })
+    }
+
+    #[inline]
+    fn pass_with(&self, place: &mut Place<'_>) -> Option<Live> {
+        if place.get().is_none() {
+            return None;
+        }
+        self.held.enter(self.services.now()).ok()?;
+        self.held.renew_soon(&self.services, &self.contents.signed);
+        place.get().take()
+    }
+
     /// Waits for its turn, passes the gate and gives the instance to run in, out of its place: whoever gets it puts it
     /// back with [`Turn::done`], and does not where the call failed.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, Error> {
-        // Where nobody else calls and the grant is in time, no future is made to find that out.
-        let mut place = match self.live.try_lock() {
-            Ok(place) => place,
-            Err(_) => self.live.lock().await,
-        };
-        let entered = match self.held.enter(self.services.now()) {
-            Ok(entered) => Ok(entered),
-            Err(_) => self.enter().await,
-        };
-        let entered = match entered {
+        let mut place = self.live.lock().await;
+        let entered = match self.enter().await {
             Ok(entered) => entered,
             Err(error) => {
                 // The grant has ended, and the store ends with it.
@@ -136,7 +160,7 @@ impl Authorised {
             Some(live) => live,
             None => self.instantiate(Stdio::silent(), &entered).await?,
         };
-        Ok(Turn { place, live })
+        Ok(Turn { place: Place::Shared(place), live })
     }
 
     /// A new instance. It costs what a call costs: evidence of a drawn use.
@@ -164,16 +188,35 @@ impl Stdio {
     }
 }
 
+/// Where an instance rests between calls.
+enum Place<'a> {
+    /// Others may want it: it is locked.
+    Shared(MutexGuard<'a, Option<Live>>),
+    /// Nobody else can reach it.
+    Own(&'a mut Option<Live>),
+}
+
+impl Place<'_> {
+    #[inline]
+    fn get(&mut self) -> &mut Option<Live> {
+        match self {
+            Self::Shared(guard) => guard,
+            Self::Own(place) => place,
+        }
+    }
+}
+
 /// The instance of an [`Authorised`], in use. Dropped with the future that holds it, unless the call came to its end.
 pub(crate) struct Turn<'a> {
-    place: MutexGuard<'a, Option<Live>>,
+    place: Place<'a>,
     pub(crate) live: Live,
 }
 
 impl Turn<'_> {
     /// The call came to its end: the next one may have the instance.
+    #[inline]
     pub(crate) fn done(mut self) {
-        *self.place = Some(self.live);
+        *self.place.get() = Some(self.live);
     }
 }
 

@@ -4,10 +4,10 @@ use crate::authorised::{Authorised, Turn};
 use crate::body::{Export, any};
 use crate::error::Error;
 use crate::limits::{Bound, Results};
-use crate::store::within;
+use crate::store::{Live, within};
 use std::fmt;
 use std::pin::pin;
-use wasmtime::component::{ComponentNamedList, Lift, Lower, Type, TypedFunc, Val};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, Type, TypedFunc, Val};
 
 impl Authorised {
     /// Calls an export with values and gives its results as values. `export` is spelled as in the manifest: `function`,
@@ -20,7 +20,10 @@ impl Authorised {
     pub async fn call(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
         let export = self.export(export)?;
         check_arguments(export, arguments)?;
-        let mut turn = self.turn().await?;
+        let mut turn = match self.turn_now() {
+            Some(turn) => turn,
+            None => self.turn().await?,
+        };
         let time = self.run_seconds();
         let live = &mut turn.live;
         live.begin(time, self.contents.limits.lifted(export.results));
@@ -72,9 +75,21 @@ impl Authorised {
         P: ComponentNamedList + Lower + Send + Sync + 'static,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let export = self.export(export)?;
-        let results = if export.results == Results::Fixed { Results::Fixed } else { Results::Dynamic };
-        Ok(Typed { authorised: self, export, lifted: self.contents.limits.lifted(results), func: None })
+        let looked_up = LookedUp::new(self, export)?;
+        Ok(Typed { authorised: Access::Shared(self), looked_up })
+    }
+
+    /// As [`Authorised::typed`], for one caller who keeps all others out: its calls take no lock.
+    ///
+    /// # Errors
+    /// As [`Authorised::typed`].
+    pub fn typed_mut<P, R>(&mut self, export: &str) -> Result<Typed<'_, P, R>, Error>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let looked_up = LookedUp::new(self, export)?;
+        Ok(Typed { authorised: Access::Own(self), looked_up })
     }
 
     /// The parameters of an export, by name and type.
@@ -123,11 +138,74 @@ impl Authorised {
 /// An export looked up, with Rust types for its parameters and results. Made once and called often: a call costs what
 /// the engine's own call costs, and the gate.
 pub struct Typed<'a, P, R> {
-    authorised: &'a Authorised,
-    export: &'a Export,
+    authorised: Access<'a>,
+    looked_up: LookedUp<P, R>,
+}
+
+/// How a caller gets at the instance.
+enum Access<'a> {
+    Shared(&'a Authorised),
+    Own(&'a mut Authorised),
+}
+
+impl Access<'_> {
+    #[inline]
+    fn authorised(&self) -> &Authorised {
+        match self {
+            Self::Shared(authorised) => authorised,
+            Self::Own(authorised) => authorised,
+        }
+    }
+
+    #[inline]
+    fn turn_now(&mut self) -> Option<Turn<'_>> {
+        match self {
+            Self::Shared(authorised) => authorised.turn_now(),
+            Self::Own(authorised) => authorised.own_turn_now(),
+        }
+    }
+}
+
+struct LookedUp<P, R> {
+    index: ComponentExportIndex,
     lifted: usize,
     /// The function in the instance of this number; another instance has another.
     func: Option<(u64, TypedFunc<P, R>)>,
+}
+
+impl<P, R> LookedUp<P, R>
+where
+    P: ComponentNamedList + Lower + Send + Sync + 'static,
+    R: ComponentNamedList + Lift + Send + Sync + 'static,
+{
+    fn new(authorised: &Authorised, export: &str) -> Result<Self, Error> {
+        let export = authorised.export(export)?;
+        let results = if export.results == Results::Fixed { Results::Fixed } else { Results::Dynamic };
+        Ok(Self { index: export.index, lifted: authorised.contents.limits.lifted(results), func: None })
+    }
+
+    #[inline]
+    async fn call(&mut self, mut turn: Turn<'_>, time: u32, arguments: P) -> Result<R, Error> {
+        turn.live.begin(time, self.lifted);
+        let func = self.of(&mut turn.live)?;
+        let outcome = within(time, pin!(func.call_async(&mut turn.live.store, arguments))).await;
+        turn.end(outcome)
+    }
+
+    #[inline]
+    fn of(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+        match &self.func {
+            Some((number, func)) if *number == live.number => Ok(*func),
+            _ => self.anew(live),
+        }
+    }
+
+    fn anew(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+        let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.index);
+        let func = func.map_err(|error| Error::Arguments(error.root_cause().to_string()))?;
+        self.func = Some((live.number, func));
+        Ok(func)
+    }
 }
 
 impl<P, R> Typed<'_, P, R>
@@ -140,29 +218,20 @@ where
     /// # Errors
     /// As [`Authorised::call_typed`].
     pub async fn call(&mut self, arguments: P) -> Result<R, Error> {
-        let mut turn = self.authorised.turn().await?;
-        let time = self.authorised.run_seconds();
-        turn.live.begin(time, self.lifted);
-        let func = match &self.func {
-            Some((number, func)) if *number == turn.live.number => *func,
-            _ => self.look_up(&mut turn)?,
-        };
-        let outcome = within(time, pin!(func.call_async(&mut turn.live.store, arguments))).await;
-        turn.end(outcome)
-    }
-
-    fn look_up(&mut self, turn: &mut Turn<'_>) -> Result<TypedFunc<P, R>, Error> {
-        let live = &mut turn.live;
-        let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.export.index);
-        let func = func.map_err(|error| Error::Arguments(error.root_cause().to_string()))?;
-        self.func = Some((live.number, func));
-        Ok(func)
+        let time = self.authorised.authorised().run_seconds();
+        if let Some(turn) = self.authorised.turn_now() {
+            return self.looked_up.call(turn, time, arguments).await;
+        }
+        let authorised = self.authorised.authorised();
+        let turn = authorised.turn().await?;
+        // The grant may have been renewed meanwhile.
+        self.looked_up.call(turn, authorised.run_seconds(), arguments).await
     }
 }
 
 impl<P, R> fmt::Debug for Typed<'_, P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Typed({:?})", self.authorised)
+        write!(f, "Typed({:?})", self.authorised.authorised())
     }
 }
 

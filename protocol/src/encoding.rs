@@ -1,29 +1,25 @@
 //! Bytes as text: base64url without padding (RFC 4648 section 5), canonical only.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::Engine as _;
+use base64::display::Base64Display;
+// Without padding, and with trailing bits refused: one value has one spelling.
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 
-/// Encodes bytes as base64url without padding.
+/// Encodes bytes as base64url without padding. For what may be seen: its time depends on the bytes.
 #[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(bytes)
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Decodes base64url without padding. Trailing bits must be zero, so that one value has one spelling.
+/// Decodes base64url without padding. Trailing bits must be zero, so that one value has one spelling. For what may be
+/// seen: its time depends on the text.
 ///
 /// # Errors
 /// [`BadEncoding`] where the text is anything else.
 pub fn from_base64url(text: &str) -> Result<Vec<u8>, BadEncoding> {
-    let bytes = Base64UrlUnpadded::decode_vec(text).map_err(|_| BadEncoding)?;
-    if is_canonical(text, &bytes) { Ok(bytes) } else { Err(BadEncoding) }
-}
-
-/// Whether `text`, which was decoded to `bytes`, is the one text for them. Every full group of four characters stands for
-/// three bytes and no others; only the last group, where it is not full, has bits that stand for nothing.
-fn is_canonical(text: &str, bytes: &[u8]) -> bool {
-    text.len() == Base64UrlUnpadded::encoded_len(bytes)
-        && text.get(text.len() / 4 * 4..) == Some(base64url(&bytes[bytes.len() / 3 * 3..]).as_str())
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| BadEncoding)
 }
 
 /// The text is not canonical base64url of the expected length.
@@ -42,8 +38,8 @@ impl<const N: usize> Octets<N> {
     /// [`BadEncoding`] where the text is not canonical or not `N` bytes.
     pub fn parse(text: &str) -> Result<Self, BadEncoding> {
         let mut octets = [0; N];
-        match Base64UrlUnpadded::decode(text, &mut octets) {
-            Ok(bytes) if bytes.len() == N && is_canonical(text, bytes) => Ok(Self(octets)),
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut octets) {
+            Ok(length) if length == N => Ok(Self(octets)),
             _ => Err(BadEncoding),
         }
     }
@@ -51,7 +47,7 @@ impl<const N: usize> Octets<N> {
 
 impl<const N: usize> fmt::Display for Octets<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64url(&self.0))
+        fmt::Display::fmt(&Base64Display::new(&self.0, &URL_SAFE_NO_PAD), f)
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! What is wrapped names its row in the associated data, so that a row moved to another place does not open.
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -179,7 +180,7 @@ impl Secrets {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(failed)?;
-        let text = Zeroizing::new(format!("{}\n", base64url(&*master)));
+        let text = Zeroizing::new(format!("{}\n", *secret_text(&*master)));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(Self::from_master(&master))
     }
@@ -199,8 +200,9 @@ impl Secrets {
             }
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
-        let bytes =
-            Zeroizing::new(from_base64url(text.trim_end()).map_err(|_| SecretError::Malformed(path.to_owned()))?);
+        let bytes = Zeroizing::new(
+            Base64UrlUnpadded::decode_vec(text.trim_end()).map_err(|_| SecretError::Malformed(path.to_owned()))?,
+        );
         let master: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| SecretError::Malformed(path.to_owned()))?;
         Ok(Self::from_master(master))
     }
@@ -322,7 +324,12 @@ pub fn rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
 /// A new token: 32 random bytes as text.
 #[must_use]
 pub fn new_token() -> Zeroizing<String> {
-    Zeroizing::new(base64url(&*Zeroizing::new(random::<32>())))
+    secret_text(&*Zeroizing::new(random::<32>()))
+}
+
+/// A secret as base64url text, in a time that does not depend on it.
+fn secret_text(secret: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(Base64UrlUnpadded::encode_string(secret))
 }
 
 fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
