@@ -33,7 +33,7 @@ pub struct Authenticated {
 pub enum RefreshOutcome {
     /// The new tokens are stored.
     Refreshed,
-    /// It was used before: the whole session has ended.
+    /// It was used before, longer ago than an answer can be lost: the whole session has ended.
     Reused,
     /// Unknown, another key's, past its time, or its session has ended.
     Unknown,
@@ -45,7 +45,7 @@ pub trait Sessions {
     /// Whom an access token speaks for, where it is good and its session has not ended.
     async fn authenticate(&self, access: &TokenHash) -> Result<Option<Authenticated>, StoreError>;
 
-    /// Uses a refresh token, once, with the key it is bound to.
+    /// Uses a refresh token with the key it is bound to: once, and again where the answer may have got lost.
     async fn refresh_session(
         &self,
         refresh: &TokenHash,

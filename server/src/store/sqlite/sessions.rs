@@ -9,6 +9,11 @@ use crate::store::{Authenticated, NewTokens, RefreshOutcome, SessionId, Sessions
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Thumbprint};
 
+/// Seconds in which a refresh token may be used again, by the key that it is bound to, because the answer got lost. A
+/// thief of the token alone has no use of it (RFC 9449 section 5), so this is as long as an access token lives: later
+/// than that, an honest terminal has been answered.
+const REFRESH_GRACE: u64 = 3600;
+
 /// Stores a pair of tokens of a session.
 pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens) -> rusqlite::Result<()> {
     for (hash, kind, life) in [(&tokens.access, 0, tokens.access_life), (&tokens.refresh, 1, tokens.refresh_life)] {
@@ -29,19 +34,26 @@ fn end(tx: &Tx<'_>, session: SessionId) -> rusqlite::Result<()> {
 fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens) -> rusqlite::Result<RefreshOutcome> {
     // The session of a good token of this key, whose terminal was not revoked.
     let found = tx.one(
-        "SELECT s.id, t.used_at IS NOT NULL FROM tokens t JOIN sessions s ON s.id = t.session
+        "SELECT s.id, t.used_at FROM tokens t JOIN sessions s ON s.id = t.session
          WHERE t.hash = ?1 AND t.kind = 1 AND t.expires_at > ?3 AND s.key = ?2 AND s.ended_at IS NULL
            AND NOT EXISTS (SELECT 1 FROM terminals x
                            WHERE x.account = s.account AND x.key = s.key AND x.revoked_at IS NOT NULL)",
         (token.as_bytes(), key.as_bytes(), tx.now.millis()),
-        |row| Ok((octets(row, 0).map(SessionId)?, row.get::<_, bool>(1)?)),
+        |row| Ok((octets(row, 0).map(SessionId)?, maybe_time(row, 1)?)),
     )?;
     let Some((session, used)) = found else { return Ok(RefreshOutcome::Unknown) };
-    let sql = "UPDATE tokens SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL";
-    if used || tx.change(sql, (token.as_bytes(), tx.now.millis()))? != 1 {
-        // Two hold the same token: whoever is the thief, both sign in again.
-        end(tx, session)?;
-        return Ok(RefreshOutcome::Reused);
+    match used {
+        None => {
+            let sql = "UPDATE tokens SET used_at = ?2 WHERE hash = ?1";
+            tx.change(sql, (token.as_bytes(), tx.now.millis()))?;
+        }
+        // The answer may have got lost: whoever asks again proved the same key.
+        Some(used) if tx.now < used.plus(REFRESH_GRACE) => {}
+        Some(_) => {
+            // Two hold the same token and key: whoever is the copy, both sign in again.
+            end(tx, session)?;
+            return Ok(RefreshOutcome::Reused);
+        }
     }
     insert_tokens(tx, session, tokens)?;
     Ok(RefreshOutcome::Refreshed)
