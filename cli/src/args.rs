@@ -16,7 +16,7 @@ use crate::failure::Outcome;
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 error, 2 wrong usage, 20 to 43 refused (docs/refusals.md has them all).\n\
+    after_help = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 `doctor` found something wrong, 20 to 43 refused (docs/refusals.md has them all).\n\
         Begin as a user with `portcullis login URL`, as a publisher with `portcullis new NAME`."
 )]
 pub(crate) struct Cli {
@@ -55,7 +55,9 @@ enum Verb {
     Remove(commands::remove::Remove),
     Grants(commands::grants::Grants),
     Receipts(commands::receipts::Receipts),
+    Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
+    Man(commands::man::Man),
 }
 
 impl Cli {
@@ -84,7 +86,9 @@ impl Cli {
             Verb::Remove(verb) => verb.run(context),
             Verb::Grants(verb) => verb.run(context),
             Verb::Receipts(verb) => verb.run(context),
+            Verb::Doctor(verb) => return verb.run(context),
             Verb::Completions(verb) => verb.run(context),
+            Verb::Man(verb) => verb.run(context),
         }?;
         Ok(0)
     }

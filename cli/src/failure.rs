@@ -49,6 +49,11 @@ impl Failure {
         self
     }
 
+    /// What to do now.
+    pub(crate) fn fix(&self) -> &str {
+        &self.fix
+    }
+
     /// The exit code: 1 for errors, 2 for usage, and the registry's for refusals.
     pub(crate) const fn code(&self) -> u8 {
         self.code

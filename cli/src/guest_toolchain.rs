@@ -73,6 +73,22 @@ impl Toolchain {
         Some(Self::Debian(folder.join("root")))
     }
 
+    /// Whether its programs are there: the compiler, and `cargo`, which runs it.
+    pub(crate) fn check(&self) -> Outcome {
+        if let Self::Debian(root) = self {
+            let rustc = root.join("usr/bin/rustc");
+            if !rustc.is_file() {
+                return Err(Failure::new(format!("there is no `{}`", rustc.display()), "cargo xtask setup"));
+            }
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let answer = Command::new(cargo).arg("--version").stdin(Stdio::null()).output();
+        match answer.or_fail("run `cargo`", "install Rust: https://rustup.rs")?.status.success() {
+            true => Ok(()),
+            false => Err(Failure::new("`cargo --version` fails", "install Rust again: https://rustup.rs")),
+        }
+    }
+
     /// Its name in reports.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

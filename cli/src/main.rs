@@ -15,6 +15,7 @@ mod commands;
 mod consent;
 mod context;
 mod dev;
+mod doctor;
 mod document;
 mod failure;
 mod guest_toolchain;

@@ -15,8 +15,8 @@ const HEAD: &str = "\
 Written from the program itself; a test holds this page to it. `portcullis help VERB` says the same.
 
 - **Output.** What was asked for goes to standard output, progress and questions to standard error. With `--json`, standard output has exactly one JSON value, of errors too:
-  `{\"error\": {\"reason\"?, \"message\", \"fix\", \"offers\"?, \"retry_after\"?}}`. Field names are part of the interface. Colours vanish where the output is no terminal or `NO_COLOR` is set.
-- **Exit codes.** 0: done. 1: an error. 2: the command line cannot be understood. 20 to 43: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
+  [json.md](json.md) has the shape of each, and the promise that goes with it. Colours vanish where the output is no terminal or `NO_COLOR` is set.
+- **Exit codes.** 0: done. 1: an error. 2: the command line cannot be understood. 3: `doctor` found something wrong. 20 to 43: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
 - **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. What begins with `.` or `/`, or ends in `.wasm`, is a file.
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
   function gives go to `-o FILE`, or raw to standard output where that is no terminal.
@@ -46,7 +46,7 @@ fn page() -> String {
                 "receipts",
             ][..],
         ),
-        ("For shells", &["completions"][..]),
+        ("For the machine", &["doctor", "completions", "man"][..]),
     ] {
         let _ = write!(text, "\n## {head}\n");
         for name in verbs {
@@ -113,5 +113,17 @@ fn every_verb_is_in_the_page() {
     let page = page();
     for verb in Cli::command().get_subcommands() {
         assert!(page.contains(&format!("\n### {}\n", verb.get_name())), "{}", verb.get_name());
+    }
+}
+
+#[test]
+fn every_verb_says_what_its_json_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json.md");
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    for verb in Cli::command().get_subcommands() {
+        let name = verb.get_name();
+        let section = page.split(&format!("\n### {name}\n")).nth(1).and_then(|rest| rest.split("\n#").next());
+        let typed = section.is_some_and(|section| section.contains("```ts\ntype "));
+        assert!(typed, "docs/json.md says nothing of `{name}`: add `### {name}` with a ```ts block, its type first");
     }
 }

@@ -9,7 +9,8 @@ type File = (&'static str, &'static str);
 pub(crate) const VENDORED: &[File] = include!(concat!(env!("OUT_DIR"), "/vendored.rs"));
 
 /// What kind of resource a project begins as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// A typed library, sold by use
     Software,

@@ -1,6 +1,7 @@
 //! The terminal, opened: everything that a program does with billing servers and stores begins here.
 
 use crate::billing_server::BillingServer;
+use crate::checkup::{self, ClockCheckup, JournalCheckup, ServerCheckup};
 use crate::clock::{Clock, ServerClock, SystemClock};
 use crate::cycle::Cycle;
 use crate::failure::ClientError;
@@ -171,6 +172,25 @@ impl Client {
                 Err(ClientError::Name(format!("several stores could be meant; say which: {}", names.join(", "))))
             }
         }
+    }
+
+    /// Asks a trusted server how things stand between it and this terminal.
+    pub async fn check_server(&self, pin: &Pin) -> ServerCheckup {
+        ServerCheckup::of(&self.sessions, pin).await
+    }
+
+    /// What this terminal has sent and is not done with.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn check_journal(&self) -> Result<JournalCheckup, StateError> {
+        checkup::journal(&self.journal)
+    }
+
+    /// The clocks. Ask a server first ([`Client::check_server`]): only a signed answer tells its time.
+    #[must_use]
+    pub fn check_clock(&self) -> ClockCheckup {
+        checkup::clocks(&self.sessions)
     }
 
     /// Begins a sign-in; show what it says, then [`SignIn::finish`]. `label` is what the user calls this terminal.

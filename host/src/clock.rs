@@ -80,6 +80,14 @@ impl ServerClock {
         Ok(Self { machine, state, key, time: Mutex::new(Time { heard: None, mark }) })
     }
 
+    /// Server time, where a server has given it to this process, and the last that was kept from earlier (or 0).
+    pub(crate) fn heard(&self) -> (Option<u64>, u64) {
+        let time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard =
+            time.heard.map(|(at, then)| at.saturating_add(self.machine.elapsed().saturating_sub(then).as_secs()));
+        (heard, time.mark)
+    }
+
     /// Takes the time of a signed answer that has just come.
     pub(crate) fn hear(&self, at: u64) {
         let mark = {

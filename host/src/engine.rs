@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+/// The engine that resources run on, and its version.
+pub const ENGINE: &str = "wasmtime 48.0.8";
+
 /// The time between two epochs. A call ends at most two of them after its bound.
 pub(crate) const TICK: Duration = Duration::from_millis(1000 / TICKS_PER_SECOND);
 const TICKS_PER_SECOND: u64 = 100;
@@ -120,4 +123,11 @@ pub(crate) fn start(limits: &Limits, pool: Option<Pool>, clock: Arc<dyn Clock>) 
         }
     })?;
     Ok((engine, ticks))
+}
+
+#[test]
+fn the_engine_is_called_what_it_is() {
+    let manifest = include_str!("../../Cargo.toml");
+    let version = ENGINE.rsplit_once(' ').map_or("", |(_, version)| version);
+    assert!(manifest.contains(&format!("wasmtime = {{ version = \"={version}\"")), "{ENGINE}");
 }

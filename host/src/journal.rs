@@ -9,6 +9,7 @@
 //!
 //! Whoever works on a matter holds a lock on its file, which ends with the process.
 
+use crate::checkup::OpenMatter;
 use crate::random;
 use crate::state_dir::{StateDir, StateError, make_private, off_thread, private_file, sync_folder};
 use crate::state_key::StateKey;
@@ -18,6 +19,7 @@ use portcullis_protocol::{GrantId, IdempotencyKey, Origin, PartName};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -46,6 +48,13 @@ pub(crate) struct Record {
     /// When, Unix seconds.
     pub(crate) at: u64,
     pub(crate) matter: Matter,
+}
+
+/// A matter as it is told to people.
+pub(crate) struct Open {
+    pub(crate) matter: OpenMatter,
+    pub(crate) origin: Origin,
+    pub(crate) at: u64,
 }
 
 /// The journal of a terminal.
@@ -120,6 +129,23 @@ impl Journal {
             Ok(names.iter().take(MAX_ENTRIES).filter_map(|name| journal.open(name, &wanted)).collect())
         })
         .await?
+    }
+
+    /// What is written down, oldest first, whoever works on it; `None` for a record that does not open.
+    pub(crate) fn survey(&self) -> Result<Vec<(PathBuf, Option<Open>)>, StateError> {
+        let names = self.state.list(FOLDER)?;
+        let read = |name: &String| {
+            let (id, kind) = name.split_once('.')?;
+            let sealed = self.state.read(&format!("{FOLDER}/{name}"), MAX_ENTRY).ok()??;
+            let record: Record = serde_json::from_slice(&self.key.open(TERMINAL_JOURNAL, id, &sealed)?).ok()?;
+            let matter = match record.matter {
+                _ if kind.ends_with(".delivered") => OpenMatter::Acknowledgement,
+                Matter::Verification { .. } => OpenMatter::Verification,
+                Matter::Order { .. } => OpenMatter::Purchase,
+            };
+            Some(Open { matter, origin: record.origin, at: record.at })
+        };
+        Ok(names.iter().map(|name| (self.state.path(&format!("{FOLDER}/{name}")), read(name))).collect())
     }
 
     /// `None` for what is not wanted, in other hands, gone, or not this terminal's.

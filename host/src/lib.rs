@@ -65,6 +65,7 @@ mod wasi;
 
 // The client half: the cycle over the wire, stores, what is installed.
 mod billing_server;
+mod checkup;
 mod client;
 mod clock;
 mod cycle;
@@ -96,13 +97,14 @@ pub use billing_server::{
 };
 pub use cache::{CompiledCache, CompiledOf, NoCache};
 pub use call::{Typed, to_text};
+pub use checkup::{ClockCheckup, Exposed, JournalCheckup, OpenMatter, ServerCheckup, StateCheckup};
 pub use client::{Client, ClientOptions};
 pub use clock::{Clock, ServerClock, SystemClock};
 pub use command::{Command, Exit};
 pub use consent::{Answer, Consent, DeclineAll, Prompt};
 pub use cycle::Cycle;
 pub use download::Moved;
-pub use engine::{Pool, engine_config};
+pub use engine::{ENGINE, Pool, engine_config};
 pub use error::Error;
 pub use failure::ClientError;
 pub use function::{Function, refusal_in};

@@ -79,14 +79,37 @@ impl Library {
     /// # Errors
     /// [`StateError`].
     pub fn list(&self) -> Result<Vec<Installed>, StateError> {
+        self.entries()?.into_iter().map(|(_, installed)| installed).collect()
+    }
+
+    /// What is installed, each by `publisher/name` with its own error: one damaged record hides no other.
+    ///
+    /// # Errors
+    /// [`StateError`] where the folder cannot be read.
+    pub fn entries(&self) -> Result<Vec<(String, Result<Installed, StateError>)>, StateError> {
         let state = &self.sessions.state;
         let mut installed = Vec::new();
         for publisher in state.list("resources")? {
             for name in state.list(&format!("resources/{publisher}"))? {
-                installed.extend(self.read(&publisher, &name)?);
+                let entry = self.read(&publisher, &name).transpose();
+                installed.extend(entry.map(|entry| (format!("{publisher}/{name}"), entry)));
             }
         }
         Ok(installed)
+    }
+
+    /// Verifies the file of an installed resource: it is there, it is the one that was installed, and every signature and
+    /// every byte is right.
+    ///
+    /// # Errors
+    /// [`ClientError`]: what is wrong.
+    pub async fn check(&self, installed: &Installed) -> Result<(), ClientError> {
+        let found = verify(&installed.path).await?.digest();
+        if found == installed.digest {
+            Ok(())
+        } else {
+            Err(ClientError::OtherFile { expected: installed.digest, found })
+        }
     }
 
     /// The installed resource called `publisher/name`, or `name` where only one publisher has one of that name.

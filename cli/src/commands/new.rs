@@ -30,7 +30,7 @@ pub(crate) struct New {
 #[derive(Serialize)]
 struct Made {
     folder: PathBuf,
-    kind: &'static str,
+    kind: Kind,
     publisher: PublisherName,
     name: ResourceName,
     files: usize,
@@ -71,7 +71,7 @@ impl New {
         for (path, text) in VENDORED {
             write(&format!("vendor/portcullis/{path}"), text)?;
         }
-        let kind = self.kind.describe();
+        let kind = self.kind;
         context.screen.report(&Made { folder, kind, publisher: self.publisher, name: self.name, files });
         Ok(())
     }
@@ -119,7 +119,8 @@ impl Report for Made {
         let folder = self.folder.display();
         format!(
             "{good}made{good:#} {folder}: {} ({} files)\n\nNext:\n  {strong}cd {folder}{strong:#}\n  {strong}portcullis dev{strong:#}   builds it, sells it on a throw-away store and runs it\n",
-            self.kind, self.files
+            self.kind.describe(),
+            self.files
         )
     }
 }

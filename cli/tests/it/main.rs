@@ -4,8 +4,11 @@
 //! Where a store is needed, the real `portcullis-server` runs, from beside the command: `cargo build -p portcullis-server`.
 
 mod browser;
+mod doctor;
 mod guest;
+mod json;
 mod offline;
+mod paper;
 mod project;
 mod prompt;
 mod publisher;

@@ -101,18 +101,6 @@ fn command_lines_that_mean_nothing() {
 }
 
 #[test]
-fn every_shell_has_its_completions() {
-    let stage = Stage::new();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = stage.succeed("user", &["completions", shell]).stdout;
-        let script = String::from_utf8(script).expect("text");
-        for verb in ["publish", "receipts", "completions"] {
-            assert!(script.contains(verb), "{shell}: {verb}");
-        }
-    }
-}
-
-#[test]
 fn nothing_is_coloured_where_no_terminal_is() {
     let stage = Stage::new();
     let output = stage.run("user", &["run", "sketch"]);

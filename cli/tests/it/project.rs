@@ -12,6 +12,7 @@ fn every_kind_builds_is_tested_and_sold() {
         let dev = stage.command("publisher").args(["--json", "dev", &name]).env("CARGO_TARGET_DIR", &target).output();
         let dev = dev.expect("dev runs");
         assert!(dev.status.success(), "{}", String::from_utf8_lossy(&dev.stderr));
+        crate::json::check(&["--json", "dev"], &dev.stdout);
         let said: serde_json::Value = serde_json::from_slice(&dev.stdout).expect("one JSON value");
         let steps: Vec<&str> =
             said["steps"].as_array().expect("steps").iter().filter_map(|s| s["step"].as_str()).collect();
@@ -25,6 +26,9 @@ fn every_kind_builds_is_tested_and_sold() {
             _ => "exit 0: MCMXCIV",
         };
         assert!(last.contains(expected), "{last}");
+        let built =
+            stage.command("publisher").args(["--json", "build", &name]).env("CARGO_TARGET_DIR", &target).output();
+        crate::json::check(&["--json", "build"], &built.expect("build runs").stdout);
         let mut cargo = std::process::Command::new("cargo");
         cargo.args(["test", "--quiet"]).current_dir(stage.path(&name)).env("CARGO_TARGET_DIR", &target);
         let tested = cargo.output().expect("cargo runs");

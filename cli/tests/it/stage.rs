@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-use crate::browser;
+use crate::{browser, json};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_portcullis");
 
@@ -49,20 +49,17 @@ impl Stage {
         let made = made.expect("init runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("init prints JSON");
-        let ready = dir.join("ready");
-        let log = std::fs::File::create(dir.join("log")).expect("log");
-        let mut serve = Command::new(&server);
-        serve.args(["serve", "--dir"]).arg(&dir).arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(log);
         let text = |member: &str| made[member].as_str().expect("a text").to_owned();
-        let child = serve.stdin(Stdio::null()).spawn().expect("the server starts");
+        let child = serve(&dir, None);
         stage.store = Some(Store { child, origin: text("origin"), words: text("words") });
-        let begun = Instant::now();
-        while !ready.is_file() {
-            let log = || std::fs::read_to_string(dir.join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(30), "the server does not listen: {}", log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
         stage
+    }
+
+    /// The store comes back, its clock ahead by so many seconds.
+    pub(crate) fn restart_store(&mut self, ahead: i64) {
+        self.stop_store();
+        let child = serve(&self.path("store"), Some(ahead));
+        self.store.as_mut().expect("a store").child = child;
     }
 
     /// The store's address.
@@ -103,7 +100,11 @@ impl Stage {
 
     /// Runs it to its end.
     pub(crate) fn run(&self, who: &str, arguments: &[&str]) -> Output {
-        self.command(who).args(arguments).output().expect("the command runs")
+        let output = self.command(who).args(arguments).output().expect("the command runs");
+        if arguments.contains(&"--json") {
+            json::check(arguments, &output.stdout);
+        }
+        output
     }
 
     /// Runs it; it has to succeed.
@@ -116,10 +117,15 @@ impl Stage {
 
     /// Signs a user in, with somebody at a browser.
     pub(crate) fn login(&self, who: &str) -> Output {
-        let arguments = ["login", self.origin(), "--fingerprint", self.words(), "--label", "desk"];
+        self.login_with(who, &[])
+    }
+
+    /// The same with further options.
+    pub(crate) fn login_with(&self, who: &str, options: &[&str]) -> Output {
+        let arguments = [options, &["login", self.origin(), "--fingerprint", self.words(), "--label", "desk"]].concat();
         let mut child = self
             .command(who)
-            .args(arguments)
+            .args(&arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -151,6 +157,9 @@ impl Stage {
         stderr.read_to_end(&mut shown).expect("the rest");
         let mut output = child.wait_with_output().expect("login ends");
         output.stderr = shown;
+        if options.contains(&"--json") {
+            json::check(&arguments, &output.stdout);
+        }
         output
     }
 
@@ -170,6 +179,26 @@ impl Stage {
         self.succeed("publisher", &["seal", "sketch", "--advisory-metering", "--output", &file]);
         self.succeed("publisher", &["publish", &file, "--project", "sketch"]);
     }
+}
+
+/// Starts a store that was made in `dir`, and waits until it listens.
+fn serve(dir: &Path, ahead: Option<i64>) -> Child {
+    let ready = dir.join("ready");
+    let _ = std::fs::remove_file(&ready);
+    let log = std::fs::File::create(dir.join("log")).expect("log");
+    let mut serve = Command::new(server());
+    serve.args(["serve", "--dir"]).arg(dir).arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(log);
+    if let Some(ahead) = ahead {
+        serve.env("PORTCULLIS_CLOCK_SHIFT", ahead.to_string());
+    }
+    let child = serve.stdin(Stdio::null()).spawn().expect("the server starts");
+    let begun = Instant::now();
+    while !ready.is_file() {
+        let log = || std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+        assert!(begun.elapsed() < Duration::from_secs(30), "the server does not listen: {}", log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
 }
 
 fn server() -> PathBuf {

@@ -1,0 +1,127 @@
+//! What `doctor` looks at, one file for each thing that can be ill. Each gives findings: how it is, and how to mend it.
+
+mod clock;
+mod library;
+mod program;
+mod store;
+mod terminal;
+
+use serde::Serialize;
+use std::fmt::Display;
+use std::path::Path;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    /// As it should be.
+    Ok,
+    /// It works, and deserves a look.
+    Warning,
+    /// Something does not work because of it.
+    Wrong,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    /// `program`, `terminal`, `store`, `clock`, `resource`, `guest`.
+    pub(crate) area: &'static str,
+    /// What of it. Both are part of the interface.
+    pub(crate) check: &'static str,
+    /// Of which store or resource, where there can be several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) of: Option<String>,
+    pub(crate) state: State,
+    /// How it is, in words.
+    pub(crate) finding: String,
+    /// How to mend it: a command, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mend: Option<String>,
+}
+
+impl Finding {
+    fn new(area: &'static str, check: &'static str, state: State, finding: impl Display) -> Self {
+        Self { area, check, of: None, state, finding: finding.to_string(), mend: None }
+    }
+
+    /// All is well.
+    pub(crate) fn ok(area: &'static str, check: &'static str, finding: impl Display) -> Self {
+        Self::new(area, check, State::Ok, finding)
+    }
+
+    /// It deserves a look.
+    pub(crate) fn warning(area: &'static str, check: &'static str, finding: impl Display, mend: impl Display) -> Self {
+        Self { mend: Some(mend.to_string()), ..Self::new(area, check, State::Warning, finding) }
+    }
+
+    /// It does not work.
+    pub(crate) fn wrong(area: &'static str, check: &'static str, finding: impl Display, mend: impl Display) -> Self {
+        Self { mend: Some(mend.to_string()), ..Self::new(area, check, State::Wrong, finding) }
+    }
+
+    /// It does not work, as a failure says it.
+    pub(crate) fn failed(area: &'static str, check: &'static str, failure: &Failure) -> Self {
+        Self::wrong(area, check, failure, failure.fix())
+    }
+
+    /// Says of which one.
+    pub(crate) fn of(self, which: impl Display) -> Self {
+        Self { of: Some(which.to_string()), ..self }
+    }
+}
+
+/// Looks at everything.
+pub(crate) fn examine(context: &Context) -> Vec<Finding> {
+    let mut findings = program::examine();
+    match context.home() {
+        Err(failure) => findings.push(Finding::failed("terminal", "home", &failure)),
+        Ok(home) => findings.extend(examine_home(context, &home)),
+    }
+    findings.push(program::guests());
+    findings
+}
+
+fn examine_home(context: &Context, home: &Path) -> Vec<Finding> {
+    let (mut findings, goes_on) = terminal::examine(home);
+    if !goes_on {
+        return findings;
+    }
+    let client = match context.client() {
+        Ok(client) => client,
+        Err(failure) => {
+            findings.push(Finding::failed("terminal", "keys", &failure));
+            return findings;
+        }
+    };
+    findings.push(terminal::keys());
+    findings.push(terminal::journal(&client));
+    let waited = context.wait(async {
+        let mut findings = store::examine(&client).await;
+        // After the stores: their signed answers tell the time.
+        findings.push(clock::examine(&client));
+        findings.extend(library::examine(&client).await);
+        Ok(findings)
+    });
+    match waited {
+        Ok(more) => findings.extend(more),
+        Err(failure) => findings.push(Finding::failed("program", "threads", &failure)),
+    }
+    findings
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[test]
+fn commands_survive_strange_paths() {
+    assert_eq!(quoted(Path::new("/home/me/.local")), "/home/me/.local");
+    assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+}

@@ -1,0 +1,30 @@
+//! The program itself, its engine, and whether it can build guests here.
+
+use portcullis_host::{ENGINE, Runtime};
+
+use super::Finding;
+use crate::failure::Failure;
+use crate::guest_toolchain::Toolchain;
+
+/// Version and engine.
+pub(super) fn examine() -> Vec<Finding> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let version =
+        Finding::ok("program", "version", format_args!("portcullis {} on {os}, {arch}", env!("CARGO_PKG_VERSION")));
+    let engine = match Runtime::builder().build() {
+        Ok(_) => Finding::ok("program", "engine", format_args!("{ENGINE} starts")),
+        Err(error) => Finding::failed("program", "engine", &Failure::from(error)),
+    };
+    vec![version, engine]
+}
+
+/// Only publishers need it, so its absence is nothing wrong.
+pub(super) fn guests() -> Finding {
+    match Toolchain::find().and_then(|found| found.check().map(|()| found)) {
+        Ok(found) => Finding::ok("guest", "target", format_args!("guests can be built, with {}", found.describe())),
+        Err(failure) => {
+            let what = format!("guests cannot be built here, which only publishers need: {failure}");
+            Finding::warning("guest", "target", what, failure.fix())
+        }
+    }
+}
