@@ -131,10 +131,12 @@ pub enum Bound {
     Tables,
     /// [`Limits::stack`].
     Stack,
-    /// [`Limits::result`] or [`Limits::hostcall`].
+    /// [`Limits::result`], [`Limits::hostcall`] or [`Limits::random`].
     Data,
     /// [`Limits::handles`] or [`Limits::objects`].
     Handles,
+    /// [`Limits::instances`], [`Limits::memories`] or [`Limits::tables`].
+    Instances,
 }
 
 impl std::fmt::Display for Bound {
@@ -146,6 +148,7 @@ impl std::fmt::Display for Bound {
             Self::Stack => "stack",
             Self::Data => "the size of results and arguments",
             Self::Handles => "handles",
+            Self::Instances => "the number of instances, memories and tables",
         })
     }
 }

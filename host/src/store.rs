@@ -114,6 +114,9 @@ pub(crate) async fn within<F: Future>(time: u32, mut future: Pin<&mut F>) -> Opt
 /// Texts by which the engine says that a bound was reached and for which it has no type.
 const HANDLES_EXCEEDED: &str = "store handle limit exceeded";
 const DATA_EXCEEDED: &str = "fuel allocated for hostcalls has been exhausted";
+const COUNT_EXCEEDED: &str = "resource limit exceeded: ";
+/// Of WASI's randomness, which says no to more than [`Limits::random`] at once.
+const RANDOM_EXCEEDED: [&str; 2] = ["requested len ", " exceeds limit "];
 
 fn failure(error: &wasmtime::Error, store: &Store<State>) -> Error {
     if let Some(I32Exit(code)) = error.downcast_ref() {
@@ -135,8 +138,10 @@ fn failure(error: &wasmtime::Error, store: &Store<State>) -> Error {
     let text = error.root_cause().to_string();
     if text.contains(HANDLES_EXCEEDED) {
         Error::Limit(Bound::Handles)
-    } else if text.contains(DATA_EXCEEDED) {
+    } else if text.contains(DATA_EXCEEDED) || RANDOM_EXCEEDED.iter().all(|words| text.contains(words)) {
         Error::Limit(Bound::Data)
+    } else if text.starts_with(COUNT_EXCEEDED) {
+        Error::Limit(Bound::Instances)
     } else {
         Error::Trap(text)
     }

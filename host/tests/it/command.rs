@@ -1,67 +1,8 @@
 //! Commands: `wasi:cli/run`, with bounded standard streams and an inert machine.
 
-use crate::fixture::{Bench, Fixture, Rule, component, description, rng};
+use crate::fixture::{Bench, Fixture, Rule, command};
 use portcullis_host::{Bound, Command, Ended, Error, Input, Lent, Limits, Output, OutputBuffer};
 
-const WIT: &str = "package test:command@1.0.0;
-
-world command {
-    include portcullis:gate/protected@0.1.0;
-    import wasi:cli/stdout@0.2.0;
-    import wasi:cli/exit@0.2.0;
-    import wasi:clocks/wall-clock@0.2.0;
-    export wasi:cli/run@0.2.0;
-}
-
-package wasi:io@0.2.0 {
-    interface error { resource error; }
-    interface streams {
-        use error.{error};
-        variant stream-error { last-operation-failed(error), closed }
-        resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
-    }
-}
-
-package wasi:clocks@0.2.0 {
-    interface wall-clock {
-        record datetime { seconds: u64, nanoseconds: u32 }
-        now: func() -> datetime;
-    }
-}
-
-package wasi:cli@0.2.0 {
-    interface run { run: func() -> result; }
-    interface exit { exit: func(status: result); }
-    interface stdout {
-        use wasi:io/streams@0.2.0.{output-stream};
-        get-stdout: func() -> output-stream;
-    }
-}";
-
-/// A command whose `run` has this text.
-fn fixture(run: &str, change: impl FnOnce(&mut portcullis_protocol::seal::Description)) -> Fixture {
-    let wat = format!(
-        r#"(module
-  (import "portcullis:gate/billing@0.1.0" "entry" (func $entry (result i32)))
-  (import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
-  (import "wasi:cli/exit@0.2.0" "exit" (func $exit (param i32)))
-  (import "wasi:clocks/wall-clock@0.2.0" "now" (func $now (param i32)))
-  (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
-    (func $write (param i32 i32 i32 i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 512) "hello\n")
-  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
-  (func $keep (drop (call $entry)) (call $exit (i32.const 0)) (call $now (i32.const 64))
-    (call $write (call $stdout) (i32.const 512) (i32.const 6) (i32.const 0)))
-  (func (export "wasi:cli/run@0.2.0#run") (result i32) (local $out i32) {run}))"#
-    );
-    let publisher = portcullis_protocol::SecretKey::generate(&mut rng());
-    let mut description = description(&publisher, vec![crate::fixture::operation("run", &[RUN], &["main"])]);
-    change(&mut description);
-    Fixture::sealed(description, &component(&wat, WIT, "command"), publisher)
-}
-
-const RUN: &str = "wasi:cli/run@0.2.0#run";
 const HELLO: &str =
     "(call $write (call $stdout) (i32.const 512) (i32.const 6) (i32.const 0)) (i32.load8_u (i32.const 0))";
 
@@ -72,7 +13,7 @@ fn bench(fixture: &Fixture, limits: Limits, lent: Lent) -> Bench {
 }
 
 fn plain(run: &str) -> Bench {
-    bench(&fixture(run, |_| {}), Limits::default(), Lent::default())
+    bench(&command(run, |_| {}), Limits::default(), Lent::default())
 }
 
 fn into(buffer: &OutputBuffer) -> Command {
@@ -129,7 +70,7 @@ async fn a_guest_that_floods_its_output_is_cut_off() {
         (call $write (local.get $out) (i32.const 512) (i32.const 6) (i32.const 0))
         (br_if $again (i32.eqz (i32.load8_u (i32.const 0))))) (i32.const 0)";
     let output = OutputBuffer::default();
-    let bench = bench(&fixture(flood, |_| {}), limits, Lent::default());
+    let bench = bench(&command(flood, |_| {}), limits, Lent::default());
     let exit = bench.resource.run(into(&output)).await.expect("ran");
     assert!(exit.output_cut && exit.code == 0);
     let written = output.take().len();
@@ -140,7 +81,7 @@ async fn a_guest_that_floods_its_output_is_cut_off() {
 async fn a_command_that_never_ends_is_ended() {
     let mut limits = Limits::default();
     limits.run_max = 1;
-    let bench = bench(&fixture("(loop $again (br $again)) unreachable", |_| {}), limits, Lent::default());
+    let bench = bench(&command("(loop $again (br $again)) unreachable", |_| {}), limits, Lent::default());
     assert!(matches!(bench.resource.run(Command::default()).await, Err(Error::Limit(Bound::Time))));
 }
 
@@ -152,7 +93,7 @@ async fn the_wall_clock_is_shown_where_manifest_and_operator_agree() {
         let mut terms = Lent::default();
         terms.wall_clock = lent;
         let bench =
-            bench(&fixture(run, |description| description.capabilities.wall_clock = asked), Limits::default(), terms);
+            bench(&command(run, |description| description.capabilities.wall_clock = asked), Limits::default(), terms);
         assert_eq!(bench.resource.run(Command::default()).await.expect("ran").code, shown, "{asked} {lent}");
     }
 }

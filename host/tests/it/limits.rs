@@ -1,6 +1,6 @@
 //! Guests that want more than they may have. Each is ended by its bound; the honest call works before and after.
 
-use crate::fixture::{Bench, Fixture, GUEST_WAT, GUEST_WIT, Rule, api, component, honest};
+use crate::fixture::{Bench, Fixture, Rule, api, honest};
 use portcullis_host::{Answer, Authorised, Bound, Consent, Error, Limits, Pool, Prompt, Val};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -74,28 +74,6 @@ async fn a_guest_that_loops_leaves_the_thread_to_others() {
 }
 
 #[tokio::test]
-async fn a_guest_that_allocates_is_ended() {
-    ended_by(abuse(&Bench::new(), "grow", &[]).await, Bound::Memory);
-}
-
-#[tokio::test]
-async fn a_guest_that_recurses_is_ended() {
-    ended_by(abuse(&Bench::new(), "recurse", &[]).await, Bound::Stack);
-}
-
-#[tokio::test]
-async fn a_guest_that_floods_the_host_with_calls_is_ended_and_costs_no_cycle() {
-    let bench = Bench::limited(limits(|limits| limits.run_max = 1));
-    ended_by(abuse(&bench, "flood", &[]).await, Bound::Time);
-    assert_eq!(bench.requests(), 1, "the entry grant's");
-}
-
-#[tokio::test]
-async fn a_guest_that_leaks_handles_is_ended() {
-    ended_by(abuse(&Bench::new(), "leak", &[]).await, Bound::Handles);
-}
-
-#[tokio::test]
 async fn results_beyond_the_bound_are_refused_and_below_it_given() {
     let bench = Bench::limited(limits(|limits| limits.result = 4 << 20));
     let view = bench.view().await;
@@ -107,26 +85,6 @@ async fn results_beyond_the_bound_are_refused_and_below_it_given() {
     ended_by(view.call(&api("big"), &[Val::U32((4 << 20) + 1)]).await, Bound::Data);
     ended_by(abuse(&bench, "numbers", &[Val::U32(1 << 20)]).await, Bound::Data);
     assert_eq!(abuse(&bench, "numbers", &[Val::U32(10_000)]).await.expect("the control").len(), 1);
-}
-
-#[tokio::test]
-async fn a_start_function_that_spins_is_ended() {
-    let wat = GUEST_WAT.replace(
-        "(func (export \"test:guest/api@1.0.0#fail\") unreachable)",
-        "(func (export \"test:guest/api@1.0.0#fail\") unreachable) (start $spin)",
-    );
-    let exports = [api("add")];
-    let exports: Vec<&str> = exports.iter().map(String::as_str).collect();
-    let build = |wat: &str| Fixture::single(&component(wat, GUEST_WIT, "guest"), &exports);
-    let bound = limits(|limits| limits.run_max = 1);
-    let bench = Bench::of(&build(&wat), |builder| builder.limits(bound));
-    let view = bench.view().await;
-    let begun = Instant::now();
-    let outcome = honest(&view).await;
-    assert!(matches!(outcome, Err(Error::Limit(Bound::Time))), "{outcome:?}");
-    ended_in_time(begun, Duration::from_secs(1));
-    let control = Bench::of(&build(GUEST_WAT), |builder| builder.limits(bound));
-    assert_eq!(honest(&control.view().await).await.expect("the control"), 5);
 }
 
 /// Never answers.

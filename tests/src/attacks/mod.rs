@@ -19,6 +19,7 @@ mod crash;
 mod cycle;
 mod format;
 mod guests;
+mod hostile;
 mod impostor;
 mod loading;
 mod meddler;
