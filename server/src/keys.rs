@@ -101,19 +101,40 @@ pub async fn init(store: &dyn Store, secrets: &Secrets) -> Result<(), KeysError>
     if store.create_keys(records, new_signing_key(secrets, now)).await? { Ok(()) } else { Err(KeysError::Exist) }
 }
 
-/// Adds a signing key that signs from `starts_in` seconds on; those before it stop a week later. Terminals learn of it
-/// from the next key document they fetch, so a key that starts later than now is known before it is used.
+/// Why the signing key changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// In good time: the new key signs from so many seconds on, those before it for a week beside it. Terminals learn of
+    /// it from the next key document they fetch, so a key that starts later than now is known before it is used.
+    Planned {
+        /// Seconds until the new key signs.
+        starts_in: u64,
+    },
+    /// Somebody else has the key: the new one signs at once, and nothing that an older one signs from now on is
+    /// believed by a terminal that has the new key document. One that does not reach this server has it in a day.
+    Stolen,
+}
+
+/// Adds a signing key and ends those before it.
 ///
 /// # Errors
 /// [`KeysError::Missing`] where there are no keys at all.
-pub async fn rotate_signing_key(store: &dyn Store, secrets: &Secrets, starts_in: u64) -> Result<PublicKey, KeysError> {
+pub async fn rotate_signing_key(
+    store: &dyn Store,
+    secrets: &Secrets,
+    rotation: Rotation,
+) -> Result<PublicKey, KeysError> {
     if store.signing_keys().await?.1.is_empty() {
         return Err(KeysError::Missing);
     }
-    let starts = store.now().await?.plus(starts_in);
+    let now = store.now().await?;
+    let (starts, others_end) = match rotation {
+        Rotation::Planned { starts_in } => (now.plus(starts_in), now.plus(starts_in).plus(OVERLAP)),
+        Rotation::Stolen => (now, now),
+    };
     let key = new_signing_key(secrets, starts);
     let public = key.public.clone();
-    store.add_signing_key(key, starts.plus(OVERLAP)).await?;
+    store.add_signing_key(key, others_end).await?;
     Ok(public)
 }
 

@@ -145,6 +145,7 @@ async fn an_operator_sets_up_and_runs_a_store() {
         json(&operator_runs(arguments));
     }
     json(&operator_runs(&["rotate-key", "--starts-in", "60"]));
+    assert_eq!(json(&operator_runs(&["rotate-key", "--stolen"]))["stolen"], true);
     let exported = json(&operator_runs(&["export-identity", "-o", "identity.txt"]));
     let identity = std::fs::read_to_string(dir.join("identity.txt")).expect("written");
     let identity: Identity = identity.lines().last().expect("a line").parse().expect("an age identity");

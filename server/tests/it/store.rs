@@ -3,7 +3,7 @@
 use crate::world::{PASSWORD, World, account, fresh, new_terminal, tokens};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, Unverified};
-use portcullis_server::keys::{self, Keys, KeysError};
+use portcullis_server::keys::{self, Keys, KeysError, Rotation};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
     AnswerScope, Begun, ClaimOutcome, DecideOutcome, EnrolOutcome, NewAccount, NewDevice, NewInvitation, PollOutcome,
@@ -86,7 +86,9 @@ async fn a_rotated_key_signs_and_the_one_before_still_verifies() {
 
     // Another process rotates; this one takes it up.
     let second = world.second().await;
-    let added = keys::rotate_signing_key(&*second.store, &second.secrets, 600).await.expect("rotated");
+    let added = keys::rotate_signing_key(&*second.store, &second.secrets, Rotation::Planned { starts_in: 600 })
+        .await
+        .expect("rotated");
     core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
     let between = document(core);
     assert_eq!((between.version, between.signing.len()), (before.version + 1, 2));
@@ -104,6 +106,25 @@ async fn a_rotated_key_signs_and_the_one_before_still_verifies() {
     let after = document(core);
     assert!(after.signing_key(grant.signer(), core.clock.now().seconds()).is_none());
     assert!(after.signing_key(grant.signer(), grant.document().iat).is_some());
+}
+
+#[tokio::test]
+async fn what_a_stolen_key_signs_is_believed_no_longer() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let core = &world.core;
+    let grant = world.run(&machine, "preview").await.expect("granted").grant;
+    let signed_at = grant.document().iat;
+    core.clock.advance(1);
+    let added = keys::rotate_signing_key(&*core.store, &core.secrets, Rotation::Stolen).await.expect("rotated");
+    core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+
+    let now = core.clock.now();
+    let document = KeyDocument::verify(&core.keys.document(now), core.keys.root(), &core.origin, now.seconds(), 0);
+    let document = document.expect("a key document").into_document();
+    assert!(document.signing_key(grant.signer(), now.seconds()).is_none(), "the thief's documents are of now");
+    assert!(document.signing_key(grant.signer(), signed_at).is_some(), "what was signed before stays valid");
+    assert_eq!(world.run(&machine, "preview").await.expect("granted").grant.signer(), added.thumbprint());
 }
 
 #[tokio::test]

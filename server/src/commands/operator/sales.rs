@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use portcullis_protocol::{Digest, PublisherName};
 use portcullis_server::App;
-use portcullis_server::keys;
+use portcullis_server::keys::{self, Rotation};
 use portcullis_server::store::WithdrawOutcome;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -30,9 +30,12 @@ pub(super) struct Withdraw {
 
 #[derive(Debug, Args)]
 pub(super) struct RotateKey {
-    /// Seconds until the new key signs: time for terminals to learn of it. 0 only where the old one is stolen.
+    /// Seconds until the new key signs: time for terminals to learn of it.
     #[arg(long, default_value_t = 2 * 24 * 3600, value_name = "SECONDS")]
     starts_in: u64,
+    /// The old key is in other hands: the new one signs at once, and the old one ends now.
+    #[arg(long, conflicts_with = "starts_in")]
+    stolen: bool,
 }
 
 impl PublisherTask {
@@ -81,10 +84,21 @@ impl Withdraw {
 impl RotateKey {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let core = &app.core;
-        let key = keys::rotate_signing_key(&*core.store, &core.secrets, self.starts_in).await?;
-        let key = key.thumbprint();
-        let text =
-            format!("The key {key} signs in {} s; the one before it goes on for a week after that.", self.starts_in);
-        Ok(Report { text, json: json!({"key": key, "starts_in": self.starts_in}) })
+        let rotation = match self.stolen {
+            true => Rotation::Stolen,
+            false => Rotation::Planned { starts_in: self.starts_in },
+        };
+        let key = keys::rotate_signing_key(&*core.store, &core.secrets, rotation).await?.thumbprint();
+        let text = match rotation {
+            Rotation::Planned { starts_in } => {
+                format!("The key {key} signs in {starts_in} s; the one before it goes on for a week after that.")
+            }
+            Rotation::Stolen => format!(
+                "The key {key} signs from now on, and no other. Terminals that reach this server know it with their \
+                 next request, all others stop believing the old one within a day."
+            ),
+        };
+        let starts_in = if self.stolen { 0 } else { self.starts_in };
+        Ok(Report { text, json: json!({"key": key, "starts_in": starts_in, "stolen": self.stolen}) })
     }
 }
