@@ -1,17 +1,18 @@
 //! A code part, decrypted, checked and compiled, with its exports looked up.
 
-use crate::cache::CompiledOf;
+use crate::cache::{CompiledCache, CompiledOf};
+use crate::cache_seal::EngineId;
 use crate::compile::CheckedBody;
+use crate::deserialise::deserialise;
 use crate::error::Error;
 use crate::limits::Results;
 use crate::progress::Step;
 use crate::resource::Contents;
 use crate::runtime::Services;
 use crate::store::State;
-use portcullis_protocol::PartName;
 use portcullis_protocol::age::FileKey;
+use portcullis_protocol::{PartKind, PartName};
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Type};
 
@@ -31,7 +32,8 @@ pub(crate) struct Export {
 }
 
 impl Body {
-    /// Decrypts with the key of a grant, checks the surface, compiles, links. The plaintext is wiped at the end.
+    /// Opens a code part with the key of a grant: takes over what is in the cache, or decrypts, checks the surface and
+    /// compiles. Then links. The plaintext is wiped at the end.
     pub(crate) fn open(
         services: &Services,
         contents: &Contents,
@@ -39,24 +41,44 @@ impl Body {
         key: &FileKey,
     ) -> Result<Self, Error> {
         services.progress.step(&contents.signed, Step::Opening(part));
-        let plain = contents.sealed.read_code(part, key)?;
         let manifest = contents.signed.manifest();
-        let checked = CheckedBody::check(plain, contents.sealed.stub(), manifest, contents.limits.body)?;
-        services.progress.step(&contents.signed, Step::Compiling(part));
-        let component = checked.compile(&services.engine)?;
-        if services.cache.keeps() {
-            let mut engine = DefaultHasher::new();
-            services.engine.precompile_compatibility_hash().hash(&mut engine);
-            let of = CompiledOf { resource: contents.signed.digest(), part, key, engine: engine.finish() };
-            match component.serialize() {
-                Ok(compiled) => services.cache.put(&of, &zeroize::Zeroizing::new(compiled)),
-                Err(error) => tracing::debug!(%error, "compiled code cannot be serialised"),
-            }
-        }
+        let of = CompiledOf { resource: &contents.signed, part, key, engine: EngineId::of(&services.engine) };
+        let component = match services.cache.as_ref().and_then(|cache| Self::cached(cache, services, contents, &of)) {
+            Some(component) => component,
+            None => Self::compile(services, contents, &of)?,
+        };
         let pre = services.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Error::Body(error.root_cause().to_string()))?;
         let exports = manifest.exports.iter().filter_map(|name| Some((name.clone(), find(&component, name)?)));
         Ok(Self { pre, exports: exports.collect() })
+    }
+
+    /// What was compiled before. The body was checked then, and the resource digest stands for the same body; the
+    /// key is checked as ever, and so is the bound on its size, which may have become lower.
+    fn cached(
+        cache: &CompiledCache,
+        services: &Services,
+        contents: &Contents,
+        of: &CompiledOf<'_>,
+    ) -> Option<Component> {
+        let entry = of.resource.manifest().parts.iter().find(|entry| entry.name == *of.part)?;
+        if entry.kind != PartKind::Code || entry.size > contents.limits.body {
+            return None;
+        }
+        contents.sealed.check_key(of.part, of.key).ok()?;
+        deserialise(&services.engine, &cache.open(of)?)
+    }
+
+    fn compile(services: &Services, contents: &Contents, of: &CompiledOf<'_>) -> Result<Component, Error> {
+        let plain = contents.sealed.read_code(of.part, of.key)?;
+        let (stub, manifest) = (contents.sealed.stub(), contents.signed.manifest());
+        let checked = CheckedBody::check(plain, stub, manifest, contents.limits.body)?;
+        services.progress.step(of.resource, Step::Compiling(of.part));
+        let compiled = checked.compile(&services.engine)?;
+        if let Some(cache) = &services.cache {
+            cache.keep(of, &compiled);
+        }
+        Ok(compiled.into_component())
     }
 
     /// The export of this name, spelled as in the manifest.

@@ -2,6 +2,7 @@
 
 use crate::billing_server::BillingServer;
 use crate::checkup::{self, ClockCheckup, JournalCheckup, ServerCheckup};
+use crate::cache::CompiledCache;
 use crate::clock::{Clock, ServerClock, SystemClock};
 use crate::cycle::Cycle;
 use crate::failure::ClientError;
@@ -11,6 +12,8 @@ use crate::journal::Journal;
 use crate::key_store::{FileKeyStore, KeyStore};
 use crate::library::Library;
 use crate::publisher::Publishing;
+use crate::runtime::{Runtime, RuntimeBuilder};
+use crate::sealed_blobs::{BlobDir, DEFAULT_CACHE_SIZE, SealedBlobs};
 use crate::session::{Retry, Sessions};
 use crate::sign_in::SignIn;
 use crate::state_dir::{StateDir, StateError};
@@ -33,6 +36,21 @@ pub struct ClientOptions {
     key_store: Option<Arc<dyn KeyStore>>,
     clock: Option<Arc<dyn Clock>>,
     retry: Retry,
+    cache: Cache,
+}
+
+/// Where compiled code is kept.
+#[derive(Clone)]
+enum Cache {
+    /// In the state directory, up to so many bytes.
+    Own(u64),
+    Elsewhere(Arc<dyn SealedBlobs>),
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self::Own(DEFAULT_CACHE_SIZE)
+    }
 }
 
 impl ClientOptions {
@@ -70,6 +88,20 @@ impl ClientOptions {
         self
     }
 
+    /// How many bytes of compiled code are kept in the state directory at most; [`DEFAULT_CACHE_SIZE`] unless set.
+    #[must_use]
+    pub fn cache_size(mut self, bytes: u64) -> Self {
+        self.cache = Cache::Own(bytes);
+        self
+    }
+
+    /// Where else than in the state directory compiled code is kept. It is sealed before it gets there.
+    #[must_use]
+    pub fn cache_in(mut self, blobs: Arc<dyn SealedBlobs>) -> Self {
+        self.cache = Cache::Elsewhere(blobs);
+        self
+    }
+
     /// How often what got no answer is repeated.
     #[must_use]
     pub const fn retry(mut self, retry: Retry) -> Self {
@@ -92,6 +124,7 @@ pub struct Client {
     journal: Journal,
     grants: Grants,
     cycle: Cycle,
+    cache: CompiledCache,
 }
 
 impl Client {
@@ -100,7 +133,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::State`], [`ClientError::KeyStore`].
     pub fn open(options: ClientOptions) -> Result<Self, ClientError> {
-        let ClientOptions { state_dir, server, key_store, clock, retry } = options;
+        let ClientOptions { state_dir, server, key_store, clock, retry, cache } = options;
         let path = state_dir.map_or_else(StateDir::default_path, Ok)?;
         let state = Arc::new(StateDir::open(path)?);
         let keys: Arc<dyn KeyStore> = key_store.unwrap_or_else(|| Arc::new(FileKeyStore::new(Arc::clone(&state))));
@@ -108,11 +141,16 @@ impl Client {
         let state_key = StateKey::of(&*keys)?;
         let machine = clock.unwrap_or_else(|| Arc::new(SystemClock));
         let clock = Arc::new(ServerClock::open(machine, Arc::clone(&state), state_key.clone())?);
+        let blobs = match cache {
+            Cache::Own(most) => Arc::new(BlobDir::new(state.path("cache"), most)),
+            Cache::Elsewhere(blobs) => blobs,
+        };
+        let cache = CompiledCache::of_terminal(blobs, &state_key);
         let sessions = Arc::new(Sessions::new(Arc::clone(&state), keys, server, clock, retry));
         let journal = Journal::new(Arc::clone(&state), state_key);
         let grants = Grants::new(state);
         let cycle = Cycle::new(Arc::clone(&sessions), journal.clone(), grants.clone());
-        Ok(Self { sessions, journal, grants, cycle })
+        Ok(Self { sessions, journal, grants, cycle, cache })
     }
 
     /// The directory that holds the terminal's state.
@@ -131,6 +169,19 @@ impl Client {
     #[must_use]
     pub fn cycle(&self) -> Cycle {
         self.cycle.clone()
+    }
+
+    /// A runtime to be configured that asks this terminal for grants, goes by its clock, and keeps compiled code in its
+    /// cache.
+    #[must_use]
+    pub fn runtime(&self) -> RuntimeBuilder {
+        Runtime::builder().gatekeeper(self.cycle()).clock(self.clock()).cache(self.cache())
+    }
+
+    /// Where this terminal keeps compiled code between runs, sealed.
+    #[must_use]
+    pub fn cache(&self) -> CompiledCache {
+        self.cache.clone()
     }
 
     /// Waits, but not longer than `most`, until servers have been told of what was delivered. A program calls this before
@@ -241,7 +292,7 @@ impl Client {
     /// What is installed.
     #[must_use]
     pub fn library(&self) -> Library {
-        Library::new(Arc::clone(&self.sessions))
+        Library::new(Arc::clone(&self.sessions), self.cache.clone())
     }
 
     /// The grants that this terminal was given lately, newest first.

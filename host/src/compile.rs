@@ -24,7 +24,24 @@ impl CheckedBody {
 
     /// Compiles, always from these bytes: never from a path, beside which the engine would look for other files, and
     /// never from text.
-    pub(crate) fn compile(self, engine: &Engine) -> Result<Component, Error> {
-        Component::from_binary(engine, &self.0).map_err(|error| Error::Body(error.root_cause().to_string()))
+    pub(crate) fn compile(self, engine: &Engine) -> Result<Compiled, Error> {
+        let compiled = Component::from_binary(engine, &self.0);
+        compiled.map(Compiled).map_err(|error| Error::Body(error.root_cause().to_string()))
+    }
+}
+
+/// A checked body, compiled here: evidence that its code may be kept.
+pub(crate) struct Compiled(Component);
+
+impl Compiled {
+    /// The code, as it can be kept sealed. As good as the body: wiped when dropped.
+    pub(crate) fn serialise(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let code = self.0.serialize();
+        code.map(Zeroizing::new).map_err(|error| tracing::debug!(%error, "compiled code cannot be serialised")).ok()
+    }
+
+    /// The code, to run.
+    pub(crate) fn into_component(self) -> Component {
+        self.0
     }
 }

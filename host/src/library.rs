@@ -1,5 +1,6 @@
 //! The resources that are installed on this terminal.
 
+use crate::cache::CompiledCache;
 use crate::clock::Clock as _;
 use crate::download::{Fetch, Moved};
 use crate::failure::ClientError;
@@ -54,7 +55,7 @@ pub struct Installed {
 
 /// A resource that was fetched and verified and may be installed. Dropping it installs nothing.
 pub struct Candidate {
-    sessions: Arc<Sessions>,
+    library: Library,
     file: PathBuf,
     manifest: SignedManifest,
     server: Origin,
@@ -67,11 +68,19 @@ pub struct Candidate {
 #[derive(Clone)]
 pub struct Library {
     sessions: Arc<Sessions>,
+    cache: CompiledCache,
 }
 
 impl Library {
-    pub(crate) const fn new(sessions: Arc<Sessions>) -> Self {
-        Self { sessions }
+    pub(crate) const fn new(sessions: Arc<Sessions>, cache: CompiledCache) -> Self {
+        Self { sessions, cache }
+    }
+
+    /// Forgets the compiled code of what is no longer installed. What stays behind goes when room is needed.
+    fn forget_code(&self, digest: &Digest) {
+        if let Err(error) = self.cache.remove(digest) {
+            tracing::debug!(%error, "compiled code cannot be removed");
+        }
     }
 
     /// What is installed, by publisher and name.
@@ -242,8 +251,8 @@ impl Library {
         let judged = self.judge_manifest(&manifest, listing, allow_older).await;
         match judged {
             Ok((server, publisher, replaces, offers)) => {
-                let sessions = Arc::clone(&self.sessions);
-                Ok(Candidate { sessions, file, manifest, server, publisher, replaces, offers })
+                let library = self.clone();
+                Ok(Candidate { library, file, manifest, server, publisher, replaces, offers })
             }
             Err(error) => {
                 remove(&file);
@@ -358,7 +367,7 @@ impl Library {
         self.install(&source, moved).await.map(Some)
     }
 
-    /// Removes an installed resource. What was bought stays bought.
+    /// Removes an installed resource, and its compiled code. What was bought stays bought.
     ///
     /// # Errors
     /// [`StateError`].
@@ -368,6 +377,7 @@ impl Library {
         let (publisher, name) = (installed.publisher.as_str(), installed.name.as_str());
         state.remove(&record(publisher, name))?;
         state.remove(&file(publisher, name, &installed.digest))?;
+        self.forget_code(&installed.digest);
         let folder = format!("resources/{publisher}/{name}");
         if state.list(&folder)?.is_empty() {
             state.remove(&folder)?;
@@ -412,12 +422,12 @@ impl Candidate {
     /// # Errors
     /// [`ClientError::State`]; then the version before is still there.
     pub async fn install(mut self) -> Result<Installed, ClientError> {
-        let sessions = Arc::clone(&self.sessions);
-        let state = &sessions.state;
+        let library = self.library.clone();
+        let (sessions, state) = (&library.sessions, &library.sessions.state);
         let _lock = state.lock().await?;
         let manifest = self.manifest.manifest();
         let (publisher, name) = (manifest.publisher.name.as_str(), manifest.name.as_str());
-        let before = Library::new(Arc::clone(&sessions)).read(publisher, name)?;
+        let before = library.read(publisher, name)?;
         let digest = self.manifest.digest();
         let path = state.path(&file(publisher, name, &digest));
         let folder = state.path(&format!("resources/{publisher}/{name}"));
@@ -444,6 +454,7 @@ impl Candidate {
         // Whoever runs the old version has it open and goes on.
         if let Some(before) = before.filter(|before| before.digest != digest) {
             state.remove(&file(publisher, name, &before.digest))?;
+            library.forget_code(&before.digest);
         }
         Ok(installed)
     }

@@ -1,6 +1,6 @@
 //! The runtime: one engine, one gatekeeper, any number of resources.
 
-use crate::cache::{CompiledCache, NoCache};
+use crate::cache::CompiledCache;
 use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, DeclineAll};
 use crate::engine::{self, Pool, Ticks};
@@ -25,7 +25,7 @@ pub(crate) struct Services {
     pub(crate) gatekeeper: Box<dyn Gatekeeper>,
     pub(crate) consent: Box<dyn Consent>,
     pub(crate) progress: Box<dyn Progress>,
-    pub(crate) cache: Box<dyn CompiledCache>,
+    pub(crate) cache: Option<CompiledCache>,
     pub(crate) limits: Limits,
     pub(crate) lent: Lent,
 }
@@ -72,7 +72,7 @@ pub struct RuntimeBuilder {
     gatekeeper: Box<dyn Gatekeeper>,
     consent: Box<dyn Consent>,
     progress: Box<dyn Progress>,
-    cache: Box<dyn CompiledCache>,
+    cache: Option<CompiledCache>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     lent: Lent,
@@ -85,7 +85,7 @@ impl Default for RuntimeBuilder {
             gatekeeper: Box::new(Closed),
             consent: Box::new(DeclineAll),
             progress: Box::new(Quiet),
-            cache: Box::new(NoCache),
+            cache: None,
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             lent: Lent::default(),
@@ -116,10 +116,17 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Who keeps compiled code.
+    /// Where compiled code is kept between runs, sealed. [`crate::Client::runtime`] gives the terminal's.
     #[must_use]
-    pub fn cache(mut self, cache: impl CompiledCache + 'static) -> Self {
-        self.cache = Box::new(cache);
+    pub fn cache(mut self, cache: CompiledCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Keeps no compiled code: each run compiles anew.
+    #[must_use]
+    pub fn no_cache(mut self) -> Self {
+        self.cache = None;
         self
     }
 

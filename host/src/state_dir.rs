@@ -9,6 +9,7 @@
 //! ├── publishers/<origin>/          pinned publisher keys
 //! ├── downloads/                    what has partly arrived
 //! ├── resources/<publisher>/<name>/ what is installed
+//! ├── cache/                        compiled code, sealed
 //! ├── grants                        the last grants, one a line
 //! └── clock                         the last time a server gave, sealed
 //! ```

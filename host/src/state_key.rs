@@ -29,6 +29,24 @@ impl StateKey {
         Ok(Self(Zeroizing::new(bytes)))
     }
 
+    /// A key from elsewhere.
+    pub(crate) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    /// A secret of its own for another use.
+    pub(crate) fn derive(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        let hkdf = Hkdf::<Sha256>::new(None, &*self.0);
+        hkdf.expand_multi_info(info, &mut *key).expect("32 bytes are far below the limit");
+        key
+    }
+
+    /// The secret itself, to derive a key from it and another.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Salt, then ciphertext.
     pub(crate) fn seal(&self, kind: &[u8], name: &str, plain: &[u8]) -> Vec<u8> {
         let salt = random::octets::<SALT>().0;

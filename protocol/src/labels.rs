@@ -67,3 +67,11 @@ pub const FINGERPRINT: &[u8] = b"portcullis fingerprint v1";
 pub const TERMINAL_JOURNAL: &[u8] = b"portcullis terminal journal v1";
 /// HKDF `info` of the keys that seal the last server time that a terminal heard.
 pub const TERMINAL_CLOCK: &[u8] = b"portcullis terminal clock v1";
+/// HKDF `info` of the secret that a terminal's compiled code is bound to.
+pub const TERMINAL_CACHE: &[u8] = b"portcullis terminal cache v1";
+/// HKDF `info` of the keys that seal the names of compiled code.
+pub const CACHE_LABEL: &[u8] = b"portcullis cache label v1";
+/// HKDF `info` of the names of files that hold compiled code.
+pub const CACHE_FILE: &[u8] = b"portcullis cache file v1";
+/// Prefix of HKDF `info` of the keys that seal compiled code.
+pub const CACHE_CODE: &[u8] = b"portcullis cache code v1";

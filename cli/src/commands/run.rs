@@ -2,8 +2,8 @@
 
 use clap::Args;
 use portcullis_host::{
-    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime,
-    Terms, Val, to_text,
+    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Terms, Val,
+    to_text,
 };
 use portcullis_protocol::surface::Surface;
 use portcullis_protocol::{OperationName, Reason};
@@ -86,9 +86,8 @@ impl Run {
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         let client = context.client()?;
         let path = resource_at::file(&client, &self.resource)?;
-        let runtime = Runtime::builder()
-            .gatekeeper(client.cycle())
-            .clock(client.clock())
+        let runtime = client
+            .runtime()
             .consent(Terminal::new(context.screen, &self.allow))
             .progress(Steps(context.screen))
             .lend(self.lent())

@@ -1,5 +1,6 @@
 //! The host, from outside. One file per subject; `portcullis-fixtures` seals the resource and answers for it.
 
+mod cache;
 mod call;
 mod client;
 mod command;

@@ -26,11 +26,18 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-#[test]
-fn code_is_compiled_in_one_place() {
+/// The sources of the host, by path.
+fn host() -> Vec<(String, String)> {
     let mut found = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.len() > 20, "the sources are there");
+    found.sort();
+    found
+}
+
+#[test]
+fn code_is_compiled_in_one_place() {
+    let found = host();
     let places: Vec<(&str, &str)> = found
         .iter()
         .flat_map(|(path, text)| {
@@ -38,6 +45,30 @@ fn code_is_compiled_in_one_place() {
             ways.flat_map(move |way| text.matches(way).map(move |_| (path.as_str(), *way)))
         })
         .collect();
-    let [(path, "Component::from_binary")] = places[..] else { panic!("{places:?}") };
-    assert!(path.ends_with("compile.rs"), "{path}");
+    let [(compiles, "Component::from_binary"), (takes_over, "::deserialize(")] = places[..] else {
+        panic!("{places:?}")
+    };
+    assert!(compiles.ends_with("src/compile.rs"), "{compiles}");
+    assert!(takes_over.ends_with("src/deserialise.rs"), "{takes_over}");
+}
+
+/// Code that was compiled before is native code that nobody checks again: one place takes it over, from evidence that
+/// this host sealed it, and makes that evidence nowhere else.
+#[test]
+fn compiled_code_is_taken_over_from_evidence_alone() {
+    let found = host();
+    let files = |text: &str| -> Vec<&str> {
+        let with = found.iter().filter(|(_, source)| source.contains(text));
+        with.map(|(path, _)| path.rsplit_once("src/").map_or(path.as_str(), |(_, name)| name)).collect()
+    };
+    assert_eq!(files("unsafe {"), ["deserialise.rs"]);
+    assert_eq!(files("expect(unsafe_code"), ["deserialise.rs"]);
+    assert_eq!(files("allow(unsafe_code"), [""; 0]);
+    assert_eq!(files("Opened {"), ["cache_seal.rs"]);
+    assert_eq!(files(".map(Compiled)"), ["compile.rs"]);
+    assert_eq!(files("Compiled("), ["compile.rs"]);
+    assert_eq!(files(".serialize()"), ["compile.rs"], "compiled code leaves the engine in one place");
+    let (_, one_call) = found.iter().find(|(path, _)| path.ends_with("deserialise.rs")).expect("there");
+    assert_eq!((one_call.matches("unsafe {").count(), one_call.matches("// SAFETY:").count()), (1, 1));
+    assert!(one_call.contains("opened: &Opened"), "bytes alone are not enough");
 }
