@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use crate::step::{announce, cargo, run as step};
-use crate::{Workspace, guests};
+use crate::{Workspace, compare, guests};
 
 /// Builds, sells and runs the example resources, then tries to cheat.
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -38,25 +38,26 @@ pub(crate) fn attacks(workspace: &Workspace, arguments: &[String]) -> Result<()>
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     announce(
         "cargo xtask bench: the rows of docs/performance.md, ours and the bare minimum in turn",
-        &[("build with optimisation", "15 min"), ("measure", "2 min")],
+        &[
+            ("guests: set up the target, build the examples", "2 min"),
+            ("build with optimisation", "25 min"),
+            ("with --compare: build and install other products", "15 min"),
+            ("measure", "8 min"),
+        ],
     );
+    guests::build(workspace, &[])?;
+    // The features of the whole workspace, so that everything that is built with optimisation shares its engine.
     let mut build = cargo();
-    build.current_dir(&workspace.root).args([
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "portcullis-tests",
-        "--bin",
-        "portcullis-bench",
-    ]);
+    build.current_dir(&workspace.root).args(["build", "--release", "--workspace", "--locked"]);
+    build.args(["--features", "portcullis-tests/bench"]);
+    for program in ["portcullis", "portcullis-server", "portcullis-bench", "portcullis-bare"] {
+        build.args(["--bin", program]);
+    }
     step("build", &mut build)?;
     // What is compared has an engine of its own, and takes as long again to build: only where asked for.
-    let (compare, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--compare");
-    if !compare.is_empty() {
-        let mut build = cargo();
-        build.current_dir(workspace.root.join("compare")).args(["build", "--release", "--locked", "--target-dir"]);
-        step("build what is compared", build.arg(workspace.target("compare")))?;
+    let (compared, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--compare");
+    if !compared.is_empty() {
+        compare::set_up(workspace)?;
     }
     let mut bench = std::process::Command::new(workspace.target("release/portcullis-bench"));
     step("bench", bench.current_dir(&workspace.root).args(arguments))

@@ -56,7 +56,8 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn tools() -> Result<()> {
+/// Installs what has to be installed on the machine itself, where that is allowed.
+pub(crate) fn tools() -> Result<()> {
     let missing = || TOOLS.iter().filter(|tool| !succeeds(tool.probe)).collect::<Vec<_>>();
     let wanted = missing();
     if wanted.is_empty() {
@@ -89,23 +90,32 @@ fn tools() -> Result<()> {
 
 /// `target/foreign/venv`, with what `tests/clients/python/requirements.txt` pins.
 fn python(workspace: &Workspace) -> Result<()> {
-    let pins = workspace.root.join("tests/clients/python/requirements.txt");
-    let folder = workspace.target("foreign/venv");
-    once(&folder, &[&pins], || {
-        execute(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    virtual_environment(
+        &workspace.target("foreign/venv"),
+        &workspace.root.join("tests/clients/python/requirements.txt"),
+    )
+}
+
+/// A Python environment in `folder` with the packages that `pins` lists.
+pub(crate) fn virtual_environment(folder: &Path, pins: &Path) -> Result<()> {
+    once(folder, &[pins], || {
+        execute(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let mut pip = Command::new(folder.join("bin/python"));
         execute(
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]).arg(&pins),
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]).arg(pins),
         )
     })
 }
 
-/// `target/foreign/npm`, with what `tests/clients/node/package-lock.json` pins. No script of a package runs.
+/// `target/foreign/npm`, with what `tests/clients/node/package-lock.json` pins.
 fn npm(workspace: &Workspace) -> Result<()> {
-    let source = workspace.root.join("tests/clients/node");
+    packages(&workspace.root.join("tests/clients/node"), &workspace.target("foreign/npm"))
+}
+
+/// npm packages in `folder`, as `package-lock.json` in `source` pins them. No script of a package runs.
+pub(crate) fn packages(source: &Path, folder: &Path) -> Result<()> {
     let pins = [source.join("package.json"), source.join("package-lock.json")];
-    let folder = workspace.target("foreign/npm");
-    once(&folder, &[&pins[0], &pins[1]], || {
+    once(folder, &[&pins[0], &pins[1]], || {
         for pin in &pins {
             let name = pin.file_name().context("a file has a name")?;
             fs::copy(pin, folder.join(name)).with_context(|| format!("cannot copy {}", pin.display()))?;
@@ -114,13 +124,13 @@ fn npm(workspace: &Workspace) -> Result<()> {
         let mut npm = Command::new("npm");
         execute(
             npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-                .current_dir(&folder),
+                .current_dir(folder),
         )
     })
 }
 
 /// Makes `folder` anew, unless it was made from these very `pins`.
-fn once(folder: &Path, pins: &[&Path], make: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn once(folder: &Path, pins: &[&Path], make: impl FnOnce() -> Result<()>) -> Result<()> {
     let mut wanted = String::new();
     for pin in pins {
         wanted += &fs::read_to_string(pin).with_context(|| format!("cannot read {}", pin.display()))?;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod assets;
+mod compare;
 mod drive;
 mod foreign;
 mod guests;
@@ -40,7 +41,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "attacks", about: "try every attack, each with its control [--json FILE]", run: drive::attacks },
     Verb {
         name: "bench",
-        about: "measure the rows of docs/performance.md [--compare] [--only ROW] [--json FILE]",
+        about: "measure the rows of docs/performance.md [--compare] [--only ROW] [--check] [--json FILE]",
         run: drive::bench,
     },
 ];

@@ -2,14 +2,13 @@
 
 use crate::bare::Bare;
 use crate::duel::{allocations, duel};
-use crate::others::Others;
-use crate::resource::{ADD, ECHO, OPERATION, Specimen};
+use crate::Bench;
+use crate::resource::{ADD, ECHO, OPERATION};
 use crate::row::{Row, Targets};
 use anyhow::{Result, ensure};
 use portcullis_host::Pool;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::runtime::Runtime as Tokio;
 
 /// Bytes that `echo` gets and gives.
 const ECHOED: usize = 4096;
@@ -22,7 +21,8 @@ fn payload() -> &'static [u8] {
 }
 
 /// P1.
-pub(crate) fn warm(tokio: &Tokio, specimen: &Specimen, others: &Others) -> Result<Vec<Row>> {
+pub(crate) fn warm(bench: &Bench) -> Result<Vec<Row>> {
+    let (tokio, specimen) = (&bench.tokio, &bench.specimen);
     let authorised = tokio.block_on(specimen.load(None, None)?.authorize(OPERATION))?;
     let bare = Bare::new(&specimen.body, None)?;
     let mut live = tokio.block_on(bare.instantiate())?;
@@ -49,11 +49,11 @@ pub(crate) fn warm(tokio: &Tokio, specimen: &Specimen, others: &Others) -> Resul
             Ok(())
         })
     };
-    let [taken, least] = duel([&mut ours, &mut floor])?;
+    let [taken, least] = duel(bench.pace, [&mut ours, &mut floor])?;
     let more = allocations(&mut ours)? - allocations(&mut floor)?;
     let echo = Row::new("P1", "a warm call under a held grant: 4 KB echo", &taken, &least, targets)
         .allocating(more)
-        .against("Extism", others.get("P1"));
+        .against("Extism", bench.others.get("P1"));
 
     let mut own = authorised.typed::<(u32, u32), (u32,)>(ADD)?;
     let mut ours = |repetitions| {
@@ -73,14 +73,15 @@ pub(crate) fn warm(tokio: &Tokio, specimen: &Specimen, others: &Others) -> Resul
             Ok(())
         })
     };
-    let [taken, least] = duel([&mut ours, &mut floor])?;
+    let [taken, least] = duel(bench.pace, [&mut ours, &mut floor])?;
     let more = allocations(&mut ours)? - allocations(&mut floor)?;
     let add = Row::new("P1 add", "the same with the smallest export: adds two numbers", &taken, &least, targets);
     Ok(vec![echo, add.allocating(more)])
 }
 
 /// P2.
-pub(crate) fn fresh(tokio: &Tokio, specimen: &Specimen, others: &Others) -> Result<Vec<Row>> {
+pub(crate) fn fresh(bench: &Bench) -> Result<Vec<Row>> {
+    let (tokio, specimen) = (&bench.tokio, &bench.specimen);
     let authorised = tokio.block_on(specimen.load(Some(POOL), None)?.authorize(OPERATION))?;
     let bare = Bare::new(&specimen.body, Some(POOL))?;
     let payload = payload();
@@ -106,15 +107,16 @@ pub(crate) fn fresh(tokio: &Tokio, specimen: &Specimen, others: &Others) -> Resu
             Ok(())
         })
     };
-    let [taken, least] = duel([&mut ours, &mut floor])?;
+    let [taken, least] = duel(bench.pace, [&mut ours, &mut floor])?;
     let more = allocations(&mut ours)? - allocations(&mut floor)?;
     let targets = Targets { bare: Some(1.05), other: Some(0.05), ..Targets::default() };
     let row = Row::new("P2", "a new instance from a pool, its first call, its end", &taken, &least, targets);
-    Ok(vec![row.allocating(more).against("Extism", others.get("P2"))])
+    Ok(vec![row.allocating(more).against("Extism", bench.others.get("P2"))])
 }
 
 /// P10.
-pub(crate) fn gate(tokio: &Tokio, specimen: &Specimen) -> Result<Vec<Row>> {
+pub(crate) fn gate(bench: &Bench) -> Result<Vec<Row>> {
+    let (tokio, specimen) = (&bench.tokio, &bench.specimen);
     const ROWS: [(&str, &str, Option<u32>); 2] = [
         ("P10", "the gate alone, under a grant bounded by time", None),
         ("P10 counted", "the gate alone, under a grant that counts uses", Some(u32::MAX)),
@@ -136,7 +138,7 @@ pub(crate) fn gate(tokio: &Tokio, specimen: &Specimen) -> Result<Vec<Row>> {
             }
             Ok(())
         };
-        let [taken, least] = duel([&mut ours, &mut floor])?;
+        let [taken, least] = duel(bench.pace, [&mut ours, &mut floor])?;
         let more = allocations(&mut ours)? - allocations(&mut floor)?;
         rows.push(Row::new(id, what, &taken, &least, targets).allocating(more));
     }

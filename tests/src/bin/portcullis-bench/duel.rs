@@ -1,14 +1,28 @@
 //! Measuring: contestants in turn, in batches, by their 10th percentiles.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::time::{Duration, Instant};
 
 /// Long against the clock's own cost, short against a time slice of a busy machine.
 const BATCH: Duration = Duration::from_micros(150);
-/// Rounds: each has a ratio of its own, and their range is the spread.
-const ROUNDS: usize = 5;
-/// Batches of each contestant in a round.
+/// Batches of each contestant in a round, where they are short.
 const BATCHES: usize = 600;
+
+/// How long is measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// Each has a ratio of its own, and their range is the spread.
+    rounds: usize,
+    /// How long a round may take: what takes longer than a batch has fewer of them, and at least one.
+    round: Duration,
+}
+
+impl Pace {
+    /// As the published figures are measured.
+    pub(crate) const FULL: Self = Self { rounds: 5, round: Duration::from_secs(4) };
+    /// Whether everything runs and gives what it should; the figures say nothing.
+    pub(crate) const QUICK: Self = Self { rounds: 1, round: Duration::from_millis(20) };
+}
 
 /// What is measured: does its work so many times, and checks what comes out.
 pub(crate) type Contestant<'a> = &'a mut dyn FnMut(u32) -> Result<()>;
@@ -26,6 +40,9 @@ impl Series {
 
     /// By how much the ratio to another differs between rounds, as a part of the lowest.
     pub(crate) fn spread(&self, other: &Self) -> f64 {
+        if self.0.len() < 2 {
+            return 0.0;
+        }
         let ratios = self.0.iter().zip(&other.0).map(|(own, other)| percentile(own) / percentile(other));
         let (low, high) = ratios.fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
         high / low - 1.0
@@ -37,17 +54,28 @@ fn percentile(sorted: &[f64]) -> f64 {
 }
 
 /// Lets each contestant run a batch in turn, and begin as often as any other.
-pub(crate) fn duel<const N: usize>(mut contestants: [Contestant<'_>; N]) -> Result<[Series; N]> {
-    let mut repetitions = [0; N];
-    for (contestant, repetitions) in contestants.iter_mut().zip(&mut repetitions) {
-        *repetitions = fitting(contestant)?;
+pub(crate) fn duel<const N: usize>(pace: Pace, mut contestants: [Contestant<'_>; N]) -> Result<[Series; N]> {
+    let series = duel_of(pace, &mut contestants)?;
+    series.try_into().map_err(|_| anyhow!("a contestant has no series"))
+}
+
+/// The same for as many as there are.
+pub(crate) fn duel_of(pace: Pace, contestants: &mut [Contestant<'_>]) -> Result<Vec<Series>> {
+    let mut repetitions = Vec::with_capacity(contestants.len());
+    let mut turn = Duration::ZERO;
+    for contestant in contestants.iter_mut() {
+        let (fitting, taken) = fitting(contestant)?;
+        repetitions.push(fitting);
+        turn += taken;
     }
-    let mut series = std::array::from_fn(|_| Series(Vec::with_capacity(ROUNDS)));
-    for _ in 0..ROUNDS {
-        let mut round: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(BATCHES));
-        for batch in 0..BATCHES {
-            for place in 0..N {
-                let turn = (batch + place) % N;
+    let affordable = pace.round.as_nanos() / turn.as_nanos().max(1);
+    let batches = usize::try_from(affordable).unwrap_or(BATCHES).clamp(1, BATCHES);
+    let mut series: Vec<Series> = contestants.iter().map(|_| Series(Vec::with_capacity(pace.rounds))).collect();
+    for _ in 0..pace.rounds {
+        let mut round: Vec<Vec<f64>> = contestants.iter().map(|_| Vec::with_capacity(batches)).collect();
+        for batch in 0..batches {
+            for place in 0..contestants.len() {
+                let turn = (batch + place) % contestants.len();
                 let taken = time(contestants[turn], repetitions[turn])?;
                 round[turn].push(taken.as_nanos() as f64 / f64::from(repetitions[turn]));
             }
@@ -60,16 +88,19 @@ pub(crate) fn duel<const N: usize>(mut contestants: [Contestant<'_>; N]) -> Resu
     Ok(series)
 }
 
-/// How many repetitions fill a batch. Warms up on the way.
-fn fitting(contestant: Contestant<'_>) -> Result<u32> {
+/// How many repetitions fill a batch, and how long it takes. Warms up on the way.
+fn fitting(contestant: Contestant<'_>) -> Result<(u32, Duration)> {
     let mut repetitions = 1;
     loop {
-        let mut taken = Duration::MAX;
-        for _ in 0..3 {
-            taken = taken.min(time(contestant, repetitions)?);
+        let mut taken = time(contestant, repetitions)?;
+        // What is far longer than a batch is not repeated for nothing.
+        if taken < 100 * BATCH {
+            for _ in 0..2 {
+                taken = taken.min(time(contestant, repetitions)?);
+            }
         }
         if taken >= BATCH || repetitions >= 1 << 24 {
-            return Ok(repetitions);
+            return Ok((repetitions, taken));
         }
         // At most eightfold a step: the first repetitions are slower than all others.
         let wanted = BATCH.as_nanos() as f64 / taken.as_nanos().max(1) as f64;

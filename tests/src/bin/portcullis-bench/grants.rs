@@ -1,8 +1,8 @@
 //! P12: what verifying a grant costs beside the one signature it has.
 
 use crate::duel::duel;
-use crate::others::Others;
-use crate::resource::{OPERATION, Specimen};
+use crate::Bench;
+use crate::resource::OPERATION;
 use crate::row::{Row, Targets};
 use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -10,11 +10,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use portcullis_protocol::encoding::{Octets, base64url};
 use portcullis_protocol::{Grant, SecretKey, Unverified, Verified};
 use std::hint::black_box;
-use tokio::runtime::Runtime as Tokio;
 
 /// P12.
-pub(crate) fn verify(tokio: &Tokio, specimen: &Specimen, others: &Others) -> Result<Vec<Row>> {
-    let authorised = tokio.block_on(specimen.load(None, None)?.authorize(OPERATION))?;
+pub(crate) fn verify(bench: &Bench) -> Result<Vec<Row>> {
+    let authorised = bench.tokio.block_on(bench.specimen.load(None, None)?.authorize(OPERATION))?;
     let key = SecretKey::from_seed(&[7; 32]);
     let signed = Verified::sign(authorised.grant().document().clone(), &key);
     let (text, document, public) = (signed.compact(), signed.document(), key.public());
@@ -50,14 +49,14 @@ pub(crate) fn verify(tokio: &Tokio, specimen: &Specimen, others: &Others) -> Res
         Ok(())
     };
 
-    let [taken, least, token] = duel([&mut ours, &mut floor, &mut jwt])?;
+    let [taken, least, token] = duel(bench.pace, [&mut ours, &mut floor, &mut jwt])?;
     let targets = |other| Targets { bare: Some(1.15), other: Some(other), ..Targets::default() };
     let row = |id, what, other| Row::new(id, what, &taken, &least, targets(other));
     let mut rows = vec![
         row("P12", "verify a grant: the signature, then the document", 0.9)
             .against("the jsonwebtoken crate", Some(token.p10())),
     ];
-    let biscuit = others.get("P12 biscuit");
+    let biscuit = bench.others.get("P12 biscuit");
     if biscuit.is_some() {
         rows.push(
             row("P12 biscuit", "the same beside a Biscuit with its authority block", 0.5).against("Biscuit", biscuit),

@@ -1,10 +1,16 @@
-//! What other products take, measured by `compare/`, which has an engine and cryptography of its own.
+//! What other products take. `compare/` has an engine and cryptography of its own; `cargo xtask bench --compare` builds
+//! it, and puts wasmtime's own command and a JavaScript component beside it.
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_tests::checkout;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What Extism runs; a plug-in is a core module.
+const PLUGIN: &str = include_str!("../../../../compare/src/echo.wat");
 
 /// A line of `portcullis-compare`.
 #[derive(Deserialize)]
@@ -18,13 +24,14 @@ struct Line {
 pub(crate) struct Others(BTreeMap<String, f64>);
 
 impl Others {
+    /// None of them.
+    pub(crate) const fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
     /// Runs `portcullis-compare`, where it was built.
     pub(crate) fn measure() -> Result<Self> {
-        let program = checkout::root().join("target/compare/release/portcullis-compare");
-        let program = program.with_extension(std::env::consts::EXE_EXTENSION);
-        if !program.is_file() {
-            return Ok(Self(BTreeMap::new()));
-        }
+        let Some(program) = built("release/portcullis-compare") else { return Ok(Self::none()) };
         let output = Command::new(&program).output().context("cannot start portcullis-compare")?;
         ensure!(output.status.success(), "portcullis-compare: {}", String::from_utf8_lossy(&output.stderr));
         let lines = String::from_utf8(output.stdout)?;
@@ -41,4 +48,31 @@ impl Others {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// wasmtime's own command.
+    pub(crate) fn wasmtime(&self) -> Option<PathBuf> {
+        built("wasmtime").filter(|_| !self.is_empty())
+    }
+
+    /// A component that `componentize-js` made of a script.
+    pub(crate) fn script(&self) -> Option<PathBuf> {
+        built("script.wasm").filter(|_| !self.is_empty())
+    }
+
+    /// The process that starts an Extism plug-in with its cache, which lies in `folder`, and echoes 5.
+    pub(crate) fn extism(&self, folder: &Path) -> Result<Option<Command>> {
+        let Some(program) = built("release/extism-start").filter(|_| !self.is_empty()) else { return Ok(None) };
+        let (plugin, cache) = (folder.join("extism.wasm"), folder.join("extism.toml"));
+        fs::write(&plugin, wat::parse_str(PLUGIN)?)?;
+        fs::write(&cache, format!("[cache]\ndirectory = {:?}\n", folder.join("extism-cache")))?;
+        let mut command = Command::new(program);
+        command.arg(plugin).arg(cache).arg("5");
+        Ok(Some(command))
+    }
+}
+
+/// Something in the folder of what is compared.
+fn built(name: &str) -> Option<PathBuf> {
+    let path = checkout::root().join("target/compare").join(name);
+    [path.with_extension(std::env::consts::EXE_EXTENSION), path].into_iter().find(|path| path.is_file())
 }

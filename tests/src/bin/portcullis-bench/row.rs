@@ -3,6 +3,7 @@
 use crate::duel::Series;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use std::borrow::Cow;
 
 const NAME: Style = AnsiColor::Cyan.on_default().bold();
 const DIM: Style = Style::new().dimmed();
@@ -20,13 +21,15 @@ pub(crate) struct Targets {
     pub(crate) ours: Option<f64>,
     /// Allocations more than the bare minimum makes.
     pub(crate) allocations: Option<f64>,
+    /// Bytes by which the process grows.
+    pub(crate) memory: Option<f64>,
 }
 
 /// One measure: 10th percentiles of one run.
 #[derive(Serialize)]
 pub(crate) struct Row {
-    pub(crate) id: &'static str,
-    what: &'static str,
+    pub(crate) id: Cow<'static, str>,
+    what: Cow<'static, str>,
     unit: &'static str,
     ours: f64,
     bare: f64,
@@ -38,20 +41,28 @@ pub(crate) struct Row {
     /// By how much `ratio_bare` differs between the rounds.
     spread: f64,
     allocations_added: Option<f64>,
+    memory_added: Option<f64>,
     target_bare: Option<f64>,
     target_other: Option<f64>,
     target_ours: Option<f64>,
     target_allocations: Option<f64>,
+    target_memory: Option<f64>,
     /// Whether everything measured meets its target.
     met: bool,
 }
 
 impl Row {
-    pub(crate) fn new(id: &'static str, what: &'static str, ours: &Series, bare: &Series, targets: Targets) -> Self {
+    pub(crate) fn new(
+        id: impl Into<Cow<'static, str>>,
+        what: impl Into<Cow<'static, str>>,
+        ours: &Series,
+        bare: &Series,
+        targets: Targets,
+    ) -> Self {
         let (took, floor) = (ours.p10(), bare.p10());
         let row = Self {
-            id,
-            what,
+            id: id.into(),
+            what: what.into(),
             unit: "ns",
             ours: took,
             bare: floor,
@@ -61,10 +72,12 @@ impl Row {
             ratio_other: None,
             spread: ours.spread(bare),
             allocations_added: None,
+            memory_added: None,
             target_bare: targets.bare,
             target_other: targets.other,
             target_ours: targets.ours,
             target_allocations: targets.allocations,
+            target_memory: targets.memory,
             met: false,
         };
         row.judged()
@@ -81,12 +94,18 @@ impl Row {
         Self { allocations_added: Some(more), ..self }.judged()
     }
 
+    /// With the bytes by which the process grows.
+    pub(crate) fn growing(self, bytes: Option<f64>) -> Self {
+        Self { memory_added: bytes, ..self }.judged()
+    }
+
     fn judged(mut self) -> Self {
         self.met = [
             (Some(self.ratio_bare), self.target_bare),
             (self.ratio_other, self.target_other),
             (Some(self.ours), self.target_ours),
             (self.allocations_added, self.target_allocations),
+            (self.memory_added, self.target_memory),
         ]
         .iter()
         .all(|(value, target)| value.zip(*target).is_none_or(|(value, target)| value <= target));
@@ -113,6 +132,11 @@ impl Row {
         if let Some(more) = self.allocations_added {
             anstream::println!("             allocations added {more}{}", limit(self.target_allocations));
         }
+        if let Some(bytes) = self.memory_added {
+            let mebibytes = |bytes: f64| format!("{:.1} MiB", bytes / f64::from(1 << 20));
+            let limit = self.target_memory.map_or_else(String::new, |most| format!(" (at most {})", mebibytes(most)));
+            anstream::println!("             memory added {}{limit}", mebibytes(bytes));
+        }
         match (self.other_name, self.other.zip(self.ratio_other)) {
             ("", _) => {}
             (name, Some((other, ratio))) => {
@@ -127,6 +151,11 @@ impl Row {
     }
 }
 
-fn text(nanoseconds: f64) -> String {
-    if nanoseconds < 1000.0 { format!("{nanoseconds:.1} ns") } else { format!("{:.2} µs", nanoseconds / 1000.0) }
+/// With a unit that suits it.
+pub(crate) fn text(nanoseconds: f64) -> String {
+    match nanoseconds {
+        ..1e3 => format!("{nanoseconds:.1} ns"),
+        ..1e6 => format!("{:.2} µs", nanoseconds / 1e3),
+        _ => format!("{:.2} ms", nanoseconds / 1e6),
+    }
 }
