@@ -1,8 +1,8 @@
 //! P1 and P2: what a call costs under a held grant, in a warm instance and in a new one; P10: what of it is the gate.
 
+use crate::Bench;
 use crate::bare::Bare;
 use crate::duel::{allocations, duel};
-use crate::Bench;
 use crate::resource::{ADD, ECHO, OPERATION};
 use crate::row::{Row, Targets};
 use anyhow::{Result, ensure};

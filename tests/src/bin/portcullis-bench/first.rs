@@ -21,7 +21,9 @@ pub(crate) fn start(bench: &Bench) -> Result<Vec<Row>> {
     let small = Targets { other: Some(0.2), ..Targets::default() };
     let mut rows = Vec::new();
     let extism = bench.others.get("P4");
-    rows.push(row(bench, "P4 small", "the smallest guest, first start", &bench.specimen, small)?.against("Extism", extism));
+    rows.push(
+        row(bench, "P4 small", "the smallest guest, first start", &bench.specimen, small)?.against("Extism", extism),
+    );
     if bench.quick {
         return Ok(rows);
     }

@@ -1,7 +1,7 @@
 //! P12: what verifying a grant costs beside the one signature it has.
 
-use crate::duel::duel;
 use crate::Bench;
+use crate::duel::duel;
 use crate::resource::OPERATION;
 use crate::row::{Row, Targets};
 use anyhow::{Context as _, Result, ensure};

@@ -7,6 +7,7 @@
 use crate::resource::{ADD, OPERATION, Signer};
 use anyhow::{Context as _, Result, ensure};
 use portcullis_host::{Limits, Progress, Runtime, Step};
+use portcullis_protocol::SignedManifest;
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,7 @@ impl Stages {
 }
 
 impl Progress for Stages {
-    fn step(&self, step: Step<'_>) {
+    fn step(&self, _: &SignedManifest, step: Step<'_>) {
         match step {
             Step::Opening(_) => self.ended("grant"),
             Step::Compiling(_) => self.ended("body"),

@@ -9,8 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use portcullis_protocol::sealed::Sealed;
 use std::fs::{self, File};
-use std::io::{Cursor, Read as _};
-use std::iter;
+use std::io::Cursor;
 use std::num::NonZero;
 use std::thread;
 
@@ -87,24 +86,9 @@ fn row(
         Ok(())
     };
     bare(1)?;
-    let mut extracted = Vec::new();
-    sealed.extract(&part, &mut extracted)?;
-    let identity: age::x25519::Identity =
-        asset.identity().expose_text().parse().map_err(|error| anyhow!("no identity: {error}"))?;
-    let mut opened = vec![0; size];
-    let mut age = |repetitions| {
-        for _ in 0..repetitions {
-            let decryptor = age::Decryptor::new(&extracted[..])?;
-            let mut reader = decryptor.decrypt(iter::once(&identity as &dyn age::Identity))?;
-            reader.read_exact(&mut opened)?;
-            ensure!(opened.last() == plain.last(), "age gave something else");
-        }
-        Ok(())
-    };
-    age(1)?;
-    let [taken, lower, other] = duel(bench.pace, [&mut ours, &mut bare, &mut age])?;
-    ensure!(buffer == plain && least == plain && opened == plain, "not every byte came out");
-    Ok(Row::new(id, what, &taken, &lower, targets).against("the age crate", Some(other.p10())))
+    let [taken, lower] = duel(bench.pace, [&mut ours, &mut bare])?;
+    ensure!(buffer == plain && least == plain, "not every byte came out");
+    Ok(Row::new(id, what, &taken, &lower, targets).against("the age crate", bench.others.get(id)))
 }
 
 /// Chunks under ChaCha20-Poly1305 of AWS-LC, each with its tag.
@@ -122,7 +106,8 @@ impl Ciphertext {
             .chunks_mut(CHUNK)
             .enumerate()
             .map(|(index, chunk)| {
-                let tag = key.seal_in_place_separate_tag(nonce(index), Aad::empty(), chunk).map_err(|_| anyhow!("seal"))?;
+                let tag =
+                    key.seal_in_place_separate_tag(nonce(index), Aad::empty(), chunk).map_err(|_| anyhow!("seal"))?;
                 tag.as_ref().try_into().context("a tag has 16 bytes")
             })
             .collect();
@@ -134,8 +119,10 @@ impl Ciphertext {
         let cores = if to.len() < LARGE { 1 } else { thread::available_parallelism().map_or(1, NonZero::get) };
         let share = self.tags.len().div_ceil(cores);
         thread::scope(|scope| {
-            let shares = to.chunks_mut(share * CHUNK).zip(self.chunks.chunks(share * CHUNK)).zip(self.tags.chunks(share));
-            let mut shares = shares.enumerate().map(|(at, ((to, from), tags))| move || self.share(at * share, from, tags, to));
+            let shares =
+                to.chunks_mut(share * CHUNK).zip(self.chunks.chunks(share * CHUNK)).zip(self.tags.chunks(share));
+            let mut shares =
+                shares.enumerate().map(|(at, ((to, from), tags))| move || self.share(at * share, from, tags, to));
             // The last share is this thread's own.
             let own = shares.next();
             let others: Vec<_> = shares.map(|work| scope.spawn(work)).collect();
@@ -228,6 +215,7 @@ fn resident_peak_since() -> Result<Option<u64>> {
 
 fn status(line: &str) -> Result<Option<u64>> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let found = status.lines().find_map(|text| text.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let found =
+        status.lines().find_map(|text| text.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     Ok(found.map(|kibibytes| kibibytes * 1024))
 }

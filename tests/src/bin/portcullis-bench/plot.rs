@@ -1,5 +1,6 @@
 //! Curves as pictures: logarithmic on both axes, as SVG that stands by itself.
 
+use crate::row::text;
 use anyhow::{Context as _, Result};
 use std::fmt::Write as _;
 use std::fs;
@@ -61,7 +62,7 @@ impl Plot {
     pub(crate) fn print(&self) {
         println!("\n{}", self.title);
         for curve in &self.curves {
-            let point = |(x, y): &(f64, f64)| format!("{} {}", (self.across.1)(*x), (self.up.1)((y * 10.0).round() / 10.0));
+            let point = |(x, y): &(f64, f64)| format!("{} {}", (self.across.1)(*x), text(y * 1e3));
             println!("  {}: {}", curve.name, curve.points.iter().map(point).collect::<Vec<_>>().join(" · "));
         }
     }

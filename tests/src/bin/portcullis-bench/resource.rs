@@ -66,7 +66,8 @@ impl Specimen {
 
     /// Loads it into a runtime that is granted everything, for so many uses or for an hour.
     pub(crate) fn load(&self, pool: Option<Pool>, uses: Option<u32>) -> Result<Resource> {
-        let builder = Runtime::builder().limits(Limits::default()).gatekeeper(Signer::of(&self.file, &self.identity, uses)?);
+        let builder =
+            Runtime::builder().limits(Limits::default()).gatekeeper(Signer::of(&self.file, &self.identity, uses)?);
         let builder = if let Some(pool) = pool { builder.pool(pool) } else { builder };
         Ok(builder.build()?.load(self.file.clone())?)
     }

@@ -118,7 +118,8 @@ impl Start {
             names.push("Extism");
         }
         let mut closures: Vec<_> = commands.iter_mut().map(repeated).collect();
-        let mut contestants: Vec<Contestant<'_>> = closures.iter_mut().map(|closure| closure as Contestant<'_>).collect();
+        let mut contestants: Vec<Contestant<'_>> =
+            closures.iter_mut().map(|closure| closure as Contestant<'_>).collect();
         let series = duel_of(bench.pace, &mut contestants)?;
         let [held, online, bare, others @ ..] = &series[..] else { return Err(anyhow!("a contestant is missing")) };
         let id = |what: &str| {

@@ -1,0 +1,29 @@
+//! The benchmarks run, and every result that they check is right. What they measure here says nothing.
+
+use anyhow::{Result, ensure};
+use portcullis_tests::checkout;
+use std::process::Command;
+
+#[test]
+fn every_row_of_the_benchmarks_gives_what_it_should() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("rows.json");
+    let mut bench = Command::new(checkout::program("portcullis-bench")?);
+    let output = bench.args(["--quick", "--figures"]).arg(folder.path()).arg("--json").arg(&file).output()?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{out}{err}");
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(file)?)?;
+    let ids: Vec<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    for id in ["P1", "P2", "P4 small", "P5 1 KiB", "P5 streamed", "P9", "P10", "P12"] {
+        assert!(ids.contains(&id), "no row {id} in {ids:?}");
+    }
+    for row in &rows {
+        for member in ["ours", "bare", "ratio_bare"] {
+            assert!(row[member].as_f64().is_some_and(|value| value > 0.0), "{member} in {row}");
+        }
+    }
+    for figure in ["size.svg", "installed.svg"] {
+        assert!(std::fs::read_to_string(folder.path().join(figure))?.starts_with("<svg "), "{figure}");
+    }
+    Ok(())
+}
