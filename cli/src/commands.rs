@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+pub(crate) mod balance;
 pub(crate) mod build;
 pub(crate) mod buy;
 pub(crate) mod completions;
@@ -21,6 +22,7 @@ pub(crate) mod remove;
 pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod search;
+pub(crate) mod top_up;
 pub(crate) mod update;
 pub(crate) mod verify;
 pub(crate) mod whoami;

@@ -3,6 +3,7 @@
 use portcullis_host::{Answer, Consent, Prompt};
 use portcullis_protocol::OperationName;
 
+use crate::metered::{Agreed, Question};
 use crate::output::{OfferLine, Screen, style};
 
 /// Asks on the terminal. What the user agreed to on the command line is not asked again; where nobody can be asked,
@@ -11,12 +12,13 @@ use crate::output::{OfferLine, Screen, style};
 pub(crate) struct Terminal {
     screen: Screen,
     allowed: Vec<OperationName>,
+    agreed: Agreed,
 }
 
 impl Terminal {
-    /// `allowed` are the operations agreed to beforehand.
-    pub(crate) fn new(screen: Screen, allowed: &[OperationName]) -> Self {
-        Self { screen, allowed: allowed.to_vec() }
+    /// `allowed` are the operations agreed to beforehand, on rights that are held; `agreed` is the total agreed to.
+    pub(crate) fn new(screen: Screen, allowed: &[OperationName], agreed: Agreed) -> Self {
+        Self { screen, allowed: allowed.to_vec(), agreed }
     }
 
     /// The text of the question: names and prices are the manifest's and the store's, never the resource's.
@@ -30,7 +32,7 @@ impl Terminal {
         for offer in prompt.offers {
             text += &format!("  {dim}sold as{dim:#} {}\n", OfferLine::of(offer));
         }
-        text + "Use rights that you hold for it?"
+        text
     }
 }
 
@@ -40,8 +42,29 @@ impl Consent for Terminal {
         if self.allowed.contains(&prompt.operation.name) {
             return prompt.agree();
         }
-        let (screen, question) = (self.screen, Self::question(prompt));
-        let yes = tokio::task::spawn_blocking(move || screen.ask(question)).await.unwrap_or(false);
-        if yes { prompt.agree() } else { prompt.decline() }
+        let (screen, text) = (self.screen, Self::question(prompt));
+        let metered = Question::cheapest(prompt.offers, prompt.quantity, |cost| prompt.spent(cost.currency()));
+        let Some(question) = metered else {
+            let question = text + "Use rights that you hold for it?";
+            let yes = tokio::task::spawn_blocking(move || screen.ask(question)).await.unwrap_or(false);
+            return if yes { prompt.agree() } else { prompt.decline() };
+        };
+        let covered = |question: &Question| self.agreed.covers(question.spent, question.cost);
+        if !covered(&question) {
+            let (agreed, question) = (self.agreed.clone(), question.clone());
+            let ask = move || {
+                if screen.can_ask() {
+                    screen.note(text.trim_end());
+                }
+                agreed.ask(screen, &question)
+            };
+            if !tokio::task::spawn_blocking(ask).await.unwrap_or(false) {
+                return prompt.decline();
+            }
+        }
+        match self.agreed.cap().filter(|_| covered(&question)) {
+            Some(cap) => prompt.accept_up_to(&question.offer, cap),
+            None => prompt.accept(&question.offer),
+        }
     }
 }

@@ -20,6 +20,7 @@ mod document;
 mod failure;
 mod guest_toolchain;
 mod invocation;
+mod metered;
 mod output;
 mod payment;
 mod progress;

@@ -85,13 +85,20 @@ impl Screen {
 
     /// Asks; only `y` and `yes` mean yes. Never asks where nobody can answer.
     pub(crate) fn ask(self, question: impl Display) -> bool {
+        matches!(self.answer(format_args!("{question} [y/N] ")).as_str(), "y" | "yes")
+    }
+
+    /// Asks, and gives the answer in small letters: nothing where nobody can answer.
+    pub(crate) fn answer(self, question: impl Display) -> String {
         if !self.can_ask() {
-            return false;
+            return String::new();
         }
-        anstream::eprint!("{question} [y/N] ");
+        anstream::eprint!("{question}");
         let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
-        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+        match std::io::stdin().read_line(&mut answer) {
+            Ok(_) => answer.trim().to_ascii_lowercase(),
+            Err(_) => String::new(),
+        }
     }
 
     /// A bar on standard error while `total` bytes move; hidden where nobody looks.
@@ -130,7 +137,7 @@ pub(crate) struct OfferLine {
     pub(crate) operation: String,
     /// What a person reads.
     pub(crate) title: String,
-    /// `free`, `perpetual`, `uses`.
+    /// `free`, `perpetual`, `uses`, `metered`.
     pub(crate) model: &'static str,
     /// How much one order buys, where the model counts.
     #[serde(skip_serializing_if = "Option::is_none")]

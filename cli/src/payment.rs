@@ -2,10 +2,11 @@
 
 use portcullis_host::{Order, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod};
-use portcullis_protocol::{Offer, OfferId, OperationName, Verified};
+use portcullis_protocol::{Money, Offer, OfferId, OperationName, Verified};
 use std::str::FromStr;
 
 use crate::failure::{Failure, Outcome};
+use crate::metered::{Agreed, Question};
 use crate::output::{OfferLine, Screen};
 
 /// `--payment PROVIDER:TOKEN`.
@@ -24,7 +25,22 @@ impl FromStr for Payment {
     }
 }
 
-/// The one offer that is meant.
+impl Payment {
+    /// As the protocol has it.
+    pub(crate) fn method(&self) -> PaymentMethod {
+        self.0.clone()
+    }
+
+    /// The provider said no.
+    pub(crate) fn declined() -> Failure {
+        Failure::new(
+            "the payment was declined; nothing is owed",
+            "use another means of payment: --payment PROVIDER:TOKEN",
+        )
+    }
+}
+
+/// The one offer that is meant. What is metered is not bought.
 pub(crate) fn choose<'o>(
     offers: &'o [Verified<Offer>],
     operation: Option<&OperationName>,
@@ -33,6 +49,7 @@ pub(crate) fn choose<'o>(
     let fits = |offer: &&Verified<Offer>| {
         let offer = offer.document();
         !offer.rights.is_free()
+            && !offer.rights.is_metered()
             && operation.is_none_or(|wanted| *wanted == offer.operation)
             && id.is_none_or(|wanted| wanted == offer.id)
     };
@@ -42,6 +59,10 @@ pub(crate) fn choose<'o>(
         [] if offers.iter().any(|offer| offer.document().rights.is_free()) => {
             Err(Failure::new("nothing here has to be bought: it is free", "run it"))
         }
+        [] if offers.iter().any(|offer| offer.document().rights.is_metered()) => Err(Failure::new(
+            "nothing here can be bought: it is sold by the unit",
+            "pay money in, `portcullis top-up 5.00EUR`, and run it",
+        )),
         [] => Err(Failure::new("the store has no such offer", "see what it offers: `portcullis price NAME`")),
         several => {
             let lines: Vec<String> = several.iter().map(|offer| format!("  {}", OfferLine::of(offer))).collect();
@@ -57,27 +78,46 @@ pub(crate) fn choose<'o>(
 pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
     let order = store.order(offer, payment.0.clone()).await?;
     match order.state {
-        OrderState::Declined => Err(Failure::new(
-            "the payment was declined; nothing is owed",
-            "use another means of payment: --payment PROVIDER:TOKEN",
-        )),
+        OrderState::Declined => Err(Payment::declined()),
         OrderState::Refunded => Err(Failure::new("the order was paid back", "order again")),
         OrderState::Paid | OrderState::Pending => Ok(order),
     }
 }
 
-/// Shows the offers and asks which to buy; `None` where the answer is no, or nobody can be asked.
-pub(crate) fn ask(screen: Screen, offers: &[Verified<Offer>]) -> Option<&Verified<Offer>> {
+/// How the user agreed to pay.
+pub(crate) enum Agreement {
+    /// Buy this, then run.
+    Buy(Verified<Offer>),
+    /// Run on the terms of this metered offer.
+    PerUnit(Verified<Offer>),
+}
+
+/// Shows the offers and asks how to pay for one unit; `None` where the answer is no, or nobody can be asked. Where a
+/// total was agreed to beforehand nobody is asked: the runtime holds to it.
+pub(crate) fn ask(
+    screen: Screen,
+    offers: &[Verified<Offer>],
+    agreed: &Agreed,
+    spent: impl Fn(Money) -> Money,
+) -> Option<Agreement> {
+    if agreed.cap().is_some()
+        && let Some(question) = Question::cheapest(offers, 1, &spent)
+    {
+        return Some(Agreement::PerUnit(question.offer));
+    }
     if !screen.can_ask() {
         return None;
     }
     for offer in offers.iter().filter(|offer| !offer.document().rights.is_free()) {
-        let price = offer.document().price;
         if offers.len() > 1 {
             screen.note(OfferLine::of(offer));
         }
-        if screen.ask(format_args!("Costs {price}. Buy?")) {
-            return Some(offer);
+        if let Some(question) = Question::about(offer, 1, &spent) {
+            if agreed.ask(screen, &question) {
+                return Some(Agreement::PerUnit(question.offer));
+            }
+        } else if screen.ask(format_args!("Costs {}. Buy?", offer.document().price)) {
+            return Some(Agreement::Buy(offer.clone()));
         }
     }
     None

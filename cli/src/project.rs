@@ -303,12 +303,15 @@ pub(crate) fn rights(model: Option<&str>, count: Option<u64>) -> Result<Rights, 
             Err(_) => wrong("`count` is too large", "one order sells at most 4,294,967,295 uses"),
         },
         (Some("uses"), None) => wrong("the model `uses` has no count", "say how many uses one order buys: count 10"),
-        (Some("free" | "perpetual"), Some(_)) => wrong("only the model `uses` has a count", "leave the count out"),
+        (Some("free" | "perpetual" | "metered"), Some(_)) => {
+            wrong("only the model `uses` has a count", "leave the count out")
+        }
         (Some("free"), None) => Ok(Rights::Free {}),
         (Some("perpetual"), None) => Ok(Rights::Perpetual {}),
-        (None, _) => wrong("the offer has no model", "choose one of free, perpetual, uses"),
+        (Some("metered"), None) => Ok(Rights::Metered {}),
+        (None, _) => wrong("the offer has no model", "choose one of free, perpetual, uses, metered"),
         (Some(other), _) => {
-            Err((format!("the model `{other}` is not known"), "choose one of free, perpetual, uses".into()))
+            Err((format!("the model `{other}` is not known"), "choose one of free, perpetual, uses, metered".into()))
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The user's say in what a resource requests from inside.
 //!
 //! A resource names operations. What they cost and mean the host shows, from the server's signed offers; the resource
-//! has no part in the text and cannot answer for the user.
+//! has no part in the text and cannot answer for the user. Money of the prepaid balance moves only under a metered offer
+//! that the user accepts here, and what he has spent in the session so far is part of the question.
 
+use crate::gatekeeper::Refused;
+use crate::spending::{Reserved, Spending, cost_of};
 use async_trait::async_trait;
-use portcullis_protocol::{Digest, Offer, OperationEntry, SignedManifest, Verified};
+use portcullis_protocol::{Currency, Digest, Money, Offer, OperationEntry, Reason, SignedManifest, Verified};
+use std::sync::Arc;
 
 /// What a user is asked: may this resource run this operation?
 #[derive(Debug)]
@@ -19,19 +23,47 @@ pub struct Prompt<'a> {
     /// How it can be paid for, as the billing server signed it. Empty where the server sells it no longer; rights that
     /// the account holds may cover it all the same.
     pub offers: &'a [Verified<Offer>],
+    pub(crate) spending: &'a Arc<Spending>,
 }
 
 impl Prompt<'_> {
-    /// Yes, drawing on whatever rights the account holds.
+    /// What this request costs under a metered offer: quantity times price. `None` where the offer is not metered, or the
+    /// cost is beyond what money can be.
+    #[must_use]
+    pub fn total(&self, offer: &Verified<Offer>) -> Option<Money> {
+        cost_of(offer, self.quantity).ok().flatten()
+    }
+
+    /// What metered operations have cost in this session, over all resources of the runtime.
+    #[must_use]
+    pub fn spent(&self, currency: Currency) -> Money {
+        self.spending.spent(currency)
+    }
+
+    /// What they may cost this resource in all: the lower of the embedder's cap and what the user agreed to before.
+    #[must_use]
+    pub fn cap(&self, currency: Currency) -> Option<Money> {
+        self.spending.cap(&self.resource.digest(), currency)
+    }
+
+    /// Yes, drawing on whatever rights the account holds. No money moves.
     #[must_use]
     pub const fn agree(&self) -> Answer {
         Answer(Choice::Held)
     }
 
-    /// Yes, on the terms of this offer: where the server has changed it since, it refuses.
+    /// Yes, on the terms of this offer: where the server has changed it since, it refuses. Of a metered offer the total is
+    /// drawn from the prepaid balance, unless the account holds other rights.
     #[must_use]
     pub const fn accept(&self, offer: &Verified<Offer>) -> Answer {
         Answer(Choice::Offer(offer.digest()))
+    }
+
+    /// As [`Prompt::accept`] for a metered offer, and no more questions of this resource in its currency until the
+    /// session's total would exceed `cap`. Other resources still ask.
+    #[must_use]
+    pub fn accept_up_to(&self, offer: &Verified<Offer>, cap: Money) -> Answer {
+        Answer(Choice::UpTo(offer.digest(), cap))
     }
 
     /// No.
@@ -51,27 +83,60 @@ enum Choice {
     No,
     Held,
     Offer(Digest),
+    UpTo(Digest, Money),
 }
 
-/// The user agreed: evidence that a request may go out.
+/// The user agreed: evidence that a request may go out. What it costs is counted.
 pub(crate) struct Agreed {
     /// The digest of the offer agreed to.
     pub(crate) offer: Option<Digest>,
+    /// What is drawn from the prepaid balance under it.
+    pub(crate) cost: Option<Reserved>,
 }
 
 impl Agreed {
     /// Nothing is drawn and nothing priced, so there is nothing to ask.
     pub(crate) const fn nothing_to_ask() -> Self {
-        Self { offer: None }
+        Self { offer: None, cost: None }
     }
 
-    /// `None` where the answer is no, or accepts an offer that was not shown.
-    pub(crate) fn from_answer(answer: Answer, prompt: &Prompt<'_>) -> Option<Self> {
+    /// What the user agreed to beforehand: the cheapest metered offer that fits. `None` where he has to be asked.
+    pub(crate) fn beforehand(
+        spending: &Arc<Spending>,
+        resource: &Digest,
+        offers: &[Verified<Offer>],
+        quantity: u32,
+    ) -> Option<Self> {
+        let cost = |offer: &Verified<Offer>| Some((cost_of(offer, quantity).ok()??, offer.digest()));
+        let mut costs: Vec<_> = offers.iter().filter_map(cost).collect();
+        costs.sort_by_key(|(cost, _)| cost.minor_units());
+        costs.into_iter().find_map(|(cost, offer)| {
+            let cost = spending.reserve_agreed(resource, cost)?;
+            Some(Self { offer: Some(offer), cost: Some(cost) })
+        })
+    }
+
+    /// Takes the answer up.
+    ///
+    /// # Errors
+    /// `confirmation-required` where it is no, accepts an offer that was not shown, or costs more than may be spent.
+    pub(crate) fn from_answer(answer: Answer, prompt: &Prompt<'_>) -> Result<Self, Refused> {
+        let shown = |digest| {
+            let offer = prompt.offers.iter().find(|offer| offer.digest() == digest);
+            offer.ok_or(Refused::new(Reason::ConfirmationRequired))
+        };
         match answer.0 {
-            Choice::No => None,
-            Choice::Held => Some(Self { offer: None }),
+            Choice::No => Err(Reason::ConfirmationRequired.into()),
+            Choice::Held => Ok(Self::nothing_to_ask()),
             Choice::Offer(digest) => {
-                prompt.offers.iter().any(|offer| offer.digest() == digest).then_some(Self { offer: Some(digest) })
+                let cost = cost_of(shown(digest)?, prompt.quantity)?;
+                let cost = cost.map(|cost| prompt.spending.reserve(cost)).transpose()?;
+                Ok(Self { offer: Some(digest), cost })
+            }
+            Choice::UpTo(digest, cap) => {
+                let cost = cost_of(shown(digest)?, prompt.quantity)?.ok_or(Reason::ConfirmationRequired)?;
+                let cost = prompt.spending.agree_up_to(&prompt.resource.digest(), cap, cost)?;
+                Ok(Self { offer: Some(digest), cost: Some(cost) })
             }
         }
     }

@@ -244,7 +244,7 @@ impl Cycle {
                     && *parts == wanted_parts
                     && now <= expires.saturating_add(FORGOTTEN)
             }
-            Matter::Order { .. } => false,
+            Matter::Order { .. } | Matter::TopUp { .. } => false,
         };
         for entry in self.shared.journal.take(unanswered).await? {
             let Matter::Verification { body, expires, .. } = &entry.record().matter else { continue };
@@ -277,7 +277,7 @@ impl Cycle {
         let settled = move |record: &Record, delivered: Option<GrantId>| {
             let most = match &record.matter {
                 Matter::Verification { expires, .. } => expires.saturating_add(FORGOTTEN),
-                Matter::Order { .. } => record.at.saturating_add(ORDER_REMEMBERED),
+                Matter::Order { .. } | Matter::TopUp { .. } => record.at.saturating_add(ORDER_REMEMBERED),
             };
             delivered.is_some() || now > most
         };

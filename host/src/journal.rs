@@ -5,6 +5,7 @@
 //! ```text
 //! <id>.verification ──answered──▶ <id>.<grant>.delivered ──acknowledged──▶ gone
 //! <id>.order        ──answered──▶ gone
+//! <id>.top-up       ──answered──▶ gone
 //! ```
 //!
 //! Whoever works on a matter holds a lock on its file, which ends with the process.
@@ -14,7 +15,7 @@ use crate::random;
 use crate::state_dir::{StateDir, StateError, make_private, off_thread, private_file, sync_folder};
 use crate::state_key::StateKey;
 use portcullis_protocol::labels::TERMINAL_JOURNAL;
-use portcullis_protocol::wire::{OrderRequest, VerificationRequest};
+use portcullis_protocol::wire::{OrderRequest, TopUpRequest, VerificationRequest};
 use portcullis_protocol::{GrantId, IdempotencyKey, Origin, PartName};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -37,6 +38,8 @@ pub(crate) enum Matter {
     Verification { body: VerificationRequest, parts: Vec<PartName>, expires: u64 },
     /// An order.
     Order { body: OrderRequest },
+    /// A top-up of the prepaid balance.
+    TopUp { body: TopUpRequest },
 }
 
 /// What is written down of a matter.
@@ -175,6 +178,7 @@ impl Matter {
         match self {
             Self::Verification { .. } => "verification",
             Self::Order { .. } => "order",
+            Self::TopUp { .. } => "top-up",
         }
     }
 }

@@ -5,16 +5,17 @@ use crate::body::Body;
 use crate::command::Command;
 use crate::error::Error;
 use crate::function::Function;
-use crate::gatekeeper::{CycleRequest, Nonce};
+use crate::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::held::Held;
 use crate::inspection::Inspection;
 use crate::limits::Limits;
 use crate::progress::Step;
 use crate::runtime::Services;
+use crate::spending::{self, Reserved, cost_of};
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::sealed::{PartReader, ReadAt, Sealed, SealedError};
 use portcullis_protocol::surface::Surface;
-use portcullis_protocol::{Digest, OperationName, PartName, SignedManifest};
+use portcullis_protocol::{Digest, OperationName, PartName, Reason, SignedManifest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -225,13 +226,27 @@ impl Resource {
             offer: terms.offer,
             nonce: terms.nonce.clone(),
         };
+        let cost = self.cost(&name, &terms).await?;
         let held_code = self.services.gatekeeper.request(request).await?;
         progress.step(signed, Step::Verifying(&name));
-        let released = held_code.verify().await?;
+        let released = spending::verify(held_code, cost).await?;
         let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce)?);
         let body = self.body(&code.name, &held).await?;
         progress.step(signed, Step::Ready(&name));
         Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
+    }
+
+    /// Counts what terms cost that accept a metered offer.
+    async fn cost(&self, operation: &OperationName, terms: &Terms) -> Result<Option<Reserved>, Refused> {
+        let Some(accepted) = terms.offer else { return Ok(None) };
+        let services = &self.services;
+        let offers = services.gatekeeper.offers(self.signed(), operation).await?;
+        let Some(offer) = offers.iter().find(|offer| offer.digest() == accepted) else {
+            // What it costs is not known, so it is not sent: the server might know the offer all the same.
+            let detail = "the accepted offer is no longer in force; these are".to_owned();
+            return Err(Refused { detail: Some(detail), offers, ..Refused::new(Reason::PaymentRequired) });
+        };
+        Ok(cost_of(offer, terms.quantity)?.map(|cost| services.spending.reserve(cost)).transpose()?)
     }
 
     /// Authorises the operation that `wasi:cli/run` belongs to and runs the command once.
@@ -272,9 +287,11 @@ impl fmt::Debug for Resource {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Terms {
-    /// How much: how many calls may begin, where the rights are counted. At least 1.
+    /// How much: how many calls may begin, where the rights are counted or metered. At least 1.
     pub quantity: u32,
-    /// The digest of the offer that the user accepted.
+    /// The digest of the offer that the user accepted, which has to be in force. Of a metered one quantity times price is
+    /// drawn from the prepaid balance, where the account holds no other rights; it counts against
+    /// [`crate::RuntimeBuilder::spending_cap`].
     pub offer: Option<Digest>,
     /// Repeated in the grant.
     pub nonce: Nonce,

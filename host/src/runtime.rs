@@ -9,9 +9,12 @@ use crate::gatekeeper::{Closed, Gatekeeper};
 use crate::limits::Limits;
 use crate::progress::{Progress, Quiet};
 use crate::resource::{Resource, Source};
+use crate::spending::Spending;
 use crate::store::State;
 use crate::wasi::Lent;
 use crate::{gate, wasi};
+use portcullis_protocol::{Currency, Money};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::Engine;
@@ -28,6 +31,7 @@ pub(crate) struct Services {
     pub(crate) cache: Option<CompiledCache>,
     pub(crate) limits: Limits,
     pub(crate) lent: Lent,
+    pub(crate) spending: Arc<Spending>,
 }
 
 impl Services {
@@ -58,6 +62,12 @@ impl Runtime {
     pub fn load(&self, source: impl Into<Source>) -> Result<Resource, Error> {
         Resource::load(Arc::clone(&self.services), source.into())
     }
+
+    /// What metered operations have cost since this runtime was built, in a currency. Requests under way count.
+    #[must_use]
+    pub fn spent(&self, currency: Currency) -> Money {
+        self.services.spending.spent(currency)
+    }
 }
 
 impl fmt::Debug for Runtime {
@@ -76,6 +86,7 @@ pub struct RuntimeBuilder {
     clock: Arc<dyn Clock>,
     limits: Limits,
     lent: Lent,
+    caps: BTreeMap<Currency, Money>,
     pool: Option<Pool>,
 }
 
@@ -89,6 +100,7 @@ impl Default for RuntimeBuilder {
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             lent: Lent::default(),
+            caps: BTreeMap::new(),
             pool: None,
         }
     }
@@ -151,6 +163,15 @@ impl RuntimeBuilder {
         self
     }
 
+    /// What metered operations may cost in this session at most, over all resources of the runtime. Beyond it a request is
+    /// refused with `confirmation-required`, and nothing goes out. One cap per currency, the last one given; with any cap,
+    /// nothing can be spent in a currency that has none.
+    #[must_use]
+    pub fn spending_cap(mut self, cap: Money) -> Self {
+        self.caps.insert(cap.currency(), cap);
+        self
+    }
+
     /// Makes instances from a pool: for servers that run many. Without it they are made on demand.
     #[must_use]
     pub const fn pool(mut self, pool: Pool) -> Self {
@@ -166,8 +187,9 @@ impl RuntimeBuilder {
         let (engine, ticks) = engine::start(&self.limits, self.pool, self.clock)?;
         let mut linker = Linker::new(&engine);
         wasi::link(&mut linker).and_then(|()| gate::link(&mut linker)).map_err(|error| Error::engine(&error))?;
-        let Self { gatekeeper, consent, progress, cache, limits, lent, .. } = self;
-        let services = Services { engine, linker, ticks, gatekeeper, consent, progress, cache, limits, lent };
+        let Self { gatekeeper, consent, progress, cache, limits, lent, caps, .. } = self;
+        let spending = Arc::new(Spending::new(caps));
+        let services = Services { engine, linker, ticks, gatekeeper, consent, progress, cache, limits, lent, spending };
         Ok(Runtime { services: Arc::new(services) })
     }
 }

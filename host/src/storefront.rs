@@ -10,11 +10,13 @@ use crate::random;
 use crate::session::{Patience, Session, Sessions, printable};
 use crate::trust::{Trust, offline};
 use portcullis_protocol::wire::{
-    AccountAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo, EntitlementsAnswer, OrderAnswer,
-    OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, SearchAnswer,
+    AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
+    EntitlementsAnswer, OrderAnswer, OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, SearchAnswer,
+    TopUpRequest, TopUpsAnswer,
 };
 use portcullis_protocol::{
-    KeyDocument, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId, Verified, Version,
+    KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
+    TopUpReceipt, Verified, Version,
 };
 use std::sync::Arc;
 
@@ -100,6 +102,17 @@ pub struct Order {
     pub state: OrderState,
     /// The receipt, once paid: signed by the store, for the offer that was accepted, at its price.
     pub receipt: Option<Verified<Receipt>>,
+}
+
+/// What became of a top-up.
+#[derive(Debug, Clone)]
+pub struct TopUp {
+    /// Names it.
+    pub id: OrderId,
+    /// Its state.
+    pub state: OrderState,
+    /// The receipt, once paid: signed by the store, for the amount that was asked for.
+    pub receipt: Option<Verified<TopUpReceipt>>,
 }
 
 /// A store, at the account that is signed in.
@@ -212,6 +225,86 @@ impl Storefront {
     async fn receipt(&self, compact: &str) -> Result<Verified<Receipt>, Refused> {
         let keys = self.sessions.trust.keys(&self.origin).await?;
         Trust::receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
+    }
+
+    /// Pays money into the account's prepaid balance. An earlier top-up of the same amount that was never answered is asked
+    /// about first, so that a lost answer never pays twice.
+    ///
+    /// # Errors
+    /// [`ClientError`]. A declined payment is no error: see [`TopUp::state`].
+    pub async fn top_up(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
+        let session = self.session()?;
+        let origin = self.origin.clone();
+        let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::TopUp { body } if record.origin == origin && body.amount == amount);
+        for entry in self.journal.take(unanswered).await? {
+            let top_up = self.pay_in(&session, entry).await?;
+            if top_up.state != OrderState::Declined {
+                return Ok(top_up);
+            }
+        }
+        let matter = Matter::TopUp { body: TopUpRequest { amount, payment } };
+        let now = session.prover().clock().now();
+        let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
+        self.pay_in(&session, entry).await
+    }
+
+    async fn pay_in(&self, session: &Session, entry: Entry) -> Result<TopUp, ClientError> {
+        let Record { matter: Matter::TopUp { body }, key, .. } = entry.record() else {
+            return Err(offline("not a top-up").into());
+        };
+        let amount = body.amount;
+        match session.post::<OrderAnswer>("/v1/account/top-ups", body, key.clone(), Patience::Long).await {
+            Ok(OrderAnswer { order, state, receipt }) => {
+                entry.finish()?;
+                let receipt = match receipt {
+                    Some(compact) => Some(self.top_up_receipt(&compact).await?),
+                    None => None,
+                };
+                let fits = |receipt: &TopUpReceipt| receipt.order == order && receipt.amount == amount;
+                if !receipt.as_ref().map(Verified::document).is_none_or(fits) {
+                    return Err(offline("the receipt is for another top-up").into());
+                }
+                Ok(TopUp { id: order, state, receipt })
+            }
+            Err(refused) => {
+                if !crate::cycle::is_undecided(refused.reason) {
+                    entry.finish()?;
+                }
+                Err(refused.into())
+            }
+        }
+    }
+
+    async fn top_up_receipt(&self, compact: &str) -> Result<Verified<TopUpReceipt>, Refused> {
+        let keys = self.sessions.trust.keys(&self.origin).await?;
+        Trust::top_up_receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
+    }
+
+    /// The account's prepaid balances, one per currency.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn balances(&self) -> Result<Vec<BalanceInfo>, ClientError> {
+        let BalancesAnswer { balances } = self.session()?.get("/v1/account/balances").await?;
+        Ok(balances)
+    }
+
+    /// The receipts of the account's top-ups, newest first, each verified.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn top_ups(&self) -> Result<Vec<Verified<TopUpReceipt>>, ClientError> {
+        let session = self.session()?;
+        let mut receipts = Vec::new();
+        let mut page = Some(0);
+        while let Some(number) = page.filter(|number| *number < PAGES) {
+            let answer: TopUpsAnswer = session.get(&paged("/v1/account/top-ups", number)).await?;
+            for compact in &answer.receipts {
+                receipts.push(self.top_up_receipt(compact).await?);
+            }
+            page = answer.next;
+        }
+        Ok(receipts)
     }
 
     /// The account, its terminals and its publishers.

@@ -9,7 +9,7 @@ use crate::gatekeeper::Refused;
 use crate::state_dir::{StateDir, StateError, file_name};
 use portcullis_protocol::{
     Document, JwsError, KeyDocument, KeyDocumentError, Offer, Origin, PublicKey, Reason, Receipt, SignedManifest,
-    Unverified, Verified, WellKnown,
+    TopUpReceipt, Unverified, Verified, WellKnown,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -232,6 +232,12 @@ impl Trust {
     /// A receipt that this server signed.
     pub(crate) fn receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<Receipt>, JwsError> {
         let receipt: Verified<Receipt> = signed_in_time(keys, compact, |receipt: &Receipt| receipt.iat)?;
+        if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+    }
+
+    /// The receipt of a top-up that this server signed.
+    pub(crate) fn top_up_receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<TopUpReceipt>, JwsError> {
+        let receipt: Verified<TopUpReceipt> = signed_in_time(keys, compact, |receipt: &TopUpReceipt| receipt.iat)?;
         if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
     }
 }

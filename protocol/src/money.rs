@@ -140,9 +140,11 @@ impl Money {
 
 impl FromStr for Money {
     type Err = MoneyError;
-    /// Reads `1.99 EUR`. Exactly the currency's number of decimals, or none.
+    /// Reads `1.99 EUR` or `1.99EUR`. Exactly the currency's number of decimals, or none.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
-        let (amount, currency) = text.trim().split_once(' ').ok_or(MoneyError::Amount)?;
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(MoneyError::Amount)?;
+        let (amount, currency) = text.split_at(end);
         let currency: Currency = currency.trim().parse()?;
         let (whole, fraction) = amount.split_once('.').map_or((amount, None), |(w, f)| (w, Some(f)));
         let digits = |s: &str| !s.is_empty() && s.len() <= 15 && s.bytes().all(|b| b.is_ascii_digit());
@@ -196,6 +198,7 @@ mod tests {
         for text in ["1.99 EUR", "0.00 EUR", "199 JPY", "0.001 KWD", "10000000000.00 EUR"] {
             assert_eq!(text.parse::<Money>().expect(text).to_string(), text);
         }
+        assert_eq!("5.00EUR".parse::<Money>().expect("without a space").to_string(), "5.00 EUR");
         assert_eq!("2 EUR".parse::<Money>().expect("whole").minor_units(), 200);
     }
 

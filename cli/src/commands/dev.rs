@@ -25,6 +25,7 @@ use crate::dev::server::Server;
 use crate::dev::wire::{Arrow, Watched, micros};
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::invocation::{self, Invocation};
+use crate::metered::Agreed;
 use crate::output::{OfferLine, Report, size, style};
 use crate::payment::{self, Payment};
 use crate::project::Project;
@@ -155,11 +156,15 @@ impl Dev {
         };
         let installed = client.library().install(&source, &|_, _| ()).await?;
         story.end("install", "fetched; every signature and every byte verified");
-        let operations: Vec<_> = project.operations.iter().map(|operation| operation.name.clone()).collect();
+        let agreed = pay_in(story, client, origin, project).await?;
+        // What is sold by the unit is agreed to with its offer, the rest on rights that are held.
+        let metered = |name: &OperationName| project.offers.iter().any(|offer| offer.operation == *name && offer.rights.is_metered());
+        let names = project.operations.iter().map(|operation| &operation.name);
+        let operations: Vec<_> = names.filter(|name| !metered(name)).cloned().collect();
         let runtime = Runtime::builder()
             .gatekeeper(client.cycle())
             .clock(client.clock())
-            .consent(Terminal::new(story.context.screen, &operations))
+            .consent(Terminal::new(story.context.screen, &operations, agreed))
             .build()?;
         let resource = runtime.load(installed.path.as_path())?;
         if self.invoke.is_empty() {
@@ -249,6 +254,25 @@ async fn sell(
     Ok(())
 }
 
+/// Units of what is sold by the unit that the trial pays in for.
+const UNITS: u32 = 1000;
+
+/// Pays in for what is sold by the unit; agrees to as much.
+async fn pay_in(story: &mut Story<'_>, client: &Client, origin: &Origin, project: &Project) -> Outcome<Agreed> {
+    let mut prices = project.offers.iter().filter(|offer| offer.rights.is_metered()).map(|offer| offer.price);
+    let Some(amount) = prices.next().map(|price| price.checked_mul(UNITS).unwrap_or(price)) else {
+        return Ok(Agreed::default());
+    };
+    story.begin();
+    client.store(origin).top_up(amount, sandbox()?.method()).await?;
+    story.end("top-up", format!("{amount} paid in"));
+    Ok(Agreed::up_to(Some(amount)))
+}
+
+fn sandbox() -> Outcome<Payment> {
+    "sandbox:ok".parse().map_err(|error| Failure::usage(error, "tell the authors"))
+}
+
 /// Makes an account in a browser's place, and signs the terminal in.
 async fn sign_in(story: &mut Story<'_>, client: &Client, origin: &Origin) -> Outcome {
     let mut browser = Browser::new(origin.clone())?;
@@ -285,10 +309,14 @@ async fn cycle(
         return Err(failure.with_fix(format!("add an [[offer]] for `{name}` to portcullis.toml")));
     };
     story.end("cycle", format!("{bad}refused{bad:#}: payment-required, with a signed offer"));
-    let free: Payment = "sandbox:ok".parse().map_err(|error| Failure::usage(error, "tell the authors"))?;
-    payment::pay(&client.store(&offer.document().iss), &offer, &free).await?;
-    story.end("buy", OfferLine::of(&offer).to_string());
-    let authorised = resource.authorize_with(name.as_str(), Terms::default()).await?;
+    let mut terms = Terms::default();
+    if offer.document().rights.is_metered() {
+        terms.offer = Some(offer.digest());
+    } else {
+        payment::pay(&client.store(&offer.document().iss), &offer, &sandbox()?).await?;
+        story.end("buy", OfferLine::of(&offer).to_string());
+    }
+    let authorised = resource.authorize_with(name.as_str(), terms).await?;
     story.end("cycle", granted(&authorised));
     Ok(authorised)
 }

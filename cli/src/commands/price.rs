@@ -20,13 +20,13 @@ pub(crate) struct Price {
     /// The operation to price
     #[arg(long, value_name = "NAME", requires = "model")]
     operation: Option<OperationName>,
-    /// How it is sold: free, perpetual, uses
+    /// How it is sold: free, perpetual, uses, metered
     #[arg(long, requires = "operation")]
     model: Option<String>,
     /// How many uses one order buys
     #[arg(long, value_name = "N", requires = "operation")]
     count: Option<u64>,
-    /// What it costs, as in "1.99 EUR"
+    /// What it costs, as in "1.99 EUR"; metered, one unit of it
     #[arg(long, value_name = "PRICE", requires = "operation")]
     price: Option<Money>,
     /// What a buyer reads

@@ -1,14 +1,14 @@
-//! `portcullis receipts`: what was bought.
+//! `portcullis receipts`: what was bought and paid in.
 
 use clap::Args;
-use portcullis_protocol::{Receipt, Verified};
+use portcullis_protocol::{Receipt, TopUpReceipt, Verified};
 use serde::Serialize;
 
 use crate::context::{Context, Store};
 use crate::failure::Outcome;
 use crate::output::{Report, date, style};
 
-/// Show what you bought: signed receipts
+/// Show what you bought and paid in: signed receipts
 #[derive(Debug, Args)]
 pub(crate) struct Receipts {
     #[command(flatten)]
@@ -49,19 +49,47 @@ impl From<&Verified<Receipt>> for ReceiptLine {
     }
 }
 
+/// The receipt of a top-up, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct TopUpLine {
+    order: String,
+    amount: String,
+    at: u64,
+    /// The signed document, compact.
+    document: String,
+}
+
+impl From<&Verified<TopUpReceipt>> for TopUpLine {
+    fn from(verified: &Verified<TopUpReceipt>) -> Self {
+        let receipt = verified.document();
+        Self {
+            order: receipt.order.to_string(),
+            amount: receipt.amount.to_string(),
+            at: receipt.iat,
+            document: verified.compact().to_owned(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Bought {
     server: String,
     receipts: Vec<ReceiptLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    top_ups: Vec<TopUpLine>,
 }
 
 impl Receipts {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        let receipts = context.wait(async { Ok(client.store(&server).receipts().await?) })?;
+        let (receipts, top_ups) = context.wait(async {
+            let store = client.store(&server);
+            Ok((store.receipts().await?, store.top_ups().await?))
+        })?;
         let receipts = receipts.iter().map(ReceiptLine::from).collect();
-        context.screen.report(&Bought { server: server.to_string(), receipts });
+        let top_ups = top_ups.iter().map(TopUpLine::from).collect();
+        context.screen.report(&Bought { server: server.to_string(), receipts, top_ups });
         Ok(())
     }
 }
@@ -69,7 +97,7 @@ impl Receipts {
 impl Report for Bought {
     fn text(&self) -> String {
         let (strong, dim) = (style::STRONG, style::DIM);
-        if self.receipts.is_empty() {
+        if self.receipts.is_empty() && self.top_ups.is_empty() {
             return format!("nothing was bought at {}\n", self.server);
         }
         let line = |one: &ReceiptLine| {
@@ -83,6 +111,13 @@ impl Report for Bought {
                 one.order
             )
         };
-        self.receipts.iter().map(line).collect()
+        let paid_in = |one: &TopUpLine| {
+            format!("{}  {strong}paid in{strong:#}: {}  {dim}order {}{dim:#}\n", date(one.at), one.amount, one.order)
+        };
+        let mut lines: Vec<(u64, String)> = self.receipts.iter().map(|one| (one.at, line(one))).collect();
+        lines.extend(self.top_ups.iter().map(|one| (one.at, paid_in(one))));
+        // Newest first; the sort is stable.
+        lines.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        lines.into_iter().map(|(_, line)| line).collect()
     }
 }

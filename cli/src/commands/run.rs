@@ -2,11 +2,11 @@
 
 use clap::Args;
 use portcullis_host::{
-    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Terms, Val,
-    to_text,
+    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime,
+    Terms, Val, to_text,
 };
 use portcullis_protocol::surface::Surface;
-use portcullis_protocol::{OperationName, Reason};
+use portcullis_protocol::{Money, OperationName, Reason};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,9 @@ use crate::consent::Terminal;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::invocation::{self, Invocation, Loaded};
+use crate::metered::Agreed;
 use crate::output::{Report, readable, size, style};
-use crate::payment::{self, Payment};
+use crate::payment::{self, Agreement, Payment};
 use crate::progress::Steps;
 use crate::resource_at;
 use crate::target::Target;
@@ -42,6 +43,9 @@ pub(crate) struct Run {
     /// Agree beforehand that the resource uses this operation from inside, on rights you hold
     #[arg(long, value_name = "OPERATION")]
     allow: Vec<OperationName>,
+    /// Agree beforehand to what is sold by the unit, up to this much in all, as in 1.00EUR; beyond it nothing is drawn
+    #[arg(long, value_name = "AMOUNT")]
+    max_spend: Option<Money>,
     /// How to pay, where you agree to buy
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
@@ -86,12 +90,16 @@ impl Run {
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         let client = context.client()?;
         let path = resource_at::file(&client, &self.resource)?;
-        let runtime = client
+        let agreed = Agreed::up_to(self.max_spend);
+        let mut runtime = client
             .runtime()
-            .consent(Terminal::new(context.screen, &self.allow))
+            .consent(Terminal::new(context.screen, &self.allow, agreed.clone()))
             .progress(Steps(context.screen))
-            .lend(self.lent())
-            .build()?;
+            .lend(self.lent());
+        if let Some(cap) = self.max_spend {
+            runtime = runtime.spending_cap(cap);
+        }
+        let runtime = runtime.build()?;
         let resource = runtime.load(path.as_path())?;
         let manifest = resource.signed().manifest().clone();
         let export = match &self.invoke {
@@ -118,7 +126,7 @@ impl Run {
         };
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
         context.wait(async {
-            let authorised = self.authorise(context, &client, &resource, &operation.name).await?;
+            let authorised = self.authorise(context, &client, &runtime, &resource, &operation.name, &agreed).await?;
             if is_call {
                 self.call(context, &authorised, &name, &export, arguments).await
             } else {
@@ -164,8 +172,10 @@ impl Run {
         &self,
         context: &Context,
         client: &Client,
+        runtime: &Runtime,
         resource: &Resource,
         operation: &OperationName,
+        agreed: &Agreed,
     ) -> Outcome<Authorised> {
         let refused = match resource.authorize_with(operation.as_str(), Terms::default()).await {
             Ok(authorised) => return Ok(authorised),
@@ -175,19 +185,25 @@ impl Run {
             refused.reason(),
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
         );
-        if !can_be_bought || !context.screen.can_ask() {
+        let can_agree = context.screen.can_ask() || agreed.cap().is_some();
+        if !can_be_bought || !can_agree {
             return Err(self.advise(resource, operation, refused));
         }
         let offers = match refused.offers() {
             [] => client.cycle().offers(resource.signed(), operation).await?,
             offers => offers.to_vec(),
         };
-        let Some(offer) = payment::ask(context.screen, &offers) else {
-            return Err(self.advise(resource, operation, refused));
-        };
-        let store = client.store(&offer.document().iss);
-        payment::pay(&store, offer, &self.payment).await?;
-        Ok(resource.authorize_with(operation.as_str(), Terms::default()).await?)
+        let mut terms = Terms::default();
+        match payment::ask(context.screen, &offers, agreed, |cost| runtime.spent(cost.currency())) {
+            None => return Err(self.advise(resource, operation, refused)),
+            Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer.digest()),
+            Some(Agreement::Buy(offer)) => {
+                let store = client.store(&offer.document().iss);
+                payment::pay(&store, &offer, &self.payment).await?;
+            }
+        }
+        let authorised = resource.authorize_with(operation.as_str(), terms).await;
+        authorised.map_err(|error| self.advise(resource, operation, error.into()))
     }
 
     /// The advice of the registry, with the name put in.
@@ -195,6 +211,18 @@ impl Run {
         let manifest = resource.signed().manifest();
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
         match refused.reason() {
+            Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
+                if refused.offers().iter().any(|offer| offer.document().rights.is_metered()) =>
+            {
+                refused
+                    .with_fix("agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal")
+            }
+            Some(Reason::ConfirmationRequired) if self.max_spend.is_some() => {
+                refused.with_fix("agree to more: --max-spend AMOUNT")
+            }
+            Some(Reason::BalanceTooLow) => {
+                refused.with_fix("pay money in: `portcullis top-up 5.00EUR`, then run it again")
+            }
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted) => {
                 refused.with_fix(format!("buy it: `portcullis buy {name} --operation {operation}`"))
             }

@@ -5,6 +5,7 @@ use crate::bindings::{billing, types};
 use crate::consent::{Agreed, Prompt};
 use crate::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::held::Held;
+use crate::spending::{self, Spending, cost_of};
 use portcullis_protocol::limits::MAX_QUANTITY;
 use portcullis_protocol::{Offer, OperationEntry, OperationName, Reason, Verified};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl billing::Host for GateView<'_> {
             nonce: nonce.clone(),
         };
         let code = self.ctx.services.gatekeeper.request(request).await?;
-        Ok(self.table.push(CodeHandle::Held { code, operation, nonce })?)
+        Ok(self.table.push(CodeHandle::Held { code, operation, nonce, cost: agreed.cost })?)
     }
 
     fn entry(&mut self) -> wasmtime::Result<Resource<GrantHandle>> {
@@ -52,14 +53,31 @@ impl GateView<'_> {
         if free && nonce.as_bytes().is_empty() {
             return Ok(Agreed::nothing_to_ask());
         }
+        let spending = &ctx.services.spending;
+        if let Some(agreed) = Agreed::beforehand(spending, &resource.digest(), &offers, quantity) {
+            return Ok(agreed);
+        }
+        affordable(spending, &offers, quantity)?;
         let Some(left) = ctx.prompts_left.checked_sub(1) else {
             return Err(Refused::because(Reason::ConfirmationRequired, "the resource asked too often in one call"));
         };
         ctx.prompts_left = left;
-        let prompt = Prompt { resource, operation, quantity, offers: &offers };
+        let prompt = Prompt { resource, operation, quantity, offers: &offers, spending };
         let answer = ctx.services.consent.ask(&prompt).await;
-        Agreed::from_answer(answer, &prompt).ok_or_else(|| Reason::ConfirmationRequired.into())
+        Agreed::from_answer(answer, &prompt)
     }
+}
+
+/// Whether there is anything to ask about: where every offer is metered and beyond the session's cap, there is not.
+fn affordable(spending: &Spending, offers: &[Verified<Offer>], quantity: u32) -> Result<(), Refused> {
+    let mut beyond = None;
+    for offer in offers {
+        match cost_of(offer, quantity).and_then(|cost| cost.map_or(Ok(()), |cost| spending.check(cost))) {
+            Ok(()) => return Ok(()),
+            Err(refused) => beyond = Some(refused),
+        }
+    }
+    beyond.map_or(Ok(()), Err)
 }
 
 impl billing::HostStatusCode for GateView<'_> {
@@ -69,8 +87,8 @@ impl billing::HostStatusCode for GateView<'_> {
                 held.ensure(&self.ctx.services, &self.ctx.contents.signed).await?;
                 held
             }
-            CodeHandle::Held { code, operation, nonce } => {
-                let released = code.verify().await?;
+            CodeHandle::Held { code, operation, nonce, cost } => {
+                let released = spending::verify(code, cost).await?;
                 let signed = &self.ctx.contents.signed;
                 let entry = signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
                 let held = Arc::new(Held::new(released, signed, entry, &nonce)?);

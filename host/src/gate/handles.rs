@@ -5,6 +5,7 @@
 use crate::gatekeeper::{HeldCode, Nonce};
 use crate::held::Held;
 use crate::resource::Part;
+use crate::spending::Reserved;
 use portcullis_protocol::OperationName;
 use std::sync::{Arc, Weak};
 
@@ -20,6 +21,8 @@ pub enum CodeHandle {
         operation: OperationName,
         /// The request's nonce.
         nonce: Nonce,
+        /// What it holds of the prepaid balance.
+        cost: Option<Reserved>,
     },
 }
 
