@@ -10,7 +10,7 @@ use portcullis_host::{
     Authorised, Client, ClientOptions, Command, HttpBillingServer, InstallSource, Output, OutputBuffer, Resource,
     Runtime, Terms, Val, to_text,
 };
-use portcullis_protocol::{OperationEntry, Origin, Reason};
+use portcullis_protocol::{OperationEntry, OperationName, Origin, Reason};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,7 +158,9 @@ impl Dev {
         story.end("install", "fetched; every signature and every byte verified");
         let agreed = pay_in(story, client, origin, project).await?;
         // What is sold by the unit is agreed to with its offer, the rest on rights that are held.
-        let metered = |name: &OperationName| project.offers.iter().any(|offer| offer.operation == *name && offer.rights.is_metered());
+        let metered = |name: &OperationName| {
+            project.offers.iter().any(|offer| offer.operation == *name && offer.rights.is_metered())
+        };
         let names = project.operations.iter().map(|operation| &operation.name);
         let operations: Vec<_> = names.filter(|name| !metered(name)).cloned().collect();
         let runtime = Runtime::builder()
