@@ -121,6 +121,8 @@ fn tempfile_in(folder: &Path) -> io::Result<()> {
 pub enum OpenMatter {
     /// A purchase without an answer.
     Purchase,
+    /// A top-up of the prepaid balance without an answer.
+    TopUp,
     /// A billing status code on its way to be verified, without an answer.
     Verification,
     /// A grant that came, of which its server has not been told so.

@@ -145,6 +145,7 @@ impl Journal {
                 _ if kind.ends_with(".delivered") => OpenMatter::Acknowledgement,
                 Matter::Verification { .. } => OpenMatter::Verification,
                 Matter::Order { .. } => OpenMatter::Purchase,
+                Matter::TopUp { .. } => OpenMatter::TopUp,
             };
             Some(Open { matter, origin: record.origin, at: record.at })
         };

@@ -102,6 +102,15 @@ pub(super) fn journal(client: &Client) -> Finding {
             "portcullis receipts; what is not there: `portcullis buy NAME` again, which takes up the same order",
         );
     }
+    if let Some((count, origin, at)) = cut_off(OpenMatter::TopUp) {
+        let what = format!("{count} top-ups have no answer; the oldest at {origin}, since {}", date(at));
+        return Finding::warning(
+            AREA,
+            "journal",
+            what,
+            "portcullis receipts; what is not there: `portcullis top-up` of the same amount again, which takes up the same order",
+        );
+    }
     if let Some((count, origin, at)) = cut_off(OpenMatter::Verification) {
         let what = format!("{count} verifications have no answer; the oldest at {origin}, since {}", date(at));
         return Finding::warning(
