@@ -1,15 +1,17 @@
-//! `#[paid(operation = "…")]`: a grant for the operation stands before the body of the function.
+//! `#[paid(operation = "…")]`: a grant for the operation stands before the body of the function. With `check = …` it is one
+//! whose document the resource has checked itself.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{FnArg, Ident, ImplItemFn, LitStr, Pat, PatType, ReturnType, Token, Type};
+use syn::{Expr, FnArg, Ident, ImplItemFn, LitStr, Pat, PatType, ReturnType, Token, Type};
 
 use crate::operation;
 
-/// `operation = "name"`.
+/// `operation = "name"`, and `check = expression`.
 struct Arguments {
     operation: LitStr,
+    check: Option<Expr>,
 }
 
 impl Parse for Arguments {
@@ -20,19 +22,28 @@ impl Parse for Arguments {
         }
         input.parse::<Token![=]>()?;
         let operation: LitStr = input.parse()?;
-        input.parse::<Option<Token![,]>>()?;
+        let mut check = None;
+        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            let key: Ident = input.parse()?;
+            if key != "check" {
+                return Err(syn::Error::new(key.span(), "write `#[paid(operation = \"name\", check = …)]`"));
+            }
+            input.parse::<Token![=]>()?;
+            check = Some(input.parse()?);
+            input.parse::<Option<Token![,]>>()?;
+        }
         if !operation::is_valid(&operation.value()) {
             return Err(syn::Error::new(
                 operation.span(),
                 "an operation is 1 to 64 of a-z, 0-9 and single -, beginning with a letter",
             ));
         }
-        Ok(Self { operation })
+        Ok(Self { operation, check })
     }
 }
 
 pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Result<TokenStream> {
-    let Arguments { operation } = syn::parse2(arguments)?;
+    let Arguments { operation, check } = syn::parse2(arguments)?;
     // A method of an implementation reads as a free function does, and covers both.
     let mut function: ImplItemFn = syn::parse2(function)?;
     if matches!(function.sig.output, ReturnType::Default) {
@@ -48,11 +59,15 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Resu
         Type::Reference(_) => quote! { let #pat: #ty = &#grant; },
         _ => quote! { let #pat: #ty = #grant; },
     });
+    let made = match check {
+        Some(check) => quote! { ::portcullis_guest::check::GrantCheck::grant_for(&#check, #operation)? },
+        None => quote! { ::portcullis_guest::billing::grant_for(#operation)? },
+    };
     let ImplItemFn { attrs, vis, defaultness, sig, block } = function;
     let statements = &block.stmts;
     Ok(quote! {
         #(#attrs)* #vis #defaultness #sig {
-            let #grant = ::portcullis_guest::billing::grant_for(#operation)?;
+            let #grant = #made;
             #binding
             #(#statements)*
         }

@@ -58,6 +58,8 @@
 //! ```
 
 pub mod billing;
+#[cfg(feature = "check-grant")]
+pub mod check;
 pub mod gate;
 mod money;
 mod part;

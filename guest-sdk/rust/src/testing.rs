@@ -34,6 +34,8 @@
 //! # Ok::<(), Refusal>(())
 //! ```
 
+#[cfg(feature = "check-grant")]
+mod documents;
 mod host;
 
 use std::cell::RefCell;
@@ -41,6 +43,8 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::{Rc, Weak};
 
+#[cfg(feature = "check-grant")]
+pub use documents::{ServerDouble, Tampering};
 pub use host::{billing, vault};
 
 use crate::{Limits, Refusal};
@@ -105,6 +109,9 @@ struct State {
     /// Grants that verification gave and the guest has not dropped yet.
     held: Vec<Weak<Verified>>,
     events: Vec<Event>,
+    /// Who signs the documents of grants.
+    #[cfg(feature = "check-grant")]
+    server: Option<ServerDouble>,
 }
 
 /// What the account may do, and how the server answers.

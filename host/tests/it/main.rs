@@ -8,6 +8,6 @@ mod gate;
 mod limits;
 mod load;
 mod sources;
+mod threads;
 
 use portcullis_fixtures as fixture;
-mod threads;

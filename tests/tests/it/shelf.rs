@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 const PASSWORD: &str = "correct horse battery staple";
 const PICTURE: &str = "lumen/picos-de-europa";
@@ -34,7 +33,8 @@ impl Store {
         for name in ["neighbour", "hostile"] {
             let project = path.join(name);
             fs::create_dir(&project)?;
-            fs::write(project.join("guest.wasm"), guest()?)?;
+            // The guest of the host's own tests, which can do everything that a resource must not.
+            fs::write(project.join("guest.wasm"), portcullis_fixtures::guest())?;
             fs::write(project.join("portcullis.toml"), manifest(name))?;
             sell(&publisher, &server, &path, name, "tester")?;
         }
@@ -83,18 +83,6 @@ fn sell(publisher: &Terminal, server: &Server, folder: &Path, project: &str, key
     publisher.run_in(folder, &seal)?.done()?;
     publisher.run_in(folder, &["publish", "sealed.wasm", "--project", project, "--key", &key])?.done()?;
     Ok(())
-}
-
-/// The host's own test guest, which can do everything that a resource must not.
-fn guest() -> Result<Vec<u8>> {
-    let tests = checkout::root().join("host/tests/it");
-    let mut resolve = wit_parser::Resolve::default();
-    resolve.push_dir(checkout::root().join("wit"))?;
-    let package = resolve.push_str("guest.wit", &fs::read_to_string(tests.join("guest.wit"))?)?;
-    let world = resolve.select_world(&[package], Some("guest"))?;
-    let mut module = wat::parse_str(fs::read_to_string(tests.join("guest.wat"))?)?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, true)?;
-    ComponentEncoder::default().module(&module)?.encode()
 }
 
 fn manifest(name: &str) -> String {
