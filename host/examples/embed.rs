@@ -1,7 +1,7 @@
 //! Runs an operation of a sealed resource inside a program of one's own:
 //! `cargo run --example embed -- FILE EXPORT [ARGUMENT]…`, on a terminal that is signed in.
 
-use portcullis_host::{Client, ClientOptions, Runtime, to_text};
+use portcullis_host::{Client, ClientOptions, to_text};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("FILE and EXPORT are missing: the arguments are FILE EXPORT [ARGUMENT]…".into());
     };
     let client = Client::open(ClientOptions::new())?;
-    let runtime = Runtime::builder().gatekeeper(client.cycle()).clock(client.clock()).build()?;
+    let runtime = client.runtime().build()?;
 
     // Verifies signatures; decrypts nothing.
     let resource = runtime.load(file.as_str())?;

@@ -14,6 +14,7 @@ const MAX_RECORD: u64 = 1024 * 1024;
 
 /// A grant, for people: what was granted, not the means to use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GrantRecord {
     /// The billing server.
     pub server: Origin,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 /// Where a resource comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InstallSource {
     /// `publisher/name[@version]`, from a store that the user trusts.
     Store {

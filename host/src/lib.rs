@@ -139,5 +139,10 @@ pub use trust::Pin;
 pub use wasi::{Directory, Lent};
 pub use wasmtime::component::{Type, Val};
 
+/// The snippets of the page on embedding compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+mod embedding_page {}
+
 /// The documents and names that this crate speaks of, of the version that it speaks.
 pub use portcullis_protocol as protocol;

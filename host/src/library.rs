@@ -29,6 +29,7 @@ const MOST_UNKNOWN: u64 = 17 << 30;
 
 /// An installed resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Installed {
     /// The publisher.
     pub publisher: PublisherName,

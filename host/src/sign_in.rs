@@ -34,6 +34,7 @@ pub struct SignIn {
 
 /// Somebody is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SignedIn {
     /// The server.
     pub server: Origin,

@@ -44,6 +44,7 @@ fn search_path(query: &str, kind: Option<&str>, page: Option<u32>) -> String {
 /// A resource in the catalogue. Its offers are signed by the store; the texts are the store's word only, and the
 /// manifest of the installed file is what counts.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Listing {
     /// The store.
     pub server: Origin,
@@ -86,6 +87,7 @@ impl Listing {
 
 /// A page of search results.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SearchPage {
     /// What was found, best first.
     pub results: Vec<Listing>,
@@ -95,6 +97,7 @@ pub struct SearchPage {
 
 /// What became of an order.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Order {
     /// Names it.
     pub id: OrderId,

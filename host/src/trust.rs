@@ -23,6 +23,7 @@ const GRACE: u64 = 300;
 /// A server that the user trusts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Pin {
     /// The server.
     pub origin: Origin,

@@ -62,6 +62,7 @@ pub struct Double {
 
 /// What a guest asked of its host, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// Steps 1 and 2 of the cycle, whatever the answer.
     Requested {

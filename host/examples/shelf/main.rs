@@ -22,7 +22,7 @@ mod view;
 use desk::Desk;
 use input::{Input, Said};
 use model::{Event, Shelf};
-use portcullis_host::{Client, ClientOptions, Limits, Runtime};
+use portcullis_host::{Client, ClientOptions, Limits};
 use std::error::Error;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -49,9 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (events, mut happened) = mpsc::unbounded_channel();
     let client = Client::open(options)?;
-    let runtime = Runtime::builder()
-        .gatekeeper(client.cycle())
-        .clock(client.clock())
+    let runtime = client
+        .runtime()
         .consent(dialogue::Dialogue::new(events.clone()))
         .progress(desk::Steps::new(events.clone()))
         .limits(limits)

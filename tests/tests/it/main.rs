@@ -7,4 +7,5 @@ mod demo;
 mod first_resource;
 mod foreign;
 mod pages;
+mod public_api;
 mod shelf;
