@@ -42,7 +42,7 @@ impl Command {
 pub struct Exit {
     /// Its code; 0 is success.
     pub code: i32,
-    /// Whether output was lost to [`crate::Limits::output`].
+    /// Whether output was lost to [`crate::Limits::output`] or, where it is collected, to [`crate::Limits::result`].
     pub output_cut: bool,
 }
 
@@ -59,8 +59,11 @@ impl Authorised {
     pub async fn run(&self, command: Command) -> Result<Exit, Error> {
         let name = self.exports().find(|name| is_run(name));
         let export = self.export(name.ok_or_else(|| Error::UnknownExport("wasi:cli/run".into()))?)?;
-        let most = self.contents.limits.output;
-        let (stdout, stderr) = (Bounded::new(command.stdout, most), Bounded::new(command.stderr, most));
+        let bounded = |output: Output| {
+            let most = output.most(&self.contents.limits);
+            Bounded::new(output, most)
+        };
+        let (stdout, stderr) = (bounded(command.stdout), bounded(command.stderr));
         let streams = (stdout.clone(), stderr.clone());
         let mut live = self.single(Stdio { args: command.args, stdin: command.stdin, stdout, stderr }).await?;
         let time = self.run_seconds();

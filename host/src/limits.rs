@@ -28,7 +28,8 @@ pub struct Limits {
     /// Bytes of the results of one call. A byte of `list<u8>` read in bulk counts as one; an element of a list of values
     /// counts as what it takes in the host, 40 bytes and more.
     pub result: u64,
-    /// Bytes of standard output and standard error of one command, each. What is beyond is refused to the guest.
+    /// Bytes of standard output and standard error of one command, each. What is beyond is refused to the guest. They are
+    /// passed on as they come; where they are collected in memory, [`Limits::result`] bounds them as well.
     pub output: u64,
     /// Bytes that the guest passes to the host in one host call, where its own results may not be larger: a nonce, a
     /// name and a buffer of output are far below.
@@ -59,7 +60,7 @@ impl Default for Limits {
             memories: 32,
             run_max: 300,
             result: 64 * MIB,
-            output: 64 * MIB,
+            output: 256 * MIB,
             hostcall: MIB,
             handles: 4_000,
             objects: 4_000,

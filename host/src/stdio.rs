@@ -1,6 +1,8 @@
 //! Standard streams of a command, bounded.
 
+use crate::limits::Limits;
 use bytes::Bytes;
+use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +39,8 @@ pub enum Output {
     Stdout,
     /// To the process's own standard error.
     Stderr,
+    /// Into a file, from where it stands on.
+    File(Arc<File>),
 }
 
 impl std::fmt::Debug for Output {
@@ -46,11 +50,20 @@ impl std::fmt::Debug for Output {
             Self::Buffer(_) => "Buffer",
             Self::Stdout => "Stdout",
             Self::Stderr => "Stderr",
+            Self::File(_) => "File",
         })
     }
 }
 
 impl Output {
+    /// How many bytes it takes. What is collected lies in memory, as results do.
+    pub(crate) fn most(&self, limits: &Limits) -> u64 {
+        match self {
+            Self::Buffer(_) => limits.output.min(limits.result),
+            _ => limits.output,
+        }
+    }
+
     fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Self::Discard => Ok(()),
@@ -60,12 +73,13 @@ impl Output {
             }
             Self::Stdout => std::io::stdout().write_all(bytes),
             Self::Stderr => std::io::stderr().write_all(bytes),
+            Self::File(file) => file.as_ref().write_all(bytes),
         }
     }
 
     fn flush(&self) -> std::io::Result<()> {
         match self {
-            Self::Discard | Self::Buffer(_) => Ok(()),
+            Self::Discard | Self::Buffer(_) | Self::File(_) => Ok(()),
             Self::Stdout => std::io::stdout().flush(),
             Self::Stderr => std::io::stderr().flush(),
         }
@@ -114,7 +128,7 @@ impl IsTerminal for Bounded {
         match self.output {
             Output::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
             Output::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
-            Output::Discard | Output::Buffer(_) => false,
+            Output::Discard | Output::Buffer(_) | Output::File(_) => false,
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Sets up the tools of others that tests compare with: `age` from the distribution, and below `target/foreign/` a
-//! Python environment and npm packages in the versions that `tests/clients/` pins.
+//! Sets up the tools of others that tests compare with: `age`, `bat` and Vim from the distribution, and below
+//! `target/foreign/` a Python environment, FFmpeg and npm packages in the versions that `tests/clients/` pins.
 //!
-//! A test that lacks its tool fails; this says what to install. The second time it takes a second.
+//! A test that lacks its tool fails; this says what to install. Where `bat` or Vim cannot be installed, this says that
+//! their tests are skipped, and those say it too. The second time it takes a second.
 
 use std::fs;
 use std::path::Path;
@@ -34,6 +35,14 @@ const TOOLS: &[Tool] = &[
     Tool { probe: &["age", "--version"], packages: &["age"], name: "age 1.1 or newer" },
 ];
 
+/// Programs that load what a resource made. Without them the tests that need them are skipped, and this says so.
+const OPTIONAL: &[Tool] = &[
+    // Debian has another program of that name.
+    Tool { probe: &["sh", "-c", "batcat --version || bat --version"], packages: &["bat"], name: "bat" },
+    // Debian's smallest Vim has no scripts.
+    Tool { probe: &["sh", "-c", "vim --version | grep -q +eval"], packages: &["vim"], name: "vim" },
+];
+
 /// The verb.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if let Some(argument) = arguments.first() {
@@ -47,10 +56,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// # Errors
 /// Names everything that has to be installed by hand, or the command that failed.
 pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
-    println!("── foreign tools\n   age, a Python environment and npm packages, below target/foreign/");
+    println!(
+        "── foreign tools\n   age, bat, Vim; a Python environment, FFmpeg and npm packages, below target/foreign/"
+    );
     let start = Instant::now();
     tools()?;
+    optional_tools(workspace)?;
     python(workspace)?;
+    ffmpeg(workspace)?;
     npm(workspace)?;
     println!("   {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
@@ -64,17 +77,8 @@ pub(crate) fn tools() -> Result<()> {
         return Ok(());
     }
     let packages: Vec<&str> = wanted.iter().flat_map(|tool| tool.packages).copied().collect();
-    if is_root() && succeeds(&["apt-get", "--version"]) {
-        let mut install = Command::new("apt-get");
-        install
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(&packages)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        // The list of packages may be old or absent: only then is it fetched.
-        if execute(&mut install).is_err() {
-            execute(Command::new("apt-get").arg("update"))?;
-            execute(&mut install)?;
-        }
+    if can_install() {
+        install(&packages)?;
     }
     let wanted = missing();
     ensure!(
@@ -85,6 +89,43 @@ pub(crate) fn tools() -> Result<()> {
         wanted.iter().map(|tool| tool.name).collect::<Vec<_>>().join("; "),
         packages.join(" ")
     );
+    Ok(())
+}
+
+/// Installs what it can, and notes what is still missing in `target/foreign/absent` for the tests.
+fn optional_tools(workspace: &Workspace) -> Result<()> {
+    let missing = || OPTIONAL.iter().filter(|tool| !succeeds(tool.probe)).collect::<Vec<_>>();
+    let packages: Vec<&str> = missing().iter().flat_map(|tool| tool.packages).copied().collect();
+    if !packages.is_empty() && can_install() {
+        // Each by itself: one that a distribution lacks keeps no other away.
+        for package in &packages {
+            if let Err(error) = install(&[*package]) {
+                println!("   {package} cannot be installed: {error:#}");
+            }
+        }
+    }
+    let absent: Vec<&str> = missing().iter().map(|tool| tool.name).collect();
+    for name in &absent {
+        println!("   SKIPPED: {name} is not here, so the theme is not loaded in it; sudo apt-get install {name}");
+    }
+    let note = workspace.target("foreign/absent");
+    fs::create_dir_all(workspace.target("foreign")).context("cannot make target/foreign")?;
+    fs::write(&note, absent.join("\n")).with_context(|| format!("cannot write {}", note.display()))
+}
+
+/// Whether this is Debian, or a system like it, and we may.
+fn can_install() -> bool {
+    is_root() && succeeds(&["apt-get", "--version"])
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    // The list of packages may be old or absent: only then is it fetched.
+    if execute(&mut install).is_err() {
+        execute(Command::new("apt-get").arg("update"))?;
+        execute(&mut install)?;
+    }
     Ok(())
 }
 
@@ -104,6 +145,18 @@ pub(crate) fn virtual_environment(folder: &Path, pins: &Path) -> Result<()> {
         execute(
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]).arg(pins),
         )
+    })
+}
+
+/// `target/foreign/ffmpeg`: the program in a wheel, as `tests/clients/python/ffmpeg.txt` pins it. Debian's package
+/// brings ninety others along.
+fn ffmpeg(workspace: &Workspace) -> Result<()> {
+    let pins = workspace.root.join("tests/clients/python/ffmpeg.txt");
+    let folder = workspace.target("foreign/ffmpeg");
+    once(&folder, &[&pins], || {
+        let mut pip = Command::new(workspace.target("foreign/venv/bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
+        execute(pip.arg(&folder).arg("-r").arg(&pins))
     })
 }
 

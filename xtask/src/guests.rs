@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::setup::{TARGET, Toolchain};
 use crate::{Workspace, assets, imports};
 
-/// Every guest talks to its host through this package alone.
-const GATE: &str = "portcullis:gate/";
+/// What a guest may import: the contract, and of WASI what every terminal gives.
+const GIVEN: [&str; 3] = ["portcullis:gate/", "wasi:cli/", "wasi:io/"];
 
 /// A guest that cannot be metered cannot be sealed.
 const BILLING: &str = "portcullis:gate/billing@";
@@ -129,13 +129,14 @@ fn rustc_flags(workspace: &Workspace) -> OsString {
     flags.join(std::ffi::OsStr::new("\x1f"))
 }
 
-/// A module to be sealed imports functions of `portcullis:gate` alone, and one of `billing` at least.
+/// A module to be sealed imports what every terminal gives, and a function of `billing` at least.
 fn check(module: &[u8]) -> Result<()> {
     let imports = imports::of(module)?;
     // What a component does with the handles that it exports itself is no import of the component.
     let foreign: Vec<String> = imports
         .iter()
-        .filter(|import| !import.module.starts_with(GATE) && !import.module.starts_with("[export]"))
+        .filter(|import| !import.module.starts_with("[export]"))
+        .filter(|import| !GIVEN.iter().any(|package| import.module.starts_with(package)))
         .map(|import| format!("`{}` of `{}`", import.field, import.module))
         .collect();
     ensure!(
@@ -145,7 +146,7 @@ fn check(module: &[u8]) -> Result<()> {
     );
     ensure!(
         imports.iter().any(|import| import.module.starts_with(BILLING)),
-        "it imports no function of {GATE}billing: use `portcullis_guest::generate!`, which keeps one"
+        "it imports no function of `portcullis:gate/billing`: use `portcullis_guest::generate!`, which keeps one"
     );
     Ok(())
 }

@@ -8,8 +8,10 @@ use portcullis_host::{
 use portcullis_protocol::surface::Surface;
 use portcullis_protocol::{Money, OperationName, Reason};
 use serde::Serialize;
+use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::consent::Terminal;
 use crate::context::Context;
@@ -37,7 +39,7 @@ pub(crate) struct Run {
     /// Call an export, as in 'view()' or 'resize(@photo.png, 640, 480, lanczos3)'; values are WAVE, @FILE is a file's bytes
     #[arg(long, value_name = "CALL")]
     invoke: Option<Invocation>,
-    /// Write the bytes that an export gives into this file
+    /// Write the bytes that an export gives, or a command's standard output, into this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Agree beforehand that the resource uses this operation from inside, on rights you hold
@@ -82,6 +84,11 @@ enum Ran {
         exit: i32,
         stdout: String,
         stderr: String,
+        /// The file that has its standard output.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output: Option<PathBuf>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
     },
 }
 
@@ -294,10 +301,13 @@ impl Run {
         let short = name.rsplit_once('/').map_or(name, |(_, short)| short);
         let mut args = vec![short.to_owned()];
         args.extend(self.arguments.iter().cloned());
+        if let Some(path) = &self.output {
+            return self.command_into(context, authorised, name, args, path).await;
+        }
         if !context.screen.is_json() {
             let exit = authorised.run(Command::inherit(args)).await?;
             if exit.output_cut {
-                context.screen.warn("the command wrote more than it may; the rest was lost");
+                context.screen.warn(CUT);
             }
             return Ok(code(exit.code));
         }
@@ -311,10 +321,47 @@ impl Run {
             exit: exit.code,
             stdout: text(&stdout),
             stderr: text(&stderr),
+            output: None,
+            bytes: None,
+        });
+        Ok(code(exit.code))
+    }
+
+    /// Standard output goes to the file as it comes, so that nothing of it is held in memory.
+    async fn command_into(
+        &self,
+        context: &Context,
+        authorised: &Authorised,
+        name: &str,
+        args: Vec<String>,
+        path: &Path,
+    ) -> Outcome<u8> {
+        let file = File::create(path).map(Arc::new);
+        let file = file.or_fail(format_args!("write `{}`", path.display()), "choose another file: -o FILE")?;
+        let json = context.screen.is_json();
+        let said = OutputBuffer::default();
+        let stderr = if json { Output::Buffer(said.clone()) } else { Output::Stderr };
+        let command = Command::new(args, Input::Inherit, Output::File(Arc::clone(&file)), stderr);
+        let exit = authorised.run(command).await?;
+        if exit.output_cut {
+            context.screen.warn(CUT);
+        }
+        let bytes =
+            file.metadata().or_fail(format_args!("read `{}`", path.display()), "choose another file: -o FILE")?;
+        context.screen.report(&Ran::Command {
+            resource: name.to_owned(),
+            operation: authorised.operation().to_string(),
+            exit: exit.code,
+            stdout: String::new(),
+            stderr: String::from_utf8_lossy(&said.take()).into_owned(),
+            output: Some(path.to_path_buf()),
+            bytes: Some(bytes.len()),
         });
         Ok(code(exit.code))
     }
 }
+
+const CUT: &str = "the command wrote more than it may; the rest was lost";
 
 /// A process has 8 bits for its exit code.
 fn code(exit: i32) -> u8 {
@@ -407,6 +454,10 @@ impl Report for Ran {
                 format!("{good}wrote{good:#} {} ({}{left})\n", file.display(), size(*bytes))
             }
             Self::Function { results, .. } => results.iter().map(|result| format!("{result}\n")).collect(),
+            Self::Command { output: Some(file), bytes: Some(bytes), .. } => {
+                let good = style::GOOD;
+                format!("{good}wrote{good:#} {} ({})\n", file.display(), size(*bytes))
+            }
             Self::Command { stdout, .. } => stdout.clone(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::fixture::{Bench, Fixture, Rule, command};
 use portcullis_host::{Bound, Command, Ended, Error, Input, Lent, Limits, Output, OutputBuffer};
+use std::sync::Arc;
 
 const HELLO: &str =
     "(call $write (call $stdout) (i32.const 512) (i32.const 6) (i32.const 0)) (i32.load8_u (i32.const 0))";
@@ -75,6 +76,23 @@ async fn a_guest_that_floods_its_output_is_cut_off() {
     assert!(exit.output_cut && exit.code == 0);
     let written = output.take().len();
     assert!((990..=1000).contains(&written), "{written}");
+}
+
+#[tokio::test]
+async fn what_is_collected_in_memory_is_bounded_as_results_are() {
+    let mut limits = Limits::default();
+    limits.result = 4;
+    let output = OutputBuffer::default();
+    let bench = bench(&fixture(HELLO, |_| {}), limits, Lent::default());
+    let exit = bench.resource.run(into(&output)).await.expect("ran");
+    assert!(exit.output_cut && output.take().len() <= 4);
+
+    // The control: what goes into a file takes no memory.
+    let file = Arc::new(tempfile::tempfile().expect("a file"));
+    let command = Command::new(vec![], Input::Empty, Output::File(Arc::clone(&file)), Output::Discard);
+    let exit = bench.resource.run(command).await.expect("ran");
+    assert!(!exit.output_cut && exit.code == 0);
+    assert!(file.metadata().expect("metadata").len() > 4);
 }
 
 #[tokio::test]

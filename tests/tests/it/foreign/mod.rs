@@ -5,7 +5,11 @@
 mod age;
 mod client;
 mod components;
+mod ffmpeg;
 mod jose;
+mod music;
 mod pictures;
 mod stage;
+mod theme;
 mod tools;
+mod video;

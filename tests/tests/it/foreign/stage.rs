@@ -2,7 +2,7 @@
 
 use super::tools::{json, last_line, output, python};
 use anyhow::{Context as _, Result, ensure};
-use portcullis_tests::{Browser, Server, Terminal, checkout};
+use portcullis_tests::{Browser, Ran, Server, Terminal, checkout};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,13 @@ const PASSWORD: &str = "a password for tests";
 pub(super) const PICTURE: &str = "lumen/picos-de-europa";
 /// The software, as it is sold.
 pub(super) const SOFTWARE: &str = "pixelforge/resize";
+
+/// The music, as it is sold.
+pub(super) const MUSIC: &str = "tidewater/harbour-at-dusk";
+/// The theme, as it is sold.
+pub(super) const THEME: &str = "hearth/pine-and-ember";
+/// The video, as it is sold.
+pub(super) const VIDEO: &str = "ridgeline/first-light";
 
 /// A running server that sells one of the examples.
 pub(super) struct Stage {
@@ -63,6 +70,30 @@ impl Stage {
         let user = Terminal::new(self.path("user"));
         user.login(&self.server, &mut browser).await?.done()?;
         Ok(user)
+    }
+
+    /// Runs `portcullis` as that user, in the folder of this test's files. It has to succeed.
+    pub(super) fn run(&self, user: &Terminal, arguments: &[&str]) -> Result<Ran> {
+        user.run_in(self.folder(), arguments)?.done()
+    }
+
+    /// Runs `portcullis` as that user, who has to be refused for want of payment.
+    pub(super) fn unpaid(&self, user: &Terminal, arguments: &[&str]) -> Result<()> {
+        let ran = user.run_in(self.folder(), &[&["--json"], arguments].concat())?;
+        let error = ran.json()?["error"].take();
+        ensure!(ran.exit != 0 && error["reason"] == "payment-required", "{}: {error}", ran.line);
+        ensure!(error["offers"].as_array().is_some_and(|offers| offers.len() == 1), "{}: {error}", ran.line);
+        Ok(())
+    }
+
+    /// Shows that the free operation `preview` releases the keys of these two parts alone, code and asset: the client
+    /// in Python, which has no rights but what is free, counts the keys.
+    pub(super) async fn preview_releases(&self, resource: &str, code: &str, asset: &str) -> Result<()> {
+        self.login_python().await?;
+        self.ask(&["install", resource, "installed.wasm"])?;
+        let granted = self.ask(&["open", "installed.wasm", "preview", asset, "previewed"])?;
+        ensure!(granted["grant"]["parts"] == serde_json::json!([code, asset]), "{granted}");
+        Ok(())
     }
 
     /// The client in Python, with these arguments. Every signed document it sees is added to the file `documents`.

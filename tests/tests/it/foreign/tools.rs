@@ -25,10 +25,26 @@ pub(super) fn node(script: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn installed(below: &str) -> Result<PathBuf> {
+pub(super) fn installed(below: &str) -> Result<PathBuf> {
     let path = checkout::root().join("target/foreign").join(below);
     ensure!(path.exists(), "{} is missing; {MISSING}", path.display());
     Ok(path)
+}
+
+/// A program of the system that a test needs; none, said aloud, where `cargo xtask foreign` could not install it.
+pub(super) fn optional(name: &str, commands: &[&str]) -> Result<Option<Command>> {
+    for command in commands {
+        let there = Command::new(command).arg("--version").output();
+        if there.is_ok_and(|output| output.status.success()) {
+            let mut command = Command::new(command);
+            command.stdin(Stdio::null());
+            return Ok(Some(command));
+        }
+    }
+    let absent = std::fs::read_to_string(checkout::root().join("target/foreign/absent")).unwrap_or_default();
+    ensure!(absent.lines().any(|line| line == name), "{name} is missing; {MISSING}");
+    eprintln!("SKIPPED: {name} is not on this machine, and `cargo xtask foreign` could not install it");
+    Ok(None)
 }
 
 /// Runs a command to its end, whatever that is.
