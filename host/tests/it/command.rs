@@ -83,7 +83,7 @@ async fn what_is_collected_in_memory_is_bounded_as_results_are() {
     let mut limits = Limits::default();
     limits.result = 4;
     let output = OutputBuffer::default();
-    let bench = bench(&fixture(HELLO, |_| {}), limits, Lent::default());
+    let bench = bench(&command(HELLO, |_| {}), limits, Lent::default());
     let exit = bench.resource.run(into(&output)).await.expect("ran");
     assert!(exit.output_cut && output.take().len() <= 4);
 
