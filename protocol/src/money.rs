@@ -143,7 +143,7 @@ impl FromStr for Money {
     /// Reads `1.99 EUR` or `1.99EUR`. Exactly the currency's number of decimals, or none.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         let text = text.trim();
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(MoneyError::Amount)?;
+        let end = text.find(|c: char| c.is_whitespace() || c.is_ascii_uppercase()).ok_or(MoneyError::Amount)?;
         let (amount, currency) = text.split_at(end);
         let currency: Currency = currency.trim().parse()?;
         let (whole, fraction) = amount.split_once('.').map_or((amount, None), |(w, f)| (w, Some(f)));
