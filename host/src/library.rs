@@ -62,6 +62,7 @@ pub struct Candidate {
     server: Origin,
     publisher: Judged,
     replaces: Option<Version>,
+    allow_older: bool,
     offers: Vec<Verified<Offer>>,
 }
 
@@ -253,7 +254,7 @@ impl Library {
         match judged {
             Ok((server, publisher, replaces, offers)) => {
                 let library = self.clone();
-                Ok(Candidate { library, file, manifest, server, publisher, replaces, offers })
+                Ok(Candidate { library, file, manifest, server, publisher, replaces, allow_older, offers })
             }
             Err(error) => {
                 remove(&file);
@@ -288,22 +289,7 @@ impl Library {
         let judged = publisher_pin::judge(&sessions.state, &server, &manifest.publisher, &vouches)?;
         let installed = self.read(publisher.as_str(), name.as_str())?;
         if let Some(installed) = &installed {
-            let known = installed.publisher_key == manifest.publisher.jwk.thumbprint();
-            if !known && installed.server != server {
-                return Err(ClientError::PublisherChanged {
-                    publisher: publisher.clone(),
-                    pinned: installed.publisher_key,
-                    found: manifest.publisher.jwk.thumbprint(),
-                });
-            }
-            let (publisher, name, offered) = (publisher.clone(), name.clone(), manifest.version.clone());
-            if installed.version == offered && installed.digest != signed.digest() {
-                return Err(ClientError::VersionReused { publisher, name, version: offered });
-            }
-            if !allow_older && offered < installed.version {
-                let resource = format!("{publisher}/{name}");
-                return Err(ClientError::Rollback { resource, installed: installed.version.clone(), offered });
-            }
+            may_replace(installed, signed, &server, allow_older)?;
         }
         Ok((server, judged, installed.map(|installed| installed.version), offers))
     }
@@ -421,7 +407,8 @@ impl Candidate {
     /// Installs it, in place of the version before.
     ///
     /// # Errors
-    /// [`ClientError::State`]; then the version before is still there.
+    /// [`ClientError::State`], or as [`Library::prepare`] where another version was installed meanwhile; then the
+    /// version before is still there.
     pub async fn install(mut self) -> Result<Installed, ClientError> {
         let library = self.library.clone();
         let (sessions, state) = (&library.sessions, &library.sessions.state);
@@ -429,6 +416,10 @@ impl Candidate {
         let manifest = self.manifest.manifest();
         let (publisher, name) = (manifest.publisher.name.as_str(), manifest.name.as_str());
         let before = library.read(publisher, name)?;
+        // Time has passed since it was judged: fetching is slow, and a user may think before saying yes.
+        if let Some(before) = &before {
+            may_replace(before, &self.manifest, &self.server, self.allow_older)?;
+        }
         let digest = self.manifest.digest();
         let path = state.path(&file(publisher, name, &digest));
         let folder = state.path(&format!("resources/{publisher}/{name}"));
@@ -468,6 +459,30 @@ impl Drop for Candidate {
             remove(&self.file);
         }
     }
+}
+
+/// Whether a resource may take the place of the installed one of its name.
+fn may_replace(
+    installed: &Installed,
+    signed: &SignedManifest,
+    server: &Origin,
+    allow_older: bool,
+) -> Result<(), ClientError> {
+    let manifest = signed.manifest();
+    let found = manifest.publisher.jwk.thumbprint();
+    let (publisher, name) = (manifest.publisher.name.clone(), manifest.name.clone());
+    if installed.publisher_key != found && installed.server != *server {
+        return Err(ClientError::PublisherChanged { publisher, pinned: installed.publisher_key, found });
+    }
+    let offered = manifest.version.clone();
+    if installed.version == offered && installed.digest != signed.digest() {
+        return Err(ClientError::VersionReused { publisher, name, version: offered });
+    }
+    if !allow_older && offered < installed.version {
+        let resource = format!("{publisher}/{name}");
+        return Err(ClientError::Rollback { resource, installed: installed.version.clone(), offered });
+    }
+    Ok(())
 }
 
 /// Form, signatures, content, block lists, then every block.

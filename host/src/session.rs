@@ -11,6 +11,7 @@ use crate::terminal::Terminal;
 use crate::tokens::Tokens;
 use crate::trust::{Trust, offline};
 use portcullis_protocol::cycle::{self, Disbelief, Reply, read_reply};
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::{IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
@@ -283,5 +284,5 @@ pub(crate) fn json(method: Method, path: &str, body: &impl Serialize, key: Idemp
 
 /// What a server says goes to a person's screen: without control characters, and not endless.
 pub(crate) fn printable(text: String) -> String {
-    text.chars().filter(|c| !c.is_control()).take(2_000).collect()
+    text.chars().filter(|c| !disturbs(*c)).take(2_000).collect()
 }

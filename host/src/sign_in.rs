@@ -8,6 +8,7 @@ use crate::session::{Patience, Session, Sessions, printable};
 use crate::terminal::Terminal;
 use crate::tokens::{form, oauth};
 use crate::trust::{Discovered, offline};
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{DeviceAuthorisation, OAuthError, TerminalAnswer, TerminalRequest, TokenAnswer};
 use portcullis_protocol::{Origin, Reason, Thumbprint};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub struct SignedIn {
 impl SignIn {
     /// Asks the server who it is and begins a sign-in. The terminal's keys for it are made where there are none.
     pub(crate) async fn begin(sessions: Arc<Sessions>, origin: &Origin, label: &str) -> Result<Self, ClientError> {
-        let label: String = label.chars().filter(|c| !c.is_control()).take(40).collect();
+        let label: String = label.chars().filter(|c| !disturbs(*c)).take(40).collect();
         let new_server = sessions.trust.pin(origin)?.is_none();
         let found = sessions.trust.discover(origin).await?;
         let session = sessions.session(Terminal::load_or_create(&*sessions.keys, origin)?);

@@ -7,6 +7,7 @@ use crate::billing_server::{BillingServer, Body, Exchange, Method};
 use crate::clock::{Clock as _, ServerClock};
 use crate::gatekeeper::Refused;
 use crate::state_dir::{StateDir, StateError, file_name};
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::{
     Document, JwsError, KeyDocument, KeyDocumentError, Offer, Origin, PublicKey, Reason, Receipt, SignedManifest,
     TopUpReceipt, Unverified, Verified, WellKnown,
@@ -227,7 +228,14 @@ impl Trust {
     /// An offer that this server signed.
     pub(crate) fn offer(keys: &KeyDocument, compact: &str) -> Result<Verified<Offer>, JwsError> {
         let offer: Verified<Offer> = signed_in_time(keys, compact, |offer: &Offer| offer.iat)?;
-        if offer.document().iss == keys.iss { Ok(offer) } else { Err(JwsError::Key) }
+        if offer.document().iss != keys.iss {
+            return Err(JwsError::Key);
+        }
+        // It is shown beside a price: a server that was taken over writes nothing there that moves the cursor.
+        if offer.document().title.chars().any(disturbs) {
+            return Err(JwsError::Payload("its title holds control characters".into()));
+        }
+        Ok(offer)
     }
 
     /// A receipt that this server signed.

@@ -41,6 +41,7 @@ pub mod sealed;
 mod status_code;
 #[cfg(feature = "surface")]
 pub mod surface;
+pub mod text;
 pub mod wire;
 
 pub use documents::{

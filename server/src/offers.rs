@@ -8,6 +8,7 @@ use crate::keys::KeysError;
 use crate::secrets::rng;
 use crate::store::{NewOffer, OfferRevision, OffersOutcome};
 use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{AccountId, Offer, OfferId, PublisherName, ResourceName, Rights, Verified};
 
@@ -53,7 +54,7 @@ pub async fn replace(
 }
 
 fn new_offer(terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {
-    if terms.title.is_empty() || terms.title.len() > MAX_TITLE || terms.title.chars().any(char::is_control) {
+    if terms.title.is_empty() || terms.title.len() > MAX_TITLE || terms.title.chars().any(disturbs) {
         return Err(No::Unacceptable("the title of an offer has 1 to 120 bytes and no control characters"));
     }
     if matches!(terms.rights, Rights::Uses { count: 0 }) {

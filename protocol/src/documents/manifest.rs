@@ -12,6 +12,7 @@ use crate::limits::{
     MAX_CODE_PART, MAX_DESCRIPTION, MAX_EXPORT_NAME, MAX_EXPORTS, MAX_MANIFEST, MAX_NAME, MAX_OPERATIONS, MAX_PART,
     MAX_PARTS, MAX_SERVERS, MAX_SIGNATURES, MAX_TITLE,
 };
+use crate::text::disturbs;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -184,7 +185,7 @@ impl Manifest {
             ("description", &self.description, MAX_DESCRIPTION),
             ("kind", &self.kind, MAX_NAME),
         ] {
-            if text.len() > most || text.chars().any(|c| c.is_control() && c != '\n') {
+            if text.len() > most || text.chars().any(|c| disturbs(c) && c != '\n') {
                 return fail(format!("the {what} is longer than {most} bytes or holds control characters"));
             }
         }
@@ -232,7 +233,7 @@ impl Manifest {
             if !names.insert(name) {
                 return fail(format!("operation `{name}` stands twice"));
             }
-            if operation.title.len() > MAX_TITLE || operation.title.chars().any(char::is_control) {
+            if operation.title.len() > MAX_TITLE || operation.title.chars().any(disturbs) {
                 return fail(format!(
                     "the title of operation `{name}` is longer than {MAX_TITLE} bytes or holds control characters"
                 ));

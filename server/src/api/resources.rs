@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::Digest;
 use portcullis_protocol::limits::MAX_DESCRIPTION;
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{Done, WithdrawRequest};
 
 /// Seconds after which an upload may be tried again where too many are under way.
@@ -38,7 +39,7 @@ pub(crate) async fn put(State(app): State<App>, upload: ProvenUpload) -> Respons
 pub(crate) async fn withdraw(app: App, caller: ProvenTerminal, digest: String) -> Result<Done, Refused> {
     let digest: Digest = segment(&digest)?;
     let WithdrawRequest { reason } = caller.json()?;
-    if reason.len() > MAX_DESCRIPTION || reason.chars().any(|c| c.is_control() && c != '\n') {
+    if reason.len() > MAX_DESCRIPTION || reason.chars().any(|c| disturbs(c) && c != '\n') {
         return Err(Fault::Unacceptable(format!("a reason has at most {MAX_DESCRIPTION} bytes")).into());
     }
     match app.core.store.withdraw(caller.account(), &digest, reason).await.map_err(Fault::internal)? {

@@ -7,6 +7,7 @@ use crate::rate::TooMany;
 use crate::secrets;
 use crate::store::{EnrolOutcome, NewTerminal};
 use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{TerminalAnswer, TerminalRequest};
 use portcullis_protocol::{Enrolment, Reason, ReleasePublicKey, TerminalId, Unverified};
 
@@ -24,7 +25,7 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
     if enrolment.origin != *app.origin() || enrolment.root != app.core.keys.root().thumbprint() {
         return Err(wrong("is for another server").into());
     }
-    if enrolment.label.len() > MAX_TITLE || enrolment.label.chars().any(char::is_control) {
+    if enrolment.label.len() > MAX_TITLE || enrolment.label.chars().any(disturbs) {
         return Err(wrong("has a label that is too long, or holds control characters").into());
     }
     let release = ReleasePublicKey::from_bytes(enrolment.x25519.0)

@@ -9,6 +9,7 @@ use crate::store::NewDevice;
 use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::DeviceAuthorisation;
 use serde::Deserialize;
 
@@ -43,7 +44,7 @@ async fn make(app: &App, asked: &ProvenForm<Asked>) -> Result<DeviceAuthorisatio
     if client_id != CLIENT_ID {
         return Err(Code::InvalidClient.into());
     }
-    if label.len() > MAX_TITLE || label.chars().any(char::is_control) {
+    if label.len() > MAX_TITLE || label.chars().any(disturbs) {
         return Err(Code::InvalidRequest.into());
     }
     let device_code = secrets::new_token();
