@@ -1,6 +1,7 @@
 //! Attacks on what reaches an engine: bodies without keys, stubs in the bodies' place, and packages that a terminal
 //! should take for others.
 
+use super::shop::price_list;
 use super::specimen::{MARK_OF_THE_ASSET, describe, full, generous, plaintext, run, seal};
 use super::surgery::{MANIFEST, Pieces, sign_as};
 use super::{Arena, Outcome, Trial, attacks};
@@ -12,6 +13,7 @@ use portcullis_protocol::age::Recipient;
 use portcullis_protocol::sealed::{Sealed, countersign};
 use portcullis_protocol::wire::PublishAnswer;
 use portcullis_protocol::{Manifest, SecretKey, ServerEntry};
+use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
 
@@ -24,6 +26,7 @@ attacks! {
     "version-downgrade" => version_downgrade,
     "package-naming-its-own-server" => package_naming_its_own_server,
     "part-lifted-into-another-publishers-free-resource" => part_lifted_into_another_publishers_free_resource,
+    "title-that-turns-a-price-around" => title_that_turns_a_price_around,
     "preview-grant-used-for-the-paid-export" => preview_grant_used_for_the_paid_export,
 }
 
@@ -180,6 +183,11 @@ async fn version_downgrade(arena: &mut Arena) -> Result<Outcome> {
     let mut trial = Trial::new();
     let source = InstallSource::File(path);
     trial.attack("a file of the version before", "is older", library.prepare(&source, false, &moved).await);
+    // A terminal that has nothing yet is given the old version, and meanwhile installs the newer one.
+    let (other, _, _) = shop.client().await?;
+    let slow = other.library().prepare(&source, false, &moved).await?;
+    other.library().install(&"lumen/alpine-lake".parse()?, &moved).await?;
+    trial.attack("one that was fetched before the newer one was installed", "is older", slow.install().await);
     let older = shop.seal("lumen", &shop.key, "1.0.5")?;
     let published = shop.publisher.send(&Draft::upload(&older)).await?;
     let answer = if published.status.is_success() { Ok(()) } else { Err(anyhow!("{}", published.text())) };
@@ -257,6 +265,46 @@ async fn part_lifted_into_another_publishers_free_resource(arena: &mut Arena) ->
     let own = shop.seal("thief", &key, "1.0.0")?;
     let published: Result<PublishAnswer> = thief.ask(&Draft::upload(&own)).await;
     trial.control("a resource of the thief's own making is published", published.is_ok());
+    Ok(trial.finish())
+}
+
+/// Writes into titles what moves the cursor or turns the direction of writing: the price beside it reads otherwise.
+async fn title_that_turns_a_price_around(arena: &mut Arena) -> Result<Outcome> {
+    let specimen = arena.specimen()?;
+    let retitled = |title: &str, operation: &str| -> Result<Vec<u8>> {
+        let mut manifest = Sealed::open(specimen.file.clone())?.manifest().clone();
+        (manifest.title, manifest.operations[0].title) = (title.into(), operation.into());
+        let mut pieces = Pieces::of(&specimen.file)?;
+        *pieces.data(MANIFEST)? = sign_as(&manifest, &specimen.publisher)?;
+        Ok(pieces.file())
+    };
+    let mut trial = Trial::new();
+    let mark = "control characters";
+    for (what, text) in [
+        ("clears the screen", "\u{1b}[2J\u{1b}[H"),
+        ("turns the line around", "\u{202e}"),
+        ("hides what turns it", "\u{2067}\u{2069}"),
+        ("begins a new line", "\u{2028}"),
+    ] {
+        let title = format!("Lake {text}");
+        trial.attack(&format!("a resource's that {what}"), mark, run(specimen, &retitled(&title, "View")?).await);
+        let file = retitled("Lake", &title)?;
+        trial.attack(&format!("an operation's that {what}"), mark, run(specimen, &file).await);
+    }
+    let honest = retitled("אגם אלפיני — Alpine lake", "لعرض")?;
+    let runs = run(specimen, &honest).await.ok() == Some(5);
+    trial.control("titles in Hebrew and Arabic, signed with the same tool, run", runs);
+    let shop = arena.shop().await?;
+    let terms = |title: &str| json!({"offers": [{"operation": "view", "title": title, "rights": {"model": "perpetual"}, "price": {"minor_units": 199, "currency": "EUR"}}]});
+    for text in ["\u{1b}[2J", "\u{202e}"] {
+        let answer = shop.publisher.send(&price_list(&terms(&format!("Lake {text}")))).await?;
+        let answer = if answer.status.is_success() { Ok(()) } else { Err(anyhow!("{}", answer.text())) };
+        trial.attack("an offer's", mark, answer);
+    }
+    let honest = shop.publisher.send(&price_list(&terms("אגם אלפיני"))).await?;
+    trial.control("an offer in Hebrew is taken", honest.status.is_success());
+    // The price list is a whole: the others are put back.
+    shop.price("1.99 EUR").await?;
     Ok(trial.finish())
 }
 

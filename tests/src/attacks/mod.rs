@@ -21,8 +21,10 @@ mod format;
 mod guests;
 mod hostile;
 mod impostor;
+mod kept;
 mod loading;
 mod meddler;
+mod metered;
 mod money;
 
 mod secrets;
@@ -77,8 +79,10 @@ pub fn all() -> Vec<Attack> {
         cycle::ATTACKS,
         codes::ATTACKS,
         money::ATTACKS,
+        metered::ATTACKS,
         crash::ATTACKS,
         guests::ATTACKS,
+        kept::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

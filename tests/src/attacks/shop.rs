@@ -11,7 +11,7 @@ use portcullis_protocol::age::Recipient;
 use portcullis_protocol::encoding::BoundedOctets;
 use portcullis_protocol::wire::{
     AuthorisationRequest, OfferTerms, OffersAnswer, OffersRequest, OrderAnswer, OrderRequest, OrderState,
-    PaymentMethod, PublishAnswer, PublisherRequest,
+    PaymentMethod, PublishAnswer, PublisherRequest, TopUpRequest,
 };
 use portcullis_protocol::{
     Digest, Offer, Origin, PublisherClaim, Rights, SecretKey, ServerEntry, Unverified, Verified,
@@ -25,6 +25,8 @@ use toml::{Table, Value};
 
 /// What one order of `print` buys.
 pub(super) const USES: u32 = 5;
+/// What one unit of `print` costs from the prepaid balance.
+pub(super) const PER_UNIT: &str = "0.10 EUR";
 const PASSWORD: &str = "correct horse battery staple 8817";
 
 /// What a thief would like to find: every secret that was seen in a run, with what it is.
@@ -121,6 +123,7 @@ impl Shop {
             terms("preview", Rights::Free {}, "0.00 EUR")?,
             terms("view", Rights::Perpetual {}, price)?,
             terms("print", Rights::Uses { count: USES }, "5.00 EUR")?,
+            terms("print", Rights::Metered {}, PER_UNIT)?,
         ];
         let answer: OffersAnswer = self.publisher.ask(&price_list(&OffersRequest { offers })).await?;
         let keys = self.publisher.keys.clone();
@@ -133,10 +136,24 @@ impl Shop {
         Ok(())
     }
 
-    /// The signed offer for an operation.
+    /// The signed offer that is ordered for an operation.
     pub(super) fn offer(&self, operation: &str) -> Result<&Verified<Offer>> {
-        let mut offers = self.offers.iter();
-        offers.find(|offer| offer.document().operation.as_str() == operation).context("no such offer")
+        let mut offers = self.offers.iter().map(|offer| (offer, offer.document()));
+        let bought = offers.find(|(_, terms)| terms.operation.as_str() == operation && !terms.rights.is_metered());
+        Ok(bought.context("no such offer")?.0)
+    }
+
+    /// The request for units of `print`, to be drawn from the prepaid balance.
+    pub(super) fn units(&self, quantity: u32) -> Result<AuthorisationRequest> {
+        let metered = self.offers.iter().find(|offer| offer.document().rights.is_metered()).context("no such offer")?;
+        Ok(AuthorisationRequest { quantity, offer: Some(metered.digest()), ..self.request("print") })
+    }
+
+    /// Pays into the prepaid balance.
+    pub(super) async fn top_up(&self, customer: &mut Cheater, amount: &str) -> Result<OrderAnswer> {
+        let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
+        let request = TopUpRequest { amount: amount.parse()?, payment };
+        customer.order(&Draft::post("/v1/account/top-ups", &request)).await
     }
 
     /// The request for one of an operation.
