@@ -6,6 +6,7 @@ use futures::stream::BoxStream;
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The longest answer that is read. A signed one is at most 64 KiB; a page of search results has many signed offers.
@@ -94,7 +95,34 @@ pub enum Body {
         size: u64,
         /// SHA-256 of it.
         digest: Digest,
+        /// Is told how far it is.
+        sent: Sent,
     },
+}
+
+/// Is told how many bytes of a file have gone out, again from the beginning where it has to be sent again. Must return at
+/// once. The default is told nothing.
+#[derive(Clone, Default)]
+pub struct Sent(Option<Arc<dyn Fn(u64) + Send + Sync>>);
+
+impl Sent {
+    /// Calls `moved` with the bytes that have gone out so far.
+    pub fn new(moved: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(moved)))
+    }
+
+    /// So many bytes have gone out.
+    pub fn tell(&self, bytes: u64) {
+        if let Some(moved) = &self.0 {
+            moved(bytes);
+        }
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sent")
+    }
 }
 
 impl Body {

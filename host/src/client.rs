@@ -11,6 +11,7 @@ use crate::grants::{GrantRecord, Grants};
 use crate::journal::Journal;
 use crate::key_store::{FileKeyStore, KeyStore};
 use crate::library::Library;
+use crate::pending::Pending;
 use crate::publisher::Publishing;
 use crate::runtime::{Runtime, RuntimeBuilder};
 use crate::sealed_blobs::{BlobDir, DEFAULT_CACHE_SIZE, SealedBlobs};
@@ -123,6 +124,7 @@ pub struct Client {
     sessions: Arc<Sessions>,
     journal: Journal,
     grants: Grants,
+    pending: Pending,
     cycle: Cycle,
     cache: CompiledCache,
 }
@@ -147,10 +149,11 @@ impl Client {
         };
         let cache = CompiledCache::of_terminal(blobs, &state_key);
         let sessions = Arc::new(Sessions::new(Arc::clone(&state), keys, server, clock, retry));
-        let journal = Journal::new(Arc::clone(&state), state_key);
+        let journal = Journal::new(Arc::clone(&state), state_key.clone());
+        let pending = Pending::new(Arc::clone(&state), state_key);
         let grants = Grants::new(state);
         let cycle = Cycle::new(Arc::clone(&sessions), journal.clone(), grants.clone());
-        Ok(Self { sessions, journal, grants, cycle, cache })
+        Ok(Self { sessions, journal, grants, pending, cycle, cache })
     }
 
     /// The directory that holds the terminal's state.
@@ -249,7 +252,15 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn sign_in(&self, origin: &Origin, label: &str) -> Result<SignIn, ClientError> {
-        SignIn::begin(Arc::clone(&self.sessions), origin, label).await
+        SignIn::begin(Arc::clone(&self.sessions), self.pending.clone(), origin, label).await
+    }
+
+    /// A sign-in that [`SignIn::set_aside`] kept, where one still waits for its user.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `server-untrusted` where the server is another one than it was begun with.
+    pub async fn resume_sign_in(&self, origin: &Origin) -> Result<Option<SignIn>, ClientError> {
+        SignIn::resume(Arc::clone(&self.sessions), self.pending.clone(), origin).await
     }
 
     /// Signs out: the sign-in is gone from this machine, and ended at the server where it could be reached; gives whether
@@ -258,6 +269,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn sign_out(&self, origin: &Origin) -> Result<bool, ClientError> {
+        self.pending.remove(origin)?;
         let session = self.sessions.of(origin)?;
         let heard = session.tokens().revoke().await?;
         self.sessions.close(origin);
@@ -269,6 +281,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn forget(&self, origin: &Origin) -> Result<(), ClientError> {
+        self.pending.remove(origin)?;
         if let Ok(session) = self.sessions.of(origin) {
             session.tokens().revoke().await?;
         }

@@ -1,7 +1,7 @@
 //! The transport over HTTPS, with reqwest and rustls.
 
 use crate::billing_server::{
-    BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, TransportError,
+    BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent, TransportError,
 };
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -94,13 +94,13 @@ impl BillingServer for HttpBillingServer {
             Body::Empty => request.timeout(SHORT),
             Body::Text(kind, bytes) => request.timeout(SHORT).header(CONTENT_TYPE, kind).body(bytes),
             // As long as bytes flow, a large file may take its time.
-            Body::File { path, size, .. } => {
+            Body::File { path, size, sent, .. } => {
                 let file =
                     tokio::fs::File::open(&path).await.map_err(|error| TransportError::File(error.to_string()))?;
                 request
                     .header(CONTENT_TYPE, "application/wasm")
                     .header(CONTENT_LENGTH, size)
-                    .body(reqwest::Body::wrap_stream(chunks(file)))
+                    .body(reqwest::Body::wrap_stream(chunks(file, sent)))
             }
         };
         let response = request.send().await.map_err(|error| lost(&error))?;
@@ -170,12 +170,16 @@ async fn read_bounded(mut response: Response) -> Result<Bytes, TransportError> {
     Ok(body.freeze())
 }
 
-fn chunks(file: tokio::fs::File) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
-    futures::stream::try_unfold(file, |mut file| async move {
+fn chunks(file: tokio::fs::File, sent: Sent) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    futures::stream::try_unfold((file, sent, 0), |(mut file, sent, mut bytes)| async move {
         let mut chunk = BytesMut::with_capacity(CHUNK);
         match file.read_buf(&mut chunk).await? {
             0 => Ok(None),
-            _ => Ok(Some((chunk.freeze(), file))),
+            read => {
+                bytes += read as u64;
+                sent.tell(bytes);
+                Ok(Some((chunk.freeze(), (file, sent, bytes))))
+            }
         }
     })
 }

@@ -84,6 +84,7 @@ mod install_source;
 mod journal;
 mod key_store;
 mod library;
+mod pending;
 mod prover;
 mod publisher;
 mod publisher_pin;
@@ -99,7 +100,8 @@ mod trust;
 
 pub use authorised::Authorised;
 pub use billing_server::{
-    AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, TransportError,
+    AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent,
+    TransportError,
 };
 pub use cache::{CachedCode, CompiledCache};
 pub use call::{Typed, to_text};

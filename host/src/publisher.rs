@@ -1,6 +1,6 @@
 //! What publishers do at a store: claim a name, publish, set prices, withdraw.
 
-use crate::billing_server::{Body, Method};
+use crate::billing_server::{Body, Method, Sent};
 use crate::clock::Clock as _;
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
@@ -65,6 +65,14 @@ impl Publishing {
     /// # Errors
     /// [`ClientError`].
     pub async fn publish(&self, file: &Path) -> Result<PublishAnswer, ClientError> {
+        self.publish_with(file, Sent::default()).await
+    }
+
+    /// The same, telling how much of the file has gone out.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn publish_with(&self, file: &Path, sent: Sent) -> Result<PublishAnswer, ClientError> {
         let session = self.session()?;
         let path = file.to_owned();
         let (size, digest) = off_thread(move || measure(&path)).await?.map_err(|error| unreadable(file, &error))?;
@@ -75,7 +83,7 @@ impl Publishing {
             method: Method::Put,
             path: "/v1/resources".into(),
             idempotency_key: Some(random::idempotency_key()),
-            body: Body::File { path: file.to_owned(), size, digest },
+            body: Body::File { path: file.to_owned(), size, digest, sent },
         };
         Ok(session.ask(&request, Patience::Ordinary).await?)
     }

@@ -3,6 +3,7 @@
 use crate::clock::Clock as _;
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
+use crate::pending::{Aside, Pending};
 use crate::random;
 use crate::session::{Patience, Session, Sessions, printable};
 use crate::terminal::Terminal;
@@ -23,9 +24,11 @@ const MOST_WAIT: u32 = 3600;
 /// By how many seconds `slow_down` slows down (RFC 8628 section 3.5).
 const SLOW_DOWN: u32 = 5;
 
-/// A sign-in that waits for its user: show what it says, then [`SignIn::finish`]. Dropping it ends it; nothing is kept.
+/// A sign-in that waits for its user: show what it says, then [`SignIn::finish`], or [`SignIn::set_aside`] for another
+/// process to finish. Dropping one that was not set aside ends it; nothing is kept.
 pub struct SignIn {
     sessions: Arc<Sessions>,
+    pending: Pending,
     session: Session,
     found: Discovered,
     device: DeviceAuthorisation,
@@ -49,7 +52,12 @@ pub struct SignedIn {
 
 impl SignIn {
     /// Asks the server who it is and begins a sign-in. The terminal's keys for it are made where there are none.
-    pub(crate) async fn begin(sessions: Arc<Sessions>, origin: &Origin, label: &str) -> Result<Self, ClientError> {
+    pub(crate) async fn begin(
+        sessions: Arc<Sessions>,
+        pending: Pending,
+        origin: &Origin,
+        label: &str,
+    ) -> Result<Self, ClientError> {
         let label: String = label.chars().filter(|c| !disturbs(*c)).take(40).collect();
         let new_server = sessions.trust.pin(origin)?.is_none();
         let found = sessions.trust.discover(origin).await?;
@@ -68,7 +76,43 @@ impl SignIn {
             let other = format!("{origin} sends you to another address to sign in");
             return Err(Refused::because(Reason::ServerUntrusted, other).into());
         }
-        Ok(Self { sessions, session, found, device, label, new_server })
+        Ok(Self { sessions, pending, session, found, device, label, new_server })
+    }
+
+    /// A sign-in that was set aside, where one still waits. The server has to be the one that it was begun with.
+    pub(crate) async fn resume(
+        sessions: Arc<Sessions>,
+        pending: Pending,
+        origin: &Origin,
+    ) -> Result<Option<Self>, ClientError> {
+        let Some(Aside { root, mut device, label, expires, .. }) = pending.read(origin)? else { return Ok(None) };
+        let left = expires.saturating_sub(sessions.clock.now());
+        let terminal = Terminal::load(&*sessions.keys, origin)?;
+        let (Some(terminal), 1..) = (terminal, left) else {
+            pending.remove(origin)?;
+            return Ok(None);
+        };
+        let new_server = sessions.trust.pin(origin)?.is_none();
+        let found = sessions.trust.discover(origin).await?;
+        if found.root.thumbprint() != root {
+            let other = format!("{origin} shows another root key than when the sign-in was begun");
+            return Err(Refused::because(Reason::ServerUntrusted, other).into());
+        }
+        device.expires_in = u32::try_from(left).unwrap_or(u32::MAX);
+        let session = sessions.session(terminal);
+        Ok(Some(Self { sessions, pending, session, found, device, label, new_server }))
+    }
+
+    /// Keeps it, sealed, for another process of this terminal to finish ([`crate::Client::resume_sign_in`]), in place of
+    /// an earlier one at the same server. Gives until when the user can approve it, Unix seconds.
+    ///
+    /// # Errors
+    /// [`ClientError::State`].
+    pub fn set_aside(self) -> Result<u64, ClientError> {
+        let expires = self.session.prover().clock().now().saturating_add(self.expires_in().as_secs());
+        let (origin, root) = (self.session.origin().clone(), self.server_root());
+        self.pending.write(&Aside { origin, root, device: self.device, label: self.label, expires })?;
+        Ok(expires)
     }
 
     /// What the user types: `WDJB-MJHT`.
@@ -124,9 +168,11 @@ impl SignIn {
     /// # Errors
     /// [`ClientError::SignInDenied`], [`ClientError::SignInExpired`], or as everywhere.
     pub async fn finish(self) -> Result<SignedIn, ClientError> {
-        let waited = tokio::time::timeout(self.expires_in(), self.poll()).await;
-        let tokens = waited.map_err(|_| ClientError::SignInExpired)??;
         let origin = self.session.origin().clone();
+        let waited = tokio::time::timeout(self.expires_in(), self.poll()).await;
+        // Approved, denied or too late: a code serves once.
+        self.pending.remove(&origin)?;
+        let tokens = waited.map_err(|_| ClientError::SignInExpired)??;
         self.sessions.trust.remember(&origin, &self.found).await?;
         self.session.tokens().accept(tokens).await?;
         let clock = self.session.prover().clock();

@@ -5,6 +5,7 @@
 //! ├── lock                          held while two records have to change together
 //! ├── keys/                         terminal keys, sign-ins, the state key (FileKeyStore)
 //! ├── servers/<origin>/pin.json     the pinned root and the newest key document
+//! ├── sign-ins/                     sign-ins that wait for their user, sealed
 //! ├── journal/                      what was sent and not yet answered, sealed
 //! ├── publishers/<origin>/          pinned publisher keys
 //! ├── downloads/                    what has partly arrived

@@ -75,3 +75,5 @@ pub const CACHE_LABEL: &[u8] = b"portcullis cache label v1";
 pub const CACHE_FILE: &[u8] = b"portcullis cache file v1";
 /// Prefix of HKDF `info` of the keys that seal compiled code.
 pub const CACHE_CODE: &[u8] = b"portcullis cache code v1";
+/// HKDF `info` of the keys that seal a sign-in that was set aside.
+pub const TERMINAL_SIGN_IN: &[u8] = b"portcullis terminal sign-in v1";

@@ -1,12 +1,13 @@
 //! `portcullis login`: trust a store and sign in to it.
 
 use clap::Args;
+use portcullis_host::{ClientError, SignIn};
 use portcullis_protocol::{Origin, Reason, Thumbprint};
 use serde::Serialize;
 
 use crate::context::{Context, origin};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Lines, Report, style};
+use crate::output::{Lines, Report, Screen, date, style};
 
 /// Trust a store and sign in to it
 #[derive(Debug, Args)]
@@ -23,6 +24,12 @@ pub(crate) struct Login {
     /// What the store's list of your terminals calls this one [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
+    /// Do not wait: print the address and the code and end; `portcullis login URL` completes it later
+    #[arg(long, conflicts_with = "resume")]
+    no_wait: bool,
+    /// Only complete what --no-wait began
+    #[arg(long, conflicts_with_all = ["fingerprint", "yes", "label"])]
+    resume: bool,
 }
 
 #[derive(Serialize)]
@@ -33,49 +40,50 @@ struct SignedIn {
     terminal_words: String,
 }
 
+/// A sign-in that waits for its user, and for `login` to complete it.
+#[derive(Serialize)]
+struct Aside {
+    server: Origin,
+    pending: bool,
+    url: String,
+    url_with_code: String,
+    user_code: String,
+    expires: u64,
+    server_words: String,
+    terminal_words: String,
+}
+
 impl Login {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let screen = context.screen;
         let client = context.client()?;
         context.wait(async {
-            let label = self.label.unwrap_or_else(machine);
-            let sign_in = client.sign_in(&self.server, &label).await.map_err(|error| {
-                let failure = Failure::from(error);
-                match failure.reason() {
-                    Some(Reason::Offline) => failure.with_fix("check the address and the connection; it has to be a Portcullis billing server"),
-                    Some(Reason::ServerUntrusted) => failure.with_fix(
-                        "do not go on before the store confirms its new key; then `portcullis logout --forget URL` and sign in again",
-                    ),
-                    _ => failure,
+            // A sign-in that waits is completed, unless another one is asked for.
+            let waiting = if self.no_wait { None } else { client.resume_sign_in(&self.server).await? };
+            let sign_in = match waiting {
+                Some(sign_in) => {
+                    if let Some(expected) = &self.fingerprint {
+                        check(expected, sign_in.server_root(), &sign_in.server_words())?;
+                    }
+                    sign_in
                 }
-            })?;
-            let words = sign_in.server_words();
-            if let Some(expected) = &self.fingerprint {
-                check(expected, sign_in.server_root(), &words)?;
-            } else if sign_in.is_new_server() && !self.yes {
-                let strong = style::STRONG;
-                if !screen.can_ask() {
-                    return Err(Failure::new(
-                        format!("{} is not trusted yet; its fingerprint is {words}", self.server),
-                        format!("compare it with what the store publishes, then: --fingerprint {words}"),
-                    ));
+                None if self.resume => {
+                    let what = format!("no sign-in waits at {}, or its time is over", self.server);
+                    return Err(Failure::new(what, format!("begin one: portcullis login --no-wait {}", self.server)));
                 }
-                screen.note(format_args!("{} has the fingerprint\n\n    {strong}{words}{strong:#}\n", self.server));
-                if !screen.ask("Is that what the store publishes? Trust it?") {
-                    return Err(Failure::new("the store is not trusted", "ask the store for its fingerprint, and try again"));
+                None => {
+                    let label = self.label.clone().unwrap_or_else(machine);
+                    let sign_in = client.sign_in(&self.server, &label).await.map_err(advise)?;
+                    self.agree(context.screen, &sign_in)?;
+                    sign_in
                 }
+            };
+            if self.no_wait {
+                context.screen.report(&Aside::of(&self.server, sign_in)?);
+                return Ok(());
             }
-            // Also for a program: whoever drives it has to approve the code.
-            let strong = style::STRONG;
-            anstream::eprintln!(
-                "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n",
-                sign_in.url_with_code(),
-                sign_in.user_code(),
-                sign_in.terminal_words()
-            );
-            screen.note(format_args!("waiting for your approval, at most {} minutes …", sign_in.expires_in().as_secs().div_ceil(60)));
+            show(context.screen, &sign_in);
             let done = sign_in.finish().await?;
-            screen.report(&SignedIn {
+            context.screen.report(&SignedIn {
                 server: done.server,
                 account: done.account,
                 server_words: done.server_words,
@@ -83,6 +91,84 @@ impl Login {
             });
             Ok(())
         })
+    }
+
+    /// Whether the server is the one that is meant: by its fingerprint, or because a person says so.
+    fn agree(&self, screen: Screen, sign_in: &SignIn) -> Outcome {
+        let words = sign_in.server_words();
+        if let Some(expected) = &self.fingerprint {
+            return check(expected, sign_in.server_root(), &words);
+        }
+        if !sign_in.is_new_server() || self.yes {
+            return Ok(());
+        }
+        let strong = style::STRONG;
+        if !screen.can_ask() {
+            return Err(Failure::new(
+                format!("{} is not trusted yet; its fingerprint is {words}", self.server),
+                format!("compare it with what the store publishes, then: --fingerprint {words}"),
+            ));
+        }
+        screen.note(format_args!("{} has the fingerprint\n\n    {strong}{words}{strong:#}\n", self.server));
+        if screen.ask("Is that what the store publishes? Trust it?") {
+            return Ok(());
+        }
+        Err(Failure::new("the store is not trusted", "ask the store for its fingerprint, and try again"))
+    }
+}
+
+/// What its user has to do. Also for a program: whoever drives it has to approve the code.
+fn show(screen: Screen, sign_in: &SignIn) {
+    let strong = style::STRONG;
+    anstream::eprintln!(
+        "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n",
+        sign_in.url_with_code(),
+        sign_in.user_code(),
+        sign_in.terminal_words()
+    );
+    let minutes = sign_in.expires_in().as_secs().div_ceil(60);
+    screen.note(format_args!("waiting for your approval, at most {minutes} minutes …"));
+}
+
+fn advise(error: ClientError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.reason() {
+        Some(Reason::Offline) => {
+            failure.with_fix("check the address and the connection; it has to be a Portcullis billing server")
+        }
+        Some(Reason::ServerUntrusted) => failure.with_fix(
+            "do not go on before the store confirms its new key; then `portcullis logout --forget URL` and sign in again",
+        ),
+        _ => failure,
+    }
+}
+
+impl Aside {
+    fn of(server: &Origin, sign_in: SignIn) -> Outcome<Self> {
+        Ok(Self {
+            server: server.clone(),
+            pending: true,
+            url: sign_in.url(),
+            url_with_code: sign_in.url_with_code(),
+            user_code: sign_in.user_code(),
+            server_words: sign_in.server_words(),
+            terminal_words: sign_in.terminal_words(),
+            expires: sign_in.set_aside()?,
+        })
+    }
+}
+
+impl Report for Aside {
+    fn text(&self) -> String {
+        let strong = style::STRONG;
+        format!(
+            "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}, until {}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n\nThen: portcullis login {}\n",
+            self.url_with_code,
+            self.user_code,
+            date(self.expires),
+            self.terminal_words,
+            self.server
+        )
     }
 }
 

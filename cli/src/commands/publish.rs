@@ -1,7 +1,7 @@
 //! `portcullis publish`: hand a sealed resource to a store.
 
 use clap::Args;
-use portcullis_host::{Client, Publishing, Storefront};
+use portcullis_host::{Client, Publishing, Sent, Storefront};
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Manifest, Origin, SecretKey, SignedManifest};
 use serde::Serialize;
@@ -155,7 +155,11 @@ pub(crate) async fn publish(
     let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
     let dim = style::DIM;
     context.screen.note(format_args!("{dim}uploading {} to {server} …{dim:#}", size(bytes)));
-    let answer = publishing.publish(file).await?;
+    let bar = context.screen.bar("uploading", Some(bytes));
+    let moved = bar.clone();
+    let answer = publishing.publish_with(file, Sent::new(move |sent| moved.set_position(sent))).await;
+    bar.finish_and_clear();
+    let answer = answer?;
     let listing = store.entry(owner, &manifest.name).await?;
     let mut offers = listing.offers;
     let mut offers_set = false;

@@ -7,6 +7,7 @@ mod browser;
 mod doctor;
 mod guest;
 mod json;
+mod lent;
 mod offline;
 mod paper;
 mod project;

@@ -32,3 +32,27 @@ fn unpaid_on_a_terminal_it_offers_to_buy() {
     assert_eq!(code, Some(0), "{said}");
     assert!(!said.contains("Buy?"), "what is bought is not asked for again: {said}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_upload_shows_how_far_it_is() {
+    use crate::stage::Stage;
+    use std::process::{Command, Stdio};
+
+    let stage = Stage::with_store();
+    stage.login("publisher");
+    stage.succeed("publisher", &["keygen"]);
+    crate::guest::project(&stage.path("sketch"), "1.0.0");
+    std::fs::write(stage.path("sketch/full.svg"), vec![b' '; 8 << 20]).expect("asset");
+    stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "--output", "sketch.sealed.wasm"]);
+    let command = stage.command("publisher");
+    let line = format!("{} publish sketch.sealed.wasm --project sketch", command.get_program().display());
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(stage.path(""));
+    script.env("PORTCULLIS_HOME", stage.path("publisher")).stdin(Stdio::null());
+    let output = script.output().expect("script runs: it is part of util-linux");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("uploading [") && said.contains("/8.0"), "{said}");
+    assert!(said.contains("published acme/sketch") || said.contains("published"), "{said}");
+}

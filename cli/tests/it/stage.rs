@@ -1,7 +1,7 @@
 //! A folder with nothing in it, the command, and where needed a store.
 
 use std::io::Read as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -38,17 +38,29 @@ impl Stage {
 
     /// With a store on a free loopback port.
     pub(crate) fn with_store() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+        Self::with_store_at(free, None)
+    }
+
+    /// With a store that listens there, and that terminals reach as `origin` says.
+    pub(crate) fn with_store_at(listen: SocketAddr, origin: Option<&str>) -> Self {
         let mut stage = Self::new();
-        let server = server();
         let dir = stage.path("store");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        let made = Command::new(&server)
-            .args(["init", "--json", "--listen", &format!("127.0.0.1:{port}"), "--dir"])
-            .arg(&dir)
-            .output();
-        let made = made.expect("init runs");
+        let mut init = Command::new(server());
+        init.args(["init", "--json", "--listen", &listen.to_string(), "--dir"]).arg(&dir);
+        if let Some(origin) = origin {
+            init.args(["--origin", origin]);
+        }
+        let made = init.output().expect("init runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("init prints JSON");
+        if origin.is_some() {
+            // As on a store that is only this machine's.
+            let config = std::fs::read_to_string(dir.join("server.toml")).expect("the configuration");
+            let open = config.replace("\"invite\"", "\"open\"").replace("\"approve\"", "\"open\"");
+            std::fs::write(dir.join("server.toml"), open.replace("sandbox = false", "sandbox = true"))
+                .expect("written");
+        }
         let text = |member: &str| made[member].as_str().expect("a text").to_owned();
         let child = serve(&dir, None);
         stage.store = Some(Store { child, origin: text("origin"), words: text("words") });

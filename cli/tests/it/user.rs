@@ -79,3 +79,41 @@ fn for_programs() {
     said.run(&["--json", "logout"]);
     said.check("for-programs");
 }
+
+#[test]
+fn a_sign_in_is_begun_now_and_completed_later() {
+    let stage = Stage::with_store();
+    let login = ["login", stage.origin(), "--fingerprint", stage.words(), "--label", "desk"];
+    let none = stage.run("user", &["login", stage.origin(), "--resume"]);
+    assert_eq!(none.status.code(), Some(1), "{}", String::from_utf8_lossy(&none.stderr));
+    let untrusted = stage.run("user", &["login", stage.origin(), "--no-wait"]);
+    assert_eq!(untrusted.status.code(), Some(1), "not without its fingerprint");
+    assert!(!stage.path("user/sign-ins").exists(), "and nothing is kept");
+    let begun = stage.succeed("user", &[&["--json"], &login[..], &["--no-wait"]].concat());
+    let begun: serde_json::Value = serde_json::from_slice(&begun.stdout).expect("JSON");
+    let text = |member: &str| begun[member].as_str().expect("a text").to_owned();
+    let kept = std::fs::read_dir(stage.path("user/sign-ins")).expect("kept").flatten().next().expect("one").path();
+    let sealed = std::fs::read(&kept).expect("a record");
+    let code = text("user_code");
+    assert!(!sealed.windows(code.len()).any(|window| window == code.as_bytes()), "sealed");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&kept).expect("a record").permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(stage.run("user", &["whoami"]).status.code(), Some(42), "not yet");
+    // Somebody else's terminal makes nothing of it.
+    stage.succeed("thief", &["list"]);
+    std::fs::create_dir_all(stage.path("thief/sign-ins")).expect("folder");
+    let name = kept.file_name().expect("a name").to_owned();
+    std::fs::copy(&kept, stage.path("thief/sign-ins").join(name)).expect("copied");
+    assert_eq!(stage.run("thief", &["login", stage.origin(), "--resume"]).status.code(), Some(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    runtime.block_on(crate::browser::approve(stage.origin(), "user@example.com", &code, &text("terminal_words")));
+    // The fingerprint need not be given again; a wrong one is still wrong.
+    let wrong = stage.run("user", &["login", stage.origin(), "--fingerprint", "some-other-words"]);
+    assert_eq!(wrong.status.code(), Some(42), "{}", String::from_utf8_lossy(&wrong.stderr));
+    stage.succeed("user", &["--json", "login", stage.origin()]);
+    assert!(!kept.exists(), "it serves once");
+    stage.succeed("user", &["--json", "whoami"]);
+}

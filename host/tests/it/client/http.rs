@@ -3,7 +3,8 @@
 
 use futures::StreamExt as _;
 use portcullis_host::{
-    AccessToken, BillingServer as _, Body, Download, Exchange, HttpBillingServer, MAX_ANSWER, Method, TransportError,
+    AccessToken, BillingServer as _, Body, Download, Exchange, HttpBillingServer, MAX_ANSWER, Method, Sent,
+    TransportError,
 };
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
 use std::sync::{Arc, Mutex};
@@ -87,9 +88,15 @@ async fn a_file_is_streamed_with_its_length() {
     let folder = tempfile::TempDir::new().expect("folder");
     let path = folder.path().join("file");
     std::fs::write(&path, vec![b'x'; 300_000]).expect("written");
-    let body = Body::File { path, size: 300_000, digest: Digest::of(b"") };
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let sent = Sent::new(move |bytes| tell.lock().expect("lock").push(bytes));
+    let body = Body::File { path, size: 300_000, digest: Digest::of(b""), sent };
     let client = HttpBillingServer::new().expect("client");
     client.exchange(exchange(&origin, body)).await.expect("answered");
+    let told = told.lock().expect("told").clone();
+    assert!(told.is_sorted() && told.len() > 2, "{told:?}");
+    assert_eq!(told.last(), Some(&300_000), "the whole file has gone out");
     let asked = asked.lock().expect("log");
     assert!(asked[0].to_ascii_lowercase().contains("content-length: 300000"));
     assert_eq!(

@@ -51,6 +51,36 @@ async fn a_sign_in_that_the_user_denies_or_lets_pass_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_was_set_aside_is_completed_later_at_the_same_server_only() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    // Each client is another process.
+    assert!(store.client(home.path()).resume_sign_in(&origin()).await.expect("asked").is_none());
+    let begun = store.client(home.path()).sign_in(&origin(), "x").await.expect("begun");
+    let words = begun.terminal_words();
+    begun.set_aside().expect("kept");
+    // Somebody else answers at the address meanwhile.
+    let honest = std::mem::replace(&mut store.world().root, SecretKey::generate(&mut rng()));
+    let error = store.client(home.path()).resume_sign_in(&origin()).await.expect_err("another root");
+    assert_eq!(error.reason(), Some(Reason::ServerUntrusted));
+    store.world().root = honest;
+    let resumed = store.client(home.path()).resume_sign_in(&origin()).await.expect("asked").expect("it waits");
+    assert_eq!((resumed.user_code().as_str(), resumed.terminal_words()), ("WDJB-MJHT", words));
+    assert_eq!(resumed.finish().await.expect("signed in").account, "ada");
+    let client = store.client(home.path());
+    assert!(client.is_signed_in(&origin()).expect("known"));
+    assert!(client.resume_sign_in(&origin()).await.expect("asked").is_none(), "it serves once");
+    // What nobody approved in time, or a sign-out ended, does not wait.
+    let begun = client.sign_in(&origin(), "x").await.expect("begun");
+    let left = begun.expires_in().as_secs();
+    begun.set_aside().expect("kept");
+    client.sign_out(&origin()).await.expect("signed out");
+    assert!(client.resume_sign_in(&origin()).await.expect("asked").is_none());
+    client.sign_in(&origin(), "x").await.expect("begun").set_aside().expect("kept");
+    store.world().clock.advance(left);
+    assert!(store.client(home.path()).resume_sign_in(&origin()).await.expect("asked").is_none());
+}
+
+#[tokio::test]
 async fn the_user_is_not_sent_to_another_site() {
     let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
     let client = store.client(home.path());
