@@ -149,11 +149,14 @@ struct SigningKey {
     iss: String,
     nbf: u64,
     exp: u64,
+    /// Of the key document that names it.
+    version: u64,
 }
 
 #[derive(Deserialize)]
 struct KeyDocument {
     iss: String,
+    version: u64,
     signing: Vec<ServerKey>,
 }
 
@@ -216,20 +219,27 @@ impl GrantCheck {
     }
 
     /// Takes in a key document: a second server's, or a newer one, from whatever source. It is believed for its root's
-    /// signature; its own end is not looked at, since what its keys sign is held against each key's own time.
+    /// signature; its own end is not looked at, since what its keys sign is held against each key's own time. Of one
+    /// server the newest document counts, so that a key that was ended early stays ended.
     ///
     /// # Errors
     /// [`CheckError`] where no root signed it.
     pub fn learn(&mut self, document: &str) -> Result<(), CheckError> {
         let roots = |kid: &str| self.roots.iter().find(|root| root.thumbprint == kid);
         let document: KeyDocument = verified(document, TYP_KEYS, roots)?.0;
+        if self.signing.iter().any(|known| known.iss == document.iss && known.version > document.version) {
+            return Ok(());
+        }
+        let mut signing = Vec::with_capacity(document.signing.len());
         for ServerKey { jwk, nbf, exp } in document.signing {
             if jwk.crv != "Ed25519" || jwk.kty != "OKP" {
                 return Err(CheckError::Form);
             }
             let key = Key::of(&jwk.x).ok_or(CheckError::Form)?;
-            self.signing.push(SigningKey { key, iss: document.iss.clone(), nbf, exp });
+            signing.push(SigningKey { key, iss: document.iss.clone(), nbf, exp, version: document.version });
         }
+        self.signing.retain(|known| known.iss != document.iss);
+        self.signing.extend(signing);
         Ok(())
     }
 

@@ -68,14 +68,14 @@ impl ServerDouble {
     /// Its key document, compact. Its signing key signs from 2025 to 2100.
     #[must_use]
     pub fn key_document(&self) -> String {
-        self.key_document_until(4_102_444_800)
+        self.key_document_until(1, 4_102_444_800)
     }
 
-    /// Its key document where its signing key stops at `exp`, Unix seconds.
+    /// The key document of this version, where its signing key stops at `exp`, Unix seconds.
     #[must_use]
-    pub fn key_document_until(&self, exp: u64) -> String {
+    pub fn key_document_until(&self, version: u64, exp: u64) -> String {
         let payload = format!(
-            r#"{{"iss":"{ORIGIN}","version":1,"iat":{ISSUED},"exp":{},"signing":[{{"jwk":{},"nbf":1735689600,"exp":{exp}}}],"recipient":"age1"}}"#,
+            r#"{{"iss":"{ORIGIN}","version":{version},"iat":{ISSUED},"exp":{},"signing":[{{"jwk":{},"nbf":1735689600,"exp":{exp}}}],"recipient":"age1"}}"#,
             ISSUED + 86_400,
             jwk(&self.signing)
         );

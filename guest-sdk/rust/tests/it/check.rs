@@ -112,9 +112,22 @@ fn keys_come_from_a_root_that_was_compiled_in() {
 
 #[test]
 fn a_key_that_had_stopped_signing_is_not_believed_until_the_resource_learns_the_next_document() {
-    let mut check = GrantCheck::new(&ROOTS, &server().key_document_until(1_767_225_600)).unwrap();
+    let mut check = GrantCheck::new(&ROOTS, &server().key_document_until(1, 1_767_225_600)).unwrap();
     let _double = double(server()).install();
     assert_eq!(check.check(&granted(b"1"), "view", b"1"), Err(CheckError::Time));
     check.learn(&server().key_document()).unwrap();
     assert_eq!(check.check(&granted(b"1"), "view", b"1"), Ok(()));
+}
+
+#[test]
+fn a_key_that_was_ended_early_stays_ended() {
+    let mut check = check().unwrap();
+    let _double = double(server()).install();
+    assert_eq!(check.check(&granted(b"1"), "view", b"1"), Ok(()));
+    // It was stolen; the next document ends it before the grant was issued.
+    check.learn(&server().key_document_until(2, 1_767_225_600)).unwrap();
+    assert_eq!(check.check(&granted(b"1"), "view", b"1"), Err(CheckError::Time));
+    // Whoever has the older document gains nothing by showing it again.
+    check.learn(&server().key_document()).unwrap();
+    assert_eq!(check.check(&granted(b"1"), "view", b"1"), Err(CheckError::Time));
 }
