@@ -140,6 +140,7 @@ pub use storefront::{Listing, Order, SearchPage, Storefront, TopUp};
 pub use trust::Pin;
 pub use wasi::{Directory, Lent};
 pub use wasmtime::component::{Type, Val};
+pub use zeroize::Zeroizing;
 
 /// The snippets of the page on embedding compile.
 #[cfg(doctest)]
