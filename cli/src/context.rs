@@ -1,12 +1,16 @@
 //! What every verb has at hand: the screen, the home folder, the terminal's client, an async runtime.
 
-use portcullis_host::{Client, ClientOptions, StateDir};
+use portcullis_host::{BlobDir, Client, ClientOptions, DEFAULT_CACHE_SIZE, StateDir};
 use portcullis_protocol::Origin;
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::output::Screen;
+
+/// How much compiled code is kept at most.
+const CACHE_SIZE: &str = "PORTCULLIS_CACHE_SIZE";
 
 /// Handed to every verb.
 #[derive(Debug)]
@@ -29,7 +33,22 @@ impl Context {
 
     /// The terminal, opened.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        Ok(Client::open(ClientOptions::new().state_dir(self.home()?))?)
+        let options = ClientOptions::new().state_dir(self.home()?).cache_in(Arc::new(self.blobs()?));
+        Ok(Client::open(options)?)
+    }
+
+    /// Where compiled code is kept between runs, and how much of it.
+    pub(crate) fn blobs(&self) -> Outcome<BlobDir> {
+        let most = match std::env::var(CACHE_SIZE) {
+            Ok(text) if !text.is_empty() => bytes(&text).ok_or_else(|| {
+                Failure::usage(
+                    format!("{CACHE_SIZE} is `{text}`, which is no size"),
+                    "write bytes, or 64M, 2G, 0 for none",
+                )
+            })?,
+            _ => DEFAULT_CACHE_SIZE,
+        };
+        Ok(BlobDir::new(self.home()?.join("cache"), most))
     }
 
     /// Runs what waits for a network or an engine.
@@ -71,6 +90,18 @@ impl Store {
     }
 }
 
+/// Reads a size: bytes, or KiB, MiB, GiB as `64K`, `64M`, `2G`.
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.split_at_checked(text.len().checked_sub(1)?)? {
+        (digits, "K" | "k") => (digits, 10),
+        (digits, "M" | "m") => (digits, 20),
+        (digits, "G" | "g") => (digits, 30),
+        _ => (text, 0),
+    };
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse::<u64>().ok().filter(|_| plain)?.checked_mul(1 << shift)
+}
+
 /// Reads an address as the origin of a server: `https://store.example`, with or without a slash at its end.
 pub(crate) fn origin(text: &str) -> Result<Origin, String> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
@@ -83,7 +114,17 @@ pub(crate) fn origin(text: &str) -> Result<Origin, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::origin;
+    use super::{bytes, origin};
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, expected) in [("0", 0), ("1000", 1000), ("64K", 64 << 10), ("64m", 64 << 20), ("2G", 2 << 30)] {
+            assert_eq!(bytes(text), Some(expected), "{text}");
+        }
+        for text in ["", "M", "-1", "+1", "1.5G", "1T", "99999999999G", "1 M", "é"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn addresses_become_origins() {

@@ -21,6 +21,7 @@ Written from the program itself; a test holds this page to it. `portcullis help 
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
   function gives go to `-o FILE`, or raw to standard output where that is no terminal.
 - **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only.
+- **Compiled code** is kept between runs in the folder `cache` there, sealed: 512 MiB at most, or what `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
 - **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the installed Rust where it has the target `wasm32-unknown-unknown`, else the one that
   `cargo xtask setup` unpacked; `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses.
 ";
@@ -46,7 +47,7 @@ fn page() -> String {
                 "receipts",
             ][..],
         ),
-        ("For the machine", &["doctor", "completions", "man"][..]),
+        ("For the machine", &["cache", "doctor", "completions", "man"][..]),
     ] {
         let _ = write!(text, "\n## {head}\n");
         for name in verbs {

@@ -184,7 +184,7 @@ impl BlobDir {
 
 impl SealedBlobs for BlobDir {
     fn get(&self, id: &BlobId) -> io::Result<Option<Box<dyn Read + Send>>> {
-        if !self.is_own()? {
+        if self.most == 0 || !self.is_own()? {
             return Ok(None);
         }
         let path = self.file(id);

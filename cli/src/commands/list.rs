@@ -4,13 +4,18 @@ use clap::Args;
 use portcullis_host::Installed;
 use serde::Serialize;
 
+use crate::commands::cache::CodeLine;
 use crate::context::Context;
-use crate::failure::Outcome;
+use crate::failure::{OrFail as _, Outcome};
 use crate::output::{Report, style};
 
 /// List what is installed
 #[derive(Debug, Args)]
-pub(crate) struct List {}
+pub(crate) struct List {
+    /// List the compiled code that is kept between runs instead, least lately used first
+    #[arg(long)]
+    cache: bool,
+}
 
 /// An installed resource, for people and programs.
 #[derive(Debug, Serialize)]
@@ -43,12 +48,22 @@ impl From<&Installed> for InstalledLine {
 #[derive(Serialize)]
 struct Library {
     resources: Vec<InstalledLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<Vec<CodeLine>>,
 }
 
 impl List {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let installed = context.client()?.library().list()?;
-        context.screen.report(&Library { resources: installed.iter().map(InstalledLine::from).collect() });
+        let client = context.client()?;
+        let installed = client.library().list()?;
+        let cache = match self.cache {
+            true => Some(client.cache().list().or_fail("read the cache", "`portcullis cache clear` begins anew")?),
+            false => None,
+        };
+        context.screen.report(&Library {
+            resources: installed.iter().map(InstalledLine::from).collect(),
+            cache: cache.map(|cache| cache.iter().map(CodeLine::from).collect()),
+        });
         Ok(())
     }
 }
@@ -56,6 +71,11 @@ impl List {
 impl Report for Library {
     fn text(&self) -> String {
         let (strong, dim) = (style::STRONG, style::DIM);
+        match self.cache.as_deref() {
+            Some([]) => return "no compiled code is kept\n".into(),
+            Some(cache) => return cache.iter().map(CodeLine::text).collect(),
+            None => {}
+        }
         if self.resources.is_empty() {
             return "nothing is installed; `portcullis search` shows what there is\n".into();
         }

@@ -4,6 +4,7 @@
 //! Where a store is needed, the real `portcullis-server` runs, from beside the command: `cargo build -p portcullis-server`.
 
 mod browser;
+mod cache;
 mod doctor;
 mod guest;
 mod json;

@@ -1,0 +1,116 @@
+//! `portcullis cache`: the compiled code that is kept between runs.
+
+use clap::{Args, ValueEnum};
+use portcullis_host::{CachedCode, SealedBlobs as _};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::context::Context;
+use crate::failure::{OrFail as _, Outcome};
+use crate::output::{Report, date, size, style};
+
+/// Show where compiled code is kept and how much there is, or clear it
+#[derive(Debug, Args)]
+#[command(after_help = "It is sealed, and opens only on this machine and with a grant in force. \
+    PORTCULLIS_CACHE_SIZE says how much is kept at most: 512M unless set, 0 for none.")]
+pub(crate) struct Cache {
+    /// What to do
+    action: Option<Action>,
+}
+
+/// What can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Action {
+    /// Forget all of it; the next runs compile again
+    Clear,
+}
+
+#[derive(Serialize)]
+struct State {
+    folder: PathBuf,
+    pieces: usize,
+    bytes: u64,
+    most: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<usize>,
+}
+
+/// A piece of compiled code, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct CodeLine {
+    name: String,
+    version: String,
+    part: String,
+    digest: String,
+    bytes: u64,
+    used: u64,
+}
+
+impl From<&CachedCode> for CodeLine {
+    fn from(code: &CachedCode) -> Self {
+        Self {
+            name: format!("{}/{}", code.publisher, code.name),
+            version: code.version.to_string(),
+            part: code.part.to_string(),
+            digest: code.resource.to_string(),
+            bytes: code.size,
+            used: seconds(code.used),
+        }
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl CodeLine {
+    pub(crate) fn text(&self) -> String {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        format!(
+            "{strong}{}{strong:#} {}  {}  {dim}{}, last used {}{dim:#}\n",
+            self.name,
+            self.version,
+            self.part,
+            size(self.bytes),
+            date(self.used)
+        )
+    }
+}
+
+impl Cache {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let blobs = context.blobs()?;
+        let failing = || format!("read `{}`", blobs.path().display());
+        let removed = match self.action {
+            Some(Action::Clear) => {
+                Some(context.client()?.cache().clear().or_fail(failing(), "see that it belongs to you, or delete it")?)
+            }
+            None => None,
+        };
+        let kept = blobs.list().or_fail(failing(), "see that it belongs to you, or delete it")?;
+        context.screen.report(&State {
+            folder: blobs.path().to_owned(),
+            pieces: kept.len(),
+            bytes: kept.iter().map(|blob| blob.size).sum(),
+            most: blobs.most(),
+            removed,
+        });
+        Ok(())
+    }
+}
+
+impl Report for State {
+    fn text(&self) -> String {
+        let (good, dim) = (style::GOOD, style::DIM);
+        let folder = self.folder.display();
+        if let Some(removed) = self.removed {
+            return format!("{good}cleared{good:#} {removed} pieces of compiled code {dim}in {folder}{dim:#}\n");
+        }
+        let most = match self.most {
+            0 => "none is kept: PORTCULLIS_CACHE_SIZE is 0".to_owned(),
+            most => format!("at most {} are kept", size(most)),
+        };
+        format!("{} pieces of compiled code, {}; {most}  {dim}{folder}{dim:#}\n", self.pieces, size(self.bytes))
+    }
+}
