@@ -20,7 +20,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "cargo xtask test",
         &[
             ("guests: set up the target, build the examples", "2 min"),
-            ("foreign tools: a Python environment, npm packages, age", "1 min"),
+            ("foreign tools: Python and npm packages, FFmpeg, age, bat, Vim", "2 min"),
             ("formatting, lints, documentation, dependency policy", "6 min"),
             ("build everything (the engine is the longest part)", "13 min"),
             ("tests of the examples and of the documentation", "3 min"),

@@ -15,6 +15,57 @@ use std::time::Instant;
 
 const PICTURE: &str = "lumen/picos-de-europa";
 const SOFTWARE: &str = "pixelforge/resize";
+
+/// A kind of resource that is previewed, refused, bought and used, in as many steps.
+struct Medium {
+    /// The folder of the example.
+    example: &'static str,
+    publisher: &'static str,
+    name: &'static str,
+    /// What is bought.
+    operation: &'static str,
+    /// The free call, and the file that it writes.
+    preview: [&'static str; 2],
+    /// The paid call, none for the command, and the file that it writes.
+    paid: (Option<&'static str>, &'static str),
+    /// The names of the steps, before the sale and at it.
+    publishing: [&'static str; 2],
+    using: [&'static str; 5],
+}
+
+const MEDIA: [Medium; 3] = [
+    Medium {
+        example: "music",
+        publisher: "tidewater",
+        name: "harbour-at-dusk",
+        operation: "play",
+        preview: ["preview()", "preview.wav"],
+        paid: (Some("play()"), "track.wav"),
+        publishing: ["seal-music", "publish-music"],
+        using: ["install-music", "music-preview-free", "music-refused-unpaid", "buy-music", "play-music"],
+    },
+    Medium {
+        example: "theme",
+        publisher: "hearth",
+        name: "pine-and-ember",
+        operation: "apply",
+        preview: ["preview()", "swatch.svg"],
+        paid: (Some("text-mate()"), "pine-and-ember.tmTheme"),
+        publishing: ["seal-theme", "publish-theme"],
+        using: ["install-theme", "theme-preview-free", "theme-refused-unpaid", "buy-theme", "apply-theme"],
+    },
+    Medium {
+        example: "video",
+        publisher: "ridgeline",
+        name: "first-light",
+        operation: "watch",
+        preview: ["preview()", "trailer.avi"],
+        paid: (None, "film.avi"),
+        publishing: ["seal-video", "publish-video"],
+        using: ["install-video", "video-preview-free", "video-refused-unpaid", "buy-video", "watch-video"],
+    },
+];
+
 const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::main]
@@ -100,7 +151,7 @@ impl Demo {
     async fn publish(&mut self) -> Result<()> {
         let publisher = self.publisher.clone();
         let began = Instant::now();
-        for name in ["lumen", "pixelforge"] {
+        for name in ["lumen", "pixelforge"].into_iter().chain(MEDIA.iter().map(|medium| medium.publisher)) {
             publisher.run_in(&self.folder, &["keygen", "-o", &format!("{name}.key")])?.done()?;
         }
         self.report.did("publisher-keys", "portcullis keygen -o lumen.key", None, true, began);
@@ -128,6 +179,12 @@ impl Demo {
             "software.sealed.wasm",
         ];
         self.step("seal-software", &publisher, &seal, &Expect::Artifact(&sealed))?;
+        for medium in &MEDIA {
+            let (file, key) = (format!("{}.sealed.wasm", medium.example), format!("{}.key", medium.publisher));
+            let project = example(medium.example);
+            let seal = ["seal", &project, "--server", &origin, "--key", &key, "--advisory-metering", "-o", &file];
+            self.step(medium.publishing[0], &publisher, &seal, &Expect::Artifact(&self.folder.join(&file)))?;
+        }
         self.step("inspect-sealed", &publisher, &["inspect", "picture.sealed.wasm"], &Expect::Success)?;
         self.step("verify-sealed", &publisher, &["verify", "picture.sealed.wasm"], &Expect::Success)?;
 
@@ -135,6 +192,12 @@ impl Demo {
         self.step("publish-picture", &publisher, &publish, &Expect::Success)?;
         let publish = ["publish", "software.sealed.wasm", "--project", &software, "--key", "pixelforge.key"];
         self.step("publish-software", &publisher, &publish, &Expect::Success)?;
+        for medium in &MEDIA {
+            let (file, key) = (format!("{}.sealed.wasm", medium.example), format!("{}.key", medium.publisher));
+            let project = example(medium.example);
+            let publish = ["publish", &file, "--project", &project, "--key", &key];
+            self.step(medium.publishing[1], &publisher, &publish, &Expect::Success)?;
+        }
         Ok(())
     }
 
@@ -177,6 +240,7 @@ impl Demo {
         let resize = "resize(@photo.png, 1600, 1200, lanczos3)";
         let run = ["--json", "run", SOFTWARE, "--invoke", resize, "-o", "resized.png"];
         self.step("software-refused-unpaid", &user, &run, &Expect::Refusal("payment-required"))?;
+        self.pay_by_the_image(&user, resize)?;
         self.step("buy-software", &user, &["buy", SOFTWARE, "--operation", "process", "--yes"], &Expect::Success)?;
         let resized = self.folder.join("resized.png");
         let run = ["run", SOFTWARE, "--invoke", resize, "-o", "resized.png"];
@@ -189,8 +253,78 @@ impl Demo {
         let left = remaining(&listed, "process");
         let what = format!("portcullis grants: {} of 10 uses left", left.map_or("?".into(), |left| left.to_string()));
         self.report.did("uses-counted-once", &what, None, left == Some(8), began);
+        for medium in &MEDIA {
+            self.play(&user, medium)?;
+        }
         self.step("receipts", &user, &["receipts"], &Expect::Success)?;
         Ok(())
+    }
+
+    /// The other offer: a price for each image, from a prepaid balance, up to what the user agreed to.
+    fn pay_by_the_image(&mut self, user: &Terminal, resize: &str) -> Result<()> {
+        self.step("top-up", user, &["top-up", "5.00EUR", "--yes"], &Expect::Success)?;
+        let made = self.folder.join("by-the-image.png");
+        let run = ["run", SOFTWARE, "--invoke", resize, "-o", "by-the-image.png", "--max-spend", "1.00EUR"];
+        self.step("resize-from-the-balance", user, &run, &Expect::Artifact(&made))?;
+        ensure!(png_size(&made)? == (1600, 1200), "the picture has another size");
+        let began = Instant::now();
+        let printed = user.run_in(&self.folder, &["--json", "balance"])?.done()?.json()?;
+        let left = printed["balances"][0]["balance"].as_str().unwrap_or("?").to_owned();
+        let what = format!("portcullis balance: {left} left of 5.00 EUR");
+        self.report.did("balance-drawn", &what, None, left == "4.40 EUR", began);
+        Ok(())
+    }
+
+    /// Installs, previews, is refused, buys, uses; and checks what was written.
+    fn play(&mut self, user: &Terminal, medium: &Medium) -> Result<()> {
+        let resource = format!("{}/{}", medium.publisher, medium.name);
+        let [install, previewed, refused, bought, used] = medium.using;
+        self.step(install, user, &["install", &resource], &Expect::Success)?;
+        let [call, file] = medium.preview;
+        let run = ["run", &resource, "--invoke", call, "-o", file];
+        self.step(previewed, user, &run, &Expect::Artifact(&self.folder.join(file)))?;
+        let (call, file) = medium.paid;
+        let target = self.folder.join(file);
+        let call = call.map_or(vec![], |call| vec!["--invoke", call]);
+        let run = [&["run", &resource], &call[..], &["-o", file]].concat();
+        self.step(refused, user, &[&["--json"], &run[..]].concat(), &Expect::Refusal("payment-required"))?;
+        ensure!(!target.exists(), "a refused run wrote a file");
+        let buy = ["buy", &resource, "--operation", medium.operation, "--yes"];
+        self.step(bought, user, &buy, &Expect::Success)?;
+        self.step(used, user, &run, &Expect::Artifact(&target))?;
+        self.check(medium.example)
+    }
+
+    /// What the media wrote is what their studios made.
+    fn check(&self, example: &str) -> Result<()> {
+        let assets = checkout::root().join("target/assets").join(example);
+        match example {
+            "music" => {
+                for (file, seconds) in [("preview.wav", 10), ("track.wav", 70)] {
+                    // Two channels of 16 bits, 44,100 times a second, behind a head of 44 bytes.
+                    let wav = fs::read(self.folder.join(file))?;
+                    let whole = wav.len() == 44 + seconds * 44_100 * 4 && wav.starts_with(b"RIFF");
+                    ensure!(whole, "{file} is no WAV file of {seconds} seconds");
+                }
+            }
+            "theme" => {
+                let (swatch, theme) = (self.text("swatch.svg")?, self.text("pine-and-ember.tmTheme")?);
+                // One of the five colours that everybody sees, and one that is sold.
+                let shown = swatch.contains("#8fc27a") && !swatch.contains("#d9622b");
+                ensure!(shown && theme.contains("#8fc27a") && theme.contains("#d9622b"), "a theme of other colours");
+            }
+            _ => {
+                for file in ["trailer.avi", "film.avi"] {
+                    let same = sha256(&self.folder.join(file))? == sha256(&assets.join(file))?;
+                    ensure!(same, "{file} is not what the studio drew");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, file: &str) -> Result<String> {
+        fs::read_to_string(self.folder.join(file)).with_context(|| format!("cannot read {file}"))
     }
 
     /// The server dies inside the transaction of step 3, while the code is held and the terminal waits.
@@ -331,8 +465,12 @@ impl Demo {
             ("picture.sealed.wasm", "the sealed picture: give it to anybody"),
             ("full.jpg", "the picture, as the one who paid saw it"),
             ("resized.png", "a photograph, resized by the paid software"),
+            ("track.wav", "the music: ffplay target/demo/track.wav"),
+            ("film.avi", "the film: ffplay target/demo/film.avi"),
+            ("swatch.svg", "the theme's free preview"),
+            ("pine-and-ember.tmTheme", "the theme: copy it to \"$(bat --config-dir)/themes\", then bat cache --build"),
         ] {
-            println!("  {:<22} {what}", file);
+            println!("  {file:<22} {what}");
         }
         println!(
             "\nNext: make, price, sell and run a resource of your own:\n\n  target/debug/portcullis new my-resource\n  cd my-resource && ../target/debug/portcullis dev\n\nand read docs/first-resource.md."
