@@ -11,9 +11,9 @@ pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     announce(
         "cargo xtask demo: seal real resources, refuse them unpaid, sell them, run them; then try to cheat",
         &[
-            ("guests: set up the target, build the examples", "2 min"),
+            ("guests: set up the target, make assets, build the examples", "3 min"),
             ("build the host, the server and the command line", "11 min"),
-            ("the demo itself", "20 s"),
+            ("the demo itself: five kinds of resource, and the cheats", "30 s"),
         ],
     );
     guests::build(workspace, &[])?;
@@ -25,7 +25,7 @@ pub(crate) fn attacks(workspace: &Workspace, arguments: &[String]) -> Result<()>
     announce(
         "cargo xtask attacks: every attack of docs/threats.md, each with the control that shows it would work",
         &[
-            ("guests: set up the target, build the examples", "2 min"),
+            ("guests: set up the target, make assets, build the examples", "3 min"),
             ("build the host, the server and the command line", "11 min"),
             ("the attacks", "2 min"),
         ],
@@ -39,7 +39,7 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     announce(
         "cargo xtask bench: the rows of docs/performance.md, ours and the bare minimum in turn",
         &[
-            ("guests: set up the target, build the examples", "2 min"),
+            ("guests: set up the target, make assets, build the examples", "3 min"),
             ("build with optimisation", "25 min"),
             ("with --compare: build and install other products", "15 min"),
             ("measure", "8 min"),

@@ -19,7 +19,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     announce(
         "cargo xtask test",
         &[
-            ("guests: set up the target, build the examples", "2 min"),
+            ("guests: set up the target, make assets, build the examples", "3 min"),
             ("foreign tools: Python and npm packages, FFmpeg, age, bat, Vim", "2 min"),
             ("formatting, lints, documentation, dependency policy", "6 min"),
             ("build everything (the engine is the longest part)", "13 min"),
