@@ -1,8 +1,8 @@
 //! The terminal, opened: everything that a program does with billing servers and stores begins here.
 
 use crate::billing_server::BillingServer;
-use crate::checkup::{self, ClockCheckup, JournalCheckup, ServerCheckup};
 use crate::cache::CompiledCache;
+use crate::checkup::{self, ClockCheckup, JournalCheckup, ServerCheckup};
 use crate::clock::{Clock, ServerClock, SystemClock};
 use crate::cycle::Cycle;
 use crate::failure::ClientError;

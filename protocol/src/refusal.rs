@@ -79,7 +79,7 @@ registry! {
     ResourceUnknown, "resource-unknown", 404, 30, Server, "The billing server does not sell this resource.", "Check the name with `portcullis search`, or install the resource from the store that sells it.";
     ResourceWithdrawn, "resource-withdrawn", 410, 31, Server, "The resource was withdrawn.", "Look for a newer version: `portcullis update NAME`.";
     OperationUnknown, "operation-unknown", 404, 32, Server, "The resource has no such operation.", "See its operations: `portcullis inspect NAME`.";
-    BalanceTooLow, "balance-too-low", 402, 33, Server, "The prepaid balance does not cover the quantity.", "Add to the balance, or ask for less.";
+    BalanceTooLow, "balance-too-low", 402, 33, Server, "The prepaid balance does not cover the quantity.", "Add to the balance: `portcullis top-up 5.00EUR`; or ask for less.";
     EntitlementExpired, "entitlement-expired", 402, 34, Server, "The rights have ended.", "Renew them: `portcullis buy NAME`.";
     EntitlementExhausted, "entitlement-exhausted", 402, 35, Server, "The rights are used up.", "Buy more: `portcullis buy NAME`.";
     EntitlementRevoked, "entitlement-revoked", 403, 36, Server, "The rights were taken back.", "See `portcullis receipts`; a refund takes rights back.";

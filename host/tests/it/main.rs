@@ -7,6 +7,7 @@ mod command;
 mod gate;
 mod limits;
 mod load;
+mod metered;
 mod sources;
 mod threads;
 

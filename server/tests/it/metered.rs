@@ -2,12 +2,16 @@
 
 use crate::world::{Machine, World, count, fresh, keyed, reason};
 use portcullis_protocol::wire::{
-    AuthorisationRequest, OfferTerms, OrderState, PaymentMethod, TopUpRequest, VerificationRequest,
+    AuthorisationAnswer, AuthorisationRequest, OfferTerms, OrderState, PaymentMethod, TopUpRequest, VerificationRequest,
 };
-use portcullis_protocol::{Digest, Money, Reason, Rights, TopUpReceipt, Unverified};
+use portcullis_protocol::{Digest, Money, OrderId, Reason, Rights, TopUpReceipt, Unverified};
+use portcullis_server::faults::{Phase, Write};
 use portcullis_server::payment::ChargeState;
 use portcullis_server::store::{Balance, Prepaid};
 use portcullis_server::{Core, No, cycle, orders, top_ups};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::collections::BTreeMap;
 
 /// A world in which `resize` costs so much per unit, and `view` is sold for good.
 pub(crate) async fn metered(price: &str) -> World {
@@ -333,4 +337,216 @@ async fn concurrent_draws_empty_a_balance_exactly() {
     assert_eq!(booked(&balances, "publisher:lumen"), 100);
     let left: Money = "0.03 EUR".parse().expect("an amount");
     assert_eq!(booked(&balances, &format!("prepaid:{}", machine.account)), left.minor_units());
+}
+
+/// Something that happens to one account.
+#[derive(Debug, Clone)]
+enum Event {
+    TopUp { cents: i64, token: &'static str },
+    Decide { order: usize, paid: bool },
+    Hold { quantity: u32 },
+    Verify { hold: usize },
+    Refund { order: usize },
+    Reprice { cents: i64 },
+    Time { seconds: i64 },
+    Sweep,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let token = prop_oneof![Just("ok"), Just("ok"), Just("decline"), Just("pending")];
+    prop_oneof![
+        (1_i64..200, token).prop_map(|(cents, token)| Event::TopUp { cents, token }),
+        (any::<usize>(), any::<bool>()).prop_map(|(order, paid)| Event::Decide { order, paid }),
+        (1_u32..8).prop_map(|quantity| Event::Hold { quantity }),
+        (1_u32..8).prop_map(|quantity| Event::Hold { quantity }),
+        any::<usize>().prop_map(|hold| Event::Verify { hold }),
+        any::<usize>().prop_map(|hold| Event::Verify { hold }),
+        any::<usize>().prop_map(|order| Event::Refund { order }),
+        (1_i64..30).prop_map(|cents| Event::Reprice { cents }),
+        // Far from the 30 s of a hold, because real time passes too.
+        prop_oneof![Just(20_i64), Just(40)].prop_map(|seconds| Event::Time { seconds }),
+        Just(Event::Sweep),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Pending,
+    Paid,
+    Done,
+}
+
+/// What should be: a balance, holds with their end, top-ups with their state. Nothing else.
+#[derive(Default)]
+struct Model {
+    now: i64,
+    price: i64,
+    balance: i64,
+    drawn: i64,
+    orders: Vec<(OrderId, i64, Stands)>,
+    holds: Vec<Hold>,
+}
+
+struct Hold {
+    request: AuthorisationRequest,
+    code: AuthorisationAnswer,
+    cost: i64,
+    expires: i64,
+    spent: bool,
+}
+
+impl Model {
+    fn held(&self) -> i64 {
+        let good = |hold: &&Hold| !hold.spent && hold.expires > self.now;
+        self.holds.iter().filter(good).map(|hold| hold.cost).sum()
+    }
+
+    async fn happen(&mut self, world: &World, machine: &Machine, event: Event) {
+        match event {
+            Event::TopUp { cents, token } => {
+                let request = pay(&format!("{}.{:02} EUR", cents / 100, cents % 100), token);
+                let answer = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await;
+                let stands = match token {
+                    "ok" => Stands::Paid,
+                    "pending" => Stands::Pending,
+                    _ => Stands::Done,
+                };
+                self.balance += if stands == Stands::Paid { cents } else { 0 };
+                self.orders.push((answer.expect("answered").order, cents, stands));
+            }
+            Event::Decide { order, paid } if !self.orders.is_empty() => {
+                let index = order % self.orders.len();
+                let (id, cents, stands) = self.orders[index];
+                let state = if paid { ChargeState::Paid } else { ChargeState::Declined };
+                orders::decide(&world.core, &id, state).await.expect("decided");
+                if stands == Stands::Pending {
+                    self.balance += if paid { cents } else { 0 };
+                    self.orders[index].2 = if paid { Stands::Paid } else { Stands::Done };
+                }
+            }
+            Event::Hold { quantity } => {
+                let request = accepted(world, quantity).await;
+                let cost = self.price * i64::from(quantity);
+                let covered = cost <= self.balance - self.held();
+                match world.authorise(machine, &request).await {
+                    Ok(code) => {
+                        assert!(covered, "{cost} of {} with {} held", self.balance, self.held());
+                        self.holds.push(Hold { request, code, cost, expires: self.now + 30, spent: false });
+                    }
+                    refused => {
+                        assert_eq!(reason(refused), Reason::BalanceTooLow);
+                        assert!(!covered, "{cost} of {} with {} held", self.balance, self.held());
+                    }
+                }
+            }
+            Event::Verify { hold } if !self.holds.is_empty() => {
+                let index = hold % self.holds.len();
+                let hold = &mut self.holds[index];
+                let granted = world.verify(machine, &hold.request, &hold.code).await.is_ok();
+                assert_eq!(granted, !hold.spent && hold.expires > self.now);
+                if granted {
+                    hold.spent = true;
+                    self.balance -= hold.cost;
+                    self.drawn += hold.cost;
+                }
+            }
+            Event::Refund { order } if !self.orders.is_empty() => {
+                let index = order % self.orders.len();
+                let (id, cents, stands) = self.orders[index];
+                let back = cents.min(self.balance - self.held());
+                let refunded = orders::refund(&world.core, &id).await.is_ok();
+                if stands == Stands::Paid && back > 0 {
+                    assert!(refunded);
+                    self.balance -= back;
+                    self.orders[index].2 = Stands::Done;
+                }
+            }
+            Event::Reprice { cents } => {
+                self.price = cents;
+                world.price(&[("resize", Rights::Metered {}, &format!("0.{cents:02} EUR"))]).await;
+            }
+            Event::Time { seconds } => {
+                self.now += seconds;
+                world.core.clock.advance(seconds);
+            }
+            Event::Sweep => {
+                world.core.store.sweep().await.expect("swept");
+            }
+            Event::Decide { .. } | Event::Verify { .. } | Event::Refund { .. } => {}
+        }
+    }
+
+    /// Store, ledger and model say the same.
+    async fn check(&self, world: &World, machine: &Machine) {
+        assert_eq!(purse(&world.core, machine).await, (self.balance, self.held()));
+        assert!(self.balance >= self.held());
+        let balances = world.core.store.balances().await.expect("balances");
+        let mut sums = BTreeMap::<String, i64>::new();
+        for balance in &balances {
+            *sums.entry(balance.commodity.to_string()).or_default() += balance.amount;
+        }
+        assert!(sums.values().all(|sum| *sum == 0), "{balances:?}");
+        assert_eq!(booked(&balances, &format!("prepaid:{}", machine.account)), self.balance);
+        assert_eq!(booked(&balances, "publisher:lumen"), self.drawn);
+        assert_eq!(booked(&balances, "refunds"), 0);
+    }
+}
+
+#[test]
+fn whatever_happens_the_balance_is_what_a_simple_model_says() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
+    let events = prop::collection::vec(event(), 5..40);
+    let result = runner.run(&events, |events| {
+        runtime.block_on(async {
+            let world = metered("0.07 EUR").await;
+            let machine = world.machine("ada@example.org").await;
+            let mut model = Model { price: 7, ..Model::default() };
+            for event in events {
+                model.happen(&world, &machine, event).await;
+                model.check(&world, &machine).await;
+            }
+        });
+        Ok(())
+    });
+    result.expect("holds");
+}
+
+/// Pays 5.00 EUR in, draws one unit and has the rest paid back, under keys that every attempt shares.
+async fn round_trip(world: &World, machine: &Machine, request: &AuthorisationRequest) -> Result<(), No> {
+    let (core, asker) = (&world.core, &machine.asker);
+    let pay = pay("5.00 EUR", "ok");
+    let order = top_ups::top_up(core, asker, &pay, &keyed("top-up", &pay)).await?;
+    let code = cycle::authorise(core, asker, request, &keyed("authorise", request)).await?;
+    let verification = VerificationRequest { code: code.code, request: request.clone() };
+    cycle::verify(core, asker, &verification, &keyed("verify", &verification)).await?;
+    orders::refund(core, &order.order).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_that_fails_is_repeated_and_no_money_is_lost_or_doubled() {
+    let writes = [
+        Write::TopUpOpen,
+        Write::OrderSettle,
+        Write::Authorise,
+        Write::Verify,
+        Write::RefundBegin,
+        Write::RefundFinish,
+    ];
+    let writes = writes.iter().flat_map(|write| Phase::ALL.map(|phase| format!("{}.{}", write.name(), phase.name())));
+    let steps = ["charge.before", "charge.after", "provider-refund.before", "provider-refund.after"];
+    for point in writes.chain(steps.map(str::to_owned)) {
+        let world = metered("0.02 EUR").await;
+        let machine = world.machine("ada@example.org").await;
+        let request = accepted(&world, 1).await;
+        world.core.faults.arm(&point, false);
+        let failed = round_trip(&world, &machine, &request).await;
+        assert!(matches!(failed, Err(No::Failed(_))), "{point}: {failed:?}");
+        round_trip(&world, &machine, &request).await.expect("repeated");
+        assert_eq!(purse(&world.core, &machine).await, (0, 0), "{point}");
+        let balances = world.core.store.balances().await.expect("balances");
+        let booked = ["provider:sandbox", "refunds", "publisher:lumen"].map(|account| booked(&balances, account));
+        assert_eq!(booked, [-2, 0, 2], "{point}");
+    }
 }
