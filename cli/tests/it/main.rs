@@ -9,7 +9,6 @@ mod doctor;
 mod guest;
 mod json;
 mod lent;
-mod metered;
 mod offline;
 mod paper;
 mod project;
