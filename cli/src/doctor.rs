@@ -1,5 +1,6 @@
 //! What `doctor` looks at, one file for each thing that can be ill. Each gives findings: how it is, and how to mend it.
 
+mod cache;
 mod clock;
 mod library;
 mod program;
@@ -28,7 +29,7 @@ pub(crate) enum State {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 pub(crate) struct Finding {
-    /// `program`, `terminal`, `store`, `clock`, `resource`, `guest`.
+    /// `program`, `terminal`, `store`, `clock`, `resource`, `cache`, `guest`.
     pub(crate) area: &'static str,
     /// What of it. Both are part of the interface.
     pub(crate) check: &'static str,
@@ -104,6 +105,7 @@ fn examine_home(context: &Context, home: &Path) -> Vec<Finding> {
         // After the stores: their signed answers tell the time.
         findings.push(clock::examine(&client));
         findings.extend(library::examine(&client).await);
+        findings.push(cache::examine(&client));
         Ok(findings)
     });
     match waited {

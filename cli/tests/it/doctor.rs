@@ -151,6 +151,15 @@ fn each_thing_that_is_broken_is_found_and_mended() {
     fs::remove_file(&record).expect("removed");
     Diagnosis::of(&stage, "user").healthy();
 
+    // No place for compiled code.
+    let _ = fs::remove_dir_all(home.join("cache"));
+    fs::write(home.join("cache"), "a file").expect("written");
+    mode(&home.join("cache"), 0o600);
+    let diagnosis = Diagnosis::of(&stage, "user");
+    assert_eq!(diagnosis.exit, 0, "it only starts more slowly");
+    type_in(&stage, "user", &diagnosis.warning("cache", "size", "every start compiles"));
+    Diagnosis::of(&stage, "user").healthy();
+
     // A damaged state key.
     let state = fs::read(keys.join("state")).expect("key");
     fs::write(keys.join("state"), "short").expect("written");
