@@ -184,6 +184,8 @@ pub struct Download {
     pub url: String,
     /// The first byte wanted.
     pub from: u64,
+    /// How many bytes are wanted; absent: all that follow.
+    pub length: Option<u64>,
     /// The entity tag of what is there already; where it does not fit any more, the whole file is sent.
     pub etag: Option<String>,
 }

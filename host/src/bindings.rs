@@ -6,6 +6,7 @@ wasmtime::component::bindgen!({
     imports: {
         "portcullis:gate/billing.request": async | trappable,
         "portcullis:gate/billing.[static]status-code.verify": async | trappable,
+        "portcullis:gate/vault.open": async | trappable,
         "portcullis:gate/vault.[method]part.read": async | trappable,
         default: trappable,
     },

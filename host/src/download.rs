@@ -74,7 +74,7 @@ impl Fetch<'_> {
     }
 
     async fn piece(&self, file: &mut tokio::fs::File, have: &mut u64) -> Result<(), Stopped> {
-        let download = Download { url: self.url.clone(), from: *have, etag: self.etag.clone() };
+        let download = Download { url: self.url.clone(), from: *have, length: None, etag: self.etag.clone() };
         let Downloaded { status, from, total, mut body } = self.server.download(download).await.map_err(Stopped::of)?;
         match status {
             206 if from == *have => {}

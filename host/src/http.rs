@@ -118,8 +118,8 @@ impl BillingServer for HttpBillingServer {
             return Err(TransportError::Address);
         }
         let mut request = self.client.get(url);
-        if download.from > 0 {
-            request = request.header(RANGE, format!("bytes={}-", download.from));
+        if let Some(range) = range(&download) {
+            request = request.header(RANGE, range);
             if let Some(etag) = download.etag {
                 request = request.header(IF_RANGE, etag);
             }
@@ -149,6 +149,16 @@ fn secret_header(value: &str) -> Result<HeaderValue, TransportError> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// `bytes=FROM-TO` (RFC 9110 section 14.1.2); nothing where the whole file is wanted.
+fn range(download: &Download) -> Option<String> {
+    let from = download.from;
+    match download.length {
+        Some(length) => Some(format!("bytes={from}-{}", from.saturating_add(length).checked_sub(1)?)),
+        None if from > 0 => Some(format!("bytes={from}-")),
+        None => None,
+    }
 }
 
 /// `bytes FROM-TO/TOTAL` (RFC 9110 section 14.4).

@@ -14,6 +14,7 @@ use crate::state_dir::{StateError, make_private, off_thread, sync_folder};
 use crate::storefront::{self, Listing};
 use crate::tokens::Tokens;
 use portcullis_protocol::sealed::Sealed;
+use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{
     Digest, Offer, Origin, PublisherName, Reason, ResourceName, SignedManifest, Thumbprint, Verified, Version,
 };
@@ -173,15 +174,7 @@ impl Library {
         make_private(&self.sessions.state.path("downloads"))?;
         match source {
             InstallSource::Store { server, publisher, name, version } => {
-                let listing = self.listing(server.as_ref(), publisher, name).await?;
-                let (wanted, missing) = match version {
-                    Some(version) => (listing.version(version), format!("{publisher}/{name}@{version}")),
-                    None => (listing.newest(), format!("a version of {publisher}/{name} that is still sold")),
-                };
-                let wanted = wanted.ok_or(ClientError::NotFound(missing))?.clone();
-                if wanted.withdrawn {
-                    return Err(Refused::new(Reason::ResourceWithdrawn).into());
-                }
+                let (listing, wanted) = self.wanted(server.as_ref(), publisher, name, version.as_ref()).await?;
                 let fetch = Fetch {
                     server: &*self.sessions.server,
                     url: format!("{}/v1/files/{}", listing.server, wanted.digest),
@@ -225,6 +218,30 @@ impl Library {
         }
     }
 
+    pub(crate) const fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// The version that is meant, in the catalogue of the store that is meant.
+    pub(crate) async fn wanted(
+        &self,
+        server: Option<&Origin>,
+        publisher: &PublisherName,
+        name: &ResourceName,
+        version: Option<&Version>,
+    ) -> Result<(Listing, CatalogueVersion), ClientError> {
+        let listing = self.listing(server, publisher, name).await?;
+        let (wanted, missing) = match version {
+            Some(version) => (listing.version(version), format!("{publisher}/{name}@{version}")),
+            None => (listing.newest(), format!("a version of {publisher}/{name} that is still sold")),
+        };
+        let wanted = wanted.ok_or(ClientError::NotFound(missing))?.clone();
+        if wanted.withdrawn {
+            return Err(Refused::new(Reason::ResourceWithdrawn).into());
+        }
+        Ok((listing, wanted))
+    }
+
     /// Fetches and verifies. A file of which a part was there before and that is not valid is fetched once more as a
     /// whole: its parts may not have belonged together.
     async fn fetch(&self, fetch: &Fetch<'_>, partial: &str) -> Result<(PathBuf, SignedManifest), ClientError> {
@@ -263,7 +280,8 @@ impl Library {
         }
     }
 
-    async fn judge_manifest(
+    /// Whose it is, who sells it, what it replaces, and what it costs.
+    pub(crate) async fn judge_manifest(
         &self,
         signed: &SignedManifest,
         listing: Option<Listing>,

@@ -14,6 +14,13 @@ pub enum Step<'a> {
     Opening(&'a PartName),
     /// A code part is compiled: the longest step of a first start.
     Compiling(&'a PartName),
+    /// More of a resource that is not installed has arrived from its store. Told again and again.
+    Streaming {
+        /// Bytes of the sealed file that are here.
+        arrived: u64,
+        /// Bytes of the sealed file.
+        total: u64,
+    },
     /// Everything is there; calls can begin.
     Ready(&'a OperationName),
 }

@@ -9,19 +9,22 @@ use crate::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::held::Held;
 use crate::inspection::Inspection;
 use crate::limits::Limits;
+use crate::part::Part;
 use crate::progress::Step;
 use crate::runtime::Services;
 use crate::spending::{self, Reserved, cost_of};
+use crate::streaming::StreamedSource;
 use portcullis_protocol::age::FileKey;
-use portcullis_protocol::sealed::{PartReader, ReadAt, Sealed, SealedError};
+use portcullis_protocol::sealed::{ReadAt, Sealed, SealedError};
 use portcullis_protocol::surface::Surface;
 use portcullis_protocol::{Digest, OperationName, PartName, Reason, SignedManifest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use tokio::sync::Semaphore;
 
-type File = Box<dyn ReadAt + Send + Sync>;
+pub(crate) type File = Box<dyn ReadAt + Send + Sync>;
 
 /// Where a sealed resource comes from.
 #[derive(Clone)]
@@ -31,6 +34,8 @@ pub enum Source {
     Path(PathBuf),
     /// Bytes in memory.
     Bytes(Arc<[u8]>),
+    /// A resource at its store, read by range: [`Library::stream`](crate::Library::stream).
+    Streamed(Box<StreamedSource>),
 }
 
 impl fmt::Debug for Source {
@@ -38,6 +43,7 @@ impl fmt::Debug for Source {
         match self {
             Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Streamed(streamed) => streamed.fmt(f),
         }
     }
 }
@@ -73,11 +79,18 @@ impl From<Vec<u8>> for Source {
 }
 
 impl Source {
-    fn open(self) -> std::io::Result<File> {
-        Ok(match self {
+    fn open(self, services: &Arc<Services>) -> Result<Sealed<File>, Error> {
+        let file: File = match self {
             Self::Path(path) => Box::new(std::fs::File::open(path)?),
             Self::Bytes(bytes) => Box::new(bytes),
-        })
+            Self::Streamed(streamed) => {
+                let services = Arc::clone(services);
+                let arrived = move |arrived, total| services.progress.step(Step::Streaming { arrived, total });
+                streamed.0.remote.tell(Arc::new(arrived));
+                return Ok(streamed.0.sealed);
+            }
+        };
+        Ok(Sealed::open(file)?)
     }
 }
 
@@ -89,29 +102,17 @@ pub(crate) struct Contents {
     pub(crate) limits: Limits,
 }
 
-/// An open asset part.
-pub(crate) struct Part(PartReader<File>);
-
-impl Part {
-    /// Bytes in the clear.
-    pub(crate) const fn size(&self) -> u64 {
-        self.0.size()
-    }
-
-    /// At most `length` bytes from `offset` on; none past the end.
-    pub(crate) fn read_at(&mut self, offset: u64, length: u32) -> Result<Vec<u8>, SealedError> {
-        let length = self.size().saturating_sub(offset).min(u64::from(length));
-        let mut bytes = vec![0; length as usize];
-        let read = self.0.read_at(offset, &mut bytes)?;
-        bytes.truncate(read);
-        Ok(bytes)
-    }
-}
-
 impl Contents {
-    /// Opens a part with the key that a grant released.
-    pub(crate) fn open_part(&self, name: &PartName, key: &FileKey) -> Result<Part, SealedError> {
-        self.sealed.part(name, key).map(Part)
+    /// Opens a part with the key that a grant released, where waiting for the file holds up nobody.
+    pub(crate) async fn open_part(
+        &self,
+        name: &PartName,
+        key: &FileKey,
+        ahead: &Arc<Semaphore>,
+    ) -> Result<Part, SealedError> {
+        let (sealed, name, key) = (self.sealed.clone(), name.clone(), key.clone());
+        let opened = tokio::task::spawn_blocking(move || sealed.part(&name, &key)).await;
+        Ok(Part::new(opened.map_err(std::io::Error::other)??, Arc::clone(ahead)))
     }
 }
 
@@ -127,7 +128,7 @@ pub struct Resource {
 
 impl Resource {
     pub(crate) fn load(services: Arc<Services>, source: Source) -> Result<Self, Error> {
-        let sealed = Sealed::open(source.open()?)?;
+        let sealed = source.open(&services)?;
         let signed = Arc::new(sealed.signed().clone());
         let limits = services.limits.effective(&signed.manifest().limits);
         let contents = Arc::new(Contents { sealed, signed, limits });
@@ -145,6 +146,12 @@ impl Resource {
     #[must_use]
     pub fn signed(&self) -> &SignedManifest {
         &self.contents.signed
+    }
+
+    /// The stub: a component with the surface of the body, verified.
+    #[must_use]
+    pub fn stub(&self) -> &[u8] {
+        self.contents.sealed.stub()
     }
 
     /// The resource digest.
@@ -189,7 +196,8 @@ impl Resource {
         exports.find(|name| crate::command::is_run(name))
     }
 
-    /// Reads the whole file once and checks every block against the publisher's signature.
+    /// Reads the whole file once and checks every block against the publisher's signature. Waits for the file: one that
+    /// is streamed is fetched, so call it where waiting holds up nobody.
     ///
     /// # Errors
     /// [`Error::Sealed`] names the first block that differs.

@@ -9,6 +9,7 @@
 //! ├── journal/                      what was sent and not yet answered, sealed
 //! ├── publishers/<origin>/          pinned publisher keys
 //! ├── downloads/                    what has partly arrived
+//! ├── streams/                      what has arrived of resources that are not installed, as ciphertext, up to 2 GiB
 //! ├── resources/<publisher>/<name>/ what is installed
 //! ├── cache/                        compiled code, sealed
 //! ├── grants                        the last grants, one a line

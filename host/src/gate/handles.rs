@@ -4,7 +4,7 @@
 
 use crate::gatekeeper::{HeldCode, Nonce};
 use crate::held::Held;
-use crate::resource::Part;
+use crate::part::Part;
 use crate::spending::Reserved;
 use portcullis_protocol::OperationName;
 use std::sync::{Arc, Weak};

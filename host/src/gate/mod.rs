@@ -12,10 +12,12 @@ use handles::{CodeHandle, GrantHandle, PartHandle};
 use crate::bindings;
 use crate::gatekeeper::Refused;
 use crate::held::Held;
+use crate::part;
 use crate::resource::Contents;
 use crate::runtime::Services;
 use portcullis_protocol::{OperationName, Reason};
 use std::sync::{Arc, Weak};
+use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker, ResourceTable, ResourceTableError};
 
 /// The gate of one store: the grant that its calls run under, and what was verified inside.
@@ -26,12 +28,14 @@ pub(crate) struct GateCtx {
     verified: Vec<Weak<Held>>,
     prompts_left: u32,
     cycles_left: u32,
+    /// How many more parts of this store may be read ahead.
+    ahead: Arc<Semaphore>,
 }
 
 impl GateCtx {
     pub(crate) fn new(services: Arc<Services>, contents: Arc<Contents>, entry: Arc<Held>) -> Self {
         let (prompts_left, cycles_left) = (contents.limits.prompts, contents.limits.cycles);
-        Self { services, contents, entry, verified: Vec::new(), prompts_left, cycles_left }
+        Self { services, contents, entry, verified: Vec::new(), prompts_left, cycles_left, ahead: part::readers() }
     }
 
     /// A new call begins: what is bounded per call starts again.

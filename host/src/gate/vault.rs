@@ -10,13 +10,14 @@ use wasmtime::component::Resource;
 const MAX_READ: u32 = 1024 * 1024;
 
 impl vault::Host for GateView<'_> {
-    fn open(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
+    async fn open(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
         let held = Arc::clone(&self.table.get(&grant)?.0);
         let name = PartName::new(name).map_err(|_| VaultError::NoSuchPart)?;
         let part = self.ctx.contents.signed.manifest().part(&name).ok_or(VaultError::NoSuchPart)?;
         // A code part runs under a grant of its own; its bytes are for the engine alone.
         let key = held.key(&name).filter(|_| part.kind == PartKind::Asset).ok_or(VaultError::NotGranted)?;
-        let reader = self.ctx.contents.open_part(&name, key).map_err(|_| VaultError::Damaged)?;
+        let opened = self.ctx.contents.open_part(&name, key, &self.ctx.ahead).await;
+        let reader = opened.map_err(|_| VaultError::Damaged)?;
         Ok(self.table.push(PartHandle { held: Arc::downgrade(&held), reader })?)
     }
 
@@ -41,7 +42,7 @@ impl vault::HostPart for GateView<'_> {
             let (services, signed) = (&self.ctx.services, &self.ctx.contents.signed);
             held.ensure(services, signed).await.map_err(|_| VaultError::Expired)?;
         }
-        Ok(part.reader.read_at(offset, length.min(MAX_READ)).map_err(|_| VaultError::Damaged)?)
+        Ok(part.reader.read_at(offset, length.min(MAX_READ)).await.map_err(|_| VaultError::Damaged)?)
     }
 
     fn drop(&mut self, part: Resource<PartHandle>) -> wasmtime::Result<()> {

@@ -105,6 +105,11 @@ impl<R: ReadAt> PartReader<R> {
         Ok(done)
     }
 
+    /// Frees what is held; the next read reads it again.
+    pub fn release(&mut self) {
+        (self.now, self.next, self.held) = Default::default();
+    }
+
     /// Reads the whole part. The caller knows that it fits in memory.
     pub(super) fn read_all(mut self) -> Result<Zeroizing<Vec<u8>>, SealedError> {
         let len = usize::try_from(self.size()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;

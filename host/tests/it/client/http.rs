@@ -114,7 +114,7 @@ async fn no_redirect_is_followed() {
         let client = HttpBillingServer::new().expect("client");
         let error = client.exchange(exchange(&origin, Body::Empty)).await.expect_err("redirect");
         assert_eq!(error, TransportError::Redirect);
-        let download = Download { url: format!("{origin}/v1/files/x"), from: 0, etag: None };
+        let download = Download { url: format!("{origin}/v1/files/x"), from: 0, length: None, etag: None };
         assert_eq!(client.download(download).await.expect_err("redirect"), TransportError::Redirect);
     }
     assert!(reached.lock().expect("log").is_empty());
@@ -150,7 +150,7 @@ async fn a_range_is_asked_for_and_read() {
     let answer = "HTTP/1.1 206 Partial\r\ncontent-range: bytes 3-9/10\r\ncontent-length: 7\r\n\r\ndefghij";
     let (origin, asked) = server(answer.into()).await;
     let client = HttpBillingServer::new().expect("client");
-    let download = Download { url: format!("{origin}/v1/files/x"), from: 3, etag: Some("\"x\"".into()) };
+    let download = Download { url: format!("{origin}/v1/files/x"), from: 3, length: None, etag: Some("\"x\"".into()) };
     let mut file = client.download(download).await.expect("answered");
     assert_eq!((file.status, file.from, file.total), (206, 3, Some(10)));
     let mut bytes = Vec::new();
@@ -175,7 +175,7 @@ async fn nothing_is_fetched_from_what_is_neither_https_nor_this_machine() {
         "http://localhost.example.org/x",
         "nonsense",
     ] {
-        let download = Download { url: url.into(), from: 0, etag: None };
+        let download = Download { url: url.into(), from: 0, length: None, etag: None };
         assert_eq!(client.download(download).await.expect_err(url), TransportError::Address, "{url}");
     }
 }

@@ -1,0 +1,151 @@
+//! A resource that is not installed: verified like one that is, and then read from its store by range.
+
+use crate::failure::ClientError;
+use crate::install_source::InstallSource;
+use crate::kept::Kept;
+use crate::library::Library;
+use crate::publisher_pin::{Judged, Standing};
+use crate::remote::{Remote, Shared};
+use crate::resource::{File, Source};
+use crate::session::Sessions;
+use crate::state_dir::{StateError, file_name, off_thread};
+use crate::storefront::Listing;
+use portcullis_protocol::sealed::{Sealed, SealedError};
+use portcullis_protocol::wire::CatalogueVersion;
+use portcullis_protocol::{Offer, Origin, SignedManifest, Verified};
+use std::fmt;
+use std::sync::Arc;
+
+/// A resource at its store whose signatures, stub and block lists are verified. Of its parts nothing has been fetched.
+/// Dropping it leaves nothing behind but what has arrived, as ciphertext, for the next time.
+pub struct Streaming {
+    sessions: Arc<Sessions>,
+    streamed: Streamed,
+    server: Origin,
+    publisher: Judged,
+    offers: Vec<Verified<Offer>>,
+    bytes: u64,
+}
+
+/// What a runtime loads.
+#[derive(Clone)]
+pub(crate) struct Streamed {
+    pub(crate) sealed: Sealed<File>,
+    pub(crate) remote: Arc<Shared>,
+}
+
+impl Library {
+    /// Opens a resource at its store without installing it: reads its index, a few hundred KB, by range, and verifies all
+    /// that [`Library::prepare`] does but the blocks of the parts, each of which is verified when it is read.
+    ///
+    /// What arrives is kept as ciphertext, up to 2 GiB over all resources, so that a later run goes on from there; where
+    /// the disk cannot take it, 8 MiB are kept in memory.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::Name`] where `source` is no store.
+    pub async fn stream(&self, source: &InstallSource, allow_older: bool) -> Result<Streaming, ClientError> {
+        let InstallSource::Store { server, publisher, name, version } = source else {
+            return Err(ClientError::Name("only a store streams; install files and addresses".into()));
+        };
+        let (listing, wanted) = self.wanted(server.as_ref(), publisher, name, version.as_ref()).await?;
+        let streamed = self.open_remote(&listing, &wanted).await?;
+        let asked = allow_older || version.is_some();
+        let signed = streamed.sealed.signed();
+        let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), asked).await?;
+        let sessions = Arc::clone(self.sessions());
+        Ok(Streaming { sessions, streamed, server, publisher, offers, bytes: wanted.size })
+    }
+
+    async fn open_remote(&self, listing: &Listing, wanted: &CatalogueVersion) -> Result<Streamed, ClientError> {
+        let sessions = Arc::clone(self.sessions());
+        let url = format!("{}/v1/files/{}", listing.server, wanted.digest);
+        let etag = format!("\"{}\"", wanted.digest);
+        // Another store may have the same resource with other countersignatures.
+        let name = format!("{}@{}", wanted.digest, file_name(&listing.server));
+        let (state, size) = (Arc::clone(&sessions.state), wanted.size);
+        let kept = off_thread(move || Kept::open(&state, &name, size)).await?;
+        let mut resumed = kept.have() > 0;
+        let remote = Arc::new(Remote::new(Arc::clone(&sessions.server), url, etag, kept, size));
+        let shared = remote.shared();
+        let expected = wanted.digest;
+        loop {
+            let source: File = Box::new(Arc::clone(&remote));
+            let error = match off_thread(move || Sealed::open(source)).await? {
+                Ok(sealed) if sealed.digest() == expected => return Ok(Streamed { sealed, remote: shared }),
+                Ok(sealed) => ClientError::OtherFile { expected, found: sealed.digest() },
+                Err(SealedError::Io(error)) => return Err(unreachable(error)),
+                Err(error) => error.into(),
+            };
+            // What was kept may be damaged. What has just arrived is not kept either.
+            shared.forget_all();
+            if !std::mem::take(&mut resumed) {
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn unreachable(error: std::io::Error) -> ClientError {
+    match error.downcast::<crate::TransportError>() {
+        Ok(error) => error.into(),
+        Err(error) => SealedError::Io(error).into(),
+    }
+}
+
+impl Streaming {
+    /// The manifest, verified.
+    #[must_use]
+    pub fn manifest(&self) -> &SignedManifest {
+        self.streamed.sealed.signed()
+    }
+
+    /// The trusted store that sells it.
+    #[must_use]
+    pub const fn server(&self) -> &Origin {
+        &self.server
+    }
+
+    /// How its publisher's key stands; show [`Thumbprint::words`](portcullis_protocol::Thumbprint::words) of a new one.
+    #[must_use]
+    pub const fn publisher(&self) -> Standing {
+        self.publisher.standing
+    }
+
+    /// How its operations can be paid for, as the store signed it.
+    #[must_use]
+    pub fn offers(&self) -> &[Verified<Offer>] {
+        &self.offers
+    }
+
+    /// Bytes of the sealed file.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Remembers the publisher's key, as installing does, and gives what [`Runtime::load`](crate::Runtime::load) takes.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn accept(self) -> Result<Source, StateError> {
+        let _lock = self.sessions.state.lock().await?;
+        self.publisher.remember(&self.sessions.state)?;
+        Ok(Source::Streamed(Box::new(StreamedSource(self.streamed))))
+    }
+}
+
+/// A resource at its store, opened by [`Library::stream`].
+#[derive(Clone)]
+pub struct StreamedSource(pub(crate) Streamed);
+
+impl fmt::Debug for StreamedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamedSource({:?})", self.0.sealed)
+    }
+}
+
+impl fmt::Debug for Streaming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Streaming({:?} at {})", self.streamed.sealed, self.server)
+    }
+}
