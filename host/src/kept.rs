@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes that are fetched and kept together. Small enough that the index of a large resource costs little to read,
 /// large enough that a stream takes few requests.
@@ -163,7 +164,7 @@ impl Place {
 fn open(path: &Path, size: u64) -> io::Result<(File, Vec<u8>)> {
     let mut map = vec![0; size.div_ceil(GRANULE).div_ceil(8) as usize];
     let file = private_file().read(true).write(true).create(true).truncate(false).open(path)?;
-    file.try_lock()?;
+    lock(&file)?;
     let whole = size + map.len() as u64;
     if file.metadata()?.len() == whole {
         portcullis_protocol::sealed::ReadAt::read_exact_at(&file, size, &mut map)?;
@@ -174,6 +175,17 @@ fn open(path: &Path, size: u64) -> io::Result<(File, Vec<u8>)> {
         file.set_len(whole)?;
     }
     Ok((file, map))
+}
+
+/// Takes the file for this process. One that has just stopped streaming it may need a moment to let go.
+fn lock(file: &File) -> io::Result<()> {
+    for _ in 0..20 {
+        if file.try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(file.try_lock()?)
 }
 
 /// Removes the longest unused streams until the others take at most so many bytes.

@@ -29,6 +29,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a granule may take. A line of 5 KB a second is fast enough; a server that sends a byte now and then is not.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long nothing may arrive before another connection is tried. A person watches a stream.
+const SILENCE: Duration = Duration::from_secs(8);
+
 /// Is told how many bytes are here, and of how many.
 type Arrived = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
@@ -323,9 +326,13 @@ impl Stopped {
     }
 }
 
-/// A connection on which nothing arrives is taken up again by its own, shorter, bound.
+/// Waits for a connection on which something arrives, and for a granule that gets on.
 async fn patiently<T>(until: Instant, work: impl Future<Output = T>) -> Result<T, Stopped> {
-    tokio::time::timeout_at(until, work).await.map_err(|_| Stopped::Failed(TransportError::Timeout))
+    let silence = Instant::now() + SILENCE;
+    tokio::time::timeout_at(until.min(silence), work).await.map_err(|_| match until <= silence {
+        true => Stopped::Failed(TransportError::Timeout),
+        false => Stopped::Lost(TransportError::Timeout),
+    })
 }
 
 fn other_file() -> TransportError {

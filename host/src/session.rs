@@ -6,6 +6,7 @@ use crate::gatekeeper::Refused;
 use crate::key_store::KeyStore;
 use crate::prover::{Heard, Prover, Request, signed};
 use crate::random;
+use crate::remote::Remote;
 use crate::state_dir::StateDir;
 use crate::terminal::Terminal;
 use crate::tokens::Tokens;
@@ -15,7 +16,7 @@ use portcullis_protocol::text::disturbs;
 use portcullis_protocol::{IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// How often a request is repeated that got no signed answer, and how long is waited in between.
@@ -55,6 +56,8 @@ pub(crate) struct Sessions {
     pub(crate) trust: Arc<Trust>,
     pub(crate) retry: Retry,
     open: Mutex<HashMap<Origin, Arc<Session>>>,
+    /// What is being streamed, by the name under which it is kept.
+    pub(crate) streams: Mutex<HashMap<String, Weak<Remote>>>,
 }
 
 impl Sessions {
@@ -66,7 +69,7 @@ impl Sessions {
         retry: Retry,
     ) -> Self {
         let trust = Arc::new(Trust::new(Arc::clone(&state), Arc::clone(&server), Arc::clone(&clock)));
-        Self { state, keys, server, clock, trust, retry, open: Mutex::default() }
+        Self { state, keys, server, clock, trust, retry, open: Mutex::default(), streams: Mutex::default() }
     }
 
     /// The session with a server.

@@ -14,7 +14,7 @@ use portcullis_protocol::sealed::{Sealed, SealedError};
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{Offer, Origin, SignedManifest, Verified};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// A resource at its store whose signatures, stub and block lists are verified. Of its parts nothing has been fetched.
 /// Dropping it leaves nothing behind but what has arrived, as ciphertext, for the next time.
@@ -62,10 +62,23 @@ impl Library {
         let etag = format!("\"{}\"", wanted.digest);
         // Another store may have the same resource with other countersignatures.
         let name = format!("{}@{}", wanted.digest, file_name(&listing.server));
-        let (state, size) = (Arc::clone(&sessions.state), wanted.size);
-        let kept = off_thread(move || Kept::open(&state, &name, size)).await?;
-        let mut resumed = kept.have() > 0;
-        let remote = Arc::new(Remote::new(Arc::clone(&sessions.server), url, etag, kept, size));
+        let streamed = |name: &str| -> Option<Arc<Remote>> {
+            sessions.streams.lock().unwrap_or_else(PoisonError::into_inner).get(name)?.upgrade()
+        };
+        let (remote, mut resumed) = match streamed(&name) {
+            // Twice at once in this process: fetched once.
+            Some(remote) => (remote, true),
+            None => {
+                let (state, size, of) = (Arc::clone(&sessions.state), wanted.size, name.clone());
+                let kept = off_thread(move || Kept::open(&state, &of, size)).await?;
+                let resumed = kept.have() > 0;
+                let remote = Arc::new(Remote::new(Arc::clone(&sessions.server), url, etag, kept, size));
+                let mut streams = sessions.streams.lock().unwrap_or_else(PoisonError::into_inner);
+                streams.retain(|_, remote| remote.strong_count() > 0);
+                streams.insert(name, Arc::downgrade(&remote));
+                (remote, resumed)
+            }
+        };
         let shared = remote.shared();
         let expected = wanted.digest;
         loop {

@@ -11,5 +11,6 @@ mod session;
 mod sign_in;
 mod state;
 mod store;
+mod streaming;
 mod test_store;
 mod trust;

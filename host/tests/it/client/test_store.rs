@@ -830,13 +830,22 @@ impl BillingServer for TestStore {
         };
         let answer = match found {
             None => Ok(Downloaded { status: 404, from: 0, total: None, body: futures::stream::empty().boxed() }),
-            Some(file) => Ok(served(&file, download.from)),
+            Some(file) => Ok(match download.length {
+                None => served(&file, download.from),
+                Some(length) => range(&file, download.from, length),
+            }),
         };
         match self.on_file.lock().expect("hook").as_mut() {
             Some(hook) => hook(&download, answer),
             None => answer,
         }
     }
+}
+
+/// A range of a file, in chunks.
+pub(crate) fn range(file: &[u8], from: u64, length: u64) -> Downloaded {
+    let end = file.len().min((from + length) as usize);
+    Downloaded { status: 206, total: Some(file.len() as u64), ..served(&file[..end], from) }
 }
 
 /// A file, from a place in it onwards, in chunks.
