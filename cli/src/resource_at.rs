@@ -1,11 +1,15 @@
-//! From what the command line names to a sealed file on this machine.
+//! From what the command line names to a sealed file on this machine, or to one that is streamed from its store.
 
-use portcullis_host::{Client, Installed};
+use portcullis_host::{Client, ClientError, InstallSource, Installed, Source, Standing};
+use portcullis_protocol::Reason;
 use portcullis_protocol::sealed::Sealed;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::output::{size, style};
+use crate::progress::moved;
 use crate::target::{Name, Target};
 
 /// The file of an installed resource, or the file named.
@@ -16,6 +20,53 @@ pub(crate) fn file(client: &Client, target: &Target) -> Outcome<PathBuf> {
         Target::Url(url) => {
             Err(Failure::usage(format!("{url} is not on this machine"), format!("portcullis install {url}")))
         }
+    }
+}
+
+/// What is installed, the file named, or, where it is not installed, the resource at its store: streamed, or with
+/// `install` fetched whole first. Says which on standard error.
+pub(crate) async fn source(context: &Context, client: &Client, target: &Target, install: bool) -> Outcome<Source> {
+    let Target::Name(Name { publisher: Some(publisher), name, version }) = target else {
+        return Ok(file(client, target)?.into());
+    };
+    let path = Name { publisher: Some(publisher.clone()), name: name.clone(), version: None }.path();
+    if !matches!(client.library().find(&path), Err(ClientError::NotFound(_))) {
+        return Ok(file(client, target)?.into());
+    }
+    let at_a_store = InstallSource::Store {
+        server: None,
+        publisher: publisher.clone(),
+        name: name.clone(),
+        version: version.clone(),
+    };
+    let screen = context.screen;
+    if install {
+        let bar = screen.bar(target, None);
+        let installed = client.library().install(&at_a_store, &moved(&bar)).await;
+        bar.finish_and_clear();
+        let installed = installed.map_err(advise)?;
+        let dim = style::DIM;
+        screen.note(format_args!("{dim}installed {target} from {}{dim:#}", installed.server));
+        return Ok(installed.path.into());
+    }
+    let streaming = client.library().stream(&at_a_store, false).await.map_err(advise)?;
+    let (dim, warn) = (style::DIM, style::WARN);
+    let (server, bytes) = (streaming.server(), size(streaming.bytes()));
+    screen.note(format_args!(
+        "{dim}{target} is not installed: streaming it from {server} ({bytes} in all); --install keeps it{dim:#}"
+    ));
+    if streaming.publisher() == Standing::New {
+        let words = streaming.manifest().manifest().publisher.jwk.thumbprint().words();
+        screen.note(format_args!("publisher key {words}  {warn}new: pinned from now on{warn:#}"));
+    }
+    Ok(streaming.accept().await.map_err(ClientError::from)?)
+}
+
+fn advise(error: ClientError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.reason() {
+        Some(Reason::ServerUntrusted) => failure.with_fix("sign in to the store that sells it: `portcullis login URL`"),
+        _ => failure,
     }
 }
 

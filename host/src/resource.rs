@@ -85,7 +85,8 @@ impl Source {
             Self::Bytes(bytes) => Box::new(bytes),
             Self::Streamed(streamed) => {
                 let services = Arc::clone(services);
-                let arrived = move |arrived, total| services.progress.step(Step::Streaming { arrived, total });
+                let signed = streamed.0.sealed.signed().clone();
+                let arrived = move |arrived, total| services.progress.step(&signed, Step::Streaming { arrived, total });
                 streamed.0.remote.tell(Arc::new(arrived));
                 return Ok(streamed.0.sealed);
             }

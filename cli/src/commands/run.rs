@@ -10,7 +10,7 @@ use portcullis_protocol::{Money, OperationName, Reason};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::consent::Terminal;
@@ -51,7 +51,10 @@ pub(crate) struct Run {
     /// How to pay, where you agree to buy
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
-    /// An installed resource, or a sealed file
+    /// Install it first, where it is not; without this it is streamed from its store
+    #[arg(long)]
+    install: bool,
+    /// A resource, installed or in a store, or a sealed file
     #[arg(value_name = "NAME[@VERSION]|FILE")]
     resource: Target,
     /// Arguments of the command
@@ -96,24 +99,36 @@ impl Run {
     /// Gives the exit code: a command's own.
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         let client = context.client()?;
-        let path = resource_at::file(&client, &self.resource)?;
         let agreed = Agreed::up_to(self.max_spend);
         let mut runtime = client
             .runtime()
             .consent(Terminal::new(context.screen, &self.allow, agreed.clone()))
-            .progress(Steps(context.screen))
+            .progress(Steps::new(context.screen))
             .lend(self.lent());
         if let Some(cap) = self.max_spend {
             runtime = runtime.spending_cap(cap);
         }
         let runtime = runtime.build()?;
-        let resource = runtime.load(path.as_path())?;
+        context.wait(async {
+            let source = resource_at::source(context, &client, &self.resource, self.install).await?;
+            self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed).await
+        })
+    }
+
+    async fn run_from(
+        &self,
+        context: &Context,
+        client: &Client,
+        runtime: &Runtime,
+        resource: Resource,
+        agreed: &Arc<Agreed>,
+    ) -> Outcome<u8> {
         let manifest = resource.signed().manifest().clone();
         let export = match &self.invoke {
             Some(invocation) => invocation.export(&manifest)?.to_owned(),
             None => match manifest.exports.iter().find(|export| is_command(export)) {
                 Some(run) => run.clone(),
-                None => return Err(how_to_call(&resource, &self.resource, &path)?),
+                None => return Err(how_to_call(&resource, &self.resource)?),
             },
         };
         let Some(operation) = manifest.operation_of(&export) else {
@@ -126,20 +141,18 @@ impl Run {
         let arguments = match &self.invoke {
             Some(invocation) => {
                 let arguments = invocation.clone().load()?;
-                self.check(context, &path, &export, &arguments)?;
+                self.check(context, &resource, &export, &arguments)?;
                 arguments
             }
             None => Vec::new(),
         };
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
-        context.wait(async {
-            let authorised = self.authorise(context, &client, &runtime, &resource, &operation.name, &agreed).await?;
-            if is_call {
-                self.call(context, &authorised, &name, &export, arguments).await
-            } else {
-                self.command(context, &authorised, &name).await
-            }
-        })
+        let authorised = self.authorise(context, client, runtime, &resource, &operation.name, agreed).await?;
+        if is_call {
+            self.call(context, &authorised, &name, &export, arguments).await
+        } else {
+            self.command(context, &authorised, &name).await
+        }
     }
 
     fn lent(&self) -> Lent {
@@ -151,9 +164,8 @@ impl Run {
     }
 
     /// What can be known to be wrong before anything is paid for.
-    fn check(&self, context: &Context, path: &Path, export: &str, arguments: &[Loaded]) -> Outcome {
-        let sealed = resource_at::open(path)?;
-        let surface = Surface::of(sealed.stub()).or_fail("read the stub", "install the resource again")?;
+    fn check(&self, context: &Context, resource: &Resource, export: &str, arguments: &[Loaded]) -> Outcome {
+        let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
         let signature = surface.export_type(export).unwrap_or_default();
         invocation::check(export, signature, arguments)?;
         let gives_bytes = gives_bytes(signature);
@@ -401,10 +413,9 @@ fn refusal(value: &Val) -> Option<Reason> {
 }
 
 /// There is no command to run: says what can be called instead.
-fn how_to_call(resource: &Resource, target: &Target, path: &Path) -> Outcome<Failure> {
+fn how_to_call(resource: &Resource, target: &Target) -> Outcome<Failure> {
     let manifest = resource.signed().manifest();
-    let sealed = resource_at::open(path)?;
-    let surface = Surface::of(sealed.stub()).or_fail("read the stub", "install the resource again")?;
+    let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
     let mut lines = String::new();
     let mut example = None;
     for operation in &manifest.operations {

@@ -54,6 +54,23 @@ fn install_refused_buy_run() {
     assert_eq!(offline.status.code(), Some(41), "{}", String::from_utf8_lossy(&offline.stderr));
 }
 
+/// What is not installed runs all the same, from the store; and what was not asked for is not installed.
+#[test]
+fn streamed_without_being_installed() {
+    let stage = Stage::with_sketch();
+    let mut said = Transcript::of(&stage, "user");
+    said.login();
+    assert_eq!(said.run(&["run", "--invoke", "preview()", "acme/sketch"]), 0);
+    assert_eq!(said.run(&["run", "--invoke", "view()", "-o", "full.txt", "acme/sketch"]), 20);
+    assert_eq!(said.run(&["--json", "run", "--invoke", "preview()", "-o", "preview.txt", "acme/sketch"]), 0);
+    assert_eq!(said.run(&["run", "--invoke", "preview()", "acme/sketch@9.9.9"]), 1);
+    said.run(&["list"]);
+    assert_eq!(said.run(&["run", "--install", "--invoke", "preview()", "acme/sketch"]), 0);
+    assert_eq!(said.run(&["run", "--invoke", "preview()", "sketch"]), 0);
+    said.run(&["list"]);
+    said.check("streamed");
+}
+
 #[test]
 fn for_programs() {
     let stage = Stage::with_sketch();

@@ -9,7 +9,7 @@ use portcullis_host::{
 };
 use portcullis_protocol::seal::Sealer;
 use portcullis_protocol::sealed::{Sealed, countersign};
-use portcullis_protocol::{Reason, SecretKey, ServerEntry};
+use portcullis_protocol::{Reason, SecretKey, ServerEntry, SignedManifest};
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -163,7 +163,7 @@ async fn a_stream_goes_on_after_every_break_and_in_the_next_run() {
     #[derive(Clone, Default)]
     struct Told(Arc<Mutex<Vec<(u64, u64)>>>);
     impl Progress for Told {
-        fn step(&self, step: Step<'_>) {
+        fn step(&self, _: &SignedManifest, step: Step<'_>) {
             if let Step::Streaming { arrived, total } = step {
                 self.0.lock().expect("told").push((arrived, total));
             }
