@@ -133,6 +133,16 @@ impl Kept {
         self.have += bytes.len() as u64;
     }
 
+    /// Forgets everything.
+    pub(crate) fn forget_all(&mut self) {
+        let here: Vec<u64> = match &self.place {
+            // A file on the disk has a few thousand.
+            Place::Disk { .. } => (0..self.count()).filter(|granule| self.has(*granule)).collect(),
+            Place::Memory { granules, .. } => granules.keys().copied().collect(),
+        };
+        here.into_iter().for_each(|granule| self.forget(granule));
+    }
+
     /// Forgets a granule: it is fetched again.
     pub(crate) fn forget(&mut self, granule: u64) {
         if !self.has(granule) {

@@ -25,8 +25,9 @@ use std::sync::Arc;
 
 /// A record of an installed resource: a few names and digests.
 const MAX_RECORD: u64 = 16 * 1024;
-/// The largest file that is fetched from an address, where nobody said its length: four full parts and some.
-const MOST_UNKNOWN: u64 = 17 << 30;
+/// The largest file that is fetched from an address, where nobody said its length, and the largest that is streamed: four
+/// full parts and some.
+pub(crate) const MOST_UNKNOWN: u64 = 17 << 30;
 
 /// An installed resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

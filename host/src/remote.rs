@@ -115,12 +115,9 @@ impl Shared {
         self.state().arrived = Some(arrived);
     }
 
-    /// Forgets everything. Gives whether there was anything.
-    pub(crate) fn forget_all(&self) -> bool {
-        let mut state = self.state();
-        let any = state.kept.have() > 0;
-        (0..state.kept.count()).for_each(|granule| state.kept.forget(granule));
-        any
+    /// Forgets everything.
+    pub(crate) fn forget_all(&self) {
+        self.state().kept.forget_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

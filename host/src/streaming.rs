@@ -1,9 +1,10 @@
 //! A resource that is not installed: verified like one that is, and then read from its store by range.
 
+use crate::billing_server::TransportError;
 use crate::failure::ClientError;
 use crate::install_source::InstallSource;
 use crate::kept::Kept;
-use crate::library::Library;
+use crate::library::{Library, MOST_UNKNOWN};
 use crate::publisher_pin::{Judged, Standing};
 use crate::remote::{Remote, Shared};
 use crate::resource::{File, Source};
@@ -58,6 +59,9 @@ impl Library {
 
     async fn open_remote(&self, listing: &Listing, wanted: &CatalogueVersion) -> Result<Streamed, ClientError> {
         let sessions = Arc::clone(self.sessions());
+        if wanted.size > MOST_UNKNOWN {
+            return Err(TransportError::TooLong.into());
+        }
         let url = format!("{}/v1/files/{}", listing.server, wanted.digest);
         let etag = format!("\"{}\"", wanted.digest);
         // Another store may have the same resource with other countersignatures.
@@ -99,7 +103,7 @@ impl Library {
 }
 
 fn unreachable(error: std::io::Error) -> ClientError {
-    match error.downcast::<crate::TransportError>() {
+    match error.downcast::<TransportError>() {
         Ok(error) => error.into(),
         Err(error) => SealedError::Io(error).into(),
     }

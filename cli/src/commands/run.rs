@@ -10,7 +10,7 @@ use portcullis_protocol::{Money, OperationName, Reason};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::consent::Terminal;
@@ -121,7 +121,7 @@ impl Run {
         client: &Client,
         runtime: &Runtime,
         resource: Resource,
-        agreed: &Arc<Agreed>,
+        agreed: &Agreed,
     ) -> Outcome<u8> {
         let manifest = resource.signed().manifest().clone();
         let export = match &self.invoke {

@@ -58,17 +58,18 @@ fn install_refused_buy_run() {
 #[test]
 fn streamed_without_being_installed() {
     let stage = Stage::with_sketch();
-    let mut said = Transcript::of(&stage, "user");
-    said.login();
-    assert_eq!(said.run(&["run", "--invoke", "preview()", "acme/sketch"]), 0);
-    assert_eq!(said.run(&["run", "--invoke", "view()", "-o", "full.txt", "acme/sketch"]), 20);
-    assert_eq!(said.run(&["--json", "run", "--invoke", "preview()", "-o", "preview.txt", "acme/sketch"]), 0);
-    assert_eq!(said.run(&["run", "--invoke", "preview()", "acme/sketch@9.9.9"]), 1);
-    said.run(&["list"]);
-    assert_eq!(said.run(&["run", "--install", "--invoke", "preview()", "acme/sketch"]), 0);
-    assert_eq!(said.run(&["run", "--invoke", "preview()", "sketch"]), 0);
-    said.run(&["list"]);
-    said.check("streamed");
+    stage.login("user");
+    let run = |args: &[&str]| stage.run("user", args).status.code();
+    assert_eq!(run(&["run", "--invoke", "preview()", "sketch"]), Some(1), "without its publisher nobody is asked");
+    assert_eq!(run(&["run", "--invoke", "preview()", "acme/sketch"]), Some(0));
+    let streamed = stage.run("user", &["run", "--invoke", "view()", "-o", "full.txt", "acme/sketch"]);
+    assert_eq!(streamed.status.code(), Some(20), "the cycle is the same");
+    let said = String::from_utf8_lossy(&streamed.stderr).into_owned();
+    assert!(said.contains("is not installed: streaming it from"), "{said}");
+    assert_eq!(run(&["run", "--invoke", "preview()", "acme/sketch@9.9.9"]), Some(1));
+    assert_eq!(run(&["run", "--invoke", "preview()", "sketch"]), Some(1), "nothing was installed");
+    assert_eq!(run(&["run", "--install", "--invoke", "preview()", "acme/sketch"]), Some(0));
+    assert_eq!(run(&["run", "--invoke", "preview()", "sketch"]), Some(0));
 }
 
 #[test]

@@ -161,3 +161,33 @@ fn no_more_is_read_than_is_needed() {
     let streamed = source.read.load(Ordering::Relaxed) - before - random;
     assert!(streamed <= (SIZE + (1 << 20)) as u64, "{streamed}");
 }
+
+/// Not a measurement, which `cargo xtask bench` does: only that nothing is many times slower than one core with portable
+/// code would be.
+#[test]
+#[cfg(feature = "fast")]
+fn the_fast_reader_is_not_slow() {
+    use portcullis_protocol::age::{ChunkCipher, open_payload_with};
+    use std::time::Instant;
+    let Specimen { sealed, key, age_file, payload } = &*SPECIMEN;
+    let mut out = vec![0; SIZE];
+    let best = |work: &mut dyn FnMut()| {
+        let times = (0..7).map(|_| {
+            let begun = Instant::now();
+            work();
+            begun.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let fast = best(&mut || {
+        let mut part = sealed.part(&name("picture"), key).unwrap();
+        assert_eq!(part.read_at(0, &mut out).unwrap(), SIZE);
+    });
+    let age_payload = &age_file[*payload as usize..];
+    let portable = best(&mut || {
+        let digest = blake3::hash(age_payload);
+        let plain = open_payload_with(age_payload, |nonce| ChunkCipher::portable(key, nonce)).unwrap();
+        assert_eq!((plain.len(), digest.as_bytes().len()), (SIZE, 32));
+    });
+    assert!(fast < portable * 4, "{fast:?} against {portable:?}");
+}

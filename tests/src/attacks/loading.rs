@@ -7,8 +7,9 @@ use super::surgery::{MANIFEST, Pieces, sign_as};
 use super::{Arena, Outcome, Trial, attacks};
 use crate::plain::Plain;
 use anyhow::{Context as _, Result, anyhow};
+use futures::StreamExt as _;
 use portcullis_fixtures::{Draft, GUEST_WAT, GUEST_WIT, PLAINTEXT, api, component, guest, honest, now, part, rng};
-use portcullis_host::{InstallSource, Runtime, Val};
+use portcullis_host::{Client, Downloaded, InstallSource, Runtime, TransportError, Val};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::sealed::{Sealed, countersign};
 use portcullis_protocol::wire::PublishAnswer;
@@ -24,6 +25,7 @@ attacks! {
     "billing-import-plugged-with-a-stub" => billing_import_plugged_with_a_stub,
     "import-smuggled-into-the-body" => import_smuggled_into_the_body,
     "version-downgrade" => version_downgrade,
+    "mirror-that-serves-a-stream-other-bytes" => mirror_that_serves_a_stream_other_bytes,
     "package-naming-its-own-server" => package_naming_its_own_server,
     "part-lifted-into-another-publishers-free-resource" => part_lifted_into_another_publishers_free_resource,
     "title-that-turns-a-price-around" => title_that_turns_a_price_around,
@@ -196,6 +198,60 @@ async fn version_downgrade(arena: &mut Arena) -> Result<Outcome> {
     let asked = library.prepare(&source, true, &moved).await.is_ok();
     trial.control("where the user asks for the old version, the same file is taken", asked);
     Ok(trial.finish())
+}
+
+/// A mirror, or somebody on the way to the store, changes what a terminal reads by range: in the index, in a part, or by
+/// sending more, less or something else than was asked for.
+async fn mirror_that_serves_a_stream_other_bytes(arena: &mut Arena) -> Result<Outcome> {
+    let shop = arena.shop().await?;
+    let source: InstallSource = "lumen/alpine-lake@1.0.0".parse()?;
+    let size = shop.publisher.fetch(&shop.resource).await?.len() as u64;
+    let mut trial = Trial::new();
+    for (what, at, defence) in [
+        ("the stub, changed", 12, "the sealed resource is not valid"),
+        ("the last byte of the last part, changed", size - 1, "is damaged, moved or forged"),
+    ] {
+        let (client, meddler, _) = shop.client().await?;
+        meddler.mirror(move |_, answer| with_a_byte_changed(answer, at));
+        trial.attack(what, defence, stream(&client, &source).await);
+        meddler.stop();
+        trial.control("the honest store afterwards: nothing of it stayed", stream(&client, &source).await.is_ok());
+    }
+    let (client, meddler, _) = shop.client().await?;
+    meddler.mirror(|_, answer| Downloaded { from: answer.from + 1, ..answer });
+    trial.attack("another piece than was asked for", "another piece", stream(&client, &source).await);
+    meddler.mirror(|_, answer| Downloaded { total: answer.total.map(|total| total + 1), ..answer });
+    trial.attack("a file of another length", "another file", stream(&client, &source).await);
+    meddler.mirror(|_, answer| {
+        let more = futures::stream::iter([Ok(b"more".as_slice().into())]);
+        Downloaded { body: answer.body.chain(more).boxed(), ..answer }
+    });
+    trial.attack("more than was asked for", "longer than allowed", stream(&client, &source).await);
+    meddler.stop();
+    trial.control("the honest store", stream(&client, &source).await.is_ok());
+    Ok(trial.finish())
+}
+
+/// Opens a resource at its store and reads all of it, as a run would bit by bit.
+async fn stream(client: &Client, source: &InstallSource) -> Result<()> {
+    let source = client.library().stream(source, true).await?.accept().await?;
+    let resource = Runtime::builder().build()?.load(source)?;
+    tokio::task::spawn_blocking(move || resource.verify()).await??;
+    Ok(())
+}
+
+/// What a server sends, with the byte at `at` of the file changed.
+fn with_a_byte_changed(answer: Downloaded, at: u64) -> Downloaded {
+    let mut place = answer.from;
+    let body = answer.body.map(move |chunk| -> Result<_, TransportError> {
+        let mut chunk = chunk?.to_vec();
+        if let Some(byte) = at.checked_sub(place).and_then(|at| chunk.get_mut(at as usize)) {
+            *byte ^= 1;
+        }
+        place += chunk.len() as u64;
+        Ok(chunk.into())
+    });
+    Downloaded { body: body.boxed(), ..answer }
 }
 
 /// A package that brings its own billing server along: named in its manifest, countersigned by it, listening.

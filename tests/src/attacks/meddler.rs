@@ -8,16 +8,25 @@ use std::sync::{Mutex, PoisonError};
 /// Is shown a request and its answer, and gives the answer that the terminal gets.
 pub(super) type Meddle = Box<dyn FnMut(&Exchange, Exchanged) -> Exchanged + Send>;
 
+/// Is shown what is fetched, and gives what arrives of it.
+pub(super) type Mirror = Box<dyn FnMut(&Download, Downloaded) -> Downloaded + Send>;
+
 /// A transport that meddles.
 pub(super) struct Meddler {
     inner: HttpBillingServer,
     meddle: Mutex<Option<Meddle>>,
+    mirror: Mutex<Option<Mirror>>,
     asked: Mutex<Vec<String>>,
 }
 
 impl Meddler {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { inner: HttpBillingServer::new()?, meddle: Mutex::default(), asked: Mutex::default() })
+        Ok(Self {
+            inner: HttpBillingServer::new()?,
+            meddle: Mutex::default(),
+            mirror: Mutex::default(),
+            asked: Mutex::default(),
+        })
     }
 
     /// Changes answers from now on.
@@ -25,9 +34,15 @@ impl Meddler {
         *self.meddle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(meddle));
     }
 
+    /// Changes files from now on.
+    pub(super) fn mirror(&self, mirror: impl FnMut(&Download, Downloaded) -> Downloaded + Send + 'static) {
+        *self.mirror.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(mirror));
+    }
+
     /// Passes everything on unchanged from now on.
     pub(super) fn stop(&self) {
         *self.meddle.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.mirror.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The origins that were contacted, in order, with every repetition.
@@ -49,6 +64,11 @@ impl BillingServer for Meddler {
     }
 
     async fn download(&self, download: Download) -> Result<Downloaded, TransportError> {
-        self.inner.download(download).await
+        let answer = self.inner.download(download.clone()).await?;
+        let mut mirror = self.mirror.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match &mut *mirror {
+            Some(mirror) => mirror(&download, answer),
+            None => answer,
+        })
     }
 }

@@ -27,6 +27,13 @@ fn plain() -> Vec<u8> {
     (0..SIZE as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
 }
 
+/// Peak memory of this process, in KiB.
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// A store that sells one resource with a large asset, a terminal, and a runtime for which the asset is paid.
 struct Stage {
     store: Arc<TestStore>,
@@ -38,6 +45,10 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
+        Self::with(SIZE as u64, Cursor::new(plain())).await
+    }
+
+    async fn with(size: u64, pixels: impl std::io::Read) -> Self {
         let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
         let publisher = SecretKey::generate(&mut rng());
         let exports = VIEW.map(api);
@@ -53,8 +64,8 @@ impl Stage {
             part("pixels"),
             false,
             "image/x-raw",
-            SIZE as u64,
-            Cursor::new(plain()),
+            size,
+            pixels,
         );
         let fixture = Fixture::of(sealer, publisher);
         let file = Self::sell(&store, &fixture);
@@ -329,4 +340,30 @@ async fn a_read_that_is_given_up_leaves_a_stream_that_works() {
     stage.store.honest();
     let view = stage.streamed().await;
     assert!(read(&view, 4 * MIB, 1000).await.expect("read") == plain()[4 << 20..][..1000]);
+}
+
+/// 64 MiB through a resource, from a store and then from the disk.
+#[tokio::test]
+async fn a_large_part_is_streamed_in_little_memory() {
+    const LARGE: u64 = 64 << 20;
+    let stage = Stage::with(LARGE, std::io::Read::take(std::io::repeat(0x5a), LARGE)).await;
+    let fetched = stage.count();
+    let source = stage.stream().await.expect("opened");
+    let opening = fetched.load(Ordering::SeqCst);
+    assert!(opening < 2 * MIB, "{opening} bytes to open a file of 64 MiB");
+    let view = stage.view(source, portcullis_host::Quiet).await.expect("authorised");
+    for from in ["the store", "the disk"] {
+        read(&view, 0, 1 << 20).await.expect("read");
+        let before = peak();
+        for offset in (0..LARGE).step_by(1 << 20) {
+            let read = read(&view, offset, 1 << 20).await.expect("read");
+            assert!(read.len() == 1 << 20 && read.iter().all(|byte| *byte == 0x5a), "{offset}");
+        }
+        // Linux only; each test has a process of its own where memory is looked at.
+        if let (Some(before), Some(after)) = (before, peak()) {
+            assert!(after - before <= 24 << 10, "memory grew by {} KiB reading from {from}", after - before);
+        }
+    }
+    let fetched = fetched.load(Ordering::SeqCst);
+    assert!(fetched < stage.file.len() as u64 + MIB, "{fetched}: the second time nothing was fetched");
 }

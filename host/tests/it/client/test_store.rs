@@ -826,15 +826,14 @@ impl BillingServer for TestStore {
             let mut world = self.world();
             world.log.push(format!("FILE {} from {}", download.url, download.from));
             let digest: Option<Digest> = download.url.rsplit('/').next().and_then(|digest| digest.parse().ok());
-            digest.and_then(|digest| world.resources.get(&digest).map(|resource| resource.file.clone()))
+            let file = digest.and_then(|digest| world.resources.get(&digest)).map(|resource| &resource.file);
+            file.map(|file| match download.length {
+                None => served(file, download.from),
+                Some(length) => range(file, download.from, length),
+            })
         };
-        let answer = match found {
-            None => Ok(Downloaded { status: 404, from: 0, total: None, body: futures::stream::empty().boxed() }),
-            Some(file) => Ok(match download.length {
-                None => served(&file, download.from),
-                Some(length) => range(&file, download.from, length),
-            }),
-        };
+        let missing = || Downloaded { status: 404, from: 0, total: None, body: futures::stream::empty().boxed() };
+        let answer = Ok(found.unwrap_or_else(missing));
         match self.on_file.lock().expect("hook").as_mut() {
             Some(hook) => hook(&download, answer),
             None => answer,
