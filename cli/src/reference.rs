@@ -43,8 +43,8 @@ fn page() -> String {
         (
             "For users",
             &[
-                "login", "logout", "whoami", "search", "install", "buy", "run", "list", "update", "remove", "grants",
-                "receipts",
+                "login", "logout", "whoami", "search", "install", "buy", "run", "top-up", "balance", "list", "update",
+                "remove", "grants", "receipts",
             ][..],
         ),
         ("For the machine", &["cache", "doctor", "completions", "man"][..]),
