@@ -3,6 +3,7 @@
 //!
 //! Where a store is needed, the real `portcullis-server` runs, from beside the command: `cargo build -p portcullis-server`.
 
+mod broken_line;
 mod browser;
 mod cache;
 mod doctor;
