@@ -1,6 +1,6 @@
 //! From a file to a compiled body: nothing is compiled that was not verified.
 
-use crate::fixture::{Bench, Fixture, GUEST_WAT, GUEST_WIT, PLAINTEXT, Rule, api, component, honest};
+use crate::fixture::{Bench, Fixture, GUEST_WAT, GUEST_WIT, PLAINTEXT, Rule, api, component, honest, plugged};
 use portcullis_host::{Error, Limits, Progress, Runtime, Step};
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;
@@ -125,29 +125,8 @@ async fn an_import_smuggled_into_the_body_is_refused_before_compiling() {
 
 #[tokio::test]
 async fn a_body_whose_billing_import_was_plugged_is_refused_before_compiling() {
-    // What a composition tool makes: nothing of billing is left to be asked of the host.
-    let wit = GUEST_WIT.replace("include portcullis:gate/protected@0.1.0;", "import portcullis:gate/types@0.1.0;");
-    let imports = |line: &&str| !line.contains("(import \"portcullis:gate/");
-    let mut wat: String = GUEST_WAT.lines().filter(imports).collect::<Vec<_>>().join("\n");
-    for (name, params, result) in [
-        ("request", "i32 i32 i32 i32 i32 i32", ""),
-        ("entry", "", "(result i32)"),
-        ("verify", "i32 i32", ""),
-        ("operation", "i32 i32", ""),
-        ("document", "i32 i32", ""),
-        ("drop_grant", "i32", ""),
-        ("drop_code", "i32", ""),
-        ("open", "i32 i32 i32 i32", ""),
-        ("part_read", "i32 i64 i32 i32", ""),
-        ("drop_part", "i32", ""),
-    ] {
-        let params = if params.is_empty() { String::new() } else { format!("(param {params})") };
-        let always_yes = if result.is_empty() { "" } else { "(i32.const 1)" };
-        let end = wat.rfind(')').expect("a module");
-        wat.insert_str(end, &format!("(func ${name} {params} {result} {always_yes})\n"));
-    }
     let steps = Steps::default();
-    let plugged = Fixture::new().with_body(&component(&wat, &wit, "guest"));
+    let plugged = Fixture::new().with_body(&plugged());
     let bench = Bench::of(&plugged, |builder| builder.progress(steps.clone()));
     let refused = bench.resource.authorize("view").await;
     assert!(matches!(refused, Err(Error::Surface(SurfaceError::NoBilling))), "{refused:?}");

@@ -8,7 +8,9 @@ use super::{Arena, Outcome, Trial, attacks};
 use crate::plain::Plain;
 use anyhow::{Context as _, Result, anyhow};
 use futures::StreamExt as _;
-use portcullis_fixtures::{Draft, GUEST_WAT, GUEST_WIT, PLAINTEXT, api, component, guest, honest, now, part, rng};
+use portcullis_fixtures::{
+    Draft, GUEST_WAT, GUEST_WIT, PLAINTEXT, api, component, guest, honest, now, part, plugged, rng,
+};
 use portcullis_host::{Client, Downloaded, InstallSource, Runtime, TransportError, Val};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::sealed::{Sealed, countersign};
@@ -118,27 +120,7 @@ async fn always_yes_billing_import(arena: &mut Arena) -> Result<Outcome> {
 /// Composes the body with something that answers in the billing server's place.
 async fn billing_import_plugged_with_a_stub(arena: &mut Arena) -> Result<Outcome> {
     let specimen = arena.specimen()?;
-    let wit = GUEST_WIT.replace("include portcullis:gate/protected@0.1.0;", "import portcullis:gate/types@0.1.0;");
-    let imports = |line: &&str| !line.contains("(import \"portcullis:gate/");
-    let mut wat: String = GUEST_WAT.lines().filter(imports).collect::<Vec<_>>().join("\n");
-    for (name, params, result) in [
-        ("request", "i32 i32 i32 i32 i32 i32", ""),
-        ("entry", "", "(result i32)"),
-        ("verify", "i32 i32", ""),
-        ("operation", "i32 i32", ""),
-        ("document", "i32 i32", ""),
-        ("drop_grant", "i32", ""),
-        ("drop_code", "i32", ""),
-        ("open", "i32 i32 i32 i32", ""),
-        ("part_read", "i32 i64 i32 i32", ""),
-        ("drop_part", "i32", ""),
-    ] {
-        let params = if params.is_empty() { String::new() } else { format!("(param {params})") };
-        let always_yes = if result.is_empty() { "" } else { "(i32.const 1)" };
-        let end = wat.rfind(')').context("a module")?;
-        wat.insert_str(end, &format!("(func ${name} {params} {result} {always_yes})\n"));
-    }
-    let plugged = component(&wat, &wit, "guest");
+    let plugged = plugged();
     let mut trial = Trial::new();
     let sealed = specimen.with_body(&plugged);
     trial.attack(
