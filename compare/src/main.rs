@@ -7,25 +7,8 @@
 use anyhow::{Result, ensure};
 use biscuit_auth::{Biscuit, KeyPair};
 use extism::{Manifest, Plugin, PluginBuilder, Wasm};
-use serde_json::json;
+use portcullis_compare_row::row;
 use std::hint::black_box;
-use std::io::Read as _;
-use std::iter;
-use std::time::{Duration, Instant};
-
-/// As in the benchmarks of the workspace.
-const BATCH: Duration = Duration::from_micros(150);
-const BATCHES: usize = 3000;
-/// What takes longer than a batch has fewer of them.
-const MOST: Duration = Duration::from_secs(10);
-/// Bytes of a part, with its row.
-const PARTS: [(usize, &str); 5] = [
-    (1 << 10, "P5 1 KiB"),
-    (32 << 10, "P5 32 KiB"),
-    (1 << 20, "P5 1 MiB"),
-    (10 << 20, "P5 10 MiB"),
-    (100 << 20, "P5"),
-];
 
 fn main() -> Result<()> {
     let payload: Vec<u8> = (0..4096_usize).map(|n| (n * 31) as u8).collect();
@@ -65,45 +48,5 @@ fn main() -> Result<()> {
         let read = Biscuit::from(black_box(&token), root.public())?;
         ensure!(read.block_count() == 1, "another token");
         Ok(())
-    })?;
-
-    // The whole file is in memory, and its key is unwrapped with the rest.
-    let identity = age::x25519::Identity::generate();
-    for (size, id) in PARTS {
-        let plain: Vec<u8> = (0..size).map(|n| (n * 31) as u8).collect();
-        let file = age::encrypt(&identity.to_public(), &plain)?;
-        let mut opened = vec![0; size];
-        row(id, "age: open a file", || {
-            let reader = age::Decryptor::new(&file[..])?;
-            reader.decrypt(iter::once(&identity as &dyn age::Identity))?.read_exact(&mut opened)?;
-            ensure!(opened.last() == plain.last(), "age gave something else");
-            Ok(())
-        })?;
-        ensure!(opened == plain, "age did not give every byte");
-    }
-    Ok(())
-}
-
-/// Prints the 10th percentile of batches of `work`.
-fn row(id: &str, what: &str, mut work: impl FnMut() -> Result<()>) -> Result<()> {
-    let mut repetitions = 1_u32;
-    while time(&mut work, repetitions)? < BATCH {
-        repetitions = repetitions.saturating_mul(2);
-    }
-    let mut batches = Vec::with_capacity(BATCHES);
-    let begun = Instant::now();
-    while batches.len() < BATCHES && begun.elapsed() < MOST {
-        batches.push(time(&mut work, repetitions)?.as_nanos() as f64 / f64::from(repetitions));
-    }
-    batches.sort_by(f64::total_cmp);
-    println!("{}", json!({ "id": id, "what": what, "other": batches[batches.len() / 10], "unit": "ns" }));
-    Ok(())
-}
-
-fn time(work: &mut impl FnMut() -> Result<()>, repetitions: u32) -> Result<Duration> {
-    let begun = Instant::now();
-    for _ in 0..repetitions {
-        work()?;
-    }
-    Ok(begun.elapsed())
+    })
 }

@@ -6,11 +6,12 @@
 
 use crate::resource::{ADD, OPERATION, Signer};
 use anyhow::{Context as _, Result, ensure};
-use portcullis_host::{Limits, Progress, Runtime, Step};
+use portcullis_host::{BlobDir, CompiledCache, DEFAULT_CACHE_SIZE, Limits, Progress, Runtime, Step};
 use portcullis_protocol::SignedManifest;
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
 
 /// When each step ended, in nanoseconds of the monotonic clock, which all processes share.
 #[derive(Clone, Default)]
@@ -44,12 +45,14 @@ pub(crate) fn start(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let stages = Stages::default();
     stages.ended("spawn");
     let mut next = || arguments.next().context("usage: portcullis-bench held FILE KEY CACHE [--stages]");
-    let (file, key, _cache) = (next()?, next()?, next()?);
+    let (file, key, cache) = (next()?, next()?, next()?);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     stages.ended("threads");
     let signer = Signer::read(&std::fs::read(key)?)?;
     stages.ended("key");
-    let runtime = Runtime::builder().limits(Limits::default()).gatekeeper(signer).progress(stages.clone()).build()?;
+    let cache = CompiledCache::new(Arc::new(BlobDir::new(cache, DEFAULT_CACHE_SIZE)), Zeroizing::new([9; 32]));
+    let runtime = Runtime::builder().limits(Limits::default()).gatekeeper(signer).cache(cache);
+    let runtime = runtime.progress(stages.clone()).build()?;
     stages.ended("engine");
     let resource = runtime.load(Path::new(&file))?;
     stages.ended("load");

@@ -29,15 +29,19 @@ impl Others {
         Self(BTreeMap::new())
     }
 
-    /// Runs `portcullis-compare`, where it was built.
+    /// Runs the programs of `compare/`, where they were built.
     pub(crate) fn measure() -> Result<Self> {
-        let Some(program) = built("release/portcullis-compare") else { return Ok(Self::none()) };
-        let output = Command::new(&program).output().context("cannot start portcullis-compare")?;
-        ensure!(output.status.success(), "portcullis-compare: {}", String::from_utf8_lossy(&output.stderr));
-        let lines = String::from_utf8(output.stdout)?;
-        let read = |line| serde_json::from_str::<Line>(line).context("portcullis-compare wrote no row");
-        let rows = lines.lines().map(|line| read(line).map(|Line { id, other }| (id, other)));
-        Ok(Self(rows.collect::<Result<_>>()?))
+        let mut rows = BTreeMap::new();
+        for program in ["release/portcullis-compare", "release/portcullis-compare-age"] {
+            let Some(program) = built(program) else { return Ok(Self::none()) };
+            let output = Command::new(&program).output().context("cannot start what is compared")?;
+            ensure!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+            for line in String::from_utf8(output.stdout)?.lines() {
+                let Line { id, other } = serde_json::from_str(line).context("what is compared wrote no row")?;
+                rows.insert(id, other);
+            }
+        }
+        Ok(Self(rows))
     }
 
     /// Nanoseconds that the other product took in this run.
