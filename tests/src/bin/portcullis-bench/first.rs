@@ -6,6 +6,7 @@ use crate::resource::{ADD, ECHO, OPERATION, Signer, Specimen};
 use crate::row::{Row, Targets};
 use anyhow::{Result, anyhow, ensure};
 use portcullis_host::{Limits, Runtime, engine_config};
+use portcullis_protocol::seal::body;
 use portcullis_tests::checkout;
 use std::fs;
 use std::hint::black_box;
@@ -27,7 +28,7 @@ pub(crate) fn start(bench: &Bench) -> Result<Vec<Row>> {
     if bench.quick {
         return Ok(rows);
     }
-    let software = Specimen::of(fs::read(checkout::guest("pixelforge-resize")?)?, &[RESIZE])?;
+    let software = Specimen::of(body(&fs::read(checkout::guest("pixelforge-resize")?)?)?, &[RESIZE])?;
     rows.insert(0, row(bench, "P4", "first start of software of 1 MB: verify, unseal, compile", &software, targets)?);
     if let Some(script) = bench.others.script() {
         let script = Specimen::of(fs::read(script)?, &[ADD, ECHO])?;
