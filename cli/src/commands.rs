@@ -4,6 +4,7 @@ pub(crate) mod balance;
 pub(crate) mod build;
 pub(crate) mod buy;
 pub(crate) mod cache;
+pub(crate) mod change_key;
 pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod doctor;

@@ -1,4 +1,4 @@
-//! What publishers do at a store: claim a name, publish, set prices, withdraw.
+//! What publishers do at a store: claim a name, change its key, publish, set prices, withdraw.
 
 use crate::billing_server::{Body, Method, Sent};
 use crate::clock::Clock as _;
@@ -8,11 +8,15 @@ use crate::prover::Request;
 use crate::random;
 use crate::session::{Patience, Session, Sessions, json};
 use crate::state_dir::off_thread;
+use crate::storefront;
 use crate::trust::{Trust, offline};
 use portcullis_protocol::wire::{
-    AccountAnswer, Done, OfferTerms, OffersAnswer, OffersRequest, PublishAnswer, PublisherRequest, WithdrawRequest,
+    AccountAnswer, Done, OfferTerms, OffersAnswer, OffersRequest, PublishAnswer, PublisherAnswer, PublisherRequest,
+    VouchRequest, WithdrawRequest,
 };
-use portcullis_protocol::{Digest, Offer, Origin, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified};
+use portcullis_protocol::{
+    Digest, Offer, Origin, PublicKey, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified, Vouch,
+};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -45,6 +49,24 @@ impl Publishing {
         };
         let body = PublisherRequest { claim: Verified::sign(claim, key).compact().to_owned() };
         let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Ordinary).await?;
+        Ok(())
+    }
+
+    /// Changes the key of a publisher to `successor`, for which `key`, the one in use, vouches. Terminals that pinned the
+    /// old key follow; what it signed before stays as it is.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where the store has no such publisher.
+    pub async fn vouch(&self, name: &PublisherName, key: &SecretKey, successor: &PublicKey) -> Result<(), ClientError> {
+        let session = self.session()?;
+        let path = format!("/v1/publishers/{name}");
+        let known: Option<PublisherAnswer> = storefront::public(&self.sessions, &self.origin, path.clone()).await?;
+        let known = known.ok_or_else(|| ClientError::NotFound(format!("{} has no publisher `{name}`", self.origin)))?;
+        let seq = known.vouches.len() as u64 + 1;
+        let vouch = Vouch { name: name.clone(), jwk: successor.clone(), seq, iat: session.prover().clock().now() };
+        let body = VouchRequest { vouch: Verified::sign(vouch, key).compact().to_owned() };
+        let Done {} =
+            session.post(&format!("{path}/vouches"), &body, random::idempotency_key(), Patience::Ordinary).await?;
         Ok(())
     }
 

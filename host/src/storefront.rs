@@ -410,7 +410,7 @@ pub(crate) async fn entry(
 }
 
 /// Reads what everybody may read. Only servers that the user trusts are asked.
-async fn public<T: serde::de::DeserializeOwned>(
+pub(crate) async fn public<T: serde::de::DeserializeOwned>(
     sessions: &Sessions,
     origin: &Origin,
     path_and_query: String,

@@ -176,6 +176,25 @@ pub struct PublisherRequest {
     pub claim: String,
 }
 
+/// `POST /v1/publishers/{name}/vouches`: the publisher changes its key. Answer: [`Done`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VouchRequest {
+    /// A compact [`crate::Vouch`] for the new key, signed by the one in use.
+    pub vouch: String,
+}
+
+/// Answer to `GET /v1/publishers/{name}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PublisherAnswer {
+    /// The publisher.
+    pub name: PublisherName,
+    /// The key that signs what it publishes now.
+    pub publisher_key: PublicKey,
+    /// Compact [`crate::Vouch`]es, oldest first.
+    pub vouches: Vec<String>,
+}
+
 /// Answer to `PUT /v1/resources`, whose body is the sealed file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -51,6 +51,8 @@ writes! {
     TerminalRevoke, "terminal.revoke";
     /// A publisher's name is claimed.
     PublisherClaim, "publisher.claim";
+    /// A publisher's key is changed.
+    PublisherVouch, "publisher.vouch";
     /// A resource is published.
     ResourcePublish, "resource.publish";
     /// A resource is withdrawn.

@@ -23,6 +23,7 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/portcullis", get(well_known::show))
         .route("/v1/search", get(search::search))
         .route("/v1/catalogue/{publisher}/{name}", get(catalogue::show))
+        .route("/v1/publishers/{name}", get(publishers::show))
         .route("/v1/files/{digest}", get(files::show));
 
     // Holders of a key: signing a terminal in. Proof, no token.
@@ -58,6 +59,7 @@ pub fn router(app: App) -> Router {
     // Terminals, for publishers.
     let publishers = Router::new()
         .route("/v1/publishers", post(once(publishers::claim)))
+        .route("/v1/publishers/{name}/vouches", post(once(publishers::vouch)))
         .route("/v1/resources", put(resources::put))
         .route("/v1/catalogue/{publisher}/{name}/offers", put(once(catalogue::put_offers)))
         .route("/v1/resources/{digest}/withdraw", post(once(resources::withdraw)));

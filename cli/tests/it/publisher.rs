@@ -84,3 +84,26 @@ fn a_store_is_sealed_for_by_its_own_file() {
     let refused = stage.run("publisher", &["seal", "sketch", "--advisory-metering", "--server", "forged.json"]);
     assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
 }
+
+#[test]
+fn those_who_trust_the_old_key_follow_to_the_new_one() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    stage.succeed("user", &["install", "acme/sketch"]);
+    let mut said = Transcript::of(&stage, "publisher");
+    said.run(&["change-key", "acme", "publisher-home-has-no-such.jwk"]);
+    said.run(&["keygen", "--output", "new.jwk"]);
+    crate::guest::project(&stage.path("sketch"), "1.1.0");
+    let next = ["seal", "sketch", "--advisory-metering", "--key", "new.jwk"];
+    said.run(&next);
+    assert_ne!(said.run(&["publish", "sketch-1.1.0.sealed.wasm", "--key", "new.jwk"]), 0, "nobody vouches for it");
+    said.run(&["change-key", "acme", "new.jwk", "--key", "new.jwk"]);
+    said.run(&["change-key", "nobody", "new.jwk"]);
+    assert_eq!(said.run(&["change-key", "acme", "new.jwk"]), 0);
+    assert_ne!(said.run(&["change-key", "acme", "new.jwk"]), 0, "the old key is in use no longer");
+    assert_eq!(said.run(&["publish", "sketch-1.1.0.sealed.wasm", "--key", "new.jwk"]), 0);
+    said.check("change-key");
+    let updated = stage.succeed("user", &["--json", "update", "sketch"]);
+    let updated = String::from_utf8_lossy(&updated.stdout).into_owned();
+    assert!(updated.contains("\"vouched\""), "{updated}");
+}

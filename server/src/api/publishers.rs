@@ -1,15 +1,17 @@
-//! `POST /v1/publishers`: a name is claimed for a key.
+//! `/v1/publishers`: a name is claimed for a key, and changes its key.
 
-use super::DONE;
+use super::{DONE, Segments, segment};
 use crate::app::App;
 use crate::auth::ProvenTerminal;
 use crate::config::Publishers;
 use crate::problem::{Fault, Refused};
 use crate::secrets;
-use crate::store::{ClaimOutcome, Publisher, PublisherId};
+use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, VouchOutcome};
+use axum::Json;
+use axum::extract::State;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::wire::{Done, PublisherRequest};
-use portcullis_protocol::{AccountId, PublisherClaim, Unverified};
+use portcullis_protocol::wire::{Done, PublisherAnswer, PublisherRequest, VouchRequest};
+use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, Vouch};
 
 /// Claims a name, which then belongs to the caller's account and the claim's key.
 pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
@@ -36,6 +38,51 @@ pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Do
         ClaimOutcome::Taken => {
             Err(Fault::Conflict(format!("the name `{}` is another account's, or has another key", claim.name)).into())
         }
+    }
+}
+
+/// `GET /v1/publishers/{name}`: the key in use, and how it came to be.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Segments(name): Segments<String>,
+) -> Result<Json<PublisherAnswer>, Fault> {
+    let name: PublisherName = segment(&name)?;
+    let publisher = app.core.store.publisher(&name).await.map_err(Fault::internal)?.ok_or(Fault::NotFound)?;
+    let vouches = app.core.store.vouches(&name).await.map_err(Fault::internal)?;
+    Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches }))
+}
+
+/// `POST /v1/publishers/{name}/vouches`: the key in use names its successor, which is in use from then on.
+pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Result<Done, Refused> {
+    let name: PublisherName = segment(&name)?;
+    let VouchRequest { vouch: compact } = caller.json()?;
+    let publisher = app.core.store.publisher(&name).await.map_err(Fault::internal)?.ok_or(Fault::NotFound)?;
+    let unacceptable = |error| Fault::Unacceptable(format!("the vouch is not accepted: {error}"));
+    let vouch = Unverified::<Vouch>::parse(&compact).map_err(|error| unacceptable(error.to_string()))?;
+    // Said again after an answer got lost: then the key in use is already the successor, and the store knows the vouch.
+    let known = app.core.store.vouches(&name).await.map_err(Fault::internal)?.last() == Some(&compact);
+    if known && publisher.owner == *caller.account() {
+        return Ok(DONE);
+    }
+    let vouch = vouch.verify(&publisher.key).map_err(|error| unacceptable(error.to_string()))?.into_document();
+    if vouch.name != name {
+        return Err(unacceptable("it is for another publisher".into()).into());
+    }
+    if vouch.jwk == publisher.key {
+        return Err(unacceptable("it names the key that is in use already".into()).into());
+    }
+    let new = NewVouch {
+        account: *caller.account(),
+        name: vouch.name,
+        by: publisher.key,
+        key: vouch.jwk,
+        seq: vouch.seq,
+        compact,
+    };
+    match app.core.store.vouch(new).await.map_err(Fault::internal)? {
+        VouchOutcome::Vouched => Ok(DONE),
+        VouchOutcome::NotOwner => Err(Fault::Forbidden(format!("`{name}` is another account's")).into()),
+        VouchOutcome::Stale => Err(Fault::Conflict(format!("`{name}` has changed its key meanwhile")).into()),
     }
 }
 

@@ -39,7 +39,7 @@ pub use orders::{
 };
 pub use overview::Overview;
 pub use prepaid::{Prepaid, Purse};
-pub use publishers::{ClaimOutcome, Publisher, PublisherId, Publishers};
+pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
 pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, SearchQuery,
     WithdrawOutcome,

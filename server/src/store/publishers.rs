@@ -34,6 +34,34 @@ pub enum ClaimOutcome {
     Taken,
 }
 
+/// A verified vouch, to be stored.
+#[derive(Debug, Clone)]
+pub struct NewVouch {
+    /// The account that asks: it has to own the publisher.
+    pub account: AccountId,
+    /// The publisher.
+    pub name: PublisherName,
+    /// The key that signed it, which has to be the one in use.
+    pub by: PublicKey,
+    /// The successor.
+    pub key: PublicKey,
+    /// Its number, which has to be the next one.
+    pub seq: u64,
+    /// The vouch itself.
+    pub compact: String,
+}
+
+/// What became of a vouch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VouchOutcome {
+    /// The publisher's key is the successor. It may have been before.
+    Vouched,
+    /// There is no such publisher, or it belongs to another account.
+    NotOwner,
+    /// Another key is in use, or another number is next: somebody else was faster.
+    Stale,
+}
+
 /// Publishers.
 #[async_trait]
 pub trait Publishers {
@@ -42,6 +70,9 @@ pub trait Publishers {
 
     /// The publisher of a name.
     async fn publisher(&self, name: &PublisherName) -> Result<Option<Publisher>, StoreError>;
+
+    /// Changes a publisher's key to the one that the key in use vouches for.
+    async fn vouch(&self, vouch: NewVouch) -> Result<VouchOutcome, StoreError>;
 
     /// The vouches of a publisher, compact, oldest first.
     async fn vouches(&self, name: &PublisherName) -> Result<Vec<String>, StoreError>;

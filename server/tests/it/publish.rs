@@ -4,8 +4,8 @@ use crate::stage::{SMUGGLER, Stage, catalogue, claim, picture, picture_manifest,
 use crate::terminal::{Draft, Terminal, rng};
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::sealed::Sealed;
-use portcullis_protocol::wire::{Done, PublishAnswer, WithdrawRequest};
-use portcullis_protocol::{Manifest, Reason, SecretKey, SignedManifest};
+use portcullis_protocol::wire::{Done, PublishAnswer, PublisherAnswer, VouchRequest, WithdrawRequest};
+use portcullis_protocol::{Manifest, Reason, SecretKey, SignedManifest, Verified, Vouch};
 use reqwest::StatusCode;
 
 #[tokio::test]
@@ -138,6 +138,40 @@ async fn only_the_owner_of_a_name_publishes_under_it() {
     let uploads = std::fs::read_dir(stage.folder.path().join("uploads")).expect("uploads").count();
     assert_eq!((files, uploads), (0, 0), "refused files leave nothing behind");
     assert_eq!(owner.send(&upload(&file)).await.status, StatusCode::OK, "the control");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_changes_only_where_the_one_in_use_vouches() {
+    let stage = Stage::open().await;
+    let (mut owner, key) = stage.publisher("lumen").await;
+    let (mut thief, thief_key) = stage.publisher("another").await;
+    let successor = SecretKey::generate(&mut rng());
+    let vouch = |name: &str, by: &SecretKey, key: &SecretKey, seq| {
+        let name = name.parse().expect("a name");
+        let vouch = Vouch { name, jwk: key.public().clone(), seq, iat: stage.clock.now().seconds() };
+        let vouch = Verified::sign(vouch, by).compact().to_owned();
+        Draft::post("/v1/publishers/lumen/vouches", &VouchRequest { vouch })
+    };
+    let good = vouch("lumen", &key, &successor, 1);
+    assert_eq!(thief.send(&good).await.status, StatusCode::FORBIDDEN, "another account");
+    for (draft, expected, why) in [
+        (vouch("lumen", &thief_key, &thief_key, 1), StatusCode::UNPROCESSABLE_ENTITY, "a key that is not in use"),
+        (vouch("another", &key, &successor, 1), StatusCode::UNPROCESSABLE_ENTITY, "another publisher"),
+        (vouch("lumen", &key, &key, 1), StatusCode::UNPROCESSABLE_ENTITY, "the key in use"),
+        (vouch("lumen", &key, &successor, 2), StatusCode::CONFLICT, "another number"),
+    ] {
+        assert_eq!(owner.send(&draft).await.status, expected, "{why}");
+    }
+    assert_eq!(owner.send(&upload(&picture(&owner, &successor, "lumen", "1.0.0"))).await.status, StatusCode::FORBIDDEN);
+
+    let Done {} = owner.get_yes(&good).await;
+    let Done {} = owner.get_yes(&good).await;
+    let answer = owner.http.get(format!("{}/v1/publishers/lumen", stage.origin)).send().await.expect("answers");
+    let known: PublisherAnswer = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("a publisher");
+    assert_eq!((known.publisher_key, known.vouches.len()), (successor.public().clone(), 1));
+    assert_eq!(owner.send(&upload(&picture(&owner, &key, "lumen", "1.0.0"))).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(owner.send(&upload(&picture(&owner, &successor, "lumen", "1.0.0"))).await.status, StatusCode::OK);
     stage.stop().await;
 }
 

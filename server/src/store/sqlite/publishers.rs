@@ -1,9 +1,9 @@
 //! Publishers.
 
-use super::row::{bytes, checked, octets, text, time};
+use super::row::{bytes, checked, count, octets, text, time};
 use super::{Sqlite, Tx};
 use crate::faults::Write;
-use crate::store::{ClaimOutcome, Publisher, PublisherId, Publishers, StoreError};
+use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, StoreError, VouchOutcome};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublicKey, PublisherName};
 
@@ -38,6 +38,27 @@ fn claim(tx: &Tx<'_>, publisher: &Publisher) -> rusqlite::Result<ClaimOutcome> {
     Ok(ClaimOutcome::Claimed)
 }
 
+fn vouch(tx: &Tx<'_>, new: &NewVouch) -> rusqlite::Result<VouchOutcome> {
+    let Some(known) = find(tx, &new.name)?.filter(|known| known.owner == new.account) else {
+        return Ok(VouchOutcome::NotOwner);
+    };
+    let last =
+        tx.one("SELECT seq, compact FROM vouches WHERE publisher = ?1 ORDER BY seq DESC", [known.id.0.0], |row| {
+            Ok((count(row, 0)?, row.get::<_, String>(1)?))
+        })?;
+    if last.as_ref().is_some_and(|(_, compact)| *compact == new.compact) {
+        return Ok(VouchOutcome::Vouched);
+    }
+    if known.key != new.by || Some(new.seq) != last.map_or(0, |(seq, _)| seq).checked_add(1) {
+        return Ok(VouchOutcome::Stale);
+    }
+    let sql = "INSERT INTO vouches (publisher, seq, compact) VALUES (?1, ?2, ?3)";
+    tx.change(sql, (known.id.0.0, new.seq.cast_signed(), &new.compact))?;
+    tx.change("UPDATE publishers SET key = ?2 WHERE id = ?1", (known.id.0.0, new.key.to_bytes()))?;
+    tx.log("publisher key changed", Some(&new.account), None, &known.id.0.0)?;
+    Ok(VouchOutcome::Vouched)
+}
+
 /// The compact vouches of a publisher, oldest first.
 pub(super) fn vouches(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT v.compact FROM vouches v JOIN publishers p ON p.id = v.publisher
@@ -53,6 +74,10 @@ impl Publishers for Sqlite {
 
     async fn publisher(&self, name: &PublisherName) -> Result<Option<Publisher>, StoreError> {
         self.read("publisher", |tx| find(tx, name))
+    }
+
+    async fn vouch(&self, new: NewVouch) -> Result<VouchOutcome, StoreError> {
+        self.write(Write::PublisherVouch, move |tx| vouch(tx, &new)).await
     }
 
     async fn vouches(&self, name: &PublisherName) -> Result<Vec<String>, StoreError> {
