@@ -54,12 +54,14 @@ pub(crate) fn choose<'o>(
             && id.is_none_or(|wanted| wanted == offer.id)
     };
     let fitting: Vec<&Verified<Offer>> = offers.iter().filter(fits).collect();
+    let mut others =
+        offers.iter().map(Verified::document).filter(|offer| operation.is_none_or(|wanted| *wanted == offer.operation));
     match fitting.as_slice() {
         [offer] => Ok(offer),
-        [] if offers.iter().any(|offer| offer.document().rights.is_free()) => {
+        [] if others.clone().any(|offer| offer.rights.is_free()) => {
             Err(Failure::new("nothing here has to be bought: it is free", "run it"))
         }
-        [] if offers.iter().any(|offer| offer.document().rights.is_metered()) => Err(Failure::new(
+        [] if others.any(|offer| offer.rights.is_metered()) => Err(Failure::new(
             "nothing here can be bought: it is sold by the unit",
             "pay money in, `portcullis top-up 5.00EUR`, and run it",
         )),

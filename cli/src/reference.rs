@@ -38,7 +38,19 @@ fn page() -> String {
     for (head, verbs) in [
         (
             "For publishers",
-            &["new", "build", "dev", "keygen", "seal", "inspect", "verify", "publish", "price", "withdraw"][..],
+            &[
+                "new",
+                "build",
+                "dev",
+                "keygen",
+                "change-key",
+                "seal",
+                "inspect",
+                "verify",
+                "publish",
+                "price",
+                "withdraw",
+            ][..],
         ),
         (
             "For users",

@@ -13,6 +13,7 @@ use crate::tokens::Tokens;
 use crate::trust::{Trust, offline};
 use portcullis_protocol::cycle::{self, Disbelief, Reply, read_reply};
 use portcullis_protocol::text::disturbs;
+use portcullis_protocol::wire::Problem;
 use portcullis_protocol::{IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
@@ -245,7 +246,12 @@ impl Session {
     /// Believes an answer that a current key of the server signed, to this very request. Anything else is no answer.
     async fn read<B: Serialize + DeserializeOwned>(&self, heard: &Heard) -> Result<Reply<B>, Refused> {
         let Heard { req, answer } = heard;
-        let unsigned = || offline(format!("the answer is not signed (status {})", answer.status));
+        // What stands in such an answer is shown, and nothing follows from it.
+        let unsigned = || {
+            let said = serde_json::from_slice::<Problem>(&answer.body).map(|problem| printable(problem.detail));
+            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+            offline(format!("the answer is not signed (status {}){said}", answer.status))
+        };
         let signed = signed(answer).ok_or_else(unsigned)?;
         let clock = self.prover.clock();
         let keys = self.trust.keys(self.origin()).await?;

@@ -10,6 +10,7 @@ mod doctor;
 mod guest;
 mod json;
 mod lent;
+mod metered;
 mod offline;
 mod paper;
 mod project;

@@ -105,5 +105,5 @@ fn those_who_trust_the_old_key_follow_to_the_new_one() {
     said.check("change-key");
     let updated = stage.succeed("user", &["--json", "update", "sketch"]);
     let updated = String::from_utf8_lossy(&updated.stdout).into_owned();
-    assert!(updated.contains("\"vouched\""), "{updated}");
+    assert!(updated.contains("\"to\": \"1.1.0\""), "{updated}");
 }
