@@ -128,7 +128,7 @@ pub use http::HttpBillingServer;
 pub use inspection::{Inspection, PartFacts};
 pub use install_source::InstallSource;
 pub use key_store::{FileKeyStore, KeyName, KeyStore, KeyStoreError};
-pub use library::{Candidate, Installed, Library};
+pub use library::{Candidate, Installed, Library, LibraryEntry};
 pub use limits::{Bound, Limits};
 pub use progress::{Progress, Quiet, Step};
 pub use publisher::Publishing;

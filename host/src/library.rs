@@ -75,6 +75,16 @@ pub struct Library {
     cache: CompiledCache,
 }
 
+/// A record of the library, readable or not.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LibraryEntry {
+    /// `publisher/name`, as its folder is called.
+    pub name: String,
+    /// What is installed, or why its record cannot be read.
+    pub installed: Result<Installed, StateError>,
+}
+
 impl Library {
     pub(crate) const fn new(sessions: Arc<Sessions>, cache: CompiledCache) -> Self {
         Self { sessions, cache }
@@ -92,20 +102,21 @@ impl Library {
     /// # Errors
     /// [`StateError`].
     pub fn list(&self) -> Result<Vec<Installed>, StateError> {
-        self.entries()?.into_iter().map(|(_, installed)| installed).collect()
+        self.entries()?.into_iter().map(|entry| entry.installed).collect()
     }
 
     /// What is installed, each by `publisher/name` with its own error: one damaged record hides no other.
     ///
     /// # Errors
     /// [`StateError`] where the folder cannot be read.
-    pub fn entries(&self) -> Result<Vec<(String, Result<Installed, StateError>)>, StateError> {
+    pub fn entries(&self) -> Result<Vec<LibraryEntry>, StateError> {
         let state = &self.sessions.state;
         let mut installed = Vec::new();
         for publisher in state.list("resources")? {
             for name in state.list(&format!("resources/{publisher}"))? {
                 let entry = self.read(&publisher, &name).transpose();
-                installed.extend(entry.map(|entry| (format!("{publisher}/{name}"), entry)));
+                let name = format!("{publisher}/{name}");
+                installed.extend(entry.map(|installed| LibraryEntry { name, installed }));
             }
         }
         Ok(installed)

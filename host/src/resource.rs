@@ -255,7 +255,7 @@ impl Resource {
             let detail = "the accepted offer is no longer in force; these are".to_owned();
             return Err(Refused { detail: Some(detail), offers, ..Refused::new(Reason::PaymentRequired) });
         };
-        Ok(cost_of(offer, terms.quantity)?.map(|cost| services.spending.reserve(cost)).transpose()?)
+        cost_of(offer, terms.quantity)?.map(|cost| services.spending.reserve(cost)).transpose()
     }
 
     /// Authorises the operation that `wasi:cli/run` belongs to and runs the command once.

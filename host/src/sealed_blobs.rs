@@ -154,10 +154,8 @@ impl BlobDir {
             let used = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             match entry.file_name().to_str().map(|name| (name, BlobId::parse(name))) {
                 Some((_, Some(id))) => found.push(Blob { id, size: data.len(), used }),
-                Some((name, None)) if tidy && name.ends_with(".new") => {
-                    if SystemTime::now().duration_since(used).is_ok_and(|age| age > ABANDONED) {
-                        let _ = fs::remove_file(entry.path());
-                    }
+                Some((name, None)) if tidy && name.ends_with(".new") && is_abandoned(used) => {
+                    let _ = fs::remove_file(entry.path());
                 }
                 _ => {}
             }
@@ -267,4 +265,8 @@ fn is_loose(_: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_open_to_others(_: &fs::Metadata) -> bool {
     false
+}
+/// Whether a file that was being written is left over.
+fn is_abandoned(written: SystemTime) -> bool {
+    SystemTime::now().duration_since(written).is_ok_and(|age| age > ABANDONED)
 }

@@ -20,7 +20,7 @@ pub(super) async fn examine(client: &Client) -> Vec<Finding> {
         return vec![Finding::ok(AREA, "installed", "nothing is installed")];
     }
     let mut findings = Vec::new();
-    for (name, installed) in entries {
+    for portcullis_host::LibraryEntry { name, installed, .. } in entries {
         let finding = match installed {
             Err(StateError::Damaged { path }) => Finding::wrong(
                 AREA,

@@ -95,7 +95,7 @@ impl<R: ReadAt> PartReader<R> {
             let at = offset.saturating_add(done as u64);
             let Some(chunk) = self.layout.chunk_at(at) else { break };
             done += match self.whole_chunks(at, &to[done..]) {
-                0 => self.from_held(chunk, at, &mut to[done..])?,
+                0 => self.copy_held(chunk, at, &mut to[done..])?,
                 count => {
                     let chunks = self.chunks(chunk.index(), count);
                     let len = chunks.iter().map(Chunk::plain_len).sum();
@@ -136,7 +136,7 @@ impl<R: ReadAt> PartReader<R> {
         (first..first + count).filter_map(|index| self.layout.chunk(index)).collect()
     }
 
-    fn from_held(&mut self, chunk: Chunk, at: u64, to: &mut [u8]) -> Result<usize, SealedError> {
+    fn copy_held(&mut self, chunk: Chunk, at: u64, to: &mut [u8]) -> Result<usize, SealedError> {
         if !self.held.has(chunk.index()) {
             let goes_on = self.held.count > 0 && chunk.index() == self.held.first + self.held.count;
             let count = if goes_on { (self.held.count * 2).min(MOST_AHEAD) } else { 1 };

@@ -73,10 +73,13 @@ fn grant(operation: &str, nonce: &[u8], key: &SecretKey) -> Result<String> {
 struct Code;
 struct Handle;
 
+/// What a host answers as the document of a grant, to a nonce.
+type Shown = Box<dyn Fn(&[u8]) -> String + Send>;
+
 /// What a patched host remembers: the nonce it was given, and how it makes documents.
 struct Patched {
     nonce: Vec<u8>,
-    document: Box<dyn Fn(&[u8]) -> String + Send>,
+    document: Shown,
 }
 
 /// Runs a function of the body in a host that was patched to say yes, which shows these documents.
