@@ -73,7 +73,7 @@ impl Authorised {
     /// [`Ended`] where no further call may begin.
     #[doc(hidden)]
     #[inline]
-    pub fn pass(&self) -> Result<(), Ended> {
+    pub fn pass_gate(&self) -> Result<(), Ended> {
         self.held.enter(self.services.now()).map(|_| ())
     }
 
@@ -115,36 +115,31 @@ impl Authorised {
     /// made to find that out. `None` where one of these does not hold; then nothing is drawn.
     #[inline]
     pub(crate) fn turn_now(&self) -> Option<Turn<'_>> {
-        let mut place = Place::Shared(self.live.try_lock()?);
-        let live = self.pass_with(&mut place)?;
-        Some(Turn { place, live })
+        let place = self.live.try_lock()?;
+        self.pass(place.is_some())?;
+        Some(Turn { place: Place::Shared(place), ended: false })
     }
 
     /// As [`Authorised::turn_now`], for whoever has the value to himself: there is no lock to take.
     #[inline]
     pub(crate) fn own_turn_now(&mut self) -> Option<Turn<'_>> {
-        // The instance is taken out of its place first, and put back where the gate is shut.
-        let live = self.live.get_mut().take()?;
-        if self.held.enter(self.services.now()).is_err() {
-            *self.live.get_mut() = Some(live);
-            return None;
-        }
-        self.held.renew_soon(&self.services, &self.contents.signed);
-        Some(Turn { place: Place::Own(self.live.get_mut()), live })
+        let ready = self.live.get_mut().is_some();
+        self.pass(ready)?;
+        Some(Turn { place: Place::Own(self.live.get_mut()), ended: false })
     }
 
+    /// Passes the gate where there is an instance to run in.
     #[inline]
-    fn pass_with(&self, place: &mut Place<'_>) -> Option<Live> {
-        if place.get().is_none() {
+    fn pass(&self, ready: bool) -> Option<()> {
+        if !ready {
             return None;
         }
         self.held.enter(self.services.now()).ok()?;
         self.held.renew_soon(&self.services, &self.contents.signed);
-        place.get().take()
+        Some(())
     }
 
-    /// Waits for its turn, passes the gate and gives the instance to run in, out of its place: whoever gets it puts it
-    /// back with [`Turn::done`], and does not where the call failed.
+    /// Waits for its turn, passes the gate and sees to it that there is an instance to run in.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, Error> {
         let mut place = self.live.lock().await;
         let entered = match self.enter().await {
@@ -156,11 +151,10 @@ impl Authorised {
             }
         };
         self.held.renew_soon(&self.services, &self.contents.signed);
-        let live = match place.take() {
-            Some(live) => live,
-            None => self.instantiate(Stdio::silent(), &entered).await?,
-        };
-        Ok(Turn { place: Place::Shared(place), live })
+        if place.is_none() {
+            *place = Some(self.instantiate(Stdio::silent(), &entered).await?);
+        }
+        Ok(Turn { place: Place::Shared(place), ended: false })
     }
 
     /// A new instance. It costs what a call costs: evidence of a drawn use.
@@ -206,17 +200,33 @@ impl Place<'_> {
     }
 }
 
-/// The instance of an [`Authorised`], in use. Dropped with the future that holds it, unless the call came to its end.
+/// The instance of an [`Authorised`], in use. It ends with the future that holds it, unless the call came to its end.
 pub(crate) struct Turn<'a> {
+    /// Holds an instance.
     place: Place<'a>,
-    pub(crate) live: Live,
+    ended: bool,
 }
 
 impl Turn<'_> {
+    /// The instance.
+    #[inline]
+    pub(crate) fn live(&mut self) -> &mut Live {
+        self.place.get().as_mut().expect("a turn begins with an instance")
+    }
+
     /// The call came to its end: the next one may have the instance.
     #[inline]
     pub(crate) fn done(mut self) {
-        *self.place.get() = Some(self.live);
+        self.ended = true;
+    }
+}
+
+impl Drop for Turn<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.ended {
+            *self.place.get() = None;
+        }
     }
 }
 

@@ -25,13 +25,13 @@ impl Authorised {
             None => self.turn().await?,
         };
         let time = self.run_seconds();
-        let live = &mut turn.live;
+        let live = turn.live();
         live.begin(time, self.contents.limits.lifted(export.results));
         let func = live.instance.get_func(&mut live.store, export.index);
         let func = func.ok_or_else(|| Error::Body("an export has gone".into()))?;
         let mut results = vec![Val::Bool(false); export.ty.results().len()];
         let outcome = within(time, pin!(func.call_async(&mut live.store, arguments, &mut results))).await;
-        turn.end(outcome)?;
+        turn.end(outcome).map_err(|error| *error)?;
         Ok(results)
     }
 
@@ -185,24 +185,26 @@ where
     }
 
     #[inline]
-    async fn call(&mut self, mut turn: Turn<'_>, time: u32, arguments: P) -> Result<R, Error> {
-        turn.live.begin(time, self.lifted);
-        let func = self.of(&mut turn.live)?;
-        let outcome = within(time, pin!(func.call_async(&mut turn.live.store, arguments))).await;
+    async fn call(&mut self, mut turn: Turn<'_>, time: u32, arguments: P) -> Result<R, Box<Error>> {
+        let live = turn.live();
+        live.begin(time, self.lifted);
+        let func = self.of(live)?;
+        let outcome = within(time, pin!(func.call_async(&mut live.store, arguments))).await;
         turn.end(outcome)
     }
 
     #[inline]
-    fn of(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+    fn of(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Box<Error>> {
         match &self.func {
             Some((number, func)) if *number == live.number => Ok(*func),
             _ => self.anew(live),
         }
     }
 
-    fn anew(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+    #[cold]
+    fn anew(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Box<Error>> {
         let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.index);
-        let func = func.map_err(|error| Error::Arguments(error.root_cause().to_string()))?;
+        let func = func.map_err(|error| Box::new(Error::Arguments(error.root_cause().to_string())))?;
         self.func = Some((live.number, func));
         Ok(func)
     }
@@ -220,12 +222,12 @@ where
     pub async fn call(&mut self, arguments: P) -> Result<R, Error> {
         let time = self.authorised.authorised().run_seconds();
         if let Some(turn) = self.authorised.turn_now() {
-            return self.looked_up.call(turn, time, arguments).await;
+            return self.looked_up.call(turn, time, arguments).await.map_err(|error| *error);
         }
         let authorised = self.authorised.authorised();
         let turn = authorised.turn().await?;
         // The grant may have been renewed meanwhile.
-        self.looked_up.call(turn, authorised.run_seconds(), arguments).await
+        self.looked_up.call(turn, authorised.run_seconds(), arguments).await.map_err(|error| *error)
     }
 }
 
@@ -236,15 +238,17 @@ impl<P, R> fmt::Debug for Typed<'_, P, R> {
 }
 
 impl Turn<'_> {
-    /// Ends a call: where it came to its end, the instance stays for the next one.
-    fn end<T>(self, outcome: Option<wasmtime::Result<T>>) -> Result<T, Error> {
+    /// Ends a call: where it came to its end, the instance stays for the next one. Errors are boxed: a large result that
+    /// is handed from future to future is copied each time.
+    #[inline]
+    fn end<T>(mut self, outcome: Option<wasmtime::Result<T>>) -> Result<T, Box<Error>> {
         match outcome {
             Some(Ok(value)) => {
                 self.done();
                 Ok(value)
             }
-            Some(Err(error)) => Err(self.live.failure(&error)),
-            None => Err(Error::Limit(Bound::Time)),
+            Some(Err(error)) => Err(Box::new(self.live().failure(&error))),
+            None => Err(Box::new(Error::Limit(Bound::Time))),
         }
     }
 }
