@@ -90,8 +90,8 @@ fn policy(workspace: &Workspace) -> Result<()> {
     } else {
         if !own.is_file() {
             let mut install = cargo();
-            install.args(["install", "--quiet", "--locked", "cargo-deny", "--root"]).arg(workspace.target("tools"));
-            step("install cargo-deny (4 min)", &mut install)?;
+            install.args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"]).arg(workspace.target("tools"));
+            step("install cargo-deny (3 min)", &mut install)?;
         }
         Command::new(own)
     };
