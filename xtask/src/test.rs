@@ -90,7 +90,9 @@ fn policy(workspace: &Workspace) -> Result<()> {
     } else {
         if !own.is_file() {
             let mut install = cargo();
-            install.args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"]).arg(workspace.target("tools"));
+            install
+                .args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"])
+                .arg(workspace.target("tools"));
             step("install cargo-deny (3 min)", &mut install)?;
         }
         Command::new(own)
