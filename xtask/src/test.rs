@@ -93,7 +93,7 @@ fn policy(workspace: &Workspace) -> Result<()> {
             install
                 .args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"])
                 .arg(workspace.target("tools"));
-            step("install cargo-deny (3 min)", &mut install)?;
+            step("install cargo-deny (1 min)", &mut install)?;
         }
         Command::new(own)
     };
