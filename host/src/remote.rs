@@ -85,8 +85,9 @@ impl Remote {
         Arc::clone(&self.shared)
     }
 
-    /// Begins to fetch what is missing from `granule` on, in one request.
-    fn fetch<'a>(&'a self, mut state: MutexGuard<'a, State>, granule: u64) -> MutexGuard<'a, State> {
+    /// Begins to fetch what is missing from `granule` on, in one request. Gives the number of the job, which may have
+    /// ended already.
+    fn fetch<'a>(&'a self, mut state: MutexGuard<'a, State>, granule: u64) -> (MutexGuard<'a, State>, u64) {
         let last = (granule + state.run).min(state.kept.count());
         let end = (granule + 1..last).find(|granule| state.kept.has(*granule)).unwrap_or(last);
         state.jobs += 1;
@@ -105,7 +106,7 @@ impl Remote {
             Some(_) => task.abort(),
             None => {}
         }
-        state
+        (state, number)
     }
 }
 
@@ -236,7 +237,8 @@ impl ReadAt for Remote {
                 state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             } else {
                 state.run = if granule == state.next { (state.run * 2).min(MOST) } else { FEWEST };
-                state = self.fetch(state, granule);
+                let (begun, number) = self.fetch(state, granule);
+                (state, waited_for) = (begun, Some(number));
             }
         }
     }

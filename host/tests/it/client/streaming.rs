@@ -249,7 +249,15 @@ async fn a_dishonest_mirror_is_refused_and_spoils_nothing() {
                 Downloaded { status, from, total, body: futures::stream::empty().boxed() }
             }),
         ),
-        ("too long", Box::new(move |download, file| range(file, download.from, wanted(download) + 1))),
+        (
+            "too long",
+            Box::new(move |download, file| {
+                // In one piece: what arrives whole before it turns out to be too long is used, once it is checked.
+                let Downloaded { status, from, total, .. } = range(file, download.from, wanted(download));
+                let long = vec![0; wanted(download) as usize + 1].into();
+                Downloaded { status, from, total, body: futures::stream::iter([Ok(long)]).boxed() }
+            }),
+        ),
         ("the whole file instead", Box::new(|_, file| served(file, 0))),
         ("another piece", Box::new(move |download, file| range(file, download.from + 1, wanted(download)))),
         (
