@@ -73,7 +73,7 @@ impl Authorised {
     /// [`Ended`] where no further call may begin.
     #[doc(hidden)]
     #[inline]
-    pub fn pass_gate(&self) -> Result<(), Ended> {
+    pub fn pass(&self) -> Result<(), Ended> {
         self.held.enter(self.services.now()).map(|_| ())
     }
 
@@ -116,22 +116,22 @@ impl Authorised {
     #[inline]
     pub(crate) fn turn_now(&self) -> Option<Turn<'_>> {
         let place = self.live.try_lock()?;
-        self.pass(place.is_some())?;
+        self.ready(place.is_some())?;
         Some(Turn { place: Place::Shared(place), ended: false })
     }
 
     /// As [`Authorised::turn_now`], for whoever has the value to himself: there is no lock to take.
     #[inline]
     pub(crate) fn own_turn_now(&mut self) -> Option<Turn<'_>> {
-        let ready = self.live.get_mut().is_some();
-        self.pass(ready)?;
+        let live = self.live.get_mut().is_some();
+        self.ready(live)?;
         Some(Turn { place: Place::Own(self.live.get_mut()), ended: false })
     }
 
     /// Passes the gate where there is an instance to run in.
     #[inline]
-    fn pass(&self, ready: bool) -> Option<()> {
-        if !ready {
+    fn ready(&self, live: bool) -> Option<()> {
+        if !live {
             return None;
         }
         self.held.enter(self.services.now()).ok()?;

@@ -20,10 +20,7 @@ impl Authorised {
     pub async fn call(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
         let export = self.export(export)?;
         check_arguments(export, arguments)?;
-        let mut turn = match self.turn_now() {
-            Some(turn) => turn,
-            None => self.turn().await?,
-        };
+        let mut turn = self.turn().await?;
         let time = self.run_seconds();
         let live = turn.live();
         live.begin(time, self.contents.limits.lifted(export.results));

@@ -18,6 +18,8 @@ use portcullis_protocol::{
     KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
     TopUpReceipt, Verified, Version,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Pages of a list that are asked for: a server that always has one more does not keep its customers for ever.
@@ -297,15 +299,10 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn top_ups(&self) -> Result<Vec<Verified<TopUpReceipt>>, ClientError> {
-        let session = self.session()?;
+        let pages = |answer: TopUpsAnswer| (answer.receipts, answer.next);
         let mut receipts = Vec::new();
-        let mut page = Some(0);
-        while let Some(number) = page.filter(|number| *number < PAGES) {
-            let answer: TopUpsAnswer = session.get(&paged("/v1/account/top-ups", number)).await?;
-            for compact in &answer.receipts {
-                receipts.push(self.top_up_receipt(compact).await?);
-            }
-            page = answer.next;
+        for compact in self.all("/v1/account/top-ups", pages).await? {
+            receipts.push(self.top_up_receipt(&compact).await?);
         }
         Ok(receipts)
     }
@@ -323,15 +320,8 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn entitlements(&self) -> Result<Vec<EntitlementInfo>, ClientError> {
-        let session = self.session()?;
-        let mut entitlements = Vec::new();
-        let mut page = Some(0);
-        while let Some(number) = page.filter(|number| *number < PAGES) {
-            let answer: EntitlementsAnswer = session.get(&paged("/v1/account/entitlements", number)).await?;
-            entitlements.extend(answer.entitlements);
-            page = answer.next;
-        }
-        Ok(entitlements)
+        let pages = |answer: EntitlementsAnswer| (answer.entitlements, answer.next);
+        self.all("/v1/account/entitlements", pages).await
     }
 
     /// The account's receipts, newest first, each verified.
@@ -339,17 +329,29 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn receipts(&self) -> Result<Vec<Verified<Receipt>>, ClientError> {
-        let session = self.session()?;
+        let pages = |answer: ReceiptsAnswer| (answer.receipts, answer.next);
         let mut receipts = Vec::new();
-        let mut page = Some(0);
-        while let Some(number) = page.filter(|number| *number < PAGES) {
-            let answer: ReceiptsAnswer = session.get(&paged("/v1/account/receipts", number)).await?;
-            for compact in &answer.receipts {
-                receipts.push(self.receipt(compact).await?);
-            }
-            page = answer.next;
+        for compact in self.all("/v1/account/receipts", pages).await? {
+            receipts.push(self.receipt(&compact).await?);
         }
         Ok(receipts)
+    }
+
+    /// Everything in a list of the account, page by page: `read` gives what an answer lists and the next page.
+    async fn all<A: Serialize + DeserializeOwned, T>(
+        &self,
+        path: &str,
+        read: fn(A) -> (Vec<T>, Option<u32>),
+    ) -> Result<Vec<T>, ClientError> {
+        let session = self.session()?;
+        let mut all = Vec::new();
+        let mut page = Some(0);
+        while let Some(number) = page.filter(|number| *number < PAGES) {
+            let (listed, next) = read(session.get(&paged(path, number)).await?);
+            all.extend(listed);
+            page = next;
+        }
+        Ok(all)
     }
 
     /// Revokes a terminal of the account: nothing is granted to it from now on.
@@ -410,7 +412,7 @@ pub(crate) async fn entry(
 }
 
 /// Reads what everybody may read. Only servers that the user trusts are asked.
-pub(crate) async fn public<T: serde::de::DeserializeOwned>(
+pub(crate) async fn public<T: DeserializeOwned>(
     sessions: &Sessions,
     origin: &Origin,
     path_and_query: String,

@@ -1,4 +1,4 @@
-//! The sign-in as the terminal keeps it: an access token, and the refresh token that renews it once.
+//! The sign-in as the terminal keeps it: an access token, and the refresh token that renews it.
 
 use crate::billing_server::{AccessToken, Body, Method};
 use crate::clock::Clock as _;
@@ -73,7 +73,7 @@ impl Tokens {
         }
     }
 
-    /// A token newer than `stale`. A refresh token serves once, so whoever asks first renews for all, in this process
+    /// A token newer than `stale`. A renewal replaces the refresh token, so whoever asks first renews for all, in this process
     /// and in others, and nobody who loses interest meanwhile can cut it off.
     pub(crate) async fn renew(&self, stale: &AccessToken) -> Result<AccessToken, Refused> {
         let (tokens, stale) = (self.clone(), stale.clone());

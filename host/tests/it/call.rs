@@ -218,6 +218,23 @@ async fn an_export_looked_up_once_is_called_often_and_outlives_its_instance() {
 }
 
 #[tokio::test]
+async fn a_caller_who_keeps_all_others_out_passes_the_same_gate() {
+    let bench = Bench::new();
+    bench.signer.rule("view", Rule::Uses(5));
+    let mut view = bench.resource.authorize_with("view", Terms::uses(5)).await.expect("authorised");
+    assert!(view.typed_mut::<(), (u32,)>(&api("other")).is_err(), "another operation's");
+    let mut count = view.typed_mut::<(), (u32,)>(&api("count")).expect("looked up");
+    assert_eq!(count.call(()).await.expect("in a new instance"), (1,));
+    assert_eq!(count.call(()).await.expect("in the same"), (2,));
+    let mut spin = view.typed_mut::<(), ()>(&api("spin")).expect("looked up");
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), spin.call(())).await.is_err(), "it spins");
+    let mut count = view.typed_mut::<(), (u32,)>(&api("count")).expect("looked up");
+    assert_eq!(count.call(()).await.expect("the half-used instance is gone"), (1,));
+    assert_eq!(count.call(()).await.expect("the last use"), (2,));
+    assert!(matches!(count.call(()).await, Err(Error::Ended(Ended::Spent))), "every call drew a use");
+}
+
+#[tokio::test]
 async fn every_future_can_move_between_threads() {
     fn sent<T: Send>(future: T) -> T {
         future

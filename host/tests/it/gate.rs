@@ -12,11 +12,11 @@ const NO_SUCH_PART: u32 = 0;
 const NOT_GRANTED: u32 = 1;
 
 /// `refusal` as the guest passes it on from `request`: its place in `wit/types.wit`.
-fn refused(reason: Reason) -> u32 {
+pub(crate) fn refused(reason: Reason) -> u32 {
     100 + Reason::ALL.iter().position(|known| *known == reason).expect("in the registry") as u32
 }
 
-async fn ask(view: &Authorised, operation: &str, quantity: u32, nonce: &[u8]) -> u32 {
+pub(crate) async fn ask(view: &Authorised, operation: &str, quantity: u32, nonce: &[u8]) -> u32 {
     let arguments = (operation.to_owned(), quantity, nonce.to_vec());
     let answer = view.call_typed::<(String, u32, Vec<u8>), (u32,)>(&api("ask"), arguments).await;
     answer.expect("a refusal is a value, never a trap").0

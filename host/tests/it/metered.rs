@@ -1,7 +1,8 @@
 //! By the unit: nothing is spent without the user's consent, and nothing beyond a cap.
 
 use crate::fixture::{Bench, Fixture, Rule, api};
-use portcullis_host::{Answer, Authorised, Consent, Error, Gatekeeper as _, Prompt, Runtime, Terms};
+use crate::gate::{ask, refused};
+use portcullis_host::{Answer, Consent, Error, Gatekeeper as _, Prompt, Runtime, Terms};
 use portcullis_protocol::limits::MAX_QUANTITY;
 use portcullis_protocol::{Currency, Digest, Money, Reason};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,17 +14,6 @@ fn euro(text: &str) -> Money {
 
 fn currency() -> Currency {
     "EUR".parse().expect("a currency")
-}
-
-/// `refusal` as the guest passes it on from `request`: its place in `wit/types.wit`.
-fn refused(reason: Reason) -> u32 {
-    100 + Reason::ALL.iter().position(|known| *known == reason).expect("in the registry") as u32
-}
-
-async fn ask(view: &Authorised, operation: &str, quantity: u32, nonce: &[u8]) -> u32 {
-    let arguments = (operation.to_owned(), quantity, nonce.to_vec());
-    let answer = view.call_typed::<(String, u32, Vec<u8>), (u32,)>(&api("ask"), arguments).await;
-    answer.expect("a refusal is a value, never a trap").0
 }
 
 /// How a user answers.

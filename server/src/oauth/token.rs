@@ -64,7 +64,7 @@ async fn refresh(app: &App, key: &Thumbprint, token: &str) -> Result<TokenAnswer
     match app.core.store.refresh_session(&token, key, stored).await.map_err(Fault::internal)? {
         RefreshOutcome::Refreshed => Ok(answer),
         RefreshOutcome::Reused => {
-            tracing::warn!("a refresh token was used twice: its session has ended");
+            tracing::warn!("a refresh token was used again long after it was renewed: its session has ended");
             Err(Code::InvalidGrant.into())
         }
         RefreshOutcome::Unknown => Err(Code::InvalidGrant.into()),
