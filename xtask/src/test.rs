@@ -23,7 +23,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             ("foreign tools: Python and npm packages, FFmpeg, age, bat, Vim", "2 min"),
             ("formatting, lints, documentation, dependency policy", "6 min"),
             ("build everything (the engine is the longest part)", "13 min"),
-            ("tests of the examples and of the documentation", "3 min"),
+            ("tests of the examples and of the documentation", "8 min"),
             ("all other tests", "6 min"),
         ],
     );

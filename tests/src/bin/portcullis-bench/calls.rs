@@ -127,7 +127,7 @@ pub(crate) fn gate(bench: &Bench) -> Result<Vec<Row>> {
         let authorised = tokio.block_on(specimen.load(None, uses)?.authorize(OPERATION))?;
         let mut ours = |repetitions| {
             for _ in 0..repetitions {
-                black_box(&authorised).pass_gate()?;
+                black_box(&authorised).pass()?;
             }
             Ok(())
         };

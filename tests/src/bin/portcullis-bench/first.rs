@@ -2,10 +2,10 @@
 
 use crate::Bench;
 use crate::duel::duel;
-use crate::resource::{ADD, ECHO, OPERATION, Signer, Specimen};
+use crate::resource::{ADD, ECHO, OPERATION, Specimen, granted};
 use crate::row::{Row, Targets};
 use anyhow::{Result, anyhow, ensure};
-use portcullis_host::{Limits, Runtime, engine_config};
+use portcullis_host::{Limits, engine_config};
 use portcullis_protocol::seal::body;
 use portcullis_tests::checkout;
 use std::fs;
@@ -38,8 +38,7 @@ pub(crate) fn start(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 fn row(bench: &Bench, id: &'static str, what: &'static str, specimen: &Specimen, targets: Targets) -> Result<Row> {
-    let signer = Signer::of(&specimen.file, &specimen.identity, None)?;
-    let runtime = Runtime::builder().limits(Limits::default()).gatekeeper(signer).build()?;
+    let runtime = granted(specimen.key()?, None)?.build()?;
     let file: std::sync::Arc<[u8]> = specimen.file.clone().into();
     let mut ours = |repetitions| {
         for _ in 0..repetitions {

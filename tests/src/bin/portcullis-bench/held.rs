@@ -4,9 +4,9 @@
 //! No lease exists yet. In its place stands a gatekeeper that opens the part's key with an identity and signs a grant;
 //! everything from there on is the runtime as `portcullis run` uses it, its compiled cache included.
 
-use crate::resource::{ADD, OPERATION, Signer};
+use crate::resource::{ADD, OPERATION, granted, unwrapped};
 use anyhow::{Context as _, Result, ensure};
-use portcullis_host::{BlobDir, CompiledCache, DEFAULT_CACHE_SIZE, Limits, Progress, Runtime, Step};
+use portcullis_host::{BlobDir, CompiledCache, DEFAULT_CACHE_SIZE, Progress, Step};
 use portcullis_protocol::SignedManifest;
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
@@ -48,11 +48,10 @@ pub(crate) fn start(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let (file, key, cache) = (next()?, next()?, next()?);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     stages.ended("threads");
-    let signer = Signer::read(&std::fs::read(key)?)?;
+    let key = unwrapped(&std::fs::read(key)?)?;
     stages.ended("key");
     let cache = CompiledCache::new(Arc::new(BlobDir::new(cache, DEFAULT_CACHE_SIZE)), Zeroizing::new([9; 32]));
-    let runtime = Runtime::builder().limits(Limits::default()).gatekeeper(signer).cache(cache);
-    let runtime = runtime.progress(stages.clone()).build()?;
+    let runtime = granted(key, None)?.cache(cache).progress(stages.clone()).build()?;
     stages.ended("engine");
     let resource = runtime.load(Path::new(&file))?;
     stages.ended("load");

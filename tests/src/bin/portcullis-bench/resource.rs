@@ -1,21 +1,18 @@
-//! The resource that is called, and who signs the grants for it.
+//! The resource that is called, and the runtime that is granted it.
 
 use anyhow::{Context as _, Result};
-use async_trait::async_trait;
-use portcullis_host::{
-    Clock as _, CycleRequest, Gatekeeper, HeldCode, Limits, Pool, Refused, Released, Resource, Runtime, SystemClock,
-};
+use portcullis_fixtures::{Rule, Signer, TestClock, component, rng};
+use portcullis_host::{Limits, Pool, Resource, Runtime, RuntimeBuilder};
 use portcullis_protocol::age::{FileKey, Header, Identity};
 use portcullis_protocol::seal::{Description, Sealer};
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::{
-    Capabilities, Digest, ExportName, Grant, GrantId, GrantLimits, Offer, OperationEntry, OperationName, Origin,
-    PairwiseId, PartName, PublisherEntry, PublisherName, ResourceLimits, ResourceName, SecretKey, ServerEntry,
-    SignedManifest, Verified, Version,
+    Capabilities, ExportName, OperationEntry, OperationName, Origin, PartName, PublisherEntry, PublisherName,
+    ResourceLimits, ResourceName, SecretKey, ServerEntry, Version,
 };
-use rand_core::UnwrapErr;
+use std::collections::BTreeMap;
 use std::io::{Cursor, Seek, Write};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use std::sync::Arc;
 
 /// Exports of the body.
 pub(crate) const ADD: &str = "bench:guest/api@1.0.0#add";
@@ -25,10 +22,6 @@ pub(crate) const ECHO: &str = "bench:guest/api@1.0.0#echo";
 pub(crate) const OPERATION: &str = "view";
 /// How long a grant holds: no run takes so long.
 const HOUR: u64 = 3600;
-
-fn rng() -> UnwrapErr<getrandom::SysRng> {
-    UnwrapErr(getrandom::SysRng)
-}
 
 /// Name of the code part of every specimen.
 const CODE: &str = "main";
@@ -45,7 +38,7 @@ pub(crate) struct Specimen {
 impl Specimen {
     /// The guest of `guest.wat`.
     pub(crate) fn new() -> Result<Self> {
-        Self::of(body()?, &[ADD, ECHO])
+        Self::of(body(), &[ADD, ECHO])
     }
 
     /// A body with these exports.
@@ -57,6 +50,11 @@ impl Specimen {
         Ok(Self { body, file: file.into_inner(), identity })
     }
 
+    /// The key of the code part.
+    pub(crate) fn key(&self) -> Result<FileKey> {
+        Ok(Sealed::open(self.file.clone())?.unwrap_key(&PartName::new(CODE)?, [&self.identity])?)
+    }
+
     /// The identity, and the part's key wrapped for it.
     pub(crate) fn wrapped_key(&self) -> Result<Vec<u8>> {
         let mut wrapped = self.identity.expose().to_vec();
@@ -66,8 +64,7 @@ impl Specimen {
 
     /// Loads it into a runtime that is granted everything, for so many uses or for an hour.
     pub(crate) fn load(&self, pool: Option<Pool>, uses: Option<u32>) -> Result<Resource> {
-        let builder =
-            Runtime::builder().limits(Limits::default()).gatekeeper(Signer::of(&self.file, &self.identity, uses)?);
+        let builder = granted(self.key()?, uses)?;
         let builder = if let Some(pool) = pool { builder.pool(pool) } else { builder };
         Ok(builder.build()?.load(self.file.clone())?)
     }
@@ -83,7 +80,7 @@ pub(crate) struct Asset {
 impl Asset {
     pub(crate) fn new() -> Result<Self> {
         let (publisher, identity) = (SecretKey::generate(&mut rng()), Identity::generate(&mut rng()));
-        Ok(Self { publisher, identity, body: body()? })
+        Ok(Self { publisher, identity, body: body() })
     }
 
     pub(crate) fn part() -> Result<PartName> {
@@ -106,14 +103,8 @@ impl Asset {
 }
 
 /// The component of `guest.wat`.
-pub(crate) fn body() -> Result<Vec<u8>> {
-    let mut resolve = wit_parser::Resolve::default();
-    resolve.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit"))?;
-    let package = resolve.push_str("guest.wit", include_str!("guest.wit"))?;
-    let world = resolve.select_world(&[package], Some("guest"))?;
-    let mut module = wat::parse_str(include_str!("guest.wat"))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, true)?;
-    ComponentEncoder::default().module(&module)?.encode().context("the guest is no component")
+pub(crate) fn body() -> Vec<u8> {
+    component(include_str!("guest.wat"), include_str!("guest.wit"), "guest")
 }
 
 fn description(publisher: &SecretKey, exports: &[&str], parts: &[&str]) -> Result<Description> {
@@ -142,67 +133,16 @@ fn description(publisher: &SecretKey, exports: &[&str], parts: &[&str]) -> Resul
     })
 }
 
-/// Signs grants as a billing server does.
-pub(crate) struct Signer {
-    signing: SecretKey,
-    part: PartName,
-    key: FileKey,
-    uses: Option<u32>,
+/// A runtime in the making that is granted the code part which `key` opens, for so many uses or for an hour.
+pub(crate) fn granted(key: FileKey, uses: Option<u32>) -> Result<RuntimeBuilder> {
+    let clock = Arc::new(TestClock::default());
+    let signer = Signer::new(&BTreeMap::from([(PartName::new(CODE)?, key)]), &clock);
+    signer.otherwise(uses.map_or(Rule::Timed(HOUR), Rule::Uses));
+    Ok(Runtime::builder().limits(Limits::default()).gatekeeper(signer).clock(clock))
 }
 
-impl Signer {
-    /// Reads what [`Specimen::wrapped_key`] gives, and unwraps the key, as a terminal does whose grant is held.
-    pub(crate) fn read(wrapped: &[u8]) -> Result<Self> {
-        let (identity, header) = wrapped.split_first_chunk::<32>().context("no identity")?;
-        let key = Header::parse(header)?.0.unwrap_file_key([&Identity::from_bytes(*identity)])?;
-        Ok(Self { signing: SecretKey::generate(&mut rng()), part: PartName::new(CODE)?, key, uses: None })
-    }
-
-    /// Grants what `identity` opens of a sealed file.
-    pub(crate) fn of(file: &[u8], identity: &Identity, uses: Option<u32>) -> Result<Self> {
-        let part = PartName::new(CODE)?;
-        let key = Sealed::open(file.to_vec())?.unwrap_key(&part, [identity])?;
-        Ok(Self { signing: SecretKey::generate(&mut rng()), part, key, uses })
-    }
-}
-
-struct Code(Released);
-
-#[async_trait]
-impl HeldCode for Code {
-    async fn verify(self: Box<Self>) -> Result<Released, Refused> {
-        Ok(self.0)
-    }
-}
-
-#[async_trait]
-impl Gatekeeper for Signer {
-    async fn request(&self, request: CycleRequest) -> Result<Box<dyn HeldCode>, Refused> {
-        let manifest = request.resource.manifest();
-        let now = SystemClock.now();
-        let grant = Grant {
-            iss: manifest.servers[0].origin.clone(),
-            jti: GrantId::generate(now * 1000, &mut rng()),
-            sub: PairwiseId::generate(now * 1000, &mut rng()),
-            cnf: Digest::of(b"confirmation"),
-            resource: request.resource.digest(),
-            publisher: manifest.publisher.name.clone(),
-            name: manifest.name.clone(),
-            version: manifest.version.clone(),
-            operation: request.operation.clone(),
-            parts: vec![self.part.clone()],
-            model: if self.uses.is_some() { "uses" } else { "perpetual" }.into(),
-            limits: GrantLimits { uses: self.uses, units: None },
-            nonce: request.nonce.clone(),
-            iat: now,
-            exp: now + HOUR,
-            run_max: 300,
-        };
-        let keys = vec![(self.part.clone(), self.key.clone())];
-        Ok(Box::new(Code(Released { grant: Verified::sign(grant, &self.signing), keys })))
-    }
-
-    async fn offers(&self, _: &SignedManifest, _: &OperationName) -> Result<Vec<Verified<Offer>>, Refused> {
-        Ok(Vec::new())
-    }
+/// Reads what [`Specimen::wrapped_key`] gives, and unwraps the key, as a terminal does whose grant is held.
+pub(crate) fn unwrapped(wrapped: &[u8]) -> Result<FileKey> {
+    let (identity, header) = wrapped.split_first_chunk::<32>().context("no identity")?;
+    Ok(Header::parse(header)?.0.unwrap_file_key([&Identity::from_bytes(*identity)])?)
 }
