@@ -15,7 +15,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use hkdf::Hkdf;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::labels::CACHE_CODE;
-use portcullis_protocol::{Digest, PartName};
+use portcullis_protocol::{Digest, PartName, Plaintext};
 use sha2::{Digest as _, Sha256};
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Read};
@@ -82,7 +82,7 @@ pub(crate) struct SealedAs<'a> {
 /// Compiled code that this host sealed on this terminal, for this part of this resource and this engine: evidence that
 /// it may run. Wiped when dropped.
 pub(crate) struct Opened {
-    code: Zeroizing<Vec<u8>>,
+    code: Plaintext,
     engine: EngineId,
 }
 
@@ -138,7 +138,7 @@ impl SealedAs<'_> {
         let key = self.key(&salt);
         let head = head(label);
         let chunks = chunks(size);
-        let mut code = Zeroizing::new(vec![0; size]);
+        let mut code = Plaintext::zeroed(size);
         // Whoever is free reads the next chunk and opens it while others read on.
         let work = Mutex::new((&mut *blob, code.chunks_mut(CHUNK).enumerate(), true));
         in_parallel(chunks, || {

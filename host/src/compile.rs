@@ -3,18 +3,17 @@
 //! The order is enforced by types: only [`CheckedBody::check`] makes a [`CheckedBody`], and only that compiles.
 
 use crate::error::Error;
-use portcullis_protocol::Manifest;
 use portcullis_protocol::surface::Surface;
+use portcullis_protocol::{Manifest, Plaintext};
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use zeroize::Zeroizing;
 
 /// A decrypted body that is what its stub and manifest say: evidence that it may be compiled. Wiped when dropped.
-pub(crate) struct CheckedBody(Zeroizing<Vec<u8>>);
+pub(crate) struct CheckedBody(Plaintext);
 
 impl CheckedBody {
     /// Checks the size, and that the body has the stub's surface: imports no more, exports the same.
-    pub(crate) fn check(body: Zeroizing<Vec<u8>>, stub: &[u8], manifest: &Manifest, most: u64) -> Result<Self, Error> {
+    pub(crate) fn check(body: Plaintext, stub: &[u8], manifest: &Manifest, most: u64) -> Result<Self, Error> {
         if body.len() as u64 > most {
             return Err(Error::BodyTooLarge { size: body.len() as u64, most });
         }
@@ -35,9 +34,9 @@ pub(crate) struct Compiled(Component);
 
 impl Compiled {
     /// The code, as it can be kept sealed. As good as the body: wiped when dropped.
-    pub(crate) fn serialise(&self) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn serialise(&self) -> Option<Plaintext> {
         let code = self.0.serialize();
-        code.map(Zeroizing::new).map_err(|error| tracing::debug!(%error, "compiled code cannot be serialised")).ok()
+        code.map(Plaintext::from).map_err(|error| tracing::debug!(%error, "compiled code cannot be serialised")).ok()
     }
 
     /// The code, to run.

@@ -4,6 +4,7 @@
 //! opened before only copies it.
 
 use crate::resource::File;
+use portcullis_protocol::Plaintext;
 use portcullis_protocol::age::CHUNK_LEN;
 use portcullis_protocol::sealed::{PartReader, SealedError};
 use std::io;
@@ -11,7 +12,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use zeroize::Zeroizing;
 
 /// Parts of one store that hold memory between reads. Each takes up to 11 MiB in its reader and 4 MiB of plaintext.
 /// Further ones are read as well, but begin anew with every read.
@@ -45,7 +45,7 @@ pub(crate) struct Part {
 #[derive(Default)]
 struct Text {
     from: u64,
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Plaintext,
 }
 
 struct Coming {
@@ -125,7 +125,7 @@ impl Part {
         let task = tokio::task::spawn_blocking(move || {
             // A reader that panicked half-way has dropped what it held.
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut bytes = Zeroizing::new(vec![0; (end - from) as usize]);
+            let mut bytes = Plaintext::zeroed((end - from) as usize);
             let read = reader.read_at(from, &mut bytes);
             if !keeps {
                 reader.release();

@@ -31,6 +31,7 @@ pub mod labels;
 pub mod limits;
 mod money;
 mod parallel;
+mod plaintext;
 pub mod proof;
 mod refusal;
 pub mod release;
@@ -56,6 +57,7 @@ pub use ids::{
 pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
 pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};
 pub use money::{Currency, Money, MoneyError};
+pub use plaintext::Plaintext;
 pub use refusal::{Reason, ReasonOrigin, UnknownReason};
 pub use release::{KeyRelease, ReleasePublicKey, ReleaseSecretKey};
 pub use rights::Rights;

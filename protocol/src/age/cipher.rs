@@ -5,10 +5,10 @@ use super::error::AgeError;
 use super::file_key::FileKey;
 use super::layout::{CHUNK_LEN, Chunk, NONCE_LEN, PayloadLayout, TAG_LEN};
 use crate::parallel;
+use crate::plaintext::Plaintext;
 use rand_core::CryptoRng;
 use std::fmt;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 const PAYLOAD_INFO: &[u8] = b"payload";
 
@@ -147,7 +147,7 @@ pub fn seal_payload(file_key: &FileKey, nonce: &PayloadNonce, plain: &[u8]) -> V
 ///
 /// # Errors
 /// [`AgeError::PayloadLength`], [`AgeError::Chunk`]. No plaintext is returned unless all of it is authentic.
-pub fn open_payload(file_key: &FileKey, payload: &[u8]) -> Result<Zeroizing<Vec<u8>>, AgeError> {
+pub fn open_payload(file_key: &FileKey, payload: &[u8]) -> Result<Plaintext, AgeError> {
     open_payload_with(payload, |nonce| ChunkCipher::new(file_key, nonce))
 }
 
@@ -158,11 +158,11 @@ pub fn open_payload(file_key: &FileKey, payload: &[u8]) -> Result<Zeroizing<Vec<
 pub fn open_payload_with(
     payload: &[u8],
     cipher: impl FnOnce(&PayloadNonce) -> ChunkCipher,
-) -> Result<Zeroizing<Vec<u8>>, AgeError> {
+) -> Result<Plaintext, AgeError> {
     let layout = PayloadLayout::of_payload(payload.len() as u64)?;
     let (nonce, sealed) = payload.split_first_chunk().ok_or(AgeError::PayloadLength)?;
     let cipher = cipher(&PayloadNonce::from_bytes(*nonce));
-    let mut plain = Zeroizing::new(vec![0; usize::try_from(layout.plain_len()).map_err(|_| AgeError::PayloadLength)?]);
+    let mut plain = Plaintext::zeroed(usize::try_from(layout.plain_len()).map_err(|_| AgeError::PayloadLength)?);
     cipher.open_run(&layout.chunks().collect::<Vec<_>>(), sealed, &mut plain)?;
     Ok(plain)
 }

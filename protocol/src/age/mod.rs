@@ -39,8 +39,8 @@ pub use writer::PayloadWriter;
 pub(crate) use x25519::is_low_order;
 pub use x25519::{Identity, Recipient};
 
+use crate::plaintext::Plaintext;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 /// Encrypts a whole plaintext into an age file under a fresh key.
 ///
@@ -57,7 +57,7 @@ pub fn encrypt(plain: &[u8], recipients: &[Recipient], rng: &mut impl CryptoRng)
 ///
 /// # Errors
 /// Any [`AgeError`] that speaks of a file.
-pub fn decrypt(file: &[u8], identity: &Identity) -> Result<Zeroizing<Vec<u8>>, AgeError> {
+pub fn decrypt(file: &[u8], identity: &Identity) -> Result<Plaintext, AgeError> {
     let (header, header_len) = Header::parse(file)?;
     let file_key = header.unwrap_file_key([identity])?;
     open_payload(&file_key, &file[header_len..])

@@ -4,8 +4,8 @@ use super::cipher::{ChunkCipher, PayloadNonce};
 use super::error::{AgeError, ReadError};
 use super::file_key::FileKey;
 use super::layout::{CHUNK_LEN, Chunk, NONCE_LEN, PayloadLayout};
+use crate::plaintext::Plaintext;
 use std::io::{self, Read, Seek, SeekFrom};
-use zeroize::Zeroizing;
 
 /// Decrypts a payload from any offset, one 64 KiB chunk in memory. Every byte it gives out was authenticated in its
 /// place, and so was the size.
@@ -21,7 +21,7 @@ pub struct PayloadReader<R> {
 /// The chunk opened last.
 struct Held {
     chunk: Chunk,
-    text: Zeroizing<Vec<u8>>,
+    text: Plaintext,
 }
 
 impl<R: Read + Seek> PayloadReader<R> {
@@ -76,7 +76,7 @@ impl<R: Read + Seek> PayloadReader<R> {
         let mut text = match self.held.take() {
             Some(held) if held.chunk == chunk => return Ok(&self.held.insert(held).text),
             Some(held) => held.text,
-            None => Zeroizing::new(Vec::with_capacity(CHUNK_LEN + super::layout::TAG_LEN)),
+            None => Plaintext::with_capacity(CHUNK_LEN + super::layout::TAG_LEN),
         };
         text.resize(chunk.sealed_len(), 0);
         self.inner.seek(SeekFrom::Start(self.start + chunk.payload_offset()))?;

@@ -3,9 +3,9 @@
 use super::cipher::{ChunkCipher, PayloadNonce};
 use super::file_key::FileKey;
 use super::layout::{CHUNK_LEN, Chunk};
+use crate::plaintext::Plaintext;
 use std::fmt;
 use std::io::{self, Write};
-use zeroize::Zeroizing;
 
 /// Encrypts what is written to it, in 128 KiB of memory. The writer underneath sees exactly the payload: the nonce,
 /// then the chunks; a caller that digests the payload wraps it there. The header is written before, by the caller.
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 pub struct PayloadWriter<W> {
     state: State<W>,
     cipher: ChunkCipher,
-    text: Zeroizing<Vec<u8>>,
+    text: Plaintext,
     sealed: Vec<u8>,
     index: u64,
 }
@@ -35,7 +35,7 @@ impl<W: Write> PayloadWriter<W> {
         Ok(Self {
             state: State::Writing(inner),
             cipher: ChunkCipher::new(file_key, nonce),
-            text: Zeroizing::new(Vec::with_capacity(CHUNK_LEN)),
+            text: Plaintext::with_capacity(CHUNK_LEN),
             sealed: Vec::new(),
             index: 0,
         })

@@ -5,6 +5,7 @@ use crate::age::{CHUNK_LEN, Chunk, ChunkCipher, FileKey, NONCE_LEN, PayloadLayou
 use crate::ids::PartName;
 use crate::limits::BLOCK;
 use crate::parallel;
+use crate::plaintext::Plaintext;
 use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
@@ -62,7 +63,7 @@ pub(super) fn encrypt<W: Write>(
 #[derive(Default)]
 struct Text {
     chunks: Vec<Chunk>,
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Plaintext,
 }
 
 impl Text {
@@ -71,7 +72,7 @@ impl Text {
         self.chunks = chunks;
         let len = self.chunks.iter().map(Chunk::plain_len).sum();
         if self.bytes.capacity() < len {
-            self.bytes = Zeroizing::new(Vec::with_capacity(len));
+            self.bytes = Plaintext::with_capacity(len);
         }
         self.bytes.resize(len, 0);
         let failed = |error| WriteError::Source { part: plain.part.clone(), error };

@@ -11,10 +11,10 @@ use crate::documents::{Manifest, PartEntry, PartKind, SignedManifest};
 use crate::ids::{Digest, PartName};
 use crate::limits::BLOCK;
 use crate::parallel;
+use crate::plaintext::Plaintext;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// A sealed resource whose signatures, stub, block lists and sections are verified. Its parts are not yet: each of
 /// their blocks is checked when it is read. Cloning it is cheap; all clones read the same open file.
@@ -87,7 +87,7 @@ impl<R: ReadAt> Sealed<R> {
     ///
     /// # Errors
     /// [`SealedError`]. Nothing is returned unless all of it is authentic.
-    pub fn read_code(&self, part: &PartName, key: &FileKey) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+    pub fn read_code(&self, part: &PartName, key: &FileKey) -> Result<Plaintext, SealedError> {
         let (index, entry, _) = self.find(part)?;
         if entry.kind != PartKind::Code {
             return Err(SealedError::NotCode(part.clone()));

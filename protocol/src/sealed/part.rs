@@ -8,9 +8,9 @@ use crate::age::{AgeError, CHUNK_LEN, Chunk, ChunkCipher, FileKey, PayloadLayout
 use crate::documents::PartEntry;
 use crate::limits::BLOCK;
 use crate::parallel;
+use crate::plaintext::Plaintext;
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
-use zeroize::Zeroizing;
 
 /// Chunks that are opened at once for one who reads on and on in small pieces: 2 MiB.
 const MOST_AHEAD: u64 = 32;
@@ -40,7 +40,7 @@ pub struct PartReader<R> {
 struct Held {
     first: u64,
     count: u64,
-    text: Zeroizing<Vec<u8>>,
+    text: Plaintext,
 }
 
 impl<R: ReadAt> PartReader<R> {
@@ -113,9 +113,9 @@ impl<R: ReadAt> PartReader<R> {
     }
 
     /// Reads the whole part. The caller knows that it fits in memory.
-    pub(super) fn read_all(mut self) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+    pub(super) fn read_all(mut self) -> Result<Plaintext, SealedError> {
         let len = usize::try_from(self.size()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let mut plain = Zeroizing::new(vec![0; len]);
+        let mut plain = Plaintext::zeroed(len);
         let chunks: Vec<_> = self.layout.chunks().collect();
         self.open_run(&chunks, &mut plain)?;
         Ok(plain)
@@ -154,7 +154,7 @@ impl<R: ReadAt> PartReader<R> {
         let mut text = std::mem::take(&mut self.held).text;
         if text.capacity() < len {
             // Growing in place would leave a copy behind.
-            text = Zeroizing::new(Vec::with_capacity(len));
+            text = Plaintext::with_capacity(len);
         }
         text.resize(len, 0);
         self.open_run(&chunks, &mut text)?;
