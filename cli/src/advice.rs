@@ -1,7 +1,7 @@
 //! What to do about the errors of the libraries. They say what happened; the fix depends on who asks, and here that is
 //! a person at a command line.
 
-use portcullis_host::{ClientError, Error, Refused, StateError};
+use portcullis_host::{ClientError, Error, Refused, StateError, TransportError};
 use portcullis_protocol::Reason;
 use portcullis_protocol::seal::{SealError, SealRefused};
 use portcullis_protocol::sealed::SealedError;
@@ -16,7 +16,11 @@ impl From<ClientError> for Failure {
             ClientError::State(error) => return error.into(),
             ClientError::Package(detail) => return Self::refusal(Reason::PackageInvalid, detail),
             ClientError::OtherFile { .. } => return Self::refusal(Reason::PackageInvalid, message),
+            ClientError::Transport(TransportError::Address) => "write https://…; http serves on this machine alone",
+            ClientError::Transport(TransportError::TooLong) => "download it by other means, and install the file",
+            ClientError::Transport(TransportError::File(_)) => "check the path and that you may read it",
             ClientError::Transport(_) => return Self::refusal(Reason::Offline, message),
+            ClientError::Rejected { .. } => "change what it names, and ask again",
             ClientError::KeyStore(_) => "delete the file that it names and sign in again: `portcullis login URL`",
             ClientError::SignInDenied => "if that was a mistake, begin again: `portcullis login URL`",
             ClientError::SignInExpired => "`portcullis login URL`, and approve the code within its time",

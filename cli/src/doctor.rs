@@ -105,7 +105,7 @@ fn examine_home(context: &Context, home: &Path) -> Vec<Finding> {
         // After the stores: their signed answers tell the time.
         findings.push(clock::examine(&client));
         findings.extend(library::examine(&client).await);
-        findings.push(cache::examine(&client));
+        findings.extend(cache::examine(&client));
         Ok(findings)
     });
     match waited {

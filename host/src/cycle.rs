@@ -167,8 +167,8 @@ async fn verify(
         match session.post("/v1/verifications", &body, entry.record().key.clone(), patience).await {
             Ok(answer) => answer,
             // No answer, or none yet: nobody knows what became of the code.
-            Err(refused) if is_undecided(refused.reason) => return Err(refused),
-            Err(refused) => return Ok(Outcome::Refused(refused)),
+            Err(no) if no.is_undecided() => return Err(no.into()),
+            Err(no) => return Ok(Outcome::Refused(no.into())),
         };
     let keys = session.trust().keys(session.origin()).await?;
     let thumbprint = session.prover().terminal().thumbprint();
@@ -305,15 +305,10 @@ async fn acknowledge(session: &Session, entry: Entry, grant: GrantId) -> Result<
     let (path, key) = (format!("/v1/grants/{grant}/ack"), random::idempotency_key());
     let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, Patience::Ordinary).await;
     match answer {
-        Err(refused) if is_undecided(refused.reason) => Err(refused),
+        Err(no) if no.is_undecided() => Err(no.into()),
         // A signed no settles it too: the grant has ended.
         _ => Ok(entry.finish()?),
     }
-}
-
-/// Whether the matter itself may still have another end: no answer, not now, or only the sign-in was in the way.
-pub(crate) const fn is_undecided(reason: Reason) -> bool {
-    matches!(reason, Reason::Offline | Reason::ServerUntrusted | Reason::RateLimited | Reason::NotSignedIn)
 }
 
 impl std::fmt::Debug for Cycle {

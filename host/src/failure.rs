@@ -20,6 +20,15 @@ pub enum ClientError {
     /// A secret.
     #[error(transparent)]
     KeyStore(#[from] KeyStoreError),
+    /// The server does not do it, for no reason of the registry: the request is wrong, or collides with something. Its
+    /// words are not signed: they are shown, and nothing follows from them.
+    #[error("the server says no: {detail} (status {status})")]
+    Rejected {
+        /// The HTTP status, 400 to 499.
+        status: u16,
+        /// What it says, without characters that disturb a screen.
+        detail: String,
+    },
     /// A file could not be fetched or sent.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -109,6 +118,8 @@ impl ClientError {
         match self {
             Self::Refused(refused) => Some(refused.reason),
             Self::Package(_) | Self::OtherFile { .. } => Some(portcullis_protocol::Reason::PackageInvalid),
+            // The way is there; it is the file or the address that does not do.
+            Self::Transport(TransportError::TooLong | TransportError::Address | TransportError::File(_)) => None,
             Self::Transport(_) => Some(portcullis_protocol::Reason::Offline),
             _ => None,
         }

@@ -105,6 +105,11 @@ impl Refused {
     pub fn because(reason: Reason, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..Self::new(reason) }
     }
+
+    /// Whether the matter itself may still have another end: no answer, not now, or only the sign-in was in the way.
+    pub(crate) const fn is_undecided(&self) -> bool {
+        matches!(self.reason, Reason::Offline | Reason::ServerUntrusted | Reason::RateLimited | Reason::NotSignedIn)
+    }
 }
 
 impl From<Reason> for Refused {

@@ -7,9 +7,9 @@ use crate::state_dir::{StateDir, make_private, private_file};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Bytes that are fetched and kept together. Small enough that the index of a large resource costs little to read,
 /// large enough that a stream takes few requests.
@@ -19,7 +19,36 @@ const MOST_ON_DISK: u64 = 2 << 30;
 /// Granules of a stream in memory: 8 MiB.
 const MOST_IN_MEMORY: usize = 32;
 /// Where streams are kept, in the state directory.
-const FOLDER: &str = "streams";
+pub(crate) const FOLDER: &str = "streams";
+
+/// What is kept of resources that were streamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptStreams {
+    /// Resources of which something is kept.
+    pub count: usize,
+    /// Bytes that it takes on the disk.
+    pub bytes: u64,
+    /// Bytes that are kept at most.
+    pub most: u64,
+}
+
+impl KeptStreams {
+    pub(crate) fn of(state: &StateDir) -> io::Result<Self> {
+        let kept = streams(&state.path(FOLDER))?;
+        Ok(Self { count: kept.len(), bytes: kept.iter().map(|stream| stream.bytes).sum(), most: MOST_ON_DISK })
+    }
+
+    /// Removes all of it and gives how many there were. Who streams one meanwhile goes on.
+    pub(crate) fn clear(state: &StateDir) -> io::Result<usize> {
+        let kept = streams(&state.path(FOLDER))?;
+        kept.iter().try_for_each(|stream| match fs::remove_file(&stream.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })?;
+        Ok(kept.len())
+    }
+}
 
 /// The granules of one file that are here.
 pub(crate) struct Kept {
@@ -198,24 +227,42 @@ fn lock(file: &File) -> io::Result<()> {
     Ok(file.try_lock()?)
 }
 
-/// Removes the longest unused streams until the others take at most so many bytes.
-fn make_room(folder: &Path, except: &str, most: u64) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+/// A stream on the disk.
+struct Stream {
+    used: SystemTime,
+    bytes: u64,
+    path: PathBuf,
+}
+
+/// The streams in a folder, the longest unused first.
+fn streams(folder: &Path) -> io::Result<Vec<Stream>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
     let mut streams: Vec<_> = entries
-        .filter_map(|entry| entry.ok().filter(|entry| entry.file_name() != except))
         .filter_map(|entry| {
-            Some((entry.metadata().ok()?.modified().ok()?, on_disk(&entry.metadata().ok()?), entry.path()))
+            let entry = entry.ok()?;
+            let metadata = entry.metadata().ok()?;
+            Some(Stream { used: metadata.modified().ok()?, bytes: on_disk(&metadata), path: entry.path() })
         })
         .collect();
-    streams.sort_unstable();
-    let mut total: u64 = streams.iter().map(|(_, size, _)| size).sum();
-    for (_, size, path) in streams {
+    streams.sort_unstable_by_key(|stream| stream.used);
+    Ok(streams)
+}
+
+/// Removes the longest unused streams until the others take at most so many bytes.
+fn make_room(folder: &Path, except: &str, most: u64) {
+    let Ok(mut streams) = streams(folder) else { return };
+    streams.retain(|stream| stream.path.file_name().is_some_and(|name| name != except));
+    let mut total: u64 = streams.iter().map(|stream| stream.bytes).sum();
+    for stream in streams {
         if total <= most {
             break;
         }
         // Who streams it meanwhile has it open and goes on.
-        let _ = fs::remove_file(path);
-        total -= size;
+        let _ = fs::remove_file(stream.path);
+        total -= stream.bytes;
     }
 }
 

@@ -127,6 +127,7 @@ pub use held::Ended;
 pub use http::HttpBillingServer;
 pub use inspection::{Inspection, PartFacts};
 pub use install_source::InstallSource;
+pub use kept::KeptStreams;
 pub use key_store::{FileKeyStore, KeyName, KeyStore, KeyStoreError};
 pub use library::{Candidate, Installed, Library, LibraryEntry};
 pub use limits::{Bound, Limits};

@@ -49,6 +49,16 @@ pub(crate) struct Shared {
     size: u64,
     state: Mutex<State>,
     changed: Condvar,
+    /// Taken after the state is given back: who is told may take his time.
+    told: Mutex<Told>,
+}
+
+/// Who is told what arrives, and what he was told last: granules that arrive together may be counted in any order, and
+/// he sees it grow.
+#[derive(Default)]
+struct Told {
+    to: Option<Arrived>,
+    have: u64,
 }
 
 struct State {
@@ -62,7 +72,6 @@ struct State {
     next: u64,
     /// Granules that were fetched at once last.
     run: u64,
-    arrived: Option<Arrived>,
 }
 
 struct Job {
@@ -76,8 +85,9 @@ struct Job {
 impl Remote {
     /// The file of this size at `url`, of which some may have been kept. Has to be called on the async runtime.
     pub(crate) fn new(server: Arc<dyn BillingServer>, url: String, etag: String, kept: Kept, size: u64) -> Self {
-        let state = State { kept, job: None, jobs: 0, failed: None, next: u64::MAX, run: FEWEST, arrived: None };
-        let shared = Shared { server, url, etag, size, state: Mutex::new(state), changed: Condvar::new() };
+        let state = State { kept, job: None, jobs: 0, failed: None, next: u64::MAX, run: FEWEST };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        let shared = Shared { server, url, etag, size, state, changed, told: Mutex::default() };
         Self { shared: Arc::new(shared), runtime: Handle::current() }
     }
 
@@ -113,7 +123,7 @@ impl Remote {
 impl Shared {
     /// Who is told what arrives from now on.
     pub(crate) fn tell(&self, arrived: Arrived) {
-        self.state().arrived = Some(arrived);
+        *self.told() = Told { to: Some(arrived), have: 0 };
     }
 
     /// Forgets everything.
@@ -124,6 +134,10 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is complete before the lock is given back.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fetches a run of granules, taking up a broken connection where it broke.
@@ -195,11 +209,15 @@ impl Shared {
         let put = move || {
             let mut state = shared.state();
             state.kept.put(granule, &bytes);
-            let told = state.arrived.clone().map(|arrived| (arrived, state.kept.have()));
+            let have = state.kept.have();
             drop(state);
             shared.changed.notify_all();
-            if let Some((arrived, have)) = told {
-                arrived(have, shared.size);
+            let mut told = shared.told();
+            if have > told.have {
+                told.have = have;
+                if let Some(to) = &told.to {
+                    to(have, shared.size);
+                }
             }
         };
         // Where it is cut off, the program is ending.

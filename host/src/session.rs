@@ -2,6 +2,7 @@
 
 use crate::billing_server::{AccessToken, BillingServer, Body, Method};
 use crate::clock::{Clock as _, ServerClock};
+use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
 use crate::key_store::KeyStore;
 use crate::prover::{Heard, Prover, Request, signed};
@@ -117,6 +118,62 @@ pub(crate) struct Session {
     retry: Retry,
 }
 
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum No {
+    /// The server's signed no, or `offline`.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A no that nobody signed, in a server's form: the request is wrong, or collides with something. It is shown, and
+    /// nothing follows from it: whoever sits on the line can say it too.
+    #[error("the answer is not signed (status {status}): {detail}")]
+    Unsigned {
+        /// 400 to 499.
+        status: u16,
+        /// For the screen.
+        detail: String,
+    },
+}
+
+impl No {
+    /// As [`Refused::is_undecided`].
+    pub(crate) const fn is_undecided(&self) -> bool {
+        match self {
+            Self::Refused(refused) => refused.is_undecided(),
+            Self::Unsigned { .. } => true,
+        }
+    }
+
+    fn unsigned(status: u16, body: &[u8]) -> Self {
+        match (status, serde_json::from_slice::<Problem>(body)) {
+            (400..500, Ok(problem)) => Self::Unsigned { status, detail: printable(problem.detail) },
+            (_, Ok(problem)) => {
+                offline(format!("the answer is not signed (status {status}): {}", printable(problem.detail))).into()
+            }
+            (_, Err(_)) => offline(format!("the answer is not signed (status {status})")).into(),
+        }
+    }
+}
+
+/// To a cycle it is no answer: there, every no is signed.
+impl From<No> for Refused {
+    fn from(no: No) -> Self {
+        match no {
+            No::Refused(refused) => refused,
+            No::Unsigned { .. } => offline(no.to_string()),
+        }
+    }
+}
+
+impl From<No> for ClientError {
+    fn from(no: No) -> Self {
+        match no {
+            No::Refused(refused) => refused.into(),
+            No::Unsigned { status, detail } => Self::Rejected { status, detail },
+        }
+    }
+}
+
 /// How long it is worth trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
@@ -147,7 +204,7 @@ impl Session {
     }
 
     /// Reads something.
-    pub(crate) async fn get<B: Serialize + DeserializeOwned>(&self, path: &str) -> Result<B, Refused> {
+    pub(crate) async fn get<B: Serialize + DeserializeOwned>(&self, path: &str) -> Result<B, No> {
         let request = Request { method: Method::Get, path: path.into(), idempotency_key: None, body: Body::Empty };
         self.ask(&request, Patience::Ordinary).await
     }
@@ -159,7 +216,7 @@ impl Session {
         body: &impl Serialize,
         key: IdempotencyKey,
         patience: Patience,
-    ) -> Result<B, Refused> {
+    ) -> Result<B, No> {
         let request = json(Method::Post, path, body, key)?;
         self.ask(&request, patience).await
     }
@@ -167,39 +224,44 @@ impl Session {
     /// Asks until there is a signed answer, or patience ends. A signed no is an answer.
     ///
     /// # Errors
-    /// [`Refused`]: the server's signed no, or `offline`.
+    /// [`No`]: signed, `offline`, or such as it is.
     pub(crate) async fn ask<B: Serialize + DeserializeOwned>(
         &self,
         request: &Request,
         patience: Patience,
-    ) -> Result<B, Refused> {
+    ) -> Result<B, No> {
         let attempts = match patience {
             Patience::Ordinary => self.retry.attempts,
             Patience::Long => self.retry.patient_attempts,
         };
         let mut attempt = 1;
         loop {
-            let refused = match self.ask_once(request).await {
+            let no = match self.ask_once(request).await {
                 Ok(body) => return Ok(body),
-                Err(refused) if attempt >= attempts => return Err(refused),
-                Err(refused) => refused,
+                Err(no) if attempt >= attempts => return Err(no),
+                Err(no) => no,
             };
-            let pause = match refused.reason {
-                Reason::Offline => self.retry.pause_before(attempt),
-                // The server says when; an hour is for the user to decide.
-                Reason::RateLimited => match refused.retry_after.map(|after| Duration::from_secs(after.into())) {
-                    Some(after) if after <= self.retry.longest => after.max(self.retry.pause_before(attempt)),
-                    _ => return Err(refused),
+            let ordinary = self.retry.pause_before(attempt);
+            let pause = match &no {
+                No::Refused(refused) => match (refused.reason, refused.retry_after) {
+                    (Reason::Offline, _) => ordinary,
+                    // The server says when; an hour is for the user to decide.
+                    (Reason::RateLimited, Some(after)) if Duration::from_secs(after.into()) <= self.retry.longest => {
+                        ordinary.max(Duration::from_secs(after.into()))
+                    }
+                    _ => return Err(no),
                 },
-                _ => return Err(refused),
+                // Where money may hang on the answer, nobody's word ends it but the server's own.
+                No::Unsigned { .. } if patience == Patience::Long => ordinary,
+                No::Unsigned { .. } => return Err(no),
             };
-            tracing::debug!(path = request.path, attempt, reason = %refused.reason, "asking again");
+            tracing::debug!(path = request.path, attempt, %no, "asking again");
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
     }
 
-    async fn ask_once<B: Serialize + DeserializeOwned>(&self, request: &Request) -> Result<B, Refused> {
+    async fn ask_once<B: Serialize + DeserializeOwned>(&self, request: &Request) -> Result<B, No> {
         let token = self.token(None).await?;
         let heard = self.send(request, &token).await?;
         let (reply, status) = (self.read::<B>(&heard).await, heard.answer.status);
@@ -221,7 +283,7 @@ impl Session {
                 self.prover.clock().hear(at);
                 Ok(body)
             }
-            Reply::No(refusal) => Err(self.refused(*refusal).await),
+            Reply::No(refusal) => Err(self.refused(*refusal).await.into()),
         }
     }
 
@@ -244,15 +306,9 @@ impl Session {
     }
 
     /// Believes an answer that a current key of the server signed, to this very request. Anything else is no answer.
-    async fn read<B: Serialize + DeserializeOwned>(&self, heard: &Heard) -> Result<Reply<B>, Refused> {
+    async fn read<B: Serialize + DeserializeOwned>(&self, heard: &Heard) -> Result<Reply<B>, No> {
         let Heard { req, answer } = heard;
-        // What stands in such an answer is shown, and nothing follows from it.
-        let unsigned = || {
-            let said = serde_json::from_slice::<Problem>(&answer.body).map(|problem| printable(problem.detail));
-            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-            offline(format!("the answer is not signed (status {}){said}", answer.status))
-        };
-        let signed = signed(answer).ok_or_else(unsigned)?;
+        let signed = signed(answer).ok_or_else(|| No::unsigned(answer.status, &answer.body))?;
         let clock = self.prover.clock();
         let keys = self.trust.keys(self.origin()).await?;
         let reply = match read_reply(&signed, &keys, req, clock.now()) {
@@ -263,7 +319,7 @@ impl Session {
             }
             reply => reply,
         };
-        reply.map_err(|disbelief| offline(disbelief.to_string()))
+        reply.map_err(|disbelief| offline(disbelief.to_string()).into())
     }
 
     /// A signed no, as the user sees it. Offers in it that the server did not sign are left out.

@@ -3,7 +3,6 @@
 //! A session is the life of a [`Runtime`](crate::Runtime). Every draw is counted before its request goes out, so that
 //! requests at the same time count against each other, and taken back where it turns out that nothing was debited.
 
-use crate::cycle::is_undecided;
 use crate::gatekeeper::{HeldCode, Refused, Released};
 use portcullis_protocol::limits::MAX_MINOR_UNITS;
 use portcullis_protocol::{Currency, Digest, Money, Offer, Reason, Rights, Verified};
@@ -191,7 +190,7 @@ pub(crate) async fn verify(code: Box<dyn HeldCode>, reserved: Option<Reserved>) 
     reserved.back = match &verified {
         // Rights that the account held went first.
         Ok(released) => released.grant.document().model != Rights::Metered {}.model(),
-        Err(refused) => !is_undecided(refused.reason),
+        Err(refused) => !refused.is_undecided(),
     };
     verified
 }

@@ -193,11 +193,11 @@ impl Storefront {
                 entry.finish()?;
                 self.read_order(answer, Some(offer)).await
             }
-            Err(refused) => {
-                if !crate::cycle::is_undecided(refused.reason) {
+            Err(no) => {
+                if !no.is_undecided() {
                     entry.finish()?;
                 }
-                Err(refused.into())
+                Err(no.into())
             }
         }
     }
@@ -271,11 +271,11 @@ impl Storefront {
                 }
                 Ok(TopUp { id: order, state, receipt })
             }
-            Err(refused) => {
-                if !crate::cycle::is_undecided(refused.reason) {
+            Err(no) => {
+                if !no.is_undecided() {
                     entry.finish()?;
                 }
-                Err(refused.into())
+                Err(no.into())
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::billing_server::TransportError;
 use crate::failure::ClientError;
 use crate::install_source::InstallSource;
-use crate::kept::Kept;
+use crate::kept::{self, Kept, KeptStreams};
 use crate::library::{Library, MOST_UNKNOWN};
 use crate::publisher_pin::{Judged, Standing};
 use crate::remote::{Remote, Shared};
@@ -55,6 +55,25 @@ impl Library {
         let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), asked).await?;
         let sessions = Arc::clone(self.sessions());
         Ok(Streaming { sessions, streamed, server, publisher, offers, bytes: wanted.size })
+    }
+
+    /// What is kept of resources that were streamed: ciphertext, in the folder `streams` of the state directory.
+    ///
+    /// # Errors
+    /// [`StateError`] where the folder cannot be read.
+    pub fn streams(&self) -> Result<KeptStreams, StateError> {
+        let state = &self.sessions().state;
+        KeptStreams::of(state).map_err(|error| StateError::io("read", &state.path(kept::FOLDER), &error))
+    }
+
+    /// Forgets what is kept of resources that were streamed, and gives how many there were: the next stream fetches
+    /// anew.
+    ///
+    /// # Errors
+    /// [`StateError`] where something cannot be removed.
+    pub fn clear_streams(&self) -> Result<usize, StateError> {
+        let state = &self.sessions().state;
+        KeptStreams::clear(state).map_err(|error| StateError::io("clear", &state.path(kept::FOLDER), &error))
     }
 
     async fn open_remote(&self, listing: &Listing, wanted: &CatalogueVersion) -> Result<Streamed, ClientError> {

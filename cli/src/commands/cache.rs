@@ -1,4 +1,4 @@
-//! `portcullis cache`: the compiled code that is kept between runs.
+//! `portcullis cache`: what is kept between runs: compiled code, and what has arrived of resources that were streamed.
 
 use clap::{Args, ValueEnum};
 use portcullis_host::{CachedCode, SealedBlobs as _};
@@ -10,10 +10,11 @@ use crate::context::Context;
 use crate::failure::{OrFail as _, Outcome};
 use crate::output::{Report, date, size, style};
 
-/// Show where compiled code is kept and how much there is, or clear it
+/// Show what is kept between runs, compiled code and streams, or clear it
 #[derive(Debug, Args)]
-#[command(after_help = "It is sealed, and opens only on this machine and with a grant in force. \
-    PORTCULLIS_CACHE_SIZE says how much is kept at most: 512M unless set, 0 for none.")]
+#[command(after_help = "Compiled code is sealed, and opens only on this machine and with a grant in force. \
+    PORTCULLIS_CACHE_SIZE says how much is kept at most: 512M unless set, 0 for none. Of resources that `run` \
+    streamed it keeps what has arrived, as ciphertext.")]
 pub(crate) struct Cache {
     /// What to do
     action: Option<Action>,
@@ -22,7 +23,7 @@ pub(crate) struct Cache {
 /// What can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Action {
-    /// Forget all of it; the next runs compile again
+    /// Forget all of it; the next runs compile again, the next streams fetch again
     Clear,
 }
 
@@ -30,6 +31,18 @@ enum Action {
 struct State {
     folder: PathBuf,
     pieces: usize,
+    bytes: u64,
+    most: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<usize>,
+    streams: Streams,
+}
+
+/// What has arrived of resources that are not installed.
+#[derive(Serialize)]
+struct Streams {
+    folder: PathBuf,
+    count: usize,
     bytes: u64,
     most: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,19 +95,28 @@ impl Cache {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let blobs = context.blobs()?;
         let failing = || format!("read `{}`", blobs.path().display());
-        let removed = match self.action {
+        let client = context.client()?;
+        let fix = "see that it belongs to you, or delete it";
+        let (removed, removed_streams) = match self.action {
             Some(Action::Clear) => {
-                Some(context.client()?.cache().clear().or_fail(failing(), "see that it belongs to you, or delete it")?)
+                (Some(client.cache().clear().or_fail(failing(), fix)?), Some(client.library().clear_streams()?))
             }
-            None => None,
+            None => (None, None),
         };
-        let kept = blobs.list().or_fail(failing(), "see that it belongs to you, or delete it")?;
+        let (kept, streams) = (blobs.list().or_fail(failing(), fix)?, client.library().streams()?);
         context.screen.report(&State {
             folder: blobs.path().to_owned(),
             pieces: kept.len(),
             bytes: kept.iter().map(|blob| blob.size).sum(),
             most: blobs.most(),
             removed,
+            streams: Streams {
+                folder: client.state_dir().path("streams"),
+                count: streams.count,
+                bytes: streams.bytes,
+                most: streams.most,
+                removed: removed_streams,
+            },
         });
         Ok(())
     }
@@ -105,12 +127,26 @@ impl Report for State {
         let (good, dim) = (style::GOOD, style::DIM);
         let folder = self.folder.display();
         if let Some(removed) = self.removed {
-            return format!("{good}cleared{good:#} {removed} pieces of compiled code {dim}in {folder}{dim:#}\n");
+            return format!(
+                "{good}cleared{good:#} {removed} pieces of compiled code {dim}in {folder}{dim:#}\n\
+                 {good}cleared{good:#} {} streams {dim}in {}{dim:#}\n",
+                self.streams.removed.unwrap_or_default(),
+                self.streams.folder.display()
+            );
         }
         let most = match self.most {
             0 => "none is kept: PORTCULLIS_CACHE_SIZE is 0".to_owned(),
             most => format!("at most {} are kept", size(most)),
         };
-        format!("{} pieces of compiled code, {}; {most}  {dim}{folder}{dim:#}\n", self.pieces, size(self.bytes))
+        format!(
+            "{} pieces of compiled code, {}; {most}  {dim}{folder}{dim:#}\n\
+             {} streams, {}; at most {} are kept  {dim}{}{dim:#}\n",
+            self.pieces,
+            size(self.bytes),
+            self.streams.count,
+            size(self.streams.bytes),
+            size(self.streams.most),
+            self.streams.folder.display()
+        )
     }
 }

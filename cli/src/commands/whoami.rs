@@ -5,11 +5,12 @@ use portcullis_protocol::Origin;
 use portcullis_protocol::wire::TerminalInfo;
 use serde::Serialize;
 
+use crate::commands::balance::BalanceLine;
 use crate::context::{Context, Store};
 use crate::failure::Outcome;
 use crate::output::{Lines, Report, date, style};
 
-/// Show who is signed in, and on which terminals
+/// Show who is signed in, what is paid in, and the account's terminals
 #[derive(Debug, Args)]
 pub(crate) struct Whoami {
     #[command(flatten)]
@@ -22,6 +23,7 @@ struct Account {
     server_words: String,
     account: String,
     publishers: Vec<String>,
+    balances: Vec<BalanceLine>,
     terminals: Vec<Terminal>,
 }
 
@@ -52,7 +54,8 @@ impl Whoami {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        let answer = context.wait(async { Ok(client.store(&server).account().await?) })?;
+        let store = client.store(&server);
+        let (answer, balances) = context.wait(async { Ok((store.account().await?, store.balances().await?)) })?;
         let pins = client.servers()?;
         let words = pins.iter().find(|pin| pin.origin == server).map_or_else(String::new, |pin| pin.words());
         context.screen.report(&Account {
@@ -60,6 +63,7 @@ impl Whoami {
             server_words: words,
             account: answer.account,
             publishers: answer.publishers.iter().map(ToString::to_string).collect(),
+            balances: balances.iter().map(BalanceLine::from).collect(),
             terminals: answer.terminals.into_iter().map(Terminal::from).collect(),
         });
         Ok(())
@@ -73,6 +77,9 @@ impl Report for Account {
         lines.add("store", format_args!("{}  {}", self.server, self.server_words));
         if !self.publishers.is_empty() {
             lines.add("publishes as", self.publishers.join(", "));
+        }
+        for balance in &self.balances {
+            lines.add("balance", balance);
         }
         for terminal in &self.terminals {
             let state = match (terminal.revoked, terminal.current) {

@@ -1,4 +1,4 @@
-//! Compiled code between runs: how much is kept.
+//! What is kept between runs, and how much: compiled code, and streams.
 
 use portcullis_host::Client;
 
@@ -7,8 +7,23 @@ use crate::output::size;
 
 const AREA: &str = "cache";
 
-/// What is kept. Without it everything works, and starts slowly.
-pub(super) fn examine(client: &Client) -> Finding {
+/// Without it everything works, and starts slowly.
+pub(super) fn examine(client: &Client) -> [Finding; 2] {
+    [code(client), streams(client)]
+}
+
+fn streams(client: &Client) -> Finding {
+    match client.library().streams() {
+        Ok(kept) => Finding::ok(AREA, "streams", format!("{} streams, {}", kept.count, size(kept.bytes))),
+        Err(error) => {
+            let what = format!("what is streamed cannot be kept, so every run fetches it again: {error}");
+            let mend = format!("rm -r {}", quoted(&client.state_dir().path("streams")));
+            Finding::warning(AREA, "streams", what, mend)
+        }
+    }
+}
+
+fn code(client: &Client) -> Finding {
     match client.cache().list() {
         Ok(kept) => {
             let bytes = kept.iter().map(|code| code.size).sum();

@@ -30,6 +30,16 @@ fn compiled_code_is_kept_shown_and_cleared() {
     assert_eq!(blobs(), 1);
     assert_eq!(said.run(&["remove", "sketch"]), 0);
     assert_eq!(blobs(), 0, "what is not installed leaves no code behind");
+    // What is not installed is streamed, and what has arrived is kept.
+    let streams = || fs::read_dir(stage.path("user/streams")).map_or(0, Iterator::count);
+    assert_eq!(streams(), 0);
+    assert_eq!(said.run(&["run", "--invoke", "preview()", "acme/sketch"]), 0);
+    assert_eq!(streams(), 1);
+    assert_eq!(said.run(&["cache"]), 0);
+    assert_eq!(said.run(&["cache", "clear"]), 0);
+    assert_eq!((blobs(), streams()), (0, 0));
+    assert_eq!(said.run(&["run", "--invoke", "preview()", "acme/sketch"]), 0);
+    assert_eq!(streams(), 1, "fetched again");
     said.check("compiled-code");
 }
 

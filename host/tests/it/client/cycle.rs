@@ -2,7 +2,7 @@
 
 use super::test_store::{PLAIN, TestStore, body_of, op, origin, plain, request, rng, run};
 use portcullis_host::{Client, Exchanged, Gatekeeper as _, Nonce, Refused, TransportError};
-use portcullis_protocol::wire::{AuthorisationAnswer, Signed};
+use portcullis_protocol::wire::{AuthorisationAnswer, Problem, Signed};
 use portcullis_protocol::{
     Answer, Digest, PartName, Reason, RefusalAnswer, ReleaseSecretKey, Rights, SecretKey, SignedManifest, Verified,
 };
@@ -76,6 +76,20 @@ async fn an_unsigned_refusal_is_no_answer() {
             Ok(if cycle { plain(status, &serde_json::json!({ "reason": "payment-required" })) } else { answer })
         });
         assert_eq!(reason(run(&client, &resource, "view").await), Reason::Offline, "status {status}");
+        // In the form of a server's own words it is none either.
+        store.after(move |exchange, answer| {
+            let problem = Problem {
+                kind: "urn:portcullis:refusal:payment-required".into(),
+                title: "Payment required".into(),
+                status,
+                detail: "pay".into(),
+                reason: Some(Reason::PaymentRequired),
+                signed: None,
+            };
+            let cycle = exchange.path_and_query.contains("authorizations");
+            Ok(if cycle { plain(status, &problem) } else { answer })
+        });
+        assert_eq!(reason(run(&client, &resource, "view").await), Reason::Offline, "problem {status}");
     }
     works(&store, &client, &resource).await;
 }

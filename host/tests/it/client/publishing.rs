@@ -1,7 +1,8 @@
 //! Claiming, publishing, pricing, withdrawing.
 
-use super::test_store::{TestStore, op, origin, publisher_name, resource_name, rng, run};
-use portcullis_protocol::wire::OfferTerms;
+use super::test_store::{TestStore, op, origin, plain, publisher_name, resource_name, rng, run};
+use portcullis_host::{ClientError, Exchanged};
+use portcullis_protocol::wire::{OfferTerms, Problem};
 use portcullis_protocol::{Currency, Money, Reason, Rights, SecretKey};
 use tempfile::TempDir;
 
@@ -31,4 +32,33 @@ async fn a_publisher_publishes_prices_and_withdraws() {
     publishing.withdraw(&manifest.digest(), "blurred").await.expect("withdrawn");
     let refused = run(&client, &manifest, "view").await.expect_err("withdrawn");
     assert_eq!(refused.reason, Reason::ResourceWithdrawn);
+}
+
+#[tokio::test]
+async fn an_unsigned_no_is_shown_and_not_asked_for_again() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let client = store.signed_in(home.path()).await;
+    let (publishing, key) = (client.publishing(&origin()), SecretKey::generate(&mut rng()));
+    let problem = |status| Problem {
+        kind: "about:blank".into(),
+        title: "Conflict".into(),
+        status,
+        detail: "\u{1b}[2Jthe name is taken".into(),
+        reason: None,
+        signed: None,
+    };
+    store.after(move |exchange, answer| {
+        Ok(if exchange.path_and_query == "/v1/publishers" { plain(409, &problem(409)) } else { answer })
+    });
+    let no = publishing.claim(&publisher_name(), &key).await.expect_err("no");
+    assert!(matches!(&no, ClientError::Rejected { status: 409, detail } if detail == "[2Jthe name is taken"), "{no:?}");
+    assert_eq!((no.reason(), store.count("POST /v1/publishers")), (None, 1));
+    // What may be another's trouble is asked for again, and so is what has no server's form.
+    store.after(move |_, answer| Ok(Exchanged { nonce: answer.nonce, ..plain(503, &problem(503)) }));
+    assert_eq!(publishing.claim(&publisher_name(), &key).await.expect_err("no").reason(), Some(Reason::Offline));
+    store.after(|_, answer| Ok(Exchanged { nonce: answer.nonce, ..plain(403, &"go away") }));
+    assert_eq!(publishing.claim(&publisher_name(), &key).await.expect_err("no").reason(), Some(Reason::Offline));
+    assert_eq!(store.count("POST /v1/publishers"), 5);
+    store.honest();
+    publishing.claim(&publisher_name(), &key).await.expect("control");
 }
