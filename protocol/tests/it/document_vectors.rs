@@ -10,7 +10,7 @@ use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
     Answer, Digest, Document, Enrolment, Grant, KeyDocument, Offer, OfferId, OrderId, PublisherClaim, Reason, Receipt,
-    RefusalAnswer, Rights, SignedManifest, Unverified, Verified, Vouch,
+    RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -119,6 +119,12 @@ fn vectors() -> Value {
         offers: vec![Verified::sign(offer(), &key(1)).compact().to_owned()],
         retry_after: None,
     };
+    let top_up = TopUpReceipt {
+        iss: origin(),
+        order: OrderId::from_bytes([5; 16]),
+        amount: "5.00 EUR".parse().expect("amount"),
+        iat: NOW,
+    };
     let enrolment = Enrolment {
         jwk: terminal.public().clone(),
         x25519: Octets([7; 32]),
@@ -154,6 +160,7 @@ fn vectors() -> Value {
             positive("offer", offer(), 1),
             positive("grant", grant(&terminal, &Octets([6; 16])), 1),
             positive("receipt", receipt(), 1),
+            positive("top-up", top_up, 1),
             positive("answer", Answer { req: Digest::of(b"proof"), iat: NOW, body: Done {} }, 1),
             positive("refusal", refusal, 1),
             positive("key-document", key_document(&key(1)), 9),

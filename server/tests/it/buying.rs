@@ -1,15 +1,15 @@
 //! Buying and running over HTTP, from the refusal to the keys, as a terminal does it.
 
-use crate::stage::{FULL, PREVIEW, Shop, Stage, order};
+use crate::stage::{FULL, PREVIEW, Shop, Stage, order, terms};
 use crate::terminal::{Draft, Terminal, now};
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::cycle::{self, Request};
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::wire::{
-    Acknowledgement, AuthorisationAnswer, AuthorisationRequest, Done, EntitlementsAnswer, OrderAnswer, OrderState,
-    ReceiptsAnswer, VerificationAnswer,
+    Acknowledgement, AuthorisationAnswer, AuthorisationRequest, BalancesAnswer, Done, EntitlementsAnswer, OrderAnswer,
+    OrderState, PaymentMethod, ReceiptsAnswer, TopUpRequest, TopUpsAnswer, VerificationAnswer, VerificationRequest,
 };
-use portcullis_protocol::{Grant, PartName, Reason, Receipt, Unverified, Verified};
+use portcullis_protocol::{Grant, PartName, Reason, Receipt, Rights, TopUpReceipt, Unverified, Verified};
 use reqwest::StatusCode;
 use std::io::Read as _;
 
@@ -167,5 +167,51 @@ async fn every_reason_the_edge_can_reach_is_signed() {
     stage.clock.advance(31);
     let late = Draft::post("/v1/verifications", &late.verification_body());
     assert_eq!(customer.get_no(&late).await.reason, Reason::StatusCodeExpired);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn money_is_paid_in_drawn_by_the_unit_and_shown() {
+    let stage = Stage::open().await;
+    let mut shop = stage.shop().await;
+    shop.reprice(vec![terms("print", Rights::Metered {}, "0.50 EUR")]).await;
+    let mut customer = stage.customer("ada@example.org").await;
+    let mut asked = shop.request("print");
+    asked.offer = Some(shop.offer("print").digest());
+    let refused = customer.get_no(&authorise(&asked)).await;
+    assert_eq!(refused.reason, Reason::BalanceTooLow, "nothing was paid in");
+
+    let top_up = |amount: &str| {
+        let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
+        Draft::post("/v1/account/top-ups", &TopUpRequest { amount: amount.parse().expect("an amount"), payment })
+    };
+    let draft = top_up("1.20 EUR");
+    let paid: OrderAnswer = customer.get_yes(&draft).await;
+    assert_eq!(paid.state, OrderState::Paid);
+    let again: OrderAnswer = customer.get_yes(&draft).await;
+    assert_eq!(again.order, paid.order, "asked again under the same key, paid once");
+    let receipt = Unverified::<TopUpReceipt>::parse(&paid.receipt.clone().expect("a receipt")).expect("a receipt");
+    let key = customer.keys.signing_key(receipt.kid(), now()).expect("a current key").clone();
+    assert_eq!(receipt.verify(&key).expect("signed").document().amount.to_string(), "1.20 EUR");
+    assert!(!customer.send(&top_up("0.00 EUR")).await.status.is_success(), "of nothing");
+
+    for left in ["0.70 EUR", "0.20 EUR"] {
+        let answer: AuthorisationAnswer = customer.get_yes(&authorise(&asked)).await;
+        let held: BalancesAnswer = customer.get_yes(&Draft::get("/v1/account/balances")).await;
+        assert_eq!(held.balances[0].held.to_string(), "0.50 EUR");
+        let request = VerificationRequest { code: answer.code, request: asked.clone() };
+        let _: VerificationAnswer = customer.get_yes(&Draft::post("/v1/verifications", &request)).await;
+        let BalancesAnswer { balances } = customer.get_yes(&Draft::get("/v1/account/balances")).await;
+        assert_eq!((balances[0].amount.to_string(), balances[0].held.is_zero()), (left.to_owned(), true));
+    }
+    let refused = customer.get_no(&authorise(&asked)).await;
+    assert_eq!(refused.reason, Reason::BalanceTooLow, "0.20 EUR pays for none");
+    let list: TopUpsAnswer = customer.get_yes(&Draft::get("/v1/account/top-ups")).await;
+    assert_eq!((list.receipts, list.next), (vec![paid.receipt.expect("a receipt")], None));
+    // Nobody else sees any of it.
+    let mut other = stage.customer("bob@example.org").await;
+    let BalancesAnswer { balances } = other.get_yes(&Draft::get("/v1/account/balances")).await;
+    let list: TopUpsAnswer = other.get_yes(&Draft::get("/v1/account/top-ups/0")).await;
+    assert!(balances.is_empty() && list.receipts.is_empty());
     stage.stop().await;
 }

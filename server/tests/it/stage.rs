@@ -136,11 +136,9 @@ impl Stage {
             terms("view", Rights::Perpetual {}, "1.99 EUR"),
             terms("print", Rights::Uses { count: 3 }, "5.00 EUR"),
         ];
-        let path = "/v1/catalogue/lumen/alpine-lake/offers";
-        let OffersAnswer { offers } =
-            terminal.get_yes(&Draft::json(Method::PUT, path, &OffersRequest { offers })).await;
-        let offers = offers.iter().map(|offer| read_offer(&terminal, offer)).collect();
-        Shop { terminal, key, file, resource: published.resource, offers }
+        let mut shop = Shop { terminal, key, file, resource: published.resource, offers: Vec::new() };
+        shop.reprice(offers).await;
+        shop
     }
 }
 
@@ -166,6 +164,14 @@ impl Shop {
             offer: None,
             nonce: BoundedOctets::default(),
         }
+    }
+
+    /// Sells under these offers and no others from now on.
+    pub(crate) async fn reprice(&mut self, offers: Vec<OfferTerms>) {
+        let path = "/v1/catalogue/lumen/alpine-lake/offers";
+        let OffersAnswer { offers } =
+            self.terminal.get_yes(&Draft::json(Method::PUT, path, &OffersRequest { offers })).await;
+        self.offers = offers.iter().map(|offer| read_offer(&self.terminal, offer)).collect();
     }
 
     /// Buys an operation.
