@@ -26,19 +26,7 @@ pub(crate) fn file(client: &Client, target: &Target) -> Outcome<PathBuf> {
 /// What is installed, the file named, or, where it is not installed, the resource at its store: streamed, or with
 /// `install` fetched whole first. Says which on standard error.
 pub(crate) async fn source(context: &Context, client: &Client, target: &Target, install: bool) -> Outcome<Source> {
-    let Target::Name(Name { publisher: Some(publisher), name, version }) = target else {
-        return Ok(file(client, target)?.into());
-    };
-    let path = Name { publisher: Some(publisher.clone()), name: name.clone(), version: None }.path();
-    if !matches!(client.library().find(&path), Err(ClientError::NotFound(_))) {
-        return Ok(file(client, target)?.into());
-    }
-    let at_a_store = InstallSource::Store {
-        server: None,
-        publisher: publisher.clone(),
-        name: name.clone(),
-        version: version.clone(),
-    };
+    let Some(at_a_store) = only_at_a_store(client, target) else { return Ok(file(client, target)?.into()) };
     let screen = context.screen;
     if install {
         let bar = screen.bar(target, None);
@@ -60,6 +48,28 @@ pub(crate) async fn source(context: &Context, client: &Client, target: &Target, 
         screen.note(format_args!("publisher key {words}  {warn}new: pinned from now on{warn:#}"));
     }
     Ok(streaming.accept().await.map_err(ClientError::from)?)
+}
+
+/// As [`source`], to be looked at: of what is not installed the public part alone is fetched, and nothing is remembered of
+/// its publisher.
+pub(crate) async fn look(context: &Context, client: &Client, target: &Target) -> Outcome<Source> {
+    let Some(at_a_store) = only_at_a_store(client, target) else { return Ok(file(client, target)?.into()) };
+    let streaming = client.library().stream(&at_a_store, false).await.map_err(advise)?;
+    let (dim, server) = (style::DIM, streaming.server());
+    context.screen.note(format_args!("{dim}{target} is not installed: this is what {server} has{dim:#}"));
+    Ok(streaming.look())
+}
+
+/// Where to find a resource that has a publisher's name and is not installed.
+fn only_at_a_store(client: &Client, target: &Target) -> Option<InstallSource> {
+    let Target::Name(Name { publisher: Some(publisher), name, version }) = target else { return None };
+    let path = Name { publisher: Some(publisher.clone()), name: name.clone(), version: None }.path();
+    matches!(client.library().find(&path), Err(ClientError::NotFound(_))).then(|| InstallSource::Store {
+        server: None,
+        publisher: publisher.clone(),
+        name: name.clone(),
+        version: version.clone(),
+    })
 }
 
 fn advise(error: ClientError) -> Failure {

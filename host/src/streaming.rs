@@ -159,6 +159,13 @@ impl Streaming {
         self.bytes
     }
 
+    /// To be looked at, and nothing more: what [`Runtime::load`](crate::Runtime::load) takes, with nothing remembered of
+    /// its publisher. Who runs it calls [`Streaming::accept`].
+    #[must_use]
+    pub fn look(self) -> Source {
+        Source::Streamed(Box::new(StreamedSource(self.streamed)))
+    }
+
     /// Remembers the publisher's key, as installing does, and gives what [`Runtime::load`](crate::Runtime::load) takes.
     ///
     /// # Errors
@@ -166,7 +173,7 @@ impl Streaming {
     pub async fn accept(self) -> Result<Source, StateError> {
         let _lock = self.sessions.state.lock().await?;
         self.publisher.remember(&self.sessions.state)?;
-        Ok(Source::Streamed(Box::new(StreamedSource(self.streamed))))
+        Ok(self.look())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::target::Target;
 /// Show all that is public about a resource: who made it, what it can do, what it asks for, what bounds it
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A sealed file, or the name of an installed resource
+    /// A sealed file, the name of an installed resource, or publisher/name of one that a store sells
     #[arg(value_name = "FILE|NAME")]
     resource: Target,
     /// Write this part as the age file that it is, still encrypted
@@ -54,13 +54,13 @@ struct Extracted {
 impl Inspect {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
-        let path = resource_at::file(&client, &self.resource)?;
         if let (Some(part), Some(output)) = (self.extract, self.output) {
-            return extract(context, &path, part, output);
+            return extract(context, &resource_at::file(&client, &self.resource)?, part, output);
         }
-        let sealed = resource_at::open(&path)?;
-        let manifest = sealed.manifest();
-        let surface = Surface::of(sealed.stub()).or_fail("read the stub", "install the resource again")?;
+        let source = context.wait(resource_at::look(context, &client, &self.resource))?;
+        let resource = portcullis_host::Runtime::builder().build()?.load(source)?;
+        let manifest = resource.signed().manifest();
+        let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
         let signature = |name: &str| Some((name.to_owned(), surface.export_type(name)?.to_owned()));
         let signatures = surface.exports().filter_map(signature).collect();
         let opens = |part: &PartName, operation: &OperationEntry| operation.parts.contains(part);
@@ -69,15 +69,14 @@ impl Inspect {
             (part.name.to_string(), operations.map(|operation| operation.name.to_string()).collect())
         });
         let openings = openings.collect();
-        let runtime = portcullis_host::Runtime::builder().build()?;
-        let facts = runtime.load(path.as_path())?.inspect();
+        let facts = resource.inspect();
         let offers = context.wait(async {
             let offered = client.cycle();
             let mut offers = Vec::new();
             for operation in &manifest.operations {
                 use portcullis_host::Gatekeeper as _;
                 // Prices are the store's: without it, there are none to show.
-                offers.extend(offered.offers(sealed.signed(), &operation.name).await.unwrap_or_default());
+                offers.extend(offered.offers(resource.signed(), &operation.name).await.unwrap_or_default());
             }
             Ok(offers)
         })?;

@@ -10,6 +10,8 @@ fn install_refused_buy_run() {
     let mut said = Transcript::of(&stage, "user");
     said.login();
     said.run(&["search", "sketch"]);
+    assert_eq!(said.run(&["inspect", "acme/sketch"]), 0, "before it is installed");
+    assert_eq!(said.run(&["inspect", "acme/nothing"]), 1);
     said.run(&["install", "acme/sketch"]);
     said.run(&["list"]);
     said.run(&["run", "sketch"]);
