@@ -4,9 +4,11 @@ use crate::authorised::{Authorised, Turn};
 use crate::body::{Export, any};
 use crate::error::Error;
 use crate::limits::{Bound, Results};
-use crate::store::{Live, within};
+use crate::store::{Live, rest, within};
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, Type, TypedFunc, Val};
 
 impl Authorised {
@@ -28,7 +30,7 @@ impl Authorised {
         let func = func.ok_or_else(|| Error::Body("an export has gone".into()))?;
         let mut results = vec![Val::Bool(false); export.ty.results().len()];
         let outcome = within(time, pin!(func.call_async(&mut live.store, arguments, &mut results))).await;
-        turn.end(outcome).map_err(|error| *error)?;
+        turn.end(outcome)?;
         Ok(results)
     }
 
@@ -182,16 +184,7 @@ where
     }
 
     #[inline]
-    async fn call(&mut self, mut turn: Turn<'_>, time: u32, arguments: P) -> Result<R, Box<Error>> {
-        let live = turn.live();
-        live.begin(time, self.lifted);
-        let func = self.of(live)?;
-        let outcome = within(time, pin!(func.call_async(&mut live.store, arguments))).await;
-        turn.end(outcome)
-    }
-
-    #[inline]
-    fn of(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Box<Error>> {
+    fn of(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
         match &self.func {
             Some((number, func)) if *number == live.number => Ok(*func),
             _ => self.anew(live),
@@ -199,9 +192,9 @@ where
     }
 
     #[cold]
-    fn anew(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Box<Error>> {
+    fn anew(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
         let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.index);
-        let func = func.map_err(|error| Box::new(Error::Arguments(error.root_cause().to_string())))?;
+        let func = func.map_err(|error| Error::Arguments(error.root_cause().to_string()))?;
         self.func = Some((live.number, func));
         Ok(func)
     }
@@ -217,14 +210,27 @@ where
     /// # Errors
     /// As [`Authorised::call_typed`].
     pub async fn call(&mut self, arguments: P) -> Result<R, Error> {
-        let time = self.authorised.authorised().run_seconds();
-        if let Some(turn) = self.authorised.turn_now() {
-            return self.looked_up.call(turn, time, arguments).await.map_err(|error| *error);
-        }
-        let authorised = self.authorised.authorised();
-        let turn = authorised.turn().await?;
-        // The grant may have been renewed meanwhile.
-        self.looked_up.call(turn, authorised.run_seconds(), arguments).await.map_err(|error| *error)
+        // One future around the engine's: each further one would copy what goes in and what comes out.
+        let Self { authorised, looked_up } = self;
+        let time = authorised.authorised().run_seconds();
+        let (mut turn, time) = if let Some(turn) = authorised.turn_now() {
+            (turn, time)
+        } else {
+            let authorised = authorised.authorised();
+            // The grant may be renewed on the way.
+            (authorised.turn().await?, authorised.run_seconds())
+        };
+        let live = turn.live();
+        live.begin(time, looked_up.lifted);
+        let func = looked_up.of(live)?;
+        let outcome = {
+            let mut call = pin!(func.call_async(&mut live.store, arguments));
+            match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
+                Poll::Ready(outcome) => Some(outcome),
+                Poll::Pending => rest(time, call).await,
+            }
+        };
+        turn.end(outcome)
     }
 }
 
@@ -235,17 +241,16 @@ impl<P, R> fmt::Debug for Typed<'_, P, R> {
 }
 
 impl Turn<'_> {
-    /// Ends a call: where it came to its end, the instance stays for the next one. Errors are boxed: a large result that
-    /// is handed from future to future is copied each time.
+    /// Ends a call: where it came to its end, the instance stays for the next one.
     #[inline]
-    fn end<T>(mut self, outcome: Option<wasmtime::Result<T>>) -> Result<T, Box<Error>> {
+    fn end<T>(mut self, outcome: Option<wasmtime::Result<T>>) -> Result<T, Error> {
         match outcome {
             Some(Ok(value)) => {
                 self.done();
                 Ok(value)
             }
-            Some(Err(error)) => Err(Box::new(self.live().failure(&error))),
-            None => Err(Box::new(Error::Limit(Bound::Time))),
+            Some(Err(error)) => Err(self.live().failure(&error)),
+            None => Err(Error::Limit(Bound::Time)),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::engine::{TICK, Ticks};
 use crate::error::Error;
 use crate::gate::{GateCtx, GateView, HasGate};
 use crate::limits::{Bound, Limiter, Limits, Results};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,12 +103,16 @@ fn begin(store: &mut Store<State>, time: u32) {
 /// Runs to the end, or for at most `time` seconds: epochs end what computes, this ends what waits. A call that never waits
 /// costs no timer. The future stays where it is: the engine's are large.
 pub(crate) async fn within<F: Future>(time: u32, mut future: Pin<&mut F>) -> Option<F::Output> {
-    let first = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
-    match first {
+    match poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
         Poll::Ready(output) => Some(output),
-        // One tick later than the epochs, so that what computes is reported as they see it.
-        Poll::Pending => tokio::time::timeout(Duration::from_secs(u64::from(time)) + TICK, future).await.ok(),
+        Poll::Pending => rest(time, future).await,
     }
+}
+
+/// The rest of what has begun and waits, for at most `time` seconds.
+pub(crate) async fn rest<F: Future>(time: u32, future: Pin<&mut F>) -> Option<F::Output> {
+    // One tick later than the epochs, so that what computes is reported as they see it.
+    tokio::time::timeout(Duration::from_secs(u64::from(time)) + TICK, future).await.ok()
 }
 
 /// Texts by which the engine says that a bound was reached and for which it has no type.

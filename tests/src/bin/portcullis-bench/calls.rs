@@ -1,12 +1,12 @@
 //! P1 and P2: what a call costs under a held grant, in a warm instance and in a new one; P10: what of it is the gate.
 
 use crate::Bench;
-use crate::bare::Bare;
+use crate::bare::{Bare, Live};
 use crate::duel::{allocations, duel};
 use crate::resource::{ADD, ECHO, OPERATION};
 use crate::row::{Row, Targets};
 use anyhow::{Result, ensure};
-use portcullis_host::Pool;
+use portcullis_host::{Pool, Typed};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,7 +23,7 @@ fn payload() -> &'static [u8] {
 /// P1.
 pub(crate) fn warm(bench: &Bench) -> Result<Vec<Row>> {
     let (tokio, specimen) = (&bench.tokio, &bench.specimen);
-    let authorised = tokio.block_on(specimen.load(None, None)?.authorize(OPERATION))?;
+    let mut authorised = tokio.block_on(specimen.load(None, None)?.authorize(OPERATION))?;
     let bare = Bare::new(&specimen.body, None)?;
     let mut live = tokio.block_on(bare.instantiate())?;
     let targets = Targets { bare: Some(1.02), other: Some(0.04), allocations: Some(0.0), ..Targets::default() };
@@ -55,7 +55,23 @@ pub(crate) fn warm(bench: &Bench) -> Result<Vec<Row>> {
         .allocating(more)
         .against("Extism", bench.others.get("P1"));
 
-    let mut own = authorised.typed::<(u32, u32), (u32,)>(ADD)?;
+    let what = "the same with the smallest export: adds two numbers";
+    let add = added(bench, "P1 add", what, authorised.typed(ADD)?, (&bare, &mut live), targets)?;
+    let what = "the smallest export, for a caller who keeps all others out (`typed_mut`)";
+    let alone = added(bench, "P1 add alone", what, authorised.typed_mut(ADD)?, (&bare, &mut live), targets)?;
+    Ok(vec![echo, add, alone])
+}
+
+/// A warm call of `add`.
+fn added(
+    bench: &Bench,
+    id: &'static str,
+    what: &'static str,
+    mut own: Typed<'_, (u32, u32), (u32,)>,
+    (bare, live): (&Bare, &mut Live),
+    targets: Targets,
+) -> Result<Row> {
+    let tokio = &bench.tokio;
     let mut ours = |repetitions| {
         tokio.block_on(async {
             for n in 0..repetitions {
@@ -64,7 +80,7 @@ pub(crate) fn warm(bench: &Bench) -> Result<Vec<Row>> {
             Ok(())
         })
     };
-    let function = bare.add(&mut live)?;
+    let function = bare.add(live)?;
     let mut floor = |repetitions| {
         tokio.block_on(async {
             for n in 0..repetitions {
@@ -75,8 +91,7 @@ pub(crate) fn warm(bench: &Bench) -> Result<Vec<Row>> {
     };
     let [taken, least] = duel(bench.pace, [&mut ours, &mut floor])?;
     let more = allocations(&mut ours)? - allocations(&mut floor)?;
-    let add = Row::new("P1 add", "the same with the smallest export: adds two numbers", &taken, &least, targets);
-    Ok(vec![echo, add.allocating(more)])
+    Ok(Row::new(id, what, &taken, &least, targets).allocating(more))
 }
 
 /// P2.
