@@ -16,6 +16,10 @@ use zeroize::Zeroizing;
 
 /// How long a signing key signs unless it is rotated before: a year.
 const SIGNING_KEY_LIFE: u64 = 365 * 24 * 3600;
+/// How long before its end a signing key gets a successor by itself: two months.
+const RENEWAL: u64 = 60 * 24 * 3600;
+/// How long a successor is known before it signs: twice as long as a terminal may go without a new key document.
+pub const NOTICE: u64 = 2 * DOCUMENT_LIFE;
 /// How long a key goes on signing beside its successor: as long as a key document that does not name the successor can
 /// be valid.
 const OVERLAP: u64 = MAX_KEY_DOCUMENT_LIFE;
@@ -136,6 +140,22 @@ pub async fn rotate_signing_key(
     let public = key.public.clone();
     store.add_signing_key(key, others_end).await?;
     Ok(public)
+}
+
+/// Gives the last signing key a successor where its end is near. Gives the new key. Two processes that do it at once
+/// add two, and the later one signs.
+///
+/// # Errors
+/// [`KeysError`].
+pub async fn renew_signing_key(store: &dyn Store, secrets: &Secrets) -> Result<Option<PublicKey>, KeysError> {
+    let now = store.now().await?;
+    let (_, keys) = store.signing_keys().await?;
+    let Some(end) = keys.iter().map(|key| key.expires).max() else { return Err(KeysError::Missing) };
+    if end > now.plus(RENEWAL) {
+        return Ok(None);
+    }
+    let starts_in = if end > now.plus(NOTICE) { NOTICE } else { 0 };
+    rotate_signing_key(store, secrets, Rotation::Planned { starts_in }).await.map(Some)
 }
 
 fn new_signing_key(secrets: &Secrets, not_before: Timestamp) -> SigningRecord {

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// A no that the registry of refusals does not know: the request was not understood, or the server failed. Never
-/// signed, so that a terminal counts it as no answer at all.
+/// signed, so that nothing follows from it at a terminal, which may show its words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
     /// Not a request of this interface. The text says what is wrong and repeats nothing of it.

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::faults::Faults;
-use crate::keys::{Keys, KeysError};
+use crate::keys::{self, Keys, KeysError};
 use crate::passwords::HashFailed;
 use crate::payment::{Payments, Sandbox};
 use crate::secrets::{SecretError, Secrets};
@@ -180,6 +180,13 @@ async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
         }
         let core = &app.core;
+        match keys::renew_signing_key(&*core.store, &core.secrets).await {
+            Ok(None) => {}
+            Ok(Some(key)) => {
+                tracing::info!(key = %key.thumbprint(), "a new signing key was added: the last one's end is near")
+            }
+            Err(error) => tracing::error!(%error, "signing keys could not be renewed"),
+        }
         if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
             tracing::error!(%error, "signing keys could not be refreshed");
         }

@@ -135,7 +135,7 @@ address_rate = {address_rate}
 address_burst = {address_burst}
 terminal_rate = {terminal_rate}
 terminal_burst = {terminal_burst}
-# Sign-in attempts per account in ten minutes.
+# Sign-in attempts per account and per address in ten minutes.
 sign_in_attempts = {sign_in_attempts}
 # Device codes of one address in ten minutes, and terminals that an account may enrol within a day.
 device_codes = {device_codes}

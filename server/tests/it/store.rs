@@ -108,6 +108,41 @@ async fn a_rotated_key_signs_and_the_one_before_still_verifies() {
     assert!(after.signing_key(grant.signer(), grant.document().iat).is_some());
 }
 
+/// Nobody rotates by hand, for three years.
+#[tokio::test]
+async fn a_server_that_is_left_alone_never_runs_out_of_signing_keys() {
+    const DAY: u64 = 24 * 3600;
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let core = &world.core;
+    let mut added = 0;
+    for _ in 0..3 * 36 {
+        let before = core.keys.document(core.clock.now());
+        let now = core.clock.now().seconds();
+        let before =
+            KeyDocument::verify(&before, core.keys.root(), &core.origin, now, 0).expect("good").into_document();
+        core.clock.advance(10 * DAY);
+        let signer = core.keys.signing_key(core.clock.now()).expect("a signing key").public().thumbprint();
+        if keys::renew_signing_key(&*core.store, &core.secrets).await.expect("renewed").is_some() {
+            added += 1;
+            core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+            let still = core.keys.signing_key(core.clock.now()).expect("a signing key").public().thumbprint();
+            assert_eq!(still, signer, "the new one is known for two days before it signs");
+        }
+        let listed = before.signing.iter().any(|key| key.jwk.thumbprint() == signer);
+        assert!(listed, "a terminal knew the key before it signed");
+    }
+    assert_eq!(added, 3, "once in ten months");
+    world.run(&machine, "preview").await.expect("it still grants");
+    // One that was off when the last key ended signs at once.
+    core.clock.advance(400 * DAY);
+    assert!(core.keys.signing_key(core.clock.now()).is_err(), "the control: without renewal there is none");
+    keys::renew_signing_key(&*core.store, &core.secrets).await.expect("renewed").expect("a key");
+    core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+    core.keys.signing_key(core.clock.now()).expect("in force");
+    assert!(keys::renew_signing_key(&*core.store, &core.secrets).await.expect("asked").is_none());
+}
+
 #[tokio::test]
 async fn what_a_stolen_key_signs_is_believed_no_longer() {
     let world = World::new().await;

@@ -31,7 +31,7 @@ pub(super) struct Withdraw {
 #[derive(Debug, Args)]
 pub(super) struct RotateKey {
     /// Seconds until the new key signs: time for terminals to learn of it.
-    #[arg(long, default_value_t = 2 * 24 * 3600, value_name = "SECONDS")]
+    #[arg(long, default_value_t = keys::NOTICE, value_name = "SECONDS")]
     starts_in: u64,
     /// The old key is in other hands: the new one signs at once, and the old one ends now.
     #[arg(long, conflicts_with = "starts_in")]
