@@ -20,6 +20,11 @@ impl From<ClientError> for Failure {
             ClientError::Transport(TransportError::TooLong) => "download it by other means, and install the file",
             ClientError::Transport(TransportError::File(_)) => "check the path and that you may read it",
             ClientError::Transport(_) => return Self::refusal(Reason::Offline, message),
+            ClientError::Rejected { status: 403, .. } => "use what is yours there, or ask the store's operator",
+            ClientError::Rejected { status: 409, .. } => {
+                "if it was asked twice at once, ask again; else change what it names"
+            }
+            ClientError::Rejected { status: 429, .. } => "wait a moment, then ask again",
             ClientError::Rejected { .. } => "change what it names, and ask again",
             ClientError::KeyStore(_) => "delete the file that it names and sign in again: `portcullis login URL`",
             ClientError::SignInDenied => "if that was a mistake, begin again: `portcullis login URL`",
@@ -34,7 +39,7 @@ impl From<ClientError> for Failure {
                 "do not install it, and ask the publisher; `portcullis remove NAME` first if you must"
             }
             ClientError::PublisherChanged { .. } => {
-                "do not install it before the publisher confirms the new key's words; then `portcullis remove NAME` and install again"
+                "ask the publisher, on another way than this store, for the words of the new key; where they are those above: `portcullis install NAME --accept-key \"WORDS\"`"
             }
             ClientError::Declined => "use another means of payment: --payment PROVIDER:TOKEN",
             ClientError::Ambiguous(_) => "choose one: --offer ID",

@@ -16,12 +16,13 @@ Written from the program itself; a test holds this page to it. `portcullis help 
 
 - **Output.** What was asked for goes to standard output, progress and questions to standard error. With `--json`, standard output has exactly one JSON value, of errors too:
   [json.md](json.md) has the shape of each, and the promise that goes with it. Colours vanish where the output is no terminal or `NO_COLOR` is set.
-- **Exit codes.** 0: done. 1: an error. 2: the command line cannot be understood. 3: `doctor` found something wrong. 20 to 43: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
-- **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. What begins with `.` or `/`, or ends in `.wasm`, is a file.
+- **Exit codes.** 0: done. 1: an error, a store's unsigned no among them. 2: the command line cannot be understood. 3: `doctor` found something wrong. 20 to 43: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
+- **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect` and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a file.
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
   function gives go to `-o FILE`, or raw to standard output where that is no terminal.
 - **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only.
 - **Compiled code** is kept between runs in the folder `cache` there, sealed: 512 MiB at most, or what `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
+- **Streams.** `run publisher/name` of what is not installed keeps what has arrived, as ciphertext, in the folder `streams` there, 2 GiB at most. `cache` shows both, `cache clear` removes both.
 - **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the installed Rust where it has the target `wasm32-unknown-unknown`, else the one that
   `cargo xtask setup` unpacked; `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses.
 ";

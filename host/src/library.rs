@@ -403,6 +403,19 @@ impl Library {
     }
 }
 
+impl Library {
+    /// Forgets that `pinned` was the publisher's key: the next install pins the key that signs then. For a publisher who
+    /// lost his key and told the user the words of the new one on another way; see
+    /// [`ClientError::PublisherChanged`]. Gives whether it was pinned.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn unpin(&self, publisher: &PublisherName, pinned: &Thumbprint) -> Result<bool, StateError> {
+        let _lock = self.sessions.state.lock().await?;
+        publisher_pin::unpin(&self.sessions.state, publisher, pinned)
+    }
+}
+
 impl Candidate {
     /// The manifest, verified.
     #[must_use]

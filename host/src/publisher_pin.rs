@@ -2,9 +2,11 @@
 
 use crate::failure::ClientError;
 use crate::state_dir::{StateDir, StateError, file_name};
-use portcullis_protocol::{Origin, PublicKey, PublisherEntry, PublisherName, Unverified, Vouch};
+use portcullis_protocol::{Origin, PublicKey, PublisherEntry, PublisherName, Thumbprint, Unverified, Vouch};
 use serde::{Deserialize, Serialize};
 
+/// Where pins are kept: a folder per store.
+const PINS: &str = "publishers";
 /// A key and a number.
 const MAX_PIN: u64 = 4096;
 /// Vouches that are followed. A publisher changes its key every few years.
@@ -50,7 +52,7 @@ pub(crate) fn judge(
     publisher: &PublisherEntry,
     vouches: &[String],
 ) -> Result<Judged, ClientError> {
-    let record = format!("publishers/{}/{}.json", file_name(store), publisher.name);
+    let record = format!("{PINS}/{}/{}.json", file_name(store), publisher.name);
     let judged =
         |standing, seq| Judged { standing, record: record.clone(), pinned: Pinned { key: publisher.jwk.clone(), seq } };
     let Some(bytes) = state.read(&record, MAX_PIN)? else {
@@ -84,6 +86,20 @@ impl Judged {
         let bytes = serde_json::to_vec(&self.pinned).map_err(|_| StateError::damaged(&state.path(&self.record)))?;
         state.write(&self.record, &bytes)
     }
+}
+
+/// Forgets that this key was a publisher's, at every store. Gives whether it was pinned anywhere.
+pub(crate) fn unpin(state: &StateDir, publisher: &PublisherName, key: &Thumbprint) -> Result<bool, StateError> {
+    let mut found = false;
+    for store in state.list(PINS)? {
+        let record = format!("{PINS}/{store}/{publisher}.json");
+        let pinned = state.read(&record, MAX_PIN)?.and_then(|bytes| serde_json::from_slice::<Pinned>(&bytes).ok());
+        if pinned.is_some_and(|pinned| pinned.key.thumbprint() == *key) {
+            state.remove(&record)?;
+            found = true;
+        }
+    }
+    Ok(found)
 }
 
 /// The successor that the current key names in a vouch newer than the last one.

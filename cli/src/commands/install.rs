@@ -1,8 +1,8 @@
 //! `portcullis install`: fetch, verify, show, install.
 
 use clap::Args;
-use portcullis_host::{Candidate, InstallSource, Standing};
-use portcullis_protocol::{Capabilities, Manifest};
+use portcullis_host::{Candidate, ClientError, InstallSource, Standing};
+use portcullis_protocol::{Capabilities, Manifest, Thumbprint};
 use serde::Serialize;
 
 use crate::context::{Context, Store};
@@ -20,6 +20,9 @@ pub(crate) struct Install {
     /// Install an older version over a newer one
     #[arg(long)]
     allow_older: bool,
+    /// Accept another key of the publisher than the one pinned: its words, as the publisher told you
+    #[arg(long, value_name = "WORDS")]
+    accept_key: Option<String>,
     #[command(flatten)]
     store: Store,
 }
@@ -49,7 +52,13 @@ impl Install {
         let source = self.source()?;
         let report = context.wait(async {
             let bar = context.screen.bar(&self.resource, None);
-            let prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
+            let mut prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
+            if let Err(ClientError::PublisherChanged { publisher, pinned, found }) = &prepared
+                && self.accepts(found)
+            {
+                library.unpin(publisher, pinned).await?;
+                prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
+            }
             bar.finish_and_clear();
             let candidate = prepared.map_err(|error| self.advise(error))?;
             let mut report = Installed::of(&candidate);
@@ -59,6 +68,12 @@ impl Install {
         })?;
         context.screen.report(&report);
         Ok(())
+    }
+
+    /// Whether these are the words that the user was told.
+    fn accepts(&self, key: &Thumbprint) -> bool {
+        let told = self.accept_key.as_deref().unwrap_or_default().to_lowercase();
+        told.split_whitespace().eq(key.words().to_lowercase().split_whitespace())
     }
 
     fn source(&self) -> Outcome<InstallSource> {
@@ -78,7 +93,7 @@ impl Install {
         }
     }
 
-    fn advise(&self, error: portcullis_host::ClientError) -> Failure {
+    fn advise(&self, error: ClientError) -> Failure {
         let failure = Failure::from(error);
         match failure.reason() {
             Some(portcullis_protocol::Reason::ServerUntrusted) => {

@@ -1,7 +1,7 @@
 //! `portcullis publish`: hand a sealed resource to a store.
 
 use clap::Args;
-use portcullis_host::{Client, Publishing, Sent, Storefront};
+use portcullis_host::{Client, ClientError, Publishing, Sent, Storefront};
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Manifest, Origin, SecretKey, SignedManifest};
 use serde::Serialize;
@@ -142,12 +142,14 @@ pub(crate) async fn publish(
             ));
         }
         publishing.claim(owner, &key).await.map_err(|error| {
+            let rejected = matches!(error, ClientError::Rejected { .. });
             let failure = Failure::from(error);
-            match failure.reason() {
-                None => failure,
-                Some(_) => failure.with_fix(format!(
+            if rejected {
+                failure.with_fix(format!(
                     "if `{owner}` belongs to somebody else, seal under another publisher name; else ask the store"
-                )),
+                ))
+            } else {
+                failure
             }
         })?;
         claimed = true;

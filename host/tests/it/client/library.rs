@@ -99,6 +99,19 @@ async fn a_changed_publisher_key_is_refused_unless_the_old_one_vouches() {
     let installed = client.library().find("lake").expect("installed");
     client.library().remove(&installed).await.expect("removed");
     assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
+    // Unless the user says that this key is the publisher's no more. Another key's pin stays.
+    let (library, lumen) = (client.library(), publisher_name());
+    assert!(!library.unpin(&lumen, &thief.public().thumbprint()).await.expect("read"));
+    assert!(!library.unpin(&"acme".parse().expect("a name"), &old.public().thumbprint()).await.expect("read"));
+    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
+    let stores = std::fs::read_dir(home.path().join("publishers")).expect("pins");
+    let pin = stores.map(|store| store.expect("a store").path().join("lumen.json")).next().expect("one");
+    let kept = std::fs::read(&pin).expect("a pin");
+    assert!(library.unpin(&lumen, &old.public().thumbprint()).await.expect("forgotten"));
+    install(&client, "lumen/lake").await.expect("what signs now is pinned");
+    assert!(matches!(library.find("lake"), Ok(found) if found.digest == stolen.digest()));
+    library.remove(&library.find("lake").expect("installed")).await.expect("removed");
+    std::fs::write(&pin, kept).expect("as it was");
     // The honest change, over two successors.
     let (second, third) = (SecretKey::generate(&mut rng()), SecretKey::generate(&mut rng()));
     store.world().resources.remove(&stolen.digest());
