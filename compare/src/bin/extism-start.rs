@@ -9,7 +9,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().context("usage: extism-start PLUGIN CACHE TEXT");
     let (plugin, cache, text) = (next()?, next()?, next()?);
-    let manifest = Manifest::new([Wasm::file(plugin)]);
+    let manifest = Manifest::new([Wasm::data(std::fs::read(plugin)?)]);
     let mut plugin = PluginBuilder::new(manifest).with_wasi(false).with_cache_config(cache).build()?;
     // The plug-in copies eight bytes at a time.
     println!("{}", plugin.call::<&str, &str>("echo", &format!("{text:<8}"))?);
