@@ -95,9 +95,10 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
-    /// Nothing is drawn and nothing priced, so there is nothing to ask.
-    pub(crate) const fn nothing_to_ask() -> Self {
-        Self { offer: None, cost: None }
+    /// Nobody is asked about what is free. The offer is named, so that the server grants under it or not at all: where it
+    /// has ended meanwhile, nothing of what the account holds is drawn in its place.
+    pub(crate) fn to_free(offer: &Verified<Offer>) -> Self {
+        Self { offer: Some(offer.digest()), cost: None }
     }
 
     /// What the user agreed to beforehand: the cheapest metered offer that fits. `None` where he has to be asked.
@@ -127,7 +128,7 @@ impl Agreed {
         };
         match answer.0 {
             Choice::No => Err(Reason::ConfirmationRequired.into()),
-            Choice::Held => Ok(Self::nothing_to_ask()),
+            Choice::Held => Ok(Self { offer: None, cost: None }),
             Choice::Offer(digest) => {
                 let cost = cost_of(shown(digest)?, prompt.quantity)?;
                 let cost = cost.map(|cost| prompt.spending.reserve(cost)).transpose()?;

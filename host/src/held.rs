@@ -6,7 +6,8 @@
 use crate::gatekeeper::{CycleRequest, Nonce, Refused, Released};
 use crate::runtime::Services;
 use portcullis_protocol::age::FileKey;
-use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, SignedManifest, Verified};
+use portcullis_protocol::limits::MAX_QUANTITY;
+use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, Rights, SignedManifest, Verified};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,6 +15,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// Seconds before its end when a grant is renewed in the background: time for a slow server, and a third of the
 /// default life of 30 s.
 const RENEWAL_MARGIN: u64 = 10;
+
+/// More uses than a grant can have: they are not counted.
+const UNCOUNTED: u32 = u32::MAX;
 
 /// Why no further call may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -36,7 +40,8 @@ pub(crate) struct Held {
     keys: Vec<(PartName, FileKey)>,
     expires: AtomicU64,
     run_max: AtomicU32,
-    uses: Option<AtomicU32>,
+    /// How many calls may still begin; [`UNCOUNTED`] where time alone bounds them.
+    uses: AtomicU32,
     renewing: AtomicBool,
     renewal: tokio::sync::Mutex<()>,
 }
@@ -71,15 +76,13 @@ impl Held {
             ));
         }
         let units = document.limits.units.map(|units| u32::try_from(units).unwrap_or(u32::MAX));
-        let uses = match (document.limits.uses, units) {
-            (Some(uses), Some(units)) => Some(uses.min(units)),
-            (uses, units) => uses.or(units),
-        };
+        let uses = [document.limits.uses, units].into_iter().flatten().min();
+        let uses = uses.map_or(UNCOUNTED, |uses| uses.min(MAX_QUANTITY));
         Ok(Self {
             keys,
             expires: AtomicU64::new(document.exp),
             run_max: AtomicU32::new(document.run_max),
-            uses: uses.map(AtomicU32::new),
+            uses: AtomicU32::new(uses),
             renewing: AtomicBool::new(false),
             renewal: tokio::sync::Mutex::new(()),
             grant: RwLock::new(Arc::new(grant)),
@@ -95,11 +98,15 @@ impl Held {
         if !self.in_time(now) {
             return Err(Ended::Expired);
         }
-        if let Some(uses) = &self.uses {
-            uses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-                .map_err(|_| Ended::Spent)?;
+        if self.uses.load(Ordering::Relaxed) != UNCOUNTED {
+            self.draw()?;
         }
         Ok(Entered(()))
+    }
+
+    fn draw(&self) -> Result<(), Ended> {
+        let left = |left: u32| left.checked_sub(1);
+        self.uses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map(|_| ()).map_err(|_| Ended::Spent)
     }
 
     /// Whether new calls may begin, as far as time goes.
@@ -115,7 +122,7 @@ impl Held {
 
     /// A grant bounded by time alone is renewed without debit. One that counts, or answers a nonce, is asked for anew.
     pub(crate) fn renewable(&self) -> bool {
-        self.uses.is_none() && self.grant().document().nonce.as_bytes().is_empty()
+        self.uses_left().is_none() && self.grant().document().nonce.as_bytes().is_empty()
     }
 
     /// Whether the grant stands for `quantity` of its operation without a new cycle.
@@ -133,7 +140,7 @@ impl Held {
 
     /// How many calls may still begin, where they are counted.
     pub(crate) fn uses_left(&self) -> Option<u32> {
-        self.uses.as_ref().map(|uses| uses.load(Ordering::Relaxed))
+        Some(self.uses.load(Ordering::Relaxed)).filter(|uses| *uses != UNCOUNTED)
     }
 
     /// The signed grant as it stands.
@@ -170,7 +177,7 @@ impl Held {
             return Ok(());
         }
         if !self.renewable() {
-            return Err(Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string()));
+            return Err(over());
         }
         self.renew(services, resource, false).await
     }
@@ -180,26 +187,40 @@ impl Held {
         if !early && self.in_time(services.now()) {
             return Ok(());
         }
-        let operation = self.grant().document().operation.clone();
-        let entry = resource.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
-        let request = CycleRequest {
-            resource: Arc::clone(resource),
-            operation,
-            quantity: 1,
-            offer: None,
-            nonce: Nonce::default(),
-        };
-        let renewed = Self::new(services.gatekeeper.run(request).await?, resource, entry, &Nonce::default())?;
-        if renewed.uses.is_some() {
-            // The account's rights have become countable meanwhile. What was drawn must not serve without a count.
-            return Err(Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string()));
+        if !self.renewable() {
+            // Somebody else has renewed it meanwhile, and it came back counted.
+            return if self.in_time(services.now()) { Ok(()) } else { Err(over()) };
         }
+        let grant = self.grant();
+        let operation = grant.document().operation.clone();
+        let entry = resource.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
+        // What was free is renewed under a free offer that the server still has, and under nothing else.
+        let offer = if grant.document().model == (Rights::Free {}).model() {
+            let offers = services.gatekeeper.offers(resource, &operation).await?;
+            match offers.iter().find(|offer| offer.document().rights.is_free()) {
+                Some(free) => Some(free.digest()),
+                None => return Err(Refused { offers, ..Refused::new(Reason::PaymentRequired) }),
+            }
+        } else {
+            None
+        };
+        let request =
+            CycleRequest { resource: Arc::clone(resource), operation, quantity: 1, offer, nonce: Nonce::default() };
+        let renewed = Self::new(services.gatekeeper.run(request).await?, resource, entry, &Nonce::default())?;
+        // Where the account's rights have become countable, one use was drawn: it serves the next call, and is the last
+        // that is drawn without being asked for.
+        self.uses.store(renewed.uses.load(Ordering::Relaxed), Ordering::Relaxed);
         let expires = renewed.expires.load(Ordering::Relaxed);
         *self.grant.write().unwrap_or_else(PoisonError::into_inner) = renewed.grant();
         self.run_max.store(renewed.run_max(), Ordering::Relaxed);
         self.expires.store(expires, Ordering::Relaxed);
         if self.in_time(services.now()) { Ok(()) } else { Err(Reason::EntitlementExpired.into()) }
     }
+}
+
+/// A grant that is over and cannot be renewed.
+fn over() -> Refused {
+    Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string())
 }
 
 impl fmt::Debug for Held {
@@ -240,7 +261,7 @@ mod tests {
             keys: Vec::new(),
             expires: AtomicU64::new(exp),
             run_max: AtomicU32::new(300),
-            uses: uses.map(AtomicU32::new),
+            uses: AtomicU32::new(uses.unwrap_or(UNCOUNTED)),
             renewing: AtomicBool::new(false),
             renewal: tokio::sync::Mutex::new(()),
         }

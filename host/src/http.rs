@@ -11,6 +11,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response, redirect, retry};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
@@ -27,29 +28,51 @@ const CHUNK: usize = 64 * 1024;
 /// was given, keeps no cookies, asks for no compression and repeats nothing.
 #[derive(Debug, Clone)]
 pub struct HttpBillingServer {
-    client: Client,
+    proxy: Option<reqwest::Proxy>,
+    /// Made when they are wanted first: the one for HTTPS reads every certificate that the system trusts, which takes
+    /// longer than most commands.
+    clients: Arc<Clients>,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    https: OnceLock<Client>,
+    /// For this machine. Trusts no certificate.
+    http: OnceLock<Client>,
 }
 
 impl HttpBillingServer {
     /// A client without a proxy, whatever the environment says.
     ///
     /// # Errors
-    /// [`TransportError::Unreachable`] where TLS cannot be set up.
+    /// None any more: where TLS cannot be set up, the first request over HTTPS says so.
     pub fn new() -> Result<Self, TransportError> {
-        Self::build(None)
+        Ok(Self { proxy: None, clients: Arc::default() })
     }
 
     /// A client that reaches servers elsewhere through a proxy, and those on this machine directly.
     ///
     /// # Errors
-    /// [`TransportError::Address`] where `proxy` is no URL, [`TransportError::Unreachable`] as [`Self::new`].
+    /// [`TransportError::Address`] where `proxy` is no URL.
     pub fn with_proxy(proxy: &str) -> Result<Self, TransportError> {
         let direct = reqwest::NoProxy::from_string("localhost,127.0.0.0/8,::1");
         let proxy = reqwest::Proxy::all(proxy).map_err(|_| TransportError::Address)?.no_proxy(direct);
-        Self::build(Some(proxy))
+        Ok(Self { proxy: Some(proxy), clients: Arc::default() })
     }
 
-    fn build(proxy: Option<reqwest::Proxy>) -> Result<Self, TransportError> {
+    /// The client for addresses of this scheme.
+    fn client(&self, https: bool) -> Result<&Client, TransportError> {
+        let place = if https { &self.clients.https } else { &self.clients.http };
+        match place.get() {
+            Some(client) => Ok(client),
+            None => {
+                let client = self.build(https)?;
+                Ok(place.get_or_init(|| client))
+            }
+        }
+    }
+
+    fn build(&self, https: bool) -> Result<Client, TransportError> {
         // Whatever a resolver says, `localhost` is this machine: plain HTTP is allowed there.
         let local = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
         let builder = Client::builder()
@@ -61,12 +84,12 @@ impl HttpBillingServer {
             .resolve_to_addrs("localhost", &local)
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE);
-        let builder = match proxy {
-            Some(proxy) => builder.proxy(proxy),
+        let builder = match &self.proxy {
+            Some(proxy) => builder.proxy(proxy.clone()),
             None => builder,
         };
-        let client = builder.build().map_err(|error| TransportError::Unreachable(cause(&error)))?;
-        Ok(Self { client })
+        let builder = if https { builder } else { builder.tls_certs_only([]) };
+        builder.build().map_err(|error| TransportError::Unreachable(cause(&error)))
     }
 }
 
@@ -80,7 +103,8 @@ impl BillingServer for HttpBillingServer {
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut request = self.client.request(method, format!("{origin}{path_and_query}"));
+        let https = origin.as_str().starts_with("https:");
+        let mut request = self.client(https)?.request(method, format!("{origin}{path_and_query}"));
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, secret_header(&format!("DPoP {}", token.expose()))?);
         }
@@ -117,7 +141,7 @@ impl BillingServer for HttpBillingServer {
         if !is_allowed(&url) {
             return Err(TransportError::Address);
         }
-        let mut request = self.client.get(url);
+        let mut request = self.client(url.scheme() == "https")?.get(url);
         if let Some(range) = range(&download) {
             request = request.header(RANGE, range);
             if let Some(etag) = download.etag {

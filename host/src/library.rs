@@ -142,12 +142,17 @@ impl Library {
     /// [`ClientError::NotFound`], [`ClientError::Name`] where several have one.
     pub fn find(&self, name: &str) -> Result<Installed, ClientError> {
         let (publisher, name) = name.split_once('/').map_or((None, name), |(publisher, name)| (Some(publisher), name));
-        let mut found = self.list()?;
-        found.retain(|resource| {
-            resource.name.as_str() == name && publisher.is_none_or(|p| p == resource.publisher.as_str())
-        });
+        let nothing = || ClientError::NotFound(format!("no resource `{name}` is installed"));
+        // What is no name is nobody's, and no path.
+        let resource = ResourceName::new(name).map_err(|_| nothing())?;
+        let publishers = match publisher {
+            Some(publisher) => vec![PublisherName::new(publisher).map_err(|_| nothing())?.to_string()],
+            None => self.sessions.state.list("resources")?,
+        };
+        let read = |publisher: &String| self.read(publisher, resource.as_str()).transpose();
+        let mut found: Vec<_> = publishers.iter().filter_map(read).collect::<Result<_, _>>()?;
         match found.len() {
-            0 => Err(ClientError::NotFound(format!("no resource `{name}` is installed"))),
+            0 => Err(nothing()),
             1 => Ok(found.swap_remove(0)),
             _ => Err(ClientError::Name(format!("several publishers have a `{name}`; say whose: publisher/{name}"))),
         }

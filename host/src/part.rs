@@ -29,8 +29,9 @@ pub(crate) fn readers() -> Arc<Semaphore> {
 pub(crate) struct Part {
     size: u64,
     reader: Arc<Mutex<PartReader<File>>>,
-    /// Held while there is room for this part to keep anything between reads.
-    permit: Option<OwnedSemaphorePermit>,
+    /// Held while there is room for this part to keep anything between reads: by the part, and by what reads ahead of it
+    /// and may outlive it.
+    permit: Option<Arc<OwnedSemaphorePermit>>,
     /// What was opened last.
     ready: Text,
     /// What is being opened: what follows it, as a rule.
@@ -56,7 +57,7 @@ struct Coming {
 impl Part {
     pub(crate) fn new(mut reader: PartReader<File>, readers: Arc<Semaphore>) -> Self {
         let size = reader.size();
-        let permit = readers.try_acquire_owned().ok();
+        let permit = readers.try_acquire_owned().ok().map(Arc::new);
         if permit.is_none() {
             reader.release();
         }
@@ -121,13 +122,13 @@ impl Part {
     fn open(&self, at: u64, wanted: u64) -> Coming {
         let from = at / CHUNK * CHUNK;
         let end = at.saturating_add(wanted).div_ceil(CHUNK).saturating_mul(CHUNK).min(self.size);
-        let (reader, keeps) = (Arc::clone(&self.reader), self.permit.is_some());
+        let (reader, permit) = (Arc::clone(&self.reader), self.permit.clone());
         let task = tokio::task::spawn_blocking(move || {
             // A reader that panicked half-way has dropped what it held.
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             let mut bytes = Plaintext::zeroed((end - from) as usize);
             let read = reader.read_at(from, &mut bytes);
-            if !keeps {
+            if permit.is_none() {
                 reader.release();
             }
             bytes.truncate(read?);

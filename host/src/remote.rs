@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -39,7 +40,14 @@ type Arrived = Arc<dyn Fn(u64, u64) + Send + Sync>;
 pub(crate) struct Remote {
     shared: Arc<Shared>,
     runtime: Handle,
+    writer: Option<Writer>,
 }
+
+/// A granule on its way to the disk, and who waits for it.
+type Arriving = (u64, Vec<u8>, oneshot::Sender<()>);
+/// Writes what arrives, on a thread of its own: on the runtime it would hold up others, and the threads that may wait
+/// may all be waiting for what it writes. `None` where no thread could be had: then it holds up others.
+type Writer = mpsc::Sender<Arriving>;
 
 /// What the file and the task that fetches share.
 pub(crate) struct Shared {
@@ -47,6 +55,8 @@ pub(crate) struct Shared {
     url: String,
     etag: String,
     size: u64,
+    /// How long a granule may take, over however many connections.
+    patience: Duration,
     state: Mutex<State>,
     changed: Condvar,
     /// Taken after the state is given back: who is told may take his time.
@@ -85,10 +95,9 @@ struct Job {
 impl Remote {
     /// The file of this size at `url`, of which some may have been kept. Has to be called on the async runtime.
     pub(crate) fn new(server: Arc<dyn BillingServer>, url: String, etag: String, kept: Kept, size: u64) -> Self {
-        let state = State { kept, job: None, jobs: 0, failed: None, next: u64::MAX, run: FEWEST };
-        let (state, changed) = (Mutex::new(state), Condvar::new());
-        let shared = Shared { server, url, etag, size, state, changed, told: Mutex::default() };
-        Self { shared: Arc::new(shared), runtime: Handle::current() }
+        let shared = Arc::new(Shared::new(server, url, etag, kept, size, PATIENCE));
+        let writer = shared.writer().inspect_err(|error| tracing::warn!(%error, "no thread for a stream")).ok();
+        Self { shared, runtime: Handle::current(), writer }
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
@@ -109,7 +118,7 @@ impl Remote {
         // On a runtime that is shutting down the task ends at once, and says so: that takes the lock.
         drop(state);
         let ends = Ends { shared: Arc::clone(&self.shared), number, outcome: Err(cut_off()) };
-        let task = self.runtime.spawn(ends.run(granule..end)).abort_handle();
+        let task = self.runtime.spawn(ends.run(granule..end, self.writer.clone())).abort_handle();
         let mut state = self.shared.state();
         match &mut state.job {
             Some(job) if job.number == number => job.task = Some(task),
@@ -121,6 +130,33 @@ impl Remote {
 }
 
 impl Shared {
+    fn new(
+        server: Arc<dyn BillingServer>,
+        url: String,
+        etag: String,
+        kept: Kept,
+        size: u64,
+        patience: Duration,
+    ) -> Self {
+        let state = State { kept, job: None, jobs: 0, failed: None, next: u64::MAX, run: FEWEST };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Self { server, url, etag, size, patience, state, changed, told: Mutex::default() }
+    }
+
+    /// Begins the thread that writes. It ends with the last who sends to it.
+    fn writer(self: &Arc<Self>) -> io::Result<Writer> {
+        let (writer, mut arriving) = mpsc::channel::<Arriving>(1);
+        let shared = Arc::clone(self);
+        std::thread::Builder::new().name("portcullis-stream".into()).spawn(move || {
+            while let Some((granule, bytes, written)) = arriving.blocking_recv() {
+                shared.keep(granule, &bytes);
+                // Who waited may have been cut off.
+                let _ = written.send(());
+            }
+        })?;
+        Ok(writer)
+    }
+
     /// Who is told what arrives from now on.
     pub(crate) fn tell(&self, arrived: Arrived) {
         *self.told() = Told { to: Some(arrived), have: 0 };
@@ -141,20 +177,23 @@ impl Shared {
     }
 
     /// Fetches a run of granules, taking up a broken connection where it broke.
-    async fn fetch(self: &Arc<Self>, granules: Range<u64>) -> Result<(), TransportError> {
+    async fn fetch(&self, granules: Range<u64>, writer: Option<&Writer>) -> Result<(), TransportError> {
         let end = (granules.end * GRANULE).min(self.size);
         let mut at = granules.start * GRANULE;
-        let mut granule = Vec::with_capacity(GRANULE as usize);
+        let mut begun = Begun { granule: Vec::with_capacity(GRANULE as usize), until: Instant::now() + self.patience };
         let mut fruitless = 0;
         while at < end {
             let before = at;
-            match self.piece(&mut at, end, &mut granule).await {
+            match self.piece(&mut at, end, &mut begun, writer).await {
                 Ok(()) => {}
                 Err(Stopped::Failed(error)) => return Err(error),
                 Err(Stopped::Lost(error)) if at == before && fruitless == FRUITLESS => return Err(error),
                 Err(Stopped::Lost(_)) => {}
             }
             fruitless = if at > before { 0 } else { fruitless + 1 };
+            if at < end && Instant::now() >= begun.until {
+                return Err(TransportError::Timeout);
+            }
             if at < end {
                 tokio::time::sleep(PAUSE.saturating_mul(1 << fruitless)).await;
             }
@@ -162,12 +201,11 @@ impl Shared {
         Ok(())
     }
 
-    /// One request. `granule` holds what has arrived of the granule that `at` lies in.
-    async fn piece(self: &Arc<Self>, at: &mut u64, end: u64, granule: &mut Vec<u8>) -> Result<(), Stopped> {
+    /// One request, from `at` on.
+    async fn piece(&self, at: &mut u64, end: u64, begun: &mut Begun, writer: Option<&Writer>) -> Result<(), Stopped> {
         let (from, wanted) = (*at, end - *at);
         let download = Download { url: self.url.clone(), from, length: Some(wanted), etag: Some(self.etag.clone()) };
-        let mut until = Instant::now() + PATIENCE;
-        let answer = patiently(until, self.server.download(download)).await?;
+        let answer = patiently(begun.until, self.server.download(download)).await?;
         let Downloaded { status, from: begins, total, mut body } = answer.map_err(Stopped::of)?;
         match status {
             206 if begins == from && total == Some(self.size) => {}
@@ -177,7 +215,7 @@ impl Shared {
             _ => return Err(Stopped::Lost(status_of(status))),
         }
         while *at < end {
-            let Some(chunk) = patiently(until, body.next()).await? else {
+            let Some(chunk) = patiently(begun.until, body.next()).await? else {
                 return Err(Stopped::Lost(TransportError::Interrupted("it ended early".into())));
             };
             let chunk = chunk.map_err(Stopped::of)?;
@@ -188,40 +226,44 @@ impl Shared {
             while !chunk.is_empty() {
                 let room = ((*at / GRANULE + 1) * GRANULE).min(self.size) - *at;
                 let (some, rest) = chunk.split_at(chunk.len().min(room as usize));
-                granule.extend_from_slice(some);
+                begun.granule.extend_from_slice(some);
                 *at += some.len() as u64;
                 chunk = rest;
                 if some.len() as u64 == room {
-                    self.put((*at - 1) / GRANULE, std::mem::take(granule)).await;
-                    until = Instant::now() + PATIENCE;
+                    self.put((*at - 1) / GRANULE, std::mem::take(&mut begun.granule), writer).await;
+                    begun.until = Instant::now() + self.patience;
                 }
             }
         }
-        match patiently(until, body.next()).await? {
+        match patiently(begun.until, body.next()).await? {
             Some(Ok(more)) if !more.is_empty() => Err(Stopped::Failed(TransportError::TooLong)),
             _ => Ok(()),
         }
     }
 
     /// Keeps a granule, where writing to the disk holds up nobody.
-    async fn put(self: &Arc<Self>, granule: u64, bytes: Vec<u8>) {
-        let shared = Arc::clone(self);
-        let put = move || {
-            let mut state = shared.state();
-            state.kept.put(granule, &bytes);
-            let have = state.kept.have();
-            drop(state);
-            shared.changed.notify_all();
-            let mut told = shared.told();
-            if have > told.have {
-                told.have = have;
-                if let Some(to) = &told.to {
-                    to(have, shared.size);
-                }
+    async fn put(&self, granule: u64, bytes: Vec<u8>, writer: Option<&Writer>) {
+        let Some(writer) = writer else { return self.keep(granule, &bytes) };
+        let (written, done) = oneshot::channel();
+        // The thread lives as long as anybody can send to it.
+        if writer.send((granule, bytes, written)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    fn keep(&self, granule: u64, bytes: &[u8]) {
+        let mut state = self.state();
+        state.kept.put(granule, bytes);
+        let have = state.kept.have();
+        drop(state);
+        self.changed.notify_all();
+        let mut told = self.told();
+        if have > told.have {
+            told.have = have;
+            if let Some(to) = &told.to {
+                to(have, self.size);
             }
-        };
-        // Where it is cut off, the program is ending.
-        let _ = tokio::task::spawn_blocking(put).await;
+        }
     }
 }
 
@@ -308,9 +350,16 @@ struct Ends {
 }
 
 impl Ends {
-    async fn run(mut self, granules: Range<u64>) {
-        self.outcome = self.shared.fetch(granules).await;
+    async fn run(mut self, granules: Range<u64>, writer: Option<Writer>) {
+        self.outcome = self.shared.fetch(granules, writer.as_ref()).await;
     }
+}
+
+/// A granule that is arriving.
+struct Begun {
+    granule: Vec<u8>,
+    /// When patience with it ends, whatever is tried meanwhile.
+    until: Instant,
 }
 
 impl Drop for Ends {
@@ -362,4 +411,53 @@ fn status_of(status: u16) -> TransportError {
 
 fn cut_off() -> TransportError {
     TransportError::Interrupted("the program is ending".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::billing_server::{Exchange, Exchanged};
+    use crate::state_dir::StateDir;
+    use async_trait::async_trait;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Sends so many bytes per connection.
+    struct Trickle(u64, AtomicU64);
+
+    #[async_trait]
+    impl BillingServer for Trickle {
+        async fn exchange(&self, _: Exchange) -> Result<Exchanged, TransportError> {
+            Err(TransportError::Timeout)
+        }
+
+        async fn download(&self, download: Download) -> Result<Downloaded, TransportError> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            let bytes = vec![7; self.0.min(download.length.expect("a length")) as usize];
+            let body = futures::stream::iter([Ok(bytes.into())]).boxed();
+            Ok(Downloaded { status: 206, from: download.from, total: Some(GRANULE), body })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mirror_that_breaks_off_after_every_byte_is_given_up_in_time() {
+        let home = tempfile::tempdir().expect("a folder");
+        let state = StateDir::open(home.path()).expect("a state directory");
+        let shared = |bytes| {
+            let server = Arc::new(Trickle(bytes, AtomicU64::new(0)));
+            let kept = Kept::open(&state, "one", GRANULE);
+            let patience = Duration::from_millis(500);
+            let shared = Shared::new(Arc::clone(&server) as _, "u".into(), "e".into(), kept, GRANULE, patience);
+            (shared, server)
+        };
+        let (slow, server) = shared(1);
+        let begun = Instant::now();
+        let given_up = slow.fetch(0..1, None).await;
+        assert_eq!(given_up, Err(TransportError::Timeout));
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        assert!(server.1.load(Ordering::SeqCst) > 1);
+        drop(slow);
+        let (fast, _) = shared(GRANULE / 2);
+        fast.fetch(0..1, None).await.expect("the control: a connection that breaks now and then");
+        assert!(fast.state().kept.has(0));
+    }
 }

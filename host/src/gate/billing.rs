@@ -49,9 +49,9 @@ impl GateView<'_> {
         let ctx = &mut *self.ctx;
         let resource = &ctx.contents.signed;
         let offers = ctx.services.gatekeeper.offers(resource, &operation.name).await?;
-        let free = offers.iter().any(|offer| offer.document().rights.is_free());
-        if free && nonce.as_bytes().is_empty() {
-            return Ok(Agreed::nothing_to_ask());
+        let free = offers.iter().find(|offer| offer.document().rights.is_free());
+        if let Some(free) = free.filter(|_| nonce.as_bytes().is_empty()) {
+            return Ok(Agreed::to_free(free));
         }
         let spending = &ctx.services.spending;
         if let Some(agreed) = Agreed::beforehand(spending, &resource.digest(), &offers, quantity) {

@@ -146,13 +146,44 @@ async fn a_grant_that_the_server_no_longer_renews_ends_when_it_expires() {
     assert_eq!(count(&view).await.expect("a new instance"), 1);
 }
 
+/// What was for good was paid back, and the account has uses left: one is drawn, it serves one call, and no more go
+/// without being asked for.
 #[tokio::test]
-async fn a_timed_grant_that_becomes_counted_is_not_renewed() {
+async fn a_timed_grant_that_becomes_counted_draws_one_use_that_serves_a_call() {
+    for pass in [25, 40] {
+        let bench = Bench::new();
+        let view = bench.view().await;
+        bench.signer.rule("view", Rule::Uses(1));
+        bench.pass(pass).await;
+        let mut calls = 0;
+        for _ in 0..20 {
+            calls += u32::from(honest(&view).await.is_ok());
+            // The renewal near the end goes on in the background.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(bench.requests(), 2, "{pass} s: one draw");
+        assert!(calls >= 1, "{pass} s: the use serves a call");
+        assert!(matches!(honest(&view).await, Err(Error::Ended(Ended::Spent))), "{pass} s");
+    }
+}
+
+/// A publisher ends a free offer while its resource runs.
+#[tokio::test]
+async fn a_free_grant_is_renewed_under_a_free_offer_and_nothing_else() {
     let bench = Bench::new();
+    bench.signer.rule("view", Rule::Free(30));
     let view = bench.view().await;
+    bench.pass(40).await;
+    assert_eq!(honest(&view).await.expect("the control: still free"), 5);
+    let accepted = bench.signer.accepted.lock().expect("offers").clone();
+    assert!(matches!(accepted[..], [None, Some(_)]), "{accepted:?}");
     bench.signer.rule("view", Rule::Uses(5));
     bench.pass(40).await;
-    assert!(matches!(honest(&view).await, Err(Error::Refused(_))));
+    for _ in 0..5 {
+        let refused = honest(&view).await.expect_err("no longer free");
+        assert!(matches!(&refused, Error::Refused(no) if no.reason == Reason::PaymentRequired), "{refused:?}");
+    }
+    assert_eq!(bench.requests(), 2, "nothing was drawn");
 }
 
 #[tokio::test]

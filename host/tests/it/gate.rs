@@ -1,7 +1,7 @@
 //! The cycle and the vault, from inside a resource.
 
 use crate::fixture::{Bench, Rule, api, honest, pixels};
-use portcullis_host::{Answer, Authorised, Consent, Error, Nonce, Prompt, Terms};
+use portcullis_host::{Answer, Authorised, Consent, Error, Gatekeeper as _, Nonce, Prompt, Terms};
 use portcullis_protocol::{Reason, Verified};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -105,6 +105,9 @@ async fn a_free_operation_asks_nobody_and_its_part_can_be_read() {
     let view = bench.view().await;
     assert_eq!(take(&view, "extra", "bonus", false).await, Ok(b"bonus".to_vec()));
     assert_eq!(user.asked(), 0);
+    // Under the free offer that was seen, so that a server on which it has ended draws nothing else.
+    let free = bench.signer.offers(bench.resource.signed(), &"extra".parse().expect("a name")).await.expect("offers");
+    assert_eq!(*bench.signer.accepted.lock().expect("offers"), [None, Some(free[0].digest())]);
 }
 
 #[tokio::test]

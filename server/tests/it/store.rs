@@ -111,7 +111,7 @@ async fn a_rotated_key_signs_and_the_one_before_still_verifies() {
 /// Nobody rotates by hand, for three years.
 #[tokio::test]
 async fn a_server_that_is_left_alone_never_runs_out_of_signing_keys() {
-    const DAY: u64 = 24 * 3600;
+    const DAY: i64 = 24 * 3600;
     let world = World::new().await;
     let machine = world.machine("ada@example.org").await;
     let core = &world.core;

@@ -350,6 +350,54 @@ async fn a_read_that_is_given_up_leaves_a_stream_that_works() {
     assert!(read(&view, 4 * MIB, 1000).await.expect("read") == plain()[4 << 20..][..1000]);
 }
 
+/// All threads that may wait are waiting for what arrives: it is written all the same.
+#[test]
+fn readers_that_wait_do_not_keep_away_what_they_wait_for() {
+    const THREADS: usize = 3;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(THREADS).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let stage = Stage::new().await;
+        let mut views = Vec::new();
+        for _ in 0..THREADS {
+            views.push(stage.streamed().await);
+        }
+        let reads = views.iter().zip(1..).map(|(view, at)| read(view, at * MIB, 1000));
+        let reads = futures::future::join_all(reads);
+        let read = tokio::time::timeout(Duration::from_secs(60), reads).await.expect("none waits for ever");
+        for (read, at) in read.into_iter().zip(1..) {
+            assert_eq!(read.as_deref(), Ok(&plain()[at * MIB as usize..][..1000]));
+        }
+    });
+}
+
+/// A resource opens its part, reads on and on, and drops it, while nothing arrives.
+#[tokio::test]
+async fn what_reads_ahead_of_dropped_parts_is_bounded() {
+    let stage = Stage::new().await;
+    let view = stage.streamed().await;
+    // The first block comes; what would be read ahead of it never does.
+    let file = Arc::clone(&stage.file);
+    stage.store.on_file(move |download, _| {
+        let first = (MIB + MIB / 4).saturating_sub(download.from).min(download.length.expect("a length"));
+        let Downloaded { status, from, total, body } = range(&file, download.from, first);
+        Ok(Downloaded { status, from, total, body: body.chain(futures::stream::pending()).boxed() })
+    });
+    let before = threads();
+    for _ in 0..40 {
+        // The guest opens the part anew each time. At the border of a block the next one is wanted ahead.
+        read(&view, 0, 900 << 10).await.expect("what is here is read");
+    }
+    if let (Some(before), Some(after)) = (before, threads()) {
+        assert!(after <= before + 8, "{before} threads became {after}");
+    }
+}
+
+/// Threads of this process; Linux only.
+fn threads() -> Option<usize> {
+    std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
+}
+
 /// 64 MiB through a resource, from a store and then from the disk.
 #[tokio::test]
 async fn a_large_part_is_streamed_in_little_memory() {
