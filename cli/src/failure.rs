@@ -49,6 +49,14 @@ impl Failure {
         self
     }
 
+    /// The same failure in the store's own words, where the reason's do not fit what was asked.
+    pub(crate) fn in_detail(mut self) -> Self {
+        if let Some(detail) = self.refused.as_ref().and_then(|refused| refused.detail.clone()) {
+            self.message = detail;
+        }
+        self
+    }
+
     /// What to do now.
     pub(crate) fn fix(&self) -> &str {
         &self.fix

@@ -1,8 +1,8 @@
 //! Buying: choose an offer, agree to its price, pay.
 
-use portcullis_host::{Order, Storefront};
+use portcullis_host::{ClientError, Order, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod};
-use portcullis_protocol::{Money, Offer, OfferId, OperationName, Verified};
+use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Verified};
 use std::str::FromStr;
 
 use crate::failure::{Failure, Outcome};
@@ -37,6 +37,15 @@ impl Payment {
             "the payment was declined; nothing is owed",
             "use another means of payment: --payment PROVIDER:TOKEN",
         )
+    }
+
+    /// The store takes no money for this. Where it sends offers instead, the registry's advice is right: buy one of them.
+    pub(crate) fn refused(error: ClientError) -> Failure {
+        let failure = Failure::from(error);
+        if failure.reason() == Some(Reason::PaymentRequired) && failure.offers().is_empty() {
+            return failure.in_detail().with_fix("pay by a provider of the store: --payment PROVIDER:TOKEN; or less");
+        }
+        failure
     }
 }
 
@@ -78,7 +87,7 @@ pub(crate) fn choose<'o>(
 
 /// Buys an offer. What the user agreed to is this very offer: where the store has changed it since, it refuses.
 pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
-    let order = store.order(offer, payment.0.clone()).await?;
+    let order = store.order(offer, payment.0.clone()).await.map_err(Payment::refused)?;
     match order.state {
         OrderState::Declined => Err(Payment::declined()),
         OrderState::Refunded => Err(Failure::new("the order was paid back", "order again")),

@@ -7,7 +7,7 @@ use crate::gatekeeper::Refused;
 use crate::journal::{Entry, Journal, Matter, Record};
 use crate::prover::Request;
 use crate::random;
-use crate::session::{Patience, Session, Sessions, printable};
+use crate::session::{No, Patience, Session, Sessions, printable};
 use crate::trust::{Trust, offline};
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
@@ -163,7 +163,7 @@ impl Storefront {
 
     /// Buys an offer. The price is the server's own, the one that was signed: where it has changed since, the order is
     /// refused with the current offers. An earlier order for the same offer that was never answered is asked about
-    /// first, so that a lost answer never buys twice.
+    /// first, so that a lost answer never buys twice; where the store has decided against it, this one goes out.
     ///
     /// # Errors
     /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
@@ -172,18 +172,25 @@ impl Storefront {
         let (origin, digest) = (self.origin.clone(), offer.digest());
         let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest);
         for entry in self.journal.take(unanswered).await? {
-            let order = self.place(&session, entry, offer).await?;
-            if order.state != OrderState::Declined {
-                return Ok(order);
+            match self.place(&session, entry, offer).await? {
+                Ok(order) if order.state != OrderState::Declined => return Ok(order),
+                Ok(_) | Err(_) => {}
             }
         }
         let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment } };
         let now = session.prover().clock().now();
         let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
-        self.place(&session, entry, offer).await
+        Ok(self.place(&session, entry, offer).await??)
     }
 
-    async fn place(&self, session: &Session, entry: Entry, offer: &Verified<Offer>) -> Result<Order, ClientError> {
+    /// Asks for what an entry says, and ends the entry with the store's decision, which is the inner result: a signed no
+    /// has bought nothing.
+    async fn place(
+        &self,
+        session: &Session,
+        entry: Entry,
+        offer: &Verified<Offer>,
+    ) -> Result<Result<Order, Refused>, ClientError> {
         let Record { matter: Matter::Order { body }, key, .. } = entry.record() else {
             return Err(offline("not an order").into());
         };
@@ -191,14 +198,9 @@ impl Storefront {
         match answer {
             Ok(answer) => {
                 entry.finish()?;
-                self.read_order(answer, Some(offer)).await
+                self.read_order(answer, Some(offer)).await.map(Ok)
             }
-            Err(no) => {
-                if !no.is_undecided() {
-                    entry.finish()?;
-                }
-                Err(no.into())
-            }
+            Err(no) => decided(no, entry).map(Err),
         }
     }
 
@@ -233,7 +235,7 @@ impl Storefront {
     }
 
     /// Pays money into the account's prepaid balance. An earlier top-up of the same amount that was never answered is asked
-    /// about first, so that a lost answer never pays twice.
+    /// about first, so that a lost answer never pays twice; where the store has decided against it, this one goes out.
     ///
     /// # Errors
     /// [`ClientError`]. A declined payment is no error: see [`TopUp::state`].
@@ -242,18 +244,19 @@ impl Storefront {
         let origin = self.origin.clone();
         let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::TopUp { body } if record.origin == origin && body.amount == amount);
         for entry in self.journal.take(unanswered).await? {
-            let top_up = self.pay_in(&session, entry).await?;
-            if top_up.state != OrderState::Declined {
-                return Ok(top_up);
+            match self.pay_in(&session, entry).await? {
+                Ok(top_up) if top_up.state != OrderState::Declined => return Ok(top_up),
+                Ok(_) | Err(_) => {}
             }
         }
         let matter = Matter::TopUp { body: TopUpRequest { amount, payment } };
         let now = session.prover().clock().now();
         let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
-        self.pay_in(&session, entry).await
+        Ok(self.pay_in(&session, entry).await??)
     }
 
-    async fn pay_in(&self, session: &Session, entry: Entry) -> Result<TopUp, ClientError> {
+    /// As [`Storefront::place`].
+    async fn pay_in(&self, session: &Session, entry: Entry) -> Result<Result<TopUp, Refused>, ClientError> {
         let Record { matter: Matter::TopUp { body }, key, .. } = entry.record() else {
             return Err(offline("not a top-up").into());
         };
@@ -269,14 +272,9 @@ impl Storefront {
                 if !receipt.as_ref().map(Verified::document).is_none_or(fits) {
                     return Err(offline("the receipt is for another top-up").into());
                 }
-                Ok(TopUp { id: order, state, receipt })
+                Ok(Ok(TopUp { id: order, state, receipt }))
             }
-            Err(no) => {
-                if !no.is_undecided() {
-                    entry.finish()?;
-                }
-                Err(no.into())
-            }
+            Err(no) => decided(no, entry).map(Err),
         }
     }
 
@@ -377,6 +375,18 @@ impl Storefront {
 impl std::fmt::Debug for Storefront {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Storefront({})", self.origin)
+    }
+}
+
+/// Ends an entry with the store's signed no to it. Anything else may come from the line, or from a server that has not
+/// decided: then the entry stays, and is asked about again.
+fn decided(no: No, entry: Entry) -> Result<Refused, ClientError> {
+    match no {
+        No::Refused(refused) if !refused.is_undecided() => {
+            entry.finish()?;
+            Ok(refused)
+        }
+        no => Err(no.into()),
     }
 }
 

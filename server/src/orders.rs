@@ -12,7 +12,7 @@
 
 use crate::answers::{No, Refusal};
 use crate::clock::Timestamp;
-use crate::payment::{Charge, ChargeState, PaymentProvider};
+use crate::payment::{Charge, ChargeState};
 use crate::secrets::rng;
 use crate::store::{
     Begun, EntitlementId, Goods, Idempotency, NewOrder, OpenOutcome, Order, OrderPhase, RefundOutcome, SettleOutcome,
@@ -20,9 +20,8 @@ use crate::store::{
 };
 use crate::{Asker, Core, offers};
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState};
+use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState, PaymentMethod};
 use portcullis_protocol::{OrderId, Reason, Receipt, TopUpReceipt, Verified};
-use std::sync::Arc;
 
 /// As in [`crate::cycle`].
 const LOOKS: usize = 8;
@@ -30,30 +29,39 @@ const LOOKS: usize = 8;
 /// Buys what an offer sells, at the price in force, which has to be the one accepted.
 ///
 /// # Errors
-/// `payment-required` with the offers in force where the accepted one is not; [`No`].
+/// `payment-required` where nothing is bought: with the offers in force where the accepted one is not; [`No`].
 pub async fn order(
     core: &Core,
     asker: &Asker,
     request: &OrderRequest,
     idempotency: &Idempotency,
 ) -> Result<OrderAnswer, No> {
-    let provider = core.payments.get(&request.payment.provider);
-    let provider = provider.ok_or(No::Unacceptable("this server has no such payment provider"))?;
     let order = opened(core, asker, request, idempotency).await?;
-    charged(core, order, provider, &request.payment.token).await
+    charged(core, order, &request.payment.token).await
+}
+
+/// Nothing was opened and nothing will be, whatever is asked again under this key. It is a decision, so it is signed: only
+/// then may the terminal forget the request, and ask for something else.
+pub(crate) fn never(why: &'static str) -> No {
+    Refusal::new(Reason::PaymentRequired).because(why).into()
+}
+
+/// Where the server has no provider of this name, there is nothing to open.
+pub(crate) fn has_provider(core: &Core, payment: &PaymentMethod) -> Result<(), No> {
+    match core.payments.get(&payment.provider) {
+        Some(_) => Ok(()),
+        None => Err(never("this server has no such payment provider; nothing was charged")),
+    }
 }
 
 /// Has a pending order charged, and settles it as its provider decides.
-pub(crate) async fn charged(
-    core: &Core,
-    order: Order,
-    provider: &Arc<dyn PaymentProvider>,
-    token: &str,
-) -> Result<OrderAnswer, No> {
+pub(crate) async fn charged(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, No> {
     // The same request as before, answered with what became of it; or one that was lost on the way and goes on.
-    if order.phase != OrderPhase::Pending || order.provider != provider.name() {
+    if order.phase != OrderPhase::Pending {
         return Ok(answer(&order));
     }
+    // Where its provider is configured no more, the order waits for the operator, who knows what became of it.
+    let Some(provider) = core.payments.get(&order.provider) else { return Ok(answer(&order)) };
     let charge = Charge { order: order.id, amount: order.amount(), token: token.to_owned() };
     let state = if order.amount().is_zero() {
         ChargeState::Paid
@@ -128,11 +136,12 @@ async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency:
             return Err(changed.into());
         };
         if offer.offer.rights.is_free() {
-            return Err(No::Unacceptable("the offer is free: there is nothing to order"));
+            return Err(never("the offer is free: there is nothing to order"));
         }
         if offer.offer.rights.is_metered() {
-            return Err(No::Unacceptable("the offer is metered: there is nothing to order; top up the balance"));
+            return Err(never("the offer is metered: there is nothing to order; top up the balance"));
         }
+        has_provider(core, &request.payment)?;
         let order = NewOrder {
             id: OrderId::generate(case.now.id_millis(), &mut rng()),
             account: *asker.account(),

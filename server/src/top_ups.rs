@@ -2,7 +2,7 @@
 //! account's prepaid balance, from which metered operations draw.
 
 use crate::answers::No;
-use crate::orders::{before, charged};
+use crate::orders::{before, charged, has_provider, never};
 use crate::secrets::rng;
 use crate::store::{Idempotency, NewTopUp, OpenOutcome, Order};
 use crate::{Asker, Core};
@@ -13,20 +13,15 @@ use portcullis_protocol::{Currency, Money, OrderId};
 /// Pays money into the account's prepaid balance.
 ///
 /// # Errors
-/// [`No`].
+/// `payment-required` where it cannot be: of nothing, by a provider that is not there, beyond what a balance can be; [`No`].
 pub async fn top_up(
     core: &Core,
     asker: &Asker,
     request: &TopUpRequest,
     idempotency: &Idempotency,
 ) -> Result<OrderAnswer, No> {
-    if request.amount.is_zero() {
-        return Err(No::Unacceptable("a top-up is of more than nothing"));
-    }
-    let provider = core.payments.get(&request.payment.provider);
-    let provider = provider.ok_or(No::Unacceptable("this server has no such payment provider"))?;
     let order = opened(core, asker, request, idempotency).await?;
-    charged(core, order, provider, &request.payment.token).await
+    charged(core, order, &request.payment.token).await
 }
 
 /// What the account has paid in and not drawn.
@@ -48,6 +43,14 @@ fn money(amount: i64, currency: Currency) -> Result<Money, No> {
 
 /// Opens a top-up, or finds the one that the same request opened.
 async fn opened(core: &Core, asker: &Asker, request: &TopUpRequest, idempotency: &Idempotency) -> Result<Order, No> {
+    // What this request has opened stands, whatever is configured by now.
+    if let Some(order) = before(core.store.order_begun(asker.terminal(), idempotency).await?)? {
+        return Ok(order);
+    }
+    if request.amount.is_zero() {
+        return Err(never("a top-up is of more than nothing"));
+    }
+    has_provider(core, &request.payment)?;
     let top_up = NewTopUp {
         id: OrderId::generate(core.store.now().await?.id_millis(), &mut rng()),
         account: *asker.account(),
@@ -59,8 +62,8 @@ async fn opened(core: &Core, asker: &Asker, request: &TopUpRequest, idempotency:
     match core.store.open_top_up(top_up).await? {
         OpenOutcome::Opened(order) => Ok(*order),
         OpenOutcome::Begun(begun) => before(begun)?.ok_or(No::UnderWay),
-        OpenOutcome::NoRoom => Err(No::Unacceptable(
-            "the balance would exceed 10^12 minor units, or the account has balances in 16 currencies",
+        OpenOutcome::NoRoom => Err(never(
+            "the balance would exceed 10^12 minor units, or the account has balances in 16 currencies; nothing was charged",
         )),
         OpenOutcome::Changed => Err(No::UnderWay),
     }

@@ -55,7 +55,7 @@ impl TopUp {
         }
         let report = context.wait(async {
             let store = client.store(&server);
-            let top_up = store.top_up(amount, self.payment.method()).await?;
+            let top_up = store.top_up(amount, self.payment.method()).await.map_err(Payment::refused)?;
             match top_up.state {
                 OrderState::Declined => return Err(Payment::declined()),
                 OrderState::Refunded => return Err(Failure::new("the top-up was paid back", "top up again")),

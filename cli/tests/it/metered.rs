@@ -36,6 +36,8 @@ fn paid_in_and_drawn() {
     assert_eq!(said.run(&["top-up", "5.00EUR"]), 1, "nobody agreed");
     assert_eq!(said.run(&["top-up", "5.00EUR", "--yes", "--payment", "sandbox:decline"]), 1);
     assert_eq!(said.run(&["top-up", "5.00EUR", "--yes", "--payment", "sandbox:pending"]), 0);
+    assert_eq!(said.run(&["top-up", "10000000000.00EUR", "--yes"]), 20, "no room for it");
+    assert_eq!(said.run(&["top-up", "0.03EUR", "--yes", "--payment", "sandbx:ok"]), 20);
     assert_eq!(said.run(&["top-up", "0.03EUR", "--yes"]), 0);
     assert_eq!(said.run(&run_up_to("0.01EUR")), 38, "beyond the cap nothing goes out");
     assert_eq!(said.run(&run_up_to("1.00USD")), 38, "and nothing in another currency");

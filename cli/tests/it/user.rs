@@ -23,6 +23,7 @@ fn install_refused_buy_run() {
     said.run(&["buy", "sketch"]);
     said.run(&["buy", "sketch", "--operation", "view"]);
     said.run(&["buy", "sketch", "--operation", "preview", "--yes"]);
+    assert_eq!(said.run(&["buy", "sketch", "--operation", "view", "--yes", "--payment", "sandbx:ok"]), 20);
     said.run(&["buy", "sketch", "--operation", "view", "--yes", "--payment", "sandbox:decline"]);
     assert_eq!(said.run(&["run", "--invoke", "view()", "-o", "full.txt", "sketch"]), 20);
     assert_eq!(said.run(&["buy", "sketch", "--operation", "view", "--yes"]), 0);

@@ -165,6 +165,9 @@ pub trait Orders {
         offer: &Digest,
     ) -> Result<OrderCase, StoreError>;
 
+    /// What this very request of a terminal found before.
+    async fn order_begun(&self, terminal: &TerminalId, request: &Idempotency) -> Result<Begun, StoreError>;
+
     /// Opens an order at the price in force, before the provider is asked.
     async fn open_order(&self, order: NewOrder) -> Result<OpenOutcome, StoreError>;
 

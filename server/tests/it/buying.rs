@@ -193,7 +193,7 @@ async fn money_is_paid_in_drawn_by_the_unit_and_shown() {
     let receipt = Unverified::<TopUpReceipt>::parse(&paid.receipt.clone().expect("a receipt")).expect("a receipt");
     let key = customer.keys.signing_key(receipt.kid(), now()).expect("a current key").clone();
     assert_eq!(receipt.verify(&key).expect("signed").document().amount.to_string(), "1.20 EUR");
-    assert!(!customer.send(&top_up("0.00 EUR")).await.status.is_success(), "of nothing");
+    assert_eq!(customer.get_no(&top_up("0.00 EUR")).await.reason, Reason::PaymentRequired, "of nothing, and signed");
 
     for left in ["0.70 EUR", "0.20 EUR"] {
         let answer: AuthorisationAnswer = customer.get_yes(&authorise(&asked)).await;

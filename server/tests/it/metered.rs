@@ -6,7 +6,7 @@ use portcullis_protocol::wire::{
 };
 use portcullis_protocol::{Digest, Money, OrderId, Reason, Rights, TopUpReceipt, Unverified};
 use portcullis_server::faults::{Phase, Write};
-use portcullis_server::payment::ChargeState;
+use portcullis_server::payment::{ChargeState, Payments};
 use portcullis_server::store::{Balance, Prepaid};
 use portcullis_server::{Asker, Core, No, cycle, orders, top_ups};
 use proptest::prelude::*;
@@ -188,7 +188,7 @@ async fn a_metered_offer_costs_something_and_is_not_ordered() {
     let machine = world.machine("ada@example.org").await;
     let order = crate::world::order_request(world.offer("resize").await.1, "ok");
     let answer = orders::order(&world.core, &machine.asker, &order, &fresh(&order)).await;
-    assert!(matches!(answer, Err(No::Unacceptable(_))));
+    assert_eq!(reason(answer), Reason::PaymentRequired);
     let terms = OfferTerms {
         id: None,
         operation: "resize".parse().expect("a name"),
@@ -236,11 +236,28 @@ async fn a_top_up_is_paid_once_and_has_a_receipt() {
         orders::decide(&world.core, &pending.order, ChargeState::Paid).await.expect("decided, once");
     }
     assert_eq!(purse(&world.core, &machine).await, (600, 0));
-    assert!(matches!(ask("0.00 EUR", "ok").await, Err(No::Unacceptable(_))));
-    assert!(matches!(ask("10000000000.00 EUR", "ok").await, Err(No::Unacceptable(_))));
+    assert_eq!(reason(ask("0.00 EUR", "ok").await), Reason::PaymentRequired);
+    assert_eq!(reason(ask("10000000000.00 EUR", "ok").await), Reason::PaymentRequired);
     // What is under way counts: it may have been charged.
     ask("9999999994.00 EUR", "pending").await.expect("as much as fits");
-    assert!(matches!(ask("0.01 EUR", "ok").await, Err(No::Unacceptable(_))));
+    assert_eq!(reason(ask("0.01 EUR", "ok").await), Reason::PaymentRequired);
+}
+
+/// What a request has opened it finds again, whatever is configured by then: else its terminal would forget the order,
+/// and pay a second time by other means.
+#[tokio::test]
+async fn a_top_up_by_a_provider_that_is_no_more_is_found_again() {
+    let world = metered("1.00 EUR").await;
+    let machine = world.machine("ada@example.org").await;
+    let request = pay("5.00 EUR", "pending");
+    let idempotency = fresh(&request);
+    let opened = top_ups::top_up(&world.core, &machine.asker, &request, &idempotency).await.expect("pending");
+    let without = Core { payments: Payments::none(), ..world.core.clone() };
+    let found = top_ups::top_up(&without, &machine.asker, &request, &idempotency).await.expect("found again");
+    assert_eq!((found.order, found.state), (opened.order, OrderState::Pending));
+    let another = top_ups::top_up(&without, &machine.asker, &request, &fresh(&request)).await;
+    assert_eq!(reason(another), Reason::PaymentRequired, "the control");
+    assert_eq!(orders::open(&world.core).await.expect("open").len(), 1);
 }
 
 #[tokio::test]
@@ -252,7 +269,7 @@ async fn an_account_has_balances_in_a_few_currencies() {
     }
     let request = pay("1.00 EUR", "ok");
     let refused = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await;
-    assert!(matches!(refused, Err(No::Unacceptable(_))));
+    assert_eq!(reason(refused), Reason::PaymentRequired);
     top_up(&world, &machine, "1.00 XAX").await;
     assert_eq!(top_ups::balances(&world.core, &machine.asker).await.expect("balances").balances.len(), 16);
 }

@@ -3,8 +3,8 @@
 use crate::world::{World, count, fresh, order_request, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderState};
 use portcullis_protocol::{Reason, Rights};
-use portcullis_server::payment::ChargeState;
-use portcullis_server::{No, orders};
+use portcullis_server::payment::{ChargeState, Payments};
+use portcullis_server::{Core, No, orders};
 
 #[tokio::test]
 async fn a_price_that_changed_after_the_prompt_is_not_charged() {
@@ -52,6 +52,43 @@ async fn an_order_is_paid_once_however_often_it_is_sent() {
     let stranger = world.machine("eve@example.org").await;
     assert!(matches!(orders::find(&world.core, &stranger.asker, &one.order).await, Err(No::NotFound)));
     assert_eq!(orders::find(&world.core, &machine.asker, &one.order).await.expect("found").receipt, one.receipt);
+}
+
+/// The server's decision, so it is signed: an unsigned no would leave the terminal asking for the same thing for a day.
+#[tokio::test]
+async fn what_cannot_be_ordered_is_refused_and_opens_nothing() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    world
+        .price(&[
+            ("preview", Rights::Free {}, "0.00 EUR"),
+            ("view", Rights::Perpetual {}, "4.99 EUR"),
+            ("resize", Rights::Metered {}, "0.02 EUR"),
+        ])
+        .await;
+    let mut typo = order_request(world.offer("view").await.1, "ok");
+    typo.payment.provider = "sandbx".into();
+    let free = order_request(world.offer("preview").await.1, "ok");
+    let metered = order_request(world.offer("resize").await.1, "ok");
+    for request in [typo, free, metered] {
+        let refused = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await;
+        assert_eq!(reason(refused), Reason::PaymentRequired);
+    }
+    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 0);
+    world.buy(&machine, "view").await;
+}
+
+/// As for top-ups: see `metered.rs`.
+#[tokio::test]
+async fn an_order_by_a_provider_that_is_no_more_is_found_again() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let request = order_request(world.offer("view").await.1, "pending");
+    let idempotency = fresh(&request);
+    let opened = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("pending");
+    let without = Core { payments: Payments::none(), ..world.core.clone() };
+    let found = orders::order(&without, &machine.asker, &request, &idempotency).await.expect("found again");
+    assert_eq!((found.order, found.state), (opened.order, OrderState::Pending));
 }
 
 #[tokio::test]

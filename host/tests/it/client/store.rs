@@ -1,13 +1,18 @@
 //! Buying.
 
 use super::test_store::{TestStore, op, origin, publisher_name, resource_name, rng, run};
-use portcullis_host::{Exchanged, TransportError};
-use portcullis_protocol::wire::{OrderState, PaymentMethod, Signed};
+use portcullis_host::{ClientError, Exchanged, TransportError};
+use portcullis_protocol::wire::{OrderState, PaymentMethod, Problem, Signed};
 use portcullis_protocol::{Answer, Currency, Digest, Money, Reason, Receipt, Rights, SecretKey, Unverified, Verified};
 use tempfile::TempDir;
 
 pub(crate) fn payment(token: &str) -> PaymentMethod {
     PaymentMethod { provider: "sandbox".into(), token: token.into() }
+}
+
+/// What was sent and has no answer yet.
+fn open_matters(home: &TempDir) -> usize {
+    std::fs::read_dir(home.path().join("journal")).map_or(0, Iterator::count)
 }
 
 #[tokio::test]
@@ -52,6 +57,57 @@ async fn a_lost_answer_never_buys_twice() {
     // The control: who buys again after an answer buys again.
     client.store(&origin()).order(&offer, payment("ok")).await.expect("ordered");
     assert_eq!(store.world().orders, 2);
+}
+
+/// `--payment sandbx:ok`: the store's signed no ends the matter, also where it is heard only by the next command.
+#[tokio::test]
+async fn an_order_that_was_decided_against_is_not_in_the_way_of_the_next() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let client = store.signed_in(home.path()).await;
+    let offer = store.world().offer("view", Rights::Uses { count: 5 }, 199);
+    let front = client.store(&origin());
+    let typo = PaymentMethod { provider: "sandbx".into(), token: "ok".into() };
+    let error = front.order(&offer, typo.clone()).await.expect_err("no such provider");
+    assert_eq!(error.reason(), Some(Reason::PaymentRequired));
+    assert_eq!(open_matters(&home), 0);
+
+    store.after(|exchange, answer| {
+        if exchange.path_and_query == "/v1/orders" { Err(TransportError::Timeout) } else { Ok(answer) }
+    });
+    front.order(&offer, typo).await.expect_err("its no is lost");
+    assert_eq!(open_matters(&home), 1);
+    store.honest();
+    let order = front.order(&offer, payment("ok")).await.expect("ordered");
+    assert_eq!((order.state, store.world().orders, open_matters(&home)), (OrderState::Paid, 1, 0));
+}
+
+/// The control: whoever sits on the line can say an unsigned no too. It ends nothing.
+#[tokio::test]
+async fn an_unsigned_no_ends_no_order() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let client = store.signed_in(home.path()).await;
+    let offer = store.world().offer("view", Rights::Uses { count: 5 }, 199);
+    let front = client.store(&origin());
+    store.after(|exchange, answer| {
+        if exchange.path_and_query != "/v1/orders" || answer.status != 200 {
+            return Ok(answer);
+        }
+        let problem = Problem {
+            kind: "about:blank".into(),
+            title: "Unprocessable Entity".into(),
+            status: 422,
+            detail: "no such payment provider".into(),
+            reason: None,
+            signed: None,
+        };
+        Ok(Exchanged { nonce: answer.nonce, ..super::test_store::plain(422, &problem) })
+    });
+    let error = front.order(&offer, payment("ok")).await.expect_err("forged");
+    assert!(matches!(error, ClientError::Rejected { status: 422, .. }), "{error}");
+    assert_eq!((store.world().orders, open_matters(&home)), (1, 1));
+    store.honest();
+    let order = front.order(&offer, payment("another")).await.expect("the one that was placed");
+    assert_eq!((order.state, store.world().orders, open_matters(&home)), (OrderState::Paid, 1, 0));
 }
 
 #[tokio::test]

@@ -747,6 +747,9 @@ impl World {
 
     fn order(&mut self, body: &[u8]) -> Result<Value, No> {
         let request: OrderRequest = parse(body);
+        if request.payment.provider != "sandbox" {
+            return Err(Reason::PaymentRequired.into());
+        }
         let all = self.offers.iter().map(|offer| offer.compact().to_owned()).collect();
         let offer = self.offers.iter().find(|offer| offer.digest() == request.offer);
         let offer = offer.ok_or(No(Reason::PaymentRequired, all))?.document().clone();

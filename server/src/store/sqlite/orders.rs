@@ -247,6 +247,10 @@ impl Orders for Sqlite {
         })
     }
 
+    async fn order_begun(&self, terminal: &TerminalId, request: &Idempotency) -> Result<Begun, StoreError> {
+        self.read("order", |tx| answers::find(tx, &AnswerScope::Terminal(*terminal), request))
+    }
+
     async fn open_order(&self, new: NewOrder) -> Result<OpenOutcome, StoreError> {
         self.write(Write::OrderOpen, move |tx| open(tx, &new)).await
     }
