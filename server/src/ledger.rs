@@ -11,6 +11,7 @@
 //! refund    publisher:lumen   ──4.00 EUR──▶ provider:sandbox
 //!           entitlement:<id>  ──9 uses────▶ withdrawn
 //! of money  prepaid:<account> ──4.98 EUR──▶ refunds ──4.98 EUR──▶ provider:sandbox
+//! too late  provider:sandbox  ──4.00 EUR──▶ refunds ──4.00 EUR──▶ provider:sandbox
 //! ```
 
 use crate::clock::Timestamp;
@@ -72,7 +73,7 @@ impl LedgerAccount {
         Self(format!("prepaid:{account}"))
     }
 
-    /// Prepaid money on its way back, until its provider confirms.
+    /// Money on its way back, until its provider confirms: prepaid, or paid for an order that counts as declined.
     #[must_use]
     pub fn refunds() -> Self {
         Self("refunds".into())

@@ -8,7 +8,8 @@
 //!
 //! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost in
 //! between, the order stands in a state from which the next arrow can be tried again: by the client, who repeats its
-//! request, or by the operator, for whom [`open`] lists it.
+//! request, or by the operator, for whom [`open`] lists it. An order that the operator settled as declined while its
+//! charge was under way, and that is paid in the end, goes to where a refund has begun.
 
 use crate::answers::{No, Refusal};
 use crate::clock::Timestamp;

@@ -39,7 +39,8 @@ enum Task {
     /// Orders: list, settle, refund.
     #[command(subcommand)]
     Order(money::OrderTask),
-    /// Lists orders that are neither settled nor paid back, to be compared with the payment providers.
+    /// Lists orders that are neither settled nor paid back, to be compared with the payment providers; `order refund`
+    /// finishes one that is `refunding`.
     Reconcile,
     /// The ledger: the balance of every account. Each currency sums to zero.
     Ledger,

@@ -1,4 +1,5 @@
-//! Orders: `pending → paid | declined`, `paid → refunding → refunded`.
+//! Orders: `pending → paid | declined`, `paid → refunding → refunded`; and `declined → refunding` where the provider has
+//! the money all the same.
 
 use super::{Begun, EntitlementId, Idempotency, OfferRevision, StoreError};
 use crate::clock::Timestamp;
@@ -14,7 +15,7 @@ pub enum OrderPhase {
     Paid,
     /// Declined; nothing is owed.
     Declined,
-    /// The rights are taken back; the provider has not confirmed that it paid back.
+    /// The rights are taken back, or none were given; the provider has not confirmed that it paid back.
     Refunding,
     /// Paid back.
     Refunded,
@@ -135,7 +136,8 @@ pub enum Settlement {
 /// What became of settling an order.
 #[derive(Debug, Clone)]
 pub enum SettleOutcome {
-    /// The order as it now stands. Where it was settled before, that stands.
+    /// The order as it now stands. Where it was settled before, that stands; but one that counts as declined and is paid
+    /// is on its way to being paid back.
     Order(Box<Order>),
     /// There is no such order.
     Unknown,

@@ -390,6 +390,9 @@ fn event() -> impl Strategy<Value = Event> {
 enum Stands {
     Pending,
     Paid,
+    Declined,
+    /// Paid after it was declined, and not yet paid back.
+    Late,
     Done,
 }
 
@@ -426,7 +429,7 @@ impl Model {
                 let stands = match token {
                     "ok" => Stands::Paid,
                     "pending" => Stands::Pending,
-                    _ => Stands::Done,
+                    _ => Stands::Declined,
                 };
                 self.balance += if stands == Stands::Paid { cents } else { 0 };
                 self.orders.push((answer.expect("answered").order, cents, stands));
@@ -436,10 +439,13 @@ impl Model {
                 let (id, cents, stands) = self.orders[index];
                 let state = if paid { ChargeState::Paid } else { ChargeState::Declined };
                 orders::decide(&world.core, &id, state).await.expect("decided");
-                if stands == Stands::Pending {
-                    self.balance += if paid { cents } else { 0 };
-                    self.orders[index].2 = if paid { Stands::Paid } else { Stands::Done };
-                }
+                self.balance += if stands == Stands::Pending && paid { cents } else { 0 };
+                self.orders[index].2 = match stands {
+                    Stands::Pending if paid => Stands::Paid,
+                    Stands::Pending => Stands::Declined,
+                    Stands::Declined if paid => Stands::Late,
+                    decided => decided,
+                };
             }
             Event::Hold { quantity } => {
                 let request = accepted(world, quantity).await;
@@ -476,6 +482,9 @@ impl Model {
                     assert!(refunded);
                     self.balance -= back;
                     self.orders[index].2 = Stands::Done;
+                } else if stands == Stands::Late {
+                    assert!(refunded);
+                    self.orders[index].2 = Stands::Done;
                 }
             }
             Event::Reprice { cents } => {
@@ -505,7 +514,8 @@ impl Model {
         assert!(sums.values().all(|sum| *sum == 0), "{balances:?}");
         assert_eq!(booked(&balances, &format!("prepaid:{}", machine.account)), self.balance);
         assert_eq!(booked(&balances, "publisher:lumen"), self.drawn);
-        assert_eq!(booked(&balances, "refunds"), 0);
+        let late = self.orders.iter().filter(|(_, _, stands)| *stands == Stands::Late);
+        assert_eq!(booked(&balances, "refunds"), late.map(|(_, cents, _)| cents).sum::<i64>());
     }
 }
 

@@ -1,10 +1,14 @@
 //! Orders: the price that was agreed to, charged once, for rights that come with the money.
 
+use crate::metered::{booked, purse};
 use crate::world::{World, count, fresh, order_request, reason};
-use portcullis_protocol::wire::{OfferTerms, OrderState};
-use portcullis_protocol::{Reason, Rights};
-use portcullis_server::payment::{ChargeState, Payments};
-use portcullis_server::{Core, No, orders};
+use portcullis_protocol::wire::{OfferTerms, OrderState, PaymentMethod, TopUpRequest};
+use portcullis_protocol::{Money, OrderId, Reason, Rights};
+use portcullis_server::payment::{Charge, ChargeState, PaymentError, PaymentProvider, Payments};
+use portcullis_server::store::OrderPhase;
+use portcullis_server::{Core, No, orders, top_ups};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn a_price_that_changed_after_the_prompt_is_not_charged() {
@@ -115,5 +119,95 @@ async fn a_declined_order_gives_nothing_and_a_pending_one_is_listed_until_it_is_
     let again = orders::decide(&world.core, &answer.order, ChargeState::Declined).await.expect("decided");
     assert_eq!(again.state, OrderState::Paid);
     assert!(orders::open(&world.core).await.expect("listed").is_empty());
+    world.run(&machine, "view").await.expect("paid");
+}
+
+/// A provider that takes its time: it says that it is asked, and has the money once it may answer.
+#[derive(Clone)]
+struct Slow {
+    asked: Arc<Semaphore>,
+    may_answer: Arc<Semaphore>,
+    paid_back: Arc<Semaphore>,
+}
+
+#[async_trait::async_trait]
+impl PaymentProvider for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn charge(&self, _: &Charge) -> Result<ChargeState, PaymentError> {
+        self.asked.add_permits(1);
+        self.may_answer.acquire().await.expect("open").forget();
+        Ok(ChargeState::Paid)
+    }
+
+    async fn refund(&self, _: &OrderId, _: Money) -> Result<(), PaymentError> {
+        self.paid_back.add_permits(1);
+        Ok(())
+    }
+}
+
+/// The operator settles an order as declined while its charge is under way, and then the provider has the money. It gives
+/// nothing, since its buyer was told so, stands in the books and in `reconcile`, and goes back.
+#[tokio::test]
+async fn what_is_paid_after_it_was_settled_as_declined_is_seen_and_paid_back() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let new = || Arc::new(Semaphore::new(0));
+    let slow = Slow { asked: new(), may_answer: new(), paid_back: new() };
+    let core = Core { payments: Payments::none().with(slow.clone()), ..world.core.clone() };
+    let payment = PaymentMethod { provider: "slow".into(), token: "ok".into() };
+    let mut rights = order_request(world.offer("view").await.1, "ok");
+    rights.payment = payment.clone();
+    let money = TopUpRequest { amount: "4.99 EUR".parse().expect("an amount"), payment };
+
+    for top_up in [false, true] {
+        let ordered = async {
+            if top_up {
+                top_ups::top_up(&core, &machine.asker, &money, &fresh(&money)).await
+            } else {
+                orders::order(&core, &machine.asker, &rights, &fresh(&rights)).await
+            }
+        };
+        let settled = async {
+            slow.asked.acquire().await.expect("open").forget();
+            let order = orders::open(&core).await.expect("listed")[0].id;
+            let declined = orders::decide(&core, &order, ChargeState::Declined).await.expect("settled");
+            assert_eq!(declined.state, OrderState::Declined);
+            slow.may_answer.add_permits(1);
+        };
+        let (answer, ()) = tokio::join!(ordered, settled);
+        let answer = answer.expect("answered");
+        assert_eq!((answer.state, &answer.receipt), (OrderState::Refunded, &None), "nothing is given");
+
+        let open = orders::open(&core).await.expect("listed");
+        let open: Vec<_> = open.iter().map(|order| (order.id, order.phase)).collect();
+        assert_eq!(open, [(answer.order, OrderPhase::Refunding)]);
+        let accounts = ["provider:slow", "refunds", "publisher:lumen"];
+        let books = async || {
+            let balances = core.store.balances().await.expect("balances");
+            accounts.map(|account| booked(&balances, account))
+        };
+        assert_eq!(books().await, [-499, 499, 0]);
+        // The provider says it once more, as it does to a request that is repeated.
+        orders::decide(&core, &answer.order, ChargeState::Paid).await.expect("heard");
+        assert_eq!(books().await, [-499, 499, 0]);
+        for _ in 0..2 {
+            orders::refund(&core, &answer.order).await.expect("paid back, once");
+        }
+        assert_eq!((books().await, slow.paid_back.available_permits()), ([0, 0, 0], 1));
+        slow.paid_back.forget_permits(1);
+        orders::decide(&core, &answer.order, ChargeState::Paid).await.expect("heard");
+        assert_eq!(books().await, [0, 0, 0]);
+        assert!(orders::open(&core).await.expect("listed").is_empty());
+    }
+    assert_eq!(reason(world.run(&machine, "view").await), Reason::PaymentRequired);
+    assert_eq!(purse(&core, &machine).await, (0, 0));
+
+    // The control: not settled meanwhile, it is sold.
+    slow.may_answer.add_permits(1);
+    let sold = orders::order(&core, &machine.asker, &rights, &fresh(&rights)).await.expect("paid");
+    assert_eq!(sold.state, OrderState::Paid);
     world.run(&machine, "view").await.expect("paid");
 }

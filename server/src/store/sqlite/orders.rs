@@ -123,10 +123,24 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Resul
                     }
                 }
                 tx.log("order paid", Some(&order.account), None, id.as_bytes())?;
+            } else if !order.amount().is_zero() && moved(tx, id, 2, 3)? {
+                paid_late(tx, &order)?;
             }
         }
     }
     Ok(SettleOutcome::Order(found(tx, id)?))
+}
+
+/// The provider has money for an order that counts as declined: the charge was under way while the operator decided.
+/// Whoever was told that nothing is owed may have paid otherwise since, so it gives nothing, and goes back.
+fn paid_late(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
+    if let Goods::TopUp { amount, .. } = &order.goods {
+        let sql = "UPDATE orders SET returned = ?2 WHERE id = ?1";
+        tx.change(sql, (order.id.as_bytes(), amount.minor_units()))?;
+    }
+    let (from, to) = (LedgerAccount::provider(&order.provider), LedgerAccount::refunds());
+    prepaid::move_money(tx, from, to, order.amount(), *order.id.as_bytes())?;
+    tx.log("declined order paid", Some(&order.account), None, order.id.as_bytes())
 }
 
 /// Gives what was paid for, and writes it into the ledger.
@@ -218,8 +232,9 @@ fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
     }
     moved(tx, id, 3, 4)?;
     let from = match &order.goods {
-        Goods::Rights { offer, .. } => LedgerAccount::publisher(&offer.publisher),
-        Goods::TopUp { .. } => LedgerAccount::refunds(),
+        // Without a receipt nothing was sold: the money was never the publisher's.
+        Goods::Rights { offer, .. } if order.receipt.is_some() => LedgerAccount::publisher(&offer.publisher),
+        Goods::Rights { .. } | Goods::TopUp { .. } => LedgerAccount::refunds(),
     };
     if !order.refund().is_zero() {
         let to = LedgerAccount::provider(&order.provider);
