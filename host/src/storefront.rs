@@ -62,7 +62,7 @@ pub struct Listing {
     pub title: String,
     /// The description.
     pub description: String,
-    /// Newest first.
+    /// Newest first; in a [`SearchPage`] the newest few that are sold.
     pub versions: Vec<CatalogueVersion>,
     /// The offers in force, signed by the store for this very resource.
     pub offers: Vec<Verified<Offer>>,

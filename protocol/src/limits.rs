@@ -50,6 +50,15 @@ pub const BLOCK: u64 = 1024 * 1024;
 pub const MAX_MINOR_UNITS: i64 = 1_000_000_000_000;
 /// Currencies in which an account may have a prepaid balance: their list is one signed answer, and few people pay in more.
 pub const MAX_BALANCES: usize = 16;
+/// Vouches of a publisher. Stores take and terminals follow so many; a publisher changes its key every few years.
+pub const MAX_VOUCHES: usize = 64;
+/// Versions that a store takes of a resource: every entry of its catalogue lists them. One a day for years.
+pub const MAX_VERSIONS: usize = 1_000;
+/// The text of a version that a store takes. It stands in the catalogue and in every grant.
+pub const MAX_VERSION: usize = 128;
+/// Offers of a resource, signed, in bytes: a refusal may carry all of them, and is a document of at most
+/// [`MAX_DOCUMENT`] bytes when base64url has made four of three.
+pub const MAX_PRICE_LIST: usize = 46 * 1024;
 /// How long a billing status code lives, in seconds.
 pub const STATUS_CODE_LIFE: u64 = 30;
 /// How long a key document may be valid, in seconds: 7 days.

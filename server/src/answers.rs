@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::keys::{Keys, KeysError};
+use crate::offers;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
 use portcullis_protocol::wire::{Problem, Signed};
@@ -135,7 +136,7 @@ pub fn sign_refusal(keys: &Keys, req: Digest, now: Timestamp, refusal: &Refusal)
         iat: now.seconds(),
         reason,
         detail: refusal.detail.clone(),
-        offers: refusal.offers.iter().map(|offer| offer.compact().to_owned()).collect(),
+        offers: offers::carried(&refusal.offers),
         retry_after: refusal.retry_after,
     };
     Ok(Problem {

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::keys::KeysError;
 use crate::secrets::rng;
 use crate::store::{NewOffer, OfferRevision, OffersOutcome};
-use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::limits::{MAX_PRICE_LIST, MAX_TITLE};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{AccountId, Offer, OfferId, PublisherName, ResourceName, Rights, Verified};
@@ -27,6 +27,22 @@ pub fn sign(core: &Core, offers: &[OfferRevision], now: Timestamp) -> Result<Vec
     Ok(offers.iter().map(|revision| Verified::sign(revision.offer.clone(), &key)).collect())
 }
 
+/// Signed offers as a refusal carries them: as many as its document holds. A list that was made before there was a bound
+/// may be longer.
+pub(crate) fn carried(offers: &[Verified<Offer>]) -> Vec<String> {
+    let mut taken = 0;
+    let fitting = offers.iter().take_while(|offer| {
+        taken += written(offer);
+        taken <= MAX_PRICE_LIST
+    });
+    fitting.map(|offer| offer.compact().to_owned()).collect()
+}
+
+/// Bytes of a signed offer in a list: with its quotes and a comma.
+fn written(offer: &Verified<Offer>) -> usize {
+    offer.compact().len() + 3
+}
+
 /// Replaces the price list of a resource that the account sells. Returns it as it now stands, signed.
 ///
 /// # Errors
@@ -43,6 +59,11 @@ pub async fn replace(
     }
     let now = core.store.now().await?;
     let offers = terms.into_iter().map(|terms| new_offer(terms, now)).collect::<Result<Vec<_>, No>>()?;
+    if size(core, publisher, name, &offers, now)? > MAX_PRICE_LIST {
+        return Err(No::Unacceptable(
+            "the price list is longer than one refusal can carry: fewer offers, or shorter titles",
+        ));
+    }
     match core.store.replace_offers(&core.origin, account, publisher, name, offers).await? {
         OffersOutcome::Replaced(offers) => Ok(sign(core, &offers, now)?),
         OffersOutcome::NotFound => Err(No::NotFound),
@@ -51,6 +72,32 @@ pub async fn replace(
         }
         OffersOutcome::NoSuchOffer(_) => Err(No::Unacceptable("an offer revises one that is not in force")),
     }
+}
+
+/// Bytes of a price list, signed.
+fn size(
+    core: &Core,
+    publisher: &PublisherName,
+    name: &ResourceName,
+    offers: &[NewOffer],
+    now: Timestamp,
+) -> Result<usize, No> {
+    let key = core.keys.signing_key(now)?;
+    let signed = offers.iter().map(|new| {
+        let offer = Offer {
+            iss: core.origin.clone(),
+            id: new.id,
+            publisher: publisher.clone(),
+            name: name.clone(),
+            operation: new.operation.clone(),
+            title: new.title.clone(),
+            rights: new.rights,
+            price: new.price,
+            iat: now.seconds(),
+        };
+        written(&Verified::sign(offer, &key))
+    });
+    Ok(signed.sum())
 }
 
 fn new_offer(terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {

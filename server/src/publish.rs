@@ -13,6 +13,7 @@ use crate::store::{NewPart, NewResource, PublishOutcome};
 use axum::body::Body;
 use futures::StreamExt as _;
 use portcullis_protocol::encoding::base64url;
+use portcullis_protocol::limits::{MAX_VERSION, MAX_VERSIONS};
 use portcullis_protocol::sealed::{self, Sealed, SealedError};
 use portcullis_protocol::surface::{Surface, SurfaceError};
 use portcullis_protocol::wire::PublishAnswer;
@@ -156,6 +157,9 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, F
     let file = File::open(&incoming.0).map_err(Fault::internal)?;
     let sealed = Sealed::open(file).map_err(unacceptable)?;
     let (digest, manifest) = (sealed.digest(), sealed.manifest().clone());
+    if manifest.version.to_string().len() > MAX_VERSION {
+        return Err(Fault::Unacceptable(format!("a version has at most {MAX_VERSION} bytes: shorten it")));
+    }
     let root = app.core.keys.root().thumbprint();
     if !manifest.servers.iter().any(|server| server.origin == *app.origin() && server.root == root) {
         let text = format!("the resource is not sealed for this server: seal it with `--server {}`", app.origin());
@@ -217,6 +221,11 @@ fn not_owner() -> Fault {
 
 async fn is_newer(app: &Server, manifest: &Manifest) -> Result<(), Refused> {
     let listing = app.core.store.listing(&manifest.publisher.name, &manifest.name).await.map_err(Fault::internal)?;
+    if listing.as_ref().is_some_and(|listing| listing.versions.len() >= MAX_VERSIONS) {
+        let text =
+            format!("there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name");
+        return Err(Fault::Conflict(text).into());
+    }
     let newest = listing.as_ref().and_then(|listing| listing.versions.iter().map(|v| &v.version).max());
     match newest {
         Some(newest) if *newest >= manifest.version => {

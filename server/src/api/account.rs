@@ -8,6 +8,7 @@ use portcullis_protocol::TerminalId;
 use portcullis_protocol::wire::{
     AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, TerminalInfo,
 };
+use serde::Serialize;
 
 /// Entitlements of one page. With names of full length one takes 350 bytes, and 120 of them half of what a signed answer
 /// may hold.
@@ -15,9 +16,15 @@ const ENTITLEMENTS: usize = 120;
 /// Receipts of one page. With names of full length one takes 1.2 KiB in the answer's base64url.
 pub(super) const RECEIPTS: usize = 25;
 
-/// `GET /v1/account`
+/// Bytes of terminals and of publishers in the account's answer: with its name, and in base64url, together less than a
+/// signed answer may hold. Some 180 terminals, or 80 whose labels have full length.
+const TERMINALS: usize = 32 * 1024;
+const PUBLISHERS: usize = 10 * 1024;
+
+/// `GET /v1/account`. It lists what fits: this terminal, then the newest ones, and those last that were revoked.
 pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<AccountAnswer, Refused> {
-    let terminals = app.core.store.terminals(caller.account()).await.map_err(Fault::internal)?;
+    let mut terminals = app.core.store.terminals(caller.account()).await.map_err(Fault::internal)?;
+    terminals.sort_by_key(|terminal| (terminal.id != *caller.asker.terminal(), terminal.revoked.is_some()));
     let terminals = terminals.into_iter().map(|terminal| TerminalInfo {
         current: terminal.id == *caller.asker.terminal(),
         terminal: terminal.id,
@@ -27,9 +34,9 @@ pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<Acc
         revoked: terminal.revoked.is_some(),
     });
     Ok(AccountAnswer {
-        terminals: terminals.collect(),
+        terminals: fitting(terminals, TERMINALS),
         account: app.name_of(caller.account()).await?,
-        publishers: app.core.store.publishers_of(caller.account()).await.map_err(Fault::internal)?,
+        publishers: fitting(app.core.store.publishers_of(caller.account()).await.map_err(Fault::internal)?, PUBLISHERS),
     })
 }
 
@@ -75,6 +82,18 @@ async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<Re
     let receipts = app.core.store.receipts(caller.account()).await.map_err(Fault::internal)?;
     let (receipts, next) = page_of(receipts, page, RECEIPTS);
     Ok(ReceiptsAnswer { receipts, next })
+}
+
+/// The beginning of a list, as much as takes so many bytes of JSON.
+fn fitting<T: Serialize>(all: impl IntoIterator<Item = T>, bytes: usize) -> Vec<T> {
+    let mut taken = 0_usize;
+    let fits = |item: &T| {
+        // With a comma.
+        let size = serde_json::to_vec(item).map_or(usize::MAX, |json| json.len() + 1);
+        taken = taken.saturating_add(size);
+        taken <= bytes
+    };
+    all.into_iter().take_while(fits).collect()
 }
 
 /// One page of a list, and the number of the next one.

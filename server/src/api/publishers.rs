@@ -10,6 +10,7 @@ use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, VouchOutcome}
 use axum::Json;
 use axum::extract::State;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::limits::MAX_VOUCHES;
 use portcullis_protocol::wire::{Done, PublisherAnswer, PublisherRequest, VouchRequest};
 use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, Vouch};
 
@@ -82,6 +83,12 @@ pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Res
     match app.core.store.vouch(new).await.map_err(Fault::internal)? {
         VouchOutcome::Vouched => Ok(DONE),
         VouchOutcome::NotOwner => Err(Fault::Forbidden(format!("`{name}` is another account's")).into()),
+        VouchOutcome::TooMany => {
+            let text = format!(
+                "`{name}` has changed its key {MAX_VOUCHES} times, and no terminal would follow once more: keep this key, or claim another name"
+            );
+            Err(Fault::Conflict(text).into())
+        }
         VouchOutcome::Stale => Err(Fault::Conflict(format!("`{name}` has changed its key meanwhile")).into()),
     }
 }

@@ -46,6 +46,6 @@ pub(crate) async fn search(
     }
     let query = SearchQuery { text: q, kind: Some(kind).filter(|kind| !kind.is_empty()), page, per_page: PER_PAGE };
     let (found, more) = app.core.store.search(query).await.map_err(Fault::internal)?;
-    let results = found.into_iter().map(|listing| catalogue::entry(&app, listing)).collect::<Result<_, _>>()?;
+    let results = found.into_iter().map(|listing| catalogue::found(&app, listing)).collect::<Result<_, _>>()?;
     Ok(Json(SearchAnswer { results, next: more.then_some(page + 1) }))
 }

@@ -60,6 +60,8 @@ pub enum VouchOutcome {
     NotOwner,
     /// Another key is in use, or another number is next: somebody else was faster.
     Stale,
+    /// There are [`MAX_VOUCHES`](portcullis_protocol::limits::MAX_VOUCHES).
+    TooMany,
 }
 
 /// Publishers.

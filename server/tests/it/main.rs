@@ -12,6 +12,7 @@ mod store;
 mod world;
 
 // The edges: `stage` is a whole server.
+mod bounds;
 mod browser;
 mod buying;
 mod catalogue;

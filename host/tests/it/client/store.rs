@@ -71,9 +71,11 @@ async fn an_order_that_was_decided_against_is_not_in_the_way_of_the_next() {
     assert_eq!(error.reason(), Some(Reason::PaymentRequired));
     assert_eq!(open_matters(&home), 0);
 
-    store.after(|exchange, answer| {
-        if exchange.path_and_query == "/v1/orders" { Err(TransportError::Timeout) } else { Ok(answer) }
-    });
+    store.after(
+        |exchange, answer| {
+            if exchange.path_and_query == "/v1/orders" { Err(TransportError::Timeout) } else { Ok(answer) }
+        },
+    );
     front.order(&offer, typo).await.expect_err("its no is lost");
     assert_eq!(open_matters(&home), 1);
     store.honest();

@@ -5,6 +5,7 @@ use super::{Sqlite, Tx};
 use crate::faults::Write;
 use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, StoreError, VouchOutcome};
 use async_trait::async_trait;
+use portcullis_protocol::limits::MAX_VOUCHES;
 use portcullis_protocol::{AccountId, PublicKey, PublisherName};
 
 fn find(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Option<Publisher>> {
@@ -51,6 +52,9 @@ fn vouch(tx: &Tx<'_>, new: &NewVouch) -> rusqlite::Result<VouchOutcome> {
     }
     if known.key != new.by || Some(new.seq) != last.map_or(0, |(seq, _)| seq).checked_add(1) {
         return Ok(VouchOutcome::Stale);
+    }
+    if new.seq > MAX_VOUCHES as u64 {
+        return Ok(VouchOutcome::TooMany);
     }
     let sql = "INSERT INTO vouches (publisher, seq, compact) VALUES (?1, ?2, ?3)";
     tx.change(sql, (known.id.0.0, new.seq.cast_signed(), &new.compact))?;

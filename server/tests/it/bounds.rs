@@ -1,0 +1,262 @@
+//! What one account can make long: no answer grows beyond what a terminal reads.
+
+use crate::stage::{Stage, picture_manifest};
+use crate::terminal::{Draft, Terminal, rng};
+use crate::world::{new_terminal, now_ms};
+use portcullis_protocol::encoding::{BoundedOctets, Octets};
+use portcullis_protocol::limits::{MAX_DESCRIPTION, MAX_NAME, MAX_TITLE, MAX_VOUCHES};
+use portcullis_protocol::wire::{
+    AccountAnswer, AuthorisationRequest, CatalogueEntry, OfferTerms, OffersAnswer, OffersRequest, PublisherAnswer,
+    SearchAnswer, VouchRequest,
+};
+use portcullis_protocol::{
+    AccountId, Digest, OfferId, OperationName, PublisherName, Reason, ReleaseSecretKey, ResourceName, Rights,
+    SecretKey, TerminalId, Verified, Version, Vouch,
+};
+use portcullis_server::secrets::random;
+use portcullis_server::store::{
+    ClaimOutcome, EnrolOutcome, NewOffer, NewResource, NewTerminal, OffersOutcome, PublishOutcome, Publisher,
+    PublisherId, Store,
+};
+use reqwest::{Method, StatusCode};
+use std::sync::Arc;
+
+/// Of an unsigned answer a terminal reads 2 MiB: `portcullis_host::MAX_ANSWER`.
+const MOST: usize = 2 * 1024 * 1024;
+
+/// A text that JSON makes twice as long.
+fn quotes(length: usize) -> String {
+    "\"".repeat(length)
+}
+
+/// A name of full length.
+fn long(name: &str) -> String {
+    format!("{name}-{}", "x".repeat(MAX_NAME - name.len() - 1))
+}
+
+/// A publisher who does his worst.
+struct Glutton {
+    stage: Stage,
+    terminal: Terminal,
+    key: SecretKey,
+    name: PublisherName,
+    account: AccountId,
+}
+
+impl Glutton {
+    async fn new() -> Self {
+        let stage = Stage::open().await;
+        let name = long("glutton");
+        let (terminal, key) = stage.publisher(&name).await;
+        let name: PublisherName = name.parse().expect("a name");
+        let account = stage.running.app().core.store.publisher(&name).await.expect("read").expect("known").owner;
+        Self { stage, terminal, key, name, account }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.stage.running.app().core.store)
+    }
+
+    /// The answer to a vouch for another key, which is in use from then on where it is taken.
+    async fn change_key(&mut self, seq: u64) -> (StatusCode, String) {
+        let successor = SecretKey::generate(&mut rng());
+        let iat = self.stage.clock.now().seconds();
+        let vouch = Vouch { name: self.name.clone(), jwk: successor.public().clone(), seq, iat };
+        let vouch = VouchRequest { vouch: Verified::sign(vouch, &self.key).compact().to_owned() };
+        let answer = self.terminal.send(&Draft::post(format!("/v1/publishers/{}/vouches", self.name), &vouch)).await;
+        if answer.status == StatusCode::OK {
+            self.key = successor;
+        }
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// Publishes a version with the longest texts there are.
+    async fn publish(&self, name: &str, version: &str) -> Digest {
+        let mut manifest = picture_manifest(&self.terminal, &self.key, self.name.as_str(), version);
+        manifest.name = name.parse().expect("a name");
+        manifest.title = quotes(MAX_TITLE);
+        manifest.description = quotes(MAX_DESCRIPTION);
+        manifest.operations[1].name = operation();
+        let digest = Digest::of(&random::<32>());
+        let new = NewResource { digest, account: self.account, manifest, size: u64::from(u32::MAX), parts: Vec::new() };
+        assert_eq!(self.store().publish(new).await.expect("stored"), PublishOutcome::Published);
+        digest
+    }
+
+    fn prices(&self, name: &str, count: usize) -> Draft {
+        let terms = |_| OfferTerms {
+            id: None,
+            operation: operation(),
+            title: quotes(MAX_TITLE),
+            rights: Rights::Uses { count: u32::MAX },
+            price: "9999999999.99 EUR".parse().expect("a price"),
+        };
+        let offers = OffersRequest { offers: (0..count).map(terms).collect() };
+        Draft::json(Method::PUT, format!("/v1/catalogue/{}/{name}/offers", self.name), &offers)
+    }
+
+    /// The longest price list that is taken, and how many offers it has.
+    async fn longest_prices(&mut self, name: &str) -> usize {
+        for count in (1..=64).rev() {
+            let draft = self.prices(name, count);
+            let answer = self.terminal.send(&draft).await;
+            if answer.status == StatusCode::OK {
+                // Read as a terminal reads it.
+                let OffersAnswer { offers } = self.terminal.get_yes(&draft).await;
+                assert_eq!(offers.len(), count);
+                return count;
+            }
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        panic!("no price list is taken");
+    }
+}
+
+fn operation() -> OperationName {
+    long("view").parse().expect("a name")
+}
+
+fn request(resource: Digest) -> Draft {
+    let request = AuthorisationRequest {
+        resource,
+        operation: operation(),
+        quantity: 1,
+        offer: None,
+        nonce: BoundedOctets::default(),
+    };
+    Draft::post("/v1/authorizations", &request)
+}
+
+/// One publisher with as many vouches as can be, a page of resources with every text, version and price of full length:
+/// everybody can still search the store.
+#[tokio::test]
+async fn one_publisher_does_not_end_the_search_for_all() {
+    let mut glutton = Glutton::new().await;
+    for seq in 1..=MAX_VOUCHES as u64 {
+        assert_eq!(glutton.change_key(seq).await.0, StatusCode::OK, "{seq}");
+    }
+    let (status, said) = glutton.change_key(MAX_VOUCHES as u64 + 1).await;
+    assert!(status == StatusCode::CONFLICT && said.contains("64 times"), "{status}: {said}");
+
+    let mut count = 0;
+    for number in 0..20 {
+        let name = long(&format!("r{number}"));
+        glutton.publish(&name, "1.0.0").await;
+        for pre in 0..10 {
+            glutton.publish(&name, &format!("2.0.0-{}.{pre}", "x".repeat(110))).await;
+        }
+        if number == 0 {
+            count = glutton.longest_prices(&name).await;
+        } else {
+            assert_eq!(glutton.terminal.send(&glutton.prices(&name, count)).await.status, StatusCode::OK);
+        }
+    }
+    let get = async |path: String| {
+        let answer =
+            glutton.terminal.http.get(format!("{}{path}", glutton.stage.origin)).send().await.expect("answers");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let body = answer.bytes().await.expect("a body");
+        assert!(body.len() <= MOST, "{} bytes", body.len());
+        body
+    };
+    let found: SearchAnswer = serde_json::from_slice(&get("/v1/search".into()).await).expect("results");
+    assert_eq!(found.results.len(), 20);
+    for hit in &found.results {
+        assert_eq!((hit.offers.len(), hit.vouches.len(), hit.versions.len()), (count, 0, 8));
+        assert!(hit.versions.is_sorted_by(|newer, older| newer.version > older.version));
+        assert_eq!(hit.versions[7].version, Version::new(1, 0, 0), "the one to install");
+    }
+    // Whoever installs one gets everything.
+    let path = format!("/v1/catalogue/{}/{}", glutton.name, found.results[0].name);
+    let entry: CatalogueEntry = serde_json::from_slice(&get(path).await).expect("an entry");
+    assert_eq!((entry.versions.len(), entry.vouches.len()), (11, MAX_VOUCHES));
+    let known: PublisherAnswer =
+        serde_json::from_slice(&get(format!("/v1/publishers/{}", glutton.name)).await).expect("a publisher");
+    assert_eq!((&known.publisher_key, known.vouches.len()), (glutton.key.public(), MAX_VOUCHES));
+    glutton.stage.stop().await;
+}
+
+/// The longest price list for one operation: its refusal is read. One from before there was a bound is cut.
+#[tokio::test]
+async fn a_refusal_with_every_offer_is_read() {
+    let mut glutton = Glutton::new().await;
+    let name = long("picture");
+    let resource = glutton.publish(&name, "1.0.0").await;
+    let mut customer = glutton.stage.customer("ada@example.org").await;
+    let count = glutton.longest_prices(&name).await;
+    assert!(count >= 20, "{count}");
+    let refused = customer.get_no(&request(resource)).await;
+    assert_eq!((refused.reason, refused.offers.len()), (Reason::PaymentRequired, count));
+
+    let old = (0..64).map(|_| NewOffer {
+        id: OfferId::generate(now_ms(), &mut rng()),
+        revises: false,
+        operation: operation(),
+        title: quotes(MAX_TITLE),
+        rights: Rights::Perpetual {},
+        price: "1.00 EUR".parse().expect("a price"),
+    });
+    let (origin, resource_name): (_, ResourceName) = (&glutton.stage.origin, name.parse().expect("a name"));
+    let store = glutton.store();
+    let outcome = store.replace_offers(origin, &glutton.account, &glutton.name, &resource_name, old.collect()).await;
+    assert!(matches!(outcome, Ok(OffersOutcome::Replaced(offers)) if offers.len() == 64));
+    let refused = customer.get_no(&request(resource)).await;
+    assert!(refused.offers.len() >= 20 && refused.offers.len() < 64, "{}", refused.offers.len());
+    glutton.stage.stop().await;
+}
+
+/// Three hundred terminals and two hundred publishers of one account, with labels and names of full length: its owner
+/// still reads his account, and finds in it the terminal he sits at and the newest ones.
+#[tokio::test]
+async fn an_account_of_many_terminals_is_read() {
+    let mut glutton = Glutton::new().await;
+    let store = glutton.store();
+    let mut terminals: Vec<TerminalId> = Vec::new();
+    for number in 0..300_u64 {
+        let (key, release) = (SecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
+        let id = TerminalId::generate(now_ms() + 1000 + number, &mut rng());
+        let new = NewTerminal { id, label: quotes(MAX_TITLE), ..new_terminal(glutton.account, &key, &release) };
+        assert!(matches!(store.enrol(new).await, Ok(EnrolOutcome::Enrolled(_))));
+        terminals.push(id);
+    }
+    for id in &terminals[290..] {
+        assert!(store.revoke_terminal(&glutton.account, id).await.expect("revoked"));
+    }
+    for number in 0..200 {
+        let publisher = Publisher {
+            id: PublisherId(Octets(random())),
+            name: long(&format!("p{number}")).parse().expect("a name"),
+            key: SecretKey::generate(&mut rng()).public().clone(),
+            owner: glutton.account,
+            created: glutton.stage.clock.now(),
+        };
+        assert_eq!(store.claim_publisher(publisher).await.expect("claimed"), ClaimOutcome::Claimed);
+    }
+    let account: AccountAnswer = glutton.terminal.get_yes(&Draft::get("/v1/account")).await;
+    let listed: Vec<_> = account.terminals.iter().map(|terminal| terminal.terminal).collect();
+    assert!(account.terminals[0].current, "the oldest of all");
+    assert!(listed.len() > 50, "{}", listed.len());
+    let newest: Vec<_> = terminals[..290].iter().rev().take(listed.len() - 1).copied().collect();
+    assert_eq!(listed[1..], newest, "and those that were revoked come last");
+    assert!(account.publishers.len() > 100, "{}", account.publishers.len());
+
+    // The control: an account of few sees all, the revoked one last.
+    let mut browser = glutton.stage.person("ada@example.org").await;
+    let mut ada = Vec::new();
+    for _ in 0..3 {
+        ada.push(glutton.stage.terminal_of(&mut browser).await);
+    }
+    let before: AccountAnswer = ada[0].get_yes(&Draft::get("/v1/account")).await;
+    let newest = before.terminals[1].terminal;
+    let draft = Draft {
+        method: Method::DELETE,
+        idempotency_key: Some(crate::terminal::fresh_key()),
+        ..Draft::get(format!("/v1/account/terminals/{newest}"))
+    };
+    let portcullis_protocol::wire::Done {} = ada[0].get_yes(&draft).await;
+    let after: AccountAnswer = ada[0].get_yes(&Draft::get("/v1/account")).await;
+    let seen: Vec<_> = after.terminals.iter().map(|terminal| (terminal.current, terminal.revoked)).collect();
+    assert_eq!(seen, [(true, false), (false, false), (false, true)]);
+    assert_eq!(after.terminals[2].terminal, newest);
+    glutton.stage.stop().await;
+}
