@@ -41,7 +41,7 @@ pub async fn order(
     charged(core, order, &request.payment.token).await
 }
 
-/// Nothing was opened and nothing will be, whatever is asked again under this key. It is a decision, so it is signed: only
+/// Nothing was opened under this request's key, and the server will not open it. That is a decision, so it is signed: only
 /// then may the terminal forget the request, and ask for something else.
 pub(crate) fn never(why: &'static str) -> No {
     Refusal::new(Reason::PaymentRequired).because(why).into()
