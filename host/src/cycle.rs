@@ -24,13 +24,13 @@ use async_trait::async_trait;
 use portcullis_protocol::cycle::{Authorised, Granted, Request};
 use portcullis_protocol::wire::{Acknowledgement, AuthorisationAnswer, AuthorisationRequest, Done, VerificationAnswer};
 use portcullis_protocol::{GrantId, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long after its code's end a verification is forgotten that never got an answer fit to be believed, in seconds:
-/// no grant of that time can be used any more.
+/// How long after its code's end a verification is forgotten that never got an answer fit to be believed, and a grant
+/// whose acknowledgement nobody took, in seconds: no grant of that time can be used any more, and nothing depends on its
+/// acknowledgement. Also how often that is seen to.
 const FORGOTTEN: u64 = 3600;
 /// How long an order is remembered that was never answered, in seconds: a day, after which the user surely looks first.
 const ORDER_REMEMBERED: u64 = 24 * 3600;
@@ -46,14 +46,14 @@ struct Shared {
     journal: Journal,
     grants: Grants,
     acknowledgements: Mutex<JoinSet<()>>,
-    /// Whether what an earlier run left open was seen to.
-    resumed: AtomicBool,
+    /// When what was left open was last seen to, Unix seconds.
+    resumed: Mutex<Option<u64>>,
 }
 
 #[async_trait]
 impl Gatekeeper for Cycle {
     async fn request(&self, request: CycleRequest) -> Result<Box<dyn HeldCode>, Refused> {
-        if !self.shared.resumed.swap(true, Ordering::Relaxed) {
+        if self.is_due() {
             self.resume().await?;
         }
 
@@ -184,7 +184,7 @@ impl Cycle {
                 journal,
                 grants,
                 acknowledgements: Mutex::default(),
-                resumed: AtomicBool::new(false),
+                resumed: Mutex::default(),
             }),
         }
     }
@@ -266,27 +266,44 @@ impl Cycle {
         Ok(None)
     }
 
-    /// Sees to what an earlier run left open: acknowledges what was delivered and forgets what is long past. It draws
-    /// nothing, and leaves an unanswered verification to whoever runs that operation again. Done by itself before the
-    /// first request.
+    /// Whether what was left open is to be seen to: before the first request of a process, and now and then in one that
+    /// runs for long. Says so once.
+    fn is_due(&self) -> bool {
+        let now = self.shared.sessions.clock.now();
+        let mut resumed = self.shared.resumed.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = resumed.is_none_or(|at| now.abs_diff(at) >= FORGOTTEN);
+        if due {
+            *resumed = Some(now);
+        }
+        due
+    }
+
+    /// Sees to what was left open: forgets what is long past and acknowledges what was delivered. It draws nothing, and
+    /// leaves an unanswered verification to whoever runs that operation again. Done by itself before the first request,
+    /// and every hour or so before another.
     ///
     /// # Errors
     /// [`Refused`] where the journal cannot be read. A server that cannot be reached is asked another time.
     pub async fn resume(&self) -> Result<(), Refused> {
-        let now = self.shared.sessions.clock.now();
-        let settled = move |record: &Record, delivered: Option<GrantId>| {
+        let (journal, now) = (&self.shared.journal, self.shared.sessions.clock.now());
+        let is_past = move |record: &Record, _: Option<GrantId>| {
             let most = match &record.matter {
                 Matter::Verification { expires, .. } => expires.saturating_add(FORGOTTEN),
                 Matter::Order { .. } | Matter::TopUp { .. } => record.at.saturating_add(ORDER_REMEMBERED),
             };
-            delivered.is_some() || now > most
+            now > most
         };
-        for entry in self.shared.journal.take(settled).await? {
-            let Some(grant) = entry.delivered() else {
+        loop {
+            let past = journal.take(is_past).await?;
+            if past.is_empty() {
+                break;
+            }
+            for entry in past {
                 entry.finish()?;
-                continue;
-            };
-            if let Ok(session) = self.shared.sessions.of(&entry.record().origin) {
+            }
+        }
+        for entry in journal.take(|_, delivered| delivered.is_some()).await? {
+            if let (Some(grant), Ok(session)) = (entry.delivered(), self.shared.sessions.of(&entry.record().origin)) {
                 self.acknowledge(session, entry, grant);
             }
         }

@@ -27,7 +27,8 @@ use zeroize::Zeroizing;
 const FOLDER: &str = "journal";
 /// A verification with 64 parts takes 6 KiB.
 const MAX_ENTRY: u64 = 32 * 1024;
-/// Matters that are looked at. There is one per request under way; the oldest are seen to first.
+/// Matters that are taken at once, of those that are wanted. There is one per request under way; the oldest are seen to
+/// first.
 const MAX_ENTRIES: usize = 256;
 
 /// What was sent.
@@ -121,7 +122,8 @@ impl Journal {
     }
 
     /// The matters that `wanted` takes and nobody is working on, oldest first, now locked. `wanted` is told of the grant
-    /// that was delivered, where one was. What it does not take is not touched: others may be about to want it.
+    /// that was delivered, where one was. What it does not take is not touched: others may be about to want it. Nor does
+    /// it count: however much one store leaves open, it hides nothing of another's.
     pub(crate) async fn take(
         &self,
         wanted: impl Fn(&Record, Option<GrantId>) -> bool + Send + 'static,
@@ -129,7 +131,7 @@ impl Journal {
         let journal = self.clone();
         off_thread(move || {
             let names = journal.state.list(FOLDER)?;
-            Ok(names.iter().take(MAX_ENTRIES).filter_map(|name| journal.open(name, &wanted)).collect())
+            Ok(names.iter().filter_map(|name| journal.open(name, &wanted)).take(MAX_ENTRIES).collect())
         })
         .await?
     }
@@ -169,8 +171,9 @@ impl Journal {
             return None;
         }
         file.try_lock().ok()?;
-        // It may have been answered between reading and locking.
-        path.exists().then(|| Entry { state: Arc::clone(&self.state), id: id.to_owned(), record, delivered, file })
+        let entry = Entry { state: Arc::clone(&self.state), id: id.to_owned(), record, delivered, file };
+        // It may have been answered between reading and locking; and a name that is not the matter's own is nobody's.
+        (path == entry.path() && path.exists()).then_some(entry)
     }
 }
 
@@ -214,7 +217,7 @@ impl Entry {
         }
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    fn path(&self) -> PathBuf {
         let kind =
             self.delivered.map_or_else(|| self.record.matter.kind().to_owned(), |grant| format!("{grant}.delivered"));
         self.state.path(&format!("{FOLDER}/{}.{kind}", self.id))

@@ -1,8 +1,9 @@
 //! The journal on the disk: sealed, tied to its names, private, and in the hands of one at a time.
 
-use super::test_store::{TestStore, rng, run};
+use super::store::payment;
+use super::test_store::{TestStore, origin, rng, run};
 use portcullis_host::{Client, TransportError};
-use portcullis_protocol::{Reason, SecretKey, SignedManifest};
+use portcullis_protocol::{GrantId, Reason, Rights, SecretKey, SignedManifest};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +84,60 @@ async fn what_is_long_past_is_forgotten() {
     client.cycle().resume().await.expect("resumed");
     assert!(!entry.exists());
     run(&client, &resource, "view").await.expect("a cycle of its own");
+}
+
+/// A store whose acknowledgements always fail leaves an entry for every grant: 180 an hour for an operation that is renewed
+/// every 20 seconds.
+#[tokio::test]
+async fn grants_that_nobody_acknowledges_hide_no_lost_answer_and_are_forgotten() {
+    const GRANTS: usize = 300;
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
+    store.world().rights.insert("view".into(), Some(5));
+    let offer = store.world().offer("pixels", Rights::Perpetual {}, 199);
+    let client = store.signed_in(home.path()).await;
+    let fail = |also: &'static str| {
+        store.after(move |exchange, answer| {
+            let path = &exchange.path_and_query;
+            if path.ends_with("/ack") || path == also { Err(TransportError::Timeout) } else { Ok(answer) }
+        });
+    };
+    fail("");
+    run(&client, &resource, "view").await.expect("granted");
+    client.cycle().settle(std::time::Duration::from_secs(5)).await;
+    let journal = home.path().join("journal");
+    let delivered = || {
+        let names = fs::read_dir(&journal).expect("journal").map(|entry| entry.expect("entry").path());
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "delivered")).collect::<Vec<_>>()
+    };
+    // The others: the same record under the names of other grants.
+    let one = delivered().pop().expect("not acknowledged");
+    let name = one.file_name().expect("a name").to_string_lossy().into_owned();
+    let (id, _) = name.split_once('.').expect("an id");
+    for at in 1..GRANTS {
+        let grant = GrantId::generate(at as u64, &mut rng());
+        fs::copy(&one, journal.join(format!("{id}.{grant}.delivered"))).expect("copied");
+    }
+    // Later an order is answered, and the answer is lost.
+    store.world().clock.advance(1);
+    let front = client.store(&origin());
+    fail("/v1/orders");
+    front.order(&offer, payment("ok")).await.expect_err("lost");
+    fail("");
+    front.order(&offer, payment("ok")).await.expect("answered");
+    assert_eq!(store.world().orders, 1, "it is asked about, and not placed again");
+    // The same for a verification.
+    fail("/v1/verifications");
+    run(&client, &resource, "view").await.expect_err("lost");
+    fail("");
+    run(&client, &resource, "view").await.expect("taken up");
+    assert_eq!(store.world().debits, 2);
+    assert!(delivered().len() > GRANTS, "nothing was forgotten too early");
+    // No grant of that time can be used any more: the process that goes on forgets them, and keeps what is new.
+    store.world().clock.advance(2 * 3600);
+    run(&client, &resource, "view").await.expect("granted");
+    client.cycle().settle(std::time::Duration::from_secs(5)).await;
+    assert_eq!(delivered().len(), 1);
 }
 
 #[cfg(unix)]
