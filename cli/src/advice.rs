@@ -41,6 +41,7 @@ impl From<ClientError> for Failure {
             ClientError::PublisherChanged { .. } => {
                 "ask the publisher, on another way than this store, for the words of the new key; where they are those above: `portcullis install NAME --accept-key \"WORDS\"`"
             }
+            ClientError::PublisherForgotten { .. } => "do it again, and compare the words of the key",
             ClientError::Declined => "use another means of payment: --payment PROVIDER:TOKEN",
             ClientError::Ambiguous(_) => "choose one: --offer ID",
             ClientError::File { .. } => "check the path and that you may read it",

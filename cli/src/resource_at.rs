@@ -47,7 +47,7 @@ pub(crate) async fn source(context: &Context, client: &Client, target: &Target, 
         let words = streaming.manifest().manifest().publisher.jwk.thumbprint().words();
         screen.note(format_args!("publisher key {words}  {warn}new: pinned from now on{warn:#}"));
     }
-    Ok(streaming.accept().await.map_err(ClientError::from)?)
+    Ok(streaming.accept().await?)
 }
 
 /// As [`source`], to be looked at: of what is not installed the public part alone is fetched, and nothing is remembered of

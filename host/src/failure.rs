@@ -95,6 +95,12 @@ pub enum ClientError {
         /// The key that signs now.
         found: Thumbprint,
     },
+    /// The pin of a publisher's key was given up between judging a resource of his and accepting it.
+    #[error("the pinned key of {publisher} was given up meanwhile; begin again, and look at the key")]
+    PublisherForgotten {
+        /// The publisher.
+        publisher: PublisherName,
+    },
     /// The order was declined by the payment provider.
     #[error("the payment was declined; nothing is owed")]
     Declined,

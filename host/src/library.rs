@@ -455,8 +455,8 @@ impl Candidate {
     /// Installs it, in place of the version before.
     ///
     /// # Errors
-    /// [`ClientError::State`], or as [`Library::prepare`] where another version was installed meanwhile; then the
-    /// version before is still there.
+    /// [`ClientError::State`], or as [`Library::prepare`] where another version was installed, or the publisher's key
+    /// changed, meanwhile; then the version before is still there.
     pub async fn install(mut self) -> Result<Installed, ClientError> {
         let library = self.library.clone();
         let (sessions, state) = (&library.sessions, &library.sessions.state);
@@ -468,6 +468,7 @@ impl Candidate {
         if let Some(before) = &before {
             may_replace(before, &self.manifest, &self.server, self.allow_older)?;
         }
+        let pin = self.publisher.confirm(state)?;
         let digest = self.manifest.digest();
         let path = state.path(&file(publisher, name, &digest));
         let folder = state.path(&format!("resources/{publisher}/{name}"));
@@ -489,7 +490,7 @@ impl Candidate {
         let record = record(publisher, name);
         let bytes = serde_json::to_vec(&installed).map_err(|_| StateError::damaged(&state.path(&record)))?;
         state.write(&record, &bytes)?;
-        self.publisher.remember(state)?;
+        pin.remember(state)?;
         self.file = PathBuf::new();
         // Whoever runs the old version has it open and goes on.
         if let Some(before) = before.filter(|before| before.digest != digest) {

@@ -33,10 +33,20 @@ pub enum Standing {
     Vouched,
 }
 
-/// How a publisher's key stands, and what to write down when the install succeeds.
+/// How a publisher's key stands, as far as anybody knew when it was judged.
 #[derive(Debug, Clone)]
 pub(crate) struct Judged {
     pub(crate) standing: Standing,
+    publisher: PublisherName,
+    record: String,
+    /// The pin that it was judged by.
+    before: Option<Pinned>,
+    /// The pin that is to come.
+    pinned: Pinned,
+}
+
+/// What was judged holds still, and will as long as the state is locked: the pin to write down.
+pub(crate) struct Confirmed {
     record: String,
     pinned: Pinned,
 }
@@ -53,39 +63,61 @@ pub(crate) fn judge(
     vouches: &[String],
 ) -> Result<Judged, ClientError> {
     let record = format!("{PINS}/{}/{}.json", file_name(store), publisher.name);
-    let judged =
-        |standing, seq| Judged { standing, record: record.clone(), pinned: Pinned { key: publisher.jwk.clone(), seq } };
-    let Some(bytes) = state.read(&record, MAX_PIN)? else {
-        // Whatever was vouched for up to this key is history.
-        let seq = vouches.iter().filter_map(|compact| seq_naming(compact, publisher)).max();
-        return Ok(judged(Standing::New, seq.unwrap_or(0)));
-    };
-    let pinned: Pinned = serde_json::from_slice(&bytes).map_err(|_| StateError::damaged(&state.path(&record)))?;
-    if pinned.key == publisher.jwk {
-        return Ok(judged(Standing::Known, pinned.seq));
-    }
-    let mut current = pinned.clone();
-    for compact in vouches.iter().take(MAX_VOUCHES) {
-        if let Some(next) = follow(&current, &publisher.name, compact) {
-            current = next;
+    let before = read(state, &record)?;
+    let (standing, seq) = match &before {
+        None => (Standing::New, history(publisher, vouches)),
+        Some(pinned) if pinned.key == publisher.jwk => (Standing::Known, pinned.seq),
+        Some(pinned) => {
+            let mut current = pinned.clone();
+            for compact in vouches.iter().take(MAX_VOUCHES) {
+                if let Some(next) = follow(&current, &publisher.name, compact) {
+                    current = next;
+                }
+            }
+            if current.key != publisher.jwk {
+                return Err(changed(&publisher.name, pinned, &publisher.jwk));
+            }
+            (Standing::Vouched, current.seq)
         }
-    }
-    if current.key == publisher.jwk {
-        return Ok(judged(Standing::Vouched, current.seq));
-    }
-    Err(ClientError::PublisherChanged {
-        publisher: publisher.name.clone(),
-        pinned: pinned.key.thumbprint(),
-        found: publisher.jwk.thumbprint(),
-    })
+    };
+    let pinned = Pinned { key: publisher.jwk.clone(), seq };
+    Ok(Judged { standing, publisher: publisher.name.clone(), record, before, pinned })
 }
 
 impl Judged {
+    /// Looks once more, while the state is locked: between judging and here somebody was asked, and another process may
+    /// have followed the publisher to another key, which nothing but that key's own word takes back.
+    ///
+    /// # Errors
+    /// [`ClientError::PublisherChanged`]; [`ClientError::PublisherForgotten`] where the pin is gone.
+    pub(crate) fn confirm(&self, state: &StateDir) -> Result<Confirmed, ClientError> {
+        let Self { publisher, record, before, pinned, .. } = self;
+        let seq = match read(state, record)? {
+            now if now == *before => pinned.seq,
+            Some(now) if now.key == pinned.key => now.seq.max(pinned.seq),
+            Some(now) => return Err(changed(publisher, &now, &pinned.key)),
+            None => return Err(ClientError::PublisherForgotten { publisher: publisher.clone() }),
+        };
+        Ok(Confirmed { record: record.clone(), pinned: Pinned { key: pinned.key.clone(), seq } })
+    }
+}
+
+impl Confirmed {
     /// Pins the key.
     pub(crate) fn remember(&self, state: &StateDir) -> Result<(), StateError> {
         let bytes = serde_json::to_vec(&self.pinned).map_err(|_| StateError::damaged(&state.path(&self.record)))?;
         state.write(&self.record, &bytes)
     }
+}
+
+fn read(state: &StateDir, record: &str) -> Result<Option<Pinned>, StateError> {
+    let Some(bytes) = state.read(record, MAX_PIN)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|_| StateError::damaged(&state.path(record)))
+}
+
+fn changed(publisher: &PublisherName, pinned: &Pinned, found: &PublicKey) -> ClientError {
+    let (pinned, found) = (pinned.key.thumbprint(), found.thumbprint());
+    ClientError::PublisherChanged { publisher: publisher.clone(), pinned, found }
 }
 
 /// Forgets that this key was a publisher's, at every store. Gives whether it was pinned anywhere.
@@ -108,8 +140,12 @@ fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinne
     (vouch.name == *name && vouch.seq > current.seq).then_some(Pinned { key: vouch.jwk, seq: vouch.seq })
 }
 
-/// The number of a vouch that names the publisher's key. Nothing rests on who signed it: a higher number only makes the
-/// terminal stricter.
+/// The number of the last vouch that names the publisher's key: whatever was vouched for up to it is history. Nothing rests
+/// on who signed it: a higher number only makes the terminal stricter.
+fn history(publisher: &PublisherEntry, vouches: &[String]) -> u64 {
+    vouches.iter().filter_map(|compact| seq_naming(compact, publisher)).max().unwrap_or(0)
+}
+
 fn seq_naming(compact: &str, publisher: &PublisherEntry) -> Option<u64> {
     let payload = portcullis_protocol::encoding::from_base64url(compact.split('.').nth(1)?).ok()?;
     let vouch: Vouch = serde_json::from_slice(&payload).ok()?;

@@ -169,10 +169,11 @@ impl Streaming {
     /// Remembers the publisher's key, as installing does, and gives what [`Runtime::load`](crate::Runtime::load) takes.
     ///
     /// # Errors
-    /// [`StateError`].
-    pub async fn accept(self) -> Result<Source, StateError> {
-        let _lock = self.sessions.state.lock().await?;
-        self.publisher.remember(&self.sessions.state)?;
+    /// [`ClientError::State`], or as [`Library::stream`] where the publisher's key changed meanwhile.
+    pub async fn accept(self) -> Result<Source, ClientError> {
+        let state = &self.sessions.state;
+        let _lock = state.lock().await?;
+        self.publisher.confirm(state)?.remember(state)?;
         Ok(self.look())
     }
 }

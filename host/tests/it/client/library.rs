@@ -130,6 +130,42 @@ async fn a_changed_publisher_key_is_refused_unless_the_old_one_vouches() {
     install(&client, "lumen/lake").await.expect("the honest publisher goes on");
 }
 
+/// Two processes: while the user thinks about what one shows him, the other follows the publisher to a new key.
+#[tokio::test]
+async fn a_yes_that_comes_late_takes_no_pin_back() {
+    let (store, home, old) = world();
+    store.world().publish(&old, (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    install(&client, "lumen/lake").await.expect("installed");
+    let late = store.world().publish(&old, (1, 3, 0));
+    let source: InstallSource = "lumen/lake".parse().expect("a name");
+    let prepare = || async { client.library().prepare(&source, false, &|_, _| {}).await.expect("prepared") };
+    let (shown, streamed) = (prepare().await, client.library().stream(&source, false).await.expect("opened"));
+    assert_eq!((shown.publisher(), streamed.publisher()), (Standing::Known, Standing::Known));
+    // The old key is stolen, and its owner vouches for a new one.
+    store.world().resources.remove(&late.digest());
+    let new = SecretKey::generate(&mut rng());
+    store.world().publish(&new, (1, 2, 0));
+    store.world().vouches = vec![vouch(&old, &new, 1)];
+    let other = store.client(home.path());
+    let installed = install(&other, "lumen/lake").await.expect("vouched for");
+    for error in [shown.install().await.expect_err("late"), streamed.accept().await.expect_err("late")] {
+        let ClientError::PublisherChanged { pinned, found, .. } = error else { panic!("{error}") };
+        assert_eq!((pinned, found), (new.public().thumbprint(), old.public().thumbprint()));
+    }
+    assert_eq!(client.library().find("lake").expect("installed"), installed, "nothing was replaced");
+    // A pin that the user gave up meanwhile does not come back either.
+    let shown = prepare().await;
+    assert!(client.library().unpin(&publisher_name(), &new.public().thumbprint()).await.expect("forgotten"));
+    assert!(matches!(shown.install().await, Err(ClientError::PublisherForgotten { .. })));
+    // The control: two at once who find the same.
+    let (one, two) = (prepare().await, client.library().stream(&source, false).await.expect("opened"));
+    assert_eq!((one.publisher(), two.publisher()), (Standing::New, Standing::New));
+    one.install().await.expect("installed");
+    two.accept().await.expect("the same key");
+    assert_eq!(prepare().await.publisher(), Standing::Known);
+}
+
 #[tokio::test]
 async fn a_version_that_is_out_never_changes() {
     let (store, home, key) = world();
