@@ -32,6 +32,8 @@ use tokio::task::JoinSet;
 /// whose acknowledgement nobody took, in seconds: no grant of that time can be used any more, and nothing depends on its
 /// acknowledgement. Also how often that is seen to.
 const FORGOTTEN: u64 = 3600;
+/// How long after its code's end a grant can be of use, in seconds: as long as the longest lives that are granted.
+const OVER: u64 = 300;
 /// How long an order is remembered that was never answered, in seconds: a day, after which the user surely looks first.
 const ORDER_REMEMBERED: u64 = 24 * 3600;
 
@@ -124,6 +126,7 @@ impl HeldCode for Held {
                 entry.finish()?;
                 return Err(refused);
             }
+            Outcome::Disbelieved(refused) => return Err(refused),
         };
         cycle.hand_over(delivery)
     }
@@ -153,6 +156,8 @@ struct Delivery {
 enum Outcome {
     Granted(Box<Granted>),
     Refused(Refused),
+    /// The server answered, with a grant that is not to be believed. The matter stays open, too.
+    Disbelieved(Refused),
 }
 
 /// Step 3: sends the code and checks that what comes back is a grant for this terminal, for what was asked.
@@ -173,7 +178,10 @@ async fn verify(
     let keys = session.trust().keys(session.origin()).await?;
     let thumbprint = session.prover().terminal().thumbprint();
     let granted = authorised.verified(answer, &keys, &session.terminal(&thumbprint));
-    granted.map(|granted| Outcome::Granted(Box::new(granted))).map_err(|disbelief| offline(disbelief.to_string()))
+    Ok(match granted {
+        Ok(granted) => Outcome::Granted(Box::new(granted)),
+        Err(disbelief) => Outcome::Disbelieved(offline(disbelief.to_string())),
+    })
 }
 
 impl Cycle {
@@ -227,7 +235,7 @@ impl Cycle {
     }
 
     /// Finds the verification of exactly this request whose answer never arrived, and asks for the answer again. It is
-    /// `None` where there is no such thing, or nothing was debited: then a new cycle begins.
+    /// `None` where there is no such thing, nothing was debited, or what was granted is over: then a new cycle begins.
     async fn take_up(
         &self,
         session: &Arc<Session>,
@@ -249,7 +257,8 @@ impl Cycle {
         for entry in self.shared.journal.take(unanswered).await? {
             let Matter::Verification { body, expires, .. } = &entry.record().matter else { continue };
             let asked = Request::new(request.clone(), parts.to_vec());
-            let authorised = Authorised::resume(asked, body.code.clone(), *expires);
+            let expires = *expires;
+            let authorised = Authorised::resume(asked, body.code.clone(), expires);
             match verify(session, authorised, &entry, Patience::Ordinary).await? {
                 Outcome::Granted(granted) if session.prover().clock().now() < granted.grant().document().exp => {
                     return Ok(Some(Delivery { session: Arc::clone(session), entry, granted }));
@@ -261,6 +270,9 @@ impl Cycle {
                 }
                 // Nothing was debited.
                 Outcome::Refused(_) => entry.finish()?,
+                // Its key has ended, perhaps, and no later answer will be another: whatever it granted is over.
+                Outcome::Disbelieved(_) if session.prover().clock().now() > expires.saturating_add(OVER) => {}
+                Outcome::Disbelieved(refused) => return Err(refused),
             }
         }
         Ok(None)

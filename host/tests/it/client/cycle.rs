@@ -331,6 +331,38 @@ async fn a_code_that_expired_unverified_costs_nothing_and_is_replaced() {
     assert_eq!((world.debits, world.rights["view"]), (1, Some(4)));
 }
 
+/// `rotate-key --stolen` between the debit and the answer: the server repeats the grant as it was, under a key that has
+/// ended and that nobody believes any more.
+#[tokio::test]
+async fn a_grant_under_a_key_that_has_ended_does_not_bar_its_operation() {
+    let (store, _home, client, resource) = world().await;
+    fail(&store, "/v1/verifications", true, 1000);
+    assert_eq!(reason(run(&client, &resource, "view").await), Reason::Offline);
+    store.honest();
+    {
+        let mut world = store.world();
+        let stolen = std::mem::replace(&mut world.signing, SecretKey::generate(&mut rng()));
+        world.former.push(stolen);
+        world.key_version += 1;
+        world.clock.advance(20);
+    }
+    // While the grant could still be used it is not paid for again.
+    assert_eq!(reason(run(&client, &resource, "view").await), Reason::Offline);
+    store.world().clock.advance(300);
+    assert_eq!(reason(run(&client, &resource, "view").await), Reason::Offline);
+    assert_eq!(store.world().debits, 1);
+    // Then it is over, whoever signed it. Where there is no answer at all, nothing is concluded.
+    store.world().clock.advance(11);
+    fail(&store, "/v1/verifications", false, 1000);
+    assert_eq!(reason(run(&client, &resource, "view").await), Reason::Offline);
+    let asked = store.count("POST /v1/authorizations");
+    store.honest();
+    let released = run(&client, &resource, "view").await.expect("a new cycle");
+    assert_eq!(store.count("POST /v1/authorizations"), asked + 1);
+    let world = store.world();
+    assert_eq!((world.debits, released.grant.signer()), (2, world.signing.public().thumbprint()));
+}
+
 #[tokio::test]
 async fn requests_that_differ_in_anything_do_not_take_up_each_others_codes() {
     let (store, _home, client, resource) = world().await;
