@@ -1,5 +1,6 @@
 //! The grants that this terminal was given lately.
 
+use crate::session::printable;
 use crate::state_dir::{StateDir, StateError, private_file};
 use portcullis_protocol::{Grant, GrantId, GrantLimits, OperationName, Origin, PublisherName, ResourceName, Version};
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ impl From<&Grant> for GrantRecord {
             name: grant.name.clone(),
             version: grant.version.clone(),
             operation: grant.operation.clone(),
-            model: grant.model.clone(),
+            model: printable(grant.model.clone()),
             limits: grant.limits,
             issued: grant.iat,
             expires: grant.exp,

@@ -310,7 +310,13 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn account(&self) -> Result<AccountAnswer, ClientError> {
-        Ok(self.session()?.get("/v1/account").await?)
+        let mut answer: AccountAnswer = self.session()?.get("/v1/account").await?;
+        // Labels are what whoever enrolled a terminal called it.
+        answer.account = printable(answer.account);
+        for terminal in &mut answer.terminals {
+            terminal.label = printable(std::mem::take(&mut terminal.label));
+        }
+        Ok(answer)
     }
 
     /// What the account has bought and what is left of it.

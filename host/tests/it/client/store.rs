@@ -188,3 +188,21 @@ async fn an_offer_for_another_resource_spoils_the_listing() {
     let listing = client.store(&origin()).entry(&publisher_name(), &resource_name()).await.expect("listed");
     assert_eq!(listing.offers[0].document().operation, op("view"));
 }
+
+/// Whoever enrols a terminal, or runs the store, chooses texts that come to the user's screen.
+#[tokio::test]
+async fn what_an_account_and_its_terminals_are_called_disturbs_no_screen() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let client = store.signed_in(home.path()).await;
+    store.world().account = "ada\u{1b}[2J\u{202e}".into();
+    store.world().labels = vec!["Ada's Läptop".into(), "\u{1b}]0;not yours\u{7}laptop\r\n\u{9b}31m".into()];
+    let account = client.store(&origin()).account().await.expect("answered");
+    let labels: Vec<&str> = account.terminals.iter().map(|terminal| terminal.label.as_str()).collect();
+    assert_eq!((account.account.as_str(), labels), ("ada[2J", vec!["Ada's Läptop", "]0;not yourslaptop31m"]));
+    // Nor does what a grant is called after.
+    let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
+    store.world().rights.insert("view".into(), None);
+    store.world().forge_grant = Some(Box::new(|grant| grant.model = "\u{1b}[8mfree".into()));
+    run(&client, &resource, "view").await.expect("granted");
+    assert_eq!(client.grants().expect("grants")[0].model, "[8mfree");
+}

@@ -13,7 +13,8 @@ use portcullis_protocol::sealed::{Package, Sealed, countersign};
 use portcullis_protocol::wire::{
     AccountAnswer, AuthorisationAnswer, CatalogueEntry, CatalogueVersion, DeviceAuthorisation, Done, OAuthError,
     OfferTerms, OffersAnswer, OffersRequest, OrderAnswer, OrderRequest, OrderState, PublishAnswer, ReceiptsAnswer,
-    SearchAnswer, Signed, TerminalAnswer, TerminalRequest, TokenAnswer, VerificationAnswer, VerificationRequest,
+    SearchAnswer, Signed, TerminalAnswer, TerminalInfo, TerminalRequest, TokenAnswer, VerificationAnswer,
+    VerificationRequest,
 };
 use portcullis_protocol::{
     Answer, Capabilities, CodeBinding, CodeId, CodeKey, Currency, Digest, Enrolment, ExportName, Grant, GrantId,
@@ -131,6 +132,9 @@ pub(crate) struct World {
     pub(crate) token_life: u32,
     pub(crate) terminals: BTreeMap<Thumbprint, ReleasePublicKey>,
     pub(crate) revoked: BTreeSet<Thumbprint>,
+    /// The account's name.
+    pub(crate) account: String,
+    /// What its terminals are called.
     pub(crate) labels: Vec<String>,
     /// Rights by operation: what is left, or for good.
     pub(crate) rights: BTreeMap<String, Option<u32>>,
@@ -194,6 +198,7 @@ impl TestStore {
             token_life: 3600,
             terminals: BTreeMap::new(),
             revoked: BTreeSet::new(),
+            account: "ada".into(),
             labels: Vec::new(),
             rights: BTreeMap::new(),
             debits: 0,
@@ -593,7 +598,10 @@ impl World {
                 return Err(Reason::TerminalRevoked.into());
             }
             self.terminals.insert(*key, ReleasePublicKey::try_from(enrolment.x25519).expect("a good key"));
-            return Ok(json(&TerminalAnswer { terminal: TerminalId::from_bytes([7; 16]), account: "ada".into() }));
+            return Ok(json(&TerminalAnswer {
+                terminal: TerminalId::from_bytes([7; 16]),
+                account: self.account.clone(),
+            }));
         }
         if self.revoked.contains(key) {
             return Err(Reason::TerminalRevoked.into());
@@ -625,8 +633,8 @@ impl World {
             (Method::Post, "/v1/verifications") => self.verify(body, key, release),
             (Method::Post, "/v1/orders") => self.order(body),
             (Method::Get, "/v1/account") => Ok(json(&AccountAnswer {
-                account: "ada".into(),
-                terminals: Vec::new(),
+                account: self.account.clone(),
+                terminals: self.labels.iter().map(|label| terminal(label, key)).collect(),
                 publishers: self.publishers.clone(),
             })),
             (Method::Get, "/v1/account/receipts") => {
@@ -786,6 +794,17 @@ impl World {
 fn binding(request: &portcullis_protocol::wire::AuthorisationRequest) -> CodeBinding {
     let account = portcullis_protocol::AccountId::from_bytes([1; 16]);
     CodeBinding::of(&account, &TerminalId::from_bytes([2; 16]), request)
+}
+
+fn terminal(label: &str, key: &Thumbprint) -> TerminalInfo {
+    TerminalInfo {
+        terminal: TerminalId::from_bytes([7; 16]),
+        label: label.into(),
+        key: *key,
+        enrolled: START,
+        revoked: false,
+        current: true,
+    }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> T {
