@@ -17,7 +17,7 @@ const MAX_VOUCHES: usize = 64;
 #[serde(deny_unknown_fields)]
 struct Pinned {
     key: PublicKey,
-    /// The number of the last vouch that was followed.
+    /// The number of the last vouch that was followed, or that led back to this key before it was pinned.
     seq: u64,
 }
 
@@ -140,14 +140,18 @@ fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinne
     (vouch.name == *name && vouch.seq > current.seq).then_some(Pinned { key: vouch.jwk, seq: vouch.seq })
 }
 
-/// The number of the last vouch that names the publisher's key: whatever was vouched for up to it is history. Nothing rests
-/// on who signed it: a higher number only makes the terminal stricter.
+/// The number of the last vouch by which the publisher came back to this key: it left the key once, and what was said
+/// before that is not said again. Only vouches count that begin with this very key's signature; anybody can write others.
 fn history(publisher: &PublisherEntry, vouches: &[String]) -> u64 {
-    vouches.iter().filter_map(|compact| seq_naming(compact, publisher)).max().unwrap_or(0)
-}
-
-fn seq_naming(compact: &str, publisher: &PublisherEntry) -> Option<u64> {
-    let payload = portcullis_protocol::encoding::from_base64url(compact.split('.').nth(1)?).ok()?;
-    let vouch: Vouch = serde_json::from_slice(&payload).ok()?;
-    (vouch.name == publisher.name && vouch.jwk == publisher.jwk).then_some(vouch.seq)
+    let mut current = Pinned { key: publisher.jwk.clone(), seq: 0 };
+    let mut returned = 0;
+    for compact in vouches.iter().take(MAX_VOUCHES) {
+        if let Some(next) = follow(&current, &publisher.name, compact) {
+            if next.key == publisher.jwk {
+                returned = next.seq;
+            }
+            current = next;
+        }
+    }
+    returned
 }

@@ -130,6 +130,50 @@ async fn a_changed_publisher_key_is_refused_unless_the_old_one_vouches() {
     install(&client, "lumen/lake").await.expect("the honest publisher goes on");
 }
 
+/// The catalogue is not signed: whoever stands on the line at the first install can put vouches into it.
+#[tokio::test]
+async fn a_vouch_that_nobody_signed_keeps_no_publisher_from_changing_its_key() {
+    let (thief, other) = (SecretKey::generate(&mut rng()), SecretKey::generate(&mut rng()));
+    let (_, _, first) = world();
+    let forged = [
+        vec![vouch(&thief, &first, u64::MAX)],
+        vec![vouch(&thief, &other, u64::MAX - 1), vouch(&other, &first, u64::MAX)],
+        vec![vouch(&thief, &first, 1), vouch(&other, &first, 2)],
+    ];
+    for forged in forged {
+        let (store, home, _) = world();
+        store.world().publish(&first, (1, 0, 0));
+        store.world().vouches = forged;
+        let client = store.signed_in(home.path()).await;
+        install(&client, "lumen/lake").await.expect("installed");
+        let second = SecretKey::generate(&mut rng());
+        store.world().publish(&second, (1, 1, 0));
+        store.world().vouches = vec![vouch(&first, &second, 1)];
+        install(&client, "lumen/lake").await.expect("the honest publisher is followed");
+    }
+}
+
+/// The control of the one before: a change that the publisher took back before this terminal knew of him.
+#[tokio::test]
+async fn a_publisher_who_came_back_to_a_key_is_not_led_away_from_it_again() {
+    let (store, home, first) = world();
+    store.world().publish(&first, (1, 0, 0));
+    let second = SecretKey::generate(&mut rng());
+    let away = vouch(&first, &second, 1);
+    store.world().vouches = vec![away.clone(), vouch(&second, &first, 2)];
+    let client = store.signed_in(home.path()).await;
+    install(&client, "lumen/lake").await.expect("installed");
+    // The second key, which was given up for a reason, and the old word for it.
+    let stolen = store.world().publish(&second, (1, 1, 0));
+    store.world().vouches = vec![away.clone()];
+    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
+    store.world().resources.remove(&stolen.digest());
+    let third = SecretKey::generate(&mut rng());
+    store.world().publish(&third, (1, 1, 0));
+    store.world().vouches = vec![away, vouch(&second, &first, 2), vouch(&first, &third, 3)];
+    install(&client, "lumen/lake").await.expect("a new word is followed");
+}
+
 /// Two processes: while the user thinks about what one shows him, the other follows the publisher to a new key.
 #[tokio::test]
 async fn a_yes_that_comes_late_takes_no_pin_back() {
