@@ -4,6 +4,8 @@ use crate::billing_server::{BillingServer, Download, Downloaded, TransportError}
 use crate::failure::ClientError;
 use crate::state_dir::{StateError, off_thread, private_file};
 use futures::StreamExt as _;
+use same_file::Handle;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +18,9 @@ pub type Moved<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 const FRUITLESS: u32 = 4;
 /// The pause before the first of them; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How often is looked whether another process is done with a file.
+const BUSY: Duration = Duration::from_millis(100);
 
 /// A file to fetch.
 pub(crate) struct Fetch<'a> {
@@ -33,6 +38,8 @@ pub(crate) struct Fetch<'a> {
 /// A file that has arrived whole. Nobody has looked into it.
 #[derive(Debug)]
 pub(crate) struct Fetched {
+    /// Locked as long as it is open.
+    pub(crate) file: File,
     pub(crate) path: PathBuf,
     /// Whether an earlier attempt had left a part of it.
     pub(crate) resumed: bool,
@@ -42,7 +49,15 @@ impl Fetch<'_> {
     /// Fetches to `partial`, going on where an earlier attempt ended. Nobody else writes to the file meanwhile. A future
     /// that is dropped leaves what has arrived for the next attempt.
     pub(crate) async fn to(&self, partial: &Path) -> Result<Fetched, ClientError> {
-        let mut file = tokio::fs::File::from_std(lock(partial).await?);
+        let file = lock(partial).await?;
+        let ours = file.try_clone().map_err(|error| StateError::io("open", partial, &error))?;
+        let resumed = self.fill(ours, partial).await?;
+        Ok(Fetched { file, path: partial.to_owned(), resumed })
+    }
+
+    /// Fetches into a file of one's own, which is at `partial`. Gives whether there was something in it before.
+    pub(crate) async fn fill(&self, file: File, partial: &Path) -> Result<bool, ClientError> {
+        let mut file = tokio::fs::File::from_std(file);
         let wrong = |error: io::Error| ClientError::from(StateError::io("write", partial, &error));
         let mut have = file.metadata().await.map_err(wrong)?.len();
         if self.size.is_some_and(|size| have > size) {
@@ -70,7 +85,7 @@ impl Fetch<'_> {
         }
         file.flush().await.map_err(wrong)?;
         file.sync_all().await.map_err(wrong)?;
-        Ok(Fetched { path: partial.to_owned(), resumed })
+        Ok(resumed)
     }
 
     async fn piece(&self, file: &mut tokio::fs::File, have: &mut u64) -> Result<(), Stopped> {
@@ -140,16 +155,28 @@ impl Stopped {
     }
 }
 
-/// Opens the file for one process alone.
-async fn lock(partial: &Path) -> Result<std::fs::File, StateError> {
-    let path = partial.to_owned();
-    off_thread(move || {
-        let open = || -> io::Result<std::fs::File> {
-            let file = private_file().read(true).write(true).create(true).truncate(false).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        open().map_err(|error| StateError::io("open", &path, &error))
-    })
-    .await?
+/// Opens the file at a path for one process alone, as soon as nobody else has it.
+pub(crate) async fn lock(path: &Path) -> Result<File, StateError> {
+    loop {
+        let of = path.to_owned();
+        if let Some(file) =
+            off_thread(move || lock_now(&of).map_err(|error| StateError::io("open", &of, &error))).await??
+        {
+            return Ok(file);
+        }
+        tokio::time::sleep(BUSY).await;
+    }
+}
+
+fn lock_now(path: &Path) -> io::Result<Option<File>> {
+    let file = private_file().read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // Whoever had it may have moved it away: then it is his still, and another one belongs here.
+    let ours = Handle::from_file(file.try_clone()?)?;
+    let here = Handle::from_path(path).is_ok_and(|here| here == ours);
+    Ok(here.then_some(file))
 }

@@ -86,6 +86,7 @@ mod journal;
 mod kept;
 mod key_store;
 mod library;
+mod own_file;
 mod pending;
 mod prover;
 mod publisher;

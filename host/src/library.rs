@@ -6,20 +6,19 @@ use crate::download::{Fetch, Moved};
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
 use crate::install_source::InstallSource;
+use crate::own_file::{self, OwnFile};
 use crate::publisher::unreadable;
 use crate::publisher_pin::{self, Judged, Standing};
-use crate::random;
 use crate::session::Sessions;
 use crate::state_dir::{StateError, make_private, off_thread, sync_folder};
 use crate::storefront::{self, Listing};
 use crate::tokens::Tokens;
-use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{
     Digest, Offer, Origin, PublisherName, Reason, ResourceName, SignedManifest, Thumbprint, Verified, Version,
 };
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,10 +55,11 @@ pub struct Installed {
     pub path: PathBuf,
 }
 
-/// A resource that was fetched and verified and may be installed. Dropping it installs nothing.
+/// A resource that was fetched and verified and may be installed. Dropping it installs nothing, and keeps what was
+/// downloaded: whoever says yes later need not wait again.
 pub struct Candidate {
     library: Library,
-    file: PathBuf,
+    file: OwnFile,
     manifest: SignedManifest,
     server: Origin,
     publisher: Judged,
@@ -128,7 +128,9 @@ impl Library {
     /// # Errors
     /// [`ClientError`]: what is wrong.
     pub async fn check(&self, installed: &Installed) -> Result<(), ClientError> {
-        let found = verify(&installed.path).await?.digest();
+        let path = &installed.path;
+        let file = File::open(path).map_err(|error| StateError::io("read", path, &error))?;
+        let found = own_file::verify(file).await?.digest();
         if found == installed.digest {
             Ok(())
         } else {
@@ -188,49 +190,45 @@ impl Library {
         allow_older: bool,
         moved: Moved<'_>,
     ) -> Result<Candidate, ClientError> {
-        make_private(&self.sessions.state.path("downloads"))?;
+        let state = Arc::clone(&self.sessions.state);
+        make_private(&state.path(own_file::FOLDER))?;
+        off_thread(move || own_file::sweep(&state)).await?;
+        let (state, server) = (&*self.sessions.state, &*self.sessions.server);
         match source {
-            InstallSource::Store { server, publisher, name, version } => {
-                let (listing, wanted) = self.wanted(server.as_ref(), publisher, name, version.as_ref()).await?;
+            InstallSource::Store { server: at, publisher, name, version } => {
+                let (listing, wanted) = self.wanted(at.as_ref(), publisher, name, version.as_ref()).await?;
                 let fetch = Fetch {
-                    server: &*self.sessions.server,
+                    server,
                     url: format!("{}/v1/files/{}", listing.server, wanted.digest),
                     etag: Some(format!("\"{}\"", wanted.digest)),
                     size: Some(wanted.size),
                     most: wanted.size,
                     moved,
                 };
-                let partial = format!("downloads/{}.partial", wanted.digest);
-                let (file, manifest) = self.fetch(&fetch, &partial).await?;
+                let shared = own_file::shared(state, &wanted.digest.to_string());
+                let (file, manifest) = fetch_verified(&fetch, &shared).await?;
                 if manifest.digest() != wanted.digest {
-                    remove(&file);
+                    file.discard();
                     return Err(ClientError::OtherFile { expected: wanted.digest, found: manifest.digest() });
                 }
                 let asked = allow_older || version.is_some();
                 self.judge(file, manifest, Some(listing), asked).await
             }
             InstallSource::Url(url) => {
-                let name = Digest::of(url.as_bytes());
-                let server = &*self.sessions.server;
                 let fetch = Fetch { server, url: url.clone(), etag: None, size: None, most: MOST_UNKNOWN, moved };
-                let partial = format!("downloads/{name}.partial");
                 // Without an entity tag nobody can tell whether the file is still the same: it is fetched from its beginning.
-                remove(&self.sessions.state.path(&partial));
-                let (file, manifest) = self.fetch(&fetch, &partial).await?;
+                let file = OwnFile::new(state).await?;
+                fetch.fill(file.file()?, file.path()).await?;
+                let manifest = file.verify().await?;
                 self.judge(file, manifest, None, allow_older).await
             }
             InstallSource::File(path) => {
                 // What is verified is the terminal's own copy, which nobody changes afterwards.
-                let copy = self.sessions.state.path(&format!("downloads/{}.copy", random::octets::<12>()));
-                let (from, to) = (path.clone(), copy.clone());
-                off_thread(move || private_copy(&from, &to)).await?.map_err(|error| unreadable(path, &error))?;
-                match verify(&copy).await {
-                    Ok(manifest) => self.judge(copy, manifest, None, allow_older).await,
-                    Err(error) => {
-                        remove(&copy);
-                        Err(error)
-                    }
-                }
+                let file = OwnFile::new(state).await?;
+                let (from, copy) = (path.clone(), file.file()?);
+                off_thread(move || copy_into(&from, copy)).await?.map_err(|error| unreadable(path, &error))?;
+                let manifest = file.verify().await?;
+                self.judge(file, manifest, None, allow_older).await
             }
         }
     }
@@ -259,27 +257,9 @@ impl Library {
         Ok((listing, wanted))
     }
 
-    /// Fetches and verifies. A file of which a part was there before and that is not valid is fetched once more as a
-    /// whole: its parts may not have belonged together.
-    async fn fetch(&self, fetch: &Fetch<'_>, partial: &str) -> Result<(PathBuf, SignedManifest), ClientError> {
-        let partial = self.sessions.state.path(partial);
-        loop {
-            let fetched = fetch.to(&partial).await?;
-            match verify(&fetched.path).await {
-                Ok(manifest) => return Ok((fetched.path, manifest)),
-                Err(error) => {
-                    remove(&fetched.path);
-                    if !fetched.resumed {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-    }
-
     async fn judge(
         &self,
-        file: PathBuf,
+        file: OwnFile,
         manifest: SignedManifest,
         listing: Option<Listing>,
         allow_older: bool,
@@ -291,7 +271,7 @@ impl Library {
                 Ok(Candidate { library, file, manifest, server, publisher, replaces, allow_older, offers })
             }
             Err(error) => {
-                remove(&file);
+                file.discard();
                 Err(error)
             }
         }
@@ -473,7 +453,7 @@ impl Candidate {
         let path = state.path(&file(publisher, name, &digest));
         let folder = state.path(&format!("resources/{publisher}/{name}"));
         make_private(&folder)?;
-        let placed = fs::rename(&self.file, &path).and_then(|()| sync_folder(&folder));
+        let placed = self.file.place(&path).and_then(|()| sync_folder(&folder));
         placed.map_err(|error| StateError::io("write", &path, &error))?;
         let installed = Installed {
             publisher: manifest.publisher.name.clone(),
@@ -491,22 +471,12 @@ impl Candidate {
         let bytes = serde_json::to_vec(&installed).map_err(|_| StateError::damaged(&state.path(&record)))?;
         state.write(&record, &bytes)?;
         pin.remember(state)?;
-        self.file = PathBuf::new();
         // Whoever runs the old version has it open and goes on.
         if let Some(before) = before.filter(|before| before.digest != digest) {
             state.remove(&file(publisher, name, &before.digest))?;
             library.forget_code(&before.digest);
         }
         Ok(installed)
-    }
-}
-
-impl Drop for Candidate {
-    fn drop(&mut self) {
-        // A download is kept: whoever says yes later need not wait again. A copy is made again in no time.
-        if self.file.extension().is_some_and(|extension| extension == "copy") {
-            remove(&self.file);
-        }
     }
 }
 
@@ -534,22 +504,27 @@ fn may_replace(
     Ok(())
 }
 
-/// Form, signatures, content, block lists, then every block.
-async fn verify(path: &Path) -> Result<SignedManifest, ClientError> {
-    let path = path.to_owned();
-    off_thread(move || {
-        let file = File::open(&path).map_err(|error| StateError::io("read", &path, &error))?;
-        let sealed = Sealed::open(file)?;
-        sealed.verify_blocks()?;
-        Ok(sealed.signed().clone())
-    })
-    .await?
+/// Fetches and verifies. A file of which a part was there before and that is not valid is fetched once more as a whole: its
+/// parts may not have belonged together.
+async fn fetch_verified(fetch: &Fetch<'_>, shared: &Path) -> Result<(OwnFile, SignedManifest), ClientError> {
+    loop {
+        let fetched = fetch.to(shared).await?;
+        let resumed = fetched.resumed;
+        let file = OwnFile::of(fetched)?;
+        match file.verify().await {
+            Ok(manifest) => return Ok((file, manifest)),
+            Err(error) => {
+                file.discard();
+                if !resumed {
+                    return Err(error);
+                }
+            }
+        }
+    }
 }
 
-fn private_copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    let mut source = File::open(from)?;
-    let mut copy = crate::state_dir::private_file().write(true).create_new(true).open(to)?;
-    std::io::copy(&mut source, &mut copy)?;
+fn copy_into(from: &Path, mut copy: File) -> std::io::Result<()> {
+    std::io::copy(&mut File::open(from)?, &mut copy)?;
     copy.sync_all()
 }
 
@@ -559,11 +534,6 @@ fn record(publisher: &str, name: &str) -> String {
 
 fn file(publisher: &str, name: &str, digest: &Digest) -> String {
     format!("resources/{publisher}/{name}/{digest}.wasm")
-}
-
-/// What is left behind is only bytes.
-fn remove(path: &Path) {
-    let _ = fs::remove_file(path);
 }
 
 impl std::fmt::Debug for Library {

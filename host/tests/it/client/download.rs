@@ -173,6 +173,77 @@ async fn a_file_that_is_another_one_is_refused() {
     assert_eq!(install(&client).await.expect("installed").server, origin());
 }
 
+/// Two processes install from one address, at which the file changes in between.
+#[tokio::test]
+async fn what_was_verified_is_what_is_installed_whatever_others_fetch_meanwhile() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let key = SecretKey::generate(&mut rng());
+    let (first, shown) = store.world().seal(&key, (1, 0, 0), |_| {});
+    let (second, other) = store.world().seal(&key, (1, 1, 0), |_| {});
+    let client = store.signed_in(home.path()).await;
+    let source = InstallSource::Url("https://store.example/lake.wasm".into());
+    let serve = |file: &[u8]| {
+        let file = file.to_vec();
+        store.on_file(move |download, _| Ok(served(&file, download.from)));
+    };
+    for whole in [true, false] {
+        serve(&first);
+        let candidate = client.library().prepare(&source, true, &|_, _| {}).await.expect("prepared");
+        assert_eq!(candidate.manifest().digest(), shown.digest());
+        // The other one comes to its end, or has only a part so far.
+        let (file, library) = (second.clone(), store.client(home.path()).library().clone());
+        let meanwhile = if whole {
+            serve(&second);
+            let meanwhile = library.prepare(&source, true, &|_, _| {}).await.expect("prepared");
+            assert_eq!(meanwhile.manifest().digest(), other.digest());
+            Some(meanwhile)
+        } else {
+            store.on_file(move |download, _| cut(Ok(served(&file, download.from)), 300_000 - download.from));
+            assert!(library.prepare(&source, true, &|_, _| {}).await.is_err(), "the line always breaks");
+            None
+        };
+        let installed = candidate.install().await.expect("installed");
+        assert_eq!(installed.digest, shown.digest());
+        assert!(std::fs::read(&installed.path).expect("file") == first, "what was shown is what is there");
+        client.library().check(&installed).await.expect("whole");
+        // The control: the other one goes on with its own.
+        if let Some(meanwhile) = meanwhile {
+            let installed = meanwhile.install().await.expect("installed");
+            assert!(std::fs::read(&installed.path).expect("file") == second);
+        }
+    }
+    assert_eq!(std::fs::read_dir(home.path().join("downloads")).expect("downloads").count(), 0);
+}
+
+#[tokio::test]
+async fn who_thinks_about_it_holds_up_nobody_and_needs_not_fetch_again() {
+    let (store, home, client) = world().await;
+    let prepare = || async { client.library().prepare(&lake(), false, &|_, _| {}).await.expect("prepared") };
+    let thinks = prepare().await;
+    // Another one does not wait for the answer.
+    let installed = install(&client).await.expect("installed");
+    assert_eq!(store.count("FILE"), 2);
+    thinks.install().await.expect("the same again");
+    client.library().check(&installed).await.expect("whole");
+    // Who says no, or ends at the question, leaves what has arrived.
+    drop(prepare().await);
+    assert_eq!(store.count("FILE"), 3);
+    let names = || {
+        let files = std::fs::read_dir(home.path().join("downloads")).expect("downloads");
+        files.map(|file| file.expect("a file").file_name().into_string().expect("a name")).collect::<Vec<_>>()
+    };
+    let [name] = names().try_into().expect("one");
+    let digest = name.strip_suffix(".partial").expect("for whoever wants it next");
+    let folder = home.path().join("downloads");
+    std::fs::rename(folder.join(&name), folder.join(format!("{digest}.ended.own"))).expect("as if it had ended");
+    std::fs::write(folder.join("copied.own"), b"a copy of a file").expect("written");
+    let again = prepare().await;
+    assert_eq!(store.count("FILE"), 3, "it was all there");
+    assert_eq!(names().len(), 1, "and what is of no use is not");
+    again.install().await.expect("installed");
+    assert!(names().is_empty());
+}
+
 #[tokio::test]
 async fn a_redirect_or_a_missing_file_ends_it_at_once() {
     let (store, _home, client) = world().await;
