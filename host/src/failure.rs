@@ -60,12 +60,12 @@ pub enum ClientError {
     },
     /// An older version.
     #[error(
-        "{resource} {installed} is installed, and {offered} is older; ask for that version by its number to go back"
+        "{resource} {installed} was used here before, and {offered} is older; ask for that version by its number to go back"
     )]
     Rollback {
         /// `publisher/name`.
         resource: String,
-        /// What is there.
+        /// What is installed, or the newest that was streamed.
         installed: Version,
         /// What was offered.
         offered: Version,

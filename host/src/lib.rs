@@ -93,6 +93,7 @@ mod publisher;
 mod publisher_pin;
 mod random;
 mod remote;
+mod seen;
 mod session;
 mod sign_in;
 mod state_dir;

@@ -9,6 +9,7 @@ use crate::install_source::InstallSource;
 use crate::own_file::{self, OwnFile};
 use crate::publisher::unreadable;
 use crate::publisher_pin::{self, Judged, Standing};
+use crate::seen::Seen;
 use crate::session::Sessions;
 use crate::state_dir::{StateError, make_private, off_thread, sync_folder};
 use crate::storefront::{self, Listing};
@@ -179,7 +180,7 @@ impl Library {
     }
 
     /// Fetches and verifies a resource: form, signatures, every block of every part; a trusted store sells it; its
-    /// publisher's key is the pinned one or vouched for; it is no older than what is installed, unless that version was
+    /// publisher's key is the pinned one or vouched for; it is no older than what is installed or was streamed, unless that version was
     /// asked for by number or `allow_older` says so. What it gives can be shown before anything is installed.
     ///
     /// # Errors
@@ -305,6 +306,9 @@ impl Library {
         let installed = self.read(publisher.as_str(), name.as_str())?;
         if let Some(installed) = &installed {
             may_replace(installed, signed, &server, allow_older)?;
+        }
+        if !allow_older {
+            Seen::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
         }
         Ok((server, judged, installed.map(|installed| installed.version), offers))
     }

@@ -1,6 +1,7 @@
 //! Which key a publisher signs with: pinned at the first install, changed only by the old key's word.
 
 use crate::failure::ClientError;
+use crate::seen;
 use crate::state_dir::{StateDir, StateError, file_name};
 use portcullis_protocol::{Origin, PublicKey, PublisherEntry, PublisherName, Thumbprint, Unverified, Vouch};
 use serde::{Deserialize, Serialize};
@@ -120,13 +121,15 @@ fn changed(publisher: &PublisherName, pinned: &Pinned, found: &PublicKey) -> Cli
     ClientError::PublisherChanged { publisher: publisher.clone(), pinned, found }
 }
 
-/// Forgets that this key was a publisher's, at every store. Gives whether it was pinned anywhere.
+/// Forgets that this key was a publisher's, at every store, with the versions that were streamed of him there. Gives
+/// whether it was pinned anywhere.
 pub(crate) fn unpin(state: &StateDir, publisher: &PublisherName, key: &Thumbprint) -> Result<bool, StateError> {
     let mut found = false;
     for store in state.list(PINS)? {
         let record = format!("{PINS}/{store}/{publisher}.json");
         let pinned = state.read(&record, MAX_PIN)?.and_then(|bytes| serde_json::from_slice::<Pinned>(&bytes).ok());
         if pinned.is_some_and(|pinned| pinned.key.thumbprint() == *key) {
+            seen::forget(state, &store, publisher)?;
             state.remove(&record)?;
             found = true;
         }

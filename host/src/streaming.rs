@@ -1,6 +1,7 @@
 //! A resource that is not installed: verified like one that is, and then read from its store by range.
 
 use crate::billing_server::TransportError;
+use crate::clock::Clock as _;
 use crate::failure::ClientError;
 use crate::install_source::InstallSource;
 use crate::kept::{self, Kept, KeptStreams};
@@ -8,6 +9,7 @@ use crate::library::{Library, MOST_UNKNOWN};
 use crate::publisher_pin::{Judged, Standing};
 use crate::remote::{Remote, Shared};
 use crate::resource::{File, Source};
+use crate::seen::Seen;
 use crate::session::Sessions;
 use crate::state_dir::{StateError, file_name, off_thread};
 use crate::storefront::Listing;
@@ -26,6 +28,7 @@ pub struct Streaming {
     publisher: Judged,
     offers: Vec<Verified<Offer>>,
     bytes: u64,
+    allow_older: bool,
 }
 
 /// What a runtime loads.
@@ -50,11 +53,11 @@ impl Library {
         };
         let (listing, wanted) = self.wanted(server.as_ref(), publisher, name, version.as_ref()).await?;
         let streamed = self.open_remote(&listing, &wanted).await?;
-        let asked = allow_older || version.is_some();
+        let allow_older = allow_older || version.is_some();
         let signed = streamed.sealed.signed();
-        let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), asked).await?;
+        let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), allow_older).await?;
         let sessions = Arc::clone(self.sessions());
-        Ok(Streaming { sessions, streamed, server, publisher, offers, bytes: wanted.size })
+        Ok(Streaming { sessions, streamed, server, publisher, offers, bytes: wanted.size, allow_older })
     }
 
     /// What is kept of resources that were streamed: ciphertext, in the folder `streams` of the state directory.
@@ -166,14 +169,23 @@ impl Streaming {
         Source::Streamed(Box::new(StreamedSource(self.streamed)))
     }
 
-    /// Remembers the publisher's key, as installing does, and gives what [`Runtime::load`](crate::Runtime::load) takes.
+    /// Remembers the publisher's key, as installing does, and the version, and gives what
+    /// [`Runtime::load`](crate::Runtime::load) takes.
     ///
     /// # Errors
-    /// [`ClientError::State`], or as [`Library::stream`] where the publisher's key changed meanwhile.
+    /// [`ClientError::State`], or as [`Library::stream`] where the publisher's key changed, or a newer version was
+    /// accepted, meanwhile.
     pub async fn accept(self) -> Result<Source, ClientError> {
         let state = &self.sessions.state;
         let _lock = state.lock().await?;
-        self.publisher.confirm(state)?.remember(state)?;
+        let manifest = self.manifest().manifest();
+        let seen = Seen::of(state, &self.server, &manifest.publisher.name);
+        if !self.allow_older {
+            seen.check(&manifest.name, &manifest.version)?;
+        }
+        let pin = self.publisher.confirm(state)?;
+        seen.remember(&manifest.name, &manifest.version, self.sessions.clock.now())?;
+        pin.remember(state)?;
         Ok(self.look())
     }
 }

@@ -334,6 +334,50 @@ async fn what_may_not_be_installed_is_not_streamed_either() {
     assert!(matches!(stage.client.library().stream(&file, false).await, Err(ClientError::Name(_))));
 }
 
+/// The catalogue is not signed: a store, or whoever stands before it, may leave out what is new.
+#[tokio::test]
+async fn an_older_version_is_streamed_only_when_asked_for() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let publisher = SecretKey::generate(&mut rng());
+    store.world().publish(&publisher, (1, 0, 0));
+    let newer = store.world().publish(&publisher, (2, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    let library = &client.library();
+    let accept = |version: Option<&str>| {
+        let source = version.map_or_else(lake, |version| format!("lumen/lake@{version}").parse().expect("a name"));
+        async move { library.stream(&source, false).await?.accept().await }
+    };
+    // To look is not to use.
+    drop(library.stream(&lake(), false).await.expect("opened").look());
+    let file = store.world().resources.remove(&newer.digest()).expect("there");
+    accept(None).await.expect("the first that is used");
+    let shown = library.stream(&lake(), false).await.expect("opened");
+    store.world().resources.insert(newer.digest(), file);
+    accept(None).await.expect("a newer one");
+    assert!(matches!(shown.accept().await, Err(ClientError::Rollback { .. })), "a yes that comes too late");
+    let file = store.world().resources.remove(&newer.digest()).expect("there");
+    for _ in 0..2 {
+        let refused = accept(None).await.expect_err("older");
+        let ClientError::Rollback { installed, offered, .. } = refused else { panic!("{refused}") };
+        assert_eq!((installed.to_string(), offered.to_string()), ("2.0.0".into(), "1.0.0".into()));
+        // Nor is it installed; and in another run it is the same.
+        let elsewhere = store.client(home.path());
+        let installed = elsewhere.library().install(&lake(), &|_, _| {}).await;
+        assert!(matches!(installed, Err(ClientError::Rollback { .. })));
+        // By its number it is there, and that takes nothing back.
+        accept(Some("1.0.0")).await.expect("asked for");
+    }
+    // The control: what is as new, or newer.
+    store.world().resources.insert(newer.digest(), file);
+    accept(None).await.expect("as new");
+    store.world().publish(&publisher, (2, 1, 0));
+    accept(None).await.expect("newer");
+    // With the publisher's key his versions are forgotten.
+    store.world().resources.retain(|_, resource| resource.manifest.manifest().version.major == 1);
+    assert!(library.unpin(&publisher_name(), &publisher.public().thumbprint()).await.expect("forgotten"));
+    accept(None).await.expect("the first that is used");
+}
+
 #[tokio::test]
 async fn a_read_that_is_given_up_leaves_a_stream_that_works() {
     let stage = Stage::new().await;
