@@ -72,8 +72,11 @@ impl Install {
 
     /// Whether these are the words that the user was told.
     fn accepts(&self, key: &Thumbprint) -> bool {
-        let told = self.accept_key.as_deref().unwrap_or_default().to_lowercase();
-        told.split_whitespace().eq(key.words().to_lowercase().split_whitespace())
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(|between: char| between == '-' || between.is_whitespace());
+            words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+        };
+        self.accept_key.as_deref().is_some_and(|told| words(told) == words(&key.words()))
     }
 
     fn source(&self) -> Outcome<InstallSource> {
@@ -169,5 +172,32 @@ impl Report for Installed {
             "{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: portcullis run {}\n",
             self.name, self.version, self.name
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::SecretKey;
+
+    #[test]
+    fn only_the_words_of_the_key_accept_it() {
+        let key = |seed| SecretKey::from_seed(&[seed; 32]).public().thumbprint();
+        let accepts = |told: Option<String>| {
+            let install = Install {
+                resource: "a/b".parse().expect("a name"),
+                allow_older: false,
+                accept_key: told,
+                store: Store::default(),
+            };
+            install.accepts(&key(1))
+        };
+        let words = key(1).words();
+        assert!(accepts(Some(words.clone())));
+        assert!(accepts(Some(format!("  {}\n", words.to_uppercase().replace('-', "  ")))));
+        let cut = words.rsplit_once('-').expect("several").0.to_owned();
+        for told in [None, Some(String::new()), Some(cut), Some(key(2).words()), Some(format!("{words} x"))] {
+            assert!(!accepts(told.clone()), "{told:?}");
+        }
     }
 }
