@@ -1,10 +1,10 @@
 //! What one account can make long: no answer grows beyond what a terminal reads.
 
-use crate::stage::{Stage, picture_manifest};
+use crate::stage::{Stage, picture, picture_manifest, upload};
 use crate::terminal::{Draft, Terminal, rng};
 use crate::world::{new_terminal, now_ms};
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
-use portcullis_protocol::limits::{MAX_DESCRIPTION, MAX_NAME, MAX_TITLE, MAX_VOUCHES};
+use portcullis_protocol::limits::{MAX_DESCRIPTION, MAX_NAME, MAX_TITLE, MAX_VERSION, MAX_VERSIONS, MAX_VOUCHES};
 use portcullis_protocol::wire::{
     AccountAnswer, AuthorisationRequest, CatalogueEntry, OfferTerms, OffersAnswer, OffersRequest, PublisherAnswer,
     SearchAnswer, VouchRequest,
@@ -173,6 +173,36 @@ async fn one_publisher_does_not_end_the_search_for_all() {
     let known: PublisherAnswer =
         serde_json::from_slice(&get(format!("/v1/publishers/{}", glutton.name)).await).expect("a publisher");
     assert_eq!((&known.publisher_key, known.vouches.len()), (glutton.key.public(), MAX_VOUCHES));
+    glutton.stage.stop().await;
+}
+
+/// Every entry lists every version: there are not endlessly many, and none is endless.
+#[tokio::test]
+async fn a_resource_has_so_many_versions_and_each_so_long_a_text() {
+    let mut glutton = Glutton::new().await;
+    let upload_of = |glutton: &Glutton, version: &str| {
+        upload(&picture(&glutton.terminal, &glutton.key, glutton.name.as_str(), version))
+    };
+    let long = upload_of(&glutton, &format!("1.0.0-{}", "x".repeat(MAX_VERSION)));
+    assert_eq!(glutton.terminal.send(&long).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let first = upload_of(&glutton, "1.0.0");
+    assert_eq!(glutton.terminal.send(&first).await.status, StatusCode::OK);
+
+    let db =
+        rusqlite::Connection::open(glutton.stage.folder.path().join(portcullis_server::DATABASE)).expect("the file");
+    let copies = "INSERT INTO resources
+             (digest, publisher, name, version, kind, title, description, manifest, run_max, size, published_at)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < CAST(?1 AS INTEGER))
+         SELECT randomblob(32), publisher, name, '1.' || i || '.0', kind, title, description, manifest, run_max, size,
+                published_at FROM resources, n";
+    db.execute(copies, [(MAX_VERSIONS - 2).to_string()]).expect("copied");
+    let last = upload_of(&glutton, "2.0.0");
+    assert_eq!(glutton.terminal.send(&last).await.status, StatusCode::OK, "the last one");
+    let further = upload_of(&glutton, "2.0.1");
+    let refused = glutton.terminal.send(&further).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(String::from_utf8_lossy(&refused.body).contains("another name"));
+    assert_eq!(glutton.terminal.send(&last).await.status, StatusCode::OK, "again, and it is there already");
     glutton.stage.stop().await;
 }
 
