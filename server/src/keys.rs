@@ -114,8 +114,8 @@ pub enum Rotation {
         /// Seconds until the new key signs.
         starts_in: u64,
     },
-    /// Somebody else has the key: the new one signs at once, and nothing that an older one signs from now on is
-    /// believed by a terminal that has the new key document. One that does not reach this server has it in a day.
+    /// Somebody else has the key: the new one signs at once, and nothing of a date from now on that an older one
+    /// signs is believed by a terminal that has the new key document. One that does not reach this server has it in a day.
     Stolen,
 }
 
