@@ -91,7 +91,7 @@ impl Stage {
     }
 
     async fn stream(&self) -> Result<Source, ClientError> {
-        Ok(self.client.library().stream(&lake(), false).await?.accept().await?)
+        self.client.library().stream(&lake(), false).await?.accept().await
     }
 
     /// Authorises `view` of a source.
