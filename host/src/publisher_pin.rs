@@ -3,6 +3,7 @@
 use crate::failure::ClientError;
 use crate::seen;
 use crate::state_dir::{StateDir, StateError, file_name};
+use portcullis_protocol::limits::MAX_VOUCHES;
 use portcullis_protocol::{Origin, PublicKey, PublisherEntry, PublisherName, Thumbprint, Unverified, Vouch};
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +11,6 @@ use serde::{Deserialize, Serialize};
 const PINS: &str = "publishers";
 /// A key and a number.
 const MAX_PIN: u64 = 4096;
-/// Vouches that are followed. A publisher changes its key every few years.
-const MAX_VOUCHES: usize = 64;
 
 /// A publisher's key at one store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
