@@ -45,7 +45,7 @@ impl HttpBillingServer {
     /// A client without a proxy, whatever the environment says.
     ///
     /// # Errors
-    /// None any more: where TLS cannot be set up, the first request over HTTPS says so.
+    /// None: where TLS cannot be set up, the first request over HTTPS says so.
     pub fn new() -> Result<Self, TransportError> {
         Ok(Self { proxy: None, clients: Arc::default() })
     }

@@ -68,12 +68,7 @@ pub(crate) fn judge(
         None => (Standing::New, history(publisher, vouches)),
         Some(pinned) if pinned.key == publisher.jwk => (Standing::Known, pinned.seq),
         Some(pinned) => {
-            let mut current = pinned.clone();
-            for compact in vouches.iter().take(MAX_VOUCHES) {
-                if let Some(next) = follow(&current, &publisher.name, compact) {
-                    current = next;
-                }
-            }
+            let current = chain(pinned, &publisher.name, vouches).pop().unwrap_or_else(|| pinned.clone());
             if current.key != publisher.jwk {
                 return Err(changed(&publisher.name, pinned, &publisher.jwk));
             }
@@ -136,6 +131,15 @@ pub(crate) fn unpin(state: &StateDir, publisher: &PublisherName, key: &Thumbprin
     Ok(found)
 }
 
+/// The keys that follow on a first one, each by the word of the one before.
+fn chain(first: &Pinned, name: &PublisherName, vouches: &[String]) -> Vec<Pinned> {
+    let mut chain: Vec<Pinned> = Vec::new();
+    for compact in vouches.iter().take(MAX_VOUCHES) {
+        chain.extend(follow(chain.last().unwrap_or(first), name, compact));
+    }
+    chain
+}
+
 /// The successor that the current key names in a vouch newer than the last one.
 fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinned> {
     let vouch = Unverified::<Vouch>::parse(compact).ok()?.verify(&current.key).ok()?.into_document();
@@ -145,15 +149,7 @@ fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinne
 /// The number of the last vouch by which the publisher came back to this key: it left the key once, and what was said
 /// before that is not said again. Only vouches count that begin with this very key's signature; anybody can write others.
 fn history(publisher: &PublisherEntry, vouches: &[String]) -> u64 {
-    let mut current = Pinned { key: publisher.jwk.clone(), seq: 0 };
-    let mut returned = 0;
-    for compact in vouches.iter().take(MAX_VOUCHES) {
-        if let Some(next) = follow(&current, &publisher.name, compact) {
-            if next.key == publisher.jwk {
-                returned = next.seq;
-            }
-            current = next;
-        }
-    }
-    returned
+    let first = Pinned { key: publisher.jwk.clone(), seq: 0 };
+    let chain = chain(&first, &publisher.name, vouches);
+    chain.iter().rev().find(|pinned| pinned.key == publisher.jwk).map_or(0, |pinned| pinned.seq)
 }

@@ -151,11 +151,16 @@ pub async fn renew_signing_key(store: &dyn Store, secrets: &Secrets) -> Result<O
     let now = store.now().await?;
     let (_, keys) = store.signing_keys().await?;
     let Some(end) = keys.iter().map(|key| key.expires).max() else { return Err(KeysError::Missing) };
-    if end > now.plus(RENEWAL) {
+    if !is_near(end, now) {
         return Ok(None);
     }
     let starts_in = if end > now.plus(NOTICE) { NOTICE } else { 0 };
     rotate_signing_key(store, secrets, Rotation::Planned { starts_in }).await.map(Some)
+}
+
+/// Whether a last key that ends then wants a successor.
+fn is_near(end: Timestamp, now: Timestamp) -> bool {
+    end <= now.plus(RENEWAL)
 }
 
 fn new_signing_key(secrets: &Secrets, not_before: Timestamp) -> SigningRecord {
@@ -219,6 +224,12 @@ impl Keys {
 
     fn set(&self) -> Arc<SigningSet> {
         Arc::clone(&self.signing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether [`renew_signing_key`] has anything to do, as far as this process knows.
+    #[must_use]
+    pub fn want_renewal(&self, now: Timestamp) -> bool {
+        self.set().keys.iter().map(|key| key.expires).max().is_none_or(|end| is_near(end, now))
     }
 
     /// The root key, which terminals pin.

@@ -83,20 +83,7 @@ fn size(
     now: Timestamp,
 ) -> Result<usize, No> {
     let key = core.keys.signing_key(now)?;
-    let signed = offers.iter().map(|new| {
-        let offer = Offer {
-            iss: core.origin.clone(),
-            id: new.id,
-            publisher: publisher.clone(),
-            name: name.clone(),
-            operation: new.operation.clone(),
-            title: new.title.clone(),
-            rights: new.rights,
-            price: new.price,
-            iat: now.seconds(),
-        };
-        written(&Verified::sign(offer, &key))
-    });
+    let signed = offers.iter().map(|new| written(&Verified::sign(new.offer(&core.origin, publisher, name, now), &key)));
     Ok(signed.sum())
 }
 

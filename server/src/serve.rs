@@ -180,12 +180,14 @@ async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
         }
         let core = &app.core;
-        match keys::renew_signing_key(&*core.store, &core.secrets).await {
-            Ok(None) => {}
-            Ok(Some(key)) => {
-                tracing::info!(key = %key.thumbprint(), "a new signing key was added: the last one's end is near")
+        if core.keys.want_renewal(core.clock.now()) {
+            match keys::renew_signing_key(&*core.store, &core.secrets).await {
+                Ok(None) => {}
+                Ok(Some(key)) => {
+                    tracing::info!(key = %key.thumbprint(), "a new signing key was added: the last one's end is near")
+                }
+                Err(error) => tracing::error!(%error, "signing keys could not be renewed"),
             }
-            Err(error) => tracing::error!(%error, "signing keys could not be renewed"),
         }
         if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
             tracing::error!(%error, "signing keys could not be refreshed");

@@ -24,6 +24,24 @@ pub struct NewOffer {
     pub price: Money,
 }
 
+impl NewOffer {
+    /// The offer that a server signs for a resource, from `now` on.
+    #[must_use]
+    pub fn offer(&self, iss: &Origin, publisher: &PublisherName, name: &ResourceName, now: Timestamp) -> Offer {
+        Offer {
+            iss: iss.clone(),
+            id: self.id,
+            publisher: publisher.clone(),
+            name: name.clone(),
+            operation: self.operation.clone(),
+            title: self.title.clone(),
+            rights: self.rights,
+            price: self.price,
+            iat: now.seconds(),
+        }
+    }
+}
+
 /// A revision in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferRevision {

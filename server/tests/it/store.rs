@@ -123,7 +123,10 @@ async fn a_server_that_is_left_alone_never_runs_out_of_signing_keys() {
             KeyDocument::verify(&before, core.keys.root(), &core.origin, now, 0).expect("good").into_document();
         core.clock.advance(10 * DAY);
         let signer = core.keys.signing_key(core.clock.now()).expect("a signing key").public().thumbprint();
-        if keys::renew_signing_key(&*core.store, &core.secrets).await.expect("renewed").is_some() {
+        let wanted = core.keys.want_renewal(core.clock.now());
+        let renewed = keys::renew_signing_key(&*core.store, &core.secrets).await.expect("renewed").is_some();
+        assert_eq!(renewed, wanted, "the housekeeping asks when there is something to do");
+        if renewed {
             added += 1;
             core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
             let still = core.keys.signing_key(core.clock.now()).expect("a signing key").public().thumbprint();

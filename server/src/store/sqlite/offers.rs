@@ -84,18 +84,7 @@ fn replace(
         tx.change(sql, (revision.digest.as_bytes(), tx.now.millis()))?;
     }
     for new in offers.iter().filter(|new| !before.iter().any(|revision| says(&revision.offer, new))) {
-        let offer = Offer {
-            iss: iss.clone(),
-            id: new.id,
-            publisher: publisher.clone(),
-            name: name.clone(),
-            operation: new.operation.clone(),
-            title: new.title.clone(),
-            rights: new.rights,
-            price: new.price,
-            iat: tx.now.seconds(),
-        };
-        insert(tx, &id, &offer)?;
+        insert(tx, &id, &new.offer(iss, publisher, name, tx.now))?;
     }
     tx.log("price list replaced", Some(account), None, &id.0.0)?;
     Ok(OffersOutcome::Replaced(of_resource(tx, &id, name)?))
