@@ -36,7 +36,7 @@ const VERBS: &[Verb] = &[
         about: "seal, sell and run the example resources, then try to cheat [--json FILE]",
         run: drive::demo,
     },
-    Verb { name: "test", about: "set up what tests need and run them all [--no-lint]", run: test::run },
+    Verb { name: "test", about: "set up what tests need and run them [--no-lint] [--all]", run: test::run },
     Verb { name: "foreign", about: "install the tools of others that tests compare with", run: foreign::run },
     Verb { name: "attacks", about: "try every attack, each with its control [--json FILE]", run: drive::attacks },
     Verb {

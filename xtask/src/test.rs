@@ -1,4 +1,7 @@
-//! `cargo xtask test`: sets up what tests need and runs them all. It ends in the test runner's own summary.
+//! `cargo xtask test`: sets up what tests need and runs them. It ends in the test runner's own summary.
+//!
+//! Tests that take minutes (drills, soaks, measurements of worst cases) are marked `#[ignore = "slow: …"]`, and run only
+//! with `--all`.
 
 use std::process::{Command, Stdio};
 
@@ -7,13 +10,24 @@ use anyhow::{Result, bail};
 use crate::step::{announce, cargo, run as step, run_last as last};
 use crate::{Workspace, foreign, guests};
 
-/// The verb. `--no-lint` leaves out formatting, lints and documentation.
+/// Which tests run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Those that a person waits for, and CI.
+    Usual,
+    /// The slow ones, too.
+    All,
+}
+
+/// The verb. `--no-lint` leaves out formatting, lints and documentation; `--all` adds the slow tests.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut lint = true;
+    let mut extent = Extent::Usual;
     for argument in arguments {
         match argument.as_str() {
             "--no-lint" => lint = false,
-            other => bail!("`{other}` is not known; usage: cargo xtask test [--no-lint]"),
+            "--all" => extent = Extent::All,
+            other => bail!("`{other}` is not a known argument. Usage: cargo xtask test [--no-lint] [--all]"),
         }
     }
     announce(
@@ -44,17 +58,24 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "documentation tests",
         cargo().current_dir(&workspace.root).args(["test", "--workspace", "--doc", "--locked"]),
     )?;
-    if has_nextest() {
-        last(
-            "tests",
-            cargo().current_dir(&workspace.root).args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
-        )
+    tests(workspace, extent)
+}
+
+/// The runner, last, so that its summary is the last thing printed.
+fn tests(workspace: &Workspace, extent: Extent) -> Result<()> {
+    let mut runner = cargo();
+    runner.current_dir(&workspace.root);
+    let slow: &[&str] = if available(&["nextest", "--version"]) {
+        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+        &["--run-ignored", "all"]
     } else {
-        last(
-            "tests",
-            cargo().current_dir(&workspace.root).args(["test", "--workspace", "--tests", "--locked", "--no-fail-fast"]),
-        )
+        runner.args(["test", "--workspace", "--tests", "--locked", "--no-fail-fast"]);
+        &["--", "--include-ignored"]
+    };
+    if extent == Extent::All {
+        runner.args(slow);
     }
+    last("tests", &mut runner)
 }
 
 fn lints(workspace: &Workspace) -> Result<()> {
@@ -99,10 +120,6 @@ fn policy(workspace: &Workspace) -> Result<()> {
     };
     deny.current_dir(&workspace.root).args(["--all-features", "check", "bans", "licenses", "sources"]);
     step("dependency policy", &mut deny)
-}
-
-fn has_nextest() -> bool {
-    available(&["nextest", "--version"])
 }
 
 fn available(arguments: &[&str]) -> bool {
