@@ -70,15 +70,24 @@ impl From<Error> for Failure {
             Error::Io(_) => Self::new(message, "check the path; `portcullis list` shows what is installed"),
             Error::Sealed(error) => error.into(),
             Error::Surface(_) | Error::Body(_) => Self::refusal(Reason::PackageInvalid, message),
-            Error::UnknownOperation(_) => Self::refusal(Reason::OperationUnknown, message),
+            Error::UnknownOperation(unknown) => {
+                Self::refusal(Reason::OperationUnknown, message).with_fix(unknown.suggestion())
+            }
             Error::Ended(_) => match error.reason() {
                 Some(reason) => Refused::because(reason, message).into(),
                 None => Self::new(message, "run it again"),
             },
-            Error::UnknownExport(_)
-            | Error::UnmappedExport(_)
-            | Error::NothingToCall(_)
-            | Error::OtherOperation { .. } => Self::new(message, "see what can be called: `portcullis inspect NAME`"),
+            Error::UnknownExport(unknown) => {
+                Self::usage(format!("the resource has no export `{}`", unknown.name), unknown.suggestion())
+            }
+            Error::AmbiguousExport { name, candidates } => Self::usage(
+                format!("several interfaces have a function `{name}`"),
+                format!("write the whole name: {}", candidates.join(" or ")),
+            ),
+            Error::UnmappedExport(_) | Error::NothingToCall(_) | Error::OtherOperation { .. } => {
+                Self::new(message, "see what can be called: `portcullis inspect NAME`")
+            }
+            Error::Lent { .. } => Self::usage(message, "check the path after --dir, and that you may read it"),
             Error::Arguments(_) => Self::usage(
                 message,
                 "see the signature: `portcullis inspect NAME`; values are WAVE, @FILE is a file's bytes",
@@ -124,6 +133,12 @@ impl From<SealRefused> for Failure {
             SealRefused::NoCode => "add a [[part]] with kind = \"code\"",
             SealRefused::NoSuchExport { .. } => "correct `exports` in portcullis.toml",
             SealRefused::NoSuchOperation { .. } => "correct `operation` of that [[offer]] in portcullis.toml",
+            SealRefused::UsesOperation { .. } | SealRefused::UsesPart { .. } => {
+                "correct the name in the sources, or add it to portcullis.toml; what only looks like such a name is left alone if it is a constant"
+            }
+            SealRefused::UsesUnreleased { .. } => {
+                "add the part to `parts` of that operation in portcullis.toml, or open it under another operation's grant"
+            }
             SealRefused::SharedCode { .. } => {
                 "give the free operation a code part of its own, or declare the part public = true"
             }

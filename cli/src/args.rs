@@ -44,6 +44,7 @@ enum Verb {
     Publish(commands::publish::Publish),
     Price(commands::price::Price),
     Withdraw(commands::withdraw::Withdraw),
+    Restore(commands::withdraw::Restore),
     Login(commands::login::Login),
     Logout(commands::logout::Logout),
     Whoami(commands::whoami::Whoami),
@@ -79,6 +80,7 @@ impl Cli {
             Verb::Publish(verb) => verb.run(context),
             Verb::Price(verb) => verb.run(context),
             Verb::Withdraw(verb) => verb.run(context),
+            Verb::Restore(verb) => verb.run(context),
             Verb::Login(verb) => verb.run(context),
             Verb::Logout(verb) => verb.run(context),
             Verb::Whoami(verb) => verb.run(context),
@@ -110,5 +112,53 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// The words of a command line, with something in place of each placeholder.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for letter in line.chars() {
+            match (quote, letter) {
+                (Some(open), close) if open == close => quote = None,
+                (None, '"' | '\'') => {
+                    word.get_or_insert_default();
+                    quote = Some(letter);
+                }
+                (None, ' ') => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(letter),
+            }
+        }
+        words.extend(word);
+        let filled = |word: String| match word.as_str() {
+            "NAME" => "acme/lake".to_owned(),
+            "URL" | "http://STORE" => "https://store.example".to_owned(),
+            "AMOUNT" => "1.00EUR".to_owned(),
+            "[ID]" => "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+            _ => word,
+        };
+        words.into_iter().map(filled).collect()
+    }
+
+    /// Every command that advice names can be typed as it stands.
+    #[test]
+    fn advice_names_commands_that_there_are() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
+        let mut lines: Vec<String> = portcullis_protocol::Reason::ALL.iter().map(|r| r.advice().to_owned()).collect();
+        for file in std::fs::read_dir(folder).expect("transcripts").flatten() {
+            let text = std::fs::read_to_string(file.path()).expect("a transcript");
+            let fix = text.lines().filter_map(|line| line.strip_prefix("!   fix   "));
+            // What is not in quotes is the whole line.
+            lines.extend(fix.map(|fix| if fix.starts_with("portcullis ") { format!("`{fix}`") } else { fix.to_owned() }));
+        }
+        let mut tried = 0;
+        for line in lines {
+            for command in line.split('`').skip(1).step_by(2).filter(|piece| piece.starts_with("portcullis ")) {
+                let parsed = Cli::try_parse_from(words(command));
+                let is_help = |error: &clap::Error| error.kind() == clap::error::ErrorKind::DisplayHelp;
+                assert!(parsed.as_ref().is_ok_and(|_| true) || parsed.as_ref().is_err_and(is_help), "`{command}`: {line}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 20, "{tried} commands");
     }
 }

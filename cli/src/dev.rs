@@ -3,4 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod sample;
 pub(crate) mod server;
+pub(crate) mod story;
+pub(crate) mod trial;
+pub(crate) mod watch;
 pub(crate) mod wire;

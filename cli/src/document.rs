@@ -1,5 +1,6 @@
 //! Reading `portcullis.toml` key by key, so that every complaint names its key and its line.
 
+use portcullis_protocol::nearest;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::Range;
@@ -191,23 +192,12 @@ impl<'t> Section<'t> {
     pub(crate) fn end(self) -> Result<(), Failure> {
         let Some(key) = self.table.keys().min_by_key(|key| key.span().start) else { return Ok(()) };
         let name: &Cow<'_, str> = key.get_ref();
-        let fix = match nearest(name, &self.known) {
+        let fix = match nearest(name, self.known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("remove it; known here: {}", self.known.join(", ")),
         };
         Err(self.source.failure(&key.span(), format!("unknown key `{name}` in {}", self.name), fix))
     }
-}
-
-/// The word that was probably meant.
-pub(crate) fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
-    let distance = |known: &str| strsim::damerau_levenshtein(word, known);
-    // A third of the letters may differ, or two in a short word.
-    words
-        .iter()
-        .copied()
-        .filter(|known| distance(known) <= (known.len() / 3).max(2))
-        .min_by_key(|known| distance(known))
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {

@@ -14,6 +14,7 @@ mod args;
 mod commands;
 mod consent;
 mod context;
+mod destination;
 mod dev;
 mod doctor;
 mod document;
@@ -21,6 +22,7 @@ mod failure;
 mod guest_toolchain;
 mod invocation;
 mod metered;
+mod offer_title;
 mod output;
 mod payment;
 mod progress;
@@ -31,6 +33,7 @@ mod recipient;
 #[cfg(test)]
 mod reference;
 mod resource_at;
+mod stale;
 mod target;
 mod template;
 

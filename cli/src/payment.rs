@@ -77,10 +77,30 @@ pub(crate) fn choose<'o>(
         [] => Err(Failure::new("the store has no such offer", "see what it offers: `portcullis price NAME`")),
         several => {
             let lines: Vec<String> = several.iter().map(|offer| format!("  {}", OfferLine::of(offer))).collect();
+            let ids: Vec<String> = several.iter().map(|offer| format!("--offer {}", offer.document().id)).collect();
             Err(Failure::usage(
                 format!("several offers could be meant:\n{}", lines.join("\n")),
-                "choose with --operation NAME or --offer ID",
+                format!("choose one of them: {}", ids.join(" or ")),
             ))
+        }
+    }
+}
+
+/// How to buy an operation, as commands that do it: by the offer, if there are several.
+pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<Offer>]) -> String {
+    let buyable = |offer: &&Verified<Offer>| {
+        let offer = offer.document();
+        offer.operation == *operation && !offer.rights.is_free() && !offer.rights.is_metered()
+    };
+    let buyable: Vec<OfferLine> = offers.iter().filter(buyable).map(OfferLine::of).collect();
+    match buyable.as_slice() {
+        [] => format!("see what it costs: `portcullis price {name}`"),
+        [_] => format!("buy it: `portcullis buy {name} --operation {operation}`"),
+        several => {
+            let line = |offer: &OfferLine| {
+                format!("`portcullis buy {name} --offer {}`  {}, {}", offer.id, offer.title, offer.price)
+            };
+            format!("buy one of them:\n{}", several.iter().map(line).collect::<Vec<_>>().join("\n"))
         }
     }
 }

@@ -28,7 +28,7 @@
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{
     Capabilities, Currency, ExportName, Money, OperationEntry, OperationName, Origin, PartKind, PartName,
-    PublisherName, ResourceLimits, ResourceName, Rights, Thumbprint, Version,
+    PublisherName, ResourceLimits, ResourceName, Rights, Thumbprint, Version, nearest,
 };
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -118,8 +118,8 @@ impl Project {
         let publisher = head.required("publisher")?;
         let name: ResourceName = head.required("name")?;
         let version = head.required("version")?;
-        let kind = head.text("kind")?.map_or_else(|| "software".to_owned(), Spanned::into_inner);
-        let title = head.text("title")?.map_or_else(|| name.to_string(), Spanned::into_inner);
+        let kind = kind(source, head.text("kind")?)?;
+        let title = title(source, head.text("title")?)?.unwrap_or_else(|| name.to_string());
         let description = head.text("description")?.map_or_else(String::new, Spanned::into_inner);
         let advisory_metering = head.flag("advisory_metering")?;
         head.end()?;
@@ -164,6 +164,33 @@ impl Project {
             advisory_metering,
             servers,
         })
+    }
+}
+
+/// What a store sorts by: a kind that nobody knows is found by nobody.
+pub(crate) const KINDS: [&str; 5] = ["software", "picture", "music", "theme", "video"];
+
+fn kind(source: Source<'_>, given: Option<Spanned<String>>) -> Outcome<String> {
+    let Some(given) = given else { return Ok(KINDS[0].to_owned()) };
+    let kind = given.get_ref().as_str();
+    if KINDS.contains(&kind) {
+        return Ok(kind.to_owned());
+    }
+    let fix = match nearest(kind, KINDS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("choose one of {}", KINDS.join(", ")),
+    };
+    Err(source.failure(&given.span(), format!("the kind `{kind}` is not known"), fix))
+}
+
+/// A title that says something.
+fn title(source: Source<'_>, given: Option<Spanned<String>>) -> Outcome<Option<String>> {
+    match given {
+        Some(title) if title.get_ref().trim().is_empty() => {
+            let fix = "write what a buyer shall read; or leave the line out, and the name stands for it";
+            Err(source.failure(&title.span(), "the title is empty", fix))
+        }
+        title => Ok(title.map(Spanned::into_inner)),
     }
 }
 
@@ -222,13 +249,13 @@ fn operations(
     for mut section in sections {
         let span = section.span();
         let name: OperationName = section.required("name")?;
-        let title = section.text("title")?.map_or_else(|| name.to_string(), Spanned::into_inner);
+        let title = title(source, section.text("title")?)?.unwrap_or_else(|| name.to_string());
         let exports = section.list::<ExportName>("exports")?.into_iter().map(Spanned::into_inner).collect();
         let mut opened = Vec::new();
         for part in section.list::<PartName>("parts")? {
             if !parts.iter().any(|known| known.name == *part.get_ref()) {
                 let known: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-                let fix = match crate::document::nearest(part.get_ref().as_str(), &known) {
+                let fix = match nearest(part.get_ref().as_str(), known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("add a [[part]] of this name; there are: {}", known.join(", ")),
                 };
@@ -281,7 +308,7 @@ fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[Operatio
             let fix = "write model = \"free\" without a price, or another model with a price above zero";
             return Err(source.failure(&span, "the model `free` and a price of zero belong together", fix));
         }
-        let title = section.text("title")?.map_or_else(|| entry.title.clone(), Spanned::into_inner);
+        let title = title(source, section.text("title")?)?.unwrap_or_else(|| entry.title.clone());
         section.end()?;
         offers.push(OfferTerms { id: None, operation, title, rights, price });
     }
@@ -408,6 +435,35 @@ origin = "https://store.example"
                 4,
                 "unknown key `titel` in resource",
                 "did you mean `title`?",
+            ),
+            (
+                "name = \"lake\"\n",
+                "name = \"lake\"\ntitle = \" \"\n",
+                4,
+                "the title is empty",
+                "what a buyer shall read",
+            ),
+            (
+                "name = \"view\"\n",
+                "name = \"view\"\ntitle = \"\"\n",
+                8,
+                "the title is empty",
+                "what a buyer shall read",
+            ),
+            ("count = 10\n", "count = 10\ntitle = \"\"\n", 23, "the title is empty", "what a buyer shall read"),
+            (
+                "name = \"lake\"\n",
+                "name = \"lake\"\nkind = \"picure\"\n",
+                4,
+                "the kind `picure` is not known",
+                "did you mean `picture`?",
+            ),
+            (
+                "name = \"lake\"\n",
+                "name = \"lake\"\nkind = \"game\"\n",
+                4,
+                "the kind `game` is not known",
+                "software, picture, music, theme, video",
             ),
             ("[limits]", "[limit]", 26, "unknown key `limit` in the file", "did you mean `limits`?"),
             ("\"1.0.0\"", "\"one\"", 4, "`version`: ", "correct `version`"),

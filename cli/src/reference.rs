@@ -51,6 +51,7 @@ fn page() -> String {
                 "publish",
                 "price",
                 "withdraw",
+                "restore",
             ][..],
         ),
         (

@@ -99,6 +99,23 @@ pub(crate) fn installed(client: &Client, name: &Name) -> Outcome<Installed> {
     }
 }
 
+/// Why a sealed file is of no use here, if it is no matter of trust alone: no store has countersigned it, or only stores
+/// that this terminal does not trust. `None` if it cannot be read.
+pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
+    let sealed = open(path).ok()?;
+    let signed = sealed.signed();
+    let manifest = signed.manifest();
+    let by: Vec<&str> = signed.countersignatures().iter().map(|by| by.iss.as_str()).collect();
+    let (name, file) = (format!("{}/{}", manifest.publisher.name, manifest.name), path.display());
+    Some(if by.is_empty() {
+        Failure::refusal(Reason::ServerUntrusted, format!("no store has countersigned `{file}` yet"))
+            .with_fix(format!("publish it first: `portcullis publish {file}`; then `portcullis install {name}`"))
+    } else {
+        Failure::refusal(Reason::ServerUntrusted, format!("it is sold by {}", by.join(", ")))
+            .with_fix(format!("if you trust the store, sign in to it: `portcullis login {}`", by[0]))
+    })
+}
+
 /// Opens a sealed file: signatures, stub and block lists are verified.
 pub(crate) fn open(path: &Path) -> Outcome<Sealed<File>> {
     let file = File::open(path).or_fail(

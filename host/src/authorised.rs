@@ -4,6 +4,7 @@ use crate::body::{Body, Export};
 use crate::error::Error;
 use crate::gate::GateCtx;
 use crate::held::{Ended, Entered, Held};
+use crate::resolve;
 use crate::resource::Contents;
 use crate::runtime::Services;
 use crate::stdio::{Bounded, Input, Output};
@@ -13,6 +14,7 @@ use futures::lock::{Mutex, MutexGuard};
 use portcullis_protocol::{Grant, OperationEntry, OperationName, Verified};
 use std::fmt;
 use std::sync::Arc;
+use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
 /// A held grant for one operation, with its body ready to run. Made by [`crate::Resource::authorize`] and nothing else.
 ///
@@ -77,21 +79,34 @@ impl Authorised {
         self.held.enter(self.services.now()).map(|_| ())
     }
 
-    /// The export, where it runs under this grant.
+    /// The export of a name, whole or short, if it runs under this grant.
     pub(crate) fn export(&self, name: &str) -> Result<&Export, Error> {
         if let (true, Some(export)) = (self.exports().any(|own| own == name), self.body.export(name)) {
             return Ok(export);
         }
         let manifest = self.contents.signed.manifest();
-        Err(match manifest.operation_of(name) {
-            Some(other) if other.name != self.operation.name => Error::OtherOperation {
+        let name = resolve::export(manifest, name)?;
+        match manifest.operation_of(name) {
+            Some(own) if own.name == self.operation.name => {
+                self.body.export(name).ok_or_else(|| Error::Body(format!("it has no export `{name}`")))
+            }
+            Some(other) => Err(Error::OtherOperation {
                 export: name.to_owned(),
                 needs: other.name.clone(),
                 held: self.operation.name.clone(),
-            },
-            None if manifest.exports.iter().any(|known| known == name) => Error::UnmappedExport(name.to_owned()),
-            _ => Error::UnknownExport(name.to_owned()),
-        })
+            }),
+            None => Err(Error::UnmappedExport(name.to_owned())),
+        }
+    }
+
+    /// Whether Rust types fit an export.
+    pub(crate) fn check_types<P, R>(&self, export: &Export) -> Result<(), Error>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let checked = export.ty.typecheck::<P, R>(&self.body.ty.instance_type());
+        checked.map_err(|error| Error::Arguments(error.root_cause().to_string()))
     }
 
     /// How many seconds one call may run.
@@ -152,7 +167,7 @@ impl Authorised {
         };
         self.held.renew_soon(&self.services, &self.contents.signed);
         if place.is_none() {
-            *place = Some(self.instantiate(Stdio::silent(), &entered).await?);
+            *place = Some(self.instantiate(self.stdio(), &entered).await?);
         }
         Ok(Turn { place: Place::Shared(place), ended: false })
     }
@@ -167,18 +182,18 @@ impl Authorised {
         Live::new(&services.engine, &self.body.pre, limits, ticks, wasi, gate, self.run_seconds()).await
     }
 
+    /// Of calls: no input, output that nobody reads, and standard error as the embedder wants it.
+    fn stdio(&self) -> Stdio {
+        let stderr = self.services.stderr.clone();
+        let most = stderr.most(&self.contents.limits);
+        let (stdout, stderr) = (Bounded::new(Output::Discard, u64::MAX), Bounded::new(stderr, most));
+        Stdio { args: Vec::new(), stdin: Input::Empty, stdout, stderr }
+    }
+
     /// Passes the gate for a run in an instance of its own.
     pub(crate) async fn single(&self, stdio: Stdio) -> Result<Live, Error> {
         let entered = self.enter().await?;
         self.instantiate(stdio, &entered).await
-    }
-}
-
-impl Stdio {
-    /// No input, and output that nobody reads.
-    fn silent() -> Self {
-        let nowhere = || Bounded::new(Output::Discard, u64::MAX);
-        Self { args: Vec::new(), stdin: Input::Empty, stdout: nowhere(), stderr: nowhere() }
     }
 }
 

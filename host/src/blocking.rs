@@ -79,12 +79,26 @@ impl Resource {
         Ok(Authorised { inner, tokio: Arc::clone(&self.tokio) })
     }
 
+    /// As [`crate::Resource::invoke`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn invoke(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
+        self.tokio.block_on(self.inner.invoke(export, arguments))
+    }
+
     /// As [`crate::Resource::run`].
     ///
     /// # Errors
     /// The same.
     pub fn run(&self, command: Command) -> Result<Exit, Error> {
         self.tokio.block_on(self.inner.run(command))
+    }
+
+    /// What does not wait.
+    #[must_use]
+    pub const fn inner(&self) -> &crate::Resource {
+        &self.inner
     }
 }
 

@@ -13,18 +13,22 @@ use crate::store::State;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::{PartKind, PartName};
 use std::collections::BTreeMap;
-use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Type};
 
 /// A compiled body. All of its imports are type-checked; making an instance is all that is left.
 pub(crate) struct Body {
     pub(crate) pre: InstancePre<State>,
+    /// What typed calls are checked against.
+    pub(crate) ty: types::Component,
     exports: BTreeMap<String, Export>,
 }
 
 /// An exported function.
 #[derive(Clone)]
 pub(crate) struct Export {
+    /// As the manifest spells it.
+    pub(crate) name: String,
     pub(crate) index: ComponentExportIndex,
     pub(crate) ty: ComponentFunc,
     /// What a call with values gives.
@@ -50,7 +54,7 @@ impl Body {
         let pre = services.linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Error::Body(error.root_cause().to_string()))?;
         let exports = manifest.exports.iter().filter_map(|name| Some((name.clone(), find(&component, name)?)));
-        Ok(Self { pre, exports: exports.collect() })
+        Ok(Self { pre, ty: component.component_type(), exports: exports.collect() })
     }
 
     /// What was compiled before. The body was checked then, and the resource digest stands for the same body; the
@@ -99,7 +103,7 @@ fn find(component: &Component, name: &str) -> Option<Export> {
     match item {
         ComponentItem::ComponentFunc(ty) => {
             let results = results(&ty);
-            Some(Export { index, ty, results })
+            Some(Export { name: name.to_owned(), index, ty, results })
         }
         _ => None,
     }

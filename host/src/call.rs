@@ -1,7 +1,9 @@
 //! Calls of an authorised operation's exports: with values, with Rust types, and from text.
+//!
+//! What a call can be refused for by itself (its name, its arguments, its types) is found before it draws a use.
 
+use crate::arguments::{self, Argument};
 use crate::authorised::{Authorised, Turn};
-use crate::body::{Export, any};
 use crate::error::Error;
 use crate::limits::{Bound, Results};
 use crate::store::{Live, rest, within};
@@ -12,8 +14,8 @@ use std::task::Poll;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, Type, TypedFunc, Val};
 
 impl Authorised {
-    /// Calls an export with values and gives its results as values. `export` is spelled as in the manifest: `function`,
-    /// or `interface#function`.
+    /// Calls an export with values and returns its results as values. `export` is its name as in the manifest,
+    /// `interface#function`, or a shorter one that fits it alone: [`crate::Resource::export`].
     ///
     /// # Errors
     /// [`Error::Ended`] or [`Error::Refused`] where no further call may begin; [`Error::OtherOperation`],
@@ -21,7 +23,7 @@ impl Authorised {
     /// [`Error::Exit`] where it did not come to its end.
     pub async fn call(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
         let export = self.export(export)?;
-        check_arguments(export, arguments)?;
+        arguments::check(&self.contents.function(&export.name)?.ty, arguments, &self.contents.limits)?;
         let mut turn = self.turn().await?;
         let time = self.run_seconds();
         let live = turn.live();
@@ -39,7 +41,10 @@ impl Authorised {
     /// # Errors
     /// As [`Authorised::call`]; where the resource itself says no, `Ok(Err(value))` has its error value.
     pub async fn call_for_bytes(&self, export: &str, arguments: &[Val]) -> Result<Result<Vec<u8>, Option<Val>>, Error> {
-        let other = || Error::Arguments(format!("`{export}` does not give `list<u8>`; call it for values"));
+        let other = || Error::Arguments(format!("`{export}` does not return `list<u8>`; call it for values"));
+        if !self.gives_bytes(export)? {
+            return Err(other());
+        }
         let mut results = self.call(export, arguments).await?;
         match results.pop() {
             Some(Val::List(list)) => bytes(list).map(Ok).ok_or_else(other),
@@ -68,7 +73,7 @@ impl Authorised {
     /// Looks an export up once, to be called often. Calls of other exports wait only while one of its calls runs.
     ///
     /// # Errors
-    /// Where the export does not run under this grant. Whether the types fit is seen at the first call.
+    /// Where the export does not run under this grant; [`Error::Arguments`] where the types do not fit.
     pub fn typed<P, R>(&self, export: &str) -> Result<Typed<'_, P, R>, Error>
     where
         P: ComponentNamedList + Lower + Send + Sync + 'static,
@@ -108,29 +113,18 @@ impl Authorised {
         Ok(self.export(export)?.results == Results::BytesAsValues)
     }
 
-    /// Reads arguments in WAVE, the text form of component values: one text per parameter.
+    /// Reads arguments, one for each parameter: texts in WAVE, or bytes. [`crate::Resource::read_arguments`] does so before
+    /// anything is paid for.
     ///
     /// # Errors
     /// [`Error::Arguments`] says which one does not fit and what belongs there.
-    pub fn read_arguments(&self, export: &str, texts: &[impl AsRef<str>]) -> Result<Vec<Val>, Error> {
+    pub fn read_arguments<'a, A>(&self, export: &str, arguments: &'a [A]) -> Result<Vec<Val>, Error>
+    where
+        &'a A: Into<Argument<'a>>,
+    {
+        let arguments: Vec<Argument<'_>> = arguments.iter().map(Into::into).collect();
         let export = self.export(export)?;
-        let params = export.ty.params();
-        if params.len() != texts.len() {
-            let names: Vec<_> = params.map(|(name, _)| name.to_owned()).collect();
-            return Err(Error::Arguments(format!(
-                "{} given, {} expected ({})",
-                texts.len(),
-                names.len(),
-                names.join(", ")
-            )));
-        }
-        let read = |((name, ty), text): ((&str, Type), &str)| {
-            if !is_plain(&ty) {
-                return Err(Error::Arguments(format!("`{name}` is a handle, which has no text form")));
-            }
-            Val::from_wave(&ty, text).map_err(|error| Error::Arguments(format!("`{name}`: {error}")))
-        };
-        params.zip(texts.iter().map(AsRef::as_ref)).map(read).collect()
+        arguments::read(&self.contents.function(&export.name)?.ty, &arguments, &self.contents.limits)
     }
 }
 
@@ -179,6 +173,7 @@ where
 {
     fn new(authorised: &Authorised, export: &str) -> Result<Self, Error> {
         let export = authorised.export(export)?;
+        authorised.check_types::<P, R>(export)?;
         let results = if export.results == Results::Fixed { Results::Fixed } else { Results::Dynamic };
         Ok(Self { index: export.index, lifted: authorised.contents.limits.lifted(results), func: None })
     }
@@ -261,25 +256,8 @@ pub fn to_text(value: &Val) -> Option<String> {
     if holds_handle(value) { None } else { value.to_wave().ok() }
 }
 
-fn check_arguments(export: &Export, arguments: &[Val]) -> Result<(), Error> {
-    let expected = export.ty.params().len();
-    if expected == arguments.len() {
-        Ok(())
-    } else {
-        Err(Error::Arguments(format!("{} given, {expected} expected", arguments.len())))
-    }
-}
-
 fn bytes(list: Vec<Val>) -> Option<Vec<u8>> {
     list.into_iter().map(|value| if let Val::U8(byte) = value { Some(byte) } else { None }).collect()
-}
-
-/// Whether values of this type are plain: no handles, streams or futures.
-fn is_plain(ty: &Type) -> bool {
-    let handle = |ty: &Type| {
-        matches!(ty, Type::Own(_) | Type::Borrow(_) | Type::Future(_) | Type::Stream(_) | Type::ErrorContext)
-    };
-    !any(ty, &handle)
 }
 
 fn holds_handle(value: &Val) -> bool {

@@ -3,6 +3,7 @@
 use crate::authorised::Authorised;
 use crate::error::Error;
 use crate::limits::{Bound, Results};
+use crate::resolve;
 use crate::stdio::{Bounded, Input, Output};
 use crate::store::within;
 use crate::wasi::Stdio;
@@ -58,7 +59,7 @@ impl Authorised {
     /// [`Error::UnknownExport`] where the operation has no `wasi:cli/run`; else as [`Authorised::call`].
     pub async fn run(&self, command: Command) -> Result<Exit, Error> {
         let name = self.exports().find(|name| is_run(name));
-        let export = self.export(name.ok_or_else(|| Error::UnknownExport("wasi:cli/run".into()))?)?;
+        let export = self.export(name.ok_or_else(|| resolve::no_command(self.contents.signed.manifest()))?)?;
         let bounded = |output: Output| {
             let most = output.most(&self.contents.limits);
             Bounded::new(output, most)

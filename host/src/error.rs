@@ -3,6 +3,7 @@
 use crate::gatekeeper::Refused;
 use crate::held::Ended;
 use crate::limits::Bound;
+use crate::resolve::UnknownName;
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;
 use portcullis_protocol::{OperationName, Reason};
@@ -38,14 +39,23 @@ pub enum Error {
     #[error(transparent)]
     Refused(Box<Refused>),
     /// The resource has no such operation.
-    #[error("the resource has no operation `{0}`; `inspect` lists them")]
-    UnknownOperation(String),
+    #[error("the resource has no operation {0}")]
+    UnknownOperation(UnknownName),
     /// The operation has no exports: only the resource itself can use it, from inside.
     #[error("operation `{0}` has no exports to call; the resource requests it from inside")]
     NothingToCall(OperationName),
     /// The resource has no such export.
-    #[error("the resource has no export `{0}`; `inspect` lists them")]
-    UnknownExport(String),
+    #[error("the resource has no export {0}")]
+    UnknownExport(UnknownName),
+    /// Several exports have this short name.
+    #[error("`{name}` is the name of several exports: write one of {}", candidates.join(", "))]
+    AmbiguousExport {
+        /// What was to be called.
+        name: String,
+        /// The exports that are called so, whole.
+        candidates: Vec<String>,
+    },
+
     /// The export belongs to no operation, so nothing could authorise it.
     #[error("export `{0}` belongs to no operation, so it cannot be called")]
     UnmappedExport(String),
@@ -62,9 +72,17 @@ pub enum Error {
     /// The grant is over.
     #[error(transparent)]
     Ended(#[from] Ended),
-    /// The arguments do not fit the export.
+    /// The arguments, or the Rust types of a typed call, do not fit the export. No use was drawn.
     #[error("the arguments do not fit: {0}")]
     Arguments(String),
+    /// What the operator lends cannot be opened. Nothing was asked of a server.
+    #[error("the directory `{path}`, which is lent to resources, cannot be opened: {cause}")]
+    Lent {
+        /// The directory.
+        path: String,
+        /// What the operating system said.
+        cause: String,
+    },
     /// A bound ended the call.
     #[error("the resource was stopped: it reached its bound on {0}")]
     Limit(Bound),

@@ -1,5 +1,6 @@
 //! What a resource's functions look like from outside, and what their own errors say about payment.
 
+use portcullis_protocol::surface::{FunctionType, SurfaceError};
 use portcullis_protocol::{OperationName, Reason};
 use wasmtime::component::Val;
 
@@ -13,11 +14,13 @@ pub struct Function {
     pub operation: Option<OperationName>,
     /// Its structural type: `(width: u32) -> result<list<u8>, …>`.
     pub signature: String,
+    /// The same as data.
+    pub ty: FunctionType,
 }
 
 impl Function {
-    pub(crate) fn new(export: &str, operation: Option<OperationName>, signature: &str) -> Self {
-        Self { export: export.to_owned(), operation, signature: signature.to_owned() }
+    pub(crate) fn new(export: &str, operation: Option<OperationName>, signature: &str) -> Result<Self, SurfaceError> {
+        Ok(Self { export: export.to_owned(), operation, signature: signature.to_owned(), ty: signature.parse()? })
     }
 
     /// The function's name without its interface.
@@ -29,14 +32,13 @@ impl Function {
     /// Whether [`crate::Authorised::call_for_bytes`] fits it: known before anything is paid for.
     #[must_use]
     pub fn gives_bytes(&self) -> bool {
-        let result = self.signature.rsplit_once("->").map_or("", |(_, result)| result.trim());
-        result == "list<u8>" || result.starts_with("result<list<u8>")
+        self.ty.gives_bytes()
     }
 
     /// Whether it takes no parameters.
     #[must_use]
     pub fn takes_nothing(&self) -> bool {
-        self.signature.strip_prefix("async ").unwrap_or(&self.signature).starts_with("()")
+        self.ty.params.is_empty()
     }
 }
 

@@ -41,6 +41,7 @@
 #![deny(unsafe_code)]
 
 // The engine half: load, authorise, call.
+mod arguments;
 mod authorised;
 mod bindings;
 pub mod blocking;
@@ -62,6 +63,7 @@ mod inspection;
 mod limits;
 mod part;
 mod progress;
+mod resolve;
 mod resource;
 mod runtime;
 mod sealed_blobs;
@@ -104,6 +106,7 @@ mod terminal;
 mod tokens;
 mod trust;
 
+pub use arguments::Argument;
 pub use authorised::Authorised;
 pub use billing_server::{
     AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent,
@@ -133,9 +136,10 @@ pub use kept::KeptStreams;
 pub use key_store::{FileKeyStore, KeyName, KeyStore, KeyStoreError};
 pub use library::{Candidate, Installed, Library, LibraryEntry};
 pub use limits::{Bound, Limits};
-pub use progress::{Progress, Quiet, Step};
+pub use progress::{PartRefusal, Progress, Quiet, Step};
 pub use publisher::Publishing;
 pub use publisher_pin::Standing;
+pub use resolve::UnknownName;
 pub use resource::{Resource, Source, Terms};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use sealed_blobs::{Blob, BlobDir, BlobId, DEFAULT_CACHE_SIZE, SealedBlobs};

@@ -28,6 +28,9 @@ pub struct Limits {
     /// Bytes of the results of one call. A byte of `list<u8>` read in bulk counts as one; an element of a list of values
     /// counts as what it takes in the host, 40 bytes and more.
     pub result: u64,
+    /// Bytes of the arguments of one call, as the guest holds them. Given as values each takes 40 in the host; more than
+    /// [`Limits::memory`] is not given either.
+    pub argument: u64,
     /// Bytes of standard output and standard error of one command, each. What is beyond is refused to the guest. They are
     /// passed on as they come; where they are collected in memory, [`Limits::result`] bounds them as well.
     pub output: u64,
@@ -60,6 +63,7 @@ impl Default for Limits {
             memories: 32,
             run_max: 300,
             result: 64 * MIB,
+            argument: 64 * MIB,
             output: 256 * MIB,
             hostcall: MIB,
             handles: 4_000,

@@ -1,8 +1,9 @@
-//! What takes time, told while it happens.
+//! What takes time, and what a resource is refused, told while it happens.
 
+use crate::gatekeeper::Refused;
 use portcullis_protocol::{OperationName, PartName, SignedManifest};
 
-/// A step that a person may have to wait for.
+/// A step that a person may have to wait for, or one that its author wants to know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step<'a> {
@@ -23,6 +24,34 @@ pub enum Step<'a> {
     },
     /// Everything is there; calls can begin.
     Ready(&'a OperationName),
+    /// The resource asked for an operation from inside and was refused. It may go on without it.
+    OperationRefused {
+        /// What it asked for: a text of the resource's own, cut to 64 characters that disturb no screen.
+        operation: &'a str,
+        /// Why not.
+        refused: &'a Refused,
+    },
+    /// The resource asked for a part and did not get it.
+    PartRefused {
+        /// What it asked for: a text of the resource's own, cut to 64 characters that disturb no screen.
+        part: &'a str,
+        /// Why not.
+        cause: PartRefusal,
+    },
+}
+
+/// Why a resource did not get a part: `portcullis:gate/vault.vault-error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PartRefusal {
+    /// The manifest has no part of this name.
+    NoSuchPart,
+    /// The grant does not release it.
+    NotGranted,
+    /// The grant has ended.
+    Expired,
+    /// It is not what the publisher signed.
+    Damaged,
 }
 
 /// Is told each step as it begins, from whichever thread it begins on. Must return at once.

@@ -1,4 +1,4 @@
-//! What publishers do at a store: claim a name, change its key, publish, set prices, withdraw.
+//! What publishers do at a store: claim a name, change its key, publish, set prices, withdraw, restore.
 
 use crate::billing_server::{Body, Method, Sent};
 use crate::clock::Clock as _;
@@ -12,7 +12,7 @@ use crate::storefront;
 use crate::trust::{Trust, offline};
 use portcullis_protocol::wire::{
     AccountAnswer, Done, OfferTerms, OffersAnswer, OffersRequest, PublishAnswer, PublisherAnswer, PublisherRequest,
-    VouchRequest, WithdrawRequest,
+    RestoreRequest, VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{
     Digest, Offer, Origin, PublicKey, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified, Vouch,
@@ -131,7 +131,7 @@ impl Publishing {
         Ok(answer.offers.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Withdraws a version: nobody is granted anything of it from now on.
+    /// Withdraws a version: nobody is granted anything of it from now on, until it is restored.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -139,6 +139,17 @@ impl Publishing {
         let (path, body) =
             (format!("/v1/resources/{resource}/withdraw"), WithdrawRequest { reason: reason.to_owned() });
         let Done {} = self.session()?.post(&path, &body, random::idempotency_key(), Patience::Ordinary).await?;
+        Ok(())
+    }
+
+    /// Restores a version that was withdrawn. What the store's operator took down stays so.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn restore(&self, resource: &Digest) -> Result<(), ClientError> {
+        let path = format!("/v1/resources/{resource}/restore");
+        let Done {} =
+            self.session()?.post(&path, &RestoreRequest {}, random::idempotency_key(), Patience::Ordinary).await?;
         Ok(())
     }
 

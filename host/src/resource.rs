@@ -1,5 +1,6 @@
 //! A sealed resource, opened: from a file to something that can be inspected and authorised.
 
+use crate::arguments::{self, Argument};
 use crate::authorised::Authorised;
 use crate::body::Body;
 use crate::command::Command;
@@ -11,18 +12,20 @@ use crate::inspection::Inspection;
 use crate::limits::Limits;
 use crate::part::Part;
 use crate::progress::Step;
+use crate::resolve::{self, UnknownName};
 use crate::runtime::Services;
 use crate::spending::{self, Reserved, cost_of};
 use crate::streaming::StreamedSource;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::sealed::{ReadAt, Sealed, SealedError};
-use portcullis_protocol::surface::Surface;
-use portcullis_protocol::{Digest, OperationName, PartName, Reason, SignedManifest};
+use portcullis_protocol::surface::{Surface, SurfaceError, check_import};
+use portcullis_protocol::{Digest, OperationName, PartEntry, PartName, Reason, SignedManifest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::Semaphore;
+use wasmtime::component::Val;
 
 pub(crate) type File = Box<dyn ReadAt + Send + Sync>;
 
@@ -101,9 +104,42 @@ pub(crate) struct Contents {
     pub(crate) signed: Arc<SignedManifest>,
     /// The bounds that hold: the operator's and the publisher's.
     pub(crate) limits: Limits,
+    /// What the stub says of the exports, read when it is asked for.
+    functions: OnceLock<Result<Vec<Function>, SurfaceError>>,
 }
 
 impl Contents {
+    /// The exported functions, sorted by name, from a stub that is what the manifest says of it.
+    pub(crate) fn functions(&self) -> Result<&[Function], SurfaceError> {
+        let read = || {
+            let (surface, manifest) = (Surface::of(self.sealed.stub())?, self.signed.manifest());
+            surface.check_stub(manifest)?;
+            let function = |name: &str| {
+                let operation = manifest.operation_of(name).map(|operation| operation.name.clone());
+                Function::new(name, operation, surface.export_type(name).unwrap_or_default())
+            };
+            surface.exports().map(function).collect()
+        };
+        self.functions.get_or_init(read).as_deref().map_err(Clone::clone)
+    }
+
+    /// The export of a whole name.
+    pub(crate) fn function(&self, export: &str) -> Result<&Function, Error> {
+        let found = self.functions()?.iter().find(|function| function.export == export);
+        // The stub has the exports of the manifest, so it is there.
+        found.ok_or_else(|| SurfaceError::ExportDiffers(export.to_owned()).into())
+    }
+
+    /// Whether this host can run the resource at all, as far as that shows before it is paid for.
+    fn can_run(&self, code: &PartEntry) -> Result<(), Error> {
+        if code.size > self.limits.body {
+            return Err(Error::BodyTooLarge { size: code.size, most: self.limits.body });
+        }
+        self.functions()?;
+        let refused = |import: &String| check_import(import).map_err(|error| Error::Body(error.to_string()));
+        self.signed.manifest().imports.iter().try_for_each(refused)
+    }
+
     /// Opens a part with the key that a grant released, where waiting for the file holds up nobody.
     pub(crate) async fn open_part(
         &self,
@@ -132,7 +168,7 @@ impl Resource {
         let sealed = source.open(&services)?;
         let signed = Arc::new(sealed.signed().clone());
         let limits = services.limits.effective(&signed.manifest().limits);
-        let contents = Arc::new(Contents { sealed, signed, limits });
+        let contents = Arc::new(Contents { sealed, signed, limits, functions: OnceLock::new() });
         Ok(Self { services, contents, bodies: Arc::default() })
     }
 
@@ -161,19 +197,65 @@ impl Resource {
         self.contents.signed.digest()
     }
 
+    /// The whole name of an export, from any name that fits it alone: `view`, `picture#view`, `picture@1.0.0#view`,
+    /// `lumen:lake/picture#view`. Whatever takes the name of an export takes such a name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownExport`] lists the exports, [`Error::AmbiguousExport`] those that the name fits.
+    pub fn export(&self, name: &str) -> Result<&str, Error> {
+        resolve::export(self.signed().manifest(), name)
+    }
+
+    /// The function of this name, whole or short, with its type: readable without any grant.
+    ///
+    /// # Errors
+    /// As [`Resource::export`]; [`Error::Surface`] if the stub cannot be read.
+    pub fn function(&self, export: &str) -> Result<&Function, Error> {
+        self.contents.function(self.export(export)?)
+    }
+
     /// The operation that an export belongs to.
     ///
     /// # Errors
-    /// [`Error::UnmappedExport`] where it belongs to none, [`Error::UnknownExport`] where there is no such export.
+    /// [`Error::UnmappedExport`] if it belongs to none; else as [`Resource::export`].
     pub fn operation_of(&self, export: &str) -> Result<&OperationName, Error> {
-        let manifest = self.signed().manifest();
-        match manifest.operation_of(export) {
+        let export = self.export(export)?;
+        match self.signed().manifest().operation_of(export) {
             Some(operation) => Ok(&operation.name),
-            None if manifest.exports.iter().any(|known| known == export) => {
-                Err(Error::UnmappedExport(export.to_owned()))
-            }
-            None => Err(Error::UnknownExport(export.to_owned())),
+            None => Err(Error::UnmappedExport(export.to_owned())),
         }
+    }
+
+    /// Reads arguments against the public type of an export, one for each parameter: texts in WAVE, or bytes. Asks no
+    /// server and draws nothing, so read them before [`Resource::authorize`].
+    ///
+    /// # Errors
+    /// [`Error::Arguments`] says which one does not fit and what belongs there; else as [`Resource::function`].
+    pub fn read_arguments<'a, A>(&self, export: &str, arguments: &'a [A]) -> Result<Vec<Val>, Error>
+    where
+        &'a A: Into<Argument<'a>>,
+    {
+        let arguments: Vec<Argument<'_>> = arguments.iter().map(Into::into).collect();
+        arguments::read(&self.function(export)?.ty, &arguments, &self.contents.limits)
+    }
+
+    /// Checks values against the public type of an export, as every call does before it draws a use. Asks no server.
+    ///
+    /// # Errors
+    /// As [`Resource::read_arguments`].
+    pub fn check_arguments(&self, export: &str, arguments: &[Val]) -> Result<(), Error> {
+        arguments::check(&self.function(export)?.ty, arguments, &self.contents.limits)
+    }
+
+    /// One call with all that belongs to it: checks the arguments, authorises one use of the operation, and calls. If the
+    /// arguments do not fit, nothing is asked of a server.
+    ///
+    /// # Errors
+    /// As [`Resource::operation_of`], [`Resource::check_arguments`], [`Resource::authorize`] and [`Authorised::call`].
+    pub async fn invoke(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
+        let operation = self.operation_of(export)?;
+        self.check_arguments(export, arguments)?;
+        self.authorize(operation.as_str()).await?.call(export, arguments).await
     }
 
     /// The functions that it exports, sorted by name, with their types: readable without any grant.
@@ -181,13 +263,7 @@ impl Resource {
     /// # Errors
     /// [`Error::Surface`] where the stub cannot be read.
     pub fn functions(&self) -> Result<Vec<Function>, Error> {
-        let surface = Surface::of(self.contents.sealed.stub())?;
-        let manifest = self.signed().manifest();
-        let function = |name: &str| {
-            let operation = manifest.operation_of(name).map(|operation| operation.name.clone());
-            Function::new(name, operation, surface.export_type(name).unwrap_or_default())
-        };
-        Ok(surface.exports().map(function).collect())
+        Ok(self.contents.functions()?.to_vec())
     }
 
     /// The export that makes it a command, `wasi:cli/run`, where it is one: see [`Resource::run`].
@@ -218,14 +294,20 @@ impl Resource {
     /// the code part that the operation runs. The future can be dropped at any time.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the answer is no; [`Error::UnknownOperation`], [`Error::NothingToCall`]; and where the
+    /// Before anything is asked of a server: [`Error::UnknownOperation`], [`Error::NothingToCall`], [`Error::BodyTooLarge`],
+    /// [`Error::Lent`]. [`Error::Refused`] where the answer is no; and where the
     /// body is not what the publisher signed, [`Error::Sealed`], [`Error::Surface`] or [`Error::Body`].
     pub async fn authorize_with(&self, operation: &str, terms: Terms) -> Result<Authorised, Error> {
         let manifest = self.signed().manifest();
-        let unknown = || Error::UnknownOperation(operation.to_owned());
+        let unknown = || {
+            let known = manifest.operations.iter().map(|operation| operation.name.to_string());
+            Error::UnknownOperation(UnknownName::new(operation, known.collect()))
+        };
         let name = OperationName::new(operation).map_err(|_| unknown())?;
         let entry = manifest.operation(&name).ok_or_else(unknown)?;
         let code = manifest.code_part(entry).ok_or_else(|| Error::NothingToCall(name.clone()))?;
+        self.contents.can_run(code)?;
+        self.services.lent.check(manifest.capabilities)?;
         let (progress, signed) = (&self.services.progress, &*self.contents.signed);
         progress.step(signed, Step::Requesting(&name));
         let request = CycleRequest {
@@ -263,7 +345,7 @@ impl Resource {
     /// # Errors
     /// As [`Resource::authorize`] and [`Authorised::run`]; [`Error::UnknownExport`] where it is no command.
     pub async fn run(&self, command: Command) -> Result<crate::Exit, Error> {
-        let run = self.command().ok_or_else(|| Error::UnknownExport("wasi:cli/run".into()))?;
+        let run = self.command().ok_or_else(|| resolve::no_command(self.signed().manifest()))?;
         self.authorize(self.operation_of(run)?.as_str()).await?.run(command).await
     }
 

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::progress::{Progress, Quiet};
 use crate::resource::{Resource, Source};
 use crate::spending::Spending;
+use crate::stdio::Output;
 use crate::store::State;
 use crate::wasi::Lent;
 use crate::{gate, wasi};
@@ -31,6 +32,8 @@ pub(crate) struct Services {
     pub(crate) cache: Option<CompiledCache>,
     pub(crate) limits: Limits,
     pub(crate) lent: Lent,
+    /// Where standard error of calls goes.
+    pub(crate) stderr: Output,
     pub(crate) spending: Arc<Spending>,
 }
 
@@ -86,6 +89,7 @@ pub struct RuntimeBuilder {
     clock: Arc<dyn Clock>,
     limits: Limits,
     lent: Lent,
+    stderr: Output,
     caps: BTreeMap<Currency, Money>,
     pool: Option<Pool>,
 }
@@ -100,6 +104,7 @@ impl Default for RuntimeBuilder {
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             lent: Lent::default(),
+            stderr: Output::default(),
             caps: BTreeMap::new(),
             pool: None,
         }
@@ -163,6 +168,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Where goes what resources write to standard error while their functions are called: what they report, the text of
+    /// a panic. By default nowhere. A command has a standard error of its own.
+    #[must_use]
+    pub fn stderr(mut self, stderr: Output) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
     /// What metered operations may cost in this session at most, over all resources of the runtime. Beyond it a request is
     /// refused with `confirmation-required`, and nothing goes out. One cap per currency, the last one given; with any cap,
     /// nothing can be spent in a currency that has none.
@@ -187,9 +200,10 @@ impl RuntimeBuilder {
         let (engine, ticks) = engine::start(&self.limits, self.pool, self.clock)?;
         let mut linker = Linker::new(&engine);
         wasi::link(&mut linker).and_then(|()| gate::link(&mut linker)).map_err(|error| Error::engine(&error))?;
-        let Self { gatekeeper, consent, progress, cache, limits, lent, caps, .. } = self;
+        let Self { gatekeeper, consent, progress, cache, limits, lent, stderr, caps, .. } = self;
         let spending = Arc::new(Spending::new(caps));
-        let services = Services { engine, linker, ticks, gatekeeper, consent, progress, cache, limits, lent, spending };
+        let services =
+            Services { engine, linker, ticks, gatekeeper, consent, progress, cache, limits, lent, stderr, spending };
         Ok(Runtime { services: Arc::new(services) })
     }
 }

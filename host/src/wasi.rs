@@ -4,6 +4,7 @@
 //! randomness, a file system without directories. Where the manifest asks *and* the operator agrees: the wall clock,
 //! environment variables, directories. Never: sockets.
 
+use crate::error::Error;
 use crate::limits::Limits;
 use crate::stdio::{Bounded, Input};
 use portcullis_protocol::Capabilities;
@@ -49,6 +50,21 @@ impl Lent {
             environment: asked.environment && !self.environment.is_empty(),
             directories: asked.directories && !self.directories.is_empty(),
         }
+    }
+}
+
+impl Lent {
+    /// Whether what is given of `asked` is there. Found before anything is paid for: an instance would not begin.
+    pub(crate) fn check(&self, asked: Capabilities) -> Result<(), Error> {
+        if !self.given(asked).directories {
+            return Ok(());
+        }
+        let check = |directory: &Directory| {
+            std::fs::read_dir(&directory.host)
+                .map(drop)
+                .map_err(|error| Error::Lent { path: directory.host.display().to_string(), cause: error.to_string() })
+        };
+        self.directories.iter().try_for_each(check)
     }
 }
 

@@ -30,6 +30,7 @@ mod keys;
 pub mod labels;
 pub mod limits;
 mod money;
+mod nearest;
 mod parallel;
 mod plaintext;
 pub mod proof;
@@ -57,6 +58,7 @@ pub use ids::{
 pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
 pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};
 pub use money::{Currency, Money, MoneyError};
+pub use nearest::nearest;
 pub use plaintext::Plaintext;
 pub use refusal::{Reason, ReasonOrigin, UnknownReason};
 pub use release::{KeyRelease, ReleasePublicKey, ReleaseSecretKey};

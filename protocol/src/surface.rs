@@ -4,9 +4,11 @@
 //! whatever the order of their types, and whatever types nobody uses. The host compares a decrypted body with the stub
 //! that the publisher signed; `seal` compares the bodies of one resource with each other.
 
+mod function_type;
 mod imports;
 mod signature;
 
+pub use function_type::{FunctionType, ValueType};
 pub use imports::{BILLING, ImportRefused, check_import};
 
 use crate::documents::Manifest;

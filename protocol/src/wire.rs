@@ -250,6 +250,11 @@ pub struct WithdrawRequest {
     pub reason: String,
 }
 
+/// `POST /v1/resources/{digest}/restore`: takes a withdrawal back. Answer: [`Done`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreRequest {}
+
 /// `GET /v1/catalogue/{publisher}/{name}`: public, not signed as a whole; each offer and each file is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CatalogueEntry {

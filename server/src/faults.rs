@@ -57,6 +57,8 @@ writes! {
     ResourcePublish, "resource.publish";
     /// A resource is withdrawn.
     ResourceWithdraw, "resource.withdraw";
+    /// A resource that was withdrawn is restored.
+    ResourceRestore, "resource.restore";
     /// A price list is replaced.
     OffersReplace, "offers.replace";
     /// An order is opened, before its provider is asked.

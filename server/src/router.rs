@@ -62,7 +62,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/publishers/{name}/vouches", post(once(publishers::vouch)))
         .route("/v1/resources", put(resources::put))
         .route("/v1/catalogue/{publisher}/{name}/offers", put(once(catalogue::put_offers)))
-        .route("/v1/resources/{digest}/withdraw", post(once(resources::withdraw)));
+        .route("/v1/resources/{digest}/withdraw", post(once(resources::withdraw)))
+        .route("/v1/resources/{digest}/restore", post(once(resources::restore)));
 
     // People, with a browser. Cookie and form token.
     let people = Router::new()

@@ -1,7 +1,8 @@
 //! `portcullis build`: compiles the guest of a project to the files that its code parts name.
 
 use clap::Args;
-use portcullis_protocol::PartKind;
+use portcullis_protocol::seal::check_uses;
+use portcullis_protocol::{PartKind, PartName};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -44,7 +45,12 @@ impl Build {
     }
 }
 
-/// Builds every code part of a project.
+/// Whether `build` knows how to build it.
+pub(crate) fn is_rust(project: &Project) -> bool {
+    project.folder.join("Cargo.toml").exists()
+}
+
+/// Builds every code part of a project. What it names that portcullis.toml does not have is found here.
 pub(crate) fn build(context: &Context, project: &Project) -> Outcome<Built> {
     let code: Vec<&PartSource> = project.parts.iter().filter(|part| part.kind == PartKind::Code).collect();
     if code.is_empty() {
@@ -53,7 +59,7 @@ pub(crate) fn build(context: &Context, project: &Project) -> Outcome<Built> {
             "add a [[part]] with kind = \"code\" to portcullis.toml",
         ));
     }
-    if !project.folder.join("Cargo.toml").exists() {
+    if !is_rust(project) {
         return Err(Failure::new(
             format!("`{}` has no Cargo.toml: `build` knows Rust guests only", project.folder.display()),
             "build the component with its own tools, let the part's `path` name it, then run `portcullis seal`",
@@ -65,11 +71,15 @@ pub(crate) fn build(context: &Context, project: &Project) -> Outcome<Built> {
     let modules = toolchain.build(&project.folder)?;
     let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut parts = Vec::new();
+    let names: Vec<PartName> = project.parts.iter().map(|part| part.name.clone()).collect();
     for part in code {
         let module = pick(&modules, part)?;
+        let built = std::fs::read(module).or_fail(format_args!("read `{}`", module.display()), "build it again")?;
+        check_uses(&part.name, &built, &project.operations, &names)?;
+        let bytes = built.len() as u64;
         let parent = part.path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let bytes = parent
-            .and_then(|()| std::fs::copy(module, &part.path))
+        parent
+            .and_then(|()| std::fs::write(&part.path, built))
             .or_fail(format_args!("write `{}`", part.path.display()), "check the part's `path` in portcullis.toml")?;
         parts.push(BuiltPart { part: part.name.to_string(), file: part.path.clone(), bytes, milliseconds });
     }

@@ -6,15 +6,11 @@
 //! ```
 
 use clap::Args;
-use portcullis_host::{
-    Authorised, Client, ClientOptions, Command, HttpBillingServer, InstallSource, Output, OutputBuffer, Resource,
-    Runtime, Terms, Val, to_text,
-};
-use portcullis_protocol::{OperationEntry, OperationName, Origin, Reason};
+use portcullis_host::{Client, ClientOptions, HttpBillingServer, InstallSource, Resource, Runtime};
+use portcullis_protocol::{OperationEntry, OperationName, Origin};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{build, publish, seal};
 use crate::consent::Terminal;
@@ -22,12 +18,14 @@ use crate::context::Context;
 use crate::dev::browser::Browser;
 use crate::dev::sample;
 use crate::dev::server::Server;
-use crate::dev::wire::{Arrow, Watched, micros};
+use crate::dev::story::{Step, Story};
+use crate::dev::trial::{Trial, Work, sandbox};
+use crate::dev::watch::Watch;
+use crate::dev::wire::Watched;
 use crate::failure::{Failure, OrFail as _, Outcome};
-use crate::invocation::{self, Invocation};
+use crate::invocation::Invocation;
 use crate::metered::Agreed;
-use crate::output::{OfferLine, Report, size, style};
-use crate::payment::{self, Payment};
+use crate::output::{Report, size, style};
 use crate::project::Project;
 use crate::{publisher_key, recipient};
 
@@ -54,80 +52,13 @@ struct Tried {
     steps: Vec<Step>,
 }
 
-#[derive(Debug, Serialize)]
-struct Step {
-    step: String,
-    outcome: String,
-    microseconds: u64,
-    /// The exchanges with the server, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    wire: Vec<Arrow>,
-}
-
-/// Tells the story as it happens, and keeps it for `--json`.
-struct Story<'c> {
-    context: &'c Context,
-    wire: Arc<Watched<HttpBillingServer>>,
-    begun: Instant,
-    steps: Vec<Step>,
-}
-
-impl Story<'_> {
-    fn begin(&mut self) {
-        self.wire.take();
-        self.begun = Instant::now();
-    }
-
-    /// Ends a step: prints it and the exchanges that it took.
-    fn end(&mut self, step: impl Into<String>, outcome: impl Into<String>) {
-        let (good, strong, dim) = (style::GOOD, style::STRONG, style::DIM);
-        let microseconds = micros(self.begun.elapsed());
-        let step = Step { step: step.into(), outcome: outcome.into(), microseconds, wire: self.wire.take() };
-        let screen = self.context.screen;
-        let time = milliseconds(microseconds);
-        screen.note(format_args!(
-            "{good}✓{good:#} {strong}{:<11}{strong:#} {}  {dim}{time}{dim:#}",
-            step.step, step.outcome
-        ));
-        for arrow in &step.wire {
-            let time = milliseconds(arrow.microseconds);
-            let (sent, received) = (size(arrow.sent), size(arrow.received));
-            let means = meaning(arrow);
-            screen.note(format_args!(
-                "{dim}    {:<30} {sent:>10} → {} {received:>10}  {time:>9}  {means}{dim:#}",
-                arrow.request, arrow.status
-            ));
-        }
-        self.steps.push(step);
-        self.begun = Instant::now();
-    }
-}
-
-/// What an exchange is in the cycle.
-fn meaning(arrow: &Arrow) -> &'static str {
-    let path = arrow.request.split_once(' ').map_or("", |(_, path)| path);
-    match (path, arrow.status) {
-        (_, 401) => "the server's nonce",
-        ("/v1/authorizations", 200) => "1 request → 2 authenticated: billing status code",
-        ("/v1/authorizations", _) => "1 request → 2 refused, signed",
-        ("/v1/verifications", 200) => "3 verify → signed grant and sealed keys",
-        ("/v1/orders", 200) => "order → signed receipt",
-        (path, 200) if path.starts_with("/v1/grants/") => "the keys arrived",
-        _ => "",
-    }
-}
-
-fn milliseconds(microseconds: u64) -> String {
-    format!("{}.{} ms", microseconds / 1000, microseconds / 100 % 10)
-}
-
 impl Dev {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let project = Project::read(&self.project)?;
         let folder = tempfile::tempdir().or_fail("make a temporary folder", "free some space, or set TMPDIR")?;
         let http = HttpBillingServer::new().or_fail("start an HTTP client", "check the system's certificates")?;
         let wire = Arc::new(Watched::new(http));
-        let mut story = Story { context, wire: Arc::clone(&wire), begun: Instant::now(), steps: Vec::new() };
+        let mut story = Story::new(context, Arc::clone(&wire));
         if !self.no_build {
             let built = build::build(context, &project)?;
             story.end("build", built.summary());
@@ -163,69 +94,76 @@ impl Dev {
         };
         let names = project.operations.iter().map(|operation| &operation.name);
         let operations: Vec<_> = names.filter(|name| !metered(name)).cloned().collect();
+        let watch = Arc::new(Watch::default());
         let runtime = Runtime::builder()
             .gatekeeper(client.cycle())
             .clock(client.clock())
             .consent(Terminal::new(story.context.screen, &operations, agreed))
+            .progress(Arc::clone(&watch))
+            .stderr(watch.stderr())
             .build()?;
         let resource = runtime.load(installed.path.as_path())?;
+        let trial = Trial { client, resource: &resource, watch: &watch };
+        for (operation, work) in self.works(story, &resource)? {
+            trial.attempt(story, &operation, &work).await?;
+        }
+        Ok(())
+    }
+
+    /// What is tried: the calls that were asked for, else one of each export of each operation.
+    fn works(&self, story: &mut Story<'_>, resource: &Resource) -> Outcome<Vec<(OperationEntry, Work)>> {
+        let manifest = resource.signed().manifest();
         if self.invoke.is_empty() {
-            for operation in project.operations.iter().filter(|operation| !operation.exports.is_empty()) {
-                let authorised = cycle(story, client, &resource, operation).await?;
-                self.call(story, &authorised, operation).await?;
+            let mut works = Vec::new();
+            for operation in manifest.operations.iter().filter(|operation| !operation.exports.is_empty()) {
+                let own = self.own_works(story, resource, operation)?;
+                works.extend(own.into_iter().map(|work| (operation.clone(), work)));
             }
-            return Ok(());
+            return Ok(works);
         }
-        for invocation in &self.invoke {
-            let manifest = resource.signed().manifest();
-            let export = invocation.export(manifest)?.to_owned();
-            let Some(operation) = manifest.operation_of(&export).cloned() else {
-                return Err(Failure::usage(
-                    format!("`{export}` belongs to no operation"),
+        let work = |invocation: &Invocation| {
+            let function = resource.function(&invocation.function)?;
+            let operation = manifest.operation_of(&function.export).ok_or_else(|| {
+                Failure::usage(
+                    format!("`{}` belongs to no operation", function.export),
                     "map it to one in portcullis.toml",
-                ));
-            };
-            let arguments = invocation.clone().load()?;
-            let authorised = cycle(story, client, &resource, &operation).await?;
-            let values = invocation::values(&authorised, &export, arguments)?;
-            call(story, &authorised, &export, &values).await?;
-        }
-        Ok(())
+                )
+            })?;
+            let values = invocation.values(resource)?;
+            Ok((operation.clone(), Work::Call { function: function.clone(), values, made_up: false }))
+        };
+        self.invoke.iter().map(work).collect()
     }
 
-    /// One call of an operation: its command, or its first export that takes plain values.
-    async fn call(&self, story: &mut Story<'_>, authorised: &Authorised, operation: &OperationEntry) -> Outcome {
+    /// The command of an operation, or a call of each export that takes plain values.
+    fn own_works(
+        &self,
+        story: &mut Story<'_>,
+        resource: &Resource,
+        operation: &OperationEntry,
+    ) -> Outcome<Vec<Work>> {
+        let mut works = Vec::new();
         for export in operation.exports.iter().map(|export| export.as_str()) {
-            if super::run::is_command(export) {
-                return self.command(story, authorised).await;
+            if resource.command() == Some(export) {
+                let mut args = vec!["command".to_owned()];
+                args.extend(if self.arguments.is_empty() { vec!["1994".to_owned()] } else { self.arguments.clone() });
+                works.push(Work::Command { args });
+                continue;
             }
-            let parameters = authorised.parameters(export)?;
-            if let Some(values) = parameters.iter().map(|(_, ty)| sample::value(ty)).collect::<Option<Vec<_>>>() {
-                return call(story, authorised, export, &values).await;
+            let function = resource.function(export)?;
+            let values = function.ty.params.iter().map(|(_, ty)| sample::value(ty)).collect::<Option<Vec<_>>>();
+            match values {
+                Some(values) => works.push(Work::Call { function: function.clone(), values, made_up: true }),
+                None => {
+                    let name = function.name();
+                    story.end("call", format!("`{name}` cannot be called with made-up values; use --invoke"));
+                }
             }
         }
-        story.end("call", format!("no export of `{}` can be called with made-up values; use --invoke", operation.name));
-        Ok(())
-    }
-
-    async fn command(&self, story: &mut Story<'_>, authorised: &Authorised) -> Outcome {
-        let (stdout, stderr) = (OutputBuffer::default(), OutputBuffer::default());
-        let mut args = vec!["command".to_owned()];
-        args.extend(if self.arguments.is_empty() { vec!["1994".to_owned()] } else { self.arguments.clone() });
-        let shown = args[1..].join(" ");
-        let command = Command::new(
-            args,
-            portcullis_host::Input::Empty,
-            Output::Buffer(stdout.clone()),
-            Output::Buffer(stderr.clone()),
-        );
-        let exit = authorised.run(command).await?;
-        let text = |buffer: &OutputBuffer| String::from_utf8_lossy(&buffer.take()).trim().to_owned();
-        story.end(
-            "call",
-            format!("wasi:cli/run {shown} → exit {}: {}{}", exit.code, short(&text(&stdout)), short(&text(&stderr))),
-        );
-        Ok(())
+        if works.is_empty() {
+            works.push(Work::Nothing);
+        }
+        Ok(works)
     }
 }
 
@@ -243,8 +181,8 @@ async fn sell(
     let arg = recipient::ServerArg::Origin(origin.clone());
     let stores = recipient::stores(story.context.screen, client, &[arg], &[]).await?;
     let file = folder.join("resource.sealed.wasm");
-    // In a trial the publisher need not decide yet what the count of uses rests on.
-    let sealed = seal::seal(story.context, project, &key, &stores, true, &file)?;
+    // As `portcullis seal` does it: what it would refuse does not work here either.
+    let sealed = seal::seal(story.context, project, &key, &stores, false, &file)?;
     story.end("seal", format!("{}, digest {}", size(sealed.bytes), sealed.digest));
 
     let opened = crate::resource_at::open(&file)?;
@@ -271,10 +209,6 @@ async fn pay_in(story: &mut Story<'_>, client: &Client, origin: &Origin, project
     Ok(Agreed::up_to(Some(amount)))
 }
 
-fn sandbox() -> Outcome<Payment> {
-    "sandbox:ok".parse().map_err(|error| Failure::usage(error, "tell the authors"))
-}
-
 /// Makes an account in a browser's place, and signs the terminal in.
 async fn sign_in(story: &mut Story<'_>, client: &Client, origin: &Origin) -> Outcome {
     let mut browser = Browser::new(origin.clone())?;
@@ -284,82 +218,6 @@ async fn sign_in(story: &mut Story<'_>, client: &Client, origin: &Origin) -> Out
     let done = sign_in.finish().await?;
     story.end("sign in", format!("as {}; store {}", done.account, done.server_words));
     Ok(())
-}
-
-/// The cycle for one operation; where it is refused unpaid, buys it and runs the cycle again.
-async fn cycle(
-    story: &mut Story<'_>,
-    client: &Client,
-    resource: &Resource,
-    operation: &OperationEntry,
-) -> Outcome<Authorised> {
-    let (name, bad, dim) = (&operation.name, style::BAD, style::DIM);
-    story.context.screen.note(format_args!("{dim}  operation `{name}`: {}{dim:#}", operation.title));
-    story.begin();
-    let failure = match resource.authorize_with(name.as_str(), Terms::default()).await {
-        Ok(authorised) => {
-            story.end("cycle", granted(&authorised));
-            return Ok(authorised);
-        }
-        Err(error) => Failure::from(error),
-    };
-    if failure.reason() != Some(Reason::PaymentRequired) {
-        return Err(failure);
-    }
-    let offer = failure.offers().iter().find(|offer| !offer.document().rights.is_free()).cloned();
-    let Some(offer) = offer else {
-        return Err(failure.with_fix(format!("add an [[offer]] for `{name}` to portcullis.toml")));
-    };
-    story.end("cycle", format!("{bad}refused{bad:#}: payment-required, with a signed offer"));
-    let mut terms = Terms::default();
-    if offer.document().rights.is_metered() {
-        terms.offer = Some(offer.digest());
-    } else {
-        payment::pay(&client.store(&offer.document().iss), &offer, &sandbox()?).await?;
-        story.end("buy", OfferLine::of(&offer).to_string());
-    }
-    let authorised = resource.authorize_with(name.as_str(), terms).await?;
-    story.end("cycle", granted(&authorised));
-    Ok(authorised)
-}
-
-/// What a grant says: the end of the cycle.
-fn granted(authorised: &Authorised) -> String {
-    let grant = authorised.grant();
-    let document = grant.document();
-    let parts: Vec<&str> = document.parts.iter().map(|part| part.as_str()).collect();
-    let uses = document.limits.uses.map_or_else(String::new, |uses| format!(", {uses} calls"));
-    let seconds = document.exp.saturating_sub(document.iat);
-    format!(
-        "request → status code → verify → grant ({}{uses}, {seconds} s, keys of {})",
-        document.model,
-        parts.join(", ")
-    )
-}
-
-async fn call(story: &mut Story<'_>, authorised: &Authorised, export: &str, values: &[Val]) -> Outcome {
-    let results = if authorised.gives_bytes(export)? {
-        match authorised.call_for_bytes(export, values).await? {
-            Ok(bytes) => vec![format!("{} of bytes", size(bytes.len() as u64))],
-            Err(value) => vec![format!("err({})", value.as_ref().and_then(to_text).unwrap_or_default())],
-        }
-    } else {
-        let results = authorised.call(export, values).await?;
-        results.iter().filter_map(to_text).map(|text| short(&text)).collect()
-    };
-    let function = export.rsplit_once('#').map_or(export, |(_, function)| function);
-    let arguments: Vec<String> = values.iter().filter_map(to_text).map(|text| short(&text)).collect();
-    story.end("call", format!("{function}({}) → {}", arguments.join(", "), results.join(", ")));
-    Ok(())
-}
-
-/// The beginning of a text: a result may be a whole picture.
-fn short(text: &str) -> String {
-    const MOST: usize = 72;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}… ({})", &text[..end], size(text.len() as u64)),
-        None => text.to_owned(),
-    }
 }
 
 impl Report for Tried {

@@ -9,6 +9,7 @@ use crate::context::{Context, Store};
 use crate::failure::{Failure, Outcome};
 use crate::output::{KeyName, Lines, OfferLine, Report, size, style};
 use crate::progress::moved;
+use crate::resource_at;
 use crate::target::{Name, Target};
 
 /// Install a resource from a store, a file or an address: fetch it, verify it, show what it is
@@ -98,8 +99,11 @@ impl Install {
 
     fn advise(&self, error: ClientError) -> Failure {
         let failure = Failure::from(error);
-        match failure.reason() {
-            Some(portcullis_protocol::Reason::ServerUntrusted) => {
+        match (failure.reason(), &self.resource) {
+            (Some(portcullis_protocol::Reason::ServerUntrusted), Target::File(path)) => {
+                resource_at::without_a_store(path).unwrap_or(failure)
+            }
+            (Some(portcullis_protocol::Reason::ServerUntrusted), _) => {
                 failure.with_fix("if you trust the store that sells it, sign in to it: `portcullis login URL`")
             }
             _ => failure,

@@ -3,11 +3,12 @@
 use clap::Args;
 use portcullis_host::Listing;
 use portcullis_protocol::wire::OfferTerms;
-use portcullis_protocol::{Money, OfferId, OperationName, PublisherName};
+use portcullis_protocol::{Money, OfferId, OperationName, PublisherName, Rights};
 use serde::Serialize;
 
 use crate::context::{Context, Store};
 use crate::failure::{Failure, Outcome};
+use crate::offer_title;
 use crate::output::{OfferLine, Report, style};
 use crate::project;
 use crate::target::Name;
@@ -29,8 +30,8 @@ pub(crate) struct Price {
     /// What it costs, as in "1.99 EUR"; metered, one unit of it
     #[arg(long, value_name = "PRICE", requires = "operation")]
     price: Option<Money>,
-    /// What a buyer reads
-    #[arg(long, value_name = "TEXT", requires = "operation")]
+    /// What a buyer reads. Left out, what the title of a revised offer says of the count follows the new count
+    #[arg(long, value_name = "TEXT", requires = "operation", value_parser = title)]
     title: Option<String>,
     /// End this offer
     #[arg(long, value_name = "ID", conflicts_with = "operation")]
@@ -110,10 +111,8 @@ impl Price {
         }
         match terms.iter_mut().find(|offer| offer.operation == *operation && offer.rights.model() == rights.model()) {
             Some(offer) => {
+                offer.title = self.title.clone().unwrap_or_else(|| retitled(offer, rights));
                 (offer.rights, offer.price) = (rights, price);
-                if let Some(title) = &self.title {
-                    offer.title.clone_from(title);
-                }
             }
             None => {
                 let title = self.title.clone().unwrap_or_else(|| rights.to_string());
@@ -122,6 +121,27 @@ impl Price {
         }
         Ok(Some(terms))
     }
+}
+
+/// The title of an offer that is revised without a new one: what it says of the count follows.
+fn retitled(offer: &OfferTerms, rights: Rights) -> String {
+    if offer.title == offer.rights.to_string() {
+        return rights.to_string();
+    }
+    let counts = match (offer.rights, rights) {
+        (Rights::Uses { count: before }, Rights::Uses { count: after }) if before != after => Some((before, after)),
+        _ => None,
+    };
+    let recounted = counts.and_then(|(before, after)| offer_title::recounted(&offer.title, before, after));
+    recounted.unwrap_or_else(|| offer.title.clone())
+}
+
+/// What a buyer reads, and not nothing.
+fn title(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("write what a buyer shall read, or leave --title out".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A store's catalogue needs the whole name.

@@ -154,6 +154,13 @@ pub(crate) async fn publish(
         })?;
         claimed = true;
     }
+    // Found before anything goes up; a store that knows nothing of it yet has no versions.
+    if let Ok(listing) = store.entry(owner, &manifest.name).await
+        && let Some(published) = listing.version(&manifest.version)
+        && published.digest != signed.digest()
+    {
+        return Err(version_taken(manifest));
+    }
     let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
     let dim = style::DIM;
     context.screen.note(format_args!("{dim}uploading {} to {server} …{dim:#}", size(bytes)));
@@ -161,7 +168,7 @@ pub(crate) async fn publish(
     let moved = bar.clone();
     let answer = publishing.publish_with(file, Sent::new(move |sent| moved.set_position(sent))).await;
     bar.finish_and_clear();
-    let answer = answer?;
+    let answer = answer.map_err(|error| advise(error, manifest))?;
     let listing = store.entry(owner, &manifest.name).await?;
     let mut offers = listing.offers;
     let mut offers_set = false;
@@ -179,6 +186,26 @@ pub(crate) async fn publish(
         offers: offers.iter().map(OfferLine::of).collect(),
         offers_set,
     })
+}
+
+/// Whoever has the version has other bytes than these.
+fn version_taken(manifest: &Manifest) -> Failure {
+    let Manifest { publisher, name, version, .. } = manifest;
+    Failure::new(
+        format!("{}/{name} {version} is published with other content, and a version never changes", publisher.name),
+        format!("raise the `version` in portcullis.toml above {version}, seal again, and publish that"),
+    )
+}
+
+fn advise(error: ClientError, manifest: &Manifest) -> Failure {
+    let conflict = matches!(error, ClientError::Rejected { status: 409, .. });
+    let failure = Failure::from(error);
+    if conflict && failure.to_string().contains("version") {
+        let fix =
+            format!("raise the `version` in portcullis.toml above {}, seal again, and publish that", manifest.version);
+        return failure.with_fix(fix);
+    }
+    failure
 }
 
 impl Report for Published {

@@ -3,10 +3,9 @@
 use clap::Args;
 use portcullis_host::{
     Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime,
-    Terms, Val, to_text,
+    Terms, Val, refusal_in, to_text,
 };
-use portcullis_protocol::surface::Surface;
-use portcullis_protocol::{Money, OperationName, Reason};
+use portcullis_protocol::{Money, Offer, OperationName, Reason, Verified};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
@@ -15,8 +14,9 @@ use std::sync::Arc;
 
 use crate::consent::Terminal;
 use crate::context::Context;
+use crate::destination;
 use crate::failure::{Failure, OrFail as _, Outcome};
-use crate::invocation::{self, Invocation, Loaded};
+use crate::invocation::Invocation;
 use crate::metered::Agreed;
 use crate::output::{Report, readable, size, style};
 use crate::payment::{self, Agreement, Payment};
@@ -58,7 +58,7 @@ pub(crate) struct Run {
     #[arg(value_name = "NAME[@VERSION]|FILE")]
     resource: Target,
     /// Arguments of the command
-    #[arg(last = true, value_name = "ARGS")]
+    #[arg(last = true, value_name = "ARGS", conflicts_with = "invoke")]
     arguments: Vec<String>,
 }
 
@@ -80,6 +80,9 @@ enum Ran {
         bytes: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         uses_left: Option<u32>,
+        /// What the resource wrote to standard error.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        stderr: String,
     },
     Command {
         resource: String,
@@ -100,18 +103,20 @@ impl Run {
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         let client = context.client()?;
         let agreed = Agreed::up_to(self.max_spend);
+        let stderr = OutputBuffer::default();
         let mut runtime = client
             .runtime()
             .consent(Terminal::new(context.screen, &self.allow, agreed.clone()))
             .progress(Steps::new(context.screen))
-            .lend(self.lent());
+            .lend(self.lent())
+            .stderr(if context.screen.is_json() { Output::Buffer(stderr.clone()) } else { Output::Stderr });
         if let Some(cap) = self.max_spend {
             runtime = runtime.spending_cap(cap);
         }
         let runtime = runtime.build()?;
         context.wait(async {
             let source = resource_at::source(context, &client, &self.resource, self.install).await?;
-            self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed).await
+            self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await
         })
     }
 
@@ -122,36 +127,53 @@ impl Run {
         runtime: &Runtime,
         resource: Resource,
         agreed: &Agreed,
+        stderr: &OutputBuffer,
     ) -> Outcome<u8> {
-        let manifest = resource.signed().manifest().clone();
-        let export = match &self.invoke {
-            Some(invocation) => invocation.export(&manifest)?.to_owned(),
-            None => match manifest.exports.iter().find(|export| is_command(export)) {
-                Some(run) => run.clone(),
-                None => return Err(how_to_call(&resource, &self.resource)?),
-            },
+        // Whatever can be known to be wrong is found before anything is asked of a server.
+        let export = match (&self.invoke, resource.command()) {
+            (Some(invocation), _) => resource.export(&invocation.function)?.to_owned(),
+            (None, Some(run)) => run.to_owned(),
+            (None, None) => return Err(how_to_call(&resource, &self.resource)?),
         };
-        let Some(operation) = manifest.operation_of(&export) else {
-            return Err(Failure::new(
-                format!("the export `{export}` belongs to no operation, so nothing can authorise it"),
-                "call one that `portcullis inspect` lists under an operation",
-            ));
-        };
-        let is_call = self.invoke.is_some();
-        let arguments = match &self.invoke {
+        let operation = resource.operation_of(&export)?.clone();
+        let values = match &self.invoke {
             Some(invocation) => {
-                let arguments = invocation.clone().load()?;
-                self.check(context, &resource, &export, &arguments)?;
-                arguments
+                self.check_result(context, &resource, &export)?;
+                Some(invocation.values(&resource)?)
             }
-            None => Vec::new(),
+            None => None,
         };
+        if let Some(path) = &self.output {
+            destination::check(path)?;
+        }
+        self.tell_lent(context, &resource);
+        let manifest = resource.signed().manifest();
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
-        let authorised = self.authorise(context, client, runtime, &resource, &operation.name, agreed).await?;
-        if is_call {
-            self.call(context, &authorised, &name, &export, arguments).await
-        } else {
-            self.command(context, &authorised, &name).await
+        let authorised = self.authorise(context, client, runtime, &resource, &operation, agreed).await?;
+        match values {
+            Some(values) => self.call(context, &authorised, &name, &export, &values, stderr).await,
+            None => self.command(context, &authorised, &name).await,
+        }
+    }
+
+    /// Says where what is lent and what the resource asks for differ.
+    fn tell_lent(&self, context: &Context, resource: &Resource) {
+        let asks = resource.signed().manifest().capabilities;
+        for (asked, lent, what, option) in [
+            (asks.directories, !self.dir.is_empty(), "directories", "--dir HOST::GUEST"),
+            (asks.environment, !self.env.is_empty(), "environment variables", "--env NAME=VALUE"),
+            (asks.wall_clock, self.wall_clock, "the time of day", "--wall-clock"),
+        ] {
+            match (asked, lent) {
+                (true, false) => {
+                    let dim = style::DIM;
+                    context.screen.note(format_args!("{dim}it asks for {what}, and gets none without {option}{dim:#}"));
+                }
+                (false, true) => {
+                    context.screen.warn(format_args!("it does not ask for {what}, so {option} lends it nothing"));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -163,12 +185,9 @@ impl Run {
         lent
     }
 
-    /// What can be known to be wrong before anything is paid for.
-    fn check(&self, context: &Context, resource: &Resource, export: &str, arguments: &[Loaded]) -> Outcome {
-        let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
-        let signature = surface.export_type(export).unwrap_or_default();
-        invocation::check(export, signature, arguments)?;
-        let gives_bytes = gives_bytes(signature);
+    /// Whether what the function returns can be delivered.
+    fn check_result(&self, context: &Context, resource: &Resource, export: &str) -> Outcome {
+        let gives_bytes = resource.function(export)?.gives_bytes();
         // A program gets one JSON value on standard output; bytes would spoil it.
         if gives_bytes && self.output.is_none() && context.screen.is_json() {
             return Err(Failure::usage("with --json, bytes need a file", "name it: -o FILE"));
@@ -205,16 +224,16 @@ impl Run {
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
         );
         let can_agree = context.screen.can_ask() || agreed.cap().is_some();
-        if !can_be_bought || !can_agree {
-            return Err(self.advise(resource, operation, refused));
-        }
         let offers = match refused.offers() {
-            [] => client.cycle().offers(resource.signed(), operation).await?,
+            [] if can_be_bought => client.cycle().offers(resource.signed(), operation).await.unwrap_or_default(),
             offers => offers.to_vec(),
         };
+        if !can_be_bought || !can_agree {
+            return Err(self.advise(resource, operation, &offers, refused));
+        }
         let mut terms = Terms::default();
         match payment::ask(context.screen, &offers, agreed, |cost| runtime.spent(cost.currency())) {
-            None => return Err(self.advise(resource, operation, refused)),
+            None => return Err(self.advise(resource, operation, &offers, refused)),
             Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer.digest()),
             Some(Agreement::Buy(offer)) => {
                 let store = client.store(&offer.document().iss);
@@ -222,16 +241,22 @@ impl Run {
             }
         }
         let authorised = resource.authorize_with(operation.as_str(), terms).await;
-        authorised.map_err(|error| self.advise(resource, operation, error.into()))
+        authorised.map_err(|error| self.advise(resource, operation, &offers, error.into()))
     }
 
     /// The advice of the registry, with the name put in.
-    fn advise(&self, resource: &Resource, operation: &OperationName, refused: Failure) -> Failure {
+    fn advise(
+        &self,
+        resource: &Resource,
+        operation: &OperationName,
+        offers: &[Verified<Offer>],
+        refused: Failure,
+    ) -> Failure {
         let manifest = resource.signed().manifest();
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
         match refused.reason() {
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
-                if refused.offers().iter().any(|offer| offer.document().rights.is_metered()) =>
+                if offers.iter().any(|offer| offer.document().rights.is_metered()) =>
             {
                 refused
                     .with_fix("agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal")
@@ -243,7 +268,7 @@ impl Run {
                 refused.with_fix("pay money in: `portcullis top-up 5.00EUR`, then run it again")
             }
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted) => {
-                refused.with_fix(format!("buy it: `portcullis buy {name} --operation {operation}`"))
+                refused.with_fix(payment::advice(&name, operation, offers))
             }
             Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match manifest.servers.first() {
                 Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
@@ -259,19 +284,19 @@ impl Run {
         authorised: &Authorised,
         name: &str,
         export: &str,
-        arguments: Vec<Loaded>,
+        values: &[Val],
+        stderr: &OutputBuffer,
     ) -> Outcome<u8> {
-        let values = invocation::values(authorised, export, arguments)?;
         let grant = authorised.grant().document().jti.to_string();
         let mut results = Vec::new();
         let mut bytes = None;
         if authorised.gives_bytes(export)? {
-            match authorised.call_for_bytes(export, &values).await? {
+            match authorised.call_for_bytes(export, values).await? {
                 Ok(given) => bytes = Some(given),
                 Err(value) => return Err(said_no(value.as_ref())),
             }
         } else {
-            results = authorised.call(export, &values).await?;
+            results = authorised.call(export, values).await?;
             if let [Val::Result(Err(value))] = results.as_slice() {
                 return Err(said_no(value.as_deref()));
             }
@@ -292,6 +317,7 @@ impl Run {
             output: self.output.clone(),
             bytes: bytes.map(|bytes| bytes.len() as u64),
             uses_left: authorised.uses_left(),
+            stderr: String::from_utf8_lossy(&stderr.take()).into_owned(),
         });
         Ok(0)
     }
@@ -380,21 +406,10 @@ fn code(exit: i32) -> u8 {
     u8::try_from(exit & 0xff).unwrap_or(1)
 }
 
-/// Whether this export makes a resource a command.
-pub(crate) fn is_command(export: &str) -> bool {
-    export.starts_with("wasi:cli/run@0.2.") && export.ends_with("#run")
-}
-
-/// Whether a structural signature ends in `-> list<u8>` or `-> result<list<u8>, …>`.
-fn gives_bytes(signature: &str) -> bool {
-    let result = signature.rsplit_once("->").map_or("", |(_, result)| result.trim());
-    result == "list<u8>" || result.starts_with("result<list<u8>")
-}
-
 /// The resource answered with an error of its own. Where that is a refusal, it counts as one.
 fn said_no(value: Option<&Val>) -> Failure {
     let text = value.and_then(to_text).unwrap_or_default();
-    match value.and_then(refusal) {
+    match value.and_then(refusal_in) {
         Some(reason) => Failure::refusal(reason, format!("the resource answers err({text})")),
         None => Failure::new(
             format!("the resource answers err({text})"),
@@ -403,29 +418,19 @@ fn said_no(value: Option<&Val>) -> Failure {
     }
 }
 
-/// A case of `portcullis:gate/types.refusal`, or one inside a case of the publisher's own error type.
-fn refusal(value: &Val) -> Option<Reason> {
-    match value {
-        Val::Variant(case, inner) => case.parse().ok().or_else(|| refusal(inner.as_deref()?)),
-        Val::Enum(case) => case.parse().ok(),
-        _ => None,
-    }
-}
-
 /// There is no command to run: says what can be called instead.
 fn how_to_call(resource: &Resource, target: &Target) -> Outcome<Failure> {
     let manifest = resource.signed().manifest();
-    let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
     let mut lines = String::new();
     let mut example = None;
     for operation in &manifest.operations {
         for export in &operation.exports {
-            let signature = &readable(surface.export_type(export.as_str()).unwrap_or_default());
-            let function = export.as_str().rsplit_once('#').map_or(export.as_str(), |(_, function)| function);
-            lines += &format!("\n  {function}: {signature}  ({})", operation.name);
+            let function = resource.function(export.as_str())?;
+            lines += &format!("\n  {}: {}  ({})", function.name(), readable(&function.signature), operation.name);
             example.get_or_insert_with(|| {
-                let file = if gives_bytes(signature) { " -o FILE" } else { "" };
-                format!("portcullis run --invoke '{function}(…)'{file} {target}")
+                let file = if function.gives_bytes() { " -o FILE" } else { "" };
+                let arguments = if function.takes_nothing() { "" } else { "…" };
+                format!("portcullis run --invoke '{}({arguments})'{file} {target}", function.name())
             });
         }
     }

@@ -8,12 +8,14 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::build;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::output::{KeyName, Lines, Report, size, style};
 use crate::project::{PartSource, Project};
 use crate::publisher_key;
 use crate::recipient::{self, ServerArg, Store};
+use crate::stale;
 
 /// Seal a project: encrypt its parts, sign its manifest, write the file that a store sells
 #[derive(Debug, Args)]
@@ -30,6 +32,9 @@ pub(crate) struct Seal {
     /// Accept that counted uses bind an honest host only
     #[arg(long)]
     advisory_metering: bool,
+    /// Take the built files as they are, even if the sources are newer
+    #[arg(long)]
+    no_build: bool,
     /// Where to write it [default: NAME-VERSION.sealed.wasm]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -65,6 +70,9 @@ struct PartLine {
 impl Seal {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let project = Project::read(&self.project)?;
+        if !self.no_build {
+            bring_up_to_date(context, &project)?;
+        }
         let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?))?;
         let client = context.client()?;
         let stores = context.wait(recipient::stores(context.screen, &client, &self.servers, &project.servers))?;
@@ -74,6 +82,21 @@ impl Seal {
         context.screen.report(&sealed);
         Ok(())
     }
+}
+
+/// Builds again what is older than its sources, so that nobody sells the version before.
+fn bring_up_to_date(context: &Context, project: &Project) -> Outcome {
+    let Some(source) = stale::changed_since(project) else { return Ok(()) };
+    if build::is_rust(project) {
+        context.screen.note(format_args!("`{}` was changed since the last build: building first", source.display()));
+        let built = build::build(context, project)?;
+        context.screen.note(format_args!("built {}", built.summary()));
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("`{}` was changed since the code was built: what is built is not what it says", source.display()),
+        "build the component again with its own tools; or seal it as it is: --no-build",
+    ))
 }
 
 /// Seals a project into a file. The file appears when it is whole.

@@ -1,48 +1,54 @@
 //! A value of any plain type, to call an export with when nobody says which.
 
-use portcullis_host::{Type, Val};
+use portcullis_host::Val;
+use portcullis_protocol::surface::ValueType;
 
 /// The text that a library gets which takes one.
 const TEXT: &str = "Who goes there? A friend. Then pass.";
 
 /// A value of the type; `None` where one would need a handle.
-pub(crate) fn value(ty: &Type) -> Option<Val> {
+pub(crate) fn value(ty: &ValueType) -> Option<Val> {
+    let boxed = |ty: &Option<Box<ValueType>>| match ty {
+        Some(ty) => value(ty).map(|value| Some(Box::new(value))),
+        None => Some(None),
+    };
     Some(match ty {
-        Type::Bool => Val::Bool(true),
-        Type::S8 => Val::S8(1),
-        Type::U8 => Val::U8(1),
-        Type::S16 => Val::S16(1),
-        Type::U16 => Val::U16(1),
-        Type::S32 => Val::S32(1),
-        Type::U32 => Val::U32(1),
-        Type::S64 => Val::S64(1),
-        Type::U64 => Val::U64(1),
-        Type::Float32 => Val::Float32(1.0),
-        Type::Float64 => Val::Float64(1.0),
-        Type::Char => Val::Char('a'),
-        Type::String => Val::String(TEXT.into()),
-        Type::List(list) if matches!(list.ty(), Type::U8) => Val::List(TEXT.bytes().map(Val::U8).collect()),
-        Type::List(list) => Val::List(vec![value(&list.ty())?]),
-        Type::Record(record) => {
-            let fields = record.fields().map(|field| Some((field.name.to_owned(), value(&field.ty)?)));
+        ValueType::Bool => Val::Bool(true),
+        ValueType::S8 => Val::S8(1),
+        ValueType::U8 => Val::U8(1),
+        ValueType::S16 => Val::S16(1),
+        ValueType::U16 => Val::U16(1),
+        ValueType::S32 => Val::S32(1),
+        ValueType::U32 => Val::U32(1),
+        ValueType::S64 => Val::S64(1),
+        ValueType::U64 => Val::U64(1),
+        ValueType::F32 => Val::Float32(1.0),
+        ValueType::F64 => Val::Float64(1.0),
+        ValueType::Char => Val::Char('a'),
+        ValueType::String => Val::String(TEXT.into()),
+        ty if ty.is_bytes() => Val::List(TEXT.bytes().map(Val::U8).collect()),
+        ValueType::List(element) => Val::List(vec![value(element)?]),
+        ValueType::FixedList(element, length) => {
+            Val::FixedLengthList((0..*length).map(|_| value(element)).collect::<Option<_>>()?)
+        }
+        ValueType::Map(key, element) => Val::Map(vec![(value(key)?, value(element)?)]),
+        ValueType::Record(fields) => {
+            let fields = fields.iter().map(|(name, ty)| Some((name.clone(), value(ty)?)));
             Val::Record(fields.collect::<Option<_>>()?)
         }
-        Type::Tuple(tuple) => Val::Tuple(tuple.types().map(|ty| value(&ty)).collect::<Option<_>>()?),
-        Type::Variant(variant) => {
-            let case = variant.cases().next()?;
-            let inner = match case.ty {
-                Some(ty) => Some(Box::new(value(&ty)?)),
+        ValueType::Tuple(types) => Val::Tuple(types.iter().map(value).collect::<Option<_>>()?),
+        ValueType::Variant(cases) => {
+            let (name, ty) = cases.first()?;
+            let inner = match ty {
+                Some(ty) => Some(Box::new(value(ty)?)),
                 None => None,
             };
-            Val::Variant(case.name.to_owned(), inner)
+            Val::Variant(name.clone(), inner)
         }
-        Type::Enum(names) => Val::Enum(names.names().next()?.to_owned()),
-        Type::Option(_) => Val::Option(None),
-        Type::Result(result) => match result.ok() {
-            Some(ty) => Val::Result(Ok(Some(Box::new(value(&ty)?)))),
-            None => Val::Result(Ok(None)),
-        },
-        Type::Flags(_) => Val::Flags(Vec::new()),
+        ValueType::Enum(names) => Val::Enum(names.first()?.clone()),
+        ValueType::Option(_) => Val::Option(None),
+        ValueType::Result(ok, _) => Val::Result(Ok(boxed(ok)?)),
+        ValueType::Flags(_) => Val::Flags(Vec::new()),
         _ => return None,
     })
 }

@@ -3,6 +3,8 @@
 //!
 //! Where a store is needed, the real `portcullis-server` runs, from beside the command: `cargo build -p portcullis-server`.
 
+mod arguments;
+mod author;
 mod broken_line;
 mod browser;
 mod cache;

@@ -1,11 +1,14 @@
-//! `generate!`: the publisher's world, on top of the contract that the SDK implements.
+//! `generate!`: the publisher's world, on top of the contract that the SDK implements; and what belongs to every
+//! resource: the import that ties it to a billing server, a panic that can be read, the names that it uses.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::{LitStr, Token};
+
+use crate::{contract, sources, uses};
 
 /// `"package/world"`, or `"package/world" in "folder"`.
 struct Arguments {
@@ -33,6 +36,12 @@ impl Parse for Arguments {
 
 pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
     let Arguments { world, folder } = syn::parse2(input)?;
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+    contract::check(&package.join(&folder), &world.value()).map_err(|error| syn::Error::new(world.span(), error))?;
+    let uses = sources::find(&package).into_iter().map(|found| {
+        let place = found.place;
+        uses::item(&found.used, &quote! { #place })
+    });
     // The same two levels up in the checkout and in a project that holds copies of `guest-sdk` and `wit`.
     let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let contract = contract.to_string_lossy();
@@ -55,5 +64,16 @@ pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
             #[used]
             static KEEP_ENTRY: fn() -> ::portcullis_guest::billing::Grant = ::portcullis_guest::billing::entry;
         };
+
+        // Runs before the first call, as constructors do.
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            #[allow(unsafe_code)]
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static REPORT_PANICS: extern "C" fn() = ::portcullis_guest::report::install;
+        };
+
+        #(#uses)*
     })
 }

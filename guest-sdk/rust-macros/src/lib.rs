@@ -1,8 +1,11 @@
 //! The macros of `portcullis-guest`, which re-exports and documents them.
 
 mod bindings;
+mod contract;
 mod operation;
 mod paid;
+mod sources;
+mod uses;
 
 use proc_macro::TokenStream;
 

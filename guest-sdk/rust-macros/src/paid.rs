@@ -4,9 +4,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{Expr, FnArg, Ident, ImplItemFn, LitStr, Pat, PatType, ReturnType, Token, Type};
+use syn::{Attribute, Expr, FnArg, Ident, ImplItemFn, LitStr, Pat, PatType, ReturnType, Signature, Token, Type};
 
 use crate::operation;
+use crate::uses::{self, Use};
 
 /// `operation = "name"`, and `check = expression`.
 struct Arguments {
@@ -65,13 +66,29 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Resu
     };
     let ImplItemFn { attrs, vis, defaultness, sig, block } = function;
     let statements = &block.stmts;
+    let place = quote! { ::core::file!(), ":", ::core::line!() };
+    let used = uses::item(&Use::Operation(operation.value()), &place);
     Ok(quote! {
         #(#attrs)* #vis #defaultness #sig {
+            #used
             let #grant = #made;
             #binding
             #(#statements)*
         }
     })
+}
+
+/// The name of the parameter that receives the grant, and the operation of the attribute.
+pub(crate) fn grant_and_operation(attribute: &Attribute, signature: &Signature) -> Option<(String, String)> {
+    let Arguments { operation, .. } = attribute.parse_args().ok()?;
+    let first = signature.inputs.iter().find_map(|argument| match argument {
+        FnArg::Typed(argument) => Some(argument),
+        FnArg::Receiver(_) => None,
+    })?;
+    match &*first.pat {
+        Pat::Ident(grant) if is_grant(&first.ty) => Some((grant.ident.to_string(), operation.value())),
+        _ => None,
+    }
 }
 
 /// Takes the parameter that receives the grant out of the signature, where there is one: the first parameter after

@@ -64,8 +64,13 @@ pub mod gate;
 mod money;
 mod part;
 mod refusal;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod report;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+#[doc(hidden)]
+pub mod uses;
 
 pub use billing::{Grant, StatusCode};
 pub use money::{Limits, Money, Offer};
@@ -80,7 +85,10 @@ pub use refusal::Refusal;
 /// the contract itself comes from this crate, so the folder holds the publisher's own package alone.
 ///
 /// It also keeps the import `billing.entry` alive, without which a resource that leaves all billing to its host
-/// could not be sealed.
+/// could not be sealed; has the text and place of a panic written to standard error, for which it imports
+/// `wasi:cli/stderr`; and writes down which operations and parts the sources name, so that `portcullis build` and
+/// `portcullis seal` compare them with `portcullis.toml`. A name that is not written out where it is used
+/// (`grant.open(PART)`) is seen by `portcullis dev` alone, when it is used.
 pub use portcullis_guest_macros::generate;
 
 /// Runs a function under a grant for an operation.

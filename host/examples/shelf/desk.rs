@@ -176,12 +176,7 @@ impl Desk {
 
     async fn run(&self, name: &str, function: &str, arguments: &[String], to: Option<PathBuf>) -> Outcome {
         let (_, resource) = self.resource(name)?;
-        let functions = resource.functions().map_err(text)?;
-        let function = functions.iter().find(|known| known.name() == function || known.export == function);
-        let function = function.ok_or_else(|| {
-            let names: Vec<&str> = functions.iter().map(Function::name).collect();
-            format!("it has the functions {}", names.join(", "))
-        })?;
+        let function = resource.function(function).map_err(text)?;
         self.call(&resource, function, arguments, to).await
     }
 
@@ -195,8 +190,9 @@ impl Desk {
     ) -> Outcome {
         let (name, export) = (function.name(), function.export.as_str());
         let operation = function.operation.as_ref().ok_or_else(|| format!("`{name}` belongs to no operation"))?;
+        // What does not fit costs nothing.
+        let values = resource.read_arguments(export, arguments).map_err(text)?;
         let authorised = resource.authorize(operation.as_str()).await.map_err(refusal)?;
-        let values = authorised.read_arguments(export, arguments).map_err(refusal)?;
         if function.gives_bytes() {
             let bytes = authorised.call_for_bytes(export, &values).await.map_err(refusal)?;
             let bytes = bytes.map_err(|error| said_no(error.as_ref()))?;

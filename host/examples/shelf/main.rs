@@ -24,13 +24,24 @@ use input::{Input, Said};
 use model::{Event, Shelf};
 use portcullis_host::{Client, ClientOptions, Limits};
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long the end of the program waits for what a server is still owed.
 const SETTLE: Duration = Duration::from_secs(5);
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let (mut options, mut limits, mut script) = (ClientOptions::new(), Limits::default(), None);
     // No resource of this shelf may keep a call for longer, whatever its publisher says.
     limits.run_max = 30;
@@ -39,7 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--home" => options = options.state_dir(value),
-            "--seconds" => limits.run_max = value.parse()?,
+            "--seconds" => {
+                limits.run_max = value.parse().map_err(|_| format!("--seconds takes a whole number, not `{value}`"))?;
+            }
             "--script" => script = Some(std::fs::read_to_string(&value).map_err(|error| format!("{value}: {error}"))?),
             _ => return Err("usage: shelf [--home DIR] [--seconds N] [--script FILE]".into()),
         }

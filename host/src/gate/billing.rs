@@ -1,10 +1,11 @@
 //! `portcullis:gate/billing`: request → verify → grant, from inside a resource.
 
-use super::{CodeHandle, GateView, GrantHandle, No};
+use super::{CodeHandle, GateView, GrantHandle, No, shown};
 use crate::bindings::{billing, types};
 use crate::consent::{Agreed, Prompt};
 use crate::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::held::Held;
+use crate::progress::Step;
 use crate::spending::{self, Spending, cost_of};
 use portcullis_protocol::limits::MAX_QUANTITY;
 use portcullis_protocol::{Offer, OperationEntry, OperationName, Reason, Verified};
@@ -13,6 +14,31 @@ use wasmtime::component::Resource;
 
 impl billing::Host for GateView<'_> {
     async fn request(&mut self, operation: String, quantity: u32, nonce: Vec<u8>) -> Result<Resource<CodeHandle>, No> {
+        let name = shown(&operation);
+        let code = self.request_code(operation, quantity, nonce).await;
+        self.told(&name, code)
+    }
+
+    fn entry(&mut self) -> wasmtime::Result<Resource<GrantHandle>> {
+        Ok(self.table.push(GrantHandle(Arc::clone(&self.ctx.entry)))?)
+    }
+}
+
+impl GateView<'_> {
+    /// Tells whoever watches that the answer is no.
+    fn told<T>(&self, operation: &str, answer: Result<T, No>) -> Result<T, No> {
+        if let Err(No::Refused(refused)) = &answer {
+            self.ctx.step(Step::OperationRefused { operation, refused });
+        }
+        answer
+    }
+
+    async fn request_code(
+        &mut self,
+        operation: String,
+        quantity: u32,
+        nonce: Vec<u8>,
+    ) -> Result<Resource<CodeHandle>, No> {
         let operation = OperationName::new(operation).map_err(|_| Reason::OperationUnknown)?;
         let contents = Arc::clone(&self.ctx.contents);
         let entry = contents.signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
@@ -38,12 +64,23 @@ impl billing::Host for GateView<'_> {
         Ok(self.table.push(CodeHandle::Held { code, operation, nonce, cost: agreed.cost })?)
     }
 
-    fn entry(&mut self) -> wasmtime::Result<Resource<GrantHandle>> {
-        Ok(self.table.push(GrantHandle(Arc::clone(&self.ctx.entry)))?)
+    async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<Held>, No> {
+        match code {
+            CodeHandle::Standing(held) => {
+                held.ensure(&self.ctx.services, &self.ctx.contents.signed).await?;
+                Ok(held)
+            }
+            CodeHandle::Held { code, operation, nonce, cost } => {
+                let released = spending::verify(code, cost).await?;
+                let signed = &self.ctx.contents.signed;
+                let entry = signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
+                let held = Arc::new(Held::new(released, signed, entry, &nonce)?);
+                self.ctx.verified.push(Arc::downgrade(&held));
+                Ok(held)
+            }
+        }
     }
-}
 
-impl GateView<'_> {
     /// Asks the user where something is priced or a nonce asks for a cycle of its own.
     async fn agreement(&mut self, operation: &OperationEntry, quantity: u32, nonce: &Nonce) -> Result<Agreed, Refused> {
         let ctx = &mut *self.ctx;
@@ -82,20 +119,13 @@ fn affordable(spending: &Spending, offers: &[Verified<Offer>], quantity: u32) ->
 
 impl billing::HostStatusCode for GateView<'_> {
     async fn verify(&mut self, code: Resource<CodeHandle>) -> Result<Resource<GrantHandle>, No> {
-        let held = match self.table.delete(code)? {
-            CodeHandle::Standing(held) => {
-                held.ensure(&self.ctx.services, &self.ctx.contents.signed).await?;
-                held
-            }
-            CodeHandle::Held { code, operation, nonce, cost } => {
-                let released = spending::verify(code, cost).await?;
-                let signed = &self.ctx.contents.signed;
-                let entry = signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
-                let held = Arc::new(Held::new(released, signed, entry, &nonce)?);
-                self.ctx.verified.push(Arc::downgrade(&held));
-                held
-            }
+        let code = self.table.delete(code)?;
+        let name = match &code {
+            CodeHandle::Standing(held) => held.grant().document().operation.to_string(),
+            CodeHandle::Held { operation, .. } => operation.to_string(),
         };
+        let held = self.grant_of(code).await;
+        let held = self.told(&name, held)?;
         Ok(self.table.push(GrantHandle(held))?)
     }
 

@@ -13,8 +13,11 @@ use crate::bindings;
 use crate::gatekeeper::Refused;
 use crate::held::Held;
 use crate::part;
+use crate::progress::Step;
 use crate::resource::Contents;
 use crate::runtime::Services;
+use portcullis_protocol::limits::MAX_NAME;
+use portcullis_protocol::text::disturbs;
 use portcullis_protocol::{OperationName, Reason};
 use std::sync::{Arc, Weak};
 use tokio::sync::Semaphore;
@@ -41,6 +44,10 @@ impl GateCtx {
     /// A new call begins: what is bounded per call starts again.
     pub(crate) fn begin_call(&mut self) {
         (self.prompts_left, self.cycles_left) = (self.contents.limits.prompts, self.contents.limits.cycles);
+    }
+
+    fn step(&self, step: Step<'_>) {
+        self.services.progress.step(&self.contents.signed, step);
     }
 
     /// A held grant that covers the operation: nothing more is drawn for it.
@@ -76,6 +83,11 @@ pub(crate) fn link<T: HasGate + 'static>(linker: &mut Linker<T>) -> wasmtime::Re
     bindings::types::add_to_linker::<T, Gate>(linker, T::gate)?;
     bindings::billing::add_to_linker::<T, Gate>(linker, T::gate)?;
     bindings::vault::add_to_linker::<T, Gate>(linker, T::gate)
+}
+
+/// A name of the resource's own, as others may read it.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !disturbs(*c)).take(MAX_NAME).collect()
 }
 
 /// An error of `billing`: a refusal, which the resource sees, or a trap.

@@ -1,7 +1,8 @@
 //! `portcullis:gate/vault`: asset parts, read by range under a grant, each block authenticated before a byte is given.
 
-use super::{GateView, GrantHandle, PartHandle, VaultNo};
+use super::{GateView, GrantHandle, PartHandle, VaultNo, shown};
 use crate::bindings::vault::{self, VaultError};
+use crate::progress::{PartRefusal, Step};
 use portcullis_protocol::{PartKind, PartName};
 use std::sync::Arc;
 use wasmtime::component::Resource;
@@ -11,6 +12,30 @@ const MAX_READ: u32 = 1024 * 1024;
 
 impl vault::Host for GateView<'_> {
     async fn open(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
+        let part = shown(&name);
+        let opened = self.open_part(grant, name).await;
+        if let Err(VaultNo::No(error)) = &opened {
+            let cause = match error {
+                VaultError::NoSuchPart => PartRefusal::NoSuchPart,
+                VaultError::NotGranted => PartRefusal::NotGranted,
+                VaultError::Expired => PartRefusal::Expired,
+                VaultError::Damaged => PartRefusal::Damaged,
+            };
+            self.ctx.step(Step::PartRefused { part: &part, cause });
+        }
+        opened
+    }
+
+    fn convert_vault_error(&mut self, no: VaultNo) -> wasmtime::Result<VaultError> {
+        match no {
+            VaultNo::No(error) => Ok(error),
+            VaultNo::Trap(error) => Err(error),
+        }
+    }
+}
+
+impl GateView<'_> {
+    async fn open_part(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
         let held = Arc::clone(&self.table.get(&grant)?.0);
         let name = PartName::new(name).map_err(|_| VaultError::NoSuchPart)?;
         let part = self.ctx.contents.signed.manifest().part(&name).ok_or(VaultError::NoSuchPart)?;
@@ -19,13 +44,6 @@ impl vault::Host for GateView<'_> {
         let opened = self.ctx.contents.open_part(&name, key, &self.ctx.ahead).await;
         let reader = opened.map_err(|_| VaultError::Damaged)?;
         Ok(self.table.push(PartHandle { held: Arc::downgrade(&held), reader })?)
-    }
-
-    fn convert_vault_error(&mut self, no: VaultNo) -> wasmtime::Result<VaultError> {
-        match no {
-            VaultNo::No(error) => Ok(error),
-            VaultNo::Trap(error) => Err(error),
-        }
     }
 }
 

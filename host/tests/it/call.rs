@@ -1,8 +1,11 @@
 //! Calls under a grant, and every way in which one may not begin.
 
-use crate::fixture::{Bench, Rule, api, honest};
-use portcullis_host::{Ended, Error, Terms, Type, Val, blocking, to_text};
+use crate::fixture::{Bench, Fixture, Rule, api, honest};
+use portcullis_host::{
+    Argument, Directory, Ended, Error, Lent, Limits, Terms, Type, Val, blocking, to_text,
+};
 use portcullis_protocol::Reason;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 async fn count(authorised: &portcullis_host::Authorised) -> Result<u32, Error> {
@@ -37,6 +40,96 @@ async fn arguments_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
+async fn what_does_not_fit_draws_no_use() {
+    let bench = Bench::new();
+    bench.signer.rule("view", Rule::Uses(1));
+    let view = bench.view().await;
+    let wrong = |outcome: Result<Vec<Val>, Error>| assert!(matches!(outcome, Err(Error::Arguments(_))), "{outcome:?}");
+    wrong(view.call("add", &[Val::U32(1), Val::U64(1)]).await);
+    wrong(view.call("add", &[Val::U32(1)]).await);
+    wrong(view.call("greet", &[Val::List(vec![])]).await);
+    wrong(view.call("echo", &[Val::List(vec![Val::U8(1), Val::U16(1)])]).await);
+    let mut few = Limits::default();
+    few.argument = 100;
+    let small = Bench::limited(few);
+    wrong(small.view().await.call("echo", &[Val::List(vec![Val::U8(1); 101])]).await);
+    assert!(matches!(view.call_typed::<(u64, u64), (u32,)>("add", (1, 1)).await, Err(Error::Arguments(_))));
+    assert!(matches!(view.call_typed::<(u32, u32), (String,)>("add", (1, 1)).await, Err(Error::Arguments(_))));
+    assert!(view.typed::<(u32,), (u32,)>("add").is_err(), "when it is looked up");
+    let no_bytes = view.call_for_bytes("add", &[Val::U32(1), Val::U32(1)]).await;
+    assert!(matches!(no_bytes, Err(Error::Arguments(_))));
+    assert!(matches!(view.call("ad", &[]).await, Err(Error::UnknownExport(_))));
+    assert_eq!(view.uses_left(), Some(1), "nothing was drawn");
+    // The control: what fits draws it.
+    assert_eq!(honest(&view).await.expect("called"), 5);
+    assert_eq!(view.uses_left(), Some(0));
+}
+
+#[tokio::test]
+async fn arguments_are_read_before_anything_is_asked() {
+    let bench = Bench::new();
+    let resource = &bench.resource;
+    let said = |text: &str| resource.read_arguments("add", &["1", text]).expect_err(text).to_string();
+    assert!(said("4294967296").contains("0 to 4294967295"));
+    assert!(said("\"1\"").contains("is a text"));
+    let few = resource.read_arguments("add", &["1"]).expect_err("one is missing").to_string();
+    assert!(few.contains("(a: u32, b: u32)"), "{few}");
+    assert!(matches!(resource.invoke("add", &[Val::Bool(true)]).await, Err(Error::Arguments(_))));
+    assert!(matches!(resource.invoke("ad", &[]).await, Err(Error::UnknownExport(_))));
+    assert!(matches!(resource.invoke("hidden", &[]).await, Err(Error::UnmappedExport(_))));
+    assert!(matches!(resource.check_arguments("echo", &[Val::U8(1)]), Err(Error::Arguments(_))));
+    assert_eq!(bench.requests(), 0, "no server was asked");
+    // The control.
+    let arguments = resource.read_arguments("add", &["2", "3"]).expect("they fit");
+    assert_eq!(resource.invoke("add", &arguments).await.expect("called"), [Val::U32(5)]);
+    let bytes = [Argument::Bytes(&[1, 2])];
+    assert_eq!(resource.read_arguments("echo", &bytes).expect("bytes"), [Val::List(vec![Val::U8(1), Val::U8(2)])]);
+    assert_eq!(bench.requests(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_run_here_is_not_asked_for() {
+    let mut limits = Limits::default();
+    limits.body = 10;
+    let large = Bench::limited(limits);
+    assert!(matches!(large.resource.authorize("view").await, Err(Error::BodyTooLarge { .. })));
+    assert_eq!(large.requests(), 0);
+    let fixture = Fixture::with(|description| description.capabilities.directories = true);
+    let lend = |host: PathBuf| {
+        let mut lent = Lent::default();
+        lent.directories.push(Directory { host, guest: "/data".into(), writable: false });
+        Bench::of(&fixture, |builder| builder.lend(lent))
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = lend(folder.path().join("missing"));
+    let refused = missing.resource.authorize("view").await.expect_err("it is not there");
+    assert!(matches!(&refused, Error::Lent { path, .. } if path.ends_with("missing")), "{refused}");
+    assert_eq!(missing.requests(), 0);
+    // The control.
+    assert_eq!(honest(&lend(folder.path().to_owned()).view().await).await.expect("called"), 5);
+}
+
+#[tokio::test]
+async fn short_names_are_understood_and_errors_say_what_there_is() {
+    let bench = Bench::new();
+    let whole = api("add");
+    for name in ["add", "api#add", "api@1.0.0#add", "test:guest/api#add", &whole] {
+        assert_eq!(bench.resource.export(name).expect(name), whole);
+        assert_eq!(bench.resource.operation_of(name).expect(name).as_str(), "view");
+    }
+    let said = |error: Error| error.to_string();
+    let unknown = said(bench.resource.operation_of("ad").expect_err("unknown"));
+    assert!(unknown.contains("`ad`; did you mean `add`?"), "{unknown}");
+    let far = said(bench.resource.operation_of("purchase").expect_err("unknown"));
+    assert!(far.contains("it has: ") && far.contains("echo"), "{far}");
+    let operation = said(bench.resource.authorize("vieww").await.expect_err("unknown"));
+    assert!(operation.contains("`vieww`; did you mean `view`?"), "{operation}");
+    let function = bench.resource.function("greet").expect("a function");
+    assert_eq!((function.name(), function.ty.params.len()), ("greet", 1));
+    assert_eq!(bench.requests(), 0);
+}
+
+#[tokio::test]
 async fn bytes_go_in_and_out_in_bulk() {
     let view = Bench::new().view().await;
     let sent: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
@@ -61,7 +154,8 @@ async fn only_exports_of_the_granted_operation_can_be_called() {
     );
     assert!(matches!(view.call(&api("hidden"), &[]).await, Err(Error::UnmappedExport(_))));
     assert!(matches!(view.call(&api("nothing"), &[]).await, Err(Error::UnknownExport(_))));
-    assert!(matches!(view.call("add", &[]).await, Err(Error::UnknownExport(_))));
+    assert!(matches!(view.call("other", &[]).await, Err(Error::OtherOperation { .. })), "also by its short name");
+    assert!(matches!(view.call("hidden", &[]).await, Err(Error::UnmappedExport(_))));
     // The control: with the other operation's grant it runs, and there alone.
     bench.signer.rule("side", Rule::Timed(30));
     let side = bench.resource.authorize("side").await.expect("authorised");

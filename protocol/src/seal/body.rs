@@ -1,6 +1,7 @@
 //! From what a compiler gives to the component that is sealed.
 
 use super::strip::strip;
+use super::uses::SECTION_USES;
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 use wit_component::ComponentEncoder;
 
@@ -71,7 +72,9 @@ fn encoding(bytes: &[u8]) -> Result<Encoding, BodyError> {
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| BodyError::Unreadable(error.to_string()))? {
             Payload::Version { encoding, .. } if found.is_none() => found = Some(encoding),
-            Payload::CustomSection(section) if section.name().starts_with("portcullis:") => {
+            Payload::CustomSection(section)
+                if section.name().starts_with("portcullis:") && section.name() != SECTION_USES =>
+            {
                 return Err(BodyError::Sealed);
             }
             _ => {}

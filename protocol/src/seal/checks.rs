@@ -73,7 +73,7 @@ pub(super) fn parts(
 }
 
 /// Names that might have been meant: the same function elsewhere, or one spelt alike.
-fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(super) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     fn function(name: &str) -> &str {
         name.rsplit('#').next().unwrap_or(name)
     }

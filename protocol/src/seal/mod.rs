@@ -18,6 +18,7 @@ mod refused;
 mod sealer;
 mod strip;
 mod stub;
+mod uses;
 
 pub use body::{BodyError, body, componentize};
 pub use description::{Description, SuggestedOffer};
@@ -25,3 +26,4 @@ pub use openings::Opening;
 pub use refused::{SealError, SealRefused};
 pub use sealer::{Checked, Sealer};
 pub use stub::{StubError, stub_of};
+pub use uses::check_uses;

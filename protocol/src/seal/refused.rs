@@ -100,6 +100,48 @@ pub enum SealRefused {
         /// What it might be meant to be.
         near: Vec<String>,
     },
+    /// The code names an operation that does not exist.
+    #[error(
+        "code part `{code}` uses the operation `{operation}` ({place}), which the resource does not have{}",
+        suggest(.near)
+    )]
+    UsesOperation {
+        /// The code part.
+        code: PartName,
+        /// The operation named.
+        operation: String,
+        /// Where in its sources.
+        place: String,
+        /// What it might be meant to be.
+        near: Vec<String>,
+    },
+    /// The code names a part that does not exist.
+    #[error("code part `{code}` opens the part `{part}` ({place}), which the resource does not have{}", suggest(.near))]
+    UsesPart {
+        /// The code part.
+        code: PartName,
+        /// The part named.
+        part: String,
+        /// Where in its sources.
+        place: String,
+        /// What it might be meant to be.
+        near: Vec<String>,
+    },
+    /// The code opens a part under the grant of an operation that does not release it.
+    #[error(
+        "code part `{code}` opens the part `{part}` under the operation `{operation}` ({place}), whose grant does not \
+         release it: whoever pays for `{operation}` would be refused"
+    )]
+    UsesUnreleased {
+        /// The code part.
+        code: PartName,
+        /// The part.
+        part: String,
+        /// The operation.
+        operation: OperationName,
+        /// Where in its sources.
+        place: String,
+    },
     /// A code part serves a free and a priced operation.
     #[error(
         "code part `{part}` is opened by the free operation `{free}` and by the priced operation `{priced}`: whoever runs \

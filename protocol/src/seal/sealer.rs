@@ -6,6 +6,7 @@ use super::description::{Description, SuggestedOffer};
 use super::openings::{Opening, openings};
 use super::refused::{SealError, SealRefused};
 use super::stub::stub_of;
+use super::uses::check_uses;
 use crate::age::{Recipient, encrypted_len};
 use crate::documents::{Manifest, PartEntry, PartKind, SignedManifest};
 use crate::encoding::Octets;
@@ -85,9 +86,11 @@ impl<'a> Sealer<'a> {
         let mut entries = Vec::with_capacity(parts.len());
         let mut sources: Vec<Box<dyn Read + 'a>> = Vec::with_capacity(parts.len());
         let mut bodies: Vec<(PartName, Surface, Vec<u8>)> = Vec::new();
+        let names: Vec<PartName> = parts.iter().map(|part| part.name.clone()).collect();
         for part in parts {
             let (kind, media_type, size) = match part.content {
                 Content::Code(bytes) => {
+                    check_uses(&part.name, bytes, &description.operations, &names)?;
                     let (body, surface) = check_code(&part.name, bytes)?;
                     let size = body.len() as u64;
                     bodies.push((part.name.clone(), surface, body.clone()));

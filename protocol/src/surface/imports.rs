@@ -22,12 +22,13 @@ pub enum ImportRefused {
     /// Raw sockets, never given.
     #[error(
         "`{0}` is imported: raw sockets are never given to a resource; leave networking out \
-         (in Rust `std::net`, in JavaScript and Python the `http` and `sockets` features)"
+         (in Rust `std::net`; componentize-js: `disableFeatures: [\"http\", \"fetch-event\"]`; componentize-py: `--stub-wasi`)"
     )]
     Sockets(String),
     /// HTTP, not given yet.
     #[error(
-        "`{0}` is imported: HTTP is not given to resources yet; leave it out (componentize-js: `disableFeatures: [\"http\"]`)"
+        "`{0}` is imported: HTTP is not given to resources yet; leave it out \
+         (componentize-js: `disableFeatures: [\"http\", \"fetch-event\"]`; componentize-py: `--stub-wasi`)"
     )]
     Http(String),
     /// A version of WASI that is not served.

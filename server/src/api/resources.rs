@@ -1,4 +1,4 @@
-//! `PUT /v1/resources` and `POST /v1/resources/{digest}/withdraw`
+//! `PUT /v1/resources`, `POST /v1/resources/{digest}/withdraw` and `…/restore`
 
 use super::{DONE, remembered, segment};
 use crate::app::App;
@@ -6,13 +6,13 @@ use crate::auth::{Caller as _, ProvenTerminal, ProvenUpload};
 use crate::problem::{Fault, Refused};
 use crate::publish;
 use crate::rate::TooMany;
-use crate::store::WithdrawOutcome;
+use crate::store::{RestoreOutcome, WithdrawOutcome};
 use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::Digest;
 use portcullis_protocol::limits::MAX_DESCRIPTION;
 use portcullis_protocol::text::disturbs;
-use portcullis_protocol::wire::{Done, WithdrawRequest};
+use portcullis_protocol::wire::{Done, RestoreRequest, WithdrawRequest};
 
 /// Seconds after which an upload may be tried again where too many are under way.
 const RETRY_UPLOAD: u32 = 10;
@@ -46,6 +46,21 @@ pub(crate) async fn withdraw(app: App, caller: ProvenTerminal, digest: String) -
         WithdrawOutcome::Withdrawn => Ok(DONE),
         WithdrawOutcome::NotFound => {
             Err(Fault::Forbidden("there is no such resource of a publisher of this account".into()).into())
+        }
+    }
+}
+
+/// Restores a resource that a publisher of the caller's withdrew.
+pub(crate) async fn restore(app: App, caller: ProvenTerminal, digest: String) -> Result<Done, Refused> {
+    let digest: Digest = segment(&digest)?;
+    let RestoreRequest {} = caller.json()?;
+    match app.core.store.restore(Some(caller.account()), &digest).await.map_err(Fault::internal)? {
+        RestoreOutcome::Restored => Ok(DONE),
+        RestoreOutcome::NotFound => {
+            Err(Fault::Forbidden("there is no such resource of a publisher of this account".into()).into())
+        }
+        RestoreOutcome::TakenDown => {
+            Err(Fault::Forbidden("the operator of this store took it down: ask the store".into()).into())
         }
     }
 }

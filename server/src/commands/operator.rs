@@ -34,8 +34,10 @@ enum Task {
     /// Publishers: list.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
-    /// Withdraws a resource: nobody is authorised for it any more.
+    /// Withdraws a resource: nobody is authorised for it any more, and its publisher cannot restore it.
     Withdraw(sales::Withdraw),
+    /// Restores a resource that was withdrawn, by whomever.
+    Restore(sales::Restore),
     /// Orders: list, settle, refund.
     #[command(subcommand)]
     Order(money::OrderTask),
@@ -79,6 +81,7 @@ impl Task {
             Self::Invite(invite) => invite.run(app).await,
             Self::Publisher(task) => task.run(app).await,
             Self::Withdraw(withdraw) => withdraw.run(app).await,
+            Self::Restore(restore) => restore.run(app).await,
             Self::Order(task) => task.run(app).await,
             Self::Reconcile => money::reconcile(app).await,
             Self::Ledger => money::ledger(app).await,

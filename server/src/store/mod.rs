@@ -41,8 +41,8 @@ pub use overview::Overview;
 pub use prepaid::{Prepaid, Purse};
 pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
 pub use resources::{
-    Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, SearchQuery,
-    WithdrawOutcome,
+    Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
+    SearchQuery, WithdrawOutcome,
 };
 pub use sessions::{Authenticated, RefreshOutcome, SessionId, Sessions};
 pub use sqlite::{Sqlite, SqliteOptions};

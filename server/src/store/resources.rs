@@ -78,6 +78,17 @@ pub enum WithdrawOutcome {
     NotFound,
 }
 
+/// What became of a wish to restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreOutcome {
+    /// It is on sale. It may not have been withdrawn.
+    Restored,
+    /// There is no such resource of a publisher that the account owns.
+    NotFound,
+    /// The operator took it down: it is the operator's to restore.
+    TakenDown,
+}
+
 /// A resource in the catalogue.
 #[derive(Debug, Clone)]
 pub struct Listing {
@@ -140,6 +151,12 @@ pub trait Resources {
         digest: &Digest,
         reason: String,
     ) -> Result<WithdrawOutcome, StoreError>;
+
+    /// Withdraws a resource by the operator's act: its publisher cannot restore it.
+    async fn take_down(&self, digest: &Digest, reason: String) -> Result<WithdrawOutcome, StoreError>;
+
+    /// Restores a resource that was withdrawn: the publisher's account, or with no account the operator.
+    async fn restore(&self, by: Option<&AccountId>, digest: &Digest) -> Result<RestoreOutcome, StoreError>;
 
     /// A resource.
     async fn resource(&self, digest: &Digest) -> Result<Option<ResourceFacts>, StoreError>;

@@ -4,8 +4,9 @@ use crate::stage::{SMUGGLER, Stage, catalogue, claim, picture, picture_manifest,
 use crate::terminal::{Draft, Terminal, rng};
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::sealed::Sealed;
-use portcullis_protocol::wire::{Done, PublishAnswer, PublisherAnswer, VouchRequest, WithdrawRequest};
+use portcullis_protocol::wire::{Done, PublishAnswer, PublisherAnswer, RestoreRequest, VouchRequest, WithdrawRequest};
 use portcullis_protocol::{Manifest, Reason, SecretKey, SignedManifest, Verified, Vouch};
+use portcullis_server::store::{RestoreOutcome, WithdrawOutcome};
 use reqwest::StatusCode;
 
 #[tokio::test]
@@ -248,6 +249,26 @@ async fn a_withdrawn_resource_is_refused_from_then_on() {
     assert_eq!(customer.get_no(&ask(&request)).await.reason, Reason::ResourceWithdrawn);
     let entry = catalogue(&shop.terminal, "/v1/catalogue/lumen/alpine-lake").await;
     assert!(entry.versions[0].withdrawn);
+
+    // Taken back by its publisher, and by nobody else.
+    let restore = Draft::post(format!("/v1/resources/{}/restore", shop.resource), &RestoreRequest {});
+    assert_eq!(customer.send(&restore).await.status, StatusCode::FORBIDDEN, "only its publisher");
+    let Done {} = shop.terminal.get_yes(&restore).await;
+    let _: portcullis_protocol::wire::AuthorisationAnswer = customer.get_yes(&ask(&request)).await;
+    assert!(!catalogue(&shop.terminal, "/v1/catalogue/lumen/alpine-lake").await.versions[0].withdrawn);
+
+    // What the operator took down is the operator's to restore, also where the publisher withdraws it once more.
+    let store = &stage.running.app().core.store;
+    let taken = store.take_down(&shop.resource, "a court says so".into()).await.expect("a database");
+    assert_eq!(taken, WithdrawOutcome::Withdrawn);
+    let again =
+        Draft::post(format!("/v1/resources/{}/withdraw", shop.resource), &WithdrawRequest { reason: "".into() });
+    let Done {} = shop.terminal.get_yes(&again).await;
+    let restore = Draft::post(format!("/v1/resources/{}/restore", shop.resource), &RestoreRequest {});
+    assert_eq!(shop.terminal.send(&restore).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(customer.get_no(&ask(&request)).await.reason, Reason::ResourceWithdrawn);
+    assert_eq!(store.restore(None, &shop.resource).await, Ok(RestoreOutcome::Restored));
+    let _: portcullis_protocol::wire::AuthorisationAnswer = customer.get_yes(&ask(&request)).await;
     stage.stop().await;
 }
 

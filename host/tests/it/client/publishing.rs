@@ -32,6 +32,9 @@ async fn a_publisher_publishes_prices_and_withdraws() {
     publishing.withdraw(&manifest.digest(), "blurred").await.expect("withdrawn");
     let refused = run(&client, &manifest, "view").await.expect_err("withdrawn");
     assert_eq!(refused.reason, Reason::ResourceWithdrawn);
+    publishing.restore(&manifest.digest()).await.expect("restored");
+    let refused = run(&client, &manifest, "view").await.expect_err("it is sold, and not bought");
+    assert_eq!(refused.reason, Reason::PaymentRequired);
 }
 
 #[tokio::test]

@@ -667,6 +667,11 @@ impl World {
                 self.resources.get_mut(&digest).ok_or(Reason::ResourceUnknown)?.withdrawn = true;
                 Ok(json(&Done {}))
             }
+            (Method::Post, path) if path.ends_with("/restore") => {
+                let digest = path.split('/').nth(3).expect("a digest").parse().expect("a digest");
+                self.resources.get_mut(&digest).ok_or(Reason::ResourceUnknown)?.withdrawn = false;
+                Ok(json(&Done {}))
+            }
             (Method::Post, path) if path.ends_with("/ack") => {
                 let grant = path.split('/').nth(3).expect("a grant").parse().expect("a grant");
                 self.acknowledged.insert(grant);

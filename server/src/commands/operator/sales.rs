@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use portcullis_protocol::{Digest, PublisherName};
 use portcullis_server::App;
 use portcullis_server::keys::{self, Rotation};
-use portcullis_server::store::WithdrawOutcome;
+use portcullis_server::store::{RestoreOutcome, WithdrawOutcome};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -26,6 +26,12 @@ pub(super) struct Withdraw {
     /// Why, for people.
     #[arg(long, default_value = "")]
     reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The resource digest.
+    digest: Digest,
 }
 
 #[derive(Debug, Args)]
@@ -71,13 +77,25 @@ impl Withdraw {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let store = &app.core.store;
         let resource = store.resource(&self.digest).await?.context("there is no such resource")?;
-        let publisher = store.publisher(&resource.publisher_name).await?.context("a resource without a publisher")?;
-        match store.withdraw(&publisher.owner, &self.digest, self.reason).await? {
+        match store.take_down(&self.digest, self.reason).await? {
             WithdrawOutcome::Withdrawn => {}
             WithdrawOutcome::NotFound => bail!("there is no such resource"),
         }
         let text = format!("Withdrew {}/{} {}.", resource.publisher_name, resource.name, resource.version);
         Ok(Report { text, json: json!({"resource": self.digest, "withdrawn": true}) })
+    }
+}
+
+impl Restore {
+    pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        let store = &app.core.store;
+        let resource = store.resource(&self.digest).await?.context("there is no such resource")?;
+        match store.restore(None, &self.digest).await? {
+            RestoreOutcome::Restored => {}
+            RestoreOutcome::NotFound | RestoreOutcome::TakenDown => bail!("there is no such resource"),
+        }
+        let text = format!("Restored {}/{} {}.", resource.publisher_name, resource.name, resource.version);
+        Ok(Report { text, json: json!({"resource": self.digest, "withdrawn": false}) })
     }
 }
 

@@ -20,6 +20,7 @@ mod sessions;
 mod sweep;
 mod terminals;
 mod time;
+mod withdrawal;
 mod writer;
 
 use super::{Store, StoreError};
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 use writer::{Tx, Writer};
 
 /// What each version of the schema adds to the one before.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("metered.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("metered.sql"), include_str!("withdrawal.sql")];
 /// Prepared statements kept per connection: more than there are.
 const STATEMENTS: usize = 256;
 /// How often a connection asks again for a lock that another process holds, and how long it waits in between: 20 s in

@@ -1,11 +1,11 @@
 //! Resources.
 
 use super::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
-use super::{Sqlite, Tx, offers, publishers};
+use super::{Sqlite, Tx, offers, publishers, withdrawal};
 use crate::faults::Write;
 use crate::store::{
-    Listing, ListingVersion, NewResource, PublishOutcome, PublisherId, ResourceFacts, Resources, SearchQuery,
-    StoreError, WithdrawOutcome,
+    Listing, ListingVersion, NewResource, PublishOutcome, PublisherId, ResourceFacts, Resources, RestoreOutcome,
+    SearchQuery, StoreError, WithdrawOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Manifest, PublicKey, PublisherName, ResourceName, Version};
@@ -220,19 +220,17 @@ impl Resources for Sqlite {
         reason: String,
     ) -> Result<WithdrawOutcome, StoreError> {
         let (account, digest) = (*account, *digest);
-        self.write(Write::ResourceWithdraw, move |tx| {
-            let found = tx.change(
-                "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?3), withdrawn_reason = ?4
-                 WHERE digest = ?1 AND publisher IN (SELECT id FROM publishers WHERE owner = ?2)",
-                (digest.as_bytes(), account.as_bytes(), tx.now.millis(), &reason),
-            )?;
-            if found == 0 {
-                return Ok(WithdrawOutcome::NotFound);
-            }
-            tx.log("resource withdrawn", Some(&account), None, digest.as_bytes())?;
-            Ok(WithdrawOutcome::Withdrawn)
-        })
-        .await
+        self.write(Write::ResourceWithdraw, move |tx| withdrawal::withdraw(tx, &account, &digest, &reason)).await
+    }
+
+    async fn take_down(&self, digest: &Digest, reason: String) -> Result<WithdrawOutcome, StoreError> {
+        let digest = *digest;
+        self.write(Write::ResourceWithdraw, move |tx| withdrawal::take_down(tx, &digest, &reason)).await
+    }
+
+    async fn restore(&self, by: Option<&AccountId>, digest: &Digest) -> Result<RestoreOutcome, StoreError> {
+        let (by, digest) = (by.copied(), *digest);
+        self.write(Write::ResourceRestore, move |tx| withdrawal::restore(tx, by.as_ref(), &digest)).await
     }
 
     async fn resource(&self, digest: &Digest) -> Result<Option<ResourceFacts>, StoreError> {

@@ -1,0 +1,52 @@
+//! Whether the built files of a project are older than what they are built from.
+
+use portcullis_protocol::PartKind;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::project::Project;
+
+/// Endings of files that compilers of guests read.
+const SOURCES: [&str; 14] = ["rs", "wit", "js", "mjs", "cjs", "ts", "mts", "py", "go", "c", "h", "cc", "cpp", "hpp"];
+/// Names of further ones.
+const MANIFESTS: [&str; 4] = ["Cargo.toml", "package.json", "pyproject.toml", "go.mod"];
+/// Folders that hold no sources of the guest: what is made, what is fetched, what only tests read.
+const OTHERS: [&str; 7] = ["target", "build", "dist", "node_modules", "tests", "__pycache__", "venv"];
+/// Files that are looked at. A project has some hundred.
+const MOST: usize = 20_000;
+
+/// A source of the project that was changed after one of its code parts was built. `None` too where a built file is
+/// missing: whoever reads it says so.
+pub(crate) fn changed_since(project: &Project) -> Option<PathBuf> {
+    let code = project.parts.iter().filter(|part| part.kind == PartKind::Code);
+    let built = code.filter_map(|part| fs::metadata(&part.path).ok()?.modified().ok()).min()?;
+    let mut left = MOST;
+    let (changed, source) = newest(&project.folder, &mut left)?;
+    (changed > built).then_some(source)
+}
+
+fn newest(folder: &Path, left: &mut usize) -> Option<(SystemTime, PathBuf)> {
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    for entry in fs::read_dir(folder).ok()?.flatten() {
+        *left = left.checked_sub(1)?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let Ok(kind) = entry.file_type() else { continue };
+        let found = match name.to_str() {
+            None => None,
+            Some(name) if kind.is_dir() => {
+                let skipped = name.starts_with('.') || OTHERS.contains(&name);
+                if skipped { None } else { self::newest(&path, left) }
+            }
+            Some(name) => {
+                let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+                let is_source = SOURCES.contains(&ending) || MANIFESTS.contains(&name);
+                let changed =
+                    if is_source { fs::metadata(&path).ok().and_then(|data| data.modified().ok()) } else { None };
+                changed.map(|changed| (changed, path))
+            }
+        };
+        newest = newest.max(found);
+    }
+    newest
+}

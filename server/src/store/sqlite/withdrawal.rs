@@ -1,0 +1,64 @@
+//! Withdrawing a version, and restoring it.
+
+use super::Tx;
+use crate::store::{RestoreOutcome, WithdrawOutcome};
+use portcullis_protocol::{AccountId, Digest};
+
+/// The publisher withdraws. What was withdrawn before keeps its time, and stays taken down where it was.
+pub(super) fn withdraw(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    digest: &Digest,
+    reason: &str,
+) -> rusqlite::Result<WithdrawOutcome> {
+    let found = tx.change(
+        "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?3), withdrawn_reason = ?4
+         WHERE digest = ?1 AND publisher IN (SELECT id FROM publishers WHERE owner = ?2)",
+        (digest.as_bytes(), account.as_bytes(), tx.now.millis(), reason),
+    )?;
+    if found == 0 {
+        return Ok(WithdrawOutcome::NotFound);
+    }
+    tx.log("resource withdrawn", Some(account), None, digest.as_bytes())?;
+    Ok(WithdrawOutcome::Withdrawn)
+}
+
+/// The operator withdraws: the publisher cannot take it back.
+pub(super) fn take_down(tx: &Tx<'_>, digest: &Digest, reason: &str) -> rusqlite::Result<WithdrawOutcome> {
+    let found = tx.change(
+        "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?2), withdrawn_reason = ?3, taken_down = 1
+         WHERE digest = ?1",
+        (digest.as_bytes(), tx.now.millis(), reason),
+    )?;
+    if found == 0 {
+        return Ok(WithdrawOutcome::NotFound);
+    }
+    tx.log("resource taken down", None, None, digest.as_bytes())?;
+    Ok(WithdrawOutcome::Withdrawn)
+}
+
+/// Restores a version: its publisher what it withdrew itself, the operator (no account) everything.
+pub(super) fn restore(tx: &Tx<'_>, by: Option<&AccountId>, digest: &Digest) -> rusqlite::Result<RestoreOutcome> {
+    let found = tx.one(
+        "SELECT r.withdrawn_at IS NOT NULL, r.taken_down, p.owner = ?2
+         FROM resources r JOIN publishers p ON p.id = r.publisher WHERE r.digest = ?1",
+        (digest.as_bytes(), by.map(AccountId::as_bytes)),
+        |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?, row.get::<_, Option<bool>>(2)?)),
+    )?;
+    let Some((withdrawn, taken_down, owned)) = found else { return Ok(RestoreOutcome::NotFound) };
+    if by.is_some() && owned != Some(true) {
+        return Ok(RestoreOutcome::NotFound);
+    }
+    if !withdrawn {
+        return Ok(RestoreOutcome::Restored);
+    }
+    if by.is_some() && taken_down {
+        return Ok(RestoreOutcome::TakenDown);
+    }
+    tx.change(
+        "UPDATE resources SET withdrawn_at = NULL, withdrawn_reason = NULL, taken_down = 0 WHERE digest = ?1",
+        [digest.as_bytes()],
+    )?;
+    tx.log("resource restored", by, None, digest.as_bytes())?;
+    Ok(RestoreOutcome::Restored)
+}
