@@ -127,7 +127,7 @@ impl From<SealRefused> for Failure {
                 "in Rust, generate the bindings with `portcullis_guest::generate!`, which keeps `billing.entry`"
             }
             SealRefused::Import { .. } => {
-                "build it without that import: for Rust use the target wasm32-unknown-unknown"
+                "build it without that import: in Rust for wasm32-unknown-unknown; with componentize-js by `disableFeatures: [\"http\", \"fetch-event\"]`; with componentize-py by `--stub-wasi`"
             }
             SealRefused::SurfaceDiffers { .. } => "build both code parts from one WIT world",
             SealRefused::NoCode => "add a [[part]] with kind = \"code\"",

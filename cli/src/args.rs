@@ -133,6 +133,7 @@ mod tests {
             "NAME" => "acme/lake".to_owned(),
             "URL" | "http://STORE" => "https://store.example".to_owned(),
             "AMOUNT" => "1.00EUR".to_owned(),
+            "FILE" => "file.wasm".to_owned(),
             "[ID]" => "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
             _ => word,
         };
@@ -148,14 +149,19 @@ mod tests {
             let text = std::fs::read_to_string(file.path()).expect("a transcript");
             let fix = text.lines().filter_map(|line| line.strip_prefix("!   fix   "));
             // What is not in quotes is the whole line.
-            lines.extend(fix.map(|fix| if fix.starts_with("portcullis ") { format!("`{fix}`") } else { fix.to_owned() }));
+            lines.extend(
+                fix.map(|fix| if fix.starts_with("portcullis ") { format!("`{fix}`") } else { fix.to_owned() }),
+            );
         }
         let mut tried = 0;
         for line in lines {
             for command in line.split('`').skip(1).step_by(2).filter(|piece| piece.starts_with("portcullis ")) {
                 let parsed = Cli::try_parse_from(words(command));
                 let is_help = |error: &clap::Error| error.kind() == clap::error::ErrorKind::DisplayHelp;
-                assert!(parsed.as_ref().is_ok_and(|_| true) || parsed.as_ref().is_err_and(is_help), "`{command}`: {line}");
+                assert!(
+                    parsed.as_ref().is_ok_and(|_| true) || parsed.as_ref().is_err_and(is_help),
+                    "`{command}`: {line}"
+                );
                 tried += 1;
             }
         }

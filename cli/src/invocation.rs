@@ -90,7 +90,8 @@ impl Invocation {
 
     /// Reads the arguments against the public type of the export that is called.
     pub(crate) fn values(&self, resource: &Resource) -> Outcome<Vec<Val>> {
-        let loaded = self.load(resource.inspect().limits.argument)?;
+        let limits = resource.inspect().limits;
+        let loaded = self.load(limits.argument.min(limits.memory))?;
         let arguments: Vec<portcullis_host::Argument<'_>> = loaded.iter().map(Loaded::as_argument).collect();
         resource.read_arguments(&self.function, &arguments).map_err(|error| match error {
             portcullis_host::Error::Arguments(what) => self.wrong(resource, &what),

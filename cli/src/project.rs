@@ -450,7 +450,7 @@ origin = "https://store.example"
                 "the title is empty",
                 "what a buyer shall read",
             ),
-            ("count = 10\n", "count = 10\ntitle = \"\"\n", 23, "the title is empty", "what a buyer shall read"),
+            ("count = 10\n", "count = 10\ntitle = \"\"\n", 24, "the title is empty", "what a buyer shall read"),
             (
                 "name = \"lake\"\n",
                 "name = \"lake\"\nkind = \"picure\"\n",

@@ -99,8 +99,8 @@ pub(crate) fn installed(client: &Client, name: &Name) -> Outcome<Installed> {
     }
 }
 
-/// Why a sealed file is of no use here, if it is no matter of trust alone: no store has countersigned it, or only stores
-/// that this terminal does not trust. `None` if it cannot be read.
+/// Why a sealed file is of no use here: no store has countersigned it, or only stores that this terminal does not trust.
+/// `None` if it cannot be read.
 pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
     let sealed = open(path).ok()?;
     let signed = sealed.signed();
@@ -108,8 +108,12 @@ pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
     let by: Vec<&str> = signed.countersignatures().iter().map(|by| by.iss.as_str()).collect();
     let (name, file) = (format!("{}/{}", manifest.publisher.name, manifest.name), path.display());
     Some(if by.is_empty() {
-        Failure::refusal(Reason::ServerUntrusted, format!("no store has countersigned `{file}` yet"))
-            .with_fix(format!("publish it first: `portcullis publish {file}`; then `portcullis install {name}`"))
+        Failure::new(
+            format!("no store has countersigned `{file}`: it is as it was sealed"),
+            format!(
+                "publish it first, `portcullis publish {file}`; then install the store's copy: `portcullis install {name}`"
+            ),
+        )
     } else {
         Failure::refusal(Reason::ServerUntrusted, format!("it is sold by {}", by.join(", ")))
             .with_fix(format!("if you trust the store, sign in to it: `portcullis login {}`", by[0]))

@@ -136,12 +136,7 @@ impl Dev {
     }
 
     /// The command of an operation, or a call of each export that takes plain values.
-    fn own_works(
-        &self,
-        story: &mut Story<'_>,
-        resource: &Resource,
-        operation: &OperationEntry,
-    ) -> Outcome<Vec<Work>> {
+    fn own_works(&self, story: &mut Story<'_>, resource: &Resource, operation: &OperationEntry) -> Outcome<Vec<Work>> {
         let mut works = Vec::new();
         for export in operation.exports.iter().map(|export| export.as_str()) {
             if resource.command() == Some(export) {

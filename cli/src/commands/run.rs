@@ -147,6 +147,7 @@ impl Run {
             destination::check(path)?;
         }
         self.tell_lent(context, &resource);
+        tell_bounds(context, &resource);
         let manifest = resource.signed().manifest();
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
         let authorised = self.authorise(context, client, runtime, &resource, &operation, agreed).await?;
@@ -396,6 +397,23 @@ impl Run {
             bytes: Some(bytes.len()),
         });
         Ok(code(exit.code))
+    }
+}
+
+/// Says where the resource asks for more than it may have here. It may do with less.
+fn tell_bounds(context: &Context, resource: &Resource) {
+    let (asked, given) = (resource.signed().manifest().limits, resource.inspect().limits);
+    for (what, asked, given) in [
+        ("of memory", asked.memory, given.memory),
+        ("of results", asked.result, given.result),
+        ("of output", asked.output, given.output),
+    ] {
+        if let Some(asked) = asked.filter(|asked| *asked > given) {
+            context.screen.warn(format_args!("it asks for {} {what}, and gets {} here", size(asked), size(given)));
+        }
+    }
+    if let Some(asked) = asked.run_max.filter(|asked| *asked > given.run_max) {
+        context.screen.warn(format_args!("it asks for {asked} s a call, and gets {} s here", given.run_max));
     }
 }
 

@@ -2,8 +2,8 @@
 //! a failure.
 
 use portcullis_host::{
-    Authorised, Client, Command, Error, Function, Gatekeeper as _, Input, Output, OutputBuffer, Resource, Terms, Val, refusal_in,
-    to_text,
+    Authorised, Client, Command, Error, Function, Gatekeeper as _, Input, Output, OutputBuffer, Resource, Terms, Val,
+    refusal_in, to_text,
 };
 use portcullis_protocol::{Offer, OperationEntry, OperationName, Reason, Verified};
 
@@ -59,21 +59,22 @@ impl Trial<'_> {
             if let Some(failure) = watch::unknown_name(&met, manifest) {
                 return Err(failure);
             }
-            let done = outcome.map_err(|error| died(operation, &error, &said))?;
-            let failed = done.refused.is_some() || done.exit != 0;
+            // A resource may give up in its own way where it is refused.
+            let failed = outcome.as_ref().map_or(true, |done| done.refused.is_some() || done.exit != 0);
             if let Some(offer) = met.iter().filter(|_| failed).find_map(|met| unpaid(met, &bought)) {
                 payment::pay(&self.client.store(&offer.document().iss), &offer, &sandbox()?).await?;
                 story.end("buy", format!("{}, which it requests from inside", OfferLine::of(&offer)));
                 bought.push(offer.document().operation.clone());
                 continue;
             }
+            let done = outcome.map_err(|error| died(operation, &error, &said))?;
             if !matches!(work, Work::Nothing) {
                 story.end("call", &done.shown);
             }
             return match done.refused {
                 Some(reason) => Err(Failure::new(
                     format!(
-                        "the operation `{}` was paid for and is refused all the same, {reason}: {}",
+                        "the operation `{}` was granted and is refused all the same, {reason}: {}",
                         operation.name, done.shown
                     ),
                     watch::advice(&met, &operation.name),
@@ -108,7 +109,7 @@ fn died(operation: &OperationEntry, error: &Error, said: &str) -> Failure {
         Error::Limit(_) => "let it do less, or ask for more in [limits] of portcullis.toml",
         _ => "correct it in the sources",
     };
-    Failure::new(format!("the operation `{}` was paid for and fails: {error}{}", operation.name, heard(said)), fix)
+    Failure::new(format!("the operation `{}` was granted and fails: {error}{}", operation.name, heard(said)), fix)
 }
 
 /// What a resource said last, as it stands in a failure.

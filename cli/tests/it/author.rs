@@ -131,23 +131,32 @@ fn dev_works_only_where_a_buyer_would_be_served() {
     };
     // An operation and a part that portcullis.toml does not have, even where the guest makes light of it.
     let request = |at: u32, length: u32| {
-        format!("(call $request (i32.const {at}) (i32.const {length}) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 64))")
+        format!(
+            "(call $request (i32.const {at}) (i32.const {length}) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 64))"
+        )
     };
-    fails(&format!("{} (i32.const 1024)", request(512, 5)), PROJECT, &["requests the operation `vieww`", "did you mean `view`?"]);
+    fails(
+        &format!("{} (i32.const 1024)", request(512, 5)),
+        PROJECT,
+        &["requests the operation `vieww`", "did you mean `view`?"],
+    );
     let open = "(call $open (call $entry) (i32.const 528) (i32.const 3) (i32.const 64))";
     fails(&format!("{open} (i32.const 1024)"), PROJECT, &["opens the part `ful`", "did you mean `full`?"]);
     // A refusal after paying.
-    fails("(i32.const 1040)", PROJECT, &["was paid for and is refused all the same", "package-invalid"]);
+    fails("(i32.const 1040)", PROJECT, &["was granted and is refused all the same", "package-invalid"]);
     // A trap, with what the guest said before.
     let panic = "(call $write (call $stderr) (i32.const 600) (i32.const 29) (i32.const 64)) unreachable";
-    fails(panic, PROJECT, &["was paid for and fails", "panicked at src/lib.rs:7:9: x"]);
+    fails(panic, PROJECT, &["was granted and fails", "panicked at src/lib.rs:7:9: x"]);
     // What `seal` would refuse.
     let unaware = PROJECT.replace("advisory_metering = true\n", "");
     fails("(i32.const 1024)", &unaware, &["--advisory-metering"]);
     // The control; and what is requested from inside is bought too.
     let (works, text) = dev(&stage, "(i32.const 1024)", PROJECT);
     assert!(works && text.contains("acme/trial 1.0.0 works"), "{text}");
-    let inside = format!("{} (i32.load8_u (i32.const 64)) (if (result i32) (then (i32.const 1040)) (else (i32.const 1024)))", request(544, 4));
+    let inside = format!(
+        "{} (i32.load8_u (i32.const 64)) (if (result i32) (then (i32.const 1040)) (else (i32.const 1024)))",
+        request(544, 4)
+    );
     let (works, text) = dev(&stage, &inside, PROJECT);
     assert!(works && text.contains("which it requests from inside"), "{text}");
 }
@@ -173,7 +182,10 @@ fn seal_refuses_names_that_the_manifest_does_not_have_and_stale_builds() {
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     for (lines, said) in [
-        ("operation\tvieww\t\tsrc/lib.rs:7\n", "`vieww` (src/lib.rs:7), which the resource does not have; did you mean `view`?"),
+        (
+            "operation\tvieww\t\tsrc/lib.rs:7\n",
+            "`vieww` (src/lib.rs:7), which the resource does not have; did you mean `view`?",
+        ),
         ("part\tful\t\tsrc/lib.rs:9\n", "`ful` (src/lib.rs:9), which the resource does not have; did you mean `full`?"),
         ("part\tmore\tview\tsrc/lib.rs:9\n", "opens the part `more` under the operation `view`"),
     ] {
@@ -255,11 +267,34 @@ fn advice_works_as_it_is_printed() {
     fs::write(stage.path("sketch/full.svg"), "<svg>more</svg>").expect("asset");
     stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "-o", "changed.sealed.wasm"]);
     let (_, text) = said("publisher", &["install", "changed.sealed.wasm"]);
-    assert!(text.contains("no store has countersigned") && text.contains("portcullis publish changed.sealed.wasm"), "{text}");
+    assert!(
+        text.contains("no store has countersigned") && text.contains("portcullis publish changed.sealed.wasm"),
+        "{text}"
+    );
     let (code, text) = said("publisher", &["publish", "changed.sealed.wasm", "--project", "sketch"]);
     assert!(code == Some(1) && text.contains("raise the `version`") && !text.contains("uploading"), "{text}");
     guest::project(&stage.path("sketch"), "1.0.1");
     stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "-o", "next.sealed.wasm"]);
     stage.succeed("publisher", &["publish", "next.sealed.wasm", "--project", "sketch"]);
-    stage.succeed("publisher", &["install", "next.sealed.wasm"]).status.success();
+    stage.succeed("publisher", &["install", "acme/sketch"]);
+}
+
+#[test]
+fn what_a_function_writes_to_standard_error_is_shown() {
+    let stage = Stage::with_store();
+    stage.login("publisher");
+    stage.succeed("publisher", &["keygen"]);
+    let says = "(call $write (call $stderr) (i32.const 600) (i32.const 29) (i32.const 64)) (i32.const 1024)";
+    let free = PROJECT.replace("model = \"uses\"\ncount = 2\nprice = \"0.50 EUR\"", "model = \"free\"");
+    let free = free.replace("kind = \"code\"\n", "kind = \"code\"\npublic = true\n");
+    let free = free.replace("name = \"full\"\npath", "name = \"full\"\npublic = true\npath");
+    project(&stage.path("trial"), &module(says), &free);
+    stage.succeed("publisher", &["seal", "trial", "-o", "trial.sealed.wasm"]);
+    stage.succeed("publisher", &["publish", "trial.sealed.wasm", "--project", "trial"]);
+    let run = stage.succeed("publisher", &["run", "--invoke", "go", "acme/trial"]);
+    assert!(String::from_utf8_lossy(&run.stderr).contains("panicked at src/lib.rs:7:9: x"));
+    let run = stage.succeed("publisher", &["--json", "run", "--invoke", "api#go()", "acme/trial"]);
+    let said: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!((&said["stderr"], &said["results"][0]), (&"panicked at src/lib.rs:7:9: x".into(), &"ok(7)".into()));
+    assert!(!String::from_utf8_lossy(&run.stderr).contains("panicked"), "a program reads it in the JSON");
 }

@@ -1,6 +1,8 @@
 //! `new` makes projects that build and run outside the checkout. Slow: it compiles the SDK.
 
 use crate::stage::Stage;
+use std::fs;
+use std::path::Path;
 
 #[test]
 fn every_kind_builds_is_tested_and_sold() {
@@ -34,4 +36,38 @@ fn every_kind_builds_is_tested_and_sold() {
         let tested = cargo.output().expect("cargo runs");
         assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
     }
+    what_is_wrong_in_the_sources_is_told(&stage, &target);
+}
+
+/// With the projects and what was compiled for them.
+fn what_is_wrong_in_the_sources_is_told(stage: &Stage, target: &Path) {
+    let edited = |name: &str, file: &str, from: &str, to: &str, verb: &str| {
+        let path = stage.path(name).join(file);
+        let before = fs::read_to_string(&path).expect("a source");
+        assert!(before.contains(from), "{from}");
+        fs::write(&path, before.replace(from, to)).expect("written");
+        let output = stage.command("publisher").args([verb, name]).env("CARGO_TARGET_DIR", target).output();
+        fs::write(&path, before).expect("written");
+        let output = output.expect("it runs");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success(), "{to}: {text}");
+        text
+    };
+    let says = |text: &str, said: &[&str]| said.iter().for_each(|said| assert!(text.contains(said), "{said}: {text}"));
+    let (lib, wit) = ("src/lib.rs", "wit/world.wit");
+    let text =
+        edited("my-software", lib, "#[paid(operation = \"measure\")]", "#[paid(operation = \"measur\")]", "build");
+    says(&text, &["the operation `measur` (src/lib.rs:", "did you mean `measure`?"]);
+    let text = edited("my-picture", lib, "grant.open(\"full\")", "grant.open(\"ful\")", "build");
+    says(&text, &["the part `ful` (src/lib.rs:", "did you mean `full`?"]);
+    let text = edited("my-picture", lib, "grant.open(\"full\")", "grant.open(\"sketch\")", "build");
+    says(&text, &["the part `sketch` under the operation `view`"]);
+    // Not written out where it is used: seen when it is used.
+    let text = edited("my-picture", lib, "grant.open(\"full\")", "grant.open(&[\"fu\", \"l\"].concat())", "dev");
+    says(&text, &["opens the part `ful`", "did you mean `full`?"]);
+    let text =
+        edited("my-software", lib, "let ends =", "assert!(text.is_empty(), \"only nothing\"); let ends =", "dev");
+    says(&text, &["was granted and fails", "panicked at src/lib.rs:", "only nothing"]);
+    let text = edited("my-software", wit, "    include portcullis:gate/protected@0.1.0;\n", "", "build");
+    says(&text, &["does not include the contract", "include portcullis:gate/protected@0.1.0;"]);
 }

@@ -53,7 +53,8 @@ fn place(file: &str, text: &str, used: &Use) -> String {
 
 fn in_text(text: &str) -> Vec<Use> {
     let Ok(file) = syn::parse_file(text) else { return Vec::new() };
-    let plain_request = ["billing::request", "billing::{"].iter().any(|import| text.contains(import));
+    let imports = text.lines().map(str::trim).filter(|line| line.starts_with("use ") && line.contains("billing::"));
+    let plain_request = imports.filter(|line| line.contains("request")).count() > 0;
     let mut visitor = Visitor { plain_request, under: None, uses: Vec::new() };
     visitor.visit_file(&file);
     visitor.uses

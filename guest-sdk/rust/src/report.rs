@@ -6,13 +6,11 @@
 
 use bindings::wasi::cli::stderr::get_stderr;
 use std::panic;
-use std::sync::Once;
 
 /// What `wasi:io/streams` takes at once.
 const AT_ONCE: usize = 4096;
 
 mod bindings {
-    #![expect(missing_docs, reason = "generated from the functions of WASI that are used here")]
     wit_bindgen::generate!({
         inline: "
             package portcullis:guest-report@0.1.0;
@@ -48,8 +46,7 @@ mod bindings {
 
 /// Has panics written to standard error, from now on. Called before anything of the resource runs.
 pub extern "C" fn install() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| panic::set_hook(Box::new(|panic| write(&format!("{panic}\n")))));
+    panic::set_hook(Box::new(|panic| write(&format!("{panic}\n"))));
 }
 
 fn write(text: &str) {

@@ -1,9 +1,7 @@
 //! Calls under a grant, and every way in which one may not begin.
 
 use crate::fixture::{Bench, Fixture, Rule, api, honest};
-use portcullis_host::{
-    Argument, Directory, Ended, Error, Lent, Limits, Terms, Type, Val, blocking, to_text,
-};
+use portcullis_host::{Argument, Directory, Ended, Error, Lent, Limits, Terms, Type, Val, blocking, to_text};
 use portcullis_protocol::Reason;
 use std::path::PathBuf;
 use std::sync::Arc;

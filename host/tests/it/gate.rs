@@ -1,10 +1,10 @@
 //! The cycle and the vault, from inside a resource.
 
-use crate::fixture::{Bench, Rule, api, honest, pixels};
-use portcullis_host::{Answer, Authorised, Consent, Error, Gatekeeper as _, Nonce, Prompt, Terms};
-use portcullis_protocol::{Reason, Verified};
-use std::sync::Arc;
+use crate::fixture::{Bench, Fixture, Rule, api, honest, pixels};
+use portcullis_host::{Answer, Authorised, Consent, Error, Gatekeeper as _, Nonce, Progress, Prompt, Step, Terms};
+use portcullis_protocol::{Reason, SignedManifest, Verified};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// `vault-error` as the guest passes it on from `read`.
 const EXPIRED: u32 = 10 + 2;
@@ -273,4 +273,42 @@ async fn a_nonce_is_repeated_and_such_a_grant_is_not_renewed() {
     assert_eq!(honest(&view).await.expect("called"), 5);
     bench.pass(40).await;
     assert!(matches!(honest(&view).await, Err(Error::Ended(_))));
+}
+
+/// Notes what the resource was refused.
+#[derive(Clone, Default)]
+struct Refusals(Arc<Mutex<Vec<String>>>);
+
+impl Progress for Refusals {
+    fn step(&self, _: &SignedManifest, step: Step<'_>) {
+        let noted = match step {
+            Step::OperationRefused { operation, refused } => format!("{operation}: {}", refused.reason),
+            Step::PartRefused { part, cause } => format!("{part}: {cause:?}"),
+            _ => return,
+        };
+        self.0.lock().expect("refusals").push(noted);
+    }
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_what_a_resource_was_refused() {
+    let refusals = Refusals::default();
+    let bench = Bench::of(&Fixture::new(), |builder| builder.progress(refusals.clone()));
+    let view = bench.view().await;
+    ask(&view, "vieww", 1, b"").await;
+    ask(&view, "No\u{1b}[2J Name", 1, b"").await;
+    ask(&view, "view", 0, b"").await;
+    assert_eq!(read(&view, "ful", 0, 10).await, Err(NO_SUCH_PART));
+    assert_eq!(read(&view, "secret", 0, 10).await, Err(NOT_GRANTED));
+    // What is granted is told to nobody.
+    assert_eq!(ask(&view, "view", 1, b"").await, 0);
+    read(&view, "pixels", 0, 10).await.expect("granted");
+    let expected = [
+        "vieww: operation-unknown",
+        "No[2J Name: operation-unknown",
+        "view: binding-mismatch",
+        "ful: NoSuchPart",
+        "secret: NotGranted",
+    ];
+    assert_eq!(*refusals.0.lock().expect("refusals"), expected);
 }

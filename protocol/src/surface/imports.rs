@@ -82,3 +82,17 @@ pub fn check_import(name: &str) -> Result<(), ImportRefused> {
         _ => Err(ImportRefused::Unknown(shown())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check_import;
+
+    #[test]
+    fn what_other_languages_import_is_told_how_to_leave_it_out() {
+        for import in ["wasi:http/types@0.2.3", "wasi:http/outgoing-handler@0.2.3#handle", "wasi:sockets/tcp@0.2.0"] {
+            let said = check_import(import).expect_err(import).to_string();
+            assert!(said.contains("disableFeatures: [\"http\", \"fetch-event\"]"), "{said}");
+            assert!(said.contains("componentize-py: `--stub-wasi`"), "{said}");
+        }
+    }
+}
