@@ -129,8 +129,9 @@ mod tests {
             }
         }
         words.extend(word);
+        let name = if words.iter().any(|word| word == "new") { "lake" } else { "acme/lake" };
         let filled = |word: String| match word.as_str() {
-            "NAME" => "acme/lake".to_owned(),
+            "NAME" => name.to_owned(),
             "URL" | "http://STORE" => "https://store.example".to_owned(),
             "AMOUNT" => "1.00EUR".to_owned(),
             "FILE" => "file.wasm".to_owned(),

@@ -5,7 +5,7 @@ use portcullis_host::{
     Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime,
     Terms, Val, refusal_in, to_text,
 };
-use portcullis_protocol::{Money, Offer, OperationName, Reason, Verified};
+use portcullis_protocol::{Money, Offer, OperationName, Reason, Verified, nearest};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
@@ -146,6 +146,7 @@ impl Run {
         if let Some(path) = &self.output {
             destination::check(path)?;
         }
+        self.check_allowed(&resource)?;
         self.tell_lent(context, &resource);
         tell_bounds(context, &resource);
         let manifest = resource.signed().manifest();
@@ -155,6 +156,20 @@ impl Run {
             Some(values) => self.call(context, &authorised, &name, &export, &values, stderr).await,
             None => self.command(context, &authorised, &name).await,
         }
+    }
+
+    /// Whether the operations agreed to are operations of the resource: one that is misspelt would be asked for later.
+    fn check_allowed(&self, resource: &Resource) -> Outcome {
+        let operations = &resource.signed().manifest().operations;
+        let Some(unknown) = self.allow.iter().find(|name| !operations.iter().any(|known| known.name == **name)) else {
+            return Ok(());
+        };
+        let known: Vec<&str> = operations.iter().map(|operation| operation.name.as_str()).collect();
+        let fix = match nearest(unknown.as_str(), known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has: {}", known.join(", ")),
+        };
+        Err(Failure::usage(format!("the resource has no operation `{unknown}` to allow"), fix))
     }
 
     /// Says where what is lent and what the resource asks for differ.

@@ -148,6 +148,7 @@ fn what_does_not_fit_costs_nothing_and_asks_nobody() {
         ("unsold()", &[], 1, "belongs to no operation"),
         ("do-filter(nearest)", &["-o", "file"], 2, "gives no bytes"),
         ("count([1])", &["--dir", "nowhere"], 2, "is no directory"),
+        ("count([1])", &["--allow", "us"], 2, "did you mean `use`?"),
     ] {
         let arguments = [&["run", "--invoke", call], options, &["typed"]].concat();
         let output = stage.run("user", &arguments);

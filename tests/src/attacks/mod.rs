@@ -32,6 +32,7 @@ mod shop;
 mod specimen;
 mod surgery;
 mod trial;
+mod withdrawal;
 
 pub use arena::Arena;
 pub use trial::{Outcome, Trial};
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Attack> {
     [
         format::ATTACKS,
         loading::ATTACKS,
+        withdrawal::ATTACKS,
         cycle::ATTACKS,
         codes::ATTACKS,
         money::ATTACKS,
