@@ -22,16 +22,19 @@ use crate::storefront;
 use crate::trust::offline;
 use async_trait::async_trait;
 use portcullis_protocol::cycle::{Authorised, Granted, Request};
+use portcullis_protocol::limits::REISSUE_LIFE;
 use portcullis_protocol::wire::{Acknowledgement, AuthorisationAnswer, AuthorisationRequest, Done, VerificationAnswer};
 use portcullis_protocol::{GrantId, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long after its code's end a verification is forgotten that never got an answer fit to be believed, and a grant
-/// whose acknowledgement nobody took, in seconds: no grant of that time can be used any more, and nothing depends on its
-/// acknowledgement. Also how often that is seen to.
+/// How long after its code's end a grant is forgotten whose acknowledgement nobody took, and a verification that got none
+/// but answers not fit to be believed, in seconds: nothing depends on it any more. Also how often that is seen to.
 const FORGOTTEN: u64 = 3600;
+/// How long after its code's end an unanswered verification is asked about, in seconds: for so long its server issues the
+/// grant once more, without a debit.
+const UNANSWERED: u64 = REISSUE_LIFE;
 /// How long after its code's end a grant can be of use, in seconds: as long as the longest lives that are granted.
 const OVER: u64 = 300;
 /// How long an order is remembered that was never answered, in seconds: a day, after which the user surely looks first.
@@ -234,8 +237,9 @@ impl Cycle {
         }
     }
 
-    /// Finds the verification of exactly this request whose answer never arrived, and asks for the answer again. It is
-    /// `None` where there is no such thing, nothing was debited, or what was granted is over: then a new cycle begins.
+    /// Finds the verification of exactly this request whose answer never arrived, and asks for the answer again: for
+    /// 30 days, since the server issues what has ended meanwhile once more. It is `None` where there is no such thing,
+    /// nothing was debited, or that is over, too: then a new cycle begins.
     async fn take_up(
         &self,
         session: &Arc<Session>,
@@ -250,7 +254,7 @@ impl Cycle {
                     && record.origin == origin
                     && body.request == wanted
                     && *parts == wanted_parts
-                    && now <= expires.saturating_add(FORGOTTEN)
+                    && now <= expires.saturating_add(UNANSWERED)
             }
             Matter::Order { .. } | Matter::TopUp { .. } => false,
         };
@@ -270,7 +274,10 @@ impl Cycle {
                 }
                 // Nothing was debited.
                 Outcome::Refused(_) => entry.finish()?,
-                // Its key has ended, perhaps, and no later answer will be another: whatever it granted is over.
+                // Its key has ended, perhaps, and this server issues nothing once more: whatever it granted is over.
+                Outcome::Disbelieved(_) if session.prover().clock().now() > expires.saturating_add(FORGOTTEN) => {
+                    entry.finish()?;
+                }
                 Outcome::Disbelieved(_) if session.prover().clock().now() > expires.saturating_add(OVER) => {}
                 Outcome::Disbelieved(refused) => return Err(refused),
             }
@@ -298,9 +305,10 @@ impl Cycle {
     /// [`Refused`] where the journal cannot be read. A server that cannot be reached is asked another time.
     pub async fn resume(&self) -> Result<(), Refused> {
         let (journal, now) = (&self.shared.journal, self.shared.sessions.clock.now());
-        let is_past = move |record: &Record, _: Option<GrantId>| {
+        let is_past = move |record: &Record, delivered: Option<GrantId>| {
             let most = match &record.matter {
-                Matter::Verification { expires, .. } => expires.saturating_add(FORGOTTEN),
+                Matter::Verification { expires, .. } if delivered.is_some() => expires.saturating_add(FORGOTTEN),
+                Matter::Verification { expires, .. } => expires.saturating_add(UNANSWERED),
                 Matter::Order { .. } | Matter::TopUp { .. } => record.at.saturating_add(ORDER_REMEMBERED),
             };
             now > most

@@ -353,7 +353,10 @@ impl Library {
     /// [`ClientError`].
     pub async fn newer(&self, installed: &Installed) -> Result<Option<Version>, ClientError> {
         let listing = self.listing(Some(&installed.server), &installed.publisher, &installed.name).await?;
-        Ok(listing.newest().map(|newest| newest.version.clone()).filter(|version| *version > installed.version))
+        Ok(listing
+            .newest()
+            .map(|newest| newest.version.clone())
+            .filter(|version| version.is_newer_than(&installed.version)))
     }
 
     /// Installs the newest version of an installed resource; `None` where it is the newest.
@@ -501,7 +504,7 @@ fn may_replace(
     if installed.version == offered && installed.digest != signed.digest() {
         return Err(ClientError::VersionReused { publisher, name, version: offered });
     }
-    if !allow_older && offered < installed.version {
+    if !allow_older && installed.version.is_newer_than(&offered) {
         let resource = format!("{publisher}/{name}");
         return Err(ClientError::Rollback { resource, installed: installed.version.clone(), offered });
     }

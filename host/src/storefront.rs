@@ -16,7 +16,7 @@ use portcullis_protocol::wire::{
 };
 use portcullis_protocol::{
     KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
-    TopUpReceipt, Verified, Version,
+    TopUpReceipt, Verified, Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,9 +75,7 @@ impl Listing {
     /// there is anything else.
     #[must_use]
     pub fn newest(&self) -> Option<&CatalogueVersion> {
-        let sold = || self.versions.iter().filter(|version| !version.withdrawn);
-        let newest = |a: &&CatalogueVersion, b: &&CatalogueVersion| a.version.cmp_precedence(&b.version);
-        sold().filter(|version| version.version.pre.is_empty()).max_by(newest).or_else(|| sold().max_by(newest))
+        version::newest(self.versions.iter().filter(|version| !version.withdrawn), |version| &version.version)
     }
 
     /// A certain version.
@@ -165,9 +163,24 @@ impl Storefront {
     /// refused with the current offers. An earlier order for the same offer that was never answered is asked about
     /// first, so that a lost answer never buys twice; where the store has decided against it, this one goes out.
     ///
+    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on order
+    /// is answered with that order: [`Storefront::order_again`] buys it all the same.
+    ///
     /// # Errors
     /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
     pub async fn order(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(offer, payment, false).await
+    }
+
+    /// As [`Storefront::order`], when the user knows that it gives nothing new, or that the same is on order.
+    ///
+    /// # Errors
+    /// As [`Storefront::order`].
+    pub async fn order_again(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(offer, payment, true).await
+    }
+
+    async fn buy(&self, offer: &Verified<Offer>, payment: PaymentMethod, again: bool) -> Result<Order, ClientError> {
         let session = self.session()?;
         let (origin, digest) = (self.origin.clone(), offer.digest());
         let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest);
@@ -177,7 +190,7 @@ impl Storefront {
                 Ok(_) | Err(_) => {}
             }
         }
-        let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment } };
+        let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment, again } };
         let now = session.prover().clock().now();
         let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
         Ok(self.place(&session, entry, offer).await??)
@@ -236,10 +249,23 @@ impl Storefront {
 
     /// Pays money into the account's prepaid balance. An earlier top-up of the same amount that was never answered is asked
     /// about first, so that a lost answer never pays twice; where the store has decided against it, this one goes out.
+    /// One of the same amount that is pending is what this one is answered with: see [`Storefront::top_up_again`].
     ///
     /// # Errors
     /// [`ClientError`]. A declined payment is no error: see [`TopUp::state`].
     pub async fn top_up(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
+        self.pay(amount, payment, false).await
+    }
+
+    /// As [`Storefront::top_up`], when the user knows that one of the same amount is pending.
+    ///
+    /// # Errors
+    /// As [`Storefront::top_up`].
+    pub async fn top_up_again(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
+        self.pay(amount, payment, true).await
+    }
+
+    async fn pay(&self, amount: Money, payment: PaymentMethod, again: bool) -> Result<TopUp, ClientError> {
         let session = self.session()?;
         let origin = self.origin.clone();
         let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::TopUp { body } if record.origin == origin && body.amount == amount);
@@ -249,7 +275,7 @@ impl Storefront {
                 Ok(_) | Err(_) => {}
             }
         }
-        let matter = Matter::TopUp { body: TopUpRequest { amount, payment } };
+        let matter = Matter::TopUp { body: TopUpRequest { amount, payment, again } };
         let now = session.prover().clock().now();
         let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
         Ok(self.pay_in(&session, entry).await??)
@@ -466,7 +492,7 @@ fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused
         }
     };
     let offers = offers.iter().map(read).collect::<Result<_, _>>()?;
-    versions.sort_by(|a, b| b.version.cmp_precedence(&a.version));
+    version::sort_newest_first(&mut versions, |version| &version.version);
     Ok(Listing {
         server: keys.iss.clone(),
         publisher,

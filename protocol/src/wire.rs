@@ -2,7 +2,7 @@
 
 use crate::documents::WellKnown;
 use crate::encoding::{BoundedOctets, Octets};
-use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PublisherName, ResourceName, TerminalId};
+use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId};
 use crate::keys::{PublicKey, Thumbprint};
 use crate::limits::MAX_NONCE;
 use crate::money::Money;
@@ -10,7 +10,7 @@ use crate::refusal::Reason;
 use crate::release::KeyRelease;
 use crate::rights::Rights;
 use crate::status_code::StatusCode;
-use semver::Version;
+use crate::version::Version;
 use serde::{Deserialize, Serialize};
 
 /// The envelope of every answer to a terminal that proved itself: `{"signed": "<compact JWS>"}`. The document inside is
@@ -130,6 +130,9 @@ pub struct OrderRequest {
     pub offer: Digest,
     /// How it is paid.
     pub payment: PaymentMethod,
+    /// The user knows that it gives nothing new, or that the same is on order, and wants it all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// How an order is paid: a provider of the server and what that provider needs.
@@ -289,6 +292,20 @@ pub struct CatalogueVersion {
     pub size: u64,
     /// Whether it was withdrawn.
     pub withdrawn: bool,
+    /// The parts that are not public, with the operations of this version that open each: an offer for one of these
+    /// operations, whatever version it was made for, opens the part. Left out in a search, of a withdrawn version, and
+    /// beyond the newest [`MAX_OPENINGS`](crate::limits::MAX_OPENINGS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opens: Vec<PartOpening>,
+}
+
+/// What opens a part of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOpening {
+    /// The part.
+    pub part: PartName,
+    /// The operations that open it, by name.
+    pub operations: Vec<OperationName>,
 }
 
 /// `GET /v1/search?q=…&kind=…&page=…`.
@@ -376,6 +393,9 @@ pub struct TopUpRequest {
     pub amount: Money,
     /// How it is paid.
     pub payment: PaymentMethod,
+    /// The user knows that a top-up of the same amount is pending, and wants another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// `GET /v1/account/top-ups` and `…/{page}`, counted from 0.

@@ -19,7 +19,7 @@ pub(crate) fn found(app: &Server, listing: Listing) -> Result<CatalogueEntry, Fa
 /// The newest few that are sold, and among them the newest that is no pre-release: terminals take that one.
 fn found_versions(mut versions: Vec<ListingVersion>) -> Vec<ListingVersion> {
     versions.retain(|version| !version.withdrawn);
-    if let Some(stable) = versions.iter().position(|version| version.version.pre.is_empty())
+    if let Some(stable) = versions.iter().position(|version| !version.version.is_pre_release())
         && stable >= FOUND_VERSIONS
     {
         versions.swap(FOUND_VERSIONS - 1, stable);
@@ -36,6 +36,7 @@ pub(crate) fn entry(app: &Server, listing: Listing) -> Result<CatalogueEntry, Fa
         digest: version.digest,
         size: version.size,
         withdrawn: version.withdrawn,
+        opens: Vec::new(),
     });
     Ok(CatalogueEntry {
         publisher: listing.publisher,

@@ -1,5 +1,6 @@
 //! The configuration: flags before environment before file before defaults. An unknown key is an error that names it.
 
+use crate::currencies::Currencies;
 use portcullis_protocol::Origin;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ pub struct Config {
     pub publishers: Publishers,
     /// Whether requests come from a reverse proxy on the same machine that appends the client to `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// The currencies in which publishers set prices and accounts pay in.
+    pub currencies: Currencies,
     /// How orders are paid.
     pub payment: Payment,
     /// Bounds.
@@ -125,6 +128,7 @@ impl Default for Config {
             sign_up: SignUp::Invite,
             publishers: Publishers::Approve,
             behind_proxy: false,
+            currencies: Currencies::default(),
             payment: Payment::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -218,6 +222,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["sign_up"], Kind::Text),
     (&["publishers"], Kind::Text),
     (&["behind_proxy"], Kind::Bool),
+    (&["currencies"], Kind::List),
     (&["payment", "sandbox"], Kind::Bool),
     (&["limits", "upload_bytes"], Kind::Integer),
     (&["limits", "uploads"], Kind::Integer),
@@ -239,6 +244,8 @@ enum Kind {
     Text,
     Integer,
     Bool,
+    /// Texts, separated by commas.
+    List,
 }
 
 /// What was said outside the file.
@@ -336,6 +343,10 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
         Kind::Text => Value::String(value.to_owned()),
         Kind::Integer => Value::Integer(value.parse().map_err(|_| wrong("not a whole number"))?),
         Kind::Bool => Value::Boolean(value.parse().map_err(|_| wrong("neither `true` nor `false`"))?),
+        Kind::List => {
+            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+        }
     };
     let (last, parents) = path.split_last().ok_or_else(|| ConfigError::UnknownVariable(name.to_owned()))?;
     let mut inner = &mut *table;
@@ -417,6 +428,18 @@ mod tests {
         let error =
             Config::load(&flags, env(&[("PORTCULLIS_SERVER_SIGN_UP", "everyone")])).expect_err("value").to_string();
         assert!(error.contains("PORTCULLIS_SERVER_SIGN_UP") && error.contains("invite"), "{error}");
+    }
+
+    #[test]
+    fn currencies_are_those_that_exist() {
+        let flags = Overrides { dir: Some("/nonexistent".into()), ..Overrides::default() };
+        let config = Config::load(&flags, env(&[("PORTCULLIS_SERVER_CURRENCIES", "EUR, CLF")])).expect("active ones");
+        assert_eq!(config.currencies.to_string(), "CLF, EUR");
+        for wrong in ["EUR,EUE", "", "eur"] {
+            let error =
+                Config::load(&flags, env(&[("PORTCULLIS_SERVER_CURRENCIES", wrong)])).expect_err(wrong).to_string();
+            assert!(error.contains("PORTCULLIS_SERVER_CURRENCIES"), "{error}");
+        }
     }
 
     #[test]

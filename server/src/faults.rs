@@ -75,6 +75,8 @@ writes! {
     Authorise, "authorise";
     /// Step 3: a code becomes a grant.
     Verify, "verify";
+    /// A grant that never arrived is issued once more.
+    Reissue, "reissue";
     /// A grant is acknowledged.
     Acknowledge, "acknowledge";
     /// A repeatable request begins.

@@ -10,7 +10,9 @@ use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, Store, StoreError
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::limits::MAX_KEY_DOCUMENT_LIFE;
 use portcullis_protocol::proof::NonceKey;
-use portcullis_protocol::{CodeKey, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Verified, WellKnown};
+use portcullis_protocol::{
+    CodeKey, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Thumbprint, Verified, WellKnown,
+};
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
@@ -271,6 +273,13 @@ impl Keys {
         let mut newest_first = set.keys.iter().rev();
         let found = newest_first.find(|key| key.not_before <= now && now < key.expires);
         found.map(|found| Arc::clone(&found.key)).ok_or(KeysError::NoSigningKey)
+    }
+
+    /// Whether a key that signed once may sign now: terminals believe no other.
+    #[must_use]
+    pub fn is_current(&self, kid: &Thumbprint, now: Timestamp) -> bool {
+        let is_it = |key: &&Signing| key.key.public().thumbprint() == *kid;
+        self.set().keys.iter().find(is_it).is_some_and(|key| key.not_before <= now && now < key.expires)
     }
 
     /// The compact key document: signed when asked for, and again once an hour or when the keys change.

@@ -21,6 +21,7 @@
 pub mod answers;
 mod asker;
 pub mod clock;
+pub mod currencies;
 pub mod cycle;
 pub mod faults;
 pub mod keys;
@@ -28,6 +29,7 @@ pub mod ledger;
 pub mod offers;
 pub mod orders;
 pub mod payment;
+mod reissue;
 pub mod rights;
 pub mod secrets;
 mod services;

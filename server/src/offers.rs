@@ -6,7 +6,7 @@ use crate::answers::No;
 use crate::clock::Timestamp;
 use crate::keys::KeysError;
 use crate::secrets::rng;
-use crate::store::{NewOffer, OfferRevision, OffersOutcome};
+use crate::store::{NewOffer, OfferRevision, OffersOutcome, OpenedPart};
 use portcullis_protocol::limits::{MAX_PRICE_LIST, MAX_TITLE};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::OfferTerms;
@@ -55,23 +55,45 @@ pub async fn replace(
     terms: Vec<OfferTerms>,
 ) -> Result<Vec<Verified<Offer>>, No> {
     if terms.len() > MAX_OFFERS {
-        return Err(No::Unacceptable("a price list has at most 64 offers"));
+        return Err(No::Unacceptable("a price list has at most 64 offers".into()));
     }
     let now = core.store.now().await?;
-    let offers = terms.into_iter().map(|terms| new_offer(terms, now)).collect::<Result<Vec<_>, No>>()?;
+    let offers = terms.into_iter().map(|terms| new_offer(core, terms, now)).collect::<Result<Vec<_>, No>>()?;
     if size(core, publisher, name, &offers, now)? > MAX_PRICE_LIST {
         return Err(No::Unacceptable(
-            "the price list is longer than one refusal can carry: fewer offers, or shorter titles",
+            "the price list is longer than one refusal can carry: fewer offers, or shorter titles".into(),
         ));
     }
     match core.store.replace_offers(&core.origin, account, publisher, name, offers).await? {
         OffersOutcome::Replaced(offers) => Ok(sign(core, &offers, now)?),
         OffersOutcome::NotFound => Err(No::NotFound),
-        OffersOutcome::NoSuchOperation(_) => {
-            Err(No::Unacceptable("an offer is for an operation that the resource does not have"))
-        }
-        OffersOutcome::NoSuchOffer(_) => Err(No::Unacceptable("an offer revises one that is not in force")),
+        OffersOutcome::NoSuchOperation(operation) => Err(No::Unacceptable(
+            format!("an offer is for the operation `{operation}`, which no version on sale has").into(),
+        )),
+        OffersOutcome::OpensPart(opened) => Err(No::Unacceptable(opens_part(publisher, name, &opened).into())),
+        OffersOutcome::NoSuchOffer(_) => Err(No::Unacceptable("an offer revises one that is not in force".into())),
     }
+}
+
+/// Why a free operation may not be: an offer holds for every version, so what is a teaser in one may open in another what
+/// is sold there.
+pub(crate) fn opens_part(publisher: &PublisherName, name: &ResourceName, opened: &OpenedPart) -> String {
+    let OpenedPart { operation, part, version } = opened;
+    format!(
+        "the operation `{operation}` would be free in every version, and in {version} it opens the part `{part}`, which is \
+         not public. Set a price on `{operation}`, declare the part public, give the free operation another name, or \
+         withdraw that version: `portcullis withdraw {publisher}/{name}@{version}`"
+    )
+}
+
+/// Why a version that was withdrawn is not restored: see [`opens_part`].
+#[must_use]
+pub fn stays_withdrawn(opened: &OpenedPart) -> String {
+    let OpenedPart { operation, part, version } = opened;
+    format!(
+        "the operation `{operation}` is free by now, and in {version} it opens the part `{part}`, which is not public. Set \
+         a price on `{operation}` first"
+    )
 }
 
 /// Bytes of a price list, signed.
@@ -87,19 +109,22 @@ fn size(
     Ok(signed.sum())
 }
 
-fn new_offer(terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {
+fn new_offer(core: &Core, terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {
     if terms.title.is_empty() || terms.title.len() > MAX_TITLE || terms.title.chars().any(disturbs) {
-        return Err(No::Unacceptable("the title of an offer has 1 to 120 bytes and no control characters"));
+        return Err(No::Unacceptable("the title of an offer has 1 to 120 bytes and no control characters".into()));
     }
     if matches!(terms.rights, Rights::Uses { count: 0 }) {
-        return Err(No::Unacceptable("an offer of uses gives at least one"));
+        return Err(No::Unacceptable("an offer of uses gives at least one".into()));
     }
     if terms.rights.is_free() && !terms.price.is_zero() {
-        return Err(No::Unacceptable("what is free costs nothing: set the price to zero, or sell `perpetual`"));
+        return Err(No::Unacceptable("what is free costs nothing: set the price to zero, or sell `perpetual`".into()));
     }
     if terms.rights.is_metered() && terms.price.is_zero() {
-        return Err(No::Unacceptable("a unit of a metered offer costs something: set a price, or offer it as `free`"));
+        return Err(No::Unacceptable(
+            "a unit of a metered offer costs something: set a price, or offer it as `free`".into(),
+        ));
     }
+    core.currencies.check(terms.price).map_err(|error| No::Unacceptable(error.to_string().into()))?;
     Ok(NewOffer {
         id: terms.id.unwrap_or_else(|| OfferId::generate(now.id_millis(), &mut rng())),
         revises: terms.id.is_some(),

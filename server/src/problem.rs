@@ -208,7 +208,7 @@ impl Reply {
             Refused::No(No::Refused(refusal)) => return self.refuse(&refusal),
             Refused::No(No::UnderWay) => Fault::UnderWay,
             Refused::No(No::KeyReused) => Fault::KeyReused,
-            Refused::No(No::Unacceptable(text)) => Fault::Unacceptable(text.into()),
+            Refused::No(No::Unacceptable(text)) => Fault::Unacceptable(text.into_owned()),
             Refused::No(No::NotFound) => Fault::NotFound,
             Refused::No(No::Failed(cause)) => Fault::internal(cause),
             Refused::Fault(fault) => fault,

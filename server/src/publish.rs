@@ -7,6 +7,7 @@
 use crate::app::{App, Server};
 use crate::auth::{ProvenTerminal, ProvenUpload};
 use crate::clock::Timestamp;
+use crate::offers;
 use crate::problem::{Fault, Refused};
 use crate::secrets;
 use crate::store::{NewPart, NewResource, PublishOutcome};
@@ -17,7 +18,7 @@ use portcullis_protocol::limits::{MAX_VERSION, MAX_VERSIONS};
 use portcullis_protocol::sealed::{self, Sealed, SealedError};
 use portcullis_protocol::surface::{Surface, SurfaceError};
 use portcullis_protocol::wire::PublishAnswer;
-use portcullis_protocol::{AccountId, Digest, Manifest, PartKind};
+use portcullis_protocol::{AccountId, Digest, Manifest, PartKind, Version};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -115,7 +116,6 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         tracing::info!(resource = %published.digest, "published again");
         return Ok(answer);
     }
-    is_newer(app, &manifest).await?;
 
     let place = file_of(app, &checked.digest);
     let moved = {
@@ -131,10 +131,13 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
             return Ok(answer);
         }
         PublishOutcome::NotOwner => not_owner(),
-        PublishOutcome::VersionTaken => Fault::Conflict(format!(
-            "{}/{} {} is published with another content: raise the version",
-            answer.publisher, answer.name, answer.version
+        PublishOutcome::NotNewer(published) => Fault::Conflict(not_newer(&answer, &published)),
+        PublishOutcome::TooManyVersions => Fault::Conflict(format!(
+            "there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name"
         )),
+        PublishOutcome::OpensPart(opened) => {
+            Fault::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
+        }
         PublishOutcome::CommitmentTaken(part) => {
             Fault::Conflict(format!("part `{part}` was published by another publisher"))
         }
@@ -219,21 +222,18 @@ fn not_owner() -> Fault {
     )
 }
 
-async fn is_newer(app: &Server, manifest: &Manifest) -> Result<(), Refused> {
-    let listing = app.core.store.listing(&manifest.publisher.name, &manifest.name).await.map_err(Fault::internal)?;
-    if listing.as_ref().is_some_and(|listing| listing.versions.len() >= MAX_VERSIONS) {
-        let text =
-            format!("there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name");
-        return Err(Fault::Conflict(text).into());
+fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
+    let PublishAnswer { publisher, name, version, .. } = refused;
+    if version == published {
+        return format!("{publisher}/{name} {version} is published with another content: raise the version");
     }
-    let newest = listing.as_ref().and_then(|listing| listing.versions.iter().map(|v| &v.version).max());
-    match newest {
-        Some(newest) if *newest >= manifest.version => {
-            let text = format!("version {} is not newer than {newest}: raise the version", manifest.version);
-            Err(Fault::Conflict(text).into())
-        }
-        _ => Ok(()),
+    if version.precedence(published).is_eq() {
+        return format!(
+            "version {version} of {publisher}/{name} has the same precedence as {published}, since what follows a `+` does \
+             not count: raise the version"
+        );
     }
+    format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
 }
 
 fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), Fault> {

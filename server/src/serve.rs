@@ -79,7 +79,8 @@ pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults)
     let store = open_store(&config.dir, clock.clone(), faults.clone())?;
     let keys = Arc::new(Keys::open(&*store, &secrets, origin.clone()).await?);
     let payments = if config.payment.sandbox { Payments::none().with(Sandbox) } else { Payments::none() };
-    Ok(Core { store, keys, secrets, origin, payments, clock, faults })
+    let currencies = config.currencies.clone();
+    Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults })
 }
 
 /// Opens the database of a directory.

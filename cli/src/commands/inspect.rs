@@ -1,9 +1,10 @@
 //! `portcullis inspect`: all that is public about a resource.
 
 use clap::Args;
-use portcullis_host::{Inspection, Limits, PartFacts};
+use portcullis_host::{Inspection, Limits, Listing, PartFacts};
 use portcullis_protocol::surface::Surface;
-use portcullis_protocol::{OperationEntry, PartKind, PartName};
+use portcullis_protocol::wire::PartOpening;
+use portcullis_protocol::{Digest, OperationEntry, PartKind, PartName, Verified};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -42,6 +43,19 @@ struct Inspected {
     openings: BTreeMap<String, Vec<String>>,
     /// The store's signed offers, where it is trusted and could be asked.
     offers: Vec<OfferLine>,
+    /// How the parts of other versions open, by the store's word, if that is otherwise than in this one.
+    other_versions: Vec<OtherOpening>,
+}
+
+/// An offer holds for an operation in every version: what is cheap in one may open a part of another.
+#[derive(Serialize)]
+struct OtherOpening {
+    part: String,
+    versions: Vec<String>,
+    operations: Vec<String>,
+    /// The cheapest offer for one of the operations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cheapest: Option<OfferLine>,
 }
 
 #[derive(Serialize)]
@@ -68,7 +82,7 @@ impl Inspect {
             let operations = manifest.operations.iter().filter(|operation| opens(&part.name, operation));
             (part.name.to_string(), operations.map(|operation| operation.name.to_string()).collect())
         });
-        let openings = openings.collect();
+        let openings: BTreeMap<String, Vec<String>> = openings.collect();
         let facts = resource.inspect();
         let offers = context.wait(async {
             let offered = client.cycle();
@@ -80,7 +94,15 @@ impl Inspect {
             }
             Ok(offers)
         })?;
+        let listing = match offers.first().map(Verified::document) {
+            Some(offer) => {
+                context.wait(async { Ok(client.store(&offer.iss).entry(&offer.publisher, &offer.name).await.ok()) })?
+            }
+            None => None,
+        };
+        let other_versions = listing.map_or_else(Vec::new, |listing| others(&listing, facts.digest, &openings));
         context.screen.report(&Inspected {
+            other_versions,
             publisher_fingerprint: facts.publisher_key.into(),
             facts,
             signatures,
@@ -89,6 +111,45 @@ impl Inspect {
         });
         Ok(())
     }
+}
+
+/// The openings of other versions that are not those of this one, each with the versions that have it.
+fn others(listing: &Listing, shown: Digest, openings: &BTreeMap<String, Vec<String>>) -> Vec<OtherOpening> {
+    let mut found: BTreeMap<(String, Vec<String>), Vec<String>> = BTreeMap::new();
+    for version in listing.versions.iter().filter(|version| version.digest != shown) {
+        for PartOpening { part, operations } in &version.opens {
+            let mut operations: Vec<String> = operations.iter().map(ToString::to_string).collect();
+            operations.sort();
+            let same = openings.get(part.as_str()).is_some_and(|here| {
+                let mut here = here.clone();
+                here.sort();
+                here == operations
+            });
+            if !same {
+                found.entry((part.to_string(), operations)).or_default().push(version.version.to_string());
+            }
+        }
+    }
+    let offers: Vec<OfferLine> = listing.offers.iter().map(OfferLine::of).collect();
+    let opening = |((part, operations), versions): ((String, Vec<String>), Vec<String>)| OtherOpening {
+        cheapest: cheapest(&offers, &operations).cloned(),
+        part,
+        versions,
+        operations,
+    };
+    found.into_iter().map(opening).collect()
+}
+
+/// The cheapest offer for one of these operations. Amounts of one currency are compared; a free offer is cheapest in any.
+fn cheapest<'o>(offers: &'o [OfferLine], operations: &[String]) -> Option<&'o OfferLine> {
+    offers.iter().filter(|offer| operations.contains(&offer.operation)).min_by_key(|offer| offer.minor_units())
+}
+
+/// What that costs, to be added to a line.
+fn cost(cheapest: Option<&OfferLine>) -> String {
+    cheapest.map_or_else(String::new, |offer| {
+        format!("; cheapest: {} for {}", if offer.model == "free" { "free" } else { &offer.price }, offer.operation)
+    })
 }
 
 fn extract(context: &Context, path: &Path, part: PartName, output: PathBuf) -> Outcome {
@@ -163,6 +224,13 @@ impl Report for Inspected {
         for part in &facts.parts {
             text += &self.part(part);
         }
+        if !self.other_versions.is_empty() {
+            text += "\nParts of other versions, which the same offers open\n";
+        }
+        for OtherOpening { part, versions, operations, cheapest } in &self.other_versions {
+            let cost = cost(cheapest.as_ref());
+            text += &format!("  {part} of {}: opened by {}{cost}\n", versions.join(", "), operations.join(", "));
+        }
         text
     }
 }
@@ -171,12 +239,7 @@ impl Inspected {
     /// A part and the cheapest way to it.
     fn part(&self, part: &PartFacts) -> String {
         let opens = self.openings.get(part.name.as_str()).cloned().unwrap_or_default();
-        let offers = self.offers.iter().filter(|offer| opens.contains(&offer.operation));
-        // Amounts of one currency are compared; a free offer is cheapest in any.
-        let cheapest = offers.min_by_key(|offer| offer.minor_units());
-        let cost = cheapest.map_or_else(String::new, |offer| {
-            format!("; cheapest: {} for {}", if offer.model == "free" { "free" } else { &offer.price }, offer.operation)
-        });
+        let cost = cost(cheapest(&self.offers, &opens));
         let kind = if part.kind == PartKind::Code { "code" } else { &part.media_type };
         let public = if part.public { ", public" } else { "" };
         format!("  {}: {kind}, {}{public}; opened by {}{cost}\n", part.name, size(part.size), opens.join(", "))

@@ -20,6 +20,9 @@ pub(crate) struct TopUp {
     /// Pay without being asked
     #[arg(long)]
     yes: bool,
+    /// Pay although a top-up of the same amount is pending
+    #[arg(long)]
+    again: bool,
     /// How to pay; the provider `sandbox` moves no money
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
@@ -55,10 +58,14 @@ impl TopUp {
         }
         let report = context.wait(async {
             let store = client.store(&server);
-            let top_up = store.top_up(amount, self.payment.method()).await.map_err(Payment::refused)?;
+            let top_up = match self.again {
+                true => store.top_up_again(amount, self.payment.method()).await,
+                false => store.top_up(amount, self.payment.method()).await,
+            };
+            let top_up = top_up.map_err(Payment::refused)?;
             match top_up.state {
                 OrderState::Declined => return Err(Payment::declined()),
-                OrderState::Refunded => return Err(Failure::new("the top-up was paid back", "top up again")),
+                OrderState::Refunded => return Err(Payment::goes_back()),
                 OrderState::Paid | OrderState::Pending => {}
             }
             let balances = store.balances().await?;

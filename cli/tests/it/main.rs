@@ -18,6 +18,7 @@ mod paper;
 mod project;
 mod prompt;
 mod publisher;
+mod purchases;
 mod stage;
 mod transcript;
 mod user;

@@ -13,7 +13,7 @@ use crate::limits::{
     MAX_PARTS, MAX_SERVERS, MAX_SIGNATURES, MAX_TITLE,
 };
 use crate::text::disturbs;
-use semver::Version;
+use crate::version::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

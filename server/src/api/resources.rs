@@ -4,7 +4,7 @@ use super::{DONE, remembered, segment};
 use crate::app::App;
 use crate::auth::{Caller as _, ProvenTerminal, ProvenUpload};
 use crate::problem::{Fault, Refused};
-use crate::publish;
+use crate::{offers, publish};
 use crate::rate::TooMany;
 use crate::store::{RestoreOutcome, WithdrawOutcome};
 use axum::extract::State;
@@ -62,5 +62,6 @@ pub(crate) async fn restore(app: App, caller: ProvenTerminal, digest: String) ->
         RestoreOutcome::TakenDown => {
             Err(Fault::Forbidden("the operator of this store took it down: ask the store".into()).into())
         }
+        RestoreOutcome::OpensPart(opened) => Err(Fault::Conflict(offers::stays_withdrawn(&opened)).into()),
     }
 }

@@ -122,6 +122,9 @@ sign_up = \"{sign_up}\"
 # Who may claim a publisher's name: \"open\" or \"approve\" (accounts of operators).
 publishers = \"{publishers}\"
 
+# The currencies in which publishers set prices and accounts pay in: active codes of ISO 4217. Left out, these:
+# currencies = [{currencies}]
+
 [payment]
 # Offers the provider `sandbox`, which moves no money. For trying things out.
 sandbox = {local}
@@ -151,6 +154,7 @@ level = \"info\"
 format = \"{format}\"
 ",
         listen = config.listen,
+        currencies = config.currencies.to_string().split(", ").map(|code| format!("\"{code}\"")).collect::<Vec<_>>().join(", "),
         upload_bytes = config.limits.upload_bytes,
         uploads = config.limits.uploads,
         address_rate = config.limits.address_rate,

@@ -299,6 +299,8 @@ pub struct NewGrant {
     pub keys: String,
     /// Until when calls may begin.
     pub expires: Timestamp,
+    /// The grant that it replaces, if it is one that is issued once more.
+    pub replaces: Option<GrantId>,
     /// The request's identity.
     pub request: Idempotency,
 }
@@ -323,7 +325,7 @@ pub enum GrantState {
     Issued,
     /// It arrived.
     Acknowledged,
-    /// The terminal has a newer one.
+    /// The terminal has a newer one, or it was issued once more.
     Superseded,
     /// Taken back.
     Revoked,
@@ -344,6 +346,8 @@ pub struct GrantRecord {
     pub keys: String,
     /// Until when calls may begin.
     pub expires: Timestamp,
+    /// The grant that it replaces, if it was issued once more.
+    pub replaces: Option<GrantId>,
 }
 
 /// What became of an acknowledgement.
@@ -373,6 +377,13 @@ pub trait Cycle {
     /// Consumes a code, in one transaction: `held → consumed` by one conditional update, the debit by another, ledger,
     /// log, grant and answer.
     async fn verify(&self, grant: NewGrant) -> Result<VerifyOutcome, StoreError>;
+
+    /// Reads what issuing a grant once more is decided on: what step 3 was decided on, whose code is consumed by now.
+    async fn reissue_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError>;
+
+    /// Issues a grant once more, in one transaction: `issued → superseded` of the one it replaces by one conditional
+    /// update, log, grant and answer. Nothing is debited.
+    async fn reissue(&self, grant: NewGrant) -> Result<VerifyOutcome, StoreError>;
 
     /// A grant of a terminal, with the moment of reading.
     async fn grant(

@@ -32,10 +32,10 @@ pub use cycle::{
 pub use devices::{DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
 pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
-pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome};
+pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
-    Goods, NewOrder, NewTopUp, OpenOutcome, Order, OrderCase, OrderPhase, Orders, RefundOutcome, SettleOutcome,
-    Settlement,
+    Goods, NewOrder, NewTopUp, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Redundant, RefundOutcome,
+    SettleOutcome, Settlement,
 };
 pub use overview::Overview;
 pub use prepaid::{Prepaid, Purse};

@@ -1,10 +1,11 @@
 //! Resources: what was published, its operations and its wrapped part keys.
 
-use super::{OfferRevision, PublisherId, StoreError};
+use super::{OfferRevision, OpenedPart, PublisherId, StoreError};
 use crate::clock::Timestamp;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::wire::PartOpening;
 use portcullis_protocol::{AccountId, Digest, Manifest, PartName, PublicKey, PublisherName, ResourceName, Version};
 
 /// A part to be published: its file key is wrapped before it comes here.
@@ -42,8 +43,12 @@ pub enum PublishOutcome {
     Already,
     /// The publisher is unknown, belongs to another account, or has another key.
     NotOwner,
-    /// There is another resource of this name and version.
-    VersionTaken,
+    /// It is not newer than this version, which was published before it.
+    NotNewer(Version),
+    /// There are as many versions as a resource may have.
+    TooManyVersions,
+    /// An operation that is free at present would open a part that is not public.
+    OpensPart(OpenedPart),
     /// Another publisher has published this part.
     CommitmentTaken(PartName),
 }
@@ -79,7 +84,7 @@ pub enum WithdrawOutcome {
 }
 
 /// What became of a wish to restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RestoreOutcome {
     /// It is on sale. It may not have been withdrawn.
     Restored,
@@ -87,6 +92,8 @@ pub enum RestoreOutcome {
     NotFound,
     /// The operator took it down: it is the operator's to restore.
     TakenDown,
+    /// An operation that is free by now would open a part of it that is not public.
+    OpensPart(OpenedPart),
 }
 
 /// A resource in the catalogue.
@@ -106,7 +113,7 @@ pub struct Listing {
     pub description: String,
     /// Newest first.
     pub versions: Vec<ListingVersion>,
-    /// The offers in force.
+    /// The offers on sale.
     pub offers: Vec<OfferRevision>,
     /// Compact vouches of the publisher, oldest first.
     pub vouches: Vec<String>,
@@ -161,7 +168,7 @@ pub trait Resources {
     /// A resource.
     async fn resource(&self, digest: &Digest) -> Result<Option<ResourceFacts>, StoreError>;
 
-    /// The manifest of the newest version of a resource, withdrawn ones last.
+    /// The manifest of the newest version of a resource, of one that is withdrawn if all are.
     async fn newest_manifest(
         &self,
         publisher: &PublisherName,
@@ -170,6 +177,13 @@ pub trait Resources {
 
     /// A resource in the catalogue.
     async fn listing(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Option<Listing>, StoreError>;
+
+    /// What opens the parts that are not public, of the newest versions that are not withdrawn.
+    async fn openings(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+    ) -> Result<Vec<(Digest, Vec<PartOpening>)>, StoreError>;
 
     /// Searches the catalogue. Returns a page, and whether there is another one.
     async fn search(&self, query: SearchQuery) -> Result<(Vec<Listing>, bool), StoreError>;

@@ -163,7 +163,7 @@ async fn one_publisher_does_not_end_the_search_for_all() {
     assert_eq!(found.results.len(), 20);
     for hit in &found.results {
         assert_eq!((hit.offers.len(), hit.vouches.len(), hit.versions.len()), (count, 0, 8));
-        assert!(hit.versions.is_sorted_by(|newer, older| newer.version > older.version));
+        assert!(hit.versions.is_sorted_by(|newer, older| newer.version.is_newer_than(&older.version)));
         assert_eq!(hit.versions[7].version, Version::new(1, 0, 0), "the one to install");
     }
     // Whoever installs one gets everything.

@@ -47,7 +47,9 @@ struct Seen {
 async fn happen(world: &World, machine: &Machine, seen: &mut Seen, event: Event) {
     match event {
         Event::Buy { operation, token } => {
-            let request = order_request(world.offer(operation).await.1, token);
+            let mut request = order_request(world.offer(operation).await.1, token);
+            // Also what gives nothing new: it is in the books like everything else.
+            request.again = true;
             let answer = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await;
             seen.orders.push(answer.expect("an order").order);
         }

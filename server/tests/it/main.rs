@@ -3,12 +3,17 @@
 // The core: `world` is a core with something to sell, and terminals to buy it.
 mod asker;
 mod crash;
+mod currencies;
 mod cycle;
+mod intent;
 mod ledger;
 mod metered;
 mod orders;
+mod reissue;
 mod rights;
+mod standing;
 mod store;
+mod teasers;
 mod world;
 
 // The edges: `stage` is a whole server.

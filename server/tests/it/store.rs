@@ -306,7 +306,8 @@ async fn a_publisher_publishes_its_own_parts_only() {
     assert_eq!(store.publish(original.clone()).await, Ok(PublishOutcome::Published));
     assert_eq!(store.publish(original.clone()).await, Ok(PublishOutcome::Already));
     let (same_version, _) = world.new_resource("lake-two", "1.0.0");
-    assert_eq!(store.publish(same_version).await, Ok(PublishOutcome::VersionTaken));
+    let published = same_version.manifest.version.clone();
+    assert_eq!(store.publish(same_version).await, Ok(PublishOutcome::NotNewer(published)));
 
     foreign.manifest.publisher.name = "pirate".parse().expect("a name");
     foreign.manifest.publisher.jwk = key.public().clone();
@@ -321,7 +322,7 @@ async fn a_publisher_publishes_its_own_parts_only() {
 #[tokio::test]
 async fn the_catalogue_lists_newest_first_and_finds_by_words() {
     let world = World::new().await;
-    for version in ["1.10.0", "1.9.0", "2.0.0-beta.1"] {
+    for version in ["1.9.0", "1.10.0", "2.0.0-beta.1"] {
         world.publish("alpine-lake", version).await;
     }
     world.publish("dusk", "1.0.0").await;

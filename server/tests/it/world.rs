@@ -11,9 +11,10 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{
     AccountId, Capabilities, Digest, Grant, IdempotencyKey, KeyDocument, Manifest, Offer, OfferId, OperationEntry,
     Origin, PartEntry, PartKind, PartName, PublisherEntry, Reason, ReleaseSecretKey, ResourceLimits, Rights, SecretKey,
-    ServerEntry, TerminalId, Thumbprint, Verified, Version,
+    ServerEntry, TerminalId, Thumbprint, Verified,
 };
 use portcullis_server::clock::{Clock, Timestamp};
+use portcullis_server::currencies::Currencies;
 use portcullis_server::faults::Faults;
 use portcullis_server::keys::{self, Keys};
 use portcullis_server::payment::{Payments, Sandbox};
@@ -87,7 +88,8 @@ pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Co
     let secrets = Secrets::open(&folder.join("master.key")).expect("secrets");
     let keys = Keys::open(&*store, &secrets, origin()).await.expect("keys");
     let payments = Payments::none().with(Sandbox);
-    Core { store, keys: Arc::new(keys), secrets, origin: origin(), payments, clock, faults }
+    let (keys, currencies) = (Arc::new(keys), Currencies::default());
+    Core { store, keys, secrets, origin: origin(), payments, currencies, clock, faults }
 }
 
 impl World {
@@ -158,7 +160,7 @@ impl World {
             v: 1,
             publisher: PublisherEntry { name: "lumen".parse().expect("a name"), jwk: self.publisher.public().clone() },
             name: name.parse().expect("a name"),
-            version: Version::parse(version).expect("a version"),
+            version: version.parse().expect("a version"),
             kind: "picture".into(),
             title: "Alpine lake".into(),
             description: "A lake in the morning".into(),
@@ -319,7 +321,7 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn order_request(offer: Digest, token: &str) -> OrderRequest {
-    OrderRequest { offer, payment: PaymentMethod { provider: "sandbox".into(), token: token.into() } }
+    OrderRequest { offer, payment: PaymentMethod { provider: "sandbox".into(), token: token.into() }, again: false }
 }
 
 pub(crate) async fn account(core: &Core, name: &str) -> AccountId {

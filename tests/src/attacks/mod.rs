@@ -26,7 +26,7 @@ mod loading;
 mod meddler;
 mod metered;
 mod money;
-
+mod purchases;
 mod secrets;
 mod shop;
 mod specimen;
@@ -82,6 +82,7 @@ pub fn all() -> Vec<Attack> {
         codes::ATTACKS,
         money::ATTACKS,
         metered::ATTACKS,
+        purchases::ATTACKS,
         crash::ATTACKS,
         guests::ATTACKS,
         kept::ATTACKS,

@@ -152,7 +152,7 @@ impl Shop {
     /// Pays into the prepaid balance.
     pub(super) async fn top_up(&self, customer: &mut Cheater, amount: &str) -> Result<OrderAnswer> {
         let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
-        let request = TopUpRequest { amount: amount.parse()?, payment };
+        let request = TopUpRequest { amount: amount.parse()?, payment, again: false };
         customer.order(&Draft::post("/v1/account/top-ups", &request)).await
     }
 
@@ -271,7 +271,7 @@ pub(super) fn price_list(body: &impl serde::Serialize) -> Draft {
 /// The order for an offer.
 pub(super) fn order(offer: Digest) -> Draft {
     let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
-    Draft::post("/v1/orders", &OrderRequest { offer, payment })
+    Draft::post("/v1/orders", &OrderRequest { offer, payment, again: false })
 }
 
 /// Takes the rate limits away: they bound load, and no attack here may be stopped by one.

@@ -431,13 +431,14 @@ impl World {
             .resources
             .values()
             .map(|resource| CatalogueVersion {
+                opens: Vec::new(),
                 version: resource.manifest.manifest().version.clone(),
                 digest: resource.manifest.digest(),
                 size: resource.file.len() as u64,
                 withdrawn: resource.withdrawn,
             })
             .collect();
-        versions.sort_by(|a, b| b.version.cmp(&a.version));
+        portcullis_protocol::version::sort_newest_first(&mut versions, |version| &version.version);
         let newest = &self.resources[&versions[0].digest].manifest;
         CatalogueEntry {
             publisher: publisher_name(),

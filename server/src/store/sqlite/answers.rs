@@ -16,12 +16,14 @@ const CODE: i64 = 1;
 const GRANT: i64 = 2;
 const ORDER: i64 = 3;
 const BODY: i64 = 4;
+const JOINED: i64 = 5;
 
 /// What is stored beside a key.
 pub(super) enum Stored<'a> {
     Code(&'a CodeId),
     Grant(&'a GrantId),
     Order(&'a OrderId),
+    Joined(&'a OrderId),
 }
 
 struct Found {
@@ -68,6 +70,7 @@ pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> r
         }
         GRANT => super::grants::find(tx, &GrantId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Granted),
         ORDER => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Ordered),
+        JOINED => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Joined),
         BODY => found.body.map(StoredAnswer::Body),
         _ if found.at.plus(LOST_AFTER) <= tx.now => return Ok(Begun::New),
         _ => return Ok(Begun::InProgress),
@@ -87,10 +90,25 @@ pub(super) fn store(
         Stored::Code(id) => (CODE, id.as_bytes()),
         Stored::Grant(id) => (GRANT, id.as_bytes()),
         Stored::Order(id) => (ORDER, id.as_bytes()),
+        Stored::Joined(id) => (JOINED, id.as_bytes()),
     };
     tx.change(
         "INSERT INTO answers (scope, key, request, kind, subject, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now.millis()),
+    )?;
+    Ok(())
+}
+
+/// Answers a repeated verification with the grant that replaces the one it was answered with.
+pub(super) fn replace_grant(
+    tx: &Tx<'_>,
+    scope: &AnswerScope,
+    request: &Idempotency,
+    grant: &GrantId,
+) -> rusqlite::Result<()> {
+    tx.change(
+        "UPDATE answers SET subject = ?3 WHERE scope = ?1 AND key = ?2 AND kind = ?4",
+        (scope_bytes(scope), request.key.as_str(), grant.as_bytes(), GRANT),
     )?;
     Ok(())
 }

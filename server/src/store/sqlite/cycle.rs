@@ -174,11 +174,7 @@ fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<bool> {
             )?;
             Ok(held == 1)
         }
-        Draw::Money { offer, cost } => {
-            let in_force = "SELECT 1 FROM offers WHERE digest = ?1 AND ended_at IS NULL";
-            let in_force = tx.one(in_force, [offer.as_bytes()], |_| Ok(()))?.is_some();
-            Ok(in_force && prepaid::hold(tx, &new.account, *cost)?)
-        }
+        Draw::Money { offer, cost } => Ok(offers::is_on_sale(tx, offer)? && prepaid::hold(tx, &new.account, *cost)?),
     }
 }
 
@@ -228,7 +224,21 @@ fn authorisation(tx: &Tx<'_>, code: &CodeId) -> rusqlite::Result<Option<Row3>> {
 }
 
 fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
-    let mut case = VerificationCase {
+    let case = empty_case(tx, query)?;
+    if !matches!(case.begun, Begun::New) {
+        return Ok(case);
+    }
+    filled(tx, query, case, |authorisation| {
+        authorisation.state == AuthorisationState::Held && authorisation.expires > tx.now
+    })
+}
+
+fn reissue_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+    filled(tx, query, empty_case(tx, query)?, |authorisation| authorisation.state == AuthorisationState::Consumed)
+}
+
+fn empty_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+    Ok(VerificationCase {
         now: tx.now,
         begun: answers::find(tx, &AnswerScope::Terminal(*query.terminal), query.request)?,
         authorisation: None,
@@ -237,18 +247,21 @@ fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Re
         keys: Vec::new(),
         entitlement: None,
         pairwise: None,
-    };
-    if !matches!(case.begun, Begun::New) {
-        return Ok(case);
-    }
+    })
+}
+
+/// With the authorisation, and with what a grant is made of where `good` takes it.
+fn filled(
+    tx: &Tx<'_>,
+    query: &VerificationQuery<'_>,
+    mut case: VerificationCase,
+    good: impl FnOnce(&Authorisation) -> bool,
+) -> rusqlite::Result<VerificationCase> {
     let Some(Row3 { authorisation, resource, operation: name }) = authorisation(tx, query.code)? else {
         return Ok(case);
     };
     // A code that is spent, expired or another's is refused before anything else is read.
-    let good = authorisation.terminal == *query.terminal
-        && authorisation.state == AuthorisationState::Held
-        && authorisation.expires > tx.now;
-    if good {
+    if authorisation.terminal == *query.terminal && good(&authorisation) {
         case.resource = resources::facts(tx, &resource)?;
         case.operation = operation(tx, &resource, &name)?;
         if let Some(operation) = &case.operation {
@@ -294,6 +307,14 @@ impl Cycle for Sqlite {
 
     async fn verify(&self, new: NewGrant) -> Result<VerifyOutcome, StoreError> {
         self.write(Write::Verify, move |tx| grants::issue(tx, &new)).await
+    }
+
+    async fn reissue_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError> {
+        self.read("reissue", |tx| reissue_case(tx, &query))
+    }
+
+    async fn reissue(&self, new: NewGrant) -> Result<VerifyOutcome, StoreError> {
+        self.write(Write::Reissue, move |tx| grants::reissue(tx, &new)).await
     }
 
     async fn grant(&self, terminal: &TerminalId, id: &GrantId) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {

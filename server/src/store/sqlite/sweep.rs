@@ -2,10 +2,13 @@
 //! and log are kept: they are the record.
 
 use super::Tx;
+use portcullis_protocol::limits::REISSUE_LIFE;
 
 /// How long a stored answer outlives its request, in seconds: a terminal that was off for a week still learns what became
 /// of its request.
 const KEEP: u64 = 7 * 24 * 3600;
+/// The same, of the answer to a verification: as long as its grant can be issued once more, and a day.
+const KEEP_GRANTED: u64 = REISSUE_LIFE + 24 * 3600;
 /// Rows that one sweep takes of a table, so that no sweep holds the writer up for long.
 const AT_ONCE: u32 = 2_000;
 
@@ -40,12 +43,17 @@ pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     let old = tx.now.minus(KEEP).millis();
     // An order is kept, and so is the answer that leads to it.
     for sql in [
-        "DELETE FROM answers WHERE (scope, key) IN (SELECT scope, key FROM answers WHERE at < ?1 AND kind <> 3 LIMIT ?2)",
+        "DELETE FROM answers WHERE (scope, key) IN
+             (SELECT scope, key FROM answers WHERE kind IN (0, 1, 4, 5) AND at < ?1 LIMIT ?2)",
         "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at < ?1 LIMIT ?2)",
         "DELETE FROM devices WHERE device IN (SELECT device FROM devices WHERE expires_at < ?1 LIMIT ?2)",
         "DELETE FROM web_sessions WHERE token IN (SELECT token FROM web_sessions WHERE expires_at < ?1 LIMIT ?2)",
     ] {
         tx.change(sql, (old, AT_ONCE))?;
     }
+    tx.change(
+        "DELETE FROM answers WHERE (scope, key) IN (SELECT scope, key FROM answers WHERE kind = 2 AND at < ?1 LIMIT ?2)",
+        (tx.now.minus(KEEP_GRANTED).millis(), AT_ONCE),
+    )?;
     Ok(u64::try_from(released).unwrap_or(0))
 }

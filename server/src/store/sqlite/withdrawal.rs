@@ -1,6 +1,6 @@
 //! Withdrawing a version, and restoring it.
 
-use super::Tx;
+use super::{Tx, resources};
 use crate::store::{RestoreOutcome, WithdrawOutcome};
 use portcullis_protocol::{AccountId, Digest};
 
@@ -54,6 +54,9 @@ pub(super) fn restore(tx: &Tx<'_>, by: Option<&AccountId>, digest: &Digest) -> r
     }
     if by.is_some() && taken_down {
         return Ok(RestoreOutcome::TakenDown);
+    }
+    if let Some(opened) = resources::would_open_restored(tx, digest)? {
+        return Ok(RestoreOutcome::OpensPart(opened));
     }
     tx.change(
         "UPDATE resources SET withdrawn_at = NULL, withdrawn_reason = NULL, taken_down = 0 WHERE digest = ?1",
