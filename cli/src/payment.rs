@@ -9,6 +9,9 @@ use crate::failure::{Failure, Outcome};
 use crate::metered::{Agreed, Question};
 use crate::output::{OfferLine, Screen};
 
+/// What a person should know of an order that is pending.
+pub(crate) const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
+
 /// `--payment PROVIDER:TOKEN`.
 #[derive(Debug, Clone)]
 pub(crate) struct Payment(PaymentMethod);
@@ -57,7 +60,9 @@ impl Payment {
             return failure.in_detail();
         }
         if failure.reason() == Some(Reason::PaymentRequired) && failure.offers().is_empty() {
-            return failure.in_detail().with_fix("pay by a provider of the store: --payment PROVIDER:TOKEN; or less");
+            return failure
+                .in_detail()
+                .with_fix("change what it says: pay by --payment PROVIDER:TOKEN, another amount, or another currency");
         }
         failure
     }

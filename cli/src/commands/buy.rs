@@ -114,8 +114,10 @@ impl Report for Bought {
                 format!("{good}bought{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.offer.operation)
             }
             None => format!(
-                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: the payment is still pending\n{lines}",
-                self.name, self.offer.operation
+                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: the payment is still pending\n{lines}{}",
+                self.name,
+                self.offer.operation,
+                payment::PENDING
             ),
         }
     }

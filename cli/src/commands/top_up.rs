@@ -10,7 +10,7 @@ use super::receipts::TopUpLine;
 use crate::context::{Context, Store};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Lines, Report, style};
-use crate::payment::Payment;
+use crate::payment::{PENDING, Payment};
 
 /// Pay money into your balance, for operations that are sold by the unit
 #[derive(Debug, Args)]
@@ -94,7 +94,8 @@ impl Report for PaidIn {
         if self.receipt.is_some() {
             format!("{good}paid in{good:#} {strong}{}{strong:#}\n{lines}", self.amount)
         } else {
-            format!("{warn}ordered{warn:#} {strong}{}{strong:#}: the payment is still pending\n{lines}", self.amount)
+            let amount = &self.amount;
+            format!("{warn}ordered{warn:#} {strong}{amount}{strong:#}: the payment is still pending\n{lines}{PENDING}")
         }
     }
 }
