@@ -84,7 +84,10 @@ async fn a_teaser_of_a_later_version_opens_no_part_of_an_earlier_one() {
     world.core.store.withdraw(&world.owner, &first.digest, String::new()).await.expect("withdrawn");
     price(&world.core, &world, "ink", &[("drain", Rights::Free {}, "0.00 EUR"), sold]).await.expect("a teaser");
     let restored = world.core.store.restore(Some(&world.owner), &first.digest).await.expect("answered");
-    assert!(matches!(restored, RestoreOutcome::OpensPart(opened) if opened.part.as_str() == "ink"), "it stays withdrawn");
+    assert!(
+        matches!(restored, RestoreOutcome::OpensPart(opened) if opened.part.as_str() == "ink"),
+        "it stays withdrawn"
+    );
     request.resource = second.digest;
     world.authorise(&machine, &request).await.expect("free");
     request.operation = "pour".parse().expect("a name");

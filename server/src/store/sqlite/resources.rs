@@ -5,8 +5,7 @@ use super::{Sqlite, Tx, offers, publishers, withdrawal};
 use crate::faults::Write;
 use crate::store::{
     Listing, ListingVersion, NewResource, OpenedPart, PublishOutcome, PublisherId, ResourceFacts, Resources,
-    RestoreOutcome,
-    SearchQuery, StoreError, WithdrawOutcome,
+    RestoreOutcome, SearchQuery, StoreError, WithdrawOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::limits::{MAX_OPENINGS, MAX_VERSIONS};
@@ -94,9 +93,8 @@ pub(super) fn opened_by(
 /// The same, in a version that was withdrawn and is about to be on sale again.
 pub(super) fn would_open_restored(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<OpenedPart>> {
     let sql = "SELECT publisher, manifest FROM resources WHERE digest = ?1";
-    let found = tx.one(sql, [digest.as_bytes()], |row| {
-        Ok((octets(row, 0).map(PublisherId)?, json::<Manifest>(row, 1)?))
-    })?;
+    let found =
+        tx.one(sql, [digest.as_bytes()], |row| Ok((octets(row, 0).map(PublisherId)?, json::<Manifest>(row, 1)?)))?;
     found.map_or(Ok(None), |(publisher, manifest)| would_open(tx, &publisher, &manifest))
 }
 
