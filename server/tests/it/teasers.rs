@@ -6,8 +6,11 @@ use portcullis_protocol::{Digest, OperationEntry, PartEntry, Reason, ResourceNam
 use portcullis_server::store::{NewResource, OffersOutcome, OpenedPart, PublishOutcome, RestoreOutcome};
 use portcullis_server::{Core, No, offers};
 
+/// Operations, and the parts that each opens.
+type Operations<'a> = &'a [(&'a str, &'a [&'a str])];
+
 /// A version whose operations open these parts; those that begin with `open-` are public.
-fn version(world: &World, name: &str, version: &str, operations: &[(&str, &[&str])]) -> NewResource {
+fn version(world: &World, name: &str, version: &str, operations: Operations<'_>) -> NewResource {
     let (mut resource, _) = world.new_resource(name, version);
     let (manifest, parts) = (&mut resource.manifest, &mut resource.parts);
     let (entry, part) = (manifest.parts[0].clone(), parts[0].clone());
@@ -100,7 +103,7 @@ async fn a_teaser_of_a_later_version_opens_no_part_of_an_earlier_one() {
 #[tokio::test]
 async fn a_version_in_which_a_free_operation_opens_what_is_sold_is_not_published() {
     let world = World::new().await;
-    let free: &[(&str, &[&str])] = &[("taste", &["open-drop"]), ("pour", &["ink"])];
+    let free: Operations<'_> = &[("taste", &["open-drop"]), ("pour", &["ink"])];
     assert_eq!(publish(&world, &version(&world, "ink", "1.0.0", free)).await, PublishOutcome::Published);
     let list = [("taste", Rights::Free {}, "0.00 EUR"), ("pour", Rights::Perpetual {}, "5.00 EUR")];
     price(&world.core, &world, "ink", &list).await.expect("a teaser and what it is for");
@@ -113,7 +116,7 @@ async fn a_version_in_which_a_free_operation_opens_what_is_sold_is_not_published
         })
     };
     // It opens more, it takes over the name of what is sold, it opens what is public no more.
-    let refused: [(&[(&str, &[&str])], &str); 3] = [
+    let refused: [(Operations<'_>, &str); 3] = [
         (&[("taste", &["open-drop", "ink"]), ("pour", &["ink"])], "ink"),
         (&[("taste", &["ink"]), ("savour", &["open-drop"])], "ink"),
         (&[("taste", &["drop"]), ("pour", &["ink"])], "drop"),
@@ -131,7 +134,7 @@ async fn publishing_and_pricing_at_once_do_not_slip_past_each_other() {
     let second = world.second().await;
     for round in 0..12 {
         let name = format!("ink-{round}");
-        let open: &[(&str, &[&str])] = &[("taste", &["open-drop"])];
+        let open: Operations<'_> = &[("taste", &["open-drop"])];
         assert_eq!(publish(&world, &version(&world, &name, "1.0.0", open)).await, PublishOutcome::Published);
         let next = version(&world, &name, "2.0.0", &[("taste", &["ink"])]);
         let list = [("taste", Rights::Free {}, "0.00 EUR")];
