@@ -91,7 +91,7 @@ impl Listing {
 pub struct SearchPage {
     /// What was found, best first.
     pub results: Vec<Listing>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one. It is no count.
     pub next: Option<u32>,
 }
 
@@ -137,7 +137,9 @@ impl Storefront {
         &self.origin
     }
 
-    /// Searches the catalogue. `page` counts from 1, as [`SearchPage::next`] gives it.
+    /// Searches what is on sale. Every word has to be in a name, title, kind, description, publisher or operation, or
+    /// something like it; accents and case do not matter. With words the best come first, without them the newest. `page`
+    /// is `None` for the first page, then what [`SearchPage::next`] of the page before says.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -375,11 +377,14 @@ impl Storefront {
     ) -> Result<Vec<T>, ClientError> {
         let session = self.session()?;
         let mut all = Vec::new();
-        let mut page = Some(0);
-        while let Some(number) = page.filter(|number| *number < PAGES) {
-            let (listed, next) = read(session.get(&paged(path, number)).await?);
+        let mut page = 0;
+        for _ in 0..PAGES {
+            let (listed, next) = read(session.get(&paged(path, page)).await?);
             all.extend(listed);
-            page = next;
+            match next {
+                Some(next) => page = next,
+                None => break,
+            }
         }
         Ok(all)
     }

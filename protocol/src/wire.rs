@@ -313,7 +313,7 @@ pub struct PartOpening {
 pub struct SearchAnswer {
     /// What was found, best first.
     pub results: Vec<CatalogueEntry>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 
@@ -347,13 +347,14 @@ pub struct TerminalInfo {
     pub current: bool,
 }
 
-/// `GET /v1/account/entitlements` and `…/{page}`: a signed answer is bounded, so lists come in pages, counted from 0.
+/// `GET /v1/account/entitlements` and `…/{page}`: a signed answer is bounded, so lists come in pages. The first has no
+/// number, each of the others the one that the page before it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntitlementsAnswer {
     /// The rights that the account holds or held.
     pub entitlements: Vec<EntitlementInfo>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 
@@ -375,13 +376,13 @@ pub struct EntitlementInfo {
     pub revoked: bool,
 }
 
-/// `GET /v1/account/receipts` and `…/{page}`, counted from 0.
+/// `GET /v1/account/receipts` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsAnswer {
     /// Compact [`crate::Receipt`]s, newest first.
     pub receipts: Vec<String>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 
@@ -398,13 +399,13 @@ pub struct TopUpRequest {
     pub again: bool,
 }
 
-/// `GET /v1/account/top-ups` and `…/{page}`, counted from 0.
+/// `GET /v1/account/top-ups` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopUpsAnswer {
     /// Compact [`crate::TopUpReceipt`]s, newest first.
     pub receipts: Vec<String>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 

@@ -53,6 +53,8 @@ pub async fn authorise(
             request: idempotency,
             resource: &request.resource,
             operation: &request.operation,
+            quantity: request.quantity,
+            accepted: request.offer,
         };
         let case = core.store.authorisation_case(query).await?;
 

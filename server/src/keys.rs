@@ -5,6 +5,7 @@
 //! the document, so that what it signed while it did can be verified: a countersignature is checked at its own time.
 
 use crate::clock::Timestamp;
+use crate::offers::SignedOffers;
 use crate::secrets::{SecretError, Secrets, random, rng};
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, Store, StoreError};
 use portcullis_protocol::age::{Identity, Recipient};
@@ -82,6 +83,7 @@ pub struct Keys {
     nonce: NonceKey,
     signing: RwLock<Arc<SigningSet>>,
     document: RwLock<Option<Document>>,
+    offers: SignedOffers,
 }
 
 impl std::fmt::Debug for Keys {
@@ -194,6 +196,7 @@ impl Keys {
             nonce: NonceKey::new(*open(KeyRole::Nonce)?),
             signing: RwLock::new(Arc::new(SigningSet { version: 0, keys: Vec::new() })),
             document: RwLock::new(None),
+            offers: SignedOffers::default(),
         };
         keys.refresh(store, secrets).await?;
         Ok(keys)
@@ -262,6 +265,11 @@ impl Keys {
     #[must_use]
     pub const fn nonce_key(&self) -> &NonceKey {
         &self.nonce
+    }
+
+    /// The offers that were signed.
+    pub(crate) const fn offers(&self) -> &SignedOffers {
+        &self.offers
     }
 
     /// The newest signing key in force.

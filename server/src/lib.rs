@@ -56,7 +56,9 @@ mod passwords;
 mod problem;
 mod publish;
 mod rate;
+mod retention;
 mod router;
+mod search;
 mod serve;
 
 pub use app::{App, Server};

@@ -1,5 +1,6 @@
-//! Offers, signed. What is in force stands in the store; signatures are made when asked for, under the key of the day:
-//! a digest names the terms, whoever signed them.
+//! Offers, signed. What is in force stands in the store; a signature is made when an offer is first shown under the key of
+//! the day, and kept: whoever asks again gets the one that is there, so that strangers who search do not make this server
+//! sign. A digest names the terms, whoever signed them.
 
 use crate::Core;
 use crate::answers::No;
@@ -7,13 +8,59 @@ use crate::clock::Timestamp;
 use crate::keys::KeysError;
 use crate::secrets::rng;
 use crate::store::{NewOffer, OfferRevision, OffersOutcome, OpenedPart};
+use hashlink::LruCache;
 use portcullis_protocol::limits::{MAX_PRICE_LIST, MAX_TITLE};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::OfferTerms;
-use portcullis_protocol::{AccountId, Offer, OfferId, PublisherName, ResourceName, Rights, Verified};
+use portcullis_protocol::{
+    AccountId, Digest, Offer, OfferId, PublisherName, ResourceName, Rights, SecretKey, Thumbprint, Verified,
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Lines of a price list, at most: an offer is signed whenever it is shown.
+/// Lines of a price list, at most: all of them are shown wherever one is.
 const MAX_OFFERS: usize = 64;
+/// Signed offers that a process keeps: with 1.5 KB each, 24 MB. Those that nobody has asked for longest go first.
+const KEPT: usize = 16 * 1024;
+
+/// Offers that were signed, by the digest of their revision and the key. Another price is another digest, and a key that
+/// was rotated is asked for no more: nothing here ever has to be forgotten for being wrong.
+pub(crate) struct SignedOffers(Mutex<LruCache<(Digest, Thumbprint), Verified<Offer>>>);
+
+impl Default for SignedOffers {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(KEPT)))
+    }
+}
+
+impl SignedOffers {
+    fn kept(&self) -> MutexGuard<'_, LruCache<(Digest, Thumbprint), Verified<Offer>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The offers, signed with `key`.
+    fn signed(&self, offers: &[OfferRevision], key: &SecretKey) -> Vec<Verified<Offer>> {
+        let by = key.public().thumbprint();
+        let found: Vec<_> = {
+            let mut kept = self.kept();
+            offers.iter().map(|revision| kept.get(&(revision.digest, by)).cloned()).collect()
+        };
+        // Not under the lock: a signature takes a hundred times as long as a look.
+        let mut made = Vec::new();
+        let signed = offers.iter().zip(found).map(|(revision, found)| {
+            found.unwrap_or_else(|| {
+                let offer = Verified::sign(revision.offer.clone(), key);
+                made.push(((revision.digest, by), offer.clone()));
+                offer
+            })
+        });
+        let signed = signed.collect();
+        if !made.is_empty() {
+            tracing::debug!(count = made.len(), "offers signed");
+            self.kept().extend(made);
+        }
+        signed
+    }
+}
 
 /// Signs offers in force.
 ///
@@ -24,7 +71,7 @@ pub fn sign(core: &Core, offers: &[OfferRevision], now: Timestamp) -> Result<Vec
         return Ok(Vec::new());
     }
     let key = core.keys.signing_key(now)?;
-    Ok(offers.iter().map(|revision| Verified::sign(revision.offer.clone(), &key)).collect())
+    Ok(core.keys.offers().signed(offers, &key))
 }
 
 /// Signed offers as a refusal carries them: as many as its document holds. A list that was made before there was a bound
@@ -133,4 +180,60 @@ fn new_offer(core: &Core, terms: OfferTerms, now: Timestamp) -> Result<NewOffer,
         rights: terms.rights,
         price: terms.price,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SignedOffers;
+    use crate::clock::Timestamp;
+    use crate::secrets::rng;
+    use crate::store::{NewOffer, OfferRevision};
+    use portcullis_protocol::{Digest, OfferId, Origin, Rights, SecretKey};
+
+    fn revision(price: &str) -> OfferRevision {
+        let now = Timestamp::from_millis(1_000);
+        let new = NewOffer {
+            id: OfferId::generate(1_000, &mut rng()),
+            revises: false,
+            operation: "view".parse().expect("a name"),
+            title: "To view it".into(),
+            rights: Rights::Perpetual {},
+            price: price.parse().expect("a price"),
+        };
+        let origin = Origin::new("https://store.example").expect("an origin");
+        let (publisher, name) = ("lumen".parse().expect("a name"), "dusk".parse().expect("a name"));
+        let offer = new.offer(&origin, &publisher, &name, now);
+        let digest = Digest::of(&serde_json::to_vec(&offer).expect("json"));
+        OfferRevision { offer, digest, since: now }
+    }
+
+    #[test]
+    fn an_offer_is_signed_once_per_price_and_key() {
+        let offers = SignedOffers::default();
+        let (key, next) = (SecretKey::generate(&mut rng()), SecretKey::generate(&mut rng()));
+        let list = vec![revision("1.00 EUR"), revision("2.00 EUR")];
+        let first = offers.signed(&list, &key);
+        assert_eq!(offers.kept().len(), 2);
+        // Something else in its place shows that what is there is taken, and nothing signed.
+        let place = (list[0].digest, key.public().thumbprint());
+        offers.kept().insert(place, first[1].clone());
+        let again = offers.signed(&list, &key);
+        assert_eq!([&again[0], &again[1]], [&first[1], &first[1]]);
+
+        let rotated = offers.signed(&list, &next);
+        assert!(rotated.iter().all(|offer| offer.signer() == next.public().thumbprint()));
+        let dearer = offers.signed(&[revision("9.00 EUR")], &next);
+        assert_eq!(dearer[0].document().price.to_string(), "9.00 EUR");
+        assert_eq!(offers.kept().len(), 5);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_is_said() {
+        let offers = SignedOffers::default();
+        let key = SecretKey::generate(&mut rng());
+        let signed = offers.signed(&[revision("1.00 EUR")], &key).remove(0);
+        let by = key.public().thumbprint();
+        offers.kept().extend((0..2 * super::KEPT).map(|n| ((Digest::of(&n.to_be_bytes()), by), signed.clone())));
+        assert_eq!(offers.kept().len(), super::KEPT);
+    }
 }

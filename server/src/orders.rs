@@ -31,6 +31,8 @@ use portcullis_protocol::{OrderId, Reason, Receipt, TopUpReceipt, Verified};
 
 /// As in [`crate::cycle`].
 const LOOKS: usize = 8;
+/// Orders that are read at a time.
+const PAGE: u32 = 500;
 
 /// Buys what an offer sells, at the price in force, which has to be the one accepted.
 ///
@@ -137,7 +139,13 @@ pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
 /// # Errors
 /// [`No::Failed`].
 pub async fn open(core: &Core) -> Result<Vec<Order>, No> {
-    Ok(core.store.open_orders().await?)
+    let (mut open, mut after) = (Vec::new(), None);
+    loop {
+        let page = core.store.open_orders(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(open) };
+        after = Some(last.id);
+        open.extend(page);
+    }
 }
 
 /// Opens an order, or finds the one that the same request opened, or that is on order for the same.

@@ -12,13 +12,13 @@ use crate::output::{KeyName, OfferLine, Report, style};
 /// Search a store
 #[derive(Debug, Args)]
 pub(crate) struct Search {
-    /// What to look for; everything, where nothing is said
+    /// What to look for; without words everything, the newest first
     #[arg(value_name = "WORDS")]
     words: Vec<String>,
     /// Only resources of this kind: software, picture, …
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
-    /// Which page of the results
+    /// The next page, as the last line of the page before names it
     #[arg(long, value_name = "N")]
     page: Option<u32>,
     #[command(flatten)]

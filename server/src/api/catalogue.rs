@@ -20,7 +20,8 @@ pub(crate) async fn show(
         return Err(Fault::NotFound);
     };
     let openings = app.core.store.openings(&publisher, &name).await.map_err(Fault::internal)?;
-    let mut entry = catalogue::entry(&app, listing)?;
+    let entry = tokio::task::spawn_blocking(move || catalogue::entry(&app, listing));
+    let mut entry = entry.await.map_err(Fault::internal)??;
     for (digest, opens) in openings {
         if let Some(version) = entry.versions.iter_mut().find(|version| version.digest == digest) {
             version.opens = opens;

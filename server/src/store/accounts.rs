@@ -101,8 +101,13 @@ pub trait Accounts {
     /// Replaces a password and ends every browser session. False where there is no such account.
     async fn set_password(&self, id: &AccountId, password: String) -> Result<bool, StoreError>;
 
-    /// The publishers that an account owns.
-    async fn publishers_of(&self, id: &AccountId) -> Result<Vec<PublisherName>, StoreError>;
+    /// The publishers that an account owns, by name: at most `limit` after the one given.
+    async fn publishers_of(
+        &self,
+        id: &AccountId,
+        after: Option<PublisherName>,
+        limit: u32,
+    ) -> Result<Vec<PublisherName>, StoreError>;
 
     /// Makes an invitation.
     async fn create_invitation(&self, invitation: NewInvitation) -> Result<(), StoreError>;

@@ -15,6 +15,7 @@ mod ledger;
 mod offers;
 mod orders;
 mod overview;
+mod page;
 mod prepaid;
 mod publishers;
 mod resources;
@@ -38,14 +39,17 @@ pub use orders::{
     SettleOutcome, Settlement,
 };
 pub use overview::Overview;
+pub use page::{AccountPage, Page};
 pub use prepaid::{Prepaid, Purse};
 pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
 pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
-    SearchQuery, WithdrawOutcome,
+    SearchPage, SearchQuery, WithdrawOutcome,
 };
 pub use sessions::{Authenticated, RefreshOutcome, SessionId, Sessions};
 pub use sqlite::{Sqlite, SqliteOptions};
+#[cfg(any(test, feature = "test-seams"))]
+pub use sqlite::{Work, work};
 pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
 
 use crate::clock::Timestamp;

@@ -1,7 +1,7 @@
 //! Orders: `pending → paid | declined`, `paid → refunding → refunded`. And `declined → refunding` if the provider has the
 //! money all the same; `pending → refunding` if it has the money for what cannot be given any more.
 
-use super::{Begun, EntitlementId, Idempotency, OfferRevision, StoreError};
+use super::{AccountPage, Begun, EntitlementId, Idempotency, OfferRevision, Page, StoreError};
 use crate::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, TerminalId};
@@ -225,11 +225,11 @@ pub trait Orders {
     /// An order.
     async fn order(&self, order: &OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// The compact receipts of the orders of rights of an account, newest first.
-    async fn receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError>;
+    /// A page of the compact receipts of the orders of rights of an account, newest first.
+    async fn receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError>;
 
-    /// Every order that is not final: pending or refunding, oldest first.
-    async fn open_orders(&self) -> Result<Vec<Order>, StoreError>;
+    /// Orders that are not final, pending or refunding, oldest first: at most `limit` after the one given.
+    async fn open_orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>, StoreError>;
 }
 
 impl Order {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::PartOpening;
 use portcullis_protocol::{AccountId, Digest, Manifest, PartName, PublicKey, PublisherName, ResourceName, Version};
+use serde::{Deserialize, Serialize};
 
 /// A part to be published: its file key is wrapped before it comes here.
 #[derive(Debug, Clone)]
@@ -120,7 +121,7 @@ pub struct Listing {
 }
 
 /// A version in the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListingVersion {
     /// The version.
     pub version: Version,
@@ -132,17 +133,28 @@ pub struct ListingVersion {
     pub withdrawn: bool,
 }
 
-/// What to search for. All words have to occur in publisher, name, title or description.
+/// What to search for. All words have to occur in publisher, name, kind, title, description or operations, or something
+/// like them.
 #[derive(Debug, Clone)]
 pub struct SearchQuery {
     /// Words; empty for everything.
     pub text: String,
-    /// The kind, where it matters.
+    /// The kind, if it matters.
     pub kind: Option<String>,
-    /// The page, from 0.
+    /// 0 for the first page, then what the page before says.
     pub page: u32,
     /// Results of a page.
     pub per_page: u32,
+}
+
+/// A page of what a search found: with words the best first, without them the newest.
+#[derive(Debug, Clone)]
+pub struct SearchPage {
+    /// What was found: with the newest few versions that are on sale, among them the newest that is no pre-release, and
+    /// without vouches.
+    pub listings: Vec<Listing>,
+    /// Names the next page, if there is one.
+    pub next: Option<u32>,
 }
 
 /// Resources.
@@ -185,6 +197,9 @@ pub trait Resources {
         name: &ResourceName,
     ) -> Result<Vec<(Digest, Vec<PartOpening>)>, StoreError>;
 
-    /// Searches the catalogue. Returns a page, and whether there is another one.
-    async fn search(&self, query: SearchQuery) -> Result<(Vec<Listing>, bool), StoreError>;
+    /// Searches what is on sale: what is not withdrawn, of publishers whose account is not suspended.
+    async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError>;
+
+    /// The number of the listing that was added last; no page of everything has a higher one.
+    async fn newest_listing(&self) -> Result<i64, StoreError>;
 }

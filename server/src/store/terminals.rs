@@ -61,8 +61,18 @@ pub trait Terminals {
     /// Enrols a terminal.
     async fn enrol(&self, terminal: NewTerminal) -> Result<EnrolOutcome, StoreError>;
 
-    /// The terminals of an account, newest first.
-    async fn terminals(&self, account: &AccountId) -> Result<Vec<Terminal>, StoreError>;
+    /// Terminals of an account, those in use or those that were revoked, newest first: at most `limit` before the one
+    /// given.
+    async fn terminals(
+        &self,
+        account: &AccountId,
+        revoked: bool,
+        before: Option<TerminalId>,
+        limit: u32,
+    ) -> Result<Vec<Terminal>, StoreError>;
+
+    /// A terminal of an account.
+    async fn terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<Option<Terminal>, StoreError>;
 
     /// Revokes a terminal of an account: its sessions end, its holds are released and its grants are revoked. False
     /// where the account has no such terminal.

@@ -7,7 +7,7 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{Currency, Digest, Money, OrderId, Reason, Rights, TopUpReceipt, Unverified};
 use portcullis_server::faults::{Phase, Write};
 use portcullis_server::payment::{ChargeState, Payments};
-use portcullis_server::store::{Balance, Prepaid};
+use portcullis_server::store::{AccountPage, Balance, Prepaid};
 use portcullis_server::{Asker, Core, No, cycle, orders, top_ups};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -215,8 +215,20 @@ async fn a_top_up_is_paid_once_and_has_a_receipt() {
     let key = world.core.keys.signing_key(world.core.clock.now()).expect("a key").public().clone();
     let receipt = receipt.verify(&key).expect("signed");
     assert_eq!(receipt.document().amount.to_string(), "5.00 EUR");
-    assert_eq!(world.core.store.top_up_receipts(&machine.account).await.expect("receipts").len(), 1);
-    assert!(world.core.store.receipts(&machine.account).await.expect("receipts").is_empty());
+    assert_eq!(
+        world
+            .core
+            .store
+            .top_up_receipts(&machine.account, AccountPage::new(0, 100))
+            .await
+            .expect("receipts")
+            .rows
+            .len(),
+        1
+    );
+    assert!(
+        world.core.store.receipts(&machine.account, AccountPage::new(0, 100)).await.expect("receipts").rows.is_empty()
+    );
 
     // Another amount under the same key is another request.
     let other = pay("6.00 EUR", "ok");

@@ -166,10 +166,10 @@ async fn it_can_be_asked_for_within_thirty_days() {
     world.core.clock.advance(120);
     assert_eq!(late.again(&world.core, &machine).await.expect("the stored answer").grant, lost.grant);
     assert_eq!(count(&world, "SELECT count(*) FROM grants"), 3);
-    // Later it is forgotten, and the code is what it is.
+    // Later it is forgotten, and its code with it.
     world.core.clock.advance(2 * 24 * 3600);
     world.core.store.sweep().await.expect("swept");
-    assert_eq!(reason(late.again(&world.core, &machine).await), Reason::StatusCodeSpent);
+    assert_eq!(reason(late.again(&world.core, &machine).await), Reason::StatusCodeUnknown);
 }
 
 /// The key that signed it ended at once, so no terminal believes the grant, though it has not ended.

@@ -5,7 +5,7 @@ use crate::world::{Machine, World, account, count, fresh, order_request, reason}
 use portcullis_protocol::wire::{OrderAnswer, OrderState};
 use portcullis_protocol::{Reason, Rights};
 use portcullis_server::payment::ChargeState;
-use portcullis_server::store::{OrderPhase, PublishOutcome, SearchQuery};
+use portcullis_server::store::{AccountPage, OrderPhase, PublishOutcome, SearchQuery};
 use portcullis_server::{No, orders, top_ups};
 
 async fn order(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
@@ -19,7 +19,7 @@ async fn shown(world: &World) -> (usize, usize) {
     let (publisher, name) = ("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name"));
     let listing = world.core.store.listing(&publisher, &name).await.expect("read").expect("listed");
     let query = SearchQuery { text: String::new(), kind: None, page: 0, per_page: 20 };
-    let (found, _) = world.core.store.search(query).await.expect("searched");
+    let found = world.core.store.search(query).await.expect("searched").listings;
     (listing.offers.len(), found.len())
 }
 
@@ -120,7 +120,8 @@ async fn what_is_paid_when_nothing_can_be_given_any_more_goes_back() {
         assert_eq!((decided.state, &decided.receipt), (OrderState::Refunded, &None), "case {case}");
         suspend(&owner, false).await;
         suspend(&machine.account, false).await;
-        assert!(world.core.store.entitlements(&machine.account).await.expect("read").is_empty());
+        let held = world.core.store.entitlements(&machine.account, AccountPage::new(0, 10)).await.expect("read");
+        assert!(held.rows.is_empty());
         let open = orders::open(&world.core).await.expect("listed");
         assert_eq!(
             open.iter().map(|order| (order.id, order.phase)).collect::<Vec<_>>(),

@@ -20,8 +20,9 @@ use portcullis_server::keys::{self, Keys};
 use portcullis_server::payment::{Payments, Sandbox};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
-    ClaimOutcome, DecideOutcome, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart, NewResource, NewTerminal,
-    NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp, Sqlite, SqliteOptions, Store,
+    AccountPage, ClaimOutcome, DecideOutcome, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart, NewResource,
+    NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp, Sqlite,
+    SqliteOptions, Store,
 };
 use portcullis_server::{Asker, Core, No, SignedIn, cycle, offers, orders};
 use std::path::{Path, PathBuf};
@@ -307,7 +308,8 @@ impl World {
 
     /// Units of an entitlement that are neither drawn nor held.
     pub(crate) async fn remaining(&self, machine: &Machine, operation: &str) -> u64 {
-        let entitlements = self.core.store.entitlements(&machine.account).await.expect("entitlements");
+        let entitlements =
+            self.core.store.entitlements(&machine.account, AccountPage::new(0, 1000)).await.expect("entitlements").rows;
         let of_operation = entitlements.iter().filter(|e| e.operation.as_str() == operation && e.revoked.is_none());
         of_operation.filter_map(|entitlement| entitlement.remaining()).sum()
     }

@@ -22,6 +22,7 @@ mod guests;
 mod hostile;
 mod impostor;
 mod kept;
+mod load;
 mod loading;
 mod meddler;
 mod metered;
@@ -83,6 +84,7 @@ pub fn all() -> Vec<Attack> {
         money::ATTACKS,
         metered::ATTACKS,
         purchases::ATTACKS,
+        load::ATTACKS,
         crash::ATTACKS,
         guests::ATTACKS,
         kept::ATTACKS,

@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use portcullis_protocol::{AccountId, TerminalId};
 use portcullis_server::secrets::{self, TokenRole, new_token};
-use portcullis_server::store::{Account, NewAccount, NewInvitation, SignUp};
+use portcullis_server::store::{Account, NewAccount, NewInvitation, SignUp, Terminal};
 use portcullis_server::{App, Email, Password};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -158,13 +158,28 @@ async fn find(app: &App, email: &str) -> anyhow::Result<Account> {
     app.core.store.account_by_name(&lookup).await?.context("there is no account of this e-mail address")
 }
 
+/// Every terminal of an account: those in use, then those that were revoked.
+async fn terminals_of(app: &App, account: &AccountId) -> anyhow::Result<Vec<Terminal>> {
+    let mut all = Vec::new();
+    for revoked in [false, true] {
+        let mut before = None;
+        loop {
+            let page = app.core.store.terminals(account, revoked, before, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.id);
+            all.extend(page);
+        }
+    }
+    Ok(all)
+}
+
 impl TerminalTask {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         match self {
             Self::List { email } => {
                 let account = find(app, &email).await?;
                 let (mut text, mut rows) = (String::new(), Vec::new());
-                for terminal in app.core.store.terminals(&account.id).await? {
+                for terminal in terminals_of(app, &account.id).await? {
                     let revoked = terminal.revoked.is_some();
                     let mark = if revoked { "  revoked" } else { "" };
                     writeln!(text, "{}  {}  {}{mark}", terminal.id, terminal.key.words(), terminal.label)?;

@@ -1,7 +1,7 @@
 //! Accounts, invitations, browser sessions.
 
 use super::row::{bytes, maybe_time, sealed, text, time};
-use super::{Sqlite, Tx};
+use super::{Sqlite, Tx, search};
 use crate::faults::Write;
 use crate::secrets::{LookupHash, TokenHash};
 use crate::store::{
@@ -77,6 +77,7 @@ impl Accounts for Sqlite {
             let sql = "UPDATE accounts SET suspended_at = ?2 WHERE id = ?1";
             let found = tx.change(sql, (id.as_bytes(), since))? == 1;
             if found {
+                search::set_standing(tx, &id, !suspended)?;
                 let kind = if suspended { "account suspended" } else { "account restored" };
                 tx.log(kind, Some(&id), None, &[])?;
             }
@@ -99,9 +100,19 @@ impl Accounts for Sqlite {
         .await
     }
 
-    async fn publishers_of(&self, id: &AccountId) -> Result<Vec<PublisherName>, StoreError> {
-        let sql = "SELECT name FROM publishers WHERE owner = ?1 ORDER BY name";
-        self.read("publishers of an account", |tx| tx.all(sql, [id.as_bytes()], |row| text(row, 0)))
+    async fn publishers_of(
+        &self,
+        id: &AccountId,
+        after: Option<PublisherName>,
+        limit: u32,
+    ) -> Result<Vec<PublisherName>, StoreError> {
+        let id = *id;
+        self.read_many("publishers of an account", move |tx| {
+            let sql = "SELECT name FROM publishers WHERE owner = ?1 AND name > ?2 ORDER BY name LIMIT ?3";
+            let after = after.as_ref().map_or("", PublisherName::as_str);
+            tx.all(sql, (id.as_bytes(), after, limit), |row| text(row, 0))
+        })
+        .await
     }
 
     async fn create_invitation(&self, invitation: NewInvitation) -> Result<(), StoreError> {

@@ -4,7 +4,8 @@ use super::row::{bytes, maybe_bytes, time};
 use super::{Sqlite, Tx};
 use crate::clock::Timestamp;
 use crate::faults::Write;
-use crate::store::{AnswerScope, Answers, Begun, Idempotency, StoreError, StoredAnswer};
+use crate::retention;
+use crate::store::{AnswerScope, Answers, Begun, Draw, Idempotency, StoreError, StoredAnswer};
 use async_trait::async_trait;
 use portcullis_protocol::{CodeId, Digest, GrantId, OrderId};
 
@@ -20,10 +21,20 @@ const JOINED: i64 = 5;
 
 /// What is stored beside a key.
 pub(super) enum Stored<'a> {
-    Code(&'a CodeId),
-    Grant(&'a GrantId),
+    Code(&'a CodeId, Kept),
+    Grant(&'a GrantId, Kept),
     Order(&'a OrderId),
     Joined(&'a OrderId),
+}
+
+/// For how long the authorisation and the grant of a cycle are kept, in seconds.
+#[derive(Clone, Copy)]
+pub(super) struct Kept(u64);
+
+impl From<&Draw> for Kept {
+    fn from(draw: &Draw) -> Self {
+        Self(if draw.runs_out() { retention::PAID_CYCLE } else { retention::FREE_CYCLE })
+    }
 }
 
 struct Found {
@@ -75,7 +86,7 @@ pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> r
         _ if found.at.plus(LOST_AFTER) <= tx.now => return Ok(Begun::New),
         _ => return Ok(Begun::InProgress),
     };
-    // What an answer names is never deleted, so one that is gone means a damaged database.
+    // What an answer names is deleted with it, so one that is gone means a damaged database.
     answer.map(Begun::Answered).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
@@ -86,15 +97,16 @@ pub(super) fn store(
     request: &Idempotency,
     stored: &Stored<'_>,
 ) -> rusqlite::Result<()> {
-    let (kind, subject) = match stored {
-        Stored::Code(id) => (CODE, id.as_bytes()),
-        Stored::Grant(id) => (GRANT, id.as_bytes()),
-        Stored::Order(id) => (ORDER, id.as_bytes()),
-        Stored::Joined(id) => (JOINED, id.as_bytes()),
+    let (kind, subject, kept) = match stored {
+        Stored::Code(id, kept) => (CODE, id.as_bytes(), Some(kept.0)),
+        Stored::Grant(id, kept) => (GRANT, id.as_bytes(), Some(kept.0)),
+        Stored::Order(id) => (ORDER, id.as_bytes(), None),
+        Stored::Joined(id) => (JOINED, id.as_bytes(), Some(retention::ANSWER)),
     };
+    let ends = kept.map(|kept| tx.now.plus(kept).millis());
     tx.change(
-        "INSERT INTO answers (scope, key, request, kind, subject, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now.millis()),
+        "INSERT INTO answers (scope, key, request, kind, subject, at, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now.millis(), ends),
     )?;
     Ok(())
 }
@@ -113,6 +125,32 @@ pub(super) fn replace_grant(
     Ok(())
 }
 
+/// Deletes answers that have ended, at most `limit`, and the authorisations and grants that they lead to. Returns how many.
+pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<usize> {
+    type Ended = ([u8; 16], String, i64, Option<[u8; 16]>);
+    let ended: Vec<Ended> = tx.all(
+        "SELECT scope, key, kind, subject FROM answers WHERE ends_at < ?1 ORDER BY ends_at LIMIT ?2",
+        (tx.now.millis(), limit),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?;
+    for (scope, key, kind, subject) in &ended {
+        match *kind {
+            // A hold goes back first.
+            CODE => tx.change("DELETE FROM authorisations WHERE code = ?1 AND state <> 0", [subject])?,
+            GRANT => {
+                tx.change(
+                    "DELETE FROM grants WHERE id = (SELECT g.replaces FROM grants g WHERE g.id = ?1)",
+                    [subject],
+                )?;
+                tx.change("DELETE FROM grants WHERE id = ?1", [subject])?
+            }
+            _ => 0,
+        };
+        tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2", (scope, key))?;
+    }
+    Ok(ended.len())
+}
+
 #[async_trait]
 impl Answers for Sqlite {
     async fn begin_answer(&self, scope: AnswerScope, request: &Idempotency) -> Result<Begun, StoreError> {
@@ -126,9 +164,17 @@ impl Answers for Sqlite {
             let found = find(tx, &scope, &request)?;
             if matches!(found, Begun::New) {
                 tx.change(
-                    "INSERT INTO answers (scope, key, request, kind, at) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (scope, key) DO UPDATE SET at = excluded.at WHERE kind = 0",
-                    (scope_bytes(&scope), request.key.as_str(), request.request.as_bytes(), UNDER_WAY, tx.now.millis()),
+                    "INSERT INTO answers (scope, key, request, kind, at, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (scope, key) DO UPDATE SET at = excluded.at, ends_at = excluded.ends_at
+                     WHERE kind = 0",
+                    (
+                        scope_bytes(&scope),
+                        request.key.as_str(),
+                        request.request.as_bytes(),
+                        UNDER_WAY,
+                        tx.now.millis(),
+                        tx.now.plus(retention::ANSWER).millis(),
+                    ),
                 )?;
             }
             Ok(found)

@@ -1,17 +1,15 @@
 //! The rows of the cycle. Every arrow of a state is one conditional update: it changes a row or finds nothing to change.
 
-use super::answers::{self, Stored};
-use super::row::{
-    bytes, count, json, maybe_bytes, maybe_money, maybe_time, octets, one_of, sealed, text, time, to_json,
-};
-use super::{Sqlite, Tx, grants, offers, prepaid, resources};
+use super::answers::{self, Kept, Stored};
+use super::row::{bytes, json, maybe_bytes, maybe_money, one_of, sealed, text, time, to_json};
+use super::{Sqlite, Tx, entitlements, grants, offers, prepaid, resources};
 use crate::clock::Timestamp;
 use crate::faults::Write;
 use crate::secrets::Sealed;
 use crate::store::{
-    Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
+    AccountPage, Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
     AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Draw, Entitlement, EntitlementId, GrantRecord,
-    NewAuthorisation, NewGrant, OperationFacts, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
+    NewAuthorisation, NewGrant, OperationFacts, Page, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -23,28 +21,6 @@ use rusqlite::Row;
 /// In the order of the column's numbers.
 const AUTHORISATION_STATES: [AuthorisationState; 3] =
     [AuthorisationState::Held, AuthorisationState::Consumed, AuthorisationState::Released];
-/// An entitlement, with the holds that are still good at `?1` instead of those not yet released.
-const ENTITLEMENT: &str = "
-    SELECT e.id, p.name, e.name, e.operation, e.rights, e.used,
-           iif(e.held = 0, 0, (SELECT coalesce(sum(h.units), 0) FROM authorisations h
-                               WHERE h.entitlement = e.id AND h.state = 0 AND h.units > 0 AND h.expires_at > ?1)),
-           e.revoked_at, e.since
-    FROM entitlements e JOIN publishers p ON p.id = e.publisher";
-
-fn entitlement(row: &Row<'_>) -> rusqlite::Result<Entitlement> {
-    Ok(Entitlement {
-        id: octets(row, 0).map(EntitlementId)?,
-        publisher: text(row, 1)?,
-        name: text(row, 2)?,
-        operation: text(row, 3)?,
-        rights: json(row, 4)?,
-        used: count(row, 5)?,
-        held: count(row, 6)?,
-        revoked: maybe_time(row, 7)?,
-        since: time(row, 8)?,
-    })
-}
-
 fn operation(tx: &Tx<'_>, resource: &Digest, name: &OperationName) -> rusqlite::Result<Option<OperationFacts>> {
     let sql = "SELECT name, parts FROM operations WHERE resource = ?1 AND name = ?2";
     tx.one(sql, (resource.as_bytes(), name.as_str()), |row| {
@@ -88,18 +64,15 @@ fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery<'_>) -> rusqlite::
         return Ok(case);
     }
     let Some(facts) = resources::facts(tx, query.resource)? else { return Ok(case) };
-    let subject = (&facts.publisher.0.0, facts.name.as_str(), query.operation.as_str());
-    let entitlements = tx.all(
-        &format!(
-            "{ENTITLEMENT} WHERE e.account = ?2 AND e.publisher = ?3 AND e.name = ?4 AND e.operation = ?5
-             ORDER BY e.id"
-        ),
-        (tx.now.millis(), query.account.as_bytes(), subject.0, subject.1, subject.2),
-        entitlement,
-    )?;
+    let entitlements = entitlements::that_count(tx, query, &facts)?;
     let operation = operation(tx, query.resource, query.operation)?;
     let offers = offers::for_operation(tx, &facts.publisher, &facts.name, query.operation)?;
-    let prepaid = prepaid::balances(tx, query.account)?;
+    // Money moves only under an accepted offer, and from the balance in its currency.
+    let accepted = offers.iter().find(|offer| Some(offer.digest) == query.accepted);
+    let prepaid = match accepted {
+        Some(accepted) => prepaid::balance(tx, query.account, accepted.offer.price.currency())?,
+        None => Vec::new(),
+    };
     case.resource = Some(AuthorisationTarget { facts, operation, offers, entitlements, prepaid });
     Ok(case)
 }
@@ -154,7 +127,7 @@ fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<AuthoriseO
             new.draw.money().map(|(_, cost)| cost.currency().to_string()),
         ),
     )?;
-    answers::store(tx, &scope, &new.request, &Stored::Code(&new.code))?;
+    answers::store(tx, &scope, &new.request, &Stored::Code(&new.code, Kept::from(&new.draw)))?;
     Ok(AuthoriseOutcome::Held { expires })
 }
 
@@ -268,8 +241,7 @@ fn filled(
             case.keys = wrapped_keys(tx, &resource, operation)?;
         }
         if let Some(id) = &authorisation.draw.entitlement() {
-            case.entitlement =
-                tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now.millis(), id.0.0), entitlement)?;
+            case.entitlement = entitlements::find(tx, id)?;
         }
         if let Some(facts) = &case.resource {
             case.pairwise = tx.one(
@@ -326,10 +298,8 @@ impl Cycle for Sqlite {
         self.write(Write::Acknowledge, move |tx| grants::acknowledge(tx, &terminal, &id)).await
     }
 
-    async fn entitlements(&self, account: &AccountId) -> Result<Vec<Entitlement>, StoreError> {
-        self.read("entitlements", |tx| {
-            let sql = format!("{ENTITLEMENT} WHERE e.account = ?2 ORDER BY e.id DESC");
-            tx.all(&sql, (tx.now.millis(), account.as_bytes()), entitlement)
-        })
+    async fn entitlements(&self, account: &AccountId, page: AccountPage) -> Result<Page<Entitlement>, StoreError> {
+        let account = *account;
+        self.read_many("entitlements", move |tx| entitlements::page(tx, &account, page)).await
     }
 }

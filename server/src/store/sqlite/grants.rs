@@ -1,6 +1,6 @@
 //! Grants: step 3 writes them, and they are delivered again from here.
 
-use super::answers::{self, Stored};
+use super::answers::{self, Kept, Stored};
 use super::cycle::shut_out;
 use super::row::{bytes, maybe_bytes, octets, one_of, text, time};
 use super::{Tx, ledger, prepaid};
@@ -57,7 +57,7 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
         )?;
     }
     insert(tx, new)?;
-    answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id))?;
+    answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id, Kept::from(&new.draw)))?;
     tx.log("granted", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
     Ok(VerifyOutcome::Granted)
 }

@@ -7,8 +7,8 @@ use super::{Sqlite, Tx, cycle, ledger, offers, prepaid};
 use crate::faults::Write;
 use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::store::{
-    AnswerScope, Begun, EntitlementId, Goods, Idempotency, NewOrder, NewTopUp, OpenOutcome, Order, OrderCase,
-    OrderPhase, Orders, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError,
+    AccountPage, AnswerScope, Begun, EntitlementId, Goods, Idempotency, NewOrder, NewTopUp, OpenOutcome, Order,
+    OrderCase, OrderPhase, Orders, Page, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -136,8 +136,9 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> rusqlite::Result<OpenOutcome> {
         }
     }
     let opened = tx.change(
-        "INSERT INTO orders (id, account, offer_digest, provider, created_at, changed_at, intent, again)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)
+        "INSERT INTO orders (id, account, offer_digest, provider, created_at, changed_at, intent, again, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7,
+                 (SELECT coalesce(max(o.place), 0) + 1 FROM orders o WHERE o.account = ?2))
          ON CONFLICT (account, intent) WHERE state = 0 AND intent IS NOT NULL DO NOTHING",
         (
             new.id.as_bytes(),
@@ -176,8 +177,9 @@ fn open_top_up(tx: &Tx<'_>, new: &NewTopUp) -> rusqlite::Result<OpenOutcome> {
         return Ok(OpenOutcome::NoRoom);
     }
     let opened = tx.change(
-        "INSERT INTO orders (id, account, provider, created_at, changed_at, amount, currency, intent, again)
-         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO orders (id, account, provider, created_at, changed_at, amount, currency, intent, again, place)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8,
+                 (SELECT coalesce(max(o.place), 0) + 1 FROM orders o WHERE o.account = ?2))
          ON CONFLICT (account, intent) WHERE state = 0 AND intent IS NOT NULL DO NOTHING",
         (
             new.id.as_bytes(),
@@ -278,20 +280,7 @@ fn entitle(
     })?;
     let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let total = offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX));
-    tx.change(
-        "INSERT INTO entitlements (id, account, publisher, name, operation, rights, total, since)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        (
-            entitlement.0.0,
-            order.account.as_bytes(),
-            publisher.0.0,
-            offer.name.as_str(),
-            offer.operation.as_str(),
-            to_json(&offer.rights)?,
-            total,
-            tx.now.millis(),
-        ),
-    )?;
+    hold(tx, &order.account, &publisher, offer, entitlement)?;
     // What the provider owes is owed to the publisher.
     if !offer.price.is_zero() {
         let (from, to) = (LedgerAccount::provider(&order.provider), LedgerAccount::publisher(&offer.publisher));
@@ -305,6 +294,57 @@ fn entitle(
     Ok(())
 }
 
+/// Writes an entitlement, unless the account holds the same for good already: then this order stands behind it.
+fn hold(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    publisher: &PublisherId,
+    offer: &Offer,
+    entitlement: &EntitlementId,
+) -> rusqlite::Result<()> {
+    tx.change(
+        "INSERT INTO entitlements (id, account, publisher, name, operation, rights, total, since, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+                 (SELECT coalesce(max(e.place), 0) + 1 FROM entitlements e WHERE e.account = ?2))
+         ON CONFLICT (account, publisher, name, operation) WHERE total IS NULL AND revoked_at IS NULL DO NOTHING",
+        (
+            entitlement.0.0,
+            account.as_bytes(),
+            publisher.0.0,
+            offer.name.as_str(),
+            offer.operation.as_str(),
+            to_json(&offer.rights)?,
+            offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX)),
+            tx.now.millis(),
+        ),
+    )?;
+    Ok(())
+}
+
+/// An order that was paid for the same for good and stands behind an entitlement that has just ended takes its place.
+fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> rusqlite::Result<()> {
+    let others: Vec<(OrderId, PublisherId, Offer)> = tx.all(
+        // In this order: an operation has few offers, an account may have many orders.
+        "SELECT o.id, f.publisher, f.offer FROM offers f CROSS JOIN orders o
+         WHERE f.publisher = (SELECT p.id FROM publishers p WHERE p.name = ?2) AND f.name = ?3 AND f.operation = ?4
+           AND o.account = ?1 AND o.offer_digest = f.digest AND o.state = 1 AND o.id <> ?5 ORDER BY o.id",
+        (
+            ended.account.as_bytes(),
+            offer.publisher.as_str(),
+            offer.name.as_str(),
+            offer.operation.as_str(),
+            ended.id.as_bytes(),
+        ),
+        |row| Ok((bytes(row, 0, OrderId::from_bytes)?, octets(row, 1).map(PublisherId)?, json(row, 2)?)),
+    )?;
+    match others.iter().find(|(_, _, offer)| offer.rights.quantity().is_none()) {
+        Some((id, publisher, offer)) => {
+            hold(tx, &ended.account, publisher, offer, &EntitlementId(Octets(*id.as_bytes())))
+        }
+        None => Ok(()),
+    }
+}
+
 fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
@@ -313,7 +353,12 @@ fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
         phase => return Ok(RefundOutcome::NotPaid(phase)),
     }
     match &order.goods {
-        Goods::Rights { .. } => end_rights(tx, id)?,
+        Goods::Rights { offer, .. } => {
+            end_rights(tx, id)?;
+            if offer.rights.quantity().is_none() {
+                take_over(tx, &order, offer)?;
+            }
+        }
         Goods::TopUp { amount, .. } => {
             let returned = prepaid::take_out(tx, &order.account, *amount, *id.as_bytes())?;
             if returned == 0 {
@@ -419,15 +464,24 @@ impl Orders for Sqlite {
         self.read("order", |tx| find(tx, id))
     }
 
-    async fn receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT receipt FROM orders
-                   WHERE account = ?1 AND receipt IS NOT NULL AND offer_digest IS NOT NULL ORDER BY id DESC";
-        self.read("receipts", |tx| tx.all(sql, [account.as_bytes()], |row| row.get(0)))
+    async fn receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError> {
+        let account = *account;
+        self.read_many("receipts", move |tx| {
+            let sql = "SELECT place, receipt FROM orders
+                       WHERE account = ?1 AND receipt IS NOT NULL AND offer_digest IS NOT NULL AND place < ?2
+                       ORDER BY place DESC LIMIT ?3";
+            let rows =
+                tx.all(sql, (account.as_bytes(), page.before(), page.limit()), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(page.of(rows))
+        })
+        .await
     }
 
-    async fn open_orders(&self) -> Result<Vec<Order>, StoreError> {
-        self.read("open orders", |tx| {
-            tx.all(&format!("{ORDER} WHERE o.state IN (0, 3) ORDER BY o.created_at"), [], order)
+    async fn open_orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>, StoreError> {
+        self.read_many("open orders", move |tx| {
+            let sql = format!("{ORDER} WHERE o.state IN (0, 3) AND o.id > ?1 ORDER BY o.id LIMIT ?2");
+            tx.all(&sql, (after.map_or([0; 16], |id| *id.as_bytes()), limit), order)
         })
+        .await
     }
 }

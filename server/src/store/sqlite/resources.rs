@@ -1,11 +1,11 @@
 //! Resources.
 
 use super::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
-use super::{Sqlite, Tx, offers, publishers, withdrawal};
+use super::{Sqlite, Tx, offers, publishers, search, withdrawal};
 use crate::faults::Write;
 use crate::store::{
     Listing, ListingVersion, NewResource, OpenedPart, PublishOutcome, PublisherId, ResourceFacts, Resources,
-    RestoreOutcome, SearchQuery, StoreError, WithdrawOutcome,
+    RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::limits::{MAX_OPENINGS, MAX_VERSIONS};
@@ -48,7 +48,7 @@ pub(super) fn owned(tx: &Tx<'_>, account: &AccountId, name: &PublisherName) -> r
 }
 
 /// The version that terminals take, of those that are withdrawn if all are.
-fn newest(versions: &[ListingVersion]) -> Option<&ListingVersion> {
+pub(super) fn newest(versions: &[ListingVersion]) -> Option<&ListingVersion> {
     let sold = versions.iter().filter(|version| !version.withdrawn);
     version::newest(sold, |version| &version.version).or_else(|| version::newest(versions, |version| &version.version))
 }
@@ -132,7 +132,11 @@ pub(super) fn newest_manifest(
 }
 
 /// Newest first. Of equal precedence, which no store takes any more, the one that was published last goes first.
-fn versions(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> rusqlite::Result<Vec<ListingVersion>> {
+pub(super) fn versions(
+    tx: &Tx<'_>,
+    publisher: &PublisherId,
+    name: &ResourceName,
+) -> rusqlite::Result<Vec<ListingVersion>> {
     let mut versions = tx.all(
         "SELECT version, digest, size, withdrawn_at IS NOT NULL FROM resources WHERE publisher = ?1 AND name = ?2
          ORDER BY published_at DESC",
@@ -205,6 +209,7 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> rusqlite::Result<PublishOutcome> {
         }
     }
     insert(tx, new, &publisher)?;
+    search::refresh(tx, &manifest.publisher.name, &manifest.name)?;
     tx.log("resource published", Some(&new.account), None, new.digest.as_bytes())?;
     Ok(PublishOutcome::Published)
 }
@@ -269,38 +274,6 @@ fn opens(tx: &Tx<'_>, resource: &Digest) -> rusqlite::Result<Vec<PartOpening>> {
     Ok(hidden.into_iter().map(opening).collect())
 }
 
-fn search(tx: &Tx<'_>, query: &SearchQuery) -> rusqlite::Result<(Vec<Listing>, bool)> {
-    // Each word somewhere in the texts; `instr` takes it literally, so nothing needs escaping.
-    let words: Vec<String> = query.text.split_whitespace().take(8).map(str::to_lowercase).collect();
-    let matches = |texts: &str| words.iter().all(|word| texts.contains(word.as_str()));
-    let wanted = usize::try_from(query.per_page).unwrap_or(usize::MAX);
-    let skip = wanted.saturating_mul(usize::try_from(query.page).unwrap_or(usize::MAX));
-    let mut names: Vec<(PublisherName, ResourceName)> = Vec::new();
-    let mut statement = tx.db.prepare_cached(
-        "SELECT p.name, r.name, lower(p.name || ' ' || r.name || ' ' || r.title || ' ' || r.description)
-         FROM resources r JOIN publishers p ON p.id = r.publisher JOIN accounts a ON a.id = p.owner
-         WHERE r.withdrawn_at IS NULL AND a.suspended_at IS NULL AND (?1 IS NULL OR r.kind = ?1)
-         ORDER BY r.published_at DESC, r.digest",
-    )?;
-    let mut rows = statement.query([&query.kind])?;
-    // One more than the page, to know whether there is another one.
-    while let Some(row) = rows.next()? {
-        if matches(row.get_ref(2)?.as_str()?) {
-            let name = (text(row, 0)?, text(row, 1)?);
-            if !names.contains(&name) {
-                names.push(name);
-            }
-            if names.len() > skip.saturating_add(wanted) {
-                break;
-            }
-        }
-    }
-    let more = names.len() > skip.saturating_add(wanted);
-    let page = names.iter().skip(skip).take(wanted);
-    let listings = page.map(|(publisher, name)| listing(tx, publisher, name)).collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok((listings.into_iter().flatten().collect(), more))
-}
-
 #[async_trait]
 impl Resources for Sqlite {
     async fn publish(&self, resource: NewResource) -> Result<PublishOutcome, StoreError> {
@@ -336,11 +309,13 @@ impl Resources for Sqlite {
         publisher: &PublisherName,
         name: &ResourceName,
     ) -> Result<Option<Manifest>, StoreError> {
-        self.read("manifest", |tx| newest_manifest(tx, publisher, name))
+        let (publisher, name) = (publisher.clone(), name.clone());
+        self.read_many("manifest", move |tx| newest_manifest(tx, &publisher, &name)).await
     }
 
     async fn listing(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Option<Listing>, StoreError> {
-        self.read("listing", |tx| listing(tx, publisher, name))
+        let (publisher, name) = (publisher.clone(), name.clone());
+        self.read_many("listing", move |tx| listing(tx, &publisher, &name)).await
     }
 
     async fn openings(
@@ -348,14 +323,24 @@ impl Resources for Sqlite {
         publisher: &PublisherName,
         name: &ResourceName,
     ) -> Result<Vec<(Digest, Vec<PartOpening>)>, StoreError> {
-        self.read("openings", |tx| {
-            let Some(id) = publisher_id(tx, publisher)? else { return Ok(Vec::new()) };
-            let versions = versions(tx, &id, name)?.into_iter().filter(|version| !version.withdrawn).take(MAX_OPENINGS);
+        let (publisher, name) = (publisher.clone(), name.clone());
+        self.read_many("openings", move |tx| {
+            let Some(id) = publisher_id(tx, &publisher)? else { return Ok(Vec::new()) };
+            let versions =
+                versions(tx, &id, &name)?.into_iter().filter(|version| !version.withdrawn).take(MAX_OPENINGS);
             versions.map(|version| Ok((version.digest, opens(tx, &version.digest)?))).collect()
         })
+        .await
     }
 
-    async fn search(&self, query: SearchQuery) -> Result<(Vec<Listing>, bool), StoreError> {
-        self.read("search", |tx| search(tx, &query))
+    async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError> {
+        self.read_many("search", move |tx| search::search(tx, &query)).await
+    }
+
+    async fn newest_listing(&self) -> Result<i64, StoreError> {
+        self.read("newest listing", |tx| {
+            let sql = "SELECT coalesce(max(number), 0) FROM catalogue";
+            Ok(tx.one(sql, [], |row| row.get(0))?.unwrap_or(0))
+        })
     }
 }
