@@ -50,8 +50,11 @@ impl Withdraw {
                 ));
             };
             let question = format!("Withdraw {}? Those who bought it can no longer run this version.", self.name);
-            if !self.yes && context.screen.can_ask() && !context.screen.ask(question) {
-                return Err(Failure::new("nothing was withdrawn", "answer y, or pass --yes"));
+            if !self.yes && !context.screen.ask(question) {
+                return Err(Failure::new(
+                    "nothing was withdrawn: nobody agreed to it",
+                    "answer y on a terminal, or pass --yes",
+                ));
             }
             client.publishing(&server).withdraw(&sold.digest, &self.reason).await?;
             Ok(Withdrawn {

@@ -250,7 +250,7 @@ fn verbs_that_no_other_test_runs_for_a_program() {
     stage.succeed("publisher", &["--json", "publish", file, "--project", "sketch"]);
     stage.succeed("publisher", &["--json", "inspect", file, "--extract", "full", "-o", "full.age"]);
     stage.succeed("publisher", &["--json", "price", "acme/sketch"]);
-    stage.succeed("publisher", &["--json", "withdraw", "acme/sketch@1.0.0", "--reason", "a test"]);
+    stage.succeed("publisher", &["--json", "withdraw", "acme/sketch@1.0.0", "--reason", "a test", "--yes"]);
     stage.succeed("publisher", &["--json", "search"]);
     stage.succeed("publisher", &["--json", "top-up", "5.00EUR", "--yes"]);
     stage.succeed("publisher", &["--json", "balance"]);

@@ -40,7 +40,7 @@ fn seal_publish_price_withdraw() {
     said.run(&["--json", "price", "acme/sketch", "--operation", "view", "--model", "perpetual", "--price", "2.99 EUR"]);
     said.run(&["price", "acme/nothing"]);
     said.run(&["withdraw", "acme/sketch@2.0.0"]);
-    said.run(&["withdraw", "acme/sketch@1.0.0", "--reason", "a better one comes"]);
+    said.run(&["withdraw", "acme/sketch@1.0.0", "--reason", "a better one comes", "--yes"]);
     said.run(&["search"]);
     said.run(&["whoami"]);
     said.check("publisher");
