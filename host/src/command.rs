@@ -68,11 +68,18 @@ impl Authorised {
         let streams = (stdout.clone(), stderr.clone());
         let mut live = self.single(Stdio { args: command.args, stdin: command.stdin, stdout, stderr }).await?;
         let time = self.run_seconds();
-        live.begin(time, self.contents.limits.lifted(Results::Fixed));
+        let deadline = live.begin(time, self.contents.limits.lifted(Results::Fixed));
         let func = live.instance.get_typed_func::<(), (Result<(), ()>,)>(&mut live.store, export.index);
         let func = func.map_err(|error| Error::Body(error.root_cause().to_string()))?;
-        let outcome = within(time, pin!(func.call_async(&mut live.store, ()))).await;
-        let code = match outcome.ok_or(Error::Limit(Bound::Time))? {
+        let outcome = within(deadline, pin!(func.call_async(&mut live.store, ()))).await;
+        let outcome = outcome.ok_or(Error::Limit(Bound::Time))?;
+        // What it wrote has to be out before it counts as run; whoever does not take it holds up nobody for longer.
+        let written = async { tokio::join!(streams.0.emptied(), streams.1.emptied()) };
+        within(deadline, pin!(written)).await.ok_or(Error::Limit(Bound::Time))?;
+        if let Some(error) = streams.0.take_failure().or_else(|| streams.1.take_failure()) {
+            tracing::debug!(%error, "what a command wrote could not be passed on");
+        }
+        let code = match outcome {
             Ok((Ok(()),)) => 0,
             Ok((Err(()),)) => 1,
             Err(error) => match live.failure(&error) {

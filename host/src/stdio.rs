@@ -1,6 +1,7 @@
 //! Standard streams of a command, bounded.
 
 use crate::limits::Limits;
+use crate::outlet::Outlet;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::Write;
@@ -64,7 +65,12 @@ impl Output {
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+    /// Whether writing to it may have to wait.
+    const fn may_wait(&self) -> bool {
+        matches!(self, Self::Stdout | Self::Stderr | Self::File(_))
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Self::Discard => Ok(()),
             Self::Buffer(buffer) => {
@@ -77,7 +83,7 @@ impl Output {
         }
     }
 
-    fn flush(&self) -> std::io::Result<()> {
+    pub(crate) fn flush(&self) -> std::io::Result<()> {
         match self {
             Self::Discard | Self::Buffer(_) | Self::File(_) => Ok(()),
             Self::Stdout => std::io::stdout().flush(),
@@ -110,11 +116,29 @@ pub(crate) struct Bounded {
     output: Output,
     left: Arc<AtomicU64>,
     exceeded: Arc<AtomicBool>,
+    /// The way out, where writing may have to wait.
+    outlet: Option<Outlet>,
+    /// Whether the guest waits until everything is out.
+    flushing: Arc<AtomicBool>,
 }
 
 impl Bounded {
     pub(crate) fn new(output: Output, most: u64) -> Self {
-        Self { output, left: Arc::new(AtomicU64::new(most)), exceeded: Arc::default() }
+        let outlet = output.may_wait().then(|| Outlet::new(output.clone()));
+        let (left, exceeded, flushing) = (Arc::new(AtomicU64::new(most)), Arc::default(), Arc::default());
+        Self { output, left, exceeded, outlet, flushing }
+    }
+
+    /// Waits until everything that was written is out, or cannot get out.
+    pub(crate) async fn emptied(&self) {
+        if let Some(outlet) = &self.outlet {
+            outlet.emptied().await;
+        }
+    }
+
+    /// Why something that was written could not be passed on.
+    pub(crate) fn take_failure(&self) -> Option<std::io::Error> {
+        self.outlet.as_ref()?.take_failure()
     }
 
     /// Whether the guest tried to write more than the bound.
@@ -146,7 +170,13 @@ impl StdoutStream for Bounded {
 
 #[async_trait::async_trait]
 impl Pollable for Bounded {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        match &self.outlet {
+            Some(outlet) if self.flushing.load(Ordering::Relaxed) => outlet.emptied().await,
+            Some(outlet) => outlet.has_room().await,
+            None => {}
+        }
+    }
 }
 
 impl OutputStream for Bounded {
@@ -156,14 +186,37 @@ impl OutputStream for Bounded {
             self.exceeded.store(true, Ordering::Relaxed);
             return Err(StreamError::Closed);
         }
-        self.output.write(&bytes).map_err(|_| StreamError::Closed)
+        match &self.outlet {
+            Some(outlet) => outlet.push(&bytes),
+            None => self.output.write(&bytes).map_err(|_| StreamError::Closed)?,
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        self.output.flush().map_err(|_| StreamError::Closed)
+        // It is over when `check_write` permits again.
+        self.flushing.store(self.outlet.is_some(), Ordering::Relaxed);
+        Ok(())
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
+        if let Some(outlet) = &self.outlet {
+            let room = outlet.room().ok_or(StreamError::Closed)?;
+            if self.flushing.load(Ordering::Relaxed) && !outlet.is_empty() {
+                return Ok(0);
+            }
+            self.flushing.store(false, Ordering::Relaxed);
+            if room == 0 {
+                return Ok(0);
+            }
+            return match self.left.load(Ordering::Relaxed).min(PERMIT).min(room as u64) {
+                0 => {
+                    self.exceeded.store(true, Ordering::Relaxed);
+                    Err(StreamError::Closed)
+                }
+                permit => Ok(permit as usize),
+            };
+        }
         match self.left.load(Ordering::Relaxed).min(PERMIT) {
             0 => {
                 self.exceeded.store(true, Ordering::Relaxed);
