@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::consent::Terminal;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::destination;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::invocation::Invocation;
@@ -54,6 +54,8 @@ pub(crate) struct Run {
     /// Install it first, where it is not; without this it is streamed from its store
     #[arg(long)]
     install: bool,
+    #[command(flatten)]
+    store: Store,
     /// A resource, installed or in a store, or a sealed file
     #[arg(value_name = "NAME[@VERSION]|FILE")]
     resource: Target,
@@ -115,7 +117,8 @@ impl Run {
         }
         let runtime = runtime.build()?;
         context.wait(async {
-            let source = resource_at::source(context, &client, &self.resource, self.install).await?;
+            let source =
+                resource_at::source(context, &client, &self.resource, self.store.named(), self.install).await?;
             self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await
         })
     }
