@@ -6,6 +6,8 @@
 //!  loading   what reaches an engine or a terminal        plain: an engine without Portcullis
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
+//!  waits     bodies that wait for what never comes
+//!  distrust  one trusted store against another
 //!  secrets   what a run leaves behind                    meddler: somebody between a real terminal and its server
 //! ```
 //!
@@ -17,6 +19,7 @@ mod cheater;
 mod codes;
 mod crash;
 mod cycle;
+mod distrust;
 mod format;
 mod guests;
 mod hostile;
@@ -32,6 +35,7 @@ mod shop;
 mod specimen;
 mod surgery;
 mod trial;
+mod waits;
 mod withdrawal;
 
 pub use arena::Arena;
@@ -84,6 +88,8 @@ pub fn all() -> Vec<Attack> {
         metered::ATTACKS,
         crash::ATTACKS,
         guests::ATTACKS,
+        waits::ATTACKS,
+        distrust::ATTACKS,
         kept::ATTACKS,
         secrets::ATTACKS,
     ]
