@@ -127,6 +127,10 @@ impl Failure {
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
+        // Nothing was decided because of the terminal's own folder: the connection has nothing to do with it.
+        if let Some(state) = refused.state {
+            return (*state).into();
+        }
         let reason = refused.reason;
         Self {
             message: refused.to_string(),

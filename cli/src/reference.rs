@@ -27,7 +27,9 @@ Written from the program itself; a test holds this page to it. `portcullis help 
 - **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect` and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a file.
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
   function gives go to `-o FILE`, or raw to standard output where that is no terminal.
-- **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only.
+- **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only. Checking or sealing a file needs no home.
+- **Stores.** A name that stores which you trust give to different publishers is taken from none of them until you say which: `--server URL`. What is installed keeps its store.
+- **Proxy.** `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count, as for curl; servers on this machine are reached directly.
 - **Compiled code** is kept between runs in the folder `cache` there, sealed: 512 MiB at most, or what `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
 - **Streams.** `run publisher/name` of what is not installed keeps what has arrived, as ciphertext, in the folder `streams` there, 2 GiB at most. `cache` shows both, `cache clear` removes both.
 - **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the installed Rust where it has the target `wasm32-unknown-unknown`, else the one that

@@ -215,6 +215,9 @@ pub enum TransportError {
     /// No connection, no name, no trusted certificate.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
+    /// The server's certificate holds at another time than this machine's clock shows.
+    #[error("{0}: if the clock is wrong, set it; if it is right, the certificate has to be renewed")]
+    CertificateTime(String),
     /// It took too long.
     #[error("the server did not answer in time")]
     Timeout,

@@ -69,13 +69,16 @@ impl Authorised {
         let streams = (stdout.clone(), stderr.clone());
         let mut live = self.single(Stdio { args: command.args, stdin: command.stdin, stdout, stderr }).await?;
         let time = self.run_seconds();
-        live.begin(time, self.contents.limits.lifted(Results::Fixed));
+        let deadline = live.begin(time, self.contents.limits.lifted(Results::Fixed));
         let func = live.instance.get_typed_func::<(), (Result<(), ()>,)>(&mut live.store, export.index);
         let func = func.map_err(|error| Error::Body(error.root_cause().to_string()))?;
-        let outcome = within(time, pin!(func.call_async(&mut live.store, ()))).await;
-        let written = streams.0.finish();
-        written.and(streams.1.finish()).map_err(Error::Output)?;
-        let code = match outcome.ok_or(Error::Limit(Bound::Time))? {
+        let outcome = within(deadline, pin!(func.call_async(&mut live.store, ()))).await;
+        let outcome = outcome.ok_or(Error::Limit(Bound::Time))?;
+        // What it wrote has to be out before it counts as run; whoever does not take it holds up nobody for longer.
+        let written = async { tokio::join!(streams.0.finish(), streams.1.finish()) };
+        let written = within(deadline, pin!(written)).await.ok_or(Error::Limit(Bound::Time))?;
+        written.0.and(written.1).map_err(Error::Output)?;
+        let code = match outcome {
             Ok((Ok(()),)) => 0,
             Ok((Err(()),)) => 1,
             Err(error) => match live.failure(&error) {

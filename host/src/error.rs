@@ -4,6 +4,7 @@ use crate::gatekeeper::Refused;
 use crate::held::Ended;
 use crate::limits::Bound;
 use crate::resolve::UnknownName;
+use crate::state_dir::StateError;
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;
 use portcullis_protocol::{OperationName, Reason};
@@ -38,6 +39,9 @@ pub enum Error {
     /// No: the billing server's refusal, or one made here.
     #[error(transparent)]
     Refused(Box<Refused>),
+    /// The terminal's own state is in the way.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The resource has no such operation.
     #[error("the resource has no operation {0}")]
     UnknownOperation(UnknownName),
@@ -119,6 +123,9 @@ impl Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::Refused(Box::new(refused))
+        match refused.state {
+            Some(state) => Self::State(*state),
+            None => Self::Refused(Box::new(refused)),
+        }
     }
 }

@@ -62,6 +62,7 @@ mod gatekeeper;
 mod held;
 mod inspection;
 mod limits;
+mod outlet;
 mod part;
 mod progress;
 mod resolve;
@@ -72,6 +73,7 @@ mod sealed_blobs;
 mod spending;
 mod stdio;
 mod store;
+mod waiting;
 mod wasi;
 
 // The client half: the cycle over the wire, stores, what is installed.
@@ -104,6 +106,7 @@ mod state_dir;
 mod state_key;
 mod storefront;
 mod streaming;
+mod temp_file;
 mod terminal;
 mod tokens;
 mod trust;

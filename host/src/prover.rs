@@ -7,6 +7,7 @@ use crate::terminal::Terminal;
 use portcullis_protocol::proof::{ProofTarget, prove};
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A nonce is 22 characters of ours; other servers may make longer ones, but not such as fill a header.
 const MAX_NONCE_TEXT: usize = 256;
@@ -35,6 +36,10 @@ pub(crate) struct Request {
 pub(crate) struct Heard {
     pub(crate) req: Digest,
     pub(crate) answer: Exchanged,
+    /// When the request went out, by [`Clock::elapsed`](crate::Clock::elapsed).
+    pub(crate) sent: Duration,
+    /// When the answer came.
+    pub(crate) came: Duration,
 }
 
 impl Prover {
@@ -89,6 +94,7 @@ impl Prover {
         };
         let proof = prove(self.terminal.signing(), &target, random::octets(), self.clock.now(), nonce);
         let req = Digest::of(proof.as_bytes());
+        let sent = self.clock.elapsed();
         let answer = self
             .server
             .exchange(Exchange {
@@ -101,10 +107,11 @@ impl Prover {
                 body: request.body.clone(),
             })
             .await?;
+        let came = self.clock.elapsed();
         if let Some(nonce) = answer.nonce.as_ref().filter(|nonce| nonce.len() <= MAX_NONCE_TEXT) {
             *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.clone());
         }
-        Ok(Heard { req, answer })
+        Ok(Heard { req, answer, sent, came })
     }
 }
 

@@ -60,11 +60,17 @@ impl SignIn {
     ) -> Result<Self, ClientError> {
         let label: String = label.chars().filter(|c| !disturbs(*c)).take(40).collect();
         let new_server = sessions.trust.pin(origin)?.is_none();
-        let found = sessions.trust.discover(origin).await?;
+        let found = sessions.trust.discover_anew(origin).await?;
         let session = sessions.session(Terminal::load_or_create(&*sessions.keys, origin)?);
         let body = form(&[("client_id", "portcullis"), ("label", &label)]);
-        let heard = session.prover().send(&oauth("/oauth/device_authorization", body), None).await;
-        let answer = heard.map_err(|error| offline(error.to_string()))?.answer;
+        let request = oauth("/oauth/device_authorization", body);
+        let mut answer = session.prover().send(&request, None).await.map_err(Refused::from)?.answer;
+        let clock = session.prover().clock();
+        if answer.status != 200 && clock.is_apart() {
+            // Perhaps for the time that its proof has: what the server said of it earlier was wrong, then.
+            clock.begin_anew();
+            answer = session.prover().send(&request, None).await.map_err(Refused::from)?.answer;
+        }
         if answer.status != 200 {
             return Err(refused(&answer.body, answer.status));
         }
@@ -86,14 +92,14 @@ impl SignIn {
         origin: &Origin,
     ) -> Result<Option<Self>, ClientError> {
         let Some(Aside { root, mut device, label, expires, .. }) = pending.read(origin)? else { return Ok(None) };
-        let left = expires.saturating_sub(sessions.clock.now());
+        let left = expires.saturating_sub(sessions.clocks.of(origin).now());
         let terminal = Terminal::load(&*sessions.keys, origin)?;
         let (Some(terminal), 1..) = (terminal, left) else {
             pending.remove(origin)?;
             return Ok(None);
         };
         let new_server = sessions.trust.pin(origin)?.is_none();
-        let found = sessions.trust.discover(origin).await?;
+        let found = sessions.trust.discover_anew(origin).await?;
         if found.root.thumbprint() != root {
             let other = format!("{origin} shows another root key than when the sign-in was begun");
             return Err(Refused::because(Reason::ServerUntrusted, other).into());
@@ -174,8 +180,10 @@ impl SignIn {
         self.pending.remove(&origin)?;
         let tokens = waited.map_err(|_| ClientError::SignInExpired)??;
         self.sessions.trust.remember(&origin, &self.found).await?;
-        self.session.tokens().accept(tokens).await?;
+        // The user's own act: whatever this server said before of the time, its next answer sets its clock.
         let clock = self.session.prover().clock();
+        clock.begin_anew();
+        self.session.tokens().accept(tokens).await?;
         let terminal = self.session.prover().terminal();
         let statement = terminal.enrolment(self.server_root(), &self.label, clock.now());
         let body = TerminalRequest { statement: statement.compact().to_owned() };

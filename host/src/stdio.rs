@@ -2,6 +2,7 @@
 
 use crate::console::ConsoleTurn;
 use crate::limits::Limits;
+use crate::outlet::Outlet;
 use crate::screen::ScreenFilter;
 use bytes::Bytes;
 use std::fs::File;
@@ -67,7 +68,12 @@ impl Output {
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+    /// Whether writing to it may have to wait.
+    const fn may_wait(&self) -> bool {
+        matches!(self, Self::Stdout | Self::Stderr | Self::File(_))
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Self::Discard => Ok(()),
             Self::Buffer(buffer) => {
@@ -86,7 +92,7 @@ impl Output {
         }
     }
 
-    fn flush(&self) -> std::io::Result<()> {
+    pub(crate) fn flush(&self) -> std::io::Result<()> {
         match self {
             Self::Discard | Self::Buffer(_) | Self::File(_) => Ok(()),
             Self::Stdout => std::io::stdout().flush(),
@@ -119,15 +125,29 @@ pub(crate) struct Bounded {
     output: Output,
     left: Arc<AtomicU64>,
     exceeded: Arc<AtomicBool>,
-    /// Where it leads to a terminal.
+    /// If it leads to a terminal.
     filter: Option<Arc<Mutex<ScreenFilter>>>,
-    failed: Arc<Mutex<Option<std::io::Error>>>,
+    /// The way out, if writing may have to wait.
+    outlet: Option<Outlet>,
+    /// Whether the guest waits until everything is out.
+    flushing: Arc<AtomicBool>,
 }
 
 impl Bounded {
     pub(crate) fn new(output: Output, most: u64) -> Self {
         let filter = output.is_terminal().then(Arc::default);
-        Self { output, left: Arc::new(AtomicU64::new(most)), exceeded: Arc::default(), filter, failed: Arc::default() }
+        let outlet = output.may_wait().then(|| Outlet::new(output.clone()));
+        let (left, exceeded, flushing) = (Arc::new(AtomicU64::new(most)), Arc::default(), Arc::default());
+        Self { output, left, exceeded, filter, outlet, flushing }
+    }
+
+    /// Passes bytes on that the filter, if there is one, has seen.
+    fn pass(&self, bytes: &[u8]) -> StreamResult<()> {
+        match &self.outlet {
+            Some(outlet) => outlet.push(bytes),
+            None => self.output.write(bytes).map_err(|_| StreamError::Closed)?,
+        }
+        Ok(())
     }
 
     /// Whether the guest tried to write more than the bound.
@@ -135,27 +155,18 @@ impl Bounded {
         self.exceeded.load(Ordering::Relaxed)
     }
 
-    /// Nothing more comes: a terminal gets its own colours back.
+    /// Nothing more comes: a terminal gets its own colours back. Waits until everything is out, or cannot get out.
     ///
     /// # Errors
-    /// What the guest wrote and could not be passed on: a full disk, a closed pipe.
-    pub(crate) fn finish(&self) -> std::io::Result<()> {
+    /// Why something that the guest wrote could not be passed on: a full disk, a closed pipe.
+    pub(crate) async fn finish(&self) -> std::io::Result<()> {
         if let Some(filter) = &self.filter {
             let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).finish();
             self.pass(&rest).ok();
         }
-        let flushed = self.output.flush();
-        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(error) => Err(error),
-            None => flushed,
-        }
-    }
-
-    fn pass(&self, bytes: &[u8]) -> StreamResult<()> {
-        self.output.write(bytes).map_err(|error| {
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            StreamError::Closed
-        })
+        let Some(outlet) = &self.outlet else { return Ok(()) };
+        outlet.emptied().await;
+        outlet.take_failure().map_or(Ok(()), Err)
     }
 }
 
@@ -189,7 +200,13 @@ impl StdoutStream for Bounded {
 
 #[async_trait::async_trait]
 impl Pollable for Bounded {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        match &self.outlet {
+            Some(outlet) if self.flushing.load(Ordering::Relaxed) => outlet.emptied().await,
+            Some(outlet) => outlet.has_room().await,
+            None => {}
+        }
+    }
 }
 
 impl OutputStream for Bounded {
@@ -209,13 +226,29 @@ impl OutputStream for Bounded {
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        self.output.flush().map_err(|error| {
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            StreamError::Closed
-        })
+        // It is over when `check_write` permits again.
+        self.flushing.store(self.outlet.is_some(), Ordering::Relaxed);
+        Ok(())
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
+        if let Some(outlet) = &self.outlet {
+            let room = outlet.room().ok_or(StreamError::Closed)?;
+            if self.flushing.load(Ordering::Relaxed) && !outlet.is_empty() {
+                return Ok(0);
+            }
+            self.flushing.store(false, Ordering::Relaxed);
+            if room == 0 {
+                return Ok(0);
+            }
+            return match self.left.load(Ordering::Relaxed).min(PERMIT).min(room as u64) {
+                0 => {
+                    self.exceeded.store(true, Ordering::Relaxed);
+                    Err(StreamError::Closed)
+                }
+                permit => Ok(permit as usize),
+            };
+        }
         match self.left.load(Ordering::Relaxed).min(PERMIT) {
             0 => {
                 self.exceeded.store(true, Ordering::Relaxed);

@@ -474,7 +474,7 @@ pub(crate) async fn public<T: DeserializeOwned>(
         idempotency_key: None,
         body: Body::Empty,
     };
-    let answer = sessions.server.exchange(exchange).await.map_err(|error| offline(error.to_string()))?;
+    let answer = sessions.server.exchange(exchange).await?;
     match answer.status {
         200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| offline("the catalogue is damaged")),
         404 => Ok(None),

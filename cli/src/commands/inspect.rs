@@ -11,7 +11,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::install::capabilities;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::destination::Destination;
 use crate::failure::{OrFail as _, Outcome};
 use crate::output::{KeyName, Lines, OfferLine, Report, readable, size, style};
@@ -30,6 +30,8 @@ pub(crate) struct Inspect {
     /// Where to write the part
     #[arg(short, long, value_name = "FILE", requires = "extract")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
 }
 
 #[derive(Serialize)]
@@ -69,11 +71,16 @@ struct Extracted {
 
 impl Inspect {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let client = context.client()?;
+        // A file is looked at with or without a terminal; its prices are the store's, which only one can ask.
+        let client = match &self.resource {
+            Target::File(_) => context.client_if_any(),
+            _ => Some(context.client()?),
+        };
         if let (Some(part), Some(output)) = (self.extract, self.output) {
-            return extract(context, &resource_at::file(&client, &self.resource)?, part, output);
+            return extract(context, &resource_at::file(client.as_ref(), &self.resource)?, part, output);
         }
-        let source = context.wait(resource_at::look(context, &client, &self.resource))?;
+        let server = self.store.named();
+        let source = context.wait(resource_at::look(context, client.as_ref(), &self.resource, server))?;
         let resource = portcullis_host::Runtime::builder().build()?.load(source)?;
         let manifest = resource.signed().manifest();
         let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
@@ -87,8 +94,8 @@ impl Inspect {
         let openings: BTreeMap<String, Vec<String>> = openings.collect();
         let facts = resource.inspect();
         let offers = context.wait(async {
-            let offered = client.cycle();
             let mut offers = Vec::new();
+            let Some(offered) = client.as_ref().map(portcullis_host::Client::cycle) else { return Ok(offers) };
             for operation in &manifest.operations {
                 use portcullis_host::Gatekeeper as _;
                 // Prices are the store's: without it, there are none to show.

@@ -58,7 +58,8 @@ impl Login {
         let client = context.client()?;
         context.wait(async {
             // A sign-in that waits is completed, unless another one is asked for.
-            let waiting = if self.no_wait { None } else { client.resume_sign_in(&self.server).await? };
+            let waiting =
+                if self.no_wait { None } else { client.resume_sign_in(&self.server).await.map_err(advise)? };
             let sign_in = match waiting {
                 Some(sign_in) => {
                     if let Some(expected) = &self.fingerprint {
@@ -133,6 +134,9 @@ fn show(screen: Screen, sign_in: &SignIn) {
 }
 
 fn advise(error: ClientError) -> Failure {
+    if let ClientError::OtherAddress { .. } = error {
+        return error.into();
+    }
     let failure = Failure::from(error);
     match failure.reason() {
         Some(Reason::Offline) => {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::consent::Terminal;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::destination::Destination;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::invocation::Invocation;
@@ -53,6 +53,8 @@ pub(crate) struct Run {
     /// Install it first, where it is not; without this it is streamed from its store
     #[arg(long)]
     install: bool,
+    #[command(flatten)]
+    store: Store,
     /// A resource, installed or in a store, or a sealed file
     #[arg(value_name = "NAME[@VERSION]|FILE")]
     resource: Target,
@@ -114,7 +116,8 @@ impl Run {
         }
         let runtime = runtime.build()?;
         context.wait(async {
-            let source = resource_at::source(context, &client, &self.resource, self.install).await?;
+            let source =
+                resource_at::source(context, &client, &self.resource, self.store.named(), self.install).await?;
             self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await
         })
     }
@@ -142,9 +145,6 @@ impl Run {
             }
             None => None,
         };
-        if let Some(path) = &self.output {
-            destination::check(path)?;
-        }
         self.check_allowed(&resource)?;
         self.tell_lent(context, &resource);
         tell_bounds(context, &resource);

@@ -74,8 +74,11 @@ impl Seal {
         if !self.no_build {
             bring_up_to_date(context, &project)?;
         }
-        let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?))?;
-        let client = context.client()?;
+        let key = match &self.key {
+            Some(key) => publisher_key::read(key)?,
+            None => publisher_key::read(&publisher_key::path(None, &context.home()?))?,
+        };
+        let client = || context.client();
         let stores = context.wait(recipient::stores(context.screen, &client, &self.servers, &project.servers))?;
         let output =
             self.output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.sealed.wasm", project.name, project.version)));

@@ -120,11 +120,11 @@ fn a_key_document_holds_for_its_root_origin_and_time_only() {
     assert_eq!(check(&compact, &root, NOW, 3), Ok(()));
     assert!(matches!(check(&compact, &key(8), NOW, 3), Err(KeyDocumentError::Document(_))), "another root");
     assert_eq!(check(&compact, &root, NOW, 4), Err(KeyDocumentError::Rollback));
-    assert_eq!(check(&compact, &root, NOW + 3600, 3), Err(KeyDocumentError::Time), "expired");
-    assert_eq!(check(&compact, &root, NOW - 3600, 3), Err(KeyDocumentError::Time), "from the future");
+    assert_eq!(check(&compact, &root, NOW + 3600, 3), Err(KeyDocumentError::Late { by: 0 }), "expired");
+    assert_eq!(check(&compact, &root, NOW - 3600, 3), Err(KeyDocumentError::Early { by: 3590 }), "from the future");
     let mut long = key_document(&signer);
     long.exp = long.iat + 8 * 24 * 3600;
-    assert_eq!(check(Verified::sign(long, &root).compact(), &root, NOW, 3), Err(KeyDocumentError::Time), "too long");
+    assert_eq!(check(Verified::sign(long, &root).compact(), &root, NOW, 3), Err(KeyDocumentError::Life), "too long");
     let other = portcullis_protocol::Origin::new("https://other.example").expect("origin");
     assert!(KeyDocument::verify(&compact, root.public(), &other, NOW, 3).is_err());
     let document = key_document(&signer);

@@ -186,3 +186,49 @@ fn the_configuration_that_init_writes_is_read_again() {
         json(&run(dir, &["operator", "--dir", "store", "--json", "ledger"]));
     }
 }
+
+/// Whoever starts a store for a while may be killed, and the store with it.
+#[test]
+fn a_store_that_shall_stop_with_its_input_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    run(dir, &["init", "--dir", "store", "--json"]);
+    let mut child = command(dir);
+    child.args(["serve", "--dir", "store", "--listen", "127.0.0.1:0", "--ready-file", "ready", "--stop-with-input"]);
+    let child = child.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut served = Served { child, origin: "http://127.0.0.1:1".parse().expect("origin") };
+    let begun = Instant::now();
+    let ready = dir.join("ready");
+    while !ready.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it listens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(served.child.try_wait().expect("asked").is_none(), "it runs while its input is open");
+    drop(served.child.stdin.take());
+    assert!(served.child.wait().expect("ends").success());
+}
+
+/// Uploads that a crash left are cleared at the next start, those of another process that runs are not.
+#[test]
+fn what_a_crash_left_of_uploads_is_cleared_at_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    run(dir, &["init", "--dir", "store", "--json"]);
+    let uploads = dir.join("store/uploads");
+    std::fs::create_dir_all(&uploads).expect("made");
+    let (left, owned) = (uploads.join("left.part"), uploads.join("owned.part"));
+    std::fs::write(&left, "half of a file").expect("written");
+    std::fs::write(&owned, "half of a file").expect("written");
+    let lock = std::fs::File::open(&owned).expect("opened");
+    lock.lock().expect("locked");
+    let served = serve(dir);
+    assert!(!left.exists() && owned.exists());
+    // Another process ends, and the sweep finds what it left.
+    drop(lock);
+    let begun = Instant::now();
+    while owned.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the sweep clears it");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(served);
+}

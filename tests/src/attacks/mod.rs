@@ -7,6 +7,8 @@
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
 //!  screen    what is written to a terminal and typed     pty: a real terminal, with an emulator
+//!  waits     bodies that wait for what never comes
+//!  distrust  one trusted store against another
 //!  secrets   what a run leaves behind                    meddler: somebody between a real terminal and its server
 //! ```
 //!
@@ -18,6 +20,7 @@ mod cheater;
 mod codes;
 mod crash;
 mod cycle;
+mod distrust;
 mod format;
 mod guests;
 mod hostile;
@@ -36,6 +39,7 @@ mod shop;
 mod specimen;
 mod surgery;
 mod trial;
+mod waits;
 mod withdrawal;
 
 pub use arena::Arena;
@@ -90,6 +94,8 @@ pub fn all() -> Vec<Attack> {
         load::ATTACKS,
         crash::ATTACKS,
         guests::ATTACKS,
+        waits::ATTACKS,
+        distrust::ATTACKS,
         kept::ATTACKS,
         #[cfg(unix)]
         screen::ATTACKS,

@@ -218,8 +218,7 @@ impl Shop {
 
     /// The real client, signed in to an account of its own, with somebody in between. Its home is beside it.
     pub(super) async fn client(&mut self) -> Result<(Client, Arc<Meddler>, PathBuf)> {
-        let mut browser = self.person().await?;
-        let home = self.folder.join(format!("home-{}", self.people));
+        let home = self.folder.join(format!("home-{}", self.people + 1));
         let meddler = Arc::new(Meddler::new()?);
         let mut retry = Retry::default();
         // Attacks that are answered with lies are not worth waiting for.
@@ -229,10 +228,17 @@ impl Shop {
             .billing_server(Arc::clone(&meddler) as Arc<dyn portcullis_host::BillingServer>)
             .retry(retry);
         let client = Client::open(options)?;
+        self.admit(&client).await?;
+        Ok((client, meddler, home))
+    }
+
+    /// Somebody signs in here with a client that may know other shops, too.
+    pub(super) async fn admit(&mut self, client: &Client) -> Result<()> {
+        let mut browser = self.person().await?;
         let sign_in = client.sign_in(&self.origin, "a client").await?;
         browser.approve(&sign_in.user_code(), &sign_in.terminal_words()).await?;
         sign_in.finish().await?;
-        Ok((client, meddler, home))
+        Ok(())
     }
 
     /// Kills the server and starts it again with these environment variables.
