@@ -1,15 +1,16 @@
 //! Approving a terminal (RFC 8628 section 3.3). The page shows the fingerprint words of the key that asks: who was lured
 //! here by somebody else sees words that stand on no screen of his own.
 
-use super::layout::{notice, page, see_other};
+use super::Form;
+use super::layout::{NOTICE, notice, page, see_other};
+use super::onward::{Onward, query_value};
 use super::session::Visitor;
-use super::{Form, Onward, onward};
 use crate::app::App;
 use crate::oauth::UserCode;
 use crate::problem::Fault;
 use crate::secrets::{TokenHash, TokenRole};
-use crate::store::{DecideOutcome, Device, DeviceState};
-use axum::extract::{Query, State};
+use crate::store::{DecideOutcome, Decision, Device, DeviceState};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 /// The form as sent.
 #[derive(Deserialize)]
-pub(crate) struct Decision {
+pub(crate) struct Decided {
     csrf: String,
     code: String,
     decision: Verdict,
@@ -36,16 +37,15 @@ enum Verdict {
 pub(crate) async fn show(
     State(app): State<App>,
     visitor: Visitor,
-    Query(to): Query<Onward>,
+    to: Onward,
+    request: Request,
 ) -> Result<Response, Fault> {
     let Some(account) = visitor.account() else {
-        return Ok(visitor.keep(&app, see_other(&onward("/sign-in", to.code().as_ref()))));
+        return Ok(visitor.keep(&app, see_other(&to.by("/sign-in"))));
     };
-    if to.code.is_empty() {
-        return Ok(ask_code(StatusCode::OK, None));
-    }
-    let Some(code) = to.code() else {
-        return Ok(unknown_code());
+    let typed = query_value(&request.into_parts().0, "code").unwrap_or_default();
+    let Onward::Device(code) = to else {
+        return Ok(if typed.trim().is_empty() { ask_code(StatusCode::OK, None) } else { unknown_code() });
     };
     match pending(&app, account, &code).await? {
         Some(device) => {
@@ -61,21 +61,27 @@ pub(crate) async fn submit(
     State(app): State<App>,
     visitor: Visitor,
     headers: HeaderMap,
-    Form(sent): Form<Decision>,
+    Form(sent): Form<Decided>,
 ) -> Result<Response, Fault> {
-    let code: Option<UserCode> = sent.code.parse().ok();
-    let Some(account) = visitor.account() else {
-        return Ok(see_other(&onward("/sign-in", code.as_ref())));
+    let to = Onward::read(&sent.code, "");
+    let Some(session) = visitor.session() else {
+        return Ok(visitor.keep(&app, see_other(&to.by("/sign-in"))));
     };
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
-    let Some(code) = code else {
+    let Onward::Device(code) = &to else {
         return Ok(unknown_code());
     };
-    app.gates.user_code.take(*account)?;
-    let approved_by = (sent.decision == Verdict::Approve).then_some(*account);
-    let decided = app.core.store.decide_device(&user_hash(&app, &code), approved_by).await.map_err(Fault::internal)?;
+    app.gates.user_code.take(session.account)?;
+    let decision = match sent.decision {
+        Verdict::Approve => Decision::Approve { account: session.account, browser: session.token },
+        Verdict::Deny => Decision::Deny,
+    };
+    let decided = app.core.store.decide_device(&user_hash(&app, code), decision).await.map_err(Fault::internal)?;
+    if decided == DecideOutcome::Decided {
+        app.gates.user_code.give_back(&session.account, 1);
+    }
     Ok(match (decided, sent.decision) {
         (DecideOutcome::Decided, Verdict::Approve) => {
             done("Approved", "The terminal is signed in. You can close this page.")
@@ -84,13 +90,19 @@ pub(crate) async fn submit(
             done("Denied", "The terminal was not signed in. You can close this page.")
         }
         (DecideOutcome::Gone, _) => unknown_code(),
+        (DecideOutcome::SignedOut, _) => see_other(&to.by("/sign-in")),
     })
 }
 
 async fn pending(app: &App, account: &AccountId, code: &UserCode) -> Result<Option<Device>, Fault> {
     app.gates.user_code.take(*account)?;
     let device = app.core.store.device(&user_hash(app, code)).await.map_err(Fault::internal)?;
-    Ok(device.filter(|device| device.state == DeviceState::Pending && device.expires > app.core.clock.now()))
+    let pending = device.filter(|device| device.state == DeviceState::Pending && device.expires > app.core.clock.now());
+    // Only guesses count.
+    if pending.is_some() {
+        app.gates.user_code.give_back(account, 1);
+    }
+    Ok(pending)
 }
 
 fn user_hash(app: &App, code: &UserCode) -> TokenHash {
@@ -127,7 +139,8 @@ fn ask_code(status: StatusCode, text: Option<&str>) -> Response {
         form method="get" action="/device" {
             label for="code" { "The code that the terminal shows" }
             input id="code" name="code" required maxlength="20" autocomplete="off" autocapitalize="characters"
-                spellcheck="false" placeholder="WDJB-MJHT" autofocus;
+                spellcheck="false" placeholder="WDJB-MJHT" aria-invalid=[text.map(|_| "true")]
+                aria-describedby=[text.map(|_| NOTICE)] autofocus;
             button { "Go on" }
         }
     };

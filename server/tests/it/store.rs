@@ -1,14 +1,14 @@
 //! The store's own promises.
 
-use crate::world::{PASSWORD, World, account, fresh, new_terminal, tokens};
+use crate::world::{PASSWORD, World, account, approval, fresh, new_terminal, tokens};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, Unverified};
 use portcullis_server::keys::{self, Keys, KeysError, Rotation};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
-    AnswerScope, Begun, ClaimOutcome, DecideOutcome, EnrolOutcome, NewAccount, NewDevice, NewInvitation, PollOutcome,
-    PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, StoreError, StoredAnswer,
-    WithdrawOutcome,
+    AnswerScope, Begun, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, NewAccount, NewDevice, NewInvitation,
+    PollOutcome, PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, StoreError,
+    StoredAnswer, WithdrawOutcome,
 };
 
 #[tokio::test]
@@ -190,6 +190,7 @@ async fn an_invitation_makes_one_account() {
         let account = NewAccount {
             id,
             lookup: core.secrets.lookup_name(name),
+            other_lookups: Vec::new(),
             name: core.secrets.seal_name(&id, name),
             password: PASSWORD.into(),
             operator: false,
@@ -230,8 +231,8 @@ async fn a_device_code_is_approved_once_and_only_its_key_gets_the_session() {
     };
     assert_eq!(poll(key).await, PollOutcome::Pending);
     assert_eq!(poll(key).await, PollOutcome::SlowDown);
-    assert_eq!(core.store.decide_device(&user, Some(owner)).await.expect("decided"), DecideOutcome::Decided);
-    assert_eq!(core.store.decide_device(&user, None).await.expect("decided"), DecideOutcome::Gone);
+    assert_eq!(core.store.decide_device(&user, approval(core, owner).await).await, Ok(DecideOutcome::Decided));
+    assert_eq!(core.store.decide_device(&user, Decision::Deny).await, Ok(DecideOutcome::Gone));
     assert_eq!(poll(thief).await, PollOutcome::Unknown);
     assert!(matches!(poll(key).await, PollOutcome::Session { account, .. } if account == owner));
     assert_eq!(poll(key).await, PollOutcome::Unknown, "it makes one session");
@@ -268,23 +269,28 @@ async fn a_key_enrols_once_per_account_and_an_account_not_too_often() {
     let world = World::new().await;
     let core = &world.core;
     let machine = world.machine("ada@example.org").await;
-    let again = new_terminal(machine.account, &machine.key, &machine.release);
+    let again = new_terminal(core, machine.account, &machine.key, &machine.release).await;
     assert_eq!(core.store.enrol(again).await, Ok(EnrolOutcome::Enrolled(machine.id)));
     // The same machine, signed in as somebody else, is another terminal.
     let other = account(core, "eve@example.org").await;
-    let foreign = core.store.enrol(new_terminal(other, &machine.key, &machine.release)).await.expect("answered");
+    let foreign = core.store.enrol(new_terminal(core, other, &machine.key, &machine.release).await).await;
+    let foreign = foreign.expect("answered");
     assert!(matches!(foreign, EnrolOutcome::Enrolled(id) if id != machine.id));
 
     core.store.revoke_terminal(&machine.account, &machine.id).await.expect("revoked");
-    let again = new_terminal(machine.account, &machine.key, &machine.release);
+    let again = new_terminal(core, machine.account, &machine.key, &machine.release).await;
     assert_eq!(core.store.enrol(again).await, Ok(EnrolOutcome::Revoked));
     assert!(!core.store.revoke_terminal(&other, &machine.id).await.expect("answered"), "not one's own");
 
-    let mut terminal = new_terminal(other, &SecretKey::generate(&mut rng()), &ReleaseSecretKey::generate(&mut rng()));
+    let (key, release) = (SecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
+    let mut terminal = new_terminal(core, other, &key, &release).await;
     terminal.most_per_day = 1;
     let refused = core.store.enrol(terminal.clone()).await.expect("answered");
     assert!(matches!(refused, EnrolOutcome::TooMany { retry_after } if (1..=86_400).contains(&retry_after)));
     core.clock.advance(86_401);
+    assert_eq!(core.store.enrol(terminal).await, Ok(EnrolOutcome::SignedOut), "its session did not enrol in time");
+    let mut terminal = new_terminal(core, other, &key, &release).await;
+    terminal.most_per_day = 1;
     assert!(matches!(core.store.enrol(terminal).await, Ok(EnrolOutcome::Enrolled(_))));
 }
 
@@ -382,6 +388,7 @@ async fn writes_that_come_at_once_are_committed_together_and_fail_alone() {
                 let account = NewAccount {
                     id,
                     lookup: core.secrets.lookup_name(&name),
+                    other_lookups: Vec::new(),
                     name: core.secrets.seal_name(&id, &name),
                     password: PASSWORD.into(),
                     operator: false,

@@ -6,13 +6,17 @@
 //!  loading   what reaches an engine or a terminal        plain: an engine without Portcullis
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
-//!  secrets   what a run leaves behind                    meddler: somebody between a real terminal and its server
+//!  accounts  people, passwords, sign-ins                 meddler: somebody between a real terminal and its server
+//!  browsing  the pages, in a real browser
+//!  secrets   what a run leaves behind
 //! ```
 //!
 //! An attack counts as refused only where the refusal is the one that its defence gives; refused for another reason, it
 //! has shown nothing and counts as succeeded. An attack without a passing control is a failure.
 
+mod accounts;
 mod arena;
+mod browsing;
 mod cheater;
 mod codes;
 mod crash;
@@ -85,6 +89,8 @@ pub fn all() -> Vec<Attack> {
         crash::ATTACKS,
         guests::ATTACKS,
         kept::ATTACKS,
+        accounts::ATTACKS,
+        browsing::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

@@ -33,7 +33,12 @@ use std::path::PathBuf;
 use writer::{Tx, Writer};
 
 /// What each version of the schema adds to the one before.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("metered.sql"), include_str!("withdrawal.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("metered.sql"),
+    include_str!("withdrawal.sql"),
+    include_str!("people.sql"),
+];
 /// Prepared statements kept per connection: more than there are.
 const STATEMENTS: usize = 256;
 /// How often a connection asks again for a lock that another process holds, and how long it waits in between: 20 s in

@@ -43,6 +43,9 @@ pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<u64> {
         "DELETE FROM answers WHERE (scope, key) IN (SELECT scope, key FROM answers WHERE at < ?1 AND kind <> 3 LIMIT ?2)",
         "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at < ?1 LIMIT ?2)",
         "DELETE FROM devices WHERE device IN (SELECT device FROM devices WHERE expires_at < ?1 LIMIT ?2)",
+        "DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < ?1
+             AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.session = s.id) LIMIT ?2)",
+        "DELETE FROM invitations WHERE token IN (SELECT token FROM invitations WHERE expires_at < ?1 LIMIT ?2)",
         "DELETE FROM web_sessions WHERE token IN (SELECT token FROM web_sessions WHERE expires_at < ?1 LIMIT ?2)",
     ] {
         tx.change(sql, (old, AT_ONCE))?;
