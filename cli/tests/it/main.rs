@@ -19,5 +19,6 @@ mod project;
 mod prompt;
 mod publisher;
 mod stage;
+mod terminals;
 mod transcript;
 mod user;

@@ -11,6 +11,7 @@ pub(super) struct Field<'a> {
     name: &'static str,
     label: &'static str,
     kind: &'static str,
+    inputmode: Option<&'static str>,
     autocomplete: &'static str,
     least: Option<usize>,
     most: usize,
@@ -22,9 +23,10 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// An e-mail address.
+    /// An e-mail address. Not of the type `email`: browsers take no letters beyond ASCII there.
     pub(super) fn email(name: &'static str, label: &'static str, autocomplete: &'static str) -> Self {
-        Self { name, label, kind: "email", autocomplete, most: MAX_EMAIL, ..Self::default() }
+        let inputmode = Some("email");
+        Self { name, label, kind: "text", inputmode, autocomplete, most: MAX_EMAIL, ..Self::default() }
     }
 
     /// A password that there is.
@@ -63,7 +65,8 @@ impl<'a> Field<'a> {
 
 impl Render for Field<'_> {
     fn render(&self) -> Markup {
-        let Self { name, label, kind, autocomplete, least, most, value, hint, error, about_notice, focus } = self;
+        let Self { name, label, kind, inputmode, autocomplete, least, most, value, hint, error, about_notice, focus } =
+            self;
         let (error_id, hint_id) = (format!("{name}-error"), format!("{name}-hint"));
         let described = [
             about_notice.then_some(NOTICE),
@@ -75,8 +78,8 @@ impl Render for Field<'_> {
         let invalid = (error.is_some() || *about_notice).then_some("true");
         html! {
             label for=(name) { (label) }
-            input id=(name) name=(name) type=(kind) autocomplete=(autocomplete) required minlength=[least] maxlength=(most)
-                value=[value] aria-invalid=[invalid] aria-describedby=[described] autofocus[*focus];
+            input id=(name) name=(name) type=(kind) inputmode=[*inputmode] autocapitalize="none" spellcheck="false"
+                autocomplete=(autocomplete) required minlength=[least] maxlength=(most) value=[value] aria-invalid=[invalid] aria-describedby=[described] autofocus[*focus];
             @if let Some(error) = error { p.error id=(error_id) { (error) } }
             @if let Some(hint) = hint { p.hint id=(hint_id) { (hint) } }
         }

@@ -79,8 +79,9 @@ async fn form_posted_from_another_site(arena: &mut Arena) -> Result<Outcome> {
     let mut trial = Trial::new();
     let landed = seen["landed"].as_object().context("what was tried")?;
     for (what, title) in landed.iter().filter(|(what, _)| what.starts_with('/')) {
-        // From another site no cookie came along, so that it is a stranger's form or a stranger's visit.
-        let refused = is(title, "Not accepted") || is(title, "Sign in");
+        // From another site no cookie comes along, so that it is a stranger's form or a stranger's visit. From another
+        // port it does: there the form's token and its origin refuse it.
+        let refused = is(title, "Not accepted") || (is(title, "Sign in") && what.ends_with("another site"));
         trial.attack_fails(what, "not accepted", refused);
     }
     trial.attack("approving the attacker's terminal", "authorization_pending", lure.poll(&code.device_code).await);
