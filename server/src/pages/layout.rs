@@ -37,6 +37,7 @@ code,.words{font-family:ui-monospace,monospace}\
 .list>li:last-child{border-bottom:0}\
 .list p{margin:0}\
 .list code{font-size:.9rem}\
+time{white-space:nowrap}\
 summary{display:inline-block;margin-top:.5rem;padding:.25rem 0;color:var(--accent);text-decoration:underline;cursor:pointer}\
 details p{margin:.5rem 0 0}\
 details button{margin-top:.8rem}\
