@@ -17,6 +17,9 @@ use maud::html;
 use portcullis_protocol::AccountId;
 use serde::Deserialize;
 
+/// Characters that a code takes, with room for spaces and hyphens of the user's own.
+const MOST_TYPED: usize = 20;
+
 /// The form as sent.
 #[derive(Deserialize)]
 pub(crate) struct Decided {
@@ -45,14 +48,14 @@ pub(crate) async fn show(
     };
     let typed = query_value(&request.into_parts().0, "code").unwrap_or_default();
     let Onward::Device(code) = to else {
-        return Ok(if typed.trim().is_empty() { ask_code(StatusCode::OK, None) } else { unknown_code() });
+        return Ok(if typed.trim().is_empty() { ask_code(StatusCode::OK, None, "") } else { unknown_code(&typed) });
     };
     match pending(&app, account, &code).await? {
         Some(device) => {
             let name = app.name_of(account).await.map_err(Fault::internal)?;
             Ok(ask(&app, &visitor, &name, &device, &code))
         }
-        None => Ok(unknown_code()),
+        None => Ok(unknown_code(&typed)),
     }
 }
 
@@ -71,7 +74,7 @@ pub(crate) async fn submit(
         return Ok(forged.page());
     }
     let Onward::Device(code) = &to else {
-        return Ok(unknown_code());
+        return Ok(unknown_code(&sent.code));
     };
     app.gates.user_code.take(session.account)?;
     let decision = match sent.decision {
@@ -89,7 +92,7 @@ pub(crate) async fn submit(
         (DecideOutcome::Decided, Verdict::Deny) => {
             done("Denied", "The terminal was not signed in. You can close this page.")
         }
-        (DecideOutcome::Gone, _) => unknown_code(),
+        (DecideOutcome::Gone, _) => unknown_code(&sent.code),
         (DecideOutcome::SignedOut, _) => see_other(&to.by("/sign-in")),
     })
 }
@@ -133,13 +136,16 @@ fn ask(app: &App, visitor: &Visitor, name: &str, device: &Device, code: &UserCod
     page(StatusCode::OK, "Sign this terminal in?", &content)
 }
 
-fn ask_code(status: StatusCode, text: Option<&str>) -> Response {
+fn ask_code(status: StatusCode, text: Option<&str>, typed: &str) -> Response {
+    // No more of it than anybody types: a link may say anything.
+    let typed: String = typed.chars().take(MOST_TYPED).collect();
+    let typed = Some(typed).filter(|typed| !typed.is_empty());
     let content = html! {
         (notice(text))
         form method="get" action="/device" {
             label for="code" { "The code that the terminal shows" }
-            input id="code" name="code" required maxlength="20" autocomplete="off" autocapitalize="characters"
-                spellcheck="false" placeholder="WDJB-MJHT" aria-invalid=[text.map(|_| "true")]
+            input id="code" name="code" required maxlength=(MOST_TYPED) autocomplete="off" autocapitalize="characters"
+                spellcheck="false" placeholder="WDJB-MJHT" value=[typed] aria-invalid=[text.map(|_| "true")]
                 aria-describedby=[text.map(|_| NOTICE)] autofocus;
             button { "Go on" }
         }
@@ -147,9 +153,9 @@ fn ask_code(status: StatusCode, text: Option<&str>) -> Response {
     page(status, "Sign a terminal in", &content)
 }
 
-fn unknown_code() -> Response {
+fn unknown_code(typed: &str) -> Response {
     let text = "This code is unknown, has ended, or was used. The terminal shows a new one when it asks again.";
-    ask_code(StatusCode::NOT_FOUND, Some(text))
+    ask_code(StatusCode::NOT_FOUND, Some(text), typed)
 }
 
 fn done(title: &str, text: &str) -> Response {

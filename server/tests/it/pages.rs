@@ -175,6 +175,19 @@ async fn guessed_user_codes_run_dry() {
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
     stage.stop().await;
+
+    // What was typed is kept, and only what is wrong counts.
+    let stage = Stage::with(|config| config.limits.sign_in_attempts = 2).await;
+    let mut browser = stage.person("ada@example.org").await;
+    let page = browser.device("BCDF-GHJL").await;
+    assert_eq!((page.status, page.input("code").as_deref()), (StatusCode::NOT_FOUND, Some("BCDF-GHJL")));
+    assert!(page.text.contains("aria-describedby=\"notice\""), "{}", page.text);
+    let mut terminal = Terminal::new(&stage.origin).await;
+    let code = terminal.device_code("a terminal").await.user_code;
+    for _ in 0..20 {
+        assert_eq!(browser.device(&code).await.status, StatusCode::OK);
+    }
+    stage.stop().await;
 }
 
 #[tokio::test]
