@@ -49,17 +49,18 @@ fn page() -> String {
         let _ = write!(text, "\n## {head}\n");
         for name in *verbs {
             let verb = cli.find_subcommand_mut(name).unwrap_or_else(|| panic!("no verb `{name}`"));
-            section(&mut text, verb);
+            section(&mut text, verb, name, 3);
         }
     }
     text
 }
 
-fn section(text: &mut String, verb: &mut Command) {
+/// A verb, and below it what it can be told to do.
+fn section(text: &mut String, verb: &mut Command, name: &str, level: usize) {
     let usage = verb.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
     let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-    let _ = write!(text, "\n### {}\n\n{about}.\n\n```\n{usage}\n```\n", verb.get_name());
+    let _ = write!(text, "\n{} {name}\n\n{about}.\n\n```\n{usage}\n```\n", "#".repeat(level));
     let own = |arg: &&Arg| !arg.is_global_set() && arg.get_id() != "help" && arg.get_id() != "version";
     if verb.get_arguments().filter(own).count() > 0 {
         text.push_str("\n| argument | |\n| --- | --- |\n");
@@ -75,6 +76,9 @@ fn section(text: &mut String, verb: &mut Command) {
         }
         let lines: Vec<&str> = examples.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
         let _ = write!(text, "\n```sh\n{}\n```\n", lines.join("\n"));
+    for task in verb.get_subcommands_mut().filter(|task| task.get_name() != "help") {
+        let name = format!("{name} {}", task.get_name());
+        section(text, task, &name, level + 1);
     }
 }
 

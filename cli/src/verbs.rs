@@ -11,8 +11,8 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     (
         "For users",
         &[
-            "login", "logout", "whoami", "search", "install", "buy", "run", "top-up", "balance", "list", "update",
-            "remove", "grants", "receipts",
+            "login", "logout", "whoami", "terminals", "search", "install", "buy", "run", "top-up", "balance", "list",
+            "update", "remove", "grants", "receipts",
         ],
     ),
     (
@@ -33,6 +33,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("login", "portcullis login https://store.example\nportcullis login https://store.example --fingerprint \"WORDS\""),
     ("logout", "portcullis logout\nportcullis logout --server https://store.example"),
     ("whoami", "portcullis whoami"),
+    ("terminals", "portcullis terminals\nportcullis terminals revoke TERMINAL"),
     ("search", "portcullis search alpine lake\nportcullis search --kind picture"),
     ("install", "portcullis install lumen/alpine-lake\nportcullis install ./alpine-lake-1.0.0.sealed.wasm"),
     ("buy", "portcullis buy lumen/alpine-lake --operation view\nportcullis buy lumen/alpine-lake --offer ID --yes"),

@@ -9,10 +9,11 @@ use crate::prover::Request;
 use crate::random;
 use crate::session::{No, Patience, Session, Sessions, printable};
 use crate::trust::{Trust, offline};
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
     EntitlementsAnswer, OrderAnswer, OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, SearchAnswer,
-    TopUpRequest, TopUpsAnswer,
+    SessionsAnswer, TopUpRequest, TopUpsAnswer,
 };
 use portcullis_protocol::{
     KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
@@ -389,17 +390,46 @@ impl Storefront {
         Ok(all)
     }
 
-    /// Revokes a terminal of the account: nothing is granted to it from now on.
+    /// Revokes a terminal of the account: nothing is granted to it from now on, and it cannot be enrolled again.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn revoke_terminal(&self, terminal: TerminalId) -> Result<(), ClientError> {
-        let request = Request {
-            method: Method::Delete,
-            path: format!("/v1/account/terminals/{terminal}"),
-            idempotency_key: Some(random::idempotency_key()),
-            body: Body::Empty,
-        };
+        self.done(Method::Delete, format!("/v1/account/terminals/{terminal}")).await
+    }
+
+    /// What is signed in to the account: its sessions, and how many browsers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sessions(&self) -> Result<SessionsAnswer, ClientError> {
+        let mut answer: SessionsAnswer = self.session()?.get("/v1/account/sessions").await?;
+        for session in &mut answer.sessions {
+            session.label = printable(std::mem::take(&mut session.label));
+        }
+        Ok(answer)
+    }
+
+    /// Ends a session of the account.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn end_session(&self, session: Octets<16>) -> Result<(), ClientError> {
+        self.done(Method::Delete, format!("/v1/account/sessions/{session}")).await
+    }
+
+    /// Signs the account out everywhere: every terminal, this one too, every browser, and what was approved and has not
+    /// been used. What is kept of the sign-in here goes with [`crate::Client::sign_out`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_out_everywhere(&self) -> Result<(), ClientError> {
+        self.done(Method::Post, "/v1/account/sign-out".to_owned()).await
+    }
+
+    /// Has something done that needs no body.
+    async fn done(&self, method: Method, path: String) -> Result<(), ClientError> {
+        let request = Request { method, path, idempotency_key: Some(random::idempotency_key()), body: Body::Empty };
         let Done {} = self.session()?.ask(&request, Patience::Ordinary).await?;
         Ok(())
     }

@@ -347,6 +347,39 @@ pub struct TerminalInfo {
     pub current: bool,
 }
 
+/// `GET /v1/account/sessions`: what is signed in to the account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsAnswer {
+    /// Its sessions that have not ended.
+    pub sessions: Vec<SessionInfo>,
+    /// How many browsers are signed in.
+    pub browsers: u32,
+}
+
+/// A session: one sign-in of one key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionInfo {
+    /// Its identifier.
+    pub session: Octets<16>,
+    /// What the user called the terminal when it asked.
+    pub label: String,
+    /// The thumbprint of the key that its tokens are bound to.
+    pub key: Thumbprint,
+    /// When it began, Unix seconds.
+    pub began: u64,
+    /// When its tokens were last renewed, Unix seconds.
+    pub renewed: u64,
+    /// When it ends by itself, Unix seconds.
+    pub ends: u64,
+    /// The terminal of its key; absent if none has enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalId>,
+    /// Whether it is the one asking.
+    pub current: bool,
+}
+
 /// `GET /v1/account/entitlements` and `…/{page}`: a signed answer is bounded, so lists come in pages. The first has no
 /// number, each of the others the one that the page before it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]

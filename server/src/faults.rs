@@ -29,10 +29,12 @@ macro_rules! writes {
 writes! {
     /// An account is made.
     AccountCreate, "account.create";
-    /// An account is changed: suspended, restored, another password.
+    /// An account is changed: suspended, restored, another password or name.
     AccountChange, "account.change";
     /// An invitation is made.
     InvitationCreate, "invitation.create";
+    /// An invitation is taken back.
+    InvitationRevoke, "invitation.revoke";
     /// A browser session begins or ends.
     WebSession, "web-session";
     /// A terminal asks for a device code.

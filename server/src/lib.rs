@@ -49,6 +49,7 @@ mod catalogue;
 pub mod config;
 mod email;
 mod files;
+mod forwarded;
 pub mod log;
 mod oauth;
 mod pages;

@@ -25,6 +25,7 @@ mod purchases;
 mod screen;
 mod stage;
 mod streams;
+mod terminals;
 mod transcript;
 mod user;
 mod waiting;

@@ -4,10 +4,10 @@ use super::{DONE, segment};
 use crate::app::App;
 use crate::auth::ProvenTerminal;
 use crate::problem::{Fault, Refused};
-use crate::store::{AccountPage, Page};
+use crate::store::{AccountPage, Page, SessionId};
 use portcullis_protocol::TerminalId;
 use portcullis_protocol::wire::{
-    AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, TerminalInfo,
+    AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, SessionInfo, SessionsAnswer, TerminalInfo,
 };
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ const PUBLISHERS: usize = 10 * 1024;
 
 /// Terminals and publishers that are read for it: more than fit, whatever they are called.
 const MOST: u32 = 400;
+/// Bytes of sessions in their answer: some 150.
+const SESSIONS: usize = 40 * 1024;
 
 /// `GET /v1/account`. It lists what fits: this terminal, then the newest ones, and those last that were revoked.
 pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<AccountAnswer, Refused> {
@@ -111,4 +113,39 @@ pub(crate) async fn revoke_terminal(app: App, caller: ProvenTerminal, terminal: 
     } else {
         Err(Fault::NotFound.into())
     }
+}
+
+/// `GET /v1/account/sessions`. It lists what fits: this session, then those without a terminal, then the newest.
+pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result<SessionsAnswer, Refused> {
+    let mut sessions = app.core.store.sessions(caller.account()).await.map_err(Fault::internal)?;
+    let current = caller.asker.session();
+    sessions.sort_by_key(|session| (session.id != current, session.terminal.is_some()));
+    let sessions = sessions.into_iter().map(|session| SessionInfo {
+        current: session.id == current,
+        session: session.id.0,
+        label: session.label,
+        key: session.key,
+        began: session.created.seconds(),
+        renewed: session.used.seconds(),
+        ends: session.expires.seconds(),
+        terminal: session.terminal,
+    });
+    let browsers = app.core.store.browser_sessions(caller.account(), None).await.map_err(Fault::internal)?.len();
+    Ok(SessionsAnswer { sessions: fitting(sessions, SESSIONS), browsers: u32::try_from(browsers).unwrap_or(u32::MAX) })
+}
+
+/// `DELETE /v1/account/sessions/{id}`
+pub(crate) async fn end_session(app: App, caller: ProvenTerminal, session: String) -> Result<Done, Refused> {
+    let session = SessionId(segment(&session)?);
+    if app.core.store.end_session_of(caller.account(), session).await.map_err(Fault::internal)? {
+        Ok(DONE)
+    } else {
+        Err(Fault::NotFound.into())
+    }
+}
+
+/// `POST /v1/account/sign-out`: everywhere, here too.
+pub(crate) async fn sign_out_everywhere(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
+    app.core.store.sign_out_everywhere(caller.account()).await.map_err(Fault::internal)?;
+    Ok(DONE)
 }

@@ -33,6 +33,7 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
     let terminal = NewTerminal {
         id: TerminalId::generate(app.core.clock.now().id_millis(), &mut secrets::rng()),
         account: caller.account,
+        session: caller.session,
         key: caller.key.clone(),
         release,
         label: enrolment.label.clone(),
@@ -44,6 +45,7 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
             Ok(TerminalAnswer { terminal, account: app.name_of(&caller.account).await? })
         }
         EnrolOutcome::Revoked => Err(Reason::TerminalRevoked.into()),
+        EnrolOutcome::SignedOut => Err(Reason::NotSignedIn.into()),
         EnrolOutcome::TooMany { retry_after } => Err(TooMany { retry_after }.into()),
     }
 }

@@ -101,6 +101,10 @@ fn config_text(config: &Config) -> String {
         Some(origin) => format!("origin = \"{origin}\""),
         None => "# origin = \"https://store.example\"".to_owned(),
     };
+    // A server with a public name speaks plain HTTP behind a proxy that terminates TLS.
+    let behind_proxy = config.origin.as_ref().is_some_and(|origin| !origin.is_plain_http());
+    let trusted_proxies: Vec<String> = config.trusted_proxies.iter().map(|proxy| format!("\"{proxy}\"")).collect();
+    let trusted_proxies = trusted_proxies.join(", ");
     let (sign_up, publishers) = if local { ("open", "open") } else { ("invite", "approve") };
     format!(
         "\
@@ -116,8 +120,10 @@ listen = \"{listen}\"
 # What terminals call it. It goes into everything that is signed, so it never changes. May be left out on loopback.
 {origin}
 
-# Whether a reverse proxy stands in front that appends the client's address to X-Forwarded-For. Only then is it read.
-behind_proxy = false
+# Whether a reverse proxy stands in front that appends the client's address to X-Forwarded-For or Forwarded, and from
+# which addresses and networks it connects. What any other peer says in these headers is not believed.
+behind_proxy = {behind_proxy}
+trusted_proxies = [{trusted_proxies}]
 
 # Who may make an account: \"open\", \"invite\" (portcullis-server operator invite) or \"closed\".
 sign_up = \"{sign_up}\"
@@ -141,7 +147,7 @@ address_rate = {address_rate}
 address_burst = {address_burst}
 terminal_rate = {terminal_rate}
 terminal_burst = {terminal_burst}
-# Sign-in attempts per account and per address in ten minutes.
+# Wrong passwords per account and address in ten minutes. A browser that has signed in before counts by itself.
 sign_in_attempts = {sign_in_attempts}
 # Device codes of one address in ten minutes, and terminals that an account may enrol within a day.
 device_codes = {device_codes}

@@ -24,7 +24,7 @@ pub(super) struct Operator {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Accounts: add, list, suspend, restore.
+    /// Accounts: add, list, password, sessions, sign-out, suspend, restore.
     #[command(subcommand)]
     Account(accounts::AccountTask),
     /// Terminals of an account: list, revoke.
@@ -32,6 +32,9 @@ enum Task {
     Terminal(accounts::TerminalTask),
     /// Makes an invitation: whoever opens it may make one account.
     Invite(accounts::Invite),
+    /// Invitations: list, revoke.
+    #[command(subcommand)]
+    Invitation(accounts::InvitationTask),
     /// Publishers: list.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
@@ -81,6 +84,7 @@ impl Task {
             Self::Account(task) => task.run(app).await,
             Self::Terminal(task) => task.run(app).await,
             Self::Invite(invite) => invite.run(app).await,
+            Self::Invitation(task) => task.run(app).await,
             Self::Publisher(task) => task.run(app).await,
             Self::Withdraw(withdraw) => withdraw.run(app).await,
             Self::Restore(restore) => restore.run(app).await,

@@ -23,14 +23,17 @@ mod sessions;
 mod sqlite;
 mod terminals;
 
-pub use accounts::{Account, Accounts, Invitation, InvitationUse, NewAccount, NewInvitation, SignUp, WebSession};
+pub use accounts::{
+    Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
+    NewName, NewPassword, OpenInvitation, RenameOutcome, SignUp, WebSession,
+};
 pub use answers::{AnswerScope, Answers, Begun, Idempotency, StoredAnswer};
 pub use cycle::{
     Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
     AuthoriseOutcome, Cycle, Draw, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
     OperationFacts, VerificationCase, VerificationQuery, VerifyOutcome,
 };
-pub use devices::{DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
+pub use devices::{DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
 pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome, OpenedPart};
@@ -46,7 +49,7 @@ pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
     SearchPage, SearchQuery, WithdrawOutcome,
 };
-pub use sessions::{Authenticated, RefreshOutcome, SessionId, Sessions};
+pub use sessions::{Authenticated, ENROL_WITHIN, RefreshOutcome, Session, SessionId, Sessions, SignedOut};
 pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
 pub use sqlite::{Work, work};

@@ -21,15 +21,20 @@ mod teasers;
 mod world;
 
 // The edges: `stage` is a whole server.
+mod account;
 mod bounds;
 mod browser;
 mod buying;
 mod catalogue;
 mod command;
+mod forwarding;
 mod http;
 mod logs;
+mod names;
 mod oauth;
 mod pages;
+mod problems;
 mod publish;
+mod sign_ins;
 mod stage;
 mod terminal;

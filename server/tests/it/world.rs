@@ -20,7 +20,8 @@ use portcullis_server::keys::{self, Keys};
 use portcullis_server::payment::{Payments, Sandbox};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
-    AccountPage, ClaimOutcome, DecideOutcome, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart, NewResource,
+    AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
+    NewResource,
     NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp, Sqlite,
     SqliteOptions, Store,
 };
@@ -236,7 +237,8 @@ impl World {
         let (key, release) = (SecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
         let (tokens, token, refresh) = tokens(&self.core);
         let session = sign_in(&self.core, account, &key.public().thumbprint(), tokens).await;
-        let id = match self.core.store.enrol(new_terminal(account, &key, &release)).await.expect("enrolled") {
+        let terminal = terminal_in(account, session, &key, &release);
+        let id = match self.core.store.enrol(terminal).await.expect("enrolled") {
             EnrolOutcome::Enrolled(id) => id,
             other => panic!("{other:?}"),
         };
@@ -331,6 +333,7 @@ pub(crate) async fn account(core: &Core, name: &str) -> AccountId {
     let account = NewAccount {
         id,
         lookup: core.secrets.lookup_name(name),
+        other_lookups: Vec::new(),
         name: core.secrets.seal_name(&id, name),
         password: PASSWORD.into(),
         operator: false,
@@ -356,7 +359,7 @@ pub(crate) async fn sign_in(core: &Core, account: AccountId, key: &Thumbprint, t
     let user = core.secrets.hash_token(TokenRole::User, &new_token());
     let new = NewDevice { device, user, key: *key, label: "desk".into(), life: 600, interval: 0 };
     assert!(core.store.create_device(new).await.expect("a device code"));
-    assert_eq!(core.store.decide_device(&user, Some(account)).await.expect("decided"), DecideOutcome::Decided);
+    assert_eq!(core.store.decide_device(&user, approval(core, account).await).await, Ok(DecideOutcome::Decided));
     let session = SessionId(Octets(random()));
     match core.store.poll_device(&device, key, session, tokens).await.expect("polled") {
         PollOutcome::Session { session, .. } => session,
@@ -364,10 +367,36 @@ pub(crate) async fn sign_in(core: &Core, account: AccountId, key: &Thumbprint, t
     }
 }
 
-pub(crate) fn new_terminal(account: AccountId, key: &SecretKey, release: &ReleaseSecretKey) -> NewTerminal {
+/// What the account's owner says who has just signed a browser in.
+pub(crate) async fn approval(core: &Core, account: AccountId) -> Decision {
+    let browser = core.secrets.hash_token(TokenRole::Web, &new_token());
+    core.store.create_web_session(browser, account, 600).await.expect("a browser session");
+    Decision::Approve { account, browser }
+}
+
+/// A terminal to be enrolled, whose key has just signed in.
+pub(crate) async fn new_terminal(
+    core: &Core,
+    account: AccountId,
+    key: &SecretKey,
+    release: &ReleaseSecretKey,
+) -> NewTerminal {
+    let (tokens, ..) = tokens(core);
+    let session = sign_in(core, account, &key.public().thumbprint(), tokens).await;
+    terminal_in(account, session, key, release)
+}
+
+/// A terminal to be enrolled in a session.
+pub(crate) fn terminal_in(
+    account: AccountId,
+    session: SessionId,
+    key: &SecretKey,
+    release: &ReleaseSecretKey,
+) -> NewTerminal {
     NewTerminal {
         id: TerminalId::generate(now_ms(), &mut rng()),
         account,
+        session,
         key: key.public().clone(),
         release: release.public(),
         label: "desk".into(),

@@ -7,15 +7,19 @@
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
 //!  screen    what is written to a terminal and typed     pty: a real terminal, with an emulator
-//!  waits     bodies that wait for what never comes
+//!  waits     bodies that wait for what never comes       meddler: somebody between a real terminal and its server
 //!  distrust  one trusted store against another
-//!  secrets   what a run leaves behind                    meddler: somebody between a real terminal and its server
+//!  accounts  people, passwords, sign-ins
+//!  browsing  the pages, in a real browser
+//!  secrets   what a run leaves behind
 //! ```
 //!
 //! An attack counts as refused only where the refusal is the one that its defence gives; refused for another reason, it
 //! has shown nothing and counts as succeeded. An attack without a passing control is a failure.
 
+mod accounts;
 mod arena;
+mod browsing;
 mod cheater;
 mod codes;
 mod crash;
@@ -99,6 +103,8 @@ pub fn all() -> Vec<Attack> {
         kept::ATTACKS,
         #[cfg(unix)]
         screen::ATTACKS,
+        accounts::ATTACKS,
+        browsing::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

@@ -49,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("money.sql"),
     CATALOGUE,
     include_str!("lists.sql"),
+    include_str!("people.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");

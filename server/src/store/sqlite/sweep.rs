@@ -26,6 +26,15 @@ pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<Swept> {
         ("DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at < ?1 LIMIT ?2)", ended),
         ("DELETE FROM devices WHERE device IN (SELECT device FROM devices WHERE expires_at < ?1 LIMIT ?2)", ended),
         (
+            "DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < ?1
+                 AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.session = s.id) LIMIT ?2)",
+            ended,
+        ),
+        (
+            "DELETE FROM invitations WHERE token IN (SELECT token FROM invitations WHERE expires_at < ?1 LIMIT ?2)",
+            ended,
+        ),
+        (
             "DELETE FROM web_sessions WHERE token IN (SELECT token FROM web_sessions WHERE expires_at < ?1 LIMIT ?2)",
             ended,
         ),

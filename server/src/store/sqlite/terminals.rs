@@ -1,6 +1,7 @@
 //! Terminals.
 
 use super::row::{bytes, checked, maybe_time, time};
+use super::sessions::{end_key, may_enrol};
 use super::{Sqlite, Tx};
 use crate::clock::Timestamp;
 use crate::faults::Write;
@@ -38,11 +39,17 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> 
         if revoked.is_some() {
             return Ok(EnrolOutcome::Revoked);
         }
+        if !may_enrol(tx, terminal.session, &terminal.account, &key)? {
+            return Ok(EnrolOutcome::SignedOut);
+        }
         tx.change(
             "UPDATE terminals SET release = ?2, label = ?3, statement = ?4 WHERE id = ?1",
             (id.as_bytes(), terminal.release.as_bytes(), &terminal.label, &terminal.statement),
         )?;
         return Ok(EnrolOutcome::Enrolled(id));
+    }
+    if !may_enrol(tx, terminal.session, &terminal.account, &key)? {
+        return Ok(EnrolOutcome::SignedOut);
     }
     let (recent, oldest) = tx
         .one(
@@ -79,13 +86,13 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> 
 }
 
 fn revoke(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<bool> {
-    let revoked = tx.change(
-        "UPDATE terminals SET revoked_at = coalesce(revoked_at, ?3) WHERE id = ?1 AND account = ?2",
+    let revoked = tx.one(
+        "UPDATE terminals SET revoked_at = coalesce(revoked_at, ?3) WHERE id = ?1 AND account = ?2 RETURNING key",
         (terminal.as_bytes(), account.as_bytes(), tx.now.millis()),
+        |row| bytes(row, 0, Thumbprint::from_bytes),
     )?;
-    if revoked == 0 {
-        return Ok(false);
-    }
+    let Some(key) = revoked else { return Ok(false) };
+    end_key(tx, account, &key)?;
     tx.change(
         "UPDATE grants SET state = 3 WHERE id > ?2 AND terminal = ?1 AND state IN (0, 1)",
         (terminal.as_bytes(), id_at(tx.now.minus(LONGEST_GRANT)).as_bytes()),
