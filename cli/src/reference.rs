@@ -76,6 +76,7 @@ fn section(text: &mut String, verb: &mut Command, name: &str, level: usize) {
         }
         let lines: Vec<&str> = examples.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
         let _ = write!(text, "\n```sh\n{}\n```\n", lines.join("\n"));
+    }
     for task in verb.get_subcommands_mut().filter(|task| task.get_name() != "help") {
         let name = format!("{name} {}", task.get_name());
         section(text, task, &name, level + 1);

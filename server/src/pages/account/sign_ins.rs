@@ -79,11 +79,12 @@ pub(crate) async fn sign_out_everywhere(
 /// The lists, with a form for each entry.
 pub(super) async fn list(app: &App, visitor: &Visitor, session: &SignedInBrowser) -> Result<Markup, Fault> {
     let store = &app.core.store;
-    let terminals = store.terminals(&session.account).await.map_err(Fault::internal)?;
+    // One more than are shown tells whether there are more.
+    let limit = u32::try_from(MOST).unwrap_or(u32::MAX).saturating_add(1);
+    let open = store.terminals(&session.account, false, None, limit).await.map_err(Fault::internal)?;
+    let revoked = store.terminals(&session.account, true, None, 1).await.map_err(Fault::internal)?;
     let sessions = store.sessions(&session.account).await.map_err(Fault::internal)?;
     let browsers = store.browser_sessions(&session.account, Some(&session.token)).await.map_err(Fault::internal)?;
-    let (open, revoked): (Vec<Terminal>, Vec<Terminal>) =
-        terminals.into_iter().partition(|terminal| terminal.revoked.is_none());
     let unfinished = sessions.iter().filter(|session| session.terminal.is_none());
     Ok(html! {
         h2 { "Your terminals" }
@@ -91,8 +92,8 @@ pub(super) async fn list(app: &App, visitor: &Visitor, session: &SignedInBrowser
         ul.list {
             @for terminal in open.iter().take(MOST) { (entry(app, visitor, terminal, &sessions)) }
         }
-        @if open.len() > MOST { p.quiet { "And " (open.len() - MOST) " more: " code { "portcullis terminals" } " lists them." } }
-        @if !revoked.is_empty() { p.quiet { (revoked.len()) " revoked." } }
+        @if open.len() > MOST { p.quiet { "And more: " code { "portcullis terminals" } " lists them." } }
+        @if !revoked.is_empty() { p.quiet { "Others were revoked: " code { "portcullis terminals" } " lists them." } }
         @let unfinished: Vec<&Session> = unfinished.collect();
         @if !unfinished.is_empty() {
             h2 { "Sign-ins without a terminal" }
