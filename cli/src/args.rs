@@ -166,7 +166,7 @@ mod tests {
         let mut tried = 0;
         for line in lines {
             for command in line.split('`').skip(1).step_by(2).filter(|piece| piece.starts_with("portcullis ")) {
-                let parsed = Cli::try_parse_from(words(command));
+                let parsed = crate::verbs::command().try_get_matches_from(words(command));
                 let is_help = |error: &clap::Error| error.kind() == clap::error::ErrorKind::DisplayHelp;
                 assert!(
                     parsed.as_ref().is_ok_and(|_| true) || parsed.as_ref().is_err_and(is_help),

@@ -33,7 +33,9 @@ impl Destination {
     /// Prepares to write. `fix` says what to do if that cannot be.
     pub(crate) fn open(named: &Path, fix: &'static str) -> Outcome<Self> {
         let way = Way::to(named).map_err(|error| match named.parent() {
-            Some(folder) if error.kind() == ErrorKind::NotFound && !folder.as_os_str().is_empty() && !folder.exists() => {
+            Some(folder)
+                if error.kind() == ErrorKind::NotFound && !folder.as_os_str().is_empty() && !folder.exists() =>
+            {
                 let what = format!("cannot write `{}`: there is no folder `{}`", named.display(), folder.display());
                 Failure::new(what, format!("make the folder first, or {fix}"))
             }

@@ -103,11 +103,11 @@ impl Inspect {
             }
             Ok(offers)
         })?;
-        let listing = match offers.first().map(Verified::document) {
-            Some(offer) => {
+        let listing = match (&client, offers.first().map(Verified::document)) {
+            (Some(client), Some(offer)) => {
                 context.wait(async { Ok(client.store(&offer.iss).entry(&offer.publisher, &offer.name).await.ok()) })?
             }
-            None => None,
+            _ => None,
         };
         let other_versions = listing.map_or_else(Vec::new, |listing| others(&listing, facts.digest, &openings));
         context.screen.report(&Inspected {

@@ -21,9 +21,8 @@ use portcullis_server::payment::{Payments, Sandbox};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
     AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
-    NewResource,
-    NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp, Sqlite,
-    SqliteOptions, Store,
+    NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
+    Sqlite, SqliteOptions, Store,
 };
 use portcullis_server::{Asker, Core, No, SignedIn, cycle, offers, orders};
 use std::path::{Path, PathBuf};
