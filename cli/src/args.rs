@@ -118,8 +118,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
-    use clap::Parser as _;
 
     #[test]
     fn the_tree_is_sound() {
