@@ -233,7 +233,7 @@ impl Trust {
         }
         // It is shown beside a price: a server that was taken over writes nothing there that moves the cursor.
         if offer.document().title.chars().any(disturbs) {
-            return Err(JwsError::Payload("its title holds control characters".into()));
+            return Err(JwsError::Payload("its title holds control, direction or invisible characters".into()));
         }
         Ok(offer)
     }

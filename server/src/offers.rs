@@ -89,7 +89,9 @@ fn size(
 
 fn new_offer(terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {
     if terms.title.is_empty() || terms.title.len() > MAX_TITLE || terms.title.chars().any(disturbs) {
-        return Err(No::Unacceptable("the title of an offer has 1 to 120 bytes and no control characters"));
+        return Err(No::Unacceptable(
+            "the title of an offer has 1 to 120 bytes and no control, direction or invisible characters",
+        ));
     }
     if matches!(terms.rights, Rights::Uses { count: 0 }) {
         return Err(No::Unacceptable("an offer of uses gives at least one"));

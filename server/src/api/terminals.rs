@@ -26,7 +26,7 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
         return Err(wrong("is for another server").into());
     }
     if enrolment.label.len() > MAX_TITLE || enrolment.label.chars().any(disturbs) {
-        return Err(wrong("has a label that is too long, or holds control characters").into());
+        return Err(wrong("has a label that is too long, or holds control, direction or invisible characters").into());
     }
     let release = ReleasePublicKey::from_bytes(enrolment.x25519.0)
         .map_err(|error| wrong(&format!("is not accepted: {error}")))?;
