@@ -56,7 +56,8 @@ impl Authorised {
     /// Runs a command once, in an instance of its own, drawing one use.
     ///
     /// # Errors
-    /// [`Error::UnknownExport`] where the operation has no `wasi:cli/run`; else as [`Authorised::call`].
+    /// [`Error::UnknownExport`] if the operation has no `wasi:cli/run`; [`Error::Output`] if what it wrote could not be
+    /// passed on, however the command took it; else as [`Authorised::call`].
     pub async fn run(&self, command: Command) -> Result<Exit, Error> {
         let name = self.exports().find(|name| is_run(name));
         let export = self.export(name.ok_or_else(|| resolve::no_command(self.contents.signed.manifest()))?)?;
@@ -72,6 +73,8 @@ impl Authorised {
         let func = live.instance.get_typed_func::<(), (Result<(), ()>,)>(&mut live.store, export.index);
         let func = func.map_err(|error| Error::Body(error.root_cause().to_string()))?;
         let outcome = within(time, pin!(func.call_async(&mut live.store, ()))).await;
+        let written = streams.0.finish();
+        written.and(streams.1.finish()).map_err(Error::Output)?;
         let code = match outcome.ok_or(Error::Limit(Bound::Time))? {
             Ok((Ok(()),)) => 0,
             Ok((Err(()),)) => 1,

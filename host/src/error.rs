@@ -89,6 +89,9 @@ pub enum Error {
     /// The resource trapped: it gave up, or did what no component may.
     #[error("the resource failed: {0}")]
     Trap(String),
+    /// What a command wrote could not be passed on: the disk is full, or nobody reads it any more.
+    #[error("what the resource wrote could not be passed on: {0}")]
+    Output(#[source] std::io::Error),
     /// The resource ended its run with this code, from inside a call.
     #[error("the resource exited with code {0}")]
     Exit(i32),

@@ -1,6 +1,8 @@
-//! Standard streams of a command, bounded.
+//! Standard streams of a command, bounded; filtered where they lead to a terminal.
 
+use crate::console::ConsoleTurn;
 use crate::limits::Limits;
+use crate::screen::ScreenFilter;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::Write;
@@ -22,11 +24,12 @@ pub enum Input {
     Empty,
     /// From these bytes.
     Bytes(Bytes),
-    /// From the process's own.
+    /// From the process's own. Of what is typed at a terminal nothing is taken while a [`ConsoleTurn`] is held.
     Inherit,
 }
 
-/// Where standard output or standard error goes to.
+/// Where standard output or standard error goes to. What goes to a terminal passes a [`ScreenFilter`]; anything else gets
+/// the bytes as they are.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Output {
@@ -71,8 +74,14 @@ impl Output {
                 buffer.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
                 Ok(())
             }
-            Self::Stdout => std::io::stdout().write_all(bytes),
-            Self::Stderr => std::io::stderr().write_all(bytes),
+            Self::Stdout => {
+                let _turn = ConsoleTurn::of_a_stream();
+                std::io::stdout().write_all(bytes)
+            }
+            Self::Stderr => {
+                let _turn = ConsoleTurn::of_a_stream();
+                std::io::stderr().write_all(bytes)
+            }
             Self::File(file) => file.as_ref().write_all(bytes),
         }
     }
@@ -110,26 +119,60 @@ pub(crate) struct Bounded {
     output: Output,
     left: Arc<AtomicU64>,
     exceeded: Arc<AtomicBool>,
+    /// Where it leads to a terminal.
+    filter: Option<Arc<Mutex<ScreenFilter>>>,
+    failed: Arc<Mutex<Option<std::io::Error>>>,
 }
 
 impl Bounded {
     pub(crate) fn new(output: Output, most: u64) -> Self {
-        Self { output, left: Arc::new(AtomicU64::new(most)), exceeded: Arc::default() }
+        let filter = output.is_terminal().then(Arc::default);
+        Self { output, left: Arc::new(AtomicU64::new(most)), exceeded: Arc::default(), filter, failed: Arc::default() }
     }
 
     /// Whether the guest tried to write more than the bound.
     pub(crate) fn exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
     }
+
+    /// Nothing more comes: a terminal gets its own colours back.
+    ///
+    /// # Errors
+    /// What the guest wrote and could not be passed on: a full disk, a closed pipe.
+    pub(crate) fn finish(&self) -> std::io::Result<()> {
+        if let Some(filter) = &self.filter {
+            let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).finish();
+            self.pass(&rest).ok();
+        }
+        let flushed = self.output.flush();
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => flushed,
+        }
+    }
+
+    fn pass(&self, bytes: &[u8]) -> StreamResult<()> {
+        self.output.write(bytes).map_err(|error| {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            StreamError::Closed
+        })
+    }
+}
+
+impl Output {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
+            Self::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
+            Self::File(file) => std::io::IsTerminal::is_terminal(file.as_ref()),
+            Self::Discard | Self::Buffer(_) => false,
+        }
+    }
 }
 
 impl IsTerminal for Bounded {
     fn is_terminal(&self) -> bool {
-        match self.output {
-            Output::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
-            Output::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
-            Output::Discard | Output::Buffer(_) | Output::File(_) => false,
-        }
+        self.filter.is_some()
     }
 }
 
@@ -156,11 +199,20 @@ impl OutputStream for Bounded {
             self.exceeded.store(true, Ordering::Relaxed);
             return Err(StreamError::Closed);
         }
-        self.output.write(&bytes).map_err(|_| StreamError::Closed)
+        match &self.filter {
+            Some(filter) => {
+                let shown = filter.lock().unwrap_or_else(PoisonError::into_inner).filter(&bytes);
+                self.pass(&shown)
+            }
+            None => self.pass(&bytes),
+        }
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        self.output.flush().map_err(|_| StreamError::Closed)
+        self.output.flush().map_err(|error| {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            StreamError::Closed
+        })
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
