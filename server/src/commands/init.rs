@@ -1,6 +1,7 @@
 //! `portcullis-server init`
 
 use super::origin_of;
+use crate::print;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_protocol::Origin;
@@ -70,15 +71,17 @@ impl Init {
                 "dir": self.dir, "config": file, "origin": origin, "root": keys.root().thumbprint(),
                 "words": words, "invitation": invitation, "recipient": keys.recipient().to_string(),
             });
-            println!("{made}");
+            print::json(&made)
         } else {
-            println!("Made a billing server in {}.\n", self.dir.display());
-            println!("Terminals know it by these words:\n\n    {words}\n");
-            println!("Back up {} apart from the database: without it nothing opens.\n", master.display());
-            println!("Now start it:\n\n    portcullis-server serve --dir {}\n", self.dir.display());
-            println!("then open this once, within a week, to make the operator's account:\n\n    {invitation}");
+            let (dir, master) = (self.dir.display(), master.display());
+            print::text(&format!(
+                "Made a billing server in {dir}.\n\n\
+                 Terminals know it by these words:\n\n    {words}\n\n\
+                 Back up {master} apart from the database: without it nothing opens.\n\n\
+                 Now start it:\n\n    portcullis-server serve --dir {dir}\n\n\
+                 then open this once, within a week, to make the operator's account:\n\n    {invitation}"
+            ))
         }
-        Ok(())
     }
 }
 

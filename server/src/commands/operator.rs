@@ -6,6 +6,7 @@ mod money;
 mod sales;
 
 use super::Which;
+use crate::print;
 use clap::{Args, Subcommand};
 use portcullis_server::App;
 use serde_json::Value;
@@ -65,11 +66,12 @@ impl Operator {
         app.core.store.close().await?;
         let Report { text, json } = report?;
         if self.json {
-            println!("{json}");
+            print::json(&json)
         } else if !text.is_empty() {
-            println!("{}", text.trim_end());
+            print::text(text.trim_end())
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 }
 

@@ -25,8 +25,8 @@ impl Serve {
         let config = self.which.load(self.listen)?;
         log::start(&config.log, std::io::stderr).map_err(anyhow::Error::msg)?;
         let running = Running::start(config).await?;
-        println!("listening on http://{}", running.address());
-        std::io::stdout().flush().ok();
+        // Whoever started it may not listen; then it serves all the same.
+        print::text(&format!("listening on http://{}", running.address())).ok();
         if let Some(file) = &self.ready_file {
             write_ready(file, running.app().origin().as_str())
                 .with_context(|| format!("cannot write {}", file.display()))?;
