@@ -68,6 +68,11 @@ impl From<Error> for Failure {
         match error {
             Error::Refused(refused) => (*refused).into(),
             Error::Io(_) => Self::new(message, "check the path; `portcullis list` shows what is installed"),
+            Error::Output(error) => Self::not_written(
+                "pass on what the resource wrote",
+                &error,
+                "free some space, or write elsewhere; what was paid for is paid for",
+            ),
             Error::Sealed(error) => error.into(),
             Error::Surface(_) | Error::Body(_) => Self::refusal(Reason::PackageInvalid, message),
             Error::UnknownOperation(unknown) => {

@@ -4,10 +4,11 @@ use portcullis_host::{ClientError, Order, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod};
 use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Verified};
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 
 use crate::failure::{Failure, Outcome};
 use crate::metered::{Agreed, Question};
-use crate::output::{OfferLine, Screen};
+use crate::output::{OfferLine, Screen, style};
 
 /// `--payment PROVIDER:TOKEN`.
 #[derive(Debug, Clone)]
@@ -140,14 +141,14 @@ pub(crate) fn ask(
         return None;
     }
     for offer in offers.iter().filter(|offer| !offer.document().rights.is_free()) {
-        if offers.len() > 1 {
-            screen.note(OfferLine::of(offer));
-        }
+        let (document, strong) = (offer.document(), style::STRONG);
+        let (publisher, name) = (&document.publisher, &document.name);
+        let about = format!("{strong}{publisher}/{name}{strong:#} at {}\n  {}\n", document.iss, OfferLine::of(offer));
         if let Some(question) = Question::about(offer, 1, &spent) {
-            if agreed.ask(screen, &question) {
+            if agreed.ask(screen, &about, &question, &AtomicBool::new(false)) {
                 return Some(Agreement::PerUnit(question.offer));
             }
-        } else if screen.ask(format_args!("Costs {}. Buy?", offer.document().price)) {
+        } else if screen.ask(format_args!("{about}Costs {}. Buy?", document.price)) {
             return Some(Agreement::Buy(offer.clone()));
         }
     }

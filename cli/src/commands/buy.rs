@@ -67,8 +67,9 @@ impl Buy {
             let offer = payment::choose(&listing.offers, self.operation.as_ref(), self.offer)?;
             let line = OfferLine::of(offer);
             if !self.yes {
-                context.screen.note(&line);
-                if !context.screen.ask(format_args!("Costs {}. Buy?", line.price)) {
+                let (strong, price) = (style::STRONG, &line.price);
+                let what = format!("{strong}{publisher}/{name}{strong:#} at {server}\n  {line}\nCosts {price}. Buy?");
+                if !context.screen.ask(what) {
                     return Err(Failure::new(
                         format!("{publisher}/{name} was not bought: nobody agreed to {}", line.price),
                         "answer y on a terminal, or pass --yes",

@@ -6,12 +6,12 @@ use portcullis_protocol::surface::Surface;
 use portcullis_protocol::{OperationEntry, PartKind, PartName};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::install::capabilities;
 use crate::context::Context;
+use crate::destination::Destination;
 use crate::failure::{OrFail as _, Outcome};
 use crate::output::{KeyName, Lines, OfferLine, Report, readable, size, style};
 use crate::resource_at;
@@ -48,7 +48,9 @@ struct Inspected {
 struct Extracted {
     part: PartName,
     file: PathBuf,
-    bytes: u64,
+    /// Absent if it is no regular file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 impl Inspect {
@@ -95,12 +97,11 @@ fn extract(context: &Context, path: &Path, part: PartName, output: PathBuf) -> O
     let sealed = resource_at::open(path)?;
     // Asked first, so that a wrong name leaves no empty file.
     sealed.age_header(&part)?;
-    let cannot = format!("write `{}`", output.display());
-    let file = File::create(&output).or_fail(&cannot, "choose another file: --output FILE")?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let destination = Destination::open(&output, "choose another file: --output FILE")?;
+    let mut out = BufWriter::with_capacity(1 << 20, destination.file()?);
     sealed.extract(&part, &mut out)?;
-    out.flush().or_fail(&cannot, "check the space on the disk")?;
-    let bytes = std::fs::metadata(&output).map_or(0, |file| file.len());
+    out.flush().map_err(|error| destination.failure(&error))?;
+    let bytes = destination.finish()?;
     context.screen.report(&Extracted { part, file: output, bytes });
     Ok(())
 }
@@ -110,8 +111,8 @@ impl Report for Extracted {
         let good = style::GOOD;
         let file = self.file.display();
         format!(
-            "{good}wrote{good:#} {file} ({}): part `{}`, still encrypted\nAny age tool opens it with the identity of a store that sells it.\n",
-            size(self.bytes),
+            "{good}wrote{good:#} {file}{}: part `{}`, still encrypted\nAny age tool opens it with the identity of a store that sells it.\n",
+            self.bytes.map_or_else(String::new, |bytes| format!(" ({})", size(bytes))),
             self.part
         )
     }

@@ -47,7 +47,7 @@ impl TopUp {
         if amount.is_zero() {
             return Err(Failure::usage("a top-up is of more than nothing", "name an amount, as in 5.00EUR"));
         }
-        if !self.yes && !context.screen.ask(format_args!("Pay {amount}?")) {
+        if !self.yes && !context.screen.ask(format_args!("Into your balance at {server}.\nPay {amount}?")) {
             return Err(Failure::new(
                 format!("nothing was paid: nobody agreed to {amount}"),
                 "answer y on a terminal, or pass --yes",
