@@ -6,6 +6,7 @@
 //!  loading   what reaches an engine or a terminal        plain: an engine without Portcullis
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
+//!  screen    what is written to a terminal and typed     pty: a real terminal, with an emulator
 //!  secrets   what a run leaves behind                    meddler: somebody between a real terminal and its server
 //! ```
 //!
@@ -26,7 +27,8 @@ mod loading;
 mod meddler;
 mod metered;
 mod money;
-
+#[cfg(unix)]
+mod screen;
 mod secrets;
 mod shop;
 mod specimen;
@@ -85,6 +87,8 @@ pub fn all() -> Vec<Attack> {
         crash::ATTACKS,
         guests::ATTACKS,
         kept::ATTACKS,
+        #[cfg(unix)]
+        screen::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()
