@@ -1,10 +1,10 @@
 //! `portcullis-server serve`
 
 use super::Which;
+use crate::print;
 use anyhow::Context as _;
 use clap::Args;
 use portcullis_server::{Running, log};
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
