@@ -116,6 +116,9 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
+    use super::Cli;
+    use clap::Parser as _;
+
     #[test]
     fn the_tree_is_sound() {
         crate::verbs::command().debug_assert();

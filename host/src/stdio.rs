@@ -120,13 +120,14 @@ pub(crate) struct Bounded {
     left: Arc<AtomicU64>,
     exceeded: Arc<AtomicBool>,
     /// Where it leads to a terminal.
-    filter: Option<Arc<Mutex<ScreenFilter>>>,
+    filter: Option<Arc<Mutex<Shown>>>,
     failed: Arc<Mutex<Option<std::io::Error>>>,
 }
 
 impl Bounded {
     pub(crate) fn new(output: Output, most: u64) -> Self {
-        let filter = output.is_terminal().then(Arc::default);
+        let shown = || Shown { filter: ScreenFilter::new(), output: output.clone() };
+        let filter = output.is_terminal().then(|| Arc::new(Mutex::new(shown())));
         Self { output, left: Arc::new(AtomicU64::new(most)), exceeded: Arc::default(), filter, failed: Arc::default() }
     }
 
@@ -141,7 +142,7 @@ impl Bounded {
     /// What the guest wrote and could not be passed on: a full disk, a closed pipe.
     pub(crate) fn finish(&self) -> std::io::Result<()> {
         if let Some(filter) = &self.filter {
-            let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).finish();
+            let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).filter.finish();
             self.pass(&rest).ok();
         }
         let flushed = self.output.flush();
@@ -156,6 +157,22 @@ impl Bounded {
             self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             StreamError::Closed
         })
+    }
+}
+
+/// A terminal, and what a resource has done to its colours.
+struct Shown {
+    filter: ScreenFilter,
+    output: Output,
+}
+
+impl Drop for Shown {
+    /// However the resource ended, the terminal has its own colours again.
+    fn drop(&mut self) {
+        let rest = self.filter.finish();
+        if !rest.is_empty() {
+            self.output.write(&rest).and_then(|()| self.output.flush()).ok();
+        }
     }
 }
 
@@ -201,7 +218,7 @@ impl OutputStream for Bounded {
         }
         match &self.filter {
             Some(filter) => {
-                let shown = filter.lock().unwrap_or_else(PoisonError::into_inner).filter(&bytes);
+                let shown = filter.lock().unwrap_or_else(PoisonError::into_inner).filter.filter(&bytes);
                 self.pass(&shown)
             }
             None => self.pass(&bytes),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::consent::Terminal;
 use crate::context::Context;
 use crate::destination::Destination;
-use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::invocation::Invocation;
 use crate::metered::Agreed;
 use crate::output::{Report, readable, size, style};
