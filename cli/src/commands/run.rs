@@ -118,7 +118,13 @@ impl Run {
         context.wait(async {
             let source =
                 resource_at::source(context, &client, &self.resource, self.store.named(), self.install).await?;
-            self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await
+            let ran = self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await;
+            let said = String::from_utf8_lossy(&stderr.take()).into_owned();
+            if !said.is_empty() {
+                // It failed, so that its JSON has no place for it.
+                context.screen.warn(format_args!("the resource wrote to standard error:\n{}", said.trim_end()));
+            }
+            ran
         })
     }
 
@@ -146,6 +152,9 @@ impl Run {
             None => None,
         };
         self.check_allowed(&resource)?;
+        if self.invoke.is_none() {
+            resource.check_command(&Command::inherit(self.arguments.clone()))?;
+        }
         self.tell_lent(context, &resource);
         tell_bounds(context, &resource);
         let manifest = resource.signed().manifest();
@@ -156,10 +165,11 @@ impl Run {
             return Err(Failure::usage("a terminal cannot show bytes", "name a file: -o FILE"));
         }
         let authorised = self.authorise(context, client, runtime, &resource, &operation, agreed).await?;
-        match values {
+        let ran = match values {
             Some(values) => self.call(context, &authorised, &name, &export, &values, output, stderr).await,
             None => self.command(context, &authorised, &name, output).await,
-        }
+        };
+        ran.map_err(|failure| self.advise(&resource, &operation, &[], failure))
     }
 
     /// Whether the operations agreed to are operations of the resource: one that is misspelt would be asked for later.
@@ -289,6 +299,9 @@ impl Run {
             }
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted) => {
                 refused.with_fix(payment::advice(&name, operation, offers))
+            }
+            Some(Reason::ResourceWithdrawn) => {
+                refused.with_fix(format!("look for a newer version: `portcullis update {name}`"))
             }
             Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match manifest.servers.first() {
                 Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
