@@ -28,4 +28,5 @@ mod streams;
 mod terminals;
 mod transcript;
 mod user;
+mod verify;
 mod waiting;
