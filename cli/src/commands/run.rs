@@ -169,7 +169,7 @@ impl Run {
             Some(values) => self.call(context, &authorised, &name, &export, &values, output, stderr).await,
             None => self.command(context, &authorised, &name, output).await,
         };
-        ran.map_err(|failure| self.advise(&resource, &operation, &[], failure))
+        ran.map_err(|failure| self.advise(client, &resource, &operation, &[], failure))
     }
 
     /// Whether the operations agreed to are operations of the resource: one that is misspelt would be asked for later.
