@@ -332,7 +332,7 @@ impl Cycle {
 
 async fn acknowledge(session: &Session, entry: Entry, grant: GrantId) -> Result<(), Refused> {
     let (path, key) = (format!("/v1/grants/{grant}/ack"), random::idempotency_key());
-    let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, Patience::Ordinary).await;
+    let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, Patience::Write).await;
     match answer {
         Err(no) if no.is_undecided() => Err(no.into()),
         // A signed no settles it too: the grant has ended.

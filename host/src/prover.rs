@@ -3,10 +3,12 @@
 use crate::billing_server::{AccessToken, BillingServer, Body, Exchange, Exchanged, Method, TransportError};
 use crate::clock::{Clock as _, ServerClock};
 use crate::random;
+use crate::session::Retry;
 use crate::terminal::Terminal;
 use portcullis_protocol::proof::{ProofTarget, prove};
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A nonce is 22 characters of ours; other servers may make longer ones, but not such as fill a header.
 const MAX_NONCE_TEXT: usize = 256;
@@ -70,6 +72,34 @@ impl Prover {
                 self.send_with(request, token, Some(&fresh)).await
             }
             _ => Ok(heard),
+        }
+    }
+
+    /// Asks the authorization server, whose answers are not signed, until it answers: nothing that it is asked this way does
+    /// harm when it is done twice. The error is why there is no answer.
+    pub(crate) async fn ask_authorization_server(&self, request: &Request, retry: &Retry) -> Result<Exchanged, String> {
+        let begun = Instant::now();
+        let (mut attempt, mut sent) = (1, false);
+        loop {
+            let (why, after) = match self.send(request, None).await {
+                Ok(heard) if heard.answer.status < 500 => return Ok(heard.answer),
+                Ok(heard) => {
+                    sent = true;
+                    (format!("it answers with status {}", heard.answer.status), heard.answer.retry_after)
+                }
+                Err(error) => {
+                    sent |= !error.was_not_sent();
+                    (error.to_string(), None)
+                }
+            };
+            let after = Duration::from_secs(after.unwrap_or(0).into());
+            let pause = retry.pause_before(attempt).max(after);
+            let goes_on = if sent { begun.elapsed() + pause <= retry.patience } else { attempt < retry.attempts };
+            if !goes_on {
+                return Err(why);
+            }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
         }
     }
 

@@ -48,7 +48,7 @@ impl Publishing {
             iat: session.prover().clock().now(),
         };
         let body = PublisherRequest { claim: Verified::sign(claim, key).compact().to_owned() };
-        let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Ordinary).await?;
+        let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Publishing {
         let vouch = Vouch { name: name.clone(), jwk: successor.clone(), seq, iat: session.prover().clock().now() };
         let body = VouchRequest { vouch: Verified::sign(vouch, key).compact().to_owned() };
         let Done {} =
-            session.post(&format!("{path}/vouches"), &body, random::idempotency_key(), Patience::Ordinary).await?;
+            session.post(&format!("{path}/vouches"), &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Publishing {
             idempotency_key: Some(random::idempotency_key()),
             body: Body::File { path: file.to_owned(), size, digest, sent },
         };
-        Ok(session.ask(&request, Patience::Ordinary).await?)
+        Ok(session.ask(&request, Patience::Write).await?)
     }
 
     /// Replaces the price list of a resource. Gives the offers that are in force now, signed by the store.
@@ -123,7 +123,7 @@ impl Publishing {
         let session = self.session()?;
         let path = format!("/v1/catalogue/{publisher}/{name}/offers");
         let request = json(Method::Put, &path, &OffersRequest { offers }, random::idempotency_key())?;
-        let answer: OffersAnswer = session.ask(&request, Patience::Ordinary).await?;
+        let answer: OffersAnswer = session.ask(&request, Patience::Write).await?;
         let keys = session.trust().keys(&self.origin).await?;
         let read = |compact: &String| {
             Trust::offer(&keys, compact).map_err(|error| offline(format!("an offer does not verify: {error}")))
@@ -138,7 +138,7 @@ impl Publishing {
     pub async fn withdraw(&self, resource: &Digest, reason: &str) -> Result<(), ClientError> {
         let (path, body) =
             (format!("/v1/resources/{resource}/withdraw"), WithdrawRequest { reason: reason.to_owned() });
-        let Done {} = self.session()?.post(&path, &body, random::idempotency_key(), Patience::Ordinary).await?;
+        let Done {} = self.session()?.post(&path, &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 

@@ -46,6 +46,12 @@ pub enum StateError {
         /// The record.
         path: String,
     },
+    /// Others can read the directory that is to hold keys.
+    #[error("other users can look into `{path}`, where this terminal's keys would be kept")]
+    Exposed {
+        /// The directory.
+        path: String,
+    },
     /// Nowhere to keep state.
     #[error("no home directory is known: set PORTCULLIS_HOME to a directory of your own")]
     NoHome,
@@ -65,14 +71,35 @@ pub struct StateDir {
 pub(crate) struct StateLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
 
 impl StateDir {
-    /// Opens or makes the directory, readable by its owner alone (0700).
+    /// Opens the directory, or makes it, readable by its owner alone (0700). An empty one is made so too. One that others can
+    /// read and that holds anything stays as it is, and is not used.
     ///
     /// # Errors
-    /// [`StateError::Io`].
+    /// [`StateError::Io`], [`StateError::Exposed`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StateError> {
         let root = root.into();
+        let holds_something = || fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some());
+        // Asked again at last: another process may just have taken it, and makes it private before it puts anything there.
+        if Self::is_exposed(&root) && holds_something() && Self::is_exposed(&root) {
+            return Err(StateError::Exposed { path: root.display().to_string() });
+        }
         make_private(&root)?;
         Ok(Self { root })
+    }
+
+    /// Whether a directory is there that other users can look into.
+    #[must_use]
+    pub fn is_exposed(root: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::metadata(root).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = root;
+            false
+        }
     }
 
     /// Where state is kept unless the embedder says otherwise: `PORTCULLIS_HOME`, else the platform's place for the

@@ -28,6 +28,19 @@ impl Currency {
     }
 }
 
+impl Currency {
+    /// Minor units as people write them, with the currency's decimals: `-5.00 EUR`. Also for sums, which may be negative.
+    #[must_use]
+    pub fn amount(self, minor_units: i128) -> String {
+        let (sign, units) = (if minor_units < 0 { "-" } else { "" }, minor_units.unsigned_abs());
+        let scale = 10_u128.pow(self.exponent());
+        match self.exponent() as usize {
+            0 => format!("{sign}{units} {self}"),
+            width => format!("{sign}{}.{:0width$} {self}", units / scale, units % scale),
+        }
+    }
+}
+
 impl FromStr for Currency {
     type Err = MoneyError;
     fn from_str(text: &str) -> Result<Self, MoneyError> {
@@ -162,11 +175,7 @@ impl FromStr for Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = 10_i64.pow(self.currency.exponent());
-        match self.currency.exponent() as usize {
-            0 => write!(f, "{} {}", self.minor_units, self.currency),
-            width => write!(f, "{}.{:0width$} {}", self.minor_units / scale, self.minor_units % scale, self.currency),
-        }
+        f.write_str(&self.currency.amount(i128::from(self.minor_units)))
     }
 }
 
@@ -198,6 +207,11 @@ mod tests {
         for text in ["1.99 EUR", "0.00 EUR", "199 JPY", "0.001 KWD", "10000000000.00 EUR"] {
             assert_eq!(text.parse::<Money>().expect(text).to_string(), text);
         }
+        let of = |code: &str| code.parse::<Currency>().expect(code);
+        assert_eq!(of("EUR").amount(-500), "-5.00 EUR");
+        assert_eq!(of("EUR").amount(-7), "-0.07 EUR");
+        assert_eq!(of("JPY").amount(-500), "-500 JPY");
+        assert_eq!(of("KWD").amount(1), "0.001 KWD");
         assert_eq!("5.00EUR".parse::<Money>().expect("without a space").to_string(), "5.00 EUR");
         assert_eq!("2 EUR".parse::<Money>().expect("whole").minor_units(), 200);
     }

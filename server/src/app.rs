@@ -6,11 +6,11 @@ use crate::email::Email;
 use crate::passwords::{HashFailed, Passwords};
 use crate::rate::{Buckets, Rate};
 use crate::services::Core;
+use crate::uploads::Uploads;
 use portcullis_protocol::{AccountId, Origin, Thumbprint};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Sign-in attempts, user codes and device codes are counted over this time.
 const ATTEMPTS_PERIOD: Duration = Duration::from_secs(600);
@@ -29,7 +29,7 @@ pub struct Server {
     /// Rate limits.
     pub gates: Gates,
     /// Uploads that may still begin.
-    pub uploads: Arc<Semaphore>,
+    pub uploads: Arc<Uploads>,
 }
 
 impl std::fmt::Debug for Server {
@@ -71,7 +71,7 @@ impl Server {
             user_code: Buckets::new(Rate::per_period(limits.sign_in_attempts.saturating_mul(3), ATTEMPTS_PERIOD)),
             device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
-        let uploads = Arc::new(Semaphore::new(limits.uploads.max(1)));
+        let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
         Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads }))
     }
 

@@ -11,6 +11,7 @@ mod cache;
 mod doctor;
 mod guest;
 mod json;
+mod killed_server;
 mod lent;
 mod metered;
 mod offline;

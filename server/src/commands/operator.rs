@@ -1,6 +1,7 @@
 //! `portcullis-server operator …`: on the server's own machine, beside a running server or without one.
 
 mod accounts;
+mod check;
 mod identity;
 mod money;
 mod sales;
@@ -8,7 +9,9 @@ mod sales;
 use super::Which;
 use clap::{Args, Subcommand};
 use portcullis_server::App;
+use portcullis_server::clock::Timestamp;
 use serde_json::Value;
+use std::time::{Duration, UNIX_EPOCH};
 
 #[derive(Debug, Args)]
 pub(super) struct Operator {
@@ -31,9 +34,14 @@ enum Task {
     Terminal(accounts::TerminalTask),
     /// Makes an invitation: whoever opens it may make one account.
     Invite(accounts::Invite),
-    /// Publishers: list.
+    /// Publishers: list, approve.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
+    /// Resources: list.
+    #[command(subcommand)]
+    Resource(sales::ResourceTask),
+    /// Looks whether everything is there: the published files and the books. Fails when something is not.
+    Check,
     /// Withdraws a resource: nobody is authorised for it any more, and its publisher cannot restore it.
     Withdraw(sales::Withdraw),
     /// Restores a resource that was withdrawn, by whomever.
@@ -58,6 +66,11 @@ struct Report {
     json: Value,
 }
 
+/// A moment for people, to the second.
+fn moment(at: Timestamp) -> impl std::fmt::Display {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds()))
+}
+
 impl Operator {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let app = self.which.open().await?;
@@ -80,6 +93,8 @@ impl Task {
             Self::Terminal(task) => task.run(app).await,
             Self::Invite(invite) => invite.run(app).await,
             Self::Publisher(task) => task.run(app).await,
+            Self::Resource(task) => task.run(app).await,
+            Self::Check => check::run(app).await,
             Self::Withdraw(withdraw) => withdraw.run(app).await,
             Self::Restore(restore) => restore.run(app).await,
             Self::Order(task) => task.run(app).await,

@@ -4,6 +4,7 @@
 mod asker;
 mod crash;
 mod cycle;
+mod leases;
 mod ledger;
 mod metered;
 mod orders;
@@ -17,6 +18,8 @@ mod browser;
 mod buying;
 mod catalogue;
 mod command;
+mod connections;
+mod directory;
 mod http;
 mod logs;
 mod oauth;

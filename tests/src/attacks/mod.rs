@@ -29,6 +29,7 @@ mod money;
 
 mod secrets;
 mod shop;
+mod slots;
 mod specimen;
 mod surgery;
 mod trial;
@@ -83,6 +84,7 @@ pub fn all() -> Vec<Attack> {
         money::ATTACKS,
         metered::ATTACKS,
         crash::ATTACKS,
+        slots::ATTACKS,
         guests::ATTACKS,
         kept::ATTACKS,
         secrets::ATTACKS,

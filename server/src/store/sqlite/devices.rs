@@ -9,7 +9,12 @@ use crate::store::{
     DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
 };
 use async_trait::async_trait;
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Thumbprint};
+
+/// Seconds in which a used device code gives the same session again, to the key that it is bound to, because the answer
+/// got lost: twice as long as a terminal goes on asking.
+const USED_GRACE: u64 = 120;
 
 /// In the order of the column's numbers.
 const STATES: [DeviceState; 4] = [DeviceState::Pending, DeviceState::Approved, DeviceState::Denied, DeviceState::Used];
@@ -21,6 +26,7 @@ struct Poll {
     pause: i64,
     polled: Option<Timestamp>,
     expires: Timestamp,
+    session: Option<SessionId>,
 }
 
 fn poll(
@@ -31,7 +37,7 @@ fn poll(
     tokens: &NewTokens,
 ) -> rusqlite::Result<PollOutcome> {
     let found = tx.one(
-        "SELECT key, state, account, pause, polled_at, expires_at FROM devices WHERE device = ?1",
+        "SELECT key, state, account, pause, polled_at, expires_at, session FROM devices WHERE device = ?1",
         [device.as_bytes()],
         |row| {
             Ok(Poll {
@@ -41,12 +47,13 @@ fn poll(
                 pause: row.get(3)?,
                 polled: maybe_time(row, 4)?,
                 expires: time(row, 5)?,
+                session: maybe_bytes(row, 6, |id| SessionId(Octets(id)))?,
             })
         },
     )?;
     let Some(found) = found.filter(|found| found.key == *key) else { return Ok(PollOutcome::Unknown) };
     if found.state == DeviceState::Used {
-        return Ok(PollOutcome::Unknown);
+        return Ok(again(tx, &found)?.unwrap_or(PollOutcome::Unknown));
     }
     if found.expires <= tx.now {
         return Ok(PollOutcome::Expired);
@@ -59,7 +66,10 @@ fn poll(
         let soon = found.polled.is_some_and(|polled| tx.now.millis() < polled.millis().saturating_add(found.pause));
         return Ok(if soon { PollOutcome::SlowDown } else { PollOutcome::Pending });
     };
-    let used = tx.change("UPDATE devices SET state = 3 WHERE device = ?1 AND state = 1", [device.as_bytes()])?;
+    let used = tx.change(
+        "UPDATE devices SET state = 3, session = ?2, polled_at = ?3 WHERE device = ?1 AND state = 1",
+        (device.as_bytes(), session.0.0, tx.now.millis()),
+    )?;
     if used != 1 {
         return Ok(PollOutcome::Unknown);
     }
@@ -70,6 +80,20 @@ fn poll(
     super::sessions::insert_tokens(tx, session, tokens)?;
     tx.log("signed in", Some(&account), None, &[])?;
     Ok(PollOutcome::Session { account, session })
+}
+
+/// The session that a used code became, while its answer may have got lost. Its tokens are made from the code, so they are
+/// the same.
+fn again(tx: &Tx<'_>, found: &Poll) -> rusqlite::Result<Option<PollOutcome>> {
+    let (Some(session), Some(account), Some(used)) = (found.session, found.account, found.polled) else {
+        return Ok(None);
+    };
+    if tx.now >= used.plus(USED_GRACE) {
+        return Ok(None);
+    }
+    let sql = "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL";
+    let lives = tx.one(sql, [session.0.0], |_| Ok(()))?;
+    Ok(lives.map(|()| PollOutcome::Session { account, session }))
 }
 
 #[async_trait]

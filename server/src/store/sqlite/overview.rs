@@ -4,7 +4,7 @@ use super::Sqlite;
 use super::row::{bytes, text};
 use crate::store::{Overview, StoreError};
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, OrderId, PublisherName};
+use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName};
 
 #[async_trait]
 impl Overview for Sqlite {
@@ -25,6 +25,14 @@ impl Overview for Sqlite {
         self.read("publishers", |tx| {
             let sql = "SELECT name FROM publishers WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
             tx.all(sql, (after, limit), |row| text(row, 0))
+        })
+    }
+
+    async fn resource_digests(&self, after: Option<Digest>, limit: u32) -> Result<Vec<Digest>, StoreError> {
+        let after = after.map(|digest| *digest.as_bytes());
+        self.read("resources", |tx| {
+            let sql = "SELECT digest FROM resources WHERE ?1 IS NULL OR digest > ?1 ORDER BY digest LIMIT ?2";
+            tx.all(sql, (after, limit), |row| bytes(row, 0, Digest::from_bytes))
         })
     }
 

@@ -47,5 +47,6 @@ pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     ] {
         tx.change(sql, (old, AT_ONCE))?;
     }
+    super::leases::sweep(tx)?;
     Ok(u64::try_from(released).unwrap_or(0))
 }
