@@ -149,7 +149,7 @@ impl Publishing {
     pub async fn restore(&self, resource: &Digest) -> Result<(), ClientError> {
         let path = format!("/v1/resources/{resource}/restore");
         let Done {} =
-            self.session()?.post(&path, &RestoreRequest {}, random::idempotency_key(), Patience::Ordinary).await?;
+            self.session()?.post(&path, &RestoreRequest {}, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 
