@@ -308,6 +308,8 @@ impl Session {
                 let writes = matches!(patience, Patience::Write | Patience::Purchase);
                 return Err(match no {
                     no if !writes || !sent => no,
+                    // Its words are worth more than that they are not signed.
+                    no @ No::Unsigned { .. } => no,
                     no => No::Unknown { waited: begun.elapsed(), cause: no.to_string() },
                 });
             }

@@ -159,8 +159,10 @@ impl Running {
         let address = listener.local_addr()?;
         let core = open(&config, config.origin_at(address)?, clock, faults).await?;
         publish::prepare(&config.dir)?;
-        for damaged in damaged_files(&*core.store, &config.dir).await? {
-            tracing::error!(resource = %damaged.digest, found = damaged.found, "a published file is missing or damaged: restore it, see `operator check`");
+        let damaged = damaged_files(&*core.store, &config.dir).await?;
+        if let Some(first) = damaged.first() {
+            let (files, first) = (damaged.len(), first.path.display());
+            tracing::error!(files, %first, "published files are missing or damaged: `operator check` lists them");
         }
         core.store.hold_lease().await?;
         let app = Server::new(config, core)?;
