@@ -209,15 +209,16 @@ impl Cycle {
         if let Err(error) = self.shared.grants.add(grant.document()) {
             tracing::warn!(%error, "the grant is not in the list of grants");
         }
-        self.acknowledge(session, entry, id);
+        self.acknowledge(session, entry, id, Patience::Write);
         Ok(Released { grant, keys })
     }
 
-    fn acknowledge(&self, session: Arc<Session>, entry: Entry, grant: GrantId) {
+    /// In the background: for as long as is worth it for what was just granted, shortly for what an earlier process left.
+    fn acknowledge(&self, session: Arc<Session>, entry: Entry, grant: GrantId, patience: Patience) {
         let mut tasks = self.shared.acknowledgements.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            if let Err(refused) = acknowledge(&session, entry, grant).await {
+            if let Err(refused) = acknowledge(&session, entry, grant, patience).await {
                 tracing::debug!(reason = %refused.reason, "a grant is not acknowledged yet");
             }
         });
@@ -266,7 +267,7 @@ impl Cycle {
                 // It came too late to be used.
                 Outcome::Granted(granted) => {
                     let grant = granted.grant().document().jti;
-                    self.acknowledge(Arc::clone(session), entry, grant);
+                    self.acknowledge(Arc::clone(session), entry, grant, Patience::Ordinary);
                 }
                 // Nothing was debited.
                 Outcome::Refused(_) => entry.finish()?,
@@ -316,7 +317,7 @@ impl Cycle {
         }
         for entry in journal.take(|_, delivered| delivered.is_some()).await? {
             if let (Some(grant), Ok(session)) = (entry.delivered(), self.shared.sessions.of(&entry.record().origin)) {
-                self.acknowledge(session, entry, grant);
+                self.acknowledge(session, entry, grant, Patience::Ordinary);
             }
         }
         Ok(())
@@ -330,9 +331,9 @@ impl Cycle {
     }
 }
 
-async fn acknowledge(session: &Session, entry: Entry, grant: GrantId) -> Result<(), Refused> {
+async fn acknowledge(session: &Session, entry: Entry, grant: GrantId, patience: Patience) -> Result<(), Refused> {
     let (path, key) = (format!("/v1/grants/{grant}/ack"), random::idempotency_key());
-    let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, Patience::Write).await;
+    let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, patience).await;
     match answer {
         Err(no) if no.is_undecided() => Err(no.into()),
         // A signed no settles it too: the grant has ended.

@@ -48,7 +48,7 @@ fn every_publishing_verb_gets_its_answer() {
     let listed =
         String::from_utf8_lossy(&stage.run("publisher", &["--json", "price", "acme/sketch"]).stdout).into_owned();
     assert!(listed.contains("2.99 EUR"), "{listed}");
-    let withdraw = ["withdraw", "acme/sketch@1.0.0", "--reason", "a better one is there"];
+    let withdraw = ["withdraw", "acme/sketch@1.0.0", "--reason", "a better one is there", "--yes"];
     survives(&mut stage, "publisher", &withdraw, "resource.withdraw.after-commit");
 }
 
