@@ -23,7 +23,23 @@ impl From<ClientError> for Failure {
                 return Self::refusal(Reason::Offline, message)
                     .with_fix("run the same command again: it finds out, and does nothing twice");
             }
+            ClientError::Transport(TransportError::CertificateTime(_)) => {
+                return Self::refusal(Reason::ClockSuspect, message);
+            }
             ClientError::Transport(_) => return Self::refusal(Reason::Offline, message),
+            ClientError::OtherAddress { named, .. } => {
+                let fix = format!("use the address it names: `portcullis login {named}`");
+                return Self::refusal(Reason::ServerUntrusted, message).in_detail().with_fix(fix);
+            }
+            ClientError::SeveralPublishers { .. } => {
+                "say which store you mean: --server URL; one that you no longer use goes by `portcullis logout --forget URL`"
+            }
+            ClientError::SilentStore { .. } => {
+                "say which store you mean: --server URL; or try again when the other one answers"
+            }
+            ClientError::Rejected { status: 413, .. } => {
+                "ask the store's operator to let uploads of this size through the proxy in front of it (docs/operations.md)"
+            }
             ClientError::Rejected { status: 403, .. } => "use what is yours there, or ask the store's operator",
             ClientError::Rejected { status: 409, .. } => {
                 "if it was asked twice at once, ask again; else change what it names"
@@ -72,7 +88,13 @@ impl From<Error> for Failure {
         let message = chain(&error);
         match error {
             Error::Refused(refused) => (*refused).into(),
+            Error::State(error) => error.into(),
             Error::Io(_) => Self::new(message, "check the path; `portcullis list` shows what is installed"),
+            Error::Output(error) => Self::not_written(
+                "pass on what the resource wrote",
+                &error,
+                "free some space, or write elsewhere; what was paid for is paid for",
+            ),
             Error::Sealed(error) => error.into(),
             Error::Surface(_) | Error::Body(_) => Self::refusal(Reason::PackageInvalid, message),
             Error::UnknownOperation(unknown) => {

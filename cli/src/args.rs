@@ -1,11 +1,12 @@
 //! The command line as a tree: global options and verbs. Each verb's own arguments stand in its file.
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
 use crate::commands;
 use crate::context::Context;
 use crate::failure::Outcome;
+use crate::verbs;
 
 /// Paid resources: seal, sell, install, buy and run them
 #[derive(Debug, Parser)]
@@ -30,7 +31,7 @@ pub(crate) struct Cli {
     command: Verb,
 }
 
-/// The verbs: first the publisher's, then the user's.
+/// The verbs. How help groups them, and examples of each, stand in [`crate::verbs`].
 #[derive(Debug, Subcommand)]
 enum Verb {
     New(commands::new::New),
@@ -48,6 +49,7 @@ enum Verb {
     Login(commands::login::Login),
     Logout(commands::logout::Logout),
     Whoami(commands::whoami::Whoami),
+    Terminals(commands::terminals::Terminals),
     Search(commands::search::Search),
     Install(commands::install::Install),
     Buy(commands::buy::Buy),
@@ -66,6 +68,15 @@ enum Verb {
 }
 
 impl Cli {
+    /// Reads the command line of this process.
+    ///
+    /// # Errors
+    /// What the parser answers instead: help, a version, or a complaint.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut matches = verbs::command().try_get_matches()?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut verbs::command()))
+    }
+
     /// Does it. Gives the exit code: 0, or that of a command that `run` ran.
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         match self.command {
@@ -84,6 +95,7 @@ impl Cli {
             Verb::Login(verb) => verb.run(context),
             Verb::Logout(verb) => verb.run(context),
             Verb::Whoami(verb) => verb.run(context),
+            Verb::Terminals(verb) => verb.run(context),
             Verb::Search(verb) => verb.run(context),
             Verb::Install(verb) => verb.run(context),
             Verb::Buy(verb) => verb.run(context),
@@ -106,12 +118,9 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
     #[test]
     fn the_tree_is_sound() {
-        Cli::command().debug_assert();
+        crate::verbs::command().debug_assert();
     }
 
     /// The words of a command line, with something in place of each placeholder.
@@ -157,7 +166,7 @@ mod tests {
         let mut tried = 0;
         for line in lines {
             for command in line.split('`').skip(1).step_by(2).filter(|piece| piece.starts_with("portcullis ")) {
-                let parsed = Cli::try_parse_from(words(command));
+                let parsed = crate::verbs::command().try_get_matches_from(words(command));
                 let is_help = |error: &clap::Error| error.kind() == clap::error::ErrorKind::DisplayHelp;
                 assert!(
                     parsed.as_ref().is_ok_and(|_| true) || parsed.as_ref().is_err_and(is_help),

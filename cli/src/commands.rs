@@ -24,6 +24,7 @@ pub(crate) mod remove;
 pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod search;
+pub(crate) mod terminals;
 pub(crate) mod top_up;
 pub(crate) mod update;
 pub(crate) mod verify;

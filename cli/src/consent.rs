@@ -2,12 +2,14 @@
 
 use portcullis_host::{Answer, Consent, Prompt};
 use portcullis_protocol::OperationName;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::metered::{Agreed, Question};
 use crate::output::{OfferLine, Screen, style};
 
-/// Asks on the terminal. What the user agreed to on the command line is not asked again; where nobody can be asked,
-/// the answer is no.
+/// Asks at the controlling terminal. What the user agreed to on the command line is not asked again; if nobody can be
+/// asked, the answer is no.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     screen: Screen,
@@ -36,6 +38,22 @@ impl Terminal {
     }
 }
 
+/// Asks on a thread of its own. When the call that waits for the answer is over, so is the question.
+async fn asked(ask: impl FnOnce(&AtomicBool) -> bool + Send + 'static) -> bool {
+    let over = Over(Arc::default());
+    let flag = Arc::clone(&over.0);
+    tokio::task::spawn_blocking(move || ask(&flag)).await.unwrap_or(false)
+}
+
+/// Ends a question when it is dropped.
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[async_trait::async_trait]
 impl Consent for Terminal {
     async fn ask(&self, prompt: &Prompt<'_>) -> Answer {
@@ -46,19 +64,13 @@ impl Consent for Terminal {
         let metered = Question::cheapest(prompt.offers, prompt.quantity, |cost| prompt.spent(cost.currency()));
         let Some(question) = metered else {
             let question = text + "Use rights that you hold for it?";
-            let yes = tokio::task::spawn_blocking(move || screen.ask(question)).await.unwrap_or(false);
+            let yes = asked(move |over| screen.ask_until(question, over)).await;
             return if yes { prompt.agree() } else { prompt.decline() };
         };
         let covered = |question: &Question| self.agreed.covers(question.spent, question.cost);
         if !covered(&question) {
             let (agreed, question) = (self.agreed.clone(), question.clone());
-            let ask = move || {
-                if screen.can_ask() {
-                    screen.note(text.trim_end());
-                }
-                agreed.ask(screen, &question)
-            };
-            if !tokio::task::spawn_blocking(ask).await.unwrap_or(false) {
+            if !asked(move |over| agreed.ask(screen, &text, &question, over)).await {
                 return prompt.decline();
             }
         }

@@ -31,6 +31,12 @@ impl Context {
         Ok(self.home.clone().map_or_else(StateDir::default_path, Ok)?)
     }
 
+    /// The terminal, if there is one that can be opened: for verbs that need none, and know more with one.
+    pub(crate) fn client_if_any(&self) -> Option<Client> {
+        // Opening makes one.
+        self.home().ok().filter(|home| home.is_dir()).and_then(|_| self.client().ok())
+    }
+
     /// The terminal, opened.
     pub(crate) fn client(&self) -> Outcome<Client> {
         let home = self.home()?;
@@ -63,7 +69,10 @@ impl Context {
             .enable_all()
             .build()
             .or_fail("start a thread", "free some memory, or end other programs")?;
-        runtime.block_on(work)
+        let done = runtime.block_on(work);
+        // What still waits, for a user who does not answer or a disk that does not, holds up nobody.
+        runtime.shutdown_background();
+        done
     }
 }
 
@@ -112,6 +121,22 @@ fn bytes(text: &str) -> Option<u64> {
 pub(crate) fn origin(text: &str) -> Result<Origin, String> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url: url::Url = with_scheme.parse().map_err(|error| format!("not a URL: {error}"))?;
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if is_local && !text.contains("://") {
+        let text = text.trim_end_matches('/');
+        return Err(format!(
+            "a server on this machine speaks HTTP: write http://{text}, or https://{text} if it does not"
+        ));
+    }
+    if url.scheme() == "http" && !is_local {
+        let text = text.trim_start_matches("http://");
+        return Err(format!("only a server on this machine is reached over HTTP: write https://{text}"));
+    }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
         return Err("write the store's address only, without a path: https://store.example".to_owned());
     }
@@ -142,6 +167,14 @@ mod tests {
         ] {
             assert_eq!(origin(text).map(|origin| origin.to_string()).as_deref(), Ok(expected));
         }
+        for text in ["127.0.0.1:8433", "localhost:8433", "[::1]:8433", "LOCALHOST:8433/"] {
+            let advice = origin(text).expect_err("which scheme");
+            assert!(
+                advice.to_lowercase().contains(&format!("write http://{}", text.to_lowercase().trim_end_matches('/'))),
+                "{advice}"
+            );
+        }
+        assert!(origin("http://store.example").expect_err("not over HTTP").contains("https://store.example"));
         for text in ["http://store.example", "https://store.example/shop", "https://me@store.example", "ftp://x", ""] {
             assert!(origin(text).is_err(), "{text}");
         }

@@ -1,6 +1,7 @@
 //! What `portcullis dev` needs beyond what users have: a store for a minute, a browser, a look at the wire.
 
 pub(crate) mod browser;
+pub(crate) mod folder;
 pub(crate) mod sample;
 pub(crate) mod server;
 pub(crate) mod story;

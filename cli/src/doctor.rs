@@ -103,7 +103,7 @@ fn examine_home(context: &Context, home: &Path) -> Vec<Finding> {
     let waited = context.wait(async {
         let mut findings = store::examine(&client).await;
         // After the stores: their signed answers tell the time.
-        findings.push(clock::examine(&client));
+        findings.extend(clock::examine(&client));
         findings.extend(library::examine(&client).await);
         findings.extend(cache::examine(&client));
         Ok(findings)

@@ -17,6 +17,8 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 const ERROR: u8 = 1;
 /// The exit code of a command line that cannot be understood.
 const USAGE: u8 = 2;
+/// The exit code of a command that nobody reads any more: what a shell shows for one that SIGPIPE (13) has ended.
+const BROKEN_PIPE: u8 = 128 + 13;
 
 /// Cause, fix, exit code; and where a billing server or this terminal refused, the reason.
 #[derive(Debug)]
@@ -36,6 +38,17 @@ impl Failure {
     /// The command line asks for something that does not exist, or contradicts itself.
     pub(crate) fn usage(message: impl Display, fix: impl Display) -> Self {
         Self { code: USAGE, ..Self::new(message, fix) }
+    }
+
+    /// Output that could not be written. A pipe that its reader has closed is no matter to speak of.
+    pub(crate) fn not_written(what: impl Display, error: &std::io::Error, fix: impl Display) -> Self {
+        let code = if error.kind() == std::io::ErrorKind::BrokenPipe { BROKEN_PIPE } else { ERROR };
+        Self { code, ..Self::new(format!("cannot {what}: {error}"), fix) }
+    }
+
+    /// Whether nobody is there to be told.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.code == BROKEN_PIPE
     }
 
     /// A refusal on this terminal.
@@ -95,9 +108,11 @@ impl Failure {
     /// What a person reads.
     pub(crate) fn to_text(&self) -> String {
         let (bad, strong, dim) = (style::BAD, style::STRONG, style::DIM);
+        // Indented, so that no line of somebody else's words passes for the command's own.
+        let message = self.message.trim_end().replace('\n', "\n  ");
         let mut text = match &self.refused {
-            Some(refused) => format!("{bad}refused{bad:#} {strong}{}{strong:#}: {}\n", refused.reason, self.message),
-            None => format!("{bad}error{bad:#}: {}\n", self.message),
+            Some(refused) => format!("{bad}refused{bad:#} {strong}{}{strong:#}: {message}\n", refused.reason),
+            None => format!("{bad}error{bad:#}: {message}\n"),
         };
         for offer in self.offers() {
             let _ = writeln!(text, "  {dim}offer{dim:#} {}", OfferLine::of(offer));
@@ -112,6 +127,10 @@ impl Failure {
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
+        // Nothing was decided because of the terminal's own folder: the connection has nothing to do with it.
+        if let Some(state) = refused.state {
+            return (*state).into();
+        }
         let reason = refused.reason;
         Self {
             message: refused.to_string(),

@@ -34,10 +34,13 @@ mod recipient;
 mod reference;
 mod resource_at;
 mod stale;
+mod style;
+mod table;
 mod target;
 mod template;
+mod tty;
+mod verbs;
 
-use clap::Parser as _;
 use std::process::ExitCode;
 
 use crate::args::Cli;
@@ -48,24 +51,26 @@ use crate::output::Screen;
 fn main() -> ExitCode {
     let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
     let screen = Screen::new(json);
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let code = match Cli::read() {
+        Ok(cli) => {
+            let context = Context::new(screen, cli.home.clone());
+            cli.run(&context).unwrap_or_else(|failure| fail(screen, &failure))
+        }
         // Help and version are answers, not errors.
-        Err(error) if !json || !error.use_stderr() => error.exit(),
+        Err(error) if !json || !error.use_stderr() => {
+            screen.answer(&error);
+            u8::try_from(error.exit_code()).unwrap_or(1)
+        }
         Err(error) => {
             let text = error.render().to_string();
             let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            return fail(screen, &Failure::usage(message, "see `portcullis help`, and `portcullis help VERB`"));
+            fail(screen, &Failure::usage(message, "see `portcullis help`, and `portcullis help VERB`"))
         }
     };
-    let context = Context::new(screen, cli.home.clone());
-    match cli.run(&context) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => fail(screen, &failure),
-    }
+    ExitCode::from(output::lost().map_or(code, |failure| fail(screen, &failure)))
 }
 
-fn fail(screen: Screen, failure: &Failure) -> ExitCode {
+fn fail(screen: Screen, failure: &Failure) -> u8 {
     screen.failure(failure);
-    ExitCode::from(failure.code())
+    failure.code()
 }

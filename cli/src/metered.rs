@@ -1,6 +1,7 @@
 //! By the unit: what a run costs, what the session has cost so far, and how the user agrees.
 
 use portcullis_protocol::{Money, Offer, Verified};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::output::Screen;
@@ -26,13 +27,13 @@ impl Agreed {
         spent.checked_add(cost).is_ok_and(|total| total.minor_units() <= cap.minor_units())
     }
 
-    /// Asks. `a` also asks up to which total.
-    pub(crate) fn ask(&self, screen: Screen, question: &Question) -> bool {
-        let answer = screen.answer(format_args!("{} [y/N/a(lways up to a cap)] ", question.text(self.cap())));
-        match answer.as_str() {
+    /// Asks, with the lines `about` before the question. `a` also asks up to which total. Once `over` is set it is no.
+    pub(crate) fn ask(&self, screen: Screen, about: &str, question: &Question, over: &AtomicBool) -> bool {
+        let text = format!("{about}{}", question.text(self.cap()));
+        match screen.reply(text, "[y/N/a(lways up to a cap)] ", over).as_str() {
             "y" | "yes" => true,
             "a" | "always" => {
-                let typed = screen.answer("Up to how much in all, as in 1.00EUR? ");
+                let typed = screen.reply("Up to how much in all, as in 1.00EUR?", "[amount] ", over);
                 // The answer is in small letters, a currency in capital ones.
                 let cap = typed.to_ascii_uppercase().parse::<Money>();
                 let Ok(cap) = cap.map_err(|error| screen.note(error)) else { return false };

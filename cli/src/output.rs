@@ -1,33 +1,29 @@
 //! What a command prints: one report on standard output, as text or as one JSON value; progress on standard error.
+//!
+//! Everything leaves by a [`Screen`], through the filter of [`crate::style`]; a test looks for ways around it.
 
+use portcullis_protocol::text::{json_escaped, shown_line};
 use portcullis_protocol::{Offer, Rights, Thumbprint, Verified};
 use serde::Serialize;
 use std::fmt::{self, Display};
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::failure::Failure;
-
-/// The few colours. They vanish where the output is no terminal, or `NO_COLOR` is set.
-pub(crate) mod style {
-    use anstyle::{AnsiColor, Style};
-
-    /// What went well.
-    pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-    /// What did not.
-    pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-    /// What deserves a second look.
-    pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-    /// Names.
-    pub(crate) const STRONG: Style = Style::new().bold();
-    /// Labels.
-    pub(crate) const DIM: Style = Style::new().dimmed();
-}
+pub(crate) use crate::style;
+use crate::tty::Tty;
 
 /// What a verb has to say. Serialised it is the JSON; its field names are part of the interface.
 pub(crate) trait Report: Serialize {
     /// The text for a person, with styles in it.
     fn text(&self) -> String;
+
+    /// What a person should know beside it, on standard error: no record of a list.
+    fn notes(&self) -> String {
+        String::new()
+    }
 }
 
 /// Where reports and progress go.
@@ -52,53 +48,84 @@ impl Screen {
         if self.json {
             print_json(&serde_json::to_value(report).unwrap_or_default());
         } else {
-            anstream::print!("{}", report.text());
+            out(&report.text());
+            err(&report.notes());
         }
     }
 
     /// Prints a failure: on standard output for a program, on standard error for a person.
     pub(crate) fn failure(self, failure: &Failure) {
+        if failure.is_silent() {
+            return;
+        }
         if self.json {
             print_json(&failure.to_json());
         } else {
-            anstream::eprint!("{}", failure.to_text());
+            err(&failure.to_text());
         }
     }
 
     /// A line of progress or a hint.
     pub(crate) fn note(self, line: impl Display) {
         if !self.json {
-            anstream::eprintln!("{line}");
+            err(&format!("{line}\n"));
         }
     }
 
     /// A warning, which a program gets too (on standard error).
     pub(crate) fn warn(self, line: impl Display) {
         let warn = style::WARN;
-        anstream::eprintln!("{warn}warning{warn:#}: {line}");
+        err(&format!("{warn}warning{warn:#}: {line}\n"));
     }
 
-    /// Whether a person sits there who can be asked.
+    /// What the user of a program has to know too, on standard error.
+    pub(crate) fn tell(self, text: impl Display) {
+        err(&text.to_string());
+    }
+
+    /// What the command line's own parser answers: help, a version, a complaint. Its styles are kept.
+    pub(crate) fn answer(self, error: &clap::Error) {
+        let text = error.render();
+        if error.use_stderr() {
+            // A complaint repeats what was typed.
+            let plain = text.to_string();
+            let bad = style::BAD;
+            let complaint = plain.strip_prefix("error:").map(|rest| format!("{bad}error{bad:#}:{rest}"));
+            err(&complaint.unwrap_or(plain));
+        } else {
+            let own = portcullis_host::ScreenFilter::new().filter(text.ansi().to_string().as_bytes());
+            keep(write(anstream::AutoStream::auto(io::stdout().lock()), &own));
+        }
+    }
+
+    /// Writes bytes as they are to standard output, which is not a terminal.
+    pub(crate) fn bytes(self, bytes: &[u8]) -> io::Result<()> {
+        write(io::stdout().lock(), bytes)
+    }
+
+    /// Whether a person sits there who can be asked: one of the standard streams is a terminal, and there is one to ask at.
     pub(crate) fn can_ask(self) -> bool {
-        !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+        let attended = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+        !self.json && attended && Tty::open().is_some()
     }
 
-    /// Asks; only `y` and `yes` mean yes. Never asks where nobody can answer.
+    /// Asks; only `y` and `yes` mean yes. Never asks if nobody can answer.
     pub(crate) fn ask(self, question: impl Display) -> bool {
-        matches!(self.answer(format_args!("{question} [y/N] ")).as_str(), "y" | "yes")
+        self.ask_until(question, &AtomicBool::new(false))
     }
 
-    /// Asks, and gives the answer in small letters: nothing where nobody can answer.
-    pub(crate) fn answer(self, question: impl Display) -> String {
-        if !self.can_ask() {
-            return String::new();
-        }
-        anstream::eprint!("{question}");
-        let mut answer = String::new();
-        match std::io::stdin().read_line(&mut answer) {
-            Ok(_) => answer.trim().to_ascii_lowercase(),
-            Err(_) => String::new(),
-        }
+    /// As [`Screen::ask`]; the answer is no once `over` is set.
+    pub(crate) fn ask_until(self, question: impl Display, over: &AtomicBool) -> bool {
+        matches!(self.reply(question, "[y/N] ", over).as_str(), "y" | "yes")
+    }
+
+    /// Asks at the controlling terminal, and returns the answer in small letters: nothing if nobody can answer.
+    pub(crate) fn reply(self, question: impl Display, choices: &str, over: &AtomicBool) -> String {
+        let Some(tty) = self.can_ask().then(Tty::open).flatten() else { return String::new() };
+        ASKING.store(true, Ordering::Relaxed);
+        let answer = tty.ask(&question.to_string(), choices, over).ok().flatten();
+        ASKING.store(false, Ordering::Relaxed);
+        answer.map_or_else(String::new, |answer| answer.trim().to_ascii_lowercase())
     }
 
     /// A bar on standard error while `total` bytes move; hidden where nobody looks.
@@ -118,14 +145,55 @@ impl Screen {
         if let Ok(form) = indicatif::ProgressStyle::with_template(form) {
             bar.set_style(form);
         }
-        bar.set_message(what.to_string());
+        bar.set_message(shown_line(&what.to_string()).into_owned());
         bar
     }
 }
 
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a question stands on the screen: nothing may move there meanwhile.
+pub(crate) fn asking() -> bool {
+    ASKING.load(Ordering::Relaxed)
+}
+
 fn print_json(value: &serde_json::Value) {
     // Pretty: a person reads it too, and a program does not mind.
-    println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    keep(write(io::stdout().lock(), json_escaped(&text).as_bytes()));
+}
+
+fn out(text: &str) {
+    keep(write(anstream::AutoStream::auto(io::stdout().lock()), style::render(text).as_bytes()));
+}
+
+fn err(text: &str) {
+    // Without anybody to hear it there is nobody to tell.
+    write(anstream::AutoStream::auto(io::stderr().lock()), style::render(text).as_bytes()).ok();
+}
+
+fn write(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+/// Why standard output did not take what was said. The command's work is done all the same; its end says so.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+fn keep(written: io::Result<()>) {
+    if let Err(error) = written {
+        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// What of a report was lost, as a failure.
+pub(crate) fn lost() -> Option<Failure> {
+    let error = LOST.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    Some(Failure::not_written(
+        "write to standard output",
+        &error,
+        "free some space, or write elsewhere; what was asked for is done",
+    ))
 }
 
 /// An offer in one line, and in JSON.
@@ -169,6 +237,20 @@ impl OfferLine {
             rights: offer.rights,
             minor_units: offer.price.minor_units(),
         }
+    }
+}
+
+impl OfferLine {
+    /// `view 1.99 EUR`, for lists.
+    pub(crate) fn in_short(&self) -> String {
+        let per = match self.rights {
+            Rights::Uses { count: 1 } => " a use".to_owned(),
+            Rights::Uses { count } => format!(" for {count} uses"),
+            Rights::Metered {} => " a unit".to_owned(),
+            _ => String::new(),
+        };
+        let price = if self.rights.is_free() { "free" } else { &self.price };
+        format!("{} {price}{per}", self.operation)
     }
 }
 
@@ -258,6 +340,12 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// Unix seconds as `2026-11-22 07:30 UTC`: until when something may be done.
+pub(crate) fn minute(seconds: u64) -> String {
+    let text = date(seconds);
+    text.strip_suffix(" UTC").and_then(|text| Some(format!("{} UTC", text.rsplit_once(':')?.0))).unwrap_or(text)
+}
+
 /// Unix seconds as `2026-11-22 07:30:00 UTC` (RFC 3339 with a space).
 pub(crate) fn date(seconds: u64) -> String {
     let time = UNIX_EPOCH + Duration::from_secs(seconds);
@@ -275,6 +363,7 @@ mod tests {
         assert_eq!(size(59_500), "58.1 KiB");
         assert_eq!(size(1024 * 1024), "1.0 MiB");
         assert_eq!(size(5 * 1024 * 1024 * 1024), "5.0 GiB");
+        assert_eq!(minute(1_700_000_000), "2023-11-14 22:13 UTC");
         assert_eq!(date(1_700_000_000), "2023-11-14 22:13:20 UTC");
     }
 
@@ -289,6 +378,6 @@ mod tests {
     fn lines_are_aligned_and_continued() {
         let mut lines = Lines::default();
         lines.add("a", "1").add("long", "2\n3");
-        assert_eq!(anstream::adapter::strip_str(&lines.to_string()).to_string(), "  a     1\n  long  2\n        3\n");
+        assert_eq!(style::plain(&lines.to_string()), "  a     1\n  long  2\n        3\n");
     }
 }

@@ -4,10 +4,14 @@ use portcullis_host::{ClientError, Order, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod};
 use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Verified};
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 
 use crate::failure::{Failure, Outcome};
 use crate::metered::{Agreed, Question};
-use crate::output::{OfferLine, Screen};
+use crate::output::{OfferLine, Screen, style};
+
+/// What a person should know of an order that is pending.
+pub(crate) const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
 
 /// `--payment PROVIDER:TOKEN`.
 #[derive(Debug, Clone)]
@@ -39,11 +43,27 @@ impl Payment {
         )
     }
 
+    /// It was paid when nothing could be given for it any more.
+    pub(crate) fn goes_back() -> Failure {
+        Failure::new(
+            "nothing was given for the payment, so the store pays it back",
+            "see what the store sells now: `portcullis search`; if the money does not come back, ask the store",
+        )
+    }
+
     /// The store takes no money for this. Where it sends offers instead, the registry's advice is right: buy one of them.
     pub(crate) fn refused(error: ClientError) -> Failure {
         let failure = Failure::from(error);
+        if failure.reason() == Some(Reason::ConfirmationRequired) {
+            return failure.in_detail().with_fix("run it; to buy it all the same, add --again");
+        }
+        if matches!(failure.reason(), Some(Reason::ResourceWithdrawn | Reason::OperationUnknown)) {
+            return failure.in_detail();
+        }
         if failure.reason() == Some(Reason::PaymentRequired) && failure.offers().is_empty() {
-            return failure.in_detail().with_fix("pay by a provider of the store: --payment PROVIDER:TOKEN; or less");
+            return failure
+                .in_detail()
+                .with_fix("change what it says: pay by --payment PROVIDER:TOKEN, another amount, or another currency");
         }
         failure
     }
@@ -107,10 +127,19 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
 
 /// Buys an offer. What the user agreed to is this very offer: where the store has changed it since, it refuses.
 pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
-    let order = store.order(offer, payment.0.clone()).await.map_err(Payment::refused)?;
+    settled(store.order(offer, payment.0.clone()).await)
+}
+
+/// As [`pay`], when the user knows that it gives nothing new, or that the same is on order.
+pub(crate) async fn pay_again(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
+    settled(store.order_again(offer, payment.0.clone()).await)
+}
+
+fn settled(order: Result<Order, ClientError>) -> Outcome<Order> {
+    let order = order.map_err(Payment::refused)?;
     match order.state {
         OrderState::Declined => Err(Payment::declined()),
-        OrderState::Refunded => Err(Failure::new("the order was paid back", "order again")),
+        OrderState::Refunded => Err(Payment::goes_back()),
         OrderState::Paid | OrderState::Pending => Ok(order),
     }
 }
@@ -140,14 +169,14 @@ pub(crate) fn ask(
         return None;
     }
     for offer in offers.iter().filter(|offer| !offer.document().rights.is_free()) {
-        if offers.len() > 1 {
-            screen.note(OfferLine::of(offer));
-        }
+        let (document, strong) = (offer.document(), style::STRONG);
+        let (publisher, name) = (&document.publisher, &document.name);
+        let about = format!("{strong}{publisher}/{name}{strong:#} at {}\n  {}\n", document.iss, OfferLine::of(offer));
         if let Some(question) = Question::about(offer, 1, &spent) {
-            if agreed.ask(screen, &question) {
+            if agreed.ask(screen, &about, &question, &AtomicBool::new(false)) {
                 return Some(Agreement::PerUnit(question.offer));
             }
-        } else if screen.ask(format_args!("Costs {}. Buy?", offer.document().price)) {
+        } else if screen.ask(format_args!("{about}Costs {}. Buy?", document.price)) {
             return Some(Agreement::Buy(offer.clone()));
         }
     }

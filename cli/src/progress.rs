@@ -6,7 +6,7 @@ use portcullis_protocol::SignedManifest;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::output::{Screen, style};
+use crate::output::{Screen, asking, style};
 
 /// Moves a bar as bytes arrive.
 pub(crate) fn moved(bar: &ProgressBar) -> impl Fn(u64, Option<u64>) + Send + Sync + '_ {
@@ -48,7 +48,7 @@ impl Progress for Steps {
                 let dim = style::DIM;
                 self.screen.note(format_args!("{dim}compiling `{part}` …{dim:#}"));
             }
-            Step::Streaming { arrived, total } if !self.running.load(Ordering::Relaxed) => {
+            Step::Streaming { arrived, total } if !self.running.load(Ordering::Relaxed) && !asking() => {
                 let bar = self.bar.get_or_init(|| self.screen.bar("streaming", Some(total)));
                 bar.set_position(arrived);
             }

@@ -3,7 +3,7 @@
 //! A store to which a resource is sealed can open it. So nothing is sealed for one that is known by its address alone:
 //! its root is pinned by a sign-in, named in `portcullis.toml`, or in a file that the publisher was given.
 
-use portcullis_host::{BillingServer as _, Body, Client, Exchange, HttpBillingServer, Method};
+use portcullis_host::{BillingServer as _, Body, Client, Clock as _, Exchange, HttpBillingServer, Method, SystemClock};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::{KeyDocument, Origin, ServerEntry, Thumbprint, Unverified, WellKnown};
 use std::path::PathBuf;
@@ -45,15 +45,17 @@ pub(crate) struct Store {
     pub(crate) recipient: Recipient,
 }
 
-/// The stores to seal for: those asked for, else those of the project, else the one where the user is signed in.
+/// The stores to seal for: those asked for, else those of the project, else the one where the user is signed in. For a
+/// store that is known by a file no terminal is needed, and `client` is not called.
 pub(crate) async fn stores(
     screen: Screen,
-    client: &Client,
+    client: &dyn Fn() -> Outcome<Client>,
     asked: &[ServerArg],
     wishes: &[ServerWish],
 ) -> Outcome<Vec<Store>> {
     let mut stores: Vec<Store> = Vec::new();
     if asked.is_empty() && wishes.is_empty() {
+        let client = &client()?;
         let origin = client.default_server().map_err(|error| {
             Failure::from(error)
                 .with_fix("say for which store: --server URL, or sign in to it first: `portcullis login URL`")
@@ -62,21 +64,21 @@ pub(crate) async fn stores(
     }
     if asked.is_empty() {
         for wish in wishes {
-            stores.push(by_origin(client, &wish.origin, wish.root).await?);
+            stores.push(by_origin(&client()?, &wish.origin, wish.root).await?);
         }
     }
     for server in asked {
         let store = match server {
             ServerArg::Origin(origin) => {
                 let root = wishes.iter().find(|wish| wish.origin == *origin).and_then(|wish| wish.root);
-                by_origin(client, origin, root).await?
+                by_origin(&client()?, origin, root).await?
             }
             ServerArg::File(path) => {
                 let text = std::fs::read(path).or_fail(
                     format_args!("read `{}`", path.display()),
                     "name the file that the store publishes at /.well-known/portcullis",
                 )?;
-                let store = read(&text, None, None, now(client))?;
+                let store = read(&text, None, None, now())?;
                 let words = store.entry.root.words();
                 screen.note(format_args!("sealing for {}, whose fingerprint is {words}", store.entry.origin));
                 store
@@ -114,7 +116,7 @@ async fn by_origin(client: &Client, origin: &Origin, root: Option<Thumbprint>) -
                 .exchange(exchange)
                 .await
                 .or_fail(format_args!("reach {origin}"), "check the address and the connection")?;
-            read(&answer.body, Some(origin), Some(root), now(client))
+            read(&answer.body, Some(origin), Some(root), now())
         }
         (None, None) => Err(Failure::new(
             format!("{origin} is not trusted, and whoever a resource is sealed for can open it"),
@@ -154,6 +156,7 @@ fn age_recipient(text: &str) -> Outcome<Recipient> {
     text.parse::<Recipient>().or_fail("read the store's age recipient", "tell the store that its key document is wrong")
 }
 
-fn now(client: &Client) -> u64 {
-    client.clock().now()
+/// The machine's time: of a store that is known by a file alone nobody has heard another.
+fn now() -> u64 {
+    SystemClock.now()
 }

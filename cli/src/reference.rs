@@ -1,10 +1,10 @@
 //! `docs/cli.md`, written from the command line's own tree. A test holds the file to it.
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::args::Cli;
+use crate::verbs::{self, EXAMPLES_HEADING, GROUPS};
 
 /// Set, the test writes the file instead of comparing it.
 const UPDATE: &str = "PORTCULLIS_UPDATE";
@@ -16,11 +16,20 @@ Written from the program itself; a test holds this page to it. `portcullis help 
 
 - **Output.** What was asked for goes to standard output, progress and questions to standard error. With `--json`, standard output has exactly one JSON value, of errors too:
   [json.md](json.md) has the shape of each, and the promise that goes with it. Colours vanish where the output is no terminal or `NO_COLOR` is set.
+- **Lists.** `list`, `search` and `grants` print columns with a heading on a terminal, as wide as it is. Anything else gets a record a line, its fields separated by tabulators, without a heading: `portcullis list | cut -f1`.
+- **Foreign text.** Titles, names and messages come from publishers and stores. Control characters, characters that turn the direction of writing and characters that cannot be seen are printed as escapes, `\\u{1b}`; in JSON as `\\u001b`.
+  What a command resource writes to a terminal keeps its colours, and loses what moves the cursor, hides, retitles or asks the terminal something; a file or a pipe gets its bytes as they are.
+- **Questions** about money and trust are asked at the controlling terminal (`/dev/tty`), under the heading `Portcullis asks:` in inverse video, whatever the standard streams are. Keys that were typed before the question could be
+  read do not count, and the resource gets nothing of the answer. Without a terminal nothing is asked and the answer is no: say `--yes`, `--max-spend` or `--fingerprint`. On Windows nothing is asked yet.
+- **Files.** `-o FILE` appears under its name when it is whole, and keeps the permissions of the file that it replaces. Links are followed; devices, pipes and sockets are written through. A full disk is an error. If the reader of
+  standard output goes away (`| head`), the command ends quietly with 141.
 - **Exit codes.** 0: done. 1: an error, a store's unsigned no among them. 2: the command line cannot be understood. 3: `doctor` found something wrong. 20 to 43: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
 - **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect` and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a file.
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
   function gives go to `-o FILE`, or raw to standard output where that is no terminal.
-- **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only.
+- **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only. Checking or sealing a file needs no home.
+- **Stores.** A name that stores which you trust give to different publishers is taken from none of them until you say which: `--server URL`. What is installed keeps its store.
+- **Proxy.** `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count, as for curl; servers on this machine are reached directly.
 - **Compiled code** is kept between runs in the folder `cache` there, sealed: 512 MiB at most, or what `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
 - **Streams.** `run publisher/name` of what is not installed keeps what has arrived, as ciphertext, in the folder `streams` there, 2 GiB at most. `cache` shows both, `cache clear` removes both.
 - **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the installed Rust where it has the target `wasm32-unknown-unknown`, else the one that
@@ -29,60 +38,48 @@ Written from the program itself; a test holds this page to it. `portcullis help 
 
 /// The whole page.
 fn page() -> String {
-    let mut cli = Cli::command();
+    let mut cli = verbs::command();
     cli.build();
     let mut text = HEAD.to_owned();
     text += "\nGlobal options:\n\n| option | |\n| --- | --- |\n";
     for option in cli.get_arguments().filter(|option| option.get_id() != "help" && option.get_id() != "version") {
         row(&mut text, option);
     }
-    for (head, verbs) in [
-        (
-            "For publishers",
-            &[
-                "new",
-                "build",
-                "dev",
-                "keygen",
-                "change-key",
-                "seal",
-                "inspect",
-                "verify",
-                "publish",
-                "price",
-                "withdraw",
-                "restore",
-            ][..],
-        ),
-        (
-            "For users",
-            &[
-                "login", "logout", "whoami", "search", "install", "buy", "run", "top-up", "balance", "list", "update",
-                "remove", "grants", "receipts",
-            ][..],
-        ),
-        ("For the machine", &["cache", "doctor", "completions", "man"][..]),
-    ] {
+    for (head, verbs) in GROUPS {
         let _ = write!(text, "\n## {head}\n");
-        for name in verbs {
+        for name in *verbs {
             let verb = cli.find_subcommand_mut(name).unwrap_or_else(|| panic!("no verb `{name}`"));
-            section(&mut text, verb);
+            section(&mut text, verb, name, 3);
         }
     }
     text
 }
 
-fn section(text: &mut String, verb: &mut Command) {
+/// A verb, and below it what it can be told to do.
+fn section(text: &mut String, verb: &mut Command, name: &str, level: usize) {
     let usage = verb.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
     let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-    let _ = write!(text, "\n### {}\n\n{about}.\n\n```\n{usage}\n```\n", verb.get_name());
+    let _ = write!(text, "\n{} {name}\n\n{about}.\n\n```\n{usage}\n```\n", "#".repeat(level));
     let own = |arg: &&Arg| !arg.is_global_set() && arg.get_id() != "help" && arg.get_id() != "version";
     if verb.get_arguments().filter(own).count() > 0 {
         text.push_str("\n| argument | |\n| --- | --- |\n");
         for arg in verb.get_arguments().filter(own) {
             row(text, arg);
         }
+    }
+    if let Some(after) = verb.get_after_help() {
+        let after = after.to_string();
+        let (prose, examples) = after.split_once(EXAMPLES_HEADING).unwrap_or(("", &after));
+        if !prose.is_empty() {
+            let _ = write!(text, "\n{}\n", prose.trim_end());
+        }
+        let lines: Vec<&str> = examples.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+        let _ = write!(text, "\n```sh\n{}\n```\n", lines.join("\n"));
+    }
+    for task in verb.get_subcommands_mut().filter(|task| task.get_name() != "help") {
+        let name = format!("{name} {}", task.get_name());
+        section(text, task, &name, level + 1);
     }
 }
 
@@ -126,7 +123,7 @@ fn docs_cli_md_is_what_the_program_says() {
 #[test]
 fn every_verb_is_in_the_page() {
     let page = page();
-    for verb in Cli::command().get_subcommands() {
+    for verb in verbs::command().get_subcommands() {
         assert!(page.contains(&format!("\n### {}\n", verb.get_name())), "{}", verb.get_name());
     }
 }
@@ -135,7 +132,7 @@ fn every_verb_is_in_the_page() {
 fn every_verb_says_what_its_json_is() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json.md");
     let page = std::fs::read_to_string(path).unwrap_or_default();
-    for verb in Cli::command().get_subcommands() {
+    for verb in verbs::command().get_subcommands() {
         let name = verb.get_name();
         let section = page.split(&format!("\n### {name}\n")).nth(1).and_then(|rest| rest.split("\n#").next());
         let typed = section.is_some_and(|section| section.contains("```ts\ntype "));

@@ -1,8 +1,8 @@
 //! From what the command line names to a sealed file on this machine, or to one that is streamed from its store.
 
 use portcullis_host::{Client, ClientError, InstallSource, Installed, Source, Standing};
-use portcullis_protocol::Reason;
 use portcullis_protocol::sealed::Sealed;
+use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -12,21 +12,32 @@ use crate::output::{size, style};
 use crate::progress::moved;
 use crate::target::{Name, Target};
 
-/// The file of an installed resource, or the file named.
-pub(crate) fn file(client: &Client, target: &Target) -> Outcome<PathBuf> {
+/// The file of an installed resource, or the file named. For a file no terminal is needed.
+pub(crate) fn file(client: Option<&Client>, target: &Target) -> Outcome<PathBuf> {
     match target {
         Target::File(path) => Ok(path.clone()),
-        Target::Name(name) => Ok(installed(client, name)?.path),
+        Target::Name(name) => match client {
+            Some(client) => Ok(installed(client, name)?.path),
+            None => Err(Failure::new(format!("no resource `{name}` is installed"), "name a sealed file")),
+        },
         Target::Url(url) => {
             Err(Failure::usage(format!("{url} is not on this machine"), format!("portcullis install {url}")))
         }
     }
 }
 
-/// What is installed, the file named, or, where it is not installed, the resource at its store: streamed, or with
-/// `install` fetched whole first. Says which on standard error.
-pub(crate) async fn source(context: &Context, client: &Client, target: &Target, install: bool) -> Outcome<Source> {
-    let Some(at_a_store) = only_at_a_store(client, target) else { return Ok(file(client, target)?.into()) };
+/// What is installed, the file named, or, if it is not installed, or not from the store that is named, the resource at its
+/// store: streamed, or with `install` fetched whole first. Says which on standard error.
+pub(crate) async fn source(
+    context: &Context,
+    client: &Client,
+    target: &Target,
+    server: Option<&Origin>,
+    install: bool,
+) -> Outcome<Source> {
+    let Some(at_a_store) = only_at_a_store(client, target, server) else {
+        return Ok(file(Some(client), target)?.into());
+    };
     let screen = context.screen;
     if install {
         let bar = screen.bar(target, None);
@@ -52,24 +63,34 @@ pub(crate) async fn source(context: &Context, client: &Client, target: &Target, 
 
 /// As [`source`], to be looked at: of what is not installed the public part alone is fetched, and nothing is remembered of
 /// its publisher.
-pub(crate) async fn look(context: &Context, client: &Client, target: &Target) -> Outcome<Source> {
-    let Some(at_a_store) = only_at_a_store(client, target) else { return Ok(file(client, target)?.into()) };
+pub(crate) async fn look(
+    context: &Context,
+    client: Option<&Client>,
+    target: &Target,
+    server: Option<&Origin>,
+) -> Outcome<Source> {
+    let at_a_store = client.and_then(|client| Some((client, only_at_a_store(client, target, server)?)));
+    let Some((client, at_a_store)) = at_a_store else { return Ok(file(client, target)?.into()) };
     let streaming = client.library().stream(&at_a_store, false).await.map_err(advise)?;
     let (dim, server) = (style::DIM, streaming.server());
     context.screen.note(format_args!("{dim}{target} is not installed: this is what {server} has{dim:#}"));
     Ok(streaming.look())
 }
 
-/// Where to find a resource that has a publisher's name and is not installed.
-fn only_at_a_store(client: &Client, target: &Target) -> Option<InstallSource> {
-    let Target::Name(Name { publisher: Some(publisher), name, version }) = target else { return None };
-    let path = Name { publisher: Some(publisher.clone()), name: name.clone(), version: None }.path();
-    matches!(client.library().find(&path), Err(ClientError::NotFound(_))).then(|| InstallSource::Store {
-        server: None,
-        publisher: publisher.clone(),
-        name: name.clone(),
-        version: version.clone(),
-    })
+/// Where to find a resource that has a publisher's name and is not installed, or came from another store than the one
+/// that is named.
+fn only_at_a_store(client: &Client, target: &Target, server: Option<&Origin>) -> Option<InstallSource> {
+    let Target::Name(Name { publisher, name, version }) = target else { return None };
+    let publisher = match (client.library().find(&target_path(publisher.as_ref(), name)), server) {
+        (Ok(installed), Some(server)) if installed.server != *server => installed.publisher,
+        (Err(ClientError::NotFound(_)), _) => publisher.clone()?,
+        _ => return None,
+    };
+    Some(InstallSource::Store { server: server.cloned(), publisher, name: name.clone(), version: version.clone() })
+}
+
+fn target_path(publisher: Option<&PublisherName>, name: &ResourceName) -> String {
+    Name { publisher: publisher.cloned(), name: name.clone(), version: None }.path()
 }
 
 fn advise(error: ClientError) -> Failure {

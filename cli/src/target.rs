@@ -36,7 +36,7 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |error: &dyn fmt::Display| format!("{error}; write publisher/name or publisher/name@version");
         let (path, version) = match text.split_once('@') {
-            Some((path, version)) => (path, Some(version.parse().map_err(|e| wrong(&format!("not a version: {e}")))?)),
+            Some((path, version)) => (path, Some(version.parse().map_err(|e| wrong(&e))?)),
             None => (text, None),
         };
         let (publisher, name) = match path.split_once('/') {

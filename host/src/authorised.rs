@@ -4,15 +4,18 @@ use crate::body::{Body, Export};
 use crate::error::Error;
 use crate::gate::GateCtx;
 use crate::held::{Ended, Entered, Held};
+use crate::limits::Bound;
 use crate::resolve;
 use crate::resource::Contents;
 use crate::runtime::Services;
 use crate::stdio::{Bounded, Input, Output};
-use crate::store::Live;
+use crate::store::{Deadline, Live, within};
+use crate::waiting;
 use crate::wasi::{self, Stdio};
 use futures::lock::{Mutex, MutexGuard};
 use portcullis_protocol::{Grant, OperationEntry, OperationName, Verified};
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
@@ -76,7 +79,7 @@ impl Authorised {
     #[doc(hidden)]
     #[inline]
     pub fn pass(&self) -> Result<(), Ended> {
-        self.held.enter(self.services.now()).map(|_| ())
+        self.held.enter(self.held.now()).map(|_| ())
     }
 
     /// The export of a name, whole or short, if it runs under this grant.
@@ -117,10 +120,10 @@ impl Authorised {
 
     /// Passes the gate: in time, renewing where that draws nothing, and with a use drawn.
     async fn enter(&self) -> Result<Entered, Error> {
-        match self.held.enter(self.services.now()) {
+        match self.held.enter(self.held.now()) {
             Err(Ended::Expired) if self.held.renewable() => {
                 self.held.ensure(&self.services, &self.contents.signed).await?;
-                Ok(self.held.enter(self.services.now())?)
+                Ok(self.held.enter(self.held.now())?)
             }
             entered => Ok(entered?),
         }
@@ -149,7 +152,7 @@ impl Authorised {
         if !live {
             return None;
         }
-        self.held.enter(self.services.now()).ok()?;
+        self.held.enter(self.held.now()).ok()?;
         self.held.renew_soon(&self.services, &self.contents.signed);
         Some(())
     }
@@ -176,7 +179,15 @@ impl Authorised {
     pub(crate) async fn instantiate(&self, stdio: Stdio, _: &Entered) -> Result<Live, Error> {
         let (services, contents) = (&self.services, &self.contents);
         let asked = contents.signed.manifest().capabilities;
-        let wasi = wasi::context(&services.lent, asked, &contents.limits, stdio).map_err(|e| Error::engine(&e))?;
+        let wasi = if services.lent.given(asked).directories {
+            // A lent folder may lie on a disk that does not answer.
+            let (services, limits) = (Arc::clone(services), contents.limits);
+            let work = waiting::off_thread(move || wasi::context(&services.lent, asked, &limits, stdio));
+            within(Deadline::after(self.run_seconds()), pin!(work)).await.ok_or(Error::Limit(Bound::Time))??
+        } else {
+            wasi::context(&services.lent, asked, &contents.limits, stdio)
+        };
+        let wasi = wasi.map_err(|error| Error::engine(&error))?;
         let gate = GateCtx::new(Arc::clone(services), Arc::clone(contents), Arc::clone(&self.held));
         let (limits, ticks) = (&contents.limits, &services.ticks);
         Live::new(&services.engine, &self.body.pre, limits, ticks, wasi, gate, self.run_seconds()).await

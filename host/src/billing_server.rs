@@ -217,6 +217,9 @@ pub enum TransportError {
     /// No connection, no name, no trusted certificate.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
+    /// The server's certificate holds at another time than this machine's clock shows.
+    #[error("{0}: if the clock is wrong, set it; if it is right, the certificate has to be renewed")]
+    CertificateTime(String),
     /// It took too long.
     #[error("the server did not answer in time")]
     Timeout,
@@ -241,6 +244,6 @@ impl TransportError {
     /// Whether the request certainly did not reach the server, so that nothing was done.
     #[must_use]
     pub const fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Address | Self::File(_))
+        matches!(self, Self::Unreachable(_) | Self::CertificateTime(_) | Self::Address | Self::File(_))
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::resource::{Source, Terms};
 use crate::{Inspection, RuntimeBuilder};
 use std::sync::Arc;
-use tokio::runtime::{Builder, Runtime as Tokio};
+use tokio::runtime::Builder;
 use wasmtime::component::Val;
 
 /// A [`crate::Runtime`] whose methods wait. Not to be used inside an async runtime.
@@ -15,6 +15,24 @@ pub struct Runtime {
     tokio: Arc<Tokio>,
 }
 
+/// The threads of a runtime. When the last handle is dropped they end, and nobody waits for one that hangs.
+#[derive(Debug)]
+struct Tokio(Option<tokio::runtime::Runtime>);
+
+impl Tokio {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.as_ref().expect("there until it is dropped").block_on(future)
+    }
+}
+
+impl Drop for Tokio {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl Runtime {
     /// Builds the runtime, and threads of its own for it to run on.
     ///
@@ -22,7 +40,7 @@ impl Runtime {
     /// As [`RuntimeBuilder::build`].
     pub fn build(builder: RuntimeBuilder) -> Result<Self, Error> {
         let tokio = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        Ok(Self { inner: builder.build()?, tokio: Arc::new(tokio) })
+        Ok(Self { inner: builder.build()?, tokio: Arc::new(Tokio(Some(tokio))) })
     }
 
     /// Waits for anything of this crate that is `async`: what a [`crate::Client`], a store or the library does.

@@ -7,6 +7,7 @@ use crate::authorised::{Authorised, Turn};
 use crate::error::Error;
 use crate::limits::{Bound, Results};
 use crate::store::{Live, rest, within};
+use crate::waiting;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -27,11 +28,11 @@ impl Authorised {
         let mut turn = self.turn().await?;
         let time = self.run_seconds();
         let live = turn.live();
-        live.begin(time, self.contents.limits.lifted(export.results));
+        let deadline = live.begin(time, self.contents.limits.lifted(export.results));
         let func = live.instance.get_func(&mut live.store, export.index);
         let func = func.ok_or_else(|| Error::Body("an export has gone".into()))?;
         let mut results = vec![Val::Bool(false); export.ty.results().len()];
-        let outcome = within(time, pin!(func.call_async(&mut live.store, arguments, &mut results))).await;
+        let outcome = within(deadline, pin!(func.call_async(&mut live.store, arguments, &mut results))).await;
         turn.end(outcome)?;
         Ok(results)
     }
@@ -216,13 +217,13 @@ where
             (authorised.turn().await?, authorised.run_seconds())
         };
         let live = turn.live();
-        live.begin(time, looked_up.lifted);
+        let deadline = live.begin(time, looked_up.lifted);
         let func = looked_up.of(live)?;
         let outcome = {
             let mut call = pin!(func.call_async(&mut live.store, arguments));
-            match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
+            match poll_fn(|context| Poll::Ready(waiting::poll(call.as_mut(), context))).await {
                 Poll::Ready(outcome) => Some(outcome),
-                Poll::Pending => rest(time, call).await,
+                Poll::Pending => rest(deadline, call).await,
             }
         };
         turn.end(outcome)

@@ -1,20 +1,20 @@
 //! What a terminal can find out about itself when something does not work. Looking changes nothing but what every use
 //! changes: the newest key document of a server is remembered.
 
-use crate::clock::Clock as _;
+use crate::clock::COUNTS_SUSPEND;
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
 use crate::journal::{Journal, Open};
 use crate::key_store::KeyStoreError;
 use crate::session::Sessions;
 use crate::state_dir::StateError;
+use crate::temp_file::TempFile;
 use crate::terminal::Terminal;
 use crate::tokens::Tokens;
 use crate::trust::Pin;
 use portcullis_protocol::wire::AccountAnswer;
 use portcullis_protocol::{KeyDocument, Origin};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -84,7 +84,8 @@ impl StateCheckup {
                 }
             }
         }
-        if let Err(error) = tempfile_in(root) {
+        // Made and gone again.
+        if let Err(error) = TempFile::new(root) {
             found.unusable.push((root.to_owned(), error.to_string()));
         }
         let journal = fs::read_dir(root.join("journal")).is_ok_and(|mut entries| entries.next().is_some());
@@ -106,13 +107,6 @@ impl StateCheckup {
             }
         }
     }
-}
-
-/// Whether a file can be made in `folder`. It is gone again afterwards.
-fn tempfile_in(folder: &Path) -> io::Result<()> {
-    let path = folder.join(format!(".{}.new", crate::random::octets::<12>()));
-    crate::state_dir::private_file().write(true).create_new(true).open(&path)?;
-    fs::remove_file(&path)
 }
 
 /// Something that was sent and is not yet done with.
@@ -139,15 +133,15 @@ pub struct JournalCheckup {
     pub unreadable: Vec<PathBuf>,
 }
 
-/// The clocks of a terminal, in Unix seconds.
+/// The machine's clock and that of a billing server, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClockCheckup {
     /// The machine's.
     pub machine: u64,
-    /// The server's, where one gave a signed answer to this very process.
+    /// The server's, if it gave a signed answer to this very process.
     pub server: Option<u64>,
-    /// The last that a server gave earlier; 0 where none did.
+    /// The last that it gave earlier; 0 if it gave none.
     pub last_heard: u64,
     /// Whether the clock that measures grants goes on while the machine sleeps.
     pub counts_suspend: bool,
@@ -187,14 +181,10 @@ impl ServerCheckup {
 }
 
 /// Reads the clocks.
-pub(crate) fn clocks(sessions: &Sessions) -> ClockCheckup {
-    let (server, last_heard) = sessions.clock.heard();
-    ClockCheckup {
-        machine: crate::clock::SystemClock.now(),
-        server,
-        last_heard,
-        counts_suspend: cfg!(target_os = "linux"),
-    }
+pub(crate) fn clocks(sessions: &Sessions, server: &Origin) -> ClockCheckup {
+    let machine = sessions.clocks.machine().now();
+    let (server, last_heard) = sessions.clocks.of(server).heard();
+    ClockCheckup { machine, server, last_heard, counts_suspend: COUNTS_SUSPEND }
 }
 
 /// Reads the journal.

@@ -3,7 +3,7 @@
 use crate::billing_server::BillingServer;
 use crate::cache::CompiledCache;
 use crate::checkup::{self, ClockCheckup, JournalCheckup, ServerCheckup};
-use crate::clock::{Clock, ServerClock, SystemClock};
+use crate::clock::{Clock, ServerClocks, SystemClock};
 use crate::cycle::Cycle;
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
@@ -22,7 +22,7 @@ use crate::state_key::StateKey;
 use crate::storefront::Storefront;
 use crate::terminal::Terminal;
 use crate::tokens::Tokens;
-use crate::trust::Pin;
+use crate::trust::{self, Pin};
 use portcullis_protocol::{Origin, Reason};
 use std::fmt;
 use std::path::PathBuf;
@@ -142,13 +142,16 @@ impl Client {
         let server = server.map_or_else(default_server, Ok)?;
         let state_key = StateKey::of(&*keys)?;
         let machine = clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let clock = Arc::new(ServerClock::open(machine, Arc::clone(&state), state_key.clone())?);
+        let trusted = || -> Result<Vec<Origin>, StateError> {
+            Ok(trust::pins(&state)?.into_iter().map(|pin| pin.origin).collect())
+        };
+        let clocks = Arc::new(ServerClocks::open(machine, Arc::clone(&state), state_key.clone(), trusted)?);
         let blobs = match cache {
             Cache::Own(most) => Arc::new(BlobDir::new(state.path("cache"), most)),
             Cache::Elsewhere(blobs) => blobs,
         };
         let cache = CompiledCache::of_terminal(blobs, &state_key);
-        let sessions = Arc::new(Sessions::new(Arc::clone(&state), keys, server, clock, retry));
+        let sessions = Arc::new(Sessions::new(Arc::clone(&state), keys, server, clocks, retry));
         let journal = Journal::new(Arc::clone(&state), state_key.clone());
         let pending = Pending::new(Arc::clone(&state), state_key);
         let grants = Grants::new(state);
@@ -162,10 +165,17 @@ impl Client {
         &self.sessions.state
     }
 
-    /// Server time, as well as this terminal knows it. Give it to the runtime, so that grants are judged by it.
+    /// The machine's clock. Grants are judged by [`Client::server_clock`] of the server that gave them: a runtime asks
+    /// [`Client::cycle`] for it by itself.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.sessions.clock) as Arc<dyn Clock>
+        Arc::clone(self.sessions.clocks.machine())
+    }
+
+    /// A server's time, as well as this terminal knows it.
+    #[must_use]
+    pub fn server_clock(&self, origin: &Origin) -> Arc<dyn Clock> {
+        self.sessions.clocks.of(origin) as Arc<dyn Clock>
     }
 
     /// The gatekeeper for a runtime: runs the cycle with the servers that the user trusts.
@@ -174,7 +184,7 @@ impl Client {
         self.cycle.clone()
     }
 
-    /// A runtime to be configured that asks this terminal for grants, goes by its clock, and keeps compiled code in its
+    /// A runtime to be configured that asks this terminal for grants, goes by its clocks, and keeps compiled code in its
     /// cache.
     #[must_use]
     pub fn runtime(&self) -> RuntimeBuilder {
@@ -241,10 +251,11 @@ impl Client {
         checkup::journal(&self.journal)
     }
 
-    /// The clocks. Ask a server first ([`Client::check_server`]): only a signed answer tells its time.
+    /// The machine's clock beside a server's. Ask the server first ([`Client::check_server`]): only a signed answer
+    /// tells its time.
     #[must_use]
-    pub fn check_clock(&self) -> ClockCheckup {
-        checkup::clocks(&self.sessions)
+    pub fn check_clock(&self, origin: &Origin) -> ClockCheckup {
+        checkup::clocks(&self.sessions, origin)
     }
 
     /// Begins a sign-in; show what it says, then [`SignIn::finish`]. `label` is what the user calls this terminal.

@@ -56,7 +56,8 @@ impl Authorised {
     /// Runs a command once, in an instance of its own, drawing one use.
     ///
     /// # Errors
-    /// [`Error::UnknownExport`] where the operation has no `wasi:cli/run`; else as [`Authorised::call`].
+    /// [`Error::UnknownExport`] if the operation has no `wasi:cli/run`; [`Error::Output`] if what it wrote could not be
+    /// passed on, however the command took it; else as [`Authorised::call`].
     pub async fn run(&self, command: Command) -> Result<Exit, Error> {
         let name = self.exports().find(|name| is_run(name));
         let export = self.export(name.ok_or_else(|| resolve::no_command(self.contents.signed.manifest()))?)?;
@@ -68,11 +69,16 @@ impl Authorised {
         let streams = (stdout.clone(), stderr.clone());
         let mut live = self.single(Stdio { args: command.args, stdin: command.stdin, stdout, stderr }).await?;
         let time = self.run_seconds();
-        live.begin(time, self.contents.limits.lifted(Results::Fixed));
+        let deadline = live.begin(time, self.contents.limits.lifted(Results::Fixed));
         let func = live.instance.get_typed_func::<(), (Result<(), ()>,)>(&mut live.store, export.index);
         let func = func.map_err(|error| Error::Body(error.root_cause().to_string()))?;
-        let outcome = within(time, pin!(func.call_async(&mut live.store, ()))).await;
-        let code = match outcome.ok_or(Error::Limit(Bound::Time))? {
+        let outcome = within(deadline, pin!(func.call_async(&mut live.store, ()))).await;
+        let outcome = outcome.ok_or(Error::Limit(Bound::Time))?;
+        // What it wrote has to be out before it counts as run; whoever does not take it holds up nobody for longer.
+        let written = async { tokio::join!(streams.0.finish(), streams.1.finish()) };
+        let written = within(deadline, pin!(written)).await.ok_or(Error::Limit(Bound::Time))?;
+        written.0.and(written.1).map_err(Error::Output)?;
+        let code = match outcome {
             Ok((Ok(()),)) => 0,
             Ok((Err(()),)) => 1,
             Err(error) => match live.failure(&error) {

@@ -12,7 +12,7 @@
 //! Only a signed answer to the very request that was sent moves anything on: [`crate::session`] sees to that, and the
 //! states are the types of [`portcullis_protocol::cycle`]. Everything else ends in a refusal; no error yields a key.
 
-use crate::clock::Clock as _;
+use crate::clock::Clock;
 use crate::gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Refused, Released};
 use crate::grants::Grants;
 use crate::journal::{Entry, Journal, Matter, Record};
@@ -22,16 +22,20 @@ use crate::storefront;
 use crate::trust::offline;
 use async_trait::async_trait;
 use portcullis_protocol::cycle::{Authorised, Granted, Request};
+use portcullis_protocol::limits::REISSUE_LIFE;
 use portcullis_protocol::wire::{Acknowledgement, AuthorisationAnswer, AuthorisationRequest, Done, VerificationAnswer};
 use portcullis_protocol::{GrantId, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long after its code's end a verification is forgotten that never got an answer fit to be believed, and a grant
-/// whose acknowledgement nobody took, in seconds: no grant of that time can be used any more, and nothing depends on its
-/// acknowledgement. Also how often that is seen to.
+/// How long after its code's end a grant is forgotten whose acknowledgement nobody took, and a verification that got none
+/// but answers not fit to be believed, in seconds: nothing depends on it any more. Also how often that is seen to. Told
+/// by the clock of the server whose matter it is.
 const FORGOTTEN: u64 = 3600;
+/// How long after its code's end an unanswered verification is asked about, in seconds: for so long its server issues the
+/// grant once more, without a debit.
+const UNANSWERED: u64 = REISSUE_LIFE;
 /// How long after its code's end a grant can be of use, in seconds: as long as the longest lives that are granted.
 const OVER: u64 = 300;
 /// How long an order is remembered that was never answered, in seconds: a day, after which the user surely looks first.
@@ -48,8 +52,8 @@ struct Shared {
     journal: Journal,
     grants: Grants,
     acknowledgements: Mutex<JoinSet<()>>,
-    /// When what was left open was last seen to, Unix seconds.
-    resumed: Mutex<Option<u64>>,
+    /// When what was left open was last seen to, by a clock that no server sets.
+    resumed: Mutex<Option<Duration>>,
 }
 
 #[async_trait]
@@ -62,7 +66,7 @@ impl Gatekeeper for Cycle {
         // 1 Request. Which server may judge it: one that the user trusts and that sells this very resource.
         let manifest = request.resource.manifest();
         let operation = manifest.operation(&request.operation).ok_or(Reason::OperationUnknown)?;
-        let session = self.session(&self.shared.sessions.trust.sellers(&request.resource).await?)?;
+        let session = self.session(&self.sellers(&request.resource).await?)?;
         let body = AuthorisationRequest {
             resource: request.resource.digest(),
             operation: request.operation.clone(),
@@ -91,11 +95,17 @@ impl Gatekeeper for Cycle {
         operation: &OperationName,
     ) -> Result<Vec<Verified<Offer>>, Refused> {
         let sessions = &self.shared.sessions;
-        let sellers = sessions.trust.sellers(resource).await?;
-        let seller = sellers.first().ok_or(Reason::ServerUntrusted)?;
+        let sellers = self.sellers(resource).await?;
+        // Where it would be asked for, if somebody is signed in there.
+        let signed_in = self.session(&sellers).ok().map(|session| session.origin().clone());
+        let seller = signed_in.as_ref().or(sellers.first()).ok_or(Reason::ServerUntrusted)?;
         let manifest = resource.manifest();
         let entry = storefront::entry(sessions, seller, &manifest.publisher.name, &manifest.name).await?;
         Ok(entry.offers.into_iter().filter(|offer| offer.document().operation == *operation).collect())
+    }
+
+    fn clock(&self, server: &Origin) -> Option<Arc<dyn Clock>> {
+        Some(self.shared.sessions.clocks.of(server) as Arc<dyn Clock>)
     }
 }
 
@@ -235,8 +245,9 @@ impl Cycle {
         }
     }
 
-    /// Finds the verification of exactly this request whose answer never arrived, and asks for the answer again. It is
-    /// `None` where there is no such thing, nothing was debited, or what was granted is over: then a new cycle begins.
+    /// Finds the verification of exactly this request whose answer never arrived, and asks for the answer again: for
+    /// 30 days, since the server issues what has ended meanwhile once more. It is `None` where there is no such thing,
+    /// nothing was debited, or that is over, too: then a new cycle begins.
     async fn take_up(
         &self,
         session: &Arc<Session>,
@@ -251,7 +262,7 @@ impl Cycle {
                     && record.origin == origin
                     && body.request == wanted
                     && *parts == wanted_parts
-                    && now <= expires.saturating_add(FORGOTTEN)
+                    && now <= expires.saturating_add(UNANSWERED)
             }
             Matter::Order { .. } | Matter::TopUp { .. } => false,
         };
@@ -271,7 +282,10 @@ impl Cycle {
                 }
                 // Nothing was debited.
                 Outcome::Refused(_) => entry.finish()?,
-                // Its key has ended, perhaps, and no later answer will be another: whatever it granted is over.
+                // Its key has ended, perhaps, and this server issues nothing once more: whatever it granted is over.
+                Outcome::Disbelieved(_) if session.prover().clock().now() > expires.saturating_add(FORGOTTEN) => {
+                    entry.finish()?;
+                }
                 Outcome::Disbelieved(_) if session.prover().clock().now() > expires.saturating_add(OVER) => {}
                 Outcome::Disbelieved(refused) => return Err(refused),
             }
@@ -282,9 +296,9 @@ impl Cycle {
     /// Whether what was left open is to be seen to: before the first request of a process, and now and then in one that
     /// runs for long. Says so once.
     fn is_due(&self) -> bool {
-        let now = self.shared.sessions.clock.now();
+        let now = self.shared.sessions.clocks.machine().elapsed();
         let mut resumed = self.shared.resumed.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = resumed.is_none_or(|at| now.abs_diff(at) >= FORGOTTEN);
+        let due = resumed.is_none_or(|at| now.saturating_sub(at).as_secs() >= FORGOTTEN);
         if due {
             *resumed = Some(now);
         }
@@ -298,16 +312,18 @@ impl Cycle {
     /// # Errors
     /// [`Refused`] where the journal cannot be read. A server that cannot be reached is asked another time.
     pub async fn resume(&self) -> Result<(), Refused> {
-        let (journal, now) = (&self.shared.journal, self.shared.sessions.clock.now());
-        let is_past = move |record: &Record, _: Option<GrantId>| {
+        let (journal, sessions) = (&self.shared.journal, &self.shared.sessions);
+        let clocks = Arc::clone(&sessions.clocks);
+        let is_past = move |record: &Record, delivered: Option<GrantId>| {
             let most = match &record.matter {
-                Matter::Verification { expires, .. } => expires.saturating_add(FORGOTTEN),
+                Matter::Verification { expires, .. } if delivered.is_some() => expires.saturating_add(FORGOTTEN),
+                Matter::Verification { expires, .. } => expires.saturating_add(UNANSWERED),
                 Matter::Order { .. } | Matter::TopUp { .. } => record.at.saturating_add(ORDER_REMEMBERED),
             };
-            now > most
+            clocks.of(&record.origin).now() > most
         };
         loop {
-            let past = journal.take(is_past).await?;
+            let past = journal.take(is_past.clone()).await?;
             if past.is_empty() {
                 break;
             }
@@ -315,12 +331,29 @@ impl Cycle {
                 entry.finish()?;
             }
         }
-        for entry in journal.take(|_, delivered| delivered.is_some()).await? {
-            if let (Some(grant), Ok(session)) = (entry.delivered(), self.shared.sessions.of(&entry.record().origin)) {
-                self.acknowledge(session, entry, grant, Patience::Ordinary);
+        // Store by store: however much one leaves open, the others' turn comes.
+        for pin in sessions.trust.pins()? {
+            let Ok(session) = sessions.of(&pin.origin) else { continue };
+            let of_it =
+                move |record: &Record, delivered: Option<GrantId>| delivered.is_some() && record.origin == pin.origin;
+            for entry in journal.take(of_it).await? {
+                if let Some(grant) = entry.delivered() {
+                    self.acknowledge(Arc::clone(&session), entry, grant, Patience::Ordinary);
+                }
             }
         }
         Ok(())
+    }
+
+    /// The trusted servers that may judge a resource: the one that it was taken from, else all that sell it.
+    async fn sellers(&self, resource: &SignedManifest) -> Result<Vec<Origin>, Refused> {
+        let sessions = &self.shared.sessions;
+        let taken_from = sessions.store_of(resource);
+        let mut sellers = sessions.trust.sellers(resource, taken_from.as_ref()).await?;
+        if let Some(own) = taken_from.filter(|own| sellers.contains(own)) {
+            sellers = vec![own];
+        }
+        Ok(sellers)
     }
 
     /// The first of the servers at which somebody is signed in.

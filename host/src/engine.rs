@@ -3,8 +3,10 @@
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::limits::Limits;
-use std::sync::Arc;
+use portcullis_protocol::Origin;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -82,10 +84,30 @@ pub fn engine_config(limits: &Limits, pool: Option<Pool>) -> Config {
 /// What host functions have above the guest's stack.
 const HOST_STACK: usize = 1536 * 1024;
 
-/// Ticks and server time, published by one thread for the whole runtime.
+/// The time of a server, at most one tick old.
+pub(crate) struct ServerTime(AtomicU64);
+
+impl ServerTime {
+    pub(crate) const fn new(now: u64) -> Self {
+        Self(AtomicU64::new(now))
+    }
+
+    /// Unix seconds.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A server's time, for as long as somebody holds it, and the clock that tells it.
+type Published = (Weak<ServerTime>, Arc<dyn Clock>);
+
+/// Ticks and the time of each server, published by one thread for the whole runtime.
 pub(crate) struct Ticks {
     count: AtomicU64,
-    now: AtomicU64,
+    /// The time of servers that have no clock of their own.
+    now: Arc<ServerTime>,
+    servers: Mutex<HashMap<Origin, Published>>,
 }
 
 impl Ticks {
@@ -95,10 +117,26 @@ impl Ticks {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Server time, at most one tick old.
-    #[inline]
-    pub(crate) fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
+    /// The time of a server, which goes by `clock` if it has one. It is published for as long as somebody holds it.
+    pub(crate) fn time_of(&self, server: &Origin, clock: Option<Arc<dyn Clock>>) -> Arc<ServerTime> {
+        let Some(clock) = clock else { return Arc::clone(&self.now) };
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(time) = servers.get(server).and_then(|(time, _)| time.upgrade()) {
+            // A jump that the server has just explained counts at once.
+            time.0.store(clock.now(), Ordering::Relaxed);
+            return time;
+        }
+        let time = Arc::new(ServerTime::new(clock.now()));
+        servers.insert(server.clone(), (Arc::downgrade(&time), clock));
+        time
+    }
+
+    fn publish(&self, clock: &dyn Clock) {
+        self.now.0.store(clock.now(), Ordering::Relaxed);
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.retain(|_, (time, clock)| {
+            time.upgrade().inspect(|time| time.0.store(clock.now(), Ordering::Relaxed)).is_some()
+        });
     }
 
     /// How many ticks so many seconds have.
@@ -111,14 +149,15 @@ impl Ticks {
 /// Makes the engine and starts its clock, which ends with the engine.
 pub(crate) fn start(limits: &Limits, pool: Option<Pool>, clock: Arc<dyn Clock>) -> Result<(Engine, Arc<Ticks>), Error> {
     let engine = Engine::new(&engine_config(limits, pool)).map_err(|error| Error::engine(&error))?;
-    let ticks = Arc::new(Ticks { count: AtomicU64::new(0), now: AtomicU64::new(clock.now()) });
+    let now = Arc::new(ServerTime::new(clock.now()));
+    let ticks = Arc::new(Ticks { count: AtomicU64::new(0), now, servers: Mutex::default() });
     let (weak, published) = (engine.weak(), Arc::clone(&ticks));
     std::thread::Builder::new().name("portcullis-ticks".into()).spawn(move || {
         loop {
             std::thread::sleep(TICK);
             let Some(engine) = weak.upgrade() else { return };
             published.count.fetch_add(1, Ordering::Relaxed);
-            published.now.store(clock.now(), Ordering::Relaxed);
+            published.publish(&*clock);
             engine.increment_epoch();
         }
     })?;

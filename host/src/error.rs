@@ -4,6 +4,7 @@ use crate::gatekeeper::Refused;
 use crate::held::Ended;
 use crate::limits::Bound;
 use crate::resolve::UnknownName;
+use crate::state_dir::StateError;
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;
 use portcullis_protocol::{OperationName, Reason};
@@ -38,6 +39,9 @@ pub enum Error {
     /// No: the billing server's refusal, or one made here.
     #[error(transparent)]
     Refused(Box<Refused>),
+    /// The terminal's own state is in the way.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The resource has no such operation.
     #[error("the resource has no operation {0}")]
     UnknownOperation(UnknownName),
@@ -89,6 +93,9 @@ pub enum Error {
     /// The resource trapped: it gave up, or did what no component may.
     #[error("the resource failed: {0}")]
     Trap(String),
+    /// What a command wrote could not be passed on: the disk is full, or nobody reads it any more.
+    #[error("what the resource wrote could not be passed on: {0}")]
+    Output(#[source] std::io::Error),
     /// The resource ended its run with this code, from inside a call.
     #[error("the resource exited with code {0}")]
     Exit(i32),
@@ -116,6 +123,9 @@ impl Error {
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::Refused(Box::new(refused))
+        match refused.state {
+            Some(state) => Self::State(*state),
+            None => Self::Refused(Box::new(refused)),
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::gatekeeper::Refused;
 use crate::key_store::KeyStoreError;
 use crate::state_dir::StateError;
 use portcullis_protocol::sealed::SealedError;
-use portcullis_protocol::{Digest, OperationName, PublisherName, ResourceName, Thumbprint, Version};
+use portcullis_protocol::{Digest, OperationName, Origin, PublisherName, Reason, ResourceName, Thumbprint, Version};
 
 /// Why the client could not do what it was asked. Says what happened; nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,13 +13,22 @@ use portcullis_protocol::{Digest, OperationName, PublisherName, ResourceName, Th
 pub enum ClientError {
     /// The server said no, or none could be asked.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(Refused),
     /// The terminal's own state.
     #[error(transparent)]
     State(#[from] StateError),
     /// A secret.
     #[error(transparent)]
-    KeyStore(#[from] KeyStoreError),
+    KeyStore(KeyStoreError),
+    /// The server calls itself otherwise than it was asked for, and its root key says the same: `localhost` instead of
+    /// `127.0.0.1`, or an old name.
+    #[error("{asked} calls itself {named}: use the address it names")]
+    OtherAddress {
+        /// The address that was asked for.
+        asked: Origin,
+        /// The one that it names.
+        named: Origin,
+    },
     /// The server does not do it, for no reason of the registry: the request is wrong, or collides with something. Its
     /// words are not signed: they are shown, and nothing follows from them.
     #[error("the server says no: {detail} (status {status})")]
@@ -104,6 +113,29 @@ pub enum ClientError {
         /// The key that signs now.
         found: Thumbprint,
     },
+    /// Stores that the user trusts mean different publishers by one name.
+    #[error(
+        "{publisher} is not the same at the stores that you trust: {}",
+        stores.iter().map(|(store, key)| format!("{store} has the key {}", key.words())).collect::<Vec<_>>().join("; ")
+    )]
+    SeveralPublishers {
+        /// The publisher's name.
+        publisher: PublisherName,
+        /// Each store with the key that it shows, or that is pinned for it.
+        stores: Vec<(Origin, Thumbprint)>,
+    },
+    /// A store that the user trusts cannot be asked, and may mean another publisher by that name.
+    #[error("{resource} is at {found}, and {silent} cannot be asked whether it means the same: {cause}")]
+    SilentStore {
+        /// `publisher/name`.
+        resource: String,
+        /// The store that has it.
+        found: Origin,
+        /// The store that did not answer.
+        silent: Origin,
+        /// Why not.
+        cause: String,
+    },
     /// The pin of a publisher's key was given up between judging a resource of his and accepting it.
     #[error("the pinned key of {publisher} was given up meanwhile; begin again, and look at the key")]
     PublisherForgotten {
@@ -129,15 +161,33 @@ pub enum ClientError {
 impl ClientError {
     /// The reason of the closed registry, where it is a refusal: it decides the exit code of a command.
     #[must_use]
-    pub const fn reason(&self) -> Option<portcullis_protocol::Reason> {
+    pub const fn reason(&self) -> Option<Reason> {
         match self {
             Self::Refused(refused) => Some(refused.reason),
-            Self::Package(_) | Self::OtherFile { .. } => Some(portcullis_protocol::Reason::PackageInvalid),
+            Self::OtherAddress { .. } => Some(Reason::ServerUntrusted),
+            Self::Package(_) | Self::OtherFile { .. } => Some(Reason::PackageInvalid),
             // The way is there; it is the file or the address that does not do.
             Self::Transport(TransportError::TooLong | TransportError::Address | TransportError::File(_)) => None,
-            Self::Transport(_) | Self::OutcomeUnknown { .. } => Some(portcullis_protocol::Reason::Offline),
+            Self::Transport(TransportError::CertificateTime(_)) => Some(Reason::ClockSuspect),
+            Self::Transport(_) | Self::OutcomeUnknown { .. } => Some(Reason::Offline),
             _ => None,
         }
+    }
+}
+
+/// What the terminal's own state has to do with it is not the server's no.
+impl From<Refused> for ClientError {
+    fn from(refused: Refused) -> Self {
+        match refused.state {
+            Some(state) => Self::State(*state),
+            None => Self::Refused(refused),
+        }
+    }
+}
+
+impl From<KeyStoreError> for ClientError {
+    fn from(error: KeyStoreError) -> Self {
+        error.into_state().map_or_else(Self::KeyStore, Self::State)
     }
 }
 

@@ -4,11 +4,13 @@
 //! answers and never sees an engine. Both steps of the cycle appear, as a resource sees them: [`Gatekeeper::request`]
 //! (steps 1 and 2) gives a [`HeldCode`], [`HeldCode::verify`] (step 3) consumes it.
 
+use crate::clock::Clock;
+use crate::state_dir::StateError;
 use async_trait::async_trait;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::BoundedOctets;
 use portcullis_protocol::limits::MAX_NONCE;
-use portcullis_protocol::{Digest, Grant, Offer, OperationName, PartName, Reason, SignedManifest, Verified};
+use portcullis_protocol::{Digest, Grant, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,6 +70,13 @@ pub trait Gatekeeper: Send + Sync {
     async fn run(&self, request: CycleRequest) -> Result<Released, Refused> {
         self.request(request).await?.verify().await
     }
+
+    /// The clock that a server's grants are judged by; `None` if it is the runtime's. Servers that distrust each other
+    /// must not set each other's.
+    fn clock(&self, server: &Origin) -> Option<Arc<dyn Clock>> {
+        let _ = server;
+        None
+    }
 }
 
 /// A billing status code in the host's hands. Dropping it lets the server release what it holds when the code expires.
@@ -91,13 +100,15 @@ pub struct Refused {
     pub offers: Vec<Verified<Offer>>,
     /// Seconds to wait; with [`Reason::RateLimited`].
     pub retry_after: Option<u32>,
+    /// What is wrong with the terminal's own state, if that is why nothing was decided; with [`Reason::Offline`].
+    pub state: Option<Box<StateError>>,
 }
 
 impl Refused {
     /// A refusal for this reason and nothing else to say.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, detail: None, offers: Vec::new(), retry_after: None }
+        Self { reason, detail: None, offers: Vec::new(), retry_after: None, state: None }
     }
 
     /// A refusal with a detail for a person. Never a secret.
@@ -106,9 +117,17 @@ impl Refused {
         Self { detail: Some(detail.into()), ..Self::new(reason) }
     }
 
-    /// Whether the matter itself may still have another end: no answer, not now, or only the sign-in was in the way.
+    /// Whether the matter itself may still have another end: no answer, not now, or only the sign-in or a clock was in
+    /// the way.
     pub(crate) const fn is_undecided(&self) -> bool {
-        matches!(self.reason, Reason::Offline | Reason::ServerUntrusted | Reason::RateLimited | Reason::NotSignedIn)
+        matches!(
+            self.reason,
+            Reason::Offline
+                | Reason::ServerUntrusted
+                | Reason::RateLimited
+                | Reason::NotSignedIn
+                | Reason::ClockSuspect
+        )
     }
 }
 
@@ -121,6 +140,9 @@ impl From<Reason> for Refused {
 /// What happened; what to do now is [`Reason::advice`].
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(state) = &self.state {
+            return state.fmt(f);
+        }
         f.write_str(self.reason.title())?;
         match &self.detail {
             Some(detail) => write!(f, " ({detail})"),
@@ -161,5 +183,9 @@ impl<G: Gatekeeper + ?Sized> Gatekeeper for Arc<G> {
 
     async fn run(&self, request: CycleRequest) -> Result<Released, Refused> {
         (**self).run(request).await
+    }
+
+    fn clock(&self, server: &Origin) -> Option<Arc<dyn Clock>> {
+        (**self).clock(server)
     }
 }

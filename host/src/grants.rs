@@ -70,7 +70,9 @@ impl Grants {
     /// Adds a grant. Short appends of several processes do not mix.
     pub(crate) fn add(&self, grant: &Grant) -> Result<(), StateError> {
         let path = self.state.path(RECORD);
-        let mut line = serde_json::to_vec(&GrantRecord::from(grant)).map_err(|_| StateError::damaged(&path))?;
+        // A line that a killed process left unfinished takes no other with it.
+        let mut line = vec![b'\n'];
+        serde_json::to_writer(&mut line, &GrantRecord::from(grant)).map_err(|_| StateError::damaged(&path))?;
         line.push(b'\n');
         let added = || -> io::Result<u64> {
             let mut file = private_file().append(true).create(true).open(&path)?;

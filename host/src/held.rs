@@ -3,6 +3,7 @@
 //! A grant bounded by time costs one load and one compare per call, one bounded by units one counter. Signatures are
 //! checked when a grant arrives, never per call.
 
+use crate::engine::ServerTime;
 use crate::gatekeeper::{CycleRequest, Nonce, Refused, Released};
 use crate::runtime::Services;
 use portcullis_protocol::age::FileKey;
@@ -44,6 +45,8 @@ pub(crate) struct Held {
     uses: AtomicU32,
     renewing: AtomicBool,
     renewal: tokio::sync::Mutex<()>,
+    /// The time of the server that gave it.
+    time: Arc<ServerTime>,
 }
 
 impl Held {
@@ -56,6 +59,7 @@ impl Held {
         resource: &SignedManifest,
         operation: &OperationEntry,
         nonce: &Nonce,
+        services: &Services,
     ) -> Result<Self, Refused> {
         let Released { grant, keys } = released;
         let document = grant.document();
@@ -85,8 +89,15 @@ impl Held {
             uses: AtomicU32::new(uses),
             renewing: AtomicBool::new(false),
             renewal: tokio::sync::Mutex::new(()),
+            time: services.time_of(&document.iss),
             grant: RwLock::new(Arc::new(grant)),
         })
+    }
+
+    /// The time of the server that gave the grant, at most one tick old.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.time.now()
     }
 
     /// Begins a call: checks the time and draws one use.
@@ -155,7 +166,7 @@ impl Held {
 
     /// Renews in the background where the end is near. Calls go on meanwhile; one attempt runs at a time.
     pub(crate) fn renew_soon(self: &Arc<Self>, services: &Arc<Services>, resource: &Arc<SignedManifest>) {
-        if !self.wants_renewal(services.now()) || self.renewing.swap(true, Ordering::Relaxed) {
+        if !self.wants_renewal(self.now()) || self.renewing.swap(true, Ordering::Relaxed) {
             return;
         }
         let (held, services, resource) = (Arc::clone(self), Arc::clone(services), Arc::clone(resource));
@@ -173,7 +184,7 @@ impl Held {
     /// # Errors
     /// The refusal, or [`Reason::EntitlementExpired`] where it cannot be renewed.
     pub(crate) async fn ensure(&self, services: &Services, resource: &Arc<SignedManifest>) -> Result<(), Refused> {
-        if self.in_time(services.now()) {
+        if self.in_time(self.now()) {
             return Ok(());
         }
         if !self.renewable() {
@@ -184,12 +195,12 @@ impl Held {
 
     async fn renew(&self, services: &Services, resource: &Arc<SignedManifest>, early: bool) -> Result<(), Refused> {
         let _one_at_a_time = self.renewal.lock().await;
-        if !early && self.in_time(services.now()) {
+        if !early && self.in_time(self.now()) {
             return Ok(());
         }
         if !self.renewable() {
             // Somebody else has renewed it meanwhile, and it came back counted.
-            return if self.in_time(services.now()) { Ok(()) } else { Err(over()) };
+            return if self.in_time(self.now()) { Ok(()) } else { Err(over()) };
         }
         let grant = self.grant();
         let operation = grant.document().operation.clone();
@@ -206,7 +217,11 @@ impl Held {
         };
         let request =
             CycleRequest { resource: Arc::clone(resource), operation, quantity: 1, offer, nonce: Nonce::default() };
-        let renewed = Self::new(services.gatekeeper.run(request).await?, resource, entry, &Nonce::default())?;
+        let renewed = Self::new(services.gatekeeper.run(request).await?, resource, entry, &Nonce::default(), services)?;
+        if renewed.grant().document().iss != grant.document().iss {
+            // Another store's: its time says nothing of this one's.
+            return Err(over());
+        }
         // Where the account's rights have become countable, one use was drawn: it serves the next call, and is the last
         // that is drawn without being asked for.
         self.uses.store(renewed.uses.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -214,7 +229,7 @@ impl Held {
         *self.grant.write().unwrap_or_else(PoisonError::into_inner) = renewed.grant();
         self.run_max.store(renewed.run_max(), Ordering::Relaxed);
         self.expires.store(expires, Ordering::Relaxed);
-        if self.in_time(services.now()) { Ok(()) } else { Err(Reason::EntitlementExpired.into()) }
+        if self.in_time(self.now()) { Ok(()) } else { Err(Reason::EntitlementExpired.into()) }
     }
 }
 
@@ -264,6 +279,7 @@ mod tests {
             uses: AtomicU32::new(uses.unwrap_or(UNCOUNTED)),
             renewing: AtomicBool::new(false),
             renewal: tokio::sync::Mutex::new(()),
+            time: Arc::new(ServerTime::new(100)),
         }
     }
 

@@ -24,11 +24,52 @@ const SHORT: Duration = Duration::from_secs(30);
 /// Bytes of a file that are read at once to be sent.
 const CHUNK: usize = 64 * 1024;
 
-/// Reaches billing servers over HTTPS, and over HTTP on this machine. It follows no redirect, uses no proxy but one it
-/// was given, keeps no cookies, asks for no compression and repeats nothing.
+/// Addresses that are never reached through a proxy, whatever the environment says: this machine's own.
+const DIRECT: &str = "localhost,127.0.0.0/8,::1";
+
+/// A proxy's address. May hold a password, so it prints as who named it.
+#[derive(Clone)]
+struct ProxyAddress {
+    /// An environment variable, or the embedder.
+    named_by: &'static str,
+    url: String,
+    /// Hosts that are reached without it.
+    direct: String,
+}
+
+impl ProxyAddress {
+    /// The proxy that the environment names for `https`, as curl and most programs read it: lower case first.
+    fn of_environment(variable: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
+        let names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        let (named_by, url) = names.iter().find_map(|name| Some((*name, variable(name)?)))?;
+        let direct = ["no_proxy", "NO_PROXY"].iter().find_map(|name| variable(name)).unwrap_or_default();
+        // As curl takes it: a host and a port are an HTTP proxy.
+        let url = if url.contains("://") { url } else { format!("http://{url}") };
+        Some(Self { named_by, url, direct })
+    }
+
+    fn proxy(&self) -> Result<reqwest::Proxy, TransportError> {
+        let direct = reqwest::NoProxy::from_string(&format!("{},{DIRECT}", self.direct));
+        let proxy = reqwest::Proxy::all(&self.url).map_err(|_| {
+            // Not shown: it may hold a password.
+            TransportError::Unreachable(format!("{} does not hold the address of a proxy", self.named_by))
+        })?;
+        Ok(proxy.no_proxy(direct))
+    }
+}
+
+impl std::fmt::Debug for ProxyAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ProxyAddress(named by {})", self.named_by)
+    }
+}
+
+/// Reaches billing servers over HTTPS, and over HTTP on this machine. It follows no redirect, keeps no cookies, asks for
+/// no compression and repeats nothing. Servers elsewhere are reached through the proxy that it was given or that the
+/// environment names, those on this machine never.
 #[derive(Debug, Clone)]
 pub struct HttpBillingServer {
-    proxy: Option<reqwest::Proxy>,
+    proxy: Option<ProxyAddress>,
     /// Made when they are wanted first: the one for HTTPS reads every certificate that the system trusts, which takes
     /// longer than most commands.
     clients: Arc<Clients>,
@@ -42,12 +83,20 @@ struct Clients {
 }
 
 impl HttpBillingServer {
-    /// A client without a proxy, whatever the environment says.
+    /// A client that reaches servers elsewhere through the proxy of the environment: `HTTPS_PROXY`, else `ALL_PROXY`,
+    /// but for the hosts in `NO_PROXY`.
     ///
     /// # Errors
-    /// None: where TLS cannot be set up, the first request over HTTPS says so.
+    /// None: if TLS or the proxy cannot be set up, the first request over HTTPS says so.
     pub fn new() -> Result<Self, TransportError> {
-        Ok(Self { proxy: None, clients: Arc::default() })
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        Ok(Self { proxy: ProxyAddress::of_environment(&variable), clients: Arc::default() })
+    }
+
+    /// A client without a proxy, whatever the environment says.
+    #[must_use]
+    pub fn direct() -> Self {
+        Self { proxy: None, clients: Arc::default() }
     }
 
     /// A client that reaches servers elsewhere through a proxy, and those on this machine directly.
@@ -55,8 +104,8 @@ impl HttpBillingServer {
     /// # Errors
     /// [`TransportError::Address`] where `proxy` is no URL.
     pub fn with_proxy(proxy: &str) -> Result<Self, TransportError> {
-        let direct = reqwest::NoProxy::from_string("localhost,127.0.0.0/8,::1");
-        let proxy = reqwest::Proxy::all(proxy).map_err(|_| TransportError::Address)?.no_proxy(direct);
+        let proxy = ProxyAddress { named_by: "the program", url: proxy.to_owned(), direct: String::new() };
+        proxy.proxy().map_err(|_| TransportError::Address)?;
         Ok(Self { proxy: Some(proxy), clients: Arc::default() })
     }
 
@@ -84,12 +133,23 @@ impl HttpBillingServer {
             .resolve_to_addrs("localhost", &local)
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE);
+        // Plain HTTP stays on this machine.
         let builder = match &self.proxy {
-            Some(proxy) => builder.proxy(proxy.clone()),
-            None => builder,
+            Some(proxy) if https => builder.proxy(proxy.proxy()?),
+            _ => builder,
         };
         let builder = if https { builder } else { builder.tls_certs_only([]) };
         builder.build().map_err(|error| TransportError::Unreachable(cause(&error)))
+    }
+
+    /// Why there is no answer, and by which way.
+    fn lost(&self, error: &reqwest::Error) -> TransportError {
+        match (lost(error), &self.proxy) {
+            (TransportError::Unreachable(cause), Some(proxy)) => {
+                TransportError::Unreachable(format!("{cause}; the way leads through the proxy of {}", proxy.named_by))
+            }
+            (lost, _) => lost,
+        }
     }
 }
 
@@ -127,7 +187,7 @@ impl BillingServer for HttpBillingServer {
                     .body(reqwest::Body::wrap_stream(chunks(file, sent)))
             }
         };
-        let response = request.send().await.map_err(|error| lost(&error))?;
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
         if response.status().is_redirection() {
             return Err(TransportError::Redirect);
         }
@@ -149,7 +209,7 @@ impl BillingServer for HttpBillingServer {
                 request = request.header(IF_RANGE, etag);
             }
         }
-        let response = request.send().await.map_err(|error| lost(&error))?;
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
         if response.status().is_redirection() {
             return Err(TransportError::Redirect);
         }
@@ -233,12 +293,27 @@ fn is_allowed(url: &url::Url) -> bool {
 
 fn lost(error: &reqwest::Error) -> TransportError {
     // Without a connection nothing was sent, also when it was waited for too long.
-    if error.is_connect() || error.is_builder() {
+    if let Some(when) = certificate_time(&cause(error)) {
+        TransportError::CertificateTime(when.into())
+    } else if error.is_connect() || error.is_builder() {
         TransportError::Unreachable(cause(error))
     } else if error.is_timeout() {
         TransportError::Timeout
     } else {
         TransportError::Interrupted(cause(error))
+    }
+}
+
+/// Whether a certificate was refused because it is not valid now. TLS says so in words only.
+fn certificate_time(cause: &str) -> Option<&'static str> {
+    let cause = cause.to_lowercase();
+    let is_of_a_certificate = cause.contains("certificate") && !cause.contains("revocation");
+    if is_of_a_certificate && cause.contains("expired") {
+        Some("the server's certificate has expired by this machine's clock")
+    } else if is_of_a_certificate && (cause.contains("not valid yet") || cause.contains("notvalidyet")) {
+        Some("the server's certificate is not valid yet by this machine's clock")
+    } else {
+        None
     }
 }
 
@@ -249,4 +324,52 @@ fn cause(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(variables: &[(&str, &str)]) -> Option<ProxyAddress> {
+        let variable =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        ProxyAddress::of_environment(&variable)
+    }
+
+    #[test]
+    fn the_environment_names_the_proxy() {
+        assert!(named(&[]).is_none());
+        // Plain HTTP never leaves this machine.
+        assert!(named(&[("HTTP_PROXY", "http://proxy:1")]).is_none());
+        let all = named(&[("ALL_PROXY", "proxy:3128"), ("NO_PROXY", "store.example")]).expect("a proxy");
+        assert_eq!((all.url.as_str(), all.direct.as_str()), ("http://proxy:3128", "store.example"));
+        let https = named(&[("ALL_PROXY", "http://a"), ("HTTPS_PROXY", "http://b")]).expect("a proxy");
+        assert_eq!((https.url.as_str(), https.named_by), ("http://b", "HTTPS_PROXY"));
+        let lower = named(&[("HTTPS_PROXY", "http://a"), ("https_proxy", "http://b")]).expect("a proxy");
+        assert_eq!(lower.url, "http://b");
+    }
+
+    #[test]
+    fn a_proxys_password_is_never_shown() {
+        let secret = named(&[("HTTPS_PROXY", "http://ada:hunter2@proxy:1")]).expect("a proxy");
+        let server = HttpBillingServer { proxy: Some(secret), clients: Arc::default() };
+        assert!(!format!("{server:?}").contains("hunter2"));
+        let wrong = named(&[("HTTPS_PROXY", "http://ada:hunter2@proxy:no-port")]).expect("a value");
+        let error = wrong.proxy().expect_err("not an address").to_string();
+        assert!(error.contains("HTTPS_PROXY") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_of_another_time_is_known_by_its_words() {
+        for words in [
+            "invalid peer certificate: Expired",
+            "invalid peer certificate: certificate expired: verification time 1 (UNIX), but certificate is not valid after 0",
+            "invalid peer certificate: NotValidYet",
+            "invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)",
+        ] {
+            assert!(certificate_time(words).is_some(), "{words}");
+        }
+        assert!(certificate_time("invalid peer certificate: UnknownIssuer").is_none());
+        assert!(certificate_time("the token expired").is_none());
+    }
 }

@@ -12,14 +12,14 @@
 
 use crate::checkup::OpenMatter;
 use crate::random;
-use crate::state_dir::{StateDir, StateError, make_private, off_thread, private_file, sync_folder};
+use crate::state_dir::{StateDir, StateError, off_thread};
 use crate::state_key::StateKey;
 use portcullis_protocol::labels::TERMINAL_JOURNAL;
 use portcullis_protocol::wire::{OrderRequest, TopUpRequest, VerificationRequest};
 use portcullis_protocol::{GrantId, IdempotencyKey, Origin, PartName};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -100,24 +100,11 @@ impl Journal {
         // Begins with the time, so that the oldest come first.
         let id = format!("{:011x}{}", record.at, random::octets::<12>());
         let name = format!("{FOLDER}/{id}.{}", record.matter.kind());
-        let (path, folder) = (self.state.path(&name), self.state.path(FOLDER));
-        make_private(&folder)?;
+        let path = self.state.path(&name);
         let plain = serde_json::to_vec(&record).map_err(|_| StateError::damaged(&path))?;
         let sealed = self.key.seal(TERMINAL_JOURNAL, &id, &Zeroizing::new(plain));
-        let new = self.state.path(&format!("{FOLDER}/.{id}.new"));
-        let written = || -> io::Result<File> {
-            let mut file = private_file().write(true).create_new(true).open(&new)?;
-            file.lock()?;
-            file.write_all(&sealed)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync_folder(&folder)?;
-            Ok(file)
-        };
-        let file = written().map_err(|error| {
-            let _ = fs::remove_file(&new);
-            StateError::io("write", &path, &error)
-        })?;
+        let file = self.state.put(&name, &sealed, true)?;
+        file.lock().map_err(|error| StateError::io("lock", &path, &error))?;
         Ok(Entry { state: Arc::clone(&self.state), id, record, delivered: None, file })
     }
 

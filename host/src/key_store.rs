@@ -1,10 +1,10 @@
 //! Where secrets lie: terminal keys, sign-ins, the state key.
 
-use crate::state_dir::{self, StateDir, StateError, make_private, private_file};
+use crate::state_dir::{self, StateDir, StateError, make_private};
 use portcullis_protocol::Origin;
 use std::fmt;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -48,13 +48,27 @@ impl fmt::Display for KeyName {
 pub struct KeyStoreError {
     name: KeyName,
     cause: String,
+    /// What the disk said, if it is the disk.
+    state: Option<Box<StateError>>,
 }
 
 impl KeyStoreError {
     /// The secret named so cannot be used, and why, in words without secrets.
     #[must_use]
     pub fn new(name: &KeyName, cause: impl Into<String>) -> Self {
-        Self { name: name.clone(), cause: cause.into() }
+        Self { name: name.clone(), cause: cause.into(), state: None }
+    }
+
+    fn disk(name: &KeyName, error: StateError) -> Self {
+        Self { state: Some(Box::new(error.clone())), ..Self::new(name, error.to_string()) }
+    }
+
+    /// What the disk said; the error itself if it was not the disk.
+    pub(crate) fn into_state(self) -> Result<StateError, Self> {
+        match self.state {
+            Some(state) => Ok(*state),
+            None => Err(self),
+        }
     }
 
     pub(crate) fn damaged(name: &KeyName) -> Self {
@@ -111,7 +125,7 @@ impl FileKeyStore {
 impl KeyStore for FileKeyStore {
     fn load(&self, name: &KeyName) -> Result<Option<Zeroizing<Vec<u8>>>, KeyStoreError> {
         let path = self.state.path(&Self::record(name));
-        let wrong = |error: io::Error| KeyStoreError::new(name, StateError::io("read", &path, &error).to_string());
+        let wrong = |error: io::Error| KeyStoreError::disk(name, StateError::io("read", &path, &error));
         let file = match fs::File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -125,36 +139,24 @@ impl KeyStore for FileKeyStore {
     }
 
     fn store(&self, name: &KeyName, secret: &[u8]) -> Result<(), KeyStoreError> {
-        self.state.write(&Self::record(name), secret).map_err(|error| KeyStoreError::new(name, error.to_string()))
+        self.state.write(&Self::record(name), secret).map_err(|error| KeyStoreError::disk(name, error))
     }
 
     fn load_or_store(&self, name: &KeyName, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyStoreError> {
         if let Some(stored) = self.load(name)? {
             return Ok(stored);
         }
-        let new = format!("keys/.{}.new", crate::random::octets::<12>());
-        let (new, path) = (self.state.path(&new), self.state.path(&Self::record(name)));
-        let folder = self.state.path("keys");
-        make_private(&folder).map_err(|error| KeyStoreError::new(name, error.to_string()))?;
-        let written = || -> io::Result<()> {
-            let mut file = private_file().write(true).create_new(true).open(&new)?;
-            file.write_all(secret)?;
-            file.sync_all()?;
-            // A link, unlike a rename, never replaces what another process stored meanwhile.
-            match fs::hard_link(&new, &path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
-            }
-            state_dir::sync_folder(&folder)
-        };
-        let written = written();
-        let _ = fs::remove_file(&new);
-        written.map_err(|error| KeyStoreError::new(name, StateError::io("write", &path, &error).to_string()))?;
+        let (path, folder) = (self.state.path(&Self::record(name)), self.state.path("keys"));
+        let made = make_private(&folder).and_then(|()| self.state.make(secret, true));
+        let made = made.map_err(|error| KeyStoreError::disk(name, error))?;
+        // Of two processes that store one at the same time, the first wins.
+        let written = made.place_new(&path).and_then(|_| state_dir::sync_folder(&folder));
+        written.map_err(|error| KeyStoreError::disk(name, StateError::io("write", &path, &error)))?;
         self.load(name)?.ok_or_else(|| KeyStoreError::new(name, "it vanished while it was stored; try again"))
     }
 
     fn remove(&self, name: &KeyName) -> Result<(), KeyStoreError> {
-        self.state.remove(&Self::record(name)).map_err(|error| KeyStoreError::new(name, error.to_string()))
+        self.state.remove(&Self::record(name)).map_err(|error| KeyStoreError::disk(name, error))
     }
 }
 

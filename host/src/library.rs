@@ -8,10 +8,10 @@ use crate::gatekeeper::Refused;
 use crate::install_source::InstallSource;
 use crate::own_file::{self, OwnFile};
 use crate::publisher::unreadable;
-use crate::publisher_pin::{self, Judged, Standing};
+use crate::publisher_pin::{self, Judged, Pinned, Standing};
 use crate::seen::Seen;
 use crate::session::Sessions;
-use crate::state_dir::{StateError, make_private, off_thread, sync_folder};
+use crate::state_dir::{StateDir, StateError, make_private, off_thread, sync_folder};
 use crate::storefront::{self, Listing};
 use crate::tokens::Tokens;
 use portcullis_protocol::wire::CatalogueVersion;
@@ -194,6 +194,7 @@ impl Library {
         let state = Arc::clone(&self.sessions.state);
         make_private(&state.path(own_file::FOLDER))?;
         off_thread(move || own_file::sweep(&state)).await?;
+        self.sweep().await?;
         let (state, server) = (&*self.sessions.state, &*self.sessions.server);
         match source {
             InstallSource::Store { server: at, publisher, name, version } => {
@@ -246,7 +247,7 @@ impl Library {
         name: &ResourceName,
         version: Option<&Version>,
     ) -> Result<(Listing, CatalogueVersion), ClientError> {
-        let listing = self.listing(server, publisher, name).await?;
+        let listing = self.listing(server, publisher, name, version).await?;
         let (wanted, missing) = match version {
             Some(version) => (listing.version(version), format!("{publisher}/{name}@{version}")),
             None => (listing.newest(), format!("a version of {publisher}/{name} that is still sold")),
@@ -288,7 +289,7 @@ impl Library {
         let sessions = &self.sessions;
         let manifest = signed.manifest();
         let (publisher, name) = (&manifest.publisher.name, &manifest.name);
-        let sellers = sessions.trust.sellers(signed).await?;
+        let sellers = sessions.trust.sellers(signed, listing.as_ref().map(|listing| &listing.server)).await?;
         // From a store: that very store has to sell it.
         let server = match &listing {
             Some(listing) => sellers.into_iter().find(|origin| *origin == listing.server),
@@ -313,38 +314,98 @@ impl Library {
         Ok((server, judged, installed.map(|installed| installed.version), offers))
     }
 
-    /// A resource in the catalogue of the given store, or of the first trusted one that has it; the store that an
-    /// installed version came from is asked first.
+    /// A resource in the catalogue of the given store; else of the store that the installed one came from; else of the
+    /// one trusted store, or the several that mean the same publisher by that name, that have it.
+    ///
+    /// Stores distrust each other, and whoever is admitted to one may call himself as somebody is called at another. So
+    /// no store is taken before others unless the user names it, or it makes no difference whose bytes run.
     async fn listing(
         &self,
         server: Option<&Origin>,
         publisher: &PublisherName,
         name: &ResourceName,
+        version: Option<&Version>,
     ) -> Result<Listing, ClientError> {
-        let known = self.read(publisher.as_str(), name.as_str())?.map(|installed| installed.server);
-        let mut origins: Vec<Origin> = match server {
-            Some(server) => vec![server.clone()],
-            None => self.sessions.trust.pins()?.into_iter().map(|pin| pin.origin).collect(),
-        };
-        let keys = &*self.sessions.keys;
-        origins.sort_by_key(|origin| (known.as_ref() != Some(origin), !Tokens::exist(keys, origin).unwrap_or(false)));
+        let installed = self.read(publisher.as_str(), name.as_str())?.map(|installed| installed.server);
+        if let Some(origin) = server.or(installed.as_ref()) {
+            let found = storefront::find(&self.sessions, origin, publisher, name).await?;
+            return found.ok_or_else(|| ClientError::NotFound(format!("{publisher}/{name} at {origin}")));
+        }
+        let mut origins: Vec<Origin> = self.sessions.trust.pins()?.into_iter().map(|pin| pin.origin).collect();
         if origins.is_empty() {
             return Err(Refused::because(Reason::ServerUntrusted, "you are not signed in to any store").into());
         }
-        let mut failure = None;
-        for origin in &origins {
-            match storefront::find(&self.sessions, origin, publisher, name).await {
-                Ok(Some(listing)) => return Ok(listing),
-                Ok(None) => {}
-                // A store that cannot be reached may be the one that has it: another's of that name is not taken instead.
-                Err(refused) if known.as_ref() == Some(origin) => return Err(refused.into()),
-                Err(refused) => failure = Some(refused),
+        let keys = &*self.sessions.keys;
+        origins.sort_by_cached_key(|origin| (!Tokens::exist(keys, origin).unwrap_or(false), origin.clone()));
+        let asked: Vec<_> =
+            origins.iter().map(|origin| storefront::find(&self.sessions, origin, publisher, name)).collect();
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        for (origin, answer) in origins.iter().zip(futures::future::join_all(asked).await) {
+            match answer {
+                Ok(listing) => found.extend(listing),
+                Err(refused) => silent.push((origin, refused)),
             }
         }
-        Err(failure.map_or_else(
-            || ClientError::NotFound(format!("{publisher}/{name} in any store that you trust")),
-            Into::into,
-        ))
+        if found.is_empty() {
+            let nowhere = || ClientError::NotFound(format!("{publisher}/{name} in any store that you trust"));
+            return Err(silent.pop().map_or_else(nowhere, |(_, refused)| refused.into()));
+        }
+        let chosen = self.choose(&origins, found, version)?;
+        // Whoever used this publisher's at this store before has chosen it.
+        let state = &self.sessions.state;
+        let is_known = publisher_pin::is_known(state, &chosen.server, publisher, &chosen.publisher_key)?;
+        if let Some((origin, refused)) = silent.into_iter().next().filter(|_| !is_known) {
+            return Err(ClientError::SilentStore {
+                resource: format!("{publisher}/{name}"),
+                found: chosen.server,
+                silent: origin.clone(),
+                cause: refused.to_string(),
+            });
+        }
+        Ok(chosen)
+    }
+
+    /// Of listings under one name, the first that has the version, if all of them, and all keys that were pinned for that
+    /// name before, are one publisher's: each is this listing's key, or vouches for it. That this one vouches for others
+    /// says nothing; everybody can vouch for whom he likes.
+    fn choose(
+        &self,
+        trusted: &[Origin],
+        listings: Vec<Listing>,
+        version: Option<&Version>,
+    ) -> Result<Listing, ClientError> {
+        let state = &*self.sessions.state;
+        let pinned: Vec<_> = listings.first().map_or(Ok(Vec::new()), |first| {
+            let pins = trusted.iter().map(|store| publisher_pin::at(state, store, &first.publisher));
+            pins.filter_map(Result::transpose).collect::<Result<_, _>>()
+        })?;
+        let vouches: Vec<&[String]> = listings.iter().map(|listing| listing.vouches.as_slice()).collect();
+        let is_everyones = |listing: &Listing| {
+            let leads = |from: &Pinned| {
+                let by = |vouches: &&[String]| from.leads_to(&listing.publisher_key, &listing.publisher, vouches);
+                vouches.iter().any(by)
+            };
+            listings.iter().all(|other| leads(&Pinned::first(&other.publisher_key)))
+                && pinned.iter().filter(|(store, _)| *store != listing.server).all(|(_, pin)| leads(pin))
+        };
+        let has_it = |listing: &Listing| match version {
+            Some(version) => listing.version(version).is_some(),
+            None => listing.newest().is_some(),
+        };
+        let mut fitting = (0..listings.len()).filter(|at| is_everyones(&listings[*at])).peekable();
+        let first = fitting.peek().copied();
+        if let Some(chosen) = fitting.find(|at| has_it(&listings[*at])).or(first) {
+            return listings.into_iter().nth(chosen).ok_or_else(|| ClientError::NotFound("a listing".into()));
+        }
+        let publisher = listings[0].publisher.clone();
+        let listed = listings.iter().map(|listing| (listing.server.clone(), listing.publisher_key.thumbprint()));
+        let mut stores: Vec<_> = listed.collect();
+        for (store, pin) in pinned {
+            if !stores.iter().any(|known| *known == (store.clone(), pin.thumbprint())) {
+                stores.push((store, pin.thumbprint()));
+            }
+        }
+        Err(ClientError::SeveralPublishers { publisher, stores })
     }
 
     /// The newer version of an installed resource that its store sells, where there is one.
@@ -352,8 +413,11 @@ impl Library {
     /// # Errors
     /// [`ClientError`].
     pub async fn newer(&self, installed: &Installed) -> Result<Option<Version>, ClientError> {
-        let listing = self.listing(Some(&installed.server), &installed.publisher, &installed.name).await?;
-        Ok(listing.newest().map(|newest| newest.version.clone()).filter(|version| *version > installed.version))
+        let listing = self.listing(Some(&installed.server), &installed.publisher, &installed.name, None).await?;
+        Ok(listing
+            .newest()
+            .map(|newest| newest.version.clone())
+            .filter(|version| version.is_newer_than(&installed.version)))
     }
 
     /// Installs the newest version of an installed resource; `None` where it is the newest.
@@ -382,11 +446,21 @@ impl Library {
         let _lock = state.lock().await?;
         let (publisher, name) = (installed.publisher.as_str(), installed.name.as_str());
         state.remove(&record(publisher, name))?;
-        state.remove(&file(publisher, name, &installed.digest))?;
         self.forget_code(&installed.digest);
-        let folder = format!("resources/{publisher}/{name}");
-        if state.list(&folder)?.is_empty() {
-            state.remove(&folder)?;
+        clear(state, publisher, name, None)
+    }
+
+    /// Removes what installing and removing left behind when they were killed: files that no record names.
+    async fn sweep(&self) -> Result<(), ClientError> {
+        let state = &self.sessions.state;
+        let _lock = state.lock().await?;
+        for publisher in state.list("resources")? {
+            for name in state.list(&format!("resources/{publisher}"))? {
+                // A record that cannot be read may name any of them.
+                if let Ok(installed) = self.read(&publisher, &name) {
+                    clear(state, &publisher, &name, installed.map(|installed| installed.digest).as_ref())?;
+                }
+            }
         }
         Ok(())
     }
@@ -468,20 +542,45 @@ impl Candidate {
             title: manifest.title.clone(),
             server: self.server.clone(),
             publisher_key: manifest.publisher.jwk.thumbprint(),
-            at: sessions.clock.now(),
+            at: sessions.clocks.of(&self.server).now(),
             path,
         };
         let record = record(publisher, name);
         let bytes = serde_json::to_vec(&installed).map_err(|_| StateError::damaged(&state.path(&record)))?;
         state.write(&record, &bytes)?;
         pin.remember(state)?;
+        sessions.choose_store(digest, &self.server);
         // Whoever runs the old version has it open and goes on.
+        clear(state, publisher, name, Some(&digest))?;
         if let Some(before) = before.filter(|before| before.digest != digest) {
-            state.remove(&file(publisher, name, &before.digest))?;
             library.forget_code(&before.digest);
         }
         Ok(installed)
     }
+}
+
+/// The store that the installed resource of this digest came from.
+pub(crate) fn installed_from(state: &StateDir, resource: &SignedManifest) -> Option<Origin> {
+    let manifest = resource.manifest();
+    let bytes = state.read(&record(manifest.publisher.name.as_str(), manifest.name.as_str()), MAX_RECORD).ok()??;
+    let installed: Installed = serde_json::from_slice(&bytes).ok()?;
+    (installed.digest == resource.digest()).then_some(installed.server)
+}
+
+/// Removes from a resource's folder the sealed files that are not the installed one, and the folder if nothing is left.
+/// The state is locked meanwhile.
+fn clear(state: &StateDir, publisher: &str, name: &str, installed: Option<&Digest>) -> Result<(), StateError> {
+    let folder = format!("resources/{publisher}/{name}");
+    let own = installed.map(|digest| format!("{digest}.wasm"));
+    for entry in state.list(&folder)? {
+        if entry.ends_with(".wasm") && Some(&entry) != own.as_ref() {
+            state.remove(&format!("{folder}/{entry}"))?;
+        }
+    }
+    if installed.is_none() && state.list(&folder)?.is_empty() {
+        state.remove(&folder)?;
+    }
+    Ok(())
 }
 
 /// Whether a resource may take the place of the installed one of its name.
@@ -501,7 +600,7 @@ fn may_replace(
     if installed.version == offered && installed.digest != signed.digest() {
         return Err(ClientError::VersionReused { publisher, name, version: offered });
     }
-    if !allow_older && offered < installed.version {
+    if !allow_older && installed.version.is_newer_than(&offered) {
         let resource = format!("{publisher}/{name}");
         return Err(ClientError::Rollback { resource, installed: installed.version.clone(), offered });
     }

@@ -18,11 +18,16 @@ use portcullis_protocol::sealed::Sealed;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Where files are that arrive.
 pub(crate) const FOLDER: &str = "downloads";
 /// The name of an own file ends so.
 const OWN: &str = ".own";
+/// The name of a download that all processes share ends so.
+const PARTIAL: &str = ".partial";
+/// How long a download that broke off is kept for whoever takes it up again.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A locked file under a name that nobody else uses. Dropping it gives a download back to whoever wants it next, and
 /// removes anything else.
@@ -36,7 +41,7 @@ pub(crate) struct OwnFile {
 
 /// What has arrived of a store's file, under the name that all processes use for it.
 pub(crate) fn shared(state: &StateDir, name: &str) -> PathBuf {
-    state.path(&format!("{FOLDER}/{name}.partial"))
+    state.path(&format!("{FOLDER}/{name}{PARTIAL}"))
 }
 
 impl OwnFile {
@@ -97,9 +102,19 @@ impl Drop for OwnFile {
     }
 }
 
-/// Gives back or removes what processes left behind that ended.
+/// Gives back or removes what processes left behind that ended, and removes downloads that nobody takes up any more.
 pub(crate) fn sweep(state: &StateDir) {
     for name in state.list(FOLDER).unwrap_or_default() {
+        if name.ends_with(PARTIAL) {
+            let path = state.path(&format!("{FOLDER}/{name}"));
+            let Ok(file) = File::open(&path) else { continue };
+            let written = file.metadata().and_then(|data| data.modified());
+            let is_old = written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > KEPT));
+            if is_old && file.try_lock().is_ok() {
+                let _ = fs::remove_file(&path);
+            }
+            continue;
+        }
         let Some(stem) = name.strip_suffix(OWN) else { continue };
         let path = state.path(&format!("{FOLDER}/{name}"));
         let Ok(file) = File::open(&path) else { continue };

@@ -2,9 +2,11 @@
 
 use crate::billing_server::{AccessToken, BillingServer, Body, Exchange, Exchanged, Method, TransportError};
 use crate::clock::{Clock as _, ServerClock};
+use crate::gatekeeper::Refused;
 use crate::random;
 use crate::session::Retry;
 use crate::terminal::Terminal;
+use crate::trust::offline;
 use portcullis_protocol::proof::{ProofTarget, prove};
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +39,10 @@ pub(crate) struct Request {
 pub(crate) struct Heard {
     pub(crate) req: Digest,
     pub(crate) answer: Exchanged,
+    /// When the request went out, by [`Clock::elapsed`](crate::Clock::elapsed).
+    pub(crate) sent: Duration,
+    /// When the answer came.
+    pub(crate) came: Duration,
 }
 
 impl Prover {
@@ -76,8 +82,8 @@ impl Prover {
     }
 
     /// Asks the authorization server, whose answers are not signed, until it answers: nothing that it is asked this way does
-    /// harm when it is done twice. The error is why there is no answer.
-    pub(crate) async fn ask_authorization_server(&self, request: &Request, retry: &Retry) -> Result<Exchanged, String> {
+    /// harm when it is done twice.
+    pub(crate) async fn ask_authorization_server(&self, request: &Request, retry: &Retry) -> Result<Exchanged, Refused> {
         let begun = Instant::now();
         let (mut attempt, mut sent) = (1, false);
         loop {
@@ -85,11 +91,11 @@ impl Prover {
                 Ok(heard) if heard.answer.status < 500 => return Ok(heard.answer),
                 Ok(heard) => {
                     sent = true;
-                    (format!("it answers with status {}", heard.answer.status), heard.answer.retry_after)
+                    (offline(format!("it answers with status {}", heard.answer.status)), heard.answer.retry_after)
                 }
                 Err(error) => {
                     sent |= !error.was_not_sent();
-                    (error.to_string(), None)
+                    (Refused::from(error), None)
                 }
             };
             let after = Duration::from_secs(after.unwrap_or(0).into());
@@ -119,6 +125,7 @@ impl Prover {
         };
         let proof = prove(self.terminal.signing(), &target, random::octets(), self.clock.now(), nonce);
         let req = Digest::of(proof.as_bytes());
+        let sent = self.clock.elapsed();
         let answer = self
             .server
             .exchange(Exchange {
@@ -131,10 +138,11 @@ impl Prover {
                 body: request.body.clone(),
             })
             .await?;
+        let came = self.clock.elapsed();
         if let Some(nonce) = answer.nonce.as_ref().filter(|nonce| nonce.len() <= MAX_NONCE_TEXT) {
             *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.clone());
         }
-        Ok(Heard { req, answer })
+        Ok(Heard { req, answer, sent, came })
     }
 }
 

@@ -15,7 +15,7 @@ const MAX_PIN: u64 = 4096;
 /// A publisher's key at one store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pinned {
+pub(crate) struct Pinned {
     key: PublicKey,
     /// The number of the last vouch that was followed, or that led back to this key before it was pinned.
     seq: u64,
@@ -62,7 +62,7 @@ pub(crate) fn judge(
     publisher: &PublisherEntry,
     vouches: &[String],
 ) -> Result<Judged, ClientError> {
-    let record = format!("{PINS}/{}/{}.json", file_name(store), publisher.name);
+    let record = record(store, &publisher.name);
     let before = read(state, &record)?;
     let (standing, seq) = match &before {
         None => (Standing::New, history(publisher, vouches)),
@@ -77,6 +77,41 @@ pub(crate) fn judge(
     };
     let pinned = Pinned { key: publisher.jwk.clone(), seq };
     Ok(Judged { standing, publisher: publisher.name.clone(), record, before, pinned })
+}
+
+/// The key that is pinned for a publisher at a store.
+pub(crate) fn at(
+    state: &StateDir,
+    store: &Origin,
+    name: &PublisherName,
+) -> Result<Option<(Origin, Pinned)>, StateError> {
+    Ok(read(state, &record(store, name))?.map(|pinned| (store.clone(), pinned)))
+}
+
+/// Whether a publisher's key is pinned at a store, and is this one.
+pub(crate) fn is_known(
+    state: &StateDir,
+    store: &Origin,
+    name: &PublisherName,
+    key: &PublicKey,
+) -> Result<bool, StateError> {
+    Ok(read(state, &record(store, name))?.is_some_and(|pinned| pinned.key == *key))
+}
+
+impl Pinned {
+    /// A key that was never followed.
+    pub(crate) fn first(key: &PublicKey) -> Self {
+        Self { key: key.clone(), seq: 0 }
+    }
+
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
+        self.key.thumbprint()
+    }
+
+    /// Whether it is this key, or these vouches lead from it to this key.
+    pub(crate) fn leads_to(&self, key: &PublicKey, name: &PublisherName, vouches: &[String]) -> bool {
+        self.key == *key || chain(self, name, vouches).last().is_some_and(|last| last.key == *key)
+    }
 }
 
 impl Judged {
@@ -103,6 +138,10 @@ impl Confirmed {
         let bytes = serde_json::to_vec(&self.pinned).map_err(|_| StateError::damaged(&state.path(&self.record)))?;
         state.write(&self.record, &bytes)
     }
+}
+
+fn record(store: &Origin, publisher: &PublisherName) -> String {
+    format!("{PINS}/{}/{publisher}.json", file_name(store))
 }
 
 fn read(state: &StateDir, record: &str) -> Result<Option<Pinned>, StateError> {

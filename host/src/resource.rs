@@ -321,7 +321,7 @@ impl Resource {
         let held_code = self.services.gatekeeper.request(request).await?;
         progress.step(signed, Step::Verifying(&name));
         let released = spending::verify(held_code, cost).await?;
-        let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce)?);
+        let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce, &self.services)?);
         let body = self.body(&code.name, &held).await?;
         progress.step(signed, Step::Ready(&name));
         Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))

@@ -3,7 +3,7 @@
 use crate::cache::CompiledCache;
 use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, DeclineAll};
-use crate::engine::{self, Pool, Ticks};
+use crate::engine::{self, Pool, ServerTime, Ticks};
 use crate::error::Error;
 use crate::gatekeeper::{Closed, Gatekeeper};
 use crate::limits::Limits;
@@ -14,7 +14,7 @@ use crate::stdio::Output;
 use crate::store::State;
 use crate::wasi::Lent;
 use crate::{gate, wasi};
-use portcullis_protocol::{Currency, Money};
+use portcullis_protocol::{Currency, Money, Origin};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -38,10 +38,9 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Server time, at most one tick old.
-    #[inline]
-    pub(crate) fn now(&self) -> u64 {
-        self.ticks.now()
+    /// The time by which a server's grants are judged.
+    pub(crate) fn time_of(&self, server: &Origin) -> Arc<ServerTime> {
+        self.ticks.time_of(server, self.gatekeeper.clock(server))
     }
 }
 
@@ -147,7 +146,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Who tells server time.
+    /// Who tells the time by which grants are judged, unless the gatekeeper knows a server's own
+    /// ([`Gatekeeper::clock`]).
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

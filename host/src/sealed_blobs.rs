@@ -3,20 +3,17 @@
 //! A place sees ciphertext under meaningless names. It is trusted with nothing: what it changes, mixes up, forgets or
 //! brings back from yesterday is noticed above it and made anew.
 
-use crate::random;
 use crate::state_dir::{make_private, private_file};
+use crate::temp_file::{self, TempFile};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Bytes that a directory of blobs holds at most, unless the embedder says otherwise: the compiled code of about ten
 /// bodies in JavaScript, or of a thousand in Rust.
 pub const DEFAULT_CACHE_SIZE: u64 = 512 << 20;
-
-/// How long a file in the making is left alone; after that, whoever wrote it is gone.
-const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
 /// The name of a blob: 32 hexadecimal digits, a keyed digest that says nothing to whoever has not the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,19 +142,15 @@ impl BlobDir {
         make_private(&self.path).map_err(io::Error::other)
     }
 
-    /// What is kept; with `tidy`, files that no process finished are removed.
-    fn entries(&self, tidy: bool) -> io::Result<Vec<Blob>> {
+    /// What is kept.
+    fn entries(&self) -> io::Result<Vec<Blob>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let Ok(data) = entry.metadata() else { continue };
             let used = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            match entry.file_name().to_str().map(|name| (name, BlobId::parse(name))) {
-                Some((_, Some(id))) => found.push(Blob { id, size: data.len(), used }),
-                Some((name, None)) if tidy && name.ends_with(".new") && is_abandoned(used) => {
-                    let _ = fs::remove_file(entry.path());
-                }
-                _ => {}
+            if let Some(id) = entry.file_name().to_str().and_then(BlobId::parse) {
+                found.push(Blob { id, size: data.len(), used });
             }
         }
         Ok(found)
@@ -165,7 +158,8 @@ impl BlobDir {
 
     /// Makes room for `size` bytes under this name.
     fn make_room(&self, id: &BlobId, size: u64) -> io::Result<()> {
-        let mut others = self.entries(true)?;
+        temp_file::sweep(&self.path);
+        let mut others = self.entries()?;
         others.retain(|blob| blob.id != *id);
         others.sort_by_key(|blob| blob.used);
         let mut total: u64 = others.iter().map(|blob| blob.size).sum();
@@ -210,15 +204,10 @@ impl SealedBlobs for BlobDir {
         let lock = private_file().write(true).create(true).truncate(false).open(self.path.join(".lock"))?;
         lock.lock()?;
         self.make_room(id, blob.len() as u64)?;
-        let new = self.path.join(format!(".{}.new", random::octets::<12>()));
-        let written = || -> io::Result<()> {
-            // Not synced: what a crash tears apart does not open, and is made again.
-            private_file().write(true).create_new(true).open(&new)?.write_all(blob)?;
-            fs::rename(&new, self.file(id))
-        };
-        written().inspect_err(|_| {
-            let _ = fs::remove_file(&new);
-        })
+        let mut new = TempFile::new(&self.path)?;
+        // Not synced: what a crash tears apart does not open, and is made again.
+        new.file().write_all(blob)?;
+        new.place(&self.file(id)).map(drop)
     }
 
     fn used(&self, id: &BlobId) {
@@ -229,7 +218,7 @@ impl SealedBlobs for BlobDir {
     }
 
     fn list(&self) -> io::Result<Vec<Blob>> {
-        if self.is_own()? { self.entries(false) } else { Ok(Vec::new()) }
+        if self.is_own()? { self.entries() } else { Ok(Vec::new()) }
     }
 
     fn remove(&self, id: &BlobId) -> io::Result<()> {
@@ -265,8 +254,4 @@ fn is_loose(_: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_open_to_others(_: &fs::Metadata) -> bool {
     false
-}
-/// Whether a file that was being written is left over.
-fn is_abandoned(written: SystemTime) -> bool {
-    SystemTime::now().duration_since(written).is_ok_and(|age| age > ABANDONED)
 }

@@ -1,21 +1,22 @@
 //! Signed answers to proven requests: what the terminal asks a server it trusts, and what it believes.
 
-use crate::billing_server::{AccessToken, BillingServer, Body, Exchanged, Method};
-use crate::clock::{Clock as _, ServerClock};
+use crate::billing_server::{AccessToken, BillingServer, Body, Exchanged, Method, TransportError};
+use crate::clock::{Clock as _, ServerClocks};
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
 use crate::key_store::KeyStore;
+use crate::library;
 use crate::prover::{Heard, Prover, Request, signed};
 use crate::random;
 use crate::remote::Remote;
 use crate::state_dir::StateDir;
 use crate::terminal::Terminal;
 use crate::tokens::Tokens;
-use crate::trust::{Trust, offline};
+use crate::trust::{Trust, jumped, offline};
 use portcullis_protocol::cycle::{self, Disbelief, Reply, read_reply};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::Problem;
-use portcullis_protocol::{IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer};
+use portcullis_protocol::{Digest, IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer, SignedManifest};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -64,12 +65,14 @@ pub(crate) struct Sessions {
     pub(crate) state: Arc<StateDir>,
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) server: Arc<dyn BillingServer>,
-    pub(crate) clock: Arc<ServerClock>,
+    pub(crate) clocks: Arc<ServerClocks>,
     pub(crate) trust: Arc<Trust>,
     pub(crate) retry: Retry,
     open: Mutex<HashMap<Origin, Arc<Session>>>,
     /// What is being streamed, by the name under which it is kept.
     pub(crate) streams: Mutex<HashMap<String, Weak<Remote>>>,
+    /// The stores from which resources were taken in this process.
+    chosen: Mutex<HashMap<Digest, Origin>>,
 }
 
 impl Sessions {
@@ -77,11 +80,32 @@ impl Sessions {
         state: Arc<StateDir>,
         keys: Arc<dyn KeyStore>,
         server: Arc<dyn BillingServer>,
-        clock: Arc<ServerClock>,
+        clocks: Arc<ServerClocks>,
         retry: Retry,
     ) -> Self {
-        let trust = Arc::new(Trust::new(Arc::clone(&state), Arc::clone(&server), Arc::clone(&clock)));
-        Self { state, keys, server, clock, trust, retry, open: Mutex::default(), streams: Mutex::default() }
+        let trust = Arc::new(Trust::new(Arc::clone(&state), Arc::clone(&server), Arc::clone(&clocks)));
+        Self {
+            state,
+            keys,
+            server,
+            clocks,
+            trust,
+            retry,
+            open: Mutex::default(),
+            streams: Mutex::default(),
+            chosen: Mutex::default(),
+        }
+    }
+
+    /// A resource was taken from this store: there it is paid for, whoever else sells it.
+    pub(crate) fn choose_store(&self, resource: Digest, store: &Origin) {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).insert(resource, store.clone());
+    }
+
+    /// The store that a resource was taken from: just now, or when it was installed.
+    pub(crate) fn store_of(&self, resource: &SignedManifest) -> Option<Origin> {
+        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).get(&resource.digest()).cloned();
+        chosen.or_else(|| library::installed_from(&self.state, resource))
     }
 
     /// The session with a server.
@@ -102,7 +126,8 @@ impl Sessions {
 
     /// A session of a terminal that is about to sign in.
     pub(crate) fn session(&self, terminal: Terminal) -> Session {
-        let prover = Prover::new(Arc::clone(&self.server), Arc::new(terminal), Arc::clone(&self.clock));
+        let clock = self.clocks.of(terminal.origin());
+        let prover = Prover::new(Arc::clone(&self.server), Arc::new(terminal), clock);
         let tokens = Tokens::new(Arc::clone(&self.keys), Arc::clone(&self.state), prover.clone());
         Session { prover, tokens, trust: Arc::clone(&self.trust), keys: Arc::clone(&self.keys), retry: self.retry }
     }
@@ -201,6 +226,8 @@ impl No {
             (_, Ok(problem)) => {
                 offline(format!("the answer is not signed (status {status}): {}", printable(problem.detail))).into()
             }
+            // Nothing of ours says it without a word: it comes from a proxy on the way.
+            (413, Err(_)) => Self::Unsigned { status, detail: TOO_LARGE.into() },
             (_, Err(_)) => offline(format!("the answer is not signed (status {status})")).into(),
         }
     }
@@ -225,6 +252,9 @@ impl From<No> for ClientError {
         }
     }
 }
+
+/// What a proxy means by 413.
+const TOO_LARGE: &str = "a proxy between here and the store takes no file of this size";
 
 /// How long it is worth trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -359,10 +389,7 @@ impl Session {
             reply
         };
         match reply? {
-            Reply::Yes { body, at } => {
-                self.prover.clock().hear(at);
-                Ok(body)
-            }
+            Reply::Yes { body, .. } => Ok(body),
             Reply::No(refusal) => {
                 let refused = self.refused(*refusal).await;
                 match (refused.reason, refused.retry_after) {
@@ -393,7 +420,7 @@ impl Session {
     async fn send(&self, request: &Request, token: &AccessToken) -> Result<Heard, Failed> {
         self.prover.send(request, Some(token)).await.map_err(|error| Failed {
             follows: if error.was_not_sent() { Follows::Try(None) } else { Follows::FindOut(None) },
-            no: offline(error.to_string()).into(),
+            no: Refused::from(error).into(),
         })
     }
 
@@ -403,7 +430,7 @@ impl Session {
         heard: &Heard,
         patience: Patience,
     ) -> Result<Reply<B>, Failed> {
-        let Heard { req, answer } = heard;
+        let Heard { req, answer, sent, came } = heard;
         let signed = signed(answer).ok_or_else(|| unsigned(answer, patience))?;
         let clock = self.prover.clock();
         let unread = |refused: Refused| Failed { no: refused.into(), follows: Follows::FindOut(None) };
@@ -416,13 +443,20 @@ impl Session {
             }
             reply => reply,
         };
-        reply.map_err(|disbelief| Failed { no: offline(disbelief.to_string()).into(), follows: Follows::Doubt })
+        let reply = reply
+            .map_err(|disbelief| Failed { no: offline(disbelief.to_string()).into(), follows: Follows::Doubt })?;
+        let at = match &reply {
+            Reply::Yes { at, .. } => *at,
+            Reply::No(refusal) => refusal.iat,
+        };
+        // Who believes no time of this server's any more believes no answer of it either.
+        clock.hear(at, *sent, *came).map_err(|by| Failed::decided(jumped(self.origin(), by).into()))?;
+        Ok(reply)
     }
 
     /// As [`Prover::ask_authorization_server`].
-    pub(crate) async fn authorization_server(&self, request: &Request) -> Result<Exchanged, ClientError> {
-        let answer = self.prover.ask_authorization_server(request, &self.retry).await;
-        answer.map_err(|why| offline(why).into())
+    pub(crate) async fn authorization_server(&self, request: &Request) -> Result<Exchanged, Refused> {
+        self.prover.ask_authorization_server(request, &self.retry).await
     }
 
     /// Ends the sign-in here, and at the server where it answers. Whether the server heard of it.
@@ -432,7 +466,6 @@ impl Session {
 
     /// A signed no, as the user sees it. Offers in it that the server did not sign are left out.
     async fn refused(&self, refusal: RefusalAnswer) -> Refused {
-        self.prover.clock().hear(refusal.iat);
         let RefusalAnswer { reason, detail, offers, retry_after, .. } = refusal;
         if reason == Reason::TerminalRevoked {
             // Its keys are good for nothing any more; the next sign-in makes new ones.
@@ -444,7 +477,7 @@ impl Session {
             Ok(keys) => offers.iter().filter_map(|offer| Trust::offer(&keys, offer).ok()).collect(),
             Err(_) => Vec::new(),
         };
-        Refused { reason, detail: detail.map(printable), offers, retry_after }
+        Refused { detail: detail.map(printable), offers, retry_after, ..Refused::new(reason) }
     }
 }
 

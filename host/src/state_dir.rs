@@ -3,8 +3,11 @@
 //! ```text
 //! PORTCULLIS_HOME/
 //! ├── lock                          held while two records have to change together
+//! ├── tmp/                          records in the making
 //! ├── keys/                         terminal keys, sign-ins, the state key (FileKeyStore)
 //! ├── servers/<origin>/pin.json     the pinned root and the newest key document
+//! │                    clock        the last time that it gave, sealed
+//! │                    lock         held while its sign-in is renewed
 //! ├── sign-ins/                     sign-ins that wait for their user, sealed
 //! ├── journal/                      what was sent and not yet answered, sealed
 //! ├── publishers/<origin>/          pinned publisher keys
@@ -13,11 +16,10 @@
 //! ├── streams/                      what has arrived of resources that are not installed, as ciphertext, up to 2 GiB
 //! ├── resources/<publisher>/<name>/ what is installed
 //! ├── cache/                        compiled code, sealed
-//! ├── grants                        the last grants, one a line
-//! └── clock                         the last time a server gave, sealed
+//! └── grants                        the last grants, one a line
 //! ```
 
-use crate::random;
+use crate::temp_file::{self, TempFile};
 use portcullis_protocol::Origin;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -70,20 +72,26 @@ pub struct StateDir {
 #[derive(Debug)]
 pub(crate) struct StateLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
 
+/// Where records are made, before they are put in their place.
+const TMP: &str = "tmp";
+
 impl StateDir {
-    /// Opens the directory, or makes it, readable by its owner alone (0700). An empty one is made so too. One that others can
-    /// read and that holds anything stays as it is, and is not used.
+    /// Opens the directory, or makes it, readable by its owner alone (0700), and clears what killed processes left in it. An
+    /// empty one is made so too. One that others can read and that holds anything stays as it is, and is not used.
     ///
     /// # Errors
     /// [`StateError::Io`], [`StateError::Exposed`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StateError> {
         let root = root.into();
+        // Also after the program has changed its folder.
+        let root = std::path::absolute(&root).unwrap_or(root);
         let holds_something = || fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some());
         // Asked again at last: another process may just have taken it, and makes it private before it puts anything there.
         if Self::is_exposed(&root) && holds_something() && Self::is_exposed(&root) {
             return Err(StateError::Exposed { path: root.display().to_string() });
         }
         make_private(&root)?;
+        temp_file::sweep(&root.join(TMP));
         Ok(Self { root })
     }
 
@@ -103,20 +111,22 @@ impl StateDir {
     }
 
     /// Where state is kept unless the embedder says otherwise: `PORTCULLIS_HOME`, else the platform's place for the
-    /// data of applications.
+    /// data of applications. A place of the platform that is not an absolute path counts as none, as the XDG Base
+    /// Directory Specification has it: keys do not land in whatever folder is the current one.
     ///
     /// # Errors
     /// [`StateError::NoHome`] where none is known.
     pub fn default_path() -> Result<PathBuf, StateError> {
         let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+        let absolute = |name: &str| of(name).filter(|path| path.is_absolute());
+        let home = || std::env::home_dir().filter(|home| home.is_absolute());
         let data = || {
             if cfg!(windows) {
-                of("LOCALAPPDATA")
+                absolute("LOCALAPPDATA")
             } else if cfg!(target_os = "macos") {
                 home().map(|home| home.join("Library/Application Support"))
             } else {
-                of("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
+                absolute("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
             }
         };
         of("PORTCULLIS_HOME").or_else(|| data().map(|data| data.join("portcullis"))).ok_or(StateError::NoHome)
@@ -152,29 +162,44 @@ impl StateDir {
     }
 
     fn replace(&self, name: &str, bytes: &[u8], durable: bool) -> Result<(), StateError> {
+        self.put(name, bytes, durable).map(drop)
+    }
+
+    /// Replaces a record and returns it, open and locked by this process. With `durable`, a crash of the machine leaves
+    /// the new one when this has returned.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8], durable: bool) -> Result<File, StateError> {
         let path = self.path(name);
         let folder = path.parent().unwrap_or(&self.root);
         make_private(folder)?;
-        let new = folder.join(format!(".{}.new", random::octets::<12>()));
-        let written = || -> io::Result<()> {
-            let mut file = private_file().write(true).create_new(true).open(&new)?;
-            file.write_all(bytes)?;
-            if durable {
-                file.sync_all()?;
+        let placed = match self.make(bytes, durable)?.place(&path) {
+            // Part of the directory lies on another disk.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                temp_file::sweep(folder);
+                make_in(folder, bytes, durable).and_then(|made| made.place(&path))
             }
-            fs::rename(&new, &path)?;
-            if durable { sync_folder(folder) } else { Ok(()) }
+            placed => placed,
         };
-        written().map_err(|error| {
-            let _ = fs::remove_file(&new);
-            StateError::io("write", &path, &error)
-        })
+        let synced = placed.and_then(|file| if durable { sync_folder(folder).map(|()| file) } else { Ok(file) });
+        synced.map_err(|error| StateError::io("write", &path, &error))
+    }
+
+    /// A record in the making, with these bytes in it.
+    pub(crate) fn make(&self, bytes: &[u8], durable: bool) -> Result<TempFile, StateError> {
+        let tmp = self.path(TMP);
+        make_private(&tmp)?;
+        make_in(&tmp, bytes, durable).map_err(|error| StateError::io("write in", &tmp, &error))
     }
 
     /// Removes a record or an empty directory. One that is not there is removed.
     pub(crate) fn remove(&self, name: &str) -> Result<(), StateError> {
         let path = self.path(name);
-        let removed = if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) };
+        let removed = if path.is_dir() {
+            // What killed processes left there is nothing.
+            temp_file::sweep(&path);
+            fs::remove_dir(&path)
+        } else {
+            fs::remove_file(&path)
+        };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::io("remove", &path, &error)),
             _ => Ok(()),
@@ -197,11 +222,27 @@ impl StateDir {
         Ok(names)
     }
 
-    /// Waits until no other process changes records that belong together.
+    /// Waits until no other process changes records that belong together. It is not held while a server is waited for.
     pub(crate) async fn lock(self: &Arc<Self>) -> Result<StateLock, StateError> {
+        self.lock_file("lock".into()).await
+    }
+
+    /// Waits until no other process changes the sign-in at a server. Its answer may be waited for meanwhile, so each
+    /// server has a lock of its own: one that does not answer holds up nobody else.
+    pub(crate) async fn lock_of(self: &Arc<Self>, origin: &Origin) -> Result<StateLock, StateError> {
+        make_private(&self.path(&format!("servers/{}", file_name(origin))))?;
+        self.lock_file(lock_record(origin)).await
+    }
+
+    /// The server is trusted no longer.
+    pub(crate) fn remove_lock_of(&self, origin: &Origin) -> Result<(), StateError> {
+        self.remove(&lock_record(origin))
+    }
+
+    async fn lock_file(self: &Arc<Self>, name: String) -> Result<StateLock, StateError> {
         let state = Arc::clone(self);
         off_thread(move || {
-            let path = state.path("lock");
+            let path = state.path(&name);
             let lock = || -> io::Result<File> {
                 let file = private_file().write(true).create(true).truncate(false).open(&path)?;
                 file.lock()?;
@@ -226,6 +267,19 @@ impl StateError {
 /// Runs what waits for the disk where it holds up nobody.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StateError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| StateError::CutOff)
+}
+
+fn lock_record(origin: &Origin) -> String {
+    format!("servers/{}/lock", file_name(origin))
+}
+
+fn make_in(folder: &Path, bytes: &[u8], durable: bool) -> io::Result<TempFile> {
+    let mut made = TempFile::new(folder)?;
+    made.file().write_all(bytes)?;
+    if durable {
+        made.file().sync_all()?;
+    }
+    Ok(made)
 }
 
 /// An origin as the name of a file: what is not a letter, a digit, `.` or `-` is written `%XX`.

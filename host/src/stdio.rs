@@ -1,6 +1,9 @@
-//! Standard streams of a command, bounded.
+//! Standard streams of a command, bounded; filtered where they lead to a terminal.
 
+use crate::console::ConsoleTurn;
 use crate::limits::Limits;
+use crate::outlet::Outlet;
+use crate::screen::ScreenFilter;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::Write;
@@ -22,11 +25,12 @@ pub enum Input {
     Empty,
     /// From these bytes.
     Bytes(Bytes),
-    /// From the process's own.
+    /// From the process's own. Of what is typed at a terminal nothing is taken while a [`ConsoleTurn`] is held.
     Inherit,
 }
 
-/// Where standard output or standard error goes to.
+/// Where standard output or standard error goes to. What goes to a terminal passes a [`ScreenFilter`]; anything else gets
+/// the bytes as they are.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Output {
@@ -64,20 +68,31 @@ impl Output {
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+    /// Whether writing to it may have to wait.
+    const fn may_wait(&self) -> bool {
+        matches!(self, Self::Stdout | Self::Stderr | Self::File(_))
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Self::Discard => Ok(()),
             Self::Buffer(buffer) => {
                 buffer.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
                 Ok(())
             }
-            Self::Stdout => std::io::stdout().write_all(bytes),
-            Self::Stderr => std::io::stderr().write_all(bytes),
+            Self::Stdout => {
+                let _turn = ConsoleTurn::of_a_stream();
+                std::io::stdout().write_all(bytes)
+            }
+            Self::Stderr => {
+                let _turn = ConsoleTurn::of_a_stream();
+                std::io::stderr().write_all(bytes)
+            }
             Self::File(file) => file.as_ref().write_all(bytes),
         }
     }
 
-    fn flush(&self) -> std::io::Result<()> {
+    pub(crate) fn flush(&self) -> std::io::Result<()> {
         match self {
             Self::Discard | Self::Buffer(_) | Self::File(_) => Ok(()),
             Self::Stdout => std::io::stdout().flush(),
@@ -110,26 +125,65 @@ pub(crate) struct Bounded {
     output: Output,
     left: Arc<AtomicU64>,
     exceeded: Arc<AtomicBool>,
+    /// If it leads to a terminal.
+    filter: Option<Arc<Mutex<ScreenFilter>>>,
+    /// The way out, if writing may have to wait.
+    outlet: Option<Outlet>,
+    /// Whether the guest waits until everything is out.
+    flushing: Arc<AtomicBool>,
 }
 
 impl Bounded {
     pub(crate) fn new(output: Output, most: u64) -> Self {
-        Self { output, left: Arc::new(AtomicU64::new(most)), exceeded: Arc::default() }
+        let filter = output.is_terminal().then(Arc::default);
+        let outlet = output.may_wait().then(|| Outlet::new(output.clone()));
+        let (left, exceeded, flushing) = (Arc::new(AtomicU64::new(most)), Arc::default(), Arc::default());
+        Self { output, left, exceeded, filter, outlet, flushing }
+    }
+
+    /// Passes bytes on that the filter, if there is one, has seen.
+    fn pass(&self, bytes: &[u8]) -> StreamResult<()> {
+        match &self.outlet {
+            Some(outlet) => outlet.push(bytes),
+            None => self.output.write(bytes).map_err(|_| StreamError::Closed)?,
+        }
+        Ok(())
     }
 
     /// Whether the guest tried to write more than the bound.
     pub(crate) fn exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
     }
+
+    /// Nothing more comes: a terminal gets its own colours back. Waits until everything is out, or cannot get out.
+    ///
+    /// # Errors
+    /// Why something that the guest wrote could not be passed on: a full disk, a closed pipe.
+    pub(crate) async fn finish(&self) -> std::io::Result<()> {
+        if let Some(filter) = &self.filter {
+            let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).finish();
+            self.pass(&rest).ok();
+        }
+        let Some(outlet) = &self.outlet else { return Ok(()) };
+        outlet.emptied().await;
+        outlet.take_failure().map_or(Ok(()), Err)
+    }
+}
+
+impl Output {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
+            Self::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
+            Self::File(file) => std::io::IsTerminal::is_terminal(file.as_ref()),
+            Self::Discard | Self::Buffer(_) => false,
+        }
+    }
 }
 
 impl IsTerminal for Bounded {
     fn is_terminal(&self) -> bool {
-        match self.output {
-            Output::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
-            Output::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
-            Output::Discard | Output::Buffer(_) | Output::File(_) => false,
-        }
+        self.filter.is_some()
     }
 }
 
@@ -146,7 +200,13 @@ impl StdoutStream for Bounded {
 
 #[async_trait::async_trait]
 impl Pollable for Bounded {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        match &self.outlet {
+            Some(outlet) if self.flushing.load(Ordering::Relaxed) => outlet.emptied().await,
+            Some(outlet) => outlet.has_room().await,
+            None => {}
+        }
+    }
 }
 
 impl OutputStream for Bounded {
@@ -156,14 +216,39 @@ impl OutputStream for Bounded {
             self.exceeded.store(true, Ordering::Relaxed);
             return Err(StreamError::Closed);
         }
-        self.output.write(&bytes).map_err(|_| StreamError::Closed)
+        match &self.filter {
+            Some(filter) => {
+                let shown = filter.lock().unwrap_or_else(PoisonError::into_inner).filter(&bytes);
+                self.pass(&shown)
+            }
+            None => self.pass(&bytes),
+        }
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        self.output.flush().map_err(|_| StreamError::Closed)
+        // It is over when `check_write` permits again.
+        self.flushing.store(self.outlet.is_some(), Ordering::Relaxed);
+        Ok(())
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
+        if let Some(outlet) = &self.outlet {
+            let room = outlet.room().ok_or(StreamError::Closed)?;
+            if self.flushing.load(Ordering::Relaxed) && !outlet.is_empty() {
+                return Ok(0);
+            }
+            self.flushing.store(false, Ordering::Relaxed);
+            if room == 0 {
+                return Ok(0);
+            }
+            return match self.left.load(Ordering::Relaxed).min(PERMIT).min(room as u64) {
+                0 => {
+                    self.exceeded.store(true, Ordering::Relaxed);
+                    Err(StreamError::Closed)
+                }
+                permit => Ok(permit as usize),
+            };
+        }
         match self.left.load(Ordering::Relaxed).min(PERMIT) {
             0 => {
                 self.exceeded.store(true, Ordering::Relaxed);

@@ -4,12 +4,14 @@ use crate::engine::{TICK, Ticks};
 use crate::error::Error;
 use crate::gate::{GateCtx, GateView, HasGate};
 use crate::limits::{Bound, Limiter, Limits, Results};
+use crate::waiting;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
+use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable, ResourceTableError};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
@@ -69,8 +71,8 @@ impl Live {
             let state = context.data();
             Ok(if state.ticks.count() > state.deadline { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
         });
-        begin(&mut store, time);
-        let instantiated = within(time, pin!(pre.instantiate_async(&mut store))).await;
+        let deadline = begin(&mut store, time);
+        let instantiated = within(deadline, pin!(pre.instantiate_async(&mut store))).await;
         match instantiated {
             Some(Ok(instance)) => Ok(Self { store, instance, number: NUMBERS.fetch_add(1, Ordering::Relaxed) }),
             Some(Err(error)) => Err(failure(&error, &store)),
@@ -80,9 +82,9 @@ impl Live {
 
     /// A call begins: sets its deadline, `time` seconds from now, and what is bounded per call.
     #[inline]
-    pub(crate) fn begin(&mut self, time: u32, lifted: usize) {
-        begin(&mut self.store, time);
+    pub(crate) fn begin(&mut self, time: u32, lifted: usize) -> Deadline {
         self.store.set_hostcall_fuel(lifted);
+        begin(&mut self.store, time)
     }
 
     /// What a failed call failed of.
@@ -93,26 +95,42 @@ impl Live {
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-fn begin(store: &mut Store<State>, time: u32) {
+/// When a call has to be over, whatever it computes or waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    /// So many seconds from now.
+    #[inline]
+    pub(crate) fn after(seconds: u32) -> Self {
+        Self(Instant::now() + Duration::from_secs(seconds.into()))
+    }
+}
+
+#[inline]
+fn begin(store: &mut Store<State>, time: u32) -> Deadline {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.deadline = state.ticks.count().saturating_add(Ticks::in_seconds(time));
     state.gate.begin_call();
+    Deadline::after(time)
 }
 
-/// Runs to the end, or for at most `time` seconds: epochs end what computes, this ends what waits. A call that never waits
-/// costs no timer. The future stays where it is: the engine's are large.
-pub(crate) async fn within<F: Future>(time: u32, mut future: Pin<&mut F>) -> Option<F::Output> {
-    match poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+/// Runs to the end, or until the deadline: epochs end what computes, this ends what waits. A call that never waits costs
+/// no timer. The future stays where it is: the engine's are large. What it begins that blocks waits elsewhere
+/// ([`crate::waiting`]).
+pub(crate) async fn within<F: Future>(deadline: Deadline, mut future: Pin<&mut F>) -> Option<F::Output> {
+    match poll_fn(|context| Poll::Ready(waiting::poll(future.as_mut(), context))).await {
         Poll::Ready(output) => Some(output),
-        Poll::Pending => rest(time, future).await,
+        Poll::Pending => rest(deadline, future).await,
     }
 }
 
-/// The rest of what has begun and waits, for at most `time` seconds.
-pub(crate) async fn rest<F: Future>(time: u32, future: Pin<&mut F>) -> Option<F::Output> {
+/// The rest of what has begun and waits, until the deadline.
+pub(crate) async fn rest<F: Future>(deadline: Deadline, mut future: Pin<&mut F>) -> Option<F::Output> {
+    let future = poll_fn(|context| waiting::poll(future.as_mut(), context));
     // One tick later than the epochs, so that what computes is reported as they see it.
-    tokio::time::timeout(Duration::from_secs(u64::from(time)) + TICK, future).await.ok()
+    tokio::time::timeout_at(deadline.0 + TICK, future).await.ok()
 }
 
 /// Texts by which the engine says that a bound was reached and for which it has no type.

@@ -9,14 +9,15 @@ use crate::prover::Request;
 use crate::random;
 use crate::session::{No, Patience, Session, Sessions, printable};
 use crate::trust::{Trust, offline};
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
     EntitlementsAnswer, OrderAnswer, OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, RefundInfo,
-    RefundsAnswer, SearchAnswer, TopUpRequest, TopUpsAnswer,
+    RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpRequest, TopUpsAnswer,
 };
 use portcullis_protocol::{
     KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
-    TopUpReceipt, Verified, Version,
+    TopUpReceipt, Verified, Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,9 +76,7 @@ impl Listing {
     /// there is anything else.
     #[must_use]
     pub fn newest(&self) -> Option<&CatalogueVersion> {
-        let sold = || self.versions.iter().filter(|version| !version.withdrawn);
-        let newest = |a: &&CatalogueVersion, b: &&CatalogueVersion| a.version.cmp_precedence(&b.version);
-        sold().filter(|version| version.version.pre.is_empty()).max_by(newest).or_else(|| sold().max_by(newest))
+        version::newest(self.versions.iter().filter(|version| !version.withdrawn), |version| &version.version)
     }
 
     /// A certain version.
@@ -93,7 +92,7 @@ impl Listing {
 pub struct SearchPage {
     /// What was found, best first.
     pub results: Vec<Listing>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one. It is no count.
     pub next: Option<u32>,
 }
 
@@ -139,7 +138,9 @@ impl Storefront {
         &self.origin
     }
 
-    /// Searches the catalogue. `page` counts from 1, as [`SearchPage::next`] gives it.
+    /// Searches what is on sale. Every word has to be in a name, title, kind, description, publisher or operation, or
+    /// something like it; accents and case do not matter. With words the best come first, without them the newest. `page`
+    /// is `None` for the first page, then what [`SearchPage::next`] of the page before says.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -165,9 +166,24 @@ impl Storefront {
     /// refused with the current offers. An earlier order for the same offer that was never answered is asked about
     /// first, so that a lost answer never buys twice; where the store has decided against it, this one goes out.
     ///
+    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on order
+    /// is answered with that order: [`Storefront::order_again`] buys it all the same.
+    ///
     /// # Errors
     /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
     pub async fn order(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(offer, payment, false).await
+    }
+
+    /// As [`Storefront::order`], when the user knows that it gives nothing new, or that the same is on order.
+    ///
+    /// # Errors
+    /// As [`Storefront::order`].
+    pub async fn order_again(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(offer, payment, true).await
+    }
+
+    async fn buy(&self, offer: &Verified<Offer>, payment: PaymentMethod, again: bool) -> Result<Order, ClientError> {
         let session = self.session()?;
         let (origin, digest) = (self.origin.clone(), offer.digest());
         let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest);
@@ -177,7 +193,7 @@ impl Storefront {
                 Ok(_) | Err(_) => {}
             }
         }
-        let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment } };
+        let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment, again } };
         let now = session.prover().clock().now();
         let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
         Ok(self.place(&session, entry, offer).await??)
@@ -236,10 +252,23 @@ impl Storefront {
 
     /// Pays money into the account's prepaid balance. An earlier top-up of the same amount that was never answered is asked
     /// about first, so that a lost answer never pays twice; where the store has decided against it, this one goes out.
+    /// One of the same amount that is pending is what this one is answered with: see [`Storefront::top_up_again`].
     ///
     /// # Errors
     /// [`ClientError`]. A declined payment is no error: see [`TopUp::state`].
     pub async fn top_up(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
+        self.pay(amount, payment, false).await
+    }
+
+    /// As [`Storefront::top_up`], when the user knows that one of the same amount is pending.
+    ///
+    /// # Errors
+    /// As [`Storefront::top_up`].
+    pub async fn top_up_again(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
+        self.pay(amount, payment, true).await
+    }
+
+    async fn pay(&self, amount: Money, payment: PaymentMethod, again: bool) -> Result<TopUp, ClientError> {
         let session = self.session()?;
         let origin = self.origin.clone();
         let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::TopUp { body } if record.origin == origin && body.amount == amount);
@@ -249,7 +278,7 @@ impl Storefront {
                 Ok(_) | Err(_) => {}
             }
         }
-        let matter = Matter::TopUp { body: TopUpRequest { amount, payment } };
+        let matter = Matter::TopUp { body: TopUpRequest { amount, payment, again } };
         let now = session.prover().clock().now();
         let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
         Ok(self.pay_in(&session, entry).await??)
@@ -362,26 +391,58 @@ impl Storefront {
     ) -> Result<Vec<T>, ClientError> {
         let session = self.session()?;
         let mut all = Vec::new();
-        let mut page = Some(0);
-        while let Some(number) = page.filter(|number| *number < PAGES) {
-            let (listed, next) = read(session.get(&paged(path, number)).await?);
+        let mut page = 0;
+        for _ in 0..PAGES {
+            let (listed, next) = read(session.get(&paged(path, page)).await?);
             all.extend(listed);
-            page = next;
+            match next {
+                Some(next) => page = next,
+                None => break,
+            }
         }
         Ok(all)
     }
 
-    /// Revokes a terminal of the account: nothing is granted to it from now on.
+    /// Revokes a terminal of the account: nothing is granted to it from now on, and it cannot be enrolled again.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn revoke_terminal(&self, terminal: TerminalId) -> Result<(), ClientError> {
-        let request = Request {
-            method: Method::Delete,
-            path: format!("/v1/account/terminals/{terminal}"),
-            idempotency_key: Some(random::idempotency_key()),
-            body: Body::Empty,
-        };
+        self.done(Method::Delete, format!("/v1/account/terminals/{terminal}")).await
+    }
+
+    /// What is signed in to the account: its sessions, and how many browsers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sessions(&self) -> Result<SessionsAnswer, ClientError> {
+        let mut answer: SessionsAnswer = self.session()?.get("/v1/account/sessions").await?;
+        for session in &mut answer.sessions {
+            session.label = printable(std::mem::take(&mut session.label));
+        }
+        Ok(answer)
+    }
+
+    /// Ends a session of the account.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn end_session(&self, session: Octets<16>) -> Result<(), ClientError> {
+        self.done(Method::Delete, format!("/v1/account/sessions/{session}")).await
+    }
+
+    /// Signs the account out everywhere: every terminal, this one too, every browser, and what was approved and has not
+    /// been used. What is kept of the sign-in here goes with [`crate::Client::sign_out`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_out_everywhere(&self) -> Result<(), ClientError> {
+        self.done(Method::Post, "/v1/account/sign-out".to_owned()).await
+    }
+
+    /// Has something done that needs no body.
+    async fn done(&self, method: Method, path: String) -> Result<(), ClientError> {
+        let request = Request { method, path, idempotency_key: Some(random::idempotency_key()), body: Body::Empty };
         let Done {} = self.session()?.ask(&request, Patience::Write).await?;
         Ok(())
     }
@@ -456,7 +517,7 @@ pub(crate) async fn public<T: DeserializeOwned>(
         idempotency_key: None,
         body: Body::Empty,
     };
-    let answer = sessions.server.exchange(exchange).await.map_err(|error| offline(error.to_string()))?;
+    let answer = sessions.server.exchange(exchange).await?;
     match answer.status {
         200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| offline("the catalogue is damaged")),
         404 => Ok(None),
@@ -479,7 +540,7 @@ fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused
         }
     };
     let offers = offers.iter().map(read).collect::<Result<_, _>>()?;
-    versions.sort_by(|a, b| b.version.cmp_precedence(&a.version));
+    version::sort_newest_first(&mut versions, |version| &version.version);
     Ok(Listing {
         server: keys.iss.clone(),
         publisher,

@@ -166,6 +166,7 @@ impl Streaming {
     /// its publisher. Who runs it calls [`Streaming::accept`].
     #[must_use]
     pub fn look(self) -> Source {
+        self.sessions.choose_store(self.manifest().digest(), &self.server);
         Source::Streamed(Box::new(StreamedSource(self.streamed)))
     }
 
@@ -184,7 +185,7 @@ impl Streaming {
             seen.check(&manifest.name, &manifest.version)?;
         }
         let pin = self.publisher.confirm(state)?;
-        seen.remember(&manifest.name, &manifest.version, self.sessions.clock.now())?;
+        seen.remember(&manifest.name, &manifest.version, self.sessions.clocks.of(&self.server).now())?;
         pin.remember(state)?;
         Ok(self.look())
     }

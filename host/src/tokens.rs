@@ -80,7 +80,7 @@ impl Tokens {
         let (tokens, stale) = (self.clone(), stale.clone());
         let renewed = tokio::spawn(async move {
             let mut current = tokens.current.lock().await;
-            let _lock = tokens.state.lock().await?;
+            let _lock = tokens.state.lock_of(tokens.prover.origin()).await?;
             let stored = tokens.load()?.ok_or_else(|| tokens.nobody("nobody is signed in"))?;
             let stored = if stored.access == stale.expose() { tokens.exchange(&stored).await? } else { stored };
             let token = AccessToken::new(stored.access.clone());
@@ -93,7 +93,7 @@ impl Tokens {
     async fn exchange(&self, stored: &Stored) -> Result<Stored, Refused> {
         let body = form(&[("grant_type", "refresh_token"), ("refresh_token", &stored.refresh)]);
         let heard = self.prover.send(&oauth("/oauth/token", body), None).await;
-        let answer = heard.map_err(|error| offline(error.to_string()))?.answer;
+        let answer = heard?.answer;
         if answer.status == 200 {
             let answer = serde_json::from_slice(&answer.body).map_err(|_| offline("the new token is damaged"))?;
             return self.keep(answer).map_err(Into::into);
@@ -108,7 +108,7 @@ impl Tokens {
     /// Stores what the server gave.
     pub(crate) async fn accept(&self, answer: TokenAnswer) -> Result<(), Refused> {
         let mut current = self.current.lock().await;
-        let _lock = self.state.lock().await?;
+        let _lock = self.state.lock_of(self.prover.origin()).await?;
         let stored = self.keep(answer)?;
         *current = Some((AccessToken::new(stored.access.clone()), stored.expires));
         Ok(())
@@ -127,7 +127,7 @@ impl Tokens {
     pub(crate) async fn revoke(&self, retry: &Retry) -> Result<bool, Refused> {
         let body = {
             let mut current = self.current.lock().await;
-            let _lock = self.state.lock().await?;
+            let _lock = self.state.lock_of(self.prover.origin()).await?;
             let Some(stored) = self.load()? else { return Ok(true) };
             self.keys.remove(&KeyName::sign_in(self.prover.origin()))?;
             *current = None;
@@ -160,9 +160,13 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> Bytes {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into()
 }
 
-/// A secret that cannot be used is as if there were none: nothing is sent without it.
+/// A secret that cannot be used is as if there were none: nothing is sent without it. One that the disk does not take or
+/// give is the disk's matter.
 impl From<KeyStoreError> for Refused {
     fn from(error: KeyStoreError) -> Self {
-        Self::because(Reason::NotSignedIn, error.to_string())
+        match error.into_state() {
+            Ok(state) => state.into(),
+            Err(error) => Self::because(Reason::NotSignedIn, error.to_string()),
+        }
     }
 }

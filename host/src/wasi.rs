@@ -102,6 +102,10 @@ pub(crate) fn context(lent: &Lent, asked: Capabilities, limits: &Limits, stdio: 
         Input::Bytes(bytes) => {
             context.stdin(MemoryInputPipe::new(bytes));
         }
+        #[cfg(unix)]
+        Input::Inherit if std::io::IsTerminal::is_terminal(&std::io::stdin()) => {
+            context.stdin(crate::console::TerminalInput);
+        }
         Input::Inherit => {
             context.inherit_stdin();
         }

@@ -16,6 +16,7 @@ use crate::encoding::{Octets, base64url, from_base64url};
 use crate::ids::Digest;
 use crate::keys::{PublicKey, SecretKey, Thumbprint};
 use crate::limits::MAX_DOCUMENT;
+use crate::text::check_json;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::marker::PhantomData;
 
@@ -23,6 +24,9 @@ use std::marker::PhantomData;
 pub trait Document: Serialize + DeserializeOwned {
     /// The header's `typ`, from [`crate::labels`].
     const TYP: &'static str;
+    /// The members that may have several lines. Control characters, and others that [`crate::text::disturbs`] names, stand
+    /// in no document.
+    const PARAGRAPHS: &'static [&'static str] = &[];
 }
 
 /// A document that names the key it is signed with, as a first statement of a new key has to.
@@ -147,6 +151,8 @@ impl<D: Document> Unverified<D> {
     fn payload(&self) -> Result<(D, Vec<u8>), JwsError> {
         let payload = self.compact.split('.').nth(1).ok_or(JwsError::Form)?;
         let payload = from_base64url(payload).map_err(|_| JwsError::Form)?;
+        // First: the errors of what reads it repeat the names of its members.
+        check_json(&payload, D::PARAGRAPHS).map_err(|error| JwsError::Payload(error.to_string()))?;
         let document = serde_json::from_slice(&payload).map_err(|e| JwsError::Payload(e.to_string()))?;
         Ok((document, payload))
     }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod age;
+mod currency;
 pub mod cycle;
 mod documents;
 pub mod encoding;
@@ -44,8 +45,10 @@ mod status_code;
 #[cfg(feature = "surface")]
 pub mod surface;
 pub mod text;
+pub mod version;
 pub mod wire;
 
+pub use currency::Currency;
 pub use documents::{
     Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError, Manifest,
     ManifestError, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim, PublisherEntry, Receipt, RefusalAnswer,
@@ -57,11 +60,11 @@ pub use ids::{
 };
 pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
 pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};
-pub use money::{Currency, Money, MoneyError};
+pub use money::{Money, MoneyError};
 pub use nearest::nearest;
 pub use plaintext::Plaintext;
 pub use refusal::{Reason, ReasonOrigin, UnknownReason};
 pub use release::{KeyRelease, ReleasePublicKey, ReleaseSecretKey};
 pub use rights::Rights;
-pub use semver::Version;
 pub use status_code::{CodeBinding, CodeKey, StatusCode};
+pub use version::Version;

@@ -54,6 +54,9 @@ pub const MAX_BALANCES: usize = 16;
 pub const MAX_VOUCHES: usize = 64;
 /// Versions that a store takes of a resource: every entry of its catalogue lists them. One a day for years.
 pub const MAX_VERSIONS: usize = 1_000;
+/// Versions of a resource of which its entry in the catalogue says what opens their parts, the newest first: enough to
+/// choose by, and an entry stays some hundred KB whatever a publisher does.
+pub const MAX_OPENINGS: usize = 32;
 /// The text of a version that a store takes. It stands in the catalogue and in every grant.
 pub const MAX_VERSION: usize = 128;
 /// Offers of a resource, signed, in bytes: a refusal may carry all of them, and is a document of at most
@@ -61,6 +64,9 @@ pub const MAX_VERSION: usize = 128;
 pub const MAX_PRICE_LIST: usize = 46 * 1024;
 /// How long a billing status code lives, in seconds.
 pub const STATUS_CODE_LIFE: u64 = 30;
+/// How long after it was issued a grant that was paid for and never acknowledged can be issued once more, in seconds: 30
+/// days, so that whoever lost an answer on a journey or with a broken machine comes back in time.
+pub const REISSUE_LIFE: u64 = 30 * 24 * 3600;
 /// How long a key document may be valid, in seconds: 7 days.
 pub const MAX_KEY_DOCUMENT_LIFE: u64 = 7 * 24 * 3600;
 /// The window of a server nonce, in seconds. A nonce of this window or the one before is accepted.

@@ -1,96 +1,46 @@
 //! Money: integer minor units and an ISO 4217 code. No floating point anywhere.
 
+use crate::currency::Currency;
 use crate::limits::MAX_MINOR_UNITS;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::fmt;
 use std::str::FromStr;
 
-/// An ISO 4217 currency code: three capital letters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Currency([u8; 3]);
-
-impl Currency {
-    /// The code's letters.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("XXX")
-    }
-
-    /// How many digits stand after the decimal point (ISO 4217): 2 for most, 0 for JPY, 3 for KWD.
-    #[must_use]
-    pub fn exponent(&self) -> u32 {
-        match &self.0 {
-            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF" | b"UGX"
-            | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
-            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
-            _ => 2,
-        }
-    }
-}
-
-impl Currency {
-    /// Minor units as people write them, with the currency's decimals: `-5.00 EUR`. Also for sums, which may be negative.
-    #[must_use]
-    pub fn amount(self, minor_units: i128) -> String {
-        let (sign, units) = (if minor_units < 0 { "-" } else { "" }, minor_units.unsigned_abs());
-        let scale = 10_u128.pow(self.exponent());
-        match self.exponent() as usize {
-            0 => format!("{sign}{units} {self}"),
-            width => format!("{sign}{}.{:0width$} {self}", units / scale, units % scale),
-        }
-    }
-}
-
-impl FromStr for Currency {
-    type Err = MoneyError;
-    fn from_str(text: &str) -> Result<Self, MoneyError> {
-        match <[u8; 3]>::try_from(text.as_bytes()) {
-            Ok(code) if code.iter().all(u8::is_ascii_uppercase) => Ok(Self(code)),
-            _ => Err(MoneyError::Currency),
-        }
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Currency {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Currency {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
 /// Why an amount was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MoneyError {
-    /// Not an ISO 4217 code.
+    /// Not the form of a currency code.
     #[error("not a currency: write its ISO 4217 code, three capital letters, as in EUR")]
     Currency,
-    /// Not an amount with the currency's number of decimals.
+    /// No active currency of ISO 4217 has this code.
+    #[error("`{0}` is not an active currency of ISO 4217: write a code such as EUR")]
+    NotListed(Currency),
+    /// Not an amount.
     #[error("not an amount: write it as `1.99 EUR`, with as many decimals as the currency has")]
     Amount,
+    /// Not the currency's number of decimals.
+    #[error("not an amount of {currency}, which has {decimals} decimals: write it as `{}`", example(*.currency))]
+    Decimals {
+        /// The currency.
+        currency: Currency,
+        /// How many it has.
+        decimals: u32,
+    },
     /// Below zero where that has no meaning, or beyond the bound.
     #[error("the amount is out of range: 0 up to 10^12 minor units")]
     Range,
     /// Two currencies in one sum.
     #[error("amounts of different currencies cannot be added")]
     Mixed,
+}
+
+/// An amount of a currency, well written.
+fn example(currency: Currency) -> String {
+    match currency.exponent() {
+        Some(decimals) if decimals > 0 => format!("1.{:0width$} {currency}", 0, width = decimals as usize),
+        _ => format!("1 {currency}"),
+    }
 }
 
 /// A price or an amount charged: never negative, at most 10^12 minor units.
@@ -159,13 +109,16 @@ impl FromStr for Money {
         let end = text.find(|c: char| c.is_whitespace() || c.is_ascii_uppercase()).ok_or(MoneyError::Amount)?;
         let (amount, currency) = text.split_at(end);
         let currency: Currency = currency.trim().parse()?;
+        let decimals = currency.exponent().ok_or(MoneyError::NotListed(currency))?;
         let (whole, fraction) = amount.split_once('.').map_or((amount, None), |(w, f)| (w, Some(f)));
         let digits = |s: &str| !s.is_empty() && s.len() <= 15 && s.bytes().all(|b| b.is_ascii_digit());
-        let exponent = currency.exponent() as usize;
-        if !digits(whole) || fraction.is_some_and(|f| f.len() != exponent || !digits(f)) {
+        if !digits(whole) || fraction.is_some_and(|f| !digits(f)) {
             return Err(MoneyError::Amount);
         }
-        let scale = 10_i64.pow(currency.exponent());
+        if fraction.is_some_and(|f| f.len() != decimals as usize) {
+            return Err(MoneyError::Decimals { currency, decimals });
+        }
+        let scale = 10_i64.pow(decimals);
         let whole: i64 = whole.parse().map_err(|_| MoneyError::Amount)?;
         let fraction: i64 = fraction.unwrap_or("0").parse().map_err(|_| MoneyError::Amount)?;
         let minor = whole.checked_mul(scale).and_then(|w| w.checked_add(fraction)).ok_or(MoneyError::Range)?;
@@ -204,7 +157,17 @@ mod tests {
 
     #[test]
     fn amounts_are_read_and_written_exactly() {
-        for text in ["1.99 EUR", "0.00 EUR", "199 JPY", "0.001 KWD", "10000000000.00 EUR"] {
+        for text in [
+            "1.99 EUR",
+            "0.00 EUR",
+            "199 JPY",
+            "0.001 KWD",
+            "0.0001 CLF",
+            "1.0500 UYW",
+            "0 JPY",
+            "10000000000.00 EUR",
+            "100000000.0000 CLF",
+        ] {
             assert_eq!(text.parse::<Money>().expect(text).to_string(), text);
         }
         let of = |code: &str| code.parse::<Currency>().expect(code);
@@ -222,6 +185,11 @@ mod tests {
             "1.9 EUR",
             "1.999 EUR",
             "1.5 JPY",
+            "1. EUR",
+            "1.00 CLF",
+            "1.0000 KWD",
+            "1.00 EUE",
+            "5.00 XAU",
             "-1.00 EUR",
             "1e3 EUR",
             "99999999999999999 EUR",
@@ -232,9 +200,17 @@ mod tests {
         ] {
             assert!(text.parse::<Money>().is_err(), "{text}");
         }
+        let decimals = "1.00 CLF".parse::<Money>().expect_err("four decimals").to_string();
+        assert!(decimals.contains("has 4 decimals") && decimals.contains("1.0000 CLF"), "{decimals}");
         let most = Money::new(MAX_MINOR_UNITS, "EUR".parse().expect("code")).expect("bound");
         assert_eq!(most.checked_add(most), Err(MoneyError::Range));
         assert_eq!(most.checked_mul(u32::MAX), Err(MoneyError::Range));
         assert!(serde_json::from_str::<Money>(r#"{"minor_units":-1,"currency":"EUR"}"#).is_err());
+    }
+
+    #[test]
+    fn an_amount_whose_decimals_nobody_knows_is_shown_without_a_point() {
+        let recorded = serde_json::from_str::<Money>(r#"{"minor_units":199,"currency":"EUE"}"#).expect("a document's");
+        assert_eq!(recorded.to_string(), "199 minor units of EUE");
     }
 }

@@ -86,7 +86,7 @@ registry! {
     SeatsTaken, "seats-taken", 409, 37, Server, "Every seat is taken.", "Close the resource elsewhere, or wait until a seat is free.";
     ConfirmationRequired, "confirmation-required", 403, 38, Server, "The user was asked and did not agree, or has to agree elsewhere first.", "Run it again and agree, or confirm at the store.";
     LeaseExhausted, "lease-exhausted", 403, 39, Server, "The lease is used up.", "Connect to the billing server to renew it.";
-    ClockSuspect, "clock-suspect", 403, 40, Server, "The terminal's clock cannot be relied on.", "Set the clock, then connect to the billing server once.";
+    ClockSuspect, "clock-suspect", 403, 40, Server, "The clock cannot be relied on.", "Set the clock of this machine; if it is right, sign in to the store again.";
     Offline, "offline", 503, 41, Terminal, "The billing server could not be reached, or its answer was not signed by it.", "Check the connection and try again. Nothing is charged twice.";
     ServerUntrusted, "server-untrusted", 403, 42, Terminal, "The resource names no server that you trust, or the server is not the one you trusted.", "If you trust the store, sign in to it: `portcullis login URL`.";
     PackageInvalid, "package-invalid", 422, 43, Terminal, "The sealed resource is damaged, or not what its manifest says.", "Install it again. If it repeats, tell the store.";

@@ -2,6 +2,7 @@
 //!
 //! How each is decided is the server's business (`server/src/rights/`); this is what is signed, shown and stored.
 
+use crate::money::Money;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -49,6 +50,12 @@ impl Rights {
     #[must_use]
     pub const fn is_free(&self) -> bool {
         matches!(self, Self::Free {})
+    }
+
+    /// Whether nobody has to pay, at this price: by the model, or since the price is zero.
+    #[must_use]
+    pub const fn is_free_at(&self, price: Money) -> bool {
+        self.is_free() || price.is_zero()
     }
 
     /// Whether it is paid for by the unit, from the prepaid balance.

@@ -2,7 +2,7 @@
 
 use crate::documents::WellKnown;
 use crate::encoding::{BoundedOctets, Octets};
-use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PublisherName, ResourceName, TerminalId};
+use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId};
 use crate::keys::{PublicKey, Thumbprint};
 use crate::limits::MAX_NONCE;
 use crate::money::Money;
@@ -10,7 +10,7 @@ use crate::refusal::Reason;
 use crate::release::KeyRelease;
 use crate::rights::Rights;
 use crate::status_code::StatusCode;
-use semver::Version;
+use crate::version::Version;
 use serde::{Deserialize, Serialize};
 
 /// The envelope of every answer to a terminal that proved itself: `{"signed": "<compact JWS>"}`. The document inside is
@@ -130,6 +130,9 @@ pub struct OrderRequest {
     pub offer: Digest,
     /// How it is paid.
     pub payment: PaymentMethod,
+    /// The user knows that it gives nothing new, or that the same is on order, and wants it all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// How an order is paid: a provider of the server and what that provider needs.
@@ -289,6 +292,20 @@ pub struct CatalogueVersion {
     pub size: u64,
     /// Whether it was withdrawn.
     pub withdrawn: bool,
+    /// The parts that are not public, with the operations of this version that open each: an offer for one of these
+    /// operations, whatever version it was made for, opens the part. Left out in a search, of a withdrawn version, and
+    /// beyond the newest [`MAX_OPENINGS`](crate::limits::MAX_OPENINGS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opens: Vec<PartOpening>,
+}
+
+/// What opens a part of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOpening {
+    /// The part.
+    pub part: PartName,
+    /// The operations that open it, by name.
+    pub operations: Vec<OperationName>,
 }
 
 /// `GET /v1/search?q=…&kind=…&page=…`.
@@ -296,7 +313,7 @@ pub struct CatalogueVersion {
 pub struct SearchAnswer {
     /// What was found, best first.
     pub results: Vec<CatalogueEntry>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 
@@ -330,13 +347,47 @@ pub struct TerminalInfo {
     pub current: bool,
 }
 
-/// `GET /v1/account/entitlements` and `…/{page}`: a signed answer is bounded, so lists come in pages, counted from 0.
+/// `GET /v1/account/sessions`: what is signed in to the account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsAnswer {
+    /// Its sessions that have not ended.
+    pub sessions: Vec<SessionInfo>,
+    /// How many browsers are signed in.
+    pub browsers: u32,
+}
+
+/// A session: one sign-in of one key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionInfo {
+    /// Its identifier.
+    pub session: Octets<16>,
+    /// What the user called the terminal when it asked.
+    pub label: String,
+    /// The thumbprint of the key that its tokens are bound to.
+    pub key: Thumbprint,
+    /// When it began, Unix seconds.
+    pub began: u64,
+    /// When its tokens were last renewed, Unix seconds.
+    pub renewed: u64,
+    /// When it ends by itself, Unix seconds.
+    pub ends: u64,
+    /// The terminal of its key; absent if none has enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalId>,
+    /// Whether it is the one asking.
+    pub current: bool,
+}
+
+/// `GET /v1/account/entitlements` and `…/{page}`: a signed answer is bounded, so lists come in pages. The first has no
+/// number, each of the others the one that the page before it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntitlementsAnswer {
     /// The rights that the account holds or held.
     pub entitlements: Vec<EntitlementInfo>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 
@@ -358,13 +409,13 @@ pub struct EntitlementInfo {
     pub revoked: bool,
 }
 
-/// `GET /v1/account/receipts` and `…/{page}`, counted from 0.
+/// `GET /v1/account/receipts` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsAnswer {
     /// Compact [`crate::Receipt`]s, newest first.
     pub receipts: Vec<String>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 
@@ -400,15 +451,18 @@ pub struct TopUpRequest {
     pub amount: Money,
     /// How it is paid.
     pub payment: PaymentMethod,
+    /// The user knows that a top-up of the same amount is pending, and wants another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
-/// `GET /v1/account/top-ups` and `…/{page}`, counted from 0.
+/// `GET /v1/account/top-ups` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopUpsAnswer {
     /// Compact [`crate::TopUpReceipt`]s, newest first.
     pub receipts: Vec<String>,
-    /// The number of the next page, where there is one.
+    /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
 

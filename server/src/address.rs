@@ -1,13 +1,14 @@
 //! Where a request comes from, as far as rate limits need it.
 
 use crate::app::App;
+use crate::forwarded;
 use crate::problem::Fault;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Once;
 
 /// The address of a client. Of IPv6 the network only (/64): a host has as many addresses in it as it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +21,26 @@ impl FromRequestParts<App> for ClientAddress {
         let Ok(ConnectInfo(peer)) = ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await else {
             return Err(Fault::internal("a connection without an address"));
         };
-        let forwarded = if app.config.behind_proxy { forwarded(&parts.headers) } else { None };
-        Ok(Self(network(forwarded.unwrap_or(peer.ip()))))
+        let (config, peer) = (&app.config, peer.ip());
+        if !config.behind_proxy {
+            return Ok(Self(network(peer)));
+        }
+        if forwarded::is_forwarded(&parts.headers) && !forwarded::is_trusted(&config.trusted_proxies, peer) {
+            say_untrusted();
+        }
+        Ok(Self(network(forwarded::client(&parts.headers, peer, &config.trusted_proxies))))
     }
+}
+
+/// Says once that a proxy may be missing from the list: then all its clients share one limit.
+fn say_untrusted() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            "a peer that is not in `trusted_proxies` says whom it speaks for, and is not believed; if it is your proxy, \
+             add its address"
+        );
+    });
 }
 
 /// Lets no address have more than its share, before anything is looked at.
@@ -36,12 +54,6 @@ pub(crate) async fn gate(
         Ok(()) => next.run(request).await,
         Err(too_many) => Fault::from(too_many).into_response(),
     }
-}
-
-/// The last entry is the one that the proxy itself wrote; those before it are the client's to invent.
-fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
-    last.parse().ok()
 }
 
 /// The network of an address that counts as one client.
@@ -58,16 +70,6 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
-
-    #[test]
-    fn only_what_the_proxy_wrote_counts() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-forwarded-for", HeaderValue::from_static("203.0.113.1, 198.51.100.7"));
-        assert_eq!(forwarded(&headers), "198.51.100.7".parse().ok());
-        headers.append("x-forwarded-for", HeaderValue::from_static("192.0.2.9"));
-        assert_eq!(forwarded(&headers), "192.0.2.9".parse().ok());
-    }
 
     #[test]
     fn one_network_is_one_client() {

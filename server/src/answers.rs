@@ -8,6 +8,7 @@ use crate::store::StoreError;
 use portcullis_protocol::wire::{Problem, Signed};
 use portcullis_protocol::{Answer, Digest, Offer, Reason, RefusalAnswer, Verified};
 use serde::{Serialize, de::DeserializeOwned};
+use std::borrow::Cow;
 
 /// A no that the registry of refusals knows. To be signed.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ pub enum No {
     KeyReused,
     /// Understood, and not acceptable: 422. Repeats nothing of the request.
     #[error("{0}")]
-    Unacceptable(&'static str),
+    Unacceptable(Cow<'static, str>),
     /// There is no such thing, or it is somebody else's: 404.
     #[error("there is nothing here")]
     NotFound,

@@ -2,11 +2,12 @@
 
 use crate::answers::No;
 use crate::config::{Config, SignUp};
-use crate::email::Email;
 use crate::passwords::{HashFailed, Passwords};
 use crate::rate::{Buckets, Rate};
+use crate::secrets::{LookupHash, TokenHash};
 use crate::services::Core;
 use crate::uploads::Uploads;
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Origin, Thumbprint};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -45,11 +46,24 @@ pub struct Gates {
     pub address: Buckets<IpAddr>,
     /// Requests, by terminal key, once it is proven.
     pub terminal: Buckets<Thumbprint>,
-    /// Sign-in attempts, by account name: an attacker has many addresses, an account one owner.
-    pub sign_in: Buckets<Email>,
-    /// Sign-in attempts, by address: a guesser has many accounts.
+    /// Wrong passwords, by account and address: a stranger uses up his own tries, and not the owner's.
+    pub sign_in: Buckets<(LookupHash, IpAddr)>,
+    /// Wrong passwords, by address: a guesser has many accounts.
     pub sign_in_address: Buckets<IpAddr>,
-    /// User codes typed, by account.
+    /// Wrong passwords, by account, from whatever address. Once they are too many each address has fewer tries, but never
+    /// none: an attacker has many addresses, and may not lock the owner out.
+    pub sign_in_account: Buckets<LookupHash>,
+    /// Wrong passwords, by account and browser that signed in to it before.
+    pub known_browser: Buckets<(AccountId, Octets<16>)>,
+    /// Right passwords, by account: only who knows it can use them up, and each costs the server a hash.
+    pub right_password: Buckets<AccountId>,
+    /// Wrong passwords typed to change an account, by browser session.
+    pub confirmation: Buckets<TokenHash>,
+    /// Accounts asked for, by address. Apart from sign-ins, so that guessing keeps nobody from signing up.
+    pub sign_up: Buckets<IpAddr>,
+    /// Accounts asked for with an invitation, by invitation: whoever was invited depends on no address.
+    pub invitation: Buckets<TokenHash>,
+    /// User codes typed that there are not, by account.
     pub user_code: Buckets<AccountId>,
     /// Device codes asked for, by address.
     pub device_code: Buckets<IpAddr>,
@@ -62,13 +76,19 @@ impl Server {
     /// [`HashFailed`] where passwords cannot be hashed on this machine.
     pub fn new(config: Config, core: Core) -> Result<App, HashFailed> {
         let limits = &config.limits;
-        let attempts = Rate::per_period(limits.sign_in_attempts, ATTEMPTS_PERIOD);
+        let times = |n: u32| Rate::per_period(limits.sign_in_attempts.saturating_mul(n), ATTEMPTS_PERIOD);
         let gates = Gates {
             address: Buckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
             terminal: Buckets::new(Rate::per_second(limits.terminal_rate, limits.terminal_burst)),
-            sign_in: Buckets::new(attempts),
-            sign_in_address: Buckets::new(Rate::per_period(limits.sign_in_attempts.saturating_mul(5), ATTEMPTS_PERIOD)),
-            user_code: Buckets::new(Rate::per_period(limits.sign_in_attempts.saturating_mul(3), ATTEMPTS_PERIOD)),
+            sign_in: Buckets::new(times(1)),
+            sign_in_address: Buckets::new(times(5)),
+            sign_in_account: Buckets::new(times(10)),
+            known_browser: Buckets::new(times(1)),
+            right_password: Buckets::new(times(10)),
+            confirmation: Buckets::new(times(1)),
+            sign_up: Buckets::new(times(5)),
+            invitation: Buckets::new(times(5)),
+            user_code: Buckets::new(times(3)),
             device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));

@@ -25,14 +25,15 @@ impl SignedIn {
         }
     }
 
-    /// The account, where it may do anything at all. For requests that need no enrolled terminal.
+    /// The account, if it may do anything at all. For requests that need no enrolled terminal.
     ///
     /// # Errors
-    /// `account-suspended`.
+    /// `terminal-revoked`, `account-suspended`.
     pub fn account(&self) -> Result<AccountId, No> {
-        match self.0.suspended {
-            None => Ok(self.0.account),
-            Some(_) => Err(Reason::AccountSuspended.into()),
+        match (&self.0.terminal, self.0.suspended) {
+            (Some(terminal), _) if terminal.revoked.is_some() => Err(Reason::TerminalRevoked.into()),
+            (_, Some(_)) => Err(Reason::AccountSuspended.into()),
+            (_, None) => Ok(self.0.account),
         }
     }
 
@@ -53,11 +54,15 @@ impl SignedIn {
     /// # Errors
     /// `terminal-unknown`, `terminal-revoked`, `account-suspended`.
     pub fn asker(&self) -> Result<Asker, No> {
+        let account = self.account()?;
         let terminal = self.0.terminal.as_ref().ok_or(Reason::TerminalUnknown)?;
-        if terminal.revoked.is_some() {
-            return Err(Reason::TerminalRevoked.into());
-        }
-        Ok(Asker { account: self.account()?, terminal: terminal.id, key: terminal.key, release: terminal.release })
+        Ok(Asker {
+            account,
+            session: self.0.session,
+            terminal: terminal.id,
+            key: terminal.key,
+            release: terminal.release,
+        })
     }
 }
 
@@ -65,6 +70,7 @@ impl SignedIn {
 #[derive(Debug, Clone)]
 pub struct Asker {
     account: AccountId,
+    session: SessionId,
     terminal: TerminalId,
     key: Thumbprint,
     release: ReleasePublicKey,
@@ -75,6 +81,12 @@ impl Asker {
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.account
+    }
+
+    /// In which session.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.session
     }
 
     /// From which terminal.

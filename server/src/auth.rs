@@ -151,7 +151,8 @@ pub(crate) struct ProvenSession {
     pub(crate) account: AccountId,
     /// The key.
     pub(crate) key: PublicKey,
-    session: SessionId,
+    /// The session.
+    pub(crate) session: SessionId,
     common: Common,
 }
 

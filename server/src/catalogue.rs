@@ -3,30 +3,8 @@
 use crate::app::Server;
 use crate::offers;
 use crate::problem::Fault;
-use crate::store::{Listing, ListingVersion};
+use crate::store::Listing;
 use portcullis_protocol::wire::{CatalogueEntry, CatalogueVersion};
-
-/// Versions of a resource that a search shows, newest first: it is to be chosen from, and its entry has the others.
-const FOUND_VERSIONS: usize = 8;
-
-/// A listing as a search shows it: what a person chooses by, so that a page of the largest stays one answer. Whoever
-/// installs it asks for its entry.
-pub(crate) fn found(app: &Server, listing: Listing) -> Result<CatalogueEntry, Fault> {
-    let versions = found_versions(listing.versions);
-    entry(app, Listing { versions, vouches: Vec::new(), ..listing })
-}
-
-/// The newest few that are sold, and among them the newest that is no pre-release: terminals take that one.
-fn found_versions(mut versions: Vec<ListingVersion>) -> Vec<ListingVersion> {
-    versions.retain(|version| !version.withdrawn);
-    if let Some(stable) = versions.iter().position(|version| version.version.pre.is_empty())
-        && stable >= FOUND_VERSIONS
-    {
-        versions.swap(FOUND_VERSIONS - 1, stable);
-    }
-    versions.truncate(FOUND_VERSIONS);
-    versions
-}
 
 /// A listing, with its offers signed by the current key.
 pub(crate) fn entry(app: &Server, listing: Listing) -> Result<CatalogueEntry, Fault> {
@@ -36,6 +14,7 @@ pub(crate) fn entry(app: &Server, listing: Listing) -> Result<CatalogueEntry, Fa
         digest: version.digest,
         size: version.size,
         withdrawn: version.withdrawn,
+        opens: Vec::new(),
     });
     Ok(CatalogueEntry {
         publisher: listing.publisher,

@@ -1,8 +1,11 @@
 //! The configuration: flags before environment before file before defaults. An unknown key is an error that names it.
 
+use crate::currencies::Currencies;
+use ipnet::IpNet;
 use portcullis_protocol::Origin;
-use serde::Deserialize;
-use std::net::SocketAddr;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -13,6 +16,20 @@ pub const ENV_PREFIX: &str = "PORTCULLIS_SERVER_";
 
 /// The largest sealed file taken by default: 4 GiB, the most that one part can hold, and room for its neighbours.
 const UPLOAD_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// The proxies that are trusted unless the operator lists others: those on the same machine.
+pub(crate) const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+/// Reads networks, and addresses as the networks of one.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let read = |text: &String| {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network
+            .map_err(|_| D::Error::custom(format!("`{text}` is neither an address nor a network such as 10.0.0.0/8")))
+    };
+    texts.iter().map(read).collect()
+}
 
 /// What a server does, as its operator wrote it.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,8 +45,13 @@ pub struct Config {
     pub sign_up: SignUp,
     /// Who may claim a publisher name.
     pub publishers: Publishers,
-    /// Whether requests come from a reverse proxy on the same machine that appends the client to `X-Forwarded-For`.
+    /// Whether requests come from a reverse proxy that says whom it speaks for, in `X-Forwarded-For` or `Forwarded`.
     pub behind_proxy: bool,
+    /// The currencies in which publishers set prices and accounts pay in.
+    pub currencies: Currencies,
+    /// The addresses of such proxies. What any other peer says of its clients is not believed.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
     /// How orders are paid.
     pub payment: Payment,
     /// Bounds.
@@ -95,7 +117,7 @@ pub struct Limits {
     pub terminal_rate: u32,
     /// Requests of one terminal at once.
     pub terminal_burst: u32,
-    /// Sign-in attempts per account and per address in ten minutes.
+    /// Wrong passwords per account and address in ten minutes; the other limits on guessing follow from it.
     pub sign_in_attempts: u32,
     /// Device codes that one address may ask for in ten minutes.
     pub device_codes: u32,
@@ -136,6 +158,8 @@ impl Default for Config {
             sign_up: SignUp::Invite,
             publishers: Publishers::Approve,
             behind_proxy: false,
+            currencies: Currencies::default(),
+            trusted_proxies: LOOPBACK.iter().filter_map(|network| network.parse().ok()).collect(),
             payment: Payment::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -237,6 +261,8 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["sign_up"], Kind::Text),
     (&["publishers"], Kind::Text),
     (&["behind_proxy"], Kind::Bool),
+    (&["currencies"], Kind::List),
+    (&["trusted_proxies"], Kind::List),
     (&["payment", "sandbox"], Kind::Bool),
     (&["limits", "upload_bytes"], Kind::Integer),
     (&["limits", "uploads"], Kind::Integer),
@@ -262,6 +288,8 @@ enum Kind {
     Text,
     Integer,
     Bool,
+    /// Texts, separated by commas.
+    List,
 }
 
 /// What was said outside the file.
@@ -362,6 +390,10 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
         Kind::Text => Value::String(value.to_owned()),
         Kind::Integer => Value::Integer(value.parse().map_err(|_| wrong("not a whole number"))?),
         Kind::Bool => Value::Boolean(value.parse().map_err(|_| wrong("neither `true` nor `false`"))?),
+        Kind::List => {
+            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+        }
     };
     let (last, parents) = path.split_last().ok_or_else(|| ConfigError::UnknownVariable(name.to_owned()))?;
     let mut inner = &mut *table;
@@ -443,6 +475,31 @@ mod tests {
         let error =
             Config::load(&flags, env(&[("PORTCULLIS_SERVER_SIGN_UP", "everyone")])).expect_err("value").to_string();
         assert!(error.contains("PORTCULLIS_SERVER_SIGN_UP") && error.contains("invite"), "{error}");
+    }
+
+    #[test]
+    fn currencies_are_those_that_exist() {
+        let flags = Overrides { dir: Some("/nonexistent".into()), ..Overrides::default() };
+        let config = Config::load(&flags, env(&[("PORTCULLIS_SERVER_CURRENCIES", "EUR, CLF")])).expect("active ones");
+        assert_eq!(config.currencies.to_string(), "CLF, EUR");
+        for wrong in ["EUR,EUE", "", "eur"] {
+            let error =
+                Config::load(&flags, env(&[("PORTCULLIS_SERVER_CURRENCIES", wrong)])).expect_err(wrong).to_string();
+            assert!(error.contains("PORTCULLIS_SERVER_CURRENCIES"), "{error}");
+        }
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let flags = Overrides { dir: Some("/nonexistent".into()), ..Overrides::default() };
+        let of = |text: &str| Config::load(&flags, env(&[("PORTCULLIS_SERVER_TRUSTED_PROXIES", text)]));
+        let networks = of("10.0.0.0/8, 192.0.2.1,2001:db8::/32").expect("networks").trusted_proxies;
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]);
+        assert!(of("").expect("none").trusted_proxies.is_empty());
+        let error = of("proxy.example").expect_err("a name").to_string();
+        assert!(error.contains("PORTCULLIS_SERVER_TRUSTED_PROXIES") && error.contains("10.0.0.0/8"), "{error}");
+        assert_eq!(Config::default().trusted_proxies.len(), 2);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::store::{
     GrantState, Idempotency, NewAuthorisation, NewGrant, OperationFacts, ResourceFacts, StoredAnswer, VerificationCase,
     VerificationQuery, VerifyOutcome,
 };
-use crate::{Asker, Core, offers};
+use crate::{Asker, Core, offers, reissue};
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
@@ -43,7 +43,7 @@ pub async fn authorise(
 ) -> Result<AuthorisationAnswer, No> {
     // Size. Everything else of the request is bounded by its types.
     if request.quantity == 0 || request.quantity > MAX_QUANTITY {
-        return Err(No::Unacceptable("the quantity is 1 to 1000000"));
+        return Err(No::Unacceptable("the quantity is 1 to 1000000".into()));
     }
     let binding = CodeBinding::of(asker.account(), asker.terminal(), request);
     for _ in 0..LOOKS {
@@ -53,6 +53,8 @@ pub async fn authorise(
             request: idempotency,
             resource: &request.resource,
             operation: &request.operation,
+            quantity: request.quantity,
+            accepted: request.offer,
         };
         let case = core.store.authorisation_case(query).await?;
 
@@ -136,8 +138,15 @@ pub async fn verify(
         };
         let mut case = core.store.verification_case(query).await?;
 
-        // Stored answer.
-        if let Some(answer) = answered_grant(std::mem::replace(&mut case.begun, Begun::New))? {
+        // Stored answer; a grant that was paid for and never arrived is issued once more.
+        let begun = std::mem::replace(&mut case.begun, Begun::New);
+        if let Some(lost) = reissue::due(core, &begun, case.now) {
+            match reissue::reissue(core, asker, request, lost, idempotency).await? {
+                Some(answer) => return Ok(answer),
+                None => continue,
+            }
+        }
+        if let Some(answer) = answered_grant(begun)? {
             return Ok(answer);
         }
 
@@ -249,7 +258,8 @@ fn answered_grant(begun: Begun) -> Result<Option<VerificationAnswer>, No> {
     }
 }
 
-fn delivered(record: &GrantRecord) -> Result<VerificationAnswer, No> {
+/// A grant and its keys, as they are stored.
+pub(crate) fn delivered(record: &GrantRecord) -> Result<VerificationAnswer, No> {
     let keys = serde_json::from_str(&record.keys).map_err(|_| No::Failed("a stored key release is damaged".into()))?;
     Ok(VerificationAnswer { grant: record.compact.clone(), grant_nonce: record.nonce, keys })
 }
@@ -261,7 +271,7 @@ fn unpaid(core: &Core, reason: Reason, target: &AuthorisationTarget, now: Timest
 }
 
 /// Signs a grant and seals its part keys to the terminal.
-fn make_grant(
+pub(crate) fn make_grant(
     core: &Core,
     asker: &Asker,
     request: &VerificationRequest,
@@ -322,6 +332,7 @@ fn make_grant(
         nonce,
         keys: serde_json::to_string(&keys).map_err(|error| No::Failed(error.to_string()))?,
         expires,
+        replaces: None,
         request: idempotency.clone(),
     };
     Ok((grant, VerificationAnswer { grant: compact, grant_nonce: nonce, keys }))

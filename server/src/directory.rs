@@ -65,7 +65,8 @@ pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults)
         bind(&*store, &secrets, &origin).await?;
     }
     let payments = if config.payment.sandbox { Payments::none().with(Sandbox) } else { Payments::none() };
-    Ok(Core { store, keys, secrets, origin, payments, clock, faults })
+    let currencies = config.currencies.clone();
+    Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults })
 }
 
 /// Makes or opens the database of a directory.

@@ -30,10 +30,12 @@ macro_rules! writes {
 writes! {
     /// An account is made.
     AccountCreate, "account.create";
-    /// An account is changed: suspended, restored, another password.
+    /// An account is changed: suspended, restored, another password or name.
     AccountChange, "account.change";
     /// An invitation is made.
     InvitationCreate, "invitation.create";
+    /// An invitation is taken back.
+    InvitationRevoke, "invitation.revoke";
     /// A browser session begins or ends.
     WebSession, "web-session";
     /// A terminal asks for a device code.
@@ -80,6 +82,8 @@ writes! {
     Authorise, "authorise";
     /// Step 3: a code becomes a grant.
     Verify, "verify";
+    /// A grant that never arrived is issued once more.
+    Reissue, "reissue";
     /// A grant is acknowledged.
     Acknowledge, "acknowledge";
     /// A repeatable request begins.

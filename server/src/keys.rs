@@ -5,12 +5,15 @@
 //! the document, so that what it signed while it did can be verified: a countersignature is checked at its own time.
 
 use crate::clock::Timestamp;
+use crate::offers::SignedOffers;
 use crate::secrets::{SecretError, Secrets, random, rng};
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, Store, StoreError};
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::limits::MAX_KEY_DOCUMENT_LIFE;
 use portcullis_protocol::proof::NonceKey;
-use portcullis_protocol::{CodeKey, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Verified, WellKnown};
+use portcullis_protocol::{
+    CodeKey, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Thumbprint, Verified, WellKnown,
+};
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
@@ -80,6 +83,7 @@ pub struct Keys {
     nonce: NonceKey,
     signing: RwLock<Arc<SigningSet>>,
     document: RwLock<Option<Document>>,
+    offers: SignedOffers,
 }
 
 impl std::fmt::Debug for Keys {
@@ -192,6 +196,7 @@ impl Keys {
             nonce: NonceKey::new(*open(KeyRole::Nonce)?),
             signing: RwLock::new(Arc::new(SigningSet { version: 0, keys: Vec::new() })),
             document: RwLock::new(None),
+            offers: SignedOffers::default(),
         };
         keys.refresh(store, secrets).await?;
         Ok(keys)
@@ -262,6 +267,11 @@ impl Keys {
         &self.nonce
     }
 
+    /// The offers that were signed.
+    pub(crate) const fn offers(&self) -> &SignedOffers {
+        &self.offers
+    }
+
     /// The newest signing key in force.
     ///
     /// # Errors
@@ -271,6 +281,13 @@ impl Keys {
         let mut newest_first = set.keys.iter().rev();
         let found = newest_first.find(|key| key.not_before <= now && now < key.expires);
         found.map(|found| Arc::clone(&found.key)).ok_or(KeysError::NoSigningKey)
+    }
+
+    /// Whether a key that signed once may sign now: terminals believe no other.
+    #[must_use]
+    pub fn is_current(&self, kid: &Thumbprint, now: Timestamp) -> bool {
+        let is_it = |key: &&Signing| key.key.public().thumbprint() == *kid;
+        self.set().keys.iter().find(is_it).is_some_and(|key| key.not_before <= now && now < key.expires)
     }
 
     /// The compact key document: signed when asked for, and again once an hour or when the keys change.

@@ -57,7 +57,10 @@ pub struct UnknownCommodity;
 impl FromStr for Commodity {
     type Err = UnknownCommodity;
     fn from_str(text: &str) -> Result<Self, UnknownCommodity> {
-        if text == "uses" { Ok(Self::Uses) } else { text.parse().map(Self::Money).map_err(|_| UnknownCommodity) }
+        if text == "uses" {
+            return Ok(Self::Uses);
+        }
+        Currency::recorded(text).map(Self::Money).map_err(|_| UnknownCommodity)
     }
 }
 

@@ -14,6 +14,10 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The header that repeats a request's number, so that a person can name it to the operator.
 pub const REQUEST_ID: &str = "x-request-id";
 
+/// The number of a request, for the page that says that it failed.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Makes the process write its log to `writer`.
 ///
 /// # Errors
@@ -39,7 +43,7 @@ fn colours() -> bool {
 
 /// Logs each request once, when it is answered: its number, method, *route* (not the path, which may hold an
 /// invitation), status and time.
-pub async fn each_request(request: Request, next: Next) -> Response {
+pub async fn each_request(mut request: Request, next: Next) -> Response {
     let mut bytes = [0; 8];
     let id = match getrandom::fill(&mut bytes) {
         Ok(()) => portcullis_protocol::encoding::base64url(&bytes),
@@ -47,6 +51,7 @@ pub async fn each_request(request: Request, next: Next) -> Response {
     };
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let method = request.method().as_str().to_owned();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let begun = Instant::now();
     let span = info_span!("request", id = %id);
     let mut response = next.run(request).instrument(span.clone()).await;

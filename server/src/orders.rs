@@ -9,15 +9,20 @@
 //! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost in
 //! between, the order stands in a state from which the next arrow can be tried again: by the client, who repeats its
 //! request, or by the operator, for whom [`open`] lists it. An order that the operator settled as declined while its
-//! charge was under way, and that is paid in the end, goes to where a refund has begun.
+//! charge was under way, and that is paid in the end, goes to where a refund has begun. So does one that is paid when
+//! nothing can be given for it any more: the resource was withdrawn, somebody was suspended, or the account came to hold
+//! it otherwise, while the order was pending.
+//!
+//! What is asked for once is ordered once, however many requests ask: rights that do not run out, and a top-up of one
+//! amount, are not pending twice, unless the buyer says `again`.
 
 use crate::answers::{No, Refusal};
 use crate::clock::Timestamp;
 use crate::payment::{Charge, ChargeState};
 use crate::secrets::rng;
 use crate::store::{
-    Begun, EntitlementId, Goods, Idempotency, NewOrder, OpenOutcome, Order, OrderPhase, RefundOutcome, SettleOutcome,
-    Settlement, StoredAnswer,
+    Begun, EntitlementId, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderPhase, Redundant,
+    RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
 };
 use crate::{Asker, Core, offers};
 use portcullis_protocol::encoding::Octets;
@@ -26,24 +31,38 @@ use portcullis_protocol::{OrderId, Reason, Receipt, TopUpReceipt, Verified};
 
 /// As in [`crate::cycle`].
 const LOOKS: usize = 8;
+/// Orders that are read at a time.
+const PAGE: u32 = 500;
 
 /// Buys what an offer sells, at the price in force, which has to be the one accepted.
 ///
 /// # Errors
-/// `payment-required` where nothing is bought: with the offers in force where the accepted one is not; [`No`].
+/// `payment-required` where nothing is bought: with the offers in force where the accepted one is not;
+/// `resource-withdrawn` or `operation-unknown` if nothing could be granted; `confirmation-required` if it gives nothing
+/// new; [`No`].
 pub async fn order(
     core: &Core,
     asker: &Asker,
     request: &OrderRequest,
     idempotency: &Idempotency,
 ) -> Result<OrderAnswer, No> {
-    let order = opened(core, asker, request, idempotency).await?;
-    charged(core, order, &request.payment.token).await
+    match opened(core, asker, request, idempotency).await? {
+        Placed::Own(order) => charged(core, order, &request.payment.token).await,
+        Placed::Joined(order) => Ok(answer(&order)),
+    }
+}
+
+/// What a request is answered with.
+pub(crate) enum Placed {
+    /// The order that it opened.
+    Own(Order),
+    /// The order that another request opened for the same: its means of payment count, and this one's are not used.
+    Joined(Order),
 }
 
 /// Nothing was opened under this request's key, and the server will not open it. That is a decision, so it is signed: only
 /// then may the terminal forget the request, and ask for something else.
-pub(crate) fn never(why: &'static str) -> No {
+pub(crate) fn never(why: impl Into<String>) -> No {
     Refusal::new(Reason::PaymentRequired).because(why).into()
 }
 
@@ -107,7 +126,7 @@ pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
     }
     if !order.refund().is_zero() {
         let provider = core.payments.get(&order.provider);
-        let provider = provider.ok_or(No::Unacceptable("the order's payment provider is not configured"))?;
+        let provider = provider.ok_or(No::Unacceptable("the order's payment provider is not configured".into()))?;
         core.faults.step("provider-refund.before").map_err(|fault| No::Failed(fault.to_string()))?;
         provider.refund(&order.id, order.refund()).await.map_err(|error| No::Failed(error.to_string()))?;
         core.faults.step("provider-refund.after").map_err(|fault| No::Failed(fault.to_string()))?;
@@ -120,22 +139,32 @@ pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
 /// # Errors
 /// [`No::Failed`].
 pub async fn open(core: &Core) -> Result<Vec<Order>, No> {
-    Ok(core.store.open_orders().await?)
+    let (mut open, mut after) = (Vec::new(), None);
+    loop {
+        let page = core.store.open_orders(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(open) };
+        after = Some(last.id);
+        open.extend(page);
+    }
 }
 
-/// Opens an order, or finds the one that the same request opened.
-async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency: &Idempotency) -> Result<Order, No> {
+/// Opens an order, or finds the one that the same request opened, or that is on order for the same.
+async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency: &Idempotency) -> Result<Placed, No> {
     for _ in 0..LOOKS {
         let case = core.store.order_case(asker.terminal(), idempotency, &request.offer).await?;
-        if let Some(order) = before(case.begun)? {
-            return Ok(order);
+        if let Some(placed) = before(case.begun)? {
+            return Ok(placed);
         }
-        let Some(offer) = case.offer else {
+        // What another store signed is not this one's to sell.
+        let Some(offer) = case.offer.filter(|offer| offer.offer.iss == core.origin) else {
             let changed = Refusal::new(Reason::PaymentRequired)
                 .because("The accepted offer is not in force; nothing was charged.")
                 .with_offers(offers::sign(core, &case.current, case.now)?);
             return Err(changed.into());
         };
+        if let Some(off_sale) = case.off_sale {
+            return Err(not_on_sale(off_sale));
+        }
         if offer.offer.rights.is_free() {
             return Err(never("the offer is free: there is nothing to order"));
         }
@@ -149,25 +178,65 @@ async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency:
             terminal: *asker.terminal(),
             offer: request.offer,
             provider: request.payment.provider.clone(),
+            again: request.again,
             request: idempotency.clone(),
         };
-        match core.store.open_order(order).await? {
-            OpenOutcome::Opened(order) => return Ok(*order),
-            OpenOutcome::Begun(begun) => {
-                if let Some(order) = before(begun)? {
-                    return Ok(order);
-                }
-            }
-            OpenOutcome::Changed | OpenOutcome::NoRoom => {}
+        if let Some(placed) = placed(core.store.open_order(order).await?)? {
+            return Ok(placed);
         }
     }
     Err(No::UnderWay)
 }
 
-pub(crate) fn before(begun: Begun) -> Result<Option<Order>, No> {
+/// What became of opening an order; `None` if something changed meanwhile.
+pub(crate) fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, No> {
+    match outcome {
+        OpenOutcome::Opened(order) => Ok(Some(Placed::Own(*order))),
+        OpenOutcome::Joined(order) => Ok(Some(Placed::Joined(*order))),
+        OpenOutcome::Begun(begun) => before(begun),
+        OpenOutcome::Redundant(redundant) => Err(nothing_new(redundant)),
+        OpenOutcome::ShutOut(reason) => Err(reason.into()),
+        OpenOutcome::NoRoom => Err(never(
+            "the balance would exceed 10^12 minor units, or the account has balances in 16 currencies; nothing was charged",
+        )),
+        OpenOutcome::Changed => Ok(None),
+    }
+}
+
+/// Nothing can be granted under the offer, so nothing is sold.
+fn not_on_sale(off_sale: OffSale) -> No {
+    let (reason, why) = match off_sale {
+        OffSale::Withdrawn => {
+            (Reason::ResourceWithdrawn, "Every version was withdrawn, so nothing of it is sold; nothing was charged.")
+        }
+        OffSale::NoOperation => {
+            (Reason::OperationUnknown, "No version that is still sold has the operation; nothing was charged.")
+        }
+        OffSale::PublisherSuspended => (
+            Reason::ResourceWithdrawn,
+            "The store has suspended its publisher and sells nothing of it at present; nothing was charged.",
+        ),
+    };
+    Refusal::new(reason).because(why).into()
+}
+
+/// The account would pay for nothing. It may say that it wants it all the same.
+fn nothing_new(redundant: Redundant) -> No {
+    let why = match redundant {
+        Redundant::Held => {
+            "The account holds this operation for good: buying it gives nothing new. Nothing was charged."
+        }
+        Redundant::Free => "The operation is free at present: buying it gives nothing new. Nothing was charged.",
+        Redundant::OnOrder => "The operation is on order already, on other terms. Nothing was charged.",
+    };
+    Refusal::new(Reason::ConfirmationRequired).because(why).into()
+}
+
+pub(crate) fn before(begun: Begun) -> Result<Option<Placed>, No> {
     match begun {
         Begun::New => Ok(None),
-        Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(*order)),
+        Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(Placed::Own(*order))),
+        Begun::Answered(StoredAnswer::Joined(order)) => Ok(Some(Placed::Joined(*order))),
         Begun::Answered(_) | Begun::OtherRequest => Err(No::KeyReused),
         Begun::InProgress => Err(No::UnderWay),
     }
@@ -218,14 +287,16 @@ fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, No> {
 fn refunded(outcome: RefundOutcome) -> Result<Order, No> {
     match outcome {
         RefundOutcome::Done(order) => Ok(*order),
-        RefundOutcome::NotPaid(_) => Err(No::Unacceptable("only a paid order can be paid back")),
-        RefundOutcome::NothingLeft => Err(No::Unacceptable("nothing is left of the top-up, or codes still hold it")),
+        RefundOutcome::NotPaid(_) => Err(No::Unacceptable("only a paid order can be paid back".into())),
+        RefundOutcome::NothingLeft => {
+            Err(No::Unacceptable("nothing is left of the top-up, or codes still hold it".into()))
+        }
         RefundOutcome::Unknown => Err(No::NotFound),
     }
 }
 
 /// An order as its owner sees it. Rights that are taken back are on their way to being paid back.
-fn answer(order: &Order) -> OrderAnswer {
+pub(crate) fn answer(order: &Order) -> OrderAnswer {
     let state = match order.phase {
         OrderPhase::Pending => OrderState::Pending,
         OrderPhase::Paid => OrderState::Paid,

@@ -3,8 +3,11 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use precis_profiles::OpaqueString;
+use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 /// Memory of one hash in KiB, and passes over it: the first choice of OWASP's password storage sheet.
@@ -17,18 +20,29 @@ pub(crate) const MIN_PASSWORD: usize = 10;
 /// The longest, in bytes: what a password manager makes, and nobody hashes a megabyte.
 pub(crate) const MAX_PASSWORD: usize = 256;
 
-/// A password as typed. Wiped when dropped, printed as redacted.
+/// A password. Wiped when dropped, printed as redacted.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    /// The one form of everything that looks the same when it is typed: RFC 8265 section 4.2. If there is none, as typed.
+    normal: Zeroizing<String>,
+    /// As it was typed, if that differs: servers before this one hashed it so.
+    typed: Option<Zeroizing<String>>,
+}
 
 impl Password {
     /// Takes what was typed at a sign-in: whatever it is, up to the bound.
     ///
     /// # Errors
-    /// [`BadPassword`] where it is longer than any password here.
+    /// [`BadPassword::Length`] if it is longer than any password here.
     pub fn typed(text: String) -> Result<Self, BadPassword> {
         let text = Zeroizing::new(text);
-        if text.len() <= MAX_PASSWORD { Ok(Self(text)) } else { Err(BadPassword) }
+        if text.len() > MAX_PASSWORD {
+            return Err(BadPassword::Length);
+        }
+        Ok(match opaque(&text) {
+            Some(normal) if *normal != *text => Self { normal, typed: Some(text) },
+            _ => Self { normal: text, typed: None },
+        })
     }
 
     /// Takes a new password.
@@ -36,9 +50,23 @@ impl Password {
     /// # Errors
     /// [`BadPassword`] says the rule.
     pub fn chosen(text: String) -> Result<Self, BadPassword> {
+        if text.len() <= MAX_PASSWORD && opaque(&text).is_none() && !text.is_empty() {
+            return Err(BadPassword::Characters);
+        }
         let password = Self::typed(text)?;
-        if password.0.chars().count() >= MIN_PASSWORD { Ok(password) } else { Err(BadPassword) }
+        if password.normal.chars().count() >= MIN_PASSWORD { Ok(password) } else { Err(BadPassword::Length) }
     }
+}
+
+/// The form of RFC 8265 (`OpaqueString`): composed, spaces of every kind as one, and nothing that cannot be seen.
+fn opaque(text: &str) -> Option<Zeroizing<String>> {
+    if text.is_ascii() {
+        return (!text.is_empty() && !text.contains(|c: char| c.is_ascii_control()))
+            .then(|| Zeroizing::new(text.to_owned()));
+    }
+    // Composed first: decomposed Hangul is refused by the profile, though only its spelling differs.
+    let composed = Zeroizing::new(text.nfc().collect::<String>());
+    OpaqueString::enforce(composed.as_str()).ok().map(|normal| Zeroizing::new(normal.into_owned()))
 }
 
 impl std::fmt::Debug for Password {
@@ -49,8 +77,15 @@ impl std::fmt::Debug for Password {
 
 /// Not an acceptable password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a password has at least {MIN_PASSWORD} characters and at most {MAX_PASSWORD} bytes")]
-pub struct BadPassword;
+#[non_exhaustive]
+pub enum BadPassword {
+    /// Too short or too long.
+    #[error("a password has at least {MIN_PASSWORD} characters and at most {MAX_PASSWORD} bytes")]
+    Length,
+    /// It holds what cannot be seen: nobody could type it again with certainty.
+    #[error("a password has no control characters and none that cannot be seen")]
+    Characters,
+}
 
 /// Hashing failed for a reason that is not the password's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +116,7 @@ impl Passwords {
     /// [`HashFailed`].
     pub async fn hash(&self, password: Password) -> Result<String, HashFailed> {
         let _slot = self.slots.acquire().await.map_err(|_| HashFailed)?;
-        tokio::task::spawn_blocking(move || hash(password.0.as_bytes())).await.map_err(|_| HashFailed)?
+        tokio::task::spawn_blocking(move || hash(password.normal.as_bytes())).await.map_err(|_| HashFailed)?
     }
 
     /// Whether the password is the one of `stored`. `None` is an account that does not exist: no, after the same time.
@@ -94,7 +129,8 @@ impl Passwords {
         let _slot = self.slots.acquire().await.map_err(|_| HashFailed)?;
         tokio::task::spawn_blocking(move || {
             let stored = PasswordHash::new(&stored).map_err(|_| HashFailed)?;
-            let same = argon2()?.verify_password(password.0.as_bytes(), &stored).is_ok();
+            let matches = |form: &String| Ok(argon2()?.verify_password(form.as_bytes(), &stored).is_ok());
+            let same = matches(&password.normal)? || password.typed.as_deref().map_or(Ok(false), matches)?;
             Ok(same && known)
         })
         .await
@@ -126,6 +162,26 @@ mod tests {
         assert_eq!(passwords.matches(wrong, Some(&stored)).await, Ok(false));
         let nobody = Password::typed("the password of nobody".into()).expect("typed");
         assert_eq!(passwords.matches(nobody, None).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn what_looks_the_same_is_the_same_and_old_passwords_still_match() {
+        let passwords = Passwords::new().expect("ready");
+        let typed = |text: &str| Password::typed(text.into()).expect("typed");
+        let stored =
+            passwords.hash(Password::chosen("cafe\u{301} au lait".into()).expect("long enough")).await.expect("hashes");
+        assert_eq!(passwords.matches(typed("caf\u{e9}\u{a0}au lait"), Some(&stored)).await, Ok(true));
+        assert_eq!(passwords.matches(typed("cafe au lait"), Some(&stored)).await, Ok(false));
+        // As a server before this one hashed it.
+        let old = hash("cafe\u{301}\u{200b} au lait".as_bytes()).expect("hashes");
+        assert_eq!(passwords.matches(typed("cafe\u{301}\u{200b} au lait"), Some(&old)).await, Ok(true));
+        let old = hash("cafe\u{301} au lait".as_bytes()).expect("hashes");
+        assert_eq!(passwords.matches(typed("cafe\u{301} au lait"), Some(&old)).await, Ok(true));
+        for hidden in ["\u{200b}", "\u{202e}", "\u{feff}", "\n", "\u{7}"] {
+            let chosen = Password::chosen(format!("long enough{hidden}")).map(|_| ());
+            assert_eq!(chosen, Err(BadPassword::Characters), "{hidden:?}");
+        }
+        assert!(Password::chosen("пароль с пробелом 🐒".into()).is_ok());
     }
 
     #[test]

@@ -35,6 +35,12 @@ pub(crate) enum Fault {
     /// No such thing.
     #[error("there is nothing here")]
     NotFound,
+    /// There is something at this address, for another method.
+    #[error("this address takes another method")]
+    MethodNotAllowed,
+    /// A body of another kind.
+    #[error("this address takes a body of another kind: see the Content-Type")]
+    UnsupportedMediaType,
     /// Longer than allowed.
     #[error("the body is longer than the {0} bytes allowed")]
     TooLarge(u64),
@@ -70,6 +76,8 @@ impl Fault {
             Self::Unproven | Self::Nonce(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnderWay | Self::Conflict(_) => StatusCode::CONFLICT,
@@ -146,7 +154,10 @@ impl IntoResponse for Fault {
 pub(crate) fn problem_response(status: StatusCode, problem: &Problem) -> Response {
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, body).into_response()
+    let mut response = (status, headers, body).into_response();
+    // A person with a browser is shown a page instead.
+    response.extensions_mut().insert(problem.clone());
+    response
 }
 
 /// Puts the server's nonce into an answer.
@@ -226,7 +237,7 @@ impl Reply {
             Refused::No(No::Refused(refusal)) => return self.refuse(&refusal),
             Refused::No(No::UnderWay) => Fault::UnderWay,
             Refused::No(No::KeyReused) => Fault::KeyReused,
-            Refused::No(No::Unacceptable(text)) => Fault::Unacceptable(text.into()),
+            Refused::No(No::Unacceptable(text)) => Fault::Unacceptable(text.into_owned()),
             Refused::No(No::NotFound) => Fault::NotFound,
             Refused::No(No::Failed(cause)) => Fault::internal(cause),
             Refused::Fault(fault) => fault,
@@ -258,18 +269,4 @@ impl Reply {
 /// Answers to one caller are nobody else's.
 pub(crate) const fn no_store() -> [(HeaderName, &'static str); 1] {
     [(header::CACHE_CONTROL, "no-store")]
-}
-
-/// The path is known, with another method.
-pub(crate) async fn method_not_allowed() -> Response {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let problem = Problem {
-        kind: "about:blank".into(),
-        title: status.canonical_reason().unwrap_or("Error").into(),
-        status: status.as_u16(),
-        detail: "this address takes another method".into(),
-        reason: None,
-        signed: None,
-    };
-    problem_response(status, &problem)
 }

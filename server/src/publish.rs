@@ -8,6 +8,7 @@ use crate::app::{App, Server};
 use crate::auth::{ProvenTerminal, ProvenUpload};
 use crate::clock::Timestamp;
 use crate::directory::{self, FILES, UPLOADS};
+use crate::offers;
 use crate::problem::{Fault, Refused};
 use crate::secrets;
 use crate::serve::ServeError;
@@ -19,13 +20,16 @@ use portcullis_protocol::limits::{MAX_VERSION, MAX_VERSIONS};
 use portcullis_protocol::sealed::{self, Sealed, SealedError};
 use portcullis_protocol::surface::{Surface, SurfaceError};
 use portcullis_protocol::wire::PublishAnswer;
-use portcullis_protocol::{AccountId, Digest, Manifest, PartKind};
+use portcullis_protocol::{AccountId, Digest, Manifest, PartKind, Version};
 use sha2::{Digest as _, Sha256};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
+
+/// How often another name is tried for one.
+const TRIES: u32 = 8;
 
 /// Where the file of a resource stands.
 pub(crate) fn file_of(app: &Server, digest: &Digest) -> PathBuf {
@@ -44,28 +48,55 @@ pub(crate) fn prepare(dir: &Path) -> Result<(), ServeError> {
         let probe = folder.join(format!(".probe-{}", base64url(&secrets::random::<12>())));
         File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(cannot)?;
     }
-    clear(&dir.join(UPLOADS)).map_err(|cause| ServeError::Unwritable { path: dir.join(UPLOADS), cause })
+    clear(dir).map_err(|cause| ServeError::Unwritable { path: dir.join(UPLOADS), cause })
 }
 
-fn clear(uploads: &Path) -> std::io::Result<()> {
-    let now = std::time::SystemTime::now();
-    for entry in std::fs::read_dir(uploads)? {
-        let entry = entry?;
-        // Another process may be in the middle of one; nothing lasts a day.
-        let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
-        if age > Duration::from_secs(24 * 3600) {
-            std::fs::remove_file(entry.path())?;
+/// Clears away uploads whose process has ended. Those of another that runs are locked by it.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(crate) fn clear(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir.join(UPLOADS))?.flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        let is_over = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            // A file system without locks: nothing lasts a day.
+            Err(TryLockError::Error(_)) => {
+                let written = entry.metadata().and_then(|data| data.modified());
+                let age = written.ok().and_then(|at| std::time::SystemTime::now().duration_since(at).ok());
+                age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
+            }
+        };
+        if is_over {
+            // Another process may have been quicker.
+            let _ = std::fs::remove_file(entry.path());
         }
     }
     Ok(())
 }
 
-/// A file on its way in. Dropped, it is gone.
-pub(crate) struct Incoming(PathBuf);
+/// A file on its way in, locked as long as this process works on it. Dropped, it is gone.
+pub(crate) struct Incoming(PathBuf, #[expect(dead_code, reason = "the open file holds the lock")] File);
 
 impl Incoming {
-    fn new(dir: &Path) -> Self {
-        Self(dir.join(UPLOADS).join(format!("{}.part", base64url(&secrets::random::<16>()))))
+    /// An empty one, and the file to write it through.
+    fn new(dir: &Path) -> std::io::Result<(Self, File)> {
+        let uploads = dir.join(UPLOADS);
+        // Between making and locking it, another process may take it for one that was left behind.
+        for _ in 0..TRIES {
+            let path = uploads.join(format!("{}.part", base64url(&secrets::random::<16>())));
+            let file = File::create_new(&path)?;
+            if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists() {
+                continue;
+            }
+            let lock = file.try_clone()?;
+            return Ok((Self(path, lock), file));
+        }
+        Err(std::io::Error::other("other processes clear the folder of uploads all the time"))
     }
 }
 
@@ -79,8 +110,10 @@ impl Drop for Incoming {
 /// Takes a body to the disk, bounded, and returns its digest beside it.
 pub(crate) async fn receive(app: &Server, unverified_body: Body) -> Result<(Incoming, Digest), Fault> {
     let most = app.config.limits.upload_bytes;
-    let incoming = Incoming::new(&app.config.dir);
-    let mut file = tokio::fs::File::create_new(&incoming.0).await.map_err(Fault::internal)?;
+    let dir = app.config.dir.clone();
+    let made = tokio::task::spawn_blocking(move || Incoming::new(&dir)).await.map_err(Fault::internal)?;
+    let (incoming, file) = made.map_err(Fault::internal)?;
+    let mut file = tokio::fs::File::from_std(file);
     let mut stream = unverified_body.into_data_stream();
     let (mut digest, mut size) = (Sha256::new(), 0_u64);
     while let Some(chunk) = stream.next().await {
@@ -114,7 +147,6 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         tracing::info!(resource = %published.digest, "published again");
         return Ok(answer);
     }
-    is_newer(app, &manifest).await?;
 
     let place = file_of(app, &checked.digest);
     let moved = {
@@ -130,10 +162,13 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
             return Ok(answer);
         }
         PublishOutcome::NotOwner => not_owner(),
-        PublishOutcome::VersionTaken => Fault::Conflict(format!(
-            "{}/{} {} is published with another content: raise the version",
-            answer.publisher, answer.name, answer.version
+        PublishOutcome::NotNewer(published) => Fault::Conflict(not_newer(&answer, &published)),
+        PublishOutcome::TooManyVersions => Fault::Conflict(format!(
+            "there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name"
         )),
+        PublishOutcome::OpensPart(opened) => {
+            Fault::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
+        }
         PublishOutcome::CommitmentTaken(part) => {
             Fault::Conflict(format!("part `{part}` was published by another publisher"))
         }
@@ -179,9 +214,8 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, F
         let wrapped = app.core.secrets.wrap_file_key(&digest, &part.name, &key);
         parts.push(NewPart { name: part.name.clone(), commitment: part.commitment, key: wrapped });
     }
-    let countersigned = Incoming::new(&app.config.dir);
+    let (countersigned, out) = Incoming::new(&app.config.dir).map_err(Fault::internal)?;
     let signing_key = app.core.keys.signing_key(now).map_err(Fault::internal)?;
-    let out = File::create_new(&countersigned.0).map_err(Fault::internal)?;
     let mut out = BufWriter::with_capacity(1 << 20, out);
     // Checks every block on its way.
     sealed::countersign(&sealed, app.origin().clone(), &signing_key, now.seconds(), &mut out).map_err(unacceptable)?;
@@ -218,21 +252,18 @@ fn not_owner() -> Fault {
     )
 }
 
-async fn is_newer(app: &Server, manifest: &Manifest) -> Result<(), Refused> {
-    let listing = app.core.store.listing(&manifest.publisher.name, &manifest.name).await.map_err(Fault::internal)?;
-    if listing.as_ref().is_some_and(|listing| listing.versions.len() >= MAX_VERSIONS) {
-        let text =
-            format!("there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name");
-        return Err(Fault::Conflict(text).into());
+fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
+    let PublishAnswer { publisher, name, version, .. } = refused;
+    if version == published {
+        return format!("{publisher}/{name} {version} is published with another content: raise the version");
     }
-    let newest = listing.as_ref().and_then(|listing| listing.versions.iter().map(|v| &v.version).max());
-    match newest {
-        Some(newest) if *newest >= manifest.version => {
-            let text = format!("version {} is not newer than {newest}: raise the version", manifest.version);
-            Err(Fault::Conflict(text).into())
-        }
-        _ => Ok(()),
+    if version.precedence(published).is_eq() {
+        return format!(
+            "version {version} of {publisher}/{name} has the same precedence as {published}, since what follows a `+` does \
+             not count: raise the version"
+        );
     }
+    format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
 }
 
 fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), Fault> {

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many callers are remembered at once. Full buckets are forgotten first; a flood of new callers beyond this is
-/// refused as a whole rather than let in unmeasured.
-const MAX_BUCKETS: usize = 200_000;
+/// How many callers one limit remembers at once: about 16 MiB at most. Beyond that, those who owe least are forgotten.
+const MAX_BUCKETS: usize = 100_000;
 
 /// So many at once, and so many in a time.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +49,7 @@ struct Bucket {
 #[derive(Debug)]
 pub struct Buckets<K> {
     rate: Rate,
+    most: usize,
     buckets: Mutex<HashMap<K, Bucket>>,
 }
 
@@ -57,39 +57,80 @@ impl<K: Eq + Hash> Buckets<K> {
     /// Empty: every caller begins with a full bucket.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        Self { rate, buckets: Mutex::new(HashMap::new()) }
+        Self::bounded(rate, MAX_BUCKETS)
+    }
+
+    fn bounded(rate: Rate, most: usize) -> Self {
+        Self { rate, most, buckets: Mutex::new(HashMap::new()) }
     }
 
     /// Takes one token of `key`.
     ///
     /// # Errors
-    /// [`TooMany`] where none is left.
+    /// [`TooMany`] if none is left.
     pub fn take(&self, key: K) -> Result<(), TooMany> {
-        self.take_at(key, Instant::now())
+        self.take_at(key, 1.0, Instant::now())
     }
 
-    fn take_at(&self, key: K, now: Instant) -> Result<(), TooMany> {
+    /// Takes `cost` tokens of `key` at once, and no more than a full bucket holds.
+    ///
+    /// # Errors
+    /// [`TooMany`] if so many are not left.
+    pub fn take_many(&self, key: K, cost: u32) -> Result<(), TooMany> {
+        self.take_at(key, f64::from(cost), Instant::now())
+    }
+
+    /// Gives back what was taken for something that turned out not to count.
+    pub fn give_back(&self, key: &K, cost: u32) {
+        let now = Instant::now();
+        let mut buckets = self.lock();
+        if let Some(bucket) = buckets.get_mut(key) {
+            let tokens = (self.level(bucket, now) + f64::from(cost).min(self.rate.burst)).min(self.rate.burst);
+            *bucket = Bucket { tokens, at: now };
+        }
+    }
+
+    fn take_at(&self, key: K, cost: f64, now: Instant) -> Result<(), TooMany> {
         let Rate { burst, per_second } = self.rate;
-        let level = |bucket: &Bucket| {
-            (bucket.tokens + now.saturating_duration_since(bucket.at).as_secs_f64() * per_second).min(burst)
-        };
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_BUCKETS && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| level(bucket) < burst);
-            if buckets.len() >= MAX_BUCKETS {
-                return Err(TooMany { retry_after: 1 });
-            }
+        let cost = cost.min(burst);
+        let mut buckets = self.lock();
+        if buckets.len() >= self.most && !buckets.contains_key(&key) {
+            self.forget(&mut buckets, now);
         }
         let bucket = buckets.entry(key).or_insert(Bucket { tokens: burst, at: now });
-        let tokens = level(bucket);
-        if tokens < 1.0 {
+        let tokens = self.level(bucket, now);
+        if tokens < cost {
             *bucket = Bucket { tokens, at: now };
-            let seconds = ((1.0 - tokens) / per_second).ceil().clamp(1.0, 86_400.0);
+            let seconds = ((cost - tokens) / per_second).ceil().clamp(1.0, 86_400.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 … 86400")]
             return Err(TooMany { retry_after: seconds as u32 });
         }
-        *bucket = Bucket { tokens: tokens - 1.0, at: now };
+        *bucket = Bucket { tokens: tokens - cost, at: now };
         Ok(())
+    }
+
+    fn level(&self, bucket: &Bucket, now: Instant) -> f64 {
+        let refilled = now.saturating_duration_since(bucket.at).as_secs_f64() * self.rate.per_second;
+        (bucket.tokens + refilled).min(self.rate.burst)
+    }
+
+    /// Makes room. Who floods a limit with new callers makes it forget those who owe least, which are his own: to have
+    /// one's empty bucket forgotten, one would have to empty as many others first.
+    fn forget(&self, buckets: &mut HashMap<K, Bucket>, now: Instant) {
+        buckets.retain(|_, bucket| self.level(bucket, now) < self.rate.burst);
+        if buckets.len() < self.most {
+            return;
+        }
+        // An eighth at once, so that a flood does not look through all of them for every caller.
+        let mut levels: Vec<f64> = buckets.values().map(|bucket| self.level(bucket, now)).collect();
+        let rank = levels.len() - levels.len() / 8 - 1;
+        let (_, most, _) = levels.select_nth_unstable_by(rank, f64::total_cmp);
+        let most = *most;
+        buckets.retain(|_, bucket| self.level(bucket, now) < most);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Bucket>> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,21 +143,57 @@ mod tests {
         let buckets = Buckets::new(Rate::per_second(2, 3));
         let start = Instant::now();
         for _ in 0..3 {
-            buckets.take_at("a", start).expect("within the burst");
+            buckets.take_at("a", 1.0, start).expect("within the burst");
         }
-        assert_eq!(buckets.take_at("a", start), Err(TooMany { retry_after: 1 }));
-        buckets.take_at("b", start).expect("another caller is not affected");
-        buckets.take_at("a", start + Duration::from_millis(500)).expect("half a second refills one");
-        assert!(buckets.take_at("a", start + Duration::from_millis(600)).is_err());
+        assert_eq!(buckets.take_at("a", 1.0, start), Err(TooMany { retry_after: 1 }));
+        buckets.take_at("b", 1.0, start).expect("another caller is not affected");
+        buckets.take_at("a", 1.0, start + Duration::from_millis(500)).expect("half a second refills one");
+        assert!(buckets.take_at("a", 1.0, start + Duration::from_millis(600)).is_err());
     }
 
     #[test]
     fn attempts_come_back_over_their_period() {
         let buckets = Buckets::new(Rate::per_period(2, Duration::from_secs(600)));
         let start = Instant::now();
-        buckets.take_at(1, start).expect("first");
-        buckets.take_at(1, start).expect("second");
-        assert_eq!(buckets.take_at(1, start), Err(TooMany { retry_after: 300 }));
-        buckets.take_at(1, start + Duration::from_secs(301)).expect("one came back");
+        buckets.take_at(1, 1.0, start).expect("first");
+        buckets.take_at(1, 1.0, start).expect("second");
+        assert_eq!(buckets.take_at(1, 1.0, start), Err(TooMany { retry_after: 300 }));
+        buckets.take_at(1, 1.0, start + Duration::from_secs(301)).expect("one came back");
+    }
+
+    #[test]
+    fn what_does_not_count_is_given_back_and_no_more() {
+        let buckets = Buckets::new(Rate::per_period(2, Duration::from_secs(600)));
+        for _ in 0..5 {
+            buckets.take(1).expect("taken");
+            buckets.give_back(&1, 1);
+        }
+        buckets.give_back(&1, 100);
+        buckets.take_many(1, 9).expect("a full bucket, however much is asked for");
+        assert!(buckets.take(1).is_err());
+    }
+
+    #[test]
+    fn a_flood_of_callers_is_let_in_and_empties_nobodys_record() {
+        let buckets = Buckets::bounded(Rate::per_period(10, Duration::from_secs(600)), 1000);
+        let start = Instant::now();
+        for _ in 0..10 {
+            buckets.take_at(0_u32, 1.0, start).expect("his ten tries");
+        }
+        for stranger in 1..20_000 {
+            buckets.take_at(stranger, 1.0, start).expect("a new caller is not refused");
+            assert!(buckets.lock().len() <= 1000);
+        }
+        assert!(buckets.take_at(0, 1.0, start).is_err(), "his tries are remembered");
+    }
+
+    #[test]
+    fn room_is_made_among_the_exhausted_too() {
+        let buckets = Buckets::bounded(Rate::per_period(1, Duration::from_secs(600)), 100);
+        let start = Instant::now();
+        for stranger in 0..1000 {
+            buckets.take_at(stranger, 1.0, start).expect("let in");
+        }
+        assert!(buckets.lock().len() <= 100);
     }
 }

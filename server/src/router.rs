@@ -10,7 +10,7 @@ use crate::body;
 use crate::log;
 use crate::oauth::{device_authorization, revoke, token};
 use crate::pages;
-use crate::problem::{Fault, method_not_allowed};
+use crate::problem::Fault;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -57,6 +57,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/account/balances", get(signed(top_ups::balances)))
         .route("/v1/account/top-ups", post(signed(top_ups::create)).get(signed(top_ups::list)))
         .route("/v1/account/top-ups/{page}", get(signed(top_ups::list_page)))
+        .route("/v1/account/sessions", get(signed(account::sessions)))
+        .route("/v1/account/sessions/{id}", delete(once(account::end_session)))
+        .route("/v1/account/sign-out", post(once(account::sign_out_everywhere)))
         .route("/v1/account/terminals/{id}", delete(once(account::revoke_terminal)));
 
     // Terminals, for publishers.
@@ -76,6 +79,12 @@ pub fn router(app: App) -> Router {
         .route("/sign-up", get(pages::show_sign_up).post(pages::submit_sign_up))
         .route("/invite/{token}", get(pages::show_invited).post(pages::submit_invited))
         .route("/device", get(pages::show_device).post(pages::submit_device))
+        .route("/account", get(pages::show_account))
+        .route("/account/password", post(pages::change_password))
+        .route("/account/email", post(pages::change_email))
+        .route("/account/revoke", post(pages::revoke_terminal))
+        .route("/account/end", post(pages::end_session))
+        .route("/account/sign-out-everywhere", post(pages::sign_out_everywhere))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BODY));
 
     Router::new()
@@ -87,9 +96,10 @@ pub fn router(app: App) -> Router {
         .merge(publishers)
         .merge(people)
         .fallback(async || Fault::NotFound)
-        .method_not_allowed_fallback(method_not_allowed)
+        .method_not_allowed_fallback(async || Fault::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), body::in_time))
         .layer(from_fn_with_state(app.clone(), address::gate))
+        .layer(from_fn(pages::instead_of_problems))
         .layer(from_fn(log::each_request))
         .with_state(app)
 }

@@ -235,6 +235,10 @@ async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
         if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
             tracing::error!(%error, "signing keys could not be refreshed");
         }
+        let dir = app.config.dir.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || publish::clear(&dir)).await {
+            tracing::error!(%error, "what broken uploads left behind could not be cleared");
+        }
         match core.store.sweep().await {
             Ok(0) => {}
             Ok(released) => tracing::info!(released, "expired holds were released"),

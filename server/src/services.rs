@@ -1,6 +1,7 @@
 //! What every service is given.
 
 use crate::clock::Clock;
+use crate::currencies::Currencies;
 use crate::faults::Faults;
 use crate::keys::Keys;
 use crate::payment::Payments;
@@ -22,6 +23,8 @@ pub struct Core {
     pub origin: Origin,
     /// Who moves money.
     pub payments: Payments,
+    /// What it sells in.
+    pub currencies: Currencies,
     /// Time, where no transaction decides.
     pub clock: Clock,
     /// Faults, for tests.

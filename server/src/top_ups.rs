@@ -2,9 +2,9 @@
 //! account's prepaid balance, from which metered operations draw.
 
 use crate::answers::No;
-use crate::orders::{before, charged, has_provider, never};
+use crate::orders::{Placed, answer, before, charged, has_provider, never, placed};
 use crate::secrets::rng;
-use crate::store::{Idempotency, NewTopUp, OpenOutcome, Order};
+use crate::store::{Idempotency, NewTopUp};
 use crate::{Asker, Core};
 use portcullis_protocol::limits::MAX_MINOR_UNITS;
 use portcullis_protocol::wire::{BalanceInfo, BalancesAnswer, OrderAnswer, TopUpRequest};
@@ -13,15 +13,18 @@ use portcullis_protocol::{Currency, Money, OrderId};
 /// Pays money into the account's prepaid balance.
 ///
 /// # Errors
-/// `payment-required` where it cannot be: of nothing, by a provider that is not there, beyond what a balance can be; [`No`].
+/// `payment-required` where it cannot be: of nothing, in a currency that the store does not sell in, by a provider that
+/// is not there, beyond what a balance can be; [`No`].
 pub async fn top_up(
     core: &Core,
     asker: &Asker,
     request: &TopUpRequest,
     idempotency: &Idempotency,
 ) -> Result<OrderAnswer, No> {
-    let order = opened(core, asker, request, idempotency).await?;
-    charged(core, order, &request.payment.token).await
+    match opened(core, asker, request, idempotency).await? {
+        Placed::Own(order) => charged(core, order, &request.payment.token).await,
+        Placed::Joined(order) => Ok(answer(&order)),
+    }
 }
 
 /// What the account has paid in and not drawn.
@@ -41,15 +44,16 @@ fn money(amount: i64, currency: Currency) -> Result<Money, No> {
     Money::new(amount, currency).map_err(|_| No::Failed(format!("a balance is beyond {MAX_MINOR_UNITS} minor units")))
 }
 
-/// Opens a top-up, or finds the one that the same request opened.
-async fn opened(core: &Core, asker: &Asker, request: &TopUpRequest, idempotency: &Idempotency) -> Result<Order, No> {
+/// Opens a top-up, or finds the one that the same request opened, or that is pending for the same amount.
+async fn opened(core: &Core, asker: &Asker, request: &TopUpRequest, idempotency: &Idempotency) -> Result<Placed, No> {
     // What this request has opened stands, whatever is configured by now.
-    if let Some(order) = before(core.store.order_begun(asker.terminal(), idempotency).await?)? {
-        return Ok(order);
+    if let Some(placed) = before(core.store.order_begun(asker.terminal(), idempotency).await?)? {
+        return Ok(placed);
     }
     if request.amount.is_zero() {
         return Err(never("a top-up is of more than nothing"));
     }
+    core.currencies.check(request.amount).map_err(|error| never(format!("{error}; nothing was charged")))?;
     has_provider(core, &request.payment)?;
     let top_up = NewTopUp {
         id: OrderId::generate(core.store.now().await?.id_millis(), &mut rng()),
@@ -57,14 +61,8 @@ async fn opened(core: &Core, asker: &Asker, request: &TopUpRequest, idempotency:
         terminal: *asker.terminal(),
         amount: request.amount,
         provider: request.payment.provider.clone(),
+        again: request.again,
         request: idempotency.clone(),
     };
-    match core.store.open_top_up(top_up).await? {
-        OpenOutcome::Opened(order) => Ok(*order),
-        OpenOutcome::Begun(begun) => before(begun)?.ok_or(No::UnderWay),
-        OpenOutcome::NoRoom => Err(never(
-            "the balance would exceed 10^12 minor units, or the account has balances in 16 currencies; nothing was charged",
-        )),
-        OpenOutcome::Changed => Err(No::UnderWay),
-    }
+    placed(core.store.open_top_up(top_up).await?)?.ok_or(No::UnderWay)
 }

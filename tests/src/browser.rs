@@ -3,13 +3,16 @@
 use anyhow::{Context as _, Result, ensure};
 use reqwest::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
+use std::collections::BTreeMap;
 
-/// A browser at one server.
+/// A browser at one server. Cloned, it is two with the same cookies: one of them may have been stolen.
+#[derive(Clone)]
 pub struct Browser {
     client: Client,
     origin: String,
-    cookie: Option<String>,
+    cookies: BTreeMap<String, String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Browser {
@@ -19,7 +22,14 @@ impl Browser {
     /// Where no HTTP client can be made.
     pub fn new(origin: &str) -> Result<Self> {
         let client = Client::builder().redirect(Policy::none()).no_proxy().build()?;
-        Ok(Self { client, origin: origin.to_owned(), cookie: None })
+        Ok(Self { client, origin: origin.to_owned(), cookies: BTreeMap::new(), headers: Vec::new() })
+    }
+
+    /// Sends this header with every request, as a proxy on the way would, or somebody who plays one.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// Makes an account and stays signed in.
@@ -58,11 +68,8 @@ impl Browser {
     pub async fn page(&mut self, path: &str) -> Result<String> {
         let mut path = path.to_owned();
         for _ in 0..5 {
-            let mut request = self.client.get(format!("{}{path}", self.origin));
-            if let Some(cookie) = &self.cookie {
-                request = request.header(COOKIE, cookie);
-            }
-            let response = request.send().await?;
+            let request = self.client.get(format!("{}{path}", self.origin));
+            let response = self.dressed(request).send().await?;
             self.keep(&response);
             if response.status().is_redirection() {
                 let to = response.headers().get(LOCATION).context("a redirect to nowhere")?.to_str()?;
@@ -77,7 +84,11 @@ impl Browser {
         anyhow::bail!("{path} redirects without end")
     }
 
-    async fn submit(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    /// Opens `page` and sends the form of it that goes to `action`.
+    ///
+    /// # Errors
+    /// If the server does not take it: with its status and what it says.
+    pub async fn submit(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Result<Response> {
         let page = self.page(page).await?;
         self.send(action, &page, fields).await
     }
@@ -92,9 +103,8 @@ impl Browser {
             .client
             .post(format!("{}{action}", self.origin))
             .header(ORIGIN, &self.origin)
-            .header(COOKIE, self.cookie.as_deref().unwrap_or_default())
             .header("content-type", "application/x-www-form-urlencoded");
-        let response = request.body(form.join("&")).send().await?;
+        let response = self.dressed(request).body(form.join("&")).send().await?;
         self.keep(&response);
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
@@ -103,10 +113,22 @@ impl Browser {
         Ok(response)
     }
 
+    /// With its cookies and headers.
+    fn dressed(&self, request: RequestBuilder) -> RequestBuilder {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = request.header(COOKIE, cookies.join("; "));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
+    }
+
     fn keep(&mut self, response: &Response) {
-        let cookie = response.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok());
-        if let Some(pair) = cookie.and_then(|cookie| cookie.split(';').next()) {
-            self.cookie = Some(pair.to_owned());
+        for cookie in response.headers().get_all(SET_COOKIE) {
+            let Some(cookie) = cookie.to_str().ok() else { continue };
+            let Some((name, value)) = cookie.split(';').next().and_then(|pair| pair.split_once('=')) else { continue };
+            if cookie.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
         }
     }
 }

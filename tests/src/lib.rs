@@ -1,7 +1,7 @@
 //! What end to end tests, attacks and the demo have in common: the built programs, started as their users start them.
 //!
 //! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at will.
-//! - [`Browser`]: what a person does on the server's pages. [`Terminal`]: a home directory and the command `portcullis`.
+//! - [`Browser`]: what a person does on the server's pages. [`chromium`]: a real browser. [`Terminal`]: a home directory and the command `portcullis`.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 //! - [`plain`]: the cheater's engine.
 
@@ -10,6 +10,7 @@
 pub mod attacks;
 mod browser;
 pub mod checkout;
+pub mod chromium;
 pub mod demo;
 pub mod plain;
 mod server;

@@ -53,6 +53,25 @@ impl Server {
         })
     }
 
+    /// Changes its configuration, which it reads when it starts. `section` is empty for what is in none.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn configure(&self, section: &str, key: &str, value: impl Into<toml::Value>) -> Result<()> {
+        let file = self.dir.join("server.toml");
+        let mut config: toml::Table = toml::from_str(&fs::read_to_string(&file)?)?;
+        let table = match section {
+            "" => &mut config,
+            section => config
+                .entry(section)
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                .as_table_mut()
+                .context("a section is a table")?,
+        };
+        table.insert(key.to_owned(), value.into());
+        fs::write(&file, toml::to_string(&config)?).context("cannot write server.toml")
+    }
+
     /// `init` and `start`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use crate::step::{announce, cargo, run as step};
-use crate::{Workspace, compare, guests};
+use crate::{Workspace, compare, foreign, guests};
 
 /// Builds, sells and runs the example resources, then tries to cheat.
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -26,11 +26,13 @@ pub(crate) fn attacks(workspace: &Workspace, arguments: &[String]) -> Result<()>
         "cargo xtask attacks: every attack of docs/threats.md, each with the control that shows it would work",
         &[
             ("guests: set up the target, make assets, build the examples", "3 min"),
+            ("a browser, for the attacks on pages", "1 min"),
             ("build the host, the server and the command line", "11 min"),
-            ("the attacks", "2 min"),
+            ("the attacks", "3 min"),
         ],
     );
     guests::build(workspace, &[])?;
+    foreign::browser(workspace)?;
     debug(workspace, "portcullis-attacks", arguments)
 }
 

@@ -1,4 +1,4 @@
-//! Sets up the tools of others that tests compare with: `age`, `bat` and Vim from the distribution, and below
+//! Sets up the tools of others that tests compare with: `age`, Chromium, `bat` and Vim from the distribution, and below
 //! `target/foreign/` a Python environment, FFmpeg and npm packages in the versions that `tests/clients/` pins.
 //!
 //! A test that lacks its tool fails; this says what to install. Where `bat` or Vim cannot be installed, this says that
@@ -31,9 +31,20 @@ const TOOLS: &[Tool] = &[
         packages: &["python3", "python3-venv"],
         name: "Python 3.11 or newer with venv",
     },
-    Tool { probe: &["npm", "--version"], packages: &["nodejs", "npm"], name: "Node.js 18 or newer with npm" },
+    NODE,
     Tool { probe: &["age", "--version"], packages: &["age"], name: "age 1.1 or newer" },
+    CHROMIUM,
 ];
+
+/// The browser in which the pages are tried. Debian's package; `PORTCULLIS_CHROMIUM` names another one.
+const CHROMIUM: Tool = Tool {
+    probe: &["sh", "-c", "\"${PORTCULLIS_CHROMIUM:-chromium}\" --version || chromium-browser --version"],
+    packages: &["chromium"],
+    name: "Chromium",
+};
+/// What drives it.
+const NODE: Tool =
+    Tool { probe: &["npm", "--version"], packages: &["nodejs", "npm"], name: "Node.js 20 or newer with npm" };
 
 /// Programs that load what a resource made. Without them the tests that need them are skipped, and this says so.
 const OPTIONAL: &[Tool] = &[
@@ -57,10 +68,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// Names everything that has to be installed by hand, or the command that failed.
 pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     println!(
-        "── foreign tools\n   age, bat, Vim; a Python environment, FFmpeg and npm packages, below target/foreign/"
+        "── foreign tools\n   age, Chromium, bat, Vim; a Python environment, FFmpeg and npm packages, below target/foreign/"
     );
     let start = Instant::now();
     tools()?;
+    browser_packages(workspace)?;
     optional_tools(workspace)?;
     python(workspace)?;
     ffmpeg(workspace)?;
@@ -69,9 +81,23 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Installs what has to be installed on the machine itself, where that is allowed.
+/// The browser alone, and what drives it: what the attacks need.
+///
+/// # Errors
+/// As [`set_up`].
+pub(crate) fn browser(workspace: &Workspace) -> Result<()> {
+    println!("── a browser\n   Chromium, and npm packages below target/foreign/browser");
+    ensure_tools(&[NODE, CHROMIUM])?;
+    browser_packages(workspace)
+}
+
+/// Installs what has to be installed on the machine itself, if that is allowed.
 pub(crate) fn tools() -> Result<()> {
-    let missing = || TOOLS.iter().filter(|tool| !succeeds(tool.probe)).collect::<Vec<_>>();
+    ensure_tools(TOOLS)
+}
+
+fn ensure_tools(tools: &[Tool]) -> Result<()> {
+    let missing = || tools.iter().filter(|tool| !succeeds(tool.probe)).collect::<Vec<_>>();
     let wanted = missing();
     if wanted.is_empty() {
         return Ok(());
@@ -163,6 +189,11 @@ fn ffmpeg(workspace: &Workspace) -> Result<()> {
 /// `target/foreign/npm`, with what `tests/clients/node/package-lock.json` pins.
 fn npm(workspace: &Workspace) -> Result<()> {
     packages(&workspace.root.join("tests/clients/node"), &workspace.target("foreign/npm"))
+}
+
+/// `target/foreign/browser`, with what `tests/clients/browser/package-lock.json` pins. The browser itself is not a package.
+fn browser_packages(workspace: &Workspace) -> Result<()> {
+    packages(&workspace.root.join("tests/clients/browser"), &workspace.target("foreign/browser"))
 }
 
 /// npm packages in `folder`, as `package-lock.json` in `source` pins them. No script of a package runs.

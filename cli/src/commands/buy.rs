@@ -2,7 +2,7 @@
 
 use clap::Args;
 use portcullis_protocol::wire::OrderState;
-use portcullis_protocol::{OfferId, OperationName};
+use portcullis_protocol::{OfferId, OperationName, Reason};
 use serde::Serialize;
 
 use super::receipts::ReceiptLine;
@@ -26,6 +26,9 @@ pub(crate) struct Buy {
     /// Agree to the price without being asked
     #[arg(long)]
     yes: bool,
+    /// Buy it although it gives nothing new, or although the same is on order
+    #[arg(long)]
+    again: bool,
     /// How to pay; the provider `sandbox` moves no money
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
@@ -64,18 +67,29 @@ impl Buy {
         let report = context.wait(async {
             let store = client.store(&server);
             let listing = store.entry(&publisher, &name).await?;
+            if listing.newest().is_none() {
+                return Err(Failure::refusal(
+                    Reason::ResourceWithdrawn,
+                    format!("every version of {publisher}/{name} was withdrawn, so nothing of it is sold"),
+                )
+                .with_fix("look for another: `portcullis search`"));
+            }
             let offer = payment::choose(&listing.offers, self.operation.as_ref(), self.offer)?;
             let line = OfferLine::of(offer);
             if !self.yes {
-                context.screen.note(&line);
-                if !context.screen.ask(format_args!("Costs {}. Buy?", line.price)) {
+                let (strong, price) = (style::STRONG, &line.price);
+                let what = format!("{strong}{publisher}/{name}{strong:#} at {server}\n  {line}\nCosts {price}. Buy?");
+                if !context.screen.ask(what) {
                     return Err(Failure::new(
                         format!("{publisher}/{name} was not bought: nobody agreed to {}", line.price),
                         "answer y on a terminal, or pass --yes",
                     ));
                 }
             }
-            let order = payment::pay(&store, offer, &self.payment).await?;
+            let order = match self.again {
+                true => payment::pay_again(&store, offer, &self.payment).await?,
+                false => payment::pay(&store, offer, &self.payment).await?,
+            };
             Ok(Bought {
                 server: server.to_string(),
                 name: format!("{publisher}/{name}"),
@@ -101,8 +115,10 @@ impl Report for Bought {
                 format!("{good}bought{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.offer.operation)
             }
             None => format!(
-                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: the payment is still pending\n{lines}",
-                self.name, self.offer.operation
+                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: the payment is still pending\n{lines}{}",
+                self.name,
+                self.offer.operation,
+                payment::PENDING
             ),
         }
     }

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::context::Context;
 use crate::failure::{OrFail as _, Outcome};
 use crate::output::{Report, date, size, style};
+use crate::table::Table;
 
 /// Show what is kept between runs, compiled code and streams, or clear it
 #[derive(Debug, Args)]
@@ -78,16 +79,13 @@ fn seconds(time: SystemTime) -> u64 {
 }
 
 impl CodeLine {
-    pub(crate) fn text(&self) -> String {
-        let (strong, dim) = (style::STRONG, style::DIM);
-        format!(
-            "{strong}{}{strong:#} {}  {}  {dim}{}, last used {}{dim:#}\n",
-            self.name,
-            self.version,
-            self.part,
-            size(self.bytes),
-            date(self.used)
-        )
+    /// All of them.
+    pub(crate) fn table(lines: &[Self]) -> Table {
+        let mut table = Table::new(&["name", "version", "part", "size", "last used"]);
+        for line in lines {
+            table.row([line.name.clone(), line.version.clone(), line.part.clone(), size(line.bytes), date(line.used)]);
+        }
+        table
     }
 }
 

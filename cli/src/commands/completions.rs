@@ -1,14 +1,14 @@
 //! `portcullis completions`: what a shell needs to complete our verbs.
 
-use clap::{Args, CommandFactory as _, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::Shell as Common;
 use clap_complete_nushell::Nushell;
 use serde::Serialize;
 
-use crate::args::Cli;
 use crate::context::Context;
 use crate::failure::Outcome;
 use crate::output::Report;
+use crate::verbs;
 
 /// Print the completion script of a shell
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ struct Script {
 impl Completions {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let mut script = Vec::new();
-        let mut cli = Cli::command();
+        let mut cli = verbs::command();
         let mut write = |generator: &dyn Fn(&mut clap::Command, &mut Vec<u8>)| generator(&mut cli, &mut script);
         let common = |shell: Common| {
             move |cli: &mut clap::Command, out: &mut Vec<u8>| clap_complete::generate(shell, cli, "portcullis", out)

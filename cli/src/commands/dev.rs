@@ -16,6 +16,7 @@ use super::{build, publish, seal};
 use crate::consent::Terminal;
 use crate::context::Context;
 use crate::dev::browser::Browser;
+use crate::dev::folder::Folder;
 use crate::dev::sample;
 use crate::dev::server::Server;
 use crate::dev::story::{Step, Story};
@@ -55,7 +56,7 @@ struct Tried {
 impl Dev {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let project = Project::read(&self.project)?;
-        let folder = tempfile::tempdir().or_fail("make a temporary folder", "free some space, or set TMPDIR")?;
+        let folder = Folder::new().or_fail("make a temporary folder", "free some space, or set TMPDIR")?;
         let http = HttpBillingServer::new().or_fail("start an HTTP client", "check the system's certificates")?;
         let wire = Arc::new(Watched::new(http));
         let mut story = Story::new(context, Arc::clone(&wire));
@@ -97,7 +98,6 @@ impl Dev {
         let watch = Arc::new(Watch::default());
         let runtime = Runtime::builder()
             .gatekeeper(client.cycle())
-            .clock(client.clock())
             .consent(Terminal::new(story.context.screen, &operations, agreed))
             .progress(Arc::clone(&watch))
             .stderr(watch.stderr())
@@ -174,7 +174,7 @@ async fn sell(
     story.begin();
     let key = publisher_key::create(&home.join(publisher_key::FILE))?;
     let arg = recipient::ServerArg::Origin(origin.clone());
-    let stores = recipient::stores(story.context.screen, client, &[arg], &[]).await?;
+    let stores = recipient::stores(story.context.screen, &|| Ok(client.clone()), &[arg], &[]).await?;
     let file = folder.join("resource.sealed.wasm");
     // As `portcullis seal` does it: what it would refuse does not work here either.
     let sealed = seal::seal(story.context, project, &key, &stores, false, &file)?;

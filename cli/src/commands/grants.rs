@@ -1,16 +1,20 @@
-//! `portcullis grants`: the rights of the account, and what this terminal was granted lately.
+//! `portcullis grants`: the rights of the account, its prepaid money, and what this terminal was granted.
 
 use clap::Args;
 use portcullis_host::GrantRecord;
+use portcullis_protocol::Rights;
 use portcullis_protocol::wire::EntitlementInfo;
 use serde::Serialize;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::balance::BalanceLine;
 use crate::context::{Context, Store};
 use crate::failure::Outcome;
-use crate::output::{Report, date, style};
+use crate::output::{Report, minute};
+use crate::table::Table;
 use crate::target::Name;
 
-/// Show the rights you hold, and the grants this terminal was given lately
+/// Show what you hold: rights and what is left of them, prepaid money, and grants that still allow something
 #[derive(Debug, Args)]
 pub(crate) struct Grants {
     /// Of this resource only
@@ -21,9 +25,12 @@ pub(crate) struct Grants {
 
 #[derive(Serialize)]
 struct Held {
-    /// Absent where the store could not be asked.
+    /// Absent if the store could not be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     rights: Option<Vec<Right>>,
+    /// Prepaid money, unless one resource is meant. Absent as the rights are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balances: Option<Vec<BalanceLine>>,
     grants: Vec<GrantRecord>,
 }
 
@@ -36,7 +43,7 @@ struct Right {
     remaining: Option<u64>,
     revoked: bool,
     #[serde(skip)]
-    words: String,
+    rights: Rights,
 }
 
 impl From<EntitlementInfo> for Right {
@@ -47,7 +54,19 @@ impl From<EntitlementInfo> for Right {
             model: info.rights.model(),
             remaining: info.remaining,
             revoked: info.revoked,
-            words: info.rights.to_string(),
+            rights: info.rights,
+        }
+    }
+}
+
+impl Right {
+    /// What of it can still be used.
+    fn left(&self) -> String {
+        match (self.revoked, self.rights, self.remaining) {
+            (true, ..) => "nothing: taken back".to_owned(),
+            (false, Rights::Uses { count }, Some(left)) => format!("{left} of {count} uses left"),
+            (false, rights, Some(left)) => format!("{rights}, {left} left"),
+            (false, rights, None) => rights.to_string(),
         }
     }
 }
@@ -56,59 +75,103 @@ impl Grants {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let mut grants = client.grants()?;
-        let rights = match self.store.origin(&client) {
-            Ok(server) => context.wait(async { Ok(client.store(&server).entitlements().await?) }),
+        let held = match self.store.origin(&client) {
+            Ok(server) => context.wait(async {
+                let store = client.store(&server);
+                let rights = store.entitlements().await?;
+                let balances = if self.name.is_none() { store.balances().await? } else { Vec::new() };
+                Ok((rights, balances))
+            }),
             Err(failure) => Err(failure),
         };
-        let rights = match rights {
-            Ok(rights) => Some(rights.into_iter().map(Right::from).collect::<Vec<_>>()),
+        let (rights, balances) = match held {
+            Ok((rights, balances)) => (
+                Some(rights.into_iter().map(Right::from).collect::<Vec<_>>()),
+                Some(balances.iter().map(BalanceLine::from).collect()),
+            ),
             Err(failure) => {
                 context.screen.note(format_args!("the rights of the account are not shown: {failure}"));
-                None
+                (None, None)
             }
         };
         let meant = |full: &str| self.name.as_ref().is_none_or(|name| name.means(full));
         grants.retain(|grant| meant(&format!("{}/{}", grant.publisher, grant.name)));
         let rights = rights.map(|rights| rights.into_iter().filter(|right| meant(&right.name)).collect());
-        context.screen.report(&Held { rights, grants });
+        context.screen.report(&Held { rights, balances, grants });
         Ok(())
     }
 }
 
+/// What a grant still allows, and until when: `None` if that is nothing, or no more than the rights behind it, which give
+/// a new grant whenever one is wanted.
+fn left(grant: &GrantRecord, now: u64) -> Option<String> {
+    let what = match (grant.limits.uses, grant.limits.units) {
+        _ if grant.expires <= now => return None,
+        (Some(1), _) => "1 call".to_owned(),
+        (Some(uses), _) => format!("{uses} calls"),
+        (None, Some(units)) => format!("{units} units"),
+        (None, None) => return None,
+    };
+    Some(format!("{what}, until {}", minute(grant.expires)))
+}
+
 impl Report for Held {
     fn text(&self) -> String {
-        let (strong, dim, bad) = (style::STRONG, style::DIM, style::BAD);
-        let mut text = String::new();
-        if let Some(rights) = &self.rights {
-            text += "Rights of the account\n";
-            for right in rights {
-                let left = match (right.revoked, right.remaining) {
-                    (true, _) => format!("{bad}taken back{bad:#}"),
-                    (false, Some(left)) => format!("{}, {left} left", right.words),
-                    (false, None) => right.words.clone(),
-                };
-                text += &format!("  {strong}{}{strong:#} {}: {left}\n", right.name, right.operation);
-            }
-            if rights.is_empty() {
-                text += "  none\n";
-            }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut table = Table::new(&["resource", "operation", "what", "left"]);
+        let mut add = |cells: [String; 4]| table.row(cells);
+        for right in self.rights.iter().flatten() {
+            add([right.name.clone(), right.operation.clone(), "right".into(), right.left()]);
         }
-        text += "Grants of this terminal, newest first\n";
+        for balance in self.balances.iter().flatten() {
+            add(["-".into(), "by the unit".into(), "balance".into(), format!("{balance} left")]);
+        }
         for grant in &self.grants {
-            text += &format!(
-                "  {}  {strong}{}/{}{strong:#} {} {}  {dim}{}, until {}{dim:#}\n",
-                date(grant.issued),
-                grant.publisher,
-                grant.name,
-                grant.version,
-                grant.operation,
-                grant.model,
-                date(grant.expires)
-            );
+            if let Some(left) = left(grant, now) {
+                let name = format!("{}/{}@{}", grant.publisher, grant.name, grant.version);
+                add([name, grant.operation.to_string(), "grant".into(), left]);
+            }
         }
-        if self.grants.is_empty() {
-            text += "  none\n";
+        table.to_string()
+    }
+
+    fn notes(&self) -> String {
+        match &self.rights {
+            Some(rights) if rights.is_empty() => "you hold no rights; `portcullis buy NAME` buys some\n".to_owned(),
+            _ => String::new(),
         }
-        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::GrantLimits;
+
+    #[test]
+    fn a_right_says_what_is_left_of_it() {
+        let right = |rights: Rights, remaining, revoked| {
+            Right { name: "a/b".into(), operation: "c".into(), model: rights.model(), remaining, revoked, rights }
+                .left()
+        };
+        assert_eq!(right(Rights::Uses { count: 10 }, Some(3), false), "3 of 10 uses left");
+        assert_eq!(right(Rights::Perpetual {}, None, false), "for good");
+        assert_eq!(right(Rights::Perpetual {}, None, true), "nothing: taken back");
+    }
+
+    #[test]
+    fn a_grant_is_shown_while_it_allows_something_of_its_own() {
+        let record = |limits: GrantLimits| -> GrantRecord {
+            serde_json::from_value(serde_json::json!({
+                "server": "https://store.example", "grant": "AAAAAAAAAAAAAAAAAAAAAA", "publisher": "acme",
+                "name": "sketch", "version": "1.0.0", "operation": "view", "model": "uses", "limits": limits,
+                "issued": 1_699_999_700, "expires": 1_700_000_000
+            }))
+            .expect("a record")
+        };
+        let uses = record(GrantLimits { uses: Some(2), units: None });
+        assert_eq!(left(&uses, 1_699_999_999).as_deref(), Some("2 calls, until 2023-11-14 22:13 UTC"));
+        assert_eq!(left(&uses, 1_700_000_000), None);
+        assert_eq!(left(&record(GrantLimits::default()), 1_699_999_999), None);
     }
 }

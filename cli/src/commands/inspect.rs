@@ -1,17 +1,18 @@
 //! `portcullis inspect`: all that is public about a resource.
 
 use clap::Args;
-use portcullis_host::{Inspection, Limits, PartFacts};
+use portcullis_host::{Inspection, Limits, Listing, PartFacts};
 use portcullis_protocol::surface::Surface;
-use portcullis_protocol::{OperationEntry, PartKind, PartName};
+use portcullis_protocol::wire::PartOpening;
+use portcullis_protocol::{Digest, OperationEntry, PartKind, PartName, Verified};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::install::capabilities;
-use crate::context::Context;
+use crate::context::{Context, Store};
+use crate::destination::Destination;
 use crate::failure::{OrFail as _, Outcome};
 use crate::output::{KeyName, Lines, OfferLine, Report, readable, size, style};
 use crate::resource_at;
@@ -29,6 +30,8 @@ pub(crate) struct Inspect {
     /// Where to write the part
     #[arg(short, long, value_name = "FILE", requires = "extract")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
 }
 
 #[derive(Serialize)]
@@ -42,22 +45,42 @@ struct Inspected {
     openings: BTreeMap<String, Vec<String>>,
     /// The store's signed offers, where it is trusted and could be asked.
     offers: Vec<OfferLine>,
+    /// How the parts of other versions open, by the store's word, if that is otherwise than in this one.
+    other_versions: Vec<OtherOpening>,
+}
+
+/// An offer holds for an operation in every version: what is cheap in one may open a part of another.
+#[derive(Serialize)]
+struct OtherOpening {
+    part: String,
+    versions: Vec<String>,
+    operations: Vec<String>,
+    /// The cheapest offer for one of the operations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cheapest: Option<OfferLine>,
 }
 
 #[derive(Serialize)]
 struct Extracted {
     part: PartName,
     file: PathBuf,
-    bytes: u64,
+    /// Absent if it is no regular file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 impl Inspect {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let client = context.client()?;
+        // A file is looked at with or without a terminal; its prices are the store's, which only one can ask.
+        let client = match &self.resource {
+            Target::File(_) => context.client_if_any(),
+            _ => Some(context.client()?),
+        };
         if let (Some(part), Some(output)) = (self.extract, self.output) {
-            return extract(context, &resource_at::file(&client, &self.resource)?, part, output);
+            return extract(context, &resource_at::file(client.as_ref(), &self.resource)?, part, output);
         }
-        let source = context.wait(resource_at::look(context, &client, &self.resource))?;
+        let server = self.store.named();
+        let source = context.wait(resource_at::look(context, client.as_ref(), &self.resource, server))?;
         let resource = portcullis_host::Runtime::builder().build()?.load(source)?;
         let manifest = resource.signed().manifest();
         let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
@@ -68,11 +91,11 @@ impl Inspect {
             let operations = manifest.operations.iter().filter(|operation| opens(&part.name, operation));
             (part.name.to_string(), operations.map(|operation| operation.name.to_string()).collect())
         });
-        let openings = openings.collect();
+        let openings: BTreeMap<String, Vec<String>> = openings.collect();
         let facts = resource.inspect();
         let offers = context.wait(async {
-            let offered = client.cycle();
             let mut offers = Vec::new();
+            let Some(offered) = client.as_ref().map(portcullis_host::Client::cycle) else { return Ok(offers) };
             for operation in &manifest.operations {
                 use portcullis_host::Gatekeeper as _;
                 // Prices are the store's: without it, there are none to show.
@@ -80,7 +103,15 @@ impl Inspect {
             }
             Ok(offers)
         })?;
+        let listing = match (&client, offers.first().map(Verified::document)) {
+            (Some(client), Some(offer)) => {
+                context.wait(async { Ok(client.store(&offer.iss).entry(&offer.publisher, &offer.name).await.ok()) })?
+            }
+            _ => None,
+        };
+        let other_versions = listing.map_or_else(Vec::new, |listing| others(&listing, facts.digest, &openings));
         context.screen.report(&Inspected {
+            other_versions,
             publisher_fingerprint: facts.publisher_key.into(),
             facts,
             signatures,
@@ -91,16 +122,54 @@ impl Inspect {
     }
 }
 
+/// The openings of other versions that are not those of this one, each with the versions that have it.
+fn others(listing: &Listing, shown: Digest, openings: &BTreeMap<String, Vec<String>>) -> Vec<OtherOpening> {
+    let mut found: BTreeMap<(String, Vec<String>), Vec<String>> = BTreeMap::new();
+    for version in listing.versions.iter().filter(|version| version.digest != shown) {
+        for PartOpening { part, operations } in &version.opens {
+            let mut operations: Vec<String> = operations.iter().map(ToString::to_string).collect();
+            operations.sort();
+            let same = openings.get(part.as_str()).is_some_and(|here| {
+                let mut here = here.clone();
+                here.sort();
+                here == operations
+            });
+            if !same {
+                found.entry((part.to_string(), operations)).or_default().push(version.version.to_string());
+            }
+        }
+    }
+    let offers: Vec<OfferLine> = listing.offers.iter().map(OfferLine::of).collect();
+    let opening = |((part, operations), versions): ((String, Vec<String>), Vec<String>)| OtherOpening {
+        cheapest: cheapest(&offers, &operations).cloned(),
+        part,
+        versions,
+        operations,
+    };
+    found.into_iter().map(opening).collect()
+}
+
+/// The cheapest offer for one of these operations. Amounts of one currency are compared; a free offer is cheapest in any.
+fn cheapest<'o>(offers: &'o [OfferLine], operations: &[String]) -> Option<&'o OfferLine> {
+    offers.iter().filter(|offer| operations.contains(&offer.operation)).min_by_key(|offer| offer.minor_units())
+}
+
+/// What that costs, to be added to a line.
+fn cost(cheapest: Option<&OfferLine>) -> String {
+    cheapest.map_or_else(String::new, |offer| {
+        format!("; cheapest: {} for {}", if offer.model == "free" { "free" } else { &offer.price }, offer.operation)
+    })
+}
+
 fn extract(context: &Context, path: &Path, part: PartName, output: PathBuf) -> Outcome {
     let sealed = resource_at::open(path)?;
     // Asked first, so that a wrong name leaves no empty file.
     sealed.age_header(&part)?;
-    let cannot = format!("write `{}`", output.display());
-    let file = File::create(&output).or_fail(&cannot, "choose another file: --output FILE")?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let destination = Destination::open(&output, "choose another file: --output FILE")?;
+    let mut out = BufWriter::with_capacity(1 << 20, destination.file()?);
     sealed.extract(&part, &mut out)?;
-    out.flush().or_fail(&cannot, "check the space on the disk")?;
-    let bytes = std::fs::metadata(&output).map_or(0, |file| file.len());
+    out.flush().map_err(|error| destination.failure(&error))?;
+    let bytes = destination.finish()?;
     context.screen.report(&Extracted { part, file: output, bytes });
     Ok(())
 }
@@ -110,8 +179,8 @@ impl Report for Extracted {
         let good = style::GOOD;
         let file = self.file.display();
         format!(
-            "{good}wrote{good:#} {file} ({}): part `{}`, still encrypted\nAny age tool opens it with the identity of a store that sells it.\n",
-            size(self.bytes),
+            "{good}wrote{good:#} {file}{}: part `{}`, still encrypted\nAny age tool opens it with the identity of a store that sells it.\n",
+            self.bytes.map_or_else(String::new, |bytes| format!(" ({})", size(bytes))),
             self.part
         )
     }
@@ -163,6 +232,13 @@ impl Report for Inspected {
         for part in &facts.parts {
             text += &self.part(part);
         }
+        if !self.other_versions.is_empty() {
+            text += "\nParts of other versions, which the same offers open\n";
+        }
+        for OtherOpening { part, versions, operations, cheapest } in &self.other_versions {
+            let cost = cost(cheapest.as_ref());
+            text += &format!("  {part} of {}: opened by {}{cost}\n", versions.join(", "), operations.join(", "));
+        }
         text
     }
 }
@@ -171,12 +247,7 @@ impl Inspected {
     /// A part and the cheapest way to it.
     fn part(&self, part: &PartFacts) -> String {
         let opens = self.openings.get(part.name.as_str()).cloned().unwrap_or_default();
-        let offers = self.offers.iter().filter(|offer| opens.contains(&offer.operation));
-        // Amounts of one currency are compared; a free offer is cheapest in any.
-        let cheapest = offers.min_by_key(|offer| offer.minor_units());
-        let cost = cheapest.map_or_else(String::new, |offer| {
-            format!("; cheapest: {} for {}", if offer.model == "free" { "free" } else { &offer.price }, offer.operation)
-        });
+        let cost = cost(cheapest(&self.offers, &opens));
         let kind = if part.kind == PartKind::Code { "code" } else { &part.media_type };
         let public = if part.public { ", public" } else { "" };
         format!("  {}: {kind}, {}{public}; opened by {}{cost}\n", part.name, size(part.size), opens.join(", "))

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::commands::cache::CodeLine;
 use crate::context::Context;
 use crate::failure::{OrFail as _, Outcome};
-use crate::output::{Report, style};
+use crate::output::Report;
+use crate::table::Table;
 
 /// List what is installed
 #[derive(Debug, Args)]
@@ -70,21 +71,23 @@ impl List {
 
 impl Report for Library {
     fn text(&self) -> String {
-        let (strong, dim) = (style::STRONG, style::DIM);
-        match self.cache.as_deref() {
-            Some([]) => return "no compiled code is kept\n".into(),
-            Some(cache) => return cache.iter().map(CodeLine::text).collect(),
-            None => {}
+        if let Some(cache) = &self.cache {
+            return CodeLine::table(cache).to_string();
         }
-        if self.resources.is_empty() {
-            return "nothing is installed; `portcullis search` shows what there is\n".into();
+        let mut table = Table::new(&["name", "version", "kind", "title", "store"]);
+        for one in &self.resources {
+            table.row([&one.name, &one.version, &one.kind, &one.title, &one.server].map(Clone::clone));
         }
-        let line = |one: &InstalledLine| {
-            format!(
-                "{strong}{}{strong:#} {}  {}  {dim}{} {}{dim:#}\n",
-                one.name, one.version, one.title, one.kind, one.server
-            )
-        };
-        self.resources.iter().map(line).collect()
+        table.to_string()
+    }
+
+    fn notes(&self) -> String {
+        match &self.cache {
+            Some(cache) if cache.is_empty() => "no compiled code is kept\n".into(),
+            None if self.resources.is_empty() => {
+                "nothing is installed; `portcullis search` shows what there is\n".into()
+            }
+            _ => String::new(),
+        }
     }
 }

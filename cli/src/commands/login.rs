@@ -58,7 +58,8 @@ impl Login {
         let client = context.client()?;
         context.wait(async {
             // A sign-in that waits is completed, unless another one is asked for.
-            let waiting = if self.no_wait { None } else { client.resume_sign_in(&self.server).await? };
+            let waiting =
+                if self.no_wait { None } else { client.resume_sign_in(&self.server).await.map_err(advise)? };
             let sign_in = match waiting {
                 Some(sign_in) => {
                     if let Some(expected) = &self.fingerprint {
@@ -113,8 +114,10 @@ impl Login {
                 format!("compare it with what the store publishes, then: --fingerprint {words}"),
             ));
         }
-        screen.note(format_args!("{} has the fingerprint\n\n    {strong}{words}{strong:#}\n", self.server));
-        if screen.ask("Is that what the store publishes? Trust it?") {
+        if screen.ask(format_args!(
+            "{} has the fingerprint\n\n    {strong}{words}{strong:#}\n\nIs that what the store publishes? Trust it?",
+            self.server
+        )) {
             return Ok(());
         }
         Err(Failure::new("the store is not trusted", "ask the store for its fingerprint, and try again"))
@@ -124,17 +127,20 @@ impl Login {
 /// What its user has to do. Also for a program: whoever drives it has to approve the code.
 fn show(screen: Screen, sign_in: &SignIn) {
     let strong = style::STRONG;
-    anstream::eprintln!(
-        "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n",
+    screen.tell(format_args!(
+        "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n\n",
         sign_in.url_with_code(),
         sign_in.user_code(),
         sign_in.terminal_words()
-    );
+    ));
     let minutes = sign_in.expires_in().as_secs().div_ceil(60);
     screen.note(format_args!("waiting for your approval, at most {minutes} minutes …"));
 }
 
 fn advise(error: ClientError) -> Failure {
+    if let ClientError::OtherAddress { .. } = error {
+        return error.into();
+    }
     let failure = Failure::from(error);
     match failure.reason() {
         Some(Reason::Offline) => {

@@ -14,6 +14,9 @@ pub(crate) struct Logout {
     /// The store [default: the one where you are signed in]
     #[arg(value_name = "URL", value_parser = origin)]
     server: Option<Origin>,
+    /// Sign the account out everywhere: every terminal, every browser, and what was approved and is not used yet
+    #[arg(long)]
+    everywhere: bool,
     /// Also forget the store's fingerprint and this terminal's keys for it
     #[arg(long)]
     forget: bool,
@@ -24,6 +27,7 @@ struct SignedOut {
     server: Origin,
     forgotten: bool,
     told_server: bool,
+    everywhere: bool,
 }
 
 impl Logout {
@@ -34,6 +38,10 @@ impl Logout {
             None => client.default_server()?,
         };
         let told_server = context.wait(async {
+            if self.everywhere {
+                // First, and as a whole: if the store does not hear of it, nothing is forgotten here either.
+                client.store(&server).sign_out_everywhere().await?;
+            }
             if self.forget {
                 client.forget(&server).await?;
                 Ok(true)
@@ -41,7 +49,8 @@ impl Logout {
                 Ok(client.sign_out(&server).await?)
             }
         })?;
-        context.screen.report(&SignedOut { server, forgotten: self.forget, told_server });
+        let (forgotten, everywhere) = (self.forget, self.everywhere);
+        context.screen.report(&SignedOut { server, forgotten, told_server, everywhere });
         Ok(())
     }
 }
@@ -49,11 +58,12 @@ impl Logout {
 impl Report for SignedOut {
     fn text(&self) -> String {
         let good = style::GOOD;
-        let rest = match (self.forgotten, self.told_server) {
+        let rest = match (self.forgotten, self.told_server || self.everywhere) {
             (true, _) => " and forgot it",
             (false, true) => "",
             (false, false) => "; the store could not be told, and forgets you when the sign-in runs out",
         };
-        format!("{good}signed out{good:#} of {}{rest}\n", self.server)
+        let everywhere = if self.everywhere { " everywhere" } else { "" };
+        format!("{good}signed out{everywhere}{good:#} of {}{rest}\n", self.server)
     }
 }

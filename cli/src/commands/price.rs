@@ -56,6 +56,12 @@ impl Price {
         let report = context.wait(async {
             let listing = client.store(&server).entry(publisher, &self.name.name).await?;
             let terms = self.terms(&listing)?;
+            if terms.is_some() && listing.newest().is_none() {
+                return Err(Failure::new(
+                    format!("every version of {} is withdrawn, and its offers rest", self.name.path()),
+                    "publish a version first; then the offers are there again, and can be changed",
+                ));
+            }
             let changed = terms.is_some();
             let offers = match terms {
                 Some(terms) => client.publishing(&server).set_offers(publisher, &self.name.name, terms).await?,

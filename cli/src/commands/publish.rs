@@ -200,7 +200,7 @@ fn version_taken(manifest: &Manifest) -> Failure {
 fn advise(error: ClientError, manifest: &Manifest) -> Failure {
     let conflict = matches!(error, ClientError::Rejected { status: 409, .. });
     let failure = Failure::from(error);
-    if conflict && failure.to_string().contains("version") {
+    if conflict && failure.to_string().contains("raise the version") {
         let fix =
             format!("raise the `version` in portcullis.toml above {}, seal again, and publish that", manifest.version);
         return failure.with_fix(fix);

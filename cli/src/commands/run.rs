@@ -2,20 +2,19 @@
 
 use clap::Args;
 use portcullis_host::{
-    Authorised, Client, Command, Directory, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource, Runtime,
-    Terms, Val, refusal_in, to_text,
+    Authorised, Client, Command, Directory, Error, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource,
+    Runtime, Terms, Val, refusal_in, to_text,
 };
 use portcullis_protocol::{Money, Offer, OperationName, Reason, Verified, nearest};
 use serde::Serialize;
-use std::fs::File;
-use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::consent::Terminal;
-use crate::context::Context;
-use crate::destination;
-use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::context::{Context, Store};
+use crate::destination::Destination;
+use crate::failure::{Failure, Outcome};
 use crate::invocation::Invocation;
 use crate::metered::Agreed;
 use crate::output::{Report, readable, size, style};
@@ -54,6 +53,8 @@ pub(crate) struct Run {
     /// Install it first, where it is not; without this it is streamed from its store
     #[arg(long)]
     install: bool,
+    #[command(flatten)]
+    store: Store,
     /// A resource, installed or in a store, or a sealed file
     #[arg(value_name = "NAME[@VERSION]|FILE")]
     resource: Target,
@@ -115,7 +116,8 @@ impl Run {
         }
         let runtime = runtime.build()?;
         context.wait(async {
-            let source = resource_at::source(context, &client, &self.resource, self.install).await?;
+            let source =
+                resource_at::source(context, &client, &self.resource, self.store.named(), self.install).await?;
             self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await
         })
     }
@@ -143,18 +145,20 @@ impl Run {
             }
             None => None,
         };
-        if let Some(path) = &self.output {
-            destination::check(path)?;
-        }
         self.check_allowed(&resource)?;
         self.tell_lent(context, &resource);
         tell_bounds(context, &resource);
         let manifest = resource.signed().manifest();
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
+        // Before anything is paid for: a result that can be written nowhere is worth nothing.
+        let output = self.output.as_deref().map(|path| Destination::open(path, OTHER_FILE)).transpose()?;
+        if values.is_some() && output.as_ref().is_some_and(Destination::is_terminal) {
+            return Err(Failure::usage("a terminal cannot show bytes", "name a file: -o FILE"));
+        }
         let authorised = self.authorise(context, client, runtime, &resource, &operation, agreed).await?;
         match values {
-            Some(values) => self.call(context, &authorised, &name, &export, &values, stderr).await,
-            None => self.command(context, &authorised, &name).await,
+            Some(values) => self.call(context, &authorised, &name, &export, &values, output, stderr).await,
+            None => self.command(context, &authorised, &name, output).await,
         }
     }
 
@@ -301,6 +305,7 @@ impl Run {
         name: &str,
         export: &str,
         values: &[Val],
+        output: Option<Destination>,
         stderr: &OutputBuffer,
     ) -> Outcome<u8> {
         let grant = authorised.grant().document().jti.to_string();
@@ -317,11 +322,17 @@ impl Run {
                 return Err(said_no(value.as_deref()));
             }
         }
-        if let Some(bytes) = &bytes {
-            self.deliver(bytes)?;
-            if self.output.is_none() {
+        match (&bytes, output) {
+            (Some(bytes), Some(output)) => {
+                output.write(bytes)?;
+            }
+            (Some(bytes), None) => {
+                let written = context.screen.bytes(bytes);
+                let to = "write to standard output";
+                written.map_err(|error| Failure::not_written(to, &error, "write into a file: -o FILE"))?;
                 return Ok(0);
             }
+            (None, _) => {}
         }
         let text = |value: &Val| to_text(value).unwrap_or_else(|| "(a handle)".to_owned());
         context.screen.report(&Ran::Function {
@@ -338,25 +349,18 @@ impl Run {
         Ok(0)
     }
 
-    fn deliver(&self, bytes: &[u8]) -> Outcome {
-        match &self.output {
-            Some(path) => std::fs::write(path, bytes)
-                .or_fail(format_args!("write `{}`", path.display()), "choose another file: -o FILE"),
-            None => {
-                let mut out = std::io::stdout().lock();
-                out.write_all(bytes)
-                    .and_then(|()| out.flush())
-                    .or_fail("write to standard output", "write into a file: -o FILE")
-            }
-        }
-    }
-
-    async fn command(&self, context: &Context, authorised: &Authorised, name: &str) -> Outcome<u8> {
+    async fn command(
+        &self,
+        context: &Context,
+        authorised: &Authorised,
+        name: &str,
+        output: Option<Destination>,
+    ) -> Outcome<u8> {
         let short = name.rsplit_once('/').map_or(name, |(_, short)| short);
         let mut args = vec![short.to_owned()];
         args.extend(self.arguments.iter().cloned());
-        if let Some(path) = &self.output {
-            return self.command_into(context, authorised, name, args, path).await;
+        if let Some(output) = output {
+            return self.command_into(context, authorised, name, args, output).await;
         }
         if !context.screen.is_json() {
             let exit = authorised.run(Command::inherit(args)).await?;
@@ -388,28 +392,29 @@ impl Run {
         authorised: &Authorised,
         name: &str,
         args: Vec<String>,
-        path: &Path,
+        output: Destination,
     ) -> Outcome<u8> {
-        let file = File::create(path).map(Arc::new);
-        let file = file.or_fail(format_args!("write `{}`", path.display()), "choose another file: -o FILE")?;
+        let file = Arc::new(output.file()?);
         let json = context.screen.is_json();
         let said = OutputBuffer::default();
         let stderr = if json { Output::Buffer(said.clone()) } else { Output::Stderr };
-        let command = Command::new(args, Input::Inherit, Output::File(Arc::clone(&file)), stderr);
-        let exit = authorised.run(command).await?;
+        let command = Command::new(args, Input::Inherit, Output::File(file), stderr);
+        let exit = match authorised.run(command).await {
+            Err(Error::Output(error)) => return Err(output.failure(&error)),
+            exit => exit?,
+        };
         if exit.output_cut {
             context.screen.warn(CUT);
         }
-        let bytes =
-            file.metadata().or_fail(format_args!("read `{}`", path.display()), "choose another file: -o FILE")?;
+        let bytes = output.finish()?;
         context.screen.report(&Ran::Command {
             resource: name.to_owned(),
             operation: authorised.operation().to_string(),
             exit: exit.code,
             stdout: String::new(),
             stderr: String::from_utf8_lossy(&said.take()).into_owned(),
-            output: Some(path.to_path_buf()),
-            bytes: Some(bytes.len()),
+            output: self.output.clone(),
+            bytes,
         });
         Ok(code(exit.code))
     }
@@ -432,6 +437,7 @@ fn tell_bounds(context: &Context, resource: &Resource) {
     }
 }
 
+const OTHER_FILE: &str = "choose another file: -o FILE";
 const CUT: &str = "the command wrote more than it may; the rest was lost";
 
 /// A process has 8 bits for its exit code.
@@ -503,9 +509,11 @@ impl Report for Ran {
                 format!("{good}wrote{good:#} {} ({}{left})\n", file.display(), size(*bytes))
             }
             Self::Function { results, .. } => results.iter().map(|result| format!("{result}\n")).collect(),
-            Self::Command { output: Some(file), bytes: Some(bytes), .. } => {
+            Self::Command { output: Some(file), bytes, .. } => {
                 let good = style::GOOD;
-                format!("{good}wrote{good:#} {} ({})\n", file.display(), size(*bytes))
+                // What is written through is not counted.
+                let bytes = bytes.map_or_else(String::new, |bytes| format!(" ({})", size(bytes)));
+                format!("{good}wrote{good:#} {}{bytes}\n", file.display())
             }
             Self::Command { stdout, .. } => stdout.clone(),
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::build;
 use crate::context::Context;
+use crate::destination::Destination;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::output::{KeyName, Lines, Report, size, style};
 use crate::project::{PartSource, Project};
@@ -73,8 +74,11 @@ impl Seal {
         if !self.no_build {
             bring_up_to_date(context, &project)?;
         }
-        let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?))?;
-        let client = context.client()?;
+        let key = match &self.key {
+            Some(key) => publisher_key::read(key)?,
+            None => publisher_key::read(&publisher_key::path(None, &context.home()?))?,
+        };
+        let client = || context.client();
         let stores = context.wait(recipient::stores(context.screen, &client, &self.servers, &project.servers))?;
         let output =
             self.output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.sealed.wasm", project.name, project.version)));
@@ -143,11 +147,11 @@ pub(crate) fn seal(
     let (stub_bytes, openings) = (checked.stub().len() as u64, checked.openings().to_vec());
     let signed = write(checked, key, stores, output);
     bar.finish_and_clear();
-    let signed = signed?;
+    let (signed, bytes) = signed?;
     let manifest = signed.manifest();
     Ok(Sealed {
         file: output.to_path_buf(),
-        bytes: std::fs::metadata(output).map_or(0, |file| file.len()),
+        bytes,
         digest: signed.digest().to_string(),
         publisher: manifest.publisher.name.to_string(),
         name: manifest.name.to_string(),
@@ -165,32 +169,19 @@ pub(crate) fn seal(
     })
 }
 
-/// Writes beside the file, then renames: whoever sees the file sees all of it.
+/// Writes the file. Returns its manifest, and how many bytes it has.
 fn write(
     checked: Checked<'_>,
     key: &SecretKey,
     stores: &[Store],
     output: &Path,
-) -> Outcome<portcullis_protocol::SignedManifest> {
-    let mut partial = output.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let cannot = format!("write `{}`", output.display());
-    let fix = "choose another file: --output FILE";
-    let file = File::create(&partial).or_fail(&cannot, fix)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+) -> Outcome<(portcullis_protocol::SignedManifest, u64)> {
+    let destination = Destination::open(output, "choose another file: --output FILE")?;
+    let mut out = BufWriter::with_capacity(1 << 20, destination.file()?);
     let recipients: Vec<_> = stores.iter().map(|store| store.recipient).collect();
-    let signed = checked.seal(&mut out, key, &recipients, &mut crate::random::system());
-    let done = signed.map_err(Failure::from).and_then(|signed| {
-        let flushed = out.flush().and_then(|()| out.get_ref().sync_all());
-        flushed.and_then(|()| std::fs::rename(&partial, output)).or_fail(&cannot, fix)?;
-        Ok(signed)
-    });
-    if done.is_err() {
-        // What is left over is of no use to anybody.
-        let _ = std::fs::remove_file(&partial);
-    }
-    done
+    let signed = checked.seal(&mut out, key, &recipients, &mut crate::random::system())?;
+    out.flush().map_err(|error| destination.failure(&error))?;
+    Ok((signed, destination.finish()?.unwrap_or_default()))
 }
 
 /// The bytes of code parts, in the order of the parts; `None` for assets, which are streamed.

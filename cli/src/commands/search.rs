@@ -7,18 +7,19 @@ use serde::Serialize;
 
 use crate::context::{Context, Store};
 use crate::failure::Outcome;
-use crate::output::{KeyName, OfferLine, Report, style};
+use crate::output::{KeyName, OfferLine, Report};
+use crate::table::Table;
 
 /// Search a store
 #[derive(Debug, Args)]
 pub(crate) struct Search {
-    /// What to look for; everything, where nothing is said
+    /// What to look for; without words everything, the newest first
     #[arg(value_name = "WORDS")]
     words: Vec<String>,
     /// Only resources of this kind: software, picture, …
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
-    /// Which page of the results
+    /// The next page, as the last line of the page before names it
     #[arg(long, value_name = "N")]
     page: Option<u32>,
     #[command(flatten)]
@@ -74,22 +75,20 @@ impl Search {
 
 impl Report for Results {
     fn text(&self) -> String {
-        let (strong, dim) = (style::STRONG, style::DIM);
-        let mut text = String::new();
+        let mut table = Table::new(&["name", "version", "kind", "title", "offers"]);
         for found in &self.results {
-            let version = found.version.as_deref().unwrap_or("withdrawn");
-            text +=
-                &format!("{strong}{}{strong:#} {version}  {dim}{}{dim:#}\n  {}\n", found.name, found.kind, found.title);
-            for offer in &found.offers {
-                text += &format!("    {offer}\n");
-            }
+            let version = found.version.as_deref().unwrap_or("withdrawn").to_owned();
+            let offers: Vec<String> = found.offers.iter().map(OfferLine::in_short).collect();
+            table.row([found.name.clone(), version, found.kind.clone(), found.title.clone(), offers.join(", ")]);
         }
-        if self.results.is_empty() {
-            text += &format!("nothing found at {}\n", self.server);
+        table.to_string()
+    }
+
+    fn notes(&self) -> String {
+        match self.next_page {
+            _ if self.results.is_empty() => format!("nothing found at {}\n", self.server),
+            Some(page) => format!("There is more: --page {page}\n"),
+            None => String::new(),
         }
-        if let Some(page) = self.next_page {
-            text += &format!("\nMore: --page {page}\n");
-        }
-        text
     }
 }

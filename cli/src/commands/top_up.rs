@@ -10,7 +10,7 @@ use super::receipts::TopUpLine;
 use crate::context::{Context, Store};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Lines, Report, style};
-use crate::payment::Payment;
+use crate::payment::{PENDING, Payment};
 
 /// Pay money into your balance, for operations that are sold by the unit
 #[derive(Debug, Args)]
@@ -20,6 +20,9 @@ pub(crate) struct TopUp {
     /// Pay without being asked
     #[arg(long)]
     yes: bool,
+    /// Pay although a top-up of the same amount is pending
+    #[arg(long)]
+    again: bool,
     /// How to pay; the provider `sandbox` moves no money
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
@@ -47,7 +50,7 @@ impl TopUp {
         if amount.is_zero() {
             return Err(Failure::usage("a top-up is of more than nothing", "name an amount, as in 5.00EUR"));
         }
-        if !self.yes && !context.screen.ask(format_args!("Pay {amount}?")) {
+        if !self.yes && !context.screen.ask(format_args!("Into your balance at {server}.\nPay {amount}?")) {
             return Err(Failure::new(
                 format!("nothing was paid: nobody agreed to {amount}"),
                 "answer y on a terminal, or pass --yes",
@@ -55,10 +58,14 @@ impl TopUp {
         }
         let report = context.wait(async {
             let store = client.store(&server);
-            let top_up = store.top_up(amount, self.payment.method()).await.map_err(Payment::refused)?;
+            let top_up = match self.again {
+                true => store.top_up_again(amount, self.payment.method()).await,
+                false => store.top_up(amount, self.payment.method()).await,
+            };
+            let top_up = top_up.map_err(Payment::refused)?;
             match top_up.state {
                 OrderState::Declined => return Err(Payment::declined()),
-                OrderState::Refunded => return Err(Failure::new("the top-up was paid back", "top up again")),
+                OrderState::Refunded => return Err(Payment::goes_back()),
                 OrderState::Paid | OrderState::Pending => {}
             }
             let balances = store.balances().await?;
@@ -87,7 +94,8 @@ impl Report for PaidIn {
         if self.receipt.is_some() {
             format!("{good}paid in{good:#} {strong}{}{strong:#}\n{lines}", self.amount)
         } else {
-            format!("{warn}ordered{warn:#} {strong}{}{strong:#}: the payment is still pending\n{lines}", self.amount)
+            let amount = &self.amount;
+            format!("{warn}ordered{warn:#} {strong}{amount}{strong:#}: the payment is still pending\n{lines}{PENDING}")
         }
     }
 }

@@ -47,8 +47,9 @@ impl Server {
         let log = std::fs::File::create(dir.join("log"))
             .or_fail("write the server's log", "free some space in the folder for temporary files")?;
         let mut serve = clean(&program);
-        serve.args(["serve", "--dir"]).arg(dir).arg("--ready-file").arg(&ready);
-        let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        // A pipe that ends with this process, however it ends.
+        serve.args(["serve", "--stop-with-input", "--dir"]).arg(dir).arg("--ready-file").arg(&ready);
+        let child = serve.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn();
         let mut server = Self { child: child.or_fail("start the server", &fix)?, origin: made.origin };
         let begun = Instant::now();
         while !ready.is_file() {

@@ -1,6 +1,6 @@
-//! The machine's clock, against what a server signed.
+//! The machine's clock, against what each server signed.
 
-use portcullis_host::Client;
+use portcullis_host::{Client, Pin};
 
 use super::Finding;
 use crate::output::date;
@@ -11,20 +11,25 @@ const SAME: u64 = 30;
 /// From so many seconds on, a key document counts as one of the future.
 const TOO_MUCH: u64 = 300;
 
-/// The difference.
-pub(super) fn examine(client: &Client) -> Finding {
-    let clocks = client.check_clock();
+/// The differences.
+pub(super) fn examine(client: &Client) -> Vec<Finding> {
+    let pins = client.servers().unwrap_or_default();
+    pins.iter().map(|pin| compare(client, pin).of(&pin.origin)).collect()
+}
+
+fn compare(client: &Client, pin: &Pin) -> Finding {
+    let clocks = client.check_clock(&pin.origin);
     let machine = clocks.machine;
     let Some(server) = clocks.server else {
-        if machine + TOO_MUCH < clocks.last_heard {
+        if machine.saturating_add(TOO_MUCH) < clocks.last_heard {
             let what = format!(
-                "the machine's clock says {}, and a store said {} earlier: it is behind",
+                "the machine's clock says {}, and the store said {} earlier: it is behind",
                 date(machine),
                 date(clocks.last_heard)
             );
             return Finding::wrong(AREA, "difference", what, set());
         }
-        let what = format!("the machine's clock says {}; no store has signed another time just now", date(machine));
+        let what = format!("the machine's clock says {}; the store has signed no other time just now", date(machine));
         return Finding::ok(AREA, "difference", what);
     };
     judge(machine, server, clocks.counts_suspend)
@@ -51,7 +56,7 @@ fn judge(machine: u64, server: u64, counts_suspend: bool) -> Finding {
 }
 
 /// The command that sets the clock by the network.
-const fn set() -> &'static str {
+pub(super) const fn set() -> &'static str {
     if cfg!(target_os = "macos") {
         "sudo sntp -sS time.apple.com"
     } else if cfg!(windows) {

@@ -31,6 +31,9 @@ fn keys(client: &Client, pin: &Pin, found: &ServerCheckup) -> Finding {
     let origin = &pin.origin;
     let keys: &KeyDocument = match &found.keys {
         Ok(keys) => keys,
+        Err(refused) if refused.reason == Reason::ClockSuspect => {
+            return Finding::wrong(AREA, "clock", refused, super::clock::set());
+        }
         Err(refused) if refused.reason == Reason::ServerUntrusted => {
             return Finding::wrong(
                 AREA,
@@ -50,7 +53,7 @@ fn keys(client: &Client, pin: &Pin, found: &ServerCheckup) -> Finding {
             );
         }
     };
-    let now = client.clock().now();
+    let now = client.server_clock(origin).now();
     let in_force = keys.signing.iter().filter(|key| keys.signing_key(key.jwk.thumbprint(), now).is_some()).count();
     let left = keys.exp.saturating_sub(now);
     let what = format!(

@@ -1,6 +1,7 @@
 //! The terminal's own folder: who can read it, whether it opens, what is under way.
 
 use portcullis_host::{Client, OpenMatter, StateCheckup};
+use portcullis_protocol::Origin;
 use std::path::Path;
 
 use super::{Finding, quoted};
@@ -87,9 +88,9 @@ pub(super) fn journal(client: &Client) -> Finding {
         let mend = format!("look at `portcullis receipts` for what was bought, then: rm {}", quoted(path));
         return Finding::wrong(AREA, "journal", what, mend);
     }
-    let now = client.clock().now();
+    let is_over = |origin: &Origin, at: u64| at.saturating_add(UNDER_WAY) < client.server_clock(origin).now();
     let cut_off = |wanted: OpenMatter| {
-        let mut found = found.open.iter().filter(move |(matter, _, at)| *matter == wanted && at + UNDER_WAY < now);
+        let mut found = found.open.iter().filter(|(matter, origin, at)| *matter == wanted && is_over(origin, *at));
         let first = found.next();
         first.map(|(_, origin, at)| (1 + found.count(), origin, *at))
     };

@@ -184,7 +184,7 @@ fn module() -> Vec<u8> {
 }
 
 /// Seals, publishes and installs the reader under a name, with these capabilities in its manifest.
-fn reader(stage: &Stage, name: &str, capabilities: &str) {
+pub(crate) fn reader(stage: &Stage, name: &str, capabilities: &str) {
     let folder = stage.path(name);
     fs::create_dir_all(&folder).expect("folder");
     fs::write(folder.join("reader.wasm"), module()).expect("module");

@@ -67,20 +67,20 @@ fn on_a_terminal_it_asks_before_money_moves() {
         let balance: serde_json::Value = serde_json::from_slice(&balance).expect("JSON");
         balance["balances"][0]["balance"].as_str().expect("a balance").to_owned()
     };
-    let run = "run --invoke 'add(40, 2)' sketch";
+    let (choices, amount) = ("Go on? [y/N/a(lways up to a cap)] ", "[amount] ");
     for (typed, code, after) in [
-        ("n\n", 20, "1.00 EUR"),
-        ("\n", 20, "1.00 EUR"),
-        ("a\n0.01EUR\n", 20, "1.00 EUR"),
-        ("a\nno idea\n", 20, "1.00 EUR"),
-        ("y\n", 0, "0.98 EUR"),
-        ("a\n0.50EUR\n", 0, "0.96 EUR"),
+        (&[(choices, "n\n")][..], 20, "1.00 EUR"),
+        (&[(choices, "\n")], 20, "1.00 EUR"),
+        (&[(choices, "\u{4}")], 20, "1.00 EUR"),
+        (&[(choices, "a\n"), (amount, "0.01EUR\n")], 20, "1.00 EUR"),
+        (&[(choices, "a\n"), (amount, "no idea\n")], 20, "1.00 EUR"),
+        (&[(choices, "y\n")], 0, "0.98 EUR"),
+        (&[(choices, "a\n"), (amount, "0.50EUR\n")], 0, "0.96 EUR"),
     ] {
-        let (ended, said) = crate::prompt::type_in(&stage, run, typed);
+        let (ended, said) = crate::prompt::type_in(&stage, RUN, typed);
         assert!(said.contains(question), "{said}");
         assert_eq!((ended, left().as_str()), (Some(code), after), "{typed:?}: {said}");
     }
-    let (ended, said) = crate::prompt::type_in(&stage, "top-up 2.00EUR", "y\n");
-    assert!(said.contains("Pay 2.00 EUR? [y/N]"), "{said}");
+    let (ended, said) = crate::prompt::type_in(&stage, &["top-up", "2.00EUR"], &[("Pay 2.00 EUR? [y/N] ", "y\n")]);
     assert_eq!((ended, left().as_str()), (Some(0), "2.96 EUR"), "{said}");
 }

@@ -84,7 +84,7 @@ impl<'s> Transcript<'s> {
             (r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", "[DOCUMENT]"),
             (r"\b[a-z]+(?:-[a-z]+){7}\b", "[WORDS]"),
             (r"\b[A-Z0-9]{4}-[A-Z0-9]{4}\b", "[CODE]"),
-            (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[TIME]"),
+            (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", "[TIME]"),
             (r"\b1[789]\d{8}\b", "[SECONDS]"),
             (r#""bytes": \d+"#, r#""bytes": [BYTES]"#),
             (r"\b\d+\.\d [KM]iB\b", "[SIZE]"),

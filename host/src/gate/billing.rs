@@ -74,7 +74,7 @@ impl GateView<'_> {
                 let released = spending::verify(code, cost).await?;
                 let signed = &self.ctx.contents.signed;
                 let entry = signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
-                let held = Arc::new(Held::new(released, signed, entry, &nonce)?);
+                let held = Arc::new(Held::new(released, signed, entry, &nonce, &self.ctx.services)?);
                 self.ctx.verified.push(Arc::downgrade(&held));
                 Ok(held)
             }

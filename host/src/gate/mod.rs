@@ -52,11 +52,10 @@ impl GateCtx {
 
     /// A held grant that covers the operation: nothing more is drawn for it.
     fn covering(&mut self, operation: &OperationName, quantity: u32) -> Option<Arc<Held>> {
-        let now = self.services.now();
         self.verified.retain(|held| held.strong_count() > 0);
         std::iter::once(Arc::clone(&self.entry))
             .chain(self.verified.iter().filter_map(Weak::upgrade))
-            .find(|held| held.grant().document().operation == *operation && held.covers(quantity, now))
+            .find(|held| held.grant().document().operation == *operation && held.covers(quantity, held.now()))
     }
 }
 

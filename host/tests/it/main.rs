@@ -10,5 +10,6 @@ mod load;
 mod metered;
 mod sources;
 mod threads;
+mod waits;
 
 use portcullis_fixtures as fixture;

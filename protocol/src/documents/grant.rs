@@ -6,7 +6,7 @@ use crate::jws::Document;
 use crate::keys::Thumbprint;
 use crate::labels::{GRANT_CONFIRMATION, TYP_GRANT};
 use crate::limits::MAX_NONCE;
-use semver::Version;
+use crate::version::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

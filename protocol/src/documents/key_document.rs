@@ -63,9 +63,21 @@ pub enum KeyDocumentError {
     /// Another server's.
     #[error("the key document is of another origin")]
     Origin,
-    /// Past its time, before it, or valid for longer than 7 days.
-    #[error("the key document is out of date, or claims to be valid for too long; check the clock of this machine")]
-    Time,
+    /// Valid for longer than 7 days, or for less than nothing.
+    #[error("the key document claims to be valid for too long")]
+    Life,
+    /// Before its time, beyond what honest clocks differ by.
+    #[error("the key document is not valid for another {by} s; check the clock of this machine")]
+    Early {
+        /// By so many seconds.
+        by: u64,
+    },
+    /// Past its time.
+    #[error("the key document ended {by} s ago; check the clock of this machine")]
+    Late {
+        /// By so many seconds.
+        by: u64,
+    },
     /// Older than one seen before.
     #[error("the key document is older than one this terminal has seen")]
     Rollback,
@@ -88,10 +100,16 @@ impl KeyDocument {
         if document.iss != *origin {
             return Err(KeyDocumentError::Origin);
         }
-        let life = document.exp.checked_sub(document.iat).ok_or(KeyDocumentError::Time)?;
+        let life = document.exp.checked_sub(document.iat).ok_or(KeyDocumentError::Life)?;
+        if life > MAX_KEY_DOCUMENT_LIFE {
+            return Err(KeyDocumentError::Life);
+        }
+        if now >= document.exp {
+            return Err(KeyDocumentError::Late { by: now - document.exp });
+        }
         // Five minutes of grace for clocks that differ.
-        if life > MAX_KEY_DOCUMENT_LIFE || now >= document.exp || now.saturating_add(300) < document.iat {
-            return Err(KeyDocumentError::Time);
+        if now.saturating_add(300) < document.iat {
+            return Err(KeyDocumentError::Early { by: document.iat - now });
         }
         if document.version < seen {
             return Err(KeyDocumentError::Rollback);

@@ -12,8 +12,8 @@ use crate::limits::{
     MAX_CODE_PART, MAX_DESCRIPTION, MAX_EXPORT_NAME, MAX_EXPORTS, MAX_MANIFEST, MAX_NAME, MAX_OPERATIONS, MAX_PART,
     MAX_PARTS, MAX_SERVERS, MAX_SIGNATURES, MAX_TITLE,
 };
-use crate::text::disturbs;
-use semver::Version;
+use crate::text::{check_json, disturbs};
+use crate::version::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -180,13 +180,15 @@ impl Manifest {
         if self.v != 1 {
             return fail(format!("version {} of the form is not known here", self.v));
         }
-        for (what, text, most) in [
-            ("title", &self.title, MAX_TITLE),
-            ("description", &self.description, MAX_DESCRIPTION),
-            ("kind", &self.kind, MAX_NAME),
+        for (what, text, most, lines) in [
+            ("title", &self.title, MAX_TITLE, false),
+            ("description", &self.description, MAX_DESCRIPTION, true),
+            ("kind", &self.kind, MAX_NAME, false),
         ] {
-            if text.len() > most || text.chars().any(|c| disturbs(c) && c != '\n') {
-                return fail(format!("the {what} is longer than {most} bytes or holds control characters"));
+            if text.len() > most || text.chars().any(|c| disturbs(c) && !(lines && c == '\n')) {
+                return fail(format!(
+                    "the {what} is longer than {most} bytes, or holds control, direction or invisible characters"
+                ));
             }
         }
         for (what, count, least, most) in [
@@ -217,7 +219,7 @@ impl Manifest {
             if part.size > most {
                 return fail(format!("part `{}` is larger than {most} bytes", part.name));
             }
-            if part.media_type.is_empty() || part.media_type.len() > MAX_TITLE || !part.media_type.is_ascii() {
+            if part.media_type.len() > MAX_TITLE || !is_media_type(&part.media_type) {
                 return fail(format!("part `{}` has no usable media type", part.name));
             }
         }
@@ -235,7 +237,7 @@ impl Manifest {
             }
             if operation.title.len() > MAX_TITLE || operation.title.chars().any(disturbs) {
                 return fail(format!(
-                    "the title of operation `{name}` is longer than {MAX_TITLE} bytes or holds control characters"
+                    "the title of operation `{name}` is longer than {MAX_TITLE} bytes, or holds control, direction or invisible characters"
                 ));
             }
             if operation.exports.len() > MAX_EXPORTS {
@@ -294,6 +296,20 @@ impl Manifest {
     pub fn code_part(&self, operation: &OperationEntry) -> Option<&PartEntry> {
         operation.parts.iter().filter_map(|name| self.part(name)).find(|part| part.kind == PartKind::Code)
     }
+}
+
+/// The member that may have several lines.
+const PARAGRAPHS: &[&str] = &["description"];
+
+/// `type/subtype` with restricted names (RFC 6838 section 4.2), and parameters of visible ASCII.
+fn is_media_type(text: &str) -> bool {
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    let named = essence.trim_end().split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name));
+    named && parameters.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -359,6 +375,7 @@ impl SignedManifest {
             return Err(ManifestError::Content("the publisher key in the manifest is not the one that signs".into()));
         }
         let bytes = serde_json::to_vec(&manifest).map_err(|_| ManifestError::Canonical)?;
+        check_json(&bytes, PARAGRAPHS).map_err(|error| ManifestError::Content(error.to_string()))?;
         let payload = base64url(&bytes);
         let protected = protected(TYP_MANIFEST, key.public().thumbprint());
         let signature = key.sign(format!("{protected}.{payload}").as_bytes());
@@ -414,6 +431,8 @@ impl SignedManifest {
             return Err(ManifestError::Form);
         }
         let payload = from_base64url(&general.payload).map_err(|_| ManifestError::Form)?;
+        // First: the errors of what reads it repeat the names of its members.
+        check_json(&payload, PARAGRAPHS).map_err(|error| ManifestError::Content(error.to_string()))?;
         let manifest: Manifest = serde_json::from_slice(&payload).map_err(|e| ManifestError::Content(e.to_string()))?;
         if serde_json::to_vec(&manifest).map_err(|_| ManifestError::Canonical)? != payload {
             return Err(ManifestError::Canonical);

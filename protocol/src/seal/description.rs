@@ -4,7 +4,7 @@ use crate::documents::{Capabilities, OperationEntry, PublisherEntry, ResourceLim
 use crate::ids::{OperationName, ResourceName};
 use crate::money::Money;
 use crate::rights::Rights;
-use semver::Version;
+use crate::version::Version;
 
 /// The manifest's fields that no tool can find out by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,6 @@ impl SuggestedOffer {
     /// Whether nobody has to pay.
     #[must_use]
     pub const fn is_free(&self) -> bool {
-        self.rights.is_free() || self.price.is_zero()
+        self.rights.is_free_at(self.price)
     }
 }

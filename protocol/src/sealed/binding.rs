@@ -7,8 +7,8 @@ use crate::encoding::Octets;
 use crate::ids::{PartName, ResourceName};
 use crate::keys::Thumbprint;
 use crate::labels::{PART_BINDING, PART_COMMITMENT};
+use crate::version::Version;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use semver::Version;
 use sha2::{Digest as _, Sha256};
 
 /// Commits to a payload of `payload_len` bytes by the BLAKE3 digests of its blocks:

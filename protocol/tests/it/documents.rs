@@ -120,11 +120,11 @@ fn a_key_document_holds_for_its_root_origin_and_time_only() {
     assert_eq!(check(&compact, &root, NOW, 3), Ok(()));
     assert!(matches!(check(&compact, &key(8), NOW, 3), Err(KeyDocumentError::Document(_))), "another root");
     assert_eq!(check(&compact, &root, NOW, 4), Err(KeyDocumentError::Rollback));
-    assert_eq!(check(&compact, &root, NOW + 3600, 3), Err(KeyDocumentError::Time), "expired");
-    assert_eq!(check(&compact, &root, NOW - 3600, 3), Err(KeyDocumentError::Time), "from the future");
+    assert_eq!(check(&compact, &root, NOW + 3600, 3), Err(KeyDocumentError::Late { by: 0 }), "expired");
+    assert_eq!(check(&compact, &root, NOW - 3600, 3), Err(KeyDocumentError::Early { by: 3590 }), "from the future");
     let mut long = key_document(&signer);
     long.exp = long.iat + 8 * 24 * 3600;
-    assert_eq!(check(Verified::sign(long, &root).compact(), &root, NOW, 3), Err(KeyDocumentError::Time), "too long");
+    assert_eq!(check(Verified::sign(long, &root).compact(), &root, NOW, 3), Err(KeyDocumentError::Life), "too long");
     let other = portcullis_protocol::Origin::new("https://other.example").expect("origin");
     assert!(KeyDocument::verify(&compact, root.public(), &other, NOW, 3).is_err());
     let document = key_document(&signer);
@@ -225,4 +225,66 @@ fn a_manifest_that_contradicts_itself_is_refused_with_the_cause() {
         assert!(matches!(changed.check(), Err(ManifestError::Content(_))), "{what}");
     }
     assert!(manifest(&key(7)).check().is_ok(), "control");
+}
+
+/// Signed by its own publisher, with a tool that refuses nothing; and never repeated in the error.
+#[test]
+fn no_text_of_a_signed_document_disturbs_a_screen() {
+    let publisher = key(7);
+    let header =
+        format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"portcullis-manifest+jws"}}"#, publisher.public().thumbprint());
+    let general = |payload: &str| {
+        let (protected, payload) = (base64url(header.as_bytes()), base64url(payload.as_bytes()));
+        let signature = publisher.sign(format!("{protected}.{payload}").as_bytes());
+        format!(r#"{{"payload":"{payload}","signatures":[{{"protected":"{protected}","signature":"{signature}"}}]}}"#)
+    };
+    let json = serde_json::to_string(&manifest(&publisher)).expect("JSON");
+    assert!(SignedManifest::verify(general(&json).as_bytes()).is_ok(), "control");
+    for evil in [r"\u001b[2J", r"\u009b2J", r"\n", r"\r", "\u{9b}", "\u{202e}", r"\u200b", "\u{e0041}", r"\u007f"] {
+        let texts = ["\"kind\":\"", "\"title\":\"", "\"media_type\":\"", "\"imports\":[\"", "\"exports\":[\""];
+        let changed = texts.iter().map(|text| json.replacen(text, &format!("{text}{evil}"), 1));
+        let member = json.replacen('{', &format!("{{\"{evil}member\":1,"), 1);
+        for payload in changed.chain([member]) {
+            assert_ne!(payload, json);
+            let error = SignedManifest::verify(general(&payload).as_bytes()).expect_err("refused").to_string();
+            assert!(error.contains("control, direction or invisible"), "{error}");
+            assert!(!error.chars().any(portcullis_protocol::text::disturbs), "{error:?}");
+        }
+    }
+    // A description has lines; its other characters are those of any text.
+    let described = |text: &str| {
+        let mut changed = manifest(&publisher);
+        changed.description = text.into();
+        SignedManifest::sign(changed, &publisher)
+    };
+    assert!(described("two\nlines").is_ok());
+    assert!(described("two\r\nlines").is_err());
+    // Any other document, by any key, says no more than that.
+    let payload = r#"{"\u001b[2J":1}"#;
+    let typ = <portcullis_protocol::Offer as portcullis_protocol::Document>::TYP;
+    let header = format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"{typ}"}}"#, publisher.public().thumbprint());
+    let input = format!("{}.{}", base64url(header.as_bytes()), base64url(payload.as_bytes()));
+    let compact = format!("{input}.{}", publisher.sign(input.as_bytes()));
+    let unverified = portcullis_protocol::Unverified::<portcullis_protocol::Offer>::parse(&compact).expect("a JWS");
+    let error = unverified.verify(publisher.public()).expect_err("refused").to_string();
+    assert!(error.contains("U+001B") && !error.contains('\u{1b}'), "{error:?}");
+}
+
+#[test]
+fn media_types_have_their_form() {
+    for (text, valid) in [
+        ("image/jpeg", true),
+        ("application/vnd.lumen+json", true),
+        ("text/plain; charset=utf-8", true),
+        ("text", false),
+        ("/jpeg", false),
+        ("image/", false),
+        ("image/jp eg", false),
+        ("image/jpég", false),
+        ("", false),
+    ] {
+        let mut changed = manifest(&key(7));
+        changed.parts[1].media_type = text.into();
+        assert_eq!(changed.check().is_ok(), valid, "{text}");
+    }
 }

@@ -4,10 +4,11 @@ use super::{DONE, segment};
 use crate::app::App;
 use crate::auth::ProvenTerminal;
 use crate::problem::{Fault, Refused};
-use crate::store::OrderPhase;
+use crate::store::{AccountPage, OrderPhase, Page, SessionId};
 use portcullis_protocol::TerminalId;
 use portcullis_protocol::wire::{
-    AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, TerminalInfo,
+    AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SessionInfo,
+    SessionsAnswer, TerminalInfo,
 };
 use serde::Serialize;
 
@@ -25,12 +26,20 @@ const REFUNDS: u32 = 200;
 const TERMINALS: usize = 32 * 1024;
 const PUBLISHERS: usize = 10 * 1024;
 
+/// Terminals and publishers that are read for it: more than fit, whatever they are called.
+const MOST: u32 = 400;
+/// Bytes of sessions in their answer: some 150.
+const SESSIONS: usize = 40 * 1024;
+
 /// `GET /v1/account`. It lists what fits: this terminal, then the newest ones, and those last that were revoked.
 pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<AccountAnswer, Refused> {
-    let mut terminals = app.core.store.terminals(caller.account()).await.map_err(Fault::internal)?;
-    terminals.sort_by_key(|terminal| (terminal.id != *caller.asker.terminal(), terminal.revoked.is_some()));
-    let terminals = terminals.into_iter().map(|terminal| TerminalInfo {
-        current: terminal.id == *caller.asker.terminal(),
+    let (store, account, this) = (&app.core.store, caller.account(), caller.asker.terminal());
+    let current = store.terminal(account, this).await.map_err(Fault::internal)?;
+    let in_use = store.terminals(account, false, None, MOST).await.map_err(Fault::internal)?;
+    let revoked = store.terminals(account, true, None, MOST).await.map_err(Fault::internal)?;
+    let others = in_use.into_iter().chain(revoked).filter(|terminal| terminal.id != *this);
+    let terminals = current.into_iter().chain(others).map(|terminal| TerminalInfo {
+        current: terminal.id == *this,
         terminal: terminal.id,
         label: terminal.label,
         key: terminal.key,
@@ -39,8 +48,8 @@ pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<Acc
     });
     Ok(AccountAnswer {
         terminals: fitting(terminals, TERMINALS),
-        account: app.name_of(caller.account()).await?,
-        publishers: fitting(app.core.store.publishers_of(caller.account()).await.map_err(Fault::internal)?, PUBLISHERS),
+        account: app.name_of(account).await?,
+        publishers: fitting(store.publishers_of(account, None, MOST).await.map_err(Fault::internal)?, PUBLISHERS),
     })
 }
 
@@ -59,9 +68,9 @@ pub(crate) async fn entitlements_page(
 }
 
 async fn entitlements_from(app: App, caller: ProvenTerminal, page: u32) -> Result<EntitlementsAnswer, Refused> {
-    let held = app.core.store.entitlements(caller.account()).await.map_err(Fault::internal)?;
-    let (held, next) = page_of(held, page, ENTITLEMENTS);
-    let entitlements = held.into_iter().map(|entitlement| EntitlementInfo {
+    let page = AccountPage::new(page, ENTITLEMENTS);
+    let Page { rows, next } = app.core.store.entitlements(caller.account(), page).await.map_err(Fault::internal)?;
+    let entitlements = rows.into_iter().map(|entitlement| EntitlementInfo {
         remaining: entitlement.remaining(),
         publisher: entitlement.publisher,
         name: entitlement.name,
@@ -83,9 +92,9 @@ pub(crate) async fn receipts_page(app: App, caller: ProvenTerminal, page: String
 }
 
 async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<ReceiptsAnswer, Refused> {
-    let receipts = app.core.store.receipts(caller.account()).await.map_err(Fault::internal)?;
-    let (receipts, next) = page_of(receipts, page, RECEIPTS);
-    Ok(ReceiptsAnswer { receipts, next })
+    let page = AccountPage::new(page, RECEIPTS);
+    let Page { rows, next } = app.core.store.receipts(caller.account(), page).await.map_err(Fault::internal)?;
+    Ok(ReceiptsAnswer { receipts: rows, next })
 }
 
 /// `GET /v1/account/refunds`
@@ -124,13 +133,6 @@ fn fitting<T: Serialize>(all: impl IntoIterator<Item = T>, bytes: usize) -> Vec<
     all.into_iter().take_while(fits).collect()
 }
 
-/// One page of a list, and the number of the next one.
-pub(super) fn page_of<T>(all: Vec<T>, page: u32, size: usize) -> (Vec<T>, Option<u32>) {
-    let before = (page as usize).saturating_mul(size);
-    let more = all.len() > before.saturating_add(size);
-    (all.into_iter().skip(before).take(size).collect(), if more { page.checked_add(1) } else { None })
-}
-
 /// `DELETE /v1/account/terminals/{id}`
 pub(crate) async fn revoke_terminal(app: App, caller: ProvenTerminal, terminal: String) -> Result<Done, Refused> {
     let terminal: TerminalId = segment(&terminal)?;
@@ -139,4 +141,39 @@ pub(crate) async fn revoke_terminal(app: App, caller: ProvenTerminal, terminal: 
     } else {
         Err(Fault::NotFound.into())
     }
+}
+
+/// `GET /v1/account/sessions`. It lists what fits: this session, then those without a terminal, then the newest.
+pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result<SessionsAnswer, Refused> {
+    let mut sessions = app.core.store.sessions(caller.account()).await.map_err(Fault::internal)?;
+    let current = caller.asker.session();
+    sessions.sort_by_key(|session| (session.id != current, session.terminal.is_some()));
+    let sessions = sessions.into_iter().map(|session| SessionInfo {
+        current: session.id == current,
+        session: session.id.0,
+        label: session.label,
+        key: session.key,
+        began: session.created.seconds(),
+        renewed: session.used.seconds(),
+        ends: session.expires.seconds(),
+        terminal: session.terminal,
+    });
+    let browsers = app.core.store.browser_sessions(caller.account(), None).await.map_err(Fault::internal)?.len();
+    Ok(SessionsAnswer { sessions: fitting(sessions, SESSIONS), browsers: u32::try_from(browsers).unwrap_or(u32::MAX) })
+}
+
+/// `DELETE /v1/account/sessions/{id}`
+pub(crate) async fn end_session(app: App, caller: ProvenTerminal, session: String) -> Result<Done, Refused> {
+    let session = SessionId(segment(&session)?);
+    if app.core.store.end_session_of(caller.account(), session).await.map_err(Fault::internal)? {
+        Ok(DONE)
+    } else {
+        Err(Fault::NotFound.into())
+    }
+}
+
+/// `POST /v1/account/sign-out`: everywhere, here too.
+pub(crate) async fn sign_out_everywhere(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
+    app.core.store.sign_out_everywhere(caller.account()).await.map_err(Fault::internal)?;
+    Ok(DONE)
 }

@@ -19,7 +19,15 @@ pub(crate) async fn show(
     let Some(listing) = app.core.store.listing(&publisher, &name).await.map_err(Fault::internal)? else {
         return Err(Fault::NotFound);
     };
-    catalogue::entry(&app, listing).map(Json)
+    let openings = app.core.store.openings(&publisher, &name).await.map_err(Fault::internal)?;
+    let entry = tokio::task::spawn_blocking(move || catalogue::entry(&app, listing));
+    let mut entry = entry.await.map_err(Fault::internal)??;
+    for (digest, opens) in openings {
+        if let Some(version) = entry.versions.iter_mut().find(|version| version.digest == digest) {
+            version.opens = opens;
+        }
+    }
+    Ok(Json(entry))
 }
 
 /// `PUT /v1/catalogue/{publisher}/{name}/offers`

@@ -5,9 +5,9 @@ use crate::app::App;
 use crate::auth::{Caller as _, ProvenTerminal, ProvenUpload};
 use crate::body::drain;
 use crate::problem::{Fault, Refused};
-use crate::publish;
 use crate::store::{RestoreOutcome, WithdrawOutcome};
 use crate::uploads::Slot;
+use crate::{offers, publish};
 use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::limits::MAX_DESCRIPTION;
@@ -73,5 +73,6 @@ pub(crate) async fn restore(app: App, caller: ProvenTerminal, digest: String) ->
         RestoreOutcome::TakenDown => {
             Err(Fault::Forbidden("the operator of this store took it down: ask the store".into()).into())
         }
+        RestoreOutcome::OpensPart(opened) => Err(Fault::Conflict(offers::stays_withdrawn(&opened)).into()),
     }
 }

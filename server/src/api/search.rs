@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::catalogue;
 use crate::problem::Fault;
-use crate::store::SearchQuery;
+use crate::store::{SearchPage, SearchQuery};
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::QueryRejection;
@@ -12,9 +12,7 @@ use serde::Deserialize;
 
 /// Results of a page: a screen full.
 const PER_PAGE: u32 = 20;
-/// Pages that can be turned to: far beyond what a person reads, and a bound on what a search costs.
-const MAX_PAGE: u32 = 500;
-/// Bytes of a query, and words of it: each is looked for everywhere.
+/// Bytes of a query, and words of it.
 const MAX_QUERY: usize = 200;
 const MAX_WORDS: usize = 8;
 
@@ -41,11 +39,14 @@ pub(crate) async fn search(
     if q.len() > MAX_QUERY || kind.len() > MAX_QUERY || q.split_whitespace().count() > MAX_WORDS {
         return Err(Fault::Malformed(format!("a search takes at most {MAX_WORDS} words and {MAX_QUERY} bytes")));
     }
-    if page > MAX_PAGE {
-        return Err(Fault::Malformed(format!("a search has at most {MAX_PAGE} pages: search for more words")));
+    if page > 0 && i64::from(page) > app.core.store.newest_listing().await.map_err(Fault::internal)? {
+        return Err(Fault::Malformed("there is no such page: take the one that the page before names".into()));
     }
     let query = SearchQuery { text: q, kind: Some(kind).filter(|kind| !kind.is_empty()), page, per_page: PER_PAGE };
-    let (found, more) = app.core.store.search(query).await.map_err(Fault::internal)?;
-    let results = found.into_iter().map(|listing| catalogue::found(&app, listing)).collect::<Result<_, _>>()?;
-    Ok(Json(SearchAnswer { results, next: more.then_some(page + 1) }))
+    let SearchPage { listings, next } = app.core.store.search(query).await.map_err(Fault::internal)?;
+    // A page of long price lists that nobody has asked for yet is a thousand signatures.
+    let results = tokio::task::spawn_blocking(move || {
+        listings.into_iter().map(|listing| catalogue::entry(&app, listing)).collect::<Result<_, Fault>>()
+    });
+    Ok(Json(SearchAnswer { results: results.await.map_err(Fault::internal)??, next }))
 }

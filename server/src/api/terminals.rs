@@ -26,13 +26,14 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
         return Err(wrong("is for another server").into());
     }
     if enrolment.label.len() > MAX_TITLE || enrolment.label.chars().any(disturbs) {
-        return Err(wrong("has a label that is too long, or holds control characters").into());
+        return Err(wrong("has a label that is too long, or holds control, direction or invisible characters").into());
     }
     let release = ReleasePublicKey::from_bytes(enrolment.x25519.0)
         .map_err(|error| wrong(&format!("is not accepted: {error}")))?;
     let terminal = NewTerminal {
         id: TerminalId::generate(app.core.clock.now().id_millis(), &mut secrets::rng()),
         account: caller.account,
+        session: caller.session,
         key: caller.key.clone(),
         release,
         label: enrolment.label.clone(),
@@ -44,6 +45,7 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
             Ok(TerminalAnswer { terminal, account: app.name_of(&caller.account).await? })
         }
         EnrolOutcome::Revoked => Err(Reason::TerminalRevoked.into()),
+        EnrolOutcome::SignedOut => Err(Reason::NotSignedIn.into()),
         EnrolOutcome::TooMany { retry_after } => Err(TooMany { retry_after }.into()),
     }
 }

@@ -1,10 +1,11 @@
 //! `/v1/account/top-ups` and `/v1/account/balances`: prepaid money.
 
-use super::account::{RECEIPTS, page_of};
+use super::account::RECEIPTS;
 use super::segment;
 use crate::app::App;
 use crate::auth::ProvenTerminal;
 use crate::problem::{Fault, Refused};
+use crate::store::{AccountPage, Page};
 use crate::top_ups;
 use portcullis_protocol::wire::{BalancesAnswer, OrderAnswer, TopUpRequest, TopUpsAnswer};
 
@@ -30,7 +31,7 @@ pub(crate) async fn list_page(app: App, caller: ProvenTerminal, page: String) ->
 }
 
 async fn list_from(app: App, caller: ProvenTerminal, page: u32) -> Result<TopUpsAnswer, Refused> {
-    let receipts = app.core.store.top_up_receipts(caller.account()).await.map_err(Fault::internal)?;
-    let (receipts, next) = page_of(receipts, page, RECEIPTS);
-    Ok(TopUpsAnswer { receipts, next })
+    let page = AccountPage::new(page, RECEIPTS);
+    let Page { rows, next } = app.core.store.top_up_receipts(caller.account(), page).await.map_err(Fault::internal)?;
+    Ok(TopUpsAnswer { receipts: rows, next })
 }

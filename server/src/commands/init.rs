@@ -1,6 +1,7 @@
 //! `portcullis-server init`
 
 use super::origin_of;
+use crate::print;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_protocol::Origin;
@@ -92,15 +93,17 @@ impl Init {
                 "dir": self.dir, "config": file, "origin": origin, "root": keys.root().thumbprint(),
                 "words": words, "invitation": invitation, "recipient": keys.recipient().to_string(),
             });
-            println!("{made}");
+            print::json(&made)
         } else {
-            println!("Made a billing server in {}.\n", self.dir.display());
-            println!("Terminals know it by these words:\n\n    {words}\n");
-            println!("Back up {} apart from the database: without it nothing opens.\n", master.display());
-            println!("Now start it:\n\n    portcullis-server serve --dir {}\n", self.dir.display());
-            println!("then open this once, within a week, to make the operator's account:\n\n    {invitation}");
+            let (dir, master) = (self.dir.display(), master.display());
+            print::text(&format!(
+                "Made a billing server in {dir}.\n\n\
+                 Terminals know it by these words:\n\n    {words}\n\n\
+                 Back up {master} apart from the database: without it nothing opens.\n\n\
+                 Now start it:\n\n    portcullis-server serve --dir {dir}\n\n\
+                 then open this once, within a week, to make the operator's account:\n\n    {invitation}"
+            ))
         }
-        Ok(())
     }
 }
 
@@ -139,6 +142,10 @@ fn config_text(config: &Config) -> String {
         Some(origin) => format!("origin = \"{origin}\""),
         None => "# origin = \"https://store.example\"".to_owned(),
     };
+    // A server with a public name speaks plain HTTP behind a proxy that terminates TLS.
+    let behind_proxy = config.origin.as_ref().is_some_and(|origin| !origin.is_plain_http());
+    let trusted_proxies: Vec<String> = config.trusted_proxies.iter().map(|proxy| format!("\"{proxy}\"")).collect();
+    let trusted_proxies = trusted_proxies.join(", ");
     let (sign_up, publishers) = if local { ("open", "open") } else { ("invite", "approve") };
     format!(
         "\
@@ -155,14 +162,19 @@ listen = \"{listen}\"
 # be left out on loopback; then `listen` is part of it.
 {origin}
 
-# Whether a reverse proxy stands in front that appends the client's address to X-Forwarded-For. Only then is it read.
-behind_proxy = false
+# Whether a reverse proxy stands in front that appends the client's address to X-Forwarded-For or Forwarded, and from
+# which addresses and networks it connects. What any other peer says in these headers is not believed.
+behind_proxy = {behind_proxy}
+trusted_proxies = [{trusted_proxies}]
 
 # Who may make an account: \"open\", \"invite\" (portcullis-server operator invite) or \"closed\".
 sign_up = \"{sign_up}\"
 
 # Who may claim a publisher's name: \"open\" or \"approve\" (portcullis-server operator publisher approve).
 publishers = \"{publishers}\"
+
+# The currencies in which publishers set prices and accounts pay in: active codes of ISO 4217. Left out, these:
+# currencies = [{currencies}]
 
 [payment]
 # Offers the provider `sandbox`, which moves no money. For trying things out.
@@ -182,7 +194,7 @@ address_rate = {address_rate}
 address_burst = {address_burst}
 terminal_rate = {terminal_rate}
 terminal_burst = {terminal_burst}
-# Sign-in attempts per account and per address in ten minutes.
+# Wrong passwords per account and address in ten minutes. A browser that has signed in before counts by itself.
 sign_in_attempts = {sign_in_attempts}
 # Device codes of one address in ten minutes, and terminals that an account may enrol within a day.
 device_codes = {device_codes}
@@ -198,6 +210,7 @@ level = \"info\"
 format = \"{format}\"
 ",
         listen = config.listen,
+        currencies = config.currencies.to_string().split(", ").map(|code| format!("\"{code}\"")).collect::<Vec<_>>().join(", "),
         upload_bytes = config.limits.upload_bytes,
         uploads = config.limits.uploads,
         uploads_per_account = config.limits.uploads_per_account,

@@ -7,6 +7,7 @@ mod money;
 mod sales;
 
 use super::Which;
+use crate::print;
 use clap::{Args, Subcommand};
 use portcullis_server::App;
 use portcullis_server::clock::Timestamp;
@@ -26,7 +27,7 @@ pub(super) struct Operator {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Accounts: add, list, suspend, restore.
+    /// Accounts: add, list, password, sessions, sign-out, suspend, restore.
     #[command(subcommand)]
     Account(accounts::AccountTask),
     /// Terminals of an account: list, revoke.
@@ -34,6 +35,9 @@ enum Task {
     Terminal(accounts::TerminalTask),
     /// Makes an invitation: whoever opens it may make one account.
     Invite(accounts::Invite),
+    /// Invitations: list, revoke.
+    #[command(subcommand)]
+    Invitation(accounts::InvitationTask),
     /// Publishers: list, approve.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
@@ -78,11 +82,12 @@ impl Operator {
         app.core.store.close().await?;
         let Report { text, json } = report?;
         if self.json {
-            println!("{json}");
+            print::json(&json)
         } else if !text.is_empty() {
-            println!("{}", text.trim_end());
+            print::text(text.trim_end())
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 }
 
@@ -92,6 +97,7 @@ impl Task {
             Self::Account(task) => task.run(app).await,
             Self::Terminal(task) => task.run(app).await,
             Self::Invite(invite) => invite.run(app).await,
+            Self::Invitation(task) => task.run(app).await,
             Self::Publisher(task) => task.run(app).await,
             Self::Resource(task) => task.run(app).await,
             Self::Check => check::run(app).await,

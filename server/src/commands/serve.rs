@@ -1,10 +1,10 @@
 //! `portcullis-server serve`
 
 use super::Which;
+use crate::print;
 use anyhow::Context as _;
 use clap::Args;
 use portcullis_server::{Running, log};
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,9 @@ pub(super) struct Serve {
     /// Writes the server's URL into this file once it listens.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Stops when its standard input ends: for a program that starts it, and may be killed.
+    #[arg(long)]
+    stop_with_input: bool,
 }
 
 impl Serve {
@@ -28,15 +31,35 @@ impl Serve {
         let config = self.which.load(self.listen, self.accept_clock)?;
         log::start(&config.log, std::io::stderr).map_err(anyhow::Error::msg)?;
         let running = Running::start(config).await?;
-        println!("listening on http://{}", running.address());
-        std::io::stdout().flush().ok();
+        // Whoever started it may not listen; then it serves all the same.
+        print::text(&format!("listening on http://{}", running.address())).ok();
         if let Some(file) = &self.ready_file {
             write_ready(file, running.app().origin().as_str())
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
-        asked_to_stop().await?;
+        let ended = input_ended(self.stop_with_input);
+        tokio::select! {
+            asked = asked_to_stop() => asked?,
+            () = ended => {}
+        }
         running.stop().await.context("the server did not stop cleanly")
     }
+}
+
+/// Waits until standard input ends, if that is asked for; else for ever.
+async fn input_ended(is_asked: bool) {
+    let (ended, wait) = tokio::sync::oneshot::channel::<()>();
+    if is_asked {
+        // A thread of its own: nobody waits for it when the server is stopped otherwise.
+        let thread = std::thread::Builder::new().name("input".into()).spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            let _ = ended.send(());
+        });
+        if thread.is_ok() && wait.await.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Whole or not at all: who waits for the file reads all of it.

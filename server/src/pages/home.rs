@@ -3,22 +3,28 @@
 use super::layout::page;
 use super::session::Visitor;
 use crate::app::App;
+use crate::problem::Fault;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::html;
 
 /// Shows the fingerprint words that `portcullis login` asks to compare.
-pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Response {
+pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Response, Fault> {
+    let account = match visitor.account() {
+        Some(account) => Some(app.name_of(account).await.map_err(Fault::internal)?),
+        None => None,
+    };
     let words = app.core.keys.root().thumbprint().words();
     let content = html! {
         p { "This server sells resources for Portcullis. Terminals know it by these words:" }
         p.words { (words) }
         p { "To sign a terminal in, type there:" }
         p.words { "portcullis login " (app.origin()) }
-        @if visitor.account().is_some() {
+        @if let Some(account) = account {
+            p { "You are signed in as " strong { (account) } "." }
+            p { a href="/device" { "Approve a terminal" } " · " a href="/account" { "Your account" } }
             form method="post" action="/sign-out" { (visitor.field(&app)) button.plain { "Sign out" } }
-            p { a href="/device" { "Approve a terminal" } }
         } @else {
             p {
                 a href="/sign-in" { "Sign in" }
@@ -26,5 +32,5 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Response {
             }
         }
     };
-    visitor.keep(&app, page(StatusCode::OK, app.origin().as_str(), &content))
+    Ok(visitor.keep(&app, page(StatusCode::OK, app.origin().as_str(), &content)))
 }

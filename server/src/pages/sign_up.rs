@@ -1,17 +1,18 @@
-//! A new account: for everyone where sign-up is open, otherwise with an invitation.
+//! A new account: for everyone if sign-up is open, otherwise with an invitation.
 
-use super::layout::{notice, page, see_other};
+use super::Form;
+use super::field::Field;
+use super::layout::{page, see_other};
+use super::onward::Onward;
 use super::session::Visitor;
-use super::{Form, Onward, onward};
 use crate::address::ClientAddress;
 use crate::app::App;
 use crate::email::Email;
-use crate::oauth::UserCode;
-use crate::passwords::{MAX_PASSWORD, MIN_PASSWORD, Password};
+use crate::passwords::Password;
 use crate::problem::Fault;
 use crate::secrets::{self, TokenHash, TokenRole};
 use crate::store::{NewAccount, SignUp};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
@@ -26,14 +27,23 @@ pub(crate) struct Wanted {
     password: String,
     #[serde(default)]
     code: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// What is wrong with a form, by field.
+#[derive(Default)]
+struct Wrong {
+    email: Option<String>,
+    password: Option<String>,
 }
 
 /// `GET /sign-up`
-pub(crate) async fn show(State(app): State<App>, visitor: Visitor, Query(to): Query<Onward>) -> Response {
+pub(crate) async fn show(State(app): State<App>, visitor: Visitor, to: Onward) -> Response {
     if !app.sign_up_is_open() {
         return closed();
     }
-    visitor.keep(&app, form(&app, &visitor, StatusCode::OK, "/sign-up", None, to.code().as_ref()))
+    visitor.keep(&app, form(&app, &visitor, "/sign-up", "", &Wrong::default(), &to))
 }
 
 /// `POST /sign-up`
@@ -50,7 +60,7 @@ pub(crate) async fn submit(
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
-    app.gates.sign_in_address.take(address)?;
+    app.gates.sign_up.take(address)?;
     create(&app, &visitor, sent, "/sign-up", None).await
 }
 
@@ -61,8 +71,9 @@ pub(crate) async fn show_invited(
     Path(token): Path<String>,
 ) -> Result<Response, Fault> {
     let invitation = app.core.store.invitation(&invitation_hash(&app, &token)).await.map_err(Fault::internal)?;
+    let action = format!("/invite/{token}");
     Ok(match invitation {
-        Some(_) => visitor.keep(&app, form(&app, &visitor, StatusCode::OK, &format!("/invite/{token}"), None, None)),
+        Some(_) => visitor.keep(&app, form(&app, &visitor, &action, "", &Wrong::default(), &Onward::Home)),
         None => not_invited(),
     })
 }
@@ -70,7 +81,6 @@ pub(crate) async fn show_invited(
 /// `POST /invite/{token}`
 pub(crate) async fn submit_invited(
     State(app): State<App>,
-    ClientAddress(address): ClientAddress,
     visitor: Visitor,
     Path(token): Path<String>,
     headers: HeaderMap,
@@ -79,12 +89,12 @@ pub(crate) async fn submit_invited(
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
-    app.gates.sign_in_address.take(address)?;
     let hash = invitation_hash(&app, &token);
     // Before a password is hashed for nothing; the transaction looks again.
     if app.core.store.invitation(&hash).await.map_err(Fault::internal)?.is_none() {
         return Ok(not_invited());
     }
+    app.gates.invitation.take(hash)?;
     create(&app, &visitor, sent, &format!("/invite/{token}"), Some(hash)).await
 }
 
@@ -95,22 +105,27 @@ async fn create(
     action: &str,
     invitation: Option<TokenHash>,
 ) -> Result<Response, Fault> {
-    let code: Option<UserCode> = sent.code.parse().ok();
-    let again =
-        |text: &str| Ok(form(app, visitor, StatusCode::UNPROCESSABLE_ENTITY, action, Some(text), code.as_ref()));
-    let email = match Email::new(&sent.email) {
-        Ok(email) => email,
-        Err(bad) => return again(&format!("That is {bad}.")),
+    let to = Onward::read(&sent.code, &sent.to);
+    let again = |wrong: &Wrong| {
+        let mut page = form(app, visitor, action, &sent.email, wrong, &to);
+        *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        page
     };
-    let password = match Password::chosen(sent.password) {
-        Ok(password) => password,
-        Err(bad) => return again(&format!("Not accepted: {bad}.")),
+    let (email, password) = match (Email::new(&sent.email), Password::chosen(sent.password)) {
+        (Ok(email), Ok(password)) => (email, password),
+        (email, password) => {
+            let email = email.err().map(|bad| format!("That is {bad}."));
+            let password = password.err().map(|bad| format!("Not accepted: {bad}."));
+            return Ok(again(&Wrong { email, password }));
+        }
     };
     let id = AccountId::generate(app.core.clock.now().id_millis(), &mut secrets::rng());
+    let secrets = &app.core.secrets;
     let account = NewAccount {
         id,
-        lookup: app.core.secrets.lookup_name(email.as_str()),
-        name: app.core.secrets.seal_name(&id, email.as_str()),
+        lookup: secrets.lookup_name(email.as_str()),
+        other_lookups: email.others().iter().map(|form| secrets.lookup_name(form)).collect(),
+        name: secrets.seal_name(&id, email.as_str()),
         password: app.passwords.hash(password).await.map_err(Fault::internal)?,
         operator: false,
         invitation,
@@ -118,11 +133,13 @@ async fn create(
     match app.core.store.create_account(account).await.map_err(Fault::internal)? {
         SignUp::Made => {
             tracing::info!("an account was made");
-            let to = if code.is_some() { onward("/device", code.as_ref()) } else { "/".to_owned() };
-            visitor.sign_in(app, id, see_other(&to)).await
+            visitor.sign_in(app, id, see_other(&to.path())).await
         }
         // Without mail there is no way to say this to the owner of the address alone.
-        SignUp::NameTaken => again("There is an account of this e-mail address. Sign in instead."),
+        SignUp::NameTaken => {
+            let email = Some("There is an account of this e-mail address. Sign in instead.".to_owned());
+            Ok(again(&Wrong { email, password: None }))
+        }
         SignUp::InvitationInvalid => Ok(not_invited()),
     }
 }
@@ -131,29 +148,20 @@ fn invitation_hash(app: &App, token: &str) -> TokenHash {
     app.core.secrets.hash_token(TokenRole::Invitation, token)
 }
 
-fn form(
-    app: &App,
-    visitor: &Visitor,
-    status: StatusCode,
-    action: &str,
-    text: Option<&str>,
-    code: Option<&UserCode>,
-) -> Response {
+fn form(app: &App, visitor: &Visitor, action: &str, email: &str, wrong: &Wrong, to: &Onward) -> Response {
+    let only_password = wrong.email.is_none() && wrong.password.is_some();
     let content = html! {
-        (notice(text))
         form method="post" action=(action) {
             (visitor.field(app))
-            @if let Some(code) = code { input type="hidden" name="code" value=(code); }
-            label for="email" { "E-mail address" }
-            input id="email" name="email" type="email" autocomplete="username" required maxlength="254" autofocus;
-            label for="password" { "Password, at least " (MIN_PASSWORD) " characters" }
-            input id="password" name="password" type="password" autocomplete="new-password" required
-                minlength=(MIN_PASSWORD) maxlength=(MAX_PASSWORD);
+            (to.field())
+            (Field::email("email", "E-mail address", "username")
+                .value(email).error(wrong.email.as_deref()).focus(!only_password))
+            (Field::new_password("password", "Password").error(wrong.password.as_deref()).focus(only_password))
             button { "Make the account" }
         }
-        p.quiet { "You have one? " a href=(onward("/sign-in", code)) { "Sign in" } }
+        p.quiet { "You have one? " a href=(to.by("/sign-in")) { "Sign in" } }
     };
-    page(status, "Sign up", &content)
+    page(StatusCode::OK, "Sign up", &content)
 }
 
 fn closed() -> Response {

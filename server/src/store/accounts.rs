@@ -4,6 +4,7 @@ use super::StoreError;
 use crate::clock::Timestamp;
 use crate::secrets::{LookupHash, Sealed, TokenHash};
 use async_trait::async_trait;
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, PublisherName};
 
 /// An account to be made. The sign-in name is stored sealed, and found by a keyed hash.
@@ -13,6 +14,8 @@ pub struct NewAccount {
     pub id: AccountId,
     /// The keyed hash of the sign-in name, in its canonical form.
     pub lookup: LookupHash,
+    /// The keyed hashes of other forms of the same name, under which older servers kept it: they are taken too.
+    pub other_lookups: Vec<LookupHash>,
     /// The sign-in name, sealed to this account.
     pub name: Sealed,
     /// The password, as a PHC string (argon2id).
@@ -49,6 +52,59 @@ pub struct Account {
     pub suspended: Option<Timestamp>,
     /// When it was made.
     pub created: Timestamp,
+    /// Since when its e-mail address is known to be its owner's, if it is.
+    pub verified: Option<Timestamp>,
+}
+
+/// Another password for an account. Everything else that is signed in ends with it.
+#[derive(Debug, Clone)]
+pub struct NewPassword {
+    /// The account.
+    pub account: AccountId,
+    /// The password, as a PHC string.
+    pub password: String,
+    /// Who changes it.
+    pub by: ChangedBy,
+}
+
+/// Who changes an account.
+#[derive(Debug, Clone)]
+pub enum ChangedBy {
+    /// Its owner, who typed the current password.
+    Owner {
+        /// The stored password that was matched: it has to be the account's still.
+        password: String,
+        /// The browser session, which goes on; it has to be good still.
+        browser: TokenHash,
+    },
+    /// The operator.
+    Operator,
+}
+
+/// Another sign-in name for an account, by its owner.
+#[derive(Debug, Clone)]
+pub struct NewName {
+    /// The account.
+    pub account: AccountId,
+    /// The keyed hash of the name.
+    pub lookup: LookupHash,
+    /// The keyed hashes of other forms of it.
+    pub other_lookups: Vec<LookupHash>,
+    /// The name, sealed to the account.
+    pub name: Sealed,
+    /// Who changes it.
+    pub by: ChangedBy,
+}
+
+/// What became of a new sign-in name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenameOutcome {
+    /// It is the account's, and counts as unverified.
+    Renamed,
+    /// Another account has it.
+    NameTaken,
+    /// The password or the browser session is another one by now.
+    Gone,
 }
 
 /// An invitation to be made. Whoever holds its token may make one account.
@@ -71,6 +127,20 @@ pub struct Invitation {
     pub expires: Timestamp,
 }
 
+/// An invitation that is still good, as the operator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenInvitation {
+    /// Names it. The token cannot be had from it.
+    pub id: InvitationId,
+    /// Whether the account becomes an operator.
+    pub operator: bool,
+    /// Until when.
+    pub expires: Timestamp,
+}
+
+/// Names an invitation: the first half of the keyed hash of its token.
+pub type InvitationId = Octets<16>;
+
 /// Whether an invitation can be used.
 pub type InvitationUse = Option<Invitation>;
 
@@ -81,6 +151,17 @@ pub struct WebSession {
     pub account: AccountId,
     /// Until when.
     pub expires: Timestamp,
+}
+
+/// A browser session, as its account's owner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrowserSession {
+    /// When it began.
+    pub created: Timestamp,
+    /// Until when it is good.
+    pub expires: Timestamp,
+    /// Whether it is the one that asks.
+    pub current: bool,
 }
 
 /// Accounts, invitations and browser sessions.
@@ -95,20 +176,35 @@ pub trait Accounts {
     /// An account.
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError>;
 
-    /// Suspends an account or restores it. False where there is none.
+    /// Suspends an account, which ends all its sessions, or restores it. False if there is none.
     async fn set_suspended(&self, id: &AccountId, suspended: bool) -> Result<bool, StoreError>;
 
-    /// Replaces a password and ends every browser session. False where there is no such account.
-    async fn set_password(&self, id: &AccountId, password: String) -> Result<bool, StoreError>;
+    /// Replaces a password and ends every session but the browser's that asks. False if there is no such account, or
+    /// its password or that browser session is another one by now.
+    async fn set_password(&self, change: NewPassword) -> Result<bool, StoreError>;
 
-    /// The publishers that an account owns.
-    async fn publishers_of(&self, id: &AccountId) -> Result<Vec<PublisherName>, StoreError>;
+    /// Replaces a sign-in name. The new one is not verified.
+    async fn rename(&self, change: NewName) -> Result<RenameOutcome, StoreError>;
+
+    /// The publishers that an account owns, by name: at most `limit` after the one given.
+    async fn publishers_of(
+        &self,
+        id: &AccountId,
+        after: Option<PublisherName>,
+        limit: u32,
+    ) -> Result<Vec<PublisherName>, StoreError>;
 
     /// Makes an invitation.
     async fn create_invitation(&self, invitation: NewInvitation) -> Result<(), StoreError>;
 
     /// An invitation, where it is still good.
     async fn invitation(&self, token: &TokenHash) -> Result<InvitationUse, StoreError>;
+
+    /// The invitations that are still good, those that end first before the others.
+    async fn invitations(&self) -> Result<Vec<OpenInvitation>, StoreError>;
+
+    /// Takes an invitation back. False if there is none of this identifier that is still good.
+    async fn revoke_invitation(&self, id: InvitationId) -> Result<bool, StoreError>;
 
     /// Begins a browser session of so many seconds.
     async fn create_web_session(&self, token: TokenHash, account: AccountId, life: u64) -> Result<(), StoreError>;
@@ -118,4 +214,11 @@ pub trait Accounts {
 
     /// Ends a browser session.
     async fn end_web_session(&self, token: &TokenHash) -> Result<(), StoreError>;
+
+    /// The browser sessions of an account that are still good, newest first; `current` is the one that asks.
+    async fn browser_sessions(
+        &self,
+        account: &AccountId,
+        current: Option<&TokenHash>,
+    ) -> Result<Vec<BrowserSession>, StoreError>;
 }

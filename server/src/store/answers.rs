@@ -51,6 +51,8 @@ pub enum StoredAnswer {
     Granted(Box<GrantRecord>),
     /// To an order, as it now stands.
     Ordered(Box<Order>),
+    /// To an order that was on order already: the one that another request opened, as it now stands.
+    Joined(Box<Order>),
     /// To anything else: the JSON body, sealed.
     Body(String),
 }

@@ -1,7 +1,8 @@
 //! The rows of the cycle: entitlements, authorisations, grants.
 
 use super::{
-    AnswerScope, Begun, Idempotency, OfferRevision, Prepaid, PublisherId, ResourceFacts, StoreError, StoredAnswer,
+    AccountPage, AnswerScope, Begun, Idempotency, OfferRevision, Page, Prepaid, PublisherId, ResourceFacts, StoreError,
+    StoredAnswer,
 };
 use crate::clock::Timestamp;
 use crate::secrets::Sealed;
@@ -16,7 +17,7 @@ use portcullis_protocol::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntitlementId(pub Octets<16>);
 
-/// What an account holds for an operation. One per paid order.
+/// What an account holds for an operation. One per paid order; what does not run out an account holds once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entitlement {
     /// Its identifier.
@@ -129,6 +130,10 @@ pub struct AuthorisationQuery<'a> {
     pub resource: &'a Digest,
     /// The operation.
     pub operation: &'a OperationName,
+    /// How much.
+    pub quantity: u32,
+    /// The digest of the offer that the user accepted, if he did.
+    pub accepted: Option<Digest>,
 }
 
 /// Everything step 2 decides on, as it stood at one moment.
@@ -151,9 +156,9 @@ pub struct AuthorisationTarget {
     pub operation: Option<OperationFacts>,
     /// The offers for the operation in force.
     pub offers: Vec<OfferRevision>,
-    /// What the account holds for the operation, oldest first.
+    /// What counts of what the account holds for the operation, oldest first: not all, if that is much.
     pub entitlements: Vec<Entitlement>,
-    /// The account's prepaid balances, by currency.
+    /// The account's prepaid balance in the currency of the accepted offer, if one in force was accepted.
     pub prepaid: Vec<Prepaid>,
 }
 
@@ -299,6 +304,8 @@ pub struct NewGrant {
     pub keys: String,
     /// Until when calls may begin.
     pub expires: Timestamp,
+    /// The grant that it replaces, if it is one that is issued once more.
+    pub replaces: Option<GrantId>,
     /// The request's identity.
     pub request: Idempotency,
 }
@@ -323,7 +330,7 @@ pub enum GrantState {
     Issued,
     /// It arrived.
     Acknowledged,
-    /// The terminal has a newer one.
+    /// The terminal has a newer one, or it was issued once more.
     Superseded,
     /// Taken back.
     Revoked,
@@ -344,6 +351,8 @@ pub struct GrantRecord {
     pub keys: String,
     /// Until when calls may begin.
     pub expires: Timestamp,
+    /// The grant that it replaces, if it was issued once more.
+    pub replaces: Option<GrantId>,
 }
 
 /// What became of an acknowledgement.
@@ -374,6 +383,13 @@ pub trait Cycle {
     /// log, grant and answer.
     async fn verify(&self, grant: NewGrant) -> Result<VerifyOutcome, StoreError>;
 
+    /// Reads what issuing a grant once more is decided on: what step 3 was decided on, whose code is consumed by now.
+    async fn reissue_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError>;
+
+    /// Issues a grant once more, in one transaction: `issued → superseded` of the one it replaces by one conditional
+    /// update, log, grant and answer. Nothing is debited.
+    async fn reissue(&self, grant: NewGrant) -> Result<VerifyOutcome, StoreError>;
+
     /// A grant of a terminal, with the moment of reading.
     async fn grant(
         &self,
@@ -384,8 +400,8 @@ pub trait Cycle {
     /// Records that a grant arrived.
     async fn acknowledge(&self, terminal: &TerminalId, grant: &GrantId) -> Result<Acknowledged, StoreError>;
 
-    /// What an account holds and held, newest first.
-    async fn entitlements(&self, account: &AccountId) -> Result<Vec<Entitlement>, StoreError>;
+    /// A page of what an account holds and held, newest first.
+    async fn entitlements(&self, account: &AccountId, page: AccountPage) -> Result<Page<Entitlement>, StoreError>;
 }
 
 impl From<StoredAnswer> for Begun {

@@ -51,6 +51,20 @@ pub struct Device {
     pub expires: Timestamp,
 }
 
+/// What the user says to a terminal that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is signed in to this account, if the browser that says so still is.
+    Approve {
+        /// The account.
+        account: AccountId,
+        /// Its browser session.
+        browser: TokenHash,
+    },
+    /// It is not.
+    Deny,
+}
+
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecideOutcome {
@@ -58,6 +72,8 @@ pub enum DecideOutcome {
     Decided,
     /// The code is unknown, past its time or decided already.
     Gone,
+    /// The browser that approves was signed out meanwhile.
+    SignedOut,
 }
 
 /// A pair of tokens to be stored as keyed hashes.
@@ -104,12 +120,8 @@ pub trait Devices {
     /// The device code of a user code, whatever its state.
     async fn device(&self, user: &TokenHash) -> Result<Option<Device>, StoreError>;
 
-    /// The user decides: `Some(account)` approves, `None` denies.
-    async fn decide_device(
-        &self,
-        user: &TokenHash,
-        approved_by: Option<AccountId>,
-    ) -> Result<DecideOutcome, StoreError>;
+    /// The user decides.
+    async fn decide_device(&self, user: &TokenHash, decision: Decision) -> Result<DecideOutcome, StoreError>;
 
     /// The terminal polls; an approved code becomes a session with these tokens, once. Asked again within two minutes, by
     /// the same key, it is the same session: the tokens have to be the same too.

@@ -1,7 +1,6 @@
 //! The ledger as the store keeps it: transfers, never changed and never deleted.
 
 use super::StoreError;
-use crate::clock::Timestamp;
 use async_trait::async_trait;
 
 pub use crate::ledger::{Balance, LedgerAccount, Transfer};
@@ -12,6 +11,6 @@ pub trait Ledger {
     /// The balance of every account that was ever moved, by commodity. Each commodity sums to zero.
     async fn balances(&self) -> Result<Vec<Balance>, StoreError>;
 
-    /// The transfers since a moment, oldest first, at most `limit`.
-    async fn transfers(&self, since: Timestamp, limit: u32) -> Result<Vec<Transfer>, StoreError>;
+    /// Transfers, oldest first: at most `limit` after the one of this number; 0 begins with the first.
+    async fn transfers(&self, after: i64, limit: u32) -> Result<Vec<Transfer>, StoreError>;
 }

@@ -18,6 +18,7 @@ mod ledger;
 mod offers;
 mod orders;
 mod overview;
+mod page;
 mod prepaid;
 mod publishers;
 mod resources;
@@ -25,7 +26,10 @@ mod sessions;
 mod sqlite;
 mod terminals;
 
-pub use accounts::{Account, Accounts, Invitation, InvitationUse, NewAccount, NewInvitation, SignUp, WebSession};
+pub use accounts::{
+    Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
+    NewName, NewPassword, OpenInvitation, RenameOutcome, SignUp, WebSession,
+};
 pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, StoredAnswer};
 pub use approvals::{ApprovalRequest, Approvals};
 pub use cycle::{
@@ -33,26 +37,29 @@ pub use cycle::{
     AuthoriseOutcome, Cycle, Draw, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
     OperationFacts, VerificationCase, VerificationQuery, VerifyOutcome,
 };
-pub use devices::{DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
+pub use devices::{DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
 pub use identity::{Identities, IdentityRecord};
 pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
 pub(crate) use leases::{Claim, Running};
 pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
-pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome};
+pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
-    Goods, NewOrder, NewTopUp, OpenOutcome, Order, OrderCase, OrderPhase, Orders, RefundOutcome, SettleOutcome,
-    Settlement,
+    Goods, NewOrder, NewTopUp, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Redundant, RefundOutcome,
+    SettleOutcome, Settlement,
 };
 pub use overview::Overview;
+pub use page::{AccountPage, Page};
 pub use prepaid::{Prepaid, Purse};
 pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
 pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
-    SearchQuery, WithdrawOutcome,
+    SearchPage, SearchQuery, WithdrawOutcome,
 };
-pub use sessions::{Authenticated, RefreshOutcome, SessionId, Sessions};
+pub use sessions::{Authenticated, ENROL_WITHIN, RefreshOutcome, Session, SessionId, Sessions, SignedOut};
 pub use sqlite::{Sqlite, SqliteOptions};
+#[cfg(any(test, feature = "test-seams"))]
+pub use sqlite::{Work, work};
 pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
 
 use crate::clock::Timestamp;

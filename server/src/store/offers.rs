@@ -4,7 +4,8 @@ use super::StoreError;
 use crate::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{
-    AccountId, Digest, Money, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName, Rights,
+    AccountId, Digest, Money, Offer, OfferId, OperationName, Origin, PartName, PublisherName, ResourceName, Rights,
+    Version,
 };
 
 /// One line of a new price list.
@@ -60,10 +61,23 @@ pub enum OffersOutcome {
     Replaced(Vec<OfferRevision>),
     /// There is no such resource of a publisher that the account owns.
     NotFound,
-    /// The newest version of the resource has no such operation.
+    /// Neither the newest version of the resource nor any that is sold has such an operation.
     NoSuchOperation(OperationName),
+    /// A free operation would open a part that is not public.
+    OpensPart(OpenedPart),
     /// A line revises an offer that is not in force.
     NoSuchOffer(OfferId),
+}
+
+/// A part that is not declared public and that a free operation opens, or would open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedPart {
+    /// The operation.
+    pub operation: OperationName,
+    /// The part.
+    pub part: PartName,
+    /// The version whose part it is.
+    pub version: Version,
 }
 
 /// Offers.
@@ -79,6 +93,6 @@ pub trait Offers {
         offers: Vec<NewOffer>,
     ) -> Result<OffersOutcome, StoreError>;
 
-    /// The offers of a resource in force.
+    /// The offers of a resource on sale.
     async fn offers(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Vec<OfferRevision>, StoreError>;
 }

@@ -1,10 +1,10 @@
-//! Orders: `pending → paid | declined`, `paid → refunding → refunded`; and `declined → refunding` where the provider has
-//! the money all the same.
+//! Orders: `pending → paid | declined`, `paid → refunding → refunded`. And `declined → refunding` if the provider has the
+//! money all the same; `pending → refunding` if it has the money for what cannot be given any more.
 
-use super::{Begun, EntitlementId, Idempotency, OfferRevision, StoreError};
+use super::{AccountPage, Begun, EntitlementId, Idempotency, OfferRevision, Page, StoreError};
 use crate::clock::Timestamp;
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, TerminalId};
+use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, TerminalId};
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Order {
     pub receipt: Option<String>,
     /// When it was opened.
     pub created: Timestamp,
+    /// Whether its buyer confirmed that it gives nothing new, or that the same is on order.
+    pub again: bool,
 }
 
 /// Everything an order is decided on, as it stood at one moment.
@@ -68,8 +70,32 @@ pub struct OrderCase {
     pub begun: Begun,
     /// The accepted offer, where it is in force.
     pub offer: Option<OfferRevision>,
-    /// The offers in force for the operation of the accepted one, whether that still is or only was.
+    /// Why nothing can be granted under it at present.
+    pub off_sale: Option<OffSale>,
+    /// The offers on sale for the operation of the accepted one, whether that still is or only was.
     pub current: Vec<OfferRevision>,
+}
+
+/// Why an offer in force is not on sale: what it sells could not be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffSale {
+    /// Every version was withdrawn.
+    Withdrawn,
+    /// No version that is not withdrawn has the operation.
+    NoOperation,
+    /// The publisher's account is suspended.
+    PublisherSuspended,
+}
+
+/// Why an order would give nothing new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redundant {
+    /// The account holds the operation for good.
+    Held,
+    /// The operation is free.
+    Free,
+    /// The operation is on order, for good, on other terms.
+    OnOrder,
 }
 
 /// An order to be opened.
@@ -85,6 +111,8 @@ pub struct NewOrder {
     pub offer: Digest,
     /// The payment provider.
     pub provider: String,
+    /// Whether the buyer wants it although it gives nothing new, or the same is on order.
+    pub again: bool,
     /// The request's identity.
     pub request: Idempotency,
 }
@@ -102,6 +130,8 @@ pub struct NewTopUp {
     pub amount: Money,
     /// The payment provider.
     pub provider: String,
+    /// Whether the account wants it although a top-up of the same amount is pending.
+    pub again: bool,
     /// The request's identity.
     pub request: Idempotency,
 }
@@ -113,7 +143,13 @@ pub enum OpenOutcome {
     Opened(Box<Order>),
     /// The same request was made meanwhile.
     Begun(Begun),
-    /// The offer is no longer in force: look again.
+    /// The same is on order, and its provider has not decided: this is that order.
+    Joined(Box<Order>),
+    /// It would give nothing new, and nobody confirmed that this is wanted.
+    Redundant(Redundant),
+    /// The terminal was revoked or the account suspended meanwhile.
+    ShutOut(Reason),
+    /// The offer is no longer on sale: look again.
     Changed,
     /// The balance would grow beyond what money can be, or the account has balances in too many currencies.
     NoRoom,
@@ -136,8 +172,8 @@ pub enum Settlement {
 /// What became of settling an order.
 #[derive(Debug, Clone)]
 pub enum SettleOutcome {
-    /// The order as it now stands. Where it was settled before, that stands; but one that counts as declined and is paid
-    /// is on its way to being paid back.
+    /// The order as it now stands. If it was settled before, that stands. One that is paid although it counts as declined,
+    /// or although nothing can be given for it any more, is on its way to being paid back.
     Order(Box<Order>),
     /// There is no such order.
     Unknown,
@@ -193,11 +229,11 @@ pub trait Orders {
     /// most `limit` after the first `skip`.
     async fn refunds(&self, account: &AccountId, skip: u32, limit: u32) -> Result<Vec<(Order, Timestamp)>, StoreError>;
 
-    /// The compact receipts of the orders of rights of an account, newest first.
-    async fn receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError>;
+    /// A page of the compact receipts of the orders of rights of an account, newest first.
+    async fn receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError>;
 
-    /// Every order that is not final: pending or refunding, oldest first.
-    async fn open_orders(&self) -> Result<Vec<Order>, StoreError>;
+    /// Orders that are not final, pending or refunding, oldest first: at most `limit` after the one given.
+    async fn open_orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>, StoreError>;
 }
 
 impl Order {

@@ -1,11 +1,13 @@
 //! Resources: what was published, its operations and its wrapped part keys.
 
-use super::{OfferRevision, PublisherId, StoreError};
+use super::{OfferRevision, OpenedPart, PublisherId, StoreError};
 use crate::clock::Timestamp;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::wire::PartOpening;
 use portcullis_protocol::{AccountId, Digest, Manifest, PartName, PublicKey, PublisherName, ResourceName, Version};
+use serde::{Deserialize, Serialize};
 
 /// A part to be published: its file key is wrapped before it comes here.
 #[derive(Debug, Clone)]
@@ -42,8 +44,12 @@ pub enum PublishOutcome {
     Already,
     /// The publisher is unknown, belongs to another account, or has another key.
     NotOwner,
-    /// There is another resource of this name and version.
-    VersionTaken,
+    /// It is not newer than this version, which was published before it.
+    NotNewer(Version),
+    /// There are as many versions as a resource may have.
+    TooManyVersions,
+    /// An operation that is free at present would open a part that is not public.
+    OpensPart(OpenedPart),
     /// Another publisher has published this part.
     CommitmentTaken(PartName),
 }
@@ -79,7 +85,7 @@ pub enum WithdrawOutcome {
 }
 
 /// What became of a wish to restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RestoreOutcome {
     /// It is on sale. It may not have been withdrawn.
     Restored,
@@ -87,6 +93,8 @@ pub enum RestoreOutcome {
     NotFound,
     /// The operator took it down: it is the operator's to restore.
     TakenDown,
+    /// An operation that is free by now would open a part of it that is not public.
+    OpensPart(OpenedPart),
 }
 
 /// A resource in the catalogue.
@@ -106,14 +114,14 @@ pub struct Listing {
     pub description: String,
     /// Newest first.
     pub versions: Vec<ListingVersion>,
-    /// The offers in force.
+    /// The offers on sale.
     pub offers: Vec<OfferRevision>,
     /// Compact vouches of the publisher, oldest first.
     pub vouches: Vec<String>,
 }
 
 /// A version in the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListingVersion {
     /// The version.
     pub version: Version,
@@ -125,17 +133,28 @@ pub struct ListingVersion {
     pub withdrawn: bool,
 }
 
-/// What to search for. All words have to occur in publisher, name, title or description.
+/// What to search for. All words have to occur in publisher, name, kind, title, description or operations, or something
+/// like them.
 #[derive(Debug, Clone)]
 pub struct SearchQuery {
     /// Words; empty for everything.
     pub text: String,
-    /// The kind, where it matters.
+    /// The kind, if it matters.
     pub kind: Option<String>,
-    /// The page, from 0.
+    /// 0 for the first page, then what the page before says.
     pub page: u32,
     /// Results of a page.
     pub per_page: u32,
+}
+
+/// A page of what a search found: with words the best first, without them the newest.
+#[derive(Debug, Clone)]
+pub struct SearchPage {
+    /// What was found: with the newest few versions that are on sale, among them the newest that is no pre-release, and
+    /// without vouches.
+    pub listings: Vec<Listing>,
+    /// Names the next page, if there is one.
+    pub next: Option<u32>,
 }
 
 /// Resources.
@@ -161,7 +180,7 @@ pub trait Resources {
     /// A resource.
     async fn resource(&self, digest: &Digest) -> Result<Option<ResourceFacts>, StoreError>;
 
-    /// The manifest of the newest version of a resource, withdrawn ones last.
+    /// The manifest of the newest version of a resource, of one that is withdrawn if all are.
     async fn newest_manifest(
         &self,
         publisher: &PublisherName,
@@ -171,6 +190,16 @@ pub trait Resources {
     /// A resource in the catalogue.
     async fn listing(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Option<Listing>, StoreError>;
 
-    /// Searches the catalogue. Returns a page, and whether there is another one.
-    async fn search(&self, query: SearchQuery) -> Result<(Vec<Listing>, bool), StoreError>;
+    /// What opens the parts that are not public, of the newest versions that are not withdrawn.
+    async fn openings(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+    ) -> Result<Vec<(Digest, Vec<PartOpening>)>, StoreError>;
+
+    /// Searches what is on sale: what is not withdrawn, of publishers whose account is not suspended.
+    async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError>;
+
+    /// The number of the listing that was added last; no page of everything has a higher one.
+    async fn newest_listing(&self) -> Result<i64, StoreError>;
 }

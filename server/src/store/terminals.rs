@@ -1,6 +1,6 @@
 //! Terminals: the keys of machines, each belonging to one account.
 
-use super::StoreError;
+use super::{SessionId, StoreError};
 use crate::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublicKey, ReleasePublicKey, TerminalId, Thumbprint};
@@ -12,6 +12,8 @@ pub struct NewTerminal {
     pub id: TerminalId,
     /// Whose.
     pub account: AccountId,
+    /// The session that enrols it.
+    pub session: SessionId,
     /// Its Ed25519 key.
     pub key: PublicKey,
     /// Its X25519 key.
@@ -31,6 +33,8 @@ pub enum EnrolOutcome {
     Enrolled(TerminalId),
     /// This key of this account was revoked.
     Revoked,
+    /// The session has ended, or took too long to enrol.
+    SignedOut,
     /// The account has enrolled as many as it may, for now.
     TooMany {
         /// Seconds until one more is allowed.
@@ -61,10 +65,20 @@ pub trait Terminals {
     /// Enrols a terminal.
     async fn enrol(&self, terminal: NewTerminal) -> Result<EnrolOutcome, StoreError>;
 
-    /// The terminals of an account, newest first.
-    async fn terminals(&self, account: &AccountId) -> Result<Vec<Terminal>, StoreError>;
+    /// Terminals of an account, those in use or those that were revoked, newest first: at most `limit` before the one
+    /// given.
+    async fn terminals(
+        &self,
+        account: &AccountId,
+        revoked: bool,
+        before: Option<TerminalId>,
+        limit: u32,
+    ) -> Result<Vec<Terminal>, StoreError>;
+
+    /// A terminal of an account.
+    async fn terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<Option<Terminal>, StoreError>;
 
     /// Revokes a terminal of an account: its sessions end, its holds are released and its grants are revoked. False
-    /// where the account has no such terminal.
+    /// if the account has no such terminal.
     async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError>;
 }

@@ -29,6 +29,8 @@ async fn a_revoked_terminal_and_a_suspended_account_are_shut_out_at_once() {
 
     assert!(world.core.store.set_suspended(&two.account, false).await.expect("restored"));
     world.verify(&two, &request, &unspent).await.expect("the control");
+    let asked = signed_in(&world.core, &two.key, &two.token).await.map(|_| ());
+    assert_eq!(reason(asked), Reason::NotSignedIn, "restored, it has to sign in again");
 }
 
 #[tokio::test]

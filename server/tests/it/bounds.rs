@@ -163,7 +163,7 @@ async fn one_publisher_does_not_end_the_search_for_all() {
     assert_eq!(found.results.len(), 20);
     for hit in &found.results {
         assert_eq!((hit.offers.len(), hit.vouches.len(), hit.versions.len()), (count, 0, 8));
-        assert!(hit.versions.is_sorted_by(|newer, older| newer.version > older.version));
+        assert!(hit.versions.is_sorted_by(|newer, older| newer.version.is_newer_than(&older.version)));
         assert_eq!(hit.versions[7].version, Version::new(1, 0, 0), "the one to install");
     }
     // Whoever installs one gets everything.
@@ -241,11 +241,13 @@ async fn a_refusal_with_every_offer_is_read() {
 async fn an_account_of_many_terminals_is_read() {
     let mut glutton = Glutton::new().await;
     let store = glutton.store();
+    let core = glutton.stage.running.app().core.clone();
     let mut terminals: Vec<TerminalId> = Vec::new();
     for number in 0..300_u64 {
         let (key, release) = (SecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
         let id = TerminalId::generate(now_ms() + 1000 + number, &mut rng());
-        let new = NewTerminal { id, label: quotes(MAX_TITLE), ..new_terminal(glutton.account, &key, &release) };
+        let new = new_terminal(&core, glutton.account, &key, &release).await;
+        let new = NewTerminal { id, label: quotes(MAX_TITLE), ..new };
         assert!(matches!(store.enrol(new).await, Ok(EnrolOutcome::Enrolled(_))));
         terminals.push(id);
     }

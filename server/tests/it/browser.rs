@@ -1,7 +1,7 @@
 //! A browser written for the tests: cookies, forms, no scripts.
 
 use portcullis_protocol::Origin;
-use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::header::{ACCEPT, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, StatusCode};
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ pub(crate) struct Browser {
     http: Client,
     pub(crate) origin: Origin,
     pub(crate) cookies: BTreeMap<String, String>,
+    forwarded: Option<(&'static str, String)>,
 }
 
 /// A page as it arrived.
@@ -43,12 +44,17 @@ impl Page {
 impl Browser {
     pub(crate) fn new(origin: &Origin) -> Self {
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { http, origin: origin.clone(), cookies: BTreeMap::new() }
+        Self { http, origin: origin.clone(), cookies: BTreeMap::new(), forwarded: None }
     }
 
     async fn send(&mut self, request: reqwest::RequestBuilder) -> Page {
         let cookies: Vec<String> = self.cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let request = if cookies.is_empty() { request } else { request.header(COOKIE, cookies.join("; ")) };
+        let request = match &self.forwarded {
+            Some((name, value)) => request.header(*name, value),
+            None => request,
+        };
+        let request = request.header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
         let response = request.send().await.expect("the server answers");
         let headers = response.headers().clone();
         for cookie in headers.get_all(SET_COOKIE) {
@@ -96,6 +102,23 @@ impl Browser {
     pub(crate) async fn sign_in(&mut self, email: &str, password: &str) -> Page {
         let csrf = self.get("/sign-in").await.csrf();
         self.post("/sign-in", &[("csrf", &csrf), ("email", email), ("password", password)]).await
+    }
+
+    /// Signs out.
+    pub(crate) async fn sign_out(&mut self) {
+        let csrf = self.get("/").await.csrf();
+        assert_eq!(self.post("/sign-out", &[("csrf", &csrf)]).await.status, 303);
+    }
+
+    /// Sends what the form of the account page with this action sends.
+    pub(crate) async fn account(&mut self, action: &str, fields: &[(&str, &str)]) -> Page {
+        let csrf = self.get("/account").await.csrf();
+        self.post(action, &[&[("csrf", csrf.as_str())], fields].concat()).await
+    }
+
+    /// Every request of it comes through a proxy that says so of it.
+    pub(crate) fn through_proxy(&mut self, name: &'static str, value: &str) {
+        self.forwarded = Some((name, value.to_owned()));
     }
 
     /// Opens the device page of a user code.

@@ -129,7 +129,7 @@ async fn declined_and_pending_orders_give_nothing() {
         assert_eq!(customer.get_no(&authorise(&shop.request("view"))).await.reason, Reason::PaymentRequired);
     }
     let mut other = stage.customer("bob@example.org").await;
-    let theirs = shop.buy(&mut customer, "view").await;
+    let theirs = shop.buy(&mut customer, "print").await;
     let peeked = other.send(&Draft::get(format!("/v1/orders/{}", theirs.order))).await;
     assert_eq!(peeked.status, StatusCode::NOT_FOUND, "somebody else's order");
     stage.stop().await;
@@ -183,7 +183,10 @@ async fn money_is_paid_in_drawn_by_the_unit_and_shown() {
 
     let top_up = |amount: &str| {
         let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
-        Draft::post("/v1/account/top-ups", &TopUpRequest { amount: amount.parse().expect("an amount"), payment })
+        Draft::post(
+            "/v1/account/top-ups",
+            &TopUpRequest { amount: amount.parse().expect("an amount"), payment, again: false },
+        )
     };
     let draft = top_up("1.20 EUR");
     let paid: OrderAnswer = customer.get_yes(&draft).await;

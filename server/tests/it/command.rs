@@ -150,9 +150,47 @@ async fn an_operator_sets_up_and_runs_a_store() {
     let asked = crate::terminal::Draft::get("/v1/account");
     assert_eq!(terminal.get_no(&asked).await.reason, portcullis_protocol::Reason::AccountSuspended);
     json(&operator_runs(&["account", "restore", "ada@example.org"]));
-    assert_eq!(terminal.send(&asked).await.status, 200);
+    assert_eq!(terminal.get_no(&asked).await.reason, portcullis_protocol::Reason::NotSignedIn, "everything has ended");
+    assert_eq!(ada.get("/device").await.status, 303, "her browser too");
+    ada.sign_in("ada@example.org", PASSWORD).await;
+    let code = terminal.device_code("workshop").await;
+    ada.decide(&code.user_code, "approve").await;
+    terminal.poll(&code.device_code).await.expect("tokens");
+    assert_eq!(terminal.send(&asked).await.status, 200, "the terminal is enrolled still");
+    let sessions = json(&operator_runs(&["account", "sessions", "ada@example.org"]));
+    assert_eq!(sessions["sessions"][0]["terminal"], enrolled.terminal.to_string());
+    assert_eq!(sessions["browsers"].as_array().map(Vec::len), Some(1));
+
+    // The operator gives her another password, and signs her out.
+    let change = ["operator", "--dir", "store", "--json", "account", "password", "Ada@example.org"];
+    let changed = json(&run_with(dir, &change, "another long password\n"));
+    assert_eq!(changed["password"], Value::Null, "what was given is not repeated");
+    assert_eq!(terminal.get_no(&asked).await.reason, portcullis_protocol::Reason::NotSignedIn);
+    assert_eq!(ada.get("/device").await.status, 303);
+    assert_eq!(ada.sign_in("ada@example.org", PASSWORD).await.status, 422, "the old password is none any more");
+    assert_eq!(ada.sign_in("ada@example.org", "another long password").await.status, 303);
+    assert!(refused(&run_with(dir, &change, "short\n")).contains("at least"));
+    assert!(refused(&operator_runs(&["account", "password", "nobody@example.org"])).contains("no account"));
+    let generated = json(&operator_runs(&["account", "password", "ada@example.org"]));
+    let generated = generated["password"].as_str().expect("a password").to_owned();
+    assert_eq!(ada.sign_in("ada@example.org", &generated).await.status, 303);
+    let out = json(&operator_runs(&["account", "sign-out", "ada@example.org"]));
+    assert_eq!(out["browsers"], 1);
+    assert_eq!(ada.get("/account").await.location(), Some("/sign-in?to=account"));
     json(&operator_runs(&["terminal", "revoke", "ada@example.org", &enrolled.terminal.to_string()]));
     assert_eq!(terminal.get_no(&asked).await.reason, portcullis_protocol::Reason::TerminalRevoked);
+
+    // An invitation that went to the wrong person is taken back.
+    let lost = json(&operator_runs(&["invite"]));
+    let path = lost["invitation"].as_str().and_then(|url| url.split_once("/invite/")).expect("a URL").1.to_owned();
+    let listed = json(&operator_runs(&["invitation", "list"]));
+    let id = listed["invitations"][0]["invitation"].as_str().expect("an identifier").to_owned();
+    assert!(!path.contains(&id), "the token cannot be had from the list");
+    let mut invited = Browser::new(&served.origin);
+    assert_eq!(invited.get(&format!("/invite/{path}")).await.status, 200);
+    json(&operator_runs(&["invitation", "revoke", &id]));
+    assert_eq!(invited.get(&format!("/invite/{path}")).await.status, 404);
+    assert!(refused(&operator_runs(&["invitation", "revoke", &id])).contains("no such invitation"));
 
     for arguments in [&["publisher", "list"][..], &["order", "list"], &["reconcile"], &["ledger"], &["invite"]] {
         json(&operator_runs(arguments));
@@ -240,6 +278,55 @@ fn the_configuration_that_init_writes_is_read_again() {
         assert!(output.status.success());
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("/invite/"), "{text}");
+        let config = std::fs::read_to_string(dir.join("store/server.toml")).expect("written");
+        let behind_proxy = config.contains("\nbehind_proxy = true\ntrusted_proxies = [\"127.0.0.0/8\", \"::1/128\"]\n");
+        assert_eq!(behind_proxy, !arguments.is_empty(), "with a public name it stands behind a proxy: {config}");
         json(&run(dir, &["operator", "--dir", "store", "--json", "ledger"]));
     }
+}
+
+/// Whoever starts a store for a while may be killed, and the store with it.
+#[test]
+fn a_store_that_shall_stop_with_its_input_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    run(dir, &["init", "--dir", "store", "--json"]);
+    let mut child = command(dir);
+    child.args(["serve", "--dir", "store", "--listen", "127.0.0.1:0", "--ready-file", "ready", "--stop-with-input"]);
+    let child = child.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut served = Served { child, origin: "http://127.0.0.1:1".parse().expect("origin") };
+    let begun = Instant::now();
+    let ready = dir.join("ready");
+    while !ready.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it listens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(served.child.try_wait().expect("asked").is_none(), "it runs while its input is open");
+    drop(served.child.stdin.take());
+    assert!(served.child.wait().expect("ends").success());
+}
+
+/// Uploads that a crash left are cleared at the next start, those of another process that runs are not.
+#[test]
+fn what_a_crash_left_of_uploads_is_cleared_at_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    run(dir, &["init", "--dir", "store", "--json"]);
+    let uploads = dir.join("store/uploads");
+    std::fs::create_dir_all(&uploads).expect("made");
+    let (left, owned) = (uploads.join("left.part"), uploads.join("owned.part"));
+    std::fs::write(&left, "half of a file").expect("written");
+    std::fs::write(&owned, "half of a file").expect("written");
+    let lock = std::fs::File::open(&owned).expect("opened");
+    lock.lock().expect("locked");
+    let served = serve(dir);
+    assert!(!left.exists() && owned.exists());
+    // Another process ends, and the sweep finds what it left.
+    drop(lock);
+    let begun = Instant::now();
+    while owned.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the sweep clears it");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(served);
 }

@@ -3,16 +3,26 @@
 // The core: `world` is a core with something to sell, and terminals to buy it.
 mod asker;
 mod crash;
+mod currencies;
 mod cycle;
+mod intent;
 mod leases;
 mod ledger;
+mod lists;
 mod metered;
 mod orders;
+mod reissue;
+mod retention;
 mod rights;
+mod search;
+mod standing;
+mod statements;
 mod store;
+mod teasers;
 mod world;
 
 // The edges: `stage` is a whole server.
+mod account;
 mod bounds;
 mod browser;
 mod buying;
@@ -20,10 +30,14 @@ mod catalogue;
 mod command;
 mod connections;
 mod directory;
+mod forwarding;
 mod http;
 mod logs;
+mod names;
 mod oauth;
 mod pages;
+mod problems;
 mod publish;
+mod sign_ins;
 mod stage;
 mod terminal;

@@ -160,7 +160,7 @@ async fn what_is_paid_after_it_was_settled_as_declined_is_seen_and_paid_back() {
     let payment = PaymentMethod { provider: "slow".into(), token: "ok".into() };
     let mut rights = order_request(world.offer("view").await.1, "ok");
     rights.payment = payment.clone();
-    let money = TopUpRequest { amount: "4.99 EUR".parse().expect("an amount"), payment };
+    let money = TopUpRequest { amount: "4.99 EUR".parse().expect("an amount"), payment, again: false };
 
     for top_up in [false, true] {
         let ordered = async {

@@ -21,7 +21,7 @@ async fn pages_let_nothing_in_and_nothing_out() {
     }
     let cookie = Browser::new(&stage.origin).get("/sign-in").await;
     let cookie = cookie.headers["set-cookie"].to_str().expect("ASCII");
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     stage.stop().await;
 }
 
@@ -35,7 +35,10 @@ async fn a_password_signs_in_and_a_wrong_one_does_not() {
     let wrong = browser.sign_in("ada@example.org", "another password").await;
     let unknown = browser.sign_in("nobody@example.org", PASSWORD).await;
     assert_eq!((wrong.status, unknown.status), (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::UNPROCESSABLE_ENTITY));
-    assert_eq!(wrong.text, unknown.text, "nobody learns which accounts there are");
+    let unknown = unknown.text.replace("nobody@example.org", "ada@example.org");
+    assert_eq!(wrong.text, unknown, "nobody learns which accounts there are");
+    assert_eq!(wrong.input("email").as_deref(), Some("ada@example.org"), "the address is kept");
+    assert_eq!(wrong.input("password"), None, "the password is not");
     assert_eq!(browser.get("/device").await.status, StatusCode::SEE_OTHER, "not signed in");
     assert_eq!(browser.sign_in("Ada@Example.org", PASSWORD).await.status, StatusCode::SEE_OTHER);
     assert_eq!(browser.get("/device").await.status, StatusCode::OK);
@@ -46,9 +49,9 @@ async fn a_password_signs_in_and_a_wrong_one_does_not() {
 }
 
 #[tokio::test]
-async fn guessing_passwords_locks_the_account_for_a_while() {
+async fn guessing_passwords_locks_the_guesser_out_and_not_the_owner() {
     let stage = Stage::with(|config| config.limits.sign_in_attempts = 3).await;
-    stage.person("ada@example.org").await;
+    let mut owner = stage.person("ada@example.org").await;
     let mut guesser = Browser::new(&stage.origin);
     for _ in 0..3 {
         assert_eq!(
@@ -57,9 +60,26 @@ async fn guessing_passwords_locks_the_account_for_a_while() {
         );
     }
     assert_eq!(guesser.sign_in("ada@example.org", "a wrong password").await.status, StatusCode::TOO_MANY_REQUESTS);
-    // Even the right one, and from another browser: the attempts are the account's.
+    // Even the right one, and from another browser: the attempts are the address's.
     let mut other = Browser::new(&stage.origin);
+    let page = other.sign_in("ada@example.org", PASSWORD).await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(page.headers.contains_key("retry-after") && page.text.contains("minutes"), "{}", page.text);
+    // A browser that signed in before has its own, and may be at the same address.
+    owner.sign_out().await;
+    assert_eq!(owner.get("/device").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(owner.sign_in("ada@example.org", PASSWORD).await.status, StatusCode::SEE_OTHER);
+    owner.sign_out().await;
+    for _ in 0..3 {
+        let page = owner.sign_in("ada@example.org", "a wrong password").await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(owner.sign_in("ada@example.org", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "and not more");
+    // And for its own account only.
+    other.sign_up("eve@example.org", PASSWORD).await;
+    other.sign_out().await;
     assert_eq!(other.sign_in("ada@example.org", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(other.sign_in("eve@example.org", PASSWORD).await.status, StatusCode::SEE_OTHER);
     stage.stop().await;
 }
 
@@ -154,6 +174,19 @@ async fn guessed_user_codes_run_dry() {
         last = browser.device("BCDF-GHJK").await.status;
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    stage.stop().await;
+
+    // What was typed is kept, and only what is wrong counts.
+    let stage = Stage::with(|config| config.limits.sign_in_attempts = 2).await;
+    let mut browser = stage.person("ada@example.org").await;
+    let page = browser.device("BCDF-GHJL").await;
+    assert_eq!((page.status, page.input("code").as_deref()), (StatusCode::NOT_FOUND, Some("BCDF-GHJL")));
+    assert!(page.text.contains("aria-describedby=\"notice\""), "{}", page.text);
+    let mut terminal = Terminal::new(&stage.origin).await;
+    let code = terminal.device_code("a terminal").await.user_code;
+    for _ in 0..20 {
+        assert_eq!(browser.device(&code).await.status, StatusCode::OK);
+    }
     stage.stop().await;
 }
 

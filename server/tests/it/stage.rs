@@ -184,7 +184,7 @@ impl Shop {
 
 pub(crate) fn order(offer: Digest, token: &str) -> Draft {
     let payment = PaymentMethod { provider: "sandbox".into(), token: token.into() };
-    Draft::post("/v1/orders", &OrderRequest { offer, payment })
+    Draft::post("/v1/orders", &OrderRequest { offer, payment, again: false })
 }
 
 pub(crate) fn claim(origin: &Origin, name: &str, key: &SecretKey) -> Draft {

@@ -1,15 +1,15 @@
 //! The store's own promises.
 
 use crate::leases::begun;
-use crate::world::{PASSWORD, World, account, fresh, new_terminal, tokens};
+use crate::world::{PASSWORD, World, account, approval, fresh, new_terminal, tokens};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, Unverified};
 use portcullis_server::keys::{self, Keys, KeysError, Rotation};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
-    AnswerScope, BeginOutcome, ClaimOutcome, DecideOutcome, EnrolOutcome, NewAccount, NewDevice, NewInvitation,
-    PollOutcome, PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions, StoreError,
-    StoredAnswer, WithdrawOutcome,
+    AnswerScope, BeginOutcome, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, NewAccount, NewDevice, NewInvitation,
+    NewTerminal, PollOutcome, PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions,
+    StoreError, StoredAnswer, WithdrawOutcome,
 };
 
 #[tokio::test]
@@ -191,6 +191,7 @@ async fn an_invitation_makes_one_account() {
         let account = NewAccount {
             id,
             lookup: core.secrets.lookup_name(name),
+            other_lookups: Vec::new(),
             name: core.secrets.seal_name(&id, name),
             password: PASSWORD.into(),
             operator: false,
@@ -231,8 +232,8 @@ async fn a_device_code_is_approved_once_and_only_its_key_gets_the_session() {
     };
     assert_eq!(poll(key).await, PollOutcome::Pending);
     assert_eq!(poll(key).await, PollOutcome::SlowDown);
-    assert_eq!(core.store.decide_device(&user, Some(owner)).await.expect("decided"), DecideOutcome::Decided);
-    assert_eq!(core.store.decide_device(&user, None).await.expect("decided"), DecideOutcome::Gone);
+    assert_eq!(core.store.decide_device(&user, approval(core, owner).await).await, Ok(DecideOutcome::Decided));
+    assert_eq!(core.store.decide_device(&user, Decision::Deny).await, Ok(DecideOutcome::Gone));
     assert_eq!(poll(thief).await, PollOutcome::Unknown);
     let session = poll(key).await;
     assert!(matches!(session, PollOutcome::Session { account, .. } if account == owner));
@@ -272,23 +273,28 @@ async fn a_key_enrols_once_per_account_and_an_account_not_too_often() {
     let world = World::new().await;
     let core = &world.core;
     let machine = world.machine("ada@example.org").await;
-    let again = new_terminal(machine.account, &machine.key, &machine.release);
+    let again = new_terminal(core, machine.account, &machine.key, &machine.release).await;
     assert_eq!(core.store.enrol(again).await, Ok(EnrolOutcome::Enrolled(machine.id)));
     // The same machine, signed in as somebody else, is another terminal.
     let other = account(core, "eve@example.org").await;
-    let foreign = core.store.enrol(new_terminal(other, &machine.key, &machine.release)).await.expect("answered");
+    let foreign = core.store.enrol(new_terminal(core, other, &machine.key, &machine.release).await).await;
+    let foreign = foreign.expect("answered");
     assert!(matches!(foreign, EnrolOutcome::Enrolled(id) if id != machine.id));
 
     core.store.revoke_terminal(&machine.account, &machine.id).await.expect("revoked");
-    let again = new_terminal(machine.account, &machine.key, &machine.release);
+    let again = new_terminal(core, machine.account, &machine.key, &machine.release).await;
     assert_eq!(core.store.enrol(again).await, Ok(EnrolOutcome::Revoked));
     assert!(!core.store.revoke_terminal(&other, &machine.id).await.expect("answered"), "not one's own");
 
-    let mut terminal = new_terminal(other, &SecretKey::generate(&mut rng()), &ReleaseSecretKey::generate(&mut rng()));
+    let (key, release) = (SecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
+    let mut terminal = new_terminal(core, other, &key, &release).await;
     terminal.most_per_day = 1;
     let refused = core.store.enrol(terminal.clone()).await.expect("answered");
     assert!(matches!(refused, EnrolOutcome::TooMany { retry_after } if (1..=86_400).contains(&retry_after)));
     core.clock.advance(86_401);
+    assert_eq!(core.store.enrol(terminal).await, Ok(EnrolOutcome::SignedOut), "its session did not enrol in time");
+    let mut terminal = new_terminal(core, other, &key, &release).await;
+    terminal.most_per_day = 1;
     assert!(matches!(core.store.enrol(terminal).await, Ok(EnrolOutcome::Enrolled(_))));
 }
 
@@ -310,7 +316,8 @@ async fn a_publisher_publishes_its_own_parts_only() {
     assert_eq!(store.publish(original.clone()).await, Ok(PublishOutcome::Published));
     assert_eq!(store.publish(original.clone()).await, Ok(PublishOutcome::Already));
     let (same_version, _) = world.new_resource("lake-two", "1.0.0");
-    assert_eq!(store.publish(same_version).await, Ok(PublishOutcome::VersionTaken));
+    let published = same_version.manifest.version.clone();
+    assert_eq!(store.publish(same_version).await, Ok(PublishOutcome::NotNewer(published)));
 
     foreign.manifest.publisher.name = "pirate".parse().expect("a name");
     foreign.manifest.publisher.jwk = key.public().clone();
@@ -325,7 +332,7 @@ async fn a_publisher_publishes_its_own_parts_only() {
 #[tokio::test]
 async fn the_catalogue_lists_newest_first_and_finds_by_words() {
     let world = World::new().await;
-    for version in ["1.10.0", "1.9.0", "2.0.0-beta.1"] {
+    for version in ["1.9.0", "1.10.0", "2.0.0-beta.1"] {
         world.publish("alpine-lake", version).await;
     }
     world.publish("dusk", "1.0.0").await;
@@ -340,11 +347,11 @@ async fn the_catalogue_lists_newest_first_and_finds_by_words() {
         let store = world.core.store.clone();
         async move { store.search(query).await.expect("found") }
     };
-    let (found, more) = search("ALPINE lumen", 0).await;
-    assert_eq!((found.len(), more), (2 - 1, true), "a title matches as well as a name");
-    let (found, more) = search("dusk", 0).await;
-    assert_eq!((found[0].name.as_str(), more), ("dusk", false));
-    assert!(search("%", 0).await.0.is_empty(), "a word is taken literally");
+    let found = search("ALPINE lumen", 0).await;
+    assert_eq!((found.listings.len(), found.next), (1, Some(1)), "a title matches as well as a name");
+    let found = search("dusk", 0).await;
+    assert_eq!((found.listings[0].name.as_str(), found.next), ("dusk", None));
+    assert!(search("%", 0).await.listings.is_empty(), "what is no word is in nothing");
 }
 
 #[tokio::test]
@@ -383,6 +390,7 @@ async fn writes_that_come_at_once_are_committed_together_and_fail_alone() {
                 let account = NewAccount {
                     id,
                     lookup: core.secrets.lookup_name(&name),
+                    other_lookups: Vec::new(),
                     name: core.secrets.seal_name(&id, &name),
                     password: PASSWORD.into(),
                     operator: false,
@@ -402,4 +410,71 @@ async fn writes_that_come_at_once_are_committed_together_and_fail_alone() {
     }
     assert_eq!((made, failed), (451, 49));
     println!("500 writes took {:?}", started.elapsed());
+}
+
+/// What is decided a moment too late: the transaction sees that the session has ended.
+#[tokio::test]
+async fn a_session_that_ended_meanwhile_enrols_and_approves_nothing() {
+    let world = World::new().await;
+    let core = &world.core;
+    let owner = account(core, "ada@example.org").await;
+    let (key, release) = (SecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
+    let terminal = new_terminal(core, owner, &key, &release).await;
+    let other = SecretKey::generate(&mut rng()).public().clone();
+    let stolen = NewTerminal { key: other, ..terminal.clone() };
+    assert_eq!(core.store.enrol(stolen).await, Ok(EnrolOutcome::SignedOut), "a session enrols its own key only");
+
+    let device = core.secrets.hash_token(TokenRole::Device, &new_token());
+    let user = core.secrets.hash_token(TokenRole::User, "WDJBMJHT");
+    let new = NewDevice { device, user, key: key.public().thumbprint(), label: "desk".into(), life: 600, interval: 0 };
+    assert!(core.store.create_device(new).await.expect("made"));
+    let approval = approval(core, owner).await;
+    let ended = core.store.sign_out_everywhere(&owner).await.expect("ended");
+    assert!(ended.sessions == 1 && ended.browsers == 2 && ended.codes == 0, "{ended:?}");
+    assert_eq!(core.store.enrol(terminal).await, Ok(EnrolOutcome::SignedOut));
+    assert_eq!(core.store.decide_device(&user, approval).await, Ok(DecideOutcome::SignedOut));
+    let terminal = new_terminal(core, owner, &key, &release).await;
+    assert!(matches!(core.store.enrol(terminal).await, Ok(EnrolOutcome::Enrolled(_))), "the control");
+}
+
+/// A database of a server that knew neither labels nor ends of sessions.
+#[tokio::test]
+async fn sessions_of_an_older_database_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("server.db");
+    let (now, day) = (i64::try_from(crate::world::now_ms()).expect("a time"), 24 * 3600 * 1000_i64);
+    let db = rusqlite::Connection::open(&path).expect("a file");
+    for migration in
+        [include_str!("../../src/store/sqlite/schema.sql"), include_str!("../../src/store/sqlite/metered.sql")]
+    {
+        db.execute_batch(migration).expect("the older schema");
+    }
+    let id = AccountId::from_bytes([1; 16]);
+    db.pragma_update(None, "user_version", 2).expect("its number");
+    db.execute(
+        "INSERT INTO accounts (id, lookup, name, password, operator, created_at) VALUES (?1, x'02', x'03', '', 0, ?2)",
+        (id.as_bytes(), now - 30 * day),
+    )
+    .expect("an account");
+    for (session, key, began) in [([1_u8; 16], [1_u8; 32], now - 30 * day), ([2; 16], [2; 32], now - 30 * day)] {
+        let sql = "INSERT INTO sessions (id, account, key, created_at) VALUES (?1, ?2, ?3, ?4)";
+        db.execute(sql, (session, id.as_bytes(), key, began)).expect("a session");
+        for (number, ends) in [(0_u8, now - day), (1, now + 60 * day)] {
+            let hash = [session[0] * 16 + number; 32];
+            let sql = "INSERT INTO tokens (hash, session, kind, expires_at) VALUES (?1, ?2, 1, ?3)";
+            db.execute(sql, (hash, session, ends)).expect("a token");
+        }
+    }
+    // One of them enrolled.
+    db.execute(
+        "INSERT INTO terminals (id, account, key, release, label, statement, enrolled_at)
+         VALUES (x'01010101010101010101010101010101', ?1, ?2, x'05', '', '', ?3)",
+        (id.as_bytes(), [1_u8; 32], now - 30 * day),
+    )
+    .expect("a terminal");
+    drop(db);
+    let store = Sqlite::open(SqliteOptions::new(&path)).expect("brought up to date");
+    let sessions = portcullis_server::store::Sessions::sessions(&store, &id).await.expect("listed");
+    assert_eq!(sessions.len(), 1, "one that never enrolled has ended");
+    assert_eq!(i64::try_from(sessions[0].expires.seconds()), Ok((now + 60 * day) / 1000));
 }

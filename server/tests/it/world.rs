@@ -11,16 +11,18 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{
     AccountId, Capabilities, Digest, Grant, IdempotencyKey, KeyDocument, Manifest, Offer, OfferId, OperationEntry,
     Origin, PartEntry, PartKind, PartName, PublisherEntry, Reason, ReleaseSecretKey, ResourceLimits, Rights, SecretKey,
-    ServerEntry, TerminalId, Thumbprint, Verified, Version,
+    ServerEntry, TerminalId, Thumbprint, Verified,
 };
 use portcullis_server::clock::{Clock, Timestamp};
+use portcullis_server::currencies::Currencies;
 use portcullis_server::faults::Faults;
 use portcullis_server::keys::{self, Keys};
 use portcullis_server::payment::{Payments, Sandbox};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
-    ClaimOutcome, DecideOutcome, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart, NewResource, NewTerminal,
-    NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp, Sqlite, SqliteOptions, Store,
+    AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
+    NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
+    Sqlite, SqliteOptions, Store,
 };
 use portcullis_server::{Asker, Core, No, SignedIn, cycle, offers, orders};
 use std::path::{Path, PathBuf};
@@ -87,7 +89,8 @@ pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Co
     let secrets = Secrets::open(&folder.join("master.key")).expect("secrets");
     let keys = Keys::open(&*store, &secrets, origin()).await.expect("keys");
     let payments = Payments::none().with(Sandbox);
-    Core { store, keys: Arc::new(keys), secrets, origin: origin(), payments, clock, faults }
+    let (keys, currencies) = (Arc::new(keys), Currencies::default());
+    Core { store, keys, secrets, origin: origin(), payments, currencies, clock, faults }
 }
 
 impl World {
@@ -158,7 +161,7 @@ impl World {
             v: 1,
             publisher: PublisherEntry { name: "lumen".parse().expect("a name"), jwk: self.publisher.public().clone() },
             name: name.parse().expect("a name"),
-            version: Version::parse(version).expect("a version"),
+            version: version.parse().expect("a version"),
             kind: "picture".into(),
             title: "Alpine lake".into(),
             description: "A lake in the morning".into(),
@@ -233,7 +236,8 @@ impl World {
         let (key, release) = (SecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
         let (tokens, token, refresh) = tokens(&self.core);
         let session = sign_in(&self.core, account, &key.public().thumbprint(), tokens).await;
-        let id = match self.core.store.enrol(new_terminal(account, &key, &release)).await.expect("enrolled") {
+        let terminal = terminal_in(account, session, &key, &release);
+        let id = match self.core.store.enrol(terminal).await.expect("enrolled") {
             EnrolOutcome::Enrolled(id) => id,
             other => panic!("{other:?}"),
         };
@@ -305,7 +309,8 @@ impl World {
 
     /// Units of an entitlement that are neither drawn nor held.
     pub(crate) async fn remaining(&self, machine: &Machine, operation: &str) -> u64 {
-        let entitlements = self.core.store.entitlements(&machine.account).await.expect("entitlements");
+        let entitlements =
+            self.core.store.entitlements(&machine.account, AccountPage::new(0, 1000)).await.expect("entitlements").rows;
         let of_operation = entitlements.iter().filter(|e| e.operation.as_str() == operation && e.revoked.is_none());
         of_operation.filter_map(|entitlement| entitlement.remaining()).sum()
     }
@@ -319,7 +324,7 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn order_request(offer: Digest, token: &str) -> OrderRequest {
-    OrderRequest { offer, payment: PaymentMethod { provider: "sandbox".into(), token: token.into() } }
+    OrderRequest { offer, payment: PaymentMethod { provider: "sandbox".into(), token: token.into() }, again: false }
 }
 
 pub(crate) async fn account(core: &Core, name: &str) -> AccountId {
@@ -327,6 +332,7 @@ pub(crate) async fn account(core: &Core, name: &str) -> AccountId {
     let account = NewAccount {
         id,
         lookup: core.secrets.lookup_name(name),
+        other_lookups: Vec::new(),
         name: core.secrets.seal_name(&id, name),
         password: PASSWORD.into(),
         operator: false,
@@ -352,7 +358,7 @@ pub(crate) async fn sign_in(core: &Core, account: AccountId, key: &Thumbprint, t
     let user = core.secrets.hash_token(TokenRole::User, &new_token());
     let new = NewDevice { device, user, key: *key, label: "desk".into(), life: 600, interval: 0 };
     assert!(core.store.create_device(new).await.expect("a device code"));
-    assert_eq!(core.store.decide_device(&user, Some(account)).await.expect("decided"), DecideOutcome::Decided);
+    assert_eq!(core.store.decide_device(&user, approval(core, account).await).await, Ok(DecideOutcome::Decided));
     let session = SessionId(Octets(random()));
     match core.store.poll_device(&device, key, session, tokens).await.expect("polled") {
         PollOutcome::Session { session, .. } => session,
@@ -360,10 +366,36 @@ pub(crate) async fn sign_in(core: &Core, account: AccountId, key: &Thumbprint, t
     }
 }
 
-pub(crate) fn new_terminal(account: AccountId, key: &SecretKey, release: &ReleaseSecretKey) -> NewTerminal {
+/// What the account's owner says who has just signed a browser in.
+pub(crate) async fn approval(core: &Core, account: AccountId) -> Decision {
+    let browser = core.secrets.hash_token(TokenRole::Web, &new_token());
+    core.store.create_web_session(browser, account, 600).await.expect("a browser session");
+    Decision::Approve { account, browser }
+}
+
+/// A terminal to be enrolled, whose key has just signed in.
+pub(crate) async fn new_terminal(
+    core: &Core,
+    account: AccountId,
+    key: &SecretKey,
+    release: &ReleaseSecretKey,
+) -> NewTerminal {
+    let (tokens, ..) = tokens(core);
+    let session = sign_in(core, account, &key.public().thumbprint(), tokens).await;
+    terminal_in(account, session, key, release)
+}
+
+/// A terminal to be enrolled in a session.
+pub(crate) fn terminal_in(
+    account: AccountId,
+    session: SessionId,
+    key: &SecretKey,
+    release: &ReleaseSecretKey,
+) -> NewTerminal {
     NewTerminal {
         id: TerminalId::generate(now_ms(), &mut rng()),
         account,
+        session,
         key: key.public().clone(),
         release: release.public(),
         label: "desk".into(),

@@ -102,7 +102,8 @@ async fn grant_taken_acknowledgement_suppressed(arena: &mut Arena) -> Result<Out
     let mut cheater = shop.buyer("print").await?;
     let request = shop.request("print");
     let code = cheater.authorise(&request).await?;
-    let answer = cheater.verify(&request, &code).await?;
+    let draft = verification(&request, &code);
+    let answer: VerificationAnswer = cheater.ask(&draft).await?;
     let grant = cheater.grant(&answer)?;
     let mut trial = Trial::new();
     shop.restart(&[("PORTCULLIS_CLOCK_SHIFT", "60")])?;
@@ -116,6 +117,14 @@ async fn grant_taken_acknowledgement_suppressed(arena: &mut Arena) -> Result<Out
         "the same grant",
         same && cheater.remaining("print").await? == 4,
     );
+    shop.restart(&[("PORTCULLIS_CLOCK_SHIFT", "360")])?;
+    let replacement: VerificationAnswer = cheater.ask(&draft).await?;
+    let replaced = replacement.grant != answer.grant && cheater.remaining("print").await? == 4;
+    trial.control("after its end, a terminal that never had it gets one in its place", replaced);
+    shop.restart(&[("PORTCULLIS_CLOCK_SHIFT", "720")])?;
+    let last: VerificationAnswer = cheater.ask(&draft).await?;
+    trial.attack_fails("keeping silent for a third", "one replacement is the bound", last.grant == replacement.grant);
+    let grant = cheater.grant(&replacement)?;
     let stranger: GrantId = "AAAAAAAAAAAAAAAAAAAAAA".parse()?;
     let unknown: Result<VerificationAnswer> = cheater.ask(&Draft::get(format!("/v1/grants/{stranger}"))).await;
     trial.attack("asking for one that was never given", "status-code-unknown", unknown);

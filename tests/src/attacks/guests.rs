@@ -61,7 +61,7 @@ kinds! {
 }
 
 /// Seconds that a call may run here.
-const RUN_MAX: u32 = 1;
+pub(super) const RUN_MAX: u32 = 1;
 /// Two ticks of the engine's clock.
 const TICKS: Duration = Duration::from_millis(20);
 /// Between two calls of the neighbour.
@@ -69,7 +69,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// What memory the process may take on for one guest: what the guest may have, and half as much for the host's copies.
 const MEMORY: u64 = 384 * 1024 * 1024;
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.run_max = RUN_MAX;
     limits

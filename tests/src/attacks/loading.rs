@@ -312,7 +312,7 @@ async fn title_that_turns_a_price_around(arena: &mut Arena) -> Result<Outcome> {
         Ok(pieces.file())
     };
     let mut trial = Trial::new();
-    let mark = "control characters";
+    let mark = "control, direction or invisible character";
     for (what, text) in [
         ("clears the screen", "\u{1b}[2J\u{1b}[H"),
         ("turns the line around", "\u{202e}"),

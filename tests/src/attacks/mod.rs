@@ -6,33 +6,45 @@
 //!  loading   what reaches an engine or a terminal        plain: an engine without Portcullis
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
-//!  secrets   what a run leaves behind                    meddler: somebody between a real terminal and its server
+//!  screen    what is written to a terminal and typed     pty: a real terminal, with an emulator
+//!  waits     bodies that wait for what never comes       meddler: somebody between a real terminal and its server
+//!  distrust  one trusted store against another
+//!  accounts  people, passwords, sign-ins
+//!  browsing  the pages, in a real browser
+//!  secrets   what a run leaves behind
 //! ```
 //!
 //! An attack counts as refused only where the refusal is the one that its defence gives; refused for another reason, it
 //! has shown nothing and counts as succeeded. An attack without a passing control is a failure.
 
+mod accounts;
 mod arena;
+mod browsing;
 mod cheater;
 mod codes;
 mod crash;
 mod cycle;
+mod distrust;
 mod format;
 mod guests;
 mod hostile;
 mod impostor;
 mod kept;
+mod load;
 mod loading;
 mod meddler;
 mod metered;
 mod money;
-
+mod purchases;
+#[cfg(unix)]
+mod screen;
 mod secrets;
 mod shop;
 mod slots;
 mod specimen;
 mod surgery;
 mod trial;
+mod waits;
 mod withdrawal;
 
 pub use arena::Arena;
@@ -83,10 +95,18 @@ pub fn all() -> Vec<Attack> {
         codes::ATTACKS,
         money::ATTACKS,
         metered::ATTACKS,
+        purchases::ATTACKS,
+        load::ATTACKS,
         crash::ATTACKS,
         slots::ATTACKS,
         guests::ATTACKS,
+        waits::ATTACKS,
+        distrust::ATTACKS,
         kept::ATTACKS,
+        #[cfg(unix)]
+        screen::ATTACKS,
+        accounts::ATTACKS,
+        browsing::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

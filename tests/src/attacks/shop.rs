@@ -167,7 +167,7 @@ impl Shop {
     /// Pays into the prepaid balance.
     pub(super) async fn top_up(&self, customer: &mut Cheater, amount: &str) -> Result<OrderAnswer> {
         let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
-        let request = TopUpRequest { amount: amount.parse()?, payment };
+        let request = TopUpRequest { amount: amount.parse()?, payment, again: false };
         customer.order(&Draft::post("/v1/account/top-ups", &request)).await
     }
 
@@ -233,8 +233,7 @@ impl Shop {
 
     /// The real client, signed in to an account of its own, with somebody in between. Its home is beside it.
     pub(super) async fn client(&mut self) -> Result<(Client, Arc<Meddler>, PathBuf)> {
-        let mut browser = self.person().await?;
-        let home = self.folder.join(format!("home-{}", self.people));
+        let home = self.folder.join(format!("home-{}", self.people + 1));
         let meddler = Arc::new(Meddler::new()?);
         let mut retry = Retry::default();
         // Attacks that are answered with lies are not worth waiting for.
@@ -245,10 +244,17 @@ impl Shop {
             .billing_server(Arc::clone(&meddler) as Arc<dyn portcullis_host::BillingServer>)
             .retry(retry);
         let client = Client::open(options)?;
+        self.admit(&client).await?;
+        Ok((client, meddler, home))
+    }
+
+    /// Somebody signs in here with a client that may know other shops, too.
+    pub(super) async fn admit(&mut self, client: &Client) -> Result<()> {
+        let mut browser = self.person().await?;
         let sign_in = client.sign_in(&self.origin, "a client").await?;
         browser.approve(&sign_in.user_code(), &sign_in.terminal_words()).await?;
         sign_in.finish().await?;
-        Ok((client, meddler, home))
+        Ok(())
     }
 
     /// Kills the server and starts it again with these environment variables.
@@ -287,7 +293,7 @@ pub(super) fn price_list(body: &impl serde::Serialize) -> Draft {
 /// The order for an offer.
 pub(super) fn order(offer: Digest) -> Draft {
     let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
-    Draft::post("/v1/orders", &OrderRequest { offer, payment })
+    Draft::post("/v1/orders", &OrderRequest { offer, payment, again: false })
 }
 
 /// Takes the rate limits away: they bound load, and no attack here may be stopped by one.

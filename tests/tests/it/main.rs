@@ -7,5 +7,6 @@ mod demo;
 mod first_resource;
 mod foreign;
 mod pages;
+mod pages_in_a_browser;
 mod public_api;
 mod shelf;

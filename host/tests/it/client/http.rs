@@ -179,3 +179,18 @@ async fn nothing_is_fetched_from_what_is_neither_https_nor_this_machine() {
         assert_eq!(client.download(download).await.expect_err(url), TransportError::Address, "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_servers_elsewhere_and_never_for_this_machine() {
+    let (proxy, asked) = server(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
+    let url = proxy.as_str().replace("http://", "http://ada:hunter2@");
+    let client = HttpBillingServer::with_proxy(&url).expect("a proxy");
+    let elsewhere: Origin = "https://store.example".parse().expect("origin");
+    let error = client.exchange(exchange(&elsewhere, Body::Empty)).await.expect_err("the proxy says no");
+    assert!(error.to_string().contains("proxy") && !error.to_string().contains("hunter2"), "{error}");
+    assert!(!format!("{client:?}").contains("hunter2"));
+    assert!(asked.lock().expect("log")[0].starts_with("CONNECT store.example:443 "));
+    let (here, direct) = server(ok(b"{}")).await;
+    client.exchange(exchange(&here, Body::Empty)).await.expect("directly");
+    assert_eq!((asked.lock().expect("log").len(), direct.lock().expect("log").len()), (1, 1));
+}

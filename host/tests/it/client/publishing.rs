@@ -116,3 +116,23 @@ async fn what_never_left_is_given_up_soon_and_known_not_to_be_done() {
     assert!(matches!(no, ClientError::Refused(_)), "{no:?}");
     assert_eq!(store.count("POST /v1/publishers"), 2);
 }
+
+/// A proxy in front of the store, or on the way, that takes no bodies of this size, in its own words.
+#[tokio::test]
+async fn a_proxy_that_takes_no_file_of_this_size_is_told_as_such() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let key = SecretKey::generate(&mut rng());
+    let (file, _) = store.world().seal(&key, (1, 0, 0), |_| {});
+    let client = store.signed_in(home.path()).await;
+    let path = home.path().join("lake.wasm");
+    std::fs::write(&path, &file).expect("written");
+    store.after(|exchange, answer| {
+        let is_large = exchange.path_and_query == "/v1/resources";
+        Ok(if is_large { Exchanged { nonce: answer.nonce, ..plain(413, &"<html>nginx</html>") } } else { answer })
+    });
+    let no = client.publishing(&origin()).publish(&path).await.expect_err("too large");
+    assert!(matches!(&no, ClientError::Rejected { status: 413, detail } if detail.contains("proxy")), "{no:?}");
+    assert_eq!(no.reason(), None, "not offline");
+    store.honest();
+    client.publishing(&origin()).publish(&path).await.expect("control");
+}

@@ -69,11 +69,21 @@ fn octets<const N: usize>() -> Octets<N> {
 pub(crate) struct TestClock {
     pub(crate) wall: AtomicU64,
     pub(crate) boot: AtomicU64,
+    /// Which start of the machine it is.
+    pub(crate) start: AtomicU64,
 }
 
 impl TestClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { wall: AtomicU64::new(START), boot: AtomicU64::new(100) })
+        static STARTS: AtomicU64 = AtomicU64::new(1);
+        let start = AtomicU64::new(STARTS.fetch_add(1000, Ordering::SeqCst));
+        Arc::new(Self { wall: AtomicU64::new(START), boot: AtomicU64::new(100), start })
+    }
+
+    /// The machine is started anew.
+    pub(crate) fn restart(&self) {
+        self.start.fetch_add(1, Ordering::SeqCst);
+        self.boot.store(1, Ordering::SeqCst);
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
@@ -89,6 +99,10 @@ impl Clock for TestClock {
 
     fn elapsed(&self) -> Duration {
         Duration::from_secs(self.boot.load(Ordering::SeqCst))
+    }
+
+    fn epoch(&self) -> Option<[u8; 16]> {
+        Some(self.start.load(Ordering::SeqCst).to_be_bytes().repeat(2).try_into().expect("16 bytes"))
     }
 }
 
@@ -114,6 +128,9 @@ pub(crate) struct TestStore {
 /// What the server knows.
 pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) origin: Origin,
+    /// By how many seconds its answers are dated wrongly.
+    pub(crate) misdated: i64,
     pub(crate) root: SecretKey,
     pub(crate) signing: SecretKey,
     /// Former signing keys that stand in the key document.
@@ -179,9 +196,15 @@ impl From<Reason> for No {
 
 impl TestStore {
     pub(crate) fn new() -> Arc<Self> {
-        let clock = TestClock::new();
+        Self::at(ORIGIN, TestClock::new())
+    }
+
+    /// A store at another address.
+    pub(crate) fn at(origin: &str, clock: Arc<TestClock>) -> Arc<Self> {
         let world = World {
             clock,
+            origin: Origin::new(origin).expect("origin"),
+            misdated: 0,
             root: SecretKey::generate(&mut rng()),
             signing: SecretKey::generate(&mut rng()),
             former: Vec::new(),
@@ -284,8 +307,47 @@ impl TestStore {
     /// A client at which somebody is signed in.
     pub(crate) async fn signed_in(self: &Arc<Self>, home: &Path) -> Client {
         let client = self.client(home);
-        client.sign_in(&origin(), "test").await.expect("begun").finish().await.expect("signed in");
+        let origin = self.world().origin.clone();
+        client.sign_in(&origin, "test").await.expect("begun").finish().await.expect("signed in");
         client
+    }
+}
+
+/// Several stores, each at its own address.
+pub(crate) struct Stores(pub(crate) Vec<Arc<TestStore>>);
+
+impl Stores {
+    fn at(&self, is: impl Fn(&str) -> bool) -> &Arc<TestStore> {
+        let at = self.0.iter().find(|store| is(store.world().origin.as_str()));
+        at.expect("no other server is ever contacted")
+    }
+
+    /// A terminal that trusts all of them.
+    pub(crate) async fn signed_in(self: Arc<Self>, home: &Path, clock: Arc<dyn Clock>) -> Client {
+        let client = Arc::clone(&self).client(home, clock);
+        for store in &self.0 {
+            let origin = store.world().origin.clone();
+            client.sign_in(&origin, "test").await.expect("begun").finish().await.expect("signed in");
+        }
+        client
+    }
+
+    /// A terminal that reaches all of them.
+    pub(crate) fn client(self: Arc<Self>, home: &Path, clock: Arc<dyn Clock>) -> Client {
+        let retry = Retry { attempts: 1, patient_attempts: 2, pause: Duration::from_millis(1), ..Retry::default() };
+        let options = ClientOptions::new().state_dir(home).billing_server(self).clock(clock).retry(retry);
+        Client::open(options).expect("opened")
+    }
+}
+
+#[async_trait]
+impl BillingServer for Stores {
+    async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, TransportError> {
+        self.at(|origin| origin == exchange.origin.as_str()).exchange(exchange).await
+    }
+
+    async fn download(&self, download: Download) -> Result<Downloaded, TransportError> {
+        self.at(|origin| download.url.starts_with(origin)).download(download).await
     }
 }
 
@@ -305,7 +367,7 @@ pub(crate) async fn run(client: &Client, resource: &Arc<SignedManifest>, operati
     client.cycle().run(request(resource, operation)).await
 }
 
-fn manifest(publisher: &SecretKey, version: Version, root: Thumbprint) -> Manifest {
+fn manifest(publisher: &SecretKey, version: Version, server: ServerEntry) -> Manifest {
     let part = |name: &str, kind, size: usize| PartEntry {
         name: PartName::new(name).expect("part"),
         kind,
@@ -337,7 +399,7 @@ fn manifest(publisher: &SecretKey, version: Version, root: Thumbprint) -> Manife
         limits: ResourceLimits::default(),
         capabilities: Capabilities::default(),
         advisory_metering: true,
-        servers: vec![ServerEntry { origin: origin(), root }],
+        servers: vec![server],
     }
 }
 
@@ -347,6 +409,11 @@ const PIXELS: usize = 2_200_000;
 impl World {
     pub(crate) fn now(&self) -> u64 {
         self.clock.now()
+    }
+
+    /// What it writes on its answers.
+    fn dated(&self) -> u64 {
+        self.now().saturating_add_signed(self.misdated)
     }
 
     /// Seals, countersigns and lists version `version` of lumen/lake.
@@ -361,7 +428,8 @@ impl World {
         (major, minor, patch): (u64, u64, u64),
         change: impl FnOnce(&mut Manifest),
     ) -> (Vec<u8>, Arc<SignedManifest>) {
-        let mut manifest = manifest(publisher, Version::new(major, minor, patch), self.root.public().thumbprint());
+        let server = ServerEntry { origin: self.origin.clone(), root: self.root.public().thumbprint() };
+        let mut manifest = manifest(publisher, Version::new(major, minor, patch), server);
         change(&mut manifest);
         let mut pixels = vec![0; PIXELS];
         rng().fill_bytes(&mut pixels);
@@ -377,7 +445,8 @@ impl World {
         package.write(&mut out, publisher, &mut rng()).expect("sealed");
         let sealed = Sealed::open(out.into_inner()).expect("opens");
         let mut file = Vec::new();
-        let signed = countersign(&sealed, origin(), &self.signing, self.now(), &mut file).expect("countersigned");
+        let signed =
+            countersign(&sealed, self.origin.clone(), &self.signing, self.now(), &mut file).expect("countersigned");
         let names = signed.manifest().parts.iter().map(|part| part.name.clone());
         let key_of = |name: PartName| (name.clone(), sealed.unwrap_key(&name, [&self.identity]).expect("key"));
         let (keys, manifest) = (names.map(key_of).collect(), Arc::new(signed));
@@ -388,7 +457,7 @@ impl World {
 
     pub(crate) fn offer(&mut self, operation: &str, rights: Rights, minor_units: i64) -> Verified<Offer> {
         let offer = Offer {
-            iss: origin(),
+            iss: self.origin.clone(),
             id: OfferId::generate(self.now() * 1000, &mut rng()),
             publisher: publisher_name(),
             name: resource_name(),
@@ -409,7 +478,7 @@ impl World {
         let mut signing = vec![key(&self.signing, now + 30 * 24 * 3600)];
         signing.extend(self.former.iter().map(|former| key(former, now)));
         let document = KeyDocument {
-            iss: origin(),
+            iss: self.origin.clone(),
             version: self.key_version,
             iat: now,
             exp: now + self.key_life,
@@ -423,7 +492,7 @@ impl World {
         WellKnown {
             root: self.root.public().clone(),
             keys: self.key_document().compact().to_owned(),
-            api: format!("{ORIGIN}/v1"),
+            api: format!("{}/v1", self.origin),
         }
     }
 
@@ -432,13 +501,14 @@ impl World {
             .resources
             .values()
             .map(|resource| CatalogueVersion {
+                opens: Vec::new(),
                 version: resource.manifest.manifest().version.clone(),
                 digest: resource.manifest.digest(),
                 size: resource.file.len() as u64,
                 withdrawn: resource.withdrawn,
             })
             .collect();
-        versions.sort_by(|a, b| b.version.cmp(&a.version));
+        portcullis_protocol::version::sort_newest_first(&mut versions, |version| &version.version);
         let newest = &self.resources[&versions[0].digest].manifest;
         CatalogueEntry {
             publisher: publisher_name(),
@@ -467,7 +537,7 @@ impl World {
         }
         let proof = exchange.proof.as_deref().unwrap_or_default();
         let body = body_of(exchange);
-        let url = format!("{ORIGIN}{path}");
+        let url = format!("{}{path}", self.origin);
         let target = ProofTarget {
             method: exchange.method.as_str(),
             url: &url,
@@ -505,7 +575,7 @@ impl World {
                 let device_code = octets::<16>().to_string();
                 self.secrets.push(device_code.clone());
                 self.devices.insert(device_code.clone(), key);
-                let uri = format!("{ORIGIN}/device");
+                let uri = format!("{}/device", self.origin);
                 plain(
                     200,
                     &DeviceAuthorisation {
@@ -563,7 +633,7 @@ impl World {
     fn proven(&mut self, exchange: &Exchange, path: &str, body: &[u8], proven: &Proven) -> Exchanged {
         let key = proven.key().thumbprint();
         let answered = self.judge(exchange, path, body, &key, proven.key());
-        let (req, iat) = (proven.digest(), self.now());
+        let (req, iat) = (proven.digest(), self.dated());
         match answered {
             Ok(body) => plain(200, &Signed { signed: self.sign(req, body).compact().to_owned() }),
             Err(No(reason, offers)) => {
@@ -575,7 +645,7 @@ impl World {
     }
 
     pub(crate) fn sign(&self, req: Digest, body: Value) -> Verified<Answer<Value>> {
-        Verified::sign(Answer { req, iat: self.now(), body }, &self.signing)
+        Verified::sign(Answer { req, iat: self.dated(), body }, &self.signing)
     }
 
     fn judge(
@@ -594,7 +664,7 @@ impl World {
             let request: TerminalRequest = parse(body);
             let enrolment = Unverified::<Enrolment>::parse(&request.statement).expect("an enrolment");
             let enrolment = enrolment.verify(public).expect("self-signed").into_document();
-            assert_eq!((enrolment.origin, enrolment.root), (origin(), self.root.public().thumbprint()));
+            assert_eq!((&enrolment.origin, enrolment.root), (&self.origin, self.root.public().thumbprint()));
             if self.revoked.contains(key) {
                 return Err(Reason::TerminalRevoked.into());
             }
@@ -730,7 +800,7 @@ impl World {
         let grant_nonce = octets::<16>();
         let counted = self.rights.get(request.operation.as_str()).copied().flatten();
         let mut grant = Grant {
-            iss: origin(),
+            iss: self.origin.clone(),
             jti: GrantId::generate(now * 1000, &mut rng()),
             sub: PairwiseId::from_bytes([1; 16]),
             cnf: confirmation(&grant_nonce, key),
@@ -780,7 +850,7 @@ impl World {
             _ => drop(self.rights.insert(offer.operation.to_string(), None)),
         }
         let receipt = Receipt {
-            iss: origin(),
+            iss: self.origin.clone(),
             order,
             offer: request.offer,
             publisher: offer.publisher,
@@ -836,7 +906,7 @@ pub(crate) fn body_of(exchange: &Exchange) -> Vec<u8> {
 #[async_trait]
 impl BillingServer for TestStore {
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, TransportError> {
-        assert_eq!(exchange.origin, origin(), "no other server is ever contacted");
+        assert_eq!(exchange.origin, self.world().origin, "no other server is ever contacted");
         let instead = self.before.lock().expect("hook").as_mut().and_then(|hook| hook(&exchange));
         if let Some(instead) = instead {
             return instead;

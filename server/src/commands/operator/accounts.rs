@@ -1,15 +1,18 @@
 //! Accounts, their terminals, and invitations.
 
 use super::Report;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use portcullis_protocol::{AccountId, TerminalId};
 use portcullis_server::secrets::{self, TokenRole, new_token};
-use portcullis_server::store::{Account, NewAccount, NewInvitation, SignUp};
+use portcullis_server::store::{
+    Account, ChangedBy, InvitationId, NewAccount, NewInvitation, NewPassword, SignUp, Terminal,
+};
 use portcullis_server::{App, Email, Password};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Read as _};
+use zeroize::Zeroizing;
 
 /// Accounts that one listing reads at a time.
 const PAGE: u32 = 500;
@@ -26,7 +29,23 @@ pub(super) enum AccountTask {
     },
     /// Lists all accounts.
     List,
-    /// Suspends an account: it is refused from now on, everywhere.
+    /// Gives an account another password, read from standard input; without one, it is generated and printed. Everything
+    /// that is signed in to the account ends.
+    Password {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// Lists what is signed in to an account.
+    Sessions {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// Signs an account out everywhere: terminals, browsers, and codes that were approved and not used yet.
+    SignOut {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// Suspends an account: it is refused from now on, everywhere, and everything that is signed in to it ends.
     Suspend {
         /// Its e-mail address.
         email: String,
@@ -54,6 +73,17 @@ pub(super) enum TerminalTask {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum InvitationTask {
+    /// Lists the invitations that are still good.
+    List,
+    /// Takes an invitation back.
+    Revoke {
+        /// Its identifier, as `invitation list` shows it.
+        invitation: InvitationId,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Invite {
     /// Whether the account becomes an operator's.
@@ -69,6 +99,9 @@ impl AccountTask {
         match self {
             Self::Add { email, operator } => add(app, &email, operator).await,
             Self::List => list(app).await,
+            Self::Password { email } => set_password(app, &email).await,
+            Self::Sessions { email } => sessions(app, &email).await,
+            Self::SignOut { email } => sign_out(app, &email).await,
             Self::Suspend { email } => suspend(app, &email, true).await,
             Self::Restore { email } => suspend(app, &email, false).await,
         }
@@ -77,17 +110,12 @@ impl AccountTask {
 
 async fn add(app: &App, email: &str, operator: bool) -> anyhow::Result<Report> {
     let email = Email::new(email)?;
-    let (password, generated) = match typed_password()? {
-        Some(password) => (password, None),
-        None => {
-            let generated = new_token();
-            (generated.to_string(), Some(generated))
-        }
-    };
+    let (password, generated) = typed_or_generated()?;
     let id = AccountId::generate(app.core.clock.now().id_millis(), &mut secrets::rng());
     let account = NewAccount {
         id,
         lookup: app.core.secrets.lookup_name(email.as_str()),
+        other_lookups: email.others().iter().map(|form| app.core.secrets.lookup_name(form)).collect(),
         name: app.core.secrets.seal_name(&id, email.as_str()),
         password: app.passwords.hash(Password::chosen(password)?).await?,
         operator,
@@ -105,7 +133,66 @@ async fn add(app: &App, email: &str, operator: bool) -> anyhow::Result<Report> {
     })
 }
 
-/// The first line of standard input, or what is typed twice where a person sits there.
+async fn set_password(app: &App, email: &str) -> anyhow::Result<Report> {
+    let account = find(app, email).await?;
+    let (password, generated) = typed_or_generated()?;
+    let password = app.passwords.hash(Password::chosen(password)?).await?;
+    let change = NewPassword { account: account.id, password, by: ChangedBy::Operator };
+    ensure!(app.core.store.set_password(change).await?, "there is no account of this e-mail address");
+    let generated = generated.as_deref();
+    let done = "Changed. Everything that was signed in has ended.";
+    Ok(Report {
+        text: generated.map_or_else(|| done.to_owned(), |password| format!("{done} The password: {password}")),
+        json: json!({"account": account.id, "password": generated}),
+    })
+}
+
+async fn sign_out(app: &App, email: &str) -> anyhow::Result<Report> {
+    let account = find(app, email).await?;
+    let ended = app.core.store.sign_out_everywhere(&account.id).await?;
+    Ok(Report {
+        text: format!("Signed out: terminals {}, browsers {}, codes {}.", ended.sessions, ended.browsers, ended.codes),
+        json: json!({
+            "account": account.id, "sessions": ended.sessions, "browsers": ended.browsers, "codes": ended.codes,
+        }),
+    })
+}
+
+async fn sessions(app: &App, email: &str) -> anyhow::Result<Report> {
+    let account = find(app, email).await?;
+    let (mut text, mut rows) = (String::new(), Vec::new());
+    for session in app.core.store.sessions(&account.id).await? {
+        let terminal = session.terminal.map_or_else(|| "no terminal yet".to_owned(), |terminal| terminal.to_string());
+        writeln!(text, "{}  {}  {}  {terminal}", session.id.0, session.key.words(), session.label)?;
+        rows.push(json!({
+            "session": session.id.0, "key": session.key, "label": session.label, "terminal": session.terminal,
+            "began": session.created.seconds(), "renewed": session.used.seconds(), "ends": session.expires.seconds(),
+        }));
+    }
+    let mut browsers = Vec::new();
+    for browser in app.core.store.browser_sessions(&account.id, None).await? {
+        writeln!(
+            text,
+            "a browser, signed in {} s ago",
+            app.core.clock.now().seconds().saturating_sub(browser.created.seconds())
+        )?;
+        browsers.push(json!({"began": browser.created.seconds(), "ends": browser.expires.seconds()}));
+    }
+    Ok(Report { text, json: json!({"sessions": rows, "browsers": browsers}) })
+}
+
+/// The password that was typed, or one that is generated, which is to be shown.
+fn typed_or_generated() -> anyhow::Result<(String, Option<Zeroizing<String>>)> {
+    Ok(match typed_password()? {
+        Some(password) => (password, None),
+        None => {
+            let generated = new_token();
+            (generated.to_string(), Some(generated))
+        }
+    })
+}
+
+/// The first line of standard input, or what is typed twice if a person sits there.
 fn typed_password() -> anyhow::Result<Option<String>> {
     if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password (empty: generate one): ")?;
@@ -137,7 +224,7 @@ async fn list(app: &App) -> anyhow::Result<Report> {
             writeln!(text, "{name}  {}", marks.join(", "))?;
             rows.push(json!({
                 "account": account.id, "email": name, "operator": operator, "suspended": suspended,
-                "created": account.created.seconds(),
+                "created": account.created.seconds(), "verified": account.verified.is_some(),
             }));
         }
     }
@@ -160,8 +247,27 @@ pub(super) async fn email_of(app: &App, account: &AccountId) -> anyhow::Result<S
 }
 
 pub(super) async fn find(app: &App, email: &str) -> anyhow::Result<Account> {
-    let lookup = app.core.secrets.lookup_name(Email::new(email)?.as_str());
-    app.core.store.account_by_name(&lookup).await?.context("there is no account of this e-mail address")
+    for form in Email::forms(email) {
+        if let Some(account) = app.core.store.account_by_name(&app.core.secrets.lookup_name(&form)).await? {
+            return Ok(account);
+        }
+    }
+    bail!("there is no account of this e-mail address")
+}
+
+/// Every terminal of an account: those in use, then those that were revoked.
+async fn terminals_of(app: &App, account: &AccountId) -> anyhow::Result<Vec<Terminal>> {
+    let mut all = Vec::new();
+    for revoked in [false, true] {
+        let mut before = None;
+        loop {
+            let page = app.core.store.terminals(account, revoked, before, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.id);
+            all.extend(page);
+        }
+    }
+    Ok(all)
 }
 
 impl TerminalTask {
@@ -170,7 +276,7 @@ impl TerminalTask {
             Self::List { email } => {
                 let account = find(app, &email).await?;
                 let (mut text, mut rows) = (String::new(), Vec::new());
-                for terminal in app.core.store.terminals(&account.id).await? {
+                for terminal in terminals_of(app, &account.id).await? {
                     let revoked = terminal.revoked.is_some();
                     let mark = if revoked { "  revoked" } else { "" };
                     writeln!(text, "{}  {}  {}{mark}", terminal.id, terminal.key.words(), terminal.label)?;
@@ -187,6 +293,34 @@ impl TerminalTask {
                     bail!("the account has no such terminal");
                 }
                 Ok(Report { text: "Revoked.".into(), json: json!({"terminal": terminal, "revoked": true}) })
+            }
+        }
+    }
+}
+
+impl InvitationTask {
+    pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        match self {
+            Self::List => {
+                let (mut text, mut rows) = (String::new(), Vec::new());
+                let now = app.core.clock.now().seconds();
+                for invitation in app.core.store.invitations().await? {
+                    let mark = if invitation.operator { "  operator" } else { "" };
+                    let days = invitation.expires.seconds().saturating_sub(now).div_ceil(24 * 3600);
+                    writeln!(text, "{}  ends within {days} d{mark}", invitation.id)?;
+                    rows.push(json!({
+                        "invitation": invitation.id, "operator": invitation.operator,
+                        "expires": invitation.expires.seconds(),
+                    }));
+                }
+                Ok(Report { text, json: json!({"invitations": rows}) })
+            }
+            Self::Revoke { invitation } => {
+                ensure!(
+                    app.core.store.revoke_invitation(invitation).await?,
+                    "there is no such invitation: it was used, has ended, or never was; `invitation list` shows those that are good"
+                );
+                Ok(Report { text: "Taken back.".into(), json: json!({"invitation": invitation, "revoked": true}) })
             }
         }
     }

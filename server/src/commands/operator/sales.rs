@@ -8,6 +8,7 @@ use portcullis_protocol::{Digest, PublisherName};
 use portcullis_server::App;
 use portcullis_server::clock::Timestamp;
 use portcullis_server::keys::{self, Rotation};
+use portcullis_server::offers;
 use portcullis_server::store::{ResourceFacts, RestoreOutcome, WithdrawOutcome};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -171,6 +172,7 @@ impl Restore {
         match store.restore(None, &self.digest).await? {
             RestoreOutcome::Restored => {}
             RestoreOutcome::NotFound | RestoreOutcome::TakenDown => bail!("there is no such resource"),
+            RestoreOutcome::OpensPart(opened) => bail!("{}", offers::stays_withdrawn(&opened)),
         }
         let text = format!("Restored {}/{} {}.", resource.publisher_name, resource.name, resource.version);
         Ok(Report { text, json: json!({"resource": self.digest, "withdrawn": false}) })

@@ -1,17 +1,19 @@
 //! Accounts, invitations, browser sessions.
 
-use super::row::{bytes, maybe_time, sealed, text, time};
-use super::{Sqlite, Tx};
+use super::row::{bytes, maybe_time, octets, sealed, text, time};
+use super::sessions::end_all;
+use super::{Sqlite, Tx, search};
 use crate::faults::Write;
 use crate::secrets::{LookupHash, TokenHash};
 use crate::store::{
-    Account, Accounts, Invitation, InvitationUse, NewAccount, NewInvitation, SignUp, StoreError, WebSession,
+    Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
+    NewName, NewPassword, OpenInvitation, RenameOutcome, SignUp, StoreError, WebSession,
 };
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};
 use rusqlite::Row;
 
-const COLUMNS: &str = "SELECT id, name, password, operator, suspended_at, created_at FROM accounts";
+const COLUMNS: &str = "SELECT id, name, password, operator, suspended_at, created_at, verified_at FROM accounts";
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -21,12 +23,82 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         operator: row.get(3)?,
         suspended: maybe_time(row, 4)?,
         created: time(row, 5)?,
+        verified: maybe_time(row, 6)?,
     })
+}
+
+/// Whether an account other than `own` has a name under one of its forms.
+fn taken<'a>(
+    tx: &Tx<'_>,
+    own: Option<&AccountId>,
+    forms: impl IntoIterator<Item = &'a LookupHash>,
+) -> rusqlite::Result<bool> {
+    for form in forms {
+        let sql = "SELECT 1 FROM accounts WHERE lookup = ?1 AND id IS NOT ?2";
+        if tx.one(sql, (form.as_bytes(), own.map(AccountId::as_bytes)), |_| Ok(()))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a browser session is good, for this account.
+pub(super) fn signed_in(tx: &Tx<'_>, browser: &TokenHash, account: &AccountId) -> rusqlite::Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM web_sessions s JOIN accounts a ON a.id = s.account
+         WHERE s.token = ?1 AND s.account = ?2 AND s.expires_at > ?3 AND a.suspended_at IS NULL",
+        (browser.as_bytes(), account.as_bytes(), tx.now.millis()),
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+/// Whether who changes an account still may. Gives the browser session that goes on.
+fn may_change<'a>(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    by: &'a ChangedBy,
+) -> rusqlite::Result<Option<Option<&'a TokenHash>>> {
+    match by {
+        ChangedBy::Operator => Ok(Some(None)),
+        ChangedBy::Owner { password, browser } => {
+            let sql = "SELECT 1 FROM accounts WHERE id = ?1 AND password = ?2";
+            let same = tx.one(sql, (account.as_bytes(), password), |_| Ok(()))?.is_some();
+            Ok((same && signed_in(tx, browser, account)?).then_some(Some(browser)))
+        }
+    }
+}
+
+fn set_password(tx: &Tx<'_>, change: &NewPassword) -> rusqlite::Result<bool> {
+    let Some(keep) = may_change(tx, &change.account, &change.by)? else { return Ok(false) };
+    let sql = "UPDATE accounts SET password = ?2 WHERE id = ?1";
+    if tx.change(sql, (change.account.as_bytes(), &change.password))? == 0 {
+        return Ok(false);
+    }
+    end_all(tx, &change.account, keep)?;
+    tx.log("password changed", Some(&change.account), None, &[])?;
+    Ok(true)
+}
+
+fn rename(tx: &Tx<'_>, change: &NewName) -> rusqlite::Result<RenameOutcome> {
+    if may_change(tx, &change.account, &change.by)?.is_none() {
+        return Ok(RenameOutcome::Gone);
+    }
+    if taken(tx, Some(&change.account), std::iter::once(&change.lookup).chain(&change.other_lookups))? {
+        return Ok(RenameOutcome::NameTaken);
+    }
+    let sql = "UPDATE accounts SET lookup = ?2, name = ?3, verified_at = NULL WHERE id = ?1";
+    let row = (change.account.as_bytes(), change.lookup.as_bytes(), change.name.as_bytes());
+    if tx.change(sql, row)? == 0 {
+        return Ok(RenameOutcome::Gone);
+    }
+    tx.log("sign-in name changed", Some(&change.account), None, &[])?;
+    Ok(RenameOutcome::Renamed)
 }
 
 fn create(tx: &Tx<'_>, account: &NewAccount) -> rusqlite::Result<SignUp> {
     let mut operator = account.operator;
-    if tx.one("SELECT 1 FROM accounts WHERE lookup = ?1", [account.lookup.as_bytes()], |_| Ok(()))?.is_some() {
+    if taken(tx, None, std::iter::once(&account.lookup).chain(&account.other_lookups))? {
         return Ok(SignUp::NameTaken);
     }
     if let Some(invitation) = &account.invitation {
@@ -77,6 +149,10 @@ impl Accounts for Sqlite {
             let sql = "UPDATE accounts SET suspended_at = ?2 WHERE id = ?1";
             let found = tx.change(sql, (id.as_bytes(), since))? == 1;
             if found {
+                search::set_standing(tx, &id, !suspended)?;
+                if suspended {
+                    end_all(tx, &id, None)?;
+                }
                 let kind = if suspended { "account suspended" } else { "account restored" };
                 tx.log(kind, Some(&id), None, &[])?;
             }
@@ -85,23 +161,27 @@ impl Accounts for Sqlite {
         .await
     }
 
-    async fn set_password(&self, id: &AccountId, password: String) -> Result<bool, StoreError> {
-        let id = *id;
-        self.write(Write::AccountChange, move |tx| {
-            let sql = "UPDATE accounts SET password = ?2 WHERE id = ?1";
-            let found = tx.change(sql, (id.as_bytes(), &password))? == 1;
-            tx.change("DELETE FROM web_sessions WHERE account = ?1", [id.as_bytes()])?;
-            if found {
-                tx.log("password changed", Some(&id), None, &[])?;
-            }
-            Ok(found)
-        })
-        .await
+    async fn set_password(&self, change: NewPassword) -> Result<bool, StoreError> {
+        self.write(Write::AccountChange, move |tx| set_password(tx, &change)).await
     }
 
-    async fn publishers_of(&self, id: &AccountId) -> Result<Vec<PublisherName>, StoreError> {
-        let sql = "SELECT name FROM publishers WHERE owner = ?1 ORDER BY name";
-        self.read("publishers of an account", |tx| tx.all(sql, [id.as_bytes()], |row| text(row, 0)))
+    async fn rename(&self, change: NewName) -> Result<RenameOutcome, StoreError> {
+        self.write(Write::AccountChange, move |tx| rename(tx, &change)).await
+    }
+
+    async fn publishers_of(
+        &self,
+        id: &AccountId,
+        after: Option<PublisherName>,
+        limit: u32,
+    ) -> Result<Vec<PublisherName>, StoreError> {
+        let id = *id;
+        self.read_many("publishers of an account", move |tx| {
+            let sql = "SELECT name FROM publishers WHERE owner = ?1 AND name > ?2 ORDER BY name LIMIT ?3";
+            let after = after.as_ref().map_or("", PublisherName::as_str);
+            tx.all(sql, (id.as_bytes(), after, limit), |row| text(row, 0))
+        })
+        .await
     }
 
     async fn create_invitation(&self, invitation: NewInvitation) -> Result<(), StoreError> {
@@ -126,12 +206,31 @@ impl Accounts for Sqlite {
         })
     }
 
+    async fn invitations(&self) -> Result<Vec<OpenInvitation>, StoreError> {
+        self.read("invitations", |tx| {
+            tx.all(
+                "SELECT substr(token, 1, 16), operator, expires_at FROM invitations
+                 WHERE used_at IS NULL AND expires_at > ?1 ORDER BY expires_at, token",
+                [tx.now.millis()],
+                |row| Ok(OpenInvitation { id: octets(row, 0)?, operator: row.get(1)?, expires: time(row, 2)? }),
+            )
+        })
+    }
+
+    async fn revoke_invitation(&self, id: InvitationId) -> Result<bool, StoreError> {
+        self.write(Write::InvitationRevoke, move |tx| {
+            let sql = "DELETE FROM invitations WHERE substr(token, 1, 16) = ?1 AND used_at IS NULL AND expires_at > ?2";
+            Ok(tx.change(sql, (id.0, tx.now.millis()))? == 1)
+        })
+        .await
+    }
+
     async fn create_web_session(&self, token: TokenHash, account: AccountId, life: u64) -> Result<(), StoreError> {
         self.write(Write::WebSession, move |tx| {
             let expires = tx.now.plus(life).millis();
             tx.change(
-                "INSERT INTO web_sessions (token, account, expires_at) VALUES (?1, ?2, ?3)",
-                (token.as_bytes(), account.as_bytes(), expires),
+                "INSERT INTO web_sessions (token, account, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+                (token.as_bytes(), account.as_bytes(), tx.now.millis(), expires),
             )?;
             Ok(())
         })
@@ -156,5 +255,20 @@ impl Accounts for Sqlite {
             Ok(())
         })
         .await
+    }
+
+    async fn browser_sessions(
+        &self,
+        account: &AccountId,
+        current: Option<&TokenHash>,
+    ) -> Result<Vec<BrowserSession>, StoreError> {
+        self.read("browser sessions", |tx| {
+            tx.all(
+                "SELECT created_at, expires_at, token IS ?2 FROM web_sessions
+                 WHERE account = ?1 AND expires_at > ?3 ORDER BY created_at DESC, token",
+                (account.as_bytes(), current.map(TokenHash::as_bytes), tx.now.millis()),
+                |row| Ok(BrowserSession { created: time(row, 0)?, expires: time(row, 1)?, current: row.get(2)? }),
+            )
+        })
     }
 }

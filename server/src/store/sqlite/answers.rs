@@ -4,7 +4,10 @@ use super::leases::ProcessLease;
 use super::row::{bytes, maybe_bytes, time};
 use super::{Sqlite, Tx};
 use crate::faults::Write;
-use crate::store::{AnswerScope, Answers, BeginOutcome, Begun, Claim, Fence, Idempotency, StoreError, StoredAnswer};
+use crate::retention;
+use crate::store::{
+    AnswerScope, Answers, BeginOutcome, Begun, Claim, Draw, Fence, Idempotency, StoreError, StoredAnswer,
+};
 use async_trait::async_trait;
 use portcullis_protocol::{CodeId, Digest, GrantId, OrderId};
 
@@ -13,12 +16,24 @@ const CODE: i64 = 1;
 const GRANT: i64 = 2;
 const ORDER: i64 = 3;
 const BODY: i64 = 4;
+const JOINED: i64 = 5;
 
 /// What is stored beside a key.
 pub(super) enum Stored<'a> {
-    Code(&'a CodeId),
-    Grant(&'a GrantId),
+    Code(&'a CodeId, Kept),
+    Grant(&'a GrantId, Kept),
     Order(&'a OrderId),
+    Joined(&'a OrderId),
+}
+
+/// For how long the authorisation and the grant of a cycle are kept, in seconds.
+#[derive(Clone, Copy)]
+pub(super) struct Kept(u64);
+
+impl From<&Draw> for Kept {
+    fn from(draw: &Draw) -> Self {
+        Self(if draw.runs_out() { retention::PAID_CYCLE } else { retention::FREE_CYCLE })
+    }
 }
 
 struct Found {
@@ -70,13 +85,14 @@ fn find_claimed(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> rusq
         }
         GRANT => super::grants::find(tx, &GrantId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Granted),
         ORDER => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Ordered),
+        JOINED => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Joined),
         BODY => found.body.map(StoredAnswer::Body),
         _ => {
             let claim = found.lease.map(|lease| Claim { scope: *scope, key: request.key.clone(), lease });
             return Ok((Begun::InProgress, claim));
         }
     };
-    // What an answer names is never deleted, so one that is gone means a damaged database.
+    // What an answer names is deleted with it, so one that is gone means a damaged database.
     answer.map(|answer| (Begun::Answered(answer), None)).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
@@ -87,16 +103,58 @@ pub(super) fn store(
     request: &Idempotency,
     stored: &Stored<'_>,
 ) -> rusqlite::Result<()> {
-    let (kind, subject) = match stored {
-        Stored::Code(id) => (CODE, id.as_bytes()),
-        Stored::Grant(id) => (GRANT, id.as_bytes()),
-        Stored::Order(id) => (ORDER, id.as_bytes()),
+    let (kind, subject, kept) = match stored {
+        Stored::Code(id, kept) => (CODE, id.as_bytes(), Some(kept.0)),
+        Stored::Grant(id, kept) => (GRANT, id.as_bytes(), Some(kept.0)),
+        Stored::Order(id) => (ORDER, id.as_bytes(), None),
+        Stored::Joined(id) => (JOINED, id.as_bytes(), Some(retention::ANSWER)),
     };
+    let ends = kept.map(|kept| tx.now.plus(kept).millis());
     tx.change(
-        "INSERT INTO answers (scope, key, request, kind, subject, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now.millis()),
+        "INSERT INTO answers (scope, key, request, kind, subject, at, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now.millis(), ends),
     )?;
     Ok(())
+}
+
+/// Answers a repeated verification with the grant that replaces the one it was answered with.
+pub(super) fn replace_grant(
+    tx: &Tx<'_>,
+    scope: &AnswerScope,
+    request: &Idempotency,
+    grant: &GrantId,
+) -> rusqlite::Result<()> {
+    tx.change(
+        "UPDATE answers SET subject = ?3 WHERE scope = ?1 AND key = ?2 AND kind = ?4",
+        (scope_bytes(scope), request.key.as_str(), grant.as_bytes(), GRANT),
+    )?;
+    Ok(())
+}
+
+/// Deletes answers that have ended, at most `limit`, and the authorisations and grants that they lead to. Returns how many.
+pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<usize> {
+    type Ended = ([u8; 16], String, i64, Option<[u8; 16]>);
+    let ended: Vec<Ended> = tx.all(
+        "SELECT scope, key, kind, subject FROM answers WHERE ends_at < ?1 ORDER BY ends_at LIMIT ?2",
+        (tx.now.millis(), limit),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?;
+    for (scope, key, kind, subject) in &ended {
+        match *kind {
+            // A hold goes back first.
+            CODE => tx.change("DELETE FROM authorisations WHERE code = ?1 AND state <> 0", [subject])?,
+            GRANT => {
+                tx.change(
+                    "DELETE FROM grants WHERE id = (SELECT g.replaces FROM grants g WHERE g.id = ?1)",
+                    [subject],
+                )?;
+                tx.change("DELETE FROM grants WHERE id = ?1", [subject])?
+            }
+            _ => 0,
+        };
+        tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2", (scope, key))?;
+    }
+    Ok(ended.len())
 }
 
 /// What a request that begins finds, if it is not to be done: then that needs no transaction that writes.
@@ -133,14 +191,16 @@ impl Answers for Sqlite {
             // Before the row: whoever asks next finds both or neither.
             let Some(fence) = lease.running.begin(&claim) else { return Ok(BeginOutcome::InProgress) };
             tx.change(
-                "INSERT INTO answers (scope, key, request, kind, at, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (scope, key) DO UPDATE SET at = excluded.at, lease = excluded.lease WHERE kind = 0",
+                "INSERT INTO answers (scope, key, request, kind, at, ends_at, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (scope, key)
+                 DO UPDATE SET at = excluded.at, ends_at = excluded.ends_at, lease = excluded.lease WHERE kind = 0",
                 (
                     scope_bytes(&scope),
                     request.key.as_str(),
                     request.request.as_bytes(),
                     UNDER_WAY,
                     tx.now.millis(),
+                    tx.now.plus(retention::ANSWER).millis(),
                     claim.lease,
                 ),
             )?;

@@ -1,17 +1,15 @@
 //! The rows of the cycle. Every arrow of a state is one conditional update: it changes a row or finds nothing to change.
 
-use super::answers::{self, Stored};
-use super::row::{
-    bytes, count, json, maybe_bytes, maybe_money, maybe_time, octets, one_of, sealed, text, time, to_json,
-};
-use super::{Sqlite, Tx, grants, offers, prepaid, resources};
+use super::answers::{self, Kept, Stored};
+use super::row::{bytes, json, maybe_bytes, maybe_money, one_of, sealed, text, time, to_json};
+use super::{Sqlite, Tx, entitlements, grants, offers, prepaid, resources};
 use crate::clock::Timestamp;
 use crate::faults::Write;
 use crate::secrets::Sealed;
 use crate::store::{
-    Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
+    AccountPage, Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
     AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Draw, Entitlement, EntitlementId, GrantRecord,
-    NewAuthorisation, NewGrant, OperationFacts, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
+    NewAuthorisation, NewGrant, OperationFacts, Page, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -23,28 +21,6 @@ use rusqlite::Row;
 /// In the order of the column's numbers.
 const AUTHORISATION_STATES: [AuthorisationState; 3] =
     [AuthorisationState::Held, AuthorisationState::Consumed, AuthorisationState::Released];
-/// An entitlement, with the holds that are still good at `?1` instead of those not yet released.
-const ENTITLEMENT: &str = "
-    SELECT e.id, p.name, e.name, e.operation, e.rights, e.used,
-           iif(e.held = 0, 0, (SELECT coalesce(sum(h.units), 0) FROM authorisations h
-                               WHERE h.entitlement = e.id AND h.state = 0 AND h.units > 0 AND h.expires_at > ?1)),
-           e.revoked_at, e.since
-    FROM entitlements e JOIN publishers p ON p.id = e.publisher";
-
-fn entitlement(row: &Row<'_>) -> rusqlite::Result<Entitlement> {
-    Ok(Entitlement {
-        id: octets(row, 0).map(EntitlementId)?,
-        publisher: text(row, 1)?,
-        name: text(row, 2)?,
-        operation: text(row, 3)?,
-        rights: json(row, 4)?,
-        used: count(row, 5)?,
-        held: count(row, 6)?,
-        revoked: maybe_time(row, 7)?,
-        since: time(row, 8)?,
-    })
-}
-
 fn operation(tx: &Tx<'_>, resource: &Digest, name: &OperationName) -> rusqlite::Result<Option<OperationFacts>> {
     let sql = "SELECT name, parts FROM operations WHERE resource = ?1 AND name = ?2";
     tx.one(sql, (resource.as_bytes(), name.as_str()), |row| {
@@ -88,18 +64,15 @@ fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery<'_>) -> rusqlite::
         return Ok(case);
     }
     let Some(facts) = resources::facts(tx, query.resource)? else { return Ok(case) };
-    let subject = (&facts.publisher.0.0, facts.name.as_str(), query.operation.as_str());
-    let entitlements = tx.all(
-        &format!(
-            "{ENTITLEMENT} WHERE e.account = ?2 AND e.publisher = ?3 AND e.name = ?4 AND e.operation = ?5
-             ORDER BY e.id"
-        ),
-        (tx.now.millis(), query.account.as_bytes(), subject.0, subject.1, subject.2),
-        entitlement,
-    )?;
+    let entitlements = entitlements::that_count(tx, query, &facts)?;
     let operation = operation(tx, query.resource, query.operation)?;
     let offers = offers::for_operation(tx, &facts.publisher, &facts.name, query.operation)?;
-    let prepaid = prepaid::balances(tx, query.account)?;
+    // Money moves only under an accepted offer, and from the balance in its currency.
+    let accepted = offers.iter().find(|offer| Some(offer.digest) == query.accepted);
+    let prepaid = match accepted {
+        Some(accepted) => prepaid::balance(tx, query.account, accepted.offer.price.currency())?,
+        None => Vec::new(),
+    };
     case.resource = Some(AuthorisationTarget { facts, operation, offers, entitlements, prepaid });
     Ok(case)
 }
@@ -154,7 +127,7 @@ fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<AuthoriseO
             new.draw.money().map(|(_, cost)| cost.currency().to_string()),
         ),
     )?;
-    answers::store(tx, &scope, &new.request, &Stored::Code(&new.code))?;
+    answers::store(tx, &scope, &new.request, &Stored::Code(&new.code, Kept::from(&new.draw)))?;
     Ok(AuthoriseOutcome::Held { expires })
 }
 
@@ -174,11 +147,7 @@ fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<bool> {
             )?;
             Ok(held == 1)
         }
-        Draw::Money { offer, cost } => {
-            let in_force = "SELECT 1 FROM offers WHERE digest = ?1 AND ended_at IS NULL";
-            let in_force = tx.one(in_force, [offer.as_bytes()], |_| Ok(()))?.is_some();
-            Ok(in_force && prepaid::hold(tx, &new.account, *cost)?)
-        }
+        Draw::Money { offer, cost } => Ok(offers::is_on_sale(tx, offer)? && prepaid::hold(tx, &new.account, *cost)?),
     }
 }
 
@@ -228,7 +197,21 @@ fn authorisation(tx: &Tx<'_>, code: &CodeId) -> rusqlite::Result<Option<Row3>> {
 }
 
 fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
-    let mut case = VerificationCase {
+    let case = empty_case(tx, query)?;
+    if !matches!(case.begun, Begun::New) {
+        return Ok(case);
+    }
+    filled(tx, query, case, |authorisation| {
+        authorisation.state == AuthorisationState::Held && authorisation.expires > tx.now
+    })
+}
+
+fn reissue_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+    filled(tx, query, empty_case(tx, query)?, |authorisation| authorisation.state == AuthorisationState::Consumed)
+}
+
+fn empty_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+    Ok(VerificationCase {
         now: tx.now,
         begun: answers::find(tx, &AnswerScope::Terminal(*query.terminal), query.request)?,
         authorisation: None,
@@ -237,26 +220,28 @@ fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Re
         keys: Vec::new(),
         entitlement: None,
         pairwise: None,
-    };
-    if !matches!(case.begun, Begun::New) {
-        return Ok(case);
-    }
+    })
+}
+
+/// With the authorisation, and with what a grant is made of where `good` takes it.
+fn filled(
+    tx: &Tx<'_>,
+    query: &VerificationQuery<'_>,
+    mut case: VerificationCase,
+    good: impl FnOnce(&Authorisation) -> bool,
+) -> rusqlite::Result<VerificationCase> {
     let Some(Row3 { authorisation, resource, operation: name }) = authorisation(tx, query.code)? else {
         return Ok(case);
     };
     // A code that is spent, expired or another's is refused before anything else is read.
-    let good = authorisation.terminal == *query.terminal
-        && authorisation.state == AuthorisationState::Held
-        && authorisation.expires > tx.now;
-    if good {
+    if authorisation.terminal == *query.terminal && good(&authorisation) {
         case.resource = resources::facts(tx, &resource)?;
         case.operation = operation(tx, &resource, &name)?;
         if let Some(operation) = &case.operation {
             case.keys = wrapped_keys(tx, &resource, operation)?;
         }
         if let Some(id) = &authorisation.draw.entitlement() {
-            case.entitlement =
-                tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now.millis(), id.0.0), entitlement)?;
+            case.entitlement = entitlements::find(tx, id)?;
         }
         if let Some(facts) = &case.resource {
             case.pairwise = tx.one(
@@ -296,6 +281,14 @@ impl Cycle for Sqlite {
         self.write(Write::Verify, move |tx| grants::issue(tx, &new)).await
     }
 
+    async fn reissue_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError> {
+        self.read("reissue", |tx| reissue_case(tx, &query))
+    }
+
+    async fn reissue(&self, new: NewGrant) -> Result<VerifyOutcome, StoreError> {
+        self.write(Write::Reissue, move |tx| grants::reissue(tx, &new)).await
+    }
+
     async fn grant(&self, terminal: &TerminalId, id: &GrantId) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {
         self.read("grant", |tx| Ok((tx.now, grants::of_terminal(tx, terminal, id)?)))
     }
@@ -305,10 +298,8 @@ impl Cycle for Sqlite {
         self.write(Write::Acknowledge, move |tx| grants::acknowledge(tx, &terminal, &id)).await
     }
 
-    async fn entitlements(&self, account: &AccountId) -> Result<Vec<Entitlement>, StoreError> {
-        self.read("entitlements", |tx| {
-            let sql = format!("{ENTITLEMENT} WHERE e.account = ?2 ORDER BY e.id DESC");
-            tx.all(&sql, (tx.now.millis(), account.as_bytes()), entitlement)
-        })
+    async fn entitlements(&self, account: &AccountId, page: AccountPage) -> Result<Page<Entitlement>, StoreError> {
+        let account = *account;
+        self.read_many("entitlements", move |tx| entitlements::page(tx, &account, page)).await
     }
 }

@@ -1,12 +1,13 @@
 //! Device codes.
 
+use super::accounts::signed_in;
 use super::row::{bytes, maybe_bytes, maybe_time, one_of, time};
 use super::{Sqlite, Tx};
 use crate::clock::Timestamp;
 use crate::faults::Write;
 use crate::secrets::TokenHash;
 use crate::store::{
-    DecideOutcome, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
+    DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -23,6 +24,8 @@ struct Poll {
     key: Thumbprint,
     state: DeviceState,
     account: Option<AccountId>,
+    suspended: bool,
+    label: String,
     pause: i64,
     polled: Option<Timestamp>,
     expires: Timestamp,
@@ -37,7 +40,8 @@ fn poll(
     tokens: &NewTokens,
 ) -> rusqlite::Result<PollOutcome> {
     let found = tx.one(
-        "SELECT key, state, account, pause, polled_at, expires_at, session FROM devices WHERE device = ?1",
+        "SELECT d.key, d.state, d.account, d.pause, d.polled_at, d.expires_at, d.label, a.suspended_at, d.session
+          FROM devices d LEFT JOIN accounts a ON a.id = d.account WHERE d.device = ?1",
         [device.as_bytes()],
         |row| {
             Ok(Poll {
@@ -47,7 +51,9 @@ fn poll(
                 pause: row.get(3)?,
                 polled: maybe_time(row, 4)?,
                 expires: time(row, 5)?,
-                session: maybe_bytes(row, 6, |id| SessionId(Octets(id)))?,
+                label: row.get(6)?,
+                suspended: maybe_time(row, 7)?.is_some(),
+                session: maybe_bytes(row, 8, |id| SessionId(Octets(id)))?,
             })
         },
     )?;
@@ -66,6 +72,9 @@ fn poll(
         let soon = found.polled.is_some_and(|polled| tx.now.millis() < polled.millis().saturating_add(found.pause));
         return Ok(if soon { PollOutcome::SlowDown } else { PollOutcome::Pending });
     };
+    if found.suspended {
+        return Ok(PollOutcome::Denied);
+    }
     let used = tx.change(
         "UPDATE devices SET state = 3, session = ?2, polled_at = ?3 WHERE device = ?1 AND state = 1",
         (device.as_bytes(), session.0.0, tx.now.millis()),
@@ -74,12 +83,35 @@ fn poll(
         return Ok(PollOutcome::Unknown);
     }
     tx.change(
-        "INSERT INTO sessions (id, account, key, created_at) VALUES (?1, ?2, ?3, ?4)",
-        (session.0.0, account.as_bytes(), key.as_bytes(), tx.now.millis()),
+        "INSERT INTO sessions (id, account, key, label, created_at, used_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+        (
+            session.0.0,
+            account.as_bytes(),
+            key.as_bytes(),
+            &found.label,
+            tx.now.millis(),
+            tx.now.plus(tokens.refresh_life).millis(),
+        ),
     )?;
     super::sessions::insert_tokens(tx, session, tokens)?;
     tx.log("signed in", Some(&account), None, &[])?;
     Ok(PollOutcome::Session { account, session })
+}
+
+fn decide(tx: &Tx<'_>, user: &TokenHash, decision: Decision) -> rusqlite::Result<DecideOutcome> {
+    let account = match decision {
+        Decision::Deny => None,
+        // A browser that was signed out everywhere a moment ago approves nothing any more.
+        Decision::Approve { account, browser } if signed_in(tx, &browser, &account)? => Some(account),
+        Decision::Approve { .. } => return Ok(DecideOutcome::SignedOut),
+    };
+    let state = if account.is_some() { 1 } else { 2 };
+    let decided = tx.change(
+        "UPDATE devices SET state = ?2, account = ?3 WHERE user = ?1 AND state = 0 AND expires_at > ?4",
+        (user.as_bytes(), state, account.as_ref().map(AccountId::as_bytes), tx.now.millis()),
+    )?;
+    Ok(if decided == 1 { DecideOutcome::Decided } else { DecideOutcome::Gone })
 }
 
 /// The session that a used code became, while its answer may have got lost. Its tokens are made from the code, so they are
@@ -141,21 +173,9 @@ impl Devices for Sqlite {
         })
     }
 
-    async fn decide_device(
-        &self,
-        user: &TokenHash,
-        approved_by: Option<AccountId>,
-    ) -> Result<DecideOutcome, StoreError> {
+    async fn decide_device(&self, user: &TokenHash, decision: Decision) -> Result<DecideOutcome, StoreError> {
         let user = *user;
-        self.write(Write::DeviceDecide, move |tx| {
-            let state = if approved_by.is_some() { 1 } else { 2 };
-            let decided = tx.change(
-                "UPDATE devices SET state = ?2, account = ?3 WHERE user = ?1 AND state = 0 AND expires_at > ?4",
-                (user.as_bytes(), state, approved_by.as_ref().map(AccountId::as_bytes), tx.now.millis()),
-            )?;
-            Ok(if decided == 1 { DecideOutcome::Decided } else { DecideOutcome::Gone })
-        })
-        .await
+        self.write(Write::DeviceDecide, move |tx| decide(tx, &user, decision)).await
     }
 
     async fn poll_device(

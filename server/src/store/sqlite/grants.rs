@@ -1,8 +1,8 @@
 //! Grants: step 3 writes them, and they are delivered again from here.
 
-use super::answers::{self, Stored};
+use super::answers::{self, Kept, Stored};
 use super::cycle::shut_out;
-use super::row::{bytes, octets, one_of, text, time};
+use super::row::{bytes, maybe_bytes, octets, one_of, text, time};
 use super::{Tx, ledger, prepaid};
 use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::store::{
@@ -26,14 +26,7 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
         return Ok(VerifyOutcome::ShutOut(reason));
     }
     // Everything that can be refused comes before the first write: an outcome is not a rollback.
-    let entitled = match &new.draw.entitlement() {
-        None => true,
-        Some(id) => {
-            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL";
-            tx.one(sql, [id.0.0], |_| Ok(()))?.is_some()
-        }
-    };
-    if !entitled || !same_pairwise(tx, new)? {
+    if !stands(tx, new)? {
         return Ok(VerifyOutcome::Changed);
     }
 
@@ -63,13 +56,58 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
             (new.terminal.as_bytes(), new.resource.as_bytes(), new.operation.as_str()),
         )?;
     }
+    insert(tx, new)?;
+    answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id, Kept::from(&new.draw)))?;
+    tx.log("granted", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
+    Ok(VerifyOutcome::Granted)
+}
+
+/// Issues a grant once more: the one that it replaces was paid for and never acknowledged, and is no replacement itself.
+pub(super) fn reissue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutcome> {
+    let Some(old) = &new.replaces else { return Ok(VerifyOutcome::Changed) };
+    if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
+        return Ok(VerifyOutcome::ShutOut(reason));
+    }
+    if !stands(tx, new)? {
+        return Ok(VerifyOutcome::Changed);
+    }
+    // issued → superseded.
+    let superseded = tx.change(
+        "UPDATE grants SET state = 2 WHERE id = ?1 AND code = ?2 AND terminal = ?3 AND state = 0 AND replaces IS NULL",
+        (old.as_bytes(), new.code.as_bytes(), new.terminal.as_bytes()),
+    )?;
+    if superseded != 1 {
+        return Ok(VerifyOutcome::Changed);
+    }
+    insert(tx, new)?;
+    answers::replace_grant(tx, &AnswerScope::Terminal(new.terminal), &new.request, &new.id)?;
+    tx.log("granted once more", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
+    Ok(VerifyOutcome::Granted)
+}
+
+/// Whether what the grant rests on still stands: its rights, its resource, and how its publisher knows the user.
+fn stands(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
+    let entitled = match &new.draw.entitlement() {
+        None => true,
+        Some(id) => {
+            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL";
+            tx.one(sql, [id.0.0], |_| Ok(()))?.is_some()
+        }
+    };
+    let sold = "SELECT 1 FROM resources WHERE digest = ?1 AND withdrawn_at IS NULL";
+    Ok(entitled && tx.one(sold, [new.resource.as_bytes()], |_| Ok(()))?.is_some() && same_pairwise(tx, new)?)
+}
+
+/// Writes a grant down.
+fn insert(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
     tx.change(
         "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         (new.account.as_bytes(), new.publisher.0.0, new.pairwise.as_bytes()),
     )?;
     tx.change(
-        "INSERT INTO grants (id, code, terminal, resource, operation, entitlement, compact, nonce, keys, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO grants
+             (id, code, terminal, resource, operation, entitlement, compact, nonce, keys, expires_at, replaces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         (
             new.id.as_bytes(),
             new.code.as_bytes(),
@@ -81,11 +119,10 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
             new.nonce.0,
             &new.keys,
             new.expires.millis(),
+            new.replaces.map(|id| *id.as_bytes()),
         ),
     )?;
-    answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id))?;
-    tx.log("granted", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
-    Ok(VerifyOutcome::Granted)
+    Ok(())
 }
 
 /// Draws what was held.
@@ -135,7 +172,7 @@ fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
     Ok(known.is_none_or(|known| known == new.pairwise))
 }
 
-const GRANT: &str = "SELECT id, state, compact, nonce, keys, expires_at FROM grants WHERE id = ?1";
+const GRANT: &str = "SELECT id, state, compact, nonce, keys, expires_at, replaces FROM grants WHERE id = ?1";
 
 fn grant_record(row: &Row<'_>) -> rusqlite::Result<GrantRecord> {
     Ok(GrantRecord {
@@ -145,6 +182,7 @@ fn grant_record(row: &Row<'_>) -> rusqlite::Result<GrantRecord> {
         nonce: octets(row, 3)?,
         keys: row.get(4)?,
         expires: time(row, 5)?,
+        replaces: maybe_bytes(row, 6, GrantId::from_bytes)?,
     })
 }
 

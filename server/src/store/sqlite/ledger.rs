@@ -2,7 +2,6 @@
 
 use super::row::{text, time};
 use super::{Sqlite, Tx};
-use crate::clock::Timestamp;
 use crate::ledger::NewTransfer;
 use crate::store::{Balance, Ledger, LedgerAccount, StoreError, Transfer};
 use async_trait::async_trait;
@@ -26,7 +25,7 @@ pub(super) fn append(tx: &Tx<'_>, transfer: &NewTransfer) -> rusqlite::Result<()
 #[async_trait]
 impl Ledger for Sqlite {
     async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
-        self.read("balances", |tx| {
+        self.read_many("balances", |tx| {
             tx.all("SELECT account, commodity, amount FROM balances ORDER BY commodity, account", [], |row| {
                 Ok(Balance {
                     account: LedgerAccount::from_text(row.get(0)?),
@@ -35,13 +34,14 @@ impl Ledger for Sqlite {
                 })
             })
         })
+        .await
     }
 
-    async fn transfers(&self, since: Timestamp, limit: u32) -> Result<Vec<Transfer>, StoreError> {
-        let sql = "SELECT number, at, giver, taker, amount, commodity FROM ledger WHERE at >= ?1
+    async fn transfers(&self, after: i64, limit: u32) -> Result<Vec<Transfer>, StoreError> {
+        let sql = "SELECT number, at, giver, taker, amount, commodity FROM ledger WHERE number > ?1
                    ORDER BY number LIMIT ?2";
-        self.read("ledger", |tx| {
-            tx.all(sql, (since.millis(), limit), |row| {
+        self.read_many("ledger", move |tx| {
+            tx.all(sql, (after, limit), |row| {
                 Ok(Transfer {
                     number: row.get(0)?,
                     at: time(row, 1)?,
@@ -52,5 +52,6 @@ impl Ledger for Sqlite {
                 })
             })
         })
+        .await
     }
 }

@@ -6,6 +6,7 @@ mod answers;
 mod approvals;
 mod cycle;
 mod devices;
+mod entitlements;
 mod grants;
 mod identity;
 mod keys;
@@ -19,10 +20,14 @@ mod publishers;
 mod readers;
 mod resources;
 mod row;
+mod search;
 mod sessions;
 mod sweep;
 mod terminals;
 mod time;
+mod transaction;
+#[cfg(any(test, feature = "test-seams"))]
+mod watch;
 mod withdrawal;
 mod writer;
 
@@ -32,20 +37,34 @@ use crate::faults::{Faults, Write};
 use async_trait::async_trait;
 use leases::ProcessLease;
 use readers::Readers;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::PathBuf;
 use writer::{Tx, Writer};
+
+#[cfg(any(test, feature = "test-seams"))]
+pub use watch::{Work, work};
 
 /// What each version of the schema adds to the one before.
 const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("metered.sql"),
     include_str!("withdrawal.sql"),
+    include_str!("money.sql"),
+    CATALOGUE,
+    include_str!("lists.sql"),
+    include_str!("people.sql"),
     include_str!("leases.sql"),
     include_str!("approvals.sql"),
 ];
+/// The schema of the catalogue, which is filled afterwards.
+const CATALOGUE: &str = include_str!("catalogue.sql");
 /// Prepared statements kept per connection: more than there are.
-const STATEMENTS: usize = 256;
+const STATEMENTS: usize = 512;
+/// Batches of one sweep, each in a transaction of its own. What is left then is left to the next sweep.
+const SWEEPS: usize = 50;
+/// Connections for reads of many rows. Each has a thread while it reads, so that these leave a processor to the others.
+const LISTS: usize = 2;
 /// How often a connection asks again for a lock that another process holds, and how long it waits in between: 20 s in
 /// all. A commit takes about a millisecond.
 const LOCK_TRIES: i32 = 20_000;
@@ -58,7 +77,7 @@ pub struct SqliteOptions {
     pub path: PathBuf,
     /// Whether it is made when there is none. Only a new server has a new database.
     pub create: bool,
-    /// Connections for reading, at least 1.
+    /// Connections for point reads, at least 1.
     pub readers: usize,
     /// The process's clock, whose shift in tests is added to the database's time.
     pub clock: Clock,
@@ -79,7 +98,6 @@ impl SqliteOptions {
 pub struct Sqlite {
     writer: Writer,
     readers: Readers,
-    clock: Clock,
     lease: ProcessLease,
 }
 
@@ -106,22 +124,32 @@ impl Sqlite {
         }
         db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
             .map_err(|error| backend("open", error))?;
-        migrate(&mut db)?;
-        let readers = (0..options.readers.max(1))
-            .map(|_| {
-                let reader = connect(&options.path, flags)?;
-                reader.execute_batch("PRAGMA query_only=ON;").map_err(|error| backend("open", error))?;
-                Ok(reader)
-            })
-            .collect::<Result<_, StoreError>>()?;
-        let writer = Writer::start(db, options.clock.clone(), options.faults)
+        migrate(&mut db, &options.clock)?;
+        let reader = |_| {
+            let reader = connect(&options.path, flags)?;
+            reader.execute_batch("PRAGMA query_only=ON;").map_err(|error| backend("open", error))?;
+            Ok(reader)
+        };
+        let points = (0..options.readers.max(1)).map(reader).collect::<Result<_, StoreError>>()?;
+        let lists = (0..LISTS).map(reader).collect::<Result<_, StoreError>>()?;
+        let readers = Readers::new(points, lists, options.clock.clone());
+        let writer = Writer::start(db, options.clock, options.faults)
             .map_err(|error| StoreError::Backend { what: "writer thread", cause: error.to_string() })?;
-        Ok(Self { writer, readers: Readers::new(readers), clock: options.clock, lease: ProcessLease::default() })
+        Ok(Self { writer, readers, lease: ProcessLease::default() })
     }
 
-    /// Reads one snapshot.
+    /// Reads a few rows of one snapshot.
     fn read<T>(&self, what: &'static str, work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        self.readers.read(what, work, &self.clock)
+        self.readers.point(what, work)
+    }
+
+    /// Reads one snapshot, on a thread for what takes longer.
+    async fn read_many<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.list(what, work).await
     }
 
     /// Writes in one transaction, and answers after its fsync. What is written for a repeatable request is written only
@@ -148,6 +176,8 @@ fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, Store
     }))
     .map_err(|error| backend("open", error))?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
+    // SQLite is built with STAT4: without this guarantee it plans a statement anew for every value that is bound to it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(|error| backend("open", error))?;
     Ok(db)
 }
 
@@ -164,7 +194,7 @@ fn version(db: &Connection) -> Result<i64, StoreError> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| backend("open", error))
 }
 
-fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+fn migrate(db: &mut Connection, clock: &Clock) -> Result<(), StoreError> {
     let failed = |error| backend("migration", error);
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -174,6 +204,12 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     }
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         tx.execute_batch(migration).map_err(failed)?;
+    }
+    // Last, when every column is there.
+    let catalogue = MIGRATIONS.iter().position(|migration| *migration == CATALOGUE).unwrap_or_default();
+    if usize::try_from(found).is_ok_and(|found| found <= catalogue) {
+        let now = time::now(&tx, clock)?;
+        search::fill(&Tx { db: &tx, now }).map_err(failed)?;
     }
     tx.pragma_update(None, "user_version", known).map_err(failed)?;
     tx.commit().map_err(failed)
@@ -196,7 +232,15 @@ impl Store for Sqlite {
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {
-        self.write(Write::Sweep, sweep::sweep).await
+        let mut released = 0;
+        for _ in 0..SWEEPS {
+            let swept = self.write(Write::Sweep, sweep::sweep).await?;
+            released += swept.released;
+            if !swept.more {
+                break;
+            }
+        }
+        Ok(released)
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -210,5 +254,31 @@ impl Store for Sqlite {
         }
         self.writer.close().await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connect;
+    use rusqlite::{Connection, OpenFlags, StatementStatus};
+    use std::path::Path;
+
+    /// How often a statement was planned again while it ran with five different values.
+    fn planned_again(db: &Connection) -> i32 {
+        let schema = "CREATE TABLE t (a INTEGER, b INTEGER); CREATE INDEX t_of_none ON t (a) WHERE b = 0;";
+        db.execute_batch(schema).expect("a schema");
+        let mut statement = db.prepare("SELECT a FROM t WHERE a > ?1 AND b = ?2").expect("a statement");
+        for value in 0..5 {
+            assert!(!statement.exists((value, value)).expect("runs"));
+        }
+        statement.get_status(StatementStatus::RePrepare)
+    }
+
+    #[test]
+    fn a_connection_plans_a_statement_once_whatever_is_bound_to_it() {
+        let ours = connect(Path::new(":memory:"), OpenFlags::default()).expect("a connection");
+        assert_eq!(planned_again(&ours), 0);
+        let plain = Connection::open_in_memory().expect("a connection");
+        assert!(planned_again(&plain) > 0, "the control: without the guarantee it is planned for each value");
     }
 }

@@ -1,18 +1,26 @@
 //! Offers.
 
-use super::row::{bytes, json, text, time};
+use super::row::{bytes, json, octets, text, time};
 use super::{Sqlite, Tx, resources};
 use crate::faults::Write;
-use crate::store::{NewOffer, OfferRevision, Offers, OffersOutcome, PublisherId, StoreError};
+use crate::store::{NewOffer, OffSale, OfferRevision, Offers, OffersOutcome, PublisherId, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};
 use rusqlite::Row;
+
+/// An offer `f` in force is on sale while its publisher is in good standing, and a version that is not withdrawn has its
+/// operation: what is sold can be granted.
+const ON_SALE: &str = "f.ended_at IS NULL
+    AND EXISTS (SELECT 1 FROM publishers p JOIN accounts a ON a.id = p.owner
+                WHERE p.id = f.publisher AND a.suspended_at IS NULL)
+    AND EXISTS (SELECT 1 FROM resources r JOIN operations o ON o.resource = r.digest AND o.name = f.operation
+                WHERE r.publisher = f.publisher AND r.name = f.name AND r.withdrawn_at IS NULL)";
 
 fn revision(row: &Row<'_>) -> rusqlite::Result<OfferRevision> {
     Ok(OfferRevision { offer: json(row, 0)?, digest: bytes(row, 1, Digest::from_bytes)?, since: time(row, 2)? })
 }
 
-/// The offers for an operation in force, oldest first.
+/// The offers for an operation on sale, oldest first.
 pub(super) fn for_operation(
     tx: &Tx<'_>,
     publisher: &PublisherId,
@@ -20,15 +28,33 @@ pub(super) fn for_operation(
     operation: &OperationName,
 ) -> rusqlite::Result<Vec<OfferRevision>> {
     tx.all(
-        "SELECT offer, digest, since FROM offers
-         WHERE publisher = ?1 AND name = ?2 AND operation = ?3 AND ended_at IS NULL ORDER BY id",
+        &format!(
+            "SELECT f.offer, f.digest, f.since FROM offers f
+             WHERE f.publisher = ?1 AND f.name = ?2 AND f.operation = ?3 AND {ON_SALE} ORDER BY f.id"
+        ),
         (publisher.0.0, name.as_str(), operation.as_str()),
         revision,
     )
 }
 
-/// The offers of a resource in force, by operation.
+/// The offers of a resource on sale, by operation.
 pub(super) fn of_resource(
+    tx: &Tx<'_>,
+    publisher: &PublisherId,
+    name: &ResourceName,
+) -> rusqlite::Result<Vec<OfferRevision>> {
+    tx.all(
+        &format!(
+            "SELECT f.offer, f.digest, f.since FROM offers f
+             WHERE f.publisher = ?1 AND f.name = ?2 AND {ON_SALE} ORDER BY f.operation, f.id"
+        ),
+        (publisher.0.0, name.as_str()),
+        revision,
+    )
+}
+
+/// The offers of a resource in force, on sale or not.
+pub(super) fn in_force(
     tx: &Tx<'_>,
     publisher: &PublisherId,
     name: &ResourceName,
@@ -41,19 +67,46 @@ pub(super) fn of_resource(
     )
 }
 
-/// The offer of a digest, where it is in force; and those in force for its operation, whether it is or was.
-pub(super) fn accepted(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<(Option<OfferRevision>, Vec<OfferRevision>)> {
-    let known =
-        tx.one("SELECT publisher, name, operation FROM offers WHERE digest = ?1", [digest.as_bytes()], |row| {
-            Ok((
-                super::row::octets(row, 0).map(PublisherId)?,
-                text::<ResourceName>(row, 1)?,
-                text::<OperationName>(row, 2)?,
-            ))
-        })?;
-    let Some((publisher, name, operation)) = known else { return Ok((None, Vec::new())) };
-    let current = for_operation(tx, &publisher, &name, &operation)?;
-    Ok((current.iter().find(|revision| revision.digest == *digest).cloned(), current))
+/// What an offer is for.
+pub(super) struct Subject {
+    pub(super) publisher: PublisherId,
+    pub(super) name: ResourceName,
+    pub(super) operation: OperationName,
+}
+
+/// What the offer of a digest is for, whether it is in force or was.
+pub(super) fn subject(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<Subject>> {
+    tx.one("SELECT publisher, name, operation FROM offers WHERE digest = ?1", [digest.as_bytes()], |row| {
+        Ok(Subject { publisher: octets(row, 0).map(PublisherId)?, name: text(row, 1)?, operation: text(row, 2)? })
+    })
+}
+
+/// The offer of a digest, if it is in force, on sale or not.
+pub(super) fn accepted(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<OfferRevision>> {
+    let sql = "SELECT offer, digest, since FROM offers WHERE digest = ?1 AND ended_at IS NULL";
+    tx.one(sql, [digest.as_bytes()], revision)
+}
+
+/// Whether the offer of a digest is on sale.
+pub(super) fn is_on_sale(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT 1 FROM offers f WHERE f.digest = ?1 AND {ON_SALE}");
+    Ok(tx.one(&sql, [digest.as_bytes()], |_| Ok(()))?.is_some())
+}
+
+/// Why nothing can be granted for what an offer is for; `None` if something can.
+pub(super) fn off_sale(tx: &Tx<'_>, subject: &Subject) -> rusqlite::Result<Option<OffSale>> {
+    let Subject { publisher, name, operation } = subject;
+    let in_good_standing = "SELECT 1 FROM publishers p JOIN accounts a ON a.id = p.owner
+                            WHERE p.id = ?1 AND a.suspended_at IS NULL";
+    if tx.one(in_good_standing, [publisher.0.0], |_| Ok(()))?.is_none() {
+        return Ok(Some(OffSale::PublisherSuspended));
+    }
+    let sold = "SELECT 1 FROM resources WHERE publisher = ?1 AND name = ?2 AND withdrawn_at IS NULL LIMIT 1";
+    if tx.one(sold, (publisher.0.0, name.as_str()), |_| Ok(()))?.is_none() {
+        return Ok(Some(OffSale::Withdrawn));
+    }
+    let has_it = resources::is_sold(tx, publisher, name, operation)?;
+    Ok(if has_it { None } else { Some(OffSale::NoOperation) })
 }
 
 fn replace(
@@ -66,11 +119,18 @@ fn replace(
 ) -> rusqlite::Result<OffersOutcome> {
     let Some(id) = resources::owned(tx, account, publisher)? else { return Ok(OffersOutcome::NotFound) };
     let Some(manifest) = resources::newest_manifest(tx, publisher, name)? else { return Ok(OffersOutcome::NotFound) };
-    let before = of_resource(tx, &id, name)?;
+    let before = in_force(tx, &id, name)?;
     // Everything that can be refused comes before the first write: an outcome is not a rollback.
     for new in offers {
-        if manifest.operation(&new.operation).is_none() {
+        // An older version that is still sold may have operations that the newest has no more. If all are withdrawn, the
+        // list is for the time when there is another one.
+        if manifest.operation(&new.operation).is_none() && !resources::is_sold(tx, &id, name, &new.operation)? {
             return Ok(OffersOutcome::NoSuchOperation(new.operation.clone()));
+        }
+        if new.rights.is_free_at(new.price)
+            && let Some(opened) = resources::opened_by(tx, &id, name, &new.operation)?
+        {
+            return Ok(OffersOutcome::OpensPart(opened));
         }
         let known = before.iter().any(|revision| revision.offer.id == new.id);
         let twice = offers.iter().filter(|other| other.id == new.id).count() > 1;
@@ -87,7 +147,7 @@ fn replace(
         insert(tx, &id, &new.offer(iss, publisher, name, tx.now))?;
     }
     tx.log("price list replaced", Some(account), None, &id.0.0)?;
-    Ok(OffersOutcome::Replaced(of_resource(tx, &id, name)?))
+    Ok(OffersOutcome::Replaced(in_force(tx, &id, name)?))
 }
 
 fn insert(tx: &Tx<'_>, publisher: &PublisherId, offer: &Offer) -> rusqlite::Result<()> {

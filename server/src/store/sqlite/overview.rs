@@ -9,11 +9,12 @@ use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName};
 #[async_trait]
 impl Overview for Sqlite {
     async fn account_ids(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<AccountId>, StoreError> {
-        let after = after.map(|id| *id.as_bytes());
-        self.read("accounts", |tx| {
-            let sql = "SELECT id FROM accounts WHERE ?1 IS NULL OR id > ?1 ORDER BY id LIMIT ?2";
+        let after = after.map_or([0; 16], |id| *id.as_bytes());
+        self.read_many("accounts", move |tx| {
+            let sql = "SELECT id FROM accounts WHERE id > ?1 ORDER BY id LIMIT ?2";
             tx.all(sql, (after, limit), |row| bytes(row, 0, AccountId::from_bytes))
         })
+        .await
     }
 
     async fn publisher_names(
@@ -21,11 +22,11 @@ impl Overview for Sqlite {
         after: Option<PublisherName>,
         limit: u32,
     ) -> Result<Vec<PublisherName>, StoreError> {
-        let after = after.as_ref().map(PublisherName::as_str);
-        self.read("publishers", |tx| {
-            let sql = "SELECT name FROM publishers WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
-            tx.all(sql, (after, limit), |row| text(row, 0))
+        self.read_many("publishers", move |tx| {
+            let sql = "SELECT name FROM publishers WHERE name > ?1 ORDER BY name LIMIT ?2";
+            tx.all(sql, (after.as_ref().map_or("", PublisherName::as_str), limit), |row| text(row, 0))
         })
+        .await
     }
 
     async fn resource_digests(&self, after: Option<Digest>, limit: u32) -> Result<Vec<Digest>, StoreError> {
@@ -37,10 +38,11 @@ impl Overview for Sqlite {
     }
 
     async fn order_ids(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<OrderId>, StoreError> {
-        let before = before.map(|id| *id.as_bytes());
-        self.read("orders", |tx| {
-            let sql = "SELECT id FROM orders WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
+        let before = before.map_or([u8::MAX; 16], |id| *id.as_bytes());
+        self.read_many("orders", move |tx| {
+            let sql = "SELECT id FROM orders WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
             tx.all(sql, (before, limit), |row| bytes(row, 0, OrderId::from_bytes))
         })
+        .await
     }
 }

@@ -1,55 +1,60 @@
 //! Prepaid money. Every change of a balance is one conditional update, and its transfer stands in the ledger.
 
 use super::ledger;
-use super::row::text;
+use super::row::currency;
 use super::{Sqlite, Tx};
 use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
-use crate::store::{Prepaid, Purse, StoreError};
+use crate::store::{AccountPage, Page, Prepaid, Purse, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::limits::{MAX_BALANCES, MAX_MINOR_UNITS};
-use portcullis_protocol::{AccountId, Money, PublisherName};
+use portcullis_protocol::{AccountId, Currency, Money, PublisherName};
+use rusqlite::Row;
+
+/// A balance of the account `?1`, with the holds that are still good at `?2` instead of those not yet released.
+const BALANCE: &str = "
+    SELECT p.currency, p.amount,
+           iif(p.held = 0, 0, (SELECT coalesce(sum(h.cost), 0) FROM authorisations h
+                               WHERE h.account = p.account AND h.currency = p.currency
+                                 AND h.state = 0 AND h.cost > 0 AND h.expires_at > ?2))
+    FROM prepaid p WHERE p.account = ?1";
 
 /// The balances of an account, with the holds that are still good instead of those not yet released.
 pub(super) fn balances(tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<Vec<Prepaid>> {
-    tx.all(
-        "SELECT p.currency, p.amount,
-                iif(p.held = 0, 0, (SELECT coalesce(sum(h.cost), 0) FROM authorisations h
-                                    WHERE h.account = p.account AND h.currency = p.currency
-                                      AND h.state = 0 AND h.cost > 0 AND h.expires_at > ?2))
-         FROM prepaid p WHERE p.account = ?1 ORDER BY p.currency",
-        (account.as_bytes(), tx.now.millis()),
-        |row| Ok(Prepaid { currency: text(row, 0)?, amount: row.get(1)?, held: row.get(2)? }),
-    )
+    tx.all(&format!("{BALANCE} ORDER BY p.currency"), (account.as_bytes(), tx.now.millis()), prepaid)
 }
 
-/// Whether a further amount may be paid in, and makes the balance that it goes to. What was charged has to be credited
-/// in full, so top-ups that are under way count.
-pub(super) fn make_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> rusqlite::Result<bool> {
+fn prepaid(row: &Row<'_>) -> rusqlite::Result<Prepaid> {
+    Ok(Prepaid { currency: currency(row, 0)?, amount: row.get(1)?, held: row.get(2)? })
+}
+
+/// The balance of an account in one currency, if it has one, with the holds that are still good.
+pub(super) fn balance(tx: &Tx<'_>, account: &AccountId, currency: Currency) -> rusqlite::Result<Vec<Prepaid>> {
+    tx.all(&format!("{BALANCE} AND p.currency = ?3"), (account.as_bytes(), tx.now.millis(), currency.as_str()), prepaid)
+}
+
+/// Whether a further amount may be paid in. What was charged has to be credited in full, so top-ups that are under way
+/// count; those that failed do not, nor do balances with nothing in them.
+pub(super) fn has_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> rusqlite::Result<bool> {
     let currency = amount.currency();
-    let (known, others) = tx
-        .one(
-            "SELECT coalesce(sum(currency = ?2), 0), coalesce(sum(currency <> ?2), 0) FROM prepaid WHERE account = ?1",
-            (account.as_bytes(), currency.as_str()),
-            |row| Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?)),
-        )?
-        .unwrap_or_default();
-    if !known && usize::try_from(others).is_ok_and(|others| others >= MAX_BALANCES) {
+    let others = tx.one(
+        "SELECT count(*) FROM (
+             SELECT currency FROM prepaid WHERE account = ?1 AND amount > 0
+             UNION SELECT currency FROM orders WHERE account = ?1 AND amount IS NOT NULL AND state = 0) AS used
+         WHERE currency <> ?2",
+        (account.as_bytes(), currency.as_str()),
+        |row| row.get::<_, i64>(0),
+    )?;
+    if usize::try_from(others.unwrap_or(0)).is_ok_and(|others| others >= MAX_BALANCES) {
         return Ok(false);
     }
     let taken = tx.one(
         "SELECT coalesce((SELECT amount FROM prepaid WHERE account = ?1 AND currency = ?2), 0)
-              + coalesce((SELECT sum(amount) FROM orders WHERE account = ?1 AND currency = ?2 AND state = 0), 0)",
+              + coalesce((SELECT sum(amount) FROM orders
+                         WHERE account = ?1 AND currency = ?2 AND state = 0 AND amount IS NOT NULL), 0)",
         (account.as_bytes(), currency.as_str()),
         |row| row.get::<_, i64>(0),
     )?;
-    if taken.unwrap_or(0).saturating_add(amount.minor_units()) > MAX_MINOR_UNITS {
-        return Ok(false);
-    }
-    tx.change(
-        "INSERT INTO prepaid (account, currency) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        (account.as_bytes(), currency.as_str()),
-    )?;
-    Ok(true)
+    Ok(taken.unwrap_or(0).saturating_add(amount.minor_units()) <= MAX_MINOR_UNITS)
 }
 
 /// Releases the holds of a balance whose codes have expired. Without them `held` is what it says.
@@ -110,13 +115,17 @@ pub(super) fn credit(
     subject: [u8; 16],
 ) -> rusqlite::Result<()> {
     let currency = amount.currency();
-    let credited = tx.change(
-        "UPDATE prepaid SET amount = amount + ?3 WHERE account = ?1 AND currency = ?2",
+    // A new balance takes the place of those with nothing in them, so that their list stays one answer.
+    tx.change(
+        "DELETE FROM prepaid WHERE account = ?1 AND currency <> ?2 AND amount = 0 AND held = 0
+             AND (SELECT count(*) FROM prepaid WHERE account = ?1 AND currency <> ?2) >= ?3",
+        (account.as_bytes(), currency.as_str(), i64::try_from(MAX_BALANCES).unwrap_or(i64::MAX)),
+    )?;
+    tx.change(
+        "INSERT INTO prepaid (account, currency, amount) VALUES (?1, ?2, ?3)
+         ON CONFLICT (account, currency) DO UPDATE SET amount = amount + excluded.amount",
         (account.as_bytes(), currency.as_str(), amount.minor_units()),
     )?;
-    if credited != 1 {
-        return Err(rusqlite::Error::QueryReturnedNoRows);
-    }
     let (from, to) = (LedgerAccount::provider(provider), LedgerAccount::prepaid(account));
     move_money(tx, from, to, amount, subject)
 }
@@ -160,9 +169,16 @@ impl Purse for Sqlite {
         self.read("prepaid balances", |tx| balances(tx, account))
     }
 
-    async fn top_up_receipts(&self, account: &AccountId) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT receipt FROM orders
-                   WHERE account = ?1 AND receipt IS NOT NULL AND offer_digest IS NULL ORDER BY id DESC";
-        self.read("receipts of top-ups", |tx| tx.all(sql, [account.as_bytes()], |row| row.get(0)))
+    async fn top_up_receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError> {
+        let account = *account;
+        self.read_many("receipts of top-ups", move |tx| {
+            let sql = "SELECT place, receipt FROM orders
+                       WHERE account = ?1 AND receipt IS NOT NULL AND amount IS NOT NULL AND place < ?2
+                       ORDER BY place DESC LIMIT ?3";
+            let rows =
+                tx.all(sql, (account.as_bytes(), page.before(), page.limit()), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(page.of(rows))
+        })
+        .await
     }
 }

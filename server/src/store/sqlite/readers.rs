@@ -1,45 +1,91 @@
 //! Connections for reading. In WAL mode they neither wait for the writer nor hold it up.
 
+use super::transaction::{Begin, Transaction};
 use super::writer::Tx;
 use super::{backend, time};
 use crate::clock::Clock;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use tokio::sync::Semaphore;
 
-/// The readers. A point read takes some microseconds, less than handing it to another thread, so reads run where they
-/// are asked for.
+/// Connections of which any free one will do.
 #[derive(Debug)]
-pub(super) struct Readers {
-    pool: Vec<Mutex<Connection>>,
+struct Pool {
+    connections: Vec<Mutex<Connection>>,
     next: AtomicUsize,
 }
 
-impl Readers {
-    pub(super) fn new(connections: Vec<Connection>) -> Self {
-        Self { pool: connections.into_iter().map(Mutex::new).collect(), next: AtomicUsize::new(0) }
-    }
-
-    /// Runs `work` on one snapshot of the database.
-    pub(super) fn read<T>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
-        clock: &Clock,
-    ) -> Result<T, StoreError> {
-        let mut db = self.take();
-        let tx = db.transaction().map_err(|error| backend(what, error))?;
-        let now = time::now(&tx, clock)?;
-        let result = work(&Tx { db: &tx, now }).map_err(|error| backend(what, error));
-        tx.commit().map_err(|error| backend(what, error))?;
-        result
+impl Pool {
+    fn new(connections: Vec<Connection>) -> Self {
+        Self { connections: connections.into_iter().map(Mutex::new).collect(), next: AtomicUsize::new(0) }
     }
 
     fn take(&self) -> MutexGuard<'_, Connection> {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let pool = &self.pool;
-        let free = (0..pool.len()).find_map(|step| pool[(first + step) % pool.len()].try_lock().ok());
-        free.unwrap_or_else(|| pool[first % pool.len()].lock().unwrap_or_else(PoisonError::into_inner))
+        let (first, all) = (self.next.fetch_add(1, Ordering::Relaxed), &self.connections);
+        let free = (0..all.len()).find_map(|step| match all[(first + step) % all.len()].try_lock() {
+            Ok(connection) => Some(connection),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        free.unwrap_or_else(|| all[first % all.len()].lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The readers. A point read takes some microseconds, less than handing it to another thread, so point reads run where
+/// they are asked for. Whatever reads more than a few rows has connections and threads of its own: neither the threads
+/// that answer requests nor point reads wait for it.
+#[derive(Debug)]
+pub(super) struct Readers {
+    points: Pool,
+    lists: Arc<Pool>,
+    /// As many as there are connections for lists: who waits for one waits without a thread.
+    turns: Arc<Semaphore>,
+    clock: Clock,
+}
+
+impl Readers {
+    pub(super) fn new(points: Vec<Connection>, lists: Vec<Connection>, clock: Clock) -> Self {
+        let turns = Arc::new(Semaphore::new(lists.len()));
+        Self { points: Pool::new(points), lists: Arc::new(Pool::new(lists)), turns, clock }
+    }
+
+    /// Reads a few rows of one snapshot, on this thread.
+    pub(super) fn point<T>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        snapshot(&self.points.take(), what, work, &self.clock)
+    }
+
+    /// Reads one snapshot on a thread for such work.
+    pub(super) async fn list<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (lists, clock) = (Arc::clone(&self.lists), self.clock.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            snapshot(&lists.take(), what, work, &clock)
+        });
+        reading.await.unwrap_or_else(|_| Err(StoreError::Backend { what, cause: "a panic".into() }))
+    }
+}
+
+/// Runs `work` on one snapshot of the database.
+fn snapshot<T>(
+    db: &Connection,
+    what: &'static str,
+    work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
+    clock: &Clock,
+) -> Result<T, StoreError> {
+    let tx = Transaction::begin(db, Begin::Read).map_err(|error| backend(what, error))?;
+    let now = time::now(db, clock)?;
+    let result = work(&Tx { db, now }).map_err(|error| backend(what, error));
+    tx.commit().map_err(|error| backend(what, error))?;
+    result
 }

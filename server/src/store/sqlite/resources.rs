@@ -1,14 +1,19 @@
 //! Resources.
 
 use super::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
-use super::{Sqlite, Tx, offers, publishers, withdrawal};
+use super::{Sqlite, Tx, offers, publishers, search, withdrawal};
 use crate::faults::Write;
 use crate::store::{
-    Listing, ListingVersion, NewResource, PublishOutcome, PublisherId, ResourceFacts, Resources, RestoreOutcome,
-    SearchQuery, StoreError, WithdrawOutcome,
+    Listing, ListingVersion, NewResource, OpenedPart, PublishOutcome, PublisherId, ResourceFacts, Resources,
+    RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,
 };
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, Digest, Manifest, PublicKey, PublisherName, ResourceName, Version};
+use portcullis_protocol::limits::{MAX_OPENINGS, MAX_VERSIONS};
+use portcullis_protocol::wire::PartOpening;
+use portcullis_protocol::{
+    AccountId, Digest, Manifest, OperationName, PartEntry, PartName, PublicKey, PublisherName, ResourceName, Version,
+    version,
+};
 
 /// What the cycle needs of a resource.
 pub(super) fn facts(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<ResourceFacts>> {
@@ -42,7 +47,78 @@ pub(super) fn owned(tx: &Tx<'_>, account: &AccountId, name: &PublisherName) -> r
     tx.one(sql, (name.as_str(), account.as_bytes()), |row| octets(row, 0).map(PublisherId))
 }
 
-/// The manifest of the newest version, withdrawn ones last.
+/// The version that terminals take, of those that are withdrawn if all are.
+pub(super) fn newest(versions: &[ListingVersion]) -> Option<&ListingVersion> {
+    let sold = versions.iter().filter(|version| !version.withdrawn);
+    version::newest(sold, |version| &version.version).or_else(|| version::newest(versions, |version| &version.version))
+}
+
+/// Whether a version that is not withdrawn has an operation.
+pub(super) fn is_sold(
+    tx: &Tx<'_>,
+    publisher: &PublisherId,
+    name: &ResourceName,
+    operation: &OperationName,
+) -> rusqlite::Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM resources r JOIN operations o ON o.resource = r.digest AND o.name = ?3
+         WHERE r.publisher = ?1 AND r.name = ?2 AND r.withdrawn_at IS NULL LIMIT 1",
+        (publisher.0.0, name.as_str(), operation.as_str()),
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+/// A part that is not public and that an operation opens, in any version that is not withdrawn: an offer is for the
+/// operation of a name, and so for that of every version.
+pub(super) fn opened_by(
+    tx: &Tx<'_>,
+    publisher: &PublisherId,
+    name: &ResourceName,
+    operation: &OperationName,
+) -> rusqlite::Result<Option<OpenedPart>> {
+    tx.one(
+        "SELECT o.name, p.name, r.version
+         FROM resources r
+         JOIN operations o ON o.resource = r.digest AND o.name = ?3
+         JOIN parts p ON p.resource = r.digest AND NOT p.public
+         WHERE r.publisher = ?1 AND r.name = ?2 AND r.withdrawn_at IS NULL
+           AND instr(' ' || o.parts || ' ', ' ' || p.name || ' ') > 0
+         ORDER BY r.published_at DESC, p.name LIMIT 1",
+        (publisher.0.0, name.as_str(), operation.as_str()),
+        |row| Ok(OpenedPart { operation: text(row, 0)?, part: text(row, 1)?, version: text(row, 2)? }),
+    )
+}
+
+/// The same, in a version that was withdrawn and is about to be on sale again.
+pub(super) fn would_open_restored(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<OpenedPart>> {
+    let sql = "SELECT publisher, manifest FROM resources WHERE digest = ?1";
+    let found =
+        tx.one(sql, [digest.as_bytes()], |row| Ok((octets(row, 0).map(PublisherId)?, json::<Manifest>(row, 1)?)))?;
+    found.map_or(Ok(None), |(publisher, manifest)| would_open(tx, &publisher, &manifest))
+}
+
+/// The same, in a version that is about to be published, under the offers in force.
+fn would_open(tx: &Tx<'_>, publisher: &PublisherId, manifest: &Manifest) -> rusqlite::Result<Option<OpenedPart>> {
+    let offers = offers::in_force(tx, publisher, &manifest.name)?;
+    let free = |operation: &OperationName| {
+        offers.iter().any(|revision| {
+            revision.offer.operation == *operation && revision.offer.rights.is_free_at(revision.offer.price)
+        })
+    };
+    let opened = manifest.operations.iter().filter(|operation| free(&operation.name)).find_map(|operation| {
+        let hidden = |part: &&PartEntry| !part.public && operation.parts.contains(&part.name);
+        let part = manifest.parts.iter().find(hidden)?;
+        Some(OpenedPart {
+            operation: operation.name.clone(),
+            part: part.name.clone(),
+            version: manifest.version.clone(),
+        })
+    });
+    Ok(opened)
+}
+
+/// The manifest of the newest version, of one that is withdrawn if all are.
 pub(super) fn newest_manifest(
     tx: &Tx<'_>,
     publisher: &PublisherName,
@@ -50,17 +126,20 @@ pub(super) fn newest_manifest(
 ) -> rusqlite::Result<Option<Manifest>> {
     let Some(id) = publisher_id(tx, publisher)? else { return Ok(None) };
     let versions = versions(tx, &id, name)?;
-    let Some(newest) = versions.iter().find(|version| !version.withdrawn).or(versions.first()) else {
-        return Ok(None);
-    };
+    let Some(newest) = newest(&versions) else { return Ok(None) };
     let sql = "SELECT manifest FROM resources WHERE digest = ?1";
     tx.one(sql, [newest.digest.as_bytes()], |row| json(row, 0))
 }
 
-/// Newest first, by the rules of SemVer.
-fn versions(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> rusqlite::Result<Vec<ListingVersion>> {
+/// Newest first. Of equal precedence, which no store takes any more, the one that was published last goes first.
+pub(super) fn versions(
+    tx: &Tx<'_>,
+    publisher: &PublisherId,
+    name: &ResourceName,
+) -> rusqlite::Result<Vec<ListingVersion>> {
     let mut versions = tx.all(
-        "SELECT version, digest, size, withdrawn_at IS NOT NULL FROM resources WHERE publisher = ?1 AND name = ?2",
+        "SELECT version, digest, size, withdrawn_at IS NOT NULL FROM resources WHERE publisher = ?1 AND name = ?2
+         ORDER BY published_at DESC",
         (publisher.0.0, name.as_str()),
         |row| {
             Ok(ListingVersion {
@@ -71,7 +150,7 @@ fn versions(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> rusqli
             })
         },
     )?;
-    versions.sort_by(|one, other| other.version.cmp(&one.version));
+    version::sort_newest_first(&mut versions, |version| &version.version);
     Ok(versions)
 }
 
@@ -82,9 +161,7 @@ fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusql
     })?;
     let Some((id, publisher_key)) = found else { return Ok(None) };
     let versions = versions(tx, &id, name)?;
-    let Some(newest) = versions.iter().find(|version| !version.withdrawn).or(versions.first()) else {
-        return Ok(None);
-    };
+    let Some(newest) = newest(&versions) else { return Ok(None) };
     let sql = "SELECT kind, title, description FROM resources WHERE digest = ?1";
     let texts: Option<(String, String, String)> =
         tx.one(sql, [newest.digest.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -113,16 +190,17 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> rusqlite::Result<PublishOutcome> {
     if facts(tx, &new.digest)?.is_some() {
         return Ok(PublishOutcome::Already);
     }
-    let version = manifest.version.to_string();
-    let taken = tx.one(
-        "SELECT 1 FROM resources WHERE publisher = ?1 AND name = ?2 AND version = ?3",
-        (publisher.0.0, manifest.name.as_str(), &version),
-        |_| Ok(()),
-    )?;
-    if taken.is_some() {
-        return Ok(PublishOutcome::VersionTaken);
-    }
     // Everything that can be refused comes before the first write: an outcome is not a rollback.
+    let published = versions(tx, &publisher, &manifest.name)?;
+    if published.len() >= MAX_VERSIONS {
+        return Ok(PublishOutcome::TooManyVersions);
+    }
+    if let Some(highest) = published.first().filter(|highest| !manifest.version.is_newer_than(&highest.version)) {
+        return Ok(PublishOutcome::NotNewer(highest.version.clone()));
+    }
+    if let Some(opened) = would_open(tx, &publisher, manifest)? {
+        return Ok(PublishOutcome::OpensPart(opened));
+    }
     for part in &new.parts {
         let sql = "SELECT publisher FROM commitments WHERE commitment = ?1";
         let first = tx.one(sql, [part.commitment.0], |row| octets(row, 0).map(PublisherId))?;
@@ -130,12 +208,13 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> rusqlite::Result<PublishOutcome> {
             return Ok(PublishOutcome::CommitmentTaken(part.name.clone()));
         }
     }
-    insert(tx, new, &publisher, &version)?;
+    insert(tx, new, &publisher)?;
+    search::refresh(tx, &manifest.publisher.name, &manifest.name)?;
     tx.log("resource published", Some(&new.account), None, new.digest.as_bytes())?;
     Ok(PublishOutcome::Published)
 }
 
-fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId, version: &str) -> rusqlite::Result<()> {
+fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId) -> rusqlite::Result<()> {
     let (manifest, digest) = (&new.manifest, new.digest.as_bytes());
     tx.change(
         "INSERT INTO resources
@@ -145,7 +224,7 @@ fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId, version: &str
             digest,
             publisher.0.0,
             manifest.name.as_str(),
-            version,
+            manifest.version.to_string(),
             &manifest.kind,
             &manifest.title,
             &manifest.description,
@@ -162,10 +241,11 @@ fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId, version: &str
             (digest, operation.name.as_str(), parts.join(" ")),
         )?;
     }
+    let is_public = |name: &PartName| manifest.parts.iter().any(|part| part.name == *name && part.public);
     for part in &new.parts {
         tx.change(
-            "INSERT INTO parts (resource, name, key) VALUES (?1, ?2, ?3)",
-            (digest, part.name.as_str(), part.key.as_bytes()),
+            "INSERT INTO parts (resource, name, key, public) VALUES (?1, ?2, ?3, ?4)",
+            (digest, part.name.as_str(), part.key.as_bytes(), is_public(&part.name)),
         )?;
         tx.change(
             "INSERT INTO commitments (commitment, publisher) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -175,36 +255,23 @@ fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId, version: &str
     Ok(())
 }
 
-fn search(tx: &Tx<'_>, query: &SearchQuery) -> rusqlite::Result<(Vec<Listing>, bool)> {
-    // Each word somewhere in the texts; `instr` takes it literally, so nothing needs escaping.
-    let words: Vec<String> = query.text.split_whitespace().take(8).map(str::to_lowercase).collect();
-    let matches = |texts: &str| words.iter().all(|word| texts.contains(word.as_str()));
-    let wanted = usize::try_from(query.per_page).unwrap_or(usize::MAX);
-    let skip = wanted.saturating_mul(usize::try_from(query.page).unwrap_or(usize::MAX));
-    let mut names: Vec<(PublisherName, ResourceName)> = Vec::new();
-    let mut statement = tx.db.prepare_cached(
-        "SELECT p.name, r.name, lower(p.name || ' ' || r.name || ' ' || r.title || ' ' || r.description)
-         FROM resources r JOIN publishers p ON p.id = r.publisher
-         WHERE r.withdrawn_at IS NULL AND (?1 IS NULL OR r.kind = ?1)
-         ORDER BY r.published_at DESC, r.digest",
+/// What opens the parts of a version that are not public.
+fn opens(tx: &Tx<'_>, resource: &Digest) -> rusqlite::Result<Vec<PartOpening>> {
+    let hidden: Vec<PartName> = tx.all(
+        "SELECT name FROM parts WHERE resource = ?1 AND NOT public ORDER BY name",
+        [resource.as_bytes()],
+        |row| text(row, 0),
     )?;
-    let mut rows = statement.query([&query.kind])?;
-    // One more than the page, to know whether there is another one.
-    while let Some(row) = rows.next()? {
-        if matches(row.get_ref(2)?.as_str()?) {
-            let name = (text(row, 0)?, text(row, 1)?);
-            if !names.contains(&name) {
-                names.push(name);
-            }
-            if names.len() > skip.saturating_add(wanted) {
-                break;
-            }
-        }
-    }
-    let more = names.len() > skip.saturating_add(wanted);
-    let page = names.iter().skip(skip).take(wanted);
-    let listings = page.map(|(publisher, name)| listing(tx, publisher, name)).collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok((listings.into_iter().flatten().collect(), more))
+    let operations: Vec<(OperationName, String)> =
+        tx.all("SELECT name, parts FROM operations WHERE resource = ?1 ORDER BY name", [resource.as_bytes()], |row| {
+            Ok((text(row, 0)?, row.get(1)?))
+        })?;
+    let opening = |part: PartName| {
+        let opening =
+            operations.iter().filter(|(_, parts)| parts.split_ascii_whitespace().any(|name| name == part.as_str()));
+        PartOpening { operations: opening.map(|(name, _)| name.clone()).collect(), part }
+    };
+    Ok(hidden.into_iter().map(opening).collect())
 }
 
 #[async_trait]
@@ -242,14 +309,38 @@ impl Resources for Sqlite {
         publisher: &PublisherName,
         name: &ResourceName,
     ) -> Result<Option<Manifest>, StoreError> {
-        self.read("manifest", |tx| newest_manifest(tx, publisher, name))
+        let (publisher, name) = (publisher.clone(), name.clone());
+        self.read_many("manifest", move |tx| newest_manifest(tx, &publisher, &name)).await
     }
 
     async fn listing(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Option<Listing>, StoreError> {
-        self.read("listing", |tx| listing(tx, publisher, name))
+        let (publisher, name) = (publisher.clone(), name.clone());
+        self.read_many("listing", move |tx| listing(tx, &publisher, &name)).await
     }
 
-    async fn search(&self, query: SearchQuery) -> Result<(Vec<Listing>, bool), StoreError> {
-        self.read("search", |tx| search(tx, &query))
+    async fn openings(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+    ) -> Result<Vec<(Digest, Vec<PartOpening>)>, StoreError> {
+        let (publisher, name) = (publisher.clone(), name.clone());
+        self.read_many("openings", move |tx| {
+            let Some(id) = publisher_id(tx, &publisher)? else { return Ok(Vec::new()) };
+            let versions =
+                versions(tx, &id, &name)?.into_iter().filter(|version| !version.withdrawn).take(MAX_OPENINGS);
+            versions.map(|version| Ok((version.digest, opens(tx, &version.digest)?))).collect()
+        })
+        .await
+    }
+
+    async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError> {
+        self.read_many("search", move |tx| search::search(tx, &query)).await
+    }
+
+    async fn newest_listing(&self) -> Result<i64, StoreError> {
+        self.read("newest listing", |tx| {
+            let sql = "SELECT coalesce(max(number), 0) FROM catalogue";
+            Ok(tx.one(sql, [], |row| row.get(0))?.unwrap_or(0))
+        })
     }
 }

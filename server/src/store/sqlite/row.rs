@@ -2,8 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::secrets::Sealed;
-use portcullis_protocol::Money;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{Currency, Money};
 use rusqlite::types::Type;
 use rusqlite::{Error, Row};
 use serde::de::DeserializeOwned;
@@ -70,10 +70,15 @@ pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| unreadable(column, Type::Integer))
 }
 
+/// A currency as it was recorded, which may have been withdrawn since.
+pub(super) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currency> {
+    Currency::recorded(row.get_ref(column)?.as_str()?).map_err(|_| unreadable(column, Type::Text))
+}
+
 /// An amount of money in two columns, where it may be absent.
 pub(super) fn maybe_money(row: &Row<'_>, amount: usize, currency: usize) -> rusqlite::Result<Option<Money>> {
     let Some(minor_units) = row.get::<_, Option<i64>>(amount)? else { return Ok(None) };
-    Money::new(minor_units, text(row, currency)?).map(Some).map_err(|_| unreadable(amount, Type::Integer))
+    Money::new(minor_units, self::currency(row, currency)?).map(Some).map_err(|_| unreadable(amount, Type::Integer))
 }
 
 /// Sealed bytes.

@@ -1,13 +1,15 @@
 //! Sessions of terminals and their tokens.
 
-use super::row::{bytes, maybe_time, octets};
+use super::row::{bytes, maybe_bytes, maybe_time, octets, time};
 use super::terminals::terminal_at;
 use super::{Sqlite, Tx};
 use crate::faults::Write;
 use crate::secrets::TokenHash;
-use crate::store::{Authenticated, NewTokens, RefreshOutcome, SessionId, Sessions, StoreError};
+use crate::store::{
+    Authenticated, ENROL_WITHIN, NewTokens, RefreshOutcome, Session, SessionId, Sessions, SignedOut, StoreError,
+};
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, Thumbprint};
+use portcullis_protocol::{AccountId, TerminalId, Thumbprint};
 
 /// Seconds in which a refresh token may be used again, by the key that it is bound to, because the answer got lost. A
 /// thief of the token alone has no use of it (RFC 9449 section 5), so this is as long as an access token lives: later
@@ -31,14 +33,62 @@ fn end(tx: &Tx<'_>, session: SessionId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens) -> rusqlite::Result<RefreshOutcome> {
-    // The session of a good token of this key, whose terminal was not revoked.
+/// Ends every session of an account, but for the browser that asks for it. Codes that were approved and not yet used
+/// would become sessions, so they end too.
+pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId, keep: Option<&TokenHash>) -> rusqlite::Result<SignedOut> {
+    let sessions = tx.change(
+        "UPDATE sessions SET ended_at = ?2 WHERE account = ?1 AND ended_at IS NULL",
+        (account.as_bytes(), tx.now.millis()),
+    )?;
+    let browsers = tx.change(
+        "DELETE FROM web_sessions WHERE account = ?1 AND token IS NOT ?2",
+        (account.as_bytes(), keep.map(TokenHash::as_bytes)),
+    )?;
+    let codes = tx.change("UPDATE devices SET state = 2 WHERE account = ?1 AND state = 1", [account.as_bytes()])?;
+    Ok(SignedOut { sessions, browsers, codes })
+}
+
+/// Ends the sessions of one key of an account, with the code that it has not used yet.
+pub(super) fn end_key(tx: &Tx<'_>, account: &AccountId, key: &Thumbprint) -> rusqlite::Result<()> {
+    tx.change(
+        "UPDATE sessions SET ended_at = ?3 WHERE account = ?1 AND key = ?2 AND ended_at IS NULL",
+        (account.as_bytes(), key.as_bytes(), tx.now.millis()),
+    )?;
+    tx.change(
+        "UPDATE devices SET state = 2 WHERE account = ?1 AND key = ?2 AND state = 1",
+        (account.as_bytes(), key.as_bytes()),
+    )?;
+    Ok(())
+}
+
+/// Whether a session of this account and key may still enrol its terminal.
+pub(super) fn may_enrol(
+    tx: &Tx<'_>,
+    session: SessionId,
+    account: &AccountId,
+    key: &Thumbprint,
+) -> rusqlite::Result<bool> {
     let found = tx.one(
-        "SELECT s.id, t.used_at FROM tokens t JOIN sessions s ON s.id = t.session
+        "SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account
+         WHERE s.id = ?1 AND s.account = ?2 AND s.key = ?4 AND s.ended_at IS NULL AND a.suspended_at IS NULL
+           AND (s.created_at > ?3
+                OR EXISTS (SELECT 1 FROM terminals x WHERE x.account = s.account AND x.key = s.key))",
+        (session.0.0, account.as_bytes(), tx.now.minus(ENROL_WITHIN).millis(), key.as_bytes()),
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens) -> rusqlite::Result<RefreshOutcome> {
+    // The session of a good token of this key: its terminal is enrolled and not revoked, or may still be enrolled.
+    let found = tx.one(
+        "SELECT s.id, t.used_at FROM tokens t
+         JOIN sessions s ON s.id = t.session
+         JOIN accounts a ON a.id = s.account
+         LEFT JOIN terminals x ON x.account = s.account AND x.key = s.key
          WHERE t.hash = ?1 AND t.kind = 1 AND t.expires_at > ?3 AND s.key = ?2 AND s.ended_at IS NULL
-           AND NOT EXISTS (SELECT 1 FROM terminals x
-                           WHERE x.account = s.account AND x.key = s.key AND x.revoked_at IS NOT NULL)",
-        (token.as_bytes(), key.as_bytes(), tx.now.millis()),
+           AND a.suspended_at IS NULL AND x.revoked_at IS NULL AND (x.id IS NOT NULL OR s.created_at > ?4)",
+        (token.as_bytes(), key.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis()),
         |row| Ok((octets(row, 0).map(SessionId)?, maybe_time(row, 1)?)),
     )?;
     let Some((session, used)) = found else { return Ok(RefreshOutcome::Unknown) };
@@ -56,6 +106,10 @@ fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens)
         }
     }
     insert_tokens(tx, session, tokens)?;
+    tx.change(
+        "UPDATE sessions SET used_at = ?2, expires_at = ?3 WHERE id = ?1",
+        (session.0.0, tx.now.millis(), tx.now.plus(tokens.refresh_life).millis()),
+    )?;
     Ok(RefreshOutcome::Refreshed)
 }
 
@@ -70,8 +124,10 @@ impl Sessions for Sqlite {
                  JOIN sessions s ON s.id = t.session
                  JOIN accounts a ON a.id = s.account
                  LEFT JOIN terminals x ON x.account = s.account AND x.key = s.key
-                 WHERE t.hash = ?1 AND t.kind = 0 AND t.expires_at > ?2 AND s.ended_at IS NULL",
-                (access.as_bytes(), tx.now.millis()),
+                 WHERE t.hash = ?1 AND t.kind = 0 AND t.expires_at > ?2
+                   AND (s.ended_at IS NULL AND (x.id IS NOT NULL OR s.created_at > ?3)
+                        OR x.revoked_at IS NOT NULL OR a.suspended_at IS NOT NULL)",
+                (access.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis()),
                 |row| {
                     let enrolled = row.get::<_, Option<[u8; 16]>>(5)?.is_some();
                     Ok(Authenticated {
@@ -106,6 +162,56 @@ impl Sessions for Sqlite {
                 |row| octets(row, 0).map(SessionId),
             )?;
             session.map_or(Ok(()), |session| end(tx, session))
+        })
+        .await
+    }
+
+    async fn sessions(&self, account: &AccountId) -> Result<Vec<Session>, StoreError> {
+        self.read("sessions", |tx| {
+            tx.all(
+                "SELECT s.id, s.label, s.key, s.created_at, s.used_at, s.expires_at, x.id
+                 FROM sessions s LEFT JOIN terminals x ON x.account = s.account AND x.key = s.key
+                 WHERE s.account = ?1 AND s.ended_at IS NULL AND s.expires_at > ?2 AND x.revoked_at IS NULL
+                   AND (x.id IS NOT NULL OR s.created_at > ?3)
+                 ORDER BY s.created_at DESC, s.id",
+                (account.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis()),
+                |row| {
+                    let (created, expires) = (time(row, 3)?, time(row, 5)?);
+                    let terminal = maybe_bytes(row, 6, TerminalId::from_bytes)?;
+                    // One that never enrols ends sooner than its tokens.
+                    let expires = if terminal.is_some() { expires } else { created.plus(ENROL_WITHIN).min(expires) };
+                    Ok(Session {
+                        id: octets(row, 0).map(SessionId)?,
+                        label: row.get(1)?,
+                        key: bytes(row, 2, Thumbprint::from_bytes)?,
+                        created,
+                        used: time(row, 4)?,
+                        expires,
+                        terminal,
+                    })
+                },
+            )
+        })
+    }
+
+    async fn end_session_of(&self, account: &AccountId, session: SessionId) -> Result<bool, StoreError> {
+        let account = *account;
+        self.write(Write::SessionEnd, move |tx| {
+            let ended = tx.change(
+                "UPDATE sessions SET ended_at = ?3 WHERE id = ?1 AND account = ?2 AND ended_at IS NULL",
+                (session.0.0, account.as_bytes(), tx.now.millis()),
+            )?;
+            Ok(ended == 1)
+        })
+        .await
+    }
+
+    async fn sign_out_everywhere(&self, account: &AccountId) -> Result<SignedOut, StoreError> {
+        let account = *account;
+        self.write(Write::SessionEnd, move |tx| {
+            let ended = end_all(tx, &account, None)?;
+            tx.log("signed out everywhere", Some(&account), None, &[])?;
+            Ok(ended)
         })
         .await
     }

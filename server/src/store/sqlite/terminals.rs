@@ -1,6 +1,7 @@
 //! Terminals.
 
 use super::row::{bytes, checked, maybe_time, time};
+use super::sessions::{end_key, may_enrol};
 use super::{Sqlite, Tx};
 use crate::clock::Timestamp;
 use crate::faults::Write;
@@ -12,6 +13,8 @@ use rusqlite::Row;
 const DAY: u64 = 24 * 3600;
 /// No grant lives longer, in seconds: grants that can still be open have identifiers younger than this.
 const LONGEST_GRANT: u64 = 3600;
+
+const TERMINAL: &str = "SELECT id, key, release, label, enrolled_at, revoked_at FROM terminals";
 
 /// The terminal whose columns begin at `first`.
 pub(super) fn terminal_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Terminal> {
@@ -36,16 +39,27 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> 
         if revoked.is_some() {
             return Ok(EnrolOutcome::Revoked);
         }
+        if !may_enrol(tx, terminal.session, &terminal.account, &key)? {
+            return Ok(EnrolOutcome::SignedOut);
+        }
         tx.change(
             "UPDATE terminals SET release = ?2, label = ?3, statement = ?4 WHERE id = ?1",
             (id.as_bytes(), terminal.release.as_bytes(), &terminal.label, &terminal.statement),
         )?;
         return Ok(EnrolOutcome::Enrolled(id));
     }
+    if !may_enrol(tx, terminal.session, &terminal.account, &key)? {
+        return Ok(EnrolOutcome::SignedOut);
+    }
     let (recent, oldest) = tx
         .one(
-            "SELECT count(*), min(enrolled_at) FROM terminals WHERE account = ?1 AND enrolled_at > ?2",
-            (terminal.account.as_bytes(), tx.now.minus(DAY).millis()),
+            // An identifier begins with the time at which it was drawn, a moment before it is enrolled.
+            "SELECT count(*), min(enrolled_at) FROM terminals WHERE account = ?1 AND id > ?3 AND enrolled_at > ?2",
+            (
+                terminal.account.as_bytes(),
+                tx.now.minus(DAY).millis(),
+                id_at(tx.now.minus(DAY + LONGEST_GRANT)).as_bytes(),
+            ),
             |row| Ok((row.get::<_, i64>(0)?, maybe_time(row, 1)?)),
         )?
         .unwrap_or((0, None));
@@ -72,13 +86,13 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> 
 }
 
 fn revoke(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<bool> {
-    let revoked = tx.change(
-        "UPDATE terminals SET revoked_at = coalesce(revoked_at, ?3) WHERE id = ?1 AND account = ?2",
+    let revoked = tx.one(
+        "UPDATE terminals SET revoked_at = coalesce(revoked_at, ?3) WHERE id = ?1 AND account = ?2 RETURNING key",
         (terminal.as_bytes(), account.as_bytes(), tx.now.millis()),
+        |row| bytes(row, 0, Thumbprint::from_bytes),
     )?;
-    if revoked == 0 {
-        return Ok(false);
-    }
+    let Some(key) = revoked else { return Ok(false) };
+    end_key(tx, account, &key)?;
     tx.change(
         "UPDATE grants SET state = 3 WHERE id > ?2 AND terminal = ?1 AND state IN (0, 1)",
         (terminal.as_bytes(), id_at(tx.now.minus(LONGEST_GRANT)).as_bytes()),
@@ -104,10 +118,27 @@ impl Terminals for Sqlite {
         self.write(Write::TerminalEnrol, move |tx| enrol(tx, &terminal)).await
     }
 
-    async fn terminals(&self, account: &AccountId) -> Result<Vec<Terminal>, StoreError> {
-        let sql = "SELECT id, key, release, label, enrolled_at, revoked_at FROM terminals
-                   WHERE account = ?1 ORDER BY id DESC";
-        self.read("terminals", |tx| tx.all(sql, [account.as_bytes()], |row| terminal_at(row, 0)))
+    async fn terminals(
+        &self,
+        account: &AccountId,
+        revoked: bool,
+        before: Option<TerminalId>,
+        limit: u32,
+    ) -> Result<Vec<Terminal>, StoreError> {
+        let (account, before) = (*account, before.map_or([u8::MAX; 16], |id| *id.as_bytes()));
+        let which = if revoked { "revoked_at IS NOT NULL" } else { "revoked_at IS NULL" };
+        self.read_many("terminals", move |tx| {
+            let sql = format!("{TERMINAL} WHERE account = ?1 AND {which} AND id < ?2 ORDER BY id DESC LIMIT ?3");
+            tx.all(&sql, (account.as_bytes(), before, limit), |row| terminal_at(row, 0))
+        })
+        .await
+    }
+
+    async fn terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<Option<Terminal>, StoreError> {
+        self.read("terminal", |tx| {
+            let sql = format!("{TERMINAL} WHERE id = ?2 AND account = ?1");
+            tx.one(&sql, (account.as_bytes(), terminal.as_bytes()), |row| terminal_at(row, 0))
+        })
     }
 
     async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError> {

@@ -1,6 +1,6 @@
 //! Withdrawing a version, and restoring it.
 
-use super::Tx;
+use super::{Tx, resources, search};
 use crate::store::{RestoreOutcome, WithdrawOutcome};
 use portcullis_protocol::{AccountId, Digest};
 
@@ -19,6 +19,7 @@ pub(super) fn withdraw(
     if found == 0 {
         return Ok(WithdrawOutcome::NotFound);
     }
+    list(tx, digest)?;
     tx.log("resource withdrawn", Some(account), None, digest.as_bytes())?;
     Ok(WithdrawOutcome::Withdrawn)
 }
@@ -33,6 +34,7 @@ pub(super) fn take_down(tx: &Tx<'_>, digest: &Digest, reason: &str) -> rusqlite:
     if found == 0 {
         return Ok(WithdrawOutcome::NotFound);
     }
+    list(tx, digest)?;
     tx.log("resource taken down", None, None, digest.as_bytes())?;
     Ok(WithdrawOutcome::Withdrawn)
 }
@@ -55,10 +57,22 @@ pub(super) fn restore(tx: &Tx<'_>, by: Option<&AccountId>, digest: &Digest) -> r
     if by.is_some() && taken_down {
         return Ok(RestoreOutcome::TakenDown);
     }
+    if let Some(opened) = resources::would_open_restored(tx, digest)? {
+        return Ok(RestoreOutcome::OpensPart(opened));
+    }
     tx.change(
         "UPDATE resources SET withdrawn_at = NULL, withdrawn_reason = NULL, taken_down = 0 WHERE digest = ?1",
         [digest.as_bytes()],
     )?;
+    list(tx, digest)?;
     tx.log("resource restored", by, None, digest.as_bytes())?;
     Ok(RestoreOutcome::Restored)
+}
+
+/// Brings the catalogue up to date with what is left on sale.
+fn list(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<()> {
+    match resources::facts(tx, digest)? {
+        Some(facts) => search::refresh(tx, &facts.publisher_name, &facts.name),
+        None => Ok(()),
+    }
 }

@@ -4,12 +4,13 @@
 //! transaction, commits (with `synchronous=FULL`: one fsync for all of them), and only then answers. While an fsync
 //! runs the next group gathers, so the slower the disk, the larger the groups.
 
+use super::transaction::{Begin, Transaction};
 use super::{backend, time};
 use crate::clock::{Clock, Timestamp};
 use crate::faults::{Faults, Phase, Write};
 use crate::store::StoreError;
 use portcullis_protocol::{AccountId, TerminalId};
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -28,7 +29,7 @@ pub(super) struct Tx<'a> {
 impl Tx<'_> {
     /// Changes rows, and says how many.
     pub(super) fn change(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.db.prepare_cached(sql)?.execute(params)
+        self.run(sql, |statement| statement.execute(params))
     }
 
     /// The row there is, if there is one.
@@ -38,7 +39,7 @@ impl Tx<'_> {
         params: impl Params,
         map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>> {
-        self.db.prepare_cached(sql)?.query_row(params, map).optional()
+        self.run(sql, |statement| statement.query_row(params, map).optional())
     }
 
     /// Every row.
@@ -48,7 +49,22 @@ impl Tx<'_> {
         params: impl Params,
         map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        self.db.prepare_cached(sql)?.query_map(params, map)?.collect()
+        self.run(sql, |statement| statement.query_map(params, map)?.collect())
+    }
+
+    /// Runs a statement that the connection keeps ready.
+    fn run<T>(
+        &self,
+        sql: &str,
+        run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let mut statement = self.db.prepare_cached(sql)?;
+        #[cfg(any(test, feature = "test-seams"))]
+        super::watch::before(self.db, sql, &statement);
+        let result = run(&mut statement);
+        #[cfg(any(test, feature = "test-seams"))]
+        super::watch::after(&statement);
+        result
     }
 
     /// Writes to the log.
@@ -192,7 +208,7 @@ struct Groups {
 }
 
 impl Groups {
-    fn serve(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    fn serve(self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut group = Vec::with_capacity(MOST);
         while queue.blocking_recv_many(&mut group, MOST) != 0 {
             if let Err(error) = self.commit(&mut group) {
@@ -205,28 +221,24 @@ impl Groups {
     }
 
     /// Runs a group in one transaction. An error holds for every write of the group.
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        let failed = |what| move |error| backend(what, error);
-        let mut tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("begin"))?;
+    fn commit(&self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let tx = Transaction::begin(&self.db, Begin::Write).map_err(|error| backend("begin", error))?;
         for job in &mut *group {
             if self.faults.write(job.write(), Phase::BeforeWrite).is_err() {
                 job.fail(StoreError::Faulted(job.write().name()));
                 continue;
             }
-            let savepoint = tx.savepoint().map_err(failed("savepoint"))?;
-            let now = time::now(&savepoint, &self.clock)?;
-            if job.run(&Tx { db: &savepoint, now }) {
-                savepoint.commit().map_err(failed("release"))?;
-            } else {
-                savepoint.finish().map_err(failed("rollback"))?;
-            }
+            tx.nested(|db| {
+                let now = time::now(db, &self.clock)?;
+                Ok(job.run(&Tx { db, now }))
+            })?;
         }
         for job in &*group {
             if self.faults.write(job.write(), Phase::BeforeCommit).is_err() {
                 return Err(StoreError::Faulted(job.write().name()));
             }
         }
-        tx.commit().map_err(failed("commit"))?;
+        tx.commit().map_err(|error| backend("commit", error))?;
         for job in &mut *group {
             if self.faults.write(job.write(), Phase::AfterCommit).is_err() {
                 job.fail(StoreError::Faulted(job.write().name()));

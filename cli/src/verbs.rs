@@ -1,0 +1,221 @@
+//! The verbs as help shows them: in groups, with examples.
+
+use anstyle::Style;
+use clap::{Command, CommandFactory as _};
+use std::fmt::Write as _;
+
+use crate::args::Cli;
+
+/// Whom verbs are for, and which; in the order of a first use.
+pub(crate) const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "For users",
+        &[
+            "login",
+            "logout",
+            "whoami",
+            "terminals",
+            "search",
+            "install",
+            "buy",
+            "run",
+            "top-up",
+            "balance",
+            "list",
+            "update",
+            "remove",
+            "grants",
+            "receipts",
+        ],
+    ),
+    (
+        "For publishers",
+        &[
+            "new",
+            "build",
+            "dev",
+            "keygen",
+            "change-key",
+            "seal",
+            "inspect",
+            "verify",
+            "publish",
+            "price",
+            "withdraw",
+            "restore",
+        ],
+    ),
+    ("For this machine", &["cache", "doctor", "completions", "man"]),
+];
+
+/// Stands before the examples in the help of a verb.
+pub(crate) const EXAMPLES_HEADING: &str = "Examples:\n";
+
+/// What one types, by verb. A verb that has its own text after its options keeps it before them.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("login", "portcullis login https://store.example\nportcullis login https://store.example --fingerprint \"WORDS\""),
+    ("logout", "portcullis logout\nportcullis logout --server https://store.example"),
+    ("whoami", "portcullis whoami"),
+    ("terminals", "portcullis terminals\nportcullis terminals revoke TERMINAL"),
+    ("search", "portcullis search alpine lake\nportcullis search --kind picture"),
+    ("install", "portcullis install lumen/alpine-lake\nportcullis install ./alpine-lake-1.0.0.sealed.wasm"),
+    ("buy", "portcullis buy lumen/alpine-lake --operation view\nportcullis buy lumen/alpine-lake --offer ID --yes"),
+    (
+        "run",
+        "portcullis run acme/hello -- --name Ada\n\
+         portcullis run --invoke 'view()' -o lake.jpg lumen/alpine-lake\n\
+         portcullis run --max-spend 1.00EUR --invoke 'resize(@in.png, 640, 480, lanczos3)' -o out.png lumen/picos",
+    ),
+    ("top-up", "portcullis top-up 5.00EUR"),
+    ("balance", "portcullis balance"),
+    ("list", "portcullis list\nportcullis list | cut -f1"),
+    ("update", "portcullis update\nportcullis update lumen/alpine-lake"),
+    ("remove", "portcullis remove lumen/alpine-lake"),
+    ("grants", "portcullis grants\nportcullis grants lumen/alpine-lake"),
+    ("receipts", "portcullis receipts"),
+    ("new", "portcullis new alpine-lake --kind picture --publisher lumen"),
+    ("build", "portcullis build alpine-lake"),
+    ("dev", "portcullis dev alpine-lake\nportcullis dev alpine-lake --invoke 'view()'"),
+    ("keygen", "portcullis keygen\nportcullis keygen --output new.jwk"),
+    ("change-key", "portcullis change-key lumen new.jwk"),
+    ("seal", "portcullis seal alpine-lake --server https://store.example"),
+    ("inspect", "portcullis inspect lumen/alpine-lake\nportcullis inspect lake.sealed.wasm --extract full -o full.age"),
+    ("verify", "portcullis verify alpine-lake-1.0.0.sealed.wasm"),
+    ("publish", "portcullis publish alpine-lake-1.0.0.sealed.wasm --project alpine-lake"),
+    (
+        "price",
+        "portcullis price lumen/alpine-lake\nportcullis price lumen/alpine-lake --operation view --model perpetual --price 1.99EUR",
+    ),
+    ("withdraw", "portcullis withdraw lumen/alpine-lake@1.0.0 --reason \"wrong file\""),
+    ("restore", "portcullis restore lumen/alpine-lake@1.0.0"),
+    ("cache", "portcullis cache\nportcullis cache clear"),
+    ("doctor", "portcullis doctor"),
+];
+
+/// As the parser writes its own headings.
+const HEADING: Style = Style::new().bold().underline();
+
+/// The command line, with its help.
+pub(crate) fn command() -> Command {
+    let mut cli = Cli::command().mut_args(|arg| arg.hide_env_values(true));
+    // The value of a variable may be anything; its name says enough.
+    cli = cli.mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env_values(true)));
+    for (verb, lines) in EXAMPLES {
+        let lines: Vec<String> = lines.lines().map(|line| format!("  {line}")).collect();
+        cli = cli.mut_subcommand(verb, |verb| {
+            let own = verb.get_after_help().map_or_else(String::new, |text| format!("{text}\n\n"));
+            verb.after_help(format!("{own}{EXAMPLES_HEADING}{}", lines.join("\n")))
+        });
+    }
+    let verbs = listed(&cli, width());
+    let heading = HEADING;
+    cli.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{verbs}\n{heading}Options:{heading:#}\n{{options}}{{after-help}}"
+    ))
+}
+
+/// A command for each group, with its verbs alone: for what writes a list of them under a heading.
+pub(crate) fn groups(cli: &Command) -> Vec<Command> {
+    let group = |(heading, names): &(&'static str, &[&str])| {
+        let verbs = names.iter().filter_map(|name| cli.find_subcommand(name)).cloned();
+        let group = Command::new("portcullis").subcommand_help_heading(*heading);
+        let group = group.subcommands(verbs).disable_help_subcommand(true);
+        group.has_subcommands().then_some(group)
+    };
+    GROUPS.iter().filter_map(group).collect()
+}
+
+/// The groups, each verb with the first line of its help.
+fn listed(cli: &Command, width: usize) -> String {
+    let (heading, literal) = (HEADING, Style::new().bold());
+    let column = GROUPS.iter().flat_map(|(_, verbs)| *verbs).map(|verb| verb.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (head, verbs) in GROUPS {
+        let _ = write!(text, "\n{heading}{head}:{heading:#}\n");
+        for name in *verbs {
+            let about = cli.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
+            let about = wrapped(&about.unwrap_or_default(), column + 4, width);
+            let _ = writeln!(text, "  {literal}{name:column$}{literal:#}  {about}");
+        }
+    }
+    text
+}
+
+/// A text in lines of at most `width`, those after the first indented.
+fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && indent + line + 1 + word.chars().count() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join(&format!("\n{:indent$}", ""))
+}
+
+/// Columns of the terminal, 100 at most as everywhere in help.
+fn width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0)).clamp(40, 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_verb_is_in_one_group_and_has_an_example() {
+        let cli = command();
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| *verbs).copied().collect();
+        let verbs: BTreeSet<&str> = cli.get_subcommands().map(Command::get_name).collect();
+        assert_eq!(grouped.iter().copied().collect::<BTreeSet<_>>(), verbs);
+        assert_eq!(grouped.len(), verbs.len(), "no verb twice");
+        for verb in cli.get_subcommands() {
+            let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.contains("portcullis "), "`{}` has no example", verb.get_name());
+        }
+    }
+
+    /// What an example names exists: each is read by the parser, but for the words in capital letters.
+    #[test]
+    fn examples_are_command_lines() {
+        for (verb, lines) in EXAMPLES {
+            for line in lines.lines().filter(|line| !line.contains('|') && !line.contains("ID")) {
+                let words = words(line);
+                let read = command().try_get_matches_from(&words);
+                assert!(
+                    read.is_ok(),
+                    "{verb}: {line}: {}",
+                    read.err().map(|error| error.to_string()).unwrap_or_default()
+                );
+            }
+        }
+    }
+
+    /// Splits a line as a shell does, as far as the examples go.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut quote, mut word) = (Vec::new(), None, String::new());
+        for letter in line.chars() {
+            match (letter, quote) {
+                (' ', None) => words.push(std::mem::take(&mut word)),
+                ('\'' | '"', None) => quote = Some(letter),
+                (_, Some(open)) if open == letter => quote = None,
+                _ => word.push(letter),
+            }
+        }
+        words.push(word);
+        words
+    }
+
+    #[test]
+    fn long_help_is_wrapped() {
+        assert_eq!(wrapped("one two three", 4, 12), "one two\n    three");
+        assert!(listed(&command(), 60).lines().all(|line| anstream::adapter::strip_str(line).to_string().len() <= 62));
+    }
+}

@@ -1,0 +1,56 @@
+//! What is bought, and what is not bought twice, not sold, and not priced.
+
+use crate::stage::Stage;
+use crate::transcript::Transcript;
+
+#[test]
+fn bought_once_unless_confirmed_and_not_at_all_when_withdrawn() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let mut said = Transcript::of(&stage, "user");
+    let buy = ["buy", "acme/sketch", "--operation", "view", "--yes"];
+    let pending = [&buy[..], &["--payment", "sandbox:pending"]].concat();
+    assert_eq!(said.run(&pending), 0);
+    assert_eq!(said.run(&pending), 0, "the same order");
+    assert_eq!(said.run(&[&buy[..], &["--again"]].concat()), 0);
+    assert_eq!(said.run(&buy), 0, "what is on order is not held yet");
+    assert_eq!(said.run(&["top-up", "5.00EUR", "--yes", "--payment", "sandbox:pending"]), 0);
+    assert_eq!(said.run(&["top-up", "5.00EUR", "--yes"]), 0, "the same order");
+    assert_eq!(said.run(&["top-up", "5.00EUR", "--yes", "--again"]), 0);
+    assert_eq!(said.run(&["top-up", "5.00EUE", "--yes"]), 2);
+    assert_eq!(said.run(&["top-up", "5.00CLF", "--yes"]), 2, "four decimals");
+    assert_eq!(said.run(&["top-up", "5.0000CLF", "--yes"]), 20, "not sold in");
+    stage.succeed("publisher", &["withdraw", "acme/sketch@1.0.0", "--yes"]);
+    assert_eq!(said.run(&buy), 31);
+    said.check("purchases");
+}
+
+#[test]
+fn versions_and_prices_that_a_store_does_not_take() {
+    let stage = Stage::with_sketch();
+    let mut said = Transcript::of(&stage, "publisher");
+    crate::guest::project(&stage.path("sketch"), "1.0.0+fix1");
+    stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "--output", "fix.sealed.wasm"]);
+    assert_eq!(said.run(&["publish", "fix.sealed.wasm", "--project", "sketch"]), 1, "the same precedence");
+    let price = |price: &'static str| {
+        ["price", "acme/sketch", "--operation", "view", "--model", "perpetual", "--price", price].to_vec()
+    };
+    assert_eq!(said.run(&price("1.00 EUE")), 2);
+    assert_eq!(said.run(&price("1.0000 CLF")), 1);
+    assert_eq!(
+        said.run(&["price", "acme/sketch", "--operation", "view", "--model", "free"]),
+        1,
+        "`full` is not public"
+    );
+    // A later version opens the same part by another operation, too.
+    let project = std::fs::read_to_string(stage.path("sketch/portcullis.toml")).expect("the project");
+    let count = project
+        .replace("1.0.0+fix1", "1.1.0")
+        .replace("parts = [\"viewer\"]\n\n[[part]]", "parts = [\"viewer\", \"full\"]\n\n[[part]]");
+    std::fs::write(stage.path("sketch/portcullis.toml"), count).expect("written");
+    stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "--output", "count.sealed.wasm"]);
+    stage.succeed("publisher", &["publish", "count.sealed.wasm", "--project", "sketch"]);
+    assert_eq!(said.run(&["inspect", "acme/sketch@1.0.0"]), 0, "1.1.0's part opens for less");
+    assert_eq!(said.run(&["--json", "inspect", "acme/sketch"]), 0);
+    said.check("versions-and-prices");
+}

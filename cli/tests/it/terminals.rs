@@ -1,0 +1,69 @@
+//! A lost machine is shut out, and everything is signed out, from the command line.
+
+use crate::stage::Stage;
+use serde_json::Value;
+
+/// A stage with two machines of one account: `laptop`, and `user`.
+fn two_machines() -> Stage {
+    let stage = Stage::with_store();
+    stage.login("user");
+    std::fs::rename(stage.path("user"), stage.path("laptop")).expect("another home");
+    stage.login("user");
+    stage
+}
+
+fn listed(stage: &Stage, who: &str) -> Vec<Value> {
+    let listed = stage.succeed(who, &["--json", "terminals"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    listed["terminals"].as_array().expect("a list").clone()
+}
+
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_lost_terminal_is_revoked_from_another_one() {
+    let stage = two_machines();
+    let terminals = listed(&stage, "user");
+    let states: Vec<&str> = terminals.iter().filter_map(|line| line["state"].as_str()).collect();
+    assert_eq!(states, ["signed-in", "signed-in"]);
+    assert!(terminals[0]["current"] == true && terminals[1]["current"] == false);
+    let text = said(&stage.succeed("user", &["terminals", "list"]));
+    assert!(text.contains("this one") && text.contains("browsers are signed in"), "{text}");
+
+    let both = stage.run("user", &["terminals", "revoke", "desk", "--yes"]);
+    assert!(both.status.code() == Some(1) && said(&both).contains("several terminals"), "{}", said(&both));
+    let lost = terminals[1]["id"].as_str().expect("an identifier");
+    let unasked = stage.run("user", &["terminals", "revoke", lost]);
+    assert!(unasked.status.code() == Some(2) && said(&unasked).contains("--yes"), "{}", said(&unasked));
+    let none = stage.run("user", &["terminals", "revoke", "nonsense", "--yes"]);
+    assert!(none.status.code() == Some(1) && said(&none).contains("portcullis terminals"), "{}", said(&none));
+    stage.succeed("laptop", &["whoami"]);
+
+    stage.succeed("user", &["--json", "terminals", "revoke", lost, "--yes"]);
+    let refused = stage.run("laptop", &["whoami"]);
+    assert!(said(&refused).contains("revoked"), "{}", said(&refused));
+    stage.succeed("user", &["whoami"]);
+    let states: Vec<String> = listed(&stage, "user").iter().map(|line| line["state"].to_string()).collect();
+    assert_eq!(states, ["\"signed-in\"", "\"revoked\""]);
+    let again = stage.run("user", &["terminals", "revoke", lost, "--yes"]);
+    assert!(again.status.code() == Some(1) && said(&again).contains("before"), "{}", said(&again));
+    // Its name is that of one terminal again.
+    let words = terminals[0]["words"].as_str().expect("words");
+    stage.succeed("user", &["terminals", "revoke", words, "--yes"]);
+}
+
+#[test]
+fn signed_out_everywhere_from_one_of_them() {
+    let stage = two_machines();
+    let out = said(&stage.succeed("laptop", &["logout", "--everywhere"]));
+    assert!(out.contains("signed out everywhere") && !out.contains("could not be told"), "{out}");
+    for who in ["laptop", "user"] {
+        let refused = stage.run(who, &["whoami"]);
+        assert_eq!(refused.status.code(), Some(24), "{who}: {}", said(&refused));
+    }
+    stage.login("user");
+    let states: Vec<String> = listed(&stage, "user").iter().map(|line| line["state"].to_string()).collect();
+    assert_eq!(states, ["\"signed-in\"", "\"signed-out\""], "both are enrolled still");
+}

@@ -1,0 +1,46 @@
+//! What the program says on its standard streams: for people, without anything that a terminal obeys; for programs, JSON.
+
+use anyhow::Context as _;
+use portcullis_protocol::text::{json_escaped, shown};
+use serde_json::Value;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// A report. Names, titles and labels in it are what others chose.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    line(&shown(text))
+}
+
+/// One JSON value.
+pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
+    line(&json_escaped(&value.to_string()))
+}
+
+/// What the command line's own parser answers: help, a version, a complaint, which repeats what was typed.
+pub(crate) fn answer(answer: &clap::Error) -> ExitCode {
+    let written = if answer.use_stderr() {
+        write!(io::stderr(), "{}", shown(&answer.render().to_string()))
+    } else {
+        answer.print()
+    };
+    match written {
+        Ok(()) => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(1)),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Why the program ends with an error.
+pub(crate) fn error(error: &str) {
+    // Without anybody to hear it there is nobody to tell.
+    writeln!(io::stderr(), "error: {}", shown(error).replace('\n', "\n  ")).ok();
+}
+
+fn line(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    match written {
+        // The reader has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}

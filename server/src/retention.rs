@@ -1,0 +1,21 @@
+//! How long records stay that nothing needs any more, in seconds. `docs/operations.md` says the same.
+//!
+//! Accounts, publishers, resources, price lists, orders, receipts, entitlements, balances and the ledger stay for good.
+//! So does the answer that leads to an order: whoever repeats the request finds the order, and pays nothing twice.
+
+use portcullis_protocol::limits::REISSUE_LIFE;
+
+const DAY: u64 = 24 * 3600;
+
+/// A cycle that drew uses or money: its authorisation, its grant and the answers that lead to them. A terminal that never
+/// acknowledged what it paid for may ask for it again for [`REISSUE_LIFE`], so they stay a day longer.
+pub(crate) const PAID_CYCLE: u64 = REISSUE_LIFE + DAY;
+/// A cycle that drew nothing. A terminal that was off for a week still learns what became of its request; repeating it
+/// costs nothing.
+pub(crate) const FREE_CYCLE: u64 = 7 * DAY;
+/// The answer to any other request that can be repeated.
+pub(crate) const ANSWER: u64 = 7 * DAY;
+/// Tokens, device codes and browser sessions, after their end: what is used again until then is told that it has ended.
+pub(crate) const SIGN_IN: u64 = 7 * DAY;
+/// The log of what happened: a year, and time to ask about its last day.
+pub(crate) const LOG: u64 = 400 * DAY;

@@ -1,0 +1,230 @@
+//! What is wanted once is paid for once, however many requests ask for it.
+
+use crate::metered::{pay, purse};
+use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
+use portcullis_protocol::wire::{OfferTerms, OrderAnswer, OrderState};
+use portcullis_protocol::{Digest, Reason, Rights};
+use portcullis_server::payment::ChargeState;
+use portcullis_server::store::{AccountPage, OrderPhase};
+use portcullis_server::{Core, No, orders, top_ups};
+use std::collections::BTreeSet;
+
+/// The digest of the offer for an operation that is in force, on sale or not.
+pub(crate) fn offer_in_force(world: &World, operation: &str) -> Digest {
+    let db = rusqlite::Connection::open(world.database()).expect("the file");
+    let sql = "SELECT digest FROM offers WHERE operation = ?1 AND ended_at IS NULL";
+    Digest::from_bytes(db.query_row(sql, [operation], |row| row.get(0)).expect("an offer"))
+}
+
+async fn buy(core: &Core, world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
+    let request = order_request(offer_in_force(world, operation), token);
+    orders::order(core, &machine.asker, &request, &fresh(&request)).await
+}
+
+async fn buy_again(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
+    let mut request = order_request(offer_in_force(world, operation), token);
+    request.again = true;
+    orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await
+}
+
+#[tokio::test]
+async fn what_is_on_order_for_good_is_not_ordered_twice() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let sibling = world.machine_of(machine.account).await;
+    let first = buy(&world.core, &world, &machine, "view", "pending").await.expect("pending");
+    let request = order_request(offer_in_force(&world, "view"), "ok");
+    let idempotency = fresh(&request);
+    // From another terminal of the account, by other means of payment: those are not used.
+    let second = orders::order(&world.core, &sibling.asker, &request, &idempotency).await.expect("the same");
+    assert_eq!((second.order, second.state), (first.order, OrderState::Pending));
+    let stranger = world.machine("eve@example.org").await;
+    assert_ne!(buy(&world.core, &world, &stranger, "view", "pending").await.expect("hers").order, first.order);
+
+    orders::decide(&world.core, &first.order, ChargeState::Paid).await.expect("paid");
+    let repeated = orders::order(&world.core, &sibling.asker, &request, &idempotency).await.expect("the same request");
+    assert_eq!((repeated.order, repeated.state), (first.order, OrderState::Paid), "is told what became of it");
+    let held = world.core.store.entitlements(&machine.account, AccountPage::new(0, 10)).await.expect("read");
+    assert_eq!(held.rows.len(), 1);
+    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 2);
+    world.run(&machine, "view").await.expect("paid once");
+}
+
+/// One intent is one order, also over two processes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_orders_at_once_over_two_processes_are_one() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let cores = [world.core.clone(), world.second().await];
+    let order = order_request(offer_in_force(&world, "view"), "pending");
+    let money = pay("5.00 EUR", "pending");
+    let tasks: Vec<_> = (0..40)
+        .map(|index| {
+            let (core, asker) = (cores[index % 2].clone(), machine.asker.clone());
+            let (order, money) = (order.clone(), money.clone());
+            tokio::spawn(async move {
+                match index / 2 % 2 {
+                    0 => {
+                        orders::order(&core, &asker, &order, &fresh(&order)).await.map(|answer| ("order", answer.order))
+                    }
+                    _ => top_ups::top_up(&core, &asker, &money, &fresh(&money))
+                        .await
+                        .map(|answer| ("top-up", answer.order)),
+                }
+            })
+        })
+        .collect();
+    let mut opened = BTreeSet::new();
+    for task in tasks {
+        let (kind, order) = task.await.expect("no panic").expect("answered");
+        opened.insert((kind, order.to_string()));
+    }
+    assert_eq!(opened.len(), 2, "one order, one top-up: {opened:?}");
+    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 2);
+}
+
+#[tokio::test]
+async fn what_gives_nothing_new_is_bought_by_those_who_say_so() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    buy(&world.core, &world, &machine, "view", "ok").await.expect("bought");
+    assert_eq!(reason(buy(&world.core, &world, &machine, "view", "ok").await), Reason::ConfirmationRequired);
+    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 1);
+    assert_eq!(buy_again(&world, &machine, "view", "ok").await.expect("confirmed").state, OrderState::Paid);
+    assert_eq!(count(&world, "SELECT count(*) FROM entitlements"), 1, "both orders stand behind it");
+
+    // Uses of what is held for good.
+    let terms = |operation: &str, rights, price: &str| (operation.to_owned(), rights, price.to_owned());
+    let list = [
+        terms("view", Rights::Uses { count: 3 }, "1.00 EUR"),
+        terms("resize", Rights::Uses { count: 10 }, "1.00 EUR"),
+        terms("preview", Rights::Perpetual {}, "0.50 EUR"),
+    ];
+    let list: Vec<_> =
+        list.iter().map(|(operation, rights, price)| (operation.as_str(), *rights, price.as_str())).collect();
+    world.price(&list).await;
+    assert_eq!(reason(buy(&world.core, &world, &machine, "view", "ok").await), Reason::ConfirmationRequired);
+    // What is free besides.
+    let other = world.machine("bob@example.org").await;
+    let free = OfferTerms {
+        id: None,
+        operation: "preview".parse().expect("a name"),
+        title: "preview".into(),
+        rights: Rights::Free {},
+        price: "0.00 EUR".parse().expect("a price"),
+    };
+    let paid = OfferTerms { rights: Rights::Perpetual {}, price: "0.50 EUR".parse().expect("a price"), ..free.clone() };
+    let offers = world.reprice(vec![paid, free]).await;
+    let priced = offers.iter().find(|offer| !offer.document().rights.is_free()).expect("the paid one").digest();
+    let request = order_request(priced, "ok");
+    let refused = orders::order(&world.core, &other.asker, &request, &fresh(&request)).await;
+    assert_eq!(reason(refused), Reason::ConfirmationRequired);
+}
+
+#[tokio::test]
+async fn uses_are_bought_as_often_as_wanted() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    for _ in 0..2 {
+        buy(&world.core, &world, &machine, "resize", "ok").await.expect("bought");
+    }
+    let pending = [
+        buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending").order,
+        buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending").order,
+    ];
+    for order in pending {
+        orders::decide(&world.core, &order, ChargeState::Paid).await.expect("paid");
+    }
+    assert_eq!(world.remaining(&machine, "resize").await, 40);
+}
+
+#[tokio::test]
+async fn what_is_on_order_on_other_terms_is_not_ordered_beside_it() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    buy(&world.core, &world, &machine, "view", "pending").await.expect("pending");
+    world.price(&[("view", Rights::Perpetual {}, "3.99 EUR")]).await;
+    assert_eq!(reason(buy(&world.core, &world, &machine, "view", "ok").await), Reason::ConfirmationRequired);
+    buy_again(&world, &machine, "view", "ok").await.expect("confirmed");
+}
+
+/// Orders of a time without this rule may both be pending, and something else may be bought while one is: the second
+/// payment goes back, unless it was confirmed.
+#[tokio::test]
+async fn of_two_that_were_pending_before_one_is_paid_back() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let pending = async |world: &World| {
+        let order = buy(&world.core, world, &machine, "view", "pending").await.expect("pending").order;
+        let db = rusqlite::Connection::open(world.database()).expect("the file");
+        db.execute("UPDATE orders SET intent = NULL", []).expect("as before");
+        order
+    };
+    let (first, second) = (pending(&world).await, pending(&world).await);
+    assert_ne!(first, second);
+    let confirmed = buy_again(&world, &machine, "view", "pending").await.expect("pending").order;
+    let mut states = Vec::new();
+    for order in [first, second, confirmed] {
+        states.push(orders::decide(&world.core, &order, ChargeState::Paid).await.expect("decided").state);
+    }
+    assert_eq!(states, [OrderState::Paid, OrderState::Refunded, OrderState::Paid]);
+    let open = orders::open(&world.core).await.expect("listed");
+    assert_eq!(open.iter().map(|order| (order.id, order.phase)).collect::<Vec<_>>(), [(second, OrderPhase::Refunding)]);
+    orders::refund(&world.core, &second).await.expect("paid back");
+    world.run(&machine, "view").await.expect("the first one stands");
+}
+
+#[tokio::test]
+async fn a_top_up_that_is_pending_is_not_paid_twice() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let top_up = async |amount: &str, token: &str, again: bool| {
+        let mut request = pay(amount, token);
+        request.again = again;
+        top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("answered")
+    };
+    let first = top_up("5.00 EUR", "pending", false).await;
+    assert_eq!(top_up("5.00 EUR", "ok", false).await.order, first.order);
+    assert_ne!(top_up("6.00 EUR", "ok", false).await.order, first.order, "another amount");
+    let again = top_up("5.00 EUR", "pending", true).await;
+    assert_ne!(again.order, first.order, "confirmed");
+    for order in [first.order, again.order] {
+        orders::decide(&world.core, &order, ChargeState::Paid).await.expect("paid");
+    }
+    assert_eq!(purse(&world.core, &machine).await, (1600, 0));
+    // One that is paid is no more in the way of the next.
+    for _ in 0..2 {
+        top_up("5.00 EUR", "ok", false).await;
+    }
+    assert_eq!(purse(&world.core, &machine).await, (2600, 0));
+}
+
+/// Nobody gains anything by a second one of what costs nothing.
+#[tokio::test]
+async fn what_costs_nothing_is_had_once() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    world.price(&[("preview", Rights::Perpetual {}, "0.00 EUR")]).await;
+    buy(&world.core, &world, &machine, "preview", "ok").await.expect("had");
+    assert_eq!(reason(buy(&world.core, &world, &machine, "preview", "ok").await), Reason::ConfirmationRequired);
+    assert_eq!(reason(buy_again(&world, &machine, "preview", "ok").await), Reason::ConfirmationRequired);
+    assert_eq!(count(&world, "SELECT count(*) FROM entitlements"), 1);
+}
+
+/// A key names one request: with another wish it is another request.
+#[tokio::test]
+async fn a_confirmed_order_is_another_request() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let request = order_request(offer_in_force(&world, "view"), "ok");
+    let mut again = request.clone();
+    again.again = true;
+    let written = |request| serde_json::to_string(request).expect("json");
+    assert!(
+        !written(&request).contains("again") && written(&again).contains("again"),
+        "left out unless it says something"
+    );
+    orders::order(&world.core, &machine.asker, &request, &keyed("key", &request)).await.expect("bought");
+    let reused = orders::order(&world.core, &machine.asker, &again, &keyed("key", &again)).await;
+    assert!(matches!(reused, Err(No::KeyReused)));
+}

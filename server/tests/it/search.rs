@@ -1,0 +1,199 @@
+//! What people look for is found, what it costs is bounded.
+
+use crate::world::World;
+use futures::future::join_all;
+use portcullis_server::store::{
+    PublishOutcome, Resources as _, SearchPage, SearchQuery, Sqlite, SqliteOptions, WithdrawOutcome, work,
+};
+use rusqlite::Connection;
+
+/// Something on sale: its name, kind, title and description.
+type Piece<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+async fn publish(world: &World, (name, kind, title, description): Piece<'_>) {
+    let (mut new, _) = world.new_resource(name, "1.0.0");
+    (new.manifest.kind, new.manifest.title, new.manifest.description) = (kind.into(), title.into(), description.into());
+    assert_eq!(world.core.store.publish(new).await, Ok(PublishOutcome::Published));
+}
+
+async fn page(world: &World, text: &str, kind: Option<&str>, page: u32) -> SearchPage {
+    let query = SearchQuery { text: text.into(), kind: kind.map(str::to_owned), page, per_page: 20 };
+    world.core.store.search(query).await.expect("found")
+}
+
+/// The names of what is found.
+async fn names(world: &World, text: &str) -> Vec<String> {
+    page(world, text, None, 0).await.listings.iter().map(|listing| listing.name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn what_people_type_finds_what_they_mean() {
+    let world = World::new().await;
+    for piece in [
+        ("aurora", "picture", "Über dem Gletscher", "Ein Morgen"),
+        ("gory", "picture", "Горы на рассвете", "Снимок Ёлки"),
+        ("evening-song", "music", "Evening song", "Seventy seconds"),
+        ("sunset", "picture", "日没と美しい湖", ""),
+        ("odyssey", "video", "Ὀδυσσεύς", "İstanbul, Łódź"),
+        ("dusk", "theme", "Night colours", "for the editor"),
+        ("night-train", "video", "Dusk at the station", "A film"),
+    ] {
+        publish(&world, piece).await;
+    }
+    for (text, found) in [
+        ("über", "aurora"),
+        ("UBER", "aurora"),
+        ("ueber", "aurora"),
+        ("gletcher", "aurora"),
+        ("горы", "gory"),
+        ("РАССВЕТЕ", "gory"),
+        ("елки", "gory"),
+        ("music", "evening-song"),
+        ("msuic", "evening-song"),
+        ("evning sond", "evening-song"),
+        ("湖", "sunset"),
+        ("日没", "sunset"),
+        ("οδυσσευς", "odyssey"),
+        ("istanbul lodz", "odyssey"),
+        ("ISTANBUL", "odyssey"),
+        ("ni tr", "night-train"),
+    ] {
+        assert_eq!(names(&world, text).await, [found], "{text}");
+    }
+    assert_eq!(names(&world, "dusk").await, ["dusk", "night-train"], "a name that is what was typed comes first");
+    assert_eq!(names(&world, "lumen/dusk").await[0], "dusk");
+    assert_eq!(names(&world, "lumen").await.len(), 8, "a publisher finds everything of his, the newest first");
+    assert_eq!(names(&world, "lumen resize").await.len(), 8, "operations count");
+    for missed in ["desert", "alpine desert", "湖 desert", "%", "' OR 1=1", "xyzzy"] {
+        assert!(names(&world, missed).await.is_empty(), "{missed}");
+    }
+    let kinds = page(&world, "lumen", Some("video"), 0).await;
+    assert_eq!(kinds.listings.len(), 2);
+    assert!(page(&world, "music", Some("video"), 0).await.listings.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_on_sale_is_not_found_and_what_is_again_is_again() {
+    let world = World::new().await;
+    publish(&world, ("dusk", "theme", "Night colours", "")).await;
+    let (newer, _) = world.new_resource("dusk", "2.0.0");
+    let newer_digest = newer.digest;
+    assert_eq!(world.core.store.publish(newer).await, Ok(PublishOutcome::Published));
+    assert!(names(&world, "colours").await.is_empty(), "the newest version has another title");
+    let store = &world.core.store;
+    let withdrawn = store.withdraw(&world.owner, &newer_digest, String::new()).await;
+    assert_eq!(withdrawn, Ok(WithdrawOutcome::Withdrawn));
+    assert_eq!(names(&world, "colours").await, ["dusk"], "the one before is shown again");
+    let shown = page(&world, "colours", None, 0).await.listings.remove(0);
+    assert_eq!(shown.versions.iter().map(|version| version.version.to_string()).collect::<Vec<_>>(), ["1.0.0"]);
+
+    assert!(store.set_suspended(&world.owner, true).await.expect("suspended"));
+    for text in ["colours", "", "lumen"] {
+        assert!(names(&world, text).await.is_empty(), "{text}");
+    }
+    let (third, _) = world.new_resource("dusk", "3.0.0");
+    assert_eq!(store.publish(third).await, Ok(PublishOutcome::Published));
+    assert!(names(&world, "dusk").await.is_empty(), "nor what is published meanwhile");
+    assert!(store.set_suspended(&world.owner, false).await.expect("restored"));
+    assert_eq!(names(&world, "").await, ["dusk", "alpine-lake"], "everything, the newest first");
+
+    let first = world.resource;
+    store.withdraw(&world.owner, &first, String::new()).await.expect("withdrawn");
+    assert_eq!(names(&world, "").await, ["dusk"]);
+    let left: i64 = Connection::open(world.database())
+        .expect("the file")
+        .query_row(
+            "SELECT count(*) FROM trigrams WHERE listing NOT IN (SELECT number FROM catalogue WHERE sold = 1)",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a number");
+    assert_eq!(left, 0, "nothing of it stays in the index");
+}
+
+/// Everything has the same words, so that every trigram is everywhere: the worst that can be searched for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_costs_the_same_however_large_the_catalogue() {
+    let world = World::new().await;
+    let fill = async |from: usize, to: usize| {
+        let names: Vec<String> = (from..to).map(|number| format!("picture-of-lake-{number}")).collect();
+        let title = "Pictures of the lakes of the alps in the light of the morning";
+        join_all(names.iter().map(|name| publish(&world, (name, "picture", title, "A lake")))).await;
+    };
+    let cost = async |text: &str, kind: Option<&str>| {
+        let before = work().steps;
+        let found = page(&world, text, kind, 0).await;
+        (work().steps - before, found.listings.len())
+    };
+    let worst =
+        ["picture of the lakes in the morning light", "p o t l a i m x", "picture lake-7", "pictures alps lumen view"];
+    fill(0, 700).await;
+    let mut small = Vec::new();
+    for text in worst {
+        small.push(cost(text, None).await.0);
+    }
+    let browsed = cost("", Some("picture")).await;
+    fill(700, 2_000).await;
+    for (text, small) in worst.into_iter().zip(small) {
+        let (large, _) = cost(text, None).await;
+        assert!(large < small + small / 4 && large < 400_000, "{text}: {small} steps at 700, {large} at 2,000");
+    }
+    let (large, found) = cost("", Some("picture")).await;
+    assert!(found == 20 && large < browsed.0 + browsed.0 / 4, "{browsed:?} {large}");
+    // What is rare is found among all that is not.
+    assert_eq!(names(&world, "picture of lake 1234").await[0], "picture-of-lake-1234");
+    publish(&world, ("gentian", "picture", "A flower", "blue")).await;
+    assert_eq!(names(&world, "gentain lumen").await, ["gentian"]);
+}
+
+#[tokio::test]
+async fn pages_neither_repeat_nor_pass_over_while_others_publish() {
+    let world = World::new().await;
+    for number in 0..50 {
+        publish(&world, (&format!("piece-{number}"), "music", "A piece", "")).await;
+    }
+    let (mut seen, mut at, mut turned) = (Vec::new(), 0, 0);
+    loop {
+        let read = page(&world, "", Some("music"), at).await;
+        seen.extend(read.listings.iter().map(|listing| listing.name.to_string()));
+        publish(&world, (&format!("newer-{turned}"), "music", "Another", "")).await;
+        turned += 1;
+        match read.next {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    let expected: Vec<String> = (0..50).rev().map(|number| format!("piece-{number}")).collect();
+    assert_eq!((seen, turned), (expected, 3));
+    let (first, second) = (page(&world, "piece", None, 0).await, page(&world, "piece", None, 1).await);
+    assert!(first.listings.iter().all(|one| second.listings.iter().all(|other| one.name != other.name)));
+    assert_eq!((first.next, second.listings.len()), (Some(1), 20));
+}
+
+/// A database from before there was an index is searched as any other.
+#[tokio::test]
+async fn an_older_database_is_found_in() {
+    let world = World::new().await;
+    publish(&world, ("dusk", "theme", "Night colours", "")).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("server.db");
+    let old = Connection::open(&path).expect("a file");
+    old.execute_batch(include_str!("../../src/store/sqlite/schema.sql")).expect("schema 1");
+    old.execute_batch(include_str!("../../src/store/sqlite/metered.sql")).expect("schema 2");
+    old.execute("ATTACH ?1 AS new", [world.database().to_str().expect("a path")]).expect("attached");
+    let accounts = "id, lookup, name, password, operator, created_at, suspended_at";
+    let resources = "digest, publisher, name, version, kind, title, description, manifest, run_max, size, published_at,
+                     withdrawn_at, withdrawn_reason";
+    for (table, columns) in
+        [("accounts", accounts), ("publishers", "id, name, key, owner, created_at"), ("resources", resources)]
+    {
+        old.execute_batch(&format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM new.{table}"))
+            .expect("copied");
+    }
+    old.execute_batch("PRAGMA user_version = 2").expect("set");
+    drop(old);
+    let store = Sqlite::open(SqliteOptions::new(&path)).expect("migrated");
+    let query = SearchQuery { text: "color night".into(), kind: None, page: 0, per_page: 20 };
+    let found = store.search(query).await.expect("found").listings;
+    assert_eq!(found.iter().map(|listing| listing.name.as_str()).collect::<Vec<_>>(), ["dusk"]);
+}
