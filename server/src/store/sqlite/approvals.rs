@@ -6,6 +6,7 @@ use crate::faults::Write;
 use crate::store::{ApprovalRequest, Approvals, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};
+use rusqlite::Row;
 
 #[async_trait]
 impl Approvals for Sqlite {
@@ -44,17 +45,26 @@ impl Approvals for Sqlite {
         name: Option<&PublisherName>,
         limit: u32,
     ) -> Result<Vec<ApprovalRequest>, StoreError> {
-        let name = name.map(PublisherName::as_str);
-        self.read("approvals", |tx| {
-            let sql = "SELECT account, name, asked_at FROM approvals
-                       WHERE approved_at IS NULL AND (?1 IS NULL OR name = ?1) ORDER BY asked_at DESC LIMIT ?2";
-            tx.all(sql, (name, limit), |row| {
-                Ok(ApprovalRequest {
-                    account: bytes(row, 0, AccountId::from_bytes)?,
-                    name: text(row, 1)?,
-                    asked: time(row, 2)?,
-                })
+        let read = |row: &Row<'_>| {
+            Ok(ApprovalRequest {
+                account: bytes(row, 0, AccountId::from_bytes)?,
+                name: text(row, 1)?,
+                asked: time(row, 2)?,
             })
+        };
+        self.read("approvals", |tx| match name {
+            Some(name) => tx.all(
+                "SELECT account, name, asked_at FROM approvals WHERE approved_at IS NULL AND name = ?1
+                 ORDER BY asked_at DESC LIMIT ?2",
+                (name.as_str(), limit),
+                read,
+            ),
+            None => tx.all(
+                "SELECT account, name, asked_at FROM approvals WHERE approved_at IS NULL AND asked_at > 0
+                 ORDER BY asked_at DESC LIMIT ?1",
+                [limit],
+                read,
+            ),
         })
     }
 }

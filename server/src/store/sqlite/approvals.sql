@@ -7,4 +7,5 @@ CREATE TABLE approvals (
     approved_at INTEGER,
     CHECK ((name IS NULL) = (asked_at IS NULL))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX approvals_by_name ON approvals (name) WHERE approved_at IS NULL;
+CREATE INDEX approvals_by_name ON approvals (name, asked_at) WHERE approved_at IS NULL;
+CREATE INDEX approvals_by_time ON approvals (asked_at) WHERE approved_at IS NULL;

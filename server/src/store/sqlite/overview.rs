@@ -30,11 +30,12 @@ impl Overview for Sqlite {
     }
 
     async fn resource_digests(&self, after: Option<Digest>, limit: u32) -> Result<Vec<Digest>, StoreError> {
-        let after = after.map(|digest| *digest.as_bytes());
-        self.read("resources", |tx| {
-            let sql = "SELECT digest FROM resources WHERE ?1 IS NULL OR digest > ?1 ORDER BY digest LIMIT ?2";
+        let after = after.map_or([0; 32], |digest| *digest.as_bytes());
+        self.read_many("resources", move |tx| {
+            let sql = "SELECT digest FROM resources WHERE digest > ?1 ORDER BY digest LIMIT ?2";
             tx.all(sql, (after, limit), |row| bytes(row, 0, Digest::from_bytes))
         })
+        .await
     }
 
     async fn order_ids(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<OrderId>, StoreError> {
