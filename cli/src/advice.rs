@@ -19,6 +19,10 @@ impl From<ClientError> for Failure {
             ClientError::Transport(TransportError::Address) => "write https://…; http serves on this machine alone",
             ClientError::Transport(TransportError::TooLong) => "download it by other means, and install the file",
             ClientError::Transport(TransportError::File(_)) => "check the path and that you may read it",
+            ClientError::OutcomeUnknown { .. } => {
+                return Self::refusal(Reason::Offline, message)
+                    .with_fix("run the same command again: it finds out, and does nothing twice");
+            }
             ClientError::Transport(TransportError::CertificateTime(_)) => {
                 return Self::refusal(Reason::ClockSuspect, message);
             }
@@ -70,6 +74,7 @@ impl From<ClientError> for Failure {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         let fix = match error {
+            StateError::Exposed { .. } => "choose another folder, or, if nobody else uses it, `chmod 700` it",
             StateError::NoHome => "name a folder: --home DIR or PORTCULLIS_HOME",
             StateError::Damaged { .. } => "delete that file, then sign in again: `portcullis login URL`",
             _ => "check the folder, or name another one: --home DIR",

@@ -103,7 +103,7 @@ impl Cli {
             Verb::TopUp(verb) => verb.run(context),
             Verb::Balance(verb) => verb.run(context),
             Verb::List(verb) => verb.run(context),
-            Verb::Update(verb) => verb.run(context),
+            Verb::Update(verb) => return verb.run(context),
             Verb::Remove(verb) => verb.run(context),
             Verb::Grants(verb) => verb.run(context),
             Verb::Receipts(verb) => verb.run(context),

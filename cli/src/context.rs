@@ -39,8 +39,14 @@ impl Context {
 
     /// The terminal, opened.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        let options = ClientOptions::new().state_dir(self.home()?).cache_in(Arc::new(self.blobs()?));
-        Ok(Client::open(options)?)
+        let home = self.home()?;
+        let was_exposed = StateDir::is_exposed(&home);
+        let options = ClientOptions::new().state_dir(home.clone()).cache_in(Arc::new(self.blobs()?));
+        let client = Client::open(options)?;
+        if was_exposed {
+            self.screen.warn(format_args!("`{}` was empty; from now on only you can look into it", home.display()));
+        }
+        Ok(client)
     }
 
     /// Where compiled code is kept between runs, and how much of it.

@@ -34,7 +34,12 @@ pub(crate) fn path(asked: Option<&Path>, home: &Path) -> PathBuf {
 /// Writes a new key, readable by its owner only. An existing file is never touched.
 pub(crate) fn create(path: &Path) -> Outcome<SecretKey> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).or_fail(
+        // A folder that is made for a key is its owner's alone.
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(folder).or_fail(
             format_args!("create the folder `{}`", folder.display()),
             "choose another place: `--output FILE`",
         )?;

@@ -173,6 +173,8 @@ pub struct Exchanged {
     pub status: u16,
     /// The header `DPoP-Nonce`.
     pub nonce: Option<String>,
+    /// The header `Retry-After`, in seconds; one that is a date counts as absent.
+    pub retry_after: Option<u32>,
     /// The body.
     pub body: Bytes,
 }
@@ -236,4 +238,12 @@ pub enum TransportError {
     /// The file to be sent cannot be read, or changed meanwhile.
     #[error("the file to be sent cannot be read: {0}")]
     File(String),
+}
+
+impl TransportError {
+    /// Whether the request certainly did not reach the server, so that nothing was done.
+    #[must_use]
+    pub const fn was_not_sent(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::CertificateTime(_) | Self::Address | Self::File(_))
+    }
 }

@@ -282,7 +282,7 @@ impl Client {
     pub async fn sign_out(&self, origin: &Origin) -> Result<bool, ClientError> {
         self.pending.remove(origin)?;
         let session = self.sessions.of(origin)?;
-        let heard = session.tokens().revoke().await?;
+        let heard = session.sign_out().await?;
         self.sessions.close(origin);
         Ok(heard)
     }
@@ -294,7 +294,7 @@ impl Client {
     pub async fn forget(&self, origin: &Origin) -> Result<(), ClientError> {
         self.pending.remove(origin)?;
         if let Ok(session) = self.sessions.of(origin) {
-            session.tokens().revoke().await?;
+            session.sign_out().await?;
         }
         self.sessions.close(origin);
         Terminal::forget(&*self.sessions.keys, origin)?;

@@ -219,15 +219,16 @@ impl Cycle {
         if let Err(error) = self.shared.grants.add(grant.document()) {
             tracing::warn!(%error, "the grant is not in the list of grants");
         }
-        self.acknowledge(session, entry, id);
+        self.acknowledge(session, entry, id, Patience::Write);
         Ok(Released { grant, keys })
     }
 
-    fn acknowledge(&self, session: Arc<Session>, entry: Entry, grant: GrantId) {
+    /// In the background: for as long as is worth it for what was just granted, shortly for what an earlier process left.
+    fn acknowledge(&self, session: Arc<Session>, entry: Entry, grant: GrantId, patience: Patience) {
         let mut tasks = self.shared.acknowledgements.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            if let Err(refused) = acknowledge(&session, entry, grant).await {
+            if let Err(refused) = acknowledge(&session, entry, grant, patience).await {
                 tracing::debug!(reason = %refused.reason, "a grant is not acknowledged yet");
             }
         });
@@ -277,7 +278,7 @@ impl Cycle {
                 // It came too late to be used.
                 Outcome::Granted(granted) => {
                     let grant = granted.grant().document().jti;
-                    self.acknowledge(Arc::clone(session), entry, grant);
+                    self.acknowledge(Arc::clone(session), entry, grant, Patience::Ordinary);
                 }
                 // Nothing was debited.
                 Outcome::Refused(_) => entry.finish()?,
@@ -337,7 +338,7 @@ impl Cycle {
                 move |record: &Record, delivered: Option<GrantId>| delivered.is_some() && record.origin == pin.origin;
             for entry in journal.take(of_it).await? {
                 if let Some(grant) = entry.delivered() {
-                    self.acknowledge(Arc::clone(&session), entry, grant);
+                    self.acknowledge(Arc::clone(&session), entry, grant, Patience::Ordinary);
                 }
             }
         }
@@ -363,9 +364,9 @@ impl Cycle {
     }
 }
 
-async fn acknowledge(session: &Session, entry: Entry, grant: GrantId) -> Result<(), Refused> {
+async fn acknowledge(session: &Session, entry: Entry, grant: GrantId, patience: Patience) -> Result<(), Refused> {
     let (path, key) = (format!("/v1/grants/{grant}/ack"), random::idempotency_key());
-    let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, Patience::Ordinary).await;
+    let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, patience).await;
     match answer {
         Err(no) if no.is_undecided() => Err(no.into()),
         // A signed no settles it too: the grant has ended.

@@ -38,6 +38,15 @@ pub enum ClientError {
         /// What it says, without characters that disturb a screen.
         detail: String,
     },
+    /// The server may have done it: the request went out, and no answer came back in good time. The same request, made
+    /// again, finds out, and does nothing twice.
+    #[error("nobody knows yet whether it was done: the server gave no answer for {seconds} s ({cause})")]
+    OutcomeUnknown {
+        /// How long it was asked.
+        seconds: u64,
+        /// What came last instead of an answer.
+        cause: String,
+    },
     /// A file could not be fetched or sent.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -160,7 +169,7 @@ impl ClientError {
             // The way is there; it is the file or the address that does not do.
             Self::Transport(TransportError::TooLong | TransportError::Address | TransportError::File(_)) => None,
             Self::Transport(TransportError::CertificateTime(_)) => Some(Reason::ClockSuspect),
-            Self::Transport(_) => Some(Reason::Offline),
+            Self::Transport(_) | Self::OutcomeUnknown { .. } => Some(Reason::Offline),
             _ => None,
         }
     }

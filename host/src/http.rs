@@ -193,7 +193,8 @@ impl BillingServer for HttpBillingServer {
         }
         let status = response.status().as_u16();
         let nonce = text(response.headers(), "dpop-nonce").map(str::to_owned);
-        Ok(Exchanged { status, nonce, body: read_bounded(response).await? })
+        let retry_after = text(response.headers(), "retry-after").and_then(|text| text.parse().ok());
+        Ok(Exchanged { status, nonce, retry_after, body: read_bounded(response).await? })
     }
 
     async fn download(&self, download: Download) -> Result<Downloaded, TransportError> {
@@ -291,12 +292,13 @@ fn is_allowed(url: &url::Url) -> bool {
 }
 
 fn lost(error: &reqwest::Error) -> TransportError {
+    // Without a connection nothing was sent, also when it was waited for too long.
     if let Some(when) = certificate_time(&cause(error)) {
         TransportError::CertificateTime(when.into())
-    } else if error.is_timeout() {
-        TransportError::Timeout
     } else if error.is_connect() || error.is_builder() {
         TransportError::Unreachable(cause(error))
+    } else if error.is_timeout() {
+        TransportError::Timeout
     } else {
         TransportError::Interrupted(cause(error))
     }

@@ -23,6 +23,9 @@ pub(crate) struct Aside {
     pub(crate) label: String,
     /// Until when the user can approve it, Unix seconds.
     pub(crate) expires: u64,
+    /// Whether the user has approved it, and the terminal keeps its tokens: only enrolment is left.
+    #[serde(default)]
+    pub(crate) approved: bool,
 }
 
 /// The sign-ins that were set aside, one for each server.
@@ -80,8 +83,14 @@ fn what_is_set_aside_is_sealed_and_opens_for_its_own_server_only() {
         interval: 5,
     };
     let code = device.device_code.clone();
-    let aside =
-        Aside { origin: here.clone(), root: Thumbprint::from_bytes([7; 32]), device, label: "x".into(), expires: 1 };
+    let aside = Aside {
+        origin: here.clone(),
+        root: Thumbprint::from_bytes([7; 32]),
+        device,
+        label: "x".into(),
+        expires: 1,
+        approved: false,
+    };
     pending.write(&aside).expect("written");
     assert_eq!(pending.read(&here).expect("read").expect("there").device.device_code, code);
     assert!(pending.read(&there).expect("read").is_none());

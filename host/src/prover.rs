@@ -2,12 +2,15 @@
 
 use crate::billing_server::{AccessToken, BillingServer, Body, Exchange, Exchanged, Method, TransportError};
 use crate::clock::{Clock as _, ServerClock};
+use crate::gatekeeper::Refused;
 use crate::random;
+use crate::session::Retry;
 use crate::terminal::Terminal;
+use crate::trust::offline;
 use portcullis_protocol::proof::{ProofTarget, prove};
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A nonce is 22 characters of ours; other servers may make longer ones, but not such as fill a header.
 const MAX_NONCE_TEXT: usize = 256;
@@ -75,6 +78,34 @@ impl Prover {
                 self.send_with(request, token, Some(&fresh)).await
             }
             _ => Ok(heard),
+        }
+    }
+
+    /// Asks the authorization server, whose answers are not signed, until it answers: nothing that it is asked this way does
+    /// harm when it is done twice.
+    pub(crate) async fn ask_authorization_server(&self, request: &Request, retry: &Retry) -> Result<Exchanged, Refused> {
+        let begun = Instant::now();
+        let (mut attempt, mut sent) = (1, false);
+        loop {
+            let (why, after) = match self.send(request, None).await {
+                Ok(heard) if heard.answer.status < 500 => return Ok(heard.answer),
+                Ok(heard) => {
+                    sent = true;
+                    (offline(format!("it answers with status {}", heard.answer.status)), heard.answer.retry_after)
+                }
+                Err(error) => {
+                    sent |= !error.was_not_sent();
+                    (Refused::from(error), None)
+                }
+            };
+            let after = Duration::from_secs(after.unwrap_or(0).into());
+            let pause = retry.pause_before(attempt).max(after);
+            let goes_on = if sent { begun.elapsed() + pause <= retry.patience } else { attempt < retry.attempts };
+            if !goes_on {
+                return Err(why);
+            }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
         }
     }
 

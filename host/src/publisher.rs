@@ -42,7 +42,7 @@ impl Publishing {
     pub async fn claim(&self, name: &PublisherName, key: &SecretKey) -> Result<(), ClientError> {
         let session = self.session()?;
         let body = PublisherRequest { claim: self.claimed(&session, name, key) };
-        let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Ordinary).await?;
+        let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl Publishing {
         let vouch = Verified::sign(vouch, key).compact().to_owned();
         let body = VouchRequest { vouch, claim: Some(self.claimed(&session, name, successor)) };
         let Done {} =
-            session.post(&format!("{path}/vouches"), &body, random::idempotency_key(), Patience::Ordinary).await?;
+            session.post(&format!("{path}/vouches"), &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Publishing {
             idempotency_key: Some(random::idempotency_key()),
             body: Body::File { path: file.to_owned(), size, digest, sent },
         };
-        Ok(session.ask(&request, Patience::Ordinary).await?)
+        Ok(session.ask(&request, Patience::Write).await?)
     }
 
     /// Replaces the price list of a resource. Gives the offers that are in force now, signed by the store.
@@ -130,7 +130,7 @@ impl Publishing {
         let session = self.session()?;
         let path = format!("/v1/catalogue/{publisher}/{name}/offers");
         let request = json(Method::Put, &path, &OffersRequest { offers }, random::idempotency_key())?;
-        let answer: OffersAnswer = session.ask(&request, Patience::Ordinary).await?;
+        let answer: OffersAnswer = session.ask(&request, Patience::Write).await?;
         let keys = session.trust().keys(&self.origin).await?;
         let read = |compact: &String| {
             Trust::offer(&keys, compact).map_err(|error| offline(format!("an offer does not verify: {error}")))
@@ -145,7 +145,7 @@ impl Publishing {
     pub async fn withdraw(&self, resource: &Digest, reason: &str) -> Result<(), ClientError> {
         let (path, body) =
             (format!("/v1/resources/{resource}/withdraw"), WithdrawRequest { reason: reason.to_owned() });
-        let Done {} = self.session()?.post(&path, &body, random::idempotency_key(), Patience::Ordinary).await?;
+        let Done {} = self.session()?.post(&path, &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 
@@ -156,7 +156,7 @@ impl Publishing {
     pub async fn restore(&self, resource: &Digest) -> Result<(), ClientError> {
         let path = format!("/v1/resources/{resource}/restore");
         let Done {} =
-            self.session()?.post(&path, &RestoreRequest {}, random::idempotency_key(), Patience::Ordinary).await?;
+            self.session()?.post(&path, &RestoreRequest {}, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Signed answers to proven requests: what the terminal asks a server it trusts, and what it believes.
 
-use crate::billing_server::{AccessToken, BillingServer, Body, Method};
+use crate::billing_server::{AccessToken, BillingServer, Body, Exchanged, Method, TransportError};
 use crate::clock::{Clock as _, ServerClocks};
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;
@@ -20,12 +20,12 @@ use portcullis_protocol::{Digest, IdempotencyKey, JwsError, Origin, Reason, Refu
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a request is repeated that got no signed answer, and how long is waited in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// How often an ordinary request is sent at most.
+    /// How often an ordinary request is sent at most, and any that did not reach the server.
     pub attempts: u32,
     /// How often step 3 is sent at most: money may hang on its answer.
     pub patient_attempts: u32,
@@ -33,17 +33,27 @@ pub struct Retry {
     pub pause: Duration,
     /// The longest pause.
     pub longest: Duration,
+    /// For how long a request that changes something at the server is repeated, under the same Idempotency-Key, when it may
+    /// have arrived and was not answered.
+    pub patience: Duration,
 }
 
 impl Default for Retry {
-    /// About half a second for ordinary requests, and about ten seconds for step 3, within the 30 that a code lives.
+    /// About half a second for ordinary requests; about ten seconds for step 3, within the 30 that a code lives; a minute,
+    /// in which a server is started again, for what is done once.
     fn default() -> Self {
-        Self { attempts: 3, patient_attempts: 9, pause: Duration::from_millis(150), longest: Duration::from_secs(2) }
+        Self {
+            attempts: 3,
+            patient_attempts: 9,
+            pause: Duration::from_millis(150),
+            longest: Duration::from_secs(2),
+            patience: Duration::from_secs(60),
+        }
     }
 }
 
 impl Retry {
-    fn pause_before(&self, attempt: u32) -> Duration {
+    pub(crate) fn pause_before(&self, attempt: u32) -> Duration {
         let pause = self.pause.saturating_mul(1 << (attempt - 1).min(16)).min(self.longest);
         // A quarter at random, so that terminals do not come back all at once.
         pause.mul_f64(1.0 - f64::from(random::octets::<1>().0[0]) / 1024.0)
@@ -158,6 +168,47 @@ pub(crate) enum No {
         /// For the screen.
         detail: String,
     },
+    /// The request may have arrived, and patience ended before there was an answer that decides anything.
+    #[error("the outcome is unknown: no answer in {} s ({cause})", .waited.as_secs())]
+    Unknown {
+        /// How long it was asked.
+        waited: Duration,
+        /// What came last.
+        cause: String,
+    },
+}
+
+/// One attempt without an answer, and what may follow it.
+struct Failed {
+    no: No,
+    follows: Follows,
+}
+
+/// What may follow an attempt without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    /// Nothing: it is decided.
+    End,
+    /// Nothing was done: another try, after so long when the server says it.
+    Try(Option<Duration>),
+    /// Nobody knows whether it was done: another try, which finds out.
+    FindOut(Option<Duration>),
+    /// An answer came that cannot be believed. Whoever sent it can send it for ever.
+    Doubt,
+}
+
+impl Failed {
+    const fn decided(no: No) -> Self {
+        Self { no, follows: Follows::End }
+    }
+}
+
+/// Before the request itself is sent nothing is done.
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        let follows = if refused.is_undecided() { Follows::Try(None) } else { Follows::End };
+        Self { no: refused.into(), follows }
+    }
 }
 
 impl No {
@@ -165,7 +216,7 @@ impl No {
     pub(crate) const fn is_undecided(&self) -> bool {
         match self {
             Self::Refused(refused) => refused.is_undecided(),
-            Self::Unsigned { .. } => true,
+            Self::Unsigned { .. } | Self::Unknown { .. } => true,
         }
     }
 
@@ -187,7 +238,7 @@ impl From<No> for Refused {
     fn from(no: No) -> Self {
         match no {
             No::Refused(refused) => refused,
-            No::Unsigned { .. } => offline(no.to_string()),
+            No::Unsigned { .. } | No::Unknown { .. } => offline(no.to_string()),
         }
     }
 }
@@ -197,6 +248,7 @@ impl From<No> for ClientError {
         match no {
             No::Refused(refused) => refused.into(),
             No::Unsigned { status, detail } => Self::Rejected { status, detail },
+            No::Unknown { waited, cause } => Self::OutcomeUnknown { seconds: waited.as_secs(), cause },
         }
     }
 }
@@ -207,8 +259,14 @@ const TOO_LARGE: &str = "a proxy between here and the store takes no file of thi
 /// How long it is worth trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
+    /// A few attempts: it can be asked again at any time.
     Ordinary,
+    /// Step 3, as long as its code may live.
     Long,
+    /// Something is done once: until there is an answer, or [`Retry::patience`] ends.
+    Write,
+    /// The same; only the server's own word ends it earlier, for money hangs on it.
+    Purchase,
 }
 
 impl Session {
@@ -260,41 +318,63 @@ impl Session {
         request: &Request,
         patience: Patience,
     ) -> Result<B, No> {
-        let attempts = match patience {
-            Patience::Ordinary => self.retry.attempts,
-            Patience::Long => self.retry.patient_attempts,
-        };
+        let begun = Instant::now();
         let mut attempt = 1;
+        // Whether the server may have done it by now.
+        let mut sent = false;
         loop {
-            let no = match self.ask_once(request).await {
+            let Failed { no, follows } = match self.ask_once(request, patience).await {
                 Ok(body) => return Ok(body),
-                Err(no) if attempt >= attempts => return Err(no),
-                Err(no) => no,
+                Err(failed) => failed,
             };
-            let ordinary = self.retry.pause_before(attempt);
-            let pause = match &no {
-                No::Refused(refused) => match (refused.reason, refused.retry_after) {
-                    (Reason::Offline, _) => ordinary,
-                    // The server says when; an hour is for the user to decide.
-                    (Reason::RateLimited, Some(after)) if Duration::from_secs(after.into()) <= self.retry.longest => {
-                        ordinary.max(Duration::from_secs(after.into()))
-                    }
-                    _ => return Err(no),
-                },
-                // Where money may hang on the answer, nobody's word ends it but the server's own.
-                No::Unsigned { .. } if patience == Patience::Long => ordinary,
-                No::Unsigned { .. } => return Err(no),
+            sent |= matches!(follows, Follows::FindOut(_) | Follows::Doubt);
+            let after = match follows {
+                Follows::End => return Err(no),
+                Follows::Try(after) | Follows::FindOut(after) => after,
+                Follows::Doubt => None,
             };
+            let pause = self.retry.pause_before(attempt).max(after.unwrap_or_default());
+            if !self.goes_on(patience, follows, sent, attempt, begun.elapsed() + pause) {
+                let writes = matches!(patience, Patience::Write | Patience::Purchase);
+                return Err(match no {
+                    no if !writes || !sent => no,
+                    // Its words are worth more than that they are not signed.
+                    no @ No::Unsigned { .. } => no,
+                    no => No::Unknown { waited: begun.elapsed(), cause: no.to_string() },
+                });
+            }
             tracing::debug!(path = request.path, attempt, %no, "asking again");
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
     }
 
-    async fn ask_once<B: Serialize + DeserializeOwned>(&self, request: &Request) -> Result<B, No> {
+    /// Whether it is worth trying once more, `at` that time after the first attempt.
+    fn goes_on(&self, patience: Patience, follows: Follows, sent: bool, attempt: u32, at: Duration) -> bool {
+        let Retry { attempts, patient_attempts, longest, patience: most, .. } = self.retry;
+        let waits = match follows {
+            Follows::Try(Some(after)) | Follows::FindOut(Some(after)) => after,
+            _ => Duration::ZERO,
+        };
+        match patience {
+            // The server says when; an hour is for the user to decide.
+            Patience::Ordinary => attempt < attempts && waits <= longest,
+            Patience::Long => attempt < patient_attempts && waits <= longest,
+            Patience::Write | Patience::Purchase if follows == Follows::Doubt => attempt < patient_attempts,
+            // That it is busy is an answer too: whoever waits may wait as long as for none.
+            Patience::Write | Patience::Purchase if sent || waits > Duration::ZERO => at <= most,
+            Patience::Write | Patience::Purchase => attempt < attempts,
+        }
+    }
+
+    async fn ask_once<B: Serialize + DeserializeOwned>(
+        &self,
+        request: &Request,
+        patience: Patience,
+    ) -> Result<B, Failed> {
         let token = self.token(None).await?;
         let heard = self.send(request, &token).await?;
-        let (reply, status) = (self.read::<B>(&heard).await, heard.answer.status);
+        let (reply, status) = (self.read::<B>(&heard, patience).await, heard.answer.status);
         // The token may have ended early. A server says so signed, or, where the token was all it could go by, unsigned.
         let stale = match &reply {
             Ok(Reply::No(refusal)) => refusal.reason == Reason::NotSignedIn,
@@ -304,13 +384,22 @@ impl Session {
         let reply = if stale {
             let token = self.token(Some(&token)).await?;
             let heard = self.send(request, &token).await?;
-            self.read::<B>(&heard).await
+            self.read::<B>(&heard, patience).await
         } else {
             reply
         };
         match reply? {
             Reply::Yes { body, .. } => Ok(body),
-            Reply::No(refusal) => Err(self.refused(*refusal).await.into()),
+            Reply::No(refusal) => {
+                let refused = self.refused(*refusal).await;
+                match (refused.reason, refused.retry_after) {
+                    (Reason::RateLimited, Some(after)) => {
+                        let after = Some(Duration::from_secs(after.into()));
+                        Err(Failed { no: refused.into(), follows: Follows::Try(after) })
+                    }
+                    _ => Err(Failed::decided(refused.into())),
+                }
+            }
         }
     }
 
@@ -328,31 +417,51 @@ impl Session {
         token
     }
 
-    async fn send(&self, request: &Request, token: &AccessToken) -> Result<Heard, Refused> {
-        Ok(self.prover.send(request, Some(token)).await?)
+    async fn send(&self, request: &Request, token: &AccessToken) -> Result<Heard, Failed> {
+        self.prover.send(request, Some(token)).await.map_err(|error| Failed {
+            follows: if error.was_not_sent() { Follows::Try(None) } else { Follows::FindOut(None) },
+            no: Refused::from(error).into(),
+        })
     }
 
     /// Believes an answer that a current key of the server signed, to this very request. Anything else is no answer.
-    async fn read<B: Serialize + DeserializeOwned>(&self, heard: &Heard) -> Result<Reply<B>, No> {
+    async fn read<B: Serialize + DeserializeOwned>(
+        &self,
+        heard: &Heard,
+        patience: Patience,
+    ) -> Result<Reply<B>, Failed> {
         let Heard { req, answer, sent, came } = heard;
-        let signed = signed(answer).ok_or_else(|| No::unsigned(answer.status, &answer.body))?;
+        let signed = signed(answer).ok_or_else(|| unsigned(answer, patience))?;
         let clock = self.prover.clock();
-        let keys = self.trust.keys(self.origin()).await?;
+        let unread = |refused: Refused| Failed { no: refused.into(), follows: Follows::FindOut(None) };
+        let keys = self.trust.keys(self.origin()).await.map_err(unread)?;
         let reply = match read_reply(&signed, &keys, req, clock.now()) {
             // A key that is not known yet: the server may have changed it.
             Err(Disbelief::Signature(JwsError::Key)) => {
-                let keys = self.trust.refresh(self.origin()).await?;
+                let keys = self.trust.refresh(self.origin()).await.map_err(unread)?;
                 read_reply(&signed, &keys, req, clock.now())
             }
             reply => reply,
         };
-        let reply = reply.map_err(|disbelief| offline(disbelief.to_string()))?;
+        let reply = reply
+            .map_err(|disbelief| Failed { no: offline(disbelief.to_string()).into(), follows: Follows::Doubt })?;
         let at = match &reply {
             Reply::Yes { at, .. } => *at,
             Reply::No(refusal) => refusal.iat,
         };
-        clock.hear(at, *sent, *came).map_err(|by| jumped(self.origin(), by))?;
+        // Who believes no time of this server's any more believes no answer of it either.
+        clock.hear(at, *sent, *came).map_err(|by| Failed::decided(jumped(self.origin(), by).into()))?;
         Ok(reply)
+    }
+
+    /// As [`Prover::ask_authorization_server`].
+    pub(crate) async fn authorization_server(&self, request: &Request) -> Result<Exchanged, Refused> {
+        self.prover.ask_authorization_server(request, &self.retry).await
+    }
+
+    /// Ends the sign-in here, and at the server where it answers. Whether the server heard of it.
+    pub(crate) async fn sign_out(&self) -> Result<bool, Refused> {
+        self.tokens.revoke(&self.retry).await
     }
 
     /// A signed no, as the user sees it. Offers in it that the server did not sign are left out.
@@ -370,6 +479,24 @@ impl Session {
         };
         Refused { detail: detail.map(printable), offers, retry_after, ..Refused::new(reason) }
     }
+}
+
+/// What an answer that nobody signed says about what may follow it.
+fn unsigned(answer: &Exchanged, patience: Patience) -> Failed {
+    let after = answer.retry_after.map(|seconds| Duration::from_secs(seconds.into()));
+    let no = No::unsigned(answer.status, &answer.body);
+    let follows = match answer.status {
+        // In progress; another conflict says nothing of coming back.
+        409 if after.is_some() => Follows::FindOut(after),
+        429 if after.is_some() => Follows::Try(after),
+        // Where money may hang on the answer, nobody's word ends it but the server's own.
+        400..500 if matches!(patience, Patience::Long | Patience::Purchase) => Follows::Doubt,
+        // What has no server's form was said by somebody in between.
+        400..500 if matches!(no, No::Unsigned { .. }) => Follows::End,
+        500..600 => Follows::FindOut(after),
+        _ => Follows::Doubt,
+    };
+    Failed { no, follows }
 }
 
 /// A request with a JSON body.

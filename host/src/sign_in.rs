@@ -34,6 +34,8 @@ pub struct SignIn {
     device: DeviceAuthorisation,
     label: String,
     new_server: bool,
+    /// The tokens are kept; the terminal is still to be enrolled.
+    approved: bool,
 }
 
 /// Somebody is signed in.
@@ -64,12 +66,12 @@ impl SignIn {
         let session = sessions.session(Terminal::load_or_create(&*sessions.keys, origin)?);
         let body = form(&[("client_id", "portcullis"), ("label", &label)]);
         let request = oauth("/oauth/device_authorization", body);
-        let mut answer = session.prover().send(&request, None).await.map_err(Refused::from)?.answer;
+        let mut answer = session.authorization_server(&request).await?;
         let clock = session.prover().clock();
         if answer.status != 200 && clock.is_apart() {
             // Perhaps for the time that its proof has: what the server said of it earlier was wrong, then.
             clock.begin_anew();
-            answer = session.prover().send(&request, None).await.map_err(Refused::from)?.answer;
+            answer = session.authorization_server(&request).await?;
         }
         if answer.status != 200 {
             return Err(refused(&answer.body, answer.status));
@@ -82,17 +84,20 @@ impl SignIn {
             let other = format!("{origin} sends you to another address to sign in");
             return Err(Refused::because(Reason::ServerUntrusted, other).into());
         }
-        Ok(Self { sessions, pending, session, found, device, label, new_server })
+        Ok(Self { sessions, pending, session, found, device, label, new_server, approved: false })
     }
 
-    /// A sign-in that was set aside, where one still waits. The server has to be the one that it was begun with.
+    /// A sign-in that was set aside, or whose enrolment was not answered, where one still waits. The server has to be the one that it was begun with.
     pub(crate) async fn resume(
         sessions: Arc<Sessions>,
         pending: Pending,
         origin: &Origin,
     ) -> Result<Option<Self>, ClientError> {
-        let Some(Aside { root, mut device, label, expires, .. }) = pending.read(origin)? else { return Ok(None) };
+        let Some(Aside { root, mut device, label, expires, approved, .. }) = pending.read(origin)? else {
+            return Ok(None);
+        };
         let left = expires.saturating_sub(sessions.clocks.of(origin).now());
+        let left = if approved { left.max(1) } else { left };
         let terminal = Terminal::load(&*sessions.keys, origin)?;
         let (Some(terminal), 1..) = (terminal, left) else {
             pending.remove(origin)?;
@@ -106,7 +111,7 @@ impl SignIn {
         }
         device.expires_in = u32::try_from(left).unwrap_or(u32::MAX);
         let session = sessions.session(terminal);
-        Ok(Some(Self { sessions, pending, session, found, device, label, new_server }))
+        Ok(Some(Self { sessions, pending, session, found, device, label, new_server, approved }))
     }
 
     /// Keeps it, sealed, for another process of this terminal to finish ([`crate::Client::resume_sign_in`]), in place of
@@ -116,9 +121,20 @@ impl SignIn {
     /// [`ClientError::State`].
     pub fn set_aside(self) -> Result<u64, ClientError> {
         let expires = self.session.prover().clock().now().saturating_add(self.expires_in().as_secs());
-        let (origin, root) = (self.session.origin().clone(), self.server_root());
-        self.pending.write(&Aside { origin, root, device: self.device, label: self.label, expires })?;
+        self.keep(expires, self.approved)?;
         Ok(expires)
+    }
+
+    fn keep(&self, expires: u64, approved: bool) -> Result<(), ClientError> {
+        let (origin, root) = (self.session.origin().clone(), self.server_root());
+        let (device, label) = (self.device.clone(), self.label.clone());
+        Ok(self.pending.write(&Aside { origin, root, device, label, expires, approved })?)
+    }
+
+    /// Whether the user has approved it already: [`SignIn::finish`] waits for nobody.
+    #[must_use]
+    pub const fn is_approved(&self) -> bool {
+        self.approved
     }
 
     /// What the user types: `WDJB-MJHT`.
@@ -175,20 +191,31 @@ impl SignIn {
     /// [`ClientError::SignInDenied`], [`ClientError::SignInExpired`], or as everywhere.
     pub async fn finish(self) -> Result<SignedIn, ClientError> {
         let origin = self.session.origin().clone();
-        let waited = tokio::time::timeout(self.expires_in(), self.poll()).await;
-        // Approved, denied or too late: a code serves once.
-        self.pending.remove(&origin)?;
-        let tokens = waited.map_err(|_| ClientError::SignInExpired)??;
-        self.sessions.trust.remember(&origin, &self.found).await?;
-        // The user's own act: whatever this server said before of the time, its next answer sets its clock.
+        if !self.approved {
+            let tokens = match tokio::time::timeout(self.expires_in(), self.poll()).await {
+                Ok(Ok(tokens)) => tokens,
+                // Denied or too late: a code serves once.
+                Ok(Err(error)) => return Err(self.over(error)),
+                Err(_) => return Err(self.over(ClientError::SignInExpired)),
+            };
+            self.sessions.trust.remember(&origin, &self.found).await?;
+            // The user's own act: whatever this server said before of the time, its next answer sets its clock.
+            self.session.prover().clock().begin_anew();
+            self.session.tokens().accept(tokens).await?;
+            // Whoever loses the answer to what follows goes on from here, and asks nobody to approve it again.
+            self.keep(self.session.prover().clock().now(), true)?;
+        }
         let clock = self.session.prover().clock();
-        clock.begin_anew();
-        self.session.tokens().accept(tokens).await?;
         let terminal = self.session.prover().terminal();
         let statement = terminal.enrolment(self.server_root(), &self.label, clock.now());
         let body = TerminalRequest { statement: statement.compact().to_owned() };
-        let enrolled: TerminalAnswer =
-            self.session.post("/v1/terminals", &body, random::idempotency_key(), Patience::Ordinary).await?;
+        let enrolled = self.session.post("/v1/terminals", &body, random::idempotency_key(), Patience::Write).await;
+        let enrolled: TerminalAnswer = match enrolled {
+            Ok(enrolled) => enrolled,
+            Err(no) if no.is_undecided() => return Err(no.into()),
+            Err(no) => return Err(self.over(no.into())),
+        };
+        self.pending.remove(&origin)?;
         let signed_in = SignedIn {
             server: origin,
             account: printable(enrolled.account),
@@ -197,6 +224,11 @@ impl SignIn {
         };
         self.sessions.adopt(self.session);
         Ok(signed_in)
+    }
+
+    /// It cannot be completed any more.
+    fn over(&self, why: ClientError) -> ClientError {
+        self.pending.remove(self.session.origin()).map_or_else(Into::into, |()| why)
     }
 
     async fn poll(&self) -> Result<TokenAnswer, ClientError> {

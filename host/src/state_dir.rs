@@ -48,6 +48,12 @@ pub enum StateError {
         /// The record.
         path: String,
     },
+    /// Others can read the directory that is to hold keys.
+    #[error("other users can look into `{path}`, where this terminal's keys would be kept")]
+    Exposed {
+        /// The directory.
+        path: String,
+    },
     /// Nowhere to keep state.
     #[error("no home directory is known: set PORTCULLIS_HOME to a directory of your own")]
     NoHome,
@@ -70,17 +76,38 @@ pub(crate) struct StateLock(#[expect(dead_code, reason = "the open file holds th
 const TMP: &str = "tmp";
 
 impl StateDir {
-    /// Opens or makes the directory, readable by its owner alone (0700), and clears what killed processes left in it.
+    /// Opens the directory, or makes it, readable by its owner alone (0700), and clears what killed processes left in it. An
+    /// empty one is made so too. One that others can read and that holds anything stays as it is, and is not used.
     ///
     /// # Errors
-    /// [`StateError::Io`].
+    /// [`StateError::Io`], [`StateError::Exposed`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StateError> {
         let root = root.into();
         // Also after the program has changed its folder.
         let root = std::path::absolute(&root).unwrap_or(root);
+        let holds_something = || fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some());
+        // Asked again at last: another process may just have taken it, and makes it private before it puts anything there.
+        if Self::is_exposed(&root) && holds_something() && Self::is_exposed(&root) {
+            return Err(StateError::Exposed { path: root.display().to_string() });
+        }
         make_private(&root)?;
         temp_file::sweep(&root.join(TMP));
         Ok(Self { root })
+    }
+
+    /// Whether a directory is there that other users can look into.
+    #[must_use]
+    pub fn is_exposed(root: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::metadata(root).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = root;
+            false
+        }
     }
 
     /// Where state is kept unless the embedder says otherwise: `PORTCULLIS_HOME`, else the platform's place for the

@@ -12,8 +12,8 @@ use crate::trust::{Trust, offline};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
-    EntitlementsAnswer, OrderAnswer, OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, SearchAnswer,
-    SessionsAnswer, TopUpRequest, TopUpsAnswer,
+    EntitlementsAnswer, OrderAnswer, OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, RefundInfo,
+    RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpRequest, TopUpsAnswer,
 };
 use portcullis_protocol::{
     KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
@@ -210,7 +210,7 @@ impl Storefront {
         let Record { matter: Matter::Order { body }, key, .. } = entry.record() else {
             return Err(offline("not an order").into());
         };
-        let answer = session.post::<OrderAnswer>("/v1/orders", body, key.clone(), Patience::Long).await;
+        let answer = session.post::<OrderAnswer>("/v1/orders", body, key.clone(), Patience::Purchase).await;
         match answer {
             Ok(answer) => {
                 entry.finish()?;
@@ -290,7 +290,7 @@ impl Storefront {
             return Err(offline("not a top-up").into());
         };
         let amount = body.amount;
-        match session.post::<OrderAnswer>("/v1/account/top-ups", body, key.clone(), Patience::Long).await {
+        match session.post::<OrderAnswer>("/v1/account/top-ups", body, key.clone(), Patience::Purchase).await {
             Ok(OrderAnswer { order, state, receipt }) => {
                 entry.finish()?;
                 let receipt = match receipt {
@@ -370,6 +370,19 @@ impl Storefront {
         Ok(receipts)
     }
 
+    /// The account's orders that were paid back or are being paid back, newest first. Empty, too, at a store that does not
+    /// tell.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn refunds(&self) -> Result<Vec<RefundInfo>, ClientError> {
+        let pages = |answer: RefundsAnswer| (answer.refunds, answer.next);
+        match self.all("/v1/account/refunds", pages).await {
+            Err(ClientError::Rejected { status: 404, .. }) => Ok(Vec::new()),
+            refunds => refunds,
+        }
+    }
+
     /// Everything in a list of the account, page by page: `read` gives what an answer lists and the next page.
     async fn all<A: Serialize + DeserializeOwned, T>(
         &self,
@@ -430,7 +443,7 @@ impl Storefront {
     /// Has something done that needs no body.
     async fn done(&self, method: Method, path: String) -> Result<(), ClientError> {
         let request = Request { method, path, idempotency_key: Some(random::idempotency_key()), body: Body::Empty };
-        let Done {} = self.session()?.ask(&request, Patience::Ordinary).await?;
+        let Done {} = self.session()?.ask(&request, Patience::Write).await?;
         Ok(())
     }
 

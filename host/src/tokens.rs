@@ -5,6 +5,7 @@ use crate::clock::Clock as _;
 use crate::gatekeeper::Refused;
 use crate::key_store::{KeyName, KeyStore, KeyStoreError};
 use crate::prover::{Prover, Request};
+use crate::session::Retry;
 use crate::state_dir::StateDir;
 use crate::trust::offline;
 use bytes::Bytes;
@@ -123,15 +124,18 @@ impl Tokens {
     }
 
     /// Ends the sign-in here, and at the server where it can be reached. Whether the server heard of it.
-    pub(crate) async fn revoke(&self) -> Result<bool, Refused> {
-        let mut current = self.current.lock().await;
-        let _lock = self.state.lock_of(self.prover.origin()).await?;
-        let Some(stored) = self.load()? else { return Ok(true) };
-        let body = form(&[("token", &stored.refresh)]);
-        let heard = self.prover.send(&oauth("/oauth/revoke", body), None).await;
-        self.keys.remove(&KeyName::sign_in(self.prover.origin()))?;
-        *current = None;
-        Ok(heard.is_ok_and(|heard| heard.answer.status == 200))
+    pub(crate) async fn revoke(&self, retry: &Retry) -> Result<bool, Refused> {
+        let body = {
+            let mut current = self.current.lock().await;
+            let _lock = self.state.lock_of(self.prover.origin()).await?;
+            let Some(stored) = self.load()? else { return Ok(true) };
+            self.keys.remove(&KeyName::sign_in(self.prover.origin()))?;
+            *current = None;
+            form(&[("token", &stored.refresh)])
+        };
+        // It is gone from here however long the server takes.
+        let heard = self.prover.ask_authorization_server(&oauth("/oauth/revoke", body), retry).await;
+        Ok(heard.is_ok_and(|answer| answer.status == 200))
     }
 
     fn load(&self) -> Result<Option<Stored>, KeyStoreError> {

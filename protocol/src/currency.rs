@@ -68,6 +68,23 @@ impl Currency {
     }
 }
 
+impl Currency {
+    /// Minor units as people write them, with the currency's decimals: `-5.00 EUR`. Also for sums, which may be negative.
+    #[must_use]
+    pub fn amount(self, minor_units: i128) -> String {
+        let (sign, units) = (if minor_units < 0 { "-" } else { "" }, minor_units.unsigned_abs());
+        match self.exponent() {
+            Some(0) => format!("{sign}{units} {self}"),
+            Some(decimals) => {
+                let (scale, width) = (10_u128.pow(decimals), decimals as usize);
+                format!("{sign}{}.{:0width$} {self}", units / scale, units % scale)
+            }
+            // Where the point stands is not known, so none is shown.
+            None => format!("{sign}{units} minor units of {self}"),
+        }
+    }
+}
+
 impl FromStr for Currency {
     type Err = MoneyError;
     fn from_str(text: &str) -> Result<Self, MoneyError> {

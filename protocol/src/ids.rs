@@ -82,17 +82,24 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// A name under which something may be stored on any system: also where Windows knows it as a device, with whatever
+/// extension.
+fn is_stored_name(text: &str) -> bool {
+    let port = |device| matches!(text.strip_prefix(device).map(str::as_bytes), Some([b'0'..=b'9']));
+    is_name(text) && !matches!(text, "con" | "prn" | "aux" | "nul") && !port("com") && !port("lpt")
+}
+
 text_id!(
     /// The name of a publisher, `lumen`. Unique per billing server.
-    PublisherName, "publisher name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter", is_name
+    PublisherName, "publisher name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter; not a device of Windows (con, nul, com1, …)", is_stored_name
 );
 text_id!(
     /// The name of a resource within its publisher, `alpine-lake`.
-    ResourceName, "resource name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter", is_name
+    ResourceName, "resource name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter; not a device of Windows (con, nul, com1, …)", is_stored_name
 );
 text_id!(
     /// The name of a part within its resource, `full`.
-    PartName, "part name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter", is_name
+    PartName, "part name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter; not a device of Windows (con, nul, com1, …)", is_stored_name
 );
 text_id!(
     /// The name of an operation within its resource, `view`.
@@ -292,3 +299,20 @@ random_id!(
     /// The user as one publisher sees him: random per (account, publisher), never derived.
     PairwiseId
 );
+
+#[test]
+fn no_name_is_a_device_of_windows() {
+    for device in ["con", "prn", "aux", "nul", "com0", "com1", "com9", "lpt1", "lpt9"] {
+        assert!(PublisherName::new(device).is_err(), "{device}");
+        assert!(ResourceName::new(device).is_err(), "{device}");
+        assert!(PartName::new(device).is_err(), "{device}");
+        assert!(OperationName::new(device).is_ok(), "{device}: never the name of a file");
+    }
+    // Capitals, extensions and dots at the end are no names at all.
+    for spelling in ["CON", "con.", "nul.wasm", "con ", "com1.txt"] {
+        assert!(ResourceName::new(spelling).is_err(), "{spelling}");
+    }
+    for name in ["console", "com", "com10", "lpt", "null", "con-1", "auxiliary"] {
+        assert!(ResourceName::new(name).is_ok(), "{name}");
+    }
+}

@@ -128,16 +128,7 @@ impl FromStr for Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (amount, currency) = (self.minor_units, self.currency);
-        match currency.exponent() {
-            Some(0) => write!(f, "{amount} {currency}"),
-            Some(decimals) => {
-                let (scale, width) = (10_i64.pow(decimals), decimals as usize);
-                write!(f, "{}.{:0width$} {currency}", amount / scale, amount % scale)
-            }
-            // Where the point stands is not known, so none is shown.
-            None => write!(f, "{amount} minor units of {currency}"),
-        }
+        f.write_str(&self.currency.amount(i128::from(self.minor_units)))
     }
 }
 
@@ -179,6 +170,11 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Money>().expect(text).to_string(), text);
         }
+        let of = |code: &str| code.parse::<Currency>().expect(code);
+        assert_eq!(of("EUR").amount(-500), "-5.00 EUR");
+        assert_eq!(of("EUR").amount(-7), "-0.07 EUR");
+        assert_eq!(of("JPY").amount(-500), "-500 JPY");
+        assert_eq!(of("KWD").amount(1), "0.001 KWD");
         assert_eq!("5.00EUR".parse::<Money>().expect("without a space").to_string(), "5.00 EUR");
         assert_eq!("2 EUR".parse::<Money>().expect("whole").minor_units(), 200);
     }

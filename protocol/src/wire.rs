@@ -423,6 +423,30 @@ pub struct ReceiptsAnswer {
     pub next: Option<u32>,
 }
 
+/// `GET /v1/account/refunds` and `…/{page}`, counted from 0. A server that does not have it answers 404.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefundsAnswer {
+    /// Newest first.
+    pub refunds: Vec<RefundInfo>,
+    /// The number of the next page, where there is one.
+    pub next: Option<u32>,
+}
+
+/// An order that was paid back, or is being paid back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefundInfo {
+    /// The order.
+    pub order: OrderId,
+    /// How much goes back: of a top-up, what was left of it.
+    pub amount: Money,
+    /// When it began, or was completed, Unix seconds.
+    pub at: u64,
+    /// Whether the payment provider has confirmed it.
+    pub done: bool,
+}
+
 /// `POST /v1/account/top-ups`: pay money into the account's prepaid balance. Answer: [`OrderAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -56,7 +56,8 @@ pub(crate) async fn gate(
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// The network of an address that counts as one client.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

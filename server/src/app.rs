@@ -6,12 +6,12 @@ use crate::passwords::{HashFailed, Passwords};
 use crate::rate::{Buckets, Rate};
 use crate::secrets::{LookupHash, TokenHash};
 use crate::services::Core;
+use crate::uploads::Uploads;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Origin, Thumbprint};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Sign-in attempts, user codes and device codes are counted over this time.
 const ATTEMPTS_PERIOD: Duration = Duration::from_secs(600);
@@ -30,7 +30,7 @@ pub struct Server {
     /// Rate limits.
     pub gates: Gates,
     /// Uploads that may still begin.
-    pub uploads: Arc<Semaphore>,
+    pub uploads: Arc<Uploads>,
 }
 
 impl std::fmt::Debug for Server {
@@ -91,7 +91,7 @@ impl Server {
             user_code: Buckets::new(times(3)),
             device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
-        let uploads = Arc::new(Semaphore::new(limits.uploads.max(1)));
+        let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
         Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads }))
     }
 

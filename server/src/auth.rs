@@ -9,6 +9,7 @@
 
 use crate::app::App;
 use crate::asker::{Asker, SignedIn};
+use crate::body::drain;
 use crate::problem::{Fault, Refused, Reply};
 use crate::store::{AnswerScope, Idempotency, SessionId};
 use axum::body::{Body, Bytes};
@@ -21,7 +22,6 @@ use portcullis_protocol::limits::MAX_REQUEST_BODY;
 use portcullis_protocol::proof::{self, ProofClaims, ProofError, ProofTarget, Proven};
 use portcullis_protocol::{AccountId, Digest, IdempotencyKey, PublicKey, Reason, Thumbprint};
 use serde::de::DeserializeOwned;
-use std::time::Duration;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -256,6 +256,8 @@ pub(crate) struct ProvenUpload {
     pub(crate) claimed_body: Digest,
     /// What arrives.
     pub(crate) unverified_body: Body,
+    /// Whether it arrives only once it is read (`Expect: 100-continue`).
+    pub(crate) is_held_back: bool,
 }
 
 impl FromRequest<App> for ProvenUpload {
@@ -263,20 +265,30 @@ impl FromRequest<App> for ProvenUpload {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (parts, unverified_body) = request.into_parts();
+        let is_held_back = parts.headers.contains_key(header::EXPECT);
         let most = app.config.limits.upload_bytes;
         let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|length: u64| length > most) {
-            return Err(Fault::TooLarge(most).into_response());
+        let caller = async {
+            if announced.is_some_and(|length: u64| length > most) {
+                return Err(Fault::TooLarge(most).into_response());
+            }
+            let proven = (|| {
+                let unverified = UnverifiedRequest::read(&parts.method, parts.uri.path(), &parts.headers)?;
+                let claimed = claimed_body(&unverified.unverified_proof)?;
+                unverified.check(app, claimed)
+            })();
+            let proven = proven.map_err(IntoResponse::into_response)?;
+            let (reply, claimed_body) = (proven.reply.clone(), proven.body);
+            let caller = ProvenTerminal::of(app, proven, Bytes::new()).await.map_err(|refused| reply.no(refused))?;
+            Ok((caller, claimed_body))
+        };
+        match caller.await {
+            Ok((caller, claimed_body)) => Ok(Self { caller, claimed_body, unverified_body, is_held_back }),
+            Err(response) => {
+                drain(unverified_body, is_held_back);
+                Err(response)
+            }
         }
-        let proven = (|| {
-            let unverified = UnverifiedRequest::read(&parts.method, parts.uri.path(), &parts.headers)?;
-            let claimed = claimed_body(&unverified.unverified_proof)?;
-            unverified.check(app, claimed)
-        })();
-        let proven = proven.map_err(IntoResponse::into_response)?;
-        let (reply, claimed_body) = (proven.reply.clone(), proven.body);
-        let caller = ProvenTerminal::of(app, proven, Bytes::new()).await.map_err(|refused| reply.no(refused))?;
-        Ok(Self { caller, claimed_body, unverified_body })
     }
 }
 
@@ -291,10 +303,7 @@ fn claimed_body(unverified_proof: &str) -> Result<Digest, Fault> {
 /// Takes the whole of a small body, then checks the proof over it.
 async fn prove(request: Request, app: &App) -> Result<(ProvenRequest, Bytes), Fault> {
     let (parts, unverified_body) = request.into_parts();
-    let patience = Duration::from_secs(app.config.limits.request_seconds);
-    let body = tokio::time::timeout(patience, bounded(unverified_body))
-        .await
-        .map_err(|_| Fault::Malformed("the body took too long".into()))??;
+    let body = bounded(unverified_body).await?;
     let unverified = UnverifiedRequest::read(&parts.method, parts.uri.path(), &parts.headers)?;
     let proven = unverified.check(app, Digest::of(&body))?;
     Ok((proven, body))

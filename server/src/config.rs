@@ -58,6 +58,9 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged.
     pub log: Log,
+    /// Whether the clock counts as right though the database was in use later: `--accept-clock`, never in a file.
+    #[serde(skip)]
+    pub accept_clock: bool,
 }
 
 /// Who may make an account.
@@ -78,7 +81,7 @@ pub enum SignUp {
 pub enum Publishers {
     /// Every account.
     Open,
-    /// Accounts of operators only; the operator approves by inviting.
+    /// Accounts of operators, and those that an operator approved.
     Approve,
 }
 
@@ -98,6 +101,14 @@ pub struct Limits {
     pub upload_bytes: u64,
     /// Uploads under way at once: each may fill the disk up to `upload_bytes`.
     pub uploads: usize,
+    /// Uploads of one account under way at once.
+    pub uploads_per_account: usize,
+    /// Bytes per second that an upload has to bring, on average.
+    pub upload_rate: u64,
+    /// Connections at once. Each may have a file open as well: the system has to allow twice as many open files.
+    pub connections: usize,
+    /// Connections of one address at once. Behind a proxy all are the proxy's, and nothing is counted.
+    pub connections_per_address: usize,
     /// Requests per second from one address, on average.
     pub address_rate: u32,
     /// Requests from one address at once.
@@ -152,6 +163,7 @@ impl Default for Config {
             payment: Payment::default(),
             limits: Limits::default(),
             log: Log::default(),
+            accept_clock: false,
         }
     }
 }
@@ -160,7 +172,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             upload_bytes: UPLOAD_BYTES,
-            uploads: 4,
+            uploads: 8,
+            // A publisher's own machine, and what publishes for him elsewhere.
+            uploads_per_account: 2,
+            // A quarter of a megabit: over such a line 4 GiB take a day and a half.
+            upload_rate: 32 * 1024,
+            // With a file each they stay below the 1,024 that a process may open unless told otherwise.
+            connections: 480,
+            connections_per_address: 320,
             // A household behind one address, each terminal in the middle of a cycle.
             address_rate: 100,
             address_burst: 400,
@@ -247,6 +266,10 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["payment", "sandbox"], Kind::Bool),
     (&["limits", "upload_bytes"], Kind::Integer),
     (&["limits", "uploads"], Kind::Integer),
+    (&["limits", "uploads_per_account"], Kind::Integer),
+    (&["limits", "upload_rate"], Kind::Integer),
+    (&["limits", "connections"], Kind::Integer),
+    (&["limits", "connections_per_address"], Kind::Integer),
     (&["limits", "address_rate"], Kind::Integer),
     (&["limits", "address_burst"], Kind::Integer),
     (&["limits", "terminal_rate"], Kind::Integer),
@@ -278,6 +301,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// `--dir`.
     pub dir: Option<PathBuf>,
+    /// `--accept-clock`.
+    pub accept_clock: bool,
 }
 
 impl Config {
@@ -319,6 +344,7 @@ impl Config {
         if let Some(dir) = dir_of_flags {
             config.dir = dir;
         }
+        config.accept_clock = flags.accept_clock;
         if config.origin.is_none() && !config.listen.ip().is_loopback() {
             return Err(ConfigError::Origin { listen: config.listen });
         }

@@ -2,8 +2,9 @@
 //!
 //! Every write of the store has three: `<write>.before-write`, `<write>.before-commit`, `<write>.after-commit`; an error
 //! at the last one is an answer that was lost although the write happened. Steps over a network have one before and one
-//! after. With the feature `test-seams`, `PORTCULLIS_FAULT=<name>:kill` ends the process there without any clean-up and
-//! `PORTCULLIS_FAULT=<name>:error` makes the step fail, once. Without the feature nothing of this is compiled in.
+//! after. With the feature `test-seams`, `PORTCULLIS_FAULT=<name>:kill` ends the process there without any clean-up,
+//! `PORTCULLIS_FAULT=<name>:stop` has it stand still there until it is sent SIGCONT, and `PORTCULLIS_FAULT=<name>:error`
+//! makes the step fail, once. Without the feature nothing of this is compiled in.
 
 macro_rules! writes {
     ($($(#[$doc:meta])* $variant:ident, $name:literal;)*) => {
@@ -51,6 +52,10 @@ writes! {
     TerminalEnrol, "terminal.enrol";
     /// A terminal is revoked.
     TerminalRevoke, "terminal.revoke";
+    /// An account asks to be approved as a publisher.
+    PublisherAsk, "publisher.ask";
+    /// An account is approved as a publisher.
+    PublisherApprove, "publisher.approve";
     /// A publisher's name is claimed.
     PublisherClaim, "publisher.claim";
     /// A publisher's key is changed.
@@ -85,6 +90,14 @@ writes! {
     AnswerBegin, "answer.begin";
     /// A repeatable request ends.
     AnswerFinish, "answer.finish";
+    /// The lease of a process is taken or renewed.
+    LeaseRenew, "lease.renew";
+    /// The lease of a process is given back.
+    LeaseEnd, "lease.end";
+    /// A database is bound to its server's origin and master key.
+    IdentityBind, "identity.bind";
+    /// An earlier clock is accepted.
+    ClockAccept, "clock.accept";
     /// What has expired is released and old records are deleted.
     Sweep, "sweep";
     /// Keys are made.
@@ -154,7 +167,16 @@ pub struct Faults {
 #[derive(Debug)]
 struct Armed {
     name: String,
-    kill: bool,
+    action: Action,
+}
+
+/// What happens at an armed point.
+#[cfg(any(test, feature = "test-seams"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Kill,
+    Stop,
+    Fail,
 }
 
 impl Faults {
@@ -168,9 +190,14 @@ impl Faults {
         #[cfg(any(test, feature = "test-seams"))]
         if let Ok(text) = std::env::var("PORTCULLIS_FAULT") {
             for entry in text.split(',').filter(|entry| !entry.is_empty()) {
-                let (name, action) = entry.rsplit_once(':').expect("PORTCULLIS_FAULT is name:kill or name:error");
-                assert!(matches!(action, "kill" | "error"), "PORTCULLIS_FAULT is name:kill or name:error");
-                faults.arm(name, action == "kill");
+                let (name, action) = entry.rsplit_once(':').expect("PORTCULLIS_FAULT is name:action");
+                let action = match action {
+                    "kill" => Action::Kill,
+                    "stop" => Action::Stop,
+                    "error" => Action::Fail,
+                    other => panic!("PORTCULLIS_FAULT is name:kill, name:stop or name:error, not {other}"),
+                };
+                faults.set(name, action);
             }
         }
         faults
@@ -182,9 +209,14 @@ impl Faults {
     /// Where there is no such fault point.
     #[cfg(any(test, feature = "test-seams"))]
     pub fn arm(&self, name: &str, kill: bool) {
+        self.set(name, if kill { Action::Kill } else { Action::Fail });
+    }
+
+    #[cfg(any(test, feature = "test-seams"))]
+    fn set(&self, name: &str, action: Action) {
         assert!(all().iter().any(|known| known == name), "no such fault point: {name}");
         let mut armed = self.armed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        armed.push(Armed { name: name.to_owned(), kill });
+        armed.push(Armed { name: name.to_owned(), action });
     }
 
     /// Passes a fault point that is a step of [`STEPS`].
@@ -213,8 +245,15 @@ impl Faults {
             None => false,
         };
         match armed.iter().position(here).map(|index| armed.remove(index)) {
-            Some(Armed { kill: true, .. }) => std::process::abort(),
-            Some(_) => Err(Faulted),
+            Some(Armed { action: Action::Kill, .. }) => std::process::abort(),
+            Some(Armed { action: Action::Stop, .. }) => {
+                drop(armed);
+                let own = std::process::id().to_string();
+                let stopped = std::process::Command::new("kill").args(["-STOP", &own]).status();
+                assert!(stopped.is_ok_and(|status| status.success()), "this process cannot be stopped");
+                Ok(())
+            }
+            Some(Armed { action: Action::Fail, .. }) => Err(Faulted),
             None => Ok(()),
         }
     }

@@ -29,6 +29,17 @@ pub enum Commodity {
     Uses,
 }
 
+impl Commodity {
+    /// An amount of it, as people write it: `5.00 EUR`, `3 uses`.
+    #[must_use]
+    pub fn amount(self, amount: i128) -> String {
+        match self {
+            Self::Money(currency) => currency.amount(amount),
+            Self::Uses => format!("{amount} uses"),
+        }
+    }
+}
+
 impl fmt::Display for Commodity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,6 +5,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
+use std::io::IsTerminal as _;
 use std::time::Instant;
 use tracing::{Instrument as _, info, info_span};
 use tracing_subscriber::EnvFilter;
@@ -27,12 +28,17 @@ where
 {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|_| "log.level: neither error, warn, info, debug nor a filter".to_owned())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours());
     let started = match config.format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
         LogFormat::Text => builder.try_init(),
     };
     started.map_err(|_| "a log is kept already".to_owned())
+}
+
+/// Only a terminal is coloured, and only when nobody objects (no-color.org).
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Logs each request once, when it is answered: its number, method, *route* (not the path, which may hold an

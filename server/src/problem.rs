@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 /// Carries the server's nonce (RFC 9449 section 8).
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
+/// Seconds after which a request that is in progress is worth repeating.
+const RETRY_UNDER_WAY: u32 = 1;
+
 /// A no that the registry of refusals does not know: the request was not understood, or the server failed. Never
 /// signed, so that nothing follows from it at a terminal, which may show its words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,9 @@ pub(crate) enum Fault {
     /// Longer than allowed.
     #[error("the body is longer than the {0} bytes allowed")]
     TooLarge(u64),
+    /// The body did not arrive in time. Of one that may be long, so many bytes per second are wanted.
+    #[error("{}", too_slow(*.0))]
+    TooSlow(u64),
     /// A first request with the same Idempotency-Key is under way.
     #[error("a request with this Idempotency-Key is under way: repeat it in a moment")]
     UnderWay,
@@ -73,6 +79,7 @@ impl Fault {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::UnderWay | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::KeyReused | Self::Unacceptable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -84,6 +91,13 @@ impl Fault {
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(error = %error, "request failed");
         Self::Internal
+    }
+}
+
+fn too_slow(rate: u64) -> String {
+    match rate {
+        0 => "the body did not arrive in time: send it again".to_owned(),
+        rate => format!("the upload was slower than {rate} bytes per second: repeat it over a faster line"),
     }
 }
 
@@ -125,6 +139,10 @@ impl IntoResponse for Fault {
             }
             Self::TooMany(TooMany { retry_after }) => {
                 response.headers_mut().insert(header::RETRY_AFTER, retry_after.into());
+            }
+            // Tells this conflict from those that stay: it is worth asking again.
+            Self::UnderWay => {
+                response.headers_mut().insert(header::RETRY_AFTER, RETRY_UNDER_WAY.into());
             }
             _ => {}
         }

@@ -7,9 +7,11 @@
 use crate::app::{App, Server};
 use crate::auth::{ProvenTerminal, ProvenUpload};
 use crate::clock::Timestamp;
+use crate::directory::{self, FILES, UPLOADS};
 use crate::offers;
 use crate::problem::{Fault, Refused};
 use crate::secrets;
+use crate::serve::ServeError;
 use crate::store::{NewPart, NewResource, PublishOutcome};
 use axum::body::Body;
 use futures::StreamExt as _;
@@ -29,12 +31,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
-/// How long an upload may stand still.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The folder of published files, in the server's directory.
-const FILES: &str = "files";
-/// The folder of files on their way in.
-const UPLOADS: &str = "uploads";
 /// How often another name is tried for one.
 const TRIES: u32 = 8;
 
@@ -44,17 +40,22 @@ static SCANNING: Mutex<()> = Mutex::new(());
 
 /// Where the file of a resource stands.
 pub(crate) fn file_of(app: &Server, digest: &Digest) -> PathBuf {
-    app.config.dir.join(FILES).join(format!("{digest}.wasm"))
+    directory::file_of(&app.config.dir, digest)
 }
 
 /// Makes the folders, and clears away what a crash left half uploaded.
 ///
 /// # Errors
-/// Where the directory cannot be written.
-pub(crate) fn prepare(dir: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir.join(FILES))?;
-    std::fs::create_dir_all(dir.join(UPLOADS))?;
-    clear(dir)
+/// [`ServeError::Unwritable`].
+pub(crate) fn prepare(dir: &Path) -> Result<(), ServeError> {
+    for folder in [dir.join(FILES), dir.join(UPLOADS)] {
+        let cannot = |cause| ServeError::Unwritable { path: folder.clone(), cause };
+        std::fs::create_dir_all(&folder).map_err(cannot)?;
+        // A file that is made and gone again shows it, whatever the permissions say.
+        let probe = folder.join(format!(".probe-{}", base64url(&secrets::random::<12>())));
+        File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(cannot)?;
+    }
+    clear(dir).map_err(|cause| ServeError::Unwritable { path: dir.join(UPLOADS), cause })
 }
 
 /// Clears away uploads whose process has ended. Those of another that runs are locked by it.
@@ -122,11 +123,7 @@ pub(crate) async fn receive(app: &Server, unverified_body: Body) -> Result<(Inco
     let mut file = tokio::fs::File::from_std(file);
     let mut stream = unverified_body.into_data_stream();
     let (mut digest, mut size) = (Sha256::new(), 0_u64);
-    loop {
-        let chunk = tokio::time::timeout(PATIENCE, stream.next())
-            .await
-            .map_err(|_| Fault::Malformed("the body stood still for too long".into()))?;
-        let Some(chunk) = chunk else { break };
+    while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Fault::Malformed("the body did not arrive".into()))?;
         size += chunk.len() as u64;
         if size > most {
@@ -318,7 +315,7 @@ fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), Fault> {
 
 /// Takes the body of a proven upload, and makes sure that it is the one that was proven.
 pub(crate) async fn receive_proven(app: &Server, upload: ProvenUpload) -> Result<(Incoming, ProvenTerminal), Fault> {
-    let ProvenUpload { caller, claimed_body, unverified_body } = upload;
+    let ProvenUpload { caller, claimed_body, unverified_body, .. } = upload;
     let (incoming, digest) = receive(app, unverified_body).await?;
     if digest == claimed_body { Ok((incoming, caller)) } else { Err(Fault::Unproven) }
 }

@@ -6,6 +6,7 @@ use crate::api::{
     top_ups, verifications, well_known,
 };
 use crate::app::App;
+use crate::body;
 use crate::log;
 use crate::oauth::{device_authorization, revoke, token};
 use crate::pages;
@@ -51,6 +52,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/account/entitlements/{page}", get(signed(account::entitlements_page)))
         .route("/v1/account/receipts", get(signed(account::receipts)))
         .route("/v1/account/receipts/{page}", get(signed(account::receipts_page)))
+        .route("/v1/account/refunds", get(signed(account::refunds)))
+        .route("/v1/account/refunds/{page}", get(signed(account::refunds_page)))
         .route("/v1/account/balances", get(signed(top_ups::balances)))
         .route("/v1/account/top-ups", post(signed(top_ups::create)).get(signed(top_ups::list)))
         .route("/v1/account/top-ups/{page}", get(signed(top_ups::list_page)))
@@ -63,7 +66,7 @@ pub fn router(app: App) -> Router {
     let publishers = Router::new()
         .route("/v1/publishers", post(once(publishers::claim)))
         .route("/v1/publishers/{name}/vouches", post(once(publishers::vouch)))
-        .route("/v1/resources", put(resources::put))
+        .route(body::UPLOADS, put(resources::put))
         .route("/v1/catalogue/{publisher}/{name}/offers", put(once(catalogue::put_offers)))
         .route("/v1/resources/{digest}/withdraw", post(once(resources::withdraw)))
         .route("/v1/resources/{digest}/restore", post(once(resources::restore)));
@@ -94,6 +97,7 @@ pub fn router(app: App) -> Router {
         .merge(people)
         .fallback(async || Fault::NotFound)
         .method_not_allowed_fallback(async || Fault::MethodNotAllowed)
+        .layer(from_fn_with_state(app.clone(), body::in_time))
         .layer(from_fn_with_state(app.clone(), address::gate))
         .layer(from_fn(pages::instead_of_problems))
         .layer(from_fn(log::each_request))

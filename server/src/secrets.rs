@@ -297,6 +297,19 @@ impl Secrets {
         LookupHash(mac(&self.lookup, &[name.trim().to_lowercase().as_bytes()]))
     }
 
+    /// A token that the same `seed` always gives, and that nobody without the master key can compute.
+    #[must_use]
+    pub fn derive_token(&self, role: TokenRole, seed: &str) -> Zeroizing<String> {
+        let token = Zeroizing::new(mac(&self.tokens, &[b"derived ", role.label(), b"\0", seed.as_bytes()]));
+        secret_text(&*token)
+    }
+
+    /// What tells this master key from others, and nothing about it.
+    #[must_use]
+    pub fn key_check(&self) -> [u8; 32] {
+        mac(&self.lookup, &[b"portcullis key check v1"])
+    }
+
     /// The keyed hash of a token.
     #[must_use]
     pub fn hash_token(&self, role: TokenRole, token: &str) -> TokenHash {

@@ -1,32 +1,24 @@
 //! A server from its configuration to its last answer.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, ConfigError};
+use crate::connections::{self, Caps};
+use crate::directory::{damaged_files, moment, open};
 use crate::faults::Faults;
-use crate::keys::{self, Keys, KeysError};
+use crate::keys::{self, KeysError};
 use crate::passwords::HashFailed;
-use crate::payment::{Payments, Sandbox};
-use crate::secrets::{SecretError, Secrets};
-use crate::store::{Sqlite, SqliteOptions, Store, StoreError};
-use crate::{App, Core, Server, publish, router};
-use portcullis_protocol::Origin;
+use crate::secrets::SecretError;
+use crate::store::StoreError;
+use crate::{App, Server, publish, router};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The file of the master key, in the server's directory.
-pub const MASTER_KEY: &str = "master.key";
-/// The database, in the server's directory.
-pub const DATABASE: &str = "portcullis.sqlite";
 /// How often expired holds are released, and keys of other processes are taken up.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
-
-/// How long the last requests may take once the server is asked to stop: an upload from far away would hold it for ever.
-const LAST_REQUESTS: Duration = Duration::from_secs(30);
 
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +41,79 @@ pub enum ServeError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The master key is missing, and there is something that only it opens.
+    #[error(
+        "{master} is missing, and without it nothing in {dir} opens: restore it from its backup. `init` makes no other \
+         one, for it would open nothing either. For a new server choose a new directory"
+    )]
+    NoMasterKey {
+        /// Where it belongs.
+        master: PathBuf,
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The database is missing, and there is the key to one.
+    #[error(
+        "{database} is missing, though {master} is there: restore the database from its backup. An empty one is not \
+         served in its place. For a new server choose a new directory"
+    )]
+    NoDatabase {
+        /// Where it belongs.
+        database: PathBuf,
+        /// What is there.
+        master: PathBuf,
+    },
+    /// Master key and database do not belong together.
+    #[error(
+        "the master key in {dir} is not the one that sealed the database beside it: restore both as they were backed up \
+         together. Nothing was changed"
+    )]
+    OtherMasterKey {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The origin changed.
+    #[error(
+        "this server is {bound}, but is configured as {configured}. An origin never changes: it is part of everything \
+         that is signed, and terminals know the server by it. Set `origin = \"{bound}\"`, or, when none is set, `listen` \
+         as it was. For another store make a new server in another directory"
+    )]
+    OtherOrigin {
+        /// What the database belongs to.
+        bound: String,
+        /// What the configuration says.
+        configured: String,
+    },
+    /// The clock is behind what is on record.
+    #[error(
+        "the clock of this machine says {}, but the database was in use at {}: set the clock. If it was wrong then and is \
+         right now, start once with `serve --accept-clock`",
+        moment(*now), moment(*seen)
+    )]
+    ClockBehind {
+        /// The database's time.
+        now: Timestamp,
+        /// The latest on record.
+        seen: Timestamp,
+    },
+    /// Something cannot be looked at.
+    #[error("cannot read {path}: {cause}. Check its owner and permissions")]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Files cannot be stored.
+    #[error(
+        "cannot write in {path}: {cause}. Check its owner and permissions, and that the disk is not full or read-only"
+    )]
+    Unwritable {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
     /// The master key.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -62,34 +127,8 @@ pub enum ServeError {
     #[error(transparent)]
     Passwords(#[from] HashFailed),
     /// Files cannot be read or written.
-    #[error("the server's directory: {0}")]
+    #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
-}
-
-/// Opens the core of the server in a directory.
-///
-/// # Errors
-/// [`ServeError`]; [`ServeError::NoServer`] before `init`.
-pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults) -> Result<Core, ServeError> {
-    let master = config.dir.join(MASTER_KEY);
-    if !master.is_file() {
-        return Err(ServeError::NoServer { dir: config.dir.clone() });
-    }
-    let secrets = Secrets::open(&master)?;
-    let store = open_store(&config.dir, clock.clone(), faults.clone())?;
-    let keys = Arc::new(Keys::open(&*store, &secrets, origin.clone()).await?);
-    let payments = if config.payment.sandbox { Payments::none().with(Sandbox) } else { Payments::none() };
-    let currencies = config.currencies.clone();
-    Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults })
-}
-
-/// Opens the database of a directory.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store(dir: &Path, clock: Clock, faults: Faults) -> Result<Arc<dyn Store>, StoreError> {
-    let options = SqliteOptions { clock, faults, ..SqliteOptions::new(dir.join(DATABASE)) };
-    Ok(Arc::new(Sqlite::open(options)?))
 }
 
 /// A server that listens.
@@ -120,21 +159,28 @@ impl Running {
         let address = listener.local_addr()?;
         let core = open(&config, config.origin_at(address)?, clock, faults).await?;
         publish::prepare(&config.dir)?;
+        let damaged = damaged_files(&*core.store, &config.dir).await?;
+        if let Some(first) = damaged.first() {
+            let (files, first) = (damaged.len(), first.path.display());
+            tracing::error!(files, %first, "published files are missing or damaged: `operator check` lists them");
+        }
+        core.store.hold_lease().await?;
         let app = Server::new(config, core)?;
         let (stop, stopped) = watch::channel(false);
-        let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let limits = &app.config.limits;
+        let per_address = (!app.config.behind_proxy).then_some(limits.connections_per_address.max(1));
+        let caps = Caps { all: limits.connections.max(1), per_address };
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(%address, origin = %app.origin(), version, "serving");
         let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));
         let closing = app.clone();
         let task = tokio::spawn(async move {
-            let serving = axum::serve(listener, service).with_graceful_shutdown(until(stopped.clone()));
-            let served = tokio::select! {
-                served = serving.into_future() => served,
-                () = out_of_patience(stopped) => Ok(()),
-            };
+            connections::serve(listener, router(closing.clone()), caps, stopped).await;
             // Requests are answered by now; what they wrote is committed before the process ends.
             let _ = housekeeping.await;
             closing.core.store.close().await.map_err(std::io::Error::other)?;
-            served
+            tracing::info!("stopped");
+            Ok(())
         });
         Ok(Self { address, app, stop, task })
     }
@@ -151,11 +197,12 @@ impl Running {
         &self.app
     }
 
-    /// Takes no new requests, finishes those under way and the writer's work.
+    /// Takes no new requests, finishes those under way, for ten seconds at most, and the writer's work.
     ///
     /// # Errors
     /// Where the last of it failed.
     pub async fn stop(self) -> std::io::Result<()> {
+        tracing::info!("stopping");
         self.stop.send_replace(true);
         self.task.await.map_err(std::io::Error::other)?
     }
@@ -164,11 +211,6 @@ impl Running {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error is a sender that is gone: then nobody can stop it properly any more.
     let _ = stopped.wait_for(|stop| *stop).await;
-}
-
-async fn out_of_patience(stopped: watch::Receiver<bool>) {
-    until(stopped).await;
-    tokio::time::sleep(LAST_REQUESTS).await;
 }
 
 async fn keep_house(app: App, stopped: watch::Receiver<bool>) {

@@ -170,6 +170,18 @@ impl Server {
         Ok(())
     }
 
+    /// Lets every process of it go on that stands still, at a fault point for one (`SIGCONT`).
+    ///
+    /// # Errors
+    /// Where the system cannot.
+    pub fn resume(&self) -> Result<()> {
+        for child in &self.children {
+            let resumed = Command::new("kill").args(["-CONT", &child.id().to_string()]).status()?;
+            ensure!(resumed.success(), "a process cannot be resumed");
+        }
+        Ok(())
+    }
+
     /// Runs `portcullis-server operator …` beside it and reads what it prints as JSON.
     ///
     /// # Errors

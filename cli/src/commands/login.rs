@@ -82,7 +82,11 @@ impl Login {
                 context.screen.report(&Aside::of(&self.server, sign_in)?);
                 return Ok(());
             }
-            show(context.screen, &sign_in);
+            if sign_in.is_approved() {
+                context.screen.note("your approval was given; only the store's last answer was missing …");
+            } else {
+                show(context.screen, &sign_in);
+            }
             let done = sign_in.finish().await?;
             context.screen.report(&SignedIn {
                 server: done.server,

@@ -1,6 +1,7 @@
 //! `portcullis update`: newer versions of what is installed.
 
 use clap::Args;
+use portcullis_host::{Installed, Library, StateError};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -10,6 +11,9 @@ use crate::target::Name;
 
 /// Install newer versions of what is installed
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A resource that cannot be updated keeps no other from it; the exit code is then the first failure's."
+)]
 pub(crate) struct Update {
     /// Which resource [default: all]
     name: Option<Name>,
@@ -26,43 +30,79 @@ struct Updated {
     from: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
+    /// Why nobody knows whether there is a newer one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<Failed>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    message: String,
+    fix: String,
 }
 
 impl Update {
-    pub(crate) fn run(self, context: &Context) -> Outcome {
+    /// Returns the exit code: 0, or that of the first resource that could not be looked for. One that fails keeps no other
+    /// from being updated.
+    pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         let library = context.client()?.library();
         let installed = match &self.name {
-            Some(name) => vec![library.find(&name.path())?],
-            None => library.list()?,
+            Some(name) => {
+                let one = library.find(&name.path())?;
+                vec![(format!("{}/{}", one.publisher, one.name), Ok(one))]
+            }
+            None => library.entries()?.into_iter().map(|entry| (entry.name, entry.installed)).collect(),
         };
+        let mut code = 0;
         let resources = context.wait(async {
             let mut resources = Vec::new();
-            for one in &installed {
-                let bar = context.screen.bar(&one.name, None);
-                let newer = library.update(one, &crate::progress::moved(&bar)).await;
-                bar.finish_and_clear();
-                resources.push(Updated {
-                    name: format!("{}/{}", one.publisher, one.name),
-                    from: one.version.to_string(),
-                    to: newer?.map(|newer| newer.version.to_string()),
-                });
+            for (name, installed) in installed {
+                let from = installed.as_ref().map_or_else(|_| "?".to_owned(), |one| one.version.to_string());
+                let (to, failed) = match update(context, &library, &name, installed).await {
+                    Ok(to) => (to, None),
+                    // Asked for alone, it is the command that fails.
+                    Err(failure) if self.name.is_some() => return Err(failure),
+                    Err(failure) => (None, Some(failure)),
+                };
+                if let Some(failure) = &failed {
+                    code = if code == 0 { failure.code() } else { code };
+                }
+                let failed =
+                    failed.map(|failure| Failed { message: failure.to_string(), fix: failure.fix().to_owned() });
+                resources.push(Updated { name, from, to, failed });
             }
             Ok(resources)
         })?;
         context.screen.report(&Updates { resources });
-        Ok(())
+        Ok(code)
     }
+}
+
+async fn update(
+    context: &Context,
+    library: &Library,
+    name: &str,
+    installed: Result<Installed, StateError>,
+) -> Outcome<Option<String>> {
+    let installed = installed?;
+    let bar = context.screen.bar(name, None);
+    let newer = library.update(&installed, &crate::progress::moved(&bar)).await;
+    bar.finish_and_clear();
+    Ok(newer?.map(|newer| newer.version.to_string()))
 }
 
 impl Report for Updates {
     fn text(&self) -> String {
-        let good = style::GOOD;
+        let (good, bad, dim) = (style::GOOD, style::BAD, style::DIM);
         if self.resources.is_empty() {
             return "nothing is installed\n".into();
         }
-        let line = |one: &Updated| match &one.to {
-            Some(to) => format!("{good}updated{good:#} {} {} to {to}\n", one.name, one.from),
-            None => format!("{} {} is the newest\n", one.name, one.from),
+        let line = |one: &Updated| match (&one.to, &one.failed) {
+            (_, Some(Failed { message, fix })) => {
+                format!("{bad}failed{bad:#} {} {}: {message}\n  {dim}fix{dim:#}   {fix}\n", one.name, one.from)
+            }
+            (Some(to), None) => format!("{good}updated{good:#} {} {} to {to}\n", one.name, one.from),
+            (None, None) => format!("{} {} is the newest\n", one.name, one.from),
         };
         self.resources.iter().map(line).collect()
     }

@@ -14,6 +14,7 @@ mod guest;
 mod home;
 mod json;
 mod killed;
+mod killed_server;
 mod lent;
 mod metered;
 mod offline;

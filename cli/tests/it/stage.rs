@@ -62,7 +62,7 @@ impl Stage {
                 .expect("written");
         }
         let text = |member: &str| made[member].as_str().expect("a text").to_owned();
-        let child = serve(&dir, None);
+        let child = serve(&dir, &[]);
         stage.store = Some(Store { child, origin: text("origin"), words: text("words") });
         stage
     }
@@ -70,8 +70,54 @@ impl Stage {
     /// The store comes back, its clock ahead by so many seconds.
     pub(crate) fn restart_store(&mut self, ahead: i64) {
         self.stop_store();
-        let child = serve(&self.path("store"), Some(ahead));
+        let child = serve(&self.path("store"), &[("PORTCULLIS_CLOCK_SHIFT", &ahead.to_string())]);
         self.store.as_mut().expect("a store").child = child;
+    }
+
+    /// Runs the command while the store dies at a fault point, and comes back as soon as it is dead.
+    pub(crate) fn run_killing_the_store(&mut self, who: &str, arguments: &[&str], point: &str) -> Output {
+        self.stop_store();
+        let dir = self.path("store");
+        let mut dying = serve(&dir, &[("PORTCULLIS_FAULT", &format!("{point}:kill"))]);
+        let coming_back = std::thread::spawn(move || {
+            let begun = Instant::now();
+            while dying.try_wait().expect("wait").is_none() {
+                if begun.elapsed() > Duration::from_secs(60) {
+                    let _ = dying.kill();
+                    let _ = dying.wait();
+                    return None;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Some(serve(&dir, &[]))
+        });
+        let output = self.run(who, arguments);
+        let child = coming_back.join().expect("comes back");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let said = format!("{arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        self.store.as_mut().expect("a store").child =
+            child.unwrap_or_else(|| panic!("{point} was not passed by {said}"));
+        output
+    }
+
+    /// What the store's operator is told.
+    pub(crate) fn operator(&self, arguments: &[&str]) -> String {
+        let output = self.operator_command(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What the store's operator is told when it goes wrong.
+    pub(crate) fn operator_fails(&self, arguments: &[&str]) -> String {
+        let output = self.operator_command(arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn operator_command(&self, arguments: &[&str]) -> Output {
+        let mut operator = Command::new(server());
+        operator.args(["operator", "--dir"]).arg(self.path("store")).args(arguments).stdin(Stdio::null());
+        operator.output().expect("the operator's command runs")
     }
 
     /// The store's address.
@@ -194,15 +240,13 @@ impl Stage {
 }
 
 /// Starts a store that was made in `dir`, and waits until it listens.
-fn serve(dir: &Path, ahead: Option<i64>) -> Child {
+fn serve(dir: &Path, environment: &[(&str, &str)]) -> Child {
     let ready = dir.join("ready");
     let _ = std::fs::remove_file(&ready);
     let log = std::fs::File::create(dir.join("log")).expect("log");
     let mut serve = Command::new(server());
     serve.args(["serve", "--dir"]).arg(dir).arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(log);
-    if let Some(ahead) = ahead {
-        serve.env("PORTCULLIS_CLOCK_SHIFT", ahead.to_string());
-    }
+    serve.envs(environment.iter().copied());
     let child = serve.stdin(Stdio::null()).spawn().expect("the server starts");
     let begun = Instant::now();
     while !ready.is_file() {

@@ -138,3 +138,91 @@ fn a_sign_in_is_begun_now_and_completed_later() {
     assert!(!kept.exists(), "it serves once");
     stage.succeed("user", &["--json", "whoami"]);
 }
+
+/// One resource whose store is not to be had keeps no other from being updated.
+#[test]
+fn update_goes_on_after_a_failure_and_says_so_at_its_end() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    stage.succeed("user", &["install", "acme/sketch"]);
+    // A second one, of a store that this terminal does not know.
+    let (one, other) = (stage.path("user/resources/acme/sketch"), stage.path("user/resources/acme/another"));
+    std::fs::create_dir_all(&other).expect("folder");
+    let record = std::fs::read_to_string(one.join("installed.json")).expect("a record");
+    let record =
+        record.replace("\"name\":\"sketch\"", "\"name\":\"another\"").replace(stage.origin(), "https://gone.example");
+    std::fs::write(other.join("installed.json"), record).expect("written");
+    stage.publish("1.1.0");
+    let updated = stage.run("user", &["--json", "update"]);
+    assert_eq!(updated.status.code(), Some(42), "the failure's own code: {updated:?}");
+    let said: serde_json::Value = serde_json::from_slice(&updated.stdout).expect("one JSON value");
+    let of = |name: &str| said["resources"].as_array().expect("a list").iter().find(|one| one["name"] == name).cloned();
+    assert_eq!(of("acme/sketch").expect("the other")["to"], "1.1.0", "{said}");
+    let failed = of("acme/another").expect("the first");
+    assert!(failed["failed"]["message"].is_string() && failed["failed"]["fix"].is_string(), "{failed}");
+    let text = stage.run("user", &["update"]);
+    let said = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(said.contains("failed acme/another") && said.contains("acme/sketch 1.1.0 is the newest"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_others_can_read_is_neither_used_nor_changed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new();
+    let shared = stage.path("shared");
+    std::fs::create_dir(&shared).expect("folder");
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    std::fs::write(shared.join("notes"), b"").expect("written");
+    let refused = stage.run("user", &["--home", "shared", "list"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("shared") && said.contains("chmod 700"), "{said}");
+    let mode = || std::fs::metadata(&shared).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o755, "it stays as it was");
+    assert_eq!(std::fs::read_dir(&shared).expect("a folder").count(), 1);
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+    stage.succeed("user", &["--home", "shared", "list"]);
+    // An empty one is nobody's: it is made private, and the command says so.
+    let empty = stage.path("empty");
+    std::fs::create_dir(&empty).expect("folder");
+    std::fs::set_permissions(&empty, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    let said = stage.succeed("user", &["--home", "empty", "list"]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("only you can look into it"), "{said:?}");
+    assert_eq!(std::fs::metadata(&empty).expect("there").permissions().mode() & 0o777, 0o700);
+    // One that is made is private from the beginning.
+    stage.succeed("user", &["--home", "fresh", "list"]);
+    assert_eq!(std::fs::metadata(stage.path("fresh")).expect("made").permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn what_was_paid_back_is_among_the_receipts() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let bought = stage.succeed("user", &["--json", "buy", "acme/sketch", "--operation", "view", "--yes"]);
+    let bought: serde_json::Value = serde_json::from_slice(&bought.stdout).expect("JSON");
+    let receipts = stage.succeed("user", &["--json", "receipts"]);
+    let receipts: serde_json::Value = serde_json::from_slice(&receipts.stdout).expect("JSON");
+    assert!(receipts.get("refunds").is_none());
+    let order = receipts["receipts"][0]["order"].as_str().unwrap_or_else(|| panic!("{bought}")).to_owned();
+    stage.operator(&["order", "refund", &order]);
+    let listed = stage.operator(&["order", "list"]);
+    assert!(listed.contains("user@example.com") && listed.contains("T") && listed.contains("Z  refunded"), "{listed}");
+    let ledger = stage.operator(&["ledger"]);
+    assert!(ledger.contains("0.00 EUR"), "{ledger}");
+    let resources = stage.operator(&["resource", "list"]);
+    assert!(resources.contains("acme/sketch 1.0.0"), "{resources}");
+    assert!(stage.operator(&["check"]).contains("Every published file is there"));
+    let receipts = stage.succeed("user", &["--json", "receipts"]);
+    let receipts: serde_json::Value = serde_json::from_slice(&receipts.stdout).expect("JSON");
+    assert_eq!(receipts["refunds"][0]["order"], order);
+    assert_eq!(receipts["refunds"][0]["done"], true);
+    assert_eq!(receipts["refunds"][0]["amount"], receipts["receipts"][0]["price"]);
+    let text = stage.succeed("user", &["receipts"]);
+    assert!(String::from_utf8_lossy(&text.stdout).contains("paid back"), "{text:?}");
+    // The file of what is published goes: the operator is told which.
+    let files: Vec<_> = std::fs::read_dir(stage.path("store/files")).expect("files").flatten().collect();
+    std::fs::remove_file(files[0].path()).expect("removed");
+    let missing = stage.operator_fails(&["check"]);
+    assert!(missing.contains("is missing") && missing.contains("backup"), "{missing}");
+}

@@ -4,10 +4,11 @@ use super::{DONE, segment};
 use crate::app::App;
 use crate::auth::ProvenTerminal;
 use crate::problem::{Fault, Refused};
-use crate::store::{AccountPage, Page, SessionId};
+use crate::store::{AccountPage, OrderPhase, Page, SessionId};
 use portcullis_protocol::TerminalId;
 use portcullis_protocol::wire::{
-    AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, SessionInfo, SessionsAnswer, TerminalInfo,
+    AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SessionInfo,
+    SessionsAnswer, TerminalInfo,
 };
 use serde::Serialize;
 
@@ -16,6 +17,9 @@ use serde::Serialize;
 const ENTITLEMENTS: usize = 120;
 /// Receipts of one page. With names of full length one takes 1.2 KiB in the answer's base64url.
 pub(super) const RECEIPTS: usize = 25;
+
+/// Refunds of one page. One takes 130 bytes.
+const REFUNDS: u32 = 200;
 
 /// Bytes of terminals and of publishers in the account's answer: with its name, and in base64url, together less than a
 /// signed answer may hold. Some 180 terminals, or 80 whose labels have full length.
@@ -91,6 +95,30 @@ async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<Re
     let page = AccountPage::new(page, RECEIPTS);
     let Page { rows, next } = app.core.store.receipts(caller.account(), page).await.map_err(Fault::internal)?;
     Ok(ReceiptsAnswer { receipts: rows, next })
+}
+
+/// `GET /v1/account/refunds`
+pub(crate) async fn refunds(app: App, caller: ProvenTerminal, (): ()) -> Result<RefundsAnswer, Refused> {
+    refunds_from(app, caller, 0).await
+}
+
+/// `GET /v1/account/refunds/{page}`
+pub(crate) async fn refunds_page(app: App, caller: ProvenTerminal, page: String) -> Result<RefundsAnswer, Refused> {
+    refunds_from(app, caller, segment(&page)?).await
+}
+
+async fn refunds_from(app: App, caller: ProvenTerminal, page: u32) -> Result<RefundsAnswer, Refused> {
+    let skip = page.saturating_mul(REFUNDS);
+    // One more than the page, to know whether there is another one.
+    let found = app.core.store.refunds(caller.account(), skip, REFUNDS + 1).await.map_err(Fault::internal)?;
+    let next = if found.len() > REFUNDS as usize { page.checked_add(1) } else { None };
+    let refunds = found.into_iter().take(REFUNDS as usize).map(|(order, changed)| RefundInfo {
+        order: order.id,
+        amount: order.refund(),
+        at: changed.seconds(),
+        done: order.phase == OrderPhase::Refunded,
+    });
+    Ok(RefundsAnswer { refunds: refunds.collect(), next })
 }
 
 /// The beginning of a list, as much as takes so many bytes of JSON.

@@ -20,7 +20,7 @@ pub(crate) mod well_known;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::problem::{Fault, Refused};
-use crate::store::{Begun, StoredAnswer};
+use crate::store::{BeginOutcome, StoredAnswer};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -91,23 +91,23 @@ where
     let Some(request) = caller.idempotency().cloned() else {
         return Err(Fault::Malformed("this request needs an Idempotency-Key".into()).into());
     };
-    match app.core.store.begin_answer(scope, &request).await.map_err(Fault::internal)? {
-        Begun::New => {}
-        Begun::Answered(StoredAnswer::Body(stored)) => {
+    let fence = match app.core.store.begin_answer(scope, &request).await.map_err(Fault::internal)? {
+        BeginOutcome::Begun(fence) => fence,
+        BeginOutcome::Answered(StoredAnswer::Body(stored)) => {
             let body = app.core.secrets.open_answer(&request.request, &stored).map_err(Fault::internal)?;
             return serde_json::from_slice(&body).map_err(|error| Fault::internal(error).into());
         }
         // The key was used for a request of another kind.
-        Begun::Answered(_) | Begun::OtherRequest => return Err(Fault::KeyReused.into()),
-        Begun::InProgress => return Err(Fault::UnderWay.into()),
-    }
+        BeginOutcome::Answered(_) | BeginOutcome::OtherRequest => return Err(Fault::KeyReused.into()),
+        BeginOutcome::InProgress => return Err(Fault::UnderWay.into()),
+    };
     // On a task of its own: a client that hangs up does not leave the request under way.
     let act = act(caller);
     let finished = tokio::spawn(async move {
-        let answer = act.await;
+        let answer = fence.guard(act).await;
         let body = answer.as_ref().ok().and_then(|body| serde_json::to_string(body).ok());
         let body = body.map(|body| app.core.secrets.seal_answer(&request.request, &body));
-        app.core.store.finish_answer(scope, &request, body).await.map_err(Fault::internal)?;
+        app.core.store.finish_answer(fence, body).await.map_err(Fault::internal)?;
         answer
     });
     finished.await.map_err(Fault::internal)?

@@ -16,11 +16,19 @@ use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, 
 
 /// Claims a name, which then belongs to the caller's account and the claim's key.
 pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
-    if app.config.publishers == Publishers::Approve && !is_operator(&app, caller.account()).await? {
-        return Err(Fault::Forbidden("this store approves its publishers: ask its operator".into()).into());
-    }
     let PublisherRequest { claim } = caller.json()?;
     let claim = held_key(&app, &claim)?;
+    if app.config.publishers == Publishers::Approve
+        && !is_operator(&app, caller.account()).await?
+        && !app.core.store.ask_approval(caller.account(), &claim.name).await.map_err(Fault::internal)?
+    {
+        let text = format!(
+            "this store approves its publishers, and its operator can now see that you ask for `{}`: repeat this once you \
+             are approved",
+            claim.name
+        );
+        return Err(Fault::Forbidden(text).into());
+    }
     let publisher = Publisher {
         id: PublisherId(Octets(secrets::random())),
         name: claim.name.clone(),

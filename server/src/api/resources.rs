@@ -3,25 +3,27 @@
 use super::{DONE, remembered, segment};
 use crate::app::App;
 use crate::auth::{Caller as _, ProvenTerminal, ProvenUpload};
+use crate::body::drain;
 use crate::problem::{Fault, Refused};
-use crate::rate::TooMany;
 use crate::store::{RestoreOutcome, WithdrawOutcome};
+use crate::uploads::Slot;
 use crate::{offers, publish};
 use axum::extract::State;
 use axum::response::Response;
-use portcullis_protocol::Digest;
 use portcullis_protocol::limits::MAX_DESCRIPTION;
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{Done, RestoreRequest, WithdrawRequest};
+use portcullis_protocol::{AccountId, Digest};
 
-/// Seconds after which an upload may be tried again where too many are under way.
-const RETRY_UPLOAD: u32 = 10;
-
-/// Publishes the sealed file in the body.
+/// Publishes the sealed file in the body. Nothing of it is taken from an account that cannot publish.
 pub(crate) async fn put(State(app): State<App>, upload: ProvenUpload) -> Response {
     let reply = upload.caller.reply().clone();
-    let Ok(slot) = app.uploads.clone().try_acquire_owned() else {
-        return reply.no(TooMany { retry_after: RETRY_UPLOAD });
+    let slot = match may_upload(&app, upload.caller.account()).await {
+        Ok(slot) => slot,
+        Err(refused) => {
+            drain(upload.unverified_body, upload.is_held_back);
+            return reply.no(refused);
+        }
     };
     let (incoming, caller) = match publish::receive_proven(&app, upload).await {
         Ok(received) => received,
@@ -33,6 +35,15 @@ pub(crate) async fn put(State(app): State<App>, upload: ProvenUpload) -> Respons
         publish::publish(&app, account, incoming).await
     });
     reply.answer(answer.await)
+}
+
+/// The right to publish comes first, then a slot.
+async fn may_upload(app: &App, account: &AccountId) -> Result<Slot, Refused> {
+    if app.core.store.publishers_of(account).await.map_err(Fault::internal)?.is_empty() {
+        let text = "this account has no publisher's name: claim one with its key first, as `portcullis publish` does";
+        return Err(Fault::Forbidden(text.into()).into());
+    }
+    Ok(app.uploads.begin(account)?)
 }
 
 /// Withdraws a resource of a publisher of the caller's.

@@ -11,13 +11,16 @@ use portcullis_server::faults::Faults;
 use portcullis_server::keys::{self, Keys};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token};
 use portcullis_server::store::NewInvitation;
-use portcullis_server::{MASTER_KEY, open_store};
+use portcullis_server::{DATABASE, MASTER_KEY, bind, open_store, remains};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// How long the first operator may take to follow the invitation: a week.
 const INVITATION_LIFE: u64 = 7 * 24 * 3600;
+
+/// The folder in which a server is made before it appears.
+const MAKING: &str = ".init";
 
 #[derive(Debug, Args)]
 pub(super) struct Init {
@@ -45,14 +48,25 @@ impl Init {
         };
         // Before anything is written: a public address needs a name.
         let origin = origin_of(&config)?;
-        let master = self.dir.join(MASTER_KEY);
-        if master.exists() {
-            bail!("there is a server in {} already: `init` makes it once", self.dir.display());
+        if let Some(remains) = remains(&self.dir)? {
+            bail!(
+                "there is a server in {dir} already, or what is left of one: {}. `init` makes a server once. Restore what is \
+                 missing from the backup; for a new server choose a new directory",
+                remains.display(),
+                dir = self.dir.display()
+            );
         }
-        make_private(&self.dir).with_context(|| format!("cannot make the directory {}", self.dir.display()))?;
-        let secrets = Secrets::create(&master)?;
-        let store = open_store(&self.dir, Clock::system(), Faults::from_env())?;
+        make_private(&self.dir)?;
+        // A server appears whole: what a killed `init` leaves is no server, and in nobody's way.
+        let making = self.dir.join(MAKING);
+        if making.exists() {
+            std::fs::remove_dir_all(&making).with_context(|| format!("cannot remove {}", making.display()))?;
+        }
+        make_private(&making)?;
+        let secrets = Secrets::create(&making.join(MASTER_KEY))?;
+        let store = open_store(&making, Clock::system(), Faults::from_env())?;
         keys::init(&*store, &secrets).await?;
+        bind(&*store, &secrets, &origin).await?;
         let keys = Keys::open(&*store, &secrets, origin.clone()).await?;
         let token = new_token();
         let invitation = NewInvitation {
@@ -62,8 +76,16 @@ impl Init {
         };
         store.create_invitation(invitation).await?;
         store.close().await?;
-        let file = self.dir.join(FILE_NAME);
-        std::fs::write(&file, config_text(&config)).with_context(|| format!("cannot write {}", file.display()))?;
+        // The last connection writes what it has into the database's one file.
+        drop(store);
+        let (file, master) = (self.dir.join(FILE_NAME), self.dir.join(MASTER_KEY));
+        std::fs::write(making.join(FILE_NAME), config_text(&config))
+            .with_context(|| format!("cannot write {}", making.display()))?;
+        for name in [FILE_NAME, DATABASE, MASTER_KEY] {
+            std::fs::rename(making.join(name), self.dir.join(name))
+                .with_context(|| format!("cannot write {}", self.dir.join(name).display()))?;
+        }
+        std::fs::remove_dir_all(&making).with_context(|| format!("cannot remove {}", making.display()))?;
 
         let (words, invitation) = (keys.root().thumbprint().words(), format!("{origin}/invite/{}", *token));
         if self.json {
@@ -85,12 +107,31 @@ impl Init {
     }
 }
 
-fn make_private(dir: &Path) -> std::io::Result<()> {
+/// Makes a directory that only its owner enters. An existing one is made so only if nothing is in it: what others keep
+/// there is not taken from them.
+fn make_private(dir: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
+    builder.create(dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let cannot = || format!("cannot make {} private", dir.display());
+        if std::fs::metadata(dir).with_context(cannot)?.permissions().mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        if std::fs::read_dir(dir).with_context(cannot)?.next().is_some() {
+            bail!(
+                "other users can look into {dir}, and there are other things in it: choose a new directory, or \
+                 `chmod 700 {dir}`",
+                dir = dir.display()
+            );
+        }
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).with_context(cannot)?;
+    }
+    Ok(())
 }
 
 /// A configuration with a word on each key. On this machine alone, where nothing real is sold, everybody may do
@@ -117,7 +158,8 @@ fn config_text(config: &Config) -> String {
 # terminates TLS.
 listen = \"{listen}\"
 
-# What terminals call it. It goes into everything that is signed, so it never changes. May be left out on loopback.
+# What terminals call it. It goes into everything that is signed, so it never changes, and a changed one is refused. May
+# be left out on loopback; then `listen` is part of it.
 {origin}
 
 # Whether a reverse proxy stands in front that appends the client's address to X-Forwarded-For or Forwarded, and from
@@ -128,7 +170,7 @@ trusted_proxies = [{trusted_proxies}]
 # Who may make an account: \"open\", \"invite\" (portcullis-server operator invite) or \"closed\".
 sign_up = \"{sign_up}\"
 
-# Who may claim a publisher's name: \"open\" or \"approve\" (accounts of operators).
+# Who may claim a publisher's name: \"open\" or \"approve\" (portcullis-server operator publisher approve).
 publishers = \"{publishers}\"
 
 # The currencies in which publishers set prices and accounts pay in: active codes of ISO 4217. Left out, these:
@@ -139,9 +181,14 @@ publishers = \"{publishers}\"
 sandbox = {local}
 
 [limits]
-# Bytes of a sealed file, and uploads under way at once.
+# Bytes of a sealed file; uploads under way at once, and of one account; bytes per second that one has to bring.
 upload_bytes = {upload_bytes}
 uploads = {uploads}
+uploads_per_account = {uploads_per_account}
+upload_rate = {upload_rate}
+# Connections at once, and of one address. The system has to allow twice as many open files (LimitNOFILE, ulimit -n).
+connections = {connections}
+connections_per_address = {connections_per_address}
 # Requests per second and at once, of one address and of one terminal.
 address_rate = {address_rate}
 address_burst = {address_burst}
@@ -166,6 +213,10 @@ format = \"{format}\"
         currencies = config.currencies.to_string().split(", ").map(|code| format!("\"{code}\"")).collect::<Vec<_>>().join(", "),
         upload_bytes = config.limits.upload_bytes,
         uploads = config.limits.uploads,
+        uploads_per_account = config.limits.uploads_per_account,
+        upload_rate = config.limits.upload_rate,
+        connections = config.limits.connections,
+        connections_per_address = config.limits.connections_per_address,
         address_rate = config.limits.address_rate,
         address_burst = config.limits.address_burst,
         terminal_rate = config.limits.terminal_rate,

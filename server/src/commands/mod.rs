@@ -57,14 +57,14 @@ impl Command {
 }
 
 impl Which {
-    fn load(&self, listen: Option<SocketAddr>) -> anyhow::Result<Config> {
-        let overrides = Overrides { file: self.config.clone(), listen, dir: self.dir.clone() };
+    fn load(&self, listen: Option<SocketAddr>, accept_clock: bool) -> anyhow::Result<Config> {
+        let overrides = Overrides { file: self.config.clone(), listen, dir: self.dir.clone(), accept_clock };
         Ok(Config::load(&overrides, std::env::vars())?)
     }
 
     /// Opens the server beside a running one, or without one.
     async fn open(&self) -> anyhow::Result<App> {
-        let config = self.load(None)?;
+        let config = self.load(None, false)?;
         let origin = origin_of(&config)?;
         let core: Core = portcullis_server::open(&config, origin, Clock::system(), Faults::from_env()).await?;
         Server::new(config, core).context("passwords cannot be hashed on this machine")

@@ -1,6 +1,7 @@
 //! `portcullis-server operator …`: on the server's own machine, beside a running server or without one.
 
 mod accounts;
+mod check;
 mod identity;
 mod money;
 mod sales;
@@ -9,7 +10,9 @@ use super::Which;
 use crate::print;
 use clap::{Args, Subcommand};
 use portcullis_server::App;
+use portcullis_server::clock::Timestamp;
 use serde_json::Value;
+use std::time::{Duration, UNIX_EPOCH};
 
 #[derive(Debug, Args)]
 pub(super) struct Operator {
@@ -35,9 +38,14 @@ enum Task {
     /// Invitations: list, revoke.
     #[command(subcommand)]
     Invitation(accounts::InvitationTask),
-    /// Publishers: list.
+    /// Publishers: list, approve.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
+    /// Resources: list.
+    #[command(subcommand)]
+    Resource(sales::ResourceTask),
+    /// Looks whether everything is there: the published files and the books. Fails when something is not.
+    Check,
     /// Withdraws a resource: nobody is authorised for it any more, and its publisher cannot restore it.
     Withdraw(sales::Withdraw),
     /// Restores a resource that was withdrawn, by whomever.
@@ -60,6 +68,11 @@ enum Task {
 struct Report {
     text: String,
     json: Value,
+}
+
+/// A moment for people, to the second.
+fn moment(at: Timestamp) -> impl std::fmt::Display {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds()))
 }
 
 impl Operator {
@@ -86,6 +99,8 @@ impl Task {
             Self::Invite(invite) => invite.run(app).await,
             Self::Invitation(task) => task.run(app).await,
             Self::Publisher(task) => task.run(app).await,
+            Self::Resource(task) => task.run(app).await,
+            Self::Check => check::run(app).await,
             Self::Withdraw(withdraw) => withdraw.run(app).await,
             Self::Restore(restore) => restore.run(app).await,
             Self::Order(task) => task.run(app).await,

@@ -15,6 +15,9 @@ pub(super) struct Serve {
     /// The address to listen on; with port 0 a free one.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Takes the machine's clock as right, although the database was in use at a later time.
+    #[arg(long)]
+    accept_clock: bool,
     /// Writes the server's URL into this file once it listens.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -25,7 +28,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let config = self.which.load(self.listen)?;
+        let config = self.which.load(self.listen, self.accept_clock)?;
         log::start(&config.log, std::io::stderr).map_err(anyhow::Error::msg)?;
         let running = Running::start(config).await?;
         // Whoever started it may not listen; then it serves all the same.

@@ -152,11 +152,20 @@ fn with_nonce(mut response: Response, nonce: &str) -> Response {
 
 /// Draws a pair of tokens: as they are stored, and as they travel.
 fn draw_tokens(app: &App) -> (NewTokens, TokenAnswer) {
-    let (access, refresh) = (secrets::new_token(), secrets::new_token());
+    pair(app, &secrets::new_token(), &secrets::new_token())
+}
+
+/// The pair of tokens that a device code becomes, the same each time: a terminal that lost the answer asks again.
+fn derive_tokens(app: &App, device_code: &str) -> (NewTokens, TokenAnswer) {
+    let derive = |role| app.core.secrets.derive_token(role, device_code);
+    pair(app, &derive(TokenRole::Access), &derive(TokenRole::Refresh))
+}
+
+fn pair(app: &App, access: &str, refresh: &str) -> (NewTokens, TokenAnswer) {
     let stored = NewTokens {
-        access: app.core.secrets.hash_token(TokenRole::Access, &access),
+        access: app.core.secrets.hash_token(TokenRole::Access, access),
         access_life: ACCESS_LIFE.into(),
-        refresh: app.core.secrets.hash_token(TokenRole::Refresh, &refresh),
+        refresh: app.core.secrets.hash_token(TokenRole::Refresh, refresh),
         refresh_life: REFRESH_LIFE,
     };
     let answer = TokenAnswer {

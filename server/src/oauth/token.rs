@@ -1,6 +1,6 @@
 //! `POST /oauth/token`: a device code becomes a session (RFC 8628 section 3.4), a refresh token a new pair.
 
-use super::{CLIENT_ID, Code, Denied, ProvenForm, draw_tokens};
+use super::{CLIENT_ID, Code, Denied, ProvenForm, derive_tokens, draw_tokens};
 use crate::app::App;
 use crate::problem::Fault;
 use crate::secrets::{self, TokenRole};
@@ -46,7 +46,7 @@ async fn tokens(app: &App, asked: &ProvenForm<Asked>) -> Result<TokenAnswer, Den
 
 async fn poll(app: &App, key: &Thumbprint, device_code: &str) -> Result<TokenAnswer, Denied> {
     let code = app.core.secrets.hash_token(TokenRole::Device, device_code);
-    let (stored, answer) = draw_tokens(app);
+    let (stored, answer) = derive_tokens(app, device_code);
     let session = SessionId(Octets(secrets::random()));
     match app.core.store.poll_device(&code, key, session, stored).await.map_err(Fault::internal)? {
         PollOutcome::Session { .. } => Ok(answer),

@@ -1,6 +1,6 @@
 //! Stored answers: how a request that is repeated gets the answer it got before.
 
-use super::{GrantRecord, Order, StoreError};
+use super::{Fence, GrantRecord, Order, StoreError};
 use crate::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{CodeId, Digest, IdempotencyKey, TerminalId};
@@ -29,7 +29,7 @@ impl Idempotency {
 }
 
 /// Whose key it is: keys of different terminals never meet. Before a terminal is enrolled, its key stands for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AnswerScope {
     /// An enrolled terminal.
     Terminal(TerminalId),
@@ -60,7 +60,7 @@ pub enum StoredAnswer {
 /// What a repeatable request finds.
 #[derive(Debug, Clone)]
 pub enum Begun {
-    /// It is new, and now under way. [`Answers::finish_answer`] ends it.
+    /// It is new.
     New,
     /// It was answered.
     Answered(StoredAnswer),
@@ -70,17 +70,28 @@ pub enum Begun {
     OtherRequest,
 }
 
+/// What becomes of a repeatable request that is begun.
+#[derive(Debug)]
+pub enum BeginOutcome {
+    /// It is now in progress, and this process's to do. [`Answers::finish_answer`] ends it.
+    Begun(Fence),
+    /// It was answered.
+    Answered(StoredAnswer),
+    /// It is in progress, here or in another process that is alive.
+    InProgress,
+    /// The key was used for another request.
+    OtherRequest,
+}
+
 /// Stored answers of requests that are no part of the cycle and no orders: those store theirs in their own transaction.
 #[async_trait]
 pub trait Answers {
-    /// Begins a repeatable request. One that was begun and not finished within a minute can be begun again.
-    async fn begin_answer(&self, scope: AnswerScope, request: &Idempotency) -> Result<Begun, StoreError>;
+    /// Begins a repeatable request, or takes it over from a process whose lease is over.
+    async fn begin_answer(&self, scope: AnswerScope, request: &Idempotency) -> Result<BeginOutcome, StoreError>;
 
-    /// Ends it with an answer, or with `None` where it failed and may be tried again.
-    async fn finish_answer(
-        &self,
-        scope: AnswerScope,
-        request: &Idempotency,
-        body: Option<String>,
-    ) -> Result<(), StoreError>;
+    /// Ends it with an answer, or with `None` when it failed and may be tried again.
+    ///
+    /// # Errors
+    /// [`StoreError::TakenOver`]: another process does it now, and this answer is not stored.
+    async fn finish_answer(&self, fence: Fence, body: Option<String>) -> Result<(), StoreError>;
 }

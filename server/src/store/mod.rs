@@ -8,9 +8,12 @@
 
 mod accounts;
 mod answers;
+mod approvals;
 mod cycle;
 mod devices;
+mod identity;
 mod keys;
+mod leases;
 mod ledger;
 mod offers;
 mod orders;
@@ -27,14 +30,18 @@ pub use accounts::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
     NewName, NewPassword, OpenInvitation, RenameOutcome, SignUp, WebSession,
 };
-pub use answers::{AnswerScope, Answers, Begun, Idempotency, StoredAnswer};
+pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, StoredAnswer};
+pub use approvals::{ApprovalRequest, Approvals};
 pub use cycle::{
     Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
     AuthoriseOutcome, Cycle, Draw, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
     OperationFacts, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 pub use devices::{DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
+pub use identity::{Identities, IdentityRecord};
 pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
+pub(crate) use leases::{Claim, Running};
+pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
@@ -57,6 +64,7 @@ pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
 
 use crate::clock::Timestamp;
 use async_trait::async_trait;
+use std::path::PathBuf;
 
 /// Why the store did not do something. Nothing happened, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +95,15 @@ pub enum StoreError {
     /// The outcome is unknown: it may have happened. The same request may be made again.
     #[error("the outcome of {0} is unknown")]
     Unknown(&'static str),
+    /// Another process works on the same request by now; nothing was written.
+    #[error("{0}: another server process has taken this request over")]
+    TakenOver(&'static str),
+    /// There is no database where one is expected.
+    #[error("{0} is not there, or holds no server")]
+    Missing(PathBuf),
+    /// The database can be read and not written.
+    #[error("{0} cannot be written: check its owner and permissions, and that the disk is not mounted read-only")]
+    ReadOnly(PathBuf),
     /// A test made it fail.
     #[error("{0}: a test made this step fail")]
     Faulted(&'static str),
@@ -97,9 +114,12 @@ pub enum StoreError {
 pub trait Store:
     Accounts
     + Answers
+    + Approvals
     + Cycle
     + Devices
+    + Identities
     + Keyring
+    + Leases
     + Ledger
     + Offers
     + Orders

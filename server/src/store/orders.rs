@@ -225,6 +225,10 @@ pub trait Orders {
     /// An order.
     async fn order(&self, order: &OrderId) -> Result<Option<Order>, StoreError>;
 
+    /// The orders of an account that were paid back or are being paid back, newest first, with when that last changed: at
+    /// most `limit` after the first `skip`.
+    async fn refunds(&self, account: &AccountId, skip: u32, limit: u32) -> Result<Vec<(Order, Timestamp)>, StoreError>;
+
     /// A page of the compact receipts of the orders of rights of an account, newest first.
     async fn receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError>;
 

@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, OrderId, PublisherName};
+use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName};
 
 /// Lists of names, to be looked up one by one.
 #[async_trait]
@@ -13,6 +13,9 @@ pub trait Overview {
     /// Publishers, by name: at most `limit` after the one given.
     async fn publisher_names(&self, after: Option<PublisherName>, limit: u32)
     -> Result<Vec<PublisherName>, StoreError>;
+
+    /// Published resources, by digest, withdrawn ones too: at most `limit` after the one given.
+    async fn resource_digests(&self, after: Option<Digest>, limit: u32) -> Result<Vec<Digest>, StoreError>;
 
     /// Orders, newest first: at most `limit` before the one given.
     async fn order_ids(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<OrderId>, StoreError>;

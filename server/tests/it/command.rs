@@ -2,9 +2,9 @@
 
 use crate::browser::Browser;
 use crate::stage::PASSWORD;
-use crate::terminal::Terminal;
-use portcullis_protocol::Origin;
+use crate::terminal::{Terminal, rng};
 use portcullis_protocol::age::Identity;
+use portcullis_protocol::{Origin, SecretKey};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_portcullis-server");
 
-fn command(dir: &Path) -> Command {
+pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(COMMAND);
     command.current_dir(dir).env_clear();
     command
 }
 
-fn run(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
     run_with(dir, arguments, "")
 }
 
@@ -36,20 +36,26 @@ fn run_with(dir: &Path, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().expect("ends")
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-fn refused(output: &Output) -> String {
+pub(crate) fn refused(output: &Output) -> String {
     assert!(!output.status.success());
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// An address on this machine where nobody listens.
+pub(crate) fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
 /// A server process, ended with the test.
-struct Served {
-    child: Child,
-    origin: Origin,
+pub(crate) struct Served {
+    pub(crate) child: Child,
+    pub(crate) origin: Origin,
 }
 
 impl Drop for Served {
@@ -58,12 +64,18 @@ impl Drop for Served {
     }
 }
 
-fn serve(dir: &Path) -> Served {
+pub(crate) fn serve(dir: &Path) -> Served {
+    serve_with(dir, &[])
+}
+
+/// Starts the server in `store`, whose log goes to `log`.
+pub(crate) fn serve_with(dir: &Path, environment: &[(&str, &str)]) -> Served {
     let ready = dir.join("ready");
     let _ = std::fs::remove_file(&ready);
+    let log = std::fs::File::create(dir.join("log")).expect("a log");
     let mut child = command(dir);
-    child.args(["serve", "--dir", "store", "--listen", "127.0.0.1:0", "--ready-file", "ready"]);
-    let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    child.args(["serve", "--dir", "store", "--ready-file", "ready"]).envs(environment.iter().copied());
+    let child = child.stdout(Stdio::null()).stderr(log).spawn().expect("starts");
     let begun = Instant::now();
     while !ready.exists() {
         assert!(begun.elapsed() < Duration::from_secs(20), "it listens");
@@ -74,7 +86,7 @@ fn serve(dir: &Path) -> Served {
 }
 
 #[cfg(unix)]
-fn terminate(served: &mut Served) -> bool {
+pub(crate) fn terminate(served: &mut Served) -> bool {
     let pid = served.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
     served.child.wait().expect("ends").success()
@@ -84,14 +96,15 @@ fn terminate(served: &mut Served) -> bool {
 async fn an_operator_sets_up_and_runs_a_store() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();
-    let made = json(&run(dir, &["init", "--dir", "store", "--json"]));
+    let made = json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
     assert!(made["words"].as_str().is_some_and(|words| words.split('-').count() == 8));
     assert!(refused(&run(dir, &["init", "--dir", "store"])).contains("already"), "keys are made once");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = |path: &str| std::fs::metadata(dir.join(path)).expect("made").permissions().mode() & 0o777;
-        assert_eq!((mode("store"), mode("store/master.key")), (0o700, 0o600));
+        let modes = (mode("store"), mode("store/master.key"), mode("store/portcullis.sqlite"));
+        assert_eq!(modes, (0o700, 0o600, 0o600));
     }
 
     let mut served = serve(dir);
@@ -196,6 +209,50 @@ async fn an_operator_sets_up_and_runs_a_store() {
     assert!(refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"])).contains("nothing here"));
     #[cfg(unix)]
     assert!(terminate(&mut served), "a clean end");
+}
+
+#[tokio::test]
+async fn an_operator_approves_publishers_without_making_them_operators() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
+    let served = serve_with(dir, &[("PORTCULLIS_SERVER_PUBLISHERS", "approve")]);
+    let operator = |arguments: &[&str]| run(dir, &[&["operator", "--dir", "store", "--json"], arguments].concat());
+    let mut terminals = Vec::new();
+    for email in ["ada@example.org", "bob@example.org"] {
+        let add = ["operator", "--dir", "store", "--json", "account", "add", email];
+        json(&run_with(dir, &add, &format!("{PASSWORD}\n")));
+        let mut browser = Browser::new(&served.origin);
+        browser.sign_in(email, PASSWORD).await;
+        let mut terminal = Terminal::new(&served.origin).await;
+        let code = terminal.device_code("workshop").await;
+        browser.decide(&code.user_code, "approve").await;
+        terminal.poll(&code.device_code).await.expect("tokens");
+        terminal.enrol("workshop").await;
+        terminals.push(terminal);
+    }
+    let key = SecretKey::generate(&mut rng());
+    let claims = ["lumen", "umbra"].map(|name| crate::stage::claim(&served.origin, name, &key));
+    for (terminal, claim) in terminals.iter_mut().zip(&claims) {
+        let answer = terminal.send(claim).await;
+        assert_eq!(answer.status, reqwest::StatusCode::FORBIDDEN);
+        assert!(answer.problem().expect("a problem").detail.contains("approves its publishers"));
+    }
+    let listed = json(&operator(&["publisher", "list"]));
+    let waiting: Vec<&str> =
+        listed["waiting"].as_array().expect("a list").iter().filter_map(|one| one["email"].as_str()).collect();
+    assert_eq!((waiting.len(), waiting.contains(&"ada@example.org")), (2, true), "{listed}");
+    assert!(refused(&operator(&["publisher", "approve", "nobody"])).contains("nobody waits"));
+    json(&operator(&["publisher", "approve", "lumen"]));
+    json(&operator(&["publisher", "approve", "bob@example.org"]));
+    for (terminal, claim) in terminals.iter_mut().zip(&claims) {
+        let portcullis_protocol::wire::Done {} = terminal.get_yes(claim).await;
+    }
+    let accounts = json(&operator(&["account", "list"]));
+    let operators = accounts["accounts"].as_array().expect("rows").iter().filter(|row| row["operator"] == true);
+    assert_eq!(operators.count(), 0, "{accounts}");
+    let listed = json(&operator(&["publisher", "list"]));
+    assert_eq!(listed["waiting"].as_array().map(Vec::len), Some(0), "{listed}");
 }
 
 #[test]

@@ -21,7 +21,6 @@ async fn a_terminal_signs_in_enrols_and_is_listed() {
     browser.decide(&code.user_code, "approve").await;
     let tokens = terminal.poll(&code.device_code).await.expect("tokens");
     assert_eq!(tokens.token_type, "DPoP");
-    assert_eq!(terminal.poll(&code.device_code).await.expect_err("once"), "invalid_grant");
 
     let refused = terminal.get_no(&Draft::get("/v1/account")).await;
     assert_eq!(refused.reason, Reason::TerminalUnknown, "signed in is not enrolled");
@@ -55,6 +54,33 @@ async fn a_stolen_device_code_is_worth_nothing_with_another_key() {
     browser.decide(&code.user_code, "approve").await;
     assert_eq!(thief.poll(&code.device_code).await.expect_err("bound to a key"), "invalid_grant");
     honest.poll(&code.device_code).await.expect("the control: its own key gets the tokens");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_used_device_code_gives_its_own_key_the_same_tokens_while_the_answer_may_be_lost() {
+    let stage = Stage::open().await;
+    let mut browser = stage.person("ada@example.org").await;
+    let (mut terminal, mut thief) = (Terminal::new(&stage.origin).await, Terminal::new(&stage.origin).await);
+    let code = terminal.device_code("a terminal").await;
+    browser.decide(&code.user_code, "approve").await;
+    let first = terminal.poll(&code.device_code).await.expect("an answer that gets lost");
+    let again = terminal.poll(&code.device_code).await.expect("asked again");
+    assert_eq!((&first.access_token, &first.refresh_token), (&again.access_token, &again.refresh_token));
+    assert_eq!(thief.poll(&code.device_code).await.expect_err("another key"), "invalid_grant");
+    terminal.enrol("a terminal").await;
+    // Once nobody can be waiting for that answer any more, and once the sign-in has ended, the code is used up.
+    stage.clock.advance(121);
+    terminal.nonce = None;
+    assert_eq!(terminal.poll(&code.device_code).await.expect_err("long ago"), "invalid_grant");
+    let _: AccountAnswer = terminal.get_yes(&Draft::get("/v1/account")).await;
+
+    let mut other = Terminal::new(&stage.origin).await;
+    let code = other.device_code("another terminal").await;
+    browser.decide(&code.user_code, "approve").await;
+    let tokens = other.poll(&code.device_code).await.expect("tokens");
+    other.send(&Draft::form("/oauth/revoke", &[("token", &tokens.access_token)])).await;
+    assert_eq!(other.poll(&code.device_code).await.expect_err("signed out"), "invalid_grant");
     stage.stop().await;
 }
 

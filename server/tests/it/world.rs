@@ -84,7 +84,7 @@ pub(crate) fn origin() -> Origin {
 
 pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Core {
     let options =
-        SqliteOptions { path: folder.join("server.db"), readers: 4, clock: clock.clone(), faults: faults.clone() };
+        SqliteOptions { clock: clock.clone(), faults: faults.clone(), ..SqliteOptions::new(folder.join("server.db")) };
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(options).expect("a store"));
     let secrets = Secrets::open(&folder.join("master.key")).expect("secrets");
     let keys = Keys::open(&*store, &secrets, origin()).await.expect("keys");

@@ -118,7 +118,7 @@ fn problem(reason: Reason, signed: Option<String>) -> Exchanged {
         signed,
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default().into();
-    Exchanged { status: reason.http_status(), nonce: None, body }
+    Exchanged { status: reason.http_status(), nonce: None, retry_after: None, body }
 }
 
 fn is_cycle(exchange: &Exchange) -> bool {

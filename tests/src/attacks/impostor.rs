@@ -87,5 +87,5 @@ impl Impostor {
 
 fn ok(body: &impl serde::Serialize) -> Exchanged {
     let body = serde_json::to_vec(body).unwrap_or_default().into();
-    Exchanged { status: 200, nonce: None, body }
+    Exchanged { status: 200, nonce: None, retry_after: None, body }
 }

@@ -42,6 +42,7 @@ mod purchases;
 mod screen;
 mod secrets;
 mod shop;
+mod slots;
 mod specimen;
 mod surgery;
 mod trial;
@@ -100,6 +101,7 @@ pub fn all() -> Vec<Attack> {
         purchases::ATTACKS,
         load::ATTACKS,
         crash::ATTACKS,
+        slots::ATTACKS,
         guests::ATTACKS,
         waits::ATTACKS,
         distrust::ATTACKS,

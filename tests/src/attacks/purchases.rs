@@ -230,7 +230,7 @@ async fn grant_reissued_more_than_once(arena: &mut Arena) -> Result<Outcome> {
         offer: None,
         nonce: BoundedOctets::default(),
     };
-    let lost = Exchanged { status: 503, nonce: None, body: Default::default() };
+    let lost = Exchanged { status: 503, nonce: None, retry_after: None, body: Default::default() };
     meddler.begin(
         move |exchange, answer| {
             if exchange.path_and_query.starts_with("/v1/verifications") { lost.clone() } else { answer }

@@ -10,11 +10,11 @@ use portcullis_host::{Client, ClientOptions, Retry};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::encoding::BoundedOctets;
 use portcullis_protocol::wire::{
-    AuthorisationRequest, OfferTerms, OffersAnswer, OffersRequest, OrderAnswer, OrderRequest, OrderState,
-    PaymentMethod, PublishAnswer, PublisherRequest, TopUpRequest,
+    AuthorisationRequest, CatalogueEntry, OfferTerms, OffersAnswer, OffersRequest, OrderAnswer, OrderRequest,
+    OrderState, PaymentMethod, PublishAnswer, PublisherRequest, TopUpRequest,
 };
 use portcullis_protocol::{
-    Digest, Offer, Origin, PublisherClaim, Rights, SecretKey, ServerEntry, Unverified, Verified,
+    Digest, Money, Offer, Origin, PublisherClaim, Rights, SecretKey, ServerEntry, Unverified, Verified,
 };
 use reqwest::Method;
 use std::fs;
@@ -136,6 +136,21 @@ impl Shop {
         Ok(())
     }
 
+    /// What the catalogue says an operation costs.
+    pub(super) async fn price_of(&self, operation: &str) -> Result<Money> {
+        let url = format!("{}/v1/catalogue/lumen/alpine-lake", self.origin);
+        let entry: CatalogueEntry = serde_json::from_slice(&self.publisher.http.get(url).send().await?.bytes().await?)?;
+        for compact in &entry.offers {
+            let offer = Unverified::<Offer>::parse(compact)?;
+            let key = self.publisher.keys.signing_key(offer.kid(), now()).context("an unknown signing key")?;
+            let offer = offer.verify(key)?.into_document();
+            if offer.operation.as_str() == operation {
+                return Ok(offer.price);
+            }
+        }
+        anyhow::bail!("no offer for {operation}")
+    }
+
     /// The signed offer that is ordered for an operation.
     pub(super) fn offer(&self, operation: &str) -> Result<&Verified<Offer>> {
         let mut offers = self.offers.iter().map(|offer| (offer, offer.document()));
@@ -223,6 +238,7 @@ impl Shop {
         let mut retry = Retry::default();
         // Attacks that are answered with lies are not worth waiting for.
         (retry.attempts, retry.patient_attempts, retry.pause) = (2, 2, Duration::from_millis(10));
+        retry.patience = Duration::from_millis(500);
         let options = ClientOptions::new()
             .state_dir(&home)
             .billing_server(Arc::clone(&meddler) as Arc<dyn portcullis_host::BillingServer>)

@@ -134,6 +134,8 @@ async fn grants_that_nobody_acknowledges_hide_no_lost_answer_and_are_forgotten()
     run(&client, &resource, "view").await.expect("taken up");
     assert_eq!(store.world().debits, 2);
     assert!(delivered().len() > GRANTS, "nothing was forgotten too early");
+    // What is being acknowledged is in its own hands until then.
+    client.cycle().settle(std::time::Duration::from_secs(5)).await;
     // No grant of that time can be used any more: the process that goes on forgets them, and keeps what is new.
     store.world().clock.advance(2 * 3600);
     run(&client, &resource, "view").await.expect("granted");

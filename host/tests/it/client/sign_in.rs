@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::test_store::{ORIGIN, TestStore, origin, plain, rng, run};
-use portcullis_host::{ClientError, Exchanged};
+use portcullis_host::{ClientError, Exchanged, TransportError};
 use portcullis_protocol::wire::DeviceAuthorisation;
 use portcullis_protocol::{Reason, SecretKey};
 use tempfile::TempDir;
@@ -48,6 +48,29 @@ async fn a_sign_in_that_the_user_denies_or_lets_pass_leaves_nothing() {
         store.world().approval = None;
     });
     signed_in.expect("approved");
+}
+
+#[tokio::test]
+async fn an_enrolment_whose_answer_never_came_is_completed_without_another_approval() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    store.after(|exchange, answer| match exchange.path_and_query.as_str() {
+        "/v1/terminals" => Err(TransportError::Interrupted("cut".into())),
+        _ => Ok(answer),
+    });
+    let begun = store.client(home.path()).sign_in(&origin(), "x").await.expect("begun");
+    let unknown = begun.finish().await.expect_err("no answer");
+    assert!(matches!(unknown, ClientError::OutcomeUnknown { .. }), "{unknown:?}");
+    assert!(store.count("POST /v1/terminals") > 2, "it was asked again");
+    store.honest();
+    // Another process, and the user is not asked.
+    let client = store.client(home.path());
+    let (codes, polls) = (store.count("POST /oauth/device_authorization"), store.count("POST /oauth/token"));
+    let resumed = client.resume_sign_in(&origin()).await.expect("asked").expect("it waits");
+    assert!(resumed.is_approved());
+    assert_eq!(resumed.finish().await.expect("signed in").account, "ada");
+    assert_eq!(store.count("POST /oauth/device_authorization"), codes);
+    assert_eq!(store.count("POST /oauth/token"), polls);
+    assert!(client.resume_sign_in(&origin()).await.expect("asked").is_none(), "nothing is left to complete");
 }
 
 #[tokio::test]

@@ -294,6 +294,7 @@ impl TestStore {
             patient_attempts: 3,
             pause: Duration::from_millis(1),
             longest: Duration::from_millis(5),
+            patience: Duration::from_millis(400),
         };
         let options = ClientOptions::new()
             .state_dir(home)
@@ -891,7 +892,7 @@ fn json(body: &impl Serialize) -> Value {
 }
 
 pub(crate) fn plain(status: u16, body: &impl Serialize) -> Exchanged {
-    Exchanged { status, nonce: None, body: serde_json::to_vec(body).expect("json").into() }
+    Exchanged { status, nonce: None, retry_after: None, body: serde_json::to_vec(body).expect("json").into() }
 }
 
 pub(crate) fn body_of(exchange: &Exchange) -> Vec<u8> {

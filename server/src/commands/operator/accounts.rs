@@ -240,7 +240,13 @@ async fn suspend(app: &App, email: &str, suspended: bool) -> anyhow::Result<Repo
     })
 }
 
-async fn find(app: &App, email: &str) -> anyhow::Result<Account> {
+/// The e-mail address of an account. It is shown to the operator, on the server's own machine, and to nobody else.
+pub(super) async fn email_of(app: &App, account: &AccountId) -> anyhow::Result<String> {
+    let account = app.core.store.account(account).await?.context("an account is gone")?;
+    Ok(app.core.secrets.open_name(&account.id, &account.name)?)
+}
+
+pub(super) async fn find(app: &App, email: &str) -> anyhow::Result<Account> {
     for form in Email::forms(email) {
         if let Some(account) = app.core.store.account_by_name(&app.core.secrets.lookup_name(&form)).await? {
             return Ok(account);

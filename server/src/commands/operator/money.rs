@@ -1,6 +1,7 @@
 //! Orders and the ledger.
 
-use super::Report;
+use super::accounts::email_of;
+use super::{Report, moment};
 use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use portcullis_protocol::OrderId;
@@ -12,6 +13,7 @@ use portcullis_server::payment::ChargeState;
 use portcullis_server::store::{Goods, Order, OrderPhase};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 /// Orders that one listing reads at a time.
@@ -74,32 +76,40 @@ async fn list(app: &App) -> anyhow::Result<Report> {
             orders.extend(app.core.store.order(id).await?);
         }
     }
-    report(&orders)
+    report(app, &orders).await
 }
 
 /// Orders that are not final.
 pub(super) async fn reconcile(app: &App) -> anyhow::Result<Report> {
-    report(&orders::open(&app.core).await?)
+    report(app, &orders::open(&app.core).await?).await
 }
 
-fn report(orders: &[Order]) -> anyhow::Result<Report> {
+async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report> {
+    let mut buyers = BTreeMap::new();
+    for order in orders {
+        if let Entry::Vacant(unknown) = buyers.entry(order.account) {
+            unknown.insert(email_of(app, &order.account).await?);
+        }
+    }
+    let buyer = |order: &Order| buyers.get(&order.account).map_or("", String::as_str);
     let mut text = String::new();
     for order in orders {
         let Order { id, provider, .. } = order;
+        let (at, buyer) = (moment(order.created), buyer(order));
         let (phase, price) = (phase(order.phase), order.amount());
         let goods = match &order.goods {
             Goods::Rights { offer, .. } => format!("{}/{} {}", offer.publisher, offer.name, offer.operation),
             Goods::TopUp { returned: Some(returned), .. } => format!("top-up, {returned} of it back"),
             Goods::TopUp { returned: None, .. } => "top-up".to_owned(),
         };
-        writeln!(text, "{id}  {phase:<9}  {price}  {provider}  {goods}")?;
+        writeln!(text, "{id}  {at}  {phase:<9}  {price}  {provider}  {goods}  {buyer}")?;
     }
     let rows: Vec<Value> = orders
         .iter()
         .map(|order| {
             let mut row = json!({
                 "order": order.id, "state": phase(order.phase), "price": order.amount(), "provider": order.provider,
-                "created": order.created.seconds(),
+                "created": order.created.seconds(), "account": order.account, "email": buyer(order),
             });
             match &order.goods {
                 Goods::Rights { offer, .. } => {
@@ -132,14 +142,19 @@ pub(super) async fn ledger(app: &App) -> anyhow::Result<Report> {
     for balance in &balances {
         let (account, commodity, amount) = (balance.account.as_str(), balance.commodity, balance.amount);
         *sums.entry(commodity).or_default() += i128::from(amount);
-        writeln!(text, "{amount:>16} {commodity:<4}  {account}")?;
-        rows.push(json!({"account": account, "commodity": commodity.to_string(), "amount": amount}));
+        writeln!(text, "{:>20}  {account}", commodity.amount(i128::from(amount)))?;
+        // In minor units, as everywhere in JSON; for people beside it.
+        let shown = commodity.amount(i128::from(amount));
+        rows.push(json!({"account": account, "commodity": commodity.to_string(), "amount": amount, "shown": shown}));
     }
     for (commodity, sum) in &sums {
-        writeln!(text, "{sum:>16} {commodity:<4}  sum")?;
+        writeln!(text, "{:>20}  sum", commodity.amount(*sum))?;
     }
     if let Some((commodity, sum)) = sums.iter().find(|(_, sum)| **sum != 0) {
-        bail!("the ledger does not balance: {commodity} sums to {sum}. Stop the server and look for the cause");
+        bail!(
+            "the ledger does not balance: it sums to {}. Stop the server and look for the cause",
+            commodity.amount(*sum)
+        );
     }
     Ok(Report { text, json: json!({"balances": rows, "balanced": true}) })
 }

@@ -1,13 +1,15 @@
 //! Publishers, resources and keys.
 
-use super::Report;
+use super::accounts::{email_of, find};
+use super::{Report, moment};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use portcullis_protocol::{Digest, PublisherName};
 use portcullis_server::App;
+use portcullis_server::clock::Timestamp;
 use portcullis_server::keys::{self, Rotation};
 use portcullis_server::offers;
-use portcullis_server::store::{RestoreOutcome, WithdrawOutcome};
+use portcullis_server::store::{ResourceFacts, RestoreOutcome, WithdrawOutcome};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -16,7 +18,19 @@ const PAGE: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PublisherTask {
-    /// Lists all publishers.
+    /// Lists all publishers, and who waits for approval.
+    List,
+    /// Lets an account claim publishers' names, where the configuration says `publishers = "approve"`.
+    Approve {
+        /// The name that it asked for, or its e-mail address.
+        #[arg(value_name = "NAME|EMAIL")]
+        whom: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ResourceTask {
+    /// Lists all published resources.
     List,
 }
 
@@ -47,26 +61,90 @@ pub(super) struct RotateKey {
 
 impl PublisherTask {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        let whom = match self {
+            Self::List => return list_publishers(app).await,
+            Self::Approve { whom } => whom,
+        };
+        let account = if whom.contains('@') {
+            find(app, &whom).await?.id
+        } else {
+            let name = PublisherName::new(whom.as_str()).context("neither a publisher's name nor an e-mail address")?;
+            let waiting = app.core.store.approval_requests(Some(&name), PAGE).await?;
+            match waiting.as_slice() {
+                [request] => request.account,
+                [] => bail!(
+                    "nobody waits for approval as `{name}`: see `publisher list`, or name the account's e-mail address"
+                ),
+                several => {
+                    let mut emails = Vec::new();
+                    for request in several {
+                        emails.push(email_of(app, &request.account).await?);
+                    }
+                    bail!("several accounts ask for `{name}`; name one by its e-mail address: {}", emails.join(", "))
+                }
+            }
+        };
+        app.core.store.approve(&account).await?;
+        let email = email_of(app, &account).await?;
+        let text = format!("Approved. {email} may claim publishers' names now: `portcullis publish` does it.");
+        Ok(Report { text, json: json!({"account": account, "email": email, "approved": true}) })
+    }
+}
+
+async fn list_publishers(app: &App) -> anyhow::Result<Report> {
+    let (mut text, mut rows) = (String::new(), Vec::new());
+    let mut after = None;
+    loop {
+        let page = app.core.store.publisher_names(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.clone());
+        for name in &page {
+            row(app, name, &mut text, &mut rows).await?;
+        }
+    }
+    let mut waiting = Vec::new();
+    for request in app.core.store.approval_requests(None, PAGE).await? {
+        let (name, email) = (request.name, email_of(app, &request.account).await?);
+        writeln!(text, "{name}  waits for approval since {}  {email}", moment(request.asked))?;
+        waiting.push(json!({"name": name, "email": email, "asked": request.asked.seconds()}));
+    }
+    Ok(Report { text, json: json!({"publishers": rows, "waiting": waiting}) })
+}
+
+impl ResourceTask {
+    pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let Self::List = self;
-        let (mut text, mut rows) = (String::new(), Vec::new());
-        let mut after = None;
+        let (mut resources, mut after) = (Vec::new(), None);
         loop {
-            let page = app.core.store.publisher_names(after, PAGE).await?;
+            let page = app.core.store.resource_digests(after, PAGE).await?;
             let Some(last) = page.last() else { break };
-            after = Some(last.clone());
-            for name in &page {
-                row(app, name, &mut text, &mut rows).await?;
+            after = Some(*last);
+            for digest in &page {
+                resources.extend(app.core.store.resource(digest).await?);
             }
         }
-        Ok(Report { text, json: json!({"publishers": rows}) })
+        resources.sort_by(|a, b| {
+            let key = |r: &ResourceFacts| (r.publisher_name.clone(), r.name.clone());
+            key(a).cmp(&key(b)).then_with(|| a.version.cmp_precedence(&b.version))
+        });
+        let (mut text, mut rows) = (String::new(), Vec::new());
+        for resource in &resources {
+            let ResourceFacts { digest, publisher_name, name, version, size, withdrawn, .. } = resource;
+            let mark = withdrawn.map(|at| format!("  withdrawn {}", moment(at))).unwrap_or_default();
+            writeln!(text, "{digest}  {publisher_name}/{name} {version}  {size} bytes{mark}")?;
+            rows.push(json!({
+                "resource": digest, "publisher": publisher_name, "name": name, "version": version, "size": size,
+                "withdrawn": withdrawn.map(Timestamp::seconds),
+            }));
+        }
+        Ok(Report { text, json: json!({"resources": rows}) })
     }
 }
 
 async fn row(app: &App, name: &PublisherName, text: &mut String, rows: &mut Vec<Value>) -> anyhow::Result<()> {
     let store = &app.core.store;
     let publisher = store.publisher(name).await?.context("a publisher is gone")?;
-    let owner = store.account(&publisher.owner).await?.context("a publisher without an owner")?;
-    let owner = app.core.secrets.open_name(&owner.id, &owner.name)?;
+    let owner = email_of(app, &publisher.owner).await?;
     writeln!(text, "{name}  {}  {owner}", publisher.key.thumbprint().words())?;
     rows.push(json!({
         "publisher": name, "key": publisher.key.thumbprint(), "owner": owner, "created": publisher.created.seconds(),

@@ -1,16 +1,15 @@
 //! Stored answers.
 
+use super::leases::ProcessLease;
 use super::row::{bytes, maybe_bytes, time};
 use super::{Sqlite, Tx};
-use crate::clock::Timestamp;
 use crate::faults::Write;
 use crate::retention;
-use crate::store::{AnswerScope, Answers, Begun, Draw, Idempotency, StoreError, StoredAnswer};
+use crate::store::{
+    AnswerScope, Answers, BeginOutcome, Begun, Claim, Draw, Fence, Idempotency, StoreError, StoredAnswer,
+};
 use async_trait::async_trait;
 use portcullis_protocol::{CodeId, Digest, GrantId, OrderId};
-
-/// After so many seconds a request that began and did not end counts as lost.
-const LOST_AFTER: u64 = 60;
 
 const UNDER_WAY: i64 = 0;
 const CODE: i64 = 1;
@@ -42,20 +41,25 @@ struct Found {
     kind: i64,
     subject: Option<[u8; 16]>,
     body: Option<String>,
-    at: Timestamp,
+    lease: Option<i64>,
 }
 
-const fn scope_bytes(scope: &AnswerScope) -> &[u8; 16] {
+pub(super) const fn scope_bytes(scope: &AnswerScope) -> &[u8; 16] {
     match scope {
         AnswerScope::Terminal(terminal) => terminal.as_bytes(),
         AnswerScope::Session(session) => &session.0.0,
     }
 }
 
-/// What this very request found before.
+/// What this very request found before. One that is in progress may be so in a process that is gone.
 pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> rusqlite::Result<Begun> {
+    find_claimed(tx, scope, request).map(|(begun, _)| begun)
+}
+
+/// The same, and the claim of one that is in progress.
+fn find_claimed(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> rusqlite::Result<(Begun, Option<Claim>)> {
     let found = tx.one(
-        "SELECT request, kind, subject, body, at FROM answers WHERE scope = ?1 AND key = ?2",
+        "SELECT request, kind, subject, body, lease FROM answers WHERE scope = ?1 AND key = ?2",
         (scope_bytes(scope), request.key.as_str()),
         |row| {
             Ok(Found {
@@ -63,13 +67,13 @@ pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> r
                 kind: row.get(1)?,
                 subject: maybe_bytes(row, 2, |subject| subject)?,
                 body: row.get(3)?,
-                at: time(row, 4)?,
+                lease: row.get(4)?,
             })
         },
     )?;
-    let Some(found) = found else { return Ok(Begun::New) };
+    let Some(found) = found else { return Ok((Begun::New, None)) };
     if found.request != request.request {
-        return Ok(Begun::OtherRequest);
+        return Ok((Begun::OtherRequest, None));
     }
     let subject = found.subject.unwrap_or_default();
     let answer = match found.kind {
@@ -83,11 +87,13 @@ pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> r
         ORDER => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Ordered),
         JOINED => super::orders::find(tx, &OrderId::from_bytes(subject))?.map(Box::new).map(StoredAnswer::Joined),
         BODY => found.body.map(StoredAnswer::Body),
-        _ if found.at.plus(LOST_AFTER) <= tx.now => return Ok(Begun::New),
-        _ => return Ok(Begun::InProgress),
+        _ => {
+            let claim = found.lease.map(|lease| Claim { scope: *scope, key: request.key.clone(), lease });
+            return Ok((Begun::InProgress, claim));
+        }
     };
     // What an answer names is deleted with it, so one that is gone means a damaged database.
-    answer.map(Begun::Answered).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    answer.map(|answer| (Begun::Answered(answer), None)).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// Stores the answer of a request, in the transaction that does what was asked.
@@ -151,55 +157,77 @@ pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<usize> {
     Ok(ended.len())
 }
 
+/// What a request that begins finds, if it is not to be done: then that needs no transaction that writes.
+fn found(
+    tx: &Tx<'_>,
+    lease: &ProcessLease,
+    scope: &AnswerScope,
+    request: &Idempotency,
+) -> rusqlite::Result<Option<BeginOutcome>> {
+    let (begun, claim) = find_claimed(tx, scope, request)?;
+    Ok(match begun {
+        Begun::New => None,
+        Begun::Answered(answer) => Some(BeginOutcome::Answered(answer)),
+        Begun::OtherRequest => Some(BeginOutcome::OtherRequest),
+        Begun::InProgress => match claim {
+            Some(claim) if lease.works_on(tx, &claim)? => Some(BeginOutcome::InProgress),
+            _ => None,
+        },
+    })
+}
+
 #[async_trait]
 impl Answers for Sqlite {
-    async fn begin_answer(&self, scope: AnswerScope, request: &Idempotency) -> Result<Begun, StoreError> {
-        // Most repeated requests were answered: that needs no transaction that writes.
-        let found = self.read("stored answer", |tx| find(tx, &scope, request))?;
-        if !matches!(found, Begun::New) {
-            return Ok(found);
+    async fn begin_answer(&self, scope: AnswerScope, request: &Idempotency) -> Result<BeginOutcome, StoreError> {
+        if let Some(outcome) = self.read("stored answer", |tx| found(tx, &self.lease, &scope, request))? {
+            return Ok(outcome);
         }
-        let request = request.clone();
-        self.write(Write::AnswerBegin, move |tx| {
-            let found = find(tx, &scope, &request)?;
-            if matches!(found, Begun::New) {
-                tx.change(
-                    "INSERT INTO answers (scope, key, request, kind, at, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT (scope, key) DO UPDATE SET at = excluded.at, ends_at = excluded.ends_at
-                     WHERE kind = 0",
-                    (
-                        scope_bytes(&scope),
-                        request.key.as_str(),
-                        request.request.as_bytes(),
-                        UNDER_WAY,
-                        tx.now.millis(),
-                        tx.now.plus(retention::ANSWER).millis(),
-                    ),
-                )?;
+        let (request, lease) = (request.clone(), self.lease.clone());
+        let begun = self.write(Write::AnswerBegin, move |tx| {
+            if let Some(outcome) = found(tx, &lease, &scope, &request)? {
+                return Ok(outcome);
             }
-            Ok(found)
-        })
-        .await
+            let claim = Claim { scope, key: request.key.clone(), lease: lease.current(tx)? };
+            // Before the row: whoever asks next finds both or neither.
+            let Some(fence) = lease.running.begin(&claim) else { return Ok(BeginOutcome::InProgress) };
+            tx.change(
+                "INSERT INTO answers (scope, key, request, kind, at, ends_at, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (scope, key)
+                 DO UPDATE SET at = excluded.at, ends_at = excluded.ends_at, lease = excluded.lease WHERE kind = 0",
+                (
+                    scope_bytes(&scope),
+                    request.key.as_str(),
+                    request.request.as_bytes(),
+                    UNDER_WAY,
+                    tx.now.millis(),
+                    tx.now.plus(retention::ANSWER).millis(),
+                    claim.lease,
+                ),
+            )?;
+            Ok(BeginOutcome::Begun(fence))
+        });
+        let begun = begun.await?;
+        self.lease.keep(self.writer.downgrade());
+        Ok(begun)
     }
 
-    async fn finish_answer(
-        &self,
-        scope: AnswerScope,
-        request: &Idempotency,
-        body: Option<String>,
-    ) -> Result<(), StoreError> {
-        let request = request.clone();
-        self.write(Write::AnswerFinish, move |tx| {
-            let (scope, key) = (scope_bytes(&scope), request.key.as_str());
-            match &body {
+    async fn finish_answer(&self, fence: Fence, body: Option<String>) -> Result<(), StoreError> {
+        let finished = self.write(Write::AnswerFinish, move |tx| {
+            let Claim { scope, key, lease } = &fence.claim;
+            let (scope, key) = (scope_bytes(scope), key.as_str());
+            let changed = match &body {
                 Some(body) => tx.change(
-                    "UPDATE answers SET kind = ?3, body = ?4 WHERE scope = ?1 AND key = ?2 AND kind = 0",
-                    (scope, key, BODY, body),
+                    "UPDATE answers SET kind = ?4, body = ?5, lease = NULL
+                     WHERE scope = ?1 AND key = ?2 AND kind = 0 AND lease = ?3",
+                    (scope, key, lease, BODY, body),
                 )?,
-                None => tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2 AND kind = 0", (scope, key))?,
+                None => tx.change(
+                    "DELETE FROM answers WHERE scope = ?1 AND key = ?2 AND kind = 0 AND lease = ?3",
+                    (scope, key, lease),
+                )?,
             };
-            Ok(())
-        })
-        .await
+            Ok(changed == 1)
+        });
+        if finished.await? { Ok(()) } else { Err(StoreError::TakenOver(Write::AnswerFinish.name())) }
     }
 }

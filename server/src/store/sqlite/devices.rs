@@ -10,7 +10,12 @@ use crate::store::{
     DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
 };
 use async_trait::async_trait;
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Thumbprint};
+
+/// Seconds in which a used device code gives the same session again, to the key that it is bound to, because the answer
+/// got lost: twice as long as a terminal goes on asking.
+const USED_GRACE: u64 = 120;
 
 /// In the order of the column's numbers.
 const STATES: [DeviceState; 4] = [DeviceState::Pending, DeviceState::Approved, DeviceState::Denied, DeviceState::Used];
@@ -24,6 +29,7 @@ struct Poll {
     pause: i64,
     polled: Option<Timestamp>,
     expires: Timestamp,
+    session: Option<SessionId>,
 }
 
 fn poll(
@@ -34,8 +40,8 @@ fn poll(
     tokens: &NewTokens,
 ) -> rusqlite::Result<PollOutcome> {
     let found = tx.one(
-        "SELECT d.key, d.state, d.account, d.pause, d.polled_at, d.expires_at, d.label, a.suspended_at
-         FROM devices d LEFT JOIN accounts a ON a.id = d.account WHERE d.device = ?1",
+        "SELECT d.key, d.state, d.account, d.pause, d.polled_at, d.expires_at, d.label, a.suspended_at, d.session
+          FROM devices d LEFT JOIN accounts a ON a.id = d.account WHERE d.device = ?1",
         [device.as_bytes()],
         |row| {
             Ok(Poll {
@@ -47,12 +53,13 @@ fn poll(
                 expires: time(row, 5)?,
                 label: row.get(6)?,
                 suspended: maybe_time(row, 7)?.is_some(),
+                session: maybe_bytes(row, 8, |id| SessionId(Octets(id)))?,
             })
         },
     )?;
     let Some(found) = found.filter(|found| found.key == *key) else { return Ok(PollOutcome::Unknown) };
     if found.state == DeviceState::Used {
-        return Ok(PollOutcome::Unknown);
+        return Ok(again(tx, &found)?.unwrap_or(PollOutcome::Unknown));
     }
     if found.expires <= tx.now {
         return Ok(PollOutcome::Expired);
@@ -68,7 +75,10 @@ fn poll(
     if found.suspended {
         return Ok(PollOutcome::Denied);
     }
-    let used = tx.change("UPDATE devices SET state = 3 WHERE device = ?1 AND state = 1", [device.as_bytes()])?;
+    let used = tx.change(
+        "UPDATE devices SET state = 3, session = ?2, polled_at = ?3 WHERE device = ?1 AND state = 1",
+        (device.as_bytes(), session.0.0, tx.now.millis()),
+    )?;
     if used != 1 {
         return Ok(PollOutcome::Unknown);
     }
@@ -102,6 +112,20 @@ fn decide(tx: &Tx<'_>, user: &TokenHash, decision: Decision) -> rusqlite::Result
         (user.as_bytes(), state, account.as_ref().map(AccountId::as_bytes), tx.now.millis()),
     )?;
     Ok(if decided == 1 { DecideOutcome::Decided } else { DecideOutcome::Gone })
+}
+
+/// The session that a used code became, while its answer may have got lost. Its tokens are made from the code, so they are
+/// the same.
+fn again(tx: &Tx<'_>, found: &Poll) -> rusqlite::Result<Option<PollOutcome>> {
+    let (Some(session), Some(account), Some(used)) = (found.session, found.account, found.polled) else {
+        return Ok(None);
+    };
+    if tx.now >= used.plus(USED_GRACE) {
+        return Ok(None);
+    }
+    let sql = "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL";
+    let lives = tx.one(sql, [session.0.0], |_| Ok(()))?;
+    Ok(lives.map(|()| PollOutcome::Session { account, session }))
 }
 
 #[async_trait]

@@ -3,11 +3,14 @@
 // One file per noun, as in the traits.
 mod accounts;
 mod answers;
+mod approvals;
 mod cycle;
 mod devices;
 mod entitlements;
 mod grants;
+mod identity;
 mod keys;
+mod leases;
 mod ledger;
 mod offers;
 mod orders;
@@ -28,10 +31,11 @@ mod watch;
 mod withdrawal;
 mod writer;
 
-use super::{Store, StoreError};
+use super::{Fence, Store, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::faults::{Faults, Write};
 use async_trait::async_trait;
+use leases::ProcessLease;
 use readers::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -50,6 +54,8 @@ const MIGRATIONS: &[&str] = &[
     CATALOGUE,
     include_str!("lists.sql"),
     include_str!("people.sql"),
+    include_str!("leases.sql"),
+    include_str!("approvals.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");
@@ -67,8 +73,10 @@ const LOCK_WAIT: std::time::Duration = std::time::Duration::from_millis(1);
 /// How to open a database.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
-    /// The file. It is made where there is none, in a folder that must exist.
+    /// The file, in a folder that must exist.
     pub path: PathBuf,
+    /// Whether it is made when there is none. Only a new server has a new database.
+    pub create: bool,
     /// Connections for point reads, at least 1.
     pub readers: usize,
     /// The process's clock, whose shift in tests is added to the database's time.
@@ -81,7 +89,7 @@ impl SqliteOptions {
     /// A file, with four readers.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), readers: 4, clock: Clock::system(), faults: Faults::from_env() }
+        Self { path: path.into(), create: true, readers: 4, clock: Clock::system(), faults: Faults::from_env() }
     }
 }
 
@@ -90,6 +98,7 @@ impl SqliteOptions {
 pub struct Sqlite {
     writer: Writer,
     readers: Readers,
+    lease: ProcessLease,
 }
 
 impl Sqlite {
@@ -99,7 +108,20 @@ impl Sqlite {
     /// [`StoreError`] where the file cannot be used, or was made by a newer version.
     pub fn open(options: SqliteOptions) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = connect(&options.path, flags | OpenFlags::SQLITE_OPEN_CREATE)?;
+        if options.create {
+            make_private(&options.path)
+                .map_err(|error| StoreError::Backend { what: "open", cause: error.to_string() })?;
+        } else if !options.path.is_file() {
+            return Err(StoreError::Missing(options.path));
+        }
+        let mut db = connect(&options.path, flags)?;
+        if db.is_readonly(rusqlite::MAIN_DB).map_err(|error| backend("open", error))? {
+            return Err(StoreError::ReadOnly(options.path));
+        }
+        // A file without a schema is no server's, and is left as it is.
+        if !options.create && version(&db)? == 0 {
+            return Err(StoreError::Missing(options.path));
+        }
         db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
             .map_err(|error| backend("open", error))?;
         migrate(&mut db, &options.clock)?;
@@ -113,7 +135,7 @@ impl Sqlite {
         let readers = Readers::new(points, lists, options.clock.clone());
         let writer = Writer::start(db, options.clock, options.faults)
             .map_err(|error| StoreError::Backend { what: "writer thread", cause: error.to_string() })?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, lease: ProcessLease::default() })
     }
 
     /// Reads a few rows of one snapshot.
@@ -130,13 +152,19 @@ impl Sqlite {
         self.readers.list(what, work).await
     }
 
-    /// Writes in one transaction, and answers after its fsync.
+    /// Writes in one transaction, and answers after its fsync. What is written for a repeatable request is written only
+    /// while that request is this process's: see [`Fence`].
     async fn write<T: Send + 'static>(
         &self,
         write: Write,
         work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(write, work).await
+        let Some(claim) = Fence::current() else { return self.writer.run(write, work).await };
+        let held = move |tx: &Tx<'_>| match leases::holds(tx, &claim)? {
+            true => work(tx).map(Some),
+            false => Ok(None),
+        };
+        self.writer.run(write, held).await?.ok_or(StoreError::TakenOver(write.name()))
     }
 }
 
@@ -153,11 +181,24 @@ fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, Store
     Ok(db)
 }
 
+/// The file, if there is none, readable by its owner alone; the database's other files take its mode over.
+fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.write(true).create(true).truncate(false).open(path).map(drop)
+}
+
+fn version(db: &Connection) -> Result<i64, StoreError> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| backend("open", error))
+}
+
 fn migrate(db: &mut Connection, clock: &Clock) -> Result<(), StoreError> {
     let failed = |error| backend("migration", error);
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let found = version(&tx)?;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
@@ -203,6 +244,14 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        if self.lease.is_held() {
+            let lease = self.lease.clone();
+            match self.writer.run(Write::LeaseEnd, move |tx| lease.end(tx)).await {
+                Ok(()) | Err(StoreError::Closed) => {}
+                // It ends by itself.
+                Err(error) => tracing::warn!(%error, "the lease of this process was not given back"),
+            }
+        }
         self.writer.close().await;
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::answers::{self, Stored};
 use super::offers::Subject;
 use super::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
 use super::{Sqlite, Tx, cycle, ledger, offers, prepaid};
+use crate::clock::Timestamp;
 use crate::faults::Write;
 use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::store::{
@@ -20,7 +21,7 @@ const PHASES: [OrderPhase; 5] =
     [OrderPhase::Pending, OrderPhase::Paid, OrderPhase::Declined, OrderPhase::Refunding, OrderPhase::Refunded];
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
-                            o.amount, o.returned, o.currency, o.again
+                            o.amount, o.returned, o.currency, o.again, o.changed_at
                      FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest";
 
 fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
@@ -462,6 +463,15 @@ impl Orders for Sqlite {
 
     async fn order(&self, id: &OrderId) -> Result<Option<Order>, StoreError> {
         self.read("order", |tx| find(tx, id))
+    }
+
+    async fn refunds(&self, account: &AccountId, skip: u32, limit: u32) -> Result<Vec<(Order, Timestamp)>, StoreError> {
+        let sql = format!("{ORDER} WHERE o.account = ?1 AND o.state IN (3, 4) ORDER BY o.id DESC LIMIT ?2 OFFSET ?3");
+        let account = *account;
+        self.read_many("refunds", move |tx| {
+            tx.all(&sql, (account.as_bytes(), limit, skip), |row| Ok((order(row)?, time(row, 12)?)))
+        })
+        .await
     }
 
     async fn receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError> {

@@ -4,7 +4,7 @@ use super::Sqlite;
 use super::row::{bytes, text};
 use crate::store::{Overview, StoreError};
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, OrderId, PublisherName};
+use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName};
 
 #[async_trait]
 impl Overview for Sqlite {
@@ -25,6 +25,15 @@ impl Overview for Sqlite {
         self.read_many("publishers", move |tx| {
             let sql = "SELECT name FROM publishers WHERE name > ?1 ORDER BY name LIMIT ?2";
             tx.all(sql, (after.as_ref().map_or("", PublisherName::as_str), limit), |row| text(row, 0))
+        })
+        .await
+    }
+
+    async fn resource_digests(&self, after: Option<Digest>, limit: u32) -> Result<Vec<Digest>, StoreError> {
+        let after = after.map_or([0; 32], |digest| *digest.as_bytes());
+        self.read_many("resources", move |tx| {
+            let sql = "SELECT digest FROM resources WHERE digest > ?1 ORDER BY digest LIMIT ?2";
+            tx.all(sql, (after, limit), |row| bytes(row, 0, Digest::from_bytes))
         })
         .await
     }

@@ -78,5 +78,6 @@ fn release(tx: &Tx<'_>) -> rusqlite::Result<u64> {
              ORDER BY expires_at, code LIMIT ?2)",
         (now, HOLDS),
     )?;
+    super::leases::sweep(tx)?;
     Ok(u64::try_from(released).unwrap_or(0))
 }

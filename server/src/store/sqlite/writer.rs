@@ -161,6 +161,11 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Unknown(write.name())))
     }
 
+    /// A way to the thread that does not keep it alive.
+    pub(super) fn downgrade(&self) -> WeakWriter {
+        WeakWriter(lock(&self.jobs).as_ref().map(mpsc::Sender::downgrade))
+    }
+
     /// Takes no more writes and waits for those under way.
     pub(super) async fn close(&self) {
         drop(lock(&self.jobs).take());
@@ -168,6 +173,26 @@ impl Writer {
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+}
+
+/// The way to the writer's thread for a thread that must not hold it up.
+#[derive(Debug)]
+pub(super) struct WeakWriter(Option<mpsc::WeakSender<Box<dyn Job>>>);
+
+impl WeakWriter {
+    /// As [`Writer::run`], for a thread outside the async runtime. [`StoreError::Closed`] once the writer is closed.
+    pub(super) fn run<T, F>(&self, write: Write, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let jobs = self.0.as_ref().and_then(mpsc::WeakSender::upgrade).ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Typed { write, work: Some(work), result: None, reply });
+        jobs.blocking_send(job).map_err(|_| StoreError::Closed)?;
+        drop(jobs);
+        answer.blocking_recv().unwrap_or(Err(StoreError::Unknown(write.name())))
     }
 }
 

@@ -1,0 +1,27 @@
+//! Whether everything is there that the database speaks of. That database, master key, origin and clock belong together was
+//! checked when it was opened.
+
+use super::{Report, money};
+use anyhow::bail;
+use portcullis_server::{App, damaged_files};
+use serde_json::json;
+use std::fmt::Write as _;
+
+pub(super) async fn run(app: &App) -> anyhow::Result<Report> {
+    let damaged = damaged_files(&*app.core.store, &app.config.dir).await?;
+    money::ledger(app).await?;
+    if damaged.is_empty() {
+        let text = "Every published file is there, and the books balance.".to_owned();
+        return Ok(Report { text, json: json!({"ok": true}) });
+    }
+    let mut text = String::new();
+    for file in &damaged {
+        let found = file.found.map_or_else(|| "is missing".to_owned(), |found| format!("has {found} bytes"));
+        write!(text, "\n{} {found}, {} were published", file.path.display(), file.size)?;
+    }
+    bail!(
+        "{} published files are not as they were published. Restore them from the backup, or have their publishers upload \
+         them again:{text}",
+        damaged.len()
+    )
+}

@@ -1,0 +1,121 @@
+//! Leases, and who works on what.
+
+use super::answers::scope_bytes;
+use super::writer::WeakWriter;
+use super::{Sqlite, Tx};
+use crate::faults::Write;
+use crate::store::{Claim, Leases, Running, StoreError};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+/// How long a lease lasts, in seconds: as long as a request of a process that died waits for another one.
+const LIFE: u64 = 3;
+/// How often it is renewed. A commit or two may be slow before it ends.
+const RENEWAL: Duration = Duration::from_secs(1);
+/// How long ended leases stay on record, in seconds: for whoever looks into what happened. One that is gone is over.
+const KEEP: u64 = 24 * 3600;
+
+/// The lease of this process, and what it is working on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProcessLease {
+    /// 0 before the first.
+    number: Arc<AtomicI64>,
+    kept: Arc<AtomicBool>,
+    pub(super) running: Running,
+}
+
+impl ProcessLease {
+    /// The lease in force, a new one when the last is over. In a transaction that is rolled back its number is lost, and
+    /// the next call takes another one.
+    pub(super) fn current(&self, tx: &Tx<'_>) -> rusqlite::Result<i64> {
+        let number = self.number.load(Ordering::SeqCst);
+        if is_live(tx, number)? {
+            return Ok(number);
+        }
+        tx.change("INSERT INTO leases (ends_at) VALUES (?1)", [tx.now.plus(LIFE).millis()])?;
+        let number = tx.db.last_insert_rowid();
+        self.number.store(number, Ordering::SeqCst);
+        Ok(number)
+    }
+
+    /// Whether somebody may still be working on a request that names this lease.
+    pub(super) fn works_on(&self, tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<bool> {
+        let own = claim.lease == self.number.load(Ordering::SeqCst);
+        Ok(is_live(tx, claim.lease)? && (!own || self.running.has(claim)))
+    }
+
+    fn renew(&self, tx: &Tx<'_>) -> rusqlite::Result<()> {
+        let number = self.current(tx)?;
+        let sql = "UPDATE leases SET ends_at = ?2 WHERE number = ?1";
+        tx.change(sql, (number, tx.now.plus(LIFE).millis()))?;
+        tx.change("UPDATE server SET seen_at = max(seen_at, ?1)", [tx.now.millis()])?;
+        Ok(())
+    }
+
+    /// Renews it from a thread of its own, which waits for nothing else, until the store is closed.
+    pub(super) fn keep(&self, writer: WeakWriter) {
+        if self.kept.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let lease = self.clone();
+        let keeper = std::thread::Builder::new().name("store-lease".into());
+        let started = keeper.spawn(move || {
+            loop {
+                std::thread::sleep(RENEWAL);
+                let renewing = lease.clone();
+                match writer.run(Write::LeaseRenew, move |tx| renewing.renew(tx)) {
+                    Ok(()) => {}
+                    Err(StoreError::Closed) => return,
+                    Err(error) => tracing::warn!(%error, "the lease of this process was not renewed"),
+                }
+            }
+        });
+        if let Err(error) = started {
+            self.kept.store(false, Ordering::SeqCst);
+            tracing::error!(%error, "no thread to renew the lease of this process");
+        }
+    }
+
+    /// Nobody has to wait for this process any more.
+    pub(super) fn end(&self, tx: &Tx<'_>) -> rusqlite::Result<()> {
+        let number = self.number.swap(0, Ordering::SeqCst);
+        tx.change("UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?2", (number, tx.now.millis()))?;
+        Ok(())
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.number.load(Ordering::SeqCst) != 0
+    }
+}
+
+/// A lease that ends later than one can is not live either: the clock was set back since.
+fn is_live(tx: &Tx<'_>, number: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM leases WHERE number = ?1 AND ends_at > ?2 AND ends_at <= ?3";
+    let live = tx.one(sql, (number, tx.now.millis(), tx.now.plus(LIFE).millis()), |_| Ok(()))?;
+    Ok(live.is_some())
+}
+
+/// Whether the request is still the claim's. Read in the transaction that writes for it.
+pub(super) fn holds(tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM answers WHERE scope = ?1 AND key = ?2 AND kind = 0 AND lease = ?3";
+    let held = tx.one(sql, (scope_bytes(&claim.scope), claim.key.as_str(), claim.lease), |_| Ok(()))?;
+    Ok(held.is_some())
+}
+
+/// Deletes leases that ended long ago.
+pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.change("DELETE FROM leases WHERE ends_at < ?1", [tx.now.minus(KEEP).millis()])?;
+    Ok(())
+}
+
+#[async_trait]
+impl Leases for Sqlite {
+    async fn hold_lease(&self) -> Result<(), StoreError> {
+        let lease = self.lease.clone();
+        self.write(Write::LeaseRenew, move |tx| lease.renew(tx)).await?;
+        self.lease.keep(self.writer.downgrade());
+        Ok(())
+    }
+}
