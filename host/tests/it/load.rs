@@ -146,8 +146,7 @@ async fn a_body_larger_than_the_operator_compiles_is_refused() {
 #[tokio::test]
 async fn inspection_shows_what_holds_here() {
     let fixture = Fixture::with(|description| {
-        description.limits =
-            ResourceLimits { memory: Some(1 << 20), run_max: Some(300), ..ResourceLimits::default() };
+        description.limits = ResourceLimits { memory: Some(1 << 20), run_max: Some(300), ..ResourceLimits::default() };
         description.capabilities.wall_clock = true;
     });
     let mut limits = Limits::default();
