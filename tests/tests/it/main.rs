@@ -6,6 +6,7 @@ mod checked;
 mod demo;
 mod first_resource;
 mod foreign;
+mod money;
 mod needs;
 mod pages;
 mod pages_in_a_browser;
