@@ -15,7 +15,6 @@ use crate::random;
 use crate::state_dir::{StateDir, StateError, off_thread};
 use portcullis_protocol::SignedManifest;
 use portcullis_protocol::sealed::Sealed;
-use portcullis_protocol::surface::Surface;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -126,12 +125,10 @@ pub(crate) fn sweep(state: &StateDir) {
     }
 }
 
-/// Form, signatures, content, block lists, the stub against the manifest, then every block.
+/// Form, signatures, content, block lists, then every block.
 pub(crate) async fn verify(file: File) -> Result<SignedManifest, ClientError> {
     off_thread(move || {
         let sealed = Sealed::open(file)?;
-        let stub = Surface::of(sealed.stub()).and_then(|stub| stub.check_stub(sealed.manifest()));
-        stub.map_err(|error| ClientError::Package(error.to_string()))?;
         sealed.check_headers()?;
         sealed.verify_blocks()?;
         Ok(sealed.signed().clone())
