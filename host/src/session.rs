@@ -1,6 +1,6 @@
 //! Signed answers to proven requests: what the terminal asks a server it trusts, and what it believes.
 
-use crate::billing_server::{AccessToken, BillingServer, Body, Exchanged, Method, TransportError};
+use crate::billing_server::{AccessToken, BillingServer, Body, Exchanged, Method};
 use crate::clock::{Clock as _, ServerClocks};
 use crate::failure::ClientError;
 use crate::gatekeeper::Refused;

@@ -39,7 +39,7 @@ pub(crate) async fn put(State(app): State<App>, upload: ProvenUpload) -> Respons
 
 /// The right to publish comes first, then a slot.
 async fn may_upload(app: &App, account: &AccountId) -> Result<Slot, Refused> {
-    if app.core.store.publishers_of(account).await.map_err(Fault::internal)?.is_empty() {
+    if app.core.store.publishers_of(account, None, 1).await.map_err(Fault::internal)?.is_empty() {
         let text = "this account has no publisher's name: claim one with its key first, as `portcullis publish` does";
         return Err(Fault::Forbidden(text.into()).into());
     }
