@@ -96,7 +96,7 @@ impl From<Error> for Failure {
                 "free some space, or write elsewhere; what was paid for is paid for",
             ),
             Error::Sealed(error) => error.into(),
-            Error::Surface(_) | Error::Body(_) => Self::refusal(Reason::PackageInvalid, message),
+            Error::Surface(_) | Error::Census(_) | Error::Body(_) => Self::refusal(Reason::PackageInvalid, message),
             Error::UnknownOperation(unknown) => {
                 Self::refusal(Reason::OperationUnknown, message).with_fix(unknown.suggestion())
             }
@@ -123,6 +123,7 @@ impl From<Error> for Failure {
             Error::Trap(_) | Error::Exit(_) => {
                 Self::new(message, "the resource itself is at fault: tell its publisher")
             }
+            Error::Needs(_) => Self::new(message, "the resource itself is at fault: tell its publisher"),
             Error::BodyTooLarge { .. } | Error::Engine(_) => {
                 Self::new(message, "free some memory, or use a larger machine")
             }
@@ -174,6 +175,12 @@ impl From<SealRefused> for Failure {
                 "--advisory-metering, or advisory_metering = true in [resource], if that is enough"
             }
             SealRefused::TooLarge { .. } => "split the part, or make it smaller",
+            SealRefused::TooMany { .. } => "change what it names in the component, then build and seal again",
+            SealRefused::NeverRuns { .. } => {
+                "change what it names in the component, or its bound under [limits] in portcullis.toml"
+            }
+            SealRefused::TooManyFunctions { .. } => "put fewer functions into its world",
+            SealRefused::Limits(_) => "correct [limits] in portcullis.toml",
             SealRefused::StubTooLarge { .. } => "export fewer types",
             SealRefused::Manifest(_) => "correct portcullis.toml",
             _ => "correct the component, then seal again",

@@ -118,6 +118,7 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
+
     #[test]
     fn the_tree_is_sound() {
         crate::verbs::command().debug_assert();

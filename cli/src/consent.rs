@@ -3,7 +3,8 @@
 use portcullis_host::{Answer, Consent, Prompt};
 use portcullis_protocol::OperationName;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::metered::{Agreed, Question};
 use crate::output::{OfferLine, Screen, style};
@@ -38,11 +39,46 @@ impl Terminal {
     }
 }
 
+/// How long a question may take to notice that it is over, and to give the terminal back as it was.
+const PUT_BACK: Duration = Duration::from_secs(2);
+
+/// Questions under way.
+static ASKING: AtomicUsize = AtomicUsize::new(0);
+
+/// A question under way, until it is dropped.
+struct Asking;
+
+impl Asking {
+    fn begin() -> Self {
+        ASKING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Asks on a thread of its own. When the call that waits for the answer is over, so is the question.
 async fn asked(ask: impl FnOnce(&AtomicBool) -> bool + Send + 'static) -> bool {
     let over = Over(Arc::default());
-    let flag = Arc::clone(&over.0);
-    tokio::task::spawn_blocking(move || ask(&flag)).await.unwrap_or(false)
+    let (flag, asking) = (Arc::clone(&over.0), Asking::begin());
+    let question = move || {
+        let _asking = asking;
+        ask(&flag)
+    };
+    tokio::task::spawn_blocking(question).await.unwrap_or(false)
+}
+
+/// Waits, before the program ends, until questions that are over have put the terminal back as it was: the threads that
+/// ask hold no program. Not for long: what they wait for may never come.
+pub(crate) fn settle() {
+    let begun = Instant::now();
+    while ASKING.load(Ordering::SeqCst) > 0 && begun.elapsed() < PUT_BACK {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Ends a question when it is dropped.

@@ -70,6 +70,7 @@ impl Context {
             .build()
             .or_fail("start a thread", "free some memory, or end other programs")?;
         let done = runtime.block_on(work);
+        crate::consent::settle();
         // What still waits, for a user who does not answer or a disk that does not, holds up nobody.
         runtime.shutdown_background();
         done

@@ -49,6 +49,11 @@ impl Destination {
         matches!(&self.way, Way::Through { file, .. } if io::IsTerminal::is_terminal(file))
     }
 
+    /// Whether a writer may go back in it: not in what is written through.
+    pub(crate) fn is_seekable(&self) -> bool {
+        matches!(&self.way, Way::Whole { .. } | Way::Through { regular: true, .. })
+    }
+
     /// The file to write to.
     pub(crate) fn file(&self) -> Outcome<File> {
         let file = match &self.way {

@@ -54,7 +54,7 @@ pub(crate) const EXAMPLES_HEADING: &str = "Examples:\n";
 /// What one types, by verb. A verb that has its own text after its options keeps it before them.
 const EXAMPLES: &[(&str, &str)] = &[
     ("login", "portcullis login https://store.example\nportcullis login https://store.example --fingerprint \"WORDS\""),
-    ("logout", "portcullis logout\nportcullis logout --server https://store.example"),
+    ("logout", "portcullis logout\nportcullis logout https://store.example"),
     ("whoami", "portcullis whoami"),
     ("terminals", "portcullis terminals\nportcullis terminals revoke TERMINAL"),
     ("search", "portcullis search alpine lake\nportcullis search --kind picture"),

@@ -72,6 +72,11 @@ pub(crate) fn check(ty: &FunctionType, values: &[Val], limits: &Limits) -> Resul
     ty.params.iter().zip(values).try_for_each(check)
 }
 
+/// Checks the arguments of a command, which are texts.
+pub(crate) fn check_texts(texts: &[String], limits: &Limits) -> Result<(), Error> {
+    in_bounds(texts.iter().map(|text| text.len() as u64 + 8).sum(), limits)
+}
+
 fn right_count(ty: &FunctionType, given: usize) -> Result<(), Error> {
     let expected = ty.params.len();
     if given == expected {

@@ -76,7 +76,7 @@ impl Body {
     fn compile(services: &Services, contents: &Contents, of: &CompiledOf<'_>) -> Result<Component, Error> {
         let plain = contents.sealed.read_code(of.part, of.key)?;
         let (stub, manifest) = (contents.sealed.stub(), contents.signed.manifest());
-        let checked = CheckedBody::check(plain, stub, manifest, contents.limits.body)?;
+        let checked = CheckedBody::check(plain, stub, manifest, &contents.limits)?;
         services.progress.step(of.resource, Step::Compiling(of.part));
         let compiled = checked.compile(&services.engine)?;
         if let Some(cache) = &services.cache {

@@ -1,5 +1,6 @@
 //! Commands: resources that export `wasi:cli/run`.
 
+use crate::arguments;
 use crate::authorised::Authorised;
 use crate::error::Error;
 use crate::limits::{Bound, Results};
@@ -61,6 +62,7 @@ impl Authorised {
     pub async fn run(&self, command: Command) -> Result<Exit, Error> {
         let name = self.exports().find(|name| is_run(name));
         let export = self.export(name.ok_or_else(|| resolve::no_command(self.contents.signed.manifest()))?)?;
+        arguments::check_texts(&command.args, &self.contents.limits)?;
         let bounded = |output: Output| {
             let most = output.most(&self.contents.limits);
             Bounded::new(output, most)

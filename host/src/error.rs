@@ -5,6 +5,7 @@ use crate::held::Ended;
 use crate::limits::Bound;
 use crate::resolve::UnknownName;
 use crate::state_dir::StateError;
+use portcullis_protocol::census::{CensusError, TooMuch};
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;
 use portcullis_protocol::{OperationName, Reason};
@@ -30,6 +31,12 @@ pub enum Error {
         /// [`crate::Limits::body`].
         most: u64,
     },
+    /// The body consists of more than is ever compiled.
+    #[error("the body is more than is compiled: {0}")]
+    Census(#[from] CensusError),
+    /// The body's instances take more from the start than the operator or the manifest gives.
+    #[error("the body cannot be instantiated here: {0}; the operator can raise `Limits`")]
+    Needs(#[from] TooMuch),
     /// The engine refuses the body: not valid, or it needs what is not linked.
     #[error("the engine refuses the body: {0}")]
     Body(String),
@@ -108,7 +115,7 @@ impl Error {
         match self {
             Self::Refused(refused) => Some(refused.reason),
             Self::Sealed(SealedError::Io(_)) => None,
-            Self::Sealed(_) | Self::Surface(_) | Self::Body(_) => Some(Reason::PackageInvalid),
+            Self::Sealed(_) | Self::Surface(_) | Self::Census(_) | Self::Body(_) => Some(Reason::PackageInvalid),
             Self::UnknownOperation(_) => Some(Reason::OperationUnknown),
             Self::Ended(Ended::Expired) => Some(Reason::EntitlementExpired),
             Self::Ended(Ended::Spent) => Some(Reason::EntitlementExhausted),

@@ -1,7 +1,11 @@
 //! What a hostile resource can take, at most. Everything is bounded, and every bound is set here.
 
 use portcullis_protocol::ResourceLimits;
-use portcullis_protocol::limits::MAX_CODE_PART;
+use portcullis_protocol::census::Need;
+use portcullis_protocol::limits::{
+    HOST_INSTANCES, HOST_MEMORIES, HOST_MEMORY, HOST_OUTPUT, HOST_RESULT, HOST_RUN_MAX, HOST_TABLE_ELEMENTS,
+    HOST_TABLES, MAX_CODE_PART,
+};
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
@@ -12,12 +16,11 @@ const MIB: u64 = 1024 * KIB;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Linear memory in bytes, over all instances of a store: a guest in C or Rust needs a few MiB, one with a
-    /// JavaScript engine about 100.
+    /// Linear memory in bytes, over all instances of a store.
     pub memory: u64,
-    /// Elements of one table: indirect calls of a large program take some 10,000.
+    /// Elements of one table.
     pub table_elements: u64,
-    /// Core instances: adapters and shims of a JavaScript component take about 20.
+    /// Core instances, the engine's adapters between components included.
     pub instances: u32,
     /// Tables: about two per instance.
     pub tables: u32,
@@ -56,15 +59,16 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory: 256 * MIB,
-            table_elements: 100_000,
-            instances: 128,
-            tables: 256,
-            memories: 32,
-            run_max: 300,
-            result: 64 * MIB,
+            // These are what `seal` and the stores go by: what they accept runs on every host that keeps them.
+            memory: HOST_MEMORY,
+            table_elements: HOST_TABLE_ELEMENTS,
+            instances: HOST_INSTANCES,
+            tables: HOST_TABLES,
+            memories: HOST_MEMORIES,
+            run_max: HOST_RUN_MAX,
+            result: HOST_RESULT,
             argument: 64 * MIB,
-            output: 256 * MIB,
+            output: HOST_OUTPUT,
             hostcall: MIB,
             handles: 4_000,
             objects: 4_000,
@@ -87,6 +91,18 @@ impl Limits {
             result: asked.result.unwrap_or(u64::MAX).min(self.result),
             output: asked.output.unwrap_or(u64::MAX).min(self.output),
             ..*self
+        }
+    }
+
+    /// What is given of something that instances take from the start.
+    pub(crate) fn given(&self, need: Need) -> u64 {
+        match need {
+            Need::Instances => self.instances.into(),
+            Need::Memories => self.memories.into(),
+            Need::Memory => self.memory,
+            Need::Tables => self.tables.into(),
+            Need::TableElements => self.table_elements,
+            _ => need.given(),
         }
     }
 

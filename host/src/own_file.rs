@@ -129,6 +129,7 @@ pub(crate) fn sweep(state: &StateDir) {
 pub(crate) async fn verify(file: File) -> Result<SignedManifest, ClientError> {
     off_thread(move || {
         let sealed = Sealed::open(file)?;
+        sealed.check_headers()?;
         sealed.verify_blocks()?;
         Ok(sealed.signed().clone())
     })

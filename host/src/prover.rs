@@ -83,7 +83,11 @@ impl Prover {
 
     /// Asks the authorization server, whose answers are not signed, until it answers: nothing that it is asked this way does
     /// harm when it is done twice.
-    pub(crate) async fn ask_authorization_server(&self, request: &Request, retry: &Retry) -> Result<Exchanged, Refused> {
+    pub(crate) async fn ask_authorization_server(
+        &self,
+        request: &Request,
+        retry: &Retry,
+    ) -> Result<Exchanged, Refused> {
         let begun = Instant::now();
         let (mut attempt, mut sent) = (1, false);
         loop {

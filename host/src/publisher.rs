@@ -15,7 +15,7 @@ use portcullis_protocol::wire::{
     RestoreRequest, VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{
-    Digest, Offer, Origin, PublicKey, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified, Vouch,
+    Digest, Offer, Origin, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified, Vouch,
 };
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -41,30 +41,37 @@ impl Publishing {
     /// [`ClientError`].
     pub async fn claim(&self, name: &PublisherName, key: &SecretKey) -> Result<(), ClientError> {
         let session = self.session()?;
+        let body = PublisherRequest { claim: self.claimed(&session, name, key) };
+        let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Write).await?;
+        Ok(())
+    }
+
+    /// A claim to the name, signed by the key that it names.
+    fn claimed(&self, session: &Session, name: &PublisherName, key: &SecretKey) -> String {
         let claim = PublisherClaim {
             name: name.clone(),
             jwk: key.public().clone(),
             origin: self.origin.clone(),
             iat: session.prover().clock().now(),
         };
-        let body = PublisherRequest { claim: Verified::sign(claim, key).compact().to_owned() };
-        let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Write).await?;
-        Ok(())
+        Verified::sign(claim, key).compact().to_owned()
     }
 
-    /// Changes the key of a publisher to `successor`, for which `key`, the one in use, vouches. Terminals that pinned the
-    /// old key follow; what it signed before stays as it is.
+    /// Changes the key of a publisher to `successor`, for which `key`, the one in use, vouches, and which signs itself that
+    /// it is held. Terminals that pinned the old key follow; what it signed before stays as it is.
     ///
     /// # Errors
     /// [`ClientError::NotFound`] where the store has no such publisher.
-    pub async fn vouch(&self, name: &PublisherName, key: &SecretKey, successor: &PublicKey) -> Result<(), ClientError> {
+    pub async fn vouch(&self, name: &PublisherName, key: &SecretKey, successor: &SecretKey) -> Result<(), ClientError> {
         let session = self.session()?;
         let path = format!("/v1/publishers/{name}");
         let known: Option<PublisherAnswer> = storefront::public(&self.sessions, &self.origin, path.clone()).await?;
         let known = known.ok_or_else(|| ClientError::NotFound(format!("{} has no publisher `{name}`", self.origin)))?;
         let seq = known.vouches.len() as u64 + 1;
-        let vouch = Vouch { name: name.clone(), jwk: successor.clone(), seq, iat: session.prover().clock().now() };
-        let body = VouchRequest { vouch: Verified::sign(vouch, key).compact().to_owned() };
+        let jwk = successor.public().clone();
+        let vouch = Vouch { name: name.clone(), jwk, seq, iat: session.prover().clock().now() };
+        let vouch = Verified::sign(vouch, key).compact().to_owned();
+        let body = VouchRequest { vouch, claim: Some(self.claimed(&session, name, successor)) };
         let Done {} =
             session.post(&format!("{path}/vouches"), &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())

@@ -247,6 +247,14 @@ impl Resource {
         arguments::check(&self.function(export)?.ty, arguments, &self.contents.limits)
     }
 
+    /// Whether the arguments of a command are no more than it may be given. Asks no server.
+    ///
+    /// # Errors
+    /// [`Error::Arguments`].
+    pub fn check_command(&self, command: &Command) -> Result<(), Error> {
+        arguments::check_texts(&command.args, &self.contents.limits)
+    }
+
     /// One call with all that belongs to it: checks the arguments, authorises one use of the operation, and calls. If the
     /// arguments do not fit, nothing is asked of a server.
     ///
@@ -346,6 +354,7 @@ impl Resource {
     /// As [`Resource::authorize`] and [`Authorised::run`]; [`Error::UnknownExport`] where it is no command.
     pub async fn run(&self, command: Command) -> Result<crate::Exit, Error> {
         let run = self.command().ok_or_else(|| resolve::no_command(self.signed().manifest()))?;
+        self.check_command(&command)?;
         self.authorize(self.operation_of(run)?.as_str()).await?.run(command).await
     }
 

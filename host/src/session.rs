@@ -443,8 +443,8 @@ impl Session {
             }
             reply => reply,
         };
-        let reply = reply
-            .map_err(|disbelief| Failed { no: offline(disbelief.to_string()).into(), follows: Follows::Doubt })?;
+        let reply =
+            reply.map_err(|disbelief| Failed { no: offline(disbelief.to_string()).into(), follows: Follows::Doubt })?;
         let at = match &reply {
             Reply::Yes { at, .. } => *at,
             Reply::No(refusal) => refusal.iat,

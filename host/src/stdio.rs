@@ -126,7 +126,7 @@ pub(crate) struct Bounded {
     left: Arc<AtomicU64>,
     exceeded: Arc<AtomicBool>,
     /// If it leads to a terminal.
-    filter: Option<Arc<Mutex<ScreenFilter>>>,
+    filter: Option<Arc<Mutex<Shown>>>,
     /// The way out, if writing may have to wait.
     outlet: Option<Outlet>,
     /// Whether the guest waits until everything is out.
@@ -135,8 +135,10 @@ pub(crate) struct Bounded {
 
 impl Bounded {
     pub(crate) fn new(output: Output, most: u64) -> Self {
-        let filter = output.is_terminal().then(Arc::default);
         let outlet = output.may_wait().then(|| Outlet::new(output.clone()));
+        let shown =
+            |outlet: &Outlet| Arc::new(Mutex::new(Shown { filter: ScreenFilter::new(), outlet: outlet.clone() }));
+        let filter = outlet.as_ref().filter(|_| output.is_terminal()).map(shown);
         let (left, exceeded, flushing) = (Arc::new(AtomicU64::new(most)), Arc::default(), Arc::default());
         Self { output, left, exceeded, filter, outlet, flushing }
     }
@@ -161,12 +163,28 @@ impl Bounded {
     /// Why something that the guest wrote could not be passed on: a full disk, a closed pipe.
     pub(crate) async fn finish(&self) -> std::io::Result<()> {
         if let Some(filter) = &self.filter {
-            let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).finish();
+            let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).filter.finish();
             self.pass(&rest).ok();
         }
         let Some(outlet) = &self.outlet else { return Ok(()) };
         outlet.emptied().await;
         outlet.take_failure().map_or(Ok(()), Err)
+    }
+}
+
+/// A terminal, and what a resource has done to its colours.
+struct Shown {
+    filter: ScreenFilter,
+    outlet: Outlet,
+}
+
+impl Drop for Shown {
+    /// However the resource ended, the terminal has its own colours again.
+    fn drop(&mut self) {
+        let rest = self.filter.finish();
+        if !rest.is_empty() {
+            self.outlet.push(&rest);
+        }
     }
 }
 
@@ -218,7 +236,7 @@ impl OutputStream for Bounded {
         }
         match &self.filter {
             Some(filter) => {
-                let shown = filter.lock().unwrap_or_else(PoisonError::into_inner).filter(&bytes);
+                let shown = filter.lock().unwrap_or_else(PoisonError::into_inner).filter.filter(&bytes);
                 self.pass(&shown)
             }
             None => self.pass(&bytes),

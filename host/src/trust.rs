@@ -10,8 +10,8 @@ use crate::gatekeeper::Refused;
 use crate::state_dir::{StateDir, StateError, file_name};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::{
-    Document, JwsError, KeyDocument, KeyDocumentError, Offer, Origin, PublicKey, Reason, Receipt, SignedManifest,
-    TopUpReceipt, Unverified, Verified, WellKnown,
+    Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, Offer, Origin, PublicKey, Reason, Receipt,
+    SignedManifest, TopUpReceipt, Unverified, Verified, WellKnown,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -45,6 +45,15 @@ impl Pin {
     #[must_use]
     pub fn words(&self) -> String {
         self.root.thumbprint().words()
+    }
+
+    /// Whether a countersignature was made with a key that this server had in force at that time, as far as the newest key
+    /// document that was seen says.
+    #[must_use]
+    pub fn signed(&self, by: &Countersignature) -> bool {
+        let keys = Unverified::<KeyDocument>::parse(&self.document).and_then(|keys| keys.verify(&self.root));
+        by.iss == self.origin
+            && keys.is_ok_and(|keys| keys.document().signing_key(by.key.thumbprint(), by.iat).is_some())
     }
 }
 

@@ -15,12 +15,15 @@
 //! - [`cycle`]: request → authenticate → verify, each state a type of its own. Start reading there.
 //! - `documents`: what is signed: manifest, offer, grant, refusal, receipt, key document, enrolment. `jws`: how.
 //! - [`sealed`]: the sealed resource as a file; [`age`]: its encrypted parts; [`release`]: how their keys travel.
+//! - `census`: what a body consists of, bounded before anything is built from it; `surface`: what it imports and exports.
 //! - [`wire`]: the bodies of requests and answers. [`Reason`]: the closed registry of refusals.
 //! - [`labels`] and [`limits`]: every domain-separation label and every bound, in one place each.
 
 #![forbid(unsafe_code)]
 
 pub mod age;
+#[cfg(feature = "surface")]
+pub mod census;
 mod currency;
 pub mod cycle;
 mod documents;
@@ -50,9 +53,10 @@ pub mod wire;
 
 pub use currency::Currency;
 pub use documents::{
-    Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError, Manifest,
-    ManifestError, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim, PublisherEntry, Receipt, RefusalAnswer,
-    ResourceLimits, ServerEntry, ServerKey, SignedManifest, TopUpReceipt, Vouch, WellKnown, confirmation,
+    Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
+    LimitsRefused, Manifest, ManifestError, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim, PublisherEntry,
+    Receipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey, SignedManifest, TopUpReceipt, Vouch, WellKnown,
+    confirmation,
 };
 pub use ids::{
     AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, OfferId, OperationName, OrderId, Origin,

@@ -42,6 +42,84 @@ pub const MAX_SECTION_NAME: usize = 256;
 pub const MAX_SURFACE: usize = 4 * 1024 * 1024;
 /// A code part, in the clear. The largest in practice is a JavaScript engine with its program, 12–20 MB.
 pub const MAX_CODE_PART: u64 = 64 * 1024 * 1024;
+/// Bytes that define a core module beside its code, data and custom sections, over all modules of a body. CPython with
+/// its libraries has 0.3 MB.
+pub const MAX_BODY_MODULE_DEFINITIONS: u64 = 4 * 1024 * 1024;
+/// Bytes that define what a body's components are made of, their types among it. CPython has 90 KB.
+pub const MAX_BODY_COMPONENT_DEFINITIONS: u64 = 1024 * 1024;
+/// Bytes of a body's custom sections. `seal` leaves them out but for hints about branches.
+pub const MAX_BODY_CUSTOM: u64 = 4 * 1024 * 1024;
+/// Bytes of code in a body. A JavaScript engine with its program has 10 MB, CPython 7 MB.
+pub const MAX_BODY_CODE: u64 = 24 * 1024 * 1024;
+/// Functions of a body. A JavaScript engine has 12,700, or 20,000 as its debug build; CPython has 13,400. Each takes 11 KiB
+/// of a compiler, however small, if it can be called from outside.
+pub const MAX_BODY_FUNCTIONS: u64 = 50_000;
+/// Bytes of one function. The largest of CPython has 427 KB, and of a JavaScript engine 172 KB.
+pub const MAX_FUNCTION_BYTES: u64 = 1024 * 1024;
+/// Local variables of one function, parameters included. The most in practice are some hundreds.
+pub const MAX_FUNCTION_LOCALS: u64 = 20_000;
+/// Targets of one branch table: what the engine compiles.
+pub const MAX_BRANCH_TARGETS: u64 = 65_520;
+/// Control structures inside each other in one function. A `switch` of an interpreter has one for each of its cases.
+pub const MAX_FUNCTION_NESTING: u64 = 10_000;
+/// Instructions of one function, each with the values that it takes and gives and with what the engine makes of it.
+pub const MAX_FUNCTION_WORK: u64 = 2_000_000;
+/// The same over all functions of a body.
+pub const MAX_BODY_WORK: u64 = 80_000_000;
+/// Values that are alive, local variables among them, at each branch of one function: what following them takes.
+pub const MAX_FUNCTION_FLOW: u64 = 32_000_000;
+/// The same over all functions of a body.
+pub const MAX_BODY_FLOW: u64 = 300_000_000;
+/// Signatures of core functions in a body that differ from each other. The engine compiles an entry for each.
+pub const MAX_BODY_SIGNATURES: u64 = 5_000;
+/// Parameters and results of those signatures.
+pub const MAX_BODY_SIGNATURE_VALUES: u64 = 100_000;
+/// Core modules of a body. CPython with its libraries has 14.
+pub const MAX_BODY_MODULES: u64 = 256;
+/// Components inside a body's component, at every depth.
+pub const MAX_BODY_COMPONENTS: u64 = 256;
+/// Modules and components inside each other. Composing nests them two or three deep.
+pub const MAX_BODY_NESTING: u64 = 16;
+/// Imports and exports of core modules. CPython with its libraries has 6,400.
+pub const MAX_BODY_LINKS: u64 = 100_000;
+/// Globals, tables, memories and tags of core modules. CPython with its libraries has 900.
+pub const MAX_BODY_VARIABLES: u64 = 20_000;
+/// Tables of one core module: what the engine compiles.
+pub const MAX_MODULE_TABLES: u64 = 100;
+/// Core instances and instances of components that a body writes down, bundles of exports among them. The engine compiles
+/// 1,000 for each component, imported ones included; CPython with its libraries has 65.
+pub const MAX_BODY_INSTANCES: u64 = 500;
+/// Elements of the tables of core modules, as they are initialised. A JavaScript engine has 7,700.
+pub const MAX_BODY_ELEMENTS: u64 = 200_000;
+/// Segments of data and elements. Tools that initialise a program ahead of time write 10,000.
+pub const MAX_BODY_SEGMENTS: u64 = 50_000;
+/// Types of components and instances, declarations inside them included. All of WASI and a large world have 2,000.
+pub const MAX_BODY_TYPES: u64 = 10_000;
+/// Fields, cases, flags and parameters of those types.
+pub const MAX_BODY_TYPE_MEMBERS: u64 = 50_000;
+/// Aliases, instances with their arguments, imports, exports and canonical functions of a body's components. CPython
+/// with its libraries has 4,000.
+pub const MAX_BODY_WIRING: u64 = 50_000;
+/// What becomes of that wiring when every nested component is instantiated as often as the body says, and every type is
+/// written out wherever it is used: what an engine goes through to link the body.
+pub const MAX_BODY_LINKING: u64 = 2_000_000;
+/// Linear memory of a resource in bytes, over all of its instances, that a host gives by default: a guest in C or Rust
+/// needs a few MiB, one with a JavaScript engine about 100. What needs more from the start is not sold.
+pub const HOST_MEMORY: u64 = 256 * 1024 * 1024;
+/// Elements of one table that a host gives by default: indirect calls of a large program take some 10,000.
+pub const HOST_TABLE_ELEMENTS: u64 = 100_000;
+/// Core instances that a host makes of one body by default: adapters and shims of a JavaScript component take about 20.
+pub const HOST_INSTANCES: u32 = 128;
+/// Tables that a host gives by default: about two per instance.
+pub const HOST_TABLES: u32 = 256;
+/// Linear memories that a host gives by default: one per instance that has its own.
+pub const HOST_MEMORIES: u32 = 32;
+/// Seconds that one call may run on a host by default.
+pub const HOST_RUN_MAX: u32 = 300;
+/// Bytes of the results of one call that a host takes by default.
+pub const HOST_RESULT: u64 = 64 * 1024 * 1024;
+/// Bytes of standard output that a host takes of one command by default.
+pub const HOST_OUTPUT: u64 = 256 * 1024 * 1024;
 /// The payload of a part's age file: sections of a component hold less than 4 GiB, header included.
 pub const MAX_PART: u64 = u32::MAX as u64 - 64 * 1024;
 /// Bytes of age payload that one block digest covers.

@@ -11,6 +11,7 @@ mod signature;
 pub use function_type::{FunctionType, ValueType};
 pub use imports::{BILLING, ImportRefused, check_import};
 
+use crate::census::{self, Census, CensusError};
 use crate::documents::Manifest;
 use crate::sealed::PREAMBLE;
 use signature::Signatures;
@@ -33,6 +34,9 @@ pub enum SurfaceError {
     /// Not a component, or one whose types cannot be expressed in WIT.
     #[error("not a component that can be read: {0}")]
     Unreadable(String),
+    /// It consists of more than is ever read.
+    #[error("the component is more than is read: {0}")]
+    TooMany(CensusError),
     /// Its types are too large to be written out.
     #[error("the types of the component's functions are too large to be compared: simplify its WIT")]
     TooLarge,
@@ -64,11 +68,28 @@ pub enum SurfaceError {
 }
 
 impl Surface {
-    /// Reads the surface of a component. Buffers the component's sections: of a sealed resource, give it the stub.
+    /// Reads the surface of a component, once it is counted what the component consists of. Buffers the component's
+    /// sections: of a sealed resource, give it the stub.
+    ///
+    /// # Errors
+    /// [`SurfaceError::Unreadable`], [`SurfaceError::TooMany`], [`SurfaceError::TooLarge`].
+    pub fn of(component: &[u8]) -> Result<Self, SurfaceError> {
+        // What else is wrong with it is said better below.
+        if let Err(refused @ CensusError::TooMany { .. }) = census::scan(component) {
+            return Err(SurfaceError::TooMany(refused));
+        }
+        Self::read(component)
+    }
+
+    /// The same of a component whose census was taken.
     ///
     /// # Errors
     /// [`SurfaceError::Unreadable`], [`SurfaceError::TooLarge`].
-    pub fn of(component: &[u8]) -> Result<Self, SurfaceError> {
+    pub fn of_counted(component: &[u8], _: &Census) -> Result<Self, SurfaceError> {
+        Self::read(component)
+    }
+
+    fn read(component: &[u8]) -> Result<Self, SurfaceError> {
         if !component.starts_with(&PREAMBLE) {
             return Err(SurfaceError::Unreadable("it does not begin as a component does".into()));
         }

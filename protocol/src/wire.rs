@@ -185,6 +185,10 @@ pub struct PublisherRequest {
 pub struct VouchRequest {
     /// A compact [`crate::Vouch`] for the new key, signed by the one in use.
     pub vouch: String,
+    /// A compact [`crate::PublisherClaim`] to the name, signed by the new key: that it is held, and is nobody else's.
+    /// Optional in the form, as older terminals do not send it; stores refuse to go without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
 }
 
 /// Answer to `GET /v1/publishers/{name}`.

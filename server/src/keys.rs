@@ -283,11 +283,11 @@ impl Keys {
         found.map(|found| Arc::clone(&found.key)).ok_or(KeysError::NoSigningKey)
     }
 
-    /// Whether a key that signed once may sign now: terminals believe no other.
+    /// Whether a key that signed once has ended: terminals believe it no more. Of one that this process has not heard of,
+    /// since another has just added it, it is not known.
     #[must_use]
-    pub fn is_current(&self, kid: &Thumbprint, now: Timestamp) -> bool {
-        let is_it = |key: &&Signing| key.key.public().thumbprint() == *kid;
-        self.set().keys.iter().find(is_it).is_some_and(|key| key.not_before <= now && now < key.expires)
+    pub fn has_ended(&self, kid: &Thumbprint, now: Timestamp) -> bool {
+        self.set().keys.iter().any(|key| key.key.public().thumbprint() == *kid && key.expires <= now)
     }
 
     /// The compact key document: signed when asked for, and again once an hour or when the keys change.

@@ -2,7 +2,7 @@
 //!
 //! The thief-publisher's way in is here. He lifts another's ciphertext into a resource of his own and asks this server,
 //! which holds a key to it, to open it for him. Two checks stop him: each part's binding, made with the part's own key,
-//! names publisher, resource and version; and a ciphertext belongs to whoever published it first.
+//! names publisher, resource and version; and a ciphertext belongs to whoever published it first with a key that opens it.
 
 use crate::app::{App, Server};
 use crate::auth::{ProvenTerminal, ProvenUpload};
@@ -15,21 +15,28 @@ use crate::serve::ServeError;
 use crate::store::{NewPart, NewResource, PublishOutcome};
 use axum::body::Body;
 use futures::StreamExt as _;
+use portcullis_protocol::age::FileKey;
+use portcullis_protocol::census::{self, Census};
 use portcullis_protocol::encoding::base64url;
 use portcullis_protocol::limits::{MAX_VERSION, MAX_VERSIONS};
 use portcullis_protocol::sealed::{self, Sealed, SealedError};
 use portcullis_protocol::surface::{Surface, SurfaceError};
 use portcullis_protocol::wire::PublishAnswer;
-use portcullis_protocol::{AccountId, Digest, Manifest, PartKind, Version};
+use portcullis_protocol::{AccountId, Digest, Manifest, PartKind, PartName, Version};
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
 /// How often another name is tried for one.
 const TRIES: u32 = 8;
+
+/// Held while the code of an upload is in memory: a body has up to 64 MiB, and what is read from it takes more. Uploads
+/// go on meanwhile.
+static SCANNING: Mutex<()> = Mutex::new(());
 
 /// Where the file of a resource stands.
 pub(crate) fn file_of(app: &Server, digest: &Digest) -> PathBuf {
@@ -169,9 +176,10 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         PublishOutcome::OpensPart(opened) => {
             Fault::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
         }
-        PublishOutcome::CommitmentTaken(part) => {
-            Fault::Conflict(format!("part `{part}` was published by another publisher"))
-        }
+        PublishOutcome::CommitmentTaken(part) => Fault::Conflict(format!(
+            "part `{part}`, this very ciphertext, was published here by another publisher, who held its key: seal the \
+                 resource again, which encrypts it anew; if the part is yours, tell the store's operator"
+        )),
     };
     // Nobody can name the file: its digest is in no catalogue.
     let _ = tokio::fs::remove_file(&place).await;
@@ -200,16 +208,28 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, F
         return Err(Fault::Unacceptable(text));
     }
     // What no terminal would load is not sold.
-    let stub = Surface::of(sealed.stub()).map_err(unloadable)?;
+    manifest.limits.check().map_err(unrunnable)?;
+    let stub = {
+        let _alone = SCANNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let census = Census::of(sealed.stub()).map_err(unrunnable)?;
+        Surface::of_counted(sealed.stub(), &census).map_err(unloadable)?
+    };
     stub.check_stub(&manifest).map_err(unloadable)?;
     let identity = app.core.keys.identity();
     let mut parts = Vec::with_capacity(manifest.parts.len());
     for part in &manifest.parts {
         let key = sealed.unwrap_key(&part.name, [identity]).map_err(unacceptable)?;
+        // A commitment is its publisher's from now on. Whoever merely copied the ciphertext can wrap any key for this
+        // server, and make a binding with it; but it opens nothing.
+        opens(&sealed, &part.name, &key)?;
         if part.kind == PartKind::Code {
+            let _alone = SCANNING.lock().unwrap_or_else(PoisonError::into_inner);
             let body = sealed.read_code(&part.name, &key).map_err(unacceptable)?;
-            let body = Surface::of(&body).map_err(unloadable)?;
-            Surface::check_body(&stub, &body, &manifest).map_err(unloadable)?;
+            let census = Census::of(&body).map_err(unrunnable)?;
+            census.needs().check(|need| manifest.limits.given(need)).map_err(unrunnable)?;
+            let surface = Surface::of_counted(&body, &census).map_err(unloadable)?;
+            Surface::check_body(&stub, &surface, &manifest).map_err(unloadable)?;
+            census::validate(&body).map_err(unrunnable)?;
         }
         let wrapped = app.core.secrets.wrap_file_key(&digest, &part.name, &key);
         parts.push(NewPart { name: part.name.clone(), commitment: part.commitment, key: wrapped });
@@ -233,8 +253,25 @@ fn unacceptable(error: SealedError) -> Fault {
     }
 }
 
+/// Opens the first and the last chunk of a part with the key that its header wraps.
+fn opens(sealed: &Sealed<File>, part: &PartName, key: &FileKey) -> Result<(), Fault> {
+    let first = sealed.part(part, key).and_then(|mut reader| reader.read_at(0, &mut [0]));
+    match first {
+        Ok(_) => Ok(()),
+        Err(SealedError::Age { .. }) => Err(Fault::Unacceptable(format!(
+            "the key that the header of part `{part}` holds does not open the part: only who holds a part's key publishes \
+             it; seal the resource again from its own files"
+        ))),
+        Err(error) => Err(unacceptable(error)),
+    }
+}
+
 fn unloadable(error: SurfaceError) -> Fault {
     Fault::Unacceptable(format!("no terminal would load it: {error}"))
+}
+
+fn unrunnable(error: impl std::fmt::Display) -> Fault {
+    Fault::Unacceptable(format!("no terminal would run it: {error}"))
 }
 
 /// Before anything is put in its place: who does not own the name changes nothing here.

@@ -21,7 +21,7 @@ pub(crate) fn due<'b>(core: &Core, begun: &'b Begun, now: Timestamp) -> Option<&
     let may = record.state == GrantState::Issued
         && record.replaces.is_none()
         && now < issued(&record.id).plus(REISSUE_LIFE)
-        && (record.expires <= now || !is_believed(core, record, now));
+        && (record.expires <= now || signer_has_ended(core, record, now));
     may.then_some(record)
 }
 
@@ -70,7 +70,7 @@ fn issued(id: &GrantId) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-/// Whether terminals believe the key that signed a grant.
-fn is_believed(core: &Core, record: &GrantRecord, now: Timestamp) -> bool {
-    Unverified::<Grant>::parse(&record.compact).is_ok_and(|grant| core.keys.is_current(&grant.kid(), now))
+/// Whether terminals believe the key that signed a grant no more.
+fn signer_has_ended(core: &Core, record: &GrantRecord, now: Timestamp) -> bool {
+    Unverified::<Grant>::parse(&record.compact).is_ok_and(|grant| core.keys.has_ended(&grant.kid(), now))
 }

@@ -109,6 +109,17 @@ impl Server {
         Ok(format!("http://{address}"))
     }
 
+    /// The most memory that its process ever held, in KiB.
+    ///
+    /// # Errors
+    /// Where it does not run, or the system does not say.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let child = self.children.last().context("the server does not run")?;
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     fn serve(&self) -> Result<Command> {
         let mut command = Command::new(checkout::program("portcullis-server")?);
         command.args(["serve", "--dir"]).arg(&self.dir);

@@ -47,8 +47,7 @@ impl ChangeKey {
         }
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        context
-            .wait(async { Ok(client.publishing(&server).vouch(&self.publisher, &key, successor.public()).await?) })?;
+        context.wait(async { Ok(client.publishing(&server).vouch(&self.publisher, &key, &successor).await?) })?;
         context.screen.report(&Changed {
             server: server.to_string(),
             publisher: self.publisher,

@@ -109,6 +109,7 @@ fn left(grant: &GrantRecord, now: u64) -> Option<String> {
         _ if grant.expires <= now => return None,
         (Some(1), _) => "1 call".to_owned(),
         (Some(uses), _) => format!("{uses} calls"),
+        (None, Some(1)) => "1 unit".to_owned(),
         (None, Some(units)) => format!("{units} units"),
         (None, None) => return None,
     };
@@ -136,8 +137,10 @@ impl Report for Held {
     }
 
     fn notes(&self) -> String {
-        match &self.rights {
-            Some(rights) if rights.is_empty() => "you hold no rights; `portcullis buy NAME` buys some\n".to_owned(),
+        match (&self.rights, &self.balances) {
+            (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() => {
+                "you hold no rights; `portcullis buy NAME` buys some\n".to_owned()
+            }
             _ => String::new(),
         }
     }

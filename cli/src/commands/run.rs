@@ -5,7 +5,7 @@ use portcullis_host::{
     Authorised, Client, Command, Directory, Error, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource,
     Runtime, Terms, Val, refusal_in, to_text,
 };
-use portcullis_protocol::{Money, Offer, OperationName, Reason, Verified, nearest};
+use portcullis_protocol::{Money, Offer, OperationName, Origin, Reason, SignedManifest, Verified, nearest};
 use serde::Serialize;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -118,7 +118,13 @@ impl Run {
         context.wait(async {
             let source =
                 resource_at::source(context, &client, &self.resource, self.store.named(), self.install).await?;
-            self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await
+            let ran = self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await;
+            let said = String::from_utf8_lossy(&stderr.take()).into_owned();
+            if !said.is_empty() {
+                // It failed, so that its JSON has no place for it.
+                context.screen.warn(format_args!("the resource wrote to standard error:\n{}", said.trim_end()));
+            }
+            ran
         })
     }
 
@@ -146,6 +152,9 @@ impl Run {
             None => None,
         };
         self.check_allowed(&resource)?;
+        if self.invoke.is_none() {
+            resource.check_command(&Command::inherit(self.arguments.clone()))?;
+        }
         self.tell_lent(context, &resource);
         tell_bounds(context, &resource);
         let manifest = resource.signed().manifest();
@@ -156,10 +165,11 @@ impl Run {
             return Err(Failure::usage("a terminal cannot show bytes", "name a file: -o FILE"));
         }
         let authorised = self.authorise(context, client, runtime, &resource, &operation, agreed).await?;
-        match values {
+        let ran = match values {
             Some(values) => self.call(context, &authorised, &name, &export, &values, output, stderr).await,
             None => self.command(context, &authorised, &name, output).await,
-        }
+        };
+        ran.map_err(|failure| self.advise(client, &resource, &operation, &[], failure))
     }
 
     /// Whether the operations agreed to are operations of the resource: one that is misspelt would be asked for later.
@@ -249,11 +259,11 @@ impl Run {
             offers => offers.to_vec(),
         };
         if !can_be_bought || !can_agree {
-            return Err(self.advise(resource, operation, &offers, refused));
+            return Err(self.advise(client, resource, operation, &offers, refused));
         }
         let mut terms = Terms::default();
         match payment::ask(context.screen, &offers, agreed, |cost| runtime.spent(cost.currency())) {
-            None => return Err(self.advise(resource, operation, &offers, refused)),
+            None => return Err(self.advise(client, resource, operation, &offers, refused)),
             Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer.digest()),
             Some(Agreement::Buy(offer)) => {
                 let store = client.store(&offer.document().iss);
@@ -261,12 +271,13 @@ impl Run {
             }
         }
         let authorised = resource.authorize_with(operation.as_str(), terms).await;
-        authorised.map_err(|error| self.advise(resource, operation, &offers, error.into()))
+        authorised.map_err(|error| self.advise(client, resource, operation, &offers, error.into()))
     }
 
     /// The advice of the registry, with the name put in.
     fn advise(
         &self,
+        client: &Client,
         resource: &Resource,
         operation: &OperationName,
         offers: &[Verified<Offer>],
@@ -290,6 +301,10 @@ impl Run {
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted) => {
                 refused.with_fix(payment::advice(&name, operation, offers))
             }
+            Some(Reason::ResourceWithdrawn) => {
+                refused.with_fix(format!("look for a newer version: `portcullis update {name}`"))
+            }
+            Some(Reason::ServerUntrusted) => untrusted(client, resource.signed(), &self.resource, refused),
             Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match manifest.servers.first() {
                 Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
                 None => refused,
@@ -438,6 +453,36 @@ fn tell_bounds(context: &Context, resource: &Resource) {
 }
 
 const OTHER_FILE: &str = "choose another file: -o FILE";
+
+/// What to do with a resource that no trusted store sells. It is not always to sign in.
+fn untrusted(client: &Client, signed: &SignedManifest, target: &Target, refused: Failure) -> Failure {
+    let pins = client.servers().unwrap_or_default();
+    let named = &signed.manifest().servers;
+    let countersigned = |origin: &Origin| signed.countersignatures().iter().any(|by| by.iss == *origin);
+    let pinned = named
+        .iter()
+        .filter(|server| pins.iter().any(|pin| pin.origin == server.origin && pin.root.thumbprint() == server.root));
+    let pinned: Vec<&Origin> = pinned.map(|server| &server.origin).collect();
+    if let [origin, ..] = pinned.as_slice()
+        && !pinned.iter().any(|origin| countersigned(origin))
+    {
+        return refused.with_fix(format!(
+            "{origin} has not countersigned it, so it does not sell it. Yours? Publish it: `portcullis publish {target}`; or \
+             try it without a store: `portcullis dev`. Somebody else's? Get it from the store: `portcullis install NAME`"
+        ));
+    }
+    match named.iter().find(|server| countersigned(&server.origin)) {
+        Some(server) if pinned.is_empty() => {
+            refused.with_fix(format!("sign in to a store that sells it: `portcullis login {}`", server.origin))
+        }
+        None if pinned.is_empty() => refused.with_fix(
+            "no store has countersigned it. Yours? Sign in where you sell and publish it: `portcullis login URL`, \
+             `portcullis publish FILE`; or try it without a store: `portcullis dev`",
+        ),
+        _ => refused,
+    }
+}
+
 const CUT: &str = "the command wrote more than it may; the rest was lost";
 
 /// A process has 8 bits for its exit code.

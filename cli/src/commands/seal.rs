@@ -5,7 +5,7 @@ use portcullis_protocol::seal::{Checked, Description, Opening, Sealer, Suggested
 use portcullis_protocol::{PartKind, PublisherEntry, SecretKey};
 use serde::Serialize;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::build;
@@ -177,10 +177,23 @@ fn write(
     output: &Path,
 ) -> Outcome<(portcullis_protocol::SignedManifest, u64)> {
     let destination = Destination::open(output, "choose another file: --output FILE")?;
-    let mut out = BufWriter::with_capacity(1 << 20, destination.file()?);
+    let file = destination.file()?;
+    // Sealing goes back to write what it knows at the end.
+    let aside = if destination.is_seekable() {
+        None
+    } else {
+        Some(tempfile::tempfile().or_fail("make a temporary file", "free some space")?)
+    };
+    let sealed = aside.as_ref().unwrap_or(&file);
+    let mut out = BufWriter::with_capacity(1 << 20, sealed);
     let recipients: Vec<_> = stores.iter().map(|store| store.recipient).collect();
     let signed = checked.seal(&mut out, key, &recipients, &mut crate::random::system())?;
     out.flush().map_err(|error| destination.failure(&error))?;
+    drop(out);
+    if let Some(mut aside) = aside {
+        let copied = aside.rewind().and_then(|()| std::io::copy(&mut aside, &mut &file));
+        copied.map_err(|error| destination.failure(&error))?;
+    }
     Ok((signed, destination.finish()?.unwrap_or_default()))
 }
 

@@ -182,7 +182,7 @@ fn where_the_result_cannot_go_is_found_before_it_is_paid_for() {
     assert_eq!(kept.status.code(), Some(0), "{}", String::from_utf8_lossy(&kept.stderr));
     stage.stop_store();
     let counter = Counter::at(stage.origin());
-    for (file, said) in [("missing/full.txt", "there is no folder `missing`"), ("folder", "it is a folder")] {
+    for (file, said) in [("missing/full.txt", "there is no folder `missing`"), ("folder", "cannot write `folder`")] {
         let output = stage.run("user", &["run", "--invoke", "view()", "-o", file, "sketch"]);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{file}: {text}");

@@ -29,4 +29,5 @@ mod streams;
 mod terminals;
 mod transcript;
 mod user;
+mod verify;
 mod waiting;

@@ -85,7 +85,7 @@ fn what_was_typed_ahead_answers_no_question_about_money() {
 #[test]
 fn the_answer_is_the_hosts_alone() {
     let theatre = Theatre::open();
-    theatre.play("curious", &[Act::Peek, Act::Spin(300), Act::Ask("ink", 1), Act::Peek, Act::Read]);
+    theatre.play("curious", &[Act::Peek, Act::Spin(300), Act::Ask("ink", 1), Act::Read]);
     let mut pty = theatre.start(&["run", "curious"]);
     pty.wait_for(CHOICES).expect("asked, though the resource waits for input already");
     pty.type_in("y\n");

@@ -56,6 +56,9 @@ fn a_full_disk_is_an_error_of_every_verb() {
     }
 }
 
+/// A verb that writes to a file: its name, and what runs it.
+type Writer<'a> = (&'a str, &'a dyn Fn(&str) -> Output);
+
 #[test]
 fn output_goes_where_the_path_leads() {
     let stage = Stage::with_sketch();
@@ -70,8 +73,7 @@ fn output_goes_where_the_path_leads() {
     let command = |to: &str| stage.run("user", &["run", "-o", to, "speaker"]);
     let seal = |to: &str| stage.run("publisher", &["seal", "speaker", "-o", to]);
     let extract = |to: &str| stage.run("publisher", &["inspect", "speaker.sealed.wasm", "--extract", "drop", "-o", to]);
-    let writers: [(&str, &dyn Fn(&str) -> Output); 4] =
-        [("call", &call), ("command", &command), ("seal", &seal), ("extract", &extract)];
+    let writers: [Writer<'_>; 4] = [("call", &call), ("command", &command), ("seal", &seal), ("extract", &extract)];
     for (name, write) in writers {
         let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
 

@@ -67,7 +67,7 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> syn::Resu
     let ImplItemFn { attrs, vis, defaultness, sig, block } = function;
     let statements = &block.stmts;
     let place = quote! { ::core::file!(), ":", ::core::line!() };
-    let used = uses::item(&Use::Operation(operation.value()), &place);
+    let used = uses::item(&Use::Operation { name: operation.value(), certain: true }, &place);
     Ok(quote! {
         #(#attrs)* #vis #defaultness #sig {
             #used

@@ -1,8 +1,8 @@
 //! Names of operations and parts in the sources of a resource, as far as they are written out where they are used:
 //! `billing::request("view")`, `Request::new("view")`, `grant.open("full")`.
 //!
-//! A macro cannot ask what a call means, so these are calls that look like those of the SDK. What only tests run is left
-//! out.
+//! A macro cannot ask what a call means, so these are calls that look like those of the SDK; where another's may look the
+//! same, the use is not certain. What only tests run is left out.
 
 use crate::operation;
 use crate::paid;
@@ -43,7 +43,7 @@ fn walk(package: &Path, folder: &Path, found: &mut Vec<Found>) {
 
 /// The line on which the name stands first.
 fn place(file: &str, text: &str, used: &Use) -> String {
-    let (Use::Operation(name) | Use::Part { name, .. }) = used;
+    let (Use::Operation { name, .. } | Use::Part { name, .. }) = used;
     let quoted = format!("\"{name}\"");
     match text.lines().position(|line| line.contains(&quoted)) {
         Some(line) => format!("{file}:{}", line + 1),
@@ -86,9 +86,9 @@ impl Visitor {
         }
     }
 
-    fn operation(&mut self, argument: Option<&Expr>) {
+    fn operation(&mut self, argument: Option<&Expr>, certain: bool) {
         if let Some(name) = argument.and_then(name) {
-            self.add(Use::Operation(name));
+            self.add(Use::Operation { name, certain });
         }
     }
 }
@@ -119,13 +119,14 @@ impl<'ast> Visit<'ast> for Visitor {
             let segments: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
             let mut back = segments.iter().rev().map(String::as_str);
             match (back.next(), back.next(), call.args.len()) {
-                (Some("request"), Some("billing"), 1)
-                | (Some("new"), Some("Request"), 1)
-                | (Some("grant_for"), _, 1 | 2) => self.operation(call.args.last()),
-                (Some("request"), None, 1) if self.plain_request => self.operation(call.args.first()),
+                (Some("request"), Some("billing"), 1) | (Some("grant_for"), _, 1 | 2) => {
+                    self.operation(call.args.last(), true);
+                }
+                (Some("request"), None, 1) if self.plain_request => self.operation(call.args.first(), true),
+                (Some("new"), Some("Request"), 1) => self.operation(call.args.first(), false),
                 (Some("open"), Some("vault"), 2) => {
                     if let Some(name) = call.args.last().and_then(name) {
-                        self.add(Use::Part { name, operation: None });
+                        self.add(Use::Part { name, operation: None, certain: true });
                     }
                 }
                 _ => {}
@@ -141,7 +142,8 @@ impl<'ast> Visit<'ast> for Visitor {
         {
             let operation = self.under.as_ref().filter(|(grant, _)| is_named(&call.receiver, grant));
             let operation = operation.map(|(_, operation)| operation.clone());
-            self.add(Use::Part { name, operation });
+            let certain = operation.is_some() || is_grant(&call.receiver);
+            self.add(Use::Part { name, operation, certain });
         }
         visit::visit_expr_method_call(self, call);
     }
@@ -151,6 +153,25 @@ impl<'ast> Visit<'ast> for Visitor {
 fn name(expression: &Expr) -> Option<String> {
     let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expression else { return None };
     Some(text.value()).filter(|text| operation::is_valid(text))
+}
+
+/// Whether an expression is a grant, by what it is called or by the function that gives it.
+fn is_grant(expression: &Expr) -> bool {
+    match expression {
+        Expr::Path(path) => {
+            path.path.get_ident().is_some_and(|name| name == "grant" || name.to_string().ends_with("_grant"))
+        }
+        Expr::Reference(reference) => is_grant(&reference.expr),
+        Expr::Try(tried) => is_grant(&tried.expr),
+        Expr::MethodCall(call) => call.method == "verify",
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) => {
+                path.path.segments.last().is_some_and(|last| last.ident == "entry" || last.ident == "grant_for")
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn is_named(expression: &Expr, name: &str) -> bool {
@@ -173,10 +194,12 @@ mod tests {
 
     #[test]
     fn names_are_found_where_they_are_used_and_tests_are_left_out() {
-        let part = |name: &str, operation: Option<&str>| Use::Part {
+        let part = |name: &str, operation: Option<&str>, certain| Use::Part {
             name: name.into(),
             operation: operation.map(str::to_owned),
+            certain,
         };
+        let operation = |name: &str, certain| Use::Operation { name: name.into(), certain };
         let uses = in_text(
             r#"
             use portcullis_guest::{Grant, billing, paid};
@@ -185,7 +208,8 @@ mod tests {
                 fn view(grant: &Grant) -> Result<(), Refusal> {
                     let opened = [1].iter().map(|_| grant.open("full").unwrap());
                     billing::entry().open("sketch").unwrap();
-                    File::open("not-a-part"); options.open("/data/file"); grant.open(PART);
+                    File::open("not-a-part"); options.open("/data/file"); grant.open(PART); options.open("notes");
+                    code.verify()?.open("proven");
                     billing::request("bulk")?; Request::new("print").send()?; request("unrelated");
                 }
             }
@@ -197,11 +221,13 @@ mod tests {
             "#,
         );
         let expected = [
-            part("full", Some("view")),
-            part("sketch", None),
-            Use::Operation("bulk".into()),
-            Use::Operation("print".into()),
-            part("raw-part", None),
+            part("full", Some("view"), true),
+            part("sketch", None, true),
+            part("notes", None, false),
+            part("proven", None, true),
+            operation("bulk", true),
+            operation("print", false),
+            part("raw-part", None, true),
         ];
         assert_eq!(uses, expected);
         assert_eq!(in_text("use portcullis_guest::billing::request; fn f() { request(\"view\"); }").len(), 1);
@@ -210,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_place_is_the_line_of_the_name() {
-        let used = Use::Operation("view".into());
+        let used = Use::Operation { name: "view".into(), certain: true };
         assert_eq!(place("src/lib.rs", "a\nb(\"view\")\n", &used), "src/lib.rs:2");
     }
 }

@@ -62,6 +62,21 @@ async fn each_run_draws_a_use() {
 }
 
 #[tokio::test]
+async fn arguments_that_are_too_long_are_refused_before_anything_is_asked() {
+    let mut limits = Limits::default();
+    limits.argument = 100;
+    let bench = bench(&command(HELLO, |_| {}), limits, Lent::default());
+    let long = || Command::new(vec!["x".repeat(101)], Input::Empty, Output::Discard, Output::Discard);
+    assert!(matches!(bench.resource.run(long()).await, Err(Error::Arguments(_))));
+    assert_eq!(bench.requests(), 0);
+    bench.signer.rule("run", Rule::Uses(1));
+    let authorised = bench.resource.authorize("run").await.expect("authorised");
+    assert!(matches!(authorised.run(long()).await, Err(Error::Arguments(_))));
+    assert_eq!(authorised.uses_left(), Some(1), "no use was drawn");
+    assert_eq!(authorised.run(Command::default()).await.expect("ran").code, 0);
+}
+
+#[tokio::test]
 async fn a_guest_that_floods_its_output_is_cut_off() {
     let mut limits = Limits::default();
     limits.output = 1000;

@@ -146,13 +146,14 @@ async fn a_body_larger_than_the_operator_compiles_is_refused() {
 #[tokio::test]
 async fn inspection_shows_what_holds_here() {
     let fixture = Fixture::with(|description| {
-        description.limits =
-            ResourceLimits { memory: Some(1 << 20), run_max: Some(9_999), ..ResourceLimits::default() };
+        description.limits = ResourceLimits { memory: Some(1 << 20), run_max: Some(300), ..ResourceLimits::default() };
         description.capabilities.wall_clock = true;
     });
-    let bench = Bench::of(&fixture, |builder| builder);
+    let mut limits = Limits::default();
+    limits.run_max = 20;
+    let bench = Bench::of(&fixture, |builder| builder.limits(limits));
     let facts = bench.resource.inspect();
-    assert_eq!((facts.limits.memory, facts.limits.run_max), (1 << 20, Limits::default().run_max));
+    assert_eq!((facts.limits.memory, facts.limits.run_max), (1 << 20, 20), "the lower of each");
     assert!(facts.asks.wall_clock && !facts.gets.wall_clock);
     assert_eq!(facts.operations.len(), 4);
     assert!(facts.exports.contains(&api("add")));

@@ -2,6 +2,7 @@
 
 mod cache;
 mod call;
+mod census;
 mod client;
 mod command;
 mod gate;

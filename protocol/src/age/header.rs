@@ -134,6 +134,20 @@ impl Header {
         self.stanzas.iter().all(|stanza| matches!(stanza, Stanza::X25519(_)))
     }
 
+    /// Checks what can be checked without any key beyond the form: that no share is a low-order point, which no identity
+    /// accepts. Whether the header belongs to its payload, only its MAC says: [`Header::verify_mac`].
+    ///
+    /// # Errors
+    /// [`AgeError::LowOrderPoint`].
+    pub fn check_shares(&self) -> Result<(), AgeError> {
+        for stanza in &self.stanzas {
+            if let Stanza::X25519(stanza) = stanza {
+                Recipient::from_bytes(stanza.share)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The file key, from the first stanza that one of the identities opens. The MAC is checked with it.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ pub struct KeyDocument {
 
 impl Document for KeyDocument {
     const TYP: &'static str = TYP_KEYS;
+    const CHECKS_TEXTS: bool = true;
 }
 
 /// A signing key and its time.

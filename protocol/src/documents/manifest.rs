@@ -3,6 +3,7 @@
 //! It travels as a JWS in general JSON serialisation (RFC 7515 section 7.2.1): the publisher's signature first, then
 //! the countersignatures of stores. Its payload has one canonical encoding, so that its digest names the resource.
 
+use super::resource_limits::ResourceLimits;
 use crate::encoding::{Octets, base64url, from_base64url};
 use crate::ids::{Digest, ExportName, OperationName, Origin, PartName, PublisherName, ResourceName};
 use crate::jws::{JwsError, protected, read_protected};
@@ -107,24 +108,6 @@ pub struct OperationEntry {
     pub exports: Vec<ExportName>,
     /// The parts that its grant releases. Where it has exports, exactly one of them is code.
     pub parts: Vec<PartName>,
-}
-
-/// Bounds a publisher asks for. Absent: the operator's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResourceLimits {
-    /// Linear memory in bytes, over all instances.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<u64>,
-    /// Seconds that one call may run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_max: Option<u32>,
-    /// Bytes of results of one call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<u64>,
-    /// Bytes of standard output and standard error of one call, each.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<u64>,
 }
 
 /// What a resource asks for beyond the inert tier of WASI. The operator has to agree to each.

@@ -8,6 +8,7 @@ mod manifest;
 mod offer;
 mod publisher;
 mod receipt;
+mod resource_limits;
 
 pub use answer::{Answer, RefusalAnswer};
 pub use enrolment::Enrolment;
@@ -15,8 +16,9 @@ pub use grant::{Grant, GrantLimits, confirmation};
 pub use key_document::{KeyDocument, KeyDocumentError, ServerKey, WellKnown};
 pub use manifest::{
     Capabilities, Countersignature, Manifest, ManifestError, OperationEntry, PartEntry, PartKind, PublisherEntry,
-    ResourceLimits, ServerEntry, SignedManifest,
+    ServerEntry, SignedManifest,
 };
 pub use offer::Offer;
 pub use publisher::{PublisherClaim, Vouch};
 pub use receipt::{Receipt, TopUpReceipt};
+pub use resource_limits::{LimitsRefused, ResourceLimits};

@@ -34,4 +34,5 @@ pub struct Offer {
 
 impl Document for Offer {
     const TYP: &'static str = TYP_OFFER;
+    const CHECKS_TEXTS: bool = true;
 }

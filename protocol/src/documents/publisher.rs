@@ -22,6 +22,7 @@ pub struct PublisherClaim {
 
 impl Document for PublisherClaim {
     const TYP: &'static str = TYP_PUBLISHER;
+    const CHECKS_TEXTS: bool = true;
 }
 
 impl SelfSigned for PublisherClaim {
@@ -46,4 +47,5 @@ pub struct Vouch {
 
 impl Document for Vouch {
     const TYP: &'static str = TYP_VOUCH;
+    const CHECKS_TEXTS: bool = true;
 }

@@ -2,8 +2,11 @@
 
 use super::strip::strip;
 use super::uses::SECTION_USES;
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use crate::census::{self, CensusError};
+use crate::limits::MAX_EXPORTS;
+use wasmparser::{Encoding, Parser, Payload};
 use wit_component::ComponentEncoder;
+use wit_parser::WorldItem;
 
 /// Why bytes are no body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +29,17 @@ pub enum BodyError {
     /// A component that the engine would refuse.
     #[error("{0}")]
     Invalid(String),
+    /// It consists of more than any host compiles.
+    #[error(transparent)]
+    TooMany(CensusError),
+    /// Its world has more functions than a manifest names.
+    #[error("its world {verb} {count} functions")]
+    World {
+        /// `imports` or `exports`.
+        verb: &'static str,
+        /// How many.
+        count: usize,
+    },
 }
 
 /// The component that is sealed: a component, or a core module with its WIT inside made one; validated by the features
@@ -34,15 +48,40 @@ pub enum BodyError {
 /// # Errors
 /// [`BodyError`].
 pub fn body(bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
-    let component = match encoding(bytes)? {
-        Encoding::Module => componentize(bytes)?,
+    let encoding = encoding(bytes)?;
+    // Before anything is built from it. What else is wrong with it is said better below.
+    if let Err(refused @ CensusError::TooMany { .. }) = census::scan(bytes) {
+        return Err(BodyError::TooMany(refused));
+    }
+    let component = match encoding {
+        Encoding::Module => {
+            check_world(bytes)?;
+            componentize(bytes)?
+        }
         Encoding::Component => bytes.to_vec(),
     };
     let stripped = strip(&component)?;
-    Validator::new_with_features(features())
-        .validate_all(&stripped)
-        .map_err(|error| BodyError::Invalid(error.to_string()))?;
+    census::validate(&stripped).map_err(|error| BodyError::Invalid(error.to_string()))?;
     Ok(stripped)
+}
+
+/// Counts what the world of a core module imports and exports: making a component of thousands takes seconds.
+fn check_world(module: &[u8]) -> Result<(), BodyError> {
+    let Ok((_, bindings)) = wit_component::metadata::decode(module) else { return Ok(()) };
+    let world = &bindings.resolve.worlds[bindings.world];
+    for (verb, items) in [("imports", &world.imports), ("exports", &world.exports)] {
+        let functions = items.values().map(|item| match item {
+            WorldItem::Function(_) => 1,
+            WorldItem::Interface { id, .. } => bindings.resolve.interfaces[*id].functions.len(),
+            WorldItem::Type { .. } => 0,
+        });
+        // Of imports, those that are not called fall away.
+        let (count, most) = (functions.sum::<usize>(), if verb == "exports" { MAX_EXPORTS } else { 40 * MAX_EXPORTS });
+        if count > most {
+            return Err(BodyError::World { verb, count });
+        }
+    }
+    Ok(())
 }
 
 /// Makes a component of a core module that carries its WIT, as `wit-bindgen` builds for `wasm32-unknown-unknown`.
@@ -81,21 +120,4 @@ fn encoding(bytes: &[u8]) -> Result<Encoding, BodyError> {
         }
     }
     found.ok_or_else(|| BodyError::Unreadable("it is empty".into()))
-}
-
-/// What the runtime enables (`host`): the finished proposals of WebAssembly and the component model, without threads,
-/// garbage collection, exceptions, 64-bit memories and asynchronous functions, and nothing newer than its engine.
-fn features() -> WasmFeatures {
-    WasmFeatures::default().difference(
-        WasmFeatures::THREADS
-            | WasmFeatures::GC
-            | WasmFeatures::FUNCTION_REFERENCES
-            | WasmFeatures::EXCEPTIONS
-            | WasmFeatures::MEMORY64
-            | WasmFeatures::WIDE_ARITHMETIC
-            | WasmFeatures::COMPACT_IMPORTS
-            | WasmFeatures::CM_ASYNC
-            | WasmFeatures::CM_MAP
-            | WasmFeatures::CM_IMPLEMENTS,
-    )
 }

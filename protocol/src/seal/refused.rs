@@ -1,7 +1,9 @@
 //! Why something is not sealed.
 
-use crate::documents::ManifestError;
+use crate::census::{CensusError, TooMuch};
+use crate::documents::{LimitsRefused, ManifestError};
 use crate::ids::{OperationName, PartName};
+use crate::limits::MAX_EXPORTS;
 use crate::sealed::WriteError;
 use crate::surface::{ImportRefused, SurfaceError};
 
@@ -186,6 +188,38 @@ pub enum SealRefused {
         /// The bound.
         most: u64,
     },
+    /// A body consists of more than any host compiles.
+    #[error("part `{part}` is more than hosts compile: {error}")]
+    TooMany {
+        /// The part.
+        part: PartName,
+        /// Of what, how much, and the bound.
+        error: CensusError,
+    },
+    /// A body needs more from the start than hosts give.
+    #[error("part `{part}` would be sold and never run: {error}")]
+    NeverRuns {
+        /// The part.
+        part: PartName,
+        /// Of what, how much, and the bound.
+        error: TooMuch,
+    },
+    /// A body imports or exports more functions than a manifest names.
+    #[error(
+        "part `{part}` {verb} {count} functions, and a resource {verb} at most {MAX_EXPORTS}: put fewer functions, with \
+         larger arguments, into its world"
+    )]
+    TooManyFunctions {
+        /// The part.
+        part: PartName,
+        /// `imports` or `exports`.
+        verb: &'static str,
+        /// How many.
+        count: usize,
+    },
+    /// The bounds asked for are not those of a resource that can run.
+    #[error(transparent)]
+    Limits(#[from] LimitsRefused),
     /// The stub is too large.
     #[error("the stub would have {size} bytes and 4 MiB are allowed: the world has too many types; make it smaller")]
     StubTooLarge {

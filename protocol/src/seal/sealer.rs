@@ -8,11 +8,12 @@ use super::refused::{SealError, SealRefused};
 use super::stub::stub_of;
 use super::uses::check_uses;
 use crate::age::{Recipient, encrypted_len};
-use crate::documents::{Manifest, PartEntry, PartKind, SignedManifest};
+use crate::census::{Census, CensusError};
+use crate::documents::{Manifest, PartEntry, PartKind, ResourceLimits, SignedManifest};
 use crate::encoding::Octets;
 use crate::ids::{Digest, PartName};
 use crate::keys::SecretKey;
-use crate::limits::{MAX_CODE_PART, MAX_PART, MAX_STUB};
+use crate::limits::{MAX_CODE_PART, MAX_EXPORTS, MAX_PART, MAX_STUB};
 use crate::sealed::Package;
 use crate::surface::{Surface, SurfaceError, check_import};
 use rand_core::CryptoRng;
@@ -82,6 +83,7 @@ impl<'a> Sealer<'a> {
     /// [`SealRefused`] says what is wrong and what to do.
     pub fn check(self) -> Result<Checked<'a>, SealRefused> {
         let Self { description, parts, offers } = self;
+        description.limits.check()?;
         checks::offers(&offers, &description.operations, description.advisory_metering)?;
         let mut entries = Vec::with_capacity(parts.len());
         let mut sources: Vec<Box<dyn Read + 'a>> = Vec::with_capacity(parts.len());
@@ -91,7 +93,7 @@ impl<'a> Sealer<'a> {
             let (kind, media_type, size) = match part.content {
                 Content::Code(bytes) => {
                     check_uses(&part.name, bytes, &description.operations, &names)?;
-                    let (body, surface) = check_code(&part.name, bytes)?;
+                    let (body, surface) = check_code(&part.name, bytes, &description.limits)?;
                     let size = body.len() as u64;
                     bodies.push((part.name.clone(), surface, body.clone()));
                     sources.push(Box::new(Cursor::new(body)));
@@ -188,21 +190,34 @@ impl fmt::Debug for Checked<'_> {
 }
 
 /// One code part by itself: its body, and the surface of it.
-fn check_code(part: &PartName, bytes: &[u8]) -> Result<(Vec<u8>, Surface), SealRefused> {
-    let size = bytes.len() as u64;
+fn check_code(part: &PartName, bytes: &[u8], limits: &ResourceLimits) -> Result<(Vec<u8>, Surface), SealRefused> {
     let body = body(bytes).map_err(|error| match error {
         BodyError::Sealed => SealRefused::AlreadySealed { part: part.clone() },
         BodyError::Invalid(reason) => SealRefused::Invalid { part: part.clone(), reason },
+        BodyError::TooMany(error) => SealRefused::TooMany { part: part.clone(), error },
+        BodyError::World { verb, count } => SealRefused::TooManyFunctions { part: part.clone(), verb, count },
         error => SealRefused::NotAComponent { part: part.clone(), reason: error.to_string() },
     })?;
     if body.len() as u64 > MAX_CODE_PART {
-        return Err(SealRefused::TooLarge { part: part.clone(), size, most: MAX_CODE_PART });
+        return Err(SealRefused::TooLarge { part: part.clone(), size: body.len() as u64, most: MAX_CODE_PART });
     }
-    let surface = Surface::of(&body).map_err(|error| SealRefused::Surface { part: part.clone(), error })?;
+    let census = Census::of(&body).map_err(|error| match error {
+        CensusError::Invalid(reason) => SealRefused::Invalid { part: part.clone(), reason },
+        error @ CensusError::TooMany { .. } => SealRefused::TooMany { part: part.clone(), error },
+    })?;
+    let surface = Surface::of_counted(&body, &census);
+    let surface = surface.map_err(|error| SealRefused::Surface { part: part.clone(), error })?;
+    for (verb, count) in [("imports", surface.imports().count()), ("exports", surface.exports().count())] {
+        if count > MAX_EXPORTS {
+            return Err(SealRefused::TooManyFunctions { part: part.clone(), verb, count });
+        }
+    }
     for import in surface.imported_interfaces() {
         check_import(import).map_err(|import| SealRefused::Import { part: part.clone(), import })?;
     }
     surface.check_billing().map_err(|_| SealRefused::NoBilling { part: part.clone() })?;
+    let needs = census.needs().check(|need| limits.given(need));
+    needs.map_err(|error| SealRefused::NeverRuns { part: part.clone(), error })?;
     Ok((body, surface))
 }
 

@@ -1,7 +1,9 @@
 //! The operations and parts that a guest says it uses, compared with what the manifest has.
 //!
 //! The macros of an SDK write them into the custom section `portcullis:uses` of the built module, one line each: kind,
-//! name, operation under which a part is opened, place; with tabs between them. Sealing takes the section out.
+//! name, operation under which a part is opened, place; with tabs between them. The kinds are `operation` and `part`, and
+//! `maybe-operation` and `maybe-part` for calls that may be those of another library: of these only a name that is nearly
+//! one that there is counts. Sealing takes the section out.
 
 use super::checks::near;
 use super::refused::SealRefused;
@@ -16,8 +18,8 @@ pub(super) const SECTION_USES: &str = "portcullis:uses";
 /// A name that a guest uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
-    Operation { name: String, place: String },
-    Part { name: String, operation: Option<String>, place: String },
+    Operation { name: String, place: String, certain: bool },
+    Part { name: String, operation: Option<String>, place: String, certain: bool },
 }
 
 /// Whether a module or component, as it was built, uses only operations and parts that there are, and opens no part
@@ -34,15 +36,21 @@ pub fn check_uses(
     let operation_names = || operations.iter().map(|operation| operation.name.as_str());
     for used in read(built) {
         match used {
-            Use::Operation { name, place } if !operation_names().any(|known| known == name) => {
+            Use::Operation { name, place, certain } if !operation_names().any(|known| known == name) => {
                 let near = near(&name, operation_names());
+                if !certain && near.is_empty() {
+                    continue;
+                }
                 return Err(SealRefused::UsesOperation { code: code.clone(), operation: name, place, near });
             }
-            Use::Part { name, place, .. } if !parts.iter().any(|known| known.as_str() == name) => {
+            Use::Part { name, place, certain, .. } if !parts.iter().any(|known| known.as_str() == name) => {
                 let near = near(&name, parts.iter().map(|part| part.as_str()));
+                if !certain && near.is_empty() {
+                    continue;
+                }
                 return Err(SealRefused::UsesPart { code: code.clone(), part: name, place, near });
             }
-            Use::Part { name, operation: Some(operation), place } => {
+            Use::Part { name, operation: Some(operation), place, .. } => {
                 let entry = operations.iter().find(|entry| entry.name.as_str() == operation);
                 if let Some(entry) = entry.filter(|entry| !entry.parts.iter().any(|part| part.as_str() == name)) {
                     let operation = entry.name.clone();
@@ -71,9 +79,10 @@ fn read(built: &[u8]) -> BTreeSet<Use> {
 fn line(line: &str) -> Option<Use> {
     let mut fields = line.split('\t').map(|field| field.trim_matches('\0').to_owned());
     let (kind, name, operation, place) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    match kind.as_str() {
-        "operation" => Some(Use::Operation { name, place }),
-        "part" => Some(Use::Part { name, operation: Some(operation).filter(|name| !name.is_empty()), place }),
+    let certain = !kind.starts_with("maybe-");
+    match kind.trim_start_matches("maybe-") {
+        "operation" => Some(Use::Operation { name, place, certain }),
+        "part" => Some(Use::Part { name, operation: Some(operation).filter(|name| !name.is_empty()), place, certain }),
         _ => None,
     }
 }
@@ -110,6 +119,11 @@ mod tests {
     fn names_that_there_are_pass() {
         assert_eq!(check("operation\tview\t\ta.rs:1\npart\tfull\tview\ta.rs:2\npart\tfull\t\ta.rs:3\n"), Ok(()));
         assert_eq!(check("of-a-later-sdk\tx\ty\tz\nnonsense\n"), Ok(()));
+        assert_eq!(
+            check("maybe-part\tnotes\t\ta.rs:1\nmaybe-operation\tfetch\t\ta.rs:2\n"),
+            Ok(()),
+            "of another library"
+        );
         assert_eq!(check(""), Ok(()));
     }
 
@@ -119,6 +133,7 @@ mod tests {
         assert!(said.contains("`vieww` (src/lib.rs:25)") && said.contains("did you mean `view`?"), "{said}");
         let said = check("part\tful\t\tsrc/lib.rs:7\n").expect_err("unknown");
         assert!(said.contains("`ful` (src/lib.rs:7)") && said.contains("did you mean `full`?"), "{said}");
+        assert!(check("maybe-part\tful\t\tsrc/lib.rs:7\n").is_err(), "nearly a name");
         let said = check("part\tfull\tpreview\tsrc/lib.rs:9\n").expect_err("not released");
         assert!(said.contains("`full`") && said.contains("`preview`") && said.contains("src/lib.rs:9"), "{said}");
     }

@@ -179,6 +179,18 @@ impl<R> Sealed<R> {
         &self.inner.index.stub
     }
 
+    /// Checks of every part's age header what can be checked without its key. The publisher does not sign headers, since
+    /// recipients can be added: a header that was changed otherwise shows only when somebody opens it.
+    ///
+    /// # Errors
+    /// [`SealedError::Age`].
+    pub fn check_headers(&self) -> Result<(), SealedError> {
+        let parts = self.manifest().parts.iter().zip(&self.inner.index.parts);
+        parts.into_iter().try_for_each(|(entry, place)| {
+            place.header.check_shares().map_err(|error| SealedError::Age { part: entry.name.clone(), error })
+        })
+    }
+
     /// A part's age header. Well-formed; authentic only once its MAC is checked with the file key.
     ///
     /// # Errors

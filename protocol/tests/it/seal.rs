@@ -303,6 +303,9 @@ fn what_is_no_body_is_refused() {
     // Shared memory is for threads.
     let threads = wat::parse_str("(component (core module (memory 1 1 shared)))").unwrap();
     assert!(matches!(refused(&threads), SealRefused::Invalid { .. }));
+    // Values of the host are for garbage collection, which the runtime leaves out.
+    let collected = wat::parse_str("(component (core module (table 1 externref)))").unwrap();
+    assert!(matches!(refused(&collected), SealRefused::Invalid { .. }));
     assert_eq!(Sealer::new(description(&operations())).check().unwrap_err(), SealRefused::NoCode);
 }
 
@@ -467,4 +470,32 @@ fn a_description_that_contradicts_itself_is_refused() {
     sealer(&description).unwrap();
     description.title = "x".repeat(1000);
     assert!(matches!(sealer(&description), Err(SealRefused::Manifest(_))));
+}
+
+/// A world of so many functions.
+fn large_world(functions: usize) -> String {
+    let functions: String =
+        (0..functions).map(|number| format!("export x{number}: func(a: string) -> string;")).collect();
+    format!("package a:b@1.0.0; world w {{ include portcullis:gate/protected@0.1.0; {functions} }}")
+}
+
+#[test]
+fn thousands_of_exports_are_refused_before_anything_is_built_from_them() {
+    let (many, most) = (module(&large_world(10_000)), 256);
+    let begun = std::time::Instant::now();
+    let error = refused(&many);
+    let took = begun.elapsed();
+    assert_eq!(error, SealRefused::TooManyFunctions { part: name("code"), verb: "exports", count: 10_000 });
+    assert!(error.to_string().contains("10000") && error.to_string().contains("256"), "{error}");
+    // Seconds were burnt where a component, a stub and a validation came first.
+    let begun = std::time::Instant::now();
+    componentize(&many).unwrap();
+    assert!(took < begun.elapsed() / 2, "{took:?}");
+    // A component is counted before its stub is made.
+    let over = component(&large_world(most + 1));
+    let expected = SealRefused::TooManyFunctions { part: name("code"), verb: "exports", count: most + 1 };
+    assert_eq!(refused(&over), expected);
+    let at = component(&large_world(most));
+    let operations = [operation("view", &["x0"], &["code"])];
+    Sealer::new(description(&operations)).code(name("code"), false, &at).check().unwrap();
 }

@@ -17,13 +17,7 @@ use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, 
 /// Claims a name, which then belongs to the caller's account and the claim's key.
 pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
     let PublisherRequest { claim } = caller.json()?;
-    let claim = Unverified::<PublisherClaim>::parse(&claim)
-        .and_then(Unverified::verify_self_signed)
-        .map_err(|error| Fault::Unacceptable(format!("the claim is not accepted: {error}")))?;
-    let claim = claim.document();
-    if claim.origin != *app.origin() {
-        return Err(Fault::Unacceptable("the claim is for another server".into()).into());
-    }
+    let claim = held_key(&app, &claim)?;
     if app.config.publishers == Publishers::Approve
         && !is_operator(&app, caller.account()).await?
         && !app.core.store.ask_approval(caller.account(), &claim.name).await.map_err(Fault::internal)?
@@ -50,6 +44,20 @@ pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Do
     }
 }
 
+/// A claim signed by the key that it names, for this store. Nobody claims a name for a key that he does not hold: its
+/// owner would find the name taken, and his resources sold by somebody else.
+fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, Fault> {
+    let claim = Unverified::<PublisherClaim>::parse(claim)
+        .and_then(Unverified::verify_self_signed)
+        .map_err(|error| Fault::Unacceptable(format!("the claim is not accepted: {error}")))?;
+    let claim = claim.into_document();
+    if claim.origin == *app.origin() {
+        Ok(claim)
+    } else {
+        Err(Fault::Unacceptable("the claim is for another server".into()))
+    }
+}
+
 /// `GET /v1/publishers/{name}`: the key in use, and how it came to be.
 pub(crate) async fn show(
     State(app): State<App>,
@@ -64,7 +72,7 @@ pub(crate) async fn show(
 /// `POST /v1/publishers/{name}/vouches`: the key in use names its successor, which is in use from then on.
 pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Result<Done, Refused> {
     let name: PublisherName = segment(&name)?;
-    let VouchRequest { vouch: compact } = caller.json()?;
+    let VouchRequest { vouch: compact, claim } = caller.json()?;
     let publisher = app.core.store.publisher(&name).await.map_err(Fault::internal)?.ok_or(Fault::NotFound)?;
     let unacceptable = |error| Fault::Unacceptable(format!("the vouch is not accepted: {error}"));
     let vouch = Unverified::<Vouch>::parse(&compact).map_err(|error| unacceptable(error.to_string()))?;
@@ -79,6 +87,12 @@ pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Res
     }
     if vouch.jwk == publisher.key {
         return Err(unacceptable("it names the key that is in use already".into()).into());
+    }
+    let claim =
+        claim.ok_or_else(|| unacceptable("the new key has to sign that it is held: update portcullis".into()))?;
+    let claim = held_key(&app, &claim)?;
+    if claim.name != name || claim.jwk != vouch.jwk {
+        return Err(unacceptable("the claim that comes with it is for another name or key".into()).into());
     }
     let new = NewVouch {
         account: *caller.account(),

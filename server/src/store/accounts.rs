@@ -215,7 +215,7 @@ pub trait Accounts {
     /// Ends a browser session.
     async fn end_web_session(&self, token: &TokenHash) -> Result<(), StoreError>;
 
-    /// The browser sessions of an account that are still good, newest first; `current` is the one that asks.
+    /// The browser sessions of an account that are still good, newest first, [`super::SESSIONS_LISTED`] at most; `current` is the one that asks.
     async fn browser_sessions(
         &self,
         account: &AccountId,

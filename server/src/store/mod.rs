@@ -56,7 +56,9 @@ pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
     SearchPage, SearchQuery, WithdrawOutcome,
 };
-pub use sessions::{Authenticated, ENROL_WITHIN, RefreshOutcome, Session, SessionId, Sessions, SignedOut};
+pub use sessions::{
+    Authenticated, ENROL_WITHIN, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
+};
 pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
 pub use sqlite::{Work, work};

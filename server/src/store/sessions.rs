@@ -11,6 +11,9 @@ use portcullis_protocol::{AccountId, TerminalId, Thumbprint};
 /// by then has ended, so that no sign-in lives on without a terminal that its owner can see and revoke.
 pub const ENROL_WITHIN: u64 = 600;
 
+/// Sessions of one kind that are listed, the newest: many more than a person has, and few enough for one read.
+pub const SESSIONS_LISTED: u32 = 1000;
+
 /// A session: one sign-in on one terminal. It names the session to its owner, and opens nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId(pub Octets<16>);
@@ -91,7 +94,7 @@ pub trait Sessions {
     /// Ends the session of an access or refresh token. Nothing happens if there is none.
     async fn end_session(&self, token: &TokenHash, key: &Thumbprint) -> Result<(), StoreError>;
 
-    /// The sessions of an account that have not ended, newest first.
+    /// The sessions of an account that have not ended, newest first, [`SESSIONS_LISTED`] at most.
     async fn sessions(&self, account: &AccountId) -> Result<Vec<Session>, StoreError>;
 
     /// Ends a session of an account. False if the account has none of this identifier that goes on.

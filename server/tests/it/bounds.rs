@@ -10,8 +10,8 @@ use portcullis_protocol::wire::{
     SearchAnswer, VouchRequest,
 };
 use portcullis_protocol::{
-    AccountId, Digest, OfferId, OperationName, PublisherName, Reason, ReleaseSecretKey, ResourceName, Rights,
-    SecretKey, TerminalId, Verified, Version, Vouch,
+    AccountId, Digest, OfferId, OperationName, PublisherClaim, PublisherName, Reason, ReleaseSecretKey, ResourceName,
+    Rights, SecretKey, TerminalId, Verified, Version, Vouch,
 };
 use portcullis_server::secrets::random;
 use portcullis_server::store::{
@@ -62,7 +62,16 @@ impl Glutton {
         let successor = SecretKey::generate(&mut rng());
         let iat = self.stage.clock.now().seconds();
         let vouch = Vouch { name: self.name.clone(), jwk: successor.public().clone(), seq, iat };
-        let vouch = VouchRequest { vouch: Verified::sign(vouch, &self.key).compact().to_owned() };
+        let claim = PublisherClaim {
+            name: self.name.clone(),
+            jwk: successor.public().clone(),
+            origin: self.stage.origin.clone(),
+            iat,
+        };
+        let vouch = VouchRequest {
+            vouch: Verified::sign(vouch, &self.key).compact().to_owned(),
+            claim: Some(Verified::sign(claim, &successor).compact().to_owned()),
+        };
         let answer = self.terminal.send(&Draft::post(format!("/v1/publishers/{}/vouches", self.name), &vouch)).await;
         if answer.status == StatusCode::OK {
             self.key = successor;

@@ -448,7 +448,9 @@ impl Model {
     async fn happen(&mut self, world: &World, machine: &Machine, event: Event) {
         match event {
             Event::TopUp { cents, token } => {
-                let request = pay(&format!("{}.{:02} EUR", cents / 100, cents % 100), token);
+                let mut request = pay(&format!("{}.{:02} EUR", cents / 100, cents % 100), token);
+                // Of one amount two may be pending: each of them is one in the model.
+                request.again = true;
                 let answer = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await;
                 let stands = match token {
                     "ok" => Stands::Paid,

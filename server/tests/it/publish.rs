@@ -5,7 +5,7 @@ use crate::terminal::{Draft, Terminal, rng};
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::wire::{Done, PublishAnswer, PublisherAnswer, RestoreRequest, VouchRequest, WithdrawRequest};
-use portcullis_protocol::{Manifest, Reason, SecretKey, SignedManifest, Verified, Vouch};
+use portcullis_protocol::{Manifest, PublisherClaim, Reason, SecretKey, SignedManifest, Verified, Vouch};
 use portcullis_server::store::{RestoreOutcome, WithdrawOutcome};
 use reqwest::StatusCode;
 
@@ -148,12 +148,19 @@ async fn a_key_changes_only_where_the_one_in_use_vouches() {
     let (mut owner, key) = stage.publisher("lumen").await;
     let (mut thief, thief_key) = stage.publisher("another").await;
     let successor = SecretKey::generate(&mut rng());
-    let vouch = |name: &str, by: &SecretKey, key: &SecretKey, seq| {
-        let name = name.parse().expect("a name");
-        let vouch = Vouch { name, jwk: key.public().clone(), seq, iat: stage.clock.now().seconds() };
-        let vouch = Verified::sign(vouch, by).compact().to_owned();
-        Draft::post("/v1/publishers/lumen/vouches", &VouchRequest { vouch })
+    let iat = stage.clock.now().seconds();
+    let held = |name: &str, key: &SecretKey| {
+        let (name, origin) = (name.parse().expect("a name"), stage.origin.clone());
+        let claim = PublisherClaim { name, jwk: key.public().clone(), origin, iat };
+        Some(Verified::sign(claim, key).compact().to_owned())
     };
+    let with = |name: &str, by: &SecretKey, key: &SecretKey, seq, claim| {
+        let name = name.parse().expect("a name");
+        let vouch = Vouch { name, jwk: key.public().clone(), seq, iat };
+        let vouch = Verified::sign(vouch, by).compact().to_owned();
+        Draft::post("/v1/publishers/lumen/vouches", &VouchRequest { vouch, claim })
+    };
+    let vouch = |name: &str, by: &SecretKey, key: &SecretKey, seq| with(name, by, key, seq, held(name, key));
     let good = vouch("lumen", &key, &successor, 1);
     assert_eq!(thief.send(&good).await.status, StatusCode::FORBIDDEN, "another account");
     for (draft, expected, why) in [
@@ -161,6 +168,14 @@ async fn a_key_changes_only_where_the_one_in_use_vouches() {
         (vouch("another", &key, &successor, 1), StatusCode::UNPROCESSABLE_ENTITY, "another publisher"),
         (vouch("lumen", &key, &key, 1), StatusCode::UNPROCESSABLE_ENTITY, "the key in use"),
         (vouch("lumen", &key, &successor, 2), StatusCode::CONFLICT, "another number"),
+        // Whoever vouched for another publisher's key would have the name that this publisher comes for.
+        (with("lumen", &key, &successor, 1, None), StatusCode::UNPROCESSABLE_ENTITY, "a key that may not be held"),
+        (with("lumen", &key, &successor, 1, held("lumen", &key)), StatusCode::UNPROCESSABLE_ENTITY, "another's claim"),
+        (
+            with("lumen", &key, &successor, 1, held("another", &successor)),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "another name",
+        ),
     ] {
         assert_eq!(owner.send(&draft).await.status, expected, "{why}");
     }

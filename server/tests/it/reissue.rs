@@ -186,7 +186,8 @@ async fn a_grant_of_a_stolen_signing_key_is_issued_by_its_successor() {
     let again = sent.again(core, &machine).await.expect("issued once more");
     let signer = |answer: &VerificationAnswer| Unverified::<Grant>::parse(&answer.grant).expect("a grant").kid();
     assert_ne!(signer(&again), signer(&lost));
-    assert!(core.keys.is_current(&signer(&again), core.clock.now()));
+    assert!(core.keys.has_ended(&signer(&lost), core.clock.now()));
+    assert!(!core.keys.has_ended(&signer(&again), core.clock.now()));
     assert_eq!(world.remaining(&machine, "resize").await, 9);
     // Once, also by a further rotation.
     keys::rotate_signing_key(&*core.store, &core.secrets, Rotation::Stolen).await.expect("rotated");

@@ -7,9 +7,9 @@ use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, U
 use portcullis_server::keys::{self, Keys, KeysError, Rotation};
 use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
-    AnswerScope, BeginOutcome, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, NewAccount, NewDevice, NewInvitation,
-    NewTerminal, PollOutcome, PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite, SqliteOptions,
-    StoreError, StoredAnswer, WithdrawOutcome,
+    AnswerScope, BeginOutcome, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, NewAccount, NewDevice,
+    NewInvitation, NewTerminal, PollOutcome, PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite,
+    SqliteOptions, StoreError, StoredAnswer, WithdrawOutcome,
 };
 
 #[tokio::test]

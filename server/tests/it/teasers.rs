@@ -168,6 +168,25 @@ async fn an_operation_of_an_older_version_can_be_priced_while_that_is_sold() {
     assert!(matches!(outcome, Ok(OffersOutcome::Replaced(offers)) if offers.is_empty()));
 }
 
+/// Parts that were published before the store knew which are public: their manifests say it.
+#[tokio::test]
+async fn what_was_published_before_is_known_by_its_manifest() {
+    let world = World::new().await;
+    let db = rusqlite::Connection::open(world.database()).expect("the file");
+    let public = || {
+        let mut rows = db.prepare("SELECT name FROM parts WHERE public ORDER BY name").expect("prepared");
+        let names = rows.query_map([], |row| row.get::<_, String>(0)).expect("read");
+        names.collect::<Result<Vec<_>, _>>().expect("names")
+    };
+    assert_eq!(public(), ["low"]);
+    db.execute("UPDATE parts SET public = 0", []).expect("as before");
+    let migration = include_str!("../../src/store/sqlite/money.sql");
+    let (_, update) = migration.split_once("UPDATE parts").expect("the migration says it");
+    let (update, _) = update.split_once(';').expect("a statement");
+    db.execute(&format!("UPDATE parts{update}"), []).expect("migrated");
+    assert_eq!(public(), ["low"]);
+}
+
 /// What the catalogue says of it, for `inspect`.
 #[tokio::test]
 async fn the_catalogue_says_what_opens_the_parts_of_every_version() {

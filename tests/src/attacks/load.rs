@@ -1,12 +1,15 @@
 //! Attacks on what a server can bear: strangers who make it work, accounts that make it search.
 
 use super::cheater::Cheater;
-use super::shop::{Shop, USES, order};
+use super::shop::{Shop, USES, order, price_list};
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result, ensure};
 use portcullis_fixtures::{Draft, now};
-use portcullis_protocol::wire::{CatalogueEntry, EntitlementsAnswer, SearchAnswer};
-use portcullis_protocol::{Offer, Unverified};
+use portcullis_protocol::wire::{
+    CatalogueEntry, EntitlementsAnswer, OfferTerms, OffersAnswer, OffersRequest, OrderRequest, PaymentMethod,
+    SearchAnswer,
+};
+use portcullis_protocol::{Digest, Offer, Rights, Unverified, Verified};
 use serde::de::DeserializeOwned;
 
 attacks! {
@@ -26,12 +29,17 @@ fn signings(shop: &Shop) -> usize {
     shop.server.log().matches("offers signed").count()
 }
 
+/// An offer that the server signed.
+fn signed(shop: &Shop, compact: &str) -> Result<Verified<Offer>> {
+    let offer = Unverified::<Offer>::parse(compact)?;
+    let key = shop.publisher.keys.signing_key(offer.kid(), now()).context("an unknown signing key")?;
+    Ok(offer.verify(key)?)
+}
+
 /// The price of `view` in an entry, as its offer says it, signed by the server.
 fn price(shop: &Shop, entry: &CatalogueEntry) -> Result<String> {
     for compact in &entry.offers {
-        let offer = Unverified::<Offer>::parse(compact)?;
-        let key = shop.publisher.keys.signing_key(offer.kid(), now()).context("an unknown signing key")?;
-        let offer = offer.verify(key)?;
+        let offer = signed(shop, compact)?;
         if offer.document().operation.as_str() == "view" {
             return Ok(offer.document().price.to_string());
         }
@@ -77,27 +85,51 @@ async fn held(cheater: &mut Cheater, operation: &str) -> Result<usize> {
     }
 }
 
-/// Orders what costs nothing and never runs out, over and over: each order is to leave a row that every authorisation of
-/// the account reads.
+/// Sells `preview` for good, for nothing. Returns its offer's digest.
+async fn for_nothing(shop: &mut Shop) -> Result<Digest> {
+    let terms = |operation: &str, rights, price: &str| -> Result<OfferTerms> {
+        let (operation, price) = (operation.parse()?, price.parse()?);
+        Ok(OfferTerms { id: None, operation, title: "To have it".into(), rights, price })
+    };
+    let offers =
+        vec![terms("preview", Rights::Perpetual {}, "0.00 EUR")?, terms("view", Rights::Perpetual {}, "1.99 EUR")?];
+    let answer: OffersAnswer = shop.publisher.ask(&price_list(&OffersRequest { offers })).await?;
+    let signed = answer.offers.iter().map(|compact| signed(shop, compact)).collect::<Result<Vec<_>>>()?;
+    let preview = signed.iter().find(|offer| offer.document().operation.as_str() == "preview");
+    Ok(preview.context("`preview` is not offered")?.digest())
+}
+
+/// Orders what never runs out, over and over: each order is to leave a row that every authorisation of the account reads.
 async fn account_stuffed_with_entitlements(arena: &mut Arena) -> Result<Outcome> {
     const ORDERS: usize = 30;
     let shop = arena.shop().await?;
-    shop.price("0.00 EUR").await?;
+    let offer = for_nothing(shop).await?;
     let mut cheater = shop.customer().await?;
-    let offer = shop.offer("view")?.digest();
+    let mut trial = Trial::new();
     let mut taken = 0;
     for _ in 0..ORDERS {
         taken += usize::from(cheater.order(&order(offer)).await.is_ok());
     }
-    let mut trial = Trial::new();
+    let rows = held(&mut cheater, "preview").await?;
+    trial.note(format!("{ORDERS} orders for nothing, {taken} taken, {rows} entitlement"));
+    trial.attack_fails("more than one entitlement to the same for nothing", "held once", rows == 1);
+    trial.control("what was ordered is there", cheater.cycle(&shop.request("preview")).await.is_ok());
+
+    // The ordinary prices again. Whoever wants to pay twice may, and holds it once.
+    shop.price("1.99 EUR").await?;
+    let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
+    let again = OrderRequest { offer: shop.offer("view")?.digest(), payment, again: true };
+    let mut paid = 0;
+    for _ in 0..3 {
+        paid += usize::from(cheater.order(&Draft::post("/v1/orders", &again)).await.is_ok());
+    }
     let rows = held(&mut cheater, "view").await?;
-    trial.note(format!("{ORDERS} orders, {taken} taken, {rows} entitlement"));
-    trial.attack_fails("more than one entitlement to the same for good", "held once", rows == 1);
-    trial.control("what was ordered is there", cheater.cycle(&shop.request("view")).await.is_ok());
+    trial.note(format!("{paid} paid orders, {rows} entitlement"));
+    trial.attack_fails("more than one entitlement to the same, paid for again", "held once", rows == 1 && paid == 3);
+    trial.control("what was paid for runs", cheater.cycle(&shop.request("view")).await.is_ok());
     shop.buy(&mut cheater, "print").await?;
     shop.buy(&mut cheater, "print").await?;
     trial.control("what runs out adds up", cheater.remaining("print").await? == 2 * u64::from(USES));
     trial.control("as two", held(&mut cheater, "print").await? == 2);
-    shop.price("1.99 EUR").await?;
     Ok(trial.finish())
 }

@@ -4,6 +4,7 @@
 //! ```text
 //!  format    bytes of a sealed file, changed             specimen: a sealed resource and its keys
 //!  loading   what reaches an engine or a terminal        plain: an engine without Portcullis
+//!  bodies    what costs too much, or could never run
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
 //!  screen    what is written to a terminal and typed     pty: a real terminal, with an emulator
@@ -19,6 +20,7 @@
 
 mod accounts;
 mod arena;
+mod bodies;
 mod browsing;
 mod cheater;
 mod codes;
@@ -91,6 +93,7 @@ pub fn all() -> Vec<Attack> {
         format::ATTACKS,
         loading::ATTACKS,
         withdrawal::ATTACKS,
+        bodies::ATTACKS,
         cycle::ATTACKS,
         codes::ATTACKS,
         money::ATTACKS,

@@ -128,7 +128,7 @@ async fn typed_ahead_yes(arena: &mut Arena) -> Result<Outcome> {
 
 /// Waits for input itself when it requests: the answer to the host's question is typed at the same terminal.
 async fn answer_read_by_the_resource(arena: &mut Arena) -> Result<Outcome> {
-    let acts = [Act::Peek, Act::Spin(300), Act::Ask("ink", 1), Act::Peek, Act::Read];
+    let acts = [Act::Peek, Act::Spin(300), Act::Ask("ink", 1), Act::Read];
     let theatre = Theatre::open(arena, "curious", &acts).await?;
     let mut trial = Trial::new();
     let mut pty = theatre.run()?;
@@ -147,9 +147,9 @@ async fn output_that_hides_the_price(arena: &mut Arena) -> Result<Outcome> {
     let hides = "\u{1b}[2J\u{1b}[H\u{1b}[?1049h\u{1b}[?25l\u{1b}[40;40r\u{1b}[8m\u{1b}[30;40m";
     let imitates = "\u{1b}[0;7m Portcullis asks: \u{1b}[0m\r\nCosts 0.00 EUR. Buy? [y/N] ";
     let half = "\u{1b}]2;what follows is a title ";
-    let acts = [imitates, hides, half].map(|text| Act::Say(text.as_bytes().to_vec()));
-    let theatre =
-        Theatre::open(arena, "hidden", &[&acts[..], &[Act::Spin(300), Act::Ask("ink", 100)]].concat()).await?;
+    let [imitation, hiding] = [imitates, hides].map(|text| Act::Say(text.as_bytes().to_vec()));
+    let acts = [imitation, hiding, Act::Complain(half.as_bytes().to_vec()), Act::Spin(300), Act::Ask("ink", 100)];
+    let theatre = Theatre::open(arena, "hidden", &acts).await?;
     let mut trial = Trial::new();
     let mut pty = theatre.run()?;
     pty.wait_for("Costs 0.00 EUR")?;

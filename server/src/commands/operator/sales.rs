@@ -125,7 +125,7 @@ impl ResourceTask {
         }
         resources.sort_by(|a, b| {
             let key = |r: &ResourceFacts| (r.publisher_name.clone(), r.name.clone());
-            key(a).cmp(&key(b)).then_with(|| a.version.cmp_precedence(&b.version))
+            key(a).cmp(&key(b)).then_with(|| a.version.precedence(&b.version))
         });
         let (mut text, mut rows) = (String::new(), Vec::new());
         for resource in &resources {

@@ -7,7 +7,7 @@ use crate::faults::Write;
 use crate::secrets::{LookupHash, TokenHash};
 use crate::store::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
-    NewName, NewPassword, OpenInvitation, RenameOutcome, SignUp, StoreError, WebSession,
+    NewName, NewPassword, OpenInvitation, RenameOutcome, SESSIONS_LISTED, SignUp, StoreError, WebSession,
 };
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};
@@ -265,8 +265,8 @@ impl Accounts for Sqlite {
         self.read("browser sessions", |tx| {
             tx.all(
                 "SELECT created_at, expires_at, token IS ?2 FROM web_sessions
-                 WHERE account = ?1 AND expires_at > ?3 ORDER BY created_at DESC, token",
-                (account.as_bytes(), current.map(TokenHash::as_bytes), tx.now.millis()),
+                 WHERE account = ?1 AND expires_at > ?3 ORDER BY created_at DESC, token LIMIT ?4",
+                (account.as_bytes(), current.map(TokenHash::as_bytes), tx.now.millis(), SESSIONS_LISTED),
                 |row| Ok(BrowserSession { created: time(row, 0)?, expires: time(row, 1)?, current: row.get(2)? }),
             )
         })

@@ -6,7 +6,8 @@ use super::{Sqlite, Tx};
 use crate::faults::Write;
 use crate::secrets::TokenHash;
 use crate::store::{
-    Authenticated, ENROL_WITHIN, NewTokens, RefreshOutcome, Session, SessionId, Sessions, SignedOut, StoreError,
+    Authenticated, ENROL_WITHIN, NewTokens, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
+    StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, TerminalId, Thumbprint};
@@ -173,8 +174,8 @@ impl Sessions for Sqlite {
                  FROM sessions s LEFT JOIN terminals x ON x.account = s.account AND x.key = s.key
                  WHERE s.account = ?1 AND s.ended_at IS NULL AND s.expires_at > ?2 AND x.revoked_at IS NULL
                    AND (x.id IS NOT NULL OR s.created_at > ?3)
-                 ORDER BY s.created_at DESC, s.id",
-                (account.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis()),
+                 ORDER BY s.created_at DESC, s.id LIMIT ?4",
+                (account.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis(), SESSIONS_LISTED),
                 |row| {
                     let (created, expires) = (time(row, 3)?, time(row, 5)?);
                     let terminal = maybe_bytes(row, 6, TerminalId::from_bytes)?;
