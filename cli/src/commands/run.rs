@@ -166,7 +166,7 @@ impl Run {
         }
         let authorised = self.authorise(context, client, runtime, &resource, &operation, agreed).await?;
         let ran = match values {
-            Some(values) => self.call(context, &authorised, &name, &export, &values, output, stderr).await,
+            Some(values) => self.call(context, &authorised, &name, (&export, &values), output, stderr).await,
             None => self.command(context, &authorised, &name, output).await,
         };
         ran.map_err(|failure| self.advise(client, &resource, &operation, &[], failure))
@@ -318,8 +318,7 @@ impl Run {
         context: &Context,
         authorised: &Authorised,
         name: &str,
-        export: &str,
-        values: &[Val],
+        (export, values): (&str, &[Val]),
         output: Option<Destination>,
         stderr: &OutputBuffer,
     ) -> Outcome<u8> {

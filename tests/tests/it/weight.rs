@@ -72,7 +72,7 @@ fn bodies_at_the_heavier_bounds_are_read_and_compiled_in_bounded_memory() -> Res
         (Heavy::LongFunction, 430_000),
         (Heavy::Stack, 2_700),
         (Heavy::Values, 100),
-        (Heavy::Indirect, 9_000),
+        (Heavy::Indirect, 5_000),
         (Heavy::Flow, 2_700),
         (Heavy::Nesting, 9_990),
         (Heavy::Targets, 65_500),
