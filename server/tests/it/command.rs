@@ -290,9 +290,9 @@ fn the_configuration_that_init_writes_is_read_again() {
 fn a_store_that_shall_stop_with_its_input_does() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();
-    run(dir, &["init", "--dir", "store", "--json"]);
+    run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]);
     let mut child = command(dir);
-    child.args(["serve", "--dir", "store", "--listen", "127.0.0.1:0", "--ready-file", "ready", "--stop-with-input"]);
+    child.args(["serve", "--dir", "store", "--ready-file", "ready", "--stop-with-input"]);
     let child = child.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
     let mut served = Served { child, origin: "http://127.0.0.1:1".parse().expect("origin") };
     let begun = Instant::now();
@@ -311,7 +311,7 @@ fn a_store_that_shall_stop_with_its_input_does() {
 fn what_a_crash_left_of_uploads_is_cleared_at_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();
-    run(dir, &["init", "--dir", "store", "--json"]);
+    run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]);
     let uploads = dir.join("store/uploads");
     std::fs::create_dir_all(&uploads).expect("made");
     let (left, owned) = (uploads.join("left.part"), uploads.join("owned.part"));
