@@ -246,7 +246,8 @@ fn serve(dir: &Path, environment: &[(&str, &str)]) -> Child {
     let log = std::fs::File::create(dir.join("log")).expect("log");
     let mut serve = Command::new(server());
     serve.args(["serve", "--dir"]).arg(dir).arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(log);
-    serve.envs(environment.iter().copied());
+    // Tests set the clock forth and back.
+    serve.arg("--accept-clock").envs(environment.iter().copied());
     let child = serve.stdin(Stdio::null()).spawn().expect("the server starts");
     let begun = Instant::now();
     while !ready.is_file() {

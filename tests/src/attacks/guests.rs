@@ -174,11 +174,11 @@ impl<T: std::fmt::Debug> Watched<Result<T, Error>> {
 }
 
 /// A hostile resource and an honest neighbour in one runtime.
-async fn beside(specimen: &Fixture, hostile: &Fixture) -> Result<(Bench, Authorised, Authorised)> {
+async fn beside(specimen: &Fixture, hostile: &Fixture) -> Result<(Bench, Result<Authorised, Error>, Authorised)> {
     let (mut keys, side) = (hostile.keys.clone(), part("side"));
     keys.insert(side.clone(), specimen.keys.get(&side).context("a key")?.clone());
     let bench = generous(&hostile.file, &keys, limits(), DeclineAll)?;
-    let attacker = bench.resource.authorize("view").await?;
+    let attacker = bench.resource.authorize("view").await;
     let neighbour = bench.runtime.load(specimen.file.clone())?.authorize("preview").await?;
     Ok((bench, attacker, neighbour))
 }
@@ -195,20 +195,23 @@ async fn contained(arena: &mut Arena, kind: &Kind) -> Result<Outcome> {
     let specimen = arena.specimen()?;
     let (bench, attacker, neighbour) = beside(specimen, &kind.sealed(false)).await?;
     let mut trial = Trial::new();
-    if !kind.is_instantiated() {
-        let tame = attacker.call("attack", &Kind::arguments(0)).await;
-        trial.control("before, it does honest work", tame.is_ok() && count(&attacker).await == Some(1));
+    if kind.is_instantiated() {
+        let cycles = bench.requests();
+        let attack = async { attacker?.call("attack", &Kind::arguments(1)).await };
+        watched(attack, &neighbour).await?.judge(&mut trial, kind.end);
+        trial.attack_fails("starting cycles", "none started", bench.requests() == cycles);
+        let (_bench, tame, _) = beside(specimen, &kind.sealed(true)).await?;
+        trial.control("the same without it does honest work", count(&tame?).await == Some(1));
+        return Ok(trial.finish());
     }
+    let attacker = attacker?;
+    let tame = attacker.call("attack", &Kind::arguments(0)).await;
+    trial.control("before, it does honest work", tame.is_ok() && count(&attacker).await == Some(1));
     let cycles = bench.requests();
     let seen = watched(attacker.call("attack", &Kind::arguments(1)), &neighbour).await?;
     seen.judge(&mut trial, kind.end);
     trial.attack_fails("starting cycles", "none started", bench.requests() == cycles);
-    if kind.is_instantiated() {
-        let (_bench, tame, _) = beside(specimen, &kind.sealed(true)).await?;
-        trial.control("the same without it does honest work", count(&tame).await == Some(1));
-    } else {
-        trial.control("after, it does honest work in a new instance", count(&attacker).await == Some(1));
-    }
+    trial.control("after, it does honest work in a new instance", count(&attacker).await == Some(1));
     Ok(trial.finish())
 }
 

@@ -6,6 +6,7 @@
 use portcullis_fixtures::{Fixture, description, operation, rng};
 use portcullis_host::{Bound, Error, Val};
 use portcullis_protocol::SecretKey;
+use portcullis_protocol::census::Need;
 
 /// A body and how it is to end.
 pub(super) struct Kind {
@@ -30,6 +31,8 @@ pub(super) enum End {
     InTime,
     /// At a bound, long before.
     Bound(Bound),
+    /// Before anything is compiled, for what its instances would take from the start.
+    Needs(Need),
     /// By a trap of which the text says this much.
     Trap(&'static str),
 }
@@ -40,6 +43,7 @@ impl End {
         match self {
             Self::InTime => format!("bound on {}", Bound::Time),
             Self::Bound(bound) => format!("bound on {bound}"),
+            Self::Needs(need) => format!("bound on {need}"),
             Self::Trap(text) => text.to_owned(),
         }
     }
@@ -49,6 +53,7 @@ impl End {
         match (self, error) {
             (Self::InTime, Error::Limit(hit)) => *hit == Bound::Time,
             (Self::Bound(bound), Error::Limit(hit)) => *hit == bound,
+            (Self::Needs(need), Error::Needs(said)) => said.need == need,
             (Self::Trap(text), Error::Trap(said)) => said.contains(text),
             _ => false,
         }
@@ -284,8 +289,8 @@ pub(super) const SPINS_AT_THE_START: Kind = Kind {
 /// Consists of nine hundred instances.
 pub(super) const MAKES_MANY_INSTANCES: Kind = Kind {
     module: "(func $attack)",
-    more: || format!("(core module $s) {}", "(core instance (instantiate $s))".repeat(900)),
-    end: End::Bound(Bound::Instances),
+    more: || format!("(core module $s) {}", "(core instance (instantiate $s))".repeat(400)),
+    end: End::Needs(Need::Instances),
     ..PLAIN
 };
 
@@ -293,7 +298,7 @@ pub(super) const MAKES_MANY_INSTANCES: Kind = Kind {
 pub(super) const MAKES_MANY_MEMORIES: Kind = Kind {
     module: "(func $attack)",
     more: || format!("(core module $s (memory 1)) {}", "(core instance (instantiate $s))".repeat(50)),
-    end: End::Bound(Bound::Instances),
+    end: End::Needs(Need::Memories),
     ..PLAIN
 };
 
@@ -301,7 +306,7 @@ pub(super) const MAKES_MANY_MEMORIES: Kind = Kind {
 pub(super) const STARTS_HUGE: Kind = Kind {
     module: "(func $attack)",
     more: || "(core module $s (memory 65536)) (core instance (instantiate $s))".into(),
-    end: End::Bound(Bound::Memory),
+    end: End::Needs(Need::Memory),
     ..PLAIN
 };
 
@@ -365,11 +370,14 @@ impl Kind {
         .expect("the attacks write WAT well")
     }
 
-    /// A resource with this body.
+    /// A resource with this body. One that attacks in being instantiated may not be sealed: a patched tool makes it.
     pub(super) fn sealed(&self, tame: bool) -> Fixture {
         let key = SecretKey::generate(&mut rng());
         let exports = ["add", "count", "attack"];
         let description = description(&key, vec![operation("view", &exports, &["main"])]);
+        if self.is_instantiated() && !tame {
+            return Fixture::sealed(description, &self.body(true), key).with_body(&self.body(false));
+        }
         Fixture::sealed(description, &self.body(tame), key)
     }
 }
