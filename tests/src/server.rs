@@ -122,7 +122,8 @@ impl Server {
 
     fn serve(&self) -> Result<Command> {
         let mut command = Command::new(checkout::program("portcullis-server")?);
-        command.args(["serve", "--dir"]).arg(&self.dir);
+        // Attacks set the clock forth and back.
+        command.args(["serve", "--accept-clock", "--dir"]).arg(&self.dir);
         Ok(command)
     }
 
