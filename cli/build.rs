@@ -19,8 +19,9 @@ fn main() -> io::Result<()> {
     let mut table = String::from("&[\n");
     for file in files {
         let name = file.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
-        let path = file.canonicalize()?;
-        writeln!(table, "    ({name:?}, include_str!({:?})),", path.display().to_string()).expect("a string");
+        let from_here = format!("/../{name}");
+        writeln!(table, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {from_here:?}))),")
+            .expect("a string");
     }
     table.push_str("]\n");
     fs::write(PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("vendored.rs"), table)

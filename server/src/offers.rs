@@ -133,7 +133,7 @@ pub(crate) fn opens_part(publisher: &PublisherName, name: &ResourceName, opened:
     )
 }
 
-/// Why a version that was withdrawn is not restored: see [`opens_part`].
+/// Why a version that was withdrawn is not restored: see `opens_part`.
 #[must_use]
 pub fn stays_withdrawn(opened: &OpenedPart) -> String {
     let OpenedPart { operation, part, version } = opened;
