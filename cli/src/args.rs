@@ -3,7 +3,7 @@
 use clap::{FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
-use crate::commands;
+use crate::commands::{machine, publisher, user};
 use crate::context::Context;
 use crate::failure::Outcome;
 use crate::verbs;
@@ -34,37 +34,37 @@ pub(crate) struct Cli {
 /// The verbs. How help groups them, and examples of each, stand in [`crate::verbs`].
 #[derive(Debug, Subcommand)]
 enum Verb {
-    New(commands::new::New),
-    Build(commands::build::Build),
-    Dev(commands::dev::Dev),
-    Keygen(commands::keygen::Keygen),
-    ChangeKey(commands::change_key::ChangeKey),
-    Seal(commands::seal::Seal),
-    Inspect(commands::inspect::Inspect),
-    Verify(commands::verify::Verify),
-    Publish(commands::publish::Publish),
-    Price(commands::price::Price),
-    Withdraw(commands::withdraw::Withdraw),
-    Restore(commands::withdraw::Restore),
-    Login(commands::login::Login),
-    Logout(commands::logout::Logout),
-    Whoami(commands::whoami::Whoami),
-    Terminals(commands::terminals::Terminals),
-    Search(commands::search::Search),
-    Install(commands::install::Install),
-    Buy(commands::buy::Buy),
-    Run(commands::run::Run),
-    TopUp(commands::top_up::TopUp),
-    Balance(commands::balance::Balance),
-    List(commands::list::List),
-    Update(commands::update::Update),
-    Remove(commands::remove::Remove),
-    Grants(commands::grants::Grants),
-    Receipts(commands::receipts::Receipts),
-    Cache(commands::cache::Cache),
-    Doctor(commands::doctor::Doctor),
-    Completions(commands::completions::Completions),
-    Man(commands::man::Man),
+    New(publisher::new::New),
+    Build(publisher::build::Build),
+    Dev(publisher::dev::Dev),
+    Keygen(publisher::keygen::Keygen),
+    ChangeKey(publisher::change_key::ChangeKey),
+    Seal(publisher::seal::Seal),
+    Inspect(publisher::inspect::Inspect),
+    Verify(publisher::verify::Verify),
+    Publish(publisher::publish::Publish),
+    Price(publisher::price::Price),
+    Withdraw(publisher::withdraw::Withdraw),
+    Restore(publisher::withdraw::Restore),
+    Login(user::login::Login),
+    Logout(user::logout::Logout),
+    Whoami(user::whoami::Whoami),
+    Terminals(user::terminals::Terminals),
+    Search(user::search::Search),
+    Install(user::install::Install),
+    Buy(user::buy::Buy),
+    Run(user::run::Run),
+    TopUp(user::top_up::TopUp),
+    Balance(user::balance::Balance),
+    List(user::list::List),
+    Update(user::update::Update),
+    Remove(user::remove::Remove),
+    Grants(user::grants::Grants),
+    Receipts(user::receipts::Receipts),
+    Cache(machine::cache::Cache),
+    Doctor(machine::doctor::Doctor),
+    Completions(machine::completions::Completions),
+    Man(machine::man::Man),
 }
 
 impl Cli {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::failure::{Failure, OrFail as _, Outcome};
-use crate::output::Screen;
+use crate::screen::output::Screen;
 
 /// How much compiled code is kept at most.
 const CACHE_SIZE: &str = "PORTCULLIS_CACHE_SIZE";
@@ -70,7 +70,7 @@ impl Context {
             .build()
             .or_fail("start a thread", "free some memory, or end other programs")?;
         let done = runtime.block_on(work);
-        crate::consent::settle();
+        crate::screen::consent::settle();
         // What still waits, for a user who does not answer or a disk that does not, holds up nobody.
         runtime.shutdown_background();
         done

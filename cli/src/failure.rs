@@ -8,7 +8,7 @@ use portcullis_protocol::{Offer, Reason, Verified};
 use serde_json::{Value, json};
 use std::fmt::{self, Display, Write as _};
 
-use crate::output::{OfferLine, style};
+use crate::screen::output::{OfferLine, style};
 
 /// What every verb returns.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;

@@ -12,33 +12,18 @@
 mod advice;
 mod args;
 mod commands;
-mod consent;
 mod context;
-mod destination;
 mod dev;
 mod doctor;
-mod document;
 mod failure;
-mod guest_toolchain;
-mod invocation;
-mod metered;
-mod offer_title;
-mod output;
+mod guest;
 mod payment;
-mod progress;
 mod project;
-mod publisher_key;
 mod random;
-mod recipient;
 #[cfg(test)]
 mod reference;
-mod resource_at;
-mod stale;
-mod style;
-mod table;
-mod target;
-mod template;
-mod tty;
+mod resource;
+mod screen;
 mod verbs;
 
 use std::process::ExitCode;
@@ -46,7 +31,7 @@ use std::process::ExitCode;
 use crate::args::Cli;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::Screen;
+use crate::screen::output::Screen;
 
 fn main() -> ExitCode {
     let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
@@ -67,7 +52,7 @@ fn main() -> ExitCode {
             fail(screen, &Failure::usage(message, "see `portcullis help`, and `portcullis help VERB`"))
         }
     };
-    ExitCode::from(output::lost().map_or(code, |failure| fail(screen, &failure)))
+    ExitCode::from(screen::output::lost().map_or(code, |failure| fail(screen, &failure)))
 }
 
 fn fail(screen: Screen, failure: &Failure) -> u8 {

@@ -1,8 +1,8 @@
 //! The same without `async`: for programs that have no runtime of their own.
 
-use crate::command::{Command, Exit};
 use crate::error::Error;
-use crate::resource::{Source, Terms};
+use crate::run::command::{Command, Exit};
+use crate::run::resource::{Source, Terms};
 use crate::{Inspection, RuntimeBuilder};
 use std::sync::Arc;
 use tokio::runtime::Builder;

@@ -1,10 +1,10 @@
 //! What can go wrong between a file and a result. Never holds a secret, nor anything that a body wrote.
 
-use crate::gatekeeper::Refused;
-use crate::held::Ended;
-use crate::limits::Bound;
-use crate::resolve::UnknownName;
-use crate::state_dir::StateError;
+use crate::ports::gatekeeper::Refused;
+use crate::run::active_grant::Ended;
+use crate::run::limits::Bound;
+use crate::run::resolve::UnknownName;
+use crate::state::folder::StateError;
 use portcullis_protocol::census::{CensusError, TooMuch};
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;

@@ -1,6 +1,6 @@
 //! The wire form of rights models: what an offer sells.
 //!
-//! How each is decided is the server's business (`server/src/rights/`); this is what is signed, shown and stored.
+//! How each is decided is the server's business (`server/src/billing/rights/`); this is what is signed, shown and stored.
 
 use crate::money::Money;
 use serde::{Deserialize, Serialize};

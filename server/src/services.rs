@@ -1,11 +1,11 @@
 //! What every service is given.
 
-use crate::clock::Clock;
-use crate::currencies::Currencies;
-use crate::faults::Faults;
-use crate::keys::Keys;
-use crate::payment::Payments;
-use crate::secrets::Secrets;
+use crate::billing::currencies::Currencies;
+use crate::billing::payment::Payments;
+use crate::crypto::keys::Keys;
+use crate::crypto::secrets::Secrets;
+use crate::ops::clock::Clock;
+use crate::ops::faults::Faults;
 use crate::store::Store;
 use portcullis_protocol::Origin;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::wire::{Arrow, Watched, micros};
 use crate::context::Context;
-use crate::output::{size, style};
+use crate::screen::output::{size, style};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Step {

@@ -10,8 +10,8 @@ use portcullis_protocol::{Offer, OperationEntry, OperationName, Reason, Verified
 use super::story::Story;
 use super::watch::{self, Met, Watch};
 use crate::failure::{Failure, Outcome};
-use crate::output::{OfferLine, size, style};
 use crate::payment::{self, Payment};
+use crate::screen::output::{OfferLine, size, style};
 
 /// What is tried of an operation.
 pub(crate) enum Work {

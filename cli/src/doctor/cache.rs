@@ -3,7 +3,7 @@
 use portcullis_host::Client;
 
 use super::{Finding, quoted};
-use crate::output::size;
+use crate::screen::output::size;
 
 const AREA: &str = "cache";
 

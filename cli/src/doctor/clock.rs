@@ -3,7 +3,7 @@
 use portcullis_host::{Client, Pin};
 
 use super::Finding;
-use crate::output::date;
+use crate::screen::output::date;
 
 const AREA: &str = "clock";
 /// Seconds that an answer may take and clocks differ by.

@@ -4,7 +4,7 @@ use portcullis_host::{Client, ClientError, StateError};
 
 use super::{Finding, quoted};
 use crate::failure::Failure;
-use crate::output::size;
+use crate::screen::output::size;
 
 const AREA: &str = "resource";
 const CHECK: &str = "file";

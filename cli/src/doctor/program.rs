@@ -4,7 +4,7 @@ use portcullis_host::{ENGINE, Runtime};
 
 use super::Finding;
 use crate::failure::Failure;
-use crate::guest_toolchain::Toolchain;
+use crate::guest::toolchain::Toolchain;
 
 /// Version and engine.
 pub(super) fn examine() -> Vec<Finding> {

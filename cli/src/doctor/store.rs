@@ -5,7 +5,7 @@ use portcullis_protocol::{KeyDocument, Reason};
 
 use super::Finding;
 use crate::failure::Failure;
-use crate::output::date;
+use crate::screen::output::date;
 
 const AREA: &str = "store";
 

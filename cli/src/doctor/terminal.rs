@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Finding, quoted};
 use crate::failure::Failure;
-use crate::output::date;
+use crate::screen::output::date;
 
 const AREA: &str = "terminal";
 /// A server answers within seconds. What is open for longer, in seconds, was cut off.

@@ -170,8 +170,13 @@ fn a_store_says_nothing_to_the_terminal_before_it_is_trusted() {
 fn nothing_prints_beside_the_filter() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     // The doors: the command's, a resource's, the server's.
-    let doors =
-        ["cli/src/output.rs", "cli/src/tty.rs", "host/src/stdio.rs", "host/src/console.rs", "server/src/print.rs"];
+    let doors = [
+        "cli/src/screen/output.rs",
+        "cli/src/screen/tty.rs",
+        "host/src/run/streams/stdio.rs",
+        "host/src/run/streams/console.rs",
+        "server/src/print.rs",
+    ];
     let ways = ["println!", "print!(", "eprint!", "dbg!", "io::stdout", "io::stderr", "io::{stdout", "io::{stderr"];
     // Who only asks whether there is a terminal, says nothing.
     let asks = ["is_terminal()", "IsTerminal::is_terminal(&std::io::std", "log::start(", "///", "//!"];

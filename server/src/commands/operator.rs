@@ -10,7 +10,7 @@ use super::Which;
 use crate::print;
 use clap::{Args, Subcommand};
 use portcullis_server::App;
-use portcullis_server::clock::Timestamp;
+use portcullis_server::ops::clock::Timestamp;
 use serde_json::Value;
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -4,7 +4,8 @@ use super::Which;
 use crate::print;
 use anyhow::Context as _;
 use clap::Args;
-use portcullis_server::{Running, log};
+use portcullis_server::Running;
+use portcullis_server::ops::log;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 

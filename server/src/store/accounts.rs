@@ -1,8 +1,8 @@
 //! Accounts, invitations, browser sessions.
 
 use super::StoreError;
-use crate::clock::Timestamp;
-use crate::secrets::{LookupHash, Sealed, TokenHash};
+use crate::crypto::secrets::{LookupHash, Sealed, TokenHash};
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, PublisherName};

@@ -1,7 +1,7 @@
 //! Stored answers: how a request that is repeated gets the answer it got before.
 
 use super::{Fence, GrantRecord, Order, StoreError};
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{CodeId, Digest, IdempotencyKey, TerminalId};
 

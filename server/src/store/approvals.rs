@@ -1,7 +1,7 @@
 //! Approvals: which accounts may claim publishers' names where not everybody may.
 
 use super::StoreError;
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};
 

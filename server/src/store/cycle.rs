@@ -4,8 +4,8 @@ use super::{
     AccountPage, AnswerScope, Begun, Idempotency, OfferRevision, Page, Prepaid, PublisherId, ResourceFacts, StoreError,
     StoredAnswer,
 };
-use crate::clock::Timestamp;
-use crate::secrets::Sealed;
+use crate::crypto::secrets::Sealed;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{

@@ -1,8 +1,8 @@
 //! Device codes (RFC 8628): how a terminal becomes somebody's.
 
 use super::{SessionId, StoreError};
-use crate::clock::Timestamp;
-use crate::secrets::TokenHash;
+use crate::crypto::secrets::TokenHash;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Thumbprint};
 

@@ -1,7 +1,7 @@
 //! Whose database it is: the origin and the master key that it was made for.
 
 use super::StoreError;
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 
 /// What a database says about the server that it belongs to.
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 pub struct IdentityRecord {
     /// How terminals call the server.
     pub origin: String,
-    /// What the master key computes, [`Secrets::key_check`](crate::secrets::Secrets::key_check): tells whether a key is the
+    /// What the master key computes, [`Secrets::key_check`](crate::crypto::secrets::Secrets::key_check): tells whether a key is the
     /// one, and nothing about it.
     pub key_check: [u8; 32],
 }

@@ -1,8 +1,8 @@
 //! The server's own keys, wrapped.
 
 use super::StoreError;
-use crate::clock::Timestamp;
-use crate::secrets::Sealed;
+use crate::crypto::secrets::Sealed;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::PublicKey;
 

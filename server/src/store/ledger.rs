@@ -3,7 +3,7 @@
 use super::StoreError;
 use async_trait::async_trait;
 
-pub use crate::ledger::{Balance, LedgerAccount, Transfer};
+pub use crate::billing::ledger::{Balance, LedgerAccount, Transfer};
 
 /// The ledger. It is written by the transactions of orders and of the cycle, and only read here.
 #[async_trait]

@@ -64,7 +64,7 @@ pub use sqlite::{Sqlite, SqliteOptions};
 pub use sqlite::{Work, work};
 pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
 
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Offers: revisions of prices. A revision never changes; another price is another revision.
 
 use super::StoreError;
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{
     AccountId, Digest, Money, Offer, OfferId, OperationName, Origin, PartName, PublisherName, ResourceName, Rights,

@@ -2,7 +2,7 @@
 //! money all the same; `pending → refunding` if it has the money for what cannot be given any more.
 
 use super::{AccountPage, Begun, EntitlementId, Idempotency, OfferRevision, Page, StoreError};
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, TerminalId};
 

@@ -1,7 +1,7 @@
 //! Publishers: a name, its key, and the account that owns it.
 
 use super::StoreError;
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, PublicKey, PublisherName};

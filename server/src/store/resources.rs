@@ -1,8 +1,8 @@
 //! Resources: what was published, its operations and its wrapped part keys.
 
 use super::{OfferRevision, OpenedPart, PublisherId, StoreError};
-use crate::clock::Timestamp;
-use crate::secrets::Sealed;
+use crate::crypto::secrets::Sealed;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::PartOpening;
@@ -16,7 +16,7 @@ pub struct NewPart {
     pub name: PartName,
     /// Its commitment, which belongs to whoever published it first.
     pub commitment: Octets<32>,
-    /// Its file key, wrapped by [`Secrets::wrap_file_key`](crate::secrets::Secrets::wrap_file_key).
+    /// Its file key, wrapped by [`Secrets::wrap_file_key`](crate::crypto::secrets::Secrets::wrap_file_key).
     pub key: Sealed,
 }
 

@@ -1,8 +1,8 @@
 //! Sessions of terminals: their DPoP-bound tokens.
 
 use super::{NewTokens, StoreError, Terminal};
-use crate::clock::Timestamp;
-use crate::secrets::TokenHash;
+use crate::crypto::secrets::TokenHash;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, TerminalId, Thumbprint};

@@ -1,7 +1,7 @@
 //! Terminals: the keys of machines, each belonging to one account.
 
 use super::{SessionId, StoreError};
-use crate::clock::Timestamp;
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublicKey, ReleasePublicKey, TerminalId, Thumbprint};
 

@@ -2,7 +2,7 @@
 
 use crate::world::{World, reason, signed_in};
 use portcullis_protocol::Reason;
-use portcullis_server::cycle;
+use portcullis_server::billing::cycle;
 
 #[tokio::test]
 async fn a_revoked_terminal_and_a_suspended_account_are_shut_out_at_once() {

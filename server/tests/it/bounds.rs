@@ -13,7 +13,7 @@ use portcullis_protocol::{
     AccountId, Digest, OfferId, OperationName, PublisherClaim, PublisherName, Reason, ReleaseSecretKey, ResourceName,
     Rights, SecretKey, TerminalId, Verified, Version, Vouch,
 };
-use portcullis_server::secrets::random;
+use portcullis_server::crypto::secrets::random;
 use portcullis_server::store::{
     ClaimOutcome, EnrolOutcome, NewOffer, NewResource, NewTerminal, OffersOutcome, PublishOutcome, Publisher,
     PublisherId, Store,

@@ -4,9 +4,10 @@ use crate::metered;
 use crate::world::{Machine, World, keyed, open_core, order_request};
 use portcullis_protocol::Digest;
 use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRequest};
-use portcullis_server::clock::Clock;
-use portcullis_server::faults::{Faults, Phase, Write};
-use portcullis_server::{Asker, Core, No, SignedIn, cycle, orders};
+use portcullis_server::billing::{cycle, orders};
+use portcullis_server::ops::clock::Clock;
+use portcullis_server::ops::faults::{Faults, Phase, Write};
+use portcullis_server::{Asker, Core, No, SignedIn};
 use std::path::Path;
 use std::process::Command;
 

@@ -4,8 +4,9 @@ use crate::metered::{pay, purse, top_up};
 use crate::world::{World, account, count, fresh, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderState};
 use portcullis_protocol::{Currency, Money, Reason, Rights};
-use portcullis_server::currencies::Currencies;
-use portcullis_server::{Core, No, offers, top_ups};
+use portcullis_server::billing::currencies::Currencies;
+use portcullis_server::billing::{offers, top_ups};
+use portcullis_server::{Core, No};
 
 fn amount(minor_units: i64, currency: Currency) -> Money {
     Money::new(minor_units, currency).expect("in range")

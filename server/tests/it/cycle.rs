@@ -5,8 +5,9 @@ use portcullis_protocol::encoding::{BoundedOctets, Octets};
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
 use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRequest};
 use portcullis_protocol::{Digest, GrantId, Reason, Rights};
+use portcullis_server::billing::{cycle, orders};
 use portcullis_server::store::{AccountPage, AuthoriseOutcome, Draw, GrantState, NewAuthorisation};
-use portcullis_server::{Core, No, cycle, orders};
+use portcullis_server::{Core, No};
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -391,7 +392,10 @@ async fn no_transaction_holds_more_than_there_is() {
     world.buy(&machine, "resize").await;
     let request = world.ask("resize", 11);
     let hold = |units: u32| NewAuthorisation {
-        code: portcullis_protocol::CodeId::generate(crate::world::now_ms(), &mut portcullis_server::secrets::rng()),
+        code: portcullis_protocol::CodeId::generate(
+            crate::world::now_ms(),
+            &mut portcullis_server::crypto::secrets::rng(),
+        ),
         account: machine.account,
         terminal: machine.id,
         binding: portcullis_protocol::CodeBinding::of(&machine.account, &machine.id, &request),

@@ -4,9 +4,10 @@ use crate::metered::{pay, purse};
 use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderAnswer, OrderState};
 use portcullis_protocol::{Digest, Reason, Rights};
-use portcullis_server::payment::ChargeState;
+use portcullis_server::billing::payment::ChargeState;
+use portcullis_server::billing::{orders, top_ups};
 use portcullis_server::store::{AccountPage, OrderPhase};
-use portcullis_server::{Core, No, orders, top_ups};
+use portcullis_server::{Core, No};
 use std::collections::BTreeSet;
 
 /// The digest of the offer for an operation that is in force, on sale or not.

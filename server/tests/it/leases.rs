@@ -3,7 +3,7 @@
 use crate::terminal::rng;
 use crate::world::{World, fresh, now_ms};
 use portcullis_protocol::AccountId;
-use portcullis_server::secrets::TokenRole;
+use portcullis_server::crypto::secrets::TokenRole;
 use portcullis_server::store::{AnswerScope, BeginOutcome, Fence, NewInvitation, SessionId, StoreError};
 use std::time::{Duration, Instant};
 

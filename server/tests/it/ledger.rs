@@ -3,8 +3,8 @@
 use crate::world::{Machine, World, fresh, order_request};
 use portcullis_protocol::wire::{AuthorisationAnswer, AuthorisationRequest};
 use portcullis_protocol::{OrderId, Rights};
-use portcullis_server::orders;
-use portcullis_server::payment::ChargeState;
+use portcullis_server::billing::orders;
+use portcullis_server::billing::payment::ChargeState;
 use portcullis_server::store::{AccountPage, Balance};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -3,11 +3,12 @@
 use crate::world::{Machine, World, count, fresh, order_request, reason};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{OrderId, Reason};
-use portcullis_server::secrets::{random, rng};
+use portcullis_server::Core;
+use portcullis_server::billing::orders;
+use portcullis_server::crypto::secrets::{random, rng};
 use portcullis_server::store::{
     AccountPage, EntitlementId, RefundOutcome, SettleOutcome, Settlement, Sqlite, SqliteOptions, Store, work,
 };
-use portcullis_server::{Core, orders};
 use rusqlite::Connection;
 
 /// Entitlements that an account is stuffed with.

@@ -4,8 +4,8 @@ use crate::stage::{PASSWORD, Stage};
 use crate::terminal::{Draft, Terminal};
 use portcullis_protocol::encoding::base64url;
 use portcullis_protocol::wire::{AuthorisationAnswer, OrderAnswer, VerificationRequest};
-use portcullis_server::config::{Log, LogFormat};
-use portcullis_server::log;
+use portcullis_server::ops::config::{Log, LogFormat};
+use portcullis_server::ops::log;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 

@@ -5,10 +5,11 @@ use portcullis_protocol::wire::{
     AuthorisationAnswer, AuthorisationRequest, OfferTerms, OrderState, PaymentMethod, TopUpRequest, VerificationRequest,
 };
 use portcullis_protocol::{Currency, Digest, Money, OrderId, Reason, Rights, TopUpReceipt, Unverified};
-use portcullis_server::faults::{Phase, Write};
-use portcullis_server::payment::{ChargeState, Payments};
+use portcullis_server::billing::payment::{ChargeState, Payments};
+use portcullis_server::billing::{cycle, orders, top_ups};
+use portcullis_server::ops::faults::{Phase, Write};
 use portcullis_server::store::{AccountPage, Balance, Prepaid};
-use portcullis_server::{Asker, Core, No, cycle, orders, top_ups};
+use portcullis_server::{Asker, Core, No};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
@@ -197,7 +198,8 @@ async fn a_metered_offer_costs_something_and_is_not_ordered() {
         price: "0.00 EUR".parse().expect("a price"),
     };
     let (publisher, name) = ("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name"));
-    let list = portcullis_server::offers::replace(&world.core, &world.owner, &publisher, &name, vec![terms]).await;
+    let list =
+        portcullis_server::billing::offers::replace(&world.core, &world.owner, &publisher, &name, vec![terms]).await;
     assert!(matches!(list, Err(No::Unacceptable(_))));
 }
 

@@ -4,7 +4,7 @@ use crate::browser::Browser;
 use crate::stage::{PASSWORD, Stage};
 use portcullis_protocol::AccountId;
 use portcullis_server::Password;
-use portcullis_server::secrets::rng;
+use portcullis_server::crypto::secrets::rng;
 use portcullis_server::store::NewAccount;
 use reqwest::StatusCode;
 

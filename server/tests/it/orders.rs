@@ -4,9 +4,10 @@ use crate::metered::{booked, purse};
 use crate::world::{World, count, fresh, order_request, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderState, PaymentMethod, TopUpRequest};
 use portcullis_protocol::{Money, OrderId, Reason, Rights};
-use portcullis_server::payment::{Charge, ChargeState, PaymentError, PaymentProvider, Payments};
+use portcullis_server::billing::payment::{Charge, ChargeState, PaymentError, PaymentProvider, Payments};
+use portcullis_server::billing::{orders, top_ups};
 use portcullis_server::store::OrderPhase;
-use portcullis_server::{Core, No, orders, top_ups};
+use portcullis_server::{Core, No};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 

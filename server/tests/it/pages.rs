@@ -3,7 +3,7 @@
 use crate::browser::Browser;
 use crate::stage::{PASSWORD, Stage};
 use crate::terminal::Terminal;
-use portcullis_server::config::SignUp;
+use portcullis_server::ops::config::SignUp;
 use reqwest::StatusCode;
 
 #[tokio::test]

@@ -289,7 +289,7 @@ async fn a_withdrawn_resource_is_refused_from_then_on() {
 
 #[tokio::test]
 async fn a_store_that_approves_publishers_takes_operators_only() {
-    let stage = Stage::with(|config| config.publishers = portcullis_server::config::Publishers::Approve).await;
+    let stage = Stage::with(|config| config.publishers = portcullis_server::ops::config::Publishers::Approve).await;
     let mut terminal: Terminal = stage.customer("ada@example.org").await;
     let key = SecretKey::generate(&mut rng());
     assert_eq!(terminal.send(&claim(&stage.origin, "lumen", &key)).await.status, StatusCode::FORBIDDEN);

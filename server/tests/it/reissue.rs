@@ -6,9 +6,10 @@ use portcullis_protocol::encoding::from_base64url;
 use portcullis_protocol::limits::REISSUE_LIFE;
 use portcullis_protocol::wire::{AuthorisationRequest, VerificationAnswer, VerificationRequest};
 use portcullis_protocol::{Grant, GrantId, Reason, Unverified};
-use portcullis_server::keys::{self, Rotation};
+use portcullis_server::billing::{cycle, orders};
+use portcullis_server::crypto::keys::{self, Rotation};
 use portcullis_server::store::{GrantState, Idempotency};
-use portcullis_server::{Core, No, cycle, orders};
+use portcullis_server::{Core, No};
 use std::collections::BTreeSet;
 
 /// Step 3 as it was sent once: the answer may have got lost.

@@ -2,7 +2,7 @@
 
 use crate::world::{World, count, keyed};
 use portcullis_protocol::wire::VerificationRequest;
-use portcullis_server::cycle;
+use portcullis_server::billing::cycle;
 
 const DAY: i64 = 24 * 3600;
 

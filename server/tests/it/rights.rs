@@ -2,8 +2,8 @@
 
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Digest, Money, Offer, OfferId, Reason, Rights};
-use portcullis_server::clock::Timestamp;
-use portcullis_server::rights::{Ask, Basis, Decision, bounds, decide, of};
+use portcullis_server::billing::rights::{Ask, Basis, Decision, bounds, decide, of};
+use portcullis_server::ops::clock::Timestamp;
 use portcullis_server::store::{Draw, Entitlement, EntitlementId, OfferRevision, Prepaid};
 use proptest::prelude::*;
 

@@ -13,11 +13,12 @@ use portcullis_protocol::{
     Capabilities, Digest, Manifest, Offer, OperationEntry, Origin, PartEntry, PartKind, PublisherClaim, PublisherEntry,
     ResourceLimits, Rights, SecretKey, ServerEntry, Unverified, Verified,
 };
-use portcullis_server::clock::Clock;
-use portcullis_server::config::{Config, Publishers, SignUp};
-use portcullis_server::faults::Faults;
-use portcullis_server::secrets::Secrets;
-use portcullis_server::{MASTER_KEY, Running, keys, open_store};
+use portcullis_server::crypto::keys;
+use portcullis_server::crypto::secrets::Secrets;
+use portcullis_server::ops::clock::Clock;
+use portcullis_server::ops::config::{Config, Publishers, SignUp};
+use portcullis_server::ops::faults::Faults;
+use portcullis_server::{MASTER_KEY, Running, open_store};
 use reqwest::Method;
 use std::io::Cursor;
 use tempfile::TempDir;

@@ -4,9 +4,10 @@ use crate::metered::{accepted, booked, metered, pay, purse, top_up};
 use crate::world::{Machine, World, account, count, fresh, order_request, reason};
 use portcullis_protocol::wire::{OrderAnswer, OrderState};
 use portcullis_protocol::{Reason, Rights};
-use portcullis_server::payment::ChargeState;
+use portcullis_server::No;
+use portcullis_server::billing::payment::ChargeState;
+use portcullis_server::billing::{orders, top_ups};
 use portcullis_server::store::{AccountPage, OrderPhase, PublishOutcome, SearchQuery};
-use portcullis_server::{No, orders, top_ups};
 
 async fn order(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
     let digest = crate::intent::offer_in_force(world, operation);

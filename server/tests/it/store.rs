@@ -4,8 +4,8 @@ use crate::leases::begun;
 use crate::world::{PASSWORD, World, account, approval, fresh, new_terminal, tokens};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, Unverified};
-use portcullis_server::keys::{self, Keys, KeysError, Rotation};
-use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
+use portcullis_server::crypto::keys::{self, Keys, KeysError, Rotation};
+use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::store::{
     AnswerScope, BeginOutcome, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, NewAccount, NewDevice,
     NewInvitation, NewTerminal, PollOutcome, PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite,

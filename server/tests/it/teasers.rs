@@ -3,8 +3,9 @@
 use crate::world::{World, origin, reason};
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Digest, OperationEntry, PartEntry, Reason, ResourceName, Rights};
+use portcullis_server::billing::offers;
 use portcullis_server::store::{NewResource, OffersOutcome, OpenedPart, PublishOutcome, RestoreOutcome};
-use portcullis_server::{Core, No, offers};
+use portcullis_server::{Core, No};
 
 /// Operations, and the parts that each opens.
 type Operations<'a> = &'a [(&'a str, &'a [&'a str])];
@@ -21,7 +22,7 @@ fn version(world: &World, name: &str, version: &str, operations: Operations<'_>)
         if manifest.parts.iter().any(|known| known.name == name) {
             continue;
         }
-        let commitment = portcullis_protocol::encoding::Octets(portcullis_server::secrets::random());
+        let commitment = portcullis_protocol::encoding::Octets(portcullis_server::crypto::secrets::random());
         let public = name.as_str().starts_with("open-");
         parts.push(portcullis_server::store::NewPart { name: name.clone(), commitment, ..part.clone() });
         manifest.parts.push(PartEntry { name, commitment, public, ..entry.clone() });

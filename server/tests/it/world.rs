@@ -13,18 +13,19 @@ use portcullis_protocol::{
     Origin, PartEntry, PartKind, PartName, PublisherEntry, Reason, ReleaseSecretKey, ResourceLimits, Rights, SecretKey,
     ServerEntry, TerminalId, Thumbprint, Verified,
 };
-use portcullis_server::clock::{Clock, Timestamp};
-use portcullis_server::currencies::Currencies;
-use portcullis_server::faults::Faults;
-use portcullis_server::keys::{self, Keys};
-use portcullis_server::payment::{Payments, Sandbox};
-use portcullis_server::secrets::{Secrets, TokenRole, new_token, random, rng};
+use portcullis_server::billing::currencies::Currencies;
+use portcullis_server::billing::payment::{Payments, Sandbox};
+use portcullis_server::billing::{cycle, offers, orders};
+use portcullis_server::crypto::keys::{self, Keys};
+use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random, rng};
+use portcullis_server::ops::clock::{Clock, Timestamp};
+use portcullis_server::ops::faults::Faults;
 use portcullis_server::store::{
     AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
     NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
     Sqlite, SqliteOptions, Store,
 };
-use portcullis_server::{Asker, Core, No, SignedIn, cycle, offers, orders};
+use portcullis_server::{Asker, Core, No, SignedIn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;

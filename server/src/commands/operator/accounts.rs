@@ -4,7 +4,7 @@ use super::Report;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use portcullis_protocol::{AccountId, TerminalId};
-use portcullis_server::secrets::{self, TokenRole, new_token};
+use portcullis_server::crypto::secrets::{self, TokenRole, new_token};
 use portcullis_server::store::{
     Account, ChangedBy, InvitationId, NewAccount, NewInvitation, NewPassword, SignUp, Terminal,
 };

@@ -3,8 +3,8 @@
 use super::row::{bytes, maybe_time, octets, sealed, text, time};
 use super::sessions::end_all;
 use super::{Sqlite, Tx, search};
-use crate::faults::Write;
-use crate::secrets::{LookupHash, TokenHash};
+use crate::crypto::secrets::{LookupHash, TokenHash};
+use crate::ops::faults::Write;
 use crate::store::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
     NewName, NewPassword, OpenInvitation, RenameOutcome, SESSIONS_LISTED, SignUp, StoreError, WebSession,

@@ -3,8 +3,8 @@
 use super::leases::ProcessLease;
 use super::row::{bytes, maybe_bytes, time};
 use super::{Sqlite, Tx};
-use crate::faults::Write;
-use crate::retention;
+use crate::ops::faults::Write;
+use crate::ops::retention;
 use crate::store::{
     AnswerScope, Answers, BeginOutcome, Begun, Claim, Draw, Fence, Idempotency, StoreError, StoredAnswer,
 };

@@ -2,7 +2,7 @@
 
 use super::Sqlite;
 use super::row::{bytes, text, time};
-use crate::faults::Write;
+use crate::ops::faults::Write;
 use crate::store::{ApprovalRequest, Approvals, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};

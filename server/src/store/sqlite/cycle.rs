@@ -3,9 +3,9 @@
 use super::answers::{self, Kept, Stored};
 use super::row::{bytes, json, maybe_bytes, maybe_money, one_of, sealed, text, time, to_json};
 use super::{Sqlite, Tx, entitlements, grants, offers, prepaid, resources};
-use crate::clock::Timestamp;
-use crate::faults::Write;
-use crate::secrets::Sealed;
+use crate::crypto::secrets::Sealed;
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
 use crate::store::{
     AccountPage, Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
     AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Draw, Entitlement, EntitlementId, GrantRecord,

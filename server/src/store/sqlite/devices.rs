@@ -3,9 +3,9 @@
 use super::accounts::signed_in;
 use super::row::{bytes, maybe_bytes, maybe_time, one_of, time};
 use super::{Sqlite, Tx};
-use crate::clock::Timestamp;
-use crate::faults::Write;
-use crate::secrets::TokenHash;
+use crate::crypto::secrets::TokenHash;
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
 use crate::store::{
     DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
 };

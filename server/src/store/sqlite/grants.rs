@@ -4,7 +4,7 @@ use super::answers::{self, Kept, Stored};
 use super::cycle::shut_out;
 use super::row::{bytes, maybe_bytes, octets, one_of, text, time};
 use super::{Tx, ledger, prepaid};
-use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::store::{
     Acknowledged, AnswerScope, Begun, Draw, EntitlementId, GrantRecord, GrantState, NewGrant, VerifyOutcome,
 };

@@ -2,8 +2,8 @@
 
 use super::Sqlite;
 use super::row::time;
-use crate::clock::Timestamp;
-use crate::faults::Write;
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
 use crate::store::{Identities, IdentityRecord, StoreError};
 use async_trait::async_trait;
 

@@ -2,8 +2,8 @@
 
 use super::row::{checked, count, sealed, time};
 use super::{Sqlite, Tx};
-use crate::clock::Timestamp;
-use crate::faults::Write;
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::PublicKey;

@@ -3,7 +3,7 @@
 use super::answers::scope_bytes;
 use super::writer::WeakWriter;
 use super::{Sqlite, Tx};
-use crate::faults::Write;
+use crate::ops::faults::Write;
 use crate::store::{Claim, Leases, Running, StoreError};
 use async_trait::async_trait;
 use std::sync::Arc;

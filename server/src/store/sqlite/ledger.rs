@@ -2,7 +2,7 @@
 
 use super::row::{text, time};
 use super::{Sqlite, Tx};
-use crate::ledger::NewTransfer;
+use crate::billing::ledger::NewTransfer;
 use crate::store::{Balance, Ledger, LedgerAccount, StoreError, Transfer};
 use async_trait::async_trait;
 

@@ -32,8 +32,8 @@ mod withdrawal;
 mod writer;
 
 use super::{Fence, Store, StoreError};
-use crate::clock::{Clock, Timestamp};
-use crate::faults::{Faults, Write};
+use crate::ops::clock::{Clock, Timestamp};
+use crate::ops::faults::{Faults, Write};
 use async_trait::async_trait;
 use leases::ProcessLease;
 use readers::Readers;

@@ -2,7 +2,7 @@
 
 use super::row::{bytes, json, octets, text, time};
 use super::{Sqlite, Tx, resources};
-use crate::faults::Write;
+use crate::ops::faults::Write;
 use crate::store::{NewOffer, OffSale, OfferRevision, Offers, OffersOutcome, PublisherId, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};

@@ -4,9 +4,9 @@ use super::answers::{self, Stored};
 use super::offers::Subject;
 use super::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
 use super::{Sqlite, Tx, cycle, ledger, offers, prepaid};
-use crate::clock::Timestamp;
-use crate::faults::Write;
-use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
 use crate::store::{
     AccountPage, AnswerScope, Begun, EntitlementId, Goods, Idempotency, NewOrder, NewTopUp, OpenOutcome, Order,
     OrderCase, OrderPhase, Orders, Page, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError,

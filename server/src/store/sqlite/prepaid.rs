@@ -3,7 +3,7 @@
 use super::ledger;
 use super::row::currency;
 use super::{Sqlite, Tx};
-use crate::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::store::{AccountPage, Page, Prepaid, Purse, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::limits::{MAX_BALANCES, MAX_MINOR_UNITS};

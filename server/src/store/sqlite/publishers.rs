@@ -2,7 +2,7 @@
 
 use super::row::{bytes, checked, count, octets, text, time};
 use super::{Sqlite, Tx};
-use crate::faults::Write;
+use crate::ops::faults::Write;
 use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, StoreError, VouchOutcome};
 use async_trait::async_trait;
 use portcullis_protocol::limits::MAX_VOUCHES;

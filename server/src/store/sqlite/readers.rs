@@ -3,7 +3,7 @@
 use super::transaction::{Begin, Transaction};
 use super::writer::Tx;
 use super::{backend, time};
-use crate::clock::Clock;
+use crate::ops::clock::Clock;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicUsize, Ordering};

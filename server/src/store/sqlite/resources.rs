@@ -2,7 +2,7 @@
 
 use super::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
 use super::{Sqlite, Tx, offers, publishers, search, withdrawal};
-use crate::faults::Write;
+use crate::ops::faults::Write;
 use crate::store::{
     Listing, ListingVersion, NewResource, OpenedPart, PublishOutcome, PublisherId, ResourceFacts, Resources,
     RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,

@@ -1,7 +1,7 @@
 //! Columns as types. A column that does not hold what this server writes is an error, never a default.
 
-use crate::clock::Timestamp;
-use crate::secrets::Sealed;
+use crate::crypto::secrets::Sealed;
+use crate::ops::clock::Timestamp;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Currency, Money};
 use rusqlite::types::Type;

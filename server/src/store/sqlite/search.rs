@@ -4,7 +4,7 @@
 use super::resources::{newest, newest_manifest, publisher_id, versions};
 use super::row::{checked, json, octets, text, to_json};
 use super::{Tx, offers};
-use crate::search::{Query, Texts, Word, score};
+use crate::catalogue::search::{Query, Texts, Word, score};
 use crate::store::{Listing, ListingVersion, PublisherId, SearchPage, SearchQuery};
 use portcullis_protocol::{AccountId, PublicKey, PublisherName, ResourceName};
 use std::collections::{BTreeMap, HashMap};

@@ -3,8 +3,8 @@
 use super::row::{bytes, maybe_bytes, maybe_time, octets, time};
 use super::terminals::terminal_at;
 use super::{Sqlite, Tx};
-use crate::faults::Write;
-use crate::secrets::TokenHash;
+use crate::crypto::secrets::TokenHash;
+use crate::ops::faults::Write;
 use crate::store::{
     Authenticated, ENROL_WITHIN, NewTokens, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
     StoreError,

@@ -2,7 +2,7 @@
 //! sweep holds the writer up for long.
 
 use super::{Tx, answers};
-use crate::retention;
+use crate::ops::retention;
 
 /// Holds that one batch releases.
 const HOLDS: u32 = 2_000;

@@ -3,8 +3,8 @@
 use super::row::{bytes, checked, maybe_time, time};
 use super::sessions::{end_key, may_enrol};
 use super::{Sqlite, Tx};
-use crate::clock::Timestamp;
-use crate::faults::Write;
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
 use crate::store::{EnrolOutcome, NewTerminal, StoreError, Terminal, Terminals};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, GrantId, ReleasePublicKey, TerminalId, Thumbprint};

@@ -1,7 +1,7 @@
 //! The database's time.
 
 use super::backend;
-use crate::clock::{Clock, Timestamp};
+use crate::ops::clock::{Clock, Timestamp};
 use crate::store::StoreError;
 use rusqlite::Connection;
 

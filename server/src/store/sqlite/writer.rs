@@ -6,8 +6,8 @@
 
 use super::transaction::{Begin, Transaction};
 use super::{backend, time};
-use crate::clock::{Clock, Timestamp};
-use crate::faults::{Faults, Phase, Write};
+use crate::ops::clock::{Clock, Timestamp};
+use crate::ops::faults::{Faults, Phase, Write};
 use crate::store::StoreError;
 use portcullis_protocol::{AccountId, TerminalId};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};

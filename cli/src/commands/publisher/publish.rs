@@ -1,0 +1,230 @@
+//! `portcullis publish`: hand a sealed resource to a store.
+
+use clap::Args;
+use portcullis_host::{Client, ClientError, Publishing, Sent, Storefront};
+use portcullis_protocol::wire::OfferTerms;
+use portcullis_protocol::{Manifest, Origin, SecretKey, SignedManifest};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+use crate::context::{Context, Store};
+use crate::failure::{Failure, Outcome};
+use crate::project::publisher_key;
+use crate::project::{self, Project};
+use crate::resource::location;
+use crate::screen::output::{Lines, OfferLine, Report, size, style};
+
+/// Publish a sealed resource: claim your name if needed, upload, set the offers
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// The sealed file
+    file: PathBuf,
+    /// Replace the store's offers by those of portcullis.toml, also where it has some
+    #[arg(long)]
+    offers: bool,
+    /// The project whose portcullis.toml has the offers
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    project: PathBuf,
+    /// The publisher key, to claim your name with [default: publisher.jwk in the home folder]
+    #[arg(long, value_name = "FILE", env = publisher_key::VARIABLE)]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
+}
+
+/// What was published.
+#[derive(Debug, Serialize)]
+pub(crate) struct Published {
+    server: String,
+    name: String,
+    version: String,
+    digest: String,
+    bytes: u64,
+    claimed: bool,
+    pub(crate) offers: Vec<OfferLine>,
+    /// Whether the offers were set by this command.
+    offers_set: bool,
+}
+
+impl Publish {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let sealed = location::open(&self.file)?;
+        let client = context.client()?;
+        let server = seller(&client, sealed.signed(), &self.store)?;
+        let terms = self.terms(sealed.manifest())?;
+        let key = || publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?));
+        let published = publish(context, &client, &server, &self.file, sealed.signed(), key, terms, self.offers);
+        context.screen.report(&context.wait(published)?);
+        Ok(())
+    }
+
+    /// The offers of the project, where there is one and it is this resource's.
+    fn terms(&self, manifest: &Manifest) -> Outcome<Option<Vec<OfferTerms>>> {
+        if !self.offers && !self.project.join(project::FILE).exists() {
+            return Ok(None);
+        }
+        let project = Project::read(&self.project)?;
+        if project.publisher == manifest.publisher.name && project.name == manifest.name {
+            return Ok(Some(project.offers));
+        }
+        if self.offers {
+            return Err(Failure::usage(
+                format!(
+                    "`{}` is the project of {}/{}, not of this resource",
+                    self.project.display(),
+                    project.publisher,
+                    project.name
+                ),
+                "name the right one: --project DIR",
+            ));
+        }
+        Ok(None)
+    }
+}
+
+/// The store to publish at: the one named, else the one of the manifest's servers where the user is signed in.
+fn seller(client: &Client, signed: &SignedManifest, store: &Store) -> Outcome<Origin> {
+    let servers = &signed.manifest().servers;
+    let listed: Vec<&str> = servers.iter().map(|server| server.origin.as_str()).collect();
+    if let Some(origin) = store.named() {
+        if servers.iter().any(|server| server.origin == *origin) {
+            return Ok(origin.clone());
+        }
+        return Err(Failure::usage(
+            format!("the resource is not sealed for {origin}, only for {}", listed.join(", ")),
+            format!("seal it again with --server {origin}"),
+        ));
+    }
+    let mut signed_in = Vec::new();
+    for server in servers {
+        if client.is_signed_in(&server.origin)? {
+            signed_in.push(server.origin.clone());
+        }
+    }
+    match signed_in.as_slice() {
+        [origin] => Ok(origin.clone()),
+        [] => Err(Failure::refusal(
+            portcullis_protocol::Reason::NotSignedIn,
+            format!("the resource is sealed for {}", listed.join(", ")),
+        )
+        .with_fix(format!("portcullis login {}", listed[0]))),
+        _ => Err(Failure::usage(
+            "several stores could be meant",
+            format!("choose one with --server: {}", listed.join(", ")),
+        )),
+    }
+}
+
+/// Claims the name where needed, uploads, sets the offers where there are none or `replace` says so.
+#[expect(clippy::too_many_arguments, reason = "each is one fact about one publication")]
+pub(crate) async fn publish(
+    context: &Context,
+    client: &Client,
+    server: &Origin,
+    file: &Path,
+    signed: &SignedManifest,
+    key: impl Fn() -> Outcome<SecretKey>,
+    terms: Option<Vec<OfferTerms>>,
+    replace: bool,
+) -> Outcome<Published> {
+    let manifest = signed.manifest();
+    let (publishing, store): (Publishing, Storefront) = (client.publishing(server), client.store(server));
+    let owner = &manifest.publisher.name;
+    let mut claimed = false;
+    if !store.account().await?.publishers.contains(owner) {
+        let key = key()?;
+        if *key.public() != manifest.publisher.jwk {
+            return Err(Failure::new(
+                format!(
+                    "the resource is signed by another key ({}) than yours",
+                    manifest.publisher.jwk.thumbprint().words()
+                ),
+                "name the key that it was sealed with: --key FILE; or seal it again",
+            ));
+        }
+        publishing.claim(owner, &key).await.map_err(|error| {
+            let rejected = matches!(error, ClientError::Rejected { .. });
+            let failure = Failure::from(error);
+            if rejected {
+                failure.with_fix(format!(
+                    "if `{owner}` belongs to somebody else, seal under another publisher name; else ask the store"
+                ))
+            } else {
+                failure
+            }
+        })?;
+        claimed = true;
+    }
+    // Found before anything goes up; a store that knows nothing of it yet has no versions.
+    if let Ok(listing) = store.entry(owner, &manifest.name).await
+        && let Some(published) = listing.version(&manifest.version)
+        && published.digest != signed.digest()
+    {
+        return Err(version_taken(manifest));
+    }
+    let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
+    let dim = style::DIM;
+    context.screen.note(format_args!("{dim}uploading {} to {server} …{dim:#}", size(bytes)));
+    let bar = context.screen.bar("uploading", Some(bytes));
+    let moved = bar.clone();
+    let answer = publishing.publish_with(file, Sent::new(move |sent| moved.set_position(sent))).await;
+    bar.finish_and_clear();
+    let answer = answer.map_err(|error| advise(error, manifest))?;
+    let listing = store.entry(owner, &manifest.name).await?;
+    let mut offers = listing.offers;
+    let mut offers_set = false;
+    if let Some(terms) = terms.filter(|terms| !terms.is_empty() && (replace || offers.is_empty())) {
+        offers = publishing.set_offers(owner, &manifest.name, terms).await?;
+        offers_set = true;
+    }
+    Ok(Published {
+        server: server.to_string(),
+        name: format!("{}/{}", answer.publisher, answer.name),
+        version: answer.version.to_string(),
+        digest: answer.resource.to_string(),
+        bytes,
+        claimed,
+        offers: offers.iter().map(OfferLine::of).collect(),
+        offers_set,
+    })
+}
+
+/// Whoever has the version has other bytes than these.
+fn version_taken(manifest: &Manifest) -> Failure {
+    let Manifest { publisher, name, version, .. } = manifest;
+    Failure::new(
+        format!("{}/{name} {version} is published with other content, and a version never changes", publisher.name),
+        format!("raise the `version` in portcullis.toml above {version}, seal again, and publish that"),
+    )
+}
+
+fn advise(error: ClientError, manifest: &Manifest) -> Failure {
+    let conflict = matches!(error, ClientError::Rejected { status: 409, .. });
+    let failure = Failure::from(error);
+    if conflict && failure.to_string().contains("raise the version") {
+        let fix =
+            format!("raise the `version` in portcullis.toml above {}, seal again, and publish that", manifest.version);
+        return failure.with_fix(fix);
+    }
+    failure
+}
+
+impl Report for Published {
+    fn text(&self) -> String {
+        let (good, strong, warn) = (style::GOOD, style::STRONG, style::WARN);
+        let mut lines = Lines::default();
+        lines.add("store", &self.server).add("digest", &self.digest);
+        for offer in &self.offers {
+            lines.add("offer", offer);
+        }
+        let claimed = if self.claimed { " (and claimed the publisher's name)" } else { "" };
+        let mut text = format!("{good}published{good:#} {} {}{claimed}\n{lines}", self.name, self.version);
+        if self.offers.is_empty() {
+            text += &format!(
+                "{warn}note{warn:#}: it has no offer, so nobody can buy it: {strong}portcullis price {}{strong:#}\n",
+                self.name
+            );
+        }
+        text + &format!("\nUsers type: {strong}portcullis install {}{strong:#}\n", self.name)
+    }
+}

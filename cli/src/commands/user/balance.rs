@@ -1,0 +1,66 @@
+//! `portcullis balance`: prepaid money.
+
+use clap::Args;
+use portcullis_protocol::wire::BalanceInfo;
+use serde::Serialize;
+
+use crate::context::{Context, Store};
+use crate::failure::Outcome;
+use crate::screen::output::{Report, style};
+
+/// Show the money you have paid in, for operations that are sold by the unit
+#[derive(Debug, Args)]
+pub(crate) struct Balance {
+    #[command(flatten)]
+    store: Store,
+}
+
+/// A balance, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct BalanceLine {
+    balance: String,
+    /// How much of it is held for codes that are not verified yet.
+    held: String,
+    #[serde(skip)]
+    nothing_held: bool,
+}
+
+impl From<&BalanceInfo> for BalanceLine {
+    fn from(info: &BalanceInfo) -> Self {
+        Self { balance: info.amount.to_string(), held: info.held.to_string(), nothing_held: info.held.is_zero() }
+    }
+}
+
+impl std::fmt::Display for BalanceLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.balance)?;
+        if self.nothing_held { Ok(()) } else { write!(f, ", {} of it held", self.held) }
+    }
+}
+
+#[derive(Serialize)]
+struct Balances {
+    server: String,
+    balances: Vec<BalanceLine>,
+}
+
+impl Balance {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let balances = context.wait(async { Ok(client.store(&server).balances().await?) })?;
+        let balances = balances.iter().map(BalanceLine::from).collect();
+        context.screen.report(&Balances { server: server.to_string(), balances });
+        Ok(())
+    }
+}
+
+impl Report for Balances {
+    fn text(&self) -> String {
+        let strong = style::STRONG;
+        if self.balances.is_empty() {
+            return format!("nothing was paid in at {}; `portcullis top-up 5.00EUR` does it\n", self.server);
+        }
+        self.balances.iter().map(|balance| format!("{strong}{balance}{strong:#} at {}\n", self.server)).collect()
+    }
+}

@@ -1,0 +1,125 @@
+//! `portcullis buy`: pay for an operation.
+
+use clap::Args;
+use portcullis_protocol::wire::OrderState;
+use portcullis_protocol::{OfferId, OperationName, Reason};
+use serde::Serialize;
+
+use super::receipts::ReceiptLine;
+use crate::context::{Context, Store};
+use crate::failure::{Failure, Outcome};
+use crate::payment::{self, Payment};
+use crate::resource::target::Name;
+use crate::screen::output::{Lines, OfferLine, Report, style};
+
+/// Buy an operation of a resource
+#[derive(Debug, Args)]
+pub(crate) struct Buy {
+    /// publisher/name, or the name of what is installed
+    name: Name,
+    /// Which operation
+    #[arg(long, value_name = "NAME")]
+    operation: Option<OperationName>,
+    /// Which offer
+    #[arg(long, value_name = "ID")]
+    offer: Option<OfferId>,
+    /// Agree to the price without being asked
+    #[arg(long)]
+    yes: bool,
+    /// Buy it although it gives nothing new, or although the same is on order
+    #[arg(long)]
+    again: bool,
+    /// How to pay; the provider `sandbox` moves no money
+    #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
+    payment: Payment,
+    #[command(flatten)]
+    store: Store,
+}
+
+/// What was bought.
+#[derive(Debug, Serialize)]
+pub(crate) struct Bought {
+    server: String,
+    name: String,
+    order: String,
+    state: OrderState,
+    offer: OfferLine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<ReceiptLine>,
+}
+
+impl Buy {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let (publisher, name, server) = match (&self.name.publisher, self.store.named()) {
+            (Some(publisher), Some(server)) => (publisher.clone(), self.name.name.clone(), server.clone()),
+            _ => match (client.library().find(&self.name.path()), &self.name.publisher) {
+                (Ok(installed), _) => {
+                    let server = self.store.named().cloned().unwrap_or(installed.server);
+                    (installed.publisher, installed.name, server)
+                }
+                (Err(_), Some(publisher)) => (publisher.clone(), self.name.name.clone(), self.store.origin(&client)?),
+                (Err(error), None) => {
+                    return Err(Failure::from(error).with_fix(format!("write publisher/{}", self.name.name)));
+                }
+            },
+        };
+        let report = context.wait(async {
+            let store = client.store(&server);
+            let listing = store.entry(&publisher, &name).await?;
+            if listing.newest().is_none() {
+                return Err(Failure::refusal(
+                    Reason::ResourceWithdrawn,
+                    format!("every version of {publisher}/{name} was withdrawn, so nothing of it is sold"),
+                )
+                .with_fix("look for another: `portcullis search`"));
+            }
+            let offer = payment::choose(&listing.offers, self.operation.as_ref(), self.offer)?;
+            let line = OfferLine::of(offer);
+            if !self.yes {
+                let (strong, price) = (style::STRONG, &line.price);
+                let what = format!("{strong}{publisher}/{name}{strong:#} at {server}\n  {line}\nCosts {price}. Buy?");
+                if !context.screen.ask(what) {
+                    return Err(Failure::new(
+                        format!("{publisher}/{name} was not bought: nobody agreed to {}", line.price),
+                        "answer y on a terminal, or pass --yes",
+                    ));
+                }
+            }
+            let order = match self.again {
+                true => payment::pay_again(&store, offer, &self.payment).await?,
+                false => payment::pay(&store, offer, &self.payment).await?,
+            };
+            Ok(Bought {
+                server: server.to_string(),
+                name: format!("{publisher}/{name}"),
+                order: order.id.to_string(),
+                state: order.state,
+                offer: line,
+                receipt: order.receipt.as_ref().map(ReceiptLine::from),
+            })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+}
+
+impl Report for Bought {
+    fn text(&self) -> String {
+        let (good, strong, warn) = (style::GOOD, style::STRONG, style::WARN);
+        let mut lines = Lines::default();
+        lines.add("order", &self.order).add("store", &self.server);
+        match &self.receipt {
+            Some(receipt) => {
+                lines.add("charged", format_args!("{}, {}", receipt.price, receipt.words));
+                format!("{good}bought{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.offer.operation)
+            }
+            None => format!(
+                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: the payment is still pending\n{lines}{}",
+                self.name,
+                self.offer.operation,
+                payment::PENDING
+            ),
+        }
+    }
+}

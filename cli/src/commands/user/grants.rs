@@ -1,0 +1,180 @@
+//! `portcullis grants`: the rights of the account, its prepaid money, and what this terminal was granted.
+
+use clap::Args;
+use portcullis_host::GrantRecord;
+use portcullis_protocol::Rights;
+use portcullis_protocol::wire::EntitlementInfo;
+use serde::Serialize;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::balance::BalanceLine;
+use crate::context::{Context, Store};
+use crate::failure::Outcome;
+use crate::resource::target::Name;
+use crate::screen::output::{Report, minute};
+use crate::screen::table::Table;
+
+/// Show what you hold: rights and what is left of them, prepaid money, and grants that still allow something
+#[derive(Debug, Args)]
+pub(crate) struct Grants {
+    /// Of this resource only
+    name: Option<Name>,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Serialize)]
+struct Held {
+    /// Absent if the store could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rights: Option<Vec<Right>>,
+    /// Prepaid money, unless one resource is meant. Absent as the rights are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balances: Option<Vec<BalanceLine>>,
+    grants: Vec<GrantRecord>,
+}
+
+#[derive(Serialize)]
+struct Right {
+    name: String,
+    operation: String,
+    model: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+    revoked: bool,
+    #[serde(skip)]
+    rights: Rights,
+}
+
+impl From<EntitlementInfo> for Right {
+    fn from(info: EntitlementInfo) -> Self {
+        Self {
+            name: format!("{}/{}", info.publisher, info.name),
+            operation: info.operation.to_string(),
+            model: info.rights.model(),
+            remaining: info.remaining,
+            revoked: info.revoked,
+            rights: info.rights,
+        }
+    }
+}
+
+impl Right {
+    /// What of it can still be used.
+    fn left(&self) -> String {
+        match (self.revoked, self.rights, self.remaining) {
+            (true, ..) => "nothing: taken back".to_owned(),
+            (false, Rights::Uses { count }, Some(left)) => format!("{left} of {count} uses left"),
+            (false, rights, Some(left)) => format!("{rights}, {left} left"),
+            (false, rights, None) => rights.to_string(),
+        }
+    }
+}
+
+impl Grants {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let mut grants = client.grants()?;
+        let held = match self.store.origin(&client) {
+            Ok(server) => context.wait(async {
+                let store = client.store(&server);
+                let rights = store.entitlements().await?;
+                let balances = if self.name.is_none() { store.balances().await? } else { Vec::new() };
+                Ok((rights, balances))
+            }),
+            Err(failure) => Err(failure),
+        };
+        let (rights, balances) = match held {
+            Ok((rights, balances)) => (
+                Some(rights.into_iter().map(Right::from).collect::<Vec<_>>()),
+                Some(balances.iter().map(BalanceLine::from).collect()),
+            ),
+            Err(failure) => {
+                context.screen.note(format_args!("the rights of the account are not shown: {failure}"));
+                (None, None)
+            }
+        };
+        let meant = |full: &str| self.name.as_ref().is_none_or(|name| name.means(full));
+        grants.retain(|grant| meant(&format!("{}/{}", grant.publisher, grant.name)));
+        let rights = rights.map(|rights| rights.into_iter().filter(|right| meant(&right.name)).collect());
+        context.screen.report(&Held { rights, balances, grants });
+        Ok(())
+    }
+}
+
+/// What a grant still allows, and until when: `None` if that is nothing, or no more than the rights behind it, which give
+/// a new grant whenever one is wanted.
+fn left(grant: &GrantRecord, now: u64) -> Option<String> {
+    let what = match (grant.limits.uses, grant.limits.units) {
+        _ if grant.expires <= now => return None,
+        (Some(1), _) => "1 call".to_owned(),
+        (Some(uses), _) => format!("{uses} calls"),
+        (None, Some(1)) => "1 unit".to_owned(),
+        (None, Some(units)) => format!("{units} units"),
+        (None, None) => return None,
+    };
+    Some(format!("{what}, until {}", minute(grant.expires)))
+}
+
+impl Report for Held {
+    fn text(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut table = Table::new(&["resource", "operation", "what", "left"]);
+        let mut add = |cells: [String; 4]| table.row(cells);
+        for right in self.rights.iter().flatten() {
+            add([right.name.clone(), right.operation.clone(), "right".into(), right.left()]);
+        }
+        for balance in self.balances.iter().flatten() {
+            add(["-".into(), "by the unit".into(), "balance".into(), format!("{balance} left")]);
+        }
+        for grant in &self.grants {
+            if let Some(left) = left(grant, now) {
+                let name = format!("{}/{}@{}", grant.publisher, grant.name, grant.version);
+                add([name, grant.operation.to_string(), "grant".into(), left]);
+            }
+        }
+        table.to_string()
+    }
+
+    fn notes(&self) -> String {
+        match (&self.rights, &self.balances) {
+            (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() => {
+                "you hold no rights; `portcullis buy NAME` buys some\n".to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::GrantLimits;
+
+    #[test]
+    fn a_right_says_what_is_left_of_it() {
+        let right = |rights: Rights, remaining, revoked| {
+            Right { name: "a/b".into(), operation: "c".into(), model: rights.model(), remaining, revoked, rights }
+                .left()
+        };
+        assert_eq!(right(Rights::Uses { count: 10 }, Some(3), false), "3 of 10 uses left");
+        assert_eq!(right(Rights::Perpetual {}, None, false), "for good");
+        assert_eq!(right(Rights::Perpetual {}, None, true), "nothing: taken back");
+    }
+
+    #[test]
+    fn a_grant_is_shown_while_it_allows_something_of_its_own() {
+        let record = |limits: GrantLimits| -> GrantRecord {
+            serde_json::from_value(serde_json::json!({
+                "server": "https://store.example", "grant": "AAAAAAAAAAAAAAAAAAAAAA", "publisher": "acme",
+                "name": "sketch", "version": "1.0.0", "operation": "view", "model": "uses", "limits": limits,
+                "issued": 1_699_999_700, "expires": 1_700_000_000
+            }))
+            .expect("a record")
+        };
+        let uses = record(GrantLimits { uses: Some(2), units: None });
+        assert_eq!(left(&uses, 1_699_999_999).as_deref(), Some("2 calls, until 2023-11-14 22:13 UTC"));
+        assert_eq!(left(&uses, 1_700_000_000), None);
+        assert_eq!(left(&record(GrantLimits::default()), 1_699_999_999), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! `portcullis install`: fetch, verify, show, install.
+
+use clap::Args;
+use portcullis_host::{Candidate, ClientError, InstallSource, Standing};
+use portcullis_protocol::{Capabilities, Manifest, Thumbprint};
+use serde::Serialize;
+
+use crate::context::{Context, Store};
+use crate::failure::{Failure, Outcome};
+use crate::resource::location;
+use crate::resource::target::{Name, Target};
+use crate::screen::output::{KeyName, Lines, OfferLine, Report, size, style};
+use crate::screen::progress::moved;
+
+/// Install a resource from a store, a file or an address: fetch it, verify it, show what it is
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// publisher/name, publisher/name@version, a sealed file, or its URL
+    #[arg(value_name = "NAME|FILE|URL")]
+    resource: Target,
+    /// Install an older version over a newer one
+    #[arg(long)]
+    allow_older: bool,
+    /// Accept another key of the publisher than the one pinned: its words, as the publisher told you
+    #[arg(long, value_name = "WORDS")]
+    accept_key: Option<String>,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Serialize)]
+struct Installed {
+    name: String,
+    version: String,
+    title: String,
+    digest: String,
+    server: String,
+    publisher_key: KeyName,
+    /// `new`, `known` or `vouched`.
+    publisher_standing: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<String>,
+    capabilities: Capabilities,
+    operations: Vec<String>,
+    offers: Vec<OfferLine>,
+    bytes: u64,
+}
+
+impl Install {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let library = client.library();
+        let source = self.source()?;
+        let report = context.wait(async {
+            let bar = context.screen.bar(&self.resource, None);
+            let mut prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
+            if let Err(ClientError::PublisherChanged { publisher, pinned, found }) = &prepared
+                && self.accepts(found)
+            {
+                library.unpin(publisher, pinned).await?;
+                prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
+            }
+            bar.finish_and_clear();
+            let candidate = prepared.map_err(|error| self.advise(error))?;
+            let mut report = Installed::of(&candidate);
+            let installed = candidate.install().await?;
+            report.bytes = std::fs::metadata(&installed.path).map_or(0, |file| file.len());
+            Ok(report)
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+
+    /// Whether these are the words that the user was told.
+    fn accepts(&self, key: &Thumbprint) -> bool {
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(|between: char| between == '-' || between.is_whitespace());
+            words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+        };
+        self.accept_key.as_deref().is_some_and(|told| words(told) == words(&key.words()))
+    }
+
+    fn source(&self) -> Outcome<InstallSource> {
+        match &self.resource {
+            Target::File(path) => Ok(InstallSource::File(path.clone())),
+            Target::Url(url) => Ok(InstallSource::Url(url.to_string())),
+            Target::Name(Name { publisher: Some(publisher), name, version }) => Ok(InstallSource::Store {
+                server: self.store.named().cloned(),
+                publisher: publisher.clone(),
+                name: name.clone(),
+                version: version.clone(),
+            }),
+            Target::Name(Name { publisher: None, name, .. }) => Err(Failure::usage(
+                format!("`{name}` has no publisher"),
+                format!("write publisher/{name}; `portcullis search {name}` finds it"),
+            )),
+        }
+    }
+
+    fn advise(&self, error: ClientError) -> Failure {
+        let failure = Failure::from(error);
+        match (failure.reason(), &self.resource) {
+            (Some(portcullis_protocol::Reason::ServerUntrusted), Target::File(path)) => {
+                location::without_a_store(path).unwrap_or(failure)
+            }
+            (Some(portcullis_protocol::Reason::ServerUntrusted), _) => {
+                failure.with_fix("if you trust the store that sells it, sign in to it: `portcullis login URL`")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl Installed {
+    fn of(candidate: &Candidate) -> Self {
+        let signed = candidate.manifest();
+        let manifest: &Manifest = signed.manifest();
+        Self {
+            name: format!("{}/{}", manifest.publisher.name, manifest.name),
+            version: manifest.version.to_string(),
+            title: manifest.title.clone(),
+            digest: signed.digest().to_string(),
+            server: candidate.server().to_string(),
+            publisher_key: manifest.publisher.jwk.thumbprint().into(),
+            publisher_standing: match candidate.publisher() {
+                Standing::New => "new",
+                Standing::Known => "known",
+                _ => "vouched",
+            },
+            replaced: candidate.replaces().map(ToString::to_string),
+            capabilities: manifest.capabilities,
+            operations: manifest.operations.iter().map(|operation| operation.name.to_string()).collect(),
+            offers: candidate.offers().iter().map(OfferLine::of).collect(),
+            bytes: 0,
+        }
+    }
+}
+
+/// What a resource asks for, in words.
+pub(crate) fn capabilities(asked: Capabilities) -> String {
+    let mut words = Vec::new();
+    for (asks, word) in [
+        (asked.wall_clock, "the time of day"),
+        (asked.environment, "environment variables you pass with --env"),
+        (asked.directories, "directories you pass with --dir"),
+    ] {
+        if asks {
+            words.push(word);
+        }
+    }
+    if words.is_empty() { "none: no files, no network, no clock".into() } else { words.join(", ") }
+}
+
+impl Report for Installed {
+    fn text(&self) -> String {
+        let (good, warn) = (style::GOOD, style::WARN);
+        let mut lines = Lines::default();
+        lines.add("title", &self.title);
+        let standing = match self.publisher_standing {
+            "new" => format!("  {warn}new: pinned from now on{warn:#}"),
+            "vouched" => format!("  {warn}a new key, for which the old one vouches{warn:#}"),
+            _ => String::new(),
+        };
+        lines.add("publisher key", format_args!("{}{standing}", self.publisher_key.words));
+        lines.add("store", &self.server);
+        lines.add("size", size(self.bytes));
+        lines.add("capabilities", capabilities(self.capabilities));
+        for offer in &self.offers {
+            lines.add("price", offer);
+        }
+        if self.offers.is_empty() {
+            lines.add("price", "the store names none");
+        }
+        let replaced = self.replaced.as_ref().map_or_else(String::new, |old| format!(", in place of {old}"));
+        format!(
+            "{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: portcullis run {}\n",
+            self.name, self.version, self.name
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::SecretKey;
+
+    #[test]
+    fn only_the_words_of_the_key_accept_it() {
+        let key = |seed| SecretKey::from_seed(&[seed; 32]).public().thumbprint();
+        let accepts = |told: Option<String>| {
+            let install = Install {
+                resource: "a/b".parse().expect("a name"),
+                allow_older: false,
+                accept_key: told,
+                store: Store::default(),
+            };
+            install.accepts(&key(1))
+        };
+        let words = key(1).words();
+        assert!(accepts(Some(words.clone())));
+        assert!(accepts(Some(format!("  {}\n", words.to_uppercase().replace('-', "  ")))));
+        let cut = words.rsplit_once('-').expect("several").0.to_owned();
+        for told in [None, Some(String::new()), Some(cut), Some(key(2).words()), Some(format!("{words} x"))] {
+            assert!(!accepts(told.clone()), "{told:?}");
+        }
+    }
+}

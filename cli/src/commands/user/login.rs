@@ -1,0 +1,231 @@
+//! `portcullis login`: trust a store and sign in to it.
+
+use clap::Args;
+use portcullis_host::{ClientError, SignIn};
+use portcullis_protocol::{Origin, Reason, Thumbprint};
+use serde::Serialize;
+
+use crate::context::{Context, origin};
+use crate::failure::{Failure, Outcome};
+use crate::screen::output::{Lines, Report, Screen, date, style};
+
+/// Trust a store and sign in to it
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The store's address
+    #[arg(value_name = "URL", value_parser = origin)]
+    server: Origin,
+    /// The store's fingerprint, words or thumbprint, as its operator gave it to you; then nothing is asked
+    #[arg(long, value_name = "WORDS")]
+    fingerprint: Option<String>,
+    /// Trust the store without comparing its fingerprint
+    #[arg(long, conflicts_with = "fingerprint")]
+    yes: bool,
+    /// What the store's list of your terminals calls this one [default: the machine's name]
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    /// Do not wait: print the address and the code and end; `portcullis login URL` completes it later
+    #[arg(long, conflicts_with = "resume")]
+    no_wait: bool,
+    /// Only complete what --no-wait began
+    #[arg(long, conflicts_with_all = ["fingerprint", "yes", "label"])]
+    resume: bool,
+}
+
+#[derive(Serialize)]
+struct SignedIn {
+    server: Origin,
+    account: String,
+    server_words: String,
+    terminal_words: String,
+}
+
+/// A sign-in that waits for its user, and for `login` to complete it.
+#[derive(Serialize)]
+struct Aside {
+    server: Origin,
+    pending: bool,
+    url: String,
+    url_with_code: String,
+    user_code: String,
+    expires: u64,
+    server_words: String,
+    terminal_words: String,
+}
+
+impl Login {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        context.wait(async {
+            // A sign-in that waits is completed, unless another one is asked for.
+            let waiting =
+                if self.no_wait { None } else { client.resume_sign_in(&self.server).await.map_err(advise)? };
+            let sign_in = match waiting {
+                Some(sign_in) => {
+                    if let Some(expected) = &self.fingerprint {
+                        check(expected, sign_in.server_root(), &sign_in.server_words())?;
+                    }
+                    sign_in
+                }
+                None if self.resume => {
+                    let what = format!("no sign-in waits at {}, or its time is over", self.server);
+                    return Err(Failure::new(what, format!("begin one: portcullis login --no-wait {}", self.server)));
+                }
+                None => {
+                    let label = self.label.clone().unwrap_or_else(machine);
+                    let sign_in = client.sign_in(&self.server, &label).await.map_err(advise)?;
+                    self.agree(context.screen, &sign_in)?;
+                    sign_in
+                }
+            };
+            if self.no_wait {
+                context.screen.report(&Aside::of(&self.server, sign_in)?);
+                return Ok(());
+            }
+            if sign_in.is_approved() {
+                context.screen.note("your approval was given; only the store's last answer was missing …");
+            } else {
+                show(context.screen, &sign_in);
+            }
+            let done = sign_in.finish().await?;
+            context.screen.report(&SignedIn {
+                server: done.server,
+                account: done.account,
+                server_words: done.server_words,
+                terminal_words: done.terminal_words,
+            });
+            Ok(())
+        })
+    }
+
+    /// Whether the server is the one that is meant: by its fingerprint, or because a person says so.
+    fn agree(&self, screen: Screen, sign_in: &SignIn) -> Outcome {
+        let words = sign_in.server_words();
+        if let Some(expected) = &self.fingerprint {
+            return check(expected, sign_in.server_root(), &words);
+        }
+        if !sign_in.is_new_server() || self.yes {
+            return Ok(());
+        }
+        let strong = style::STRONG;
+        if !screen.can_ask() {
+            return Err(Failure::new(
+                format!("{} is not trusted yet; its fingerprint is {words}", self.server),
+                format!("compare it with what the store publishes, then: --fingerprint {words}"),
+            ));
+        }
+        if screen.ask(format_args!(
+            "{} has the fingerprint\n\n    {strong}{words}{strong:#}\n\nIs that what the store publishes? Trust it?",
+            self.server
+        )) {
+            return Ok(());
+        }
+        Err(Failure::new("the store is not trusted", "ask the store for its fingerprint, and try again"))
+    }
+}
+
+/// What its user has to do. Also for a program: whoever drives it has to approve the code.
+fn show(screen: Screen, sign_in: &SignIn) {
+    let strong = style::STRONG;
+    screen.tell(format_args!(
+        "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n\n",
+        sign_in.url_with_code(),
+        sign_in.user_code(),
+        sign_in.terminal_words()
+    ));
+    let minutes = sign_in.expires_in().as_secs().div_ceil(60);
+    screen.note(format_args!("waiting for your approval, at most {minutes} minutes …"));
+}
+
+fn advise(error: ClientError) -> Failure {
+    if let ClientError::OtherAddress { .. } = error {
+        return error.into();
+    }
+    let failure = Failure::from(error);
+    match failure.reason() {
+        Some(Reason::Offline) => {
+            failure.with_fix("check the address and the connection; it has to be a Portcullis billing server")
+        }
+        Some(Reason::ServerUntrusted) => failure.with_fix(
+            "do not go on before the store confirms its new key; then `portcullis logout --forget URL` and sign in again",
+        ),
+        _ => failure,
+    }
+}
+
+impl Aside {
+    fn of(server: &Origin, sign_in: SignIn) -> Outcome<Self> {
+        Ok(Self {
+            server: server.clone(),
+            pending: true,
+            url: sign_in.url(),
+            url_with_code: sign_in.url_with_code(),
+            user_code: sign_in.user_code(),
+            server_words: sign_in.server_words(),
+            terminal_words: sign_in.terminal_words(),
+            expires: sign_in.set_aside()?,
+        })
+    }
+}
+
+impl Report for Aside {
+    fn text(&self) -> String {
+        let strong = style::STRONG;
+        format!(
+            "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}, until {}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n\nThen: portcullis login {}\n",
+            self.url_with_code,
+            self.user_code,
+            date(self.expires),
+            self.terminal_words,
+            self.server
+        )
+    }
+}
+
+/// Compares the fingerprint given with the one shown: words in any case and with any separator, or the thumbprint.
+fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
+    let plain = |text: &str| {
+        text.to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+            .collect::<Vec<_>>()
+            .join("-")
+    };
+    if expected.trim() == root.to_string() || plain(expected) == words {
+        return Ok(());
+    }
+    let detail = format!("its fingerprint is {words}, not {expected}");
+    Err(Failure::refusal(Reason::ServerUntrusted, detail)
+        .with_fix("check the address; do not trust a store whose fingerprint differs"))
+}
+
+/// What the machine calls itself.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "terminal".into())
+}
+
+impl Report for SignedIn {
+    fn text(&self) -> String {
+        let good = style::GOOD;
+        let mut lines = Lines::default();
+        lines.add("account", &self.account).add("store", &self.server_words).add("terminal", &self.terminal_words);
+        format!("{good}signed in{good:#} to {}\n{lines}", self.server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_compared_however_it_is_written() {
+        let root = Thumbprint::from_bytes([7; 32]);
+        let words = root.words();
+        for text in [words.clone(), words.to_uppercase(), words.replace('-', " "), root.to_string()] {
+            check(&text, root, &words).expect(&text);
+        }
+        let other = Thumbprint::from_bytes([8; 32]).words();
+        assert_eq!(check(&other, root, &words).expect_err("another key").code(), Reason::ServerUntrusted.exit_code());
+    }
+}

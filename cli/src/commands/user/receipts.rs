@@ -1,0 +1,149 @@
+//! `portcullis receipts`: what was bought, paid in and paid back.
+
+use clap::Args;
+use portcullis_protocol::wire::RefundInfo;
+use portcullis_protocol::{Receipt, TopUpReceipt, Verified};
+use serde::Serialize;
+
+use crate::context::{Context, Store};
+use crate::failure::Outcome;
+use crate::screen::output::{Report, date, style};
+
+/// Show what you bought, paid in and got back
+#[derive(Debug, Args)]
+pub(crate) struct Receipts {
+    #[command(flatten)]
+    store: Store,
+}
+
+/// A receipt, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReceiptLine {
+    pub(crate) order: String,
+    pub(crate) name: String,
+    pub(crate) operation: String,
+    pub(crate) model: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) count: Option<u64>,
+    pub(crate) price: String,
+    pub(crate) at: u64,
+    /// The signed document, compact: anybody can verify it with the store's keys.
+    pub(crate) document: String,
+    #[serde(skip)]
+    pub(crate) words: String,
+}
+
+impl From<&Verified<Receipt>> for ReceiptLine {
+    fn from(verified: &Verified<Receipt>) -> Self {
+        let receipt = verified.document();
+        Self {
+            order: receipt.order.to_string(),
+            name: format!("{}/{}", receipt.publisher, receipt.name),
+            operation: receipt.operation.to_string(),
+            model: receipt.rights.model(),
+            count: receipt.rights.quantity(),
+            price: receipt.price.to_string(),
+            at: receipt.iat,
+            document: verified.compact().to_owned(),
+            words: receipt.rights.to_string(),
+        }
+    }
+}
+
+/// The receipt of a top-up, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct TopUpLine {
+    order: String,
+    amount: String,
+    at: u64,
+    /// The signed document, compact.
+    document: String,
+}
+
+impl From<&Verified<TopUpReceipt>> for TopUpLine {
+    fn from(verified: &Verified<TopUpReceipt>) -> Self {
+        let receipt = verified.document();
+        Self {
+            order: receipt.order.to_string(),
+            amount: receipt.amount.to_string(),
+            at: receipt.iat,
+            document: verified.compact().to_owned(),
+        }
+    }
+}
+
+/// What was paid back, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct RefundLine {
+    order: String,
+    amount: String,
+    at: u64,
+    /// Whether the payment provider has confirmed it.
+    done: bool,
+}
+
+impl From<&RefundInfo> for RefundLine {
+    fn from(refund: &RefundInfo) -> Self {
+        let RefundInfo { order, amount, at, done } = refund;
+        Self { order: order.to_string(), amount: amount.to_string(), at: *at, done: *done }
+    }
+}
+
+#[derive(Serialize)]
+struct Bought {
+    server: String,
+    receipts: Vec<ReceiptLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    top_ups: Vec<TopUpLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<RefundLine>,
+}
+
+impl Receipts {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let (receipts, top_ups, refunds) = context.wait(async {
+            let store = client.store(&server);
+            Ok((store.receipts().await?, store.top_ups().await?, store.refunds().await?))
+        })?;
+        let receipts = receipts.iter().map(ReceiptLine::from).collect();
+        let top_ups = top_ups.iter().map(TopUpLine::from).collect();
+        let refunds = refunds.iter().map(RefundLine::from).collect();
+        context.screen.report(&Bought { server: server.to_string(), receipts, top_ups, refunds });
+        Ok(())
+    }
+}
+
+impl Report for Bought {
+    fn text(&self) -> String {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        if self.receipts.is_empty() && self.top_ups.is_empty() && self.refunds.is_empty() {
+            return format!("nothing was bought at {}\n", self.server);
+        }
+        let line = |one: &ReceiptLine| {
+            format!(
+                "{}  {strong}{}{strong:#} {}: {}, {}  {dim}order {}{dim:#}\n",
+                date(one.at),
+                one.name,
+                one.operation,
+                one.price,
+                one.words,
+                one.order
+            )
+        };
+        let paid_in = |one: &TopUpLine| {
+            format!("{}  {strong}paid in{strong:#}: {}  {dim}order {}{dim:#}\n", date(one.at), one.amount, one.order)
+        };
+        let mut lines: Vec<(u64, String)> = self.receipts.iter().map(|one| (one.at, line(one))).collect();
+        lines.extend(self.top_ups.iter().map(|one| (one.at, paid_in(one))));
+        let paid_back = |one: &RefundLine| {
+            let what = if one.done { "paid back" } else { "being paid back" };
+            format!("{}  {strong}{what}{strong:#}: {}  {dim}order {}{dim:#}\n", date(one.at), one.amount, one.order)
+        };
+        lines.extend(self.refunds.iter().map(|one| (one.at, paid_back(one))));
+        // Newest first; the sort is stable.
+        lines.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+}

@@ -1,0 +1,94 @@
+//! `portcullis search`: what a store sells.
+
+use clap::Args;
+use portcullis_host::Listing;
+use portcullis_protocol::Origin;
+use serde::Serialize;
+
+use crate::context::{Context, Store};
+use crate::failure::Outcome;
+use crate::screen::output::{KeyName, OfferLine, Report};
+use crate::screen::table::Table;
+
+/// Search a store
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// What to look for; without words everything, the newest first
+    #[arg(value_name = "WORDS")]
+    words: Vec<String>,
+    /// Only resources of this kind: software, picture, …
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// The next page, as the last line of the page before names it
+    #[arg(long, value_name = "N")]
+    page: Option<u32>,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Serialize)]
+struct Results {
+    server: Origin,
+    results: Vec<Found>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    kind: String,
+    title: String,
+    description: String,
+    publisher_key: KeyName,
+    offers: Vec<OfferLine>,
+}
+
+impl From<&Listing> for Found {
+    fn from(listing: &Listing) -> Self {
+        Self {
+            name: format!("{}/{}", listing.publisher, listing.name),
+            version: listing.newest().map(|version| version.version.to_string()),
+            kind: listing.kind.clone(),
+            title: listing.title.clone(),
+            description: listing.description.clone(),
+            publisher_key: listing.publisher_key.thumbprint().into(),
+            offers: listing.offers.iter().map(OfferLine::of).collect(),
+        }
+    }
+}
+
+impl Search {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let words = self.words.join(" ");
+        let page =
+            context.wait(async { Ok(client.store(&server).search(&words, self.kind.as_deref(), self.page).await?) })?;
+        let results = page.results.iter().map(Found::from).collect();
+        context.screen.report(&Results { server, results, next_page: page.next });
+        Ok(())
+    }
+}
+
+impl Report for Results {
+    fn text(&self) -> String {
+        let mut table = Table::new(&["name", "version", "kind", "title", "offers"]);
+        for found in &self.results {
+            let version = found.version.as_deref().unwrap_or("withdrawn").to_owned();
+            let offers: Vec<String> = found.offers.iter().map(OfferLine::in_short).collect();
+            table.row([found.name.clone(), version, found.kind.clone(), found.title.clone(), offers.join(", ")]);
+        }
+        table.to_string()
+    }
+
+    fn notes(&self) -> String {
+        match self.next_page {
+            _ if self.results.is_empty() => format!("nothing found at {}\n", self.server),
+            Some(page) => format!("There is more: --page {page}\n"),
+            None => String::new(),
+        }
+    }
+}

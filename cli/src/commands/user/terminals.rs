@@ -1,0 +1,230 @@
+//! `portcullis terminals`: what is signed in to the account, and how to shut a lost machine out.
+
+use clap::{Args, Subcommand};
+use portcullis_host::Storefront;
+use portcullis_protocol::wire::{SessionInfo, TerminalInfo};
+use portcullis_protocol::{Origin, TerminalId};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use crate::context::{Context, Store};
+use crate::failure::{Failure, Outcome};
+use crate::screen::output::{Report, date, style};
+
+/// List the terminals of your account, and revoke one that is lost
+#[derive(Debug, Args)]
+pub(crate) struct Terminals {
+    #[command(subcommand)]
+    task: Option<Task>,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// List the terminals, and sign-ins that no terminal has come of yet
+    List,
+    /// Revoke a terminal, or end a sign-in: it gets nothing from now on
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+struct Revoke {
+    /// Its identifier, its words, or its name if no other one has it, as `portcullis terminals` lists them
+    terminal: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    server: Origin,
+    terminals: Vec<Line>,
+    browsers: u32,
+}
+
+#[derive(Serialize)]
+struct Line {
+    id: String,
+    label: String,
+    words: String,
+    /// `signed-in`, `signed-out`, `revoked`, or `unfinished`: approved, and no terminal has enrolled.
+    state: &'static str,
+    since: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renewed: Option<u64>,
+    current: bool,
+    #[serde(skip)]
+    names: Named,
+}
+
+/// What a line is about, at the store.
+#[derive(Clone, Copy)]
+enum Named {
+    Terminal(TerminalId),
+    Session(portcullis_protocol::encoding::Octets<16>),
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    server: Origin,
+    id: String,
+    label: String,
+    words: String,
+}
+
+impl Terminals {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let store = client.store(&server);
+        match self.task {
+            None | Some(Task::List) => {
+                let (terminals, browsers) = context.wait(lines(&store))?;
+                context.screen.report(&Listed { server, terminals, browsers });
+                Ok(())
+            }
+            Some(Task::Revoke(revoke)) => revoke.run(context, &store, server),
+        }
+    }
+}
+
+impl Revoke {
+    fn run(self, context: &Context, store: &Storefront, server: Origin) -> Outcome {
+        let (lines, _) = context.wait(lines(store))?;
+        let line = self.find(&lines)?;
+        if line.state == "revoked" {
+            return Err(Failure::new(format!("{} was revoked before", line.label), "there is nothing to do"));
+        }
+        let question = if line.current {
+            format!("Revoke {}, this very terminal? You will need new keys to sign in here again.", line.label)
+        } else {
+            format!("Revoke {} ({})? This cannot be undone.", line.label, line.words)
+        };
+        if !self.yes && !context.screen.can_ask() {
+            return Err(Failure::usage("nothing was revoked: nobody is there to be asked", "pass --yes"));
+        }
+        if !self.yes && !context.screen.ask(question) {
+            return Err(Failure::new("nothing was revoked", "answer y, or pass --yes"));
+        }
+        context.wait(async {
+            match line.names {
+                Named::Terminal(terminal) => store.revoke_terminal(terminal).await?,
+                Named::Session(session) => store.end_session(session).await?,
+            }
+            Ok(())
+        })?;
+        let Line { id, label, words, .. } = line;
+        let (id, label, words) = (id.clone(), label.clone(), words.clone());
+        context.screen.report(&Revoked { server, id, label, words });
+        Ok(())
+    }
+
+    /// The one that is meant. One that was revoked is meant only if it is named exactly.
+    fn find<'a>(&self, lines: &'a [Line]) -> Outcome<&'a Line> {
+        let wanted = self.terminal.as_str();
+        if let Some(line) = lines.iter().find(|line| line.id == wanted) {
+            return Ok(line);
+        }
+        let open: Vec<&Line> = lines
+            .iter()
+            .filter(|line| line.state != "revoked" && (line.label == wanted || line.words == wanted))
+            .collect();
+        match open.as_slice() {
+            [line] => Ok(line),
+            [] => Err(Failure::new(
+                format!("your account has no terminal `{wanted}` that could be revoked"),
+                "`portcullis terminals` lists them",
+            )),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|line| line.id.as_str()).collect();
+                Err(Failure::new(
+                    format!("several terminals are called `{wanted}`"),
+                    format!("name one by its identifier: {}", ids.join(", ")),
+                ))
+            }
+        }
+    }
+}
+
+/// The terminals of the account as its owner names them: this one, the others, then those that were revoked.
+async fn lines(store: &Storefront) -> Outcome<(Vec<Line>, u32)> {
+    let account = store.account().await?;
+    let answer = store.sessions().await?;
+    let mut renewed: BTreeMap<String, u64> = BTreeMap::new();
+    for session in &answer.sessions {
+        if let Some(terminal) = session.terminal {
+            let last = renewed.entry(terminal.to_string()).or_default();
+            *last = (*last).max(session.renewed);
+        }
+    }
+    let unfinished = answer.sessions.iter().filter(|session| session.terminal.is_none()).map(waiting);
+    let terminals = account.terminals.into_iter().map(|terminal| line(terminal, &renewed));
+    let (open, revoked): (Vec<Line>, Vec<Line>) = terminals.partition(|line| line.state != "revoked");
+    Ok((open.into_iter().chain(unfinished).chain(revoked).collect(), answer.browsers))
+}
+
+fn line(info: TerminalInfo, renewed: &BTreeMap<String, u64>) -> Line {
+    let id = info.terminal.to_string();
+    let renewed = renewed.get(&id).copied();
+    let state = match (info.revoked, renewed) {
+        (true, _) => "revoked",
+        (false, Some(_)) => "signed-in",
+        (false, None) => "signed-out",
+    };
+    Line {
+        id,
+        label: info.label,
+        words: info.key.words(),
+        state,
+        since: info.enrolled,
+        renewed,
+        current: info.current,
+        names: Named::Terminal(info.terminal),
+    }
+}
+
+fn waiting(info: &SessionInfo) -> Line {
+    Line {
+        id: info.session.to_string(),
+        label: info.label.clone(),
+        words: info.key.words(),
+        state: "unfinished",
+        since: info.began,
+        renewed: None,
+        current: false,
+        names: Named::Session(info.session),
+    }
+}
+
+impl Report for Listed {
+    fn text(&self) -> String {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        let mut text = String::new();
+        for line in &self.terminals {
+            let here = if line.current { ", this one" } else { "" };
+            let state = match (line.state, line.renewed) {
+                ("signed-in", Some(renewed)) => format!("signed in, renewed {}", date(renewed)),
+                ("unfinished", _) => "approved, not enrolled; it ends by itself within minutes".to_owned(),
+                ("signed-out", _) => "signed out".to_owned(),
+                (other, _) => other.to_owned(),
+            };
+            text += &format!("{strong}{}{strong:#}  {}{here}\n", line.label, state);
+            text += &format!("  {dim}{}  {}  since {}{dim:#}\n", line.id, line.words, date(line.since));
+        }
+        let browsers = match self.browsers {
+            0 => "no browser is signed in".to_owned(),
+            1 => "1 browser is signed in".to_owned(),
+            more => format!("{more} browsers are signed in"),
+        };
+        text + &format!("{browsers} at {}\n", self.server)
+    }
+}
+
+impl Report for Revoked {
+    fn text(&self) -> String {
+        let good = style::GOOD;
+        format!("{good}revoked{good:#} {} ({}) at {}\n", self.label, self.words, self.server)
+    }
+}

@@ -1,0 +1,101 @@
+//! `portcullis top-up`: pay money in.
+
+use clap::Args;
+use portcullis_protocol::Money;
+use portcullis_protocol::wire::OrderState;
+use serde::Serialize;
+
+use super::balance::BalanceLine;
+use super::receipts::TopUpLine;
+use crate::context::{Context, Store};
+use crate::failure::{Failure, Outcome};
+use crate::payment::{PENDING, Payment};
+use crate::screen::output::{Lines, Report, style};
+
+/// Pay money into your balance, for operations that are sold by the unit
+#[derive(Debug, Args)]
+pub(crate) struct TopUp {
+    /// How much, as in 5.00EUR
+    amount: Money,
+    /// Pay without being asked
+    #[arg(long)]
+    yes: bool,
+    /// Pay although a top-up of the same amount is pending
+    #[arg(long)]
+    again: bool,
+    /// How to pay; the provider `sandbox` moves no money
+    #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
+    payment: Payment,
+    #[command(flatten)]
+    store: Store,
+}
+
+/// What was paid in.
+#[derive(Serialize)]
+struct PaidIn {
+    server: String,
+    order: String,
+    state: OrderState,
+    amount: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<TopUpLine>,
+    balances: Vec<BalanceLine>,
+}
+
+impl TopUp {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let amount = self.amount;
+        if amount.is_zero() {
+            return Err(Failure::usage("a top-up is of more than nothing", "name an amount, as in 5.00EUR"));
+        }
+        if !self.yes && !context.screen.ask(format_args!("Into your balance at {server}.\nPay {amount}?")) {
+            return Err(Failure::new(
+                format!("nothing was paid: nobody agreed to {amount}"),
+                "answer y on a terminal, or pass --yes",
+            ));
+        }
+        let report = context.wait(async {
+            let store = client.store(&server);
+            let top_up = match self.again {
+                true => store.top_up_again(amount, self.payment.method()).await,
+                false => store.top_up(amount, self.payment.method()).await,
+            };
+            let top_up = top_up.map_err(Payment::refused)?;
+            match top_up.state {
+                OrderState::Declined => return Err(Payment::declined()),
+                OrderState::Refunded => return Err(Payment::goes_back()),
+                OrderState::Paid | OrderState::Pending => {}
+            }
+            let balances = store.balances().await?;
+            Ok(PaidIn {
+                server: server.to_string(),
+                order: top_up.id.to_string(),
+                state: top_up.state,
+                amount: amount.to_string(),
+                receipt: top_up.receipt.as_ref().map(TopUpLine::from),
+                balances: balances.iter().map(BalanceLine::from).collect(),
+            })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+}
+
+impl Report for PaidIn {
+    fn text(&self) -> String {
+        let (good, strong, warn) = (style::GOOD, style::STRONG, style::WARN);
+        let mut lines = Lines::default();
+        lines.add("order", &self.order).add("store", &self.server);
+        for balance in &self.balances {
+            lines.add("balance", balance);
+        }
+        if self.receipt.is_some() {
+            format!("{good}paid in{good:#} {strong}{}{strong:#}\n{lines}", self.amount)
+        } else {
+            let amount = &self.amount;
+            format!("{warn}ordered{warn:#} {strong}{amount}{strong:#}: the payment is still pending\n{lines}{PENDING}")
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `portcullis update`: newer versions of what is installed.
+
+use clap::Args;
+use portcullis_host::{Installed, Library, StateError};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::failure::Outcome;
+use crate::resource::target::Name;
+use crate::screen::output::{Report, style};
+
+/// Install newer versions of what is installed
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A resource that cannot be updated keeps no other from it; the exit code is then the first failure's."
+)]
+pub(crate) struct Update {
+    /// Which resource [default: all]
+    name: Option<Name>,
+}
+
+#[derive(Serialize)]
+struct Updates {
+    resources: Vec<Updated>,
+}
+
+#[derive(Serialize)]
+struct Updated {
+    name: String,
+    from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    /// Why nobody knows whether there is a newer one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<Failed>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    message: String,
+    fix: String,
+}
+
+impl Update {
+    /// Returns the exit code: 0, or that of the first resource that could not be looked for. One that fails keeps no other
+    /// from being updated.
+    pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
+        let library = context.client()?.library();
+        let installed = match &self.name {
+            Some(name) => {
+                let one = library.find(&name.path())?;
+                vec![(format!("{}/{}", one.publisher, one.name), Ok(one))]
+            }
+            None => library.entries()?.into_iter().map(|entry| (entry.name, entry.installed)).collect(),
+        };
+        let mut code = 0;
+        let resources = context.wait(async {
+            let mut resources = Vec::new();
+            for (name, installed) in installed {
+                let from = installed.as_ref().map_or_else(|_| "?".to_owned(), |one| one.version.to_string());
+                let (to, failed) = match update(context, &library, &name, installed).await {
+                    Ok(to) => (to, None),
+                    // Asked for alone, it is the command that fails.
+                    Err(failure) if self.name.is_some() => return Err(failure),
+                    Err(failure) => (None, Some(failure)),
+                };
+                if let Some(failure) = &failed {
+                    code = if code == 0 { failure.code() } else { code };
+                }
+                let failed =
+                    failed.map(|failure| Failed { message: failure.to_string(), fix: failure.fix().to_owned() });
+                resources.push(Updated { name, from, to, failed });
+            }
+            Ok(resources)
+        })?;
+        context.screen.report(&Updates { resources });
+        Ok(code)
+    }
+}
+
+async fn update(
+    context: &Context,
+    library: &Library,
+    name: &str,
+    installed: Result<Installed, StateError>,
+) -> Outcome<Option<String>> {
+    let installed = installed?;
+    let bar = context.screen.bar(name, None);
+    let newer = library.update(&installed, &crate::screen::progress::moved(&bar)).await;
+    bar.finish_and_clear();
+    Ok(newer?.map(|newer| newer.version.to_string()))
+}
+
+impl Report for Updates {
+    fn text(&self) -> String {
+        let (good, bad, dim) = (style::GOOD, style::BAD, style::DIM);
+        if self.resources.is_empty() {
+            return "nothing is installed\n".into();
+        }
+        let line = |one: &Updated| match (&one.to, &one.failed) {
+            (_, Some(Failed { message, fix })) => {
+                format!("{bad}failed{bad:#} {} {}: {message}\n  {dim}fix{dim:#}   {fix}\n", one.name, one.from)
+            }
+            (Some(to), None) => format!("{good}updated{good:#} {} {} to {to}\n", one.name, one.from),
+            (None, None) => format!("{} {} is the newest\n", one.name, one.from),
+        };
+        self.resources.iter().map(line).collect()
+    }
+}

@@ -1,0 +1,3 @@
+//! Guests: how they are compiled, for each language.
+
+pub(crate) mod toolchain;

@@ -1,0 +1,187 @@
+//! Buying: choose an offer, agree to its price, pay.
+
+pub(crate) mod metered;
+pub(crate) mod offer_title;
+
+use portcullis_host::{ClientError, Order, Storefront};
+use portcullis_protocol::wire::{OrderState, PaymentMethod};
+use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Verified};
+use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
+
+use crate::failure::{Failure, Outcome};
+use crate::payment::metered::{Agreed, Question};
+use crate::screen::output::{OfferLine, Screen, style};
+
+/// What a person should know of an order that is pending.
+pub(crate) const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
+
+/// `--payment PROVIDER:TOKEN`.
+#[derive(Debug, Clone)]
+pub(crate) struct Payment(PaymentMethod);
+
+impl FromStr for Payment {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some((provider, token)) if !provider.is_empty() && !token.is_empty() => {
+                Ok(Self(PaymentMethod { provider: provider.to_owned(), token: token.to_owned() }))
+            }
+            _ => Err("write PROVIDER:TOKEN, as in sandbox:ok".to_owned()),
+        }
+    }
+}
+
+impl Payment {
+    /// As the protocol has it.
+    pub(crate) fn method(&self) -> PaymentMethod {
+        self.0.clone()
+    }
+
+    /// The provider said no.
+    pub(crate) fn declined() -> Failure {
+        Failure::new(
+            "the payment was declined; nothing is owed",
+            "use another means of payment: --payment PROVIDER:TOKEN",
+        )
+    }
+
+    /// It was paid when nothing could be given for it any more.
+    pub(crate) fn goes_back() -> Failure {
+        Failure::new(
+            "nothing was given for the payment, so the store pays it back",
+            "see what the store sells now: `portcullis search`; if the money does not come back, ask the store",
+        )
+    }
+
+    /// The store takes no money for this. Where it sends offers instead, the registry's advice is right: buy one of them.
+    pub(crate) fn refused(error: ClientError) -> Failure {
+        let failure = Failure::from(error);
+        if failure.reason() == Some(Reason::ConfirmationRequired) {
+            return failure.in_detail().with_fix("run it; to buy it all the same, add --again");
+        }
+        if matches!(failure.reason(), Some(Reason::ResourceWithdrawn | Reason::OperationUnknown)) {
+            return failure.in_detail();
+        }
+        if failure.reason() == Some(Reason::PaymentRequired) && failure.offers().is_empty() {
+            return failure
+                .in_detail()
+                .with_fix("change what it says: pay by --payment PROVIDER:TOKEN, another amount, or another currency");
+        }
+        failure
+    }
+}
+
+/// The one offer that is meant. What is metered is not bought.
+pub(crate) fn choose<'o>(
+    offers: &'o [Verified<Offer>],
+    operation: Option<&OperationName>,
+    id: Option<OfferId>,
+) -> Outcome<&'o Verified<Offer>> {
+    let fits = |offer: &&Verified<Offer>| {
+        let offer = offer.document();
+        !offer.rights.is_free()
+            && !offer.rights.is_metered()
+            && operation.is_none_or(|wanted| *wanted == offer.operation)
+            && id.is_none_or(|wanted| wanted == offer.id)
+    };
+    let fitting: Vec<&Verified<Offer>> = offers.iter().filter(fits).collect();
+    let mut others =
+        offers.iter().map(Verified::document).filter(|offer| operation.is_none_or(|wanted| *wanted == offer.operation));
+    match fitting.as_slice() {
+        [offer] => Ok(offer),
+        [] if others.clone().any(|offer| offer.rights.is_free()) => {
+            Err(Failure::new("nothing here has to be bought: it is free", "run it"))
+        }
+        [] if others.any(|offer| offer.rights.is_metered()) => Err(Failure::new(
+            "nothing here can be bought: it is sold by the unit",
+            "pay money in, `portcullis top-up 5.00EUR`, and run it",
+        )),
+        [] => Err(Failure::new("the store has no such offer", "see what it offers: `portcullis price NAME`")),
+        several => {
+            let lines: Vec<String> = several.iter().map(|offer| format!("  {}", OfferLine::of(offer))).collect();
+            let ids: Vec<String> = several.iter().map(|offer| format!("--offer {}", offer.document().id)).collect();
+            Err(Failure::usage(
+                format!("several offers could be meant:\n{}", lines.join("\n")),
+                format!("choose one of them: {}", ids.join(" or ")),
+            ))
+        }
+    }
+}
+
+/// How to buy an operation, as commands that do it: by the offer, if there are several.
+pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<Offer>]) -> String {
+    let buyable = |offer: &&Verified<Offer>| {
+        let offer = offer.document();
+        offer.operation == *operation && !offer.rights.is_free() && !offer.rights.is_metered()
+    };
+    let buyable: Vec<OfferLine> = offers.iter().filter(buyable).map(OfferLine::of).collect();
+    match buyable.as_slice() {
+        [] => format!("see what it costs: `portcullis price {name}`"),
+        [_] => format!("buy it: `portcullis buy {name} --operation {operation}`"),
+        several => {
+            let line = |offer: &OfferLine| {
+                format!("`portcullis buy {name} --offer {}`  {}, {}", offer.id, offer.title, offer.price)
+            };
+            format!("buy one of them:\n{}", several.iter().map(line).collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+/// Buys an offer. What the user agreed to is this very offer: where the store has changed it since, it refuses.
+pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
+    settled(store.order(offer, payment.0.clone()).await)
+}
+
+/// As [`pay`], when the user knows that it gives nothing new, or that the same is on order.
+pub(crate) async fn pay_again(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
+    settled(store.order_again(offer, payment.0.clone()).await)
+}
+
+fn settled(order: Result<Order, ClientError>) -> Outcome<Order> {
+    let order = order.map_err(Payment::refused)?;
+    match order.state {
+        OrderState::Declined => Err(Payment::declined()),
+        OrderState::Refunded => Err(Payment::goes_back()),
+        OrderState::Paid | OrderState::Pending => Ok(order),
+    }
+}
+
+/// How the user agreed to pay.
+pub(crate) enum Agreement {
+    /// Buy this, then run.
+    Buy(Verified<Offer>),
+    /// Run on the terms of this metered offer.
+    PerUnit(Verified<Offer>),
+}
+
+/// Shows the offers and asks how to pay for one unit; `None` where the answer is no, or nobody can be asked. Where a
+/// total was agreed to beforehand nobody is asked: the runtime holds to it.
+pub(crate) fn ask(
+    screen: Screen,
+    offers: &[Verified<Offer>],
+    agreed: &Agreed,
+    spent: impl Fn(Money) -> Money,
+) -> Option<Agreement> {
+    if agreed.cap().is_some()
+        && let Some(question) = Question::cheapest(offers, 1, &spent)
+    {
+        return Some(Agreement::PerUnit(question.offer));
+    }
+    if !screen.can_ask() {
+        return None;
+    }
+    for offer in offers.iter().filter(|offer| !offer.document().rights.is_free()) {
+        let (document, strong) = (offer.document(), style::STRONG);
+        let (publisher, name) = (&document.publisher, &document.name);
+        let about = format!("{strong}{publisher}/{name}{strong:#} at {}\n  {}\n", document.iss, OfferLine::of(offer));
+        if let Some(question) = Question::about(offer, 1, &spent) {
+            if agreed.ask(screen, &about, &question, &AtomicBool::new(false)) {
+                return Some(Agreement::PerUnit(question.offer));
+            }
+        } else if screen.ask(format_args!("{about}Costs {}. Buy?", document.price)) {
+            return Some(Agreement::Buy(offer.clone()));
+        }
+    }
+    None
+}

@@ -1,0 +1,151 @@
+//! From what the command line names to a sealed file on this machine, or to one that is streamed from its store.
+
+use portcullis_host::{Client, ClientError, InstallSource, Installed, Source, Standing};
+use portcullis_protocol::sealed::Sealed;
+use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::context::Context;
+use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::resource::target::{Name, Target};
+use crate::screen::output::{size, style};
+use crate::screen::progress::moved;
+
+/// The file of an installed resource, or the file named. For a file no terminal is needed.
+pub(crate) fn file(client: Option<&Client>, target: &Target) -> Outcome<PathBuf> {
+    match target {
+        Target::File(path) => Ok(path.clone()),
+        Target::Name(name) => match client {
+            Some(client) => Ok(installed(client, name)?.path),
+            None => Err(Failure::new(format!("no resource `{name}` is installed"), "name a sealed file")),
+        },
+        Target::Url(url) => {
+            Err(Failure::usage(format!("{url} is not on this machine"), format!("portcullis install {url}")))
+        }
+    }
+}
+
+/// What is installed, the file named, or, if it is not installed, or not from the store that is named, the resource at its
+/// store: streamed, or with `install` fetched whole first. Says which on standard error.
+pub(crate) async fn source(
+    context: &Context,
+    client: &Client,
+    target: &Target,
+    server: Option<&Origin>,
+    install: bool,
+) -> Outcome<Source> {
+    let Some(at_a_store) = only_at_a_store(client, target, server) else {
+        return Ok(file(Some(client), target)?.into());
+    };
+    let screen = context.screen;
+    if install {
+        let bar = screen.bar(target, None);
+        let installed = client.library().install(&at_a_store, &moved(&bar)).await;
+        bar.finish_and_clear();
+        let installed = installed.map_err(advise)?;
+        let dim = style::DIM;
+        screen.note(format_args!("{dim}installed {target} from {}{dim:#}", installed.server));
+        return Ok(installed.path.into());
+    }
+    let streaming = client.library().stream(&at_a_store, false).await.map_err(advise)?;
+    let (dim, warn) = (style::DIM, style::WARN);
+    let (server, bytes) = (streaming.server(), size(streaming.bytes()));
+    screen.note(format_args!(
+        "{dim}{target} is not installed: streaming it from {server} ({bytes} in all); --install keeps it{dim:#}"
+    ));
+    if streaming.publisher() == Standing::New {
+        let words = streaming.manifest().manifest().publisher.jwk.thumbprint().words();
+        screen.note(format_args!("publisher key {words}  {warn}new: pinned from now on{warn:#}"));
+    }
+    Ok(streaming.accept().await?)
+}
+
+/// As [`source`], to be looked at: of what is not installed the public part alone is fetched, and nothing is remembered of
+/// its publisher.
+pub(crate) async fn look(
+    context: &Context,
+    client: Option<&Client>,
+    target: &Target,
+    server: Option<&Origin>,
+) -> Outcome<Source> {
+    let at_a_store = client.and_then(|client| Some((client, only_at_a_store(client, target, server)?)));
+    let Some((client, at_a_store)) = at_a_store else { return Ok(file(client, target)?.into()) };
+    let streaming = client.library().stream(&at_a_store, false).await.map_err(advise)?;
+    let (dim, server) = (style::DIM, streaming.server());
+    context.screen.note(format_args!("{dim}{target} is not installed: this is what {server} has{dim:#}"));
+    Ok(streaming.look())
+}
+
+/// Where to find a resource that has a publisher's name and is not installed, or came from another store than the one
+/// that is named.
+fn only_at_a_store(client: &Client, target: &Target, server: Option<&Origin>) -> Option<InstallSource> {
+    let Target::Name(Name { publisher, name, version }) = target else { return None };
+    let publisher = match (client.library().find(&target_path(publisher.as_ref(), name)), server) {
+        (Ok(installed), Some(server)) if installed.server != *server => installed.publisher,
+        (Err(ClientError::NotFound(_)), _) => publisher.clone()?,
+        _ => return None,
+    };
+    Some(InstallSource::Store { server: server.cloned(), publisher, name: name.clone(), version: version.clone() })
+}
+
+fn target_path(publisher: Option<&PublisherName>, name: &ResourceName) -> String {
+    Name { publisher: publisher.cloned(), name: name.clone(), version: None }.path()
+}
+
+fn advise(error: ClientError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.reason() {
+        Some(Reason::ServerUntrusted) => failure.with_fix("sign in to the store that sells it: `portcullis login URL`"),
+        _ => failure,
+    }
+}
+
+/// An installed resource, of the version named.
+pub(crate) fn installed(client: &Client, name: &Name) -> Outcome<Installed> {
+    let hint = |name: &Name| match name.publisher {
+        Some(_) => format!("portcullis install {name}"),
+        None => format!("`portcullis list` shows what is installed; `portcullis search {}` finds it", name.name),
+    };
+    let found = client.library().find(&name.path()).map_err(|error| {
+        let failure = Failure::from(error);
+        if failure.to_string().starts_with("not found") { failure.with_fix(hint(name)) } else { failure }
+    })?;
+    match &name.version {
+        Some(version) if *version != found.version => Err(Failure::new(
+            format!("{}/{} {} is installed, not {version}", found.publisher, found.name, found.version),
+            format!("portcullis install {}/{}@{version}", found.publisher, found.name),
+        )),
+        _ => Ok(found),
+    }
+}
+
+/// Why a sealed file is of no use here: no store has countersigned it, or only stores that this terminal does not trust.
+/// `None` if it cannot be read.
+pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
+    let sealed = open(path).ok()?;
+    let signed = sealed.signed();
+    let manifest = signed.manifest();
+    let by: Vec<&str> = signed.countersignatures().iter().map(|by| by.iss.as_str()).collect();
+    let (name, file) = (format!("{}/{}", manifest.publisher.name, manifest.name), path.display());
+    Some(if by.is_empty() {
+        Failure::new(
+            format!("no store has countersigned `{file}`: it is as it was sealed"),
+            format!(
+                "publish it first, `portcullis publish {file}`; then install the store's copy: `portcullis install {name}`"
+            ),
+        )
+    } else {
+        Failure::refusal(Reason::ServerUntrusted, format!("it is sold by {}", by.join(", ")))
+            .with_fix(format!("if you trust the store, sign in to it: `portcullis login {}`", by[0]))
+    })
+}
+
+/// Opens a sealed file: signatures, stub and block lists are verified.
+pub(crate) fn open(path: &Path) -> Outcome<Sealed<File>> {
+    let file = File::open(path).or_fail(
+        format_args!("open `{}`", path.display()),
+        "check the path; write publisher/name for what is installed",
+    )?;
+    Ok(Sealed::open(file)?)
+}

@@ -1,0 +1,8 @@
+//! The screen: what the command prints, and what it asks.
+
+pub(crate) mod consent;
+pub(crate) mod output;
+pub(crate) mod progress;
+pub(crate) mod style;
+pub(crate) mod table;
+pub(crate) mod tty;

@@ -1,0 +1,383 @@
+//! What a command prints: one report on standard output, as text or as one JSON value; progress on standard error.
+//!
+//! Everything leaves by a [`Screen`], through the filter of [`crate::screen::style`]; a test looks for ways around it.
+
+use portcullis_protocol::text::{json_escaped, shown_line};
+use portcullis_protocol::{Offer, Rights, Thumbprint, Verified};
+use serde::Serialize;
+use std::fmt::{self, Display};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::failure::Failure;
+pub(crate) use crate::screen::style;
+use crate::screen::tty::Tty;
+
+/// What a verb has to say. Serialised it is the JSON; its field names are part of the interface.
+pub(crate) trait Report: Serialize {
+    /// The text for a person, with styles in it.
+    fn text(&self) -> String;
+
+    /// What a person should know beside it, on standard error: no record of a list.
+    fn notes(&self) -> String {
+        String::new()
+    }
+}
+
+/// Where reports and progress go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screen {
+    json: bool,
+}
+
+impl Screen {
+    /// `json`: one JSON value on standard output, and nothing for people on standard error but questions.
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether the caller is a program.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints the one report of a command.
+    pub(crate) fn report(self, report: &impl Report) {
+        if self.json {
+            print_json(&serde_json::to_value(report).unwrap_or_default());
+        } else {
+            out(&report.text());
+            err(&report.notes());
+        }
+    }
+
+    /// Prints a failure: on standard output for a program, on standard error for a person.
+    pub(crate) fn failure(self, failure: &Failure) {
+        if failure.is_silent() {
+            return;
+        }
+        if self.json {
+            print_json(&failure.to_json());
+        } else {
+            err(&failure.to_text());
+        }
+    }
+
+    /// A line of progress or a hint.
+    pub(crate) fn note(self, line: impl Display) {
+        if !self.json {
+            err(&format!("{line}\n"));
+        }
+    }
+
+    /// A warning, which a program gets too (on standard error).
+    pub(crate) fn warn(self, line: impl Display) {
+        let warn = style::WARN;
+        err(&format!("{warn}warning{warn:#}: {line}\n"));
+    }
+
+    /// What the user of a program has to know too, on standard error.
+    pub(crate) fn tell(self, text: impl Display) {
+        err(&text.to_string());
+    }
+
+    /// What the command line's own parser answers: help, a version, a complaint. Its styles are kept.
+    pub(crate) fn answer(self, error: &clap::Error) {
+        let text = error.render();
+        if error.use_stderr() {
+            // A complaint repeats what was typed.
+            let plain = text.to_string();
+            let bad = style::BAD;
+            let complaint = plain.strip_prefix("error:").map(|rest| format!("{bad}error{bad:#}:{rest}"));
+            err(&complaint.unwrap_or(plain));
+        } else {
+            let own = portcullis_host::ScreenFilter::new().filter(text.ansi().to_string().as_bytes());
+            keep(write(anstream::AutoStream::auto(io::stdout().lock()), &own));
+        }
+    }
+
+    /// Writes bytes as they are to standard output, which is not a terminal.
+    pub(crate) fn bytes(self, bytes: &[u8]) -> io::Result<()> {
+        write(io::stdout().lock(), bytes)
+    }
+
+    /// Whether a person sits there who can be asked: one of the standard streams is a terminal, and there is one to ask at.
+    pub(crate) fn can_ask(self) -> bool {
+        let attended = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+        !self.json && attended && Tty::open().is_some()
+    }
+
+    /// Asks; only `y` and `yes` mean yes. Never asks if nobody can answer.
+    pub(crate) fn ask(self, question: impl Display) -> bool {
+        self.ask_until(question, &AtomicBool::new(false))
+    }
+
+    /// As [`Screen::ask`]; the answer is no once `over` is set.
+    pub(crate) fn ask_until(self, question: impl Display, over: &AtomicBool) -> bool {
+        matches!(self.reply(question, "[y/N] ", over).as_str(), "y" | "yes")
+    }
+
+    /// Asks at the controlling terminal, and returns the answer in small letters: nothing if nobody can answer.
+    pub(crate) fn reply(self, question: impl Display, choices: &str, over: &AtomicBool) -> String {
+        let Some(tty) = self.can_ask().then(Tty::open).flatten() else { return String::new() };
+        ASKING.store(true, Ordering::Relaxed);
+        let answer = tty.ask(&question.to_string(), choices, over).ok().flatten();
+        ASKING.store(false, Ordering::Relaxed);
+        answer.map_or_else(String::new, |answer| answer.trim().to_ascii_lowercase())
+    }
+
+    /// A bar on standard error while `total` bytes move; hidden where nobody looks.
+    pub(crate) fn bar(self, what: impl Display, total: Option<u64>) -> indicatif::ProgressBar {
+        if self.json || !std::io::stderr().is_terminal() {
+            return indicatif::ProgressBar::hidden();
+        }
+        let bar = match total {
+            Some(total) => indicatif::ProgressBar::new(total),
+            None => indicatif::ProgressBar::new_spinner(),
+        };
+        let form = if total.is_some() {
+            "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
+        } else {
+            "{msg} {binary_bytes} {binary_bytes_per_sec}"
+        };
+        if let Ok(form) = indicatif::ProgressStyle::with_template(form) {
+            bar.set_style(form);
+        }
+        bar.set_message(shown_line(&what.to_string()).into_owned());
+        bar
+    }
+}
+
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a question stands on the screen: nothing may move there meanwhile.
+pub(crate) fn asking() -> bool {
+    ASKING.load(Ordering::Relaxed)
+}
+
+fn print_json(value: &serde_json::Value) {
+    // Pretty: a person reads it too, and a program does not mind.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    keep(write(io::stdout().lock(), json_escaped(&text).as_bytes()));
+}
+
+fn out(text: &str) {
+    keep(write(anstream::AutoStream::auto(io::stdout().lock()), style::render(text).as_bytes()));
+}
+
+fn err(text: &str) {
+    // Without anybody to hear it there is nobody to tell.
+    write(anstream::AutoStream::auto(io::stderr().lock()), style::render(text).as_bytes()).ok();
+}
+
+fn write(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+/// Why standard output did not take what was said. The command's work is done all the same; its end says so.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+fn keep(written: io::Result<()>) {
+    if let Err(error) = written {
+        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// What of a report was lost, as a failure.
+pub(crate) fn lost() -> Option<Failure> {
+    let error = LOST.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    Some(Failure::not_written(
+        "write to standard output",
+        &error,
+        "free some space, or write elsewhere; what was asked for is done",
+    ))
+}
+
+/// An offer in one line, and in JSON.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct OfferLine {
+    /// Its identifier, for `buy --offer`.
+    pub(crate) id: String,
+    /// The operation it pays for.
+    pub(crate) operation: String,
+    /// What a person reads.
+    pub(crate) title: String,
+    /// `free`, `perpetual`, `uses`, `metered`.
+    pub(crate) model: &'static str,
+    /// How much one order buys, where the model counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) count: Option<u64>,
+    /// `1.99 EUR`.
+    pub(crate) price: String,
+    #[serde(skip)]
+    rights: Rights,
+    #[serde(skip)]
+    minor_units: i64,
+}
+
+impl OfferLine {
+    /// The price, for comparison within a currency.
+    pub(crate) const fn minor_units(&self) -> i64 {
+        self.minor_units
+    }
+
+    /// Reads a verified offer.
+    pub(crate) fn of(offer: &Verified<Offer>) -> Self {
+        let offer = offer.document();
+        Self {
+            id: offer.id.to_string(),
+            operation: offer.operation.to_string(),
+            title: offer.title.clone(),
+            model: offer.rights.model(),
+            count: offer.rights.quantity(),
+            price: offer.price.to_string(),
+            rights: offer.rights,
+            minor_units: offer.price.minor_units(),
+        }
+    }
+}
+
+impl OfferLine {
+    /// `view 1.99 EUR`, for lists.
+    pub(crate) fn in_short(&self) -> String {
+        let per = match self.rights {
+            Rights::Uses { count: 1 } => " a use".to_owned(),
+            Rights::Uses { count } => format!(" for {count} uses"),
+            Rights::Metered {} => " a unit".to_owned(),
+            _ => String::new(),
+        };
+        let price = if self.rights.is_free() { "free" } else { &self.price };
+        format!("{} {price}{per}", self.operation)
+    }
+}
+
+impl Display for OfferLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        let price = if self.rights.is_free() { "free".to_owned() } else { format!("{}, {}", self.price, self.rights) };
+        write!(f, "{strong}{}{strong:#}: {} ({price})  {dim}{}{dim:#}", self.operation, self.title, self.id)
+    }
+}
+
+/// A key as people compare it and as programs name it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeyName {
+    /// RFC 7638.
+    pub(crate) thumbprint: String,
+    /// Eight words.
+    pub(crate) words: String,
+}
+
+impl From<Thumbprint> for KeyName {
+    fn from(key: Thumbprint) -> Self {
+        Self { thumbprint: key.to_string(), words: key.words() }
+    }
+}
+
+/// Lines of `label  value`, aligned.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Vec<(String, String)>);
+
+impl Lines {
+    /// Adds a line.
+    pub(crate) fn add(&mut self, label: impl Display, value: impl Display) -> &mut Self {
+        self.0.push((label.to_string(), value.to_string()));
+        self
+    }
+}
+
+impl Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+        let dim = style::DIM;
+        for (label, value) in &self.0 {
+            let value = value.replace('\n', &format!("\n{:width$}    ", ""));
+            writeln!(f, "  {dim}{label:width$}{dim:#}  {value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A structural signature for people: the refusal, a variant of 24 cases, by its name alone.
+pub(crate) fn readable(signature: &str) -> String {
+    const BEGIN: &str = "variant{payment-required: ";
+    let mut text = String::new();
+    let mut rest = signature;
+    while let Some(at) = rest.find(BEGIN) {
+        let mut depth = 0_u32;
+        let end = rest[at..].char_indices().find(|(_, letter)| {
+            match letter {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => return false,
+            }
+            depth == 0
+        });
+        let Some((end, _)) = end else { break };
+        text += &rest[..at];
+        text += "refusal";
+        rest = &rest[at + end + 1..];
+    }
+    text + rest
+}
+
+/// A count of bytes as a person reads it: `1,234 bytes`, `58.1 KiB`, `4.2 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    // Tenths, so that no floating point rounds a size.
+    let tenths = |unit: u64| {
+        let tenths = u128::from(bytes) * 10 / u128::from(unit);
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
+    match bytes {
+        0..KIB => format!("{bytes} bytes"),
+        KIB..0x10_0000 => format!("{} KiB", tenths(KIB)),
+        0x10_0000..0x4000_0000 => format!("{} MiB", tenths(KIB * KIB)),
+        _ => format!("{} GiB", tenths(KIB * KIB * KIB)),
+    }
+}
+
+/// Unix seconds as `2026-11-22 07:30 UTC`: until when something may be done.
+pub(crate) fn minute(seconds: u64) -> String {
+    let text = date(seconds);
+    text.strip_suffix(" UTC").and_then(|text| Some(format!("{} UTC", text.rsplit_once(':')?.0))).unwrap_or(text)
+}
+
+/// Unix seconds as `2026-11-22 07:30:00 UTC` (RFC 3339 with a space).
+pub(crate) fn date(seconds: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_secs(seconds);
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.replace('T', " ").replace('Z', " UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_dates_read_well() {
+        assert_eq!(size(1023), "1023 bytes");
+        assert_eq!(size(59_500), "58.1 KiB");
+        assert_eq!(size(1024 * 1024), "1.0 MiB");
+        assert_eq!(size(5 * 1024 * 1024 * 1024), "5.0 GiB");
+        assert_eq!(minute(1_700_000_000), "2023-11-14 22:13 UTC");
+        assert_eq!(date(1_700_000_000), "2023-11-14 22:13:20 UTC");
+    }
+
+    #[test]
+    fn a_refusal_is_written_by_its_name() {
+        let signature = "() -> result<list<u8>, variant{payment-required: list<record{id: string}>, offline}>";
+        assert_eq!(readable(signature), "() -> result<list<u8>, refusal>");
+        assert_eq!(readable("(a: u8) -> variant{x}"), "(a: u8) -> variant{x}");
+    }
+
+    #[test]
+    fn lines_are_aligned_and_continued() {
+        let mut lines = Lines::default();
+        lines.add("a", "1").add("long", "2\n3");
+        assert_eq!(style::plain(&lines.to_string()), "  a     1\n  long  2\n        3\n");
+    }
+}

@@ -1,0 +1,318 @@
+//! A grant in force: what stands between a call and the body.
+//!
+//! A grant bounded by time costs one load and one compare per call, one bounded by units one counter. Signatures are
+//! checked when a grant arrives, never per call.
+
+use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused, Released};
+use crate::run::engine::ServerTime;
+use crate::run::runtime::Services;
+use portcullis_protocol::age::FileKey;
+use portcullis_protocol::limits::MAX_QUANTITY;
+use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, Rights, SignedManifest, Verified};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Seconds before its end when a grant is renewed in the background: time for a slow server, and a third of the
+/// default life of 30 s.
+const RENEWAL_MARGIN: u64 = 10;
+
+/// More uses than a grant can have: they are not counted.
+const UNCOUNTED: u32 = u32::MAX;
+
+/// Why no further call may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its time is over.
+    #[error("the grant has expired; authorise the operation again")]
+    Expired,
+    /// Its uses are used up.
+    #[error("the grant is used up; authorise the operation again")]
+    Spent,
+}
+
+/// Evidence that a call may begin: its use is drawn.
+pub(crate) struct Entered(());
+
+/// A grant, the keys it released and what is left of it.
+pub(crate) struct Held {
+    grant: RwLock<Arc<Verified<Grant>>>,
+    keys: Vec<(PartName, FileKey)>,
+    expires: AtomicU64,
+    run_max: AtomicU32,
+    /// How many calls may still begin; [`UNCOUNTED`] where time alone bounds them.
+    uses: AtomicU32,
+    renewing: AtomicBool,
+    renewal: tokio::sync::Mutex<()>,
+    /// The time of the server that gave it.
+    time: Arc<ServerTime>,
+}
+
+impl Held {
+    /// Takes what a gatekeeper released, where it is for this very operation of this resource.
+    ///
+    /// # Errors
+    /// [`Reason::ServerUntrusted`] where it is anything else: a gatekeeper is not believed that gives another grant.
+    pub(crate) fn new(
+        released: Released,
+        resource: &SignedManifest,
+        operation: &OperationEntry,
+        nonce: &Nonce,
+        services: &Services,
+    ) -> Result<Self, Refused> {
+        let Released { grant, keys } = released;
+        let document = grant.document();
+        let manifest = resource.manifest();
+        let checks = [
+            ("resource", document.resource == resource.digest()),
+            ("name", document.publisher == manifest.publisher.name && document.name == manifest.name),
+            ("version", document.version == manifest.version),
+            ("operation", document.operation == operation.name),
+            ("nonce", document.nonce == *nonce),
+            ("list of parts", document.parts == operation.parts),
+            ("list of keys", keys.iter().map(|(name, _)| name).eq(&operation.parts)),
+        ];
+        if let Some((what, _)) = checks.iter().find(|(_, holds)| !holds) {
+            return Err(Refused::because(
+                Reason::ServerUntrusted,
+                format!("the grant is not what was asked for: its {what} differs"),
+            ));
+        }
+        let units = document.limits.units.map(|units| u32::try_from(units).unwrap_or(u32::MAX));
+        let uses = [document.limits.uses, units].into_iter().flatten().min();
+        let uses = uses.map_or(UNCOUNTED, |uses| uses.min(MAX_QUANTITY));
+        Ok(Self {
+            keys,
+            expires: AtomicU64::new(document.exp),
+            run_max: AtomicU32::new(document.run_max),
+            uses: AtomicU32::new(uses),
+            renewing: AtomicBool::new(false),
+            renewal: tokio::sync::Mutex::new(()),
+            time: services.time_of(&document.iss),
+            grant: RwLock::new(Arc::new(grant)),
+        })
+    }
+
+    /// The time of the server that gave the grant, at most one tick old.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.time.now()
+    }
+
+    /// Begins a call: checks the time and draws one use.
+    ///
+    /// # Errors
+    /// [`Ended`]; then nothing is drawn.
+    #[inline]
+    pub(crate) fn enter(&self, now: u64) -> Result<Entered, Ended> {
+        if !self.in_time(now) {
+            return Err(Ended::Expired);
+        }
+        if self.uses.load(Ordering::Relaxed) != UNCOUNTED {
+            self.draw()?;
+        }
+        Ok(Entered(()))
+    }
+
+    fn draw(&self) -> Result<(), Ended> {
+        let left = |left: u32| left.checked_sub(1);
+        self.uses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map(|_| ()).map_err(|_| Ended::Spent)
+    }
+
+    /// Whether new calls may begin, as far as time goes.
+    #[inline]
+    pub(crate) fn in_time(&self, now: u64) -> bool {
+        now < self.expires.load(Ordering::Relaxed)
+    }
+
+    /// Whether less than the margin is left of a grant that can be renewed.
+    pub(crate) fn wants_renewal(&self, now: u64) -> bool {
+        now.saturating_add(RENEWAL_MARGIN) >= self.expires.load(Ordering::Relaxed) && self.renewable()
+    }
+
+    /// A grant bounded by time alone is renewed without debit. One that counts, or answers a nonce, is asked for anew.
+    pub(crate) fn renewable(&self) -> bool {
+        self.uses_left().is_none() && self.grant().document().nonce.as_bytes().is_empty()
+    }
+
+    /// Whether the grant stands for `quantity` of its operation without a new cycle.
+    pub(crate) fn covers(&self, quantity: u32, now: u64) -> bool {
+        let limits = self.grant().document().limits;
+        let enough = limits.uses.is_none_or(|uses| uses >= quantity)
+            && limits.units.is_none_or(|units| units >= u64::from(quantity));
+        enough && (self.in_time(now) || self.renewable())
+    }
+
+    /// How long a call that began in time may run, in seconds.
+    pub(crate) fn run_max(&self) -> u32 {
+        self.run_max.load(Ordering::Relaxed)
+    }
+
+    /// How many calls may still begin, where they are counted.
+    pub(crate) fn uses_left(&self) -> Option<u32> {
+        Some(self.uses.load(Ordering::Relaxed)).filter(|uses| *uses != UNCOUNTED)
+    }
+
+    /// The signed grant as it stands.
+    pub(crate) fn grant(&self) -> Arc<Verified<Grant>> {
+        Arc::clone(&self.grant.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The key of a part, where the grant releases it.
+    pub(crate) fn key(&self, part: &PartName) -> Option<&FileKey> {
+        self.keys.iter().find_map(|(name, key)| (name == part).then_some(key))
+    }
+
+    /// Renews in the background where the end is near. Calls go on meanwhile; one attempt runs at a time.
+    pub(crate) fn renew_soon(self: &Arc<Self>, services: &Arc<Services>, resource: &Arc<SignedManifest>) {
+        if !self.wants_renewal(self.now()) || self.renewing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (held, services, resource) = (Arc::clone(self), Arc::clone(services), Arc::clone(resource));
+        tokio::spawn(async move {
+            // A refusal here is no news yet: the grant holds until it expires, and whoever calls then is told.
+            if let Err(refused) = held.renew(&services, &resource, true).await {
+                tracing::debug!(reason = %refused.reason, "a grant was not renewed");
+            }
+            held.renewing.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// Makes sure that the grant is in time, renewing it where that draws nothing.
+    ///
+    /// # Errors
+    /// The refusal, or [`Reason::EntitlementExpired`] where it cannot be renewed.
+    pub(crate) async fn ensure(&self, services: &Services, resource: &Arc<SignedManifest>) -> Result<(), Refused> {
+        if self.in_time(self.now()) {
+            return Ok(());
+        }
+        if !self.renewable() {
+            return Err(over());
+        }
+        self.renew(services, resource, false).await
+    }
+
+    async fn renew(&self, services: &Services, resource: &Arc<SignedManifest>, early: bool) -> Result<(), Refused> {
+        let _one_at_a_time = self.renewal.lock().await;
+        if !early && self.in_time(self.now()) {
+            return Ok(());
+        }
+        if !self.renewable() {
+            // Somebody else has renewed it meanwhile, and it came back counted.
+            return if self.in_time(self.now()) { Ok(()) } else { Err(over()) };
+        }
+        let grant = self.grant();
+        let operation = grant.document().operation.clone();
+        let entry = resource.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
+        // What was free is renewed under a free offer that the server still has, and under nothing else.
+        let offer = if grant.document().model == (Rights::Free {}).model() {
+            let offers = services.gatekeeper.offers(resource, &operation).await?;
+            match offers.iter().find(|offer| offer.document().rights.is_free()) {
+                Some(free) => Some(free.digest()),
+                None => return Err(Refused { offers, ..Refused::new(Reason::PaymentRequired) }),
+            }
+        } else {
+            None
+        };
+        let request =
+            CycleRequest { resource: Arc::clone(resource), operation, quantity: 1, offer, nonce: Nonce::default() };
+        let renewed = Self::new(services.gatekeeper.run(request).await?, resource, entry, &Nonce::default(), services)?;
+        if renewed.grant().document().iss != grant.document().iss {
+            // Another store's: its time says nothing of this one's.
+            return Err(over());
+        }
+        // Where the account's rights have become countable, one use was drawn: it serves the next call, and is the last
+        // that is drawn without being asked for.
+        self.uses.store(renewed.uses.load(Ordering::Relaxed), Ordering::Relaxed);
+        let expires = renewed.expires.load(Ordering::Relaxed);
+        *self.grant.write().unwrap_or_else(PoisonError::into_inner) = renewed.grant();
+        self.run_max.store(renewed.run_max(), Ordering::Relaxed);
+        self.expires.store(expires, Ordering::Relaxed);
+        if self.in_time(self.now()) { Ok(()) } else { Err(Reason::EntitlementExpired.into()) }
+    }
+}
+
+/// A grant that is over and cannot be renewed.
+fn over() -> Refused {
+    Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string())
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let grant = self.grant();
+        write!(f, "Held({} until {}, keys redacted)", grant.document().operation, grant.document().exp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::{Digest, GrantId, GrantLimits, PairwiseId, SecretKey};
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    fn held(uses: Option<u32>, exp: u64) -> Held {
+        let grant = Grant {
+            iss: "https://store.example".parse().expect("origin"),
+            jti: GrantId::from_bytes([1; 16]),
+            sub: PairwiseId::from_bytes([2; 16]),
+            cnf: Digest::of(b""),
+            resource: Digest::of(b""),
+            publisher: "tester".parse().expect("name"),
+            name: "guest".parse().expect("name"),
+            version: "1.0.0".parse().expect("version"),
+            operation: "view".parse().expect("name"),
+            parts: Vec::new(),
+            model: "perpetual".into(),
+            limits: GrantLimits { uses, units: None },
+            nonce: Nonce::default(),
+            iat: 100,
+            exp,
+            run_max: 300,
+        };
+        Held {
+            grant: RwLock::new(Arc::new(Verified::sign(grant, &SecretKey::from_seed(&[3; 32])))),
+            keys: Vec::new(),
+            expires: AtomicU64::new(exp),
+            run_max: AtomicU32::new(300),
+            uses: AtomicU32::new(uses.unwrap_or(UNCOUNTED)),
+            renewing: AtomicBool::new(false),
+            renewal: tokio::sync::Mutex::new(()),
+            time: Arc::new(ServerTime::new(100)),
+        }
+    }
+
+    #[test]
+    fn calls_begin_before_the_end_and_not_at_it() {
+        let held = held(None, 130);
+        assert!(held.enter(129).is_ok());
+        assert_eq!(held.enter(130).err(), Some(Ended::Expired));
+        assert!(!held.wants_renewal(119) && held.wants_renewal(120));
+    }
+
+    #[test]
+    fn an_expired_grant_draws_nothing() {
+        let held = held(Some(1), 130);
+        assert_eq!(held.enter(130).err(), Some(Ended::Expired));
+        assert_eq!(held.uses_left(), Some(1));
+        assert!(held.enter(129).is_ok());
+        assert_eq!(held.enter(129).err(), Some(Ended::Spent));
+        assert_eq!(held.uses_left(), Some(0));
+    }
+
+    #[test]
+    fn the_gate_takes_less_than_half_a_microsecond() {
+        for held in [held(None, 130), held(Some(u32::MAX), 130)] {
+            let mut batches: Vec<u128> = (0..100)
+                .map(|_| {
+                    let begun = Instant::now();
+                    (0..1000).for_each(|_| assert!(black_box(&held).enter(black_box(100)).is_ok()));
+                    begun.elapsed().as_nanos() / 1000
+                })
+                .collect();
+            batches.sort_unstable();
+            assert!(batches[10] <= 500, "{} ns", batches[10]);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What the engine's macro makes of `wit/`: the host binds `world protected` and never a publisher's world.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "protected",
+    imports: {
+        "portcullis:gate/billing.request": async | trappable,
+        "portcullis:gate/billing.[static]status-code.verify": async | trappable,
+        "portcullis:gate/vault.open": async | trappable,
+        "portcullis:gate/vault.[method]part.read": async | trappable,
+        default: trappable,
+    },
+    with: {
+        "portcullis:gate/billing.status-code": crate::run::gate::handles::CodeHandle,
+        "portcullis:gate/billing.grant": crate::run::gate::handles::GrantHandle,
+        "portcullis:gate/vault.part": crate::run::gate::handles::PartHandle,
+    },
+    trappable_error_type: {
+        "portcullis:gate/types.refusal" => crate::run::gate::No,
+        "portcullis:gate/vault.vault-error" => crate::run::gate::VaultNo,
+    },
+});
+
+pub(crate) use portcullis::gate::{billing, types, vault};

@@ -1,0 +1,36 @@
+//! The host's side of the three handles that a resource gets.
+
+#![expect(unreachable_pub, reason = "the generated bindings re-export these types, and only they are to be seen")]
+
+use crate::ports::gatekeeper::{HeldCode, Nonce};
+use crate::run::active_grant::Held;
+use crate::run::part::Part;
+use crate::run::spending::Reserved;
+use portcullis_protocol::OperationName;
+use std::sync::{Arc, Weak};
+
+/// `status-code` in the host.
+pub enum CodeHandle {
+    /// Stands for a grant that is held already.
+    Standing(Arc<Held>),
+    /// The server's.
+    Held {
+        /// The code itself.
+        code: Box<dyn HeldCode>,
+        /// What it was requested for.
+        operation: OperationName,
+        /// The request's nonce.
+        nonce: Nonce,
+        /// What it holds of the prepaid balance.
+        cost: Option<Reserved>,
+    },
+}
+
+/// `grant` in the host.
+pub struct GrantHandle(pub(crate) Arc<Held>);
+
+/// `part` in the host. It does not keep its grant alive.
+pub struct PartHandle {
+    pub(crate) held: Weak<Held>,
+    pub(crate) reader: Part,
+}

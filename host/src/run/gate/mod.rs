@@ -1,0 +1,134 @@
+//! The host side of `portcullis:gate`: the cycle and the vault, as a resource sees them.
+//!
+//! An embedder's store type stays its own: it lends a [`GateView`] and links with [`link`]. Handles are entries of its
+//! resource table; dropping one, or the store, releases what it holds.
+
+mod billing;
+pub(crate) mod handles;
+mod vault;
+
+use handles::{CodeHandle, GrantHandle, PartHandle};
+
+use crate::ports::gatekeeper::Refused;
+use crate::ports::progress::Step;
+use crate::run::active_grant::Held;
+use crate::run::bindings;
+use crate::run::part;
+use crate::run::resource::Contents;
+use crate::run::runtime::Services;
+use portcullis_protocol::limits::MAX_NAME;
+use portcullis_protocol::text::disturbs;
+use portcullis_protocol::{OperationName, Reason};
+use std::sync::{Arc, Weak};
+use tokio::sync::Semaphore;
+use wasmtime::component::{HasData, Linker, ResourceTable, ResourceTableError};
+
+/// The gate of one store: the grant that its calls run under, and what was verified inside.
+pub(crate) struct GateCtx {
+    services: Arc<Services>,
+    contents: Arc<Contents>,
+    entry: Arc<Held>,
+    verified: Vec<Weak<Held>>,
+    prompts_left: u32,
+    cycles_left: u32,
+    /// How many more parts of this store may be read ahead.
+    ahead: Arc<Semaphore>,
+}
+
+impl GateCtx {
+    pub(crate) fn new(services: Arc<Services>, contents: Arc<Contents>, entry: Arc<Held>) -> Self {
+        let (prompts_left, cycles_left) = (contents.limits.prompts, contents.limits.cycles);
+        Self { services, contents, entry, verified: Vec::new(), prompts_left, cycles_left, ahead: part::readers() }
+    }
+
+    /// A new call begins: what is bounded per call starts again.
+    pub(crate) fn begin_call(&mut self) {
+        (self.prompts_left, self.cycles_left) = (self.contents.limits.prompts, self.contents.limits.cycles);
+    }
+
+    fn step(&self, step: Step<'_>) {
+        self.services.progress.step(&self.contents.signed, step);
+    }
+
+    /// A held grant that covers the operation: nothing more is drawn for it.
+    fn covering(&mut self, operation: &OperationName, quantity: u32) -> Option<Arc<Held>> {
+        self.verified.retain(|held| held.strong_count() > 0);
+        std::iter::once(Arc::clone(&self.entry))
+            .chain(self.verified.iter().filter_map(Weak::upgrade))
+            .find(|held| held.grant().document().operation == *operation && held.covers(quantity, held.now()))
+    }
+}
+
+/// A view of the gate in an embedder's store.
+pub(crate) struct GateView<'a> {
+    pub(crate) ctx: &'a mut GateCtx,
+    pub(crate) table: &'a mut ResourceTable,
+}
+
+/// A store type with a gate.
+pub(crate) trait HasGate: Send {
+    /// The gate and the table of handles.
+    fn gate(&mut self) -> GateView<'_>;
+}
+
+struct Gate;
+
+impl HasData for Gate {
+    type Data<'a> = GateView<'a>;
+}
+
+/// Links `portcullis:gate`.
+pub(crate) fn link<T: HasGate + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    bindings::types::add_to_linker::<T, Gate>(linker, T::gate)?;
+    bindings::billing::add_to_linker::<T, Gate>(linker, T::gate)?;
+    bindings::vault::add_to_linker::<T, Gate>(linker, T::gate)
+}
+
+/// A name of the resource's own, as others may read it.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !disturbs(*c)).take(MAX_NAME).collect()
+}
+
+/// An error of `billing`: a refusal, which the resource sees, or a trap.
+#[derive(Debug)]
+pub(crate) enum No {
+    Refused(Box<Refused>),
+    Trap(wasmtime::Error),
+}
+
+impl From<Refused> for No {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(Box::new(refused))
+    }
+}
+
+impl From<Reason> for No {
+    fn from(reason: Reason) -> Self {
+        Refused::new(reason).into()
+    }
+}
+
+impl From<ResourceTableError> for No {
+    fn from(error: ResourceTableError) -> Self {
+        Self::Trap(error.into())
+    }
+}
+
+/// An error of `vault`: a typed one, which the resource sees, or a trap.
+#[derive(Debug)]
+pub(crate) enum VaultNo {
+    No(bindings::vault::VaultError),
+    Trap(wasmtime::Error),
+}
+
+impl From<bindings::vault::VaultError> for VaultNo {
+    fn from(error: bindings::vault::VaultError) -> Self {
+        Self::No(error)
+    }
+}
+
+impl From<ResourceTableError> for VaultNo {
+    fn from(error: ResourceTableError) -> Self {
+        Self::Trap(error.into())
+    }
+}

@@ -1,0 +1,70 @@
+//! `portcullis:gate/vault`: asset parts, read by range under a grant, each block authenticated before a byte is given.
+
+use super::{GateView, GrantHandle, PartHandle, VaultNo, shown};
+use crate::ports::progress::{PartRefusal, Step};
+use crate::run::bindings::vault::{self, VaultError};
+use portcullis_protocol::{PartKind, PartName};
+use std::sync::Arc;
+use wasmtime::component::Resource;
+
+/// The most that one read gives, as `wit/vault.wit` promises: one block of the sealed format.
+const MAX_READ: u32 = 1024 * 1024;
+
+impl vault::Host for GateView<'_> {
+    async fn open(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
+        let part = shown(&name);
+        let opened = self.open_part(grant, name).await;
+        if let Err(VaultNo::No(error)) = &opened {
+            let cause = match error {
+                VaultError::NoSuchPart => PartRefusal::NoSuchPart,
+                VaultError::NotGranted => PartRefusal::NotGranted,
+                VaultError::Expired => PartRefusal::Expired,
+                VaultError::Damaged => PartRefusal::Damaged,
+            };
+            self.ctx.step(Step::PartRefused { part: &part, cause });
+        }
+        opened
+    }
+
+    fn convert_vault_error(&mut self, no: VaultNo) -> wasmtime::Result<VaultError> {
+        match no {
+            VaultNo::No(error) => Ok(error),
+            VaultNo::Trap(error) => Err(error),
+        }
+    }
+}
+
+impl GateView<'_> {
+    async fn open_part(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
+        let held = Arc::clone(&self.table.get(&grant)?.0);
+        let name = PartName::new(name).map_err(|_| VaultError::NoSuchPart)?;
+        let part = self.ctx.contents.signed.manifest().part(&name).ok_or(VaultError::NoSuchPart)?;
+        // A code part runs under a grant of its own; its bytes are for the engine alone.
+        let key = held.key(&name).filter(|_| part.kind == PartKind::Asset).ok_or(VaultError::NotGranted)?;
+        let opened = self.ctx.contents.open_part(&name, key, &self.ctx.ahead).await;
+        let reader = opened.map_err(|_| VaultError::Damaged)?;
+        Ok(self.table.push(PartHandle { held: Arc::downgrade(&held), reader })?)
+    }
+}
+
+impl vault::HostPart for GateView<'_> {
+    fn size(&mut self, part: Resource<PartHandle>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&part)?.reader.size())
+    }
+
+    async fn read(&mut self, part: Resource<PartHandle>, offset: u64, length: u32) -> Result<Vec<u8>, VaultNo> {
+        let part = self.table.get_mut(&part)?;
+        let held = part.held.upgrade().ok_or(VaultError::Expired)?;
+        // The entry grant is good for the whole of a call that began in time; the call's own deadline bounds it.
+        if !Arc::ptr_eq(&held, &self.ctx.entry) {
+            let (services, signed) = (&self.ctx.services, &self.ctx.contents.signed);
+            held.ensure(services, signed).await.map_err(|_| VaultError::Expired)?;
+        }
+        Ok(part.reader.read_at(offset, length.min(MAX_READ)).await.map_err(|_| VaultError::Damaged)?)
+    }
+
+    fn drop(&mut self, part: Resource<PartHandle>) -> wasmtime::Result<()> {
+        self.table.delete(part)?;
+        Ok(())
+    }
+}

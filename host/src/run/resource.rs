@@ -1,0 +1,412 @@
+//! A sealed resource, opened: from a file to something that can be inspected and authorised.
+
+use crate::error::Error;
+use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
+use crate::ports::progress::Step;
+use crate::run::active_grant::Held;
+use crate::run::arguments::{self, Argument};
+use crate::run::authorised::Authorised;
+use crate::run::body::Body;
+use crate::run::command::Command;
+use crate::run::function::Function;
+use crate::run::inspection::Inspection;
+use crate::run::limits::Limits;
+use crate::run::part::Part;
+use crate::run::resolve::{self, UnknownName};
+use crate::run::runtime::Services;
+use crate::run::spending::{self, Reserved, cost_of};
+use crate::store::streaming::StreamedSource;
+use portcullis_protocol::age::FileKey;
+use portcullis_protocol::sealed::{ReadAt, Sealed, SealedError};
+use portcullis_protocol::surface::{Surface, SurfaceError, check_import};
+use portcullis_protocol::{Digest, OperationName, PartEntry, PartName, Reason, SignedManifest};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, Weak};
+use tokio::sync::Semaphore;
+use wasmtime::component::Val;
+
+pub(crate) type File = Box<dyn ReadAt + Send + Sync>;
+
+/// Where a sealed resource comes from.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file. It is opened once; what happens to the path afterwards does not matter.
+    Path(PathBuf),
+    /// Bytes in memory.
+    Bytes(Arc<[u8]>),
+    /// A resource at its store, read by range: [`Library::stream`](crate::Library::stream).
+    Streamed(Box<StreamedSource>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Streamed(streamed) => streamed.fmt(f),
+        }
+    }
+}
+
+impl From<&Path> for Source {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<&PathBuf> for Source {
+    fn from(path: &PathBuf) -> Self {
+        Self::Path(path.clone())
+    }
+}
+
+impl From<&str> for Source {
+    fn from(path: &str) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl Source {
+    fn open(self, services: &Arc<Services>) -> Result<Sealed<File>, Error> {
+        let file: File = match self {
+            Self::Path(path) => Box::new(std::fs::File::open(path)?),
+            Self::Bytes(bytes) => Box::new(bytes),
+            Self::Streamed(streamed) => {
+                let services = Arc::clone(services);
+                let signed = streamed.0.sealed.signed().clone();
+                let arrived = move |arrived, total| services.progress.step(&signed, Step::Streaming { arrived, total });
+                streamed.0.remote.tell(Arc::new(arrived));
+                return Ok(streamed.0.sealed);
+            }
+        };
+        Ok(Sealed::open(file)?)
+    }
+}
+
+/// What was read and verified of a sealed resource. Parts are read from the same open file, block by block.
+pub(crate) struct Contents {
+    pub(crate) sealed: Sealed<File>,
+    pub(crate) signed: Arc<SignedManifest>,
+    /// The bounds that hold: the operator's and the publisher's.
+    pub(crate) limits: Limits,
+    /// What the stub says of the exports, read when it is asked for.
+    functions: OnceLock<Result<Vec<Function>, SurfaceError>>,
+}
+
+impl Contents {
+    /// The exported functions, sorted by name, from a stub that is what the manifest says of it.
+    pub(crate) fn functions(&self) -> Result<&[Function], SurfaceError> {
+        let read = || {
+            let (surface, manifest) = (Surface::of(self.sealed.stub())?, self.signed.manifest());
+            surface.check_stub(manifest)?;
+            let function = |name: &str| {
+                let operation = manifest.operation_of(name).map(|operation| operation.name.clone());
+                Function::new(name, operation, surface.export_type(name).unwrap_or_default())
+            };
+            surface.exports().map(function).collect()
+        };
+        self.functions.get_or_init(read).as_deref().map_err(Clone::clone)
+    }
+
+    /// The export of a whole name.
+    pub(crate) fn function(&self, export: &str) -> Result<&Function, Error> {
+        let found = self.functions()?.iter().find(|function| function.export == export);
+        // The stub has the exports of the manifest, so it is there.
+        found.ok_or_else(|| SurfaceError::ExportDiffers(export.to_owned()).into())
+    }
+
+    /// Whether this host can run the resource at all, as far as that shows before it is paid for.
+    fn can_run(&self, code: &PartEntry) -> Result<(), Error> {
+        if code.size > self.limits.body {
+            return Err(Error::BodyTooLarge { size: code.size, most: self.limits.body });
+        }
+        self.functions()?;
+        let refused = |import: &String| check_import(import).map_err(|error| Error::Body(error.to_string()));
+        self.signed.manifest().imports.iter().try_for_each(refused)
+    }
+
+    /// Opens a part with the key that a grant released, where waiting for the file holds up nobody.
+    pub(crate) async fn open_part(
+        &self,
+        name: &PartName,
+        key: &FileKey,
+        ahead: &Arc<Semaphore>,
+    ) -> Result<Part, SealedError> {
+        let (sealed, name, key) = (self.sealed.clone(), name.clone(), key.clone());
+        let opened = tokio::task::spawn_blocking(move || sealed.part(&name, &key)).await;
+        Ok(Part::new(opened.map_err(std::io::Error::other)??, Arc::clone(ahead)))
+    }
+}
+
+/// A sealed resource whose signatures, stub and block lists are verified. Nothing of it has been decrypted or compiled.
+/// Cheap to clone; clones share what is held.
+#[derive(Clone)]
+pub struct Resource {
+    services: Arc<Services>,
+    contents: Arc<Contents>,
+    /// Compiled bodies, each for as long as a grant for it is held.
+    bodies: Arc<tokio::sync::Mutex<BTreeMap<PartName, Weak<Body>>>>,
+}
+
+impl Resource {
+    pub(crate) fn load(services: Arc<Services>, source: Source) -> Result<Self, Error> {
+        let sealed = source.open(&services)?;
+        let signed = Arc::new(sealed.signed().clone());
+        let limits = services.limits.effective(&signed.manifest().limits);
+        let contents = Arc::new(Contents { sealed, signed, limits, functions: OnceLock::new() });
+        Ok(Self { services, contents, bodies: Arc::default() })
+    }
+
+    /// What is public about it, and what bounds and capabilities it would run with here.
+    #[must_use]
+    pub fn inspect(&self) -> Inspection {
+        let given = self.services.lent.given(self.signed().manifest().capabilities);
+        Inspection::of(self.signed(), self.contents.limits, given)
+    }
+
+    /// The manifest and its signatures.
+    #[must_use]
+    pub fn signed(&self) -> &SignedManifest {
+        &self.contents.signed
+    }
+
+    /// The stub: a component with the surface of the body, verified.
+    #[must_use]
+    pub fn stub(&self) -> &[u8] {
+        self.contents.sealed.stub()
+    }
+
+    /// The resource digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.contents.signed.digest()
+    }
+
+    /// The whole name of an export, from any name that fits it alone: `view`, `picture#view`, `picture@1.0.0#view`,
+    /// `lumen:lake/picture#view`. Whatever takes the name of an export takes such a name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownExport`] lists the exports, [`Error::AmbiguousExport`] those that the name fits.
+    pub fn export(&self, name: &str) -> Result<&str, Error> {
+        resolve::export(self.signed().manifest(), name)
+    }
+
+    /// The function of this name, whole or short, with its type: readable without any grant.
+    ///
+    /// # Errors
+    /// As [`Resource::export`]; [`Error::Surface`] if the stub cannot be read.
+    pub fn function(&self, export: &str) -> Result<&Function, Error> {
+        self.contents.function(self.export(export)?)
+    }
+
+    /// The operation that an export belongs to.
+    ///
+    /// # Errors
+    /// [`Error::UnmappedExport`] if it belongs to none; else as [`Resource::export`].
+    pub fn operation_of(&self, export: &str) -> Result<&OperationName, Error> {
+        let export = self.export(export)?;
+        match self.signed().manifest().operation_of(export) {
+            Some(operation) => Ok(&operation.name),
+            None => Err(Error::UnmappedExport(export.to_owned())),
+        }
+    }
+
+    /// Reads arguments against the public type of an export, one for each parameter: texts in WAVE, or bytes. Asks no
+    /// server and draws nothing, so read them before [`Resource::authorize`].
+    ///
+    /// # Errors
+    /// [`Error::Arguments`] says which one does not fit and what belongs there; else as [`Resource::function`].
+    pub fn read_arguments<'a, A>(&self, export: &str, arguments: &'a [A]) -> Result<Vec<Val>, Error>
+    where
+        &'a A: Into<Argument<'a>>,
+    {
+        let arguments: Vec<Argument<'_>> = arguments.iter().map(Into::into).collect();
+        arguments::read(&self.function(export)?.ty, &arguments, &self.contents.limits)
+    }
+
+    /// Checks values against the public type of an export, as every call does before it draws a use. Asks no server.
+    ///
+    /// # Errors
+    /// As [`Resource::read_arguments`].
+    pub fn check_arguments(&self, export: &str, arguments: &[Val]) -> Result<(), Error> {
+        arguments::check(&self.function(export)?.ty, arguments, &self.contents.limits)
+    }
+
+    /// Whether the arguments of a command are no more than it may be given. Asks no server.
+    ///
+    /// # Errors
+    /// [`Error::Arguments`].
+    pub fn check_command(&self, command: &Command) -> Result<(), Error> {
+        arguments::check_texts(&command.args, &self.contents.limits)
+    }
+
+    /// One call with all that belongs to it: checks the arguments, authorises one use of the operation, and calls. If the
+    /// arguments do not fit, nothing is asked of a server.
+    ///
+    /// # Errors
+    /// As [`Resource::operation_of`], [`Resource::check_arguments`], [`Resource::authorize`] and [`Authorised::call`].
+    pub async fn invoke(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
+        let operation = self.operation_of(export)?;
+        self.check_arguments(export, arguments)?;
+        self.authorize(operation.as_str()).await?.call(export, arguments).await
+    }
+
+    /// The functions that it exports, sorted by name, with their types: readable without any grant.
+    ///
+    /// # Errors
+    /// [`Error::Surface`] where the stub cannot be read.
+    pub fn functions(&self) -> Result<Vec<Function>, Error> {
+        Ok(self.contents.functions()?.to_vec())
+    }
+
+    /// The export that makes it a command, `wasi:cli/run`, where it is one: see [`Resource::run`].
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        let mut exports = self.signed().manifest().exports.iter().map(String::as_str);
+        exports.find(|name| crate::run::command::is_run(name))
+    }
+
+    /// Reads the whole file once and checks every block against the publisher's signature. Waits for the file: one that
+    /// is streamed is fetched, so call it where waiting holds up nobody.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] names the first block that differs.
+    pub fn verify(&self) -> Result<(), Error> {
+        Ok(self.contents.sealed.verify_blocks()?)
+    }
+
+    /// Runs the cycle for one use of an operation, on whatever rights the account holds.
+    ///
+    /// # Errors
+    /// As [`Resource::authorize_with`].
+    pub async fn authorize(&self, operation: &str) -> Result<Authorised, Error> {
+        self.authorize_with(operation, Terms::default()).await
+    }
+
+    /// Runs the cycle for an operation: request → authenticate → verify. With the grant, decrypts, checks and compiles
+    /// the code part that the operation runs. The future can be dropped at any time.
+    ///
+    /// # Errors
+    /// Before anything is asked of a server: [`Error::UnknownOperation`], [`Error::NothingToCall`], [`Error::BodyTooLarge`],
+    /// [`Error::Lent`]. [`Error::Refused`] where the answer is no; and where the
+    /// body is not what the publisher signed, [`Error::Sealed`], [`Error::Surface`] or [`Error::Body`].
+    pub async fn authorize_with(&self, operation: &str, terms: Terms) -> Result<Authorised, Error> {
+        let manifest = self.signed().manifest();
+        let unknown = || {
+            let known = manifest.operations.iter().map(|operation| operation.name.to_string());
+            Error::UnknownOperation(UnknownName::new(operation, known.collect()))
+        };
+        let name = OperationName::new(operation).map_err(|_| unknown())?;
+        let entry = manifest.operation(&name).ok_or_else(unknown)?;
+        let code = manifest.code_part(entry).ok_or_else(|| Error::NothingToCall(name.clone()))?;
+        self.contents.can_run(code)?;
+        self.services.lent.check(manifest.capabilities)?;
+        let (progress, signed) = (&self.services.progress, &*self.contents.signed);
+        progress.step(signed, Step::Requesting(&name));
+        let request = CycleRequest {
+            resource: Arc::clone(&self.contents.signed),
+            operation: name.clone(),
+            quantity: terms.quantity,
+            offer: terms.offer,
+            nonce: terms.nonce.clone(),
+        };
+        let cost = self.cost(&name, &terms).await?;
+        let held_code = self.services.gatekeeper.request(request).await?;
+        progress.step(signed, Step::Verifying(&name));
+        let released = spending::verify(held_code, cost).await?;
+        let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce, &self.services)?);
+        let body = self.body(&code.name, &held).await?;
+        progress.step(signed, Step::Ready(&name));
+        Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
+    }
+
+    /// Counts what terms cost that accept a metered offer.
+    async fn cost(&self, operation: &OperationName, terms: &Terms) -> Result<Option<Reserved>, Refused> {
+        let Some(accepted) = terms.offer else { return Ok(None) };
+        let services = &self.services;
+        let offers = services.gatekeeper.offers(self.signed(), operation).await?;
+        let Some(offer) = offers.iter().find(|offer| offer.digest() == accepted) else {
+            // What it costs is not known, so it is not sent: the server might know the offer all the same.
+            let detail = "the accepted offer is no longer in force; these are".to_owned();
+            return Err(Refused { detail: Some(detail), offers, ..Refused::new(Reason::PaymentRequired) });
+        };
+        cost_of(offer, terms.quantity)?.map(|cost| services.spending.reserve(cost)).transpose()
+    }
+
+    /// Authorises the operation that `wasi:cli/run` belongs to and runs the command once.
+    ///
+    /// # Errors
+    /// As [`Resource::authorize`] and [`Authorised::run`]; [`Error::UnknownExport`] where it is no command.
+    pub async fn run(&self, command: Command) -> Result<crate::Exit, Error> {
+        let run = self.command().ok_or_else(|| resolve::no_command(self.signed().manifest()))?;
+        self.check_command(&command)?;
+        self.authorize(self.operation_of(run)?.as_str()).await?.run(command).await
+    }
+
+    /// The compiled body of a code part: one that a grant still holds, or a new one.
+    async fn body(&self, part: &PartName, held: &Held) -> Result<Arc<Body>, Error> {
+        let mut bodies = self.bodies.lock().await;
+        let key = held.key(part).ok_or_else(|| Error::Sealed(SealedError::NoSuchPart(part.clone())))?;
+        if let Some(body) = bodies.get(part).and_then(Weak::upgrade) {
+            self.contents.sealed.check_key(part, key)?;
+            return Ok(body);
+        }
+        let (services, contents) = (Arc::clone(&self.services), Arc::clone(&self.contents));
+        let (name, key) = (part.clone(), key.clone());
+        // Compiling takes up to seconds. Where the future is dropped it ends by itself, and its result is dropped.
+        let body = tokio::task::spawn_blocking(move || Body::open(&services, &contents, &name, &key)).await;
+        let body = Arc::new(body.map_err(|error| Error::Engine(error.to_string()))??);
+        bodies.retain(|_, body| body.strong_count() > 0);
+        bodies.insert(part.clone(), Arc::downgrade(&body));
+        Ok(body)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({:?})", self.contents.signed)
+    }
+}
+
+/// On what terms an operation is authorised. The default: one use, on whatever rights the account holds.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Terms {
+    /// How much: how many calls may begin, where the rights are counted or metered. At least 1.
+    pub quantity: u32,
+    /// The digest of the offer that the user accepted, which has to be in force. Of a metered one quantity times price is
+    /// drawn from the prepaid balance, where the account holds no other rights; it counts against
+    /// [`crate::RuntimeBuilder::spending_cap`].
+    pub offer: Option<Digest>,
+    /// Repeated in the grant.
+    pub nonce: Nonce,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { quantity: 1, offer: None, nonce: Nonce::default() }
+    }
+}
+
+impl Terms {
+    /// Terms for `quantity` uses.
+    #[must_use]
+    pub fn uses(quantity: u32) -> Self {
+        Self { quantity, ..Self::default() }
+    }
+}

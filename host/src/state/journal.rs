@@ -1,0 +1,218 @@
+//! What was sent and not yet answered, so that neither a crash nor a lost answer costs money.
+//!
+//! One file per matter, sealed, and written to the disk before the request goes out:
+//!
+//! ```text
+//! <id>.verification ──answered──▶ <id>.<grant>.delivered ──acknowledged──▶ gone
+//! <id>.order        ──answered──▶ gone
+//! <id>.top-up       ──answered──▶ gone
+//! ```
+//!
+//! Whoever works on a matter holds a lock on its file, which ends with the process.
+
+use crate::client::checkup::OpenMatter;
+use crate::random;
+use crate::state::folder::{StateDir, StateError, off_thread};
+use crate::state::sealing_key::StateKey;
+use portcullis_protocol::labels::TERMINAL_JOURNAL;
+use portcullis_protocol::wire::{OrderRequest, TopUpRequest, VerificationRequest};
+use portcullis_protocol::{GrantId, IdempotencyKey, Origin, PartName};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const FOLDER: &str = "journal";
+/// A verification with 64 parts takes 6 KiB.
+const MAX_ENTRY: u64 = 32 * 1024;
+/// Matters that are taken at once, of those that are wanted. There is one per request under way; the oldest are seen to
+/// first.
+const MAX_ENTRIES: usize = 256;
+
+/// What was sent.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Matter {
+    /// Step 3, with the parts that its grant has to release, and until when its code can be verified.
+    Verification { body: VerificationRequest, parts: Vec<PartName>, expires: u64 },
+    /// An order.
+    Order { body: OrderRequest },
+    /// A top-up of the prepaid balance.
+    TopUp { body: TopUpRequest },
+}
+
+/// What is written down of a matter.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) origin: Origin,
+    pub(crate) key: IdempotencyKey,
+    /// When, Unix seconds.
+    pub(crate) at: u64,
+    pub(crate) matter: Matter,
+}
+
+/// A matter as it is told to people.
+pub(crate) struct Open {
+    pub(crate) matter: OpenMatter,
+    pub(crate) origin: Origin,
+    pub(crate) at: u64,
+}
+
+/// The journal of a terminal.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    state: Arc<StateDir>,
+    key: StateKey,
+}
+
+/// A matter, locked. Dropping it leaves it to whoever looks next.
+pub(crate) struct Entry {
+    state: Arc<StateDir>,
+    id: String,
+    record: Record,
+    /// The grant that was delivered, where one was.
+    delivered: Option<GrantId>,
+    file: File,
+}
+
+impl Journal {
+    pub(crate) const fn new(state: Arc<StateDir>, key: StateKey) -> Self {
+        Self { state, key }
+    }
+
+    /// Makes a matter durable. When this returns, it outlives a crash.
+    pub(crate) async fn write(
+        &self,
+        origin: &Origin,
+        key: &IdempotencyKey,
+        at: u64,
+        matter: Matter,
+    ) -> Result<Entry, StateError> {
+        let record = Record { origin: origin.clone(), key: key.clone(), at, matter };
+        let journal = self.clone();
+        off_thread(move || journal.write_now(record)).await?
+    }
+
+    fn write_now(&self, record: Record) -> Result<Entry, StateError> {
+        // Begins with the time, so that the oldest come first.
+        let id = format!("{:011x}{}", record.at, random::octets::<12>());
+        let name = format!("{FOLDER}/{id}.{}", record.matter.kind());
+        let path = self.state.path(&name);
+        let plain = serde_json::to_vec(&record).map_err(|_| StateError::damaged(&path))?;
+        let sealed = self.key.seal(TERMINAL_JOURNAL, &id, &Zeroizing::new(plain));
+        let file = self.state.put(&name, &sealed, true)?;
+        file.lock().map_err(|error| StateError::io("lock", &path, &error))?;
+        Ok(Entry { state: Arc::clone(&self.state), id, record, delivered: None, file })
+    }
+
+    /// The matters that `wanted` takes and nobody is working on, oldest first, now locked. `wanted` is told of the grant
+    /// that was delivered, where one was. What it does not take is not touched: others may be about to want it. Nor does
+    /// it count: however much one store leaves open, it hides nothing of another's.
+    pub(crate) async fn take(
+        &self,
+        wanted: impl Fn(&Record, Option<GrantId>) -> bool + Send + 'static,
+    ) -> Result<Vec<Entry>, StateError> {
+        let journal = self.clone();
+        off_thread(move || {
+            let names = journal.state.list(FOLDER)?;
+            Ok(names.iter().filter_map(|name| journal.open(name, &wanted)).take(MAX_ENTRIES).collect())
+        })
+        .await?
+    }
+
+    /// What is written down, oldest first, whoever works on it; `None` for a record that does not open.
+    pub(crate) fn survey(&self) -> Result<Vec<(PathBuf, Option<Open>)>, StateError> {
+        let names = self.state.list(FOLDER)?;
+        let read = |name: &String| {
+            let (id, kind) = name.split_once('.')?;
+            let sealed = self.state.read(&format!("{FOLDER}/{name}"), MAX_ENTRY).ok()??;
+            let record: Record = serde_json::from_slice(&self.key.open(TERMINAL_JOURNAL, id, &sealed)?).ok()?;
+            let matter = match record.matter {
+                _ if kind.ends_with(".delivered") => OpenMatter::Acknowledgement,
+                Matter::Verification { .. } => OpenMatter::Verification,
+                Matter::Order { .. } => OpenMatter::Purchase,
+                Matter::TopUp { .. } => OpenMatter::TopUp,
+            };
+            Some(Open { matter, origin: record.origin, at: record.at })
+        };
+        Ok(names.iter().map(|name| (self.state.path(&format!("{FOLDER}/{name}")), read(name))).collect())
+    }
+
+    /// `None` for what is not wanted, in other hands, gone, or not this terminal's.
+    fn open(&self, name: &str, wanted: &impl Fn(&Record, Option<GrantId>) -> bool) -> Option<Entry> {
+        let path = self.state.path(&format!("{FOLDER}/{name}"));
+        let file = File::open(&path).ok()?;
+        let (id, kind) = name.split_once('.')?;
+        let delivered = match kind.strip_suffix(".delivered") {
+            Some(grant) => Some(grant.parse().ok()?),
+            None => None,
+        };
+        let mut sealed = Vec::new();
+        (&file).take(MAX_ENTRY).read_to_end(&mut sealed).ok()?;
+        let plain = self.key.open(TERMINAL_JOURNAL, id, &sealed)?;
+        let record = serde_json::from_slice(&plain).ok()?;
+        if !wanted(&record, delivered) {
+            return None;
+        }
+        file.try_lock().ok()?;
+        let entry = Entry { state: Arc::clone(&self.state), id: id.to_owned(), record, delivered, file };
+        // It may have been answered between reading and locking; and a name that is not the matter's own is nobody's.
+        (path == entry.path() && path.exists()).then_some(entry)
+    }
+}
+
+impl Matter {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Verification { .. } => "verification",
+            Self::Order { .. } => "order",
+            Self::TopUp { .. } => "top-up",
+        }
+    }
+}
+
+impl Entry {
+    /// What was written down.
+    pub(crate) const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The grant that was delivered and not yet acknowledged.
+    pub(crate) const fn delivered(&self) -> Option<GrantId> {
+        self.delivered
+    }
+
+    /// The keys are about to be handed over: from now on this matter never yields them again.
+    pub(crate) fn deliver(&mut self, grant: GrantId) -> Result<(), StateError> {
+        let (from, to) = (self.path(), self.state.path(&format!("{FOLDER}/{}.{grant}.delivered", self.id)));
+        fs::rename(&from, &to).map_err(|error| StateError::io("rename", &from, &error))?;
+        self.delivered = Some(grant);
+        Ok(())
+    }
+
+    /// Answered: nothing is left to do.
+    pub(crate) fn finish(self) -> Result<(), StateError> {
+        let path = self.path();
+        let removed = fs::remove_file(&path);
+        drop(self.file);
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::io("remove", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        let kind =
+            self.delivered.map_or_else(|| self.record.matter.kind().to_owned(), |grant| format!("{grant}.delivered"));
+        self.state.path(&format!("{FOLDER}/{}.{kind}", self.id))
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Entry({} {} at {})", self.record.matter.kind(), self.id, self.record.origin)
+    }
+}

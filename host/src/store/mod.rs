@@ -1,0 +1,13 @@
+//! What a terminal gets from a store: the catalogue and orders, what is installed, what is streamed, what is published.
+
+pub(crate) mod candidate_file;
+pub(crate) mod download;
+pub(crate) mod install_source;
+pub(crate) mod library;
+pub(crate) mod publisher_pin;
+pub(crate) mod publishing;
+pub(crate) mod range_cache;
+pub(crate) mod range_reader;
+pub(crate) mod storefront;
+pub(crate) mod streaming;
+pub(crate) mod version_marks;

@@ -1,0 +1,194 @@
+//! Which key a publisher signs with: pinned at the first install, changed only by the old key's word.
+
+use crate::client::failure::ClientError;
+use crate::state::folder::{StateDir, StateError, file_name};
+use crate::store::version_marks;
+use portcullis_protocol::limits::MAX_VOUCHES;
+use portcullis_protocol::{Origin, PublicKey, PublisherEntry, PublisherName, Thumbprint, Unverified, Vouch};
+use serde::{Deserialize, Serialize};
+
+/// Where pins are kept: a folder per store.
+const PINS: &str = "publishers";
+/// A key and a number.
+const MAX_PIN: u64 = 4096;
+
+/// A publisher's key at one store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pinned {
+    key: PublicKey,
+    /// The number of the last vouch that was followed, or that led back to this key before it was pinned.
+    seq: u64,
+}
+
+/// How a publisher's key stands with this terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// The first resource of this publisher: the user sees the key, and it is pinned.
+    New,
+    /// The pinned key.
+    Known,
+    /// Another key, for which the pinned one vouched.
+    Vouched,
+}
+
+/// How a publisher's key stands, as far as anybody knew when it was judged.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) standing: Standing,
+    publisher: PublisherName,
+    record: String,
+    /// The pin that it was judged by.
+    before: Option<Pinned>,
+    /// The pin that is to come.
+    pinned: Pinned,
+}
+
+/// What was judged holds still, and will as long as the state is locked: the pin to write down.
+pub(crate) struct Confirmed {
+    record: String,
+    pinned: Pinned,
+}
+
+/// Judges the key that signed a manifest. `vouches` are the store's, oldest first; they are believed only as far as the
+/// pinned key's signature reaches.
+///
+/// # Errors
+/// [`ClientError::PublisherChanged`].
+pub(crate) fn judge(
+    state: &StateDir,
+    store: &Origin,
+    publisher: &PublisherEntry,
+    vouches: &[String],
+) -> Result<Judged, ClientError> {
+    let record = record(store, &publisher.name);
+    let before = read(state, &record)?;
+    let (standing, seq) = match &before {
+        None => (Standing::New, history(publisher, vouches)),
+        Some(pinned) if pinned.key == publisher.jwk => (Standing::Known, pinned.seq),
+        Some(pinned) => {
+            let current = chain(pinned, &publisher.name, vouches).pop().unwrap_or_else(|| pinned.clone());
+            if current.key != publisher.jwk {
+                return Err(changed(&publisher.name, pinned, &publisher.jwk));
+            }
+            (Standing::Vouched, current.seq)
+        }
+    };
+    let pinned = Pinned { key: publisher.jwk.clone(), seq };
+    Ok(Judged { standing, publisher: publisher.name.clone(), record, before, pinned })
+}
+
+/// The key that is pinned for a publisher at a store.
+pub(crate) fn at(
+    state: &StateDir,
+    store: &Origin,
+    name: &PublisherName,
+) -> Result<Option<(Origin, Pinned)>, StateError> {
+    Ok(read(state, &record(store, name))?.map(|pinned| (store.clone(), pinned)))
+}
+
+/// Whether a publisher's key is pinned at a store, and is this one.
+pub(crate) fn is_known(
+    state: &StateDir,
+    store: &Origin,
+    name: &PublisherName,
+    key: &PublicKey,
+) -> Result<bool, StateError> {
+    Ok(read(state, &record(store, name))?.is_some_and(|pinned| pinned.key == *key))
+}
+
+impl Pinned {
+    /// A key that was never followed.
+    pub(crate) fn first(key: &PublicKey) -> Self {
+        Self { key: key.clone(), seq: 0 }
+    }
+
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
+        self.key.thumbprint()
+    }
+
+    /// Whether it is this key, or these vouches lead from it to this key.
+    pub(crate) fn leads_to(&self, key: &PublicKey, name: &PublisherName, vouches: &[String]) -> bool {
+        self.key == *key || chain(self, name, vouches).last().is_some_and(|last| last.key == *key)
+    }
+}
+
+impl Judged {
+    /// Looks once more, while the state is locked: between judging and here somebody was asked, and another process may
+    /// have followed the publisher to another key, which nothing but that key's own word takes back.
+    ///
+    /// # Errors
+    /// [`ClientError::PublisherChanged`]; [`ClientError::PublisherForgotten`] where the pin is gone.
+    pub(crate) fn confirm(&self, state: &StateDir) -> Result<Confirmed, ClientError> {
+        let Self { publisher, record, before, pinned, .. } = self;
+        let seq = match read(state, record)? {
+            now if now == *before => pinned.seq,
+            Some(now) if now.key == pinned.key => now.seq.max(pinned.seq),
+            Some(now) => return Err(changed(publisher, &now, &pinned.key)),
+            None => return Err(ClientError::PublisherForgotten { publisher: publisher.clone() }),
+        };
+        Ok(Confirmed { record: record.clone(), pinned: Pinned { key: pinned.key.clone(), seq } })
+    }
+}
+
+impl Confirmed {
+    /// Pins the key.
+    pub(crate) fn remember(&self, state: &StateDir) -> Result<(), StateError> {
+        let bytes = serde_json::to_vec(&self.pinned).map_err(|_| StateError::damaged(&state.path(&self.record)))?;
+        state.write(&self.record, &bytes)
+    }
+}
+
+fn record(store: &Origin, publisher: &PublisherName) -> String {
+    format!("{PINS}/{}/{publisher}.json", file_name(store))
+}
+
+fn read(state: &StateDir, record: &str) -> Result<Option<Pinned>, StateError> {
+    let Some(bytes) = state.read(record, MAX_PIN)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|_| StateError::damaged(&state.path(record)))
+}
+
+fn changed(publisher: &PublisherName, pinned: &Pinned, found: &PublicKey) -> ClientError {
+    let (pinned, found) = (pinned.key.thumbprint(), found.thumbprint());
+    ClientError::PublisherChanged { publisher: publisher.clone(), pinned, found }
+}
+
+/// Forgets that this key was a publisher's, at every store, with the versions that were streamed of him there. Gives
+/// whether it was pinned anywhere.
+pub(crate) fn unpin(state: &StateDir, publisher: &PublisherName, key: &Thumbprint) -> Result<bool, StateError> {
+    let mut found = false;
+    for store in state.list(PINS)? {
+        let record = format!("{PINS}/{store}/{publisher}.json");
+        let pinned = state.read(&record, MAX_PIN)?.and_then(|bytes| serde_json::from_slice::<Pinned>(&bytes).ok());
+        if pinned.is_some_and(|pinned| pinned.key.thumbprint() == *key) {
+            version_marks::forget(state, &store, publisher)?;
+            state.remove(&record)?;
+            found = true;
+        }
+    }
+    Ok(found)
+}
+
+/// The keys that follow on a first one, each by the word of the one before.
+fn chain(first: &Pinned, name: &PublisherName, vouches: &[String]) -> Vec<Pinned> {
+    let mut chain: Vec<Pinned> = Vec::new();
+    for compact in vouches.iter().take(MAX_VOUCHES) {
+        chain.extend(follow(chain.last().unwrap_or(first), name, compact));
+    }
+    chain
+}
+
+/// The successor that the current key names in a vouch newer than the last one.
+fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinned> {
+    let vouch = Unverified::<Vouch>::parse(compact).ok()?.verify(&current.key).ok()?.into_document();
+    (vouch.name == *name && vouch.seq > current.seq).then_some(Pinned { key: vouch.jwk, seq: vouch.seq })
+}
+
+/// The number of the last vouch by which the publisher came back to this key: it left the key once, and what was said
+/// before that is not said again. Only vouches count that begin with this very key's signature; anybody can write others.
+fn history(publisher: &PublisherEntry, vouches: &[String]) -> u64 {
+    let first = Pinned { key: publisher.jwk.clone(), seq: 0 };
+    let chain = chain(&first, &publisher.name, vouches);
+    chain.iter().rev().find(|pinned| pinned.key == publisher.jwk).map_or(0, |pinned| pinned.seq)
+}

@@ -1,0 +1,556 @@
+//! The store of a billing server, as its customers see it: the catalogue, orders, what the account holds.
+
+use crate::client::failure::ClientError;
+use crate::ports::gatekeeper::Refused;
+use crate::ports::transport::{Body, Exchange, Method};
+use crate::random;
+use crate::server::prover::Request;
+use crate::server::session::{No, Patience, Session, Sessions, printable};
+use crate::server::trust::{Trust, offline};
+use crate::state::clock::Clock as _;
+use crate::state::journal::{Entry, Journal, Matter, Record};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::wire::{
+    AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
+    EntitlementsAnswer, OrderAnswer, OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, RefundInfo,
+    RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpRequest, TopUpsAnswer,
+};
+use portcullis_protocol::{
+    KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
+    TopUpReceipt, Verified, Version, version,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Pages of a list that are asked for: a server that always has one more does not keep its customers for ever.
+const PAGES: u32 = 1000;
+
+/// The path of a page of a list, the first of which has no number.
+fn paged(path: &str, page: u32) -> String {
+    if page == 0 { path.to_owned() } else { format!("{path}/{page}") }
+}
+
+/// The path of a search. A function of its own: the serializer cannot go to another thread, and futures have to.
+fn search_path(query: &str, kind: Option<&str>, page: Option<u32>) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    text.append_pair("q", query);
+    if let Some(kind) = kind {
+        text.append_pair("kind", kind);
+    }
+    if let Some(page) = page {
+        text.append_pair("page", &page.to_string());
+    }
+    format!("/v1/search?{}", text.finish())
+}
+
+/// A resource in the catalogue. Its offers are signed by the store; the texts are the store's word only, and the
+/// manifest of the installed file is what counts.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The store.
+    pub server: Origin,
+    /// The publisher.
+    pub publisher: PublisherName,
+    /// The publisher key, by the store's word.
+    pub publisher_key: PublicKey,
+    /// The name.
+    pub name: ResourceName,
+    /// The kind.
+    pub kind: String,
+    /// The title.
+    pub title: String,
+    /// The description.
+    pub description: String,
+    /// Newest first; in a [`SearchPage`] the newest few that are sold.
+    pub versions: Vec<CatalogueVersion>,
+    /// The offers in force, signed by the store for this very resource.
+    pub offers: Vec<Verified<Offer>>,
+    /// Compact vouches of the publisher, not verified.
+    pub(crate) vouches: Vec<String>,
+}
+
+impl Listing {
+    /// The version to install unless another is asked for: the newest that was not withdrawn, and no pre-release where
+    /// there is anything else.
+    #[must_use]
+    pub fn newest(&self) -> Option<&CatalogueVersion> {
+        version::newest(self.versions.iter().filter(|version| !version.withdrawn), |version| &version.version)
+    }
+
+    /// A certain version.
+    #[must_use]
+    pub fn version(&self, version: &Version) -> Option<&CatalogueVersion> {
+        self.versions.iter().find(|entry| entry.version == *version)
+    }
+}
+
+/// A page of search results.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SearchPage {
+    /// What was found, best first.
+    pub results: Vec<Listing>,
+    /// Names the next page, if there is one. It is no count.
+    pub next: Option<u32>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Order {
+    /// Names it.
+    pub id: OrderId,
+    /// Its state.
+    pub state: OrderState,
+    /// The receipt, once paid: signed by the store, for the offer that was accepted, at its price.
+    pub receipt: Option<Verified<Receipt>>,
+}
+
+/// What became of a top-up.
+#[derive(Debug, Clone)]
+pub struct TopUp {
+    /// Names it.
+    pub id: OrderId,
+    /// Its state.
+    pub state: OrderState,
+    /// The receipt, once paid: signed by the store, for the amount that was asked for.
+    pub receipt: Option<Verified<TopUpReceipt>>,
+}
+
+/// A store, at the account that is signed in.
+#[derive(Clone)]
+pub struct Storefront {
+    sessions: Arc<Sessions>,
+    journal: Journal,
+    origin: Origin,
+}
+
+impl Storefront {
+    pub(crate) const fn new(sessions: Arc<Sessions>, journal: Journal, origin: Origin) -> Self {
+        Self { sessions, journal, origin }
+    }
+
+    /// The store's server.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Searches what is on sale. Every word has to be in a name, title, kind, description, publisher or operation, or
+    /// something like it; accents and case do not matter. With words the best come first, without them the newest. `page`
+    /// is `None` for the first page, then what [`SearchPage::next`] of the page before says.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn search(&self, query: &str, kind: Option<&str>, page: Option<u32>) -> Result<SearchPage, ClientError> {
+        let path = search_path(query, kind, page);
+        let answer: Option<SearchAnswer> = public(&self.sessions, &self.origin, path).await?;
+        let answer = answer.ok_or_else(|| offline("this server has no search"))?;
+        let keys = self.sessions.trust.keys(&self.origin).await?;
+        let results: Result<_, _> = answer.results.into_iter().map(|entry| listing(&keys, entry)).collect();
+        Ok(SearchPage { results: results?, next: answer.next })
+    }
+
+    /// A resource in the catalogue.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where the store does not have it.
+    pub async fn entry(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Listing, ClientError> {
+        let found = find(&self.sessions, &self.origin, publisher, name).await?;
+        found.ok_or_else(|| ClientError::NotFound(format!("{} does not sell {publisher}/{name}", self.origin)))
+    }
+
+    /// Buys an offer. The price is the server's own, the one that was signed: where it has changed since, the order is
+    /// refused with the current offers. An earlier order for the same offer that was never answered is asked about
+    /// first, so that a lost answer never buys twice; where the store has decided against it, this one goes out.
+    ///
+    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on order
+    /// is answered with that order: [`Storefront::order_again`] buys it all the same.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
+    pub async fn order(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(offer, payment, false).await
+    }
+
+    /// As [`Storefront::order`], when the user knows that it gives nothing new, or that the same is on order.
+    ///
+    /// # Errors
+    /// As [`Storefront::order`].
+    pub async fn order_again(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(offer, payment, true).await
+    }
+
+    async fn buy(&self, offer: &Verified<Offer>, payment: PaymentMethod, again: bool) -> Result<Order, ClientError> {
+        let session = self.session()?;
+        let (origin, digest) = (self.origin.clone(), offer.digest());
+        let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest);
+        for entry in self.journal.take(unanswered).await? {
+            match self.place(&session, entry, offer).await? {
+                Ok(order) if order.state != OrderState::Declined => return Ok(order),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment, again } };
+        let now = session.prover().clock().now();
+        let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
+        Ok(self.place(&session, entry, offer).await??)
+    }
+
+    /// Asks for what an entry says, and ends the entry with the store's decision, which is the inner result: a signed no
+    /// has bought nothing.
+    async fn place(
+        &self,
+        session: &Session,
+        entry: Entry,
+        offer: &Verified<Offer>,
+    ) -> Result<Result<Order, Refused>, ClientError> {
+        let Record { matter: Matter::Order { body }, key, .. } = entry.record() else {
+            return Err(offline("not an order").into());
+        };
+        let answer = session.post::<OrderAnswer>("/v1/orders", body, key.clone(), Patience::Purchase).await;
+        match answer {
+            Ok(answer) => {
+                entry.finish()?;
+                self.read_order(answer, Some(offer)).await.map(Ok)
+            }
+            Err(no) => decided(no, entry).map(Err),
+        }
+    }
+
+    /// What became of an order.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn order_state(&self, order: OrderId) -> Result<Order, ClientError> {
+        let answer = self.session()?.get(&format!("/v1/orders/{order}")).await?;
+        self.read_order(answer, None).await
+    }
+
+    async fn read_order(&self, answer: OrderAnswer, offer: Option<&Verified<Offer>>) -> Result<Order, ClientError> {
+        let OrderAnswer { order, state, receipt } = answer;
+        let receipt = match receipt {
+            Some(compact) => Some(self.receipt(&compact).await?),
+            None => None,
+        };
+        if let Some(receipt) = receipt.as_ref().map(Verified::document) {
+            let fits = receipt.order == order
+                && offer.is_none_or(|offer| receipt.offer == offer.digest() && receipt.price == offer.document().price);
+            if !fits {
+                return Err(offline("the receipt is for another order").into());
+            }
+        }
+        Ok(Order { id: order, state, receipt })
+    }
+
+    async fn receipt(&self, compact: &str) -> Result<Verified<Receipt>, Refused> {
+        let keys = self.sessions.trust.keys(&self.origin).await?;
+        Trust::receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
+    }
+
+    /// Pays money into the account's prepaid balance. An earlier top-up of the same amount that was never answered is asked
+    /// about first, so that a lost answer never pays twice; where the store has decided against it, this one goes out.
+    /// One of the same amount that is pending is what this one is answered with: see [`Storefront::top_up_again`].
+    ///
+    /// # Errors
+    /// [`ClientError`]. A declined payment is no error: see [`TopUp::state`].
+    pub async fn top_up(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
+        self.pay(amount, payment, false).await
+    }
+
+    /// As [`Storefront::top_up`], when the user knows that one of the same amount is pending.
+    ///
+    /// # Errors
+    /// As [`Storefront::top_up`].
+    pub async fn top_up_again(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
+        self.pay(amount, payment, true).await
+    }
+
+    async fn pay(&self, amount: Money, payment: PaymentMethod, again: bool) -> Result<TopUp, ClientError> {
+        let session = self.session()?;
+        let origin = self.origin.clone();
+        let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::TopUp { body } if record.origin == origin && body.amount == amount);
+        for entry in self.journal.take(unanswered).await? {
+            match self.pay_in(&session, entry).await? {
+                Ok(top_up) if top_up.state != OrderState::Declined => return Ok(top_up),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let matter = Matter::TopUp { body: TopUpRequest { amount, payment, again } };
+        let now = session.prover().clock().now();
+        let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
+        Ok(self.pay_in(&session, entry).await??)
+    }
+
+    /// As [`Storefront::place`].
+    async fn pay_in(&self, session: &Session, entry: Entry) -> Result<Result<TopUp, Refused>, ClientError> {
+        let Record { matter: Matter::TopUp { body }, key, .. } = entry.record() else {
+            return Err(offline("not a top-up").into());
+        };
+        let amount = body.amount;
+        match session.post::<OrderAnswer>("/v1/account/top-ups", body, key.clone(), Patience::Purchase).await {
+            Ok(OrderAnswer { order, state, receipt }) => {
+                entry.finish()?;
+                let receipt = match receipt {
+                    Some(compact) => Some(self.top_up_receipt(&compact).await?),
+                    None => None,
+                };
+                let fits = |receipt: &TopUpReceipt| receipt.order == order && receipt.amount == amount;
+                if !receipt.as_ref().map(Verified::document).is_none_or(fits) {
+                    return Err(offline("the receipt is for another top-up").into());
+                }
+                Ok(Ok(TopUp { id: order, state, receipt }))
+            }
+            Err(no) => decided(no, entry).map(Err),
+        }
+    }
+
+    async fn top_up_receipt(&self, compact: &str) -> Result<Verified<TopUpReceipt>, Refused> {
+        let keys = self.sessions.trust.keys(&self.origin).await?;
+        Trust::top_up_receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
+    }
+
+    /// The account's prepaid balances, one per currency.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn balances(&self) -> Result<Vec<BalanceInfo>, ClientError> {
+        let BalancesAnswer { balances } = self.session()?.get("/v1/account/balances").await?;
+        Ok(balances)
+    }
+
+    /// The receipts of the account's top-ups, newest first, each verified.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn top_ups(&self) -> Result<Vec<Verified<TopUpReceipt>>, ClientError> {
+        let pages = |answer: TopUpsAnswer| (answer.receipts, answer.next);
+        let mut receipts = Vec::new();
+        for compact in self.all("/v1/account/top-ups", pages).await? {
+            receipts.push(self.top_up_receipt(&compact).await?);
+        }
+        Ok(receipts)
+    }
+
+    /// The account, its terminals and its publishers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn account(&self) -> Result<AccountAnswer, ClientError> {
+        let mut answer: AccountAnswer = self.session()?.get("/v1/account").await?;
+        // Labels are what whoever enrolled a terminal called it.
+        answer.account = printable(answer.account);
+        for terminal in &mut answer.terminals {
+            terminal.label = printable(std::mem::take(&mut terminal.label));
+        }
+        Ok(answer)
+    }
+
+    /// What the account has bought and what is left of it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn entitlements(&self) -> Result<Vec<EntitlementInfo>, ClientError> {
+        let pages = |answer: EntitlementsAnswer| (answer.entitlements, answer.next);
+        self.all("/v1/account/entitlements", pages).await
+    }
+
+    /// The account's receipts, newest first, each verified.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn receipts(&self) -> Result<Vec<Verified<Receipt>>, ClientError> {
+        let pages = |answer: ReceiptsAnswer| (answer.receipts, answer.next);
+        let mut receipts = Vec::new();
+        for compact in self.all("/v1/account/receipts", pages).await? {
+            receipts.push(self.receipt(&compact).await?);
+        }
+        Ok(receipts)
+    }
+
+    /// The account's orders that were paid back or are being paid back, newest first. Empty, too, at a store that does not
+    /// tell.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn refunds(&self) -> Result<Vec<RefundInfo>, ClientError> {
+        let pages = |answer: RefundsAnswer| (answer.refunds, answer.next);
+        match self.all("/v1/account/refunds", pages).await {
+            Err(ClientError::Rejected { status: 404, .. }) => Ok(Vec::new()),
+            refunds => refunds,
+        }
+    }
+
+    /// Everything in a list of the account, page by page: `read` gives what an answer lists and the next page.
+    async fn all<A: Serialize + DeserializeOwned, T>(
+        &self,
+        path: &str,
+        read: fn(A) -> (Vec<T>, Option<u32>),
+    ) -> Result<Vec<T>, ClientError> {
+        let session = self.session()?;
+        let mut all = Vec::new();
+        let mut page = 0;
+        for _ in 0..PAGES {
+            let (listed, next) = read(session.get(&paged(path, page)).await?);
+            all.extend(listed);
+            match next {
+                Some(next) => page = next,
+                None => break,
+            }
+        }
+        Ok(all)
+    }
+
+    /// Revokes a terminal of the account: nothing is granted to it from now on, and it cannot be enrolled again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_terminal(&self, terminal: TerminalId) -> Result<(), ClientError> {
+        self.done(Method::Delete, format!("/v1/account/terminals/{terminal}")).await
+    }
+
+    /// What is signed in to the account: its sessions, and how many browsers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sessions(&self) -> Result<SessionsAnswer, ClientError> {
+        let mut answer: SessionsAnswer = self.session()?.get("/v1/account/sessions").await?;
+        for session in &mut answer.sessions {
+            session.label = printable(std::mem::take(&mut session.label));
+        }
+        Ok(answer)
+    }
+
+    /// Ends a session of the account.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn end_session(&self, session: Octets<16>) -> Result<(), ClientError> {
+        self.done(Method::Delete, format!("/v1/account/sessions/{session}")).await
+    }
+
+    /// Signs the account out everywhere: every terminal, this one too, every browser, and what was approved and has not
+    /// been used. What is kept of the sign-in here goes with [`crate::Client::sign_out`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_out_everywhere(&self) -> Result<(), ClientError> {
+        self.done(Method::Post, "/v1/account/sign-out".to_owned()).await
+    }
+
+    /// Has something done that needs no body.
+    async fn done(&self, method: Method, path: String) -> Result<(), ClientError> {
+        let request = Request { method, path, idempotency_key: Some(random::idempotency_key()), body: Body::Empty };
+        let Done {} = self.session()?.ask(&request, Patience::Write).await?;
+        Ok(())
+    }
+
+    fn session(&self) -> Result<Arc<Session>, Refused> {
+        self.sessions.of(&self.origin)
+    }
+}
+
+impl std::fmt::Debug for Storefront {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Storefront({})", self.origin)
+    }
+}
+
+/// Ends an entry with the store's signed no to it. Anything else may come from the line, or from a server that has not
+/// decided: then the entry stays, and is asked about again.
+fn decided(no: No, entry: Entry) -> Result<Refused, ClientError> {
+    match no {
+        No::Refused(refused) if !refused.is_undecided() => {
+            entry.finish()?;
+            Ok(refused)
+        }
+        no => Err(no.into()),
+    }
+}
+
+/// A resource in a trusted server's catalogue; `None` where it says that it does not have it.
+pub(crate) async fn find(
+    sessions: &Sessions,
+    origin: &Origin,
+    publisher: &PublisherName,
+    name: &ResourceName,
+) -> Result<Option<Listing>, Refused> {
+    let path = format!("/v1/catalogue/{publisher}/{name}");
+    let Some(entry) = public::<CatalogueEntry>(sessions, origin, path).await? else { return Ok(None) };
+    if entry.publisher != *publisher || entry.name != *name {
+        return Err(offline("the catalogue answers with another resource"));
+    }
+    let keys = sessions.trust.keys(origin).await?;
+    match listing(&keys, entry.clone()) {
+        // The store may have changed its keys since.
+        Err(_) => listing(&*sessions.trust.refresh(origin).await?, entry).map(Some),
+        listed => listed.map(Some),
+    }
+}
+
+/// As [`find`], where a person is not asked about a missing entry but a resource waits.
+pub(crate) async fn entry(
+    sessions: &Sessions,
+    origin: &Origin,
+    publisher: &PublisherName,
+    name: &ResourceName,
+) -> Result<Listing, Refused> {
+    let found = find(sessions, origin, publisher, name).await?;
+    found.ok_or_else(|| offline(format!("{origin} does not list {publisher}/{name}")))
+}
+
+/// Reads what everybody may read. Only servers that the user trusts are asked.
+pub(crate) async fn public<T: DeserializeOwned>(
+    sessions: &Sessions,
+    origin: &Origin,
+    path_and_query: String,
+) -> Result<Option<T>, Refused> {
+    sessions.trust.keys(origin).await?;
+    let exchange = Exchange {
+        method: Method::Get,
+        origin: origin.clone(),
+        path_and_query,
+        token: None,
+        proof: None,
+        idempotency_key: None,
+        body: Body::Empty,
+    };
+    let answer = sessions.server.exchange(exchange).await?;
+    match answer.status {
+        200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| offline("the catalogue is damaged")),
+        404 => Ok(None),
+        status => Err(offline(format!("the catalogue does not answer (status {status})"))),
+    }
+}
+
+/// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry.
+fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused> {
+    let CatalogueEntry { publisher, publisher_key, name, kind, title, description, mut versions, offers, vouches } =
+        entry;
+    let read = |compact: &String| {
+        let offer =
+            Trust::offer(keys, compact).map_err(|error| offline(format!("an offer does not verify: {error}")))?;
+        let document = offer.document();
+        if document.publisher == publisher && document.name == name {
+            Ok(offer)
+        } else {
+            Err(offline("an offer is for another resource"))
+        }
+    };
+    let offers = offers.iter().map(read).collect::<Result<_, _>>()?;
+    version::sort_newest_first(&mut versions, |version| &version.version);
+    Ok(Listing {
+        server: keys.iss.clone(),
+        publisher,
+        publisher_key,
+        name,
+        kind: printable(kind),
+        title: printable(title),
+        description: printable(description),
+        versions,
+        offers,
+        vouches,
+    })
+}

@@ -1,0 +1,208 @@
+//! A resource that is not installed: verified like one that is, and then read from its store by range.
+
+use crate::client::failure::ClientError;
+use crate::ports::transport::TransportError;
+use crate::run::resource::{File, Source};
+use crate::server::session::Sessions;
+use crate::state::clock::Clock as _;
+use crate::state::folder::{StateError, file_name, off_thread};
+use crate::store::install_source::InstallSource;
+use crate::store::library::{Library, MOST_UNKNOWN};
+use crate::store::publisher_pin::{Judged, Standing};
+use crate::store::range_cache::{self, Kept, KeptStreams};
+use crate::store::range_reader::{Remote, Shared};
+use crate::store::storefront::Listing;
+use crate::store::version_marks::Seen;
+use portcullis_protocol::sealed::{Sealed, SealedError};
+use portcullis_protocol::wire::CatalogueVersion;
+use portcullis_protocol::{Offer, Origin, SignedManifest, Verified};
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+/// A resource at its store whose signatures, stub and block lists are verified. Of its parts nothing has been fetched.
+/// Dropping it leaves nothing behind but what has arrived, as ciphertext, for the next time.
+pub struct Streaming {
+    sessions: Arc<Sessions>,
+    streamed: Streamed,
+    server: Origin,
+    publisher: Judged,
+    offers: Vec<Verified<Offer>>,
+    bytes: u64,
+    allow_older: bool,
+}
+
+/// What a runtime loads.
+#[derive(Clone)]
+pub(crate) struct Streamed {
+    pub(crate) sealed: Sealed<File>,
+    pub(crate) remote: Arc<Shared>,
+}
+
+impl Library {
+    /// Opens a resource at its store without installing it: reads its index, a few hundred KB, by range, and verifies all
+    /// that [`Library::prepare`] does but the blocks of the parts, each of which is verified when it is read.
+    ///
+    /// What arrives is kept as ciphertext, up to 2 GiB over all resources, so that a later run goes on from there; where
+    /// the disk cannot take it, 8 MiB are kept in memory.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::Name`] where `source` is no store.
+    pub async fn stream(&self, source: &InstallSource, allow_older: bool) -> Result<Streaming, ClientError> {
+        let InstallSource::Store { server, publisher, name, version } = source else {
+            return Err(ClientError::Name("only a store streams; install files and addresses".into()));
+        };
+        let (listing, wanted) = self.wanted(server.as_ref(), publisher, name, version.as_ref()).await?;
+        let streamed = self.open_remote(&listing, &wanted).await?;
+        let allow_older = allow_older || version.is_some();
+        let signed = streamed.sealed.signed();
+        let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), allow_older).await?;
+        let sessions = Arc::clone(self.sessions());
+        Ok(Streaming { sessions, streamed, server, publisher, offers, bytes: wanted.size, allow_older })
+    }
+
+    /// What is kept of resources that were streamed: ciphertext, in the folder `streams` of the state directory.
+    ///
+    /// # Errors
+    /// [`StateError`] where the folder cannot be read.
+    pub fn streams(&self) -> Result<KeptStreams, StateError> {
+        let state = &self.sessions().state;
+        KeptStreams::of(state).map_err(|error| StateError::io("read", &state.path(range_cache::FOLDER), &error))
+    }
+
+    /// Forgets what is kept of resources that were streamed, and gives how many there were: the next stream fetches
+    /// anew.
+    ///
+    /// # Errors
+    /// [`StateError`] where something cannot be removed.
+    pub fn clear_streams(&self) -> Result<usize, StateError> {
+        let state = &self.sessions().state;
+        KeptStreams::clear(state).map_err(|error| StateError::io("clear", &state.path(range_cache::FOLDER), &error))
+    }
+
+    async fn open_remote(&self, listing: &Listing, wanted: &CatalogueVersion) -> Result<Streamed, ClientError> {
+        let sessions = Arc::clone(self.sessions());
+        if wanted.size > MOST_UNKNOWN {
+            return Err(TransportError::TooLong.into());
+        }
+        let url = format!("{}/v1/files/{}", listing.server, wanted.digest);
+        let etag = format!("\"{}\"", wanted.digest);
+        // Another store may have the same resource with other countersignatures.
+        let name = format!("{}@{}", wanted.digest, file_name(&listing.server));
+        let streamed = |name: &str| -> Option<Arc<Remote>> {
+            sessions.streams.lock().unwrap_or_else(PoisonError::into_inner).get(name)?.upgrade()
+        };
+        let (remote, mut resumed) = match streamed(&name) {
+            // Twice at once in this process: fetched once.
+            Some(remote) => (remote, true),
+            None => {
+                let (state, size, of) = (Arc::clone(&sessions.state), wanted.size, name.clone());
+                let kept = off_thread(move || Kept::open(&state, &of, size)).await?;
+                let resumed = kept.have() > 0;
+                let remote = Arc::new(Remote::new(Arc::clone(&sessions.server), url, etag, kept, size));
+                let mut streams = sessions.streams.lock().unwrap_or_else(PoisonError::into_inner);
+                streams.retain(|_, remote| remote.strong_count() > 0);
+                streams.insert(name, Arc::downgrade(&remote));
+                (remote, resumed)
+            }
+        };
+        let shared = remote.shared();
+        let expected = wanted.digest;
+        loop {
+            let source: File = Box::new(Arc::clone(&remote));
+            let error = match off_thread(move || Sealed::open(source)).await? {
+                Ok(sealed) if sealed.digest() == expected => return Ok(Streamed { sealed, remote: shared }),
+                Ok(sealed) => ClientError::OtherFile { expected, found: sealed.digest() },
+                Err(SealedError::Io(error)) => return Err(unreachable(error)),
+                Err(error) => error.into(),
+            };
+            // What was kept may be damaged. What has just arrived is not kept either.
+            shared.forget_all();
+            if !std::mem::take(&mut resumed) {
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn unreachable(error: std::io::Error) -> ClientError {
+    match error.downcast::<TransportError>() {
+        Ok(error) => error.into(),
+        Err(error) => SealedError::Io(error).into(),
+    }
+}
+
+impl Streaming {
+    /// The manifest, verified.
+    #[must_use]
+    pub fn manifest(&self) -> &SignedManifest {
+        self.streamed.sealed.signed()
+    }
+
+    /// The trusted store that sells it.
+    #[must_use]
+    pub const fn server(&self) -> &Origin {
+        &self.server
+    }
+
+    /// How its publisher's key stands; show [`Thumbprint::words`](portcullis_protocol::Thumbprint::words) of a new one.
+    #[must_use]
+    pub const fn publisher(&self) -> Standing {
+        self.publisher.standing
+    }
+
+    /// How its operations can be paid for, as the store signed it.
+    #[must_use]
+    pub fn offers(&self) -> &[Verified<Offer>] {
+        &self.offers
+    }
+
+    /// Bytes of the sealed file.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// To be looked at, and nothing more: what [`Runtime::load`](crate::Runtime::load) takes, with nothing remembered of
+    /// its publisher. Who runs it calls [`Streaming::accept`].
+    #[must_use]
+    pub fn look(self) -> Source {
+        self.sessions.choose_store(self.manifest().digest(), &self.server);
+        Source::Streamed(Box::new(StreamedSource(self.streamed)))
+    }
+
+    /// Remembers the publisher's key, as installing does, and the version, and gives what
+    /// [`Runtime::load`](crate::Runtime::load) takes.
+    ///
+    /// # Errors
+    /// [`ClientError::State`], or as [`Library::stream`] where the publisher's key changed, or a newer version was
+    /// accepted, meanwhile.
+    pub async fn accept(self) -> Result<Source, ClientError> {
+        let state = &self.sessions.state;
+        let _lock = state.lock().await?;
+        let manifest = self.manifest().manifest();
+        let seen = Seen::of(state, &self.server, &manifest.publisher.name);
+        if !self.allow_older {
+            seen.check(&manifest.name, &manifest.version)?;
+        }
+        let pin = self.publisher.confirm(state)?;
+        seen.remember(&manifest.name, &manifest.version, self.sessions.clocks.of(&self.server).now())?;
+        pin.remember(state)?;
+        Ok(self.look())
+    }
+}
+
+/// A resource at its store, opened by [`Library::stream`].
+#[derive(Clone)]
+pub struct StreamedSource(pub(crate) Streamed);
+
+impl fmt::Debug for StreamedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamedSource({:?})", self.0.sealed)
+    }
+}
+
+impl fmt::Debug for Streaming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Streaming({:?} at {})", self.streamed.sealed, self.server)
+    }
+}

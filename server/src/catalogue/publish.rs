@@ -1,0 +1,321 @@
+//! Publishing: a sealed file arrives, is checked as a whole, opened once, countersigned and put where files stand.
+//!
+//! The thief-publisher's way in is here. He lifts another's ciphertext into a resource of his own and asks this server,
+//! which holds a key to it, to open it for him. Two checks stop him: each part's binding, made with the part's own key,
+//! names publisher, resource and version; and a ciphertext belongs to whoever published it first with a key that opens it.
+
+use crate::billing::offers;
+use crate::crypto::secrets;
+use crate::http::app::{App, Server};
+use crate::http::auth::{ProvenTerminal, ProvenUpload};
+use crate::http::problem::{Fault, Refused};
+use crate::ops::clock::Timestamp;
+use crate::ops::directory::{self, FILES, UPLOADS};
+use crate::ops::serve::ServeError;
+use crate::store::{NewPart, NewResource, PublishOutcome};
+use axum::body::Body;
+use futures::StreamExt as _;
+use portcullis_protocol::age::FileKey;
+use portcullis_protocol::census::{self, Census};
+use portcullis_protocol::encoding::base64url;
+use portcullis_protocol::limits::{MAX_VERSION, MAX_VERSIONS};
+use portcullis_protocol::sealed::{self, Sealed, SealedError};
+use portcullis_protocol::surface::{Surface, SurfaceError};
+use portcullis_protocol::wire::PublishAnswer;
+use portcullis_protocol::{AccountId, Digest, Manifest, PartKind, PartName, Version};
+use sha2::{Digest as _, Sha256};
+use std::fs::{File, TryLockError};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+
+/// How often another name is tried for one.
+const TRIES: u32 = 8;
+
+/// Held while the code of an upload is in memory: a body has up to 64 MiB, and what is read from it takes more. Uploads
+/// go on meanwhile.
+static SCANNING: Mutex<()> = Mutex::new(());
+
+/// Where the file of a resource stands.
+pub(crate) fn file_of(app: &Server, digest: &Digest) -> PathBuf {
+    directory::file_of(&app.config.dir, digest)
+}
+
+/// Makes the folders, and clears away what a crash left half uploaded.
+///
+/// # Errors
+/// [`ServeError::Unwritable`].
+pub(crate) fn prepare(dir: &Path) -> Result<(), ServeError> {
+    for folder in [dir.join(FILES), dir.join(UPLOADS)] {
+        let cannot = |cause| ServeError::Unwritable { path: folder.clone(), cause };
+        std::fs::create_dir_all(&folder).map_err(cannot)?;
+        // A file that is made and gone again shows it, whatever the permissions say.
+        let probe = folder.join(format!(".probe-{}", base64url(&secrets::random::<12>())));
+        File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(cannot)?;
+    }
+    clear(dir).map_err(|cause| ServeError::Unwritable { path: dir.join(UPLOADS), cause })
+}
+
+/// Clears away uploads whose process has ended. Those of another that runs are locked by it.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(crate) fn clear(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir.join(UPLOADS))?.flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        let is_over = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            // A file system without locks: nothing lasts a day.
+            Err(TryLockError::Error(_)) => {
+                let written = entry.metadata().and_then(|data| data.modified());
+                let age = written.ok().and_then(|at| std::time::SystemTime::now().duration_since(at).ok());
+                age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
+            }
+        };
+        if is_over {
+            // Another process may have been quicker.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// A file on its way in, locked as long as this process works on it. Dropped, it is gone.
+pub(crate) struct Incoming(PathBuf, #[expect(dead_code, reason = "the open file holds the lock")] File);
+
+impl Incoming {
+    /// An empty one, and the file to write it through.
+    fn new(dir: &Path) -> std::io::Result<(Self, File)> {
+        let uploads = dir.join(UPLOADS);
+        // Between making and locking it, another process may take it for one that was left behind.
+        for _ in 0..TRIES {
+            let path = uploads.join(format!("{}.part", base64url(&secrets::random::<16>())));
+            let file = File::create_new(&path)?;
+            if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists() {
+                continue;
+            }
+            let lock = file.try_clone()?;
+            return Ok((Self(path, lock), file));
+        }
+        Err(std::io::Error::other("other processes clear the folder of uploads all the time"))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // It may have been moved to its place.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Takes a body to the disk, bounded, and returns its digest beside it.
+pub(crate) async fn receive(app: &Server, unverified_body: Body) -> Result<(Incoming, Digest), Fault> {
+    let most = app.config.limits.upload_bytes;
+    let dir = app.config.dir.clone();
+    let made = tokio::task::spawn_blocking(move || Incoming::new(&dir)).await.map_err(Fault::internal)?;
+    let (incoming, file) = made.map_err(Fault::internal)?;
+    let mut file = tokio::fs::File::from_std(file);
+    let mut stream = unverified_body.into_data_stream();
+    let (mut digest, mut size) = (Sha256::new(), 0_u64);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Fault::Malformed("the body did not arrive".into()))?;
+        size += chunk.len() as u64;
+        if size > most {
+            return Err(Fault::TooLarge(most));
+        }
+        digest.update(&chunk);
+        file.write_all(&chunk).await.map_err(Fault::internal)?;
+    }
+    file.flush().await.map_err(Fault::internal)?;
+    Ok((incoming, Digest::from_bytes(digest.finalize().into())))
+}
+
+/// `PUT /v1/resources`, once the file has arrived whole.
+pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -> Result<PublishAnswer, Refused> {
+    let (now, for_checks) = (app.core.clock.now(), app.clone());
+    let checked =
+        tokio::task::spawn_blocking(move || check(&for_checks, &incoming, now).map(|checked| (checked, incoming)));
+    let (checked, _incoming) = checked.await.map_err(Fault::internal)??;
+    let manifest = checked.manifest;
+    let answer = PublishAnswer {
+        resource: checked.digest,
+        publisher: manifest.publisher.name.clone(),
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+    };
+    owns(app, &account, &manifest).await?;
+    if let Some(published) = app.core.store.resource(&checked.digest).await.map_err(Fault::internal)? {
+        tracing::info!(resource = %published.digest, "published again");
+        return Ok(answer);
+    }
+
+    let place = file_of(app, &checked.digest);
+    let moved = {
+        let (app, from, to) = (app.clone(), checked.countersigned, place.clone());
+        tokio::task::spawn_blocking(move || put(&app, from, &to))
+    };
+    moved.await.map_err(Fault::internal)??;
+    let resource = NewResource { digest: checked.digest, account, manifest, size: checked.size, parts: checked.parts };
+    let outcome = app.core.store.publish(resource).await.map_err(Fault::internal)?;
+    let refused = match outcome {
+        PublishOutcome::Published | PublishOutcome::Already => {
+            tracing::info!(resource = %answer.resource, publisher = %answer.publisher, name = %answer.name, version = %answer.version, "published");
+            return Ok(answer);
+        }
+        PublishOutcome::NotOwner => not_owner(),
+        PublishOutcome::NotNewer(published) => Fault::Conflict(not_newer(&answer, &published)),
+        PublishOutcome::TooManyVersions => Fault::Conflict(format!(
+            "there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name"
+        )),
+        PublishOutcome::OpensPart(opened) => {
+            Fault::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
+        }
+        PublishOutcome::CommitmentTaken(part) => Fault::Conflict(format!(
+            "part `{part}`, this very ciphertext, was published here by another publisher, who held its key: seal the \
+                 resource again, which encrypts it anew; if the part is yours, tell the store's operator"
+        )),
+    };
+    // Nobody can name the file: its digest is in no catalogue.
+    let _ = tokio::fs::remove_file(&place).await;
+    Err(refused.into())
+}
+
+/// A sealed file that is what it says, and its copy with this server's countersignature.
+struct Checked {
+    digest: Digest,
+    manifest: Manifest,
+    parts: Vec<NewPart>,
+    countersigned: Incoming,
+    size: u64,
+}
+
+fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, Fault> {
+    let file = File::open(&incoming.0).map_err(Fault::internal)?;
+    let sealed = Sealed::open(file).map_err(unacceptable)?;
+    let (digest, manifest) = (sealed.digest(), sealed.manifest().clone());
+    if manifest.version.to_string().len() > MAX_VERSION {
+        return Err(Fault::Unacceptable(format!("a version has at most {MAX_VERSION} bytes: shorten it")));
+    }
+    let root = app.core.keys.root().thumbprint();
+    if !manifest.servers.iter().any(|server| server.origin == *app.origin() && server.root == root) {
+        let text = format!("the resource is not sealed for this server: seal it with `--server {}`", app.origin());
+        return Err(Fault::Unacceptable(text));
+    }
+    // What no terminal would load is not sold.
+    manifest.limits.check().map_err(unrunnable)?;
+    let stub = {
+        let _alone = SCANNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let census = Census::of(sealed.stub()).map_err(unrunnable)?;
+        Surface::of_counted(sealed.stub(), &census).map_err(unloadable)?
+    };
+    stub.check_stub(&manifest).map_err(unloadable)?;
+    let identity = app.core.keys.identity();
+    let mut parts = Vec::with_capacity(manifest.parts.len());
+    for part in &manifest.parts {
+        let key = sealed.unwrap_key(&part.name, [identity]).map_err(unacceptable)?;
+        // A commitment is its publisher's from now on. Whoever merely copied the ciphertext can wrap any key for this
+        // server, and make a binding with it; but it opens nothing.
+        opens(&sealed, &part.name, &key)?;
+        if part.kind == PartKind::Code {
+            let _alone = SCANNING.lock().unwrap_or_else(PoisonError::into_inner);
+            let body = sealed.read_code(&part.name, &key).map_err(unacceptable)?;
+            let census = Census::of(&body).map_err(unrunnable)?;
+            census.needs().check(|need| manifest.limits.given(need)).map_err(unrunnable)?;
+            let surface = Surface::of_counted(&body, &census).map_err(unloadable)?;
+            Surface::check_body(&stub, &surface, &manifest).map_err(unloadable)?;
+            census::validate(&body).map_err(unrunnable)?;
+        }
+        let wrapped = app.core.secrets.wrap_file_key(&digest, &part.name, &key);
+        parts.push(NewPart { name: part.name.clone(), commitment: part.commitment, key: wrapped });
+    }
+    let (countersigned, out) = Incoming::new(&app.config.dir).map_err(Fault::internal)?;
+    let signing_key = app.core.keys.signing_key(now).map_err(Fault::internal)?;
+    let mut out = BufWriter::with_capacity(1 << 20, out);
+    // Checks every block on its way.
+    sealed::countersign(&sealed, app.origin().clone(), &signing_key, now.seconds(), &mut out).map_err(unacceptable)?;
+    out.flush().map_err(Fault::internal)?;
+    let out = out.into_inner().map_err(Fault::internal)?;
+    out.sync_all().map_err(Fault::internal)?;
+    let size = out.metadata().map_err(Fault::internal)?.len();
+    Ok(Checked { digest, manifest, parts, countersigned, size })
+}
+
+fn unacceptable(error: SealedError) -> Fault {
+    match error {
+        SealedError::Io(error) => Fault::internal(error),
+        error => Fault::Unacceptable(error.to_string()),
+    }
+}
+
+/// Opens the first and the last chunk of a part with the key that its header wraps.
+fn opens(sealed: &Sealed<File>, part: &PartName, key: &FileKey) -> Result<(), Fault> {
+    let first = sealed.part(part, key).and_then(|mut reader| reader.read_at(0, &mut [0]));
+    match first {
+        Ok(_) => Ok(()),
+        Err(SealedError::Age { .. }) => Err(Fault::Unacceptable(format!(
+            "the key that the header of part `{part}` holds does not open the part: only who holds a part's key publishes \
+             it; seal the resource again from its own files"
+        ))),
+        Err(error) => Err(unacceptable(error)),
+    }
+}
+
+fn unloadable(error: SurfaceError) -> Fault {
+    Fault::Unacceptable(format!("no terminal would load it: {error}"))
+}
+
+fn unrunnable(error: impl std::fmt::Display) -> Fault {
+    Fault::Unacceptable(format!("no terminal would run it: {error}"))
+}
+
+/// Before anything is put in its place: who does not own the name changes nothing here.
+async fn owns(app: &Server, account: &AccountId, manifest: &Manifest) -> Result<(), Refused> {
+    let publisher = app.core.store.publisher(&manifest.publisher.name).await.map_err(Fault::internal)?;
+    match publisher {
+        Some(publisher) if publisher.owner == *account && publisher.key == manifest.publisher.jwk => Ok(()),
+        _ => Err(not_owner().into()),
+    }
+}
+
+fn not_owner() -> Fault {
+    Fault::Forbidden(
+        "the publisher's name is not this account's with this key: claim it first, or seal with its key".into(),
+    )
+}
+
+fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
+    let PublishAnswer { publisher, name, version, .. } = refused;
+    if version == published {
+        return format!("{publisher}/{name} {version} is published with another content: raise the version");
+    }
+    if version.precedence(published).is_eq() {
+        return format!(
+            "version {version} of {publisher}/{name} has the same precedence as {published}, since what follows a `+` does \
+             not count: raise the version"
+        );
+    }
+    format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
+}
+
+fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), Fault> {
+    app.core.faults.step("upload.before-rename").map_err(Fault::internal)?;
+    std::fs::rename(&from.0, to).map_err(Fault::internal)?;
+    // The name is durable only once its folder is.
+    if let Some(folder) = to.parent() {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Fault::internal)?;
+    }
+    app.core.faults.step("upload.after-rename").map_err(Fault::internal)
+}
+
+/// Takes the body of a proven upload, and makes sure that it is the one that was proven.
+pub(crate) async fn receive_proven(app: &Server, upload: ProvenUpload) -> Result<(Incoming, ProvenTerminal), Fault> {
+    let ProvenUpload { caller, claimed_body, unverified_body, .. } = upload;
+    let (incoming, digest) = receive(app, unverified_body).await?;
+    if digest == claimed_body { Ok((incoming, caller)) } else { Err(Fault::Unproven) }
+}

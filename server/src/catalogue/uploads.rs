@@ -1,0 +1,70 @@
+//! Slots for uploads. A slot is held at the pace of whoever uploads, so there are several, and nobody has them all.
+
+use crate::http::rate::TooMany;
+use portcullis_protocol::AccountId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Seconds after which an upload may be tried again when there is no slot.
+const RETRY: u32 = 10;
+
+/// The uploads under way in this process.
+#[derive(Debug)]
+pub struct Uploads {
+    most: usize,
+    per_account: usize,
+    running: Mutex<HashMap<AccountId, usize>>,
+}
+
+/// The right to upload one file. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    uploads: Arc<Uploads>,
+    account: AccountId,
+}
+
+impl Uploads {
+    /// So many at once, and so many of one account, each at least one.
+    #[must_use]
+    pub fn new(most: usize, per_account: usize) -> Self {
+        Self { most: most.max(1), per_account: per_account.max(1), running: Mutex::default() }
+    }
+
+    pub(crate) fn begin(self: &Arc<Self>, account: &AccountId) -> Result<Slot, TooMany> {
+        let mut running = self.running();
+        let all: usize = running.values().sum();
+        let own = running.get(account).copied().unwrap_or(0);
+        if all >= self.most || own >= self.per_account {
+            return Err(TooMany { retry_after: RETRY });
+        }
+        running.insert(*account, own + 1);
+        Ok(Slot { uploads: Arc::clone(self), account: *account })
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<AccountId, usize>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut running = self.uploads.running();
+        match running.get_mut(&self.account) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(running.remove(&self.account)),
+        }
+    }
+}
+
+#[test]
+fn no_account_has_all_the_slots() {
+    let account = |number: u8| AccountId::from_bytes([number; 16]);
+    let uploads = Arc::new(Uploads::new(3, 2));
+    let first = uploads.begin(&account(1)).expect("a slot");
+    let _second = uploads.begin(&account(1)).expect("a slot");
+    assert_eq!(uploads.begin(&account(1)).map(drop), Err(TooMany { retry_after: RETRY }));
+    let _other = uploads.begin(&account(2)).expect("another account's");
+    assert!(uploads.begin(&account(3)).is_err(), "all are taken");
+    drop(first);
+    drop(uploads.begin(&account(1)).expect("given back"));
+}

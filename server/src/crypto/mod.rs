@@ -1,0 +1,4 @@
+//! The server's keys and secrets.
+
+pub mod keys;
+pub mod secrets;

@@ -1,0 +1,81 @@
+//! Where a request comes from, as far as rate limits need it.
+
+use crate::http::app::App;
+use crate::http::forwarded;
+use crate::http::problem::Fault;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Once;
+
+/// The address of a client. Of IPv6 the network only (/64): a host has as many addresses in it as it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+impl FromRequestParts<App> for ClientAddress {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+        let Ok(ConnectInfo(peer)) = ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await else {
+            return Err(Fault::internal("a connection without an address"));
+        };
+        let (config, peer) = (&app.config, peer.ip());
+        if !config.behind_proxy {
+            return Ok(Self(network(peer)));
+        }
+        if forwarded::is_forwarded(&parts.headers) && !forwarded::is_trusted(&config.trusted_proxies, peer) {
+            say_untrusted();
+        }
+        Ok(Self(network(forwarded::client(&parts.headers, peer, &config.trusted_proxies))))
+    }
+}
+
+/// Says once that a proxy may be missing from the list: then all its clients share one limit.
+fn say_untrusted() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            "a peer that is not in `trusted_proxies` says whom it speaks for, and is not believed; if it is your proxy, \
+             add its address"
+        );
+    });
+}
+
+/// Lets no address have more than its share, before anything is looked at.
+pub(crate) async fn gate(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    request: Request,
+    next: Next,
+) -> Response {
+    match app.gates.address.take(address) {
+        Ok(()) => next.run(request).await,
+        Err(too_many) => Fault::from(too_many).into_response(),
+    }
+}
+
+/// The network of an address that counts as one client.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_network_is_one_client() {
+        let of = |text: &str| network(text.parse().expect("an address"));
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+}

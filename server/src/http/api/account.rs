@@ -1,0 +1,179 @@
+//! `/v1/account`: what its owner sees of it.
+
+use super::{DONE, segment};
+use crate::http::app::App;
+use crate::http::auth::ProvenTerminal;
+use crate::http::problem::{Fault, Refused};
+use crate::store::{AccountPage, OrderPhase, Page, SessionId};
+use portcullis_protocol::TerminalId;
+use portcullis_protocol::wire::{
+    AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SessionInfo,
+    SessionsAnswer, TerminalInfo,
+};
+use serde::Serialize;
+
+/// Entitlements of one page. With names of full length one takes 350 bytes, and 120 of them half of what a signed answer
+/// may hold.
+const ENTITLEMENTS: usize = 120;
+/// Receipts of one page. With names of full length one takes 1.2 KiB in the answer's base64url.
+pub(super) const RECEIPTS: usize = 25;
+
+/// Refunds of one page. One takes 130 bytes.
+const REFUNDS: u32 = 200;
+
+/// Bytes of terminals and of publishers in the account's answer: with its name, and in base64url, together less than a
+/// signed answer may hold. Some 180 terminals, or 80 whose labels have full length.
+const TERMINALS: usize = 32 * 1024;
+const PUBLISHERS: usize = 10 * 1024;
+
+/// Terminals and publishers that are read for it: more than fit, whatever they are called.
+const MOST: u32 = 400;
+/// Bytes of sessions in their answer: some 150.
+const SESSIONS: usize = 40 * 1024;
+
+/// `GET /v1/account`. It lists what fits: this terminal, then the newest ones, and those last that were revoked.
+pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<AccountAnswer, Refused> {
+    let (store, account, this) = (&app.core.store, caller.account(), caller.asker.terminal());
+    let current = store.terminal(account, this).await.map_err(Fault::internal)?;
+    let in_use = store.terminals(account, false, None, MOST).await.map_err(Fault::internal)?;
+    let revoked = store.terminals(account, true, None, MOST).await.map_err(Fault::internal)?;
+    let others = in_use.into_iter().chain(revoked).filter(|terminal| terminal.id != *this);
+    let terminals = current.into_iter().chain(others).map(|terminal| TerminalInfo {
+        current: terminal.id == *this,
+        terminal: terminal.id,
+        label: terminal.label,
+        key: terminal.key,
+        enrolled: terminal.enrolled.seconds(),
+        revoked: terminal.revoked.is_some(),
+    });
+    Ok(AccountAnswer {
+        terminals: fitting(terminals, TERMINALS),
+        account: app.name_of(account).await?,
+        publishers: fitting(store.publishers_of(account, None, MOST).await.map_err(Fault::internal)?, PUBLISHERS),
+    })
+}
+
+/// `GET /v1/account/entitlements`
+pub(crate) async fn entitlements(app: App, caller: ProvenTerminal, (): ()) -> Result<EntitlementsAnswer, Refused> {
+    entitlements_from(app, caller, 0).await
+}
+
+/// `GET /v1/account/entitlements/{page}`
+pub(crate) async fn entitlements_page(
+    app: App,
+    caller: ProvenTerminal,
+    page: String,
+) -> Result<EntitlementsAnswer, Refused> {
+    entitlements_from(app, caller, segment(&page)?).await
+}
+
+async fn entitlements_from(app: App, caller: ProvenTerminal, page: u32) -> Result<EntitlementsAnswer, Refused> {
+    let page = AccountPage::new(page, ENTITLEMENTS);
+    let Page { rows, next } = app.core.store.entitlements(caller.account(), page).await.map_err(Fault::internal)?;
+    let entitlements = rows.into_iter().map(|entitlement| EntitlementInfo {
+        remaining: entitlement.remaining(),
+        publisher: entitlement.publisher,
+        name: entitlement.name,
+        operation: entitlement.operation,
+        rights: entitlement.rights,
+        revoked: entitlement.revoked.is_some(),
+    });
+    Ok(EntitlementsAnswer { entitlements: entitlements.collect(), next })
+}
+
+/// `GET /v1/account/receipts`
+pub(crate) async fn receipts(app: App, caller: ProvenTerminal, (): ()) -> Result<ReceiptsAnswer, Refused> {
+    receipts_from(app, caller, 0).await
+}
+
+/// `GET /v1/account/receipts/{page}`
+pub(crate) async fn receipts_page(app: App, caller: ProvenTerminal, page: String) -> Result<ReceiptsAnswer, Refused> {
+    receipts_from(app, caller, segment(&page)?).await
+}
+
+async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<ReceiptsAnswer, Refused> {
+    let page = AccountPage::new(page, RECEIPTS);
+    let Page { rows, next } = app.core.store.receipts(caller.account(), page).await.map_err(Fault::internal)?;
+    Ok(ReceiptsAnswer { receipts: rows, next })
+}
+
+/// `GET /v1/account/refunds`
+pub(crate) async fn refunds(app: App, caller: ProvenTerminal, (): ()) -> Result<RefundsAnswer, Refused> {
+    refunds_from(app, caller, 0).await
+}
+
+/// `GET /v1/account/refunds/{page}`
+pub(crate) async fn refunds_page(app: App, caller: ProvenTerminal, page: String) -> Result<RefundsAnswer, Refused> {
+    refunds_from(app, caller, segment(&page)?).await
+}
+
+async fn refunds_from(app: App, caller: ProvenTerminal, page: u32) -> Result<RefundsAnswer, Refused> {
+    let skip = page.saturating_mul(REFUNDS);
+    // One more than the page, to know whether there is another one.
+    let found = app.core.store.refunds(caller.account(), skip, REFUNDS + 1).await.map_err(Fault::internal)?;
+    let next = if found.len() > REFUNDS as usize { page.checked_add(1) } else { None };
+    let refunds = found.into_iter().take(REFUNDS as usize).map(|(order, changed)| RefundInfo {
+        order: order.id,
+        amount: order.refund(),
+        at: changed.seconds(),
+        done: order.phase == OrderPhase::Refunded,
+    });
+    Ok(RefundsAnswer { refunds: refunds.collect(), next })
+}
+
+/// The beginning of a list, as much as takes so many bytes of JSON.
+fn fitting<T: Serialize>(all: impl IntoIterator<Item = T>, bytes: usize) -> Vec<T> {
+    let mut taken = 0_usize;
+    let fits = |item: &T| {
+        // With a comma.
+        let size = serde_json::to_vec(item).map_or(usize::MAX, |json| json.len() + 1);
+        taken = taken.saturating_add(size);
+        taken <= bytes
+    };
+    all.into_iter().take_while(fits).collect()
+}
+
+/// `DELETE /v1/account/terminals/{id}`
+pub(crate) async fn revoke_terminal(app: App, caller: ProvenTerminal, terminal: String) -> Result<Done, Refused> {
+    let terminal: TerminalId = segment(&terminal)?;
+    if app.core.store.revoke_terminal(caller.account(), &terminal).await.map_err(Fault::internal)? {
+        Ok(DONE)
+    } else {
+        Err(Fault::NotFound.into())
+    }
+}
+
+/// `GET /v1/account/sessions`. It lists what fits: this session, then those without a terminal, then the newest.
+pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result<SessionsAnswer, Refused> {
+    let mut sessions = app.core.store.sessions(caller.account()).await.map_err(Fault::internal)?;
+    let current = caller.asker.session();
+    sessions.sort_by_key(|session| (session.id != current, session.terminal.is_some()));
+    let sessions = sessions.into_iter().map(|session| SessionInfo {
+        current: session.id == current,
+        session: session.id.0,
+        label: session.label,
+        key: session.key,
+        began: session.created.seconds(),
+        renewed: session.used.seconds(),
+        ends: session.expires.seconds(),
+        terminal: session.terminal,
+    });
+    let browsers = app.core.store.browser_sessions(caller.account(), None).await.map_err(Fault::internal)?.len();
+    Ok(SessionsAnswer { sessions: fitting(sessions, SESSIONS), browsers: u32::try_from(browsers).unwrap_or(u32::MAX) })
+}
+
+/// `DELETE /v1/account/sessions/{id}`
+pub(crate) async fn end_session(app: App, caller: ProvenTerminal, session: String) -> Result<Done, Refused> {
+    let session = SessionId(segment(&session)?);
+    if app.core.store.end_session_of(caller.account(), session).await.map_err(Fault::internal)? {
+        Ok(DONE)
+    } else {
+        Err(Fault::NotFound.into())
+    }
+}
+
+/// `POST /v1/account/sign-out`: everywhere, here too.
+pub(crate) async fn sign_out_everywhere(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
+    app.core.store.sign_out_everywhere(caller.account()).await.map_err(Fault::internal)?;
+    Ok(DONE)
+}

@@ -1,0 +1,121 @@
+//! `/v1/publishers`: a name is claimed for a key, and changes its key.
+
+use super::{DONE, Segments, segment};
+use crate::crypto::secrets;
+use crate::http::app::App;
+use crate::http::auth::ProvenTerminal;
+use crate::http::problem::{Fault, Refused};
+use crate::ops::config::Publishers;
+use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, VouchOutcome};
+use axum::Json;
+use axum::extract::State;
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::limits::MAX_VOUCHES;
+use portcullis_protocol::wire::{Done, PublisherAnswer, PublisherRequest, VouchRequest};
+use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, Vouch};
+
+/// Claims a name, which then belongs to the caller's account and the claim's key.
+pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
+    let PublisherRequest { claim } = caller.json()?;
+    let claim = held_key(&app, &claim)?;
+    if app.config.publishers == Publishers::Approve
+        && !is_operator(&app, caller.account()).await?
+        && !app.core.store.ask_approval(caller.account(), &claim.name).await.map_err(Fault::internal)?
+    {
+        let text = format!(
+            "this store approves its publishers, and its operator can now see that you ask for `{}`: repeat this once you \
+             are approved",
+            claim.name
+        );
+        return Err(Fault::Forbidden(text).into());
+    }
+    let publisher = Publisher {
+        id: PublisherId(Octets(secrets::random())),
+        name: claim.name.clone(),
+        key: claim.jwk.clone(),
+        owner: *caller.account(),
+        created: app.core.clock.now(),
+    };
+    match app.core.store.claim_publisher(publisher).await.map_err(Fault::internal)? {
+        ClaimOutcome::Claimed => Ok(DONE),
+        ClaimOutcome::Taken => {
+            Err(Fault::Conflict(format!("the name `{}` is another account's, or has another key", claim.name)).into())
+        }
+    }
+}
+
+/// A claim signed by the key that it names, for this store. Nobody claims a name for a key that he does not hold: its
+/// owner would find the name taken, and his resources sold by somebody else.
+fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, Fault> {
+    let claim = Unverified::<PublisherClaim>::parse(claim)
+        .and_then(Unverified::verify_self_signed)
+        .map_err(|error| Fault::Unacceptable(format!("the claim is not accepted: {error}")))?;
+    let claim = claim.into_document();
+    if claim.origin == *app.origin() {
+        Ok(claim)
+    } else {
+        Err(Fault::Unacceptable("the claim is for another server".into()))
+    }
+}
+
+/// `GET /v1/publishers/{name}`: the key in use, and how it came to be.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Segments(name): Segments<String>,
+) -> Result<Json<PublisherAnswer>, Fault> {
+    let name: PublisherName = segment(&name)?;
+    let publisher = app.core.store.publisher(&name).await.map_err(Fault::internal)?.ok_or(Fault::NotFound)?;
+    let vouches = app.core.store.vouches(&name).await.map_err(Fault::internal)?;
+    Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches }))
+}
+
+/// `POST /v1/publishers/{name}/vouches`: the key in use names its successor, which is in use from then on.
+pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Result<Done, Refused> {
+    let name: PublisherName = segment(&name)?;
+    let VouchRequest { vouch: compact, claim } = caller.json()?;
+    let publisher = app.core.store.publisher(&name).await.map_err(Fault::internal)?.ok_or(Fault::NotFound)?;
+    let unacceptable = |error| Fault::Unacceptable(format!("the vouch is not accepted: {error}"));
+    let vouch = Unverified::<Vouch>::parse(&compact).map_err(|error| unacceptable(error.to_string()))?;
+    // Said again after an answer got lost: then the key in use is already the successor, and the store knows the vouch.
+    let known = app.core.store.vouches(&name).await.map_err(Fault::internal)?.last() == Some(&compact);
+    if known && publisher.owner == *caller.account() {
+        return Ok(DONE);
+    }
+    let vouch = vouch.verify(&publisher.key).map_err(|error| unacceptable(error.to_string()))?.into_document();
+    if vouch.name != name {
+        return Err(unacceptable("it is for another publisher".into()).into());
+    }
+    if vouch.jwk == publisher.key {
+        return Err(unacceptable("it names the key that is in use already".into()).into());
+    }
+    let claim =
+        claim.ok_or_else(|| unacceptable("the new key has to sign that it is held: update portcullis".into()))?;
+    let claim = held_key(&app, &claim)?;
+    if claim.name != name || claim.jwk != vouch.jwk {
+        return Err(unacceptable("the claim that comes with it is for another name or key".into()).into());
+    }
+    let new = NewVouch {
+        account: *caller.account(),
+        name: vouch.name,
+        by: publisher.key,
+        key: vouch.jwk,
+        seq: vouch.seq,
+        compact,
+    };
+    match app.core.store.vouch(new).await.map_err(Fault::internal)? {
+        VouchOutcome::Vouched => Ok(DONE),
+        VouchOutcome::NotOwner => Err(Fault::Forbidden(format!("`{name}` is another account's")).into()),
+        VouchOutcome::TooMany => {
+            let text = format!(
+                "`{name}` has changed its key {MAX_VOUCHES} times, and no terminal would follow once more: keep this key, or claim another name"
+            );
+            Err(Fault::Conflict(text).into())
+        }
+        VouchOutcome::Stale => Err(Fault::Conflict(format!("`{name}` has changed its key meanwhile")).into()),
+    }
+}
+
+async fn is_operator(app: &App, account: &AccountId) -> Result<bool, Refused> {
+    let account = app.core.store.account(account).await.map_err(Fault::internal)?;
+    Ok(account.is_some_and(|account| account.operator))
+}

@@ -1,0 +1,52 @@
+//! `GET /v1/search?q=&kind=&page=`
+
+use crate::catalogue::listing;
+use crate::http::app::App;
+use crate::http::problem::Fault;
+use crate::store::{SearchPage, SearchQuery};
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use portcullis_protocol::wire::SearchAnswer;
+use serde::Deserialize;
+
+/// Results of a page: a screen full.
+const PER_PAGE: u32 = 20;
+/// Bytes of a query, and words of it.
+const MAX_QUERY: usize = 200;
+const MAX_WORDS: usize = 8;
+
+/// The query as sent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    page: u32,
+}
+
+/// Searches the catalogue, for everybody.
+pub(crate) async fn search(
+    State(app): State<App>,
+    asked: Result<axum::extract::Query<Asked>, QueryRejection>,
+) -> Result<Json<SearchAnswer>, Fault> {
+    let Ok(axum::extract::Query(Asked { q, kind, page })) = asked else {
+        return Err(Fault::Malformed("a search takes q, kind and page".into()));
+    };
+    if q.len() > MAX_QUERY || kind.len() > MAX_QUERY || q.split_whitespace().count() > MAX_WORDS {
+        return Err(Fault::Malformed(format!("a search takes at most {MAX_WORDS} words and {MAX_QUERY} bytes")));
+    }
+    if page > 0 && i64::from(page) > app.core.store.newest_listing().await.map_err(Fault::internal)? {
+        return Err(Fault::Malformed("there is no such page: take the one that the page before names".into()));
+    }
+    let query = SearchQuery { text: q, kind: Some(kind).filter(|kind| !kind.is_empty()), page, per_page: PER_PAGE };
+    let SearchPage { listings, next } = app.core.store.search(query).await.map_err(Fault::internal)?;
+    // A page of long price lists that nobody has asked for yet is a thousand signatures.
+    let results = tokio::task::spawn_blocking(move || {
+        listings.into_iter().map(|listing| listing::entry(&app, listing)).collect::<Result<_, Fault>>()
+    });
+    Ok(Json(SearchAnswer { results: results.await.map_err(Fault::internal)??, next }))
+}

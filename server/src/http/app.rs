@@ -1,0 +1,115 @@
+//! What every handler is given: the services of one server, and the gates before them.
+
+use crate::billing::answers::No;
+use crate::catalogue::uploads::Uploads;
+use crate::crypto::secrets::{LookupHash, TokenHash};
+use crate::http::rate::{Buckets, Rate};
+use crate::identity::passwords::{HashFailed, Passwords};
+use crate::ops::config::{Config, SignUp};
+use crate::services::Core;
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{AccountId, Origin, Thumbprint};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sign-in attempts, user codes and device codes are counted over this time.
+const ATTEMPTS_PERIOD: Duration = Duration::from_secs(600);
+
+/// A server, shared by all its requests.
+pub type App = Arc<Server>;
+
+/// A server: the core's services and what stands between them and strangers.
+pub struct Server {
+    /// What the operator wrote.
+    pub config: Config,
+    /// Store, keys, cycle, orders.
+    pub core: Core,
+    /// Password hashing.
+    pub passwords: Passwords,
+    /// Rate limits.
+    pub gates: Gates,
+    /// Uploads that may still begin.
+    pub uploads: Arc<Uploads>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Server({})", self.core.origin)
+    }
+}
+
+/// Who may do how much. Per process.
+#[derive(Debug)]
+pub struct Gates {
+    /// Requests, by address, before anything is known.
+    pub address: Buckets<IpAddr>,
+    /// Requests, by terminal key, once it is proven.
+    pub terminal: Buckets<Thumbprint>,
+    /// Wrong passwords, by account and address: a stranger uses up his own tries, and not the owner's.
+    pub sign_in: Buckets<(LookupHash, IpAddr)>,
+    /// Wrong passwords, by address: a guesser has many accounts.
+    pub sign_in_address: Buckets<IpAddr>,
+    /// Wrong passwords, by account, from whatever address. Once they are too many each address has fewer tries, but never
+    /// none: an attacker has many addresses, and may not lock the owner out.
+    pub sign_in_account: Buckets<LookupHash>,
+    /// Wrong passwords, by account and browser that signed in to it before.
+    pub known_browser: Buckets<(AccountId, Octets<16>)>,
+    /// Right passwords, by account: only who knows it can use them up, and each costs the server a hash.
+    pub right_password: Buckets<AccountId>,
+    /// Wrong passwords typed to change an account, by browser session.
+    pub confirmation: Buckets<TokenHash>,
+    /// Accounts asked for, by address. Apart from sign-ins, so that guessing keeps nobody from signing up.
+    pub sign_up: Buckets<IpAddr>,
+    /// Accounts asked for with an invitation, by invitation: whoever was invited depends on no address.
+    pub invitation: Buckets<TokenHash>,
+    /// User codes typed that there are not, by account.
+    pub user_code: Buckets<AccountId>,
+    /// Device codes asked for, by address.
+    pub device_code: Buckets<IpAddr>,
+}
+
+impl Server {
+    /// Puts a server together.
+    ///
+    /// # Errors
+    /// [`HashFailed`] where passwords cannot be hashed on this machine.
+    pub fn new(config: Config, core: Core) -> Result<App, HashFailed> {
+        let limits = &config.limits;
+        let times = |n: u32| Rate::per_period(limits.sign_in_attempts.saturating_mul(n), ATTEMPTS_PERIOD);
+        let gates = Gates {
+            address: Buckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
+            terminal: Buckets::new(Rate::per_second(limits.terminal_rate, limits.terminal_burst)),
+            sign_in: Buckets::new(times(1)),
+            sign_in_address: Buckets::new(times(5)),
+            sign_in_account: Buckets::new(times(10)),
+            known_browser: Buckets::new(times(1)),
+            right_password: Buckets::new(times(10)),
+            confirmation: Buckets::new(times(1)),
+            sign_up: Buckets::new(times(5)),
+            invitation: Buckets::new(times(5)),
+            user_code: Buckets::new(times(3)),
+            device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
+        };
+        let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
+        Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads }))
+    }
+
+    /// Whether everyone may make an account.
+    #[must_use]
+    pub fn sign_up_is_open(&self) -> bool {
+        self.config.sign_up == SignUp::Open
+    }
+
+    /// What terminals call it.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.core.origin
+    }
+
+    /// The sign-in name of an account.
+    pub(crate) async fn name_of(&self, id: &AccountId) -> Result<String, No> {
+        let account = self.core.store.account(id).await?.ok_or(No::NotFound)?;
+        Ok(self.core.secrets.open_name(id, &account.name)?)
+    }
+}

@@ -1,0 +1,146 @@
+//! How long the body of a request may take. Whatever waits for a body is held at the pace of whoever sends it, so every
+//! body has to be whole by a deadline, or to keep up a least pace when it may be long.
+
+use crate::http::app::App;
+use crate::http::problem::Fault;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// The path of uploads, whose bodies may be long.
+pub(crate) const UPLOADS: &str = "/v1/resources";
+/// Of a body that was refused unread, so much is taken off the line, for so long: else the refusal might be lost on its
+/// way to a client that is still sending.
+const DRAINED: usize = 64 * 1024 * 1024;
+const DRAINING: Duration = Duration::from_secs(5);
+
+/// By when a body has to be whole.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// What it may take in any case.
+    grace: Duration,
+    /// Bytes per second beyond that; 0: none.
+    rate: u64,
+}
+
+impl Pace {
+    fn deadline(self, begun: Instant, bytes: u64) -> Instant {
+        begun + self.grace + Duration::from_millis(bytes.saturating_mul(1000).checked_div(self.rate).unwrap_or(0))
+    }
+}
+
+/// Gives every request's body its deadline. A handler that it strikes sees a body that broke off; the answer says why.
+pub(crate) async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    let limits = &app.config.limits;
+    let grace = Duration::from_secs(limits.request_seconds);
+    let is_upload = *request.method() == Method::PUT && request.uri().path() == UPLOADS;
+    let pace = Pace { grace, rate: if is_upload { limits.upload_rate.max(1) } else { 0 } };
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let late = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| Body::new(Paced::new(body, pace, Arc::clone(&late))));
+    let response = next.run(request).await;
+    if !late.load(Ordering::SeqCst) || response.status().is_success() {
+        return response;
+    }
+    let mut response = Fault::TooSlow(if is_upload { limits.upload_rate.max(1) } else { 0 }).into_response();
+    // What of the body is still to come would be read as the next request.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Takes a body off the line that nobody wants, in the background and within bounds. One that its sender holds back until
+/// it is told to go on (`Expect: 100-continue`) never comes, for to read it would be to tell him.
+pub(crate) fn drain(body: Body, is_held_back: bool) {
+    if is_held_back {
+        return;
+    }
+    let drained = async move {
+        let (mut stream, mut bytes) = (body.into_data_stream(), 0);
+        while let Some(Ok(chunk)) = stream.next().await {
+            bytes += chunk.len();
+            if bytes > DRAINED {
+                break;
+            }
+        }
+    };
+    tokio::spawn(tokio::time::timeout(DRAINING, drained));
+}
+
+/// A body with a deadline.
+struct Paced {
+    body: Body,
+    pace: Pace,
+    begun: Instant,
+    bytes: u64,
+    sleep: Pin<Box<Sleep>>,
+    late: Arc<AtomicBool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the body took too long")]
+struct Late;
+
+impl Paced {
+    fn new(body: Body, pace: Pace, late: Arc<AtomicBool>) -> Self {
+        let begun = Instant::now();
+        let sleep = Box::pin(tokio::time::sleep_until(pace.deadline(begun, 0)));
+        Self { body, pace, begun, bytes: 0, sleep, late }
+    }
+}
+
+impl HttpBody for Paced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        // The deadline first: a body that trickles always has something ready.
+        if this.sleep.as_mut().poll(context).is_ready() {
+            this.late.store(true, Ordering::SeqCst);
+            return Poll::Ready(Some(Err(axum::Error::new(Late))));
+        }
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && this.pace.rate > 0
+        {
+            this.bytes += data.len() as u64;
+            this.sleep.as_mut().reset(this.pace.deadline(this.begun, this.bytes));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[test]
+fn a_slow_and_honest_line_may_take_as_long_as_it_needs() {
+    let (begun, grace) = (Instant::now(), Duration::from_secs(30));
+    let pace = Pace { grace, rate: 32 * 1024 };
+    assert_eq!(pace.deadline(begun, 0), begun + grace);
+    let four_gib = pace.deadline(begun, 4 << 30) - begun;
+    assert_eq!(four_gib, grace + Duration::from_secs((4 << 30) / (32 * 1024)), "a day and a half");
+    assert_eq!(Pace { grace, rate: 0 }.deadline(begun, u64::MAX), begun + grace);
+}

@@ -1,0 +1,347 @@
+//! Connections: how many, how long one may stand idle or half asked, how slowly one may take an answer, and how they end.
+//!
+//! One rule covers what is idle, what sends half a head and what sends nothing: a connection on which no request is being
+//! answered is closed after [`IDLE`]. What a request's body may take is in `body`.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::service::{Service as _, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep};
+
+/// How long a connection may have no request that is being answered: time for the head of one, and for a proxy or a
+/// terminal to come back.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long the last requests may take once the server is asked to stop.
+pub(crate) const LAST_REQUESTS: Duration = Duration::from_secs(10);
+/// How long a connection without a request may take to end then: to send what lies in its buffer.
+const LAST_BYTES: Duration = Duration::from_millis(500);
+/// Whoever takes an answer has to take so many bytes in such a time while there are any: half a KiB per second, of which
+/// the system's buffer may hide the first minute or two.
+const TAKEN_BYTES: usize = 64 * 1024;
+const TAKEN_IN: Duration = Duration::from_secs(120);
+/// How long nothing is accepted after the system had no room for a connection.
+const NO_ROOM: Duration = Duration::from_millis(200);
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    pub(crate) all: usize,
+    /// Of one address; `None` when all come from a proxy's.
+    pub(crate) per_address: Option<usize>,
+}
+
+/// Serves until `stopped`, then ends: requests under way within [`LAST_REQUESTS`], everything else at once.
+pub(crate) async fn serve(listener: TcpListener, router: Router, caps: Caps, mut stopped: watch::Receiver<bool>) {
+    let open = Arc::new(Open { caps, addresses: Mutex::default() });
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stop| *stop) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // A peer that is gone again is nobody's matter; that there is no room for another one is the operator's.
+                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                    tracing::error!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(NO_ROOM).await;
+                }
+                continue;
+            }
+        };
+        // One too many is closed unheard.
+        let Some(place) = open.enter(peer.ip()) else { continue };
+        connections.spawn(connection(stream, peer, router.clone(), stopped.clone(), place));
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    _place: Place,
+) {
+    // Small answers leave at once.
+    let _ = stream.set_nodelay(true);
+    let requests = Requests::default();
+    let under_way = requests.clone();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let (answer, guard) = (router.call(request), under_way.begin());
+        async move { Ok::<_, Infallible>(Response::map(answer.await?, |body| Counted { body, _guard: guard })) }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let served = builder.serve_connection(TokioIo::new(Taken::new(stream, (TAKEN_BYTES, TAKEN_IN))), service);
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        // Whatever a peer does to its connection is no failure of the server's.
+        _ = &mut served => return,
+        () = requests.idle() => return,
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+    served.as_mut().graceful_shutdown();
+    let patience = async {
+        tokio::time::sleep(LAST_BYTES).await;
+        if requests.count() > 0 {
+            tokio::time::sleep(LAST_REQUESTS - LAST_BYTES).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut served => {}
+        () = patience => {}
+    }
+}
+
+/// The connections that are open.
+struct Open {
+    caps: Caps,
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One connection's place among them. Dropping it leaves it.
+struct Place {
+    open: Arc<Open>,
+    address: IpAddr,
+}
+
+impl Open {
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let address = crate::http::address::network(address);
+        let mut addresses = self.addresses();
+        let all: usize = addresses.values().sum();
+        let own = addresses.get(&address).copied().unwrap_or(0);
+        if all >= self.caps.all || self.caps.per_address.is_some_and(|most| own >= most) {
+            return None;
+        }
+        addresses.insert(address, own + 1);
+        Some(Place { open: Arc::clone(self), address })
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut addresses = self.open.addresses();
+        match addresses.get_mut(&self.address) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(addresses.remove(&self.address)),
+        }
+    }
+}
+
+/// The requests of one connection that are being answered.
+#[derive(Clone, Default)]
+struct Requests(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+struct UnderWay(Requests);
+
+impl Requests {
+    fn begin(&self) -> UnderWay {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        self.1.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self.clone())
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Ends when no request was being answered for [`IDLE`].
+    async fn idle(&self) {
+        let mut begun = self.1.load(Ordering::SeqCst);
+        loop {
+            tokio::time::sleep(IDLE).await;
+            let now = self.1.load(Ordering::SeqCst);
+            if self.count() == 0 && now == begun {
+                return;
+            }
+            begun = now;
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+        // The end of an answer is activity too.
+        self.0.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The body of an answer; the request counts until it is sent.
+struct Counted {
+    body: Body,
+    _guard: UnderWay,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream whose peer has to take what is sent to it.
+struct Taken<S> {
+    stream: S,
+    /// The least that is taken, and in what time.
+    least: (usize, Duration),
+    /// While something waits to be taken: since when, and how much was taken since.
+    waiting: Option<(Pin<Box<Sleep>>, usize)>,
+}
+
+impl<S> Taken<S> {
+    const fn new(stream: S, least: (usize, Duration)) -> Self {
+        Self { stream, least, waiting: None }
+    }
+
+    /// Whether the peer is still worth waiting for, once the stream has no room.
+    fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let (bytes, within) = self.least;
+        let (until, taken) = self.waiting.get_or_insert_with(|| (Box::pin(tokio::time::sleep(within)), 0));
+        if until.as_mut().poll(context).is_ready() {
+            if *taken < bytes {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            until.as_mut().reset(Instant::now() + within);
+            *taken = 0;
+            // Registers the waker with the new time.
+            let _ = until.as_mut().poll(context);
+        }
+        Poll::Pending
+    }
+
+    fn took(&mut self, bytes: usize) {
+        if let Some((_, taken)) = &mut self.waiting {
+            *taken = taken.saturating_add(bytes);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Taken<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write(context, bytes) {
+            Poll::Pending => self.wait(context),
+            written => {
+                if let Poll::Ready(Ok(written)) = &written {
+                    self.took(*written);
+                }
+                written
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Everything that was to be sent was taken.
+        self.waiting = None;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[test]
+    fn no_address_has_all_the_connections() {
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let open = Arc::new(Open { caps: Caps { all: 3, per_address: Some(2) }, addresses: Mutex::default() });
+        let first = open.enter(address("192.0.2.1")).expect("a place");
+        let _second = open.enter(address("192.0.2.1")).expect("a place");
+        assert!(open.enter(address("192.0.2.1")).is_none());
+        let _other = open.enter(address("192.0.2.2")).expect("another's");
+        assert!(open.enter(address("192.0.2.3")).is_none(), "all are taken");
+        drop(first);
+        drop(open.enter(address("192.0.2.1")).expect("given back"));
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_an_answer_too_slowly_is_cut_off() {
+        // A peer that takes one byte at a time, and one that takes what there is, each with pauses.
+        for (bytes, passes) in [(1, false), (1024, true)] {
+            let (near, mut far) = tokio::io::duplex(1024);
+            let mut near = Taken::new(near, (512, Duration::from_millis(400)));
+            let reader = tokio::spawn(async move {
+                let mut piece = vec![0; bytes];
+                while far.read_exact(&mut piece).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+            let sent = near.write_all(&[0; 64 * 1024]).await;
+            assert_eq!(sent.is_ok(), passes, "{bytes} bytes at a time: {sent:?}");
+            reader.abort();
+        }
+        // What is taken whole begins no waiting: an idle time later is not held against it.
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut near = Taken::new(near, (512, Duration::from_millis(100)));
+        for _ in 0..3 {
+            let (sent, taken) = tokio::join!(
+                async {
+                    near.write_all(&[0; 1100]).await?;
+                    near.flush().await
+                },
+                async { far.read_exact(&mut [0; 1100]).await }
+            );
+            sent.expect("sent");
+            taken.expect("taken");
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! HTTP: the router, who calls, how fast, and what is answered; below it the API, the pages and OAuth.
+
+pub(crate) mod address;
+pub(crate) mod api;
+pub(crate) mod app;
+pub(crate) mod auth;
+pub(crate) mod body;
+pub(crate) mod connections;
+pub(crate) mod forwarded;
+pub(crate) mod oauth;
+pub(crate) mod pages;
+pub(crate) mod problem;
+pub(crate) mod rate;
+pub(crate) mod router;

@@ -1,0 +1,31 @@
+//! `POST /oauth/revoke` (RFC 7009): signing out.
+
+use super::{Denied, ProvenForm};
+use crate::crypto::secrets::TokenRole;
+use crate::http::app::App;
+use crate::http::problem::Fault;
+use axum::extract::State;
+use axum::response::Response;
+use portcullis_protocol::wire::Done;
+use serde::Deserialize;
+
+/// The form as sent.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    token: String,
+}
+
+/// Ends the session of a token, access or refresh. An unknown token is as good as ended.
+pub(crate) async fn end(State(app): State<App>, asked: ProvenForm<Asked>) -> Response {
+    let answer = end_session(&app, &asked).await;
+    asked.answer(answer)
+}
+
+async fn end_session(app: &App, asked: &ProvenForm<Asked>) -> Result<Done, Denied> {
+    let key = asked.stranger.key.thumbprint();
+    for role in [TokenRole::Access, TokenRole::Refresh] {
+        let token = app.core.secrets.hash_token(role, &asked.form.token);
+        app.core.store.end_session(&token, &key).await.map_err(Fault::internal)?;
+    }
+    Ok(Done {})
+}

@@ -1,0 +1,129 @@
+//! The account, for its owner: what is signed in, and how to end it; another password or e-mail address.
+
+mod changes;
+mod sign_ins;
+
+pub(crate) use changes::{change_email, change_password};
+pub(crate) use sign_ins::{end_session, revoke_terminal, sign_out_everywhere};
+
+use super::field::Field;
+use super::layout::{page, see_other};
+use super::onward::{Onward, query_value};
+use super::session::{SignedInBrowser, Visitor};
+use crate::http::app::App;
+use crate::http::problem::Fault;
+use crate::ops::clock::Timestamp;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use maud::{Markup, html};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// What was done, as the address of the page after it says.
+const DONE: [(&str, &str); 4] = [
+    ("revoked", "The terminal is revoked. It gets nothing any more."),
+    ("ended", "The sign-in has ended."),
+    ("password", "Your password is changed. Everything else that was signed in has ended."),
+    ("email", "Your e-mail address is changed. The new one counts as not verified."),
+];
+
+/// What is wrong with a form of the page, by field.
+#[derive(Default)]
+struct Wrong<'a> {
+    /// Of the password form.
+    current_password: Option<&'a str>,
+    new_password: Option<&'a str>,
+    /// Of the e-mail form.
+    new_email: Option<&'a str>,
+    password: Option<&'a str>,
+    /// The address that was typed.
+    typed_email: &'a str,
+}
+
+/// `GET /account`
+pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Request) -> Result<Response, Fault> {
+    let Some(session) = visitor.session() else {
+        return Ok(visitor.keep(&app, to_sign_in()));
+    };
+    let done = query_value(&request.into_parts().0, "done");
+    let done = done.and_then(|done| DONE.into_iter().find(|(name, _)| *name == done)).map(|(_, text)| text);
+    render(&app, &visitor, session, StatusCode::OK, done, &Wrong::default()).await
+}
+
+/// The browser session of a form that was sent from the page, or what is answered instead.
+fn owner<'a>(
+    app: &App,
+    visitor: &'a Visitor,
+    csrf: &str,
+    headers: &HeaderMap,
+) -> Result<&'a SignedInBrowser, Box<Response>> {
+    let Some(session) = visitor.session() else {
+        return Err(Box::new(visitor.keep(app, to_sign_in())));
+    };
+    visitor.sent(app, csrf, headers).map_err(|forged| Box::new(forged.page()))?;
+    Ok(session)
+}
+
+fn to_sign_in() -> Response {
+    see_other(&Onward::Account.by("/sign-in"))
+}
+
+fn after(done: &str) -> Response {
+    see_other(&format!("/account?done={done}"))
+}
+
+async fn render(
+    app: &App,
+    visitor: &Visitor,
+    session: &SignedInBrowser,
+    status: StatusCode,
+    done: Option<&str>,
+    wrong: &Wrong<'_>,
+) -> Result<Response, Fault> {
+    let name = app.name_of(&session.account).await.map_err(Fault::internal)?;
+    let content = html! {
+        @if let Some(done) = done { p.notice role="status" { (done) } }
+        p { "You are signed in as " strong { (name) } "." }
+        (sign_ins::list(app, visitor, session).await?)
+        (password_form(app, visitor, wrong))
+        (email_form(app, visitor, wrong))
+    };
+    Ok(page(status, "Your account", &content))
+}
+
+fn password_form(app: &App, visitor: &Visitor, wrong: &Wrong<'_>) -> Markup {
+    let (current, new) = (wrong.current_password, wrong.new_password);
+    html! {
+        h2 id="password" { "Change your password" }
+        form method="post" action="/account/password" aria-labelledby="password" {
+            (visitor.field(app))
+            (Field::current_password("current-password", "Current password").error(current).focus(current.is_some()))
+            (Field::new_password("new-password", "New password").error(new).focus(current.is_none() && new.is_some()))
+            p.hint { "Every terminal and every other browser has to sign in again." }
+            button { "Change the password" }
+        }
+    }
+}
+
+fn email_form(app: &App, visitor: &Visitor, wrong: &Wrong<'_>) -> Markup {
+    let (email, password) = (wrong.new_email, wrong.password);
+    let new = Field::email("new-email", "New e-mail address", "email").value(wrong.typed_email);
+    html! {
+        h2 id="email" { "Change your e-mail address" }
+        form method="post" action="/account/email" aria-labelledby="email" {
+            (visitor.field(app))
+            (new.error(email).focus(email.is_some()))
+            (Field::current_password("password-for-email", "Current password")
+                .error(password).focus(email.is_none() && password.is_some()))
+            button { "Change the address" }
+        }
+    }
+}
+
+/// A moment, as a person reads it.
+fn moment(at: Timestamp) -> Markup {
+    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string();
+    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+    let short = time.get(..5).unwrap_or_default();
+    html! { time datetime=(text) { (day) " " (short) " UTC" } }
+}

@@ -1,0 +1,54 @@
+//! The pages that people see: sign-in, sign-up, invitation, the approval of a terminal, and the account. No scripts.
+
+mod account;
+mod device;
+mod field;
+mod home;
+mod known;
+mod layout;
+mod onward;
+mod problem;
+mod session;
+mod sign_in;
+mod sign_up;
+
+pub(crate) use account::{
+    change_email, change_password, end_session, revoke_terminal, show as show_account, sign_out_everywhere,
+};
+pub(crate) use device::{show as show_device, submit as submit_device};
+pub(crate) use home::show as show_home;
+pub(crate) use problem::instead_of_problems;
+pub(crate) use sign_in::{leave as sign_out, show as show_sign_in, submit as submit_sign_in};
+pub(crate) use sign_up::{show as show_sign_up, show_invited, submit as submit_sign_up, submit_invited};
+
+use crate::http::problem::Fault;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use portcullis_protocol::limits::MAX_REQUEST_BODY;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// A form as a browser sends it.
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+        match axum::extract::Form::from_request(request, state).await {
+            Ok(axum::extract::Form(form)) => Ok(Self(form)),
+            Err(FormRejection::InvalidFormContentType(_)) => Err(Fault::UnsupportedMediaType),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Fault::TooLarge(MAX_REQUEST_BODY as u64))
+            }
+            Err(_) => Err(Fault::Malformed("not the form that this page sends".into())),
+        }
+    }
+}
+
+/// A form with nothing but a button.
+#[derive(Deserialize)]
+pub(crate) struct Bare {
+    csrf: String,
+}

@@ -1,0 +1,213 @@
+//! The browser's cookies.
+//!
+//! | cookie | set | holds |
+//! | --- | --- | --- |
+//! | session | at a sign-in, and nowhere else | a random number that the store knows |
+//! | form | with the first form that a visitor sees who is not signed in | a random number, so that the form has a token |
+//! | known | at a sign-in, for a year | which account signed in here, sealed: see [`super::known`] |
+//!
+//! Every form carries a token made from the session's or the form's cookie (`csrf`), so that no other site can send one.
+//! The session is `SameSite=Lax`: it comes along when a person follows a link from another site, and with nothing else that
+//! another site can cause. `GET` changes nothing. A visitor whose session did not come along is given a form's cookie,
+//! which overwrites nothing.
+
+use super::known::KnownBrowser;
+use super::layout::{notice, page};
+use crate::crypto::secrets::{self, TokenHash, TokenRole};
+use crate::http::app::App;
+use crate::http::problem::Fault;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use maud::{Markup, html};
+use portcullis_protocol::AccountId;
+use portcullis_protocol::encoding::{Octets, base64url};
+use subtle::ConstantTimeEq as _;
+
+/// How long a browser stays signed in: a working day. Approving terminals and managing the account is all it is for.
+const SESSION_SECONDS: u64 = 12 * 3600;
+/// How long a browser is known: the longest that browsers keep a cookie, 400 days.
+const KNOWN_SECONDS: u64 = 400 * 24 * 3600;
+
+/// Who is at the browser.
+pub(crate) struct Visitor {
+    session: Option<SignedInBrowser>,
+    form: String,
+    form_is_new: bool,
+    known: Option<KnownBrowser>,
+}
+
+/// A browser session that is good.
+#[derive(Clone)]
+pub(super) struct SignedInBrowser {
+    cookie: String,
+    /// Whose.
+    pub(super) account: AccountId,
+    /// How the store knows it.
+    pub(super) token: TokenHash,
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+        let is_number = |value: &str| Octets::<32>::parse(value).is_ok();
+        let mut session = None;
+        if let Some(cookie) = cookie_of(&parts.headers, &Cookie::Session.name(app)).filter(|value| is_number(value)) {
+            let token = web_hash(app, cookie);
+            let found = app.core.store.web_session(&token).await.map_err(Fault::internal)?;
+            session = found.map(|found| SignedInBrowser { cookie: cookie.to_owned(), account: found.account, token });
+        }
+        let form = cookie_of(&parts.headers, &Cookie::Form.name(app)).filter(|value| is_number(value));
+        let known = cookie_of(&parts.headers, &Cookie::Known.name(app));
+        Ok(Self {
+            session,
+            form_is_new: form.is_none(),
+            form: form.map_or_else(|| secrets::new_token().to_string(), str::to_owned),
+            known: known.and_then(|value| KnownBrowser::open(app, value)),
+        })
+    }
+}
+
+impl Visitor {
+    /// Whose browser it is, once signed in.
+    pub(super) fn account(&self) -> Option<&AccountId> {
+        self.session.as_ref().map(|session| &session.account)
+    }
+
+    /// The browser session, once signed in.
+    pub(super) const fn session(&self) -> Option<&SignedInBrowser> {
+        self.session.as_ref()
+    }
+
+    /// Which account signed in here before.
+    pub(super) const fn known(&self) -> Option<&KnownBrowser> {
+        self.known.as_ref()
+    }
+
+    /// The hidden field that every form has.
+    pub(super) fn field(&self, app: &App) -> Markup {
+        html! { input type="hidden" name="csrf" value=(self.token(app)); }
+    }
+
+    fn token(&self, app: &App) -> String {
+        let number = self.session.as_ref().map_or(&self.form, |session| &session.cookie);
+        base64url(app.core.secrets.hash_token(TokenRole::Form, number).as_bytes())
+    }
+
+    /// Whether a form came from a page that this server gave this browser.
+    pub(super) fn sent(&self, app: &App, csrf: &str, headers: &HeaderMap) -> Result<(), Forged> {
+        let own_origin =
+            headers.get(header::ORIGIN).is_none_or(|origin| origin.as_bytes() == app.origin().as_str().as_bytes());
+        let own_site =
+            headers.get("sec-fetch-site").is_none_or(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+        let own_token: bool = self.token(app).as_bytes().ct_eq(csrf.as_bytes()).into();
+        let has_cookie = self.session.is_some() || !self.form_is_new;
+        if own_origin && own_site && own_token && has_cookie { Ok(()) } else { Err(Forged) }
+    }
+
+    /// Gives a new visitor the cookie of its forms.
+    pub(super) fn keep(&self, app: &App, mut response: Response) -> Response {
+        if self.session.is_none() && self.form_is_new {
+            Cookie::Form.set(app, &mut response, &self.form, SESSION_SECONDS);
+        }
+        response
+    }
+
+    /// Signs in: a new number, whatever the browser brought.
+    pub(super) async fn sign_in(
+        &self,
+        app: &App,
+        account: AccountId,
+        mut response: Response,
+    ) -> Result<Response, Fault> {
+        self.forget(app).await?;
+        let cookie = secrets::new_token();
+        let begun = app.core.store.create_web_session(web_hash(app, &cookie), account, SESSION_SECONDS);
+        begun.await.map_err(Fault::internal)?;
+        Cookie::Session.set(app, &mut response, &cookie, SESSION_SECONDS);
+        let known = self.known.as_ref().filter(|known| known.account == account);
+        let known = known.cloned().unwrap_or_else(|| KnownBrowser::new(account));
+        Cookie::Known.set(app, &mut response, &known.seal(app), KNOWN_SECONDS);
+        Ok(response)
+    }
+
+    /// Signs out.
+    pub(super) async fn sign_out(&self, app: &App, mut response: Response) -> Result<Response, Fault> {
+        self.forget(app).await?;
+        Cookie::Session.set(app, &mut response, "", 0);
+        Ok(response)
+    }
+
+    async fn forget(&self, app: &App) -> Result<(), Fault> {
+        if let Some(session) = &self.session {
+            app.core.store.end_web_session(&session.token).await.map_err(Fault::internal)?;
+        }
+        Ok(())
+    }
+}
+
+/// The form did not come from a page of this server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forged;
+
+impl Forged {
+    pub(super) fn page(self) -> Response {
+        let content = html! {
+            (notice(Some("This form is out of date, or did not come from this server. Nothing was changed.")))
+            p { a href="/" { "Begin again" } }
+        };
+        page(StatusCode::FORBIDDEN, "Not accepted", &content)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Cookie {
+    Session,
+    Form,
+    Known,
+}
+
+impl Cookie {
+    /// With TLS a name that no other host of the domain can set (RFC 6265bis section 4.1.3.2). Without, one of this port:
+    /// servers on other ports of this machine have the same cookies.
+    fn name(self, app: &App) -> String {
+        let what = match self {
+            Self::Session => "",
+            Self::Form => "-form",
+            Self::Known => "-known",
+        };
+        if app.origin().is_plain_http() {
+            let port = app.origin().as_str().rsplit(':').next().filter(|port| port.bytes().all(|b| b.is_ascii_digit()));
+            format!("portcullis-{}{what}", port.unwrap_or("80"))
+        } else {
+            format!("__Host-portcullis{what}")
+        }
+    }
+
+    fn set(self, app: &App, response: &mut Response, value: &str, seconds: u64) {
+        let secure = if app.origin().is_plain_http() { "" } else { "; Secure" };
+        let name = self.name(app);
+        let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+        if let Ok(mut cookie) = HeaderValue::try_from(cookie) {
+            cookie.set_sensitive(true);
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+    }
+}
+
+fn web_hash(app: &App, cookie: &str) -> TokenHash {
+    app.core.secrets.hash_token(TokenRole::Web, cookie)
+}
+
+fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}

@@ -1,0 +1,179 @@
+//! A new account: for everyone if sign-up is open, otherwise with an invitation.
+
+use super::Form;
+use super::field::Field;
+use super::layout::{page, see_other};
+use super::onward::Onward;
+use super::session::Visitor;
+use crate::crypto::secrets::{self, TokenHash, TokenRole};
+use crate::http::address::ClientAddress;
+use crate::http::app::App;
+use crate::http::problem::Fault;
+use crate::identity::email::Email;
+use crate::identity::passwords::Password;
+use crate::store::{NewAccount, SignUp};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use maud::html;
+use portcullis_protocol::AccountId;
+use serde::Deserialize;
+
+/// The form as sent.
+#[derive(Deserialize)]
+pub(crate) struct Wanted {
+    csrf: String,
+    email: String,
+    password: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// What is wrong with a form, by field.
+#[derive(Default)]
+struct Wrong {
+    email: Option<String>,
+    password: Option<String>,
+}
+
+/// `GET /sign-up`
+pub(crate) async fn show(State(app): State<App>, visitor: Visitor, to: Onward) -> Response {
+    if !app.sign_up_is_open() {
+        return closed();
+    }
+    visitor.keep(&app, form(&app, &visitor, "/sign-up", "", &Wrong::default(), &to))
+}
+
+/// `POST /sign-up`
+pub(crate) async fn submit(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    if !app.sign_up_is_open() {
+        return Ok(closed());
+    }
+    if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
+        return Ok(forged.page());
+    }
+    app.gates.sign_up.take(address)?;
+    create(&app, &visitor, sent, "/sign-up", None).await
+}
+
+/// `GET /invite/{token}`
+pub(crate) async fn show_invited(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(token): Path<String>,
+) -> Result<Response, Fault> {
+    let invitation = app.core.store.invitation(&invitation_hash(&app, &token)).await.map_err(Fault::internal)?;
+    let action = format!("/invite/{token}");
+    Ok(match invitation {
+        Some(_) => visitor.keep(&app, form(&app, &visitor, &action, "", &Wrong::default(), &Onward::Home)),
+        None => not_invited(),
+    })
+}
+
+/// `POST /invite/{token}`
+pub(crate) async fn submit_invited(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    Form(sent): Form<Wanted>,
+) -> Result<Response, Fault> {
+    if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
+        return Ok(forged.page());
+    }
+    let hash = invitation_hash(&app, &token);
+    // Before a password is hashed for nothing; the transaction looks again.
+    if app.core.store.invitation(&hash).await.map_err(Fault::internal)?.is_none() {
+        return Ok(not_invited());
+    }
+    app.gates.invitation.take(hash)?;
+    create(&app, &visitor, sent, &format!("/invite/{token}"), Some(hash)).await
+}
+
+async fn create(
+    app: &App,
+    visitor: &Visitor,
+    sent: Wanted,
+    action: &str,
+    invitation: Option<TokenHash>,
+) -> Result<Response, Fault> {
+    let to = Onward::read(&sent.code, &sent.to);
+    let again = |wrong: &Wrong| {
+        let mut page = form(app, visitor, action, &sent.email, wrong, &to);
+        *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        page
+    };
+    let (email, password) = match (Email::new(&sent.email), Password::chosen(sent.password)) {
+        (Ok(email), Ok(password)) => (email, password),
+        (email, password) => {
+            let email = email.err().map(|bad| format!("That is {bad}."));
+            let password = password.err().map(|bad| format!("Not accepted: {bad}."));
+            return Ok(again(&Wrong { email, password }));
+        }
+    };
+    let id = AccountId::generate(app.core.clock.now().id_millis(), &mut secrets::rng());
+    let secrets = &app.core.secrets;
+    let account = NewAccount {
+        id,
+        lookup: secrets.lookup_name(email.as_str()),
+        other_lookups: email.others().iter().map(|form| secrets.lookup_name(form)).collect(),
+        name: secrets.seal_name(&id, email.as_str()),
+        password: app.passwords.hash(password).await.map_err(Fault::internal)?,
+        operator: false,
+        invitation,
+    };
+    match app.core.store.create_account(account).await.map_err(Fault::internal)? {
+        SignUp::Made => {
+            tracing::info!("an account was made");
+            visitor.sign_in(app, id, see_other(&to.path())).await
+        }
+        // Without mail there is no way to say this to the owner of the address alone.
+        SignUp::NameTaken => {
+            let email = Some("There is an account of this e-mail address. Sign in instead.".to_owned());
+            Ok(again(&Wrong { email, password: None }))
+        }
+        SignUp::InvitationInvalid => Ok(not_invited()),
+    }
+}
+
+fn invitation_hash(app: &App, token: &str) -> TokenHash {
+    app.core.secrets.hash_token(TokenRole::Invitation, token)
+}
+
+fn form(app: &App, visitor: &Visitor, action: &str, email: &str, wrong: &Wrong, to: &Onward) -> Response {
+    let only_password = wrong.email.is_none() && wrong.password.is_some();
+    let content = html! {
+        form method="post" action=(action) {
+            (visitor.field(app))
+            (to.field())
+            (Field::email("email", "E-mail address", "username")
+                .value(email).error(wrong.email.as_deref()).focus(!only_password))
+            (Field::new_password("password", "Password").error(wrong.password.as_deref()).focus(only_password))
+            button { "Make the account" }
+        }
+        p.quiet { "You have one? " a href=(to.by("/sign-in")) { "Sign in" } }
+    };
+    page(StatusCode::OK, "Sign up", &content)
+}
+
+fn closed() -> Response {
+    let content = html! {
+        p { "This store takes no sign-ups. Ask its operator for an invitation." }
+        p { a href="/sign-in" { "Sign in" } }
+    };
+    page(StatusCode::FORBIDDEN, "Sign-up is closed", &content)
+}
+
+fn not_invited() -> Response {
+    let content =
+        html! { p { "This invitation is unknown, was used, or has ended. Ask the operator for another one." } };
+    page(StatusCode::NOT_FOUND, "No such invitation", &content)
+}

@@ -1,0 +1,519 @@
+//! The configuration: flags before environment before file before defaults. An unknown key is an error that names it.
+
+use crate::billing::currencies::Currencies;
+use ipnet::IpNet;
+use portcullis_protocol::Origin;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The name of the file in the server's directory.
+pub const FILE_NAME: &str = "server.toml";
+/// What every environment variable of the server begins with: `PORTCULLIS_SERVER_PAYMENT_SANDBOX=true`.
+pub const ENV_PREFIX: &str = "PORTCULLIS_SERVER_";
+
+/// The largest sealed file taken by default: 4 GiB, the most that one part can hold, and room for its neighbours.
+const UPLOAD_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// The proxies that are trusted unless the operator lists others: those on the same machine.
+pub(crate) const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+/// Reads networks, and addresses as the networks of one.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let read = |text: &String| {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network
+            .map_err(|_| D::Error::custom(format!("`{text}` is neither an address nor a network such as 10.0.0.0/8")))
+    };
+    texts.iter().map(read).collect()
+}
+
+/// What a server does, as its operator wrote it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The address to listen on. Plain HTTP: TLS is a reverse proxy's, except on loopback.
+    pub listen: SocketAddr,
+    /// What terminals call the server. May be left out where `listen` is a loopback address.
+    pub origin: Option<Origin>,
+    /// Where keys, database and files are.
+    pub dir: PathBuf,
+    /// Who may make an account.
+    pub sign_up: SignUp,
+    /// Who may claim a publisher name.
+    pub publishers: Publishers,
+    /// Whether requests come from a reverse proxy that says whom it speaks for, in `X-Forwarded-For` or `Forwarded`.
+    pub behind_proxy: bool,
+    /// The currencies in which publishers set prices and accounts pay in.
+    pub currencies: Currencies,
+    /// The addresses of such proxies. What any other peer says of its clients is not believed.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How orders are paid.
+    pub payment: Payment,
+    /// Bounds.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
+    /// Whether the clock counts as right though the database was in use later: `--accept-clock`, never in a file.
+    #[serde(skip)]
+    pub accept_clock: bool,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignUp {
+    /// Everyone.
+    Open,
+    /// Who has an invitation.
+    Invite,
+    /// Nobody; the operator adds accounts.
+    Closed,
+}
+
+/// Who may claim a publisher name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Publishers {
+    /// Every account.
+    Open,
+    /// Accounts of operators, and those that an operator approved.
+    Approve,
+}
+
+/// How orders are paid.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Payment {
+    /// Whether the provider `sandbox`, which moves no money, is offered. Never on a store that sells.
+    pub sandbox: bool,
+}
+
+/// Bounds on what one caller may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a sealed file.
+    pub upload_bytes: u64,
+    /// Uploads under way at once: each may fill the disk up to `upload_bytes`.
+    pub uploads: usize,
+    /// Uploads of one account under way at once.
+    pub uploads_per_account: usize,
+    /// Bytes per second that an upload has to bring, on average.
+    pub upload_rate: u64,
+    /// Connections at once. Each may have a file open as well: the system has to allow twice as many open files.
+    pub connections: usize,
+    /// Connections of one address at once. Behind a proxy all are the proxy's, and nothing is counted.
+    pub connections_per_address: usize,
+    /// Requests per second from one address, on average.
+    pub address_rate: u32,
+    /// Requests from one address at once.
+    pub address_burst: u32,
+    /// Requests per second of one terminal, on average.
+    pub terminal_rate: u32,
+    /// Requests of one terminal at once.
+    pub terminal_burst: u32,
+    /// Wrong passwords per account and address in ten minutes; the other limits on guessing follow from it.
+    pub sign_in_attempts: u32,
+    /// Device codes that one address may ask for in ten minutes.
+    pub device_codes: u32,
+    /// Terminals that one account may enrol within a day.
+    pub terminals_per_day: u32,
+    /// Seconds a terminal waits between two polls while its user signs in (RFC 8628 section 3.2).
+    pub poll_seconds: u32,
+    /// Seconds that one request with a small body may take.
+    pub request_seconds: u64,
+}
+
+/// What is logged, to standard error.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, or a filter as of `tracing-subscriber`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8433)),
+            origin: None,
+            dir: PathBuf::from("portcullis-server"),
+            sign_up: SignUp::Invite,
+            publishers: Publishers::Approve,
+            behind_proxy: false,
+            currencies: Currencies::default(),
+            trusted_proxies: LOOPBACK.iter().filter_map(|network| network.parse().ok()).collect(),
+            payment: Payment::default(),
+            limits: Limits::default(),
+            log: Log::default(),
+            accept_clock: false,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            upload_bytes: UPLOAD_BYTES,
+            uploads: 8,
+            // A publisher's own machine, and what publishes for him elsewhere.
+            uploads_per_account: 2,
+            // A quarter of a megabit: over such a line 4 GiB take a day and a half.
+            upload_rate: 32 * 1024,
+            // With a file each they stay below the 1,024 that a process may open unless told otherwise.
+            connections: 480,
+            connections_per_address: 320,
+            // A household behind one address, each terminal in the middle of a cycle.
+            address_rate: 100,
+            address_burst: 400,
+            terminal_rate: 50,
+            terminal_burst: 200,
+            sign_in_attempts: 10,
+            // A household that sets up its machines.
+            device_codes: 60,
+            // Enough for a person, too few for the resale of one account.
+            terminals_per_day: 20,
+            poll_seconds: 5,
+            request_seconds: 30,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Json }
+    }
+}
+
+/// Why a configuration was not accepted. Says which key and what is allowed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {path} cannot be read: {source}. `portcullis-server init` writes one")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not the TOML it should be.
+    #[error("the configuration {path} is not valid: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// An environment variable that names no key.
+    #[error("the environment variable {0} names no key of the configuration. The keys are: {keys}", keys = env_names())]
+    UnknownVariable(String),
+    /// A value of the environment or of a flag.
+    #[error("{name}: {message}")]
+    Value {
+        /// The variable or flag.
+        name: String,
+        /// Why.
+        message: String,
+    },
+    /// A port that changes at every start is no name.
+    #[error(
+        "port 0 of {listen} is another one at every start, and the port is part of the server's name. Choose one, or set \
+         `origin`; `serve --listen` may take port 0 where the origin is set"
+    )]
+    Port {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// Without an origin nobody can know the server again.
+    #[error(
+        "`origin` is missing: {listen} is not a loopback address, so terminals reach the server by another name, \
+         over TLS. Set `origin = \"https://store.example\"`"
+    )]
+    Origin {
+        /// The address.
+        listen: SocketAddr,
+    },
+}
+
+/// Every key, and of which kind it is in an environment variable.
+const KEYS: &[(&[&str], Kind)] = &[
+    (&["listen"], Kind::Text),
+    (&["origin"], Kind::Text),
+    (&["dir"], Kind::Text),
+    (&["sign_up"], Kind::Text),
+    (&["publishers"], Kind::Text),
+    (&["behind_proxy"], Kind::Bool),
+    (&["currencies"], Kind::List),
+    (&["trusted_proxies"], Kind::List),
+    (&["payment", "sandbox"], Kind::Bool),
+    (&["limits", "upload_bytes"], Kind::Integer),
+    (&["limits", "uploads"], Kind::Integer),
+    (&["limits", "uploads_per_account"], Kind::Integer),
+    (&["limits", "upload_rate"], Kind::Integer),
+    (&["limits", "connections"], Kind::Integer),
+    (&["limits", "connections_per_address"], Kind::Integer),
+    (&["limits", "address_rate"], Kind::Integer),
+    (&["limits", "address_burst"], Kind::Integer),
+    (&["limits", "terminal_rate"], Kind::Integer),
+    (&["limits", "terminal_burst"], Kind::Integer),
+    (&["limits", "sign_in_attempts"], Kind::Integer),
+    (&["limits", "device_codes"], Kind::Integer),
+    (&["limits", "terminals_per_day"], Kind::Integer),
+    (&["limits", "poll_seconds"], Kind::Integer),
+    (&["limits", "request_seconds"], Kind::Integer),
+    (&["log", "level"], Kind::Text),
+    (&["log", "format"], Kind::Text),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Integer,
+    Bool,
+    /// Texts, separated by commas.
+    List,
+}
+
+/// What was said outside the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--config`: the file; where absent, `server.toml` in the directory, if it is there.
+    pub file: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--dir`.
+    pub dir: Option<PathBuf>,
+    /// `--accept-clock`.
+    pub accept_clock: bool,
+}
+
+impl Config {
+    /// Reads flags, environment and file, in this order of precedence.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(
+        flags: &Overrides,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut from_environment = Table::new();
+        let mut config_variable = None;
+        for (name, value) in environment {
+            match name.strip_prefix(ENV_PREFIX) {
+                Some("CONFIG") => config_variable = Some(PathBuf::from(value)),
+                Some(key) => overlay_variable(&mut from_environment, &name, key, &value)?,
+                None => {}
+            }
+        }
+        let dir_of_flags = flags.dir.clone();
+        let dir_of_environment = from_environment.get("dir").and_then(Value::as_str).map(PathBuf::from);
+        let named = flags.file.clone().or(config_variable);
+        let guessed =
+            dir_of_flags.clone().or(dir_of_environment).unwrap_or_else(|| Self::default().dir).join(FILE_NAME);
+        let mut table = match named {
+            Some(path) => read(&path)?,
+            None if guessed.is_file() => read(&guessed)?,
+            None => Table::new(),
+        };
+        merge(&mut table, from_environment);
+        let mut config: Self = Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value {
+            name: "configuration".into(),
+            message: e.message().into(),
+        })?;
+        if let Some(listen) = flags.listen {
+            config.listen = listen;
+        }
+        if let Some(dir) = dir_of_flags {
+            config.dir = dir;
+        }
+        config.accept_clock = flags.accept_clock;
+        if config.origin.is_none() && !config.listen.ip().is_loopback() {
+            return Err(ConfigError::Origin { listen: config.listen });
+        }
+        Ok(config)
+    }
+
+    /// What terminals call the server, once it is known where it listens.
+    ///
+    /// # Errors
+    /// [`ConfigError::Origin`] where none is configured and the address is not a loopback one.
+    pub fn origin_at(&self, listening: SocketAddr) -> Result<Origin, ConfigError> {
+        match &self.origin {
+            Some(origin) => Ok(origin.clone()),
+            None if listening.ip().is_loopback() && listening.port() == 0 => {
+                Err(ConfigError::Port { listen: listening })
+            }
+            None if listening.ip().is_loopback() => {
+                let port = if listening.port() == 80 { String::new() } else { format!(":{}", listening.port()) };
+                let host =
+                    if listening.is_ipv6() { format!("[{}]", listening.ip()) } else { listening.ip().to_string() };
+                Origin::new(format!("http://{host}{port}")).map_err(|_| ConfigError::Origin { listen: listening })
+            }
+            None => Err(ConfigError::Origin { listen: listening }),
+        }
+    }
+}
+
+fn env_name(path: &[&str]) -> String {
+    format!("{ENV_PREFIX}{}", path.join("_").to_uppercase())
+}
+
+fn env_names() -> String {
+    KEYS.iter().map(|(path, _)| env_name(path)).collect::<Vec<_>>().join(", ")
+}
+
+fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+    let (path, kind) = KEYS
+        .iter()
+        .find(|(path, _)| path.join("_").to_uppercase() == key)
+        .ok_or_else(|| ConfigError::UnknownVariable(name.to_owned()))?;
+    let wrong = |message: &str| ConfigError::Value { name: name.to_owned(), message: message.to_owned() };
+    let value = match kind {
+        Kind::Text => Value::String(value.to_owned()),
+        Kind::Integer => Value::Integer(value.parse().map_err(|_| wrong("not a whole number"))?),
+        Kind::Bool => Value::Boolean(value.parse().map_err(|_| wrong("neither `true` nor `false`"))?),
+        Kind::List => {
+            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+        }
+    };
+    let (last, parents) = path.split_last().ok_or_else(|| ConfigError::UnknownVariable(name.to_owned()))?;
+    let mut inner = &mut *table;
+    for parent in parents {
+        let entry = inner.entry(*parent).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(next) = entry else { return Err(wrong("not a key")) };
+        inner = next;
+    }
+    inner.insert((*last).to_owned(), value);
+    // Each variable is tried by itself, so that the error names it.
+    let alone: Result<Config, _> = Value::Table(table.clone()).try_into();
+    alone.map(|_| ()).map_err(|e: toml::de::Error| wrong(e.message()))
+}
+
+fn read(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let invalid = |e: toml::de::Error| ConfigError::File { path: path.to_owned(), message: e.to_string() };
+    // Read as what it is first: such an error shows the line.
+    toml::from_str::<Config>(&text).map_err(invalid)?;
+    toml::from_str(&text).map_err(invalid)
+}
+
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(value)) => merge(inner, value),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn flags_go_before_environment_before_file() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join(FILE_NAME);
+        std::fs::write(
+            &file,
+            "listen = \"127.0.0.1:1\"\nsign_up = \"open\"\n[limits]\nuploads = 2\npoll_seconds = 9\n",
+        )
+        .expect("file");
+        let flags = Overrides { dir: Some(dir.path().into()), ..Overrides::default() };
+        let config = Config::load(&flags, env(&[])).expect("file alone");
+        assert_eq!((config.listen.port(), config.sign_up, config.limits.uploads), (1, SignUp::Open, 2));
+        let variables = env(&[
+            ("PORTCULLIS_SERVER_LISTEN", "127.0.0.1:2"),
+            ("PORTCULLIS_SERVER_LIMITS_UPLOADS", "3"),
+            ("PORTCULLIS_SERVER_PAYMENT_SANDBOX", "true"),
+            ("HOME", "/"),
+        ]);
+        let config = Config::load(&flags, variables.clone()).expect("environment");
+        assert_eq!((config.listen.port(), config.limits.uploads, config.limits.poll_seconds), (2, 3, 9));
+        assert!(config.payment.sandbox);
+        let flags = Overrides { listen: "127.0.0.1:3".parse().ok(), ..flags };
+        assert_eq!(Config::load(&flags, variables).expect("flags").listen.port(), 3);
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_that_name_them() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("own.toml");
+        std::fs::write(&file, "[limits]\nuplaods = 2\n").expect("file");
+        let flags = Overrides { file: Some(file), ..Overrides::default() };
+        let error = Config::load(&flags, env(&[])).expect_err("typing error").to_string();
+        assert!(error.contains("uplaods"), "{error}");
+        let flags = Overrides { dir: Some(dir.path().into()), ..Overrides::default() };
+        let error =
+            Config::load(&flags, env(&[("PORTCULLIS_SERVER_SINGUP", "open")])).expect_err("variable").to_string();
+        assert!(error.contains("PORTCULLIS_SERVER_SINGUP") && error.contains("PORTCULLIS_SERVER_SIGN_UP"), "{error}");
+        let error =
+            Config::load(&flags, env(&[("PORTCULLIS_SERVER_SIGN_UP", "everyone")])).expect_err("value").to_string();
+        assert!(error.contains("PORTCULLIS_SERVER_SIGN_UP") && error.contains("invite"), "{error}");
+    }
+
+    #[test]
+    fn currencies_are_those_that_exist() {
+        let flags = Overrides { dir: Some("/nonexistent".into()), ..Overrides::default() };
+        let config = Config::load(&flags, env(&[("PORTCULLIS_SERVER_CURRENCIES", "EUR, CLF")])).expect("active ones");
+        assert_eq!(config.currencies.to_string(), "CLF, EUR");
+        for wrong in ["EUR,EUE", "", "eur"] {
+            let error =
+                Config::load(&flags, env(&[("PORTCULLIS_SERVER_CURRENCIES", wrong)])).expect_err(wrong).to_string();
+            assert!(error.contains("PORTCULLIS_SERVER_CURRENCIES"), "{error}");
+        }
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let flags = Overrides { dir: Some("/nonexistent".into()), ..Overrides::default() };
+        let of = |text: &str| Config::load(&flags, env(&[("PORTCULLIS_SERVER_TRUSTED_PROXIES", text)]));
+        let networks = of("10.0.0.0/8, 192.0.2.1,2001:db8::/32").expect("networks").trusted_proxies;
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]);
+        assert!(of("").expect("none").trusted_proxies.is_empty());
+        let error = of("proxy.example").expect_err("a name").to_string();
+        assert!(error.contains("PORTCULLIS_SERVER_TRUSTED_PROXIES") && error.contains("10.0.0.0/8"), "{error}");
+        assert_eq!(Config::default().trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn a_public_address_needs_an_origin() {
+        let flags =
+            Overrides { listen: "0.0.0.0:80".parse().ok(), dir: Some("/nonexistent".into()), ..Overrides::default() };
+        assert!(matches!(Config::load(&flags, env(&[])), Err(ConfigError::Origin { .. })));
+        let config =
+            Config::load(&flags, env(&[("PORTCULLIS_SERVER_ORIGIN", "https://store.example")])).expect("origin");
+        assert_eq!(config.origin_at(config.listen).expect("origin").as_str(), "https://store.example");
+        let loopback = Config::default();
+        assert_eq!(
+            loopback.origin_at("127.0.0.1:1234".parse().expect("address")).expect("derived").as_str(),
+            "http://127.0.0.1:1234"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! The server's directory: what lies in it, and whether it all belongs together.
+//!
+//! A server whose database, master key and origin do not fit together answers nothing rightly: every terminal would find
+//! other keys under a known name. So nothing is opened, and nothing is written, before they were compared. What is
+//! missing may come back from a backup; therefore nothing is ever made beside it in its place.
+
+use crate::Core;
+use crate::billing::payment::{Payments, Sandbox};
+use crate::crypto::keys::{Keys, KeysError};
+use crate::crypto::secrets::{SecretError, Secrets};
+use crate::ops::clock::{Clock, Timestamp};
+use crate::ops::config::Config;
+use crate::ops::faults::Faults;
+use crate::ops::serve::ServeError;
+use crate::store::{IdentityRecord, Sqlite, SqliteOptions, Store, StoreError};
+use portcullis_protocol::{Digest, Origin};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The file of the master key.
+pub const MASTER_KEY: &str = "master.key";
+/// The database.
+pub const DATABASE: &str = "portcullis.sqlite";
+/// The folder of published files.
+pub(crate) const FILES: &str = "files";
+/// The folder of files on their way in.
+pub(crate) const UPLOADS: &str = "uploads";
+
+/// By how many seconds the clock may be behind the last time that the database was in use: what a time service sets right
+/// in one step.
+const CLOCK_STEP: u64 = 300;
+/// Resources that are looked at at a time.
+const PAGE: u32 = 500;
+
+/// Opens the core of the server in a directory.
+///
+/// # Errors
+/// [`ServeError`]: when there is no server, when a part of it is missing, or when its parts do not belong together.
+pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults) -> Result<Core, ServeError> {
+    let dir = &config.dir;
+    let (master, database) = (dir.join(MASTER_KEY), dir.join(DATABASE));
+    match (is_there(&master)?, is_there(&database)?) {
+        (true, true) => {}
+        (true, false) => return Err(ServeError::NoDatabase { database, master }),
+        (false, false) if !holds_files(dir)? => return Err(ServeError::NoServer { dir: dir.clone() }),
+        (false, _) => return Err(ServeError::NoMasterKey { master, dir: dir.clone() }),
+    }
+    let secrets = Secrets::open(&master)?;
+    let store = open_existing(dir, clock.clone(), faults.clone())?;
+    let bound = store.identity().await?;
+    if let Some(bound) = &bound {
+        belongs(bound, &secrets, &origin, dir)?;
+    }
+    is_not_behind(&*store, config.accept_clock).await?;
+    let keys = match Keys::open(&*store, &secrets, origin.clone()).await {
+        // Not bound yet, so nothing but its content tells.
+        Err(KeysError::Secret(SecretError::DoesNotOpen(_))) => {
+            return Err(ServeError::OtherMasterKey { dir: dir.clone() });
+        }
+        keys => Arc::new(keys?),
+    };
+    if bound.is_none() {
+        bind(&*store, &secrets, &origin).await?;
+    }
+    let payments = if config.payment.sandbox { Payments::none().with(Sandbox) } else { Payments::none() };
+    let currencies = config.currencies.clone();
+    Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults })
+}
+
+/// Makes or opens the database of a directory.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn open_store(dir: &Path, clock: Clock, faults: Faults) -> Result<Arc<dyn Store>, StoreError> {
+    let options = SqliteOptions { clock, faults, ..SqliteOptions::new(dir.join(DATABASE)) };
+    Ok(Arc::new(Sqlite::open(options)?))
+}
+
+fn open_existing(dir: &Path, clock: Clock, faults: Faults) -> Result<Arc<dyn Store>, StoreError> {
+    let options = SqliteOptions { clock, faults, create: false, ..SqliteOptions::new(dir.join(DATABASE)) };
+    Ok(Arc::new(Sqlite::open(options)?))
+}
+
+/// Binds a database to its server's master key and origin, once.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn bind(store: &dyn Store, secrets: &Secrets, origin: &Origin) -> Result<(), StoreError> {
+    let identity = IdentityRecord { origin: origin.as_str().to_owned(), key_check: secrets.key_check() };
+    store.bind_identity(identity).await
+}
+
+fn belongs(bound: &IdentityRecord, secrets: &Secrets, origin: &Origin, dir: &Path) -> Result<(), ServeError> {
+    if bound.key_check != secrets.key_check() {
+        return Err(ServeError::OtherMasterKey { dir: dir.to_owned() });
+    }
+    if bound.origin != origin.as_str() {
+        return Err(ServeError::OtherOrigin { bound: bound.origin.clone(), configured: origin.to_string() });
+    }
+    Ok(())
+}
+
+/// A clock that runs behind what is on record would let ended codes and grants live again.
+async fn is_not_behind(store: &dyn Store, accept: bool) -> Result<(), ServeError> {
+    if accept {
+        return Ok(store.accept_clock().await?);
+    }
+    let (now, seen) = (store.now().await?, store.last_seen().await?);
+    if now.plus(CLOCK_STEP) < seen {
+        return Err(ServeError::ClockBehind { now, seen });
+    }
+    Ok(())
+}
+
+/// Whether something has this name. What cannot be looked at is an error and not absent.
+fn is_there(path: &Path) -> Result<bool, ServeError> {
+    path.try_exists().map_err(|cause| ServeError::Unreadable { path: path.to_owned(), cause })
+}
+
+fn holds_files(dir: &Path) -> Result<bool, ServeError> {
+    let files = dir.join(FILES);
+    match fs::read_dir(&files) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(ServeError::Unreadable { path: files, cause }),
+    }
+}
+
+/// What in a directory may be all that is left of a server: `init` makes nothing beside it.
+///
+/// # Errors
+/// [`ServeError::Unreadable`].
+pub fn remains(dir: &Path) -> Result<Option<PathBuf>, ServeError> {
+    let database_files = ["", "-wal", "-shm", "-journal"].map(|suffix| format!("{DATABASE}{suffix}"));
+    let names = [MASTER_KEY.to_owned(), crate::ops::config::FILE_NAME.to_owned()];
+    for path in names.into_iter().chain(database_files).map(|name| dir.join(name)) {
+        if is_there(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(holds_files(dir)?.then(|| dir.join(FILES)))
+}
+
+/// A published resource whose file is not as it was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedFile {
+    /// The resource.
+    pub digest: Digest,
+    /// Where its file belongs.
+    pub path: PathBuf,
+    /// Its length when it was published.
+    pub size: u64,
+    /// Its length now; `None` when it is not there.
+    pub found: Option<u64>,
+}
+
+/// The published resources whose files are missing or have another length.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn damaged_files(store: &dyn Store, dir: &Path) -> Result<Vec<DamagedFile>, StoreError> {
+    let (mut damaged, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.resource_digests(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(damaged) };
+        after = Some(*last);
+        for digest in page {
+            let Some(resource) = store.resource(&digest).await? else { continue };
+            let path = file_of(dir, &digest);
+            let found = fs::metadata(&path).ok().map(|file| file.len());
+            if found != Some(resource.size) {
+                damaged.push(DamagedFile { digest, path, size: resource.size, found });
+            }
+        }
+    }
+}
+
+/// Where the file of a resource belongs.
+pub(crate) fn file_of(dir: &Path, digest: &Digest) -> PathBuf {
+    dir.join(FILES).join(format!("{digest}.wasm"))
+}
+
+/// A moment for people and logs.
+pub(crate) fn moment(at: Timestamp) -> impl std::fmt::Display {
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + std::time::Duration::from_secs(at.seconds()))
+}

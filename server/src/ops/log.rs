@@ -1,0 +1,64 @@
+//! Logs: one line per request, to standard error. Never a token, a code, an address of a person, a key or a body.
+
+use crate::ops::config::{Log, LogFormat};
+use axum::extract::{MatchedPath, Request};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use std::io::IsTerminal as _;
+use std::time::Instant;
+use tracing::{Instrument as _, info, info_span};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The header that repeats a request's number, so that a person can name it to the operator.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// The number of a request, for the page that says that it failed.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// Makes the process write its log to `writer`.
+///
+/// # Errors
+/// A text where the level is no filter, or a log is kept already.
+pub fn start<W>(config: &Log, writer: W) -> Result<(), String>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&config.level)
+        .map_err(|_| "log.level: neither error, warn, info, debug nor a filter".to_owned())?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours());
+    let started = match config.format {
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogFormat::Text => builder.try_init(),
+    };
+    started.map_err(|_| "a log is kept already".to_owned())
+}
+
+/// Only a terminal is coloured, and only when nobody objects (no-color.org).
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Logs each request once, when it is answered: its number, method, *route* (not the path, which may hold an
+/// invitation), status and time.
+pub async fn each_request(mut request: Request, next: Next) -> Response {
+    let mut bytes = [0; 8];
+    let id = match getrandom::fill(&mut bytes) {
+        Ok(()) => portcullis_protocol::encoding::base64url(&bytes),
+        Err(_) => "unnumbered".to_owned(),
+    };
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let method = request.method().as_str().to_owned();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let begun = Instant::now();
+    let span = info_span!("request", id = %id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    info!(parent: &span, %method, %route, status = response.status().as_u16(), micros, "answered");
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}

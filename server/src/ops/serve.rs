@@ -1,0 +1,249 @@
+//! A server from its configuration to its last answer.
+
+use crate::catalogue::publish;
+use crate::crypto::keys::{self, KeysError};
+use crate::crypto::secrets::SecretError;
+use crate::http::connections::{self, Caps};
+use crate::identity::passwords::HashFailed;
+use crate::ops::clock::{Clock, Timestamp};
+use crate::ops::config::{Config, ConfigError};
+use crate::ops::directory::{damaged_files, moment, open};
+use crate::ops::faults::Faults;
+use crate::store::StoreError;
+use crate::{App, Server, router};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often expired holds are released, and keys of other processes are taken up.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}. Is another server running there?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The directory has no server in it.
+    #[error("there is no server in {dir}: run `portcullis-server init --dir {dir}` first")]
+    NoServer {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The master key is missing, and there is something that only it opens.
+    #[error(
+        "{master} is missing, and without it nothing in {dir} opens: restore it from its backup. `init` makes no other \
+         one, for it would open nothing either. For a new server choose a new directory"
+    )]
+    NoMasterKey {
+        /// Where it belongs.
+        master: PathBuf,
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The database is missing, and there is the key to one.
+    #[error(
+        "{database} is missing, though {master} is there: restore the database from its backup. An empty one is not \
+         served in its place. For a new server choose a new directory"
+    )]
+    NoDatabase {
+        /// Where it belongs.
+        database: PathBuf,
+        /// What is there.
+        master: PathBuf,
+    },
+    /// Master key and database do not belong together.
+    #[error(
+        "the master key in {dir} is not the one that sealed the database beside it: restore both as they were backed up \
+         together. Nothing was changed"
+    )]
+    OtherMasterKey {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The origin changed.
+    #[error(
+        "this server is {bound}, but is configured as {configured}. An origin never changes: it is part of everything \
+         that is signed, and terminals know the server by it. Set `origin = \"{bound}\"`, or, when none is set, `listen` \
+         as it was. For another store make a new server in another directory"
+    )]
+    OtherOrigin {
+        /// What the database belongs to.
+        bound: String,
+        /// What the configuration says.
+        configured: String,
+    },
+    /// The clock is behind what is on record.
+    #[error(
+        "the clock of this machine says {}, but the database was in use at {}: set the clock. If it was wrong then and is \
+         right now, start once with `serve --accept-clock`",
+        moment(*now), moment(*seen)
+    )]
+    ClockBehind {
+        /// The database's time.
+        now: Timestamp,
+        /// The latest on record.
+        seen: Timestamp,
+    },
+    /// Something cannot be looked at.
+    #[error("cannot read {path}: {cause}. Check its owner and permissions")]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Files cannot be stored.
+    #[error(
+        "cannot write in {path}: {cause}. Check its owner and permissions, and that the disk is not full or read-only"
+    )]
+    Unwritable {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The master key.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The server's keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Passwords cannot be hashed on this machine.
+    #[error(transparent)]
+    Passwords(#[from] HashFailed),
+    /// Files cannot be read or written.
+    #[error("the server failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    app: App,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Binds the address, opens the directory and begins to answer.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn start(config: Config) -> Result<Self, ServeError> {
+        Self::start_with(config, Clock::system(), Faults::from_env()).await
+    }
+
+    /// As [`Running::start`], with a clock and faults of the caller's.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn start_with(config: Config, clock: Clock, faults: Faults) -> Result<Self, ServeError> {
+        let failed = |cause| ServeError::Listen { address: config.listen, cause };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr()?;
+        let core = open(&config, config.origin_at(address)?, clock, faults).await?;
+        publish::prepare(&config.dir)?;
+        let damaged = damaged_files(&*core.store, &config.dir).await?;
+        if let Some(first) = damaged.first() {
+            let (files, first) = (damaged.len(), first.path.display());
+            tracing::error!(files, %first, "published files are missing or damaged: `operator check` lists them");
+        }
+        core.store.hold_lease().await?;
+        let app = Server::new(config, core)?;
+        let (stop, stopped) = watch::channel(false);
+        let limits = &app.config.limits;
+        let per_address = (!app.config.behind_proxy).then_some(limits.connections_per_address.max(1));
+        let caps = Caps { all: limits.connections.max(1), per_address };
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(%address, origin = %app.origin(), version, "serving");
+        let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));
+        let closing = app.clone();
+        let task = tokio::spawn(async move {
+            connections::serve(listener, router(closing.clone()), caps, stopped).await;
+            // Requests are answered by now; what they wrote is committed before the process ends.
+            let _ = housekeeping.await;
+            closing.core.store.close().await.map_err(std::io::Error::other)?;
+            tracing::info!("stopped");
+            Ok(())
+        });
+        Ok(Self { address, app, stop, task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub const fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Takes no new requests, finishes those under way, for ten seconds at most, and the writer's work.
+    ///
+    /// # Errors
+    /// Where the last of it failed.
+    pub async fn stop(self) -> std::io::Result<()> {
+        tracing::info!("stopping");
+        self.stop.send_replace(true);
+        self.task.await.map_err(std::io::Error::other)?
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error is a sender that is gone: then nobody can stop it properly any more.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stop = std::pin::pin!(until(stopped));
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = ticks.tick() => {}
+        }
+        let core = &app.core;
+        if core.keys.want_renewal(core.clock.now()) {
+            match keys::renew_signing_key(&*core.store, &core.secrets).await {
+                Ok(None) => {}
+                Ok(Some(key)) => {
+                    tracing::info!(key = %key.thumbprint(), "a new signing key was added: the last one's end is near")
+                }
+                Err(error) => tracing::error!(%error, "signing keys could not be renewed"),
+            }
+        }
+        if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
+            tracing::error!(%error, "signing keys could not be refreshed");
+        }
+        let dir = app.config.dir.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || publish::clear(&dir)).await {
+            tracing::error!(%error, "what broken uploads left behind could not be cleared");
+        }
+        match core.store.sweep().await {
+            Ok(0) => {}
+            Ok(released) => tracing::info!(released, "expired holds were released"),
+            Err(error) => tracing::error!(%error, "expired holds could not be released"),
+        }
+    }
+}
