@@ -37,7 +37,7 @@
 //! }
 //! ```
 
-// One file may: `deserialise.rs`. A test holds it to that.
+// One file may: `cache/deserialise.rs`. A test holds it to that.
 #![deny(unsafe_code)]
 
 pub mod blocking;
