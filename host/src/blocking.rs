@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::run::command::{Command, Exit};
-use crate::run::resource::{Source, Terms};
+use crate::run::resource::Terms;
+use crate::run::source::Source;
 use crate::{Inspection, RuntimeBuilder};
 use std::sync::Arc;
 use tokio::runtime::Builder;

@@ -1,14 +1,12 @@
 //! What can go wrong between a file and a result. Never holds a secret, nor anything that a body wrote.
 
 use crate::ports::gatekeeper::Refused;
-use crate::run::active_grant::Ended;
-use crate::run::limits::Bound;
-use crate::run::resolve::UnknownName;
 use crate::state::folder::StateError;
 use portcullis_protocol::census::{CensusError, TooMuch};
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::surface::SurfaceError;
-use portcullis_protocol::{OperationName, Reason};
+use portcullis_protocol::{OperationName, Reason, nearest};
+use std::fmt;
 
 /// Why a resource was not loaded, authorised or called.
 #[derive(Debug, thiserror::Error)]
@@ -134,5 +132,107 @@ impl From<Refused> for Error {
             Some(state) => Self::State(*state),
             None => Self::Refused(Box::new(refused)),
         }
+    }
+}
+
+/// Why no further call may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its time is over.
+    #[error("the grant has expired; authorise the operation again")]
+    Expired,
+    /// Its uses are used up.
+    #[error("the grant is used up; authorise the operation again")]
+    Spent,
+}
+
+/// Which bound ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Bound {
+    /// [`crate::Limits::run_max`], or the grant's.
+    Time,
+    /// [`crate::Limits::memory`].
+    Memory,
+    /// [`crate::Limits::table_elements`].
+    Tables,
+    /// [`crate::Limits::stack`].
+    Stack,
+    /// [`crate::Limits::result`], [`crate::Limits::hostcall`] or [`crate::Limits::random`].
+    Data,
+    /// [`crate::Limits::handles`] or [`crate::Limits::objects`].
+    Handles,
+    /// [`crate::Limits::instances`], [`crate::Limits::memories`] or [`crate::Limits::tables`].
+    Instances,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Tables => "table size",
+            Self::Stack => "stack",
+            Self::Data => "the size of results and arguments",
+            Self::Handles => "handles",
+            Self::Instances => "the number of instances, memories and tables",
+        })
+    }
+}
+
+/// A name that nothing has, and those that there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownName {
+    /// The name.
+    pub name: String,
+    /// The names that would have been understood.
+    pub known: Vec<String>,
+}
+
+impl UnknownName {
+    pub(crate) fn new(name: &str, known: Vec<String>) -> Self {
+        Self { name: name.to_owned(), known }
+    }
+
+    /// The one that was probably meant.
+    #[must_use]
+    pub fn nearest(&self) -> Option<&str> {
+        nearest(&self.name, self.known.iter().map(String::as_str))
+    }
+
+    /// What to write instead: `did you mean …?`, or what there is.
+    #[must_use]
+    pub fn suggestion(&self) -> String {
+        /// Names that one line has room for.
+        const SHOWN: usize = 20;
+        match self.nearest() {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.known.is_empty() => "it has none".to_owned(),
+            None => {
+                let more = if self.known.len() > SHOWN { ", …" } else { "" };
+                let shown: Vec<&str> = self.known.iter().take(SHOWN).map(String::as_str).collect();
+                format!("it has: {}{more}", shown.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`; {}", self.name, self.suggestion())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_says_what_there_is() {
+        let known = || vec!["view".to_owned(), "preview".to_owned()];
+        assert_eq!(UnknownName::new("vieww", known()).to_string(), "`vieww`; did you mean `view`?");
+        assert_eq!(UnknownName::new("buy", known()).to_string(), "`buy`; it has: view, preview");
     }
 }

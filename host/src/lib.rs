@@ -43,6 +43,7 @@
 pub mod blocking;
 mod cache;
 mod client;
+mod client_error;
 mod error;
 mod ports;
 mod random;
@@ -53,12 +54,12 @@ mod store;
 
 pub use cache::blobs::{Blob, BlobDir, BlobId, DEFAULT_CACHE_SIZE, SealedBlobs};
 pub use cache::{CachedCode, CompiledCache};
-pub use client::checkup::{ClockCheckup, Exposed, JournalCheckup, OpenMatter, ServerCheckup, StateCheckup};
+pub use client::checkup::{ClockCheckup, Exposed, JournalCheckup, ServerCheckup, StateCheckup};
 pub use client::cycle::Cycle;
-pub use client::failure::ClientError;
 pub use client::grants::GrantRecord;
 pub use client::{Client, ClientOptions};
-pub use error::Error;
+pub use client_error::ClientError;
+pub use error::{Bound, Ended, Error, UnknownName};
 pub use ports::consent::{Answer, Consent, DeclineAll, Prompt};
 pub use ports::gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Nonce, Refused, Released};
 pub use ports::progress::{PartRefusal, Progress, Quiet, Step};
@@ -66,7 +67,6 @@ pub use ports::transport::{
     AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent,
     TransportError,
 };
-pub use run::active_grant::Ended;
 pub use run::arguments::Argument;
 pub use run::authorised::Authorised;
 pub use run::call::{Typed, to_text};
@@ -74,30 +74,32 @@ pub use run::command::{Command, Exit};
 pub use run::engine::{ENGINE, Pool, engine_config};
 pub use run::function::{Function, refusal_in};
 pub use run::inspection::{Inspection, PartFacts};
-pub use run::limits::{Bound, Limits};
-pub use run::resolve::UnknownName;
-pub use run::resource::{Resource, Source, Terms};
+pub use run::limits::Limits;
+pub use run::resource::{Resource, Terms};
 pub use run::runtime::{Runtime, RuntimeBuilder};
+pub use run::source::{Source, StreamedSource};
 pub use run::streams::console::ConsoleTurn;
+pub use run::streams::endpoint::{Input, Output, OutputBuffer};
 pub use run::streams::screen::ScreenFilter;
-pub use run::streams::stdio::{Input, Output, OutputBuffer};
 pub use run::wasi::{Directory, Lent};
 #[cfg(feature = "http")]
 pub use server::http::HttpBillingServer;
-pub use server::session::Retry;
+pub use server::retry::Retry;
 pub use server::sign_in::{SignIn, SignedIn};
 pub use server::trust::Pin;
 pub use state::clock::{Clock, ServerClock, SystemClock};
 pub use state::folder::{StateDir, StateError};
+pub use state::journal::OpenMatter;
 pub use state::key_store::{FileKeyStore, KeyName, KeyStore, KeyStoreError};
 pub use store::download::Moved;
 pub use store::install_source::InstallSource;
-pub use store::library::{Candidate, Installed, Library, LibraryEntry};
+pub use store::installed::Installed;
+pub use store::library::{Candidate, Library, LibraryEntry};
 pub use store::publisher_pin::Standing;
 pub use store::publishing::Publishing;
 pub use store::range_cache::KeptStreams;
 pub use store::storefront::{Listing, Order, SearchPage, Storefront, TopUp};
-pub use store::streaming::{StreamedSource, Streaming};
+pub use store::streaming::Streaming;
 pub use wasmtime::component::{Type, Val};
 pub use zeroize::Zeroizing;
 

@@ -172,7 +172,7 @@ async fn cycle(
     story.end("cycle", format!("{bad}refused{bad:#}: {reason}, with a signed offer"));
     let mut terms = Terms::default();
     if offer.document().rights.is_metered() {
-        terms.offer = Some(offer.digest());
+        terms.offer = Some(offer.clone());
     } else {
         payment::pay(&client.store(&offer.document().iss), &offer, &sandbox()?).await?;
         story.end("buy", OfferLine::of(&offer).to_string());

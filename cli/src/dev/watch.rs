@@ -1,9 +1,9 @@
 //! What nobody else would show the author of a resource: what it was refused from inside, and what it wrote to standard
 //! error.
 
+use parking_lot::Mutex;
 use portcullis_host::{Output, OutputBuffer, PartRefusal, Progress, Refused, Step};
 use portcullis_protocol::{Manifest, OperationName, Reason, SignedManifest, nearest};
-use std::sync::{Mutex, PoisonError};
 
 use crate::failure::Failure;
 
@@ -34,7 +34,7 @@ impl Watch {
 
     /// What it met since the last time.
     pub(crate) fn take_met(&self) -> Vec<Met> {
-        std::mem::take(&mut *self.met.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.met.lock())
     }
 }
 
@@ -47,7 +47,7 @@ impl Progress for Watch {
             Step::PartRefused { part, cause } => Met::Part { name: part.to_owned(), cause },
             _ => return,
         };
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).push(met);
+        self.met.lock().push(met);
     }
 }
 

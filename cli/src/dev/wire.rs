@@ -1,8 +1,8 @@
 //! A look at the wire: every exchange with the server, with its size and time.
 
+use parking_lot::Mutex;
 use portcullis_host::{BillingServer, Body, Download, Downloaded, Exchange, Exchanged, TransportError};
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One exchange.
@@ -30,13 +30,13 @@ impl<S> Watched<S> {
 
     /// What was seen since the last time.
     pub(crate) fn take(&self) -> Vec<Arrow> {
-        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.seen.lock())
     }
 
     fn note(&self, request: String, status: u16, sent: u64, received: u64, begun: Instant) {
         let microseconds = micros(begun.elapsed());
         let arrow = Arrow { request, status, sent, received, microseconds };
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(arrow);
+        self.seen.lock().push(arrow);
     }
 }
 

@@ -1,8 +1,9 @@
 //! By the unit: what a run costs, what the session has cost so far, and how the user agrees.
 
+use parking_lot::Mutex;
 use portcullis_protocol::{Money, Offer, Verified};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::screen::output::Screen;
 
@@ -18,7 +19,7 @@ impl Agreed {
 
     /// The total.
     pub(crate) fn cap(&self) -> Option<Money> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     /// Whether a cost is agreed to, after what was spent in its currency.
@@ -37,7 +38,7 @@ impl Agreed {
                 // The answer is in small letters, a currency in capital ones.
                 let cap = typed.to_ascii_uppercase().parse::<Money>();
                 let Ok(cap) = cap.map_err(|error| screen.note(error)) else { return false };
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cap);
+                *self.0.lock() = Some(cap);
                 let agreed = self.covers(question.spent, question.cost);
                 if !agreed {
                     screen.note(format_args!("This run costs more than {cap}: nothing was charged."));

@@ -2,13 +2,13 @@
 //!
 //! Everything leaves by a [`Screen`], through the filter of [`crate::screen::style`]; a test looks for ways around it.
 
+use parking_lot::Mutex;
 use portcullis_protocol::text::{json_escaped, shown_line};
 use portcullis_protocol::{Offer, Rights, Thumbprint, Verified};
 use serde::Serialize;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::failure::Failure;
@@ -182,13 +182,13 @@ static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
 fn keep(written: io::Result<()>) {
     if let Err(error) = written {
-        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        LOST.lock().get_or_insert(error);
     }
 }
 
 /// What of a report was lost, as a failure.
 pub(crate) fn lost() -> Option<Failure> {
-    let error = LOST.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let error = LOST.lock().take()?;
     Some(Failure::not_written(
         "write to standard output",
         &error,

@@ -3,6 +3,7 @@
 use crate::dialogue::{Dialogue, offer_line};
 use crate::input::Work;
 use crate::model::{Event, Item, JobId};
+use parking_lot::Mutex;
 use portcullis_host::protocol::wire::{OrderState, PaymentMethod};
 use portcullis_host::protocol::{Digest, Offer, OperationName, Origin, Reason, SignedManifest, Verified};
 use portcullis_host::{
@@ -11,7 +12,7 @@ use portcullis_host::{
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -215,7 +216,7 @@ impl Desk {
 
     fn resource(&self, name: &str) -> Result<(Installed, Resource), String> {
         let installed = self.client.library().find(name).map_err(text)?;
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.lock();
         if let Some(resource) = loaded.get(&installed.digest) {
             return Ok((installed, resource.clone()));
         }

@@ -3,7 +3,8 @@
 //! A place sees ciphertext under meaningless names. It is trusted with nothing: what it changes, mixes up, forgets or
 //! brings back from yesterday is noticed above it and made anew.
 
-use crate::state::folder::{make_private, private_file};
+use crate::state::folder::make_private;
+use crate::state::private_file::private_file;
 use crate::state::temp_file::{self, TempFile};
 use std::fmt;
 use std::fs::{self, File};

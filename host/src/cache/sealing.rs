@@ -13,13 +13,13 @@
 use crate::random;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use hkdf::Hkdf;
+use parking_lot::Mutex;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::labels::CACHE_CODE;
 use portcullis_protocol::{Digest, PartName, Plaintext};
 use sha2::{Digest as _, Sha256};
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
 use wasmtime::Engine;
 use zeroize::Zeroizing;
 
@@ -119,7 +119,7 @@ impl SealedAs<'_> {
         let work = Mutex::new(code.chunks(CHUNK).zip(body.chunks_mut(CHUNK + TAG)).enumerate());
         in_parallel(chunks, || {
             loop {
-                let next = work.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let next = work.lock().next();
                 let Some((index, (plain, sealed))) = next else { return };
                 let (text, tag) = sealed.split_at_mut(plain.len());
                 key.seal_out_of_place_scatter(nonce(index, chunks), Aad::from(&head), plain, text, &[], tag)
@@ -145,7 +145,7 @@ impl SealedAs<'_> {
             let mut sealed = vec![0; CHUNK.min(size) + TAG];
             loop {
                 let (index, plain, sealed) = {
-                    let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut work = work.lock();
                     let (blob, rest, whole) = &mut *work;
                     if !*whole {
                         return;
@@ -161,12 +161,12 @@ impl SealedAs<'_> {
                 let (text, tag) = sealed.split_at(plain.len());
                 let opened = key.open_separate_gather(nonce(index, chunks), Aad::from(&head), text, tag, plain);
                 if opened.is_err() {
-                    work.lock().unwrap_or_else(PoisonError::into_inner).2 = false;
+                    work.lock().2 = false;
                     return;
                 }
             }
         });
-        let (_, mut rest, whole) = work.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (_, mut rest, whole) = work.into_inner();
         let whole = whole && rest.next().is_none() && blob.read(&mut [0]).is_ok_and(|more| more == 0);
         whole.then_some(Opened { code, engine: self.engine })
     }

@@ -1,7 +1,7 @@
 //! What a terminal can find out about itself when something does not work. Looking changes nothing but what every use
 //! changes: the newest key document of a server is remembered.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::server::session::Sessions;
 use crate::server::terminal::Terminal;
@@ -9,7 +9,7 @@ use crate::server::tokens::Tokens;
 use crate::server::trust::Pin;
 use crate::state::clock::COUNTS_SUSPEND;
 use crate::state::folder::StateError;
-use crate::state::journal::{Journal, Open};
+use crate::state::journal::{Journal, Open, OpenMatter};
 use crate::state::key_store::KeyStoreError;
 use crate::state::temp_file::TempFile;
 use portcullis_protocol::wire::AccountAnswer;
@@ -107,20 +107,6 @@ impl StateCheckup {
             }
         }
     }
-}
-
-/// Something that was sent and is not yet done with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OpenMatter {
-    /// A purchase without an answer.
-    Purchase,
-    /// A top-up of the prepaid balance without an answer.
-    TopUp,
-    /// A billing status code on its way to be verified, without an answer.
-    Verification,
-    /// A grant that came, of which its server has not been told so.
-    Acknowledgement,
 }
 
 /// What the journal holds.

@@ -20,12 +20,14 @@ use crate::server::trust::offline;
 use crate::state::clock::Clock;
 use crate::state::journal::{Entry, Journal, Matter, Record};
 use crate::store::storefront;
+use crate::store::taken_from::TakenFrom;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use portcullis_protocol::cycle::{Authorised, Granted, Request};
 use portcullis_protocol::limits::REISSUE_LIFE;
 use portcullis_protocol::wire::{Acknowledgement, AuthorisationAnswer, AuthorisationRequest, Done, VerificationAnswer};
 use portcullis_protocol::{GrantId, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -51,6 +53,7 @@ struct Shared {
     sessions: Arc<Sessions>,
     journal: Journal,
     grants: Grants,
+    taken_from: TakenFrom,
     acknowledgements: Mutex<JoinSet<()>>,
     /// When what was left open was last seen to, by a clock that no server sets.
     resumed: Mutex<Option<Duration>>,
@@ -59,9 +62,7 @@ struct Shared {
 #[async_trait]
 impl Gatekeeper for Cycle {
     async fn request(&self, request: CycleRequest) -> Result<Box<dyn HeldCode>, Refused> {
-        if self.is_due() {
-            self.resume().await?;
-        }
+        self.housekeeping().await?;
 
         // 1 Request. Which server may judge it: one that the user trusts and that sells this very resource.
         let manifest = request.resource.manifest();
@@ -195,12 +196,13 @@ async fn verify(
 }
 
 impl Cycle {
-    pub(crate) fn new(sessions: Arc<Sessions>, journal: Journal, grants: Grants) -> Self {
+    pub(crate) fn new(sessions: Arc<Sessions>, journal: Journal, grants: Grants, taken_from: TakenFrom) -> Self {
         Self {
             shared: Arc::new(Shared {
                 sessions,
                 journal,
                 grants,
+                taken_from,
                 acknowledgements: Mutex::default(),
                 resumed: Mutex::default(),
             }),
@@ -225,7 +227,7 @@ impl Cycle {
 
     /// In the background: for as long as is worth it for what was just granted, shortly for what an earlier process left.
     fn acknowledge(&self, session: Arc<Session>, entry: Entry, grant: GrantId, patience: Patience) {
-        let mut tasks = self.shared.acknowledgements.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.shared.acknowledgements.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             if let Err(refused) = acknowledge(&session, entry, grant, patience).await {
@@ -237,8 +239,7 @@ impl Cycle {
     /// Waits, but not longer than `most`, until the server has been told of every grant. A program calls this before it
     /// ends; what is left then is done at its next start.
     pub async fn settle(&self, most: Duration) {
-        let mut tasks =
-            std::mem::take(&mut *self.shared.acknowledgements.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks = std::mem::take(&mut *self.shared.acknowledgements.lock());
         let all = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(most, all).await.is_err() {
             tracing::debug!("some grants are not acknowledged yet");
@@ -293,11 +294,16 @@ impl Cycle {
         Ok(None)
     }
 
+    /// Sees to what earlier requests left open, if that is due. No part of the request that comes next.
+    async fn housekeeping(&self) -> Result<(), Refused> {
+        if self.is_due() { self.resume().await } else { Ok(()) }
+    }
+
     /// Whether what was left open is to be seen to: before the first request of a process, and now and then in one that
     /// runs for long. Says so once.
     fn is_due(&self) -> bool {
         let now = self.shared.sessions.clocks.machine().elapsed();
-        let mut resumed = self.shared.resumed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resumed = self.shared.resumed.lock();
         let due = resumed.is_none_or(|at| now.saturating_sub(at).as_secs() >= FORGOTTEN);
         if due {
             *resumed = Some(now);
@@ -348,7 +354,7 @@ impl Cycle {
     /// The trusted servers that may judge a resource: the one that it was taken from, else all that sell it.
     async fn sellers(&self, resource: &SignedManifest) -> Result<Vec<Origin>, Refused> {
         let sessions = &self.shared.sessions;
-        let taken_from = sessions.store_of(resource);
+        let taken_from = self.shared.taken_from.store_of(resource);
         let mut sellers = sessions.trust.sellers(resource, taken_from.as_ref()).await?;
         if let Some(own) = taken_from.filter(|own| sellers.contains(own)) {
             sellers = vec![own];

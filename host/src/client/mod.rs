@@ -2,20 +2,20 @@
 
 pub(crate) mod checkup;
 pub(crate) mod cycle;
-pub(crate) mod failure;
 pub(crate) mod grants;
 
 use crate::cache::CompiledCache;
 use crate::cache::blobs::{BlobDir, DEFAULT_CACHE_SIZE, SealedBlobs};
 use crate::client::checkup::{ClockCheckup, JournalCheckup, ServerCheckup};
 use crate::client::cycle::Cycle;
-use crate::client::failure::ClientError;
 use crate::client::grants::{GrantRecord, Grants};
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::BillingServer;
 use crate::run::runtime::{Runtime, RuntimeBuilder};
 use crate::server::pending_sign_ins::Pending;
-use crate::server::session::{Retry, Sessions};
+use crate::server::retry::Retry;
+use crate::server::session::Sessions;
 use crate::server::sign_in::SignIn;
 use crate::server::terminal::Terminal;
 use crate::server::tokens::Tokens;
@@ -26,8 +26,10 @@ use crate::state::journal::Journal;
 use crate::state::key_store::{FileKeyStore, KeyStore};
 use crate::state::sealing_key::StateKey;
 use crate::store::library::Library;
+use crate::store::open_streams::OpenStreams;
 use crate::store::publishing::Publishing;
 use crate::store::storefront::Storefront;
+use crate::store::taken_from::TakenFrom;
 use portcullis_protocol::{Origin, Reason};
 use std::fmt;
 use std::path::PathBuf;
@@ -132,6 +134,8 @@ pub struct Client {
     pending: Pending,
     cycle: Cycle,
     cache: CompiledCache,
+    taken_from: TakenFrom,
+    streams: OpenStreams,
 }
 
 impl Client {
@@ -159,9 +163,10 @@ impl Client {
         let sessions = Arc::new(Sessions::new(Arc::clone(&state), keys, server, clocks, retry));
         let journal = Journal::new(Arc::clone(&state), state_key.clone());
         let pending = Pending::new(Arc::clone(&state), state_key);
-        let grants = Grants::new(state);
-        let cycle = Cycle::new(Arc::clone(&sessions), journal.clone(), grants.clone());
-        Ok(Self { sessions, journal, grants, pending, cycle, cache })
+        let grants = Grants::new(Arc::clone(&state));
+        let taken_from = TakenFrom::new(state);
+        let cycle = Cycle::new(Arc::clone(&sessions), journal.clone(), grants.clone(), taken_from.clone());
+        Ok(Self { sessions, journal, grants, pending, cycle, cache, taken_from, streams: OpenStreams::default() })
     }
 
     /// The directory that holds the terminal's state.
@@ -321,7 +326,7 @@ impl Client {
     /// What is installed.
     #[must_use]
     pub fn library(&self) -> Library {
-        Library::new(Arc::clone(&self.sessions), self.cache.clone())
+        Library::new(Arc::clone(&self.sessions), self.cache.clone(), self.taken_from.clone(), self.streams.clone())
     }
 
     /// The grants that this terminal was given lately, newest first.

@@ -3,15 +3,17 @@
 //! A grant bounded by time costs one load and one compare per call, one bounded by units one counter. Signatures are
 //! checked when a grant arrives, never per call.
 
+use crate::error::Ended;
 use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused, Released};
 use crate::run::engine::ServerTime;
-use crate::run::runtime::Services;
+use crate::run::services::Services;
+use parking_lot::RwLock;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::limits::MAX_QUANTITY;
 use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, Rights, SignedManifest, Verified};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 /// Seconds before its end when a grant is renewed in the background: time for a slow server, and a third of the
 /// default life of 30 s.
@@ -19,18 +21,6 @@ const RENEWAL_MARGIN: u64 = 10;
 
 /// More uses than a grant can have: they are not counted.
 const UNCOUNTED: u32 = u32::MAX;
-
-/// Why no further call may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Ended {
-    /// Its time is over.
-    #[error("the grant has expired; authorise the operation again")]
-    Expired,
-    /// Its uses are used up.
-    #[error("the grant is used up; authorise the operation again")]
-    Spent,
-}
 
 /// Evidence that a call may begin: its use is drawn.
 pub(crate) struct Entered(());
@@ -156,7 +146,7 @@ impl Held {
 
     /// The signed grant as it stands.
     pub(crate) fn grant(&self) -> Arc<Verified<Grant>> {
-        Arc::clone(&self.grant.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.grant.read())
     }
 
     /// The key of a part, where the grant releases it.
@@ -226,7 +216,7 @@ impl Held {
         // that is drawn without being asked for.
         self.uses.store(renewed.uses.load(Ordering::Relaxed), Ordering::Relaxed);
         let expires = renewed.expires.load(Ordering::Relaxed);
-        *self.grant.write().unwrap_or_else(PoisonError::into_inner) = renewed.grant();
+        *self.grant.write() = renewed.grant();
         self.run_max.store(renewed.run_max(), Ordering::Relaxed);
         self.expires.store(expires, Ordering::Relaxed);
         if self.in_time(self.now()) { Ok(()) } else { Err(Reason::EntitlementExpired.into()) }

@@ -1,15 +1,15 @@
 //! An authorised operation: the value that calls need.
 
-use crate::error::Error;
-use crate::run::active_grant::{Ended, Entered, Held};
+use crate::error::{Bound, Ended, Error};
+use crate::run::active_grant::{Entered, Held};
 use crate::run::body::{Body, Export};
+use crate::run::contents::Contents;
 use crate::run::gate::GateCtx;
 use crate::run::instance::{Deadline, Live, within};
-use crate::run::limits::Bound;
 use crate::run::resolve;
-use crate::run::resource::Contents;
-use crate::run::runtime::Services;
-use crate::run::streams::stdio::{Bounded, Input, Output};
+use crate::run::services::Services;
+use crate::run::streams::endpoint::{Input, Output};
+use crate::run::streams::stdio::Bounded;
 use crate::run::waiting;
 use crate::run::wasi::{self, Stdio};
 use futures::lock::{Mutex, MutexGuard};

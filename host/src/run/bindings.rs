@@ -16,8 +16,8 @@ wasmtime::component::bindgen!({
         "portcullis:gate/vault.part": crate::run::gate::handles::PartHandle,
     },
     trappable_error_type: {
-        "portcullis:gate/types.refusal" => crate::run::gate::No,
-        "portcullis:gate/vault.vault-error" => crate::run::gate::VaultNo,
+        "portcullis:gate/types.refusal" => crate::run::gate::error::GateError,
+        "portcullis:gate/vault.vault-error" => crate::run::gate::error::VaultFailure,
     },
 });
 

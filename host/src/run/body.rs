@@ -6,15 +6,15 @@ use crate::cache::{CompiledCache, CompiledOf};
 use crate::error::Error;
 use crate::ports::progress::Step;
 use crate::run::compile::CheckedBody;
+use crate::run::contents::Contents;
 use crate::run::instance::State;
 use crate::run::limits::Results;
-use crate::run::resource::Contents;
-use crate::run::runtime::Services;
+use crate::run::services::Services;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::{PartKind, PartName};
 use std::collections::BTreeMap;
 use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Type};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Type};
 
 /// A compiled body. All of its imports are type-checked; making an instance is all that is left.
 pub(crate) struct Body {
@@ -40,6 +40,7 @@ impl Body {
     /// compiles. Then links. The plaintext is wiped at the end.
     pub(crate) fn open(
         services: &Services,
+        linker: &Linker<State>,
         contents: &Contents,
         part: &PartName,
         key: &FileKey,
@@ -51,7 +52,7 @@ impl Body {
             Some(component) => component,
             None => Self::compile(services, contents, &of)?,
         };
-        let pre = services.linker.instantiate_pre(&component);
+        let pre = linker.instantiate_pre(&component);
         let pre = pre.map_err(|error| Error::Body(error.root_cause().to_string()))?;
         let exports = manifest.exports.iter().filter_map(|name| Some((name.clone(), find(&component, name)?)));
         Ok(Self { pre, ty: component.component_type(), exports: exports.collect() })

@@ -2,11 +2,11 @@
 //!
 //! What a call can be refused for by itself (its name, its arguments, its types) is found before it draws a use.
 
-use crate::error::Error;
+use crate::error::{Bound, Error};
 use crate::run::arguments::{self, Argument};
 use crate::run::authorised::{Authorised, Turn};
 use crate::run::instance::{Live, rest, within};
-use crate::run::limits::{Bound, Results};
+use crate::run::limits::Results;
 use crate::run::waiting;
 use std::fmt;
 use std::future::poll_fn;

@@ -1,12 +1,13 @@
 //! Commands: resources that export `wasi:cli/run`.
 
-use crate::error::Error;
+use crate::error::{Bound, Error};
 use crate::run::arguments;
 use crate::run::authorised::Authorised;
 use crate::run::instance::within;
-use crate::run::limits::{Bound, Results};
+use crate::run::limits::Results;
 use crate::run::resolve;
-use crate::run::streams::stdio::{Bounded, Input, Output};
+use crate::run::streams::endpoint::{Input, Output};
+use crate::run::streams::stdio::Bounded;
 use crate::run::wasi::Stdio;
 use std::pin::pin;
 

@@ -4,10 +4,10 @@
 
 use crate::error::Error;
 use crate::run::limits::Limits;
+use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::census::Census;
 use portcullis_protocol::surface::Surface;
 use portcullis_protocol::{Manifest, Plaintext};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -28,7 +28,7 @@ impl CheckedBody {
         if body.len() as u64 > limits.body {
             return Err(Error::BodyTooLarge { size: body.len() as u64, most: limits.body });
         }
-        let alone = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = COMPILING.lock();
         let census = Census::of(&body)?;
         census.needs().check(|need| limits.given(need))?;
         Surface::check_body(&Surface::of(stub)?, &Surface::of_counted(&body, &census)?, manifest)?;

@@ -3,10 +3,11 @@
 use crate::error::Error;
 use crate::run::limits::Limits;
 use crate::state::clock::Clock;
+use parking_lot::Mutex;
 use portcullis_protocol::Origin;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -120,7 +121,7 @@ impl Ticks {
     /// The time of a server, which goes by `clock` if it has one. It is published for as long as somebody holds it.
     pub(crate) fn time_of(&self, server: &Origin, clock: Option<Arc<dyn Clock>>) -> Arc<ServerTime> {
         let Some(clock) = clock else { return Arc::clone(&self.now) };
-        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self.servers.lock();
         if let Some(time) = servers.get(server).and_then(|(time, _)| time.upgrade()) {
             // A jump that the server has just explained counts at once.
             time.0.store(clock.now(), Ordering::Relaxed);
@@ -133,7 +134,7 @@ impl Ticks {
 
     fn publish(&self, clock: &dyn Clock) {
         self.now.0.store(clock.now(), Ordering::Relaxed);
-        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self.servers.lock();
         servers.retain(|_, (time, clock)| {
             time.upgrade().inspect(|time| time.0.store(clock.now(), Ordering::Relaxed)).is_some()
         });

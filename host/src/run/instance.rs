@@ -1,9 +1,9 @@
 //! One store: one instance of a body under one grant, with every bound set.
 
-use crate::error::Error;
+use crate::error::{Bound, Error};
 use crate::run::engine::{TICK, Ticks};
 use crate::run::gate::{GateCtx, GateView, HasGate};
-use crate::run::limits::{Bound, Limiter, Limits, Results};
+use crate::run::limits::{Limiter, Limits, Results};
 use crate::run::waiting;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -1,5 +1,6 @@
 //! What a hostile resource can take, at most. Everything is bounded, and every bound is set here.
 
+use crate::error::Bound;
 use portcullis_protocol::ResourceLimits;
 use portcullis_protocol::census::Need;
 use portcullis_protocol::limits::{
@@ -139,40 +140,6 @@ pub(crate) enum Results {
 
 /// Bytes of `list<u8>` that come back as values. Each takes a whole value in the host; a typed call takes one byte each.
 const MAX_BYTES_AS_VALUES: u64 = 16 * MIB;
-
-/// Which bound ended a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Bound {
-    /// [`Limits::run_max`], or the grant's.
-    Time,
-    /// [`Limits::memory`].
-    Memory,
-    /// [`Limits::table_elements`].
-    Tables,
-    /// [`Limits::stack`].
-    Stack,
-    /// [`Limits::result`], [`Limits::hostcall`] or [`Limits::random`].
-    Data,
-    /// [`Limits::handles`] or [`Limits::objects`].
-    Handles,
-    /// [`Limits::instances`], [`Limits::memories`] or [`Limits::tables`].
-    Instances,
-}
-
-impl std::fmt::Display for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Time => "time",
-            Self::Memory => "memory",
-            Self::Tables => "table size",
-            Self::Stack => "stack",
-            Self::Data => "the size of results and arguments",
-            Self::Handles => "handles",
-            Self::Instances => "the number of instances, memories and tables",
-        })
-    }
-}
 
 /// Counts the memory of a whole store. The engine's own limiter counts each memory by itself.
 pub(crate) struct Limiter {

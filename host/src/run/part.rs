@@ -3,13 +3,14 @@
 //! Files and the network are waited for, and chunks are opened, on threads that may wait; a read that lies in what was
 //! opened before only copies it.
 
-use crate::run::resource::File;
+use crate::run::source::File;
+use parking_lot::Mutex;
 use portcullis_protocol::Plaintext;
 use portcullis_protocol::age::CHUNK_LEN;
 use portcullis_protocol::sealed::{PartReader, SealedError};
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -125,7 +126,7 @@ impl Part {
         let (reader, permit) = (Arc::clone(&self.reader), self.permit.clone());
         let task = tokio::task::spawn_blocking(move || {
             // A reader that panicked half-way has dropped what it held.
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reader = reader.lock();
             let mut bytes = Plaintext::zeroed((end - from) as usize);
             let read = reader.read_at(from, &mut bytes);
             if permit.is_none() {

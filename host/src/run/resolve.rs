@@ -1,8 +1,7 @@
 //! From what a caller writes to the export that is meant: the one place where short names are understood.
 
-use crate::error::Error;
-use portcullis_protocol::{Manifest, nearest};
-use std::fmt;
+use crate::error::{Error, UnknownName};
+use portcullis_protocol::Manifest;
 
 /// The export of this name. The name is whole, `namespace:package/interface@version#function`, or a shorter one that
 /// fits one export alone: without the version, without the package, or the function by itself.
@@ -61,50 +60,6 @@ fn short_names(manifest: &Manifest) -> Vec<String> {
     manifest.exports.iter().zip(&functions).map(short).collect()
 }
 
-/// A name that nothing has, and those that there are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UnknownName {
-    /// The name.
-    pub name: String,
-    /// The names that would have been understood.
-    pub known: Vec<String>,
-}
-
-impl UnknownName {
-    pub(crate) fn new(name: &str, known: Vec<String>) -> Self {
-        Self { name: name.to_owned(), known }
-    }
-
-    /// The one that was probably meant.
-    #[must_use]
-    pub fn nearest(&self) -> Option<&str> {
-        nearest(&self.name, self.known.iter().map(String::as_str))
-    }
-
-    /// What to write instead: `did you mean …?`, or what there is.
-    #[must_use]
-    pub fn suggestion(&self) -> String {
-        /// Names that one line has room for.
-        const SHOWN: usize = 20;
-        match self.nearest() {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if self.known.is_empty() => "it has none".to_owned(),
-            None => {
-                let more = if self.known.len() > SHOWN { ", …" } else { "" };
-                let shown: Vec<&str> = self.known.iter().take(SHOWN).map(String::as_str).collect();
-                format!("it has: {}{more}", shown.join(", "))
-            }
-        }
-    }
-}
-
-impl fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`; {}", self.name, self.suggestion())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,12 +83,5 @@ mod tests {
         }
         assert!(fits("view", "view") && !fits("view", "picture#view"));
         assert!(fits("inline#view", "inline#view") && fits("inline#view", "view"));
-    }
-
-    #[test]
-    fn an_unknown_name_says_what_there_is() {
-        let known = || vec!["view".to_owned(), "preview".to_owned()];
-        assert_eq!(UnknownName::new("vieww", known()).to_string(), "`vieww`; did you mean `view`?");
-        assert_eq!(UnknownName::new("buy", known()).to_string(), "`buy`; it has: view, preview");
     }
 }

@@ -1,6 +1,6 @@
 //! A sealed resource, opened: from a file to something that can be inspected and authorised.
 
-use crate::error::Error;
+use crate::error::{Error, UnknownName};
 use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::ports::progress::Step;
 use crate::run::active_grant::Held;
@@ -8,168 +8,37 @@ use crate::run::arguments::{self, Argument};
 use crate::run::authorised::Authorised;
 use crate::run::body::Body;
 use crate::run::command::Command;
+use crate::run::contents::Contents;
 use crate::run::function::Function;
 use crate::run::inspection::Inspection;
-use crate::run::limits::Limits;
-use crate::run::part::Part;
-use crate::run::resolve::{self, UnknownName};
-use crate::run::runtime::Services;
+use crate::run::instance::State;
+use crate::run::resolve;
+use crate::run::services::Services;
+use crate::run::source::Source;
 use crate::run::spending::{self, Reserved, cost_of};
-use crate::store::streaming::StreamedSource;
-use portcullis_protocol::age::FileKey;
-use portcullis_protocol::sealed::{ReadAt, Sealed, SealedError};
-use portcullis_protocol::surface::{Surface, SurfaceError, check_import};
-use portcullis_protocol::{Digest, OperationName, PartEntry, PartName, Reason, SignedManifest};
+use portcullis_protocol::sealed::SealedError;
+use portcullis_protocol::{Digest, Offer, OperationName, PartName, Reason, SignedManifest, Verified};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
-use tokio::sync::Semaphore;
-use wasmtime::component::Val;
-
-pub(crate) type File = Box<dyn ReadAt + Send + Sync>;
-
-/// Where a sealed resource comes from.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Source {
-    /// A file. It is opened once; what happens to the path afterwards does not matter.
-    Path(PathBuf),
-    /// Bytes in memory.
-    Bytes(Arc<[u8]>),
-    /// A resource at its store, read by range: [`Library::stream`](crate::Library::stream).
-    Streamed(Box<StreamedSource>),
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
-            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
-            Self::Streamed(streamed) => streamed.fmt(f),
-        }
-    }
-}
-
-impl From<&Path> for Source {
-    fn from(path: &Path) -> Self {
-        Self::Path(path.to_owned())
-    }
-}
-
-impl From<PathBuf> for Source {
-    fn from(path: PathBuf) -> Self {
-        Self::Path(path)
-    }
-}
-
-impl From<&PathBuf> for Source {
-    fn from(path: &PathBuf) -> Self {
-        Self::Path(path.clone())
-    }
-}
-
-impl From<&str> for Source {
-    fn from(path: &str) -> Self {
-        Self::Path(path.into())
-    }
-}
-
-impl From<Vec<u8>> for Source {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes.into())
-    }
-}
-
-impl Source {
-    fn open(self, services: &Arc<Services>) -> Result<Sealed<File>, Error> {
-        let file: File = match self {
-            Self::Path(path) => Box::new(std::fs::File::open(path)?),
-            Self::Bytes(bytes) => Box::new(bytes),
-            Self::Streamed(streamed) => {
-                let services = Arc::clone(services);
-                let signed = streamed.0.sealed.signed().clone();
-                let arrived = move |arrived, total| services.progress.step(&signed, Step::Streaming { arrived, total });
-                streamed.0.remote.tell(Arc::new(arrived));
-                return Ok(streamed.0.sealed);
-            }
-        };
-        Ok(Sealed::open(file)?)
-    }
-}
-
-/// What was read and verified of a sealed resource. Parts are read from the same open file, block by block.
-pub(crate) struct Contents {
-    pub(crate) sealed: Sealed<File>,
-    pub(crate) signed: Arc<SignedManifest>,
-    /// The bounds that hold: the operator's and the publisher's.
-    pub(crate) limits: Limits,
-    /// What the stub says of the exports, read when it is asked for.
-    functions: OnceLock<Result<Vec<Function>, SurfaceError>>,
-}
-
-impl Contents {
-    /// The exported functions, sorted by name, from a stub that is what the manifest says of it.
-    pub(crate) fn functions(&self) -> Result<&[Function], SurfaceError> {
-        let read = || {
-            let (surface, manifest) = (Surface::of(self.sealed.stub())?, self.signed.manifest());
-            surface.check_stub(manifest)?;
-            let function = |name: &str| {
-                let operation = manifest.operation_of(name).map(|operation| operation.name.clone());
-                Function::new(name, operation, surface.export_type(name).unwrap_or_default())
-            };
-            surface.exports().map(function).collect()
-        };
-        self.functions.get_or_init(read).as_deref().map_err(Clone::clone)
-    }
-
-    /// The export of a whole name.
-    pub(crate) fn function(&self, export: &str) -> Result<&Function, Error> {
-        let found = self.functions()?.iter().find(|function| function.export == export);
-        // The stub has the exports of the manifest, so it is there.
-        found.ok_or_else(|| SurfaceError::ExportDiffers(export.to_owned()).into())
-    }
-
-    /// Whether this host can run the resource at all, as far as that shows before it is paid for.
-    fn can_run(&self, code: &PartEntry) -> Result<(), Error> {
-        if code.size > self.limits.body {
-            return Err(Error::BodyTooLarge { size: code.size, most: self.limits.body });
-        }
-        self.functions()?;
-        let refused = |import: &String| check_import(import).map_err(|error| Error::Body(error.to_string()));
-        self.signed.manifest().imports.iter().try_for_each(refused)
-    }
-
-    /// Opens a part with the key that a grant released, where waiting for the file holds up nobody.
-    pub(crate) async fn open_part(
-        &self,
-        name: &PartName,
-        key: &FileKey,
-        ahead: &Arc<Semaphore>,
-    ) -> Result<Part, SealedError> {
-        let (sealed, name, key) = (self.sealed.clone(), name.clone(), key.clone());
-        let opened = tokio::task::spawn_blocking(move || sealed.part(&name, &key)).await;
-        Ok(Part::new(opened.map_err(std::io::Error::other)??, Arc::clone(ahead)))
-    }
-}
+use std::sync::{Arc, Weak};
+use wasmtime::component::{Linker, Val};
 
 /// A sealed resource whose signatures, stub and block lists are verified. Nothing of it has been decrypted or compiled.
 /// Cheap to clone; clones share what is held.
 #[derive(Clone)]
 pub struct Resource {
     services: Arc<Services>,
+    linker: Arc<Linker<State>>,
     contents: Arc<Contents>,
     /// Compiled bodies, each for as long as a grant for it is held.
     bodies: Arc<tokio::sync::Mutex<BTreeMap<PartName, Weak<Body>>>>,
 }
 
 impl Resource {
-    pub(crate) fn load(services: Arc<Services>, source: Source) -> Result<Self, Error> {
+    pub(crate) fn load(services: Arc<Services>, linker: Arc<Linker<State>>, source: Source) -> Result<Self, Error> {
         let sealed = source.open(&services)?;
-        let signed = Arc::new(sealed.signed().clone());
-        let limits = services.limits.effective(&signed.manifest().limits);
-        let contents = Arc::new(Contents { sealed, signed, limits, functions: OnceLock::new() });
-        Ok(Self { services, contents, bodies: Arc::default() })
+        let contents = Arc::new(Contents::new(sealed, &services.limits));
+        Ok(Self { services, linker, contents, bodies: Arc::default() })
     }
 
     /// What is public about it, and what bounds and capabilities it would run with here.
@@ -318,14 +187,14 @@ impl Resource {
         self.services.lent.check(manifest.capabilities)?;
         let (progress, signed) = (&self.services.progress, &*self.contents.signed);
         progress.step(signed, Step::Requesting(&name));
+        let cost = self.cost(&name, &terms)?;
         let request = CycleRequest {
             resource: Arc::clone(&self.contents.signed),
             operation: name.clone(),
             quantity: terms.quantity,
-            offer: terms.offer,
+            offer: terms.offer.as_ref().map(Verified::digest),
             nonce: terms.nonce.clone(),
         };
-        let cost = self.cost(&name, &terms).await?;
         let held_code = self.services.gatekeeper.request(request).await?;
         progress.step(signed, Step::Verifying(&name));
         let released = spending::verify(held_code, cost).await?;
@@ -335,17 +204,17 @@ impl Resource {
         Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
     }
 
-    /// Counts what terms cost that accept a metered offer.
-    async fn cost(&self, operation: &OperationName, terms: &Terms) -> Result<Option<Reserved>, Refused> {
-        let Some(accepted) = terms.offer else { return Ok(None) };
-        let services = &self.services;
-        let offers = services.gatekeeper.offers(self.signed(), operation).await?;
-        let Some(offer) = offers.iter().find(|offer| offer.digest() == accepted) else {
-            // What it costs is not known, so it is not sent: the server might know the offer all the same.
-            let detail = "the accepted offer is no longer in force; these are".to_owned();
-            return Err(Refused { detail: Some(detail), offers, ..Refused::new(Reason::PaymentRequired) });
-        };
-        cost_of(offer, terms.quantity)?.map(|cost| services.spending.reserve(cost)).transpose()
+    /// Counts what terms cost that accept a metered offer. The offer was verified when it arrived; whether it is still in
+    /// force the server judges.
+    fn cost(&self, operation: &OperationName, terms: &Terms) -> Result<Option<Reserved>, Refused> {
+        let Some(offer) = &terms.offer else { return Ok(None) };
+        let (sold, manifest) = (offer.document(), self.signed().manifest());
+        let is_for_this = sold.publisher == manifest.publisher.name && sold.name == manifest.name;
+        if !is_for_this || sold.operation != *operation {
+            let detail = format!("the accepted offer is for {}/{}, `{}`", sold.publisher, sold.name, sold.operation);
+            return Err(Refused::because(Reason::BindingMismatch, detail));
+        }
+        cost_of(offer, terms.quantity)?.map(|cost| self.services.spending.reserve(cost)).transpose()
     }
 
     /// Authorises the operation that `wasi:cli/run` belongs to and runs the command once.
@@ -367,9 +236,9 @@ impl Resource {
             return Ok(body);
         }
         let (services, contents) = (Arc::clone(&self.services), Arc::clone(&self.contents));
-        let (name, key) = (part.clone(), key.clone());
+        let (linker, name, key) = (Arc::clone(&self.linker), part.clone(), key.clone());
         // Compiling takes up to seconds. Where the future is dropped it ends by itself, and its result is dropped.
-        let body = tokio::task::spawn_blocking(move || Body::open(&services, &contents, &name, &key)).await;
+        let body = tokio::task::spawn_blocking(move || Body::open(&services, &linker, &contents, &name, &key)).await;
         let body = Arc::new(body.map_err(|error| Error::Engine(error.to_string()))??);
         bodies.retain(|_, body| body.strong_count() > 0);
         bodies.insert(part.clone(), Arc::downgrade(&body));
@@ -389,10 +258,11 @@ impl fmt::Debug for Resource {
 pub struct Terms {
     /// How much: how many calls may begin, where the rights are counted or metered. At least 1.
     pub quantity: u32,
-    /// The digest of the offer that the user accepted, which has to be in force. Of a metered one quantity times price is
-    /// drawn from the prepaid balance, where the account holds no other rights; it counts against
+    /// The offer that the user accepted: one of [`Gatekeeper::offers`](crate::Gatekeeper::offers), or of a refusal
+    /// ([`Refused::offers`]). If the server has changed it since, it refuses. Of a metered offer quantity times price is
+    /// drawn from the prepaid balance, if the account holds no other rights; it counts against
     /// [`crate::RuntimeBuilder::spending_cap`].
-    pub offer: Option<Digest>,
+    pub offer: Option<Verified<Offer>>,
     /// Repeated in the grant.
     pub nonce: Nonce,
 }

@@ -5,49 +5,28 @@ use crate::error::Error;
 use crate::ports::consent::{Consent, DeclineAll};
 use crate::ports::gatekeeper::{Closed, Gatekeeper};
 use crate::ports::progress::{Progress, Quiet};
-use crate::run::engine::{self, Pool, ServerTime, Ticks};
+use crate::run::engine::{self, Pool};
 use crate::run::instance::State;
 use crate::run::limits::Limits;
-use crate::run::resource::{Resource, Source};
+use crate::run::resource::Resource;
+use crate::run::services::Services;
+use crate::run::source::Source;
 use crate::run::spending::Spending;
-use crate::run::streams::stdio::Output;
+use crate::run::streams::endpoint::Output;
 use crate::run::wasi::Lent;
 use crate::run::{gate, wasi};
 use crate::state::clock::{Clock, SystemClock};
-use portcullis_protocol::{Currency, Money, Origin};
+use portcullis_protocol::{Currency, Money};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::Engine;
 use wasmtime::component::Linker;
-
-/// What every resource of a runtime shares.
-pub(crate) struct Services {
-    pub(crate) engine: Engine,
-    pub(crate) linker: Linker<State>,
-    pub(crate) ticks: Arc<Ticks>,
-    pub(crate) gatekeeper: Box<dyn Gatekeeper>,
-    pub(crate) consent: Box<dyn Consent>,
-    pub(crate) progress: Box<dyn Progress>,
-    pub(crate) cache: Option<CompiledCache>,
-    pub(crate) limits: Limits,
-    pub(crate) lent: Lent,
-    /// Where standard error of calls goes.
-    pub(crate) stderr: Output,
-    pub(crate) spending: Arc<Spending>,
-}
-
-impl Services {
-    /// The time by which a server's grants are judged.
-    pub(crate) fn time_of(&self, server: &Origin) -> Arc<ServerTime> {
-        self.ticks.time_of(server, self.gatekeeper.clock(server))
-    }
-}
 
 /// Loads sealed resources. Cheap to clone; clones share the engine.
 #[derive(Clone)]
 pub struct Runtime {
     services: Arc<Services>,
+    linker: Arc<Linker<State>>,
 }
 
 impl Runtime {
@@ -62,7 +41,7 @@ impl Runtime {
     /// # Errors
     /// [`Error::Io`]; [`Error::Sealed`] where it is not what its publisher signed.
     pub fn load(&self, source: impl Into<Source>) -> Result<Resource, Error> {
-        Resource::load(Arc::clone(&self.services), source.into())
+        Resource::load(Arc::clone(&self.services), Arc::clone(&self.linker), source.into())
     }
 
     /// What metered operations have cost since this runtime was built, in a currency. Requests under way count.
@@ -202,9 +181,8 @@ impl RuntimeBuilder {
         wasi::link(&mut linker).and_then(|()| gate::link(&mut linker)).map_err(|error| Error::engine(&error))?;
         let Self { gatekeeper, consent, progress, cache, limits, lent, stderr, caps, .. } = self;
         let spending = Arc::new(Spending::new(caps));
-        let services =
-            Services { engine, linker, ticks, gatekeeper, consent, progress, cache, limits, lent, stderr, spending };
-        Ok(Runtime { services: Arc::new(services) })
+        let services = Services { engine, ticks, gatekeeper, consent, progress, cache, limits, lent, stderr, spending };
+        Ok(Runtime { services: Arc::new(services), linker: Arc::new(linker) })
     }
 }
 

@@ -4,11 +4,12 @@
 //! requests at the same time count against each other, and taken back where it turns out that nothing was debited.
 
 use crate::ports::gatekeeper::{HeldCode, Refused, Released};
+use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::limits::MAX_MINOR_UNITS;
 use portcullis_protocol::{Currency, Digest, Money, Offer, Reason, Rights, Verified};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// The account of a session.
 #[derive(Default)]
@@ -38,7 +39,7 @@ impl Spending {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 
     /// What was spent in a currency.

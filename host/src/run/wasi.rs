@@ -6,7 +6,8 @@
 
 use crate::error::Error;
 use crate::run::limits::Limits;
-use crate::run::streams::stdio::{Bounded, Input};
+use crate::run::streams::endpoint::Input;
+use crate::run::streams::stdio::Bounded;
 use portcullis_protocol::Capabilities;
 use std::path::PathBuf;
 use std::time::Duration;

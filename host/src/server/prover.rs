@@ -3,13 +3,14 @@
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{AccessToken, BillingServer, Body, Exchange, Exchanged, Method, TransportError};
 use crate::random;
-use crate::server::session::Retry;
+use crate::server::retry::Retry;
 use crate::server::terminal::Terminal;
 use crate::server::trust::offline;
 use crate::state::clock::{Clock as _, ServerClock};
+use parking_lot::Mutex;
 use portcullis_protocol::proof::{ProofTarget, prove};
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A nonce is 22 characters of ours; other servers may make longer ones, but not such as fill a header.
@@ -64,12 +65,12 @@ impl Prover {
 
     /// Whether a nonce is at hand. One may still be too old.
     pub(crate) fn has_nonce(&self) -> bool {
-        self.nonce.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.nonce.lock().is_some()
     }
 
     /// Sends a request with a fresh proof; once more, where the server wants a newer nonce.
     pub(crate) async fn send(&self, request: &Request, token: Option<&AccessToken>) -> Result<Heard, TransportError> {
-        let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let nonce = self.nonce.lock().clone();
         let heard = self.send_with(request, token, nonce.as_deref()).await?;
         match &heard.answer.nonce {
             // 401 with a new nonce is RFC 9449 section 8. A signed no has another meaning and is not repeated.
@@ -144,7 +145,7 @@ impl Prover {
             .await?;
         let came = self.clock.elapsed();
         if let Some(nonce) = answer.nonce.as_ref().filter(|nonce| nonce.len() <= MAX_NONCE_TEXT) {
-            *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.clone());
+            *self.nonce.lock() = Some(nonce.clone());
         }
         Ok(Heard { req, answer, sent, came })
     }

@@ -1,64 +1,25 @@
 //! Signed answers to proven requests: what the terminal asks a server it trusts, and what it believes.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{AccessToken, BillingServer, Body, Exchanged, Method};
-use crate::random;
 use crate::server::prover::{Heard, Prover, Request, signed};
+use crate::server::retry::Retry;
 use crate::server::terminal::Terminal;
 use crate::server::tokens::Tokens;
 use crate::server::trust::{Trust, jumped, offline};
 use crate::state::clock::{Clock as _, ServerClocks};
 use crate::state::folder::StateDir;
 use crate::state::key_store::KeyStore;
-use crate::store::library;
-use crate::store::range_reader::Remote;
+use parking_lot::Mutex;
 use portcullis_protocol::cycle::{self, Disbelief, Reply, read_reply};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::Problem;
-use portcullis_protocol::{Digest, IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer, SignedManifest};
+use portcullis_protocol::{IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// How often a request is repeated that got no signed answer, and how long is waited in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// How often an ordinary request is sent at most, and any that did not reach the server.
-    pub attempts: u32,
-    /// How often step 3 is sent at most: money may hang on its answer.
-    pub patient_attempts: u32,
-    /// The first pause. Each further one is twice as long, with a random part.
-    pub pause: Duration,
-    /// The longest pause.
-    pub longest: Duration,
-    /// For how long a request that changes something at the server is repeated, under the same Idempotency-Key, when it may
-    /// have arrived and was not answered.
-    pub patience: Duration,
-}
-
-impl Default for Retry {
-    /// About half a second for ordinary requests; about ten seconds for step 3, within the 30 that a code lives; a minute,
-    /// in which a server is started again, for what is done once.
-    fn default() -> Self {
-        Self {
-            attempts: 3,
-            patient_attempts: 9,
-            pause: Duration::from_millis(150),
-            longest: Duration::from_secs(2),
-            patience: Duration::from_secs(60),
-        }
-    }
-}
-
-impl Retry {
-    pub(crate) fn pause_before(&self, attempt: u32) -> Duration {
-        let pause = self.pause.saturating_mul(1 << (attempt - 1).min(16)).min(self.longest);
-        // A quarter at random, so that terminals do not come back all at once.
-        pause.mul_f64(1.0 - f64::from(random::octets::<1>().0[0]) / 1024.0)
-    }
-}
 
 /// What all sessions share.
 pub(crate) struct Sessions {
@@ -69,10 +30,6 @@ pub(crate) struct Sessions {
     pub(crate) trust: Arc<Trust>,
     pub(crate) retry: Retry,
     open: Mutex<HashMap<Origin, Arc<Session>>>,
-    /// What is being streamed, by the name under which it is kept.
-    pub(crate) streams: Mutex<HashMap<String, Weak<Remote>>>,
-    /// The stores from which resources were taken in this process.
-    chosen: Mutex<HashMap<Digest, Origin>>,
 }
 
 impl Sessions {
@@ -84,28 +41,7 @@ impl Sessions {
         retry: Retry,
     ) -> Self {
         let trust = Arc::new(Trust::new(Arc::clone(&state), Arc::clone(&server), Arc::clone(&clocks)));
-        Self {
-            state,
-            keys,
-            server,
-            clocks,
-            trust,
-            retry,
-            open: Mutex::default(),
-            streams: Mutex::default(),
-            chosen: Mutex::default(),
-        }
-    }
-
-    /// A resource was taken from this store: there it is paid for, whoever else sells it.
-    pub(crate) fn choose_store(&self, resource: Digest, store: &Origin) {
-        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).insert(resource, store.clone());
-    }
-
-    /// The store that a resource was taken from: just now, or when it was installed.
-    pub(crate) fn store_of(&self, resource: &SignedManifest) -> Option<Origin> {
-        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).get(&resource.digest()).cloned();
-        chosen.or_else(|| library::installed_from(&self.state, resource))
+        Self { state, keys, server, clocks, trust, retry, open: Mutex::default() }
     }
 
     /// The session with a server.
@@ -113,7 +49,7 @@ impl Sessions {
     /// # Errors
     /// `not-signed-in` where this terminal has no key for it.
     pub(crate) fn of(&self, origin: &Origin) -> Result<Arc<Session>, Refused> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         if let Some(session) = open.get(origin) {
             return Ok(Arc::clone(session));
         }
@@ -135,12 +71,12 @@ impl Sessions {
     /// From now on this is the session with its server.
     pub(crate) fn adopt(&self, session: Session) {
         let origin = session.origin().clone();
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, Arc::new(session));
+        self.open.lock().insert(origin, Arc::new(session));
     }
 
     /// The next use of this server opens a new session.
     pub(crate) fn close(&self, origin: &Origin) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(origin);
+        self.open.lock().remove(origin);
     }
 }
 

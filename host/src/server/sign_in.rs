@@ -1,6 +1,6 @@
 //! Signing in: the device authorization grant (RFC 8628), bound to the terminal's key, then enrolment.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::random;
 use crate::server::pending_sign_ins::{Aside, Pending};

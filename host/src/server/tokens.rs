@@ -3,7 +3,7 @@
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{AccessToken, Body, Method};
 use crate::server::prover::{Prover, Request};
-use crate::server::session::Retry;
+use crate::server::retry::Retry;
 use crate::server::trust::offline;
 use crate::state::clock::Clock as _;
 use crate::state::folder::StateDir;

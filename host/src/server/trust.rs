@@ -3,11 +3,12 @@
 //! The user trusts a server once, by signing in to it after seeing its fingerprint words. From then on its root key is
 //! pinned: whatever a name service, a certificate authority or a manifest says, that root alone speaks for that origin.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{BillingServer, Body, Exchange, Method, TransportError};
 use crate::state::clock::{Clock as _, Jumped, ServerClocks, in_words};
 use crate::state::folder::{StateDir, StateError, file_name};
+use parking_lot::Mutex;
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::{
     Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, Offer, Origin, PublicKey, Reason, Receipt,
@@ -15,7 +16,7 @@ use portcullis_protocol::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A pin and its key document; the latter is at most 64 KiB.
@@ -218,7 +219,7 @@ impl Trust {
 
     /// No longer trusts a server.
     pub(crate) fn forget(&self, origin: &Origin) -> Result<(), StateError> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(origin);
+        self.known.lock().remove(origin);
         self.state.remove(&pin_record(origin))?;
         self.clocks.forget(origin)?;
         self.state.remove_lock_of(origin)?;
@@ -231,7 +232,7 @@ impl Trust {
     /// `server-untrusted` where the user does not trust it, or it is not the one he trusted; `offline`.
     pub(crate) async fn keys(&self, origin: &Origin) -> Result<Arc<KeyDocument>, Refused> {
         let now = self.clocks.of(origin).now();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(origin).cloned();
+        let known = self.known.lock().get(origin).cloned();
         let at_hand = match known {
             Some(keys) => Some(keys).filter(|keys| now < keys.exp),
             None => {
@@ -266,7 +267,7 @@ impl Trust {
 
     fn keep(&self, keys: KeyDocument) -> Arc<KeyDocument> {
         let keys = Arc::new(keys);
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(keys.iss.clone(), Arc::clone(&keys));
+        self.known.lock().insert(keys.iss.clone(), Arc::clone(&keys));
         keys
     }
 

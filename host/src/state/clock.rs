@@ -6,11 +6,12 @@
 
 use crate::state::folder::{StateDir, StateError, file_name};
 use crate::state::sealing_key::StateKey;
+use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::Origin;
 use portcullis_protocol::labels::TERMINAL_CLOCK;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 use std::time::Instant;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -132,7 +133,7 @@ impl ServerClocks {
 
     /// The clock of a server.
     pub(crate) fn of(&self, origin: &Origin) -> Arc<ServerClock> {
-        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clocks = self.clocks.lock();
         if let Some(clock) = clocks.get(origin) {
             return Arc::clone(clock);
         }
@@ -149,7 +150,7 @@ impl ServerClocks {
 
     /// Forgets a server's time.
     pub(crate) fn forget(&self, origin: &Origin) -> Result<(), StateError> {
-        self.clocks.lock().unwrap_or_else(PoisonError::into_inner).remove(origin);
+        self.clocks.lock().remove(origin);
         self.state.remove(&record(origin))
     }
 }
@@ -259,7 +260,7 @@ impl ServerClock {
     }
 
     fn time(&self) -> MutexGuard<'_, Time> {
-        self.time.lock().unwrap_or_else(PoisonError::into_inner)
+        self.time.lock()
     }
 
     /// Whether it shows what the server said since the machine was started.

@@ -19,9 +19,10 @@
 //! └── grants                        the last grants, one a line
 //! ```
 
+use crate::state::private_file::private_file;
 use crate::state::temp_file::{self, TempFile};
 use portcullis_protocol::Origin;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -293,15 +294,6 @@ pub(crate) fn file_name(origin: &Origin) -> String {
         }
     }
     name
-}
-
-/// Options for a file that only its owner reads (0600).
-pub(crate) fn private_file() -> OpenOptions {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 /// Makes a directory and those above it; only its owner enters it (0700).

@@ -10,7 +10,6 @@
 //!
 //! Whoever works on a matter holds a lock on its file, which ends with the process.
 
-use crate::client::checkup::OpenMatter;
 use crate::random;
 use crate::state::folder::{StateDir, StateError, off_thread};
 use crate::state::sealing_key::StateKey;
@@ -52,6 +51,20 @@ pub(crate) struct Record {
     /// When, Unix seconds.
     pub(crate) at: u64,
     pub(crate) matter: Matter,
+}
+
+/// Something that was sent and is not yet done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenMatter {
+    /// A purchase without an answer.
+    Purchase,
+    /// A top-up of the prepaid balance without an answer.
+    TopUp,
+    /// A billing status code on its way to be verified, without an answer.
+    Verification,
+    /// A grant that came, of which its server has not been told so.
+    Acknowledgement,
 }
 
 /// A matter as it is told to people.

@@ -4,5 +4,6 @@ pub(crate) mod clock;
 pub(crate) mod folder;
 pub(crate) mod journal;
 pub(crate) mod key_store;
+pub(crate) mod private_file;
 pub(crate) mod sealing_key;
 pub(crate) mod temp_file;

@@ -2,7 +2,7 @@
 //! behind that was killed is found by that, and cleared.
 
 use crate::random;
-use crate::state::folder::private_file;
+use crate::state::private_file::private_file;
 use same_file::Handle;
 use std::fs::{self, File, TryLockError};
 use std::io;

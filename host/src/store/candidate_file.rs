@@ -9,7 +9,7 @@
 //! What was verified is then what is installed, whatever other processes fetch meanwhile. An own file is locked as long
 //! as its process lives; what a process left behind that ended is found by that.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::random;
 use crate::state::folder::{StateDir, StateError, off_thread};
 use crate::store::download::{Fetched, lock};

@@ -1,9 +1,11 @@
 //! Files on their way to the terminal: bounded, resumed where they broke off, never taken for whole before they are.
 
-use crate::client::failure::ClientError;
-use crate::ports::transport::{BillingServer, Download, Downloaded, TransportError};
-use crate::state::folder::{StateError, off_thread, private_file};
-use futures::StreamExt as _;
+use crate::client_error::ClientError;
+use crate::ports::transport::{BillingServer, TransportError};
+use crate::state::folder::{StateError, off_thread};
+use crate::state::private_file::private_file;
+use crate::store::resumable_fetch::{Head, ResumableFetch, Stopped, Target, unexpected_status};
+use async_trait::async_trait;
 use same_file::Handle;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -14,10 +16,8 @@ use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 /// Is told how many bytes have arrived, and of how many where that is known. Must return at once.
 pub type Moved<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
-/// How often a broken connection is taken up again without a single byte of progress.
-const FRUITLESS: u32 = 4;
-/// The pause before the first of them; each further one is twice as long.
-const PAUSE: Duration = Duration::from_millis(250);
+/// The pause before a broken connection is taken up again; it doubles while nothing arrives.
+const PAUSE: Duration = Duration::from_millis(125);
 
 /// How often is looked whether another process is done with a file.
 const BUSY: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ impl Fetch<'_> {
         Ok(Fetched { file, path: partial.to_owned(), resumed })
     }
 
-    /// Fetches into a file of one's own, which is at `partial`. Gives whether there was something in it before.
+    /// Fetches into a file of one's own, which is at `partial`. Returns whether there was something in it before.
     pub(crate) async fn fill(&self, file: File, partial: &Path) -> Result<bool, ClientError> {
         let mut file = tokio::fs::File::from_std(file);
         let wrong = |error: io::Error| ClientError::from(StateError::io("write", partial, &error));
@@ -65,93 +65,87 @@ impl Fetch<'_> {
             have = 0;
         }
         let resumed = have > 0;
-        let mut fruitless = 0;
-        while self.size.is_none_or(|size| have < size) {
-            let before = have;
-            match self.piece(&mut file, &mut have).await {
-                // Whole, as far as the server says. Where the length is known it has to be that one.
-                Ok(()) if self.size.is_none_or(|size| have == size) => break,
-                Ok(()) => {}
-                Err(Stopped::Lost(error)) if have == before && fruitless == FRUITLESS => return Err(error.into()),
-                Err(Stopped::Lost(_)) => {}
-                Err(Stopped::Failed(error)) => return Err(error),
-                Err(Stopped::Disk(error)) => return Err(wrong(error)),
-            }
-            fruitless = if have > before { 0 } else { fruitless + 1 };
-            if fruitless > FRUITLESS {
-                return Err(TransportError::Interrupted("the file always ends early".into()).into());
-            }
-            tokio::time::sleep(PAUSE.saturating_mul(1 << fruitless.saturating_sub(1))).await;
-        }
+        let (server, etag) = (self.server, self.etag.as_deref());
+        let resumable = ResumableFetch { server, url: &self.url, etag, pause: PAUSE, stall: None };
+        let mut target = FileTarget { fetch: self, file: &mut file, path: partial, have, expected: self.size };
+        resumable.run(&mut target).await?;
         file.flush().await.map_err(wrong)?;
         file.sync_all().await.map_err(wrong)?;
         Ok(resumed)
     }
+}
 
-    async fn piece(&self, file: &mut tokio::fs::File, have: &mut u64) -> Result<(), Stopped> {
-        let download = Download { url: self.url.clone(), from: *have, length: None, etag: self.etag.clone() };
-        let Downloaded { status, from, total, mut body } = self.server.download(download).await.map_err(Stopped::of)?;
-        match status {
-            206 if from == *have => {}
-            200 => {
-                file.set_len(0).await.map_err(Stopped::Disk)?;
-                *have = 0;
-            }
-            // What is here does not fit what is there.
-            206 | 416 => {
-                file.set_len(0).await.map_err(Stopped::Disk)?;
-                *have = 0;
-                return Err(Stopped::Lost(TransportError::Interrupted("the server sent another piece".into())));
-            }
-            404 | 410 => {
-                return Err(Stopped::Failed(ClientError::NotFound(format!("there is no file at {}", self.url))));
-            }
-            400..500 => {
-                let answer = TransportError::Unreachable(format!("it answers with status {status}"));
-                return Err(Stopped::Failed(answer.into()));
-            }
-            status => {
-                return Err(Stopped::Lost(TransportError::Unreachable(format!("it answers with status {status}"))));
-            }
-        }
-        let most = self.size.unwrap_or(self.most).min(self.most);
-        if total.is_some_and(|total| total > most) {
-            return Err(Stopped::Failed(TransportError::TooLong.into()));
-        }
-        file.seek(io::SeekFrom::Start(*have)).await.map_err(Stopped::Disk)?;
-        let expected = self.size.or(total);
-        (self.moved)(*have, expected);
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(Stopped::of)?;
-            if *have + chunk.len() as u64 > most {
-                return Err(Stopped::Failed(TransportError::TooLong.into()));
-            }
-            file.write_all(&chunk).await.map_err(Stopped::Disk)?;
-            *have += chunk.len() as u64;
-            (self.moved)(*have, expected);
-        }
-        file.flush().await.map_err(Stopped::Disk)?;
-        match total {
-            Some(total) if *have < total => Err(Stopped::Lost(TransportError::Interrupted("it ended early".into()))),
-            _ => Ok(()),
-        }
+/// A file on the disk that grows.
+struct FileTarget<'a> {
+    fetch: &'a Fetch<'a>,
+    file: &'a mut tokio::fs::File,
+    path: &'a Path,
+    have: u64,
+    /// The length that progress is told against.
+    expected: Option<u64>,
+}
+
+impl FileTarget<'_> {
+    /// The longest file that is written.
+    fn most(&self) -> u64 {
+        self.fetch.size.unwrap_or(self.fetch.most).min(self.fetch.most)
+    }
+
+    fn disk(&self, error: &io::Error) -> Stopped<ClientError> {
+        Stopped::Failed(StateError::io("write", self.path, error).into())
+    }
+
+    /// What is here does not belong to what is there: begins at the beginning.
+    async fn clear(&mut self) -> Result<(), Stopped<ClientError>> {
+        self.file.set_len(0).await.map_err(|error| self.disk(&error))?;
+        self.have = 0;
+        Ok(())
     }
 }
 
-enum Stopped {
-    /// Worth another try.
-    Lost(TransportError),
-    /// Not worth one.
-    Failed(ClientError),
-    Disk(io::Error),
-}
+#[async_trait]
+impl Target for FileTarget<'_> {
+    type Error = ClientError;
 
-impl Stopped {
-    fn of(error: TransportError) -> Self {
-        match error {
-            TransportError::Address | TransportError::Redirect => Self::Failed(error.into()),
-            error => Self::Lost(error),
+    fn position(&self) -> u64 {
+        self.have
+    }
+
+    fn missing(&self) -> Option<u64> {
+        self.fetch.size.map(|size| size.saturating_sub(self.have))
+    }
+
+    async fn accept(&mut self, head: Head) -> Result<Option<u64>, Stopped<ClientError>> {
+        match head.status {
+            206 if head.from == self.have => {}
+            200 => self.clear().await?,
+            206 | 416 => {
+                self.clear().await?;
+                return Err(Stopped::Lost(TransportError::Interrupted("the server sent another piece".into())));
+            }
+            404 | 410 => {
+                return Err(Stopped::Failed(ClientError::NotFound(format!("there is no file at {}", self.fetch.url))));
+            }
+            400..500 => return Err(Stopped::Failed(unexpected_status(head.status).into())),
+            _ => return Err(Stopped::Lost(unexpected_status(head.status))),
         }
+        if head.total.is_some_and(|total| total > self.most()) {
+            return Err(Stopped::Failed(TransportError::TooLong.into()));
+        }
+        self.file.seek(io::SeekFrom::Start(self.have)).await.map_err(|error| self.disk(&error))?;
+        self.expected = self.fetch.size.or(head.total);
+        (self.fetch.moved)(self.have, self.expected);
+        Ok(head.total)
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Stopped<ClientError>> {
+        if self.have + bytes.len() as u64 > self.most() {
+            return Err(Stopped::Failed(TransportError::TooLong.into()));
+        }
+        self.file.write_all(bytes).await.map_err(|error| self.disk(&error))?;
+        self.have += bytes.len() as u64;
+        (self.fetch.moved)(self.have, self.expected);
+        Ok(())
     }
 }
 

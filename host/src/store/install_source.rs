@@ -1,6 +1,6 @@
 //! Where a resource is installed from, as a user writes it.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use portcullis_protocol::{Origin, PublisherName, ResourceName, Version};
 use std::fmt;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The resources that are installed on this terminal.
 
 use crate::cache::CompiledCache;
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::server::session::Sessions;
 use crate::server::tokens::Tokens;
@@ -10,51 +10,24 @@ use crate::state::folder::{StateDir, StateError, make_private, off_thread, sync_
 use crate::store::candidate_file::{self, OwnFile};
 use crate::store::download::{Fetch, Moved};
 use crate::store::install_source::InstallSource;
+use crate::store::installed::{self, Installed, file, record};
+use crate::store::open_streams::OpenStreams;
 use crate::store::publisher_pin::{self, Judged, Pinned, Standing};
 use crate::store::publishing::unreadable;
 use crate::store::storefront::{self, Listing};
+use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::Seen;
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{
     Digest, Offer, Origin, PublisherName, Reason, ResourceName, SignedManifest, Thumbprint, Verified, Version,
 };
-use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-/// A record of an installed resource: a few names and digests.
-const MAX_RECORD: u64 = 16 * 1024;
 /// The largest file that is fetched from an address, where nobody said its length, and the largest that is streamed: four
 /// full parts and some.
 pub(crate) const MOST_UNKNOWN: u64 = 17 << 30;
-
-/// An installed resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Installed {
-    /// The publisher.
-    pub publisher: PublisherName,
-    /// The name.
-    pub name: ResourceName,
-    /// The version.
-    pub version: Version,
-    /// The resource digest.
-    pub digest: Digest,
-    /// The kind.
-    pub kind: String,
-    /// The title.
-    pub title: String,
-    /// The store that sells it.
-    pub server: Origin,
-    /// The publisher key.
-    pub publisher_key: Thumbprint,
-    /// When it was installed, Unix seconds.
-    pub at: u64,
-    /// The sealed file.
-    #[serde(skip)]
-    pub path: PathBuf,
-}
 
 /// A resource that was fetched and verified and may be installed. Dropping it installs nothing, and keeps what was
 /// downloaded: whoever says yes later need not wait again.
@@ -74,6 +47,8 @@ pub struct Candidate {
 pub struct Library {
     sessions: Arc<Sessions>,
     cache: CompiledCache,
+    taken_from: TakenFrom,
+    streams: OpenStreams,
 }
 
 /// A record of the library, readable or not.
@@ -87,8 +62,13 @@ pub struct LibraryEntry {
 }
 
 impl Library {
-    pub(crate) const fn new(sessions: Arc<Sessions>, cache: CompiledCache) -> Self {
-        Self { sessions, cache }
+    pub(crate) const fn new(
+        sessions: Arc<Sessions>,
+        cache: CompiledCache,
+        taken_from: TakenFrom,
+        streams: OpenStreams,
+    ) -> Self {
+        Self { sessions, cache, taken_from, streams }
     }
 
     /// Forgets the compiled code of what is no longer installed. What stays behind goes when room is needed.
@@ -162,13 +142,7 @@ impl Library {
     }
 
     fn read(&self, publisher: &str, name: &str) -> Result<Option<Installed>, StateError> {
-        let state = &self.sessions.state;
-        let record = record(publisher, name);
-        let Some(bytes) = state.read(&record, MAX_RECORD)? else { return Ok(None) };
-        let mut installed: Installed =
-            serde_json::from_slice(&bytes).map_err(|_| StateError::damaged(&state.path(&record)))?;
-        installed.path = state.path(&file(publisher, name, &installed.digest));
-        Ok(Some(installed))
+        installed::read(&self.sessions.state, publisher, name)
     }
 
     /// Fetches, verifies and installs: [`Library::prepare`], then [`Candidate::install`].
@@ -237,6 +211,14 @@ impl Library {
 
     pub(crate) const fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
+    }
+
+    pub(crate) const fn taken_from(&self) -> &TakenFrom {
+        &self.taken_from
+    }
+
+    pub(crate) const fn open_streams(&self) -> &OpenStreams {
+        &self.streams
     }
 
     /// The version that is meant, in the catalogue of the store that is meant.
@@ -549,7 +531,7 @@ impl Candidate {
         let bytes = serde_json::to_vec(&installed).map_err(|_| StateError::damaged(&state.path(&record)))?;
         state.write(&record, &bytes)?;
         pin.remember(state)?;
-        sessions.choose_store(digest, &self.server);
+        library.taken_from.choose(digest, &self.server);
         // Whoever runs the old version has it open and goes on.
         clear(state, publisher, name, Some(&digest))?;
         if let Some(before) = before.filter(|before| before.digest != digest) {
@@ -557,14 +539,6 @@ impl Candidate {
         }
         Ok(installed)
     }
-}
-
-/// The store that the installed resource of this digest came from.
-pub(crate) fn installed_from(state: &StateDir, resource: &SignedManifest) -> Option<Origin> {
-    let manifest = resource.manifest();
-    let bytes = state.read(&record(manifest.publisher.name.as_str(), manifest.name.as_str()), MAX_RECORD).ok()??;
-    let installed: Installed = serde_json::from_slice(&bytes).ok()?;
-    (installed.digest == resource.digest()).then_some(installed.server)
 }
 
 /// Removes from a resource's folder the sealed files that are not the installed one, and the folder if nothing is left.
@@ -629,14 +603,6 @@ async fn fetch_verified(fetch: &Fetch<'_>, shared: &Path) -> Result<(OwnFile, Si
 fn copy_into(from: &Path, mut copy: File) -> std::io::Result<()> {
     std::io::copy(&mut File::open(from)?, &mut copy)?;
     copy.sync_all()
-}
-
-fn record(publisher: &str, name: &str) -> String {
-    format!("resources/{publisher}/{name}/installed.json")
-}
-
-fn file(publisher: &str, name: &str, digest: &Digest) -> String {
-    format!("resources/{publisher}/{name}/{digest}.wasm")
 }
 
 impl std::fmt::Debug for Library {

@@ -3,11 +3,15 @@
 pub(crate) mod candidate_file;
 pub(crate) mod download;
 pub(crate) mod install_source;
+pub(crate) mod installed;
 pub(crate) mod library;
+pub(crate) mod open_streams;
 pub(crate) mod publisher_pin;
 pub(crate) mod publishing;
 pub(crate) mod range_cache;
 pub(crate) mod range_reader;
+pub(crate) mod resumable_fetch;
 pub(crate) mod storefront;
 pub(crate) mod streaming;
+pub(crate) mod taken_from;
 pub(crate) mod version_marks;

@@ -1,6 +1,6 @@
 //! Which key a publisher signs with: pinned at the first install, changed only by the old key's word.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::state::folder::{StateDir, StateError, file_name};
 use crate::store::version_marks;
 use portcullis_protocol::limits::MAX_VOUCHES;

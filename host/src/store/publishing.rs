@@ -1,6 +1,6 @@
 //! What publishers do at a store: claim a name, change its key, publish, set prices, withdraw, restore.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{Body, Method, Sent};
 use crate::random;

@@ -3,7 +3,8 @@
 //! Only ciphertext, and nothing in it is believed: whoever reads it checks every byte against signed digests, so a file
 //! that was changed or cut by a crash costs a second fetch and nothing else.
 
-use crate::state::folder::{StateDir, make_private, private_file};
+use crate::state::folder::{StateDir, make_private};
+use crate::state::private_file::private_file;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io;

@@ -4,13 +4,16 @@
 //! Nothing is believed of what arrives but its length: the reader above checks every block against the signed digests,
 //! and says where one is wrong, so that it is fetched once more.
 
-use crate::ports::transport::{BillingServer, Download, Downloaded, TransportError};
+use crate::ports::transport::{BillingServer, TransportError};
+use crate::run::source::{Arrivals, Arrived};
 use crate::store::range_cache::{GRANULE, Kept};
-use futures::StreamExt as _;
+use crate::store::resumable_fetch::{Head, ResumableFetch, Stopped, Target, unexpected_status};
+use async_trait::async_trait;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use portcullis_protocol::sealed::ReadAt;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -23,18 +26,13 @@ const FEWEST: u64 = 1;
 const MOST: u64 = 16;
 /// Granules that are fetched before they are asked for: 2 MiB.
 const AHEAD: u64 = 8;
-/// How often a broken connection is taken up again without a single byte of progress.
-const FRUITLESS: u32 = 4;
-/// The pause before the first of them; each further one is twice as long.
+/// The pause before a broken connection is taken up again; it doubles while nothing arrives.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a granule may take. A line of 5 KB a second is fast enough; a server that sends a byte now and then is not.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long nothing may arrive before another connection is tried. A person watches a stream.
 const SILENCE: Duration = Duration::from_secs(8);
-
-/// Is told how many bytes are here, and of how many.
-type Arrived = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// The file. Dropping it ends what is being fetched.
 pub(crate) struct Remote {
@@ -59,16 +57,17 @@ pub(crate) struct Shared {
     patience: Duration,
     state: Mutex<State>,
     changed: Condvar,
-    /// Taken after the state is given back: who is told may take his time.
-    told: Mutex<Told>,
+    /// Locked after the state is unlocked: the sink may take its time.
+    progress: Mutex<ProgressSink>,
 }
 
-/// Who is told what arrives, and what he was told last: granules that arrive together may be counted in any order, and
-/// he sees it grow.
+/// Where progress is reported, and what was reported last: granules that arrive together may be counted in any order,
+/// and the reported number only grows.
 #[derive(Default)]
-struct Told {
-    to: Option<Arrived>,
-    have: u64,
+struct ProgressSink {
+    sink: Option<Arrived>,
+    /// Bytes.
+    reported: u64,
 }
 
 struct State {
@@ -117,8 +116,8 @@ impl Remote {
         }
         // On a runtime that is shutting down the task ends at once, and says so: that takes the lock.
         drop(state);
-        let ends = Ends { shared: Arc::clone(&self.shared), number, outcome: Err(cut_off()) };
-        let task = self.runtime.spawn(ends.run(granule..end, self.writer.clone())).abort_handle();
+        let job = JobGuard { shared: Arc::clone(&self.shared), number, outcome: Err(cut_off()) };
+        let task = self.runtime.spawn(job.run(granule..end, self.writer.clone())).abort_handle();
         let mut state = self.shared.state();
         match &mut state.job {
             Some(job) if job.number == number => job.task = Some(task),
@@ -126,6 +125,12 @@ impl Remote {
             None => {}
         }
         (state, number)
+    }
+}
+
+impl Arrivals for Shared {
+    fn report_to(&self, sink: Arrived) {
+        *self.progress() = ProgressSink { sink: Some(sink), reported: 0 };
     }
 }
 
@@ -140,7 +145,7 @@ impl Shared {
     ) -> Self {
         let state = State { kept, job: None, jobs: 0, failed: None, next: u64::MAX, run: FEWEST };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        Self { server, url, etag, size, patience, state, changed, told: Mutex::default() }
+        Self { server, url, etag, size, patience, state, changed, progress: Mutex::default() }
     }
 
     /// Begins the thread that writes. It ends with the last who sends to it.
@@ -157,11 +162,6 @@ impl Shared {
         Ok(writer)
     }
 
-    /// Who is told what arrives from now on.
-    pub(crate) fn tell(&self, arrived: Arrived) {
-        *self.told() = Told { to: Some(arrived), have: 0 };
-    }
-
     /// Forgets everything.
     pub(crate) fn forget_all(&self) {
         self.state().kept.forget_all();
@@ -169,76 +169,26 @@ impl Shared {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is complete before the lock is given back.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> MutexGuard<'_, ProgressSink> {
+        self.progress.lock()
     }
 
     /// Fetches a run of granules, taking up a broken connection where it broke.
     async fn fetch(&self, granules: Range<u64>, writer: Option<&Writer>) -> Result<(), TransportError> {
-        let end = (granules.end * GRANULE).min(self.size);
-        let mut at = granules.start * GRANULE;
-        let mut begun = Begun { granule: Vec::with_capacity(GRANULE as usize), until: Instant::now() + self.patience };
-        let mut fruitless = 0;
-        while at < end {
-            let before = at;
-            match self.piece(&mut at, end, &mut begun, writer).await {
-                Ok(()) => {}
-                Err(Stopped::Failed(error)) => return Err(error),
-                Err(Stopped::Lost(error)) if at == before && fruitless == FRUITLESS => return Err(error),
-                Err(Stopped::Lost(_)) => {}
-            }
-            fruitless = if at > before { 0 } else { fruitless + 1 };
-            if at < end && Instant::now() >= begun.until {
-                return Err(TransportError::Timeout);
-            }
-            if at < end {
-                tokio::time::sleep(PAUSE.saturating_mul(1 << fruitless)).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// One request, from `at` on.
-    async fn piece(&self, at: &mut u64, end: u64, begun: &mut Begun, writer: Option<&Writer>) -> Result<(), Stopped> {
-        let (from, wanted) = (*at, end - *at);
-        let download = Download { url: self.url.clone(), from, length: Some(wanted), etag: Some(self.etag.clone()) };
-        let answer = patiently(begun.until, self.server.download(download)).await?;
-        let Downloaded { status, from: begins, total, mut body } = answer.map_err(Stopped::of)?;
-        match status {
-            206 if begins == from && total == Some(self.size) => {}
-            // Also where the entity tag is another one now, or the store knows no ranges.
-            200 | 206 | 416 => return Err(Stopped::Failed(other_file())),
-            400..500 => return Err(Stopped::Failed(status_of(status))),
-            _ => return Err(Stopped::Lost(status_of(status))),
-        }
-        while *at < end {
-            let Some(chunk) = patiently(begun.until, body.next()).await? else {
-                return Err(Stopped::Lost(TransportError::Interrupted("it ended early".into())));
-            };
-            let chunk = chunk.map_err(Stopped::of)?;
-            let mut chunk = &chunk[..];
-            if chunk.len() as u64 > end - *at {
-                return Err(Stopped::Failed(TransportError::TooLong));
-            }
-            while !chunk.is_empty() {
-                let room = ((*at / GRANULE + 1) * GRANULE).min(self.size) - *at;
-                let (some, rest) = chunk.split_at(chunk.len().min(room as usize));
-                begun.granule.extend_from_slice(some);
-                *at += some.len() as u64;
-                chunk = rest;
-                if some.len() as u64 == room {
-                    self.put((*at - 1) / GRANULE, std::mem::take(&mut begun.granule), writer).await;
-                    begun.until = Instant::now() + self.patience;
-                }
-            }
-        }
-        match patiently(begun.until, body.next()).await? {
-            Some(Ok(more)) if !more.is_empty() => Err(Stopped::Failed(TransportError::TooLong)),
-            _ => Ok(()),
-        }
+        let (server, etag) = (&*self.server, Some(self.etag.as_str()));
+        let resumable = ResumableFetch { server, url: &self.url, etag, pause: PAUSE, stall: Some(SILENCE) };
+        let mut target = GranuleTarget {
+            shared: self,
+            writer,
+            at: granules.start * GRANULE,
+            end: (granules.end * GRANULE).min(self.size),
+            granule: Vec::with_capacity(GRANULE as usize),
+            until: Instant::now() + self.patience,
+        };
+        resumable.run(&mut target).await
     }
 
     /// Keeps a granule, where writing to the disk holds up nobody.
@@ -257,11 +207,11 @@ impl Shared {
         let have = state.kept.have();
         drop(state);
         self.changed.notify_all();
-        let mut told = self.told();
-        if have > told.have {
-            told.have = have;
-            if let Some(to) = &told.to {
-                to(have, self.size);
+        let mut progress = self.progress();
+        if have > progress.reported {
+            progress.reported = have;
+            if let Some(sink) = &progress.sink {
+                sink(have, self.size);
             }
         }
     }
@@ -289,12 +239,12 @@ impl ReadAt for Remote {
                 job.waiting += 1;
                 let number = job.number;
                 waited_for = Some(number);
-                state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.shared.changed.wait(&mut state);
                 if let Some(job) = state.job.as_mut().filter(|job| job.number == number) {
                     job.waiting -= 1;
                 }
             } else if state.job.as_ref().is_some_and(|job| job.waiting > 0) {
-                state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.shared.changed.wait(&mut state);
             } else {
                 state.run = if granule == state.next { (state.run * 2).min(MOST) } else { FEWEST };
                 let (begun, number) = self.fetch(state, granule);
@@ -343,26 +293,19 @@ impl Drop for Remote {
 }
 
 /// Says that a job has ended, however it ends.
-struct Ends {
+struct JobGuard {
     shared: Arc<Shared>,
     number: u64,
     outcome: Result<(), TransportError>,
 }
 
-impl Ends {
+impl JobGuard {
     async fn run(mut self, granules: Range<u64>, writer: Option<Writer>) {
         self.outcome = self.shared.fetch(granules, writer.as_ref()).await;
     }
 }
 
-/// A granule that is arriving.
-struct Begun {
-    granule: Vec<u8>,
-    /// When patience with it ends, whatever is tried meanwhile.
-    until: Instant,
-}
-
-impl Drop for Ends {
+impl Drop for JobGuard {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         if state.job.as_ref().is_some_and(|job| job.number == self.number) {
@@ -376,37 +319,70 @@ impl Drop for Ends {
     }
 }
 
-enum Stopped {
-    /// Worth another try.
-    Lost(TransportError),
-    /// Not worth one.
-    Failed(TransportError),
+/// The granules of a run, one after the other.
+struct GranuleTarget<'a> {
+    shared: &'a Shared,
+    writer: Option<&'a Writer>,
+    at: u64,
+    end: u64,
+    /// What has arrived of the granule that `at` lies in.
+    granule: Vec<u8>,
+    /// When patience with this granule ends, whatever is tried meanwhile.
+    until: Instant,
 }
 
-impl Stopped {
-    fn of(error: TransportError) -> Self {
-        match error {
-            TransportError::Address | TransportError::Redirect => Self::Failed(error),
-            error => Self::Lost(error),
+#[async_trait]
+impl Target for GranuleTarget<'_> {
+    type Error = TransportError;
+
+    fn position(&self) -> u64 {
+        self.at
+    }
+
+    fn missing(&self) -> Option<u64> {
+        Some(self.end - self.at)
+    }
+
+    fn length(&self) -> Option<u64> {
+        self.missing()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.until)
+    }
+
+    async fn accept(&mut self, head: Head) -> Result<Option<u64>, Stopped<TransportError>> {
+        match head.status {
+            206 if head.from == self.at && head.total == Some(self.shared.size) => Ok(Some(self.end)),
+            // Also when the entity tag is another one now, or the store knows no ranges.
+            200 | 206 | 416 => Err(Stopped::Failed(other_file())),
+            400..500 => Err(Stopped::Failed(unexpected_status(head.status))),
+            _ => Err(Stopped::Lost(unexpected_status(head.status))),
         }
     }
-}
 
-/// Waits for a connection on which something arrives, and for a granule that gets on.
-async fn patiently<T>(until: Instant, work: impl Future<Output = T>) -> Result<T, Stopped> {
-    let silence = Instant::now() + SILENCE;
-    tokio::time::timeout_at(until.min(silence), work).await.map_err(|_| match until <= silence {
-        true => Stopped::Failed(TransportError::Timeout),
-        false => Stopped::Lost(TransportError::Timeout),
-    })
+    async fn take(&mut self, mut bytes: &[u8]) -> Result<(), Stopped<TransportError>> {
+        if bytes.len() as u64 > self.end - self.at {
+            return Err(Stopped::Failed(TransportError::TooLong));
+        }
+        while !bytes.is_empty() {
+            let room = ((self.at / GRANULE + 1) * GRANULE).min(self.shared.size) - self.at;
+            let (some, rest) = bytes.split_at(bytes.len().min(room as usize));
+            self.granule.extend_from_slice(some);
+            self.at += some.len() as u64;
+            bytes = rest;
+            if some.len() as u64 == room {
+                let granule = std::mem::take(&mut self.granule);
+                self.shared.put((self.at - 1) / GRANULE, granule, self.writer).await;
+                self.until = Instant::now() + self.shared.patience;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn other_file() -> TransportError {
     TransportError::Interrupted("the store sends another piece or another file than was asked for: install it".into())
-}
-
-fn status_of(status: u16) -> TransportError {
-    TransportError::Unreachable(format!("it answers with status {status}"))
 }
 
 fn cut_off() -> TransportError {
@@ -416,9 +392,9 @@ fn cut_off() -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::transport::{Exchange, Exchanged};
+    use crate::ports::transport::{Download, Downloaded, Exchange, Exchanged};
     use crate::state::folder::StateDir;
-    use async_trait::async_trait;
+    use futures::StreamExt as _;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     /// Sends so many bytes per connection.

@@ -1,6 +1,6 @@
 //! The store of a billing server, as its customers see it: the catalogue, orders, what the account holds.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{Body, Exchange, Method};
 use crate::random;

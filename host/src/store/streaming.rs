@@ -1,8 +1,8 @@
 //! A resource that is not installed: verified like one that is, and then read from its store by range.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::ports::transport::TransportError;
-use crate::run::resource::{File, Source};
+use crate::run::source::{File, Source, StreamedSource};
 use crate::server::session::Sessions;
 use crate::state::clock::Clock as _;
 use crate::state::folder::{StateError, file_name, off_thread};
@@ -10,32 +10,27 @@ use crate::store::install_source::InstallSource;
 use crate::store::library::{Library, MOST_UNKNOWN};
 use crate::store::publisher_pin::{Judged, Standing};
 use crate::store::range_cache::{self, Kept, KeptStreams};
-use crate::store::range_reader::{Remote, Shared};
+use crate::store::range_reader::Remote;
 use crate::store::storefront::Listing;
+use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::Seen;
 use portcullis_protocol::sealed::{Sealed, SealedError};
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{Offer, Origin, SignedManifest, Verified};
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// A resource at its store whose signatures, stub and block lists are verified. Of its parts nothing has been fetched.
 /// Dropping it leaves nothing behind but what has arrived, as ciphertext, for the next time.
 pub struct Streaming {
     sessions: Arc<Sessions>,
-    streamed: Streamed,
+    taken_from: TakenFrom,
+    streamed: StreamedSource,
     server: Origin,
     publisher: Judged,
     offers: Vec<Verified<Offer>>,
     bytes: u64,
     allow_older: bool,
-}
-
-/// What a runtime loads.
-#[derive(Clone)]
-pub(crate) struct Streamed {
-    pub(crate) sealed: Sealed<File>,
-    pub(crate) remote: Arc<Shared>,
 }
 
 impl Library {
@@ -56,8 +51,8 @@ impl Library {
         let allow_older = allow_older || version.is_some();
         let signed = streamed.sealed.signed();
         let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), allow_older).await?;
-        let sessions = Arc::clone(self.sessions());
-        Ok(Streaming { sessions, streamed, server, publisher, offers, bytes: wanted.size, allow_older })
+        let (sessions, taken_from) = (Arc::clone(self.sessions()), self.taken_from().clone());
+        Ok(Streaming { sessions, taken_from, streamed, server, publisher, offers, bytes: wanted.size, allow_older })
     }
 
     /// What is kept of resources that were streamed: ciphertext, in the folder `streams` of the state directory.
@@ -79,7 +74,7 @@ impl Library {
         KeptStreams::clear(state).map_err(|error| StateError::io("clear", &state.path(range_cache::FOLDER), &error))
     }
 
-    async fn open_remote(&self, listing: &Listing, wanted: &CatalogueVersion) -> Result<Streamed, ClientError> {
+    async fn open_remote(&self, listing: &Listing, wanted: &CatalogueVersion) -> Result<StreamedSource, ClientError> {
         let sessions = Arc::clone(self.sessions());
         if wanted.size > MOST_UNKNOWN {
             return Err(TransportError::TooLong.into());
@@ -88,10 +83,7 @@ impl Library {
         let etag = format!("\"{}\"", wanted.digest);
         // Another store may have the same resource with other countersignatures.
         let name = format!("{}@{}", wanted.digest, file_name(&listing.server));
-        let streamed = |name: &str| -> Option<Arc<Remote>> {
-            sessions.streams.lock().unwrap_or_else(PoisonError::into_inner).get(name)?.upgrade()
-        };
-        let (remote, mut resumed) = match streamed(&name) {
+        let (remote, mut resumed) = match self.open_streams().get(&name) {
             // Twice at once in this process: fetched once.
             Some(remote) => (remote, true),
             None => {
@@ -99,9 +91,7 @@ impl Library {
                 let kept = off_thread(move || Kept::open(&state, &of, size)).await?;
                 let resumed = kept.have() > 0;
                 let remote = Arc::new(Remote::new(Arc::clone(&sessions.server), url, etag, kept, size));
-                let mut streams = sessions.streams.lock().unwrap_or_else(PoisonError::into_inner);
-                streams.retain(|_, remote| remote.strong_count() > 0);
-                streams.insert(name, Arc::downgrade(&remote));
+                self.open_streams().insert(name, &remote);
                 (remote, resumed)
             }
         };
@@ -110,7 +100,9 @@ impl Library {
         loop {
             let source: File = Box::new(Arc::clone(&remote));
             let error = match off_thread(move || Sealed::open(source)).await? {
-                Ok(sealed) if sealed.digest() == expected => return Ok(Streamed { sealed, remote: shared }),
+                Ok(sealed) if sealed.digest() == expected => {
+                    return Ok(StreamedSource { sealed, arrivals: shared });
+                }
                 Ok(sealed) => ClientError::OtherFile { expected, found: sealed.digest() },
                 Err(SealedError::Io(error)) => return Err(unreachable(error)),
                 Err(error) => error.into(),
@@ -166,8 +158,8 @@ impl Streaming {
     /// its publisher. Who runs it calls [`Streaming::accept`].
     #[must_use]
     pub fn look(self) -> Source {
-        self.sessions.choose_store(self.manifest().digest(), &self.server);
-        Source::Streamed(Box::new(StreamedSource(self.streamed)))
+        self.taken_from.choose(self.manifest().digest(), &self.server);
+        Source::Streamed(Box::new(self.streamed))
     }
 
     /// Remembers the publisher's key, as installing does, and the version, and gives what
@@ -188,16 +180,6 @@ impl Streaming {
         seen.remember(&manifest.name, &manifest.version, self.sessions.clocks.of(&self.server).now())?;
         pin.remember(state)?;
         Ok(self.look())
-    }
-}
-
-/// A resource at its store, opened by [`Library::stream`].
-#[derive(Clone)]
-pub struct StreamedSource(pub(crate) Streamed);
-
-impl fmt::Debug for StreamedSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StreamedSource({:?})", self.0.sealed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The newest version of each resource that was streamed, so that no store goes back to an older one without a word. Of
 //! what is installed the library knows that by itself.
 
-use crate::client::failure::ClientError;
+use crate::client_error::ClientError;
 use crate::state::folder::{StateDir, StateError, file_name};
 use portcullis_protocol::{Origin, PublisherName, ResourceName, Version};
 use serde::{Deserialize, Serialize};

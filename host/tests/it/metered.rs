@@ -4,7 +4,7 @@ use crate::fixture::{Bench, Fixture, Rule, api};
 use crate::gate::{ask, refused};
 use portcullis_host::{Answer, Consent, Error, Gatekeeper as _, Prompt, Runtime, Terms};
 use portcullis_protocol::limits::MAX_QUANTITY;
-use portcullis_protocol::{Currency, Digest, Money, Reason};
+use portcullis_protocol::{Currency, Money, Offer, Reason, Verified};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -79,14 +79,14 @@ fn spent(runtime: &Runtime) -> Money {
     runtime.spent(currency())
 }
 
-/// The digest of the offer in force.
-async fn offer(bench: &Bench, operation: &str) -> Digest {
+/// The offer in force.
+async fn offer(bench: &Bench, operation: &str) -> Verified<Offer> {
     let operation = operation.parse().expect("a name");
     let offers = bench.signer.offers(bench.resource.signed(), &operation).await.expect("offers");
-    offers[0].digest()
+    offers[0].clone()
 }
 
-fn terms(offer: Digest, quantity: u32) -> Terms {
+fn terms(offer: Verified<Offer>, quantity: u32) -> Terms {
     let mut terms = Terms::uses(quantity);
     terms.offer = Some(offer);
     terms
@@ -157,8 +157,8 @@ async fn beyond_the_embedders_cap_nothing_goes_out_and_nobody_is_asked() {
 
     // The same for what the embedder asks for itself; its detail says the cap.
     bench.signer.rule("view", Rule::Units);
-    let digest = offer(&bench, "view").await;
-    let error = bench.resource.authorize_with("view", terms(digest, 1)).await.expect_err("beyond the cap");
+    let accepted = offer(&bench, "view").await;
+    let error = bench.resource.authorize_with("view", terms(accepted, 1)).await.expect_err("beyond the cap");
     let Error::Refused(refusal) = error else { panic!("{error:?}") };
     assert_eq!(refusal.reason, Reason::ConfirmationRequired);
     assert!(refusal.detail.as_deref().expect("a detail").contains("0.05 EUR"), "{refusal:?}");
@@ -203,10 +203,10 @@ async fn what_the_server_refuses_is_taken_back() {
 #[tokio::test]
 async fn the_entry_counts_too_and_a_call_draws_a_unit() {
     let user = User::who(Says::No);
-    let bench = bench(&user, Some("0.05"));
+    let bench = bench(&user, Some("0.10"));
     bench.signer.rule("view", Rule::Units);
-    let digest = offer(&bench, "view").await;
-    let view = bench.resource.authorize_with("view", terms(digest, 2)).await.expect("authorised");
+    let accepted = offer(&bench, "view").await;
+    let view = bench.resource.authorize_with("view", terms(accepted.clone(), 2)).await.expect("authorised");
     assert_eq!((view.uses_left(), spent(&bench.runtime)), (Some(2), euro("0.04")));
     // The grant covers what it is for, without a new cycle.
     assert_eq!(ask(&view, "view", 2, b"").await, 0);
@@ -216,9 +216,29 @@ async fn the_entry_counts_too_and_a_call_draws_a_unit() {
     assert_eq!(view.uses_left(), Some(0));
     assert!(matches!(view.call(&api("add"), &[]).await, Err(Error::Arguments(_) | Error::Ended(_))));
 
-    // An offer that is not in force is not sent: what it costs is not known.
-    let before = bench.requests();
-    let error = bench.resource.authorize_with("view", terms(Digest::of(b"another"), 1)).await.expect_err("stale");
+    // One call, one look at the prices: the offer came with the terms.
+    let looks = bench.signer.looks();
+    bench.resource.authorize_with("view", terms(accepted, 1)).await.expect("authorised again");
+    assert_eq!(bench.signer.looks(), looks);
+    assert_eq!(spent(&bench.runtime), euro("0.06"));
+
+    // An offer for something else is not sent: it says nothing of what this costs.
+    let (before, other) = (bench.requests(), offer(&bench, "locked").await);
+    let error = bench.resource.authorize_with("view", terms(other, 1)).await.expect_err("another operation's");
+    assert!(matches!(error, Error::Refused(refusal) if refusal.reason == Reason::BindingMismatch));
+    assert_eq!((bench.requests(), spent(&bench.runtime)), (before, euro("0.06")));
+}
+
+#[tokio::test]
+async fn an_offer_that_is_no_longer_in_force_costs_nothing() {
+    let bench = bench(&User::who(Says::No), Some("1.00"));
+    bench.signer.rule("view", Rule::Units);
+    let stale = offer(&bench, "view").await;
+    bench.signer.metered(euro("0.03"));
+    let error = bench.resource.authorize_with("view", terms(stale, 1)).await.expect_err("stale");
     assert!(matches!(error, Error::Refused(refusal) if refusal.reason == Reason::PaymentRequired));
-    assert_eq!(bench.requests(), before);
+    assert_eq!(spent(&bench.runtime), euro("0.00"));
+    let current = offer(&bench, "view").await;
+    bench.resource.authorize_with("view", terms(current, 1)).await.expect("the control");
+    assert_eq!(spent(&bench.runtime), euro("0.03"));
 }

@@ -72,3 +72,123 @@ fn compiled_code_is_taken_over_from_evidence_alone() {
     assert_eq!((one_call.matches("unsafe {").count(), one_call.matches("// SAFETY:").count()), (1, 1));
     assert!(one_call.contains("opened: &Opened"), "bytes alone are not enough");
 }
+
+/// The folders and files of `src/`, lowest first: what stands in one imports only what stands before it.
+const ORDER: [&str; 11] = [
+    "random.rs",
+    "state/",
+    "ports/",
+    "error.rs",
+    "client_error.rs",
+    "cache/",
+    "run/",
+    "server/",
+    "store/",
+    "client/",
+    "blocking.rs",
+];
+
+/// The imports that run the other way, each with its reason.
+const UPWARD: [(&str, &str); 2] = [
+    // A question shows what the session has cost so far, and an answer counts against it.
+    ("ports/consent.rs", "run/spending.rs"),
+    // Only code that was compiled here from a checked body is kept: the type is the evidence.
+    ("cache/mod.rs", "run/compile.rs"),
+];
+
+/// The macro names the types of the gate's errors, and one of them holds a type that the macro makes.
+const CIRCLE: [&str; 2] = ["run/bindings.rs", "run/gate/error.rs"];
+
+/// The paths that begin with `crate::` in a source, without comments.
+fn paths(text: &str) -> Vec<String> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(" ");
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
+        let (path, after) = rest.split_at(end);
+        match after.strip_prefix('{').and_then(|group| group.split_once('}')) {
+            Some((group, _)) => paths.extend(group.split(',').map(|name| format!("{path}{}", name.trim()))),
+            None => paths.push(path.to_owned()),
+        }
+    }
+    paths
+}
+
+/// The file of the host that a path leads to; `None` for what `lib.rs` exports.
+fn file_of<'f>(path: &str, files: &[&'f str]) -> Option<&'f str> {
+    let segments: Vec<&str> = path.split("::").collect();
+    (1..=segments.len()).rev().find_map(|length| {
+        let module = segments[..length].join("/");
+        let names = [format!("{module}.rs"), format!("{module}/mod.rs")];
+        files.iter().copied().find(|file| names.iter().any(|name| name == file))
+    })
+}
+
+/// Which files each file imports from.
+fn imports(found: &[(String, String)]) -> Vec<(&str, Vec<&str>)> {
+    let name = |path: &'_ str| path.find("src/").map_or(0, |at| at + "src/".len());
+    let files: Vec<&str> = found.iter().map(|(path, _)| &path[name(path)..]).collect();
+    let of = |(at, (_, text)): (usize, &(String, String))| {
+        let mut taken: Vec<&str> = paths(text).iter().filter_map(|path| file_of(path, &files)).collect();
+        taken.sort_unstable();
+        taken.dedup();
+        taken.retain(|file| *file != files[at]);
+        (files[at], taken)
+    };
+    found.iter().enumerate().map(of).collect()
+}
+
+#[test]
+fn folders_import_only_what_stands_below_them() {
+    let found = host();
+    let rank = |file: &str| ORDER.iter().position(|place| file.starts_with(place));
+    let mut upward = Vec::new();
+    for (file, imports) in imports(&found) {
+        let Some(own) = rank(file) else {
+            assert_eq!(file, "lib.rs", "give the new file or folder its place in the order");
+            continue;
+        };
+        upward.extend(
+            imports
+                .into_iter()
+                .filter(|import| rank(import).is_some_and(|other| other > own))
+                .map(|import| (file, import)),
+        );
+    }
+    upward.sort_unstable();
+    let mut allowed = UPWARD;
+    allowed.sort_unstable();
+    assert_eq!(upward, allowed);
+    let server = imports(&found).into_iter().filter(|(file, _)| file.starts_with("server/"));
+    let engines: Vec<_> =
+        server.filter(|(_, imports)| imports.iter().any(|import| import.starts_with("run/"))).collect();
+    assert!(engines.is_empty(), "what speaks to servers knows no engine: {engines:?}");
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let found = host();
+    let mut left = imports(&found);
+    assert!(left.iter().map(|(_, imports)| imports.len()).sum::<usize>() > 150, "the imports were found");
+    // What imports nothing that is left cannot be in a circle.
+    loop {
+        let names: Vec<&str> = left.iter().map(|(file, _)| *file).collect();
+        let before = left.len();
+        left.retain(|(_, imports)| imports.iter().any(|import| names.contains(import)));
+        if left.len() == before {
+            break;
+        }
+    }
+    // Whoever only imports from a circle is not in it.
+    loop {
+        let taken: Vec<&str> = left.iter().flat_map(|(_, imports)| imports.iter().copied()).collect();
+        let before = left.len();
+        left.retain(|(file, _)| taken.contains(file));
+        if left.len() == before {
+            break;
+        }
+    }
+    let circle: Vec<&str> = left.iter().map(|(file, _)| *file).collect();
+    assert_eq!(circle, CIRCLE);
+}

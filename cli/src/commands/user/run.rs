@@ -263,7 +263,7 @@ impl Run {
         let mut terms = Terms::default();
         match payment::ask(context.screen, &offers, agreed, |cost| runtime.spent(cost.currency())) {
             None => return Err(self.advise(client, resource, operation, &offers, refused)),
-            Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer.digest()),
+            Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer),
             Some(Agreement::Buy(offer)) => {
                 let store = client.store(&offer.document().iss);
                 payment::pay(&store, &offer, &self.payment).await?;

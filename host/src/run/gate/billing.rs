@@ -1,6 +1,6 @@
 //! `portcullis:gate/billing`: request → verify → grant, from inside a resource.
 
-use super::{CodeHandle, GateView, GrantHandle, No, shown};
+use super::{CodeHandle, GateError, GateView, GrantHandle, shown};
 use crate::ports::consent::{Agreed, Prompt};
 use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::ports::progress::Step;
@@ -13,7 +13,12 @@ use std::sync::Arc;
 use wasmtime::component::Resource;
 
 impl billing::Host for GateView<'_> {
-    async fn request(&mut self, operation: String, quantity: u32, nonce: Vec<u8>) -> Result<Resource<CodeHandle>, No> {
+    async fn request(
+        &mut self,
+        operation: String,
+        quantity: u32,
+        nonce: Vec<u8>,
+    ) -> Result<Resource<CodeHandle>, GateError> {
         let name = shown(&operation);
         let code = self.request_code(operation, quantity, nonce).await;
         self.told(&name, code)
@@ -26,8 +31,8 @@ impl billing::Host for GateView<'_> {
 
 impl GateView<'_> {
     /// Tells whoever watches that the answer is no.
-    fn told<T>(&self, operation: &str, answer: Result<T, No>) -> Result<T, No> {
-        if let Err(No::Refused(refused)) = &answer {
+    fn told<T>(&self, operation: &str, answer: Result<T, GateError>) -> Result<T, GateError> {
+        if let Err(GateError::Refused(refused)) = &answer {
             self.ctx.step(Step::OperationRefused { operation, refused });
         }
         answer
@@ -38,7 +43,7 @@ impl GateView<'_> {
         operation: String,
         quantity: u32,
         nonce: Vec<u8>,
-    ) -> Result<Resource<CodeHandle>, No> {
+    ) -> Result<Resource<CodeHandle>, GateError> {
         let operation = OperationName::new(operation).map_err(|_| Reason::OperationUnknown)?;
         let contents = Arc::clone(&self.ctx.contents);
         let entry = contents.signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
@@ -64,7 +69,7 @@ impl GateView<'_> {
         Ok(self.table.push(CodeHandle::Held { code, operation, nonce, cost: agreed.cost })?)
     }
 
-    async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<Held>, No> {
+    async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<Held>, GateError> {
         match code {
             CodeHandle::Standing(held) => {
                 held.ensure(&self.ctx.services, &self.ctx.contents.signed).await?;
@@ -118,7 +123,7 @@ fn affordable(spending: &Spending, offers: &[Verified<Offer>], quantity: u32) ->
 }
 
 impl billing::HostStatusCode for GateView<'_> {
-    async fn verify(&mut self, code: Resource<CodeHandle>) -> Result<Resource<GrantHandle>, No> {
+    async fn verify(&mut self, code: Resource<CodeHandle>) -> Result<Resource<GrantHandle>, GateError> {
         let code = self.table.delete(code)?;
         let name = match &code {
             CodeHandle::Standing(held) => held.grant().document().operation.to_string(),
@@ -166,15 +171,15 @@ impl billing::HostGrant for GateView<'_> {
 }
 
 impl types::Host for GateView<'_> {
-    fn convert_refusal(&mut self, no: No) -> wasmtime::Result<types::Refusal> {
+    fn convert_refusal(&mut self, no: GateError) -> wasmtime::Result<types::Refusal> {
         match no {
-            No::Refused(refused) => Ok(refusal(&refused)),
-            No::Trap(error) => Err(error),
+            GateError::Refused(refused) => Ok(refusal(&refused)),
+            GateError::Trap(error) => Err(error),
         }
     }
 }
 
-fn mismatch(detail: String) -> No {
+fn mismatch(detail: String) -> GateError {
     Refused::because(Reason::BindingMismatch, detail).into()
 }
 

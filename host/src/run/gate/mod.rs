@@ -4,24 +4,25 @@
 //! resource table; dropping one, or the store, releases what it holds.
 
 mod billing;
+pub(crate) mod error;
 pub(crate) mod handles;
 mod vault;
 
+use error::{GateError, VaultFailure};
 use handles::{CodeHandle, GrantHandle, PartHandle};
 
-use crate::ports::gatekeeper::Refused;
 use crate::ports::progress::Step;
 use crate::run::active_grant::Held;
 use crate::run::bindings;
+use crate::run::contents::Contents;
 use crate::run::part;
-use crate::run::resource::Contents;
-use crate::run::runtime::Services;
+use crate::run::services::Services;
+use portcullis_protocol::OperationName;
 use portcullis_protocol::limits::MAX_NAME;
 use portcullis_protocol::text::disturbs;
-use portcullis_protocol::{OperationName, Reason};
 use std::sync::{Arc, Weak};
 use tokio::sync::Semaphore;
-use wasmtime::component::{HasData, Linker, ResourceTable, ResourceTableError};
+use wasmtime::component::{HasData, Linker, ResourceTable};
 
 /// The gate of one store: the grant that its calls run under, and what was verified inside.
 pub(crate) struct GateCtx {
@@ -87,48 +88,4 @@ pub(crate) fn link<T: HasGate + 'static>(linker: &mut Linker<T>) -> wasmtime::Re
 /// A name of the resource's own, as others may read it.
 fn shown(name: &str) -> String {
     name.chars().filter(|c| !disturbs(*c)).take(MAX_NAME).collect()
-}
-
-/// An error of `billing`: a refusal, which the resource sees, or a trap.
-#[derive(Debug)]
-pub(crate) enum No {
-    Refused(Box<Refused>),
-    Trap(wasmtime::Error),
-}
-
-impl From<Refused> for No {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(Box::new(refused))
-    }
-}
-
-impl From<Reason> for No {
-    fn from(reason: Reason) -> Self {
-        Refused::new(reason).into()
-    }
-}
-
-impl From<ResourceTableError> for No {
-    fn from(error: ResourceTableError) -> Self {
-        Self::Trap(error.into())
-    }
-}
-
-/// An error of `vault`: a typed one, which the resource sees, or a trap.
-#[derive(Debug)]
-pub(crate) enum VaultNo {
-    No(bindings::vault::VaultError),
-    Trap(wasmtime::Error),
-}
-
-impl From<bindings::vault::VaultError> for VaultNo {
-    fn from(error: bindings::vault::VaultError) -> Self {
-        Self::No(error)
-    }
-}
-
-impl From<ResourceTableError> for VaultNo {
-    fn from(error: ResourceTableError) -> Self {
-        Self::Trap(error.into())
-    }
 }

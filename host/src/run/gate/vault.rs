@@ -1,6 +1,6 @@
 //! `portcullis:gate/vault`: asset parts, read by range under a grant, each block authenticated before a byte is given.
 
-use super::{GateView, GrantHandle, PartHandle, VaultNo, shown};
+use super::{GateView, GrantHandle, PartHandle, VaultFailure, shown};
 use crate::ports::progress::{PartRefusal, Step};
 use crate::run::bindings::vault::{self, VaultError};
 use portcullis_protocol::{PartKind, PartName};
@@ -11,10 +11,10 @@ use wasmtime::component::Resource;
 const MAX_READ: u32 = 1024 * 1024;
 
 impl vault::Host for GateView<'_> {
-    async fn open(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
+    async fn open(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultFailure> {
         let part = shown(&name);
         let opened = self.open_part(grant, name).await;
-        if let Err(VaultNo::No(error)) = &opened {
+        if let Err(VaultFailure::Refused(error)) = &opened {
             let cause = match error {
                 VaultError::NoSuchPart => PartRefusal::NoSuchPart,
                 VaultError::NotGranted => PartRefusal::NotGranted,
@@ -26,16 +26,20 @@ impl vault::Host for GateView<'_> {
         opened
     }
 
-    fn convert_vault_error(&mut self, no: VaultNo) -> wasmtime::Result<VaultError> {
+    fn convert_vault_error(&mut self, no: VaultFailure) -> wasmtime::Result<VaultError> {
         match no {
-            VaultNo::No(error) => Ok(error),
-            VaultNo::Trap(error) => Err(error),
+            VaultFailure::Refused(error) => Ok(error),
+            VaultFailure::Trap(error) => Err(error),
         }
     }
 }
 
 impl GateView<'_> {
-    async fn open_part(&mut self, grant: Resource<GrantHandle>, name: String) -> Result<Resource<PartHandle>, VaultNo> {
+    async fn open_part(
+        &mut self,
+        grant: Resource<GrantHandle>,
+        name: String,
+    ) -> Result<Resource<PartHandle>, VaultFailure> {
         let held = Arc::clone(&self.table.get(&grant)?.0);
         let name = PartName::new(name).map_err(|_| VaultError::NoSuchPart)?;
         let part = self.ctx.contents.signed.manifest().part(&name).ok_or(VaultError::NoSuchPart)?;
@@ -52,7 +56,7 @@ impl vault::HostPart for GateView<'_> {
         Ok(self.table.get(&part)?.reader.size())
     }
 
-    async fn read(&mut self, part: Resource<PartHandle>, offset: u64, length: u32) -> Result<Vec<u8>, VaultNo> {
+    async fn read(&mut self, part: Resource<PartHandle>, offset: u64, length: u32) -> Result<Vec<u8>, VaultFailure> {
         let part = self.table.get_mut(&part)?;
         let held = part.held.upgrade().ok_or(VaultError::Expired)?;
         // The entry grant is good for the whole of a call that began in time; the call's own deadline bounds it.

@@ -3,8 +3,8 @@
 //! One of them has its turn at a time. A host that asks takes a [`ConsoleTurn`]: until it is dropped, nothing that a
 //! resource writes reaches the terminal, and nothing that is typed reaches a resource.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::io::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -25,7 +25,7 @@ impl ConsoleTurn {
 
     /// For one read or write of a resource.
     pub(crate) fn of_a_stream() -> Self {
-        Self(TURN.lock().unwrap_or_else(PoisonError::into_inner))
+        Self(TURN.lock())
     }
 }
 
@@ -36,9 +36,10 @@ pub(crate) use terminal::TerminalInput;
 mod terminal {
     use super::ConsoleTurn;
     use bytes::Bytes;
+    use parking_lot::{Condvar, Mutex, MutexGuard};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::Errno;
-    use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+    use std::sync::OnceLock;
     use tokio::io::AsyncRead;
     use tokio::sync::Notify;
     use wasmtime_wasi::cli::{IsTerminal, StdinStream};
@@ -95,13 +96,12 @@ mod terminal {
         }
 
         fn state(&self) -> MutexGuard<'_, State> {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+            self.state.lock()
         }
 
         fn serve(&self) {
             loop {
-                let waiting = self.wanted.wait_while(self.state(), |state| !matches!(state, State::Wanted));
-                drop(waiting.unwrap_or_else(PoisonError::into_inner));
+                self.wanted.wait_while(&mut self.state(), |state| !matches!(state, State::Wanted));
                 let read = read();
                 let ended = !matches!(&read, Ok(bytes) if !bytes.is_empty());
                 *self.state() = if ended { State::Ended } else { State::Arrived(read.unwrap_or_default()) };

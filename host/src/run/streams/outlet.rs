@@ -4,9 +4,10 @@
 //! A thread of its own writes. The resource waits for room, as it waits for anything else, until its call's bound; the
 //! thread may go on waiting, and holds up neither another call nor the end of the process.
 
-use crate::run::streams::stdio::Output;
+use crate::run::streams::endpoint::Output;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -120,14 +121,15 @@ impl State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// The thread.
     fn write(&self) {
         loop {
             let idle = |state: &mut State| state.waiting.is_empty() && !state.is_over;
-            let mut state = self.work.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state();
+            self.work.wait_while(&mut state, idle);
             let bytes = std::mem::take(&mut state.waiting);
             if bytes.is_empty() {
                 return;
@@ -156,8 +158,7 @@ impl Drop for Handle {
         let mut state = self.0.state();
         state.is_over = true;
         self.0.work.notify_one();
-        let waited = self.0.settled.wait_timeout_while(state, LINGER, |state| !state.is_done());
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.0.settled.wait_while_for(&mut state, |state| !state.is_done(), LINGER);
     }
 }
 

@@ -1,123 +1,18 @@
 //! Standard streams of a command, bounded; filtered where they lead to a terminal.
 
-use crate::run::limits::Limits;
-use crate::run::streams::console::ConsoleTurn;
+use crate::run::streams::endpoint::Output;
 use crate::run::streams::outlet::Outlet;
 use crate::run::streams::screen::ScreenFilter;
 use bytes::Bytes;
-use std::fs::File;
-use std::io::Write;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 /// The largest piece that one write of a guest may have.
 const PERMIT: u64 = 64 * 1024;
-
-/// Where standard input comes from.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub enum Input {
-    /// Nowhere: it ends at once.
-    #[default]
-    Empty,
-    /// From these bytes.
-    Bytes(Bytes),
-    /// From the process's own. Of what is typed at a terminal nothing is taken while a [`ConsoleTurn`] is held.
-    Inherit,
-}
-
-/// Where standard output or standard error goes to. What goes to a terminal passes a [`ScreenFilter`]; anything else gets
-/// the bytes as they are.
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub enum Output {
-    /// Nowhere.
-    #[default]
-    Discard,
-    /// Into a buffer.
-    Buffer(OutputBuffer),
-    /// To the process's own standard output.
-    Stdout,
-    /// To the process's own standard error.
-    Stderr,
-    /// Into a file, from where it stands on.
-    File(Arc<File>),
-}
-
-impl std::fmt::Debug for Output {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Discard => "Discard",
-            Self::Buffer(_) => "Buffer",
-            Self::Stdout => "Stdout",
-            Self::Stderr => "Stderr",
-            Self::File(_) => "File",
-        })
-    }
-}
-
-impl Output {
-    /// How many bytes it takes. What is collected lies in memory, as results do.
-    pub(crate) fn most(&self, limits: &Limits) -> u64 {
-        match self {
-            Self::Buffer(_) => limits.output.min(limits.result),
-            _ => limits.output,
-        }
-    }
-
-    /// Whether writing to it may have to wait.
-    const fn may_wait(&self) -> bool {
-        matches!(self, Self::Stdout | Self::Stderr | Self::File(_))
-    }
-
-    pub(crate) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
-        match self {
-            Self::Discard => Ok(()),
-            Self::Buffer(buffer) => {
-                buffer.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-                Ok(())
-            }
-            Self::Stdout => {
-                let _turn = ConsoleTurn::of_a_stream();
-                std::io::stdout().write_all(bytes)
-            }
-            Self::Stderr => {
-                let _turn = ConsoleTurn::of_a_stream();
-                std::io::stderr().write_all(bytes)
-            }
-            Self::File(file) => file.as_ref().write_all(bytes),
-        }
-    }
-
-    pub(crate) fn flush(&self) -> std::io::Result<()> {
-        match self {
-            Self::Discard | Self::Buffer(_) | Self::File(_) => Ok(()),
-            Self::Stdout => std::io::stdout().flush(),
-            Self::Stderr => std::io::stderr().flush(),
-        }
-    }
-}
-
-/// Collects output. Clones share the buffer. What it holds came from a paid body, so it prints as its length.
-#[derive(Clone, Default)]
-pub struct OutputBuffer(Arc<Mutex<Vec<u8>>>);
-
-impl OutputBuffer {
-    /// Takes what was written so far.
-    #[must_use]
-    pub fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl std::fmt::Debug for OutputBuffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "OutputBuffer({} bytes)", self.0.lock().unwrap_or_else(PoisonError::into_inner).len())
-    }
-}
 
 /// An [`Output`] with a bound: what is beyond is refused to the guest, which sees a closed stream.
 #[derive(Clone)]
@@ -163,7 +58,7 @@ impl Bounded {
     /// Why something that the guest wrote could not be passed on: a full disk, a closed pipe.
     pub(crate) async fn finish(&self) -> std::io::Result<()> {
         if let Some(filter) = &self.filter {
-            let rest = filter.lock().unwrap_or_else(PoisonError::into_inner).filter.finish();
+            let rest = filter.lock().filter.finish();
             self.pass(&rest).ok();
         }
         let Some(outlet) = &self.outlet else { return Ok(()) };
@@ -184,17 +79,6 @@ impl Drop for Shown {
         let rest = self.filter.finish();
         if !rest.is_empty() {
             self.outlet.push(&rest);
-        }
-    }
-}
-
-impl Output {
-    fn is_terminal(&self) -> bool {
-        match self {
-            Self::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
-            Self::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
-            Self::File(file) => std::io::IsTerminal::is_terminal(file.as_ref()),
-            Self::Discard | Self::Buffer(_) => false,
         }
     }
 }
@@ -236,7 +120,7 @@ impl OutputStream for Bounded {
         }
         match &self.filter {
             Some(filter) => {
-                let shown = filter.lock().unwrap_or_else(PoisonError::into_inner).filter.filter(&bytes);
+                let shown = filter.lock().filter.filter(&bytes);
                 self.pass(&shown)
             }
             None => self.pass(&bytes),
