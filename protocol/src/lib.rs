@@ -38,6 +38,7 @@ mod nearest;
 mod parallel;
 mod plaintext;
 pub mod proof;
+mod purchase;
 mod refusal;
 pub mod release;
 mod rights;

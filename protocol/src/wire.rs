@@ -13,6 +13,8 @@ use crate::status_code::StatusCode;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
 
+pub use crate::purchase::{Goods, PaymentStep, PaymentStepKind, Purchase};
+
 /// The envelope of every answer to a terminal that proved itself: `{"signed": "<compact JWS>"}`. The document inside is
 /// an [`crate::Answer`] or a [`crate::RefusalAnswer`]; its header says which.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -141,7 +143,8 @@ pub struct OrderRequest {
 pub struct PaymentMethod {
     /// The provider: `sandbox` moves no money.
     pub provider: String,
-    /// The provider's token for the payer's means; for `sandbox` one of `ok`, `decline`, `pending`.
+    /// The provider's token for the payer's means; `docs/operations.md` lists those of `sandbox`. With every provider
+    /// `saved` stands for the means that the account last saved there.
     pub token: String,
 }
 
@@ -155,6 +158,9 @@ pub struct OrderAnswer {
     pub state: OrderState,
     /// The compact [`crate::Receipt`], once paid; for a top-up the [`crate::TopUpReceipt`].
     pub receipt: Option<String>,
+    /// What the buyer has to do before the provider decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<PaymentStep>,
 }
 
 /// The states of an order.

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! - [`billing::cycle`]: steps 2 and 3, top to bottom, in the order of checks. Start reading there.
-//! - [`billing::orders`]: an order from the accepted offer to the receipt and back. [`billing::top_ups`]: orders of prepaid money. [`billing::payment`]: who moves the money.
+//! - [`billing::orders`]: an order from the purchase to the receipt and back, whatever is bought. [`billing::payment`]: who
+//!   moves the money. [`billing::look_ups`] and [`billing::events`]: what providers decide later.
 //! - [`billing::rights`]: each rights model, a pure function. [`billing::ledger`]: double entry.
 //! - [`store`]: what is remembered, by noun; transactions decide, never this process's memory.
 //! - [`crypto::keys`], [`crypto::secrets`]: the server's keys, and what keeps the database worthless to a thief.
@@ -19,10 +20,12 @@
 
 pub mod billing;
 mod catalogue;
+pub mod commands;
 pub mod crypto;
 mod http;
 mod identity;
 pub mod ops;
+mod print;
 mod services;
 pub mod store;
 
@@ -36,4 +39,5 @@ pub use http::router::router;
 pub use identity::email::{BadEmail, Email};
 pub use identity::passwords::{BadPassword, HashFailed, Password, Passwords};
 pub use ops::directory::{DATABASE, DamagedFile, MASTER_KEY, bind, damaged_files, open, open_store, remains};
+pub use ops::parts::Parts;
 pub use ops::serve::{Running, ServeError};

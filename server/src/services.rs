@@ -5,7 +5,7 @@ use crate::billing::payment::Payments;
 use crate::crypto::keys::Keys;
 use crate::crypto::secrets::Secrets;
 use crate::ops::clock::Clock;
-use crate::ops::faults::Faults;
+use crate::ops::faults::FaultPoints;
 use crate::store::Store;
 use portcullis_protocol::Origin;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ pub struct Core {
     pub currencies: Currencies,
     /// Time, where no transaction decides.
     pub clock: Clock,
-    /// Faults, for tests.
-    pub faults: Faults,
+    /// FaultPoints, for tests.
+    pub faults: FaultPoints,
 }
 
 impl std::fmt::Debug for Core {

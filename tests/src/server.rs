@@ -87,7 +87,9 @@ impl Server {
     /// # Errors
     /// Where it ends or does not listen in time: with its log.
     pub fn start(&mut self, environment: &[(&str, &str)]) -> Result<()> {
-        let mut command = self.serve()?;
+        // The product has no faults: they are put into it from outside.
+        let has_faults = environment.iter().any(|(name, _)| *name == "PORTCULLIS_FAULT");
+        let mut command = self.serve(if has_faults { "portcullis-server-faulty" } else { "portcullis-server" })?;
         command.envs(environment.iter().copied());
         let child = self.spawn(command)?;
         self.children.push(child);
@@ -102,7 +104,7 @@ impl Server {
     pub fn start_twin(&mut self) -> Result<String> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
-        let mut command = self.serve()?;
+        let mut command = self.serve("portcullis-server")?;
         command.args(["--listen", &address]).env("PORTCULLIS_SERVER_ORIGIN", &self.origin);
         let child = self.spawn(command)?;
         self.children.push(child);
@@ -120,8 +122,8 @@ impl Server {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
-    fn serve(&self) -> Result<Command> {
-        let mut command = Command::new(checkout::program("portcullis-server")?);
+    fn serve(&self, program: &str) -> Result<Command> {
+        let mut command = Command::new(checkout::program(program)?);
         // Attacks set the clock forth and back.
         command.args(["serve", "--accept-clock", "--dir"]).arg(&self.dir);
         Ok(command)

@@ -3,8 +3,8 @@
 pub(crate) mod metered;
 pub(crate) mod offer_title;
 
-use portcullis_host::{ClientError, Order, Storefront};
-use portcullis_protocol::wire::{OrderState, PaymentMethod};
+use portcullis_host::{ClientError, Goods, Order, Purchase, Storefront};
+use portcullis_protocol::wire::{OrderState, PaymentMethod, PaymentStep};
 use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Verified};
 use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
@@ -14,7 +14,7 @@ use crate::payment::metered::{Agreed, Question};
 use crate::screen::output::{OfferLine, Screen, style};
 
 /// What a person should know of an order that is pending.
-pub(crate) const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
+const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
 
 /// `--payment PROVIDER:TOKEN`.
 #[derive(Debug, Clone)]
@@ -128,22 +128,26 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
     }
 }
 
-/// Buys an offer. What the user agreed to is this very offer: where the store has changed it since, it refuses.
+/// Buys rights. What the user agreed to is this very offer: if the store has changed it since, it refuses.
 pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
-    settled(store.order(offer, payment.0.clone()).await)
+    buy(store, Purchase::of(Goods::Rights(Box::new(offer.clone())), payment.method())).await
 }
 
-/// As [`pay`], when the user knows that it gives nothing new, or that the same is on order.
-pub(crate) async fn pay_again(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
-    settled(store.order_again(offer, payment.0.clone()).await)
-}
-
-fn settled(order: Result<Order, ClientError>) -> Outcome<Order> {
-    let order = order.map_err(Payment::refused)?;
+/// Buys. What the provider has declined, and what the store pays back, is a failure.
+pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order> {
+    let order = store.buy(purchase).await.map_err(Payment::refused)?;
     match order.state {
         OrderState::Declined => Err(Payment::declined()),
         OrderState::Refunded => Err(Payment::goes_back()),
         OrderState::Paid | OrderState::Pending => Ok(order),
+    }
+}
+
+/// What a person should know and do of an order that is pending.
+pub(crate) fn pending(next: Option<&PaymentStep>) -> String {
+    match next {
+        Some(step) => format!("\nTo pay, open this address in a browser:\n\n    {}\n{PENDING}", step.url),
+        None => PENDING.to_owned(),
     }
 }
 

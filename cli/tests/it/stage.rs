@@ -244,7 +244,10 @@ fn serve(dir: &Path, environment: &[(&str, &str)]) -> Child {
     let ready = dir.join("ready");
     let _ = std::fs::remove_file(&ready);
     let log = std::fs::File::create(dir.join("log")).expect("log");
-    let mut serve = Command::new(server());
+    let mut serve = Command::new(match environment.iter().any(|(name, _)| *name == "PORTCULLIS_FAULT") {
+        true => program("portcullis-server-faulty"),
+        false => server(),
+    });
     serve.args(["serve", "--dir"]).arg(dir).arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(log);
     // Tests set the clock forth and back.
     serve.arg("--accept-clock").envs(environment.iter().copied());
@@ -259,7 +262,11 @@ fn serve(dir: &Path, environment: &[(&str, &str)]) -> Child {
 }
 
 fn server() -> PathBuf {
-    let file = Path::new(COMMAND).with_file_name(format!("portcullis-server{}", std::env::consts::EXE_SUFFIX));
-    assert!(file.is_file(), "{} is missing: cargo build -p portcullis-server", file.display());
+    program("portcullis-server")
+}
+
+fn program(name: &str) -> PathBuf {
+    let file = Path::new(COMMAND).with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(file.is_file(), "{} is missing: cargo build --workspace --bins", file.display());
     file
 }

@@ -265,7 +265,7 @@ impl Cycle {
                     && *parts == wanted_parts
                     && now <= expires.saturating_add(UNANSWERED)
             }
-            Matter::Order { .. } | Matter::TopUp { .. } => false,
+            Matter::Purchase(_) => false,
         };
         for entry in self.shared.journal.take(unanswered).await? {
             let Matter::Verification { body, expires, .. } = &entry.record().matter else { continue };
@@ -324,7 +324,7 @@ impl Cycle {
             let most = match &record.matter {
                 Matter::Verification { expires, .. } if delivered.is_some() => expires.saturating_add(FORGOTTEN),
                 Matter::Verification { expires, .. } => expires.saturating_add(UNANSWERED),
-                Matter::Order { .. } | Matter::TopUp { .. } => record.at.saturating_add(ORDER_REMEMBERED),
+                Matter::Purchase(_) => record.at.saturating_add(ORDER_REMEMBERED),
             };
             clocks.of(&record.origin).now() > most
         };

@@ -14,7 +14,7 @@ use crate::random;
 use crate::state::folder::{StateDir, StateError, off_thread};
 use crate::state::sealing_key::StateKey;
 use portcullis_protocol::labels::TERMINAL_JOURNAL;
-use portcullis_protocol::wire::{OrderRequest, TopUpRequest, VerificationRequest};
+use portcullis_protocol::wire::{Goods, OrderRequest, Purchase, TopUpRequest, VerificationRequest};
 use portcullis_protocol::{GrantId, IdempotencyKey, Origin, PartName};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -32,14 +32,43 @@ const MAX_ENTRIES: usize = 256;
 
 /// What was sent.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(from = "Written", into = "Written")]
 pub(crate) enum Matter {
     /// Step 3, with the parts that its grant has to release, and until when its code can be verified.
     Verification { body: VerificationRequest, parts: Vec<PartName>, expires: u64 },
-    /// An order.
+    /// A purchase.
+    Purchase(Purchase),
+}
+
+/// A matter as it is written: a purchase as the request for its kind of goods.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Written {
+    Verification { body: VerificationRequest, parts: Vec<PartName>, expires: u64 },
     Order { body: OrderRequest },
-    /// A top-up of the prepaid balance.
     TopUp { body: TopUpRequest },
+}
+
+impl From<Written> for Matter {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Verification { body, parts, expires } => Self::Verification { body, parts, expires },
+            Written::Order { body } => Self::Purchase(body.into()),
+            Written::TopUp { body } => Self::Purchase(body.into()),
+        }
+    }
+}
+
+impl From<Matter> for Written {
+    fn from(matter: Matter) -> Self {
+        match matter {
+            Matter::Verification { body, parts, expires } => Self::Verification { body, parts, expires },
+            Matter::Purchase(Purchase { goods, payment, again }) => match goods {
+                Goods::Rights { offer } => Self::Order { body: OrderRequest { offer, payment, again } },
+                Goods::TopUp { amount } => Self::TopUp { body: TopUpRequest { amount, payment, again } },
+            },
+        }
+    }
 }
 
 /// What is written down of a matter.
@@ -146,8 +175,8 @@ impl Journal {
             let matter = match record.matter {
                 _ if kind.ends_with(".delivered") => OpenMatter::Acknowledgement,
                 Matter::Verification { .. } => OpenMatter::Verification,
-                Matter::Order { .. } => OpenMatter::Purchase,
-                Matter::TopUp { .. } => OpenMatter::TopUp,
+                Matter::Purchase(Purchase { goods: Goods::Rights { .. }, .. }) => OpenMatter::Purchase,
+                Matter::Purchase(Purchase { goods: Goods::TopUp { .. }, .. }) => OpenMatter::TopUp,
             };
             Some(Open { matter, origin: record.origin, at: record.at })
         };
@@ -181,8 +210,8 @@ impl Matter {
     const fn kind(&self) -> &'static str {
         match self {
             Self::Verification { .. } => "verification",
-            Self::Order { .. } => "order",
-            Self::TopUp { .. } => "top-up",
+            Self::Purchase(Purchase { goods: Goods::Rights { .. }, .. }) => "order",
+            Self::Purchase(Purchase { goods: Goods::TopUp { .. }, .. }) => "top-up",
         }
     }
 }

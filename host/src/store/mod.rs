@@ -8,6 +8,7 @@ pub(crate) mod library;
 pub(crate) mod open_streams;
 pub(crate) mod publisher_pin;
 pub(crate) mod publishing;
+pub(crate) mod purchase;
 pub(crate) mod range_cache;
 pub(crate) mod range_reader;
 pub(crate) mod resumable_fetch;

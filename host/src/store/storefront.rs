@@ -5,19 +5,17 @@ use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{Body, Exchange, Method};
 use crate::random;
 use crate::server::prover::Request;
-use crate::server::session::{No, Patience, Session, Sessions, printable};
+use crate::server::session::{Patience, Session, Sessions, printable};
 use crate::server::trust::{Trust, offline};
-use crate::state::clock::Clock as _;
-use crate::state::journal::{Entry, Journal, Matter, Record};
+use crate::state::journal::Journal;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
-    EntitlementsAnswer, OrderAnswer, OrderRequest, OrderState, PaymentMethod, ReceiptsAnswer, RefundInfo,
-    RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpRequest, TopUpsAnswer,
+    EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpsAnswer,
 };
 use portcullis_protocol::{
-    KeyDocument, Money, Offer, OrderId, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId,
-    TopUpReceipt, Verified, Version, version,
+    KeyDocument, Offer, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId, TopUpReceipt, Verified,
+    Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -96,29 +94,6 @@ pub struct SearchPage {
     pub next: Option<u32>,
 }
 
-/// What became of an order.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Order {
-    /// Names it.
-    pub id: OrderId,
-    /// Its state.
-    pub state: OrderState,
-    /// The receipt, once paid: signed by the store, for the offer that was accepted, at its price.
-    pub receipt: Option<Verified<Receipt>>,
-}
-
-/// What became of a top-up.
-#[derive(Debug, Clone)]
-pub struct TopUp {
-    /// Names it.
-    pub id: OrderId,
-    /// Its state.
-    pub state: OrderState,
-    /// The receipt, once paid: signed by the store, for the amount that was asked for.
-    pub receipt: Option<Verified<TopUpReceipt>>,
-}
-
 /// A store, at the account that is signed in.
 #[derive(Clone)]
 pub struct Storefront {
@@ -162,154 +137,22 @@ impl Storefront {
         found.ok_or_else(|| ClientError::NotFound(format!("{} does not sell {publisher}/{name}", self.origin)))
     }
 
-    /// Buys an offer. The price is the server's own, the one that was signed: where it has changed since, the order is
-    /// refused with the current offers. An earlier order for the same offer that was never answered is asked about
-    /// first, so that a lost answer never buys twice; where the store has decided against it, this one goes out.
-    ///
-    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on order
-    /// is answered with that order: [`Storefront::order_again`] buys it all the same.
-    ///
-    /// # Errors
-    /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
-    pub async fn order(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
-        self.buy(offer, payment, false).await
-    }
-
-    /// As [`Storefront::order`], when the user knows that it gives nothing new, or that the same is on order.
-    ///
-    /// # Errors
-    /// As [`Storefront::order`].
-    pub async fn order_again(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
-        self.buy(offer, payment, true).await
-    }
-
-    async fn buy(&self, offer: &Verified<Offer>, payment: PaymentMethod, again: bool) -> Result<Order, ClientError> {
-        let session = self.session()?;
-        let (origin, digest) = (self.origin.clone(), offer.digest());
-        let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::Order { body } if record.origin == origin && body.offer == digest);
-        for entry in self.journal.take(unanswered).await? {
-            match self.place(&session, entry, offer).await? {
-                Ok(order) if order.state != OrderState::Declined => return Ok(order),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        let matter = Matter::Order { body: OrderRequest { offer: offer.digest(), payment, again } };
-        let now = session.prover().clock().now();
-        let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
-        Ok(self.place(&session, entry, offer).await??)
-    }
-
-    /// Asks for what an entry says, and ends the entry with the store's decision, which is the inner result: a signed no
-    /// has bought nothing.
-    async fn place(
-        &self,
-        session: &Session,
-        entry: Entry,
-        offer: &Verified<Offer>,
-    ) -> Result<Result<Order, Refused>, ClientError> {
-        let Record { matter: Matter::Order { body }, key, .. } = entry.record() else {
-            return Err(offline("not an order").into());
-        };
-        let answer = session.post::<OrderAnswer>("/v1/orders", body, key.clone(), Patience::Purchase).await;
-        match answer {
-            Ok(answer) => {
-                entry.finish()?;
-                self.read_order(answer, Some(offer)).await.map(Ok)
-            }
-            Err(no) => decided(no, entry).map(Err),
-        }
-    }
-
-    /// What became of an order.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn order_state(&self, order: OrderId) -> Result<Order, ClientError> {
-        let answer = self.session()?.get(&format!("/v1/orders/{order}")).await?;
-        self.read_order(answer, None).await
-    }
-
-    async fn read_order(&self, answer: OrderAnswer, offer: Option<&Verified<Offer>>) -> Result<Order, ClientError> {
-        let OrderAnswer { order, state, receipt } = answer;
-        let receipt = match receipt {
-            Some(compact) => Some(self.receipt(&compact).await?),
-            None => None,
-        };
-        if let Some(receipt) = receipt.as_ref().map(Verified::document) {
-            let fits = receipt.order == order
-                && offer.is_none_or(|offer| receipt.offer == offer.digest() && receipt.price == offer.document().price);
-            if !fits {
-                return Err(offline("the receipt is for another order").into());
-            }
-        }
-        Ok(Order { id: order, state, receipt })
-    }
-
     async fn receipt(&self, compact: &str) -> Result<Verified<Receipt>, Refused> {
-        let keys = self.sessions.trust.keys(&self.origin).await?;
+        let keys = self.keys().await?;
         Trust::receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
     }
 
-    /// Pays money into the account's prepaid balance. An earlier top-up of the same amount that was never answered is asked
-    /// about first, so that a lost answer never pays twice; where the store has decided against it, this one goes out.
-    /// One of the same amount that is pending is what this one is answered with: see [`Storefront::top_up_again`].
-    ///
-    /// # Errors
-    /// [`ClientError`]. A declined payment is no error: see [`TopUp::state`].
-    pub async fn top_up(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
-        self.pay(amount, payment, false).await
-    }
-
-    /// As [`Storefront::top_up`], when the user knows that one of the same amount is pending.
-    ///
-    /// # Errors
-    /// As [`Storefront::top_up`].
-    pub async fn top_up_again(&self, amount: Money, payment: PaymentMethod) -> Result<TopUp, ClientError> {
-        self.pay(amount, payment, true).await
-    }
-
-    async fn pay(&self, amount: Money, payment: PaymentMethod, again: bool) -> Result<TopUp, ClientError> {
-        let session = self.session()?;
-        let origin = self.origin.clone();
-        let unanswered = move |record: &Record, _| matches!(&record.matter, Matter::TopUp { body } if record.origin == origin && body.amount == amount);
-        for entry in self.journal.take(unanswered).await? {
-            match self.pay_in(&session, entry).await? {
-                Ok(top_up) if top_up.state != OrderState::Declined => return Ok(top_up),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        let matter = Matter::TopUp { body: TopUpRequest { amount, payment, again } };
-        let now = session.prover().clock().now();
-        let entry = self.journal.write(&self.origin, &random::idempotency_key(), now, matter).await?;
-        Ok(self.pay_in(&session, entry).await??)
-    }
-
-    /// As [`Storefront::place`].
-    async fn pay_in(&self, session: &Session, entry: Entry) -> Result<Result<TopUp, Refused>, ClientError> {
-        let Record { matter: Matter::TopUp { body }, key, .. } = entry.record() else {
-            return Err(offline("not a top-up").into());
-        };
-        let amount = body.amount;
-        match session.post::<OrderAnswer>("/v1/account/top-ups", body, key.clone(), Patience::Purchase).await {
-            Ok(OrderAnswer { order, state, receipt }) => {
-                entry.finish()?;
-                let receipt = match receipt {
-                    Some(compact) => Some(self.top_up_receipt(&compact).await?),
-                    None => None,
-                };
-                let fits = |receipt: &TopUpReceipt| receipt.order == order && receipt.amount == amount;
-                if !receipt.as_ref().map(Verified::document).is_none_or(fits) {
-                    return Err(offline("the receipt is for another top-up").into());
-                }
-                Ok(Ok(TopUp { id: order, state, receipt }))
-            }
-            Err(no) => decided(no, entry).map(Err),
-        }
-    }
-
     async fn top_up_receipt(&self, compact: &str) -> Result<Verified<TopUpReceipt>, Refused> {
-        let keys = self.sessions.trust.keys(&self.origin).await?;
+        let keys = self.keys().await?;
         Trust::top_up_receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
+    }
+
+    pub(crate) async fn keys(&self) -> Result<Arc<KeyDocument>, Refused> {
+        self.sessions.trust.keys(&self.origin).await
+    }
+
+    pub(crate) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// The account's prepaid balances, one per currency.
@@ -447,7 +290,7 @@ impl Storefront {
         Ok(())
     }
 
-    fn session(&self) -> Result<Arc<Session>, Refused> {
+    pub(crate) fn session(&self) -> Result<Arc<Session>, Refused> {
         self.sessions.of(&self.origin)
     }
 }
@@ -455,18 +298,6 @@ impl Storefront {
 impl std::fmt::Debug for Storefront {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Storefront({})", self.origin)
-    }
-}
-
-/// Ends an entry with the store's signed no to it. Anything else may come from the line, or from a server that has not
-/// decided: then the entry stays, and is asked about again.
-fn decided(no: No, entry: Entry) -> Result<Refused, ClientError> {
-    match no {
-        No::Refused(refused) if !refused.is_undecided() => {
-            entry.finish()?;
-            Ok(refused)
-        }
-        no => Err(no.into()),
     }
 }
 

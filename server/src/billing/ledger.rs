@@ -12,6 +12,9 @@
 //!           entitlement:<id>  ──9 uses────▶ withdrawn
 //! of money  prepaid:<account> ──4.98 EUR──▶ refunds ──4.98 EUR──▶ provider:sandbox
 //! too late  provider:sandbox  ──4.00 EUR──▶ refunds ──4.00 EUR──▶ provider:sandbox
+//! disputed  publisher:lumen   ──4.00 EUR──▶ disputes, and back if it is won
+//! charged   disputes          ──4.00 EUR──▶ provider:sandbox
+//!   back    losses            ──0.02 EUR──▶ provider:sandbox        what was drawn of a top-up
 //! ```
 
 use crate::ops::clock::Timestamp;
@@ -91,6 +94,18 @@ impl LedgerAccount {
     #[must_use]
     pub fn refunds() -> Self {
         Self("refunds".into())
+    }
+
+    /// Money that a payer disputes, until it is decided.
+    #[must_use]
+    pub fn disputes() -> Self {
+        Self("disputes".into())
+    }
+
+    /// What the store lost: prepaid money that was drawn and then charged back.
+    #[must_use]
+    pub fn losses() -> Self {
+        Self("losses".into())
     }
 
     /// The uses left in an entitlement.

@@ -1,12 +1,14 @@
 //! Billing: the cycle, rights, offers, orders, payment and the ledger.
 
 pub mod answers;
+pub mod balances;
 pub mod currencies;
 pub mod cycle;
+pub mod events;
 pub mod ledger;
+pub mod look_ups;
 pub mod offers;
 pub mod orders;
 pub mod payment;
 pub(crate) mod reissue;
 pub mod rights;
-pub mod top_ups;

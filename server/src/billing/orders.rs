@@ -1,14 +1,15 @@
-//! Orders, from the accepted offer to the receipt, and back. A top-up is an order of money ([`crate::billing::top_ups`]); from
-//! its opening on it goes the same way.
+//! Orders, from the purchase to the receipt, and back. Whatever is bought, rights or prepaid money, goes this one way.
 //!
 //! ```text
-//! open (price in force) → charge → settle: state, ledger, entitlement or balance, receipt in one transaction
+//! open (price in force) → begin → settle: state, ledger, entitlement or balance, receipt in one transaction
+//!                          └─ not decided: what the provider said is recorded; look-ups and webhooks settle it
 //! begin refund (rights end, or money leaves the balance) → provider pays back → finish refund: state, ledger
 //! ```
 //!
 //! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost in
 //! between, the order stands in a state from which the next arrow can be tried again: by the client, who repeats its
-//! request, or by the operator, for whom [`open`] lists it. An order that the operator settled as declined while its
+//! request, by the server itself ([`crate::billing::look_ups`]), by the provider's webhook ([`crate::billing::events`]),
+//! or by the operator, for whom [`open`] lists it. An order that the operator settled as declined while its
 //! charge was under way, and that is paid in the end, goes to where a refund has begun. So does one that is paid when
 //! nothing can be given for it any more: the resource was withdrawn, somebody was suspended, or the account came to hold
 //! it otherwise, while the order was pending.
@@ -16,45 +17,50 @@
 //! What is asked for once is ordered once, however many requests ask: rights that do not run out, and a top-up of one
 //! amount, are not pending twice, unless the buyer says `again`.
 
+use crate::Core;
 use crate::billing::answers::{No, Refusal};
 use crate::billing::offers;
-use crate::billing::payment::{Charge, ChargeState};
+use crate::billing::payment::{
+    Begun as PaymentBegun, Charge, Decision, Outcome, Payment, RefundState, SAVED, SavedMeans,
+};
 use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{
-    Begun, EntitlementId, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderPhase, Redundant,
-    RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
+    Begun, Buyer, EntitlementId, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
+    PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer, StoredMeans,
 };
-use crate::{Asker, Core};
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState, PaymentMethod};
-use portcullis_protocol::{OrderId, Reason, Receipt, TopUpReceipt, Verified};
+use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep, PaymentStepKind, Purchase};
+use portcullis_protocol::{AccountId, Money, OrderId, Reason, Receipt, TopUpReceipt, Verified};
+use zeroize::Zeroizing;
 
 /// As in [`crate::billing::cycle`].
 const LOOKS: usize = 8;
 /// Orders that are read at a time.
 const PAGE: u32 = 500;
+/// What the references of saved means are sealed as.
+const MEANS: &str = "saved means";
 
-/// Buys what an offer sells, at the price in force, which has to be the one accepted.
+/// Buys: rights, at the price in force, which has to be the one accepted; or prepaid money.
 ///
 /// # Errors
-/// `payment-required` where nothing is bought: with the offers in force where the accepted one is not;
-/// `resource-withdrawn` or `operation-unknown` if nothing could be granted; `confirmation-required` if it gives nothing
-/// new; [`No`].
+/// `payment-required` if nothing is bought: with the offers in force when the accepted one is not; `resource-withdrawn`
+/// or `operation-unknown` if nothing could be granted; `confirmation-required` if it gives nothing new; [`No`].
 pub async fn order(
     core: &Core,
-    asker: &Asker,
-    request: &OrderRequest,
+    buyer: impl Into<Buyer>,
+    purchase: impl Into<Purchase>,
     idempotency: &Idempotency,
 ) -> Result<OrderAnswer, No> {
-    match opened(core, asker, request, idempotency).await? {
-        Placed::Own(order) => charged(core, order, &request.payment.token).await,
+    let (buyer, purchase) = (buyer.into(), purchase.into());
+    match opened(core, &buyer, &purchase, idempotency).await? {
+        Placed::Own(order) => begun(core, order, &purchase.payment.token).await,
         Placed::Joined(order) => Ok(answer(&order)),
     }
 }
 
 /// What a request is answered with.
-pub(crate) enum Placed {
+enum Placed {
     /// The order that it opened.
     Own(Order),
     /// The order that another request opened for the same: its means of payment count, and this one's are not used.
@@ -63,45 +69,97 @@ pub(crate) enum Placed {
 
 /// Nothing was opened under this request's key, and the server will not open it. That is a decision, so it is signed: only
 /// then may the terminal forget the request, and ask for something else.
-pub(crate) fn never(why: impl Into<String>) -> No {
+fn never(why: impl Into<String>) -> No {
     Refusal::new(Reason::PaymentRequired).because(why).into()
 }
 
-/// Where the server has no provider of this name, there is nothing to open.
-pub(crate) fn has_provider(core: &Core, payment: &PaymentMethod) -> Result<(), No> {
-    match core.payments.get(&payment.provider) {
-        Some(_) => Ok(()),
-        None => Err(never("this server has no such payment provider; nothing was charged")),
+/// Without the provider that was chosen, or the means of payment, there is nothing to open.
+async fn can_pay(core: &Core, account: &AccountId, payment: &PaymentMethod) -> Result<(), No> {
+    if core.payments.get(&payment.provider).is_none() {
+        return Err(never("this server has no such payment provider; nothing was charged"));
     }
+    if payment.token == SAVED && core.store.saved_means(account, &payment.provider).await?.is_none() {
+        return Err(never("the account has saved no means of payment with this provider; nothing was charged"));
+    }
+    Ok(())
 }
 
-/// Has a pending order charged, and settles it as its provider decides.
-pub(crate) async fn charged(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, No> {
+/// Has the provider begin with a pending order, and settles it if that decides it.
+async fn begun(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, No> {
     // The same request as before, answered with what became of it; or one that was lost on the way and goes on.
     if order.phase != OrderPhase::Pending {
         return Ok(answer(&order));
     }
-    // Where its provider is configured no more, the order waits for the operator, who knows what became of it.
+    // While its provider is not configured, the order waits for the operator, who knows what became of it.
     let Some(provider) = core.payments.get(&order.provider) else { return Ok(answer(&order)) };
-    let charge = Charge { order: order.id, amount: order.amount(), token: token.to_owned() };
-    let state = if order.amount().is_zero() {
-        ChargeState::Paid
+    if order.amount().is_zero() {
+        return Ok(answer(&decided(core, order, Decision::Settled).await?));
+    }
+    let charge =
+        Charge { order: order.id, amount: order.amount(), token: token.to_owned(), origin: core.origin.clone() };
+    let begun = if token == SAVED {
+        match saved_means(core, &order).await? {
+            Some(means) => provider.charge_saved(&means, &charge).await,
+            // Forgotten since the order was opened.
+            None => Ok(Outcome::Declined.into()),
+        }
     } else {
-        core.faults.step("charge.before").map_err(|fault| No::Failed(fault.to_string()))?;
-        let state = provider.charge(&charge).await.map_err(|error| No::Failed(error.to_string()))?;
-        core.faults.step("charge.after").map_err(|fault| No::Failed(fault.to_string()))?;
-        state
+        provider.begin(&charge).await
     };
-    Ok(answer(&decided(core, order, state).await?))
+    let PaymentBegun { outcome, reference, saved } = begun.map_err(|error| No::Failed(error.to_string()))?;
+    let step = |kind, url: &String| PaymentStep { kind, url: url.clone() };
+    let next = match &outcome {
+        Outcome::Redirect(url) => Some(step(PaymentStepKind::Redirect, url)),
+        Outcome::Action(url) => Some(step(PaymentStepKind::Action, url)),
+        Outcome::Settled | Outcome::Declined | Outcome::Pending => None,
+    };
+    // What settles at once and is known by the order alone is written in one transaction.
+    let order = if reference.is_some() || next.is_some() || saved.is_some() {
+        let saved = saved.map(|means| seal(core, &order, &means));
+        let record = PaymentRecord { reference, next, saved };
+        core.store.record_payment(&order.id, record).await?.ok_or(No::NotFound)?
+    } else {
+        order
+    };
+    let decision = match outcome {
+        Outcome::Settled => Decision::Settled,
+        Outcome::Declined => Decision::Declined,
+        Outcome::Pending | Outcome::Redirect(_) | Outcome::Action(_) => return Ok(answer(&order)),
+    };
+    Ok(answer(&decided(core, order, decision).await?))
+}
+
+fn seal(core: &Core, order: &Order, means: &SavedMeans) -> StoredMeans {
+    let reference = core.secrets.seal(MEANS, order.account.as_bytes(), means.reference.as_bytes());
+    StoredMeans { reference, label: means.label.clone() }
+}
+
+async fn saved_means(core: &Core, order: &Order) -> Result<Option<SavedMeans>, No> {
+    let Some(stored) = core.store.saved_means(&order.account, &order.provider).await? else { return Ok(None) };
+    let opened = core.secrets.unseal(MEANS, order.account.as_bytes(), &stored.reference)?;
+    let reference = String::from_utf8(opened.to_vec()).map_err(|_| No::Failed("saved means are no text".into()))?;
+    Ok(Some(SavedMeans { reference: Zeroizing::new(reference), label: stored.label }))
+}
+
+/// An order as its provider is asked about it.
+pub(crate) fn payment(order: &Order, now: Timestamp) -> Payment {
+    Payment {
+        order: order.id,
+        amount: order.amount(),
+        reference: order.reference.clone(),
+        is_overdue: order.ends <= now,
+        refunding: (order.phase == OrderPhase::Refunding).then(|| order.refund()),
+    }
 }
 
 /// An order of the account.
 ///
 /// # Errors
 /// [`No::NotFound`], also where it is somebody else's.
-pub async fn find(core: &Core, asker: &Asker, order: &OrderId) -> Result<OrderAnswer, No> {
+pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Result<OrderAnswer, No> {
+    let buyer = buyer.into();
     match core.store.order(order).await? {
-        Some(order) if order.account == *asker.account() => Ok(answer(&order)),
+        Some(order) if order.account == *buyer.account() => Ok(answer(&order)),
         _ => Err(No::NotFound),
     }
 }
@@ -110,29 +168,46 @@ pub async fn find(core: &Core, asker: &Asker, order: &OrderId) -> Result<OrderAn
 ///
 /// # Errors
 /// [`No::NotFound`].
-pub async fn decide(core: &Core, order: &OrderId, state: ChargeState) -> Result<OrderAnswer, No> {
+pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<OrderAnswer, No> {
     let order = core.store.order(order).await?.ok_or(No::NotFound)?;
-    Ok(answer(&decided(core, order, state).await?))
+    Ok(answer(&decided(core, order, decision).await?))
 }
 
 /// Pays an order back. The rights end first: a grant of theirs is refused from then on. Of a top-up what is left is paid
-/// back, and leaves the balance first.
+/// back, and leaves the balance first. A provider that takes longer is looked up until it is done.
 ///
 /// # Errors
-/// [`No::NotFound`]; [`No::Unacceptable`] where the order is not paid, or nothing of it is left.
+/// [`No::NotFound`]; [`No::Unacceptable`] if the order is not paid, if nothing of it is left, or if its provider refuses
+/// to pay it back.
 pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
     let order = refunded(core.store.begin_refund(order).await?)?;
-    if order.phase == OrderPhase::Refunded {
-        return Ok(answer(&order));
+    match pay_back(core, &order).await? {
+        RefundState::Done => Ok(answer(&finish_refund(core, &order).await?)),
+        RefundState::Pending => Ok(answer(&order)),
+        RefundState::Refused => Err(No::Unacceptable(
+            "the payment provider refuses to pay the order back: pay its buyer by another way. The rights have ended"
+                .into(),
+        )),
     }
-    if !order.refund().is_zero() {
-        let provider = core.payments.get(&order.provider);
-        let provider = provider.ok_or(No::Unacceptable("the order's payment provider is not configured".into()))?;
-        core.faults.step("provider-refund.before").map_err(|fault| No::Failed(fault.to_string()))?;
-        provider.refund(&order.id, order.refund()).await.map_err(|error| No::Failed(error.to_string()))?;
-        core.faults.step("provider-refund.after").map_err(|fault| No::Failed(fault.to_string()))?;
+}
+
+/// Has the provider of an order that is `refunding` pay it back.
+pub(crate) async fn pay_back(core: &Core, order: &Order) -> Result<RefundState, No> {
+    if order.phase == OrderPhase::Refunded || order.refund().is_zero() {
+        return Ok(RefundState::Done);
     }
-    Ok(answer(&refunded(core.store.finish_refund(&order.id).await?)?))
+    let provider = core.payments.get(&order.provider);
+    let provider = provider.ok_or(No::Unacceptable("the order's payment provider is not configured".into()))?;
+    let payment = payment(order, core.store.now().await?);
+    provider.refund(&payment, order.refund()).await.map_err(|error| No::Failed(error.to_string()))
+}
+
+pub(crate) async fn begin_refund(core: &Core, order: &Order) -> Result<Order, No> {
+    refunded(core.store.begin_refund(&order.id).await?)
+}
+
+pub(crate) async fn finish_refund(core: &Core, order: &Order) -> Result<Order, No> {
+    refunded(core.store.finish_refund(&order.id).await?)
 }
 
 /// Every order that is not final, oldest first: what an operator has to reconcile with the providers.
@@ -150,36 +225,24 @@ pub async fn open(core: &Core) -> Result<Vec<Order>, No> {
 }
 
 /// Opens an order, or finds the one that the same request opened, or that is on order for the same.
-async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency: &Idempotency) -> Result<Placed, No> {
+async fn opened(core: &Core, buyer: &Buyer, purchase: &Purchase, idempotency: &Idempotency) -> Result<Placed, No> {
     for _ in 0..LOOKS {
-        let case = core.store.order_case(asker.terminal(), idempotency, &request.offer).await?;
-        if let Some(placed) = before(case.begun)? {
+        let mut case = core.store.order_case(buyer, idempotency, &purchase.goods).await?;
+        // What this request has opened stands, whatever is configured by now.
+        if let Some(placed) = before(std::mem::replace(&mut case.begun, Begun::New))? {
             return Ok(placed);
         }
-        // What another store signed is not this one's to sell.
-        let Some(offer) = case.offer.filter(|offer| offer.offer.iss == core.origin) else {
-            let changed = Refusal::new(Reason::PaymentRequired)
-                .because("The accepted offer is not in force; nothing was charged.")
-                .with_offers(offers::sign(core, &case.current, case.now)?);
-            return Err(changed.into());
-        };
-        if let Some(off_sale) = case.off_sale {
-            return Err(not_on_sale(off_sale));
+        match purchase.goods {
+            wire::Goods::Rights { .. } => are_sold(core, &case)?,
+            wire::Goods::TopUp { amount } => is_taken(core, amount)?,
         }
-        if offer.offer.rights.is_free() {
-            return Err(never("the offer is free: there is nothing to order"));
-        }
-        if offer.offer.rights.is_metered() {
-            return Err(never("the offer is metered: there is nothing to order; top up the balance"));
-        }
-        has_provider(core, &request.payment)?;
+        can_pay(core, buyer.account(), &purchase.payment).await?;
         let order = NewOrder {
             id: OrderId::generate(case.now.id_millis(), &mut rng()),
-            account: *asker.account(),
-            terminal: *asker.terminal(),
-            offer: request.offer,
-            provider: request.payment.provider.clone(),
-            again: request.again,
+            buyer: *buyer,
+            goods: purchase.goods,
+            provider: purchase.payment.provider.clone(),
+            again: purchase.again,
             request: idempotency.clone(),
         };
         if let Some(placed) = placed(core.store.open_order(order).await?)? {
@@ -189,8 +252,37 @@ async fn opened(core: &Core, asker: &Asker, request: &OrderRequest, idempotency:
     Err(No::UnderWay)
 }
 
+/// Whether the accepted offer is in force and on sale, and of rights that are bought before they are used.
+fn are_sold(core: &Core, case: &OrderCase) -> Result<(), No> {
+    // What another store signed is not this one's to sell.
+    let Some(offer) = case.offer.as_ref().filter(|offer| offer.offer.iss == core.origin) else {
+        let changed = Refusal::new(Reason::PaymentRequired)
+            .because("The accepted offer is not in force; nothing was charged.")
+            .with_offers(offers::sign(core, &case.current, case.now)?);
+        return Err(changed.into());
+    };
+    if let Some(off_sale) = case.off_sale {
+        return Err(not_on_sale(off_sale));
+    }
+    if offer.offer.rights.is_free() {
+        return Err(never("the offer is free: there is nothing to order"));
+    }
+    if offer.offer.rights.is_metered() {
+        return Err(never("the offer is metered: there is nothing to order; top up the balance"));
+    }
+    Ok(())
+}
+
+/// Whether so much money can be paid in at all.
+fn is_taken(core: &Core, amount: Money) -> Result<(), No> {
+    if amount.is_zero() {
+        return Err(never("a top-up is of more than nothing"));
+    }
+    core.currencies.check(amount).map_err(|error| never(format!("{error}; nothing was charged")))
+}
+
 /// What became of opening an order; `None` if something changed meanwhile.
-pub(crate) fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, No> {
+fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, No> {
     match outcome {
         OpenOutcome::Opened(order) => Ok(Some(Placed::Own(*order))),
         OpenOutcome::Joined(order) => Ok(Some(Placed::Joined(*order))),
@@ -233,7 +325,7 @@ fn nothing_new(redundant: Redundant) -> No {
     Refusal::new(Reason::ConfirmationRequired).because(why).into()
 }
 
-pub(crate) fn before(begun: Begun) -> Result<Option<Placed>, No> {
+fn before(begun: Begun) -> Result<Option<Placed>, No> {
     match begun {
         Begun::New => Ok(None),
         Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(Placed::Own(*order))),
@@ -243,16 +335,25 @@ pub(crate) fn before(begun: Begun) -> Result<Option<Placed>, No> {
     }
 }
 
-async fn decided(core: &Core, order: Order, state: ChargeState) -> Result<Order, No> {
-    let settlement = match state {
-        ChargeState::Pending => return Ok(order),
-        ChargeState::Declined => Settlement::Declined,
-        ChargeState::Paid => {
+/// Settles an order as its provider decided.
+pub(crate) async fn decided(core: &Core, order: Order, decision: Decision) -> Result<Order, No> {
+    let settlement = match decision {
+        Decision::Declined => Settlement::Declined,
+        Decision::Settled => {
             let now = core.store.now().await?;
             let receipt = receipt(core, &order, now)?;
             Settlement::Paid { entitlement: EntitlementId(Octets(*order.id.as_bytes())), receipt }
         }
     };
+    settled(core, &order, settlement).await
+}
+
+/// Ends an order that nobody has paid in time.
+pub(crate) async fn ended(core: &Core, order: &Order) -> Result<Order, No> {
+    settled(core, order, Settlement::Ended).await
+}
+
+async fn settled(core: &Core, order: &Order, settlement: Settlement) -> Result<Order, No> {
     match core.store.settle_order(&order.id, settlement).await? {
         SettleOutcome::Order(order) => Ok(*order),
         SettleOutcome::Unknown => Err(No::NotFound),
@@ -296,13 +397,16 @@ fn refunded(outcome: RefundOutcome) -> Result<Order, No> {
     }
 }
 
-/// An order as its owner sees it. Rights that are taken back are on their way to being paid back.
+/// An order as its owner sees it. Rights that are taken back are on their way to being paid back, or the payer has done
+/// that himself.
 pub(crate) fn answer(order: &Order) -> OrderAnswer {
     let state = match order.phase {
         OrderPhase::Pending => OrderState::Pending,
         OrderPhase::Paid => OrderState::Paid,
         OrderPhase::Declined => OrderState::Declined,
-        OrderPhase::Refunding | OrderPhase::Refunded => OrderState::Refunded,
+        OrderPhase::Refunding | OrderPhase::Refunded | OrderPhase::Disputed | OrderPhase::ChargedBack => {
+            OrderState::Refunded
+        }
     };
-    OrderAnswer { order: order.id, state, receipt: order.receipt.clone() }
+    OrderAnswer { order: order.id, state, receipt: order.receipt.clone(), next: order.next.clone() }
 }

@@ -1,17 +1,16 @@
 //! `portcullis-server init`
 
 use super::origin_of;
+use crate::crypto::keys::{self, Keys};
+use crate::crypto::secrets::{Secrets, TokenRole, new_token};
+use crate::ops::config::{Config, FILE_NAME};
+use crate::ops::parts::Parts;
 use crate::print;
+use crate::store::NewInvitation;
+use crate::{DATABASE, MASTER_KEY, bind, open_store, remains};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_protocol::Origin;
-use portcullis_server::crypto::keys::{self, Keys};
-use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token};
-use portcullis_server::ops::clock::Clock;
-use portcullis_server::ops::config::{Config, FILE_NAME};
-use portcullis_server::ops::faults::Faults;
-use portcullis_server::store::NewInvitation;
-use portcullis_server::{DATABASE, MASTER_KEY, bind, open_store, remains};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,7 +38,7 @@ pub(super) struct Init {
 }
 
 impl Init {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self, parts: &Parts) -> anyhow::Result<()> {
         let config = Config {
             dir: self.dir.clone(),
             origin: self.origin.clone(),
@@ -64,7 +63,7 @@ impl Init {
         }
         make_private(&making)?;
         let secrets = Secrets::create(&making.join(MASTER_KEY))?;
-        let store = open_store(&making, Clock::system(), Faults::from_env())?;
+        let store = open_store(&making, parts)?;
         keys::init(&*store, &secrets).await?;
         bind(&*store, &secrets, &origin).await?;
         let keys = Keys::open(&*store, &secrets, origin.clone()).await?;

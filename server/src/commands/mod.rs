@@ -1,18 +1,42 @@
-//! What the command line takes.
+//! `portcullis-server` as a command: what the command line takes, and what becomes of it.
 
 mod init;
 mod operator;
 mod serve;
 
+use crate::ops::config::{Config, Overrides};
+use crate::ops::parts::Parts;
+use crate::print;
+use crate::{App, Core, Server};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use portcullis_protocol::Origin;
-use portcullis_server::ops::clock::Clock;
-use portcullis_server::ops::config::{Config, Overrides};
-use portcullis_server::ops::faults::Faults;
-use portcullis_server::{App, Core, Server};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs the command line of this process, with the parts that a server is built from.
+#[must_use]
+pub fn main(parts: Parts) -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(answer) => return print::answer(&answer),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            print::error(&format!("the runtime does not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(command.run(parts)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The billing authentication server of Portcullis.
 ///
@@ -47,11 +71,11 @@ struct Which {
 }
 
 impl Command {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, parts: Parts) -> anyhow::Result<()> {
         match self.verb {
-            Verb::Init(init) => init.run().await,
-            Verb::Serve(serve) => serve.run().await,
-            Verb::Operator(operator) => operator.run().await,
+            Verb::Init(init) => init.run(&parts).await,
+            Verb::Serve(serve) => serve.run(parts).await,
+            Verb::Operator(operator) => operator.run(parts).await,
         }
     }
 }
@@ -63,10 +87,10 @@ impl Which {
     }
 
     /// Opens the server beside a running one, or without one.
-    async fn open(&self) -> anyhow::Result<App> {
+    async fn open(&self, parts: Parts) -> anyhow::Result<App> {
         let config = self.load(None, false)?;
         let origin = origin_of(&config)?;
-        let core: Core = portcullis_server::open(&config, origin, Clock::system(), Faults::from_env()).await?;
+        let core: Core = crate::open(&config, origin, parts).await?;
         Server::new(config, core).context("passwords cannot be hashed on this machine")
     }
 }

@@ -7,10 +7,11 @@ mod money;
 mod sales;
 
 use super::Which;
+use crate::App;
+use crate::ops::clock::Timestamp;
+use crate::ops::parts::Parts;
 use crate::print;
 use clap::{Args, Subcommand};
-use portcullis_server::App;
-use portcullis_server::ops::clock::Timestamp;
 use serde_json::Value;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -50,11 +51,11 @@ enum Task {
     Withdraw(sales::Withdraw),
     /// Restores a resource that was withdrawn, by whomever.
     Restore(sales::Restore),
-    /// Orders: list, settle, refund.
+    /// Orders: list, settle, refund, play.
     #[command(subcommand)]
     Order(money::OrderTask),
-    /// Lists orders that are neither settled nor paid back, to be compared with the payment providers; `order refund`
-    /// finishes one that is `refunding`.
+    /// Lists orders that are not final, to be compared with the payment providers. The server looks them up itself;
+    /// `order refund` finishes one that is `refunding` and whose provider refused.
     Reconcile,
     /// The ledger: the balance of every account. Each currency sums to zero.
     Ledger,
@@ -76,8 +77,8 @@ fn moment(at: Timestamp) -> impl std::fmt::Display {
 }
 
 impl Operator {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
-        let app = self.which.open().await?;
+    pub(super) async fn run(self, parts: Parts) -> anyhow::Result<()> {
+        let app = self.which.open(parts).await?;
         let report = self.task.run(&app).await;
         app.core.store.close().await?;
         let Report { text, json } = report?;

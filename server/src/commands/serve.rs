@@ -1,11 +1,12 @@
 //! `portcullis-server serve`
 
 use super::Which;
+use crate::Running;
+use crate::ops::log;
+use crate::ops::parts::Parts;
 use crate::print;
 use anyhow::Context as _;
 use clap::Args;
-use portcullis_server::Running;
-use portcullis_server::ops::log;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -28,10 +29,10 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self, parts: Parts) -> anyhow::Result<()> {
         let config = self.which.load(self.listen, self.accept_clock)?;
         log::start(&config.log, std::io::stderr).map_err(anyhow::Error::msg)?;
-        let running = Running::start(config).await?;
+        let running = Running::start_with(config, parts).await?;
         // Whoever started it may not listen; then it serves all the same.
         print::text(&format!("listening on http://{}", running.address())).ok();
         if let Some(file) = &self.ready_file {

@@ -12,3 +12,4 @@ pub(crate) mod pages;
 pub(crate) mod problem;
 pub(crate) mod rate;
 pub(crate) mod router;
+pub(crate) mod webhooks;

@@ -10,6 +10,7 @@ use crate::http::body;
 use crate::http::oauth::{device_authorization, revoke, token};
 use crate::http::pages;
 use crate::http::problem::Fault;
+use crate::http::webhooks;
 use crate::ops::log;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -71,6 +72,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/resources/{digest}/withdraw", post(once(resources::withdraw)))
         .route("/v1/resources/{digest}/restore", post(once(resources::restore)));
 
+    // Payment providers, each with a proof of its own.
+    let providers = Router::new()
+        .route("/webhooks/{provider}", post(webhooks::receive))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BODY));
+
     // People, with a browser. Cookie and form token.
     let people = Router::new()
         .route("/", get(pages::show_home))
@@ -94,6 +100,7 @@ pub fn router(app: App) -> Router {
         .merge(cycle)
         .merge(users)
         .merge(publishers)
+        .merge(providers)
         .merge(people)
         .fallback(async || Fault::NotFound)
         .method_not_allowed_fallback(async || Fault::MethodNotAllowed)

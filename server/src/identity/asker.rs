@@ -4,7 +4,7 @@
 use crate::Core;
 use crate::billing::answers::No;
 use crate::crypto::secrets::TokenRole;
-use crate::store::{Authenticated, SessionId};
+use crate::store::{Authenticated, Buyer, SessionId};
 use portcullis_protocol::proof::Proven;
 use portcullis_protocol::{AccountId, Reason, ReleasePublicKey, TerminalId, Thumbprint};
 
@@ -74,6 +74,12 @@ pub struct Asker {
     terminal: TerminalId,
     key: Thumbprint,
     release: ReleasePublicKey,
+}
+
+impl From<&Asker> for Buyer {
+    fn from(asker: &Asker) -> Self {
+        Self::Terminal { account: asker.account, terminal: asker.terminal }
+    }
 }
 
 impl Asker {

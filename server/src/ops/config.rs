@@ -1,6 +1,7 @@
 //! The configuration: flags before environment before file before defaults. An unknown key is an error that names it.
 
 use crate::billing::currencies::Currencies;
+use crate::billing::payment::PaymentSettings;
 use ipnet::IpNet;
 use portcullis_protocol::Origin;
 use serde::de::Error as _;
@@ -13,6 +14,9 @@ use toml::{Table, Value};
 pub const FILE_NAME: &str = "server.toml";
 /// What every environment variable of the server begins with: `PORTCULLIS_SERVER_PAYMENT_SANDBOX=true`.
 pub const ENV_PREFIX: &str = "PORTCULLIS_SERVER_";
+
+/// What the rest of the variables of payment providers begins with: `PORTCULLIS_SERVER_PAYMENT_SANDBOX_PLAYS=decline`.
+const PAYMENT: &str = "PAYMENT_";
 
 /// The largest sealed file taken by default: 4 GiB, the most that one part can hold, and room for its neighbours.
 const UPLOAD_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -53,7 +57,7 @@ pub struct Config {
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// How orders are paid.
-    pub payment: Payment,
+    pub payment: PaymentSettings,
     /// Bounds.
     pub limits: Limits,
     /// What is logged.
@@ -83,14 +87,6 @@ pub enum Publishers {
     Open,
     /// Accounts of operators, and those that an operator approved.
     Approve,
-}
-
-/// How orders are paid.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Payment {
-    /// Whether the provider `sandbox`, which moves no money, is offered. Never on a store that sells.
-    pub sandbox: bool,
 }
 
 /// Bounds on what one caller may take.
@@ -160,7 +156,7 @@ impl Default for Config {
             behind_proxy: false,
             currencies: Currencies::default(),
             trusted_proxies: LOOPBACK.iter().filter_map(|network| network.parse().ok()).collect(),
-            payment: Payment::default(),
+            payment: PaymentSettings::default(),
             limits: Limits::default(),
             log: Log::default(),
             accept_clock: false,
@@ -263,7 +259,6 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["behind_proxy"], Kind::Bool),
     (&["currencies"], Kind::List),
     (&["trusted_proxies"], Kind::List),
-    (&["payment", "sandbox"], Kind::Bool),
     (&["limits", "upload_bytes"], Kind::Integer),
     (&["limits", "uploads"], Kind::Integer),
     (&["limits", "uploads_per_account"], Kind::Integer),
@@ -288,6 +283,8 @@ enum Kind {
     Text,
     Integer,
     Bool,
+    /// `true`, `false`, or a text: of a payment provider.
+    Setting,
     /// Texts, separated by commas.
     List,
 }
@@ -345,6 +342,7 @@ impl Config {
             config.dir = dir;
         }
         config.accept_clock = flags.accept_clock;
+        config.payment.providers().map_err(ConfigError::payment)?;
         if config.origin.is_none() && !config.listen.ip().is_loopback() {
             return Err(ConfigError::Origin { listen: config.listen });
         }
@@ -372,24 +370,41 @@ impl Config {
     }
 }
 
+impl ConfigError {
+    /// A setting of a payment provider.
+    pub(crate) fn payment(message: String) -> Self {
+        Self::Value { name: "configuration".into(), message }
+    }
+}
+
 fn env_name(path: &[&str]) -> String {
     format!("{ENV_PREFIX}{}", path.join("_").to_uppercase())
 }
 
 fn env_names() -> String {
-    KEYS.iter().map(|(path, _)| env_name(path)).collect::<Vec<_>>().join(", ")
+    let names = KEYS.iter().map(|(path, _)| env_name(path));
+    names.chain([format!("{ENV_PREFIX}{PAYMENT}PROVIDER[_KEY]")]).collect::<Vec<_>>().join(", ")
+}
+
+/// The path of a key that a variable names, and its kind.
+fn path_of(key: &str) -> Option<(Vec<String>, Kind)> {
+    // What a provider's settings are is known to the provider alone.
+    if let Some(setting) = key.strip_prefix(PAYMENT) {
+        let segments = setting.splitn(2, '_').map(str::to_lowercase);
+        return Some((std::iter::once("payment".to_owned()).chain(segments).collect(), Kind::Setting));
+    }
+    let known = KEYS.iter().find(|(path, _)| path.join("_").to_uppercase() == key);
+    known.map(|(path, kind)| (path.iter().map(|segment| (*segment).to_owned()).collect(), *kind))
 }
 
 fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Result<(), ConfigError> {
-    let (path, kind) = KEYS
-        .iter()
-        .find(|(path, _)| path.join("_").to_uppercase() == key)
-        .ok_or_else(|| ConfigError::UnknownVariable(name.to_owned()))?;
+    let (path, kind) = path_of(key).ok_or_else(|| ConfigError::UnknownVariable(name.to_owned()))?;
     let wrong = |message: &str| ConfigError::Value { name: name.to_owned(), message: message.to_owned() };
     let value = match kind {
         Kind::Text => Value::String(value.to_owned()),
         Kind::Integer => Value::Integer(value.parse().map_err(|_| wrong("not a whole number"))?),
         Kind::Bool => Value::Boolean(value.parse().map_err(|_| wrong("neither `true` nor `false`"))?),
+        Kind::Setting => value.parse().map_or_else(|_| Value::String(value.to_owned()), Value::Boolean),
         Kind::List => {
             let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
@@ -398,11 +413,11 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
     let (last, parents) = path.split_last().ok_or_else(|| ConfigError::UnknownVariable(name.to_owned()))?;
     let mut inner = &mut *table;
     for parent in parents {
-        let entry = inner.entry(*parent).or_insert_with(|| Value::Table(Table::new()));
+        let entry = inner.entry(parent.clone()).or_insert_with(|| Value::Table(Table::new()));
         let Value::Table(next) = entry else { return Err(wrong("not a key")) };
         inner = next;
     }
-    inner.insert((*last).to_owned(), value);
+    inner.insert(last.clone(), value);
     // Each variable is tried by itself, so that the error names it.
     let alone: Result<Config, _> = Value::Table(table.clone()).try_into();
     alone.map(|_| ()).map_err(|e: toml::de::Error| wrong(e.message()))
@@ -455,7 +470,7 @@ mod tests {
         ]);
         let config = Config::load(&flags, variables.clone()).expect("environment");
         assert_eq!((config.listen.port(), config.limits.uploads, config.limits.poll_seconds), (2, 3, 9));
-        assert!(config.payment.sandbox);
+        assert!(config.payment.providers().expect("providers").get("sandbox").is_some());
         let flags = Overrides { listen: "127.0.0.1:3".parse().ok(), ..flags };
         assert_eq!(Config::load(&flags, variables).expect("flags").listen.port(), 3);
     }

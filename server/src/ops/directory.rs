@@ -5,12 +5,11 @@
 //! missing may come back from a backup; therefore nothing is ever made beside it in its place.
 
 use crate::Core;
-use crate::billing::payment::{Payments, Sandbox};
 use crate::crypto::keys::{Keys, KeysError};
 use crate::crypto::secrets::{SecretError, Secrets};
-use crate::ops::clock::{Clock, Timestamp};
-use crate::ops::config::Config;
-use crate::ops::faults::Faults;
+use crate::ops::clock::Timestamp;
+use crate::ops::config::{Config, ConfigError};
+use crate::ops::parts::Parts;
 use crate::ops::serve::ServeError;
 use crate::store::{IdentityRecord, Sqlite, SqliteOptions, Store, StoreError};
 use portcullis_protocol::{Digest, Origin};
@@ -38,7 +37,7 @@ const PAGE: u32 = 500;
 ///
 /// # Errors
 /// [`ServeError`]: when there is no server, when a part of it is missing, or when its parts do not belong together.
-pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults) -> Result<Core, ServeError> {
+pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core, ServeError> {
     let dir = &config.dir;
     let (master, database) = (dir.join(MASTER_KEY), dir.join(DATABASE));
     match (is_there(&master)?, is_there(&database)?) {
@@ -48,7 +47,7 @@ pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults)
         (false, _) => return Err(ServeError::NoMasterKey { master, dir: dir.clone() }),
     }
     let secrets = Secrets::open(&master)?;
-    let store = open_existing(dir, clock.clone(), faults.clone())?;
+    let store = open_existing(dir, &parts)?;
     let bound = store.identity().await?;
     if let Some(bound) = &bound {
         belongs(bound, &secrets, &origin, dir)?;
@@ -64,7 +63,9 @@ pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults)
     if bound.is_none() {
         bind(&*store, &secrets, &origin).await?;
     }
-    let payments = if config.payment.sandbox { Payments::none().with(Sandbox) } else { Payments::none() };
+    let payments = config.payment.providers().map_err(ConfigError::payment)?;
+    let payments = parts.around(payments);
+    let Parts { clock, faults, .. } = parts;
     let currencies = config.currencies.clone();
     Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults })
 }
@@ -73,12 +74,14 @@ pub async fn open(config: &Config, origin: Origin, clock: Clock, faults: Faults)
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn open_store(dir: &Path, clock: Clock, faults: Faults) -> Result<Arc<dyn Store>, StoreError> {
+pub fn open_store(dir: &Path, parts: &Parts) -> Result<Arc<dyn Store>, StoreError> {
+    let Parts { clock, faults, .. } = parts.clone();
     let options = SqliteOptions { clock, faults, ..SqliteOptions::new(dir.join(DATABASE)) };
     Ok(Arc::new(Sqlite::open(options)?))
 }
 
-fn open_existing(dir: &Path, clock: Clock, faults: Faults) -> Result<Arc<dyn Store>, StoreError> {
+fn open_existing(dir: &Path, parts: &Parts) -> Result<Arc<dyn Store>, StoreError> {
+    let Parts { clock, faults, .. } = parts.clone();
     let options = SqliteOptions { clock, faults, create: false, ..SqliteOptions::new(dir.join(DATABASE)) };
     Ok(Arc::new(Sqlite::open(options)?))
 }

@@ -1,10 +1,11 @@
-//! Named fault points, for tests that kill the server or make a step fail exactly there.
+//! Named fault points: places where a step may fail. A server passes them without a thought; a test that builds a server
+//! has itself told of each, and makes it fail or ends the process there. Nothing in this crate does.
 //!
 //! Every write of the store has three: `<write>.before-write`, `<write>.before-commit`, `<write>.after-commit`; an error
-//! at the last one is an answer that was lost although the write happened. Steps over a network have one before and one
-//! after. With the feature `test-seams`, `PORTCULLIS_FAULT=<name>:kill` ends the process there without any clean-up,
-//! `PORTCULLIS_FAULT=<name>:stop` has it stand still there until it is sent SIGCONT, and `PORTCULLIS_FAULT=<name>:error`
-//! makes the step fail, once. Without the feature nothing of this is compiled in.
+//! at the last one is an answer that was lost although the write happened. Those around a payment provider lie outside:
+//! whoever builds a server may wrap its providers.
+
+use std::sync::Arc;
 
 macro_rules! writes {
     ($($(#[$doc:meta])* $variant:ident, $name:literal;)*) => {
@@ -72,6 +73,16 @@ writes! {
     OrderOpen, "order.open";
     /// A top-up is opened, before its provider is asked.
     TopUpOpen, "top-up.open";
+    /// What a provider said of a payment that has begun is recorded.
+    PaymentRecord, "payment.record";
+    /// Orders are taken to be looked up at their providers.
+    LookUpTake, "look-up.take";
+    /// An order that was looked up is given back.
+    LookUpFinish, "look-up.finish";
+    /// A dispute is opened, won or lost.
+    Dispute, "dispute";
+    /// Saved means of payment are forgotten.
+    MeansForget, "means.forget";
     /// An order is settled: paid, with rights or balance and ledger, or declined.
     OrderSettle, "order.settle";
     /// An order's rights or money are taken back, before its provider is asked to pay back.
@@ -132,16 +143,8 @@ impl Phase {
     }
 }
 
-/// The fault points that are no store writes: steps over a network.
-pub const STEPS: &[&str] = &[
-    "charge.before",
-    "charge.after",
-    "provider-refund.before",
-    "provider-refund.after",
-    "answer.before-send",
-    "upload.before-rename",
-    "upload.after-rename",
-];
+/// The fault points that are no store writes.
+pub const STEPS: &[&str] = &["answer.before-send", "upload.before-rename", "upload.after-rename"];
 
 /// Every fault point.
 #[must_use]
@@ -156,112 +159,44 @@ pub fn all() -> Vec<String> {
 #[error("a test made this step fail")]
 pub struct Faulted;
 
-/// The faults that are armed. None, outside tests.
-#[derive(Debug, Clone, Default)]
-pub struct Faults {
-    #[cfg(any(test, feature = "test-seams"))]
-    armed: std::sync::Arc<std::sync::Mutex<Vec<Armed>>>,
-}
+/// Who is told that a fault point is passed, and may answer that the step fails there.
+type Watch = dyn Fn(&str) -> Result<(), Faulted> + Send + Sync;
 
-#[cfg(any(test, feature = "test-seams"))]
-#[derive(Debug)]
-struct Armed {
-    name: String,
-    action: Action,
-}
+/// The fault points of a server. Nobody watches them, outside tests.
+#[derive(Clone, Default)]
+pub struct FaultPoints(Option<Arc<Watch>>);
 
-/// What happens at an armed point.
-#[cfg(any(test, feature = "test-seams"))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Kill,
-    Stop,
-    Fail,
-}
-
-impl Faults {
-    /// No faults, or with `test-seams` those of `PORTCULLIS_FAULT`, separated by commas.
-    ///
-    /// # Panics
-    /// With `test-seams`, where the variable names no fault point: a test with a typing error must not pass.
+impl FaultPoints {
+    /// Nobody watches.
     #[must_use]
-    pub fn from_env() -> Self {
-        let faults = Self::default();
-        #[cfg(any(test, feature = "test-seams"))]
-        if let Ok(text) = std::env::var("PORTCULLIS_FAULT") {
-            for entry in text.split(',').filter(|entry| !entry.is_empty()) {
-                let (name, action) = entry.rsplit_once(':').expect("PORTCULLIS_FAULT is name:action");
-                let action = match action {
-                    "kill" => Action::Kill,
-                    "stop" => Action::Stop,
-                    "error" => Action::Fail,
-                    other => panic!("PORTCULLIS_FAULT is name:kill, name:stop or name:error, not {other}"),
-                };
-                faults.set(name, action);
-            }
-        }
-        faults
+    pub const fn none() -> Self {
+        Self(None)
     }
 
-    /// Arms one fault point, for one time.
-    ///
-    /// # Panics
-    /// Where there is no such fault point.
-    #[cfg(any(test, feature = "test-seams"))]
-    pub fn arm(&self, name: &str, kill: bool) {
-        self.set(name, if kill { Action::Kill } else { Action::Fail });
-    }
-
-    #[cfg(any(test, feature = "test-seams"))]
-    fn set(&self, name: &str, action: Action) {
-        assert!(all().iter().any(|known| known == name), "no such fault point: {name}");
-        let mut armed = self.armed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        armed.push(Armed { name: name.to_owned(), action });
+    /// `watch` is told the name of every point that is passed.
+    #[must_use]
+    pub fn watched_by(watch: impl Fn(&str) -> Result<(), Faulted> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(watch)))
     }
 
     /// Passes a fault point that is a step of [`STEPS`].
     ///
     /// # Errors
-    /// [`Faulted`] where a test armed it.
+    /// [`Faulted`] if whoever watches says so.
     pub fn step(&self, name: &'static str) -> Result<(), Faulted> {
         debug_assert!(STEPS.contains(&name), "{name} stands in STEPS");
-        self.pass(name, "")
+        self.0.as_ref().map_or(Ok(()), |watch| watch(name))
     }
 
     /// Passes a fault point of a write.
     pub(crate) fn write(&self, write: Write, phase: Phase) -> Result<(), Faulted> {
-        self.pass(write.name(), phase.name())
+        self.0.as_ref().map_or(Ok(()), |watch| watch(&format!("{}.{}", write.name(), phase.name())))
     }
+}
 
-    #[cfg(any(test, feature = "test-seams"))]
-    fn pass(&self, name: &str, phase: &str) -> Result<(), Faulted> {
-        let mut armed = self.armed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if armed.is_empty() {
-            return Ok(());
-        }
-        let here = |fault: &Armed| match fault.name.strip_prefix(name) {
-            Some(rest) if phase.is_empty() => rest.is_empty(),
-            Some(rest) => rest.strip_prefix('.') == Some(phase),
-            None => false,
-        };
-        match armed.iter().position(here).map(|index| armed.remove(index)) {
-            Some(Armed { action: Action::Kill, .. }) => std::process::abort(),
-            Some(Armed { action: Action::Stop, .. }) => {
-                drop(armed);
-                let own = std::process::id().to_string();
-                let stopped = std::process::Command::new("kill").args(["-STOP", &own]).status();
-                assert!(stopped.is_ok_and(|status| status.success()), "this process cannot be stopped");
-                Ok(())
-            }
-            Some(Armed { action: Action::Fail, .. }) => Err(Faulted),
-            None => Ok(()),
-        }
-    }
-
-    #[cfg(not(any(test, feature = "test-seams")))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same signature as with the seams")]
-    fn pass(&self, _name: &str, _phase: &str) -> Result<(), Faulted> {
-        Ok(())
+impl std::fmt::Debug for FaultPoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "FaultPoints(watched)" } else { "FaultPoints" })
     }
 }
 
@@ -297,15 +232,5 @@ mod tests {
         for write in Write::ALL {
             assert!(sources.contains(&format!("Write::{write:?}")), "{} is no write of the store", write.name());
         }
-    }
-
-    #[test]
-    fn an_armed_fault_strikes_once_and_only_there() {
-        let faults = Faults::default();
-        faults.arm("verify.before-commit", false);
-        assert_eq!(faults.write(Write::Verify, Phase::BeforeWrite), Ok(()));
-        assert_eq!(faults.write(Write::Authorise, Phase::BeforeCommit), Ok(()));
-        assert_eq!(faults.write(Write::Verify, Phase::BeforeCommit), Err(Faulted));
-        assert_eq!(faults.write(Write::Verify, Phase::BeforeCommit), Ok(()));
     }
 }

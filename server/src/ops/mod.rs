@@ -5,5 +5,6 @@ pub mod config;
 pub(crate) mod directory;
 pub mod faults;
 pub mod log;
+pub mod parts;
 pub(crate) mod retention;
 pub(crate) mod serve;

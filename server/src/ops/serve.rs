@@ -1,14 +1,15 @@
 //! A server from its configuration to its last answer.
 
+use crate::billing::look_ups;
 use crate::catalogue::publish;
 use crate::crypto::keys::{self, KeysError};
 use crate::crypto::secrets::SecretError;
 use crate::http::connections::{self, Caps};
 use crate::identity::passwords::HashFailed;
-use crate::ops::clock::{Clock, Timestamp};
+use crate::ops::clock::Timestamp;
 use crate::ops::config::{Config, ConfigError};
 use crate::ops::directory::{damaged_files, moment, open};
-use crate::ops::faults::Faults;
+use crate::ops::parts::Parts;
 use crate::store::StoreError;
 use crate::{App, Server, router};
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ use tokio::task::JoinHandle;
 
 /// How often expired holds are released, and keys of other processes are taken up.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How often the server looks for payments that are to be looked up. Without one that is a read of one index.
+const PAYMENTS: Duration = Duration::from_secs(1);
 
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -147,18 +150,18 @@ impl Running {
     /// # Errors
     /// [`ServeError`].
     pub async fn start(config: Config) -> Result<Self, ServeError> {
-        Self::start_with(config, Clock::system(), Faults::from_env()).await
+        Self::start_with(config, Parts::default()).await
     }
 
-    /// As [`Running::start`], with a clock and faults of the caller's.
+    /// As [`Running::start`], with parts of the caller's.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn start_with(config: Config, clock: Clock, faults: Faults) -> Result<Self, ServeError> {
+    pub async fn start_with(config: Config, parts: Parts) -> Result<Self, ServeError> {
         let failed = |cause| ServeError::Listen { address: config.listen, cause };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr()?;
-        let core = open(&config, config.origin_at(address)?, clock, faults).await?;
+        let core = open(&config, config.origin_at(address)?, parts).await?;
         publish::prepare(&config.dir)?;
         let damaged = damaged_files(&*core.store, &config.dir).await?;
         if let Some(first) = damaged.first() {
@@ -174,11 +177,12 @@ impl Running {
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(%address, origin = %app.origin(), version, "serving");
         let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));
+        let payments = tokio::spawn(look_after_payments(app.clone(), stopped.clone()));
         let closing = app.clone();
         let task = tokio::spawn(async move {
             connections::serve(listener, router(closing.clone()), caps, stopped).await;
             // Requests are answered by now; what they wrote is committed before the process ends.
-            let _ = housekeeping.await;
+            let _ = tokio::join!(housekeeping, payments);
             closing.core.store.close().await.map_err(std::io::Error::other)?;
             tracing::info!("stopped");
             Ok(())
@@ -212,6 +216,27 @@ impl Running {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error is a sender that is gone: then nobody can stop it properly any more.
     let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Asks the payment providers about orders that are not final.
+async fn look_after_payments(app: App, stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(PAYMENTS);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stop = std::pin::pin!(until(stopped));
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = ticks.tick() => {}
+        }
+        // A round that is broken off leaves its orders to whoever takes them next.
+        let round = tokio::select! {
+            () = &mut stop => return,
+            round = look_ups::round(&app.core) => round,
+        };
+        if let Err(error) = round {
+            tracing::error!(%error, "payments could not be looked up");
+        }
+    }
 }
 
 async fn keep_house(app: App, stopped: watch::Receiver<bool>) {

@@ -3,7 +3,7 @@
 use super::{Fence, GrantRecord, Order, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
-use portcullis_protocol::{CodeId, Digest, IdempotencyKey, TerminalId};
+use portcullis_protocol::{AccountId, CodeId, Digest, IdempotencyKey, TerminalId};
 
 /// What identifies a repeatable request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub enum AnswerScope {
     Terminal(TerminalId),
     /// A signed-in key.
     Session(super::SessionId),
+    /// An account, in a browser.
+    Account(AccountId),
 }
 
 /// What was answered before. It is made into the same answer again, in a fresh envelope.

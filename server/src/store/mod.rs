@@ -45,8 +45,8 @@ pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
-    Goods, NewOrder, NewTopUp, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Redundant, RefundOutcome,
-    SettleOutcome, Settlement,
+    Buyer, DisputeStep, Goods, GoodsKind, LookUps, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
+    Orders, PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
 };
 pub use overview::Overview;
 pub use page::{AccountPage, Page};

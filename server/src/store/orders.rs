@@ -1,9 +1,12 @@
 //! Orders: `pending → paid | declined`, `paid → refunding → refunded`. And `declined → refunding` if the provider has the
-//! money all the same; `pending → refunding` if it has the money for what cannot be given any more.
+//! money all the same; `pending → refunding` if it has the money for what cannot be given any more. A payer who disputes
+//! the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
 
-use super::{AccountPage, Begun, EntitlementId, Idempotency, OfferRevision, Page, StoreError};
+use super::{AccountPage, AnswerScope, Begun, EntitlementId, Idempotency, OfferRevision, Page, StoreError};
+use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
+use portcullis_protocol::wire::{self, PaymentStep};
 use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, TerminalId};
 
 /// Where an order stands.
@@ -19,6 +22,19 @@ pub enum OrderPhase {
     Refunding,
     /// Paid back.
     Refunded,
+    /// The payer disputes the payment: the rights are barred, the provider holds the money back.
+    Disputed,
+    /// The payer has the money back through his bank; the rights are taken back.
+    ChargedBack,
+}
+
+/// Kinds of goods, each with a list of receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoodsKind {
+    /// Rights.
+    Rights,
+    /// Money for the prepaid balance.
+    TopUp,
 }
 
 /// What an order is for.
@@ -59,6 +75,59 @@ pub struct Order {
     pub created: Timestamp,
     /// Whether its buyer confirmed that it gives nothing new, or that the same is on order.
     pub again: bool,
+    /// The provider's own name for the payment.
+    pub reference: Option<String>,
+    /// What the buyer has to do before the provider decides.
+    pub next: Option<PaymentStep>,
+    /// By when it has to be paid.
+    pub ends: Timestamp,
+    /// How often the server has looked it up at its provider, since it came to this state.
+    pub looks: u32,
+}
+
+/// Who buys: an account, and where it asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Buyer {
+    /// At an enrolled terminal.
+    Terminal {
+        /// The account.
+        account: AccountId,
+        /// The terminal.
+        terminal: TerminalId,
+    },
+    /// In a browser that is signed in.
+    Browser {
+        /// The account.
+        account: AccountId,
+    },
+}
+
+impl Buyer {
+    /// The account.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        match self {
+            Self::Terminal { account, .. } | Self::Browser { account } => account,
+        }
+    }
+
+    /// The terminal, if it is one.
+    #[must_use]
+    pub const fn terminal(&self) -> Option<&TerminalId> {
+        match self {
+            Self::Terminal { terminal, .. } => Some(terminal),
+            Self::Browser { .. } => None,
+        }
+    }
+
+    /// Whose Idempotency-Keys its requests have.
+    #[must_use]
+    pub const fn scope(&self) -> AnswerScope {
+        match self {
+            Self::Terminal { terminal, .. } => AnswerScope::Terminal(*terminal),
+            Self::Browser { account } => AnswerScope::Account(*account),
+        }
+    }
 }
 
 /// Everything an order is decided on, as it stood at one moment.
@@ -103,12 +172,10 @@ pub enum Redundant {
 pub struct NewOrder {
     /// Its identifier.
     pub id: OrderId,
-    /// Whose.
-    pub account: AccountId,
-    /// From which terminal.
-    pub terminal: TerminalId,
-    /// The digest of the accepted offer: the transaction takes the amount from the revision in force.
-    pub offer: Digest,
+    /// Who buys.
+    pub buyer: Buyer,
+    /// What is bought: of an offer, the transaction takes the amount from the revision in force.
+    pub goods: wire::Goods,
     /// The payment provider.
     pub provider: String,
     /// Whether the buyer wants it although it gives nothing new, or the same is on order.
@@ -117,23 +184,46 @@ pub struct NewOrder {
     pub request: Idempotency,
 }
 
-/// A top-up to be opened: an order of money.
+/// What a provider said of a payment that has begun.
 #[derive(Debug, Clone)]
-pub struct NewTopUp {
-    /// Its identifier.
-    pub id: OrderId,
-    /// Whose.
-    pub account: AccountId,
-    /// From which terminal.
-    pub terminal: TerminalId,
-    /// How much, above zero.
-    pub amount: Money,
-    /// The payment provider.
-    pub provider: String,
-    /// Whether the account wants it although a top-up of the same amount is pending.
-    pub again: bool,
-    /// The request's identity.
-    pub request: Idempotency,
+pub struct PaymentRecord {
+    /// Its own name for the payment.
+    pub reference: Option<String>,
+    /// What the buyer has to do.
+    pub next: Option<PaymentStep>,
+    /// Means of payment that it keeps from now on.
+    pub saved: Option<StoredMeans>,
+}
+
+/// Means of payment that a provider keeps for an account.
+#[derive(Debug, Clone)]
+pub struct StoredMeans {
+    /// The provider's reference, sealed.
+    pub reference: Sealed,
+    /// What the account's owner knows them by.
+    pub label: String,
+}
+
+/// What a dispute comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeStep {
+    /// The payer disputes the payment.
+    Opened,
+    /// It was decided for the store.
+    Won,
+    /// The payer has the money back.
+    ChargedBack,
+}
+
+/// Orders that are this process's to look up, and the moment at which they were taken.
+#[derive(Debug, Clone)]
+pub struct LookUps {
+    /// The moment.
+    pub now: Timestamp,
+    /// The lease under which they were taken.
+    pub lease: i64,
+    /// The orders.
+    pub orders: Vec<Order>,
 }
 
 /// What became of opening an order.
@@ -167,6 +257,8 @@ pub enum Settlement {
     },
     /// It declined.
     Declined,
+    /// It has no money, and the time in which the order had to be paid is over.
+    Ended,
 }
 
 /// What became of settling an order.
@@ -198,19 +290,34 @@ pub trait Orders {
     /// Reads what an order is decided on.
     async fn order_case(
         &self,
-        terminal: &TerminalId,
+        buyer: &Buyer,
         request: &Idempotency,
-        offer: &Digest,
+        goods: &wire::Goods,
     ) -> Result<OrderCase, StoreError>;
-
-    /// What this very request of a terminal found before.
-    async fn order_begun(&self, terminal: &TerminalId, request: &Idempotency) -> Result<Begun, StoreError>;
 
     /// Opens an order at the price in force, before the provider is asked.
     async fn open_order(&self, order: NewOrder) -> Result<OpenOutcome, StoreError>;
 
-    /// Opens a top-up, before the provider is asked.
-    async fn open_top_up(&self, top_up: NewTopUp) -> Result<OpenOutcome, StoreError>;
+    /// Records what the provider of an order that is pending said of its payment. Returns the order as it now stands.
+    async fn record_payment(&self, order: &OrderId, record: PaymentRecord) -> Result<Option<Order>, StoreError>;
+
+    /// The means of payment that a provider keeps for an account.
+    async fn saved_means(&self, account: &AccountId, provider: &str) -> Result<Option<StoredMeans>, StoreError>;
+
+    /// Forgets the means of payment that a provider keeps for an account. Returns whether there were any.
+    async fn forget_means(&self, account: &AccountId, provider: &str) -> Result<bool, StoreError>;
+
+    /// Takes orders whose providers are to be looked up by now, at most `limit`: pending ones, those on their way back,
+    /// and those that ended unpaid not long ago. What is taken is nobody else's while this process lives, for a minute at
+    /// most.
+    async fn take_look_ups(&self, limit: u32) -> Result<LookUps, StoreError>;
+
+    /// Says when an order that was taken is looked up next; `None`: never again, unless its state changes.
+    async fn finish_look_up(&self, order: &OrderId, lease: i64, next: Option<Timestamp>) -> Result<(), StoreError>;
+
+    /// Records a step of a dispute, in one transaction: state, rights or balance, ledger. Returns the order as it now
+    /// stands; a step that does not follow from its state changes nothing.
+    async fn dispute(&self, order: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError>;
 
     /// Settles a pending order, in one transaction: state, ledger, entitlement or balance, receipt, log.
     async fn settle_order(&self, order: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError>;
@@ -225,12 +332,17 @@ pub trait Orders {
     /// An order.
     async fn order(&self, order: &OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// The orders of an account that were paid back or are being paid back, newest first, with when that last changed: at
+    /// The orders of an account that were paid back or are being paid back, charged back or disputed, newest first, with when that last changed: at
     /// most `limit` after the first `skip`.
     async fn refunds(&self, account: &AccountId, skip: u32, limit: u32) -> Result<Vec<(Order, Timestamp)>, StoreError>;
 
-    /// A page of the compact receipts of the orders of rights of an account, newest first.
-    async fn receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError>;
+    /// A page of the compact receipts of an account for goods of one kind, newest first.
+    async fn receipts(
+        &self,
+        account: &AccountId,
+        kind: GoodsKind,
+        page: AccountPage,
+    ) -> Result<Page<String>, StoreError>;
 
     /// Orders that are not final, pending or refunding, oldest first: at most `limit` after the one given.
     async fn open_orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>, StoreError>;
@@ -246,12 +358,14 @@ impl Order {
         }
     }
 
-    /// What is paid back, where it is: of rights their whole price, of a top-up what was left of it.
+    /// What is paid back, if it is: of rights their whole price, of a top-up what was left of it. What is charged back is
+    /// always the whole amount.
     #[must_use]
     pub const fn refund(&self) -> Money {
-        match &self.goods {
-            Goods::TopUp { returned: Some(returned), .. } => *returned,
-            Goods::Rights { .. } | Goods::TopUp { .. } => self.amount(),
+        match (&self.goods, self.phase) {
+            (_, OrderPhase::Disputed | OrderPhase::ChargedBack) => self.amount(),
+            (Goods::TopUp { returned: Some(returned), .. }, _) => *returned,
+            (Goods::Rights { .. } | Goods::TopUp { .. }, _) => self.amount(),
         }
     }
 }

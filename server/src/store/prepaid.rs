@@ -1,6 +1,6 @@
 //! Prepaid money: what accounts paid in, to be drawn by the unit.
 
-use super::{AccountPage, Page, StoreError};
+use super::StoreError;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Currency};
 
@@ -28,7 +28,4 @@ impl Prepaid {
 pub trait Purse {
     /// The balances of an account, by currency.
     async fn prepaid(&self, account: &AccountId) -> Result<Vec<Prepaid>, StoreError>;
-
-    /// A page of the compact receipts of the top-ups of an account, newest first.
-    async fn top_up_receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError>;
 }

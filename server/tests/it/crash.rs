@@ -2,11 +2,12 @@
 
 use crate::metered;
 use crate::world::{Machine, World, keyed, open_core, order_request};
+use portcullis_faulty::Faults;
 use portcullis_protocol::Digest;
 use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRequest};
 use portcullis_server::billing::{cycle, orders};
 use portcullis_server::ops::clock::Clock;
-use portcullis_server::ops::faults::{Faults, Phase, Write};
+use portcullis_server::ops::faults::{Phase, Write};
 use portcullis_server::{Asker, Core, No, SignedIn};
 use std::path::Path;
 use std::process::Command;
@@ -77,7 +78,7 @@ async fn a_step_that_fails_is_repeated_and_nothing_is_doubled() {
         let world = World::new().await;
         let machine = world.machine("ada@example.org").await;
         let plan = plan(&world, &machine).await;
-        world.core.faults.arm(&point, false);
+        world.faults.arm(&point, false);
         let failed = purchase(&world.core, &machine.asker, &plan).await;
         assert!(matches!(failed, Err(No::Failed(_))), "{point}: {failed:?}");
         let grant = purchase(&world.core, &machine.asker, &plan).await.expect("repeated");
@@ -119,7 +120,7 @@ async fn a_refund_that_fails_anywhere_is_listed_and_can_be_finished() {
         let world = World::new().await;
         let machine = world.machine("ada@example.org").await;
         let order = world.buy(&machine, "view").await.order;
-        world.core.faults.arm(&point, false);
+        world.faults.arm(&point, false);
         assert!(matches!(orders::refund(&world.core, &order).await, Err(No::Failed(_))), "{point}");
         // Paid, on its way back (and listed), or paid back: never paid back with the rights still there.
         let runs = world.run(&machine, "view").await.is_ok();

@@ -5,7 +5,7 @@ use crate::world::{World, account, count, fresh, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderState};
 use portcullis_protocol::{Currency, Money, Reason, Rights};
 use portcullis_server::billing::currencies::Currencies;
-use portcullis_server::billing::{offers, top_ups};
+use portcullis_server::billing::{balances, offers, orders};
 use portcullis_server::{Core, No};
 
 fn amount(minor_units: i64, currency: Currency) -> Money {
@@ -43,27 +43,27 @@ async fn failed_top_ups_leave_nothing_that_bars_the_next() {
     for code in &codes[..20] {
         let mut request = pay("1.00 EUR", "decline");
         request.amount = amount(100, recorded(code));
-        let declined = top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await.expect("answered");
+        let declined = orders::order(&core, &machine.asker, &request, &fresh(&request)).await.expect("answered");
         assert_eq!(declined.state, OrderState::Declined);
     }
     assert_eq!(count(&world, "SELECT count(*) FROM prepaid"), 0);
     for code in &codes[20..36] {
         let mut request = pay("1.00 EUR", "ok");
         request.amount = amount(100, recorded(code));
-        let paid = top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await.expect("answered");
+        let paid = orders::order(&core, &machine.asker, &request, &fresh(&request)).await.expect("answered");
         assert_eq!(paid.state, OrderState::Paid, "{code}");
     }
     // The control: as many as an account may have.
     let mut request = pay("1.00 EUR", "ok");
     request.amount = amount(100, recorded(codes[36]));
-    let refused = top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await;
+    let refused = orders::order(&core, &machine.asker, &request, &fresh(&request)).await;
     assert_eq!(reason(refused), Reason::PaymentRequired);
     // A balance with nothing in it takes no place: neither one that was drawn, nor one of a failed top-up of old.
     let db = rusqlite::Connection::open(world.database()).expect("the file");
     db.execute("UPDATE prepaid SET amount = 0 WHERE currency = ?1", [codes[20]]).expect("drawn");
-    let paid = top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await.expect("answered");
+    let paid = orders::order(&core, &machine.asker, &request, &fresh(&request)).await.expect("answered");
     assert_eq!(paid.state, OrderState::Paid);
-    assert_eq!(top_ups::balances(&core, &machine.asker).await.expect("balances").balances.len(), 16);
+    assert_eq!(balances::balances(&core, &machine.asker).await.expect("balances").balances.len(), 16);
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_price_is_in_a_currency_that_the_store_sells_in() {
         let mut request = pay("1.00 EUR", "ok");
         request.amount = amount(100, recorded(code));
         let machine = world.machine_of(account(&world.core, &format!("{code}@example.org")).await).await;
-        match top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await {
+        match orders::order(&core, &machine.asker, &request, &fresh(&request)).await {
             Err(No::Refused(refusal)) => {
                 assert_eq!(refusal.reason, Reason::PaymentRequired);
                 assert!(refusal.detail.expect("a detail").contains("CLF, EUR, JPY, KWD"));
@@ -105,7 +105,7 @@ async fn a_balance_in_a_currency_that_is_no_more_is_still_there() {
     top_up(&world, &machine, "5.00 EUR").await;
     let db = rusqlite::Connection::open(world.database()).expect("the file");
     db.execute("UPDATE prepaid SET currency = 'BGN'", []).expect("of old");
-    let balances = top_ups::balances(&world.core, &machine.asker).await.expect("read").balances;
+    let balances = balances::balances(&world.core, &machine.asker).await.expect("read").balances;
     assert_eq!(balances[0].amount.to_string(), "500 minor units of BGN");
     assert_eq!(purse(&world.core, &machine).await, (500, 0));
 }

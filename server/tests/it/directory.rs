@@ -3,7 +3,7 @@
 use crate::command::{Served, command, free_address, json, refused, run, serve, serve_with};
 use std::fs;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// A folder with a server in `store` that has been started once.
 fn made() -> tempfile::TempDir {
@@ -142,8 +142,11 @@ fn what_a_killed_init_leaves_is_in_nobodys_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();
     for point in ["keys.init.before-commit:kill", "keys.init.after-commit:kill", "identity.bind.after-commit:kill"] {
-        let mut init = command(dir);
-        init.args(["init", "--dir", "store"]).env("PORTCULLIS_FAULT", point);
+        // Beside the server, as `cargo build --workspace --bins` puts it.
+        let faulty = Path::new(env!("CARGO_BIN_EXE_portcullis-server"))
+            .with_file_name(format!("portcullis-server-faulty{}", std::env::consts::EXE_SUFFIX));
+        let mut init = Command::new(faulty);
+        init.current_dir(dir).args(["init", "--dir", "store"]).env("PORTCULLIS_FAULT", point);
         assert!(!init.output().expect("ends").status.success(), "{point}");
         assert_eq!(list(&dir.join("store")), [".init"], "{point}: no server");
         assert!(refused(&start(dir, &[], &[])).contains("portcullis-server init"), "{point}");

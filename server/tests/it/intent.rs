@@ -4,8 +4,8 @@ use crate::metered::{pay, purse};
 use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderAnswer, OrderState};
 use portcullis_protocol::{Digest, Reason, Rights};
-use portcullis_server::billing::payment::ChargeState;
-use portcullis_server::billing::{orders, top_ups};
+use portcullis_server::billing::orders;
+use portcullis_server::billing::payment::Decision;
 use portcullis_server::store::{AccountPage, OrderPhase};
 use portcullis_server::{Core, No};
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ async fn what_is_on_order_for_good_is_not_ordered_twice() {
     let stranger = world.machine("eve@example.org").await;
     assert_ne!(buy(&world.core, &world, &stranger, "view", "pending").await.expect("hers").order, first.order);
 
-    orders::decide(&world.core, &first.order, ChargeState::Paid).await.expect("paid");
+    orders::decide(&world.core, &first.order, Decision::Settled).await.expect("paid");
     let repeated = orders::order(&world.core, &sibling.asker, &request, &idempotency).await.expect("the same request");
     assert_eq!((repeated.order, repeated.state), (first.order, OrderState::Paid), "is told what became of it");
     let held = world.core.store.entitlements(&machine.account, AccountPage::new(0, 10)).await.expect("read");
@@ -68,7 +68,7 @@ async fn twenty_orders_at_once_over_two_processes_are_one() {
                     0 => {
                         orders::order(&core, &asker, &order, &fresh(&order)).await.map(|answer| ("order", answer.order))
                     }
-                    _ => top_ups::top_up(&core, &asker, &money, &fresh(&money))
+                    _ => orders::order(&core, &asker, &money, &fresh(&money))
                         .await
                         .map(|answer| ("top-up", answer.order)),
                 }
@@ -134,7 +134,7 @@ async fn uses_are_bought_as_often_as_wanted() {
         buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending").order,
     ];
     for order in pending {
-        orders::decide(&world.core, &order, ChargeState::Paid).await.expect("paid");
+        orders::decide(&world.core, &order, Decision::Settled).await.expect("paid");
     }
     assert_eq!(world.remaining(&machine, "resize").await, 40);
 }
@@ -166,7 +166,7 @@ async fn of_two_that_were_pending_before_one_is_paid_back() {
     let confirmed = buy_again(&world, &machine, "view", "pending").await.expect("pending").order;
     let mut states = Vec::new();
     for order in [first, second, confirmed] {
-        states.push(orders::decide(&world.core, &order, ChargeState::Paid).await.expect("decided").state);
+        states.push(orders::decide(&world.core, &order, Decision::Settled).await.expect("decided").state);
     }
     assert_eq!(states, [OrderState::Paid, OrderState::Refunded, OrderState::Paid]);
     let open = orders::open(&world.core).await.expect("listed");
@@ -182,7 +182,7 @@ async fn a_top_up_that_is_pending_is_not_paid_twice() {
     let top_up = async |amount: &str, token: &str, again: bool| {
         let mut request = pay(amount, token);
         request.again = again;
-        top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("answered")
+        orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("answered")
     };
     let first = top_up("5.00 EUR", "pending", false).await;
     assert_eq!(top_up("5.00 EUR", "ok", false).await.order, first.order);
@@ -190,7 +190,7 @@ async fn a_top_up_that_is_pending_is_not_paid_twice() {
     let again = top_up("5.00 EUR", "pending", true).await;
     assert_ne!(again.order, first.order, "confirmed");
     for order in [first.order, again.order] {
-        orders::decide(&world.core, &order, ChargeState::Paid).await.expect("paid");
+        orders::decide(&world.core, &order, Decision::Settled).await.expect("paid");
     }
     assert_eq!(purse(&world.core, &machine).await, (1600, 0));
     // One that is paid is no more in the way of the next.

@@ -4,7 +4,7 @@ use crate::world::{Machine, World, fresh, order_request};
 use portcullis_protocol::wire::{AuthorisationAnswer, AuthorisationRequest};
 use portcullis_protocol::{OrderId, Rights};
 use portcullis_server::billing::orders;
-use portcullis_server::billing::payment::ChargeState;
+use portcullis_server::billing::payment::Decision;
 use portcullis_server::store::{AccountPage, Balance};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -54,7 +54,7 @@ async fn happen(world: &World, machine: &Machine, seen: &mut Seen, event: Event)
             seen.orders.push(answer.expect("an order").order);
         }
         Event::Decide { order, paid } if !seen.orders.is_empty() => {
-            let state = if paid { ChargeState::Paid } else { ChargeState::Declined };
+            let state = if paid { Decision::Settled } else { Decision::Declined };
             orders::decide(&world.core, &seen.orders[order % seen.orders.len()], state).await.expect("decided");
         }
         Event::Hold { quantity } => {

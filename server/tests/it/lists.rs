@@ -7,7 +7,7 @@ use portcullis_server::Core;
 use portcullis_server::billing::orders;
 use portcullis_server::crypto::secrets::{random, rng};
 use portcullis_server::store::{
-    AccountPage, EntitlementId, RefundOutcome, SettleOutcome, Settlement, Sqlite, SqliteOptions, Store, work,
+    AccountPage, EntitlementId, GoodsKind, RefundOutcome, SettleOutcome, Settlement, Sqlite, SqliteOptions, Store, work,
 };
 use rusqlite::Connection;
 
@@ -119,16 +119,17 @@ async fn receipts_and_top_ups_are_read_page_by_page() {
     let store = &world.core.store;
     let (mut all, mut page) = (Vec::new(), 0);
     loop {
-        let read = store.receipts(&machine.account, AccountPage::new(page, 3)).await.expect("a page");
+        let read =
+            store.receipts(&machine.account, GoodsKind::Rights, AccountPage::new(page, 3)).await.expect("a page");
         all.extend(read.rows);
         match read.next {
             Some(next) => page = next,
             None => break,
         }
     }
-    let whole = store.receipts(&machine.account, AccountPage::new(0, 100)).await.expect("a page");
+    let whole = store.receipts(&machine.account, GoodsKind::Rights, AccountPage::new(0, 100)).await.expect("a page");
     assert_eq!((all.len(), &all, whole.next), (7, &whole.rows, None));
-    let paid_in = store.top_up_receipts(&machine.account, AccountPage::new(0, 100)).await.expect("a page");
+    let paid_in = store.receipts(&machine.account, GoodsKind::TopUp, AccountPage::new(0, 100)).await.expect("a page");
     assert!(paid_in.rows.is_empty());
 }
 

@@ -5,10 +5,10 @@ use portcullis_protocol::wire::{
     AuthorisationAnswer, AuthorisationRequest, OfferTerms, OrderState, PaymentMethod, TopUpRequest, VerificationRequest,
 };
 use portcullis_protocol::{Currency, Digest, Money, OrderId, Reason, Rights, TopUpReceipt, Unverified};
-use portcullis_server::billing::payment::{ChargeState, Payments};
-use portcullis_server::billing::{cycle, orders, top_ups};
+use portcullis_server::billing::payment::{Decision, Payments};
+use portcullis_server::billing::{balances, cycle, orders};
 use portcullis_server::ops::faults::{Phase, Write};
-use portcullis_server::store::{AccountPage, Balance, Prepaid};
+use portcullis_server::store::{AccountPage, Balance, GoodsKind, Prepaid};
 use portcullis_server::{Asker, Core, No};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -28,7 +28,7 @@ pub(crate) fn pay(amount: &str, token: &str) -> TopUpRequest {
 
 pub(crate) async fn top_up(world: &World, machine: &Machine, amount: &str) {
     let request = pay(amount, "ok");
-    let answer = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid in");
+    let answer = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid in");
     assert_eq!(answer.state, OrderState::Paid);
 }
 
@@ -209,8 +209,8 @@ async fn a_top_up_is_paid_once_and_has_a_receipt() {
     let machine = world.machine("ada@example.org").await;
     let request = pay("5.00 EUR", "ok");
     let idempotency = fresh(&request);
-    let one = top_ups::top_up(&world.core, &machine.asker, &request, &idempotency).await.expect("paid");
-    let two = top_ups::top_up(&world.core, &machine.asker, &request, &idempotency).await.expect("the same");
+    let one = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("paid");
+    let two = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("the same");
     assert_eq!((one.order, &one.receipt), (two.order, &two.receipt));
     assert_eq!(purse(&world.core, &machine).await, (500, 0));
     let receipt = Unverified::<TopUpReceipt>::parse(one.receipt.as_deref().expect("a receipt")).expect("a receipt");
@@ -221,7 +221,7 @@ async fn a_top_up_is_paid_once_and_has_a_receipt() {
         world
             .core
             .store
-            .top_up_receipts(&machine.account, AccountPage::new(0, 100))
+            .receipts(&machine.account, GoodsKind::TopUp, AccountPage::new(0, 100))
             .await
             .expect("receipts")
             .rows
@@ -229,25 +229,32 @@ async fn a_top_up_is_paid_once_and_has_a_receipt() {
         1
     );
     assert!(
-        world.core.store.receipts(&machine.account, AccountPage::new(0, 100)).await.expect("receipts").rows.is_empty()
+        world
+            .core
+            .store
+            .receipts(&machine.account, GoodsKind::Rights, AccountPage::new(0, 100))
+            .await
+            .expect("receipts")
+            .rows
+            .is_empty()
     );
 
     // Another amount under the same key is another request.
     let other = pay("6.00 EUR", "ok");
     let reused = keyed(idempotency.key.as_str(), &other);
-    assert!(matches!(top_ups::top_up(&world.core, &machine.asker, &other, &reused).await, Err(No::KeyReused)));
+    assert!(matches!(orders::order(&world.core, &machine.asker, &other, &reused).await, Err(No::KeyReused)));
 
     // Declined, pending, nothing, too much.
     let ask = async |amount, token| {
         let request = pay(amount, token);
-        top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await
+        orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await
     };
     assert_eq!(ask("1.00 EUR", "decline").await.expect("declined").state, OrderState::Declined);
     let pending = ask("1.00 EUR", "pending").await.expect("pending");
     assert_eq!(purse(&world.core, &machine).await, (500, 0));
     assert_eq!(orders::open(&world.core).await.expect("open").len(), 1);
     for _ in 0..2 {
-        orders::decide(&world.core, &pending.order, ChargeState::Paid).await.expect("decided, once");
+        orders::decide(&world.core, &pending.order, Decision::Settled).await.expect("decided, once");
     }
     assert_eq!(purse(&world.core, &machine).await, (600, 0));
     assert_eq!(reason(ask("0.00 EUR", "ok").await), Reason::PaymentRequired);
@@ -265,11 +272,11 @@ async fn a_top_up_by_a_provider_that_is_no_more_is_found_again() {
     let machine = world.machine("ada@example.org").await;
     let request = pay("5.00 EUR", "pending");
     let idempotency = fresh(&request);
-    let opened = top_ups::top_up(&world.core, &machine.asker, &request, &idempotency).await.expect("pending");
+    let opened = orders::order(&world.core, &machine.asker, &request, &idempotency).await.expect("pending");
     let without = Core { payments: Payments::none(), ..world.core.clone() };
-    let found = top_ups::top_up(&without, &machine.asker, &request, &idempotency).await.expect("found again");
+    let found = orders::order(&without, &machine.asker, &request, &idempotency).await.expect("found again");
     assert_eq!((found.order, found.state), (opened.order, OrderState::Pending));
-    let another = top_ups::top_up(&without, &machine.asker, &request, &fresh(&request)).await;
+    let another = orders::order(&without, &machine.asker, &request, &fresh(&request)).await;
     assert_eq!(reason(another), Reason::PaymentRequired, "the control");
     assert_eq!(orders::open(&world.core).await.expect("open").len(), 1);
 }
@@ -290,14 +297,14 @@ async fn an_account_has_balances_in_a_few_currencies() {
     };
     for currency in &currencies[..16] {
         let request = one(currency);
-        top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await.expect("paid in");
+        orders::order(&core, &machine.asker, &request, &fresh(&request)).await.expect("paid in");
     }
     let request = one(&currencies[16]);
-    let refused = top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await;
+    let refused = orders::order(&core, &machine.asker, &request, &fresh(&request)).await;
     assert_eq!(reason(refused), Reason::PaymentRequired);
     let request = one(&currencies[0]);
-    top_ups::top_up(&core, &machine.asker, &request, &fresh(&request)).await.expect("one that it has");
-    assert_eq!(top_ups::balances(&world.core, &machine.asker).await.expect("balances").balances.len(), 16);
+    orders::order(&core, &machine.asker, &request, &fresh(&request)).await.expect("one that it has");
+    assert_eq!(balances::balances(&world.core, &machine.asker).await.expect("balances").balances.len(), 16);
 }
 
 #[tokio::test]
@@ -305,7 +312,7 @@ async fn a_refund_pays_back_what_is_left_and_no_more() {
     let world = metered("1.00 EUR").await;
     let machine = world.machine("ada@example.org").await;
     let request = pay("5.00 EUR", "ok");
-    let order = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid").order;
+    let order = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid").order;
     let draw = accepted(&world, 1).await;
     let code = world.authorise(&machine, &draw).await.expect("held");
     world.verify(&machine, &draw, &code).await.expect("drawn");
@@ -323,7 +330,7 @@ async fn a_refund_pays_back_what_is_left_and_no_more() {
         [-300, 0, 300]
     );
     // Of a further top-up that is drawn nothing can be paid back.
-    let order = top_ups::top_up(&world.core, &machine.asker, &pay("1.00 EUR", "ok"), &fresh(&"x")).await.expect("paid");
+    let order = orders::order(&world.core, &machine.asker, &pay("1.00 EUR", "ok"), &fresh(&"x")).await.expect("paid");
     let draw = accepted(&world, 1).await;
     let code = world.authorise(&machine, &draw).await.expect("held");
     world.verify(&machine, &draw, &code).await.expect("drawn");
@@ -453,7 +460,7 @@ impl Model {
                 let mut request = pay(&format!("{}.{:02} EUR", cents / 100, cents % 100), token);
                 // Of one amount two may be pending: each of them is one in the model.
                 request.again = true;
-                let answer = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await;
+                let answer = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await;
                 let stands = match token {
                     "ok" => Stands::Paid,
                     "pending" => Stands::Pending,
@@ -465,7 +472,7 @@ impl Model {
             Event::Decide { order, paid } if !self.orders.is_empty() => {
                 let index = order % self.orders.len();
                 let (id, cents, stands) = self.orders[index];
-                let state = if paid { ChargeState::Paid } else { ChargeState::Declined };
+                let state = if paid { Decision::Settled } else { Decision::Declined };
                 orders::decide(&world.core, &id, state).await.expect("decided");
                 self.balance += if stands == Stands::Pending && paid { cents } else { 0 };
                 self.orders[index].2 = match stands {
@@ -570,7 +577,7 @@ fn whatever_happens_the_balance_is_what_a_simple_model_says() {
 /// Pays 5.00 EUR in, draws one unit and has the rest paid back, under keys that every attempt shares.
 pub(crate) async fn round_trip(core: &Core, asker: &Asker, request: &AuthorisationRequest) -> Result<(), No> {
     let pay = pay("5.00 EUR", "ok");
-    let order = top_ups::top_up(core, asker, &pay, &keyed("top-up", &pay)).await?;
+    let order = orders::order(core, asker, &pay, &keyed("top-up", &pay)).await?;
     let code = cycle::authorise(core, asker, request, &keyed("authorise", request)).await?;
     let verification = VerificationRequest { code: code.code, request: request.clone() };
     cycle::verify(core, asker, &verification, &keyed("verify", &verification)).await?;
@@ -607,7 +614,7 @@ async fn a_step_that_fails_is_repeated_and_no_money_is_lost_or_doubled() {
         let world = metered("0.02 EUR").await;
         let machine = world.machine("ada@example.org").await;
         let request = accepted(&world, 1).await;
-        world.core.faults.arm(&point, false);
+        world.faults.arm(&point, false);
         let failed = round_trip(&world.core, &machine.asker, &request).await;
         assert!(matches!(failed, Err(No::Failed(_))), "{point}: {failed:?}");
         round_trip(&world.core, &machine.asker, &request).await.expect("repeated");

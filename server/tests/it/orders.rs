@@ -3,9 +3,11 @@
 use crate::metered::{booked, purse};
 use crate::world::{World, count, fresh, order_request, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderState, PaymentMethod, TopUpRequest};
-use portcullis_protocol::{Money, OrderId, Reason, Rights};
-use portcullis_server::billing::payment::{Charge, ChargeState, PaymentError, PaymentProvider, Payments};
-use portcullis_server::billing::{orders, top_ups};
+use portcullis_protocol::{Money, Reason, Rights};
+use portcullis_server::billing::orders;
+use portcullis_server::billing::payment::{
+    Begun, Charge, Decision, Outcome, Payment, PaymentError, PaymentProvider, PaymentState, Payments, RefundState,
+};
 use portcullis_server::store::OrderPhase;
 use portcullis_server::{Core, No};
 use std::sync::Arc;
@@ -114,10 +116,10 @@ async fn a_declined_order_gives_nothing_and_a_pending_one_is_listed_until_it_is_
     assert_eq!(open.iter().map(|order| order.id).collect::<Vec<_>>(), [answer.order]);
     assert!(matches!(orders::refund(&world.core, &answer.order).await, Err(No::Unacceptable(_))));
 
-    let decided = orders::decide(&world.core, &answer.order, ChargeState::Paid).await.expect("decided");
+    let decided = orders::decide(&world.core, &answer.order, Decision::Settled).await.expect("decided");
     assert_eq!(decided.state, OrderState::Paid);
     // What is decided stays decided.
-    let again = orders::decide(&world.core, &answer.order, ChargeState::Declined).await.expect("decided");
+    let again = orders::decide(&world.core, &answer.order, Decision::Declined).await.expect("decided");
     assert_eq!(again.state, OrderState::Paid);
     assert!(orders::open(&world.core).await.expect("listed").is_empty());
     world.run(&machine, "view").await.expect("paid");
@@ -137,15 +139,19 @@ impl PaymentProvider for Slow {
         "slow"
     }
 
-    async fn charge(&self, _: &Charge) -> Result<ChargeState, PaymentError> {
+    async fn begin(&self, _: &Charge) -> Result<Begun, PaymentError> {
         self.asked.add_permits(1);
         self.may_answer.acquire().await.expect("open").forget();
-        Ok(ChargeState::Paid)
+        Ok(Outcome::Settled.into())
     }
 
-    async fn refund(&self, _: &OrderId, _: Money) -> Result<(), PaymentError> {
+    async fn look_up(&self, _: &Payment) -> Result<PaymentState, PaymentError> {
+        Ok(PaymentState::Pending)
+    }
+
+    async fn refund(&self, _: &Payment, _: Money) -> Result<RefundState, PaymentError> {
         self.paid_back.add_permits(1);
-        Ok(())
+        Ok(RefundState::Done)
     }
 }
 
@@ -166,7 +172,7 @@ async fn what_is_paid_after_it_was_settled_as_declined_is_seen_and_paid_back() {
     for top_up in [false, true] {
         let ordered = async {
             if top_up {
-                top_ups::top_up(&core, &machine.asker, &money, &fresh(&money)).await
+                orders::order(&core, &machine.asker, &money, &fresh(&money)).await
             } else {
                 orders::order(&core, &machine.asker, &rights, &fresh(&rights)).await
             }
@@ -174,7 +180,7 @@ async fn what_is_paid_after_it_was_settled_as_declined_is_seen_and_paid_back() {
         let settled = async {
             slow.asked.acquire().await.expect("open").forget();
             let order = orders::open(&core).await.expect("listed")[0].id;
-            let declined = orders::decide(&core, &order, ChargeState::Declined).await.expect("settled");
+            let declined = orders::decide(&core, &order, Decision::Declined).await.expect("settled");
             assert_eq!(declined.state, OrderState::Declined);
             slow.may_answer.add_permits(1);
         };
@@ -192,14 +198,14 @@ async fn what_is_paid_after_it_was_settled_as_declined_is_seen_and_paid_back() {
         };
         assert_eq!(books().await, [-499, 499, 0]);
         // The provider says it once more, as it does to a request that is repeated.
-        orders::decide(&core, &answer.order, ChargeState::Paid).await.expect("heard");
+        orders::decide(&core, &answer.order, Decision::Settled).await.expect("heard");
         assert_eq!(books().await, [-499, 499, 0]);
         for _ in 0..2 {
             orders::refund(&core, &answer.order).await.expect("paid back, once");
         }
         assert_eq!((books().await, slow.paid_back.available_permits()), ([0, 0, 0], 1));
         slow.paid_back.forget_permits(1);
-        orders::decide(&core, &answer.order, ChargeState::Paid).await.expect("heard");
+        orders::decide(&core, &answer.order, Decision::Settled).await.expect("heard");
         assert_eq!(books().await, [0, 0, 0]);
         assert!(orders::open(&core).await.expect("listed").is_empty());
     }

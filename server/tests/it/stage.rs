@@ -17,8 +17,7 @@ use portcullis_server::crypto::keys;
 use portcullis_server::crypto::secrets::Secrets;
 use portcullis_server::ops::clock::Clock;
 use portcullis_server::ops::config::{Config, Publishers, SignUp};
-use portcullis_server::ops::faults::Faults;
-use portcullis_server::{MASTER_KEY, Running, open_store};
+use portcullis_server::{MASTER_KEY, Parts, Running, open_store};
 use reqwest::Method;
 use std::io::Cursor;
 use tempfile::TempDir;
@@ -57,7 +56,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         publishers: Publishers::Open,
         ..Config::default()
     };
-    config.payment.sandbox = true;
+    config.payment.set("sandbox", true);
     config.limits.poll_seconds = 0;
     config.limits.upload_bytes = 1024 * 1024;
     config
@@ -71,15 +70,16 @@ impl Stage {
     /// A server whose configuration differs.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (clock, faults) = (Clock::default(), Faults::default());
+        let clock = Clock::default();
+        let parts = Parts { clock: clock.clone(), ..Parts::default() };
         let secrets = Secrets::create(&folder.path().join(MASTER_KEY)).expect("a master key");
-        let store = open_store(folder.path(), clock.clone(), faults.clone()).expect("a database");
+        let store = open_store(folder.path(), &parts).expect("a database");
         keys::init(&*store, &secrets).await.expect("keys");
         store.close().await.expect("closed");
         drop(store);
         let mut config = config(&folder);
         change(&mut config);
-        let running = Running::start_with(config, clock.clone(), faults).await.expect("a server");
+        let running = Running::start_with(config, parts).await.expect("a server");
         let origin = running.app().origin().clone();
         Self { folder, running, origin, clock }
     }

@@ -5,8 +5,8 @@ use crate::world::{Machine, World, account, count, fresh, order_request, reason}
 use portcullis_protocol::wire::{OrderAnswer, OrderState};
 use portcullis_protocol::{Reason, Rights};
 use portcullis_server::No;
-use portcullis_server::billing::payment::ChargeState;
-use portcullis_server::billing::{orders, top_ups};
+use portcullis_server::billing::orders;
+use portcullis_server::billing::payment::Decision;
 use portcullis_server::store::{AccountPage, OrderPhase, PublishOutcome, SearchQuery};
 
 async fn order(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
@@ -89,7 +89,7 @@ async fn who_was_shut_out_meanwhile_orders_nothing() {
     for (machine, expected) in [(&one, Reason::AccountSuspended), (&two, Reason::TerminalRevoked)] {
         assert_eq!(reason(order(&world, machine, "view", "ok").await), expected);
         let request = pay("5.00 EUR", "ok");
-        let refused = top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await;
+        let refused = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await;
         assert_eq!(reason(refused), expected);
     }
     assert_eq!(count(&world, "SELECT count(*) FROM orders"), 0);
@@ -117,7 +117,7 @@ async fn what_is_paid_when_nothing_can_be_given_any_more_goes_back() {
                 world.core.store.withdraw(&owner, &world.resource, String::new()).await.expect("withdrawn");
             }
         }
-        let decided = orders::decide(&world.core, &pending, ChargeState::Paid).await.expect("decided");
+        let decided = orders::decide(&world.core, &pending, Decision::Settled).await.expect("decided");
         assert_eq!((decided.state, &decided.receipt), (OrderState::Refunded, &None), "case {case}");
         suspend(&owner, false).await;
         suspend(&machine.account, false).await;
@@ -134,7 +134,7 @@ async fn what_is_paid_when_nothing_can_be_given_any_more_goes_back() {
         };
         assert_eq!(books().await, [-499, 499, 0]);
         // What the provider says again changes nothing.
-        orders::decide(&world.core, &pending, ChargeState::Paid).await.expect("heard");
+        orders::decide(&world.core, &pending, Decision::Settled).await.expect("heard");
         orders::refund(&world.core, &pending).await.expect("paid back");
         assert_eq!(books().await, [0, 0, 0]);
     }
@@ -146,10 +146,9 @@ async fn a_top_up_that_is_paid_when_its_account_is_suspended_goes_back() {
     let world = World::new().await;
     let machine = world.machine("ada@example.org").await;
     let request = pay("5.00 EUR", "pending");
-    let pending =
-        top_ups::top_up(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("pending").order;
+    let pending = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("pending").order;
     world.core.store.set_suspended(&machine.account, true).await.expect("suspended");
-    let decided = orders::decide(&world.core, &pending, ChargeState::Paid).await.expect("decided");
+    let decided = orders::decide(&world.core, &pending, Decision::Settled).await.expect("decided");
     assert_eq!(decided.state, OrderState::Refunded);
     assert_eq!(purse(&world.core, &machine).await, (0, 0));
     orders::refund(&world.core, &pending).await.expect("paid back");

@@ -1,5 +1,6 @@
 //! A server's core on a real file, with something to sell and terminals to buy it. No HTTP.
 
+use portcullis_faulty::Faults;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::cycle::{Request, Terminal as ClientTerminal};
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
@@ -19,7 +20,6 @@ use portcullis_server::billing::{cycle, offers, orders};
 use portcullis_server::crypto::keys::{self, Keys};
 use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::ops::clock::{Clock, Timestamp};
-use portcullis_server::ops::faults::Faults;
 use portcullis_server::store::{
     AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
     NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
@@ -36,6 +36,7 @@ pub(crate) const PASSWORD: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$not-a-
 pub(crate) struct World {
     pub(crate) folder: Arc<TempDir>,
     pub(crate) core: Core,
+    pub(crate) faults: Faults,
     pub(crate) owner: AccountId,
     pub(crate) publisher: SecretKey,
     pub(crate) resource: Digest,
@@ -85,11 +86,12 @@ pub(crate) fn origin() -> Origin {
 
 pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Core {
     let options =
-        SqliteOptions { clock: clock.clone(), faults: faults.clone(), ..SqliteOptions::new(folder.join("server.db")) };
+        SqliteOptions { clock: clock.clone(), faults: faults.points(), ..SqliteOptions::new(folder.join("server.db")) };
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(options).expect("a store"));
     let secrets = Secrets::open(&folder.join("master.key")).expect("secrets");
     let keys = Keys::open(&*store, &secrets, origin()).await.expect("keys");
-    let payments = Payments::none().with(Sandbox);
+    let payments = faults.around(&Payments::none().with(Sandbox::default()));
+    let faults = faults.points();
     let (keys, currencies) = (Arc::new(keys), Currencies::default());
     Core { store, keys, secrets, origin: origin(), payments, currencies, clock, faults }
 }
@@ -101,10 +103,12 @@ impl World {
         let store = Sqlite::open(SqliteOptions::new(folder.path().join("server.db"))).expect("a store");
         keys::init(&store, &secrets).await.expect("keys");
         store.close().await.expect("closed");
-        let core = open_core(folder.path(), Clock::default(), Faults::default()).await;
+        let faults = Faults::default();
+        let core = open_core(folder.path(), Clock::default(), faults.clone()).await;
         let owner = account(&core, "publisher@example.org").await;
         let publisher = SecretKey::generate(&mut rng());
-        let mut world = Self { folder, core, owner, publisher, resource: Digest::of(b""), file_keys: Vec::new() };
+        let mut world =
+            Self { folder, core, faults, owner, publisher, resource: Digest::of(b""), file_keys: Vec::new() };
         world.claim("lumen").await;
         let (digest, keys) = world.publish("alpine-lake", "1.0.0").await;
         (world.resource, world.file_keys) = (digest, keys);

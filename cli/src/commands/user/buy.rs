@@ -1,7 +1,8 @@
 //! `portcullis buy`: pay for an operation.
 
 use clap::Args;
-use portcullis_protocol::wire::OrderState;
+use portcullis_host::{Goods, Purchase, PurchaseReceipt};
+use portcullis_protocol::wire::{OrderState, PaymentStep};
 use portcullis_protocol::{OfferId, OperationName, Reason};
 use serde::Serialize;
 
@@ -46,6 +47,9 @@ pub(crate) struct Bought {
     offer: OfferLine,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<ReceiptLine>,
+    /// What has to be done before the provider decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<PaymentStep>,
 }
 
 impl Buy {
@@ -86,17 +90,16 @@ impl Buy {
                     ));
                 }
             }
-            let order = match self.again {
-                true => payment::pay_again(&store, offer, &self.payment).await?,
-                false => payment::pay(&store, offer, &self.payment).await?,
-            };
+            let purchase = Purchase::of(Goods::Rights(Box::new(offer.clone())), self.payment.method());
+            let order = payment::buy(&store, if self.again { purchase.again() } else { purchase }).await?;
             Ok(Bought {
                 server: server.to_string(),
                 name: format!("{publisher}/{name}"),
                 order: order.id.to_string(),
                 state: order.state,
                 offer: line,
-                receipt: order.receipt.as_ref().map(ReceiptLine::from),
+                receipt: order.receipt.as_ref().and_then(PurchaseReceipt::rights).map(ReceiptLine::from),
+                next: order.next,
             })
         })?;
         context.screen.report(&report);
@@ -118,7 +121,7 @@ impl Report for Bought {
                 "{warn}ordered{warn:#} {strong}{}{strong:#} {}: the payment is still pending\n{lines}{}",
                 self.name,
                 self.offer.operation,
-                payment::PENDING
+                payment::pending(self.next.as_ref())
             ),
         }
     }

@@ -1,15 +1,16 @@
 //! `portcullis top-up`: pay money in.
 
 use clap::Args;
+use portcullis_host::{Goods, Purchase, PurchaseReceipt};
 use portcullis_protocol::Money;
-use portcullis_protocol::wire::OrderState;
+use portcullis_protocol::wire::{OrderState, PaymentStep};
 use serde::Serialize;
 
 use super::balance::BalanceLine;
 use super::receipts::TopUpLine;
 use crate::context::{Context, Store};
 use crate::failure::{Failure, Outcome};
-use crate::payment::{PENDING, Payment};
+use crate::payment::{self, Payment, pending};
 use crate::screen::output::{Lines, Report, style};
 
 /// Pay money into your balance, for operations that are sold by the unit
@@ -39,6 +40,9 @@ struct PaidIn {
     amount: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<TopUpLine>,
+    /// What has to be done before the provider decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<PaymentStep>,
     balances: Vec<BalanceLine>,
 }
 
@@ -58,23 +62,16 @@ impl TopUp {
         }
         let report = context.wait(async {
             let store = client.store(&server);
-            let top_up = match self.again {
-                true => store.top_up_again(amount, self.payment.method()).await,
-                false => store.top_up(amount, self.payment.method()).await,
-            };
-            let top_up = top_up.map_err(Payment::refused)?;
-            match top_up.state {
-                OrderState::Declined => return Err(Payment::declined()),
-                OrderState::Refunded => return Err(Payment::goes_back()),
-                OrderState::Paid | OrderState::Pending => {}
-            }
+            let purchase = Purchase::of(Goods::TopUp(amount), self.payment.method());
+            let order = payment::buy(&store, if self.again { purchase.again() } else { purchase }).await?;
             let balances = store.balances().await?;
             Ok(PaidIn {
                 server: server.to_string(),
-                order: top_up.id.to_string(),
-                state: top_up.state,
+                order: order.id.to_string(),
+                state: order.state,
                 amount: amount.to_string(),
-                receipt: top_up.receipt.as_ref().map(TopUpLine::from),
+                receipt: order.receipt.as_ref().and_then(PurchaseReceipt::top_up).map(TopUpLine::from),
+                next: order.next,
                 balances: balances.iter().map(BalanceLine::from).collect(),
             })
         })?;
@@ -95,7 +92,10 @@ impl Report for PaidIn {
             format!("{good}paid in{good:#} {strong}{}{strong:#}\n{lines}", self.amount)
         } else {
             let amount = &self.amount;
-            format!("{warn}ordered{warn:#} {strong}{amount}{strong:#}: the payment is still pending\n{lines}{PENDING}")
+            format!(
+                "{warn}ordered{warn:#} {strong}{amount}{strong:#}: the payment is still pending\n{lines}{}",
+                pending(self.next.as_ref())
+            )
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Buying.
 
 use super::test_store::{TestStore, op, origin, publisher_name, resource_name, rng, run};
-use portcullis_host::{ClientError, Exchanged, TransportError};
+use portcullis_host::{ClientError, Exchanged, PurchaseReceipt, TransportError};
 use portcullis_protocol::wire::{OrderState, PaymentMethod, Problem, Signed};
 use portcullis_protocol::{Answer, Currency, Digest, Money, Reason, Receipt, Rights, SecretKey, Unverified, Verified};
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ async fn what_is_bought_can_be_run_and_has_a_receipt() {
     assert_eq!(listing.newest().expect("a version").digest, resource.digest());
     assert_eq!(run(&client, &resource, "view").await.expect_err("unpaid").reason, Reason::PaymentRequired);
     let order = front.order(&offer, payment("ok")).await.expect("ordered");
-    let receipt = order.receipt.expect("paid");
+    let receipt = order.receipt.as_ref().and_then(PurchaseReceipt::rights).expect("paid").clone();
     assert_eq!((receipt.document().price, receipt.document().offer), (offer.document().price, offer.digest()));
     assert_eq!(front.receipts().await.expect("receipts"), vec![receipt]);
     run(&client, &resource, "view").await.expect("paid");

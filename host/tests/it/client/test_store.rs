@@ -839,7 +839,7 @@ impl World {
         let offer = offer.ok_or(No(Reason::PaymentRequired, all))?.document().clone();
         let order = OrderId::generate(self.now() * 1000, &mut rng());
         if self.payment_state != OrderState::Paid {
-            return Ok(json(&OrderAnswer { order, state: self.payment_state, receipt: None }));
+            return Ok(json(&OrderAnswer { order, state: self.payment_state, receipt: None, next: None }));
         }
         self.orders += 1;
         match offer.rights {
@@ -862,7 +862,7 @@ impl World {
         };
         let receipt = Verified::sign(receipt, &self.signing).compact().to_owned();
         self.receipts.insert(0, receipt.clone());
-        Ok(json(&OrderAnswer { order, state: OrderState::Paid, receipt: Some(receipt) }))
+        Ok(json(&OrderAnswer { order, state: OrderState::Paid, receipt: Some(receipt), next: None }))
     }
 }
 

@@ -1,14 +1,12 @@
 //! Accounts, their terminals, and invitations.
 
 use super::Report;
+use crate::crypto::secrets::{self, TokenRole, new_token};
+use crate::store::{Account, ChangedBy, InvitationId, NewAccount, NewInvitation, NewPassword, SignUp, Terminal};
+use crate::{App, Email, Password};
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use portcullis_protocol::{AccountId, TerminalId};
-use portcullis_server::crypto::secrets::{self, TokenRole, new_token};
-use portcullis_server::store::{
-    Account, ChangedBy, InvitationId, NewAccount, NewInvitation, NewPassword, SignUp, Terminal,
-};
-use portcullis_server::{App, Email, Password};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Read as _};

@@ -2,8 +2,8 @@
 //! checked when it was opened.
 
 use super::{Report, money};
+use crate::{App, damaged_files};
 use anyhow::bail;
-use portcullis_server::{App, damaged_files};
 use serde_json::json;
 use std::fmt::Write as _;
 

@@ -2,9 +2,9 @@
 //! `portcullis inspect --extract` writes.
 
 use super::Report;
+use crate::App;
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use portcullis_server::App;
 use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -2,15 +2,16 @@
 
 use super::accounts::email_of;
 use super::{Report, moment};
-use anyhow::bail;
+use crate::App;
+use crate::billing::events;
+use crate::billing::ledger::Commodity;
+use crate::billing::orders;
+use crate::billing::payment::{Decision, PaymentChange, PaymentEvent, SANDBOX};
+use crate::store::{Goods, Order, OrderPhase};
+use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
 use portcullis_protocol::OrderId;
 use portcullis_protocol::wire::OrderAnswer;
-use portcullis_server::App;
-use portcullis_server::billing::ledger::Commodity;
-use portcullis_server::billing::orders;
-use portcullis_server::billing::payment::ChargeState;
-use portcullis_server::store::{Goods, Order, OrderPhase};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -30,6 +31,13 @@ pub(super) enum OrderTask {
         /// What the provider says.
         verdict: Verdict,
     },
+    /// Plays what the provider of an order would say by itself. Only the provider `sandbox` can be played.
+    Play {
+        /// The order.
+        order: OrderId,
+        /// What happened.
+        event: Event,
+    },
     /// Pays an order back. Its rights end first; of a top-up, what is left of it is paid back.
     Refund {
         /// The order.
@@ -45,20 +53,63 @@ pub(super) enum Verdict {
     Declined,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Event {
+    /// The provider has the money.
+    Settled,
+    /// It will not have it.
+    Declined,
+    /// It has paid the order back.
+    Refunded,
+    /// The payer disputes the payment.
+    Disputed,
+    /// The dispute was decided for the store.
+    DisputeWon,
+    /// The payer has the money back.
+    ChargedBack,
+}
+
 impl OrderTask {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         match self {
             Self::List => list(app).await,
             Self::Settle { order, verdict } => {
                 let state = match verdict {
-                    Verdict::Paid => ChargeState::Paid,
-                    Verdict::Declined => ChargeState::Declined,
+                    Verdict::Paid => Decision::Settled,
+                    Verdict::Declined => Decision::Declined,
                 };
                 answered(&orders::decide(&app.core, &order, state).await?)
             }
-            Self::Refund { order } => answered(&orders::refund(&app.core, &order).await?),
+            Self::Play { order, event } => play(app, order, event).await,
+            Self::Refund { order } => {
+                let answer = orders::refund(&app.core, &order).await?;
+                let refunded = app.core.store.order(&order).await?;
+                let mut report = answered(&answer)?;
+                if refunded.is_some_and(|order| order.phase == OrderPhase::Refunding) {
+                    report.text.push_str(". The provider says later that it is done; the server looks it up");
+                }
+                Ok(report)
+            }
         }
     }
+}
+
+async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report> {
+    let what = match event {
+        Event::Settled => {
+            let order = app.core.store.order(&order).await?.context("there is no such order")?;
+            PaymentChange::Settled(order.amount())
+        }
+        Event::Declined => PaymentChange::Declined,
+        Event::Refunded => PaymentChange::Refunded,
+        Event::Disputed => PaymentChange::Disputed,
+        Event::DisputeWon => PaymentChange::DisputeWon,
+        Event::ChargedBack => PaymentChange::ChargedBack,
+    };
+    let order = events::apply(&app.core, SANDBOX, &PaymentEvent { order, what }).await;
+    let order = order.context("only an order of the provider `sandbox` can be played")?;
+    let state = phase(order.phase);
+    Ok(Report { text: format!("{}: {state}", order.id), json: json!({"order": order.id, "state": state}) })
 }
 
 fn answered(answer: &OrderAnswer) -> anyhow::Result<Report> {
@@ -102,7 +153,7 @@ async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report> {
             Goods::TopUp { returned: Some(returned), .. } => format!("top-up, {returned} of it back"),
             Goods::TopUp { returned: None, .. } => "top-up".to_owned(),
         };
-        writeln!(text, "{id}  {at}  {phase:<9}  {price}  {provider}  {goods}  {buyer}")?;
+        writeln!(text, "{id}  {at}  {phase:<12}  {price}  {provider}  {goods}  {buyer}")?;
     }
     let rows: Vec<Value> = orders
         .iter()
@@ -132,6 +183,8 @@ const fn phase(phase: OrderPhase) -> &'static str {
         OrderPhase::Declined => "declined",
         OrderPhase::Refunding => "refunding",
         OrderPhase::Refunded => "refunded",
+        OrderPhase::Disputed => "disputed",
+        OrderPhase::ChargedBack => "charged back",
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::accounts::{email_of, find};
 use super::{Report, moment};
+use crate::App;
+use crate::billing::offers;
+use crate::crypto::keys::{self, Rotation};
+use crate::ops::clock::Timestamp;
+use crate::store::{ResourceFacts, RestoreOutcome, WithdrawOutcome};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use portcullis_protocol::{Digest, PublisherName};
-use portcullis_server::App;
-use portcullis_server::billing::offers;
-use portcullis_server::crypto::keys::{self, Rotation};
-use portcullis_server::ops::clock::Timestamp;
-use portcullis_server::store::{ResourceFacts, RestoreOutcome, WithdrawOutcome};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

@@ -4,7 +4,7 @@ use super::{DONE, segment};
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{Fault, Refused};
-use crate::store::{AccountPage, OrderPhase, Page, SessionId};
+use crate::store::{AccountPage, GoodsKind, OrderPhase, Page, SessionId};
 use portcullis_protocol::TerminalId;
 use portcullis_protocol::wire::{
     AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SessionInfo,
@@ -93,7 +93,8 @@ pub(crate) async fn receipts_page(app: App, caller: ProvenTerminal, page: String
 
 async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<ReceiptsAnswer, Refused> {
     let page = AccountPage::new(page, RECEIPTS);
-    let Page { rows, next } = app.core.store.receipts(caller.account(), page).await.map_err(Fault::internal)?;
+    let receipts = app.core.store.receipts(caller.account(), GoodsKind::Rights, page);
+    let Page { rows, next } = receipts.await.map_err(Fault::internal)?;
     Ok(ReceiptsAnswer { receipts: rows, next })
 }
 
@@ -116,7 +117,7 @@ async fn refunds_from(app: App, caller: ProvenTerminal, page: u32) -> Result<Ref
         order: order.id,
         amount: order.refund(),
         at: changed.seconds(),
-        done: order.phase == OrderPhase::Refunded,
+        done: matches!(order.phase, OrderPhase::Refunded | OrderPhase::ChargedBack),
     });
     Ok(RefundsAnswer { refunds: refunds.collect(), next })
 }

@@ -10,7 +10,7 @@ use portcullis_protocol::wire::{OrderAnswer, OrderRequest};
 /// `POST /v1/orders`. The order itself remembers its request.
 pub(crate) async fn create(app: App, caller: ProvenTerminal, (): ()) -> Result<OrderAnswer, Refused> {
     let request: OrderRequest = caller.json()?;
-    Ok(orders::order(&app.core, &caller.asker, &request, caller.request()?).await?)
+    Ok(orders::order(&app.core, &caller.asker, request, caller.request()?).await?)
 }
 
 /// `GET /v1/orders/{id}`

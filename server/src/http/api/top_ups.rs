@@ -2,22 +2,22 @@
 
 use super::account::RECEIPTS;
 use super::segment;
-use crate::billing::top_ups;
+use crate::billing::{balances, orders};
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{Fault, Refused};
-use crate::store::{AccountPage, Page};
+use crate::store::{AccountPage, GoodsKind, Page};
 use portcullis_protocol::wire::{BalancesAnswer, OrderAnswer, TopUpRequest, TopUpsAnswer};
 
 /// `POST /v1/account/top-ups`. The order itself remembers its request.
 pub(crate) async fn create(app: App, caller: ProvenTerminal, (): ()) -> Result<OrderAnswer, Refused> {
     let request: TopUpRequest = caller.json()?;
-    Ok(top_ups::top_up(&app.core, &caller.asker, &request, caller.request()?).await?)
+    Ok(orders::order(&app.core, &caller.asker, request, caller.request()?).await?)
 }
 
 /// `GET /v1/account/balances`
 pub(crate) async fn balances(app: App, caller: ProvenTerminal, (): ()) -> Result<BalancesAnswer, Refused> {
-    Ok(top_ups::balances(&app.core, &caller.asker).await?)
+    Ok(balances::balances(&app.core, &caller.asker).await?)
 }
 
 /// `GET /v1/account/top-ups`
@@ -32,6 +32,7 @@ pub(crate) async fn list_page(app: App, caller: ProvenTerminal, page: String) ->
 
 async fn list_from(app: App, caller: ProvenTerminal, page: u32) -> Result<TopUpsAnswer, Refused> {
     let page = AccountPage::new(page, RECEIPTS);
-    let Page { rows, next } = app.core.store.top_up_receipts(caller.account(), page).await.map_err(Fault::internal)?;
+    let receipts = app.core.store.receipts(caller.account(), GoodsKind::TopUp, page);
+    let Page { rows, next } = receipts.await.map_err(Fault::internal)?;
     Ok(TopUpsAnswer { receipts: rows, next })
 }

@@ -6,12 +6,14 @@ mod answers;
 mod approvals;
 mod cycle;
 mod devices;
+mod disputes;
 mod entitlements;
 mod grants;
 mod identity;
 mod keys;
 mod leases;
 mod ledger;
+mod look_ups;
 mod offers;
 mod orders;
 mod overview;
@@ -20,6 +22,7 @@ mod publishers;
 mod readers;
 mod resources;
 mod row;
+mod saved_means;
 mod search;
 mod sessions;
 mod sweep;
@@ -33,7 +36,7 @@ mod writer;
 
 use super::{Fence, Store, StoreError};
 use crate::ops::clock::{Clock, Timestamp};
-use crate::ops::faults::{Faults, Write};
+use crate::ops::faults::{FaultPoints, Write};
 use async_trait::async_trait;
 use leases::ProcessLease;
 use readers::Readers;
@@ -56,6 +59,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("people.sql"),
     include_str!("leases.sql"),
     include_str!("approvals.sql"),
+    include_str!("payments.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");
@@ -81,15 +85,15 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// The process's clock, whose shift in tests is added to the database's time.
     pub clock: Clock,
-    /// Faults, for tests.
-    pub faults: Faults,
+    /// FaultPoints, for tests.
+    pub faults: FaultPoints,
 }
 
 impl SqliteOptions {
     /// A file, with four readers.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), create: true, readers: 4, clock: Clock::system(), faults: Faults::from_env() }
+        Self { path: path.into(), create: true, readers: 4, clock: Clock::system(), faults: FaultPoints::none() }
     }
 }
 

@@ -3,25 +3,44 @@
 use super::answers::{self, Stored};
 use super::offers::Subject;
 use super::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
-use super::{Sqlite, Tx, cycle, ledger, offers, prepaid};
+use super::{Sqlite, Tx, cycle, disputes, ledger, look_ups, offers, prepaid, saved_means};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::{
-    AccountPage, AnswerScope, Begun, EntitlementId, Goods, Idempotency, NewOrder, NewTopUp, OpenOutcome, Order,
-    OrderCase, OrderPhase, Orders, Page, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError,
+    AccountPage, AnswerScope, Begun, Buyer, DisputeStep, EntitlementId, Goods, GoodsKind, Idempotency, LookUps,
+    NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord, PublisherId, Redundant,
+    RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Rights, TerminalId};
+use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, Rights, wire};
 use rusqlite::Row;
 
 /// In the order of the column's numbers.
-const PHASES: [OrderPhase; 5] =
-    [OrderPhase::Pending, OrderPhase::Paid, OrderPhase::Declined, OrderPhase::Refunding, OrderPhase::Refunded];
+const PHASES: [OrderPhase; 7] = [
+    OrderPhase::Pending,
+    OrderPhase::Paid,
+    OrderPhase::Declined,
+    OrderPhase::Refunding,
+    OrderPhase::Refunded,
+    OrderPhase::Disputed,
+    OrderPhase::ChargedBack,
+];
+/// How long an order may be pending, in seconds: as long as a terminal remembers that it asked.
+const PENDING_LIFE: u64 = 24 * 3600;
+/// When an order that was opened is looked up first, in seconds: when its own request has asked the provider.
+const FIRST_LOOK: u64 = 10;
+/// When an order is looked up after its provider has said that it does not know yet, in seconds.
+const LOOK: u64 = 2;
+/// When a refund is looked up first, in seconds: when whoever began it has asked the provider.
+const REFUND_LOOK: u64 = 30;
+/// When an order that ended unpaid is looked up first, in seconds: the money may come late.
+const LATE_LOOK: u64 = 3600;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
-                            o.amount, o.returned, o.currency, o.again, o.changed_at
+                            o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
+                            o.looks
                      FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest";
 
 fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
@@ -34,6 +53,10 @@ fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
         created: time(row, 5)?,
         again: row.get(11)?,
         goods: goods(row)?,
+        reference: row.get(13)?,
+        next: row.get::<_, Option<String>>(14)?.map(|_| json(row, 14)).transpose()?,
+        ends: time(row, 15)?,
+        looks: row.get(16)?,
     })
 }
 
@@ -53,14 +76,34 @@ pub(super) fn find(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Option<Order>>
 }
 
 /// The order that a transaction has just written.
-fn found(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Box<Order>> {
+pub(super) fn found(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Box<Order>> {
     find(tx, id)?.map(Box::new).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
-/// One arrow of the state: from one number to another, or nothing.
-fn moved(tx: &Tx<'_>, id: &OrderId, from: u8, to: u8) -> rusqlite::Result<bool> {
-    let sql = "UPDATE orders SET state = ?3, changed_at = ?4 WHERE id = ?1 AND state = ?2";
-    Ok(tx.change(sql, (id.as_bytes(), from, to, tx.now.millis()))? == 1)
+/// One arrow of the state: from one to another, or nothing.
+pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> rusqlite::Result<bool> {
+    let look = (to == OrderPhase::Refunding).then_some(REFUND_LOOK);
+    moved_to_look(tx, id, from, to, look)
+}
+
+/// The same, and when the provider is looked up next, in seconds.
+fn moved_to_look(
+    tx: &Tx<'_>,
+    id: &OrderId,
+    from: OrderPhase,
+    to: OrderPhase,
+    look: Option<u64>,
+) -> rusqlite::Result<bool> {
+    let look_at = look.map(|seconds| tx.now.plus(seconds).millis());
+    let sql = "UPDATE orders SET state = ?3, changed_at = ?4, look_at = ?5, looks = 0, lease = NULL, next = NULL
+               WHERE id = ?1 AND state = ?2";
+    Ok(tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now.millis(), look_at))? == 1)
+}
+
+/// A state as its column has it.
+fn number(phase: OrderPhase) -> i64 {
+    let at = PHASES.iter().position(|known| *known == phase);
+    at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
 }
 
 /// What must not be on order twice: rights that do not run out, whatever the terms.
@@ -107,105 +150,174 @@ fn redundant(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> rusqlite::R
     Ok(is_free.then_some(Redundant::Free))
 }
 
+/// Why nobody can buy any more who could a moment ago.
+fn shut_out(tx: &Tx<'_>, buyer: &Buyer) -> rusqlite::Result<Option<Reason>> {
+    match buyer {
+        Buyer::Terminal { account, terminal } => cycle::shut_out(tx, account, terminal),
+        Buyer::Browser { account } => {
+            let in_good_standing = in_good_standing(tx, account)?;
+            Ok((!in_good_standing).then_some(Reason::AccountSuspended))
+        }
+    }
+}
+
+fn in_good_standing(tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM accounts WHERE id = ?1 AND suspended_at IS NULL";
+    Ok(tx.one(sql, [account.as_bytes()], |_| Ok(()))?.is_some())
+}
+
+/// What is wanted, and what it takes not to want it twice.
+enum Wanted {
+    Rights { offer: Digest, subject: Subject, rights: Rights, costs_nothing: bool },
+    TopUp(Money),
+}
+
+impl Wanted {
+    /// `None`: it is not on sale any more.
+    fn of(tx: &Tx<'_>, goods: &wire::Goods) -> rusqlite::Result<Option<Self>> {
+        let offer = match goods {
+            wire::Goods::TopUp { amount } => return Ok(Some(Self::TopUp(*amount))),
+            wire::Goods::Rights { offer } => offer,
+        };
+        let (subject, accepted) = (offers::subject(tx, offer)?, offers::accepted(tx, offer)?);
+        let (Some(subject), Some(accepted)) = (subject, accepted) else { return Ok(None) };
+        let offered = accepted.offer;
+        Ok(offers::is_on_sale(tx, offer)?.then_some(Self::Rights {
+            offer: *offer,
+            subject,
+            rights: offered.rights,
+            costs_nothing: offered.price.is_zero(),
+        }))
+    }
+
+    fn intent(&self) -> Option<String> {
+        match self {
+            Self::Rights { subject, rights, .. } => intent_of_rights(subject, rights),
+            Self::TopUp(amount) => Some(intent_of_money(*amount)),
+        }
+    }
+
+    /// What costs nothing can be had once, and more of it is no use to anybody.
+    const fn costs_nothing(&self) -> bool {
+        matches!(self, Self::Rights { costs_nothing: true, .. })
+    }
+
+    /// Whether a pending order of the same intent is for exactly this.
+    fn is_that_of(&self, pending: &Order) -> bool {
+        match (self, &pending.goods) {
+            (Self::Rights { offer, .. }, Goods::Rights { digest, .. }) => offer == digest,
+            (Self::TopUp(_), Goods::TopUp { .. }) => true,
+            (Self::Rights { .. }, Goods::TopUp { .. }) | (Self::TopUp(_), Goods::Rights { .. }) => false,
+        }
+    }
+
+    fn redundant(&self, tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<Option<Redundant>> {
+        match self {
+            Self::Rights { subject, .. } => redundant(tx, account, subject),
+            Self::TopUp(_) => Ok(None),
+        }
+    }
+
+    fn has_room(&self, tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<bool> {
+        match self {
+            Self::Rights { .. } => Ok(true),
+            Self::TopUp(amount) => prepaid::has_room(tx, account, *amount),
+        }
+    }
+
+    const fn opened(&self) -> &'static str {
+        match self {
+            Self::Rights { .. } => "order opened",
+            Self::TopUp(_) => "top-up opened",
+        }
+    }
+}
+
+/// What opening an order of these goods is called among the writes.
+const fn opening(goods: &wire::Goods) -> Write {
+    match goods {
+        wire::Goods::Rights { .. } => Write::OrderOpen,
+        wire::Goods::TopUp { .. } => Write::TopUpOpen,
+    }
+}
+
 fn open(tx: &Tx<'_>, new: &NewOrder) -> rusqlite::Result<OpenOutcome> {
-    let scope = AnswerScope::Terminal(new.terminal);
+    let (scope, account) = (new.buyer.scope(), new.buyer.account());
     let begun = answers::find(tx, &scope, &new.request)?;
     if !matches!(begun, Begun::New) {
         return Ok(OpenOutcome::Begun(begun));
     }
-    if let Some(reason) = cycle::shut_out(tx, &new.account, &new.terminal)? {
+    if let Some(reason) = shut_out(tx, &new.buyer)? {
         return Ok(OpenOutcome::ShutOut(reason));
     }
-    let (Some(subject), Some(accepted)) = (offers::subject(tx, &new.offer)?, offers::accepted(tx, &new.offer)?) else {
-        return Ok(OpenOutcome::Changed);
-    };
-    if !offers::is_on_sale(tx, &new.offer)? {
-        return Ok(OpenOutcome::Changed);
-    }
-    // Whoever confirmed it is believed; but what costs nothing can be had once, and more of it is no use to anybody.
-    let intent = intent_of_rights(&subject, &accepted.offer.rights);
-    if !new.again || accepted.offer.price.is_zero() {
-        if let Some(pending) = intent.as_deref().map(|intent| pending(tx, &new.account, intent)).transpose()?.flatten()
-        {
-            return match &pending.goods {
-                Goods::Rights { digest, .. } if *digest == new.offer => join(tx, &scope, &new.request, pending),
-                _ => Ok(OpenOutcome::Redundant(Redundant::OnOrder)),
+    let Some(wanted) = Wanted::of(tx, &new.goods)? else { return Ok(OpenOutcome::Changed) };
+    let intent = wanted.intent();
+    // Whoever confirmed it is believed.
+    if !new.again || wanted.costs_nothing() {
+        if let Some(pending) = intent.as_deref().map(|intent| pending(tx, account, intent)).transpose()?.flatten() {
+            return match wanted.is_that_of(&pending) {
+                true => join(tx, &scope, &new.request, pending),
+                false => Ok(OpenOutcome::Redundant(Redundant::OnOrder)),
             };
         }
-        if let Some(redundant) = redundant(tx, &new.account, &subject)? {
+        if let Some(redundant) = wanted.redundant(tx, account)? {
             return Ok(OpenOutcome::Redundant(redundant));
         }
     }
+    if !wanted.has_room(tx, account)? {
+        return Ok(OpenOutcome::NoRoom);
+    }
+    let (offer, amount) = match &new.goods {
+        wire::Goods::Rights { offer } => (Some(*offer.as_bytes()), None),
+        wire::Goods::TopUp { amount } => (None, Some(*amount)),
+    };
     let opened = tx.change(
-        "INSERT INTO orders (id, account, offer_digest, provider, created_at, changed_at, intent, again, place)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7,
+        "INSERT INTO orders (id, account, offer_digest, amount, currency, provider, created_at, changed_at, intent,
+                             again, ends_at, look_at, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11,
                  (SELECT coalesce(max(o.place), 0) + 1 FROM orders o WHERE o.account = ?2))
          ON CONFLICT (account, intent) WHERE state = 0 AND intent IS NOT NULL DO NOTHING",
         (
             new.id.as_bytes(),
-            new.account.as_bytes(),
-            new.offer.as_bytes(),
+            account.as_bytes(),
+            offer,
+            amount.map(|amount| amount.minor_units()),
+            amount.map(|amount| amount.currency().to_string()),
             &new.provider,
             tx.now.millis(),
             intent.filter(|_| !new.again),
             new.again,
+            tx.now.plus(PENDING_LIFE).millis(),
+            tx.now.plus(FIRST_LOOK).millis(),
         ),
     )?;
     if opened != 1 {
         return Ok(OpenOutcome::Changed);
     }
     answers::store(tx, &scope, &new.request, &Stored::Order(&new.id))?;
-    tx.log("order opened", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
+    tx.log(wanted.opened(), Some(account), new.buyer.terminal(), new.id.as_bytes())?;
     Ok(OpenOutcome::Opened(found(tx, &new.id)?))
 }
 
-fn open_top_up(tx: &Tx<'_>, new: &NewTopUp) -> rusqlite::Result<OpenOutcome> {
-    let scope = AnswerScope::Terminal(new.terminal);
-    let begun = answers::find(tx, &scope, &new.request)?;
-    if !matches!(begun, Begun::New) {
-        return Ok(OpenOutcome::Begun(begun));
-    }
-    if let Some(reason) = cycle::shut_out(tx, &new.account, &new.terminal)? {
-        return Ok(OpenOutcome::ShutOut(reason));
-    }
-    let intent = intent_of_money(new.amount);
-    if !new.again
-        && let Some(pending) = pending(tx, &new.account, &intent)?
-    {
-        return join(tx, &scope, &new.request, pending);
-    }
-    if !prepaid::has_room(tx, &new.account, new.amount)? {
-        return Ok(OpenOutcome::NoRoom);
-    }
-    let opened = tx.change(
-        "INSERT INTO orders (id, account, provider, created_at, changed_at, amount, currency, intent, again, place)
-         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8,
-                 (SELECT coalesce(max(o.place), 0) + 1 FROM orders o WHERE o.account = ?2))
-         ON CONFLICT (account, intent) WHERE state = 0 AND intent IS NOT NULL DO NOTHING",
-        (
-            new.id.as_bytes(),
-            new.account.as_bytes(),
-            &new.provider,
-            tx.now.millis(),
-            new.amount.minor_units(),
-            new.amount.currency().as_str(),
-            Some(intent).filter(|_| !new.again),
-            new.again,
-        ),
+/// Writes down what the provider said of a payment, while its order is pending.
+fn record(tx: &Tx<'_>, id: &OrderId, record: &PaymentRecord) -> rusqlite::Result<Option<Order>> {
+    let next = record.next.as_ref().map(to_json).transpose()?;
+    let recorded = tx.change(
+        "UPDATE orders SET reference = coalesce(?2, reference), next = ?3, looks = 0, lease = NULL, look_at = ?4
+         WHERE id = ?1 AND state = 0",
+        (id.as_bytes(), &record.reference, next, tx.now.plus(LOOK).millis()),
     )?;
-    if opened != 1 {
-        return Ok(OpenOutcome::Changed);
+    let order = find(tx, id)?;
+    if let (Some(order), Some(saved), 1) = (&order, &record.saved, recorded) {
+        saved_means::save(tx, &order.account, &order.provider, saved)?;
     }
-    answers::store(tx, &scope, &new.request, &Stored::Order(&new.id))?;
-    tx.log("top-up opened", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
-    Ok(OpenOutcome::Opened(found(tx, &new.id)?))
+    Ok(order)
 }
 
 /// Whether what was ordered can still be given, to somebody in good standing, and is of use: much may have happened
 /// while the order was pending.
 fn can_be_given(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<bool> {
-    let in_good_standing = "SELECT 1 FROM accounts WHERE id = ?1 AND suspended_at IS NULL";
-    if tx.one(in_good_standing, [order.account.as_bytes()], |_| Ok(()))?.is_none() {
+    if !in_good_standing(tx, &order.account)? {
         return Ok(false);
     }
     let Goods::Rights { digest, .. } = &order.goods else { return Ok(true) };
@@ -218,23 +330,29 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Resul
     let Some(order) = find(tx, id)? else { return Ok(SettleOutcome::Unknown) };
     match settlement {
         Settlement::Declined => {
-            if moved(tx, id, 0, 2)? {
+            if moved(tx, id, OrderPhase::Pending, OrderPhase::Declined)? {
                 tx.log("order declined", Some(&order.account), None, id.as_bytes())?;
+            }
+        }
+        Settlement::Ended => {
+            if moved_to_look(tx, id, OrderPhase::Pending, OrderPhase::Declined, Some(LATE_LOOK))? {
+                tx.log("order ended unpaid", Some(&order.account), None, id.as_bytes())?;
             }
         }
         Settlement::Paid { entitlement, receipt } => {
             if order.phase == OrderPhase::Pending && !can_be_given(tx, &order)? {
                 take_nothing(tx, &order)?;
-            } else if moved(tx, id, 0, 1)? {
+            } else if moved(tx, id, OrderPhase::Pending, OrderPhase::Paid)? {
                 tx.change("UPDATE orders SET receipt = ?2 WHERE id = ?1", (id.as_bytes(), receipt))?;
                 match &order.goods {
                     Goods::Rights { offer, digest } => entitle(tx, &order, offer, digest, entitlement)?,
                     Goods::TopUp { amount, .. } => {
-                        prepaid::credit(tx, &order.account, &order.provider, *amount, *id.as_bytes())?;
+                        let from = LedgerAccount::provider(&order.provider);
+                        prepaid::credit(tx, &order.account, from, *amount, *id.as_bytes())?;
                     }
                 }
                 tx.log("order paid", Some(&order.account), None, id.as_bytes())?;
-            } else if !order.amount().is_zero() && moved(tx, id, 2, 3)? {
+            } else if !order.amount().is_zero() && moved(tx, id, OrderPhase::Declined, OrderPhase::Refunding)? {
                 pay_back(tx, &order)?;
                 tx.log("declined order paid", Some(&order.account), None, id.as_bytes())?;
             }
@@ -246,10 +364,10 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Resul
 /// A pending order for which nothing can be given any more: what was paid for it goes back.
 fn take_nothing(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
     if order.amount().is_zero() {
-        moved(tx, &order.id, 0, 2)?;
+        moved(tx, &order.id, OrderPhase::Pending, OrderPhase::Declined)?;
         return tx.log("order declined", Some(&order.account), None, order.id.as_bytes());
     }
-    if moved(tx, &order.id, 0, 3)? {
+    if moved(tx, &order.id, OrderPhase::Pending, OrderPhase::Refunding)? {
         pay_back(tx, order)?;
         tx.log("paid order cannot be fulfilled", Some(&order.account), None, order.id.as_bytes())?;
     }
@@ -296,7 +414,7 @@ fn entitle(
 }
 
 /// Writes an entitlement, unless the account holds the same for good already: then this order stands behind it.
-fn hold(
+pub(super) fn hold(
     tx: &Tx<'_>,
     account: &AccountId,
     publisher: &PublisherId,
@@ -323,7 +441,7 @@ fn hold(
 }
 
 /// An order that was paid for the same for good and stands behind an entitlement that has just ended takes its place.
-fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> rusqlite::Result<()> {
+pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> rusqlite::Result<()> {
     let others: Vec<(OrderId, PublisherId, Offer)> = tx.all(
         // In this order: an operation has few offers, an account may have many orders.
         "SELECT o.id, f.publisher, f.offer FROM offers f CROSS JOIN orders o
@@ -361,20 +479,20 @@ fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
             }
         }
         Goods::TopUp { amount, .. } => {
-            let returned = prepaid::take_out(tx, &order.account, *amount, *id.as_bytes())?;
+            let returned = prepaid::take_out(tx, &order.account, *amount, LedgerAccount::refunds(), *id.as_bytes())?;
             if returned == 0 {
                 return Ok(RefundOutcome::NothingLeft);
             }
             tx.change("UPDATE orders SET returned = ?2 WHERE id = ?1", (id.as_bytes(), returned))?;
         }
     }
-    moved(tx, id, 1, 3)?;
+    moved(tx, id, OrderPhase::Paid, OrderPhase::Refunding)?;
     tx.log("refund begun", Some(&order.account), None, id.as_bytes())?;
     Ok(RefundOutcome::Done(found(tx, id)?))
 }
 
 /// Ends the rights that an order gave.
-fn end_rights(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<()> {
+pub(super) fn end_rights(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<()> {
     // The entitlement has the order's identifier.
     let entitlement = EntitlementId(Octets(*id.as_bytes()));
     let left = tx.one(
@@ -391,14 +509,14 @@ fn end_rights(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
+pub(super) fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
         OrderPhase::Refunding => {}
         OrderPhase::Refunded => return Ok(RefundOutcome::Done(Box::new(order))),
         phase => return Ok(RefundOutcome::NotPaid(phase)),
     }
-    moved(tx, id, 3, 4)?;
+    moved(tx, id, OrderPhase::Refunding, OrderPhase::Refunded)?;
     let from = match &order.goods {
         // Without a receipt nothing was sold: the money was never the publisher's.
         Goods::Rights { offer, .. } if order.receipt.is_some() => LedgerAccount::publisher(&offer.publisher),
@@ -416,14 +534,14 @@ fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
 impl Orders for Sqlite {
     async fn order_case(
         &self,
-        terminal: &TerminalId,
+        buyer: &Buyer,
         request: &Idempotency,
-        offer: &Digest,
+        goods: &wire::Goods,
     ) -> Result<OrderCase, StoreError> {
         self.read("order", |tx| {
-            let begun = answers::find(tx, &AnswerScope::Terminal(*terminal), request)?;
+            let begun = answers::find(tx, &buyer.scope(), request)?;
             let mut case = OrderCase { now: tx.now, begun, offer: None, off_sale: None, current: Vec::new() };
-            if matches!(case.begun, Begun::New)
+            if let (Begun::New, wire::Goods::Rights { offer }) = (&case.begun, goods)
                 && let Some(subject) = offers::subject(tx, offer)?
             {
                 case.offer = offers::accepted(tx, offer)?;
@@ -434,16 +552,44 @@ impl Orders for Sqlite {
         })
     }
 
-    async fn order_begun(&self, terminal: &TerminalId, request: &Idempotency) -> Result<Begun, StoreError> {
-        self.read("order", |tx| answers::find(tx, &AnswerScope::Terminal(*terminal), request))
-    }
-
     async fn open_order(&self, new: NewOrder) -> Result<OpenOutcome, StoreError> {
-        self.write(Write::OrderOpen, move |tx| open(tx, &new)).await
+        self.write(opening(&new.goods), move |tx| open(tx, &new)).await
     }
 
-    async fn open_top_up(&self, new: NewTopUp) -> Result<OpenOutcome, StoreError> {
-        self.write(Write::TopUpOpen, move |tx| open_top_up(tx, &new)).await
+    async fn record_payment(&self, id: &OrderId, said: PaymentRecord) -> Result<Option<Order>, StoreError> {
+        let id = *id;
+        self.write(Write::PaymentRecord, move |tx| record(tx, &id, &said)).await
+    }
+
+    async fn saved_means(&self, account: &AccountId, provider: &str) -> Result<Option<StoredMeans>, StoreError> {
+        self.read("saved means", |tx| saved_means::find(tx, account, provider))
+    }
+
+    async fn forget_means(&self, account: &AccountId, provider: &str) -> Result<bool, StoreError> {
+        let (account, provider) = (*account, provider.to_owned());
+        self.write(Write::MeansForget, move |tx| saved_means::forget(tx, &account, &provider)).await
+    }
+
+    async fn take_look_ups(&self, limit: u32) -> Result<LookUps, StoreError> {
+        // Most of the time there is nothing to do, and that needs no transaction that writes.
+        let (are_due, now) = self.read("look-ups", |tx| Ok((look_ups::are_due(tx)?, tx.now)))?;
+        if !are_due {
+            return Ok(LookUps { now, lease: 0, orders: Vec::new() });
+        }
+        let lease = self.lease.clone();
+        let taken = self.write(Write::LookUpTake, move |tx| look_ups::take(tx, &lease, limit)).await?;
+        self.lease.keep(self.writer.downgrade());
+        Ok(taken)
+    }
+
+    async fn finish_look_up(&self, id: &OrderId, lease: i64, next: Option<Timestamp>) -> Result<(), StoreError> {
+        let id = *id;
+        self.write(Write::LookUpFinish, move |tx| look_ups::finish(tx, &id, lease, next)).await
+    }
+
+    async fn dispute(&self, id: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError> {
+        let id = *id;
+        self.write(Write::Dispute, move |tx| disputes::step(tx, &id, step)).await
     }
 
     async fn settle_order(&self, id: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError> {
@@ -466,7 +612,8 @@ impl Orders for Sqlite {
     }
 
     async fn refunds(&self, account: &AccountId, skip: u32, limit: u32) -> Result<Vec<(Order, Timestamp)>, StoreError> {
-        let sql = format!("{ORDER} WHERE o.account = ?1 AND o.state IN (3, 4) ORDER BY o.id DESC LIMIT ?2 OFFSET ?3");
+        let sql =
+            format!("{ORDER} WHERE o.account = ?1 AND o.state IN (3, 4, 5, 6) ORDER BY o.id DESC LIMIT ?2 OFFSET ?3");
         let account = *account;
         self.read_many("refunds", move |tx| {
             tx.all(&sql, (account.as_bytes(), limit, skip), |row| Ok((order(row)?, time(row, 12)?)))
@@ -474,12 +621,27 @@ impl Orders for Sqlite {
         .await
     }
 
-    async fn receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError> {
+    async fn receipts(
+        &self,
+        account: &AccountId,
+        kind: GoodsKind,
+        page: AccountPage,
+    ) -> Result<Page<String>, StoreError> {
+        // Each kind has an index of its own.
+        let sql = match kind {
+            GoodsKind::Rights => {
+                "SELECT place, receipt FROM orders
+                 WHERE account = ?1 AND receipt IS NOT NULL AND offer_digest IS NOT NULL AND place < ?2
+                 ORDER BY place DESC LIMIT ?3"
+            }
+            GoodsKind::TopUp => {
+                "SELECT place, receipt FROM orders
+                 WHERE account = ?1 AND receipt IS NOT NULL AND amount IS NOT NULL AND place < ?2
+                 ORDER BY place DESC LIMIT ?3"
+            }
+        };
         let account = *account;
         self.read_many("receipts", move |tx| {
-            let sql = "SELECT place, receipt FROM orders
-                       WHERE account = ?1 AND receipt IS NOT NULL AND offer_digest IS NOT NULL AND place < ?2
-                       ORDER BY place DESC LIMIT ?3";
             let rows =
                 tx.all(sql, (account.as_bytes(), page.before(), page.limit()), |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(page.of(rows))
@@ -489,7 +651,7 @@ impl Orders for Sqlite {
 
     async fn open_orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>, StoreError> {
         self.read_many("open orders", move |tx| {
-            let sql = format!("{ORDER} WHERE o.state IN (0, 3) AND o.id > ?1 ORDER BY o.id LIMIT ?2");
+            let sql = format!("{ORDER} WHERE o.state IN (0, 3, 5) AND o.id > ?1 ORDER BY o.id LIMIT ?2");
             tx.all(&sql, (after.map_or([0; 16], |id| *id.as_bytes()), limit), order)
         })
         .await

@@ -4,7 +4,7 @@ use super::ledger;
 use super::row::currency;
 use super::{Sqlite, Tx};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
-use crate::store::{AccountPage, Page, Prepaid, Purse, StoreError};
+use crate::store::{Prepaid, Purse, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::limits::{MAX_BALANCES, MAX_MINOR_UNITS};
 use portcullis_protocol::{AccountId, Currency, Money, PublisherName};
@@ -106,11 +106,11 @@ pub(super) fn debit(
     move_money(tx, from, to, cost, subject)
 }
 
-/// Credits a paid top-up.
+/// Credits a paid top-up, or what comes back of it after a dispute.
 pub(super) fn credit(
     tx: &Tx<'_>,
     account: &AccountId,
-    provider: &str,
+    from: LedgerAccount,
     amount: Money,
     subject: [u8; 16],
 ) -> rusqlite::Result<()> {
@@ -126,13 +126,18 @@ pub(super) fn credit(
          ON CONFLICT (account, currency) DO UPDATE SET amount = amount + excluded.amount",
         (account.as_bytes(), currency.as_str(), amount.minor_units()),
     )?;
-    let (from, to) = (LedgerAccount::provider(provider), LedgerAccount::prepaid(account));
-    move_money(tx, from, to, amount, subject)
+    move_money(tx, from, LedgerAccount::prepaid(account), amount, subject)
 }
 
 /// Takes out of a balance what is left of a top-up: neither drawn nor held, and never more than was paid in by it.
 /// Returns how much, in minor units.
-pub(super) fn take_out(tx: &Tx<'_>, account: &AccountId, most: Money, subject: [u8; 16]) -> rusqlite::Result<i64> {
+pub(super) fn take_out(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    most: Money,
+    to: LedgerAccount,
+    subject: [u8; 16],
+) -> rusqlite::Result<i64> {
     let currency = most.currency();
     release_expired(tx, account, currency.as_str())?;
     let left = tx.one(
@@ -143,11 +148,14 @@ pub(super) fn take_out(tx: &Tx<'_>, account: &AccountId, most: Money, subject: [
     let Some(taken) = left.and_then(|left| Money::new(left, currency).ok()).filter(|taken| !taken.is_zero()) else {
         return Ok(0);
     };
-    tx.change(
-        "UPDATE prepaid SET amount = amount - ?3 WHERE account = ?1 AND currency = ?2",
+    let changed = tx.change(
+        "UPDATE prepaid SET amount = amount - ?3 WHERE account = ?1 AND currency = ?2 AND amount - held >= ?3",
         (account.as_bytes(), currency.as_str(), taken.minor_units()),
     )?;
-    move_money(tx, LedgerAccount::prepaid(account), LedgerAccount::refunds(), taken, subject)?;
+    if changed != 1 {
+        return Ok(0);
+    }
+    move_money(tx, LedgerAccount::prepaid(account), to, taken, subject)?;
     Ok(taken.minor_units())
 }
 
@@ -167,18 +175,5 @@ pub(super) fn move_money(
 impl Purse for Sqlite {
     async fn prepaid(&self, account: &AccountId) -> Result<Vec<Prepaid>, StoreError> {
         self.read("prepaid balances", |tx| balances(tx, account))
-    }
-
-    async fn top_up_receipts(&self, account: &AccountId, page: AccountPage) -> Result<Page<String>, StoreError> {
-        let account = *account;
-        self.read_many("receipts of top-ups", move |tx| {
-            let sql = "SELECT place, receipt FROM orders
-                       WHERE account = ?1 AND receipt IS NOT NULL AND amount IS NOT NULL AND place < ?2
-                       ORDER BY place DESC LIMIT ?3";
-            let rows =
-                tx.all(sql, (account.as_bytes(), page.before(), page.limit()), |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(page.of(rows))
-        })
-        .await
     }
 }

@@ -7,7 +7,7 @@
 use super::transaction::{Begin, Transaction};
 use super::{backend, time};
 use crate::ops::clock::{Clock, Timestamp};
-use crate::ops::faults::{Faults, Phase, Write};
+use crate::ops::faults::{FaultPoints, Phase, Write};
 use crate::store::StoreError;
 use portcullis_protocol::{AccountId, TerminalId};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
@@ -140,7 +140,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection, clock: Clock, faults: Faults) -> std::io::Result<Self> {
+    pub(super) fn start(db: Connection, clock: Clock, faults: FaultPoints) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -204,7 +204,7 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Groups {
     db: Connection,
     clock: Clock,
-    faults: Faults,
+    faults: FaultPoints,
 }
 
 impl Groups {

@@ -1,0 +1,232 @@
+//! Buying: whatever is bought, rights or prepaid money, is written down, sent, and read back the same way.
+
+use crate::client_error::ClientError;
+use crate::ports::gatekeeper::Refused;
+use crate::random;
+use crate::server::session::{No, Patience, Session};
+use crate::server::trust::{Trust, offline};
+use crate::state::clock::Clock as _;
+use crate::state::journal::{Entry, Matter, Record};
+use crate::store::storefront::Storefront;
+use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep};
+use portcullis_protocol::{JwsError, KeyDocument, Money, Offer, OrderId, Receipt, TopUpReceipt, Verified};
+
+/// What is bought.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Goods {
+    /// The rights of an offer. The price is the server's own, the one that was signed: if it has changed since, the order
+    /// is refused with the current offers.
+    Rights(Box<Verified<Offer>>),
+    /// Money for the account's prepaid balance.
+    TopUp(Money),
+}
+
+/// A purchase.
+#[derive(Debug, Clone)]
+pub struct Purchase {
+    goods: Goods,
+    payment: PaymentMethod,
+    again: bool,
+}
+
+impl Purchase {
+    /// Of these goods, paid in this way.
+    #[must_use]
+    pub const fn of(goods: Goods, payment: PaymentMethod) -> Self {
+        Self { goods, payment, again: false }
+    }
+
+    /// The same, when the user knows that it gives nothing new, or that the same is on order.
+    #[must_use]
+    pub fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+
+    fn request(&self) -> wire::Purchase {
+        let goods = match &self.goods {
+            Goods::Rights(offer) => wire::Goods::Rights { offer: offer.digest() },
+            Goods::TopUp(amount) => wire::Goods::TopUp { amount: *amount },
+        };
+        wire::Purchase { goods, payment: self.payment.clone(), again: self.again }
+    }
+}
+
+/// The receipt of a purchase, signed by the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PurchaseReceipt {
+    /// Of rights.
+    Rights(Verified<Receipt>),
+    /// Of prepaid money.
+    TopUp(Verified<TopUpReceipt>),
+}
+
+impl PurchaseReceipt {
+    /// The order that was paid.
+    #[must_use]
+    pub const fn order(&self) -> OrderId {
+        match self {
+            Self::Rights(receipt) => receipt.document().order,
+            Self::TopUp(receipt) => receipt.document().order,
+        }
+    }
+
+    /// The receipt, if it is of rights.
+    #[must_use]
+    pub const fn rights(&self) -> Option<&Verified<Receipt>> {
+        match self {
+            Self::Rights(receipt) => Some(receipt),
+            Self::TopUp(_) => None,
+        }
+    }
+
+    /// The receipt, if it is of prepaid money.
+    #[must_use]
+    pub const fn top_up(&self) -> Option<&Verified<TopUpReceipt>> {
+        match self {
+            Self::TopUp(receipt) => Some(receipt),
+            Self::Rights(_) => None,
+        }
+    }
+
+    /// Whether it is for these goods at this price.
+    fn is_for(&self, goods: &Goods) -> bool {
+        match (self, goods) {
+            (Self::Rights(receipt), Goods::Rights(offer)) => {
+                let receipt = receipt.document();
+                receipt.offer == offer.digest() && receipt.price == offer.document().price
+            }
+            (Self::TopUp(receipt), Goods::TopUp(amount)) => receipt.document().amount == *amount,
+            (Self::Rights(_), Goods::TopUp(_)) | (Self::TopUp(_), Goods::Rights(_)) => false,
+        }
+    }
+
+    /// Reads a receipt of whichever kind it is.
+    fn read(keys: &KeyDocument, compact: &str) -> Result<Self, JwsError> {
+        match Trust::receipt(keys, compact) {
+            Ok(receipt) => Ok(Self::Rights(receipt)),
+            Err(error) => Trust::top_up_receipt(keys, compact).map(Self::TopUp).map_err(|_| error),
+        }
+    }
+}
+
+/// What became of a purchase.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Order {
+    /// Names it.
+    pub id: OrderId,
+    /// Its state.
+    pub state: OrderState,
+    /// The receipt, once paid: signed by the store, for what was bought, at its price.
+    pub receipt: Option<PurchaseReceipt>,
+    /// What the user has to do before the payment provider decides: open an address in a browser. It is the store's word,
+    /// as a link on one of its pages is.
+    pub next: Option<PaymentStep>,
+}
+
+impl Storefront {
+    /// Buys. An earlier purchase of the same that was never answered is asked about first, so that a lost answer never buys
+    /// twice; if the store has decided against it, this one goes out.
+    ///
+    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on order
+    /// is answered with that order: [`Purchase::again`] buys it all the same.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
+    pub async fn buy(&self, purchase: Purchase) -> Result<Order, ClientError> {
+        let session = self.session()?;
+        let (origin, request) = (self.origin().clone(), purchase.request());
+        let goods = request.goods;
+        let unanswered = move |record: &Record, _| {
+            record.origin == origin && matches!(&record.matter, Matter::Purchase(earlier) if earlier.goods == goods)
+        };
+        for entry in self.journal().take(unanswered).await? {
+            match self.place(&session, entry, &purchase.goods).await? {
+                Ok(order) if order.state != OrderState::Declined => return Ok(order),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let now = session.prover().clock().now();
+        let key = random::idempotency_key();
+        let entry = self.journal().write(self.origin(), &key, now, Matter::Purchase(request)).await?;
+        Ok(self.place(&session, entry, &purchase.goods).await??)
+    }
+
+    /// Buys the rights of an offer: see [`Storefront::buy`].
+    ///
+    /// # Errors
+    /// As [`Storefront::buy`].
+    pub async fn order(&self, offer: &Verified<Offer>, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(Purchase::of(Goods::Rights(Box::new(offer.clone())), payment)).await
+    }
+
+    /// Pays money into the account's prepaid balance: see [`Storefront::buy`].
+    ///
+    /// # Errors
+    /// As [`Storefront::buy`].
+    pub async fn top_up(&self, amount: Money, payment: PaymentMethod) -> Result<Order, ClientError> {
+        self.buy(Purchase::of(Goods::TopUp(amount), payment)).await
+    }
+
+    /// Asks for what an entry says, and ends the entry with the store's decision, which is the inner result: a signed no
+    /// has bought nothing.
+    async fn place(
+        &self,
+        session: &Session,
+        entry: Entry,
+        goods: &Goods,
+    ) -> Result<Result<Order, Refused>, ClientError> {
+        let Record { matter: Matter::Purchase(request), key, .. } = entry.record() else {
+            return Err(offline("not a purchase").into());
+        };
+        let answer = session.post::<OrderAnswer>(request.goods.path(), request, key.clone(), Patience::Purchase).await;
+        match answer {
+            Ok(answer) => {
+                entry.finish()?;
+                self.read_order(answer, Some(goods)).await.map(Ok)
+            }
+            Err(no) => decided(no, entry).map(Err),
+        }
+    }
+
+    /// What became of an order.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn order_state(&self, order: OrderId) -> Result<Order, ClientError> {
+        let answer = self.session()?.get(&format!("/v1/orders/{order}")).await?;
+        self.read_order(answer, None).await
+    }
+
+    async fn read_order(&self, answer: OrderAnswer, goods: Option<&Goods>) -> Result<Order, ClientError> {
+        let OrderAnswer { order, state, receipt, next, .. } = answer;
+        let receipt = match receipt {
+            Some(compact) => {
+                let keys = self.keys().await?;
+                let read = PurchaseReceipt::read(&keys, &compact);
+                Some(read.map_err(|error| offline(format!("a receipt does not verify: {error}")))?)
+            }
+            None => None,
+        };
+        let fits =
+            |receipt: &PurchaseReceipt| receipt.order() == order && goods.is_none_or(|goods| receipt.is_for(goods));
+        if !receipt.as_ref().is_none_or(fits) {
+            return Err(offline("the receipt is for another order").into());
+        }
+        Ok(Order { id: order, state, receipt, next })
+    }
+}
+
+/// Ends an entry with the store's signed no to it. Anything else may come from the line, or from a server that has not
+/// decided: then the entry stays, and is asked about again.
+fn decided(no: No, entry: Entry) -> Result<Refused, ClientError> {
+    match no {
+        No::Refused(refused) if !refused.is_undecided() => {
+            entry.finish()?;
+            Ok(refused)
+        }
+        no => Err(no.into()),
+    }
+}

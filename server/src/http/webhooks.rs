@@ -1,0 +1,33 @@
+//! `POST /webhooks/{provider}`: what payment providers say by themselves. What is believed of it is each provider's own
+//! to prove; everybody may call this.
+
+use crate::billing::answers::No;
+use crate::billing::events;
+use crate::http::app::App;
+use crate::http::problem::Fault;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+
+/// Takes a provider's events. A provider repeats what was not answered with success, so only what may still come right is
+/// refused: an event about an order that is not here never will.
+pub(crate) async fn receive(
+    State(app): State<App>,
+    Path(provider): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Fault> {
+    let core = &app.core;
+    let provider = core.payments.get(&provider).ok_or(Fault::NotFound)?;
+    let events = provider.webhook(&headers, &body).map_err(|refused| Fault::Malformed(refused.to_string()))?;
+    for event in events {
+        match events::apply(core, provider.name(), &event).await {
+            Ok(_) => {}
+            Err(No::NotFound | No::Unacceptable(_)) => {
+                tracing::warn!(order = %event.order, provider = provider.name(), "an event of a payment has no effect");
+            }
+            Err(error) => return Err(Fault::internal(error)),
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

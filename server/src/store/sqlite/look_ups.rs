@@ -1,0 +1,52 @@
+//! Which orders are looked up at their providers, when, and by which process.
+
+use super::leases::ProcessLease;
+use super::{Tx, orders};
+use crate::ops::clock::Timestamp;
+use crate::store::LookUps;
+use portcullis_protocol::OrderId;
+
+use super::row::bytes;
+
+/// How long an order that was taken is this process's, in seconds: longer than its provider is waited for.
+const TAKEN: u64 = 60;
+
+/// Whether there is anything to take.
+pub(super) fn are_due(tx: &Tx<'_>) -> rusqlite::Result<bool> {
+    Ok(!due(tx, 1)?.is_empty())
+}
+
+/// Those whose time has come, and those of processes whose leases are over.
+fn due(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<Vec<OrderId>> {
+    tx.all(
+        "SELECT id FROM (
+             SELECT id, look_at FROM orders WHERE look_at IS NOT NULL AND look_at <= ?1
+             UNION
+             SELECT id, look_at FROM orders WHERE lease IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.number = orders.lease AND l.ends_at > ?1)) AS due
+         ORDER BY look_at, id LIMIT ?2",
+        (tx.now.millis(), limit),
+        |row| bytes(row, 0, OrderId::from_bytes),
+    )
+}
+
+/// Takes what is due.
+pub(super) fn take(tx: &Tx<'_>, lease: &ProcessLease, limit: u32) -> rusqlite::Result<LookUps> {
+    let number = lease.current(tx)?;
+    let mut taken = Vec::new();
+    for id in due(tx, limit)? {
+        let sql =
+            "UPDATE orders SET lease = ?2, look_at = ?3 WHERE id = ?1 AND (look_at IS NOT NULL OR lease IS NOT NULL)";
+        if tx.change(sql, (id.as_bytes(), number, tx.now.plus(TAKEN).millis()))? == 1 {
+            taken.extend(orders::find(tx, &id)?);
+        }
+    }
+    Ok(LookUps { now: tx.now, lease: number, orders: taken })
+}
+
+/// Gives one back. Nothing happens when it changed its state meanwhile, or is another process's.
+pub(super) fn finish(tx: &Tx<'_>, id: &OrderId, lease: i64, next: Option<Timestamp>) -> rusqlite::Result<()> {
+    let sql = "UPDATE orders SET lease = NULL, looks = looks + 1, look_at = ?3 WHERE id = ?1 AND lease = ?2";
+    tx.change(sql, (id.as_bytes(), lease, next.map(Timestamp::millis)))?;
+    Ok(())
+}
