@@ -29,7 +29,7 @@ mod print;
 mod services;
 pub mod store;
 
-pub use billing::answers::{No, Refusal};
+pub use billing::answers::{Refusal, ServiceError};
 pub use identity::asker::{Asker, SignedIn};
 pub use services::Core;
 

@@ -61,7 +61,7 @@ impl From<Reason> for Refusal {
 /// Why a service did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum No {
+pub enum ServiceError {
     /// A refusal, to be signed and sent.
     #[error("refused: {}", .0.reason)]
     Refused(Box<Refusal>),
@@ -82,31 +82,31 @@ pub enum No {
     Failed(String),
 }
 
-impl From<Refusal> for No {
+impl From<Refusal> for ServiceError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))
     }
 }
 
-impl From<Reason> for No {
+impl From<Reason> for ServiceError {
     fn from(reason: Reason) -> Self {
         Refusal::new(reason).into()
     }
 }
 
-impl From<StoreError> for No {
+impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
     }
 }
 
-impl From<SecretError> for No {
+impl From<SecretError> for ServiceError {
     fn from(error: SecretError) -> Self {
         Self::Failed(error.to_string())
     }
 }
 
-impl From<KeysError> for No {
+impl From<KeysError> for ServiceError {
     fn from(error: KeysError) -> Self {
         Self::Failed(error.to_string())
     }

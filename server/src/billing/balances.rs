@@ -1,7 +1,7 @@
 //! Prepaid balances: what an account has paid in by top-ups, which are orders of money ([`crate::billing::orders`]), and
 //! from which metered operations draw.
 
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::{Asker, Core};
 use portcullis_protocol::limits::MAX_MINOR_UNITS;
 use portcullis_protocol::wire::{BalanceInfo, BalancesAnswer};
@@ -11,15 +11,16 @@ use portcullis_protocol::{Currency, Money};
 ///
 /// # Errors
 /// [`No::Failed`].
-pub async fn balances(core: &Core, asker: &Asker) -> Result<BalancesAnswer, No> {
+pub async fn balances(core: &Core, asker: &Asker) -> Result<BalancesAnswer, ServiceError> {
     let balances = core.store.prepaid(asker.account()).await?;
     let info = |amount, held, currency| {
-        Ok::<_, No>(BalanceInfo { amount: money(amount, currency)?, held: money(held, currency)? })
+        Ok::<_, ServiceError>(BalanceInfo { amount: money(amount, currency)?, held: money(held, currency)? })
     };
     let balances = balances.into_iter().map(|balance| info(balance.amount, balance.held, balance.currency));
     Ok(BalancesAnswer { balances: balances.collect::<Result<_, _>>()? })
 }
 
-fn money(amount: i64, currency: Currency) -> Result<Money, No> {
-    Money::new(amount, currency).map_err(|_| No::Failed(format!("a balance is beyond {MAX_MINOR_UNITS} minor units")))
+fn money(amount: i64, currency: Currency) -> Result<Money, ServiceError> {
+    Money::new(amount, currency)
+        .map_err(|_| ServiceError::Failed(format!("a balance is beyond {MAX_MINOR_UNITS} minor units")))
 }

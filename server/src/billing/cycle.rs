@@ -7,7 +7,7 @@
 //! decided here is decided on one snapshot of the store and then done by one transaction, which holds only if what it
 //! rests on still stands: otherwise everything is looked at again.
 
-use crate::billing::answers::{No, Refusal};
+use crate::billing::answers::{Refusal, ServiceError};
 use crate::billing::rights::{self, Ask, Decision};
 use crate::billing::{offers, reissue};
 use crate::crypto::secrets::{random, rng};
@@ -41,10 +41,10 @@ pub async fn authorise(
     asker: &Asker,
     request: &AuthorisationRequest,
     idempotency: &Idempotency,
-) -> Result<AuthorisationAnswer, No> {
+) -> Result<AuthorisationAnswer, ServiceError> {
     // Size. Everything else of the request is bounded by its types.
     if request.quantity == 0 || request.quantity > MAX_QUANTITY {
-        return Err(No::Unacceptable("the quantity is 1 to 1000000".into()));
+        return Err(ServiceError::Unacceptable("the quantity is 1 to 1000000".into()));
     }
     let binding = CodeBinding::of(asker.account(), asker.terminal(), request);
     for _ in 0..LOOKS {
@@ -116,7 +116,7 @@ pub async fn authorise(
             AuthoriseOutcome::Changed => {}
         }
     }
-    Err(No::UnderWay)
+    Err(ServiceError::UnderWay)
 }
 
 /// Step 3: consumes a status code and answers with the grant and the part keys.
@@ -128,7 +128,7 @@ pub async fn verify(
     asker: &Asker,
     request: &VerificationRequest,
     idempotency: &Idempotency,
-) -> Result<VerificationAnswer, No> {
+) -> Result<VerificationAnswer, ServiceError> {
     let binding = CodeBinding::of(asker.account(), asker.terminal(), &request.request);
     for _ in 0..LOOKS {
         let query = VerificationQuery {
@@ -195,7 +195,7 @@ pub async fn verify(
             VerifyOutcome::Changed => {}
         }
     }
-    Err(No::UnderWay)
+    Err(ServiceError::UnderWay)
 }
 
 /// Gives a grant to its terminal again: the answer to step 3 may never have arrived.
@@ -203,7 +203,7 @@ pub async fn verify(
 /// # Errors
 /// `status-code-unknown` where the terminal has no such grant, `entitlement-revoked`, `status-code-spent` where the
 /// terminal has a newer one, `status-code-expired` where it has ended.
-pub async fn redeliver(core: &Core, asker: &Asker, grant: &GrantId) -> Result<VerificationAnswer, No> {
+pub async fn redeliver(core: &Core, asker: &Asker, grant: &GrantId) -> Result<VerificationAnswer, ServiceError> {
     let (now, record) = core.store.grant(asker.terminal(), grant).await?;
     let record = record.ok_or(Reason::StatusCodeUnknown)?;
     match record.state {
@@ -222,7 +222,7 @@ pub async fn redeliver(core: &Core, asker: &Asker, grant: &GrantId) -> Result<Ve
 ///
 /// # Errors
 /// `status-code-unknown`, `entitlement-revoked`.
-pub async fn acknowledge(core: &Core, asker: &Asker, grant: &GrantId) -> Result<(), No> {
+pub async fn acknowledge(core: &Core, asker: &Asker, grant: &GrantId) -> Result<(), ServiceError> {
     match core.store.acknowledge(asker.terminal(), grant).await? {
         Acknowledged::Yes => Ok(()),
         Acknowledged::Revoked => Err(Reason::EntitlementRevoked.into()),
@@ -231,14 +231,18 @@ pub async fn acknowledge(core: &Core, asker: &Asker, grant: &GrantId) -> Result<
 }
 
 /// The code that the very same request got before. It is not stored: it is computed again.
-fn answered_code(core: &Core, binding: &CodeBinding, begun: Begun) -> Result<Option<AuthorisationAnswer>, No> {
+fn answered_code(
+    core: &Core,
+    binding: &CodeBinding,
+    begun: Begun,
+) -> Result<Option<AuthorisationAnswer>, ServiceError> {
     match begun {
         Begun::New => Ok(None),
         Begun::Answered(StoredAnswer::Authorised { code, expires }) => {
             Ok(Some(code_answer(core, code, binding, expires)))
         }
-        Begun::Answered(_) | Begun::OtherRequest => Err(No::KeyReused),
-        Begun::InProgress => Err(No::UnderWay),
+        Begun::Answered(_) | Begun::OtherRequest => Err(ServiceError::KeyReused),
+        Begun::InProgress => Err(ServiceError::UnderWay),
     }
 }
 
@@ -247,26 +251,32 @@ fn code_answer(core: &Core, code: CodeId, binding: &CodeBinding, expires: Timest
 }
 
 /// The grant that the very same request got before. It outlives the code, not a revocation.
-fn answered_grant(begun: Begun) -> Result<Option<VerificationAnswer>, No> {
+fn answered_grant(begun: Begun) -> Result<Option<VerificationAnswer>, ServiceError> {
     match begun {
         Begun::New => Ok(None),
         Begun::Answered(StoredAnswer::Granted(record)) if record.state == GrantState::Revoked => {
             Err(Reason::EntitlementRevoked.into())
         }
         Begun::Answered(StoredAnswer::Granted(record)) => delivered(&record).map(Some),
-        Begun::Answered(_) | Begun::OtherRequest => Err(No::KeyReused),
-        Begun::InProgress => Err(No::UnderWay),
+        Begun::Answered(_) | Begun::OtherRequest => Err(ServiceError::KeyReused),
+        Begun::InProgress => Err(ServiceError::UnderWay),
     }
 }
 
 /// A grant and its keys, as they are stored.
-pub(crate) fn delivered(record: &GrantRecord) -> Result<VerificationAnswer, No> {
-    let keys = serde_json::from_str(&record.keys).map_err(|_| No::Failed("a stored key release is damaged".into()))?;
+pub(crate) fn delivered(record: &GrantRecord) -> Result<VerificationAnswer, ServiceError> {
+    let keys = serde_json::from_str(&record.keys)
+        .map_err(|_| ServiceError::Failed("a stored key release is damaged".into()))?;
     Ok(VerificationAnswer { grant: record.compact.clone(), grant_nonce: record.nonce, keys })
 }
 
 /// The refusal for want of rights, with the offers that would turn it.
-fn unpaid(core: &Core, reason: Reason, target: &AuthorisationTarget, now: Timestamp) -> Result<No, No> {
+fn unpaid(
+    core: &Core,
+    reason: Reason,
+    target: &AuthorisationTarget,
+    now: Timestamp,
+) -> Result<ServiceError, ServiceError> {
     let refusal = Refusal::new(reason).with_offers(offers::sign(core, &target.offers, now)?);
     Ok(if target.offers.is_empty() { refusal.because("It is not for sale at present.") } else { refusal }.into())
 }
@@ -280,7 +290,7 @@ pub(crate) fn make_grant(
     resource: &ResourceFacts,
     operation: &OperationFacts,
     idempotency: &Idempotency,
-) -> Result<(NewGrant, VerificationAnswer), No> {
+) -> Result<(NewGrant, VerificationAnswer), ServiceError> {
     let held = case.authorisation.as_ref().ok_or(Reason::StatusCodeUnknown)?;
     let bounds = rights::bounds(&held.rights, held.quantity);
     let id = GrantId::generate(case.now.id_millis(), &mut rng());
@@ -308,15 +318,15 @@ pub(crate) fn make_grant(
     let compact = Verified::sign(document, &*core.keys.signing_key(case.now)?).compact().to_owned();
 
     if case.keys.len() != operation.parts.len() {
-        return Err(No::Failed("a part of a published resource has no key".into()));
+        return Err(ServiceError::Failed("a part of a published resource has no key".into()));
     }
     let keys = operation.parts.iter().zip(&case.keys);
     let keys = keys
         .map(|(part, wrapped)| core.secrets.unwrap_file_key(&resource.digest, part, wrapped))
         .collect::<Result<Vec<FileKey>, _>>()?;
     let named: Vec<(&str, &FileKey)> = operation.parts.iter().map(|part| part.as_str()).zip(&keys).collect();
-    let keys =
-        release::seal(asker.release(), &compact, &named, &mut rng()).map_err(|error| No::Failed(error.to_string()))?;
+    let keys = release::seal(asker.release(), &compact, &named, &mut rng())
+        .map_err(|error| ServiceError::Failed(error.to_string()))?;
 
     let grant = NewGrant {
         id,
@@ -331,7 +341,7 @@ pub(crate) fn make_grant(
         supersedes: bounds.renewable,
         compact: compact.clone(),
         nonce,
-        keys: serde_json::to_string(&keys).map_err(|error| No::Failed(error.to_string()))?,
+        keys: serde_json::to_string(&keys).map_err(|error| ServiceError::Failed(error.to_string()))?,
         expires,
         replaces: None,
         request: idempotency.clone(),

@@ -1,7 +1,7 @@
 //! What providers say by themselves, through their webhooks: the same arrows as after a look-up, and disputes.
 
 use crate::Core;
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::billing::orders;
 use crate::billing::payment::{Decision, PaymentChange, PaymentEvent};
 use crate::store::{DisputeStep, Order, OrderPhase};
@@ -11,15 +11,15 @@ use crate::store::{DisputeStep, Order, OrderPhase};
 /// # Errors
 /// [`No::NotFound`] for an order that is not this provider's; [`No::Unacceptable`] if the provider has another amount
 /// than the order's; [`No::Failed`]: then the provider should say it again.
-pub async fn apply(core: &Core, provider: &str, event: &PaymentEvent) -> Result<Order, No> {
+pub async fn apply(core: &Core, provider: &str, event: &PaymentEvent) -> Result<Order, ServiceError> {
     let order = core.store.order(&event.order).await?;
     // One provider says nothing of another one's orders.
-    let order = order.filter(|order| order.provider == provider).ok_or(No::NotFound)?;
-    let dispute = async |step| core.store.dispute(&order.id, step).await?.ok_or(No::NotFound);
+    let order = order.filter(|order| order.provider == provider).ok_or(ServiceError::NotFound)?;
+    let dispute = async |step| core.store.dispute(&order.id, step).await?.ok_or(ServiceError::NotFound);
     match event.what {
         PaymentChange::Settled(amount) if amount != order.amount() => {
             tracing::error!(order = %order.id, %amount, due = %order.amount(), "a payment of another amount was announced");
-            Err(No::Unacceptable("the amount is not the order's".into()))
+            Err(ServiceError::Unacceptable("the amount is not the order's".into()))
         }
         PaymentChange::Settled(_) => orders::decided(core, order, Decision::Settled).await,
         PaymentChange::Declined => orders::decided(core, order, Decision::Declined).await,

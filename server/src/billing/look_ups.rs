@@ -11,7 +11,7 @@
 //! again: an order ends at its deadline only when its provider says that it has no money.
 
 use crate::Core;
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::billing::orders;
 use crate::billing::payment::{Decision, PaymentProvider, PaymentState, RefundState};
 use crate::ops::clock::Timestamp;
@@ -38,7 +38,7 @@ const WATCHED: u64 = 7 * 24 * 3600;
 ///
 /// # Errors
 /// [`No::Failed`] if the store fails. A provider that does not answer is asked again later.
-pub async fn round(core: &Core) -> Result<usize, No> {
+pub async fn round(core: &Core) -> Result<usize, ServiceError> {
     let taken = core.store.take_look_ups(TAKEN).await?;
     let (now, lease, count) = (taken.now, taken.lease, taken.orders.len());
     let looks = taken.orders.into_iter().map(|order| async move {
@@ -86,14 +86,19 @@ enum Verdict {
     Over,
 }
 
-async fn act(core: &Core, provider: &Arc<dyn PaymentProvider>, order: Order, now: Timestamp) -> Result<Verdict, No> {
+async fn act(
+    core: &Core,
+    provider: &Arc<dyn PaymentProvider>,
+    order: Order,
+    now: Timestamp,
+) -> Result<Verdict, ServiceError> {
     // Nothing was to be paid, so nobody has to be asked: the process that opened it died.
     if order.phase == OrderPhase::Pending && order.amount().is_zero() {
         orders::decided(core, order, Decision::Settled).await?;
         return Ok(Verdict::Over);
     }
     let payment = orders::payment(&order, now);
-    let state = provider.look_up(&payment).await.map_err(|error| No::Failed(error.to_string()))?;
+    let state = provider.look_up(&payment).await.map_err(|error| ServiceError::Failed(error.to_string()))?;
     match (order.phase, state) {
         (OrderPhase::Pending | OrderPhase::Declined, PaymentState::Settled) => {
             orders::decided(core, order, Decision::Settled).await?;

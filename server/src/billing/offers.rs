@@ -3,7 +3,7 @@
 //! sign. A digest names the terms, whoever signed them.
 
 use crate::Core;
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::crypto::keys::KeysError;
 use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
@@ -100,25 +100,30 @@ pub async fn replace(
     publisher: &PublisherName,
     name: &ResourceName,
     terms: Vec<OfferTerms>,
-) -> Result<Vec<Verified<Offer>>, No> {
+) -> Result<Vec<Verified<Offer>>, ServiceError> {
     if terms.len() > MAX_OFFERS {
-        return Err(No::Unacceptable("a price list has at most 64 offers".into()));
+        return Err(ServiceError::Unacceptable("a price list has at most 64 offers".into()));
     }
     let now = core.store.now().await?;
-    let offers = terms.into_iter().map(|terms| new_offer(core, terms, now)).collect::<Result<Vec<_>, No>>()?;
+    let offers =
+        terms.into_iter().map(|terms| new_offer(core, terms, now)).collect::<Result<Vec<_>, ServiceError>>()?;
     if size(core, publisher, name, &offers, now)? > MAX_PRICE_LIST {
-        return Err(No::Unacceptable(
+        return Err(ServiceError::Unacceptable(
             "the price list is longer than one refusal can carry: fewer offers, or shorter titles".into(),
         ));
     }
     match core.store.replace_offers(&core.origin, account, publisher, name, offers).await? {
         OffersOutcome::Replaced(offers) => Ok(sign(core, &offers, now)?),
-        OffersOutcome::NotFound => Err(No::NotFound),
-        OffersOutcome::NoSuchOperation(operation) => Err(No::Unacceptable(
+        OffersOutcome::NotFound => Err(ServiceError::NotFound),
+        OffersOutcome::NoSuchOperation(operation) => Err(ServiceError::Unacceptable(
             format!("an offer is for the operation `{operation}`, which no version on sale has").into(),
         )),
-        OffersOutcome::OpensPart(opened) => Err(No::Unacceptable(opens_part(publisher, name, &opened).into())),
-        OffersOutcome::NoSuchOffer(_) => Err(No::Unacceptable("an offer revises one that is not in force".into())),
+        OffersOutcome::OpensPart(opened) => {
+            Err(ServiceError::Unacceptable(opens_part(publisher, name, &opened).into()))
+        }
+        OffersOutcome::NoSuchOffer(_) => {
+            Err(ServiceError::Unacceptable("an offer revises one that is not in force".into()))
+        }
     }
 }
 
@@ -150,30 +155,32 @@ fn size(
     name: &ResourceName,
     offers: &[NewOffer],
     now: Timestamp,
-) -> Result<usize, No> {
+) -> Result<usize, ServiceError> {
     let key = core.keys.signing_key(now)?;
     let signed = offers.iter().map(|new| written(&Verified::sign(new.offer(&core.origin, publisher, name, now), &key)));
     Ok(signed.sum())
 }
 
-fn new_offer(core: &Core, terms: OfferTerms, now: Timestamp) -> Result<NewOffer, No> {
+fn new_offer(core: &Core, terms: OfferTerms, now: Timestamp) -> Result<NewOffer, ServiceError> {
     if terms.title.is_empty() || terms.title.len() > MAX_TITLE || terms.title.chars().any(disturbs) {
-        return Err(No::Unacceptable(
+        return Err(ServiceError::Unacceptable(
             "the title of an offer has 1 to 120 bytes and no control, direction or invisible characters".into(),
         ));
     }
     if matches!(terms.rights, Rights::Uses { count: 0 }) {
-        return Err(No::Unacceptable("an offer of uses gives at least one".into()));
+        return Err(ServiceError::Unacceptable("an offer of uses gives at least one".into()));
     }
     if terms.rights.is_free() && !terms.price.is_zero() {
-        return Err(No::Unacceptable("what is free costs nothing: set the price to zero, or sell `perpetual`".into()));
+        return Err(ServiceError::Unacceptable(
+            "what is free costs nothing: set the price to zero, or sell `perpetual`".into(),
+        ));
     }
     if terms.rights.is_metered() && terms.price.is_zero() {
-        return Err(No::Unacceptable(
+        return Err(ServiceError::Unacceptable(
             "a unit of a metered offer costs something: set a price, or offer it as `free`".into(),
         ));
     }
-    core.currencies.check(terms.price).map_err(|error| No::Unacceptable(error.to_string().into()))?;
+    core.currencies.check(terms.price).map_err(|error| ServiceError::Unacceptable(error.to_string().into()))?;
     Ok(NewOffer {
         id: terms.id.unwrap_or_else(|| OfferId::generate(now.id_millis(), &mut rng())),
         revises: terms.id.is_some(),

@@ -18,7 +18,7 @@
 //! amount, are not pending twice, unless the buyer says `again`.
 
 use crate::Core;
-use crate::billing::answers::{No, Refusal};
+use crate::billing::answers::{Refusal, ServiceError};
 use crate::billing::offers;
 use crate::billing::payment::{
     Begun as PaymentBegun, Charge, Decision, Outcome, Payment, RefundState, SAVED, SavedMeans,
@@ -51,7 +51,7 @@ pub async fn order(
     buyer: impl Into<Buyer>,
     purchase: impl Into<Purchase>,
     idempotency: &Idempotency,
-) -> Result<OrderAnswer, No> {
+) -> Result<OrderAnswer, ServiceError> {
     let (buyer, purchase) = (buyer.into(), purchase.into());
     match opened(core, &buyer, &purchase, idempotency).await? {
         Placed::Own(order) => begun(core, order, &purchase.payment.token).await,
@@ -69,12 +69,12 @@ enum Placed {
 
 /// Nothing was opened under this request's key, and the server will not open it. That is a decision, so it is signed: only
 /// then may the terminal forget the request, and ask for something else.
-fn never(why: impl Into<String>) -> No {
+fn never(why: impl Into<String>) -> ServiceError {
     Refusal::new(Reason::PaymentRequired).because(why).into()
 }
 
 /// Without the provider that was chosen, or the means of payment, there is nothing to open.
-async fn can_pay(core: &Core, account: &AccountId, payment: &PaymentMethod) -> Result<(), No> {
+async fn can_pay(core: &Core, account: &AccountId, payment: &PaymentMethod) -> Result<(), ServiceError> {
     if core.payments.get(&payment.provider).is_none() {
         return Err(never("this server has no such payment provider; nothing was charged"));
     }
@@ -85,7 +85,7 @@ async fn can_pay(core: &Core, account: &AccountId, payment: &PaymentMethod) -> R
 }
 
 /// Has the provider begin with a pending order, and settles it if that decides it.
-async fn begun(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, No> {
+async fn begun(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, ServiceError> {
     // The same request as before, answered with what became of it; or one that was lost on the way and goes on.
     if order.phase != OrderPhase::Pending {
         return Ok(answer(&order));
@@ -106,7 +106,7 @@ async fn begun(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, No
     } else {
         provider.begin(&charge).await
     };
-    let PaymentBegun { outcome, reference, saved } = begun.map_err(|error| No::Failed(error.to_string()))?;
+    let PaymentBegun { outcome, reference, saved } = begun.map_err(|error| ServiceError::Failed(error.to_string()))?;
     let step = |kind, url: &String| PaymentStep { kind, url: url.clone() };
     let next = match &outcome {
         Outcome::Redirect(url) => Some(step(PaymentStepKind::Redirect, url)),
@@ -117,7 +117,7 @@ async fn begun(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, No
     let order = if reference.is_some() || next.is_some() || saved.is_some() {
         let saved = saved.map(|means| seal(core, &order, &means));
         let record = PaymentRecord { reference, next, saved };
-        core.store.record_payment(&order.id, record).await?.ok_or(No::NotFound)?
+        core.store.record_payment(&order.id, record).await?.ok_or(ServiceError::NotFound)?
     } else {
         order
     };
@@ -134,10 +134,11 @@ fn seal(core: &Core, order: &Order, means: &SavedMeans) -> StoredMeans {
     StoredMeans { reference, label: means.label.clone() }
 }
 
-async fn saved_means(core: &Core, order: &Order) -> Result<Option<SavedMeans>, No> {
+async fn saved_means(core: &Core, order: &Order) -> Result<Option<SavedMeans>, ServiceError> {
     let Some(stored) = core.store.saved_means(&order.account, &order.provider).await? else { return Ok(None) };
     let opened = core.secrets.unseal(MEANS, order.account.as_bytes(), &stored.reference)?;
-    let reference = String::from_utf8(opened.to_vec()).map_err(|_| No::Failed("saved means are no text".into()))?;
+    let reference =
+        String::from_utf8(opened.to_vec()).map_err(|_| ServiceError::Failed("saved means are no text".into()))?;
     Ok(Some(SavedMeans { reference: Zeroizing::new(reference), label: stored.label }))
 }
 
@@ -156,11 +157,11 @@ pub(crate) fn payment(order: &Order, now: Timestamp) -> Payment {
 ///
 /// # Errors
 /// [`No::NotFound`], also where it is somebody else's.
-pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Result<OrderAnswer, No> {
+pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
     let buyer = buyer.into();
     match core.store.order(order).await? {
         Some(order) if order.account == *buyer.account() => Ok(answer(&order)),
-        _ => Err(No::NotFound),
+        _ => Err(ServiceError::NotFound),
     }
 }
 
@@ -168,8 +169,8 @@ pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Resu
 ///
 /// # Errors
 /// [`No::NotFound`].
-pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<OrderAnswer, No> {
-    let order = core.store.order(order).await?.ok_or(No::NotFound)?;
+pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<OrderAnswer, ServiceError> {
+    let order = core.store.order(order).await?.ok_or(ServiceError::NotFound)?;
     Ok(answer(&decided(core, order, decision).await?))
 }
 
@@ -179,12 +180,12 @@ pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<
 /// # Errors
 /// [`No::NotFound`]; [`No::Unacceptable`] if the order is not paid, if nothing of it is left, or if its provider refuses
 /// to pay it back.
-pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
+pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
     let order = refunded(core.store.begin_refund(order).await?)?;
     match pay_back(core, &order).await? {
         RefundState::Done => Ok(answer(&finish_refund(core, &order).await?)),
         RefundState::Pending => Ok(answer(&order)),
-        RefundState::Refused => Err(No::Unacceptable(
+        RefundState::Refused => Err(ServiceError::Unacceptable(
             "the payment provider refuses to pay the order back: pay its buyer by another way. The rights have ended"
                 .into(),
         )),
@@ -192,21 +193,22 @@ pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, No> {
 }
 
 /// Has the provider of an order that is `refunding` pay it back.
-pub(crate) async fn pay_back(core: &Core, order: &Order) -> Result<RefundState, No> {
+pub(crate) async fn pay_back(core: &Core, order: &Order) -> Result<RefundState, ServiceError> {
     if order.phase == OrderPhase::Refunded || order.refund().is_zero() {
         return Ok(RefundState::Done);
     }
     let provider = core.payments.get(&order.provider);
-    let provider = provider.ok_or(No::Unacceptable("the order's payment provider is not configured".into()))?;
+    let provider =
+        provider.ok_or(ServiceError::Unacceptable("the order's payment provider is not configured".into()))?;
     let payment = payment(order, core.store.now().await?);
-    provider.refund(&payment, order.refund()).await.map_err(|error| No::Failed(error.to_string()))
+    provider.refund(&payment, order.refund()).await.map_err(|error| ServiceError::Failed(error.to_string()))
 }
 
-pub(crate) async fn begin_refund(core: &Core, order: &Order) -> Result<Order, No> {
+pub(crate) async fn begin_refund(core: &Core, order: &Order) -> Result<Order, ServiceError> {
     refunded(core.store.begin_refund(&order.id).await?)
 }
 
-pub(crate) async fn finish_refund(core: &Core, order: &Order) -> Result<Order, No> {
+pub(crate) async fn finish_refund(core: &Core, order: &Order) -> Result<Order, ServiceError> {
     refunded(core.store.finish_refund(&order.id).await?)
 }
 
@@ -214,7 +216,7 @@ pub(crate) async fn finish_refund(core: &Core, order: &Order) -> Result<Order, N
 ///
 /// # Errors
 /// [`No::Failed`].
-pub async fn open(core: &Core) -> Result<Vec<Order>, No> {
+pub async fn open(core: &Core) -> Result<Vec<Order>, ServiceError> {
     let (mut open, mut after) = (Vec::new(), None);
     loop {
         let page = core.store.open_orders(after, PAGE).await?;
@@ -225,7 +227,12 @@ pub async fn open(core: &Core) -> Result<Vec<Order>, No> {
 }
 
 /// Opens an order, or finds the one that the same request opened, or that is on order for the same.
-async fn opened(core: &Core, buyer: &Buyer, purchase: &Purchase, idempotency: &Idempotency) -> Result<Placed, No> {
+async fn opened(
+    core: &Core,
+    buyer: &Buyer,
+    purchase: &Purchase,
+    idempotency: &Idempotency,
+) -> Result<Placed, ServiceError> {
     for _ in 0..LOOKS {
         let mut case = core.store.order_case(buyer, idempotency, &purchase.goods).await?;
         // What this request has opened stands, whatever is configured by now.
@@ -249,11 +256,11 @@ async fn opened(core: &Core, buyer: &Buyer, purchase: &Purchase, idempotency: &I
             return Ok(placed);
         }
     }
-    Err(No::UnderWay)
+    Err(ServiceError::UnderWay)
 }
 
 /// Whether the accepted offer is in force and on sale, and of rights that are bought before they are used.
-fn are_sold(core: &Core, case: &OrderCase) -> Result<(), No> {
+fn are_sold(core: &Core, case: &OrderCase) -> Result<(), ServiceError> {
     // What another store signed is not this one's to sell.
     let Some(offer) = case.offer.as_ref().filter(|offer| offer.offer.iss == core.origin) else {
         let changed = Refusal::new(Reason::PaymentRequired)
@@ -274,7 +281,7 @@ fn are_sold(core: &Core, case: &OrderCase) -> Result<(), No> {
 }
 
 /// Whether so much money can be paid in at all.
-fn is_taken(core: &Core, amount: Money) -> Result<(), No> {
+fn is_taken(core: &Core, amount: Money) -> Result<(), ServiceError> {
     if amount.is_zero() {
         return Err(never("a top-up is of more than nothing"));
     }
@@ -282,7 +289,7 @@ fn is_taken(core: &Core, amount: Money) -> Result<(), No> {
 }
 
 /// What became of opening an order; `None` if something changed meanwhile.
-fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, No> {
+fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, ServiceError> {
     match outcome {
         OpenOutcome::Opened(order) => Ok(Some(Placed::Own(*order))),
         OpenOutcome::Joined(order) => Ok(Some(Placed::Joined(*order))),
@@ -297,7 +304,7 @@ fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, No> {
 }
 
 /// Nothing can be granted under the offer, so nothing is sold.
-fn not_on_sale(off_sale: OffSale) -> No {
+fn not_on_sale(off_sale: OffSale) -> ServiceError {
     let (reason, why) = match off_sale {
         OffSale::Withdrawn => {
             (Reason::ResourceWithdrawn, "Every version was withdrawn, so nothing of it is sold; nothing was charged.")
@@ -314,7 +321,7 @@ fn not_on_sale(off_sale: OffSale) -> No {
 }
 
 /// The account would pay for nothing. It may say that it wants it all the same.
-fn nothing_new(redundant: Redundant) -> No {
+fn nothing_new(redundant: Redundant) -> ServiceError {
     let why = match redundant {
         Redundant::Held => {
             "The account holds this operation for good: buying it gives nothing new. Nothing was charged."
@@ -325,18 +332,18 @@ fn nothing_new(redundant: Redundant) -> No {
     Refusal::new(Reason::ConfirmationRequired).because(why).into()
 }
 
-fn before(begun: Begun) -> Result<Option<Placed>, No> {
+fn before(begun: Begun) -> Result<Option<Placed>, ServiceError> {
     match begun {
         Begun::New => Ok(None),
         Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(Placed::Own(*order))),
         Begun::Answered(StoredAnswer::Joined(order)) => Ok(Some(Placed::Joined(*order))),
-        Begun::Answered(_) | Begun::OtherRequest => Err(No::KeyReused),
-        Begun::InProgress => Err(No::UnderWay),
+        Begun::Answered(_) | Begun::OtherRequest => Err(ServiceError::KeyReused),
+        Begun::InProgress => Err(ServiceError::UnderWay),
     }
 }
 
 /// Settles an order as its provider decided.
-pub(crate) async fn decided(core: &Core, order: Order, decision: Decision) -> Result<Order, No> {
+pub(crate) async fn decided(core: &Core, order: Order, decision: Decision) -> Result<Order, ServiceError> {
     let settlement = match decision {
         Decision::Declined => Settlement::Declined,
         Decision::Settled => {
@@ -349,19 +356,19 @@ pub(crate) async fn decided(core: &Core, order: Order, decision: Decision) -> Re
 }
 
 /// Ends an order that nobody has paid in time.
-pub(crate) async fn ended(core: &Core, order: &Order) -> Result<Order, No> {
+pub(crate) async fn ended(core: &Core, order: &Order) -> Result<Order, ServiceError> {
     settled(core, order, Settlement::Ended).await
 }
 
-async fn settled(core: &Core, order: &Order, settlement: Settlement) -> Result<Order, No> {
+async fn settled(core: &Core, order: &Order, settlement: Settlement) -> Result<Order, ServiceError> {
     match core.store.settle_order(&order.id, settlement).await? {
         SettleOutcome::Order(order) => Ok(*order),
-        SettleOutcome::Unknown => Err(No::NotFound),
+        SettleOutcome::Unknown => Err(ServiceError::NotFound),
     }
 }
 
 /// Signs what was paid.
-fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, No> {
+fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, ServiceError> {
     let key = core.keys.signing_key(now)?;
     let (iss, iat) = (core.origin.clone(), now.seconds());
     let signed = match &order.goods {
@@ -386,14 +393,14 @@ fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, No> {
     Ok(signed)
 }
 
-fn refunded(outcome: RefundOutcome) -> Result<Order, No> {
+fn refunded(outcome: RefundOutcome) -> Result<Order, ServiceError> {
     match outcome {
         RefundOutcome::Done(order) => Ok(*order),
-        RefundOutcome::NotPaid(_) => Err(No::Unacceptable("only a paid order can be paid back".into())),
+        RefundOutcome::NotPaid(_) => Err(ServiceError::Unacceptable("only a paid order can be paid back".into())),
         RefundOutcome::NothingLeft => {
-            Err(No::Unacceptable("nothing is left of the top-up, or codes still hold it".into()))
+            Err(ServiceError::Unacceptable("nothing is left of the top-up, or codes still hold it".into()))
         }
-        RefundOutcome::Unknown => Err(No::NotFound),
+        RefundOutcome::Unknown => Err(ServiceError::NotFound),
     }
 }
 

@@ -5,7 +5,7 @@
 //! new grant, once, within 30 days. A terminal that keeps silent about a grant that it did use gets a second one for the
 //! same debit, and never a third.
 
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::billing::cycle::{delivered, make_grant};
 use crate::ops::clock::Timestamp;
 use crate::store::{Begun, GrantRecord, GrantState, Idempotency, StoredAnswer, VerificationQuery, VerifyOutcome};
@@ -36,7 +36,7 @@ pub(crate) async fn reissue(
     request: &VerificationRequest,
     old: &GrantRecord,
     idempotency: &Idempotency,
-) -> Result<Option<VerificationAnswer>, No> {
+) -> Result<Option<VerificationAnswer>, ServiceError> {
     let query = VerificationQuery {
         account: asker.account(),
         terminal: asker.terminal(),

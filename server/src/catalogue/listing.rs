@@ -2,13 +2,13 @@
 
 use crate::billing::offers;
 use crate::http::app::Server;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::store::Listing;
 use portcullis_protocol::wire::{CatalogueEntry, CatalogueVersion};
 
 /// A listing, with its offers signed by the current key.
-pub(crate) fn entry(app: &Server, listing: Listing) -> Result<CatalogueEntry, Fault> {
-    let offers = offers::sign(&app.core, &listing.offers, app.core.clock.now()).map_err(Fault::internal)?;
+pub(crate) fn entry(app: &Server, listing: Listing) -> Result<CatalogueEntry, ApiError> {
+    let offers = offers::sign(&app.core, &listing.offers, app.core.clock.now()).map_err(ApiError::internal)?;
     let versions = listing.versions.into_iter().map(|version| CatalogueVersion {
         version: version.version,
         digest: version.digest,

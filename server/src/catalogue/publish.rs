@@ -8,7 +8,7 @@ use crate::billing::offers;
 use crate::crypto::secrets;
 use crate::http::app::{App, Server};
 use crate::http::auth::{ProvenTerminal, ProvenUpload};
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use crate::ops::clock::Timestamp;
 use crate::ops::directory::{self, FILES, UPLOADS};
 use crate::ops::serve::ServeError;
@@ -115,24 +115,24 @@ impl Drop for Incoming {
 }
 
 /// Takes a body to the disk, bounded, and returns its digest beside it.
-pub(crate) async fn receive(app: &Server, unverified_body: Body) -> Result<(Incoming, Digest), Fault> {
+pub(crate) async fn receive(app: &Server, unverified_body: Body) -> Result<(Incoming, Digest), ApiError> {
     let most = app.config.limits.upload_bytes;
     let dir = app.config.dir.clone();
-    let made = tokio::task::spawn_blocking(move || Incoming::new(&dir)).await.map_err(Fault::internal)?;
-    let (incoming, file) = made.map_err(Fault::internal)?;
+    let made = tokio::task::spawn_blocking(move || Incoming::new(&dir)).await.map_err(ApiError::internal)?;
+    let (incoming, file) = made.map_err(ApiError::internal)?;
     let mut file = tokio::fs::File::from_std(file);
     let mut stream = unverified_body.into_data_stream();
     let (mut digest, mut size) = (Sha256::new(), 0_u64);
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Fault::Malformed("the body did not arrive".into()))?;
+        let chunk = chunk.map_err(|_| ApiError::Malformed("the body did not arrive".into()))?;
         size += chunk.len() as u64;
         if size > most {
-            return Err(Fault::TooLarge(most));
+            return Err(ApiError::TooLarge(most));
         }
         digest.update(&chunk);
-        file.write_all(&chunk).await.map_err(Fault::internal)?;
+        file.write_all(&chunk).await.map_err(ApiError::internal)?;
     }
-    file.flush().await.map_err(Fault::internal)?;
+    file.flush().await.map_err(ApiError::internal)?;
     Ok((incoming, Digest::from_bytes(digest.finalize().into())))
 }
 
@@ -141,7 +141,7 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
     let (now, for_checks) = (app.core.clock.now(), app.clone());
     let checked =
         tokio::task::spawn_blocking(move || check(&for_checks, &incoming, now).map(|checked| (checked, incoming)));
-    let (checked, _incoming) = checked.await.map_err(Fault::internal)??;
+    let (checked, _incoming) = checked.await.map_err(ApiError::internal)??;
     let manifest = checked.manifest;
     let answer = PublishAnswer {
         resource: checked.digest,
@@ -150,7 +150,7 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         version: manifest.version.clone(),
     };
     owns(app, &account, &manifest).await?;
-    if let Some(published) = app.core.store.resource(&checked.digest).await.map_err(Fault::internal)? {
+    if let Some(published) = app.core.store.resource(&checked.digest).await.map_err(ApiError::internal)? {
         tracing::info!(resource = %published.digest, "published again");
         return Ok(answer);
     }
@@ -160,23 +160,23 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         let (app, from, to) = (app.clone(), checked.countersigned, place.clone());
         tokio::task::spawn_blocking(move || put(&app, from, &to))
     };
-    moved.await.map_err(Fault::internal)??;
+    moved.await.map_err(ApiError::internal)??;
     let resource = NewResource { digest: checked.digest, account, manifest, size: checked.size, parts: checked.parts };
-    let outcome = app.core.store.publish(resource).await.map_err(Fault::internal)?;
+    let outcome = app.core.store.publish(resource).await.map_err(ApiError::internal)?;
     let refused = match outcome {
         PublishOutcome::Published | PublishOutcome::Already => {
             tracing::info!(resource = %answer.resource, publisher = %answer.publisher, name = %answer.name, version = %answer.version, "published");
             return Ok(answer);
         }
         PublishOutcome::NotOwner => not_owner(),
-        PublishOutcome::NotNewer(published) => Fault::Conflict(not_newer(&answer, &published)),
-        PublishOutcome::TooManyVersions => Fault::Conflict(format!(
+        PublishOutcome::NotNewer(published) => ApiError::Conflict(not_newer(&answer, &published)),
+        PublishOutcome::TooManyVersions => ApiError::Conflict(format!(
             "there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name"
         )),
         PublishOutcome::OpensPart(opened) => {
-            Fault::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
+            ApiError::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
         }
-        PublishOutcome::CommitmentTaken(part) => Fault::Conflict(format!(
+        PublishOutcome::CommitmentTaken(part) => ApiError::Conflict(format!(
             "part `{part}`, this very ciphertext, was published here by another publisher, who held its key: seal the \
                  resource again, which encrypts it anew; if the part is yours, tell the store's operator"
         )),
@@ -195,17 +195,17 @@ struct Checked {
     size: u64,
 }
 
-fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, Fault> {
-    let file = File::open(&incoming.0).map_err(Fault::internal)?;
+fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, ApiError> {
+    let file = File::open(&incoming.0).map_err(ApiError::internal)?;
     let sealed = Sealed::open(file).map_err(unacceptable)?;
     let (digest, manifest) = (sealed.digest(), sealed.manifest().clone());
     if manifest.version.to_string().len() > MAX_VERSION {
-        return Err(Fault::Unacceptable(format!("a version has at most {MAX_VERSION} bytes: shorten it")));
+        return Err(ApiError::Unacceptable(format!("a version has at most {MAX_VERSION} bytes: shorten it")));
     }
     let root = app.core.keys.root().thumbprint();
     if !manifest.servers.iter().any(|server| server.origin == *app.origin() && server.root == root) {
         let text = format!("the resource is not sealed for this server: seal it with `--server {}`", app.origin());
-        return Err(Fault::Unacceptable(text));
+        return Err(ApiError::Unacceptable(text));
     }
     // What no terminal would load is not sold.
     manifest.limits.check().map_err(unrunnable)?;
@@ -234,31 +234,31 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, F
         let wrapped = app.core.secrets.wrap_file_key(&digest, &part.name, &key);
         parts.push(NewPart { name: part.name.clone(), commitment: part.commitment, key: wrapped });
     }
-    let (countersigned, out) = Incoming::new(&app.config.dir).map_err(Fault::internal)?;
-    let signing_key = app.core.keys.signing_key(now).map_err(Fault::internal)?;
+    let (countersigned, out) = Incoming::new(&app.config.dir).map_err(ApiError::internal)?;
+    let signing_key = app.core.keys.signing_key(now).map_err(ApiError::internal)?;
     let mut out = BufWriter::with_capacity(1 << 20, out);
     // Checks every block on its way.
     sealed::countersign(&sealed, app.origin().clone(), &signing_key, now.seconds(), &mut out).map_err(unacceptable)?;
-    out.flush().map_err(Fault::internal)?;
-    let out = out.into_inner().map_err(Fault::internal)?;
-    out.sync_all().map_err(Fault::internal)?;
-    let size = out.metadata().map_err(Fault::internal)?.len();
+    out.flush().map_err(ApiError::internal)?;
+    let out = out.into_inner().map_err(ApiError::internal)?;
+    out.sync_all().map_err(ApiError::internal)?;
+    let size = out.metadata().map_err(ApiError::internal)?.len();
     Ok(Checked { digest, manifest, parts, countersigned, size })
 }
 
-fn unacceptable(error: SealedError) -> Fault {
+fn unacceptable(error: SealedError) -> ApiError {
     match error {
-        SealedError::Io(error) => Fault::internal(error),
-        error => Fault::Unacceptable(error.to_string()),
+        SealedError::Io(error) => ApiError::internal(error),
+        error => ApiError::Unacceptable(error.to_string()),
     }
 }
 
 /// Opens the first and the last chunk of a part with the key that its header wraps.
-fn opens(sealed: &Sealed<File>, part: &PartName, key: &FileKey) -> Result<(), Fault> {
+fn opens(sealed: &Sealed<File>, part: &PartName, key: &FileKey) -> Result<(), ApiError> {
     let first = sealed.part(part, key).and_then(|mut reader| reader.read_at(0, &mut [0]));
     match first {
         Ok(_) => Ok(()),
-        Err(SealedError::Age { .. }) => Err(Fault::Unacceptable(format!(
+        Err(SealedError::Age { .. }) => Err(ApiError::Unacceptable(format!(
             "the key that the header of part `{part}` holds does not open the part: only who holds a part's key publishes \
              it; seal the resource again from its own files"
         ))),
@@ -266,25 +266,25 @@ fn opens(sealed: &Sealed<File>, part: &PartName, key: &FileKey) -> Result<(), Fa
     }
 }
 
-fn unloadable(error: SurfaceError) -> Fault {
-    Fault::Unacceptable(format!("no terminal would load it: {error}"))
+fn unloadable(error: SurfaceError) -> ApiError {
+    ApiError::Unacceptable(format!("no terminal would load it: {error}"))
 }
 
-fn unrunnable(error: impl std::fmt::Display) -> Fault {
-    Fault::Unacceptable(format!("no terminal would run it: {error}"))
+fn unrunnable(error: impl std::fmt::Display) -> ApiError {
+    ApiError::Unacceptable(format!("no terminal would run it: {error}"))
 }
 
 /// Before anything is put in its place: who does not own the name changes nothing here.
 async fn owns(app: &Server, account: &AccountId, manifest: &Manifest) -> Result<(), Refused> {
-    let publisher = app.core.store.publisher(&manifest.publisher.name).await.map_err(Fault::internal)?;
+    let publisher = app.core.store.publisher(&manifest.publisher.name).await.map_err(ApiError::internal)?;
     match publisher {
         Some(publisher) if publisher.owner == *account && publisher.key == manifest.publisher.jwk => Ok(()),
         _ => Err(not_owner().into()),
     }
 }
 
-fn not_owner() -> Fault {
-    Fault::Forbidden(
+fn not_owner() -> ApiError {
+    ApiError::Forbidden(
         "the publisher's name is not this account's with this key: claim it first, or seal with its key".into(),
     )
 }
@@ -303,19 +303,19 @@ fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
     format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
 }
 
-fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), Fault> {
-    app.core.faults.step("upload.before-rename").map_err(Fault::internal)?;
-    std::fs::rename(&from.0, to).map_err(Fault::internal)?;
+fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), ApiError> {
+    app.core.faults.step("upload.before-rename").map_err(ApiError::internal)?;
+    std::fs::rename(&from.0, to).map_err(ApiError::internal)?;
     // The name is durable only once its folder is.
     if let Some(folder) = to.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Fault::internal)?;
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(ApiError::internal)?;
     }
-    app.core.faults.step("upload.after-rename").map_err(Fault::internal)
+    app.core.faults.step("upload.after-rename").map_err(ApiError::internal)
 }
 
 /// Takes the body of a proven upload, and makes sure that it is the one that was proven.
-pub(crate) async fn receive_proven(app: &Server, upload: ProvenUpload) -> Result<(Incoming, ProvenTerminal), Fault> {
+pub(crate) async fn receive_proven(app: &Server, upload: ProvenUpload) -> Result<(Incoming, ProvenTerminal), ApiError> {
     let ProvenUpload { caller, claimed_body, unverified_body, .. } = upload;
     let (incoming, digest) = receive(app, unverified_body).await?;
-    if digest == claimed_body { Ok((incoming, caller)) } else { Err(Fault::Unproven) }
+    if digest == claimed_body { Ok((incoming, caller)) } else { Err(ApiError::Unproven) }
 }

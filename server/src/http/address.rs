@@ -2,7 +2,7 @@
 
 use crate::http::app::App;
 use crate::http::forwarded;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -15,11 +15,11 @@ use std::sync::Once;
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 impl FromRequestParts<App> for ClientAddress {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Ok(ConnectInfo(peer)) = ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await else {
-            return Err(Fault::internal("a connection without an address"));
+            return Err(ApiError::internal("a connection without an address"));
         };
         let (config, peer) = (&app.config, peer.ip());
         if !config.behind_proxy {
@@ -52,7 +52,7 @@ pub(crate) async fn gate(
 ) -> Response {
     match app.gates.address.take(address) {
         Ok(()) => next.run(request).await,
-        Err(too_many) => Fault::from(too_many).into_response(),
+        Err(too_many) => ApiError::from(too_many).into_response(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every handler is given: the services of one server, and the gates before them.
 
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::catalogue::uploads::Uploads;
 use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::http::rate::{Buckets, Rate};
@@ -108,8 +108,8 @@ impl Server {
     }
 
     /// The sign-in name of an account.
-    pub(crate) async fn name_of(&self, id: &AccountId) -> Result<String, No> {
-        let account = self.core.store.account(id).await?.ok_or(No::NotFound)?;
+    pub(crate) async fn name_of(&self, id: &AccountId) -> Result<String, ServiceError> {
+        let account = self.core.store.account(id).await?.ok_or(ServiceError::NotFound)?;
         Ok(self.core.secrets.open_name(id, &account.name)?)
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::http::app::App;
 use crate::http::body::drain;
-use crate::http::problem::{Fault, Refused, Reply};
+use crate::http::problem::{ApiError, Refused, Reply};
 use crate::identity::asker::{Asker, SignedIn};
 use crate::store::{AnswerScope, Idempotency, SessionId};
 use axum::body::{Body, Bytes};
@@ -38,21 +38,21 @@ struct UnverifiedRequest {
 }
 
 impl UnverifiedRequest {
-    fn read(method: &Method, path: &str, headers: &HeaderMap) -> Result<Self, Fault> {
-        let unverified_proof = one(headers, &DPOP)?.ok_or(Fault::Unproven)?.to_owned();
+    fn read(method: &Method, path: &str, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let unverified_proof = one(headers, &DPOP)?.ok_or(ApiError::Unproven)?.to_owned();
         let unverified_token = match one(headers, &header::AUTHORIZATION)? {
             None => None,
             Some(value) => match value.split_once(' ') {
                 Some((scheme, token)) if scheme.eq_ignore_ascii_case("DPoP") && token.len() <= MAX_TOKEN => {
                     Some(token.to_owned())
                 }
-                _ => return Err(Fault::Unproven),
+                _ => return Err(ApiError::Unproven),
             },
         };
         let idempotency_key = match one(headers, &IDEMPOTENCY_KEY)? {
             None => None,
             Some(text) => {
-                let bad = |error: portcullis_protocol::BadId| Fault::Malformed(error.to_string());
+                let bad = |error: portcullis_protocol::BadId| ApiError::Malformed(error.to_string());
                 Some(IdempotencyKey::new(text).map_err(bad)?)
             }
         };
@@ -60,7 +60,7 @@ impl UnverifiedRequest {
     }
 
     /// Checks the proof over a body of this digest.
-    fn check(self, app: &App, body: Digest) -> Result<ProvenRequest, Fault> {
+    fn check(self, app: &App, body: Digest) -> Result<ProvenRequest, ApiError> {
         let url = format!("{}{}", app.origin(), self.path);
         let target = ProofTarget {
             method: self.method.as_str(),
@@ -74,8 +74,8 @@ impl UnverifiedRequest {
         let proven = proof::check(&self.unverified_proof, &target, nonces, now).map_err(|error| match error {
             // Only who holds a proof at all is given a nonce, and only for the key that it names.
             ProofError::Nonce => proof::claimed_key(&self.unverified_proof)
-                .map_or(Fault::Unproven, |key| Fault::Nonce(nonces.issue(&key, now))),
-            _ => Fault::Unproven,
+                .map_or(ApiError::Unproven, |key| ApiError::Nonce(nonces.issue(&key, now))),
+            _ => ApiError::Unproven,
         })?;
         let nonce = nonces.issue(&proven.key().thumbprint(), now);
         let reply = Reply::new(app.clone(), proven.digest(), nonce);
@@ -120,7 +120,7 @@ impl ProvenRequest {
         match (&self.idempotency_key, &self.method) {
             (Some(key), _) => Ok(Some(Idempotency::of(key.clone(), self.method.as_str(), &self.path, self.body))),
             (None, &Method::GET | &Method::HEAD) => Ok(None),
-            (None, _) => Err(Fault::Malformed("this request needs an Idempotency-Key".into()).into()),
+            (None, _) => Err(ApiError::Malformed("this request needs an Idempotency-Key".into()).into()),
         }
     }
 }
@@ -136,9 +136,9 @@ pub(crate) struct ProvenStranger {
 }
 
 impl FromRequest<App> for ProvenStranger {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Fault> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (proven, body) = prove(request, app).await?;
         app.gates.terminal.take(proven.key())?;
         Ok(Self { key: proven.proven.key().clone(), nonce: proven.reply.nonce().to_owned(), body })
@@ -220,7 +220,7 @@ impl ProvenSession {
     }
 
     /// The body as JSON.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         json(&self.common.body)
     }
 }
@@ -233,8 +233,11 @@ impl ProvenTerminal {
     }
 
     /// The request's identity, where a transaction of its own remembers it.
-    pub(crate) fn request(&self) -> Result<&Idempotency, Fault> {
-        self.common.idempotency.as_ref().ok_or_else(|| Fault::Malformed("this request needs an Idempotency-Key".into()))
+    pub(crate) fn request(&self) -> Result<&Idempotency, ApiError> {
+        self.common
+            .idempotency
+            .as_ref()
+            .ok_or_else(|| ApiError::Malformed("this request needs an Idempotency-Key".into()))
     }
 
     /// The account.
@@ -243,7 +246,7 @@ impl ProvenTerminal {
     }
 
     /// The body as JSON.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         json(&self.common.body)
     }
 }
@@ -270,7 +273,7 @@ impl FromRequest<App> for ProvenUpload {
         let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let caller = async {
             if announced.is_some_and(|length: u64| length > most) {
-                return Err(Fault::TooLarge(most).into_response());
+                return Err(ApiError::TooLarge(most).into_response());
             }
             let proven = (|| {
                 let unverified = UnverifiedRequest::read(&parts.method, parts.uri.path(), &parts.headers)?;
@@ -293,15 +296,15 @@ impl FromRequest<App> for ProvenUpload {
 }
 
 /// The digest of the body that a proof speaks of.
-fn claimed_body(unverified_proof: &str) -> Result<Digest, Fault> {
-    let payload = unverified_proof.split('.').nth(1).ok_or(Fault::Unproven)?;
-    let payload = from_base64url(payload).map_err(|_| Fault::Unproven)?;
-    let claims: ProofClaims = serde_json::from_slice(&payload).map_err(|_| Fault::Unproven)?;
+fn claimed_body(unverified_proof: &str) -> Result<Digest, ApiError> {
+    let payload = unverified_proof.split('.').nth(1).ok_or(ApiError::Unproven)?;
+    let payload = from_base64url(payload).map_err(|_| ApiError::Unproven)?;
+    let claims: ProofClaims = serde_json::from_slice(&payload).map_err(|_| ApiError::Unproven)?;
     Ok(claims.bd)
 }
 
 /// Takes the whole of a small body, then checks the proof over it.
-async fn prove(request: Request, app: &App) -> Result<(ProvenRequest, Bytes), Fault> {
+async fn prove(request: Request, app: &App) -> Result<(ProvenRequest, Bytes), ApiError> {
     let (parts, unverified_body) = request.into_parts();
     let body = bounded(unverified_body).await?;
     let unverified = UnverifiedRequest::read(&parts.method, parts.uri.path(), &parts.headers)?;
@@ -309,36 +312,38 @@ async fn prove(request: Request, app: &App) -> Result<(ProvenRequest, Bytes), Fa
     Ok((proven, body))
 }
 
-async fn bounded(body: Body) -> Result<Bytes, Fault> {
+async fn bounded(body: Body) -> Result<Bytes, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Fault::Malformed("the body did not arrive".into()))?;
+        let chunk = chunk.map_err(|_| ApiError::Malformed("the body did not arrive".into()))?;
         if bytes.len() + chunk.len() > MAX_REQUEST_BODY {
-            return Err(Fault::TooLarge(MAX_REQUEST_BODY as u64));
+            return Err(ApiError::TooLarge(MAX_REQUEST_BODY as u64));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.into())
 }
 
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         // Position and kind only: the message itself could repeat what was sent.
         let what = match error.classify() {
             serde_json::error::Category::Data => "does not have the form that this request takes",
             _ => "is not JSON",
         };
-        Fault::Malformed(format!("the body {what} (line {}, column {})", error.line(), error.column()))
+        ApiError::Malformed(format!("the body {what} (line {}, column {})", error.line(), error.column()))
     })
 }
 
 /// The one value of a header. Twice is once too often: a proxy and this server might each believe another one.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Fault> {
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| Fault::Malformed(format!("{name} is not ASCII"))),
-        (Some(_), Some(_)) => Err(Fault::Malformed(format!("{name} stands twice"))),
+        (Some(value), None) => {
+            value.to_str().map(Some).map_err(|_| ApiError::Malformed(format!("{name} is not ASCII")))
+        }
+        (Some(_), Some(_)) => Err(ApiError::Malformed(format!("{name} stands twice"))),
     }
 }

@@ -2,7 +2,7 @@
 //! body has to be whole by a deadline, or to keep up a least pace when it may be long.
 
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
@@ -55,7 +55,7 @@ pub(crate) async fn in_time(State(app): State<App>, request: Request, next: Next
     if !late.load(Ordering::SeqCst) || response.status().is_success() {
         return response;
     }
-    let mut response = Fault::TooSlow(if is_upload { limits.upload_rate.max(1) } else { 0 }).into_response();
+    let mut response = ApiError::TooSlow(if is_upload { limits.upload_rate.max(1) } else { 0 }).into_response();
     // What of the body is still to come would be read as the next request.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response

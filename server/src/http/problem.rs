@@ -1,6 +1,6 @@
 //! A no: signed where the caller proved itself and the registry has a reason, otherwise plain problem details (RFC 9457).
 
-use crate::billing::answers::{self, No, Refusal};
+use crate::billing::answers::{self, Refusal, ServiceError};
 use crate::http::app::App;
 use crate::http::rate::TooMany;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -19,7 +19,7 @@ const RETRY_UNDER_WAY: u32 = 1;
 /// A no that the registry of refusals does not know: the request was not understood, or the server failed. Never
 /// signed, so that nothing follows from it at a terminal, which may show its words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum ApiError {
     /// Not a request of this interface. The text says what is wrong and repeats nothing of it.
     #[error("{0}")]
     Malformed(String),
@@ -67,7 +67,7 @@ pub(crate) enum Fault {
     Internal,
 }
 
-impl Fault {
+impl ApiError {
     /// The status it is sent with.
     #[must_use]
     pub(crate) const fn status(&self) -> StatusCode {
@@ -101,13 +101,13 @@ fn too_slow(rate: u64) -> String {
     }
 }
 
-impl From<TooMany> for Fault {
+impl From<TooMany> for ApiError {
     fn from(too_many: TooMany) -> Self {
         Self::TooMany(too_many)
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         let reason = match self {
@@ -171,19 +171,19 @@ pub(crate) fn set_nonce(response: &mut Response, nonce: &str) {
 #[derive(Debug)]
 pub(crate) enum Refused {
     /// The core's: signed where the registry knows it.
-    No(No),
+    No(ServiceError),
     /// The edges': never signed.
-    Fault(Fault),
+    Fault(ApiError),
 }
 
-impl From<No> for Refused {
-    fn from(no: No) -> Self {
+impl From<ServiceError> for Refused {
+    fn from(no: ServiceError) -> Self {
         Self::No(no)
     }
 }
 
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
+impl From<ApiError> for Refused {
+    fn from(fault: ApiError) -> Self {
         Self::Fault(fault)
     }
 }
@@ -221,12 +221,12 @@ impl Reply {
     /// Yes or no.
     pub(crate) fn answer<B: Serialize + DeserializeOwned>(&self, answer: Result<B, Refused>) -> Response {
         if let Err(fault) = self.app.core.faults.step("answer.before-send") {
-            return self.send(Fault::internal(fault).into_response());
+            return self.send(ApiError::internal(fault).into_response());
         }
         let now = self.app.core.clock.now();
         match answer.map(|body| answers::sign(&self.app.core.keys, self.req, now, body)) {
             Ok(Ok(signed)) => self.send((no_store(), axum::Json(signed)).into_response()),
-            Ok(Err(error)) => self.send(Fault::internal(error).into_response()),
+            Ok(Err(error)) => self.send(ApiError::internal(error).into_response()),
             Err(refused) => self.no(refused),
         }
     }
@@ -234,12 +234,12 @@ impl Reply {
     /// No.
     pub(crate) fn no(&self, refused: impl Into<Refused>) -> Response {
         let fault = match refused.into() {
-            Refused::No(No::Refused(refusal)) => return self.refuse(&refusal),
-            Refused::No(No::UnderWay) => Fault::UnderWay,
-            Refused::No(No::KeyReused) => Fault::KeyReused,
-            Refused::No(No::Unacceptable(text)) => Fault::Unacceptable(text.into_owned()),
-            Refused::No(No::NotFound) => Fault::NotFound,
-            Refused::No(No::Failed(cause)) => Fault::internal(cause),
+            Refused::No(ServiceError::Refused(refusal)) => return self.refuse(&refusal),
+            Refused::No(ServiceError::UnderWay) => ApiError::UnderWay,
+            Refused::No(ServiceError::KeyReused) => ApiError::KeyReused,
+            Refused::No(ServiceError::Unacceptable(text)) => ApiError::Unacceptable(text.into_owned()),
+            Refused::No(ServiceError::NotFound) => ApiError::NotFound,
+            Refused::No(ServiceError::Failed(cause)) => ApiError::internal(cause),
             Refused::Fault(fault) => fault,
         };
         self.send(fault.into_response())
@@ -249,7 +249,7 @@ impl Reply {
         let now = self.app.core.clock.now();
         let problem = match answers::sign_refusal(&self.app.core.keys, self.req, now, refusal) {
             Ok(problem) => problem,
-            Err(error) => return self.send(Fault::internal(error).into_response()),
+            Err(error) => return self.send(ApiError::internal(error).into_response()),
         };
         tracing::info!(reason = %refusal.reason, "refused");
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);

@@ -9,7 +9,7 @@ use crate::http::app::App;
 use crate::http::body;
 use crate::http::oauth::{device_authorization, revoke, token};
 use crate::http::pages;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::http::webhooks;
 use crate::ops::log;
 use axum::Router;
@@ -102,8 +102,8 @@ pub fn router(app: App) -> Router {
         .merge(publishers)
         .merge(providers)
         .merge(people)
-        .fallback(async || Fault::NotFound)
-        .method_not_allowed_fallback(async || Fault::MethodNotAllowed)
+        .fallback(async || ApiError::NotFound)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), body::in_time))
         .layer(from_fn_with_state(app.clone(), address::gate))
         .layer(from_fn(pages::instead_of_problems))

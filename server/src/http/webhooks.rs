@@ -1,10 +1,10 @@
 //! `POST /webhooks/{provider}`: what payment providers say by themselves. What is believed of it is each provider's own
 //! to prove; everybody may call this.
 
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::billing::events;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -16,17 +16,17 @@ pub(crate) async fn receive(
     Path(provider): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<StatusCode, Fault> {
+) -> Result<StatusCode, ApiError> {
     let core = &app.core;
-    let provider = core.payments.get(&provider).ok_or(Fault::NotFound)?;
-    let events = provider.webhook(&headers, &body).map_err(|refused| Fault::Malformed(refused.to_string()))?;
+    let provider = core.payments.get(&provider).ok_or(ApiError::NotFound)?;
+    let events = provider.webhook(&headers, &body).map_err(|refused| ApiError::Malformed(refused.to_string()))?;
     for event in events {
         match events::apply(core, provider.name(), &event).await {
             Ok(_) => {}
-            Err(No::NotFound | No::Unacceptable(_)) => {
+            Err(ServiceError::NotFound | ServiceError::Unacceptable(_)) => {
                 tracing::warn!(order = %event.order, provider = provider.name(), "an event of a payment has no effect");
             }
-            Err(error) => return Err(Fault::internal(error)),
+            Err(error) => return Err(ApiError::internal(error)),
         }
     }
     Ok(StatusCode::NO_CONTENT)

@@ -2,7 +2,7 @@
 //! take it and check none of them again, except in their transactions.
 
 use crate::Core;
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::crypto::secrets::TokenRole;
 use crate::store::{Authenticated, Buyer, SessionId};
 use portcullis_protocol::proof::Proven;
@@ -17,7 +17,7 @@ impl SignedIn {
     ///
     /// # Errors
     /// `not-signed-in` where the token is unknown, past its time, or another key's.
-    pub async fn authenticate(core: &Core, proven: &Proven, token: &str) -> Result<Self, No> {
+    pub async fn authenticate(core: &Core, proven: &Proven, token: &str) -> Result<Self, ServiceError> {
         let hash = core.secrets.hash_token(TokenRole::Access, token);
         match core.store.authenticate(&hash).await? {
             Some(found) if found.key == proven.key().thumbprint() => Ok(Self(found)),
@@ -29,7 +29,7 @@ impl SignedIn {
     ///
     /// # Errors
     /// `terminal-revoked`, `account-suspended`.
-    pub fn account(&self) -> Result<AccountId, No> {
+    pub fn account(&self) -> Result<AccountId, ServiceError> {
         match (&self.0.terminal, self.0.suspended) {
             (Some(terminal), _) if terminal.revoked.is_some() => Err(Reason::TerminalRevoked.into()),
             (_, Some(_)) => Err(Reason::AccountSuspended.into()),
@@ -53,7 +53,7 @@ impl SignedIn {
     ///
     /// # Errors
     /// `terminal-unknown`, `terminal-revoked`, `account-suspended`.
-    pub fn asker(&self) -> Result<Asker, No> {
+    pub fn asker(&self) -> Result<Asker, ServiceError> {
         let account = self.account()?;
         let terminal = self.0.terminal.as_ref().ok_or(Reason::TerminalUnknown)?;
         Ok(Asker {

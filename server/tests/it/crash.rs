@@ -8,12 +8,12 @@ use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRe
 use portcullis_server::billing::{cycle, orders};
 use portcullis_server::ops::clock::Clock;
 use portcullis_server::ops::faults::{Phase, Write};
-use portcullis_server::{Asker, Core, No, SignedIn};
+use portcullis_server::{Asker, Core, ServiceError, SignedIn};
 use std::path::Path;
 use std::process::Command;
 
 /// Buys ten uses and draws one, under keys that every attempt shares.
-async fn purchase(core: &Core, asker: &Asker, plan: &Plan) -> Result<String, No> {
+async fn purchase(core: &Core, asker: &Asker, plan: &Plan) -> Result<String, ServiceError> {
     let order = order_request(plan.offer.expect("an offer"), "ok");
     let paid = orders::order(core, asker, &order, &keyed("order", &order)).await?;
     assert_eq!(paid.state, OrderState::Paid);
@@ -80,7 +80,7 @@ async fn a_step_that_fails_is_repeated_and_nothing_is_doubled() {
         let plan = plan(&world, &machine).await;
         world.faults.arm(&point, false);
         let failed = purchase(&world.core, &machine.asker, &plan).await;
-        assert!(matches!(failed, Err(No::Failed(_))), "{point}: {failed:?}");
+        assert!(matches!(failed, Err(ServiceError::Failed(_))), "{point}: {failed:?}");
         let grant = purchase(&world.core, &machine.asker, &plan).await.expect("repeated");
         assert_eq!(purchase(&world.core, &machine.asker, &plan).await.expect("repeated again"), grant, "{point}");
         whole(&world, &machine).await;
@@ -121,7 +121,7 @@ async fn a_refund_that_fails_anywhere_is_listed_and_can_be_finished() {
         let machine = world.machine("ada@example.org").await;
         let order = world.buy(&machine, "view").await.order;
         world.faults.arm(&point, false);
-        assert!(matches!(orders::refund(&world.core, &order).await, Err(No::Failed(_))), "{point}");
+        assert!(matches!(orders::refund(&world.core, &order).await, Err(ServiceError::Failed(_))), "{point}");
         // Paid, on its way back (and listed), or paid back: never paid back with the rights still there.
         let runs = world.run(&machine, "view").await.is_ok();
         let open = orders::open(&world.core).await.expect("orders").iter().any(|open| open.id == order);

@@ -6,7 +6,7 @@ use portcullis_protocol::wire::{OfferTerms, OrderState};
 use portcullis_protocol::{Currency, Money, Reason, Rights};
 use portcullis_server::billing::currencies::Currencies;
 use portcullis_server::billing::{balances, offers, orders};
-use portcullis_server::{Core, No};
+use portcullis_server::{Core, ServiceError};
 
 fn amount(minor_units: i64, currency: Currency) -> Money {
     Money::new(minor_units, currency).expect("in range")
@@ -28,7 +28,7 @@ async fn priced(core: &Core, world: &World, rights: Rights, price: Money) -> Res
         OfferTerms { id: None, operation: "view".parse().expect("a name"), title: "view".into(), rights, price };
     match offers::replace(core, &world.owner, &publisher, &name, vec![terms]).await {
         Ok(offers) => Ok(offers[0].document().price.to_string()),
-        Err(No::Unacceptable(why)) => Err(why.into_owned()),
+        Err(ServiceError::Unacceptable(why)) => Err(why.into_owned()),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -85,7 +85,7 @@ async fn a_price_is_in_a_currency_that_the_store_sells_in() {
         request.amount = amount(100, recorded(code));
         let machine = world.machine_of(account(&world.core, &format!("{code}@example.org")).await).await;
         match orders::order(&core, &machine.asker, &request, &fresh(&request)).await {
-            Err(No::Refused(refusal)) => {
+            Err(ServiceError::Refused(refusal)) => {
                 assert_eq!(refusal.reason, Reason::PaymentRequired);
                 assert!(refusal.detail.expect("a detail").contains("CLF, EUR, JPY, KWD"));
             }

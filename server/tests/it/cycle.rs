@@ -7,7 +7,7 @@ use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRe
 use portcullis_protocol::{Digest, GrantId, Reason, Rights};
 use portcullis_server::billing::{cycle, orders};
 use portcullis_server::store::{AccountPage, AuthoriseOutcome, Draw, GrantState, NewAuthorisation};
-use portcullis_server::{Core, No};
+use portcullis_server::{Core, ServiceError};
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn who_has_paid_gets_the_key_and_who_has_not_gets_the_offers() {
     assert_eq!(opened.keys[0].1, world.file_keys[1].1, "the preview opens its own part");
 
     let refusal = match world.run(&machine, "view").await {
-        Err(No::Refused(refusal)) => refusal,
+        Err(ServiceError::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
     };
     assert_eq!(refusal.reason, Reason::PaymentRequired);
@@ -81,9 +81,12 @@ async fn a_repeated_request_gets_the_same_answer_and_debits_once() {
     let mut other = verification.clone();
     other.request.quantity = 2;
     let reused = keyed(idempotency.key.as_str(), &other);
-    assert!(matches!(cycle::verify(&world.core, &machine.asker, &other, &reused).await, Err(No::KeyReused)));
+    assert!(matches!(cycle::verify(&world.core, &machine.asker, &other, &reused).await, Err(ServiceError::KeyReused)));
     let reused = keyed(idempotency.key.as_str(), &request);
-    assert!(matches!(cycle::authorise(&world.core, &machine.asker, &request, &reused).await, Err(No::KeyReused)));
+    assert!(matches!(
+        cycle::authorise(&world.core, &machine.asker, &request, &reused).await,
+        Err(ServiceError::KeyReused)
+    ));
 }
 
 #[tokio::test]
@@ -133,7 +136,7 @@ async fn a_thousand_verifications_of_one_code_give_one_grant() {
                 grants.insert(answer.grant);
                 granted += 1;
             }
-            Err(No::Refused(refusal)) if refusal.reason == Reason::StatusCodeSpent => spent += 1,
+            Err(ServiceError::Refused(refusal)) if refusal.reason == Reason::StatusCodeSpent => spent += 1,
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -164,9 +167,9 @@ async fn concurrent_draws_never_exceed_what_was_bought() {
     for task in tasks {
         match task.await.expect("no panic") {
             Ok(_) => drawn += 1,
-            Err(No::Refused(refusal)) => assert_eq!(refusal.reason, Reason::EntitlementExhausted),
+            Err(ServiceError::Refused(refusal)) => assert_eq!(refusal.reason, Reason::EntitlementExhausted),
             // Overrun by the others: nothing was decided.
-            Err(No::UnderWay) => {}
+            Err(ServiceError::UnderWay) => {}
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -305,7 +308,7 @@ async fn what_is_not_there_is_refused_in_the_order_of_checks() {
     let machine = world.machine("ada@example.org").await;
     for quantity in [0, MAX_QUANTITY + 1, u32::MAX] {
         let refused = world.authorise(&machine, &world.ask("preview", quantity)).await;
-        assert!(matches!(refused, Err(No::Unacceptable(_))), "{quantity}");
+        assert!(matches!(refused, Err(ServiceError::Unacceptable(_))), "{quantity}");
     }
     let mut unknown = world.ask("fly", 1);
     unknown.resource = Digest::of(b"nobody's");

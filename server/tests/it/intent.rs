@@ -7,7 +7,7 @@ use portcullis_protocol::{Digest, Reason, Rights};
 use portcullis_server::billing::orders;
 use portcullis_server::billing::payment::Decision;
 use portcullis_server::store::{AccountPage, OrderPhase};
-use portcullis_server::{Core, No};
+use portcullis_server::{Core, ServiceError};
 use std::collections::BTreeSet;
 
 /// The digest of the offer for an operation that is in force, on sale or not.
@@ -17,12 +17,23 @@ pub(crate) fn offer_in_force(world: &World, operation: &str) -> Digest {
     Digest::from_bytes(db.query_row(sql, [operation], |row| row.get(0)).expect("an offer"))
 }
 
-async fn buy(core: &Core, world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
+async fn buy(
+    core: &Core,
+    world: &World,
+    machine: &Machine,
+    operation: &str,
+    token: &str,
+) -> Result<OrderAnswer, ServiceError> {
     let request = order_request(offer_in_force(world, operation), token);
     orders::order(core, &machine.asker, &request, &fresh(&request)).await
 }
 
-async fn buy_again(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
+async fn buy_again(
+    world: &World,
+    machine: &Machine,
+    operation: &str,
+    token: &str,
+) -> Result<OrderAnswer, ServiceError> {
     let mut request = order_request(offer_in_force(world, operation), token);
     request.again = true;
     orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await
@@ -227,5 +238,5 @@ async fn a_confirmed_order_is_another_request() {
     );
     orders::order(&world.core, &machine.asker, &request, &keyed("key", &request)).await.expect("bought");
     let reused = orders::order(&world.core, &machine.asker, &again, &keyed("key", &again)).await;
-    assert!(matches!(reused, Err(No::KeyReused)));
+    assert!(matches!(reused, Err(ServiceError::KeyReused)));
 }

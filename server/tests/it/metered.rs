@@ -9,7 +9,7 @@ use portcullis_server::billing::payment::{Decision, Payments};
 use portcullis_server::billing::{balances, cycle, orders};
 use portcullis_server::ops::faults::{Phase, Write};
 use portcullis_server::store::{AccountPage, Balance, GoodsKind, Prepaid};
-use portcullis_server::{Asker, Core, No};
+use portcullis_server::{Asker, Core, ServiceError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
@@ -81,7 +81,8 @@ async fn without_the_offer_of_today_no_money_moves() {
     // No offer accepted, the offer of something else, an invented one.
     for offer in [None, Some(world.offer("view").await.1), Some(Digest::of(b"an offer"))] {
         let request = AuthorisationRequest { offer, ..world.ask("resize", 1) };
-        let No::Refused(refusal) = world.authorise(&machine, &request).await.expect_err("not accepted") else {
+        let ServiceError::Refused(refusal) = world.authorise(&machine, &request).await.expect_err("not accepted")
+        else {
             panic!("no refusal")
         };
         assert_eq!(refusal.reason, Reason::PaymentRequired);
@@ -98,7 +99,7 @@ async fn without_the_offer_of_today_no_money_moves() {
         price: "5.00 EUR".parse().expect("a price"),
     };
     world.reprice(vec![dearer]).await;
-    let No::Refused(refusal) = world.authorise(&machine, &yesterday).await.expect_err("stale") else {
+    let ServiceError::Refused(refusal) = world.authorise(&machine, &yesterday).await.expect_err("stale") else {
         panic!("no refusal")
     };
     assert_eq!(refusal.reason, Reason::PaymentRequired);
@@ -200,7 +201,7 @@ async fn a_metered_offer_costs_something_and_is_not_ordered() {
     let (publisher, name) = ("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name"));
     let list =
         portcullis_server::billing::offers::replace(&world.core, &world.owner, &publisher, &name, vec![terms]).await;
-    assert!(matches!(list, Err(No::Unacceptable(_))));
+    assert!(matches!(list, Err(ServiceError::Unacceptable(_))));
 }
 
 #[tokio::test]
@@ -242,7 +243,7 @@ async fn a_top_up_is_paid_once_and_has_a_receipt() {
     // Another amount under the same key is another request.
     let other = pay("6.00 EUR", "ok");
     let reused = keyed(idempotency.key.as_str(), &other);
-    assert!(matches!(orders::order(&world.core, &machine.asker, &other, &reused).await, Err(No::KeyReused)));
+    assert!(matches!(orders::order(&world.core, &machine.asker, &other, &reused).await, Err(ServiceError::KeyReused)));
 
     // Declined, pending, nothing, too much.
     let ask = async |amount, token| {
@@ -334,7 +335,7 @@ async fn a_refund_pays_back_what_is_left_and_no_more() {
     let draw = accepted(&world, 1).await;
     let code = world.authorise(&machine, &draw).await.expect("held");
     world.verify(&machine, &draw, &code).await.expect("drawn");
-    assert!(matches!(orders::refund(&world.core, &order.order).await, Err(No::Unacceptable(_))));
+    assert!(matches!(orders::refund(&world.core, &order.order).await, Err(ServiceError::Unacceptable(_))));
 }
 
 #[tokio::test]
@@ -367,7 +368,7 @@ async fn concurrent_draws_empty_a_balance_exactly() {
             let step_2 = fresh(&request);
             let code = loop {
                 match cycle::authorise(&core, &asker, &request, &step_2).await {
-                    Err(No::UnderWay) => {}
+                    Err(ServiceError::UnderWay) => {}
                     answer => break answer,
                 }
             };
@@ -575,7 +576,7 @@ fn whatever_happens_the_balance_is_what_a_simple_model_says() {
 }
 
 /// Pays 5.00 EUR in, draws one unit and has the rest paid back, under keys that every attempt shares.
-pub(crate) async fn round_trip(core: &Core, asker: &Asker, request: &AuthorisationRequest) -> Result<(), No> {
+pub(crate) async fn round_trip(core: &Core, asker: &Asker, request: &AuthorisationRequest) -> Result<(), ServiceError> {
     let pay = pay("5.00 EUR", "ok");
     let order = orders::order(core, asker, &pay, &keyed("top-up", &pay)).await?;
     let code = cycle::authorise(core, asker, request, &keyed("authorise", request)).await?;
@@ -616,7 +617,7 @@ async fn a_step_that_fails_is_repeated_and_no_money_is_lost_or_doubled() {
         let request = accepted(&world, 1).await;
         world.faults.arm(&point, false);
         let failed = round_trip(&world.core, &machine.asker, &request).await;
-        assert!(matches!(failed, Err(No::Failed(_))), "{point}: {failed:?}");
+        assert!(matches!(failed, Err(ServiceError::Failed(_))), "{point}: {failed:?}");
         round_trip(&world.core, &machine.asker, &request).await.expect("repeated");
         went_round(&world, &machine, &point).await;
     }

@@ -9,7 +9,7 @@ use portcullis_server::billing::payment::{
     Begun, Charge, Decision, Outcome, Payment, PaymentError, PaymentProvider, PaymentState, Payments, RefundState,
 };
 use portcullis_server::store::OrderPhase;
-use portcullis_server::{Core, No};
+use portcullis_server::{Core, ServiceError};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -28,7 +28,7 @@ async fn a_price_that_changed_after_the_prompt_is_not_charged() {
     world.reprice(vec![dearer]).await;
     let request = order_request(seen, "ok");
     let refusal = match orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await {
-        Err(No::Refused(refusal)) => refusal,
+        Err(ServiceError::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
     };
     assert_eq!(refusal.reason, Reason::PaymentRequired);
@@ -57,7 +57,7 @@ async fn an_order_is_paid_once_however_often_it_is_sent() {
     assert_eq!((one.order, &one.receipt), (two.order, &two.receipt));
     assert_eq!(world.remaining(&machine, "resize").await, 10);
     let stranger = world.machine("eve@example.org").await;
-    assert!(matches!(orders::find(&world.core, &stranger.asker, &one.order).await, Err(No::NotFound)));
+    assert!(matches!(orders::find(&world.core, &stranger.asker, &one.order).await, Err(ServiceError::NotFound)));
     assert_eq!(orders::find(&world.core, &machine.asker, &one.order).await.expect("found").receipt, one.receipt);
 }
 
@@ -114,7 +114,7 @@ async fn a_declined_order_gives_nothing_and_a_pending_one_is_listed_until_it_is_
     assert_eq!(reason(world.run(&machine, "view").await), Reason::PaymentRequired);
     let open = orders::open(&world.core).await.expect("listed");
     assert_eq!(open.iter().map(|order| order.id).collect::<Vec<_>>(), [answer.order]);
-    assert!(matches!(orders::refund(&world.core, &answer.order).await, Err(No::Unacceptable(_))));
+    assert!(matches!(orders::refund(&world.core, &answer.order).await, Err(ServiceError::Unacceptable(_))));
 
     let decided = orders::decide(&world.core, &answer.order, Decision::Settled).await.expect("decided");
     assert_eq!(decided.state, OrderState::Paid);

@@ -9,7 +9,7 @@ use portcullis_protocol::{Grant, GrantId, Reason, Unverified};
 use portcullis_server::billing::{cycle, orders};
 use portcullis_server::crypto::keys::{self, Rotation};
 use portcullis_server::store::{GrantState, Idempotency};
-use portcullis_server::{Core, No};
+use portcullis_server::{Core, ServiceError};
 use std::collections::BTreeSet;
 
 /// Step 3 as it was sent once: the answer may have got lost.
@@ -19,7 +19,7 @@ struct Sent {
 }
 
 impl Sent {
-    async fn again(&self, core: &Core, machine: &Machine) -> Result<VerificationAnswer, No> {
+    async fn again(&self, core: &Core, machine: &Machine) -> Result<VerificationAnswer, ServiceError> {
         cycle::verify(core, &machine.asker, &self.request, &self.idempotency).await
     }
 }
@@ -117,7 +117,7 @@ async fn only_the_same_request_of_the_same_terminal_is_answered_so() {
     let mut more = sent.request.clone();
     more.request.quantity = 5;
     let reused = keyed(sent.idempotency.key.as_str(), &more);
-    assert!(matches!(cycle::verify(&world.core, &machine.asker, &more, &reused).await, Err(No::KeyReused)));
+    assert!(matches!(cycle::verify(&world.core, &machine.asker, &more, &reused).await, Err(ServiceError::KeyReused)));
     world.core.store.withdraw(&world.owner, &world.resource, String::new()).await.expect("withdrawn");
     assert_eq!(reason(sent.again(&world.core, &machine).await), Reason::ResourceWithdrawn);
     assert_eq!(count(&world, "SELECT count(*) FROM grants"), 1);

@@ -4,12 +4,12 @@ use crate::metered::{accepted, booked, metered, pay, purse, top_up};
 use crate::world::{Machine, World, account, count, fresh, order_request, reason};
 use portcullis_protocol::wire::{OrderAnswer, OrderState};
 use portcullis_protocol::{Reason, Rights};
-use portcullis_server::No;
+use portcullis_server::ServiceError;
 use portcullis_server::billing::orders;
 use portcullis_server::billing::payment::Decision;
 use portcullis_server::store::{AccountPage, OrderPhase, PublishOutcome, SearchQuery};
 
-async fn order(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, No> {
+async fn order(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, ServiceError> {
     let digest = crate::intent::offer_in_force(world, operation);
     let request = order_request(digest, token);
     orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await
@@ -66,7 +66,7 @@ async fn a_suspended_publisher_sells_nothing_and_takes_nothing_from_those_who_bo
     assert_eq!(reason(order(&world, &machine, "view", "ok").await), Reason::ResourceWithdrawn);
     assert_eq!(shown(&world).await, (0, 0));
     match world.authorise(&machine, &draw).await {
-        Err(No::Refused(refusal)) => {
+        Err(ServiceError::Refused(refusal)) => {
             assert_eq!((refusal.reason, refusal.offers.len()), (Reason::PaymentRequired, 0), "no unit is drawn");
         }
         other => panic!("{other:?}"),

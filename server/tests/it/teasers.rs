@@ -5,7 +5,7 @@ use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Digest, OperationEntry, PartEntry, Reason, ResourceName, Rights};
 use portcullis_server::billing::offers;
 use portcullis_server::store::{NewResource, OffersOutcome, OpenedPart, PublishOutcome, RestoreOutcome};
-use portcullis_server::{Core, No};
+use portcullis_server::{Core, ServiceError};
 
 /// Operations, and the parts that each opens.
 type Operations<'a> = &'a [(&'a str, &'a [&'a str])];
@@ -55,7 +55,7 @@ async fn price(core: &Core, world: &World, name: &str, list: &[(&str, Rights, &s
     });
     match offers::replace(core, &world.owner, &publisher, &name, terms.collect()).await {
         Ok(_) => Ok(()),
-        Err(No::Unacceptable(why)) => Err(why.into_owned()),
+        Err(ServiceError::Unacceptable(why)) => Err(why.into_owned()),
         Err(other) => panic!("{other:?}"),
     }
 }

@@ -25,7 +25,7 @@ use portcullis_server::store::{
     NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
     Sqlite, SqliteOptions, Store,
 };
-use portcullis_server::{Asker, Core, No, SignedIn};
+use portcullis_server::{Asker, Core, ServiceError, SignedIn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -73,9 +73,9 @@ pub(crate) fn keyed(key: &str, body: &impl serde::Serialize) -> Idempotency {
 }
 
 /// The reason of a refusal.
-pub(crate) fn reason<T: std::fmt::Debug>(result: Result<T, No>) -> Reason {
+pub(crate) fn reason<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Reason {
     match result {
-        Err(No::Refused(refusal)) => refusal.reason,
+        Err(ServiceError::Refused(refusal)) => refusal.reason,
         other => panic!("not a refusal: {other:?}"),
     }
 }
@@ -269,7 +269,7 @@ impl World {
         &self,
         machine: &Machine,
         request: &AuthorisationRequest,
-    ) -> Result<AuthorisationAnswer, No> {
+    ) -> Result<AuthorisationAnswer, ServiceError> {
         cycle::authorise(&self.core, &machine.asker, request, &fresh(request)).await
     }
 
@@ -278,13 +278,13 @@ impl World {
         machine: &Machine,
         request: &AuthorisationRequest,
         answer: &AuthorisationAnswer,
-    ) -> Result<VerificationAnswer, No> {
+    ) -> Result<VerificationAnswer, ServiceError> {
         let request = VerificationRequest { code: answer.code.clone(), request: request.clone() };
         cycle::verify(&self.core, &machine.asker, &request, &fresh(&request)).await
     }
 
     /// The whole cycle, and what the terminal makes of it.
-    pub(crate) async fn run(&self, machine: &Machine, operation: &str) -> Result<Opened, No> {
+    pub(crate) async fn run(&self, machine: &Machine, operation: &str) -> Result<Opened, ServiceError> {
         let request = self.ask(operation, 1);
         let code = self.authorise(machine, &request).await?;
         let answer = self.verify(machine, &request, &code).await?;
@@ -424,7 +424,7 @@ pub(crate) fn proven(core: &Core, key: &SecretKey, token: &str) -> Proven {
     check(&compact, &target, core.keys.nonce_key(), now).expect("a proof")
 }
 
-pub(crate) async fn signed_in(core: &Core, key: &SecretKey, token: &str) -> Result<SignedIn, No> {
+pub(crate) async fn signed_in(core: &Core, key: &SecretKey, token: &str) -> Result<SignedIn, ServiceError> {
     SignedIn::authenticate(core, &proven(core, key, token), token).await
 }
 

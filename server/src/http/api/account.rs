@@ -3,7 +3,7 @@
 use super::{DONE, segment};
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use crate::store::{AccountPage, GoodsKind, OrderPhase, Page, SessionId};
 use portcullis_protocol::TerminalId;
 use portcullis_protocol::wire::{
@@ -34,9 +34,9 @@ const SESSIONS: usize = 40 * 1024;
 /// `GET /v1/account`. It lists what fits: this terminal, then the newest ones, and those last that were revoked.
 pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<AccountAnswer, Refused> {
     let (store, account, this) = (&app.core.store, caller.account(), caller.asker.terminal());
-    let current = store.terminal(account, this).await.map_err(Fault::internal)?;
-    let in_use = store.terminals(account, false, None, MOST).await.map_err(Fault::internal)?;
-    let revoked = store.terminals(account, true, None, MOST).await.map_err(Fault::internal)?;
+    let current = store.terminal(account, this).await.map_err(ApiError::internal)?;
+    let in_use = store.terminals(account, false, None, MOST).await.map_err(ApiError::internal)?;
+    let revoked = store.terminals(account, true, None, MOST).await.map_err(ApiError::internal)?;
     let others = in_use.into_iter().chain(revoked).filter(|terminal| terminal.id != *this);
     let terminals = current.into_iter().chain(others).map(|terminal| TerminalInfo {
         current: terminal.id == *this,
@@ -49,7 +49,7 @@ pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<Acc
     Ok(AccountAnswer {
         terminals: fitting(terminals, TERMINALS),
         account: app.name_of(account).await?,
-        publishers: fitting(store.publishers_of(account, None, MOST).await.map_err(Fault::internal)?, PUBLISHERS),
+        publishers: fitting(store.publishers_of(account, None, MOST).await.map_err(ApiError::internal)?, PUBLISHERS),
     })
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn entitlements_page(
 
 async fn entitlements_from(app: App, caller: ProvenTerminal, page: u32) -> Result<EntitlementsAnswer, Refused> {
     let page = AccountPage::new(page, ENTITLEMENTS);
-    let Page { rows, next } = app.core.store.entitlements(caller.account(), page).await.map_err(Fault::internal)?;
+    let Page { rows, next } = app.core.store.entitlements(caller.account(), page).await.map_err(ApiError::internal)?;
     let entitlements = rows.into_iter().map(|entitlement| EntitlementInfo {
         remaining: entitlement.remaining(),
         publisher: entitlement.publisher,
@@ -94,7 +94,7 @@ pub(crate) async fn receipts_page(app: App, caller: ProvenTerminal, page: String
 async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<ReceiptsAnswer, Refused> {
     let page = AccountPage::new(page, RECEIPTS);
     let receipts = app.core.store.receipts(caller.account(), GoodsKind::Rights, page);
-    let Page { rows, next } = receipts.await.map_err(Fault::internal)?;
+    let Page { rows, next } = receipts.await.map_err(ApiError::internal)?;
     Ok(ReceiptsAnswer { receipts: rows, next })
 }
 
@@ -111,7 +111,7 @@ pub(crate) async fn refunds_page(app: App, caller: ProvenTerminal, page: String)
 async fn refunds_from(app: App, caller: ProvenTerminal, page: u32) -> Result<RefundsAnswer, Refused> {
     let skip = page.saturating_mul(REFUNDS);
     // One more than the page, to know whether there is another one.
-    let found = app.core.store.refunds(caller.account(), skip, REFUNDS + 1).await.map_err(Fault::internal)?;
+    let found = app.core.store.refunds(caller.account(), skip, REFUNDS + 1).await.map_err(ApiError::internal)?;
     let next = if found.len() > REFUNDS as usize { page.checked_add(1) } else { None };
     let refunds = found.into_iter().take(REFUNDS as usize).map(|(order, changed)| RefundInfo {
         order: order.id,
@@ -137,16 +137,16 @@ fn fitting<T: Serialize>(all: impl IntoIterator<Item = T>, bytes: usize) -> Vec<
 /// `DELETE /v1/account/terminals/{id}`
 pub(crate) async fn revoke_terminal(app: App, caller: ProvenTerminal, terminal: String) -> Result<Done, Refused> {
     let terminal: TerminalId = segment(&terminal)?;
-    if app.core.store.revoke_terminal(caller.account(), &terminal).await.map_err(Fault::internal)? {
+    if app.core.store.revoke_terminal(caller.account(), &terminal).await.map_err(ApiError::internal)? {
         Ok(DONE)
     } else {
-        Err(Fault::NotFound.into())
+        Err(ApiError::NotFound.into())
     }
 }
 
 /// `GET /v1/account/sessions`. It lists what fits: this session, then those without a terminal, then the newest.
 pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result<SessionsAnswer, Refused> {
-    let mut sessions = app.core.store.sessions(caller.account()).await.map_err(Fault::internal)?;
+    let mut sessions = app.core.store.sessions(caller.account()).await.map_err(ApiError::internal)?;
     let current = caller.asker.session();
     sessions.sort_by_key(|session| (session.id != current, session.terminal.is_some()));
     let sessions = sessions.into_iter().map(|session| SessionInfo {
@@ -159,22 +159,22 @@ pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result
         ends: session.expires.seconds(),
         terminal: session.terminal,
     });
-    let browsers = app.core.store.browser_sessions(caller.account(), None).await.map_err(Fault::internal)?.len();
+    let browsers = app.core.store.browser_sessions(caller.account(), None).await.map_err(ApiError::internal)?.len();
     Ok(SessionsAnswer { sessions: fitting(sessions, SESSIONS), browsers: u32::try_from(browsers).unwrap_or(u32::MAX) })
 }
 
 /// `DELETE /v1/account/sessions/{id}`
 pub(crate) async fn end_session(app: App, caller: ProvenTerminal, session: String) -> Result<Done, Refused> {
     let session = SessionId(segment(&session)?);
-    if app.core.store.end_session_of(caller.account(), session).await.map_err(Fault::internal)? {
+    if app.core.store.end_session_of(caller.account(), session).await.map_err(ApiError::internal)? {
         Ok(DONE)
     } else {
-        Err(Fault::NotFound.into())
+        Err(ApiError::NotFound.into())
     }
 }
 
 /// `POST /v1/account/sign-out`: everywhere, here too.
 pub(crate) async fn sign_out_everywhere(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
-    app.core.store.sign_out_everywhere(caller.account()).await.map_err(Fault::internal)?;
+    app.core.store.sign_out_everywhere(caller.account()).await.map_err(ApiError::internal)?;
     Ok(DONE)
 }

@@ -5,7 +5,7 @@ use crate::billing::offers;
 use crate::catalogue::listing;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use axum::Json;
 use axum::extract::State;
 use portcullis_protocol::wire::{CatalogueEntry, OffersAnswer, OffersRequest};
@@ -15,14 +15,14 @@ use portcullis_protocol::{PublisherName, ResourceName};
 pub(crate) async fn show(
     State(app): State<App>,
     Segments((publisher, name)): Segments<(String, String)>,
-) -> Result<Json<CatalogueEntry>, Fault> {
+) -> Result<Json<CatalogueEntry>, ApiError> {
     let (publisher, name): (PublisherName, ResourceName) = (segment(&publisher)?, segment(&name)?);
-    let Some(listing) = app.core.store.listing(&publisher, &name).await.map_err(Fault::internal)? else {
-        return Err(Fault::NotFound);
+    let Some(listing) = app.core.store.listing(&publisher, &name).await.map_err(ApiError::internal)? else {
+        return Err(ApiError::NotFound);
     };
-    let openings = app.core.store.openings(&publisher, &name).await.map_err(Fault::internal)?;
+    let openings = app.core.store.openings(&publisher, &name).await.map_err(ApiError::internal)?;
     let entry = tokio::task::spawn_blocking(move || listing::entry(&app, listing));
-    let mut entry = entry.await.map_err(Fault::internal)??;
+    let mut entry = entry.await.map_err(ApiError::internal)??;
     for (digest, opens) in openings {
         if let Some(version) = entry.versions.iter_mut().find(|version| version.digest == digest) {
             version.opens = opens;

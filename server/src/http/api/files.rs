@@ -5,7 +5,7 @@
 use super::{Segments, segment};
 use crate::catalogue::{files, publish};
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
@@ -17,11 +17,11 @@ pub(crate) async fn show(
     Segments(digest): Segments<String>,
     method: Method,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let digest: Digest = segment(&digest)?;
     // The store knows what is published; a file alone may be one on its way in.
-    if app.core.store.resource(&digest).await.map_err(Fault::internal)?.is_none() {
-        return Err(Fault::NotFound);
+    if app.core.store.resource(&digest).await.map_err(ApiError::internal)?.is_none() {
+        return Err(ApiError::NotFound);
     }
-    files::serve(&publish::file_of(&app, &digest), &digest, &method, &headers).await.map_err(Fault::internal)
+    files::serve(&publish::file_of(&app, &digest), &digest, &method, &headers).await.map_err(ApiError::internal)
 }

@@ -4,7 +4,7 @@ use super::{DONE, segment};
 use crate::billing::cycle;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use portcullis_protocol::GrantId;
 use portcullis_protocol::wire::{Acknowledgement, Done, VerificationAnswer};
 
@@ -18,7 +18,7 @@ pub(crate) async fn acknowledge(app: App, caller: ProvenTerminal, grant: String)
     let grant: GrantId = segment(&grant)?;
     let Acknowledgement { grant: named } = caller.json()?;
     if named != grant {
-        return Err(Fault::Unacceptable("path and body name different grants".into()).into());
+        return Err(ApiError::Unacceptable("path and body name different grants".into()).into());
     }
     cycle::acknowledge(&app.core, &caller.asker, &grant).await?;
     Ok(DONE)

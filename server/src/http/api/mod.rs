@@ -19,7 +19,7 @@ pub(crate) mod well_known;
 
 use crate::http::app::App;
 use crate::http::auth::Caller;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use crate::store::{BeginOutcome, StoredAnswer};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
@@ -34,10 +34,10 @@ use std::str::FromStr;
 pub(crate) struct Segments<P>(P);
 
 impl<P: DeserializeOwned + Send> FromRequestParts<App> for Segments<P> {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
-        Path::<P>::from_request_parts(parts, app).await.map(|Path(path)| Self(path)).map_err(|_| Fault::NotFound)
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Path::<P>::from_request_parts(parts, app).await.map(|Path(path)| Self(path)).map_err(|_| ApiError::NotFound)
     }
 }
 
@@ -89,17 +89,17 @@ where
 {
     let scope = caller.scope();
     let Some(request) = caller.idempotency().cloned() else {
-        return Err(Fault::Malformed("this request needs an Idempotency-Key".into()).into());
+        return Err(ApiError::Malformed("this request needs an Idempotency-Key".into()).into());
     };
-    let fence = match app.core.store.begin_answer(scope, &request).await.map_err(Fault::internal)? {
+    let fence = match app.core.store.begin_answer(scope, &request).await.map_err(ApiError::internal)? {
         BeginOutcome::Begun(fence) => fence,
         BeginOutcome::Answered(StoredAnswer::Body(stored)) => {
-            let body = app.core.secrets.open_answer(&request.request, &stored).map_err(Fault::internal)?;
-            return serde_json::from_slice(&body).map_err(|error| Fault::internal(error).into());
+            let body = app.core.secrets.open_answer(&request.request, &stored).map_err(ApiError::internal)?;
+            return serde_json::from_slice(&body).map_err(|error| ApiError::internal(error).into());
         }
         // The key was used for a request of another kind.
-        BeginOutcome::Answered(_) | BeginOutcome::OtherRequest => return Err(Fault::KeyReused.into()),
-        BeginOutcome::InProgress => return Err(Fault::UnderWay.into()),
+        BeginOutcome::Answered(_) | BeginOutcome::OtherRequest => return Err(ApiError::KeyReused.into()),
+        BeginOutcome::InProgress => return Err(ApiError::UnderWay.into()),
     };
     // On a task of its own: a client that hangs up does not leave the request under way.
     let act = act(caller);
@@ -107,15 +107,15 @@ where
         let answer = fence.guard(act).await;
         let body = answer.as_ref().ok().and_then(|body| serde_json::to_string(body).ok());
         let body = body.map(|body| app.core.secrets.seal_answer(&request.request, &body));
-        app.core.store.finish_answer(fence, body).await.map_err(Fault::internal)?;
+        app.core.store.finish_answer(fence, body).await.map_err(ApiError::internal)?;
         answer
     });
-    finished.await.map_err(Fault::internal)?
+    finished.await.map_err(ApiError::internal)?
 }
 
 /// Reads a segment of a path.
-pub(crate) fn segment<T: FromStr>(text: &str) -> Result<T, Fault> {
-    text.parse().map_err(|_| Fault::NotFound)
+pub(crate) fn segment<T: FromStr>(text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| ApiError::NotFound)
 }
 
 /// Nothing more to say.

@@ -4,7 +4,7 @@ use super::{DONE, Segments, segment};
 use crate::crypto::secrets;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use crate::ops::config::Publishers;
 use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, VouchOutcome};
 use axum::Json;
@@ -20,14 +20,14 @@ pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Do
     let claim = held_key(&app, &claim)?;
     if app.config.publishers == Publishers::Approve
         && !is_operator(&app, caller.account()).await?
-        && !app.core.store.ask_approval(caller.account(), &claim.name).await.map_err(Fault::internal)?
+        && !app.core.store.ask_approval(caller.account(), &claim.name).await.map_err(ApiError::internal)?
     {
         let text = format!(
             "this store approves its publishers, and its operator can now see that you ask for `{}`: repeat this once you \
              are approved",
             claim.name
         );
-        return Err(Fault::Forbidden(text).into());
+        return Err(ApiError::Forbidden(text).into());
     }
     let publisher = Publisher {
         id: PublisherId(Octets(secrets::random())),
@@ -36,25 +36,26 @@ pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Do
         owner: *caller.account(),
         created: app.core.clock.now(),
     };
-    match app.core.store.claim_publisher(publisher).await.map_err(Fault::internal)? {
+    match app.core.store.claim_publisher(publisher).await.map_err(ApiError::internal)? {
         ClaimOutcome::Claimed => Ok(DONE),
         ClaimOutcome::Taken => {
-            Err(Fault::Conflict(format!("the name `{}` is another account's, or has another key", claim.name)).into())
+            Err(ApiError::Conflict(format!("the name `{}` is another account's, or has another key", claim.name))
+                .into())
         }
     }
 }
 
 /// A claim signed by the key that it names, for this store. Nobody claims a name for a key that he does not hold: its
 /// owner would find the name taken, and his resources sold by somebody else.
-fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, Fault> {
+fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, ApiError> {
     let claim = Unverified::<PublisherClaim>::parse(claim)
         .and_then(Unverified::verify_self_signed)
-        .map_err(|error| Fault::Unacceptable(format!("the claim is not accepted: {error}")))?;
+        .map_err(|error| ApiError::Unacceptable(format!("the claim is not accepted: {error}")))?;
     let claim = claim.into_document();
     if claim.origin == *app.origin() {
         Ok(claim)
     } else {
-        Err(Fault::Unacceptable("the claim is for another server".into()))
+        Err(ApiError::Unacceptable("the claim is for another server".into()))
     }
 }
 
@@ -62,10 +63,10 @@ fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, Fault> {
 pub(crate) async fn show(
     State(app): State<App>,
     Segments(name): Segments<String>,
-) -> Result<Json<PublisherAnswer>, Fault> {
+) -> Result<Json<PublisherAnswer>, ApiError> {
     let name: PublisherName = segment(&name)?;
-    let publisher = app.core.store.publisher(&name).await.map_err(Fault::internal)?.ok_or(Fault::NotFound)?;
-    let vouches = app.core.store.vouches(&name).await.map_err(Fault::internal)?;
+    let publisher = app.core.store.publisher(&name).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
+    let vouches = app.core.store.vouches(&name).await.map_err(ApiError::internal)?;
     Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches }))
 }
 
@@ -73,11 +74,11 @@ pub(crate) async fn show(
 pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Result<Done, Refused> {
     let name: PublisherName = segment(&name)?;
     let VouchRequest { vouch: compact, claim } = caller.json()?;
-    let publisher = app.core.store.publisher(&name).await.map_err(Fault::internal)?.ok_or(Fault::NotFound)?;
-    let unacceptable = |error| Fault::Unacceptable(format!("the vouch is not accepted: {error}"));
+    let publisher = app.core.store.publisher(&name).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
+    let unacceptable = |error| ApiError::Unacceptable(format!("the vouch is not accepted: {error}"));
     let vouch = Unverified::<Vouch>::parse(&compact).map_err(|error| unacceptable(error.to_string()))?;
     // Said again after an answer got lost: then the key in use is already the successor, and the store knows the vouch.
-    let known = app.core.store.vouches(&name).await.map_err(Fault::internal)?.last() == Some(&compact);
+    let known = app.core.store.vouches(&name).await.map_err(ApiError::internal)?.last() == Some(&compact);
     if known && publisher.owner == *caller.account() {
         return Ok(DONE);
     }
@@ -102,20 +103,20 @@ pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Res
         seq: vouch.seq,
         compact,
     };
-    match app.core.store.vouch(new).await.map_err(Fault::internal)? {
+    match app.core.store.vouch(new).await.map_err(ApiError::internal)? {
         VouchOutcome::Vouched => Ok(DONE),
-        VouchOutcome::NotOwner => Err(Fault::Forbidden(format!("`{name}` is another account's")).into()),
+        VouchOutcome::NotOwner => Err(ApiError::Forbidden(format!("`{name}` is another account's")).into()),
         VouchOutcome::TooMany => {
             let text = format!(
                 "`{name}` has changed its key {MAX_VOUCHES} times, and no terminal would follow once more: keep this key, or claim another name"
             );
-            Err(Fault::Conflict(text).into())
+            Err(ApiError::Conflict(text).into())
         }
-        VouchOutcome::Stale => Err(Fault::Conflict(format!("`{name}` has changed its key meanwhile")).into()),
+        VouchOutcome::Stale => Err(ApiError::Conflict(format!("`{name}` has changed its key meanwhile")).into()),
     }
 }
 
 async fn is_operator(app: &App, account: &AccountId) -> Result<bool, Refused> {
-    let account = app.core.store.account(account).await.map_err(Fault::internal)?;
+    let account = app.core.store.account(account).await.map_err(ApiError::internal)?;
     Ok(account.is_some_and(|account| account.operator))
 }

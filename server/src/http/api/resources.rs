@@ -7,7 +7,7 @@ use crate::catalogue::uploads::Slot;
 use crate::http::app::App;
 use crate::http::auth::{Caller as _, ProvenTerminal, ProvenUpload};
 use crate::http::body::drain;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use crate::store::{RestoreOutcome, WithdrawOutcome};
 use axum::extract::State;
 use axum::response::Response;
@@ -40,9 +40,9 @@ pub(crate) async fn put(State(app): State<App>, upload: ProvenUpload) -> Respons
 
 /// The right to publish comes first, then a slot.
 async fn may_upload(app: &App, account: &AccountId) -> Result<Slot, Refused> {
-    if app.core.store.publishers_of(account, None, 1).await.map_err(Fault::internal)?.is_empty() {
+    if app.core.store.publishers_of(account, None, 1).await.map_err(ApiError::internal)?.is_empty() {
         let text = "this account has no publisher's name: claim one with its key first, as `portcullis publish` does";
-        return Err(Fault::Forbidden(text.into()).into());
+        return Err(ApiError::Forbidden(text.into()).into());
     }
     Ok(app.uploads.begin(account)?)
 }
@@ -52,12 +52,12 @@ pub(crate) async fn withdraw(app: App, caller: ProvenTerminal, digest: String) -
     let digest: Digest = segment(&digest)?;
     let WithdrawRequest { reason } = caller.json()?;
     if reason.len() > MAX_DESCRIPTION || reason.chars().any(|c| disturbs(c) && c != '\n') {
-        return Err(Fault::Unacceptable(format!("a reason has at most {MAX_DESCRIPTION} bytes")).into());
+        return Err(ApiError::Unacceptable(format!("a reason has at most {MAX_DESCRIPTION} bytes")).into());
     }
-    match app.core.store.withdraw(caller.account(), &digest, reason).await.map_err(Fault::internal)? {
+    match app.core.store.withdraw(caller.account(), &digest, reason).await.map_err(ApiError::internal)? {
         WithdrawOutcome::Withdrawn => Ok(DONE),
         WithdrawOutcome::NotFound => {
-            Err(Fault::Forbidden("there is no such resource of a publisher of this account".into()).into())
+            Err(ApiError::Forbidden("there is no such resource of a publisher of this account".into()).into())
         }
     }
 }
@@ -66,14 +66,14 @@ pub(crate) async fn withdraw(app: App, caller: ProvenTerminal, digest: String) -
 pub(crate) async fn restore(app: App, caller: ProvenTerminal, digest: String) -> Result<Done, Refused> {
     let digest: Digest = segment(&digest)?;
     let RestoreRequest {} = caller.json()?;
-    match app.core.store.restore(Some(caller.account()), &digest).await.map_err(Fault::internal)? {
+    match app.core.store.restore(Some(caller.account()), &digest).await.map_err(ApiError::internal)? {
         RestoreOutcome::Restored => Ok(DONE),
         RestoreOutcome::NotFound => {
-            Err(Fault::Forbidden("there is no such resource of a publisher of this account".into()).into())
+            Err(ApiError::Forbidden("there is no such resource of a publisher of this account".into()).into())
         }
         RestoreOutcome::TakenDown => {
-            Err(Fault::Forbidden("the operator of this store took it down: ask the store".into()).into())
+            Err(ApiError::Forbidden("the operator of this store took it down: ask the store".into()).into())
         }
-        RestoreOutcome::OpensPart(opened) => Err(Fault::Conflict(offers::stays_withdrawn(&opened)).into()),
+        RestoreOutcome::OpensPart(opened) => Err(ApiError::Conflict(offers::stays_withdrawn(&opened)).into()),
     }
 }

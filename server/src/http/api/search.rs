@@ -2,7 +2,7 @@
 
 use crate::catalogue::listing;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::store::{SearchPage, SearchQuery};
 use axum::Json;
 use axum::extract::State;
@@ -32,21 +32,21 @@ pub(crate) struct Asked {
 pub(crate) async fn search(
     State(app): State<App>,
     asked: Result<axum::extract::Query<Asked>, QueryRejection>,
-) -> Result<Json<SearchAnswer>, Fault> {
+) -> Result<Json<SearchAnswer>, ApiError> {
     let Ok(axum::extract::Query(Asked { q, kind, page })) = asked else {
-        return Err(Fault::Malformed("a search takes q, kind and page".into()));
+        return Err(ApiError::Malformed("a search takes q, kind and page".into()));
     };
     if q.len() > MAX_QUERY || kind.len() > MAX_QUERY || q.split_whitespace().count() > MAX_WORDS {
-        return Err(Fault::Malformed(format!("a search takes at most {MAX_WORDS} words and {MAX_QUERY} bytes")));
+        return Err(ApiError::Malformed(format!("a search takes at most {MAX_WORDS} words and {MAX_QUERY} bytes")));
     }
-    if page > 0 && i64::from(page) > app.core.store.newest_listing().await.map_err(Fault::internal)? {
-        return Err(Fault::Malformed("there is no such page: take the one that the page before names".into()));
+    if page > 0 && i64::from(page) > app.core.store.newest_listing().await.map_err(ApiError::internal)? {
+        return Err(ApiError::Malformed("there is no such page: take the one that the page before names".into()));
     }
     let query = SearchQuery { text: q, kind: Some(kind).filter(|kind| !kind.is_empty()), page, per_page: PER_PAGE };
-    let SearchPage { listings, next } = app.core.store.search(query).await.map_err(Fault::internal)?;
+    let SearchPage { listings, next } = app.core.store.search(query).await.map_err(ApiError::internal)?;
     // A page of long price lists that nobody has asked for yet is a thousand signatures.
     let results = tokio::task::spawn_blocking(move || {
-        listings.into_iter().map(|listing| listing::entry(&app, listing)).collect::<Result<_, Fault>>()
+        listings.into_iter().map(|listing| listing::entry(&app, listing)).collect::<Result<_, ApiError>>()
     });
-    Ok(Json(SearchAnswer { results: results.await.map_err(Fault::internal)??, next }))
+    Ok(Json(SearchAnswer { results: results.await.map_err(ApiError::internal)??, next }))
 }

@@ -3,7 +3,7 @@
 use crate::crypto::secrets;
 use crate::http::app::App;
 use crate::http::auth::ProvenSession;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use crate::http::rate::TooMany;
 use crate::store::{EnrolOutcome, NewTerminal};
 use portcullis_protocol::limits::MAX_TITLE;
@@ -14,7 +14,7 @@ use portcullis_protocol::{Enrolment, Reason, ReleasePublicKey, TerminalId, Unver
 /// Enrols the key that makes the proof, with the X25519 key that it states.
 pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<TerminalAnswer, Refused> {
     let TerminalRequest { statement } = caller.json()?;
-    let wrong = |what: &str| Fault::Unacceptable(format!("the enrolment {what}"));
+    let wrong = |what: &str| ApiError::Unacceptable(format!("the enrolment {what}"));
     let enrolment = Unverified::<Enrolment>::parse(&statement)
         .and_then(Unverified::verify_self_signed)
         .map_err(|error| wrong(&format!("is not accepted: {error}")))?;
@@ -40,7 +40,7 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
         statement,
         most_per_day: app.config.limits.terminals_per_day,
     };
-    match app.core.store.enrol(terminal).await.map_err(Fault::internal)? {
+    match app.core.store.enrol(terminal).await.map_err(ApiError::internal)? {
         EnrolOutcome::Enrolled(terminal) => {
             Ok(TerminalAnswer { terminal, account: app.name_of(&caller.account).await? })
         }

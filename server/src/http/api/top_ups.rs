@@ -5,7 +5,7 @@ use super::segment;
 use crate::billing::{balances, orders};
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
-use crate::http::problem::{Fault, Refused};
+use crate::http::problem::{ApiError, Refused};
 use crate::store::{AccountPage, GoodsKind, Page};
 use portcullis_protocol::wire::{BalancesAnswer, OrderAnswer, TopUpRequest, TopUpsAnswer};
 
@@ -33,6 +33,6 @@ pub(crate) async fn list_page(app: App, caller: ProvenTerminal, page: String) ->
 async fn list_from(app: App, caller: ProvenTerminal, page: u32) -> Result<TopUpsAnswer, Refused> {
     let page = AccountPage::new(page, RECEIPTS);
     let receipts = app.core.store.receipts(caller.account(), GoodsKind::TopUp, page);
-    let Page { rows, next } = receipts.await.map_err(Fault::internal)?;
+    let Page { rows, next } = receipts.await.map_err(ApiError::internal)?;
     Ok(TopUpsAnswer { receipts: rows, next })
 }

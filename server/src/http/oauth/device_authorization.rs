@@ -4,7 +4,7 @@ use super::{CLIENT_ID, Code, Denied, ProvenForm, UserCode};
 use crate::crypto::secrets::{self, TokenRole};
 use crate::http::address::ClientAddress;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::store::NewDevice;
 use axum::extract::State;
 use axum::response::Response;
@@ -58,7 +58,7 @@ async fn make(app: &App, asked: &ProvenForm<Asked>) -> Result<DeviceAuthorisatio
             life: LIFE.into(),
             interval: app.config.limits.poll_seconds,
         };
-        if app.core.store.create_device(device).await.map_err(Fault::internal)? {
+        if app.core.store.create_device(device).await.map_err(ApiError::internal)? {
             let verification_uri = format!("{}/device", app.origin());
             return Ok(DeviceAuthorisation {
                 device_code: device_code.to_string(),
@@ -70,5 +70,5 @@ async fn make(app: &App, asked: &ProvenForm<Asked>) -> Result<DeviceAuthorisatio
             });
         }
     }
-    Err(Fault::internal("no user code is free").into())
+    Err(ApiError::internal("no user code is free").into())
 }

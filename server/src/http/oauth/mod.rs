@@ -10,7 +10,7 @@ pub(crate) use user_code::UserCode;
 use crate::crypto::secrets::{self, TokenRole};
 use crate::http::app::App;
 use crate::http::auth::ProvenStranger;
-use crate::http::problem::{Fault, no_store, set_nonce};
+use crate::http::problem::{ApiError, no_store, set_nonce};
 use crate::http::rate::TooMany;
 use crate::store::NewTokens;
 use axum::Json;
@@ -61,7 +61,7 @@ impl Code {
 #[derive(Debug)]
 pub(crate) enum Denied {
     Code(Code),
-    Fault(Fault),
+    Fault(ApiError),
 }
 
 impl From<Code> for Denied {
@@ -70,8 +70,8 @@ impl From<Code> for Denied {
     }
 }
 
-impl From<Fault> for Denied {
-    fn from(fault: Fault) -> Self {
+impl From<ApiError> for Denied {
+    fn from(fault: ApiError) -> Self {
         Self::Fault(fault)
     }
 }
@@ -90,14 +90,14 @@ impl IntoResponse for Denied {
         };
         let (status, description) = (fault.status(), Some(fault.to_string()));
         match fault {
-            Fault::Nonce(nonce) => {
+            ApiError::Nonce(nonce) => {
                 let mut response = error(status, "use_dpop_nonce", description);
                 set_nonce(&mut response, &nonce);
                 response
             }
-            Fault::Unproven => error(status, "invalid_dpop_proof", description),
-            Fault::Malformed(_) | Fault::TooLarge(_) => error(status, "invalid_request", description),
-            Fault::TooMany(TooMany { retry_after }) => {
+            ApiError::Unproven => error(status, "invalid_dpop_proof", description),
+            ApiError::Malformed(_) | ApiError::TooLarge(_) => error(status, "invalid_request", description),
+            ApiError::TooMany(TooMany { retry_after }) => {
                 let mut response = error(status, "slow_down", description);
                 response.headers_mut().insert(header::RETRY_AFTER, retry_after.into());
                 response

@@ -3,7 +3,7 @@
 use super::{Denied, ProvenForm};
 use crate::crypto::secrets::TokenRole;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::wire::Done;
@@ -25,7 +25,7 @@ async fn end_session(app: &App, asked: &ProvenForm<Asked>) -> Result<Done, Denie
     let key = asked.stranger.key.thumbprint();
     for role in [TokenRole::Access, TokenRole::Refresh] {
         let token = app.core.secrets.hash_token(role, &asked.form.token);
-        app.core.store.end_session(&token, &key).await.map_err(Fault::internal)?;
+        app.core.store.end_session(&token, &key).await.map_err(ApiError::internal)?;
     }
     Ok(Done {})
 }

@@ -3,7 +3,7 @@
 use super::{CLIENT_ID, Code, Denied, ProvenForm, derive_tokens, draw_tokens};
 use crate::crypto::secrets::{self, TokenRole};
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::store::{PollOutcome, RefreshOutcome, SessionId};
 use axum::extract::State;
 use axum::response::Response;
@@ -48,7 +48,7 @@ async fn poll(app: &App, key: &Thumbprint, device_code: &str) -> Result<TokenAns
     let code = app.core.secrets.hash_token(TokenRole::Device, device_code);
     let (stored, answer) = derive_tokens(app, device_code);
     let session = SessionId(Octets(secrets::random()));
-    match app.core.store.poll_device(&code, key, session, stored).await.map_err(Fault::internal)? {
+    match app.core.store.poll_device(&code, key, session, stored).await.map_err(ApiError::internal)? {
         PollOutcome::Session { .. } => Ok(answer),
         PollOutcome::Pending => Err(Code::AuthorizationPending.into()),
         PollOutcome::SlowDown => Err(Code::SlowDown.into()),
@@ -61,7 +61,7 @@ async fn poll(app: &App, key: &Thumbprint, device_code: &str) -> Result<TokenAns
 async fn refresh(app: &App, key: &Thumbprint, token: &str) -> Result<TokenAnswer, Denied> {
     let token = app.core.secrets.hash_token(TokenRole::Refresh, token);
     let (stored, answer) = draw_tokens(app);
-    match app.core.store.refresh_session(&token, key, stored).await.map_err(Fault::internal)? {
+    match app.core.store.refresh_session(&token, key, stored).await.map_err(ApiError::internal)? {
         RefreshOutcome::Refreshed => Ok(answer),
         RefreshOutcome::Reused => {
             tracing::warn!("a refresh token was used again long after it was renewed: its session has ended");

@@ -8,7 +8,7 @@ use super::session::Visitor;
 use crate::crypto::secrets::{TokenHash, TokenRole};
 use crate::http::app::App;
 use crate::http::oauth::UserCode;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::store::{DecideOutcome, Decision, Device, DeviceState};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -42,7 +42,7 @@ pub(crate) async fn show(
     visitor: Visitor,
     to: Onward,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let Some(account) = visitor.account() else {
         return Ok(visitor.keep(&app, see_other(&to.by("/sign-in"))));
     };
@@ -52,7 +52,7 @@ pub(crate) async fn show(
     };
     match pending(&app, account, &code).await? {
         Some(device) => {
-            let name = app.name_of(account).await.map_err(Fault::internal)?;
+            let name = app.name_of(account).await.map_err(ApiError::internal)?;
             Ok(ask(&app, &visitor, &name, &device, &code))
         }
         None => Ok(unknown_code(&typed)),
@@ -65,7 +65,7 @@ pub(crate) async fn submit(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<Decided>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let to = Onward::read(&sent.code, "");
     let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&to.by("/sign-in"))));
@@ -81,7 +81,7 @@ pub(crate) async fn submit(
         Verdict::Approve => Decision::Approve { account: session.account, browser: session.token },
         Verdict::Deny => Decision::Deny,
     };
-    let decided = app.core.store.decide_device(&user_hash(&app, code), decision).await.map_err(Fault::internal)?;
+    let decided = app.core.store.decide_device(&user_hash(&app, code), decision).await.map_err(ApiError::internal)?;
     if decided == DecideOutcome::Decided {
         app.gates.user_code.give_back(&session.account, 1);
     }
@@ -97,9 +97,9 @@ pub(crate) async fn submit(
     })
 }
 
-async fn pending(app: &App, account: &AccountId, code: &UserCode) -> Result<Option<Device>, Fault> {
+async fn pending(app: &App, account: &AccountId, code: &UserCode) -> Result<Option<Device>, ApiError> {
     app.gates.user_code.take(*account)?;
-    let device = app.core.store.device(&user_hash(app, code)).await.map_err(Fault::internal)?;
+    let device = app.core.store.device(&user_hash(app, code)).await.map_err(ApiError::internal)?;
     let pending = device.filter(|device| device.state == DeviceState::Pending && device.expires > app.core.clock.now());
     // Only guesses count.
     if pending.is_some() {

@@ -3,16 +3,16 @@
 use super::layout::page;
 use super::session::Visitor;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::html;
 
 /// Shows the fingerprint words that `portcullis login` asks to compare.
-pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Response, Fault> {
+pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Response, ApiError> {
     let account = match visitor.account() {
-        Some(account) => Some(app.name_of(account).await.map_err(Fault::internal)?),
+        Some(account) => Some(app.name_of(account).await.map_err(ApiError::internal)?),
         None => None,
     };
     let words = app.core.keys.root().thumbprint().words();

@@ -21,7 +21,7 @@ pub(crate) use problem::instead_of_problems;
 pub(crate) use sign_in::{leave as sign_out, show as show_sign_in, submit as submit_sign_in};
 pub(crate) use sign_up::{show as show_sign_up, show_invited, submit as submit_sign_up, submit_invited};
 
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
@@ -33,16 +33,16 @@ use serde::de::DeserializeOwned;
 pub(crate) struct Form<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         match axum::extract::Form::from_request(request, state).await {
             Ok(axum::extract::Form(form)) => Ok(Self(form)),
-            Err(FormRejection::InvalidFormContentType(_)) => Err(Fault::UnsupportedMediaType),
+            Err(FormRejection::InvalidFormContentType(_)) => Err(ApiError::UnsupportedMediaType),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Fault::TooLarge(MAX_REQUEST_BODY as u64))
+                Err(ApiError::TooLarge(MAX_REQUEST_BODY as u64))
             }
-            Err(_) => Err(Fault::Malformed("not the form that this page sends".into())),
+            Err(_) => Err(ApiError::Malformed("not the form that this page sends".into())),
         }
     }
 }

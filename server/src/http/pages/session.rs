@@ -15,7 +15,7 @@ use super::known::KnownBrowser;
 use super::layout::{notice, page};
 use crate::crypto::secrets::{self, TokenHash, TokenRole};
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -49,14 +49,14 @@ pub(super) struct SignedInBrowser {
 }
 
 impl FromRequestParts<App> for Visitor {
-    type Rejection = Fault;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let is_number = |value: &str| Octets::<32>::parse(value).is_ok();
         let mut session = None;
         if let Some(cookie) = cookie_of(&parts.headers, &Cookie::Session.name(app)).filter(|value| is_number(value)) {
             let token = web_hash(app, cookie);
-            let found = app.core.store.web_session(&token).await.map_err(Fault::internal)?;
+            let found = app.core.store.web_session(&token).await.map_err(ApiError::internal)?;
             session = found.map(|found| SignedInBrowser { cookie: cookie.to_owned(), account: found.account, token });
         }
         let form = cookie_of(&parts.headers, &Cookie::Form.name(app)).filter(|value| is_number(value));
@@ -121,11 +121,11 @@ impl Visitor {
         app: &App,
         account: AccountId,
         mut response: Response,
-    ) -> Result<Response, Fault> {
+    ) -> Result<Response, ApiError> {
         self.forget(app).await?;
         let cookie = secrets::new_token();
         let begun = app.core.store.create_web_session(web_hash(app, &cookie), account, SESSION_SECONDS);
-        begun.await.map_err(Fault::internal)?;
+        begun.await.map_err(ApiError::internal)?;
         Cookie::Session.set(app, &mut response, &cookie, SESSION_SECONDS);
         let known = self.known.as_ref().filter(|known| known.account == account);
         let known = known.cloned().unwrap_or_else(|| KnownBrowser::new(account));
@@ -134,15 +134,15 @@ impl Visitor {
     }
 
     /// Signs out.
-    pub(super) async fn sign_out(&self, app: &App, mut response: Response) -> Result<Response, Fault> {
+    pub(super) async fn sign_out(&self, app: &App, mut response: Response) -> Result<Response, ApiError> {
         self.forget(app).await?;
         Cookie::Session.set(app, &mut response, "", 0);
         Ok(response)
     }
 
-    async fn forget(&self, app: &App) -> Result<(), Fault> {
+    async fn forget(&self, app: &App) -> Result<(), ApiError> {
         if let Some(session) = &self.session {
-            app.core.store.end_web_session(&session.token).await.map_err(Fault::internal)?;
+            app.core.store.end_web_session(&session.token).await.map_err(ApiError::internal)?;
         }
         Ok(())
     }

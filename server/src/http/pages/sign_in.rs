@@ -10,7 +10,7 @@ use super::{Bare, Form};
 use crate::crypto::secrets::LookupHash;
 use crate::http::address::ClientAddress;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::http::rate::TooMany;
 use crate::identity::email::Email;
 use crate::identity::passwords::Password;
@@ -48,7 +48,7 @@ pub(crate) async fn submit(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<SignIn>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
@@ -75,7 +75,7 @@ pub(crate) async fn leave(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<Bare>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     match visitor.sent(&app, &sent.csrf, &headers) {
         Ok(()) => visitor.sign_out(&app, see_other("/")).await,
         Err(forged) => Ok(forged.page()),
@@ -95,7 +95,7 @@ async fn attempt(
     known: Option<&KnownBrowser>,
     email: &str,
     password: String,
-) -> Result<Attempt, Fault> {
+) -> Result<Attempt, ApiError> {
     let (account, lookup) = match find(app, email).await? {
         Found::Account(account, lookup) => (Some(account), lookup),
         Found::Nobody(lookup) => (None, lookup),
@@ -109,7 +109,7 @@ async fn attempt(
     };
     let Ok(password) = Password::typed(password) else { return Ok(Attempt::Failed) };
     let stored = account.as_ref().map(|account| account.password.as_str());
-    let matches = app.passwords.matches(password, stored).await.map_err(Fault::internal)?;
+    let matches = app.passwords.matches(password, stored).await.map_err(ApiError::internal)?;
     Ok(match account {
         Some(account) if matches && account.suspended.is_none() => {
             tries.give_back(app);
@@ -131,11 +131,11 @@ enum Found {
 }
 
 /// The account of what was typed, under the form of the name that it was made with.
-async fn find(app: &App, email: &str) -> Result<Found, Fault> {
+async fn find(app: &App, email: &str) -> Result<Found, ApiError> {
     let forms: Vec<LookupHash> = Email::forms(email).iter().map(|form| app.core.secrets.lookup_name(form)).collect();
     let Some(first) = forms.first() else { return Ok(Found::NoName) };
     for lookup in &forms {
-        if let Some(account) = app.core.store.account_by_name(lookup).await.map_err(Fault::internal)? {
+        if let Some(account) = app.core.store.account_by_name(lookup).await.map_err(ApiError::internal)? {
             return Ok(Found::Account(Box::new(account), *lookup));
         }
     }

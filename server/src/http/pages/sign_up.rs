@@ -8,7 +8,7 @@ use super::session::Visitor;
 use crate::crypto::secrets::{self, TokenHash, TokenRole};
 use crate::http::address::ClientAddress;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::identity::email::Email;
 use crate::identity::passwords::Password;
 use crate::store::{NewAccount, SignUp};
@@ -53,7 +53,7 @@ pub(crate) async fn submit(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     if !app.sign_up_is_open() {
         return Ok(closed());
     }
@@ -69,8 +69,8 @@ pub(crate) async fn show_invited(
     State(app): State<App>,
     visitor: Visitor,
     Path(token): Path<String>,
-) -> Result<Response, Fault> {
-    let invitation = app.core.store.invitation(&invitation_hash(&app, &token)).await.map_err(Fault::internal)?;
+) -> Result<Response, ApiError> {
+    let invitation = app.core.store.invitation(&invitation_hash(&app, &token)).await.map_err(ApiError::internal)?;
     let action = format!("/invite/{token}");
     Ok(match invitation {
         Some(_) => visitor.keep(&app, form(&app, &visitor, &action, "", &Wrong::default(), &Onward::Home)),
@@ -85,13 +85,13 @@ pub(crate) async fn submit_invited(
     Path(token): Path<String>,
     headers: HeaderMap,
     Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
     let hash = invitation_hash(&app, &token);
     // Before a password is hashed for nothing; the transaction looks again.
-    if app.core.store.invitation(&hash).await.map_err(Fault::internal)?.is_none() {
+    if app.core.store.invitation(&hash).await.map_err(ApiError::internal)?.is_none() {
         return Ok(not_invited());
     }
     app.gates.invitation.take(hash)?;
@@ -104,7 +104,7 @@ async fn create(
     sent: Wanted,
     action: &str,
     invitation: Option<TokenHash>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let to = Onward::read(&sent.code, &sent.to);
     let again = |wrong: &Wrong| {
         let mut page = form(app, visitor, action, &sent.email, wrong, &to);
@@ -126,11 +126,11 @@ async fn create(
         lookup: secrets.lookup_name(email.as_str()),
         other_lookups: email.others().iter().map(|form| secrets.lookup_name(form)).collect(),
         name: secrets.seal_name(&id, email.as_str()),
-        password: app.passwords.hash(password).await.map_err(Fault::internal)?,
+        password: app.passwords.hash(password).await.map_err(ApiError::internal)?,
         operator: false,
         invitation,
     };
-    match app.core.store.create_account(account).await.map_err(Fault::internal)? {
+    match app.core.store.create_account(account).await.map_err(ApiError::internal)? {
         SignUp::Made => {
             tracing::info!("an account was made");
             visitor.sign_in(app, id, see_other(&to.path())).await

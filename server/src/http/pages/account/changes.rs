@@ -6,7 +6,7 @@ use super::super::problem::wait;
 use super::super::session::{SignedInBrowser, Visitor};
 use super::{Wrong, after, owner, render, to_sign_in};
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::http::rate::TooMany;
 use crate::identity::email::Email;
 use crate::identity::passwords::Password;
@@ -49,7 +49,7 @@ pub(crate) async fn change_password(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<PasswordChange>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let session = match owner(&app, &visitor, &sent.csrf, &headers) {
         Ok(session) => session,
         Err(answer) => return Ok(*answer),
@@ -69,9 +69,9 @@ pub(crate) async fn change_password(
             return refuse(&app, &visitor, session, &no, &wrong).await;
         }
     };
-    let password = app.passwords.hash(new).await.map_err(Fault::internal)?;
+    let password = app.passwords.hash(new).await.map_err(ApiError::internal)?;
     let change = NewPassword { account: session.account, password, by };
-    let changed = app.core.store.set_password(change).await.map_err(Fault::internal)?;
+    let changed = app.core.store.set_password(change).await.map_err(ApiError::internal)?;
     Ok(if changed { after("password") } else { to_sign_in() })
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn change_email(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<EmailChange>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let session = match owner(&app, &visitor, &sent.csrf, &headers) {
         Ok(session) => session,
         Err(answer) => return Ok(*answer),
@@ -110,7 +110,7 @@ pub(crate) async fn change_email(
         name: secrets.seal_name(&session.account, email.as_str()),
         by,
     };
-    match app.core.store.rename(change).await.map_err(Fault::internal)? {
+    match app.core.store.rename(change).await.map_err(ApiError::internal)? {
         RenameOutcome::Renamed => Ok(after("email")),
         RenameOutcome::Gone => Ok(to_sign_in()),
         RenameOutcome::NameTaken => {
@@ -121,7 +121,11 @@ pub(crate) async fn change_email(
 }
 
 /// Checks the current password, a few times per browser session.
-async fn confirm(app: &App, session: &SignedInBrowser, typed: String) -> Result<Result<ChangedBy, Unconfirmed>, Fault> {
+async fn confirm(
+    app: &App,
+    session: &SignedInBrowser,
+    typed: String,
+) -> Result<Result<ChangedBy, Unconfirmed>, ApiError> {
     if let Err(TooMany { retry_after }) = app.gates.confirmation.take(session.token) {
         let text = format!("Too many attempts. {}", wait(Some(retry_after)));
         return Ok(Err(Unconfirmed { text, status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after) }));
@@ -132,9 +136,9 @@ async fn confirm(app: &App, session: &SignedInBrowser, typed: String) -> Result<
         retry_after: None,
     };
     let Ok(typed) = Password::typed(typed) else { return Ok(Err(wrong())) };
-    let account = app.core.store.account(&session.account).await.map_err(Fault::internal)?;
-    let Some(account) = account else { return Err(Fault::internal("a browser session of no account")) };
-    if !app.passwords.matches(typed, Some(&account.password)).await.map_err(Fault::internal)? {
+    let account = app.core.store.account(&session.account).await.map_err(ApiError::internal)?;
+    let Some(account) = account else { return Err(ApiError::internal("a browser session of no account")) };
+    if !app.passwords.matches(typed, Some(&account.password)).await.map_err(ApiError::internal)? {
         return Ok(Err(wrong()));
     }
     app.gates.right_password.take(session.account)?;
@@ -148,7 +152,7 @@ async fn refuse(
     session: &SignedInBrowser,
     no: &Unconfirmed,
     wrong: &Wrong<'_>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let mut page = render(app, visitor, session, no.status, None, wrong).await?;
     if let Some(seconds) = no.retry_after {
         page.headers_mut().insert(header::RETRY_AFTER, seconds.into());

@@ -11,7 +11,7 @@ use super::layout::{page, see_other};
 use super::onward::{Onward, query_value};
 use super::session::{SignedInBrowser, Visitor};
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::ops::clock::Timestamp;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -41,7 +41,7 @@ struct Wrong<'a> {
 }
 
 /// `GET /account`
-pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Request) -> Result<Response, Fault> {
+pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Request) -> Result<Response, ApiError> {
     let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, to_sign_in()));
     };
@@ -79,8 +79,8 @@ async fn render(
     status: StatusCode,
     done: Option<&str>,
     wrong: &Wrong<'_>,
-) -> Result<Response, Fault> {
-    let name = app.name_of(&session.account).await.map_err(Fault::internal)?;
+) -> Result<Response, ApiError> {
+    let name = app.name_of(&session.account).await.map_err(ApiError::internal)?;
     let content = html! {
         @if let Some(done) = done { p.notice role="status" { (done) } }
         p { "You are signed in as " strong { (name) } "." }

@@ -5,7 +5,7 @@ use super::super::session::{SignedInBrowser, Visitor};
 use super::super::{Bare, Form};
 use super::{after, moment, owner};
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::store::{BrowserSession, Session, SessionId, Terminal};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -30,14 +30,14 @@ pub(crate) async fn revoke_terminal(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<About>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let session = match owner(&app, &visitor, &sent.csrf, &headers) {
         Ok(session) => session,
         Err(answer) => return Ok(*answer),
     };
-    let terminal: TerminalId = sent.id.parse().map_err(|_| Fault::NotFound)?;
-    let revoked = app.core.store.revoke_terminal(&session.account, &terminal).await.map_err(Fault::internal)?;
-    if revoked { Ok(after("revoked")) } else { Err(Fault::NotFound) }
+    let terminal: TerminalId = sent.id.parse().map_err(|_| ApiError::NotFound)?;
+    let revoked = app.core.store.revoke_terminal(&session.account, &terminal).await.map_err(ApiError::internal)?;
+    if revoked { Ok(after("revoked")) } else { Err(ApiError::NotFound) }
 }
 
 /// `POST /account/end`
@@ -46,14 +46,14 @@ pub(crate) async fn end_session(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<About>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let session = match owner(&app, &visitor, &sent.csrf, &headers) {
         Ok(session) => session,
         Err(answer) => return Ok(*answer),
     };
-    let id = SessionId(sent.id.parse().map_err(|_| Fault::NotFound)?);
+    let id = SessionId(sent.id.parse().map_err(|_| ApiError::NotFound)?);
     // One that has ended meanwhile is as good as ended.
-    app.core.store.end_session_of(&session.account, id).await.map_err(Fault::internal)?;
+    app.core.store.end_session_of(&session.account, id).await.map_err(ApiError::internal)?;
     Ok(after("ended"))
 }
 
@@ -63,12 +63,12 @@ pub(crate) async fn sign_out_everywhere(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<Bare>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let session = match owner(&app, &visitor, &sent.csrf, &headers) {
         Ok(session) => session,
         Err(answer) => return Ok(*answer),
     };
-    app.core.store.sign_out_everywhere(&session.account).await.map_err(Fault::internal)?;
+    app.core.store.sign_out_everywhere(&session.account).await.map_err(ApiError::internal)?;
     let content = html! {
         p role="status" { "Every terminal and every browser is signed out, this one too." }
         p { a href="/sign-in" { "Sign in" } }
@@ -77,14 +77,14 @@ pub(crate) async fn sign_out_everywhere(
 }
 
 /// The lists, with a form for each entry.
-pub(super) async fn list(app: &App, visitor: &Visitor, session: &SignedInBrowser) -> Result<Markup, Fault> {
+pub(super) async fn list(app: &App, visitor: &Visitor, session: &SignedInBrowser) -> Result<Markup, ApiError> {
     let store = &app.core.store;
     // One more than are shown tells whether there are more.
     let limit = u32::try_from(MOST).unwrap_or(u32::MAX).saturating_add(1);
-    let open = store.terminals(&session.account, false, None, limit).await.map_err(Fault::internal)?;
-    let revoked = store.terminals(&session.account, true, None, 1).await.map_err(Fault::internal)?;
-    let sessions = store.sessions(&session.account).await.map_err(Fault::internal)?;
-    let browsers = store.browser_sessions(&session.account, Some(&session.token)).await.map_err(Fault::internal)?;
+    let open = store.terminals(&session.account, false, None, limit).await.map_err(ApiError::internal)?;
+    let revoked = store.terminals(&session.account, true, None, 1).await.map_err(ApiError::internal)?;
+    let sessions = store.sessions(&session.account).await.map_err(ApiError::internal)?;
+    let browsers = store.browser_sessions(&session.account, Some(&session.token)).await.map_err(ApiError::internal)?;
     let unfinished = sessions.iter().filter(|session| session.terminal.is_none());
     Ok(html! {
         h2 { "Your terminals" }
