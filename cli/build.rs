@@ -1,4 +1,4 @@
-//! Puts the contract (`wit/`) and the guest SDK into the binary, for `portcullis new`.
+//! Puts the contract (`wit/`), the guest SDK and the languages of guests into the binary, for `portcullis new`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,26 @@ fn main() -> io::Result<()> {
         println!("cargo::rerun-if-changed=../{file}");
         files.push(root.join(file));
     }
+    write_table("vendored.rs", &root, &root, files)?;
+    println!("cargo::rerun-if-changed=languages");
+    let mut files = Vec::new();
+    walk(&root.join("cli/languages"), "in", &mut files)?;
+    walk(&root.join("cli/languages"), "toml", &mut files)?;
+    write_table("languages.rs", &root, &root.join("cli/languages"), files)
+}
+
+/// Writes a table of files: the path of each below `names`, and its text.
+fn write_table(table_file: &str, root: &Path, names: &Path, mut files: Vec<PathBuf>) -> io::Result<()> {
     files.sort();
     let mut table = String::from("&[\n");
     for file in files {
-        let name = file.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
-        let from_here = format!("/../{name}");
+        let below = |folder| file.strip_prefix(folder).expect("below it").to_string_lossy().replace('\\', "/");
+        let (name, from_here) = (below(names), format!("/../{}", below(root)));
         writeln!(table, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {from_here:?}))),")
             .expect("a string");
     }
     table.push_str("]\n");
-    fs::write(PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("vendored.rs"), table)
+    fs::write(PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join(table_file), table)
 }
 
 fn walk(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -33,7 +33,8 @@ Written from the program itself; a test holds this page to it. `portcullis help 
 - **Compiled code** is kept between runs in the folder `cache` there, sealed: 512 MiB at most, or what `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
 - **Streams.** `run publisher/name` of what is not installed keeps what has arrived, as ciphertext, in the folder `streams` there, 2 GiB at most. `cache` shows both, `cache clear` removes both.
 - **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the installed Rust where it has the target `wasm32-unknown-unknown`, else the one that
-  `cargo xtask setup` unpacked; `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses.
+  `cargo xtask setup` unpacked; `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses. A guest in another language is built as that language says (`new --language`). A core module
+  that does not describe its world gets the one of the project's folder `wit/`.
 ";
 
 /// The whole page.

@@ -4,7 +4,7 @@ use portcullis_host::{ENGINE, Runtime};
 
 use super::Finding;
 use crate::failure::Failure;
-use crate::guest::toolchain::Toolchain;
+use crate::guest::cargo::Cargo;
 
 /// Version and engine.
 pub(super) fn examine() -> Vec<Finding> {
@@ -20,7 +20,7 @@ pub(super) fn examine() -> Vec<Finding> {
 
 /// Only publishers need it, so its absence is nothing wrong.
 pub(super) fn guests() -> Finding {
-    match Toolchain::find().and_then(|found| found.check().map(|()| found)) {
+    match Cargo::find().and_then(|found| found.check().map(|()| found)) {
         Ok(found) => Finding::ok("guest", "target", format_args!("guests can be built, with {}", found.describe())),
         Err(failure) => {
             let what = format!("guests cannot be built here, which only publishers need: {failure}");

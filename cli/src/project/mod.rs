@@ -29,7 +29,6 @@ pub(crate) mod document;
 pub(crate) mod publisher_key;
 pub(crate) mod recipient;
 pub(crate) mod stale;
-pub(crate) mod template;
 
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::guest::language::Language;
 use crate::project::Project;
 
-/// Endings of files that compilers of guests read.
-const SOURCES: [&str; 14] = ["rs", "wit", "js", "mjs", "cjs", "ts", "mts", "py", "go", "c", "h", "cc", "cpp", "hpp"];
+/// Endings of files that compilers of guests read, beside those of the languages that `build` knows.
+const SOURCES: [&str; 13] = ["wit", "js", "mjs", "cjs", "ts", "mts", "py", "go", "c", "h", "cc", "cpp", "hpp"];
 /// Names of further ones.
-const MANIFESTS: [&str; 4] = ["Cargo.toml", "package.json", "pyproject.toml", "go.mod"];
+const MANIFESTS: [&str; 3] = ["package.json", "pyproject.toml", "go.mod"];
 /// Folders that hold no sources of the guest: what is made, what is fetched, what only tests read.
 const OTHERS: [&str; 7] = ["target", "build", "dist", "node_modules", "tests", "__pycache__", "venv"];
 /// Files that are looked at. A project has some hundred.
@@ -40,7 +41,11 @@ fn newest(folder: &Path, left: &mut usize) -> Option<(SystemTime, PathBuf)> {
             }
             Some(name) => {
                 let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-                let is_source = SOURCES.contains(&ending) || MANIFESTS.contains(&name);
+                let is_known = |language: &Language| {
+                    language.marker == name || language.sources.iter().any(|source| source == ending)
+                };
+                let is_source =
+                    SOURCES.contains(&ending) || MANIFESTS.contains(&name) || Language::all().iter().any(is_known);
                 let changed =
                     if is_source { fs::metadata(&path).ok().and_then(|data| data.modified().ok()) } else { None };
                 changed.map(|changed| (changed, path))

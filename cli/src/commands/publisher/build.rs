@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
-use crate::guest::toolchain::Toolchain;
+use crate::guest::core_module;
+use crate::guest::language::Language;
 use crate::project::{PartSource, Project};
 use crate::screen::output::{Report, size, style};
 
@@ -45,11 +46,6 @@ impl Build {
     }
 }
 
-/// Whether `build` knows how to build it.
-pub(crate) fn is_rust(project: &Project) -> bool {
-    project.folder.join("Cargo.toml").exists()
-}
-
 /// Builds every code part of a project. What it names that portcullis.toml does not have is found here.
 pub(crate) fn build(context: &Context, project: &Project) -> Outcome<Built> {
     let code: Vec<&PartSource> = project.parts.iter().filter(|part| part.kind == PartKind::Code).collect();
@@ -59,13 +55,18 @@ pub(crate) fn build(context: &Context, project: &Project) -> Outcome<Built> {
             "add a [[part]] with kind = \"code\" to portcullis.toml",
         ));
     }
-    if !is_rust(project) {
+    let Some(language) = Language::of(&project.folder) else {
+        let known = Language::all().iter().map(|language| format!("{} ({})", language.marker, language.title));
         return Err(Failure::new(
-            format!("`{}` has no Cargo.toml: `build` knows Rust guests only", project.folder.display()),
+            format!(
+                "`{}` has no file by which `build` would know its language: {}",
+                project.folder.display(),
+                known.collect::<Vec<_>>().join(", ")
+            ),
             "build the component with its own tools, let the part's `path` name it, then run `portcullis seal`",
         ));
-    }
-    let toolchain = Toolchain::find()?;
+    };
+    let toolchain = language.toolchain()?;
     context.screen.note(format_args!("building with {}", toolchain.describe()));
     let start = Instant::now();
     let modules = toolchain.build(&project.folder)?;
@@ -75,6 +76,7 @@ pub(crate) fn build(context: &Context, project: &Project) -> Outcome<Built> {
     for part in code {
         let module = pick(&modules, part)?;
         let built = std::fs::read(module).or_fail(format_args!("read `{}`", module.display()), "build it again")?;
+        let built = core_module::with_world(module, built, &project.folder)?;
         check_uses(&part.name, &built, &project.operations, &names)?;
         let bytes = built.len() as u64;
         let parent = part.path.parent().map_or(Ok(()), std::fs::create_dir_all);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
-use crate::project::template::{Kind, VENDORED};
+use crate::guest::language::Language;
 use crate::screen::output::{Report, style};
 
 /// Begin a project: a small working resource, with everything it needs to build outside of any checkout
@@ -17,8 +17,11 @@ pub(crate) struct New {
     /// The resource's name: a-z, 0-9 and '-'; also the folder
     name: ResourceName,
     /// What kind of resource it begins as
-    #[arg(long, value_enum, default_value_t = Kind::Software)]
-    kind: Kind,
+    #[arg(long, value_parser = Language::kind_parser(), default_value = "software")]
+    kind: String,
+    /// The language that it is written in
+    #[arg(long, value_parser = Language::parser(), default_value = Language::all()[0].name)]
+    language: &'static Language,
     /// The name under which you publish
     #[arg(long, default_value = "acme")]
     publisher: PublisherName,
@@ -30,7 +33,10 @@ pub(crate) struct New {
 #[derive(Serialize)]
 struct Made {
     folder: PathBuf,
-    kind: Kind,
+    kind: String,
+    language: &'static str,
+    #[serde(skip)]
+    what: String,
     publisher: PublisherName,
     name: ResourceName,
     files: usize,
@@ -47,14 +53,15 @@ impl New {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         check(self.name.as_str())?;
         check(self.publisher.as_str())?;
-        let folder = self.path.unwrap_or_else(|| PathBuf::from(self.name.as_str()));
+        let (language, kind) = (self.language, self.language.kind(&self.kind)?);
+        let folder = self.path.clone().unwrap_or_else(|| PathBuf::from(self.name.as_str()));
         if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Failure::new(
                 format!("`{}` exists and is not empty", folder.display()),
                 "choose another name, or another folder with --path DIR",
             ));
         }
-        let words = Words { name: self.name.as_str(), publisher: self.publisher.as_str(), what: self.kind.describe() };
+        let words = Words { name: self.name.as_str(), publisher: self.publisher.as_str(), what: &kind.title };
         let mut files = 0;
         let mut write = |path: &str, text: &str| {
             files += 1;
@@ -65,14 +72,15 @@ impl New {
                 "choose a folder that you may write to: --path DIR",
             )
         };
-        for (path, text) in self.kind.files() {
-            write(path, &words.fill(text))?;
+        for (path, text) in language.files(kind) {
+            write(&path, &words.fill(text))?;
         }
-        for (path, text) in VENDORED {
+        for (path, text) in language.vendored() {
             write(&format!("vendor/portcullis/{path}"), text)?;
         }
-        let kind = self.kind;
-        context.screen.report(&Made { folder, kind, publisher: self.publisher, name: self.name, files });
+        let (what, language) = (kind.title.clone(), language.name);
+        let Self { name, publisher, kind, .. } = self;
+        context.screen.report(&Made { folder, kind, language, what, publisher, name, files });
         Ok(())
     }
 }
@@ -119,8 +127,7 @@ impl Report for Made {
         let folder = self.folder.display();
         format!(
             "{good}made{good:#} {folder}: {} ({} files)\n\nNext:\n  {strong}cd {folder}{strong:#}\n  {strong}portcullis dev{strong:#}   builds it, sells it on a throw-away store and runs it\n",
-            self.kind.describe(),
-            self.files
+            self.what, self.files
         )
     }
 }
@@ -132,26 +139,12 @@ mod tests {
     #[test]
     fn no_placeholder_is_left() {
         let words = Words { name: "night-sky", publisher: "acme", what: "a picture" };
-        for kind in [Kind::Software, Kind::Picture, Kind::Command] {
-            for (path, text) in kind.files() {
-                assert!(!words.fill(text).contains("{{"), "{path}");
+        for language in Language::all() {
+            for kind in &language.kinds {
+                for (path, text) in language.files(kind) {
+                    assert!(!words.fill(text).contains("{{"), "{path}");
+                }
             }
-        }
-    }
-
-    #[test]
-    fn what_is_vendored_lies_as_the_sdk_expects() {
-        let has = |name: &str| VENDORED.iter().any(|(path, _)| *path == name);
-        for path in [
-            "wit/billing.wit",
-            "wit/types.wit",
-            "wit/vault.wit",
-            "wit/world.wit",
-            "guest-sdk/rust/Cargo.toml",
-            "guest-sdk/rust/src/lib.rs",
-            "guest-sdk/rust-macros/src/lib.rs",
-        ] {
-            assert!(has(path), "{path}");
         }
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::build;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::guest::language::Language;
 use crate::project::publisher_key;
 use crate::project::recipient::{self, ServerArg, Store};
 use crate::project::stale;
@@ -91,7 +92,7 @@ impl Seal {
 /// Builds again what is older than its sources, so that nobody sells the version before.
 fn bring_up_to_date(context: &Context, project: &Project) -> Outcome {
     let Some(source) = stale::changed_since(project) else { return Ok(()) };
-    if build::is_rust(project) {
+    if Language::of(&project.folder).is_some() {
         context.screen.note(format_args!("`{}` was changed since the last build: building first", source.display()));
         let built = build::build(context, project)?;
         context.screen.note(format_args!("built {}", built.summary()));

@@ -1,4 +1,4 @@
-//! The compiler of guests: an installed Rust with the target, or one that `cargo xtask setup` unpacked.
+//! Guests in Rust: an installed Rust with the target, or one that `cargo xtask setup` unpacked.
 
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// `rustup`, `debian`, or a folder into which Debian's packages were unpacked.
 const VARIABLE: &str = "PORTCULLIS_GUEST_TOOLCHAIN";
 
-/// A compiler that can build guests.
-pub(crate) enum Toolchain {
+/// A Rust that can build guests.
+pub(crate) enum Cargo {
     /// The Rust on the path has the target.
     Installed,
     /// Debian's Rust, unpacked; it compiles `std` for the target itself.
@@ -32,7 +32,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-impl Toolchain {
+impl Cargo {
     /// The first that works.
     pub(crate) fn find() -> Outcome<Self> {
         let choice = std::env::var_os(VARIABLE).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Toolchain {
         }
     }
 
-    /// Builds the package in a folder; gives the modules.
+    /// Builds the package in a folder. Returns its modules.
     pub(crate) fn build(&self, folder: &Path) -> Outcome<Vec<PathBuf>> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
