@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use wasmparser::{Parser, Payload};
-use wit_component::{StringEncoding, embed_component_metadata};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageId, Resolve, WorldId};
 
 use crate::failure::{Failure, Outcome};
@@ -30,8 +30,13 @@ pub(crate) fn with_world(file: &Path, built: Vec<u8>, folder: &Path) -> Outcome<
         return Ok(module);
     }
     let (resolve, world) = world(folder)?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).map_err(|error| {
-        Failure::new(format!("the world of `wit/` does not fit into `{shown}`: {error:#}"), "correct the WIT")
+    let fits = embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+        .and_then(|()| ComponentEncoder::default().module(&module)?.validate(true).encode());
+    // `seal` makes the component; here it only shows whether one can be made.
+    fits.map_err(|error| {
+        let fix =
+            "export what the WIT says, under the names and with the types of the canonical ABI; or correct the WIT";
+        Failure::new(format!("`{shown}` does not fit the world of `wit/`: {error:#}"), fix)
     })?;
     Ok(module)
 }
