@@ -10,7 +10,7 @@ use crate::guest::cargo::Cargo;
 use crate::guest::commands::Commands;
 
 /// The languages, each by the name of its folder, in the order in which help names them. The first is the default.
-const OFFERED: &[&str] = &["rust"];
+const OFFERED: &[&str] = &["rust", "wat"];
 
 /// Every file below `cli/languages/`: its path and its text.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/languages.rs"));
