@@ -39,6 +39,43 @@ fn every_kind_builds_is_tested_and_sold() {
     what_is_wrong_in_the_sources_is_told(&stage, &target);
 }
 
+/// In WebAssembly text: what the commands make of it, without any compiler.
+#[test]
+fn every_kind_in_webassembly_text_is_built_and_sold() {
+    let stage = Stage::new();
+    let digits = "crc32([49, 50, 51, 52, 53, 54, 55, 56, 57])";
+    for (kind, call, expected) in [("software", digits, "→ 3421780262"), ("picture", "view()", "view() → 1.")] {
+        let name = format!("text-{kind}");
+        stage.succeed("publisher", &["new", &name, "--language", "wat", "--kind", kind, "--publisher", "tessera"]);
+        let dev = stage.command("publisher").args(["--json", "dev", &name, "--invoke", call]).output();
+        let dev = dev.expect("dev runs");
+        assert!(dev.status.success(), "{}", String::from_utf8_lossy(&dev.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&dev.stdout).expect("one JSON value");
+        let steps = said["steps"].as_array().expect("steps");
+        let last = steps.last().and_then(|step| step["outcome"].as_str()).expect("a call");
+        assert!(last.contains(expected), "{last}");
+        let built = stage.command("publisher").args(["--json", "build", &name]).output().expect("build runs");
+        crate::json::check(&["--json", "build"], &built.stdout);
+    }
+    // Every export at once, with made-up values.
+    stage.succeed("publisher", &["dev", "text-picture"]);
+    let source = stage.path("text-software").join("guest.wat");
+    let text = fs::read_to_string(&source).expect("a source");
+    let says = |changed: &str, said: &[&str]| {
+        fs::write(&source, changed).expect("written");
+        let output = stage.command("publisher").args(["build", "text-software"]).output().expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{told}");
+        said.iter().for_each(|said| assert!(told.contains(said), "{said}: {told}"));
+    };
+    says(&text.replacen("(module", "(modul", 1), &["guest.wat:", "correct the line"]);
+    says(&text.replacen("#crc32", "#crc23", 1), &["crc32"]);
+    let unknown =
+        stage.command("publisher").args(["new", "a-command", "--language", "wat", "--kind", "command"]).output();
+    let told = String::from_utf8_lossy(&unknown.expect("it runs").stderr).into_owned();
+    assert!(told.contains("no project of the kind `command` in WebAssembly text"), "{told}");
+}
+
 /// With the projects and what was compiled for them.
 fn what_is_wrong_in_the_sources_is_told(stage: &Stage, target: &Path) {
     let edited = |name: &str, file: &str, from: &str, to: &str, verb: &str| {
