@@ -36,12 +36,15 @@ pub mod limits;
 mod money;
 mod nearest;
 mod parallel;
+pub mod paths;
 mod plaintext;
 pub mod proof;
 mod purchase;
 mod refusal;
 pub mod release;
 mod rights;
+#[cfg(feature = "openapi")]
+pub mod schemas;
 #[cfg(feature = "seal")]
 pub mod seal;
 pub mod sealed;

@@ -79,6 +79,7 @@ impl Serialize for Purchase {
 
 /// What the buyer has to do before the provider decides: open an address in a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PaymentStep {
     /// What happens there.
     pub kind: PaymentStepKind,
@@ -88,6 +89,7 @@ pub struct PaymentStep {
 
 /// What happens at the address of a [`PaymentStep`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PaymentStepKind {
     /// The buyer chooses how to pay, and pays.

@@ -18,6 +18,7 @@ pub use crate::purchase::{Goods, PaymentStep, PaymentStepKind, Purchase};
 /// The envelope of every answer to a terminal that proved itself: `{"signed": "<compact JWS>"}`. The document inside is
 /// an [`crate::Answer`] or a [`crate::RefusalAnswer`]; its header says which.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Signed {
     /// The compact serialisation.
     pub signed: String,
@@ -26,6 +27,7 @@ pub struct Signed {
 /// An error answer: problem details (RFC 9457). Where `signed` is present it holds the [`crate::RefusalAnswer`], and
 /// only that is believed; the rest is for people and logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `about:blank`, or `urn:portcullis:refusal:<code>`.
     #[serde(rename = "type")]
@@ -36,6 +38,9 @@ pub struct Problem {
     pub status: u16,
     /// What to do.
     pub detail: String,
+    /// Names this very answer in the server's log: `urn:portcullis:request:<number>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// The registry's code, where it is a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
@@ -46,6 +51,7 @@ pub struct Problem {
 
 /// `POST /v1/terminals`: the terminal enrols. Answer: [`TerminalAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TerminalRequest {
     /// A compact [`crate::Enrolment`], self-signed by the key that makes the proof.
@@ -54,6 +60,7 @@ pub struct TerminalRequest {
 
 /// The terminal is enrolled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TerminalAnswer {
     /// How the server names it in the account's list of terminals.
@@ -64,6 +71,7 @@ pub struct TerminalAnswer {
 
 /// Steps 1 and 2, `POST /v1/authorizations`: may this operation be paid for? Answer: [`AuthorisationAnswer`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuthorisationRequest {
     /// The resource digest.
@@ -71,16 +79,19 @@ pub struct AuthorisationRequest {
     /// The operation.
     pub operation: OperationName,
     /// How much, at least 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000))]
     pub quantity: u32,
     /// The digest of the offer that the user accepted; `null` to use whatever rights the account holds. Money of the
     /// prepaid balance moves only under an accepted metered offer.
     pub offer: Option<Digest>,
     /// The request's own nonce, repeated in the grant; may be empty.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 86, pattern = "^([A-Za-z0-9_-]{4})*$"))]
     pub nonce: BoundedOctets<MAX_NONCE>,
 }
 
 /// It may: the code holds what it costs until it expires.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuthorisationAnswer {
     /// The billing status code.
@@ -91,6 +102,7 @@ pub struct AuthorisationAnswer {
 
 /// Step 3, `POST /v1/verifications`: consume the code. Answer: [`VerificationAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VerificationRequest {
     /// The billing status code.
@@ -101,11 +113,13 @@ pub struct VerificationRequest {
 
 /// Verified: the grant, and beside it the keys. Also the answer of `GET /v1/grants/{id}`, to the same terminal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VerificationAnswer {
     /// The compact [`crate::Grant`].
     pub grant: String,
     /// Opens the grant's `cnf`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$"))]
     pub grant_nonce: Octets<16>,
     /// The file keys of the granted parts, sealed to the terminal (RFC 9180).
     pub keys: KeyRelease,
@@ -113,6 +127,7 @@ pub struct VerificationAnswer {
 
 /// `POST /v1/grants/{id}/ack`: the keys arrived. Answer: [`Done`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
     /// The grant.
@@ -121,11 +136,13 @@ pub struct Acknowledgement {
 
 /// Nothing more to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Done {}
 
 /// `POST /v1/orders`: buy. The amount is the server's own; a client names what it accepted. Answer: [`OrderAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OrderRequest {
     /// The digest of the signed offer that the user agreed to.
@@ -139,6 +156,7 @@ pub struct OrderRequest {
 
 /// How an order is paid: a provider of the server and what that provider needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PaymentMethod {
     /// The provider: `sandbox` moves no money.
@@ -150,6 +168,7 @@ pub struct PaymentMethod {
 
 /// What became of an order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OrderAnswer {
     /// The order.
@@ -165,6 +184,7 @@ pub struct OrderAnswer {
 
 /// The states of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderState {
     /// The provider has not decided.
@@ -179,6 +199,7 @@ pub enum OrderState {
 
 /// `POST /v1/publishers`: claim a name. Answer: [`Done`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublisherRequest {
     /// A compact [`crate::PublisherClaim`], self-signed by the publisher key.
@@ -187,6 +208,7 @@ pub struct PublisherRequest {
 
 /// `POST /v1/publishers/{name}/vouches`: the publisher changes its key. Answer: [`Done`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VouchRequest {
     /// A compact [`crate::Vouch`] for the new key, signed by the one in use.
@@ -199,6 +221,7 @@ pub struct VouchRequest {
 
 /// Answer to `GET /v1/publishers/{name}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PublisherAnswer {
     /// The publisher.
     pub name: PublisherName,
@@ -210,6 +233,7 @@ pub struct PublisherAnswer {
 
 /// Answer to `PUT /v1/resources`, whose body is the sealed file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublishAnswer {
     /// The resource digest, now countersigned.
@@ -224,6 +248,7 @@ pub struct PublishAnswer {
 
 /// `PUT /v1/catalogue/{publisher}/{name}/offers`: the whole price list. Answer: [`OffersAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OffersRequest {
     /// All offers of the resource; those not listed end.
@@ -232,6 +257,7 @@ pub struct OffersRequest {
 
 /// The terms of one offer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OfferTerms {
     /// The offer to revise; absent for a new one.
@@ -249,6 +275,7 @@ pub struct OfferTerms {
 
 /// The price list as it now stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OffersAnswer {
     /// Compact [`crate::Offer`]s.
@@ -257,6 +284,7 @@ pub struct OffersAnswer {
 
 /// `POST /v1/resources/{digest}/withdraw`. Answer: [`Done`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawRequest {
     /// Why, for people; may be empty.
@@ -265,11 +293,13 @@ pub struct WithdrawRequest {
 
 /// `POST /v1/resources/{digest}/restore`: takes a withdrawal back. Answer: [`Done`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RestoreRequest {}
 
 /// `GET /v1/catalogue/{publisher}/{name}`: public, not signed as a whole; each offer and each file is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CatalogueEntry {
     /// The publisher.
     pub publisher: PublisherName,
@@ -293,6 +323,7 @@ pub struct CatalogueEntry {
 
 /// A version in the catalogue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CatalogueVersion {
     /// The version.
     pub version: Version,
@@ -311,6 +342,7 @@ pub struct CatalogueVersion {
 
 /// What opens a part of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PartOpening {
     /// The part.
     pub part: PartName,
@@ -320,6 +352,7 @@ pub struct PartOpening {
 
 /// `GET /v1/search?q=…&kind=…&page=…`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SearchAnswer {
     /// What was found, best first.
     pub results: Vec<CatalogueEntry>,
@@ -329,6 +362,7 @@ pub struct SearchAnswer {
 
 /// `GET /v1/account`. What the account's owner sees.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AccountAnswer {
     /// The sign-in name.
@@ -341,6 +375,7 @@ pub struct AccountAnswer {
 
 /// A terminal in the account's list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TerminalInfo {
     /// Its identifier.
@@ -359,6 +394,7 @@ pub struct TerminalInfo {
 
 /// `GET /v1/account/sessions`: what is signed in to the account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionsAnswer {
     /// Its sessions that have not ended.
@@ -369,9 +405,11 @@ pub struct SessionsAnswer {
 
 /// A session: one sign-in of one key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionInfo {
     /// Its identifier.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$"))]
     pub session: Octets<16>,
     /// What the user called the terminal when it asked.
     pub label: String,
@@ -393,6 +431,7 @@ pub struct SessionInfo {
 /// `GET /v1/account/entitlements` and `…/{page}`: a signed answer is bounded, so lists come in pages. The first has no
 /// number, each of the others the one that the page before it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EntitlementsAnswer {
     /// The rights that the account holds or held.
@@ -403,6 +442,7 @@ pub struct EntitlementsAnswer {
 
 /// One entitlement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EntitlementInfo {
     /// The publisher.
@@ -421,6 +461,7 @@ pub struct EntitlementInfo {
 
 /// `GET /v1/account/receipts` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsAnswer {
     /// Compact [`crate::Receipt`]s, newest first.
@@ -431,6 +472,7 @@ pub struct ReceiptsAnswer {
 
 /// `GET /v1/account/refunds` and `…/{page}`, counted from 0. A server that does not have it answers 404.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefundsAnswer {
     /// Newest first.
@@ -441,6 +483,7 @@ pub struct RefundsAnswer {
 
 /// An order that was paid back, or is being paid back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefundInfo {
     /// The order.
@@ -455,6 +498,7 @@ pub struct RefundInfo {
 
 /// `POST /v1/account/top-ups`: pay money into the account's prepaid balance. Answer: [`OrderAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TopUpRequest {
     /// How much, above zero.
@@ -468,6 +512,7 @@ pub struct TopUpRequest {
 
 /// `GET /v1/account/top-ups` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TopUpsAnswer {
     /// Compact [`crate::TopUpReceipt`]s, newest first.
@@ -478,6 +523,7 @@ pub struct TopUpsAnswer {
 
 /// `GET /v1/account/balances`: the prepaid money of the account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BalancesAnswer {
     /// One per currency, at most [`MAX_BALANCES`](crate::limits::MAX_BALANCES).
@@ -486,6 +532,7 @@ pub struct BalancesAnswer {
 
 /// The prepaid balance of one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BalanceInfo {
     /// What is left, holds not taken off.
@@ -496,6 +543,7 @@ pub struct BalanceInfo {
 
 /// `POST /oauth/device_authorization` (RFC 8628 section 3.2).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceAuthorisation {
     /// What the terminal polls with.
     pub device_code: String,
@@ -513,6 +561,7 @@ pub struct DeviceAuthorisation {
 
 /// `POST /oauth/token` (RFC 6749 section 5.1, RFC 9449 section 5).
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenAnswer {
     /// The access token, bound to the terminal key.
     pub access_token: String,
@@ -532,6 +581,7 @@ impl std::fmt::Debug for TokenAnswer {
 
 /// An OAuth error (RFC 6749 section 5.2, RFC 8628 section 3.5, RFC 9449 section 8).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OAuthError {
     /// `authorization_pending`, `slow_down`, `access_denied`, `expired_token`, `invalid_grant`, `use_dpop_nonce`, …
     pub error: String,

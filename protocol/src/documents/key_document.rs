@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// What `GET /.well-known/portcullis` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WellKnown {
     /// The root key. A terminal believes it once, at `login`, and pins its thumbprint.

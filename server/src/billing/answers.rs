@@ -75,7 +75,7 @@ pub enum ServiceError {
     #[error("{0}")]
     Unacceptable(Cow<'static, str>),
     /// There is no such thing, or it is somebody else's: 404.
-    #[error("there is nothing here")]
+    #[error("not found")]
     NotFound,
     /// The server failed: 500. The text is for its log; outside it says nothing but that.
     #[error("{0}")]
@@ -141,6 +141,7 @@ pub fn sign_refusal(keys: &Keys, req: Digest, now: Timestamp, refusal: &Refusal)
         retry_after: refusal.retry_after,
     };
     Ok(Problem {
+        instance: None,
         kind: format!("urn:portcullis:refusal:{reason}"),
         title: reason.title().to_owned(),
         status: reason.http_status(),

@@ -10,6 +10,7 @@
 use crate::http::app::App;
 use crate::http::body::drain;
 use crate::http::problem::{ApiError, Refused, Reply};
+use crate::http::route::Access;
 use crate::identity::asker::{Asker, SignedIn};
 use crate::store::{AnswerScope, Idempotency, SessionId};
 use axum::body::{Body, Bytes};
@@ -171,6 +172,8 @@ struct Common {
 
 /// Somebody to whom answers are signed.
 pub(crate) trait Caller: FromRequest<App, Rejection = Response> + Send + 'static {
+    /// Who it is.
+    const ACCESS: Access;
     /// How to answer.
     fn reply(&self) -> &Reply;
     /// Whose Idempotency-Keys these are.
@@ -180,8 +183,10 @@ pub(crate) trait Caller: FromRequest<App, Rejection = Response> + Send + 'static
 }
 
 macro_rules! caller {
-    ($name:ident, $scope:expr) => {
+    ($name:ident, $access:expr, $scope:expr) => {
         impl Caller for $name {
+            const ACCESS: Access = $access;
+
             fn reply(&self) -> &Reply {
                 &self.common.reply
             }
@@ -208,8 +213,8 @@ macro_rules! caller {
     };
 }
 
-caller!(ProvenSession, |caller| AnswerScope::Session(caller.session));
-caller!(ProvenTerminal, |caller| AnswerScope::Terminal(*caller.asker.terminal()));
+caller!(ProvenSession, Access::Session, |caller| AnswerScope::Session(caller.session));
+caller!(ProvenTerminal, Access::Terminal, |caller| AnswerScope::Terminal(*caller.asker.terminal()));
 
 impl ProvenSession {
     async fn of(app: &App, proven: ProvenRequest, body: Bytes) -> Result<Self, Refused> {
@@ -344,6 +349,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>,
         (Some(value), None) => {
             value.to_str().map(Some).map_err(|_| ApiError::Malformed(format!("{name} is not ASCII")))
         }
-        (Some(_), Some(_)) => Err(ApiError::Malformed(format!("{name} stands twice"))),
+        (Some(_), Some(_)) => Err(ApiError::Malformed(format!("duplicate `{name}` header"))),
     }
 }

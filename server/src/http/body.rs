@@ -1,11 +1,11 @@
 //! How long the body of a request may take. Whatever waits for a body is held at the pace of whoever sends it, so every
 //! body has to be whole by a deadline, or to keep up a least pace when it may be long.
 
-use crate::http::app::App;
 use crate::http::problem::ApiError;
+use crate::ops::config::Limits;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -18,8 +18,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// The path of uploads, whose bodies may be long.
-pub(crate) const UPLOADS: &str = "/v1/resources";
 /// Of a body that was refused unread, so much is taken off the line, for so long: else the refusal might be lost on its
 /// way to a client that is still sending.
 const DRAINED: usize = 64 * 1024 * 1024;
@@ -27,7 +25,7 @@ const DRAINING: Duration = Duration::from_secs(5);
 
 /// By when a body has to be whole.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
+pub(crate) struct Pace {
     /// What it may take in any case.
     grace: Duration,
     /// Bytes per second beyond that; 0: none.
@@ -35,17 +33,23 @@ struct Pace {
 }
 
 impl Pace {
+    /// The whole of it, soon.
+    pub(crate) const fn whole_within(limits: &Limits) -> Self {
+        Self { grace: Duration::from_secs(limits.request_seconds), rate: 0 }
+    }
+
+    /// As long as it needs at the least rate.
+    pub(crate) fn no_slower_than(limits: &Limits) -> Self {
+        Self { grace: Duration::from_secs(limits.request_seconds), rate: limits.upload_rate.max(1) }
+    }
+
     fn deadline(self, begun: Instant, bytes: u64) -> Instant {
         begun + self.grace + Duration::from_millis(bytes.saturating_mul(1000).checked_div(self.rate).unwrap_or(0))
     }
 }
 
-/// Gives every request's body its deadline. A handler that it strikes sees a body that broke off; the answer says why.
-pub(crate) async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
-    let limits = &app.config.limits;
-    let grace = Duration::from_secs(limits.request_seconds);
-    let is_upload = *request.method() == Method::PUT && request.uri().path() == UPLOADS;
-    let pace = Pace { grace, rate: if is_upload { limits.upload_rate.max(1) } else { 0 } };
+/// Gives a request's body its deadline. A handler that it strikes sees a body that broke off; the answer says why.
+pub(crate) async fn in_time(State(pace): State<Pace>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
@@ -55,7 +59,7 @@ pub(crate) async fn in_time(State(app): State<App>, request: Request, next: Next
     if !late.load(Ordering::SeqCst) || response.status().is_success() {
         return response;
     }
-    let mut response = ApiError::TooSlow(if is_upload { limits.upload_rate.max(1) } else { 0 }).into_response();
+    let mut response = ApiError::TooSlow(pace.rate).into_response();
     // What of the body is still to come would be read as the next request.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response

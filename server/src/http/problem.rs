@@ -3,12 +3,17 @@
 use crate::billing::answers::{self, Refusal, ServiceError};
 use crate::http::app::App;
 use crate::http::rate::TooMany;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use crate::ops::log::RequestId;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
 use portcullis_protocol::wire::Problem;
 use portcullis_protocol::{Digest, Reason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::panic::AssertUnwindSafe;
 
 /// Carries the server's nonce (RFC 9449 section 8).
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -33,7 +38,7 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     Forbidden(String),
     /// No such thing.
-    #[error("there is nothing here")]
+    #[error("not found")]
     NotFound,
     /// There is something at this address, for another method.
     #[error("this address takes another method")]
@@ -119,6 +124,7 @@ impl IntoResponse for ApiError {
             _ => status.canonical_reason().unwrap_or("Error"),
         };
         let problem = Problem {
+            instance: None,
             kind: "about:blank".into(),
             title: title.into(),
             status: status.as_u16(),
@@ -158,6 +164,48 @@ pub(crate) fn problem_response(status: StatusCode, problem: &Problem) -> Respons
     // A person with a browser is shown a page instead.
     response.extensions_mut().insert(problem.clone());
     response
+}
+
+/// Makes problem details of every error that is not yet: of an extractor of axum's, of a handler that panicked. What has
+/// a form of its own stays: a page, an OAuth error. Each is given the number that the log has of its request.
+pub(crate) async fn complete(request: Request, next: Next) -> Response {
+    let number = request.extensions().get::<RequestId>().cloned();
+    let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => ApiError::internal("a handler panicked").into_response(),
+    };
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let mut problem = match parts.extensions.remove::<Problem>() {
+        Some(problem) => problem,
+        None if has_form(&parts.headers) => return Response::from_parts(parts, body),
+        None => Problem {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail: "the request was not understood: see the reference of this server".into(),
+            instance: None,
+            reason: None,
+            signed: None,
+        },
+    };
+    problem.instance = number.map(|RequestId(number)| format!("urn:portcullis:request:{number}"));
+    let written = problem_response(status, &problem);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    for (name, value) in written.headers() {
+        parts.headers.insert(name, value.clone());
+    }
+    parts.extensions.insert(problem);
+    Response::from_parts(parts, written.into_body())
+}
+
+/// Whether an error is written in a form of its own: as a page, or as an OAuth error.
+fn has_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    kind.starts_with(b"text/html") || kind.starts_with(b"application/json")
 }
 
 /// Puts the server's nonce into an answer.

@@ -8,9 +8,20 @@ use crate::http::problem::ApiError;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use portcullis_protocol::paths;
 
-/// Takes a provider's events. A provider repeats what was not answered with success, so only what may still come right is
-/// refused: an event about an order that is not here never will.
+/// Takes a provider's events.
+///
+/// A provider repeats what was not answered with success, so only what may still come right is refused: an event about an
+/// order that is not here never will.
+#[utoipa::path(
+    post,
+    path = paths::WEBHOOK,
+    tag = "payment providers",
+    params(("provider" = String, Path, description = "The provider", pattern = "^[a-z0-9-]+$")),
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses((status = 204, description = "Taken"), (status = 400, description = "Not the provider's"), (status = 404, description = "No such provider")),
+)]
 pub(crate) async fn receive(
     State(app): State<App>,
     Path(provider): Path<String>,

@@ -110,6 +110,7 @@ async fn body_altered_under_a_valid_proof(arena: &mut Arena) -> Result<Outcome> 
 
 fn problem(reason: Reason, signed: Option<String>) -> Exchanged {
     let problem = Problem {
+        instance: None,
         kind: format!("urn:portcullis:refusal:{reason}"),
         title: reason.title().into(),
         status: reason.http_status(),

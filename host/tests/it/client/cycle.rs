@@ -79,6 +79,7 @@ async fn an_unsigned_refusal_is_no_answer() {
         // In the form of a server's own words it is none either.
         store.after(move |exchange, answer| {
             let problem = Problem {
+                instance: None,
                 kind: "urn:portcullis:refusal:payment-required".into(),
                 title: "Payment required".into(),
                 status,

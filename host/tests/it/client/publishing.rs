@@ -44,6 +44,7 @@ async fn an_unsigned_no_is_shown_and_not_asked_for_again() {
     let client = store.signed_in(home.path()).await;
     let (publishing, key) = (client.publishing(&origin()), SecretKey::generate(&mut rng()));
     let problem = |status| Problem {
+        instance: None,
         kind: "about:blank".into(),
         title: "Conflict".into(),
         status,
@@ -77,6 +78,7 @@ async fn a_request_in_progress_and_a_server_that_comes_back_are_waited_for_under
     let client = store.signed_in(home.path()).await;
     let (publishing, key) = (client.publishing(&origin()), SecretKey::generate(&mut rng()));
     let problem = Problem {
+        instance: None,
         kind: "about:blank".into(),
         title: "Conflict".into(),
         status: 409,

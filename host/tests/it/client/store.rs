@@ -95,6 +95,7 @@ async fn an_unsigned_no_ends_no_order() {
             return Ok(answer);
         }
         let problem = Problem {
+            instance: None,
             kind: "about:blank".into(),
             title: "Unprocessable Entity".into(),
             status: 422,

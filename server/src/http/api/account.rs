@@ -6,6 +6,7 @@ use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
 use crate::store::{AccountPage, GoodsKind, OrderPhase, Page, SessionId};
 use portcullis_protocol::TerminalId;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SessionInfo,
     SessionsAnswer, TerminalInfo,
@@ -31,7 +32,15 @@ const MOST: u32 = 400;
 /// Bytes of sessions in their answer: some 150.
 const SESSIONS: usize = 40 * 1024;
 
-/// `GET /v1/account`. It lists what fits: this terminal, then the newest ones, and those last that were revoked.
+/// The account: its name, terminals and publishers.
+///
+/// It lists what fits: this terminal, then the newest ones, and those last that were revoked.
+#[utoipa::path(
+    get,
+    path = paths::ACCOUNT,
+    tag = "account",
+    responses((status = 200, description = "Done", body = AccountAnswer)),
+)]
 pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<AccountAnswer, Refused> {
     let (store, account, this) = (&app.core.store, caller.account(), caller.asker.terminal());
     let current = store.terminal(account, this).await.map_err(ApiError::internal)?;
@@ -53,12 +62,25 @@ pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<Acc
     })
 }
 
-/// `GET /v1/account/entitlements`
+/// The rights that the account holds or held, newest first.
+#[utoipa::path(
+    get,
+    path = paths::ENTITLEMENTS,
+    tag = "account",
+    responses((status = 200, description = "Done", body = EntitlementsAnswer)),
+)]
 pub(crate) async fn entitlements(app: App, caller: ProvenTerminal, (): ()) -> Result<EntitlementsAnswer, Refused> {
     entitlements_from(app, caller, 0).await
 }
 
-/// `GET /v1/account/entitlements/{page}`
+/// A further page of rights.
+#[utoipa::path(
+    get,
+    path = paths::ENTITLEMENTS_PAGE,
+    tag = "account",
+    params(("page" = u32, Path, description = "What `next` of the page before named")),
+    responses((status = 200, description = "Done", body = EntitlementsAnswer)),
+)]
 pub(crate) async fn entitlements_page(
     app: App,
     caller: ProvenTerminal,
@@ -81,12 +103,25 @@ async fn entitlements_from(app: App, caller: ProvenTerminal, page: u32) -> Resul
     Ok(EntitlementsAnswer { entitlements: entitlements.collect(), next })
 }
 
-/// `GET /v1/account/receipts`
+/// Receipts, newest first.
+#[utoipa::path(
+    get,
+    path = paths::RECEIPTS,
+    tag = "account",
+    responses((status = 200, description = "Done", body = ReceiptsAnswer)),
+)]
 pub(crate) async fn receipts(app: App, caller: ProvenTerminal, (): ()) -> Result<ReceiptsAnswer, Refused> {
     receipts_from(app, caller, 0).await
 }
 
-/// `GET /v1/account/receipts/{page}`
+/// A further page of receipts.
+#[utoipa::path(
+    get,
+    path = paths::RECEIPTS_PAGE,
+    tag = "account",
+    params(("page" = u32, Path, description = "What `next` of the page before named")),
+    responses((status = 200, description = "Done", body = ReceiptsAnswer)),
+)]
 pub(crate) async fn receipts_page(app: App, caller: ProvenTerminal, page: String) -> Result<ReceiptsAnswer, Refused> {
     receipts_from(app, caller, segment(&page)?).await
 }
@@ -98,12 +133,25 @@ async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<Re
     Ok(ReceiptsAnswer { receipts: rows, next })
 }
 
-/// `GET /v1/account/refunds`
+/// Refunds, newest first.
+#[utoipa::path(
+    get,
+    path = paths::REFUNDS,
+    tag = "account",
+    responses((status = 200, description = "Done", body = RefundsAnswer)),
+)]
 pub(crate) async fn refunds(app: App, caller: ProvenTerminal, (): ()) -> Result<RefundsAnswer, Refused> {
     refunds_from(app, caller, 0).await
 }
 
-/// `GET /v1/account/refunds/{page}`
+/// A further page of refunds.
+#[utoipa::path(
+    get,
+    path = paths::REFUNDS_PAGE,
+    tag = "account",
+    params(("page" = u32, Path, description = "What `next` of the page before named")),
+    responses((status = 200, description = "Done", body = RefundsAnswer)),
+)]
 pub(crate) async fn refunds_page(app: App, caller: ProvenTerminal, page: String) -> Result<RefundsAnswer, Refused> {
     refunds_from(app, caller, segment(&page)?).await
 }
@@ -134,7 +182,14 @@ fn fitting<T: Serialize>(all: impl IntoIterator<Item = T>, bytes: usize) -> Vec<
     all.into_iter().take_while(fits).collect()
 }
 
-/// `DELETE /v1/account/terminals/{id}`
+/// Revokes a terminal: its sessions end, and its key cannot be enrolled again.
+#[utoipa::path(
+    delete,
+    path = paths::TERMINAL,
+    tag = "account",
+    params(("id" = TerminalId, Path, description = "The terminal")),
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn revoke_terminal(app: App, caller: ProvenTerminal, terminal: String) -> Result<Done, Refused> {
     let terminal: TerminalId = segment(&terminal)?;
     if app.core.store.revoke_terminal(caller.account(), &terminal).await.map_err(ApiError::internal)? {
@@ -144,7 +199,15 @@ pub(crate) async fn revoke_terminal(app: App, caller: ProvenTerminal, terminal: 
     }
 }
 
-/// `GET /v1/account/sessions`. It lists what fits: this session, then those without a terminal, then the newest.
+/// What is signed in to the account.
+///
+/// It lists what fits: this session, then those without a terminal, then the newest.
+#[utoipa::path(
+    get,
+    path = paths::SESSIONS,
+    tag = "account",
+    responses((status = 200, description = "Done", body = SessionsAnswer)),
+)]
 pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result<SessionsAnswer, Refused> {
     let mut sessions = app.core.store.sessions(caller.account()).await.map_err(ApiError::internal)?;
     let current = caller.asker.session();
@@ -163,7 +226,14 @@ pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result
     Ok(SessionsAnswer { sessions: fitting(sessions, SESSIONS), browsers: u32::try_from(browsers).unwrap_or(u32::MAX) })
 }
 
-/// `DELETE /v1/account/sessions/{id}`
+/// Ends one sign-in.
+#[utoipa::path(
+    delete,
+    path = paths::SESSION,
+    tag = "account",
+    params(("id" = String, Path, description = "The session: 16 bytes, base64url", min_length = 22, max_length = 22)),
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn end_session(app: App, caller: ProvenTerminal, session: String) -> Result<Done, Refused> {
     let session = SessionId(segment(&session)?);
     if app.core.store.end_session_of(caller.account(), session).await.map_err(ApiError::internal)? {
@@ -173,7 +243,13 @@ pub(crate) async fn end_session(app: App, caller: ProvenTerminal, session: Strin
     }
 }
 
-/// `POST /v1/account/sign-out`: everywhere, here too.
+/// Ends every sign-in of the account, this one too.
+#[utoipa::path(
+    post,
+    path = paths::SIGN_OUT,
+    tag = "account",
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn sign_out_everywhere(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
     app.core.store.sign_out_everywhere(caller.account()).await.map_err(ApiError::internal)?;
     Ok(DONE)

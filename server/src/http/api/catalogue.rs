@@ -8,10 +8,18 @@ use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
 use axum::Json;
 use axum::extract::State;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{CatalogueEntry, OffersAnswer, OffersRequest};
 use portcullis_protocol::{PublisherName, ResourceName};
 
-/// `GET /v1/catalogue/{publisher}/{name}`
+/// One resource: versions, offers and the publisher's key.
+#[utoipa::path(
+    get,
+    path = paths::CATALOGUE_ENTRY,
+    tag = "store",
+    params(("publisher" = PublisherName, Path, description = "The publisher"), ("name" = ResourceName, Path, description = "The resource")),
+    responses((status = 200, description = "Done", body = CatalogueEntry)),
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     Segments((publisher, name)): Segments<(String, String)>,
@@ -31,7 +39,17 @@ pub(crate) async fn show(
     Ok(Json(entry))
 }
 
-/// `PUT /v1/catalogue/{publisher}/{name}/offers`
+/// Sets the whole price list of a resource.
+///
+/// Offers that are not listed end.
+#[utoipa::path(
+    put,
+    path = paths::OFFERS,
+    tag = "publishing",
+    params(("publisher" = PublisherName, Path, description = "The publisher"), ("name" = ResourceName, Path, description = "The resource")),
+    request_body = OffersRequest,
+    responses((status = 200, description = "Done", body = OffersAnswer)),
+)]
 pub(crate) async fn put_offers(
     app: App,
     caller: ProvenTerminal,

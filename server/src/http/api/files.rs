@@ -10,8 +10,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use portcullis_protocol::Digest;
+use portcullis_protocol::paths;
 
-/// The sealed file, or a range of it.
+/// A sealed file, or a single range of it.
+#[utoipa::path(
+    get,
+    path = paths::FILE,
+    tag = "store",
+    params(("digest" = Digest, Path, description = "The resource digest"), ("Range" = Option<String>, Header, description = "A single range of bytes (RFC 9110 section 14.2)")),
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/wasm"), (status = 206, description = "The range", body = Vec<u8>, content_type = "application/wasm"), (status = 304, description = "The file that the client has"), (status = 416, description = "The range lies beyond the file")),
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     Segments(digest): Segments<String>,

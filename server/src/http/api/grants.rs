@@ -6,14 +6,30 @@ use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
 use portcullis_protocol::GrantId;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{Acknowledgement, Done, VerificationAnswer};
 
-/// `GET /v1/grants/{id}`
+/// The answer of step 3 again, to the terminal that has the grant, until the grant ends.
+#[utoipa::path(
+    get,
+    path = paths::GRANT,
+    tag = "cycle",
+    params(("id" = GrantId, Path, description = "The grant")),
+    responses((status = 200, description = "Done", body = VerificationAnswer), (status = 409, description = "The grant has ended or is another terminal's"), (status = 410, description = "The resource was withdrawn")),
+)]
 pub(crate) async fn show(app: App, caller: ProvenTerminal, grant: String) -> Result<VerificationAnswer, Refused> {
     Ok(cycle::redeliver(&app.core, &caller.asker, &segment(&grant)?).await?)
 }
 
-/// `POST /v1/grants/{id}/ack`
+/// Says that the keys of a grant arrived.
+#[utoipa::path(
+    post,
+    path = paths::GRANT_ACK,
+    tag = "cycle",
+    params(("id" = GrantId, Path, description = "The grant")),
+    request_body = Acknowledgement,
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn acknowledge(app: App, caller: ProvenTerminal, grant: String) -> Result<Done, Refused> {
     let grant: GrantId = segment(&grant)?;
     let Acknowledgement { grant: named } = caller.json()?;

@@ -20,11 +20,10 @@ pub(crate) mod well_known;
 use crate::http::app::App;
 use crate::http::auth::Caller;
 use crate::http::problem::{ApiError, Refused};
+use crate::http::route::Endpoint;
 use crate::store::{BeginOutcome, StoredAnswer};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::response::Response;
-use futures::future::BoxFuture;
 use portcullis_protocol::wire::Done;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,42 +41,34 @@ impl<P: DeserializeOwned + Send> FromRequestParts<App> for Segments<P> {
 }
 
 /// A handler whose answer is signed.
-pub(crate) fn signed<C, P, B, H, F>(
-    handler: H,
-) -> impl Fn(State<App>, Segments<P>, C) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
+pub(crate) fn signed<C, P, B, H, F>(handler: H) -> Endpoint
 where
     C: Caller,
-    P: Send + 'static,
-    B: Serialize + DeserializeOwned + Send,
+    P: DeserializeOwned + Send + 'static,
+    B: Serialize + DeserializeOwned + Send + 'static,
     H: Fn(App, C, P) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<B, Refused>> + Send + 'static,
 {
-    move |State(app), Segments(path), caller| {
+    Endpoint::of::<C, _, _>(move |State(app): State<App>, Segments(path): Segments<P>, caller: C| async move {
         let reply = caller.reply().clone();
-        let answer = handler(app, caller, path);
-        Box::pin(async move { reply.answer(answer.await) })
-    }
+        reply.answer(handler(app, caller, path).await)
+    })
 }
 
 /// A handler whose answer is signed, and given again where its request is repeated with the same Idempotency-Key.
-pub(crate) fn once<C, P, B, H, F>(
-    handler: H,
-) -> impl Fn(State<App>, Segments<P>, C) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
+pub(crate) fn once<C, P, B, H, F>(handler: H) -> Endpoint
 where
     C: Caller,
-    P: Send + 'static,
+    P: DeserializeOwned + Send + 'static,
     B: Serialize + DeserializeOwned + Send + Sync + 'static,
     H: Fn(App, C, P) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<B, Refused>> + Send + 'static,
 {
-    move |State(app), Segments(path), caller| {
-        let handler = handler.clone();
-        Box::pin(async move {
-            let reply = caller.reply().clone();
-            let answer = remembered(app.clone(), caller, |caller| handler(app, caller, path)).await;
-            reply.answer(answer)
-        })
-    }
+    Endpoint::of::<C, _, _>(move |State(app): State<App>, Segments(path): Segments<P>, caller: C| async move {
+        let reply = caller.reply().clone();
+        let answer = remembered(app.clone(), caller, |caller| handler(app, caller, path)).await;
+        reply.answer(answer)
+    })
 }
 
 /// Runs `act` unless this very request was answered before.

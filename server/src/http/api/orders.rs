@@ -5,15 +5,32 @@ use crate::billing::orders;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::Refused;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{OrderAnswer, OrderRequest};
 
-/// `POST /v1/orders`. The order itself remembers its request.
+/// Buys an offer, at the server's own price.
+///
+/// The order itself remembers its request.
+#[utoipa::path(
+    post,
+    path = paths::ORDERS,
+    tag = "buying",
+    request_body = OrderRequest,
+    responses((status = 200, description = "Done", body = OrderAnswer), (status = 402, description = "Not to be bought so; the refusal carries the current offers"), (status = 404, description = "Unknown operation"), (status = 410, description = "The resource was withdrawn")),
+)]
 pub(crate) async fn create(app: App, caller: ProvenTerminal, (): ()) -> Result<OrderAnswer, Refused> {
     let request: OrderRequest = caller.json()?;
     Ok(orders::order(&app.core, &caller.asker, request, caller.request()?).await?)
 }
 
-/// `GET /v1/orders/{id}`
+/// What became of an order.
+#[utoipa::path(
+    get,
+    path = paths::ORDER,
+    tag = "buying",
+    params(("id" = portcullis_protocol::OrderId, Path, description = "The order")),
+    responses((status = 200, description = "Done", body = OrderAnswer)),
+)]
 pub(crate) async fn show(app: App, caller: ProvenTerminal, order: String) -> Result<OrderAnswer, Refused> {
     Ok(orders::find(&app.core, &caller.asker, &segment(&order)?).await?)
 }

@@ -11,10 +11,18 @@ use axum::Json;
 use axum::extract::State;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::MAX_VOUCHES;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{Done, PublisherAnswer, PublisherRequest, VouchRequest};
 use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, Vouch};
 
-/// Claims a name, which then belongs to the caller's account and the claim's key.
+/// Claims a publisher's name for the account and the claim's key.
+#[utoipa::path(
+    post,
+    path = paths::PUBLISHERS,
+    tag = "publishing",
+    request_body = PublisherRequest,
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
     let PublisherRequest { claim } = caller.json()?;
     let claim = held_key(&app, &claim)?;
@@ -59,7 +67,14 @@ fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, ApiError> {
     }
 }
 
-/// `GET /v1/publishers/{name}`: the key in use, and how it came to be.
+/// A publisher: the key in use, and how it came to be.
+#[utoipa::path(
+    get,
+    path = paths::PUBLISHER,
+    tag = "store",
+    params(("name" = PublisherName, Path, description = "The publisher")),
+    responses((status = 200, description = "Done", body = PublisherAnswer)),
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     Segments(name): Segments<String>,
@@ -70,7 +85,15 @@ pub(crate) async fn show(
     Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches }))
 }
 
-/// `POST /v1/publishers/{name}/vouches`: the key in use names its successor, which is in use from then on.
+/// Changes a publisher's key: the key in use names its successor.
+#[utoipa::path(
+    post,
+    path = paths::VOUCHES,
+    tag = "publishing",
+    params(("name" = PublisherName, Path, description = "The publisher")),
+    request_body = VouchRequest,
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Result<Done, Refused> {
     let name: PublisherName = segment(&name)?;
     let VouchRequest { vouch: compact, claim } = caller.json()?;

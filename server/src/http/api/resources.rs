@@ -12,11 +12,21 @@ use crate::store::{RestoreOutcome, WithdrawOutcome};
 use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::limits::MAX_DESCRIPTION;
+use portcullis_protocol::paths;
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{Done, RestoreRequest, WithdrawRequest};
 use portcullis_protocol::{AccountId, Digest};
 
-/// Publishes the sealed file in the body. Nothing of it is taken from an account that cannot publish.
+/// Publishes the sealed file in the body.
+///
+/// The proof covers the whole file by its digest.
+#[utoipa::path(
+    put,
+    path = paths::RESOURCES,
+    tag = "publishing",
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 200, description = "Done", body = portcullis_protocol::wire::PublishAnswer)),
+)]
 pub(crate) async fn put(State(app): State<App>, upload: ProvenUpload) -> Response {
     let reply = upload.caller.reply().clone();
     let slot = match may_upload(&app, upload.caller.account()).await {
@@ -47,7 +57,15 @@ async fn may_upload(app: &App, account: &AccountId) -> Result<Slot, Refused> {
     Ok(app.uploads.begin(account)?)
 }
 
-/// Withdraws a resource of a publisher of the caller's.
+/// Withdraws a resource.
+#[utoipa::path(
+    post,
+    path = paths::WITHDRAW,
+    tag = "publishing",
+    params(("digest" = Digest, Path, description = "The resource digest")),
+    request_body = WithdrawRequest,
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn withdraw(app: App, caller: ProvenTerminal, digest: String) -> Result<Done, Refused> {
     let digest: Digest = segment(&digest)?;
     let WithdrawRequest { reason } = caller.json()?;
@@ -62,7 +80,15 @@ pub(crate) async fn withdraw(app: App, caller: ProvenTerminal, digest: String) -
     }
 }
 
-/// Restores a resource that a publisher of the caller's withdrew.
+/// Restores a resource that its publisher withdrew.
+#[utoipa::path(
+    post,
+    path = paths::RESTORE,
+    tag = "publishing",
+    params(("digest" = Digest, Path, description = "The resource digest")),
+    request_body = RestoreRequest,
+    responses((status = 200, description = "Done", body = Done)),
+)]
 pub(crate) async fn restore(app: App, caller: ProvenTerminal, digest: String) -> Result<Done, Refused> {
     let digest: Digest = segment(&digest)?;
     let RestoreRequest {} = caller.json()?;

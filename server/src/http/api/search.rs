@@ -7,6 +7,7 @@ use crate::store::{SearchPage, SearchQuery};
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::QueryRejection;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::SearchAnswer;
 use serde::Deserialize;
 
@@ -28,7 +29,16 @@ pub(crate) struct Asked {
     page: u32,
 }
 
-/// Searches the catalogue, for everybody.
+/// Searches the catalogue.
+///
+/// Without `q` it lists everything, the newest first.
+#[utoipa::path(
+    get,
+    path = paths::SEARCH,
+    tag = "store",
+    params(("q" = Option<String>, Query, description = "Words to look for", max_length = 200), ("kind" = Option<String>, Query, description = "Only this kind of resource", max_length = 64), ("page" = Option<u32>, Query, description = "What `next` of the page before named")),
+    responses((status = 200, description = "Done", body = SearchAnswer), (status = 400, description = "Not a search")),
+)]
 pub(crate) async fn search(
     State(app): State<App>,
     asked: Result<axum::extract::Query<Asked>, QueryRejection>,

@@ -7,11 +7,19 @@ use crate::http::problem::{ApiError, Refused};
 use crate::http::rate::TooMany;
 use crate::store::{EnrolOutcome, NewTerminal};
 use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::paths;
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{TerminalAnswer, TerminalRequest};
 use portcullis_protocol::{Enrolment, Reason, ReleasePublicKey, TerminalId, Unverified};
 
 /// Enrols the key that makes the proof, with the X25519 key that it states.
+#[utoipa::path(
+    post,
+    path = paths::TERMINALS,
+    tag = "signing in",
+    request_body = TerminalRequest,
+    responses((status = 200, description = "Done", body = TerminalAnswer)),
+)]
 pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<TerminalAnswer, Refused> {
     let TerminalRequest { statement } = caller.json()?;
     let wrong = |what: &str| ApiError::Unacceptable(format!("the enrolment {what}"));

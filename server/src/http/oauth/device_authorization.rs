@@ -9,6 +9,7 @@ use crate::store::NewDevice;
 use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::paths;
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::DeviceAuthorisation;
 use serde::Deserialize;
@@ -19,18 +20,25 @@ const LIFE: u32 = 600;
 const DRAWS: usize = 8;
 
 /// The form as sent.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct DeviceForm {
     client_id: String,
     label: String,
 }
 
-/// Makes a pair of codes, bound to the key that proved itself.
+/// Makes a pair of codes, bound to the key that proved itself (RFC 8628 section 3.1).
+#[utoipa::path(
+    post,
+    path = paths::DEVICE_AUTHORIZATION,
+    tag = "signing in",
+    request_body(content = DeviceForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Done", body = DeviceAuthorisation)),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     ClientAddress(address): ClientAddress,
-    asked: ProvenForm<Asked>,
+    asked: ProvenForm<DeviceForm>,
 ) -> Response {
     let answer = match app.gates.device_code.take(address) {
         Ok(()) => make(&app, &asked).await,
@@ -39,8 +47,8 @@ pub(crate) async fn create(
     asked.answer(answer)
 }
 
-async fn make(app: &App, asked: &ProvenForm<Asked>) -> Result<DeviceAuthorisation, Denied> {
-    let Asked { client_id, label } = &asked.form;
+async fn make(app: &App, asked: &ProvenForm<DeviceForm>) -> Result<DeviceAuthorisation, Denied> {
+    let DeviceForm { client_id, label } = &asked.form;
     if client_id != CLIENT_ID {
         return Err(Code::InvalidClient.into());
     }

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use portcullis_protocol::Thumbprint;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::TokenAnswer;
 use serde::Deserialize;
 
@@ -16,22 +17,29 @@ const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const REFRESH_GRANT: &str = "refresh_token";
 
 /// The form as sent.
-#[derive(Deserialize)]
-pub(crate) struct Asked {
+#[derive(Deserialize, utoipa::ToSchema)]
+pub(crate) struct TokenForm {
     grant_type: String,
     client_id: Option<String>,
     device_code: Option<String>,
     refresh_token: Option<String>,
 }
 
-/// Gives tokens for what the user approved.
-pub(crate) async fn create(State(app): State<App>, asked: ProvenForm<Asked>) -> Response {
+/// A device code becomes a session, a refresh token a new pair (RFC 8628 section 3.4).
+#[utoipa::path(
+    post,
+    path = paths::TOKEN,
+    tag = "signing in",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Done", body = TokenAnswer)),
+)]
+pub(crate) async fn create(State(app): State<App>, asked: ProvenForm<TokenForm>) -> Response {
     let answer = tokens(&app, &asked).await;
     asked.answer(answer)
 }
 
-async fn tokens(app: &App, asked: &ProvenForm<Asked>) -> Result<TokenAnswer, Denied> {
-    let Asked { grant_type, client_id, device_code, refresh_token } = &asked.form;
+async fn tokens(app: &App, asked: &ProvenForm<TokenForm>) -> Result<TokenAnswer, Denied> {
+    let TokenForm { grant_type, client_id, device_code, refresh_token } = &asked.form;
     if client_id.as_ref().is_some_and(|id| id != CLIENT_ID) {
         return Err(Code::InvalidClient.into());
     }

@@ -1,0 +1,102 @@
+//! Every path of the interface, written once: the server routes by these templates, and terminals fill them in.
+//!
+//! A variable segment stands in braces, as in OpenAPI and in the server's router.
+
+/// Root key, key document and base of the API.
+pub const WELL_KNOWN: &str = "/.well-known/portcullis";
+/// The interface as an OpenAPI document.
+pub const OPENAPI: &str = "/openapi.json";
+
+/// Asks for a device code (RFC 8628 section 3.1).
+pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
+/// Turns a device code or a refresh token into tokens.
+pub const TOKEN: &str = "/oauth/token";
+/// Ends the session of a token (RFC 7009).
+pub const REVOKE: &str = "/oauth/revoke";
+
+/// Enrols the terminal.
+pub const TERMINALS: &str = "/v1/terminals";
+
+/// Steps 1 and 2 of the cycle.
+pub const AUTHORIZATIONS: &str = "/v1/authorizations";
+/// Step 3 of the cycle.
+pub const VERIFICATIONS: &str = "/v1/verifications";
+/// A grant again.
+pub const GRANT: &str = "/v1/grants/{id}";
+/// The keys of a grant arrived.
+pub const GRANT_ACK: &str = "/v1/grants/{id}/ack";
+
+/// Searches the catalogue.
+pub const SEARCH: &str = "/v1/search";
+/// One resource in the catalogue.
+pub const CATALOGUE_ENTRY: &str = "/v1/catalogue/{publisher}/{name}";
+/// The price list of a resource.
+pub const OFFERS: &str = "/v1/catalogue/{publisher}/{name}/offers";
+/// A sealed file.
+pub const FILE: &str = "/v1/files/{digest}";
+/// A publisher and its key.
+pub const PUBLISHER: &str = "/v1/publishers/{name}";
+/// Claims a publisher's name.
+pub const PUBLISHERS: &str = "/v1/publishers";
+/// Changes a publisher's key.
+pub const VOUCHES: &str = "/v1/publishers/{name}/vouches";
+/// Publishes a sealed file.
+pub const RESOURCES: &str = "/v1/resources";
+/// Withdraws a resource.
+pub const WITHDRAW: &str = "/v1/resources/{digest}/withdraw";
+/// Restores a resource.
+pub const RESTORE: &str = "/v1/resources/{digest}/restore";
+
+/// Buys.
+pub const ORDERS: &str = "/v1/orders";
+/// One order.
+pub const ORDER: &str = "/v1/orders/{id}";
+/// The account.
+pub const ACCOUNT: &str = "/v1/account";
+/// The account's rights.
+pub const ENTITLEMENTS: &str = "/v1/account/entitlements";
+/// A page of them.
+pub const ENTITLEMENTS_PAGE: &str = "/v1/account/entitlements/{page}";
+/// The account's receipts.
+pub const RECEIPTS: &str = "/v1/account/receipts";
+/// A page of them.
+pub const RECEIPTS_PAGE: &str = "/v1/account/receipts/{page}";
+/// The account's refunds.
+pub const REFUNDS: &str = "/v1/account/refunds";
+/// A page of them.
+pub const REFUNDS_PAGE: &str = "/v1/account/refunds/{page}";
+/// The account's prepaid balances.
+pub const BALANCES: &str = "/v1/account/balances";
+/// The account's top-ups.
+pub const TOP_UPS: &str = "/v1/account/top-ups";
+/// A page of them.
+pub const TOP_UPS_PAGE: &str = "/v1/account/top-ups/{page}";
+/// What is signed in to the account.
+pub const SESSIONS: &str = "/v1/account/sessions";
+/// One sign-in.
+pub const SESSION: &str = "/v1/account/sessions/{id}";
+/// Ends every sign-in of the account.
+pub const SIGN_OUT: &str = "/v1/account/sign-out";
+/// A terminal of the account.
+pub const TERMINAL: &str = "/v1/account/terminals/{id}";
+
+/// What a payment provider says by itself.
+pub const WEBHOOK: &str = "/webhooks/{provider}";
+
+/// Fills the variable segments of a template, in order. Identifiers hold nothing that a URL would have to escape.
+#[must_use]
+pub fn fill(template: &str, segments: &[&dyn std::fmt::Display]) -> String {
+    let mut segments = segments.iter();
+    let filled = template.split('/').map(|segment| match segment.starts_with('{') {
+        true => segments.next().map_or_else(|| segment.to_owned(), ToString::to_string),
+        false => segment.to_owned(),
+    });
+    filled.collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn segments_are_filled_in_order() {
+    assert_eq!(fill(OFFERS, &[&"lumen", &"alpine-lake"]), "/v1/catalogue/lumen/alpine-lake/offers");
+    assert_eq!(fill(ENTITLEMENTS_PAGE, &[&7]), "/v1/account/entitlements/7");
+    assert_eq!(fill(ACCOUNT, &[]), ACCOUNT);
+}

@@ -1,0 +1,115 @@
+//! The JSON Schemas of identifiers and values that write themselves, for the OpenAPI document of a server.
+
+use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId};
+use crate::keys::{PublicKey, Thumbprint};
+use crate::limits::{MAX_MINOR_UNITS, MAX_PARTS};
+use crate::money::Money;
+use crate::refusal::Reason;
+use crate::release::KeyRelease;
+use crate::rights::Rights;
+use crate::status_code::StatusCode;
+use crate::version::Version;
+use serde_json::{Value, json};
+use utoipa::openapi::{RefOr, schema::Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Canonical base64url: the last character has no bits that stand for nothing.
+const OCTETS_16: &str = "^[A-Za-z0-9_-]{21}[AQgw]$";
+const OCTETS_32: &str = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$";
+const OCTETS_48: &str = "^[A-Za-z0-9_-]{64}$";
+const NAME: &str = "^[a-z](-?[a-z0-9])*$";
+const SEMVER: &str = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$";
+
+fn text(pattern: &str, most: usize, description: &str) -> Value {
+    json!({"type": "string", "pattern": pattern, "maxLength": most, "description": description})
+}
+
+/// A schema from its JSON, which is written in this file.
+fn schema(value: Value) -> RefOr<Schema> {
+    RefOr::T(serde_json::from_value(value).unwrap_or_default())
+}
+
+macro_rules! schemas {
+    ($($name:ident => $value:expr;)*) => {
+        $(
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    schema($value)
+                }
+            }
+            impl ToSchema for $name {}
+        )*
+
+        /// All of them, by name.
+        #[must_use]
+        pub fn all() -> Vec<(String, RefOr<Schema>)> {
+            vec![$((<$name as ToSchema>::name().into_owned(), <$name as PartialSchema>::schema()),)*]
+        }
+    };
+}
+
+schemas! {
+    PublisherName => text(NAME, 64, "The name of a publisher.");
+    ResourceName => text(NAME, 64, "The name of a resource within its publisher.");
+    PartName => text(NAME, 64, "The name of a part within its resource.");
+    OperationName => text(NAME, 64, "The name of an operation within its resource.");
+    Version => text(SEMVER, 128, "A version, as SemVer 2.0.0 writes it.");
+    TerminalId => text(OCTETS_16, 22, "A terminal: 16 bytes, base64url.");
+    OfferId => text(OCTETS_16, 22, "An offer: 16 bytes, base64url.");
+    OrderId => text(OCTETS_16, 22, "An order: 16 bytes, base64url.");
+    GrantId => text(OCTETS_16, 22, "A grant: 16 bytes, base64url.");
+    Digest => text(OCTETS_32, 43, "SHA-256: 32 bytes, base64url.");
+    Thumbprint => text(OCTETS_32, 43, "The thumbprint of a key (RFC 7638): 32 bytes, base64url.");
+    StatusCode => text(OCTETS_48, 64, "A billing status code: 48 bytes, base64url.");
+    PublicKey => json!({
+        "type": "object", "description": "An Ed25519 key as a JWK (RFC 8037).", "additionalProperties": false,
+        "required": ["crv", "kty", "x"],
+        "properties": {
+            "crv": {"type": "string", "enum": ["Ed25519"]},
+            "kty": {"type": "string", "enum": ["OKP"]},
+            "x": {"type": "string", "pattern": OCTETS_32},
+        },
+    });
+    Money => json!({
+        "type": "object", "description": "An amount of a currency of ISO 4217, in its minor units.",
+        "additionalProperties": false, "required": ["minor_units", "currency"],
+        "properties": {
+            "minor_units": {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_MINOR_UNITS},
+            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+        },
+    });
+    Rights => json!({
+        "type": "object", "description": "What an offer sells: a rights model and its members.", "required": ["model"],
+        "properties": {
+            "model": {"type": "string", "description": "`free`, `perpetual`, `uses`, `metered`, or a later model."},
+            "count": {"type": "integer", "format": "int32", "minimum": 1, "description": "Of `uses`: how many."},
+        },
+    });
+    Reason => json!({
+        "type": "string", "description": "A code of the registry of refusals.",
+        "pattern": "^[a-z]+(-[a-z]+)*$",
+    });
+    KeyRelease => json!({
+        "type": "object", "description": "The file keys of the granted parts, sealed to the terminal (RFC 9180).",
+        "additionalProperties": false, "required": ["suite", "enc", "keys"],
+        "properties": {
+            "suite": {"type": "integer", "enum": [1]},
+            "enc": {"type": "string", "pattern": OCTETS_32},
+            "keys": {"type": "array", "maxItems": MAX_PARTS, "items": {
+                "type": "object", "additionalProperties": false, "required": ["part", "key"],
+                "properties": {
+                    "part": {"type": "string", "pattern": NAME},
+                    "key": {"type": "string", "pattern": OCTETS_32},
+                },
+            }},
+        },
+    });
+}
+
+#[test]
+fn every_schema_is_one() {
+    for (name, schema) in all() {
+        let written = serde_json::to_value(&schema).expect("JSON");
+        assert!(written["type"].is_string(), "{name} is not read: {written}");
+    }
+}

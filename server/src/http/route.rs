@@ -1,0 +1,162 @@
+//! A route of the interface. Path, method and answers are written at its handler (`#[utoipa::path]`), who may call it is
+//! the type of its caller, and from both come the router, the limits and the OpenAPI document.
+
+use crate::http::app::App;
+use crate::http::auth::Caller;
+use crate::http::body;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use portcullis_protocol::limits::MAX_REQUEST_BODY;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use utoipa::__dev::SchemaReferences;
+use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::{RefOr, schema::Schema};
+
+/// Who may call a route. It decides how errors are answered, and which rate limits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody. Limited by address.
+    Public,
+    /// A payment provider, with a proof of its own in the request. Limited by address.
+    Provider,
+    /// The holder of a key, who has no token yet. Limited by address and key.
+    Proof,
+    /// A key that is signed in and need not be enrolled. Limited by address and key.
+    Session,
+    /// An enrolled terminal. Limited by address and key.
+    Terminal,
+}
+
+impl Access {
+    /// The word for it in `docs/protocol.md` and in the OpenAPI document.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Provider => "provider",
+            Self::Proof => "proof",
+            Self::Session => "session",
+            Self::Terminal => "terminal",
+        }
+    }
+
+    /// Whether answers are signed.
+    pub(crate) const fn is_signed(self) -> bool {
+        matches!(self, Self::Session | Self::Terminal)
+    }
+}
+
+/// What a body may be, and by when it has to be whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyClass {
+    /// At most [`MAX_REQUEST_BODY`] bytes, within `limits.request_seconds`.
+    Small,
+    /// At most `limits.upload_bytes` bytes, at no less than `limits.upload_rate`.
+    Upload,
+}
+
+/// A handler and what it needs.
+pub(crate) struct Endpoint {
+    pub(crate) access: Access,
+    pub(crate) body: BodyClass,
+    handler: Box<dyn FnOnce(MethodFilter) -> MethodRouter<App> + Send>,
+}
+
+impl Endpoint {
+    /// A handler that these may call.
+    pub(crate) fn new<H, T>(access: Access, body: BodyClass, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        Self { access, body, handler: Box::new(move |method| on(method, handler)) }
+    }
+
+    /// A handler whose caller is of this type.
+    pub(crate) fn of<C: Caller, H, T>(handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        Self::new(C::ACCESS, BodyClass::Small, handler)
+    }
+}
+
+/// A handler that everybody may call.
+pub(crate) fn public<H: Handler<T, App>, T: 'static>(handler: H) -> Endpoint {
+    Endpoint::new(Access::Public, BodyClass::Small, handler)
+}
+
+/// What the document says of a route.
+#[derive(Clone)]
+pub(crate) struct Described {
+    pub(crate) method: HttpMethod,
+    pub(crate) path: String,
+    pub(crate) access: Access,
+    pub(crate) body: BodyClass,
+    pub(crate) operation: Operation,
+}
+
+/// The one list of routes.
+#[derive(Default)]
+pub(crate) struct Routes {
+    routers: BTreeMap<String, MethodRouter<App>>,
+    pub(crate) described: Vec<Described>,
+    pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Routes {
+    /// Adds a route: `D` is what `#[utoipa::path]` made of its handler.
+    #[must_use]
+    pub(crate) fn with<D: utoipa::Path + SchemaReferences>(mut self, app: &App, endpoint: Endpoint) -> Self {
+        let path = D::path();
+        D::schemas(&mut self.schemas);
+        for method in D::methods() {
+            self.described.push(Described {
+                method,
+                path: path.clone(),
+                access: endpoint.access,
+                body: endpoint.body,
+                operation: D::operation(),
+            });
+        }
+        let filter = D::methods().iter().map(filter).reduce(MethodFilter::or).unwrap_or(MethodFilter::GET);
+        let limits = &app.config.limits;
+        let (most, pace) = match endpoint.body {
+            BodyClass::Small => (MAX_REQUEST_BODY, body::Pace::whole_within(limits)),
+            BodyClass::Upload => {
+                (usize::try_from(limits.upload_bytes).unwrap_or(usize::MAX), body::Pace::no_slower_than(limits))
+            }
+        };
+        let router = (endpoint.handler)(filter)
+            .layer::<_, Infallible>(from_fn_with_state(pace, body::in_time))
+            .layer::<_, Infallible>(DefaultBodyLimit::max(most));
+        let router = match self.routers.remove(&path) {
+            Some(others) => others.merge(router),
+            None => router,
+        };
+        self.routers.insert(path, router);
+        self
+    }
+
+    /// The routes, to be served.
+    pub(crate) fn into_router(self) -> Router<App> {
+        self.routers.into_iter().fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
+    }
+}
+
+fn filter(method: &HttpMethod) -> MethodFilter {
+    match method {
+        HttpMethod::Get => MethodFilter::GET,
+        HttpMethod::Post => MethodFilter::POST,
+        HttpMethod::Put => MethodFilter::PUT,
+        HttpMethod::Delete => MethodFilter::DELETE,
+        HttpMethod::Options => MethodFilter::OPTIONS,
+        HttpMethod::Head => MethodFilter::HEAD,
+        HttpMethod::Patch => MethodFilter::PATCH,
+        HttpMethod::Trace => MethodFilter::TRACE,
+    }
+}
