@@ -156,6 +156,7 @@ mod tests {
     fn advice_names_commands_that_there_are() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
         let mut lines: Vec<String> = portcullis_protocol::Reason::ALL.iter().map(|r| r.advice().to_owned()).collect();
+        lines.push(portcullis_protocol::Reason::OTHER_ADVICE.to_owned());
         for file in std::fs::read_dir(folder).expect("transcripts").flatten() {
             let text = std::fs::read_to_string(file.path()).expect("a transcript");
             let fix = text.lines().filter_map(|line| line.strip_prefix("!   fix   "));

@@ -8,11 +8,13 @@ use portcullis_protocol::{Offer, Reason, Verified};
 use serde_json::{Value, json};
 use std::fmt::{self, Display, Write as _};
 
-use crate::screen::output::{OfferLine, style};
+use crate::screen::output::{OfferLine, UNKNOWN, UnknownLine, style};
 
 /// What every verb returns.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
+/// What to do about terms that this version does not know.
+const UPDATE: &str = "update Portcullis, then run the same command again";
 /// The exit code of an ordinary error.
 const ERROR: u8 = 1;
 /// The exit code of a command line that cannot be understood.
@@ -90,13 +92,38 @@ impl Failure {
         self.refused.as_ref().map_or(&[], |refused| &refused.offers)
     }
 
-    /// `{"error": {"reason"?, "message", "fix", "offers"?, "retry_after"?}}`.
+    /// Something is sold under terms that this version does not know, so that `what` is impossible.
+    pub(crate) fn unknown_terms(what: impl Display) -> Self {
+        Self::new(format!("{what}: it is {UNKNOWN}"), UPDATE)
+    }
+
+    /// Whether all that would turn the answer is sold under terms that this version does not know.
+    pub(crate) fn is_for_unknown_terms(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| {
+            let wants_payment = matches!(
+                refused.reason,
+                Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted
+            );
+            wants_payment && refused.offers.is_empty() && !refused.unknown_offers().is_empty()
+        })
+    }
+
+    /// `{"error": {"reason"?, "message", "fix", "offers"?, "unknown_offers"?, "retry_after"?, "more"?}}`.
     pub(crate) fn to_json(&self) -> Value {
         let mut error = json!({ "message": self.message, "fix": self.fix });
         if let Some(refused) = &self.refused {
             error["reason"] = json!(refused.reason.code());
             if !refused.offers.is_empty() {
                 error["offers"] = json!(refused.offers.iter().map(OfferLine::of).collect::<Vec<_>>());
+            }
+            if let Some(beyond) = &refused.beyond {
+                if !beyond.unknown_offers.is_empty() {
+                    let lines: Vec<UnknownLine> = beyond.unknown_offers.iter().map(UnknownLine::of).collect();
+                    error["unknown_offers"] = json!(lines);
+                }
+                if !beyond.more.is_empty() {
+                    error["more"] = json!(beyond.more);
+                }
             }
             if let Some(seconds) = refused.retry_after {
                 error["retry_after"] = json!(seconds);
@@ -117,6 +144,9 @@ impl Failure {
         for offer in self.offers() {
             let _ = writeln!(text, "  {dim}offer{dim:#} {}", OfferLine::of(offer));
         }
+        for offer in self.refused.iter().flat_map(|refused| refused.unknown_offers()) {
+            let _ = writeln!(text, "  {dim}offer{dim:#} {}", UnknownLine::of(offer));
+        }
         if let Some(seconds) = self.refused.as_ref().and_then(|refused| refused.retry_after) {
             let _ = writeln!(text, "  {dim}wait{dim:#}  {seconds} s");
         }
@@ -132,12 +162,13 @@ impl From<Refused> for Failure {
             return (*state).into();
         }
         let reason = refused.reason;
-        Self {
+        let failure = Self {
             message: refused.to_string(),
             fix: reason.advice().to_owned(),
             code: reason.exit_code(),
             refused: Some(Box::new(refused)),
-        }
+        };
+        if failure.is_for_unknown_terms() { failure.with_fix(UPDATE) } else { failure }
     }
 }
 
@@ -179,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_refusal_has_the_code_of_the_registry_and_its_advice() {
-        for reason in Reason::ALL {
+        let later = Reason::from_code("gift-card-needed").expect("a code");
+        for reason in Reason::ALL.iter().chain([&later]) {
             let failure = Failure::from(Refused::new(*reason));
             assert_eq!(failure.code(), reason.exit_code());
             assert_eq!(failure.to_json()["error"]["reason"], reason.code());

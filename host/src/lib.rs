@@ -61,7 +61,7 @@ pub use client::{Client, ClientOptions};
 pub use client_error::ClientError;
 pub use error::{Bound, Ended, Error, UnknownName};
 pub use ports::consent::{Answer, Consent, DeclineAll, Prompt};
-pub use ports::gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Nonce, Refused, Released};
+pub use ports::gatekeeper::{Beyond, CycleRequest, Gatekeeper, HeldCode, Nonce, Refused, Released};
 pub use ports::progress::{PartRefusal, Progress, Quiet, Step};
 pub use ports::transport::{
     AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent,

@@ -16,7 +16,8 @@ use crate::encoding::{Octets, base64url, from_base64url};
 use crate::ids::Digest;
 use crate::keys::{PublicKey, SecretKey, Thumbprint};
 use crate::limits::MAX_DOCUMENT;
-use crate::text::{check_json, shown_line};
+use crate::listed::UnknownEntry;
+use crate::text::{TextError, check_json, shown_line};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::marker::PhantomData;
 
@@ -61,9 +62,17 @@ pub enum JwsError {
     /// The signature does not verify.
     #[error("the signature does not verify")]
     Signature,
-    /// Signed well, but not a document of its type.
-    #[error("signed, but not a well-formed document of its type: {0}")]
-    Payload(String),
+    /// Signed well, but a text in it disturbs whoever reads it.
+    #[error("signed, but {0}")]
+    Text(TextError),
+    /// Signed well, but not a document of its type as this version knows it.
+    #[error("signed, but not a well-formed document of its type: {cause}")]
+    Payload {
+        /// What is wrong with it.
+        cause: String,
+        /// What it says, as far as it is an object.
+        entry: Box<UnknownEntry>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,9 +163,12 @@ impl<D: Document> Unverified<D> {
         let payload = from_base64url(payload).map_err(|_| JwsError::Form)?;
         // First: the errors of what reads it repeat the names of its members.
         if D::CHECKS_TEXTS {
-            check_json(&payload, &[]).map_err(|error| JwsError::Payload(error.to_string()))?;
+            check_json(&payload, &[]).map_err(JwsError::Text)?;
         }
-        let unread = |error: serde_json::Error| JwsError::Payload(shown_line(&error.to_string()).into_owned());
+        let unread = |error: serde_json::Error| JwsError::Payload {
+            cause: shown_line(&error.to_string()).into_owned(),
+            entry: Box::new(UnknownEntry::read(&payload)),
+        };
         let document = serde_json::from_slice(&payload).map_err(unread)?;
         Ok((document, payload))
     }

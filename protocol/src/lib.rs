@@ -33,6 +33,7 @@ mod jws;
 mod keys;
 pub mod labels;
 pub mod limits;
+mod listed;
 mod money;
 mod nearest;
 mod parallel;
@@ -58,9 +59,9 @@ pub mod wire;
 pub use currency::Currency;
 pub use documents::{
     Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
-    LimitsRefused, Manifest, ManifestError, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim, PublisherEntry,
-    Receipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey, SignedManifest, TopUpReceipt, Vouch, WellKnown,
-    confirmation,
+    LimitsRefused, Manifest, ManifestError, More, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim,
+    PublisherEntry, Receipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey, SignedManifest, TopUpReceipt,
+    Vouch, WellKnown, confirmation,
 };
 pub use ids::{
     AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, OfferId, OperationName, OrderId, Origin,
@@ -68,11 +69,12 @@ pub use ids::{
 };
 pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
 pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};
+pub use listed::{Listed, ListedEntry, UnknownEntry};
 pub use money::{Money, MoneyError};
 pub use nearest::nearest;
 pub use plaintext::Plaintext;
-pub use refusal::{Reason, ReasonOrigin, UnknownReason};
+pub use refusal::{OtherReason, Reason, ReasonOrigin, UnknownReason};
 pub use release::{KeyRelease, ReleasePublicKey, ReleaseSecretKey};
-pub use rights::Rights;
+pub use rights::{Rights, Sale};
 pub use status_code::{CodeBinding, CodeKey, StatusCode};
 pub use version::Version;

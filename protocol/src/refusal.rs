@@ -1,56 +1,59 @@
-//! The closed registry of refusals: one table, from which everything that names a refusal is made or checked.
+//! The registry of refusals: one table, from which everything that names a refusal is made or checked, and one catch-all
+//! for reasons that a later version has added.
 
-use serde::{Deserialize, Serialize};
+use crate::limits::MAX_REASON;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 use std::str::FromStr;
 
 macro_rules! registry {
     ($($variant:ident, $code:literal, $status:literal, $exit:literal, $who:ident, $title:literal, $advice:literal;)*) => {
         /// Why the answer is no. `Refuse` has no other form: there is no default that lets anything pass.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason {
             $(#[doc = $title] $variant,)*
+            /// A reason that this version does not know, in a signed refusal: a no like every other.
+            Other(OtherReason),
         }
 
         impl Reason {
-            /// All of them, in the order of the registry.
+            /// All that this version knows, in the order of the registry.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The machine-readable code, as it stands in documents, in WIT and in `docs/refusals.md`.
             #[must_use]
-            pub const fn code(self) -> &'static str {
-                match self { $(Self::$variant => $code,)* }
+            pub fn code(&self) -> &str {
+                match self { $(Self::$variant => $code,)* Self::Other(other) => other.code() }
             }
 
             /// The HTTP status under which a server sends it; for those made on the terminal, the nearest one.
             #[must_use]
             pub const fn http_status(self) -> u16 {
-                match self { $(Self::$variant => $status,)* }
+                match self { $(Self::$variant => $status,)* Self::Other(_) => 403 }
             }
 
             /// The exit code of the command line.
             #[must_use]
             pub const fn exit_code(self) -> u8 {
-                match self { $(Self::$variant => $exit,)* }
+                match self { $(Self::$variant => $exit,)* Self::Other(_) => Self::OTHER_EXIT_CODE }
             }
 
             /// Who makes it.
             #[must_use]
             pub const fn origin(self) -> ReasonOrigin {
-                match self { $(Self::$variant => ReasonOrigin::$who,)* }
+                match self { $(Self::$variant => ReasonOrigin::$who,)* Self::Other(_) => ReasonOrigin::Server }
             }
 
             /// What happened, for a person.
             #[must_use]
             pub const fn title(self) -> &'static str {
-                match self { $(Self::$variant => $title,)* }
+                match self { $(Self::$variant => $title,)* Self::Other(_) => Self::OTHER_TITLE }
             }
 
             /// What to do now, for a person.
             #[must_use]
             pub const fn advice(self) -> &'static str {
-                match self { $(Self::$variant => $advice,)* }
+                match self { $(Self::$variant => $advice,)* Self::Other(_) => Self::OTHER_ADVICE }
             }
         }
     };
@@ -92,13 +95,74 @@ registry! {
     PackageInvalid, "package-invalid", 422, 43, Terminal, "The sealed resource is damaged, or not what its manifest says.", "Install it again. If it repeats, tell the store.";
 }
 
+impl Reason {
+    /// The exit code of every reason that this version does not know.
+    pub const OTHER_EXIT_CODE: u8 = 44;
+    /// What happened, if only the store knows.
+    pub const OTHER_TITLE: &'static str = "The store says no, for a reason that this version does not know.";
+    /// What to do then.
+    pub const OTHER_ADVICE: &'static str =
+        "Read the store's own words, if there are any; then update Portcullis and try again.";
+
+    /// The reason of a code in a signed refusal: one of the registry, or [`Reason::Other`]. `None` if the text cannot be
+    /// a code: 1 to 32 of `a-z`, `0-9` and `-`, beginning with a letter.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        code.parse().ok().or_else(|| OtherReason::new(code).map(Self::Other))
+    }
+}
+
+/// The code of a reason that this version does not know.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OtherReason {
+    /// Padded with zeros.
+    code: [u8; MAX_REASON],
+}
+
+impl OtherReason {
+    fn new(code: &str) -> Option<Self> {
+        let is_code = code.starts_with(|c: char| c.is_ascii_lowercase())
+            && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        let mut padded = [0; MAX_REASON];
+        padded.get_mut(..code.len()).filter(|_| is_code)?.copy_from_slice(code.as_bytes());
+        Some(Self { code: padded })
+    }
+
+    /// The code, as the document has it.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        let end = self.code.iter().position(|byte| *byte == 0).unwrap_or(MAX_REASON);
+        // Nothing but ASCII is taken.
+        std::str::from_utf8(&self.code[..end]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for OtherReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        Self::from_code(&code).ok_or_else(|| D::Error::custom("not the code of a refusal"))
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
 }
 
-/// The text is no code of the registry.
+/// The text is not a code of the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a code of the registry of refusals")]
 pub struct UnknownReason;

@@ -1,43 +1,75 @@
 //! The wire form of rights models: what an offer sells.
 //!
-//! How each is decided is the server's business (`server/src/billing/rights/`); this is what is signed, shown and stored.
+//! How each is decided is the server's business (`server/src/billing/rights/`); this is what is signed, shown and
+//! stored. Nothing but this file, the server's rules and the command line's words knows a model: everybody else asks a
+//! question that every model answers, such as [`Rights::sale`] or [`Rights::is_bought`].
 
 use crate::money::Money;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What an offer gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "model", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Rights {
+/// How rights come to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sale {
+    /// They are not sold: everyone has them, without an order.
+    None,
+    /// By an order, whose price is paid once.
+    Once,
+    /// By the unit: the offer's price is that of one, taken from the account's prepaid balance at each draw.
+    PerUnit,
+    /// By an order whose price is paid again for each period.
+    PerPeriod,
+}
+
+macro_rules! models {
+    ($(
+        $(#[$doc:meta])*
+        $model:literal, $variant:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }, $sale:ident;
+    )*) => {
+        /// What an offer gives.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(tag = "model", deny_unknown_fields)]
+        #[non_exhaustive]
+        pub enum Rights {
+            $($(#[$doc])* #[serde(rename = $model)] $variant { $($(#[$field_doc])* $field: $type,)* },)*
+        }
+
+        impl Rights {
+            /// Every model that this version knows, by name, and how it is sold.
+            pub const MODELS: &'static [(&'static str, Sale)] = &[$(($model, Sale::$sale),)*];
+
+            /// The model's name, as documents have it.
+            #[must_use]
+            pub const fn model(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $model,)* }
+            }
+
+            /// How they are sold.
+            #[must_use]
+            pub const fn sale(&self) -> Sale {
+                match self { $(Self::$variant { .. } => Sale::$sale,)* }
+            }
+        }
+    };
+}
+
+models! {
     /// Everyone may, without an order.
-    Free {},
+    "free", Free {}, None;
     /// For good, as often as wanted.
-    Perpetual {},
+    "perpetual", Perpetual {}, Once;
     /// `count` uses; each authorisation draws its quantity.
-    Uses {
+    "uses", Uses {
         /// How many uses one order buys, at least 1.
         count: u32,
-    },
+    }, Once;
     /// By the unit: the offer's price is that of one, and each draw takes quantity times price from the account's
     /// prepaid balance.
-    Metered {},
+    "metered", Metered {}, PerUnit;
 }
 
 impl Rights {
-    /// The model's name: `free`, `perpetual`, `uses`, `metered`.
-    #[must_use]
-    pub const fn model(&self) -> &'static str {
-        match self {
-            Self::Free {} => "free",
-            Self::Perpetual {} => "perpetual",
-            Self::Uses { .. } => "uses",
-            Self::Metered {} => "metered",
-        }
-    }
-
-    /// How much one order buys, where the model counts.
+    /// How many uses one order buys, if they are counted. A host that is not patched holds to the count.
     #[must_use]
     pub fn quantity(&self) -> Option<u64> {
         match self {
@@ -46,25 +78,38 @@ impl Rights {
         }
     }
 
-    /// Whether nobody has to pay.
+    /// Whether an order is placed for them.
     #[must_use]
-    pub const fn is_free(&self) -> bool {
-        matches!(self, Self::Free {})
+    pub const fn is_bought(&self) -> bool {
+        matches!(self.sale(), Sale::Once | Sale::PerPeriod)
     }
 
-    /// Whether nobody has to pay, at this price: by the model, or since the price is zero.
+    /// Whether everyone has them, without an order.
     #[must_use]
-    pub const fn is_free_at(&self, price: Money) -> bool {
-        self.is_free() || price.is_zero()
+    pub const fn is_given(&self) -> bool {
+        matches!(self.sale(), Sale::None)
     }
 
-    /// Whether it is paid for by the unit, from the prepaid balance.
+    /// Whether each use costs money of the prepaid balance.
     #[must_use]
-    pub const fn is_metered(&self) -> bool {
-        matches!(self, Self::Metered {})
+    pub const fn is_paid_per_unit(&self) -> bool {
+        matches!(self.sale(), Sale::PerUnit)
+    }
+
+    /// Whether they cost nothing at this price: since they are not sold, or since the price is zero.
+    #[must_use]
+    pub const fn cost_nothing_at(&self, price: Money) -> bool {
+        self.is_given() || price.is_zero()
+    }
+
+    /// How a model of this name is sold; `None` if this version does not know it.
+    #[must_use]
+    pub fn sale_of(model: &str) -> Option<Sale> {
+        Self::MODELS.iter().find(|(name, _)| *name == model).map(|(_, sale)| *sale)
     }
 }
 
+/// For a person, in a few words.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,10 +1,15 @@
-//! The bodies of requests and answers, as `docs/protocol.md` has them. All JSON, all closed.
+//! The bodies of requests and answers, as `docs/protocol.md` has them. All JSON.
+//!
+//! Requests are closed, and so are the answers of the cycle: there, an unknown member is an error. All other answers are
+//! open, so that they can grow: their unknown members are ignored, and an entry of a list that cannot be read is an
+//! unknown entry of its [`Listed`].
 
 use crate::documents::WellKnown;
 use crate::encoding::{BoundedOctets, Octets};
 use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId};
 use crate::keys::{PublicKey, Thumbprint};
 use crate::limits::MAX_NONCE;
+use crate::listed::Listed;
 use crate::money::Money;
 use crate::refusal::Reason;
 use crate::release::KeyRelease;
@@ -61,7 +66,6 @@ pub struct TerminalRequest {
 /// The terminal is enrolled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct TerminalAnswer {
     /// How the server names it in the account's list of terminals.
     pub terminal: TerminalId,
@@ -125,7 +129,7 @@ pub struct VerificationAnswer {
     pub keys: KeyRelease,
 }
 
-/// `POST /v1/grants/{id}/ack`: the keys arrived. Answer: [`Done`].
+/// `POST /v1/grants/{id}/ack`: the keys arrived. Answer: [`Acknowledged`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -134,10 +138,15 @@ pub struct Acknowledgement {
     pub grant: GrantId,
 }
 
-/// Nothing more to say.
+/// The acknowledgement is on record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
+pub struct Acknowledged {}
+
+/// Nothing more to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Done {}
 
 /// `POST /v1/orders`: buy. The amount is the server's own; a client names what it accepted. Answer: [`OrderAnswer`].
@@ -169,7 +178,6 @@ pub struct PaymentMethod {
 /// What became of an order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct OrderAnswer {
     /// The order.
     pub order: OrderId,
@@ -234,7 +242,6 @@ pub struct PublisherAnswer {
 /// Answer to `PUT /v1/resources`, whose body is the sealed file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct PublishAnswer {
     /// The resource digest, now countersigned.
     pub resource: Digest,
@@ -276,7 +283,6 @@ pub struct OfferTerms {
 /// The price list as it now stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct OffersAnswer {
     /// Compact [`crate::Offer`]s.
     pub offers: Vec<String>,
@@ -355,7 +361,8 @@ pub struct PartOpening {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SearchAnswer {
     /// What was found, best first.
-    pub results: Vec<CatalogueEntry>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<CatalogueEntry>))]
+    pub results: Listed<CatalogueEntry>,
     /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
@@ -363,12 +370,12 @@ pub struct SearchAnswer {
 /// `GET /v1/account`. What the account's owner sees.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct AccountAnswer {
     /// The sign-in name.
     pub account: String,
     /// Its terminals.
-    pub terminals: Vec<TerminalInfo>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<TerminalInfo>))]
+    pub terminals: Listed<TerminalInfo>,
     /// The publishers it owns.
     pub publishers: Vec<PublisherName>,
 }
@@ -376,7 +383,6 @@ pub struct AccountAnswer {
 /// A terminal in the account's list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct TerminalInfo {
     /// Its identifier.
     pub terminal: TerminalId,
@@ -395,10 +401,10 @@ pub struct TerminalInfo {
 /// `GET /v1/account/sessions`: what is signed in to the account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct SessionsAnswer {
     /// Its sessions that have not ended.
-    pub sessions: Vec<SessionInfo>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<SessionInfo>))]
+    pub sessions: Listed<SessionInfo>,
     /// How many browsers are signed in.
     pub browsers: u32,
 }
@@ -406,7 +412,6 @@ pub struct SessionsAnswer {
 /// A session: one sign-in of one key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct SessionInfo {
     /// Its identifier.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$"))]
@@ -432,10 +437,10 @@ pub struct SessionInfo {
 /// number, each of the others the one that the page before it names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct EntitlementsAnswer {
     /// The rights that the account holds or held.
-    pub entitlements: Vec<EntitlementInfo>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<EntitlementInfo>))]
+    pub entitlements: Listed<EntitlementInfo>,
     /// Names the next page, if there is one.
     pub next: Option<u32>,
 }
@@ -443,7 +448,6 @@ pub struct EntitlementsAnswer {
 /// One entitlement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct EntitlementInfo {
     /// The publisher.
     pub publisher: PublisherName,
@@ -457,14 +461,19 @@ pub struct EntitlementInfo {
     pub remaining: Option<u64>,
     /// Whether it was taken back.
     pub revoked: bool,
+    /// When its time began, Unix seconds; absent if it has none, or it has not begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
+    /// Until when a use may begin, Unix seconds; absent if it does not end by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<u64>,
 }
 
 /// `GET /v1/account/receipts` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct ReceiptsAnswer {
-    /// Compact [`crate::Receipt`]s, newest first.
+    /// Compact [`crate::Receipt`]s, newest first. A later version may list other documents beside them.
     pub receipts: Vec<String>,
     /// Names the next page, if there is one.
     pub next: Option<u32>,
@@ -473,10 +482,10 @@ pub struct ReceiptsAnswer {
 /// `GET /v1/account/refunds` and `…/{page}`, counted from 0. A server that does not have it answers 404.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct RefundsAnswer {
     /// Newest first.
-    pub refunds: Vec<RefundInfo>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<RefundInfo>))]
+    pub refunds: Listed<RefundInfo>,
     /// The number of the next page, where there is one.
     pub next: Option<u32>,
 }
@@ -484,7 +493,6 @@ pub struct RefundsAnswer {
 /// An order that was paid back, or is being paid back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct RefundInfo {
     /// The order.
     pub order: OrderId,
@@ -513,7 +521,6 @@ pub struct TopUpRequest {
 /// `GET /v1/account/top-ups` and `…/{page}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct TopUpsAnswer {
     /// Compact [`crate::TopUpReceipt`]s, newest first.
     pub receipts: Vec<String>,
@@ -524,16 +531,15 @@ pub struct TopUpsAnswer {
 /// `GET /v1/account/balances`: the prepaid money of the account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct BalancesAnswer {
     /// One per currency, at most [`MAX_BALANCES`](crate::limits::MAX_BALANCES).
-    pub balances: Vec<BalanceInfo>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<BalanceInfo>))]
+    pub balances: Listed<BalanceInfo>,
 }
 
 /// The prepaid balance of one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct BalanceInfo {
     /// What is left, holds not taken off.
     pub amount: Money,

@@ -95,7 +95,7 @@ fn unpaid(met: &Met, bought: &[OperationName]) -> Option<Verified<Offer>> {
     let mut offers = refused.offers.iter().filter(|_| refused.reason == Reason::PaymentRequired);
     let sold = |offer: &&Verified<Offer>| {
         let offer = offer.document();
-        !offer.rights.is_free() && !offer.rights.is_metered() && !bought.contains(&offer.operation)
+        offer.rights.is_bought() && !bought.contains(&offer.operation)
     };
     offers.find(sold).cloned()
 }
@@ -164,14 +164,14 @@ async fn cycle(
         Some(Reason::EntitlementExhausted) => client.cycle().offers(resource.signed(), name).await?,
         _ => return Err(failure),
     };
-    let offer = offers.iter().find(|offer| !offer.document().rights.is_free()).cloned();
+    let offer = offers.iter().find(|offer| !offer.document().rights.is_given()).cloned();
     let Some(offer) = offer else {
         return Err(failure.with_fix(format!("add an [[offer]] for `{name}` to portcullis.toml")));
     };
     let reason = failure.reason().map_or_else(String::new, |reason| reason.to_string());
     story.end("cycle", format!("{bad}refused{bad:#}: {reason}, with a signed offer"));
     let mut terms = Terms::default();
-    if offer.document().rights.is_metered() {
+    if offer.document().rights.is_paid_per_unit() {
         terms.offer = Some(offer.clone());
     } else {
         payment::pay(&client.store(&offer.document().iss), &offer, &sandbox()?).await?;

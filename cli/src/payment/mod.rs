@@ -2,8 +2,9 @@
 
 pub(crate) mod metered;
 pub(crate) mod offer_title;
+pub(crate) mod rights;
 
-use portcullis_host::{ClientError, Goods, Order, Purchase, Storefront};
+use portcullis_host::{ClientError, Goods, Listing, Order, Purchase, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod, PaymentStep};
 use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Verified};
 use std::str::FromStr;
@@ -74,14 +75,14 @@ impl Payment {
 
 /// The one offer that is meant. What is metered is not bought.
 pub(crate) fn choose<'o>(
-    offers: &'o [Verified<Offer>],
+    listing: &'o Listing,
     operation: Option<&OperationName>,
     id: Option<OfferId>,
 ) -> Outcome<&'o Verified<Offer>> {
+    let offers = &listing.offers;
     let fits = |offer: &&Verified<Offer>| {
         let offer = offer.document();
-        !offer.rights.is_free()
-            && !offer.rights.is_metered()
+        offer.rights.is_bought()
             && operation.is_none_or(|wanted| *wanted == offer.operation)
             && id.is_none_or(|wanted| wanted == offer.id)
     };
@@ -90,13 +91,14 @@ pub(crate) fn choose<'o>(
         offers.iter().map(Verified::document).filter(|offer| operation.is_none_or(|wanted| *wanted == offer.operation));
     match fitting.as_slice() {
         [offer] => Ok(offer),
-        [] if others.clone().any(|offer| offer.rights.is_free()) => {
+        [] if others.clone().any(|offer| offer.rights.is_given()) => {
             Err(Failure::new("nothing here has to be bought: it is free", "run it"))
         }
-        [] if others.any(|offer| offer.rights.is_metered()) => Err(Failure::new(
+        [] if others.any(|offer| offer.rights.is_paid_per_unit()) => Err(Failure::new(
             "nothing here can be bought: it is sold by the unit",
             "pay money in, `portcullis top-up 5.00EUR`, and run it",
         )),
+        [] if !listing.unknown_offers.is_empty() => Err(Failure::unknown_terms("nothing here can be bought")),
         [] => Err(Failure::new("the store has no such offer", "see what it offers: `portcullis price NAME`")),
         several => {
             let lines: Vec<String> = several.iter().map(|offer| format!("  {}", OfferLine::of(offer))).collect();
@@ -113,7 +115,7 @@ pub(crate) fn choose<'o>(
 pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<Offer>]) -> String {
     let buyable = |offer: &&Verified<Offer>| {
         let offer = offer.document();
-        offer.operation == *operation && !offer.rights.is_free() && !offer.rights.is_metered()
+        offer.operation == *operation && offer.rights.is_bought()
     };
     let buyable: Vec<OfferLine> = offers.iter().filter(buyable).map(OfferLine::of).collect();
     match buyable.as_slice() {
@@ -175,7 +177,7 @@ pub(crate) fn ask(
     if !screen.can_ask() {
         return None;
     }
-    for offer in offers.iter().filter(|offer| !offer.document().rights.is_free()) {
+    for offer in offers.iter().filter(|offer| !offer.document().rights.is_given()) {
         let (document, strong) = (offer.document(), style::STRONG);
         let (publisher, name) = (&document.publisher, &document.name);
         let about = format!("{strong}{publisher}/{name}{strong:#} at {}\n  {}\n", document.iss, OfferLine::of(offer));

@@ -1,7 +1,7 @@
 //! The title of an offer whose count changes: what it says of the count changes with it.
 
 /// Numbers up to a thousand that are written in one word.
-const WORDS: [(&str, u32); 31] = [
+const WORDS: [(&str, u64); 31] = [
     ("one", 1),
     ("two", 2),
     ("three", 3),
@@ -37,7 +37,7 @@ const WORDS: [(&str, u32); 31] = [
 
 /// The title with the new count in place of the old one: "Ten measurements" for 20 is "20 measurements". `None` if it
 /// does not say the old count in digits or in one English word.
-pub(crate) fn recounted(title: &str, before: u32, after: u32) -> Option<String> {
+pub(crate) fn recounted(title: &str, before: u64, after: u64) -> Option<String> {
     let (mut text, mut rest, mut found) = (String::new(), title, false);
     while !rest.is_empty() {
         let is_word = rest.starts_with(char::is_alphanumeric);
@@ -54,7 +54,7 @@ pub(crate) fn recounted(title: &str, before: u32, after: u32) -> Option<String> 
     found.then_some(text)
 }
 
-fn number(word: &str) -> Option<u32> {
+fn number(word: &str) -> Option<u64> {
     let named = || WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, number)| *number);
     word.parse().ok().or_else(named)
 }

@@ -33,12 +33,13 @@ pub(crate) mod stale;
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{
     Capabilities, Currency, ExportName, Money, OperationEntry, OperationName, Origin, PartKind, PartName,
-    PublisherName, ResourceLimits, ResourceName, Rights, Thumbprint, Version, nearest,
+    PublisherName, ResourceLimits, ResourceName, Thumbprint, Version, nearest,
 };
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::payment::rights::Typed;
 use crate::project::document::{Section, Source};
 
 /// The file's name.
@@ -299,17 +300,14 @@ fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[Operatio
             let fix = format!("name one of the operations: {}", known.join(", "));
             return Err(source.failure(&span, format!("an offer for `{operation}`, which is no operation"), fix));
         };
-        let model = section.text("model")?;
-        let count = section.number("count")?;
-        let place = model.as_ref().map_or(span.clone(), Spanned::span);
-        let rights = rights(model.as_ref().map(|m| m.get_ref().as_str()), count.as_ref().map(|c| *c.get_ref()))
-            .map_err(|(message, fix)| source.failure(&place, message, fix))?;
+        let (typed, place) = Typed::take(&mut section)?;
+        let rights = typed.rights().map_err(|(message, fix)| source.failure(&place, message, fix))?;
         let price = match section.parsed::<Money>("price")? {
             Some(price) => price.into_inner(),
-            None if rights.is_free() => free(),
+            None if rights.is_given() => free(),
             None => return Err(source.failure(&span, "the offer has no `price`", "add a line `price = \"1.99 EUR\"`")),
         };
-        if rights.is_free() != price.is_zero() {
+        if rights.is_given() != price.is_zero() {
             let fix = "write model = \"free\" without a price, or another model with a price above zero";
             return Err(source.failure(&span, "the model `free` and a price of zero belong together", fix));
         }
@@ -324,28 +322,6 @@ fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[Operatio
 pub(crate) fn free() -> Money {
     let euro: Currency = "EUR".parse().expect("a currency code");
     Money::new(0, euro).expect("zero is in range")
-}
-
-/// Reads a rights model and its count. The error is a message and its fix.
-pub(crate) fn rights(model: Option<&str>, count: Option<u64>) -> Result<Rights, (String, String)> {
-    let wrong = |message: &str, fix: &str| Err((message.to_owned(), fix.to_owned()));
-    match (model, count) {
-        (Some("uses"), Some(count)) => match u32::try_from(count) {
-            Ok(count) => Ok(Rights::Uses { count }),
-            Err(_) => wrong("`count` is too large", "one order sells at most 4,294,967,295 uses"),
-        },
-        (Some("uses"), None) => wrong("the model `uses` has no count", "say how many uses one order buys: count 10"),
-        (Some("free" | "perpetual" | "metered"), Some(_)) => {
-            wrong("only the model `uses` has a count", "leave the count out")
-        }
-        (Some("free"), None) => Ok(Rights::Free {}),
-        (Some("perpetual"), None) => Ok(Rights::Perpetual {}),
-        (Some("metered"), None) => Ok(Rights::Metered {}),
-        (None, _) => wrong("the offer has no model", "choose one of free, perpetual, uses, metered"),
-        (Some(other), _) => {
-            Err((format!("the model `{other}` is not known"), "choose one of free, perpetual, uses, metered".into()))
-        }
-    }
 }
 
 fn limits(source: Source<'_>, section: &mut Section<'_>) -> Outcome<ResourceLimits> {
@@ -426,7 +402,7 @@ origin = "https://store.example"
         assert_eq!(project.kind, "software");
         assert_eq!(project.parts[1].media_type, "image/jpeg");
         assert_eq!(project.limits.memory, Some(64 * 1024 * 1024));
-        assert_eq!(project.offers[0].rights, Rights::Uses { count: 10 });
+        assert_eq!(project.offers[0].rights, portcullis_protocol::Rights::Uses { count: 10 });
         assert_eq!(project.offers[0].price.to_string(), "4.99 EUR");
     }
 

@@ -4,7 +4,7 @@
 
 use parking_lot::Mutex;
 use portcullis_protocol::text::{json_escaped, shown_line};
-use portcullis_protocol::{Offer, Rights, Thumbprint, Verified};
+use portcullis_protocol::{Offer, Rights, Thumbprint, UnknownEntry, Verified};
 use serde::Serialize;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal as _, Write};
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::failure::Failure;
+use crate::payment::rights::{self, Figures};
 pub(crate) use crate::screen::style;
 use crate::screen::tty::Tty;
 
@@ -205,11 +206,9 @@ pub(crate) struct OfferLine {
     pub(crate) operation: String,
     /// What a person reads.
     pub(crate) title: String,
-    /// `free`, `perpetual`, `uses`, `metered`.
-    pub(crate) model: &'static str,
-    /// How much one order buys, where the model counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) count: Option<u64>,
+    /// The rights model and its figures.
+    #[serde(flatten)]
+    figures: Figures,
     /// `1.99 EUR`.
     pub(crate) price: String,
     #[serde(skip)]
@@ -231,8 +230,7 @@ impl OfferLine {
             id: offer.id.to_string(),
             operation: offer.operation.to_string(),
             title: offer.title.clone(),
-            model: offer.rights.model(),
-            count: offer.rights.quantity(),
+            figures: offer.rights.into(),
             price: offer.price.to_string(),
             rights: offer.rights,
             minor_units: offer.price.minor_units(),
@@ -243,24 +241,70 @@ impl OfferLine {
 impl OfferLine {
     /// `view 1.99 EUR`, for lists.
     pub(crate) fn in_short(&self) -> String {
-        let per = match self.rights {
-            Rights::Uses { count: 1 } => " a use".to_owned(),
-            Rights::Uses { count } => format!(" for {count} uses"),
-            Rights::Metered {} => " a unit".to_owned(),
-            _ => String::new(),
-        };
-        let price = if self.rights.is_free() { "free" } else { &self.price };
-        format!("{} {price}{per}", self.operation)
+        format!("{} {}{}", self.operation, self.cost(), rights::per(self.rights))
+    }
+
+    /// The price, or `free`.
+    pub(crate) fn cost(&self) -> &str {
+        if self.rights.is_given() { "free" } else { &self.price }
     }
 }
 
 impl Display for OfferLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (strong, dim) = (style::STRONG, style::DIM);
-        let price = if self.rights.is_free() { "free".to_owned() } else { format!("{}, {}", self.price, self.rights) };
+        let price = if self.rights.is_given() { "free".to_owned() } else { format!("{}, {}", self.price, self.rights) };
         write!(f, "{strong}{}{strong:#}: {} ({price})  {dim}{}{dim:#}", self.operation, self.title, self.id)
     }
 }
+
+/// Something of a store's that this version cannot read.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct UnknownLine {
+    /// `publisher/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operation: Option<String>,
+    /// The rights model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<String>,
+}
+
+impl UnknownLine {
+    /// What can be said of it.
+    pub(crate) fn of(entry: &UnknownEntry) -> Self {
+        Self { name: entry.resource(), operation: entry.text("operation"), model: entry.model() }
+    }
+}
+
+impl UnknownLine {
+    /// `view sold under terms …`, for lists.
+    pub(crate) fn in_short(&self) -> String {
+        match &self.operation {
+            Some(operation) => format!("{operation} {UNKNOWN}"),
+            None => UNKNOWN.to_owned(),
+        }
+    }
+}
+
+impl Display for UnknownLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        if let Some(operation) = &self.operation {
+            write!(f, "{strong}{operation}{strong:#}: ")?;
+        }
+        f.write_str(UNKNOWN)?;
+        match &self.model {
+            Some(model) => write!(f, "  {dim}{model}{dim:#}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is said of it.
+pub(crate) const UNKNOWN: &str = "sold under terms that this version does not know; update";
 
 /// A key as people compare it and as programs name it.
 #[derive(Debug, Clone, Serialize)]
@@ -301,7 +345,7 @@ impl Display for Lines {
     }
 }
 
-/// A structural signature for people: the refusal, a variant of 24 cases, by its name alone.
+/// A structural signature for people: the refusal, a variant of 25 cases, by its name alone.
 pub(crate) fn readable(signature: &str) -> String {
     const BEGIN: &str = "variant{payment-required: ";
     let mut text = String::new();

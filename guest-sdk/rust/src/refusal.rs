@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::Offer;
 
-/// Why the answer is no: the closed registry of refusals, in the order of the contract.
+/// Why the answer is no: the registry of refusals, in the order of the contract.
 ///
 /// Its text tells a person what happened and what to do now.
 ///
@@ -71,12 +71,14 @@ pub enum Refusal {
     ServerUntrusted,
     /// The sealed resource is damaged, or not what its manifest says.
     PackageInvalid,
+    /// A reason that came after these, by its code in the registry.
+    Other(String),
 }
 
 impl Refusal {
     /// The name in the registry, as the contract spells it.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         self.entry().0
     }
 
@@ -90,7 +92,7 @@ impl Refusal {
     }
 
     /// The name, and what a person reads.
-    fn entry(&self) -> (&'static str, &'static str) {
+    fn entry(&self) -> (&str, &'static str) {
         match self {
             Self::PaymentRequired(_) => ("payment-required", "it has to be paid for"),
             Self::RateLimited => ("rate-limited", "too many requests: wait a moment, then try again"),
@@ -131,6 +133,7 @@ impl Refusal {
                 ("server-untrusted", "the resource names no server that is trusted here: sign in at its store")
             }
             Self::PackageInvalid => ("package-invalid", "the resource is damaged: install it again"),
+            Self::Other(code) => (code.as_str(), "the store says no, for a reason that the resource does not know"),
         }
     }
 }
@@ -138,6 +141,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.entry().1)?;
+        if let Self::Other(code) = self {
+            write!(f, " ({code})")?;
+        }
         for (index, offer) in self.offers().iter().enumerate() {
             write!(f, "{} {offer}", if index == 0 { ":" } else { "," })?;
         }

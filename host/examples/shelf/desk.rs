@@ -141,7 +141,7 @@ impl Desk {
         let mut free = Vec::new();
         for entry in &resource.signed().manifest().operations {
             let offers = self.offers(&resource, &entry.name).await?;
-            if offers.iter().any(|offer| offer.document().rights.is_free()) {
+            if offers.iter().any(|offer| offer.document().rights.is_given()) {
                 free.push(entry.name.clone());
             }
         }
@@ -162,7 +162,7 @@ impl Desk {
         let (installed, resource) = self.resource(name)?;
         let operation: OperationName = operation.parse().map_err(text)?;
         let offers = self.offers(&resource, &operation).await?;
-        let offer = offers.iter().find(|offer| !offer.document().rights.is_free()).ok_or("nothing here is sold")?;
+        let offer = offers.iter().find(|offer| !offer.document().rights.is_given()).ok_or("nothing here is sold")?;
         if !self.dialogue.ask(format!("Buy {name}?\n{}", offer_line(offer))).await {
             return Err("not bought".into());
         }

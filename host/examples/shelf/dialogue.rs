@@ -62,7 +62,7 @@ impl Consent for Dialogue {
 /// An offer as a person reads it.
 pub(crate) fn offer_line(offer: &Verified<Offer>) -> String {
     let offer = offer.document();
-    if offer.rights.is_free() {
+    if offer.rights.is_given() {
         return format!("{}: {}, free", offer.operation, offer.title);
     }
     let count = offer.rights.quantity().map_or_else(String::new, |count| format!(" × {count}"));

@@ -25,7 +25,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use portcullis_protocol::cycle::{Authorised, Granted, Request};
 use portcullis_protocol::limits::REISSUE_LIFE;
-use portcullis_protocol::wire::{Acknowledgement, AuthorisationAnswer, AuthorisationRequest, Done, VerificationAnswer};
+use portcullis_protocol::wire::{
+    Acknowledged, Acknowledgement, AuthorisationAnswer, AuthorisationRequest, VerificationAnswer,
+};
 use portcullis_protocol::{GrantId, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
 use std::sync::Arc;
 use std::time::Duration;
@@ -372,7 +374,7 @@ impl Cycle {
 
 async fn acknowledge(session: &Session, entry: Entry, grant: GrantId, patience: Patience) -> Result<(), Refused> {
     let (path, key) = (format!("/v1/grants/{grant}/ack"), random::idempotency_key());
-    let answer = session.post::<Done>(&path, &Acknowledgement { grant }, key, patience).await;
+    let answer = session.post::<Acknowledged>(&path, &Acknowledgement { grant }, key, patience).await;
     match answer {
         Err(no) if no.is_undecided() => Err(no.into()),
         // A signed no settles it too: the grant has ended.

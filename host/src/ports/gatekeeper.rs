@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::BoundedOctets;
 use portcullis_protocol::limits::MAX_NONCE;
-use portcullis_protocol::{Digest, Grant, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
+use portcullis_protocol::{
+    Digest, Grant, More, Offer, OperationName, Origin, PartName, Reason, SignedManifest, UnknownEntry, Verified,
+};
 use std::fmt;
 use std::sync::Arc;
 
@@ -102,19 +104,37 @@ pub struct Refused {
     pub retry_after: Option<u32>,
     /// What is wrong with the terminal's own state, if that is why nothing was decided; with [`Reason::Offline`].
     pub state: Option<Box<StateError>>,
+    /// What a server says beside it that this version does not know.
+    pub beyond: Option<Box<Beyond>>,
+}
+
+/// What a signed no says that this version does not know. Nothing follows from it; it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Beyond {
+    /// What the reason has to say beside its words.
+    pub more: More,
+    /// Offers under terms that cannot be read.
+    pub unknown_offers: Vec<UnknownEntry>,
 }
 
 impl Refused {
     /// A refusal for this reason and nothing else to say.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, detail: None, offers: Vec::new(), retry_after: None, state: None }
+        Self { reason, detail: None, offers: Vec::new(), retry_after: None, state: None, beyond: None }
     }
 
     /// A refusal with a detail for a person. Never a secret.
     #[must_use]
     pub fn because(reason: Reason, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..Self::new(reason) }
+    }
+
+    /// Offers that would turn the answer, under terms that this version does not know.
+    #[must_use]
+    pub fn unknown_offers(&self) -> &[UnknownEntry] {
+        self.beyond.as_ref().map_or(&[], |beyond| &beyond.unknown_offers)
     }
 
     /// Whether the matter itself may still have another end: no answer, not now, or only the sign-in or a clock was in
@@ -143,7 +163,11 @@ impl fmt::Display for Refused {
         if let Some(state) = &self.state {
             return state.fmt(f);
         }
-        f.write_str(self.reason.title())?;
+        match (&self.reason, &self.detail) {
+            // Of such a reason the store's own words say the most.
+            (Reason::Other(_), Some(detail)) => return f.write_str(detail),
+            _ => f.write_str(self.reason.title())?,
+        }
         match &self.detail {
             Some(detail) => write!(f, " ({detail})"),
             None => Ok(()),

@@ -10,7 +10,7 @@ use crate::run::services::Services;
 use parking_lot::RwLock;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::limits::MAX_QUANTITY;
-use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, Rights, SignedManifest, Verified};
+use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, Rights, Sale, SignedManifest, Verified};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -196,9 +196,9 @@ impl Held {
         let operation = grant.document().operation.clone();
         let entry = resource.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
         // What was free is renewed under a free offer that the server still has, and under nothing else.
-        let offer = if grant.document().model == (Rights::Free {}).model() {
+        let offer = if Rights::sale_of(&grant.document().model) == Some(Sale::None) {
             let offers = services.gatekeeper.offers(resource, &operation).await?;
-            match offers.iter().find(|offer| offer.document().rights.is_free()) {
+            match offers.iter().find(|offer| offer.document().rights.is_given()) {
                 Some(free) => Some(free.digest()),
                 None => return Err(Refused { offers, ..Refused::new(Reason::PaymentRequired) }),
             }

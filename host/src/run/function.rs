@@ -47,6 +47,12 @@ impl Function {
 #[must_use]
 pub fn refusal_in(error: &Val) -> Option<Reason> {
     match error {
+        Val::Variant(case, Some(code))
+            if case == "other"
+                && let Val::String(code) = &**code =>
+        {
+            Reason::from_code(code)
+        }
         Val::Variant(case, inner) => case.parse().ok().or_else(|| refusal_in(inner.as_deref()?)),
         Val::Enum(case) => case.parse().ok(),
         _ => None,

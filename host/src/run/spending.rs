@@ -6,7 +6,7 @@
 use crate::ports::gatekeeper::{HeldCode, Refused, Released};
 use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::limits::MAX_MINOR_UNITS;
-use portcullis_protocol::{Currency, Digest, Money, Offer, Reason, Rights, Verified};
+use portcullis_protocol::{Currency, Digest, Money, Offer, Reason, Rights, Sale, Verified};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -152,7 +152,7 @@ fn zero(currency: Currency) -> Money {
 /// `confirmation-required` where that is beyond what money can be: no balance covers it.
 pub(crate) fn cost_of(offer: &Verified<Offer>, quantity: u32) -> Result<Option<Money>, Refused> {
     let offer = offer.document();
-    if !offer.rights.is_metered() {
+    if !offer.rights.is_paid_per_unit() {
         return Ok(None);
     }
     let cost = offer.price.checked_mul(quantity).map_err(|error| {
@@ -189,8 +189,8 @@ pub(crate) async fn verify(code: Box<dyn HeldCode>, reserved: Option<Reserved>) 
     reserved.back = false;
     let verified = code.verify().await;
     reserved.back = match &verified {
-        // Rights that the account held went first.
-        Ok(released) => released.grant.document().model != Rights::Metered {}.model(),
+        // Rights that the account held went first. What a model costs that is not known here stays counted.
+        Ok(released) => Rights::sale_of(&released.grant.document().model).is_some_and(|sale| sale != Sale::PerUnit),
         Err(refused) => !refused.is_undecided(),
     };
     verified

@@ -1,13 +1,13 @@
 //! Signed answers to proven requests: what the terminal asks a server it trusts, and what it believes.
 
 use crate::client_error::ClientError;
-use crate::ports::gatekeeper::Refused;
+use crate::ports::gatekeeper::{Beyond, Refused};
 use crate::ports::transport::{AccessToken, BillingServer, Body, Exchanged, Method};
 use crate::server::prover::{Heard, Prover, Request, signed};
 use crate::server::retry::Retry;
 use crate::server::terminal::Terminal;
 use crate::server::tokens::Tokens;
-use crate::server::trust::{Trust, jumped, offline};
+use crate::server::trust::{self, Trust, jumped, offline};
 use crate::state::clock::{Clock as _, ServerClocks};
 use crate::state::folder::StateDir;
 use crate::state::key_store::KeyStore;
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use portcullis_protocol::cycle::{self, Disbelief, Reply, read_reply};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::Problem;
-use portcullis_protocol::{IdempotencyKey, JwsError, Origin, Reason, RefusalAnswer};
+use portcullis_protocol::{IdempotencyKey, JwsError, Listed, Offer, Origin, Reason, RefusalAnswer, Verified};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -116,7 +116,7 @@ pub(crate) enum No {
 
 /// One attempt without an answer, and what may follow it.
 struct Failed {
-    no: No,
+    no: Box<No>,
     follows: Follows,
 }
 
@@ -134,8 +134,8 @@ enum Follows {
 }
 
 impl Failed {
-    const fn decided(no: No) -> Self {
-        Self { no, follows: Follows::End }
+    fn decided(no: No) -> Self {
+        Self { no: Box::new(no), follows: Follows::End }
     }
 }
 
@@ -143,7 +143,7 @@ impl Failed {
 impl From<Refused> for Failed {
     fn from(refused: Refused) -> Self {
         let follows = if refused.is_undecided() { Follows::Try(None) } else { Follows::End };
-        Self { no: refused.into(), follows }
+        Self { no: Box::new(refused.into()), follows }
     }
 }
 
@@ -263,6 +263,7 @@ impl Session {
                 Ok(body) => return Ok(body),
                 Err(failed) => failed,
             };
+            let no = *no;
             sent |= matches!(follows, Follows::FindOut(_) | Follows::Doubt);
             let after = match follows {
                 Follows::End => return Err(no),
@@ -331,7 +332,7 @@ impl Session {
                 match (refused.reason, refused.retry_after) {
                     (Reason::RateLimited, Some(after)) => {
                         let after = Some(Duration::from_secs(after.into()));
-                        Err(Failed { no: refused.into(), follows: Follows::Try(after) })
+                        Err(Failed { no: Box::new(refused.into()), follows: Follows::Try(after) })
                     }
                     _ => Err(Failed::decided(refused.into())),
                 }
@@ -356,7 +357,7 @@ impl Session {
     async fn send(&self, request: &Request, token: &AccessToken) -> Result<Heard, Failed> {
         self.prover.send(request, Some(token)).await.map_err(|error| Failed {
             follows: if error.was_not_sent() { Follows::Try(None) } else { Follows::FindOut(None) },
-            no: Refused::from(error).into(),
+            no: Box::new(Refused::from(error).into()),
         })
     }
 
@@ -369,7 +370,7 @@ impl Session {
         let Heard { req, answer, sent, came } = heard;
         let signed = signed(answer).ok_or_else(|| unsigned(answer, patience))?;
         let clock = self.prover.clock();
-        let unread = |refused: Refused| Failed { no: refused.into(), follows: Follows::FindOut(None) };
+        let unread = |refused: Refused| Failed { no: Box::new(refused.into()), follows: Follows::FindOut(None) };
         let keys = self.trust.keys(self.origin()).await.map_err(unread)?;
         let reply = match read_reply(&signed, &keys, req, clock.now()) {
             // A key that is not known yet: the server may have changed it.
@@ -379,8 +380,10 @@ impl Session {
             }
             reply => reply,
         };
-        let reply =
-            reply.map_err(|disbelief| Failed { no: offline(disbelief.to_string()).into(), follows: Follows::Doubt })?;
+        let reply = reply.map_err(|disbelief| Failed {
+            no: Box::new(offline(disbelief.to_string()).into()),
+            follows: Follows::Doubt,
+        })?;
         let at = match &reply {
             Reply::Yes { at, .. } => *at,
             Reply::No(refusal) => refusal.iat,
@@ -402,18 +405,20 @@ impl Session {
 
     /// A signed no, as the user sees it. Offers in it that the server did not sign are left out.
     async fn refused(&self, refusal: RefusalAnswer) -> Refused {
-        let RefusalAnswer { reason, detail, offers, retry_after, .. } = refusal;
+        let RefusalAnswer { reason, detail, offers, retry_after, more, .. } = refusal;
         if reason == Reason::TerminalRevoked {
             // Its keys are good for nothing any more; the next sign-in makes new ones.
             if let Err(error) = Terminal::forget(&*self.keys, self.origin()) {
                 tracing::warn!(%error, "the keys of the revoked terminal are still there");
             }
         }
-        let offers = match self.trust.keys(self.origin()).await {
-            Ok(keys) => offers.iter().filter_map(|offer| Trust::offer(&keys, offer).ok()).collect(),
-            Err(_) => Vec::new(),
+        let listed: Listed<Verified<Offer>> = match self.trust.keys(self.origin()).await {
+            Ok(keys) => offers.iter().filter_map(|offer| trust::listed(Trust::offer(&keys, offer)).ok()).collect(),
+            Err(_) => Listed::default(),
         };
-        Refused { detail: detail.map(printable), offers, retry_after, ..Refused::new(reason) }
+        let beyond = Beyond { more, unknown_offers: listed.unknown };
+        let beyond = Some(beyond).filter(|beyond| *beyond != Beyond::default()).map(Box::new);
+        Refused { detail: detail.map(printable), offers: listed.known, retry_after, beyond, ..Refused::new(reason) }
     }
 }
 
@@ -432,7 +437,7 @@ fn unsigned(answer: &Exchanged, patience: Patience) -> Failed {
         500..600 => Follows::FindOut(after),
         _ => Follows::Doubt,
     };
-    Failed { no, follows }
+    Failed { no: Box::new(no), follows }
 }
 
 /// A request with a JSON body.

@@ -9,10 +9,10 @@ use crate::ports::transport::{BillingServer, Body, Exchange, Method, TransportEr
 use crate::state::clock::{Clock as _, Jumped, ServerClocks, in_words};
 use crate::state::folder::{StateDir, StateError, file_name};
 use parking_lot::Mutex;
-use portcullis_protocol::text::disturbs;
+use portcullis_protocol::text::{TextError, disturbs};
 use portcullis_protocol::{
-    Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, Offer, Origin, PublicKey, Reason, Receipt,
-    SignedManifest, TopUpReceipt, Unverified, Verified, WellKnown,
+    Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, ListedEntry, Offer, Origin, PublicKey, Reason,
+    Receipt, SignedManifest, TopUpReceipt, UnknownEntry, Unverified, Verified, WellKnown,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -314,8 +314,8 @@ impl Trust {
             return Err(JwsError::Key);
         }
         // It is shown beside a price: a server that was taken over writes nothing there that moves the cursor.
-        if offer.document().title.chars().any(disturbs) {
-            return Err(JwsError::Payload("its title holds control, direction or invisible characters".into()));
+        if let Some(disturbing) = offer.document().title.chars().find(|c| disturbs(*c)) {
+            return Err(JwsError::Text(TextError::Disturbing(disturbing)));
         }
         Ok(offer)
     }
@@ -330,6 +330,17 @@ impl Trust {
     pub(crate) fn top_up_receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<TopUpReceipt>, JwsError> {
         let receipt: Verified<TopUpReceipt> = signed_in_time(keys, compact, |receipt: &TopUpReceipt| receipt.iat)?;
         if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+    }
+}
+
+/// A document in a list: one that the server signed and this version does not know spoils nothing beside it. That holds for
+/// another type of document too, of which nobody can say what it is.
+pub(crate) fn listed<D>(document: Result<Verified<D>, JwsError>) -> Result<ListedEntry<Verified<D>>, JwsError> {
+    match document {
+        Ok(document) => Ok(ListedEntry::Known(document)),
+        Err(JwsError::Payload { entry, .. }) => Ok(ListedEntry::Unknown(*entry)),
+        Err(JwsError::Type { .. }) => Ok(ListedEntry::Unknown(UnknownEntry::blank())),
+        Err(error) => Err(error),
     }
 }
 

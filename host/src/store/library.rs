@@ -19,7 +19,8 @@ use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::Seen;
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{
-    Digest, Offer, Origin, PublisherName, Reason, ResourceName, SignedManifest, Thumbprint, Verified, Version,
+    Digest, Listed, Offer, Origin, PublisherName, Reason, ResourceName, SignedManifest, Thumbprint, UnknownEntry,
+    Verified, Version,
 };
 use std::fs::File;
 use std::path::Path;
@@ -39,7 +40,7 @@ pub struct Candidate {
     publisher: Judged,
     replaces: Option<Version>,
     allow_older: bool,
-    offers: Vec<Verified<Offer>>,
+    offers: Listed<Verified<Offer>>,
 }
 
 /// The installed resources of a terminal.
@@ -267,7 +268,7 @@ impl Library {
         signed: &SignedManifest,
         listing: Option<Listing>,
         allow_older: bool,
-    ) -> Result<(Origin, Judged, Option<Version>, Vec<Verified<Offer>>), ClientError> {
+    ) -> Result<(Origin, Judged, Option<Version>, Listed<Verified<Offer>>), ClientError> {
         let sessions = &self.sessions;
         let manifest = signed.manifest();
         let (publisher, name) = (&manifest.publisher.name, &manifest.name);
@@ -284,7 +285,12 @@ impl Library {
             // A file from elsewhere is installed offline too; prices and vouches are then missing.
             None => storefront::find(sessions, &server, publisher, name).await.ok().flatten(),
         };
-        let (vouches, offers) = listing.map(|listing| (listing.vouches, listing.offers)).unwrap_or_default();
+        let (vouches, offers) = match listing {
+            Some(Listing { vouches, offers, unknown_offers, .. }) => {
+                (vouches, Listed { known: offers, unknown: unknown_offers })
+            }
+            None => (Vec::new(), Listed::default()),
+        };
         let judged = publisher_pin::judge(&sessions.state, &server, &manifest.publisher, &vouches)?;
         let installed = self.read(publisher.as_str(), name.as_str())?;
         if let Some(installed) = &installed {
@@ -489,7 +495,13 @@ impl Candidate {
     /// How its operations can be paid for, as the store signed it. Empty also where the store could not be asked.
     #[must_use]
     pub fn offers(&self) -> &[Verified<Offer>] {
-        &self.offers
+        &self.offers.known
+    }
+
+    /// Offers under terms that this version does not know.
+    #[must_use]
+    pub fn unknown_offers(&self) -> &[UnknownEntry] {
+        &self.offers.unknown
     }
 
     /// Installs it, in place of the version before.

@@ -6,7 +6,7 @@ use crate::ports::transport::{Body, Exchange, Method};
 use crate::random;
 use crate::server::prover::Request;
 use crate::server::session::{Patience, Session, Sessions, printable};
-use crate::server::trust::{Trust, offline};
+use crate::server::trust::{self, Trust, offline};
 use crate::state::journal::Journal;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
@@ -14,8 +14,8 @@ use portcullis_protocol::wire::{
     EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpsAnswer,
 };
 use portcullis_protocol::{
-    KeyDocument, Offer, Origin, PublicKey, PublisherName, Receipt, ResourceName, TerminalId, TopUpReceipt, Verified,
-    Version, version,
+    JwsError, KeyDocument, Listed, ListedEntry, Offer, Origin, PublicKey, PublisherName, Receipt, ResourceName,
+    TerminalId, TopUpReceipt, UnknownEntry, Verified, Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +65,8 @@ pub struct Listing {
     pub versions: Vec<CatalogueVersion>,
     /// The offers in force, signed by the store for this very resource.
     pub offers: Vec<Verified<Offer>>,
+    /// Offers under terms that this version does not know.
+    pub unknown_offers: Vec<UnknownEntry>,
     /// Compact vouches of the publisher, not verified.
     pub(crate) vouches: Vec<String>,
 }
@@ -90,6 +92,8 @@ impl Listing {
 pub struct SearchPage {
     /// What was found, best first.
     pub results: Vec<Listing>,
+    /// What was found and cannot be read by this version.
+    pub unknown: Vec<UnknownEntry>,
     /// Names the next page, if there is one. It is no count.
     pub next: Option<u32>,
 }
@@ -124,8 +128,9 @@ impl Storefront {
         let answer: Option<SearchAnswer> = public(&self.sessions, &self.origin, path).await?;
         let answer = answer.ok_or_else(|| offline("this server has no search"))?;
         let keys = self.sessions.trust.keys(&self.origin).await?;
-        let results: Result<_, _> = answer.results.into_iter().map(|entry| listing(&keys, entry)).collect();
-        Ok(SearchPage { results: results?, next: answer.next })
+        let Listed { known, unknown } = answer.results;
+        let results: Result<_, _> = known.into_iter().map(|entry| listing(&keys, entry)).collect();
+        Ok(SearchPage { results: results?, unknown, next: answer.next })
     }
 
     /// A resource in the catalogue.
@@ -159,7 +164,7 @@ impl Storefront {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn balances(&self) -> Result<Vec<BalanceInfo>, ClientError> {
+    pub async fn balances(&self) -> Result<Listed<BalanceInfo>, ClientError> {
         let BalancesAnswer { balances } = self.session()?.get("/v1/account/balances").await?;
         Ok(balances)
     }
@@ -168,13 +173,9 @@ impl Storefront {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn top_ups(&self) -> Result<Vec<Verified<TopUpReceipt>>, ClientError> {
-        let pages = |answer: TopUpsAnswer| (answer.receipts, answer.next);
-        let mut receipts = Vec::new();
-        for compact in self.all("/v1/account/top-ups", pages).await? {
-            receipts.push(self.top_up_receipt(&compact).await?);
-        }
-        Ok(receipts)
+    pub async fn top_ups(&self) -> Result<Listed<Verified<TopUpReceipt>>, ClientError> {
+        let pages = |answer: TopUpsAnswer| (answer.receipts.into(), answer.next);
+        self.verified("/v1/account/top-ups", pages, Trust::top_up_receipt).await
     }
 
     /// The account, its terminals and its publishers.
@@ -185,7 +186,7 @@ impl Storefront {
         let mut answer: AccountAnswer = self.session()?.get("/v1/account").await?;
         // Labels are what whoever enrolled a terminal called it.
         answer.account = printable(answer.account);
-        for terminal in &mut answer.terminals {
+        for terminal in &mut answer.terminals.known {
             terminal.label = printable(std::mem::take(&mut terminal.label));
         }
         Ok(answer)
@@ -195,7 +196,7 @@ impl Storefront {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn entitlements(&self) -> Result<Vec<EntitlementInfo>, ClientError> {
+    pub async fn entitlements(&self) -> Result<Listed<EntitlementInfo>, ClientError> {
         let pages = |answer: EntitlementsAnswer| (answer.entitlements, answer.next);
         self.all("/v1/account/entitlements", pages).await
     }
@@ -204,13 +205,9 @@ impl Storefront {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn receipts(&self) -> Result<Vec<Verified<Receipt>>, ClientError> {
-        let pages = |answer: ReceiptsAnswer| (answer.receipts, answer.next);
-        let mut receipts = Vec::new();
-        for compact in self.all("/v1/account/receipts", pages).await? {
-            receipts.push(self.receipt(&compact).await?);
-        }
-        Ok(receipts)
+    pub async fn receipts(&self) -> Result<Listed<Verified<Receipt>>, ClientError> {
+        let pages = |answer: ReceiptsAnswer| (answer.receipts.into(), answer.next);
+        self.verified("/v1/account/receipts", pages, Trust::receipt).await
     }
 
     /// The account's orders that were paid back or are being paid back, newest first. Empty, too, at a store that does not
@@ -218,26 +215,42 @@ impl Storefront {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn refunds(&self) -> Result<Vec<RefundInfo>, ClientError> {
+    pub async fn refunds(&self) -> Result<Listed<RefundInfo>, ClientError> {
         let pages = |answer: RefundsAnswer| (answer.refunds, answer.next);
         match self.all("/v1/account/refunds", pages).await {
-            Err(ClientError::Rejected { status: 404, .. }) => Ok(Vec::new()),
+            Err(ClientError::Rejected { status: 404, .. }) => Ok(Listed::default()),
             refunds => refunds,
         }
+    }
+
+    /// The documents in a list of the account, each verified by `read`.
+    async fn verified<A: Serialize + DeserializeOwned, D>(
+        &self,
+        path: &str,
+        pages: fn(A) -> (Listed<String>, Option<u32>),
+        read: fn(&KeyDocument, &str) -> Result<Verified<D>, JwsError>,
+    ) -> Result<Listed<Verified<D>>, ClientError> {
+        let compact = self.all(path, pages).await?;
+        let keys = self.sessions.trust.keys(&self.origin).await?;
+        let document = |compact: &String| {
+            let listed = trust::listed(read(&keys, compact));
+            listed.map_err(|error| offline(format!("a receipt does not verify: {error}")))
+        };
+        Ok(compact.iter().map(document).collect::<Result<_, _>>()?)
     }
 
     /// Everything in a list of the account, page by page: `read` gives what an answer lists and the next page.
     async fn all<A: Serialize + DeserializeOwned, T>(
         &self,
         path: &str,
-        read: fn(A) -> (Vec<T>, Option<u32>),
-    ) -> Result<Vec<T>, ClientError> {
+        read: fn(A) -> (Listed<T>, Option<u32>),
+    ) -> Result<Listed<T>, ClientError> {
         let session = self.session()?;
-        let mut all = Vec::new();
+        let mut all = Listed::default();
         let mut page = 0;
         for _ in 0..PAGES {
             let (listed, next) = read(session.get(&paged(path, page)).await?);
-            all.extend(listed);
+            all.append(listed);
             match next {
                 Some(next) => page = next,
                 None => break,
@@ -260,7 +273,7 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn sessions(&self) -> Result<SessionsAnswer, ClientError> {
         let mut answer: SessionsAnswer = self.session()?.get("/v1/account/sessions").await?;
-        for session in &mut answer.sessions {
+        for session in &mut answer.sessions.known {
             session.label = printable(std::mem::take(&mut session.label));
         }
         Ok(answer)
@@ -356,21 +369,21 @@ pub(crate) async fn public<T: DeserializeOwned>(
     }
 }
 
-/// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry.
+/// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry. One that
+/// it did sign, and this version cannot read, does not.
 fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused> {
     let CatalogueEntry { publisher, publisher_key, name, kind, title, description, mut versions, offers, vouches } =
         entry;
     let read = |compact: &String| {
-        let offer =
-            Trust::offer(keys, compact).map_err(|error| offline(format!("an offer does not verify: {error}")))?;
-        let document = offer.document();
-        if document.publisher == publisher && document.name == name {
-            Ok(offer)
-        } else {
-            Err(offline("an offer is for another resource"))
+        let offer = trust::listed(Trust::offer(keys, compact));
+        match offer.map_err(|error| offline(format!("an offer does not verify: {error}")))? {
+            ListedEntry::Known(offer) if offer.document().publisher != publisher || offer.document().name != name => {
+                Err(offline("an offer is for another resource"))
+            }
+            entry => Ok(entry),
         }
     };
-    let offers = offers.iter().map(read).collect::<Result<_, _>>()?;
+    let Listed { known: offers, unknown: unknown_offers } = offers.iter().map(read).collect::<Result<_, _>>()?;
     version::sort_newest_first(&mut versions, |version| &version.version);
     Ok(Listing {
         server: keys.iss.clone(),
@@ -382,6 +395,7 @@ fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused
         description: printable(description),
         versions,
         offers,
+        unknown_offers,
         vouches,
     })
 }

@@ -16,7 +16,7 @@ use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::Seen;
 use portcullis_protocol::sealed::{Sealed, SealedError};
 use portcullis_protocol::wire::CatalogueVersion;
-use portcullis_protocol::{Offer, Origin, SignedManifest, Verified};
+use portcullis_protocol::{Listed, Offer, Origin, SignedManifest, UnknownEntry, Verified};
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Streaming {
     streamed: StreamedSource,
     server: Origin,
     publisher: Judged,
-    offers: Vec<Verified<Offer>>,
+    offers: Listed<Verified<Offer>>,
     bytes: u64,
     allow_older: bool,
 }
@@ -145,7 +145,13 @@ impl Streaming {
     /// How its operations can be paid for, as the store signed it.
     #[must_use]
     pub fn offers(&self) -> &[Verified<Offer>] {
-        &self.offers
+        &self.offers.known
+    }
+
+    /// Offers under terms that this version does not know.
+    #[must_use]
+    pub fn unknown_offers(&self) -> &[UnknownEntry] {
+        &self.offers.unknown
     }
 
     /// Bytes of the sealed file.

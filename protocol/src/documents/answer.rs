@@ -6,7 +6,8 @@ use crate::labels::{TYP_ANSWER, TYP_REFUSAL};
 use crate::refusal::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A positive answer: `B` is one of the bodies of [`crate::wire`].
+/// A positive answer: `B` is one of the bodies of [`crate::wire`]. The envelope is closed; whether the body is, the body
+/// says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer<B> {
@@ -22,7 +23,10 @@ impl<B: Serialize + DeserializeOwned> Document for Answer<B> {
     const TYP: &'static str = TYP_ANSWER;
 }
 
-/// A signed no.
+/// What a reason has to say beside its words: an open JSON object.
+pub type More = serde_json::Map<String, serde_json::Value>;
+
+/// A signed no. Its members are closed but for [`RefusalAnswer::more`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusalAnswer {
@@ -41,6 +45,9 @@ pub struct RefusalAnswer {
     /// Seconds to wait; with `rate-limited`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
+    /// What else the reason has to say. Open: whoever does not know a member ignores it.
+    #[serde(default, skip_serializing_if = "More::is_empty")]
+    pub more: More,
 }
 
 impl Document for RefusalAnswer {

@@ -10,7 +10,7 @@ mod publisher;
 mod receipt;
 mod resource_limits;
 
-pub use answer::{Answer, RefusalAnswer};
+pub use answer::{Answer, More, RefusalAnswer};
 pub use enrolment::Enrolment;
 pub use grant::{Grant, GrantLimits, confirmation};
 pub use key_document::{KeyDocument, KeyDocumentError, ServerKey, WellKnown};

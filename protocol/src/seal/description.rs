@@ -49,6 +49,6 @@ impl SuggestedOffer {
     /// Whether nobody has to pay.
     #[must_use]
     pub const fn is_free(&self) -> bool {
-        self.rights.is_free_at(self.price)
+        self.rights.cost_nothing_at(self.price)
     }
 }

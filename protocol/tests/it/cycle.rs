@@ -7,7 +7,7 @@ use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::release::{self, ReleaseSecretKey};
 use portcullis_protocol::wire::{AuthorisationAnswer, Done, VerificationAnswer};
 use portcullis_protocol::{
-    AccountId, Answer, CodeBinding, CodeId, CodeKey, Digest, Grant, JwsError, Reason, RefusalAnswer, SecretKey,
+    AccountId, Answer, CodeBinding, CodeId, CodeKey, Digest, Grant, JwsError, More, Reason, RefusalAnswer, SecretKey,
     TerminalId, Verified,
 };
 
@@ -118,7 +118,15 @@ fn a_refusal_is_believed_only_when_signed_for_this_request_with_a_servers_reason
     let keys = key_document(&server);
     let req = Digest::of(b"proof");
     let refusal = |reason, req, key: &SecretKey| {
-        let document = RefusalAnswer { req, iat: NOW, reason, detail: None, offers: Vec::new(), retry_after: None };
+        let document = RefusalAnswer {
+            req,
+            iat: NOW,
+            reason,
+            detail: None,
+            offers: Vec::new(),
+            retry_after: None,
+            more: More::new(),
+        };
         Verified::sign(document, key).compact().to_owned()
     };
     let no = read_reply::<Done>(&refusal(Reason::PaymentRequired, req, &server), &keys, &req, NOW);

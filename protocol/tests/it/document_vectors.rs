@@ -118,6 +118,7 @@ fn vectors() -> Value {
         detail: Some("Nothing was bought.".into()),
         offers: vec![Verified::sign(offer(), &key(1)).compact().to_owned()],
         retry_after: None,
+        more: More::new(),
     };
     let top_up = TopUpReceipt {
         iss: origin(),

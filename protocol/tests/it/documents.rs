@@ -98,7 +98,7 @@ fn a_payload_with_unknown_or_repeated_members_is_refused() {
     let json = serde_json::to_string(&grant(&key(5), &Octets([6; 16]))).expect("json");
     for payload in [json.replacen('{', r#"{"admin":true,"#, 1), json.replacen('{', r#"{"run_max":1,"#, 1)] {
         let compact = resign(&payload, TYP_GRANT, &key(1));
-        assert!(matches!(reparse(&compact, &key(1)), Err(JwsError::Payload(_))), "{payload}");
+        assert!(matches!(reparse(&compact, &key(1)), Err(JwsError::Payload { .. })), "{payload}");
     }
     assert!(reparse(&resign(&json, TYP_GRANT, &key(1)), &key(1)).is_ok(), "control");
 }

@@ -19,7 +19,7 @@ fn wit_has_exactly_the_registry() {
         .filter(|line| !line.is_empty() && !line.starts_with("///"))
         .map(|line| line.trim_end_matches(',').split('(').next().expect("name"))
         .collect();
-    let codes: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    let codes: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).chain(["other"]).collect();
     assert_eq!(cases, codes);
 }
 
@@ -33,12 +33,28 @@ fn codes_and_exit_codes_are_unique_and_survive_json() {
         assert_eq!(serde_json::to_string(reason).expect("json"), format!("\"{}\"", reason.code()));
     }
     assert!("granted".parse::<Reason>().is_err());
+    assert!(exits.insert(Reason::OTHER_EXIT_CODE), "a reason that is not known shares its exit code");
+}
+
+#[test]
+fn a_reason_that_is_not_known_is_a_no_by_its_code() {
+    let later: Reason = serde_json::from_str("\"gift-card-needed\"").expect("a code");
+    assert_eq!((later.code(), later.exit_code()), ("gift-card-needed", Reason::OTHER_EXIT_CODE));
+    assert_eq!(later.origin(), ReasonOrigin::Server);
+    assert_eq!(serde_json::to_string(&later).expect("json"), "\"gift-card-needed\"");
+    assert_ne!(Some(later), Reason::from_code("gift-card-refused"));
+    assert_eq!(Reason::from_code("offline"), Some(Reason::Offline), "one of the registry is that one");
+    let longest = "a".repeat(32);
+    assert_eq!(Reason::from_code(&longest).expect("it fits").code(), longest);
+    for text in ["", "Gift", "-gift", "1st", "gift card", "gift\u{1b}[2J", "gift\0", &"a".repeat(33)] {
+        assert_eq!(Reason::from_code(text), None, "{text:?}");
+    }
 }
 
 #[test]
 fn the_page_of_refusals_is_current() {
     let mut page = String::from(
-        "# Refusals\n\nThe closed registry. A refusal is a signed answer with exactly one reason; the last three are made on the terminal,\n\
+        "# Refusals\n\nThe registry. A refusal is a signed answer with exactly one reason; the last three of the table are made on the terminal,\n\
          and a server that sends one of them is not believed. A refusal never costs anything, and nothing is ever decrypted after one.\n\n\
          This page is written from the registry (`protocol/src/refusal.rs`) by a test: `PORTCULLIS_UPDATE=1 cargo test -p portcullis-protocol --test it registry`.\n\n\
          | reason | made by | HTTP | exit code | what happened | what to do now |\n| --- | --- | --- | --- | --- | --- |\n",
@@ -59,6 +75,14 @@ fn the_page_of_refusals_is_current() {
         )
         .expect("write");
     }
+    writeln!(
+        page,
+        "\nA later version of a server may send a reason that this version does not know. It is a no like every other: HTTP 403,\n\
+         exit code {}, `other(code)` to a resource, and in the store's own words if it sends any. What to do then: {}",
+        Reason::OTHER_EXIT_CODE,
+        Reason::OTHER_ADVICE
+    )
+    .expect("write");
     let path = root().join("docs/refusals.md");
     if std::env::var_os("PORTCULLIS_UPDATE").is_some() {
         std::fs::write(&path, &page).expect("write docs/refusals.md");

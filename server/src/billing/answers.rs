@@ -6,7 +6,7 @@ use crate::crypto::secrets::SecretError;
 use crate::ops::clock::Timestamp;
 use crate::store::StoreError;
 use portcullis_protocol::wire::{Problem, Signed};
-use portcullis_protocol::{Answer, Digest, Offer, Reason, RefusalAnswer, Verified};
+use portcullis_protocol::{Answer, Digest, More, Offer, Reason, RefusalAnswer, Verified};
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
 
@@ -21,13 +21,15 @@ pub struct Refusal {
     pub offers: Vec<Verified<Offer>>,
     /// Seconds to wait.
     pub retry_after: Option<u32>,
+    /// What else the reason has to say.
+    pub more: More,
 }
 
 impl Refusal {
     /// A refusal that its reason explains.
     #[must_use]
-    pub const fn new(reason: Reason) -> Self {
-        Self { reason, detail: None, offers: Vec::new(), retry_after: None }
+    pub fn new(reason: Reason) -> Self {
+        Self { reason, detail: None, offers: Vec::new(), retry_after: None, more: More::new() }
     }
 
     /// With what exactly is wrong. Never holds what the caller sent.
@@ -46,8 +48,17 @@ impl Refusal {
 
     /// With a time to wait, in seconds.
     #[must_use]
-    pub const fn after(mut self, seconds: u32) -> Self {
+    pub fn after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+}
+
+impl Refusal {
+    /// With what else the reason has to say: members that whoever does not know them ignores.
+    #[must_use]
+    pub fn with_more(mut self, more: More) -> Self {
+        self.more = more;
         self
     }
 }
@@ -139,6 +150,7 @@ pub fn sign_refusal(keys: &Keys, req: Digest, now: Timestamp, refusal: &Refusal)
         detail: refusal.detail.clone(),
         offers: offers::carried(&refusal.offers),
         retry_after: refusal.retry_after,
+        more: refusal.more.clone(),
     };
     Ok(Problem {
         instance: None,

@@ -17,7 +17,7 @@ pub async fn balances(core: &Core, asker: &Asker) -> Result<BalancesAnswer, Serv
         Ok::<_, ServiceError>(BalanceInfo { amount: money(amount, currency)?, held: money(held, currency)? })
     };
     let balances = balances.into_iter().map(|balance| info(balance.amount, balance.held, balance.currency));
-    Ok(BalancesAnswer { balances: balances.collect::<Result<_, _>>()? })
+    Ok(BalancesAnswer { balances: balances.collect::<Result<Vec<_>, _>>()?.into() })
 }
 
 fn money(amount: i64, currency: Currency) -> Result<Money, ServiceError> {

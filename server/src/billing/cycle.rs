@@ -8,7 +8,8 @@
 //! rests on still stands: otherwise everything is looked at again.
 
 use crate::billing::answers::{Refusal, ServiceError};
-use crate::billing::rights::{self, Ask, Decision};
+use crate::billing::entitlement::Holding;
+use crate::billing::rights::{self, Ask, Decision, Granting};
 use crate::billing::{offers, reissue};
 use crate::crypto::secrets::{random, rng};
 use crate::ops::clock::Timestamp;
@@ -292,7 +293,9 @@ pub(crate) fn make_grant(
     idempotency: &Idempotency,
 ) -> Result<(NewGrant, VerificationAnswer), ServiceError> {
     let held = case.authorisation.as_ref().ok_or(Reason::StatusCodeUnknown)?;
-    let bounds = rights::bounds(&held.rights, held.quantity);
+    let entitlement = case.entitlement.as_ref();
+    let granting = Granting { rights: &held.rights, entitlement, quantity: held.quantity, now: case.now };
+    let bounds = rights::bounds(granting)?;
     let id = GrantId::generate(case.now.id_millis(), &mut rng());
     let nonce = Octets(random());
     let pairwise = case.pairwise.unwrap_or_else(|| PairwiseId::generate(case.now.id_millis(), &mut rng()));
@@ -338,6 +341,8 @@ pub(crate) fn make_grant(
         operation: operation.name.clone(),
         pairwise,
         draw: held.draw,
+        rests_on: entitlement.map_or_else(Holding::default, |entitlement| entitlement.holding),
+        begins: bounds.begins,
         supersedes: bounds.renewable,
         compact: compact.clone(),
         nonce,

@@ -17,8 +17,8 @@
 //!   back    losses            ──0.02 EUR──▶ provider:sandbox        what was drawn of a top-up
 //! ```
 
+use crate::billing::entitlement::EntitlementId;
 use crate::ops::clock::Timestamp;
-use crate::store::EntitlementId;
 use portcullis_protocol::{AccountId, Currency, PublisherName};
 use std::fmt;
 use std::str::FromStr;

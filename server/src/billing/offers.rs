@@ -4,16 +4,18 @@
 
 use crate::Core;
 use crate::billing::answers::ServiceError;
+use crate::billing::offer_revision::OfferRevision;
+use crate::billing::rights;
 use crate::crypto::keys::KeysError;
 use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
-use crate::store::{NewOffer, OfferRevision, OffersOutcome, OpenedPart};
+use crate::store::{NewOffer, OffersOutcome, OpenedPart};
 use hashlink::LruCache;
 use portcullis_protocol::limits::{MAX_PRICE_LIST, MAX_TITLE};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{
-    AccountId, Digest, Offer, OfferId, PublisherName, ResourceName, Rights, SecretKey, Thumbprint, Verified,
+    AccountId, Digest, Offer, OfferId, PublisherName, ResourceName, SecretKey, Thumbprint, Verified,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -167,19 +169,7 @@ fn new_offer(core: &Core, terms: OfferTerms, now: Timestamp) -> Result<NewOffer,
             "the title of an offer has 1 to 120 bytes and no control, direction or invisible characters".into(),
         ));
     }
-    if matches!(terms.rights, Rights::Uses { count: 0 }) {
-        return Err(ServiceError::Unacceptable("an offer of uses gives at least one".into()));
-    }
-    if terms.rights.is_free() && !terms.price.is_zero() {
-        return Err(ServiceError::Unacceptable(
-            "what is free costs nothing: set the price to zero, or sell `perpetual`".into(),
-        ));
-    }
-    if terms.rights.is_metered() && terms.price.is_zero() {
-        return Err(ServiceError::Unacceptable(
-            "a unit of a metered offer costs something: set a price, or offer it as `free`".into(),
-        ));
-    }
+    rights::check_offer(&terms.rights, terms.price).map_err(|fix| ServiceError::Unacceptable(fix.into()))?;
     core.currencies.check(terms.price).map_err(|error| ServiceError::Unacceptable(error.to_string().into()))?;
     Ok(NewOffer {
         id: terms.id.unwrap_or_else(|| OfferId::generate(now.id_millis(), &mut rng())),
@@ -194,9 +184,10 @@ fn new_offer(core: &Core, terms: OfferTerms, now: Timestamp) -> Result<NewOffer,
 #[cfg(test)]
 mod tests {
     use super::SignedOffers;
+    use crate::billing::offer_revision::OfferRevision;
     use crate::crypto::secrets::rng;
     use crate::ops::clock::Timestamp;
-    use crate::store::{NewOffer, OfferRevision};
+    use crate::store::NewOffer;
     use portcullis_protocol::{Digest, OfferId, Origin, Rights, SecretKey};
 
     fn revision(price: &str) -> OfferRevision {

@@ -19,6 +19,7 @@
 
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};
+use crate::billing::entitlement::EntitlementId;
 use crate::billing::offers;
 use crate::billing::payment::{
     Begun as PaymentBegun, Charge, Decision, Outcome, Payment, RefundState, SAVED, SavedMeans,
@@ -26,12 +27,12 @@ use crate::billing::payment::{
 use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{
-    Begun, Buyer, EntitlementId, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
+    Begun, Buyer, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
     PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer, StoredMeans,
 };
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep, PaymentStepKind, Purchase};
-use portcullis_protocol::{AccountId, Money, OrderId, Reason, Receipt, TopUpReceipt, Verified};
+use portcullis_protocol::{AccountId, Money, OrderId, Reason, Receipt, Sale, TopUpReceipt, Verified};
 use zeroize::Zeroizing;
 
 /// As in [`crate::billing::cycle`].
@@ -271,13 +272,11 @@ fn are_sold(core: &Core, case: &OrderCase) -> Result<(), ServiceError> {
     if let Some(off_sale) = case.off_sale {
         return Err(not_on_sale(off_sale));
     }
-    if offer.offer.rights.is_free() {
-        return Err(never("the offer is free: there is nothing to order"));
+    match offer.offer.rights.sale() {
+        Sale::None => Err(never("the offer is free: there is nothing to order")),
+        Sale::PerUnit => Err(never("the offer is metered: there is nothing to order; top up the balance")),
+        Sale::Once | Sale::PerPeriod => Ok(()),
     }
-    if offer.offer.rights.is_metered() {
-        return Err(never("the offer is metered: there is nothing to order; top up the balance"));
-    }
-    Ok(())
 }
 
 /// Whether so much money can be paid in at all.
@@ -325,6 +324,9 @@ fn nothing_new(redundant: Redundant) -> ServiceError {
     let why = match redundant {
         Redundant::Held => {
             "The account holds this operation for good: buying it gives nothing new. Nothing was charged."
+        }
+        Redundant::HeldUntil(_) => {
+            "The account holds this operation already, for a time that has not ended. Nothing was charged."
         }
         Redundant::Free => "The operation is free at present: buying it gives nothing new. Nothing was charged.",
         Redundant::OnOrder => "The operation is on order already, on other terms. Nothing was charged.",

@@ -1,112 +1,16 @@
 //! The rows of the cycle: entitlements, authorisations, grants.
 
-use super::{
-    AccountPage, AnswerScope, Begun, Idempotency, OfferRevision, Page, Prepaid, PublisherId, ResourceFacts, StoreError,
-    StoredAnswer,
-};
+use super::{AccountPage, AnswerScope, Begun, Idempotency, Page, PublisherId, ResourceFacts, StoreError, StoredAnswer};
+use crate::billing::entitlement::{Draw, Entitlement, Holding};
+use crate::billing::offer_revision::OfferRevision;
+use crate::billing::prepaid::Prepaid;
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{
-    AccountId, CodeBinding, CodeId, Digest, GrantId, Money, OperationName, PairwiseId, PartName, PublisherName, Reason,
-    ResourceName, Rights, TerminalId,
+    AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, PartName, Reason, Rights, TerminalId,
 };
-
-/// An entitlement. Never leaves the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EntitlementId(pub Octets<16>);
-
-/// What an account holds for an operation. One per paid order; what does not run out an account holds once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entitlement {
-    /// Its identifier.
-    pub id: EntitlementId,
-    /// The publisher.
-    pub publisher: PublisherName,
-    /// The resource, in all its versions.
-    pub name: ResourceName,
-    /// The operation.
-    pub operation: OperationName,
-    /// What was bought.
-    pub rights: Rights,
-    /// Units drawn.
-    pub used: u64,
-    /// Units held by codes that can still be verified.
-    pub held: u64,
-    /// Since when it is taken back, if it is.
-    pub revoked: Option<Timestamp>,
-    /// Since when it is held.
-    pub since: Timestamp,
-}
-
-impl Entitlement {
-    /// Units that are neither drawn nor held, where the model counts.
-    #[must_use]
-    pub fn remaining(&self) -> Option<u64> {
-        self.rights.quantity().map(|total| total.saturating_sub(self.used).saturating_sub(self.held))
-    }
-}
-
-/// What an authorisation holds and its verification debits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Draw {
-    /// Nothing: the operation is free.
-    Nothing,
-    /// Units of an entitlement.
-    Units {
-        /// The entitlement.
-        entitlement: EntitlementId,
-        /// How many; zero where its model does not count.
-        units: u32,
-    },
-    /// Money of the account's prepaid balance.
-    Money {
-        /// The digest of the metered offer that the user accepted.
-        offer: Digest,
-        /// Quantity times its price: held, and later debited, whatever becomes of the offer in between.
-        cost: Money,
-    },
-}
-
-impl Draw {
-    /// Whether less is left afterwards.
-    #[must_use]
-    pub const fn runs_out(&self) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Units { units, .. } => *units > 0,
-            Self::Money { .. } => true,
-        }
-    }
-
-    /// The entitlement that pays, where one does.
-    #[must_use]
-    pub const fn entitlement(&self) -> Option<EntitlementId> {
-        match self {
-            Self::Units { entitlement, .. } => Some(*entitlement),
-            Self::Nothing | Self::Money { .. } => None,
-        }
-    }
-
-    /// Units of an entitlement.
-    #[must_use]
-    pub const fn units(&self) -> u32 {
-        match self {
-            Self::Units { units, .. } => *units,
-            Self::Nothing | Self::Money { .. } => 0,
-        }
-    }
-
-    /// The accepted offer and its cost, where money pays.
-    #[must_use]
-    pub const fn money(&self) -> Option<(Digest, Money)> {
-        match self {
-            Self::Money { offer, cost } => Some((*offer, *cost)),
-            Self::Nothing | Self::Units { .. } => None,
-        }
-    }
-}
 
 /// An operation and what its grant releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,7 +103,7 @@ pub enum AuthoriseOutcome {
     },
     /// The same request was answered meanwhile.
     Begun(Begun),
-    /// Entitlement or balance no longer carry it, or the accepted offer has ended: look again.
+    /// Entitlement or balance no longer carry it, the rights have ended, or the accepted offer has ended: look again.
     Changed,
     /// The terminal was revoked or the account suspended meanwhile.
     ShutOut(Reason),
@@ -294,6 +198,11 @@ pub struct NewGrant {
     pub pairwise: PairwiseId,
     /// What to debit: what the code holds.
     pub draw: Draw,
+    /// What was recorded of the entitlement that pays when the grant was made, nothing if none does. Anything else on
+    /// record turns the outcome into `Changed`.
+    pub rests_on: Holding,
+    /// How many seconds the entitlement lasts from now on, if its time begins with this grant.
+    pub begins: Option<u64>,
     /// Whether time bounds it, so that it supersedes an unacknowledged one of the same terminal and operation.
     pub supersedes: bool,
     /// The compact grant.

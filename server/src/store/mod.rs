@@ -34,8 +34,8 @@ pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, Stored
 pub use approvals::{ApprovalRequest, Approvals};
 pub use cycle::{
     Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
-    AuthoriseOutcome, Cycle, Draw, Entitlement, EntitlementId, GrantRecord, GrantState, NewAuthorisation, NewGrant,
-    OperationFacts, VerificationCase, VerificationQuery, VerifyOutcome,
+    AuthoriseOutcome, Cycle, GrantRecord, GrantState, NewAuthorisation, NewGrant, OperationFacts, VerificationCase,
+    VerificationQuery, VerifyOutcome,
 };
 pub use devices::{DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
 pub use identity::{Identities, IdentityRecord};
@@ -43,14 +43,14 @@ pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
 pub(crate) use leases::{Claim, Running};
 pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
-pub use offers::{NewOffer, OfferRevision, Offers, OffersOutcome, OpenedPart};
+pub use offers::{NewOffer, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
     Buyer, DisputeStep, Goods, GoodsKind, LookUps, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
     Orders, PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
 };
 pub use overview::Overview;
 pub use page::{AccountPage, Page};
-pub use prepaid::{Prepaid, Purse};
+pub use prepaid::Purse;
 pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
 pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,

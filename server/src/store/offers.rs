@@ -1,11 +1,11 @@
 //! Offers: revisions of prices. A revision never changes; another price is another revision.
 
 use super::StoreError;
+use crate::billing::offer_revision::OfferRevision;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{
-    AccountId, Digest, Money, Offer, OfferId, OperationName, Origin, PartName, PublisherName, ResourceName, Rights,
-    Version,
+    AccountId, Money, Offer, OfferId, OperationName, Origin, PartName, PublisherName, ResourceName, Rights, Version,
 };
 
 /// One line of a new price list.
@@ -41,17 +41,6 @@ impl NewOffer {
             iat: now.seconds(),
         }
     }
-}
-
-/// A revision in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfferRevision {
-    /// What is signed.
-    pub offer: Offer,
-    /// Its digest: SHA-256 of the payload that [`OfferRevision::offer`] serialises to.
-    pub digest: Digest,
-    /// Since when.
-    pub since: Timestamp,
 }
 
 /// What became of a new price list.

@@ -2,7 +2,9 @@
 //! money all the same; `pending → refunding` if it has the money for what cannot be given any more. A payer who disputes
 //! the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
 
-use super::{AccountPage, AnswerScope, Begun, EntitlementId, Idempotency, OfferRevision, Page, StoreError};
+use super::{AccountPage, AnswerScope, Begun, Idempotency, Page, StoreError};
+use crate::billing::entitlement::EntitlementId;
+use crate::billing::offer_revision::OfferRevision;
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
@@ -161,6 +163,8 @@ pub enum OffSale {
 pub enum Redundant {
     /// The account holds the operation for good.
     Held,
+    /// The account holds the operation until this moment, and what is ordered ends as well.
+    HeldUntil(Timestamp),
     /// The operation is free.
     Free,
     /// The operation is on order, for good, on other terms.

@@ -1,6 +1,7 @@
 //! Resources: what was published, its operations and its wrapped part keys.
 
-use super::{OfferRevision, OpenedPart, PublisherId, StoreError};
+use super::{OpenedPart, PublisherId, StoreError};
+use crate::billing::offer_revision::OfferRevision;
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;

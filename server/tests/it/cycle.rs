@@ -5,8 +5,9 @@ use portcullis_protocol::encoding::{BoundedOctets, Octets};
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
 use portcullis_protocol::wire::{AuthorisationRequest, OrderState, VerificationRequest};
 use portcullis_protocol::{Digest, GrantId, Reason, Rights};
+use portcullis_server::billing::entitlement::Draw;
 use portcullis_server::billing::{cycle, orders};
-use portcullis_server::store::{AccountPage, AuthoriseOutcome, Draw, GrantState, NewAuthorisation};
+use portcullis_server::store::{AccountPage, AuthoriseOutcome, GrantState, NewAuthorisation};
 use portcullis_server::{Core, ServiceError};
 use std::collections::BTreeSet;
 

@@ -127,7 +127,7 @@ async fn what_gives_nothing_new_is_bought_by_those_who_say_so() {
     };
     let paid = OfferTerms { rights: Rights::Perpetual {}, price: "0.50 EUR".parse().expect("a price"), ..free.clone() };
     let offers = world.reprice(vec![paid, free]).await;
-    let priced = offers.iter().find(|offer| !offer.document().rights.is_free()).expect("the paid one").digest();
+    let priced = offers.iter().find(|offer| !offer.document().rights.is_given()).expect("the paid one").digest();
     let request = order_request(priced, "ok");
     let refused = orders::order(&world.core, &other.asker, &request, &fresh(&request)).await;
     assert_eq!(reason(refused), Reason::ConfirmationRequired);

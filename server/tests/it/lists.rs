@@ -4,10 +4,11 @@ use crate::world::{Machine, World, count, fresh, order_request, reason};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{OrderId, Reason};
 use portcullis_server::Core;
+use portcullis_server::billing::entitlement::EntitlementId;
 use portcullis_server::billing::orders;
 use portcullis_server::crypto::secrets::{random, rng};
 use portcullis_server::store::{
-    AccountPage, EntitlementId, GoodsKind, RefundOutcome, SettleOutcome, Settlement, Sqlite, SqliteOptions, Store, work,
+    AccountPage, GoodsKind, RefundOutcome, SettleOutcome, Settlement, Sqlite, SqliteOptions, Store, work,
 };
 use rusqlite::Connection;
 

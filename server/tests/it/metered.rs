@@ -6,9 +6,10 @@ use portcullis_protocol::wire::{
 };
 use portcullis_protocol::{Currency, Digest, Money, OrderId, Reason, Rights, TopUpReceipt, Unverified};
 use portcullis_server::billing::payment::{Decision, Payments};
+use portcullis_server::billing::prepaid::Prepaid;
 use portcullis_server::billing::{balances, cycle, orders};
 use portcullis_server::ops::faults::{Phase, Write};
-use portcullis_server::store::{AccountPage, Balance, GoodsKind, Prepaid};
+use portcullis_server::store::{AccountPage, Balance, GoodsKind};
 use portcullis_server::{Asker, Core, ServiceError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -86,7 +87,7 @@ async fn without_the_offer_of_today_no_money_moves() {
             panic!("no refusal")
         };
         assert_eq!(refusal.reason, Reason::PaymentRequired);
-        assert!(refusal.offers[0].document().rights.is_metered());
+        assert!(refusal.offers[0].document().rights.is_paid_per_unit());
     }
     // The offer of yesterday.
     let yesterday = accepted(&world, 1).await;

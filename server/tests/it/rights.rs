@@ -2,9 +2,11 @@
 
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Digest, Money, Offer, OfferId, Reason, Rights};
-use portcullis_server::billing::rights::{Ask, Basis, Decision, bounds, decide, of};
+use portcullis_server::billing::entitlement::{Draw, Entitlement, EntitlementId};
+use portcullis_server::billing::offer_revision::OfferRevision;
+use portcullis_server::billing::prepaid::Prepaid;
+use portcullis_server::billing::rights::{Ask, Basis, Bounds, Decision, Granting, bought, bounds, decide, of};
 use portcullis_server::ops::clock::Timestamp;
-use portcullis_server::store::{Draw, Entitlement, EntitlementId, OfferRevision, Prepaid};
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -16,6 +18,7 @@ fn entitlement(id: u8, rights: Rights, used: u64, held: u64, revoked: bool) -> E
         name: "lake".parse().expect("a name"),
         operation: "view".parse().expect("a name"),
         rights,
+        holding: bought(&rights, NOW).unwrap_or_default(),
         used,
         held,
         revoked: revoked.then_some(NOW),
@@ -43,6 +46,11 @@ fn offer(rights: Rights) -> OfferRevision {
 
 fn ask(quantity: u32) -> Ask {
     Ask { quantity, accepted: None, now: NOW }
+}
+
+fn granted(rights: &Rights, quantity: u32) -> Bounds {
+    let held = entitlement(1, *rights, 0, 0, false);
+    bounds(Granting { rights, entitlement: Some(&held), quantity, now: NOW }).expect("a grant")
 }
 
 fn any_entitlement() -> impl Strategy<Value = Entitlement> {
@@ -140,8 +148,8 @@ proptest! {
         let left = if other_currency { 0 } else { i128::from(balance.left()) };
         let covered = quantity > 0 && cost <= left;
         match decide(&[metered.clone()], &[], &[balance], ask) {
-            Decision::Carry(Basis { draw: Draw::Money { offer, cost: taken }, rights }) => {
-                prop_assert!(covered && rights.is_metered());
+            Decision::Carry(Basis { draw: Draw::Money { offer, cost: taken }, rights, .. }) => {
+                prop_assert!(covered && rights.is_paid_per_unit());
                 prop_assert_eq!((Some(offer), i128::from(taken.minor_units())), (accepted, cost));
             }
             Decision::Carry(basis) => prop_assert!(false, "{:?}", basis),
@@ -161,13 +169,13 @@ proptest! {
 
     #[test]
     fn a_grant_of_uses_is_bounded_by_its_quantity_and_every_grant_by_time(quantity in 1_u32..) {
-        let of_uses = bounds(&Rights::Uses { count: 1 }, quantity);
+        let of_uses = granted(&Rights::Uses { count: 1 }, quantity);
         prop_assert_eq!((of_uses.limits.uses, of_uses.renewable, of_uses.life), (Some(quantity), false, 300));
-        let of_units = bounds(&Rights::Metered {}, quantity);
+        let of_units = granted(&Rights::Metered {}, quantity);
         let limits = (of_units.limits.uses, of_units.limits.units);
         prop_assert_eq!((limits, of_units.renewable, of_units.life), ((None, Some(u64::from(quantity))), false, 300));
         for rights in [Rights::Free {}, Rights::Perpetual {}] {
-            let bounds = bounds(&rights, quantity);
+            let bounds = granted(&rights, quantity);
             prop_assert_eq!((bounds.limits.uses, bounds.renewable, bounds.life), (None, true, 30));
         }
     }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use portcullis_fixtures::{Answered, Draft, api, now, rng};
 use portcullis_host::{Client, Error, Exchange, Exchanged, Resource, Runtime};
 use portcullis_protocol::wire::{AuthorisationAnswer, Problem};
-use portcullis_protocol::{Digest, Reason, RefusalAnswer, SecretKey, Verified};
+use portcullis_protocol::{Digest, More, Reason, RefusalAnswer, SecretKey, Verified};
 use std::sync::{Arc, Mutex};
 
 attacks! {
@@ -147,6 +147,7 @@ async fn unsigned_and_forged_refusals(arena: &mut Arena) -> Result<Outcome> {
                 detail: None,
                 offers: Vec::new(),
                 retry_after: None,
+                more: More::new(),
             };
             problem(reason_of_the_liar, Some(Verified::sign(forged, &thief).compact().to_owned()))
         });

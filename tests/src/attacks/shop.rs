@@ -154,13 +154,15 @@ impl Shop {
     /// The signed offer that is ordered for an operation.
     pub(super) fn offer(&self, operation: &str) -> Result<&Verified<Offer>> {
         let mut offers = self.offers.iter().map(|offer| (offer, offer.document()));
-        let bought = offers.find(|(_, terms)| terms.operation.as_str() == operation && !terms.rights.is_metered());
+        let bought =
+            offers.find(|(_, terms)| terms.operation.as_str() == operation && !terms.rights.is_paid_per_unit());
         Ok(bought.context("no such offer")?.0)
     }
 
     /// The request for units of `print`, to be drawn from the prepaid balance.
     pub(super) fn units(&self, quantity: u32) -> Result<AuthorisationRequest> {
-        let metered = self.offers.iter().find(|offer| offer.document().rights.is_metered()).context("no such offer")?;
+        let metered =
+            self.offers.iter().find(|offer| offer.document().rights.is_paid_per_unit()).context("no such offer")?;
         Ok(AuthorisationRequest { quantity, offer: Some(metered.digest()), ..self.request("print") })
     }
 

@@ -91,7 +91,7 @@ impl Dev {
         let agreed = pay_in(story, client, origin, project).await?;
         // What is sold by the unit is agreed to with its offer, the rest on rights that are held.
         let metered = |name: &OperationName| {
-            project.offers.iter().any(|offer| offer.operation == *name && offer.rights.is_metered())
+            project.offers.iter().any(|offer| offer.operation == *name && offer.rights.is_paid_per_unit())
         };
         let names = project.operations.iter().map(|operation| &operation.name);
         let operations: Vec<_> = names.filter(|name| !metered(name)).cloned().collect();
@@ -194,7 +194,7 @@ const UNITS: u32 = 1000;
 
 /// Pays in for what is sold by the unit; agrees to as much.
 async fn pay_in(story: &mut Story<'_>, client: &Client, origin: &Origin, project: &Project) -> Outcome<Agreed> {
-    let mut prices = project.offers.iter().filter(|offer| offer.rights.is_metered()).map(|offer| offer.price);
+    let mut prices = project.offers.iter().filter(|offer| offer.rights.is_paid_per_unit()).map(|offer| offer.price);
     let Some(amount) = prices.next().map(|price| price.checked_mul(UNITS).unwrap_or(price)) else {
         return Ok(Agreed::default());
     };

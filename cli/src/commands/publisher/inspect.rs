@@ -4,7 +4,7 @@ use clap::Args;
 use portcullis_host::{Inspection, Limits, Listing, PartFacts};
 use portcullis_protocol::surface::Surface;
 use portcullis_protocol::wire::PartOpening;
-use portcullis_protocol::{Digest, OperationEntry, PartKind, PartName, Verified};
+use portcullis_protocol::{Digest, OperationEntry, PartKind, PartName};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};
@@ -16,7 +16,7 @@ use crate::failure::{OrFail as _, Outcome};
 use crate::resource::destination::Destination;
 use crate::resource::location;
 use crate::resource::target::Target;
-use crate::screen::output::{KeyName, Lines, OfferLine, Report, readable, size, style};
+use crate::screen::output::{KeyName, Lines, OfferLine, Report, UnknownLine, readable, size, style};
 
 /// Show all that is public about a resource: who made it, what it can do, what it asks for, what bounds it
 #[derive(Debug, Args)]
@@ -45,6 +45,9 @@ struct Inspected {
     openings: BTreeMap<String, Vec<String>>,
     /// The store's signed offers, where it is trusted and could be asked.
     offers: Vec<OfferLine>,
+    /// Those under terms that this version does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_offers: Vec<UnknownLine>,
     /// How the parts of other versions open, by the store's word, if that is otherwise than in this one.
     other_versions: Vec<OtherOpening>,
 }
@@ -93,22 +96,26 @@ impl Inspect {
         });
         let openings: BTreeMap<String, Vec<String>> = openings.collect();
         let facts = resource.inspect();
-        let offers = context.wait(async {
-            let mut offers = Vec::new();
-            let Some(offered) = client.as_ref().map(portcullis_host::Client::cycle) else { return Ok(offers) };
+        let (offers, seller) = context.wait(async {
+            let (mut offers, mut seller) = (Vec::new(), None);
+            let Some(client) = &client else { return Ok((offers, seller)) };
             for operation in &manifest.operations {
                 use portcullis_host::Gatekeeper as _;
                 // Prices are the store's: without it, there are none to show.
-                offers.extend(offered.offers(resource.signed(), &operation.name).await.unwrap_or_default());
+                let Ok(found) = client.cycle().offers(resource.signed(), &operation.name).await else { continue };
+                seller = seller.or_else(|| found.first().map(|offer| offer.document().iss.clone()));
+                // It answers, and sells nothing that can be read.
+                seller = seller.or_else(|| manifest.servers.first().map(|server| server.origin.clone()));
+                offers.extend(found);
             }
-            Ok(offers)
+            Ok((offers, seller))
         })?;
-        let listing = match (&client, offers.first().map(Verified::document)) {
-            (Some(client), Some(offer)) => {
-                context.wait(async { Ok(client.store(&offer.iss).entry(&offer.publisher, &offer.name).await.ok()) })?
-            }
+        let listing = match (&client, seller) {
+            (Some(client), Some(seller)) => context
+                .wait(async { Ok(client.store(&seller).entry(&manifest.publisher.name, &manifest.name).await.ok()) })?,
             _ => None,
         };
+        let unknown_offers = listing.iter().flat_map(|listing| &listing.unknown_offers).map(UnknownLine::of).collect();
         let other_versions = listing.map_or_else(Vec::new, |listing| others(&listing, facts.digest, &openings));
         context.screen.report(&Inspected {
             other_versions,
@@ -117,6 +124,7 @@ impl Inspect {
             signatures,
             openings,
             offers: offers.iter().map(OfferLine::of).collect(),
+            unknown_offers,
         });
         Ok(())
     }
@@ -156,9 +164,7 @@ fn cheapest<'o>(offers: &'o [OfferLine], operations: &[String]) -> Option<&'o Of
 
 /// What that costs, to be added to a line.
 fn cost(cheapest: Option<&OfferLine>) -> String {
-    cheapest.map_or_else(String::new, |offer| {
-        format!("; cheapest: {} for {}", if offer.model == "free" { "free" } else { &offer.price }, offer.operation)
-    })
+    cheapest.map_or_else(String::new, |offer| format!("; cheapest: {} for {}", offer.cost(), offer.operation))
 }
 
 fn extract(context: &Context, path: &Path, part: PartName, output: PathBuf) -> Outcome {
@@ -227,6 +233,9 @@ impl Report for Inspected {
                 let signature = readable(self.signatures.get(export.as_str()).map_or("", String::as_str));
                 text += &format!("    {export}: {signature}\n");
             }
+        }
+        for offer in &self.unknown_offers {
+            text += &format!("  {dim}offer{dim:#} {offer}\n");
         }
         text += "\nParts\n";
         for part in &facts.parts {

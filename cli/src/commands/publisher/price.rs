@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::context::{Context, Store};
 use crate::failure::{Failure, Outcome};
 use crate::payment::offer_title;
+use crate::payment::rights::Typed;
 use crate::project;
 use crate::resource::target::Name;
-use crate::screen::output::{OfferLine, Report, style};
+use crate::screen::output::{OfferLine, Report, UnknownLine, style};
 
 /// Show or set what a resource's operations cost. An offer of the same operation and model is revised
 #[derive(Debug, Args)]
@@ -21,12 +22,8 @@ pub(crate) struct Price {
     /// The operation to price
     #[arg(long, value_name = "NAME", requires = "model")]
     operation: Option<OperationName>,
-    /// How it is sold: free, perpetual, uses, metered
-    #[arg(long, requires = "operation")]
-    model: Option<String>,
-    /// How many uses one order buys
-    #[arg(long, value_name = "N", requires = "operation")]
-    count: Option<u64>,
+    #[command(flatten)]
+    rights: Typed,
     /// What it costs, as in "1.99 EUR"; metered, one unit of it
     #[arg(long, value_name = "PRICE", requires = "operation")]
     price: Option<Money>,
@@ -46,6 +43,8 @@ struct Prices {
     name: String,
     changed: bool,
     offers: Vec<OfferLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_offers: Vec<UnknownLine>,
 }
 
 impl Price {
@@ -62,13 +61,21 @@ impl Price {
                     "publish a version first; then the offers are there again, and can be changed",
                 ));
             }
+            // The whole list is replaced: what cannot be read would end.
+            if terms.is_some() && !listing.unknown_offers.is_empty() {
+                return Err(Failure::new(
+                    format!("{} has offers under terms that this version does not know", self.name.path()),
+                    "update Portcullis; to change the list from here would end them",
+                ));
+            }
             let changed = terms.is_some();
             let offers = match terms {
                 Some(terms) => client.publishing(&server).set_offers(publisher, &self.name.name, terms).await?,
                 None => listing.offers,
             };
             let offers = offers.iter().map(OfferLine::of).collect();
-            Ok(Prices { server: server.to_string(), name: self.name.path(), changed, offers })
+            let unknown_offers = listing.unknown_offers.iter().map(UnknownLine::of).collect();
+            Ok(Prices { server: server.to_string(), name: self.name.path(), changed, offers, unknown_offers })
         })?;
         context.screen.report(&report);
         Ok(())
@@ -102,14 +109,13 @@ impl Price {
             return Ok(Some(terms));
         }
         let Some(operation) = &self.operation else { return Ok(None) };
-        let rights = project::rights(self.model.as_deref(), self.count)
-            .map_err(|(message, fix)| Failure::usage(message, fix))?;
+        let rights = self.rights.rights().map_err(|(message, fix)| Failure::usage(message, fix))?;
         let price = match self.price {
             Some(price) => price,
-            None if rights.is_free() => project::free(),
+            None if rights.is_given() => project::free(),
             None => return Err(Failure::usage("the offer has no price", "add --price \"1.99 EUR\"")),
         };
-        if rights.is_free() != price.is_zero() {
+        if rights.is_given() != price.is_zero() {
             return Err(Failure::usage(
                 "the model `free` and a price of zero belong together",
                 "choose another model, or another price",
@@ -134,10 +140,7 @@ fn retitled(offer: &OfferTerms, rights: Rights) -> String {
     if offer.title == offer.rights.to_string() {
         return rights.to_string();
     }
-    let counts = match (offer.rights, rights) {
-        (Rights::Uses { count: before }, Rights::Uses { count: after }) if before != after => Some((before, after)),
-        _ => None,
-    };
+    let counts = offer.rights.quantity().zip(rights.quantity()).filter(|(before, after)| before != after);
     let recounted = counts.and_then(|(before, after)| offer_title::recounted(&offer.title, before, after));
     recounted.unwrap_or_else(|| offer.title.clone())
 }
@@ -165,7 +168,10 @@ impl Report for Prices {
         for offer in &self.offers {
             text += &format!("  {offer}\n");
         }
-        if self.offers.is_empty() {
+        for offer in &self.unknown_offers {
+            text += &format!("  {offer}\n");
+        }
+        if self.offers.is_empty() && self.unknown_offers.is_empty() {
             text += "  no offers: nobody can buy it\n";
         }
         text

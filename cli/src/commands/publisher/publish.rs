@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::project::publisher_key;
 use crate::project::{self, Project};
 use crate::resource::location;
-use crate::screen::output::{Lines, OfferLine, Report, size, style};
+use crate::screen::output::{Lines, OfferLine, Report, UnknownLine, size, style};
 
 /// Publish a sealed resource: claim your name if needed, upload, set the offers
 #[derive(Debug, Args)]
@@ -42,6 +42,8 @@ pub(crate) struct Published {
     bytes: u64,
     claimed: bool,
     pub(crate) offers: Vec<OfferLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_offers: Vec<UnknownLine>,
     /// Whether the offers were set by this command.
     offers_set: bool,
 }
@@ -171,9 +173,14 @@ pub(crate) async fn publish(
     bar.finish_and_clear();
     let answer = answer.map_err(|error| advise(error, manifest))?;
     let listing = store.entry(owner, &manifest.name).await?;
+    let unknown_offers: Vec<UnknownLine> = listing.unknown_offers.iter().map(UnknownLine::of).collect();
     let mut offers = listing.offers;
     let mut offers_set = false;
-    if let Some(terms) = terms.filter(|terms| !terms.is_empty() && (replace || offers.is_empty())) {
+    let none = offers.is_empty() && unknown_offers.is_empty();
+    if replace && !unknown_offers.is_empty() {
+        // The whole list is replaced: what cannot be read would end.
+        context.screen.warn("the offers stay as they are: some are under terms that this version does not know");
+    } else if let Some(terms) = terms.filter(|terms| !terms.is_empty() && (replace || none)) {
         offers = publishing.set_offers(owner, &manifest.name, terms).await?;
         offers_set = true;
     }
@@ -185,6 +192,7 @@ pub(crate) async fn publish(
         bytes,
         claimed,
         offers: offers.iter().map(OfferLine::of).collect(),
+        unknown_offers,
         offers_set,
     })
 }
@@ -217,9 +225,12 @@ impl Report for Published {
         for offer in &self.offers {
             lines.add("offer", offer);
         }
+        for offer in &self.unknown_offers {
+            lines.add("offer", offer);
+        }
         let claimed = if self.claimed { " (and claimed the publisher's name)" } else { "" };
         let mut text = format!("{good}published{good:#} {} {}{claimed}\n{lines}", self.name, self.version);
-        if self.offers.is_empty() {
+        if self.offers.is_empty() && self.unknown_offers.is_empty() {
             text += &format!(
                 "{warn}note{warn:#}: it has no offer, so nobody can buy it: {strong}portcullis price {}{strong:#}\n",
                 self.name

@@ -78,7 +78,7 @@ impl Buy {
                 )
                 .with_fix("look for another: `portcullis search`"));
             }
-            let offer = payment::choose(&listing.offers, self.operation.as_ref(), self.offer)?;
+            let offer = payment::choose(&listing, self.operation.as_ref(), self.offer)?;
             let line = OfferLine::of(offer);
             if !self.yes {
                 let (strong, price) = (style::STRONG, &line.price);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use portcullis_host::GrantRecord;
-use portcullis_protocol::Rights;
+use portcullis_protocol::Listed;
 use portcullis_protocol::wire::EntitlementInfo;
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,8 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::balance::BalanceLine;
 use crate::context::{Context, Store};
 use crate::failure::Outcome;
+use crate::payment::rights::{self, Figures};
 use crate::resource::target::Name;
-use crate::screen::output::{Report, minute};
+use crate::screen::output::{Report, UNKNOWN, UnknownLine, minute};
 use crate::screen::table::Table;
 
 /// Show what you hold: rights and what is left of them, prepaid money, and grants that still allow something
@@ -28,6 +29,9 @@ struct Held {
     /// Absent if the store could not be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     rights: Option<Vec<Right>>,
+    /// Rights that this version does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<UnknownLine>,
     /// Prepaid money, unless one resource is meant. Absent as the rights are.
     #[serde(skip_serializing_if = "Option::is_none")]
     balances: Option<Vec<BalanceLine>>,
@@ -38,12 +42,18 @@ struct Held {
 struct Right {
     name: String,
     operation: String,
-    model: &'static str,
+    #[serde(flatten)]
+    figures: Figures,
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
     revoked: bool,
+    /// Unix seconds, as everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<u64>,
     #[serde(skip)]
-    rights: Rights,
+    left: String,
 }
 
 impl From<EntitlementInfo> for Right {
@@ -51,22 +61,12 @@ impl From<EntitlementInfo> for Right {
         Self {
             name: format!("{}/{}", info.publisher, info.name),
             operation: info.operation.to_string(),
-            model: info.rights.model(),
+            figures: info.rights.into(),
             remaining: info.remaining,
             revoked: info.revoked,
-            rights: info.rights,
-        }
-    }
-}
-
-impl Right {
-    /// What of it can still be used.
-    fn left(&self) -> String {
-        match (self.revoked, self.rights, self.remaining) {
-            (true, ..) => "nothing: taken back".to_owned(),
-            (false, Rights::Uses { count }, Some(left)) => format!("{left} of {count} uses left"),
-            (false, rights, Some(left)) => format!("{rights}, {left} left"),
-            (false, rights, None) => rights.to_string(),
+            started: info.started,
+            ends: info.ends,
+            left: rights::left(&info),
         }
     }
 }
@@ -79,16 +79,20 @@ impl Grants {
             Ok(server) => context.wait(async {
                 let store = client.store(&server);
                 let rights = store.entitlements().await?;
-                let balances = if self.name.is_none() { store.balances().await? } else { Vec::new() };
+                let balances = if self.name.is_none() { store.balances().await? } else { Listed::default() };
                 Ok((rights, balances))
             }),
             Err(failure) => Err(failure),
         };
+        let mut unknown = Vec::new();
         let (rights, balances) = match held {
-            Ok((rights, balances)) => (
-                Some(rights.into_iter().map(Right::from).collect::<Vec<_>>()),
-                Some(balances.iter().map(BalanceLine::from).collect()),
-            ),
+            Ok((rights, balances)) => {
+                unknown.extend(rights.unknown.iter().map(UnknownLine::of));
+                (
+                    Some(rights.into_iter().map(Right::from).collect::<Vec<_>>()),
+                    Some(balances.iter().map(BalanceLine::from).collect()),
+                )
+            }
             Err(failure) => {
                 context.screen.note(format_args!("the rights of the account are not shown: {failure}"));
                 (None, None)
@@ -97,7 +101,8 @@ impl Grants {
         let meant = |full: &str| self.name.as_ref().is_none_or(|name| name.means(full));
         grants.retain(|grant| meant(&format!("{}/{}", grant.publisher, grant.name)));
         let rights = rights.map(|rights| rights.into_iter().filter(|right| meant(&right.name)).collect());
-        context.screen.report(&Held { rights, balances, grants });
+        unknown.retain(|line| line.name.as_deref().is_none_or(meant));
+        context.screen.report(&Held { rights, unknown, balances, grants });
         Ok(())
     }
 }
@@ -122,7 +127,11 @@ impl Report for Held {
         let mut table = Table::new(&["resource", "operation", "what", "left"]);
         let mut add = |cells: [String; 4]| table.row(cells);
         for right in self.rights.iter().flatten() {
-            add([right.name.clone(), right.operation.clone(), "right".into(), right.left()]);
+            add([right.name.clone(), right.operation.clone(), "right".into(), right.left.clone()]);
+        }
+        for unknown in &self.unknown {
+            let cell = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+            add([cell(&unknown.name), cell(&unknown.operation), "right".into(), UNKNOWN.into()]);
         }
         for balance in self.balances.iter().flatten() {
             add(["-".into(), "by the unit".into(), "balance".into(), format!("{balance} left")]);
@@ -138,7 +147,7 @@ impl Report for Held {
 
     fn notes(&self) -> String {
         match (&self.rights, &self.balances) {
-            (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() => {
+            (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() && self.unknown.is_empty() => {
                 "you hold no rights; `portcullis buy NAME` buys some\n".to_owned()
             }
             _ => String::new(),
@@ -150,17 +159,6 @@ impl Report for Held {
 mod tests {
     use super::*;
     use portcullis_protocol::GrantLimits;
-
-    #[test]
-    fn a_right_says_what_is_left_of_it() {
-        let right = |rights: Rights, remaining, revoked| {
-            Right { name: "a/b".into(), operation: "c".into(), model: rights.model(), remaining, revoked, rights }
-                .left()
-        };
-        assert_eq!(right(Rights::Uses { count: 10 }, Some(3), false), "3 of 10 uses left");
-        assert_eq!(right(Rights::Perpetual {}, None, false), "for good");
-        assert_eq!(right(Rights::Perpetual {}, None, true), "nothing: taken back");
-    }
 
     #[test]
     fn a_grant_is_shown_while_it_allows_something_of_its_own() {

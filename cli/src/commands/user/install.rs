@@ -9,7 +9,7 @@ use crate::context::{Context, Store};
 use crate::failure::{Failure, Outcome};
 use crate::resource::location;
 use crate::resource::target::{Name, Target};
-use crate::screen::output::{KeyName, Lines, OfferLine, Report, size, style};
+use crate::screen::output::{KeyName, Lines, OfferLine, Report, UnknownLine, size, style};
 use crate::screen::progress::moved;
 
 /// Install a resource from a store, a file or an address: fetch it, verify it, show what it is
@@ -43,6 +43,8 @@ struct Installed {
     capabilities: Capabilities,
     operations: Vec<String>,
     offers: Vec<OfferLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_offers: Vec<UnknownLine>,
     bytes: u64,
 }
 
@@ -131,6 +133,7 @@ impl Installed {
             capabilities: manifest.capabilities,
             operations: manifest.operations.iter().map(|operation| operation.name.to_string()).collect(),
             offers: candidate.offers().iter().map(OfferLine::of).collect(),
+            unknown_offers: candidate.unknown_offers().iter().map(UnknownLine::of).collect(),
             bytes: 0,
         }
     }
@@ -168,7 +171,10 @@ impl Report for Installed {
         for offer in &self.offers {
             lines.add("price", offer);
         }
-        if self.offers.is_empty() {
+        for offer in &self.unknown_offers {
+            lines.add("price", offer);
+        }
+        if self.offers.is_empty() && self.unknown_offers.is_empty() {
             lines.add("price", "the store names none");
         }
         let replaced = self.replaced.as_ref().map_or_else(String::new, |old| format!(", in place of {old}"));

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::context::{Context, Store};
 use crate::failure::Outcome;
-use crate::screen::output::{Report, date, style};
+use crate::payment::rights::Figures;
+use crate::screen::output::{Report, UnknownLine, date, style};
 
 /// Show what you bought, paid in and got back
 #[derive(Debug, Args)]
@@ -22,9 +23,8 @@ pub(crate) struct ReceiptLine {
     pub(crate) order: String,
     pub(crate) name: String,
     pub(crate) operation: String,
-    pub(crate) model: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) count: Option<u64>,
+    #[serde(flatten)]
+    figures: Figures,
     pub(crate) price: String,
     pub(crate) at: u64,
     /// The signed document, compact: anybody can verify it with the store's keys.
@@ -40,8 +40,7 @@ impl From<&Verified<Receipt>> for ReceiptLine {
             order: receipt.order.to_string(),
             name: format!("{}/{}", receipt.publisher, receipt.name),
             operation: receipt.operation.to_string(),
-            model: receipt.rights.model(),
-            count: receipt.rights.quantity(),
+            figures: receipt.rights.into(),
             price: receipt.price.to_string(),
             at: receipt.iat,
             document: verified.compact().to_owned(),
@@ -97,6 +96,9 @@ struct Bought {
     top_ups: Vec<TopUpLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refunds: Vec<RefundLine>,
+    /// What this version does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<UnknownLine>,
 }
 
 impl Receipts {
@@ -107,10 +109,12 @@ impl Receipts {
             let store = client.store(&server);
             Ok((store.receipts().await?, store.top_ups().await?, store.refunds().await?))
         })?;
+        let unknown = [&receipts.unknown, &top_ups.unknown, &refunds.unknown].into_iter().flatten();
+        let unknown = unknown.map(UnknownLine::of).collect();
         let receipts = receipts.iter().map(ReceiptLine::from).collect();
         let top_ups = top_ups.iter().map(TopUpLine::from).collect();
         let refunds = refunds.iter().map(RefundLine::from).collect();
-        context.screen.report(&Bought { server: server.to_string(), receipts, top_ups, refunds });
+        context.screen.report(&Bought { server: server.to_string(), receipts, top_ups, refunds, unknown });
         Ok(())
     }
 }
@@ -118,7 +122,7 @@ impl Receipts {
 impl Report for Bought {
     fn text(&self) -> String {
         let (strong, dim) = (style::STRONG, style::DIM);
-        if self.receipts.is_empty() && self.top_ups.is_empty() && self.refunds.is_empty() {
+        if self.receipts.is_empty() && self.top_ups.is_empty() && self.refunds.is_empty() && self.unknown.is_empty() {
             return format!("nothing was bought at {}\n", self.server);
         }
         let line = |one: &ReceiptLine| {
@@ -144,6 +148,10 @@ impl Report for Bought {
         lines.extend(self.refunds.iter().map(|one| (one.at, paid_back(one))));
         // Newest first; the sort is stable.
         lines.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        lines.into_iter().map(|(_, line)| line).collect()
+        let unknown = self.unknown.iter().map(|one| {
+            let name = one.name.as_deref().unwrap_or("something");
+            format!("{strong}{name}{strong:#} {one}\n")
+        });
+        lines.into_iter().map(|(_, line)| line).chain(unknown).collect()
     }
 }

@@ -284,9 +284,13 @@ impl Run {
     ) -> Failure {
         let manifest = resource.signed().manifest();
         let name = format!("{}/{}", manifest.publisher.name, manifest.name);
+        // What would help is sold on terms that only a later version can agree to.
+        if offers.is_empty() && refused.is_for_unknown_terms() {
+            return refused;
+        }
         match refused.reason() {
             Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
-                if offers.iter().any(|offer| offer.document().rights.is_metered()) =>
+                if offers.iter().any(|offer| offer.document().rights.is_paid_per_unit()) =>
             {
                 refused
                     .with_fix("agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal")

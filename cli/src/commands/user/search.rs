@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::context::{Context, Store};
 use crate::failure::Outcome;
-use crate::screen::output::{KeyName, OfferLine, Report};
+use crate::screen::output::{KeyName, OfferLine, Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
 
 /// Search a store
@@ -30,6 +30,9 @@ pub(crate) struct Search {
 struct Results {
     server: Origin,
     results: Vec<Found>,
+    /// What was found and this version cannot read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<UnknownLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page: Option<u32>,
 }
@@ -44,6 +47,8 @@ struct Found {
     description: String,
     publisher_key: KeyName,
     offers: Vec<OfferLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_offers: Vec<UnknownLine>,
 }
 
 impl From<&Listing> for Found {
@@ -56,6 +61,7 @@ impl From<&Listing> for Found {
             description: listing.description.clone(),
             publisher_key: listing.publisher_key.thumbprint().into(),
             offers: listing.offers.iter().map(OfferLine::of).collect(),
+            unknown_offers: listing.unknown_offers.iter().map(UnknownLine::of).collect(),
         }
     }
 }
@@ -68,7 +74,8 @@ impl Search {
         let page =
             context.wait(async { Ok(client.store(&server).search(&words, self.kind.as_deref(), self.page).await?) })?;
         let results = page.results.iter().map(Found::from).collect();
-        context.screen.report(&Results { server, results, next_page: page.next });
+        let unknown = page.unknown.iter().map(UnknownLine::of).collect();
+        context.screen.report(&Results { server, results, unknown, next_page: page.next });
         Ok(())
     }
 }
@@ -78,15 +85,20 @@ impl Report for Results {
         let mut table = Table::new(&["name", "version", "kind", "title", "offers"]);
         for found in &self.results {
             let version = found.version.as_deref().unwrap_or("withdrawn").to_owned();
-            let offers: Vec<String> = found.offers.iter().map(OfferLine::in_short).collect();
+            let known = found.offers.iter().map(OfferLine::in_short);
+            let offers: Vec<String> = known.chain(found.unknown_offers.iter().map(UnknownLine::in_short)).collect();
             table.row([found.name.clone(), version, found.kind.clone(), found.title.clone(), offers.join(", ")]);
+        }
+        for unknown in &self.unknown {
+            let name = unknown.name.clone().unwrap_or_else(|| "-".into());
+            table.row([name, String::new(), String::new(), String::new(), UNKNOWN.into()]);
         }
         table.to_string()
     }
 
     fn notes(&self) -> String {
         match self.next_page {
-            _ if self.results.is_empty() => format!("nothing found at {}\n", self.server),
+            _ if self.results.is_empty() && self.unknown.is_empty() => format!("nothing found at {}\n", self.server),
             Some(page) => format!("There is more: --page {page}\n"),
             None => String::new(),
         }

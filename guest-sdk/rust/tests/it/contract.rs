@@ -43,6 +43,7 @@ fn every_refusal_has_its_name_and_place() {
         Offline,
         ServerUntrusted,
         PackageInvalid,
+        Other("other".into()),
     ];
     let names: Vec<&str> = refusals.iter().map(Refusal::name).collect();
     assert_eq!(names, cases());

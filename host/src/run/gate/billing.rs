@@ -91,7 +91,7 @@ impl GateView<'_> {
         let ctx = &mut *self.ctx;
         let resource = &ctx.contents.signed;
         let offers = ctx.services.gatekeeper.offers(resource, &operation.name).await?;
-        let free = offers.iter().find(|offer| offer.document().rights.is_free());
+        let free = offers.iter().find(|offer| offer.document().rights.is_given());
         if let Some(free) = free.filter(|_| nonce.as_bytes().is_empty()) {
             return Ok(Agreed::to_free(free));
         }
@@ -197,7 +197,8 @@ fn offer(offer: &Verified<Offer>) -> types::Offer {
     }
 }
 
-/// The refusal as WIT has it. One arm per reason, so that a new reason does not compile until WIT knows it.
+/// The refusal as WIT has it. No case is ever added there: a reason that comes after these reaches guests as
+/// `other(code)`.
 pub(crate) fn refusal(refused: &Refused) -> types::Refusal {
     use types::Refusal as Wit;
     match refused.reason {
@@ -225,5 +226,6 @@ pub(crate) fn refusal(refused: &Refused) -> types::Refusal {
         Reason::Offline => Wit::Offline,
         Reason::ServerUntrusted => Wit::ServerUntrusted,
         Reason::PackageInvalid => Wit::PackageInvalid,
+        Reason::Other(other) => Wit::Other(other.code().to_owned()),
     }
 }

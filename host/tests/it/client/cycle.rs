@@ -4,7 +4,8 @@ use super::test_store::{PLAIN, TestStore, body_of, op, origin, plain, request, r
 use portcullis_host::{Client, Exchanged, Gatekeeper as _, Nonce, Refused, TransportError};
 use portcullis_protocol::wire::{AuthorisationAnswer, Problem, Signed};
 use portcullis_protocol::{
-    Answer, Digest, PartName, Reason, RefusalAnswer, ReleaseSecretKey, Rights, SecretKey, SignedManifest, Verified,
+    Answer, Digest, More, PartName, Reason, RefusalAnswer, ReleaseSecretKey, Rights, SecretKey, SignedManifest,
+    Verified,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -112,6 +113,7 @@ async fn a_forged_signature_is_no_answer() {
             detail: None,
             offers: vec![],
             retry_after: None,
+            more: More::new(),
         };
         let signed = Verified::sign(refusal, &thief).compact().to_owned();
         Ok(Exchanged { nonce: answer.nonce, ..plain(403, &Signed { signed }) })
@@ -168,7 +170,8 @@ async fn an_answer_with_a_reason_only_terminals_have_is_no_answer() {
         }
         let req = Digest::of(exchange.proof.as_deref().unwrap_or_default().as_bytes());
         let (iat, reason) = (super::test_store::START, Reason::PackageInvalid);
-        let refusal = RefusalAnswer { req, iat, reason, detail: None, offers: vec![], retry_after: None };
+        let refusal =
+            RefusalAnswer { req, iat, reason, detail: None, offers: vec![], retry_after: None, more: More::new() };
         let signed = Verified::sign(refusal, &signing).compact().to_owned();
         Ok(Exchanged { nonce: answer.nonce, ..plain(422, &Signed { signed }) })
     });

@@ -3,7 +3,7 @@
 use super::test_store::{TestStore, body_of, origin, plain, rng, run};
 use portcullis_host::{Exchanged, TransportError};
 use portcullis_protocol::wire::Signed;
-use portcullis_protocol::{Digest, Reason, RefusalAnswer, SecretKey, Verified};
+use portcullis_protocol::{Digest, More, Reason, RefusalAnswer, SecretKey, Verified};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -117,6 +117,7 @@ async fn a_signed_no_is_not_asked_again_and_a_long_wait_is_left_to_the_user() {
             detail: Some("too\u{1b}[2J fast".into()),
             offers: vec![],
             retry_after: Some(30),
+            more: More::new(),
         };
         let signed = Verified::sign(refusal, &signing).compact().to_owned();
         let limited = exchange.path_and_query.contains("authorizations");

@@ -30,7 +30,7 @@ async fn what_is_bought_can_be_run_and_has_a_receipt() {
     let order = front.order(&offer, payment("ok")).await.expect("ordered");
     let receipt = order.receipt.as_ref().and_then(PurchaseReceipt::rights).expect("paid").clone();
     assert_eq!((receipt.document().price, receipt.document().offer), (offer.document().price, offer.digest()));
-    assert_eq!(front.receipts().await.expect("receipts"), vec![receipt]);
+    assert_eq!(front.receipts().await.expect("receipts").known, vec![receipt]);
     run(&client, &resource, "view").await.expect("paid");
 }
 

@@ -18,7 +18,7 @@ use portcullis_protocol::wire::{
 };
 use portcullis_protocol::{
     Answer, Capabilities, CodeBinding, CodeId, CodeKey, Currency, Digest, Enrolment, ExportName, Grant, GrantId,
-    GrantLimits, KeyDocument, Manifest, Money, Offer, OfferId, OperationEntry, OperationName, OrderId, Origin,
+    GrantLimits, KeyDocument, Manifest, Money, More, Offer, OfferId, OperationEntry, OperationName, OrderId, Origin,
     PairwiseId, PartEntry, PartKind, PartName, PublicKey, PublisherEntry, PublisherName, Reason, Receipt,
     RefusalAnswer, ReleasePublicKey, ResourceLimits, ResourceName, Rights, SecretKey, ServerEntry, ServerKey,
     SignedManifest, TerminalId, Thumbprint, Unverified, Verified, Version, WellKnown, confirmation, release,
@@ -530,7 +530,7 @@ impl World {
         if exchange.proof.is_none() {
             return match path {
                 "/.well-known/portcullis" => plain(200, &self.well_known()),
-                "/v1/search" => plain(200, &SearchAnswer { results: vec![self.listing()], next: None }),
+                "/v1/search" => plain(200, &SearchAnswer { results: vec![self.listing()].into(), next: None }),
                 "/v1/catalogue/lumen/lake" if !self.resources.is_empty() => plain(200, &self.listing()),
                 _ => plain(404, &OAuthError { error: "not-found".into(), error_description: None }),
             };
@@ -637,7 +637,8 @@ impl World {
         match answered {
             Ok(body) => plain(200, &Signed { signed: self.sign(req, body).compact().to_owned() }),
             Err(No(reason, offers)) => {
-                let refusal = RefusalAnswer { req, iat, reason, detail: None, offers, retry_after: None };
+                let refusal =
+                    RefusalAnswer { req, iat, reason, detail: None, offers, retry_after: None, more: More::new() };
                 let signed = Verified::sign(refusal, &self.signing).compact().to_owned();
                 plain(reason.http_status(), &Signed { signed })
             }
@@ -705,7 +706,7 @@ impl World {
             (Method::Post, "/v1/orders") => self.order(body),
             (Method::Get, "/v1/account") => Ok(json(&AccountAnswer {
                 account: self.account.clone(),
-                terminals: self.labels.iter().map(|label| terminal(label, key)).collect(),
+                terminals: self.labels.iter().map(|label| terminal(label, key)).collect::<Vec<_>>().into(),
                 publishers: self.publishers.clone(),
             })),
             (Method::Get, "/v1/account/receipts") => {

@@ -1,17 +1,48 @@
 //! `free`: everyone may, without an order.
 
-use super::{Basis, Bounds, Decision, Draw};
-use portcullis_protocol::{GrantLimits, Rights};
+use super::{Ask, Basis, Bounds, Decision, Granting, Model};
+use crate::billing::entitlement::{Draw, Entitlement, Holding};
+use crate::billing::offer_revision::OfferRevision;
+use crate::billing::prepaid::Prepaid;
+use crate::ops::clock::Timestamp;
+use portcullis_protocol::{GrantLimits, Money, Reason, Rights};
 
 /// Seconds that a grant bounded by time alone lives: what a revocation online has to wait for.
 pub(super) const LIFE: u64 = 30;
 
-/// Whether an offer makes an operation free.
-pub(super) fn decide(rights: &Rights) -> Option<Decision> {
-    rights.is_free().then_some(Decision::Carry(Basis { rights: *rights, draw: Draw::Nothing }))
+pub(super) struct Free;
+
+impl Model for Free {
+    fn name(&self) -> &'static str {
+        "free"
+    }
+
+    fn check_offer(&self, _: &Rights, price: Money) -> Result<(), &'static str> {
+        if price.is_zero() {
+            Ok(())
+        } else {
+            Err("what is free costs nothing: set the price to zero, or sell `perpetual`")
+        }
+    }
+
+    fn bought(&self, _: &Rights, _: Timestamp) -> Option<Holding> {
+        None
+    }
+
+    fn by_offer(&self, revision: &OfferRevision, _: &[Prepaid], _: Ask) -> Option<Decision> {
+        Some(Decision::Carry(Basis { rights: revision.offer.rights, draw: Draw::Nothing, begins: false }))
+    }
+
+    fn by_entitlement(&self, _: &Entitlement, _: Ask) -> Decision {
+        Decision::Refuse(Reason::PaymentRequired)
+    }
+
+    fn bounds(&self, _: Granting<'_>) -> Result<Bounds, Reason> {
+        Ok(time_alone(LIFE))
+    }
 }
 
-/// Time alone.
-pub(super) fn bounds() -> Bounds {
-    Bounds { life: LIFE, limits: GrantLimits::default(), renewable: true }
+/// So many seconds, renewed without debit.
+pub(super) fn time_alone(life: u64) -> Bounds {
+    Bounds { life, limits: GrantLimits::default(), renewable: true, begins: None }
 }

@@ -1,24 +1,63 @@
 //! Rights: whether what an account holds carries what it asks for. Pure: no SQL, no HTTP, no clock.
 //!
-//! Each model is one file. It says whether an entitlement, or a prepaid balance, carries a quantity, and what bounds the
-//! grant. A new model is one more file, its wire form in `portcullis-protocol`, and a line in each `match` here.
+//! Each model is one file and one line of the table below. Nothing else on this server knows a model: whoever has a
+//! question asks it here, or asks [`Rights`] what every model answers. A model that is not in the table is refused.
 
 mod free;
 mod metered;
 mod perpetual;
 mod uses;
 
+use crate::billing::entitlement::{Draw, Entitlement, Holding};
+use crate::billing::offer_revision::OfferRevision;
+use crate::billing::prepaid::Prepaid;
 use crate::ops::clock::Timestamp;
-use crate::store::{Draw, Entitlement, OfferRevision, Prepaid};
-use portcullis_protocol::{Digest, GrantLimits, Reason, Rights};
+use portcullis_protocol::{Digest, GrantLimits, Money, Reason, Rights, Sale};
+
+/// The table of models.
+static MODELS: [&dyn Model; 4] = [&free::Free, &perpetual::Perpetual, &uses::Uses, &metered::Metered];
+
+/// What every model says. No method has a default: a model that does not answer a question does not compile.
+trait Model: Sync {
+    /// The name in [`Rights::MODELS`].
+    fn name(&self) -> &'static str;
+
+    /// Whether they may be offered at a price: `Err` says what to change.
+    fn check_offer(&self, rights: &Rights, price: Money) -> Result<(), &'static str>;
+
+    /// What an account holds that has ordered them, from `now` on; `None` if they are not ordered.
+    fn bought(&self, rights: &Rights, now: Timestamp) -> Option<Holding>;
+
+    /// Whether an offer carries what is asked for by itself; `None` if it has to be ordered, or accepted, first.
+    fn by_offer(&self, revision: &OfferRevision, prepaid: &[Prepaid], ask: Ask) -> Option<Decision>;
+
+    /// Whether an entitlement carries what is asked for. It was not taken back.
+    fn by_entitlement(&self, entitlement: &Entitlement, ask: Ask) -> Decision;
+
+    /// What bounds a grant, or why there is none after all: the rights may have ended since the authorisation.
+    fn bounds(&self, grant: Granting<'_>) -> Result<Bounds, Reason>;
+}
 
 /// What an account asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
     /// How much.
     pub quantity: u32,
-    /// The offer that the user accepted, where he accepted one. Without it no money moves.
+    /// The offer that the user accepted, if he accepted one. Without it no money moves.
     pub accepted: Option<Digest>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A grant that is about to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granting<'a> {
+    /// The rights under which it is paid for.
+    pub rights: &'a Rights,
+    /// The entitlement that pays, if one does.
+    pub entitlement: Option<&'a Entitlement>,
+    /// How much.
+    pub quantity: u32,
     /// When.
     pub now: Timestamp,
 }
@@ -39,6 +78,16 @@ pub struct Basis {
     pub rights: Rights,
     /// What is held, and then debited.
     pub draw: Draw,
+    /// Whether the time of the rights begins with it.
+    pub begins: bool,
+}
+
+impl Basis {
+    /// Whether less is left afterwards: of what is counted, of the balance, or of the time.
+    #[must_use]
+    const fn takes_away(&self) -> bool {
+        self.begins || self.draw.runs_out()
+    }
 }
 
 /// What bounds a grant.
@@ -48,22 +97,29 @@ pub struct Bounds {
     pub life: u64,
     /// The grant's own limits.
     pub limits: GrantLimits,
-    /// Whether a newer grant makes an older one needless: it does where only time bounds them.
+    /// Whether a newer grant makes an older one needless: it does if only time bounds them.
     pub renewable: bool,
+    /// How many seconds the rights last from now on, if their time begins with this grant.
+    pub begins: Option<u64>,
 }
 
 /// Decides on the offers for one operation, and the entitlements and prepaid balances of one account. A free offer comes
-/// first, then rights that do not run out, then those that do, oldest first, and money last: nobody pays for what he has.
+/// first, then rights of which nothing is taken away, then the others, in their order, and money last: nobody pays for
+/// what he has.
 #[must_use]
 pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], prepaid: &[Prepaid], ask: Ask) -> Decision {
-    if let Some(decision) = offers.iter().find_map(|revision| free::decide(&revision.offer.rights)) {
+    let by_offer = |sale: Sale| {
+        let mut sold = offers.iter().filter(|revision| revision.offer.rights.sale() == sale);
+        sold.find_map(|revision| model(&revision.offer.rights)?.by_offer(revision, prepaid, ask))
+    };
+    if let Some(decision) = by_offer(Sale::None) {
         return decision;
     }
     let mut refusal = Reason::PaymentRequired;
     let mut counted = None;
     for entitlement in entitlements {
         match of(entitlement, ask) {
-            Decision::Carry(basis) if !basis.draw.runs_out() => return Decision::Carry(basis),
+            Decision::Carry(basis) if !basis.takes_away() => return Decision::Carry(basis),
             Decision::Carry(basis) => {
                 counted.get_or_insert(basis);
             }
@@ -72,42 +128,75 @@ pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], prepaid: &
     }
     match counted {
         Some(basis) => Decision::Carry(basis),
-        None => metered::decide(offers, prepaid, ask).unwrap_or(Decision::Refuse(refusal)),
+        None => by_offer(Sale::PerUnit).unwrap_or(Decision::Refuse(refusal)),
     }
 }
 
-/// Decides on one entitlement: also whether a hold that was made may still be debited.
+/// Decides on one entitlement.
 #[must_use]
 pub fn of(entitlement: &Entitlement, ask: Ask) -> Decision {
     if entitlement.revoked.is_some() {
         return Decision::Refuse(Reason::EntitlementRevoked);
     }
-    match entitlement.rights {
-        Rights::Perpetual {} => perpetual::decide(entitlement),
-        Rights::Uses { count } => uses::decide(entitlement, count, ask),
-        // Nobody is given an entitlement to what is free or paid for by the unit; and a model that this server does not know opens nothing.
-        _ => Decision::Refuse(Reason::PaymentRequired),
+    match model(&entitlement.rights) {
+        Some(model) => model.by_entitlement(entitlement, ask),
+        None => Decision::Refuse(Reason::PaymentRequired),
     }
 }
 
-/// What bounds a grant of `quantity` under these rights.
+/// What bounds a grant.
+///
+/// # Errors
+/// Why there is none: the rights have ended, or this server does not know them.
+pub fn bounds(grant: Granting<'_>) -> Result<Bounds, Reason> {
+    model(grant.rights).ok_or(Reason::PaymentRequired)?.bounds(grant)
+}
+
+/// What an account holds that orders these rights now; `None` if they are not ordered.
 #[must_use]
-pub fn bounds(rights: &Rights, quantity: u32) -> Bounds {
-    match rights {
-        Rights::Uses { .. } => uses::bounds(quantity),
-        Rights::Perpetual {} => perpetual::bounds(),
-        Rights::Metered {} => metered::bounds(quantity),
-        _ => free::bounds(),
-    }
+pub fn bought(rights: &Rights, now: Timestamp) -> Option<Holding> {
+    model(rights)?.bought(rights, now)
 }
 
-/// Of two reasons the one that says more: that rights are used up says more than that they were taken back, and both say
-/// more than that there are none.
+/// Whether an order of them gives rights for good.
+#[must_use]
+pub fn are_for_good(rights: &Rights) -> bool {
+    bought(rights, Timestamp::from_millis(0)).is_some_and(|holding| holding.is_for_good())
+}
+
+/// Whether rights may be offered at a price.
+///
+/// # Errors
+/// What to change.
+pub fn check_offer(rights: &Rights, price: Money) -> Result<(), &'static str> {
+    model(rights).ok_or("this server does not know the rights model")?.check_offer(rights, price)
+}
+
+fn model(rights: &Rights) -> Option<&'static dyn Model> {
+    MODELS.into_iter().find(|model| model.name() == rights.model())
+}
+
+/// Of two reasons the one that says more: that rights are used up or have ended says more than that they were taken back,
+/// and all say more than that there are none.
 fn weightier(one: Reason, other: Reason) -> Reason {
     let weight = |reason| match reason {
-        Reason::EntitlementExhausted => 2,
+        Reason::EntitlementExhausted | Reason::EntitlementExpired => 2,
         Reason::EntitlementRevoked => 1,
         _ => 0,
     };
     if weight(other) > weight(one) { other } else { one }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MODELS;
+    use portcullis_protocol::Rights;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_has_every_model_that_can_be_written_once() {
+        let rules: BTreeSet<&str> = MODELS.iter().map(|model| model.name()).collect();
+        let forms: BTreeSet<&str> = Rights::MODELS.iter().map(|(name, _)| *name).collect();
+        assert_eq!((rules.len(), &rules), (MODELS.len(), &forms));
+    }
 }

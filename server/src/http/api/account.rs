@@ -4,6 +4,7 @@ use super::{DONE, segment};
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
+use crate::ops::clock::Timestamp;
 use crate::store::{AccountPage, GoodsKind, OrderPhase, Page, SessionId};
 use portcullis_protocol::TerminalId;
 use portcullis_protocol::paths;
@@ -56,7 +57,7 @@ pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<Acc
         revoked: terminal.revoked.is_some(),
     });
     Ok(AccountAnswer {
-        terminals: fitting(terminals, TERMINALS),
+        terminals: fitting(terminals, TERMINALS).into(),
         account: app.name_of(account).await?,
         publishers: fitting(store.publishers_of(account, None, MOST).await.map_err(ApiError::internal)?, PUBLISHERS),
     })
@@ -99,8 +100,10 @@ async fn entitlements_from(app: App, caller: ProvenTerminal, page: u32) -> Resul
         operation: entitlement.operation,
         rights: entitlement.rights,
         revoked: entitlement.revoked.is_some(),
+        started: entitlement.holding.starts.map(Timestamp::seconds),
+        ends: entitlement.holding.ends.map(Timestamp::seconds),
     });
-    Ok(EntitlementsAnswer { entitlements: entitlements.collect(), next })
+    Ok(EntitlementsAnswer { entitlements: entitlements.collect::<Vec<_>>().into(), next })
 }
 
 /// Receipts, newest first.
@@ -167,7 +170,7 @@ async fn refunds_from(app: App, caller: ProvenTerminal, page: u32) -> Result<Ref
         at: changed.seconds(),
         done: matches!(order.phase, OrderPhase::Refunded | OrderPhase::ChargedBack),
     });
-    Ok(RefundsAnswer { refunds: refunds.collect(), next })
+    Ok(RefundsAnswer { refunds: refunds.collect::<Vec<_>>().into(), next })
 }
 
 /// The beginning of a list, as much as takes so many bytes of JSON.
@@ -223,7 +226,10 @@ pub(crate) async fn sessions(app: App, caller: ProvenTerminal, (): ()) -> Result
         terminal: session.terminal,
     });
     let browsers = app.core.store.browser_sessions(caller.account(), None).await.map_err(ApiError::internal)?.len();
-    Ok(SessionsAnswer { sessions: fitting(sessions, SESSIONS), browsers: u32::try_from(browsers).unwrap_or(u32::MAX) })
+    Ok(SessionsAnswer {
+        sessions: fitting(sessions, SESSIONS).into(),
+        browsers: u32::try_from(browsers).unwrap_or(u32::MAX),
+    })
 }
 
 /// Ends one sign-in.

@@ -1,13 +1,13 @@
 //! `/v1/grants/{id}`: a grant again, to the terminal that has it.
 
-use super::{DONE, segment};
+use super::segment;
 use crate::billing::cycle;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
 use portcullis_protocol::GrantId;
 use portcullis_protocol::paths;
-use portcullis_protocol::wire::{Acknowledgement, Done, VerificationAnswer};
+use portcullis_protocol::wire::{Acknowledged, Acknowledgement, VerificationAnswer};
 
 /// The answer of step 3 again, to the terminal that has the grant, until the grant ends.
 #[utoipa::path(
@@ -28,14 +28,14 @@ pub(crate) async fn show(app: App, caller: ProvenTerminal, grant: String) -> Res
     tag = "cycle",
     params(("id" = GrantId, Path, description = "The grant")),
     request_body = Acknowledgement,
-    responses((status = 200, description = "Done", body = Done)),
+    responses((status = 200, description = "Done", body = Acknowledged)),
 )]
-pub(crate) async fn acknowledge(app: App, caller: ProvenTerminal, grant: String) -> Result<Done, Refused> {
+pub(crate) async fn acknowledge(app: App, caller: ProvenTerminal, grant: String) -> Result<Acknowledged, Refused> {
     let grant: GrantId = segment(&grant)?;
     let Acknowledgement { grant: named } = caller.json()?;
     if named != grant {
         return Err(ApiError::Unacceptable("path and body name different grants".into()).into());
     }
     cycle::acknowledge(&app.core, &caller.asker, &grant).await?;
-    Ok(DONE)
+    Ok(Acknowledged {})
 }

@@ -56,7 +56,7 @@ pub(crate) async fn search(
     let SearchPage { listings, next } = app.core.store.search(query).await.map_err(ApiError::internal)?;
     // A page of long price lists that nobody has asked for yet is a thousand signatures.
     let results = tokio::task::spawn_blocking(move || {
-        listings.into_iter().map(|listing| listing::entry(&app, listing)).collect::<Result<_, ApiError>>()
+        listings.into_iter().map(|listing| listing::entry(&app, listing)).collect::<Result<Vec<_>, ApiError>>()
     });
-    Ok(Json(SearchAnswer { results: results.await.map_err(ApiError::internal)??, next }))
+    Ok(Json(SearchAnswer { results: results.await.map_err(ApiError::internal)??.into(), next }))
 }

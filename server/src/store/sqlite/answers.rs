@@ -3,11 +3,10 @@
 use super::leases::ProcessLease;
 use super::row::{bytes, maybe_bytes, time};
 use super::{Sqlite, Tx};
+use crate::billing::entitlement::Draw;
 use crate::ops::faults::Write;
 use crate::ops::retention;
-use crate::store::{
-    AnswerScope, Answers, BeginOutcome, Begun, Claim, Draw, Fence, Idempotency, StoreError, StoredAnswer,
-};
+use crate::store::{AnswerScope, Answers, BeginOutcome, Begun, Claim, Fence, Idempotency, StoreError, StoredAnswer};
 use async_trait::async_trait;
 use portcullis_protocol::{CodeId, Digest, GrantId, OrderId};
 

@@ -3,13 +3,14 @@
 use super::answers::{self, Kept, Stored};
 use super::row::{bytes, json, maybe_bytes, maybe_money, one_of, sealed, text, time, to_json};
 use super::{Sqlite, Tx, entitlements, grants, offers, prepaid, resources};
+use crate::billing::entitlement::{Draw, Entitlement, EntitlementId};
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::{
     AccountPage, Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
-    AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, Draw, Entitlement, EntitlementId, GrantRecord,
-    NewAuthorisation, NewGrant, OperationFacts, Page, StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
+    AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, GrantRecord, NewAuthorisation, NewGrant, OperationFacts, Page,
+    StoreError, VerificationCase, VerificationQuery, VerifyOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -142,8 +143,8 @@ fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<bool> {
             let held = tx.change(
                 "UPDATE entitlements SET held = held + ?2
                  WHERE id = ?1 AND account = ?3 AND revoked_at IS NULL
-                   AND (total IS NULL OR used + held + ?2 <= total)",
-                (entitlement.0.0, units, new.account.as_bytes()),
+                   AND (total IS NULL OR used + held + ?2 <= total) AND (ends_at IS NULL OR ends_at > ?4)",
+                (entitlement.0.0, units, new.account.as_bytes(), tx.now.millis()),
             )?;
             Ok(held == 1)
         }

@@ -10,7 +10,9 @@ use super::orders::{end_rights, find, finish_refund, found, hold, moved, take_ov
 use super::row::octets;
 use super::{Tx, ledger, prepaid};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
-use crate::store::{DisputeStep, EntitlementId, Goods, Order, OrderPhase, PublisherId};
+use crate::billing::entitlement::EntitlementId;
+use crate::billing::rights;
+use crate::store::{DisputeStep, Goods, Order, OrderPhase, PublisherId};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Money, Offer, OrderId};
 
@@ -40,7 +42,7 @@ fn open(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
     match &order.goods {
         Goods::Rights { offer, .. } => {
             end_rights(tx, &order.id)?;
-            if offer.rights.quantity().is_none() {
+            if rights::are_for_good(&offer.rights) {
                 take_over(tx, order, offer)?;
             }
             let from = LedgerAccount::publisher(&offer.publisher);
@@ -109,8 +111,8 @@ fn restore(tx: &Tx<'_>, order: &Order, offer: &Offer) -> rusqlite::Result<()> {
         "UPDATE entitlements SET revoked_at = NULL WHERE id = ?1 AND revoked_at IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM entitlements e WHERE e.account = entitlements.account
                  AND e.publisher = entitlements.publisher AND e.name = entitlements.name
-                 AND e.operation = entitlements.operation AND e.total IS NULL AND e.revoked_at IS NULL
-                 AND entitlements.total IS NULL)",
+                 AND e.operation = entitlements.operation AND e.total IS NULL AND e.ends_at IS NULL
+                 AND e.revoked_at IS NULL AND entitlements.total IS NULL AND entitlements.ends_at IS NULL)",
         [entitlement.0.0],
     )?;
     if revived == 1 {
@@ -131,7 +133,10 @@ fn restore(tx: &Tx<'_>, order: &Order, offer: &Offer) -> rusqlite::Result<()> {
         octets(row, 0).map(PublisherId)
     })?;
     match (own, publisher) {
-        (None, Some(publisher)) => hold(tx, &order.account, &publisher, offer, &entitlement),
+        (None, Some(publisher)) => {
+            let holding = rights::bought(&offer.rights, tx.now).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            hold(tx, &order.account, &publisher, offer, &entitlement, holding)
+        }
         _ => Ok(()),
     }
 }

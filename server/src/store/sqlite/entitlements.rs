@@ -1,8 +1,9 @@
 //! Entitlements as they are read: the few that an authorisation rests on, and pages of all that an account holds.
 
 use super::Tx;
-use super::row::{count, json, maybe_time, octets, text, time};
-use crate::store::{AccountPage, AuthorisationQuery, Entitlement, EntitlementId, Page, ResourceFacts};
+use super::row::{count, json, maybe_count, maybe_time, octets, text, time};
+use crate::billing::entitlement::{Entitlement, EntitlementId, Holding};
+use crate::store::{AccountPage, AuthorisationQuery, Page, ResourceFacts};
 use portcullis_protocol::AccountId;
 use rusqlite::Row;
 
@@ -15,7 +16,7 @@ const ENTITLEMENT: &str = "
     SELECT e.id, p.name, e.name, e.operation, e.rights, e.used,
            iif(e.held = 0, 0, (SELECT coalesce(sum(h.units), 0) FROM authorisations h
                                WHERE h.entitlement = e.id AND h.state = 0 AND h.units > 0 AND h.expires_at > ?1)),
-           e.revoked_at, e.since, e.place
+           e.revoked_at, e.since, e.place, e.total, e.starts_at, e.ends_at, e.seats
     FROM entitlements e JOIN publishers p ON p.id = e.publisher";
 /// Of one account, for one operation.
 const OF_SUBJECT: &str = "e.account = ?2 AND e.publisher = ?3 AND e.name = ?4 AND e.operation = ?5";
@@ -27,6 +28,12 @@ fn entitlement(row: &Row<'_>) -> rusqlite::Result<Entitlement> {
         name: text(row, 2)?,
         operation: text(row, 3)?,
         rights: json(row, 4)?,
+        holding: Holding {
+            total: maybe_count(row, 10)?,
+            starts: maybe_time(row, 11)?,
+            ends: maybe_time(row, 12)?,
+            seats: row.get(13)?,
+        },
         used: count(row, 5)?,
         held: count(row, 6)?,
         revoked: maybe_time(row, 7)?,
@@ -39,9 +46,9 @@ pub(super) fn find(tx: &Tx<'_>, id: &EntitlementId) -> rusqlite::Result<Option<E
     tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now.millis(), id.0.0), entitlement)
 }
 
-/// What a decision needs of what the account holds for the operation, and no more, however much that is: one that does
-/// not run out; else those that are not used up, oldest first, as far as one carries the quantity; else one that says why
-/// there is nothing.
+/// What a decision needs of what the account holds for the operation, and no more, however much that is: one that is for
+/// good; else those that are not counted and have not ended, and those that are not used up, oldest first, as far as one
+/// carries the quantity; else one that says why there is nothing.
 pub(super) fn that_count(
     tx: &Tx<'_>,
     query: &AuthorisationQuery<'_>,
@@ -51,14 +58,42 @@ pub(super) fn that_count(
         (tx.now.millis(), query.account.as_bytes(), facts.publisher.0.0, facts.name.as_str(), query.operation.as_str());
     let one =
         |which: &str| tx.one(&format!("{ENTITLEMENT} WHERE {OF_SUBJECT} AND {which} LIMIT 1"), subject, entitlement);
-    if let Some(for_good) = one("e.total IS NULL AND e.revoked_at IS NULL")? {
+    if let Some(for_good) = one("e.total IS NULL AND e.ends_at IS NULL AND e.revoked_at IS NULL")? {
         return Ok(vec![for_good]);
     }
     let (now, account, publisher, name, operation) = subject;
+    // What ends first is used first.
+    let mut timed = tx.all(
+        &format!(
+            "{ENTITLEMENT} WHERE {OF_SUBJECT} AND e.ends_at > ?1 AND e.total IS NULL AND e.revoked_at IS NULL
+             ORDER BY e.ends_at LIMIT ?6"
+        ),
+        (now, account, publisher, name, operation, IN_TURN),
+        entitlement,
+    )?;
+    let left = counted(tx, query, facts)?;
+    timed.extend(left);
+    if !timed.is_empty() {
+        return Ok(timed);
+    }
+    let why = match one("e.total IS NOT NULL AND e.revoked_at IS NULL AND e.used = e.total")? {
+        Some(used_up) => Some(used_up),
+        None => match one("e.ends_at <= ?1 AND e.revoked_at IS NULL")? {
+            Some(ended) => Some(ended),
+            None => one("e.revoked_at IS NOT NULL")?,
+        },
+    };
+    Ok(why.into_iter().collect())
+}
+
+/// What is counted and not used up, oldest first, as far as one carries the quantity.
+fn counted(tx: &Tx<'_>, query: &AuthorisationQuery<'_>, facts: &ResourceFacts) -> rusqlite::Result<Vec<Entitlement>> {
+    let (now, account, publisher) = (tx.now.millis(), query.account.as_bytes(), facts.publisher.0.0);
+    let (name, operation) = (facts.name.as_str(), query.operation.as_str());
     let left = tx.all(
         &format!(
             "{ENTITLEMENT} WHERE {OF_SUBJECT} AND e.total IS NOT NULL AND e.revoked_at IS NULL AND e.used < e.total
-             ORDER BY e.id LIMIT ?6"
+             AND (e.ends_at IS NULL OR e.ends_at > ?1) ORDER BY e.id LIMIT ?6"
         ),
         (now, account, publisher, name, operation, IN_TURN),
         entitlement,
@@ -71,21 +106,15 @@ pub(super) fn that_count(
         let with_room = tx.one(
             &format!(
                 "{ENTITLEMENT} WHERE {OF_SUBJECT} AND e.total IS NOT NULL AND e.revoked_at IS NULL
-                 AND e.used < e.total AND e.total - e.used - e.held >= ?6 LIMIT 1"
+                 AND e.used < e.total AND e.total - e.used - e.held >= ?6
+                 AND (e.ends_at IS NULL OR e.ends_at > ?1) LIMIT 1"
             ),
             (now, account, publisher, name, operation, query.quantity),
             entitlement,
         )?;
         return Ok(with_room.map_or(left, |one| vec![one]));
     }
-    if !left.is_empty() {
-        return Ok(left);
-    }
-    let why = match one("e.total IS NOT NULL AND e.revoked_at IS NULL AND e.used = e.total")? {
-        Some(used_up) => Some(used_up),
-        None => one("e.revoked_at IS NOT NULL")?,
-    };
-    Ok(why.into_iter().collect())
+    Ok(left)
 }
 
 /// A page of what an account holds and held, newest first.

@@ -4,10 +4,10 @@ use super::answers::{self, Kept, Stored};
 use super::cycle::shut_out;
 use super::row::{bytes, maybe_bytes, octets, one_of, text, time};
 use super::{Tx, ledger, prepaid};
+use crate::billing::entitlement::{Draw, EntitlementId};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
-use crate::store::{
-    Acknowledged, AnswerScope, Begun, Draw, EntitlementId, GrantRecord, GrantState, NewGrant, VerifyOutcome,
-};
+use crate::ops::clock::Timestamp;
+use crate::store::{Acknowledged, AnswerScope, Begun, GrantRecord, GrantState, NewGrant, VerifyOutcome};
 use portcullis_protocol::{GrantId, PairwiseId, TerminalId};
 use rusqlite::Row;
 
@@ -90,8 +90,12 @@ fn stands(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
     let entitled = match &new.draw.entitlement() {
         None => true,
         Some(id) => {
-            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL";
-            tx.one(sql, [id.0.0], |_| Ok(()))?.is_some()
+            // As the grant was made for it, and not ended: its time is the transaction's.
+            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL
+                           AND coalesce(starts_at, 0) = ?2 AND coalesce(ends_at, 0) = ?3
+                           AND (ends_at IS NULL OR ends_at > ?4)";
+            let [starts, ends] = [new.rests_on.starts, new.rests_on.ends].map(|at| at.map_or(0, Timestamp::millis));
+            tx.one(sql, (id.0.0, starts, ends, tx.now.millis()), |_| Ok(()))?.is_some()
         }
     };
     let sold = "SELECT 1 FROM resources WHERE digest = ?1 AND withdrawn_at IS NULL";
@@ -125,8 +129,11 @@ fn insert(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Draws what was held.
+/// Draws what was held, and begins what begins with it.
 fn debit(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
+    if let (Some(entitlement), Some(seconds)) = (new.draw.entitlement(), new.begins) {
+        begin(tx, &entitlement, seconds)?;
+    }
     match &new.draw {
         Draw::Nothing | Draw::Units { units: 0, .. } => Ok(()),
         Draw::Units { entitlement, units } => debit_units(tx, new, entitlement, *units),
@@ -137,6 +144,17 @@ fn debit(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
             prepaid::debit(tx, &new.account, &publisher, *cost, *new.id.as_bytes())
         }
     }
+}
+
+/// waiting → begun: the time of an entitlement begins, once. That it has not begun was looked at in this transaction:
+/// anything else is a damaged database, and rolls everything back.
+fn begin(tx: &Tx<'_>, entitlement: &EntitlementId, seconds: u64) -> rusqlite::Result<()> {
+    let begun = tx.change(
+        "UPDATE entitlements SET starts_at = ?2, ends_at = ?3
+         WHERE id = ?1 AND revoked_at IS NULL AND starts_at IS NULL AND ends_at > ?2",
+        (entitlement.0.0, tx.now.millis(), tx.now.plus(seconds).millis()),
+    )?;
+    if begun == 1 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
 }
 
 /// Draws the units that were held. A hold that stands is always covered: anything else is a damaged database, and

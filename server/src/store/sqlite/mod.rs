@@ -60,6 +60,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("leases.sql"),
     include_str!("approvals.sql"),
     include_str!("payments.sql"),
+    include_str!("rights.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");

@@ -2,8 +2,9 @@
 
 use super::row::{bytes, json, octets, text, time};
 use super::{Sqlite, Tx, resources};
+use crate::billing::offer_revision::OfferRevision;
 use crate::ops::faults::Write;
-use crate::store::{NewOffer, OffSale, OfferRevision, Offers, OffersOutcome, PublisherId, StoreError};
+use crate::store::{NewOffer, OffSale, Offers, OffersOutcome, PublisherId, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};
 use rusqlite::Row;
@@ -127,7 +128,7 @@ fn replace(
         if manifest.operation(&new.operation).is_none() && !resources::is_sold(tx, &id, name, &new.operation)? {
             return Ok(OffersOutcome::NoSuchOperation(new.operation.clone()));
         }
-        if new.rights.is_free_at(new.price)
+        if new.rights.cost_nothing_at(new.price)
             && let Some(opened) = resources::opened_by(tx, &id, name, &new.operation)?
         {
             return Ok(OffersOutcome::OpensPart(opened));

@@ -4,11 +4,13 @@ use super::answers::{self, Stored};
 use super::offers::Subject;
 use super::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
 use super::{Sqlite, Tx, cycle, disputes, ledger, look_ups, offers, prepaid, saved_means};
+use crate::billing::entitlement::{EntitlementId, Holding};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::billing::rights;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::{
-    AccountPage, AnswerScope, Begun, Buyer, DisputeStep, EntitlementId, Goods, GoodsKind, Idempotency, LookUps,
+    AccountPage, AnswerScope, Begun, Buyer, DisputeStep, Goods, GoodsKind, Idempotency, LookUps,
     NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord, PublisherId, Redundant,
     RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
 };
@@ -106,7 +108,7 @@ fn number(phase: OrderPhase) -> i64 {
     at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
 }
 
-/// What must not be on order twice: rights that do not run out, whatever the terms.
+/// What must not be on order twice: rights that are not counted, whatever the terms.
 fn intent_of_rights(subject: &Subject, rights: &Rights) -> Option<String> {
     let Subject { publisher, name, operation } = subject;
     rights.quantity().is_none().then(|| format!("{} {name} {operation}", publisher.0))
@@ -129,24 +131,44 @@ fn join(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency, pending: Box<Or
     Ok(OpenOutcome::Joined(pending))
 }
 
-/// Whether an account holds an operation for good.
-fn holds_for_good(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> rusqlite::Result<bool> {
-    let found = tx.one(
+/// Why rights would be of no use to an account at present: it holds the operation for good, or these end and it holds
+/// others that do.
+fn held(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Rights) -> rusqlite::Result<Option<Redundant>> {
+    let (publisher, name, operation) = (subject.publisher.0.0, subject.name.as_str(), subject.operation.as_str());
+    let for_good = tx.one(
         "SELECT 1 FROM entitlements WHERE account = ?1 AND publisher = ?2 AND name = ?3 AND operation = ?4
-             AND total IS NULL AND revoked_at IS NULL LIMIT 1",
-        (account.as_bytes(), subject.publisher.0.0, subject.name.as_str(), subject.operation.as_str()),
+             AND total IS NULL AND ends_at IS NULL AND revoked_at IS NULL LIMIT 1",
+        (account.as_bytes(), publisher, name, operation),
         |_| Ok(()),
     )?;
-    Ok(found.is_some())
+    if for_good.is_some() {
+        return Ok(Some(Redundant::Held));
+    }
+    let ends = |holding: Holding| holding.total.is_none() && holding.ends.is_some();
+    if !rights::bought(ordered, tx.now).is_some_and(ends) {
+        return Ok(None);
+    }
+    let until = tx.one(
+        "SELECT ends_at FROM entitlements WHERE account = ?1 AND publisher = ?2 AND name = ?3 AND operation = ?4
+             AND ends_at > ?5 AND total IS NULL AND revoked_at IS NULL ORDER BY ends_at DESC LIMIT 1",
+        (account.as_bytes(), publisher, name, operation, tx.now.millis()),
+        |row| time(row, 0),
+    )?;
+    Ok(until.map(Redundant::HeldUntil))
 }
 
 /// Why an order would give nothing new.
-fn redundant(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> rusqlite::Result<Option<Redundant>> {
-    if holds_for_good(tx, account, subject)? {
-        return Ok(Some(Redundant::Held));
+fn redundant(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    subject: &Subject,
+    ordered: &Rights,
+) -> rusqlite::Result<Option<Redundant>> {
+    if let Some(held) = held(tx, account, subject, ordered)? {
+        return Ok(Some(held));
     }
     let offers = offers::for_operation(tx, &subject.publisher, &subject.name, &subject.operation)?;
-    let is_free = offers.iter().any(|revision| revision.offer.rights.is_free());
+    let is_free = offers.iter().any(|revision| revision.offer.rights.is_given());
     Ok(is_free.then_some(Redundant::Free))
 }
 
@@ -213,7 +235,7 @@ impl Wanted {
 
     fn redundant(&self, tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<Option<Redundant>> {
         match self {
-            Self::Rights { subject, .. } => redundant(tx, account, subject),
+            Self::Rights { subject, rights, .. } => redundant(tx, account, subject, rights),
             Self::TopUp(_) => Ok(None),
         }
     }
@@ -320,9 +342,12 @@ fn can_be_given(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<bool> {
     if !in_good_standing(tx, &order.account)? {
         return Ok(false);
     }
-    let Goods::Rights { digest, .. } = &order.goods else { return Ok(true) };
+    let Goods::Rights { offer, digest } = &order.goods else { return Ok(true) };
     let Some(subject) = offers::subject(tx, digest)? else { return Ok(false) };
-    let is_new = order.again || !holds_for_good(tx, &order.account, &subject)?;
+    if rights::bought(&offer.rights, tx.now).is_none() {
+        return Ok(false);
+    }
+    let is_new = order.again || held(tx, &order.account, &subject, &offer.rights)?.is_none();
     Ok(is_new && offers::off_sale(tx, &subject)?.is_none())
 }
 
@@ -398,14 +423,14 @@ fn entitle(
         octets(row, 0).map(PublisherId)
     })?;
     let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let total = offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX));
-    hold(tx, &order.account, &publisher, offer, entitlement)?;
+    let holding = rights::bought(&offer.rights, tx.now).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    hold(tx, &order.account, &publisher, offer, entitlement, holding)?;
     // What the provider owes is owed to the publisher.
     if !offer.price.is_zero() {
         let (from, to) = (LedgerAccount::provider(&order.provider), LedgerAccount::publisher(&offer.publisher));
         prepaid::move_money(tx, from, to, offer.price, *order.id.as_bytes())?;
     }
-    if let Some(amount) = total {
+    if let Some(amount) = holding.total.map(units) {
         let (from, to) = (LedgerAccount::issued(), LedgerAccount::entitlement(entitlement));
         let transfer = NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *order.id.as_bytes() };
         ledger::append(tx, &transfer)?;
@@ -420,12 +445,15 @@ pub(super) fn hold(
     publisher: &PublisherId,
     offer: &Offer,
     entitlement: &EntitlementId,
+    holding: Holding,
 ) -> rusqlite::Result<()> {
     tx.change(
-        "INSERT INTO entitlements (id, account, publisher, name, operation, rights, total, since, place)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+        "INSERT INTO entitlements
+             (id, account, publisher, name, operation, rights, total, since, starts_at, ends_at, seats, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
                  (SELECT coalesce(max(e.place), 0) + 1 FROM entitlements e WHERE e.account = ?2))
-         ON CONFLICT (account, publisher, name, operation) WHERE total IS NULL AND revoked_at IS NULL DO NOTHING",
+         ON CONFLICT (account, publisher, name, operation)
+             WHERE total IS NULL AND ends_at IS NULL AND revoked_at IS NULL DO NOTHING",
         (
             entitlement.0.0,
             account.as_bytes(),
@@ -433,11 +461,19 @@ pub(super) fn hold(
             offer.name.as_str(),
             offer.operation.as_str(),
             to_json(&offer.rights)?,
-            offer.rights.quantity().map(|total| i64::try_from(total).unwrap_or(i64::MAX)),
+            holding.total.map(units),
             tx.now.millis(),
+            holding.starts.map(Timestamp::millis),
+            holding.ends.map(Timestamp::millis),
+            holding.seats,
         ),
     )?;
     Ok(())
+}
+
+/// A count as a column has it.
+fn units(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// An order that was paid for the same for good and stands behind an entitlement that has just ended takes its place.
@@ -456,9 +492,10 @@ pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> rusqlite::
         ),
         |row| Ok((bytes(row, 0, OrderId::from_bytes)?, octets(row, 1).map(PublisherId)?, json(row, 2)?)),
     )?;
-    match others.iter().find(|(_, _, offer)| offer.rights.quantity().is_none()) {
+    match others.iter().find(|(_, _, offer)| rights::are_for_good(&offer.rights)) {
         Some((id, publisher, offer)) => {
-            hold(tx, &ended.account, publisher, offer, &EntitlementId(Octets(*id.as_bytes())))
+            let entitlement = EntitlementId(Octets(*id.as_bytes()));
+            hold(tx, &ended.account, publisher, offer, &entitlement, Holding::default())
         }
         None => Ok(()),
     }
@@ -474,7 +511,7 @@ fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
     match &order.goods {
         Goods::Rights { offer, .. } => {
             end_rights(tx, id)?;
-            if offer.rights.quantity().is_none() {
+            if rights::are_for_good(&offer.rights) {
                 take_over(tx, &order, offer)?;
             }
         }

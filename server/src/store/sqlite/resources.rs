@@ -103,7 +103,7 @@ fn would_open(tx: &Tx<'_>, publisher: &PublisherId, manifest: &Manifest) -> rusq
     let offers = offers::in_force(tx, publisher, &manifest.name)?;
     let free = |operation: &OperationName| {
         offers.iter().any(|revision| {
-            revision.offer.operation == *operation && revision.offer.rights.is_free_at(revision.offer.price)
+            revision.offer.operation == *operation && revision.offer.rights.cost_nothing_at(revision.offer.price)
         })
     };
     let opened = manifest.operations.iter().filter(|operation| free(&operation.name)).find_map(|operation| {

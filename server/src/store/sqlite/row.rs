@@ -70,6 +70,12 @@ pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| unreadable(column, Type::Integer))
 }
 
+/// A count, where it may be absent.
+pub(super) fn maybe_count(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    let count = row.get::<_, Option<i64>>(column)?;
+    count.map(|count| u64::try_from(count).map_err(|_| unreadable(column, Type::Integer))).transpose()
+}
+
 /// A currency as it was recorded, which may have been withdrawn since.
 pub(super) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currency> {
     Currency::recorded(row.get_ref(column)?.as_str()?).map_err(|_| unreadable(column, Type::Text))

@@ -1,0 +1,136 @@
+//! The words for rights models: how each is written on the command line and in `portcullis.toml`, and what a person and a
+//! program read of it. Nothing else in the command line knows a model.
+
+use clap::Args;
+use portcullis_protocol::Rights;
+use portcullis_protocol::wire::EntitlementInfo;
+use serde::Serialize;
+use std::ops::Range;
+use toml::Spanned;
+
+use crate::failure::Failure;
+use crate::project::document::Section;
+
+/// The models, as advice names them.
+const MODELS: &str = "free, perpetual, uses, metered";
+
+/// Rights as they are typed.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Typed {
+    /// How it is sold: free, perpetual, uses, metered
+    #[arg(long, requires = "operation")]
+    model: Option<String>,
+    /// How many uses one order buys
+    #[arg(long, value_name = "N", requires = "operation")]
+    count: Option<u64>,
+}
+
+impl Typed {
+    /// Reads them from an `[[offer]]`; beside them, where they stand.
+    pub(crate) fn take(section: &mut Section<'_>) -> Result<(Self, Range<usize>), Failure> {
+        let model = section.text("model")?;
+        let place = model.as_ref().map_or_else(|| section.span(), Spanned::span);
+        let count = section.number("count")?.map(Spanned::into_inner);
+        Ok((Self { model: model.map(Spanned::into_inner), count }, place))
+    }
+
+    /// What they mean. The error is a message and its fix.
+    pub(crate) fn rights(&self) -> Result<Rights, (String, String)> {
+        let wrong = |message: &str, fix: &str| Err((message.to_owned(), fix.to_owned()));
+        match (self.model.as_deref(), self.count) {
+            (Some("uses"), Some(count)) => match u32::try_from(count) {
+                Ok(count) => Ok(Rights::Uses { count }),
+                Err(_) => wrong("`count` is too large", "one order sells at most 4,294,967,295 uses"),
+            },
+            (Some("uses"), None) => {
+                wrong("the model `uses` has no count", "say how many uses one order buys: count 10")
+            }
+            (Some("free" | "perpetual" | "metered"), Some(_)) => {
+                wrong("only the model `uses` has a count", "leave the count out")
+            }
+            (Some("free"), None) => Ok(Rights::Free {}),
+            (Some("perpetual"), None) => Ok(Rights::Perpetual {}),
+            (Some("metered"), None) => Ok(Rights::Metered {}),
+            (None, _) => Err(("the offer has no model".to_owned(), format!("choose one of {MODELS}"))),
+            (Some(other), _) => Err((format!("the model `{other}` is not known"), format!("choose one of {MODELS}"))),
+        }
+    }
+}
+
+/// Rights for programs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figures {
+    /// The model's name.
+    model: &'static str,
+    /// How much one order buys, if that is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+}
+
+impl From<Rights> for Figures {
+    fn from(rights: Rights) -> Self {
+        Self { model: rights.model(), count: rights.quantity() }
+    }
+}
+
+/// What a price is for, to be added to it: ` a use`, ` for 10 uses`, ` a unit`; nothing if it is for good.
+pub(crate) fn per(rights: Rights) -> String {
+    match rights {
+        Rights::Uses { count: 1 } => " a use".to_owned(),
+        Rights::Uses { count } => format!(" for {count} uses"),
+        Rights::Metered {} => " a unit".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What of rights that an account holds can still be used.
+pub(crate) fn left(held: &EntitlementInfo) -> String {
+    let rights = held.rights;
+    match (held.revoked, rights.quantity(), held.remaining) {
+        (true, ..) => "nothing: taken back".to_owned(),
+        (false, Some(total), Some(left)) => format!("{left} of {total} uses left"),
+        (false, None, Some(left)) => format!("{rights}, {left} left"),
+        (false, _, None) => rights.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MODELS, Typed, left};
+    use portcullis_protocol::Rights;
+    use portcullis_protocol::wire::EntitlementInfo;
+
+    #[test]
+    fn every_model_can_be_written() {
+        for (model, _) in Rights::MODELS {
+            assert!(MODELS.split(", ").any(|word| word == *model), "{model} is in no advice");
+            let typed = Typed { model: Some((*model).to_owned()), ..Typed::default() };
+            // What it lacks may be wrong, not its name.
+            if let Err((message, _)) = typed.rights() {
+                assert!(message.contains("has no"), "{message}");
+            }
+        }
+        let unknown = Typed { model: Some("season".to_owned()), ..Typed::default() };
+        assert!(unknown.rights().expect_err("not known").0.contains("is not known"));
+    }
+
+    #[test]
+    fn a_right_says_what_is_left_of_it() {
+        let right = |rights: Rights, remaining, revoked| {
+            let [publisher, name, operation] = ["a", "b", "c"];
+            left(&EntitlementInfo {
+                publisher: publisher.parse().expect("a name"),
+                name: name.parse().expect("a name"),
+                operation: operation.parse().expect("a name"),
+                rights,
+                remaining,
+                revoked,
+                started: None,
+                ends: None,
+            })
+        };
+        assert_eq!(right(Rights::Uses { count: 10 }, Some(3), false), "3 of 10 uses left");
+        assert_eq!(right(Rights::Perpetual {}, None, false), "for good");
+        assert_eq!(right(Rights::Perpetual {}, None, true), "nothing: taken back");
+    }
+}
