@@ -9,8 +9,8 @@ use portcullis_protocol::labels::{TYP_GRANT, TYP_OFFER};
 use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
-    Answer, Digest, Document, Enrolment, Grant, KeyDocument, Offer, OfferId, OrderId, PublisherClaim, Reason, Receipt,
-    RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
+    Answer, Digest, Document, Enrolment, Grant, KeyDocument, More, Offer, OfferId, OrderId, PublisherClaim, Reason,
+    Receipt, RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -120,6 +120,13 @@ fn vectors() -> Value {
         retry_after: None,
         more: More::new(),
     };
+    let later = RefusalAnswer {
+        reason: Reason::from_code("gift-card-needed").expect("a code"),
+        detail: Some("Only gift cards are taken for this.".into()),
+        offers: Vec::new(),
+        more: More::from_iter([("cards".to_owned(), json!(["lumen"]))]),
+        ..refusal.clone()
+    };
     let top_up = TopUpReceipt {
         iss: origin(),
         order: OrderId::from_bytes([5; 16]),
@@ -164,6 +171,7 @@ fn vectors() -> Value {
             positive("top-up", top_up, 1),
             positive("answer", Answer { req: Digest::of(b"proof"), iat: NOW, body: Done {} }, 1),
             positive("refusal", refusal, 1),
+            positive("later-refusal", later, 1),
             positive("key-document", key_document(&key(1)), 9),
             positive("enrolment", enrolment, 5),
             positive("publisher-claim", claim, 7),

@@ -9,6 +9,7 @@ mod cycle;
 mod document_vectors;
 mod documents;
 mod fixtures;
+mod openness;
 mod part_reader;
 mod proof;
 mod registry;
