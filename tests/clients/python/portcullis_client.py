@@ -80,7 +80,7 @@ PAYLOADS = {
                             " run_max",
     "portcullis-receipt+jwt": "iss order offer publisher name operation rights price iat",
     "portcullis-answer+jwt": "req iat body",
-    "portcullis-refusal+jwt": "req iat reason detail? offers? retry_after?",
+    "portcullis-refusal+jwt": "req iat reason detail? offers? retry_after? more?",
     "portcullis-keys+jwt": "iss version iat exp signing recipient",
     "portcullis-manifest+jws": "v publisher name version kind title description stub_digest imports exports parts "
                                "operations limits capabilities advisory_metering servers"}
