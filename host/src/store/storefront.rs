@@ -142,16 +142,6 @@ impl Storefront {
         found.ok_or_else(|| ClientError::NotFound(format!("{} does not sell {publisher}/{name}", self.origin)))
     }
 
-    async fn receipt(&self, compact: &str) -> Result<Verified<Receipt>, Refused> {
-        let keys = self.keys().await?;
-        Trust::receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
-    }
-
-    async fn top_up_receipt(&self, compact: &str) -> Result<Verified<TopUpReceipt>, Refused> {
-        let keys = self.keys().await?;
-        Trust::top_up_receipt(&keys, compact).map_err(|error| offline(format!("a receipt does not verify: {error}")))
-    }
-
     pub(crate) async fn keys(&self) -> Result<Arc<KeyDocument>, Refused> {
         self.sessions.trust.keys(&self.origin).await
     }

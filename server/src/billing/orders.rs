@@ -27,8 +27,8 @@ use crate::billing::payment::{
 use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{
-    Begun, Buyer, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
-    PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer, StoredMeans,
+    Begun, Buyer, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, PaymentRecord,
+    Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer, StoredMeans,
 };
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep, PaymentStepKind, Purchase};

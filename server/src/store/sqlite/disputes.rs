@@ -9,8 +9,8 @@
 use super::orders::{end_rights, find, finish_refund, found, hold, moved, take_over};
 use super::row::octets;
 use super::{Tx, ledger, prepaid};
-use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::entitlement::EntitlementId;
+use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
 use crate::store::{DisputeStep, Goods, Order, OrderPhase, PublisherId};
 use portcullis_protocol::encoding::Octets;

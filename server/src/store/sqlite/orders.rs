@@ -10,9 +10,9 @@ use crate::billing::rights;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::{
-    AccountPage, AnswerScope, Begun, Buyer, DisputeStep, Goods, GoodsKind, Idempotency, LookUps,
-    NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord, PublisherId, Redundant,
-    RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
+    AccountPage, AnswerScope, Begun, Buyer, DisputeStep, Goods, GoodsKind, Idempotency, LookUps, NewOrder, OpenOutcome,
+    Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome,
+    Settlement, StoreError, StoredMeans,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
