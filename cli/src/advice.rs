@@ -34,6 +34,7 @@ impl From<ClientError> for Failure {
             ClientError::SeveralPublishers { .. } => {
                 "say which store you mean: --server URL; one that you no longer use goes by `portcullis logout --forget URL`"
             }
+            ClientError::SeveralStores(_) => "choose one: --server URL",
             ClientError::SilentStore { .. } => {
                 "say which store you mean: --server URL; or try again when the other one answers"
             }

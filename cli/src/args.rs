@@ -1,5 +1,6 @@
 //! The command line as a tree: global options and verbs. Each verb's own arguments stand in its file.
 
+use clap::builder::TypedValueParser as _;
 use clap::{FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// The folder of keys, pinned servers and installed resources
-    #[arg(long, global = true, value_name = "DIR", env = "PORTCULLIS_HOME")]
+    #[arg(long, global = true, value_name = "DIR", env = "PORTCULLIS_HOME", value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from))]
     pub(crate) home: Option<PathBuf>,
     #[command(subcommand)]
     command: Verb,

@@ -28,7 +28,7 @@ impl Context {
 
     /// The home folder. It may not exist yet.
     pub(crate) fn home(&self) -> Outcome<PathBuf> {
-        Ok(self.home.clone().map_or_else(StateDir::default_path, Ok)?)
+        Ok(self.home.clone().filter(|home| !home.as_os_str().is_empty()).map_or_else(StateDir::default_path, Ok)?)
     }
 
     /// The terminal, if there is one that can be opened: for verbs that need none, and know more with one.

@@ -113,6 +113,9 @@ pub enum ClientError {
         /// The key that signs now.
         found: Thumbprint,
     },
+    /// Several stores are signed in to, and none was named.
+    #[error("several stores could be meant: {0}")]
+    SeveralStores(String),
     /// Stores that the user trusts mean different publishers by one name.
     #[error(
         "{publisher} is not the same at the stores that you trust: {}",

@@ -4,6 +4,7 @@
 //! ([`check_json`]). Whoever shows a text writes each such character as an escape ([`shown`], [`json_escaped`]), so that
 //! nothing reaches a terminal as more than letters, wherever it came from.
 
+use crate::limits::MAX_TITLE;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -33,6 +34,24 @@ pub fn disturbs(c: char) -> bool {
             // Noncharacters of the first plane; those of the others end alike.
             | '\u{fdd0}'..='\u{fdef}')
         || (u32::from(c) & 0xfffe) == 0xfffe
+}
+
+/// Whether a text can be a title: 1 to [`MAX_TITLE`] bytes, not blank, and no character that [`disturbs`].
+#[must_use]
+pub fn is_title(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= MAX_TITLE && !text.chars().any(disturbs)
+}
+
+/// Whether a text is a media type of at most [`MAX_TITLE`] bytes: `type/subtype` with restricted names (RFC 6838 section 4.2), and parameters of visible ASCII.
+#[must_use]
+pub fn is_media_type(text: &str) -> bool {
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    let named = essence.trim_end().split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name));
+    text.len() <= MAX_TITLE && named && parameters.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
 
 /// A text as it may be shown: each character that [`disturbs`] is written as `\u{1b}`. Line feeds stay, and so do

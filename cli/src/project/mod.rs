@@ -30,6 +30,8 @@ pub(crate) mod publisher_key;
 pub(crate) mod recipient;
 pub(crate) mod stale;
 
+use portcullis_protocol::limits::MAX_TITLE;
+use portcullis_protocol::text::{is_media_type, is_title};
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{
     Capabilities, Currency, ExportName, Money, OperationEntry, OperationName, Origin, PartKind, PartName,
@@ -196,6 +198,12 @@ fn title(source: Source<'_>, given: Option<Spanned<String>>) -> Outcome<Option<S
             let fix = "write what a buyer shall read; or leave the line out, and the name stands for it";
             Err(source.failure(&title.span(), "the title is empty", fix))
         }
+        Some(title) if !is_title(title.get_ref()) => {
+            let message = format!(
+                "the title is longer than {MAX_TITLE} bytes, or contains control, direction or invisible characters"
+            );
+            Err(source.failure(&title.span(), message, "write a shorter title of visible characters"))
+        }
         title => Ok(title.map(Spanned::into_inner)),
     }
 }
@@ -227,7 +235,15 @@ fn parts(
             },
         };
         let media_type = match section.text("media_type")? {
-            Some(media_type) => media_type.into_inner(),
+            Some(given) if kind == PartKind::Code && given.get_ref() != "application/wasm" => {
+                let message = format!("the code part `{name}` has another media type than `application/wasm`");
+                return Err(source.failure(&given.span(), message, "leave `media_type` out: only assets need one"));
+            }
+            Some(given) if !is_media_type(given.get_ref()) => {
+                let message = format!("`media_type` of the part `{name}` is not a media type");
+                return Err(source.failure(&given.span(), message, "write it as in \"image/png\" (RFC 6838)"));
+            }
+            Some(given) => given.into_inner(),
             None if kind == PartKind::Code => "application/wasm".to_owned(),
             None => media_type_of(Path::new(&path)).to_owned(),
         };

@@ -3,15 +3,23 @@
 //! A regular file appears under its name when it is whole, with the permissions it had; a link is followed, and the file
 //! that it leads to is the one that is written. A device, a pipe or a socket is written through.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
 use crate::failure::{Failure, OrFail as _, Outcome};
 
 /// Links that are followed, as the system does.
 const MAX_LINKS: usize = 40;
+
+/// How the name of a file ends that is not whole yet.
+const PARTIAL: &str = ".partial";
+/// After so long a file that cannot be locked, on a file system without locks, belongs to nobody.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// How often another name is tried, while other processes clear up.
+const TRIES: u32 = 16;
 
 /// Where to write. Nothing is changed before [`Destination::finish`], unless it is written through.
 #[derive(Debug)]
@@ -153,20 +161,55 @@ impl Way {
     }
 }
 
-/// A new file in the folder of `target`, with the permissions of what is there, else with those of any new file.
+/// A new file in the folder of `target`, with the permissions of what is there, else with those of any new file. It is
+/// locked until it is closed; what processes that were killed left of earlier ones is removed.
 fn beside(target: &Path, there: Option<&Metadata>) -> io::Result<NamedTempFile> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let name = target.file_name().ok_or(ErrorKind::InvalidFilename)?.to_string_lossy();
     let prefix = format!(".{}.", name.chars().take(40).collect::<String>());
+    clear_up(folder, &prefix);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".partial");
+    builder.prefix(&prefix).suffix(PARTIAL);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder)?;
-    if let Some(there) = there {
-        file.as_file().set_permissions(there.permissions())?;
+    for _ in 0..TRIES {
+        let file = builder.tempfile_in(folder)?;
+        // Between making and locking it, another process may have cleared it away.
+        if matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock)) || !file.path().exists() {
+            continue;
+        }
+        if let Some(there) = there {
+            file.as_file().set_permissions(there.permissions())?;
+        }
+        return Ok(file);
     }
-    Ok(file)
+    Err(io::Error::other("other processes write the same file; try again"))
+}
+
+/// Removes what processes that ended left of files that were to become this one. Nobody has them locked.
+fn clear_up(folder: &Path, prefix: &str) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        // Between prefix and ending there are only the letters and digits of a name drawn at random.
+        let drawn = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(PARTIAL));
+        let is_ours = drawn.is_some_and(|drawn| drawn.len() == 6 && drawn.bytes().all(|b| b.is_ascii_alphanumeric()));
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        let is_over = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(_)) => {
+                let written = entry.metadata().and_then(|data| data.modified());
+                written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > ABANDONED))
+            }
+        };
+        if is_over {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Where a link leads that leads to nothing yet; any other path itself.
@@ -218,6 +261,24 @@ mod tests {
         symlink("circle", path("circle")).expect("link");
         assert!(write(&path("circle"), "x").is_err());
         assert_eq!(fs::read_dir(path("deep")).expect("folder").count(), 2, "nothing is left over");
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_cleared_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in [".file.Ab12Cd.partial", ".file.zzzzzz.partial", ".file.notes.partial", ".other.Ab12Cd.partial"] {
+            fs::write(path(name), "half").expect("file");
+        }
+        let begun = Destination::open(&path("file"), FIX).expect("opened");
+        assert!(!path(".file.Ab12Cd.partial").exists() && !path(".file.zzzzzz.partial").exists());
+        assert!(path(".file.notes.partial").exists() && path(".other.Ab12Cd.partial").exists());
+        let second = Destination::open(&path("file"), FIX).expect("opened");
+        assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 4, "what is being written stays");
+        begun.write(b"first").expect("written");
+        second.write(b"second").expect("written");
+        assert_eq!(fs::read_to_string(path("file")).expect("file"), "second");
+        assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 3);
     }
 
     #[test]

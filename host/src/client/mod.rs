@@ -232,7 +232,7 @@ impl Client {
     /// The server that is meant where the user names none: the only trusted one, else the only one where he is signed in.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with `server-untrusted` where there is none, [`ClientError::Name`] where there are several.
+    /// [`ClientError::Refused`] with `server-untrusted` where there is none, [`ClientError::SeveralStores`].
     pub fn default_server(&self) -> Result<Origin, ClientError> {
         let mut pins = self.servers()?;
         if pins.len() > 1 {
@@ -243,7 +243,7 @@ impl Client {
             [] => Err(Refused::because(Reason::ServerUntrusted, "you are not signed in to any store").into()),
             pins => {
                 let names: Vec<&str> = pins.iter().map(|pin| pin.origin.as_str()).collect();
-                Err(ClientError::Name(format!("several stores could be meant; say which: {}", names.join(", "))))
+                Err(ClientError::SeveralStores(names.join(", ")))
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::limits::{
     MAX_CODE_PART, MAX_DESCRIPTION, MAX_EXPORT_NAME, MAX_EXPORTS, MAX_MANIFEST, MAX_NAME, MAX_OPERATIONS, MAX_PART,
     MAX_PARTS, MAX_SERVERS, MAX_SIGNATURES, MAX_TITLE,
 };
-use crate::text::{check_json, disturbs};
+use crate::text::{check_json, disturbs, is_media_type};
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -202,7 +202,7 @@ impl Manifest {
             if part.size > most {
                 return fail(format!("part `{}` is larger than {most} bytes", part.name));
             }
-            if part.media_type.len() > MAX_TITLE || !is_media_type(&part.media_type) {
+            if !is_media_type(&part.media_type) {
                 return fail(format!("part `{}` has no usable media type", part.name));
             }
         }
@@ -283,17 +283,6 @@ impl Manifest {
 
 /// The member that may have several lines.
 const PARAGRAPHS: &[&str] = &["description"];
-
-/// `type/subtype` with restricted names (RFC 6838 section 4.2), and parameters of visible ASCII.
-fn is_media_type(text: &str) -> bool {
-    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let is_name = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
-    };
-    let named = essence.trim_end().split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name));
-    named && parameters.bytes().all(|b| matches!(b, b' '..=b'~'))
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

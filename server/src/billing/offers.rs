@@ -11,8 +11,8 @@ use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{NewOffer, OffersOutcome, OpenedPart};
 use hashlink::LruCache;
-use portcullis_protocol::limits::{MAX_PRICE_LIST, MAX_TITLE};
-use portcullis_protocol::text::disturbs;
+use portcullis_protocol::limits::MAX_PRICE_LIST;
+use portcullis_protocol::text::is_title;
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{
     AccountId, Digest, Offer, OfferId, PublisherName, ResourceName, SecretKey, Thumbprint, Verified,
@@ -164,7 +164,7 @@ fn size(
 }
 
 fn new_offer(core: &Core, terms: OfferTerms, now: Timestamp) -> Result<NewOffer, ServiceError> {
-    if terms.title.is_empty() || terms.title.len() > MAX_TITLE || terms.title.chars().any(disturbs) {
+    if !is_title(&terms.title) {
         return Err(ServiceError::Unacceptable(
             "the title of an offer has 1 to 120 bytes and no control, direction or invisible characters".into(),
         ));

@@ -46,7 +46,7 @@ pub enum SecretError {
     #[error("the master key file {0} can be read by other users: `chmod 600` it, and think about who has read it")]
     Exposed(PathBuf),
     /// The master key's file does not hold a master key.
-    #[error("the master key file {0} does not hold a master key")]
+    #[error("the master key file {0} does not hold a master key: restore it from the backup")]
     Malformed(PathBuf),
     /// A row was wrapped under another master key, or changed.
     #[error("{0} does not open: it was wrapped under another master key, or changed")]
@@ -199,11 +199,11 @@ impl Secrets {
                 return Err(SecretError::Exposed(path.to_owned()));
             }
         }
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
-        let bytes = Zeroizing::new(
-            Base64UrlUnpadded::decode_vec(text.trim_end()).map_err(|_| SecretError::Malformed(path.to_owned()))?,
-        );
-        let master: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| SecretError::Malformed(path.to_owned()))?;
+        let malformed = || SecretError::Malformed(path.to_owned());
+        let file = Zeroizing::new(fs::read(path).map_err(failed)?);
+        let text = std::str::from_utf8(&file).map_err(|_| malformed())?;
+        let bytes = Zeroizing::new(Base64UrlUnpadded::decode_vec(text.trim_end()).map_err(|_| malformed())?);
+        let master: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| malformed())?;
         Ok(Self::from_master(master))
     }
 

@@ -47,7 +47,7 @@ impl Email {
     pub fn new(text: &str) -> Result<Self, BadEmail> {
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@').ok_or(BadEmail::Form)?;
-        if text.len() > MAX_EMAIL || local.is_empty() || local.contains(['<', '>', ',', ';', '@', '"', '\\']) {
+        if text.len() > MAX_EMAIL || local.is_empty() || local.contains(['<', '>', ',', ';', '@', '"', '\\', ' ']) {
             return Err(BadEmail::Form);
         }
         let (local, domain) = (user_name(local)?, host_name(domain)?);
@@ -112,16 +112,29 @@ fn user_name(local: &str) -> Result<String, BadEmail> {
     }
     // Signs such as `.` and `+` belong to every script.
     let letters: String = name.chars().filter(|c| !c.is_ascii_punctuation()).collect();
-    let mixed = letters.detect_restriction_level() > RestrictionLevel::HighlyRestrictive;
-    if mixed || skeleton(&name).all(|c| c.is_ascii()) {
+    if looks_alike(&letters, &name) {
         return Err(BadEmail::LooksAlike);
     }
     Ok(name)
 }
 
+/// Whether a name that is not ASCII mixes scripts that no language mixes, or looks as an ASCII name does (UTS #39).
+fn looks_alike(letters: &str, name: &str) -> bool {
+    letters.detect_restriction_level() > RestrictionLevel::HighlyRestrictive || skeleton(name).all(|c| c.is_ascii())
+}
+
 fn host_name(domain: &str) -> Result<String, BadEmail> {
     let ascii = Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::Check, DnsLength::Verify);
-    ascii.map(std::borrow::Cow::into_owned).map_err(|_| BadEmail::Form)
+    let ascii = ascii.map_err(|_| BadEmail::Form)?.into_owned();
+    for label in ascii.split('.').filter(|label| label.starts_with("xn--")) {
+        let (shown, read) = Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
+        read.map_err(|_| BadEmail::Form)?;
+        let letters: String = shown.chars().filter(|c| !c.is_ascii_punctuation()).collect();
+        if !shown.is_ascii() && looks_alike(&letters, &shown) {
+            return Err(BadEmail::LooksAlike);
+        }
+    }
+    Ok(ascii)
 }
 
 impl fmt::Debug for Email {
@@ -179,6 +192,22 @@ mod tests {
         for alike in ["\u{430}da", "\u{430}\u{441}\u{435}", "ad\u{3b1}", "\u{458}\u{43e}\u{435}", "ad\u{251}"] {
             assert_eq!(Email::new(&format!("{alike}@example.org")), Err(BadEmail::LooksAlike), "{alike}");
         }
+        for domain in [
+            "ex\u{430}mple.org",
+            "\u{430}\u{440}\u{440}\u{4cf}\u{435}.com",
+            "xn--exmple-4nf.org",
+            "a.xn--exmple-4nf.org",
+        ] {
+            assert_eq!(Email::new(&format!("ada@{domain}")), Err(BadEmail::LooksAlike), "{domain}");
+        }
+        for domain in [
+            "b\u{fc}cher.example",
+            "\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}.\u{440}\u{444}",
+            "\u{4f8b}\u{5b50}.example",
+        ] {
+            assert!(Email::new(&format!("ada@{domain}")).is_ok(), "{domain}");
+        }
+        assert_eq!(Email::new("a da@example.org"), Err(BadEmail::Form));
         for honest in [
             "\u{430}\u{43d}\u{43d}\u{430}",
             "\u{5d3}\u{5d5}\u{5d3}",

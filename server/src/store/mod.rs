@@ -101,7 +101,7 @@ pub enum StoreError {
     #[error("{0}: another server process has taken this request over")]
     TakenOver(&'static str),
     /// There is no database where one is expected.
-    #[error("{0} is not there, or holds no server")]
+    #[error("{0} does not exist, or does not contain a server: restore it from the backup")]
     Missing(PathBuf),
     /// The database can be read and not written.
     #[error("{0} cannot be written: check its owner and permissions, and that the disk is not mounted read-only")]

@@ -109,7 +109,7 @@ fn a_lost_database_is_not_replaced_by_an_empty_one() {
     assert!(refused(&run(dir, &["init", "--dir", "store"])).contains("master.key"));
     // What a failed restore leaves is no database either, and stays as it is.
     fs::write(&database, b"").expect("written");
-    is_refused(dir, &[], &["holds no server"]);
+    is_refused(dir, &[], &["does not contain a server", "restore it from the backup"]);
     assert_eq!(fs::metadata(&database).expect("there").len(), 0);
     // A database of another server.
     init(dir, "other");

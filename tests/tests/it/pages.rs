@@ -39,3 +39,14 @@ fn every_page_is_linked_from_the_readme_and_every_link_leads_somewhere() {
         );
     }
 }
+
+#[test]
+fn the_readme_shows_what_commands_print() {
+    let root = checkout::root();
+    let readme = fs::read_to_string(root.join("README.md")).expect("the readme");
+    let transcript = fs::read_to_string(root.join("cli/tests/transcripts/user.txt")).expect("the transcript");
+    let shown = readme.split("At work:\n\n```console\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shown = shown.expect("the readme shows a transcript").trim_end();
+    assert!(shown.lines().count() > 10, "{shown}");
+    assert!(transcript.contains(shown), "the readme shows what `cli/tests/transcripts/user.txt` does not have");
+}

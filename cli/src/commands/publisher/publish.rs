@@ -3,7 +3,7 @@
 use clap::Args;
 use portcullis_host::{Client, ClientError, Publishing, Sent, Storefront};
 use portcullis_protocol::wire::OfferTerms;
-use portcullis_protocol::{Manifest, Origin, SecretKey, SignedManifest};
+use portcullis_protocol::{Manifest, Origin, SecretKey, SignedManifest, Version};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -197,12 +197,18 @@ pub(crate) async fn publish(
     })
 }
 
+/// A version without its build metadata, which raises nothing (SemVer 2.0.0, item 10).
+fn precedence(version: &Version) -> String {
+    version.to_string().split('+').next().unwrap_or_default().to_owned()
+}
+
 /// Whoever has the version has other bytes than these.
 fn version_taken(manifest: &Manifest) -> Failure {
     let Manifest { publisher, name, version, .. } = manifest;
+    let above = precedence(version);
     Failure::new(
         format!("{}/{name} {version} is published with other content, and a version never changes", publisher.name),
-        format!("raise the `version` in portcullis.toml above {version}, seal again, and publish that"),
+        format!("raise the `version` in portcullis.toml above {above}, seal again, and publish that"),
     )
 }
 
@@ -210,8 +216,8 @@ fn advise(error: ClientError, manifest: &Manifest) -> Failure {
     let conflict = matches!(error, ClientError::Rejected { status: 409, .. });
     let failure = Failure::from(error);
     if conflict && failure.to_string().contains("raise the version") {
-        let fix =
-            format!("raise the `version` in portcullis.toml above {}, seal again, and publish that", manifest.version);
+        let above = precedence(&manifest.version);
+        let fix = format!("raise the `version` in portcullis.toml above {above}, seal again, and publish that");
         return failure.with_fix(fix);
     }
     failure
