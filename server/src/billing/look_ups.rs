@@ -37,7 +37,7 @@ const WATCHED: u64 = 7 * 24 * 3600;
 /// Looks up what is due by now. Returns how many orders that were.
 ///
 /// # Errors
-/// [`No::Failed`] if the store fails. A provider that does not answer is asked again later.
+/// [`ServiceError::Failed`] if the store fails. A provider that does not answer is asked again later.
 pub async fn round(core: &Core) -> Result<usize, ServiceError> {
     let taken = core.store.take_look_ups(TAKEN).await?;
     let (now, lease, count) = (taken.now, taken.lease, taken.orders.len());
@@ -97,7 +97,7 @@ async fn act(
         orders::decided(core, order, Decision::Settled).await?;
         return Ok(Verdict::Over);
     }
-    let payment = orders::payment(&order, now);
+    let payment = orders::payment(&order);
     let state = provider.look_up(&payment).await.map_err(|error| ServiceError::Failed(error.to_string()))?;
     match (order.phase, state) {
         (OrderPhase::Pending | OrderPhase::Declined, PaymentState::Settled) => {
@@ -107,7 +107,7 @@ async fn act(
             orders::decided(core, order, Decision::Declined).await?;
         }
         (OrderPhase::Pending, PaymentState::Pending | PaymentState::Unknown) => {
-            if payment.is_overdue {
+            if order.ends <= now {
                 orders::ended(core, &order).await?;
             }
         }

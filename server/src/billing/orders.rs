@@ -144,12 +144,12 @@ async fn saved_means(core: &Core, order: &Order) -> Result<Option<SavedMeans>, S
 }
 
 /// An order as its provider is asked about it.
-pub(crate) fn payment(order: &Order, now: Timestamp) -> Payment {
+pub(crate) fn payment(order: &Order) -> Payment {
     Payment {
         order: order.id,
         amount: order.amount(),
         reference: order.reference.clone(),
-        is_overdue: order.ends <= now,
+        has_ended: order.phase == OrderPhase::Declined,
         refunding: (order.phase == OrderPhase::Refunding).then(|| order.refund()),
     }
 }
@@ -157,7 +157,7 @@ pub(crate) fn payment(order: &Order, now: Timestamp) -> Payment {
 /// An order of the account.
 ///
 /// # Errors
-/// [`No::NotFound`], also where it is somebody else's.
+/// [`ServiceError::NotFound`], also where it is somebody else's.
 pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
     let buyer = buyer.into();
     match core.store.order(order).await? {
@@ -169,7 +169,7 @@ pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Resu
 /// The provider has decided on a pending order, by itself or through the operator.
 ///
 /// # Errors
-/// [`No::NotFound`].
+/// [`ServiceError::NotFound`].
 pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<OrderAnswer, ServiceError> {
     let order = core.store.order(order).await?.ok_or(ServiceError::NotFound)?;
     Ok(answer(&decided(core, order, decision).await?))
@@ -179,7 +179,7 @@ pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<
 /// back, and leaves the balance first. A provider that takes longer is looked up until it is done.
 ///
 /// # Errors
-/// [`No::NotFound`]; [`No::Unacceptable`] if the order is not paid, if nothing of it is left, or if its provider refuses
+/// [`ServiceError::NotFound`]; [`ServiceError::Unacceptable`] if the order is not paid, if nothing of it is left, or if its provider refuses
 /// to pay it back.
 pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
     let order = refunded(core.store.begin_refund(order).await?)?;
@@ -199,10 +199,8 @@ pub(crate) async fn pay_back(core: &Core, order: &Order) -> Result<RefundState, 
         return Ok(RefundState::Done);
     }
     let provider = core.payments.get(&order.provider);
-    let provider =
-        provider.ok_or(ServiceError::Unacceptable("the order's payment provider is not configured".into()))?;
-    let payment = payment(order, core.store.now().await?);
-    provider.refund(&payment, order.refund()).await.map_err(|error| ServiceError::Failed(error.to_string()))
+    let provider = provider.ok_or(ServiceError::Unacceptable("the order's payment provider is not configured".into()))?;
+    provider.refund(&payment(order), order.refund()).await.map_err(|error| ServiceError::Failed(error.to_string()))
 }
 
 pub(crate) async fn begin_refund(core: &Core, order: &Order) -> Result<Order, ServiceError> {
@@ -216,7 +214,7 @@ pub(crate) async fn finish_refund(core: &Core, order: &Order) -> Result<Order, S
 /// Every order that is not final, oldest first: what an operator has to reconcile with the providers.
 ///
 /// # Errors
-/// [`No::Failed`].
+/// [`ServiceError::Failed`].
 pub async fn open(core: &Core) -> Result<Vec<Order>, ServiceError> {
     let (mut open, mut after) = (Vec::new(), None);
     loop {

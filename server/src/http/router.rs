@@ -38,6 +38,7 @@ pub fn router(app: App) -> Router {
         .route("/sign-up", get(pages::show_sign_up).post(pages::submit_sign_up))
         .route("/invite/{token}", get(pages::show_invited).post(pages::submit_invited))
         .route("/device", get(pages::show_device).post(pages::submit_device))
+        .route("/sandbox/{order}", get(pages::show_sandbox).post(pages::play_sandbox))
         .route("/account", get(pages::show_account))
         .route("/account/password", post(pages::change_password))
         .route("/account/email", post(pages::change_email))

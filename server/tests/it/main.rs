@@ -36,6 +36,7 @@ mod logs;
 mod names;
 mod oauth;
 mod pages;
+mod payments;
 mod problems;
 mod publish;
 mod sign_ins;

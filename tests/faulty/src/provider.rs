@@ -8,6 +8,7 @@ use portcullis_server::billing::payment::{
     Begun, Charge, Payment, PaymentError, PaymentEvent, PaymentProvider, PaymentState, RefundState, SavedMeans,
     WebhookRefused,
 };
+use portcullis_server::ops::clock::Timestamp;
 use std::sync::Arc;
 
 /// The fault points around a provider.
@@ -76,8 +77,8 @@ impl<P: PaymentProvider + ?Sized> PaymentProvider for Faulty<P> {
         self.around("look-up.before", self.inner.look_up(payment), "look-up.after").await
     }
 
-    fn webhook(&self, headers: &HeaderMap, body: &[u8]) -> Result<Vec<PaymentEvent>, WebhookRefused> {
-        self.inner.webhook(headers, body)
+    fn webhook(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Vec<PaymentEvent>, WebhookRefused> {
+        self.inner.webhook(headers, body, now)
     }
 
     async fn refund(&self, payment: &Payment, amount: Money) -> Result<RefundState, PaymentError> {

@@ -16,6 +16,7 @@ mod settings;
 pub use sandbox::{NAME as SANDBOX, Sandbox};
 pub use settings::PaymentSettings;
 
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 use portcullis_protocol::{Money, OrderId, Origin};
@@ -49,7 +50,7 @@ impl Charge {
     /// Where the buyer's browser returns to from the provider's pages.
     #[must_use]
     pub fn return_to(&self) -> String {
-        format!("{}/account/orders/{}", self.origin, self.order)
+        format!("{}/account", self.origin)
     }
 }
 
@@ -68,8 +69,8 @@ pub struct Payment {
     pub amount: Money,
     /// The provider's own name for the payment; absent when its answer was never heard.
     pub reference: Option<String>,
-    /// Whether the time in which the order had to be paid is over.
-    pub is_overdue: bool,
+    /// Whether the order has ended unpaid.
+    pub has_ended: bool,
     /// What is to be paid back, once that has begun.
     pub refunding: Option<Money>,
 }
@@ -220,11 +221,17 @@ pub trait PaymentProvider: Send + Sync {
     /// Where a payment stands.
     async fn look_up(&self, payment: &Payment) -> Result<PaymentState, PaymentError>;
 
-    /// Reads what the provider sends to `POST /webhooks/{name}`. Only what is proven to be the provider's is believed.
+    /// Reads what the provider sends to `POST /webhooks/{name}`. Only what is proven to be the provider's, and to be said
+    /// about `now`, is believed.
     ///
     /// # Errors
     /// [`WebhookRefused`] when it is not.
-    fn webhook(&self, _headers: &HeaderMap, _body: &[u8]) -> Result<Vec<PaymentEvent>, WebhookRefused> {
+    fn webhook(
+        &self,
+        _headers: &HeaderMap,
+        _body: &[u8],
+        _now: Timestamp,
+    ) -> Result<Vec<PaymentEvent>, WebhookRefused> {
         Err(WebhookRefused("this payment provider sends no webhooks"))
     }
 

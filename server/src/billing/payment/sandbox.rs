@@ -10,6 +10,7 @@ use super::{
     Begun, Charge, Outcome, Payment, PaymentChange, PaymentError, PaymentEvent, PaymentProvider, PaymentState,
     RefundState, SavedMeans, WebhookRefused,
 };
+use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 use portcullis_protocol::{Money, OrderId};
@@ -57,7 +58,7 @@ pub(super) fn from_settings(section: &toml::Value) -> Result<Option<Arc<dyn Paym
 enum Later {
     Settle,
     Decline,
-    /// The money comes when the order's time is over.
+    /// The money comes when the order has ended.
     Late,
     RefundLate,
     RefundRefused,
@@ -168,13 +169,13 @@ impl PaymentProvider for Sandbox {
             First::Decline => PaymentState::Declined,
             _ if plan.has(Later::Settle) => PaymentState::Settled,
             _ if plan.has(Later::Decline) => PaymentState::Declined,
-            _ if plan.has(Later::Late) && payment.is_overdue => PaymentState::Settled,
+            _ if plan.has(Later::Late) && payment.has_ended => PaymentState::Settled,
             _ => PaymentState::Pending,
         })
     }
 
     /// `{"order": …, "event": …}`, signed by nobody: whoever knows an order may play its provider, for no money moves.
-    fn webhook(&self, _headers: &HeaderMap, body: &[u8]) -> Result<Vec<PaymentEvent>, WebhookRefused> {
+    fn webhook(&self, _headers: &HeaderMap, body: &[u8], _now: Timestamp) -> Result<Vec<PaymentEvent>, WebhookRefused> {
         let Played { order, event } = serde_json::from_slice(body).map_err(|_| {
             WebhookRefused("send {\"order\": ID, \"event\": EVENT}; for `settled` also \"amount\": MONEY")
         })?;

@@ -9,6 +9,7 @@ mod layout;
 mod onward;
 mod problem;
 mod reference;
+mod sandbox;
 mod session;
 mod sign_in;
 mod sign_up;
@@ -20,6 +21,7 @@ pub(crate) use device::{show as show_device, submit as submit_device};
 pub(crate) use home::show as show_home;
 pub(crate) use problem::instead_of_problems;
 pub(crate) use reference::show as show_reference;
+pub(crate) use sandbox::{play as play_sandbox, show as show_sandbox};
 pub(crate) use sign_in::{leave as sign_out, show as show_sign_in, submit as submit_sign_in};
 pub(crate) use sign_up::{show as show_sign_up, show_invited, submit as submit_sign_up, submit_invited};
 

@@ -1,12 +1,12 @@
 //! Which orders are looked up at their providers, when, and by which process.
 
 use super::leases::ProcessLease;
+use super::row::bytes;
 use super::{Tx, orders};
 use crate::ops::clock::Timestamp;
 use crate::store::LookUps;
 use portcullis_protocol::OrderId;
-
-use super::row::bytes;
+use std::collections::BTreeSet;
 
 /// How long an order that was taken is this process's, in seconds: longer than its provider is waited for.
 const TAKEN: u64 = 60;
@@ -17,17 +17,17 @@ pub(super) fn are_due(tx: &Tx<'_>) -> rusqlite::Result<bool> {
 }
 
 /// Those whose time has come, and those of processes whose leases are over.
-fn due(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<Vec<OrderId>> {
-    tx.all(
-        "SELECT id FROM (
-             SELECT id, look_at FROM orders WHERE look_at IS NOT NULL AND look_at <= ?1
-             UNION
-             SELECT id, look_at FROM orders WHERE lease IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.number = orders.lease AND l.ends_at > ?1)) AS due
-         ORDER BY look_at, id LIMIT ?2",
-        (tx.now.millis(), limit),
-        |row| bytes(row, 0, OrderId::from_bytes),
-    )
+fn due(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<BTreeSet<OrderId>> {
+    let now = tx.now.millis();
+    let by_time = "SELECT id FROM orders WHERE look_at <= ?1 ORDER BY look_at LIMIT ?2";
+    // Every lease has a number above zero.
+    let left = "SELECT id FROM orders WHERE lease > 0
+                    AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.number = orders.lease AND l.ends_at > ?1) LIMIT ?2";
+    let mut due = BTreeSet::new();
+    for sql in [by_time, left] {
+        due.extend(tx.all(sql, (now, limit), |row| bytes(row, 0, OrderId::from_bytes))?);
+    }
+    Ok(due)
 }
 
 /// Takes what is due.
