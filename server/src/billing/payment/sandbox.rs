@@ -162,9 +162,14 @@ impl PaymentProvider for Sandbox {
     }
 
     async fn look_up(&self, payment: &Payment) -> Result<PaymentState, PaymentError> {
-        let Some(plan) = plan_of(payment) else { return Ok(PaymentState::Unknown) };
+        let plan = plan_of(payment);
+        // However the order came to be paid, by a button or by the operator, its money is here.
+        if payment.refunding.is_some() {
+            let is_late = plan.is_some_and(|plan| plan.has(Later::RefundLate));
+            return Ok(if is_late { PaymentState::Refunded } else { PaymentState::Settled });
+        }
+        let Some(plan) = plan else { return Ok(PaymentState::Unknown) };
         Ok(match plan.first {
-            _ if payment.refunding.is_some() && plan.has(Later::RefundLate) => PaymentState::Refunded,
             First::Ok => PaymentState::Settled,
             First::Decline => PaymentState::Declined,
             _ if plan.has(Later::Settle) => PaymentState::Settled,
