@@ -10,7 +10,7 @@ use portcullis_protocol::{Currency, Money};
 /// What the account has paid in and not drawn.
 ///
 /// # Errors
-/// [`No::Failed`].
+/// [`ServiceError::Failed`].
 pub async fn balances(core: &Core, asker: &Asker) -> Result<BalancesAnswer, ServiceError> {
     let balances = core.store.prepaid(asker.account()).await?;
     let info = |amount, held, currency| {

@@ -95,7 +95,7 @@ fn written(offer: &Verified<Offer>) -> usize {
 /// Replaces the price list of a resource that the account sells. Returns it as it now stands, signed.
 ///
 /// # Errors
-/// [`No::Unacceptable`], [`No::NotFound`].
+/// [`ServiceError::Unacceptable`], [`ServiceError::NotFound`].
 pub async fn replace(
     core: &Core,
     account: &AccountId,

@@ -199,7 +199,8 @@ pub(crate) async fn pay_back(core: &Core, order: &Order) -> Result<RefundState, 
         return Ok(RefundState::Done);
     }
     let provider = core.payments.get(&order.provider);
-    let provider = provider.ok_or(ServiceError::Unacceptable("the order's payment provider is not configured".into()))?;
+    let provider =
+        provider.ok_or(ServiceError::Unacceptable("the order's payment provider is not configured".into()))?;
     provider.refund(&payment(order), order.refund()).await.map_err(|error| ServiceError::Failed(error.to_string()))
 }
 

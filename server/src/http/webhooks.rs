@@ -30,8 +30,9 @@ pub(crate) async fn receive(
 ) -> Result<StatusCode, ApiError> {
     let core = &app.core;
     let provider = core.payments.get(&provider).ok_or(ApiError::NotFound)?;
-    let events =
-        provider.webhook(&headers, &body, core.clock.now()).map_err(|refused| ApiError::Malformed(refused.to_string()))?;
+    let events = provider
+        .webhook(&headers, &body, core.clock.now())
+        .map_err(|refused| ApiError::Malformed(refused.to_string()))?;
     for event in events {
         match events::apply(core, provider.name(), &event).await {
             Ok(_) => {}

@@ -8,7 +8,7 @@ use portcullis_server::billing::payment::{Decision, PaymentChange, PaymentEvent,
 use portcullis_server::billing::{cycle, events, look_ups, orders};
 use portcullis_server::ops::faults::{Phase, Write};
 use portcullis_server::store::{Buyer, OrderPhase};
-use portcullis_server::{Core, No};
+use portcullis_server::{Core, ServiceError};
 
 const DAY: i64 = 24 * 3600;
 
@@ -126,7 +126,7 @@ async fn refunds_are_late_or_refused_and_the_server_finishes_them() {
     assert_eq!(phase(&world.core, &late).await, OrderPhase::Refunded);
 
     let refused = order(&world, &machine, "view", "ok+refund-refused").await.order;
-    assert!(matches!(orders::refund(&world.core, &refused).await, Err(No::Unacceptable(_))));
+    assert!(matches!(orders::refund(&world.core, &refused).await, Err(ServiceError::Unacceptable(_))));
     after(&world, 3600).await;
     assert_eq!(phase(&world.core, &refused).await, OrderPhase::Refunding, "left to the operator, and listed");
     assert!(orders::open(&world.core).await.expect("listed").iter().any(|order| order.id == refused));
@@ -196,7 +196,7 @@ async fn a_dispute_bars_the_rights_and_the_ledger_shows_it() {
     assert_eq!(play(&world.core, bought, PaymentChange::Disputed).await, OrderPhase::Disputed);
     assert!(world.run(&machine, "resize").await.is_err(), "barred");
     assert_eq!(books(&world, accounts).await, [0, 100, -100]);
-    assert!(matches!(orders::refund(&world.core, &bought).await, Err(No::Unacceptable(_))), "not twice");
+    assert!(matches!(orders::refund(&world.core, &bought).await, Err(ServiceError::Unacceptable(_))), "not twice");
     // Won: as much as was left is there again.
     assert_eq!(play(&world.core, bought, PaymentChange::DisputeWon).await, OrderPhase::Paid);
     assert_eq!((world.remaining(&machine, "resize").await, books(&world, accounts).await), (9, [100, 0, -100]));
@@ -250,10 +250,13 @@ async fn events_of_another_provider_or_another_amount_settle_nothing() {
     let pending = order(&world, &machine, "view", "pending").await.order;
     let settled = |amount: &str| PaymentChange::Settled(amount.parse().expect("an amount"));
     let foreign = PaymentEvent { order: pending, what: settled("4.99 EUR") };
-    assert!(matches!(events::apply(&world.core, "till", &foreign).await, Err(No::NotFound)));
+    assert!(matches!(events::apply(&world.core, "till", &foreign).await, Err(ServiceError::NotFound)));
     for amount in ["0.01 EUR", "4.99 USD"] {
         let short = PaymentEvent { order: pending, what: settled(amount) };
-        assert!(matches!(events::apply(&world.core, SANDBOX, &short).await, Err(No::Unacceptable(_))), "{amount}");
+        assert!(
+            matches!(events::apply(&world.core, SANDBOX, &short).await, Err(ServiceError::Unacceptable(_))),
+            "{amount}"
+        );
     }
     assert_eq!(phase(&world.core, &pending).await, OrderPhase::Pending);
     assert_eq!(play(&world.core, pending, settled("4.99 EUR")).await, OrderPhase::Paid);

@@ -3,12 +3,12 @@
 
 use super::Form;
 use super::layout::{page, see_other};
-use crate::billing::answers::No;
+use crate::billing::answers::ServiceError;
 use crate::billing::events;
 use crate::billing::payment::{PaymentChange, PaymentEvent, SANDBOX};
 use crate::http::api::segment;
 use crate::http::app::App;
-use crate::http::problem::Fault;
+use crate::http::problem::ApiError;
 use crate::store::{Order, OrderPhase};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -35,7 +35,7 @@ pub(crate) struct Play {
 }
 
 /// `GET /sandbox/{order}`
-pub(crate) async fn show(State(app): State<App>, Path(order): Path<String>) -> Result<Response, Fault> {
+pub(crate) async fn show(State(app): State<App>, Path(order): Path<String>) -> Result<Response, ApiError> {
     let order = find(&app, &order).await?;
     let state = match order.phase {
         OrderPhase::Pending => "is not paid yet",
@@ -68,7 +68,7 @@ pub(crate) async fn play(
     State(app): State<App>,
     Path(order): Path<String>,
     Form(Play { event }): Form<Play>,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiError> {
     let order = find(&app, &order).await?;
     let what = match event.as_str() {
         "settled" => PaymentChange::Settled(order.amount()),
@@ -77,19 +77,19 @@ pub(crate) async fn play(
         "disputed" => PaymentChange::Disputed,
         "dispute-won" => PaymentChange::DisputeWon,
         "charged-back" => PaymentChange::ChargedBack,
-        _ => return Err(Fault::Malformed("not the form that this page sends".into())),
+        _ => return Err(ApiError::Malformed("not the form that this page sends".into())),
     };
     match events::apply(&app.core, SANDBOX, &PaymentEvent { order: order.id, what }).await {
         Ok(_) => Ok(see_other(&format!("/sandbox/{}", order.id))),
-        Err(No::Unacceptable(why)) => Err(Fault::Unacceptable(why.into_owned())),
-        Err(error) => Err(Fault::internal(error)),
+        Err(ServiceError::Unacceptable(why)) => Err(ApiError::Unacceptable(why.into_owned())),
+        Err(error) => Err(ApiError::internal(error)),
     }
 }
 
 /// An order of the sandbox, if this server has one.
-async fn find(app: &App, order: &str) -> Result<Order, Fault> {
+async fn find(app: &App, order: &str) -> Result<Order, ApiError> {
     let id: OrderId = segment(order)?;
-    let order = app.core.store.order(&id).await.map_err(Fault::internal)?;
+    let order = app.core.store.order(&id).await.map_err(ApiError::internal)?;
     let is_played = app.core.payments.get(SANDBOX).is_some();
-    order.filter(|order| is_played && order.provider == SANDBOX).ok_or(Fault::NotFound)
+    order.filter(|order| is_played && order.provider == SANDBOX).ok_or(ApiError::NotFound)
 }
