@@ -31,6 +31,7 @@ mod command;
 mod connections;
 mod directory;
 mod forwarding;
+mod hosted;
 mod http;
 mod logs;
 mod names;

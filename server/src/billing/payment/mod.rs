@@ -10,6 +10,7 @@
 //! A provider knows an order by its identifier, which is the key of everything it is asked to do: it charges an order
 //! once and pays it back once, however often it is asked. A new provider is a file here and a line in [`PROVIDERS`].
 
+mod hosted;
 mod sandbox;
 mod settings;
 
@@ -28,7 +29,7 @@ use zeroize::Zeroizing;
 type Make = fn(&toml::Value) -> Result<Option<Arc<dyn PaymentProvider>>, String>;
 
 /// Every provider that a configuration can name.
-const PROVIDERS: &[(&str, Make)] = &[("sandbox", sandbox::from_settings)];
+const PROVIDERS: &[(&str, Make)] = &[("hosted", hosted::from_settings), ("sandbox", sandbox::from_settings)];
 
 /// The token that stands for the means of payment that the account last saved with the provider.
 pub const SAVED: &str = "saved";
