@@ -3,7 +3,7 @@
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::random;
-use crate::server::session::{No, Patience, Session};
+use crate::server::session::{No, Patience, Session, printable};
 use crate::server::trust::{Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::journal::{Entry, Matter, Record};
@@ -215,6 +215,7 @@ impl Storefront {
         if !receipt.as_ref().is_none_or(fits) {
             return Err(offline("the receipt is for another order").into());
         }
+        let next = next.map(|PaymentStep { kind, url }| PaymentStep { kind, url: printable(url) });
         Ok(Order { id: order, state, receipt, next })
     }
 }
