@@ -1,0 +1,203 @@
+//! What name servers say, behind a trait, so that tests and other platforms answer by themselves.
+
+use crate::authenticity::Doubt;
+use crate::limits::MAX_TXT;
+use mail_auth::common::parse::TxtRecordParser as _;
+use mail_auth::common::verify::DomainKey;
+use mail_auth::dmarc::Dmarc;
+use mail_auth::hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
+use mail_auth::hickory_resolver::proto::op::ResponseCode;
+use mail_auth::hickory_resolver::proto::rr::RData;
+use mail_auth::hickory_resolver::{TokioResolver, system_conf};
+use mail_auth::{DnsError, Error, ResolverCache, Txt};
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// TXT records of a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TxtAnswer {
+    /// Each record, its strings joined.
+    pub records: Vec<Vec<u8>>,
+    /// Whether DNSSEC or a resolver that the user configured as trusted vouches for them.
+    pub trusted: bool,
+}
+
+/// Why there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DnsFailure {
+    /// The name, or a record of this type, does not exist.
+    #[error("no such name")]
+    NotFound,
+    /// Nobody could be asked, or the answer was forged.
+    #[error("the name servers could not be asked")]
+    Unavailable,
+}
+
+/// Looks names up.
+#[async_trait::async_trait]
+pub trait Dns: Send + Sync {
+    /// The TXT records of a name without a dot at its end.
+    ///
+    /// # Errors
+    /// [`DnsFailure`].
+    async fn txt(&self, name: &str) -> Result<TxtAnswer, DnsFailure>;
+}
+
+/// Asks real name servers, and validates DNSSEC.
+pub struct Resolver {
+    resolver: TokioResolver,
+    /// Every answer counts, since the user trusts the resolver and the way to it.
+    trusted: bool,
+}
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolver").field("trusted", &self.trusted).finish_non_exhaustive()
+    }
+}
+
+impl Resolver {
+    /// The system's resolvers. Only what DNSSEC proves is trusted.
+    ///
+    /// # Errors
+    /// [`DnsFailure::Unavailable`] if the system has none.
+    pub fn system() -> Result<Self, DnsFailure> {
+        let (config, options) = system_conf::read_system_conf().map_err(|_| DnsFailure::Unavailable)?;
+        Self::new(config, options, false)
+    }
+
+    /// A resolver that the user trusts, such as one on this machine.
+    ///
+    /// # Errors
+    /// [`DnsFailure::Unavailable`] if it cannot be used.
+    pub fn trusted(server: SocketAddr) -> Result<Self, DnsFailure> {
+        let mut config = NameServerConfig::udp_and_tcp(server.ip());
+        for connection in &mut config.connections {
+            connection.port = server.port();
+        }
+        Self::new(ResolverConfig::from_parts(None, Vec::new(), vec![config]), ResolverOpts::default(), true)
+    }
+
+    fn new(config: ResolverConfig, mut options: ResolverOpts, trusted: bool) -> Result<Self, DnsFailure> {
+        options.validate = !trusted;
+        options.timeout = Duration::from_secs(5);
+        options.attempts = 2;
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
+        let resolver = builder.build().map_err(|_| DnsFailure::Unavailable)?;
+        Ok(Self { resolver, trusted })
+    }
+}
+
+#[async_trait::async_trait]
+impl Dns for Resolver {
+    async fn txt(&self, name: &str) -> Result<TxtAnswer, DnsFailure> {
+        let lookup = self.resolver.txt_lookup(format!("{name}.")).await.map_err(|error| {
+            if error.is_no_records_found() { DnsFailure::NotFound } else { DnsFailure::Unavailable }
+        })?;
+        let mut answer = TxtAnswer { records: Vec::new(), trusted: true };
+        for record in lookup.answers() {
+            if let RData::TXT(txt) = &record.data {
+                answer.records.push(txt.txt_data.concat());
+                answer.trusted &= self.trusted || record.proof.is_secure();
+            }
+        }
+        if answer.records.is_empty() { Err(DnsFailure::NotFound) } else { Ok(answer) }
+    }
+}
+
+/// A resolver without name servers: whatever was not looked up beforehand does not exist.
+pub(super) fn offline() -> TokioResolver {
+    let config = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .build()
+        .expect("a resolver without servers needs nothing")
+}
+
+/// What was looked up for one mail, in the form in which the verifying library asks for it.
+#[derive(Default)]
+pub(super) struct Records(HashMap<Box<str>, (Txt, bool)>);
+
+impl Records {
+    /// Looks up the key of a signature.
+    pub(super) async fn key(&mut self, dns: &dyn Dns, selector: &str, domain: &str) {
+        self.look_up(dns, &key_name(selector, domain), |record| DomainKey::parse(record).map(Txt::from)).await;
+    }
+
+    /// Looks up the policies of a domain and those above it, as RFC 9989 section 4.10 walks: eight names at most.
+    pub(super) async fn policies(&mut self, dns: &dyn Dns, domain: &str) {
+        let labels: Vec<&str> = domain.split('.').filter(|label| !label.is_empty()).collect();
+        for first in (0..labels.len()).filter(|first| *first == 0 || labels.len() - first <= 7).take(8) {
+            let name = format!("_dmarc.{}", labels.get(first..).unwrap_or_default().join("."));
+            self.look_up(dns, &name, |record| Dmarc::parse(record).map(Txt::from)).await;
+        }
+    }
+
+    /// Whether somebody vouches for the key.
+    pub(super) fn trusted(&self, selector: &str, domain: &str) -> bool {
+        self.0.get(fqdn(&key_name(selector, domain)).as_str()).is_some_and(|(_, trusted)| *trusted)
+    }
+
+    /// The doubt, if it is about the key and not about the mail.
+    pub(super) fn missing(&self, selector: &str, domain: &str) -> Option<Doubt> {
+        match self.0.get(fqdn(&key_name(selector, domain)).as_str()) {
+            Some((Txt::Error(Error::Dns(DnsError::Resolver(_))), _)) => Some(Doubt::KeyUnavailable),
+            Some((Txt::Error(_), _)) => Some(Doubt::NoKey),
+            _ => None,
+        }
+    }
+
+    async fn look_up(&mut self, dns: &dyn Dns, name: &str, read: fn(&[u8]) -> mail_auth::Result<Txt>) {
+        let key = fqdn(name).into_boxed_str();
+        if self.0.contains_key(&key) {
+            return;
+        }
+        let absent = || Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+        let found = match dns.txt(name).await {
+            Ok(answer) => {
+                let mut records =
+                    answer.records.iter().filter(|record| record.len() <= MAX_TXT).map(|record| read(record));
+                // The first that can be read; several keys under one name are nobody's practice.
+                let first = records.find_map(Result::ok).unwrap_or_else(absent);
+                (first, answer.trusted)
+            }
+            Err(DnsFailure::NotFound) => (absent(), false),
+            Err(DnsFailure::Unavailable) => (Txt::Error(Error::Dns(DnsError::Resolver("unavailable".into()))), false),
+        };
+        self.0.insert(key, found);
+    }
+}
+
+impl ResolverCache<Box<str>, Txt> for Records {
+    fn get<Q>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let absent = || Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+        Some(self.0.get(name).map_or_else(absent, |(txt, _)| txt.clone()))
+    }
+
+    fn remove<Q>(&self, _: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        None
+    }
+
+    fn insert(&self, _: Box<str>, _: Txt, _: std::time::Instant) {}
+}
+
+fn key_name(selector: &str, domain: &str) -> String {
+    format!("{selector}._domainkey.{domain}")
+}
+
+/// As the library writes names.
+fn fqdn(name: &str) -> String {
+    format!("{}.", name.trim_end_matches('.').to_ascii_lowercase())
+}

@@ -1,0 +1,74 @@
+//! What a person types.
+
+mod account;
+mod bills;
+mod fetch;
+mod registry;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use portcullis_mail::{SealedFolder, Templates};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+/// Finds the bills in a mailbox. Mail is only read: nothing is marked, moved or deleted, and no link in it is followed.
+#[derive(Parser)]
+#[command(name = "portcullis-mail", version)]
+struct Arguments {
+    /// The folder that accounts and records are kept in, sealed
+    #[arg(long, global = true, env = "PORTCULLIS_MAIL_HOME")]
+    home: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Add, list and remove mailboxes
+    #[command(subcommand)]
+    Account(account::Verb),
+    /// Read what is new in a mailbox, and print the bills among it
+    Fetch(fetch::Arguments),
+    /// Print the bills that were found
+    Bills(bills::Arguments),
+    /// Make, sign and use lists of known billers
+    #[command(subcommand)]
+    Registry(registry::Verb),
+    /// Check a folder of templates
+    Lint {
+        /// The folder with the `.toml` files
+        folder: PathBuf,
+    },
+}
+
+pub(crate) fn run() -> Result<()> {
+    let arguments = Arguments::parse();
+    let open = || -> Result<SealedFolder> {
+        let home = arguments.home.clone().map_or_else(SealedFolder::default_path, Ok)?;
+        Ok(SealedFolder::open(home)?)
+    };
+    match arguments.verb {
+        Verb::Account(verb) => verb.run(&open()?),
+        Verb::Fetch(fetch) => fetch.run(&open()?),
+        Verb::Bills(bills) => bills.run(&open()?),
+        Verb::Registry(verb) => verb.run(open),
+        Verb::Lint { folder } => {
+            let templates = templates(Some(&folder))?;
+            say(&format!("{} templates, nothing wrong", templates.len()))
+        }
+    }
+}
+
+/// The templates of a folder, or none.
+fn templates(folder: Option<&PathBuf>) -> Result<Templates> {
+    let Some(folder) = folder else { return Ok(Templates::none()) };
+    Templates::load(folder).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
+        anyhow::anyhow!("the templates cannot be used:{}", lines.concat())
+    })
+}
+
+/// One line of answer.
+fn say(line: &str) -> Result<()> {
+    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
+}

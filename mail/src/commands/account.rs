@@ -1,0 +1,139 @@
+//! `portcullis-mail account`.
+
+use super::say;
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use portcullis_mail::{Account, AccountName, Address, Encryption, Protocol, SealedFolder, Secret};
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// The longest password or token.
+const MAX_SECRET: u64 = 16 * 1024;
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Add a mailbox, or replace one of the same name. The password is asked for, or read from standard input
+    Add(Box<Add>),
+    /// List the mailboxes
+    List,
+    /// Forget a mailbox and its password. Bills that were found stay
+    Remove {
+        /// Its name
+        name: AccountName,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Add {
+    /// What to call it
+    name: AccountName,
+    /// How it is read
+    #[arg(long, value_enum, default_value = "imap")]
+    protocol: ProtocolArgument,
+    /// The server's host name; with JMAP the https address of its session resource
+    #[arg(long)]
+    server: String,
+    /// The port, if it is not the usual one
+    #[arg(long)]
+    port: Option<u16>,
+    /// Begin TLS by STARTTLS or STLS, as older servers want it
+    #[arg(long)]
+    starttls: bool,
+    /// Who signs in
+    #[arg(long)]
+    user: String,
+    /// What is read from standard input is an OAuth access token, not a password
+    #[arg(long)]
+    token: bool,
+    /// The IMAP mailbox
+    #[arg(long, default_value = "INBOX")]
+    mailbox: String,
+    /// An address that bills are sent to; repeat it for each
+    #[arg(long = "address", required = true)]
+    addresses: Vec<Address>,
+    /// A domain that forwards your mail and seals it (ARC), if you trust it; repeat it for each
+    #[arg(long = "forwarder")]
+    forwarders: Vec<String>,
+    /// A certificate authority to trust beside those of the system, as a PEM file
+    #[arg(long)]
+    authority: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProtocolArgument {
+    Imap,
+    Pop3,
+    Jmap,
+}
+
+impl Verb {
+    pub(crate) fn run(self, folder: &SealedFolder) -> Result<()> {
+        match self {
+            Self::Add(add) => add.run(folder),
+            Self::List => {
+                for name in Account::names(folder)? {
+                    let account = Account::load(folder, &name)?;
+                    let addresses: Vec<&str> = account.addresses.iter().map(Address::as_str).collect();
+                    say(&format!("{name}\t{:?}\t{}\t{}", account.protocol, account.server, addresses.join(", ")))?;
+                }
+                Ok(())
+            }
+            Self::Remove { name } => {
+                let _lock = folder.lock()?;
+                Account::load(folder, &name).map(drop).or_else(|error| match error {
+                    // One that cannot be read can still be forgotten.
+                    portcullis_mail::MailError::Account(portcullis_mail::AccountError::Unreadable(_)) => Ok(()),
+                    error => Err(error),
+                })?;
+                Account::remove(folder, &name)?;
+                say(&format!("forgot {name}"))
+            }
+        }
+    }
+}
+
+impl Add {
+    fn run(self, folder: &SealedFolder) -> Result<()> {
+        let encryption = if self.starttls { Encryption::StartTls } else { Encryption::Tls };
+        let (protocol, usual) = match (self.protocol, encryption) {
+            (ProtocolArgument::Imap, Encryption::Tls) => (Protocol::Imap, 993),
+            (ProtocolArgument::Imap, _) => (Protocol::Imap, 143),
+            (ProtocolArgument::Pop3, Encryption::Tls) => (Protocol::Pop3, 995),
+            (ProtocolArgument::Pop3, _) => (Protocol::Pop3, 110),
+            (ProtocolArgument::Jmap, _) => (Protocol::Jmap, 443),
+        };
+        let secret = secret()?;
+        let authority = self.authority.map(std::path::absolute).transpose().context("the certificate's path")?;
+        let account = Account {
+            name: self.name,
+            protocol,
+            server: self.server,
+            port: self.port.unwrap_or(usual),
+            encryption,
+            user: self.user,
+            secret: if self.token { Secret::Token(secret) } else { Secret::Password(secret) },
+            mailbox: self.mailbox,
+            addresses: self.addresses,
+            forwarders: self.forwarders,
+            authority,
+        };
+        account.check()?;
+        let _lock = folder.lock()?;
+        account.store(folder)?;
+        say(&format!("added {}. Next: portcullis-mail fetch {}", account.name, account.name))
+    }
+}
+
+/// Asked for at a terminal, else the first line of standard input.
+fn secret() -> Result<Zeroizing<String>> {
+    let secret = if io::stdin().is_terminal() {
+        Zeroizing::new(rpassword::prompt_password("Password: ").context("cannot read the password")?)
+    } else {
+        let mut all = Zeroizing::new(String::new());
+        io::stdin().take(MAX_SECRET).read_to_string(&mut all).context("cannot read the password")?;
+        Zeroizing::new(all.lines().next().unwrap_or_default().to_owned())
+    };
+    ensure!(!secret.is_empty(), "the password is empty. Type it, or pipe it in");
+    Ok(secret)
+}

@@ -1,0 +1,82 @@
+//! `portcullis-mail fetch`.
+
+use super::{bills, registry, templates};
+use anyhow::{Context as _, Result};
+use clap::Args;
+use portcullis_mail::limits::MAX_PAGE;
+use portcullis_mail::{Account, AccountName, Fetcher, Ledger, Resolver, SealedFolder, connect, fetch};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The mailbox
+    name: AccountName,
+    /// A folder of templates
+    #[arg(long, env = "PORTCULLIS_MAIL_TEMPLATES")]
+    templates: Option<PathBuf>,
+    /// A resolver that you trust, such as 127.0.0.1:53. Without one, only keys that DNSSEC proves are trusted
+    #[arg(long, env = "PORTCULLIS_MAIL_RESOLVER")]
+    resolver: Option<SocketAddr>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, folder: &SealedFolder) -> Result<()> {
+        let account = Account::load(folder, &self.name)?;
+        let templates = templates(self.templates.as_ref())?;
+        let registry = registry::current(folder)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context("cannot start threads")?;
+        let _lock = folder.lock()?;
+        let before = Ledger::load(folder, &self.name)?;
+        let seen = last(&before);
+        let summary = runtime.block_on(async {
+            let resolver = self.resolver.map_or_else(Resolver::system, Resolver::trusted);
+            let dns = Arc::new(resolver.context("no name server is known. Name one with --resolver")?);
+            let account = Arc::new(account);
+            let mut source = connect(&account).await?;
+            let fetcher = Fetcher { account, registry: Arc::new(registry), templates: Arc::new(templates), dns };
+            anyhow::Ok(fetch(&fetcher, folder, &mut *source).await?)
+        })?;
+        let ledger = Ledger::load(folder, &self.name)?;
+        let mut after = seen;
+        loop {
+            let page = ledger.page(after, MAX_PAGE);
+            let more = page.more;
+            after = Some(page.next);
+            // One page of JSON a line.
+            bills::print(&portcullis_mail::Page { more: more && self.json, ..page }, self.json)?;
+            if !more {
+                break;
+            }
+        }
+        let unreadable: usize = summary.unreadable.values().sum();
+        eprintln!("{} new mails read, {} new bills, {unreadable} mails not looked at", summary.read, summary.bills);
+        for (why, count) in &summary.unreadable {
+            eprintln!("  {count}: {why}");
+        }
+        Ok(())
+    }
+}
+
+/// Where the ledger ends; `None` if it is new.
+fn last(ledger: &Ledger) -> Option<portcullis_mail::ChangeCursor> {
+    let mut after = None;
+    loop {
+        let page = ledger.page(after, MAX_PAGE);
+        if page.changes.is_empty() && after.is_none() {
+            return None;
+        }
+        after = Some(page.next);
+        if !page.more {
+            return after;
+        }
+    }
+}

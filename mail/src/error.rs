@@ -1,0 +1,74 @@
+//! Why mail could not be fetched.
+
+use crate::account::AccountError;
+use crate::sealed_folder::FolderError;
+use std::io;
+
+/// Why a run over a mailbox ended early. What was read before is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailError {
+    /// No connection.
+    #[error("cannot reach {server}: {cause}. Check the server's name and port, and whether you are online")]
+    Unreachable {
+        /// Host and port.
+        server: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// The certificate does not verify, or there is no TLS.
+    #[error("{server} cannot be trusted: {cause}. Mail is only fetched over TLS with a certificate that verifies")]
+    Untrusted {
+        /// Host and port.
+        server: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The credentials were refused.
+    #[error("{server} refused the sign-in. Check user and password; some providers want a password per application")]
+    SignIn {
+        /// Host and port.
+        server: String,
+    },
+    /// No such mailbox.
+    #[error("{server} has no mailbox `{mailbox}`, or does not let you read it")]
+    Mailbox {
+        /// Host and port.
+        server: String,
+        /// Its name.
+        mailbox: String,
+    },
+    /// The server does not follow its protocol.
+    #[error("{server} broke the rules of its protocol ({what}). Nothing was changed; try again later")]
+    Protocol {
+        /// Host and port.
+        server: String,
+        /// What it did.
+        what: &'static str,
+    },
+    /// The mailbox was made anew while it was read.
+    #[error("the mailbox changed its identity (UIDVALIDITY) while it was read. Fetch again: it is then read anew")]
+    Replaced,
+    /// Nothing arrived for too long.
+    #[error("{server} was silent for too long. Try again later")]
+    Silent {
+        /// Host and port.
+        server: String,
+    },
+    /// An account's settings.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The folder of this program.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+impl MailError {
+    pub(crate) fn unreachable(server: &str, cause: &io::Error) -> Self {
+        Self::Unreachable { server: server.into(), cause: cause.to_string() }
+    }
+
+    pub(crate) fn protocol(server: &str, what: &'static str) -> Self {
+        Self::Protocol { server: server.into(), what }
+    }
+}

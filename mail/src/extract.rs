@@ -1,0 +1,184 @@
+//! What a bill says: structured forms first, then what a person reads.
+//!
+//! ```text
+//!   UBL, CII (EN 16931) ─┬─ one bill, or a refusal: what is ambiguous is not guessed
+//!   JSON-LD Invoice ─────┤
+//!   text ─ template of the biller, else the words of a language
+//! ```
+
+mod amount;
+mod cii;
+pub(crate) mod html;
+mod json_ld;
+mod template;
+mod text;
+mod ubl;
+mod xml;
+
+use crate::date::Date;
+use crate::iban::Iban;
+use crate::mail::Mail;
+use crate::registry::Biller;
+use portcullis_protocol::{Currency, Money};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+pub use template::{Template, TemplateError, Templates};
+
+/// Why no amount is taken from what looks like a bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Refusal {
+    /// An invoice that is not well-formed, has a DTD, or is larger or deeper than invoices are.
+    Malformed,
+    /// No amount, or one that is no number.
+    NoAmount,
+    /// An amount that can be read in two ways.
+    AmbiguousAmount,
+    /// Below zero, or more than money is counted in.
+    AmountOutOfRange,
+    /// Amounts in two currencies, or in none that is known.
+    Currency,
+    /// A credit note: nothing is due.
+    CreditNote,
+    /// Several bills in one mail, or forms of one bill that say different things.
+    SeveralBills,
+    /// A date that no calendar has.
+    BadDate,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the invoice in it is not well-formed",
+            Self::NoAmount => "it has no amount",
+            Self::AmbiguousAmount => "its amount can be read in two ways",
+            Self::AmountOutOfRange => "its amount is negative or too large",
+            Self::Currency => "its currency is missing, unknown or not the same everywhere",
+            Self::CreditNote => "it is a credit note",
+            Self::SeveralBills => "it has several bills that differ",
+            Self::BadDate => "it has a date that no calendar has",
+        })
+    }
+}
+
+/// A bill, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bill {
+    pub(crate) amount: Money,
+    pub(crate) due: Option<Date>,
+    pub(crate) period: Option<(Date, Date)>,
+    pub(crate) account: Option<String>,
+    pub(crate) iban: Option<Iban>,
+}
+
+/// What a mail holds: `None` if it is no bill.
+pub(crate) type Extracted = Option<Result<Bill, Refusal>>;
+
+/// Reads the bill in a mail.
+pub(crate) fn extract(
+    mail: &Mail<'_>,
+    domain: Option<&str>,
+    biller: Option<&Biller>,
+    templates: &Templates,
+) -> Extracted {
+    let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
+    for file in mail.files() {
+        let named_xml = file.name.ends_with(".xml") || file.name.ends_with(".ubl") || file.name.ends_with(".cii");
+        if named_xml || file.media_type.ends_with("/xml") || file.media_type.ends_with("+xml") {
+            found.extend(xml::invoice(file.bytes));
+        }
+    }
+    found.extend(mail.html().flat_map(json_ld::invoices));
+    if found.is_empty() {
+        return text::bill(mail, domain, biller.and_then(|biller| biller.currency), templates);
+    }
+    one(found)
+}
+
+/// The one bill, if all forms of it say the same.
+fn one(found: Vec<Result<Bill, Refusal>>) -> Extracted {
+    let mut bills = Vec::new();
+    for bill in found {
+        match bill {
+            Ok(bill) => bills.push(bill),
+            Err(refusal) => return Some(Err(refusal)),
+        }
+    }
+    let mut bills = bills.into_iter();
+    let mut first = bills.next()?;
+    for other in bills {
+        let differs = |a: Option<Date>, b: Option<Date>| a.zip(b).is_some_and(|(a, b)| a != b);
+        let other_payee = first.iban.as_ref().zip(other.iban.as_ref()).is_some_and(|(a, b)| a != b);
+        if other.amount != first.amount || differs(other.due, first.due) || other_payee {
+            return Some(Err(Refusal::SeveralBills));
+        }
+        first.due = first.due.or(other.due);
+        first.period = first.period.or(other.period);
+        first.account = first.account.or(other.account);
+        first.iban = first.iban.or(other.iban);
+    }
+    Some(Ok(first))
+}
+
+/// A decimal of XML Schema, `1234.5`, in minor units. Digits beyond the currency's are allowed if they are zero.
+fn decimal(text: &str, currency: Currency) -> Result<Money, Refusal> {
+    let text = text.trim();
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits.len() > 30 || (whole.is_empty() && fraction.is_empty()) || !numeric(whole) || !numeric(fraction) {
+        return Err(Refusal::NoAmount);
+    }
+    let decimals = currency.exponent().ok_or(Refusal::Currency)? as usize;
+    let (kept, rest) = fraction.split_at(decimals.min(fraction.len()));
+    if rest.bytes().any(|byte| byte != b'0') {
+        return Err(Refusal::AmbiguousAmount);
+    }
+    let units: i64 = format!("0{whole}{kept:0<decimals$}").parse().map_err(|_| Refusal::AmountOutOfRange)?;
+    if negative && units != 0 {
+        return Err(Refusal::AmountOutOfRange);
+    }
+    Money::new(units, currency).map_err(|_| Refusal::AmountOutOfRange)
+}
+
+/// A date that must be one if it is there.
+fn date(text: Option<&str>) -> Result<Option<Date>, Refusal> {
+    text.map(|text| text.parse().map_err(|_| Refusal::BadDate)).transpose()
+}
+
+/// Days from and to, if both are there and in this order.
+fn period(start: Option<Date>, end: Option<Date>) -> Result<Option<(Date, Date)>, Refusal> {
+    match start.zip(end) {
+        Some((start, end)) if start > end => Err(Refusal::BadDate),
+        both => Ok(both),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact_or_refused() {
+        let of = |text: &str, code: &str| decimal(text, code.parse().expect("code")).map(|money| money.minor_units());
+        assert_eq!(of("1234.56", "EUR"), Ok(123_456));
+        assert_eq!(of(" 12 ", "EUR"), Ok(1200));
+        assert_eq!(of("12.5", "EUR"), Ok(1250));
+        assert_eq!(of(".5", "EUR"), Ok(50));
+        assert_eq!(of("12.500000", "EUR"), Ok(1250));
+        assert_eq!(of("12.505", "EUR"), Err(Refusal::AmbiguousAmount));
+        assert_eq!(of("12.505", "KWD"), Ok(12505));
+        assert_eq!(of("1200.00", "JPY"), Ok(1200));
+        assert_eq!(of("-0.00", "EUR"), Ok(0));
+        assert_eq!(of("-1.00", "EUR"), Err(Refusal::AmountOutOfRange));
+        assert_eq!(of("99999999999999999999", "EUR"), Err(Refusal::AmountOutOfRange));
+        for bad in ["", ".", "1e3", "1,00", "NaN", "INF", "1.2.3", "０", "--1", "0x10"] {
+            assert_eq!(of(bad, "EUR"), Err(Refusal::NoAmount), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! schema.org `Invoice` in JSON-LD. The context is not loaded: only schema.org's own names count.
+
+use crate::extract::{Bill, Refusal, date, decimal, html, period};
+use portcullis_protocol::{Currency, Money};
+use serde_json::Value;
+
+/// How deep an invoice may lie in other things: a mail about an order with an invoice takes three.
+const MAX_DEPTH: usize = 8;
+
+pub(super) fn invoices(html: &str) -> Vec<Result<Bill, Refusal>> {
+    let mut found = Vec::new();
+    for block in html::json_ld(html) {
+        // What is not JSON is somebody's template language, and no bill.
+        if let Ok(value) = serde_json::from_str::<Value>(block) {
+            collect(&value, MAX_DEPTH, &mut found);
+        }
+    }
+    found
+}
+
+fn collect(value: &Value, depth: usize, found: &mut Vec<Result<Bill, Refusal>>) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| collect(value, depth, found)),
+        Value::Object(object) => {
+            if is_invoice(value) {
+                found.push(bill(value));
+            } else {
+                object.values().for_each(|value| collect(value, depth, found));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_invoice(value: &Value) -> bool {
+    let named = |name: &Value| {
+        name.as_str().is_some_and(|name| {
+            let name = name
+                .strip_prefix("https://schema.org/")
+                .or_else(|| name.strip_prefix("http://schema.org/"))
+                .unwrap_or(name);
+            name == "Invoice"
+        })
+    };
+    match &value["@type"] {
+        Value::Array(types) => types.iter().any(named),
+        name => named(name),
+    }
+}
+
+fn bill(invoice: &Value) -> Result<Bill, Refusal> {
+    let amount = total(&invoice["totalPaymentDue"])?;
+    let due = date(text(&invoice["paymentDueDate"]).or_else(|| text(&invoice["paymentDue"])))?;
+    let billed = text(&invoice["billingPeriod"]).and_then(|interval| interval.split_once('/'));
+    let period = match billed {
+        // `P1M` and the like say how long, not when.
+        Some((start, end)) => period(start.parse().ok(), end.parse().ok())?,
+        None => None,
+    };
+    let account = text(&invoice["accountId"]).map(str::to_owned);
+    Ok(Bill { amount, due, period, account, iban: None })
+}
+
+/// `PriceSpecification` or `MonetaryAmount`.
+fn total(value: &Value) -> Result<Money, Refusal> {
+    let currency = text(&value["priceCurrency"]).or_else(|| text(&value["currency"])).ok_or(Refusal::Currency)?;
+    let currency: Currency = currency.parse().map_err(|_| Refusal::Currency)?;
+    let amounts = [&value["price"], &value["value"]];
+    let mut amounts = amounts.iter().filter(|amount| !amount.is_null());
+    let (Some(amount), None) = (amounts.next(), amounts.next()) else { return Err(Refusal::NoAmount) };
+    match amount {
+        Value::String(text) => decimal(text, currency),
+        // The shortest decimal that reads back as the same number is what was written, as long as it has 15 digits.
+        Value::Number(number) => decimal(&number.to_string(), currency),
+        _ => Err(Refusal::NoAmount),
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    value.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Vec<Result<Bill, Refusal>> {
+        invoices(&format!("<script type=\"application/ld+json\">{json}</script>"))
+    }
+
+    #[test]
+    fn an_invoice_is_read_wherever_it_stands() {
+        let found = read(
+            r#"{"@context":"https://schema.org","@graph":[{"@type":"EmailMessage","about":{"@type":"https://schema.org/Invoice",
+            "accountId":"A-77","paymentDueDate":"2026-12-15T00:00","billingPeriod":"2026-11-01/2026-11-30",
+            "totalPaymentDue":{"@type":"PriceSpecification","price":12.50,"priceCurrency":"EUR"}}}]}"#,
+        );
+        let [Ok(bill)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((bill.amount.to_string(), bill.account.as_deref()), ("12.50 EUR".into(), Some("A-77")));
+        assert_eq!(bill.due.map(|day| day.to_string()).as_deref(), Some("2026-12-15"));
+        assert!(bill.period.is_some());
+    }
+
+    #[test]
+    fn what_is_odd_is_refused() {
+        let with = |total: &str, due: &str| {
+            read(&format!(r#"{{"@type":"Invoice","totalPaymentDue":{total},"paymentDueDate":"{due}"}}"#)).remove(0)
+        };
+        let good = r#"{"price":"1.00","priceCurrency":"EUR"}"#;
+        assert!(with(good, "2026-12-01").is_ok());
+        assert_eq!(with(good, "2026-02-30"), Err(Refusal::BadDate));
+        assert_eq!(with(r#"{"price":"-1.00","priceCurrency":"EUR"}"#, "2026-12-01"), Err(Refusal::AmountOutOfRange));
+        assert_eq!(with(r#"{"price":"1.00","priceCurrency":"ZZZ"}"#, "2026-12-01"), Err(Refusal::Currency));
+        assert_eq!(
+            with(r#"{"price":"1.00","value":"2.00","priceCurrency":"EUR"}"#, "2026-12-01"),
+            Err(Refusal::NoAmount)
+        );
+        assert!(read("{").is_empty() && read(&"[".repeat(60_000)).is_empty());
+    }
+}

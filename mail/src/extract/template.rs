@@ -1,0 +1,310 @@
+//! Templates: what a biller's mails say, as data. A person adds a biller without code; the linter says what is wrong.
+
+use crate::account::ascii_domain;
+use crate::limits::{MAX_LABEL, MAX_LABELS, MAX_TEMPLATE, MAX_TEMPLATES};
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+/// The languages that are read without a template.
+static LANGUAGES: LazyLock<Vec<Template>> = LazyLock::new(|| {
+    let data = [
+        include_str!("../data/en.toml"),
+        include_str!("../data/de.toml"),
+        include_str!("../data/fr.toml"),
+        include_str!("../data/es.toml"),
+    ];
+    data.iter().filter_map(|text| toml::from_str(text).ok()).collect()
+});
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// A file or folder that cannot be read.
+    #[error("cannot read `{path}`: {cause}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        cause: String,
+    },
+    /// Not TOML, or members that a template does not have.
+    #[error("`{path}` is not a template: {cause}")]
+    Form {
+        /// The file.
+        path: String,
+        /// Where and what.
+        cause: String,
+    },
+    /// What it says.
+    #[error("template `{id}`: {what}")]
+    Wrong {
+        /// The template.
+        id: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// Too many.
+    #[error("more than {MAX_TEMPLATES} templates")]
+    TooMany,
+}
+
+/// The labels of one biller's mails, or of a language. All are in lower case; each value stands behind its label, or on the
+/// next line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// A short name.
+    pub id: String,
+    /// The biller's domains. A template is used for mail from them only.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// The language whose months and other labels are used beside these.
+    pub language: String,
+    /// Months, January first.
+    #[serde(default)]
+    pub(crate) months: Vec<String>,
+    /// Words without which a mail is no bill. Any of them is enough.
+    #[serde(default)]
+    pub bill: Vec<String>,
+    /// Words with which it is none.
+    #[serde(default)]
+    pub not_bill: Vec<String>,
+    /// Before what is due, the most certain first.
+    #[serde(default)]
+    pub total: Vec<String>,
+    /// Before the day until which it is due.
+    #[serde(default)]
+    pub due: Vec<String>,
+    /// Before the customer's number.
+    #[serde(default)]
+    pub account: Vec<String>,
+    /// Before the first and last day.
+    #[serde(default)]
+    pub period: Vec<String>,
+}
+
+/// All templates of an installation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Templates(Vec<Template>);
+
+impl Templates {
+    /// No templates beside the languages.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Reads and lints the `.toml` files of a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// Everything that is wrong, over all files.
+    pub fn load(folder: &Path) -> Result<Self, Vec<TemplateError>> {
+        let io = |path: &Path, error: &std::io::Error| TemplateError::Io {
+            path: path.display().to_string(),
+            cause: error.to_string(),
+        };
+        let entries = fs::read_dir(folder).map_err(|error| vec![io(folder, &error)])?;
+        let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        paths.sort();
+        if paths.len() > MAX_TEMPLATES {
+            return Err(vec![TemplateError::TooMany]);
+        }
+        let mut templates = Vec::new();
+        let mut errors = Vec::new();
+        for path in paths {
+            match fs::read_to_string(&path) {
+                Ok(text) => match Template::parse(&text) {
+                    Ok(template) => templates.push(template),
+                    Err(cause) => errors.push(TemplateError::Form { path: path.display().to_string(), cause }),
+                },
+                Err(error) => errors.push(io(&path, &error)),
+            }
+        }
+        errors.extend(templates.iter().flat_map(Template::lint));
+        let mut ids = HashSet::new();
+        for template in &templates {
+            if !ids.insert(&template.id) {
+                errors.push(template.wrong("another template has this id; give it one of its own"));
+            }
+        }
+        if errors.is_empty() { Ok(Self(templates)) } else { Err(errors) }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The templates to try for mail from `domain`: the biller's, else every language.
+    pub(crate) fn of_domain(&self, domain: Option<&str>) -> Vec<&Template> {
+        let own: Vec<_> =
+            self.0.iter().filter(|template| domain.is_some_and(|domain| template.covers(domain))).collect();
+        if own.is_empty() { LANGUAGES.iter().collect() } else { own }
+    }
+}
+
+impl Template {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_TEMPLATE {
+            return Err(format!("it has more than {MAX_TEMPLATE} bytes"));
+        }
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The language that it builds on.
+    pub(crate) fn base(&self) -> &Self {
+        LANGUAGES.iter().find(|language| language.id == self.language).unwrap_or(self)
+    }
+
+    /// Everything that is wrong with it.
+    #[must_use]
+    pub fn lint(&self) -> Vec<TemplateError> {
+        let mut errors = Vec::new();
+        if !LANGUAGES.iter().any(|language| language.id == self.language) {
+            let known: Vec<_> = LANGUAGES.iter().map(|language| language.id.as_str()).collect();
+            errors.push(self.wrong(&format!(
+                "the language `{}` is not known; it can be {}",
+                self.language,
+                known.join(", ")
+            )));
+        }
+        if self.domains.is_empty() {
+            errors
+                .push(self.wrong("it has no domain, so it would never be used; add `domains = [\"biller.example\"]`"));
+        }
+        for domain in &self.domains {
+            if ascii_domain(domain).as_deref() != Some(domain) {
+                errors.push(self.wrong(&format!("the domain `{domain}` must be in its ASCII form, in lower case")));
+            }
+        }
+        if self.total.is_empty() {
+            errors.push(self.wrong("it has no label for the total; add `total = [\"amount due\"]`"));
+        }
+        if !self.months.is_empty() {
+            errors.push(self.wrong("months belong to a language; remove them"));
+        }
+        errors.extend(self.lint_labels());
+        errors
+    }
+
+    fn lint_labels(&self) -> Vec<TemplateError> {
+        let mut errors = Vec::new();
+        for (kind, labels) in self.kinds() {
+            if labels.len() > MAX_LABELS {
+                errors.push(self.wrong(&format!("`{kind}` has more than {MAX_LABELS} labels")));
+            }
+            let mut seen = HashSet::new();
+            for label in labels {
+                let wrong = |what: &str| self.wrong(&format!("the label `{label}` in `{kind}` {what}"));
+                if label.trim().is_empty() || label.trim() != label {
+                    errors.push(wrong("is empty or begins or ends with a space"));
+                }
+                if label.len() > MAX_LABEL {
+                    errors.push(wrong("is longer than half a line"));
+                }
+                if label.to_lowercase() != *label {
+                    errors.push(wrong("must be in lower case, as the text is when it is searched"));
+                }
+                if label.contains(char::is_control) || label.contains(|c: char| c.is_ascii_digit()) {
+                    errors.push(wrong("has a digit or control character, which values have and labels must not"));
+                }
+                if !seen.insert(label) {
+                    errors.push(wrong("is listed twice"));
+                }
+            }
+        }
+        for label in self.bill.iter().filter(|label| self.not_bill.contains(label)) {
+            errors.push(self.wrong(&format!("`{label}` makes a mail a bill and no bill at once")));
+        }
+        errors
+    }
+
+    fn kinds(&self) -> [(&'static str, &Vec<String>); 6] {
+        [
+            ("bill", &self.bill),
+            ("not_bill", &self.not_bill),
+            ("total", &self.total),
+            ("due", &self.due),
+            ("account", &self.account),
+            ("period", &self.period),
+        ]
+    }
+
+    fn covers(&self, domain: &str) -> bool {
+        self.domains
+            .iter()
+            .any(|own| domain.strip_suffix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    }
+
+    fn wrong(&self, what: &str) -> TemplateError {
+        TemplateError::Wrong { id: self.id.clone(), what: what.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_languages_are_well_made() {
+        assert_eq!(LANGUAGES.len(), 4);
+        for language in LANGUAGES.iter() {
+            assert_eq!(language.lint_labels(), [], "{}", language.id);
+            assert_eq!(language.months.len(), 12);
+            assert!(language.kinds().iter().all(|(_, labels)| !labels.is_empty()), "{}", language.id);
+        }
+    }
+
+    #[test]
+    fn the_linter_names_every_fault() {
+        let good = "id = \"power\"\ndomains = [\"power.example\"]\nlanguage = \"en\"\ntotal = [\"your share\"]\n";
+        assert_eq!(Template::parse(good).expect("good").lint(), []);
+        for (fault, expected) in [
+            ("id = \"x\"\nlanguage = \"en\"\ntotal = [\"a\"]", "no domain"),
+            ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"Power.example\"]\ntotal = [\"a\"]", "ASCII form"),
+            ("id = \"x\"\nlanguage = \"tlh\"\ndomains = [\"p.example\"]\ntotal = [\"a\"]", "language"),
+            ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]", "no label for the total"),
+            ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\"Amount\"]", "lower case"),
+            ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\"a\", \"a\"]", "twice"),
+            ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\" a\"]", "space"),
+            ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\"a 1\"]", "digit"),
+            (
+                "id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\"a\"]\nbill = [\"b\"]\nnot_bill = [\"b\"]",
+                "at once",
+            ),
+        ] {
+            let errors = Template::parse(fault).expect("TOML").lint();
+            assert!(errors.iter().any(|error| error.to_string().contains(expected)), "{expected}: {errors:?}");
+        }
+        assert!(Template::parse("id = \"x\"\nlanguage = \"en\"\nregex = \".*\"").is_err(), "unknown members");
+    }
+
+    #[test]
+    fn a_folder_is_loaded_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("write");
+        let good = "id = \"power\"\ndomains = [\"power.example\"]\nlanguage = \"en\"\ntotal = [\"your share\"]\n";
+        write("a.toml", good);
+        write("notes.txt", "not a template");
+        let templates = Templates::load(folder.path()).expect("good");
+        assert_eq!(templates.len(), 1);
+        let names = |domain| templates.of_domain(domain).iter().map(|t| t.id.clone()).collect::<Vec<_>>();
+        assert_eq!(names(Some("mail.power.example")), ["power"]);
+        assert_eq!(names(Some("xpower.example")), ["en", "de", "fr", "es"]);
+        write("b.toml", good);
+        write("c.toml", "id = ");
+        assert_eq!(Templates::load(folder.path()).expect_err("two faults").len(), 2);
+    }
+}

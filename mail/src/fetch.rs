@@ -1,0 +1,176 @@
+//! The cycle: list what is new, read each mail once, keep what is a bill.
+
+use crate::account::Account;
+use crate::authenticity::{Dns, Doubt, Findings, examine};
+use crate::error::MailError;
+use crate::extract::{Bill, Extracted, Refusal, Templates, extract};
+use crate::iban::Iban;
+use crate::ledger::Ledger;
+use crate::limits::{CHECKPOINT, EXAMINE_TIMEOUT};
+use crate::mail::{Mail, Unreadable};
+use crate::record::{BillRecord, Level, masked};
+use crate::registry::BillerRegistry;
+use crate::sealed_folder::SealedFolder;
+use crate::source::{Fetched, Source};
+use portcullis_protocol::Digest;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+/// What a run needs beside the mailbox.
+#[derive(Clone)]
+pub struct Fetcher {
+    /// Whose mail it is.
+    pub account: Arc<Account>,
+    /// Who is known to send bills.
+    pub registry: Arc<BillerRegistry>,
+    /// How billers write.
+    pub templates: Arc<Templates>,
+    /// Who is asked for keys.
+    pub dns: Arc<dyn Dns>,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Mails that were transferred.
+    pub read: usize,
+    /// Bills among them that were not known.
+    pub bills: usize,
+    /// Mails that were not looked at, by reason.
+    pub unreadable: HashMap<Unreadable, usize>,
+    /// Bytes that the server sent.
+    pub received: u64,
+}
+
+/// Reads what is new in a mailbox into its ledger. What was read when a run ends early is kept, and not read again.
+///
+/// # Errors
+/// [`MailError`].
+pub async fn fetch(fetcher: &Fetcher, folder: &SealedFolder, source: &mut dyn Source) -> Result<Summary, MailError> {
+    let name = &fetcher.account.name;
+    let mut ledger = Ledger::load(folder, name)?;
+    let before = ledger.clone();
+    let mut summary = Summary::default();
+    let changes = source.changes(ledger.cursor()).await?;
+    ledger.listed(changes);
+    if ledger != before {
+        ledger.store(folder, name)?;
+    }
+    let mut since_stored = 0;
+    let read = loop {
+        let Some(mail) = ledger.next_mail() else { break Ok(()) };
+        let fetched = match source.fetch(mail).await {
+            Ok(fetched) => fetched,
+            Err(error) => break Err(error),
+        };
+        fetcher.take(fetched, &mut ledger, &mut summary).await;
+        ledger.mail_read();
+        since_stored += 1;
+        if since_stored == CHECKPOINT {
+            ledger.store(folder, name)?;
+            since_stored = 0;
+        }
+    };
+    if since_stored > 0 {
+        ledger.store(folder, name)?;
+    }
+    summary.received = source.received();
+    read.map(|()| summary)
+}
+
+/// What was found in one mail.
+struct Found {
+    bill: Result<Bill, Refusal>,
+    findings: Findings,
+    evidence: Digest,
+}
+
+impl Fetcher {
+    async fn take(&self, fetched: Fetched, ledger: &mut Ledger, summary: &mut Summary) {
+        let raw = match fetched {
+            Fetched::Whole(raw) => raw,
+            Fetched::TooLong => {
+                *summary.unreadable.entry(Unreadable::TooLong).or_default() += 1;
+                return;
+            }
+            Fetched::Gone => return,
+        };
+        summary.read += 1;
+        match self.look(raw).await {
+            Ok(Some(found)) => summary.bills += usize::from(enter(found, ledger)),
+            Ok(None) => {}
+            Err(unreadable) => *summary.unreadable.entry(unreadable).or_default() += 1,
+        }
+    }
+
+    /// On a thread of its own: what a parser might do wrong costs one mail, not the run.
+    async fn look(&self, raw: Vec<u8>) -> Result<Option<Found>, Unreadable> {
+        let (fetcher, runtime) = (self.clone(), Handle::current());
+        let looked = tokio::task::spawn_blocking(move || fetcher.look_at(&raw, &runtime));
+        match timeout(EXAMINE_TIMEOUT, looked).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) | Err(_) => Err(Unreadable::Failed),
+        }
+    }
+
+    fn look_at(&self, raw: &[u8], runtime: &Handle) -> Result<Option<Found>, Unreadable> {
+        let mail = Mail::parse(raw)?;
+        let sender = mail.sender();
+        let domain = sender.as_ref().map(crate::account::Address::domain);
+        let claimed = domain.and_then(|domain| self.registry.of_domain(domain));
+        // Nobody is asked about mail that is no bill: a look-up tells name servers that it arrived.
+        let extracted: Extracted = extract(&mail, domain, claimed, &self.templates);
+        let Some(bill) = extracted else { return Ok(None) };
+        let examined = examine(&mail, &self.account, &self.registry, &*self.dns);
+        let findings = runtime.block_on(timeout(EXAMINE_TIMEOUT, examined)).map_err(|_| Unreadable::Failed)?;
+        Ok(Some(Found { bill, findings, evidence: Digest::of(raw) }))
+    }
+}
+
+/// Makes a record of what was found. Returns whether it is new.
+fn enter(found: Found, ledger: &mut Ledger) -> bool {
+    let Found { bill, mut findings, evidence } = found;
+    let iban: Option<Iban> = bill.as_ref().ok().and_then(|bill| bill.iban.clone());
+    let remembered = findings.biller.as_ref().map_or(&[][..], |biller| ledger.ibans(&biller.id)).to_vec();
+    findings.check_iban(iban.as_ref(), &remembered);
+    if findings.level > Level::Unverified
+        && findings.signature.is_some_and(|signature| ledger.has_signature(&signature))
+    {
+        findings.doubt(Doubt::Replayed);
+    }
+    if bill.is_err() {
+        // What cannot be read cannot be paid.
+        findings.level = Level::Unverified;
+    }
+    let biller_name = match (&findings.biller, &findings.domain) {
+        (Some(biller), _) => biller.name.clone(),
+        (None, Some(domain)) => domain.clone(),
+        (None, None) => "unknown sender".to_owned(),
+    };
+    let (bill, refusal) = match bill {
+        Ok(bill) => (Some(bill), None),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    let record = BillRecord {
+        biller: findings.biller.as_ref().map(|biller| biller.id.clone()),
+        biller_name,
+        account: bill.as_ref().and_then(|bill| bill.account.as_deref()).and_then(masked),
+        amount: bill.as_ref().map(|bill| bill.amount),
+        due: bill.as_ref().and_then(|bill| bill.due),
+        period: bill.as_ref().and_then(|bill| bill.period),
+        level: findings.level,
+        doubts: findings.doubts,
+        refusal,
+        evidence,
+    };
+    ledger.add(record, findings.signature, iban)
+}

@@ -1,0 +1,271 @@
+//! What was found in a mailbox so far, and where reading it stands: one sealed file, replaced whole, so that a bill is
+//! neither lost nor found twice whenever the program ends.
+
+use crate::account::AccountName;
+use crate::iban::Iban;
+use crate::limits::MAX_PAGE;
+use crate::record::{BillRecord, Level};
+use crate::sealed_folder::{FolderError, SealedFolder};
+use crate::source::{Changes, Cursor, MailId};
+use portcullis_protocol::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt;
+use std::str::FromStr;
+
+/// The kind of sealed file that ledgers are.
+const KIND: &str = "ledgers";
+
+/// How many changes somebody has seen. A ledger that was made anew has another epoch, and is then read from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChangeCursor {
+    epoch: u64,
+    seq: u64,
+}
+
+/// Not a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a change cursor; leave it out to read from the beginning")]
+pub struct BadCursor;
+
+impl FromStr for ChangeCursor {
+    type Err = BadCursor;
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        let (epoch, seq) = text.split_once('.').ok_or(BadCursor)?;
+        let digits = |text: &str| !text.starts_with('+');
+        if !digits(epoch) || !digits(seq) {
+            return Err(BadCursor);
+        }
+        Ok(Self { epoch: epoch.parse().map_err(|_| BadCursor)?, seq: seq.parse().map_err(|_| BadCursor)? })
+    }
+}
+
+impl TryFrom<String> for ChangeCursor {
+    type Error = BadCursor;
+    fn try_from(text: String) -> Result<Self, BadCursor> {
+        text.parse()
+    }
+}
+
+impl From<ChangeCursor> for String {
+    fn from(cursor: ChangeCursor) -> Self {
+        cursor.to_string()
+    }
+}
+
+impl fmt::Display for ChangeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.seq)
+    }
+}
+
+/// A record that is new or has changed. Records are told apart by their evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The number of this change.
+    pub seq: u64,
+    /// The record as it is now.
+    pub record: BillRecord,
+}
+
+/// Some changes, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// At most [`MAX_PAGE`].
+    pub changes: Vec<Change>,
+    /// What to ask with for the next page.
+    pub next: ChangeCursor,
+    /// Whether there are more.
+    pub more: bool,
+    /// The cursor was of another ledger: forget what was read under it.
+    pub reset: bool,
+}
+
+/// The ledger of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    epoch: u64,
+    seq: u64,
+    cursor: Option<Cursor>,
+    pending: VecDeque<MailId>,
+    changes: Vec<Change>,
+    /// Signatures of verified and vouched bills, so that none counts twice.
+    signatures: HashSet<Digest>,
+    /// Where billers wanted their money when a verified bill of theirs first said so.
+    ibans: BTreeMap<String, Vec<Iban>>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    ///
+    /// # Panics
+    /// If the operating system has no random bytes.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut epoch = [0; 8];
+        getrandom::fill(&mut epoch).expect("the operating system gives random bytes");
+        Self {
+            epoch: u64::from_be_bytes(epoch) >> 16,
+            seq: 0,
+            cursor: None,
+            pending: VecDeque::new(),
+            changes: Vec::new(),
+            signatures: HashSet::new(),
+            ibans: BTreeMap::new(),
+        }
+    }
+
+    /// The ledger of an account; an empty one if nothing was read yet.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn load(folder: &SealedFolder, account: &AccountName) -> Result<Self, FolderError> {
+        let Some(plain) = folder.read(KIND, account.as_str())? else { return Ok(Self::new()) };
+        // Sealed here, and yet not to be read: an older version wrote it. Mail is read anew then.
+        Ok(serde_json::from_slice(&plain).unwrap_or_else(|_| Self::new()))
+    }
+
+    /// Stores the ledger, sealed.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    ///
+    /// # Panics
+    /// Never: a ledger is serialisable.
+    pub fn store(&self, folder: &SealedFolder, account: &AccountName) -> Result<(), FolderError> {
+        folder.write(KIND, account.as_str(), &serde_json::to_vec(self).expect("a ledger serialises"))
+    }
+
+    /// The changes after a cursor, at most `limit` and at most [`MAX_PAGE`].
+    #[must_use]
+    pub fn page(&self, after: Option<ChangeCursor>, limit: usize) -> Page {
+        let known = after.filter(|cursor| cursor.epoch == self.epoch && cursor.seq <= self.seq);
+        let seq = known.map_or(0, |cursor| cursor.seq);
+        // In order of their numbers.
+        let start = self.changes.partition_point(|change| change.seq <= seq);
+        let rest = self.changes.get(start..).unwrap_or_default();
+        let changes: Vec<Change> = rest.iter().take(limit.clamp(1, MAX_PAGE)).cloned().collect();
+        let next = ChangeCursor { epoch: self.epoch, seq: changes.last().map_or(seq, |change| change.seq) };
+        Page { more: changes.len() < rest.len(), next, reset: after.is_some() && known.is_none(), changes }
+    }
+
+    pub(crate) const fn cursor(&self) -> Option<&Cursor> {
+        self.cursor.as_ref()
+    }
+
+    /// Takes over what is new in the mailbox. Mails that were listed before and not read yet are read first.
+    pub(crate) fn listed(&mut self, changes: Changes) {
+        if changes.fresh {
+            self.pending.clear();
+        }
+        self.pending.extend(changes.new);
+        self.cursor = Some(changes.cursor);
+    }
+
+    pub(crate) fn next_mail(&self) -> Option<&MailId> {
+        self.pending.front()
+    }
+
+    pub(crate) fn mail_read(&mut self) {
+        self.pending.pop_front();
+    }
+
+    /// Whether a signed mail was seen before.
+    pub(crate) fn has_signature(&self, signature: &Digest) -> bool {
+        self.signatures.contains(signature)
+    }
+
+    pub(crate) fn ibans(&self, biller: &str) -> &[Iban] {
+        self.ibans.get(biller).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds a record; a mail that is known adds nothing. Returns whether it was added.
+    pub(crate) fn add(&mut self, record: BillRecord, signature: Option<Digest>, iban: Option<Iban>) -> bool {
+        if self.changes.iter().any(|change| change.record.evidence == record.evidence) {
+            return false;
+        }
+        if record.level > Level::Unverified {
+            self.signatures.extend(signature);
+        }
+        if let (Level::Verified, Some(biller), Some(iban)) = (record.level, &record.biller, iban) {
+            let known = self.ibans.entry(biller.clone()).or_default();
+            if known.is_empty() {
+                known.push(iban);
+            }
+        }
+        self.seq += 1;
+        self.changes.push(Change { seq: self.seq, record });
+        true
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str) -> BillRecord {
+        BillRecord {
+            biller: Some("power".into()),
+            biller_name: name.into(),
+            account: None,
+            amount: None,
+            due: None,
+            period: None,
+            level: Level::Verified,
+            doubts: Vec::new(),
+            refusal: None,
+            evidence: Digest::of(name.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_repetition() {
+        let mut ledger = Ledger::new();
+        for at in 0..250 {
+            assert!(ledger.add(record(&at.to_string()), None, None));
+        }
+        assert!(!ledger.add(record("7"), None, None), "the same mail once");
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = ledger.page(cursor, 1_000);
+            assert!(page.changes.len() <= MAX_PAGE && !page.reset);
+            seen.extend(page.changes.into_iter().map(|change| change.record.biller_name));
+            cursor = Some(page.next.to_string().parse().expect("a cursor reads back"));
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(seen, (0..250).map(|at| at.to_string()).collect::<Vec<_>>());
+        assert_eq!(ledger.page(cursor, 10).changes, []);
+        ledger.add(record("late"), None, None);
+        assert_eq!(ledger.page(cursor, 10).changes.len(), 1);
+
+        let other = Ledger::new();
+        assert!(other.page(cursor, 10).reset, "a cursor of another ledger");
+        for bad in ["", "1", "1.", ".1", "a.b", "+1.1", "1.1.1", "-1.1"] {
+            assert!(bad.parse::<ChangeCursor>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_first_verified_payee_is_remembered_and_no_later_one() {
+        let mut ledger = Ledger::new();
+        let first: Iban = "DE89370400440532013000".parse().expect("iban");
+        let other: Iban = "GB82WEST12345698765432".parse().expect("iban");
+        let mut unverified = record("u");
+        unverified.level = Level::Unverified;
+        ledger.add(unverified, Some(Digest::of(b"s0")), Some(other.clone()));
+        assert!(ledger.ibans("power").is_empty() && !ledger.has_signature(&Digest::of(b"s0")));
+        ledger.add(record("a"), Some(Digest::of(b"s1")), Some(first.clone()));
+        ledger.add(record("b"), None, Some(other));
+        assert_eq!(ledger.ibans("power"), [first]);
+        assert!(ledger.has_signature(&Digest::of(b"s1")));
+    }
+}

@@ -1,0 +1,64 @@
+//! Every limit of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// Bytes of a mail that is read. Providers deliver 25 to 50 MB; a bill with its PDF has below 2 MB. Larger ones are counted.
+pub const MAX_MAIL: usize = 16 * 1024 * 1024;
+/// Bytes of a mail's own header. Long chains of forwarding take 30 KB.
+pub const MAX_HEADER: usize = 256 * 1024;
+/// Lines of a mail. Each may become a header or a part of some hundred bytes in memory; 16 MiB of base64 have 220,000.
+pub const MAX_LINES: usize = 300_000;
+/// Lines that may begin or end a part. Each may become a part in memory.
+pub const MAX_BOUNDARY_LINES: usize = 2_000;
+/// Lines inside parts' headers, estimated as lines with a colon near their beginning: each may become a header in memory.
+pub const MAX_HEADER_LINES: usize = 60_000;
+/// Parts of a mail. Bills have three to ten.
+pub const MAX_PARTS: usize = 200;
+/// DKIM signatures of a mail that are verified. Each costs a look-up and two hashes; mails have one to three.
+pub const MAX_SIGNATURES: usize = 8;
+/// Bytes of an XML attachment. The largest example of the published corpora has 200 KB.
+pub const MAX_XML: usize = 4 * 1024 * 1024;
+/// Nodes of an XML attachment, 100 bytes each in memory. An invoice with 1,000 lines has 60,000.
+pub const MAX_XML_NODES: u32 = 200_000;
+/// XML elements inside each other. UBL and CII use eleven levels.
+pub const MAX_XML_DEPTH: usize = 64;
+/// Bytes of a mail's text or HTML that is looked at. Advertising takes 100 KB.
+pub const MAX_TEXT: usize = 1024 * 1024;
+/// Bytes of one JSON-LD block. Real ones have below 4 KB.
+pub const MAX_JSON_LD: usize = 64 * 1024;
+/// JSON-LD blocks of a mail that are looked at.
+pub const MAX_JSON_LD_BLOCKS: usize = 16;
+/// Bytes of a label in a template: half a line.
+pub const MAX_LABEL: usize = 80;
+/// Labels of one kind in a template.
+pub const MAX_LABELS: usize = 32;
+/// Templates of one folder.
+pub const MAX_TEMPLATES: usize = 2_000;
+/// Bytes of a template file.
+pub const MAX_TEMPLATE: usize = 16 * 1024;
+/// Billers of one registry: what fits a signed document of 64 KiB.
+pub const MAX_BILLERS: usize = 1_000;
+/// Bytes of one line of IMAP or POP3, without literals. `FETCH` answers of ours take below 200, capabilities 500.
+pub const MAX_PROTOCOL_LINE: usize = 64 * 1024;
+/// Responses to one IMAP command beside one for each mail asked about: flags, capabilities, alerts.
+pub const MAX_RESPONSES: usize = 4_096;
+/// Mails of one mailbox. Ids of so many take 100 MB of memory.
+pub const MAX_MAILBOX: usize = 1_000_000;
+/// Bytes of a JMAP answer: 500 ids with sizes take 60 KB.
+pub const MAX_JMAP_ANSWER: usize = 4 * 1024 * 1024;
+/// Mails that are asked about at once over JMAP: what RFC 8620 section 2 has every server take.
+pub const JMAP_BATCH: usize = 500;
+/// Bytes of a TXT answer. DKIM keys of RSA with 4,096 bits take 750.
+pub const MAX_TXT: usize = 8 * 1024;
+/// How long a server may take to accept a connection, its TLS hand-shake included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a server may be silent. Large mailboxes take seconds to open.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one mail may be examined, look-ups included, before it counts as unreadable.
+pub const EXAMINE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Mails after which the state is written: what is fetched once more after a crash.
+pub const CHECKPOINT: usize = 200;
+/// Records on a page.
+pub const MAX_PAGE: usize = 100;
+/// Bytes of a sealed record: a ledger of 100,000 bills takes 40 MB.
+pub const MAX_SEALED: u64 = 128 * 1024 * 1024;

@@ -1,0 +1,191 @@
+//! A mail as it is looked at: bounded before it is parsed.
+
+use crate::account::Address;
+use crate::limits::{MAX_BOUNDARY_LINES, MAX_HEADER, MAX_HEADER_LINES, MAX_LINES, MAX_MAIL, MAX_PARTS, MAX_TEXT};
+use mail_parser::{HeaderName, HeaderValue, Message, MessageParser, MimeHeaders as _, PartType};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Why a mail is not looked at. It is counted, and shown as nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// Larger than any bill.
+    #[error("larger than a mail that is read may be")]
+    TooLong,
+    /// So many lines, headers or parts that parsing it would take too much memory.
+    #[error("made of more lines, headers or parts than a mail that is read may have")]
+    TooManyPieces,
+    /// No header, or nothing that is one.
+    #[error("not a mail")]
+    NotMail,
+    /// Took too long, or made a parser fail.
+    #[error("could not be examined")]
+    Failed,
+}
+
+/// A file in a mail.
+pub(crate) struct Attachment<'m> {
+    /// Type and subtype in lower case.
+    pub(crate) media_type: String,
+    /// In lower case; empty if it has none.
+    pub(crate) name: String,
+    pub(crate) bytes: &'m [u8],
+}
+
+/// A parsed mail.
+pub struct Mail<'r> {
+    raw: &'r [u8],
+    message: Message<'r>,
+}
+
+impl<'r> Mail<'r> {
+    /// Counts what parsing will cost, then parses.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn parse(raw: &'r [u8]) -> Result<Self, Unreadable> {
+        weigh(raw)?;
+        // Only what is read is parsed into structures; a list of a million recipients stays text.
+        let parser = MessageParser::new()
+            .with_mime_headers()
+            .header_text(HeaderName::Subject)
+            .header_address(HeaderName::From)
+            .header_address(HeaderName::To)
+            .header_address(HeaderName::Cc)
+            .default_header_raw();
+        let message = parser.parse(raw).ok_or(Unreadable::NotMail)?;
+        if message.parts.len() > MAX_PARTS {
+            return Err(Unreadable::TooManyPieces);
+        }
+        if message.root_part().headers.is_empty() {
+            return Err(Unreadable::NotMail);
+        }
+        Ok(Self { raw, message })
+    }
+
+    /// The bytes as they arrived.
+    #[must_use]
+    pub const fn raw(&self) -> &'r [u8] {
+        self.raw
+    }
+
+    /// The one sender. `None` if there is none, more than one, or one that is no address.
+    #[must_use]
+    pub fn sender(&self) -> Option<Address> {
+        let mut senders = self.addresses(&HeaderName::From)?;
+        if senders.len() == 1 { senders.pop() } else { None }
+    }
+
+    /// What the sender calls itself, which anyone can.
+    #[must_use]
+    pub fn sender_name(&self) -> Option<String> {
+        let name = self.message.from()?.first()?.name.as_deref()?;
+        Some(name.chars().take(200).collect())
+    }
+
+    /// The addresses in `To`.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<Address> {
+        self.addresses(&HeaderName::To).unwrap_or_default()
+    }
+
+    /// The subject; empty if there is none.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.message.subject().unwrap_or_default()
+    }
+
+    /// How often a header occurs.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.message.root_part().headers.iter().filter(|header| header.name().eq_ignore_ascii_case(name)).count()
+    }
+
+    /// The text that a person reads, at most [`MAX_TEXT`] bytes: the plain alternative if it has one, else the HTML.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        for part in self.message.parts.iter().filter(|part| part.attachment_name().is_none()) {
+            match &part.body {
+                PartType::Text(text) if !text.trim().is_empty() => texts.push(clipped(text).to_owned()),
+                PartType::Html(html) => texts.push(crate::extract::html::visible(clipped(html))),
+                _ => {}
+            }
+        }
+        texts
+    }
+
+    /// The HTML parts, each at most [`MAX_TEXT`] bytes.
+    pub(crate) fn html(&self) -> impl Iterator<Item = &str> {
+        self.message.parts.iter().filter_map(|part| match &part.body {
+            PartType::Html(html) => Some(clipped(html)),
+            _ => None,
+        })
+    }
+
+    /// Everything that is not a multipart.
+    pub(crate) fn files(&self) -> impl Iterator<Item = Attachment<'_>> {
+        self.message.parts.iter().filter_map(|part| {
+            let bytes: &[u8] = match &part.body {
+                PartType::Text(text) | PartType::Html(text) => text.as_bytes(),
+                PartType::Binary(bytes) | PartType::InlineBinary(bytes) => bytes,
+                _ => return None,
+            };
+            let media_type = part.content_type().map_or(Cow::Borrowed(""), |of| {
+                Cow::Owned(format!("{}/{}", of.ctype(), of.subtype().unwrap_or_default()).to_ascii_lowercase())
+            });
+            let name = part.attachment_name().unwrap_or_default().to_lowercase();
+            Some(Attachment { media_type: media_type.into_owned(), name, bytes })
+        })
+    }
+
+    fn addresses(&self, name: &HeaderName<'_>) -> Option<Vec<Address>> {
+        let mut all = Vec::new();
+        for header in self.message.root_part().headers.iter().filter(|header| header.name == *name) {
+            let HeaderValue::Address(list) = &header.value else { return None };
+            for one in list.iter() {
+                all.push(one.address.as_deref()?.parse().ok()?);
+            }
+        }
+        Some(all)
+    }
+}
+
+fn clipped(text: &str) -> &str {
+    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    text.get(..end).unwrap_or_default()
+}
+
+/// What a parser would make of the bytes, counted in one pass: every header and every part in memory begins with a line.
+fn weigh(raw: &[u8]) -> Result<(), Unreadable> {
+    if raw.len() > MAX_MAIL {
+        return Err(Unreadable::TooLong);
+    }
+    let (mut lines, mut boundaries, mut headers) = (0_usize, 0_usize, 0_usize);
+    let mut header_end = None;
+    for line in lines_of(raw) {
+        let text = raw.get(line.clone()).unwrap_or_default();
+        lines += 1;
+        boundaries += usize::from(text.starts_with(b"--"));
+        headers += usize::from(text.iter().take(80).any(|byte| *byte == b':'));
+        if header_end.is_none() && (text.is_empty() || text == b"\r") {
+            header_end = Some(line.end);
+        }
+    }
+    let long_header = header_end.unwrap_or(raw.len()) > MAX_HEADER;
+    if long_header || lines > MAX_LINES || boundaries > MAX_BOUNDARY_LINES || headers > MAX_HEADER_LINES {
+        Err(Unreadable::TooManyPieces)
+    } else {
+        Ok(())
+    }
+}
+
+fn lines_of(raw: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = raw.get(at..).filter(|rest| !rest.is_empty())?;
+        let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let line = at..at + length;
+        at += length + 1;
+        Some(line)
+    })
+}

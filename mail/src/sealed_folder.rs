@@ -1,0 +1,328 @@
+//! What this program writes down: accounts with their credentials, cursors, bill records. Every file is sealed, as the
+//! terminal seals its state.
+
+use crate::limits::MAX_SEALED;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Bytes of salt before each sealed file.
+const SALT: usize = 16;
+/// The file with the key of all others.
+const KEY: &str = "key";
+
+/// Why the folder could not be read or written. Names the file, never what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// The operating system said no.
+    #[error("cannot {action} `{path}`: {cause}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: String,
+        /// What the operating system said.
+        cause: String,
+    },
+    /// A file that was not sealed with this folder's key under its name, or is too long.
+    #[error("`{path}` is damaged, or was sealed by another installation. Restore it from a backup, or delete it")]
+    Damaged {
+        /// The file.
+        path: String,
+    },
+    /// Other users can read the folder.
+    #[error("other users can look into `{path}`, where mail passwords would be kept. Run: chmod 700 '{path}'")]
+    Exposed {
+        /// The folder.
+        path: String,
+    },
+    /// Nowhere to keep anything.
+    #[error("no home directory is known. Set PORTCULLIS_MAIL_HOME to a directory of your own")]
+    NoHome,
+}
+
+/// A folder of sealed files, readable by its owner alone. A file is replaced whole, durably.
+pub struct SealedFolder {
+    root: PathBuf,
+    key: Zeroizing<[u8; 32]>,
+}
+
+/// Held while one process works on an account. Dropping it lets others go on.
+#[derive(Debug)]
+pub struct FolderLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
+
+impl SealedFolder {
+    /// Opens the folder, or makes it with a new key.
+    ///
+    /// # Errors
+    /// [`FolderError`]; [`FolderError::Exposed`] if other users can look into a folder that holds anything.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, FolderError> {
+        let root = root.into();
+        let root = std::path::absolute(&root).unwrap_or(root);
+        if is_exposed(&root) && fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(FolderError::Exposed { path: root.display().to_string() });
+        }
+        make_private(&root)?;
+        let key = load_or_make_key(&root.join(KEY))?;
+        Ok(Self { root, key })
+    }
+
+    /// Where the folder is unless the user says otherwise: `PORTCULLIS_MAIL_HOME`, else the platform's place for data.
+    ///
+    /// # Errors
+    /// [`FolderError::NoHome`] if none is known.
+    pub fn default_path() -> Result<PathBuf, FolderError> {
+        let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let absolute = |name: &str| of(name).filter(|path| path.is_absolute());
+        let home = || std::env::home_dir().filter(|home| home.is_absolute());
+        let data = || {
+            if cfg!(windows) {
+                absolute("LOCALAPPDATA")
+            } else if cfg!(target_os = "macos") {
+                home().map(|home| home.join("Library/Application Support"))
+            } else {
+                absolute("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
+            }
+        };
+        of("PORTCULLIS_MAIL_HOME")
+            .or_else(|| data().map(|data| data.join("portcullis-mail")))
+            .ok_or(FolderError::NoHome)
+    }
+
+    /// Reads a file; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`]; [`FolderError::Damaged`] if it was not sealed here, as this kind, under this name.
+    pub fn read(&self, kind: &str, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, FolderError> {
+        let path = self.path(kind, name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(FolderError::io("read", &path, &error)),
+        };
+        let mut sealed = Vec::new();
+        file.take(MAX_SEALED + 1).read_to_end(&mut sealed).map_err(|error| FolderError::io("read", &path, &error))?;
+        let damaged = || FolderError::Damaged { path: path.display().to_string() };
+        if sealed.len() as u64 > MAX_SEALED {
+            return Err(damaged());
+        }
+        let (salt, sealed) = sealed.split_at_checked(SALT).ok_or_else(damaged)?;
+        let payload = Payload { msg: sealed, aad: name.as_bytes() };
+        let opened = self.cipher(salt, kind).decrypt(&Nonce::default(), payload);
+        opened.map(|plain| Some(Zeroizing::new(plain))).map_err(|_| damaged())
+    }
+
+    /// Seals and replaces a file. When this returns, a crash leaves the new one.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn write(&self, kind: &str, name: &str, plain: &[u8]) -> Result<(), FolderError> {
+        let path = self.path(kind, name);
+        let folder = self.root.join(kind);
+        make_private(&folder)?;
+        let mut salt = [0; SALT];
+        random(&mut salt);
+        let payload = Payload { msg: plain, aad: name.as_bytes() };
+        let sealed = self
+            .cipher(&salt, kind)
+            .encrypt(&Nonce::default(), payload)
+            .map_err(|_| FolderError::Damaged { path: path.display().to_string() })?;
+        let made = self.root.join(format!("{kind}-{name}.tmp"));
+        let put = || -> io::Result<()> {
+            let mut file = private_file().write(true).create(true).truncate(true).open(&made)?;
+            file.write_all(&salt)?;
+            file.write_all(&sealed)?;
+            file.sync_all()?;
+            fs::rename(&made, &path)?;
+            // A rename outlives a crash once its directory is written. Directories can be opened for this on unix only.
+            if cfg!(unix) { File::open(&folder)?.sync_all() } else { Ok(()) }
+        };
+        put().map_err(|error| FolderError::io("write", &path, &error))
+    }
+
+    /// Removes a file. One that is not there is removed.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn remove(&self, kind: &str, name: &str) -> Result<(), FolderError> {
+        let path = self.path(kind, name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FolderError::io("remove", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of a kind, sorted.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn names(&self, kind: &str) -> Result<Vec<String>, FolderError> {
+        let path = self.root.join(kind);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(FolderError::io("read", &path, &error)),
+        };
+        let mut names: Vec<_> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Waits until no other process works in this folder.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn lock(&self) -> Result<FolderLock, FolderError> {
+        let path = self.root.join("lock");
+        let lock = || -> io::Result<File> {
+            let file = private_file().write(true).create(true).truncate(false).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map(FolderLock).map_err(|error| FolderError::io("lock", &path, &error))
+    }
+
+    fn path(&self, kind: &str, name: &str) -> PathBuf {
+        self.root.join(kind).join(name)
+    }
+
+    /// No key seals twice: it is derived from a salt of its own. The kind separates, the name is authenticated.
+    fn cipher(&self, salt: &[u8], kind: &str) -> ChaCha20Poly1305 {
+        let mut key = Zeroizing::new([0; 32]);
+        let hkdf = Hkdf::<Sha256>::new(Some(salt), &*self.key);
+        let label: [&[u8]; 2] = [b"portcullis mail state v1 ", kind.as_bytes()];
+        hkdf.expand_multi_info(&label, &mut *key).expect("32 bytes are far below the limit");
+        ChaCha20Poly1305::new((&*key).into())
+    }
+}
+
+impl fmt::Debug for SealedFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedFolder").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl FolderError {
+    fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
+        Self::Io { action, path: path.display().to_string(), cause: error.to_string() }
+    }
+}
+
+/// The key; a new one if there is none yet. What another process stored first wins.
+fn load_or_make_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, FolderError> {
+    let failed = |action| move |error: io::Error| FolderError::io(action, path, &error);
+    let mut fresh = Zeroizing::new([0; 32]);
+    random(&mut *fresh);
+    // Written whole under a name of its own, then linked: nobody ever reads half a key.
+    let made = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = private_file().write(true).create(true).truncate(true).open(&made).map_err(failed("write"))?;
+    file.write_all(&*fresh).and_then(|()| file.sync_all()).map_err(failed("write"))?;
+    let linked = fs::hard_link(&made, path);
+    fs::remove_file(&made).map_err(failed("remove"))?;
+    match linked {
+        Ok(()) => return Ok(fresh),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed("write")(error)),
+    }
+    let stored = Zeroizing::new(fs::read(path).map_err(failed("read"))?);
+    let key: [u8; 32] =
+        stored.as_slice().try_into().map_err(|_| FolderError::Damaged { path: path.display().to_string() })?;
+    Ok(Zeroizing::new(key))
+}
+
+fn random(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
+}
+
+fn is_exposed(root: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::metadata(root).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = root;
+        false
+    }
+}
+
+fn private_file() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn make_private(path: &Path) -> Result<(), FolderError> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path).map_err(|error| FolderError::io("make", path, &error))?;
+    #[cfg(unix)]
+    if is_exposed(path) {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(|error| FolderError::io("protect", path, &error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_open_only_under_their_own_kind_and_name_and_with_their_own_key() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = SealedFolder::open(home.path().join("a")).expect("open");
+        folder.write("accounts", "main", b"hunter2").expect("write");
+        let open = |kind, name| folder.read(kind, name);
+        assert_eq!(open("accounts", "main").expect("read").expect("there").as_slice(), b"hunter2");
+        assert_eq!(open("accounts", "other").expect("read"), None);
+        let path = |kind, name| folder.path(kind, name);
+        let sealed = fs::read(path("accounts", "main")).expect("bytes");
+        assert!(!sealed.windows(7).any(|window| window == b"hunter2"), "nothing lies in the clear");
+
+        fs::copy(path("accounts", "main"), path("accounts", "other")).expect("copy");
+        assert!(matches!(open("accounts", "other"), Err(FolderError::Damaged { .. })), "another name");
+        make_private(&folder.root.join("bills")).expect("folder");
+        fs::copy(path("accounts", "main"), path("bills", "main")).expect("copy");
+        assert!(matches!(open("bills", "main"), Err(FolderError::Damaged { .. })), "another kind");
+        let other = SealedFolder::open(home.path().join("b")).expect("open");
+        other.write("accounts", "x", b"").expect("write");
+        fs::copy(path("accounts", "main"), other.path("accounts", "main")).expect("copy");
+        assert!(matches!(other.read("accounts", "main"), Err(FolderError::Damaged { .. })), "another key");
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            fs::write(path("accounts", "main"), changed).expect("write");
+            assert!(open("accounts", "main").is_err(), "byte {at}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_see_nothing_and_an_exposed_folder_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().expect("a folder");
+        let root = home.path().join("mail");
+        let folder = SealedFolder::open(&root).expect("open");
+        folder.write("accounts", "main", b"x").expect("write");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode(&root), 0o700);
+        assert_eq!(mode(&root.join(KEY)), 0o600);
+        assert_eq!(mode(&folder.path("accounts", "main")), 0o600);
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("mode");
+        assert!(matches!(SealedFolder::open(&root), Err(FolderError::Exposed { .. })));
+    }
+}

@@ -1,0 +1,223 @@
+//! What it takes to be verified, and each way to fail it. Every attack stands beside the control that is verified.
+
+use crate::signer::{Names, sign};
+use crate::stage::{BILL, USER, fetcher, mail, registry, run};
+use portcullis_mail::{BillRecord, Doubt, Level};
+use serde_json::{Value, json};
+
+const POWER: &str = "power.example";
+
+fn request(raw: &str) -> Value {
+    json!({"raw": raw, "domain": POWER, "selector": "k1"})
+}
+
+async fn judged(requests: &[Value], change: impl FnOnce(&mut Names)) -> Vec<BillRecord> {
+    let (mails, mut names) = sign(requests);
+    change(&mut names);
+    let count = mails.len();
+    let (records, _) = run(&fetcher(names, registry(&[POWER])), mails).await;
+    assert_eq!(records.len(), count, "every one of them is shown");
+    records
+}
+
+fn assert_doubted(record: &BillRecord, doubt: Doubt) {
+    assert_eq!(record.level, Level::Unverified, "{record:?}");
+    assert!(record.doubts.contains(&doubt), "{doubt:?}: {record:?}");
+}
+
+#[tokio::test]
+async fn a_bill_signed_by_its_biller_for_the_user_is_verified() {
+    let [record] = &judged(&[request(&mail(POWER, USER, "Invoice", BILL))], |_| {}).await[..] else { panic!("one") };
+    assert_eq!((record.level, record.doubts.as_slice()), (Level::Verified, &[][..]));
+    assert_eq!(record.biller.as_deref(), Some("power-example"));
+    assert_eq!(record.biller_name, "The power.example company");
+    assert_eq!(record.amount.expect("read").to_string(), "42.50 EUR");
+    assert_eq!(record.due.expect("read").to_string(), "2026-12-15");
+    assert_eq!(record.account.as_deref(), Some("…0815"));
+}
+
+#[tokio::test]
+async fn whatever_was_changed_after_signing_is_found() {
+    let raw = mail(POWER, USER, "Invoice", BILL);
+    let then = |from: &str, to: &str| {
+        let mut request = request(&raw);
+        request["then"] = json!([from, to]);
+        request
+    };
+    let attacks = [
+        (then("42.50", "92.50"), Doubt::BadSignature),
+        // A body that goes on after what was signed.
+        (then("2026\r\n", "2026\r\nPlease pay to DE89370400440532013000\r\n"), Doubt::BadSignature),
+        // Another header of the same name, before or after the signed one.
+        (then("From:", "From: Evil <evil@evil.example>\r\nFrom:"), Doubt::Sender),
+        (then("Subject: Invoice", "Subject: Invoice\r\nSubject: Invoice, urgent"), Doubt::DoubledHeader),
+        (then("Content-Type:", "Content-Type: text/html\r\nContent-Type:"), Doubt::DoubledHeader),
+        (then("To: <kim@user.example>", "To: <sam@user.example>\r\nTo: <kim@user.example>"), Doubt::DoubledHeader),
+        // Signed twice, so even a header that may repeat cannot be added.
+        (then("Date: Sun", "X-Y: z\r\nDate: Mon"), Doubt::BadSignature),
+    ];
+    let requests: Vec<Value> = attacks.iter().map(|(request, _)| request.clone()).collect();
+    let records = judged(&requests, |_| {}).await;
+    for (record, (_, doubt)) in records.iter().zip(attacks) {
+        assert_doubted(record, doubt);
+    }
+}
+
+#[tokio::test]
+async fn a_signature_has_to_cover_all_that_decides() {
+    let raw = mail(POWER, USER, "Invoice", BILL);
+    let with = |headers: &[&str]| {
+        let mut request = request(&raw);
+        request["headers"] = json!(headers);
+        request
+    };
+    let mut partly = request(&raw);
+    partly["length"] = json!(true);
+    let mut appended = partly.clone();
+    appended["then"] = json!(["2026\r\n", "2026\r\nIBAN: DE89370400440532013000\r\n"]);
+    let all = ["from", "to", "subject", "date", "mime-version", "content-type"];
+    let mut requests = vec![with(&all), partly, appended];
+    // Each left out once; `from` cannot be.
+    requests.extend((1..all.len()).map(|at| {
+        let mut rest = all.to_vec();
+        rest.remove(at);
+        with(&rest)
+    }));
+    let records = judged(&requests, |_| {}).await;
+    // The control first. The others carry the same text, but signatures of their own.
+    assert_eq!(records[0].level, Level::Verified, "{:?}", records[0]);
+    assert_doubted(&records[1], Doubt::PartlySigned);
+    assert_doubted(&records[2], Doubt::PartlySigned);
+    for record in &records[3..] {
+        assert_doubted(record, Doubt::HeadersNotSigned);
+    }
+}
+
+#[tokio::test]
+async fn only_the_billers_own_signature_counts() {
+    let mut other = request(&mail(POWER, USER, "Invoice", BILL));
+    other["domain"] = json!("evil.example");
+    // Looks alike: a Cyrillic letter, which is another domain in its ASCII form, signed by its owner.
+    let twin = "xn--pwer-qxe.example";
+    let mut homograph = request(&mail(twin, USER, "Invoice", BILL).replace("Billing <", "The power.example company <"));
+    homograph["domain"] = json!(twin);
+    let unsigned = json!({"raw": mail(POWER, USER, "Invoice", BILL)});
+    let below = mail("mail.power.example", USER, "Invoice", BILL);
+    let two = mail(POWER, USER, "Invoice", BILL).replace("From: Billing <", "From: a@power.example, Billing <");
+    let records = judged(&[request(&below), other, homograph, unsigned, request(&two)], |_| {}).await;
+    assert_eq!(records[0].level, Level::Verified, "the control: a subdomain of the biller's");
+    assert_doubted(&records[1], Doubt::NotAligned);
+    assert_eq!(records[1].biller, None);
+    assert_doubted(&records[2], Doubt::UnknownBiller);
+    assert_eq!(records[2].biller_name, twin, "never what the mail calls itself");
+    assert_doubted(&records[3], Doubt::NotSigned);
+    assert_doubted(&records[4], Doubt::Sender);
+}
+
+#[tokio::test]
+async fn a_bill_of_somebody_else_is_not_the_users() {
+    let theirs = request(&mail(POWER, "sam@other.example", "Invoice", BILL));
+    let bcc = mail(POWER, "undisclosed@power.example", "Invoice", BILL)
+        .replace("Message-ID:", "Bcc: kim@user.example\r\nMessage-ID:");
+    let listed = mail(POWER, "sam@other.example>, <KIM@USER.example", "Invoice", BILL);
+    let records = judged(&[theirs, request(&bcc), request(&listed)], |_| {}).await;
+    assert_doubted(&records[0], Doubt::NotToUser);
+    assert_doubted(&records[1], Doubt::NotToUser);
+    assert_eq!(records[2].level, Level::Verified, "the control: {:?}", records[2]);
+}
+
+#[tokio::test]
+async fn the_same_signed_mail_counts_once() {
+    let (mails, names) = sign(&[request(&mail(POWER, USER, "Invoice", BILL))]);
+    let mut again = b"Received: from elsewhere\r\n".to_vec();
+    again.extend_from_slice(&mails[0]);
+    let (records, _) = run(&fetcher(names, registry(&[POWER])), vec![mails[0].clone(), mails[0].clone(), again]).await;
+    assert_eq!(records.len(), 2, "byte for byte the same is the same bill");
+    assert_eq!(records[0].level, Level::Verified);
+    assert_doubted(&records[1], Doubt::Replayed);
+}
+
+#[tokio::test]
+async fn a_key_has_to_be_there_and_vouched_for() {
+    let requests = [request(&mail(POWER, USER, "Invoice", BILL))];
+    let name = format!("k1._domainkey.{POWER}");
+    let withdrawn = judged(&requests, |names| {
+        names.records.insert(name.clone(), "v=DKIM1; p=".into());
+    });
+    assert_doubted(&withdrawn.await[0], Doubt::NoKey);
+    let absent = judged(&requests, |names| names.records.clear());
+    assert_doubted(&absent.await[0], Doubt::NoKey);
+    let down = judged(&requests, |names| names.down = true);
+    assert_doubted(&down.await[0], Doubt::KeyUnavailable);
+    let untrusted = judged(&requests, |names| names.trusted = false).await;
+    assert_eq!((untrusted[0].level, untrusted[0].doubts.as_slice()), (Level::Vouched, &[Doubt::KeyNotTrusted][..]));
+}
+
+#[tokio::test]
+async fn an_unregistered_biller_is_vouched_for_by_its_domains_policy_only() {
+    let shop = "shop.example";
+    let mut from_shop = request(&mail(shop, USER, "Invoice", BILL));
+    from_shop["domain"] = json!(shop);
+    for (policy, level) in [
+        (Some("v=DMARC1; p=reject"), Level::Vouched),
+        (Some("v=DMARC1; p=quarantine"), Level::Vouched),
+        (Some("v=DMARC1; p=none"), Level::Unverified),
+        (None, Level::Unverified),
+    ] {
+        let records = judged(std::slice::from_ref(&from_shop), |names| {
+            names.records.extend(policy.map(|policy| (format!("_dmarc.{shop}"), policy.to_owned())));
+        });
+        let records = records.await;
+        assert_eq!(records[0].level, level, "{policy:?}: {:?}", records[0]);
+        assert_eq!((records[0].biller.as_deref(), records[0].biller_name.as_str()), (None, shop));
+    }
+}
+
+#[tokio::test]
+async fn a_forwarder_vouches_only_if_the_user_trusts_it_and_it_saw_the_signature() {
+    let raw = mail(POWER, USER, "Invoice", BILL);
+    let sealed = |domain: &str, results: &str| {
+        let mut request = request(&raw);
+        // As a mailing list changes a subject: the biller's own signature breaks.
+        request["then"] = json!(["Subject: Invoice", "Subject: [list] Invoice"]);
+        request["seal"] = json!({"domain": domain, "selector": "s", "results": results});
+        request
+    };
+    let pass = "dkim=pass header.d=power.example";
+    let records = judged(
+        &[
+            sealed("forward.example", pass),
+            sealed("evil.example", pass),
+            sealed("forward.example", "dkim=fail header.d=power.example"),
+            sealed("forward.example", "dkim=pass header.d=evil.example"),
+        ],
+        |_| {},
+    )
+    .await;
+    assert_eq!(records[0].level, Level::Vouched, "{:?}", records[0]);
+    assert!(records[0].doubts.contains(&Doubt::Forwarded));
+    for record in &records[1..] {
+        assert_doubted(record, Doubt::BadSignature);
+        assert_eq!(record.biller, None);
+    }
+}
+
+#[tokio::test]
+async fn another_account_to_pay_to_is_shown_and_not_verified() {
+    let with = |iban: &str, id: u8| {
+        let raw = mail(POWER, USER, "Invoice", &format!("{BILL}\nIBAN: {iban}"));
+        request(&raw.replace("<1@", &format!("<{id}@")))
+    };
+    let (first, other) = ("DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32");
+    let records = judged(&[with(first, 1), with(first, 2), with(other, 3)], |_| {}).await;
+    assert_eq!((records[0].level, records[1].level), (Level::Verified, Level::Verified), "the control");
+    assert_doubted(&records[2], Doubt::IbanChanged);
+
+    // What the registry says counts from the first bill on.
+    let (mails, names) = sign(&[with(other, 4), with(first, 5)]);
+    let mut registry = registry(&[POWER]);
+    registry.billers[0].ibans = vec![first.parse().expect("iban")];
+    let (records, _) = run(&fetcher(names, registry), mails).await;
+    assert_doubted(&records[0], Doubt::IbanChanged);
+    assert_eq!(records[1].level, Level::Verified);
+}

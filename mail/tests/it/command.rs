@@ -1,0 +1,153 @@
+//! The command, as a person uses it: a real mailbox, a registry, a name server; and what it prints.
+
+use crate::dovecot::Dovecot;
+use crate::signer::{Names, sign};
+use crate::stage::{BILL, USER, mail};
+use portcullis_mail::{Encryption, Protocol};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn command(home: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis-mail"))
+        .arg("--home")
+        .arg(home)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+    child.wait_with_output().expect("ends")
+}
+
+fn ok(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A name server for TXT records, on a port of this machine.
+fn name_server(names: Names) -> u16 {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a port");
+    let port = socket.local_addr().expect("address").port();
+    std::thread::spawn(move || {
+        let mut query = [0; 1500];
+        while let Ok((count, from)) = socket.recv_from(&mut query) {
+            if let Some(answer) = answer(&query[..count], &names) {
+                let _ = socket.send_to(&answer, from);
+            }
+        }
+    });
+    port
+}
+
+/// RFC 1035 section 4.1: the question again, and a TXT record or NXDOMAIN.
+fn answer(query: &[u8], names: &Names) -> Option<Vec<u8>> {
+    let (mut at, mut labels) = (12, Vec::new());
+    while let Some(length) = query.get(at).copied().filter(|length| *length > 0) {
+        labels.push(String::from_utf8_lossy(query.get(at + 1..=at + usize::from(length))?).to_lowercase());
+        at += 1 + usize::from(length);
+    }
+    let question = query.get(12..at + 5)?;
+    let record = names.records.get(&labels.join("."));
+    let mut answer = query.get(..2)?.to_vec();
+    answer.extend([0x81, if record.is_some() { 0x80 } else { 0x83 }, 0, 1, 0, u8::from(record.is_some()), 0, 0, 0, 0]);
+    answer.extend(question);
+    if let Some(record) = record {
+        let strings: Vec<u8> = record
+            .as_bytes()
+            .chunks(255)
+            .flat_map(|part| [&[u8::try_from(part.len()).expect("short")], part].concat())
+            .collect();
+        answer.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
+        answer.extend(u16::try_from(strings.len()).expect("short").to_be_bytes());
+        answer.extend(strings);
+    }
+    Some(answer)
+}
+
+#[test]
+fn from_a_mailbox_to_printed_bills() {
+    let invoice = "<Invoice xmlns=\"urn:oasis:names:specification:ubl:schema:xsd:Invoice-2\"><DueDate>2026-12-24</DueDate>\
+                   <DocumentCurrencyCode>CHF</DocumentCurrencyCode><LegalMonetaryTotal><PayableAmount currencyID=\"CHF\">99.95\
+                   </PayableAmount></LegalMonetaryTotal></Invoice>";
+    let structured =
+        mail("power.example", USER, "Invoice", invoice).replace("text/plain; charset=utf-8", "application/xml");
+    let (mails, names) = sign(&[
+        json!({"raw": mail("power.example", USER, "Invoice", BILL), "domain": "power.example", "selector": "k1"}),
+        json!({"raw": structured, "domain": "power.example", "selector": "k1"}),
+        json!({"raw": mail("power.example", USER, "Invoice", &BILL.replace("42.50", "66.00"))}),
+        json!({"raw": mail("power.example", USER, "Lunch?", "Shall we meet at noon? It costs 12.00 EUR.")}),
+    ]);
+    let dovecot = Dovecot::start(mails.into_iter().map(|mail| (mail, "")));
+    let account = dovecot.account(Protocol::Imap, Encryption::Tls);
+    let resolver = format!("127.0.0.1:{}", name_server(names));
+
+    let outside = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| outside.path().join(name).display().to_string();
+    let home = outside.path().join("home");
+    let list = "[[billers]]\nid = \"power\"\nname = \"Power & Light\"\ndomains = [\"power.example\"]\n";
+    std::fs::write(at("billers.toml"), list).expect("written");
+    let public = ok(&command(&home, &["registry", "key", &at("key")], ""));
+    let registry = ok(&command(&home, &["registry", "sign", &at("billers.toml"), "--key", &at("key")], ""));
+    std::fs::write(at("billers.jws"), &registry).expect("written");
+    let used = command(&home, &["registry", "use", &at("billers.jws"), "--key", public.trim()], "");
+    assert_eq!(ok(&used), "1 billers are known\n");
+    std::fs::write(at("forged.jws"), registry.replacen('.', ".e", 1)).expect("written");
+    assert!(!command(&home, &["registry", "use", &at("forged.jws"), "--key", public.trim()], "").status.success());
+
+    let port = account.port.to_string();
+    let authority = account.authority.expect("ours").display().to_string();
+    let add = [
+        "account",
+        "add",
+        "main",
+        "--server",
+        "localhost",
+        "--port",
+        &port,
+        "--user",
+        "kim",
+        "--address",
+        USER,
+        "--authority",
+        &authority,
+    ];
+    let added = ok(&command(&home, &add, "secret\n"));
+    assert!(added.contains("portcullis-mail fetch main") && !added.contains("secret"), "{added}");
+    for entry in walk(&home) {
+        let bytes = std::fs::read(&entry).expect("read");
+        assert!(!bytes.windows(6).any(|window| window == b"secret"), "the password lies in {}", entry.display());
+    }
+
+    let fetched = command(&home, &["fetch", "main", "--resolver", &resolver], "");
+    let lines = ok(&fetched);
+    let expected = [
+        "verified           42.50 EUR  Power & Light, account …0815, due 2026-12-15",
+        "verified           99.95 CHF  Power & Light, due 2026-12-24",
+        "unverified         66.00 EUR  power.example, account …0815, due 2026-12-15",
+        "            it is not signed",
+    ];
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+    assert!(!lines.contains("noon") && !lines.contains("12.00"), "other mail is nobody's business");
+    assert_eq!(String::from_utf8_lossy(&fetched.stderr), "4 new mails read, 3 new bills, 0 mails not looked at\n");
+    assert_eq!(ok(&command(&home, &["fetch", "main", "--resolver", &resolver], "")), "", "nothing new");
+
+    let page: Value =
+        serde_json::from_str(&ok(&command(&home, &["bills", "main", "--limit", "2", "--json"], ""))).expect("JSON");
+    let next = page["next"].as_str().expect("a cursor");
+    assert_eq!((page["changes"].as_array().map(Vec::len), &page["more"]), (Some(2), &json!(true)));
+    assert_eq!(page["changes"][0]["record"]["amount"], json!({"minor_units": 4250, "currency": "EUR"}));
+    let rest = ok(&command(&home, &["bills", "main", "--after", next], ""));
+    assert!(rest.starts_with("unverified") && rest.lines().count() == 2, "{rest}");
+    let gone = command(&home, &["bills", "other"], "");
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("there is no account `other`"));
+}
+
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
