@@ -12,6 +12,8 @@ pub const MAX_LINES: usize = 300_000;
 pub const MAX_BOUNDARY_LINES: usize = 2_000;
 /// Lines inside parts' headers, estimated as lines with a colon near their beginning: each may become a header in memory.
 pub const MAX_HEADER_LINES: usize = 60_000;
+/// Semicolons of a mail, which may separate parameters of a header. A newsletter with its styles has 5,000; base64 has none.
+pub const MAX_SEMICOLONS: usize = 200_000;
 /// Parts of a mail. Bills have three to ten.
 pub const MAX_PARTS: usize = 200;
 /// DKIM signatures of a mail that are verified. Each costs a look-up and two hashes; mails have one to three.

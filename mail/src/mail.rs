@@ -1,7 +1,10 @@
 //! A mail as it is looked at: bounded before it is parsed.
 
 use crate::account::Address;
-use crate::limits::{MAX_BOUNDARY_LINES, MAX_HEADER, MAX_HEADER_LINES, MAX_LINES, MAX_MAIL, MAX_PARTS, MAX_TEXT};
+use crate::limits::{
+    MAX_BOUNDARY_LINES, MAX_HEADER, MAX_HEADER_LINES, MAX_LINES, MAX_MAIL, MAX_PARTS, MAX_SEMICOLONS, MAX_TEXT,
+};
+use mail_parser::parsers::MessageStream;
 use mail_parser::{HeaderName, HeaderValue, Message, MessageParser, MimeHeaders as _, PartType};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -48,11 +51,10 @@ impl<'r> Mail<'r> {
         weigh(raw)?;
         // Only what is read is parsed into structures; a list of a million recipients stays text.
         let parser = MessageParser::new()
-            .with_mime_headers()
+            .header_content_type(HeaderName::ContentType)
+            .header_content_type(HeaderName::ContentDisposition)
+            .header_text(HeaderName::ContentTransferEncoding)
             .header_text(HeaderName::Subject)
-            .header_address(HeaderName::From)
-            .header_address(HeaderName::To)
-            .header_address(HeaderName::Cc)
             .default_header_raw();
         let message = parser.parse(raw).ok_or(Unreadable::NotMail)?;
         if message.parts.len() > MAX_PARTS {
@@ -75,13 +77,6 @@ impl<'r> Mail<'r> {
     pub fn sender(&self) -> Option<Address> {
         let mut senders = self.addresses(&HeaderName::From)?;
         if senders.len() == 1 { senders.pop() } else { None }
-    }
-
-    /// What the sender calls itself, which anyone can.
-    #[must_use]
-    pub fn sender_name(&self) -> Option<String> {
-        let name = self.message.from()?.first()?.name.as_deref()?;
-        Some(name.chars().take(200).collect())
     }
 
     /// The addresses in `To`.
@@ -141,7 +136,9 @@ impl<'r> Mail<'r> {
     fn addresses(&self, name: &HeaderName<'_>) -> Option<Vec<Address>> {
         let mut all = Vec::new();
         for header in self.message.root_part().headers.iter().filter(|header| header.name == *name) {
-            let HeaderValue::Address(list) = &header.value else { return None };
+            // Parsed here and not with the mail: a part may list a million of them.
+            let value = self.raw.get(header.offset_start as usize..header.offset_end as usize)?;
+            let HeaderValue::Address(list) = MessageStream::new(value).parse_address() else { return None };
             for one in list.iter() {
                 all.push(one.address.as_deref()?.parse().ok()?);
             }
@@ -161,6 +158,7 @@ fn weigh(raw: &[u8]) -> Result<(), Unreadable> {
         return Err(Unreadable::TooLong);
     }
     let (mut lines, mut boundaries, mut headers) = (0_usize, 0_usize, 0_usize);
+    let semicolons = raw.iter().filter(|byte| **byte == b';').count();
     let mut header_end = None;
     for line in lines_of(raw) {
         let text = raw.get(line.clone()).unwrap_or_default();
@@ -172,7 +170,12 @@ fn weigh(raw: &[u8]) -> Result<(), Unreadable> {
         }
     }
     let long_header = header_end.unwrap_or(raw.len()) > MAX_HEADER;
-    if long_header || lines > MAX_LINES || boundaries > MAX_BOUNDARY_LINES || headers > MAX_HEADER_LINES {
+    if semicolons > MAX_SEMICOLONS
+        || long_header
+        || lines > MAX_LINES
+        || boundaries > MAX_BOUNDARY_LINES
+        || headers > MAX_HEADER_LINES
+    {
         Err(Unreadable::TooManyPieces)
     } else {
         Ok(())

@@ -1,5 +1,5 @@
-//! Sets up the tools of others that tests compare with: `age`, Chromium, `bat` and Vim from the distribution, and below
-//! `target/foreign/` a Python environment, FFmpeg and npm packages in the versions that `tests/clients/` pins.
+//! Sets up the tools of others that tests compare with: `age`, Chromium, dovecot, `bat` and Vim from the distribution, and
+//! below `target/foreign/` Python environments, FFmpeg and npm packages in the versions that `tests/clients/` pins.
 //!
 //! A test that lacks its tool fails; this says what to install. Where `bat` or Vim cannot be installed, this says that
 //! their tests are skipped, and those say it too. The second time it takes a second.
@@ -34,6 +34,12 @@ const TOOLS: &[Tool] = &[
     NODE,
     Tool { probe: &["age", "--version"], packages: &["age"], name: "age 1.1 or newer" },
     CHROMIUM,
+    // Its packages bring OpenSSL's command too, with which tests make certificates.
+    Tool {
+        probe: &["sh", "-c", "dovecot --version && test -e /usr/lib/dovecot/imap && test -e /usr/lib/dovecot/pop3"],
+        packages: &["dovecot-imapd", "dovecot-pop3d"],
+        name: "dovecot 2.3 with IMAP and POP3",
+    },
 ];
 
 /// The browser in which the pages are tried. Debian's package; `PORTCULLIS_CHROMIUM` names another one.
@@ -68,13 +74,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// Names everything that has to be installed by hand, or the command that failed.
 pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     println!(
-        "── foreign tools\n   age, Chromium, bat, Vim; a Python environment, FFmpeg and npm packages, below target/foreign/"
+        "── foreign tools\n   age, Chromium, dovecot, bat, Vim; Python environments, FFmpeg and npm packages, below target/foreign/"
     );
     let start = Instant::now();
     tools()?;
     browser_packages(workspace)?;
     optional_tools(workspace)?;
     python(workspace)?;
+    mail(workspace)?;
     ffmpeg(workspace)?;
     npm(workspace)?;
     println!("   {:.1} s", start.elapsed().as_secs_f32());
@@ -105,6 +112,10 @@ fn ensure_tools(tools: &[Tool]) -> Result<()> {
     let packages: Vec<&str> = wanted.iter().flat_map(|tool| tool.packages).copied().collect();
     if can_install() {
         install(&packages)?;
+        // Debian starts a mail server that was installed; tests start their own, on ports of their own.
+        if packages.contains(&"dovecot-imapd") && succeeds(&["service", "dovecot", "stop"]) {
+            println!("   service dovecot stop");
+        }
     }
     let wanted = missing();
     ensure!(
@@ -161,6 +172,11 @@ fn python(workspace: &Workspace) -> Result<()> {
         &workspace.target("foreign/venv"),
         &workspace.root.join("tests/clients/python/requirements.txt"),
     )
+}
+
+/// `target/foreign/mail`: what signs the mails of tests, as `mail/tests/python/requirements.txt` pins it.
+fn mail(workspace: &Workspace) -> Result<()> {
+    virtual_environment(&workspace.target("foreign/mail"), &workspace.root.join("mail/tests/python/requirements.txt"))
 }
 
 /// A Python environment in `folder` with the packages that `pins` lists.

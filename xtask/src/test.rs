@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "cargo xtask test",
         &[
             ("guests: set up the target, make assets, build the examples", "3 min"),
-            ("foreign tools: Chromium, Python and npm packages, FFmpeg, age, bat, Vim", "3 min"),
+            ("foreign tools: Chromium, Python and npm packages, FFmpeg, age, dovecot, bat", "3 min"),
             ("formatting, lints, documentation, dependency policy", "6 min"),
             ("build everything (the engine is the longest part)", "13 min"),
             ("tests of the examples and of the documentation", "8 min"),

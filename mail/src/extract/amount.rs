@@ -90,15 +90,18 @@ fn marked(before: &str, number: &str, after: &str, hint: Option<Currency>) -> Op
     let left = before.trim_end();
     let right = after.trim_start_matches(SPACES);
     let minus = |text: &str| text.ends_with(['-', '\u{2212}', '\u{2013}']);
-    let leading = currency_at_end(left, hint);
-    let trailing = currency_at_start(right, hint);
+    // `EUR -10,00`: the sign may stand between the currency and the number.
+    let unsigned = if minus(before) { left.trim_end_matches(['-', '\u{2212}', '\u{2013}']).trim_end() } else { left };
+    let leading = currency_at_end(unsigned, hint);
+    // `12,50- EUR`, as some ledgers print it.
+    let trailing = currency_at_start(right.trim_start_matches(['-', '\u{2212}', ' ']), hint);
     let (currency, signed) = match (leading, trailing) {
         (Some((a, _)), Some(b)) if a != b => return Some(Err(Refusal::Currency)),
         (Some((currency, rest)), _) => (currency, minus(rest.trim_end()) || minus(left)),
         (None, Some(currency)) => (currency, minus(left) && before.ends_with(['-', '\u{2212}', '\u{2013}'])),
         (None, None) => return None,
     };
-    // `12,50-` as some ledgers print it, and `CR`.
+    // `CR` behind an amount is a credit.
     let credit = right.starts_with(['-', '\u{2212}']) || after.trim_start().starts_with("CR");
     if signed || credit {
         return Some(Err(Refusal::AmountOutOfRange));

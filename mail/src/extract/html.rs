@@ -7,6 +7,9 @@ const BLOCKS: [&str; 14] = ["p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4"
 /// Elements whose content nobody reads.
 const UNREAD: [&str; 4] = ["script", "style", "head", "title"];
 
+/// Bytes of a reference with its `&` and `;`: the longest that is known, and any number of Unicode, have fewer.
+const MAX_REFERENCE: usize = 16;
+
 /// What a person reads: a line for each block, cells separated by a tab.
 pub(crate) fn visible(html: &str) -> String {
     let mut text = String::new();
@@ -29,7 +32,7 @@ pub(crate) fn visible(html: &str) -> String {
             rest = after_element(after, &name);
         } else if BLOCKS.contains(&name.as_str()) {
             text.push('\n');
-        } else if matches!(name.as_str(), "td" | "th") {
+        } else if !inside.starts_with('/') && matches!(name.as_str(), "td" | "th") {
             text.push('\t');
         }
     }
@@ -72,7 +75,8 @@ fn push_text(text: &mut String, html: &str) {
     let mut rest = html;
     while let Some(c) = rest.chars().next() {
         if c == '&'
-            && let Some((name, after)) = rest.get(1..).and_then(|rest| rest.split_once(';'))
+            && let Some(end) = rest.bytes().take(MAX_REFERENCE).position(|byte| byte == b';')
+            && let Some((name, after)) = rest.get(1..end).zip(rest.get(end + 1..))
             && let Some(resolved) = reference(name)
         {
             push_char(text, resolved);

@@ -1,7 +1,7 @@
-//! POP3, without DELE, and without QUIT: only QUIT makes a server change anything (RFC 1939 section 6).
+//! POP3, without DELE and RETR, and without QUIT: only QUIT makes a server delete anything (RFC 1939 section 6).
 //!
 //! ```text
-//!   greeting ─▶ (STLS) ─▶ USER, PASS ─▶ STAT, UIDL n ─▶ UIDL, LIST ─▶ RETR n …
+//!   greeting ─▶ (STLS) ─▶ USER, PASS ─▶ STAT, UIDL n ─▶ UIDL, LIST ─▶ TOP n …
 //!                                        └─ count, bytes and last id as before: nothing to do
 //! ```
 
@@ -15,6 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use portcullis_protocol::Digest;
 use std::collections::{BTreeSet, HashMap};
 use zeroize::Zeroizing;
+
+/// More lines than a mail that is read can have: every one takes a byte or two.
+const ALL_LINES: usize = MAX_MAIL;
 
 pub(super) struct Pop3 {
     connection: Connection,
@@ -147,8 +150,9 @@ impl Source for Pop3 {
             return Ok(Fetched::TooLong);
         }
         let Some(number) = self.numbers().await?.get(&mail.id).copied() else { return Ok(Fetched::Gone) };
-        if self.command(&format!("RETR {number}")).await?.is_none() {
-            return Ok(Fetched::Gone);
+        // Not RETR: servers note that a mail was retrieved, and dovecot marks it as read even if nobody says QUIT.
+        if self.command(&format!("TOP {number} {ALL_LINES}")).await?.is_none() {
+            return Err(self.connection.broke("it has no TOP, and RETR would mark mails as read"));
         }
         let mut whole = Vec::new();
         loop {

@@ -98,7 +98,7 @@ async fn only_the_billers_own_signature_counts() {
     let mut other = request(&mail(POWER, USER, "Invoice", BILL));
     other["domain"] = json!("evil.example");
     // Looks alike: a Cyrillic letter, which is another domain in its ASCII form, signed by its owner.
-    let twin = "xn--pwer-qxe.example";
+    let twin = "xn--pwer-55d.example";
     let mut homograph = request(&mail(twin, USER, "Invoice", BILL).replace("Billing <", "The power.example company <"));
     homograph["domain"] = json!(twin);
     let unsigned = json!({"raw": mail(POWER, USER, "Invoice", BILL)});
