@@ -26,8 +26,8 @@ impl Goods {
     #[must_use]
     pub const fn path(&self) -> &'static str {
         match self {
-            Self::Rights { .. } => "/v1/orders",
-            Self::TopUp { .. } => "/v1/account/top-ups",
+            Self::Rights { .. } => crate::paths::ORDERS,
+            Self::TopUp { .. } => crate::paths::TOP_UPS,
         }
     }
 }

@@ -166,11 +166,16 @@ fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// `target/foreign/venv`, with what `tests/clients/python/requirements.txt` pins.
+/// `target/foreign/venv`, with what `tests/clients/python/requirements.txt` pins, and `target/foreign/schemathesis`.
 fn python(workspace: &Workspace) -> Result<()> {
     virtual_environment(
         &workspace.target("foreign/venv"),
         &workspace.root.join("tests/clients/python/requirements.txt"),
+    )?;
+    // Apart from the client: what tries the server's interface has some thirty packages of its own.
+    virtual_environment(
+        &workspace.target("foreign/schemathesis"),
+        &workspace.root.join("tests/clients/schemathesis/requirements.txt"),
     )
 }
 

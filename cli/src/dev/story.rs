@@ -1,6 +1,7 @@
 //! What `portcullis dev` tells: each step as it happens, with the exchanges that it took.
 
 use portcullis_host::HttpBillingServer;
+use portcullis_protocol::paths;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,10 +69,10 @@ fn meaning(arrow: &Arrow) -> &'static str {
     let path = arrow.request.split_once(' ').map_or("", |(_, path)| path);
     match (path, arrow.status) {
         (_, 401) => "the server's nonce",
-        ("/v1/authorizations", 200) => "1 request → 2 authenticated: billing status code",
-        ("/v1/authorizations", _) => "1 request → 2 refused, signed",
-        ("/v1/verifications", 200) => "3 verify → signed grant and sealed keys",
-        ("/v1/orders", 200) => "order → signed receipt",
+        (paths::AUTHORIZATIONS, 200) => "1 request → 2 authenticated: billing status code",
+        (paths::AUTHORIZATIONS, _) => "1 request → 2 refused, signed",
+        (paths::VERIFICATIONS, 200) => "3 verify → signed grant and sealed keys",
+        (paths::ORDERS, 200) => "order → signed receipt",
         (path, 200) if path.starts_with("/v1/grants/") => "the keys arrived",
         _ => "",
     }

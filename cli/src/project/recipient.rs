@@ -5,6 +5,7 @@
 
 use portcullis_host::{BillingServer as _, Body, Client, Clock as _, Exchange, HttpBillingServer, Method, SystemClock};
 use portcullis_protocol::age::Recipient;
+use portcullis_protocol::paths;
 use portcullis_protocol::{KeyDocument, Origin, ServerEntry, Thumbprint, Unverified, WellKnown};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -106,7 +107,7 @@ async fn by_origin(client: &Client, origin: &Origin, root: Option<Thumbprint>) -
             let exchange = Exchange {
                 method: Method::Get,
                 origin: origin.clone(),
-                path_and_query: "/.well-known/portcullis".into(),
+                path_and_query: paths::WELL_KNOWN.into(),
                 token: None,
                 proof: None,
                 idempotency_key: None,

@@ -12,6 +12,7 @@ use crate::state::folder::StateError;
 use crate::state::journal::{Journal, Open, OpenMatter};
 use crate::state::key_store::KeyStoreError;
 use crate::state::temp_file::TempFile;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::AccountAnswer;
 use portcullis_protocol::{KeyDocument, Origin};
 use std::fs;
@@ -157,7 +158,7 @@ impl ServerCheckup {
         // First, because a signed answer sets the clock by which the key document is judged.
         let account = match sessions.of(origin) {
             Ok(session) if matches!((&terminal, &signed_in), (Ok(true), Ok(true))) => {
-                Some(session.get("/v1/account").await.map_err(ClientError::from))
+                Some(session.get(paths::ACCOUNT).await.map_err(ClientError::from))
             }
             _ => None,
         };

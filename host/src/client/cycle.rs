@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use portcullis_protocol::cycle::{Authorised, Granted, Request};
 use portcullis_protocol::limits::REISSUE_LIFE;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     Acknowledged, Acknowledgement, AuthorisationAnswer, AuthorisationRequest, VerificationAnswer,
 };
@@ -88,7 +89,7 @@ impl Gatekeeper for Cycle {
         let asked = Request::new(body, parts.clone());
         let key = random::idempotency_key();
         let answer: AuthorisationAnswer =
-            session.post("/v1/authorizations", asked.authorisation_body(), key, Patience::Ordinary).await?;
+            session.post(paths::AUTHORIZATIONS, asked.authorisation_body(), key, Patience::Ordinary).await?;
         Ok(Box::new(Held { cycle: self.clone(), session, authorised: asked.authorised(answer), parts }))
     }
 
@@ -182,7 +183,7 @@ async fn verify(
 ) -> Result<Outcome, Refused> {
     let body = authorised.verification_body();
     let answer: VerificationAnswer =
-        match session.post("/v1/verifications", &body, entry.record().key.clone(), patience).await {
+        match session.post(paths::VERIFICATIONS, &body, entry.record().key.clone(), patience).await {
             Ok(answer) => answer,
             // No answer, or none yet: nobody knows what became of the code.
             Err(no) if no.is_undecided() => return Err(no.into()),
@@ -373,7 +374,7 @@ impl Cycle {
 }
 
 async fn acknowledge(session: &Session, entry: Entry, grant: GrantId, patience: Patience) -> Result<(), Refused> {
-    let (path, key) = (format!("/v1/grants/{grant}/ack"), random::idempotency_key());
+    let (path, key) = (paths::fill(paths::GRANT_ACK, &[&grant]), random::idempotency_key());
     let answer = session.post::<Acknowledged>(&path, &Acknowledgement { grant }, key, patience).await;
     match answer {
         Err(no) if no.is_undecided() => Err(no.into()),

@@ -9,6 +9,7 @@ use crate::server::terminal::Terminal;
 use crate::server::tokens::{form, oauth};
 use crate::server::trust::{Discovered, offline};
 use crate::state::clock::Clock as _;
+use portcullis_protocol::paths;
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{DeviceAuthorisation, OAuthError, TerminalAnswer, TerminalRequest, TokenAnswer};
 use portcullis_protocol::{Origin, Reason, Thumbprint};
@@ -65,7 +66,7 @@ impl SignIn {
         let found = sessions.trust.discover_anew(origin).await?;
         let session = sessions.session(Terminal::load_or_create(&*sessions.keys, origin)?);
         let body = form(&[("client_id", "portcullis"), ("label", &label)]);
-        let request = oauth("/oauth/device_authorization", body);
+        let request = oauth(paths::DEVICE_AUTHORIZATION, body);
         let mut answer = session.authorization_server(&request).await?;
         let clock = session.prover().clock();
         if answer.status != 200 && clock.is_apart() {
@@ -209,7 +210,7 @@ impl SignIn {
         let terminal = self.session.prover().terminal();
         let statement = terminal.enrolment(self.server_root(), &self.label, clock.now());
         let body = TerminalRequest { statement: statement.compact().to_owned() };
-        let enrolled = self.session.post("/v1/terminals", &body, random::idempotency_key(), Patience::Write).await;
+        let enrolled = self.session.post(paths::TERMINALS, &body, random::idempotency_key(), Patience::Write).await;
         let enrolled: TerminalAnswer = match enrolled {
             Ok(enrolled) => enrolled,
             Err(no) if no.is_undecided() => return Err(no.into()),
@@ -234,7 +235,7 @@ impl SignIn {
     async fn poll(&self) -> Result<TokenAnswer, ClientError> {
         let fields =
             [("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", &self.device.device_code)];
-        let request = oauth("/oauth/token", form(&fields));
+        let request = oauth(paths::TOKEN, form(&fields));
         let mut interval = self.device.interval.min(MOST_INTERVAL);
         loop {
             tokio::time::sleep(Duration::from_secs(interval.into()).max(LEAST_INTERVAL)).await;

@@ -9,6 +9,7 @@ use crate::state::clock::Clock as _;
 use crate::state::folder::StateDir;
 use crate::state::key_store::{KeyName, KeyStore, KeyStoreError};
 use bytes::Bytes;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{OAuthError, TokenAnswer};
 use portcullis_protocol::{Origin, Reason};
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,7 @@ impl Tokens {
 
     async fn exchange(&self, stored: &Stored) -> Result<Stored, Refused> {
         let body = form(&[("grant_type", "refresh_token"), ("refresh_token", &stored.refresh)]);
-        let heard = self.prover.send(&oauth("/oauth/token", body), None).await;
+        let heard = self.prover.send(&oauth(paths::TOKEN, body), None).await;
         let answer = heard?.answer;
         if answer.status == 200 {
             let answer = serde_json::from_slice(&answer.body).map_err(|_| offline("the new token is damaged"))?;
@@ -134,7 +135,7 @@ impl Tokens {
             form(&[("token", &stored.refresh)])
         };
         // It is gone from here however long the server takes.
-        let heard = self.prover.ask_authorization_server(&oauth("/oauth/revoke", body), retry).await;
+        let heard = self.prover.ask_authorization_server(&oauth(paths::REVOKE, body), retry).await;
         Ok(heard.is_ok_and(|answer| answer.status == 200))
     }
 

@@ -9,6 +9,7 @@ use crate::ports::transport::{BillingServer, Body, Exchange, Method, TransportEr
 use crate::state::clock::{Clock as _, Jumped, ServerClocks, in_words};
 use crate::state::folder::{StateDir, StateError, file_name};
 use parking_lot::Mutex;
+use portcullis_protocol::paths;
 use portcullis_protocol::text::{TextError, disturbs};
 use portcullis_protocol::{
     Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, ListedEntry, Offer, Origin, PublicKey, Reason,
@@ -143,7 +144,7 @@ impl Trust {
         let exchange = Exchange {
             method: Method::Get,
             origin: origin.clone(),
-            path_and_query: "/.well-known/portcullis".into(),
+            path_and_query: paths::WELL_KNOWN.into(),
             token: None,
             proof: None,
             idempotency_key: None,

@@ -17,6 +17,7 @@ use crate::store::publishing::unreadable;
 use crate::store::storefront::{self, Listing};
 use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::Seen;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{
     Digest, Listed, Offer, Origin, PublisherName, Reason, ResourceName, SignedManifest, Thumbprint, UnknownEntry,
@@ -176,7 +177,7 @@ impl Library {
                 let (listing, wanted) = self.wanted(at.as_ref(), publisher, name, version.as_ref()).await?;
                 let fetch = Fetch {
                     server,
-                    url: format!("{}/v1/files/{}", listing.server, wanted.digest),
+                    url: format!("{}{}", listing.server, paths::fill(paths::FILE, &[&wanted.digest])),
                     etag: Some(format!("\"{}\"", wanted.digest)),
                     size: Some(wanted.size),
                     most: wanted.size,

@@ -10,6 +10,7 @@ use crate::server::trust::{Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::folder::off_thread;
 use crate::store::storefront;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, Done, OfferTerms, OffersAnswer, OffersRequest, PublishAnswer, PublisherAnswer, PublisherRequest,
     RestoreRequest, VouchRequest, WithdrawRequest,
@@ -42,7 +43,7 @@ impl Publishing {
     pub async fn claim(&self, name: &PublisherName, key: &SecretKey) -> Result<(), ClientError> {
         let session = self.session()?;
         let body = PublisherRequest { claim: self.claimed(&session, name, key) };
-        let Done {} = session.post("/v1/publishers", &body, random::idempotency_key(), Patience::Write).await?;
+        let Done {} = session.post(paths::PUBLISHERS, &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
 
@@ -64,7 +65,7 @@ impl Publishing {
     /// [`ClientError::NotFound`] where the store has no such publisher.
     pub async fn vouch(&self, name: &PublisherName, key: &SecretKey, successor: &SecretKey) -> Result<(), ClientError> {
         let session = self.session()?;
-        let path = format!("/v1/publishers/{name}");
+        let path = paths::fill(paths::PUBLISHER, &[&name]);
         let known: Option<PublisherAnswer> = storefront::public(&self.sessions, &self.origin, path.clone()).await?;
         let known = known.ok_or_else(|| ClientError::NotFound(format!("{} has no publisher `{name}`", self.origin)))?;
         let seq = known.vouches.len() as u64 + 1;
@@ -106,11 +107,11 @@ impl Publishing {
         let path = file.to_owned();
         let (size, digest) = off_thread(move || measure(&path)).await?.map_err(|error| unreadable(file, &error))?;
         // A nonce is fetched with something small: without one, the whole file would go up twice.
-        let _: AccountAnswer = session.get("/v1/account").await?;
+        let _: AccountAnswer = session.get(paths::ACCOUNT).await?;
         debug_assert!(session.prover().has_nonce(), "every answer to a proof carries a nonce");
         let request = Request {
             method: Method::Put,
-            path: "/v1/resources".into(),
+            path: paths::RESOURCES.into(),
             idempotency_key: Some(random::idempotency_key()),
             body: Body::File { path: file.to_owned(), size, digest, sent },
         };
@@ -128,7 +129,7 @@ impl Publishing {
         offers: Vec<OfferTerms>,
     ) -> Result<Vec<Verified<Offer>>, ClientError> {
         let session = self.session()?;
-        let path = format!("/v1/catalogue/{publisher}/{name}/offers");
+        let path = paths::fill(paths::OFFERS, &[&publisher, &name]);
         let request = json(Method::Put, &path, &OffersRequest { offers }, random::idempotency_key())?;
         let answer: OffersAnswer = session.ask(&request, Patience::Write).await?;
         let keys = session.trust().keys(&self.origin).await?;
@@ -143,8 +144,7 @@ impl Publishing {
     /// # Errors
     /// [`ClientError`].
     pub async fn withdraw(&self, resource: &Digest, reason: &str) -> Result<(), ClientError> {
-        let (path, body) =
-            (format!("/v1/resources/{resource}/withdraw"), WithdrawRequest { reason: reason.to_owned() });
+        let (path, body) = (paths::fill(paths::WITHDRAW, &[&resource]), WithdrawRequest { reason: reason.to_owned() });
         let Done {} = self.session()?.post(&path, &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Publishing {
     /// # Errors
     /// [`ClientError`].
     pub async fn restore(&self, resource: &Digest) -> Result<(), ClientError> {
-        let path = format!("/v1/resources/{resource}/restore");
+        let path = paths::fill(paths::RESTORE, &[&resource]);
         let Done {} =
             self.session()?.post(&path, &RestoreRequest {}, random::idempotency_key(), Patience::Write).await?;
         Ok(())

@@ -8,6 +8,7 @@ use crate::server::trust::{Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::journal::{Entry, Matter, Record};
 use crate::store::storefront::Storefront;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep};
 use portcullis_protocol::{JwsError, KeyDocument, Money, Offer, OrderId, Receipt, TopUpReceipt, Verified};
 
@@ -196,7 +197,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn order_state(&self, order: OrderId) -> Result<Order, ClientError> {
-        let answer = self.session()?.get(&format!("/v1/orders/{order}")).await?;
+        let answer = self.session()?.get(&paths::fill(paths::ORDER, &[&order])).await?;
         self.read_order(answer, None).await
     }
 

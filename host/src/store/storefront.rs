@@ -9,6 +9,7 @@ use crate::server::session::{Patience, Session, Sessions, printable};
 use crate::server::trust::{self, Trust, offline};
 use crate::state::journal::Journal;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
     EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpsAnswer,
@@ -39,7 +40,7 @@ fn search_path(query: &str, kind: Option<&str>, page: Option<u32>) -> String {
     if let Some(page) = page {
         text.append_pair("page", &page.to_string());
     }
-    format!("/v1/search?{}", text.finish())
+    format!("{}?{}", paths::SEARCH, text.finish())
 }
 
 /// A resource in the catalogue. Its offers are signed by the store; the texts are the store's word only, and the
@@ -155,7 +156,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn balances(&self) -> Result<Listed<BalanceInfo>, ClientError> {
-        let BalancesAnswer { balances } = self.session()?.get("/v1/account/balances").await?;
+        let BalancesAnswer { balances } = self.session()?.get(paths::BALANCES).await?;
         Ok(balances)
     }
 
@@ -165,7 +166,7 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn top_ups(&self) -> Result<Listed<Verified<TopUpReceipt>>, ClientError> {
         let pages = |answer: TopUpsAnswer| (answer.receipts.into(), answer.next);
-        self.verified("/v1/account/top-ups", pages, Trust::top_up_receipt).await
+        self.verified(paths::TOP_UPS, pages, Trust::top_up_receipt).await
     }
 
     /// The account, its terminals and its publishers.
@@ -173,7 +174,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn account(&self) -> Result<AccountAnswer, ClientError> {
-        let mut answer: AccountAnswer = self.session()?.get("/v1/account").await?;
+        let mut answer: AccountAnswer = self.session()?.get(paths::ACCOUNT).await?;
         // Labels are what whoever enrolled a terminal called it.
         answer.account = printable(answer.account);
         for terminal in &mut answer.terminals.known {
@@ -188,7 +189,7 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn entitlements(&self) -> Result<Listed<EntitlementInfo>, ClientError> {
         let pages = |answer: EntitlementsAnswer| (answer.entitlements, answer.next);
-        self.all("/v1/account/entitlements", pages).await
+        self.all(paths::ENTITLEMENTS, pages).await
     }
 
     /// The account's receipts, newest first, each verified.
@@ -197,7 +198,7 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn receipts(&self) -> Result<Listed<Verified<Receipt>>, ClientError> {
         let pages = |answer: ReceiptsAnswer| (answer.receipts.into(), answer.next);
-        self.verified("/v1/account/receipts", pages, Trust::receipt).await
+        self.verified(paths::RECEIPTS, pages, Trust::receipt).await
     }
 
     /// The account's orders that were paid back or are being paid back, newest first. Empty, too, at a store that does not
@@ -207,7 +208,7 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn refunds(&self) -> Result<Listed<RefundInfo>, ClientError> {
         let pages = |answer: RefundsAnswer| (answer.refunds, answer.next);
-        match self.all("/v1/account/refunds", pages).await {
+        match self.all(paths::REFUNDS, pages).await {
             Err(ClientError::Rejected { status: 404, .. }) => Ok(Listed::default()),
             refunds => refunds,
         }
@@ -254,7 +255,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn revoke_terminal(&self, terminal: TerminalId) -> Result<(), ClientError> {
-        self.done(Method::Delete, format!("/v1/account/terminals/{terminal}")).await
+        self.done(Method::Delete, paths::fill(paths::TERMINAL, &[&terminal])).await
     }
 
     /// What is signed in to the account: its sessions, and how many browsers.
@@ -262,7 +263,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn sessions(&self) -> Result<SessionsAnswer, ClientError> {
-        let mut answer: SessionsAnswer = self.session()?.get("/v1/account/sessions").await?;
+        let mut answer: SessionsAnswer = self.session()?.get(paths::SESSIONS).await?;
         for session in &mut answer.sessions.known {
             session.label = printable(std::mem::take(&mut session.label));
         }
@@ -274,7 +275,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn end_session(&self, session: Octets<16>) -> Result<(), ClientError> {
-        self.done(Method::Delete, format!("/v1/account/sessions/{session}")).await
+        self.done(Method::Delete, paths::fill(paths::SESSION, &[&session])).await
     }
 
     /// Signs the account out everywhere: every terminal, this one too, every browser, and what was approved and has not
@@ -283,7 +284,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError`].
     pub async fn sign_out_everywhere(&self) -> Result<(), ClientError> {
-        self.done(Method::Post, "/v1/account/sign-out".to_owned()).await
+        self.done(Method::Post, paths::SIGN_OUT.to_owned()).await
     }
 
     /// Has something done that needs no body.
@@ -311,7 +312,7 @@ pub(crate) async fn find(
     publisher: &PublisherName,
     name: &ResourceName,
 ) -> Result<Option<Listing>, Refused> {
-    let path = format!("/v1/catalogue/{publisher}/{name}");
+    let path = paths::fill(paths::CATALOGUE_ENTRY, &[publisher, name]);
     let Some(entry) = public::<CatalogueEntry>(sessions, origin, path).await? else { return Ok(None) };
     if entry.publisher != *publisher || entry.name != *name {
         return Err(offline("the catalogue answers with another resource"));

@@ -14,6 +14,7 @@ use crate::store::range_reader::Remote;
 use crate::store::storefront::Listing;
 use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::Seen;
+use portcullis_protocol::paths;
 use portcullis_protocol::sealed::{Sealed, SealedError};
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{Listed, Offer, Origin, SignedManifest, UnknownEntry, Verified};
@@ -79,7 +80,7 @@ impl Library {
         if wanted.size > MOST_UNKNOWN {
             return Err(TransportError::TooLong.into());
         }
-        let url = format!("{}/v1/files/{}", listing.server, wanted.digest);
+        let url = format!("{}{}", listing.server, paths::fill(paths::FILE, &[&wanted.digest]));
         let etag = format!("\"{}\"", wanted.digest);
         // Another store may have the same resource with other countersignatures.
         let name = format!("{}@{}", wanted.digest, file_name(&listing.server));

@@ -135,7 +135,14 @@ fn operation(server: &Server, route: &Described) -> Value {
         }}});
     }
     for &(status, description) in common(route) {
-        if operation["responses"].get(status).is_none() {
+        let follows = match status {
+            // Only a variable segment can name what is not there.
+            "404" => route.path.contains('{'),
+            // Of what changes something, or is named by an Idempotency-Key.
+            "409" | "422" => route.method != HttpMethod::Get,
+            _ => true,
+        };
+        if follows && operation["responses"].get(status).is_none() {
             operation["responses"][status] = json!({"description": description});
         }
     }

@@ -23,6 +23,7 @@ mod world;
 
 // The edges: `stage` is a whole server.
 mod account;
+mod api;
 mod bounds;
 mod browser;
 mod buying;

@@ -4,6 +4,7 @@ use crate::browser::Browser;
 use crate::terminal::{Draft, Terminal, fresh_key, now, rng};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
+use portcullis_protocol::paths;
 use portcullis_protocol::sealed::Package;
 use portcullis_protocol::wire::{
     AuthorisationRequest, CatalogueEntry, Done, OfferTerms, OffersAnswer, OffersRequest, OrderAnswer, OrderRequest,
@@ -169,7 +170,7 @@ impl Shop {
 
     /// Sells under these offers and no others from now on.
     pub(crate) async fn reprice(&mut self, offers: Vec<OfferTerms>) {
-        let path = "/v1/catalogue/lumen/alpine-lake/offers";
+        let path = paths::fill(paths::OFFERS, &[&"lumen", &"alpine-lake"]);
         let OffersAnswer { offers } =
             self.terminal.get_yes(&Draft::json(Method::PUT, path, &OffersRequest { offers })).await;
         self.offers = offers.iter().map(|offer| read_offer(&self.terminal, offer)).collect();
@@ -185,7 +186,7 @@ impl Shop {
 
 pub(crate) fn order(offer: Digest, token: &str) -> Draft {
     let payment = PaymentMethod { provider: "sandbox".into(), token: token.into() };
-    Draft::post("/v1/orders", &OrderRequest { offer, payment, again: false })
+    Draft::post(paths::ORDERS, &OrderRequest { offer, payment, again: false })
 }
 
 pub(crate) fn claim(origin: &Origin, name: &str, key: &SecretKey) -> Draft {
@@ -195,7 +196,7 @@ pub(crate) fn claim(origin: &Origin, name: &str, key: &SecretKey) -> Draft {
         origin: origin.clone(),
         iat: now(),
     };
-    Draft::post("/v1/publishers", &PublisherRequest { claim: Verified::sign(claim, key).compact().to_owned() })
+    Draft::post(paths::PUBLISHERS, &PublisherRequest { claim: Verified::sign(claim, key).compact().to_owned() })
 }
 
 pub(crate) fn upload(file: &[u8]) -> Draft {
@@ -204,7 +205,7 @@ pub(crate) fn upload(file: &[u8]) -> Draft {
         body: file.to_vec(),
         content_type: "application/wasm",
         idempotency_key: Some(fresh_key()),
-        ..Draft::get("/v1/resources")
+        ..Draft::get(paths::RESOURCES)
     }
 }
 
