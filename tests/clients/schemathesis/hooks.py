@@ -1,7 +1,7 @@
 """What Schemathesis cannot guess: it signs requests as docs/protocol.md section 5 says, and it knows good requests.
 
 `PORTCULLIS_STAGE` names a JSON file with keys, tokens and requests that a server under test takes, made by
-`server/tests/it/api/schemathesis.rs`. Each good request goes out first, once, in the place of what was made up; whatever
+`server/tests/it/api/schemathesis.rs`. Each good request goes out first, until it got through, in the place of what was made up; whatever
 Schemathesis makes up after that is signed too. `PORTCULLIS_STATUSES` names the file that every status is written to.
 """
 
@@ -14,6 +14,8 @@ from nacl.signing import SigningKey
 STAGE = json.load(open(os.environ["PORTCULLIS_STAGE"]))
 STATUSES = open(os.environ["PORTCULLIS_STATUSES"], "a", buffering=1)
 AS = "X-As"
+MOST_TRIES = 6
+tries = {}
 
 
 def b64(data): return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -100,10 +102,12 @@ def fresh_code(request):
 def before_call(context, case, kwargs):
     if case.method.upper() != case.operation.method.upper():
         return
+    # Some cases go out unsigned, to see what becomes of them: a good request is repeated until it got through.
     waiting = STAGE["good"].get(case.operation.label)
-    if not waiting:
+    tries[case.operation.label] = tries.get(case.operation.label, 0) + 1
+    if not waiting or tries[case.operation.label] > MOST_TRIES:
         return
-    good = waiting.pop(0)
+    good = waiting[0]
     case.path_parameters, case.query = dict(good.get("path", {})), dict(good.get("query", {}))
     case.headers.clear()
     case.headers[AS] = good.get("as", "user")
@@ -120,4 +124,6 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
+    if 200 <= response.status_code < 300 and case.method.upper() == case.operation.method.upper():
+        STAGE["good"].pop(case.operation.label, None)
     print(json.dumps([case.operation.label, case.method.upper(), response.status_code]), file=STATUSES)
