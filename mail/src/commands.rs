@@ -8,6 +8,7 @@ mod registry;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use portcullis_mail::{SealedFolder, Templates};
+use portcullis_protocol::text::{json_escaped, shown};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -68,7 +69,16 @@ fn templates(folder: Option<&PathBuf>) -> Result<Templates> {
     })
 }
 
-/// One line of answer.
+/// One JSON value as an answer.
+fn say_json(value: &impl serde::Serialize) -> Result<()> {
+    say_as_is(&json_escaped(&serde_json::to_string(value)?))
+}
+
+/// One line of answer, or a few: letters, whatever a mail had in it.
 fn say(line: &str) -> Result<()> {
+    say_as_is(&shown(line))
+}
+
+fn say_as_is(line: &str) -> Result<()> {
     writeln!(io::stdout(), "{line}").context("cannot write to standard output")
 }

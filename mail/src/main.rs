@@ -4,13 +4,15 @@
 
 mod commands;
 
+use portcullis_protocol::text::shown;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match commands::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // A server's words may stand in it.
+            eprintln!("error: {}", shown(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

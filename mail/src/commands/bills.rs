@@ -1,6 +1,6 @@
 //! `portcullis-mail bills`.
 
-use super::say;
+use super::{say, say_json};
 use anyhow::Result;
 use clap::Args;
 use portcullis_mail::{Account, AccountName, BillRecord, ChangeCursor, Ledger, Level, Page, SealedFolder};
@@ -29,7 +29,7 @@ impl Arguments {
 
 pub(super) fn print(page: &Page, json: bool) -> Result<()> {
     if json {
-        return say(&serde_json::to_string(page)?);
+        return say_json(page);
     }
     for change in &page.changes {
         say(&line(&change.record))?;

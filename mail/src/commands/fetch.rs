@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use portcullis_mail::limits::MAX_PAGE;
 use portcullis_mail::{Account, AccountName, Fetcher, Ledger, Resolver, SealedFolder, connect, fetch};
+use portcullis_protocol::text::shown;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl Arguments {
         let unreadable: usize = summary.unreadable.values().sum();
         eprintln!("{} new mails read, {} new bills, {unreadable} mails not looked at", summary.read, summary.bills);
         for (why, count) in &summary.unreadable {
-            eprintln!("  {count}: {why}");
+            eprintln!("  {count}: {}", shown(&why.to_string()));
         }
         Ok(())
     }
