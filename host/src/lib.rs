@@ -89,7 +89,7 @@ pub use server::sign_in::{SignIn, SignedIn};
 pub use server::trust::Pin;
 pub use state::clock::{Clock, ServerClock, SystemClock};
 pub use state::folder::{StateDir, StateError};
-pub use state::journal::OpenMatter;
+pub use state::journal::PendingRequestKind;
 pub use state::key_store::{FileKeyStore, KeyName, KeyStore, KeyStoreError};
 pub use store::download::Moved;
 pub use store::install_source::InstallSource;

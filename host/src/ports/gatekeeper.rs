@@ -178,10 +178,10 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Answers no: what a runtime has before it is given a gatekeeper.
-pub(crate) struct Closed;
+pub(crate) struct RefuseAll;
 
 #[async_trait]
-impl Gatekeeper for Closed {
+impl Gatekeeper for RefuseAll {
     async fn request(&self, _: CycleRequest) -> Result<Box<dyn HeldCode>, Refused> {
         Err(Reason::NotSignedIn.into())
     }

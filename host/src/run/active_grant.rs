@@ -26,7 +26,7 @@ const UNCOUNTED: u32 = u32::MAX;
 pub(crate) struct Entered(());
 
 /// A grant, the keys it released and what is left of it.
-pub(crate) struct Held {
+pub(crate) struct ActiveGrant {
     grant: RwLock<Arc<Verified<Grant>>>,
     keys: Vec<(PartName, FileKey)>,
     expires: AtomicU64,
@@ -39,7 +39,7 @@ pub(crate) struct Held {
     time: Arc<ServerTime>,
 }
 
-impl Held {
+impl ActiveGrant {
     /// Takes what a gatekeeper released, where it is for this very operation of this resource.
     ///
     /// # Errors
@@ -228,10 +228,10 @@ fn over() -> Refused {
     Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string())
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for ActiveGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let grant = self.grant();
-        write!(f, "Held({} until {}, keys redacted)", grant.document().operation, grant.document().exp)
+        write!(f, "ActiveGrant({} until {}, keys redacted)", grant.document().operation, grant.document().exp)
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
     use std::hint::black_box;
     use std::time::Instant;
 
-    fn held(uses: Option<u32>, exp: u64) -> Held {
+    fn held(uses: Option<u32>, exp: u64) -> ActiveGrant {
         let grant = Grant {
             iss: "https://store.example".parse().expect("origin"),
             jti: GrantId::from_bytes([1; 16]),
@@ -261,7 +261,7 @@ mod tests {
             exp,
             run_max: 300,
         };
-        Held {
+        ActiveGrant {
             grant: RwLock::new(Arc::new(Verified::sign(grant, &SecretKey::from_seed(&[3; 32])))),
             keys: Vec::new(),
             expires: AtomicU64::new(exp),

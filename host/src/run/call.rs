@@ -5,7 +5,7 @@
 use crate::error::{Bound, Error};
 use crate::run::arguments::{self, Argument};
 use crate::run::authorised::{Authorised, Turn};
-use crate::run::instance::{Live, rest, within};
+use crate::run::instance::{LiveInstance, rest, within};
 use crate::run::limits::Results;
 use crate::run::waiting;
 use std::fmt;
@@ -180,7 +180,7 @@ where
     }
 
     #[inline]
-    fn of(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+    fn of(&mut self, live: &mut LiveInstance) -> Result<TypedFunc<P, R>, Error> {
         match &self.func {
             Some((number, func)) if *number == live.number => Ok(*func),
             _ => self.anew(live),
@@ -188,7 +188,7 @@ where
     }
 
     #[cold]
-    fn anew(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+    fn anew(&mut self, live: &mut LiveInstance) -> Result<TypedFunc<P, R>, Error> {
         let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.index);
         let func = func.map_err(|error| Error::Arguments(error.root_cause().to_string()))?;
         self.func = Some((live.number, func));

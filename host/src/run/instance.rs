@@ -1,4 +1,4 @@
-//! One store: one instance of a body under one grant, with every bound set.
+//! One instance of a body under one grant, in an engine store of its own, with every bound set.
 
 use crate::error::{Bound, Error};
 use crate::run::engine::{TICK, Ticks};
@@ -40,14 +40,14 @@ impl HasGate for State {
 }
 
 /// A store with its instance. Whoever holds it runs it; after a trap or a dropped future it is dropped.
-pub(crate) struct Live {
+pub(crate) struct LiveInstance {
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
     /// Tells this instance from every other of the process.
     pub(crate) number: u64,
 }
 
-impl Live {
+impl LiveInstance {
     /// Makes a store with every bound set, then instantiates within `time`.
     pub(crate) async fn new(
         engine: &Engine,

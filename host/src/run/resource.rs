@@ -3,7 +3,7 @@
 use crate::error::{Error, UnknownName};
 use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::ports::progress::Step;
-use crate::run::active_grant::Held;
+use crate::run::active_grant::ActiveGrant;
 use crate::run::arguments::{self, Argument};
 use crate::run::authorised::Authorised;
 use crate::run::body::Body;
@@ -198,7 +198,7 @@ impl Resource {
         let held_code = self.services.gatekeeper.request(request).await?;
         progress.step(signed, Step::Verifying(&name));
         let released = spending::verify(held_code, cost).await?;
-        let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce, &self.services)?);
+        let held = Arc::new(ActiveGrant::new(released, self.signed(), entry, &terms.nonce, &self.services)?);
         let body = self.body(&code.name, &held).await?;
         progress.step(signed, Step::Ready(&name));
         Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
@@ -228,7 +228,7 @@ impl Resource {
     }
 
     /// The compiled body of a code part: one that a grant still holds, or a new one.
-    async fn body(&self, part: &PartName, held: &Held) -> Result<Arc<Body>, Error> {
+    async fn body(&self, part: &PartName, held: &ActiveGrant) -> Result<Arc<Body>, Error> {
         let mut bodies = self.bodies.lock().await;
         let key = held.key(part).ok_or_else(|| Error::Sealed(SealedError::NoSuchPart(part.clone())))?;
         if let Some(body) = bodies.get(part).and_then(Weak::upgrade) {

@@ -3,7 +3,7 @@
 use crate::cache::CompiledCache;
 use crate::error::Error;
 use crate::ports::consent::{Consent, DeclineAll};
-use crate::ports::gatekeeper::{Closed, Gatekeeper};
+use crate::ports::gatekeeper::{Gatekeeper, RefuseAll};
 use crate::ports::progress::{Progress, Quiet};
 use crate::run::engine::{self, Pool};
 use crate::run::instance::State;
@@ -75,7 +75,7 @@ pub struct RuntimeBuilder {
 impl Default for RuntimeBuilder {
     fn default() -> Self {
         Self {
-            gatekeeper: Box::new(Closed),
+            gatekeeper: Box::new(RefuseAll),
             consent: Box::new(DeclineAll),
             progress: Box::new(Quiet),
             cache: None,

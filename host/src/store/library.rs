@@ -12,11 +12,11 @@ use crate::store::download::{Fetch, Moved};
 use crate::store::install_source::InstallSource;
 use crate::store::installed::{self, Installed, file, record};
 use crate::store::open_streams::OpenStreams;
-use crate::store::publisher_pin::{self, Judged, Pinned, Standing};
+use crate::store::publisher_pin::{self, JudgedPublisher, Pinned, Standing};
 use crate::store::publishing::unreadable;
 use crate::store::storefront::{self, Listing};
 use crate::store::taken_from::TakenFrom;
-use crate::store::version_marks::Seen;
+use crate::store::version_marks::VersionMarks;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{
@@ -38,7 +38,7 @@ pub struct Candidate {
     file: OwnFile,
     manifest: SignedManifest,
     server: Origin,
-    publisher: Judged,
+    publisher: JudgedPublisher,
     replaces: Option<Version>,
     allow_older: bool,
     offers: Listed<Verified<Offer>>,
@@ -269,7 +269,7 @@ impl Library {
         signed: &SignedManifest,
         listing: Option<Listing>,
         allow_older: bool,
-    ) -> Result<(Origin, Judged, Option<Version>, Listed<Verified<Offer>>), ClientError> {
+    ) -> Result<(Origin, JudgedPublisher, Option<Version>, Listed<Verified<Offer>>), ClientError> {
         let sessions = &self.sessions;
         let manifest = signed.manifest();
         let (publisher, name) = (&manifest.publisher.name, &manifest.name);
@@ -298,7 +298,7 @@ impl Library {
             may_replace(installed, signed, &server, allow_older)?;
         }
         if !allow_older {
-            Seen::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
+            VersionMarks::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
         }
         Ok((server, judged, installed.map(|installed| installed.version), offers))
     }

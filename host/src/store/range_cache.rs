@@ -52,7 +52,7 @@ impl KeptStreams {
 }
 
 /// The granules of one file that are here.
-pub(crate) struct Kept {
+pub(crate) struct StreamCache {
     size: u64,
     place: Place,
     /// Bytes that are here.
@@ -71,7 +71,7 @@ enum Place {
     },
 }
 
-impl Kept {
+impl StreamCache {
     /// What is kept of a file called `name` of this size. Where another process streams it, or the disk cannot take it, a
     /// little is kept in memory.
     pub(crate) fn open(state: &StateDir, name: &str, size: u64) -> Self {

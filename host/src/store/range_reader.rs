@@ -6,7 +6,7 @@
 
 use crate::ports::transport::{BillingServer, TransportError};
 use crate::run::source::{Arrivals, Arrived};
-use crate::store::range_cache::{GRANULE, Kept};
+use crate::store::range_cache::{GRANULE, StreamCache};
 use crate::store::resumable_fetch::{Head, ResumableFetch, Stopped, Target, unexpected_status};
 use async_trait::async_trait;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(8);
 
 /// The file. Dropping it ends what is being fetched.
-pub(crate) struct Remote {
+pub(crate) struct RangeReader {
     shared: Arc<Shared>,
     runtime: Handle,
     writer: Option<Writer>,
@@ -71,7 +71,7 @@ struct ProgressSink {
 }
 
 struct State {
-    kept: Kept,
+    kept: StreamCache,
     job: Option<Job>,
     /// Numbers the jobs.
     jobs: u64,
@@ -91,9 +91,9 @@ struct Job {
     task: Option<AbortHandle>,
 }
 
-impl Remote {
+impl RangeReader {
     /// The file of this size at `url`, of which some may have been kept. Has to be called on the async runtime.
-    pub(crate) fn new(server: Arc<dyn BillingServer>, url: String, etag: String, kept: Kept, size: u64) -> Self {
+    pub(crate) fn new(server: Arc<dyn BillingServer>, url: String, etag: String, kept: StreamCache, size: u64) -> Self {
         let shared = Arc::new(Shared::new(server, url, etag, kept, size, PATIENCE));
         let writer = shared.writer().inspect_err(|error| tracing::warn!(%error, "no thread for a stream")).ok();
         Self { shared, runtime: Handle::current(), writer }
@@ -139,7 +139,7 @@ impl Shared {
         server: Arc<dyn BillingServer>,
         url: String,
         etag: String,
-        kept: Kept,
+        kept: StreamCache,
         size: u64,
         patience: Duration,
     ) -> Self {
@@ -217,7 +217,7 @@ impl Shared {
     }
 }
 
-impl ReadAt for Remote {
+impl ReadAt for RangeReader {
     /// Waits until the bytes are here. Gives those of one granule at most.
     fn read_at(&self, offset: u64, to: &mut [u8]) -> io::Result<usize> {
         if offset >= self.shared.size || to.is_empty() {
@@ -265,7 +265,7 @@ impl ReadAt for Remote {
     }
 }
 
-impl Remote {
+impl RangeReader {
     /// A granule was read: who reads in sequence finds the next ones on their way.
     fn go_on<'a>(&'a self, mut state: MutexGuard<'a, State>, granule: u64) {
         if granule + 1 == state.next {
@@ -284,7 +284,7 @@ impl Remote {
     }
 }
 
-impl Drop for Remote {
+impl Drop for RangeReader {
     fn drop(&mut self) {
         if let Some(task) = self.shared.state().job.take().and_then(|job| job.task) {
             task.abort();
@@ -420,7 +420,7 @@ mod tests {
         let state = StateDir::open(home.path()).expect("a state directory");
         let shared = |bytes| {
             let server = Arc::new(Trickle(bytes, AtomicU64::new(0)));
-            let kept = Kept::open(&state, "one", GRANULE);
+            let kept = StreamCache::open(&state, "one", GRANULE);
             let patience = Duration::from_millis(500);
             let shared = Shared::new(Arc::clone(&server) as _, "u".into(), "e".into(), kept, GRANULE, patience);
             (shared, server)

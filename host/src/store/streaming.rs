@@ -8,12 +8,12 @@ use crate::state::clock::Clock as _;
 use crate::state::folder::{StateError, file_name, off_thread};
 use crate::store::install_source::InstallSource;
 use crate::store::library::{Library, MOST_UNKNOWN};
-use crate::store::publisher_pin::{Judged, Standing};
-use crate::store::range_cache::{self, Kept, KeptStreams};
-use crate::store::range_reader::Remote;
+use crate::store::publisher_pin::{JudgedPublisher, Standing};
+use crate::store::range_cache::{self, KeptStreams, StreamCache};
+use crate::store::range_reader::RangeReader;
 use crate::store::storefront::Listing;
 use crate::store::taken_from::TakenFrom;
-use crate::store::version_marks::Seen;
+use crate::store::version_marks::VersionMarks;
 use portcullis_protocol::paths;
 use portcullis_protocol::sealed::{Sealed, SealedError};
 use portcullis_protocol::wire::CatalogueVersion;
@@ -28,7 +28,7 @@ pub struct Streaming {
     taken_from: TakenFrom,
     streamed: StreamedSource,
     server: Origin,
-    publisher: Judged,
+    publisher: JudgedPublisher,
     offers: Listed<Verified<Offer>>,
     bytes: u64,
     allow_older: bool,
@@ -89,9 +89,9 @@ impl Library {
             Some(remote) => (remote, true),
             None => {
                 let (state, size, of) = (Arc::clone(&sessions.state), wanted.size, name.clone());
-                let kept = off_thread(move || Kept::open(&state, &of, size)).await?;
+                let kept = off_thread(move || StreamCache::open(&state, &of, size)).await?;
                 let resumed = kept.have() > 0;
-                let remote = Arc::new(Remote::new(Arc::clone(&sessions.server), url, etag, kept, size));
+                let remote = Arc::new(RangeReader::new(Arc::clone(&sessions.server), url, etag, kept, size));
                 self.open_streams().insert(name, &remote);
                 (remote, resumed)
             }
@@ -179,7 +179,7 @@ impl Streaming {
         let state = &self.sessions.state;
         let _lock = state.lock().await?;
         let manifest = self.manifest().manifest();
-        let seen = Seen::of(state, &self.server, &manifest.publisher.name);
+        let seen = VersionMarks::of(state, &self.server, &manifest.publisher.name);
         if !self.allow_older {
             seen.check(&manifest.name, &manifest.version)?;
         }
