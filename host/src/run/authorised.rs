@@ -5,7 +5,7 @@ use crate::run::active_grant::{ActiveGrant, Entered};
 use crate::run::body::{Body, Export};
 use crate::run::contents::Contents;
 use crate::run::gate::GateCtx;
-use crate::run::instance::{Deadline, LiveInstance, within};
+use crate::run::instance::{Deadline, InstancePlan, LiveInstance, within};
 use crate::run::resolve;
 use crate::run::services::Services;
 use crate::run::streams::endpoint::{Input, Output};
@@ -189,8 +189,8 @@ impl Authorised {
         };
         let wasi = wasi.map_err(|error| Error::engine(&error))?;
         let gate = GateCtx::new(Arc::clone(services), Arc::clone(contents), Arc::clone(&self.held));
-        let (limits, ticks) = (&contents.limits, &services.ticks);
-        LiveInstance::new(&services.engine, &self.body.pre, limits, ticks, wasi, gate, self.run_seconds()).await
+        let (limits, ticks, time) = (&contents.limits, &services.ticks, self.run_seconds());
+        LiveInstance::new(&self.body.pre, InstancePlan { limits, ticks, wasi, gate, time }).await
     }
 
     /// Of calls: no input, output that nobody reads, and standard error as the embedder wants it.

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable, ResourceTableError};
-use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 /// What the host functions of a store work on.
@@ -39,6 +39,16 @@ impl HasGate for State {
     }
 }
 
+/// What a new instance is made with.
+pub(crate) struct InstancePlan<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) ticks: &'a Arc<Ticks>,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) gate: GateCtx,
+    /// Seconds in which it has to be made.
+    pub(crate) time: u32,
+}
+
 /// A store with its instance. Whoever holds it runs it; after a trap or a dropped future it is dropped.
 pub(crate) struct LiveInstance {
     pub(crate) store: Store<State>,
@@ -49,20 +59,13 @@ pub(crate) struct LiveInstance {
 
 impl LiveInstance {
     /// Makes a store with every bound set, then instantiates within `time`.
-    pub(crate) async fn new(
-        engine: &Engine,
-        pre: &InstancePre<State>,
-        limits: &Limits,
-        ticks: &Arc<Ticks>,
-        wasi: WasiCtx,
-        gate: GateCtx,
-        time: u32,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn new(pre: &InstancePre<State>, plan: InstancePlan<'_>) -> Result<Self, Error> {
+        let InstancePlan { limits, ticks, wasi, gate, time } = plan;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.objects as usize);
         let limiter = Limiter::new(*limits);
         let state = State { table, wasi, gate, limiter, ticks: Arc::clone(ticks), deadline: 0 };
-        let mut store = Store::new(engine, state);
+        let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(limits.handles as usize);
         store.set_hostcall_fuel(limits.lifted(Results::Fixed));
