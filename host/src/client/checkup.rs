@@ -144,7 +144,7 @@ pub struct ServerCheckup {
     pub terminal: Result<bool, KeyStoreError>,
     /// Whether somebody is signed in, as far as this terminal knows.
     pub signed_in: Result<bool, KeyStoreError>,
-    /// What the server says of the account, where somebody is signed in: a signed answer, so tokens, terminal and server
+    /// What the server says of the account, if somebody is signed in: a signed answer, so tokens, terminal and server
     /// keys are all good.
     pub account: Option<Result<AccountAnswer, ClientError>>,
 }

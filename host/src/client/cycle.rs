@@ -250,7 +250,7 @@ impl Cycle {
     }
 
     /// Finds the verification of exactly this request whose answer never arrived, and asks for the answer again: for
-    /// 30 days, since the server issues what has ended meanwhile once more. It is `None` where there is no such thing,
+    /// 30 days, since the server issues what has ended meanwhile once more. It is `None` if there is no such thing,
     /// nothing was debited, or that is over, too: then a new cycle begins.
     async fn take_up(
         &self,
@@ -322,7 +322,7 @@ impl Cycle {
     /// and every hour or so before another.
     ///
     /// # Errors
-    /// [`Refused`] where the journal cannot be read. A server that cannot be reached is asked another time.
+    /// [`Refused`] if the journal cannot be read. A server that cannot be reached is asked another time.
     pub async fn resume(&self) -> Result<(), Refused> {
         let (journal, sessions) = (&self.shared.journal, &self.shared.sessions);
         let clocks = Arc::clone(&sessions.clocks);

@@ -31,7 +31,7 @@ pub(crate) struct ActiveGrant {
     keys: Vec<(PartName, FileKey)>,
     expires: AtomicU64,
     run_max: AtomicU32,
-    /// How many calls may still begin; [`UNCOUNTED`] where time alone bounds them.
+    /// How many calls may still begin; [`UNCOUNTED`] if time alone bounds them.
     uses: AtomicU32,
     renewing: AtomicBool,
     renewal: tokio::sync::Mutex<()>,
@@ -40,10 +40,10 @@ pub(crate) struct ActiveGrant {
 }
 
 impl ActiveGrant {
-    /// Takes what a gatekeeper released, where it is for this very operation of this resource.
+    /// Takes what a gatekeeper released, if it is for this very operation of this resource.
     ///
     /// # Errors
-    /// [`Reason::ServerUntrusted`] where it is anything else: a gatekeeper is not believed that gives another grant.
+    /// [`Reason::ServerUntrusted`] if it is anything else: a gatekeeper is not believed that gives another grant.
     pub(crate) fn new(
         released: Released,
         resource: &SignedManifest,
@@ -139,7 +139,7 @@ impl ActiveGrant {
         self.run_max.load(Ordering::Relaxed)
     }
 
-    /// How many calls may still begin, where they are counted.
+    /// How many calls may still begin, if they are counted.
     pub(crate) fn uses_left(&self) -> Option<u32> {
         Some(self.uses.load(Ordering::Relaxed)).filter(|uses| *uses != UNCOUNTED)
     }
@@ -149,7 +149,7 @@ impl ActiveGrant {
         Arc::clone(&self.grant.read())
     }
 
-    /// The key of a part, where the grant releases it.
+    /// The key of a part, if the grant releases it.
     pub(crate) fn key(&self, part: &PartName) -> Option<&FileKey> {
         self.keys.iter().find_map(|(name, key)| (name == part).then_some(key))
     }
@@ -169,10 +169,10 @@ impl ActiveGrant {
         });
     }
 
-    /// Makes sure that the grant is in time, renewing it where that draws nothing.
+    /// Makes sure that the grant is in time, renewing it if that draws nothing.
     ///
     /// # Errors
-    /// The refusal, or [`Reason::EntitlementExpired`] where it cannot be renewed.
+    /// The refusal, or [`Reason::EntitlementExpired`] if it cannot be renewed.
     pub(crate) async fn ensure(&self, services: &Services, resource: &Arc<SignedManifest>) -> Result<(), Refused> {
         if self.in_time(self.now()) {
             return Ok(());

@@ -61,7 +61,7 @@ impl Authorised {
         self.held.grant()
     }
 
-    /// How many calls may still begin; `None` where they are not counted.
+    /// How many calls may still begin; `None` if they are not counted.
     #[must_use]
     pub fn uses_left(&self) -> Option<u32> {
         self.held.uses_left()
@@ -75,7 +75,7 @@ impl Authorised {
     /// Passes the gate as a call does, and makes none: for whoever measures the gate alone. Draws a use.
     ///
     /// # Errors
-    /// [`Ended`] where no further call may begin.
+    /// [`Ended`] if no further call may begin.
     #[doc(hidden)]
     #[inline]
     pub fn pass(&self) -> Result<(), Ended> {
@@ -118,7 +118,7 @@ impl Authorised {
         self.contents.limits.run_seconds(self.held.run_max())
     }
 
-    /// Passes the gate: in time, renewing where that draws nothing, and with a use drawn.
+    /// Passes the gate: in time, renewing if that draws nothing, and with a use drawn.
     async fn enter(&self) -> Result<Entered, Error> {
         match self.held.enter(self.held.now()) {
             Err(Ended::Expired) if self.held.renewable() => {
@@ -130,7 +130,7 @@ impl Authorised {
     }
 
     /// The turn of whoever need not wait: nobody else calls, the grant is in time, and there is an instance. No future is
-    /// made to find that out. `None` where one of these does not hold; then nothing is drawn.
+    /// made to find that out. `None` if one of these does not hold; then nothing is drawn.
     #[inline]
     pub(crate) fn turn_now(&self) -> Option<Turn<'_>> {
         let place = self.live.try_lock()?;
@@ -146,7 +146,7 @@ impl Authorised {
         Some(Turn { place: Place::Own(self.live.get_mut()), ended: false })
     }
 
-    /// Passes the gate where there is an instance to run in.
+    /// Passes the gate if there is an instance to run in.
     #[inline]
     fn ready(&self, live: bool) -> Option<()> {
         if !live {

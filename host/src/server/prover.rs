@@ -68,7 +68,7 @@ impl Prover {
         self.nonce.lock().is_some()
     }
 
-    /// Sends a request with a fresh proof; once more, where the server wants a newer nonce.
+    /// Sends a request with a fresh proof; once more, if the server wants a newer nonce.
     pub(crate) async fn send(
         &self,
         request: &Request,
@@ -155,7 +155,7 @@ impl Prover {
     }
 }
 
-/// The signed document in an answer, where there is one.
+/// The signed document in an answer, if there is one.
 pub(crate) fn signed(answer: &Exchanged) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Envelope {

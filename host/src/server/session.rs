@@ -47,7 +47,7 @@ impl Sessions {
     /// The session with a server.
     ///
     /// # Errors
-    /// `not-signed-in` where this terminal has no key for it.
+    /// `not-signed-in` if this terminal has no key for it.
     pub(crate) fn of(&self, origin: &Origin) -> Result<Arc<Session>, Refused> {
         let mut open = self.open.lock();
         if let Some(session) = open.get(origin) {
@@ -348,7 +348,7 @@ impl Session {
         };
         let ended = token.as_ref().is_err_and(|refused| refused.reason == Reason::NotSignedIn);
         if ended && Tokens::exist(&*self.keys, self.origin())? {
-            // That word was not signed: where the server is not the pinned one any more, that is what happened.
+            // That word was not signed: if the server is not the pinned one any more, that is what happened.
             self.trust.refresh(self.origin()).await?;
         }
         token
@@ -398,7 +398,7 @@ impl Session {
         self.prover.ask_authorization_server(request, &self.retry).await
     }
 
-    /// Ends the sign-in here, and at the server where it answers. Whether the server heard of it.
+    /// Ends the sign-in here, and at the server if it answers. Whether the server heard of it.
     pub(crate) async fn sign_out(&self) -> Result<bool, Refused> {
         self.tokens.revoke(&self.retry).await
     }

@@ -112,7 +112,7 @@ impl Trust {
         pins(&self.state)
     }
 
-    /// The pin of a server, where the user trusts it.
+    /// The pin of a server, if the user trusts it.
     pub(crate) fn pin(&self, origin: &Origin) -> Result<Option<Pin>, StateError> {
         Ok(read_pin(&self.state, &pin_record(origin))?.filter(|pin| pin.origin == *origin))
     }
@@ -230,7 +230,7 @@ impl Trust {
     /// The keys with which a trusted server signs now. Asks the server where the document at hand is half past its time.
     ///
     /// # Errors
-    /// `server-untrusted` where the user does not trust it, or it is not the one he trusted; `offline`.
+    /// `server-untrusted` if the user does not trust it, or it is not the one he trusted; `offline`.
     pub(crate) async fn keys(&self, origin: &Origin) -> Result<Arc<KeyDocument>, Refused> {
         let now = self.clocks.of(origin).now();
         let known = self.known.lock().get(origin).cloned();

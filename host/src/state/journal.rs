@@ -116,7 +116,7 @@ pub(crate) struct JournalEntry {
     state: Arc<StateDir>,
     id: String,
     record: Record,
-    /// The grant that was delivered, where one was.
+    /// The grant that was delivered, if one was.
     delivered: Option<GrantId>,
     file: File,
 }
@@ -152,7 +152,7 @@ impl Journal {
     }
 
     /// The requests that `wanted` takes and nobody is working on, oldest first, now locked. `wanted` is told of the grant
-    /// that was delivered, where one was. What it does not take is not touched: others may be about to want it. Nor does
+    /// that was delivered, if one was. What it does not take is not touched: others may be about to want it. Nor does
     /// it count: however much one store leaves open, it hides nothing of another's.
     pub(crate) async fn take(
         &self,

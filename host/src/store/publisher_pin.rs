@@ -119,7 +119,7 @@ impl JudgedPublisher {
     /// have followed the publisher to another key, which nothing but that key's own word takes back.
     ///
     /// # Errors
-    /// [`ClientError::PublisherChanged`]; [`ClientError::PublisherForgotten`] where the pin is gone.
+    /// [`ClientError::PublisherChanged`]; [`ClientError::PublisherForgotten`] if the pin is gone.
     pub(crate) fn confirm(&self, state: &StateDir) -> Result<Confirmed, ClientError> {
         let Self { publisher, record, before, pinned, .. } = self;
         let seq = match read(state, record)? {

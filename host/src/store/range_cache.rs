@@ -1,4 +1,4 @@
-//! What has arrived of a file that is streamed: on the disk as it came, or, where that cannot be, a little of it in memory.
+//! What has arrived of a file that is streamed: on the disk as it came, or, if that cannot be, a little of it in memory.
 //!
 //! Only ciphertext, and nothing in it is believed: whoever reads it checks every byte against signed digests, so a file
 //! that was changed or cut by a crash costs a second fetch and nothing else.
@@ -110,7 +110,7 @@ impl StreamCache {
         }
     }
 
-    /// Reads from the granule that `offset` lies in, where it is here.
+    /// Reads from the granule that `offset` lies in, if it is here.
     pub(crate) fn read(&mut self, offset: u64, to: &mut [u8]) -> Option<usize> {
         let (granule, start) = (offset / GRANULE, offset % GRANULE);
         if !self.has(granule) {

@@ -44,7 +44,7 @@ pub(crate) struct RangeReader {
 /// A granule on its way to the disk, and who waits for it.
 type Arriving = (u64, Vec<u8>, oneshot::Sender<()>);
 /// Writes what arrives, on a thread of its own: on the runtime it would hold up others, and the threads that may wait
-/// may all be waiting for what it writes. `None` where no thread could be had: then it holds up others.
+/// may all be waiting for what it writes. `None` if no thread could be had: then it holds up others.
 type Writer = mpsc::Sender<Arriving>;
 
 /// What the file and the task that fetches share.
@@ -103,7 +103,7 @@ impl RangeReader {
         Arc::clone(&self.shared)
     }
 
-    /// Begins to fetch what is missing from `granule` on, in one request. Gives the number of the job, which may have
+    /// Begins to fetch what is missing from `granule` on, in one request. Returns the number of the job, which may have
     /// ended already.
     fn fetch<'a>(&'a self, mut state: MutexGuard<'a, State>, granule: u64) -> (MutexGuard<'a, State>, u64) {
         let last = (granule + state.run).min(state.kept.count());
@@ -218,7 +218,7 @@ impl Shared {
 }
 
 impl ReadAt for RangeReader {
-    /// Waits until the bytes are here. Gives those of one granule at most.
+    /// Waits until the bytes are here. Returns those of one granule at most.
     fn read_at(&self, offset: u64, to: &mut [u8]) -> io::Result<usize> {
         if offset >= self.shared.size || to.is_empty() {
             return Ok(0);

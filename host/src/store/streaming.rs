@@ -42,7 +42,7 @@ impl Library {
     /// the disk cannot take it, 8 MiB are kept in memory.
     ///
     /// # Errors
-    /// [`ClientError`]; [`ClientError::Name`] where `source` is no store.
+    /// [`ClientError`]; [`ClientError::Name`] if `source` is no store.
     pub async fn stream(&self, source: &InstallSource, allow_older: bool) -> Result<Streaming, ClientError> {
         let InstallSource::Store { server, publisher, name, version } = source else {
             return Err(ClientError::Name("only a store streams; install files and addresses".into()));
@@ -59,17 +59,17 @@ impl Library {
     /// What is kept of resources that were streamed: ciphertext, in the folder `streams` of the state directory.
     ///
     /// # Errors
-    /// [`StateError`] where the folder cannot be read.
+    /// [`StateError`] if the folder cannot be read.
     pub fn streams(&self) -> Result<KeptStreams, StateError> {
         let state = &self.sessions().state;
         KeptStreams::of(state).map_err(|error| StateError::io("read", &state.path(range_cache::FOLDER), &error))
     }
 
-    /// Forgets what is kept of resources that were streamed, and gives how many there were: the next stream fetches
+    /// Forgets what is kept of resources that were streamed, and returns how many there were: the next stream fetches
     /// anew.
     ///
     /// # Errors
-    /// [`StateError`] where something cannot be removed.
+    /// [`StateError`] if something cannot be removed.
     pub fn clear_streams(&self) -> Result<usize, StateError> {
         let state = &self.sessions().state;
         KeptStreams::clear(state).map_err(|error| StateError::io("clear", &state.path(range_cache::FOLDER), &error))
@@ -173,7 +173,7 @@ impl Streaming {
     /// [`Runtime::load`](crate::Runtime::load) takes.
     ///
     /// # Errors
-    /// [`ClientError::State`], or as [`Library::stream`] where the publisher's key changed, or a newer version was
+    /// [`ClientError::State`], or as [`Library::stream`] if the publisher's key changed, or a newer version was
     /// accepted, meanwhile.
     pub async fn accept(self) -> Result<Source, ClientError> {
         let state = &self.sessions.state;

@@ -86,7 +86,7 @@ impl GateView<'_> {
         }
     }
 
-    /// Asks the user where something is priced or a nonce asks for a cycle of its own.
+    /// Asks the user if something is priced or a nonce asks for a cycle of its own.
     async fn agreement(&mut self, operation: &OperationEntry, quantity: u32, nonce: &Nonce) -> Result<Agreed, Refused> {
         let ctx = &mut *self.ctx;
         let resource = &ctx.contents.signed;
