@@ -173,7 +173,7 @@ fn nothing_prints_beside_the_filter() {
     let doors = [
         "cli/src/screen/output.rs",
         "cli/src/screen/tty.rs",
-        "host/src/run/streams/stdio.rs",
+        "host/src/run/streams/endpoint.rs",
         "host/src/run/streams/console.rs",
         "server/src/print.rs",
     ];
