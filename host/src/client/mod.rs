@@ -232,7 +232,8 @@ impl Client {
     /// The server that is meant if the user names none: the only trusted one, else the only one where he is signed in.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with `server-untrusted` if there is none, [`ClientError::SeveralStores`] if there are several.
+    /// [`ClientError::Refused`] with `server-untrusted` if there is none; else
+    /// [`ClientError::SeveralStores`].
     pub fn default_server(&self) -> Result<Origin, ClientError> {
         let mut pins = self.servers()?;
         if pins.len() > 1 {

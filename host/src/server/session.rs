@@ -370,7 +370,8 @@ impl Session {
         let TimedAnswer { req, answer, sent, came } = heard;
         let signed = signed(answer).ok_or_else(|| unsigned(answer, patience))?;
         let clock = self.prover.clock();
-        let unread = |refused: Refused| FailedAttempt { no: Box::new(refused.into()), follows: NextStep::FindOut(None) };
+        let unread =
+            |refused: Refused| FailedAttempt { no: Box::new(refused.into()), follows: NextStep::FindOut(None) };
         let keys = self.trust.keys(self.origin()).await.map_err(unread)?;
         let reply = match read_reply(&signed, &keys, req, clock.now()) {
             // A key that is not known yet: the server may have changed it.
