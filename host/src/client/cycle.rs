@@ -378,7 +378,12 @@ impl Cycle {
     }
 }
 
-async fn acknowledge(session: &Session, entry: JournalEntry, grant: GrantId, patience: Patience) -> Result<(), Refused> {
+async fn acknowledge(
+    session: &Session,
+    entry: JournalEntry,
+    grant: GrantId,
+    patience: Patience,
+) -> Result<(), Refused> {
     let (path, key) = (paths::fill(paths::GRANT_ACK, &[&grant]), random::idempotency_key());
     let answer = session.post::<Acknowledged>(&path, &Acknowledgement { grant }, key, patience).await;
     match answer {

@@ -3,7 +3,7 @@
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::random;
-use crate::server::session::{RequestError, Patience, Session, printable};
+use crate::server::session::{Patience, RequestError, Session, printable};
 use crate::server::trust::{Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::journal::{JournalEntry, PendingRequest, Record};
