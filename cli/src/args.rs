@@ -4,7 +4,9 @@ use clap::builder::TypedValueParser as _;
 use clap::{FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
-use crate::commands::{machine, publisher, user};
+use crate::commands::machine::Machine;
+use crate::commands::publisher::Publisher;
+use crate::commands::user::User;
 use crate::context::Context;
 use crate::failure::Outcome;
 use crate::verbs;
@@ -32,40 +34,15 @@ pub(crate) struct Cli {
     command: Verb,
 }
 
-/// The verbs. How help groups them, and examples of each, stand in [`crate::verbs`].
+/// The verbs, by whom they are for. Examples of each stand in [`crate::verbs`].
 #[derive(Debug, Subcommand)]
 enum Verb {
-    New(publisher::new::New),
-    Build(publisher::build::Build),
-    Dev(publisher::dev::Dev),
-    Keygen(publisher::keygen::Keygen),
-    ChangeKey(publisher::change_key::ChangeKey),
-    Seal(publisher::seal::Seal),
-    Inspect(publisher::inspect::Inspect),
-    Verify(publisher::verify::Verify),
-    Publish(publisher::publish::Publish),
-    Price(publisher::price::Price),
-    Withdraw(publisher::withdraw::Withdraw),
-    Restore(publisher::withdraw::Restore),
-    Login(user::login::Login),
-    Logout(user::logout::Logout),
-    Whoami(user::whoami::Whoami),
-    Terminals(user::terminals::Terminals),
-    Search(user::search::Search),
-    Install(user::install::Install),
-    Buy(user::buy::Buy),
-    Run(user::run::Run),
-    TopUp(user::top_up::TopUp),
-    Balance(user::balance::Balance),
-    List(user::list::List),
-    Update(user::update::Update),
-    Remove(user::remove::Remove),
-    Grants(user::grants::Grants),
-    Receipts(user::receipts::Receipts),
-    Cache(machine::cache::Cache),
-    Doctor(machine::doctor::Doctor),
-    Completions(machine::completions::Completions),
-    Man(machine::man::Man),
+    #[command(flatten)]
+    User(User),
+    #[command(flatten)]
+    Publisher(Publisher),
+    #[command(flatten)]
+    Machine(Machine),
 }
 
 impl Cli {
@@ -78,42 +55,13 @@ impl Cli {
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut verbs::command()))
     }
 
-    /// Does it. Gives the exit code: 0, or that of a command that `run` ran.
+    /// Does it. Returns the exit code: 0, or that of a command that `run` ran.
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         match self.command {
-            Verb::New(verb) => verb.run(context),
-            Verb::Build(verb) => verb.run(context),
-            Verb::Dev(verb) => verb.run(context),
-            Verb::Keygen(verb) => verb.run(context),
-            Verb::ChangeKey(verb) => verb.run(context),
-            Verb::Seal(verb) => verb.run(context),
-            Verb::Inspect(verb) => verb.run(context),
-            Verb::Verify(verb) => verb.run(context),
-            Verb::Publish(verb) => verb.run(context),
-            Verb::Price(verb) => verb.run(context),
-            Verb::Withdraw(verb) => verb.run(context),
-            Verb::Restore(verb) => verb.run(context),
-            Verb::Login(verb) => verb.run(context),
-            Verb::Logout(verb) => verb.run(context),
-            Verb::Whoami(verb) => verb.run(context),
-            Verb::Terminals(verb) => verb.run(context),
-            Verb::Search(verb) => verb.run(context),
-            Verb::Install(verb) => verb.run(context),
-            Verb::Buy(verb) => verb.run(context),
-            Verb::Run(verb) => return verb.run(context),
-            Verb::TopUp(verb) => verb.run(context),
-            Verb::Balance(verb) => verb.run(context),
-            Verb::List(verb) => verb.run(context),
-            Verb::Update(verb) => return verb.run(context),
-            Verb::Remove(verb) => verb.run(context),
-            Verb::Grants(verb) => verb.run(context),
-            Verb::Receipts(verb) => verb.run(context),
-            Verb::Cache(verb) => verb.run(context),
-            Verb::Doctor(verb) => return verb.run(context),
-            Verb::Completions(verb) => verb.run(context),
-            Verb::Man(verb) => verb.run(context),
-        }?;
-        Ok(0)
+            Verb::User(verb) => verb.run(context),
+            Verb::Publisher(verb) => verb.run(context),
+            Verb::Machine(verb) => verb.run(context),
+        }
     }
 }
 

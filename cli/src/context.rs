@@ -77,15 +77,15 @@ impl Context {
     }
 }
 
-/// The store that a command means: the only one where somebody is signed in, unless it says which.
+/// The option that says which store a command means. Without it: the only one where somebody is signed in.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Store {
+pub(crate) struct ServerOption {
     /// The store, where you are signed in to several
     #[arg(long, value_name = "URL", value_parser = origin)]
     server: Option<Origin>,
 }
 
-impl Store {
+impl ServerOption {
     /// The one that was named.
     pub(crate) const fn named(&self) -> Option<&Origin> {
         self.server.as_ref()

@@ -39,7 +39,7 @@ pub(crate) struct Finding {
     pub(crate) state: State,
     /// How it is, in words.
     pub(crate) finding: String,
-    /// How to mend it: a command, where there is one.
+    /// How to mend it: a command, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mend: Option<String>,
 }

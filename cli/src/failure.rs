@@ -82,7 +82,7 @@ impl Failure {
         self.code
     }
 
-    /// The reason, where it is a refusal.
+    /// The reason, if it is a refusal.
     pub(crate) fn reason(&self) -> Option<Reason> {
         self.refused.as_ref().map(|refused| refused.reason)
     }

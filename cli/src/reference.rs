@@ -4,7 +4,7 @@ use clap::{Arg, Command};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::verbs::{self, EXAMPLES_HEADING, GROUPS};
+use crate::verbs::{self, EXAMPLES_HEADING};
 
 /// Set, the test writes the file instead of comparing it.
 const UPDATE: &str = "PORTCULLIS_UPDATE";
@@ -46,9 +46,9 @@ fn page() -> String {
     for option in cli.get_arguments().filter(|option| option.get_id() != "help" && option.get_id() != "version") {
         row(&mut text, option);
     }
-    for (head, verbs) in GROUPS {
+    for (head, verbs) in verbs::headings() {
         let _ = write!(text, "\n## {head}\n");
-        for name in *verbs {
+        for name in &verbs {
             let verb = cli.find_subcommand_mut(name).unwrap_or_else(|| panic!("no verb `{name}`"));
             section(&mut text, verb, name, 3);
         }

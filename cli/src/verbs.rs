@@ -1,52 +1,24 @@
 //! The verbs as help shows them: in groups, with examples.
 
 use anstyle::Style;
-use clap::{Command, CommandFactory as _};
+use clap::{Command, CommandFactory as _, Subcommand as _};
 use std::fmt::Write as _;
 
 use crate::args::Cli;
+use crate::commands::machine::Machine;
+use crate::commands::publisher::Publisher;
+use crate::commands::user::User;
 
-/// Whom verbs are for, and which; in the order of a first use.
-pub(crate) const GROUPS: &[(&str, &[&str])] = &[
-    (
-        "For users",
-        &[
-            "login",
-            "logout",
-            "whoami",
-            "terminals",
-            "search",
-            "install",
-            "buy",
-            "run",
-            "top-up",
-            "balance",
-            "list",
-            "update",
-            "remove",
-            "grants",
-            "receipts",
-        ],
-    ),
-    (
-        "For publishers",
-        &[
-            "new",
-            "build",
-            "dev",
-            "keygen",
-            "change-key",
-            "seal",
-            "inspect",
-            "verify",
-            "publish",
-            "price",
-            "withdraw",
-            "restore",
-        ],
-    ),
-    ("For this machine", &["cache", "doctor", "completions", "man"]),
-];
+/// Whom verbs are for, and which: the lists in `commands/`, each under its heading.
+pub(crate) fn headings() -> [(&'static str, Vec<String>); 3] {
+    let names = |verbs: Command| verbs.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let none = || Command::new("portcullis");
+    [
+        ("For users", names(User::augment_subcommands(none()))),
+        ("For publishers", names(Publisher::augment_subcommands(none()))),
+        ("For this machine", names(Machine::augment_subcommands(none()))),
+    ]
+}
 
 /// Stands before the examples in the help of a verb.
 pub(crate) const EXAMPLES_HEADING: &str = "Examples:\n";
@@ -116,23 +88,24 @@ pub(crate) fn command() -> Command {
 
 /// A command for each group, with its verbs alone: for what writes a list of them under a heading.
 pub(crate) fn groups(cli: &Command) -> Vec<Command> {
-    let group = |(heading, names): &(&'static str, &[&str])| {
+    let group = |(heading, names): (&'static str, Vec<String>)| {
         let verbs = names.iter().filter_map(|name| cli.find_subcommand(name)).cloned();
-        let group = Command::new("portcullis").subcommand_help_heading(*heading);
+        let group = Command::new("portcullis").subcommand_help_heading(heading);
         let group = group.subcommands(verbs).disable_help_subcommand(true);
         group.has_subcommands().then_some(group)
     };
-    GROUPS.iter().filter_map(group).collect()
+    headings().into_iter().filter_map(group).collect()
 }
 
 /// The groups, each verb with the first line of its help.
 fn listed(cli: &Command, width: usize) -> String {
     let (heading, literal) = (HEADING, Style::new().bold());
-    let column = GROUPS.iter().flat_map(|(_, verbs)| *verbs).map(|verb| verb.len()).max().unwrap_or_default();
+    let groups = headings();
+    let column = groups.iter().flat_map(|(_, verbs)| verbs).map(String::len).max().unwrap_or_default();
     let mut text = String::new();
-    for (head, verbs) in GROUPS {
+    for (head, verbs) in &groups {
         let _ = write!(text, "\n{heading}{head}:{heading:#}\n");
-        for name in *verbs {
+        for name in verbs {
             let about = cli.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
             let about = wrapped(&about.unwrap_or_default(), column + 4, width);
             let _ = writeln!(text, "  {literal}{name:column$}{literal:#}  {about}");
@@ -172,9 +145,9 @@ mod tests {
     #[test]
     fn every_verb_is_in_one_group_and_has_an_example() {
         let cli = command();
-        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| *verbs).copied().collect();
+        let grouped: Vec<String> = headings().into_iter().flat_map(|(_, verbs)| verbs).collect();
         let verbs: BTreeSet<&str> = cli.get_subcommands().map(Command::get_name).collect();
-        assert_eq!(grouped.iter().copied().collect::<BTreeSet<_>>(), verbs);
+        assert_eq!(grouped.iter().map(String::as_str).collect::<BTreeSet<_>>(), verbs);
         assert_eq!(grouped.len(), verbs.len(), "no verb twice");
         for verb in cli.get_subcommands() {
             let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();

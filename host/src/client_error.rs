@@ -162,7 +162,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// The reason of the closed registry, where it is a refusal: it decides the exit code of a command.
+    /// The reason of the closed registry, if it is a refusal: it decides the exit code of a command.
     #[must_use]
     pub const fn reason(&self) -> Option<Reason> {
         match self {

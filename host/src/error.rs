@@ -107,7 +107,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The reason of the closed registry, where it is one: the refusal's own, or that the package is invalid.
+    /// The reason of the closed registry, if it is one: the refusal's own, or that the package is invalid.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match self {

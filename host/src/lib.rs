@@ -14,7 +14,7 @@
 //!   asks of others it asks through traits: [`Gatekeeper`], [`Consent`], [`Progress`], [`SealedBlobs`] (where the
 //!   [`CompiledCache`] keeps what it has sealed), [`Clock`].
 //! - The client half: [`Client`] is a terminal with its state. It signs in ([`Client::sign_in`]), searches and buys
-//!   ([`Storefront`]), installs ([`Library`]), publishes ([`Publishing`]), and gives the [`Cycle`] that a runtime asks
+//!   ([`Storefront`]), installs ([`Library`]), publishes ([`Publishing`]), and has the [`Cycle`] that a runtime asks
 //!   for grants. What it asks of others: [`BillingServer`], [`KeyStore`], [`Clock`].
 //! - [`blocking`] has the same without `async`.
 //!
@@ -89,7 +89,7 @@ pub use server::sign_in::{SignIn, SignedIn};
 pub use server::trust::Pin;
 pub use state::clock::{Clock, ServerClock, SystemClock};
 pub use state::folder::{StateDir, StateError};
-pub use state::journal::OpenMatter;
+pub use state::journal::PendingRequestKind;
 pub use state::key_store::{FileKeyStore, KeyName, KeyStore, KeyStoreError};
 pub use store::download::Moved;
 pub use store::install_source::InstallSource;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Request ──authorisation_body──▶ server            steps 1, 2
-//!    └─authorised(answer)──▶ Authorised
+//!    └─authorised(answer)──▶ AwaitingVerification
 //!                               └─verification_body──▶ server     step 3
 //!                               └─verified(answer)──▶ Granted ──open_keys──▶ part keys
 //! ```
@@ -18,8 +18,8 @@
 //! nor can one status code be verified twice:
 //!
 //! ```compile_fail
-//! use portcullis_protocol::{cycle::{Authorised, Terminal}, wire::VerificationAnswer, KeyDocument};
-//! fn twice(code: Authorised, one: VerificationAnswer, two: VerificationAnswer, keys: &KeyDocument, terminal: &Terminal<'_>) {
+//! use portcullis_protocol::{cycle::{AwaitingVerification, Terminal}, wire::VerificationAnswer, KeyDocument};
+//! fn twice(code: AwaitingVerification, one: VerificationAnswer, two: VerificationAnswer, keys: &KeyDocument, terminal: &Terminal<'_>) {
 //!     let _ = code.verified(one, keys, terminal);
 //!     let _ = code.verified(two, keys, terminal);
 //! }
@@ -157,20 +157,20 @@ impl Request {
 
     /// Step 2 answered yes: `answer` comes from [`read_reply`].
     #[must_use]
-    pub fn authorised(self, answer: AuthorisationAnswer) -> Authorised {
-        Authorised { request: self, code: answer.code, expires: answer.expires }
+    pub fn authorised(self, answer: AuthorisationAnswer) -> AwaitingVerification {
+        AwaitingVerification { request: self, code: answer.code, expires: answer.expires }
     }
 }
 
 /// Step 2 done: a status code is held. To be made durable before step 3 is sent.
 #[derive(Debug, Clone)]
-pub struct Authorised {
+pub struct AwaitingVerification {
     request: Request,
     code: StatusCode,
     expires: u64,
 }
 
-impl Authorised {
+impl AwaitingVerification {
     /// Takes up a code that was made durable before a crash.
     #[must_use]
     pub const fn resume(request: Request, code: StatusCode, expires: u64) -> Self {

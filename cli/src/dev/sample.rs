@@ -6,7 +6,7 @@ use portcullis_protocol::surface::ValueType;
 /// The text that a library gets which takes one.
 const TEXT: &str = "Who goes there? A friend. Then pass.";
 
-/// A value of the type; `None` where one would need a handle.
+/// A value of the type; `None` if one would need a handle.
 pub(crate) fn value(ty: &ValueType) -> Option<Val> {
     let boxed = |ty: &Option<Box<ValueType>>| match ty {
         Some(ty) => value(ty).map(|value| Some(Box::new(value))),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, OrFail as _, Outcome};
 
-/// Names the server's program, where it does not lie beside this one.
+/// Names the server's program, if it does not lie beside this one.
 const VARIABLE: &str = "PORTCULLIS_SERVER_BIN";
 /// How long it may take to listen: it opens a database and makes a few keys.
 const START: Duration = Duration::from_secs(30);

@@ -59,7 +59,7 @@ impl Trial<'_> {
             if let Some(failure) = watch::unknown_name(&met, manifest) {
                 return Err(failure);
             }
-            // A resource may give up in its own way where it is refused.
+            // A resource may give up in its own way if it is refused.
             let failed = outcome.as_ref().map_or(true, |done| done.refused.is_some() || done.exit != 0);
             if let Some(offer) = met.iter().filter(|_| failed).find_map(|met| unpaid(met, &bought)) {
                 payment::pay(&self.client.store(&offer.document().iss), &offer, &sandbox()?).await?;
@@ -141,7 +141,7 @@ pub(crate) fn sandbox() -> Outcome<Payment> {
     "sandbox:ok".parse().map_err(|error| Failure::usage(error, "tell the authors"))
 }
 
-/// The cycle for one operation; where it is refused unpaid, buys it and runs the cycle again.
+/// The cycle for one operation; if it is refused unpaid, buys it and runs the cycle again.
 async fn cycle(
     story: &mut Story<'_>,
     client: &Client,

@@ -1,6 +1,6 @@
 //! The terminal's own folder: who can read it, whether it opens, what is under way.
 
-use portcullis_host::{Client, OpenMatter, StateCheckup};
+use portcullis_host::{Client, PendingRequestKind, StateCheckup};
 use portcullis_protocol::Origin;
 use std::path::Path;
 
@@ -89,12 +89,12 @@ pub(super) fn journal(client: &Client) -> Finding {
         return Finding::wrong(AREA, "journal", what, mend);
     }
     let is_over = |origin: &Origin, at: u64| at.saturating_add(UNDER_WAY) < client.server_clock(origin).now();
-    let cut_off = |wanted: OpenMatter| {
+    let cut_off = |wanted: PendingRequestKind| {
         let mut found = found.open.iter().filter(|(matter, origin, at)| *matter == wanted && is_over(origin, *at));
         let first = found.next();
         first.map(|(_, origin, at)| (1 + found.count(), origin, *at))
     };
-    if let Some((count, origin, at)) = cut_off(OpenMatter::Purchase) {
+    if let Some((count, origin, at)) = cut_off(PendingRequestKind::Purchase) {
         let what = format!("{count} purchases have no answer; the oldest at {origin}, since {}", date(at));
         return Finding::warning(
             AREA,
@@ -103,7 +103,7 @@ pub(super) fn journal(client: &Client) -> Finding {
             "portcullis receipts; what is not there: `portcullis buy NAME` again, which takes up the same order",
         );
     }
-    if let Some((count, origin, at)) = cut_off(OpenMatter::TopUp) {
+    if let Some((count, origin, at)) = cut_off(PendingRequestKind::TopUp) {
         let what = format!("{count} top-ups have no answer; the oldest at {origin}, since {}", date(at));
         return Finding::warning(
             AREA,
@@ -112,7 +112,7 @@ pub(super) fn journal(client: &Client) -> Finding {
             "portcullis receipts; what is not there: `portcullis top-up` of the same amount again, which takes up the same order",
         );
     }
-    if let Some((count, origin, at)) = cut_off(OpenMatter::Verification) {
+    if let Some((count, origin, at)) = cut_off(PendingRequestKind::Verification) {
         let what = format!("{count} verifications have no answer; the oldest at {origin}, since {}", date(at));
         return Finding::warning(
             AREA,

@@ -64,7 +64,7 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// About an offer; `None` where it is not metered, or nothing could pay for it.
+    /// About an offer; `None` if it is not metered, or nothing could pay for it.
     pub(crate) fn about(offer: &Verified<Offer>, quantity: u32, spent: impl FnOnce(Money) -> Money) -> Option<Self> {
         let document = offer.document();
         let cost = document.rights.is_paid_per_unit().then(|| document.price.checked_mul(quantity).ok()).flatten()?;

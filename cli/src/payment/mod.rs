@@ -161,7 +161,7 @@ pub(crate) enum Agreement {
     PerUnit(Verified<Offer>),
 }
 
-/// Shows the offers and asks how to pay for one unit; `None` where the answer is no, or nobody can be asked. Where a
+/// Shows the offers and asks how to pay for one unit; `None` if the answer is no, or nobody can be asked. Where a
 /// total was agreed to beforehand nobody is asked: the runtime holds to it.
 pub(crate) fn ask(
     screen: Screen,

@@ -118,7 +118,7 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// A yes or no; no where it is absent.
+    /// A yes or no; no if it is absent.
     pub(crate) fn flag(&mut self, key: &'static str) -> Result<bool, Failure> {
         match self.take(key) {
             None => Ok(false),
@@ -129,7 +129,7 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// A list of texts, each read as a `T`; empty where it is absent.
+    /// A list of texts, each read as a `T`; empty if it is absent.
     pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<Vec<Spanned<T>>, Failure> {
         let Some(value) = self.take(key) else { return Ok(Vec::new()) };
         let DeValue::Array(items) = value.get_ref() else {

@@ -100,7 +100,7 @@ pub(crate) struct PartSource {
 pub(crate) struct ServerWish {
     /// Its origin.
     pub(crate) origin: Origin,
-    /// Its root key, where the publisher pins it.
+    /// Its root key, if the publisher pins it.
     pub(crate) root: Option<Thumbprint>,
 }
 

@@ -48,7 +48,7 @@ impl FromStr for Invocation {
     }
 }
 
-/// Splits at the commas that stand in no bracket and no quotation. `None` where brackets or quotes do not match.
+/// Splits at the commas that stand in no bracket and no quotation. `None` if brackets or quotes do not match.
 fn split(text: &str) -> Option<Vec<&str>> {
     let mut pieces = Vec::new();
     let (mut begin, mut depth, mut quote) = (0, 0_u32, None);

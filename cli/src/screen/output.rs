@@ -129,7 +129,7 @@ impl Screen {
         answer.map_or_else(String::new, |answer| answer.trim().to_ascii_lowercase())
     }
 
-    /// A bar on standard error while `total` bytes move; hidden where nobody looks.
+    /// A bar on standard error while `total` bytes move; hidden if nobody looks.
     pub(crate) fn bar(self, what: impl Display, total: Option<u64>) -> indicatif::ProgressBar {
         if self.json || !std::io::stderr().is_terminal() {
             return indicatif::ProgressBar::hidden();

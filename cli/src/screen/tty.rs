@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 #[cfg(unix)]
 pub(crate) use unix::Tty;
 
-/// Where there is no way to drop what was typed ahead, nobody is asked: the command line says yes or no.
+/// If there is no way to drop what was typed ahead, nobody is asked: the command line says yes or no.
 #[cfg(not(unix))]
 pub(crate) struct Tty(std::convert::Infallible);
 
@@ -56,7 +56,7 @@ mod unix {
     const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     /// Bytes of an answer: an amount, a word.
     const MAX_ANSWER: usize = 256;
-    /// Ctrl-C, where it is a key like others.
+    /// Ctrl-C, if it is a key like others.
     const INTERRUPT: u8 = 3;
 
     /// Ends whatever sequence was begun (CAN, ST); soft reset (DECSTR); leaves the alternate screen, without the cursor

@@ -157,7 +157,7 @@ impl Desk {
         self.client.cycle().offers(resource.signed(), operation).await.map_err(text)
     }
 
-    /// What the user agrees to is the very offer that he sees; where the store changes it meanwhile, it refuses.
+    /// What the user agrees to is the very offer that he sees; if the store changes it meanwhile, it refuses.
     async fn buy(&self, name: &str, operation: &str) -> Outcome {
         let (installed, resource) = self.resource(name)?;
         let operation: OperationName = operation.parse().map_err(text)?;

@@ -35,7 +35,7 @@ impl Dialogue {
         Self { events }
     }
 
-    /// Puts a question into the user's queue and waits. No where nobody answers.
+    /// Puts a question into the user's queue and waits. No if nobody answers.
     pub(crate) async fn ask(&self, text: String) -> bool {
         let (reply, answer) = oneshot::channel();
         let _ = self.events.send(Event::Asked(Question { text, reply }));

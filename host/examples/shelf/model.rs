@@ -71,7 +71,7 @@ impl Shelf {
         !self.questions.is_empty()
     }
 
-    /// Does what the user said: at once, or as a new job. Gives what is to be shown.
+    /// Does what the user said: at once, or as a new job. Returns what is to be shown.
     pub(crate) fn begin(&mut self, desk: &Desk, command: Command) -> Vec<String> {
         match command {
             Command::Help => view::help(),
@@ -101,7 +101,7 @@ impl Shelf {
         }
     }
 
-    /// Takes in what happened. Gives what is to be shown.
+    /// Takes in what happened. Returns what is to be shown.
     pub(crate) fn apply(&mut self, event: Event) -> Vec<String> {
         match event {
             Event::Listed(items) => {

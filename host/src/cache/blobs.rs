@@ -57,13 +57,13 @@ pub struct Blob {
 /// what comes back, and asks for the removal of what is not as it was. Calls may block; several processes may make
 /// them at once.
 pub trait SealedBlobs: Send + Sync {
-    /// Opens a blob, to be read from its beginning; `None` where there is none.
+    /// Opens a blob, to be read from its beginning; `None` if there is none.
     ///
     /// # Errors
     /// Of the place. An error counts as none.
     fn get(&self, id: &BlobId) -> io::Result<Option<Box<dyn Read + Send>>>;
 
-    /// Keeps a blob, in place of one of the same name, or does not where there is no room. No reader sees half of it.
+    /// Keeps a blob, in place of one of the same name, or does not if there is no room. No reader sees half of it.
     ///
     /// # Errors
     /// Of the place. Nothing depends on it.
@@ -186,7 +186,7 @@ impl SealedBlobs for BlobDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Opening waits for a writer where it is a pipe, and leads elsewhere where it is a link.
+        // Opening waits for a writer if it is a pipe, and leads elsewhere if it is a link.
         if !entry.is_file() || is_open_to_others(&entry) {
             self.remove(id)?;
             return Ok(None);

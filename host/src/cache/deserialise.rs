@@ -6,7 +6,7 @@ use crate::cache::sealing::{EngineId, Opened};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Takes over code that was compiled before. `None` where it was compiled for another engine.
+/// Takes over code that was compiled before. `None` if it was compiled for another engine.
 pub(crate) fn deserialise(engine: &Engine, opened: &Opened) -> Option<Component> {
     if opened.engine() != EngineId::of(engine) {
         return None;

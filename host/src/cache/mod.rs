@@ -101,7 +101,7 @@ impl CompiledCache {
         Ok(described.collect())
     }
 
-    /// Forgets the code of a resource, and gives how many pieces that were.
+    /// Forgets the code of a resource, and returns how many pieces that were.
     ///
     /// # Errors
     /// Of the place where it is kept.
@@ -109,7 +109,7 @@ impl CompiledCache {
         self.remove_where(|id| self.label(id).is_some_and(|label| label.resource == *resource))
     }
 
-    /// Forgets everything, blobs that are not this cache's included, and gives how many pieces that were.
+    /// Forgets everything, blobs that are not this cache's included, and returns how many pieces that were.
     ///
     /// # Errors
     /// Of the place where it is kept.
@@ -150,7 +150,7 @@ impl CompiledCache {
         }
     }
 
-    /// What was compiled before, where it is kept and as it was. What does not open is removed.
+    /// What was compiled before, if it is kept and as it was. What does not open is removed.
     pub(crate) fn open(&self, of: &CompiledOf<'_>) -> Option<Opened> {
         let id = self.id(of);
         let mut blob = self.blobs.get(&id).ok().flatten()?;

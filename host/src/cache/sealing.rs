@@ -129,7 +129,7 @@ impl SealedAs<'_> {
         blob
     }
 
-    /// Opens what follows the label: `size` bytes of code, and nothing after them. `None` where one bit is not as it
+    /// Opens what follows the label: `size` bytes of code, and nothing after them. `None` if one bit is not as it
     /// was sealed, or it was sealed as anything else.
     pub(crate) fn open(&self, label: &[u8], size: u64, blob: &mut (dyn Read + Send)) -> Option<Opened> {
         let size = usize::try_from(size).ok().filter(|_| (1..=MAX_CODE).contains(&size))?;

@@ -9,7 +9,7 @@ use crate::server::tokens::Tokens;
 use crate::server::trust::Pin;
 use crate::state::clock::COUNTS_SUSPEND;
 use crate::state::folder::StateError;
-use crate::state::journal::{Journal, Open, OpenMatter};
+use crate::state::journal::{Journal, PendingEntry, PendingRequestKind};
 use crate::state::key_store::KeyStoreError;
 use crate::state::temp_file::TempFile;
 use portcullis_protocol::paths;
@@ -115,7 +115,7 @@ impl StateCheckup {
 #[non_exhaustive]
 pub struct JournalCheckup {
     /// What is open: at which server, and since when (Unix seconds).
-    pub open: Vec<(OpenMatter, Origin, u64)>,
+    pub open: Vec<(PendingRequestKind, Origin, u64)>,
     /// Records that this terminal's state key does not open.
     pub unreadable: Vec<PathBuf>,
 }
@@ -144,7 +144,7 @@ pub struct ServerCheckup {
     pub terminal: Result<bool, KeyStoreError>,
     /// Whether somebody is signed in, as far as this terminal knows.
     pub signed_in: Result<bool, KeyStoreError>,
-    /// What the server says of the account, where somebody is signed in: a signed answer, so tokens, terminal and server
+    /// What the server says of the account, if somebody is signed in: a signed answer, so tokens, terminal and server
     /// keys are all good.
     pub account: Option<Result<AccountAnswer, ClientError>>,
 }
@@ -179,7 +179,7 @@ pub(crate) fn journal(journal: &Journal) -> Result<JournalCheckup, StateError> {
     let mut found = JournalCheckup::default();
     for (path, open) in journal.survey()? {
         match open {
-            Some(Open { matter, origin, at }) => found.open.push((matter, origin, at)),
+            Some(PendingEntry { kind, origin, at }) => found.open.push((kind, origin, at)),
             None => found.unreadable.push(path),
         }
     }

@@ -18,12 +18,12 @@ use crate::random;
 use crate::server::session::{Patience, Session, Sessions};
 use crate::server::trust::offline;
 use crate::state::clock::Clock;
-use crate::state::journal::{Entry, Journal, Matter, Record};
+use crate::state::journal::{Journal, JournalEntry, PendingRequest, Record};
 use crate::store::storefront;
 use crate::store::taken_from::TakenFrom;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use portcullis_protocol::cycle::{Authorised, Granted, Request};
+use portcullis_protocol::cycle::{AwaitingVerification, Granted, Request};
 use portcullis_protocol::limits::REISSUE_LIFE;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
@@ -36,15 +36,15 @@ use tokio::task::JoinSet;
 
 /// How long after its code's end a grant is forgotten whose acknowledgement nobody took, and a verification that got none
 /// but answers not fit to be believed, in seconds: nothing depends on it any more. Also how often that is seen to. Told
-/// by the clock of the server whose matter it is.
-const FORGOTTEN: u64 = 3600;
+/// by the clock of the server that was asked.
+const FORGET_AFTER_SECS: u64 = 3600;
 /// How long after its code's end an unanswered verification is asked about, in seconds: for so long its server issues the
 /// grant once more, without a debit.
-const UNANSWERED: u64 = REISSUE_LIFE;
+const ASK_AGAIN_SECS: u64 = REISSUE_LIFE;
 /// How long after its code's end a grant can be of use, in seconds: as long as the longest lives that are granted.
-const OVER: u64 = 300;
+const MAX_GRANT_LIFE_SECS: u64 = 300;
 /// How long an order is remembered that was never answered, in seconds: a day, after which the user surely looks first.
-const ORDER_REMEMBERED: u64 = 24 * 3600;
+const ORDER_MEMORY_SECS: u64 = 24 * 3600;
 
 /// The gatekeeper of a terminal: runs the cycle with the billing servers that its user trusts.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ impl Gatekeeper for Cycle {
 
         // The same was verified before and the answer got lost: it is paid for, so it is not asked for again.
         if let Some(delivery) = self.take_up(&session, &body, &parts).await? {
-            return Ok(Box::new(Paid { cycle: self.clone(), delivery }));
+            return Ok(Box::new(RedeliveredCode { cycle: self.clone(), delivery }));
         }
 
         // 2 Authenticate. The server judges who asks and whether it is paid, and holds what it costs.
@@ -90,7 +90,7 @@ impl Gatekeeper for Cycle {
         let key = random::idempotency_key();
         let answer: AuthorisationAnswer =
             session.post(paths::AUTHORIZATIONS, asked.authorisation_body(), key, Patience::Ordinary).await?;
-        Ok(Box::new(Held { cycle: self.clone(), session, authorised: asked.authorised(answer), parts }))
+        Ok(Box::new(RequestedCode { cycle: self.clone(), session, authorised: asked.authorised(answer), parts }))
     }
 
     async fn offers(
@@ -114,24 +114,24 @@ impl Gatekeeper for Cycle {
 }
 
 /// Steps 1 and 2 are done.
-struct Held {
+struct RequestedCode {
     cycle: Cycle,
     session: Arc<Session>,
-    authorised: Authorised,
+    authorised: AwaitingVerification,
     parts: Vec<PartName>,
 }
 
 #[async_trait]
-impl HeldCode for Held {
+impl HeldCode for RequestedCode {
     async fn verify(self: Box<Self>) -> Result<Released, Refused> {
         let Self { cycle, session, authorised, parts } = *self;
 
         // Durable first: from the next line on, the server may debit, and the answer may never arrive.
         let key = random::idempotency_key();
-        let matter =
-            Matter::Verification { body: authorised.verification_body(), parts, expires: authorised.expires() };
+        let request =
+            PendingRequest::Verification { body: authorised.verification_body(), parts, expires: authorised.expires() };
         let now = session.prover().clock().now();
-        let entry = cycle.shared.journal.write(session.origin(), &key, now, matter).await?;
+        let entry = cycle.shared.journal.write(session.origin(), &key, now, request).await?;
 
         // 3 Verify. Asked again and again with the same key and body, so that what the network loses costs nothing.
         let delivery = match verify(&session, authorised, &entry, Patience::Long).await? {
@@ -147,13 +147,13 @@ impl HeldCode for Held {
 }
 
 /// Step 3 was done before.
-struct Paid {
+struct RedeliveredCode {
     cycle: Cycle,
     delivery: Delivery,
 }
 
 #[async_trait]
-impl HeldCode for Paid {
+impl HeldCode for RedeliveredCode {
     async fn verify(self: Box<Self>) -> Result<Released, Refused> {
         self.cycle.hand_over(self.delivery)
     }
@@ -162,23 +162,23 @@ impl HeldCode for Paid {
 /// A grant of this terminal, with its keys still sealed.
 struct Delivery {
     session: Arc<Session>,
-    entry: Entry,
+    entry: JournalEntry,
     granted: Box<Granted>,
 }
 
-/// How step 3 ended. Where it did not, that is an error and the matter stays open.
+/// How step 3 ended. Where it did not, that is an error and the request stays in the journal.
 enum Outcome {
     Granted(Box<Granted>),
     Refused(Refused),
-    /// The server answered, with a grant that is not to be believed. The matter stays open, too.
+    /// The server answered, with a grant that is not to be believed. The request stays in the journal, too.
     Disbelieved(Refused),
 }
 
 /// Step 3: sends the code and checks that what comes back is a grant for this terminal, for what was asked.
 async fn verify(
     session: &Session,
-    authorised: Authorised,
-    entry: &Entry,
+    authorised: AwaitingVerification,
+    entry: &JournalEntry,
     patience: Patience,
 ) -> Result<Outcome, Refused> {
     let body = authorised.verification_body();
@@ -229,7 +229,7 @@ impl Cycle {
     }
 
     /// In the background: for as long as is worth it for what was just granted, shortly for what an earlier process left.
-    fn acknowledge(&self, session: Arc<Session>, entry: Entry, grant: GrantId, patience: Patience) {
+    fn acknowledge(&self, session: Arc<Session>, entry: JournalEntry, grant: GrantId, patience: Patience) {
         let mut tasks = self.shared.acknowledgements.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
@@ -250,7 +250,7 @@ impl Cycle {
     }
 
     /// Finds the verification of exactly this request whose answer never arrived, and asks for the answer again: for
-    /// 30 days, since the server issues what has ended meanwhile once more. It is `None` where there is no such thing,
+    /// 30 days, since the server issues what has ended meanwhile once more. It is `None` if there is no such thing,
     /// nothing was debited, or that is over, too: then a new cycle begins.
     async fn take_up(
         &self,
@@ -260,21 +260,21 @@ impl Cycle {
     ) -> Result<Option<Delivery>, Refused> {
         let now = session.prover().clock().now();
         let (origin, wanted, wanted_parts) = (session.origin().clone(), request.clone(), parts.to_vec());
-        let unanswered = move |record: &Record, delivered: Option<GrantId>| match &record.matter {
-            Matter::Verification { body, parts, expires } => {
+        let unanswered = move |record: &Record, delivered: Option<GrantId>| match &record.request {
+            PendingRequest::Verification { body, parts, expires } => {
                 delivered.is_none()
                     && record.origin == origin
                     && body.request == wanted
                     && *parts == wanted_parts
-                    && now <= expires.saturating_add(UNANSWERED)
+                    && now <= expires.saturating_add(ASK_AGAIN_SECS)
             }
-            Matter::Purchase(_) => false,
+            PendingRequest::Purchase(_) => false,
         };
         for entry in self.shared.journal.take(unanswered).await? {
-            let Matter::Verification { body, expires, .. } = &entry.record().matter else { continue };
+            let PendingRequest::Verification { body, expires, .. } = &entry.record().request else { continue };
             let asked = Request::new(request.clone(), parts.to_vec());
             let expires = *expires;
-            let authorised = Authorised::resume(asked, body.code.clone(), expires);
+            let authorised = AwaitingVerification::resume(asked, body.code.clone(), expires);
             match verify(session, authorised, &entry, Patience::Ordinary).await? {
                 Outcome::Granted(granted) if session.prover().clock().now() < granted.grant().document().exp => {
                     return Ok(Some(Delivery { session: Arc::clone(session), entry, granted }));
@@ -287,10 +287,13 @@ impl Cycle {
                 // Nothing was debited.
                 Outcome::Refused(_) => entry.finish()?,
                 // Its key has ended, perhaps, and this server issues nothing once more: whatever it granted is over.
-                Outcome::Disbelieved(_) if session.prover().clock().now() > expires.saturating_add(FORGOTTEN) => {
+                Outcome::Disbelieved(_)
+                    if session.prover().clock().now() > expires.saturating_add(FORGET_AFTER_SECS) =>
+                {
                     entry.finish()?;
                 }
-                Outcome::Disbelieved(_) if session.prover().clock().now() > expires.saturating_add(OVER) => {}
+                Outcome::Disbelieved(_)
+                    if session.prover().clock().now() > expires.saturating_add(MAX_GRANT_LIFE_SECS) => {}
                 Outcome::Disbelieved(refused) => return Err(refused),
             }
         }
@@ -307,7 +310,7 @@ impl Cycle {
     fn is_due(&self) -> bool {
         let now = self.shared.sessions.clocks.machine().elapsed();
         let mut resumed = self.shared.resumed.lock();
-        let due = resumed.is_none_or(|at| now.saturating_sub(at).as_secs() >= FORGOTTEN);
+        let due = resumed.is_none_or(|at| now.saturating_sub(at).as_secs() >= FORGET_AFTER_SECS);
         if due {
             *resumed = Some(now);
         }
@@ -319,15 +322,17 @@ impl Cycle {
     /// and every hour or so before another.
     ///
     /// # Errors
-    /// [`Refused`] where the journal cannot be read. A server that cannot be reached is asked another time.
+    /// [`Refused`] if the journal cannot be read. A server that cannot be reached is asked another time.
     pub async fn resume(&self) -> Result<(), Refused> {
         let (journal, sessions) = (&self.shared.journal, &self.shared.sessions);
         let clocks = Arc::clone(&sessions.clocks);
         let is_past = move |record: &Record, delivered: Option<GrantId>| {
-            let most = match &record.matter {
-                Matter::Verification { expires, .. } if delivered.is_some() => expires.saturating_add(FORGOTTEN),
-                Matter::Verification { expires, .. } => expires.saturating_add(UNANSWERED),
-                Matter::Purchase(_) => record.at.saturating_add(ORDER_REMEMBERED),
+            let most = match &record.request {
+                PendingRequest::Verification { expires, .. } if delivered.is_some() => {
+                    expires.saturating_add(FORGET_AFTER_SECS)
+                }
+                PendingRequest::Verification { expires, .. } => expires.saturating_add(ASK_AGAIN_SECS),
+                PendingRequest::Purchase(_) => record.at.saturating_add(ORDER_MEMORY_SECS),
             };
             clocks.of(&record.origin).now() > most
         };
@@ -373,7 +378,12 @@ impl Cycle {
     }
 }
 
-async fn acknowledge(session: &Session, entry: Entry, grant: GrantId, patience: Patience) -> Result<(), Refused> {
+async fn acknowledge(
+    session: &Session,
+    entry: JournalEntry,
+    grant: GrantId,
+    patience: Patience,
+) -> Result<(), Refused> {
     let (path, key) = (paths::fill(paths::GRANT_ACK, &[&grant]), random::idempotency_key());
     let answer = session.post::<Acknowledged>(&path, &Acknowledgement { grant }, key, patience).await;
     match answer {

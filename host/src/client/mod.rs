@@ -139,7 +139,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the terminal's state; makes it where there is none. No server is contacted.
+    /// Opens the terminal's state; makes it if there is none. No server is contacted.
     ///
     /// # Errors
     /// [`ClientError::State`], [`ClientError::KeyStore`].
@@ -229,10 +229,11 @@ impl Client {
         Ok(Tokens::exist(&*self.sessions.keys, origin)?)
     }
 
-    /// The server that is meant where the user names none: the only trusted one, else the only one where he is signed in.
+    /// The server that is meant if the user names none: the only trusted one, else the only one where he is signed in.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with `server-untrusted` where there is none, [`ClientError::SeveralStores`].
+    /// [`ClientError::Refused`] with `server-untrusted` if there is none; else
+    /// [`ClientError::SeveralStores`].
     pub fn default_server(&self) -> Result<Origin, ClientError> {
         let mut pins = self.servers()?;
         if pins.len() > 1 {
@@ -279,12 +280,12 @@ impl Client {
     /// A sign-in that [`SignIn::set_aside`] kept, where one still waits for its user.
     ///
     /// # Errors
-    /// [`ClientError`]; `server-untrusted` where the server is another one than it was begun with.
+    /// [`ClientError`]; `server-untrusted` if the server is another one than it was begun with.
     pub async fn resume_sign_in(&self, origin: &Origin) -> Result<Option<SignIn>, ClientError> {
         SignIn::resume(Arc::clone(&self.sessions), self.pending.clone(), origin).await
     }
 
-    /// Signs out: the sign-in is gone from this machine, and ended at the server where it could be reached; gives whether
+    /// Signs out: the sign-in is gone from this machine, and ended at the server if it could be reached; returns whether
     /// it was. The server stays trusted.
     ///
     /// # Errors

@@ -20,14 +20,14 @@ pub struct Prompt<'a> {
     pub operation: &'a OperationEntry,
     /// How much.
     pub quantity: u32,
-    /// How it can be paid for, as the billing server signed it. Empty where the server sells it no longer; rights that
+    /// How it can be paid for, as the billing server signed it. Empty if the server sells it no longer; rights that
     /// the account holds may cover it all the same.
     pub offers: &'a [Verified<Offer>],
     pub(crate) spending: &'a Arc<Spending>,
 }
 
 impl Prompt<'_> {
-    /// What this request costs under a metered offer: quantity times price. `None` where the offer is not metered, or the
+    /// What this request costs under a metered offer: quantity times price. `None` if the offer is not metered, or the
     /// cost is beyond what money can be.
     #[must_use]
     pub fn total(&self, offer: &Verified<Offer>) -> Option<Money> {
@@ -52,7 +52,7 @@ impl Prompt<'_> {
         Answer(Choice::Held)
     }
 
-    /// Yes, on the terms of this offer: where the server has changed it since, it refuses. Of a metered offer the total is
+    /// Yes, on the terms of this offer: if the server has changed it since, it refuses. Of a metered offer the total is
     /// drawn from the prepaid balance, unless the account holds other rights.
     #[must_use]
     pub const fn accept(&self, offer: &Verified<Offer>) -> Answer {
@@ -101,7 +101,7 @@ impl Agreed {
         Self { offer: Some(offer.digest()), cost: None }
     }
 
-    /// What the user agreed to beforehand: the cheapest metered offer that fits. `None` where he has to be asked.
+    /// What the user agreed to beforehand: the cheapest metered offer that fits. `None` if he has to be asked.
     pub(crate) fn beforehand(
         spending: &Arc<Spending>,
         resource: &Digest,
@@ -120,7 +120,7 @@ impl Agreed {
     /// Takes the answer up.
     ///
     /// # Errors
-    /// `confirmation-required` where it is no, accepts an offer that was not shown, or costs more than may be spent.
+    /// `confirmation-required` if it is no, accepts an offer that was not shown, or costs more than may be spent.
     pub(crate) fn from_answer(answer: Answer, prompt: &Prompt<'_>) -> Result<Self, Refused> {
         let shown = |digest| {
             let offer = prompt.offers.iter().find(|offer| offer.digest() == digest);

@@ -52,7 +52,7 @@ pub trait Gatekeeper: Send + Sync {
     /// Steps 1 and 2: has the server judge the request and hold what it costs.
     ///
     /// # Errors
-    /// [`Refused`], also where no server can be reached or none is trusted.
+    /// [`Refused`], also if no server can be reached or none is trusted.
     async fn request(&self, request: CycleRequest) -> Result<Box<dyn HeldCode>, Refused>;
 
     /// The server's current, signed offers for an operation, to be shown to the user before a priced request is made.
@@ -178,10 +178,10 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Answers no: what a runtime has before it is given a gatekeeper.
-pub(crate) struct Closed;
+pub(crate) struct RefuseAll;
 
 #[async_trait]
-impl Gatekeeper for Closed {
+impl Gatekeeper for RefuseAll {
     async fn request(&self, _: CycleRequest) -> Result<Box<dyn HeldCode>, Refused> {
         Err(Reason::NotSignedIn.into())
     }

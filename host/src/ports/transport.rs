@@ -100,7 +100,7 @@ pub enum Body {
     },
 }
 
-/// Is told how many bytes of a file have gone out, again from the beginning where it has to be sent again. Must return at
+/// Is told how many bytes of a file have gone out, again from the beginning if it has to be sent again. Must return at
 /// once. The default is told nothing.
 #[derive(Clone, Default)]
 pub struct Sent(Option<Arc<dyn Fn(u64) + Send + Sync>>);
@@ -188,7 +188,7 @@ pub struct Download {
     pub from: u64,
     /// How many bytes are wanted; absent: all that follow.
     pub length: Option<u64>,
-    /// The entity tag of what is there already; where it does not fit any more, the whole file is sent.
+    /// The entity tag of what is there already; if it does not fit any more, the whole file is sent.
     pub etag: Option<String>,
 }
 
@@ -198,7 +198,7 @@ pub struct Downloaded {
     pub status: u16,
     /// The place in the file where the body begins; 0 for the whole.
     pub from: u64,
-    /// The length of the whole file, where the server says it.
+    /// The length of the whole file, if the server says it.
     pub total: Option<u64>,
     /// The bytes.
     pub body: BoxStream<'static, Result<Bytes, TransportError>>,

@@ -26,12 +26,12 @@ const UNCOUNTED: u32 = u32::MAX;
 pub(crate) struct Entered(());
 
 /// A grant, the keys it released and what is left of it.
-pub(crate) struct Held {
+pub(crate) struct ActiveGrant {
     grant: RwLock<Arc<Verified<Grant>>>,
     keys: Vec<(PartName, FileKey)>,
     expires: AtomicU64,
     run_max: AtomicU32,
-    /// How many calls may still begin; [`UNCOUNTED`] where time alone bounds them.
+    /// How many calls may still begin; [`UNCOUNTED`] if time alone bounds them.
     uses: AtomicU32,
     renewing: AtomicBool,
     renewal: tokio::sync::Mutex<()>,
@@ -39,11 +39,11 @@ pub(crate) struct Held {
     time: Arc<ServerTime>,
 }
 
-impl Held {
-    /// Takes what a gatekeeper released, where it is for this very operation of this resource.
+impl ActiveGrant {
+    /// Takes what a gatekeeper released, if it is for this very operation of this resource.
     ///
     /// # Errors
-    /// [`Reason::ServerUntrusted`] where it is anything else: a gatekeeper is not believed that gives another grant.
+    /// [`Reason::ServerUntrusted`] if it is anything else: a gatekeeper is not believed that gives another grant.
     pub(crate) fn new(
         released: Released,
         resource: &SignedManifest,
@@ -139,7 +139,7 @@ impl Held {
         self.run_max.load(Ordering::Relaxed)
     }
 
-    /// How many calls may still begin, where they are counted.
+    /// How many calls may still begin, if they are counted.
     pub(crate) fn uses_left(&self) -> Option<u32> {
         Some(self.uses.load(Ordering::Relaxed)).filter(|uses| *uses != UNCOUNTED)
     }
@@ -149,7 +149,7 @@ impl Held {
         Arc::clone(&self.grant.read())
     }
 
-    /// The key of a part, where the grant releases it.
+    /// The key of a part, if the grant releases it.
     pub(crate) fn key(&self, part: &PartName) -> Option<&FileKey> {
         self.keys.iter().find_map(|(name, key)| (name == part).then_some(key))
     }
@@ -169,10 +169,10 @@ impl Held {
         });
     }
 
-    /// Makes sure that the grant is in time, renewing it where that draws nothing.
+    /// Makes sure that the grant is in time, renewing it if that draws nothing.
     ///
     /// # Errors
-    /// The refusal, or [`Reason::EntitlementExpired`] where it cannot be renewed.
+    /// The refusal, or [`Reason::EntitlementExpired`] if it cannot be renewed.
     pub(crate) async fn ensure(&self, services: &Services, resource: &Arc<SignedManifest>) -> Result<(), Refused> {
         if self.in_time(self.now()) {
             return Ok(());
@@ -228,10 +228,10 @@ fn over() -> Refused {
     Refused::because(Reason::EntitlementExpired, Ended::Expired.to_string())
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for ActiveGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let grant = self.grant();
-        write!(f, "Held({} until {}, keys redacted)", grant.document().operation, grant.document().exp)
+        write!(f, "ActiveGrant({} until {}, keys redacted)", grant.document().operation, grant.document().exp)
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
     use std::hint::black_box;
     use std::time::Instant;
 
-    fn held(uses: Option<u32>, exp: u64) -> Held {
+    fn held(uses: Option<u32>, exp: u64) -> ActiveGrant {
         let grant = Grant {
             iss: "https://store.example".parse().expect("origin"),
             jti: GrantId::from_bytes([1; 16]),
@@ -261,7 +261,7 @@ mod tests {
             exp,
             run_max: 300,
         };
-        Held {
+        ActiveGrant {
             grant: RwLock::new(Arc::new(Verified::sign(grant, &SecretKey::from_seed(&[3; 32])))),
             keys: Vec::new(),
             expires: AtomicU64::new(exp),

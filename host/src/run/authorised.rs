@@ -1,11 +1,11 @@
 //! An authorised operation: the value that calls need.
 
 use crate::error::{Bound, Ended, Error};
-use crate::run::active_grant::{Entered, Held};
+use crate::run::active_grant::{ActiveGrant, Entered};
 use crate::run::body::{Body, Export};
 use crate::run::contents::Contents;
 use crate::run::gate::GateCtx;
-use crate::run::instance::{Deadline, Live, within};
+use crate::run::instance::{Deadline, InstancePlan, LiveInstance, within};
 use crate::run::resolve;
 use crate::run::services::Services;
 use crate::run::streams::endpoint::{Input, Output};
@@ -27,17 +27,17 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower};
 pub struct Authorised {
     pub(crate) services: Arc<Services>,
     pub(crate) contents: Arc<Contents>,
-    pub(crate) held: Arc<Held>,
+    pub(crate) held: Arc<ActiveGrant>,
     body: Arc<Body>,
     operation: OperationEntry,
-    live: Mutex<Option<Live>>,
+    live: Mutex<Option<LiveInstance>>,
 }
 
 impl Authorised {
     pub(crate) fn new(
         services: Arc<Services>,
         contents: Arc<Contents>,
-        held: Arc<Held>,
+        held: Arc<ActiveGrant>,
         body: Arc<Body>,
         operation: OperationEntry,
     ) -> Self {
@@ -61,7 +61,7 @@ impl Authorised {
         self.held.grant()
     }
 
-    /// How many calls may still begin; `None` where they are not counted.
+    /// How many calls may still begin; `None` if they are not counted.
     #[must_use]
     pub fn uses_left(&self) -> Option<u32> {
         self.held.uses_left()
@@ -75,7 +75,7 @@ impl Authorised {
     /// Passes the gate as a call does, and makes none: for whoever measures the gate alone. Draws a use.
     ///
     /// # Errors
-    /// [`Ended`] where no further call may begin.
+    /// [`Ended`] if no further call may begin.
     #[doc(hidden)]
     #[inline]
     pub fn pass(&self) -> Result<(), Ended> {
@@ -118,7 +118,7 @@ impl Authorised {
         self.contents.limits.run_seconds(self.held.run_max())
     }
 
-    /// Passes the gate: in time, renewing where that draws nothing, and with a use drawn.
+    /// Passes the gate: in time, renewing if that draws nothing, and with a use drawn.
     async fn enter(&self) -> Result<Entered, Error> {
         match self.held.enter(self.held.now()) {
             Err(Ended::Expired) if self.held.renewable() => {
@@ -130,7 +130,7 @@ impl Authorised {
     }
 
     /// The turn of whoever need not wait: nobody else calls, the grant is in time, and there is an instance. No future is
-    /// made to find that out. `None` where one of these does not hold; then nothing is drawn.
+    /// made to find that out. `None` if one of these does not hold; then nothing is drawn.
     #[inline]
     pub(crate) fn turn_now(&self) -> Option<Turn<'_>> {
         let place = self.live.try_lock()?;
@@ -146,7 +146,7 @@ impl Authorised {
         Some(Turn { place: Place::Own(self.live.get_mut()), ended: false })
     }
 
-    /// Passes the gate where there is an instance to run in.
+    /// Passes the gate if there is an instance to run in.
     #[inline]
     fn ready(&self, live: bool) -> Option<()> {
         if !live {
@@ -176,7 +176,7 @@ impl Authorised {
     }
 
     /// A new instance. It costs what a call costs: evidence of a drawn use.
-    pub(crate) async fn instantiate(&self, stdio: Stdio, _: &Entered) -> Result<Live, Error> {
+    pub(crate) async fn instantiate(&self, stdio: Stdio, _: &Entered) -> Result<LiveInstance, Error> {
         let (services, contents) = (&self.services, &self.contents);
         let asked = contents.signed.manifest().capabilities;
         let wasi = if services.lent.given(asked).directories {
@@ -189,8 +189,8 @@ impl Authorised {
         };
         let wasi = wasi.map_err(|error| Error::engine(&error))?;
         let gate = GateCtx::new(Arc::clone(services), Arc::clone(contents), Arc::clone(&self.held));
-        let (limits, ticks) = (&contents.limits, &services.ticks);
-        Live::new(&services.engine, &self.body.pre, limits, ticks, wasi, gate, self.run_seconds()).await
+        let (limits, ticks, time) = (&contents.limits, &services.ticks, self.run_seconds());
+        LiveInstance::new(&self.body.pre, InstancePlan { limits, ticks, wasi, gate, time }).await
     }
 
     /// Of calls: no input, output that nobody reads, and standard error as the embedder wants it.
@@ -202,7 +202,7 @@ impl Authorised {
     }
 
     /// Passes the gate for a run in an instance of its own.
-    pub(crate) async fn single(&self, stdio: Stdio) -> Result<Live, Error> {
+    pub(crate) async fn single(&self, stdio: Stdio) -> Result<LiveInstance, Error> {
         let entered = self.enter().await?;
         self.instantiate(stdio, &entered).await
     }
@@ -211,14 +211,14 @@ impl Authorised {
 /// Where an instance rests between calls.
 enum Place<'a> {
     /// Others may want it: it is locked.
-    Shared(MutexGuard<'a, Option<Live>>),
+    Shared(MutexGuard<'a, Option<LiveInstance>>),
     /// Nobody else can reach it.
-    Own(&'a mut Option<Live>),
+    Own(&'a mut Option<LiveInstance>),
 }
 
 impl Place<'_> {
     #[inline]
-    fn get(&mut self) -> &mut Option<Live> {
+    fn get(&mut self) -> &mut Option<LiveInstance> {
         match self {
             Self::Shared(guard) => guard,
             Self::Own(place) => place,
@@ -236,7 +236,7 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     /// The instance.
     #[inline]
-    pub(crate) fn live(&mut self) -> &mut Live {
+    pub(crate) fn live(&mut self) -> &mut LiveInstance {
         self.place.get().as_mut().expect("a turn begins with an instance")
     }
 

@@ -5,7 +5,7 @@
 use crate::error::{Bound, Error};
 use crate::run::arguments::{self, Argument};
 use crate::run::authorised::{Authorised, Turn};
-use crate::run::instance::{Live, rest, within};
+use crate::run::instance::{LiveInstance, rest, within};
 use crate::run::limits::Results;
 use crate::run::waiting;
 use std::fmt;
@@ -19,9 +19,9 @@ impl Authorised {
     /// `interface#function`, or a shorter one that fits it alone: [`crate::Resource::export`].
     ///
     /// # Errors
-    /// [`Error::Ended`] or [`Error::Refused`] where no further call may begin; [`Error::OtherOperation`],
+    /// [`Error::Ended`] or [`Error::Refused`] if no further call may begin; [`Error::OtherOperation`],
     /// [`Error::UnmappedExport`], [`Error::UnknownExport`]; [`Error::Arguments`]; [`Error::Limit`], [`Error::Trap`] or
-    /// [`Error::Exit`] where it did not come to its end.
+    /// [`Error::Exit`] if it did not come to its end.
     pub async fn call(&self, export: &str, arguments: &[Val]) -> Result<Vec<Val>, Error> {
         let export = self.export(export)?;
         arguments::check(&self.contents.function(&export.name)?.ty, arguments, &self.contents.limits)?;
@@ -37,10 +37,10 @@ impl Authorised {
         Ok(results)
     }
 
-    /// Calls an export that gives `list<u8>`, or `result<list<u8>, _>`, and gives the bytes.
+    /// Calls an export that gives `list<u8>`, or `result<list<u8>, _>`, and returns the bytes.
     ///
     /// # Errors
-    /// As [`Authorised::call`]; where the resource itself says no, `Ok(Err(value))` has its error value.
+    /// As [`Authorised::call`]; if the resource itself says no, `Ok(Err(value))` has its error value.
     pub async fn call_for_bytes(&self, export: &str, arguments: &[Val]) -> Result<Result<Vec<u8>, Option<Val>>, Error> {
         let other = || Error::Arguments(format!("`{export}` does not return `list<u8>`; call it for values"));
         if !self.gives_bytes(export)? {
@@ -62,7 +62,7 @@ impl Authorised {
     /// `Vec<u8>` takes one byte.
     ///
     /// # Errors
-    /// As [`Authorised::call`]; [`Error::Arguments`] where the types do not fit.
+    /// As [`Authorised::call`]; [`Error::Arguments`] if the types do not fit.
     pub async fn call_typed<P, R>(&self, export: &str, arguments: P) -> Result<R, Error>
     where
         P: ComponentNamedList + Lower + Send + Sync + 'static,
@@ -74,7 +74,7 @@ impl Authorised {
     /// Looks an export up once, to be called often. Calls of other exports wait only while one of its calls runs.
     ///
     /// # Errors
-    /// Where the export does not run under this grant; [`Error::Arguments`] where the types do not fit.
+    /// If the export does not run under this grant; [`Error::Arguments`] if the types do not fit.
     pub fn typed<P, R>(&self, export: &str) -> Result<Typed<'_, P, R>, Error>
     where
         P: ComponentNamedList + Lower + Send + Sync + 'static,
@@ -100,7 +100,7 @@ impl Authorised {
     /// The parameters of an export, by name and type.
     ///
     /// # Errors
-    /// Where the export does not run under this grant.
+    /// If the export does not run under this grant.
     pub fn parameters(&self, export: &str) -> Result<Vec<(String, Type)>, Error> {
         let params = self.export(export)?.ty.params().map(|(name, ty)| (name.to_owned(), ty)).collect();
         Ok(params)
@@ -109,7 +109,7 @@ impl Authorised {
     /// Whether [`Authorised::call_for_bytes`] fits the export.
     ///
     /// # Errors
-    /// Where the export does not run under this grant.
+    /// If the export does not run under this grant.
     pub fn gives_bytes(&self, export: &str) -> Result<bool, Error> {
         Ok(self.export(export)?.results == Results::BytesAsValues)
     }
@@ -180,7 +180,7 @@ where
     }
 
     #[inline]
-    fn of(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+    fn of(&mut self, live: &mut LiveInstance) -> Result<TypedFunc<P, R>, Error> {
         match &self.func {
             Some((number, func)) if *number == live.number => Ok(*func),
             _ => self.anew(live),
@@ -188,7 +188,7 @@ where
     }
 
     #[cold]
-    fn anew(&mut self, live: &mut Live) -> Result<TypedFunc<P, R>, Error> {
+    fn anew(&mut self, live: &mut LiveInstance) -> Result<TypedFunc<P, R>, Error> {
         let func = live.instance.get_typed_func::<P, R>(&mut live.store, self.index);
         let func = func.map_err(|error| Error::Arguments(error.root_cause().to_string()))?;
         self.func = Some((live.number, func));
@@ -251,7 +251,7 @@ impl Turn<'_> {
     }
 }
 
-/// Values as text, in WAVE. `None` where one holds a handle, which has no text form.
+/// Values as text, in WAVE. `None` if one holds a handle, which has no text form.
 #[must_use]
 pub fn to_text(value: &Val) -> Option<String> {
     if holds_handle(value) { None } else { value.to_wave().ok() }

@@ -45,7 +45,7 @@ impl Command {
 pub struct Exit {
     /// Its code; 0 is success.
     pub code: i32,
-    /// Whether output was lost to [`crate::Limits::output`] or, where it is collected, to [`crate::Limits::result`].
+    /// Whether output was lost to [`crate::Limits::output`] or, if it is collected, to [`crate::Limits::result`].
     pub output_cut: bool,
 }
 

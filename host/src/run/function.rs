@@ -42,7 +42,7 @@ impl Function {
     }
 }
 
-/// The refusal in a resource's own error value, where it is one: a case of `portcullis:gate/types.refusal`, or one inside
+/// The refusal in a resource's own error value, if it is one: a case of `portcullis:gate/types.refusal`, or one inside
 /// a case of the publisher's own error type. A resource that asked for an operation from inside answers so.
 #[must_use]
 pub fn refusal_in(error: &Val) -> Option<Reason> {

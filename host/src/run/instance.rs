@@ -1,4 +1,4 @@
-//! One store: one instance of a body under one grant, with every bound set.
+//! One instance of a body under one grant, in an engine store of its own, with every bound set.
 
 use crate::error::{Bound, Error};
 use crate::run::engine::{TICK, Ticks};
@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable, ResourceTableError};
-use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 /// What the host functions of a store work on.
@@ -39,30 +39,33 @@ impl HasGate for State {
     }
 }
 
+/// What a new instance is made with.
+pub(crate) struct InstancePlan<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) ticks: &'a Arc<Ticks>,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) gate: GateCtx,
+    /// Seconds in which it has to be made.
+    pub(crate) time: u32,
+}
+
 /// A store with its instance. Whoever holds it runs it; after a trap or a dropped future it is dropped.
-pub(crate) struct Live {
+pub(crate) struct LiveInstance {
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
     /// Tells this instance from every other of the process.
     pub(crate) number: u64,
 }
 
-impl Live {
+impl LiveInstance {
     /// Makes a store with every bound set, then instantiates within `time`.
-    pub(crate) async fn new(
-        engine: &Engine,
-        pre: &InstancePre<State>,
-        limits: &Limits,
-        ticks: &Arc<Ticks>,
-        wasi: WasiCtx,
-        gate: GateCtx,
-        time: u32,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn new(pre: &InstancePre<State>, plan: InstancePlan<'_>) -> Result<Self, Error> {
+        let InstancePlan { limits, ticks, wasi, gate, time } = plan;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.objects as usize);
         let limiter = Limiter::new(*limits);
         let state = State { table, wasi, gate, limiter, ticks: Arc::clone(ticks), deadline: 0 };
-        let mut store = Store::new(engine, state);
+        let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(limits.handles as usize);
         store.set_hostcall_fuel(limits.lifted(Results::Fixed));

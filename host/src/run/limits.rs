@@ -36,7 +36,7 @@ pub struct Limits {
     /// [`Limits::memory`] is not given either.
     pub argument: u64,
     /// Bytes of standard output and standard error of one command, each. What is beyond is refused to the guest. They are
-    /// passed on as they come; where they are collected in memory, [`Limits::result`] bounds them as well.
+    /// passed on as they come; if they are collected in memory, [`Limits::result`] bounds them as well.
     pub output: u64,
     /// Bytes that the guest passes to the host in one host call, where its own results may not be larger: a nonce, a
     /// name and a buffer of output are far below.

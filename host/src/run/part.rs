@@ -30,13 +30,13 @@ pub(crate) fn readers() -> Arc<Semaphore> {
 pub(crate) struct Part {
     size: u64,
     reader: Arc<Mutex<PartReader<File>>>,
-    /// Held while there is room for this part to keep anything between reads: by the part, and by what reads ahead of it
+    /// ActiveGrant while there is room for this part to keep anything between reads: by the part, and by what reads ahead of it
     /// and may outlive it.
     permit: Option<Arc<OwnedSemaphorePermit>>,
     /// What was opened last.
-    ready: Text,
+    ready: PlainRange,
     /// What is being opened: what follows it, as a rule.
-    coming: Option<Coming>,
+    read_ahead: Option<ReadAhead>,
     /// Where a read in sequence would go on.
     next: u64,
     /// Bytes to open at once; doubles as long as reads are in sequence.
@@ -45,14 +45,14 @@ pub(crate) struct Part {
 
 /// Some plaintext, wiped when it is dropped.
 #[derive(Default)]
-struct Text {
+struct PlainRange {
     from: u64,
     bytes: Plaintext,
 }
 
-struct Coming {
+struct ReadAhead {
     range: Range<u64>,
-    task: JoinHandle<Result<Text, SealedError>>,
+    task: JoinHandle<Result<PlainRange, SealedError>>,
 }
 
 impl Part {
@@ -63,7 +63,7 @@ impl Part {
             reader.release();
         }
         let reader = Arc::new(Mutex::new(reader));
-        Self { size, reader, permit, ready: Text::default(), coming: None, next: 0, window: CHUNK }
+        Self { size, reader, permit, ready: PlainRange::default(), read_ahead: None, next: 0, window: CHUNK }
     }
 
     /// Bytes in the clear.
@@ -89,24 +89,24 @@ impl Part {
         }
         self.next = end;
         if self.permit.is_none() {
-            self.ready = Text::default();
+            self.ready = PlainRange::default();
         }
         Ok(bytes)
     }
 
     /// Makes ready what begins at or before `at`.
     async fn turn(&mut self, at: u64, end: u64, in_sequence: bool) -> Result<(), SealedError> {
-        if !self.coming.as_ref().is_some_and(|coming| coming.range.contains(&at)) {
+        if !self.read_ahead.as_ref().is_some_and(|read_ahead| read_ahead.range.contains(&at)) {
             // What is on its way is not wanted any more: it ends by itself and is wiped.
             self.window = if in_sequence { self.window } else { CHUNK };
             let wanted = (end - at).max(if self.permit.is_some() { self.window } else { 0 });
-            self.coming = Some(self.open(at, wanted));
+            self.read_ahead = Some(self.open(at, wanted));
         }
-        let Some(coming) = &mut self.coming else { return Ok(()) };
-        let opened = (&mut coming.task).await;
-        self.coming = None;
+        let Some(read_ahead) = &mut self.read_ahead else { return Ok(()) };
+        let opened = (&mut read_ahead.task).await;
+        self.read_ahead = None;
         // Wiped before the next is opened: no more than two are ever held.
-        self.ready = Text::default();
+        self.ready = PlainRange::default();
         self.ready = opened.map_err(io::Error::other)??;
         if self.ready.from(at).is_empty() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -114,13 +114,13 @@ impl Part {
         let after = self.ready.from + self.ready.bytes.len() as u64;
         if in_sequence && self.permit.is_some() && after < self.size {
             self.window = (self.window * 2).min(MOST);
-            self.coming = Some(self.open(after, self.window));
+            self.read_ahead = Some(self.open(after, self.window));
         }
         Ok(())
     }
 
     /// Opens the chunks that hold `wanted` bytes from `at` on.
-    fn open(&self, at: u64, wanted: u64) -> Coming {
+    fn open(&self, at: u64, wanted: u64) -> ReadAhead {
         let from = at / CHUNK * CHUNK;
         let end = at.saturating_add(wanted).div_ceil(CHUNK).saturating_mul(CHUNK).min(self.size);
         let (reader, permit) = (Arc::clone(&self.reader), self.permit.clone());
@@ -133,13 +133,13 @@ impl Part {
                 reader.release();
             }
             bytes.truncate(read?);
-            Ok(Text { from, bytes })
+            Ok(PlainRange { from, bytes })
         });
-        Coming { range: from..end, task }
+        ReadAhead { range: from..end, task }
     }
 }
 
-impl Text {
+impl PlainRange {
     /// What it holds from `at` on.
     fn from(&self, at: u64) -> &[u8] {
         let from = at.checked_sub(self.from).and_then(|start| usize::try_from(start).ok());

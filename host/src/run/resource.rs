@@ -3,7 +3,7 @@
 use crate::error::{Error, UnknownName};
 use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::ports::progress::Step;
-use crate::run::active_grant::Held;
+use crate::run::active_grant::ActiveGrant;
 use crate::run::arguments::{self, Argument};
 use crate::run::authorised::Authorised;
 use crate::run::body::Body;
@@ -138,12 +138,12 @@ impl Resource {
     /// The functions that it exports, sorted by name, with their types: readable without any grant.
     ///
     /// # Errors
-    /// [`Error::Surface`] where the stub cannot be read.
+    /// [`Error::Surface`] if the stub cannot be read.
     pub fn functions(&self) -> Result<Vec<Function>, Error> {
         Ok(self.contents.functions()?.to_vec())
     }
 
-    /// The export that makes it a command, `wasi:cli/run`, where it is one: see [`Resource::run`].
+    /// The export that makes it a command, `wasi:cli/run`, if it is one: see [`Resource::run`].
     #[must_use]
     pub fn command(&self) -> Option<&str> {
         let mut exports = self.signed().manifest().exports.iter().map(String::as_str);
@@ -172,7 +172,7 @@ impl Resource {
     ///
     /// # Errors
     /// Before anything is asked of a server: [`Error::UnknownOperation`], [`Error::NothingToCall`], [`Error::BodyTooLarge`],
-    /// [`Error::Lent`]. [`Error::Refused`] where the answer is no; and where the
+    /// [`Error::Lent`]. [`Error::Refused`] if the answer is no; and if the
     /// body is not what the publisher signed, [`Error::Sealed`], [`Error::Surface`] or [`Error::Body`].
     pub async fn authorize_with(&self, operation: &str, terms: Terms) -> Result<Authorised, Error> {
         let manifest = self.signed().manifest();
@@ -198,7 +198,7 @@ impl Resource {
         let held_code = self.services.gatekeeper.request(request).await?;
         progress.step(signed, Step::Verifying(&name));
         let released = spending::verify(held_code, cost).await?;
-        let held = Arc::new(Held::new(released, self.signed(), entry, &terms.nonce, &self.services)?);
+        let held = Arc::new(ActiveGrant::new(released, self.signed(), entry, &terms.nonce, &self.services)?);
         let body = self.body(&code.name, &held).await?;
         progress.step(signed, Step::Ready(&name));
         Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
@@ -220,7 +220,7 @@ impl Resource {
     /// Authorises the operation that `wasi:cli/run` belongs to and runs the command once.
     ///
     /// # Errors
-    /// As [`Resource::authorize`] and [`Authorised::run`]; [`Error::UnknownExport`] where it is no command.
+    /// As [`Resource::authorize`] and [`Authorised::run`]; [`Error::UnknownExport`] if it is no command.
     pub async fn run(&self, command: Command) -> Result<crate::Exit, Error> {
         let run = self.command().ok_or_else(|| resolve::no_command(self.signed().manifest()))?;
         self.check_command(&command)?;
@@ -228,7 +228,7 @@ impl Resource {
     }
 
     /// The compiled body of a code part: one that a grant still holds, or a new one.
-    async fn body(&self, part: &PartName, held: &Held) -> Result<Arc<Body>, Error> {
+    async fn body(&self, part: &PartName, held: &ActiveGrant) -> Result<Arc<Body>, Error> {
         let mut bodies = self.bodies.lock().await;
         let key = held.key(part).ok_or_else(|| Error::Sealed(SealedError::NoSuchPart(part.clone())))?;
         if let Some(body) = bodies.get(part).and_then(Weak::upgrade) {
@@ -256,7 +256,7 @@ impl fmt::Debug for Resource {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Terms {
-    /// How much: how many calls may begin, where the rights are counted or metered. At least 1.
+    /// How much: how many calls may begin, if the rights are counted or metered. At least 1.
     pub quantity: u32,
     /// The offer that the user accepted: one of [`Gatekeeper::offers`](crate::Gatekeeper::offers), or of a refusal
     /// ([`Refused::offers`]). If the server has changed it since, it refuses. Of a metered offer quantity times price is

@@ -3,7 +3,7 @@
 use crate::cache::CompiledCache;
 use crate::error::Error;
 use crate::ports::consent::{Consent, DeclineAll};
-use crate::ports::gatekeeper::{Closed, Gatekeeper};
+use crate::ports::gatekeeper::{Gatekeeper, RefuseAll};
 use crate::ports::progress::{Progress, Quiet};
 use crate::run::engine::{self, Pool};
 use crate::run::instance::State;
@@ -39,7 +39,7 @@ impl Runtime {
     /// Opens a sealed resource and verifies its signatures, stub and block lists. Decrypts and compiles nothing.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Sealed`] where it is not what its publisher signed.
+    /// [`Error::Io`]; [`Error::Sealed`] if it is not what its publisher signed.
     pub fn load(&self, source: impl Into<Source>) -> Result<Resource, Error> {
         Resource::load(Arc::clone(&self.services), Arc::clone(&self.linker), source.into())
     }
@@ -75,7 +75,7 @@ pub struct RuntimeBuilder {
 impl Default for RuntimeBuilder {
     fn default() -> Self {
         Self {
-            gatekeeper: Box::new(Closed),
+            gatekeeper: Box::new(RefuseAll),
             consent: Box::new(DeclineAll),
             progress: Box::new(Quiet),
             cache: None,
@@ -174,7 +174,7 @@ impl RuntimeBuilder {
     /// Makes the engine and links what resources may import.
     ///
     /// # Errors
-    /// [`Error::Engine`] where the machine does not give what the engine needs.
+    /// [`Error::Engine`] if the machine does not give what the engine needs.
     pub fn build(self) -> Result<Runtime, Error> {
         let (engine, ticks) = engine::start(&self.limits, self.pool, self.clock)?;
         let mut linker = Linker::new(&engine);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The account of a session.
 #[derive(Default)]
 pub(crate) struct Spending {
-    /// The embedder's. Where there is one, nothing is spent in a currency that has none.
+    /// The embedder's. If there is one, nothing is spent in a currency that has none.
     caps: BTreeMap<Currency, Money>,
     book: Mutex<Book>,
 }
@@ -100,7 +100,7 @@ impl Spending {
     /// Counts a cost, and agrees to further ones of the resource while the total stays within `cap`.
     ///
     /// # Errors
-    /// As [`Spending::check`]; also where this cost is beyond `cap`.
+    /// As [`Spending::check`]; also if this cost is beyond `cap`.
     pub(crate) fn agree_up_to(
         self: &Arc<Self>,
         resource: &Digest,
@@ -121,7 +121,7 @@ impl Spending {
         Ok(Reserved { spending: Arc::clone(self), cost, back: true })
     }
 
-    /// Counts a cost under what the user agreed to beforehand; `None` where he has to be asked.
+    /// Counts a cost under what the user agreed to beforehand; `None` if he has to be asked.
     pub(crate) fn reserve_agreed(self: &Arc<Self>, resource: &Digest, cost: Money) -> Option<Reserved> {
         let mut book = self.book();
         let currency = cost.currency();
@@ -146,10 +146,10 @@ fn zero(currency: Currency) -> Money {
     Money::new(0, currency).expect("nothing is in range")
 }
 
-/// What `quantity` units of an offer cost; `None` where it is not metered.
+/// What `quantity` units of an offer cost; `None` if it is not metered.
 ///
 /// # Errors
-/// `confirmation-required` where that is beyond what money can be: no balance covers it.
+/// `confirmation-required` if that is beyond what money can be: no balance covers it.
 pub(crate) fn cost_of(offer: &Verified<Offer>, quantity: u32) -> Result<Option<Money>, Refused> {
     let offer = offer.document();
     if !offer.rights.is_paid_per_unit() {

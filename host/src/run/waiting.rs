@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Threads that may wait at the same time. Each waits for one call that has ended or still runs; where all do, further
+/// Threads that may wait at the same time. Each waits for one call that has ended or still runs; if all do, further
 /// calls that need one wait too, until their own bound.
 const MOST_WAITING: usize = 512;
 

@@ -102,7 +102,7 @@ impl HttpBillingServer {
     /// A client that reaches servers elsewhere through a proxy, and those on this machine directly.
     ///
     /// # Errors
-    /// [`TransportError::Address`] where `proxy` is no URL.
+    /// [`TransportError::Address`] if `proxy` is no URL.
     pub fn with_proxy(proxy: &str) -> Result<Self, TransportError> {
         let proxy = ProxyAddress { named_by: "the program", url: proxy.to_owned(), direct: String::new() };
         proxy.proxy().map_err(|_| TransportError::Address)?;

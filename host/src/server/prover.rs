@@ -37,7 +37,7 @@ pub(crate) struct Request {
 
 /// An answer, and the digest of the proof that it has to repeat.
 #[derive(Debug)]
-pub(crate) struct Heard {
+pub(crate) struct TimedAnswer {
     pub(crate) req: Digest,
     pub(crate) answer: Exchanged,
     /// When the request went out, by [`Clock::elapsed`](crate::Clock::elapsed).
@@ -68,8 +68,12 @@ impl Prover {
         self.nonce.lock().is_some()
     }
 
-    /// Sends a request with a fresh proof; once more, where the server wants a newer nonce.
-    pub(crate) async fn send(&self, request: &Request, token: Option<&AccessToken>) -> Result<Heard, TransportError> {
+    /// Sends a request with a fresh proof; once more, if the server wants a newer nonce.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        token: Option<&AccessToken>,
+    ) -> Result<TimedAnswer, TransportError> {
         let nonce = self.nonce.lock().clone();
         let heard = self.send_with(request, token, nonce.as_deref()).await?;
         match &heard.answer.nonce {
@@ -119,7 +123,7 @@ impl Prover {
         request: &Request,
         token: Option<&AccessToken>,
         nonce: Option<&str>,
-    ) -> Result<Heard, TransportError> {
+    ) -> Result<TimedAnswer, TransportError> {
         let origin = self.origin();
         let target = ProofTarget {
             method: request.method.as_str(),
@@ -147,11 +151,11 @@ impl Prover {
         if let Some(nonce) = answer.nonce.as_ref().filter(|nonce| nonce.len() <= MAX_NONCE_TEXT) {
             *self.nonce.lock() = Some(nonce.clone());
         }
-        Ok(Heard { req, answer, sent, came })
+        Ok(TimedAnswer { req, answer, sent, came })
     }
 }
 
-/// The signed document in an answer, where there is one.
+/// The signed document in an answer, if there is one.
 pub(crate) fn signed(answer: &Exchanged) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Envelope {

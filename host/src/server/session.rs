@@ -3,7 +3,7 @@
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::{Beyond, Refused};
 use crate::ports::transport::{AccessToken, BillingServer, Body, Exchanged, Method};
-use crate::server::prover::{Heard, Prover, Request, signed};
+use crate::server::prover::{Prover, Request, TimedAnswer, signed};
 use crate::server::retry::Retry;
 use crate::server::terminal::Terminal;
 use crate::server::tokens::Tokens;
@@ -47,7 +47,7 @@ impl Sessions {
     /// The session with a server.
     ///
     /// # Errors
-    /// `not-signed-in` where this terminal has no key for it.
+    /// `not-signed-in` if this terminal has no key for it.
     pub(crate) fn of(&self, origin: &Origin) -> Result<Arc<Session>, Refused> {
         let mut open = self.open.lock();
         if let Some(session) = open.get(origin) {
@@ -91,7 +91,7 @@ pub(crate) struct Session {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum No {
+pub(crate) enum RequestError {
     /// The server's signed no, or `offline`.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -115,14 +115,14 @@ pub(crate) enum No {
 }
 
 /// One attempt without an answer, and what may follow it.
-struct Failed {
-    no: Box<No>,
-    follows: Follows,
+struct FailedAttempt {
+    no: Box<RequestError>,
+    follows: NextStep,
 }
 
 /// What may follow an attempt without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Follows {
+enum NextStep {
     /// Nothing: it is decided.
     End,
     /// Nothing was done: another try, after so long when the server says it.
@@ -133,21 +133,21 @@ enum Follows {
     Doubt,
 }
 
-impl Failed {
-    fn decided(no: No) -> Self {
-        Self { no: Box::new(no), follows: Follows::End }
+impl FailedAttempt {
+    fn decided(no: RequestError) -> Self {
+        Self { no: Box::new(no), follows: NextStep::End }
     }
 }
 
 /// Before the request itself is sent nothing is done.
-impl From<Refused> for Failed {
+impl From<Refused> for FailedAttempt {
     fn from(refused: Refused) -> Self {
-        let follows = if refused.is_undecided() { Follows::Try(None) } else { Follows::End };
+        let follows = if refused.is_undecided() { NextStep::Try(None) } else { NextStep::End };
         Self { no: Box::new(refused.into()), follows }
     }
 }
 
-impl No {
+impl RequestError {
     /// As [`Refused::is_undecided`].
     pub(crate) const fn is_undecided(&self) -> bool {
         match self {
@@ -170,21 +170,21 @@ impl No {
 }
 
 /// To a cycle it is no answer: there, every no is signed.
-impl From<No> for Refused {
-    fn from(no: No) -> Self {
+impl From<RequestError> for Refused {
+    fn from(no: RequestError) -> Self {
         match no {
-            No::Refused(refused) => refused,
-            No::Unsigned { .. } | No::Unknown { .. } => offline(no.to_string()),
+            RequestError::Refused(refused) => refused,
+            RequestError::Unsigned { .. } | RequestError::Unknown { .. } => offline(no.to_string()),
         }
     }
 }
 
-impl From<No> for ClientError {
-    fn from(no: No) -> Self {
+impl From<RequestError> for ClientError {
+    fn from(no: RequestError) -> Self {
         match no {
-            No::Refused(refused) => refused.into(),
-            No::Unsigned { status, detail } => Self::Rejected { status, detail },
-            No::Unknown { waited, cause } => Self::OutcomeUnknown { seconds: waited.as_secs(), cause },
+            RequestError::Refused(refused) => refused.into(),
+            RequestError::Unsigned { status, detail } => Self::Rejected { status, detail },
+            RequestError::Unknown { waited, cause } => Self::OutcomeUnknown { seconds: waited.as_secs(), cause },
         }
     }
 }
@@ -228,7 +228,7 @@ impl Session {
     }
 
     /// Reads something.
-    pub(crate) async fn get<B: Serialize + DeserializeOwned>(&self, path: &str) -> Result<B, No> {
+    pub(crate) async fn get<B: Serialize + DeserializeOwned>(&self, path: &str) -> Result<B, RequestError> {
         let request = Request { method: Method::Get, path: path.into(), idempotency_key: None, body: Body::Empty };
         self.ask(&request, Patience::Ordinary).await
     }
@@ -240,7 +240,7 @@ impl Session {
         body: &impl Serialize,
         key: IdempotencyKey,
         patience: Patience,
-    ) -> Result<B, No> {
+    ) -> Result<B, RequestError> {
         let request = json(Method::Post, path, body, key)?;
         self.ask(&request, patience).await
     }
@@ -248,27 +248,27 @@ impl Session {
     /// Asks until there is a signed answer, or patience ends. A signed no is an answer.
     ///
     /// # Errors
-    /// [`No`]: signed, `offline`, or such as it is.
+    /// [`RequestError`]: signed, `offline`, or such as it is.
     pub(crate) async fn ask<B: Serialize + DeserializeOwned>(
         &self,
         request: &Request,
         patience: Patience,
-    ) -> Result<B, No> {
+    ) -> Result<B, RequestError> {
         let begun = Instant::now();
         let mut attempt = 1;
         // Whether the server may have done it by now.
         let mut sent = false;
         loop {
-            let Failed { no, follows } = match self.ask_once(request, patience).await {
+            let FailedAttempt { no, follows } = match self.ask_once(request, patience).await {
                 Ok(body) => return Ok(body),
                 Err(failed) => failed,
             };
             let no = *no;
-            sent |= matches!(follows, Follows::FindOut(_) | Follows::Doubt);
+            sent |= matches!(follows, NextStep::FindOut(_) | NextStep::Doubt);
             let after = match follows {
-                Follows::End => return Err(no),
-                Follows::Try(after) | Follows::FindOut(after) => after,
-                Follows::Doubt => None,
+                NextStep::End => return Err(no),
+                NextStep::Try(after) | NextStep::FindOut(after) => after,
+                NextStep::Doubt => None,
             };
             let pause = self.retry.pause_before(attempt).max(after.unwrap_or_default());
             if !self.goes_on(patience, follows, sent, attempt, begun.elapsed() + pause) {
@@ -276,8 +276,8 @@ impl Session {
                 return Err(match no {
                     no if !writes || !sent => no,
                     // Its words are worth more than that they are not signed.
-                    no @ No::Unsigned { .. } => no,
-                    no => No::Unknown { waited: begun.elapsed(), cause: no.to_string() },
+                    no @ RequestError::Unsigned { .. } => no,
+                    no => RequestError::Unknown { waited: begun.elapsed(), cause: no.to_string() },
                 });
             }
             tracing::debug!(path = request.path, attempt, %no, "asking again");
@@ -287,17 +287,17 @@ impl Session {
     }
 
     /// Whether it is worth trying once more, `at` that time after the first attempt.
-    fn goes_on(&self, patience: Patience, follows: Follows, sent: bool, attempt: u32, at: Duration) -> bool {
+    fn goes_on(&self, patience: Patience, follows: NextStep, sent: bool, attempt: u32, at: Duration) -> bool {
         let Retry { attempts, patient_attempts, longest, patience: most, .. } = self.retry;
         let waits = match follows {
-            Follows::Try(Some(after)) | Follows::FindOut(Some(after)) => after,
+            NextStep::Try(Some(after)) | NextStep::FindOut(Some(after)) => after,
             _ => Duration::ZERO,
         };
         match patience {
             // The server says when; an hour is for the user to decide.
             Patience::Ordinary => attempt < attempts && waits <= longest,
             Patience::Long => attempt < patient_attempts && waits <= longest,
-            Patience::Write | Patience::Purchase if follows == Follows::Doubt => attempt < patient_attempts,
+            Patience::Write | Patience::Purchase if follows == NextStep::Doubt => attempt < patient_attempts,
             // That it is busy is an answer too: whoever waits may wait as long as for none.
             Patience::Write | Patience::Purchase if sent || waits > Duration::ZERO => at <= most,
             Patience::Write | Patience::Purchase => attempt < attempts,
@@ -308,7 +308,7 @@ impl Session {
         &self,
         request: &Request,
         patience: Patience,
-    ) -> Result<B, Failed> {
+    ) -> Result<B, FailedAttempt> {
         let token = self.token(None).await?;
         let heard = self.send(request, &token).await?;
         let (reply, status) = (self.read::<B>(&heard, patience).await, heard.answer.status);
@@ -332,9 +332,9 @@ impl Session {
                 match (refused.reason, refused.retry_after) {
                     (Reason::RateLimited, Some(after)) => {
                         let after = Some(Duration::from_secs(after.into()));
-                        Err(Failed { no: Box::new(refused.into()), follows: Follows::Try(after) })
+                        Err(FailedAttempt { no: Box::new(refused.into()), follows: NextStep::Try(after) })
                     }
-                    _ => Err(Failed::decided(refused.into())),
+                    _ => Err(FailedAttempt::decided(refused.into())),
                 }
             }
         }
@@ -348,15 +348,15 @@ impl Session {
         };
         let ended = token.as_ref().is_err_and(|refused| refused.reason == Reason::NotSignedIn);
         if ended && Tokens::exist(&*self.keys, self.origin())? {
-            // That word was not signed: where the server is not the pinned one any more, that is what happened.
+            // That word was not signed: if the server is not the pinned one any more, that is what happened.
             self.trust.refresh(self.origin()).await?;
         }
         token
     }
 
-    async fn send(&self, request: &Request, token: &AccessToken) -> Result<Heard, Failed> {
-        self.prover.send(request, Some(token)).await.map_err(|error| Failed {
-            follows: if error.was_not_sent() { Follows::Try(None) } else { Follows::FindOut(None) },
+    async fn send(&self, request: &Request, token: &AccessToken) -> Result<TimedAnswer, FailedAttempt> {
+        self.prover.send(request, Some(token)).await.map_err(|error| FailedAttempt {
+            follows: if error.was_not_sent() { NextStep::Try(None) } else { NextStep::FindOut(None) },
             no: Box::new(Refused::from(error).into()),
         })
     }
@@ -364,13 +364,14 @@ impl Session {
     /// Believes an answer that a current key of the server signed, to this very request. Anything else is no answer.
     async fn read<B: Serialize + DeserializeOwned>(
         &self,
-        heard: &Heard,
+        heard: &TimedAnswer,
         patience: Patience,
-    ) -> Result<Reply<B>, Failed> {
-        let Heard { req, answer, sent, came } = heard;
+    ) -> Result<Reply<B>, FailedAttempt> {
+        let TimedAnswer { req, answer, sent, came } = heard;
         let signed = signed(answer).ok_or_else(|| unsigned(answer, patience))?;
         let clock = self.prover.clock();
-        let unread = |refused: Refused| Failed { no: Box::new(refused.into()), follows: Follows::FindOut(None) };
+        let unread =
+            |refused: Refused| FailedAttempt { no: Box::new(refused.into()), follows: NextStep::FindOut(None) };
         let keys = self.trust.keys(self.origin()).await.map_err(unread)?;
         let reply = match read_reply(&signed, &keys, req, clock.now()) {
             // A key that is not known yet: the server may have changed it.
@@ -380,16 +381,16 @@ impl Session {
             }
             reply => reply,
         };
-        let reply = reply.map_err(|disbelief| Failed {
+        let reply = reply.map_err(|disbelief| FailedAttempt {
             no: Box::new(offline(disbelief.to_string()).into()),
-            follows: Follows::Doubt,
+            follows: NextStep::Doubt,
         })?;
         let at = match &reply {
             Reply::Yes { at, .. } => *at,
             Reply::No(refusal) => refusal.iat,
         };
         // Who believes no time of this server's any more believes no answer of it either.
-        clock.hear(at, *sent, *came).map_err(|by| Failed::decided(jumped(self.origin(), by).into()))?;
+        clock.hear(at, *sent, *came).map_err(|by| FailedAttempt::decided(jumped(self.origin(), by).into()))?;
         Ok(reply)
     }
 
@@ -398,7 +399,7 @@ impl Session {
         self.prover.ask_authorization_server(request, &self.retry).await
     }
 
-    /// Ends the sign-in here, and at the server where it answers. Whether the server heard of it.
+    /// Ends the sign-in here, and at the server if it answers. Whether the server heard of it.
     pub(crate) async fn sign_out(&self) -> Result<bool, Refused> {
         self.tokens.revoke(&self.retry).await
     }
@@ -423,21 +424,21 @@ impl Session {
 }
 
 /// What an answer that nobody signed says about what may follow it.
-fn unsigned(answer: &Exchanged, patience: Patience) -> Failed {
+fn unsigned(answer: &Exchanged, patience: Patience) -> FailedAttempt {
     let after = answer.retry_after.map(|seconds| Duration::from_secs(seconds.into()));
-    let no = No::unsigned(answer.status, &answer.body);
+    let no = RequestError::unsigned(answer.status, &answer.body);
     let follows = match answer.status {
         // In progress; another conflict says nothing of coming back.
-        409 if after.is_some() => Follows::FindOut(after),
-        429 if after.is_some() => Follows::Try(after),
+        409 if after.is_some() => NextStep::FindOut(after),
+        429 if after.is_some() => NextStep::Try(after),
         // Where money may hang on the answer, nobody's word ends it but the server's own.
-        400..500 if matches!(patience, Patience::Long | Patience::Purchase) => Follows::Doubt,
+        400..500 if matches!(patience, Patience::Long | Patience::Purchase) => NextStep::Doubt,
         // What has no server's form was said by somebody in between.
-        400..500 if matches!(no, No::Unsigned { .. }) => Follows::End,
-        500..600 => Follows::FindOut(after),
-        _ => Follows::Doubt,
+        400..500 if matches!(no, RequestError::Unsigned { .. }) => NextStep::End,
+        500..600 => NextStep::FindOut(after),
+        _ => NextStep::Doubt,
     };
-    Failed { no: Box::new(no), follows }
+    FailedAttempt { no: Box::new(no), follows }
 }
 
 /// A request with a JSON body.

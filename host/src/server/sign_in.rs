@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// The longest that the polls are apart, in seconds, whatever the server says.
 const MOST_INTERVAL: u32 = 60;
-/// The shortest, where the server says none.
+/// The shortest, if the server says none.
 const LEAST_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest that a sign-in is waited for, in seconds.
 const MOST_WAIT: u32 = 3600;
@@ -54,7 +54,7 @@ pub struct SignedIn {
 }
 
 impl SignIn {
-    /// Asks the server who it is and begins a sign-in. The terminal's keys for it are made where there are none.
+    /// Asks the server who it is and begins a sign-in. The terminal's keys for it are made if there are none.
     pub(crate) async fn begin(
         sessions: Arc<Sessions>,
         pending: Pending,
@@ -116,7 +116,7 @@ impl SignIn {
     }
 
     /// Keeps it, sealed, for another process of this terminal to finish ([`crate::Client::resume_sign_in`]), in place of
-    /// an earlier one at the same server. Gives until when the user can approve it, Unix seconds.
+    /// an earlier one at the same server. Returns until when the user can approve it, Unix seconds.
     ///
     /// # Errors
     /// [`ClientError::State`].

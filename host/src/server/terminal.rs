@@ -15,13 +15,13 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// The key set for a server, where there is one.
+    /// The key set for a server, if there is one.
     pub(crate) fn load(keys: &dyn KeyStore, origin: &Origin) -> Result<Option<Self>, KeyStoreError> {
         let name = KeyName::terminal(origin);
         keys.load(&name)?.map(|secret| Self::from_secret(&name, origin, &secret)).transpose()
     }
 
-    /// The key set for a server; a new one where there is none yet.
+    /// The key set for a server; a new one if there is none yet.
     pub(crate) fn load_or_create(keys: &dyn KeyStore, origin: &Origin) -> Result<Self, KeyStoreError> {
         let name = KeyName::terminal(origin);
         let mut secret = Zeroizing::new([0; 64]);

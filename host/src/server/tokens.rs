@@ -124,7 +124,7 @@ impl Tokens {
         Ok(stored)
     }
 
-    /// Ends the sign-in here, and at the server where it can be reached. Whether the server heard of it.
+    /// Ends the sign-in here, and at the server if it can be reached. Whether the server heard of it.
     pub(crate) async fn revoke(&self, retry: &Retry) -> Result<bool, Refused> {
         let body = {
             let mut current = self.current.lock().await;

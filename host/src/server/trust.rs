@@ -68,7 +68,7 @@ pub(crate) struct Discovered {
 
 /// Why a server was not found to be what it was asked for as.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Undiscovered {
+pub(crate) enum DiscoveryError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// It calls itself otherwise, and its root key says so too.
@@ -76,20 +76,20 @@ pub(crate) enum Undiscovered {
     Elsewhere { asked: Origin, named: Origin },
 }
 
-impl From<Undiscovered> for Refused {
-    fn from(why: Undiscovered) -> Self {
+impl From<DiscoveryError> for Refused {
+    fn from(why: DiscoveryError) -> Self {
         match why {
-            Undiscovered::Refused(refused) => refused,
-            Undiscovered::Elsewhere { .. } => untrusted(why.to_string()),
+            DiscoveryError::Refused(refused) => refused,
+            DiscoveryError::Elsewhere { .. } => untrusted(why.to_string()),
         }
     }
 }
 
-impl From<Undiscovered> for ClientError {
-    fn from(why: Undiscovered) -> Self {
+impl From<DiscoveryError> for ClientError {
+    fn from(why: DiscoveryError) -> Self {
         match why {
-            Undiscovered::Refused(refused) => refused.into(),
-            Undiscovered::Elsewhere { asked, named } => Self::OtherAddress { asked, named },
+            DiscoveryError::Refused(refused) => refused.into(),
+            DiscoveryError::Elsewhere { asked, named } => Self::OtherAddress { asked, named },
         }
     }
 }
@@ -112,7 +112,7 @@ impl Trust {
         pins(&self.state)
     }
 
-    /// The pin of a server, where the user trusts it.
+    /// The pin of a server, if the user trusts it.
     pub(crate) fn pin(&self, origin: &Origin) -> Result<Option<Pin>, StateError> {
         Ok(read_pin(&self.state, &pin_record(origin))?.filter(|pin| pin.origin == *origin))
     }
@@ -122,9 +122,9 @@ impl Trust {
     ///
     /// # Errors
     /// As [`Trust::discover`].
-    pub(crate) async fn discover_anew(&self, origin: &Origin) -> Result<Discovered, Undiscovered> {
+    pub(crate) async fn discover_anew(&self, origin: &Origin) -> Result<Discovered, DiscoveryError> {
         match self.discover(origin).await {
-            Err(Undiscovered::Refused(refused)) if refused.reason != Reason::Offline => {
+            Err(DiscoveryError::Refused(refused)) if refused.reason != Reason::Offline => {
                 let clock = self.clocks.of(origin);
                 if !clock.is_apart() {
                     return Err(refused.into());
@@ -139,8 +139,8 @@ impl Trust {
     /// Asks a server who it is. Where it is pinned already, it has to be the same one, and not have gone back.
     ///
     /// # Errors
-    /// `offline`, `server-untrusted`, `clock-suspect`; [`Undiscovered::Elsewhere`].
-    pub(crate) async fn discover(&self, origin: &Origin) -> Result<Discovered, Undiscovered> {
+    /// `offline`, `server-untrusted`, `clock-suspect`; [`DiscoveryError::Elsewhere`].
+    pub(crate) async fn discover(&self, origin: &Origin) -> Result<Discovered, DiscoveryError> {
         let exchange = Exchange {
             method: Method::Get,
             origin: origin.clone(),
@@ -180,7 +180,7 @@ impl Trust {
 
     /// The server calls itself otherwise than it was asked for. That is worth repeating only if its root key says the
     /// same; the rest is somebody's word on the line.
-    fn elsewhere(&self, asked: &Origin, known: &WellKnown) -> Undiscovered {
+    fn elsewhere(&self, asked: &Origin, known: &WellKnown) -> DiscoveryError {
         let named = known.api.strip_suffix("/v1").and_then(|named| named.parse::<Origin>().ok());
         let signed = |named: &Origin| {
             let now = self.clocks.of(asked).now();
@@ -188,7 +188,7 @@ impl Trust {
             matches!(keys, Ok(_) | Err(KeyDocumentError::Early { .. } | KeyDocumentError::Late { .. }))
         };
         match named.filter(signed) {
-            Some(named) => Undiscovered::Elsewhere { asked: asked.clone(), named },
+            Some(named) => DiscoveryError::Elsewhere { asked: asked.clone(), named },
             None => untrusted(format!("{asked} names another address as its interface")).into(),
         }
     }
@@ -230,7 +230,7 @@ impl Trust {
     /// The keys with which a trusted server signs now. Asks the server where the document at hand is half past its time.
     ///
     /// # Errors
-    /// `server-untrusted` where the user does not trust it, or it is not the one he trusted; `offline`.
+    /// `server-untrusted` if the user does not trust it, or it is not the one he trusted; `offline`.
     pub(crate) async fn keys(&self, origin: &Origin) -> Result<Arc<KeyDocument>, Refused> {
         let now = self.clocks.of(origin).now();
         let known = self.known.lock().get(origin).cloned();

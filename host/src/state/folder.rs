@@ -116,7 +116,7 @@ impl StateDir {
     /// Directory Specification has it: keys do not land in whatever folder is the current one.
     ///
     /// # Errors
-    /// [`StateError::NoHome`] where none is known.
+    /// [`StateError::NoHome`] if none is known.
     pub fn default_path() -> Result<PathBuf, StateError> {
         let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let absolute = |name: &str| of(name).filter(|path| path.is_absolute());
@@ -139,7 +139,7 @@ impl StateDir {
         self.root.join(name)
     }
 
-    /// Reads a record of at most `most` bytes; `None` where there is none.
+    /// Reads a record of at most `most` bytes; `None` if there is none.
     pub(crate) fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, StateError> {
         let path = self.path(name);
         let file = match File::open(&path) {

@@ -1,6 +1,6 @@
 //! What was sent and not yet answered, so that neither a crash nor a lost answer costs money.
 //!
-//! One file per matter, sealed, and written to the disk before the request goes out:
+//! One file per request, sealed, and written to the disk before the request goes out:
 //!
 //! ```text
 //! <id>.verification ──answered──▶ <id>.<grant>.delivered ──acknowledged──▶ gone
@@ -8,7 +8,7 @@
 //! <id>.top-up       ──answered──▶ gone
 //! ```
 //!
-//! Whoever works on a matter holds a lock on its file, which ends with the process.
+//! Whoever works on a request holds a lock on its file, which ends with the process.
 
 use crate::random;
 use crate::state::folder::{StateDir, StateError, off_thread};
@@ -26,44 +26,44 @@ use zeroize::Zeroizing;
 const FOLDER: &str = "journal";
 /// A verification with 64 parts takes 6 KiB.
 const MAX_ENTRY: u64 = 32 * 1024;
-/// Matters that are taken at once, of those that are wanted. There is one per request under way; the oldest are seen to
+/// Requests that are taken at once, of those that are wanted. There is one per request under way; the oldest are seen to
 /// first.
 const MAX_ENTRIES: usize = 256;
 
 /// What was sent.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
-pub(crate) enum Matter {
+#[serde(from = "StoredRequest", into = "StoredRequest")]
+pub(crate) enum PendingRequest {
     /// Step 3, with the parts that its grant has to release, and until when its code can be verified.
     Verification { body: VerificationRequest, parts: Vec<PartName>, expires: u64 },
     /// A purchase.
     Purchase(Purchase),
 }
 
-/// A matter as it is written: a purchase as the request for its kind of goods.
+/// A request as it is written: a purchase as the request for its kind of goods.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Written {
+enum StoredRequest {
     Verification { body: VerificationRequest, parts: Vec<PartName>, expires: u64 },
     Order { body: OrderRequest },
     TopUp { body: TopUpRequest },
 }
 
-impl From<Written> for Matter {
-    fn from(written: Written) -> Self {
+impl From<StoredRequest> for PendingRequest {
+    fn from(written: StoredRequest) -> Self {
         match written {
-            Written::Verification { body, parts, expires } => Self::Verification { body, parts, expires },
-            Written::Order { body } => Self::Purchase(body.into()),
-            Written::TopUp { body } => Self::Purchase(body.into()),
+            StoredRequest::Verification { body, parts, expires } => Self::Verification { body, parts, expires },
+            StoredRequest::Order { body } => Self::Purchase(body.into()),
+            StoredRequest::TopUp { body } => Self::Purchase(body.into()),
         }
     }
 }
 
-impl From<Matter> for Written {
-    fn from(matter: Matter) -> Self {
-        match matter {
-            Matter::Verification { body, parts, expires } => Self::Verification { body, parts, expires },
-            Matter::Purchase(Purchase { goods, payment, again }) => match goods {
+impl From<PendingRequest> for StoredRequest {
+    fn from(request: PendingRequest) -> Self {
+        match request {
+            PendingRequest::Verification { body, parts, expires } => Self::Verification { body, parts, expires },
+            PendingRequest::Purchase(Purchase { goods, payment, again }) => match goods {
                 Goods::Rights { offer } => Self::Order { body: OrderRequest { offer, payment, again } },
                 Goods::TopUp { amount } => Self::TopUp { body: TopUpRequest { amount, payment, again } },
             },
@@ -71,7 +71,7 @@ impl From<Matter> for Written {
     }
 }
 
-/// What is written down of a matter.
+/// What is written down of a request.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
@@ -79,13 +79,14 @@ pub(crate) struct Record {
     pub(crate) key: IdempotencyKey,
     /// When, Unix seconds.
     pub(crate) at: u64,
-    pub(crate) matter: Matter,
+    #[serde(rename = "matter")]
+    pub(crate) request: PendingRequest,
 }
 
 /// Something that was sent and is not yet done with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum OpenMatter {
+pub enum PendingRequestKind {
     /// A purchase without an answer.
     Purchase,
     /// A top-up of the prepaid balance without an answer.
@@ -96,9 +97,9 @@ pub enum OpenMatter {
     Acknowledgement,
 }
 
-/// A matter as it is told to people.
-pub(crate) struct Open {
-    pub(crate) matter: OpenMatter,
+/// A request as it is told to people.
+pub(crate) struct PendingEntry {
+    pub(crate) kind: PendingRequestKind,
     pub(crate) origin: Origin,
     pub(crate) at: u64,
 }
@@ -110,12 +111,12 @@ pub(crate) struct Journal {
     key: StateKey,
 }
 
-/// A matter, locked. Dropping it leaves it to whoever looks next.
-pub(crate) struct Entry {
+/// A request, locked. Dropping it leaves it to whoever looks next.
+pub(crate) struct JournalEntry {
     state: Arc<StateDir>,
     id: String,
     record: Record,
-    /// The grant that was delivered, where one was.
+    /// The grant that was delivered, if one was.
     delivered: Option<GrantId>,
     file: File,
 }
@@ -125,38 +126,38 @@ impl Journal {
         Self { state, key }
     }
 
-    /// Makes a matter durable. When this returns, it outlives a crash.
+    /// Makes a request durable. When this returns, it outlives a crash.
     pub(crate) async fn write(
         &self,
         origin: &Origin,
         key: &IdempotencyKey,
         at: u64,
-        matter: Matter,
-    ) -> Result<Entry, StateError> {
-        let record = Record { origin: origin.clone(), key: key.clone(), at, matter };
+        request: PendingRequest,
+    ) -> Result<JournalEntry, StateError> {
+        let record = Record { origin: origin.clone(), key: key.clone(), at, request };
         let journal = self.clone();
         off_thread(move || journal.write_now(record)).await?
     }
 
-    fn write_now(&self, record: Record) -> Result<Entry, StateError> {
+    fn write_now(&self, record: Record) -> Result<JournalEntry, StateError> {
         // Begins with the time, so that the oldest come first.
         let id = format!("{:011x}{}", record.at, random::octets::<12>());
-        let name = format!("{FOLDER}/{id}.{}", record.matter.kind());
+        let name = format!("{FOLDER}/{id}.{}", record.request.kind());
         let path = self.state.path(&name);
         let plain = serde_json::to_vec(&record).map_err(|_| StateError::damaged(&path))?;
         let sealed = self.key.seal(TERMINAL_JOURNAL, &id, &Zeroizing::new(plain));
         let file = self.state.put(&name, &sealed, true)?;
         file.lock().map_err(|error| StateError::io("lock", &path, &error))?;
-        Ok(Entry { state: Arc::clone(&self.state), id, record, delivered: None, file })
+        Ok(JournalEntry { state: Arc::clone(&self.state), id, record, delivered: None, file })
     }
 
-    /// The matters that `wanted` takes and nobody is working on, oldest first, now locked. `wanted` is told of the grant
-    /// that was delivered, where one was. What it does not take is not touched: others may be about to want it. Nor does
+    /// The requests that `wanted` takes and nobody is working on, oldest first, now locked. `wanted` is told of the grant
+    /// that was delivered, if one was. What it does not take is not touched: others may be about to want it. Nor does
     /// it count: however much one store leaves open, it hides nothing of another's.
     pub(crate) async fn take(
         &self,
         wanted: impl Fn(&Record, Option<GrantId>) -> bool + Send + 'static,
-    ) -> Result<Vec<Entry>, StateError> {
+    ) -> Result<Vec<JournalEntry>, StateError> {
         let journal = self.clone();
         off_thread(move || {
             let names = journal.state.list(FOLDER)?;
@@ -166,25 +167,25 @@ impl Journal {
     }
 
     /// What is written down, oldest first, whoever works on it; `None` for a record that does not open.
-    pub(crate) fn survey(&self) -> Result<Vec<(PathBuf, Option<Open>)>, StateError> {
+    pub(crate) fn survey(&self) -> Result<Vec<(PathBuf, Option<PendingEntry>)>, StateError> {
         let names = self.state.list(FOLDER)?;
         let read = |name: &String| {
-            let (id, kind) = name.split_once('.')?;
+            let (id, ending) = name.split_once('.')?;
             let sealed = self.state.read(&format!("{FOLDER}/{name}"), MAX_ENTRY).ok()??;
             let record: Record = serde_json::from_slice(&self.key.open(TERMINAL_JOURNAL, id, &sealed)?).ok()?;
-            let matter = match record.matter {
-                _ if kind.ends_with(".delivered") => OpenMatter::Acknowledgement,
-                Matter::Verification { .. } => OpenMatter::Verification,
-                Matter::Purchase(Purchase { goods: Goods::Rights { .. }, .. }) => OpenMatter::Purchase,
-                Matter::Purchase(Purchase { goods: Goods::TopUp { .. }, .. }) => OpenMatter::TopUp,
+            let kind = match record.request {
+                _ if ending.ends_with(".delivered") => PendingRequestKind::Acknowledgement,
+                PendingRequest::Verification { .. } => PendingRequestKind::Verification,
+                PendingRequest::Purchase(Purchase { goods: Goods::Rights { .. }, .. }) => PendingRequestKind::Purchase,
+                PendingRequest::Purchase(Purchase { goods: Goods::TopUp { .. }, .. }) => PendingRequestKind::TopUp,
             };
-            Some(Open { matter, origin: record.origin, at: record.at })
+            Some(PendingEntry { kind, origin: record.origin, at: record.at })
         };
         Ok(names.iter().map(|name| (self.state.path(&format!("{FOLDER}/{name}")), read(name))).collect())
     }
 
     /// `None` for what is not wanted, in other hands, gone, or not this terminal's.
-    fn open(&self, name: &str, wanted: &impl Fn(&Record, Option<GrantId>) -> bool) -> Option<Entry> {
+    fn open(&self, name: &str, wanted: &impl Fn(&Record, Option<GrantId>) -> bool) -> Option<JournalEntry> {
         let path = self.state.path(&format!("{FOLDER}/{name}"));
         let file = File::open(&path).ok()?;
         let (id, kind) = name.split_once('.')?;
@@ -200,13 +201,13 @@ impl Journal {
             return None;
         }
         file.try_lock().ok()?;
-        let entry = Entry { state: Arc::clone(&self.state), id: id.to_owned(), record, delivered, file };
-        // It may have been answered between reading and locking; and a name that is not the matter's own is nobody's.
+        let entry = JournalEntry { state: Arc::clone(&self.state), id: id.to_owned(), record, delivered, file };
+        // It may have been answered between reading and locking; and a name that is not the request's own is nobody's.
         (path == entry.path() && path.exists()).then_some(entry)
     }
 }
 
-impl Matter {
+impl PendingRequest {
     const fn kind(&self) -> &'static str {
         match self {
             Self::Verification { .. } => "verification",
@@ -216,7 +217,7 @@ impl Matter {
     }
 }
 
-impl Entry {
+impl JournalEntry {
     /// What was written down.
     pub(crate) const fn record(&self) -> &Record {
         &self.record
@@ -227,7 +228,7 @@ impl Entry {
         self.delivered
     }
 
-    /// The keys are about to be handed over: from now on this matter never yields them again.
+    /// The keys are about to be handed over: from now on this request never yields them again.
     pub(crate) fn deliver(&mut self, grant: GrantId) -> Result<(), StateError> {
         let (from, to) = (self.path(), self.state.path(&format!("{FOLDER}/{}.{grant}.delivered", self.id)));
         fs::rename(&from, &to).map_err(|error| StateError::io("rename", &from, &error))?;
@@ -248,13 +249,13 @@ impl Entry {
 
     fn path(&self) -> PathBuf {
         let kind =
-            self.delivered.map_or_else(|| self.record.matter.kind().to_owned(), |grant| format!("{grant}.delivered"));
+            self.delivered.map_or_else(|| self.record.request.kind().to_owned(), |grant| format!("{grant}.delivered"));
         self.state.path(&format!("{FOLDER}/{}.{kind}", self.id))
     }
 }
 
-impl std::fmt::Debug for Entry {
+impl std::fmt::Debug for JournalEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Entry({} {} at {})", self.record.matter.kind(), self.id, self.record.origin)
+        write!(f, "JournalEntry({} {} at {})", self.record.request.kind(), self.id, self.record.origin)
     }
 }

@@ -79,7 +79,7 @@ impl KeyStoreError {
 /// Keeps secrets: a keyring of the system, a file that only its owner reads, a hardware token. Calls are short and may
 /// block.
 pub trait KeyStore: Send + Sync {
-    /// The secret, where there is one.
+    /// The secret, if there is one.
     ///
     /// # Errors
     /// [`KeyStoreError`].
@@ -91,7 +91,7 @@ pub trait KeyStore: Send + Sync {
     /// [`KeyStoreError`].
     fn store(&self, name: &KeyName, secret: &[u8]) -> Result<(), KeyStoreError>;
 
-    /// Stores a secret where there is none, and gives the one that is there afterwards. Of two processes, one wins.
+    /// Stores a secret if there is none, and returns the one that is there afterwards. Of two processes, one wins.
     ///
     /// # Errors
     /// [`KeyStoreError`].

@@ -18,7 +18,7 @@ const SALT: usize = 16;
 pub(crate) struct StateKey(Zeroizing<[u8; 32]>);
 
 impl StateKey {
-    /// The terminal's state key; a new one where there is none yet.
+    /// The terminal's state key; a new one if there is none yet.
     pub(crate) fn of(keys: &dyn KeyStore) -> Result<Self, KeyStoreError> {
         let name = KeyName::state();
         let mut fresh = Zeroizing::new([0; 32]);
@@ -55,7 +55,7 @@ impl StateKey {
         [&salt[..], &sealed].concat()
     }
 
-    /// `None` where this key did not seal it, under this name, as this kind.
+    /// `None` if this key did not seal it, under this name, as this kind.
     pub(crate) fn open(&self, kind: &[u8], name: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (salt, sealed) = sealed.split_at_checked(SALT)?;
         let payload = Payload { msg: sealed, aad: name.as_bytes() };

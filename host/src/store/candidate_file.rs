@@ -94,7 +94,7 @@ impl Drop for OwnFile {
         if self.path.as_os_str().is_empty() {
             return;
         }
-        // Never in place of what somebody fetches there now; where there are no links, it is fetched again.
+        // Never in place of what somebody fetches there now; if there are no links, it is fetched again.
         if let Some(shared) = &self.shared {
             let _ = fs::hard_link(&self.path, shared);
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
-/// Is told how many bytes have arrived, and of how many where that is known. Must return at once.
+/// Is told how many bytes have arrived, and of how many if that is known. Must return at once.
 pub type Moved<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
 /// The pause before a broken connection is taken up again; it doubles while nothing arrives.
@@ -28,7 +28,7 @@ pub(crate) struct Fetch<'a> {
     pub(crate) url: String,
     /// The entity tag that it has to keep while it is fetched in pieces.
     pub(crate) etag: Option<String>,
-    /// Its exact length, where it is known beforehand.
+    /// Its exact length, if it is known beforehand.
     pub(crate) size: Option<u64>,
     /// More than that is never written.
     pub(crate) most: u64,

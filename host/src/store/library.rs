@@ -12,11 +12,11 @@ use crate::store::download::{Fetch, Moved};
 use crate::store::install_source::InstallSource;
 use crate::store::installed::{self, Installed, file, record};
 use crate::store::open_streams::OpenStreams;
-use crate::store::publisher_pin::{self, Judged, Pinned, Standing};
+use crate::store::publisher_pin::{self, JudgedPublisher, Pinned, Standing};
 use crate::store::publishing::unreadable;
 use crate::store::storefront::{self, Listing};
 use crate::store::taken_from::TakenFrom;
-use crate::store::version_marks::Seen;
+use crate::store::version_marks::VersionMarks;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{
@@ -27,7 +27,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The largest file that is fetched from an address, where nobody said its length, and the largest that is streamed: four
+/// The largest file that is fetched from an address, if nobody said its length, and the largest that is streamed: four
 /// full parts and some.
 pub(crate) const MOST_UNKNOWN: u64 = 17 << 30;
 
@@ -38,7 +38,7 @@ pub struct Candidate {
     file: OwnFile,
     manifest: SignedManifest,
     server: Origin,
-    publisher: Judged,
+    publisher: JudgedPublisher,
     replaces: Option<Version>,
     allow_older: bool,
     offers: Listed<Verified<Offer>>,
@@ -91,7 +91,7 @@ impl Library {
     /// What is installed, each by `publisher/name` with its own error: one damaged record hides no other.
     ///
     /// # Errors
-    /// [`StateError`] where the folder cannot be read.
+    /// [`StateError`] if the folder cannot be read.
     pub fn entries(&self) -> Result<Vec<LibraryEntry>, StateError> {
         let state = &self.sessions.state;
         let mut installed = Vec::new();
@@ -121,10 +121,10 @@ impl Library {
         }
     }
 
-    /// The installed resource called `publisher/name`, or `name` where only one publisher has one of that name.
+    /// The installed resource called `publisher/name`, or `name` if only one publisher has one of that name.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`], [`ClientError::Name`] where several have one.
+    /// [`ClientError::NotFound`], [`ClientError::Name`] if several have one.
     pub fn find(&self, name: &str) -> Result<Installed, ClientError> {
         let (publisher, name) = name.split_once('/').map_or((None, name), |(publisher, name)| (Some(publisher), name));
         let nothing = || ClientError::NotFound(format!("no resource `{name}` is installed"));
@@ -269,7 +269,7 @@ impl Library {
         signed: &SignedManifest,
         listing: Option<Listing>,
         allow_older: bool,
-    ) -> Result<(Origin, Judged, Option<Version>, Listed<Verified<Offer>>), ClientError> {
+    ) -> Result<(Origin, JudgedPublisher, Option<Version>, Listed<Verified<Offer>>), ClientError> {
         let sessions = &self.sessions;
         let manifest = signed.manifest();
         let (publisher, name) = (&manifest.publisher.name, &manifest.name);
@@ -298,7 +298,7 @@ impl Library {
             may_replace(installed, signed, &server, allow_older)?;
         }
         if !allow_older {
-            Seen::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
+            VersionMarks::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
         }
         Ok((server, judged, installed.map(|installed| installed.version), offers))
     }
@@ -397,7 +397,7 @@ impl Library {
         Err(ClientError::SeveralPublishers { publisher, stores })
     }
 
-    /// The newer version of an installed resource that its store sells, where there is one.
+    /// The newer version of an installed resource that its store sells, if there is one.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -409,7 +409,7 @@ impl Library {
             .filter(|version| version.is_newer_than(&installed.version)))
     }
 
-    /// Installs the newest version of an installed resource; `None` where it is the newest.
+    /// Installs the newest version of an installed resource; `None` if it is the newest.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -457,8 +457,8 @@ impl Library {
 
 impl Library {
     /// Forgets that `pinned` was the publisher's key: the next install pins the key that signs then. For a publisher who
-    /// lost his key and told the user the words of the new one on another way; see
-    /// [`ClientError::PublisherChanged`]. Gives whether it was pinned.
+    /// lost his key and told the user the words of the new one through another channel; see
+    /// [`ClientError::PublisherChanged`]. Returns whether it was pinned.
     ///
     /// # Errors
     /// [`StateError`].
@@ -487,13 +487,13 @@ impl Candidate {
         self.publisher.standing
     }
 
-    /// The version that is installed now, where there is one.
+    /// The version that is installed now, if there is one.
     #[must_use]
     pub const fn replaces(&self) -> Option<&Version> {
         self.replaces.as_ref()
     }
 
-    /// How its operations can be paid for, as the store signed it. Empty also where the store could not be asked.
+    /// How its operations can be paid for, as the store signed it. Empty also if the store could not be asked.
     #[must_use]
     pub fn offers(&self) -> &[Verified<Offer>] {
         &self.offers.known
@@ -508,7 +508,7 @@ impl Candidate {
     /// Installs it, in place of the version before.
     ///
     /// # Errors
-    /// [`ClientError::State`], or as [`Library::prepare`] where another version was installed, or the publisher's key
+    /// [`ClientError::State`], or as [`Library::prepare`] if another version was installed, or the publisher's key
     /// changed, meanwhile; then the version before is still there.
     pub async fn install(mut self) -> Result<Installed, ClientError> {
         let library = self.library.clone();

@@ -35,7 +35,7 @@ pub enum Standing {
 
 /// How a publisher's key stands, as far as anybody knew when it was judged.
 #[derive(Debug, Clone)]
-pub(crate) struct Judged {
+pub(crate) struct JudgedPublisher {
     pub(crate) standing: Standing,
     publisher: PublisherName,
     record: String,
@@ -61,7 +61,7 @@ pub(crate) fn judge(
     store: &Origin,
     publisher: &PublisherEntry,
     vouches: &[String],
-) -> Result<Judged, ClientError> {
+) -> Result<JudgedPublisher, ClientError> {
     let record = record(store, &publisher.name);
     let before = read(state, &record)?;
     let (standing, seq) = match &before {
@@ -76,7 +76,7 @@ pub(crate) fn judge(
         }
     };
     let pinned = Pinned { key: publisher.jwk.clone(), seq };
-    Ok(Judged { standing, publisher: publisher.name.clone(), record, before, pinned })
+    Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned })
 }
 
 /// The key that is pinned for a publisher at a store.
@@ -114,12 +114,12 @@ impl Pinned {
     }
 }
 
-impl Judged {
+impl JudgedPublisher {
     /// Looks once more, while the state is locked: between judging and here somebody was asked, and another process may
     /// have followed the publisher to another key, which nothing but that key's own word takes back.
     ///
     /// # Errors
-    /// [`ClientError::PublisherChanged`]; [`ClientError::PublisherForgotten`] where the pin is gone.
+    /// [`ClientError::PublisherChanged`]; [`ClientError::PublisherForgotten`] if the pin is gone.
     pub(crate) fn confirm(&self, state: &StateDir) -> Result<Confirmed, ClientError> {
         let Self { publisher, record, before, pinned, .. } = self;
         let seq = match read(state, record)? {

@@ -62,7 +62,7 @@ impl Publishing {
     /// it is held. Terminals that pinned the old key follow; what it signed before stays as it is.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where the store has no such publisher.
+    /// [`ClientError::NotFound`] if the store has no such publisher.
     pub async fn vouch(&self, name: &PublisherName, key: &SecretKey, successor: &SecretKey) -> Result<(), ClientError> {
         let session = self.session()?;
         let path = paths::fill(paths::PUBLISHER, &[&name]);
@@ -118,7 +118,7 @@ impl Publishing {
         Ok(session.ask(&request, Patience::Write).await?)
     }
 
-    /// Replaces the price list of a resource. Gives the offers that are in force now, signed by the store.
+    /// Replaces the price list of a resource. Returns the offers that are in force now, signed by the store.
     ///
     /// # Errors
     /// [`ClientError`].

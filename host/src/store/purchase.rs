@@ -3,10 +3,10 @@
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::random;
-use crate::server::session::{No, Patience, Session, printable};
+use crate::server::session::{Patience, RequestError, Session, printable};
 use crate::server::trust::{Trust, offline};
 use crate::state::clock::Clock as _;
-use crate::state::journal::{Entry, Matter, Record};
+use crate::state::journal::{JournalEntry, PendingRequest, Record};
 use crate::store::storefront::Storefront;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep};
@@ -141,7 +141,8 @@ impl Storefront {
         let (origin, request) = (self.origin().clone(), purchase.request());
         let goods = request.goods;
         let unanswered = move |record: &Record, _| {
-            record.origin == origin && matches!(&record.matter, Matter::Purchase(earlier) if earlier.goods == goods)
+            record.origin == origin
+                && matches!(&record.request, PendingRequest::Purchase(earlier) if earlier.goods == goods)
         };
         for entry in self.journal().take(unanswered).await? {
             match self.place(&session, entry, &purchase.goods).await? {
@@ -151,7 +152,7 @@ impl Storefront {
         }
         let now = session.prover().clock().now();
         let key = random::idempotency_key();
-        let entry = self.journal().write(self.origin(), &key, now, Matter::Purchase(request)).await?;
+        let entry = self.journal().write(self.origin(), &key, now, PendingRequest::Purchase(request)).await?;
         Ok(self.place(&session, entry, &purchase.goods).await??)
     }
 
@@ -176,10 +177,10 @@ impl Storefront {
     async fn place(
         &self,
         session: &Session,
-        entry: Entry,
+        entry: JournalEntry,
         goods: &Goods,
     ) -> Result<Result<Order, Refused>, ClientError> {
-        let Record { matter: Matter::Purchase(request), key, .. } = entry.record() else {
+        let Record { request: PendingRequest::Purchase(request), key, .. } = entry.record() else {
             return Err(offline("not a purchase").into());
         };
         let answer = session.post::<OrderAnswer>(request.goods.path(), request, key.clone(), Patience::Purchase).await;
@@ -223,9 +224,9 @@ impl Storefront {
 
 /// Ends an entry with the store's signed no to it. Anything else may come from the line, or from a server that has not
 /// decided: then the entry stays, and is asked about again.
-fn decided(no: No, entry: Entry) -> Result<Refused, ClientError> {
+fn decided(no: RequestError, entry: JournalEntry) -> Result<Refused, ClientError> {
     match no {
-        No::Refused(refused) if !refused.is_undecided() => {
+        RequestError::Refused(refused) if !refused.is_undecided() => {
             entry.finish()?;
             Ok(refused)
         }

@@ -1,4 +1,4 @@
-//! What has arrived of a file that is streamed: on the disk as it came, or, where that cannot be, a little of it in memory.
+//! What has arrived of a file that is streamed: on the disk as it came, or, if that cannot be, a little of it in memory.
 //!
 //! Only ciphertext, and nothing in it is believed: whoever reads it checks every byte against signed digests, so a file
 //! that was changed or cut by a crash costs a second fetch and nothing else.
@@ -52,7 +52,7 @@ impl KeptStreams {
 }
 
 /// The granules of one file that are here.
-pub(crate) struct Kept {
+pub(crate) struct StreamCache {
     size: u64,
     place: Place,
     /// Bytes that are here.
@@ -71,7 +71,7 @@ enum Place {
     },
 }
 
-impl Kept {
+impl StreamCache {
     /// What is kept of a file called `name` of this size. Where another process streams it, or the disk cannot take it, a
     /// little is kept in memory.
     pub(crate) fn open(state: &StateDir, name: &str, size: u64) -> Self {
@@ -110,7 +110,7 @@ impl Kept {
         }
     }
 
-    /// Reads from the granule that `offset` lies in, where it is here.
+    /// Reads from the granule that `offset` lies in, if it is here.
     pub(crate) fn read(&mut self, offset: u64, to: &mut [u8]) -> Option<usize> {
         let (granule, start) = (offset / GRANULE, offset % GRANULE);
         if !self.has(granule) {

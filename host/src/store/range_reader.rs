@@ -6,7 +6,7 @@
 
 use crate::ports::transport::{BillingServer, TransportError};
 use crate::run::source::{Arrivals, Arrived};
-use crate::store::range_cache::{GRANULE, Kept};
+use crate::store::range_cache::{GRANULE, StreamCache};
 use crate::store::resumable_fetch::{Head, ResumableFetch, Stopped, Target, unexpected_status};
 use async_trait::async_trait;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(8);
 
 /// The file. Dropping it ends what is being fetched.
-pub(crate) struct Remote {
+pub(crate) struct RangeReader {
     shared: Arc<Shared>,
     runtime: Handle,
     writer: Option<Writer>,
@@ -44,7 +44,7 @@ pub(crate) struct Remote {
 /// A granule on its way to the disk, and who waits for it.
 type Arriving = (u64, Vec<u8>, oneshot::Sender<()>);
 /// Writes what arrives, on a thread of its own: on the runtime it would hold up others, and the threads that may wait
-/// may all be waiting for what it writes. `None` where no thread could be had: then it holds up others.
+/// may all be waiting for what it writes. `None` if no thread could be had: then it holds up others.
 type Writer = mpsc::Sender<Arriving>;
 
 /// What the file and the task that fetches share.
@@ -71,7 +71,7 @@ struct ProgressSink {
 }
 
 struct State {
-    kept: Kept,
+    kept: StreamCache,
     job: Option<Job>,
     /// Numbers the jobs.
     jobs: u64,
@@ -91,9 +91,9 @@ struct Job {
     task: Option<AbortHandle>,
 }
 
-impl Remote {
+impl RangeReader {
     /// The file of this size at `url`, of which some may have been kept. Has to be called on the async runtime.
-    pub(crate) fn new(server: Arc<dyn BillingServer>, url: String, etag: String, kept: Kept, size: u64) -> Self {
+    pub(crate) fn new(server: Arc<dyn BillingServer>, url: String, etag: String, kept: StreamCache, size: u64) -> Self {
         let shared = Arc::new(Shared::new(server, url, etag, kept, size, PATIENCE));
         let writer = shared.writer().inspect_err(|error| tracing::warn!(%error, "no thread for a stream")).ok();
         Self { shared, runtime: Handle::current(), writer }
@@ -103,7 +103,7 @@ impl Remote {
         Arc::clone(&self.shared)
     }
 
-    /// Begins to fetch what is missing from `granule` on, in one request. Gives the number of the job, which may have
+    /// Begins to fetch what is missing from `granule` on, in one request. Returns the number of the job, which may have
     /// ended already.
     fn fetch<'a>(&'a self, mut state: MutexGuard<'a, State>, granule: u64) -> (MutexGuard<'a, State>, u64) {
         let last = (granule + state.run).min(state.kept.count());
@@ -139,7 +139,7 @@ impl Shared {
         server: Arc<dyn BillingServer>,
         url: String,
         etag: String,
-        kept: Kept,
+        kept: StreamCache,
         size: u64,
         patience: Duration,
     ) -> Self {
@@ -217,8 +217,8 @@ impl Shared {
     }
 }
 
-impl ReadAt for Remote {
-    /// Waits until the bytes are here. Gives those of one granule at most.
+impl ReadAt for RangeReader {
+    /// Waits until the bytes are here. Returns those of one granule at most.
     fn read_at(&self, offset: u64, to: &mut [u8]) -> io::Result<usize> {
         if offset >= self.shared.size || to.is_empty() {
             return Ok(0);
@@ -265,7 +265,7 @@ impl ReadAt for Remote {
     }
 }
 
-impl Remote {
+impl RangeReader {
     /// A granule was read: who reads in sequence finds the next ones on their way.
     fn go_on<'a>(&'a self, mut state: MutexGuard<'a, State>, granule: u64) {
         if granule + 1 == state.next {
@@ -284,7 +284,7 @@ impl Remote {
     }
 }
 
-impl Drop for Remote {
+impl Drop for RangeReader {
     fn drop(&mut self) {
         if let Some(task) = self.shared.state().job.take().and_then(|job| job.task) {
             task.abort();
@@ -420,7 +420,7 @@ mod tests {
         let state = StateDir::open(home.path()).expect("a state directory");
         let shared = |bytes| {
             let server = Arc::new(Trickle(bytes, AtomicU64::new(0)));
-            let kept = Kept::open(&state, "one", GRANULE);
+            let kept = StreamCache::open(&state, "one", GRANULE);
             let patience = Duration::from_millis(500);
             let shared = Shared::new(Arc::clone(&server) as _, "u".into(), "e".into(), kept, GRANULE, patience);
             (shared, server)

@@ -137,7 +137,7 @@ impl Storefront {
     /// A resource in the catalogue.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where the store does not have it.
+    /// [`ClientError::NotFound`] if the store does not have it.
     pub async fn entry(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Listing, ClientError> {
         let found = find(&self.sessions, &self.origin, publisher, name).await?;
         found.ok_or_else(|| ClientError::NotFound(format!("{} does not sell {publisher}/{name}", self.origin)))
@@ -305,7 +305,7 @@ impl std::fmt::Debug for Storefront {
     }
 }
 
-/// A resource in a trusted server's catalogue; `None` where it says that it does not have it.
+/// A resource in a trusted server's catalogue; `None` if it says that it does not have it.
 pub(crate) async fn find(
     sessions: &Sessions,
     origin: &Origin,
@@ -325,7 +325,7 @@ pub(crate) async fn find(
     }
 }
 
-/// As [`find`], where a person is not asked about a missing entry but a resource waits.
+/// As [`find`], if a person is not asked about a missing entry but a resource waits.
 pub(crate) async fn entry(
     sessions: &Sessions,
     origin: &Origin,

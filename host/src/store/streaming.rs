@@ -8,12 +8,12 @@ use crate::state::clock::Clock as _;
 use crate::state::folder::{StateError, file_name, off_thread};
 use crate::store::install_source::InstallSource;
 use crate::store::library::{Library, MOST_UNKNOWN};
-use crate::store::publisher_pin::{Judged, Standing};
-use crate::store::range_cache::{self, Kept, KeptStreams};
-use crate::store::range_reader::Remote;
+use crate::store::publisher_pin::{JudgedPublisher, Standing};
+use crate::store::range_cache::{self, KeptStreams, StreamCache};
+use crate::store::range_reader::RangeReader;
 use crate::store::storefront::Listing;
 use crate::store::taken_from::TakenFrom;
-use crate::store::version_marks::Seen;
+use crate::store::version_marks::VersionMarks;
 use portcullis_protocol::paths;
 use portcullis_protocol::sealed::{Sealed, SealedError};
 use portcullis_protocol::wire::CatalogueVersion;
@@ -28,7 +28,7 @@ pub struct Streaming {
     taken_from: TakenFrom,
     streamed: StreamedSource,
     server: Origin,
-    publisher: Judged,
+    publisher: JudgedPublisher,
     offers: Listed<Verified<Offer>>,
     bytes: u64,
     allow_older: bool,
@@ -42,7 +42,7 @@ impl Library {
     /// the disk cannot take it, 8 MiB are kept in memory.
     ///
     /// # Errors
-    /// [`ClientError`]; [`ClientError::Name`] where `source` is no store.
+    /// [`ClientError`]; [`ClientError::Name`] if `source` is no store.
     pub async fn stream(&self, source: &InstallSource, allow_older: bool) -> Result<Streaming, ClientError> {
         let InstallSource::Store { server, publisher, name, version } = source else {
             return Err(ClientError::Name("only a store streams; install files and addresses".into()));
@@ -59,17 +59,17 @@ impl Library {
     /// What is kept of resources that were streamed: ciphertext, in the folder `streams` of the state directory.
     ///
     /// # Errors
-    /// [`StateError`] where the folder cannot be read.
+    /// [`StateError`] if the folder cannot be read.
     pub fn streams(&self) -> Result<KeptStreams, StateError> {
         let state = &self.sessions().state;
         KeptStreams::of(state).map_err(|error| StateError::io("read", &state.path(range_cache::FOLDER), &error))
     }
 
-    /// Forgets what is kept of resources that were streamed, and gives how many there were: the next stream fetches
+    /// Forgets what is kept of resources that were streamed, and returns how many there were: the next stream fetches
     /// anew.
     ///
     /// # Errors
-    /// [`StateError`] where something cannot be removed.
+    /// [`StateError`] if something cannot be removed.
     pub fn clear_streams(&self) -> Result<usize, StateError> {
         let state = &self.sessions().state;
         KeptStreams::clear(state).map_err(|error| StateError::io("clear", &state.path(range_cache::FOLDER), &error))
@@ -89,9 +89,9 @@ impl Library {
             Some(remote) => (remote, true),
             None => {
                 let (state, size, of) = (Arc::clone(&sessions.state), wanted.size, name.clone());
-                let kept = off_thread(move || Kept::open(&state, &of, size)).await?;
+                let kept = off_thread(move || StreamCache::open(&state, &of, size)).await?;
                 let resumed = kept.have() > 0;
-                let remote = Arc::new(Remote::new(Arc::clone(&sessions.server), url, etag, kept, size));
+                let remote = Arc::new(RangeReader::new(Arc::clone(&sessions.server), url, etag, kept, size));
                 self.open_streams().insert(name, &remote);
                 (remote, resumed)
             }
@@ -173,13 +173,13 @@ impl Streaming {
     /// [`Runtime::load`](crate::Runtime::load) takes.
     ///
     /// # Errors
-    /// [`ClientError::State`], or as [`Library::stream`] where the publisher's key changed, or a newer version was
+    /// [`ClientError::State`], or as [`Library::stream`] if the publisher's key changed, or a newer version was
     /// accepted, meanwhile.
     pub async fn accept(self) -> Result<Source, ClientError> {
         let state = &self.sessions.state;
         let _lock = state.lock().await?;
         let manifest = self.manifest().manifest();
-        let seen = Seen::of(state, &self.server, &manifest.publisher.name);
+        let seen = VersionMarks::of(state, &self.server, &manifest.publisher.name);
         if !self.allow_older {
             seen.check(&manifest.name, &manifest.version)?;
         }

@@ -15,7 +15,7 @@ const MOST: usize = 256;
 const MAX_RECORD: u64 = 1024 * 1024;
 
 /// What was streamed of a publisher from a store.
-pub(crate) struct Seen<'a> {
+pub(crate) struct VersionMarks<'a> {
     state: &'a StateDir,
     publisher: &'a PublisherName,
     record: String,
@@ -29,7 +29,7 @@ struct Newest {
     at: u64,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> VersionMarks<'a> {
     pub(crate) fn of(state: &'a StateDir, store: &Origin, publisher: &'a PublisherName) -> Self {
         Self { state, publisher, record: record(&file_name(store), publisher) }
     }
@@ -96,7 +96,7 @@ mod tests {
         let home = tempfile::tempdir().expect("home");
         let state = StateDir::open(home.path()).expect("opened");
         let (store, publisher) = ("https://store.example".parse().expect("origin"), "lumen".parse().expect("a name"));
-        let seen = Seen::of(&state, &store, &publisher);
+        let seen = VersionMarks::of(&state, &store, &publisher);
         let name = |number: usize| format!("lake-{number}").parse::<ResourceName>().expect("a name");
         let (old, new) = (Version::new(1, 9, 0), Version::new(1, 10, 0));
         for number in 0..MOST {

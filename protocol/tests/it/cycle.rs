@@ -2,7 +2,7 @@
 
 use crate::fixtures::{NOW, grant, key, key_document, origin, request};
 use portcullis_protocol::age::FileKey;
-use portcullis_protocol::cycle::{Authorised, Disbelief, Reply, Request, Terminal, read_reply};
+use portcullis_protocol::cycle::{AwaitingVerification, Disbelief, Reply, Request, Terminal, read_reply};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::release::{self, ReleaseSecretKey};
 use portcullis_protocol::wire::{AuthorisationAnswer, Done, VerificationAnswer};
@@ -13,7 +13,7 @@ use portcullis_protocol::{
 
 const NONCE: Octets<16> = Octets([6; 16]);
 
-fn authorised() -> Authorised {
+fn authorised() -> AwaitingVerification {
     let binding = CodeBinding::of(&AccountId::from_bytes([1; 16]), &TerminalId::from_bytes([2; 16]), &request());
     let code = CodeKey::new([7; 32]).issue(CodeId::from_bytes([3; 16]), &binding);
     Request::new(request(), vec!["full".parse().expect("part")])

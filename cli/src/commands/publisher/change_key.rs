@@ -5,7 +5,7 @@ use portcullis_protocol::PublisherName;
 use serde::Serialize;
 use std::path::PathBuf;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::project::publisher_key;
 use crate::screen::output::{KeyName, Lines, Report, style};
@@ -22,7 +22,7 @@ pub(crate) struct ChangeKey {
     #[arg(long, value_name = "FILE", env = publisher_key::VARIABLE)]
     key: Option<PathBuf>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]

@@ -181,10 +181,15 @@ async fn sell(
     story.end("seal", format!("{}, digest {}", size(sealed.bytes), sealed.digest));
 
     let opened = crate::resource::location::open(&file)?;
-    let terms = Some(project.offers.clone());
-    let published =
-        publish::publish(story.context, client, origin, &file, opened.signed(), || Ok(key.clone()), terms, true)
-            .await?;
+    let publication = publish::Publication {
+        server: origin,
+        file: &file,
+        signed: opened.signed(),
+        key: || Ok(key.clone()),
+        terms: Some(project.offers.clone()),
+        replace: true,
+    };
+    let published = publish::publish(story.context, client, publication).await?;
     story.end("publish", format!("countersigned; {} offers", published.offers.len()));
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::commands::user::install::capabilities;
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::resource::destination::Destination;
 use crate::resource::location;
@@ -31,7 +31,7 @@ pub(crate) struct Inspect {
     #[arg(short, long, value_name = "FILE", requires = "extract")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]

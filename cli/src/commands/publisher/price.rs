@@ -6,7 +6,7 @@ use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Money, OfferId, OperationName, PublisherName, Rights};
 use serde::Serialize;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::offer_title;
 use crate::payment::rights::Typed;
@@ -34,7 +34,7 @@ pub(crate) struct Price {
     #[arg(long, value_name = "ID", conflicts_with = "operation")]
     remove: Option<OfferId>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use portcullis_protocol::{Manifest, Origin, SecretKey, SignedManifest, Version};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::project::publisher_key;
 use crate::project::{self, Project};
@@ -29,7 +29,7 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "FILE", env = publisher_key::VARIABLE)]
     key: Option<PathBuf>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 /// What was published.
@@ -55,7 +55,9 @@ impl Publish {
         let server = seller(&client, sealed.signed(), &self.store)?;
         let terms = self.terms(sealed.manifest())?;
         let key = || publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?));
-        let published = publish(context, &client, &server, &self.file, sealed.signed(), key, terms, self.offers);
+        let (file, signed, replace) = (&*self.file, sealed.signed(), self.offers);
+        let publication = Publication { server: &server, file, signed, key, terms, replace };
+        let published = publish(context, &client, publication);
         context.screen.report(&context.wait(published)?);
         Ok(())
     }
@@ -85,7 +87,7 @@ impl Publish {
 }
 
 /// The store to publish at: the one named, else the one of the manifest's servers where the user is signed in.
-fn seller(client: &Client, signed: &SignedManifest, store: &Store) -> Outcome<Origin> {
+fn seller(client: &Client, signed: &SignedManifest, store: &ServerOption) -> Outcome<Origin> {
     let servers = &signed.manifest().servers;
     let listed: Vec<&str> = servers.iter().map(|server| server.origin.as_str()).collect();
     if let Some(origin) = store.named() {
@@ -117,18 +119,29 @@ fn seller(client: &Client, signed: &SignedManifest, store: &Store) -> Outcome<Or
     }
 }
 
-/// Claims the name where needed, uploads, sets the offers where there are none or `replace` says so.
-#[expect(clippy::too_many_arguments, reason = "each is one fact about one publication")]
-pub(crate) async fn publish(
+/// One publication.
+pub(crate) struct Publication<'p, K> {
+    /// The store.
+    pub(crate) server: &'p Origin,
+    /// The sealed file.
+    pub(crate) file: &'p Path,
+    /// Its manifest, verified.
+    pub(crate) signed: &'p SignedManifest,
+    /// Returns the publisher's key, which is needed only if the name is not claimed yet.
+    pub(crate) key: K,
+    /// The offers of the project.
+    pub(crate) terms: Option<Vec<OfferTerms>>,
+    /// Whether they take the place of offers that there are.
+    pub(crate) replace: bool,
+}
+
+/// Claims the name if that is needed, uploads, and sets the offers if there are none or they are to be replaced.
+pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
     context: &Context,
     client: &Client,
-    server: &Origin,
-    file: &Path,
-    signed: &SignedManifest,
-    key: impl Fn() -> Outcome<SecretKey>,
-    terms: Option<Vec<OfferTerms>>,
-    replace: bool,
+    publication: Publication<'_, K>,
 ) -> Outcome<Published> {
+    let Publication { server, file, signed, key, terms, replace } = publication;
     let manifest = signed.manifest();
     let (publishing, store): (Publishing, Storefront) = (client.publishing(server), client.store(server));
     let owner = &manifest.publisher.name;

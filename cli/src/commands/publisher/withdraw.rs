@@ -7,7 +7,7 @@ use portcullis_protocol::{Origin, Version};
 use serde::Serialize;
 
 use super::price::publisher;
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::resource::target::Name;
 use crate::screen::output::{Report, style};
@@ -24,7 +24,7 @@ pub(crate) struct Withdraw {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 /// Restore a version that was withdrawn: it is sold and runs as before
@@ -33,7 +33,7 @@ pub(crate) struct Restore {
     /// publisher/name@version
     name: Name,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]

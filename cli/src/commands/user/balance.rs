@@ -4,7 +4,7 @@ use clap::Args;
 use portcullis_protocol::wire::BalanceInfo;
 use serde::Serialize;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::screen::output::{Report, style};
 
@@ -12,7 +12,7 @@ use crate::screen::output::{Report, style};
 #[derive(Debug, Args)]
 pub(crate) struct Balance {
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 /// A balance, for people and programs.

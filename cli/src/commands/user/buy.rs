@@ -7,7 +7,7 @@ use portcullis_protocol::{OfferId, OperationName, Reason};
 use serde::Serialize;
 
 use super::receipts::ReceiptLine;
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::{self, Payment};
 use crate::resource::target::Name;
@@ -34,7 +34,7 @@ pub(crate) struct Buy {
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 /// What was bought.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::balance::BalanceLine;
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::payment::rights::{self, Figures};
 use crate::resource::target::Name;
@@ -21,7 +21,7 @@ pub(crate) struct Grants {
     /// Of this resource only
     name: Option<Name>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use portcullis_host::{Candidate, ClientError, InstallSource, Standing};
 use portcullis_protocol::{Capabilities, Manifest, Thumbprint};
 use serde::Serialize;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::resource::location;
 use crate::resource::target::{Name, Target};
@@ -25,7 +25,7 @@ pub(crate) struct Install {
     #[arg(long, value_name = "WORDS")]
     accept_key: Option<String>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]
@@ -198,7 +198,7 @@ mod tests {
                 resource: "a/b".parse().expect("a name"),
                 allow_older: false,
                 accept_key: told,
-                store: Store::default(),
+                store: ServerOption::default(),
             };
             install.accepts(&key(1))
         };

@@ -5,7 +5,7 @@ use portcullis_protocol::wire::RefundInfo;
 use portcullis_protocol::{Receipt, TopUpReceipt, Verified};
 use serde::Serialize;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::payment::rights::Figures;
 use crate::screen::output::{Report, UnknownLine, date, style};
@@ -14,7 +14,7 @@ use crate::screen::output::{Report, UnknownLine, date, style};
 #[derive(Debug, Args)]
 pub(crate) struct Receipts {
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 /// A receipt, for people and programs.

@@ -11,7 +11,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::metered::Agreed;
 use crate::payment::{self, Agreement, Payment};
@@ -54,7 +54,7 @@ pub(crate) struct Run {
     #[arg(long)]
     install: bool,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
     /// A resource, installed or in a store, or a sealed file
     #[arg(value_name = "NAME[@VERSION]|FILE")]
     resource: Target,
@@ -117,7 +117,9 @@ impl Run {
         let runtime = runtime.build()?;
         context.wait(async {
             let source = location::source(context, &client, &self.resource, self.store.named(), self.install).await?;
-            let ran = self.run_from(context, &client, &runtime, runtime.load(source)?, &agreed, &stderr).await;
+            let resource = runtime.load(source)?;
+            let (run, client, runtime) = (&self, &client, &runtime);
+            let ran = Session { run, context, client, runtime, resource, agreed, stderr: stderr.clone() }.run().await;
             let said = String::from_utf8_lossy(&stderr.take()).into_owned();
             if !said.is_empty() {
                 // It failed, so that its JSON has no place for it.
@@ -125,50 +127,6 @@ impl Run {
             }
             ran
         })
-    }
-
-    async fn run_from(
-        &self,
-        context: &Context,
-        client: &Client,
-        runtime: &Runtime,
-        resource: Resource,
-        agreed: &Agreed,
-        stderr: &OutputBuffer,
-    ) -> Outcome<u8> {
-        // Whatever can be known to be wrong is found before anything is asked of a server.
-        let export = match (&self.invoke, resource.command()) {
-            (Some(invocation), _) => resource.export(&invocation.function)?.to_owned(),
-            (None, Some(run)) => run.to_owned(),
-            (None, None) => return Err(how_to_call(&resource, &self.resource)?),
-        };
-        let operation = resource.operation_of(&export)?.clone();
-        let values = match &self.invoke {
-            Some(invocation) => {
-                self.check_result(context, &resource, &export)?;
-                Some(invocation.values(&resource)?)
-            }
-            None => None,
-        };
-        self.check_allowed(&resource)?;
-        if self.invoke.is_none() {
-            resource.check_command(&Command::inherit(self.arguments.clone()))?;
-        }
-        self.tell_lent(context, &resource);
-        tell_bounds(context, &resource);
-        let manifest = resource.signed().manifest();
-        let name = format!("{}/{}", manifest.publisher.name, manifest.name);
-        // Before anything is paid for: a result that can be written nowhere is worth nothing.
-        let output = self.output.as_deref().map(|path| Destination::open(path, OTHER_FILE)).transpose()?;
-        if values.is_some() && output.as_ref().is_some_and(Destination::is_terminal) {
-            return Err(Failure::usage("a terminal cannot show bytes", "name a file: -o FILE"));
-        }
-        let authorised = self.authorise(context, client, runtime, &resource, &operation, agreed).await?;
-        let ran = match values {
-            Some(values) => self.call(context, &authorised, &name, (&export, &values), output, stderr).await,
-            None => self.command(context, &authorised, &name, output).await,
-        };
-        ran.map_err(|failure| self.advise(client, &resource, &operation, &[], failure))
     }
 
     /// Whether the operations agreed to are operations of the resource: one that is misspelt would be asked for later.
@@ -233,17 +191,67 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// One run: the resource, and everything that it is run with.
+struct Session<'r> {
+    run: &'r Run,
+    context: &'r Context,
+    client: &'r Client,
+    runtime: &'r Runtime,
+    resource: Resource,
+    /// What the user has agreed to spend.
+    agreed: Agreed,
+    /// What the resource writes to standard error, if a program reads the outcome.
+    stderr: OutputBuffer,
+}
+
+impl Session<'_> {
+    /// Runs what was asked for. Returns the exit code: a command's own.
+    async fn run(&self) -> Outcome<u8> {
+        let (context, resource) = (self.context, &self.resource);
+        // Whatever can be known to be wrong is found before anything is asked of a server.
+        let export = match (&self.run.invoke, resource.command()) {
+            (Some(invocation), _) => resource.export(&invocation.function)?.to_owned(),
+            (None, Some(run)) => run.to_owned(),
+            (None, None) => return Err(how_to_call(resource, &self.run.resource)?),
+        };
+        let operation = resource.operation_of(&export)?.clone();
+        let values = match &self.run.invoke {
+            Some(invocation) => {
+                self.run.check_result(context, resource, &export)?;
+                Some(invocation.values(resource)?)
+            }
+            None => None,
+        };
+        self.run.check_allowed(resource)?;
+        if self.run.invoke.is_none() {
+            resource.check_command(&Command::inherit(self.run.arguments.clone()))?;
+        }
+        self.run.tell_lent(context, resource);
+        tell_bounds(context, resource);
+        // Before anything is paid for: a result that can be written nowhere is worth nothing.
+        let output = self.run.output.as_deref().map(|path| Destination::open(path, OTHER_FILE)).transpose()?;
+        if values.is_some() && output.as_ref().is_some_and(Destination::is_terminal) {
+            return Err(Failure::usage("a terminal cannot show bytes", "name a file: -o FILE"));
+        }
+        let authorised = self.authorise(&operation).await?;
+        let ran = match values {
+            Some(values) => self.call(&authorised, &export, &values, output).await,
+            None => self.command(&authorised, output).await,
+        };
+        ran.map_err(|failure| self.advise(&operation, &[], failure))
+    }
+
+    /// `publisher/name`.
+    fn name(&self) -> String {
+        let manifest = self.resource.signed().manifest();
+        format!("{}/{}", manifest.publisher.name, manifest.name)
+    }
 
     /// Runs the cycle; where it is not paid for and somebody is there, offers to buy it and runs it again.
-    async fn authorise(
-        &self,
-        context: &Context,
-        client: &Client,
-        runtime: &Runtime,
-        resource: &Resource,
-        operation: &OperationName,
-        agreed: &Agreed,
-    ) -> Outcome<Authorised> {
+    async fn authorise(&self, operation: &OperationName) -> Outcome<Authorised> {
+        let (context, client, resource, agreed) = (self.context, self.client, &self.resource, &self.agreed);
         let refused = match resource.authorize_with(operation.as_str(), Terms::default()).await {
             Ok(authorised) => return Ok(authorised),
             Err(error) => Failure::from(error),
@@ -258,32 +266,24 @@ impl Run {
             offers => offers.to_vec(),
         };
         if !can_be_bought || !can_agree {
-            return Err(self.advise(client, resource, operation, &offers, refused));
+            return Err(self.advise(operation, &offers, refused));
         }
         let mut terms = Terms::default();
-        match payment::ask(context.screen, &offers, agreed, |cost| runtime.spent(cost.currency())) {
-            None => return Err(self.advise(client, resource, operation, &offers, refused)),
+        match payment::ask(context.screen, &offers, agreed, |cost| self.runtime.spent(cost.currency())) {
+            None => return Err(self.advise(operation, &offers, refused)),
             Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer),
             Some(Agreement::Buy(offer)) => {
                 let store = client.store(&offer.document().iss);
-                payment::pay(&store, &offer, &self.payment).await?;
+                payment::pay(&store, &offer, &self.run.payment).await?;
             }
         }
         let authorised = resource.authorize_with(operation.as_str(), terms).await;
-        authorised.map_err(|error| self.advise(client, resource, operation, &offers, error.into()))
+        authorised.map_err(|error| self.advise(operation, &offers, error.into()))
     }
 
     /// The advice of the registry, with the name put in.
-    fn advise(
-        &self,
-        client: &Client,
-        resource: &Resource,
-        operation: &OperationName,
-        offers: &[Verified<Offer>],
-        refused: Failure,
-    ) -> Failure {
-        let manifest = resource.signed().manifest();
-        let name = format!("{}/{}", manifest.publisher.name, manifest.name);
+    fn advise(&self, operation: &OperationName, offers: &[Verified<Offer>], refused: Failure) -> Failure {
+        let (signed, name) = (self.resource.signed(), self.name());
         // What would help is sold on terms that only a later version can agree to.
         if offers.is_empty() && refused.is_for_unknown_terms() {
             return refused;
@@ -295,7 +295,7 @@ impl Run {
                 refused
                     .with_fix("agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal")
             }
-            Some(Reason::ConfirmationRequired) if self.max_spend.is_some() => {
+            Some(Reason::ConfirmationRequired) if self.run.max_spend.is_some() => {
                 refused.with_fix("agree to more: --max-spend AMOUNT")
             }
             Some(Reason::BalanceTooLow) => {
@@ -307,8 +307,8 @@ impl Run {
             Some(Reason::ResourceWithdrawn) => {
                 refused.with_fix(format!("look for a newer version: `portcullis update {name}`"))
             }
-            Some(Reason::ServerUntrusted) => untrusted(client, resource.signed(), &self.resource, refused),
-            Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match manifest.servers.first() {
+            Some(Reason::ServerUntrusted) => untrusted(self.client, signed, &self.run.resource, refused),
+            Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match signed.manifest().servers.first() {
                 Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
                 None => refused,
             },
@@ -316,14 +316,13 @@ impl Run {
         }
     }
 
+    /// Calls the export and delivers what it returns.
     async fn call(
         &self,
-        context: &Context,
         authorised: &Authorised,
-        name: &str,
-        (export, values): (&str, &[Val]),
+        export: &str,
+        values: &[Val],
         output: Option<Destination>,
-        stderr: &OutputBuffer,
     ) -> Outcome<u8> {
         let grant = authorised.grant().document().jti.to_string();
         let mut results = Vec::new();
@@ -344,7 +343,7 @@ impl Run {
                 output.write(bytes)?;
             }
             (Some(bytes), None) => {
-                let written = context.screen.bytes(bytes);
+                let written = self.context.screen.bytes(bytes);
                 let to = "write to standard output";
                 written.map_err(|error| Failure::not_written(to, &error, "write into a file: -o FILE"))?;
                 return Ok(0);
@@ -352,32 +351,27 @@ impl Run {
             (None, _) => {}
         }
         let text = |value: &Val| to_text(value).unwrap_or_else(|| "(a handle)".to_owned());
-        context.screen.report(&Ran::Function {
-            resource: name.to_owned(),
+        self.context.screen.report(&Ran::Function {
+            resource: self.name(),
             operation: authorised.operation().to_string(),
             export: export.to_owned(),
             grant,
             results: results.iter().map(text).collect(),
-            output: self.output.clone(),
+            output: self.run.output.clone(),
             bytes: bytes.map(|bytes| bytes.len() as u64),
             uses_left: authorised.uses_left(),
-            stderr: String::from_utf8_lossy(&stderr.take()).into_owned(),
+            stderr: String::from_utf8_lossy(&self.stderr.take()).into_owned(),
         });
         Ok(0)
     }
 
-    async fn command(
-        &self,
-        context: &Context,
-        authorised: &Authorised,
-        name: &str,
-        output: Option<Destination>,
-    ) -> Outcome<u8> {
-        let short = name.rsplit_once('/').map_or(name, |(_, short)| short);
-        let mut args = vec![short.to_owned()];
-        args.extend(self.arguments.iter().cloned());
+    /// Runs the command, with its streams where they belong.
+    async fn command(&self, authorised: &Authorised, output: Option<Destination>) -> Outcome<u8> {
+        let context = self.context;
+        let mut args = vec![self.resource.signed().manifest().name.to_string()];
+        args.extend(self.run.arguments.iter().cloned());
         if let Some(output) = output {
-            return self.command_into(context, authorised, name, args, output).await;
+            return self.command_into(authorised, args, output).await;
         }
         if !context.screen.is_json() {
             let exit = authorised.run(Command::inherit(args)).await?;
@@ -391,7 +385,7 @@ impl Run {
         let exit = authorised.run(Command::new(args, Input::Inherit, streams.0, streams.1)).await?;
         let text = |buffer: &OutputBuffer| String::from_utf8_lossy(&buffer.take()).into_owned();
         context.screen.report(&Ran::Command {
-            resource: name.to_owned(),
+            resource: self.name(),
             operation: authorised.operation().to_string(),
             exit: exit.code,
             stdout: text(&stdout),
@@ -403,14 +397,8 @@ impl Run {
     }
 
     /// Standard output goes to the file as it comes, so that nothing of it is held in memory.
-    async fn command_into(
-        &self,
-        context: &Context,
-        authorised: &Authorised,
-        name: &str,
-        args: Vec<String>,
-        output: Destination,
-    ) -> Outcome<u8> {
+    async fn command_into(&self, authorised: &Authorised, args: Vec<String>, output: Destination) -> Outcome<u8> {
+        let context = self.context;
         let file = Arc::new(output.file()?);
         let json = context.screen.is_json();
         let said = OutputBuffer::default();
@@ -425,12 +413,12 @@ impl Run {
         }
         let bytes = output.finish()?;
         context.screen.report(&Ran::Command {
-            resource: name.to_owned(),
+            resource: self.name(),
             operation: authorised.operation().to_string(),
             exit: exit.code,
             stdout: String::new(),
             stderr: String::from_utf8_lossy(&said.take()).into_owned(),
-            output: self.output.clone(),
+            output: self.run.output.clone(),
             bytes,
         });
         Ok(code(exit.code))

@@ -5,7 +5,7 @@ use portcullis_host::Listing;
 use portcullis_protocol::Origin;
 use serde::Serialize;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::screen::output::{KeyName, OfferLine, Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
@@ -23,7 +23,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "N")]
     page: Option<u32>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use portcullis_protocol::{Origin, TerminalId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::screen::output::{Report, date, style};
 
@@ -17,7 +17,7 @@ pub(crate) struct Terminals {
     #[command(subcommand)]
     task: Option<Task>,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::balance::BalanceLine;
 use super::receipts::TopUpLine;
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::{self, Payment, pending};
 use crate::screen::output::{Lines, Report, style};
@@ -28,7 +28,7 @@ pub(crate) struct TopUp {
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 /// What was paid in.

@@ -6,7 +6,7 @@ use portcullis_protocol::wire::TerminalInfo;
 use serde::Serialize;
 
 use crate::commands::user::balance::BalanceLine;
-use crate::context::{Context, Store};
+use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::screen::output::{Lines, Report, date, style};
 
@@ -14,7 +14,7 @@ use crate::screen::output::{Lines, Report, date, style};
 #[derive(Debug, Args)]
 pub(crate) struct Whoami {
     #[command(flatten)]
-    store: Store,
+    store: ServerOption,
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use super::{CodeHandle, GateError, GateView, GrantHandle, shown};
 use crate::ports::consent::{Agreed, Prompt};
 use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::ports::progress::Step;
-use crate::run::active_grant::Held;
+use crate::run::active_grant::ActiveGrant;
 use crate::run::bindings::{billing, types};
 use crate::run::spending::{self, Spending, cost_of};
 use portcullis_protocol::limits::MAX_QUANTITY;
@@ -66,27 +66,27 @@ impl GateView<'_> {
             nonce: nonce.clone(),
         };
         let code = self.ctx.services.gatekeeper.request(request).await?;
-        Ok(self.table.push(CodeHandle::Held { code, operation, nonce, cost: agreed.cost })?)
+        Ok(self.table.push(CodeHandle::Requested { code, operation, nonce, cost: agreed.cost })?)
     }
 
-    async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<Held>, GateError> {
+    async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<ActiveGrant>, GateError> {
         match code {
             CodeHandle::Standing(held) => {
                 held.ensure(&self.ctx.services, &self.ctx.contents.signed).await?;
                 Ok(held)
             }
-            CodeHandle::Held { code, operation, nonce, cost } => {
+            CodeHandle::Requested { code, operation, nonce, cost } => {
                 let released = spending::verify(code, cost).await?;
                 let signed = &self.ctx.contents.signed;
                 let entry = signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
-                let held = Arc::new(Held::new(released, signed, entry, &nonce, &self.ctx.services)?);
+                let held = Arc::new(ActiveGrant::new(released, signed, entry, &nonce, &self.ctx.services)?);
                 self.ctx.verified.push(Arc::downgrade(&held));
                 Ok(held)
             }
         }
     }
 
-    /// Asks the user where something is priced or a nonce asks for a cycle of its own.
+    /// Asks the user if something is priced or a nonce asks for a cycle of its own.
     async fn agreement(&mut self, operation: &OperationEntry, quantity: u32, nonce: &Nonce) -> Result<Agreed, Refused> {
         let ctx = &mut *self.ctx;
         let resource = &ctx.contents.signed;
@@ -127,7 +127,7 @@ impl billing::HostStatusCode for GateView<'_> {
         let code = self.table.delete(code)?;
         let name = match &code {
             CodeHandle::Standing(held) => held.grant().document().operation.to_string(),
-            CodeHandle::Held { operation, .. } => operation.to_string(),
+            CodeHandle::Requested { operation, .. } => operation.to_string(),
         };
         let held = self.grant_of(code).await;
         let held = self.told(&name, held)?;

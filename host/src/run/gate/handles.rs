@@ -3,7 +3,7 @@
 #![expect(unreachable_pub, reason = "the generated bindings re-export these types, and only they are to be seen")]
 
 use crate::ports::gatekeeper::{HeldCode, Nonce};
-use crate::run::active_grant::Held;
+use crate::run::active_grant::ActiveGrant;
 use crate::run::part::Part;
 use crate::run::spending::Reserved;
 use portcullis_protocol::OperationName;
@@ -12,9 +12,9 @@ use std::sync::{Arc, Weak};
 /// `status-code` in the host.
 pub enum CodeHandle {
     /// Stands for a grant that is held already.
-    Standing(Arc<Held>),
+    Standing(Arc<ActiveGrant>),
     /// The server's.
-    Held {
+    Requested {
         /// The code itself.
         code: Box<dyn HeldCode>,
         /// What it was requested for.
@@ -27,10 +27,10 @@ pub enum CodeHandle {
 }
 
 /// `grant` in the host.
-pub struct GrantHandle(pub(crate) Arc<Held>);
+pub struct GrantHandle(pub(crate) Arc<ActiveGrant>);
 
 /// `part` in the host. It does not keep its grant alive.
 pub struct PartHandle {
-    pub(crate) held: Weak<Held>,
+    pub(crate) held: Weak<ActiveGrant>,
     pub(crate) reader: Part,
 }

@@ -12,7 +12,7 @@ use error::{GateError, VaultFailure};
 use handles::{CodeHandle, GrantHandle, PartHandle};
 
 use crate::ports::progress::Step;
-use crate::run::active_grant::Held;
+use crate::run::active_grant::ActiveGrant;
 use crate::run::bindings;
 use crate::run::contents::Contents;
 use crate::run::part;
@@ -28,8 +28,8 @@ use wasmtime::component::{HasData, Linker, ResourceTable};
 pub(crate) struct GateCtx {
     services: Arc<Services>,
     contents: Arc<Contents>,
-    entry: Arc<Held>,
-    verified: Vec<Weak<Held>>,
+    entry: Arc<ActiveGrant>,
+    verified: Vec<Weak<ActiveGrant>>,
     prompts_left: u32,
     cycles_left: u32,
     /// How many more parts of this store may be read ahead.
@@ -37,7 +37,7 @@ pub(crate) struct GateCtx {
 }
 
 impl GateCtx {
-    pub(crate) fn new(services: Arc<Services>, contents: Arc<Contents>, entry: Arc<Held>) -> Self {
+    pub(crate) fn new(services: Arc<Services>, contents: Arc<Contents>, entry: Arc<ActiveGrant>) -> Self {
         let (prompts_left, cycles_left) = (contents.limits.prompts, contents.limits.cycles);
         Self { services, contents, entry, verified: Vec::new(), prompts_left, cycles_left, ahead: part::readers() }
     }
@@ -52,7 +52,7 @@ impl GateCtx {
     }
 
     /// A held grant that covers the operation: nothing more is drawn for it.
-    fn covering(&mut self, operation: &OperationName, quantity: u32) -> Option<Arc<Held>> {
+    fn covering(&mut self, operation: &OperationName, quantity: u32) -> Option<Arc<ActiveGrant>> {
         self.verified.retain(|held| held.strong_count() > 0);
         std::iter::once(Arc::clone(&self.entry))
             .chain(self.verified.iter().filter_map(Weak::upgrade))

@@ -48,7 +48,7 @@ mod terminal {
     /// Bytes of one read: a terminal gives a line at a time, of 4096 bytes at most.
     const PIECE: usize = 4096;
 
-    /// Standard input where it is a terminal. A read that waits in the kernel would take the answer to a question of the
+    /// Standard input if it is a terminal. A read that waits in the kernel would take the answer to a question of the
     /// host, which is typed at the same terminal; so this waits until there is something, and takes it only in its turn.
     #[derive(Debug, Clone, Copy)]
     pub(crate) struct TerminalInput;
