@@ -66,6 +66,13 @@ models! {
     /// By the unit: the offer's price is that of one, and each draw takes quantity times price from the account's
     /// prepaid balance.
     "metered", Metered {}, PerUnit;
+    /// For a time: the first use begins within one of buying, every other within another of the first.
+    "rental", Rental {
+        /// Seconds from buying until the first use, at least 1.
+        start_within: u32,
+        /// Seconds from the first use until the last one begins, at least 1.
+        use_within: u32,
+    }, Once;
 }
 
 impl Rights {
@@ -74,7 +81,7 @@ impl Rights {
     pub fn quantity(&self) -> Option<u64> {
         match self {
             Self::Uses { count } => Some(u64::from(*count)),
-            Self::Free {} | Self::Perpetual {} | Self::Metered {} => None,
+            Self::Free {} | Self::Perpetual {} | Self::Metered {} | Self::Rental { .. } => None,
         }
     }
 
@@ -109,6 +116,19 @@ impl Rights {
     }
 }
 
+/// Seconds as a person reads them, in the largest unit that is exact.
+struct Span(u32);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+        let exact = |(seconds, _): &&(u32, &str)| self.0 >= *seconds && self.0.is_multiple_of(*seconds);
+        let (seconds, unit) = units.iter().find(exact).unwrap_or(&(1, "second"));
+        let count = self.0 / seconds;
+        write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
+    }
+}
+
 /// For a person, in a few words.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,6 +138,9 @@ impl fmt::Display for Rights {
             Self::Uses { count: 1 } => f.write_str("1 use"),
             Self::Uses { count } => write!(f, "{count} uses"),
             Self::Metered {} => f.write_str("per unit"),
+            Self::Rental { start_within, use_within } => {
+                write!(f, "for {}, to be started within {}", Span(*use_within), Span(*start_within))
+            }
         }
     }
 }

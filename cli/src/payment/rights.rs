@@ -6,23 +6,44 @@ use portcullis_protocol::Rights;
 use portcullis_protocol::wire::EntitlementInfo;
 use serde::Serialize;
 use std::ops::Range;
+use std::str::FromStr;
 use toml::Spanned;
 
 use crate::failure::Failure;
 use crate::project::document::Section;
+use crate::screen::output::minute;
 
 /// The models, as advice names them.
-const MODELS: &str = "free, perpetual, uses, metered";
+const MODELS: &str = "free, perpetual, uses, metered, rental";
 
 /// Rights as they are typed.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Typed {
-    /// How it is sold: free, perpetual, uses, metered
+    /// How it is sold: free, perpetual, uses, metered, rental
     #[arg(long, requires = "operation")]
     model: Option<String>,
     /// How many uses one order buys
     #[arg(long, value_name = "N", requires = "operation")]
     count: Option<u64>,
+    /// How soon after buying a rental has to be started, as in 30d
+    #[arg(long, value_name = "TIME", requires = "operation")]
+    start_within: Option<Time>,
+    /// For how long after its start a rental can be used, as in 48h
+    #[arg(long, value_name = "TIME", requires = "operation")]
+    use_within: Option<Time>,
+}
+
+/// A time as people write it, in seconds: `30d`, `48h`, `90m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Time(u32);
+
+impl FromStr for Time {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time = humantime::parse_duration(text).map_err(|_| "write a time such as 30d, 48h or 90m".to_owned())?;
+        let seconds = u32::try_from(time.as_secs()).ok().filter(|seconds| *seconds > 0);
+        seconds.map(Self).ok_or_else(|| "write a time between one second and ten years".to_owned())
+    }
 }
 
 impl Typed {
@@ -31,12 +52,18 @@ impl Typed {
         let model = section.text("model")?;
         let place = model.as_ref().map_or_else(|| section.span(), Spanned::span);
         let count = section.number("count")?.map(Spanned::into_inner);
-        Ok((Self { model: model.map(Spanned::into_inner), count }, place))
+        let start_within = section.parsed::<Time>("start_within")?.map(Spanned::into_inner);
+        let use_within = section.parsed::<Time>("use_within")?.map(Spanned::into_inner);
+        Ok((Self { model: model.map(Spanned::into_inner), count, start_within, use_within }, place))
     }
 
     /// What they mean. The error is a message and its fix.
     pub(crate) fn rights(&self) -> Result<Rights, (String, String)> {
         let wrong = |message: &str, fix: &str| Err((message.to_owned(), fix.to_owned()));
+        let times = (self.start_within, self.use_within);
+        if self.model.as_deref() != Some("rental") && times != (None, None) {
+            return wrong("only the model `rental` has times", "leave them out, or rent it: model rental");
+        }
         match (self.model.as_deref(), self.count) {
             (Some("uses"), Some(count)) => match u32::try_from(count) {
                 Ok(count) => Ok(Rights::Uses { count }),
@@ -45,12 +72,16 @@ impl Typed {
             (Some("uses"), None) => {
                 wrong("the model `uses` has no count", "say how many uses one order buys: count 10")
             }
-            (Some("free" | "perpetual" | "metered"), Some(_)) => {
+            (Some("free" | "perpetual" | "metered" | "rental"), Some(_)) => {
                 wrong("only the model `uses` has a count", "leave the count out")
             }
             (Some("free"), None) => Ok(Rights::Free {}),
             (Some("perpetual"), None) => Ok(Rights::Perpetual {}),
             (Some("metered"), None) => Ok(Rights::Metered {}),
+            (Some("rental"), None) => match times {
+                (Some(Time(start_within)), Some(Time(use_within))) => Ok(Rights::Rental { start_within, use_within }),
+                _ => wrong("the model `rental` has no times", "say both: start_within 30d, use_within 48h"),
+            },
             (None, _) => Err(("the offer has no model".to_owned(), format!("choose one of {MODELS}"))),
             (Some(other), _) => Err((format!("the model `{other}` is not known"), format!("choose one of {MODELS}"))),
         }
@@ -65,11 +96,20 @@ pub(crate) struct Figures {
     /// How much one order buys, if that is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
+    /// The times of a rental, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_within: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    use_within: Option<u32>,
 }
 
 impl From<Rights> for Figures {
     fn from(rights: Rights) -> Self {
-        Self { model: rights.model(), count: rights.quantity() }
+        let (start_within, use_within) = match rights {
+            Rights::Rental { start_within, use_within } => (Some(start_within), Some(use_within)),
+            _ => (None, None),
+        };
+        Self { model: rights.model(), count: rights.quantity(), start_within, use_within }
     }
 }
 
@@ -79,6 +119,7 @@ pub(crate) fn per(rights: Rights) -> String {
         Rights::Uses { count: 1 } => " a use".to_owned(),
         Rights::Uses { count } => format!(" for {count} uses"),
         Rights::Metered {} => " a unit".to_owned(),
+        Rights::Rental { .. } => format!(" {rights}"),
         _ => String::new(),
     }
 }
@@ -88,6 +129,10 @@ pub(crate) fn left(held: &EntitlementInfo) -> String {
     let rights = held.rights;
     match (held.revoked, rights.quantity(), held.remaining) {
         (true, ..) => "nothing: taken back".to_owned(),
+        _ if let Some(ends) = held.ends => match held.started {
+            Some(_) => format!("until {}", minute(ends)),
+            None => format!("{rights}: start it before {}", minute(ends)),
+        },
         (false, Some(total), Some(left)) => format!("{left} of {total} uses left"),
         (false, None, Some(left)) => format!("{rights}, {left} left"),
         (false, _, None) => rights.to_string(),
@@ -132,5 +177,24 @@ mod tests {
         assert_eq!(right(Rights::Uses { count: 10 }, Some(3), false), "3 of 10 uses left");
         assert_eq!(right(Rights::Perpetual {}, None, false), "for good");
         assert_eq!(right(Rights::Perpetual {}, None, true), "nothing: taken back");
+    }
+
+    #[test]
+    fn a_rental_is_written_with_two_times() {
+        let typed = |start: Option<&str>, within: Option<&str>| Typed {
+            model: Some("rental".to_owned()),
+            start_within: start.map(|text| text.parse().expect("a time")),
+            use_within: within.map(|text| text.parse().expect("a time")),
+            ..Typed::default()
+        };
+        let rental = typed(Some("30d"), Some("36h")).rights().expect("a rental");
+        assert_eq!(rental, Rights::Rental { start_within: 2_592_000, use_within: 129_600 });
+        assert_eq!(rental.to_string(), "for 36 hours, to be started within 30 days");
+        assert!(typed(Some("30d"), None).rights().expect_err("half").0.contains("has no times"));
+        let other = Typed { model: Some("perpetual".to_owned()), ..typed(Some("30d"), None) };
+        assert!(other.rights().expect_err("no times").0.contains("only the model `rental`"));
+        for text in ["", "0s", "forever", "9999y"] {
+            assert!(text.parse::<super::Time>().is_err(), "{text}");
+        }
     }
 }

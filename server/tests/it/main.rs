@@ -12,6 +12,7 @@ mod lists;
 mod metered;
 mod orders;
 mod reissue;
+mod rental;
 mod retention;
 mod rights;
 mod search;

@@ -6,6 +6,7 @@
 mod free;
 mod metered;
 mod perpetual;
+mod rental;
 mod uses;
 
 use crate::billing::entitlement::{Draw, Entitlement, Holding};
@@ -15,7 +16,7 @@ use crate::ops::clock::Timestamp;
 use portcullis_protocol::{Digest, GrantLimits, Money, Reason, Rights, Sale};
 
 /// The table of models.
-static MODELS: [&dyn Model; 4] = [&free::Free, &perpetual::Perpetual, &uses::Uses, &metered::Metered];
+static MODELS: [&dyn Model; 5] = [&free::Free, &perpetual::Perpetual, &uses::Uses, &metered::Metered, &rental::Rental];
 
 /// What every model says. No method has a default: a model that does not answer a question does not compile.
 trait Model: Sync {
