@@ -1,8 +1,8 @@
 //! Sign-in with e-mail address and password, and sign-out.
 
 use super::kit::field::Field;
-use super::known::KnownBrowser;
 use super::kit::layout::{notice, page, see_other};
+use super::known::KnownBrowser;
 use super::onward::Onward;
 use super::problem::wait;
 use super::session::Visitor;

@@ -154,7 +154,11 @@ pub(super) fn versions(
     Ok(versions)
 }
 
-pub(super) fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusqlite::Result<Option<Listing>> {
+pub(super) fn listing(
+    tx: &Tx<'_>,
+    publisher: &PublisherName,
+    name: &ResourceName,
+) -> rusqlite::Result<Option<Listing>> {
     let found = tx.one("SELECT id, key FROM publishers WHERE name = ?1", [publisher.as_str()], |row| {
         let key = checked(row, 1, |key: [u8; 32]| PublicKey::from_bytes(&key))?;
         Ok((octets(row, 0).map(PublisherId)?, key))

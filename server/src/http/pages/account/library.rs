@@ -7,9 +7,10 @@ use super::super::kit::words::moment;
 use super::super::onward::{Onward, query_value};
 use super::super::session::Visitor;
 use super::super::store::path as resource_path;
+use crate::billing::entitlement::Entitlement;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{AccountPage, Entitlement, Page};
+use crate::store::{AccountPage, Page};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -25,8 +26,7 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
     let page = query_value(&request.into_parts().0, "page").and_then(|page| page.parse().ok()).unwrap_or(0);
     let held = app.core.store.entitlements(account, AccountPage::new(page, PER_PAGE)).await;
     let Page { rows, next } = held.map_err(ApiError::internal)?;
-    let columns =
-        [Column::Words("What"), Column::Words("Operation"), Column::Words("Rights"), Column::Words("Since")];
+    let columns = [Column::Words("What"), Column::Words("Operation"), Column::Words("Rights"), Column::Words("Since")];
     let content = html! {
         @if rows.is_empty() {
             (Empty { title: "Nothing here yet", text: html! { "What you buy is listed here, and runs on every terminal of your account. Look around " a href="/" { "the store" } "." } })

@@ -26,8 +26,7 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
     let page = query_value(&request.into_parts().0, "page").and_then(|page| page.parse().ok()).unwrap_or(0);
     let found = app.core.store.orders_of(account, AccountPage::new(page, PER_PAGE)).await;
     let Page { rows, next } = found.map_err(ApiError::internal)?;
-    let columns =
-        [Column::Words("When"), Column::Words("What"), Column::Words("State"), Column::Amounts("Amount")];
+    let columns = [Column::Words("When"), Column::Words("What"), Column::Words("State"), Column::Amounts("Amount")];
     let content = html! {
         @if rows.is_empty() {
             (Empty { title: "No purchases yet", text: html! { "Orders, receipts and refunds are listed here. Look around " a href="/" { "the store" } "." } })

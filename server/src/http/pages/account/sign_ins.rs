@@ -1,10 +1,10 @@
 //! What is signed in to the account: terminals, sign-ins that no terminal has come of yet, browsers.
 
+use super::super::kit::flash::Flash;
 use super::super::kit::layout::page;
+use super::super::kit::words::moment;
 use super::super::session::{SignedInBrowser, Visitor};
 use super::super::{Bare, Form};
-use super::super::kit::flash::Flash;
-use super::super::kit::words::moment;
 use super::{after, owner};
 use crate::http::app::App;
 use crate::http::problem::ApiError;

@@ -42,10 +42,12 @@ async fn means_of(app: &App, account: &AccountId) -> Result<Vec<Means>, ApiError
     for provider in app.core.payments.all() {
         let kept = app.core.store.saved_means(account, provider.name()).await.map_err(ApiError::internal)?;
         saved.extend(kept.map(|kept| Means { value: format!("{}:{SAVED}", provider.name()), text: kept.label }));
-        others.extend(provider.choices().iter().map(|(token, text)| Means {
-            value: format!("{}:{token}", provider.name()),
-            text: (*text).to_owned(),
-        }));
+        others.extend(
+            provider
+                .choices()
+                .iter()
+                .map(|(token, text)| Means { value: format!("{}:{token}", provider.name()), text: (*text).to_owned() }),
+        );
     }
     saved.append(&mut others);
     Ok(saved)
@@ -96,15 +98,21 @@ async fn buy(app: &App, account: &AccountId, purchase: Purchase, key: String, pa
             let may_insist = refusal.reason == Reason::ConfirmationRequired;
             Bought::Not(Refused { may_insist, changed: !refusal.offers.is_empty(), ..not(&text) })
         }
-        Err(ServiceError::UnderWay) => Bought::Not(Refused { key, ..not("This purchase is under way. Send the form again in a moment: nothing is bought twice.") }),
-        Err(ServiceError::KeyReused) => {
-            Bought::Not(not("This form was sent before, with other choices. If it is to be bought once more, send it again."))
-        }
+        Err(ServiceError::UnderWay) => Bought::Not(Refused {
+            key,
+            ..not("This purchase is under way. Send the form again in a moment: nothing is bought twice.")
+        }),
+        Err(ServiceError::KeyReused) => Bought::Not(not(
+            "This form was sent before, with other choices. If it is to be bought once more, send it again.",
+        )),
         Err(ServiceError::NotFound) => return Err(ApiError::NotFound),
         Err(ServiceError::Unacceptable(text)) => Bought::Not(not(&text)),
         Err(error) => {
             tracing::error!(%error, "a purchase was not decided");
-            Bought::Not(Refused { key, ..not("The payment provider did not answer. Send the form again: nothing is charged twice.") })
+            Bought::Not(Refused {
+                key,
+                ..not("The payment provider did not answer. Send the form again: nothing is charged twice.")
+            })
         }
     })
 }

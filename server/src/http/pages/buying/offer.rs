@@ -91,7 +91,7 @@ async fn render(
 ) -> Result<Response, ApiError> {
     let case = case(app, account, digest).await?;
     let offer = case.offer.as_ref().filter(|_| case.off_sale.is_none()).map(|revision| &revision.offer);
-    let Some(offer) = offer.filter(|offer| !offer.rights.is_free() && !offer.rights.is_metered()) else {
+    let Some(offer) = offer.filter(|offer| offer.rights.is_bought()) else {
         return gone(app, visitor, &case, status);
     };
     let shelf = app.core.store.shelf(&offer.publisher, &offer.name).await.map_err(ApiError::internal)?;
@@ -163,7 +163,7 @@ fn gone(app: &App, visitor: &Visitor, case: &OrderCase, status: StatusCode) -> R
         @match first {
             Some(offer) => {
                 h2 { "What is offered now" }
-                @for revision in case.current.iter().filter(|revision| !revision.offer.rights.is_free()) {
+                @for revision in case.current.iter().filter(|revision| !revision.offer.rights.is_given()) {
                     div.offer {
                         div.cost { h3 { (revision.offer.title) } span.sum { (price(&revision.offer)) } }
                         p { (gives(&revision.offer)) }

@@ -18,7 +18,11 @@ use maud::{Markup, html};
 use portcullis_protocol::{Offer, OrderId};
 
 /// An order of the account.
-pub(crate) async fn show(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(crate) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let Some(account) = visitor.account() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Purchases.by("/sign-in"))));
     };
@@ -75,13 +79,16 @@ pub(in super::super) fn mark(phase: OrderPhase) -> Markup {
 fn state(order: &Order) -> Markup {
     let (class, text) = match order.phase {
         OrderPhase::Paid => ("notice", "It is paid, and yours from now on."),
-        OrderPhase::Pending => {
-            ("notice warm", "The payment provider has not decided yet. The store asks it by itself; look again in a moment.")
-        }
+        OrderPhase::Pending => (
+            "notice warm",
+            "The payment provider has not decided yet. The store asks it by itself; look again in a moment.",
+        ),
         OrderPhase::Declined => ("notice bad", "The payment provider has declined. Nothing was charged."),
         OrderPhase::Refunding => ("notice warm", "What it gave has ended, and the money is on its way back to you."),
         OrderPhase::Refunded => ("notice", "What it gave has ended, and the money was paid back."),
-        OrderPhase::Disputed => ("notice warm", "The payment is disputed. Until that is decided, what it gave is barred."),
+        OrderPhase::Disputed => {
+            ("notice warm", "The payment is disputed. Until that is decided, what it gave is barred.")
+        }
         OrderPhase::ChargedBack => ("notice warm", "The payment was charged back. What it gave has ended."),
     };
     html! { p class=(class) role="status" { (text) } }

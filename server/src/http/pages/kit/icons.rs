@@ -29,8 +29,12 @@ pub(in super::super) fn kind(kind: &str, size: u8) -> Markup {
         match kind {
             "software" => r#"<path d="M3 5h18v14H3zM7 10l3 2.5L7 15M12 15h5"/>"#,
             "picture" => r#"<path d="M3 4h18v16H3zM3 17l5-5 4 4 3.5-3.5L21 18"/><circle cx="15.5" cy="8.5" r="1.5"/>"#,
-            "music" => r#"<path d="M9 18V6l11-2v12"/><circle cx="6.5" cy="18" r="2.5"/><circle cx="17.5" cy="16" r="2.5"/>"#,
-            "theme" => r#"<path d="M12 3a9 9 0 1 0 0 18c1.7 0 2-1 2-1.8 0-1.6-1.2-1.7-1.2-2.8 0-1 .9-1.4 2-1.400H17a4 4 0 0 0 4-4c0-4.4-4-8-9-8z"/><circle cx="8" cy="10" r="1"/><circle cx="12.5" cy="7.5" r="1"/><circle cx="16.5" cy="10" r="1"/>"#,
+            "music" => {
+                r#"<path d="M9 18V6l11-2v12"/><circle cx="6.5" cy="18" r="2.5"/><circle cx="17.5" cy="16" r="2.5"/>"#
+            }
+            "theme" => {
+                r#"<path d="M12 3a9 9 0 1 0 0 18c1.7 0 2-1 2-1.8 0-1.6-1.2-1.7-1.2-2.8 0-1 .9-1.4 2-1.400H17a4 4 0 0 0 4-4c0-4.4-4-8-9-8z"/><circle cx="8" cy="10" r="1"/><circle cx="12.5" cy="7.5" r="1"/><circle cx="16.5" cy="10" r="1"/>"#
+            }
             "video" => r#"<path d="M3 6h13v12H3zM16 11l5-3v8l-5-3"/>"#,
             _ => r#"<path d="M12 3l8 4.500v9L12 21l-8-4.500v-9zM4 7.500l8 4.5 8-4.500M12 12v9"/>"#,
         },

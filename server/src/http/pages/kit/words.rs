@@ -1,7 +1,7 @@
 //! Amounts, moments, sizes and rights as a person reads them.
 
+use crate::billing::offer_revision::OfferRevision;
 use crate::ops::clock::Timestamp;
-use crate::store::OfferRevision;
 use maud::{Markup, html};
 use portcullis_protocol::Offer;
 use std::time::{Duration, UNIX_EPOCH};
@@ -29,8 +29,8 @@ pub(in super::super) fn size(bytes: u64) -> String {
 /// What an offer costs.
 pub(in super::super) fn price(offer: &Offer) -> String {
     match () {
-        () if offer.rights.is_free_at(offer.price) => "Free".to_owned(),
-        () if offer.rights.is_metered() => format!("{} per unit", offer.price),
+        () if offer.rights.cost_nothing_at(offer.price) => "Free".to_owned(),
+        () if offer.rights.is_paid_per_unit() => format!("{} per unit", offer.price),
         () => offer.price.to_string(),
     }
 }
@@ -38,8 +38,8 @@ pub(in super::super) fn price(offer: &Offer) -> String {
 /// What an offer gives, in a sentence.
 pub(in super::super) fn gives(offer: &Offer) -> String {
     match () {
-        () if offer.rights.is_free() => "Free for everybody, on any terminal that is signed in.".to_owned(),
-        () if offer.rights.is_metered() => {
+        () if offer.rights.is_given() => "Free for everybody, on any terminal that is signed in.".to_owned(),
+        () if offer.rights.is_paid_per_unit() => {
             "You pay for each unit as you use it, from the balance that you have paid in.".to_owned()
         }
         () if offer.rights.quantity().is_some() => {
@@ -51,7 +51,7 @@ pub(in super::super) fn gives(offer: &Offer) -> String {
 
 /// The least that something costs, as a card says it.
 pub(in super::super) fn least(offers: &[OfferRevision]) -> String {
-    let is_free = |revision: &&OfferRevision| revision.offer.rights.is_free_at(revision.offer.price);
+    let is_free = |revision: &&OfferRevision| revision.offer.rights.cost_nothing_at(revision.offer.price);
     let free = offers.iter().any(|revision| is_free(&revision));
     let mut paid = offers.iter().filter(|revision| !is_free(revision)).map(|revision| revision.offer.price);
     let Some(first) = paid.next() else {

@@ -4,11 +4,12 @@ use super::super::kit::shell::Shell;
 use super::super::kit::words::{gives, price, size};
 use super::super::kit::{icons, layout};
 use super::super::session::Visitor;
+use crate::billing::offer_revision::OfferRevision;
 use crate::catalogue::usage::{self, Usage};
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{Listing, OfferRevision, Shelf};
+use crate::store::{Listing, Shelf};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -90,7 +91,7 @@ fn operation_entry(operation: &OperationEntry, offers: &[OfferRevision]) -> Mark
 }
 
 fn buy_box(app: &App, listing: &Listing) -> Markup {
-    let paid = listing.offers.iter().filter(|revision| !revision.offer.rights.is_free_at(revision.offer.price));
+    let paid = listing.offers.iter().filter(|revision| !revision.offer.rights.is_given());
     let paid: Vec<&OfferRevision> = paid.collect();
     html! {
         div.panel {
@@ -99,7 +100,7 @@ fn buy_box(app: &App, listing: &Listing) -> Markup {
                 div.offer {
                     div.cost { h3 { (revision.offer.title) } span.sum { (revision.offer.price) } }
                     p.small { (gives(&revision.offer)) }
-                    @if revision.offer.rights.is_metered() {
+                    @if revision.offer.rights.is_paid_per_unit() {
                         a.button.plain href="/account/balance" { "Top up your balance" span.sr { " for " (revision.offer.title) } }
                     } @else {
                         a.button href={ "/buy/" (revision.digest) } { "Buy" span.sr { ": " (revision.offer.title) } }
