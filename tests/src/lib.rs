@@ -2,6 +2,7 @@
 //!
 //! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at will.
 //! - [`Browser`]: what a person does on the server's pages. [`chromium`]: a real browser. [`Terminal`]: a home directory and the command `portcullis`.
+//! - [`Window`]: a store that sells the examples, in a real browser.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 //! - [`plain`]: the cheater's engine.
 
@@ -15,7 +16,9 @@ pub mod demo;
 pub mod plain;
 mod server;
 mod terminal;
+mod window;
 
 pub use browser::Browser;
 pub use server::Server;
 pub use terminal::{Ran, Terminal};
+pub use window::Window;

@@ -1,4 +1,4 @@
-//! `cargo xtask demo | attacks | bench`: builds what the driver of each needs, and runs it. The drivers live in
+//! `cargo xtask demo | shots | attacks | bench`: builds what the driver of each needs, and runs it. The drivers live in
 //! `tests/src/bin/`, since they link what xtask does not.
 
 use anyhow::Result;
@@ -18,6 +18,22 @@ pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     );
     guests::build(workspace, &[])?;
     debug(workspace, "portcullis-demo", arguments)
+}
+
+/// Pictures of every page, phone and desktop, light and dark.
+pub(crate) fn shots(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    announce(
+        "cargo xtask shots: a picture of every page, and what is wrong with it, below target/shots",
+        &[
+            ("guests: set up the target, make assets, build the examples", "3 min"),
+            ("a browser", "1 min"),
+            ("build the host, the server and the command line", "11 min"),
+            ("the pictures", "2 min"),
+        ],
+    );
+    guests::build(workspace, &[])?;
+    foreign::browser(workspace)?;
+    debug(workspace, "portcullis-shots", arguments)
 }
 
 /// Tries every attack, each with its control.

@@ -38,6 +38,7 @@ const VERBS: &[Verb] = &[
     },
     Verb { name: "test", about: "set up what tests need and run them [--no-lint] [--all]", run: test::run },
     Verb { name: "foreign", about: "install the tools of others that tests compare with", run: foreign::run },
+    Verb { name: "shots", about: "pictures of every page, below target/shots", run: drive::shots },
     Verb { name: "attacks", about: "try every attack, each with its control [--json FILE]", run: drive::attacks },
     Verb {
         name: "bench",

@@ -15,6 +15,11 @@ const DEFAULT: [&str; 16] =
 pub struct Currencies(BTreeSet<Currency>);
 
 impl Currencies {
+    /// All of them, by code.
+    pub fn all(&self) -> impl Iterator<Item = &Currency> {
+        self.0.iter()
+    }
+
     /// Whether the store takes money in this currency. An amount of zero is no money: any active currency will do.
     ///
     /// # Errors

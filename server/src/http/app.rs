@@ -1,7 +1,9 @@
 //! What every handler is given: the services of one server, and the gates before them.
 
 use crate::billing::answers::ServiceError;
+use crate::catalogue::cover::Covers;
 use crate::catalogue::uploads::Uploads;
+use crate::catalogue::usage::Usages;
 use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::http::rate::{Buckets, Rate};
 use crate::identity::passwords::{HashFailed, Passwords};
@@ -31,6 +33,10 @@ pub struct Server {
     pub gates: Gates,
     /// Uploads that may still begin.
     pub uploads: Arc<Uploads>,
+    /// Covers that were opened.
+    pub(crate) covers: Covers,
+    /// How resources are run, as it was read.
+    pub(crate) usages: Usages,
 }
 
 impl std::fmt::Debug for Server {
@@ -92,7 +98,8 @@ impl Server {
             device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
-        Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads }))
+        let (covers, usages) = (Covers::default(), Usages::default());
+        Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads, covers, usages }))
     }
 
     /// Whether everyone may make an account.

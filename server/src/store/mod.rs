@@ -23,6 +23,7 @@ mod prepaid;
 mod publishers;
 mod resources;
 mod sessions;
+mod shelves;
 mod sqlite;
 mod terminals;
 
@@ -59,6 +60,7 @@ pub use resources::{
 pub use sessions::{
     Authenticated, ENROL_WITHIN, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
 };
+pub use shelves::{CoverPart, Shelf, Shelves};
 pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
 pub use sqlite::{Work, work};
@@ -130,6 +132,7 @@ pub trait Store:
     + Purse
     + Resources
     + Sessions
+    + Shelves
     + Terminals
     + Send
     + Sync

@@ -348,6 +348,9 @@ pub trait Orders {
         page: AccountPage,
     ) -> Result<Page<String>, StoreError>;
 
+    /// A page of the orders of an account, newest first.
+    async fn orders_of(&self, account: &AccountId, page: AccountPage) -> Result<Page<Order>, StoreError>;
+
     /// Orders that are not final, pending or refunding, oldest first: at most `limit` after the one given.
     async fn open_orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>, StoreError>;
 }

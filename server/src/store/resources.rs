@@ -119,6 +119,8 @@ pub struct Listing {
     pub offers: Vec<OfferRevision>,
     /// Compact vouches of the publisher, oldest first.
     pub vouches: Vec<String>,
+    /// The version whose cover is shown, if one on sale has any.
+    pub cover: Option<Digest>,
 }
 
 /// A version in the catalogue.

@@ -36,7 +36,7 @@ export async function inspect(page, name, axe, screenshots) {
 async function keyboard(page, name) {
   const wrong = [];
   const wanted = await page.evaluate(() => {
-    const all = [...document.querySelectorAll("a[href], button, input:not([type=hidden]), summary")];
+    const all = [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")];
     all.forEach((element, index) => element.setAttribute("data-tab", index));
     // From the top: a field that had the focus when the page opened would be where the tab key goes on from.
     document.body.setAttribute("tabindex", "-1");
@@ -77,7 +77,7 @@ function borders() {
     }
     return [255, 255, 255, 255];
   };
-  return [...document.querySelectorAll("input:not([type=hidden]), button")].map((element) => {
+  return [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button")].map((element) => {
     const [one, other] = [light(rgba(getComputedStyle(element).borderTopColor)), light(around(element))];
     const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
     return { what: element.name || element.textContent, contrast };

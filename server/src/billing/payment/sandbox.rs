@@ -149,6 +149,15 @@ impl PaymentProvider for Sandbox {
         NAME
     }
 
+    fn choices(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("ok", "Sandbox: pays at once"),
+            ("pending+settle", "Sandbox: pays a moment later"),
+            ("ok+save", "Sandbox: pays, and keeps the card"),
+            ("decline", "Sandbox: declines"),
+        ]
+    }
+
     fn title(&self) -> &'static str {
         "Sandbox (moves no money)"
     }

@@ -2,7 +2,7 @@
 //! here by somebody else sees words that stand on no screen of his own.
 
 use super::Form;
-use super::layout::{NOTICE, notice, page, see_other};
+use super::kit::layout::{NOTICE, notice, page, see_other};
 use super::onward::{Onward, query_value};
 use super::session::Visitor;
 use crate::crypto::secrets::{TokenHash, TokenRole};

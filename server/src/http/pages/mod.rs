@@ -1,11 +1,10 @@
-//! The pages that people see: sign-in, sign-up, invitation, the approval of a terminal, and the account. No scripts.
+//! The pages that people see: the store, buying, the account, sign-in, sign-up, the approval of a terminal. No scripts.
 
-mod account;
+pub(crate) mod account;
+pub(crate) mod buying;
 mod device;
-mod field;
-mod home;
+mod kit;
 mod known;
-mod layout;
 mod onward;
 mod problem;
 mod reference;
@@ -13,12 +12,12 @@ mod sandbox;
 mod session;
 mod sign_in;
 mod sign_up;
+pub(crate) mod store;
 
 pub(crate) use account::{
     change_email, change_password, end_session, revoke_terminal, show as show_account, sign_out_everywhere,
 };
 pub(crate) use device::{show as show_device, submit as submit_device};
-pub(crate) use home::show as show_home;
 pub(crate) use problem::instead_of_problems;
 pub(crate) use reference::show as show_reference;
 pub(crate) use sandbox::{play as play_sandbox, show as show_sandbox};

@@ -4,10 +4,12 @@ use crate::http::oauth::UserCode;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{Markup, html};
+use portcullis_protocol::Digest;
 use std::convert::Infallible;
 use url::form_urlencoded;
 
-/// The page that a person wanted before signing in or up.
+/// The page that a person wanted before signing in or up. Each is made from what it consists of: no text of a link becomes
+/// an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Onward {
     /// The first page.
@@ -15,21 +17,32 @@ pub(crate) enum Onward {
     Home,
     /// The account.
     Account,
+    /// What it holds.
+    Library,
+    /// What it ordered.
+    Purchases,
+    /// What it paid in.
+    Balance,
+    /// The offer that is to be bought.
+    Buy(Digest),
     /// The approval of a terminal.
     Device(UserCode),
 }
 
-/// The value of `to` that leads to the account.
-const ACCOUNT: &str = "account";
+/// What begins a value of `to` that leads to an offer.
+const BUY: &str = "buy.";
 
 impl Onward {
     /// Reads what a link or a form says. Whatever it is not leads to the first page.
     pub(super) fn read(code: &str, to: &str) -> Self {
-        match code.parse() {
-            Ok(code) => Self::Device(code),
-            Err(_) if to == ACCOUNT => Self::Account,
-            Err(_) => Self::Home,
+        if let Ok(code) = code.parse() {
+            return Self::Device(code);
         }
+        if let Some(offer) = to.strip_prefix(BUY) {
+            return offer.parse().map_or(Self::Home, Self::Buy);
+        }
+        let named = [Self::Account, Self::Library, Self::Purchases, Self::Balance];
+        named.into_iter().find(|page| page.to().as_deref() == Some(to)).unwrap_or_default()
     }
 
     /// The page itself.
@@ -37,27 +50,40 @@ impl Onward {
         match self {
             Self::Home => "/".to_owned(),
             Self::Account => "/account".to_owned(),
+            Self::Library => "/account/library".to_owned(),
+            Self::Purchases => "/account/purchases".to_owned(),
+            Self::Balance => "/account/balance".to_owned(),
+            Self::Buy(offer) => format!("/buy/{offer}"),
             Self::Device(code) => format!("/device?code={code}"),
+        }
+    }
+
+    /// The value of `to` that leads there.
+    fn to(&self) -> Option<String> {
+        match self {
+            Self::Home | Self::Device(_) => None,
+            Self::Account => Some("account".to_owned()),
+            Self::Library => Some("library".to_owned()),
+            Self::Purchases => Some("purchases".to_owned()),
+            Self::Balance => Some("balance".to_owned()),
+            Self::Buy(offer) => Some(format!("{BUY}{offer}")),
         }
     }
 
     /// Another page, on the way there.
     pub(super) fn by(&self, page: &str) -> String {
-        match self {
-            Self::Home => page.to_owned(),
-            Self::Account => format!("{page}?to={ACCOUNT}"),
-            Self::Device(code) => format!("{page}?code={code}"),
+        match (self, self.to()) {
+            (Self::Device(code), _) => format!("{page}?code={code}"),
+            (_, Some(to)) => format!("{page}?to={to}"),
+            (_, None) => page.to_owned(),
         }
     }
 
     /// The hidden field of a form on the way there.
     pub(super) fn field(&self) -> Markup {
         html! {
-            @match self {
-                Self::Home => {}
-                Self::Account => { input type="hidden" name="to" value=(ACCOUNT); }
-                Self::Device(code) => { input type="hidden" name="code" value=(code); }
-            }
+            @if let Self::Device(code) = self { input type="hidden" name="code" value=(code); }
+            @if let Some(to) = self.to() { input type="hidden" name="to" value=(to); }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A problem as a page: what a person with a browser is shown instead of problem details.
 
-use super::layout::page;
+use super::kit::layout::page;
 use crate::ops::log::RequestId;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};

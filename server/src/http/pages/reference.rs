@@ -1,6 +1,6 @@
 //! `GET /reference`: the interface, for people. It is made from the OpenAPI document, and needs no script.
 
-use super::layout::page;
+use super::kit::layout::page;
 use crate::http::openapi::Document;
 use axum::Extension;
 use axum::http::StatusCode;

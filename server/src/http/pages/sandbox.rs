@@ -2,7 +2,7 @@
 //! The order's identifier in the address is what it takes to open it, as with a real provider's page.
 
 use super::Form;
-use super::layout::{page, see_other};
+use super::kit::layout::{page, see_other};
 use crate::billing::answers::ServiceError;
 use crate::billing::events;
 use crate::billing::payment::{PaymentChange, PaymentEvent, SANDBOX};

@@ -5,14 +5,16 @@
 //! | session | at a sign-in, and nowhere else | a random number that the store knows |
 //! | form | with the first form that a visitor sees who is not signed in | a random number, so that the form has a token |
 //! | known | at a sign-in, for a year | which account signed in here, sealed: see [`super::known`] |
+//! | flash | when something was done, for a minute | what to say on the next page, sealed: see [`super::kit::flash`] |
 //!
 //! Every form carries a token made from the session's or the form's cookie (`csrf`), so that no other site can send one.
 //! The session is `SameSite=Lax`: it comes along when a person follows a link from another site, and with nothing else that
 //! another site can cause. `GET` changes nothing. A visitor whose session did not come along is given a form's cookie,
 //! which overwrites nothing.
 
+use super::kit::flash::{self, Flash};
+use super::kit::layout::{notice, page};
 use super::known::KnownBrowser;
-use super::layout::{notice, page};
 use crate::crypto::secrets::{self, TokenHash, TokenRole};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
@@ -36,6 +38,7 @@ pub(crate) struct Visitor {
     form: String,
     form_is_new: bool,
     known: Option<KnownBrowser>,
+    flash: Option<Flash>,
 }
 
 /// A browser session that is good.
@@ -61,8 +64,11 @@ impl FromRequestParts<App> for Visitor {
         }
         let form = cookie_of(&parts.headers, &Cookie::Form.name(app)).filter(|value| is_number(value));
         let known = cookie_of(&parts.headers, &Cookie::Known.name(app));
+        let flash = cookie_of(&parts.headers, &Cookie::Flash.name(app));
+        let flash = session.as_ref().zip(flash).and_then(|(session, cookie)| Flash::open(app, session, cookie));
         Ok(Self {
             session,
+            flash,
             form_is_new: form.is_none(),
             form: form.map_or_else(|| secrets::new_token().to_string(), str::to_owned),
             known: known.and_then(|value| KnownBrowser::open(app, value)),
@@ -84,6 +90,25 @@ impl Visitor {
     /// Which account signed in here before.
     pub(super) const fn known(&self) -> Option<&KnownBrowser> {
         self.known.as_ref()
+    }
+
+    /// What was just done, to be said on this page.
+    pub(super) const fn flash(&self) -> Option<Flash> {
+        self.flash
+    }
+
+    /// Has the next page say what was done.
+    pub(super) fn say(&self, app: &App, flash: Flash, mut response: Response) -> Response {
+        if let Some(session) = &self.session {
+            Cookie::Flash.set(app, &mut response, &flash.seal(app, session), flash::SECONDS);
+        }
+        response
+    }
+
+    /// It was said.
+    pub(super) fn forget_flash(&self, app: &App, mut response: Response) -> Response {
+        Cookie::Flash.set(app, &mut response, "", 0);
+        response
     }
 
     /// The hidden field that every form has.
@@ -167,6 +192,7 @@ enum Cookie {
     Session,
     Form,
     Known,
+    Flash,
 }
 
 impl Cookie {
@@ -177,6 +203,7 @@ impl Cookie {
             Self::Session => "",
             Self::Form => "-form",
             Self::Known => "-known",
+            Self::Flash => "-flash",
         };
         if app.origin().is_plain_http() {
             let port = app.origin().as_str().rsplit(':').next().filter(|port| port.bytes().all(|b| b.is_ascii_digit()));

@@ -1,8 +1,8 @@
 //! Sign-in with e-mail address and password, and sign-out.
 
-use super::field::Field;
+use super::kit::field::Field;
+use super::kit::layout::{notice, page, see_other};
 use super::known::KnownBrowser;
-use super::layout::{notice, page, see_other};
 use super::onward::Onward;
 use super::problem::wait;
 use super::session::Visitor;

@@ -1,8 +1,8 @@
 //! A new account: for everyone if sign-up is open, otherwise with an invitation.
 
 use super::Form;
-use super::field::Field;
-use super::layout::{page, see_other};
+use super::kit::field::Field;
+use super::kit::layout::{page, see_other};
 use super::onward::Onward;
 use super::session::Visitor;
 use crate::crypto::secrets::{self, TokenHash, TokenRole};

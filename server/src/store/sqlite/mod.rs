@@ -25,6 +25,7 @@ mod row;
 mod saved_means;
 mod search;
 mod sessions;
+mod shelves;
 mod sweep;
 mod terminals;
 mod time;
@@ -61,6 +62,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("approvals.sql"),
     include_str!("payments.sql"),
     include_str!("rights.sql"),
+    include_str!("shelves.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");

@@ -42,7 +42,7 @@ const LATE_LOOK: u64 = 3600;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
-                            o.looks
+                            o.looks, o.place
                      FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest";
 
 fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
@@ -681,6 +681,18 @@ impl Orders for Sqlite {
         self.read_many("receipts", move |tx| {
             let rows =
                 tx.all(sql, (account.as_bytes(), page.before(), page.limit()), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(page.of(rows))
+        })
+        .await
+    }
+
+    async fn orders_of(&self, account: &AccountId, page: AccountPage) -> Result<Page<Order>, StoreError> {
+        let account = *account;
+        self.read_many("orders", move |tx| {
+            let sql = format!("{ORDER} WHERE o.account = ?1 AND o.place < ?2 ORDER BY o.place DESC LIMIT ?3");
+            let rows = tx.all(&sql, (account.as_bytes(), page.before(), page.limit()), |row| {
+                Ok((row.get("place")?, order(row)?))
+            })?;
             Ok(page.of(rows))
         })
         .await

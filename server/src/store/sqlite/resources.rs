@@ -154,7 +154,11 @@ pub(super) fn versions(
     Ok(versions)
 }
 
-fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusqlite::Result<Option<Listing>> {
+pub(super) fn listing(
+    tx: &Tx<'_>,
+    publisher: &PublisherName,
+    name: &ResourceName,
+) -> rusqlite::Result<Option<Listing>> {
     let found = tx.one("SELECT id, key FROM publishers WHERE name = ?1", [publisher.as_str()], |row| {
         let key = checked(row, 1, |key: [u8; 32]| PublicKey::from_bytes(&key))?;
         Ok((octets(row, 0).map(PublisherId)?, key))
@@ -176,6 +180,11 @@ fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusql
         versions,
         offers: offers::of_resource(tx, &id, name)?,
         vouches: publishers::vouches(tx, publisher)?,
+        cover: tx.one(
+            "SELECT newest FROM catalogue WHERE publisher = ?1 AND name = ?2 AND cover = 1 AND sold = 1",
+            (id.0.0, name.as_str()),
+            |row| bytes(row, 0, Digest::from_bytes),
+        )?,
     }))
 }
 

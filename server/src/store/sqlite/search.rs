@@ -2,11 +2,12 @@
 //! [`POSTINGS`] and [`CANDIDATES`], however large the catalogue is and whatever is asked.
 
 use super::resources::{newest, newest_manifest, publisher_id, versions};
-use super::row::{checked, json, octets, text, to_json};
+use super::row::{checked, json, maybe_bytes, octets, text, to_json};
 use super::{Tx, offers};
+use crate::catalogue::cover;
 use crate::catalogue::search::{Query, Texts, Word, score};
 use crate::store::{Listing, ListingVersion, PublisherId, SearchPage, SearchQuery};
-use portcullis_protocol::{AccountId, PublicKey, PublisherName, ResourceName};
+use portcullis_protocol::{AccountId, Digest, PublicKey, PublisherName, ResourceName};
 use std::collections::{BTreeMap, HashMap};
 
 /// Listings that are looked up for a trigram: the best and newest that have it. A trigram that more have says little.
@@ -39,12 +40,22 @@ pub(super) fn refresh(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceNam
         |row| json::<Texts>(row, 0),
     )?;
     let number = tx.one(
-        "INSERT INTO catalogue (publisher, name, newest, kind, versions, texts, sold) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO catalogue (publisher, name, newest, kind, versions, texts, sold, cover)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (publisher, name) DO UPDATE
          SET newest = excluded.newest, kind = excluded.kind, versions = excluded.versions, texts = excluded.texts,
-             sold = excluded.sold
+             sold = excluded.sold, cover = excluded.cover
          RETURNING number",
-        (id.0.0, name.as_str(), newest.as_bytes(), &manifest.kind, to_json(&shown)?, to_json(&texts)?, sold),
+        (
+            id.0.0,
+            name.as_str(),
+            newest.as_bytes(),
+            &manifest.kind,
+            to_json(&shown)?,
+            to_json(&texts)?,
+            sold,
+            cover::of(&manifest).is_some(),
+        ),
         |row| row.get::<_, i64>(0),
     )?;
     let number = number.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -187,9 +198,9 @@ fn proposed(tx: &Tx<'_>, words: &[Word]) -> rusqlite::Result<Vec<i64>> {
 }
 
 /// A listing as a search shows it.
-fn listing(tx: &Tx<'_>, number: i64) -> rusqlite::Result<Option<Listing>> {
+pub(super) fn listing(tx: &Tx<'_>, number: i64) -> rusqlite::Result<Option<Listing>> {
     let found = tx.one(
-        "SELECT p.id, p.name, p.key, c.name, r.kind, r.title, r.description, c.versions
+        "SELECT p.id, p.name, p.key, c.name, r.kind, r.title, r.description, c.versions, iif(c.cover, c.newest, NULL)
          FROM catalogue c JOIN publishers p ON p.id = c.publisher JOIN resources r ON r.digest = c.newest
          WHERE c.number = ?1",
         [number],
@@ -204,6 +215,7 @@ fn listing(tx: &Tx<'_>, number: i64) -> rusqlite::Result<Option<Listing>> {
                 versions: json(row, 7)?,
                 offers: Vec::new(),
                 vouches: Vec::new(),
+                cover: maybe_bytes(row, 8, Digest::from_bytes)?,
             };
             Ok((octets(row, 0).map(PublisherId)?, listing))
         },

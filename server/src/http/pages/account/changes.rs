@@ -2,6 +2,7 @@
 //! enough to take an account away.
 
 use super::super::Form;
+use super::super::kit::flash::Flash;
 use super::super::problem::wait;
 use super::super::session::{SignedInBrowser, Visitor};
 use super::{Wrong, after, owner, render, to_sign_in};
@@ -59,7 +60,7 @@ pub(crate) async fn change_password(
         Err(bad) => {
             let text = format!("Not accepted: {bad}.");
             let wrong = Wrong { new_password: Some(&text), ..Wrong::default() };
-            return render(&app, &visitor, session, StatusCode::UNPROCESSABLE_ENTITY, None, &wrong).await;
+            return render(&app, &visitor, session, StatusCode::UNPROCESSABLE_ENTITY, &wrong).await;
         }
     };
     let by = match confirm(&app, session, sent.current).await? {
@@ -72,7 +73,7 @@ pub(crate) async fn change_password(
     let password = app.passwords.hash(new).await.map_err(ApiError::internal)?;
     let change = NewPassword { account: session.account, password, by };
     let changed = app.core.store.set_password(change).await.map_err(ApiError::internal)?;
-    Ok(if changed { after("password") } else { to_sign_in() })
+    Ok(if changed { after(&app, &visitor, Flash::Password) } else { to_sign_in() })
 }
 
 /// `POST /account/email`
@@ -92,7 +93,7 @@ pub(crate) async fn change_email(
         Err(bad) => {
             let text = format!("That is {bad}.");
             let wrong = Wrong { new_email: Some(&text), ..typed };
-            return render(&app, &visitor, session, StatusCode::UNPROCESSABLE_ENTITY, None, &wrong).await;
+            return render(&app, &visitor, session, StatusCode::UNPROCESSABLE_ENTITY, &wrong).await;
         }
     };
     let by = match confirm(&app, session, sent.password).await? {
@@ -111,11 +112,11 @@ pub(crate) async fn change_email(
         by,
     };
     match app.core.store.rename(change).await.map_err(ApiError::internal)? {
-        RenameOutcome::Renamed => Ok(after("email")),
+        RenameOutcome::Renamed => Ok(after(&app, &visitor, Flash::Email)),
         RenameOutcome::Gone => Ok(to_sign_in()),
         RenameOutcome::NameTaken => {
             let wrong = Wrong { new_email: Some("Another account has this e-mail address."), ..typed };
-            render(&app, &visitor, session, StatusCode::UNPROCESSABLE_ENTITY, None, &wrong).await
+            render(&app, &visitor, session, StatusCode::UNPROCESSABLE_ENTITY, &wrong).await
         }
     }
 }
@@ -153,7 +154,7 @@ async fn refuse(
     no: &Unconfirmed,
     wrong: &Wrong<'_>,
 ) -> Result<Response, ApiError> {
-    let mut page = render(app, visitor, session, no.status, None, wrong).await?;
+    let mut page = render(app, visitor, session, no.status, wrong).await?;
     if let Some(seconds) = no.retry_after {
         page.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

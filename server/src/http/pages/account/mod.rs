@@ -1,31 +1,25 @@
 //! The account, for its owner: what is signed in, and how to end it; another password or e-mail address.
 
 mod changes;
+pub(crate) mod library;
+pub(crate) mod purchases;
 mod sign_ins;
 
 pub(crate) use changes::{change_email, change_password};
 pub(crate) use sign_ins::{end_session, revoke_terminal, sign_out_everywhere};
 
-use super::field::Field;
-use super::layout::{page, see_other};
-use super::onward::{Onward, query_value};
+use super::kit::field::Field;
+use super::kit::flash::Flash;
+use super::kit::layout::see_other;
+use super::kit::shell::{Shell, Tab};
+use super::onward::Onward;
 use super::session::{SignedInBrowser, Visitor};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::ops::clock::Timestamp;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
-use std::time::{Duration, UNIX_EPOCH};
-
-/// What was done, as the address of the page after it says.
-const DONE: [(&str, &str); 4] = [
-    ("revoked", "The terminal is revoked. It gets nothing any more."),
-    ("ended", "The sign-in has ended."),
-    ("password", "Your password is changed. Everything else that was signed in has ended."),
-    ("email", "Your e-mail address is changed. The new one counts as not verified."),
-];
 
 /// What is wrong with a form of the page, by field.
 #[derive(Default)]
@@ -41,13 +35,11 @@ struct Wrong<'a> {
 }
 
 /// `GET /account`
-pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Response, ApiError> {
     let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, to_sign_in()));
     };
-    let done = query_value(&request.into_parts().0, "done");
-    let done = done.and_then(|done| DONE.into_iter().find(|(name, _)| *name == done)).map(|(_, text)| text);
-    render(&app, &visitor, session, StatusCode::OK, done, &Wrong::default()).await
+    render(&app, &visitor, session, StatusCode::OK, &Wrong::default()).await
 }
 
 /// The browser session of a form that was sent from the page, or what is answered instead.
@@ -68,8 +60,8 @@ fn to_sign_in() -> Response {
     see_other(&Onward::Account.by("/sign-in"))
 }
 
-fn after(done: &str) -> Response {
-    see_other(&format!("/account?done={done}"))
+fn after(app: &App, visitor: &Visitor, done: Flash) -> Response {
+    visitor.say(app, done, see_other("/account"))
 }
 
 async fn render(
@@ -77,18 +69,16 @@ async fn render(
     visitor: &Visitor,
     session: &SignedInBrowser,
     status: StatusCode,
-    done: Option<&str>,
     wrong: &Wrong<'_>,
 ) -> Result<Response, ApiError> {
     let name = app.name_of(&session.account).await.map_err(ApiError::internal)?;
     let content = html! {
-        @if let Some(done) = done { p.notice role="status" { (done) } }
         p { "You are signed in as " strong { (name) } "." }
         (sign_ins::list(app, visitor, session).await?)
         (password_form(app, visitor, wrong))
         (email_form(app, visitor, wrong))
     };
-    Ok(page(status, "Your account", &content))
+    Ok(Shell::new(app, visitor, "Your account").tab(Tab::Security).status(status).show(&content))
 }
 
 fn password_form(app: &App, visitor: &Visitor, wrong: &Wrong<'_>) -> Markup {
@@ -118,12 +108,4 @@ fn email_form(app: &App, visitor: &Visitor, wrong: &Wrong<'_>) -> Markup {
             button { "Change the address" }
         }
     }
-}
-
-/// A moment, as a person reads it.
-fn moment(at: Timestamp) -> Markup {
-    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string();
-    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
-    let short = time.get(..5).unwrap_or_default();
-    html! { time datetime=(text) { (day) " " (short) " UTC" } }
 }

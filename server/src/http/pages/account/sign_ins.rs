@@ -1,9 +1,11 @@
 //! What is signed in to the account: terminals, sign-ins that no terminal has come of yet, browsers.
 
-use super::super::layout::page;
+use super::super::kit::flash::Flash;
+use super::super::kit::layout::page;
+use super::super::kit::words::moment;
 use super::super::session::{SignedInBrowser, Visitor};
 use super::super::{Bare, Form};
-use super::{after, moment, owner};
+use super::{after, owner};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::store::{BrowserSession, Session, SessionId, Terminal};
@@ -37,7 +39,7 @@ pub(crate) async fn revoke_terminal(
     };
     let terminal: TerminalId = sent.id.parse().map_err(|_| ApiError::NotFound)?;
     let revoked = app.core.store.revoke_terminal(&session.account, &terminal).await.map_err(ApiError::internal)?;
-    if revoked { Ok(after("revoked")) } else { Err(ApiError::NotFound) }
+    if revoked { Ok(after(&app, &visitor, Flash::Revoked)) } else { Err(ApiError::NotFound) }
 }
 
 /// `POST /account/end`
@@ -54,7 +56,7 @@ pub(crate) async fn end_session(
     let id = SessionId(sent.id.parse().map_err(|_| ApiError::NotFound)?);
     // One that has ended meanwhile is as good as ended.
     app.core.store.end_session_of(&session.account, id).await.map_err(ApiError::internal)?;
-    Ok(after("ended"))
+    Ok(after(&app, &visitor, Flash::Ended))
 }
 
 /// `POST /account/sign-out-everywhere`

@@ -7,7 +7,7 @@ use maud::{Markup, Render, html};
 
 /// A text that a person types.
 #[derive(Default)]
-pub(super) struct Field<'a> {
+pub(in super::super) struct Field<'a> {
     name: &'static str,
     label: &'static str,
     kind: &'static str,
@@ -24,41 +24,47 @@ pub(super) struct Field<'a> {
 
 impl<'a> Field<'a> {
     /// An e-mail address. Not of the type `email`: browsers take no letters beyond ASCII there.
-    pub(super) fn email(name: &'static str, label: &'static str, autocomplete: &'static str) -> Self {
+    pub(in super::super) fn email(name: &'static str, label: &'static str, autocomplete: &'static str) -> Self {
         let inputmode = Some("email");
         Self { name, label, kind: "text", inputmode, autocomplete, most: MAX_EMAIL, ..Self::default() }
     }
 
+    /// An amount of money, without its currency.
+    pub(in super::super) fn amount(name: &'static str, label: &'static str, most: usize) -> Self {
+        let inputmode = Some("decimal");
+        Self { name, label, kind: "text", inputmode, autocomplete: "off", most, ..Self::default() }
+    }
+
     /// A password that there is.
-    pub(super) fn current_password(name: &'static str, label: &'static str) -> Self {
+    pub(in super::super) fn current_password(name: &'static str, label: &'static str) -> Self {
         let autocomplete = "current-password";
         Self { name, label, kind: "password", autocomplete, most: MAX_PASSWORD, ..Self::default() }
     }
 
     /// A password that is chosen.
-    pub(super) fn new_password(name: &'static str, label: &'static str) -> Self {
+    pub(in super::super) fn new_password(name: &'static str, label: &'static str) -> Self {
         let hint = format!("At least {MIN_PASSWORD} characters. A few unrelated words are good.");
         let field = Self { name, label, kind: "password", autocomplete: "new-password", ..Self::default() };
         Self { least: Some(MIN_PASSWORD), most: MAX_PASSWORD, hint: Some(hint), ..field }
     }
 
     /// With what was typed before.
-    pub(super) fn value(self, value: &'a str) -> Self {
+    pub(in super::super) fn value(self, value: &'a str) -> Self {
         Self { value: Some(value).filter(|value| !value.is_empty()), ..self }
     }
 
     /// With what is wrong about it.
-    pub(super) fn error(self, error: Option<&'a str>) -> Self {
+    pub(in super::super) fn error(self, error: Option<&'a str>) -> Self {
         Self { error, ..self }
     }
 
     /// If the notice above the form is about it.
-    pub(super) fn about_notice(self, about_notice: bool) -> Self {
+    pub(in super::super) fn about_notice(self, about_notice: bool) -> Self {
         Self { about_notice, ..self }
     }
 
     /// Where a person begins to type.
-    pub(super) fn focus(self, focus: bool) -> Self {
+    pub(in super::super) fn focus(self, focus: bool) -> Self {
         Self { focus, ..self }
     }
 }

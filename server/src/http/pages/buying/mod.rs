@@ -1,0 +1,124 @@
+//! Buying: the choice of how to pay, the order with its receipt. What is bought goes the server's one way of purchases
+//! ([`crate::billing::orders`]): the page brings the digest of the offer that was shown, and never an amount of it.
+//!
+//! A form carries a key of its own, so that a double click, a reload and the back button buy once.
+
+pub(crate) mod offer;
+pub(crate) mod order;
+pub(crate) mod top_up;
+
+use super::kit::layout::see_other;
+use crate::billing::answers::ServiceError;
+use crate::billing::orders;
+use crate::billing::payment::SAVED;
+use crate::crypto::secrets;
+use crate::http::app::App;
+use crate::http::problem::ApiError;
+use crate::store::{Buyer, Idempotency};
+use axum::response::Response;
+use maud::{Markup, html};
+use portcullis_protocol::wire::{PaymentMethod, Purchase};
+use portcullis_protocol::{AccountId, Digest, IdempotencyKey, OrderId, Reason};
+
+/// The way to an order's page.
+pub(super) fn path(order: &OrderId) -> String {
+    format!("/account/orders/{order}")
+}
+
+/// A key for a form.
+fn fresh_key() -> String {
+    secrets::new_token().to_string()
+}
+
+/// How a person can pay: the value of the form, and what it says.
+struct Means {
+    value: String,
+    text: String,
+}
+
+/// What an account can pay with: first what it saved, then what each provider offers.
+async fn means_of(app: &App, account: &AccountId) -> Result<Vec<Means>, ApiError> {
+    let (mut saved, mut others) = (Vec::new(), Vec::new());
+    for provider in app.core.payments.all() {
+        let kept = app.core.store.saved_means(account, provider.name()).await.map_err(ApiError::internal)?;
+        saved.extend(kept.map(|kept| Means { value: format!("{}:{SAVED}", provider.name()), text: kept.label }));
+        others.extend(
+            provider
+                .choices()
+                .iter()
+                .map(|(token, text)| Means { value: format!("{}:{token}", provider.name()), text: (*text).to_owned() }),
+        );
+    }
+    saved.append(&mut others);
+    Ok(saved)
+}
+
+/// The fields of every form that buys.
+fn fields(means: &[Means], key: &str, chosen: &str) -> Markup {
+    html! {
+        input type="hidden" name="key" value=(key);
+        label for="means" { "How to pay" }
+        select id="means" name="means" {
+            @for one in means { option value=(one.value) selected[one.value == chosen] { (one.text) } }
+        }
+    }
+}
+
+/// What became of a form that buys.
+enum Bought {
+    /// There is an order: its page says the rest.
+    Order(Response),
+    /// There is none; the form is shown again.
+    Not(Refused),
+}
+
+/// Why there is no order.
+struct Refused {
+    text: String,
+    /// It may be bought all the same, if the buyer says so.
+    may_insist: bool,
+    /// The price is another one by now.
+    changed: bool,
+    /// The key of the form that is shown again: the same while it is not known what became of it.
+    key: String,
+}
+
+/// Buys, once per key.
+async fn buy(app: &App, account: &AccountId, purchase: Purchase, key: String, path: &str) -> Result<Bought, ApiError> {
+    let parsed: IdempotencyKey =
+        key.parse().map_err(|_| ApiError::Malformed("not the form that this page sends".into()))?;
+    let body = serde_json::to_vec(&purchase).map_err(ApiError::internal)?;
+    let idempotency = Idempotency::of(parsed, "POST", path, Digest::of(&body));
+    let answered = orders::order(&app.core, Buyer::Browser { account: *account }, purchase, &idempotency).await;
+    let not = |text: &str| Refused { text: text.to_owned(), may_insist: false, changed: false, key: fresh_key() };
+    Ok(match answered {
+        Ok(answer) => Bought::Order(see_other(&self::path(&answer.order))),
+        Err(ServiceError::Refused(refusal)) => {
+            let text = refusal.detail.clone().unwrap_or_else(|| refusal.reason.advice().to_owned());
+            let may_insist = refusal.reason == Reason::ConfirmationRequired;
+            Bought::Not(Refused { may_insist, changed: !refusal.offers.is_empty(), ..not(&text) })
+        }
+        Err(ServiceError::UnderWay) => Bought::Not(Refused {
+            key,
+            ..not("This purchase is under way. Send the form again in a moment: nothing is bought twice.")
+        }),
+        Err(ServiceError::KeyReused) => Bought::Not(not(
+            "This form was sent before, with other choices. If it is to be bought once more, send it again.",
+        )),
+        Err(ServiceError::NotFound) => return Err(ApiError::NotFound),
+        Err(ServiceError::Unacceptable(text)) => Bought::Not(not(&text)),
+        Err(error) => {
+            tracing::error!(%error, "a purchase was not decided");
+            Bought::Not(Refused {
+                key,
+                ..not("The payment provider did not answer. Send the form again: nothing is charged twice.")
+            })
+        }
+    })
+}
+
+/// The chosen means, as a purchase names them.
+fn payment(chosen: &str) -> PaymentMethod {
+    let (provider, token) = chosen.split_once(':').unwrap_or((chosen, ""));
+    PaymentMethod { provider: provider.to_owned(), token: token.to_owned() }
+}

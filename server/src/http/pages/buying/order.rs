@@ -1,0 +1,152 @@
+//! `GET /account/orders/{id}`: where an order stands, its receipt, and how what was bought is run. Somebody else's order is
+//! no order.
+
+use super::super::kit::layout::see_other;
+use super::super::kit::shell::{Shell, Tab};
+use super::super::kit::words::moment;
+use super::super::onward::Onward;
+use super::super::session::Visitor;
+use super::super::store::path as resource_path;
+use super::super::store::resource::usage_of;
+use crate::http::api::segment;
+use crate::http::app::App;
+use crate::http::problem::ApiError;
+use crate::store::{Goods, Order, OrderPhase};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use portcullis_protocol::{Offer, OrderId};
+
+/// An order of the account.
+pub(crate) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let Some(account) = visitor.account() else {
+        return Ok(visitor.keep(&app, see_other(&Onward::Purchases.by("/sign-in"))));
+    };
+    let id: OrderId = segment(&id)?;
+    let order = app.core.store.order(&id).await.map_err(ApiError::internal)?;
+    let order = order.filter(|order| order.account == *account).ok_or(ApiError::NotFound)?;
+    let commands = match &order.goods {
+        Goods::Rights { offer, .. } if order.phase == OrderPhase::Paid => commands(&app, offer).await?,
+        _ => Vec::new(),
+    };
+    let content = html! {
+        div.split {
+            div { (state(&order)) (next(&app, &order, &commands)) }
+            aside { div.panel { h2 { "Order" } (receipt(&order)) } }
+        }
+    };
+    Ok(Shell::new(&app, &visitor, heading(&order)).tab(Tab::Purchases).show(&content))
+}
+
+/// The commands of what was bought, by the version that is sold now.
+async fn commands(app: &App, offer: &Offer) -> Result<Vec<String>, ApiError> {
+    let shelf = app.core.store.shelf(&offer.publisher, &offer.name).await.map_err(ApiError::internal)?;
+    let Some(shelf) = shelf else { return Ok(Vec::new()) };
+    let usage = usage_of(app, shelf.digest).await?;
+    let of_it = usage.iter().find(|(operation, _)| *operation == offer.operation);
+    Ok(of_it.map(|(_, commands)| commands.clone()).unwrap_or_default())
+}
+
+const fn heading(order: &Order) -> &'static str {
+    match order.phase {
+        OrderPhase::Paid => "Thank you",
+        OrderPhase::Pending => "Not decided yet",
+        OrderPhase::Declined => "Declined",
+        OrderPhase::Refunding | OrderPhase::Refunded => "Paid back",
+        OrderPhase::Disputed => "Disputed",
+        OrderPhase::ChargedBack => "Charged back",
+    }
+}
+
+/// The phase as a mark in a list.
+pub(in super::super) fn mark(phase: OrderPhase) -> Markup {
+    let (class, text) = match phase {
+        OrderPhase::Paid => ("tag", "paid"),
+        OrderPhase::Pending => ("tag warm", "pending"),
+        OrderPhase::Declined => ("tag bad", "declined"),
+        OrderPhase::Refunding => ("tag warm", "being paid back"),
+        OrderPhase::Refunded => ("tag off", "paid back"),
+        OrderPhase::Disputed => ("tag warm", "disputed"),
+        OrderPhase::ChargedBack => ("tag off", "charged back"),
+    };
+    html! { span class=(class) { (text) } }
+}
+
+fn state(order: &Order) -> Markup {
+    let (class, text) = match order.phase {
+        OrderPhase::Paid => ("notice", "It is paid, and yours from now on."),
+        OrderPhase::Pending => (
+            "notice warm",
+            "The payment provider has not decided yet. The store asks it by itself; look again in a moment.",
+        ),
+        OrderPhase::Declined => ("notice bad", "The payment provider has declined. Nothing was charged."),
+        OrderPhase::Refunding => ("notice warm", "What it gave has ended, and the money is on its way back to you."),
+        OrderPhase::Refunded => ("notice", "What it gave has ended, and the money was paid back."),
+        OrderPhase::Disputed => {
+            ("notice warm", "The payment is disputed. Until that is decided, what it gave is barred.")
+        }
+        OrderPhase::ChargedBack => ("notice warm", "The payment was charged back. What it gave has ended."),
+    };
+    html! { p class=(class) role="status" { (text) } }
+}
+
+fn next(app: &App, order: &Order, commands: &[String]) -> Markup {
+    html! {
+        @match (order.phase, &order.goods) {
+            (OrderPhase::Pending, _) => {
+                p {
+                    @if let Some(step) = &order.next {
+                        a.button href=(step.url) rel="noreferrer" { "Go on to the payment" }
+                    }
+                    a.button.plain href=(super::path(&order.id)) { "Look again" }
+                }
+            }
+            (OrderPhase::Paid, Goods::Rights { offer, .. }) => {
+                h2 { "Run it" }
+                ol.steps {
+                    li { p { "Sign the terminal in, once:" } code.cmd { "portcullis login " (app.origin()) } }
+                    li {
+                        p { "Run it. The terminal fetches it, and asks this store whether you may:" }
+                        @for command in commands { code.cmd { (command) } }
+                        @if commands.is_empty() { code.cmd { "portcullis run " (offer.publisher) "/" (offer.name) } }
+                    }
+                }
+            }
+            (OrderPhase::Paid, Goods::TopUp { .. }) => { p { a.button href="/account/balance" { "See your balance" } } }
+            (OrderPhase::Declined, Goods::Rights { digest, .. }) => { p { a.button href={ "/buy/" (digest) } { "Try again" } } }
+            (OrderPhase::Declined, Goods::TopUp { .. }) => { p { a.button href="/account/balance" { "Try again" } } }
+            _ => {}
+        }
+    }
+}
+
+fn receipt(order: &Order) -> Markup {
+    html! {
+        dl {
+            @match &order.goods {
+                Goods::Rights { offer, .. } => {
+                    dt { "What" } dd { a href=(resource_path(offer.publisher.as_str(), offer.name.as_str())) { (offer.publisher) "/" (offer.name) } }
+                    dt { "Offer" } dd { (offer.title) }
+                    dt { "Rights" } dd { (offer.rights) }
+                }
+                Goods::TopUp { .. } => { dt { "What" } dd { "Money for your balance" } }
+            }
+            dt { "Amount" } dd { strong { (order.amount()) } }
+            dt { "Paid with" } dd { (order.provider) }
+            dt { "Ordered" } dd { (moment(order.created)) }
+            dt { "State" } dd { (mark(order.phase)) }
+            dt { "Number" } dd { code { (order.id) } }
+        }
+        @if let Some(signed) = &order.receipt {
+            details {
+                summary { "The signed receipt" }
+                p.small { "A document that this store signed (JWS)." }
+                code.cmd { (signed) }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Amounts, moments, sizes and rights as a person reads them.
+
+use crate::billing::offer_revision::OfferRevision;
+use crate::ops::clock::Timestamp;
+use maud::{Markup, html};
+use portcullis_protocol::Offer;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// A moment.
+pub(in super::super) fn moment(at: Timestamp) -> Markup {
+    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string();
+    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+    let short = time.get(..5).unwrap_or_default();
+    html! { time datetime=(text) { (day) " " (short) " UTC" } }
+}
+
+/// A size in bytes.
+pub(in super::super) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        None => format!("{bytes} bytes"),
+        Some((unit, name)) => {
+            let tenths = bytes.saturating_mul(10).div_euclid(*unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+    }
+}
+
+/// What an offer costs.
+pub(in super::super) fn price(offer: &Offer) -> String {
+    match () {
+        () if offer.rights.cost_nothing_at(offer.price) => "Free".to_owned(),
+        () if offer.rights.is_paid_per_unit() => format!("{} per unit", offer.price),
+        () => offer.price.to_string(),
+    }
+}
+
+/// What an offer gives, in a sentence.
+pub(in super::super) fn gives(offer: &Offer) -> String {
+    match () {
+        () if offer.rights.is_given() => "Free for everybody, on any terminal that is signed in.".to_owned(),
+        () if offer.rights.is_paid_per_unit() => {
+            "You pay for each unit as you use it, from the balance that you have paid in.".to_owned()
+        }
+        () if offer.rights.quantity().is_some() => {
+            format!("You get {}, to spend on any version and on all your terminals.", offer.rights)
+        }
+        () => format!("Yours {}, in every version and on all your terminals.", offer.rights),
+    }
+}
+
+/// The least that something costs, as a card says it.
+pub(in super::super) fn least(offers: &[OfferRevision]) -> String {
+    let is_free = |revision: &&OfferRevision| revision.offer.rights.cost_nothing_at(revision.offer.price);
+    let free = offers.iter().any(|revision| is_free(&revision));
+    let mut paid = offers.iter().filter(|revision| !is_free(revision)).map(|revision| revision.offer.price);
+    let Some(first) = paid.next() else {
+        return if free { "Free" } else { "No price yet" }.to_owned();
+    };
+    // Amounts of different currencies do not compare.
+    let (mut least, mut one) = (first, true);
+    for price in paid {
+        one = false;
+        if price.currency() == least.currency() && price.minor_units() < least.minor_units() {
+            least = price;
+        }
+    }
+    let from = if one { "" } else { "from " };
+    let tasting = if free { ", free to try" } else { "" };
+    format!("{from}{least}{tasting}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_read_by_people() {
+        assert_eq!(size(0), "0 bytes");
+        assert_eq!(size(1023), "1023 bytes");
+        assert_eq!(size(1536), "1.5 KB");
+        assert_eq!(size(71 << 20), "71.0 MB");
+        assert_eq!(size(u64::MAX / 16), "1073741823.9 GB");
+    }
+}

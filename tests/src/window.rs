@@ -1,0 +1,93 @@
+//! A store with the example resources on its shelves, as a person finds it in a browser.
+
+use crate::{Browser, Server, Terminal, checkout, chromium};
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// The examples, with the publisher of each.
+const EXAMPLES: [(&str, &str); 5] = [
+    ("picture", "lumen"),
+    ("software", "pixelforge"),
+    ("music", "tidewater"),
+    ("theme", "hearth"),
+    ("video", "ridgeline"),
+];
+const PUBLISHER: &str = "publisher@mail.example";
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A store that sells the examples.
+pub struct Window {
+    /// Its server.
+    pub server: Server,
+    folder: PathBuf,
+}
+
+impl Window {
+    /// Opens a store in `folder` and puts these examples on sale, or all of them.
+    ///
+    /// # Errors
+    /// If a program is missing, or one of its commands fails: with what it says.
+    pub async fn open(folder: &Path, examples: &[&str]) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut server = Server::init(&folder.join("server"))?;
+        server.configure("limits", "poll_seconds", 0)?;
+        server.configure("limits", "address_rate", 1000)?;
+        server.configure("limits", "address_burst", 1000)?;
+        server.start(&[])?;
+        let window = Self { server, folder: folder.to_owned() };
+        let publisher = Terminal::new(folder.join("publisher"));
+        let mut browser = Browser::new(window.server.origin())?;
+        browser.sign_up(PUBLISHER, PASSWORD).await?;
+        publisher.login(&window.server, &mut browser).await?.done()?;
+        for (example, name) in EXAMPLES {
+            if examples.is_empty() || examples.contains(&example) {
+                window.sell(&publisher, example, name)?;
+            }
+        }
+        Ok(window)
+    }
+
+    fn sell(&self, publisher: &Terminal, example: &str, name: &str) -> Result<()> {
+        let project = checkout::root().join("example-resources").join(example);
+        let project = project.to_str().context("a path that is text")?;
+        let (file, key) = (format!("{example}.sealed.wasm"), format!("{name}.key"));
+        let origin = self.server.origin();
+        publisher.run_in(&self.folder, &["keygen", "-o", &key])?.done()?;
+        let seal = ["seal", project, "--server", origin, "--key", &key, "--advisory-metering", "-o", &file];
+        publisher.run_in(&self.folder, &seal)?.done()?;
+        let publish = ["publish", &file, "--project", project, "--key", &key];
+        publisher.run_in(&self.folder, &publish)?.done()?;
+        Ok(())
+    }
+
+    /// Runs a script in a real browser; `more` goes with what every script is given.
+    ///
+    /// # Errors
+    /// As [`chromium::drive`].
+    pub async fn drive(&self, script: &str, more: Value) -> Result<Value> {
+        let mut arguments = json!({"origin": self.server.origin(), "password": PASSWORD});
+        if let (Some(all), Value::Object(more)) = (arguments.as_object_mut(), more) {
+            all.extend(more);
+        }
+        chromium::drive(script, &arguments).await
+    }
+
+    /// A terminal that is signed in to the account of this address.
+    ///
+    /// # Errors
+    /// If it cannot be signed in.
+    pub async fn terminal_of(&self, email: &str) -> Result<Terminal> {
+        let mut browser = Browser::new(self.server.origin())?;
+        browser.sign_in(email, PASSWORD).await?;
+        let terminal = Terminal::new(self.folder.join("buyer"));
+        terminal.login(&self.server, &mut browser).await?.done()?;
+        Ok(terminal)
+    }
+
+    /// Where its files lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
