@@ -36,7 +36,7 @@ const RUN_MAX_CEILING: u32 = 3600;
 /// Step 2: may this operation be paid for? Holds what it costs and answers with a billing status code.
 ///
 /// # Errors
-/// [`No`].
+/// [`crate::ServiceError`].
 pub async fn authorise(
     core: &Core,
     asker: &Asker,
@@ -123,7 +123,7 @@ pub async fn authorise(
 /// Step 3: consumes a status code and answers with the grant and the part keys.
 ///
 /// # Errors
-/// [`No`].
+/// [`crate::ServiceError`].
 pub async fn verify(
     core: &Core,
     asker: &Asker,

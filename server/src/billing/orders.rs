@@ -46,7 +46,7 @@ const MEANS: &str = "saved means";
 ///
 /// # Errors
 /// `payment-required` if nothing is bought: with the offers in force when the accepted one is not; `resource-withdrawn`
-/// or `operation-unknown` if nothing could be granted; `confirmation-required` if it gives nothing new; [`No`].
+/// or `operation-unknown` if nothing could be granted; `confirmation-required` if it gives nothing new; [`crate::ServiceError`].
 pub async fn order(
     core: &Core,
     buyer: impl Into<Buyer>,

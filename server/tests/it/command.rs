@@ -206,7 +206,7 @@ async fn an_operator_sets_up_and_runs_a_store() {
         refused(&operator_runs(&["export-identity", "-o", "identity.txt"])).contains("identity.txt"),
         "never overwritten"
     );
-    assert!(refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"])).contains("nothing here"));
+    assert!(refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"])).contains("not found"));
     #[cfg(unix)]
     assert!(terminate(&mut served), "a clean end");
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A provider knows an order by its identifier, which is the key of everything it is asked to do: it charges an order
-//! once and pays it back once, however often it is asked. A new provider is a file here and a line in [`PROVIDERS`].
+//! once and pays it back once, however often it is asked. A new provider is a file here and a line in `PROVIDERS`.
 
 mod hosted;
 mod sandbox;
