@@ -26,6 +26,7 @@ export default async function ({ origin, email, password, pending, unfinished, i
   await visit(stranger, invitation, "invitation");
   await visit(stranger, "/invite/nonsense", "no invitation");
   await visit(stranger, "/nothing-here", "page not found");
+  await visit(stranger, "/search?q=lake", "search that finds nothing");
   await visit(stranger, "/account/password", "not possible here");
 
   const page = await (await person()).newPage();
@@ -34,6 +35,9 @@ export default async function ({ origin, email, password, pending, unfinished, i
   await visit(page, "/device", "a code is asked for");
   await visit(page, "/device?code=BCDF-GHJK", "a code that is unknown");
   await visit(page, `/device?code=${pending}`, "a terminal asks");
+  await visit(page, "/account/library", "library");
+  await visit(page, "/account/purchases", "purchases");
+  await visit(page, "/account/balance", "balance");
   await visit(page, "/account", "account");
   if (!(await page.textContent("main")).includes(unfinished)) wrong.push("account: no sign-in without a terminal");
   await page.getByLabel("Current password").first().fill("a wrong password");
