@@ -11,7 +11,7 @@ use portcullis_protocol::{Manifest, Plaintext};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// ActiveGrant while a body is checked and compiled. Compiling spreads over all cores by itself, so that two at once are not
+/// Held while a body is checked and compiled. Compiling spreads over all cores by itself, so that two at once are not
 /// done any sooner; but each takes memory by what its body consists of, up to hundreds of megabytes.
 static COMPILING: Mutex<()> = Mutex::new(());
 

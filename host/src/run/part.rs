@@ -30,7 +30,7 @@ pub(crate) fn readers() -> Arc<Semaphore> {
 pub(crate) struct Part {
     size: u64,
     reader: Arc<Mutex<PartReader<File>>>,
-    /// ActiveGrant while there is room for this part to keep anything between reads: by the part, and by what reads ahead of it
+    /// Held while there is room for this part to keep anything between reads: by the part, and by what reads ahead of it
     /// and may outlive it.
     permit: Option<Arc<OwnedSemaphorePermit>>,
     /// What was opened last.
