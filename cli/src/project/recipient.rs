@@ -3,7 +3,7 @@
 //! A store to which a resource is sealed can open it. So nothing is sealed for one that is known by its address alone:
 //! its root is pinned by a sign-in, named in `portcullis.toml`, or in a file that the publisher was given.
 
-use portcullis_host::{BillingServer as _, Body, Client, Clock as _, Exchange, HttpBillingServer, Method, SystemClock};
+use portcullis_host::{BillingServer as _, Client, Clock as _, Exchange, HttpBillingServer, SystemClock};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::paths;
 use portcullis_protocol::{KeyDocument, Origin, ServerEntry, Thumbprint, Unverified, WellKnown};
@@ -104,15 +104,7 @@ async fn by_origin(client: &Client, origin: &Origin, root: Option<Thumbprint>) -
         (Some(_), _) => pinned(client, origin).await,
         (None, Some(root)) => {
             let server = HttpBillingServer::new().or_fail("start an HTTP client", "check the system's certificates")?;
-            let exchange = Exchange {
-                method: Method::Get,
-                origin: origin.clone(),
-                path_and_query: paths::WELL_KNOWN.into(),
-                token: None,
-                proof: None,
-                idempotency_key: None,
-                body: Body::Empty,
-            };
+            let exchange = Exchange::get(origin.clone(), paths::WELL_KNOWN.into());
             let answer = server
                 .exchange(exchange)
                 .await

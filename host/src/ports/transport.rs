@@ -166,6 +166,22 @@ pub struct Exchange {
     pub body: Body,
 }
 
+impl Exchange {
+    /// A request for what everybody may read: `GET`, without credentials or a body.
+    #[must_use]
+    pub const fn get(origin: Origin, path_and_query: String) -> Self {
+        Self {
+            method: Method::Get,
+            origin,
+            path_and_query,
+            token: None,
+            proof: None,
+            idempotency_key: None,
+            body: Body::Empty,
+        }
+    }
+}
+
 /// An answer, as it came.
 #[derive(Debug, Clone, Default)]
 pub struct Exchanged {

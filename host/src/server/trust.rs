@@ -5,7 +5,7 @@
 
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
-use crate::ports::transport::{BillingServer, Body, Exchange, Method, TransportError};
+use crate::ports::transport::{BillingServer, Exchange, TransportError};
 use crate::state::clock::{Clock as _, Jumped, ServerClocks, in_words};
 use crate::state::folder::{StateDir, StateError, file_name};
 use parking_lot::Mutex;
@@ -141,15 +141,7 @@ impl Trust {
     /// # Errors
     /// `offline`, `server-untrusted`, `clock-suspect`; [`DiscoveryError::Elsewhere`].
     pub(crate) async fn discover(&self, origin: &Origin) -> Result<Discovered, DiscoveryError> {
-        let exchange = Exchange {
-            method: Method::Get,
-            origin: origin.clone(),
-            path_and_query: paths::WELL_KNOWN.into(),
-            token: None,
-            proof: None,
-            idempotency_key: None,
-            body: Body::Empty,
-        };
+        let exchange = Exchange::get(origin.clone(), paths::WELL_KNOWN.into());
         let answer = self.server.exchange(exchange).await.map_err(Refused::from)?;
         let known: Option<WellKnown> =
             (answer.status == 200).then(|| serde_json::from_slice(&answer.body).ok()).flatten();

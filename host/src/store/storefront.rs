@@ -343,15 +343,7 @@ pub(crate) async fn public<T: DeserializeOwned>(
     path_and_query: String,
 ) -> Result<Option<T>, Refused> {
     sessions.trust.keys(origin).await?;
-    let exchange = Exchange {
-        method: Method::Get,
-        origin: origin.clone(),
-        path_and_query,
-        token: None,
-        proof: None,
-        idempotency_key: None,
-        body: Body::Empty,
-    };
+    let exchange = Exchange::get(origin.clone(), path_and_query);
     let answer = sessions.server.exchange(exchange).await?;
     match answer.status {
         200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| offline("the catalogue is damaged")),
