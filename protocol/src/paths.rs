@@ -7,6 +7,11 @@ pub const WELL_KNOWN: &str = "/.well-known/portcullis";
 /// The interface as an OpenAPI document.
 pub const OPENAPI: &str = "/openapi.json";
 
+/// Whether the server runs.
+pub const HEALTHZ: &str = "/healthz";
+/// Whether the server can do its work.
+pub const READYZ: &str = "/readyz";
+
 /// Asks for a device code (RFC 8628 section 3.1).
 pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
 /// Turns a device code or a refresh token into tokens.

@@ -6,6 +6,7 @@ use crate::crypto::keys::Keys;
 use crate::crypto::secrets::Secrets;
 use crate::ops::clock::Clock;
 use crate::ops::faults::FaultPoints;
+use crate::ops::metrics::Metrics;
 use crate::store::Store;
 use portcullis_protocol::Origin;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Core {
     pub clock: Clock,
     /// FaultPoints, for tests.
     pub faults: FaultPoints,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Core {

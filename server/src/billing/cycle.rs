@@ -13,6 +13,7 @@ use crate::billing::rights::{self, Ask, Decision, Granting};
 use crate::billing::{offers, reissue};
 use crate::crypto::secrets::{random, rng};
 use crate::ops::clock::Timestamp;
+use crate::ops::metrics::Stage;
 use crate::store::{
     Acknowledged, AuthorisationQuery, AuthorisationState, AuthorisationTarget, AuthoriseOutcome, Begun, GrantRecord,
     GrantState, Idempotency, NewAuthorisation, NewGrant, OperationFacts, ResourceFacts, StoredAnswer, VerificationCase,
@@ -24,6 +25,7 @@ use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
 use portcullis_protocol::wire::{AuthorisationAnswer, AuthorisationRequest, VerificationAnswer, VerificationRequest};
 use portcullis_protocol::{CodeBinding, CodeId, Grant, GrantId, PairwiseId, Reason, Verified, confirmation, release};
+use std::time::Instant;
 
 /// How often a request looks again because something changed between its snapshot and its transaction. Every look sees
 /// a state that somebody else's commit made, so that more than a few mean a server that is overrun.
@@ -58,7 +60,7 @@ pub async fn authorise(
             quantity: request.quantity,
             accepted: request.offer,
         };
-        let case = core.store.authorisation_case(query).await?;
+        let case = core.metrics.stage(Stage::ReadAuthorisation, core.store.authorisation_case(query)).await?;
 
         // Stored answer.
         if let Some(answer) = answered_code(core, &binding, case.begun)? {
@@ -106,7 +108,7 @@ pub async fn authorise(
             life: STATUS_CODE_LIFE,
             request: idempotency.clone(),
         };
-        match core.store.authorise(hold).await? {
+        match core.metrics.stage(Stage::Hold, core.store.authorise(hold)).await? {
             AuthoriseOutcome::Held { expires } => return Ok(code_answer(core, code, &binding, expires)),
             AuthoriseOutcome::Begun(begun) => {
                 if let Some(answer) = answered_code(core, &binding, begun)? {
@@ -138,7 +140,8 @@ pub async fn verify(
             request: idempotency,
             code: &request.code.id(),
         };
-        let mut case = core.store.verification_case(query).await?;
+        let read = core.metrics.stage(Stage::ReadVerification, core.store.verification_case(query)).await;
+        let mut case = read?;
 
         // Stored answer; a grant that was paid for and never arrived is issued once more.
         let begun = std::mem::replace(&mut case.begun, Begun::New);
@@ -184,9 +187,14 @@ pub async fn verify(
         }
 
         // Grant: made here, issued by the transaction or not at all.
+        let begun = Instant::now();
         let (grant, answer) = make_grant(core, asker, request, &case, resource, operation, idempotency)?;
-        match core.store.verify(grant).await? {
-            VerifyOutcome::Granted => return Ok(answer),
+        core.metrics.took(Stage::MakeGrant, begun);
+        match core.metrics.stage(Stage::Issue, core.store.verify(grant)).await? {
+            VerifyOutcome::Granted => {
+                core.metrics.granted(held.rights.model());
+                return Ok(answer);
+            }
             VerifyOutcome::Begun(begun) => {
                 if let Some(answer) = answered_grant(begun)? {
                     return Ok(answer);

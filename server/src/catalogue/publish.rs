@@ -33,6 +33,8 @@ use tokio::io::AsyncWriteExt as _;
 
 /// How often another name is tried for one.
 const TRIES: u32 = 8;
+/// Bytes that are written to see whether files can be stored: a block, since a full disk still makes empty files.
+const PROBE: usize = 4096;
 
 /// Held while the code of an upload is in memory: a body has up to 64 MiB, and what is read from it takes more. Uploads
 /// go on meanwhile.
@@ -49,13 +51,27 @@ pub(crate) fn file_of(app: &Server, digest: &Digest) -> PathBuf {
 /// [`ServeError::Unwritable`].
 pub(crate) fn prepare(dir: &Path) -> Result<(), ServeError> {
     for folder in [dir.join(FILES), dir.join(UPLOADS)] {
-        let cannot = |cause| ServeError::Unwritable { path: folder.clone(), cause };
-        std::fs::create_dir_all(&folder).map_err(cannot)?;
-        // A file that is made and gone again shows it, whatever the permissions say.
-        let probe = folder.join(format!(".probe-{}", base64url(&secrets::random::<12>())));
-        File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(cannot)?;
+        std::fs::create_dir_all(&folder).map_err(|cause| ServeError::Unwritable { path: folder, cause })?;
     }
+    try_writing(dir)?;
     clear(dir).map_err(|cause| ServeError::Unwritable { path: dir.join(UPLOADS), cause })
+}
+
+/// Finds out whether files can be stored: one that is written and gone again shows it, whatever the permissions and the
+/// size of the disk say.
+///
+/// # Errors
+/// [`ServeError::Unwritable`].
+pub(crate) fn try_writing(dir: &Path) -> Result<(), ServeError> {
+    for folder in [dir.join(FILES), dir.join(UPLOADS)] {
+        let probe = folder.join(format!(".probe-{}", base64url(&secrets::random::<12>())));
+        let written = File::create_new(&probe).and_then(|mut file| {
+            let written = file.write_all(&[0; PROBE]).and_then(|()| file.sync_data());
+            written.and(std::fs::remove_file(&probe))
+        });
+        written.map_err(|cause| ServeError::Unwritable { path: folder, cause })?;
+    }
+    Ok(())
 }
 
 /// Clears away uploads whose process has ended. Those of another that runs are locked by it.

@@ -207,6 +207,10 @@ request_seconds = {request_seconds}
 # error, warn, info, debug; and \"json\" or \"text\". Logs go to standard error and hold no secrets.
 level = \"info\"
 format = \"{format}\"
+
+[metrics]
+# An address of its own for /metrics (OpenMetrics), /healthz and /readyz with reasons. Whoever reaches it reads them.
+# listen = \"127.0.0.1:9464\"
 ",
         listen = config.listen,
         currencies = config.currencies.to_string().split(", ").map(|code| format!("\"{code}\"")).collect::<Vec<_>>().join(", "),

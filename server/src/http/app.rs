@@ -8,6 +8,7 @@ use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::http::rate::{Buckets, Rate};
 use crate::identity::passwords::{HashFailed, Passwords};
 use crate::ops::config::{Config, SignUp};
+use crate::ops::health::Health;
 use crate::services::Core;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Origin, Thumbprint};
@@ -37,6 +38,8 @@ pub struct Server {
     pub(crate) covers: Covers,
     /// How resources are run, as it was read.
     pub(crate) usages: Usages,
+    /// Whether it can do its work.
+    pub(crate) health: Health,
 }
 
 impl std::fmt::Debug for Server {
@@ -98,8 +101,8 @@ impl Server {
             device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
-        let (covers, usages) = (Covers::default(), Usages::default());
-        Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads, covers, usages }))
+        let (covers, usages, health) = (Covers::default(), Usages::default(), Health::default());
+        Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads, covers, usages, health }))
     }
 
     /// Whether everyone may make an account.

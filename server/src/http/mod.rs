@@ -7,6 +7,7 @@ pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod connections;
 pub(crate) mod forwarded;
+pub(crate) mod monitoring;
 pub(crate) mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod pages;

@@ -67,6 +67,9 @@ pub(crate) enum ApiError {
     /// Too many requests.
     #[error("too many requests: wait {} s", .0.retry_after)]
     TooMany(TooMany),
+    /// The server cannot do its work just now.
+    #[error("the server is not ready: its log and its metrics listener say why")]
+    NotReady,
     /// The server failed; the cause stands in its log.
     #[error("the server failed; nothing was decided. Try again")]
     Internal,
@@ -88,6 +91,7 @@ impl ApiError {
             Self::UnderWay | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::KeyReused | Self::Unacceptable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -300,6 +304,7 @@ impl Reply {
             Err(error) => return self.send(ApiError::internal(error).into_response()),
         };
         tracing::info!(reason = %refusal.reason, "refused");
+        self.app.core.metrics.refused(refusal.reason);
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
         let mut response = problem_response(status, &problem);
         if let Some(seconds) = refusal.retry_after {

@@ -7,6 +7,7 @@ use crate::http::api::{
 };
 use crate::http::app::App;
 use crate::http::body;
+use crate::http::monitoring;
 use crate::http::oauth::{device_authorization, revoke, token};
 use crate::http::openapi::{self, Document};
 use crate::http::pages;
@@ -66,7 +67,7 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), address::gate))
         .layer(from_fn(problem::complete))
         .layer(from_fn(pages::instead_of_problems))
-        .layer(from_fn(log::each_request))
+        .layer(from_fn_with_state(app.clone(), log::each_request))
         .with_state(app)
 }
 
@@ -81,6 +82,9 @@ fn routes(app: &App) -> Routes {
         .with::<catalogue::__path_show>(app, public(catalogue::show))
         .with::<publishers::__path_show>(app, public(publishers::show))
         .with::<files::__path_show>(app, public(files::show))
+        // Load balancers.
+        .with::<monitoring::__path_live>(app, public(monitoring::live))
+        .with::<monitoring::__path_ready>(app, public(monitoring::ready))
         // Holders of a key: signing a terminal in. Proof, no token.
         .with::<device_authorization::__path_create>(app, form(device_authorization::create))
         .with::<token::__path_create>(app, form(token::create))

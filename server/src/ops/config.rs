@@ -62,6 +62,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged.
     pub log: Log,
+    /// What is counted.
+    pub metrics: MetricsSettings,
     /// Whether the clock counts as right though the database was in use later: `--accept-clock`, never in a file.
     #[serde(skip)]
     pub accept_clock: bool,
@@ -135,6 +137,15 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// What is counted, and who may read it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    /// An address of its own for `/metrics`, `/healthz` and `/readyz`, which everybody may read who reaches it. Without
+    /// one, nothing is told.
+    pub listen: Option<SocketAddr>,
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -159,6 +170,7 @@ impl Default for Config {
             payment: PaymentSettings::default(),
             limits: Limits::default(),
             log: Log::default(),
+            metrics: MetricsSettings::default(),
             accept_clock: false,
         }
     }
@@ -276,6 +288,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["limits", "request_seconds"], Kind::Integer),
     (&["log", "level"], Kind::Text),
     (&["log", "format"], Kind::Text),
+    (&["metrics", "listen"], Kind::Text),
 ];
 
 #[derive(Clone, Copy)]

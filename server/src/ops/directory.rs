@@ -67,7 +67,8 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     let payments = parts.around(payments);
     let Parts { clock, faults, .. } = parts;
     let currencies = config.currencies.clone();
-    Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults })
+    let metrics = Arc::default();
+    Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults, metrics })
 }
 
 /// Makes or opens the database of a directory.

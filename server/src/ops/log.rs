@@ -1,7 +1,8 @@
 //! Logs: one line per request, to standard error. Never a token, a code, an address of a person, a key or a body.
 
+use crate::http::app::App;
 use crate::ops::config::{Log, LogFormat};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -41,21 +42,23 @@ fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Logs each request once, when it is answered: its number, method, *route* (not the path, which may hold an
+/// Counts and logs each request once, when it is answered: its number, method, *route* (not the path, which may hold an
 /// invitation), status and time.
-pub async fn each_request(mut request: Request, next: Next) -> Response {
+pub(crate) async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let mut bytes = [0; 8];
     let id = match getrandom::fill(&mut bytes) {
         Ok(()) => portcullis_protocol::encoding::base64url(&bytes),
         Err(_) => "unnumbered".to_owned(),
     };
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let method = request.method().as_str().to_owned();
+    let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));
     let begun = Instant::now();
     let span = info_span!("request", id = %id);
     let mut response = next.run(request).instrument(span.clone()).await;
-    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took = begun.elapsed();
+    app.core.metrics.answered(&method, &route, response.status(), took);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     info!(parent: &span, %method, %route, status = response.status().as_u16(), micros, "answered");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -1,10 +1,12 @@
-//! Operating a server: configuration, directory, start and stop, logs, clock, retention, fault points.
+//! Operating a server: configuration, directory, start and stop, logs, metrics, health, clock, retention, fault points.
 
 pub mod clock;
 pub mod config;
 pub(crate) mod directory;
 pub mod faults;
+pub(crate) mod health;
 pub mod log;
+pub mod metrics;
 pub mod parts;
 pub(crate) mod retention;
 pub(crate) mod serve;

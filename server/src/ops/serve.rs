@@ -5,6 +5,7 @@ use crate::catalogue::publish;
 use crate::crypto::keys::{self, KeysError};
 use crate::crypto::secrets::SecretError;
 use crate::http::connections::{self, Caps};
+use crate::http::monitoring;
 use crate::identity::passwords::HashFailed;
 use crate::ops::clock::Timestamp;
 use crate::ops::config::{Config, ConfigError};
@@ -23,6 +24,9 @@ use tokio::task::JoinHandle;
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// How often the server looks for payments that are to be looked up. Without one that is a read of one index.
 const PAYMENTS: Duration = Duration::from_secs(1);
+
+/// Connections at once to the address for monitoring.
+const MONITORS: usize = 16;
 
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +143,7 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    monitored: Option<SocketAddr>,
     app: App,
     stop: watch::Sender<bool>,
     task: JoinHandle<std::io::Result<()>>,
@@ -158,9 +163,13 @@ impl Running {
     /// # Errors
     /// [`ServeError`].
     pub async fn start_with(config: Config, parts: Parts) -> Result<Self, ServeError> {
-        let failed = |cause| ServeError::Listen { address: config.listen, cause };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let listener = bind(config.listen).await?;
+        let monitoring = match config.metrics.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let address = listener.local_addr()?;
+        let monitored = monitoring.as_ref().map(TcpListener::local_addr).transpose()?;
         let core = open(&config, config.origin_at(address)?, parts).await?;
         publish::prepare(&config.dir)?;
         let damaged = damaged_files(&*core.store, &config.dir).await?;
@@ -175,7 +184,14 @@ impl Running {
         let per_address = (!app.config.behind_proxy).then_some(limits.connections_per_address.max(1));
         let caps = Caps { all: limits.connections.max(1), per_address };
         let version = env!("CARGO_PKG_VERSION");
+        if let Some(monitored) = monitored {
+            tracing::info!(address = %monitored, "metrics");
+        }
         tracing::info!(%address, origin = %app.origin(), version, "serving");
+        let monitoring = monitoring.map(|listener| {
+            let caps = Caps { all: MONITORS, per_address: None };
+            tokio::spawn(connections::serve(listener, monitoring::router(app.clone()), caps, stopped.clone()))
+        });
         let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));
         let payments = tokio::spawn(look_after_payments(app.clone(), stopped.clone()));
         let closing = app.clone();
@@ -183,17 +199,26 @@ impl Running {
             connections::serve(listener, router(closing.clone()), caps, stopped).await;
             // Requests are answered by now; what they wrote is committed before the process ends.
             let _ = tokio::join!(housekeeping, payments);
+            if let Some(monitoring) = monitoring {
+                let _ = monitoring.await;
+            }
             closing.core.store.close().await.map_err(std::io::Error::other)?;
             tracing::info!("stopped");
             Ok(())
         });
-        Ok(Self { address, app, stop, task })
+        Ok(Self { address, monitored, app, stop, task })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it says what it counted, if it does.
+    #[must_use]
+    pub const fn monitored(&self) -> Option<SocketAddr> {
+        self.monitored
     }
 
     /// The server itself.
@@ -211,6 +236,10 @@ impl Running {
         self.stop.send_replace(true);
         self.task.await.map_err(std::io::Error::other)?
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

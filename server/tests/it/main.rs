@@ -10,6 +10,7 @@ mod leases;
 mod ledger;
 mod lists;
 mod metered;
+mod monitoring;
 mod orders;
 mod reissue;
 mod rental;

@@ -93,7 +93,8 @@ pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Co
     let payments = faults.around(&Payments::none().with(Sandbox::default()));
     let faults = faults.points();
     let (keys, currencies) = (Arc::new(keys), Currencies::default());
-    Core { store, keys, secrets, origin: origin(), payments, currencies, clock, faults }
+    let metrics = Arc::default();
+    Core { store, keys, secrets, origin: origin(), payments, currencies, clock, faults, metrics }
 }
 
 impl World {

@@ -1,0 +1,103 @@
+//! Health and figures: what a load balancer is told, what monitoring is told, and what strangers are not.
+
+use crate::stage::Stage;
+use crate::terminal::Draft;
+use portcullis_protocol::wire::{AuthorisationAnswer, VerificationAnswer, VerificationRequest};
+use reqwest::StatusCode;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+async fn get(url: &str) -> (StatusCode, String) {
+    let answer = reqwest::Client::new().get(url).send().await.expect("answers");
+    (answer.status(), answer.text().await.expect("text"))
+}
+
+fn monitored() -> SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
+}
+
+/// The value of a line of the figures.
+fn value(figures: &str, line: &str) -> f64 {
+    let found = figures.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+    found.unwrap_or_else(|| panic!("no `{line}` in {figures}")).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_run_of_the_cycle_is_counted_without_a_name() {
+    let stage = Stage::with(|config| config.metrics.listen = Some(monitored())).await;
+    let metrics = format!("http://{}/metrics", stage.running.monitored().expect("listens"));
+    let shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    let draft = Draft::post("/v1/authorizations", &shop.request("view"));
+    let refused = customer.get_no(&draft).await;
+    shop.buy(&mut customer, "view").await;
+    for _ in 0..2 {
+        let request = shop.request("view");
+        let code: AuthorisationAnswer = customer.get_yes(&Draft::post("/v1/authorizations", &request)).await;
+        let verification = VerificationRequest { code: code.code, request };
+        let _: VerificationAnswer = customer.get_yes(&Draft::post("/v1/verifications", &verification)).await;
+    }
+
+    let (status, figures) = get(&metrics).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(value(&figures, &format!("portcullis_refusals_total{{reason=\"{}\"}}", refused.reason)), 1.0);
+    assert_eq!(value(&figures, "portcullis_grants_total{model=\"perpetual\"}"), 2.0);
+    for (stage, least) in
+        [("read-authorisation", 3.0), ("hold", 2.0), ("read-verification", 2.0), ("make-grant", 2.0), ("issue", 2.0)]
+    {
+        let count = value(&figures, &format!("portcullis_cycle_stage_seconds_count{{stage=\"{stage}\"}}"));
+        assert!(count >= least, "{stage}: {count}");
+    }
+    let answered = "portcullis_requests_total{method=\"POST\",route=\"/v1/verifications\",status=\"200\"}";
+    assert_eq!(value(&figures, answered), 2.0);
+    for secret in ["ada@example.org", "lumen", customer.key.public().thumbprint().to_string().as_str()] {
+        assert!(!figures.contains(secret), "{secret}: {figures}");
+    }
+
+    // Strangers are told nothing of it.
+    let (status, text) = get(&format!("{}/metrics", stage.origin)).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(!text.contains("portcullis_"), "{text}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn readiness_follows_the_storage_and_says_why_in_private_only() {
+    let stage = Stage::with(|config| config.metrics.listen = Some(monitored())).await;
+    let private = format!("http://{}", stage.running.monitored().expect("listens"));
+    let public = stage.origin.to_string();
+    for base in [&private, &public] {
+        assert_eq!(get(&format!("{base}/healthz")).await, (StatusCode::OK, "ok\n".into()));
+        assert_eq!(get(&format!("{base}/readyz")).await.0, StatusCode::OK, "{base}");
+    }
+
+    // The folder of sealed files goes away, as when a volume is not mounted any more.
+    let (files, aside) = (stage.folder.path().join("files"), stage.folder.path().join("aside"));
+    std::fs::rename(&files, &aside).expect("moved");
+    // What was found is believed for a second.
+    let is = async |wanted: StatusCode| {
+        for _ in 0..100 {
+            if get(&format!("{public}/readyz")).await.0 == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("/readyz never answered {wanted}");
+    };
+    is(StatusCode::SERVICE_UNAVAILABLE).await;
+    let (_, told) = get(&format!("{public}/readyz")).await;
+    assert!(!told.contains("files") && told.contains("not ready"), "{told}");
+    let (status, told) = get(&format!("{private}/readyz")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(
+        (&told["ready"], &told["parts"]["database"], &told["parts"]["keys"]),
+        (&false.into(), &"ok".into(), &"ok".into())
+    );
+    assert!(told["parts"]["storage"].as_str().is_some_and(|fault| fault.contains("files")), "{told}");
+    assert_eq!(get(&format!("{public}/healthz")).await.0, StatusCode::OK, "it runs all the same");
+
+    std::fs::rename(&aside, &files).expect("moved back");
+    is(StatusCode::OK).await;
+    stage.stop().await;
+}
