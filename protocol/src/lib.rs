@@ -24,6 +24,7 @@
 pub mod age;
 #[cfg(feature = "surface")]
 pub mod census;
+mod code;
 mod currency;
 pub mod cycle;
 mod documents;
@@ -56,6 +57,7 @@ pub mod text;
 pub mod version;
 pub mod wire;
 
+pub use code::OtherCode;
 pub use currency::Currency;
 pub use documents::{
     Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
@@ -73,7 +75,7 @@ pub use listed::{Listed, ListedEntry, UnknownEntry};
 pub use money::{Money, MoneyError};
 pub use nearest::nearest;
 pub use plaintext::Plaintext;
-pub use refusal::{OtherReason, Reason, ReasonOrigin, UnknownReason};
+pub use refusal::{Reason, ReasonOrigin, UnknownReason};
 pub use release::{KeyRelease, ReleasePublicKey, ReleaseSecretKey};
 pub use rights::{Rights, Sale};
 pub use status_code::{CodeBinding, CodeKey, StatusCode};

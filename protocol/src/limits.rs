@@ -17,8 +17,9 @@ pub const MAX_EXPORTS: usize = 256;
 pub const MAX_SERVERS: usize = 16;
 /// A name: resource, publisher, part, operation. It fits in a path segment and a line.
 pub const MAX_NAME: usize = 64;
-/// The code of a reason in a refusal. Those of the registry have up to 21 bytes; so short, a reason is a small value.
-pub const MAX_REASON: usize = 32;
+/// A code of a list that grows, as the reasons of refusals are. Those of the registry have up to 21 bytes; so short, a
+/// code is a small value.
+pub const MAX_CODE: usize = 32;
 /// An export's name, `namespace:package/interface@version#function`.
 pub const MAX_EXPORT_NAME: usize = 256;
 /// A title that a person reads.

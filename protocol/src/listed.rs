@@ -107,6 +107,16 @@ pub enum ListedEntry<T> {
     Unknown(UnknownEntry),
 }
 
+impl<T> ListedEntry<T> {
+    /// The same entry, with what can be read made into something else.
+    pub fn map<U>(self, into: impl FnOnce(T) -> U) -> ListedEntry<U> {
+        match self {
+            Self::Known(known) => ListedEntry::Known(into(known)),
+            Self::Unknown(unknown) => ListedEntry::Unknown(unknown),
+        }
+    }
+}
+
 /// What this version cannot read. Nothing follows from it; single members may be shown, so that a person knows what it
 /// is about.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

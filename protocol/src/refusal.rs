@@ -1,7 +1,7 @@
 //! The registry of refusals: one table, from which everything that names a refusal is made or checked, and one catch-all
 //! for reasons that a later version has added.
 
-use crate::limits::MAX_REASON;
+use crate::code::OtherCode;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ macro_rules! registry {
         pub enum Reason {
             $(#[doc = $title] $variant,)*
             /// A reason that this version does not know, in a signed refusal: a no like every other.
-            Other(OtherReason),
+            Other(OtherCode),
         }
 
         impl Reason {
@@ -108,38 +108,7 @@ impl Reason {
     /// a code: 1 to 32 of `a-z`, `0-9` and `-`, beginning with a letter.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        code.parse().ok().or_else(|| OtherReason::new(code).map(Self::Other))
-    }
-}
-
-/// The code of a reason that this version does not know.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OtherReason {
-    /// Padded with zeros.
-    code: [u8; MAX_REASON],
-}
-
-impl OtherReason {
-    fn new(code: &str) -> Option<Self> {
-        let is_code = code.starts_with(|c: char| c.is_ascii_lowercase())
-            && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        let mut padded = [0; MAX_REASON];
-        padded.get_mut(..code.len()).filter(|_| is_code)?.copy_from_slice(code.as_bytes());
-        Some(Self { code: padded })
-    }
-
-    /// The code, as the document has it.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        let end = self.code.iter().position(|byte| *byte == 0).unwrap_or(MAX_REASON);
-        // Nothing but ASCII is taken.
-        std::str::from_utf8(&self.code[..end]).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for OtherReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
+        code.parse().ok().or_else(|| OtherCode::new(code).map(Self::Other))
     }
 }
 

@@ -9,10 +9,13 @@ use crate::release::KeyRelease;
 use crate::rights::Rights;
 use crate::status_code::StatusCode;
 use crate::version::Version;
+use crate::wire::OrderState;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+/// A code of a list that grows.
+const CODE: &str = "^[a-z][a-z0-9-]{0,31}$";
 /// Canonical base64url: the last character has no bits that stand for nothing.
 const OCTETS_16: &str = "^[A-Za-z0-9_-]{21}[AQgw]$";
 const OCTETS_32: &str = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$";
@@ -85,9 +88,13 @@ schemas! {
             "count": {"type": "integer", "format": "int32", "minimum": 1, "description": "Of `uses`: how many."},
         },
     });
+    OrderState => json!({
+        "type": "string", "pattern": CODE,
+        "description": "`pending`, `paid`, `declined`, `refunded`, or a later state, which is never taken as paid.",
+    });
     Reason => json!({
         "type": "string", "description": "A code of the registry of refusals.",
-        "pattern": "^[a-z]+(-[a-z]+)*$",
+        "pattern": CODE,
     });
     KeyRelease => json!({
         "type": "object", "description": "The file keys of the granted parts, sealed to the terminal (RFC 9180).",

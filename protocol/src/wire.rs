@@ -4,6 +4,7 @@
 //! open, so that they can grow: their unknown members are ignored, and an entry of a list that cannot be read is an
 //! unknown entry of its [`Listed`].
 
+use crate::code::OtherCode;
 use crate::documents::WellKnown;
 use crate::encoding::{BoundedOctets, Octets};
 use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId};
@@ -192,7 +193,6 @@ pub struct OrderAnswer {
 
 /// The states of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderState {
     /// The provider has not decided.
@@ -203,6 +203,9 @@ pub enum OrderState {
     Declined,
     /// Paid back; the rights are taken back.
     Refunded,
+    /// A state that this version does not know. It is shown as it is, and nothing is ever taken as paid in it.
+    #[serde(untagged)]
+    Other(OtherCode),
 }
 
 /// `POST /v1/publishers`: claim a name. Answer: [`Done`].

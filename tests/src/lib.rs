@@ -4,6 +4,7 @@
 //! - [`Browser`]: what a person does on the server's pages. [`chromium`]: a real browser. [`Terminal`]: a home directory and the command `portcullis`.
 //! - [`Window`]: a store that sells the examples, in a real browser.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
+//! - [`future`]: a server of a later version.
 //! - [`plain`]: the cheater's engine.
 
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@ mod browser;
 pub mod checkout;
 pub mod chromium;
 pub mod demo;
+pub mod future;
 pub mod plain;
 mod server;
 mod terminal;

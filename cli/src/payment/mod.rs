@@ -16,6 +16,8 @@ use crate::screen::output::{OfferLine, Screen, style};
 
 /// What a person should know of an order that is pending.
 const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
+/// The same, if only the store knows how it stands.
+const UNKNOWN_STATE: &str = "\nUpdate Portcullis, or see what the store says about the order.\n";
 
 /// `--payment PROVIDER:TOKEN`.
 #[derive(Debug, Clone)]
@@ -130,9 +132,22 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
     }
 }
 
-/// Buys rights. What the user agreed to is this very offer: if the store has changed it since, it refuses.
-pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<Order> {
-    buy(store, Purchase::of(Goods::Rights(Box::new(offer.clone())), payment.method())).await
+/// Buys rights for what goes on at once, so that an order which is not paid is a failure. What the user agreed to is this
+/// very offer: if the store has changed it since, it refuses.
+pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome {
+    let order = buy(store, Purchase::of(Goods::Rights(Box::new(offer.clone())), payment.method())).await?;
+    let about = format!("ordered, and not paid yet: order {}", order.id);
+    match (order.state, order.next) {
+        (OrderState::Paid, _) => Ok(()),
+        (OrderState::Other(state), _) => Err(Failure::new(
+            format!("{about} is `{state}`, a state that this version does not know"),
+            "update Portcullis, or see what the store says about it; it is not ordered twice",
+        )),
+        (_, Some(step)) => {
+            Err(Failure::new(about, format!("to pay, open {} in a browser; then run the same command again", step.url)))
+        }
+        (_, None) => Err(Failure::new(about, "wait for the payment, then run the same command again")),
+    }
 }
 
 /// Buys. What the provider has declined, and what the store pays back, is a failure.
@@ -141,15 +156,26 @@ pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order
     match order.state {
         OrderState::Declined => Err(Payment::declined()),
         OrderState::Refunded => Err(Payment::goes_back()),
-        OrderState::Paid | OrderState::Pending => Ok(order),
+        OrderState::Paid | OrderState::Pending | OrderState::Other(_) => Ok(order),
     }
 }
 
-/// What a person should know and do of an order that is pending.
-pub(crate) fn pending(next: Option<&PaymentStep>) -> String {
+/// How an order stands that is not paid: what follows `ordered NAME: `.
+pub(crate) fn standing(state: OrderState) -> String {
+    match state {
+        OrderState::Other(state) => {
+            format!("the store says `{state}`, a state that this version does not know; nothing counts as paid")
+        }
+        _ => "the payment is still pending".to_owned(),
+    }
+}
+
+/// What a person should know and do of an order that is not paid.
+pub(crate) fn unpaid(state: OrderState, next: Option<&PaymentStep>) -> String {
+    let after = if matches!(state, OrderState::Other(_)) { UNKNOWN_STATE } else { PENDING };
     match next {
-        Some(step) => format!("\nTo pay, open this address in a browser:\n\n    {}\n{PENDING}", step.url),
-        None => PENDING.to_owned(),
+        Some(step) => format!("\nTo pay, open this address in a browser:\n\n    {}\n{after}", step.url),
+        None => after.to_owned(),
     }
 }
 

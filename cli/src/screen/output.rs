@@ -303,6 +303,15 @@ impl Display for UnknownLine {
     }
 }
 
+/// What is said of entries of the account that cannot be shown; nothing if there are none.
+pub(crate) fn unshown(entries: &[UnknownLine]) -> String {
+    match entries.len() {
+        0 => String::new(),
+        1 => "1 more that this version does not know; update Portcullis to see it\n".to_owned(),
+        more => format!("{more} more that this version does not know; update Portcullis to see them\n"),
+    }
+}
+
 /// What is said of it.
 pub(crate) const UNKNOWN: &str = "sold under terms that this version does not know; update";
 

@@ -171,6 +171,7 @@ impl Desk {
         match order.state {
             OrderState::Paid => Ok(format!("paid {}", offer.document().price)),
             OrderState::Pending => Ok("ordered; the payment is under way".into()),
+            OrderState::Other(state) => Ok(format!("ordered; the store says `{state}`: it does not count as paid")),
             state => Err(format!("nothing is owed: the order is {state:?}")),
         }
     }

@@ -4,13 +4,15 @@ use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::random;
 use crate::server::session::{Patience, RequestError, Session, printable};
-use crate::server::trust::{Trust, offline};
+use crate::server::trust::{self, Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::journal::{JournalEntry, PendingRequest, Record};
 use crate::store::storefront::Storefront;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep};
-use portcullis_protocol::{JwsError, KeyDocument, Money, Offer, OrderId, Receipt, TopUpReceipt, Verified};
+use portcullis_protocol::{
+    JwsError, KeyDocument, ListedEntry, Money, Offer, OrderId, Receipt, TopUpReceipt, UnknownEntry, Verified,
+};
 
 /// What is bought.
 #[derive(Debug, Clone)]
@@ -103,12 +105,13 @@ impl PurchaseReceipt {
         }
     }
 
-    /// Reads a receipt of whichever kind it is.
-    fn read(keys: &KeyDocument, compact: &str) -> Result<Self, JwsError> {
-        match Trust::receipt(keys, compact) {
-            Ok(receipt) => Ok(Self::Rights(receipt)),
-            Err(error) => Trust::top_up_receipt(keys, compact).map(Self::TopUp).map_err(|_| error),
-        }
+    /// Reads a receipt of whichever kind it is; one of a kind that came later is an unknown entry.
+    fn read(keys: &KeyDocument, compact: &str) -> Result<ListedEntry<Self>, JwsError> {
+        let read = match Trust::receipt(keys, compact) {
+            Err(JwsError::Type { .. }) => trust::listed(Trust::top_up_receipt(keys, compact))?.map(Self::TopUp),
+            rights => trust::listed(rights)?.map(Self::Rights),
+        };
+        Ok(read)
     }
 }
 
@@ -118,13 +121,23 @@ impl PurchaseReceipt {
 pub struct Order {
     /// Names it.
     pub id: OrderId,
-    /// Its state.
+    /// Its state. One that this version does not know is not a payment: look at it again with a later version.
     pub state: OrderState,
     /// The receipt, once paid: signed by the store, for what was bought, at its price.
     pub receipt: Option<PurchaseReceipt>,
+    /// A receipt of goods that came after this version, which it cannot read.
+    pub unknown_receipt: Option<UnknownEntry>,
     /// What the user has to do before the payment provider decides: open an address in a browser. It is the store's word,
     /// as a link on one of its pages is.
     pub next: Option<PaymentStep>,
+}
+
+impl Order {
+    /// What was paid for: the receipt, if the order is in the state `paid` and the receipt can be read.
+    #[must_use]
+    pub fn paid(&self) -> Option<&PurchaseReceipt> {
+        self.receipt.as_ref().filter(|_| self.state == OrderState::Paid)
+    }
 }
 
 impl Storefront {
@@ -204,13 +217,20 @@ impl Storefront {
 
     async fn read_order(&self, answer: OrderAnswer, goods: Option<&Goods>) -> Result<Order, ClientError> {
         let OrderAnswer { order, state, receipt, next, .. } = answer;
-        let receipt = match receipt {
+        let (receipt, unknown_receipt) = match receipt {
             Some(compact) => {
                 let keys = self.keys().await?;
                 let read = PurchaseReceipt::read(&keys, &compact);
-                Some(read.map_err(|error| offline(format!("a receipt does not verify: {error}")))?)
+                match read.map_err(|error| offline(format!("a receipt does not verify: {error}")))? {
+                    ListedEntry::Known(receipt) => (Some(receipt), None),
+                    // What is known was ordered, so its receipt is known.
+                    ListedEntry::Unknown(_) if goods.is_some() => {
+                        return Err(offline("the receipt is for another order").into());
+                    }
+                    ListedEntry::Unknown(unknown) => (None, Some(unknown)),
+                }
             }
-            None => None,
+            None => (None, None),
         };
         let fits =
             |receipt: &PurchaseReceipt| receipt.order() == order && goods.is_none_or(|goods| receipt.is_for(goods));
@@ -218,7 +238,7 @@ impl Storefront {
             return Err(offline("the receipt is for another order").into());
         }
         let next = next.map(|PaymentStep { kind, url }| PaymentStep { kind, url: printable(url) });
-        Ok(Order { id: order, state, receipt, next })
+        Ok(Order { id: order, state, receipt, unknown_receipt, next })
     }
 }
 

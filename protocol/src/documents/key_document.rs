@@ -7,10 +7,9 @@ use crate::labels::TYP_KEYS;
 use crate::limits::MAX_KEY_DOCUMENT_LIFE;
 use serde::{Deserialize, Serialize};
 
-/// What `GET /.well-known/portcullis` answers.
+/// What `GET /.well-known/portcullis` answers. It is open; the key document in it is closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct WellKnown {
     /// The root key. A terminal believes it once, at `login`, and pins its thumbprint.
     pub root: PublicKey,

@@ -4,10 +4,10 @@ use crate::fixtures::{NOW, key};
 use portcullis_protocol::cycle::{Disbelief, Reply, read_reply};
 use portcullis_protocol::wire::{
     AccountAnswer, Acknowledged, AuthorisationAnswer, BalancesAnswer, CatalogueEntry, Done, EntitlementInfo,
-    EntitlementsAnswer, OffersAnswer, OrderAnswer, OrderRequest, PublishAnswer, PublisherAnswer, ReceiptsAnswer,
-    RefundsAnswer, SearchAnswer, SessionsAnswer, TerminalAnswer, TopUpsAnswer, VerificationAnswer,
+    EntitlementsAnswer, OffersAnswer, OrderAnswer, OrderRequest, OrderState, PublishAnswer, PublisherAnswer,
+    ReceiptsAnswer, RefundsAnswer, SearchAnswer, SessionsAnswer, TerminalAnswer, TopUpsAnswer, VerificationAnswer,
 };
-use portcullis_protocol::{Answer, Digest, Document, JwsError, Listed, Reason, RefusalAnswer, Verified};
+use portcullis_protocol::{Answer, Digest, Document, JwsError, Listed, Reason, RefusalAnswer, Verified, WellKnown};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -30,6 +30,7 @@ fn answers_grow_but_for_those_of_the_cycle() {
     let listing = json!({"publisher": "lumen", "publisher_key": jwk, "name": "lake", "kind": "picture", "title": "",
         "description": "", "versions": [], "offers": [], "vouches": []});
     let answers = [
+        ("the store's document", grows::<WellKnown>(json!({"root": jwk, "keys": "", "api": "https://s.example/v1"}))),
         ("terminal", grows::<TerminalAnswer>(json!({"terminal": ID, "account": "ada"}))),
         ("order", grows::<OrderAnswer>(json!({"order": ID, "state": "paid", "receipt": null}))),
         (
@@ -67,6 +68,21 @@ fn answers_grow_but_for_those_of_the_cycle() {
     }
     let order = json!({"offer": digest, "payment": {"provider": "sandbox", "token": "ok"}});
     assert!(!grows::<OrderRequest>(order), "requests are closed");
+}
+
+#[test]
+fn a_state_of_an_order_that_is_not_known_is_read_and_is_not_paid() {
+    let read =
+        |state: &str| serde_json::from_value::<OrderAnswer>(json!({"order": ID, "state": state, "receipt": null}));
+    for (text, state) in [("pending", OrderState::Pending), ("paid", OrderState::Paid)] {
+        assert_eq!(read(text).expect("a state").state, state);
+    }
+    let later = read("held-for-review").expect("a state of a later version").state;
+    assert!(matches!(later, OrderState::Other(code) if code.code() == "held-for-review") && later != OrderState::Paid);
+    assert_eq!(serde_json::to_value(later).expect("json"), json!("held-for-review"));
+    for text in ["", "Paid", "paid ", "held for review", "paid\u{1b}[2J", &"x".repeat(33)] {
+        assert!(read(text).is_err(), "{text}");
+    }
 }
 
 #[test]

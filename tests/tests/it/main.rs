@@ -6,6 +6,7 @@ mod checked;
 mod demo;
 mod first_resource;
 mod foreign;
+mod future;
 mod house;
 mod money;
 mod needs;

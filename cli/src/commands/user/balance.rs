@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
-use crate::screen::output::{Report, style};
+use crate::screen::output::{Report, UnknownLine, style, unshown};
 
 /// Show the money you have paid in, for operations that are sold by the unit
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ impl std::fmt::Display for BalanceLine {
 struct Balances {
     server: String,
     balances: Vec<BalanceLine>,
+    /// What this version does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<UnknownLine>,
 }
 
 impl Balance {
@@ -49,8 +52,9 @@ impl Balance {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
         let balances = context.wait(async { Ok(client.store(&server).balances().await?) })?;
+        let unknown = balances.unknown.iter().map(UnknownLine::of).collect();
         let balances = balances.iter().map(BalanceLine::from).collect();
-        context.screen.report(&Balances { server: server.to_string(), balances });
+        context.screen.report(&Balances { server: server.to_string(), balances, unknown });
         Ok(())
     }
 }
@@ -58,9 +62,10 @@ impl Balance {
 impl Report for Balances {
     fn text(&self) -> String {
         let strong = style::STRONG;
-        if self.balances.is_empty() {
+        if self.balances.is_empty() && self.unknown.is_empty() {
             return format!("nothing was paid in at {}; `portcullis top-up 5.00EUR` does it\n", self.server);
         }
-        self.balances.iter().map(|balance| format!("{strong}{balance}{strong:#} at {}\n", self.server)).collect()
+        let lines = self.balances.iter().map(|balance| format!("{strong}{balance}{strong:#} at {}\n", self.server));
+        lines.chain([unshown(&self.unknown)]).collect()
     }
 }

@@ -98,7 +98,7 @@ impl Buy {
                 order: order.id.to_string(),
                 state: order.state,
                 offer: line,
-                receipt: order.receipt.as_ref().and_then(PurchaseReceipt::rights).map(ReceiptLine::from),
+                receipt: order.paid().and_then(PurchaseReceipt::rights).map(ReceiptLine::from),
                 next: order.next,
             })
         })?;
@@ -118,10 +118,11 @@ impl Report for Bought {
                 format!("{good}bought{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.offer.operation)
             }
             None => format!(
-                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: the payment is still pending\n{lines}{}",
+                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: {}\n{lines}{}",
                 self.name,
                 self.offer.operation,
-                payment::pending(self.next.as_ref())
+                payment::standing(self.state),
+                payment::unpaid(self.state, self.next.as_ref())
             ),
         }
     }

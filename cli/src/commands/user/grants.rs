@@ -24,6 +24,9 @@ pub(crate) struct Grants {
     store: ServerOption,
 }
 
+/// What is said of a balance that cannot be read.
+const NOT_KNOWN: &str = "this version does not know it; update";
+
 #[derive(Serialize)]
 struct Held {
     /// Absent if the store could not be asked.
@@ -35,6 +38,9 @@ struct Held {
     /// Prepaid money, unless one resource is meant. Absent as the rights are.
     #[serde(skip_serializing_if = "Option::is_none")]
     balances: Option<Vec<BalanceLine>>,
+    /// Balances that this version does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_balances: Vec<UnknownLine>,
     grants: Vec<GrantRecord>,
 }
 
@@ -84,10 +90,11 @@ impl Grants {
             }),
             Err(failure) => Err(failure),
         };
-        let mut unknown = Vec::new();
+        let (mut unknown, mut unknown_balances) = (Vec::new(), Vec::new());
         let (rights, balances) = match held {
             Ok((rights, balances)) => {
                 unknown.extend(rights.unknown.iter().map(UnknownLine::of));
+                unknown_balances.extend(balances.unknown.iter().map(UnknownLine::of));
                 (
                     Some(rights.into_iter().map(Right::from).collect::<Vec<_>>()),
                     Some(balances.iter().map(BalanceLine::from).collect()),
@@ -102,7 +109,7 @@ impl Grants {
         grants.retain(|grant| meant(&format!("{}/{}", grant.publisher, grant.name)));
         let rights = rights.map(|rights| rights.into_iter().filter(|right| meant(&right.name)).collect());
         unknown.retain(|line| line.name.as_deref().is_none_or(meant));
-        context.screen.report(&Held { rights, unknown, balances, grants });
+        context.screen.report(&Held { rights, unknown, balances, unknown_balances, grants });
         Ok(())
     }
 }
@@ -136,6 +143,9 @@ impl Report for Held {
         for balance in self.balances.iter().flatten() {
             add(["-".into(), "by the unit".into(), "balance".into(), format!("{balance} left")]);
         }
+        for _ in &self.unknown_balances {
+            add(["-".into(), "by the unit".into(), "balance".into(), NOT_KNOWN.into()]);
+        }
         for grant in &self.grants {
             if let Some(left) = left(grant, now) {
                 let name = format!("{}/{}@{}", grant.publisher, grant.name, grant.version);
@@ -146,8 +156,9 @@ impl Report for Held {
     }
 
     fn notes(&self) -> String {
+        let nothing_unknown = self.unknown.is_empty() && self.unknown_balances.is_empty();
         match (&self.rights, &self.balances) {
-            (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() && self.unknown.is_empty() => {
+            (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() && nothing_unknown => {
                 "you hold no rights; `portcullis buy NAME` buys some\n".to_owned()
             }
             _ => String::new(),

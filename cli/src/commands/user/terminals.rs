@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::screen::output::{Report, date, style};
+use crate::screen::output::{Report, UnknownLine, date, style, unshown};
 
 /// List the terminals of your account, and revoke one that is lost
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ struct Listed {
     server: Origin,
     terminals: Vec<Line>,
     browsers: u32,
+    /// Terminals and sign-ins that this version does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<UnknownLine>,
 }
 
 #[derive(Serialize)]
@@ -81,8 +84,8 @@ impl Terminals {
         let store = client.store(&server);
         match self.task {
             None | Some(Task::List) => {
-                let (terminals, browsers) = context.wait(lines(&store))?;
-                context.screen.report(&Listed { server, terminals, browsers });
+                let (terminals, browsers, unknown) = context.wait(lines(&store))?;
+                context.screen.report(&Listed { server, terminals, browsers, unknown });
                 Ok(())
             }
             Some(Task::Revoke(revoke)) => revoke.run(context, &store, server),
@@ -92,7 +95,7 @@ impl Terminals {
 
 impl Revoke {
     fn run(self, context: &Context, store: &Storefront, server: Origin) -> Outcome {
-        let (lines, _) = context.wait(lines(store))?;
+        let (lines, ..) = context.wait(lines(store))?;
         let line = self.find(&lines)?;
         if line.state == "revoked" {
             return Err(Failure::new(format!("{} was revoked before", line.label), "there is nothing to do"));
@@ -149,7 +152,7 @@ impl Revoke {
 }
 
 /// The terminals of the account as its owner names them: this one, the others, then those that were revoked.
-async fn lines(store: &Storefront) -> Outcome<(Vec<Line>, u32)> {
+async fn lines(store: &Storefront) -> Outcome<(Vec<Line>, u32, Vec<UnknownLine>)> {
     let account = store.account().await?;
     let answer = store.sessions().await?;
     let mut renewed: BTreeMap<String, u64> = BTreeMap::new();
@@ -160,9 +163,10 @@ async fn lines(store: &Storefront) -> Outcome<(Vec<Line>, u32)> {
         }
     }
     let unfinished = answer.sessions.iter().filter(|session| session.terminal.is_none()).map(waiting);
+    let unknown = account.terminals.unknown.iter().chain(&answer.sessions.unknown).map(UnknownLine::of).collect();
     let terminals = account.terminals.into_iter().map(|terminal| line(terminal, &renewed));
     let (open, revoked): (Vec<Line>, Vec<Line>) = terminals.partition(|line| line.state != "revoked");
-    Ok((open.into_iter().chain(unfinished).chain(revoked).collect(), answer.browsers))
+    Ok((open.into_iter().chain(unfinished).chain(revoked).collect(), answer.browsers, unknown))
 }
 
 fn line(info: TerminalInfo, renewed: &BTreeMap<String, u64>) -> Line {
@@ -218,7 +222,7 @@ impl Report for Listed {
             1 => "1 browser is signed in".to_owned(),
             more => format!("{more} browsers are signed in"),
         };
-        text + &format!("{browsers} at {}\n", self.server)
+        text + &unshown(&self.unknown) + &format!("{browsers} at {}\n", self.server)
     }
 }
 

@@ -10,7 +10,7 @@ use super::balance::BalanceLine;
 use super::receipts::TopUpLine;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::payment::{self, Payment, pending};
+use crate::payment::{self, Payment};
 use crate::screen::output::{Lines, Report, style};
 
 /// Pay money into your balance, for operations that are sold by the unit
@@ -70,7 +70,7 @@ impl TopUp {
                 order: order.id.to_string(),
                 state: order.state,
                 amount: amount.to_string(),
-                receipt: order.receipt.as_ref().and_then(PurchaseReceipt::top_up).map(TopUpLine::from),
+                receipt: order.paid().and_then(PurchaseReceipt::top_up).map(TopUpLine::from),
                 next: order.next,
                 balances: balances.iter().map(BalanceLine::from).collect(),
             })
@@ -93,8 +93,9 @@ impl Report for PaidIn {
         } else {
             let amount = &self.amount;
             format!(
-                "{warn}ordered{warn:#} {strong}{amount}{strong:#}: the payment is still pending\n{lines}{}",
-                pending(self.next.as_ref())
+                "{warn}ordered{warn:#} {strong}{amount}{strong:#}: {}\n{lines}{}",
+                payment::standing(self.state),
+                payment::unpaid(self.state, self.next.as_ref())
             )
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::commands::user::balance::BalanceLine;
 use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
-use crate::screen::output::{Lines, Report, date, style};
+use crate::screen::output::{Lines, Report, UnknownLine, date, style, unshown};
 
 /// Show who is signed in, what is paid in, and the account's terminals
 #[derive(Debug, Args)]
@@ -25,6 +25,9 @@ struct Account {
     publishers: Vec<String>,
     balances: Vec<BalanceLine>,
     terminals: Vec<Terminal>,
+    /// Balances and terminals that this version does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<UnknownLine>,
 }
 
 #[derive(Serialize)]
@@ -58,6 +61,7 @@ impl Whoami {
         let (answer, balances) = context.wait(async { Ok((store.account().await?, store.balances().await?)) })?;
         let pins = client.servers()?;
         let words = pins.iter().find(|pin| pin.origin == server).map_or_else(String::new, |pin| pin.words());
+        let unknown = answer.terminals.unknown.iter().chain(&balances.unknown).map(UnknownLine::of).collect();
         context.screen.report(&Account {
             server,
             server_words: words,
@@ -65,6 +69,7 @@ impl Whoami {
             publishers: answer.publishers.iter().map(ToString::to_string).collect(),
             balances: balances.iter().map(BalanceLine::from).collect(),
             terminals: answer.terminals.into_iter().map(Terminal::from).collect(),
+            unknown,
         });
         Ok(())
     }
@@ -90,6 +95,6 @@ impl Report for Account {
             let enrolled = date(terminal.enrolled);
             lines.add("terminal", format_args!("{} (since {enrolled}{state})\n{}", terminal.label, terminal.words));
         }
-        format!("{strong}{}{strong:#}\n{lines}", self.account)
+        format!("{strong}{}{strong:#}\n{lines}{}", self.account, unshown(&self.unknown))
     }
 }
