@@ -15,6 +15,8 @@ pub const TYP_GRANT: &str = "portcullis-grant+jwt";
 pub const TYP_RECEIPT: &str = "portcullis-receipt+jwt";
 /// `typ` of the receipt of a top-up.
 pub const TYP_TOP_UP: &str = "portcullis-top-up+jwt";
+/// `typ` of the receipt of a refund.
+pub const TYP_REFUND: &str = "portcullis-refund+jwt";
 /// `typ` of a key document.
 pub const TYP_KEYS: &str = "portcullis-keys+jwt";
 /// `typ` of a terminal's enrolment statement.
@@ -31,13 +33,14 @@ pub const TYP_REFUSAL: &str = "portcullis-refusal+jwt";
 pub const TYP_PROOF: &str = "dpop+jwt";
 
 /// Every `typ` of a signed document, for the tests that hold them apart.
-pub const ALL_TYPES: [&str; 13] = [
+pub const ALL_TYPES: [&str; 14] = [
     TYP_MANIFEST,
     TYP_COUNTERSIGNATURE,
     TYP_OFFER,
     TYP_GRANT,
     TYP_RECEIPT,
     TYP_TOP_UP,
+    TYP_REFUND,
     TYP_KEYS,
     TYP_ENROLMENT,
     TYP_PUBLISHER,

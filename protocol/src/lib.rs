@@ -62,8 +62,8 @@ pub use currency::Currency;
 pub use documents::{
     Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
     LimitsRefused, Manifest, ManifestError, More, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim,
-    PublisherEntry, Receipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey, SignedManifest, TopUpReceipt,
-    Vouch, WellKnown, confirmation,
+    PublisherEntry, Receipt, RefundReceipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey, SignedManifest,
+    TopUpReceipt, Vouch, WellKnown, confirmation,
 };
 pub use ids::{
     AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, OfferId, OperationName, OrderId, Origin,

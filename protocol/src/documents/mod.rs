@@ -8,6 +8,7 @@ mod manifest;
 mod offer;
 mod publisher;
 mod receipt;
+mod refund;
 mod resource_limits;
 
 pub use answer::{Answer, More, RefusalAnswer};
@@ -21,4 +22,5 @@ pub use manifest::{
 pub use offer::Offer;
 pub use publisher::{PublisherClaim, Vouch};
 pub use receipt::{Receipt, TopUpReceipt};
+pub use refund::RefundReceipt;
 pub use resource_limits::{LimitsRefused, ResourceLimits};

@@ -10,7 +10,7 @@ use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
     Answer, Digest, Document, Enrolment, Grant, KeyDocument, More, Offer, OfferId, OrderId, PublisherClaim, Reason,
-    Receipt, RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
+    Receipt, RefundReceipt, RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -45,6 +45,11 @@ fn receipt() -> Receipt {
         price: "4.99 EUR".parse().expect("price"),
         iat: NOW,
     }
+}
+
+fn rental() -> Receipt {
+    let rights = Rights::Rental { start_within: 30 * 24 * 3600, use_within: 48 * 3600 };
+    Receipt { rights, price: "3.99 EUR".parse().expect("price"), ..receipt() }
 }
 
 /// One vector: the document, who signed it, and what it says.
@@ -133,6 +138,13 @@ fn vectors() -> Value {
         amount: "5.00 EUR".parse().expect("amount"),
         iat: NOW,
     };
+    let refund = RefundReceipt {
+        iss: origin(),
+        order: OrderId::from_bytes([5; 16]),
+        amount: "3.20 EUR".parse().expect("amount"),
+        at: NOW - 60,
+        iat: NOW,
+    };
     let enrolment = Enrolment {
         jwk: terminal.public().clone(),
         x25519: Octets([7; 32]),
@@ -168,7 +180,9 @@ fn vectors() -> Value {
             positive("offer", offer(), 1),
             positive("grant", grant(&terminal, &Octets([6; 16])), 1),
             positive("receipt", receipt(), 1),
+            positive("rental-receipt", rental(), 1),
             positive("top-up", top_up, 1),
+            positive("refund", refund, 1),
             positive("answer", Answer { req: Digest::of(b"proof"), iat: NOW, body: Done {} }, 1),
             positive("refusal", refusal, 1),
             positive("later-refusal", later, 1),

@@ -79,6 +79,7 @@ PAYLOADS = {
     "portcullis-grant+jwt": "iss jti sub cnf resource publisher name version operation parts model limits nonce iat exp"
                             " run_max",
     "portcullis-receipt+jwt": "iss order offer publisher name operation rights price iat",
+    "portcullis-refund+jwt": "iss order amount at iat",
     "portcullis-answer+jwt": "req iat body",
     "portcullis-refusal+jwt": "req iat reason detail? offers? retry_after? more?",
     "portcullis-keys+jwt": "iss version iat exp signing recipient",
