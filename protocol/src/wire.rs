@@ -494,7 +494,7 @@ pub struct RefundsAnswer {
 }
 
 /// An order that was paid back, or is being paid back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RefundInfo {
     /// The order.
@@ -505,6 +505,9 @@ pub struct RefundInfo {
     pub at: u64,
     /// Whether the payment provider has confirmed it.
     pub done: bool,
+    /// The compact [`crate::RefundReceipt`], once it is done. Servers from before do not send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
 }
 
 /// `POST /v1/account/top-ups`: pay money into the account's prepaid balance. Answer: [`OrderAnswer`].

@@ -13,7 +13,7 @@ use portcullis_protocol::paths;
 use portcullis_protocol::text::{TextError, disturbs};
 use portcullis_protocol::{
     Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, ListedEntry, Offer, Origin, PublicKey, Reason,
-    Receipt, SignedManifest, TopUpReceipt, UnknownEntry, Unverified, Verified, WellKnown,
+    Receipt, RefundReceipt, SignedManifest, TopUpReceipt, UnknownEntry, Unverified, Verified, WellKnown,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -322,6 +322,12 @@ impl Trust {
     /// The receipt of a top-up that this server signed.
     pub(crate) fn top_up_receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<TopUpReceipt>, JwsError> {
         let receipt: Verified<TopUpReceipt> = signed_in_time(keys, compact, |receipt: &TopUpReceipt| receipt.iat)?;
+        if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+    }
+
+    /// The receipt of a refund that this server signed.
+    pub(crate) fn refund(keys: &KeyDocument, compact: &str) -> Result<Verified<RefundReceipt>, JwsError> {
+        let receipt: Verified<RefundReceipt> = signed_in_time(keys, compact, |receipt: &RefundReceipt| receipt.iat)?;
         if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
     }
 }

@@ -208,10 +208,13 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn refunds(&self) -> Result<Listed<RefundInfo>, ClientError> {
         let pages = |answer: RefundsAnswer| (answer.refunds, answer.next);
-        match self.all(paths::REFUNDS, pages).await {
-            Err(ClientError::Rejected { status: 404, .. }) => Ok(Listed::default()),
-            refunds => refunds,
-        }
+        let mut refunds = match self.all(paths::REFUNDS, pages).await {
+            Err(ClientError::Rejected { status: 404, .. }) => return Ok(Listed::default()),
+            refunds => refunds?,
+        };
+        let keys = self.keys().await?;
+        refunds.known.iter_mut().try_for_each(|refund| believe(&keys, refund))?;
+        Ok(refunds)
     }
 
     /// The documents in a list of the account, each verified by `read`.
@@ -303,6 +306,22 @@ impl std::fmt::Debug for Storefront {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Storefront({})", self.origin)
     }
+}
+
+/// The receipt of a refund has to be signed for this very refund. One of a later form is none that could be shown.
+fn believe(keys: &KeyDocument, refund: &mut RefundInfo) -> Result<(), Refused> {
+    let Some(compact) = &refund.document else { return Ok(()) };
+    let read = trust::listed(Trust::refund(keys, compact));
+    match read.map_err(|error| offline(format!("the receipt of a refund does not verify: {error}")))? {
+        ListedEntry::Known(receipt) => {
+            let receipt = receipt.document();
+            if receipt.order != refund.order || receipt.amount != refund.amount || !refund.done {
+                return Err(offline("the receipt of a refund is for another one"));
+            }
+        }
+        ListedEntry::Unknown(_) => refund.document = None,
+    }
+    Ok(())
 }
 
 /// A resource in a trusted server's catalogue; `None` if it says that it does not have it.

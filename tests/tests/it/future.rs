@@ -412,3 +412,41 @@ async fn answers_of_the_cycle_are_closed_and_nothing_is_charged_twice_for_one_th
     balance("0.90 EUR")?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_receipt_of_a_refund_is_signed_for_that_refund() -> Result<()> {
+    let mut store = Store::open().await?;
+    let user = store.terminal("user").await?;
+    let bought: Value = user.run(&["--json", "buy", NAME, "--operation", "view", "--yes"])?.done()?.json()?;
+    let order = bought["order"].as_str().context("an order")?;
+    store.future.server.operator(&["order", "refund", order])?;
+    let receipts = |user: &Terminal| user.run(&["--json", "receipts"])?.done()?.json();
+    let refund = receipts(&user)?["refunds"][0].clone();
+    let document = Document::read(refund["document"].as_str().context("a receipt of it")?).context("a document")?;
+    ensure!(document.typ == "portcullis-refund+jwt", "{document:?}");
+    ensure!(document.payload["order"] == order && document.payload["amount"]["minor_units"] == 199, "{document:?}");
+    // Signed by the store, and of another order, or of more than goes back: not believed.
+    for (member, value) in
+        [("order", json!("AAAAAAAAAAAAAAAAAAAAAA")), ("amount", json!({"minor_units": 299, "currency": "EUR"}))]
+    {
+        store.future.change(move |pen, passing| {
+            let Some(refund) = passing.body().and_then(|body| body.get_mut("refunds")?.get_mut(0)) else { return };
+            let Some(Document { typ, mut payload }) = refund["document"].as_str().and_then(Document::read) else {
+                return;
+            };
+            payload[member] = value.clone();
+            refund["document"] = pen.sign(&typ, &payload).into();
+        });
+        expect(&user, &["receipts"], 41, &["the receipt of a refund is for another one"])?;
+    }
+    // A later form of it is left out, and the refund stands.
+    store.future.change(|pen, passing| {
+        let Some(refund) = passing.body().and_then(|body| body.get_mut("refunds")?.get_mut(0)) else { return };
+        refund["document"] = pen.sign("portcullis-refund+jwt", &json!({"points": 5})).into();
+    });
+    let refund = receipts(&user)?["refunds"][0].clone();
+    ensure!(refund["done"] == true && refund["document"].is_null(), "{refund}");
+    store.future.change_nothing();
+    ensure!(receipts(&user)?["refunds"][0]["document"].is_string(), "the control");
+    Ok(())
+}

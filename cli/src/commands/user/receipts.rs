@@ -79,12 +79,15 @@ pub(crate) struct RefundLine {
     at: u64,
     /// Whether the payment provider has confirmed it.
     done: bool,
+    /// What the store signed of it, once it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<String>,
 }
 
 impl From<&RefundInfo> for RefundLine {
     fn from(refund: &RefundInfo) -> Self {
-        let RefundInfo { order, amount, at, done } = refund;
-        Self { order: order.to_string(), amount: amount.to_string(), at: *at, done: *done }
+        let RefundInfo { order, amount, at, done, document } = refund;
+        Self { order: order.to_string(), amount: amount.to_string(), at: *at, done: *done, document: document.clone() }
     }
 }
 

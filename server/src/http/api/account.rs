@@ -1,17 +1,19 @@
 //! `/v1/account`: what its owner sees of it.
 
 use super::{DONE, segment};
+use crate::Core;
+use crate::crypto::keys::KeysError;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
 use crate::ops::clock::Timestamp;
-use crate::store::{AccountPage, GoodsKind, OrderPhase, Page, SessionId};
-use portcullis_protocol::TerminalId;
+use crate::store::{AccountPage, GoodsKind, Order, OrderPhase, Page, SessionId};
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, Done, EntitlementInfo, EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SessionInfo,
     SessionsAnswer, TerminalInfo,
 };
+use portcullis_protocol::{RefundReceipt, TerminalId, Verified};
 use serde::Serialize;
 
 /// Entitlements of one page. With names of full length one takes 350 bytes, and 120 of them half of what a signed answer
@@ -20,8 +22,8 @@ const ENTITLEMENTS: usize = 120;
 /// Receipts of one page. With names of full length one takes 1.2 KiB in the answer's base64url.
 pub(super) const RECEIPTS: usize = 25;
 
-/// Refunds of one page. One takes 130 bytes.
-const REFUNDS: u32 = 200;
+/// Refunds of one page. With its receipt one takes 900 bytes in the answer's base64url.
+const REFUNDS: u32 = 50;
 
 /// Bytes of terminals and of publishers in the account's answer: with its name, and in base64url, together less than a
 /// signed answer may hold. Some 180 terminals, or 80 whose labels have full length.
@@ -164,13 +166,22 @@ async fn refunds_from(app: App, caller: ProvenTerminal, page: u32) -> Result<Ref
     // One more than the page, to know whether there is another one.
     let found = app.core.store.refunds(caller.account(), skip, REFUNDS + 1).await.map_err(ApiError::internal)?;
     let next = if found.len() > REFUNDS as usize { page.checked_add(1) } else { None };
-    let refunds = found.into_iter().take(REFUNDS as usize).map(|(order, changed)| RefundInfo {
-        order: order.id,
-        amount: order.refund(),
-        at: changed.seconds(),
-        done: matches!(order.phase, OrderPhase::Refunded | OrderPhase::ChargedBack),
-    });
-    Ok(RefundsAnswer { refunds: refunds.collect::<Vec<_>>().into(), next })
+    let refunds = found.into_iter().take(REFUNDS as usize).map(|(order, at)| refund(&app.core, &order, at));
+    let refunds = refunds.collect::<Result<Vec<_>, _>>().map_err(ApiError::internal)?;
+    Ok(RefundsAnswer { refunds: refunds.into(), next })
+}
+
+/// A refund, with its receipt once it is done: signed when it is asked for, so that the key is one in force.
+fn refund(core: &Core, order: &Order, at: Timestamp) -> Result<RefundInfo, KeysError> {
+    let (amount, at) = (order.refund(), at.seconds());
+    let done = matches!(order.phase, OrderPhase::Refunded | OrderPhase::ChargedBack);
+    let receipt = || -> Result<String, KeysError> {
+        let now = core.clock.now();
+        let receipt = RefundReceipt { iss: core.origin.clone(), order: order.id, amount, at, iat: now.seconds() };
+        Ok(Verified::sign(receipt, &*core.keys.signing_key(now)?).compact().to_owned())
+    };
+    let document = if done { Some(receipt()?) } else { None };
+    Ok(RefundInfo { order: order.id, amount, at, done, document })
 }
 
 /// The beginning of a list, as much as takes so many bytes of JSON.
