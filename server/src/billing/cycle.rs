@@ -52,11 +52,11 @@ pub async fn authorise(
     let binding = CodeBinding::of(asker.account(), asker.terminal(), request);
     for _ in 0..LOOKS {
         let query = AuthorisationQuery {
-            account: asker.account(),
-            terminal: asker.terminal(),
-            request: idempotency,
-            resource: &request.resource,
-            operation: &request.operation,
+            account: *asker.account(),
+            terminal: *asker.terminal(),
+            request: idempotency.clone(),
+            resource: request.resource,
+            operation: request.operation.clone(),
             quantity: request.quantity,
             accepted: request.offer,
         };
@@ -135,10 +135,10 @@ pub async fn verify(
     let binding = CodeBinding::of(asker.account(), asker.terminal(), &request.request);
     for _ in 0..LOOKS {
         let query = VerificationQuery {
-            account: asker.account(),
-            terminal: asker.terminal(),
-            request: idempotency,
-            code: &request.code.id(),
+            account: *asker.account(),
+            terminal: *asker.terminal(),
+            request: idempotency.clone(),
+            code: request.code.id(),
         };
         let read = core.metrics.stage(Stage::ReadVerification, core.store.verification_case(query)).await;
         let mut case = read?;

@@ -38,10 +38,10 @@ pub(crate) async fn reissue(
     idempotency: &Idempotency,
 ) -> Result<Option<VerificationAnswer>, ServiceError> {
     let query = VerificationQuery {
-        account: asker.account(),
-        terminal: asker.terminal(),
-        request: idempotency,
-        code: &request.code.id(),
+        account: *asker.account(),
+        terminal: *asker.terminal(),
+        request: idempotency.clone(),
+        code: request.code.id(),
     };
     let case = core.store.reissue_case(query).await?;
     if !case.authorisation.as_ref().is_some_and(|authorisation| authorisation.draw.runs_out()) {

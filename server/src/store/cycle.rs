@@ -22,18 +22,18 @@ pub struct OperationFacts {
 }
 
 /// What step 2 asks the store.
-#[derive(Debug, Clone, Copy)]
-pub struct AuthorisationQuery<'a> {
+#[derive(Debug, Clone)]
+pub struct AuthorisationQuery {
     /// Who asks.
-    pub account: &'a AccountId,
+    pub account: AccountId,
     /// From which terminal.
-    pub terminal: &'a TerminalId,
+    pub terminal: TerminalId,
     /// The request's identity.
-    pub request: &'a Idempotency,
+    pub request: Idempotency,
     /// The resource.
-    pub resource: &'a Digest,
+    pub resource: Digest,
     /// The operation.
-    pub operation: &'a OperationName,
+    pub operation: OperationName,
     /// How much.
     pub quantity: u32,
     /// The digest of the offer that the user accepted, if he did.
@@ -110,16 +110,16 @@ pub enum AuthoriseOutcome {
 }
 
 /// What step 3 asks the store.
-#[derive(Debug, Clone, Copy)]
-pub struct VerificationQuery<'a> {
+#[derive(Debug, Clone)]
+pub struct VerificationQuery {
     /// Who asks.
-    pub account: &'a AccountId,
+    pub account: AccountId,
     /// From which terminal.
-    pub terminal: &'a TerminalId,
+    pub terminal: TerminalId,
     /// The request's identity.
-    pub request: &'a Idempotency,
+    pub request: Idempotency,
     /// The status code's row.
-    pub code: &'a CodeId,
+    pub code: CodeId,
 }
 
 /// Everything step 3 decides on, as it stood at one moment.
@@ -279,21 +279,21 @@ pub enum Acknowledged {
 #[async_trait]
 pub trait Cycle {
     /// Reads what step 2 decides on.
-    async fn authorisation_case(&self, query: AuthorisationQuery<'_>) -> Result<AuthorisationCase, StoreError>;
+    async fn authorisation_case(&self, query: AuthorisationQuery) -> Result<AuthorisationCase, StoreError>;
 
     /// Holds, in one transaction: releases what has expired of the entitlement or the balance, holds units or money by one
     /// conditional update, records the authorisation and the answer.
     async fn authorise(&self, authorisation: NewAuthorisation) -> Result<AuthoriseOutcome, StoreError>;
 
     /// Reads what step 3 decides on.
-    async fn verification_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError>;
+    async fn verification_case(&self, query: VerificationQuery) -> Result<VerificationCase, StoreError>;
 
     /// Consumes a code, in one transaction: `held → consumed` by one conditional update, the debit by another, ledger,
     /// log, grant and answer.
     async fn verify(&self, grant: NewGrant) -> Result<VerifyOutcome, StoreError>;
 
     /// Reads what issuing a grant once more is decided on: what step 3 was decided on, whose code is consumed by now.
-    async fn reissue_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError>;
+    async fn reissue_case(&self, query: VerificationQuery) -> Result<VerificationCase, StoreError>;
 
     /// Issues a grant once more, in one transaction: `issued → superseded` of the one it replaces by one conditional
     /// update, log, grant and answer. Nothing is debited.

@@ -10,6 +10,7 @@ mod accounts;
 mod answers;
 mod approvals;
 mod cycle;
+mod database;
 mod devices;
 mod identity;
 mod keys;
@@ -26,6 +27,7 @@ mod sessions;
 mod shelves;
 mod sqlite;
 mod terminals;
+mod transactions;
 
 pub use accounts::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
@@ -63,7 +65,7 @@ pub use sessions::{
 pub use shelves::{CoverPart, Shelf, Shelves};
 pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
-pub use sqlite::{Work, work};
+pub use sqlite::{StatementWork, work};
 pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
 
 use crate::ops::clock::Timestamp;

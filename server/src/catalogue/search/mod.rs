@@ -1,5 +1,5 @@
 //! How text is searched: folded, cut into words and these into trigrams, found in an index, and ranked. Pure; the store
-//! keeps the index and reads it (`store/sqlite/search.rs`).
+//! keeps the index and reads it (`store/transactions/search.rs`).
 //!
 //! ```text
 //! "Über dem Gletscher" ─fold─▶ "uber dem gletscher" ─words─▶ uber · dem · gletscher ─trigrams─▶ "  u", " ub", "ube", …

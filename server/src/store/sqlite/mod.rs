@@ -1,53 +1,28 @@
 //! SQLite: WAL, `synchronous=FULL`, one group-committing writer, a few readers. Several processes may share the file.
 
-// One file per noun, as in the traits.
-mod accounts;
-mod answers;
-mod approvals;
-mod cycle;
-mod devices;
-mod disputes;
-mod entitlements;
-mod grants;
-mod identity;
-mod keys;
-mod leases;
-mod ledger;
-mod look_ups;
-mod offers;
-mod orders;
-mod overview;
-mod prepaid;
-mod publishers;
 mod readers;
-mod resources;
-mod row;
-mod saved_means;
-mod search;
-mod sessions;
-mod shelves;
-mod sweep;
-mod terminals;
+mod statements;
 mod time;
 mod transaction;
 #[cfg(any(test, feature = "test-seams"))]
 mod watch;
-mod withdrawal;
 mod writer;
 
-use super::{Fence, Store, StoreError};
-use crate::ops::clock::{Clock, Timestamp};
+use super::StoreError;
+use super::database::{Database, Jobs, Tx, WeakJobs, Work};
+use super::transactions::leases::ProcessLease;
+use super::transactions::search;
+use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
-use async_trait::async_trait;
-use leases::ProcessLease;
 use readers::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use statements::Prepared;
 use std::path::PathBuf;
-use writer::{Tx, Writer};
+use writer::Writer;
 
 #[cfg(any(test, feature = "test-seams"))]
-pub use watch::{Work, work};
+pub use watch::{Work as StatementWork, work};
 
 /// What each version of the schema adds to the one before.
 const MIGRATIONS: &[&str] = &[
@@ -63,13 +38,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("payments.sql"),
     include_str!("rights.sql"),
     include_str!("shelves.sql"),
+    include_str!("devices.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");
 /// Prepared statements kept per connection: more than there are.
 const STATEMENTS: usize = 512;
-/// Batches of one sweep, each in a transaction of its own. What is left then is left to the next sweep.
-const SWEEPS: usize = 50;
 /// Connections for reads of many rows. Each has a thread while it reads, so that these leave a processor to the others.
 const LISTS: usize = 2;
 /// How often a connection asks again for a lock that another process holds, and how long it waits in between: 20 s in
@@ -103,7 +77,7 @@ impl SqliteOptions {
 /// A store in an SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
-    writer: Writer,
+    writer: Jobs<Write>,
     readers: Readers,
     lease: ProcessLease,
 }
@@ -140,38 +114,36 @@ impl Sqlite {
         let points = (0..options.readers.max(1)).map(reader).collect::<Result<_, StoreError>>()?;
         let lists = (0..LISTS).map(reader).collect::<Result<_, StoreError>>()?;
         let readers = Readers::new(points, lists, options.clock.clone());
-        let writer = Writer::start(db, options.clock, options.faults)
-            .map_err(|error| StoreError::Backend { what: "writer thread", cause: error.to_string() })?;
+        let (writer, queue) = Jobs::new();
+        let thread = Writer { db, clock: options.clock, faults: options.faults };
+        writer.start("store-writer", move || thread.serve(queue))?;
         Ok(Self { writer, readers, lease: ProcessLease::default() })
     }
+}
 
-    /// Reads a few rows of one snapshot.
-    fn read<T>(&self, what: &'static str, work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+impl Database for Sqlite {
+    async fn read<T: Send + 'static>(&self, what: &'static str, work: impl Work<T>) -> Result<T, StoreError> {
         self.readers.point(what, work)
     }
 
-    /// Reads one snapshot, on a thread for what takes longer.
-    async fn read_many<T: Send + 'static>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    async fn read_many<T: Send + 'static>(&self, what: &'static str, work: impl Work<T>) -> Result<T, StoreError> {
         self.readers.list(what, work).await
     }
 
-    /// Writes in one transaction, and answers after its fsync. What is written for a repeatable request is written only
-    /// while that request is this process's: see [`Fence`].
-    async fn write<T: Send + 'static>(
-        &self,
-        write: Write,
-        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let Some(claim) = Fence::current() else { return self.writer.run(write, work).await };
-        let held = move |tx: &Tx<'_>| match leases::holds(tx, &claim)? {
-            true => work(tx).map(Some),
-            false => Ok(None),
-        };
-        self.writer.run(write, held).await?.ok_or(StoreError::TakenOver(write.name()))
+    async fn commit<T: Send + 'static>(&self, write: Write, work: impl Work<T>) -> Result<T, StoreError> {
+        self.writer.run(write, write.name(), work).await
+    }
+
+    fn writer(&self) -> WeakJobs<Write> {
+        self.writer.downgrade()
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+    }
+
+    fn lease(&self) -> &ProcessLease {
+        &self.lease
     }
 }
 
@@ -216,7 +188,7 @@ fn migrate(db: &mut Connection, clock: &Clock) -> Result<(), StoreError> {
     let catalogue = MIGRATIONS.iter().position(|migration| *migration == CATALOGUE).unwrap_or_default();
     if usize::try_from(found).is_ok_and(|found| found <= catalogue) {
         let now = time::now(&tx, clock)?;
-        search::fill(&Tx { db: &tx, now }).map_err(failed)?;
+        search::fill(&Tx::new(&Prepared(&tx), now)).map_err(|error| error.into_store_error("migration"))?;
     }
     tx.pragma_update(None, "user_version", known).map_err(failed)?;
     tx.commit().map_err(failed)
@@ -229,38 +201,6 @@ fn backend(what: &'static str, error: rusqlite::Error) -> StoreError {
             StoreError::Unreadable(what)
         }
         error => StoreError::Backend { what, cause: error.to_string() },
-    }
-}
-
-#[async_trait]
-impl Store for Sqlite {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read("time", |tx| Ok(tx.now))
-    }
-
-    async fn sweep(&self) -> Result<u64, StoreError> {
-        let mut released = 0;
-        for _ in 0..SWEEPS {
-            let swept = self.write(Write::Sweep, sweep::sweep).await?;
-            released += swept.released;
-            if !swept.more {
-                break;
-            }
-        }
-        Ok(released)
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        if self.lease.is_held() {
-            let lease = self.lease.clone();
-            match self.writer.run(Write::LeaseEnd, move |tx| lease.end(tx)).await {
-                Ok(()) | Err(StoreError::Closed) => {}
-                // It ends by itself.
-                Err(error) => tracing::warn!(%error, "the lease of this process was not given back"),
-            }
-        }
-        self.writer.close().await;
-        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! Connections for reading. In WAL mode they neither wait for the writer nor hold it up.
 
+use super::statements::Prepared;
 use super::transaction::{Begin, Transaction};
-use super::writer::Tx;
 use super::{backend, time};
 use crate::ops::clock::Clock;
 use crate::store::StoreError;
+use crate::store::database::{Tx, TxResult};
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -55,7 +56,7 @@ impl Readers {
     pub(super) fn point<T>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Tx<'_>) -> TxResult<T>,
     ) -> Result<T, StoreError> {
         snapshot(&self.points.take(), what, work, &self.clock)
     }
@@ -64,7 +65,7 @@ impl Readers {
     pub(super) async fn list<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>) -> TxResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let (lists, clock) = (Arc::clone(&self.lists), self.clock.clone());
@@ -80,12 +81,12 @@ impl Readers {
 fn snapshot<T>(
     db: &Connection,
     what: &'static str,
-    work: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>,
+    work: impl FnOnce(&Tx<'_>) -> TxResult<T>,
     clock: &Clock,
 ) -> Result<T, StoreError> {
     let tx = Transaction::begin(db, Begin::Read).map_err(|error| backend(what, error))?;
     let now = time::now(db, clock)?;
-    let result = work(&Tx { db, now }).map_err(|error| backend(what, error));
+    let result = work(&Tx::new(&Prepared(db), now)).map_err(|error| error.into_store_error(what));
     tx.commit().map_err(|error| backend(what, error))?;
     result
 }

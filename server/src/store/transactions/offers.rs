@@ -1,13 +1,13 @@
 //! Offers.
 
-use super::row::{bytes, json, octets, text, time};
-use super::{Sqlite, Tx, resources};
+use super::{Database, Lock, Tx, TxResult, resources};
 use crate::billing::offer_revision::OfferRevision;
 use crate::ops::faults::Write;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, json, octets, text, time, to_json};
 use crate::store::{NewOffer, OffSale, Offers, OffersOutcome, PublisherId, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};
-use rusqlite::Row;
 
 /// An offer `f` in force is on sale while its publisher is in good standing, and a version that is not withdrawn has its
 /// operation: what is sold can be granted.
@@ -17,7 +17,7 @@ const ON_SALE: &str = "f.ended_at IS NULL
     AND EXISTS (SELECT 1 FROM resources r JOIN operations o ON o.resource = r.digest AND o.name = f.operation
                 WHERE r.publisher = f.publisher AND r.name = f.name AND r.withdrawn_at IS NULL)";
 
-fn revision(row: &Row<'_>) -> rusqlite::Result<OfferRevision> {
+fn revision(row: &Row<'_>) -> TxResult<OfferRevision> {
     Ok(OfferRevision { offer: json(row, 0)?, digest: bytes(row, 1, Digest::from_bytes)?, since: time(row, 2)? })
 }
 
@@ -27,7 +27,7 @@ pub(super) fn for_operation(
     publisher: &PublisherId,
     name: &ResourceName,
     operation: &OperationName,
-) -> rusqlite::Result<Vec<OfferRevision>> {
+) -> TxResult<Vec<OfferRevision>> {
     tx.all(
         &format!(
             "SELECT f.offer, f.digest, f.since FROM offers f
@@ -39,11 +39,7 @@ pub(super) fn for_operation(
 }
 
 /// The offers of a resource on sale, by operation.
-pub(super) fn of_resource(
-    tx: &Tx<'_>,
-    publisher: &PublisherId,
-    name: &ResourceName,
-) -> rusqlite::Result<Vec<OfferRevision>> {
+pub(super) fn of_resource(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> TxResult<Vec<OfferRevision>> {
     tx.all(
         &format!(
             "SELECT f.offer, f.digest, f.since FROM offers f
@@ -55,11 +51,7 @@ pub(super) fn of_resource(
 }
 
 /// The offers of a resource in force, on sale or not.
-pub(super) fn in_force(
-    tx: &Tx<'_>,
-    publisher: &PublisherId,
-    name: &ResourceName,
-) -> rusqlite::Result<Vec<OfferRevision>> {
+pub(super) fn in_force(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> TxResult<Vec<OfferRevision>> {
     tx.all(
         "SELECT offer, digest, since FROM offers
          WHERE publisher = ?1 AND name = ?2 AND ended_at IS NULL ORDER BY operation, id",
@@ -76,26 +68,26 @@ pub(super) struct Subject {
 }
 
 /// What the offer of a digest is for, whether it is in force or was.
-pub(super) fn subject(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<Subject>> {
+pub(super) fn subject(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<Subject>> {
     tx.one("SELECT publisher, name, operation FROM offers WHERE digest = ?1", [digest.as_bytes()], |row| {
         Ok(Subject { publisher: octets(row, 0).map(PublisherId)?, name: text(row, 1)?, operation: text(row, 2)? })
     })
 }
 
 /// The offer of a digest, if it is in force, on sale or not.
-pub(super) fn accepted(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<OfferRevision>> {
+pub(super) fn accepted(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<OfferRevision>> {
     let sql = "SELECT offer, digest, since FROM offers WHERE digest = ?1 AND ended_at IS NULL";
     tx.one(sql, [digest.as_bytes()], revision)
 }
 
 /// Whether the offer of a digest is on sale.
-pub(super) fn is_on_sale(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<bool> {
+pub(super) fn is_on_sale(tx: &Tx<'_>, digest: &Digest) -> TxResult<bool> {
     let sql = format!("SELECT 1 FROM offers f WHERE f.digest = ?1 AND {ON_SALE}");
     Ok(tx.one(&sql, [digest.as_bytes()], |_| Ok(()))?.is_some())
 }
 
 /// Why nothing can be granted for what an offer is for; `None` if something can.
-pub(super) fn off_sale(tx: &Tx<'_>, subject: &Subject) -> rusqlite::Result<Option<OffSale>> {
+pub(super) fn off_sale(tx: &Tx<'_>, subject: &Subject) -> TxResult<Option<OffSale>> {
     let Subject { publisher, name, operation } = subject;
     let in_good_standing = "SELECT 1 FROM publishers p JOIN accounts a ON a.id = p.owner
                             WHERE p.id = ?1 AND a.suspended_at IS NULL";
@@ -117,7 +109,8 @@ fn replace(
     publisher: &PublisherName,
     name: &ResourceName,
     offers: &[NewOffer],
-) -> rusqlite::Result<OffersOutcome> {
+) -> TxResult<OffersOutcome> {
+    tx.lock(Lock::Publisher(publisher))?;
     let Some(id) = resources::owned(tx, account, publisher)? else { return Ok(OffersOutcome::NotFound) };
     let Some(manifest) = resources::newest_manifest(tx, publisher, name)? else { return Ok(OffersOutcome::NotFound) };
     let before = in_force(tx, &id, name)?;
@@ -151,8 +144,8 @@ fn replace(
     Ok(OffersOutcome::Replaced(in_force(tx, &id, name)?))
 }
 
-fn insert(tx: &Tx<'_>, publisher: &PublisherId, offer: &Offer) -> rusqlite::Result<()> {
-    let payload = super::row::to_json(offer)?;
+fn insert(tx: &Tx<'_>, publisher: &PublisherId, offer: &Offer) -> TxResult<()> {
+    let payload = to_json(offer)?;
     // The same terms twice within a second are the same revision: it is in force again.
     tx.change(
         "INSERT INTO offers (digest, id, publisher, name, operation, offer, since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -180,7 +173,7 @@ fn says(offer: &Offer, new: &NewOffer) -> bool {
 }
 
 #[async_trait]
-impl Offers for Sqlite {
+impl<D: Database> Offers for D {
     async fn replace_offers(
         &self,
         iss: &Origin,
@@ -194,9 +187,11 @@ impl Offers for Sqlite {
     }
 
     async fn offers(&self, publisher: &PublisherName, name: &ResourceName) -> Result<Vec<OfferRevision>, StoreError> {
-        self.read("offers", |tx| match resources::publisher_id(tx, publisher)? {
-            Some(id) => of_resource(tx, &id, name),
+        let (publisher, name) = (publisher.clone(), name.clone());
+        self.read("offers", move |tx| match resources::publisher_id(tx, &publisher)? {
+            Some(id) => of_resource(tx, &id, &name),
             None => Ok(Vec::new()),
         })
+        .await
     }
 }

@@ -1,14 +1,14 @@
 //! Terminals.
 
-use super::row::{bytes, checked, maybe_time, time};
 use super::sessions::{end_key, may_enrol};
-use super::{Sqlite, Tx};
+use super::{Database, Lock, Tx, TxResult};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, checked, maybe_time, time};
 use crate::store::{EnrolOutcome, NewTerminal, StoreError, Terminal, Terminals};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, GrantId, ReleasePublicKey, TerminalId, Thumbprint};
-use rusqlite::Row;
 
 const DAY: u64 = 24 * 3600;
 /// No grant lives longer, in seconds: grants that can still be open have identifiers younger than this.
@@ -17,7 +17,7 @@ const LONGEST_GRANT: u64 = 3600;
 const TERMINAL: &str = "SELECT id, key, release, label, enrolled_at, revoked_at FROM terminals";
 
 /// The terminal whose columns begin at `first`.
-pub(super) fn terminal_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Terminal> {
+pub(super) fn terminal_at(row: &Row<'_>, first: usize) -> TxResult<Terminal> {
     Ok(Terminal {
         id: bytes(row, first, TerminalId::from_bytes)?,
         key: bytes(row, first + 1, Thumbprint::from_bytes)?,
@@ -28,7 +28,8 @@ pub(super) fn terminal_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Termi
     })
 }
 
-fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> {
+fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> TxResult<EnrolOutcome> {
+    tx.lock(Lock::Account(&terminal.account))?;
     let key = terminal.key.thumbprint();
     let known = tx.one(
         "SELECT id, revoked_at FROM terminals WHERE account = ?1 AND key = ?2",
@@ -60,7 +61,7 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> 
                 tx.now.minus(DAY).millis(),
                 id_at(tx.now.minus(DAY + LONGEST_GRANT)).as_bytes(),
             ),
-            |row| Ok((row.get::<_, i64>(0)?, maybe_time(row, 1)?)),
+            |row| Ok((row.get::<i64>(0)?, maybe_time(row, 1)?)),
         )?
         .unwrap_or((0, None));
     if recent >= i64::from(terminal.most_per_day) {
@@ -85,7 +86,8 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> rusqlite::Result<EnrolOutcome> 
     Ok(EnrolOutcome::Enrolled(terminal.id))
 }
 
-fn revoke(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<bool> {
+fn revoke(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<bool> {
+    tx.lock(Lock::Account(account))?;
     let revoked = tx.one(
         "UPDATE terminals SET revoked_at = coalesce(revoked_at, ?3) WHERE id = ?1 AND account = ?2 RETURNING key",
         (terminal.as_bytes(), account.as_bytes(), tx.now.millis()),
@@ -113,7 +115,7 @@ fn id_at(moment: Timestamp) -> GrantId {
 }
 
 #[async_trait]
-impl Terminals for Sqlite {
+impl<D: Database> Terminals for D {
     async fn enrol(&self, terminal: NewTerminal) -> Result<EnrolOutcome, StoreError> {
         self.write(Write::TerminalEnrol, move |tx| enrol(tx, &terminal)).await
     }
@@ -135,10 +137,12 @@ impl Terminals for Sqlite {
     }
 
     async fn terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<Option<Terminal>, StoreError> {
-        self.read("terminal", |tx| {
+        let (account, terminal) = (*account, *terminal);
+        self.read("terminal", move |tx| {
             let sql = format!("{TERMINAL} WHERE id = ?2 AND account = ?1");
             tx.one(&sql, (account.as_bytes(), terminal.as_bytes()), |row| terminal_at(row, 0))
         })
+        .await
     }
 
     async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError> {

@@ -1,12 +1,12 @@
 //! Means of payment that providers keep for accounts: one per account and provider.
 
-use super::Tx;
-use super::row::sealed;
+use super::{Tx, TxResult};
 use crate::store::StoredMeans;
+use crate::store::database::row::sealed;
 use portcullis_protocol::AccountId;
 
 /// Keeps means of payment in the place of those before.
-pub(super) fn save(tx: &Tx<'_>, account: &AccountId, provider: &str, means: &StoredMeans) -> rusqlite::Result<()> {
+pub(super) fn save(tx: &Tx<'_>, account: &AccountId, provider: &str, means: &StoredMeans) -> TxResult<()> {
     tx.change(
         "INSERT INTO saved_means (account, provider, reference, label, saved_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (account, provider)
@@ -17,7 +17,7 @@ pub(super) fn save(tx: &Tx<'_>, account: &AccountId, provider: &str, means: &Sto
 }
 
 /// Those of an account.
-pub(super) fn find(tx: &Tx<'_>, account: &AccountId, provider: &str) -> rusqlite::Result<Option<StoredMeans>> {
+pub(super) fn find(tx: &Tx<'_>, account: &AccountId, provider: &str) -> TxResult<Option<StoredMeans>> {
     let sql = "SELECT reference, label FROM saved_means WHERE account = ?1 AND provider = ?2";
     tx.one(sql, (account.as_bytes(), provider), |row| {
         Ok(StoredMeans { reference: sealed(row, 0)?, label: row.get(1)? })
@@ -25,7 +25,7 @@ pub(super) fn find(tx: &Tx<'_>, account: &AccountId, provider: &str) -> rusqlite
 }
 
 /// Forgets them. Returns whether there were any.
-pub(super) fn forget(tx: &Tx<'_>, account: &AccountId, provider: &str) -> rusqlite::Result<bool> {
+pub(super) fn forget(tx: &Tx<'_>, account: &AccountId, provider: &str) -> TxResult<bool> {
     let sql = "DELETE FROM saved_means WHERE account = ?1 AND provider = ?2";
     Ok(tx.change(sql, (account.as_bytes(), provider))? == 1)
 }

@@ -7,17 +7,17 @@
 //! ```
 
 use super::orders::{end_rights, find, finish_refund, found, hold, moved, take_over};
-use super::row::octets;
-use super::{Tx, ledger, prepaid};
+use super::{Tx, TxError, TxResult, ledger, prepaid};
 use crate::billing::entitlement::EntitlementId;
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
+use crate::store::database::row::octets;
 use crate::store::{DisputeStep, Goods, Order, OrderPhase, PublisherId};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Money, Offer, OrderId};
 
 /// Takes a step, if it follows from the order's state.
-pub(super) fn step(tx: &Tx<'_>, id: &OrderId, step: DisputeStep) -> rusqlite::Result<Option<Order>> {
+pub(super) fn step(tx: &Tx<'_>, id: &OrderId, step: DisputeStep) -> TxResult<Option<Order>> {
     let Some(order) = find(tx, id)? else { return Ok(None) };
     match (step, order.phase) {
         (DisputeStep::Opened, OrderPhase::Paid) => open(tx, &order)?,
@@ -34,7 +34,7 @@ pub(super) fn step(tx: &Tx<'_>, id: &OrderId, step: DisputeStep) -> rusqlite::Re
     find(tx, id)
 }
 
-fn open(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
+fn open(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     let subject = *order.id.as_bytes();
     if !moved(tx, &order.id, OrderPhase::Paid, OrderPhase::Disputed)? {
         return Ok(());
@@ -57,7 +57,7 @@ fn open(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
     tx.log("payment disputed", Some(&order.account), None, order.id.as_bytes())
 }
 
-fn charge_back(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
+fn charge_back(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     let subject = *order.id.as_bytes();
     if !moved(tx, &order.id, OrderPhase::Disputed, OrderPhase::ChargedBack)? {
         return Ok(());
@@ -74,7 +74,7 @@ fn charge_back(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
     tx.log("payment charged back", Some(&order.account), None, order.id.as_bytes())
 }
 
-fn win(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
+fn win(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     let subject = *order.id.as_bytes();
     if !moved(tx, &order.id, OrderPhase::Disputed, OrderPhase::Paid)? {
         return Ok(());
@@ -104,7 +104,7 @@ const fn disputed(order: &Order) -> Option<Money> {
 }
 
 /// Gives rights back that a dispute had barred, as much of them as was left.
-fn restore(tx: &Tx<'_>, order: &Order, offer: &Offer) -> rusqlite::Result<()> {
+fn restore(tx: &Tx<'_>, order: &Order, offer: &Offer) -> TxResult<()> {
     let entitlement = EntitlementId(Octets(*order.id.as_bytes()));
     // What is held for good is held once: another order may have taken this one's place.
     let revived = tx.change(
@@ -118,7 +118,7 @@ fn restore(tx: &Tx<'_>, order: &Order, offer: &Offer) -> rusqlite::Result<()> {
     if revived == 1 {
         let left =
             tx.one("SELECT total - used FROM entitlements WHERE id = ?1 AND total > used", [entitlement.0.0], |row| {
-                row.get::<_, i64>(0)
+                row.get::<i64>(0)
             })?;
         if let Some(amount) = left {
             let (from, to) = (LedgerAccount::withdrawn(), LedgerAccount::entitlement(&entitlement));
@@ -134,19 +134,13 @@ fn restore(tx: &Tx<'_>, order: &Order, offer: &Offer) -> rusqlite::Result<()> {
     })?;
     match (own, publisher) {
         (None, Some(publisher)) => {
-            let holding = rights::bought(&offer.rights, tx.now).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            let holding = rights::bought(&offer.rights, tx.now).ok_or(TxError::Damaged)?;
             hold(tx, &order.account, &publisher, offer, &entitlement, holding)
         }
         _ => Ok(()),
     }
 }
 
-fn transfer(
-    tx: &Tx<'_>,
-    from: LedgerAccount,
-    to: LedgerAccount,
-    amount: Money,
-    subject: [u8; 16],
-) -> rusqlite::Result<()> {
+fn transfer(tx: &Tx<'_>, from: LedgerAccount, to: LedgerAccount, amount: Money, subject: [u8; 16]) -> TxResult<()> {
     if amount.is_zero() { Ok(()) } else { prepaid::move_money(tx, from, to, amount, subject) }
 }

@@ -1,11 +1,11 @@
 //! Entitlements as they are read: the few that an authorisation rests on, and pages of all that an account holds.
 
-use super::Tx;
-use super::row::{count, json, maybe_count, maybe_time, octets, text, time};
+use super::{Tx, TxResult};
 use crate::billing::entitlement::{Entitlement, EntitlementId, Holding};
+use crate::store::database::Row;
+use crate::store::database::row::{count, json, maybe_count, maybe_time, octets, text, time};
 use crate::store::{AccountPage, AuthorisationQuery, Page, ResourceFacts};
 use portcullis_protocol::AccountId;
-use rusqlite::Row;
 
 /// Entitlements of uses that are looked at in turn, oldest first, until one carries what is asked for. Somebody who has
 /// more packs of one operation that are not used up draws from any that carries it.
@@ -14,14 +14,15 @@ const IN_TURN: i64 = 64;
 /// An entitlement, with the holds that are still good at `?1` instead of those not yet released.
 const ENTITLEMENT: &str = "
     SELECT e.id, p.name, e.name, e.operation, e.rights, e.used,
-           iif(e.held = 0, 0, (SELECT coalesce(sum(h.units), 0) FROM authorisations h
-                               WHERE h.entitlement = e.id AND h.state = 0 AND h.units > 0 AND h.expires_at > ?1)),
+           CASE WHEN e.held = 0 THEN 0
+                ELSE (SELECT CAST(coalesce(sum(h.units), 0) AS BIGINT) FROM authorisations h
+                      WHERE h.entitlement = e.id AND h.state = 0 AND h.units > 0 AND h.expires_at > ?1) END,
            e.revoked_at, e.since, e.place, e.total, e.starts_at, e.ends_at, e.seats
     FROM entitlements e JOIN publishers p ON p.id = e.publisher";
 /// Of one account, for one operation.
 const OF_SUBJECT: &str = "e.account = ?2 AND e.publisher = ?3 AND e.name = ?4 AND e.operation = ?5";
 
-fn entitlement(row: &Row<'_>) -> rusqlite::Result<Entitlement> {
+fn entitlement(row: &Row<'_>) -> TxResult<Entitlement> {
     Ok(Entitlement {
         id: octets(row, 0).map(EntitlementId)?,
         publisher: text(row, 1)?,
@@ -42,18 +43,14 @@ fn entitlement(row: &Row<'_>) -> rusqlite::Result<Entitlement> {
 }
 
 /// An entitlement.
-pub(super) fn find(tx: &Tx<'_>, id: &EntitlementId) -> rusqlite::Result<Option<Entitlement>> {
+pub(super) fn find(tx: &Tx<'_>, id: &EntitlementId) -> TxResult<Option<Entitlement>> {
     tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now.millis(), id.0.0), entitlement)
 }
 
 /// What a decision needs of what the account holds for the operation, and no more, however much that is: one that is for
 /// good; else those that are not counted and have not ended, and those that are not used up, oldest first, as far as one
 /// carries the quantity; else one that says why there is nothing.
-pub(super) fn that_count(
-    tx: &Tx<'_>,
-    query: &AuthorisationQuery<'_>,
-    facts: &ResourceFacts,
-) -> rusqlite::Result<Vec<Entitlement>> {
+pub(super) fn that_count(tx: &Tx<'_>, query: &AuthorisationQuery, facts: &ResourceFacts) -> TxResult<Vec<Entitlement>> {
     let subject =
         (tx.now.millis(), query.account.as_bytes(), facts.publisher.0.0, facts.name.as_str(), query.operation.as_str());
     let one =
@@ -87,7 +84,7 @@ pub(super) fn that_count(
 }
 
 /// What is counted and not used up, oldest first, as far as one carries the quantity.
-fn counted(tx: &Tx<'_>, query: &AuthorisationQuery<'_>, facts: &ResourceFacts) -> rusqlite::Result<Vec<Entitlement>> {
+fn counted(tx: &Tx<'_>, query: &AuthorisationQuery, facts: &ResourceFacts) -> TxResult<Vec<Entitlement>> {
     let (now, account, publisher) = (tx.now.millis(), query.account.as_bytes(), facts.publisher.0.0);
     let (name, operation) = (facts.name.as_str(), query.operation.as_str());
     let left = tx.all(
@@ -118,7 +115,7 @@ fn counted(tx: &Tx<'_>, query: &AuthorisationQuery<'_>, facts: &ResourceFacts) -
 }
 
 /// A page of what an account holds and held, newest first.
-pub(super) fn page(tx: &Tx<'_>, account: &AccountId, page: AccountPage) -> rusqlite::Result<Page<Entitlement>> {
+pub(super) fn page(tx: &Tx<'_>, account: &AccountId, page: AccountPage) -> TxResult<Page<Entitlement>> {
     let rows = tx.all(
         &format!("{ENTITLEMENT} WHERE e.account = ?2 AND e.place < ?3 ORDER BY e.place DESC LIMIT ?4"),
         (tx.now.millis(), account.as_bytes(), page.before(), page.limit()),

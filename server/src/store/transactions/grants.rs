@@ -2,21 +2,22 @@
 
 use super::answers::{self, Kept, Stored};
 use super::cycle::shut_out;
-use super::row::{bytes, maybe_bytes, octets, one_of, text, time};
-use super::{Tx, ledger, prepaid};
+use super::{Lock, Tx, TxError, TxResult, ledger, prepaid};
 use crate::billing::entitlement::{Draw, EntitlementId};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::ops::clock::Timestamp;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, maybe_bytes, octets, one_of, text, time};
 use crate::store::{Acknowledged, AnswerScope, Begun, GrantRecord, GrantState, NewGrant, VerifyOutcome};
 use portcullis_protocol::{GrantId, PairwiseId, TerminalId};
-use rusqlite::Row;
 
 /// In the order of the column's numbers.
 const GRANT_STATES: [GrantState; 4] =
     [GrantState::Issued, GrantState::Acknowledged, GrantState::Superseded, GrantState::Revoked];
 
 /// Step 3 in one transaction: consumes the code, debits, writes down, and issues the grant.
-pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutcome> {
+pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
+    tx.lock(Lock::Account(&new.account))?;
     let scope = AnswerScope::Terminal(new.terminal);
     let begun = answers::find(tx, &scope, &new.request)?;
     if !matches!(begun, Begun::New) {
@@ -33,8 +34,8 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
     // held → consumed.
     let consumed = tx.change(
         "UPDATE authorisations SET state = 1
-         WHERE code = ?1 AND terminal = ?2 AND account = ?3 AND units = ?4 AND entitlement IS ?5
-           AND cost = ?7 AND offer IS ?8 AND state = 0 AND expires_at > ?6",
+         WHERE code = ?1 AND terminal = ?2 AND account = ?3 AND units = ?4 AND entitlement IS NOT DISTINCT FROM ?5
+           AND cost = ?7 AND offer IS NOT DISTINCT FROM ?8 AND state = 0 AND expires_at > ?6",
         (
             new.code.as_bytes(),
             new.terminal.as_bytes(),
@@ -63,7 +64,8 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutco
 }
 
 /// Issues a grant once more: the one that it replaces was paid for and never acknowledged, and is no replacement itself.
-pub(super) fn reissue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOutcome> {
+pub(super) fn reissue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
+    tx.lock(Lock::Account(&new.account))?;
     let Some(old) = &new.replaces else { return Ok(VerifyOutcome::Changed) };
     if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
         return Ok(VerifyOutcome::ShutOut(reason));
@@ -86,7 +88,7 @@ pub(super) fn reissue(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<VerifyOut
 }
 
 /// Whether what the grant rests on still stands: its rights, its resource, and how its publisher knows the user.
-fn stands(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
+fn stands(tx: &Tx<'_>, new: &NewGrant) -> TxResult<bool> {
     let entitled = match &new.draw.entitlement() {
         None => true,
         Some(id) => {
@@ -103,7 +105,7 @@ fn stands(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
 }
 
 /// Writes a grant down.
-fn insert(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
+fn insert(tx: &Tx<'_>, new: &NewGrant) -> TxResult<()> {
     tx.change(
         "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         (new.account.as_bytes(), new.publisher.0.0, new.pairwise.as_bytes()),
@@ -130,7 +132,7 @@ fn insert(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
 }
 
 /// Draws what was held, and begins what begins with it.
-fn debit(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
+fn debit(tx: &Tx<'_>, new: &NewGrant) -> TxResult<()> {
     if let (Some(entitlement), Some(seconds)) = (new.draw.entitlement(), new.begins) {
         begin(tx, &entitlement, seconds)?;
     }
@@ -140,7 +142,7 @@ fn debit(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
         Draw::Money { cost, .. } => {
             let sql = "SELECT name FROM publishers WHERE id = ?1";
             let publisher = tx.one(sql, [new.publisher.0.0], |row| text(row, 0))?;
-            let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            let publisher = publisher.ok_or(TxError::Damaged)?;
             prepaid::debit(tx, &new.account, &publisher, *cost, *new.id.as_bytes())
         }
     }
@@ -148,25 +150,25 @@ fn debit(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<()> {
 
 /// waiting → begun: the time of an entitlement begins, once. That it has not begun was looked at in this transaction:
 /// anything else is a damaged database, and rolls everything back.
-fn begin(tx: &Tx<'_>, entitlement: &EntitlementId, seconds: u64) -> rusqlite::Result<()> {
+fn begin(tx: &Tx<'_>, entitlement: &EntitlementId, seconds: u64) -> TxResult<()> {
     let begun = tx.change(
         "UPDATE entitlements SET starts_at = ?2, ends_at = ?3
          WHERE id = ?1 AND revoked_at IS NULL AND starts_at IS NULL AND ends_at > ?2",
         (entitlement.0.0, tx.now.millis(), tx.now.plus(seconds).millis()),
     )?;
-    if begun == 1 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
+    if begun == 1 { Ok(()) } else { Err(TxError::Damaged) }
 }
 
 /// Draws the units that were held. A hold that stands is always covered: anything else is a damaged database, and
 /// rolls everything back.
-fn debit_units(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId, units: u32) -> rusqlite::Result<()> {
+fn debit_units(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId, units: u32) -> TxResult<()> {
     let debited = tx.change(
         "UPDATE entitlements SET held = held - ?2, used = used + ?2
          WHERE id = ?1 AND revoked_at IS NULL AND held >= ?2",
         (entitlement.0.0, units),
     )?;
     if debited != 1 {
-        return Err(rusqlite::Error::QueryReturnedNoRows);
+        return Err(TxError::Damaged);
     }
     ledger::append(
         tx,
@@ -181,7 +183,7 @@ fn debit_units(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId, units: 
 }
 
 /// Whether the user has no other identifier at this publisher than the grant says.
-fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
+fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> TxResult<bool> {
     let known = tx.one(
         "SELECT id FROM pairwise WHERE account = ?1 AND publisher = ?2",
         (new.account.as_bytes(), new.publisher.0.0),
@@ -192,7 +194,7 @@ fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> rusqlite::Result<bool> {
 
 const GRANT: &str = "SELECT id, state, compact, nonce, keys, expires_at, replaces FROM grants WHERE id = ?1";
 
-fn grant_record(row: &Row<'_>) -> rusqlite::Result<GrantRecord> {
+fn grant_record(row: &Row<'_>) -> TxResult<GrantRecord> {
     Ok(GrantRecord {
         id: bytes(row, 0, GrantId::from_bytes)?,
         state: one_of(row, 1, &GRANT_STATES)?,
@@ -205,18 +207,18 @@ fn grant_record(row: &Row<'_>) -> rusqlite::Result<GrantRecord> {
 }
 
 /// A grant on record.
-pub(super) fn find(tx: &Tx<'_>, id: &GrantId) -> rusqlite::Result<Option<GrantRecord>> {
+pub(super) fn find(tx: &Tx<'_>, id: &GrantId) -> TxResult<Option<GrantRecord>> {
     tx.one(GRANT, [id.as_bytes()], grant_record)
 }
 
 /// A grant of a terminal.
-pub(super) fn of_terminal(tx: &Tx<'_>, terminal: &TerminalId, id: &GrantId) -> rusqlite::Result<Option<GrantRecord>> {
+pub(super) fn of_terminal(tx: &Tx<'_>, terminal: &TerminalId, id: &GrantId) -> TxResult<Option<GrantRecord>> {
     let sql = format!("{GRANT} AND terminal = ?2");
     tx.one(&sql, (id.as_bytes(), terminal.as_bytes()), grant_record)
 }
 
 /// issued → acknowledged.
-pub(super) fn acknowledge(tx: &Tx<'_>, terminal: &TerminalId, id: &GrantId) -> rusqlite::Result<Acknowledged> {
+pub(super) fn acknowledge(tx: &Tx<'_>, terminal: &TerminalId, id: &GrantId) -> TxResult<Acknowledged> {
     tx.change(
         "UPDATE grants SET state = 1 WHERE id = ?1 AND terminal = ?2 AND state = 0",
         (id.as_bytes(), terminal.as_bytes()),

@@ -1,8 +1,8 @@
 //! Resources.
 
-use super::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
-use super::{Sqlite, Tx, offers, publishers, search, withdrawal};
+use super::{Database, Lock, Tx, TxError, TxResult, offers, publishers, search, withdrawal};
 use crate::ops::faults::Write;
+use crate::store::database::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
 use crate::store::{
     Listing, ListingVersion, NewResource, OpenedPart, PublishOutcome, PublisherId, ResourceFacts, Resources,
     RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,
@@ -16,7 +16,7 @@ use portcullis_protocol::{
 };
 
 /// What the cycle needs of a resource.
-pub(super) fn facts(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<ResourceFacts>> {
+pub(super) fn facts(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<ResourceFacts>> {
     tx.one(
         "SELECT r.digest, r.publisher, p.name, r.name, r.version, r.run_max, r.size, r.withdrawn_at
          FROM resources r JOIN publishers p ON p.id = r.publisher WHERE r.digest = ?1",
@@ -37,12 +37,12 @@ pub(super) fn facts(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<Res
 }
 
 /// The publisher of a name.
-pub(super) fn publisher_id(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Option<PublisherId>> {
+pub(super) fn publisher_id(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Option<PublisherId>> {
     tx.one("SELECT id FROM publishers WHERE name = ?1", [name.as_str()], |row| octets(row, 0).map(PublisherId))
 }
 
 /// The publisher of a name, where the account owns it.
-pub(super) fn owned(tx: &Tx<'_>, account: &AccountId, name: &PublisherName) -> rusqlite::Result<Option<PublisherId>> {
+pub(super) fn owned(tx: &Tx<'_>, account: &AccountId, name: &PublisherName) -> TxResult<Option<PublisherId>> {
     let sql = "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2";
     tx.one(sql, (name.as_str(), account.as_bytes()), |row| octets(row, 0).map(PublisherId))
 }
@@ -59,7 +59,7 @@ pub(super) fn is_sold(
     publisher: &PublisherId,
     name: &ResourceName,
     operation: &OperationName,
-) -> rusqlite::Result<bool> {
+) -> TxResult<bool> {
     let found = tx.one(
         "SELECT 1 FROM resources r JOIN operations o ON o.resource = r.digest AND o.name = ?3
          WHERE r.publisher = ?1 AND r.name = ?2 AND r.withdrawn_at IS NULL LIMIT 1",
@@ -76,14 +76,14 @@ pub(super) fn opened_by(
     publisher: &PublisherId,
     name: &ResourceName,
     operation: &OperationName,
-) -> rusqlite::Result<Option<OpenedPart>> {
+) -> TxResult<Option<OpenedPart>> {
     tx.one(
         "SELECT o.name, p.name, r.version
          FROM resources r
          JOIN operations o ON o.resource = r.digest AND o.name = ?3
-         JOIN parts p ON p.resource = r.digest AND NOT p.public
+         JOIN parts p ON p.resource = r.digest AND p.public = 0
          WHERE r.publisher = ?1 AND r.name = ?2 AND r.withdrawn_at IS NULL
-           AND instr(' ' || o.parts || ' ', ' ' || p.name || ' ') > 0
+           AND replace(' ' || o.parts || ' ', ' ' || p.name || ' ', '') <> ' ' || o.parts || ' '
          ORDER BY r.published_at DESC, p.name LIMIT 1",
         (publisher.0.0, name.as_str(), operation.as_str()),
         |row| Ok(OpenedPart { operation: text(row, 0)?, part: text(row, 1)?, version: text(row, 2)? }),
@@ -91,7 +91,7 @@ pub(super) fn opened_by(
 }
 
 /// The same, in a version that was withdrawn and is about to be on sale again.
-pub(super) fn would_open_restored(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<OpenedPart>> {
+pub(super) fn would_open_restored(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<OpenedPart>> {
     let sql = "SELECT publisher, manifest FROM resources WHERE digest = ?1";
     let found =
         tx.one(sql, [digest.as_bytes()], |row| Ok((octets(row, 0).map(PublisherId)?, json::<Manifest>(row, 1)?)))?;
@@ -99,7 +99,7 @@ pub(super) fn would_open_restored(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Res
 }
 
 /// The same, in a version that is about to be published, under the offers in force.
-fn would_open(tx: &Tx<'_>, publisher: &PublisherId, manifest: &Manifest) -> rusqlite::Result<Option<OpenedPart>> {
+fn would_open(tx: &Tx<'_>, publisher: &PublisherId, manifest: &Manifest) -> TxResult<Option<OpenedPart>> {
     let offers = offers::in_force(tx, publisher, &manifest.name)?;
     let free = |operation: &OperationName| {
         offers.iter().any(|revision| {
@@ -123,7 +123,7 @@ pub(super) fn newest_manifest(
     tx: &Tx<'_>,
     publisher: &PublisherName,
     name: &ResourceName,
-) -> rusqlite::Result<Option<Manifest>> {
+) -> TxResult<Option<Manifest>> {
     let Some(id) = publisher_id(tx, publisher)? else { return Ok(None) };
     let versions = versions(tx, &id, name)?;
     let Some(newest) = newest(&versions) else { return Ok(None) };
@@ -132,11 +132,7 @@ pub(super) fn newest_manifest(
 }
 
 /// Newest first. Of equal precedence, which no store takes any more, the one that was published last goes first.
-pub(super) fn versions(
-    tx: &Tx<'_>,
-    publisher: &PublisherId,
-    name: &ResourceName,
-) -> rusqlite::Result<Vec<ListingVersion>> {
+pub(super) fn versions(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> TxResult<Vec<ListingVersion>> {
     let mut versions = tx.all(
         "SELECT version, digest, size, withdrawn_at IS NOT NULL FROM resources WHERE publisher = ?1 AND name = ?2
          ORDER BY published_at DESC",
@@ -154,11 +150,7 @@ pub(super) fn versions(
     Ok(versions)
 }
 
-pub(super) fn listing(
-    tx: &Tx<'_>,
-    publisher: &PublisherName,
-    name: &ResourceName,
-) -> rusqlite::Result<Option<Listing>> {
+pub(super) fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> TxResult<Option<Listing>> {
     let found = tx.one("SELECT id, key FROM publishers WHERE name = ?1", [publisher.as_str()], |row| {
         let key = checked(row, 1, |key: [u8; 32]| PublicKey::from_bytes(&key))?;
         Ok((octets(row, 0).map(PublisherId)?, key))
@@ -169,7 +161,7 @@ pub(super) fn listing(
     let sql = "SELECT kind, title, description FROM resources WHERE digest = ?1";
     let texts: Option<(String, String, String)> =
         tx.one(sql, [newest.digest.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let (kind, title, description) = texts.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let (kind, title, description) = texts.ok_or(TxError::Damaged)?;
     Ok(Some(Listing {
         publisher: publisher.clone(),
         publisher_key,
@@ -188,8 +180,10 @@ pub(super) fn listing(
     }))
 }
 
-fn publish(tx: &Tx<'_>, new: &NewResource) -> rusqlite::Result<PublishOutcome> {
+fn publish(tx: &Tx<'_>, new: &NewResource) -> TxResult<PublishOutcome> {
     let manifest = &new.manifest;
+    tx.lock(Lock::Publisher(&manifest.publisher.name))?;
+    tx.lock(Lock::Catalogue)?;
     let owner = tx.one(
         "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2 AND key = ?3",
         (manifest.publisher.name.as_str(), new.account.as_bytes(), manifest.publisher.jwk.to_bytes()),
@@ -223,7 +217,7 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> rusqlite::Result<PublishOutcome> {
     Ok(PublishOutcome::Published)
 }
 
-fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId) -> rusqlite::Result<()> {
+fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId) -> TxResult<()> {
     let (manifest, digest) = (&new.manifest, new.digest.as_bytes());
     tx.change(
         "INSERT INTO resources
@@ -265,9 +259,9 @@ fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId) -> rusqlite::
 }
 
 /// What opens the parts of a version that are not public.
-fn opens(tx: &Tx<'_>, resource: &Digest) -> rusqlite::Result<Vec<PartOpening>> {
+fn opens(tx: &Tx<'_>, resource: &Digest) -> TxResult<Vec<PartOpening>> {
     let hidden: Vec<PartName> = tx.all(
-        "SELECT name FROM parts WHERE resource = ?1 AND NOT public ORDER BY name",
+        "SELECT name FROM parts WHERE resource = ?1 AND public = 0 ORDER BY name",
         [resource.as_bytes()],
         |row| text(row, 0),
     )?;
@@ -284,7 +278,7 @@ fn opens(tx: &Tx<'_>, resource: &Digest) -> rusqlite::Result<Vec<PartOpening>> {
 }
 
 #[async_trait]
-impl Resources for Sqlite {
+impl<D: Database> Resources for D {
     async fn publish(&self, resource: NewResource) -> Result<PublishOutcome, StoreError> {
         self.write(Write::ResourcePublish, move |tx| publish(tx, &resource)).await
     }
@@ -310,7 +304,8 @@ impl Resources for Sqlite {
     }
 
     async fn resource(&self, digest: &Digest) -> Result<Option<ResourceFacts>, StoreError> {
-        self.read("resource", |tx| facts(tx, digest))
+        let digest = *digest;
+        self.read("resource", move |tx| facts(tx, &digest)).await
     }
 
     async fn newest_manifest(
@@ -349,7 +344,8 @@ impl Resources for Sqlite {
     async fn newest_listing(&self) -> Result<i64, StoreError> {
         self.read("newest listing", |tx| {
             let sql = "SELECT coalesce(max(number), 0) FROM catalogue";
-            Ok(tx.one(sql, [], |row| row.get(0))?.unwrap_or(0))
+            Ok(tx.one(sql, (), |row| row.get(0))?.unwrap_or(0))
         })
+        .await
     }
 }

@@ -1,13 +1,13 @@
 //! The ledger.
 
-use super::row::{text, time};
-use super::{Sqlite, Tx};
+use super::{Database, Tx, TxResult};
 use crate::billing::ledger::NewTransfer;
+use crate::store::database::row::{text, time};
 use crate::store::{Balance, Ledger, LedgerAccount, StoreError, Transfer};
 use async_trait::async_trait;
 
 /// Appends a transfer, in the transaction that does what it records.
-pub(super) fn append(tx: &Tx<'_>, transfer: &NewTransfer) -> rusqlite::Result<()> {
+pub(super) fn append(tx: &Tx<'_>, transfer: &NewTransfer) -> TxResult<()> {
     tx.change(
         "INSERT INTO ledger (at, giver, taker, amount, commodity, subject) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (
@@ -23,10 +23,10 @@ pub(super) fn append(tx: &Tx<'_>, transfer: &NewTransfer) -> rusqlite::Result<()
 }
 
 #[async_trait]
-impl Ledger for Sqlite {
+impl<D: Database> Ledger for D {
     async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         self.read_many("balances", |tx| {
-            tx.all("SELECT account, commodity, amount FROM balances ORDER BY commodity, account", [], |row| {
+            tx.all("SELECT account, commodity, amount FROM balances ORDER BY commodity, account", (), |row| {
                 Ok(Balance {
                     account: LedgerAccount::from_text(row.get(0)?),
                     commodity: text(row, 1)?,

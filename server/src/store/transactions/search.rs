@@ -2,10 +2,10 @@
 //! [`POSTINGS`] and [`CANDIDATES`], however large the catalogue is and whatever is asked.
 
 use super::resources::{newest, newest_manifest, publisher_id, versions};
-use super::row::{checked, json, maybe_bytes, octets, text, to_json};
-use super::{Tx, offers};
+use super::{Tx, TxError, TxResult, offers};
 use crate::catalogue::cover;
 use crate::catalogue::search::{Query, Texts, Word, score};
+use crate::store::database::row::{checked, json, maybe_bytes, octets, text, to_json};
 use crate::store::{Listing, ListingVersion, PublisherId, SearchPage, SearchQuery};
 use portcullis_protocol::{AccountId, Digest, PublicKey, PublisherName, ResourceName};
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +23,7 @@ const SHOWN_VERSIONS: usize = 8;
 
 /// Brings the catalogue up to date with a resource of which a version was published, withdrawn or restored, in the
 /// transaction that does it.
-pub(super) fn refresh(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusqlite::Result<()> {
+pub(super) fn refresh(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> TxResult<()> {
     let Some(id) = publisher_id(tx, publisher)? else { return Ok(()) };
     let versions = versions(tx, &id, name)?;
     let (Some(newest), Some(manifest)) = (newest(&versions), newest_manifest(tx, publisher, name)?) else {
@@ -56,9 +56,9 @@ pub(super) fn refresh(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceNam
             sold,
             cover::of(&manifest).is_some(),
         ),
-        |row| row.get::<_, i64>(0),
+        |row| row.get::<i64>(0),
     )?;
-    let number = number.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let number = number.ok_or(TxError::Damaged)?;
     let old = before.map(|texts| texts.trigrams()).unwrap_or_default();
     let new = if shown.is_empty() { BTreeMap::new() } else { texts.trigrams() };
     for (trigram, weight) in old.iter().filter(|(trigram, weight)| new.get(*trigram) != Some(*weight)) {
@@ -73,13 +73,13 @@ pub(super) fn refresh(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceNam
 }
 
 /// Whether the account that owns a publisher may sell.
-fn in_good_standing(tx: &Tx<'_>, publisher: &PublisherId) -> rusqlite::Result<bool> {
+fn in_good_standing(tx: &Tx<'_>, publisher: &PublisherId) -> TxResult<bool> {
     let sql = "SELECT 1 FROM publishers p JOIN accounts a ON a.id = p.owner WHERE p.id = ?1 AND a.suspended_at IS NULL";
     Ok(tx.one(sql, [publisher.0.0], |_| Ok(()))?.is_some())
 }
 
 /// Takes what an account publishes off sale, or puts it back, in the transaction that suspends or restores it.
-pub(super) fn set_standing(tx: &Tx<'_>, owner: &AccountId, good: bool) -> rusqlite::Result<()> {
+pub(super) fn set_standing(tx: &Tx<'_>, owner: &AccountId, good: bool) -> TxResult<()> {
     let publishers = tx
         .all("SELECT id FROM publishers WHERE owner = ?1", [owner.as_bytes()], |row| octets(row, 0).map(PublisherId))?;
     for publisher in publishers {
@@ -92,11 +92,11 @@ pub(super) fn set_standing(tx: &Tx<'_>, owner: &AccountId, good: bool) -> rusqli
 }
 
 /// Fills the catalogue of a database that was made before there was one, oldest resource first.
-pub(super) fn fill(tx: &Tx<'_>) -> rusqlite::Result<()> {
+pub(crate) fn fill(tx: &Tx<'_>) -> TxResult<()> {
     let names: Vec<(PublisherName, ResourceName)> = tx.all(
         "SELECT (SELECT p.name FROM publishers p WHERE p.id = publisher), name FROM resources GROUP BY publisher, name
          ORDER BY min(published_at), min(digest)",
-        [],
+        (),
         |row| Ok((text(row, 0)?, text(row, 1)?)),
     )?;
     names.iter().try_for_each(|(publisher, name)| refresh(tx, publisher, name))
@@ -115,7 +115,7 @@ fn shown(mut versions: Vec<ListingVersion>) -> Vec<ListingVersion> {
 }
 
 /// A page of what is found.
-pub(super) fn search(tx: &Tx<'_>, query: &SearchQuery) -> rusqlite::Result<SearchPage> {
+pub(super) fn search(tx: &Tx<'_>, query: &SearchQuery) -> TxResult<SearchPage> {
     let kind = query.kind.as_deref();
     let (numbers, next) = match Query::parse(&query.text) {
         Query::Everything => browse(tx, kind, query.page, query.per_page)?,
@@ -127,13 +127,13 @@ pub(super) fn search(tx: &Tx<'_>, query: &SearchQuery) -> rusqlite::Result<Searc
             (all.into_iter().skip(before).take(size).collect(), if more { query.page.checked_add(1) } else { None })
         }
     };
-    let listings = numbers.into_iter().map(|number| listing(tx, number)).collect::<rusqlite::Result<Vec<_>>>()?;
+    let listings = numbers.into_iter().map(|number| listing(tx, number)).collect::<TxResult<Vec<_>>>()?;
     Ok(SearchPage { listings: listings.into_iter().flatten().collect(), next })
 }
 
 /// Everything on sale, newest first. A page is named by the listing before it, so that none is passed over or shown twice
 /// while others are published.
-fn browse(tx: &Tx<'_>, kind: Option<&str>, page: u32, per_page: u32) -> rusqlite::Result<(Vec<i64>, Option<u32>)> {
+fn browse(tx: &Tx<'_>, kind: Option<&str>, page: u32, per_page: u32) -> TxResult<(Vec<i64>, Option<u32>)> {
     let before = if page == 0 { i64::MAX } else { i64::from(page) };
     // One more than the page, to know whether there is another one.
     let limit = i64::from(per_page) + 1;
@@ -156,14 +156,14 @@ fn browse(tx: &Tx<'_>, kind: Option<&str>, page: u32, per_page: u32) -> rusqlite
 }
 
 /// What answers a query, best first; of equals the newest.
-fn ranked(tx: &Tx<'_>, words: &[Word], kind: Option<&str>) -> rusqlite::Result<Vec<i64>> {
+fn ranked(tx: &Tx<'_>, words: &[Word], kind: Option<&str>) -> TxResult<Vec<i64>> {
     let (mut found, mut read) = (Vec::new(), 0);
     for number in proposed(tx, words)? {
         if read == CANDIDATES {
             break;
         }
         let texts = tx.one(
-            "SELECT texts FROM catalogue WHERE number = ?1 AND sold = 1 AND (?2 IS NULL OR kind = ?2)",
+            "SELECT texts FROM catalogue WHERE number = ?1 AND sold = 1 AND kind = coalesce(?2, kind)",
             (number, kind),
             |row| json::<Texts>(row, 0),
         )?;
@@ -176,7 +176,7 @@ fn ranked(tx: &Tx<'_>, words: &[Word], kind: Option<&str>) -> rusqlite::Result<V
 
 /// What the index proposes: what has the most and rarest trigrams of the words. One that more listings have than are
 /// looked up says nothing against those that are not among them, so it only decides between equals.
-fn proposed(tx: &Tx<'_>, words: &[Word]) -> rusqlite::Result<Vec<i64>> {
+fn proposed(tx: &Tx<'_>, words: &[Word]) -> TxResult<Vec<i64>> {
     let mut points: HashMap<i64, i64> = HashMap::new();
     for trigram in words.iter().flat_map(Word::asked) {
         let listings: Vec<(i64, i64)> = tx.all(
@@ -198,9 +198,10 @@ fn proposed(tx: &Tx<'_>, words: &[Word]) -> rusqlite::Result<Vec<i64>> {
 }
 
 /// A listing as a search shows it.
-pub(super) fn listing(tx: &Tx<'_>, number: i64) -> rusqlite::Result<Option<Listing>> {
+pub(super) fn listing(tx: &Tx<'_>, number: i64) -> TxResult<Option<Listing>> {
     let found = tx.one(
-        "SELECT p.id, p.name, p.key, c.name, r.kind, r.title, r.description, c.versions, iif(c.cover, c.newest, NULL)
+        "SELECT p.id, p.name, p.key, c.name, r.kind, r.title, r.description, c.versions, 
+                CASE WHEN c.cover = 1 THEN c.newest END
          FROM catalogue c JOIN publishers p ON p.id = c.publisher JOIN resources r ON r.digest = c.newest
          WHERE c.number = ?1",
         [number],

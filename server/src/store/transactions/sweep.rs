@@ -1,8 +1,9 @@
 //! What time does: holds expire, and what nothing needs any more leaves, as `retention.rs` says. In batches, so that no
 //! sweep holds the writer up for long.
 
-use super::{Tx, answers};
+use super::{Tx, TxResult, answers};
 use crate::ops::retention;
+use std::collections::BTreeMap;
 
 /// Holds that one batch releases.
 const HOLDS: u32 = 2_000;
@@ -18,7 +19,7 @@ pub(super) struct Swept {
 }
 
 /// Releases expired holds and deletes old records.
-pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<Swept> {
+pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<Swept> {
     let released = release(tx)?;
     let mut most = answers::sweep(tx, ROWS)?;
     let (ended, old) = (tx.now.minus(retention::SIGN_IN).millis(), tx.now.minus(retention::LOG).millis());
@@ -51,33 +52,40 @@ pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<Swept> {
 }
 
 /// Releases holds whose codes have expired. Returns how many.
-fn release(tx: &Tx<'_>) -> rusqlite::Result<u64> {
-    let now = tx.now.millis();
-    // Units and money go back first, summed per entitlement and balance, while the rows still say so.
-    tx.change(
-        "UPDATE entitlements SET held = held - due.units
-         FROM (SELECT entitlement AS id, sum(units) AS units
-               FROM (SELECT entitlement, units FROM authorisations WHERE state = 0 AND expires_at <= ?1
-                     ORDER BY expires_at, code LIMIT ?2)
-               WHERE units > 0 GROUP BY entitlement) AS due
-         WHERE entitlements.id = due.id",
-        (now, HOLDS),
-    )?;
-    tx.change(
-        "UPDATE prepaid SET held = held - due.cost
-         FROM (SELECT account, currency, sum(cost) AS cost
-               FROM (SELECT account, currency, cost FROM authorisations WHERE state = 0 AND expires_at <= ?1
-                     ORDER BY expires_at, code LIMIT ?2)
-               WHERE cost > 0 GROUP BY account, currency) AS due
-         WHERE prepaid.account = due.account AND prepaid.currency = due.currency",
-        (now, HOLDS),
-    )?;
-    let released = tx.change(
-        "UPDATE authorisations SET state = 2 WHERE code IN (
+fn release(tx: &Tx<'_>) -> TxResult<u64> {
+    // Each hold is released by whoever changes its row, so that no other transaction gives the same back once more.
+    let released = tx.all(
+        "UPDATE authorisations SET state = 2 WHERE state = 0 AND code IN (
              SELECT code FROM authorisations WHERE state = 0 AND expires_at <= ?1
-             ORDER BY expires_at, code LIMIT ?2)",
-        (now, HOLDS),
+             ORDER BY expires_at, code LIMIT ?2)
+         RETURNING entitlement, units, account, currency, cost",
+        (tx.now.millis(), HOLDS),
+        |row| {
+            let units: i64 = row.get(1)?;
+            let entitlement = row.get::<Option<[u8; 16]>>(0)?.filter(|_| units > 0);
+            let balance = row.get::<Option<String>>(3)?.map(|currency| row.get(2).map(|account| (account, currency)));
+            Ok((entitlement, units, balance.transpose()?, row.get::<i64>(4)?))
+        },
     )?;
+    // In one order, so that two sweeps do not wait for each other.
+    let mut entitlements: BTreeMap<[u8; 16], i64> = BTreeMap::new();
+    let mut balances: BTreeMap<([u8; 16], String), i64> = BTreeMap::new();
+    let count = released.len();
+    for (entitlement, units, balance, cost) in released {
+        if let Some(id) = entitlement {
+            *entitlements.entry(id).or_default() += units;
+        }
+        if let Some(balance) = balance.filter(|_| cost > 0) {
+            *balances.entry(balance).or_default() += cost;
+        }
+    }
+    for (id, units) in entitlements {
+        tx.change("UPDATE entitlements SET held = held - ?2 WHERE id = ?1", (id, units))?;
+    }
+    for ((account, currency), cost) in balances {
+        let sql = "UPDATE prepaid SET held = held - ?3 WHERE account = ?1 AND currency = ?2";
+        tx.change(sql, (account, currency, cost))?;
+    }
     super::leases::sweep(tx)?;
-    Ok(u64::try_from(released).unwrap_or(0))
+    Ok(u64::try_from(count).unwrap_or(0))
 }

@@ -1,11 +1,11 @@
 //! Device codes.
 
 use super::accounts::signed_in;
-use super::row::{bytes, maybe_bytes, maybe_time, one_of, time};
-use super::{Sqlite, Tx};
+use super::{Database, Lock, Tx, TxResult};
 use crate::crypto::secrets::TokenHash;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
+use crate::store::database::row::{bytes, maybe_bytes, maybe_time, one_of, time};
 use crate::store::{
     DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
 };
@@ -38,7 +38,8 @@ fn poll(
     key: &Thumbprint,
     session: SessionId,
     tokens: &NewTokens,
-) -> rusqlite::Result<PollOutcome> {
+) -> TxResult<PollOutcome> {
+    tx.lock_account_of(|tx| approved_by(tx, device))?;
     let found = tx.one(
         "SELECT d.key, d.state, d.account, d.pause, d.polled_at, d.expires_at, d.label, a.suspended_at, d.session
           FROM devices d LEFT JOIN accounts a ON a.id = d.account WHERE d.device = ?1",
@@ -99,7 +100,10 @@ fn poll(
     Ok(PollOutcome::Session { account, session })
 }
 
-fn decide(tx: &Tx<'_>, user: &TokenHash, decision: Decision) -> rusqlite::Result<DecideOutcome> {
+fn decide(tx: &Tx<'_>, user: &TokenHash, decision: Decision) -> TxResult<DecideOutcome> {
+    if let Decision::Approve { account, .. } = &decision {
+        tx.lock(Lock::Account(account))?;
+    }
     let account = match decision {
         Decision::Deny => None,
         // A browser that was signed out everywhere a moment ago approves nothing any more.
@@ -108,15 +112,21 @@ fn decide(tx: &Tx<'_>, user: &TokenHash, decision: Decision) -> rusqlite::Result
     };
     let state = if account.is_some() { 1 } else { 2 };
     let decided = tx.change(
-        "UPDATE devices SET state = ?2, account = ?3 WHERE user = ?1 AND state = 0 AND expires_at > ?4",
+        "UPDATE devices SET state = ?2, account = ?3 WHERE user_code = ?1 AND state = 0 AND expires_at > ?4",
         (user.as_bytes(), state, account.as_ref().map(AccountId::as_bytes), tx.now.millis()),
     )?;
     Ok(if decided == 1 { DecideOutcome::Decided } else { DecideOutcome::Gone })
 }
 
+/// The account that approved a code, and may end everything that comes of it.
+fn approved_by(tx: &Tx<'_>, device: &TokenHash) -> TxResult<Option<AccountId>> {
+    let sql = "SELECT account FROM devices WHERE device = ?1";
+    Ok(tx.one(sql, [device.as_bytes()], |row| maybe_bytes(row, 0, AccountId::from_bytes))?.flatten())
+}
+
 /// The session that a used code became, while its answer may have got lost. Its tokens are made from the code, so they are
 /// the same.
-fn again(tx: &Tx<'_>, found: &Poll) -> rusqlite::Result<Option<PollOutcome>> {
+fn again(tx: &Tx<'_>, found: &Poll) -> TxResult<Option<PollOutcome>> {
     let (Some(session), Some(account), Some(used)) = (found.session, found.account, found.polled) else {
         return Ok(None);
     };
@@ -129,17 +139,17 @@ fn again(tx: &Tx<'_>, found: &Poll) -> rusqlite::Result<Option<PollOutcome>> {
 }
 
 #[async_trait]
-impl Devices for Sqlite {
+impl<D: Database> Devices for D {
     async fn create_device(&self, device: NewDevice) -> Result<bool, StoreError> {
         self.write(Write::DeviceCreate, move |tx| {
             // A user code that nobody can use any more is free again.
             tx.change(
-                "DELETE FROM devices WHERE user = ?1 AND expires_at <= ?2",
+                "DELETE FROM devices WHERE user_code = ?1 AND expires_at <= ?2",
                 (device.user.as_bytes(), tx.now.millis()),
             )?;
             let made = tx.change(
-                "INSERT INTO devices (device, user, key, label, pause, created_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (user) DO NOTHING",
+                "INSERT INTO devices (device, user_code, key, label, pause, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (user_code) DO NOTHING",
                 (
                     device.device.as_bytes(),
                     device.user.as_bytes(),
@@ -156,9 +166,10 @@ impl Devices for Sqlite {
     }
 
     async fn device(&self, user: &TokenHash) -> Result<Option<Device>, StoreError> {
-        self.read("device code", |tx| {
+        let user = *user;
+        self.read("device code", move |tx| {
             tx.one(
-                "SELECT key, label, state, created_at, expires_at FROM devices WHERE user = ?1",
+                "SELECT key, label, state, created_at, expires_at FROM devices WHERE user_code = ?1",
                 [user.as_bytes()],
                 |row| {
                     Ok(Device {
@@ -171,6 +182,7 @@ impl Devices for Sqlite {
                 },
             )
         })
+        .await
     }
 
     async fn decide_device(&self, user: &TokenHash, decision: Decision) -> Result<DecideOutcome, StoreError> {

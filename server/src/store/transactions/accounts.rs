@@ -1,21 +1,21 @@
 //! Accounts, invitations, browser sessions.
 
-use super::row::{bytes, maybe_time, octets, sealed, text, time};
 use super::sessions::end_all;
-use super::{Sqlite, Tx, search};
+use super::{Database, Lock, Tx, TxResult, search};
 use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::ops::faults::Write;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, maybe_time, octets, sealed, text, time};
 use crate::store::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
     NewName, NewPassword, OpenInvitation, RenameOutcome, SESSIONS_LISTED, SignUp, StoreError, WebSession,
 };
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};
-use rusqlite::Row;
 
 const COLUMNS: &str = "SELECT id, name, password, operator, suspended_at, created_at, verified_at FROM accounts";
 
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+fn account(row: &Row<'_>) -> TxResult<Account> {
     Ok(Account {
         id: bytes(row, 0, AccountId::from_bytes)?,
         name: sealed(row, 1)?,
@@ -28,13 +28,9 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
 }
 
 /// Whether an account other than `own` has a name under one of its forms.
-fn taken<'a>(
-    tx: &Tx<'_>,
-    own: Option<&AccountId>,
-    forms: impl IntoIterator<Item = &'a LookupHash>,
-) -> rusqlite::Result<bool> {
+fn taken<'a>(tx: &Tx<'_>, own: Option<&AccountId>, forms: impl IntoIterator<Item = &'a LookupHash>) -> TxResult<bool> {
     for form in forms {
-        let sql = "SELECT 1 FROM accounts WHERE lookup = ?1 AND id IS NOT ?2";
+        let sql = "SELECT 1 FROM accounts WHERE lookup = ?1 AND id IS DISTINCT FROM ?2";
         if tx.one(sql, (form.as_bytes(), own.map(AccountId::as_bytes)), |_| Ok(()))?.is_some() {
             return Ok(true);
         }
@@ -43,7 +39,7 @@ fn taken<'a>(
 }
 
 /// Whether a browser session is good, for this account.
-pub(super) fn signed_in(tx: &Tx<'_>, browser: &TokenHash, account: &AccountId) -> rusqlite::Result<bool> {
+pub(super) fn signed_in(tx: &Tx<'_>, browser: &TokenHash, account: &AccountId) -> TxResult<bool> {
     let found = tx.one(
         "SELECT 1 FROM web_sessions s JOIN accounts a ON a.id = s.account
          WHERE s.token = ?1 AND s.account = ?2 AND s.expires_at > ?3 AND a.suspended_at IS NULL",
@@ -54,11 +50,7 @@ pub(super) fn signed_in(tx: &Tx<'_>, browser: &TokenHash, account: &AccountId) -
 }
 
 /// Whether who changes an account still may. Gives the browser session that goes on.
-fn may_change<'a>(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    by: &'a ChangedBy,
-) -> rusqlite::Result<Option<Option<&'a TokenHash>>> {
+fn may_change<'a>(tx: &Tx<'_>, account: &AccountId, by: &'a ChangedBy) -> TxResult<Option<Option<&'a TokenHash>>> {
     match by {
         ChangedBy::Operator => Ok(Some(None)),
         ChangedBy::Owner { password, browser } => {
@@ -69,7 +61,8 @@ fn may_change<'a>(
     }
 }
 
-fn set_password(tx: &Tx<'_>, change: &NewPassword) -> rusqlite::Result<bool> {
+fn set_password(tx: &Tx<'_>, change: &NewPassword) -> TxResult<bool> {
+    tx.lock(Lock::Account(&change.account))?;
     let Some(keep) = may_change(tx, &change.account, &change.by)? else { return Ok(false) };
     let sql = "UPDATE accounts SET password = ?2 WHERE id = ?1";
     if tx.change(sql, (change.account.as_bytes(), &change.password))? == 0 {
@@ -80,7 +73,9 @@ fn set_password(tx: &Tx<'_>, change: &NewPassword) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-fn rename(tx: &Tx<'_>, change: &NewName) -> rusqlite::Result<RenameOutcome> {
+fn rename(tx: &Tx<'_>, change: &NewName) -> TxResult<RenameOutcome> {
+    tx.lock(Lock::Account(&change.account))?;
+    tx.lock(Lock::Names)?;
     if may_change(tx, &change.account, &change.by)?.is_none() {
         return Ok(RenameOutcome::Gone);
     }
@@ -96,7 +91,8 @@ fn rename(tx: &Tx<'_>, change: &NewName) -> rusqlite::Result<RenameOutcome> {
     Ok(RenameOutcome::Renamed)
 }
 
-fn create(tx: &Tx<'_>, account: &NewAccount) -> rusqlite::Result<SignUp> {
+fn create(tx: &Tx<'_>, account: &NewAccount) -> TxResult<SignUp> {
+    tx.lock(Lock::Names)?;
     let mut operator = account.operator;
     if taken(tx, None, std::iter::once(&account.lookup).chain(&account.other_lookups))? {
         return Ok(SignUp::NameTaken);
@@ -106,7 +102,7 @@ fn create(tx: &Tx<'_>, account: &NewAccount) -> rusqlite::Result<SignUp> {
             "UPDATE invitations SET used_at = ?2 WHERE token = ?1 AND used_at IS NULL AND expires_at > ?2
              RETURNING operator",
             (invitation.as_bytes(), tx.now.millis()),
-            |row| row.get::<_, bool>(0),
+            |row| row.get::<bool>(0),
         )?;
         match used {
             Some(invited) => operator |= invited,
@@ -129,22 +125,27 @@ fn create(tx: &Tx<'_>, account: &NewAccount) -> rusqlite::Result<SignUp> {
 }
 
 #[async_trait]
-impl Accounts for Sqlite {
+impl<D: Database> Accounts for D {
     async fn create_account(&self, account: NewAccount) -> Result<SignUp, StoreError> {
         self.write(Write::AccountCreate, move |tx| create(tx, &account)).await
     }
 
     async fn account_by_name(&self, lookup: &LookupHash) -> Result<Option<Account>, StoreError> {
-        self.read("account", |tx| tx.one(&format!("{COLUMNS} WHERE lookup = ?1"), [lookup.as_bytes()], account))
+        let lookup = *lookup;
+        self.read("account", move |tx| tx.one(&format!("{COLUMNS} WHERE lookup = ?1"), [lookup.as_bytes()], account))
+            .await
     }
 
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
-        self.read("account", |tx| tx.one(&format!("{COLUMNS} WHERE id = ?1"), [id.as_bytes()], account))
+        let id = *id;
+        self.read("account", move |tx| tx.one(&format!("{COLUMNS} WHERE id = ?1"), [id.as_bytes()], account)).await
     }
 
     async fn set_suspended(&self, id: &AccountId, suspended: bool) -> Result<bool, StoreError> {
         let id = *id;
         self.write(Write::AccountChange, move |tx| {
+            tx.lock(Lock::Account(&id))?;
+            tx.lock(Lock::Catalogue)?;
             let since = suspended.then_some(tx.now.millis());
             let sql = "UPDATE accounts SET suspended_at = ?2 WHERE id = ?1";
             let found = tx.change(sql, (id.as_bytes(), since))? == 1;
@@ -197,13 +198,15 @@ impl Accounts for Sqlite {
     }
 
     async fn invitation(&self, token: &TokenHash) -> Result<InvitationUse, StoreError> {
-        self.read("invitation", |tx| {
+        let token = *token;
+        self.read("invitation", move |tx| {
             tx.one(
                 "SELECT operator, expires_at FROM invitations WHERE token = ?1 AND used_at IS NULL AND expires_at > ?2",
                 (token.as_bytes(), tx.now.millis()),
                 |row| Ok(Invitation { operator: row.get(0)?, expires: time(row, 1)? }),
             )
         })
+        .await
     }
 
     async fn invitations(&self) -> Result<Vec<OpenInvitation>, StoreError> {
@@ -215,6 +218,7 @@ impl Accounts for Sqlite {
                 |row| Ok(OpenInvitation { id: octets(row, 0)?, operator: row.get(1)?, expires: time(row, 2)? }),
             )
         })
+        .await
     }
 
     async fn revoke_invitation(&self, id: InvitationId) -> Result<bool, StoreError> {
@@ -238,7 +242,8 @@ impl Accounts for Sqlite {
     }
 
     async fn web_session(&self, token: &TokenHash) -> Result<Option<WebSession>, StoreError> {
-        self.read("browser session", |tx| {
+        let token = *token;
+        self.read("browser session", move |tx| {
             tx.one(
                 "SELECT s.account, s.expires_at FROM web_sessions s JOIN accounts a ON a.id = s.account
                  WHERE s.token = ?1 AND s.expires_at > ?2 AND a.suspended_at IS NULL",
@@ -246,6 +251,7 @@ impl Accounts for Sqlite {
                 |row| Ok(WebSession { account: bytes(row, 0, AccountId::from_bytes)?, expires: time(row, 1)? }),
             )
         })
+        .await
     }
 
     async fn end_web_session(&self, token: &TokenHash) -> Result<(), StoreError> {
@@ -262,13 +268,15 @@ impl Accounts for Sqlite {
         account: &AccountId,
         current: Option<&TokenHash>,
     ) -> Result<Vec<BrowserSession>, StoreError> {
-        self.read("browser sessions", |tx| {
+        let (account, current) = (*account, current.copied());
+        self.read("browser sessions", move |tx| {
             tx.all(
-                "SELECT created_at, expires_at, token IS ?2 FROM web_sessions
+                "SELECT created_at, expires_at, token IS NOT DISTINCT FROM ?2 FROM web_sessions
                  WHERE account = ?1 AND expires_at > ?3 ORDER BY created_at DESC, token LIMIT ?4",
-                (account.as_bytes(), current.map(TokenHash::as_bytes), tx.now.millis(), SESSIONS_LISTED),
+                (account.as_bytes(), current.as_ref().map(TokenHash::as_bytes), tx.now.millis(), SESSIONS_LISTED),
                 |row| Ok(BrowserSession { created: time(row, 0)?, expires: time(row, 1)?, current: row.get(2)? }),
             )
         })
+        .await
     }
 }

@@ -1,9 +1,9 @@
 //! Leases, and who works on what.
 
 use super::answers::scope_bytes;
-use super::writer::WeakWriter;
-use super::{Sqlite, Tx};
+use super::{Database, Lock, Tx, TxError, TxResult};
 use crate::ops::faults::Write;
+use crate::store::database::WeakJobs;
 use crate::store::{Claim, Leases, Running, StoreError};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const KEEP: u64 = 24 * 3600;
 
 /// The lease of this process, and what it is working on.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ProcessLease {
+pub(crate) struct ProcessLease {
     /// 0 before the first.
     number: Arc<AtomicI64>,
     kept: Arc<AtomicBool>,
@@ -29,33 +29,39 @@ pub(super) struct ProcessLease {
 impl ProcessLease {
     /// The lease in force, a new one when the last is over. In a transaction that is rolled back its number is lost, and
     /// the next call takes another one.
-    pub(super) fn current(&self, tx: &Tx<'_>) -> rusqlite::Result<i64> {
+    pub(super) fn current(&self, tx: &Tx<'_>) -> TxResult<i64> {
         let number = self.number.load(Ordering::SeqCst);
         if is_live(tx, number)? {
             return Ok(number);
         }
-        tx.change("INSERT INTO leases (ends_at) VALUES (?1)", [tx.now.plus(LIFE).millis()])?;
-        let number = tx.db.last_insert_rowid();
+        // Another thread of this process may be taking one.
+        tx.lock(Lock::Leases)?;
+        let number = self.number.load(Ordering::SeqCst);
+        if is_live(tx, number)? {
+            return Ok(number);
+        }
+        let sql = "INSERT INTO leases (ends_at) VALUES (?1) RETURNING number";
+        let number = tx.one(sql, [tx.now.plus(LIFE).millis()], |row| row.get(0))?.ok_or(TxError::Damaged)?;
         self.number.store(number, Ordering::SeqCst);
         Ok(number)
     }
 
     /// Whether somebody may still be working on a request that names this lease.
-    pub(super) fn works_on(&self, tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<bool> {
+    pub(super) fn works_on(&self, tx: &Tx<'_>, claim: &Claim) -> TxResult<bool> {
         let own = claim.lease == self.number.load(Ordering::SeqCst);
         Ok(is_live(tx, claim.lease)? && (!own || self.running.has(claim)))
     }
 
-    fn renew(&self, tx: &Tx<'_>) -> rusqlite::Result<()> {
+    fn renew(&self, tx: &Tx<'_>) -> TxResult<()> {
         let number = self.current(tx)?;
         let sql = "UPDATE leases SET ends_at = ?2 WHERE number = ?1";
         tx.change(sql, (number, tx.now.plus(LIFE).millis()))?;
-        tx.change("UPDATE server SET seen_at = max(seen_at, ?1)", [tx.now.millis()])?;
+        tx.change("UPDATE server SET seen_at = ?1 WHERE seen_at < ?1", [tx.now.millis()])?;
         Ok(())
     }
 
     /// Renews it from a thread of its own, which waits for nothing else, until the store is closed.
-    pub(super) fn keep(&self, writer: WeakWriter) {
+    pub(super) fn keep(&self, writer: WeakJobs<Write>) {
         if self.kept.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -65,7 +71,7 @@ impl ProcessLease {
             loop {
                 std::thread::sleep(RENEWAL);
                 let renewing = lease.clone();
-                match writer.run(Write::LeaseRenew, move |tx| renewing.renew(tx)) {
+                match writer.run(Write::LeaseRenew, Write::LeaseRenew.name(), move |tx| renewing.renew(tx)) {
                     Ok(()) => {}
                     Err(StoreError::Closed) => return,
                     Err(error) => tracing::warn!(%error, "the lease of this process was not renewed"),
@@ -79,43 +85,45 @@ impl ProcessLease {
     }
 
     /// Nobody has to wait for this process any more.
-    pub(super) fn end(&self, tx: &Tx<'_>) -> rusqlite::Result<()> {
+    pub(super) fn end(&self, tx: &Tx<'_>) -> TxResult<()> {
         let number = self.number.swap(0, Ordering::SeqCst);
         tx.change("UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?2", (number, tx.now.millis()))?;
         Ok(())
     }
 
+    /// Whether there is one to give back.
     pub(super) fn is_held(&self) -> bool {
         self.number.load(Ordering::SeqCst) != 0
     }
 }
 
 /// A lease that ends later than one can is not live either: the clock was set back since.
-fn is_live(tx: &Tx<'_>, number: i64) -> rusqlite::Result<bool> {
+fn is_live(tx: &Tx<'_>, number: i64) -> TxResult<bool> {
     let sql = "SELECT 1 FROM leases WHERE number = ?1 AND ends_at > ?2 AND ends_at <= ?3";
     let live = tx.one(sql, (number, tx.now.millis(), tx.now.plus(LIFE).millis()), |_| Ok(()))?;
     Ok(live.is_some())
 }
 
 /// Whether the request is still the claim's. Read in the transaction that writes for it.
-pub(super) fn holds(tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<bool> {
+pub(crate) fn holds(tx: &Tx<'_>, claim: &Claim) -> TxResult<bool> {
+    tx.lock(Lock::Request(scope_bytes(&claim.scope), claim.key.as_str()))?;
     let sql = "SELECT 1 FROM answers WHERE scope = ?1 AND key = ?2 AND kind = 0 AND lease = ?3";
     let held = tx.one(sql, (scope_bytes(&claim.scope), claim.key.as_str(), claim.lease), |_| Ok(()))?;
     Ok(held.is_some())
 }
 
 /// Deletes leases that ended long ago.
-pub(super) fn sweep(tx: &Tx<'_>) -> rusqlite::Result<()> {
+pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<()> {
     tx.change("DELETE FROM leases WHERE ends_at < ?1", [tx.now.minus(KEEP).millis()])?;
     Ok(())
 }
 
 #[async_trait]
-impl Leases for Sqlite {
+impl<D: Database> Leases for D {
     async fn hold_lease(&self) -> Result<(), StoreError> {
-        let lease = self.lease.clone();
+        let lease = self.lease().clone();
         self.write(Write::LeaseRenew, move |tx| lease.renew(tx)).await?;
-        self.lease.keep(self.writer.downgrade());
+        self.lease().keep(self.writer());
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! Everything of a kind, page by page.
 
-use super::Sqlite;
-use super::row::{bytes, text};
+use super::Database;
+use crate::store::database::row::{bytes, text};
 use crate::store::{Overview, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName};
 
 #[async_trait]
-impl Overview for Sqlite {
+impl<D: Database> Overview for D {
     async fn account_ids(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<AccountId>, StoreError> {
         let after = after.map_or([0; 16], |id| *id.as_bytes());
         self.read_many("accounts", move |tx| {

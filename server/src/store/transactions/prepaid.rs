@@ -1,41 +1,42 @@
 //! Prepaid money. Every change of a balance is one conditional update, and its transfer stands in the ledger.
 
 use super::ledger;
-use super::row::currency;
-use super::{Sqlite, Tx};
+use super::{Database, Tx, TxError, TxResult};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::prepaid::Prepaid;
+use crate::store::database::Row;
+use crate::store::database::row::currency;
 use crate::store::{Purse, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::limits::{MAX_BALANCES, MAX_MINOR_UNITS};
 use portcullis_protocol::{AccountId, Currency, Money, PublisherName};
-use rusqlite::Row;
 
 /// A balance of the account `?1`, with the holds that are still good at `?2` instead of those not yet released.
 const BALANCE: &str = "
     SELECT p.currency, p.amount,
-           iif(p.held = 0, 0, (SELECT coalesce(sum(h.cost), 0) FROM authorisations h
-                               WHERE h.account = p.account AND h.currency = p.currency
-                                 AND h.state = 0 AND h.cost > 0 AND h.expires_at > ?2))
+           CASE WHEN p.held = 0 THEN 0
+                ELSE (SELECT CAST(coalesce(sum(h.cost), 0) AS BIGINT) FROM authorisations h
+                      WHERE h.account = p.account AND h.currency = p.currency
+                        AND h.state = 0 AND h.cost > 0 AND h.expires_at > ?2) END
     FROM prepaid p WHERE p.account = ?1";
 
 /// The balances of an account, with the holds that are still good instead of those not yet released.
-pub(super) fn balances(tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<Vec<Prepaid>> {
+pub(super) fn balances(tx: &Tx<'_>, account: &AccountId) -> TxResult<Vec<Prepaid>> {
     tx.all(&format!("{BALANCE} ORDER BY p.currency"), (account.as_bytes(), tx.now.millis()), prepaid)
 }
 
-fn prepaid(row: &Row<'_>) -> rusqlite::Result<Prepaid> {
+fn prepaid(row: &Row<'_>) -> TxResult<Prepaid> {
     Ok(Prepaid { currency: currency(row, 0)?, amount: row.get(1)?, held: row.get(2)? })
 }
 
 /// The balance of an account in one currency, if it has one, with the holds that are still good.
-pub(super) fn balance(tx: &Tx<'_>, account: &AccountId, currency: Currency) -> rusqlite::Result<Vec<Prepaid>> {
+pub(super) fn balance(tx: &Tx<'_>, account: &AccountId, currency: Currency) -> TxResult<Vec<Prepaid>> {
     tx.all(&format!("{BALANCE} AND p.currency = ?3"), (account.as_bytes(), tx.now.millis(), currency.as_str()), prepaid)
 }
 
 /// Whether a further amount may be paid in. What was charged has to be credited in full, so top-ups that are under way
 /// count; those that failed do not, nor do balances with nothing in them.
-pub(super) fn has_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> rusqlite::Result<bool> {
+pub(super) fn has_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> TxResult<bool> {
     let currency = amount.currency();
     let others = tx.one(
         "SELECT count(*) FROM (
@@ -43,23 +44,23 @@ pub(super) fn has_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> rusql
              UNION SELECT currency FROM orders WHERE account = ?1 AND amount IS NOT NULL AND state = 0) AS used
          WHERE currency <> ?2",
         (account.as_bytes(), currency.as_str()),
-        |row| row.get::<_, i64>(0),
+        |row| row.get::<i64>(0),
     )?;
     if usize::try_from(others.unwrap_or(0)).is_ok_and(|others| others >= MAX_BALANCES) {
         return Ok(false);
     }
     let taken = tx.one(
         "SELECT coalesce((SELECT amount FROM prepaid WHERE account = ?1 AND currency = ?2), 0)
-              + coalesce((SELECT sum(amount) FROM orders
+              + coalesce((SELECT CAST(sum(amount) AS BIGINT) FROM orders
                          WHERE account = ?1 AND currency = ?2 AND state = 0 AND amount IS NOT NULL), 0)",
         (account.as_bytes(), currency.as_str()),
-        |row| row.get::<_, i64>(0),
+        |row| row.get::<i64>(0),
     )?;
     Ok(taken.unwrap_or(0).saturating_add(amount.minor_units()) <= MAX_MINOR_UNITS)
 }
 
 /// Releases the holds of a balance whose codes have expired. Without them `held` is what it says.
-fn release_expired(tx: &Tx<'_>, account: &AccountId, currency: &str) -> rusqlite::Result<()> {
+fn release_expired(tx: &Tx<'_>, account: &AccountId, currency: &str) -> TxResult<()> {
     let released: Vec<i64> = tx.all(
         "UPDATE authorisations SET state = 2
          WHERE account = ?1 AND currency = ?2 AND state = 0 AND cost > 0 AND expires_at <= ?3 RETURNING cost",
@@ -75,7 +76,7 @@ fn release_expired(tx: &Tx<'_>, account: &AccountId, currency: &str) -> rusqlite
 }
 
 /// Holds money for a code that is about to be recorded. False: the balance does not cover it.
-pub(super) fn hold(tx: &Tx<'_>, account: &AccountId, cost: Money) -> rusqlite::Result<bool> {
+pub(super) fn hold(tx: &Tx<'_>, account: &AccountId, cost: Money) -> TxResult<bool> {
     let currency = cost.currency();
     release_expired(tx, account, currency.as_str())?;
     let held = tx.change(
@@ -93,7 +94,7 @@ pub(super) fn debit(
     publisher: &PublisherName,
     cost: Money,
     subject: [u8; 16],
-) -> rusqlite::Result<()> {
+) -> TxResult<()> {
     let currency = cost.currency();
     let debited = tx.change(
         "UPDATE prepaid SET held = held - ?3, amount = amount - ?3
@@ -101,7 +102,7 @@ pub(super) fn debit(
         (account.as_bytes(), currency.as_str(), cost.minor_units()),
     )?;
     if debited != 1 {
-        return Err(rusqlite::Error::QueryReturnedNoRows);
+        return Err(TxError::Damaged);
     }
     let (from, to) = (LedgerAccount::prepaid(account), LedgerAccount::publisher(publisher));
     move_money(tx, from, to, cost, subject)
@@ -114,7 +115,7 @@ pub(super) fn credit(
     from: LedgerAccount,
     amount: Money,
     subject: [u8; 16],
-) -> rusqlite::Result<()> {
+) -> TxResult<()> {
     let currency = amount.currency();
     // A new balance takes the place of those with nothing in them, so that their list stays one answer.
     tx.change(
@@ -124,7 +125,7 @@ pub(super) fn credit(
     )?;
     tx.change(
         "INSERT INTO prepaid (account, currency, amount) VALUES (?1, ?2, ?3)
-         ON CONFLICT (account, currency) DO UPDATE SET amount = amount + excluded.amount",
+         ON CONFLICT (account, currency) DO UPDATE SET amount = prepaid.amount + excluded.amount",
         (account.as_bytes(), currency.as_str(), amount.minor_units()),
     )?;
     move_money(tx, from, LedgerAccount::prepaid(account), amount, subject)
@@ -138,15 +139,16 @@ pub(super) fn take_out(
     most: Money,
     to: LedgerAccount,
     subject: [u8; 16],
-) -> rusqlite::Result<i64> {
+) -> TxResult<i64> {
     let currency = most.currency();
     release_expired(tx, account, currency.as_str())?;
     let left = tx.one(
-        "SELECT min(amount - held, ?3) FROM prepaid WHERE account = ?1 AND currency = ?2",
-        (account.as_bytes(), currency.as_str(), most.minor_units()),
-        |row| row.get::<_, i64>(0),
+        "SELECT amount - held FROM prepaid WHERE account = ?1 AND currency = ?2",
+        (account.as_bytes(), currency.as_str()),
+        |row| row.get::<i64>(0),
     )?;
-    let Some(taken) = left.and_then(|left| Money::new(left, currency).ok()).filter(|taken| !taken.is_zero()) else {
+    let taken = left.map(|left| left.min(most.minor_units()));
+    let Some(taken) = taken.and_then(|taken| Money::new(taken, currency).ok()).filter(|taken| !taken.is_zero()) else {
         return Ok(0);
     };
     let changed = tx.change(
@@ -167,14 +169,15 @@ pub(super) fn move_money(
     to: LedgerAccount,
     amount: Money,
     subject: [u8; 16],
-) -> rusqlite::Result<()> {
+) -> TxResult<()> {
     let commodity = Commodity::Money(amount.currency());
     ledger::append(tx, &NewTransfer { from, to, amount: amount.minor_units(), commodity, subject })
 }
 
 #[async_trait]
-impl Purse for Sqlite {
+impl<D: Database> Purse for D {
     async fn prepaid(&self, account: &AccountId) -> Result<Vec<Prepaid>, StoreError> {
-        self.read("prepaid balances", |tx| balances(tx, account))
+        let account = *account;
+        self.read("prepaid balances", move |tx| balances(tx, &account)).await
     }
 }

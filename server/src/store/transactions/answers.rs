@@ -1,11 +1,11 @@
 //! Stored answers.
 
 use super::leases::ProcessLease;
-use super::row::{bytes, maybe_bytes, time};
-use super::{Sqlite, Tx};
+use super::{Database, Lock, Tx, TxError, TxResult};
 use crate::billing::entitlement::Draw;
 use crate::ops::faults::Write;
 use crate::ops::retention;
+use crate::store::database::row::{bytes, maybe_bytes, time};
 use crate::store::{AnswerScope, Answers, BeginOutcome, Begun, Claim, Fence, Idempotency, StoreError, StoredAnswer};
 use async_trait::async_trait;
 use portcullis_protocol::{CodeId, Digest, GrantId, OrderId};
@@ -52,12 +52,12 @@ pub(super) const fn scope_bytes(scope: &AnswerScope) -> &[u8; 16] {
 }
 
 /// What this very request found before. One that is in progress may be so in a process that is gone.
-pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> rusqlite::Result<Begun> {
+pub(super) fn find(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> TxResult<Begun> {
     find_claimed(tx, scope, request).map(|(begun, _)| begun)
 }
 
 /// The same, and the claim of one that is in progress.
-fn find_claimed(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> rusqlite::Result<(Begun, Option<Claim>)> {
+fn find_claimed(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> TxResult<(Begun, Option<Claim>)> {
     let found = tx.one(
         "SELECT request, kind, subject, body, lease FROM answers WHERE scope = ?1 AND key = ?2",
         (scope_bytes(scope), request.key.as_str()),
@@ -93,16 +93,11 @@ fn find_claimed(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency) -> rusq
         }
     };
     // What an answer names is deleted with it, so one that is gone means a damaged database.
-    answer.map(|answer| (Begun::Answered(answer), None)).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    answer.map(|answer| (Begun::Answered(answer), None)).ok_or(TxError::Damaged)
 }
 
 /// Stores the answer of a request, in the transaction that does what was asked.
-pub(super) fn store(
-    tx: &Tx<'_>,
-    scope: &AnswerScope,
-    request: &Idempotency,
-    stored: &Stored<'_>,
-) -> rusqlite::Result<()> {
+pub(super) fn store(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency, stored: &Stored<'_>) -> TxResult<()> {
     let (kind, subject, kept) = match stored {
         Stored::Code(id, kept) => (CODE, id.as_bytes(), Some(kept.0)),
         Stored::Grant(id, kept) => (GRANT, id.as_bytes(), Some(kept.0)),
@@ -118,12 +113,7 @@ pub(super) fn store(
 }
 
 /// Answers a repeated verification with the grant that replaces the one it was answered with.
-pub(super) fn replace_grant(
-    tx: &Tx<'_>,
-    scope: &AnswerScope,
-    request: &Idempotency,
-    grant: &GrantId,
-) -> rusqlite::Result<()> {
+pub(super) fn replace_grant(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency, grant: &GrantId) -> TxResult<()> {
     tx.change(
         "UPDATE answers SET subject = ?3 WHERE scope = ?1 AND key = ?2 AND kind = ?4",
         (scope_bytes(scope), request.key.as_str(), grant.as_bytes(), GRANT),
@@ -132,7 +122,7 @@ pub(super) fn replace_grant(
 }
 
 /// Deletes answers that have ended, at most `limit`, and the authorisations and grants that they lead to. Returns how many.
-pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<usize> {
+pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
     type Ended = ([u8; 16], String, i64, Option<[u8; 16]>);
     let ended: Vec<Ended> = tx.all(
         "SELECT scope, key, kind, subject FROM answers WHERE ends_at < ?1 ORDER BY ends_at LIMIT ?2",
@@ -163,7 +153,7 @@ fn found(
     lease: &ProcessLease,
     scope: &AnswerScope,
     request: &Idempotency,
-) -> rusqlite::Result<Option<BeginOutcome>> {
+) -> TxResult<Option<BeginOutcome>> {
     let (begun, claim) = find_claimed(tx, scope, request)?;
     Ok(match begun {
         Begun::New => None,
@@ -176,38 +166,43 @@ fn found(
     })
 }
 
+/// Begins a request, or takes one over from a process that is gone.
+fn begin(tx: &Tx<'_>, lease: &ProcessLease, scope: AnswerScope, request: &Idempotency) -> TxResult<BeginOutcome> {
+    tx.lock(Lock::Request(scope_bytes(&scope), request.key.as_str()))?;
+    if let Some(outcome) = found(tx, lease, &scope, request)? {
+        return Ok(outcome);
+    }
+    let claim = Claim { scope, key: request.key.clone(), lease: lease.current(tx)? };
+    // Before the row: whoever asks next finds both or neither.
+    let Some(fence) = lease.running.begin(&claim) else { return Ok(BeginOutcome::InProgress) };
+    let begun = tx.change(
+        "INSERT INTO answers (scope, key, request, kind, at, ends_at, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (scope, key)
+         DO UPDATE SET at = excluded.at, ends_at = excluded.ends_at, lease = excluded.lease WHERE answers.kind = 0",
+        (
+            scope_bytes(&scope),
+            request.key.as_str(),
+            request.request.as_bytes(),
+            UNDER_WAY,
+            tx.now.millis(),
+            tx.now.plus(retention::ANSWER).millis(),
+            claim.lease,
+        ),
+    )?;
+    Ok(if begun == 1 { BeginOutcome::Begun(fence) } else { BeginOutcome::InProgress })
+}
+
 #[async_trait]
-impl Answers for Sqlite {
+impl<D: Database> Answers for D {
     async fn begin_answer(&self, scope: AnswerScope, request: &Idempotency) -> Result<BeginOutcome, StoreError> {
-        if let Some(outcome) = self.read("stored answer", |tx| found(tx, &self.lease, &scope, request))? {
+        let (asked, lease) = (request.clone(), self.lease().clone());
+        let outcome = self.read("stored answer", move |tx| found(tx, &lease, &scope, &asked)).await?;
+        if let Some(outcome) = outcome {
             return Ok(outcome);
         }
-        let (request, lease) = (request.clone(), self.lease.clone());
-        let begun = self.write(Write::AnswerBegin, move |tx| {
-            if let Some(outcome) = found(tx, &lease, &scope, &request)? {
-                return Ok(outcome);
-            }
-            let claim = Claim { scope, key: request.key.clone(), lease: lease.current(tx)? };
-            // Before the row: whoever asks next finds both or neither.
-            let Some(fence) = lease.running.begin(&claim) else { return Ok(BeginOutcome::InProgress) };
-            tx.change(
-                "INSERT INTO answers (scope, key, request, kind, at, ends_at, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT (scope, key)
-                 DO UPDATE SET at = excluded.at, ends_at = excluded.ends_at, lease = excluded.lease WHERE kind = 0",
-                (
-                    scope_bytes(&scope),
-                    request.key.as_str(),
-                    request.request.as_bytes(),
-                    UNDER_WAY,
-                    tx.now.millis(),
-                    tx.now.plus(retention::ANSWER).millis(),
-                    claim.lease,
-                ),
-            )?;
-            Ok(BeginOutcome::Begun(fence))
-        });
-        let begun = begun.await?;
-        self.lease.keep(self.writer.downgrade());
+        let (request, lease) = (request.clone(), self.lease().clone());
+        let begun = self.write(Write::AnswerBegin, move |tx| begin(tx, &lease, scope, &request)).await?;
+        self.lease().keep(self.writer());
         Ok(begun)
     }
 

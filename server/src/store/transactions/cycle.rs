@@ -1,12 +1,13 @@
 //! The rows of the cycle. Every arrow of a state is one conditional update: it changes a row or finds nothing to change.
 
 use super::answers::{self, Kept, Stored};
-use super::row::{bytes, json, maybe_bytes, maybe_money, one_of, sealed, text, time, to_json};
-use super::{Sqlite, Tx, entitlements, grants, offers, prepaid, resources};
+use super::{Database, Lock, Tx, TxError, TxResult, entitlements, grants, offers, prepaid, resources};
 use crate::billing::entitlement::{Draw, Entitlement, EntitlementId};
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, one_of, sealed, text, time, to_json};
 use crate::store::{
     AccountPage, Acknowledged, AnswerScope, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState,
     AuthorisationTarget, AuthoriseOutcome, Begun, Cycle, GrantRecord, NewAuthorisation, NewGrant, OperationFacts, Page,
@@ -17,31 +18,30 @@ use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{
     AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, Reason, TerminalId,
 };
-use rusqlite::Row;
 
 /// In the order of the column's numbers.
 const AUTHORISATION_STATES: [AuthorisationState; 3] =
     [AuthorisationState::Held, AuthorisationState::Consumed, AuthorisationState::Released];
-fn operation(tx: &Tx<'_>, resource: &Digest, name: &OperationName) -> rusqlite::Result<Option<OperationFacts>> {
+fn operation(tx: &Tx<'_>, resource: &Digest, name: &OperationName) -> TxResult<Option<OperationFacts>> {
     let sql = "SELECT name, parts FROM operations WHERE resource = ?1 AND name = ?2";
     tx.one(sql, (resource.as_bytes(), name.as_str()), |row| {
         let names: String = row.get(1)?;
         let parts = names.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>();
-        Ok(OperationFacts { name: text(row, 0)?, parts: parts.map_err(|_| rusqlite::Error::InvalidQuery)? })
+        Ok(OperationFacts { name: text(row, 0)?, parts: parts.map_err(|_| TxError::Damaged)? })
     })
 }
 
-fn wrapped_keys(tx: &Tx<'_>, resource: &Digest, operation: &OperationFacts) -> rusqlite::Result<Vec<Sealed>> {
+fn wrapped_keys(tx: &Tx<'_>, resource: &Digest, operation: &OperationFacts) -> TxResult<Vec<Sealed>> {
     let sql = "SELECT key FROM parts WHERE resource = ?1 AND name = ?2";
     let keys = operation.parts.iter().map(|part| {
         let key = tx.one(sql, (resource.as_bytes(), part.as_str()), |row| sealed(row, 0))?;
-        key.ok_or(rusqlite::Error::QueryReturnedNoRows)
+        key.ok_or(TxError::Damaged)
     });
     keys.collect()
 }
 
 /// Whether the terminal or its account was shut out since it was asked about.
-pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> rusqlite::Result<Option<Reason>> {
+pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<Option<Reason>> {
     let found = tx.one(
         "SELECT t.revoked_at IS NULL, a.suspended_at IS NULL FROM terminals t JOIN accounts a ON a.id = t.account
          WHERE t.id = ?1 AND t.account = ?2",
@@ -58,20 +58,20 @@ pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) 
 
 // Step 2.
 
-fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery<'_>) -> rusqlite::Result<AuthorisationCase> {
+fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery) -> TxResult<AuthorisationCase> {
     let mut case = AuthorisationCase { now: tx.now, begun: Begun::New, resource: None };
-    case.begun = answers::find(tx, &AnswerScope::Terminal(*query.terminal), query.request)?;
+    case.begun = answers::find(tx, &AnswerScope::Terminal(query.terminal), &query.request)?;
     if !matches!(case.begun, Begun::New) {
         return Ok(case);
     }
-    let Some(facts) = resources::facts(tx, query.resource)? else { return Ok(case) };
+    let Some(facts) = resources::facts(tx, &query.resource)? else { return Ok(case) };
     let entitlements = entitlements::that_count(tx, query, &facts)?;
-    let operation = operation(tx, query.resource, query.operation)?;
-    let offers = offers::for_operation(tx, &facts.publisher, &facts.name, query.operation)?;
+    let operation = operation(tx, &query.resource, &query.operation)?;
+    let offers = offers::for_operation(tx, &facts.publisher, &facts.name, &query.operation)?;
     // Money moves only under an accepted offer, and from the balance in its currency.
     let accepted = offers.iter().find(|offer| Some(offer.digest) == query.accepted);
     let prepaid = match accepted {
-        Some(accepted) => prepaid::balance(tx, query.account, accepted.offer.price.currency())?,
+        Some(accepted) => prepaid::balance(tx, &query.account, accepted.offer.price.currency())?,
         None => Vec::new(),
     };
     case.resource = Some(AuthorisationTarget { facts, operation, offers, entitlements, prepaid });
@@ -79,7 +79,7 @@ fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery<'_>) -> rusqlite::
 }
 
 /// Releases the holds of an entitlement whose codes have expired. Without them `held` is what it says.
-fn release_expired(tx: &Tx<'_>, entitlement: &EntitlementId) -> rusqlite::Result<()> {
+fn release_expired(tx: &Tx<'_>, entitlement: &EntitlementId) -> TxResult<()> {
     let released: Vec<i64> = tx.all(
         "UPDATE authorisations SET state = 2
          WHERE entitlement = ?1 AND state = 0 AND units > 0 AND expires_at <= ?2 RETURNING units",
@@ -93,7 +93,8 @@ fn release_expired(tx: &Tx<'_>, entitlement: &EntitlementId) -> rusqlite::Result
     Ok(())
 }
 
-fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<AuthoriseOutcome> {
+fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> TxResult<AuthoriseOutcome> {
+    tx.lock(Lock::Account(&new.account))?;
     let scope = AnswerScope::Terminal(new.terminal);
     let begun = answers::find(tx, &scope, &new.request)?;
     if !matches!(begun, Begun::New) {
@@ -133,7 +134,7 @@ fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<AuthoriseO
 }
 
 /// Holds what the authorisation draws. False: it is no longer there, or no longer on these terms.
-fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> rusqlite::Result<bool> {
+fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> TxResult<bool> {
     match &new.draw {
         Draw::Nothing => Ok(true),
         Draw::Units { entitlement, units } => {
@@ -160,9 +161,9 @@ struct Row3 {
     operation: OperationName,
 }
 
-fn draw(row: &Row<'_>) -> rusqlite::Result<Draw> {
+fn draw(row: &Row<'_>) -> TxResult<Draw> {
     if let Some(offer) = maybe_bytes(row, 12, Digest::from_bytes)? {
-        let cost = maybe_money(row, 13, 14)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let cost = maybe_money(row, 13, 14)?.ok_or(TxError::Damaged)?;
         return Ok(Draw::Money { offer, cost });
     }
     Ok(match maybe_bytes(row, 7, |id| EntitlementId(Octets(id)))? {
@@ -171,7 +172,7 @@ fn draw(row: &Row<'_>) -> rusqlite::Result<Draw> {
     })
 }
 
-fn authorisation(tx: &Tx<'_>, code: &CodeId) -> rusqlite::Result<Option<Row3>> {
+fn authorisation(tx: &Tx<'_>, code: &CodeId) -> TxResult<Option<Row3>> {
     tx.one(
         "SELECT code, account, terminal, binding, state, expires_at, rights, entitlement, quantity, units,
                 resource, operation, offer, cost, currency
@@ -197,7 +198,7 @@ fn authorisation(tx: &Tx<'_>, code: &CodeId) -> rusqlite::Result<Option<Row3>> {
     )
 }
 
-fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+fn verification_case(tx: &Tx<'_>, query: &VerificationQuery) -> TxResult<VerificationCase> {
     let case = empty_case(tx, query)?;
     if !matches!(case.begun, Begun::New) {
         return Ok(case);
@@ -207,14 +208,14 @@ fn verification_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Re
     })
 }
 
-fn reissue_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+fn reissue_case(tx: &Tx<'_>, query: &VerificationQuery) -> TxResult<VerificationCase> {
     filled(tx, query, empty_case(tx, query)?, |authorisation| authorisation.state == AuthorisationState::Consumed)
 }
 
-fn empty_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<VerificationCase> {
+fn empty_case(tx: &Tx<'_>, query: &VerificationQuery) -> TxResult<VerificationCase> {
     Ok(VerificationCase {
         now: tx.now,
-        begun: answers::find(tx, &AnswerScope::Terminal(*query.terminal), query.request)?,
+        begun: answers::find(tx, &AnswerScope::Terminal(query.terminal), &query.request)?,
         authorisation: None,
         resource: None,
         operation: None,
@@ -227,15 +228,15 @@ fn empty_case(tx: &Tx<'_>, query: &VerificationQuery<'_>) -> rusqlite::Result<Ve
 /// With the authorisation, and with what a grant is made of where `good` takes it.
 fn filled(
     tx: &Tx<'_>,
-    query: &VerificationQuery<'_>,
+    query: &VerificationQuery,
     mut case: VerificationCase,
     good: impl FnOnce(&Authorisation) -> bool,
-) -> rusqlite::Result<VerificationCase> {
-    let Some(Row3 { authorisation, resource, operation: name }) = authorisation(tx, query.code)? else {
+) -> TxResult<VerificationCase> {
+    let Some(Row3 { authorisation, resource, operation: name }) = authorisation(tx, &query.code)? else {
         return Ok(case);
     };
     // A code that is spent, expired or another's is refused before anything else is read.
-    if authorisation.terminal == *query.terminal && good(&authorisation) {
+    if authorisation.terminal == query.terminal && good(&authorisation) {
         case.resource = resources::facts(tx, &resource)?;
         case.operation = operation(tx, &resource, &name)?;
         if let Some(operation) = &case.operation {
@@ -257,7 +258,7 @@ fn filled(
 }
 
 /// Takes back what an entitlement gave: its holds are released, its grants revoked.
-pub(super) fn take_back(tx: &Tx<'_>, id: &EntitlementId) -> rusqlite::Result<()> {
+pub(super) fn take_back(tx: &Tx<'_>, id: &EntitlementId) -> TxResult<()> {
     tx.change("UPDATE grants SET state = 3 WHERE entitlement = ?1 AND state IN (0, 1)", [id.0.0])?;
     tx.change("UPDATE authorisations SET state = 2 WHERE entitlement = ?1 AND state = 0 AND units > 0", [id.0.0])?;
     tx.change("UPDATE entitlements SET held = 0, revoked_at = ?2 WHERE id = ?1", (id.0.0, tx.now.millis()))?;
@@ -265,25 +266,25 @@ pub(super) fn take_back(tx: &Tx<'_>, id: &EntitlementId) -> rusqlite::Result<()>
 }
 
 #[async_trait]
-impl Cycle for Sqlite {
-    async fn authorisation_case(&self, query: AuthorisationQuery<'_>) -> Result<AuthorisationCase, StoreError> {
-        self.read("authorisation", |tx| authorisation_case(tx, &query))
+impl<D: Database> Cycle for D {
+    async fn authorisation_case(&self, query: AuthorisationQuery) -> Result<AuthorisationCase, StoreError> {
+        self.read("authorisation", move |tx| authorisation_case(tx, &query)).await
     }
 
     async fn authorise(&self, new: NewAuthorisation) -> Result<AuthoriseOutcome, StoreError> {
         self.write(Write::Authorise, move |tx| authorise(tx, &new)).await
     }
 
-    async fn verification_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError> {
-        self.read("verification", |tx| verification_case(tx, &query))
+    async fn verification_case(&self, query: VerificationQuery) -> Result<VerificationCase, StoreError> {
+        self.read("verification", move |tx| verification_case(tx, &query)).await
     }
 
     async fn verify(&self, new: NewGrant) -> Result<VerifyOutcome, StoreError> {
         self.write(Write::Verify, move |tx| grants::issue(tx, &new)).await
     }
 
-    async fn reissue_case(&self, query: VerificationQuery<'_>) -> Result<VerificationCase, StoreError> {
-        self.read("reissue", |tx| reissue_case(tx, &query))
+    async fn reissue_case(&self, query: VerificationQuery) -> Result<VerificationCase, StoreError> {
+        self.read("reissue", move |tx| reissue_case(tx, &query)).await
     }
 
     async fn reissue(&self, new: NewGrant) -> Result<VerifyOutcome, StoreError> {
@@ -291,7 +292,8 @@ impl Cycle for Sqlite {
     }
 
     async fn grant(&self, terminal: &TerminalId, id: &GrantId) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {
-        self.read("grant", |tx| Ok((tx.now, grants::of_terminal(tx, terminal, id)?)))
+        let (terminal, id) = (*terminal, *id);
+        self.read("grant", move |tx| Ok((tx.now, grants::of_terminal(tx, &terminal, &id)?))).await
     }
 
     async fn acknowledge(&self, terminal: &TerminalId, id: &GrantId) -> Result<Acknowledged, StoreError> {

@@ -1,14 +1,14 @@
 //! The server's own keys.
 
-use super::row::{checked, count, sealed, time};
-use super::{Sqlite, Tx};
+use super::{Database, Lock, Tx, TxResult};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
+use crate::store::database::row::{checked, count, sealed, time};
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::PublicKey;
 
-fn insert(tx: &Tx<'_>, key: &SigningRecord) -> rusqlite::Result<()> {
+fn insert(tx: &Tx<'_>, key: &SigningRecord) -> TxResult<()> {
     tx.change(
         "INSERT INTO signing_keys (public, seed, not_before, expires_at) VALUES (?1, ?2, ?3, ?4)",
         (key.public.to_bytes(), key.seed.as_bytes(), key.not_before.millis(), key.expires.millis()),
@@ -17,10 +17,11 @@ fn insert(tx: &Tx<'_>, key: &SigningRecord) -> rusqlite::Result<()> {
 }
 
 #[async_trait]
-impl Keyring for Sqlite {
+impl<D: Database> Keyring for D {
     async fn create_keys(&self, keys: Vec<KeyRecord>, signing: SigningRecord) -> Result<bool, StoreError> {
         self.write(Write::KeysInit, move |tx| {
-            if tx.one("SELECT 1 FROM server_keys", [], |_| Ok(()))?.is_some() {
+            tx.lock(Lock::Keys)?;
+            if tx.one("SELECT 1 FROM server_keys LIMIT 1", (), |_| Ok(()))?.is_some() {
                 return Ok(false);
             }
             for record in &keys {
@@ -42,14 +43,15 @@ impl Keyring for Sqlite {
             }
             Ok(found)
         })
+        .await
     }
 
     async fn signing_keys(&self) -> Result<(u64, Vec<SigningRecord>), StoreError> {
         self.read("signing keys", |tx| {
             // Every change of the set adds a key, and none is deleted: the highest number is its version.
-            let version = tx.one("SELECT coalesce(max(number), 0) FROM signing_keys", [], |row| count(row, 0))?;
+            let version = tx.one("SELECT coalesce(max(number), 0) FROM signing_keys", (), |row| count(row, 0))?;
             let keys =
-                tx.all("SELECT public, seed, not_before, expires_at FROM signing_keys ORDER BY number", [], |row| {
+                tx.all("SELECT public, seed, not_before, expires_at FROM signing_keys ORDER BY number", (), |row| {
                     Ok(SigningRecord {
                         public: checked(row, 0, |key: [u8; 32]| PublicKey::from_bytes(&key))?,
                         seed: sealed(row, 1)?,
@@ -59,10 +61,12 @@ impl Keyring for Sqlite {
                 })?;
             Ok((version.unwrap_or(0), keys))
         })
+        .await
     }
 
     async fn add_signing_key(&self, key: SigningRecord, overlap_ends: Timestamp) -> Result<(), StoreError> {
         self.write(Write::KeysRotate, move |tx| {
+            tx.lock(Lock::Keys)?;
             let sql = "UPDATE signing_keys SET expires_at = ?1 WHERE expires_at > ?1";
             tx.change(sql, [overlap_ends.millis()])?;
             insert(tx, &key)?;

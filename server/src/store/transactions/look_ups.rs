@@ -1,10 +1,10 @@
 //! Which orders are looked up at their providers, when, and by which process.
 
 use super::leases::ProcessLease;
-use super::row::bytes;
-use super::{Tx, orders};
+use super::{Lock, Tx, TxResult, orders};
 use crate::ops::clock::Timestamp;
 use crate::store::LookUps;
+use crate::store::database::row::bytes;
 use portcullis_protocol::OrderId;
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 const TAKEN: u64 = 60;
 
 /// Whether there is anything to take.
-pub(super) fn are_due(tx: &Tx<'_>) -> rusqlite::Result<bool> {
+pub(super) fn are_due(tx: &Tx<'_>) -> TxResult<bool> {
     Ok(!due(tx, 1)?.is_empty())
 }
 
 /// Those whose time has come, and those of processes whose leases are over.
-fn due(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<BTreeSet<OrderId>> {
+fn due(tx: &Tx<'_>, limit: u32) -> TxResult<BTreeSet<OrderId>> {
     let now = tx.now.millis();
     let by_time = "SELECT id FROM orders WHERE look_at <= ?1 ORDER BY look_at LIMIT ?2";
     // Every lease has a number above zero.
@@ -31,8 +31,9 @@ fn due(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<BTreeSet<OrderId>> {
 }
 
 /// Takes what is due.
-pub(super) fn take(tx: &Tx<'_>, lease: &ProcessLease, limit: u32) -> rusqlite::Result<LookUps> {
+pub(super) fn take(tx: &Tx<'_>, lease: &ProcessLease, limit: u32) -> TxResult<LookUps> {
     let number = lease.current(tx)?;
+    tx.lock(Lock::LookUps)?;
     let mut taken = Vec::new();
     for id in due(tx, limit)? {
         let sql =
@@ -45,7 +46,7 @@ pub(super) fn take(tx: &Tx<'_>, lease: &ProcessLease, limit: u32) -> rusqlite::R
 }
 
 /// Gives one back. Nothing happens when it changed its state meanwhile, or is another process's.
-pub(super) fn finish(tx: &Tx<'_>, id: &OrderId, lease: i64, next: Option<Timestamp>) -> rusqlite::Result<()> {
+pub(super) fn finish(tx: &Tx<'_>, id: &OrderId, lease: i64, next: Option<Timestamp>) -> TxResult<()> {
     let sql = "UPDATE orders SET lease = NULL, looks = looks + 1, look_at = ?3 WHERE id = ?1 AND lease = ?2";
     tx.change(sql, (id.as_bytes(), lease, next.map(Timestamp::millis)))?;
     Ok(())

@@ -2,13 +2,14 @@
 
 use super::answers::{self, Stored};
 use super::offers::Subject;
-use super::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
-use super::{Sqlite, Tx, cycle, disputes, ledger, look_ups, offers, prepaid, saved_means};
+use super::{Database, Lock, Tx, TxError, TxResult, cycle, disputes, ledger, look_ups, offers, prepaid, saved_means};
 use crate::billing::entitlement::{EntitlementId, Holding};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
 use crate::store::{
     AccountPage, AnswerScope, Begun, Buyer, DisputeStep, Goods, GoodsKind, Idempotency, LookUps, NewOrder, OpenOutcome,
     Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome,
@@ -17,7 +18,6 @@ use crate::store::{
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, Rights, wire};
-use rusqlite::Row;
 
 /// In the order of the column's numbers.
 const PHASES: [OrderPhase; 7] = [
@@ -44,8 +44,10 @@ const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.c
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
                             o.looks, o.place
                      FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest";
+/// The column of [`ORDER`] that names pages.
+const PLACE: usize = 17;
 
-fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
+fn order(row: &Row<'_>) -> TxResult<Order> {
     Ok(Order {
         id: bytes(row, 0, OrderId::from_bytes)?,
         account: bytes(row, 1, AccountId::from_bytes)?,
@@ -56,46 +58,56 @@ fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
         again: row.get(11)?,
         goods: goods(row)?,
         reference: row.get(13)?,
-        next: row.get::<_, Option<String>>(14)?.map(|_| json(row, 14)).transpose()?,
+        next: row.get::<Option<String>>(14)?.map(|_| json(row, 14)).transpose()?,
         ends: time(row, 15)?,
         looks: row.get(16)?,
     })
 }
 
-fn goods(row: &Row<'_>) -> rusqlite::Result<Goods> {
+fn goods(row: &Row<'_>) -> TxResult<Goods> {
     match maybe_bytes(row, 6, Digest::from_bytes)? {
         Some(digest) => Ok(Goods::Rights { offer: Box::new(json(row, 7)?), digest }),
         None => Ok(Goods::TopUp {
-            amount: maybe_money(row, 8, 10)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
+            amount: maybe_money(row, 8, 10)?.ok_or(TxError::Damaged)?,
             returned: maybe_money(row, 9, 10)?,
         }),
     }
 }
 
 /// An order.
-pub(super) fn find(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Option<Order>> {
+pub(super) fn find(tx: &Tx<'_>, id: &OrderId) -> TxResult<Option<Order>> {
     tx.one(&format!("{ORDER} WHERE o.id = ?1"), [id.as_bytes()], order)
 }
 
+/// Takes the lock of an order's account.
+fn lock(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
+    tx.lock_account_of(|tx| {
+        let sql = "SELECT account FROM orders WHERE id = ?1";
+        tx.one(sql, [id.as_bytes()], |row| bytes(row, 0, AccountId::from_bytes))
+    })
+}
+
 /// The order that a transaction has just written.
-pub(super) fn found(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Box<Order>> {
-    find(tx, id)?.map(Box::new).ok_or(rusqlite::Error::QueryReturnedNoRows)
+pub(super) fn found(tx: &Tx<'_>, id: &OrderId) -> TxResult<Box<Order>> {
+    find(tx, id)?.map(Box::new).ok_or(TxError::Damaged)
 }
 
 /// One arrow of the state: from one to another, or nothing.
-pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> rusqlite::Result<bool> {
+pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<bool> {
     let look = (to == OrderPhase::Refunding).then_some(REFUND_LOOK);
     moved_to_look(tx, id, from, to, look)
 }
 
+/// The same, where it was looked at in this transaction. If another one took the arrow, nothing of this one happens.
+fn must_move(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<()> {
+    match moved(tx, id, from, to)? {
+        true => Ok(()),
+        false => Err(TxError::Conflict("the order changed its state".into())),
+    }
+}
+
 /// The same, and when the provider is looked up next, in seconds.
-fn moved_to_look(
-    tx: &Tx<'_>,
-    id: &OrderId,
-    from: OrderPhase,
-    to: OrderPhase,
-    look: Option<u64>,
-) -> rusqlite::Result<bool> {
+fn moved_to_look(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase, look: Option<u64>) -> TxResult<bool> {
     let look_at = look.map(|seconds| tx.now.plus(seconds).millis());
     let sql = "UPDATE orders SET state = ?3, changed_at = ?4, look_at = ?5, looks = 0, lease = NULL, next = NULL
                WHERE id = ?1 AND state = ?2";
@@ -120,20 +132,20 @@ fn intent_of_money(amount: Money) -> String {
 }
 
 /// The pending order of this intent.
-fn pending(tx: &Tx<'_>, account: &AccountId, intent: &str) -> rusqlite::Result<Option<Box<Order>>> {
+fn pending(tx: &Tx<'_>, account: &AccountId, intent: &str) -> TxResult<Option<Box<Order>>> {
     let sql = format!("{ORDER} WHERE o.account = ?1 AND o.intent = ?2 AND o.state = 0");
     Ok(tx.one(&sql, (account.as_bytes(), intent), order)?.map(Box::new))
 }
 
 /// Answers a request with an order that another one opened.
-fn join(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency, pending: Box<Order>) -> rusqlite::Result<OpenOutcome> {
+fn join(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency, pending: Box<Order>) -> TxResult<OpenOutcome> {
     answers::store(tx, scope, request, &Stored::Joined(&pending.id))?;
     Ok(OpenOutcome::Joined(pending))
 }
 
 /// Why rights would be of no use to an account at present: it holds the operation for good, or these end and it holds
 /// others that do.
-fn held(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Rights) -> rusqlite::Result<Option<Redundant>> {
+fn held(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Rights) -> TxResult<Option<Redundant>> {
     let (publisher, name, operation) = (subject.publisher.0.0, subject.name.as_str(), subject.operation.as_str());
     let for_good = tx.one(
         "SELECT 1 FROM entitlements WHERE account = ?1 AND publisher = ?2 AND name = ?3 AND operation = ?4
@@ -158,12 +170,7 @@ fn held(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Rights) -
 }
 
 /// Why an order would give nothing new.
-fn redundant(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    subject: &Subject,
-    ordered: &Rights,
-) -> rusqlite::Result<Option<Redundant>> {
+fn redundant(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Rights) -> TxResult<Option<Redundant>> {
     if let Some(held) = held(tx, account, subject, ordered)? {
         return Ok(Some(held));
     }
@@ -173,7 +180,7 @@ fn redundant(
 }
 
 /// Why nobody can buy any more who could a moment ago.
-fn shut_out(tx: &Tx<'_>, buyer: &Buyer) -> rusqlite::Result<Option<Reason>> {
+fn shut_out(tx: &Tx<'_>, buyer: &Buyer) -> TxResult<Option<Reason>> {
     match buyer {
         Buyer::Terminal { account, terminal } => cycle::shut_out(tx, account, terminal),
         Buyer::Browser { account } => {
@@ -183,7 +190,7 @@ fn shut_out(tx: &Tx<'_>, buyer: &Buyer) -> rusqlite::Result<Option<Reason>> {
     }
 }
 
-fn in_good_standing(tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<bool> {
+fn in_good_standing(tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
     let sql = "SELECT 1 FROM accounts WHERE id = ?1 AND suspended_at IS NULL";
     Ok(tx.one(sql, [account.as_bytes()], |_| Ok(()))?.is_some())
 }
@@ -196,7 +203,7 @@ enum Wanted {
 
 impl Wanted {
     /// `None`: it is not on sale any more.
-    fn of(tx: &Tx<'_>, goods: &wire::Goods) -> rusqlite::Result<Option<Self>> {
+    fn of(tx: &Tx<'_>, goods: &wire::Goods) -> TxResult<Option<Self>> {
         let offer = match goods {
             wire::Goods::TopUp { amount } => return Ok(Some(Self::TopUp(*amount))),
             wire::Goods::Rights { offer } => offer,
@@ -233,14 +240,14 @@ impl Wanted {
         }
     }
 
-    fn redundant(&self, tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<Option<Redundant>> {
+    fn redundant(&self, tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<Redundant>> {
         match self {
             Self::Rights { subject, rights, .. } => redundant(tx, account, subject, rights),
             Self::TopUp(_) => Ok(None),
         }
     }
 
-    fn has_room(&self, tx: &Tx<'_>, account: &AccountId) -> rusqlite::Result<bool> {
+    fn has_room(&self, tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
         match self {
             Self::Rights { .. } => Ok(true),
             Self::TopUp(amount) => prepaid::has_room(tx, account, *amount),
@@ -263,8 +270,9 @@ const fn opening(goods: &wire::Goods) -> Write {
     }
 }
 
-fn open(tx: &Tx<'_>, new: &NewOrder) -> rusqlite::Result<OpenOutcome> {
+fn open(tx: &Tx<'_>, new: &NewOrder) -> TxResult<OpenOutcome> {
     let (scope, account) = (new.buyer.scope(), new.buyer.account());
+    tx.lock(Lock::Account(account))?;
     let begun = answers::find(tx, &scope, &new.request)?;
     if !matches!(begun, Begun::New) {
         return Ok(OpenOutcome::Begun(begun));
@@ -322,7 +330,8 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> rusqlite::Result<OpenOutcome> {
 }
 
 /// Writes down what the provider said of a payment, while its order is pending.
-fn record(tx: &Tx<'_>, id: &OrderId, record: &PaymentRecord) -> rusqlite::Result<Option<Order>> {
+fn record(tx: &Tx<'_>, id: &OrderId, record: &PaymentRecord) -> TxResult<Option<Order>> {
+    lock(tx, id)?;
     let next = record.next.as_ref().map(to_json).transpose()?;
     let recorded = tx.change(
         "UPDATE orders SET reference = coalesce(?2, reference), next = ?3, looks = 0, lease = NULL, look_at = ?4
@@ -338,7 +347,7 @@ fn record(tx: &Tx<'_>, id: &OrderId, record: &PaymentRecord) -> rusqlite::Result
 
 /// Whether what was ordered can still be given, to somebody in good standing, and is of use: much may have happened
 /// while the order was pending.
-fn can_be_given(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<bool> {
+fn can_be_given(tx: &Tx<'_>, order: &Order) -> TxResult<bool> {
     if !in_good_standing(tx, &order.account)? {
         return Ok(false);
     }
@@ -351,7 +360,8 @@ fn can_be_given(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<bool> {
     Ok(is_new && offers::off_sale(tx, &subject)?.is_none())
 }
 
-fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Result<SettleOutcome> {
+fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> TxResult<SettleOutcome> {
+    lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(SettleOutcome::Unknown) };
     match settlement {
         Settlement::Declined => {
@@ -387,7 +397,7 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> rusqlite::Resul
 }
 
 /// A pending order for which nothing can be given any more: what was paid for it goes back.
-fn take_nothing(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
+fn take_nothing(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     if order.amount().is_zero() {
         moved(tx, &order.id, OrderPhase::Pending, OrderPhase::Declined)?;
         return tx.log("order declined", Some(&order.account), None, order.id.as_bytes());
@@ -402,7 +412,7 @@ fn take_nothing(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
 /// The provider has money for which nothing is given: it stands in the books until it is paid back. So it is if an order
 /// counts as declined, since the operator decided while the charge was under way: whoever was told that nothing is owed
 /// may have paid otherwise since.
-fn pay_back(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
+fn pay_back(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     if let Goods::TopUp { amount, .. } = &order.goods {
         let sql = "UPDATE orders SET returned = ?2 WHERE id = ?1";
         tx.change(sql, (order.id.as_bytes(), amount.minor_units()))?;
@@ -412,18 +422,12 @@ fn pay_back(tx: &Tx<'_>, order: &Order) -> rusqlite::Result<()> {
 }
 
 /// Gives what was paid for, and writes it into the ledger.
-fn entitle(
-    tx: &Tx<'_>,
-    order: &Order,
-    offer: &Offer,
-    digest: &Digest,
-    entitlement: &EntitlementId,
-) -> rusqlite::Result<()> {
+fn entitle(tx: &Tx<'_>, order: &Order, offer: &Offer, digest: &Digest, entitlement: &EntitlementId) -> TxResult<()> {
     let publisher = tx.one("SELECT publisher FROM offers WHERE digest = ?1", [digest.as_bytes()], |row| {
         octets(row, 0).map(PublisherId)
     })?;
-    let publisher = publisher.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let holding = rights::bought(&offer.rights, tx.now).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let publisher = publisher.ok_or(TxError::Damaged)?;
+    let holding = rights::bought(&offer.rights, tx.now).ok_or(TxError::Damaged)?;
     hold(tx, &order.account, &publisher, offer, entitlement, holding)?;
     // What the provider owes is owed to the publisher.
     if !offer.price.is_zero() {
@@ -446,7 +450,7 @@ pub(super) fn hold(
     offer: &Offer,
     entitlement: &EntitlementId,
     holding: Holding,
-) -> rusqlite::Result<()> {
+) -> TxResult<()> {
     tx.change(
         "INSERT INTO entitlements
              (id, account, publisher, name, operation, rights, total, since, starts_at, ends_at, seats, place)
@@ -477,7 +481,7 @@ fn units(count: u64) -> i64 {
 }
 
 /// An order that was paid for the same for good and stands behind an entitlement that has just ended takes its place.
-pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> rusqlite::Result<()> {
+pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> TxResult<()> {
     let others: Vec<(OrderId, PublisherId, Offer)> = tx.all(
         // In this order: an operation has few offers, an account may have many orders.
         "SELECT o.id, f.publisher, f.offer FROM offers f CROSS JOIN orders o
@@ -501,7 +505,8 @@ pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> rusqlite::
     }
 }
 
-fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
+fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
+    lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
         OrderPhase::Paid => {}
@@ -523,19 +528,19 @@ fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
             tx.change("UPDATE orders SET returned = ?2 WHERE id = ?1", (id.as_bytes(), returned))?;
         }
     }
-    moved(tx, id, OrderPhase::Paid, OrderPhase::Refunding)?;
+    must_move(tx, id, OrderPhase::Paid, OrderPhase::Refunding)?;
     tx.log("refund begun", Some(&order.account), None, id.as_bytes())?;
     Ok(RefundOutcome::Done(found(tx, id)?))
 }
 
 /// Ends the rights that an order gave.
-pub(super) fn end_rights(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<()> {
+pub(super) fn end_rights(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     // The entitlement has the order's identifier.
     let entitlement = EntitlementId(Octets(*id.as_bytes()));
     let left = tx.one(
         "SELECT total - used FROM entitlements WHERE id = ?1 AND total IS NOT NULL",
         [entitlement.0.0],
-        |row| row.get::<_, i64>(0),
+        |row| row.get::<i64>(0),
     )?;
     cycle::take_back(tx, &entitlement)?;
     if let Some(amount) = left.filter(|left| *left > 0) {
@@ -546,14 +551,14 @@ pub(super) fn end_rights(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-pub(super) fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<RefundOutcome> {
+pub(super) fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
         OrderPhase::Refunding => {}
         OrderPhase::Refunded => return Ok(RefundOutcome::Done(Box::new(order))),
         phase => return Ok(RefundOutcome::NotPaid(phase)),
     }
-    moved(tx, id, OrderPhase::Refunding, OrderPhase::Refunded)?;
+    must_move(tx, id, OrderPhase::Refunding, OrderPhase::Refunded)?;
     let from = match &order.goods {
         // Without a receipt nothing was sold: the money was never the publisher's.
         Goods::Rights { offer, .. } if order.receipt.is_some() => LedgerAccount::publisher(&offer.publisher),
@@ -568,17 +573,18 @@ pub(super) fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> rusqlite::Result<Refun
 }
 
 #[async_trait]
-impl Orders for Sqlite {
+impl<D: Database> Orders for D {
     async fn order_case(
         &self,
         buyer: &Buyer,
         request: &Idempotency,
         goods: &wire::Goods,
     ) -> Result<OrderCase, StoreError> {
-        self.read("order", |tx| {
-            let begun = answers::find(tx, &buyer.scope(), request)?;
+        let (buyer, request, goods) = (*buyer, request.clone(), *goods);
+        self.read("order", move |tx| {
+            let begun = answers::find(tx, &buyer.scope(), &request)?;
             let mut case = OrderCase { now: tx.now, begun, offer: None, off_sale: None, current: Vec::new() };
-            if let (Begun::New, wire::Goods::Rights { offer }) = (&case.begun, goods)
+            if let (Begun::New, wire::Goods::Rights { offer }) = (&case.begun, &goods)
                 && let Some(subject) = offers::subject(tx, offer)?
             {
                 case.offer = offers::accepted(tx, offer)?;
@@ -587,6 +593,7 @@ impl Orders for Sqlite {
             }
             Ok(case)
         })
+        .await
     }
 
     async fn open_order(&self, new: NewOrder) -> Result<OpenOutcome, StoreError> {
@@ -599,7 +606,8 @@ impl Orders for Sqlite {
     }
 
     async fn saved_means(&self, account: &AccountId, provider: &str) -> Result<Option<StoredMeans>, StoreError> {
-        self.read("saved means", |tx| saved_means::find(tx, account, provider))
+        let (account, provider) = (*account, provider.to_owned());
+        self.read("saved means", move |tx| saved_means::find(tx, &account, &provider)).await
     }
 
     async fn forget_means(&self, account: &AccountId, provider: &str) -> Result<bool, StoreError> {
@@ -609,13 +617,13 @@ impl Orders for Sqlite {
 
     async fn take_look_ups(&self, limit: u32) -> Result<LookUps, StoreError> {
         // Most of the time there is nothing to do, and that needs no transaction that writes.
-        let (are_due, now) = self.read("look-ups", |tx| Ok((look_ups::are_due(tx)?, tx.now)))?;
+        let (are_due, now) = self.read("look-ups", |tx| Ok((look_ups::are_due(tx)?, tx.now))).await?;
         if !are_due {
             return Ok(LookUps { now, lease: 0, orders: Vec::new() });
         }
-        let lease = self.lease.clone();
+        let lease = self.lease().clone();
         let taken = self.write(Write::LookUpTake, move |tx| look_ups::take(tx, &lease, limit)).await?;
-        self.lease.keep(self.writer.downgrade());
+        self.lease().keep(self.writer());
         Ok(taken)
     }
 
@@ -626,7 +634,11 @@ impl Orders for Sqlite {
 
     async fn dispute(&self, id: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError> {
         let id = *id;
-        self.write(Write::Dispute, move |tx| disputes::step(tx, &id, step)).await
+        self.write(Write::Dispute, move |tx| {
+            lock(tx, &id)?;
+            disputes::step(tx, &id, step)
+        })
+        .await
     }
 
     async fn settle_order(&self, id: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError> {
@@ -641,11 +653,16 @@ impl Orders for Sqlite {
 
     async fn finish_refund(&self, id: &OrderId) -> Result<RefundOutcome, StoreError> {
         let id = *id;
-        self.write(Write::RefundFinish, move |tx| finish_refund(tx, &id)).await
+        self.write(Write::RefundFinish, move |tx| {
+            lock(tx, &id)?;
+            finish_refund(tx, &id)
+        })
+        .await
     }
 
     async fn order(&self, id: &OrderId) -> Result<Option<Order>, StoreError> {
-        self.read("order", |tx| find(tx, id))
+        let id = *id;
+        self.read("order", move |tx| find(tx, &id)).await
     }
 
     async fn refunds(&self, account: &AccountId, skip: u32, limit: u32) -> Result<Vec<(Order, Timestamp)>, StoreError> {
@@ -691,7 +708,7 @@ impl Orders for Sqlite {
         self.read_many("orders", move |tx| {
             let sql = format!("{ORDER} WHERE o.account = ?1 AND o.place < ?2 ORDER BY o.place DESC LIMIT ?3");
             let rows = tx.all(&sql, (account.as_bytes(), page.before(), page.limit()), |row| {
-                Ok((row.get("place")?, order(row)?))
+                Ok((row.get(PLACE)?, order(row)?))
             })?;
             Ok(page.of(rows))
         })

@@ -1,10 +1,10 @@
 //! Sessions of terminals and their tokens.
 
-use super::row::{bytes, maybe_bytes, maybe_time, octets, time};
 use super::terminals::terminal_at;
-use super::{Sqlite, Tx};
+use super::{Database, Lock, Tx, TxResult};
 use crate::crypto::secrets::TokenHash;
 use crate::ops::faults::Write;
+use crate::store::database::row::{bytes, maybe_bytes, maybe_time, octets, time};
 use crate::store::{
     Authenticated, ENROL_WITHIN, NewTokens, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
     StoreError,
@@ -18,7 +18,7 @@ use portcullis_protocol::{AccountId, TerminalId, Thumbprint};
 const REFRESH_GRACE: u64 = 3600;
 
 /// Stores a pair of tokens of a session.
-pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens) -> rusqlite::Result<()> {
+pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens) -> TxResult<()> {
     for (hash, kind, life) in [(&tokens.access, 0, tokens.access_life), (&tokens.refresh, 1, tokens.refresh_life)] {
         tx.change(
             "INSERT INTO tokens (hash, session, kind, expires_at) VALUES (?1, ?2, ?3, ?4)",
@@ -28,7 +28,7 @@ pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens)
     Ok(())
 }
 
-fn end(tx: &Tx<'_>, session: SessionId) -> rusqlite::Result<()> {
+fn end(tx: &Tx<'_>, session: SessionId) -> TxResult<()> {
     let sql = "UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL";
     tx.change(sql, (session.0.0, tx.now.millis()))?;
     Ok(())
@@ -36,13 +36,13 @@ fn end(tx: &Tx<'_>, session: SessionId) -> rusqlite::Result<()> {
 
 /// Ends every session of an account, but for the browser that asks for it. Codes that were approved and not yet used
 /// would become sessions, so they end too.
-pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId, keep: Option<&TokenHash>) -> rusqlite::Result<SignedOut> {
+pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId, keep: Option<&TokenHash>) -> TxResult<SignedOut> {
     let sessions = tx.change(
         "UPDATE sessions SET ended_at = ?2 WHERE account = ?1 AND ended_at IS NULL",
         (account.as_bytes(), tx.now.millis()),
     )?;
     let browsers = tx.change(
-        "DELETE FROM web_sessions WHERE account = ?1 AND token IS NOT ?2",
+        "DELETE FROM web_sessions WHERE account = ?1 AND token IS DISTINCT FROM ?2",
         (account.as_bytes(), keep.map(TokenHash::as_bytes)),
     )?;
     let codes = tx.change("UPDATE devices SET state = 2 WHERE account = ?1 AND state = 1", [account.as_bytes()])?;
@@ -50,7 +50,7 @@ pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId, keep: Option<&TokenHash>
 }
 
 /// Ends the sessions of one key of an account, with the code that it has not used yet.
-pub(super) fn end_key(tx: &Tx<'_>, account: &AccountId, key: &Thumbprint) -> rusqlite::Result<()> {
+pub(super) fn end_key(tx: &Tx<'_>, account: &AccountId, key: &Thumbprint) -> TxResult<()> {
     tx.change(
         "UPDATE sessions SET ended_at = ?3 WHERE account = ?1 AND key = ?2 AND ended_at IS NULL",
         (account.as_bytes(), key.as_bytes(), tx.now.millis()),
@@ -63,12 +63,7 @@ pub(super) fn end_key(tx: &Tx<'_>, account: &AccountId, key: &Thumbprint) -> rus
 }
 
 /// Whether a session of this account and key may still enrol its terminal.
-pub(super) fn may_enrol(
-    tx: &Tx<'_>,
-    session: SessionId,
-    account: &AccountId,
-    key: &Thumbprint,
-) -> rusqlite::Result<bool> {
+pub(super) fn may_enrol(tx: &Tx<'_>, session: SessionId, account: &AccountId, key: &Thumbprint) -> TxResult<bool> {
     let found = tx.one(
         "SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account
          WHERE s.id = ?1 AND s.account = ?2 AND s.key = ?4 AND s.ended_at IS NULL AND a.suspended_at IS NULL
@@ -80,7 +75,11 @@ pub(super) fn may_enrol(
     Ok(found.is_some())
 }
 
-fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens) -> rusqlite::Result<RefreshOutcome> {
+fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens) -> TxResult<RefreshOutcome> {
+    tx.lock_account_of(|tx| {
+        let sql = "SELECT s.account FROM tokens t JOIN sessions s ON s.id = t.session WHERE t.hash = ?1";
+        tx.one(sql, [token.as_bytes()], |row| bytes(row, 0, AccountId::from_bytes))
+    })?;
     // The session of a good token of this key: its terminal is enrolled and not revoked, or may still be enrolled.
     let found = tx.one(
         "SELECT s.id, t.used_at FROM tokens t
@@ -95,7 +94,7 @@ fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens)
     let Some((session, used)) = found else { return Ok(RefreshOutcome::Unknown) };
     match used {
         None => {
-            let sql = "UPDATE tokens SET used_at = ?2 WHERE hash = ?1";
+            let sql = "UPDATE tokens SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL";
             tx.change(sql, (token.as_bytes(), tx.now.millis()))?;
         }
         // The answer may have got lost: whoever asks again proved the same key.
@@ -115,9 +114,10 @@ fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens)
 }
 
 #[async_trait]
-impl Sessions for Sqlite {
+impl<D: Database> Sessions for D {
     async fn authenticate(&self, access: &TokenHash) -> Result<Option<Authenticated>, StoreError> {
-        self.read("token", |tx| {
+        let access = *access;
+        self.read("token", move |tx| {
             tx.one(
                 "SELECT s.id, s.account, a.suspended_at, a.operator, s.key,
                         x.id, x.key, x.release, x.label, x.enrolled_at, x.revoked_at
@@ -130,7 +130,7 @@ impl Sessions for Sqlite {
                         OR x.revoked_at IS NOT NULL OR a.suspended_at IS NOT NULL)",
                 (access.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis()),
                 |row| {
-                    let enrolled = row.get::<_, Option<[u8; 16]>>(5)?.is_some();
+                    let enrolled = row.get::<Option<[u8; 16]>>(5)?.is_some();
                     Ok(Authenticated {
                         session: octets(row, 0).map(SessionId)?,
                         account: bytes(row, 1, AccountId::from_bytes)?,
@@ -142,6 +142,7 @@ impl Sessions for Sqlite {
                 },
             )
         })
+        .await
     }
 
     async fn refresh_session(
@@ -168,7 +169,8 @@ impl Sessions for Sqlite {
     }
 
     async fn sessions(&self, account: &AccountId) -> Result<Vec<Session>, StoreError> {
-        self.read("sessions", |tx| {
+        let account = *account;
+        self.read("sessions", move |tx| {
             tx.all(
                 "SELECT s.id, s.label, s.key, s.created_at, s.used_at, s.expires_at, x.id
                  FROM sessions s LEFT JOIN terminals x ON x.account = s.account AND x.key = s.key
@@ -193,6 +195,7 @@ impl Sessions for Sqlite {
                 },
             )
         })
+        .await
     }
 
     async fn end_session_of(&self, account: &AccountId, session: SessionId) -> Result<bool, StoreError> {
@@ -210,6 +213,7 @@ impl Sessions for Sqlite {
     async fn sign_out_everywhere(&self, account: &AccountId) -> Result<SignedOut, StoreError> {
         let account = *account;
         self.write(Write::SessionEnd, move |tx| {
+            tx.lock(Lock::Account(&account))?;
             let ended = end_all(tx, &account, None)?;
             tx.log("signed out everywhere", Some(&account), None, &[])?;
             Ok(ended)

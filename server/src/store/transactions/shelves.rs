@@ -1,16 +1,16 @@
 //! What is on sale, by kind, by publisher, and one at a time.
 
 use super::resources::{listing, newest, newest_manifest, publisher_id};
-use super::row::{json, sealed};
 use super::search::listing as listing_of_number;
-use super::{Sqlite, Tx};
+use super::{Database, Tx, TxResult};
 use crate::catalogue::cover;
+use crate::store::database::row::{json, sealed};
 use crate::store::{CoverPart, Listing, SearchPage, Shelf, Shelves, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{Digest, Manifest, PublisherName, ResourceName};
 
 /// Kinds on sale, by name. Each is one step in an index, however much of it there is.
-fn kinds(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<Vec<String>> {
+fn kinds(tx: &Tx<'_>, limit: u32) -> TxResult<Vec<String>> {
     let mut kinds: Vec<String> = Vec::new();
     for _ in 0..limit {
         let after = kinds.last().map_or("", String::as_str);
@@ -23,7 +23,7 @@ fn kinds(tx: &Tx<'_>, limit: u32) -> rusqlite::Result<Vec<String>> {
     Ok(kinds)
 }
 
-fn sold_by(tx: &Tx<'_>, publisher: &PublisherName, page: u32, per_page: u32) -> rusqlite::Result<SearchPage> {
+fn sold_by(tx: &Tx<'_>, publisher: &PublisherName, page: u32, per_page: u32) -> TxResult<SearchPage> {
     let Some(id) = publisher_id(tx, publisher)? else { return Ok(SearchPage { listings: Vec::new(), next: None }) };
     let before = if page == 0 { i64::MAX } else { i64::from(page) };
     // One more than the page, to know whether there is another one.
@@ -37,11 +37,11 @@ fn sold_by(tx: &Tx<'_>, publisher: &PublisherName, page: u32, per_page: u32) -> 
     numbers.truncate(size);
     let next = numbers.last().filter(|_| more).and_then(|last| u32::try_from(*last).ok());
     let listings: Vec<Option<Listing>> =
-        numbers.into_iter().map(|number| listing_of_number(tx, number)).collect::<rusqlite::Result<_>>()?;
+        numbers.into_iter().map(|number| listing_of_number(tx, number)).collect::<TxResult<_>>()?;
     Ok(SearchPage { listings: listings.into_iter().flatten().collect(), next })
 }
 
-fn shelf(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusqlite::Result<Option<Shelf>> {
+fn shelf(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> TxResult<Option<Shelf>> {
     let Some(listing) = listing(tx, publisher, name)? else { return Ok(None) };
     let Some(id) = publisher_id(tx, publisher)? else { return Ok(None) };
     let Some(digest) = newest(&listing.versions).map(|version| version.digest) else { return Ok(None) };
@@ -51,7 +51,7 @@ fn shelf(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> rusqlit
     Ok(Some(Shelf { listing, manifest, digest, sold }))
 }
 
-fn cover_of(tx: &Tx<'_>, resource: &Digest) -> rusqlite::Result<Option<CoverPart>> {
+fn cover_of(tx: &Tx<'_>, resource: &Digest) -> TxResult<Option<CoverPart>> {
     let sold =
         "SELECT r.manifest FROM resources r JOIN publishers p ON p.id = r.publisher JOIN accounts a ON a.id = p.owner
                 WHERE r.digest = ?1 AND r.withdrawn_at IS NULL AND a.suspended_at IS NULL";
@@ -66,9 +66,9 @@ fn cover_of(tx: &Tx<'_>, resource: &Digest) -> rusqlite::Result<Option<CoverPart
 }
 
 #[async_trait]
-impl Shelves for Sqlite {
+impl<D: Database> Shelves for D {
     async fn kinds(&self, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.read("kinds", |tx| kinds(tx, limit))
+        self.read("kinds", move |tx| kinds(tx, limit)).await
     }
 
     async fn sold_by(&self, publisher: &PublisherName, page: u32, per_page: u32) -> Result<SearchPage, StoreError> {

@@ -1,25 +1,27 @@
 //! Whose database it is.
 
-use super::Sqlite;
-use super::row::time;
+use super::Database;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
+use crate::store::database::row::time;
 use crate::store::{Identities, IdentityRecord, StoreError};
 use async_trait::async_trait;
 
 #[async_trait]
-impl Identities for Sqlite {
+impl<D: Database> Identities for D {
     async fn identity(&self) -> Result<Option<IdentityRecord>, StoreError> {
         self.read("server", |tx| {
-            tx.one("SELECT origin, key_check FROM server WHERE origin IS NOT NULL", [], |row| {
+            tx.one("SELECT origin, key_check FROM server WHERE origin IS NOT NULL", (), |row| {
                 Ok(IdentityRecord { origin: row.get(0)?, key_check: row.get(1)? })
             })
         })
+        .await
     }
 
     async fn bind_identity(&self, identity: IdentityRecord) -> Result<(), StoreError> {
         self.write(Write::IdentityBind, move |tx| {
-            let sql = "UPDATE server SET origin = ?1, key_check = ?2, seen_at = max(seen_at, ?3) WHERE origin IS NULL";
+            let sql = "UPDATE server SET origin = ?1, key_check = ?2,
+                           seen_at = CASE WHEN seen_at < ?3 THEN ?3 ELSE seen_at END WHERE origin IS NULL";
             tx.change(sql, (&identity.origin, &identity.key_check, tx.now.millis()))?;
             Ok(())
         })
@@ -27,7 +29,7 @@ impl Identities for Sqlite {
     }
 
     async fn last_seen(&self) -> Result<Timestamp, StoreError> {
-        let seen = self.read("server", |tx| tx.one("SELECT seen_at FROM server", [], |row| time(row, 0)))?;
+        let seen = self.read("server", |tx| tx.one("SELECT seen_at FROM server", (), |row| time(row, 0))).await?;
         seen.ok_or(StoreError::Unreadable("server"))
     }
 

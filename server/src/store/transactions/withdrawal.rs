@@ -1,16 +1,12 @@
 //! Withdrawing a version, and restoring it.
 
-use super::{Tx, resources, search};
+use super::{Lock, Tx, TxResult, resources, search};
 use crate::store::{RestoreOutcome, WithdrawOutcome};
 use portcullis_protocol::{AccountId, Digest};
 
 /// The publisher withdraws. What was withdrawn before keeps its time, and stays taken down where it was.
-pub(super) fn withdraw(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    digest: &Digest,
-    reason: &str,
-) -> rusqlite::Result<WithdrawOutcome> {
+pub(super) fn withdraw(tx: &Tx<'_>, account: &AccountId, digest: &Digest, reason: &str) -> TxResult<WithdrawOutcome> {
+    lock(tx, digest)?;
     let found = tx.change(
         "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?3), withdrawn_reason = ?4
          WHERE digest = ?1 AND publisher IN (SELECT id FROM publishers WHERE owner = ?2)",
@@ -25,7 +21,8 @@ pub(super) fn withdraw(
 }
 
 /// The operator withdraws: the publisher cannot take it back.
-pub(super) fn take_down(tx: &Tx<'_>, digest: &Digest, reason: &str) -> rusqlite::Result<WithdrawOutcome> {
+pub(super) fn take_down(tx: &Tx<'_>, digest: &Digest, reason: &str) -> TxResult<WithdrawOutcome> {
+    lock(tx, digest)?;
     let found = tx.change(
         "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?2), withdrawn_reason = ?3, taken_down = 1
          WHERE digest = ?1",
@@ -40,12 +37,13 @@ pub(super) fn take_down(tx: &Tx<'_>, digest: &Digest, reason: &str) -> rusqlite:
 }
 
 /// Restores a version: its publisher what it withdrew itself, the operator (no account) everything.
-pub(super) fn restore(tx: &Tx<'_>, by: Option<&AccountId>, digest: &Digest) -> rusqlite::Result<RestoreOutcome> {
+pub(super) fn restore(tx: &Tx<'_>, by: Option<&AccountId>, digest: &Digest) -> TxResult<RestoreOutcome> {
+    lock(tx, digest)?;
     let found = tx.one(
         "SELECT r.withdrawn_at IS NOT NULL, r.taken_down, p.owner = ?2
          FROM resources r JOIN publishers p ON p.id = r.publisher WHERE r.digest = ?1",
         (digest.as_bytes(), by.map(AccountId::as_bytes)),
-        |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?, row.get::<_, Option<bool>>(2)?)),
+        |row| Ok((row.get::<bool>(0)?, row.get::<bool>(1)?, row.get::<Option<bool>>(2)?)),
     )?;
     let Some((withdrawn, taken_down, owned)) = found else { return Ok(RestoreOutcome::NotFound) };
     if by.is_some() && owned != Some(true) {
@@ -69,8 +67,14 @@ pub(super) fn restore(tx: &Tx<'_>, by: Option<&AccountId>, digest: &Digest) -> r
     Ok(RestoreOutcome::Restored)
 }
 
+/// Takes the locks of a version's publisher and of the catalogue.
+fn lock(tx: &Tx<'_>, digest: &Digest) -> TxResult<()> {
+    tx.lock_publisher_of(|tx| Ok(resources::facts(tx, digest)?.map(|facts| facts.publisher_name)))?;
+    tx.lock(Lock::Catalogue)
+}
+
 /// Brings the catalogue up to date with what is left on sale.
-fn list(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<()> {
+fn list(tx: &Tx<'_>, digest: &Digest) -> TxResult<()> {
     match resources::facts(tx, digest)? {
         Some(facts) => search::refresh(tx, &facts.publisher_name, &facts.name),
         None => Ok(()),

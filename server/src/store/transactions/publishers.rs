@@ -1,14 +1,14 @@
 //! Publishers.
 
-use super::row::{bytes, checked, count, octets, text, time};
-use super::{Sqlite, Tx};
+use super::{Database, Lock, Tx, TxResult};
 use crate::ops::faults::Write;
+use crate::store::database::row::{bytes, checked, count, octets, text, time};
 use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, StoreError, VouchOutcome};
 use async_trait::async_trait;
 use portcullis_protocol::limits::MAX_VOUCHES;
 use portcullis_protocol::{AccountId, PublicKey, PublisherName};
 
-fn find(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Option<Publisher>> {
+fn find(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Option<Publisher>> {
     tx.one("SELECT id, name, key, owner, created_at FROM publishers WHERE name = ?1", [name.as_str()], |row| {
         Ok(Publisher {
             id: octets(row, 0).map(PublisherId)?,
@@ -20,7 +20,8 @@ fn find(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Option<Publisher>
     })
 }
 
-fn claim(tx: &Tx<'_>, publisher: &Publisher) -> rusqlite::Result<ClaimOutcome> {
+fn claim(tx: &Tx<'_>, publisher: &Publisher) -> TxResult<ClaimOutcome> {
+    tx.lock(Lock::Publisher(&publisher.name))?;
     if let Some(known) = find(tx, &publisher.name)? {
         let same = known.owner == publisher.owner && known.key == publisher.key;
         return Ok(if same { ClaimOutcome::Claimed } else { ClaimOutcome::Taken });
@@ -39,14 +40,16 @@ fn claim(tx: &Tx<'_>, publisher: &Publisher) -> rusqlite::Result<ClaimOutcome> {
     Ok(ClaimOutcome::Claimed)
 }
 
-fn vouch(tx: &Tx<'_>, new: &NewVouch) -> rusqlite::Result<VouchOutcome> {
+fn vouch(tx: &Tx<'_>, new: &NewVouch) -> TxResult<VouchOutcome> {
+    tx.lock(Lock::Publisher(&new.name))?;
     let Some(known) = find(tx, &new.name)?.filter(|known| known.owner == new.account) else {
         return Ok(VouchOutcome::NotOwner);
     };
-    let last =
-        tx.one("SELECT seq, compact FROM vouches WHERE publisher = ?1 ORDER BY seq DESC", [known.id.0.0], |row| {
-            Ok((count(row, 0)?, row.get::<_, String>(1)?))
-        })?;
+    let last = tx.one(
+        "SELECT seq, compact FROM vouches WHERE publisher = ?1 ORDER BY seq DESC LIMIT 1",
+        [known.id.0.0],
+        |row| Ok((count(row, 0)?, row.get::<String>(1)?)),
+    )?;
     if last.as_ref().is_some_and(|(_, compact)| *compact == new.compact) {
         return Ok(VouchOutcome::Vouched);
     }
@@ -64,20 +67,21 @@ fn vouch(tx: &Tx<'_>, new: &NewVouch) -> rusqlite::Result<VouchOutcome> {
 }
 
 /// The compact vouches of a publisher, oldest first.
-pub(super) fn vouches(tx: &Tx<'_>, name: &PublisherName) -> rusqlite::Result<Vec<String>> {
+pub(super) fn vouches(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Vec<String>> {
     let sql = "SELECT v.compact FROM vouches v JOIN publishers p ON p.id = v.publisher
                WHERE p.name = ?1 ORDER BY v.seq";
     tx.all(sql, [name.as_str()], |row| row.get(0))
 }
 
 #[async_trait]
-impl Publishers for Sqlite {
+impl<D: Database> Publishers for D {
     async fn claim_publisher(&self, publisher: Publisher) -> Result<ClaimOutcome, StoreError> {
         self.write(Write::PublisherClaim, move |tx| claim(tx, &publisher)).await
     }
 
     async fn publisher(&self, name: &PublisherName) -> Result<Option<Publisher>, StoreError> {
-        self.read("publisher", |tx| find(tx, name))
+        let name = name.clone();
+        self.read("publisher", move |tx| find(tx, &name)).await
     }
 
     async fn vouch(&self, new: NewVouch) -> Result<VouchOutcome, StoreError> {
@@ -85,6 +89,7 @@ impl Publishers for Sqlite {
     }
 
     async fn vouches(&self, name: &PublisherName) -> Result<Vec<String>, StoreError> {
-        self.read("vouches", |tx| vouches(tx, name))
+        let name = name.clone();
+        self.read("vouches", move |tx| vouches(tx, &name)).await
     }
 }

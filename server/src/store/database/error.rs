@@ -1,0 +1,30 @@
+//! Why a transaction's work stopped. It is rolled back then.
+
+use crate::store::StoreError;
+
+/// Why a transaction's work stopped.
+#[derive(Debug)]
+pub(crate) enum TxError {
+    /// The database refused a statement, or failed. It holds no values of rows.
+    Database(String),
+    /// Another transaction was in the way: the same work may be run again.
+    Conflict(String),
+    /// A column does not hold what this server writes.
+    Unreadable,
+    /// A row that belongs to another one is not there.
+    Damaged,
+}
+
+/// The result of a transaction's work.
+pub(crate) type TxResult<T> = Result<T, TxError>;
+
+impl TxError {
+    /// As whoever asked for the work is told.
+    pub(crate) fn into_store_error(self, what: &'static str) -> StoreError {
+        match self {
+            Self::Database(cause) | Self::Conflict(cause) => StoreError::Backend { what, cause },
+            Self::Unreadable => StoreError::Unreadable(what),
+            Self::Damaged => StoreError::Backend { what, cause: "a row that must be there is missing".into() },
+        }
+    }
+}

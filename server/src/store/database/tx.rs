@@ -1,0 +1,178 @@
+//! A transaction as rules see it.
+
+use super::{Row, TxResult, Value};
+use crate::ops::clock::Timestamp;
+use crate::store::database::value::Params;
+use portcullis_protocol::{AccountId, PublisherName, TerminalId};
+use sha2::{Digest as _, Sha256};
+use std::cell::Cell;
+
+/// Runs statements in one transaction. Parameters are `?1`, `?2`, …
+pub(crate) trait Statements {
+    /// Changes rows. Returns how many.
+    fn change(&self, sql: &str, values: &[Value<'_>]) -> TxResult<usize>;
+
+    /// Hands each row that is found over, until it is not wanted any more.
+    fn rows(&self, sql: &str, values: &[Value<'_>], each: &mut dyn FnMut(&Row<'_>) -> TxResult<bool>) -> TxResult<()>;
+
+    /// Waits for the lock of this number, until the end of the transaction. `None`: transactions that write run one after
+    /// the other anyway.
+    fn locks(&self) -> Option<&dyn Locks>;
+}
+
+/// Advisory locks of a transaction.
+pub(crate) trait Locks {
+    /// Waits for the lock of this number, and holds it until the end of the transaction.
+    fn lock(&self, number: i64) -> TxResult<()>;
+}
+
+/// What transactions that check before they write take first, so that what they found still holds when they commit. In
+/// this order, so that none waits for one that waits for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lock<'a> {
+    /// A repeatable request: who begins it, and who writes for it.
+    Request(&'a [u8; 16], &'a str),
+    /// Leases that are taken.
+    Leases,
+    /// Everything of an account: its rights, balances, orders, terminals and sign-ins.
+    Account(&'a AccountId),
+    /// What a publisher sells: its key, versions and offers.
+    Publisher(&'a PublisherName),
+    /// The orders that are looked up.
+    LookUps,
+    /// What is on sale, and who is in good standing to sell.
+    Catalogue,
+    /// Sign-in names.
+    Names,
+    /// The server's own keys.
+    Keys,
+}
+
+impl Lock<'_> {
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Request(..) => 1,
+            Self::Leases => 2,
+            Self::Account(_) => 3,
+            Self::Publisher(_) => 4,
+            Self::LookUps => 5,
+            Self::Catalogue => 6,
+            Self::Names => 7,
+            Self::Keys => 8,
+        }
+    }
+
+    /// The number of the lock. Two that are equal by chance wait for each other, and no more.
+    fn number(self) -> i64 {
+        let mut hash = Sha256::new_with_prefix([self.rank()]);
+        match self {
+            Self::Request(scope, key) => {
+                hash.update(scope);
+                hash.update(key);
+            }
+            Self::Account(id) => hash.update(id.as_bytes()),
+            Self::Publisher(name) => hash.update(name.as_str()),
+            Self::Leases | Self::LookUps | Self::Catalogue | Self::Names | Self::Keys => {}
+        }
+        let [a, b, c, d, e, f, g, h, ..] = hash.finalize().0;
+        i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// What a transaction's work sees: the transaction, and the moment at which it runs.
+pub(crate) struct Tx<'a> {
+    statements: &'a dyn Statements,
+    /// The highest lock that it has.
+    highest: Cell<u8>,
+    /// The moment, by the database's clock.
+    pub(crate) now: Timestamp,
+}
+
+impl<'a> Tx<'a> {
+    /// An open transaction.
+    pub(crate) const fn new(statements: &'a dyn Statements, now: Timestamp) -> Self {
+        Self { statements, highest: Cell::new(0), now }
+    }
+
+    /// Takes a lock, which is higher than those that the transaction has.
+    pub(crate) fn lock(&self, lock: Lock<'_>) -> TxResult<()> {
+        debug_assert!(self.highest.get() <= lock.rank(), "{lock:?} is taken out of order");
+        self.highest.set(lock.rank());
+        self.statements.locks().map_or(Ok(()), |locks| locks.lock(lock.number()))
+    }
+
+    /// Takes the lock of an account that has to be found first. Whose a row is never changes.
+    pub(crate) fn lock_account_of(&self, find: impl FnOnce(&Self) -> TxResult<Option<AccountId>>) -> TxResult<()> {
+        match self.statements.locks().is_some().then(|| find(self)).transpose()?.flatten() {
+            Some(account) => self.lock(Lock::Account(&account)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the lock of a publisher that has to be found first.
+    pub(crate) fn lock_publisher_of(
+        &self,
+        find: impl FnOnce(&Self) -> TxResult<Option<PublisherName>>,
+    ) -> TxResult<()> {
+        match self.statements.locks().is_some().then(|| find(self)).transpose()?.flatten() {
+            Some(publisher) => self.lock(Lock::Publisher(&publisher)),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes rows. Returns how many.
+    pub(crate) fn change(&self, sql: &str, params: impl Params) -> TxResult<usize> {
+        params.with(|values| self.statements.change(sql, values))
+    }
+
+    /// The row there is, if there is one.
+    pub(crate) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnOnce(&Row<'_>) -> TxResult<T>,
+    ) -> TxResult<Option<T>> {
+        let (mut map, mut found) = (Some(map), None);
+        let mut each = |row: &Row<'_>| {
+            if let Some(map) = map.take() {
+                found = Some(map(row)?);
+            }
+            Ok(false)
+        };
+        params.with(|values| self.statements.rows(sql, values, &mut each))?;
+        Ok(found)
+    }
+
+    /// Every row.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut map: impl FnMut(&Row<'_>) -> TxResult<T>,
+    ) -> TxResult<Vec<T>> {
+        let mut found = Vec::new();
+        let mut each = |row: &Row<'_>| {
+            found.push(map(row)?);
+            Ok(true)
+        };
+        params.with(|values| self.statements.rows(sql, values, &mut each))?;
+        Ok(found)
+    }
+
+    /// Writes to the log.
+    pub(crate) fn log(
+        &self,
+        kind: &str,
+        account: Option<&AccountId>,
+        terminal: Option<&TerminalId>,
+        subject: &[u8],
+    ) -> TxResult<()> {
+        let account = account.map(AccountId::as_bytes);
+        let terminal = terminal.map(TerminalId::as_bytes);
+        self.change(
+            "INSERT INTO log (at, kind, account, terminal, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (self.now.millis(), kind, account, terminal, subject),
+        )?;
+        Ok(())
+    }
+}

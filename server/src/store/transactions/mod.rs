@@ -1,0 +1,72 @@
+//! What the store does, each transaction and each statement written once, for whatever database it runs on.
+//!
+//! The statements are in the SQL that every database understands. Whatever a transaction decides on is a condition of its
+//! own write, or lies under a [`Lock`](super::database::Lock) that it takes first.
+
+mod accounts;
+mod answers;
+mod approvals;
+mod cycle;
+mod devices;
+mod disputes;
+mod entitlements;
+mod grants;
+mod identity;
+mod keys;
+pub(super) mod leases;
+mod ledger;
+mod look_ups;
+mod offers;
+mod orders;
+mod overview;
+mod prepaid;
+mod publishers;
+mod resources;
+mod saved_means;
+pub(super) mod search;
+mod sessions;
+mod shelves;
+mod sweep;
+mod terminals;
+mod withdrawal;
+
+use super::database::{Database, Lock, Tx, TxError, TxResult};
+use super::{Store, StoreError};
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
+use async_trait::async_trait;
+
+/// Batches of one sweep, each in a transaction of its own. What is left then is left to the next sweep.
+const SWEEPS: usize = 50;
+
+#[async_trait]
+impl<D: Database> Store for D {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.read("time", |tx| Ok(tx.now)).await
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        let mut released = 0;
+        for _ in 0..SWEEPS {
+            let swept = self.write(Write::Sweep, sweep::sweep).await?;
+            released += swept.released;
+            if !swept.more {
+                break;
+            }
+        }
+        Ok(released)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        if self.lease().is_held() {
+            let lease = self.lease().clone();
+            match self.commit(Write::LeaseEnd, move |tx| lease.end(tx)).await {
+                Ok(()) | Err(StoreError::Closed) => {}
+                // It ends by itself.
+                Err(error) => tracing::warn!(%error, "the lease of this process was not given back"),
+            }
+        }
+        Database::close(self).await;
+        Ok(())
+    }
+}
