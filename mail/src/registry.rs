@@ -3,6 +3,7 @@
 use crate::account::ascii_domain;
 use crate::iban::Iban;
 use crate::limits::MAX_BILLERS;
+use portcullis_protocol::labels::TYP_BILLERS;
 use portcullis_protocol::{Currency, Document, JwsError, PublicKey, SecretKey, Unverified, Verified};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -38,10 +39,10 @@ pub struct Biller {
     /// Domains it sends from and signs with, each with its subdomains.
     pub domains: Vec<String>,
     /// Where it wants its money. If empty, the first one seen is remembered.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ibans: Vec<Iban>,
     /// What it means by a sign that several currencies have, such as `$`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
 }
 
@@ -56,7 +57,7 @@ pub struct BillerRegistry {
 }
 
 impl Document for BillerRegistry {
-    const TYP: &'static str = "portcullis-billers+jwt";
+    const TYP: &'static str = TYP_BILLERS;
     const CHECKS_TEXTS: bool = true;
 }
 
@@ -149,6 +150,18 @@ mod tests {
         assert!(matches!(BillerRegistry::open(&compact, other.public()), Err(RegistryError::Signature(_))));
         let cut = &compact[..compact.len() - 2];
         assert!(matches!(BillerRegistry::open(cut, key.public()), Err(RegistryError::Signature(_))));
+    }
+
+    #[test]
+    fn the_vector_of_the_protocol_is_read_and_written() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/documents.json");
+        let vectors: serde_json::Value = serde_json::from_slice(&std::fs::read(file).expect("vectors")).expect("JSON");
+        let all = vectors["positive"].as_array().expect("a list");
+        let vector = all.iter().find(|vector| vector["typ"] == TYP_BILLERS).expect("a vector");
+        let (compact, key) = (vector["compact"].as_str().expect("text"), SecretKey::from_seed(&[8; 32]));
+        let registry = BillerRegistry::open(compact, key.public()).expect("a registry");
+        assert_eq!(registry.billers.len(), 2);
+        assert_eq!(registry.sign(&key).expect("good"), compact);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub const TYP_ENROLMENT: &str = "portcullis-enrolment+jwt";
 pub const TYP_PUBLISHER: &str = "portcullis-publisher+jwt";
 /// `typ` of a vouch: one publisher key names its successor.
 pub const TYP_VOUCH: &str = "portcullis-vouch+jwt";
+/// `typ` of a registry of billers, of which `portcullis-mail` believes mail.
+pub const TYP_BILLERS: &str = "portcullis-billers+jwt";
 /// `typ` of a positive answer to a terminal.
 pub const TYP_ANSWER: &str = "portcullis-answer+jwt";
 /// `typ` of a refusal to a terminal.
@@ -33,7 +35,7 @@ pub const TYP_REFUSAL: &str = "portcullis-refusal+jwt";
 pub const TYP_PROOF: &str = "dpop+jwt";
 
 /// Every `typ` of a signed document, for the tests that hold them apart.
-pub const ALL_TYPES: [&str; 14] = [
+pub const ALL_TYPES: [&str; 15] = [
     TYP_MANIFEST,
     TYP_COUNTERSIGNATURE,
     TYP_OFFER,
@@ -45,6 +47,7 @@ pub const ALL_TYPES: [&str; 14] = [
     TYP_ENROLMENT,
     TYP_PUBLISHER,
     TYP_VOUCH,
+    TYP_BILLERS,
     TYP_ANSWER,
     TYP_REFUSAL,
     TYP_PROOF,

@@ -5,13 +5,15 @@
 
 use crate::fixtures::{NOW, grant, key, key_document, manifest, origin};
 use portcullis_protocol::encoding::{Octets, base64url};
-use portcullis_protocol::labels::{TYP_GRANT, TYP_OFFER};
+use portcullis_protocol::labels::{TYP_BILLERS, TYP_GRANT, TYP_OFFER};
 use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
     Answer, Digest, Document, Enrolment, Grant, KeyDocument, More, Offer, OfferId, OrderId, PublisherClaim, Reason,
     Receipt, RefundReceipt, RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -50,6 +52,17 @@ fn receipt() -> Receipt {
 fn rental() -> Receipt {
     let rights = Rights::Rental { start_within: 30 * 24 * 3600, use_within: 48 * 3600 };
     Receipt { rights, price: "3.99 EUR".parse().expect("price"), ..receipt() }
+}
+
+/// A registry of billers. What it says is `portcullis-mail`'s, which reads this vector too.
+#[derive(Serialize, Deserialize)]
+struct Billers {
+    iat: u64,
+    billers: Vec<Box<RawValue>>,
+}
+
+impl Document for Billers {
+    const TYP: &'static str = TYP_BILLERS;
 }
 
 /// One vector: the document, who signed it, and what it says.
@@ -161,6 +174,17 @@ fn vectors() -> Value {
         iat: NOW,
     };
     let vouch = Vouch { name: "lumen".parse().expect("name"), jwk: key(8).public().clone(), seq: 1, iat: NOW };
+    let billers = Billers {
+        iat: NOW,
+        billers: vec![
+            RawValue::from_string(r#"{"id":"power","name":"Power","domains":["power.example"]}"#.into()).expect("json"),
+            RawValue::from_string(
+                r#"{"id":"water","name":"Water","domains":["water.example","water.test"],"ibans":["DE89370400440532013000"],"currency":"EUR"}"#
+                    .into(),
+            )
+            .expect("json"),
+        ],
+    };
     let mut signed = SignedManifest::sign(manifest(&publisher), &publisher).expect("signs");
     signed.countersign(origin(), &key(1), NOW).expect("countersigns");
     let (url, idempotency_key) = ("https://store.example/v1/orders", "order-1".parse().expect("key"));
@@ -190,6 +214,7 @@ fn vectors() -> Value {
             positive("enrolment", enrolment, 5),
             positive("publisher-claim", claim, 7),
             positive("vouch", vouch, 7),
+            positive("billers", billers, 8),
         ],
         "manifest": {
             "text": String::from_utf8(signed.to_bytes()).expect("json"),

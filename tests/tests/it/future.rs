@@ -28,7 +28,8 @@ struct Store {
 }
 
 impl Store {
-    /// With a picture on sale: `preview` is free, `view` is sold for good and by the unit, `print` is not sold.
+    /// With a picture on sale: `preview` is free, `view` is sold for good and by the unit, `hire` is rented, `print` is not
+    /// sold.
     async fn open() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let future = Future::open(&folder.path().join("server")).await?;
@@ -40,7 +41,10 @@ impl Store {
         store.publish(&["new", path, "--language", "wat", "--kind", "picture", "--publisher", "tessera"])?;
         let file = project.join("portcullis.toml");
         let more = "\n[[offer]]\noperation = \"view\"\ntitle = \"One look\"\nmodel = \"metered\"\nprice = \"0.10 EUR\"\n\
-                    \n[[operation]]\nname = \"print\"\ntitle = \"Print it\"\nparts = [\"full\"]\n";
+                    \n[[operation]]\nname = \"print\"\ntitle = \"Print it\"\nparts = [\"full\"]\n\
+                    \n[[operation]]\nname = \"hire\"\ntitle = \"Hire it\"\nparts = [\"full\"]\n\
+                    \n[[offer]]\noperation = \"hire\"\ntitle = \"A weekend\"\nmodel = \"rental\"\nprice = \"0.50 EUR\"\n\
+                    start_within = \"30d\"\nuse_within = \"48h\"\n";
         let text = fs::read_to_string(&file)?.replace("[resource]", "[resource]\nadvisory_metering = true");
         fs::write(&file, text + more)?;
         store.publish(&["build", path])?;
@@ -210,6 +214,7 @@ async fn live(store: &mut Store, is_later: bool) -> Result<String> {
     run(&["balance"], 0, &["0.90 EUR"])?;
     run(&["buy", NAME, "--operation", "view", "--yes"], 0, &["bought", "1.99 EUR"])?;
     run(&["run", "--invoke", "view()", "-o", "full.svg", NAME], 0, &["wrote full.svg"])?;
+    run(&["buy", NAME, "--operation", "hire", "--yes"], 0, &["bought", "for 2 days, to be started within 30 days"])?;
     run(&["grants"], 0, &both("view"))?;
     run(&["receipts"], 0, &both("1.99 EUR"))?;
     run(&["receipts"], 0, &["1.00 EUR"])?;
@@ -221,10 +226,10 @@ async fn live(store: &mut Store, is_later: bool) -> Result<String> {
     let json: Value = user.run(&["--json", "search", "lake"])?.done()?.json()?;
     let lists = |value: &Value| value.as_array().map_or(0, Vec::len);
     let found = &json["results"][0];
-    ensure!((lists(&found["offers"]), lists(&found["unknown_offers"])) == (3, if is_later { 3 } else { 0 }), "{json}");
+    ensure!((lists(&found["offers"]), lists(&found["unknown_offers"])) == (4, if is_later { 3 } else { 0 }), "{json}");
     ensure!(lists(&json["unknown"]) == usize::from(is_later), "{json}");
     let json: Value = user.run(&["--json", "receipts"])?.done()?.json()?;
-    ensure!((lists(&json["receipts"]), lists(&json["top_ups"])) == (1, 1), "{json}");
+    ensure!((lists(&json["receipts"]), lists(&json["top_ups"])) == (2, 1), "{json}");
     ensure!(unknown.is_empty() == json["unknown"].is_null(), "{json}");
     Ok(all)
 }
@@ -260,7 +265,7 @@ async fn a_program_goes_on_with_what_it_understands_and_is_handed_the_rest() -> 
         let entry = shop.entry(&"tessera".parse()?, &"lake".parse()?).await?;
         let unknown: Vec<_> =
             entry.unknown_offers.iter().map(|offer| (offer.text("operation"), offer.model())).collect();
-        ensure!(entry.offers.len() == 3, "{entry:?}");
+        ensure!(entry.offers.len() == 4, "{entry:?}");
         let season = |operation: &str| (Some(operation.to_owned()), Some("season".to_owned()));
         if is_later {
             ensure!(unknown[..2] == [season("view"), season("print")] && unknown.len() == 3, "{unknown:?}");
@@ -282,7 +287,11 @@ async fn a_program_goes_on_with_what_it_understands_and_is_handed_the_rest() -> 
         );
 
         // An entitlement of a later model allows nothing here, and hides nothing that is held besides.
-        let offer = entry.offers.iter().find(|offer| offer.document().rights.is_bought()).context("an offer")?;
+        let offer = entry
+            .offers
+            .iter()
+            .find(|offer| offer.document().operation.as_str() == "view" && offer.document().rights.is_bought())
+            .context("an offer")?;
         let payment = || PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
         let order = shop.order(offer, payment()).await?;
         ensure!(order.state == OrderState::Paid && order.paid().is_some(), "{order:?}");
@@ -331,7 +340,11 @@ async fn a_state_of_an_order_that_is_not_known_is_shown_and_is_not_paid() -> Res
     let client = store.client("program").await?;
     let shop = client.store(&store.origin()?);
     let entry = shop.entry(&"tessera".parse()?, &"lake".parse()?).await?;
-    let offer = entry.offers.iter().find(|offer| offer.document().rights.is_bought()).context("an offer")?;
+    let offer = entry
+        .offers
+        .iter()
+        .find(|offer| offer.document().operation.as_str() == "view" && offer.document().rights.is_bought())
+        .context("an offer")?;
     let order = shop.order(offer, PaymentMethod { provider: "sandbox".into(), token: "ok".into() }).await?;
     ensure!(matches!(order.state, OrderState::Other(code) if code.code() == "held-for-review"), "{order:?}");
     ensure!(order.paid().is_none(), "{order:?}");

@@ -86,6 +86,65 @@ fn the_maps_list_the_folders_that_there_are() -> Result<()> {
     Ok(())
 }
 
+/// A recipe names as many files as the table at the top of the page promises.
+#[test]
+fn the_recipes_name_as_many_files_as_they_promise() -> Result<()> {
+    let page = read("docs/extending.md")?;
+    let promised = page.split("\n## ").next().context("a beginning")?;
+    let promises = promised.lines().filter_map(|line| {
+        let (what, files) = line.strip_prefix("| [")?.split_once(") | ")?;
+        Some((what.split(']').next()?, files.trim_end_matches(" |")))
+    });
+    let mut held = 0;
+    for (what, files) in promises {
+        let heading = format!("\n## {}{}\n", what[..1].to_uppercase(), &what[1..]);
+        let section = page.split(&heading).nth(1).with_context(|| format!("no recipe for {what}"))?;
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+        let named = |with_data: bool| -> usize {
+            let cells = rows.iter().filter_map(|row| row.split(" | ").next());
+            cells
+                .filter(|cell| with_data || !cell.contains("with new data"))
+                .map(|cell| cell.matches('`').count() / 2)
+                .sum()
+        };
+        let numbers: Vec<usize> = files.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+        match numbers[..] {
+            [plain] => assert_eq!(named(true), plain, "{what}"),
+            [plain, with_data] => assert_eq!((named(false), named(true)), (plain, with_data), "{what}"),
+            // A folder of data and one line.
+            _ => assert_eq!(named(true), 2, "{what}"),
+        }
+        held += 1;
+    }
+    assert!(held >= 9, "{held} recipes");
+    Ok(())
+}
+
+/// Every type of document is told apart from the others, is on the page of the protocol, and has a vector.
+#[test]
+fn every_type_of_document_is_on_the_page_and_has_a_vector() -> Result<()> {
+    let labels = read("protocol/src/labels.rs")?;
+    let (constants, rest) = labels.split_once("pub const ALL_TYPES").context("no list of types")?;
+    let all = rest.split("];").next().unwrap_or_default();
+    let vectors: serde_json::Value = serde_json::from_str(&read("tests/vectors/documents.json")?)?;
+    let page = read("docs/protocol.md")?;
+    let mut types = 0;
+    for constant in constants.split("pub const TYP_").skip(1) {
+        let (name, typ) = constant.split_once(": &str = \"").context("a type")?;
+        let typ = typ.split('"').next().unwrap_or_default();
+        types += 1;
+        assert!(all.contains(&format!("TYP_{name},")), "{typ} is not in ALL_TYPES");
+        assert!(page.contains(&format!("| `{typ}` |")), "docs/protocol.md has no row for {typ}");
+        // The manifest with its countersignature, and the proof, have vectors of their own.
+        let is_apart = typ.ends_with("+jws") || typ == "dpop+jwt";
+        let has_one = vectors["positive"].as_array().is_some_and(|all| all.iter().any(|vector| vector["typ"] == typ));
+        assert!(is_apart || has_one, "tests/vectors/documents.json has no {typ}");
+    }
+    assert!(types >= 15, "{types} types");
+    Ok(())
+}
+
 fn folders(folder: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder)? {

@@ -197,8 +197,8 @@ fn offer(offer: &Verified<Offer>) -> types::Offer {
     }
 }
 
-/// The refusal as WIT has it. No case is ever added there: a reason that comes after these reaches guests as
-/// `other(code)`.
+/// The refusal as WIT has it. No case is ever added there: a reason that has none, of the registry or of a later one,
+/// reaches guests as `other(code)`.
 pub(crate) fn refusal(refused: &Refused) -> types::Refusal {
     use types::Refusal as Wit;
     match refused.reason {
@@ -226,6 +226,31 @@ pub(crate) fn refusal(refused: &Refused) -> types::Refusal {
         Reason::Offline => Wit::Offline,
         Reason::ServerUntrusted => Wit::ServerUntrusted,
         Reason::PackageInvalid => Wit::PackageInvalid,
-        Reason::Other(other) => Wit::Other(other.code().to_owned()),
+        reason => Wit::Other(reason.code().to_owned()),
     }
+}
+
+#[test]
+fn each_case_of_wit_is_reached_and_a_reason_without_one_is_other() {
+    let wit = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/types.wit"));
+    let variant = wit.split("variant refusal {").nth(1).and_then(|rest| rest.split('}').next()).expect("the variant");
+    let has_case = |code: &str| {
+        let mut lines = variant.lines().map(|line| line.trim().trim_end_matches(','));
+        lines.any(|line| line == code || line.starts_with(&format!("{code}(")))
+    };
+    let made_up = Reason::from_code("made-up").expect("a code");
+    let mut cases = 0;
+    for reason in Reason::ALL.iter().chain([&made_up]) {
+        let reached = refusal(&Refused::new(*reason));
+        // Debug writes the name of the case, and of `other` its code.
+        let shown = format!("{reached:?}");
+        if has_case(reason.code()) {
+            cases += 1;
+            let plain = |text: &str| text.replace(['-', '('], "").to_lowercase();
+            assert!(plain(&shown).contains(&plain(reason.code())) && !plain(&shown).contains("other"), "{shown}");
+        } else {
+            assert!(matches!(&reached, types::Refusal::Other(code) if code == reason.code()), "{shown}");
+        }
+    }
+    assert_eq!(cases, 24, "the cases of WIT are settled");
 }
