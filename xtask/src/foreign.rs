@@ -184,14 +184,15 @@ fn mail(workspace: &Workspace) -> Result<()> {
     virtual_environment(&workspace.target("foreign/mail"), &workspace.root.join("mail/tests/python/requirements.txt"))
 }
 
+/// Installs what a list pins and nothing besides, and only files whose digests stand in the list.
+const PIP_INSTALL: [&str; 7] =
+    ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"];
+
 /// A Python environment in `folder` with the packages that `pins` lists.
 pub(crate) fn virtual_environment(folder: &Path, pins: &Path) -> Result<()> {
     once(folder, &[pins], || {
         execute(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        let mut pip = Command::new(folder.join("bin/python"));
-        execute(
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]).arg(pins),
-        )
+        execute(Command::new(folder.join("bin/python")).args(PIP_INSTALL).arg("-r").arg(pins))
     })
 }
 
@@ -202,8 +203,7 @@ fn ffmpeg(workspace: &Workspace) -> Result<()> {
     let folder = workspace.target("foreign/ffmpeg");
     once(&folder, &[&pins], || {
         let mut pip = Command::new(workspace.target("foreign/venv/bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-        execute(pip.arg(&folder).arg("-r").arg(&pins))
+        execute(pip.args(PIP_INSTALL).arg("--target").arg(&folder).arg("-r").arg(&pins))
     })
 }
 
