@@ -2,7 +2,9 @@
 
 use crate::{Browser, Server, Terminal, checkout, chromium};
 use anyhow::{Context as _, Result};
+use portcullis_protocol::encoding::base64url;
 use serde_json::{Value, json};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// The examples, with the publisher of each.
@@ -66,23 +68,15 @@ impl Window {
     /// # Errors
     /// As [`chromium::drive`].
     pub async fn drive(&self, script: &str, more: Value) -> Result<Value> {
-        let mut arguments = json!({"origin": self.server.origin(), "password": PASSWORD});
+        let programs = checkout::program("portcullis")?.parent().map(Path::to_owned);
+        let mut arguments = json!({
+            "origin": self.server.origin(), "password": PASSWORD, "folder": self.folder.join("person"),
+            "store": self.server.dir(), "programs": programs, "photograph": photograph()?,
+        });
         if let (Some(all), Value::Object(more)) = (arguments.as_object_mut(), more) {
             all.extend(more);
         }
         chromium::drive(script, &arguments).await
-    }
-
-    /// A terminal that is signed in to the account of this address.
-    ///
-    /// # Errors
-    /// If it cannot be signed in.
-    pub async fn terminal_of(&self, email: &str) -> Result<Terminal> {
-        let mut browser = Browser::new(self.server.origin())?;
-        browser.sign_in(email, PASSWORD).await?;
-        let terminal = Terminal::new(self.folder.join("buyer"));
-        terminal.login(&self.server, &mut browser).await?.done()?;
-        Ok(terminal)
     }
 
     /// Where its files lie.
@@ -90,4 +84,12 @@ impl Window {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// A small picture of a person's own, for software that takes one.
+fn photograph() -> Result<String> {
+    let picture = image::RgbImage::from_fn(16, 12, |x, y| image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 128]));
+    let mut file = Cursor::new(Vec::new());
+    picture.write_to(&mut file, image::ImageFormat::Png)?;
+    Ok(base64url(file.get_ref()))
 }

@@ -1,6 +1,5 @@
 //! What every handler is given: the services of one server, and the gates before them.
 
-use crate::billing::answers::ServiceError;
 use crate::catalogue::cover::Covers;
 use crate::catalogue::uploads::Uploads;
 use crate::catalogue::usage::Usages;
@@ -115,11 +114,5 @@ impl Server {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.core.origin
-    }
-
-    /// The sign-in name of an account.
-    pub(crate) async fn name_of(&self, id: &AccountId) -> Result<String, ServiceError> {
-        let account = self.core.store.account(id).await?.ok_or(ServiceError::NotFound)?;
-        Ok(self.core.secrets.open_name(id, &account.name)?)
     }
 }

@@ -4,10 +4,12 @@
 //
 // Everything happens on this machine: the server under test is at 127.0.0.1, other sites are at `localhost`, which a
 // browser takes for another site, or at another port of 127.0.0.1, which it takes for another origin of the same site.
+import { execFile, spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(join(resolve(process.env.PORTCULLIS_NPM), "package.json"));
@@ -64,9 +66,42 @@ async function enter(page, path, email, password) {
   await Promise.all([page.waitForNavigation(), page.getByRole("button").click()]);
 }
 
+/** A machine with a terminal: a folder, and what its user types there. The programs are those of `programs`. */
+async function machine(folder) {
+  await mkdir(folder, { recursive: true });
+  const env = { ...process.env, PORTCULLIS_HOME: join(folder, "home"), NO_COLOR: "1" };
+  env.PATH = [given.programs, process.env.PATH].join(delimiter);
+  const options = { cwd: folder, env, maxBuffer: 1 << 26 };
+  /** Types a line as it stands on a page, and returns how it ended. */
+  const type = (line) =>
+    new Promise((ended) => {
+      const child = execFile("sh", ["-c", line], options, (error, stdout, stderr) =>
+        ended({ line, exit: error ? error.code ?? -1 : 0, stdout, stderr }),
+      );
+      child.stdin.end();
+    });
+  /** Types the line that signs in, and returns the code and the words that it shows; `ended` is how it ends. */
+  const login = (line, store) =>
+    new Promise((shown, failed) => {
+      const child = spawn("sh", ["-c", line], { ...options, stdio: ["ignore", "pipe", "pipe"] });
+      let said = "";
+      const ended = new Promise((done) => child.on("close", (exit) => done({ line, exit, said })));
+      const listen = (chunk) => {
+        said += chunk;
+        const code = said.match(/\b[A-Z0-9]{4}-[A-Z0-9]{4}\b/)?.[0];
+        const words = (said.match(/\b(?:[a-z]+-){7}[a-z]+\b/g) ?? []).find((words) => words !== store);
+        if (code && words) shown({ code, words, ended });
+      };
+      child.stdout.on("data", listen);
+      child.stderr.on("data", listen);
+      ended.then(({ exit }) => failed(new Error(`\`${line}\` ended with ${exit}:\n${said}`)));
+    });
+  return { folder, type, login };
+}
+
 try {
   const script = await import(pathToFileURL(resolve(import.meta.dirname, "scripts", `${process.argv[2]}.js`)));
-  const result = await script.default({ ...given, axe, enter, person, site });
+  const result = await script.default({ ...given, axe, enter, person, site, machine });
   process.stdout.write(JSON.stringify(result));
 } finally {
   await browser.close();

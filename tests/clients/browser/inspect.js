@@ -14,6 +14,7 @@ export async function inspect(page, name, axe, screenshots) {
       await page.setViewportSize({ width, height: 900 });
       const at = `${name}, ${scheme}, ${width} px`;
       for (const details of await page.locator("details").all()) await details.evaluate((all) => (all.open = true));
+      await complete(page);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       if (overflow > 0) wrong.push(`${at}: ${overflow} px wider than the screen`);
       for (const border of await page.evaluate(borders)) {
@@ -30,6 +31,22 @@ export async function inspect(page, name, axe, screenshots) {
   }
   wrong.push(...(await keyboard(page, name)));
   return wrong;
+}
+
+/** Waits until the page is as it stays: what is loaded late is there, nothing moves, and it was drawn so. */
+async function complete(page) {
+  await page.waitForLoadState("load");
+  const broken = await page.evaluate(async () => {
+    const images = [...document.images];
+    for (const image of images) image.loading = "eager";
+    await Promise.all([document.fonts.ready, ...images.map((image) => image.decode().catch(() => {}))]);
+    await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {})));
+    const drawn = () => new Promise((done) => requestAnimationFrame(done));
+    await drawn();
+    await drawn();
+    return images.filter((image) => image.naturalWidth === 0).map((image) => image.src);
+  });
+  if (broken.length > 0) throw new Error(`pictures that are none: ${broken.join(" ")}`);
 }
 
 /** Everything that can be operated is reached with the tab key, in the order of the page, and shows that it is. */

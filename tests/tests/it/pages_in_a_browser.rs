@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_fixtures::Terminal;
-use portcullis_tests::{Browser, Server, chromium};
+use portcullis_tests::{Browser, Server, Window, chromium};
 use serde_json::json;
 
 const EMAIL: &str = "ada@mail.example";
@@ -69,5 +69,19 @@ async fn a_keyboard_is_enough() -> Result<()> {
     ensure!(did["approved"] == "Approved" && did["out"] == 1, "{did}");
     ensure!(did["revoked"].as_str().is_some_and(|text| text.contains("revoked")), "{did}");
     asks.poll(&code.device_code).await?;
+    Ok(())
+}
+
+/// Finds, signs up, buys, and runs what was bought on a terminal that was approved in the browser; nothing was known before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_without_a_shell_buys_and_runs() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let window = Window::open(folder.path(), &["picture", "software", "theme"]).await?;
+    let arguments = json!({"screenshots": std::env::var("PORTCULLIS_SCREENSHOTS").ok()});
+    let walked = window.drive("walk", arguments).await?;
+    let wrong = walked["wrong"].as_array().context("a list")?;
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    ensure!(walked["did"].as_object().is_some_and(|did| did.len() >= 30), "{walked}");
+    ensure!(walked["seen"].as_array().is_some_and(|seen| seen.len() >= 30), "{walked}");
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Accounts, their terminals, and invitations.
 
 use super::Report;
-use crate::crypto::secrets::{self, TokenRole, new_token};
-use crate::store::{Account, ChangedBy, InvitationId, NewAccount, NewInvitation, NewPassword, SignUp, Terminal};
+use crate::crypto::secrets::{TokenRole, new_token};
+use crate::identity::accounts::{Found, Made, Wanted};
+use crate::store::{Account, ChangedBy, InvitationId, NewInvitation, Terminal};
 use crate::{App, Email, Password};
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
@@ -109,21 +110,12 @@ impl AccountTask {
 async fn add(app: &App, email: &str, operator: bool) -> anyhow::Result<Report> {
     let email = Email::new(email)?;
     let (password, generated) = typed_or_generated()?;
-    let id = AccountId::generate(app.core.clock.now().id_millis(), &mut secrets::rng());
-    let account = NewAccount {
-        id,
-        lookup: app.core.secrets.lookup_name(email.as_str()),
-        other_lookups: email.others().iter().map(|form| app.core.secrets.lookup_name(form)).collect(),
-        name: app.core.secrets.seal_name(&id, email.as_str()),
-        password: app.passwords.hash(Password::chosen(password)?).await?,
-        operator,
-        invitation: None,
+    let wanted = Wanted { email: email.clone(), password: Password::chosen(password)?, operator, invitation: None };
+    let id = match app.accounts().create(wanted).await? {
+        Made::Account(id) => id,
+        Made::NameTaken => bail!("there is an account of this e-mail address"),
+        Made::InvitationInvalid => bail!("the store asked for an invitation"),
     };
-    match app.core.store.create_account(account).await? {
-        SignUp::Made => {}
-        SignUp::NameTaken => bail!("there is an account of this e-mail address"),
-        SignUp::InvitationInvalid => bail!("the store asked for an invitation"),
-    }
     let generated = generated.as_deref();
     Ok(Report {
         text: generated.map_or_else(|| "Added.".to_owned(), |password| format!("Added. Its password: {password}")),
@@ -134,9 +126,8 @@ async fn add(app: &App, email: &str, operator: bool) -> anyhow::Result<Report> {
 async fn set_password(app: &App, email: &str) -> anyhow::Result<Report> {
     let account = find(app, email).await?;
     let (password, generated) = typed_or_generated()?;
-    let password = app.passwords.hash(Password::chosen(password)?).await?;
-    let change = NewPassword { account: account.id, password, by: ChangedBy::Operator };
-    ensure!(app.core.store.set_password(change).await?, "there is no account of this e-mail address");
+    let changed = app.accounts().set_password(account.id, Password::chosen(password)?, ChangedBy::Operator).await?;
+    ensure!(changed, "there is no account of this e-mail address");
     let generated = generated.as_deref();
     let done = "Changed. Everything that was signed in has ended.";
     Ok(Report {
@@ -240,17 +231,14 @@ async fn suspend(app: &App, email: &str, suspended: bool) -> anyhow::Result<Repo
 
 /// The e-mail address of an account. It is shown to the operator, on the server's own machine, and to nobody else.
 pub(super) async fn email_of(app: &App, account: &AccountId) -> anyhow::Result<String> {
-    let account = app.core.store.account(account).await?.context("an account is gone")?;
-    Ok(app.core.secrets.open_name(&account.id, &account.name)?)
+    Ok(app.accounts().name_of(account).await?)
 }
 
 pub(super) async fn find(app: &App, email: &str) -> anyhow::Result<Account> {
-    for form in Email::forms(email) {
-        if let Some(account) = app.core.store.account_by_name(&app.core.secrets.lookup_name(&form)).await? {
-            return Ok(account);
-        }
+    match app.accounts().find(email).await? {
+        Found::Account(account, _) => Ok(*account),
+        Found::Nobody(_) | Found::NoName => bail!("there is no account of this e-mail address"),
     }
-    bail!("there is no account of this e-mail address")
 }
 
 /// Every terminal of an account: those in use, then those that were revoked.

@@ -60,7 +60,7 @@ pub(crate) async fn show(app: App, caller: ProvenTerminal, (): ()) -> Result<Acc
     });
     Ok(AccountAnswer {
         terminals: fitting(terminals, TERMINALS).into(),
-        account: app.name_of(account).await?,
+        account: app.accounts().name_of(account).await.map_err(ApiError::internal)?,
         publishers: fitting(store.publishers_of(account, None, MOST).await.map_err(ApiError::internal)?, PUBLISHERS),
     })
 }

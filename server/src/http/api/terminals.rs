@@ -50,7 +50,8 @@ pub(crate) async fn enrol(app: App, caller: ProvenSession, (): ()) -> Result<Ter
     };
     match app.core.store.enrol(terminal).await.map_err(ApiError::internal)? {
         EnrolOutcome::Enrolled(terminal) => {
-            Ok(TerminalAnswer { terminal, account: app.name_of(&caller.account).await? })
+            let account = app.accounts().name_of(&caller.account).await.map_err(ApiError::internal)?;
+            Ok(TerminalAnswer { terminal, account })
         }
         EnrolOutcome::Revoked => Err(Reason::TerminalRevoked.into()),
         EnrolOutcome::SignedOut => Err(Reason::NotSignedIn.into()),

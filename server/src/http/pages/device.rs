@@ -52,7 +52,7 @@ pub(crate) async fn show(
     };
     match pending(&app, account, &code).await? {
         Some(device) => {
-            let name = app.name_of(account).await.map_err(ApiError::internal)?;
+            let name = app.accounts().name_of(account).await.map_err(ApiError::internal)?;
             Ok(ask(&app, &visitor, &name, &device, &code))
         }
         None => Ok(unknown_code(&typed)),

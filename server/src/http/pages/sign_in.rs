@@ -12,9 +12,8 @@ use crate::http::address::ClientAddress;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::http::rate::TooMany;
-use crate::identity::email::Email;
+use crate::identity::accounts::Found;
 use crate::identity::passwords::Password;
-use crate::store::Account;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -96,7 +95,7 @@ async fn attempt(
     email: &str,
     password: String,
 ) -> Result<Attempt, ApiError> {
-    let (account, lookup) = match find(app, email).await? {
+    let (account, lookup) = match app.accounts().find(email).await.map_err(ApiError::internal)? {
         Found::Account(account, lookup) => (Some(account), lookup),
         Found::Nobody(lookup) => (None, lookup),
         Found::NoName => return Ok(no_name(app, address)),
@@ -108,8 +107,7 @@ async fn attempt(
         Err(too_many) => return Ok(Attempt::TooMany(too_many)),
     };
     let Ok(password) = Password::typed(password) else { return Ok(Attempt::Failed) };
-    let stored = account.as_ref().map(|account| account.password.as_str());
-    let matches = app.passwords.matches(password, stored).await.map_err(ApiError::internal)?;
+    let matches = app.accounts().matches(password, account.as_deref()).await.map_err(ApiError::internal)?;
     Ok(match account {
         Some(account) if matches && account.suspended.is_none() => {
             tries.give_back(app);
@@ -122,24 +120,6 @@ async fn attempt(
 /// What is no name at all cannot be found; it counts against the address alone.
 fn no_name(app: &App, address: IpAddr) -> Attempt {
     app.gates.sign_in_address.take(address).map_or_else(Attempt::TooMany, |()| Attempt::Failed)
-}
-
-enum Found {
-    Account(Box<Account>, LookupHash),
-    Nobody(LookupHash),
-    NoName,
-}
-
-/// The account of what was typed, under the form of the name that it was made with.
-async fn find(app: &App, email: &str) -> Result<Found, ApiError> {
-    let forms: Vec<LookupHash> = Email::forms(email).iter().map(|form| app.core.secrets.lookup_name(form)).collect();
-    let Some(first) = forms.first() else { return Ok(Found::NoName) };
-    for lookup in &forms {
-        if let Some(account) = app.core.store.account_by_name(lookup).await.map_err(ApiError::internal)? {
-            return Ok(Found::Account(Box::new(account), *lookup));
-        }
-    }
-    Ok(Found::Nobody(*first))
 }
 
 /// What one try has used up, to be given back if the password is right.

@@ -5,18 +5,17 @@ use super::kit::field::Field;
 use super::kit::layout::{page, see_other};
 use super::onward::Onward;
 use super::session::Visitor;
-use crate::crypto::secrets::{self, TokenHash, TokenRole};
+use crate::crypto::secrets::{TokenHash, TokenRole};
 use crate::http::address::ClientAddress;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
+use crate::identity::accounts::{Made, Wanted as Account};
 use crate::identity::email::Email;
 use crate::identity::passwords::Password;
-use crate::store::{NewAccount, SignUp};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
-use portcullis_protocol::AccountId;
 use serde::Deserialize;
 
 /// The form as sent.
@@ -119,28 +118,18 @@ async fn create(
             return Ok(again(&Wrong { email, password }));
         }
     };
-    let id = AccountId::generate(app.core.clock.now().id_millis(), &mut secrets::rng());
-    let secrets = &app.core.secrets;
-    let account = NewAccount {
-        id,
-        lookup: secrets.lookup_name(email.as_str()),
-        other_lookups: email.others().iter().map(|form| secrets.lookup_name(form)).collect(),
-        name: secrets.seal_name(&id, email.as_str()),
-        password: app.passwords.hash(password).await.map_err(ApiError::internal)?,
-        operator: false,
-        invitation,
-    };
-    match app.core.store.create_account(account).await.map_err(ApiError::internal)? {
-        SignUp::Made => {
+    let account = Account { email, password, operator: false, invitation };
+    match app.accounts().create(account).await.map_err(ApiError::internal)? {
+        Made::Account(id) => {
             tracing::info!("an account was made");
             visitor.sign_in(app, id, see_other(&to.path())).await
         }
         // Without mail there is no way to say this to the owner of the address alone.
-        SignUp::NameTaken => {
+        Made::NameTaken => {
             let email = Some("There is an account of this e-mail address. Sign in instead.".to_owned());
             Ok(again(&Wrong { email, password: None }))
         }
-        SignUp::InvitationInvalid => Ok(not_invited()),
+        Made::InvitationInvalid => Ok(not_invited()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::http::problem::ApiError;
 use crate::http::rate::TooMany;
 use crate::identity::email::Email;
 use crate::identity::passwords::Password;
-use crate::store::{ChangedBy, NewName, NewPassword, RenameOutcome};
+use crate::store::{ChangedBy, RenameOutcome};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -70,9 +70,7 @@ pub(crate) async fn change_password(
             return refuse(&app, &visitor, session, &no, &wrong).await;
         }
     };
-    let password = app.passwords.hash(new).await.map_err(ApiError::internal)?;
-    let change = NewPassword { account: session.account, password, by };
-    let changed = app.core.store.set_password(change).await.map_err(ApiError::internal)?;
+    let changed = app.accounts().set_password(session.account, new, by).await.map_err(ApiError::internal)?;
     Ok(if changed { after(&app, &visitor, Flash::Password) } else { to_sign_in() })
 }
 
@@ -103,15 +101,7 @@ pub(crate) async fn change_email(
             return refuse(&app, &visitor, session, &no, &wrong).await;
         }
     };
-    let secrets = &app.core.secrets;
-    let change = NewName {
-        account: session.account,
-        lookup: secrets.lookup_name(email.as_str()),
-        other_lookups: email.others().iter().map(|form| secrets.lookup_name(form)).collect(),
-        name: secrets.seal_name(&session.account, email.as_str()),
-        by,
-    };
-    match app.core.store.rename(change).await.map_err(ApiError::internal)? {
+    match app.accounts().rename(session.account, &email, by).await.map_err(ApiError::internal)? {
         RenameOutcome::Renamed => Ok(after(&app, &visitor, Flash::Email)),
         RenameOutcome::Gone => Ok(to_sign_in()),
         RenameOutcome::NameTaken => {
@@ -137,14 +127,11 @@ async fn confirm(
         retry_after: None,
     };
     let Ok(typed) = Password::typed(typed) else { return Ok(Err(wrong())) };
-    let account = app.core.store.account(&session.account).await.map_err(ApiError::internal)?;
-    let Some(account) = account else { return Err(ApiError::internal("a browser session of no account")) };
-    if !app.passwords.matches(typed, Some(&account.password)).await.map_err(ApiError::internal)? {
-        return Ok(Err(wrong()));
-    }
+    let confirmed = app.accounts().confirm(&session.account, typed, session.token).await;
+    let Some(by) = confirmed.map_err(ApiError::internal)? else { return Ok(Err(wrong())) };
     app.gates.right_password.take(session.account)?;
     app.gates.confirmation.give_back(&session.token, 1);
-    Ok(Ok(ChangedBy::Owner { password: account.password, browser: session.token }))
+    Ok(Ok(by))
 }
 
 async fn refuse(

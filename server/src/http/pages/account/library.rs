@@ -44,7 +44,7 @@ fn row(entitlement: &Entitlement) -> Vec<Markup> {
         html! { a href=(resource_path(publisher, name)) { (publisher) "/" (name) } },
         html! { code { (entitlement.operation) } },
         html! {
-            @if entitlement.revoked.is_some() { span.tag.off { "taken back" } }
+            @if entitlement.revoked.is_some() { span.tag.off { "ended" } }
             @else if let Some(left) = entitlement.remaining() { (left) " left of " (entitlement.rights) }
             @else { (entitlement.rights) }
         },

@@ -71,7 +71,7 @@ async fn render(
     status: StatusCode,
     wrong: &Wrong<'_>,
 ) -> Result<Response, ApiError> {
-    let name = app.name_of(&session.account).await.map_err(ApiError::internal)?;
+    let name = app.accounts().name_of(&session.account).await.map_err(ApiError::internal)?;
     let content = html! {
         p { "You are signed in as " strong { (name) } "." }
         (sign_ins::list(app, visitor, session).await?)
