@@ -4,6 +4,7 @@ use portcullis_protocol::Origin;
 use reqwest::header::{ACCEPT, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, StatusCode};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// One person's browser.
 #[derive(Clone)]
@@ -12,6 +13,7 @@ pub(crate) struct Browser {
     pub(crate) origin: Origin,
     pub(crate) cookies: BTreeMap<String, String>,
     forwarded: Option<(&'static str, String)>,
+    at: Option<SocketAddr>,
 }
 
 /// A page as it arrived.
@@ -44,7 +46,7 @@ impl Page {
 impl Browser {
     pub(crate) fn new(origin: &Origin) -> Self {
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { http, origin: origin.clone(), cookies: BTreeMap::new(), forwarded: None }
+        Self { http, origin: origin.clone(), cookies: BTreeMap::new(), forwarded: None, at: None }
     }
 
     async fn send(&mut self, request: reqwest::RequestBuilder) -> Page {
@@ -70,7 +72,7 @@ impl Browser {
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Page {
-        let request = self.http.get(format!("{}{path}", self.origin));
+        let request = self.http.get(self.url(path));
         self.send(request).await
     }
 
@@ -85,7 +87,7 @@ impl Browser {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self
             .http
-            .post(format!("{}{path}", self.origin))
+            .post(self.url(path))
             .header(ORIGIN, from)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body);
@@ -114,6 +116,15 @@ impl Browser {
     pub(crate) async fn account(&mut self, action: &str, fields: &[(&str, &str)]) -> Page {
         let csrf = self.get("/account").await.csrf();
         self.post(action, &[&[("csrf", csrf.as_str())], fields].concat()).await
+    }
+
+    /// Another process of the same server, which listens at this address.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { at: Some(address), ..self.clone() }
+    }
+
+    fn url(&self, path: &str) -> String {
+        self.at.map_or_else(|| format!("{}{path}", self.origin), |address| format!("http://{address}{path}"))
     }
 
     /// Every request of it comes through a proxy that says so of it.

@@ -1,5 +1,8 @@
 //! The pages: who gets in, and who is kept out.
 
+mod buy;
+mod store;
+
 use crate::browser::Browser;
 use crate::stage::{PASSWORD, Stage};
 use crate::terminal::Terminal;
@@ -31,7 +34,7 @@ async fn a_password_signs_in_and_a_wrong_one_does_not() {
     let page = stage.person("ada@example.org").await.get("/device").await;
     assert_eq!(page.status, StatusCode::OK, "signing up signs in");
     let mut browser = Browser::new(&stage.origin);
-    assert_eq!(browser.get("/device").await.location(), Some("/sign-in"));
+    assert_eq!(browser.get("/device").await.location(), Some("/sign-in?to=terminal"));
     let wrong = browser.sign_in("ada@example.org", "another password").await;
     let unknown = browser.sign_in("nobody@example.org", PASSWORD).await;
     assert_eq!((wrong.status, unknown.status), (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::UNPROCESSABLE_ENTITY));

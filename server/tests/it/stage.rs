@@ -85,6 +85,13 @@ impl Stage {
         Self { folder, running, origin, clock }
     }
 
+    /// Another process of the same server: another store on the same file, listening elsewhere under the same origin.
+    pub(crate) async fn second(&self) -> Running {
+        let config = Config { origin: Some(self.origin.clone()), ..config(&self.folder) };
+        let parts = Parts { clock: self.clock.clone(), ..Parts::default() };
+        Running::start_with(config, parts).await.expect("a second process")
+    }
+
     pub(crate) async fn stop(self) {
         self.running.stop().await.expect("stops");
     }

@@ -51,7 +51,7 @@ impl Charge {
     /// Where the buyer's browser returns to from the provider's pages.
     #[must_use]
     pub fn return_to(&self) -> String {
-        format!("{}/account", self.origin)
+        format!("{}/account/orders/{}", self.origin, self.order)
     }
 }
 

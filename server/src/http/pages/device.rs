@@ -44,7 +44,7 @@ pub(crate) async fn show(
     request: Request,
 ) -> Result<Response, ApiError> {
     let Some(account) = visitor.account() else {
-        return Ok(visitor.keep(&app, see_other(&to.by("/sign-in"))));
+        return Ok(visitor.keep(&app, see_other(&on_the_way(to).by("/sign-in"))));
     };
     let typed = query_value(&request.into_parts().0, "code").unwrap_or_default();
     let Onward::Device(code) = to else {
@@ -68,7 +68,7 @@ pub(crate) async fn submit(
 ) -> Result<Response, ApiError> {
     let to = Onward::read(&sent.code, "");
     let Some(session) = visitor.session() else {
-        return Ok(visitor.keep(&app, see_other(&to.by("/sign-in"))));
+        return Ok(visitor.keep(&app, see_other(&on_the_way(to).by("/sign-in"))));
     };
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
@@ -95,6 +95,11 @@ pub(crate) async fn submit(
         (DecideOutcome::Gone, _) => unknown_code(&sent.code),
         (DecideOutcome::SignedOut, _) => see_other(&to.by("/sign-in")),
     })
+}
+
+/// Back to the code, or to where one is typed.
+fn on_the_way(to: Onward) -> Onward {
+    if matches!(to, Onward::Device(_)) { to } else { Onward::Terminal }
 }
 
 async fn pending(app: &App, account: &AccountId, code: &UserCode) -> Result<Option<Device>, ApiError> {

@@ -4,7 +4,7 @@ use crate::http::oauth::UserCode;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{Markup, html};
-use portcullis_protocol::Digest;
+use portcullis_protocol::{Digest, OrderId, PublisherName, ResourceName};
 use std::convert::Infallible;
 use url::form_urlencoded;
 
@@ -23,14 +23,22 @@ pub(crate) enum Onward {
     Purchases,
     /// What it paid in.
     Balance,
+    /// An order, with its receipt.
+    Order(OrderId),
+    /// A resource.
+    Resource(PublisherName, ResourceName),
     /// The offer that is to be bought.
     Buy(Digest),
+    /// The page that asks for a terminal's code.
+    Terminal,
     /// The approval of a terminal.
     Device(UserCode),
 }
 
-/// What begins a value of `to` that leads to an offer.
+/// What begins a value of `to` that leads to one of several pages of a kind.
 const BUY: &str = "buy.";
+const ORDER: &str = "order.";
+const RESOURCE: &str = "resource.";
 
 impl Onward {
     /// Reads what a link or a form says. Whatever it is not leads to the first page.
@@ -41,7 +49,14 @@ impl Onward {
         if let Some(offer) = to.strip_prefix(BUY) {
             return offer.parse().map_or(Self::Home, Self::Buy);
         }
-        let named = [Self::Account, Self::Library, Self::Purchases, Self::Balance];
+        if let Some(order) = to.strip_prefix(ORDER) {
+            return order.parse().map_or(Self::Home, Self::Order);
+        }
+        if let Some((publisher, name)) = to.strip_prefix(RESOURCE).and_then(|resource| resource.split_once('/')) {
+            let (publisher, name) = (publisher.parse(), name.parse());
+            return publisher.ok().zip(name.ok()).map_or(Self::Home, |(of, name)| Self::Resource(of, name));
+        }
+        let named = [Self::Account, Self::Library, Self::Purchases, Self::Balance, Self::Terminal];
         named.into_iter().find(|page| page.to().as_deref() == Some(to)).unwrap_or_default()
     }
 
@@ -53,7 +68,10 @@ impl Onward {
             Self::Library => "/account/library".to_owned(),
             Self::Purchases => "/account/purchases".to_owned(),
             Self::Balance => "/account/balance".to_owned(),
+            Self::Order(order) => format!("/account/orders/{order}"),
+            Self::Resource(publisher, name) => format!("/resources/{publisher}/{name}"),
             Self::Buy(offer) => format!("/buy/{offer}"),
+            Self::Terminal => "/device".to_owned(),
             Self::Device(code) => format!("/device?code={code}"),
         }
     }
@@ -66,7 +84,10 @@ impl Onward {
             Self::Library => Some("library".to_owned()),
             Self::Purchases => Some("purchases".to_owned()),
             Self::Balance => Some("balance".to_owned()),
+            Self::Order(order) => Some(format!("{ORDER}{order}")),
+            Self::Resource(publisher, name) => Some(format!("{RESOURCE}{publisher}/{name}")),
             Self::Buy(offer) => Some(format!("{BUY}{offer}")),
+            Self::Terminal => Some("terminal".to_owned()),
         }
     }
 
@@ -100,5 +121,48 @@ impl<S: Sync> FromRequestParts<S> for Onward {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let value = |name| query_value(parts, name).unwrap_or_default();
         Ok(Self::read(&value("code"), &value("to")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Onward;
+    use portcullis_protocol::{Digest, OrderId};
+
+    /// What a page says of itself leads back to it, and nothing else leads anywhere but to the first page.
+    #[test]
+    fn every_page_is_found_again_and_nothing_else_is() {
+        let pages = [
+            Onward::Account,
+            Onward::Library,
+            Onward::Purchases,
+            Onward::Balance,
+            Onward::Terminal,
+            Onward::Buy(Digest::of(b"an offer")),
+            Onward::Order(OrderId::from_bytes([7; 16])),
+            Onward::Resource("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name")),
+        ];
+        for page in pages {
+            let to = page.to().expect("it has a name");
+            assert_eq!(Onward::read("", &to), page, "{to}");
+            assert!(page.path().starts_with('/') && !page.path().starts_with("//"), "{to}");
+        }
+        for lure in [
+            "",
+            "buy.",
+            "buy./",
+            "order.//evil.example",
+            "resource.//evil.example",
+            "resource.lumen",
+            "resource.lumen/../..//evil.example",
+            "resource.lumen/a%2f%2fevil.example",
+            "//evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "account\r\nLocation: https://evil.example",
+        ] {
+            assert_eq!(Onward::read("", lure), Onward::Home, "{lure}");
+            assert_eq!(Onward::read(lure, ""), Onward::Home, "{lure}");
+        }
     }
 }

@@ -4,8 +4,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inspect } from "../inspect.js";
 
-const EMAIL = "bea@mail.example";
-const LATER = "beatrix@mail.example";
+const EMAIL = "ben@mail.example";
+const LATER = "benedict@mail.example";
 const CHANGED = "another correct horse battery";
 const PICTURE = "/resources/lumen/picos-de-europa";
 const SOFTWARE = "/resources/pixelforge/resize";

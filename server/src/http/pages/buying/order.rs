@@ -23,10 +23,10 @@ pub(crate) async fn show(
     visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let Some(account) = visitor.account() else {
-        return Ok(visitor.keep(&app, see_other(&Onward::Purchases.by("/sign-in"))));
-    };
     let id: OrderId = segment(&id)?;
+    let Some(account) = visitor.account() else {
+        return Ok(visitor.keep(&app, see_other(&Onward::Order(id).by("/sign-in"))));
+    };
     let order = app.core.store.order(&id).await.map_err(ApiError::internal)?;
     let order = order.filter(|order| order.account == *account).ok_or(ApiError::NotFound)?;
     let commands = match &order.goods {

@@ -1,6 +1,7 @@
 //! The frame of the store and of the account: search, the way to the account, what was just done, and how this store is
 //! recognised.
 
+use super::super::onward::Onward;
 use super::super::session::Visitor;
 use super::icons;
 use super::layout::{Loads, document, mark};
@@ -39,13 +40,14 @@ pub(in super::super) struct Shell<'a> {
     query: &'a str,
     tab: Option<Tab>,
     has_own_heading: bool,
+    onward: Onward,
 }
 
 impl<'a> Shell<'a> {
     /// A page with this title, which is its heading too.
     pub(in super::super) fn new(app: &'a App, visitor: &'a Visitor, title: &'a str) -> Self {
         let (status, loads) = (StatusCode::OK, Loads::Nothing);
-        Self { app, visitor, title, status, loads, query: "", tab: None, has_own_heading: false }
+        Self { app, visitor, title, status, loads, query: "", tab: None, has_own_heading: false, onward: Onward::Home }
     }
 
     /// With another status than 200.
@@ -66,6 +68,11 @@ impl<'a> Shell<'a> {
     /// A page of the account.
     pub(in super::super) fn tab(self, tab: Tab) -> Self {
         Self { tab: Some(tab), ..self }
+    }
+
+    /// Where signing in or up from here leads.
+    pub(in super::super) fn onward(self, onward: Onward) -> Self {
+        Self { onward, ..self }
     }
 
     /// Its content has the heading.
@@ -116,8 +123,8 @@ impl<'a> Shell<'a> {
                                 button.bare { "Sign out" }
                             }
                         } @else {
-                            a href="/sign-in" { "Sign in" }
-                            @if self.app.sign_up_is_open() { a href="/sign-up" { "Sign up" } }
+                            a href=(self.onward.by("/sign-in")) { "Sign in" }
+                            @if self.app.sign_up_is_open() { a href=(self.onward.by("/sign-up")) { "Sign up" } }
                         }
                     }
                 }

@@ -3,6 +3,7 @@
 use super::super::kit::shell::Shell;
 use super::super::kit::words::{gives, price, size};
 use super::super::kit::{icons, layout};
+use super::super::onward::Onward;
 use super::super::session::Visitor;
 use crate::billing::offer_revision::OfferRevision;
 use crate::catalogue::usage::{self, Usage};
@@ -53,7 +54,8 @@ pub(crate) async fn show(
             aside { (buy_box(&app, listing)) (facts(listing, manifest)) }
         }
     };
-    Ok(Shell::new(&app, &visitor, &listing.title).own_heading().covers().show(&content))
+    let here = Onward::Resource(publisher, name);
+    Ok(Shell::new(&app, &visitor, &listing.title).own_heading().covers().onward(here).show(&content))
 }
 
 /// How a version is run, read once.
