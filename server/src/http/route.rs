@@ -12,7 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use portcullis_protocol::limits::MAX_REQUEST_BODY;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use utoipa::__dev::SchemaReferences;
+use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::{RefOr, schema::Schema};
 
@@ -111,7 +111,10 @@ pub(crate) struct Routes {
 impl Routes {
     /// Adds a route: `D` is what `#[utoipa::path]` made of its handler.
     #[must_use]
-    pub(crate) fn with<D: utoipa::Path + SchemaReferences>(mut self, app: &App, endpoint: Endpoint) -> Self {
+    pub(crate) fn with<D>(mut self, app: &App, endpoint: Endpoint) -> Self
+    where
+        D: utoipa::Path + SchemaReferences + Tags<'static>,
+    {
         let path = D::path();
         D::schemas(&mut self.schemas);
         for method in D::methods() {
@@ -120,7 +123,8 @@ impl Routes {
                 path: path.clone(),
                 access: endpoint.access,
                 body: endpoint.body,
-                operation: D::operation(),
+                // utoipa's own list of routes adds tags; an operation by itself has none.
+                operation: Operation { tags: Some(D::tags().into_iter().map(str::to_owned).collect()), ..D::operation() },
             });
         }
         let filter = D::methods().iter().map(filter).reduce(MethodFilter::or).unwrap_or(MethodFilter::GET);

@@ -92,7 +92,7 @@ async fn a_list_goes_on_page_by_page_and_shows_everything_once() {
 
 #[tokio::test]
 async fn only_a_picture_that_is_what_it_says_is_a_cover() {
-    let stage = Stage::open().await;
+    let stage = Stage::with(|config| config.limits.upload_bytes = 8 * 1024 * 1024).await;
     let mut shop = stage.shop().await;
     let key = shop.key.clone();
     let mut browser = Browser::new(&stage.origin);
@@ -122,7 +122,7 @@ async fn only_a_picture_that_is_what_it_says_is_a_cover() {
     let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>";
     let mut bomb = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     bomb.extend([0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff, 8, 2, 0, 0, 0, 0, 0, 0, 0]);
-    let large = [GIF, &vec![0; 2 * 1024 * 1024]].concat();
+    let large = [GIF, &vec![0; 2 * 1024 * 1024 + 1]].concat();
     for (what, media, bytes) in [
         ("HTML", "text/html", &html[..]),
         ("HTML that says it is a picture", "image/png", &html[..]),
@@ -130,7 +130,7 @@ async fn only_a_picture_that_is_what_it_says_is_a_cover() {
         ("SVG that says it is a picture", "image/webp", &svg[..]),
         ("a picture of another type than it says", "image/jpeg", GIF),
         ("a bomb", "image/png", &bomb[..]),
-        ("half a megapixel too many bytes", "image/gif", &large[..]),
+        ("a picture of too many bytes", "image/gif", &large[..]),
         ("nothing", "image/gif", b""),
     ] {
         let digest = sold(&mut shop, media, bytes).await;

@@ -78,7 +78,7 @@ async fn render(
         (password_form(app, visitor, wrong))
         (email_form(app, visitor, wrong))
     };
-    Ok(Shell::new(app, visitor, "Your account").tab(Tab::Security).status(status).show(&content))
+    Ok(Shell::new(app, visitor, "Your account").tab(Tab::Account).status(status).show(&content))
 }
 
 fn password_form(app: &App, visitor: &Visitor, wrong: &Wrong<'_>) -> Markup {

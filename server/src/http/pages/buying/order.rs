@@ -3,7 +3,7 @@
 
 use super::super::kit::layout::see_other;
 use super::super::kit::shell::{Shell, Tab};
-use super::super::kit::words::moment;
+use super::super::kit::words::{command_line, moment};
 use super::super::onward::Onward;
 use super::super::session::Visitor;
 use super::super::store::path as resource_path;
@@ -33,10 +33,12 @@ pub(crate) async fn show(
         Goods::Rights { offer, .. } if order.phase == OrderPhase::Paid => commands(&app, offer).await?,
         _ => Vec::new(),
     };
+    // One that is not configured any more has no title.
+    let paid_with = app.core.payments.get(&order.provider).map_or(order.provider.as_str(), |provider| provider.title());
     let content = html! {
         div.split {
             div { (state(&order)) (next(&app, &order, &commands)) }
-            aside { div.panel { h2 { "Order" } (receipt(&order)) } }
+            aside { div.panel { h2 { "Order" } (receipt(&order, paid_with)) } }
         }
     };
     Ok(Shell::new(&app, &visitor, heading(&order)).tab(Tab::Purchases).show(&content))
@@ -78,7 +80,13 @@ pub(in super::super) fn mark(phase: OrderPhase) -> Markup {
 
 fn state(order: &Order) -> Markup {
     let (class, text) = match order.phase {
-        OrderPhase::Paid => ("notice", "It is paid, and yours from now on."),
+        OrderPhase::Paid => (
+            "notice",
+            match order.goods {
+                Goods::Rights { .. } => "It is paid, and yours from now on.",
+                Goods::TopUp { .. } => "It is paid, and in your balance.",
+            },
+        ),
         OrderPhase::Pending => (
             "notice warm",
             "The payment provider has not decided yet. The store asks it by itself; look again in a moment.",
@@ -108,11 +116,11 @@ fn next(app: &App, order: &Order, commands: &[String]) -> Markup {
             (OrderPhase::Paid, Goods::Rights { offer, .. }) => {
                 h2 { "Run it" }
                 ol.steps {
-                    li { p { "Sign the terminal in, once:" } code.cmd { "portcullis login " (app.origin()) } }
+                    li { p { "Sign the terminal in, once:" } (command_line(&format!("portcullis login {}", app.origin()))) }
                     li {
                         p { "Run it. The terminal fetches it, and asks this store whether you may:" }
-                        @for command in commands { code.cmd { (command) } }
-                        @if commands.is_empty() { code.cmd { "portcullis run " (offer.publisher) "/" (offer.name) } }
+                        @for command in commands { (command_line(command)) }
+                        @if commands.is_empty() { (command_line(&format!("portcullis run {}/{}", offer.publisher, offer.name))) }
                     }
                 }
             }
@@ -124,7 +132,7 @@ fn next(app: &App, order: &Order, commands: &[String]) -> Markup {
     }
 }
 
-fn receipt(order: &Order) -> Markup {
+fn receipt(order: &Order, paid_with: &str) -> Markup {
     html! {
         dl {
             @match &order.goods {
@@ -136,7 +144,10 @@ fn receipt(order: &Order) -> Markup {
                 Goods::TopUp { .. } => { dt { "What" } dd { "Money for your balance" } }
             }
             dt { "Amount" } dd { strong { (order.amount()) } }
-            dt { "Paid with" } dd { (order.provider) }
+            @if matches!(order.phase, OrderPhase::Refunding | OrderPhase::Refunded) {
+                dt { "Paid back" } dd { strong { (order.refund()) } }
+            }
+            dt { "Paid with" } dd { (paid_with) }
             dt { "Ordered" } dd { (moment(order.created)) }
             dt { "State" } dd { (mark(order.phase)) }
             dt { "Number" } dd { code { (order.id) } }

@@ -111,7 +111,7 @@ async fn render(
     let content = html! {
         div.split {
             div {
-                h2 { "Your balance" }
+                h2.sr { "What you have" }
                 @if rows.is_empty() {
                     (Empty { title: "Nothing paid in yet", text: html! { "What is sold by the unit is paid from a balance, unit by unit. Pay something in, and it is there at once." } })
                 } @else {
@@ -147,5 +147,5 @@ async fn render(
         }
     };
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok(Shell::new(app, visitor, "Your account").tab(Tab::Balance).status(status).show(&content))
+    Ok(Shell::new(app, visitor, "Your balance").tab(Tab::Balance).status(status).show(&content))
 }

@@ -14,7 +14,7 @@ use maud::{Markup, Render, html};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Tab {
     /// Sign-ins, terminals, password, address.
-    Security,
+    Account,
     /// What the account holds.
     Library,
     /// What it ordered.
@@ -27,7 +27,7 @@ const TABS: [(Tab, &str, &str); 4] = [
     (Tab::Library, "/account/library", "Library"),
     (Tab::Purchases, "/account/purchases", "Purchases"),
     (Tab::Balance, "/account/balance", "Balance"),
-    (Tab::Security, "/account", "Terminals and security"),
+    (Tab::Account, "/account", "Account"),
 ];
 
 /// A page that is being made.

@@ -14,6 +14,13 @@ pub(in super::super) fn moment(at: Timestamp) -> Markup {
     html! { time datetime=(text) { (day) " " (short) " UTC" } }
 }
 
+/// A command, to be copied. Its words are not broken apart while a line has room for them.
+pub(in super::super) fn command_line(line: &str) -> Markup {
+    html! {
+        code.cmd { @for (index, word) in line.split(' ').enumerate() { @if index > 0 { " " } span { (word) } } }
+    }
+}
+
 /// A size in bytes.
 pub(in super::super) fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];

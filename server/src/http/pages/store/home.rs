@@ -2,6 +2,7 @@
 
 use super::super::kit::icons;
 use super::super::kit::shell::{Empty, Shell};
+use super::super::kit::words::command_line;
 use super::super::session::Visitor;
 use super::cards;
 use crate::http::app::App;
@@ -106,11 +107,11 @@ fn how(app: &App) -> Markup {
             div.panel {
                 ol.steps {
                     li { p { "Sign the terminal in. It shows this store's words, and you compare them with these:" }
-                        code.cmd { "portcullis login " (app.origin()) }
+                        (command_line(&format!("portcullis login {}", app.origin())))
                         code.words { (app.core.keys.root().thumbprint().words()) } }
                     li { p { "Approve it with the code that it shows, here in the browser." } }
                     li { p { "Run what you bought. Its page has the command." }
-                        code.cmd { "portcullis run PUBLISHER/NAME" } }
+                        (command_line("portcullis run PUBLISHER/NAME")) }
                 }
             }
         }

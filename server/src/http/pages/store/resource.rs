@@ -1,7 +1,7 @@
 //! `GET /resources/{publisher}/{name}`: what it is, what it costs, what it asks for, and how it is run.
 
 use super::super::kit::shell::Shell;
-use super::super::kit::words::{gives, price, size};
+use super::super::kit::words::{command_line, gives, price, size};
 use super::super::kit::{icons, layout};
 use super::super::onward::Onward;
 use super::super::session::Visitor;
@@ -35,8 +35,8 @@ pub(crate) async fn show(
     let usage = usage_of(&app, shelf.digest).await?;
     let Shelf { listing, manifest, .. } = &shelf;
     let content = html! {
-        div.split {
-            div {
+        div.split.product {
+            div.first {
                 (icons::cover(&format!("{publisher}/{name}"), &listing.kind, listing.cover.as_ref(), true))
                 p.crumbs.title {
                     a href={ "/search?kind=" (super::home::encoded(&listing.kind)) } { (icons::kind_name(&listing.kind, true)) }
@@ -45,13 +45,16 @@ pub(crate) async fn show(
                 }
                 h1 { (listing.title) }
                 @if !listing.description.is_empty() { p.story { (listing.description) } }
+            }
+            // Beside both; on a small screen between them, so that the price is seen without looking for it.
+            aside { (buy_box(&app, listing)) (facts(listing, manifest)) }
+            div {
                 h2 { "What you can do with it" }
                 @for operation in &manifest.operations { (operation_entry(operation, &listing.offers)) }
                 (how_to_run(&app, manifest, &usage))
                 (asks_for(manifest))
                 (versions(listing))
             }
-            aside { (buy_box(&app, listing)) (facts(listing, manifest)) }
         }
     };
     let here = Onward::Resource(publisher, name);
@@ -132,17 +135,17 @@ fn how_to_run(app: &App, manifest: &Manifest, usage: &Usage) -> Markup {
     html! {
         h2 { "How to run it" }
         ol.steps {
-            li { p { "Sign the terminal in, once:" } code.cmd { "portcullis login " (app.origin()) } }
+            li { p { "Sign the terminal in, once:" } (command_line(&format!("portcullis login {}", app.origin()))) }
             li {
                 p { "Run it. The terminal fetches it, and asks this store whether you may:" }
                 @for (operation, commands) in usage {
                     @if !commands.is_empty() {
                         p.small { (manifest.operation(operation).map_or(operation.as_str(), |entry| entry.title.as_str())) ":" }
-                        @for command in commands { code.cmd { (command) } }
+                        @for command in commands { (command_line(command)) }
                     }
                 }
                 @if usage.iter().all(|(_, commands)| commands.is_empty()) {
-                    code.cmd { "portcullis run " (manifest.publisher.name) "/" (manifest.name) }
+                    (command_line(&format!("portcullis run {}/{}", manifest.publisher.name, manifest.name)))
                 }
             }
         }
