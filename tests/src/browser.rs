@@ -1,9 +1,10 @@
 //! What a person does on the server's pages, form by form, as a browser would: cookies kept, hidden fields sent along.
 
 use anyhow::{Context as _, Result, ensure};
-use reqwest::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use portcullis_protocol::Digest;
+use reqwest::header::{ACCEPT, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use std::collections::BTreeMap;
 
 /// A browser at one server. Cloned, it is two with the same cookies: one of them may have been stolen.
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct Browser {
     client: Client,
     origin: String,
+    /// Where it connects to: the origin, unless it talks to another process of the server.
+    address: String,
     cookies: BTreeMap<String, String>,
     headers: Vec<(&'static str, String)>,
 }
@@ -22,7 +25,13 @@ impl Browser {
     /// Where no HTTP client can be made.
     pub fn new(origin: &str) -> Result<Self> {
         let client = Client::builder().redirect(Policy::none()).no_proxy().build()?;
-        Ok(Self { client, origin: origin.to_owned(), cookies: BTreeMap::new(), headers: Vec::new() })
+        Ok(Self {
+            client,
+            origin: origin.to_owned(),
+            address: origin.to_owned(),
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+        })
     }
 
     /// Sends this header with every request, as a proxy on the way would, or somebody who plays one.
@@ -68,7 +77,7 @@ impl Browser {
     pub async fn page(&mut self, path: &str) -> Result<String> {
         let mut path = path.to_owned();
         for _ in 0..5 {
-            let request = self.client.get(format!("{}{path}", self.origin));
+            let request = self.client.get(format!("{}{path}", self.address));
             let response = self.dressed(request).send().await?;
             self.keep(&response);
             if response.status().is_redirection() {
@@ -93,15 +102,57 @@ impl Browser {
         self.send(action, &page, fields).await
     }
 
-    /// Sends a form of `page`, with its hidden token.
-    async fn send(&mut self, action: &str, page: &str, fields: &[(&str, &str)]) -> Result<Response> {
-        let token = page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let token = token.context("the page has no form")?;
+    /// Opens the page of an offer and buys it. Returns the way to the order.
+    ///
+    /// # Errors
+    /// If there is no order: with what the page says.
+    pub async fn buy(&mut self, offer: &Digest, means: &str) -> Result<String> {
+        let path = format!("/buy/{offer}");
+        let response = self.submit(&path, &path, &[("means", means)]).await?;
+        let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        Ok(to.context("not an order")?.to_owned())
+    }
+
+    /// Opens one page, and takes what it answers, whatever that is.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn look(&mut self, path: &str) -> Result<(StatusCode, HeaderMap, String)> {
+        let request = self.client.get(format!("{}{path}", self.address)).header(ACCEPT, "text/html");
+        let response = self.dressed(request).send().await?;
+        self.keep(&response);
+        Ok((response.status(), response.headers().clone(), response.text().await?))
+    }
+
+    /// What the server has this browser keep.
+    #[must_use]
+    pub const fn cookies(&self) -> &BTreeMap<String, String> {
+        &self.cookies
+    }
+
+    /// Puts a cookie there that did not come from the server.
+    pub fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Talks to another process of the same server, at this address.
+    #[must_use]
+    pub fn at(mut self, address: &str) -> Self {
+        self.address = address.to_owned();
+        self
+    }
+
+    /// Sends a form of `page` that goes to `action`, with its hidden fields.
+    pub(crate) async fn send(&mut self, action: &str, page: &str, fields: &[(&str, &str)]) -> Result<Response> {
+        let hidden = hidden_fields(page, action);
+        ensure!(hidden.iter().any(|(name, _)| *name == "csrf"), "the page has no form");
+        let given = |name: &str| fields.iter().any(|(known, _)| *known == name);
+        let hidden = hidden.iter().filter(|(name, _)| !given(name));
         let form: Vec<String> =
-            fields.iter().chain(&[("csrf", token)]).map(|(name, value)| format!("{name}={}", encode(value))).collect();
+            fields.iter().chain(hidden).map(|(name, value)| format!("{name}={}", encode(value))).collect();
         let request = self
             .client
-            .post(format!("{}{action}", self.origin))
+            .post(format!("{}{action}", self.address))
             .header(ORIGIN, &self.origin)
             .header("content-type", "application/x-www-form-urlencoded");
         let response = self.dressed(request).body(form.join("&")).send().await?;
@@ -131,6 +182,17 @@ impl Browser {
             }
         }
     }
+}
+
+/// The hidden fields of the first form of a page that goes to `action`; if there is none, of its first form.
+fn hidden_fields<'a>(page: &'a str, action: &str) -> Vec<(&'a str, &'a str)> {
+    let own = page.split_once(&format!(" action=\"{action}\"")).or_else(|| page.split_once("<form"));
+    let form = own.and_then(|(_, rest)| rest.split("</form>").next()).unwrap_or_default();
+    let fields = form.split("type=\"hidden\" name=\"").skip(1);
+    fields
+        .filter_map(|field| field.split_once("\" value=\""))
+        .filter_map(|(name, rest)| Some((name, rest.split('"').next()?)))
+        .collect()
 }
 
 /// Percent-encodes everything but unreserved characters (RFC 3986 section 2.3).

@@ -2,7 +2,7 @@
 //!
 //! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at will.
 //! - [`Browser`]: what a person does on the server's pages. [`chromium`]: a real browser. [`Terminal`]: a home directory and the command `portcullis`.
-//! - [`Window`]: a store that sells the examples, in a real browser.
+//! - [`Window`]: a store that sells the examples, in a real browser. [`Vendor`]: a publisher of small resources.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 //! - [`future`]: a server of a later version.
 //! - [`plain`]: the cheater's engine.
@@ -18,9 +18,11 @@ pub mod future;
 pub mod plain;
 mod server;
 mod terminal;
+mod vendor;
 mod window;
 
 pub use browser::Browser;
 pub use server::Server;
 pub use terminal::{Ran, Terminal};
+pub use vendor::{POINT, Vendor, Ware};
 pub use window::Window;

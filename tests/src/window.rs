@@ -1,6 +1,6 @@
 //! A store with the example resources on its shelves, as a person finds it in a browser.
 
-use crate::{Browser, Server, Terminal, checkout, chromium};
+use crate::{Browser, Server, Terminal, Vendor, Ware, checkout, chromium};
 use anyhow::{Context as _, Result};
 use portcullis_protocol::encoding::base64url;
 use serde_json::{Value, json};
@@ -17,6 +17,14 @@ const EXAMPLES: [(&str, &str); 5] = [
 ];
 const PUBLISHER: &str = "publisher@mail.example";
 const PASSWORD: &str = "correct horse battery staple";
+
+/// More than a page of a list.
+const WARES: usize = 30;
+/// As long as a title may be: without a space at which a line could break, and with.
+const LONG_WORD: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftsversammlungsprotokollsammelbandreihe";
+const LONG_TITLE: &str = "The complete and unabridged panoramic atlas of the Cantabrian mountains, in three volumes, with an index of its paths";
+/// What stands for no cover: text is none.
+const PLAIN: (&str, &[u8]) = ("text/plain", b"no picture");
 
 /// A store that sells the examples.
 pub struct Window {
@@ -48,6 +56,27 @@ impl Window {
             }
         }
         Ok(window)
+    }
+
+    /// Puts small wares beside them, so many that lists have pages, and among them titles as long as they may be.
+    ///
+    /// # Errors
+    /// If the server does not take one.
+    pub async fn crowd(&self) -> Result<()> {
+        let mut browser = Browser::new(self.server.origin())?;
+        browser.sign_up("vendor@mail.example", PASSWORD).await?;
+        let mut vendor = Vendor::open(&self.server, &mut browser, "the-house-of-many-wares").await?;
+        for number in 1..=WARES {
+            let (name, title) = (format!("ware-{number}"), format!("Sheet {number} of an atlas of the northern coast"));
+            let ware = match number {
+                1 => Ware { title: LONG_WORD, view: LONG_WORD, description: LONG_WORD, ..Ware::default() },
+                2 => Ware { title: LONG_TITLE, view: LONG_TITLE, description: LONG_TITLE, ..Ware::default() },
+                3 => Ware { kind: "a kind of their own", title: "אטלס של החוף", ..Ware::default() },
+                _ => Ware { title: &title, description: "One of many.", cover: PLAIN, ..Ware::default() },
+            };
+            vendor.sell(&Ware { name: &name, ..ware }).await?;
+        }
+        Ok(())
     }
 
     fn sell(&self, publisher: &Terminal, example: &str, name: &str) -> Result<()> {

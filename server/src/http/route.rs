@@ -117,14 +117,16 @@ impl Routes {
     {
         let path = D::path();
         D::schemas(&mut self.schemas);
+        // utoipa's own list of routes adds the tags; an operation by itself has none.
+        let mut operation = D::operation();
+        operation.tags = Some(D::tags().into_iter().map(str::to_owned).collect());
         for method in D::methods() {
             self.described.push(Described {
                 method,
                 path: path.clone(),
                 access: endpoint.access,
                 body: endpoint.body,
-                // utoipa's own list of routes adds tags; an operation by itself has none.
-                operation: Operation { tags: Some(D::tags().into_iter().map(str::to_owned).collect()), ..D::operation() },
+                operation: operation.clone(),
             });
         }
         let filter = D::methods().iter().map(filter).reduce(MethodFilter::or).unwrap_or(MethodFilter::GET);

@@ -55,7 +55,9 @@ fn is(value: &Value, text: &str) -> bool {
 async fn page_framed_by_another_site(arena: &mut Arena) -> Result<Outcome> {
     let place = Place::open(arena).await?;
     let (_, code) = place.asks("the attacker's").await?;
-    let shown = place.drive("framed", json!({"pending": code.user_code})).await?;
+    let device = format!("/device?code={}", code.user_code);
+    let framed = json!({"device": device, "account": "/account", "sign-in": "/sign-in", "missing": "/nothing-here"});
+    let shown = place.drive("framed", json!({"framed": framed})).await?;
     let mut trial = Trial::new();
     for what in ["device", "account", "sign-in", "missing"] {
         trial.attack_fails(&format!("/{what} in a frame"), "not shown in a frame", shown[what] == json!(false));
@@ -148,6 +150,15 @@ async fn redirected_elsewhere_after_sign_in(arena: &mut Arena) -> Result<Outcome
         "/sign-in?to=/%5CHOST",
         "/sign-in?to=account%0d%0aLocation:%20ELSEWHERE",
         "/sign-in?code=BCDF-GHJK&to=ELSEWHERE",
+        "/sign-in?next=ELSEWHERE",
+        "/sign-in?return=ELSEWHERE",
+        "/sign-in?return_to=//HOST",
+        "/sign-in?to=buy.ELSEWHERE",
+        "/sign-in?to=buy.//HOST",
+        "/sign-in?to=order.//HOST",
+        "/sign-in?to=resource.//HOST",
+        "/sign-in?to=resource.lumen/..//..//HOST",
+        "/sign-in?to=account&to=ELSEWHERE",
     ];
     let seen = place.drive("onward", json!({"pending": code.user_code, "lures": lures})).await?;
     let mut trial = Trial::new();

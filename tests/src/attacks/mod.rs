@@ -12,6 +12,9 @@
 //!  distrust  one trusted store against another
 //!  accounts  people, passwords, sign-ins
 //!  browsing  the pages, in a real browser
+//!  cookies   what a browser keeps: sessions, messages, pages
+//!  storefront  what publishers write and draw            vendor: a publisher of small resources
+//!  buying    a person who buys in a browser
 //!  secrets   what a run leaves behind
 //! ```
 //!
@@ -22,8 +25,10 @@ mod accounts;
 mod arena;
 mod bodies;
 mod browsing;
+mod buying;
 mod cheater;
 mod codes;
+mod cookies;
 mod crash;
 mod cycle;
 mod distrust;
@@ -44,6 +49,7 @@ mod secrets;
 mod shop;
 mod slots;
 mod specimen;
+mod storefront;
 mod surgery;
 mod trial;
 mod waits;
@@ -110,6 +116,9 @@ pub fn all() -> Vec<Attack> {
         screen::ATTACKS,
         accounts::ATTACKS,
         browsing::ATTACKS,
+        cookies::ATTACKS,
+        storefront::ATTACKS,
+        buying::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

@@ -17,6 +17,7 @@ async fn main() -> Result<()> {
     let scripts = SCRIPTS.into_iter().filter(|script| only.as_deref().is_none_or(|only| only == *script));
     let folder = tempfile::tempdir()?;
     let window = Window::open(folder.path(), &[]).await?;
+    window.crowd().await?;
     let (mut seen, mut wrong) = (0, 0);
     for script in scripts {
         let shots = checkout::root().join("target/shots").join(script);

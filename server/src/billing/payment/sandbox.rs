@@ -153,6 +153,7 @@ impl PaymentProvider for Sandbox {
         &[
             ("ok", "Sandbox: pays at once"),
             ("pending+settle", "Sandbox: pays a moment later"),
+            ("redirect", "Sandbox: pays on a page of its own"),
             ("ok+save", "Sandbox: pays, and keeps the card"),
             ("decline", "Sandbox: declines"),
         ]
