@@ -36,8 +36,24 @@ impl Server {
     /// # Errors
     /// As [`Server::init`].
     pub fn init_at(dir: &Path, address: &str) -> Result<Self> {
+        Self::make(dir, address, &[])
+    }
+
+    /// Makes a server in `dir` that people reach at `origin`, by way of a proxy. Returns the address where the proxy
+    /// reaches it.
+    ///
+    /// # Errors
+    /// As [`Server::init`].
+    pub fn init_behind_proxy(dir: &Path, origin: &str) -> Result<(Self, String)> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        Ok((Self::make(dir, &address, &["--origin", origin])?, format!("http://{address}")))
+    }
+
+    fn make(dir: &Path, address: &str, more: &[&str]) -> Result<Self> {
         let output = Command::new(checkout::program("portcullis-server")?)
-            .args(["init", "--json", "--listen", address, "--dir"])
+            .args(["init", "--json", "--listen", address])
+            .args(more)
+            .arg("--dir")
             .arg(dir)
             .output()?;
         ensure!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,9 +1,10 @@
 //! A publisher that sells small resources, in whatever words and with whatever cover.
 
 use crate::{Browser, Server};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use portcullis_fixtures::{Draft, Terminal, VIEW, api, description, guest, now, operation, part, rng, seal};
 use portcullis_protocol::age::Recipient;
+use portcullis_protocol::encoding::{base64url, from_base64url};
 use portcullis_protocol::seal::{Description, Sealer};
 use portcullis_protocol::wire::{Done, OfferTerms, OffersAnswer, OffersRequest, PublishAnswer, PublisherRequest};
 use portcullis_protocol::{
@@ -143,6 +144,26 @@ impl Vendor {
     pub async fn upload(&mut self, file: &[u8]) -> Result<Digest> {
         let PublishAnswer { resource, .. } = self.terminal.ask(&Draft::upload(file)).await?;
         Ok(resource)
+    }
+
+    /// Claims a further name, whatever it is: a claim for its own is signed anew with that name in it.
+    ///
+    /// # Errors
+    /// If the server does not take it: with what it says.
+    pub async fn claim(&mut self, name: &str) -> Result<()> {
+        let (origin, jwk) = (self.terminal.origin.clone(), self.key.public().clone());
+        let own = PublisherClaim { name: self.name.parse()?, jwk, origin, iat: now() };
+        let own = Verified::sign(own, &self.key).compact().to_owned();
+        let (protected, rest) = own.split_once('.').context("a compact document")?;
+        let payload = rest.split('.').next().context("a payload")?;
+        let payload = String::from_utf8(from_base64url(payload)?)?;
+        let member = |name: &str| Ok::<_, anyhow::Error>(format!("\"name\":{}", serde_json::to_string(name)?));
+        let changed = payload.replace(&member(&self.name)?, &member(name)?);
+        ensure!(changed != payload, "the claim has no such member");
+        let signed = format!("{protected}.{}", base64url(changed.as_bytes()));
+        let claim = PublisherRequest { claim: format!("{signed}.{}", self.key.sign(signed.as_bytes())) };
+        let Done {} = self.terminal.ask(&Draft::post(paths::PUBLISHERS, &claim)).await?;
+        Ok(())
     }
 
     /// Its key.

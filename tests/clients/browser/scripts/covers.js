@@ -5,7 +5,8 @@ export default async function ({ origin, covers, person, site }) {
   const context = await person();
   const page = await context.newPage();
   const ran = () => page.evaluate(() => globalThis.ran === true);
-  const settled = () => page.evaluate(() => new Promise((done) => setTimeout(done, 100)));
+  // Not by a timer of the page: a document in a sandbox has none.
+  const settled = () => page.waitForTimeout(100);
   const seen = {};
   const copies = {};
   for (const { what, path, bytes, harmful } of covers) {

@@ -14,8 +14,8 @@ export default async function ({ origin, email, password, framed, enter, person,
   for (const what of Object.keys(urls)) {
     await page.goto(`${evil}/${what}`);
     const frame = page.frames().find((frame) => frame !== page.mainFrame());
-    // What a page of the store has, or a picture that was opened.
-    shown[what] = frame ? (await frame.locator("main, img").count()) > 0 : false;
+    // What a page of the store has, or a picture that was opened. The browser's own page for an error has neither.
+    shown[what] = frame ? (await frame.locator("main, body > img").count()) > 0 : false;
   }
   return shown;
 }
