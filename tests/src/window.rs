@@ -68,13 +68,14 @@ impl Window {
         let mut vendor = Vendor::open(&self.server, &mut browser, "the-house-of-many-wares").await?;
         for number in 1..=WARES {
             let (name, title) = (format!("ware-{number}"), format!("Sheet {number} of an atlas of the northern coast"));
+            let ware = Ware { name: &name, kind: "atlas", ..Ware::default() };
             let ware = match number {
-                1 => Ware { title: LONG_WORD, view: LONG_WORD, description: LONG_WORD, ..Ware::default() },
-                2 => Ware { title: LONG_TITLE, view: LONG_TITLE, description: LONG_TITLE, ..Ware::default() },
-                3 => Ware { kind: "a kind of their own", title: "אטלס של החוף", ..Ware::default() },
-                _ => Ware { title: &title, description: "One of many.", cover: PLAIN, ..Ware::default() },
+                1 => Ware { title: LONG_WORD, view: LONG_WORD, description: LONG_WORD, ..ware },
+                2 => Ware { title: LONG_TITLE, view: LONG_TITLE, description: LONG_TITLE, ..ware },
+                3 => Ware { kind: "a kind of their own", title: "אטלס של החוף", ..ware },
+                _ => Ware { title: &title, description: "One of many.", cover: PLAIN, ..ware },
             };
-            vendor.sell(&Ware { name: &name, ..ware }).await?;
+            vendor.sell(&ware).await?;
         }
         Ok(())
     }
