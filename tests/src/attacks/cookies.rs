@@ -120,6 +120,7 @@ async fn cookie_read_by_a_script(arena: &mut Arena) -> Result<Outcome> {
 
     // Behind TLS: only over TLS, and of this very host.
     let (mut behind_tls, listening) = Server::init_behind_proxy(&arena.fresh_path(), "https://store.example")?;
+    behind_tls.configure("", "sign_up", "open")?;
     behind_tls.start(&[])?;
     let mut browser = Browser::new(behind_tls.origin())?.at(&listening);
     browser.submit("/sign-up", "/sign-up", &[("email", OWNER), ("password", PASSWORD)]).await?;

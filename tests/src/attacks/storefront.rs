@@ -132,7 +132,7 @@ async fn words_that_nobody_sees(arena: &mut Arena) -> Result<Outcome> {
     }
     for name in ["lum\u{200b}en", "\u{202e}nemul", "lumen\u{430}", "Lumen", "<b>lumen"] {
         let what = format!("a publisher called {}", name.escape_default());
-        trial.attack(&what, "not a valid", place.vendor.claim(name).await);
+        trial.attack(&what, "the claim is not accepted: ", place.vendor.claim(name).await);
     }
     trial.control("another name, claimed with the same tool, is taken", place.vendor.claim("lumen").await.is_ok());
     trial
