@@ -40,8 +40,9 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
 
 fn row(order: &Order) -> Vec<Markup> {
     let what = match &order.goods {
-        Goods::Rights { offer, .. } => format!("{}: {}/{}", offer.title, offer.publisher, offer.name),
-        Goods::TopUp { .. } => "Money for your balance".to_owned(),
+        // Apart from what stands around it, whichever way it is written.
+        Goods::Rights { offer, .. } => html! { bdi { (offer.title) } ": " (offer.publisher) "/" (offer.name) },
+        Goods::TopUp { .. } => html! { "Money for your balance" },
     };
     vec![
         moment(order.created),

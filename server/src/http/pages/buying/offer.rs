@@ -112,9 +112,9 @@ async fn render(
 fn terms(offer: &Offer, title: &str) -> maud::Markup {
     html! {
         dl {
-            dt { "What" } dd { a href=(resource_path(offer.publisher.as_str(), offer.name.as_str())) { (title) } }
+            dt { "What" } dd { a href=(resource_path(offer.publisher.as_str(), offer.name.as_str())) { bdi { (title) } } }
             dt { "Publisher" } dd { (offer.publisher) }
-            dt { "Offer" } dd { (offer.title) }
+            dt { "Offer" } dd { bdi { (offer.title) } }
             dt { "Price" } dd { strong { (price(offer)) } }
         }
         h2 { "Terms" }
@@ -165,7 +165,7 @@ fn gone(app: &App, visitor: &Visitor, case: &OrderCase, status: StatusCode) -> R
                 h2 { "What is offered now" }
                 @for revision in case.current.iter().filter(|revision| !revision.offer.rights.is_given()) {
                     div.offer {
-                        div.cost { h3 { (revision.offer.title) } span.sum { (price(&revision.offer)) } }
+                        div.cost { h3 dir="auto" { (revision.offer.title) } span.sum { (price(&revision.offer)) } }
                         p { (gives(&revision.offer)) }
                     }
                 }

@@ -138,7 +138,7 @@ fn receipt(order: &Order, paid_with: &str) -> Markup {
             @match &order.goods {
                 Goods::Rights { offer, .. } => {
                     dt { "What" } dd { a href=(resource_path(offer.publisher.as_str(), offer.name.as_str())) { (offer.publisher) "/" (offer.name) } }
-                    dt { "Offer" } dd { (offer.title) }
+                    dt { "Offer" } dd { bdi { (offer.title) } }
                     dt { "Rights" } dd { (offer.rights) }
                 }
                 Goods::TopUp { .. } => { dt { "What" } dd { "Money for your balance" } }

@@ -32,9 +32,9 @@ fn card(listing: &Listing) -> Markup {
         article.item {
             (icons::cover(&format!("{publisher}/{name}"), &listing.kind, listing.cover.as_ref(), false))
             div.about {
-                h3 { a href=(path(publisher, name)) { (listing.title) } }
+                h3 dir="auto" { a href=(path(publisher, name)) { (listing.title) } }
                 p { (icons::kind_name(&listing.kind, false)) " by " (publisher) }
-                @if !listing.description.is_empty() { p.text { (listing.description) } }
+                @if !listing.description.is_empty() { p.text dir="auto" { (listing.description) } }
                 p.price { (least(&listing.offers)) }
             }
         }

@@ -43,8 +43,8 @@ pub(crate) async fn show(
                     span { "by " a href={ "/publishers/" (publisher) } { (publisher) } }
                     span { "version " (manifest.version) }
                 }
-                h1 { (listing.title) }
-                @if !listing.description.is_empty() { p.story { (listing.description) } }
+                h1 dir="auto" { (listing.title) }
+                @if !listing.description.is_empty() { p.story dir="auto" { (listing.description) } }
             }
             // Beside both; on a small screen between them, so that the price is seen without looking for it.
             aside { (buy_box(&app, listing)) (facts(listing, manifest)) }
@@ -87,7 +87,7 @@ fn operation_entry(operation: &OperationEntry, offers: &[OfferRevision]) -> Mark
     html! {
         div.offer {
             div.cost {
-                h3 { (operation.title) }
+                h3 dir="auto" { (operation.title) }
                 strong { @if costs.is_empty() { "Not sold at present" } @else { (costs.join(" or ")) } }
             }
             p.quiet.small { "Operation " code { (operation.name) } }
@@ -103,7 +103,7 @@ fn buy_box(app: &App, listing: &Listing) -> Markup {
             h2 { "Buy" }
             @for revision in &paid {
                 div.offer {
-                    div.cost { h3 { (revision.offer.title) } span.sum { (revision.offer.price) } }
+                    div.cost { h3 dir="auto" { (revision.offer.title) } span.sum { (revision.offer.price) } }
                     p.small { (gives(&revision.offer)) }
                     @if revision.offer.rights.is_paid_per_unit() {
                         a.button.plain href="/account/balance" { "Top up your balance" span.sr { " for " (revision.offer.title) } }
@@ -140,7 +140,7 @@ fn how_to_run(app: &App, manifest: &Manifest, usage: &Usage) -> Markup {
                 p { "Run it. The terminal fetches it, and asks this store whether you may:" }
                 @for (operation, commands) in usage {
                     @if !commands.is_empty() {
-                        p.small { (manifest.operation(operation).map_or(operation.as_str(), |entry| entry.title.as_str())) ":" }
+                        p.small { bdi { (manifest.operation(operation).map_or(operation.as_str(), |entry| entry.title.as_str())) } ":" }
                         @for command in commands { (command_line(command)) }
                     }
                 }
