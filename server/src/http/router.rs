@@ -46,6 +46,7 @@ pub fn router(app: App) -> Router {
         .route("/buy/{offer}", get(pages::buying::offer::show).post(pages::buying::offer::submit))
         .route("/account/orders/{id}", get(pages::buying::order::show))
         .route("/account/balance", get(pages::buying::top_up::show).post(pages::buying::top_up::submit))
+        .route("/account/means", get(pages::account::means::show).post(pages::account::means::forget))
         .route("/account/library", get(pages::account::library::show))
         .route("/account/purchases", get(pages::account::purchases::show))
         .route("/sandbox/{order}", get(pages::show_sandbox).post(pages::play_sandbox))

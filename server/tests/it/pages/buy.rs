@@ -271,6 +271,41 @@ async fn what_is_held_for_good_is_bought_again_only_if_the_buyer_insists() {
 }
 
 #[tokio::test]
+async fn saved_means_are_chosen_when_buying_and_forgotten_by_their_owner_alone() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let (mut ada, mut eve) = (stage.person("ada@example.org").await, stage.person("eve@example.org").await);
+    let offer = shop.offer("print").digest();
+    assert!(ada.get("/account/means").await.text.contains("Nothing is saved"));
+    order_of(&buy(&mut ada, &offer, "sandbox:ok+save").await);
+    let page = ada.get("/account/means").await;
+    assert!(page.text.contains("sandbox card") && page.headers["cache-control"] == "no-store", "{}", page.text);
+    assert!(ada.get(&path(&offer)).await.text.contains("value=\"sandbox:saved\""), "it is offered first");
+    let paid = order_of(&buy(&mut ada, &offer, "sandbox:saved").await);
+    assert!(ada.get(&paid).await.text.contains("It is paid"));
+    // They are nobody else's to see, to use or to forget.
+    assert!(!eve.get("/account/means").await.text.contains("sandbox card"));
+    let foreign = buy(&mut eve, &offer, "sandbox:saved").await;
+    assert!(foreign.status == StatusCode::UNPROCESSABLE_ENTITY && foreign.text.contains("nothing was charged"));
+    let (own, theirs) = (page.csrf(), eve.get("/account/means").await.csrf());
+    let provider = ("provider", "sandbox");
+    eve.post("/account/means", &[("csrf", &theirs), provider]).await;
+    let forged = ada.post("/account/means", &[("csrf", &theirs), provider]).await;
+    let elsewhere = ada.post_from("https://evil.example", "/account/means", &[("csrf", &own), provider]).await;
+    assert_eq!((forged.status, elsewhere.status), (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN));
+    assert!(ada.get("/account/means").await.text.contains("sandbox card"));
+    for _ in 0..2 {
+        let done = ada.post("/account/means", &[("csrf", &own), provider]).await;
+        assert_eq!(done.location(), Some("/account/means"));
+    }
+    assert!(ada.get("/account/means").await.text.contains("Nothing is saved"));
+    let gone = buy(&mut ada, &offer, "sandbox:saved").await;
+    assert_eq!(gone.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", gone.text);
+    assert_eq!(Browser::new(&stage.origin).get("/account/means").await.location(), Some("/sign-in?to=account"));
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn who_was_signed_out_meanwhile_comes_back_to_what_was_to_be_bought() {
     let stage = Stage::open().await;
     let shop = stage.shop().await;

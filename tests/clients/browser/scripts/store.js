@@ -76,6 +76,16 @@ export default async function ({ origin, password, screenshots, axe, enter, pers
   await send(page, "Buy for");
   await look(page, "bought with a long word");
   await visit(page, "/buy/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "an offer that is no more");
+  await visit(page, "/account/means", "no means of payment");
+  await page.goto(`${origin}/account/balance`);
+  await page.getByLabel("Amount").fill("1.00");
+  await page.getByLabel("How to pay").selectOption("sandbox:ok+save");
+  await send(page, "Pay in");
+  await visit(page, "/account/means", "means of payment");
+  await visit(page, "/account/balance", "balance with saved means");
+  await page.goto(`${origin}/account/means`);
+  await send(page, "Remove sandbox card");
+  if (!(await page.textContent("main")).includes("Nothing is saved")) wrong.push("means of payment: not removed");
   await visit(page, "/account/library", "library");
   await visit(page, "/account/purchases", "purchases");
   await visit(page, "/account", "account");

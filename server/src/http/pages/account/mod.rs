@@ -2,6 +2,7 @@
 
 mod changes;
 pub(crate) mod library;
+pub(crate) mod means;
 pub(crate) mod purchases;
 mod sign_ins;
 
@@ -73,7 +74,7 @@ async fn render(
 ) -> Result<Response, ApiError> {
     let name = app.accounts().name_of(&session.account).await.map_err(ApiError::internal)?;
     let content = html! {
-        p { "You are signed in as " strong { (name) } "." }
+        p { "You are signed in as " strong { (name) } ". " a href="/account/means" { "Your saved means of payment" } }
         (sign_ins::list(app, visitor, session).await?)
         (password_form(app, visitor, wrong))
         (email_form(app, visitor, wrong))
