@@ -24,7 +24,7 @@ fn content(document: &Value) -> Markup {
         }
     }
     html! {
-        p { (text(&document["info"]["description"])) }
+        @for paragraph in text(&document["info"]["description"]).split("\n\n") { p { (prose(paragraph)) } }
         p { "For programs: " a href=(paths::OPENAPI) { "the OpenAPI document" } "." }
         nav aria-label="Contents" {
             ul {
@@ -39,7 +39,7 @@ fn content(document: &Value) -> Markup {
         h2 id="bodies" { "Bodies" }
         @for (name, schema) in members(&document["components"]["schemas"]) {
             h3 id={ "schema-" (name) } { (name) }
-            @if !text(&schema["description"]).is_empty() { p { (text(&schema["description"])) } }
+            @if !text(&schema["description"]).is_empty() { p { (prose(text(&schema["description"]))) } }
             (show_schema(schema))
         }
     }
@@ -57,14 +57,14 @@ fn show_operation(path: &str, method: &str, operation: &Value) -> Markup {
     html! {
         section aria-labelledby=(text(&operation["operationId"])) {
             h3 id=(text(&operation["operationId"])) { code { (method.to_uppercase()) " " (path) } }
-            p { (text(&operation["summary"])) " " (text(&operation["description"])) }
+            p { (prose(text(&operation["summary"]))) " " (prose(text(&operation["description"]))) }
             p.quiet { (access) }
             @if let Some(parameters) = operation["parameters"].as_array() {
                 dl {
                     @for parameter in parameters {
                         dt { code { (text(&parameter["name"])) } }
                         dd {
-                            (text(&parameter["description"])) " (" (text(&parameter["in"]))
+                            (prose(text(&parameter["description"]))) " (" (text(&parameter["in"]))
                             @if parameter["required"] != true { ", may be left out" } ")"
                         }
                     }
@@ -76,7 +76,7 @@ fn show_operation(path: &str, method: &str, operation: &Value) -> Markup {
             dl {
                 @for (status, response) in members(&operation["responses"]) {
                     dt { (status) }
-                    dd { (text(&response["description"])) @if let Some(body) = answer(response) { ": " (form(body)) } }
+                    dd { (prose(text(&response["description"]))) @if let Some(body) = answer(response) { ": " (form(body)) } }
                 }
             }
         }
@@ -99,7 +99,7 @@ fn show_schema(schema: &Value) -> Markup {
             dl {
                 @for (name, member) in members(&schema["properties"]) {
                     dt { code { (name) } @if !required.iter().any(|required| required == name) { " (may be left out)" } }
-                    dd { (form(member)) @if !text(&member["description"]).is_empty() { ": " (text(&member["description"])) } }
+                    dd { (form(member)) @if !text(&member["description"]).is_empty() { ": " (prose(text(&member["description"]))) } }
                 }
             }
         }
@@ -137,6 +137,11 @@ fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// Words in which names stand between grave accents, as in Markdown.
+fn prose(text: &str) -> Markup {
+    html! { @for (index, piece) in text.split('`').enumerate() { @if index % 2 == 1 { code { (piece) } } @else { (piece) } } }
 }
 
 fn anchor(tag: &str) -> String {

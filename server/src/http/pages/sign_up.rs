@@ -146,9 +146,9 @@ fn form(app: &App, visitor: &Visitor, action: &str, email: &str, wrong: &Wrong, 
             (Field::email("email", "E-mail address", "username")
                 .value(email).error(wrong.email.as_deref()).focus(!only_password))
             (Field::new_password("password", "Password").error(wrong.password.as_deref()).focus(only_password))
-            button { "Make the account" }
+            button { "Create account" }
         }
-        p.quiet { "You have one? " a href=(to.by("/sign-in")) { "Sign in" } }
+        p.quiet { "Already have an account? " a href=(to.by("/sign-in")) { "Sign in" } }
     };
     page(StatusCode::OK, "Sign up", &content)
 }

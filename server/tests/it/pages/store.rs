@@ -70,7 +70,7 @@ async fn a_list_goes_on_page_by_page_and_shows_everything_once() {
                 let parts = page.text.split(begins).skip(1);
                 parts.filter_map(|rest| rest.split('"').next()).map(|link| link.replace("&amp;", "&")).collect()
             };
-            seen.extend(links("<h3><a href=\""));
+            seen.extend(links("<h3 dir=\"auto\"><a href=\""));
             let next = links("class=\"button plain\" href=\"").into_iter().rfind(|link| link.contains("page="));
             let Some(next) = next else { break };
             path = next;

@@ -56,10 +56,10 @@ export default async function ({ origin, password, folder, store, photograph, sc
   await page.getByLabel("E-mail address").fill(EMAIL);
   await page.getByLabel("Password").fill("short");
   await page.locator("form").last().evaluate((form) => (form.noValidate = true));
-  await press("Make the account");
+  await press("Create account");
   await look("sign-up that failed");
   await page.getByLabel("Password").fill(password);
-  await press("Make the account");
+  await press("Create account");
   expect("after sign-up the offer is there again", page.url().startsWith(`${origin}/buy/`), page.url());
   const offer = page.url();
   await look("check and buy");

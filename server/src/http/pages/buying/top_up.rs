@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
 use portcullis_protocol::wire::{Goods, Purchase};
-use portcullis_protocol::{AccountId, Money};
+use portcullis_protocol::{AccountId, Money, MoneyError};
 use serde::Deserialize;
 
 /// Characters of an amount, at most.
@@ -67,7 +67,14 @@ pub(crate) async fn submit(
     let amount: Money = match format!("{} {}", sent.amount.trim().replace(',', "."), sent.currency).parse() {
         Ok(amount) => amount,
         Err(error) => {
-            let text = format!("This is {error}.");
+            let text = match error {
+                MoneyError::Amount => "Write an amount as a number, such as 10 or 9.50.".to_owned(),
+                MoneyError::Decimals { currency, decimals } => {
+                    format!("Write an amount of {currency} with {decimals} decimals, or with none.")
+                }
+                MoneyError::Range => "That is more than a balance can hold.".to_owned(),
+                other => format!("This is {other}."),
+            };
             let wrong = Wrong { text, key: fresh_key(), may_insist: false };
             return render(&app, &visitor, account, &sent, Some(&wrong)).await;
         }
