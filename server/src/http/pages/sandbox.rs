@@ -2,6 +2,7 @@
 //! The order's identifier in the address is what it takes to open it, as with a real provider's page.
 
 use super::Form;
+use super::buying::path as order_path;
 use super::kit::layout::{page, see_other};
 use crate::billing::answers::ServiceError;
 use crate::billing::events;
@@ -58,7 +59,7 @@ pub(crate) async fn show(State(app): State<App>, Path(order): Path<String>) -> R
                 button name="event" value=(event) { (title) }
             }
         }
-        p { a href="/account" { "Back to the store" } }
+        p { a href=(order_path(&order.id)) { "Back to the store" } }
     };
     Ok(page(StatusCode::OK, "Sandbox payment", &content))
 }
