@@ -115,6 +115,15 @@ impl From<Error> for Failure {
             Error::UnmappedExport(_) | Error::NothingToCall(_) | Error::OtherOperation { .. } => {
                 Self::new(message, "see what can be called: `portcullis inspect NAME`")
             }
+            Error::NoBills => Self::usage(
+                message,
+                "lend them: --bills; `portcullis-mail account add` connects a mailbox (docs/bill-mail.md)",
+            ),
+            Error::Bills(_) => Self::new(
+                message,
+                "see whether `portcullis-mail bills MAILBOX` prints them; the program is looked for beside this one and \
+                 in PATH, and --mail-socket PATH reaches one that runs already",
+            ),
             Error::Lent { .. } => Self::usage(message, "check the path after --dir, and that you may read it"),
             Error::Arguments(_) => Self::usage(
                 message,

@@ -1,5 +1,6 @@
 //! What can go wrong between a file and a result. Never holds a secret, nor anything that a body wrote.
 
+use crate::ports::bills::BillsError;
 use crate::ports::gatekeeper::Refused;
 use crate::state::folder::StateError;
 use portcullis_protocol::census::{CensusError, TooMuch};
@@ -92,6 +93,12 @@ pub enum Error {
         /// What the operating system said.
         cause: String,
     },
+    /// The resource reads bills, and the operator lends none. Nothing was asked of a server.
+    #[error("the resource reads records of your bills, and is lent none")]
+    NoBills,
+    /// Bills are lent, and cannot be read. Nothing was asked of a server.
+    #[error(transparent)]
+    Bills(#[from] BillsError),
     /// A bound ended the call.
     #[error("the resource was stopped: it reached its bound on {0}")]
     Limit(Bound),

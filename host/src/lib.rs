@@ -45,6 +45,7 @@ mod cache;
 mod client;
 mod client_error;
 mod error;
+mod mail_program;
 mod ports;
 mod random;
 mod run;
@@ -60,7 +61,9 @@ pub use client::grants::GrantRecord;
 pub use client::{Client, ClientOptions};
 pub use client_error::ClientError;
 pub use error::{Bound, Ended, Error, UnknownName};
-pub use ports::consent::{Answer, Consent, DeclineAll, Prompt};
+pub use mail_program::MailProgram;
+pub use ports::bills::{Bills, BillsError};
+pub use ports::consent::{Answer, Consent, DeclineAll, HandOver, Prompt};
 pub use ports::gatekeeper::{Beyond, CycleRequest, Gatekeeper, HeldCode, Nonce, Refused, Released};
 pub use ports::progress::{PartRefusal, Progress, Quiet, Step};
 pub use ports::transport::{

@@ -1,8 +1,8 @@
 //! What is handed out of a mailbox: bill records, and nothing else.
 
 use crate::authenticity::Doubt;
-use crate::date::Date;
 use crate::extract::Refusal;
+use portcullis_protocol::Date;
 use portcullis_protocol::{Digest, Money};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -121,6 +121,12 @@ text_id!(
     IdempotencyKey, "Idempotency-Key", "1 to 128 visible ASCII characters",
     |text| !text.is_empty() && text.len() <= MAX_IDEMPOTENCY_KEY && text.bytes().all(|b| b.is_ascii_graphic())
 );
+text_id!(
+    /// What a user calls a mailbox, `home`.
+    MailboxName, "name of a mailbox", "1 to 64 lower case letters, digits and '-'",
+    |text| (1..=MAX_NAME).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
 
 fn is_origin(text: &str) -> bool {
     if text.len() > MAX_ORIGIN {

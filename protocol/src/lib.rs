@@ -16,17 +16,20 @@
 //! - `documents`: what is signed: manifest, offer, grant, refusal, receipt, key document, enrolment. `jws`: how.
 //! - [`sealed`]: the sealed resource as a file; [`age`]: its encrypted parts; [`release`]: how their keys travel.
 //! - `census`: what a body consists of, bounded before anything is built from it; `surface`: what it imports and exports.
+//! - [`bills`]: what a mail program hands a terminal, by pages.
 //! - [`wire`]: the bodies of requests and answers. [`Reason`]: the closed registry of refusals.
 //! - [`labels`] and [`limits`]: every domain-separation label and every bound, in one place each.
 
 #![forbid(unsafe_code)]
 
 pub mod age;
+pub mod bills;
 #[cfg(feature = "surface")]
 pub mod census;
 mod code;
 mod currency;
 pub mod cycle;
+mod date;
 mod documents;
 pub mod encoding;
 mod ids;
@@ -59,6 +62,7 @@ pub mod wire;
 
 pub use code::OtherCode;
 pub use currency::Currency;
+pub use date::{BadDate, Date};
 pub use documents::{
     Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
     LimitsRefused, Manifest, ManifestError, More, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim,
@@ -66,8 +70,8 @@ pub use documents::{
     TopUpReceipt, Vouch, WellKnown, confirmation,
 };
 pub use ids::{
-    AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, OfferId, OperationName, OrderId, Origin,
-    PairwiseId, PartName, PublisherName, ResourceName, TerminalId,
+    AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, MailboxName, OfferId, OperationName,
+    OrderId, Origin, PairwiseId, PartName, PublisherName, ResourceName, TerminalId,
 };
 pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
 pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};

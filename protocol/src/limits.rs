@@ -161,3 +161,14 @@ pub const MAX_REQUEST_BODY: usize = 64 * 1024;
 pub const MAX_AGE_HEADER: usize = 8 * 1024;
 /// Recipients of an age file. Each costs whoever opens it one key agreement.
 pub const MAX_AGE_RECIPIENTS: usize = 20;
+/// Bills on one page: what a resource reads at once. A household has some tens a month.
+pub const MAX_BILLS_PAGE: usize = 100;
+/// A text in a bill record, in bytes: a domain name has up to 253.
+pub const MAX_BILL_TEXT: usize = 256;
+/// Doubts of one bill: there are below twenty kinds.
+pub const MAX_BILL_REMARKS: usize = 32;
+/// Mailboxes that a mail program names.
+pub const MAX_MAILBOXES: usize = 100;
+/// One line between a terminal and a mail program, in bytes: a page whose every text is as long as it may be, in
+/// escapes, is above that; a real one has 40 KiB.
+pub const MAX_BILLS_LINE: u64 = 1024 * 1024;

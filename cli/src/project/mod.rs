@@ -145,6 +145,7 @@ impl Project {
             wall_clock: section.flag("wall_clock")?,
             environment: section.flag("environment")?,
             directories: section.flag("directories")?,
+            bills: section.flag("bills")?,
         };
         section.end()?;
 

@@ -1,7 +1,7 @@
 //! What a resource asks for from inside, put to the user on the terminal.
 
-use portcullis_host::{Answer, Consent, Prompt};
-use portcullis_protocol::OperationName;
+use portcullis_host::{Answer, Consent, HandOver, Prompt};
+use portcullis_protocol::{MailboxName, OperationName};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,12 +16,19 @@ pub(crate) struct Terminal {
     screen: Screen,
     allowed: Vec<OperationName>,
     agreed: Agreed,
+    hand_over_bills: bool,
 }
 
 impl Terminal {
     /// `allowed` are the operations agreed to beforehand, on rights that are held; `agreed` is the total agreed to.
     pub(crate) fn new(screen: Screen, allowed: &[OperationName], agreed: Agreed) -> Self {
-        Self { screen, allowed: allowed.to_vec(), agreed }
+        Self { screen, allowed: allowed.to_vec(), agreed, hand_over_bills: false }
+    }
+
+    /// Whether the user has agreed beforehand that bills are handed over.
+    pub(crate) const fn hand_over_bills(mut self, agreed: bool) -> Self {
+        self.hand_over_bills = agreed;
+        self
     }
 
     /// The text of the question: names and prices are the manifest's and the store's, never the resource's.
@@ -115,4 +122,28 @@ impl Consent for Terminal {
             None => prompt.accept(&question.offer),
         }
     }
+
+    async fn hand_over(&self, question: &HandOver<'_>) -> bool {
+        if self.hand_over_bills {
+            return true;
+        }
+        let (screen, text) = (self.screen, bills_question(question));
+        asked(move |over| screen.ask_until(text, over)).await
+    }
+}
+
+/// The text of the question whether bills are handed over: who asks, what it gets, and what it does not.
+fn bills_question(question: &HandOver<'_>) -> String {
+    let manifest = question.resource.manifest();
+    let (strong, dim) = (style::STRONG, style::DIM);
+    let mailboxes: Vec<&str> = question.mailboxes.iter().map(MailboxName::as_str).collect();
+    let mailboxes = if mailboxes.is_empty() { "none yet".to_owned() } else { mailboxes.join(", ") };
+    format!(
+        "{strong}{}/{}{strong:#} asks for records of your bills\n  {dim}mailboxes{dim:#} {mailboxes}\n  \
+         {dim}it gets  {dim:#} of each bill: {}\n  {dim}never    {dim:#} {}\nHand them over?",
+        manifest.publisher.name,
+        manifest.name,
+        HandOver::RECORD,
+        HandOver::NEVER
+    )
 }

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{LitStr, Token};
+use syn::{Ident, LitStr, Token};
 
 use crate::{contract, sources, uses};
 
-/// `"package/world"`, or `"package/world" in "folder"`.
+/// `"package/world"`, or `"package/world" in "folder"`; then `, without stderr`, if panics are to stay silent.
 struct Arguments {
     world: LitStr,
     folder: String,
+    reports_panics: bool,
 }
 
 impl Parse for Arguments {
@@ -30,14 +31,24 @@ impl Parse for Arguments {
         } else {
             "wit".to_owned()
         };
-        Ok(Self { world, folder })
+        let reports_panics = input.parse::<Option<Token![,]>>()?.is_none() || input.is_empty();
+        if !reports_panics {
+            let (without, stderr): (Ident, Ident) = (input.parse()?, input.parse()?);
+            if without != "without" || stderr != "stderr" {
+                return Err(syn::Error::new(without.span(), "only `without stderr` can stand here"));
+            }
+        }
+        Ok(Self { world, folder, reports_panics })
     }
 }
 
 pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
-    let Arguments { world, folder } = syn::parse2(input)?;
+    let Arguments { world, folder, reports_panics } = syn::parse2(input)?;
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-    contract::check(&package.join(&folder), &world.value()).map_err(|error| syn::Error::new(world.span(), error))?;
+    let included = contract::check(&package.join(&folder), &world.value());
+    let included = included.map_err(|error| syn::Error::new(world.span(), error))?;
+    let bills = included.bills.then(|| quote! { "portcullis:gate/bills@0.1.0": ::portcullis_guest::gate::bills, });
+    let report = reports_panics.then(report);
     let uses = sources::find(&package).into_iter().map(|found| {
         let place = found.place;
         uses::item(&found.used, &quote! { #place })
@@ -54,6 +65,7 @@ pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
                 "portcullis:gate/types@0.1.0": ::portcullis_guest::gate::types,
                 "portcullis:gate/billing@0.1.0": ::portcullis_guest::gate::billing,
                 "portcullis:gate/vault@0.1.0": ::portcullis_guest::gate::vault,
+                #bills
             },
             generate_all,
         });
@@ -65,6 +77,15 @@ pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
             static KEEP_ENTRY: fn() -> ::portcullis_guest::billing::Grant = ::portcullis_guest::billing::entry;
         };
 
+        #report
+
+        #(#uses)*
+    })
+}
+
+/// Has the text and place of a panic written to standard error.
+fn report() -> TokenStream {
+    quote! {
         // Runs before the first call, as constructors do.
         #[cfg(target_family = "wasm")]
         const _: () = {
@@ -73,7 +94,5 @@ pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
             #[unsafe(link_section = ".init_array")]
             static REPORT_PANICS: extern "C" fn() = ::portcullis_guest::report::install;
         };
-
-        #(#uses)*
-    })
+    }
 }

@@ -8,11 +8,22 @@ use std::path::Path;
 /// The line that a world needs.
 const LINE: &str = "include portcullis:gate/protected@0.1.0;";
 /// What stands for it: the contract's world, or the interface without which nothing can be sealed.
-const INCLUDED: [&str; 2] = ["portcullis:gate/protected@0.1.0", "portcullis:gate/billing@0.1.0"];
+const INCLUDED: [&str; 3] = ["portcullis:gate/protected@0.1.0", BILL_READER, "portcullis:gate/billing@0.1.0"];
+/// The contract with records of bills.
+const BILL_READER: &str = "portcullis:gate/bill-reader@0.1.0";
+/// The interface of the records.
+const BILLS: &str = "portcullis:gate/bills@0.1.0";
+
+/// What a world has of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Included {
+    /// Records of bills.
+    pub(crate) bills: bool,
+}
 
 /// Looks for the contract in `world` of a folder of WIT. The error says what to add, and where. A folder or world that
 /// is not there is the generator's to complain about.
-pub(crate) fn check(folder: &Path, world: &str) -> Result<(), String> {
+pub(crate) fn check(folder: &Path, world: &str) -> Result<Included, String> {
     let mut text = String::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().extension().is_some_and(|ending| ending == "wit") {
@@ -23,17 +34,16 @@ pub(crate) fn check(folder: &Path, world: &str) -> Result<(), String> {
     in_text(&text, world)
 }
 
-fn in_text(text: &str, world: &str) -> Result<(), String> {
+fn in_text(text: &str, world: &str) -> Result<Included, String> {
     let text = without_comments(text);
     let mut wanted = vec![world.rsplit('/').next().unwrap_or(world).split('@').next().unwrap_or(world).to_owned()];
     let mut seen = BTreeSet::new();
-    let mut found = false;
+    let (mut found, mut has_contract, mut included) = (false, false, Included::default());
     while let Some(name) = wanted.pop() {
         let Some(body) = body_of(&text, &name) else { continue };
         found = true;
-        if INCLUDED.iter().any(|contract| body.contains(contract)) {
-            return Ok(());
-        }
+        has_contract |= INCLUDED.iter().any(|contract| body.contains(contract));
+        included.bills |= body.contains(BILL_READER) || body.contains(BILLS);
         for statement in body.split(';') {
             let included = statement.trim().strip_prefix("include ").and_then(|rest| rest.split([' ', '{']).next());
             if let Some(included) = included.filter(|included| seen.insert((*included).to_owned())) {
@@ -41,8 +51,8 @@ fn in_text(text: &str, world: &str) -> Result<(), String> {
             }
         }
     }
-    if !found {
-        return Ok(());
+    if has_contract || !found {
+        return Ok(included);
     }
     let another = text.contains("include portcullis:gate/protected") && !text.contains(INCLUDED[0]);
     let hint = if another { " (it names another version of the contract than this SDK has)" } else { "" };
@@ -94,7 +104,7 @@ fn without_comments(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::in_text;
+    use super::{Included, in_text};
 
     #[test]
     fn a_world_without_the_contract_is_told_the_line() {
@@ -116,7 +126,13 @@ mod tests {
             "/* none */ world %photo { /* here */ include portcullis:gate/protected@0.1.0; }",
             "interface no-world-of-this-name {}",
         ] {
-            assert_eq!(in_text(text, "a:b/photo"), Ok(()), "{text}");
+            assert_eq!(in_text(text, "a:b/photo"), Ok(Included::default()), "{text}");
+        }
+        for text in [
+            "world photo { include portcullis:gate/bill-reader@0.1.0; }",
+            "world base { import portcullis:gate/bills@0.1.0; } world photo { include base; include portcullis:gate/protected@0.1.0; }",
+        ] {
+            assert_eq!(in_text(text, "a:b/photo"), Ok(Included { bills: true }), "{text}");
         }
     }
 }

@@ -45,6 +45,8 @@ use std::rc::{Rc, Weak};
 
 #[cfg(feature = "check-grant")]
 pub use documents::{ServerDouble, Tampering};
+#[cfg(feature = "bills")]
+pub use host::bills;
 pub use host::{billing, vault};
 
 use crate::{Limits, Refusal};
@@ -113,6 +115,11 @@ struct State {
     /// Who signs the documents of grants.
     #[cfg(feature = "check-grant")]
     server: Option<ServerDouble>,
+    /// The bills of each mailbox that the user has handed over.
+    #[cfg(feature = "bills")]
+    mailboxes: Vec<(String, Vec<bills::Bill>)>,
+    #[cfg(feature = "bills")]
+    today: Option<bills::Date>,
 }
 
 /// What the account may do, and how the server answers.
@@ -226,6 +233,22 @@ impl Double {
             .get_mut(part)
             .unwrap_or_else(|| panic!("the double has no part `{part}`"))
             .damaged = true;
+        self
+    }
+
+    /// Hands over a mailbox with these bills, in this order.
+    #[cfg(feature = "bills")]
+    #[must_use]
+    pub fn mailbox(self, name: &str, bills: Vec<bills::Bill>) -> Self {
+        self.state.borrow_mut().mailboxes.push((name.to_owned(), bills));
+        self
+    }
+
+    /// The day on which bills are handed over. Without it, 2026-01-01.
+    #[cfg(feature = "bills")]
+    #[must_use]
+    pub fn today(self, today: bills::Date) -> Self {
+        self.state.borrow_mut().today = Some(today);
         self
     }
 

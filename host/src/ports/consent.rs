@@ -7,7 +7,9 @@
 use crate::ports::gatekeeper::Refused;
 use crate::run::spending::{Reserved, Spending, cost_of};
 use async_trait::async_trait;
-use portcullis_protocol::{Currency, Digest, Money, Offer, OperationEntry, Reason, SignedManifest, Verified};
+use portcullis_protocol::{
+    Currency, Digest, MailboxName, Money, Offer, OperationEntry, Reason, SignedManifest, Verified,
+};
 use std::sync::Arc;
 
 /// What a user is asked: may this resource run this operation?
@@ -143,11 +145,36 @@ impl Agreed {
     }
 }
 
-/// Asks the user. Called at most [`crate::Limits::prompts`] times in one call of an export.
+/// What a user is asked before a resource reads bills: may it be handed the records of these mailboxes?
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct HandOver<'a> {
+    /// Who asks.
+    pub resource: &'a SignedManifest,
+    /// The mailboxes whose bills it would read, by the names that the user chose.
+    pub mailboxes: &'a [MailboxName],
+}
+
+impl HandOver<'_> {
+    /// What is handed over of each bill, for a person to read: all of it, and nothing else.
+    pub const RECORD: &'static str = "who bills, your account with all but its end hidden, the amount, the due date, the days it is for, \
+         how far it is known to be genuine, and a digest of its mail";
+    /// What is not, whatever the answer is.
+    pub const NEVER: &'static str = "no mail, no password, no mail address of yours";
+}
+
+/// Asks the user. [`Consent::ask`] is called at most [`crate::Limits::prompts`] times in one call of an export.
 #[async_trait]
 pub trait Consent: Send + Sync {
     /// Shows the prompt and waits for the answer. The call of the export waits too, within its time.
     async fn ask(&self, prompt: &Prompt<'_>) -> Answer;
+
+    /// Shows which mailboxes' bills the resource asks for and waits for the answer, before anything is asked of a server.
+    /// Asked once for each resource of a runtime, if the answer is yes. By default the answer is no.
+    async fn hand_over(&self, question: &HandOver<'_>) -> bool {
+        let _ = question;
+        false
+    }
 }
 
 /// Nobody is there to be asked: no.
@@ -165,5 +192,9 @@ impl Consent for DeclineAll {
 impl<C: Consent + ?Sized> Consent for std::sync::Arc<C> {
     async fn ask(&self, prompt: &Prompt<'_>) -> Answer {
         (**self).ask(prompt).await
+    }
+
+    async fn hand_over(&self, question: &HandOver<'_>) -> bool {
+        (**self).hand_over(question).await
     }
 }

@@ -188,7 +188,8 @@ impl Authorised {
             wasi::context(&services.lent, asked, &contents.limits, stdio)
         };
         let wasi = wasi.map_err(|error| Error::engine(&error))?;
-        let gate = GateCtx::new(Arc::clone(services), Arc::clone(contents), Arc::clone(&self.held));
+        let bills = services.bills.handed_to(&contents.signed.digest());
+        let gate = GateCtx::new(Arc::clone(services), Arc::clone(contents), Arc::clone(&self.held), bills);
         let (limits, ticks, time) = (&contents.limits, &services.ticks, self.run_seconds());
         LiveInstance::new(&self.body.pre, InstancePlan { limits, ticks, wasi, gate, time }).await
     }

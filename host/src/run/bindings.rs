@@ -1,13 +1,15 @@
-//! What the engine's macro makes of `wit/`: the host binds `world protected` and never a publisher's world.
+//! What the engine's macro makes of `wit/`: the host binds the contract's own worlds and never a publisher's. What of it
+//! is linked for a resource is another question: see `run/linkers.rs`.
 
 wasmtime::component::bindgen!({
     path: "../wit",
-    world: "protected",
+    world: "bill-reader",
     imports: {
         "portcullis:gate/billing.request": async | trappable,
         "portcullis:gate/billing.[static]status-code.verify": async | trappable,
         "portcullis:gate/vault.open": async | trappable,
         "portcullis:gate/vault.[method]part.read": async | trappable,
+        "portcullis:gate/bills.read": async | trappable,
         default: trappable,
     },
     with: {
@@ -21,4 +23,4 @@ wasmtime::component::bindgen!({
     },
 });
 
-pub(crate) use portcullis::gate::{billing, types, vault};
+pub(crate) use portcullis::gate::{billing, bills, types, vault};

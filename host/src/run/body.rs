@@ -9,12 +9,13 @@ use crate::run::compile::CheckedBody;
 use crate::run::contents::Contents;
 use crate::run::instance::State;
 use crate::run::limits::Results;
+use crate::run::linkers::Linkers;
 use crate::run::services::Services;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::{PartKind, PartName};
 use std::collections::BTreeMap;
 use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Type};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Type};
 
 /// A compiled body. All of its imports are type-checked; making an instance is all that is left.
 pub(crate) struct Body {
@@ -40,7 +41,7 @@ impl Body {
     /// compiles. Then links. The plaintext is wiped at the end.
     pub(crate) fn open(
         services: &Services,
-        linker: &Linker<State>,
+        linkers: &Linkers,
         contents: &Contents,
         part: &PartName,
         key: &FileKey,
@@ -52,7 +53,8 @@ impl Body {
             Some(component) => component,
             None => Self::compile(services, contents, &of)?,
         };
-        let pre = linker.instantiate_pre(&component);
+        let handed = services.bills.handed_to(&contents.signed.digest());
+        let pre = linkers.for_resource(handed.as_ref()).instantiate_pre(&component);
         let pre = pre.map_err(|error| Error::Body(error.root_cause().to_string()))?;
         let exports = manifest.exports.iter().filter_map(|name| Some((name.clone(), find(&component, name)?)));
         Ok(Self { pre, ty: component.component_type(), exports: exports.collect() })

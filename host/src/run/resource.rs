@@ -11,7 +11,7 @@ use crate::run::command::Command;
 use crate::run::contents::Contents;
 use crate::run::function::Function;
 use crate::run::inspection::Inspection;
-use crate::run::instance::State;
+use crate::run::linkers::Linkers;
 use crate::run::resolve;
 use crate::run::services::Services;
 use crate::run::source::Source;
@@ -21,30 +21,32 @@ use portcullis_protocol::{Digest, Offer, OperationName, PartName, Reason, Signed
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use wasmtime::component::{Linker, Val};
+use wasmtime::component::Val;
 
 /// A sealed resource whose signatures, stub and block lists are verified. Nothing of it has been decrypted or compiled.
 /// Cheap to clone; clones share what is held.
 #[derive(Clone)]
 pub struct Resource {
     services: Arc<Services>,
-    linker: Arc<Linker<State>>,
+    linkers: Arc<Linkers>,
     contents: Arc<Contents>,
     /// Compiled bodies, each for as long as a grant for it is held.
     bodies: Arc<tokio::sync::Mutex<BTreeMap<PartName, Weak<Body>>>>,
 }
 
 impl Resource {
-    pub(crate) fn load(services: Arc<Services>, linker: Arc<Linker<State>>, source: Source) -> Result<Self, Error> {
+    pub(crate) fn load(services: Arc<Services>, linkers: Arc<Linkers>, source: Source) -> Result<Self, Error> {
         let sealed = source.open(&services)?;
         let contents = Arc::new(Contents::new(sealed, &services.limits));
-        Ok(Self { services, linker, contents, bodies: Arc::default() })
+        Ok(Self { services, linkers, contents, bodies: Arc::default() })
     }
 
     /// What is public about it, and what bounds and capabilities it would run with here.
     #[must_use]
     pub fn inspect(&self) -> Inspection {
-        let given = self.services.lent.given(self.signed().manifest().capabilities);
+        let asked = self.signed().manifest().capabilities;
+        let mut given = self.services.lent.given(asked);
+        given.bills = asked.bills && self.services.bills.is_some();
         Inspection::of(self.signed(), self.contents.limits, given)
     }
 
@@ -172,7 +174,7 @@ impl Resource {
     ///
     /// # Errors
     /// Before anything is asked of a server: [`Error::UnknownOperation`], [`Error::NothingToCall`], [`Error::BodyTooLarge`],
-    /// [`Error::Lent`]. [`Error::Refused`] if the answer is no; and if the
+    /// [`Error::Lent`], [`Error::NoBills`], [`Error::Bills`]. [`Error::Refused`] if the answer is no; and if the
     /// body is not what the publisher signed, [`Error::Sealed`], [`Error::Surface`] or [`Error::Body`].
     pub async fn authorize_with(&self, operation: &str, terms: Terms) -> Result<Authorised, Error> {
         let manifest = self.signed().manifest();
@@ -185,6 +187,7 @@ impl Resource {
         let code = manifest.code_part(entry).ok_or_else(|| Error::NothingToCall(name.clone()))?;
         self.contents.can_run(code)?;
         self.services.lent.check(manifest.capabilities)?;
+        self.services.bills.ask(self.signed(), &*self.services.consent).await?;
         let (progress, signed) = (&self.services.progress, &*self.contents.signed);
         progress.step(signed, Step::Requesting(&name));
         let cost = self.cost(&name, &terms)?;
@@ -236,9 +239,9 @@ impl Resource {
             return Ok(body);
         }
         let (services, contents) = (Arc::clone(&self.services), Arc::clone(&self.contents));
-        let (linker, name, key) = (Arc::clone(&self.linker), part.clone(), key.clone());
+        let (linkers, name, key) = (Arc::clone(&self.linkers), part.clone(), key.clone());
         // Compiling takes up to seconds. Where the future is dropped it ends by itself, and its result is dropped.
-        let body = tokio::task::spawn_blocking(move || Body::open(&services, &linker, &contents, &name, &key)).await;
+        let body = tokio::task::spawn_blocking(move || Body::open(&services, &linkers, &contents, &name, &key)).await;
         let body = Arc::new(body.map_err(|error| Error::Engine(error.to_string()))??);
         bodies.retain(|_, body| body.strong_count() > 0);
         bodies.insert(part.clone(), Arc::downgrade(&body));

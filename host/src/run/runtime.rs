@@ -2,31 +2,31 @@
 
 use crate::cache::CompiledCache;
 use crate::error::Error;
+use crate::ports::bills::Bills;
 use crate::ports::consent::{Consent, DeclineAll};
 use crate::ports::gatekeeper::{Gatekeeper, RefuseAll};
 use crate::ports::progress::{Progress, Quiet};
 use crate::run::engine::{self, Pool};
-use crate::run::instance::State;
+use crate::run::handed_bills::LentBills;
 use crate::run::limits::Limits;
+use crate::run::linkers::Linkers;
 use crate::run::resource::Resource;
 use crate::run::services::Services;
 use crate::run::source::Source;
 use crate::run::spending::Spending;
 use crate::run::streams::endpoint::Output;
 use crate::run::wasi::Lent;
-use crate::run::{gate, wasi};
 use crate::state::clock::{Clock, SystemClock};
 use portcullis_protocol::{Currency, Money};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::component::Linker;
 
 /// Loads sealed resources. Cheap to clone; clones share the engine.
 #[derive(Clone)]
 pub struct Runtime {
     services: Arc<Services>,
-    linker: Arc<Linker<State>>,
+    linkers: Arc<Linkers>,
 }
 
 impl Runtime {
@@ -41,7 +41,7 @@ impl Runtime {
     /// # Errors
     /// [`Error::Io`]; [`Error::Sealed`] if it is not what its publisher signed.
     pub fn load(&self, source: impl Into<Source>) -> Result<Resource, Error> {
-        Resource::load(Arc::clone(&self.services), Arc::clone(&self.linker), source.into())
+        Resource::load(Arc::clone(&self.services), Arc::clone(&self.linkers), source.into())
     }
 
     /// What metered operations have cost since this runtime was built, in a currency. Requests under way count.
@@ -67,6 +67,7 @@ pub struct RuntimeBuilder {
     clock: Arc<dyn Clock>,
     limits: Limits,
     lent: Lent,
+    bills: Option<Arc<dyn Bills>>,
     stderr: Output,
     caps: BTreeMap<Currency, Money>,
     pool: Option<Pool>,
@@ -82,6 +83,7 @@ impl Default for RuntimeBuilder {
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             lent: Lent::default(),
+            bills: None,
             stderr: Output::default(),
             caps: BTreeMap::new(),
             pool: None,
@@ -147,6 +149,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Who has records of the user's bills. A resource is handed them if its manifest asks for them and the user agrees
+    /// ([`Consent::hand_over`]). Without this no resource that reads bills can run.
+    #[must_use]
+    pub fn bills(mut self, bills: impl Bills + 'static) -> Self {
+        self.bills = Some(Arc::new(bills));
+        self
+    }
+
     /// Where goes what resources write to standard error while their functions are called: what they report, the text of
     /// a panic. By default nowhere. A command has a standard error of its own.
     #[must_use]
@@ -177,12 +187,13 @@ impl RuntimeBuilder {
     /// [`Error::Engine`] if the machine does not give what the engine needs.
     pub fn build(self) -> Result<Runtime, Error> {
         let (engine, ticks) = engine::start(&self.limits, self.pool, self.clock)?;
-        let mut linker = Linker::new(&engine);
-        wasi::link(&mut linker).and_then(|()| gate::link(&mut linker)).map_err(|error| Error::engine(&error))?;
-        let Self { gatekeeper, consent, progress, cache, limits, lent, stderr, caps, .. } = self;
+        let linkers = Linkers::new(&engine).map_err(|error| Error::engine(&error))?;
+        let Self { gatekeeper, consent, progress, cache, limits, lent, bills, stderr, caps, .. } = self;
         let spending = Arc::new(Spending::new(caps));
-        let services = Services { engine, ticks, gatekeeper, consent, progress, cache, limits, lent, stderr, spending };
-        Ok(Runtime { services: Arc::new(services), linker: Arc::new(linker) })
+        let bills = LentBills::new(bills);
+        let services =
+            Services { engine, ticks, gatekeeper, consent, progress, cache, limits, lent, bills, stderr, spending };
+        Ok(Runtime { services: Arc::new(services), linkers: Arc::new(linkers) })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::ports::consent::Consent;
 use crate::ports::gatekeeper::Gatekeeper;
 use crate::ports::progress::Progress;
 use crate::run::engine::{ServerTime, Ticks};
+use crate::run::handed_bills::LentBills;
 use crate::run::limits::Limits;
 use crate::run::spending::Spending;
 use crate::run::streams::endpoint::Output;
@@ -23,6 +24,7 @@ pub(crate) struct Services {
     pub(crate) cache: Option<CompiledCache>,
     pub(crate) limits: Limits,
     pub(crate) lent: Lent,
+    pub(crate) bills: LentBills,
     /// Where standard error of calls goes.
     pub(crate) stderr: Output,
     pub(crate) spending: Arc<Spending>,

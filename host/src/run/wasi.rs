@@ -50,6 +50,8 @@ impl Lent {
             wall_clock: asked.wall_clock && self.wall_clock,
             environment: asked.environment && !self.environment.is_empty(),
             directories: asked.directories && !self.directories.is_empty(),
+            // Not of the machine: see `run/handed_bills.rs`.
+            bills: false,
         }
     }
 }

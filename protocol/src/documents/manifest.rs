@@ -120,6 +120,10 @@ pub struct Capabilities {
     pub environment: bool,
     /// Directories that the operator passes.
     pub directories: bool,
+    /// Records of the bills in the user's mailboxes, through `portcullis:gate/bills`. The user has to agree as well.
+    /// Absent is no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bills: bool,
 }
 
 /// A billing server that may sell the resource.
@@ -206,6 +210,12 @@ impl Manifest {
                 return fail(format!("part `{}` has no usable media type", part.name));
             }
         }
+        let imports_bills = self.imports.iter().any(|import| is_of_interface(import, BILLS_INTERFACE));
+        if imports_bills != self.capabilities.bills {
+            return fail(format!(
+                "a resource imports `{BILLS_INTERFACE}` if and only if it asks for it: `bills = true` under [capabilities]"
+            ));
+        }
         self.check_operations(&names)
     }
 
@@ -279,6 +289,14 @@ impl Manifest {
     pub fn code_part(&self, operation: &OperationEntry) -> Option<&PartEntry> {
         operation.parts.iter().filter_map(|name| self.part(name)).find(|part| part.kind == PartKind::Code)
     }
+}
+
+/// What `capabilities.bills` stands for.
+const BILLS_INTERFACE: &str = "portcullis:gate/bills";
+
+/// Whether an import, `interface@version` or `interface@version#function`, is of an interface.
+fn is_of_interface(import: &str, interface: &str) -> bool {
+    import.strip_prefix(interface).is_some_and(|rest| rest.is_empty() || rest.starts_with(['@', '#']))
 }
 
 /// The member that may have several lines.

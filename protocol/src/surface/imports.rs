@@ -11,7 +11,7 @@ pub const BILLING: &str = "portcullis:gate/billing";
 const CONTRACT: &str = "0.1.";
 /// Versions of WASI that are served: all of 0.2.
 const WASI: &str = "0.2.";
-const CONTRACT_INTERFACES: [&str; 3] = ["types", "billing", "vault"];
+const CONTRACT_INTERFACES: [&str; 4] = ["types", "billing", "vault", "bills"];
 /// Packages of WASI that every resource may import.
 const WASI_PACKAGES: [&str; 5] = ["cli", "io", "clocks", "random", "filesystem"];
 
@@ -39,7 +39,7 @@ pub enum ImportRefused {
     Preview1(String),
     /// Part of the contract that does not exist.
     #[error(
-        "`{0}` is imported: `types`, `billing` and `vault` of portcullis:gate 0.1 are served; update the SDK or the import"
+        "`{0}` is imported: `types`, `billing`, `vault` and `bills` of portcullis:gate 0.1 are served; update the SDK or the import"
     )]
     Contract(String),
     /// Anything else.

@@ -146,6 +146,7 @@ pub(crate) fn capabilities(asked: Capabilities) -> String {
         (asked.wall_clock, "the time of day"),
         (asked.environment, "environment variables you pass with --env"),
         (asked.directories, "directories you pass with --dir"),
+        (asked.bills, "records of your bills, if you lend them with --bills and agree"),
     ] {
         if asks {
             words.push(word);

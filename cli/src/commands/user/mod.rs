@@ -31,7 +31,7 @@ pub(crate) enum User {
     Search(search::Search),
     Install(install::Install),
     Buy(buy::Buy),
-    Run(run::Run),
+    Run(Box<run::Run>),
     TopUp(top_up::TopUp),
     Balance(balance::Balance),
     List(list::List),

@@ -2,10 +2,12 @@
 
 use clap::Args;
 use portcullis_host::{
-    Authorised, Client, Command, Directory, Error, Gatekeeper as _, Input, Lent, Output, OutputBuffer, Resource,
-    Runtime, Terms, Val, refusal_in, to_text,
+    Authorised, Client, Command, Directory, Error, Gatekeeper as _, Input, Lent, MailProgram, Output, OutputBuffer,
+    Resource, Runtime, Terms, Val, refusal_in, to_text,
 };
-use portcullis_protocol::{Money, Offer, OperationName, Origin, Reason, SignedManifest, Verified, nearest};
+use portcullis_protocol::{
+    BadId, MailboxName, Money, Offer, OperationName, Origin, Reason, SignedManifest, Verified, nearest,
+};
 use serde::Serialize;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -35,6 +37,15 @@ pub(crate) struct Run {
     /// Show it the time of day, where it asks for it
     #[arg(long)]
     wall_clock: bool,
+    /// Lend it records of your bills, where it asks for them: of this mailbox, or of all. You are asked before it gets them
+    #[arg(long, value_name = "MAILBOX", num_args = 0..=1, require_equals = true, default_missing_value = ALL_MAILBOXES)]
+    bills: Vec<LentMailbox>,
+    /// Agree beforehand that it is handed the bills lent with --bills
+    #[arg(long, requires = "bills")]
+    agree_bills: bool,
+    /// Get the bills from `portcullis-mail serve --socket PATH`, instead of starting `portcullis-mail`
+    #[arg(long, value_name = "PATH", requires = "bills")]
+    mail_socket: Option<PathBuf>,
     /// Call an export, as in 'view()' or 'resize(@photo.png, 640, 480, lanczos3)'; values are WAVE, @FILE is a file's bytes
     #[arg(long, value_name = "CALL")]
     invoke: Option<Invocation>,
@@ -107,10 +118,13 @@ impl Run {
         let stderr = OutputBuffer::default();
         let mut runtime = client
             .runtime()
-            .consent(Terminal::new(context.screen, &self.allow, agreed.clone()))
+            .consent(Terminal::new(context.screen, &self.allow, agreed.clone()).hand_over_bills(self.agree_bills))
             .progress(Steps::new(context.screen))
             .lend(self.lent())
             .stderr(if context.screen.is_json() { Output::Buffer(stderr.clone()) } else { Output::Stderr });
+        if !self.bills.is_empty() {
+            runtime = runtime.bills(self.mail_program()?);
+        }
         if let Some(cap) = self.max_spend {
             runtime = runtime.spending_cap(cap);
         }
@@ -150,6 +164,8 @@ impl Run {
             (asks.directories, !self.dir.is_empty(), "directories", "--dir HOST::GUEST"),
             (asks.environment, !self.env.is_empty(), "environment variables", "--env NAME=VALUE"),
             (asks.wall_clock, self.wall_clock, "the time of day", "--wall-clock"),
+            // Without them it is not run at all.
+            (asks.bills, asks.bills || !self.bills.is_empty(), "bills", "--bills"),
         ] {
             match (asked, lent) {
                 (true, false) => {
@@ -170,6 +186,22 @@ impl Run {
         lent.environment.clone_from(&self.env);
         lent.directories.clone_from(&self.dir);
         lent
+    }
+
+    /// Who has the bills that are lent.
+    fn mail_program(&self) -> Outcome<MailProgram> {
+        let program = match &self.mail_socket {
+            #[cfg(unix)]
+            Some(socket) => MailProgram::listening_at(socket),
+            #[cfg(not(unix))]
+            Some(_) => {
+                return Err(Failure::usage("--mail-socket is for Unix", "leave it out: `portcullis-mail` is started"));
+            }
+            None => MailProgram::start(mail_command()),
+        };
+        // One `--bills` without a name lends all of them.
+        let named = self.bills.iter().map(|lent| lent.0.clone()).collect::<Option<Vec<MailboxName>>>();
+        Ok(program.only(named.unwrap_or_default()))
     }
 
     /// Whether what the function returns can be delivered.
@@ -513,6 +545,27 @@ fn how_to_call(resource: &Resource, target: &Target) -> Outcome<Failure> {
         format!("{name} is no command; it has these functions:{lines}"),
         example.unwrap_or_else(|| "it has no function that could be called".into()),
     ))
+}
+
+/// What `--bills` without a name stands for: no mailbox is called so.
+const ALL_MAILBOXES: &str = "*";
+
+/// A mailbox whose bills are lent; none for all of them.
+#[derive(Debug, Clone)]
+struct LentMailbox(Option<MailboxName>);
+
+impl std::str::FromStr for LentMailbox {
+    type Err = BadId;
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        (text != ALL_MAILBOXES).then(|| text.parse()).transpose().map(Self)
+    }
+}
+
+/// `portcullis-mail` beside this program, else the one that PATH finds.
+fn mail_command() -> PathBuf {
+    let name = format!("portcullis-mail{}", std::env::consts::EXE_SUFFIX);
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(&name)));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| name.into())
 }
 
 fn directory(text: &str) -> Result<Directory, String> {

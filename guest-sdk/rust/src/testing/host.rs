@@ -231,3 +231,43 @@ pub mod vault {
         }
     }
 }
+
+/// `portcullis:gate/bills`, answered by the double.
+#[cfg(feature = "bills")]
+pub mod bills {
+    pub use crate::gate::reader::portcullis::gate::bills::{
+        Bill, BillsError, Date, Level, Money, Page, Period, Remark,
+    };
+
+    use crate::testing::installed;
+
+    /// The most that one page has, as `wit/bills.wit` says.
+    const MAX_PAGE: u32 = 100;
+
+    /// See `portcullis:gate/bills.mailboxes`.
+    #[must_use]
+    pub fn mailboxes() -> Vec<String> {
+        installed().borrow().mailboxes.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// See `portcullis:gate/bills.read`.
+    ///
+    /// # Errors
+    /// [`BillsError::NoSuchMailbox`] if the test has put no bills there.
+    pub fn read(mailbox: &str, after: Option<&str>, at_most: u32) -> Result<Page, BillsError> {
+        let shared = installed();
+        let state = shared.borrow();
+        let (_, bills) = state.mailboxes.iter().find(|(name, _)| name == mailbox).ok_or(BillsError::NoSuchMailbox)?;
+        // The cursors of the double count bills.
+        let known = after.map(|after| after.parse::<usize>().ok().filter(|at| *at <= bills.len()));
+        let start = known.flatten().unwrap_or(0);
+        let end = bills.len().min(start + at_most.clamp(1, MAX_PAGE) as usize);
+        Ok(Page {
+            bills: bills[start..end].to_vec(),
+            next: end.to_string(),
+            more: end < bills.len(),
+            reset: known == Some(None),
+            today: state.today.unwrap_or(Date { year: 2026, month: 1, day: 1 }),
+        })
+    }
+}

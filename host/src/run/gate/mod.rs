@@ -4,6 +4,7 @@
 //! resource table; dropping one, or the store, releases what it holds.
 
 mod billing;
+mod bills;
 pub(crate) mod error;
 pub(crate) mod handles;
 mod vault;
@@ -15,6 +16,7 @@ use crate::ports::progress::Step;
 use crate::run::active_grant::ActiveGrant;
 use crate::run::bindings;
 use crate::run::contents::Contents;
+use crate::run::handed_bills::HandedBills;
 use crate::run::part;
 use crate::run::services::Services;
 use portcullis_protocol::OperationName;
@@ -34,12 +36,19 @@ pub(crate) struct GateCtx {
     cycles_left: u32,
     /// How many more parts of this store may be read ahead.
     ahead: Arc<Semaphore>,
+    /// The bills that the user handed over, if any.
+    bills: Option<HandedBills>,
 }
 
 impl GateCtx {
-    pub(crate) fn new(services: Arc<Services>, contents: Arc<Contents>, entry: Arc<ActiveGrant>) -> Self {
-        let (prompts_left, cycles_left) = (contents.limits.prompts, contents.limits.cycles);
-        Self { services, contents, entry, verified: Vec::new(), prompts_left, cycles_left, ahead: part::readers() }
+    pub(crate) fn new(
+        services: Arc<Services>,
+        contents: Arc<Contents>,
+        entry: Arc<ActiveGrant>,
+        bills: Option<HandedBills>,
+    ) -> Self {
+        let (prompts_left, cycles_left, ahead) = (contents.limits.prompts, contents.limits.cycles, part::readers());
+        Self { services, contents, entry, verified: Vec::new(), prompts_left, cycles_left, ahead, bills }
     }
 
     /// A new call begins: what is bounded per call starts again.
@@ -83,6 +92,11 @@ pub(crate) fn link<T: HasGate + 'static>(linker: &mut Linker<T>) -> wasmtime::Re
     bindings::types::add_to_linker::<T, Gate>(linker, T::gate)?;
     bindings::billing::add_to_linker::<T, Gate>(linker, T::gate)?;
     bindings::vault::add_to_linker::<T, Gate>(linker, T::gate)
+}
+
+/// Links `portcullis:gate/bills` as well: for resources that were handed bills, and no others.
+pub(crate) fn link_bills<T: HasGate + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    bindings::bills::add_to_linker::<T, Gate>(linker, T::gate)
 }
 
 /// A name of the resource's own, as others may read it.

@@ -158,6 +158,7 @@ fn asks_for(manifest: &Manifest) -> Markup {
         (manifest.capabilities.wall_clock, "The time of day."),
         (manifest.capabilities.environment, "Environment variables that you pass to it."),
         (manifest.capabilities.directories, "Folders that you lend it."),
+        (manifest.capabilities.bills, "Records of bills in your mailboxes, if you agree. Never a mail."),
     ];
     let asked: Vec<&str> = asked.iter().filter(|(asks, _)| *asks).map(|(_, text)| *text).collect();
     html! {
