@@ -1,5 +1,6 @@
 //! A mailbox to read: which server, which user, whose mail it is.
 
+use crate::renewal::Renewal;
 use crate::sealed_folder::{FolderError, SealedFolder};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -189,15 +190,15 @@ pub enum Secret {
 }
 
 /// A secret as it stands inside a sealed file, and nowhere else.
-mod sealed {
+pub(crate) mod sealed {
     use serde::{Deserialize as _, Deserializer, Serializer};
     use zeroize::Zeroizing;
 
-    pub(super) fn serialize<S: Serializer>(secret: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(secret: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(secret)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
         String::deserialize(deserializer).map(Zeroizing::new)
     }
 }
@@ -234,6 +235,9 @@ pub struct Account {
     pub forwarders: Vec<String>,
     /// A certificate authority to trust beside those of the system, as a PEM file.
     pub authority: Option<PathBuf>,
+    /// How its access token is renewed, if it has one that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
 }
 
 impl Account {

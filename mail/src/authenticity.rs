@@ -24,6 +24,7 @@ use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+pub(crate) use dns::fuzz_txt;
 pub use dns::{Dns, DnsFailure, Resolver, TxtAnswer};
 
 /// Headers that decide whom a mail is from and to, what it says, and how its body is read. Twice, a person may be shown

@@ -4,6 +4,7 @@ mod account;
 mod bills;
 mod fetch;
 mod registry;
+mod serve;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -32,6 +33,11 @@ enum Verb {
     Fetch(fetch::Arguments),
     /// Print the bills that were found
     Bills(bills::Arguments),
+    /// Hand out bill records, and nothing else, to a terminal: `portcullis run --bills` starts this
+    Serve(serve::Arguments),
+    /// Read a PDF from standard input, with little memory and time: this program starts itself so
+    #[command(hide = true)]
+    ReadPdf,
     /// Make, sign and use lists of known billers
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -52,6 +58,8 @@ pub(crate) fn run() -> Result<()> {
         Verb::Account(verb) => verb.run(&open()?),
         Verb::Fetch(fetch) => fetch.run(&open()?),
         Verb::Bills(bills) => bills.run(&open()?),
+        Verb::Serve(serve) => serve.run(open),
+        Verb::ReadPdf => Ok(portcullis_mail::read_pdf()?),
         Verb::Registry(verb) => verb.run(open),
         Verb::Lint { folder } => {
             let templates = templates(Some(&folder))?;

@@ -30,6 +30,14 @@ pub enum MailError {
         /// Host and port.
         server: String,
     },
+    /// The access token could not be renewed.
+    #[error(
+        "{server} does not renew the access token. If you have taken it back, sign in at your provider again, and add the account anew"
+    )]
+    Renewal {
+        /// The token endpoint.
+        server: String,
+    },
     /// No such mailbox.
     #[error("{server} has no mailbox `{mailbox}`, or does not let you read it")]
     Mailbox {

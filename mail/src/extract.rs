@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   UBL, CII (EN 16931) ─┬─ one bill, or a refusal: what is ambiguous is not guessed
+//!   Factur-X (in a PDF) ─┤
 //!   JSON-LD Invoice ─────┤
-//!   text ─ template of the biller, else the words of a language
+//!   text of the mail ────┤  template of the biller, else the words of a language
+//!   text of its PDFs ────┘
 //! ```
 
 mod amount;
@@ -15,10 +17,12 @@ mod text;
 mod ubl;
 mod xml;
 
-use crate::date::Date;
 use crate::iban::Iban;
-use crate::mail::Mail;
+use crate::limits::MAX_PDFS;
+use crate::mail::{Attachment, Mail};
+use crate::pdf::{PdfContents, PdfReader, UnreadablePdf};
 use crate::registry::Biller;
+use portcullis_protocol::Date;
 use portcullis_protocol::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -46,6 +50,8 @@ pub enum Refusal {
     SeveralBills,
     /// A date that no calendar has.
     BadDate,
+    /// A PDF that is damaged, locked by a password, or takes more than documents take.
+    UnreadablePdf,
 }
 
 impl fmt::Display for Refusal {
@@ -59,6 +65,7 @@ impl fmt::Display for Refusal {
             Self::CreditNote => "it is a credit note",
             Self::SeveralBills => "it has several bills that differ",
             Self::BadDate => "it has a date that no calendar has",
+            Self::UnreadablePdf => "the PDF in it cannot be read",
         })
     }
 }
@@ -82,6 +89,7 @@ pub(crate) fn extract(
     domain: Option<&str>,
     biller: Option<&Biller>,
     templates: &Templates,
+    pdf: Option<&PdfReader>,
 ) -> Extracted {
     let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
     for file in mail.files() {
@@ -91,10 +99,49 @@ pub(crate) fn extract(
         }
     }
     found.extend(mail.html().flat_map(json_ld::invoices));
-    if found.is_empty() {
-        return text::bill(mail, domain, biller.and_then(|biller| biller.currency), templates);
+    let documents = pdf.map(|reader| documents(mail, reader)).unwrap_or_default();
+    for document in documents.iter().flatten() {
+        found.extend(document.files.iter().filter_map(|file| xml::invoice(file.as_bytes())));
     }
-    one(found)
+    if !found.is_empty() {
+        return one(found);
+    }
+    let words = text::Reading { domain, hint: biller.and_then(|biller| biller.currency), templates };
+    let written = words.bill(mail.subject(), &mail.texts(), mail.has_pdf());
+    let printed = documents
+        .iter()
+        .flatten()
+        .filter_map(|document| words.bill(mail.subject(), std::slice::from_ref(&document.text), false));
+    let printed: Vec<Result<Bill, Refusal>> = printed.filter(|read| *read != Err(Refusal::NoAmount)).collect();
+    match written {
+        // What the mail leaves to its document.
+        None | Some(Err(Refusal::NoAmount)) if !printed.is_empty() => one(printed),
+        Some(Err(Refusal::NoAmount)) if documents.iter().any(Result::is_err) => Some(Err(Refusal::UnreadablePdf)),
+        Some(Ok(bill)) => one(std::iter::once(Ok(bill)).chain(printed.into_iter().filter(Result::is_ok)).collect()),
+        other => other,
+    }
+}
+
+/// The invoice in an XML file, if it is one.
+pub(crate) fn invoice(bytes: &[u8]) -> Extracted {
+    xml::invoice(bytes)
+}
+
+/// The invoices in a page, and what a person reads of it.
+pub(crate) fn page(html: &str) -> (Vec<Result<Bill, Refusal>>, String) {
+    (json_ld::invoices(html), html::visible(html))
+}
+
+/// The bill that a text describes in the words of any language.
+pub(crate) fn words(subject: &str, text: &str) -> Extracted {
+    let reading = text::Reading { domain: None, hint: None, templates: &Templates::none() };
+    reading.bill(subject, &[text.to_owned()], false)
+}
+
+/// What the PDFs of a mail say.
+fn documents(mail: &Mail<'_>, reader: &PdfReader) -> Vec<Result<PdfContents, UnreadablePdf>> {
+    let pdfs = mail.files().filter(Attachment::is_pdf).take(MAX_PDFS);
+    pdfs.map(|file| reader.read(file.bytes)).collect()
 }
 
 /// The one bill, if all forms of it say the same.

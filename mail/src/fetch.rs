@@ -8,6 +8,7 @@ use crate::iban::Iban;
 use crate::ledger::Ledger;
 use crate::limits::{CHECKPOINT, EXAMINE_TIMEOUT};
 use crate::mail::{Mail, Unreadable};
+use crate::pdf::PdfReader;
 use crate::record::{BillRecord, Level, masked};
 use crate::registry::BillerRegistry;
 use crate::sealed_folder::SealedFolder;
@@ -30,6 +31,8 @@ pub struct Fetcher {
     pub templates: Arc<Templates>,
     /// Who is asked for keys.
     pub dns: Arc<dyn Dns>,
+    /// Who reads PDFs. Without one, a bill whose amount is only in a PDF is shown without it.
+    pub pdf: Option<PdfReader>,
 }
 
 impl fmt::Debug for Fetcher {
@@ -128,7 +131,7 @@ impl Fetcher {
         let domain = sender.as_ref().map(crate::account::Address::domain);
         let claimed = domain.and_then(|domain| self.registry.of_domain(domain));
         // Nobody is asked about mail that is no bill: a look-up tells name servers that it arrived.
-        let extracted: Extracted = extract(&mail, domain, claimed, &self.templates);
+        let extracted: Extracted = extract(&mail, domain, claimed, &self.templates, self.pdf.as_ref());
         let Some(bill) = extracted else { return Ok(None) };
         let examined = examine(&mail, &self.account, &self.registry, &*self.dns);
         let findings = runtime.block_on(timeout(EXAMINE_TIMEOUT, examined)).map_err(|_| Unreadable::Failed)?;

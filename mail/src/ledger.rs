@@ -126,6 +126,11 @@ impl Ledger {
         Ok(serde_json::from_slice(&plain).unwrap_or_else(|_| Self::new()))
     }
 
+    /// What tells this version of a stored ledger from every other; `None` if there is none.
+    pub(crate) fn stamp(folder: &SealedFolder, account: &AccountName) -> Result<Option<[u8; 16]>, FolderError> {
+        folder.stamp(KIND, account.as_str())
+    }
+
     /// Stores the ledger, sealed.
     ///
     /// # Errors

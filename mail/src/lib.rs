@@ -12,29 +12,36 @@
 
 mod account;
 mod authenticity;
-mod date;
 mod error;
 mod extract;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
+mod handout;
 mod iban;
 mod ledger;
 pub mod limits;
 mod mail;
+mod pdf;
 mod record;
 mod registry;
+mod renewal;
 mod sealed_folder;
 mod source;
 
 pub use account::{Account, AccountError, AccountName, Address, Encryption, Protocol, Secret};
 pub use authenticity::{Dns, DnsFailure, Doubt, Resolver, TxtAnswer};
-pub use date::Date;
 pub use error::MailError;
 pub use extract::{Refusal, Template, TemplateError, Templates};
 pub use fetch::{Fetcher, Summary, fetch};
+pub use handout::Handout;
 pub use iban::Iban;
 pub use ledger::{Change, ChangeCursor, Ledger, Page};
 pub use mail::{Mail, Unreadable};
+pub use pdf::{PdfReader, read_pdf};
+pub use portcullis_protocol::Date;
 pub use record::{BillRecord, Level};
 pub use registry::{Biller, BillerRegistry, RegistryError};
+pub use renewal::{Renewal, sign_in};
 pub use sealed_folder::{FolderError, SealedFolder};
 pub use source::{Changes, Cursor, Fetched, MailId, Source, connect};

@@ -24,6 +24,16 @@ pub const MAX_XML: usize = 4 * 1024 * 1024;
 pub const MAX_XML_NODES: u32 = 200_000;
 /// XML elements inside each other. UBL and CII use eleven levels.
 pub const MAX_XML_DEPTH: usize = 64;
+/// Bytes of a PDF that is read. A bill with its pictures has 2 MB.
+pub const MAX_PDF: usize = 8 * 1024 * 1024;
+/// PDFs of a mail that are read: a bill, its details, its terms. Each costs a process.
+pub const MAX_PDFS: usize = 4;
+/// XML files inside a PDF that are looked at. Factur-X has one.
+pub const MAX_PDF_FILES: usize = 8;
+/// Bytes that the reader of a PDF may answer: its text and its XML files, with JSON's escapes.
+pub const MAX_PDF_ANSWER: u64 = 16 * 1024 * 1024;
+/// How long the reader of a PDF may take. It may compute for five seconds; on a busy machine that takes longer.
+pub const PDF_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of a mail's text or HTML that is looked at. Advertising takes 100 KB.
 pub const MAX_TEXT: usize = 1024 * 1024;
 /// Bytes of one JSON-LD block. Real ones have below 4 KB.
@@ -48,6 +58,8 @@ pub const MAX_RESPONSES: usize = 4_096;
 pub const MAX_MAILBOX: usize = 1_000_000;
 /// Bytes of a JMAP answer: 500 ids with sizes take 60 KB.
 pub const MAX_JMAP_ANSWER: usize = 4 * 1024 * 1024;
+/// Bytes that a token endpoint answers. Tokens of large providers have 2 KB.
+pub const MAX_TOKEN_ANSWER: usize = 64 * 1024;
 /// Mails that are asked about at once over JMAP: what RFC 8620 section 2 has every server take.
 pub const JMAP_BATCH: usize = 500;
 /// Bytes of a TXT answer. DKIM keys of RSA with 4,096 bits take 750.

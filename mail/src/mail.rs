@@ -36,6 +36,12 @@ pub(crate) struct Attachment<'m> {
     pub(crate) bytes: &'m [u8],
 }
 
+impl Attachment<'_> {
+    pub(crate) fn is_pdf(&self) -> bool {
+        self.media_type == "application/pdf" || self.name.ends_with(".pdf")
+    }
+}
+
 /// A parsed mail.
 pub struct Mail<'r> {
     raw: &'r [u8],
@@ -131,6 +137,11 @@ impl<'r> Mail<'r> {
             let name = part.attachment_name().unwrap_or_default().to_lowercase();
             Some(Attachment { media_type: media_type.into_owned(), name, bytes })
         })
+    }
+
+    /// Whether a document comes with it.
+    pub(crate) fn has_pdf(&self) -> bool {
+        self.files().any(|file| file.is_pdf())
     }
 
     fn addresses(&self, name: &HeaderName<'_>) -> Option<Vec<Address>> {

@@ -119,6 +119,17 @@ impl SealedFolder {
         opened.map(|plain| Some(Zeroizing::new(plain))).map_err(|_| damaged())
     }
 
+    /// The salt of a file, which is another one whenever it is written; `None` if there is no file.
+    pub(crate) fn stamp(&self, kind: &str, name: &str) -> Result<Option<[u8; SALT]>, FolderError> {
+        let path = self.path(kind, name);
+        let mut salt = [0; SALT];
+        match File::open(&path).and_then(|mut file| file.read_exact(&mut salt)) {
+            Ok(()) => Ok(Some(salt)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FolderError::io("read", &path, &error)),
+        }
+    }
+
     /// Seals and replaces a file. When this returns, a crash leaves the new one.
     ///
     /// # Errors

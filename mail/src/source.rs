@@ -11,7 +11,7 @@ use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-pub(crate) use jmap::session_url;
+pub(crate) use jmap::{client, session_url};
 
 /// Where a mailbox stood when its list of new mails was last taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,16 @@ pub trait Source: Send {
 
     /// Bytes received so far, below TLS (with JMAP: of answers' bodies).
     fn received(&self) -> u64;
+}
+
+/// One response of an IMAP server, as far as it is read without asking on.
+pub(crate) fn fuzz_imap(bytes: &[u8]) {
+    imap::fuzz(bytes);
+}
+
+/// One line of a POP3 server.
+pub(crate) fn fuzz_pop3(bytes: &[u8]) {
+    pop3::fuzz(bytes);
 }
 
 /// Connects and signs in.

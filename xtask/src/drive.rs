@@ -54,6 +54,9 @@ pub(crate) fn attacks(workspace: &Workspace, arguments: &[String]) -> Result<()>
 
 /// Measures the rows of `docs/performance.md`.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if arguments == ["--only", "mail"] {
+        return bench_mail(workspace);
+    }
     announce(
         "cargo xtask bench: the rows of docs/performance.md, ours and the bare minimum in turn",
         &[
@@ -79,6 +82,23 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     let mut bench = std::process::Command::new(workspace.target("release/portcullis-bench"));
     step("bench", bench.current_dir(&workspace.root).args(arguments))
+}
+
+/// Measures the mail program, which links no engine, and writes the figures of `docs/bill-mail.md`.
+fn bench_mail(workspace: &Workspace) -> Result<()> {
+    announce(
+        "cargo xtask bench --only mail: what is found in mail, and how fast; written into docs/bill-mail.md",
+        &[
+            ("what signs mails, published invoices, a mail server", "1 min"),
+            ("build with optimisation", "5 min"),
+            ("measure", "2 min"),
+        ],
+    );
+    foreign::run(workspace, &[])?;
+    let mut measure = cargo();
+    measure.current_dir(&workspace.root).env("PORTCULLIS_UPDATE", "1");
+    measure.args(["test", "--release", "--locked", "--package", "portcullis-mail", "--test", "it", "--"]);
+    step("measure", measure.args(["--ignored", "--nocapture", "figures::"]))
 }
 
 /// Builds with the profile of the tests and runs a driver.

@@ -181,7 +181,39 @@ fn python(workspace: &Workspace) -> Result<()> {
 
 /// `target/foreign/mail`: what signs the mails of tests, as `mail/tests/python/requirements.txt` pins it.
 fn mail(workspace: &Workspace) -> Result<()> {
-    virtual_environment(&workspace.target("foreign/mail"), &workspace.root.join("mail/tests/python/requirements.txt"))
+    virtual_environment(&workspace.target("foreign/mail"), &workspace.root.join("mail/tests/python/requirements.txt"))?;
+    invoices(workspace)
+}
+
+/// `target/foreign/invoices`: published invoices, out of the source packages that `mail/tests/python/corpora.txt` pins.
+/// Nothing of them is run.
+fn invoices(workspace: &Workspace) -> Result<()> {
+    let pins = workspace.root.join("mail/tests/python/corpora.txt");
+    let folder = workspace.target("foreign/invoices");
+    once(&folder, &[&pins], || {
+        let python = workspace.target("foreign/mail/bin/python");
+        let mut pip = Command::new(&python);
+        pip.args([
+            "-m",
+            "pip",
+            "download",
+            "--require-hashes",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+        ]);
+        execute(pip.arg("--dest").arg(&folder).arg("-r").arg(&pins))?;
+        let packages = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        for package in packages {
+            let package = package?.path();
+            if package.extension().is_some_and(|extension| extension == "gz") {
+                execute(Command::new(&python).args(["-m", "tarfile", "-e"]).arg(&package).arg(&folder))?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Installs what a list pins and nothing besides, and only files whose digests stand in the list.

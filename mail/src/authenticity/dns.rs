@@ -76,11 +76,23 @@ impl Resolver {
     /// # Errors
     /// [`DnsFailure::Unavailable`] if it cannot be used.
     pub fn trusted(server: SocketAddr) -> Result<Self, DnsFailure> {
+        Self::at(server, true)
+    }
+
+    /// A resolver of which only what DNSSEC proves is trusted.
+    ///
+    /// # Errors
+    /// [`DnsFailure::Unavailable`] if it cannot be used.
+    pub fn validating(server: SocketAddr) -> Result<Self, DnsFailure> {
+        Self::at(server, false)
+    }
+
+    fn at(server: SocketAddr, trusted: bool) -> Result<Self, DnsFailure> {
         let mut config = NameServerConfig::udp_and_tcp(server.ip());
         for connection in &mut config.connections {
             connection.port = server.port();
         }
-        Self::new(ResolverConfig::from_parts(None, Vec::new(), vec![config]), ResolverOpts::default(), true)
+        Self::new(ResolverConfig::from_parts(None, Vec::new(), vec![config]), ResolverOpts::default(), trusted)
     }
 
     fn new(config: ResolverConfig, mut options: ResolverOpts, trusted: bool) -> Result<Self, DnsFailure> {
@@ -107,6 +119,13 @@ impl Dns for Resolver {
             }
         }
         if answer.records.is_empty() { Err(DnsFailure::NotFound) } else { Ok(answer) }
+    }
+}
+
+/// A TXT record, read as a key and as a policy.
+pub(crate) fn fuzz_txt(record: &[u8]) {
+    if record.len() <= MAX_TXT {
+        let _ = (DomainKey::parse(record), Dmarc::parse(record));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::say;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use portcullis_mail::{Account, AccountName, Address, Encryption, Protocol, SealedFolder, Secret};
+use portcullis_mail::{Account, AccountName, Address, Encryption, Protocol, Renewal, SealedFolder, Secret};
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -46,6 +46,16 @@ pub(crate) struct Add {
     /// What is read from standard input is an OAuth access token, not a password
     #[arg(long)]
     token: bool,
+    /// The provider's token endpoint: what is read from standard input is then an OAuth refresh token, which brings access
+    /// tokens from there
+    #[arg(long, value_name = "URL", requires = "client_id", conflicts_with = "token")]
+    token_endpoint: Option<String>,
+    /// Whom the provider knows this program as, for its token endpoint
+    #[arg(long, requires = "token_endpoint")]
+    client_id: Option<String>,
+    /// A file with what the provider gave with that name, if anything
+    #[arg(long, value_name = "FILE", requires = "token_endpoint")]
+    client_secret: Option<PathBuf>,
     /// The IMAP mailbox
     #[arg(long, default_value = "INBOX")]
     mailbox: String,
@@ -105,6 +115,22 @@ impl Add {
         };
         let secret = secret()?;
         let authority = self.authority.map(std::path::absolute).transpose().context("the certificate's path")?;
+        let client_secret = match &self.client_secret {
+            Some(file) => {
+                let text =
+                    std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+                Zeroizing::new(Zeroizing::new(text).trim().to_owned())
+            }
+            None => Zeroizing::default(),
+        };
+        let (secret, renewal) = match (self.token_endpoint, self.client_id) {
+            (Some(endpoint), Some(client)) => {
+                let renewal = Renewal { endpoint, client, client_secret, refresh_token: secret, expires: 0 };
+                (Secret::Token(Zeroizing::default()), Some(renewal))
+            }
+            _ if self.token => (Secret::Token(secret), None),
+            _ => (Secret::Password(secret), None),
+        };
         let account = Account {
             name: self.name,
             protocol,
@@ -112,11 +138,12 @@ impl Add {
             port: self.port.unwrap_or(usual),
             encryption,
             user: self.user,
-            secret: if self.token { Secret::Token(secret) } else { Secret::Password(secret) },
+            secret,
             mailbox: self.mailbox,
             addresses: self.addresses,
             forwarders: self.forwarders,
             authority,
+            renewal,
         };
         account.check()?;
         let _lock = folder.lock()?;

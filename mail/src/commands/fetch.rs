@@ -4,7 +4,7 @@ use super::{bills, registry, templates};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use portcullis_mail::limits::MAX_PAGE;
-use portcullis_mail::{Account, AccountName, Fetcher, Ledger, Resolver, SealedFolder, connect, fetch};
+use portcullis_mail::{Account, AccountName, Fetcher, Ledger, PdfReader, Resolver, SealedFolder, fetch, sign_in};
 use portcullis_protocol::text::shown;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,9 +41,12 @@ impl Arguments {
         let summary = runtime.block_on(async {
             let resolver = self.resolver.map_or_else(Resolver::system, Resolver::trusted);
             let dns = Arc::new(resolver.context("no name server is known. Name one with --resolver")?);
+            let (account, mut source) = sign_in(account, folder).await?;
             let account = Arc::new(account);
-            let mut source = connect(&account).await?;
-            let fetcher = Fetcher { account, registry: Arc::new(registry), templates: Arc::new(templates), dns };
+            // This program itself.
+            let pdf = std::env::current_exe().ok().map(PdfReader::new);
+            let (registry, templates) = (Arc::new(registry), Arc::new(templates));
+            let fetcher = Fetcher { account, registry, templates, dns, pdf };
             anyhow::Ok(fetch(&fetcher, folder, &mut *source).await?)
         })?;
         let ledger = Ledger::load(folder, &self.name)?;

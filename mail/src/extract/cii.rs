@@ -1,10 +1,10 @@
 //! EN 16931 in the syntax of UN/CEFACT Cross Industry Invoice D16B, which Factur-X and ZUGFeRD use too.
 
-use crate::date::Date;
 use crate::extract::ubl::CREDIT_CODES;
 use crate::extract::xml::{all, own_text, text};
 use crate::extract::{Bill, Refusal, decimal, period};
 use portcullis_protocol::Currency;
+use portcullis_protocol::Date;
 use roxmltree::Node;
 
 pub(super) const INVOICE: &str = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100";

@@ -76,6 +76,9 @@ pub struct Template {
     /// Before what is due, the most certain first.
     #[serde(default)]
     pub total: Vec<String>,
+    /// Before what is only a part of it: the net amount, the tax. Lines with one are never read as the total.
+    #[serde(default)]
+    pub part: Vec<String>,
     /// Before the day until which it is due.
     #[serde(default)]
     pub due: Vec<String>,
@@ -156,7 +159,7 @@ impl Templates {
 }
 
 impl Template {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_TEMPLATE {
             return Err(format!("it has more than {MAX_TEMPLATE} bytes"));
         }
@@ -231,11 +234,12 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Vec<String>); 6] {
+    fn kinds(&self) -> [(&'static str, &Vec<String>); 7] {
         [
             ("bill", &self.bill),
             ("not_bill", &self.not_bill),
             ("total", &self.total),
+            ("part", &self.part),
             ("due", &self.due),
             ("account", &self.account),
             ("period", &self.period),

@@ -1,9 +1,8 @@
 //! Bills that only say in words what is due.
 
-use crate::date::Date;
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, amount, period};
 use crate::iban::Iban;
-use crate::mail::Mail;
+use portcullis_protocol::Date;
 use portcullis_protocol::{Currency, Money};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -12,19 +11,33 @@ const MAX_SEARCHED: usize = 5_000;
 /// Bytes of a line that are searched.
 const MAX_SEARCHED_LINE: usize = 500;
 
-/// The bill that a mail's text describes.
-pub(super) fn bill(mail: &Mail<'_>, domain: Option<&str>, hint: Option<Currency>, templates: &Templates) -> Extracted {
-    let has_pdf = mail.files().any(|file| file.media_type == "application/pdf" || file.name.ends_with(".pdf"));
-    let subject = searched(mail.subject());
-    let texts: Vec<Vec<Line>> = mail.texts().iter().map(|text| lines(text)).collect();
+/// With which words texts are read.
+pub(super) struct Reading<'r> {
+    /// The sender's.
+    pub(super) domain: Option<&'r str>,
+    /// What a sign means that several currencies have.
+    pub(super) hint: Option<Currency>,
+    pub(super) templates: &'r Templates,
+}
+
+impl Reading<'_> {
+    /// The bill that texts describe: those of a mail, or that of a document. If `has_pdf`, the mail need not say the amount.
+    pub(super) fn bill(&self, subject: &str, texts: &[String], has_pdf: bool) -> Extracted {
+        let texts: Vec<Vec<Line>> = texts.iter().map(|text| lines(text)).collect();
+        bill(self, &searched(subject), &texts, has_pdf)
+    }
+}
+
+fn bill(reading: &Reading<'_>, subject: &str, texts: &[Vec<Line>], has_pdf: bool) -> Extracted {
+    let Reading { domain, hint, templates } = *reading;
     let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
     let mut attached = false;
     for template in templates.of_domain(domain) {
         let words = Words { own: template, base: template.base() };
-        for lines in &texts {
-            match words.read(&subject, lines, hint) {
+        for lines in texts {
+            match words.read(subject, lines, hint) {
                 Some(read) => found.push(read),
-                None => attached |= has_pdf && words.announces(&subject, lines),
+                None => attached |= has_pdf && words.announces(subject, lines),
             }
         }
     }
@@ -50,6 +63,7 @@ pub(super) fn bill(mail: &Mail<'_>, domain: Option<&str>, hint: Option<Currency>
 }
 
 /// A line as it is, and as it is searched: composed, in lower case, white space as one space.
+#[derive(Clone)]
 struct Line {
     shown: String,
     searched: String,
@@ -120,9 +134,14 @@ impl Words<'_> {
 
     /// The amount behind the label that is believed the most.
     fn total(&self, lines: &[Line], hint: Option<Currency>) -> Option<Result<Money, Refusal>> {
+        let parts = [self.own.part.as_slice(), self.base.part.as_slice()].concat();
+        let is_part = |line: &Line| parts.iter().any(|label| after_label(&line.searched, label).is_some());
+        // It keeps its place: what follows is not the value of the line before.
+        let nothing = || Line { shown: "—".into(), searched: "—".into() };
+        let lines: Vec<Line> = lines.iter().map(|line| if is_part(line) { nothing() } else { line.clone() }).collect();
         for label in self.labels(|words| &words.total) {
             let mut found: Option<Result<Money, Refusal>> = None;
-            for value in values(lines, std::slice::from_ref(&label)) {
+            for value in values(&lines, std::slice::from_ref(&label)) {
                 match (amount::amount(value, hint), &found) {
                     (None, _) => {}
                     (Some(Ok(amount)), Some(Ok(first))) if amount != *first => {
@@ -318,6 +337,30 @@ mod tests {
         assert_eq!(read_dates("05/06/2026", 0), Ok(vec![]), "May or June");
         assert_eq!(read_dates("31.02.2026", 1), Err(Refusal::BadDate));
         assert_eq!(read_dates("99 December 9999", 0), Err(Refusal::BadDate));
+    }
+
+    #[test]
+    fn a_part_is_never_the_total() {
+        let read = |text: &str| {
+            let bill = crate::extract::words("Invoice, Rechnung, facture, factura", text);
+            bill.and_then(Result::ok).map(|bill| bill.amount.to_string())
+        };
+        for text in [
+            "Sub Total : EUR 10.00\nInvoice total: EUR 12.00",
+            "Net Total EUR 10.00\nTotal EUR 12.00",
+            "Total HT 10,00 €\nTotal TVA 2,00 €\nTotal TTC 12,00 €",
+            "Gesamt netto 10,00 €\nGesamt: 12,00 €",
+            "Total IVA 2,00 €\nTotal a pagar 12,00 €",
+            // The total itself says that tax is in it.
+            "Total incl. VAT: EUR 12.00",
+        ] {
+            assert_eq!(read(text).as_deref(), Some("12.00 EUR"), "{text}");
+        }
+        for text in
+            ["Untaxed total €10.00", "Total TVA 2,00 €", "Net total:\n10.00 EUR", "Total:\nNet total:\n10.00 EUR"]
+        {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

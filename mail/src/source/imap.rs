@@ -109,13 +109,16 @@ impl Imap {
         self.authenticated(&format!("AUTHENTICATE {mechanism}"), message.as_bytes()).await
     }
 
-    /// Sends the command, and `reply` when the server asks to go on: the message, or an empty line after its error details.
+    /// Sends the command, and `reply` when the server asks to go on: the message. To what it asks further, such as the
+    /// details of an error, the answer is an empty line.
     async fn authenticated(&mut self, command: &str, reply: &[u8]) -> Result<(), MailError> {
         let tag = self.send(command).await?;
+        let mut reply = reply;
         for _ in 0..MAX_RESPONSES {
             let bytes = self.response(NO_LITERAL).await?;
             if bytes.starts_with(b"+") {
                 self.connection.send(reply).await?;
+                reply = b"\r\n";
             } else if let Some(ok) = done(&bytes, &tag) {
                 return if ok {
                     Ok(())
@@ -325,6 +328,14 @@ fn parse(bytes: &[u8]) -> Option<Response<'_>> {
 fn done(bytes: &[u8], tag: &str) -> Option<bool> {
     let rest = bytes.strip_prefix(tag.as_bytes())?.strip_prefix(b" ")?;
     Some(rest.get(..2).is_some_and(|status| status.eq_ignore_ascii_case(b"OK")))
+}
+
+/// What is made of a response that ends here.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = (literal(bytes), done(bytes, "P1"));
+    if let Some(response) = parse(bytes) {
+        note_capabilities(&mut Capabilities::default(), &response);
+    }
 }
 
 /// The length of the literal that the line announces: `None` if none, `Some(None)` if it is not a number that fits.

@@ -61,25 +61,27 @@ pub(crate) fn session_url(text: &str) -> Option<Url> {
     (good && (url.scheme() == "https" || (url.scheme() == "http" && here))).then_some(url)
 }
 
+/// A client that trusts the account's authority as well, and goes nowhere else than it is sent.
+pub(crate) fn client(account: &Account, server: &str) -> Result<reqwest::ClientBuilder, MailError> {
+    // A redirect would carry the credentials elsewhere.
+    let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).referer(false);
+    if let Some(authority) = &account.authority {
+        for certificate in super::connection::certificates(authority)? {
+            let certificate = reqwest::Certificate::from_der(&certificate)
+                .map_err(|error| MailError::Untrusted { server: server.to_owned(), cause: error.to_string() })?;
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    Ok(builder)
+}
+
 impl Jmap {
     pub(super) fn connect(account: &Account) -> Result<Self, MailError> {
         let server = account.server.clone();
         let unreachable = |cause: String| MailError::Unreachable { server: server.clone(), cause };
         let session_url = session_url(&server).ok_or_else(|| unreachable("not an https address".into()))?;
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            // A redirect would carry the credentials elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false);
-        if let Some(authority) = &account.authority {
-            for certificate in super::connection::certificates(authority)? {
-                let certificate = reqwest::Certificate::from_der(&certificate)
-                    .map_err(|error| MailError::Untrusted { server: server.clone(), cause: error.to_string() })?;
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        let client = builder.build().map_err(|error| unreachable(error.to_string()))?;
+        let client = client(account, &server)?.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let client = client.build().map_err(|error| unreachable(error.to_string()))?;
         Ok(Self {
             client,
             session_url,

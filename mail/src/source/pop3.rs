@@ -174,6 +174,10 @@ impl Source for Pop3 {
     }
 }
 
+pub(super) fn fuzz(bytes: &[u8]) {
+    drop(entry(&String::from_utf8_lossy(bytes)));
+}
+
 /// `1 whqtswO00WBw418f9t5JxYwZ`.
 fn entry(line: &str) -> Option<(usize, String)> {
     let mut words = line.split_ascii_whitespace();

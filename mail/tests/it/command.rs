@@ -3,7 +3,7 @@
 use crate::dovecot::Dovecot;
 use crate::signer::{Names, sign};
 use crate::stage::{BILL, USER, mail};
-use portcullis_mail::{Encryption, Protocol};
+use portcullis_mail::{Dns as _, Encryption, Protocol, Resolver};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::UdpSocket;
@@ -67,6 +67,18 @@ fn answer(query: &[u8], names: &Names) -> Option<Vec<u8>> {
         answer.extend(strings);
     }
     Some(answer)
+}
+
+/// Whoever is on the way to a name server can answer in its place. The control is a resolver that the user trusts.
+#[tokio::test]
+async fn a_key_that_no_dnssec_proves_is_not_trusted() {
+    let name = "k1._domainkey.power.example";
+    let records = [(name.to_owned(), "v=DKIM1; p=forged".to_owned())].into();
+    let server = ([127, 0, 0, 1], name_server(Names { records, trusted: true, down: false })).into();
+    let trusted = Resolver::trusted(server).expect("a resolver").txt(name).await.expect("an answer");
+    assert!(trusted.trusted);
+    let proven = Resolver::validating(server).expect("a resolver").txt(name).await;
+    assert!(!proven.as_ref().is_ok_and(|answer| answer.trusted), "{proven:?}");
 }
 
 #[test]

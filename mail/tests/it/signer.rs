@@ -4,7 +4,7 @@ use portcullis_mail::{Dns, DnsFailure, TxtAnswer};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The names that a signer published.
@@ -42,12 +42,22 @@ pub(crate) fn names(keys: &Value) -> Names {
     Names { records, trusted: true, down: false }
 }
 
+/// A folder of what `cargo xtask foreign` installs.
+pub(crate) fn foreign(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/foreign").join(name);
+    assert!(folder.exists(), "run `cargo xtask foreign`: it installs what these tests compare with");
+    folder
+}
+
 pub(crate) fn python(script: &str, input: &str) -> Value {
+    python_with(script, &[], input)
+}
+
+pub(crate) fn python_with(script: &str, arguments: &[&Path], input: &str) -> Value {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let python = here.join("../target/foreign/mail/bin/python");
-    assert!(python.exists(), "run `cargo xtask foreign`: it installs what signs the mails of these tests");
-    let mut child = Command::new(python)
+    let mut child = Command::new(foreign("mail/bin/python"))
         .arg(here.join("tests/python").join(script))
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -3,7 +3,7 @@
 use crate::signer::Names;
 use portcullis_mail::{
     Account, BillRecord, Biller, BillerRegistry, Changes, Cursor, Encryption, Fetched, Fetcher, Ledger, MailError,
-    MailId, Protocol, SealedFolder, Secret, Source, Summary, Templates, fetch,
+    MailId, PdfReader, Protocol, SealedFolder, Secret, Source, Summary, Templates, fetch,
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -50,6 +50,7 @@ pub(crate) fn account() -> Account {
         addresses: vec![USER.parse().expect("address")],
         forwarders: vec!["forward.example".into()],
         authority: None,
+        renewal: None,
     }
 }
 
@@ -70,6 +71,7 @@ pub(crate) fn fetcher(names: Names, registry: BillerRegistry) -> Fetcher {
         registry: Arc::new(registry),
         templates: Arc::new(Templates::none()),
         dns: Arc::new(names),
+        pdf: Some(PdfReader::new(env!("CARGO_BIN_EXE_portcullis-mail"))),
     }
 }
 

@@ -1,0 +1,3 @@
+#![no_main]
+
+portcullis_mail_fuzz::target!("jmap");

@@ -1,0 +1,86 @@
+//! Bills as strangers describe them: more than a hundred billers, whose words nothing here was chosen for.
+
+use crate::signer::{foreign, names, python_with};
+use crate::stage::{fetcher, run};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_mail::{Biller, BillerRegistry, Level};
+use portcullis_protocol::Digest;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+#[derive(Deserialize)]
+struct Sample {
+    raw: String,
+    language: String,
+    biller: String,
+    amount: i64,
+    currency: String,
+    due: Option<String>,
+    says_currency: bool,
+}
+
+/// What became of some bills.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// How many there are.
+    pub(crate) all: usize,
+    /// Verified, with the right amount.
+    pub(crate) right: usize,
+    /// Verified, with another amount, currency or due date.
+    pub(crate) wrong: usize,
+}
+
+/// By language, and whether the line with the amount names its currency.
+pub(crate) type Counts = BTreeMap<(String, bool), Count>;
+
+/// Reads them all, once.
+pub(crate) async fn count() -> Counts {
+    let made = python_with("strangers.py", &[&foreign("invoices")], "");
+    let samples: Vec<Sample> = serde_json::from_value(made["mails"].clone()).expect("samples");
+    let billers: BTreeMap<&str, &str> =
+        samples.iter().map(|sample| (sample.biller.as_str(), sample.currency.as_str())).collect();
+    assert!(samples.len() >= 300 && billers.len() >= 100, "{} bills of {} billers", samples.len(), billers.len());
+    let languages: BTreeSet<&str> = samples.iter().map(|sample| sample.language.as_str()).collect();
+    assert_eq!(languages.len(), 4, "{languages:?}");
+    let biller = |(domain, currency): (&&str, &&str)| Biller {
+        id: domain.replace('.', "-"),
+        name: (*domain).to_owned(),
+        domains: vec![(*domain).to_owned()],
+        ibans: vec![],
+        currency: currency.parse().ok(),
+    };
+    let registry = BillerRegistry { iat: 1, billers: billers.iter().map(biller).collect() };
+    let raw: Vec<Vec<u8>> = samples.iter().map(|sample| STANDARD.decode(&sample.raw).expect("base64")).collect();
+    let digests: Vec<Digest> = raw.iter().map(|raw| Digest::of(raw)).collect();
+    let (records, summary) = run(&fetcher(names(&made["keys"]), registry), raw).await;
+    assert!(summary.unreadable.is_empty(), "{summary:?}");
+    let records: HashMap<Digest, _> = records.into_iter().map(|record| (record.evidence, record)).collect();
+    let mut counts = Counts::new();
+    for (sample, digest) in samples.iter().zip(digests) {
+        let count = counts.entry((sample.language.clone(), sample.says_currency)).or_default();
+        count.all += 1;
+        let Some(record) = records.get(&digest).filter(|record| record.level == Level::Verified) else { continue };
+        let amount = record.amount.map(|amount| (amount.minor_units(), amount.currency().as_str().to_owned()));
+        let due = record.due.map(|due| due.to_string());
+        // Where the template does not say what the due date is, nobody can tell whether it is right.
+        let is_due = due.is_none() || sample.due.is_none() || due == sample.due;
+        let is_right = amount == Some((sample.amount, sample.currency.clone())) && is_due;
+        count.right += usize::from(is_right);
+        count.wrong += usize::from(!is_right);
+        if !is_right {
+            println!("{} {}: {amount:?} {due:?}", sample.biller, sample.language);
+        }
+    }
+    counts
+}
+
+/// Whatever is verified of them is right. How many are read is published and not asserted: what is measured here must not
+/// become what is aimed at.
+#[tokio::test]
+async fn what_is_verified_of_strangers_bills_is_right() {
+    let counts = count().await;
+    println!("{counts:#?}");
+    assert_eq!(counts.values().map(|count| count.wrong).sum::<usize>(), 0, "{counts:#?}");
+    assert!(counts.values().any(|count| count.right > 0), "the corpus is read at all: {counts:#?}");
+}
