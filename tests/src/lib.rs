@@ -5,6 +5,7 @@
 //! - [`Window`]: a store that sells the examples, in a real browser. [`Vendor`]: a publisher of small resources.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 //! - [`future`]: a server of a later version.
+//! - [`mailbox`]: signed mails, a server that has them, and the name servers of their signers.
 //! - [`plain`]: the cheater's engine.
 
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ pub mod checkout;
 pub mod chromium;
 pub mod demo;
 pub mod future;
+pub mod mailbox;
 pub mod plain;
 mod server;
 mod terminal;

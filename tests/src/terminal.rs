@@ -2,6 +2,7 @@
 
 use crate::{Browser, Server, checkout};
 use anyhow::{Context as _, Result, bail, ensure};
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 #[derive(Debug, Clone)]
 pub struct Terminal {
     home: PathBuf,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// How a command ended.
@@ -52,7 +54,14 @@ impl Terminal {
     /// A terminal whose state lies in `home`.
     #[must_use]
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into() }
+        Self { home: home.into(), environment: Vec::new() }
+    }
+
+    /// The same terminal, whose commands see this variable as well.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name, value.into()));
+        self
     }
 
     /// Its state directory.
@@ -68,6 +77,7 @@ impl Terminal {
     pub fn command(&self) -> Result<Command> {
         let mut command = Command::new(checkout::program("portcullis")?);
         command.env("PORTCULLIS_HOME", &self.home).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         Ok(command)
     }
 

@@ -15,6 +15,8 @@
 //!  cookies   what a browser keeps: sessions, messages, pages
 //!  storefront  what publishers write and draw            vendor: a publisher of small resources
 //!  buying    a person who buys in a browser
+//!  bills     who is handed records of bills             mailbox: signed mails and who has them
+//!  mails     mail that is not what it says
 //!  secrets   what a run leaves behind
 //! ```
 //!
@@ -23,6 +25,8 @@
 
 mod accounts;
 mod arena;
+#[cfg(unix)]
+mod bills;
 mod bodies;
 mod browsing;
 mod buying;
@@ -39,6 +43,7 @@ mod impostor;
 mod kept;
 mod load;
 mod loading;
+mod mails;
 mod meddler;
 mod metered;
 mod money;
@@ -119,6 +124,9 @@ pub fn all() -> Vec<Attack> {
         cookies::ATTACKS,
         storefront::ATTACKS,
         buying::ATTACKS,
+        #[cfg(unix)]
+        bills::ATTACKS,
+        mails::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bench;
+mod bills;
 mod checked;
 mod demo;
 mod first_resource;

@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+mod bills;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_tests::demo::{Expect, Report, sha256};
 use portcullis_tests::plain::{self, Plain};
@@ -151,7 +153,8 @@ impl Demo {
     async fn publish(&mut self) -> Result<()> {
         let publisher = self.publisher.clone();
         let began = Instant::now();
-        for name in ["lumen", "pixelforge"].into_iter().chain(MEDIA.iter().map(|medium| medium.publisher)) {
+        for name in ["lumen", "pixelforge", "ledgerline"].into_iter().chain(MEDIA.iter().map(|medium| medium.publisher))
+        {
             publisher.run_in(&self.folder, &["keygen", "-o", &format!("{name}.key")])?.done()?;
         }
         self.report.did("publisher-keys", "portcullis keygen -o lumen.key", None, true, began);
@@ -185,6 +188,9 @@ impl Demo {
             let seal = ["seal", &project, "--server", &origin, "--key", &key, "--advisory-metering", "-o", &file];
             self.step(medium.publishing[0], &publisher, &seal, &Expect::Artifact(&self.folder.join(&file)))?;
         }
+        let (bills, sealed) = (example("bills"), self.folder.join("bills.sealed.wasm"));
+        let seal = ["seal", &bills, "--server", &origin, "--key", "ledgerline.key", "-o", "bills.sealed.wasm"];
+        self.step("seal-bills", &publisher, &seal, &Expect::Artifact(&sealed))?;
         self.step("inspect-sealed", &publisher, &["inspect", "picture.sealed.wasm"], &Expect::Success)?;
         self.step("verify-sealed", &publisher, &["verify", "picture.sealed.wasm"], &Expect::Success)?;
 
@@ -198,6 +204,8 @@ impl Demo {
             let publish = ["publish", &file, "--project", &project, "--key", &key];
             self.step(medium.publishing[1], &publisher, &publish, &Expect::Success)?;
         }
+        let publish = ["publish", "bills.sealed.wasm", "--project", &bills, "--key", "ledgerline.key"];
+        self.step("publish-bills", &publisher, &publish, &Expect::Success)?;
         Ok(())
     }
 
@@ -256,6 +264,7 @@ impl Demo {
         for medium in &MEDIA {
             self.play(&user, medium)?;
         }
+        self.bills(&user).await?;
         self.step("receipts", &user, &["receipts"], &Expect::Success)?;
         Ok(())
     }
@@ -468,6 +477,7 @@ impl Demo {
             ("track.wav", "the music: ffplay target/demo/track.wav"),
             ("film.avi", "the film: ffplay target/demo/film.avi"),
             ("swatch.svg", "the theme's free preview"),
+            ("bills.svg", "what the bills in the mailbox come to"),
             ("pine-and-ember.tmTheme", "the theme: copy it to \"$(bat --config-dir)/themes\", then bat cache --build"),
         ] {
             println!("  {file:<22} {what}");
