@@ -5,9 +5,10 @@ use crate::limits::MAX_SEALED;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use hkdf::Hkdf;
+use portcullis_folders::{Unprotected, is_exposed, private_file};
 use sha2::Sha256;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -79,21 +80,7 @@ impl SealedFolder {
     /// # Errors
     /// [`FolderError::NoHome`] if none is known.
     pub fn default_path() -> Result<PathBuf, FolderError> {
-        let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let absolute = |name: &str| of(name).filter(|path| path.is_absolute());
-        let home = || std::env::home_dir().filter(|home| home.is_absolute());
-        let data = || {
-            if cfg!(windows) {
-                absolute("LOCALAPPDATA")
-            } else if cfg!(target_os = "macos") {
-                home().map(|home| home.join("Library/Application Support"))
-            } else {
-                absolute("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
-            }
-        };
-        of("PORTCULLIS_MAIL_HOME")
-            .or_else(|| data().map(|data| data.join("portcullis-mail")))
-            .ok_or(FolderError::NoHome)
+        portcullis_folders::data_folder("PORTCULLIS_MAIL_HOME", "portcullis-mail").ok_or(FolderError::NoHome)
     }
 
     /// Reads a file; `None` if there is none.
@@ -252,40 +239,9 @@ fn random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
-fn is_exposed(root: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::metadata(root).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = root;
-        false
-    }
-}
-
-fn private_file() -> OpenOptions {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 fn make_private(path: &Path) -> Result<(), FolderError> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path).map_err(|error| FolderError::io("make", path, &error))?;
-    #[cfg(unix)]
-    if is_exposed(path) {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .map_err(|error| FolderError::io("protect", path, &error))?;
-    }
-    Ok(())
+    let failed = |Unprotected { action, cause }| FolderError::io(action, path, &cause);
+    portcullis_folders::make_private(path).map_err(failed)
 }
 
 #[cfg(test)]

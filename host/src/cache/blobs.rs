@@ -4,8 +4,8 @@
 //! brings back from yesterday is noticed above it and made anew.
 
 use crate::state::folder::make_private;
-use crate::state::private_file::private_file;
 use crate::state::temp_file::{self, TempFile};
+use portcullis_folders::private_file;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};

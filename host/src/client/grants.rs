@@ -2,7 +2,7 @@
 
 use crate::server::session::printable;
 use crate::state::folder::{StateDir, StateError};
-use crate::state::private_file::private_file;
+use portcullis_folders::private_file;
 use portcullis_protocol::{Grant, GrantId, GrantLimits, OperationName, Origin, PublisherName, ResourceName, Version};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write as _};

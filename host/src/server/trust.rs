@@ -173,7 +173,7 @@ impl Trust {
     /// The server calls itself otherwise than it was asked for. That is worth repeating only if its root key says the
     /// same; the rest is somebody's word on the line.
     fn elsewhere(&self, asked: &Origin, known: &WellKnown) -> DiscoveryError {
-        let named = known.api.strip_suffix("/v1").and_then(|named| named.parse::<Origin>().ok());
+        let named = known.api.strip_suffix(paths::API).and_then(|named| named.parse::<Origin>().ok());
         let signed = |named: &Origin| {
             let now = self.clocks.of(asked).now();
             let keys = KeyDocument::verify(&known.keys, &known.root, named, now, 0);

@@ -19,8 +19,8 @@
 //! └── grants                        the last grants, one a line
 //! ```
 
-use crate::state::private_file::private_file;
 use crate::state::temp_file::{self, TempFile};
+use portcullis_folders::{Unprotected, private_file};
 use portcullis_protocol::Origin;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -99,16 +99,7 @@ impl StateDir {
     /// Whether a directory is there that other users can look into.
     #[must_use]
     pub fn is_exposed(root: &Path) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            fs::metadata(root).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = root;
-            false
-        }
+        portcullis_folders::is_exposed(root)
     }
 
     /// Where state is kept unless the embedder says otherwise: `PORTCULLIS_HOME`, else the platform's place for the
@@ -118,19 +109,7 @@ impl StateDir {
     /// # Errors
     /// [`StateError::NoHome`] if none is known.
     pub fn default_path() -> Result<PathBuf, StateError> {
-        let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let absolute = |name: &str| of(name).filter(|path| path.is_absolute());
-        let home = || std::env::home_dir().filter(|home| home.is_absolute());
-        let data = || {
-            if cfg!(windows) {
-                absolute("LOCALAPPDATA")
-            } else if cfg!(target_os = "macos") {
-                home().map(|home| home.join("Library/Application Support"))
-            } else {
-                absolute("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
-            }
-        };
-        of("PORTCULLIS_HOME").or_else(|| data().map(|data| data.join("portcullis"))).ok_or(StateError::NoHome)
+        portcullis_folders::data_folder("PORTCULLIS_HOME", "portcullis").ok_or(StateError::NoHome)
     }
 
     /// Where a record or directory lies.
@@ -298,21 +277,8 @@ pub(crate) fn file_name(origin: &Origin) -> String {
 
 /// Makes a directory and those above it; only its owner enters it (0700).
 pub(crate) fn make_private(path: &Path) -> Result<(), StateError> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path).map_err(|error| StateError::io("make", path, &error))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(path).map_err(|error| StateError::io("read", path, &error))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-                .map_err(|error| StateError::io("protect", path, &error))?;
-        }
-    }
-    Ok(())
+    let failed = |Unprotected { action, cause }| StateError::io(action, path, &cause);
+    portcullis_folders::make_private(path).map_err(failed)
 }
 
 /// Makes a rename in `folder` outlive a crash.

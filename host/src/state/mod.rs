@@ -4,6 +4,5 @@ pub(crate) mod clock;
 pub(crate) mod folder;
 pub(crate) mod journal;
 pub(crate) mod key_store;
-pub(crate) mod private_file;
 pub(crate) mod sealing_key;
 pub(crate) mod temp_file;

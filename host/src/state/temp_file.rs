@@ -2,12 +2,12 @@
 //! behind that was killed is found by that, and cleared.
 
 use crate::random;
-use crate::state::private_file::private_file;
+use portcullis_folders::{is_left_over, private_file};
 use same_file::Handle;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Their names begin and end so.
 const NAME: (&str, &str) = (".", ".new");
@@ -89,20 +89,7 @@ pub(crate) fn sweep(folder: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|name| name.starts_with(NAME.0) && name.ends_with(NAME.1));
-        // What is no regular file is nobody's of us, and a pipe would be waited for.
-        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            continue;
-        }
-        let Ok(file) = File::open(entry.path()) else { continue };
-        let is_over = match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => false,
-            Err(TryLockError::Error(_)) => {
-                let written = entry.metadata().and_then(|data| data.modified());
-                written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > ABANDONED))
-            }
-        };
-        if is_over {
+        if is_ours && is_left_over(&entry, ABANDONED) {
             let _ = fs::remove_file(entry.path());
         }
     }

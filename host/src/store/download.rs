@@ -3,9 +3,9 @@
 use crate::client_error::ClientError;
 use crate::ports::transport::{BillingServer, TransportError};
 use crate::state::folder::{StateError, off_thread};
-use crate::state::private_file::private_file;
 use crate::store::resumable_fetch::{Head, ResumableFetch, Stopped, Target, unexpected_status};
 use async_trait::async_trait;
+use portcullis_folders::private_file;
 use same_file::Handle;
 use std::fs::{File, TryLockError};
 use std::io;

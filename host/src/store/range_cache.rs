@@ -4,7 +4,7 @@
 //! that was changed or cut by a crash costs a second fetch and nothing else.
 
 use crate::state::folder::{StateDir, make_private};
-use crate::state::private_file::private_file;
+use portcullis_folders::private_file;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io;

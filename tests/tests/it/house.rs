@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders of the checkout that documentation names files of.
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "cli/",
     "compare/",
     "docs/",
     "example-resources/",
+    "folders/",
     "guest-sdk/",
     "host/",
     "mail/",
