@@ -8,7 +8,8 @@ use portcullis_protocol::{Offer, Reason, Verified};
 use serde_json::{Value, json};
 use std::fmt::{self, Display, Write as _};
 
-use crate::screen::output::{OfferLine, UNKNOWN, UnknownLine, style};
+use crate::payment::offer_line::{OfferLine, UNKNOWN, UnknownLine};
+use crate::screen::style;
 
 /// What every verb returns.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;

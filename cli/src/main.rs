@@ -28,7 +28,6 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use crate::args::Cli;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::screen::output::Screen;
@@ -36,7 +35,7 @@ use crate::screen::output::Screen;
 fn main() -> ExitCode {
     let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
     let screen = Screen::new(json);
-    let code = match Cli::read() {
+    let code = match verbs::read() {
         Ok(cli) => {
             let context = Context::new(screen, cli.home.clone());
             cli.run(&context).unwrap_or_else(|failure| fail(screen, &failure))

@@ -1,7 +1,7 @@
 //! The verbs as help shows them: in groups, with examples.
 
 use anstyle::Style;
-use clap::{Command, CommandFactory as _, Subcommand as _};
+use clap::{Command, CommandFactory as _, FromArgMatches as _, Subcommand as _};
 use std::fmt::Write as _;
 
 use crate::args::Cli;
@@ -84,6 +84,15 @@ pub(crate) fn command() -> Command {
     cli.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{verbs}\n{heading}Options:{heading:#}\n{{options}}{{after-help}}"
     ))
+}
+
+/// Reads the command line of this process.
+///
+/// # Errors
+/// What the parser answers instead: help, a version, or a complaint.
+pub(crate) fn read() -> Result<Cli, clap::Error> {
+    let mut matches = command().try_get_matches()?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command()))
 }
 
 /// A command for each group, with its verbs alone: for what writes a list of them under a heading.
@@ -190,5 +199,66 @@ mod tests {
     fn long_help_is_wrapped() {
         assert_eq!(wrapped("one two three", 4, 12), "one two\n    three");
         assert!(listed(&command(), 60).lines().all(|line| anstream::adapter::strip_str(line).to_string().len() <= 62));
+    }
+
+    #[test]
+    fn the_tree_is_sound() {
+        command().debug_assert();
+    }
+
+    /// The words of a command line, with something in place of each placeholder.
+    fn typed(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for letter in line.chars() {
+            match (quote, letter) {
+                (Some(open), close) if open == close => quote = None,
+                (None, '"' | '\'') => {
+                    word.get_or_insert_default();
+                    quote = Some(letter);
+                }
+                (None, ' ') => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(letter),
+            }
+        }
+        words.extend(word);
+        let name = if words.iter().any(|word| word == "new") { "lake" } else { "acme/lake" };
+        let filled = |word: String| match word.as_str() {
+            "NAME" => name.to_owned(),
+            "URL" | "http://STORE" => "https://store.example".to_owned(),
+            "AMOUNT" => "1.00EUR".to_owned(),
+            "FILE" => "file.wasm".to_owned(),
+            "[ID]" => "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+            _ => word,
+        };
+        words.into_iter().map(filled).collect()
+    }
+
+    /// Every command that advice names can be typed as it stands.
+    #[test]
+    fn advice_names_commands_that_there_are() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
+        let mut lines: Vec<String> = portcullis_protocol::Reason::ALL.iter().map(|r| r.advice().to_owned()).collect();
+        lines.push(portcullis_protocol::Reason::OTHER_ADVICE.to_owned());
+        for file in std::fs::read_dir(folder).expect("transcripts").flatten() {
+            let text = std::fs::read_to_string(file.path()).expect("a transcript");
+            let fix = text.lines().filter_map(|line| line.strip_prefix("!   fix   "));
+            // What is not in quotes is the whole line.
+            lines.extend(
+                fix.map(|fix| if fix.starts_with("portcullis ") { format!("`{fix}`") } else { fix.to_owned() }),
+            );
+        }
+        let mut tried = 0;
+        for line in lines {
+            for advised in line.split('`').skip(1).step_by(2).filter(|piece| piece.starts_with("portcullis ")) {
+                let parsed = command().try_get_matches_from(typed(advised));
+                let is_help = |error: &clap::Error| error.kind() == clap::error::ErrorKind::DisplayHelp;
+                assert!(
+                    parsed.as_ref().is_ok_and(|_| true) || parsed.as_ref().is_err_and(is_help),
+                    "`{advised}`: {line}"
+                );
+                tried += 1;
+            }
+        }
+        assert!(tried > 20, "{tried} commands");
     }
 }

@@ -73,7 +73,7 @@ fn meaning(arrow: &Arrow) -> &'static str {
         (paths::AUTHORIZATIONS, _) => "1 request → 2 refused, signed",
         (paths::VERIFICATIONS, 200) => "3 verify → signed grant and sealed keys",
         (paths::ORDERS, 200) => "order → signed receipt",
-        (path, 200) if path.starts_with("/v1/grants/") => "the keys arrived",
+        (path, 200) if path.starts_with(paths::GRANT.trim_end_matches("{id}")) => "the keys arrived",
         _ => "",
     }
 }

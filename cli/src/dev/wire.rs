@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 use portcullis_host::{BillingServer, Body, Download, Downloaded, Exchange, Exchanged, TransportError};
+use portcullis_protocol::paths;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,7 @@ impl<S: BillingServer> BillingServer for Watched<S> {
 
     async fn download(&self, download: Download) -> Result<Downloaded, TransportError> {
         let begun = Instant::now();
-        let request = "GET /v1/files/…".to_owned();
+        let request = format!("GET {}", paths::fill(paths::FILE, &[&"…"]));
         let answer = self.server.download(download).await?;
         self.note(request, answer.status, 0, answer.total.unwrap_or_default(), begun);
         Ok(answer)

@@ -1,6 +1,7 @@
 //! Each trusted billing server: reachable, the one that was trusted, with keys in force; and whether somebody is signed in.
 
 use portcullis_host::{Client, Pin, ServerCheckup};
+use portcullis_protocol::paths;
 use portcullis_protocol::{KeyDocument, Reason};
 
 use super::Finding;
@@ -49,7 +50,7 @@ fn keys(client: &Client, pin: &Pin, found: &ServerCheckup) -> Finding {
                 AREA,
                 "reachable",
                 refused,
-                format!("check the connection; then: curl {origin}/.well-known/portcullis"),
+                format!("check the connection; then: curl {origin}{}", paths::WELL_KNOWN),
             );
         }
     };

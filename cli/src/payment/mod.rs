@@ -1,6 +1,7 @@
 //! Buying: choose an offer, agree to its price, pay.
 
 pub(crate) mod metered;
+pub(crate) mod offer_line;
 pub(crate) mod offer_title;
 pub(crate) mod rights;
 

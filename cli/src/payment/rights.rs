@@ -5,13 +5,12 @@ use clap::Args;
 use portcullis_protocol::Rights;
 use portcullis_protocol::wire::EntitlementInfo;
 use serde::Serialize;
+use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 use toml::Spanned;
 
-use crate::failure::Failure;
-use crate::project::document::Section;
-use crate::screen::output::minute;
+use crate::screen::moment::minute;
 
 /// The models, as advice names them.
 const MODELS: &str = "free, perpetual, uses, metered, rental";
@@ -46,9 +45,23 @@ impl FromStr for Time {
     }
 }
 
+/// The keys of a table, one by one. `portcullis.toml` is read by one that names the line of each mistake.
+pub(crate) trait Fields {
+    /// A mistake.
+    type Error;
+    /// Where the table begins.
+    fn span(&self) -> Range<usize>;
+    /// A text.
+    fn text(&mut self, key: &'static str) -> Result<Option<Spanned<String>>, Self::Error>;
+    /// A number.
+    fn number(&mut self, key: &'static str) -> Result<Option<Spanned<u64>>, Self::Error>;
+    /// A text that says something in a form of its own.
+    fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<Option<Spanned<T>>, Self::Error>;
+}
+
 impl Typed {
     /// Reads them from an `[[offer]]`; beside them, where they stand.
-    pub(crate) fn take(section: &mut Section<'_>) -> Result<(Self, Range<usize>), Failure> {
+    pub(crate) fn take<F: Fields>(section: &mut F) -> Result<(Self, Range<usize>), F::Error> {
         let model = section.text("model")?;
         let place = model.as_ref().map_or_else(|| section.span(), Spanned::span);
         let count = section.number("count")?.map(Spanned::into_inner);

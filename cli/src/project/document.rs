@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
+use crate::payment::rights::Fields;
 
 /// A file's text and name, for complaints.
 #[derive(Debug, Clone, Copy)]
@@ -209,5 +210,25 @@ fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
+    }
+}
+
+impl Fields for Section<'_> {
+    type Error = Failure;
+
+    fn span(&self) -> Range<usize> {
+        Section::span(self)
+    }
+
+    fn text(&mut self, key: &'static str) -> Result<Option<Spanned<String>>, Failure> {
+        Section::text(self, key)
+    }
+
+    fn number(&mut self, key: &'static str) -> Result<Option<Spanned<u64>>, Failure> {
+        Section::number(self, key)
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<Option<Spanned<T>>, Failure> {
+        Section::parsed(self, key)
     }
 }

@@ -77,7 +77,7 @@ pub(crate) async fn stores(
             ServerArg::File(path) => {
                 let text = std::fs::read(path).or_fail(
                     format_args!("read `{}`", path.display()),
-                    "name the file that the store publishes at /.well-known/portcullis",
+                    format_args!("name the file that the store publishes at {}", paths::WELL_KNOWN),
                 )?;
                 let store = read(&text, None, None, now())?;
                 let words = store.entry.root.words();
@@ -129,7 +129,7 @@ fn read(text: &[u8], origin: Option<&Origin>, root: Option<Thumbprint>, now: u64
     let bad = |what: &dyn std::fmt::Display| {
         Failure::new(
             format!("this is not the well-known document of a store: {what}"),
-            "fetch https://STORE/.well-known/portcullis again",
+            format_args!("fetch https://STORE{} again", paths::WELL_KNOWN),
         )
     };
     let known: WellKnown = serde_json::from_slice(text).map_err(|error| bad(&error))?;

@@ -24,6 +24,7 @@ mod prompt;
 mod publisher;
 mod purchases;
 mod screen;
+mod sources;
 mod stage;
 mod streams;
 mod terminals;

@@ -1,5 +1,6 @@
 //! What the sources of the host may not do.
 
+use portcullis_fixtures::sources::{circle, imports, sources, upward};
 use std::path::Path;
 
 /// Ways in which an engine takes code that nobody verified, or takes it from a place that can change.
@@ -15,23 +16,10 @@ const WAYS: [&str; 9] = [
     "deserialize_raw",
 ];
 
-fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else {
-            found.push((path.display().to_string(), std::fs::read_to_string(&path).expect("a source")));
-        }
-    }
-}
-
 /// The sources of the host, by path.
 fn host() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let found = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     assert!(found.len() > 20, "the sources are there");
-    found.sort();
     found
 }
 
@@ -100,64 +88,10 @@ const UPWARD: [(&str, &str); 2] = [
 /// The macro names the types of the gate's errors, and one of them holds a type that the macro makes.
 const CIRCLE: [&str; 2] = ["run/bindings.rs", "run/gate/error.rs"];
 
-/// The paths that begin with `crate::` in a source, without comments.
-fn paths(text: &str) -> Vec<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(" ");
-    let mut paths = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
-        let (path, after) = rest.split_at(end);
-        match after.strip_prefix('{').and_then(|group| group.split_once('}')) {
-            Some((group, _)) => paths.extend(group.split(',').map(|name| format!("{path}{}", name.trim()))),
-            None => paths.push(path.to_owned()),
-        }
-    }
-    paths
-}
-
-/// The file of the host that a path leads to; `None` for what `lib.rs` exports.
-fn file_of<'f>(path: &str, files: &[&'f str]) -> Option<&'f str> {
-    let segments: Vec<&str> = path.split("::").collect();
-    (1..=segments.len()).rev().find_map(|length| {
-        let module = segments[..length].join("/");
-        let names = [format!("{module}.rs"), format!("{module}/mod.rs")];
-        files.iter().copied().find(|file| names.iter().any(|name| name == file))
-    })
-}
-
-/// Which files each file imports from.
-fn imports(found: &[(String, String)]) -> Vec<(&str, Vec<&str>)> {
-    let name = |path: &'_ str| path.find("src/").map_or(0, |at| at + "src/".len());
-    let files: Vec<&str> = found.iter().map(|(path, _)| &path[name(path)..]).collect();
-    let of = |(at, (_, text)): (usize, &(String, String))| {
-        let mut taken: Vec<&str> = paths(text).iter().filter_map(|path| file_of(path, &files)).collect();
-        taken.sort_unstable();
-        taken.dedup();
-        taken.retain(|file| *file != files[at]);
-        (files[at], taken)
-    };
-    found.iter().enumerate().map(of).collect()
-}
-
 #[test]
 fn folders_import_only_what_stands_below_them() {
     let found = host();
-    let rank = |file: &str| ORDER.iter().position(|place| file.starts_with(place));
-    let mut upward = Vec::new();
-    for (file, imports) in imports(&found) {
-        let Some(own) = rank(file) else {
-            assert_eq!(file, "lib.rs", "give the new file or folder its place in the order");
-            continue;
-        };
-        upward.extend(
-            imports
-                .into_iter()
-                .filter(|import| rank(import).is_some_and(|other| other > own))
-                .map(|import| (file, import)),
-        );
-    }
-    upward.sort_unstable();
+    let upward = upward(&imports(&found), &ORDER);
     let mut allowed = UPWARD;
     allowed.sort_unstable();
     assert_eq!(upward, allowed);
@@ -170,26 +104,7 @@ fn folders_import_only_what_stands_below_them() {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let found = host();
-    let mut left = imports(&found);
-    assert!(left.iter().map(|(_, imports)| imports.len()).sum::<usize>() > 150, "the imports were found");
-    // What imports nothing that is left cannot be in a circle.
-    loop {
-        let names: Vec<&str> = left.iter().map(|(file, _)| *file).collect();
-        let before = left.len();
-        left.retain(|(_, imports)| imports.iter().any(|import| names.contains(import)));
-        if left.len() == before {
-            break;
-        }
-    }
-    // Whoever only imports from a circle is not in it.
-    loop {
-        let taken: Vec<&str> = left.iter().flat_map(|(_, imports)| imports.iter().copied()).collect();
-        let before = left.len();
-        left.retain(|(file, _)| taken.contains(file));
-        if left.len() == before {
-            break;
-        }
-    }
-    let circle: Vec<&str> = left.iter().map(|(file, _)| *file).collect();
-    assert_eq!(circle, CIRCLE);
+    let imports = imports(&found);
+    assert!(imports.iter().map(|(_, imports)| imports.len()).sum::<usize>() > 150, "the imports were found");
+    assert_eq!(circle(&imports), CIRCLE);
 }
