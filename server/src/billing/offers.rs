@@ -11,13 +11,13 @@ use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{NewOffer, OffersOutcome, OpenedPart};
 use hashlink::LruCache;
+use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::limits::MAX_PRICE_LIST;
 use portcullis_protocol::text::is_title;
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{
     AccountId, Digest, Offer, OfferId, PublisherName, ResourceName, SecretKey, Thumbprint, Verified,
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Lines of a price list, at most: all of them are shown wherever one is.
 const MAX_OFFERS: usize = 64;
@@ -36,7 +36,7 @@ impl Default for SignedOffers {
 
 impl SignedOffers {
     fn kept(&self) -> MutexGuard<'_, LruCache<(Digest, Thumbprint), Verified<Offer>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// The offers, signed with `key`.

@@ -12,11 +12,11 @@ use crate::store::CoverPart;
 use bytes::Bytes;
 use hashlink::LruCache;
 use imagesize::ImageType;
+use parking_lot::Mutex;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::{Digest, Manifest, PartEntry, PartKind};
 use std::fs::File;
 use std::io::Read as _;
-use std::sync::{Mutex, PoisonError};
 
 /// Bytes of a cover: what a page of twenty loads in a few seconds on a phone.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
@@ -69,11 +69,11 @@ impl Default for Covers {
 impl Covers {
     /// One that was opened before.
     pub(crate) fn kept(&self, resource: &Digest) -> Option<Cover> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).covers.get(resource).cloned()
+        self.0.lock().covers.get(resource).cloned()
     }
 
     fn keep(&self, resource: Digest, cover: &Cover) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         let before = kept.covers.insert(resource, cover.clone()).map_or(0, |before| before.bytes.len());
         kept.bytes = kept.bytes.saturating_add(cover.bytes.len()).saturating_sub(before);
         while kept.bytes > KEPT
@@ -155,7 +155,7 @@ mod tests {
         for number in 0..64_u8 {
             covers.keep(Digest::of(&[number]), &cover);
         }
-        let kept = covers.0.lock().expect("kept");
+        let kept = covers.0.lock();
         assert_eq!((kept.bytes, kept.covers.len()), (KEPT, 32));
     }
 }

@@ -15,6 +15,7 @@ use crate::ops::serve::ServeError;
 use crate::store::{NewPart, NewResource, PublishOutcome};
 use axum::body::Body;
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::census::{self, Census};
 use portcullis_protocol::encoding::base64url;
@@ -27,7 +28,6 @@ use sha2::{Digest as _, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
@@ -226,7 +226,7 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, A
     // What no terminal would load is not sold.
     manifest.limits.check().map_err(unrunnable)?;
     let stub = {
-        let _alone = SCANNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = SCANNING.lock();
         let census = Census::of(sealed.stub()).map_err(unrunnable)?;
         Surface::of_counted(sealed.stub(), &census).map_err(unloadable)?
     };
@@ -239,7 +239,7 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, A
         // server, and make a binding with it; but it opens nothing.
         opens(&sealed, &part.name, &key)?;
         if part.kind == PartKind::Code {
-            let _alone = SCANNING.lock().unwrap_or_else(PoisonError::into_inner);
+            let _alone = SCANNING.lock();
             let body = sealed.read_code(&part.name, &key).map_err(unacceptable)?;
             let census = Census::of(&body).map_err(unrunnable)?;
             census.needs().check(|need| manifest.limits.given(need)).map_err(unrunnable)?;

@@ -1,9 +1,10 @@
 //! Slots for uploads. A slot is held at the pace of whoever uploads, so there are several, and nobody has them all.
 
 use crate::http::rate::TooMany;
+use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::AccountId;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Seconds after which an upload may be tried again when there is no slot.
 const RETRY: u32 = 10;
@@ -42,7 +43,7 @@ impl Uploads {
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<AccountId, usize>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock()
     }
 }
 

@@ -4,12 +4,13 @@ use crate::catalogue::publish;
 use crate::http::app::Server;
 use crate::http::problem::ApiError;
 use hashlink::LruCache;
+use parking_lot::Mutex;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::surface::{FunctionType, Surface, ValueType};
 use portcullis_protocol::{Digest, Manifest, OperationName};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Resources whose commands a process keeps: some 100 KB.
 const KEPT: usize = 256;
@@ -33,7 +34,7 @@ impl Default for Usages {
 impl Usages {
     /// What was read before.
     pub(crate) fn kept(&self, resource: &Digest) -> Option<Arc<Usage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(resource).cloned()
+        self.0.lock().get(resource).cloned()
     }
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn read(app: &Server, resource: &Digest) -> Result<Arc<Usage>, ApiErr
     // What was published has a surface that was read; without one there is nothing to show, and the rest of the page is.
     let usage = Surface::of(sealed.stub()).map(|surface| of(sealed.manifest(), &surface)).unwrap_or_default();
     let usage = Arc::new(usage);
-    app.usages.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*resource, usage.clone());
+    app.usages.0.lock().insert(*resource, usage.clone());
     Ok(usage)
 }
 

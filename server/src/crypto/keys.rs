@@ -8,13 +8,15 @@ use crate::billing::offers::SignedOffers;
 use crate::crypto::secrets::{SecretError, Secrets, random, rng};
 use crate::ops::clock::Timestamp;
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, Store, StoreError};
+use parking_lot::RwLock;
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::limits::MAX_KEY_DOCUMENT_LIFE;
+use portcullis_protocol::paths;
 use portcullis_protocol::proof::NonceKey;
 use portcullis_protocol::{
     CodeKey, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Thumbprint, Verified, WellKnown,
 };
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// How long a signing key signs unless it is rotated before: a year.
@@ -223,12 +225,12 @@ impl Keys {
                 Ok(Signing { key, not_before: record.not_before, expires: record.expires })
             })
             .collect::<Result<_, KeysError>>()?;
-        *self.signing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(SigningSet { version, keys });
+        *self.signing.write() = Arc::new(SigningSet { version, keys });
         Ok(())
     }
 
     fn set(&self) -> Arc<SigningSet> {
-        Arc::clone(&self.signing.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.signing.read())
     }
 
     /// Whether [`renew_signing_key`] has anything to do, as far as this process knows.
@@ -297,7 +299,7 @@ impl Keys {
         let fresh = |document: &Document| {
             document.version == set.version && document.at <= now && now < document.at.plus(DOCUMENT_AGE)
         };
-        if let Some(document) = &*self.document.read().unwrap_or_else(PoisonError::into_inner)
+        if let Some(document) = &*self.document.read()
             && fresh(document)
         {
             return document.compact.clone();
@@ -311,15 +313,14 @@ impl Keys {
             recipient: self.recipient().to_string(),
         };
         let compact = Verified::sign(document, &self.root).compact().to_owned();
-        *self.document.write().unwrap_or_else(PoisonError::into_inner) =
-            Some(Document { version: set.version, at: now, compact: compact.clone() });
+        *self.document.write() = Some(Document { version: set.version, at: now, compact: compact.clone() });
         compact
     }
 
     /// What `GET /.well-known/portcullis` answers.
     #[must_use]
     pub fn well_known(&self, now: Timestamp) -> WellKnown {
-        WellKnown { root: self.root().clone(), keys: self.document(now), api: format!("{}/v1", self.origin) }
+        WellKnown { root: self.root().clone(), keys: self.document(now), api: format!("{}{}", self.origin, paths::API) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Rate limits: token buckets, in memory, per process. They bound load and guessing; no promise about money rests on them.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many callers one limit remembers at once: about 16 MiB at most. Beyond that, those who owe least are forgotten.
@@ -130,7 +130,7 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Bucket>> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buckets.lock()
     }
 }
 
