@@ -4,6 +4,8 @@
 
 /// Root key, key document and base of the API.
 pub const WELL_KNOWN: &str = "/.well-known/portcullis";
+/// What the paths of the API begin with.
+pub const API: &str = "/v1";
 /// The interface as an OpenAPI document.
 pub const OPENAPI: &str = "/openapi.json";
 

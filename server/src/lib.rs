@@ -35,7 +35,8 @@ pub use services::Core;
 
 pub use catalogue::uploads::Uploads;
 pub use http::app::{App, Server};
-pub use http::router::router;
+pub use http::route::Page;
+pub use http::router::{pages, router};
 pub use identity::email::{BadEmail, Email};
 pub use identity::passwords::{BadPassword, HashFailed, Password, Passwords};
 pub use ops::directory::{DATABASE, DamagedFile, MASTER_KEY, bind, damaged_files, open, open_store, remains};

@@ -2,25 +2,15 @@
 //! and signs them anew with the server's own key. Without a change it passes everything on, which is the control.
 
 use crate::Server;
-use anyhow::{Context as _, Result};
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use anyhow::Result;
+use portcullis_fixtures::proxy::{self, Proxy};
 use portcullis_protocol::encoding::{base64url, from_base64url};
 use portcullis_protocol::{Origin, SecretKey, paths};
 use portcullis_server::ops::config::{Config, Overrides};
 use portcullis_server::{Parts, open};
 use serde_json::Value;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bodies that pass: sealed files of tests.
-const MOST: usize = 64 * 1024 * 1024;
-/// Headers that are of one connection.
-const OF_THE_LINE: [header::HeaderName; 4] =
-    [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::HOST];
+use std::sync::Arc;
 
 /// What signs as the server does.
 #[derive(Clone)]
@@ -61,8 +51,6 @@ impl Document {
 pub struct Passing {
     /// The method and the path of its request.
     pub request: (String, String),
-    /// Its status.
-    pub status: u16,
     /// The JSON.
     pub answer: Value,
     /// The signed document in it, if it has one. It is signed anew.
@@ -90,28 +78,12 @@ impl Passing {
     }
 }
 
-/// What the future changes of an answer.
-pub type Change = Arc<dyn Fn(&Pen, &mut Passing) + Send + Sync>;
-
-struct Shared {
-    behind: String,
-    pen: Pen,
-    http: reqwest::Client,
-    change: Mutex<Option<Change>>,
-}
-
 /// The server and its proxy, which stops when it is dropped.
 pub struct Future {
     /// The server. Its origin is the proxy's address.
     pub server: Server,
-    shared: Arc<Shared>,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Future {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+    proxy: Proxy,
+    pen: Pen,
 }
 
 impl Future {
@@ -128,25 +100,18 @@ impl Future {
         server.configure("limits", "poll_seconds", 0)?;
         let behind = server.start_twin()?;
         let pen = Pen(signing_key(&server).await?);
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
-        let shared = Arc::new(Shared { behind, pen, http, change: Mutex::default() });
-        let proxy = Router::new().fallback(pass).with_state(Arc::clone(&shared));
-        let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, proxy).await {
-                eprintln!("the proxy ended: {error}");
-            }
-        });
-        Ok(Self { server, shared, serving })
+        Ok(Self { server, proxy: Proxy::open(listener, behind)?, pen })
     }
 
-    /// From now on answers are changed like this.
+    /// From now on answers that are JSON are changed like this.
     pub fn change(&self, change: impl Fn(&Pen, &mut Passing) + Send + Sync + 'static) {
-        *self.shared.change.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(change));
+        let pen = self.pen.clone();
+        self.proxy.change(move |passing| changed(&pen, &change, passing));
     }
 
     /// From now on answers pass as they are.
     pub fn change_nothing(&self) {
-        *self.shared.change.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.proxy.change_nothing();
     }
 }
 
@@ -159,57 +124,14 @@ async fn signing_key(server: &Server) -> Result<Arc<SecretKey>> {
     Ok(core.keys.signing_key(core.clock.now())?)
 }
 
-async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    match forward(&shared, request).await {
-        Ok(response) => response,
-        Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
-    }
-}
-
-async fn forward(shared: &Shared, request: Request) -> Result<Response> {
-    let (parts, body) = request.into_parts();
-    let asked = (parts.method.to_string(), parts.uri.path().to_owned());
-    let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let body = axum::body::to_bytes(body, MOST).await?;
-    let sent = shared
-        .http
-        .request(parts.method, format!("{}{target}", shared.behind))
-        .headers(of_the_message(parts.headers))
-        .body(body);
-    let answer = sent.send().await.context("the server does not answer")?;
-    let (status, headers) = (answer.status(), of_the_message(answer.headers().clone()));
-    let body = answer.bytes().await?;
-    let change = shared.change.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let (status, body) = match change {
-        Some(change) => changed(&shared.pen, &*change, asked, status, body)?,
-        None => (status, body),
-    };
-    let mut response = Response::new(Body::from(body));
-    (*response.status_mut(), *response.headers_mut()) = (status, headers);
-    Ok(response)
-}
-
-fn changed(
-    pen: &Pen,
-    change: &(dyn Fn(&Pen, &mut Passing) + Send + Sync),
-    request: (String, String),
-    status: StatusCode,
-    body: Bytes,
-) -> Result<(StatusCode, Bytes)> {
-    let Ok(answer) = serde_json::from_slice::<Value>(&body) else { return Ok((status, body)) };
+fn changed(pen: &Pen, change: &dyn Fn(&Pen, &mut Passing), passing: &mut proxy::Passing) {
+    let Ok(answer) = serde_json::from_slice::<Value>(&passing.body) else { return };
     let signed = answer["signed"].as_str().and_then(Document::read);
-    let mut passing = Passing { request, status: status.as_u16(), answer, signed };
-    change(pen, &mut passing);
-    let Passing { status, mut answer, signed, .. } = passing;
+    let mut seen = Passing { request: (passing.method.clone(), passing.path.clone()), answer, signed };
+    change(pen, &mut seen);
+    let Passing { mut answer, signed, .. } = seen;
     if let Some(Document { typ, payload }) = signed {
         answer["signed"] = pen.sign(&typ, &payload).into();
     }
-    Ok((StatusCode::from_u16(status)?, serde_json::to_vec(&answer)?.into()))
-}
-
-fn of_the_message(mut headers: HeaderMap) -> HeaderMap {
-    for name in OF_THE_LINE {
-        headers.remove(name);
-    }
-    headers
+    passing.body = answer.to_string().into();
 }

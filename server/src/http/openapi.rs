@@ -96,7 +96,7 @@ fn operation(server: &Server, route: &Described) -> Value {
     let limits = &server.config.limits;
     operation["operationId"] = operation_id(route).into();
     operation["security"] = match route.access {
-        Access::Public | Access::Provider => json!([]),
+        Access::Public | Access::Provider | Access::Visitor | Access::Person => json!([]),
         Access::Proof => json!([{"proof": []}]),
         Access::Session | Access::Terminal => json!([{"proof": [], "token": []}]),
     };
@@ -106,7 +106,7 @@ fn operation(server: &Server, route: &Described) -> Value {
         BodyClass::Upload => json!({"body_bytes": limits.upload_bytes, "bytes_per_second": limits.upload_rate}),
     };
     let rates: &[&str] = match route.access {
-        Access::Public | Access::Provider => &["address"],
+        Access::Public | Access::Provider | Access::Visitor | Access::Person => &["address"],
         Access::Proof | Access::Session | Access::Terminal => &["address", "key"],
     };
     operation["x-limits"]["rates"] = json!(rates);
@@ -196,7 +196,7 @@ fn common(route: &Described) -> &'static [(&'static str, &'static str)] {
         ("500", "The server failed; nothing was decided"),
     ];
     match route.access {
-        Access::Public | Access::Provider => PUBLIC,
+        Access::Public | Access::Provider | Access::Visitor | Access::Person => PUBLIC,
         Access::Proof => PROOF,
         Access::Session | Access::Terminal => SIGNED,
     }

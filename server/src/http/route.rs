@@ -1,5 +1,6 @@
 //! A route of the interface. Path, method and answers are written at its handler (`#[utoipa::path]`), who may call it is
-//! the type of its caller, and from both come the router, the limits and the OpenAPI document.
+//! the type of its caller, and from both come the router, the limits and the OpenAPI document. A page has its path and who
+//! may see it in the router's list, and the same limits.
 
 use crate::http::app::App;
 use crate::http::auth::Caller;
@@ -29,6 +30,10 @@ pub(crate) enum Access {
     Session,
     /// An enrolled terminal. Limited by address and key.
     Terminal,
+    /// Whoever has a browser; a form carries the token of its page. Limited by address.
+    Visitor,
+    /// A browser that is signed in; any other is sent to sign in. Limited by address.
+    Person,
 }
 
 impl Access {
@@ -40,6 +45,8 @@ impl Access {
             Self::Proof => "proof",
             Self::Session => "session",
             Self::Terminal => "terminal",
+            Self::Visitor => "visitor",
+            Self::Person => "person",
         }
     }
 
@@ -90,6 +97,27 @@ pub(crate) fn public<H: Handler<T, App>, T: 'static>(handler: H) -> Endpoint {
     Endpoint::new(Access::Public, BodyClass::Small, handler)
 }
 
+/// A page that everybody may see, or the target of its form.
+pub(crate) fn visitor<H: Handler<T, App>, T: 'static>(handler: H) -> Endpoint {
+    Endpoint::new(Access::Visitor, BodyClass::Small, handler)
+}
+
+/// A page of who is signed in, or the target of its form. Others are sent to sign in by the handler.
+pub(crate) fn person<H: Handler<T, App>, T: 'static>(handler: H) -> Endpoint {
+    Endpoint::new(Access::Person, BodyClass::Small, handler)
+}
+
+/// A route for people with a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// Its path, with variable segments in braces.
+    pub path: &'static str,
+    /// Whether only who is signed in is answered; others are sent to sign in.
+    pub is_personal: bool,
+}
+
 /// What the document says of a route.
 #[derive(Clone)]
 pub(crate) struct Described {
@@ -105,6 +133,7 @@ pub(crate) struct Described {
 pub(crate) struct Routes {
     routers: BTreeMap<String, MethodRouter<App>>,
     pub(crate) described: Vec<Described>,
+    pub(crate) pages: Vec<Page>,
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
@@ -130,6 +159,35 @@ impl Routes {
             });
         }
         let filter = D::methods().iter().map(filter).reduce(MethodFilter::or).unwrap_or(MethodFilter::GET);
+        self.place(app, path, filter, endpoint)
+    }
+
+    /// Adds a page.
+    #[must_use]
+    pub(crate) fn get(self, app: &App, path: &'static str, endpoint: Endpoint) -> Self {
+        self.page(app, "GET", path, MethodFilter::GET, endpoint)
+    }
+
+    /// Adds what a form of a page is sent to.
+    #[must_use]
+    pub(crate) fn post(self, app: &App, path: &'static str, endpoint: Endpoint) -> Self {
+        self.page(app, "POST", path, MethodFilter::POST, endpoint)
+    }
+
+    fn page(
+        mut self,
+        app: &App,
+        method: &'static str,
+        path: &'static str,
+        filter: MethodFilter,
+        endpoint: Endpoint,
+    ) -> Self {
+        self.pages.push(Page { method, path, is_personal: endpoint.access == Access::Person });
+        self.place(app, path.to_owned(), filter, endpoint)
+    }
+
+    /// Routes to a handler, with the bounds that its body has.
+    fn place(mut self, app: &App, path: String, filter: MethodFilter, endpoint: Endpoint) -> Self {
         let limits = &app.config.limits;
         let (most, pace) = match endpoint.body {
             BodyClass::Small => (MAX_REQUEST_BODY, body::Pace::whole_within(limits)),

@@ -6,76 +6,93 @@ use crate::http::api::{
     top_ups, verifications, well_known,
 };
 use crate::http::app::App;
-use crate::http::body;
 use crate::http::monitoring;
 use crate::http::oauth::{device_authorization, revoke, token};
 use crate::http::openapi::{self, Document};
 use crate::http::pages;
 use crate::http::problem;
 use crate::http::problem::ApiError;
-use crate::http::route::{Access, BodyClass, Endpoint, Routes, public};
+use crate::http::route::{Access, BodyClass, Endpoint, Page, Routes, person, public, visitor};
 use crate::http::webhooks;
 use crate::ops::log;
-use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
 use axum::{Extension, Router};
-use portcullis_protocol::limits::MAX_REQUEST_BODY;
 use std::sync::Arc;
 
 /// Every route. Paths are those of `docs/protocol.md`.
 pub fn router(app: App) -> Router {
     let routes = routes(&app);
     let document = Arc::new(Document::of(&app, &routes));
-    let small = body::Pace::whole_within(&app.config.limits);
-
-    // People, with a browser. Cookie and form token.
-    let people = Router::new()
-        .route("/", get(pages::store::home::show))
-        .route("/search", get(pages::store::search::show))
-        .route("/resources/{publisher}/{name}", get(pages::store::resource::show))
-        .route("/publishers/{name}", get(pages::store::publisher::show))
-        .route("/covers/{digest}", get(pages::store::cover::show))
-        .route("/reference", get(pages::show_reference))
-        .route("/sign-in", get(pages::show_sign_in).post(pages::submit_sign_in))
-        .route("/sign-out", post(pages::sign_out))
-        .route("/sign-up", get(pages::show_sign_up).post(pages::submit_sign_up))
-        .route("/invite/{token}", get(pages::show_invited).post(pages::submit_invited))
-        .route("/device", get(pages::show_device).post(pages::submit_device))
-        .route("/buy/{offer}", get(pages::buying::offer::show).post(pages::buying::offer::submit))
-        .route("/account/orders/{id}", get(pages::buying::order::show))
-        .route("/account/balance", get(pages::buying::top_up::show).post(pages::buying::top_up::submit))
-        .route("/account/means", get(pages::account::means::show).post(pages::account::means::forget))
-        .route("/account/library", get(pages::account::library::show))
-        .route("/account/purchases", get(pages::account::purchases::show))
-        .route("/sandbox/{order}", get(pages::show_sandbox).post(pages::play_sandbox))
-        .route("/account", get(pages::show_account))
-        .route("/account/password", post(pages::change_password))
-        .route("/account/email", post(pages::change_email))
-        .route("/account/revoke", post(pages::revoke_terminal))
-        .route("/account/end", post(pages::end_session))
-        .route("/account/sign-out-everywhere", post(pages::sign_out_everywhere))
-        .layer(from_fn_with_state(small, body::in_time))
-        .layer(DefaultBodyLimit::max(MAX_REQUEST_BODY));
+    let for_programs = pages::ForPrograms::of(routes.described.iter().map(|route| route.path.as_str()));
 
     routes
         .into_router()
-        .merge(people)
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(Extension(document))
         .layer(from_fn_with_state(app.clone(), address::gate))
         .layer(from_fn(problem::complete))
-        .layer(from_fn(pages::instead_of_problems))
+        .layer(from_fn_with_state(for_programs, pages::instead_of_problems))
         .layer(from_fn_with_state(app.clone(), log::each_request))
         .with_state(app)
 }
 
-/// The interface for programs: each route once, with what it needs at its handler. Paths are those of
-/// `portcullis_protocol::paths`.
+/// The pages of a server, in the order of its router.
+#[must_use]
+pub fn pages(app: &App) -> Vec<Page> {
+    routes(app).pages
+}
+
+/// Every route, once: who may call it, and with that its limits. For programs each has the rest at its handler; paths are
+/// those of `portcullis_protocol::paths`.
 fn routes(app: &App) -> Routes {
-    Routes::default()
+    let routes = for_programs(app, Routes::default());
+    for_people(app, routes)
+}
+
+/// With a browser. Cookie and form token.
+fn for_people(app: &App, routes: Routes) -> Routes {
+    routes
+        // Everybody.
+        .get(app, "/", visitor(pages::store::home::show))
+        .get(app, "/search", visitor(pages::store::search::show))
+        .get(app, "/resources/{publisher}/{name}", visitor(pages::store::resource::show))
+        .get(app, "/publishers/{name}", visitor(pages::store::publisher::show))
+        .get(app, "/covers/{digest}", visitor(pages::store::cover::show))
+        .get(app, "/reference", visitor(pages::show_reference))
+        .get(app, "/sign-in", visitor(pages::show_sign_in))
+        .post(app, "/sign-in", visitor(pages::submit_sign_in))
+        .post(app, "/sign-out", visitor(pages::sign_out))
+        .get(app, "/sign-up", visitor(pages::show_sign_up))
+        .post(app, "/sign-up", visitor(pages::submit_sign_up))
+        .get(app, "/invite/{token}", visitor(pages::show_invited))
+        .post(app, "/invite/{token}", visitor(pages::submit_invited))
+        .get(app, "/sandbox/{order}", visitor(pages::show_sandbox))
+        .post(app, "/sandbox/{order}", visitor(pages::play_sandbox))
+        // Who is signed in.
+        .get(app, "/device", person(pages::show_device))
+        .post(app, "/device", person(pages::submit_device))
+        .get(app, "/buy/{offer}", person(pages::buying::offer::show))
+        .post(app, "/buy/{offer}", person(pages::buying::offer::submit))
+        .get(app, "/account", person(pages::show_account))
+        .get(app, "/account/orders/{id}", person(pages::buying::order::show))
+        .get(app, "/account/balance", person(pages::buying::top_up::show))
+        .post(app, "/account/balance", person(pages::buying::top_up::submit))
+        .get(app, "/account/means", person(pages::account::means::show))
+        .post(app, "/account/means", person(pages::account::means::forget))
+        .get(app, "/account/library", person(pages::account::library::show))
+        .get(app, "/account/purchases", person(pages::account::purchases::show))
+        .post(app, "/account/password", person(pages::change_password))
+        .post(app, "/account/email", person(pages::change_email))
+        .post(app, "/account/revoke", person(pages::revoke_terminal))
+        .post(app, "/account/end", person(pages::end_session))
+        .post(app, "/account/sign-out-everywhere", person(pages::sign_out_everywhere))
+}
+
+/// With proofs and tokens, or with nothing.
+fn for_programs(app: &App, routes: Routes) -> Routes {
+    routes
         // Everybody. Public, unsigned; what matters in the answers is signed by itself.
         .with::<well_known::__path_show>(app, public(well_known::show))
         .with::<openapi::__path_show>(app, public(openapi::show))

@@ -63,6 +63,24 @@ pub(crate) fn config(folder: &TempDir) -> Config {
     config
 }
 
+/// A server that is built from these parts, with a clock that tests shift.
+pub(crate) async fn start(parts: Parts, config: impl FnOnce(&TempDir) -> Config) -> Stage {
+    // Whatever any test is answered has to be declared.
+    portcullis_fixtures::observe(crate::api::declared::check);
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Clock::default();
+    let parts = Parts { clock: clock.clone(), ..parts };
+    let secrets = Secrets::create(&folder.path().join(MASTER_KEY)).expect("a master key");
+    // Faults strike the server, not its making.
+    let store = open_store(folder.path(), &Parts { clock: clock.clone(), ..Parts::default() }).expect("a database");
+    keys::init(&*store, &secrets).await.expect("keys");
+    store.close().await.expect("closed");
+    drop(store);
+    let running = Running::start_with(config(&folder), parts).await.expect("a server");
+    let origin = running.app().origin().clone();
+    Stage { folder, running, origin, clock }
+}
+
 impl Stage {
     pub(crate) async fn open() -> Self {
         Self::with(|_| {}).await
@@ -70,19 +88,12 @@ impl Stage {
 
     /// A server whose configuration differs.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let clock = Clock::default();
-        let parts = Parts { clock: clock.clone(), ..Parts::default() };
-        let secrets = Secrets::create(&folder.path().join(MASTER_KEY)).expect("a master key");
-        let store = open_store(folder.path(), &parts).expect("a database");
-        keys::init(&*store, &secrets).await.expect("keys");
-        store.close().await.expect("closed");
-        drop(store);
-        let mut config = config(&folder);
-        change(&mut config);
-        let running = Running::start_with(config, parts).await.expect("a server");
-        let origin = running.app().origin().clone();
-        Self { folder, running, origin, clock }
+        start(Parts::default(), |folder| {
+            let mut config = config(folder);
+            change(&mut config);
+            config
+        })
+        .await
     }
 
     /// Another process of the same server: another store on the same file, listening elsewhere under the same origin.

@@ -18,7 +18,7 @@ pub(crate) use account::{
     change_email, change_password, end_session, revoke_terminal, show as show_account, sign_out_everywhere,
 };
 pub(crate) use device::{show as show_device, submit as submit_device};
-pub(crate) use problem::instead_of_problems;
+pub(crate) use problem::{ForPrograms, instead_of_problems};
 pub(crate) use reference::show as show_reference;
 pub(crate) use sandbox::{play as play_sandbox, show as show_sandbox};
 pub(crate) use sign_in::{leave as sign_out, show as show_sign_in, submit as submit_sign_in};

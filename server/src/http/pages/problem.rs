@@ -2,19 +2,41 @@
 
 use super::kit::layout::page;
 use crate::ops::log::RequestId;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use maud::html;
 use portcullis_protocol::wire::Problem;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// What programs ask: they get problem details, whatever they accept.
-const FOR_PROGRAMS: [&str; 3] = ["v1", "oauth", ".well-known"];
+/// The first segments of the paths that programs ask: they get problem details, whatever they accept.
+#[derive(Debug, Clone)]
+pub(crate) struct ForPrograms(Arc<BTreeSet<String>>);
+
+impl ForPrograms {
+    /// Of these paths.
+    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(Arc::new(paths.into_iter().map(|path| first_segment(path).to_owned()).collect()))
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.0.contains(first_segment(path))
+    }
+}
+
+fn first_segment(path: &str) -> &str {
+    path.trim_start_matches('/').split('/').next().unwrap_or_default()
+}
 
 /// Puts pages in the place of problem details for those who rather have them.
-pub(crate) async fn instead_of_problems(request: Request, next: Next) -> Response {
-    let wanted = is_for_people(request.uri().path()) && prefers_pages(request.headers());
+pub(crate) async fn instead_of_problems(
+    State(for_programs): State<ForPrograms>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let wanted = !for_programs.has(request.uri().path()) && prefers_pages(request.headers());
     let number = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
     if !wanted {
@@ -30,11 +52,6 @@ pub(crate) async fn instead_of_problems(request: Request, next: Next) -> Respons
         }
     }
     page
-}
-
-fn is_for_people(path: &str) -> bool {
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    !FOR_PROGRAMS.contains(&first)
 }
 
 /// Whether pages are accepted, and JSON is not accepted rather (RFC 9110 section 12.5.1).
@@ -104,7 +121,8 @@ mod tests {
         assert!(accepts("application/json;q=0.5, Text/HTML"));
         assert!(!accepts("*/*") && !accepts("application/json") && !accepts("application/json, text/html;q=0.9"));
         assert!(!accepts("text/html;q=0") && !prefers_pages(&HeaderMap::new()));
-        assert!(is_for_people("/") && is_for_people("/device") && is_for_people("/v1x"));
-        assert!(!is_for_people("/v1/search") && !is_for_people("/oauth/token") && !is_for_people("//v1/"));
+        let programs = ForPrograms::of(["/v1/search", "/oauth/token", "/openapi.json"]);
+        assert!(!programs.has("/") && !programs.has("/device") && !programs.has("/v1x"));
+        assert!(programs.has("/v1/nothing") && programs.has("/oauth") && programs.has("//v1/"));
     }
 }

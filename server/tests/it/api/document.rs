@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-const BEGIN: &str = "<!-- routes: written by the test `document` from the server's OpenAPI document -->\n";
-const END: &str = "<!-- end of routes -->\n";
+pub(super) const BEGIN: &str = "<!-- routes: written by the test `document` from the server's OpenAPI document -->\n";
+pub(super) const END: &str = "<!-- end of routes -->\n";
 
 /// The table of `docs/protocol.md`, from the document.
 fn table(document: &Value) -> String {

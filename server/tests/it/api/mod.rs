@@ -1,7 +1,9 @@
 //! The interface as a whole: its document, its errors, and what a fuzzer makes of them.
 
+pub(crate) mod declared;
 mod document;
 mod problems;
+mod refused;
 mod schemathesis;
 
 use crate::stage::Stage;

@@ -3,22 +3,28 @@
 
 use crate::stage::{Stage, claim, order, picture, terms, upload};
 use crate::terminal::{Draft, Terminal, rng};
+use portcullis_fixtures::proxy::Proxy;
 use portcullis_protocol::encoding::base64url;
 use portcullis_protocol::wire::{
     AccountAnswer, AuthorisationAnswer, Done, OffersRequest, OrderAnswer, PublishAnswer, SessionsAnswer,
     VerificationAnswer, VerificationRequest, VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{PublisherClaim, Rights, SecretKey, Unverified, Verified, Vouch, paths};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
+use tokio::net::TcpListener;
 
 /// Examples per operation in the phase that makes requests up.
 const EXAMPLES: &str = "10";
 /// Of a hundred operations so many have to take a good request.
 const TAKEN: usize = 80;
+/// So many are reached with nothing but what the fuzzer makes up.
+const WHOLE: usize = 15;
 
 fn installed(below: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign").join(below);
@@ -34,7 +40,7 @@ fn identity(terminal: &Terminal) -> Value {
     json!({"seed": base64url(&*terminal.key.to_seed()), "token": terminal.token})
 }
 
-/// A server with something of everything, and a good request for each operation.
+/// A server with something of everything, and for each operation what of a good request cannot be guessed.
 async fn prepare(stage: &Stage) -> Value {
     let mut shop = stage.shop().await;
     let mut browser = stage.person("user@example.org").await;
@@ -46,9 +52,10 @@ async fn prepare(stage: &Stage) -> Value {
     // A grant, an order, and what is signed in.
     let buying = of(&order(shop.offer("print").digest(), "ok"));
     let bought: OrderAnswer = user.get_yes(&order(shop.offer("print").digest(), "ok")).await;
-    let preview = shop.request("preview");
-    let code: AuthorisationAnswer = user.get_yes(&Draft::post(paths::AUTHORIZATIONS, &preview)).await;
-    let verification = VerificationRequest { code: code.code, request: preview.clone() };
+    // The grant is of another request than those that are tried: a newer one of the same would end it.
+    let (preview, print) = (shop.request("preview"), shop.request("print"));
+    let code: AuthorisationAnswer = user.get_yes(&Draft::post(paths::AUTHORIZATIONS, &print)).await;
+    let verification = VerificationRequest { code: code.code, request: print };
     let granted: VerificationAnswer = user.get_yes(&Draft::post(paths::VERIFICATIONS, &verification)).await;
     let grant = Unverified::<portcullis_protocol::Grant>::parse(&granted.grant).expect("a grant");
     let signer = user.keys.signing_key(grant.kid(), crate::terminal::now()).expect("a key");
@@ -95,71 +102,60 @@ async fn prepare(stage: &Stage) -> Value {
     spare.token = None;
 
     let picture = json!({"publisher": "lumen", "name": "alpine-lake"});
-    let page = json!([{"path": {"page": 1}}]);
-    let plain = json!([{}]);
     let top_up = json!({"amount": {"minor_units": 500, "currency": "EUR"},
         "payment": {"provider": "sandbox", "token": "ok"}});
-    let device = json!({"client_id": "portcullis", "label": "a terminal"});
     let renewal = json!({"grant_type": "refresh_token", "refresh_token": refresh});
-    let good = json!({
-        "GET /.well-known/portcullis": plain, "GET /openapi.json": plain, "GET /v1/search": [{"query": {"q": "lake"}}],
-        "GET /v1/catalogue/{publisher}/{name}": [{"path": picture}],
-        "GET /v1/publishers/{name}": [{"path": {"name": "lumen"}}],
-        "GET /v1/files/{digest}": [{"path": {"digest": shop.resource}}],
-        "POST /oauth/device_authorization": [{"form": device}],
-        "POST /oauth/token": [{"form": renewal, "as": "spare"}],
-        "POST /oauth/revoke": [{"form": {"token": "long gone"}}],
-        "POST /v1/terminals": [{"body": of(&fresh.enrolment("another")), "as": "fresh"}],
-        "POST /v1/authorizations": [{"body": preview}],
-        "POST /v1/verifications": [{"code_for": preview}],
-        "GET /v1/grants/{id}": [{"path": {"id": grant}}],
-        "POST /v1/grants/{id}/ack": [{"path": {"id": grant}, "body": {"grant": grant}}],
-        "POST /v1/orders": [{"body": buying}],
-        "GET /v1/orders/{id}": [{"path": {"id": bought.order}}],
-        "GET /v1/account": plain, "GET /v1/account/entitlements": plain, "GET /v1/account/entitlements/{page}": page,
-        "GET /v1/account/receipts": plain, "GET /v1/account/receipts/{page}": page,
-        "GET /v1/account/refunds": plain, "GET /v1/account/refunds/{page}": page,
-        "GET /v1/account/balances": plain, "POST /v1/account/top-ups": [{"body": top_up}],
-        "GET /v1/account/top-ups": plain, "GET /v1/account/top-ups/{page}": page,
-        "GET /v1/account/sessions": plain, "DELETE /v1/account/sessions/{id}": [{"path": {"id": session}}],
-        "POST /v1/account/sign-out": [{"as": "leaver"}],
-        "DELETE /v1/account/terminals/{id}": [{"path": {"id": other}}],
-        "POST /v1/publishers": [{"body": of(&claim(&stage.origin, "another", &key)), "as": "publisher"}],
-        "POST /v1/publishers/{name}/vouches": [{"path": {"name": "changer"}, "body": vouch, "as": "publisher"}],
-        "PUT /v1/resources": [{"file": file, "as": "publisher"}],
-        "PUT /v1/catalogue/{publisher}/{name}/offers": [{"path": picture, "body": prices, "as": "publisher"}],
-        "POST /v1/resources/{digest}/withdraw":
-            [{"path": {"digest": versions[0]}, "body": reason, "as": "publisher"}],
-        "POST /v1/resources/{digest}/restore": [{"path": {"digest": versions[1]}, "body": {}, "as": "publisher"}],
+    // Lists, pages of lists, a search, sign-out and the like are made up whole.
+    let known = json!({
+        "GET /v1/catalogue/{publisher}/{name}": {"path": picture},
+        "GET /v1/publishers/{name}": {"path": {"name": "lumen"}},
+        "GET /v1/files/{digest}": {"path": {"digest": shop.resource}},
+        "POST /oauth/device_authorization": {"form": {"client_id": "portcullis", "label": "a terminal"}},
+        "POST /oauth/token": {"form": renewal, "as": "spare"},
+        "POST /v1/terminals": {"body": of(&fresh.enrolment("another")), "as": "fresh"},
+        "POST /v1/authorizations": {"body": preview},
+        "POST /v1/verifications": {"code_for": preview},
+        "GET /v1/grants/{id}": {"path": {"id": grant}},
+        "POST /v1/grants/{id}/ack": {"path": {"id": grant}, "body": {"grant": grant}},
+        "POST /v1/orders": {"body": buying},
+        "GET /v1/orders/{id}": {"path": {"id": bought.order}},
+        "POST /v1/account/top-ups": {"body": top_up},
+        "DELETE /v1/account/sessions/{id}": {"path": {"id": session}},
+        "DELETE /v1/account/terminals/{id}": {"path": {"id": other}},
+        "POST /v1/publishers": {"body": of(&claim(&stage.origin, "another", &key)), "as": "publisher"},
+        "POST /v1/publishers/{name}/vouches": {"path": {"name": "changer"}, "body": vouch, "as": "publisher"},
+        "PUT /v1/resources": {"file": file, "as": "publisher"},
+        "PUT /v1/catalogue/{publisher}/{name}/offers": {"path": picture, "body": prices, "as": "publisher"},
+        "POST /v1/resources/{digest}/withdraw": {"path": {"digest": versions[0]}, "as": "publisher"},
+        "POST /v1/resources/{digest}/restore": {"path": {"digest": versions[1]}, "as": "publisher"},
+        "POST /webhooks/{provider}": {"path": {"provider": "sandbox"}, "body": {}},
     });
     let mut terminals = json!({"user": identity(&user), "fresh": identity(&fresh), "spare": identity(&spare),
         "leaver": identity(&leaver), "publisher": identity(&shop.terminal)});
     terminals["spare"]["token"] = Value::Null;
-    json!({"origin": stage.origin.as_str(), "terminals": terminals, "good": good})
+    json!({"origin": stage.origin.as_str(), "terminals": terminals, "known": known})
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fuzzer_finds_no_failure_and_gets_through_on_most_operations() {
-    let stage = Stage::with(|config| {
-        let limits = &mut config.limits;
-        (limits.address_burst, limits.address_rate) = (1_000_000, 1_000_000);
-        (limits.terminal_burst, limits.terminal_rate) = (1_000_000, 1_000_000);
-        (limits.device_codes, limits.terminals_per_day) = (1_000_000, 1_000);
-    })
-    .await;
-    let prepared = prepare(&stage).await;
-    let (made, statuses) = (stage.folder.path().join("stage.json"), stage.folder.path().join("statuses"));
-    std::fs::write(&made, prepared.to_string()).expect("written");
-    std::fs::write(&statuses, "").expect("written");
-    let document = super::document(&stage).await;
-    let operations: BTreeSet<String> =
-        super::operations(&document).map(|(method, path, _)| format!("{method} {path}")).collect();
+/// What a run of Schemathesis found.
+struct Run {
+    /// Whether it is content.
+    is_content: bool,
+    /// What it printed.
+    said: String,
+    /// By operation, what was answered, and whether the request was proven.
+    answered: BTreeMap<String, Vec<(u64, bool)>>,
+}
 
+/// Lets Schemathesis try the server that answers at `url`: these operations, or all of them.
+async fn run(stage: &Stage, known: &Value, url: &str, only: &[&str]) -> Run {
+    let (made, statuses) = (stage.folder.path().join("stage.json"), stage.folder.path().join("statuses"));
+    std::fs::write(&made, known.to_string()).expect("written");
+    std::fs::write(&statuses, "").expect("written");
     let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/schemathesis");
-    let begun = Instant::now();
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
     let output = tokio::process::Command::new(installed("schemathesis/bin/schemathesis"))
-        .args(["run", &format!("{}{}", stage.origin, paths::OPENAPI), "--checks", checks])
+        .args(["run", &format!("{url}{}", paths::OPENAPI), "--url", url, "--checks", checks])
+        .args(only.iter().flat_map(|path| ["--include-path", path]))
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1", "--workers", "1"])
         .args(["--no-shrink", "--continue-on-failure", "--generation-database", "none", "--no-color"])
         .args(["--suppress-health-check", "all", "--warnings", "off"])
@@ -175,23 +171,50 @@ async fn a_fuzzer_finds_no_failure_and_gets_through_on_most_operations() {
         .await
         .expect("schemathesis starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-
-    let mut answered: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut answered: BTreeMap<String, Vec<(u64, bool)>> = BTreeMap::new();
     for line in std::fs::read_to_string(&statuses).expect("statuses").lines() {
-        let (label, method, status): (String, String, u64) = serde_json::from_str(line).expect("a line of the hook");
+        let (label, method, status, is_proven): (String, String, u64, bool) =
+            serde_json::from_str(line).expect("a line of the hook");
         if label.starts_with(&format!("{method} ")) {
-            answered.entry(label).or_default().push(status);
+            answered.entry(label).or_default().push((status, is_proven));
         }
     }
+    Run { is_content: output.status.success(), said, answered }
+}
+
+/// A server on which no limit of rate stops anybody.
+async fn unlimited() -> Stage {
+    Stage::with(|config| {
+        let limits = &mut config.limits;
+        (limits.address_burst, limits.address_rate) = (1_000_000, 1_000_000);
+        (limits.terminal_burst, limits.terminal_rate) = (1_000_000, 1_000_000);
+        (limits.device_codes, limits.terminals_per_day) = (1_000_000, 1_000);
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fuzzer_finds_no_failure_and_gets_through_on_most_operations() {
+    let stage = unlimited().await;
+    let known = prepare(&stage).await;
+    let document = super::document(&stage).await;
+    let operations: BTreeSet<String> =
+        super::operations(&document).map(|(method, path, _)| format!("{method} {path}")).collect();
+    let begun = Instant::now();
+    let Run { is_content, said, answered } = run(&stage, &known, stage.origin.as_str(), &[]).await;
+
     let requests: usize = answered.values().map(Vec::len).sum();
-    let failed: Vec<_> = answered.iter().filter(|(_, all)| all.iter().any(|status| *status >= 500)).collect();
-    let taken = |label: &&String| answered.get(*label).is_some_and(|all| all.iter().any(|s| (200..300).contains(s)));
+    let failed: Vec<_> = answered.iter().filter(|(_, all)| all.iter().any(|(status, _)| *status >= 500)).collect();
+    let is_yes = |(status, _): &(u64, bool)| (200..300).contains(status);
+    let taken = |label: &&String| answered.get(*label).is_some_and(|all| all.iter().any(is_yes));
     let through: Vec<&String> = operations.iter().filter(taken).collect();
-    // With the statuses that they answered instead.
+    let whole = through.iter().filter(|label| known["known"].get(label.as_str()).is_none()).count();
+    // With what they answered instead.
     let missing = operations.iter().filter(|label| !taken(label));
     let missing: BTreeMap<_, _> = missing.map(|label| (label, answered.get(label))).collect();
     println!(
-        "schemathesis: {requests} requests in {:.0} s; 2xx on {} of {} operations ({} %), 5xx on {}; not taken: {missing:?}",
+        "schemathesis: {requests} requests in {:.0} s; 2xx on {} of {} operations ({} %), on {whole} with nothing but what \
+         it made up; 5xx on {}; not taken: {missing:?}",
         begun.elapsed().as_secs_f32(),
         through.len(),
         operations.len(),
@@ -201,6 +224,55 @@ async fn a_fuzzer_finds_no_failure_and_gets_through_on_most_operations() {
     assert!(requests > 500, "{said}");
     assert!(failed.is_empty(), "{failed:?}\n{said}");
     assert!(through.len() * 100 >= operations.len() * TAKEN, "not taken: {missing:?}\n{said}");
-    assert!(output.status.success(), "{said}");
+    assert!(whole >= WHOLE, "{whole} operations were reached without help: {through:?}");
+    assert!(is_content, "{said}");
+    stage.stop().await;
+}
+
+/// The control of the checks: each kind of fault, put in from outside, is found, and nothing is if none is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fuzzer_finds_each_kind_of_fault_that_is_put_in() {
+    let stage = unlimited().await;
+    let known = prepare(&stage).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let proxy = Proxy::open(listener, stage.origin.as_str()).expect("a proxy");
+    let paths = ["/v1/search", "/v1/publishers/{name}", "/v1/catalogue/{publisher}/{name}", paths::WELL_KNOWN];
+    let Run { is_content, said, .. } = run(&stage, &known, &proxy.url(), &paths).await;
+    assert!(is_content, "without a fault: {said}");
+
+    proxy.change(|answer| {
+        if answer.status != 200 {
+            return;
+        }
+        let path = answer.path.as_str();
+        if path == paths::SEARCH {
+            answer.status = StatusCode::INTERNAL_SERVER_ERROR;
+            answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            answer.body = r#"{"type":"about:blank","title":"x","status":500,"detail":"x"}"#.into();
+        } else if path == paths::WELL_KNOWN {
+            answer.status = StatusCode::ACCEPTED;
+        } else if path.starts_with("/v1/publishers/") {
+            answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        } else if path.starts_with("/v1/catalogue/") {
+            let mut body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+            body["versions"] = "none".into();
+            answer.body = body.to_string().into();
+        }
+    });
+    let Run { is_content, said, .. } = run(&stage, &known, &proxy.url(), &paths).await;
+    assert!(!is_content, "{said}");
+    let found = |operation: &str, fault: &str| {
+        let sections = said.split("\n____").filter(|section| section.contains(operation));
+        sections.map(str::to_lowercase).any(|section| section.contains(fault))
+    };
+    for (operation, fault) in [
+        ("GET /v1/search", "server error"),
+        ("GET /.well-known/portcullis", "undocumented status code"),
+        ("GET /v1/publishers/{name}", "undocumented content-type"),
+        ("GET /v1/catalogue/{publisher}/{name}", "violates schema"),
+    ] {
+        assert!(found(operation, fault), "{operation}: {fault}\n{said}");
+    }
+    drop(proxy);
     stage.stop().await;
 }
