@@ -27,7 +27,7 @@ pub enum AccountError {
     #[error("name at least one address that bills are sent to, with --address")]
     NoAddress,
     /// Not a server.
-    #[error("`{0}` is not a server. Write its host name, or the https address of the JMAP session")]
+    #[error("`{0}` is not a server. Write its host name, or the https address of the JMAP session or token endpoint")]
     Server(String),
     /// Line breaks or the like in what is sent to a server.
     #[error("the {0} has a line break or another control character in it")]
@@ -254,6 +254,11 @@ impl Account {
         }
         if self.addresses.is_empty() {
             return Err(AccountError::NoAddress);
+        }
+        if let Some(renewal) = &self.renewal
+            && crate::source::session_url(&renewal.endpoint).is_none()
+        {
+            return Err(AccountError::Server(renewal.endpoint.chars().take(80).collect()));
         }
         let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
         let good = match self.protocol {

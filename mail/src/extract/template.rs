@@ -150,6 +150,11 @@ impl Templates {
         self.0.is_empty()
     }
 
+    /// What is only a part of a total, in any language.
+    pub(crate) fn parts() -> impl Iterator<Item = &'static String> {
+        LANGUAGES.iter().flat_map(|language| &language.part)
+    }
+
     /// The templates to try for mail from `domain`: the biller's, else every language.
     pub(crate) fn of_domain(&self, domain: Option<&str>) -> Vec<&Template> {
         let own: Vec<_> =

@@ -134,7 +134,9 @@ impl Words<'_> {
 
     /// The amount behind the label that is believed the most.
     fn total(&self, lines: &[Line], hint: Option<Currency>) -> Option<Result<Money, Refusal>> {
-        let parts = [self.own.part.as_slice(), self.base.part.as_slice()].concat();
+        // Of every language: what is a part in one is not read as the total in another.
+        let mut parts = self.own.part.clone();
+        parts.extend(Templates::parts().cloned());
         let is_part = |line: &Line| parts.iter().any(|label| after_label(&line.searched, label).is_some());
         // It keeps its place: what follows is not the value of the line before.
         let nothing = || Line { shown: "—".into(), searched: "—".into() };

@@ -263,6 +263,10 @@ async fn a_token_that_has_ended_is_renewed_once_and_kept() {
     let renewal = stored.renewal.clone().expect("kept");
     assert_eq!(*renewal.refresh_token, "r2", "the next one replaces it");
     assert!(!format!("{stored:?}").contains("r2") && !format!("{stored:?}").contains("second"));
+    // It goes nowhere in the clear.
+    let endpoint = "http://login.example/token".to_owned();
+    let clear = Account { renewal: Some(Renewal { endpoint, ..renewal.clone() }), ..stored.clone() };
+    assert!(clear.check().is_err());
     // A refresh token that was taken back.
     let ended = Account { renewal: Some(Renewal { expires: 0, ..renewal }), ..stored };
     let Err(error) = sign_in(ended, &folder).await else { panic!("it was taken back") };
