@@ -33,6 +33,7 @@ pub use billing::answers::{Refusal, ServiceError};
 pub use identity::asker::{Asker, SignedIn};
 pub use services::Core;
 
+pub use catalogue::objects::{Objects, StorageError, StorageSettings};
 pub use catalogue::uploads::Uploads;
 pub use http::app::{App, Server};
 pub use http::route::Page;

@@ -2,6 +2,7 @@
 
 use crate::billing::currencies::Currencies;
 use crate::billing::payment::Payments;
+use crate::catalogue::objects::Objects;
 use crate::crypto::keys::Keys;
 use crate::crypto::secrets::Secrets;
 use crate::ops::clock::Clock;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub struct Core {
     /// What is remembered.
     pub store: Arc<dyn Store>,
+    /// Where sealed files lie.
+    pub objects: Arc<Objects>,
     /// What it signs and opens with.
     pub keys: Arc<Keys>,
     /// What keeps the database worthless to a thief.

@@ -82,6 +82,7 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     optional_tools(workspace)?;
     python(workspace)?;
     mail(workspace)?;
+    objects(workspace)?;
     ffmpeg(workspace)?;
     npm(workspace)?;
     println!("   {:.1} s", start.elapsed().as_secs_f32());
@@ -214,6 +215,12 @@ fn invoices(workspace: &Workspace) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// `target/foreign/moto`: a service that speaks S3, as `tests/clients/moto/requirements.txt` pins it.
+fn objects(workspace: &Workspace) -> Result<()> {
+    let pins = workspace.root.join("tests/clients/moto/requirements.txt");
+    virtual_environment(&workspace.target("foreign/moto"), &pins)
 }
 
 /// Installs what a list pins and nothing besides, and only files whose digests stand in the list.

@@ -5,7 +5,6 @@
 //! what their type says are served, bounded in bytes and in points, under headers that make a document of none of them.
 //! SVG is not among them: it can hold scripts and links.
 
-use crate::catalogue::publish;
 use crate::http::app::Server;
 use crate::http::problem::ApiError;
 use crate::store::CoverPart;
@@ -15,7 +14,6 @@ use imagesize::ImageType;
 use parking_lot::Mutex;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::{Digest, Manifest, PartEntry, PartKind};
-use std::fs::File;
 use std::io::Read as _;
 
 /// Bytes of a cover: what a page of twenty loads in a few seconds on a phone.
@@ -90,7 +88,7 @@ impl Covers {
 /// [`ApiError::NotFound`] if it is no picture of its type, or too large to be shown.
 pub(crate) fn open(app: &Server, resource: &Digest, cover: &CoverPart) -> Result<Cover, ApiError> {
     let key = app.core.secrets.unwrap_file_key(resource, &cover.part.name, &cover.key).map_err(ApiError::internal)?;
-    let file = File::open(publish::file_of(app, resource)).map_err(ApiError::internal)?;
+    let file = app.core.objects.reader(resource).map_err(ApiError::internal)?;
     let sealed = Sealed::open(file).map_err(ApiError::internal)?;
     let reader = sealed.part(&cover.part.name, &key).map_err(ApiError::internal)?;
     let mut bytes = Vec::with_capacity(usize::try_from(cover.part.size.min(MAX_BYTES)).unwrap_or(0));

@@ -1,18 +1,10 @@
 //! Sealed files over HTTP: whole, or one range of them (RFC 9110 section 14). The same bytes for everybody, for ever.
 
+use crate::catalogue::objects::{Objects, StorageError};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::stream;
 use portcullis_protocol::Digest;
-use std::io::SeekFrom;
-use std::path::Path;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-
-/// Bytes read from the disk at once: few calls, little memory per download.
-const CHUNK: usize = 256 * 1024;
 
 /// What of a file is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +18,16 @@ enum Wanted {
     Unsatisfiable,
 }
 
-/// Answers `GET` or `HEAD` of the file at `path`, which holds the resource `digest`.
+/// Answers `GET` or `HEAD` of the file of the resource `digest`, which has `size` bytes.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// If the file cannot be read.
 pub(crate) async fn serve(
-    path: &Path,
-    digest: &Digest,
+    objects: &Objects,
+    (digest, size): (&Digest, u64),
     method: &Method,
     asked: &HeaderMap,
-) -> std::io::Result<Response> {
-    let mut file = File::open(path).await?;
-    let size = file.metadata().await?.len();
+) -> Result<Response, StorageError> {
     let etag = format!("\"{digest}\"");
     if asked.get(header::IF_NONE_MATCH).is_some_and(|value| names(value, &etag)) {
         return Ok((StatusCode::NOT_MODIFIED, common(&etag)).into_response());
@@ -53,8 +43,7 @@ pub(crate) async fn serve(
     let body = if *method == Method::HEAD {
         Body::empty()
     } else {
-        file.seek(SeekFrom::Start(start)).await?;
-        Body::from_stream(chunks(file, length))
+        Body::from_stream(objects.read(digest, start..start + length).await?)
     };
     let mut response = (status, common(&etag), body).into_response();
     let headers = response.headers_mut();
@@ -62,7 +51,8 @@ pub(crate) async fn serve(
     headers.insert(header::CONTENT_LENGTH, length.into());
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {start}-{}/{size}", start + length - 1);
-        headers.insert(header::CONTENT_RANGE, HeaderValue::try_from(range).map_err(std::io::Error::other)?);
+        // Digits, a dash and a slash.
+        headers.extend(HeaderValue::try_from(range).map(|range| (header::CONTENT_RANGE, range)));
     }
     Ok(response)
 }
@@ -124,21 +114,6 @@ fn number(text: &str) -> Result<Option<u64>, NotDigits> {
 }
 
 struct NotDigits;
-
-fn chunks(file: File, length: u64) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
-    stream::try_unfold((file, length), |(mut file, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
-        let read = file.read(&mut chunk).await?;
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        chunk.truncate(read);
-        Ok(Some((Bytes::from(chunk), (file, left - read as u64))))
-    })
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 pub(crate) mod cover;
 pub(crate) mod files;
 pub(crate) mod listing;
+pub(crate) mod objects;
 pub(crate) mod publish;
 pub(crate) mod search;
 pub(crate) mod uploads;

@@ -4,15 +4,17 @@
 //! which holds a key to it, to open it for him. Two checks stop him: each part's binding, made with the part's own key,
 //! names publisher, resource and version; and a ciphertext belongs to whoever published it first with a key that opens it.
 
+use crate::Core;
 use crate::billing::offers;
+use crate::catalogue::objects::{self, Abandoned, Intent, StorageError};
 use crate::crypto::secrets;
 use crate::http::app::{App, Server};
 use crate::http::auth::{ProvenTerminal, ProvenUpload};
 use crate::http::problem::{ApiError, Refused};
 use crate::ops::clock::Timestamp;
-use crate::ops::directory::{self, FILES, UPLOADS};
+use crate::ops::directory::UPLOADS;
 use crate::ops::serve::ServeError;
-use crate::store::{NewPart, NewResource, PublishOutcome};
+use crate::store::{NewPart, NewResource, PublishOutcome, StoreError};
 use axum::body::Body;
 use futures::StreamExt as _;
 use parking_lot::Mutex;
@@ -40,21 +42,38 @@ const PROBE: usize = 4096;
 /// go on meanwhile.
 static SCANNING: Mutex<()> = Mutex::new(());
 
-/// Where the file of a resource stands.
-pub(crate) fn file_of(app: &Server, digest: &Digest) -> PathBuf {
-    directory::file_of(&app.config.dir, digest)
+/// Why the folder of uploads, or what broken uploads left, could not be cleared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClearError {
+    #[error(transparent)]
+    Io(std::io::Error),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Makes the folders, and clears away what a crash left half uploaded.
 ///
 /// # Errors
-/// [`ServeError::Unwritable`].
-pub(crate) fn prepare(dir: &Path) -> Result<(), ServeError> {
-    for folder in [dir.join(FILES), dir.join(UPLOADS)] {
-        std::fs::create_dir_all(&folder).map_err(|cause| ServeError::Unwritable { path: folder, cause })?;
+/// [`ServeError::Unwritable`], [`ServeError::Storage`].
+pub(crate) async fn prepare(core: &Core, dir: &Path) -> Result<(), ServeError> {
+    let folders = folders(core, dir);
+    for folder in &folders {
+        std::fs::create_dir_all(folder).map_err(|cause| ServeError::Unwritable { path: folder.clone(), cause })?;
     }
-    try_writing(dir)?;
-    clear(dir).map_err(|cause| ServeError::Unwritable { path: dir.join(UPLOADS), cause })
+    try_writing(&folders)?;
+    core.objects.try_writing().await?;
+    clear(core, dir).await.map_err(|error| match error {
+        ClearError::Io(cause) => ServeError::Unwritable { path: dir.join(UPLOADS), cause },
+        ClearError::Storage(error) => error.into(),
+        ClearError::Store(error) => error.into(),
+    })
+}
+
+/// The folders of this machine that files are written in.
+pub(crate) fn folders(core: &Core, dir: &Path) -> Vec<PathBuf> {
+    core.objects.folder().map(Path::to_owned).into_iter().chain([dir.join(UPLOADS)]).collect()
 }
 
 /// Finds out whether files can be stored: one that is written and gone again shows it, whatever the permissions and the
@@ -62,28 +81,39 @@ pub(crate) fn prepare(dir: &Path) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// [`ServeError::Unwritable`].
-pub(crate) fn try_writing(dir: &Path) -> Result<(), ServeError> {
-    for folder in [dir.join(FILES), dir.join(UPLOADS)] {
+pub(crate) fn try_writing(folders: &[PathBuf]) -> Result<(), ServeError> {
+    for folder in folders {
         let probe = folder.join(format!(".probe-{}", base64url(&secrets::random::<12>())));
         let written = File::create_new(&probe).and_then(|mut file| {
             let written = file.write_all(&[0; PROBE]).and_then(|()| file.sync_data());
             written.and(std::fs::remove_file(&probe))
         });
-        written.map_err(|cause| ServeError::Unwritable { path: folder, cause })?;
+        written.map_err(|cause| ServeError::Unwritable { path: folder.clone(), cause })?;
     }
     Ok(())
 }
 
-/// Clears away uploads whose process has ended. Those of another that runs are locked by it.
+/// Clears away what processes that have ended left of uploads. What another one works on is locked by it.
 ///
 /// # Errors
-/// If the folder cannot be read.
-pub(crate) fn clear(dir: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir.join(UPLOADS))?.flatten() {
+/// [`ClearError`].
+pub(crate) async fn clear(core: &Core, dir: &Path) -> Result<(), ClearError> {
+    let uploads = dir.join(UPLOADS);
+    let abandoned = tokio::task::spawn_blocking(move || clear_folder(&uploads)).await.map_err(std::io::Error::other);
+    for intent in abandoned.flatten().map_err(ClearError::Io)? {
+        intent.resolve(&core.objects, &*core.store).await?;
+    }
+    Ok(())
+}
+
+/// Removes files on their way in that nobody holds, and returns the intents that nobody holds.
+fn clear_folder(uploads: &Path) -> std::io::Result<Vec<Abandoned>> {
+    let mut abandoned = Vec::new();
+    for entry in std::fs::read_dir(uploads)?.flatten() {
         if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
-        let Ok(file) = File::open(entry.path()) else { continue };
+        let Ok(file) = File::options().read(true).write(true).open(entry.path()) else { continue };
         let is_over = match file.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => false,
@@ -94,39 +124,68 @@ pub(crate) fn clear(dir: &Path) -> std::io::Result<()> {
                 age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
             }
         };
-        if is_over {
+        if is_over && entry.path().extension().is_some_and(|extension| extension == objects::INTENT) {
+            abandoned.push(Abandoned::new(entry.path(), file));
+        } else if is_over {
             // Another process may have been quicker.
             let _ = std::fs::remove_file(entry.path());
         }
     }
-    Ok(())
+    Ok(abandoned)
 }
 
 /// A file on its way in, locked as long as this process works on it. Dropped, it is gone.
-pub(crate) struct Incoming(PathBuf, #[expect(dead_code, reason = "the open file holds the lock")] File);
+pub(crate) struct Incoming {
+    path: PathBuf,
+    /// Holds the lock.
+    lock: File,
+    stays: bool,
+}
 
 impl Incoming {
     /// An empty one, and the file to write it through.
     fn new(dir: &Path) -> std::io::Result<(Self, File)> {
+        Self::with_extension(dir, "part")
+    }
+
+    /// The same, under a name that ends so.
+    pub(crate) fn with_extension(dir: &Path, extension: &str) -> std::io::Result<(Self, File)> {
         let uploads = dir.join(UPLOADS);
         // Between making and locking it, another process may take it for one that was left behind.
         for _ in 0..TRIES {
-            let path = uploads.join(format!("{}.part", base64url(&secrets::random::<16>())));
+            let path = uploads.join(format!("{}.{extension}", base64url(&secrets::random::<16>())));
             let file = File::create_new(&path)?;
             if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists() {
                 continue;
             }
             let lock = file.try_clone()?;
-            return Ok((Self(path, lock), file));
+            return Ok((Self { path, lock, stays: false }, file));
         }
         Err(std::io::Error::other("other processes clear the folder of uploads all the time"))
+    }
+
+    pub(crate) const fn file(&self) -> &File {
+        &self.lock
+    }
+
+    /// The same, which stays when it is dropped, for whoever finds it when it is no longer locked.
+    pub(crate) fn staying(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
+    /// Removes it.
+    pub(crate) fn remove(mut self) {
+        self.stays = false;
     }
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
         // It may have been moved to its place.
-        let _ = std::fs::remove_file(&self.0);
+        if !self.stays {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -158,29 +217,27 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
     let checked =
         tokio::task::spawn_blocking(move || check(&for_checks, &incoming, now).map(|checked| (checked, incoming)));
     let (checked, _incoming) = checked.await.map_err(ApiError::internal)??;
-    let manifest = checked.manifest;
+    let Checked { digest, manifest, parts, countersigned, size } = checked;
     let answer = PublishAnswer {
-        resource: checked.digest,
+        resource: digest,
         publisher: manifest.publisher.name.clone(),
         name: manifest.name.clone(),
         version: manifest.version.clone(),
     };
     owns(app, &account, &manifest).await?;
-    if let Some(published) = app.core.store.resource(&checked.digest).await.map_err(ApiError::internal)? {
+    if let Some(published) = app.core.store.resource(&digest).await.map_err(ApiError::internal)? {
         tracing::info!(resource = %published.digest, "published again");
         return Ok(answer);
     }
 
-    let place = file_of(app, &checked.digest);
-    let moved = {
-        let (app, from, to) = (app.clone(), checked.countersigned, place.clone());
-        tokio::task::spawn_blocking(move || put(&app, from, &to))
-    };
-    moved.await.map_err(ApiError::internal)??;
-    let resource = NewResource { digest: checked.digest, account, manifest, size: checked.size, parts: checked.parts };
+    let mut intent = Intent::new(&app.config.dir, digest).map_err(ApiError::internal)?;
+    put(app, &digest, &countersigned.path, &mut intent).await?;
+    let resource = NewResource { digest, account, manifest, size, parts };
+    // If this fails, it may have been published all the same.
     let outcome = app.core.store.publish(resource).await.map_err(ApiError::internal)?;
     let refused = match outcome {
         PublishOutcome::Published | PublishOutcome::Already => {
+            intent.done();
             tracing::info!(resource = %answer.resource, publisher = %answer.publisher, name = %answer.name, version = %answer.version, "published");
             return Ok(answer);
         }
@@ -198,7 +255,10 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         )),
     };
     // Nobody can name the file: its digest is in no catalogue.
-    let _ = tokio::fs::remove_file(&place).await;
+    match app.core.objects.remove(&digest).await {
+        Ok(()) => intent.done(),
+        Err(error) => tracing::warn!(%error, "a file that is not published is left; it will be removed"),
+    }
     Err(refused.into())
 }
 
@@ -212,7 +272,7 @@ struct Checked {
 }
 
 fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, ApiError> {
-    let file = File::open(&incoming.0).map_err(ApiError::internal)?;
+    let file = File::open(&incoming.path).map_err(ApiError::internal)?;
     let sealed = Sealed::open(file).map_err(unacceptable)?;
     let (digest, manifest) = (sealed.digest(), sealed.manifest().clone());
     if manifest.version.to_string().len() > MAX_VERSION {
@@ -319,13 +379,10 @@ fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
     format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
 }
 
-fn put(app: &Server, from: Incoming, to: &Path) -> Result<(), ApiError> {
+async fn put(app: &Server, digest: &Digest, from: &Path, intent: &mut Intent) -> Result<(), ApiError> {
     app.core.faults.step("upload.before-rename").map_err(ApiError::internal)?;
-    std::fs::rename(&from.0, to).map_err(ApiError::internal)?;
-    // The name is durable only once its folder is.
-    if let Some(folder) = to.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(ApiError::internal)?;
-    }
+    let put = app.core.objects.put(digest, from, intent).await;
+    put.map_err(ApiError::internal)?;
     app.core.faults.step("upload.after-rename").map_err(ApiError::internal)
 }
 

@@ -1,6 +1,5 @@
 //! How a resource is run: for each operation the command that its buyer types, read from the surface of the stub.
 
-use crate::catalogue::publish;
 use crate::http::app::Server;
 use crate::http::problem::ApiError;
 use hashlink::LruCache;
@@ -9,7 +8,6 @@ use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::surface::{FunctionType, Surface, ValueType};
 use portcullis_protocol::{Digest, Manifest, OperationName};
 use std::fmt::Write as _;
-use std::fs::File;
 use std::sync::Arc;
 
 /// Resources whose commands a process keeps: some 100 KB.
@@ -43,7 +41,7 @@ impl Usages {
 /// # Errors
 /// If the file cannot be read.
 pub(crate) fn read(app: &Server, resource: &Digest) -> Result<Arc<Usage>, ApiError> {
-    let file = File::open(publish::file_of(app, resource)).map_err(ApiError::internal)?;
+    let file = app.core.objects.reader(resource).map_err(ApiError::internal)?;
     let sealed = Sealed::open(file).map_err(ApiError::internal)?;
     // What was published has a surface that was read; without one there is nothing to show, and the rest of the page is.
     let usage = Surface::of(sealed.stub()).map(|surface| of(sealed.manifest(), &surface)).unwrap_or_default();

@@ -208,6 +208,17 @@ request_seconds = {request_seconds}
 level = \"info\"
 format = \"{format}\"
 
+[storage]
+# Where sealed files lie, if not in the folder `files` beside this file: a bucket of a service that speaks S3.
+# bucket = \"s3://NAME/PREFIX\"
+# region = \"us-east-1\"
+# endpoint = \"https://objects.example\"
+
+[traces]
+# An OpenTelemetry collector that takes OTLP over HTTP, and which part of the requests is traced.
+# endpoint = \"http://127.0.0.1:4318\"
+# ratio = 1.0
+
 [metrics]
 # An address of its own for /metrics (OpenMetrics), /healthz and /readyz with reasons. Whoever reaches it reads them.
 # listen = \"127.0.0.1:9464\"

@@ -31,7 +31,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self, parts: Parts) -> anyhow::Result<()> {
         let config = self.which.load(self.listen, self.accept_clock)?;
-        log::start(&config.log, std::io::stderr).map_err(anyhow::Error::msg)?;
+        let traces = log::start(&config.log, &config.traces, std::io::stderr).map_err(anyhow::Error::msg)?;
         let running = Running::start_with(config, parts).await?;
         // Whoever started it may not listen; then it serves all the same.
         print::text(&format!("listening on http://{}", running.address())).ok();
@@ -44,7 +44,10 @@ impl Serve {
             asked = asked_to_stop() => asked?,
             () = ended => {}
         }
-        running.stop().await.context("the server did not stop cleanly")
+        let stopped = running.stop().await.context("the server did not stop cleanly");
+        // The exporter waits in its own way, which no thread of the runtime may.
+        tokio::task::spawn_blocking(|| traces.end()).await?;
+        stopped
     }
 }
 

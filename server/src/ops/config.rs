@@ -2,6 +2,7 @@
 
 use crate::billing::currencies::Currencies;
 use crate::billing::payment::PaymentSettings;
+use crate::catalogue::objects::StorageSettings;
 use ipnet::IpNet;
 use portcullis_protocol::Origin;
 use serde::de::Error as _;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use url::Url;
 
 /// The name of the file in the server's directory.
 pub const FILE_NAME: &str = "server.toml";
@@ -35,6 +37,13 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
     texts.iter().map(read).collect()
 }
 
+/// Reads the address of something that speaks HTTP.
+fn web_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(Some).ok_or_else(|| D::Error::custom(format!("`{text}` is not an address such as http://127.0.0.1:4318")))
+}
+
 /// What a server does, as its operator wrote it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -58,12 +67,16 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// How orders are paid.
     pub payment: PaymentSettings,
+    /// Where sealed files lie.
+    pub storage: StorageSettings,
     /// Bounds.
     pub limits: Limits,
     /// What is logged.
     pub log: Log,
     /// What is counted.
     pub metrics: MetricsSettings,
+    /// What is traced.
+    pub traces: TracesSettings,
     /// Whether the clock counts as right though the database was in use later: `--accept-clock`, never in a file.
     #[serde(skip)]
     pub accept_clock: bool,
@@ -146,6 +159,23 @@ pub struct MetricsSettings {
     pub listen: Option<SocketAddr>,
 }
 
+/// What is traced, and where it is sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TracesSettings {
+    /// An OpenTelemetry collector that takes OTLP over HTTP, `http://127.0.0.1:4318`. Without one, nothing is traced.
+    #[serde(deserialize_with = "web_address")]
+    pub endpoint: Option<Url>,
+    /// Which part of the requests is traced, from 0 to 1.
+    pub ratio: f64,
+}
+
+impl Default for TracesSettings {
+    fn default() -> Self {
+        Self { endpoint: None, ratio: 1.0 }
+    }
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -168,9 +198,11 @@ impl Default for Config {
             currencies: Currencies::default(),
             trusted_proxies: LOOPBACK.iter().filter_map(|network| network.parse().ok()).collect(),
             payment: PaymentSettings::default(),
+            storage: StorageSettings::default(),
             limits: Limits::default(),
             log: Log::default(),
             metrics: MetricsSettings::default(),
+            traces: TracesSettings::default(),
             accept_clock: false,
         }
     }
@@ -289,12 +321,20 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["log", "level"], Kind::Text),
     (&["log", "format"], Kind::Text),
     (&["metrics", "listen"], Kind::Text),
+    (&["traces", "endpoint"], Kind::Text),
+    (&["traces", "ratio"], Kind::Number),
+    (&["storage", "bucket"], Kind::Text),
+    (&["storage", "region"], Kind::Text),
+    (&["storage", "endpoint"], Kind::Text),
+    (&["storage", "access_key_id"], Kind::Text),
+    (&["storage", "secret_access_key"], Kind::Text),
 ];
 
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
     Integer,
+    Number,
     Bool,
     /// `true`, `false`, or a text: of a payment provider.
     Setting,
@@ -355,7 +395,11 @@ impl Config {
             config.dir = dir;
         }
         config.accept_clock = flags.accept_clock;
-        config.payment.providers().map_err(ConfigError::payment)?;
+        config.payment.providers().map_err(ConfigError::setting)?;
+        if !(0.0..=1.0).contains(&config.traces.ratio) {
+            return Err(ConfigError::setting("traces.ratio: a number from 0 to 1".into()));
+        }
+        config.storage.check().map_err(ConfigError::setting)?;
         if config.origin.is_none() && !config.listen.ip().is_loopback() {
             return Err(ConfigError::Origin { listen: config.listen });
         }
@@ -384,8 +428,8 @@ impl Config {
 }
 
 impl ConfigError {
-    /// A setting of a payment provider.
-    pub(crate) fn payment(message: String) -> Self {
+    /// A setting that is known to be wrong only beside others.
+    pub(crate) fn setting(message: String) -> Self {
         Self::Value { name: "configuration".into(), message }
     }
 }
@@ -416,6 +460,7 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
     let value = match kind {
         Kind::Text => Value::String(value.to_owned()),
         Kind::Integer => Value::Integer(value.parse().map_err(|_| wrong("not a whole number"))?),
+        Kind::Number => Value::Float(value.parse().map_err(|_| wrong("not a number"))?),
         Kind::Bool => Value::Boolean(value.parse().map_err(|_| wrong("neither `true` nor `false`"))?),
         Kind::Setting => value.parse().map_or_else(|_| Value::String(value.to_owned()), Value::Boolean),
         Kind::List => {

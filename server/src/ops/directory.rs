@@ -5,6 +5,7 @@
 //! missing may come back from a backup; therefore nothing is ever made beside it in its place.
 
 use crate::Core;
+use crate::catalogue::objects::{FILES, Objects};
 use crate::crypto::keys::{Keys, KeysError};
 use crate::crypto::secrets::{SecretError, Secrets};
 use crate::ops::clock::Timestamp;
@@ -22,8 +23,6 @@ use std::sync::Arc;
 pub const MASTER_KEY: &str = "master.key";
 /// The database.
 pub const DATABASE: &str = "portcullis.sqlite";
-/// The folder of published files.
-pub(crate) const FILES: &str = "files";
 /// The folder of files on their way in.
 pub(crate) const UPLOADS: &str = "uploads";
 
@@ -63,12 +62,13 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     if bound.is_none() {
         bind(&*store, &secrets, &origin).await?;
     }
-    let payments = config.payment.providers().map_err(ConfigError::payment)?;
+    let payments = config.payment.providers().map_err(ConfigError::setting)?;
     let payments = parts.around(payments);
     let Parts { clock, faults, .. } = parts;
     let currencies = config.currencies.clone();
     let metrics = Arc::default();
-    Ok(Core { store, keys, secrets, origin, payments, currencies, clock, faults, metrics })
+    let objects = Arc::new(Objects::open(dir, &config.storage)?);
+    Ok(Core { store, objects, keys, secrets, origin, payments, currencies, clock, faults, metrics })
 }
 
 /// Makes or opens the database of a directory.
@@ -152,8 +152,8 @@ pub fn remains(dir: &Path) -> Result<Option<PathBuf>, ServeError> {
 pub struct DamagedFile {
     /// The resource.
     pub digest: Digest,
-    /// Where its file belongs.
-    pub path: PathBuf,
+    /// Where its file belongs: a path, or `s3://bucket/key`.
+    pub place: String,
     /// Its length when it was published.
     pub size: u64,
     /// Its length now; `None` when it is not there.
@@ -163,8 +163,8 @@ pub struct DamagedFile {
 /// The published resources whose files are missing or have another length.
 ///
 /// # Errors
-/// [`StoreError`].
-pub async fn damaged_files(store: &dyn Store, dir: &Path) -> Result<Vec<DamagedFile>, StoreError> {
+/// [`ServeError::Store`], [`ServeError::Storage`].
+pub async fn damaged_files(store: &dyn Store, objects: &Objects) -> Result<Vec<DamagedFile>, ServeError> {
     let (mut damaged, mut after) = (Vec::new(), None);
     loop {
         let page = store.resource_digests(after, PAGE).await?;
@@ -172,18 +172,12 @@ pub async fn damaged_files(store: &dyn Store, dir: &Path) -> Result<Vec<DamagedF
         after = Some(*last);
         for digest in page {
             let Some(resource) = store.resource(&digest).await? else { continue };
-            let path = file_of(dir, &digest);
-            let found = fs::metadata(&path).ok().map(|file| file.len());
+            let found = objects.find(&digest).await?.map(|file| file.size);
             if found != Some(resource.size) {
-                damaged.push(DamagedFile { digest, path, size: resource.size, found });
+                damaged.push(DamagedFile { digest, place: objects.place_of(&digest), size: resource.size, found });
             }
         }
     }
-}
-
-/// Where the file of a resource belongs.
-pub(crate) fn file_of(dir: &Path, digest: &Digest) -> PathBuf {
-    dir.join(FILES).join(format!("{digest}.wasm"))
 }
 
 /// A moment for people and logs.

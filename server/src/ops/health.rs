@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// How long what was found is believed: whoever asks more often is answered from memory, and costs the database nothing.
-const BELIEVED: Duration = Duration::from_secs(1);
+const BELIEVED: Duration = Duration::from_secs(2);
 /// How long the database may take to say what time it is.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -50,7 +50,7 @@ impl Health {
         if let Some((_, findings)) = last.as_ref().filter(|(at, _)| at.elapsed() < BELIEVED) {
             return findings.clone();
         }
-        let (database, storage) = tokio::join!(database(core), storage(dir));
+        let (database, storage) = tokio::join!(database(core), storage(core, dir));
         let keys = core.keys.signing_key(core.clock.now()).err().map(|error| error.to_string());
         let findings = vec![
             Finding { part: Part::Database, fault: database },
@@ -75,9 +75,14 @@ async fn database(core: &Core) -> Option<String> {
     }
 }
 
-async fn storage(dir: &Path) -> Option<String> {
-    let dir = dir.to_owned();
-    match tokio::task::spawn_blocking(move || publish::try_writing(&dir)).await {
+async fn storage(core: &Core, dir: &Path) -> Option<String> {
+    match tokio::time::timeout(PATIENCE, core.objects.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Some(error.to_string()),
+        Err(_) => return Some(format!("the place of sealed files does not answer within {} s", PATIENCE.as_secs())),
+    }
+    let folders = publish::folders(core, dir);
+    match tokio::task::spawn_blocking(move || publish::try_writing(&folders)).await {
         Ok(tried) => tried.err().map(|error| error.to_string()),
         Err(error) => Some(error.to_string()),
     }

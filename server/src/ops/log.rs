@@ -1,16 +1,20 @@
 //! Logs: one line per request, to standard error. Never a token, a code, an address of a person, a key or a body.
 
 use crate::http::app::App;
-use crate::ops::config::{Log, LogFormat};
+use crate::ops::config::{Log, LogFormat, TracesSettings};
+use crate::ops::traces::{self, Traces};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use std::io::IsTerminal as _;
 use std::time::Instant;
-use tracing::{Instrument as _, info, info_span};
+use tracing::{Instrument as _, field, info, info_span};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The header that repeats a request's number, so that a person can name it to the operator.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -19,22 +23,28 @@ pub const REQUEST_ID: &str = "x-request-id";
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// Makes the process write its log to `writer`.
+/// Makes the process write its log to `writer`, and send its traces where the settings say.
 ///
 /// # Errors
-/// A text where the level is no filter, or a log is kept already.
-pub fn start<W>(config: &Log, writer: W) -> Result<(), String>
+/// A text if the level is no filter, the collector is no address, or a log is kept already.
+pub fn start<W>(config: &Log, traces: &TracesSettings, writer: W) -> Result<Traces, String>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|_| "log.level: neither error, warn, info, debug nor a filter".to_owned())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours());
-    let started = match config.format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
-        LogFormat::Text => builder.try_init(),
+    let traces = Traces::start(traces)?;
+    let lines = fmt::layer().with_writer(writer).with_ansi(colours());
+    let lines = match config.format {
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+        LogFormat::Text => lines.boxed(),
     };
-    started.map_err(|_| "a log is kept already".to_owned())
+    // Each sees its own: the log no spans that are only timed, the traces nothing else.
+    let lines = lines.with_filter(filter.and(filter_fn(|of| of.target() != traces::TARGET)));
+    let spans = traces.layer().map(|layer| layer.with_filter(filter_fn(|of| of.target() == traces::TARGET)));
+    let started = tracing_subscriber::registry().with(spans).with(lines).try_init();
+    started.map_err(|_| "a log is kept already".to_owned())?;
+    Ok(traces)
 }
 
 /// Only a terminal is coloured, and only when nobody objects (no-color.org).
@@ -55,7 +65,12 @@ pub(crate) async fn each_request(State(app): State<App>, mut request: Request, n
     request.extensions_mut().insert(RequestId(id.clone()));
     let begun = Instant::now();
     let span = info_span!("request", id = %id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let traced = info_span!(
+        target: traces::TARGET, "request", id = %id, otel.name = %format_args!("{method} {route}"), otel.kind = "server",
+        http.response.status_code = field::Empty
+    );
+    let mut response = next.run(request).instrument(span.clone()).instrument(traced.clone()).await;
+    traced.record("http.response.status_code", response.status().as_u16());
     let took = begun.elapsed();
     app.core.metrics.answered(&method, &route, response.status(), took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

@@ -1,6 +1,7 @@
 //! What the server counts of itself, in the OpenMetrics form. No name, address, code or key of anybody is a label, and no
 //! label takes a value that a caller makes up.
 
+use crate::ops::traces;
 use axum::http::{Method, StatusCode};
 use portcullis_protocol::Reason;
 use prometheus_client::encoding::text::encode;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::time::{Duration, Instant};
+use tracing::{Instrument as _, info_span};
 
 /// Upper ends of durations: 100 µs to 13 s, each twice the one before.
 fn seconds() -> Histogram {
@@ -111,10 +113,11 @@ impl Metrics {
         self.grants.get_or_create(&[("model", model.into())]).inc();
     }
 
-    /// Waits for a stage of the cycle and counts what it took.
+    /// Waits for a stage of the cycle, counts what it took, and traces it.
     pub(crate) async fn stage<T>(&self, stage: Stage, work: impl Future<Output = T>) -> T {
         let begun = Instant::now();
-        let done = work.await;
+        let span = info_span!(target: traces::TARGET, "stage", otel.name = stage.word());
+        let done = work.instrument(span).await;
         self.took(stage, begun);
         done
     }

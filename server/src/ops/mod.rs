@@ -1,4 +1,4 @@
-//! Operating a server: configuration, directory, start and stop, logs, metrics, health, clock, retention, fault points.
+//! Operating a server: configuration, directory, start and stop, logs, metrics, traces, health, clock, retention, fault points.
 
 pub mod clock;
 pub mod config;
@@ -10,3 +10,4 @@ pub mod metrics;
 pub mod parts;
 pub(crate) mod retention;
 pub(crate) mod serve;
+pub mod traces;

@@ -1,6 +1,7 @@
 //! A server from its configuration to its last answer.
 
 use crate::billing::look_ups;
+use crate::catalogue::objects::StorageError;
 use crate::catalogue::publish;
 use crate::crypto::keys::{self, KeysError};
 use crate::crypto::secrets::SecretError;
@@ -15,7 +16,7 @@ use crate::store::StoreError;
 use crate::{App, Server, router};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +26,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// How often the server looks for payments that are to be looked up. Without one that is a read of one index.
 const PAYMENTS: Duration = Duration::from_secs(1);
 
+/// How often the service of the bucket is asked for uploads that nobody remembers.
+const FORGOTTEN_UPLOADS: Duration = Duration::from_secs(6 * 3600);
 /// Connections at once to the address for monitoring.
 const MONITORS: usize = 16;
 
@@ -122,6 +125,9 @@ pub enum ServeError {
         /// Why.
         cause: std::io::Error,
     },
+    /// The place of sealed files.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The master key.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -171,10 +177,10 @@ impl Running {
         let address = listener.local_addr()?;
         let monitored = monitoring.as_ref().map(TcpListener::local_addr).transpose()?;
         let core = open(&config, config.origin_at(address)?, parts).await?;
-        publish::prepare(&config.dir)?;
-        let damaged = damaged_files(&*core.store, &config.dir).await?;
+        publish::prepare(&core, &config.dir).await?;
+        let damaged = damaged_files(&*core.store, &core.objects).await?;
         if let Some(first) = damaged.first() {
-            let (files, first) = (damaged.len(), first.path.display());
+            let (files, first) = (damaged.len(), &first.place);
             tracing::error!(files, %first, "published files are missing or damaged: `operator check` lists them");
         }
         core.store.hold_lease().await?;
@@ -269,6 +275,7 @@ async fn look_after_payments(app: App, stopped: watch::Receiver<bool>) {
 }
 
 async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
+    let mut looked = Instant::now();
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stop = std::pin::pin!(until(stopped));
@@ -290,9 +297,16 @@ async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
         if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
             tracing::error!(%error, "signing keys could not be refreshed");
         }
-        let dir = app.config.dir.clone();
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || publish::clear(&dir)).await {
+        if let Err(error) = publish::clear(core, &app.config.dir).await {
             tracing::error!(%error, "what broken uploads left behind could not be cleared");
+        }
+        if looked.elapsed() >= FORGOTTEN_UPLOADS {
+            looked = Instant::now();
+            match core.objects.abort_forgotten(SystemTime::now()).await {
+                Ok(0) => {}
+                Ok(uploads) => tracing::info!(uploads, "forgotten uploads in parts were given up"),
+                Err(error) => tracing::error!(%error, "forgotten uploads in parts could not be given up"),
+            }
         }
         match core.store.sweep().await {
             Ok(0) => {}

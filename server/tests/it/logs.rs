@@ -4,7 +4,7 @@ use crate::stage::{PASSWORD, Stage};
 use crate::terminal::{Draft, Terminal};
 use portcullis_protocol::encoding::base64url;
 use portcullis_protocol::wire::{AuthorisationAnswer, OrderAnswer, VerificationRequest};
-use portcullis_server::ops::config::{Log, LogFormat};
+use portcullis_server::ops::config::{Log, LogFormat, TracesSettings};
 use portcullis_server::ops::log;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ async fn a_whole_run_logs_no_secret_and_no_person() {
     let sink = Sink::default();
     let config = Log { level: "trace".into(), format: LogFormat::Json };
     let writer = sink.clone();
-    log::start(&config, move || writer.clone()).expect("the only log of this process");
+    log::start(&config, &TracesSettings::default(), move || writer.clone()).expect("the only log of this process");
 
     let stage = Stage::open().await;
     let shop = stage.shop().await;

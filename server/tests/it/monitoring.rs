@@ -74,7 +74,7 @@ async fn readiness_follows_the_storage_and_says_why_in_private_only() {
     // The folder of sealed files goes away, as when a volume is not mounted any more.
     let (files, aside) = (stage.folder.path().join("files"), stage.folder.path().join("aside"));
     std::fs::rename(&files, &aside).expect("moved");
-    // What was found is believed for a second.
+    // What was found is believed for two seconds.
     let is = async |wanted: StatusCode| {
         for _ in 0..100 {
             if get(&format!("{public}/readyz")).await.0 == wanted {

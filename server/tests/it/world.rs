@@ -25,7 +25,7 @@ use portcullis_server::store::{
     NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
     Sqlite, SqliteOptions, Store,
 };
-use portcullis_server::{Asker, Core, ServiceError, SignedIn};
+use portcullis_server::{Asker, Core, Objects, ServiceError, SignedIn, StorageSettings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -94,7 +94,8 @@ pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Co
     let faults = faults.points();
     let (keys, currencies) = (Arc::new(keys), Currencies::default());
     let metrics = Arc::default();
-    Core { store, keys, secrets, origin: origin(), payments, currencies, clock, faults, metrics }
+    let objects = Arc::new(Objects::open(folder, &StorageSettings::default()).expect("a folder"));
+    Core { store, objects, keys, secrets, origin: origin(), payments, currencies, clock, faults, metrics }
 }
 
 impl World {

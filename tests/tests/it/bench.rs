@@ -27,3 +27,18 @@ fn every_row_of_the_benchmarks_gives_what_it_should() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn the_gate_is_measured_at_full_pace() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("rows.json");
+    let mut bench = Command::new(checkout::program("portcullis-bench")?);
+    // It draws more uses than one grant has.
+    let output = bench.args(["--only", "P10", "--json"]).arg(&file).output()?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{out}{err}");
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(file)?)?;
+    assert_eq!(rows.len(), 2, "{out}");
+    Ok(())
+}

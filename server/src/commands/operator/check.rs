@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 
 pub(super) async fn run(app: &App) -> anyhow::Result<Report> {
-    let damaged = damaged_files(&*app.core.store, &app.config.dir).await?;
+    let damaged = damaged_files(&*app.core.store, &app.core.objects).await?;
     money::ledger(app).await?;
     if damaged.is_empty() {
         let text = "Every published file is there, and the books balance.".to_owned();
@@ -17,7 +17,7 @@ pub(super) async fn run(app: &App) -> anyhow::Result<Report> {
     let mut text = String::new();
     for file in &damaged {
         let found = file.found.map_or_else(|| "is missing".to_owned(), |found| format!("has {found} bytes"));
-        write!(text, "\n{} {found}, {} were published", file.path.display(), file.size)?;
+        write!(text, "\n{} {found}, {} were published", file.place, file.size)?;
     }
     bail!(
         "{} published files are not as they were published. Restore them from the backup, or have their publishers upload \

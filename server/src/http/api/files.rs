@@ -3,7 +3,7 @@
 //! Files of withdrawn resources stay: who bought one may need it again, and to everybody else it is ciphertext.
 
 use super::{Segments, segment};
-use crate::catalogue::{files, publish};
+use crate::catalogue::files;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use axum::extract::State;
@@ -28,8 +28,6 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let digest: Digest = segment(&digest)?;
     // The store knows what is published; a file alone may be one on its way in.
-    if app.core.store.resource(&digest).await.map_err(ApiError::internal)?.is_none() {
-        return Err(ApiError::NotFound);
-    }
-    files::serve(&publish::file_of(&app, &digest), &digest, &method, &headers).await.map_err(ApiError::internal)
+    let resource = app.core.store.resource(&digest).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
+    files::serve(&app.core.objects, (&digest, resource.size), &method, &headers).await.map_err(ApiError::internal)
 }

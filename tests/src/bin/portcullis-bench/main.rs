@@ -14,6 +14,7 @@ mod held;
 mod others;
 mod parts;
 mod plot;
+mod report;
 mod resource;
 mod row;
 mod seal;
@@ -25,8 +26,8 @@ use anyhow::{Context as _, Result, bail};
 use duel::Pace;
 use others::Others;
 use portcullis_tests::checkout;
+use report::Report;
 use resource::Specimen;
-use row::Row;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +73,8 @@ struct Bench {
     quick: bool,
     /// For files.
     folder: PathBuf,
+    /// For curves.
+    figures: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -91,9 +94,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every target was met, where that was asked.
+/// Whether everything was measured and, if that was asked, every target was met.
 fn run(arguments: impl Iterator<Item = String>) -> Result<bool> {
     let Arguments { json, figures, only, check, quick } = Arguments::read(arguments)?;
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| only.as_deref().is_none_or(|only| only == step.id)).collect();
+    if steps.is_empty() {
+        let mut ids: Vec<&str> = STEPS.iter().map(|step| step.id).collect();
+        ids.dedup();
+        bail!("no such row; there are {}", ids.join(", "));
+    }
     let folder = checkout::root().join("target/bench");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).context("cannot make target/bench")?;
@@ -103,72 +112,56 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<bool> {
         others: if quick { Others::none() } else { Others::measure()? },
         pace: if quick { Pace::QUICK } else { Pace::FULL },
         quick,
+        figures: figures.unwrap_or_else(|| folder.clone()),
         folder,
     };
     if bench.others.is_empty() && !quick {
         println!("Other products are left out: `cargo xtask bench --compare` builds what measures them.\n");
     }
-    let rows = measure(&bench, only.as_deref(), figures)?;
-    if let Some(file) = json {
-        fs::write(&file, serde_json::to_vec_pretty(&rows)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    let missed: Vec<&str> = rows.iter().filter(|row| !row.met()).map(|row| &*row.id).collect();
-    println!("\nbench: {} rows, {} missed a target: {}", rows.len(), missed.len(), missed.join("; "));
-    Ok(missed.is_empty() || !check)
-}
-
-type Measure = fn(&Bench) -> Result<Vec<Row>>;
-
-/// The rows that are measured in this process.
-const ROWS: &[(&str, Measure)] = &[
-    ("P1", calls::warm),
-    ("P2", calls::fresh),
-    ("P4", first::start),
-    ("P5", parts::unseal),
-    ("P9", seal::seal),
-    ("P10", calls::gate),
-    ("P12", grants::verify),
-];
-
-fn measure(bench: &Bench, only: Option<&str>, figures: Option<PathBuf>) -> Result<Vec<Row>> {
-    let wanted = |id: &str| only.is_none_or(|only| only == id);
-    let mut rows: Vec<Row> = Vec::new();
-    let mut known = false;
-    for (id, measure) in ROWS.iter().filter(|(id, _)| wanted(id)) {
-        known = true;
-        rows.extend(shown(measure(bench).with_context(|| format!("row {id}"))?));
-    }
-    if wanted("P3") && bench.quick && checkout::program("portcullis-bare").is_err() {
-        println!("P3 is left out: `portcullis-bare` is built by `cargo xtask bench`");
-    } else if wanted("P3") {
-        known = true;
-        let (measured, stages) = start::processes(bench).context("row P3")?;
-        rows.extend(shown(measured));
-        println!();
-        stages.iter().for_each(stages::Stages::print);
-    }
-    let figures = figures.unwrap_or_else(|| bench.folder.clone());
-    for (id, file, draw) in [
-        ("growth", "size.svg", growth::sizes as fn(&Bench) -> Result<plot::Plot>),
-        ("growth", "installed.svg", growth::installed),
-    ] {
-        if wanted(id) {
-            known = true;
-            let plot = draw(bench).with_context(|| format!("the curves of {file}"))?;
-            plot.print();
-            fs::create_dir_all(&figures)?;
-            plot.write(&figures.join(file))?;
+    let mut report = Report::new(json);
+    for step in steps {
+        if let Err(error) = (step.measure)(&bench, &mut report) {
+            report.fail(step.id, &error);
         }
     }
-    if !known {
-        let ids: Vec<&str> = ROWS.iter().map(|(id, _)| *id).collect();
-        bail!("no such row; there are {}, P3 and growth", ids.join(", "));
-    }
-    Ok(rows)
+    Ok(report.end() && (report.all_met() || !check))
 }
 
-fn shown(rows: Vec<Row>) -> Vec<Row> {
-    rows.iter().for_each(Row::print);
-    rows
+/// Something that is measured by itself: it gives rows, or draws curves.
+struct Step {
+    id: &'static str,
+    measure: fn(&Bench, &mut Report) -> Result<()>,
+}
+
+/// In this order.
+const STEPS: &[Step] = &[
+    Step { id: "P1", measure: |bench, report| report.add(calls::warm(bench)?) },
+    Step { id: "P2", measure: |bench, report| report.add(calls::fresh(bench)?) },
+    Step { id: "P4", measure: |bench, report| report.add(first::start(bench)?) },
+    Step { id: "P5", measure: |bench, report| report.add(parts::unseal(bench)?) },
+    Step { id: "P9", measure: |bench, report| report.add(seal::seal(bench)?) },
+    Step { id: "P10", measure: |bench, report| report.add(calls::gate(bench)?) },
+    Step { id: "P12", measure: |bench, report| report.add(grants::verify(bench)?) },
+    Step { id: "P3", measure: processes },
+    Step { id: "growth", measure: |bench, _| draw(bench, "size.svg", growth::sizes) },
+    Step { id: "growth", measure: |bench, _| draw(bench, "installed.svg", growth::installed) },
+];
+
+fn processes(bench: &Bench, report: &mut Report) -> Result<()> {
+    if bench.quick && checkout::program("portcullis-bare").is_err() {
+        println!("P3 is left out: `portcullis-bare` is built by `cargo xtask bench`");
+        return Ok(());
+    }
+    let (rows, stages) = start::processes(bench)?;
+    report.add(rows)?;
+    println!();
+    stages.iter().for_each(stages::Stages::print);
+    Ok(())
+}
+
+fn draw(bench: &Bench, file: &str, curves: fn(&Bench) -> Result<plot::Plot>) -> Result<()> {
+    let plot = curves(bench).with_context(|| format!("the curves of {file}"))?;
+    plot.print();
+    fs::create_dir_all(&bench.figures)?;
+    plot.write(&bench.figures.join(file))
 }
