@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use portcullis_protocol::age::Recipient;
-use portcullis_protocol::sealed::Package;
+use portcullis_protocol::sealed::{Package, Sealed};
 use portcullis_protocol::wire::{AuthorisationAnswer, PublishAnswer, VerificationAnswer, VerificationRequest};
 use portcullis_protocol::{Digest, SecretKey};
 use portcullis_server::ops::config::Config;
@@ -18,8 +18,8 @@ use std::io::Cursor;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// How long a foreign program or the housekeeping may take on a busy machine.
@@ -103,6 +103,8 @@ struct Line {
     service: String,
     http: reqwest::Client,
     broken_from: AtomicU64,
+    /// What the service's list says of when uploads began: moto says 2010 of all.
+    began: Mutex<Option<String>>,
 }
 
 impl Line {
@@ -112,12 +114,17 @@ impl Line {
             service: service.address.clone(),
             http: reqwest::Client::new(),
             broken_from: AtomicU64::new(u64::MAX),
+            began: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().fallback(pass).with_state(line.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (line, address)
+    }
+
+    fn began_at(&self, at: SystemTime) {
+        *self.began.lock().expect("not poisoned") = Some(humantime::format_rfc3339_seconds(at).to_string());
     }
 
     fn break_from(&self, part: u64) {
@@ -145,7 +152,14 @@ async fn pass(State(line): State<Arc<Line>>, request: Request) -> Response {
     *response.status_mut() = answer.status();
     *response.headers_mut() = answer.headers().clone();
     response.headers_mut().remove("transfer-encoding");
-    *response.body_mut() = Body::from(answer.bytes().await.expect("a body"));
+    let mut body = answer.bytes().await.expect("a body");
+    if let Some(began) = line.began.lock().expect("not poisoned").as_ref().filter(|_| query.starts_with("uploads")) {
+        let initiated = regex::Regex::new("<Initiated>[^<]*").expect("a pattern");
+        let text = String::from_utf8(body.to_vec()).expect("XML");
+        body = initiated.replace_all(&text, format!("<Initiated>{began}")).into_owned().into();
+        response.headers_mut().remove("content-length");
+    }
+    *response.body_mut() = Body::from(body);
     response
 }
 
@@ -233,12 +247,14 @@ async fn a_large_file_goes_up_in_parts_and_a_broken_line_leaves_none() {
     let published: PublishAnswer = terminal.get_yes(&upload(&file)).await;
     assert_eq!((service.uploads().await, service.objects().await), (0, 1));
     let url = format!("{}/v1/files/{}", stage.origin, published.resource);
-    let range = format!("bytes={}-{}", 9 * 1024 * 1024, 9 * 1024 * 1024 + 999);
-    let part = service.http.get(&url).header("Range", range).send().await.expect("answers");
-    let inside = part.bytes().await.expect("the range");
+    let whole = service.http.get(&url).send().await.expect("answers").bytes().await.expect("the file");
+    let sealed = Sealed::open(whole.to_vec()).expect("a sealed file");
+    assert_eq!(sealed.digest(), published.resource);
+    sealed.verify_blocks().expect("every part came in its place");
     let at = 9 * 1024 * 1024;
-    // The countersignature stands at the end, so what lies before is as it was sent.
-    assert_eq!(inside.as_ref(), &file[at..at + 1000]);
+    let part =
+        service.http.get(&url).header("Range", format!("bytes={at}-{}", at + 999)).send().await.expect("answers");
+    assert_eq!(part.bytes().await.expect("the range"), whole.slice(at..at + 1000));
     stage.stop().await;
 }
 
@@ -250,7 +266,9 @@ async fn uploads_that_nobody_remembers_are_given_up_after_a_day() {
             service.http.post(format!("{}/store/{key}?uploads", service.address)).send().await.expect("answers");
         assert!(begun.status().is_success());
     }
-    let objects = Objects::open(Path::new("nowhere"), &storage(&service.address)).expect("a bucket");
+    let (line, endpoint) = Line::lay(&service).await;
+    let objects = Objects::open(Path::new("nowhere"), &storage(&endpoint)).expect("a bucket");
+    line.began_at(SystemTime::now());
     assert_eq!(objects.abort_forgotten(SystemTime::now()).await.expect("listed"), 0, "somebody may be at work");
     assert_eq!(service.uploads().await, 3);
     let tomorrow = SystemTime::now() + Duration::from_secs(25 * 3600);
