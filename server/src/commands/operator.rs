@@ -2,6 +2,7 @@
 
 mod accounts;
 mod check;
+mod find;
 mod identity;
 mod money;
 mod sales;
@@ -42,6 +43,8 @@ enum Task {
     /// Publishers: list, approve.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
+    /// Finds an account, order, resource or publisher by what a person knows of it.
+    Find(find::Find),
     /// Resources: list.
     #[command(subcommand)]
     Resource(sales::ResourceTask),
@@ -101,6 +104,7 @@ impl Task {
             Self::Invitation(task) => task.run(app).await,
             Self::Publisher(task) => task.run(app).await,
             Self::Resource(task) => task.run(app).await,
+            Self::Find(find) => find.run(app).await,
             Self::Check => check::run(app).await,
             Self::Withdraw(withdraw) => withdraw.run(app).await,
             Self::Restore(restore) => restore.run(app).await,

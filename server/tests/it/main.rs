@@ -33,6 +33,7 @@ mod catalogue;
 mod command;
 mod connections;
 mod directory;
+mod finding;
 mod forwarding;
 mod hosted;
 mod http;

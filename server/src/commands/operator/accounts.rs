@@ -235,10 +235,15 @@ pub(super) async fn email_of(app: &App, account: &AccountId) -> anyhow::Result<S
 }
 
 pub(super) async fn find(app: &App, email: &str) -> anyhow::Result<Account> {
-    match app.accounts().find(email).await? {
-        Found::Account(account, _) => Ok(*account),
-        Found::Nobody(_) | Found::NoName => bail!("there is no account of this e-mail address"),
-    }
+    known(app, email).await?.context("there is no account of this e-mail address")
+}
+
+/// The account of an e-mail address, if there is one.
+pub(super) async fn known(app: &App, email: &str) -> anyhow::Result<Option<Account>> {
+    Ok(match app.accounts().find(email).await? {
+        Found::Account(account, _) => Some(*account),
+        Found::Nobody(_) | Found::NoName => None,
+    })
 }
 
 /// Every terminal of an account: those in use, then those that were revoked.

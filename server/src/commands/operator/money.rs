@@ -135,7 +135,7 @@ pub(super) async fn reconcile(app: &App) -> anyhow::Result<Report> {
     report(app, &orders::open(&app.core).await?).await
 }
 
-async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report> {
+pub(super) async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report> {
     let mut buyers = BTreeMap::new();
     for order in orders {
         if let Entry::Vacant(unknown) = buyers.entry(order.account) {

@@ -1,0 +1,168 @@
+//! Finds what a person means who writes to the operator: an e-mail address, a number from a receipt, a name, a title.
+
+use super::accounts::{self, email_of};
+use super::{Report, moment, money};
+use crate::App;
+use crate::store::{Account, AccountPage, Listing, Order, ResourceFacts, SearchQuery};
+use anyhow::bail;
+use clap::Args;
+use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName, ResourceName};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Orders of an account, and resources of a publisher or a search, that are shown: whoever wants all has the lists.
+const SHOWN: u32 = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct Find {
+    /// An e-mail address; the identifier of an order, account or resource; PUBLISHER/NAME; a publisher; or words of a title.
+    #[arg(required = true, value_name = "WORDS")]
+    words: Vec<String>,
+}
+
+/// What was found, for people and for programs.
+#[derive(Default)]
+struct Finds {
+    text: String,
+    accounts: Vec<Value>,
+    orders: Vec<Value>,
+    resources: Vec<Value>,
+    publishers: Vec<Value>,
+}
+
+impl Find {
+    pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        let words = self.words.join(" ");
+        let mut finds = Finds::default();
+        finds.by(app, words.trim()).await?;
+        let Finds { text, accounts, orders, resources, publishers } = finds;
+        if text.is_empty() {
+            bail!(
+                "nothing is known of `{words}`. Search by an e-mail address, by the identifier of an order, account or \
+                 resource, by PUBLISHER/NAME, by a publisher, or by words of a title"
+            );
+        }
+        let json = json!({"accounts": accounts, "orders": orders, "resources": resources, "publishers": publishers});
+        Ok(Report { text, json })
+    }
+}
+
+impl Finds {
+    async fn by(&mut self, app: &App, words: &str) -> anyhow::Result<()> {
+        let store = &app.core.store;
+        if words.contains('@') {
+            if let Some(account) = accounts::known(app, words).await? {
+                self.account(app, &account).await?;
+            }
+            return Ok(());
+        }
+        // Identifiers of different kinds are written alike, so each is tried.
+        if let Ok(id) = words.parse::<OrderId>()
+            && let Some(order) = store.order(&id).await?
+        {
+            self.orders(app, std::slice::from_ref(&order)).await?;
+            if let Some(account) = store.account(&order.account).await? {
+                self.account(app, &account).await?;
+            }
+        }
+        if let Ok(id) = words.parse::<AccountId>()
+            && let Some(account) = store.account(&id).await?
+        {
+            self.account(app, &account).await?;
+        }
+        if let Ok(digest) = words.parse::<Digest>()
+            && let Some(resource) = store.resource(&digest).await?
+        {
+            self.resource(&resource)?;
+        }
+        if let Some((publisher, name)) = words.split_once('/')
+            && let (Ok(publisher), Ok(name)) = (publisher.parse::<PublisherName>(), name.parse::<ResourceName>())
+            && let Some(listing) = store.listing(&publisher, &name).await?
+        {
+            self.listing(app, &listing).await?;
+        }
+        if let Ok(name) = words.parse::<PublisherName>()
+            && let Some(publisher) = store.publisher(&name).await?
+        {
+            let owner = email_of(app, &publisher.owner).await?;
+            writeln!(self.text, "publisher {name}  {}  {owner}", publisher.key.thumbprint().words())?;
+            self.publishers.push(json!({"publisher": name, "key": publisher.key.thumbprint(), "owner": owner}));
+            for listing in store.sold_by(&name, 0, SHOWN).await?.listings {
+                self.listing(app, &listing).await?;
+            }
+        }
+        if self.text.is_empty() {
+            let query = SearchQuery { text: words.to_owned(), kind: None, page: 0, per_page: SHOWN };
+            for listing in store.search(query).await?.listings {
+                self.listing(app, &listing).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn account(&mut self, app: &App, account: &Account) -> anyhow::Result<()> {
+        let store = &app.core.store;
+        let email = email_of(app, &account.id).await?;
+        let (operator, suspended) = (account.operator, account.suspended);
+        write!(self.text, "account {}  {email}  since {}", account.id, moment(account.created))?;
+        self.text.push_str(if operator { "  operator" } else { "" });
+        if let Some(at) = suspended {
+            write!(self.text, "  suspended {}", moment(at))?;
+        }
+        self.text.push('\n');
+        let mut publishers = Vec::new();
+        for name in store.publishers_of(&account.id, None, SHOWN).await? {
+            writeln!(self.text, "  publisher {name}")?;
+            publishers.push(name);
+        }
+        let mut balances = Vec::new();
+        for prepaid in store.prepaid(&account.id).await? {
+            let amount = |minor_units: i64| prepaid.currency.amount(i128::from(minor_units));
+            writeln!(self.text, "  balance {}, of which {} is held", amount(prepaid.amount), amount(prepaid.held))?;
+            balances.push(json!({"currency": prepaid.currency, "amount": prepaid.amount, "held": prepaid.held}));
+        }
+        self.accounts.push(json!({
+            "account": account.id, "email": email, "operator": operator, "created": account.created.seconds(),
+            "suspended": suspended.map(|at| at.seconds()), "publishers": publishers, "balances": balances,
+        }));
+        let page = AccountPage::new(0, usize::try_from(SHOWN).unwrap_or(usize::MAX));
+        self.orders(app, &store.orders_of(&account.id, page).await?.rows).await
+    }
+
+    async fn orders(&mut self, app: &App, orders: &[Order]) -> anyhow::Result<()> {
+        let Report { text, json } = money::report(app, orders).await?;
+        for line in text.lines() {
+            writeln!(self.text, "order {line}")?;
+        }
+        for row in json["orders"].as_array().into_iter().flatten() {
+            // An account that was found by one of its orders lists it, too.
+            if !self.orders.contains(row) {
+                self.orders.push(row.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn listing(&mut self, app: &App, listing: &Listing) -> anyhow::Result<()> {
+        for version in &listing.versions {
+            if let Some(resource) = app.core.store.resource(&version.digest).await? {
+                self.resource(&resource)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn resource(&mut self, resource: &ResourceFacts) -> anyhow::Result<()> {
+        let ResourceFacts { digest, publisher_name, name, version, size, withdrawn, .. } = resource;
+        write!(self.text, "resource {digest}  {publisher_name}/{name} {version}  {size} bytes")?;
+        if let Some(at) = withdrawn {
+            write!(self.text, "  withdrawn {}", moment(*at))?;
+        }
+        self.text.push('\n');
+        self.resources.push(json!({
+            "resource": digest, "publisher": publisher_name, "name": name, "version": version, "size": size,
+            "withdrawn": withdrawn.map(|at| at.seconds()),
+        }));
+        Ok(())
+    }
+}
