@@ -5,6 +5,7 @@ use crate::crypto::keys::{self, Keys};
 use crate::crypto::secrets::{Secrets, TokenRole, new_token};
 use crate::ops::config::{Config, FILE_NAME};
 use crate::ops::parts::Parts;
+use crate::ops::private;
 use crate::print;
 use crate::store::NewInvitation;
 use crate::{DATABASE, MASTER_KEY, bind, open_store, remains};
@@ -109,11 +110,7 @@ impl Init {
 /// Makes a directory that only its owner enters. An existing one is made so only if nothing is in it: what others keep
 /// there is not taken from them.
 fn make_private(dir: &Path) -> anyhow::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
+    private::create_folder(dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,6 @@
 //! `portcullis-server` as a command: what the command line takes, and what becomes of it.
 
+mod backup;
 mod init;
 mod operator;
 mod serve;
@@ -55,6 +56,10 @@ enum Verb {
     Init(init::Init),
     /// Serves.
     Serve(serve::Serve),
+    /// Backs the server up into a new folder, beside the running server. The master key is no part of a backup.
+    Backup(backup::TakeBackup),
+    /// Makes a server of a backup and its master key, in a new directory.
+    Restore(backup::Restore),
     /// What an operator does, on the server's own machine.
     Operator(operator::Operator),
 }
@@ -75,6 +80,8 @@ impl Command {
         match self.verb {
             Verb::Init(init) => init.run(&parts).await,
             Verb::Serve(serve) => serve.run(parts).await,
+            Verb::Backup(backup) => backup.run(parts).await,
+            Verb::Restore(restore) => restore.run().await,
             Verb::Operator(operator) => operator.run(parts).await,
         }
     }

@@ -123,6 +123,9 @@ pub enum Rotation {
     /// Somebody else has the key: the new one signs at once, and nothing of a date from now on that an older one
     /// signs is believed by a terminal that has the new key document. One that does not reach this server has it in a day.
     Stolen,
+    /// The database came back from a backup, and what was added since is gone: the new key signs at once, and the version
+    /// of the set is higher than any that a terminal may have seen.
+    Restored,
 }
 
 /// Adds a signing key and ends those before it.
@@ -141,10 +144,13 @@ pub async fn rotate_signing_key(
     let (starts, others_end) = match rotation {
         Rotation::Planned { starts_in } => (now.plus(starts_in), now.plus(starts_in).plus(OVERLAP)),
         Rotation::Stolen => (now, now),
+        Rotation::Restored => (now, now.plus(OVERLAP)),
     };
+    // Versions count up by one; so a moment, in seconds, is higher than all that were there before it.
+    let at_least = if rotation == Rotation::Restored { now.seconds() } else { 0 };
     let key = new_signing_key(secrets, starts);
     let public = key.public.clone();
-    store.add_signing_key(key, others_end).await?;
+    store.add_signing_key(key, others_end, at_least).await?;
     Ok(public)
 }
 

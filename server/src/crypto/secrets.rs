@@ -8,6 +8,7 @@
 //!
 //! What is wrapped names its row in the associated data, so that a row moved to another place does not open.
 
+use crate::ops::private;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -175,11 +176,7 @@ impl Secrets {
     pub fn create(path: &Path) -> Result<Self, SecretError> {
         let failed = |cause| SecretError::File { path: path.to_owned(), cause };
         let master = Zeroizing::new(random::<32>());
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
+        let mut file = private::create_file(path).map_err(failed)?;
         let text = Zeroizing::new(format!("{}\n", *secret_text(&*master)));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(Self::from_master(&master))

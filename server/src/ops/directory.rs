@@ -81,7 +81,7 @@ pub fn open_store(dir: &Path, parts: &Parts) -> Result<Arc<dyn Store>, StoreErro
     Ok(Arc::new(Sqlite::open(options)?))
 }
 
-fn open_existing(dir: &Path, parts: &Parts) -> Result<Arc<dyn Store>, StoreError> {
+pub(crate) fn open_existing(dir: &Path, parts: &Parts) -> Result<Arc<dyn Store>, StoreError> {
     let Parts { clock, faults, .. } = parts.clone();
     let options = SqliteOptions { clock, faults, create: false, ..SqliteOptions::new(dir.join(DATABASE)) };
     Ok(Arc::new(Sqlite::open(options)?))

@@ -1,5 +1,6 @@
-//! Operating a server: configuration, directory, start and stop, logs, metrics, traces, health, clock, retention, fault points.
+//! Operating a server: configuration, directory, start and stop, backup, logs, metrics, traces, health, clock, retention, fault points.
 
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub(crate) mod directory;
@@ -8,6 +9,7 @@ pub(crate) mod health;
 pub mod log;
 pub mod metrics;
 pub mod parts;
+pub(crate) mod private;
 pub(crate) mod retention;
 pub(crate) mod serve;
 pub mod traces;

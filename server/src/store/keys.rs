@@ -70,5 +70,11 @@ pub trait Keyring {
     async fn signing_keys(&self) -> Result<(u64, Vec<SigningRecord>), StoreError>;
 
     /// Adds a signing key. Those before it stop signing at `overlap_ends`, where that is sooner than they would have.
-    async fn add_signing_key(&self, key: SigningRecord, overlap_ends: Timestamp) -> Result<(), StoreError>;
+    /// The version of the set grows, to `at_least` this number.
+    async fn add_signing_key(
+        &self,
+        key: SigningRecord,
+        overlap_ends: Timestamp,
+        at_least: u64,
+    ) -> Result<(), StoreError>;
 }

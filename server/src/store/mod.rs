@@ -63,6 +63,7 @@ pub use sessions::{
     Authenticated, ENROL_WITHIN, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
 };
 pub use shelves::{CoverPart, Shelf, Shelves};
+pub(crate) use sqlite::snapshot;
 pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
 pub use sqlite::{StatementWork, work};

@@ -26,6 +26,7 @@ mod world;
 // The edges: `stage` is a whole server.
 mod account;
 mod api;
+mod backup;
 mod bounds;
 mod browser;
 mod buying;

@@ -92,10 +92,16 @@ impl Objects {
     /// [`StorageError::Settings`].
     pub fn open(dir: &Path, settings: &StorageSettings) -> Result<Self, StorageError> {
         let place = match &settings.bucket {
-            None => Place::Folder { folder: dir.join(FILES), files: LocalFileSystem::new() },
+            None => return Ok(Self::in_folder(dir.join(FILES))),
             Some(_) => Place::Bucket(Bucket::open(settings)?),
         };
         Ok(Self { place })
+    }
+
+    /// The files in a folder.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self { place: Place::Folder { folder, files: LocalFileSystem::new() } }
     }
 
     /// Where a sealed file belongs, for people: a path, or `s3://bucket/key`.

@@ -3,11 +3,12 @@
 
 use super::Report;
 use crate::App;
+use crate::ops::private;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::json;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportIdentity {
@@ -21,7 +22,8 @@ impl ExportIdentity {
         let keys = &app.core.keys;
         let recipient = keys.recipient().to_string();
         ensure!(!self.output.exists(), "{} exists: name another file", self.output.display());
-        let mut file = make_private(&self.output).with_context(|| format!("cannot make {}", self.output.display()))?;
+        let mut file =
+            private::create_file(&self.output).with_context(|| format!("cannot make {}", self.output.display()))?;
         writeln!(file, "# public key: {recipient}")
             .and_then(|()| writeln!(file, "{}", *keys.identity().expose_text()))
             .and_then(|()| file.sync_all())
@@ -29,13 +31,4 @@ impl ExportIdentity {
         let text = format!("{} opens every part published here. Keep it off this machine.", self.output.display());
         Ok(Report { text, json: json!({"identity": self.output, "recipient": recipient}) })
     }
-}
-
-/// A new file that nobody else can read, from its first byte on.
-fn make_private(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }

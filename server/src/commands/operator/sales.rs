@@ -187,14 +187,14 @@ impl RotateKey {
             false => Rotation::Planned { starts_in: self.starts_in },
         };
         let key = keys::rotate_signing_key(&*core.store, &core.secrets, rotation).await?.thumbprint();
-        let text = match rotation {
-            Rotation::Planned { starts_in } => {
-                format!("The key {key} signs in {starts_in} s; the one before it goes on for a week after that.")
-            }
-            Rotation::Stolen => format!(
+        let text = if self.stolen {
+            format!(
                 "The key {key} signs from now on, and no other. Terminals that reach this server know it with their \
                  next request, all others stop believing the old one within a day."
-            ),
+            )
+        } else {
+            let starts_in = self.starts_in;
+            format!("The key {key} signs in {starts_in} s; the one before it goes on for a week after that.")
         };
         let starts_in = if self.stolen { 0 } else { self.starts_in };
         Ok(Report { text, json: json!({"key": key, "starts_in": starts_in, "stolen": self.stolen}) })

@@ -1,6 +1,7 @@
 //! SQLite: WAL, `synchronous=FULL`, one group-committing writer, a few readers. Several processes may share the file.
 
 mod readers;
+mod snapshot;
 mod statements;
 mod time;
 mod transaction;
@@ -17,6 +18,7 @@ use crate::ops::faults::{FaultPoints, Write};
 use readers::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+pub(crate) use snapshot::snapshot;
 use statements::Prepared;
 use std::path::PathBuf;
 use writer::Writer;

@@ -8,12 +8,26 @@ use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::PublicKey;
 
-fn insert(tx: &Tx<'_>, key: &SigningRecord) -> TxResult<()> {
+/// Adds a key, under the next number or this one if it is higher.
+fn insert(tx: &Tx<'_>, key: &SigningRecord, at_least: u64) -> TxResult<()> {
+    let next = newest(tx)?.saturating_add(1).max(at_least);
     tx.change(
-        "INSERT INTO signing_keys (public, seed, not_before, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        (key.public.to_bytes(), key.seed.as_bytes(), key.not_before.millis(), key.expires.millis()),
+        "INSERT INTO signing_keys (number, public, seed, not_before, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            i64::try_from(next).unwrap_or(i64::MAX),
+            key.public.to_bytes(),
+            key.seed.as_bytes(),
+            key.not_before.millis(),
+            key.expires.millis(),
+        ),
     )?;
     Ok(())
+}
+
+/// The highest number. Every change of the set adds a key, and none is deleted: it is the set's version.
+fn newest(tx: &Tx<'_>) -> TxResult<u64> {
+    let found = tx.one("SELECT coalesce(max(number), 0) FROM signing_keys", (), |row| count(row, 0))?;
+    Ok(found.unwrap_or(0))
 }
 
 #[async_trait]
@@ -28,7 +42,7 @@ impl<D: Database> Keyring for D {
                 let sql = "INSERT INTO server_keys (role, key) VALUES (?1, ?2)";
                 tx.change(sql, (record.role.name(), record.key.as_bytes()))?;
             }
-            insert(tx, &signing)?;
+            insert(tx, &signing, 0)?;
             Ok(true)
         })
         .await
@@ -48,8 +62,7 @@ impl<D: Database> Keyring for D {
 
     async fn signing_keys(&self) -> Result<(u64, Vec<SigningRecord>), StoreError> {
         self.read("signing keys", |tx| {
-            // Every change of the set adds a key, and none is deleted: the highest number is its version.
-            let version = tx.one("SELECT coalesce(max(number), 0) FROM signing_keys", (), |row| count(row, 0))?;
+            let version = newest(tx)?;
             let keys =
                 tx.all("SELECT public, seed, not_before, expires_at FROM signing_keys ORDER BY number", (), |row| {
                     Ok(SigningRecord {
@@ -59,17 +72,22 @@ impl<D: Database> Keyring for D {
                         expires: time(row, 3)?,
                     })
                 })?;
-            Ok((version.unwrap_or(0), keys))
+            Ok((version, keys))
         })
         .await
     }
 
-    async fn add_signing_key(&self, key: SigningRecord, overlap_ends: Timestamp) -> Result<(), StoreError> {
+    async fn add_signing_key(
+        &self,
+        key: SigningRecord,
+        overlap_ends: Timestamp,
+        at_least: u64,
+    ) -> Result<(), StoreError> {
         self.write(Write::KeysRotate, move |tx| {
             tx.lock(Lock::Keys)?;
             let sql = "UPDATE signing_keys SET expires_at = ?1 WHERE expires_at > ?1";
             tx.change(sql, [overlap_ends.millis()])?;
-            insert(tx, &key)?;
+            insert(tx, &key, at_least)?;
             tx.log("signing key added", None, None, key.public.thumbprint().as_bytes())
         })
         .await

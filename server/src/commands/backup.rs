@@ -1,0 +1,81 @@
+//! `portcullis-server backup` and `portcullis-server restore`
+
+use super::Which;
+use crate::ops::backup::Backup;
+use crate::ops::parts::Parts;
+use crate::{MASTER_KEY, print};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct TakeBackup {
+    #[command(flatten)]
+    which: Which,
+    /// A new folder for the backup.
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+    /// Leaves the sealed files out: they are backed up otherwise, or lie in a bucket.
+    #[arg(long)]
+    without_files: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The folder of the backup.
+    #[arg(long, value_name = "FOLDER")]
+    from: PathBuf,
+    /// The master key, which is kept apart from backups.
+    #[arg(long, value_name = "FILE")]
+    master_key: PathBuf,
+    /// A new directory for the server.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Leaves the sealed files out: they are brought otherwise, or lie in a bucket.
+    #[arg(long)]
+    without_files: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl TakeBackup {
+    pub(super) async fn run(self, parts: Parts) -> anyhow::Result<()> {
+        let app = self.which.open(parts).await?;
+        let taken = Backup::take(&app, &self.to, !self.without_files).await;
+        app.core.store.close().await?;
+        let backup = taken?;
+        if self.json {
+            return print::json(&json!({"backup": self.to, "counts": backup.counts, "files": backup.with_files}));
+        }
+        let counts: Vec<String> = backup.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let files = if backup.with_files { "with the sealed files" } else { "without the sealed files" };
+        print::text(&format!(
+            "Backed up {} {files}: {}.\n\nKeep {} somewhere else: it is no part of the backup, and without it nothing in \
+             the backup opens.",
+            self.to.display(),
+            counts.join(", "),
+            app.config.dir.join(MASTER_KEY).display()
+        ))
+    }
+}
+
+impl Restore {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let backup = Backup::read(&self.from)?;
+        backup.restore(&self.from, &self.master_key, &self.dir, !self.without_files).await?;
+        if self.json {
+            let json = json!({"dir": self.dir, "origin": backup.origin, "made": backup.made().seconds(), "counts": backup.counts});
+            return print::json(&json);
+        }
+        print::text(&format!(
+            "Restored {} in {dir}.\n\n{}\n\nNow start it:\n\n    portcullis-server serve --dir {dir}",
+            backup.origin,
+            backup.consequences(),
+            dir = self.dir.display()
+        ))
+    }
+}

@@ -1,0 +1,389 @@
+//! A backup of a server: its database as it was at one moment, its configuration, and the sealed files that it sells.
+//!
+//! The master key is no part of it: with both, whoever has the backup has everything. A backup is made beside the running
+//! server, and appears whole: what a killed one leaves is no backup.
+
+use crate::billing::ledger::Commodity;
+use crate::catalogue::objects::{FILES, Objects};
+use crate::crypto::keys::{self, KeysError, Rotation};
+use crate::crypto::secrets::{SecretError, Secrets};
+use crate::ops::clock::Timestamp;
+use crate::ops::config::FILE_NAME;
+use crate::ops::directory::{DATABASE, MASTER_KEY, damaged_files, moment, open_existing, remains};
+use crate::ops::parts::Parts;
+use crate::ops::private;
+use crate::ops::serve::ServeError;
+use crate::store::{Store, StoreError, snapshot};
+use crate::{App, DamagedFile};
+use futures::TryStreamExt as _;
+use portcullis_protocol::Digest;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The file that says what a backup holds.
+const RECORD: &str = "backup.json";
+/// The form of it.
+const FORMAT: u32 = 1;
+/// Where a backup, or a server that comes out of one, is made before it appears.
+const MAKING: &str = ".making";
+/// Rows that are looked at at a time.
+const PAGE: u32 = 500;
+
+/// Why a backup was not made, or gives no server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// There is something already.
+    #[error("{0} is not empty: name a new folder")]
+    NotEmpty(PathBuf),
+    /// There is a server already.
+    #[error("there is a server in {dir} already, or what is left of one: {remains}. Name a new directory")]
+    Occupied {
+        /// The directory.
+        dir: PathBuf,
+        /// What is there.
+        remains: PathBuf,
+    },
+    /// It is no backup.
+    #[error("{0} is not a backup: it has no {RECORD} that this version reads")]
+    NotABackup(PathBuf),
+    /// The database is not the one that was backed up.
+    #[error("the database in {0} is not the one that was backed up: the backup is damaged")]
+    Damaged(PathBuf),
+    /// Another server's master key.
+    #[error("{0} is not the master key of this backup: bring the one that was kept apart from it")]
+    OtherMasterKey(PathBuf),
+    /// The books.
+    #[error("the ledger of this backup sums to {0} and not to zero: do not use it")]
+    Unbalanced(String),
+    /// Sealed files.
+    #[error(
+        "{count} sealed files are missing from the backup or damaged, the first is {first}. Bring them, or restore \
+             with `--without-files` and have their publishers upload them again"
+    )]
+    MissingFiles {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: String,
+    },
+    /// A file.
+    #[error("{path} cannot be read or written: {cause}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The place of sealed files.
+    #[error(transparent)]
+    Storage(#[from] crate::StorageError),
+    /// The master key.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The signing keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The server.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Backup {
+    format: u32,
+    /// The server that made it.
+    pub server: String,
+    /// Whose.
+    pub origin: String,
+    /// When, in seconds.
+    made: u64,
+    /// The digest of the database.
+    database: Digest,
+    /// Whether the sealed files are in it.
+    pub with_files: bool,
+    /// How many there are of what.
+    pub counts: BTreeMap<String, u64>,
+}
+
+fn io_at(path: &Path) -> impl Fn(io::Error) -> BackupError {
+    move |cause| BackupError::Io { path: path.to_owned(), cause }
+}
+
+impl Backup {
+    /// Backs a server up into a new folder, beside the server that runs or without one.
+    ///
+    /// # Errors
+    /// [`BackupError`]; then there is no backup.
+    pub async fn take(app: &App, to: &Path, with_files: bool) -> Result<Self, BackupError> {
+        private::create_folder(to).map_err(io_at(to))?;
+        if fs::read_dir(to).map_err(io_at(to))?.flatten().any(|entry| entry.file_name() != MAKING) {
+            return Err(BackupError::NotEmpty(to.to_owned()));
+        }
+        let making = fresh(&to.join(MAKING))?;
+        let taken = Self::take_into(app, &making, with_files).await;
+        settle(&making, to, taken, &[FILES, FILE_NAME, DATABASE, RECORD])
+    }
+
+    async fn take_into(app: &App, making: &Path, with_files: bool) -> Result<Self, BackupError> {
+        let (from, database) = (app.config.dir.join(DATABASE), making.join(DATABASE));
+        let made = app.core.clock.now();
+        let copied = {
+            let database = database.clone();
+            tokio::task::spawn_blocking(move || snapshot(&from, &database)).await
+        };
+        copied.map_err(|error| io_at(&database)(io::Error::other(error)))??;
+        let store = open_existing(making, &Parts::default())?;
+        let counts = counts(&*store).await?;
+        balances(&*store).await?;
+        // Of the moment of the copy: what is published later is not in the database, and stands in no backup.
+        let with_files = with_files && app.core.objects.folder().is_some();
+        if with_files {
+            copy_files(&*store, &app.core.objects, making).await?;
+        }
+        store.close().await?;
+        drop(store);
+        let configuration = app.config.dir.join(FILE_NAME);
+        if configuration.is_file() {
+            copy_private(&configuration, &making.join(FILE_NAME))?;
+        }
+        let backup = Self {
+            format: FORMAT,
+            server: env!("CARGO_PKG_VERSION").into(),
+            origin: app.origin().to_string(),
+            made: made.seconds(),
+            database: digest_of(&database)?,
+            with_files,
+            counts,
+        };
+        let record = making.join(RECORD);
+        let text = serde_json::to_vec_pretty(&backup).map_err(|error| io_at(&record)(error.into()))?;
+        write_private(&record, &text)?;
+        Ok(backup)
+    }
+
+    /// Reads what a backup holds.
+    ///
+    /// # Errors
+    /// [`BackupError::NotABackup`].
+    pub fn read(from: &Path) -> Result<Self, BackupError> {
+        let text = fs::read(from.join(RECORD)).ok();
+        let backup: Option<Self> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        backup.filter(|backup| backup.format == FORMAT).ok_or_else(|| BackupError::NotABackup(from.to_owned()))
+    }
+
+    /// Makes a server of a backup and its master key, in a new directory. Nothing of it is there if this fails.
+    ///
+    /// Everything that was signed in is signed out, since what was ended after the backup would come back; and a new
+    /// signing key raises the version of the key document, so that no terminal takes it for an older one.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub async fn restore(&self, from: &Path, master: &Path, dir: &Path, with_files: bool) -> Result<(), BackupError> {
+        if let Some(remains) = remains(dir)? {
+            return Err(BackupError::Occupied { dir: dir.to_owned(), remains });
+        }
+        if digest_of(&from.join(DATABASE))? != self.database {
+            return Err(BackupError::Damaged(from.to_owned()));
+        }
+        let secrets = Secrets::open(master)?;
+        private::create_folder(dir).map_err(io_at(dir))?;
+        let making = fresh(&dir.join(MAKING))?;
+        let restored = self.restore_into(from, (master, &secrets), &making, with_files).await;
+        settle(&making, dir, restored, &[FILES, FILE_NAME, DATABASE, MASTER_KEY])
+    }
+
+    async fn restore_into(
+        &self,
+        from: &Path,
+        (master, secrets): (&Path, &Secrets),
+        making: &Path,
+        with_files: bool,
+    ) -> Result<(), BackupError> {
+        copy_private(&from.join(DATABASE), &making.join(DATABASE))?;
+        copy_private(master, &making.join(MASTER_KEY))?;
+        if from.join(FILE_NAME).is_file() {
+            copy_private(&from.join(FILE_NAME), &making.join(FILE_NAME))?;
+        }
+        let store = open_existing(making, &Parts::default())?;
+        if store.identity().await?.is_some_and(|bound| bound.key_check != secrets.key_check()) {
+            return Err(BackupError::OtherMasterKey(master.to_owned()));
+        }
+        balances(&*store).await?;
+        if self.with_files && with_files {
+            let kept = Objects::in_folder(from.join(FILES));
+            copy_files(&*store, &kept, making).await?;
+        }
+        sign_everybody_out(&*store).await?;
+        keys::rotate_signing_key(&*store, secrets, Rotation::Restored).await?;
+        store.close().await?;
+        Ok(())
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn made(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.made).unwrap_or(i64::MAX).saturating_mul(1000))
+    }
+
+    /// What follows from going back to this backup, for people.
+    #[must_use]
+    pub fn consequences(&self) -> String {
+        let at = moment(self.made());
+        format!(
+            "Everything since {at} is gone:\n\
+             - Orders that were paid since are unknown. Compare with your payment providers, and pay back what they have.\n\
+             - Uses and balances that were drawn since can be drawn again; rights that were refunded or disputed since \
+             are there again.\n\
+             - Terminals that were revoked and accounts that were suspended since are not any more: do it again.\n\
+             - Versions, prices and withdrawals since are gone: publishers publish again, and you withdraw again.\n\
+             - Everybody was signed out, and a new signing key signs. If one was replaced as stolen since, run \
+             `operator rotate-key --stolen`."
+        )
+    }
+}
+
+/// How many there are of what.
+async fn counts(store: &dyn Store) -> Result<BTreeMap<String, u64>, StoreError> {
+    macro_rules! count {
+        ($list:ident) => {{
+            let (mut count, mut after) = (0, None);
+            loop {
+                let page = store.$list(after, PAGE).await?;
+                count += page.len() as u64;
+                match page.into_iter().last() {
+                    Some(last) => after = Some(last),
+                    None => break count,
+                }
+            }
+        }};
+    }
+    Ok(BTreeMap::from([
+        ("accounts".to_owned(), count!(account_ids)),
+        ("publishers".to_owned(), count!(publisher_names)),
+        ("resources".to_owned(), count!(resource_digests)),
+        ("orders".to_owned(), count!(order_ids)),
+    ]))
+}
+
+/// Fails if the books do not sum to zero.
+async fn balances(store: &dyn Store) -> Result<(), BackupError> {
+    let mut sums = BTreeMap::<Commodity, i128>::new();
+    for balance in store.balances().await? {
+        *sums.entry(balance.commodity).or_default() += i128::from(balance.amount);
+    }
+    match sums.into_iter().find(|(_, sum)| *sum != 0) {
+        Some((commodity, sum)) => Err(BackupError::Unbalanced(commodity.amount(sum))),
+        None => Ok(()),
+    }
+}
+
+async fn sign_everybody_out(store: &dyn Store) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let page = store.account_ids(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(*last);
+        for account in &page {
+            store.sign_out_everywhere(account).await?;
+        }
+    }
+}
+
+/// Copies the sealed files that a database speaks of, each of which has to be there.
+async fn copy_files(store: &dyn Store, objects: &Objects, making: &Path) -> Result<(), BackupError> {
+    let folder = making.join(FILES);
+    private::create_folder(&folder).map_err(io_at(&folder))?;
+    let damaged = damaged_files(store, objects).await?;
+    if let Some(DamagedFile { place, .. }) = damaged.first() {
+        return Err(BackupError::MissingFiles { count: damaged.len(), first: place.clone() });
+    }
+    let mut after = None;
+    loop {
+        let page = store.resource_digests(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(*last);
+        for digest in page {
+            let Some(resource) = store.resource(&digest).await? else { continue };
+            let to = folder.join(format!("{digest}.wasm"));
+            let mut file = File::create_new(&to).map_err(io_at(&to))?;
+            let mut pieces = objects.read(&digest, 0..resource.size).await?;
+            while let Some(piece) = pieces.try_next().await.map_err(io_at(&to))? {
+                file.write_all(&piece).map_err(io_at(&to))?;
+            }
+            file.sync_all().map_err(io_at(&to))?;
+        }
+    }
+    sync(&folder)
+}
+
+/// Puts what was made in its place, or removes it if it was not made whole.
+fn settle<T>(making: &Path, to: &Path, made: Result<T, BackupError>, names: &[&str]) -> Result<T, BackupError> {
+    match made {
+        Ok(made) => appear(making, to, names).map(|()| made),
+        Err(error) => {
+            // It may hold a copy of the master key.
+            if let Err(left) = fs::remove_dir_all(making) {
+                tracing::warn!(error = %left, path = %making.display(), "what was made in part is left; remove it");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Moves what was made to its place, the last name last: with it, the rest is there.
+fn appear(making: &Path, to: &Path, names: &[&str]) -> Result<(), BackupError> {
+    for name in names {
+        let (from, to) = (making.join(name), to.join(name));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(io_at(&to))?;
+        }
+    }
+    // Files of a database that was open leave nothing that is still needed.
+    fs::remove_dir_all(making).map_err(io_at(making))?;
+    sync(to)
+}
+
+fn sync(folder: &Path) -> Result<(), BackupError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_at(folder))
+}
+
+fn digest_of(path: &Path) -> Result<Digest, BackupError> {
+    let mut file = File::open(path).map_err(io_at(path))?;
+    let (mut digest, mut chunk) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut chunk).map_err(io_at(path))?;
+        if read == 0 {
+            return Ok(Digest::from_bytes(digest.finalize().into()));
+        }
+        digest.update(&chunk[..read]);
+    }
+}
+
+/// An empty folder in the place of one that an earlier attempt left.
+fn fresh(folder: &Path) -> Result<PathBuf, BackupError> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(io_at(folder))?;
+    }
+    private::create_folder(folder).map_err(io_at(folder))?;
+    Ok(folder.to_owned())
+}
+
+fn copy_private(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let mut source = File::open(from).map_err(io_at(from))?;
+    let mut file = private::create_file(to).map_err(io_at(to))?;
+    io::copy(&mut source, &mut file).and_then(|_| file.sync_all()).map_err(io_at(to))
+}
+
+fn write_private(path: &Path, text: &[u8]) -> Result<(), BackupError> {
+    let mut file = private::create_file(path).map_err(io_at(path))?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(io_at(path))
+}

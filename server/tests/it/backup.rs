@@ -1,0 +1,156 @@
+//! The drill: a store is backed up while it sells, lost, and restored; then it sells on.
+
+use crate::stage::{Stage, config};
+use crate::terminal::{Draft, Terminal};
+use portcullis_protocol::Reason;
+use portcullis_protocol::wire::{
+    AccountAnswer, AuthorisationAnswer, EntitlementsAnswer, VerificationAnswer, VerificationRequest,
+};
+use portcullis_server::crypto::keys::{self, Rotation};
+use portcullis_server::ops::backup::{Backup, BackupError};
+use portcullis_server::{MASTER_KEY, Parts, Running};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str], dir: &Path, origin: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis-server"));
+    command.args(arguments).current_dir(dir).env("PORTCULLIS_SERVER_ORIGIN", origin).output().expect("runs")
+}
+
+async fn runs(customer: &mut Terminal, request: portcullis_protocol::wire::AuthorisationRequest) {
+    let code: AuthorisationAnswer = customer.get_yes(&Draft::post("/v1/authorizations", &request)).await;
+    let verification = VerificationRequest { code: code.code, request };
+    let _: VerificationAnswer = customer.get_yes(&Draft::post("/v1/verifications", &verification)).await;
+}
+
+#[tokio::test]
+async fn a_store_comes_back_from_its_backup_and_sells_on() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let mut browser = stage.person("ada@example.org").await;
+    let mut customer = stage.terminal_of(&mut browser).await;
+    shop.buy(&mut customer, "view").await;
+
+    // Beside the running server, as an operator types it.
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let dir = stage.folder.path().to_str().expect("a path").to_owned();
+    let taken = run(&["backup", "--json", "--dir", &dir, "--to", "saved"], elsewhere.path(), stage.origin.as_str());
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&taken.stdout).expect("JSON");
+    assert_eq!(
+        (&told["counts"]["orders"], &told["counts"]["resources"], &told["files"]),
+        (&1.into(), &1.into(), &true.into())
+    );
+    let again = run(&["backup", "--dir", &dir, "--to", "saved"], elsewhere.path(), stage.origin.as_str());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("not empty"), "a backup is never overwritten");
+    let saved = elsewhere.path().join("saved");
+    assert!(!saved.join(MASTER_KEY).exists(), "the master key is no part of it");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(&saved), mode(&saved.join("portcullis.sqlite"))), (0o700, 0o600));
+    }
+
+    // Afterwards something is sold, and signing keys are changed; a terminal sees the new key document.
+    shop.buy(&mut customer, "print").await;
+    let core = &stage.running.app().core;
+    for _ in 0..3 {
+        keys::rotate_signing_key(&*core.store, &core.secrets, Rotation::Planned { starts_in: 0 })
+            .await
+            .expect("rotated");
+    }
+    core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+    let seen = core.store.signing_keys().await.expect("read").0;
+    let _: AccountAnswer = customer.get_yes(&Draft::get("/v1/account")).await;
+
+    // The machine is lost. What is left is the backup, and the master key, which was kept elsewhere.
+    let master = elsewhere.path().join("kept-apart.key");
+    std::fs::copy(stage.folder.path().join(MASTER_KEY), &master).expect("copied");
+    let (address, clock) = (stage.running.address(), stage.clock.clone());
+    let origin = stage.origin.clone();
+    let Stage { running, folder, .. } = stage;
+    running.stop().await.expect("stops");
+    drop(folder);
+    let restore = ["restore", "--from", "saved", "--master-key", "kept-apart.key", "--dir", "new"];
+    let restored = run(&restore, elsewhere.path(), origin.as_str());
+    let said = String::from_utf8_lossy(&restored.stdout).into_owned();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    for consequence in ["Orders that were paid since are unknown", "signed out", "rotate-key --stolen"] {
+        assert!(said.contains(consequence), "{said}");
+    }
+    let twice = run(&restore, elsewhere.path(), origin.as_str());
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("already"), "no server is overwritten");
+
+    let place = tempfile::tempdir().expect("a folder");
+    let mut configuration = config(&place);
+    configuration.dir = elsewhere.path().join("new");
+    configuration.listen = address;
+    configuration.origin = Some(origin.clone());
+    let running = Running::start_with(configuration, Parts { clock, ..Parts::default() }).await.expect("starts");
+    let core = &running.app().core;
+    assert!(core.store.signing_keys().await.expect("read").0 > seen, "no terminal takes its keys for older ones");
+
+    // Everybody was signed out; signed in again, what was bought before is there and runs, and what came after is not.
+    assert_eq!(customer.get_no(&Draft::get("/v1/account")).await.reason, Reason::NotSignedIn);
+    let mut browser = crate::browser::Browser::new(&origin);
+    browser.sign_in("ada@example.org", crate::stage::PASSWORD).await;
+    let mut customer = Terminal::new(&origin).await;
+    let code = customer.device_code("a terminal").await;
+    browser.decide(&code.user_code, "approve").await;
+    customer.poll(&code.device_code).await.expect("tokens");
+    customer.enrol("a terminal").await;
+    let held: EntitlementsAnswer = customer.get_yes(&Draft::get("/v1/account/entitlements")).await;
+    assert_eq!(held.entitlements.len(), 1);
+    runs(&mut customer, shop.request("view")).await;
+    let file = customer.http.get(format!("{origin}/v1/files/{}", shop.resource)).send().await.expect("answers");
+    assert_eq!(file.status(), 200, "the sealed file came back");
+    shop.buy(&mut customer, "print").await;
+    running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn what_is_no_good_backup_gives_no_server() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let saved = elsewhere.path().join("saved");
+    let backup = Backup::take(stage.running.app(), &saved, true).await.expect("taken");
+    let master = stage.folder.path().join(MASTER_KEY);
+    let (new, files) = (elsewhere.path().join("new"), saved.join("files"));
+    let nothing_is_left = || assert!(!new.exists() || std::fs::read_dir(&new).expect("read").next().is_none());
+
+    // Another server's master key.
+    let other = Stage::open().await;
+    let foreign = other.folder.path().join(MASTER_KEY);
+    let refused = backup.restore(&saved, &foreign, &new, true).await;
+    assert!(matches!(refused, Err(BackupError::OtherMasterKey(_))), "{refused:?}");
+    nothing_is_left();
+
+    // A sealed file that is missing.
+    let file = files.join(format!("{}.wasm", shop.resource));
+    let aside = elsewhere.path().join("aside");
+    std::fs::rename(&file, &aside).expect("moved");
+    let refused = backup.restore(&saved, &master, &new, true).await;
+    assert!(matches!(refused, Err(BackupError::MissingFiles { count: 1, .. })), "{refused:?}");
+    nothing_is_left();
+    std::fs::rename(&aside, &file).expect("moved back");
+
+    // A database that was changed in one byte.
+    let database = saved.join("portcullis.sqlite");
+    let whole = std::fs::read(&database).expect("read");
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&database, damaged).expect("written");
+    let refused = backup.restore(&saved, &master, &new, true).await;
+    assert!(matches!(refused, Err(BackupError::Damaged(_))), "{refused:?}");
+    std::fs::write(&database, whole).expect("written");
+    assert!(matches!(Backup::read(elsewhere.path()), Err(BackupError::NotABackup(_))));
+
+    // The control: as it was made, it gives a server.
+    backup.restore(&saved, &master, &new, true).await.expect("restored");
+    assert!(new.join("portcullis.sqlite").is_file() && new.join(MASTER_KEY).is_file());
+    other.stop().await;
+    stage.stop().await;
+}
