@@ -18,6 +18,7 @@ use crate::store::{NewPart, NewResource, PublishOutcome, StoreError};
 use axum::body::Body;
 use futures::StreamExt as _;
 use parking_lot::Mutex;
+use portcullis_folders::is_left_over;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::census::{self, Census};
 use portcullis_protocol::encoding::base64url;
@@ -37,6 +38,9 @@ use tokio::io::AsyncWriteExt as _;
 const TRIES: u32 = 8;
 /// Bytes that are written to see whether files can be stored: a block, since a full disk still makes empty files.
 const PROBE: usize = 4096;
+
+/// How long nothing has been written, where a file system has no locks, to a file that its process left.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Held while the code of an upload is in memory: a body has up to 64 MiB, and what is read from it takes more. Uploads
 /// go on meanwhile.
@@ -110,25 +114,17 @@ pub(crate) async fn clear(core: &Core, dir: &Path) -> Result<(), ClearError> {
 fn clear_folder(uploads: &Path) -> std::io::Result<Vec<Abandoned>> {
     let mut abandoned = Vec::new();
     for entry in std::fs::read_dir(uploads)?.flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        if !is_left_over(&entry, ABANDONED) {
             continue;
         }
-        let Ok(file) = File::options().read(true).write(true).open(entry.path()) else { continue };
-        let is_over = match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => false,
-            // A file system without locks: nothing lasts a day.
-            Err(TryLockError::Error(_)) => {
-                let written = entry.metadata().and_then(|data| data.modified());
-                let age = written.ok().and_then(|at| std::time::SystemTime::now().duration_since(at).ok());
-                age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
-            }
-        };
-        if is_over && entry.path().extension().is_some_and(|extension| extension == objects::INTENT) {
-            abandoned.push(Abandoned::new(entry.path(), file));
-        } else if is_over {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != objects::INTENT) {
             // Another process may have been quicker.
-            let _ = std::fs::remove_file(entry.path());
+            let _ = std::fs::remove_file(path);
+        } else if let Ok(file) = File::options().read(true).write(true).open(&path)
+            && !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        {
+            abandoned.push(Abandoned::new(path, file));
         }
     }
     Ok(abandoned)

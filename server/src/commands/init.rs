@@ -5,12 +5,12 @@ use crate::crypto::keys::{self, Keys};
 use crate::crypto::secrets::{Secrets, TokenRole, new_token};
 use crate::ops::config::{Config, FILE_NAME};
 use crate::ops::parts::Parts;
-use crate::ops::private;
 use crate::print;
 use crate::store::NewInvitation;
 use crate::{DATABASE, MASTER_KEY, bind, open_store, remains};
 use anyhow::{Context as _, bail};
 use clap::Args;
+use portcullis_folders::is_exposed;
 use portcullis_protocol::Origin;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -110,24 +110,15 @@ impl Init {
 /// Makes a directory that only its owner enters. An existing one is made so only if nothing is in it: what others keep
 /// there is not taken from them.
 fn make_private(dir: &Path) -> anyhow::Result<()> {
-    private::create_folder(dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let cannot = || format!("cannot make {} private", dir.display());
-        if std::fs::metadata(dir).with_context(cannot)?.permissions().mode() & 0o077 == 0 {
-            return Ok(());
-        }
-        if std::fs::read_dir(dir).with_context(cannot)?.next().is_some() {
-            bail!(
-                "other users can look into {dir}, and there are other things in it: choose a new directory, or \
-                 `chmod 700 {dir}`",
-                dir = dir.display()
-            );
-        }
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).with_context(cannot)?;
+    if is_exposed(dir) && std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!(
+            "other users can look into {dir}, and there are other things in it: choose a new directory, or \
+             `chmod 700 {dir}`",
+            dir = dir.display()
+        );
     }
-    Ok(())
+    let made = portcullis_folders::make_private(dir).map_err(|unprotected| unprotected.cause);
+    made.with_context(|| format!("cannot make the directory {}, which only its owner enters", dir.display()))
 }
 
 /// A configuration with a word on each key. On this machine alone, where nothing real is sold, everybody may do

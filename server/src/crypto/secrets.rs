@@ -8,12 +8,12 @@
 //!
 //! What is wrapped names its row in the associated data, so that a row moved to another place does not open.
 
-use crate::ops::private;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
+use portcullis_folders::private_file;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::{base64url, from_base64url};
 use portcullis_protocol::{AccountId, Digest, PartName};
@@ -176,7 +176,7 @@ impl Secrets {
     pub fn create(path: &Path) -> Result<Self, SecretError> {
         let failed = |cause| SecretError::File { path: path.to_owned(), cause };
         let master = Zeroizing::new(random::<32>());
-        let mut file = private::create_file(path).map_err(failed)?;
+        let mut file = private_file().write(true).create_new(true).open(path).map_err(failed)?;
         let text = Zeroizing::new(format!("{}\n", *secret_text(&*master)));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(Self::from_master(&master))

@@ -11,11 +11,11 @@ use crate::ops::clock::Timestamp;
 use crate::ops::config::FILE_NAME;
 use crate::ops::directory::{DATABASE, MASTER_KEY, damaged_files, moment, open_existing, remains};
 use crate::ops::parts::Parts;
-use crate::ops::private;
 use crate::ops::serve::ServeError;
 use crate::store::{Store, StoreError, snapshot};
 use crate::{App, DamagedFile};
 use futures::TryStreamExt as _;
+use portcullis_folders::{make_private, private_file};
 use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -124,10 +124,7 @@ impl Backup {
     /// # Errors
     /// [`BackupError`]; then there is no backup.
     pub async fn take(app: &App, to: &Path, with_files: bool) -> Result<Self, BackupError> {
-        private::create_folder(to).map_err(io_at(to))?;
-        if fs::read_dir(to).map_err(io_at(to))?.flatten().any(|entry| entry.file_name() != MAKING) {
-            return Err(BackupError::NotEmpty(to.to_owned()));
-        }
+        make_new(to)?;
         let making = fresh(&to.join(MAKING))?;
         let taken = Self::take_into(app, &making, with_files).await;
         settle(&making, to, taken, &[FILES, FILE_NAME, DATABASE, RECORD])
@@ -195,7 +192,7 @@ impl Backup {
             return Err(BackupError::Damaged(from.to_owned()));
         }
         let secrets = Secrets::open(master)?;
-        private::create_folder(dir).map_err(io_at(dir))?;
+        make_new(dir)?;
         let making = fresh(&dir.join(MAKING))?;
         let restored = self.restore_into(from, (master, &secrets), &making, with_files).await;
         settle(&making, dir, restored, &[FILES, FILE_NAME, DATABASE, MASTER_KEY])
@@ -301,7 +298,7 @@ async fn sign_everybody_out(store: &dyn Store) -> Result<(), StoreError> {
 /// Copies the sealed files that a database speaks of, each of which has to be there.
 async fn copy_files(store: &dyn Store, objects: &Objects, making: &Path) -> Result<(), BackupError> {
     let folder = making.join(FILES);
-    private::create_folder(&folder).map_err(io_at(&folder))?;
+    make_folder(&folder)?;
     let damaged = damaged_files(store, objects).await?;
     if let Some(DamagedFile { place, .. }) = damaged.first() {
         return Err(BackupError::MissingFiles { count: damaged.len(), first: place.clone() });
@@ -368,22 +365,35 @@ fn digest_of(path: &Path) -> Result<Digest, BackupError> {
     }
 }
 
+/// A folder that only its owner enters, and that was not there or empty: what others keep in one is not taken from them.
+fn make_new(folder: &Path) -> Result<(), BackupError> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    if entries.into_iter().any(|entry| entry.file_name() != MAKING) {
+        return Err(BackupError::NotEmpty(folder.to_owned()));
+    }
+    make_folder(folder)
+}
+
+fn make_folder(folder: &Path) -> Result<(), BackupError> {
+    make_private(folder).map_err(|unprotected| io_at(folder)(unprotected.cause))
+}
+
 /// An empty folder in the place of one that an earlier attempt left.
 fn fresh(folder: &Path) -> Result<PathBuf, BackupError> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(io_at(folder))?;
     }
-    private::create_folder(folder).map_err(io_at(folder))?;
+    make_folder(folder)?;
     Ok(folder.to_owned())
 }
 
 fn copy_private(from: &Path, to: &Path) -> Result<(), BackupError> {
     let mut source = File::open(from).map_err(io_at(from))?;
-    let mut file = private::create_file(to).map_err(io_at(to))?;
+    let mut file = private_file().write(true).create_new(true).open(to).map_err(io_at(to))?;
     io::copy(&mut source, &mut file).and_then(|_| file.sync_all()).map_err(io_at(to))
 }
 
 fn write_private(path: &Path, text: &[u8]) -> Result<(), BackupError> {
-    let mut file = private::create_file(path).map_err(io_at(path))?;
+    let mut file = private_file().write(true).create_new(true).open(path).map_err(io_at(path))?;
     file.write_all(text).and_then(|()| file.sync_all()).map_err(io_at(path))
 }

@@ -9,7 +9,6 @@ pub(crate) mod health;
 pub mod log;
 pub mod metrics;
 pub mod parts;
-pub(crate) mod private;
 pub(crate) mod retention;
 pub(crate) mod serve;
 pub mod traces;

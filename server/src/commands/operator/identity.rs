@@ -3,9 +3,9 @@
 
 use super::Report;
 use crate::App;
-use crate::ops::private;
 use anyhow::{Context as _, ensure};
 use clap::Args;
+use portcullis_folders::private_file;
 use serde_json::json;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -22,8 +22,11 @@ impl ExportIdentity {
         let keys = &app.core.keys;
         let recipient = keys.recipient().to_string();
         ensure!(!self.output.exists(), "{} exists: name another file", self.output.display());
-        let mut file =
-            private::create_file(&self.output).with_context(|| format!("cannot make {}", self.output.display()))?;
+        let mut file = private_file()
+            .write(true)
+            .create_new(true)
+            .open(&self.output)
+            .with_context(|| format!("cannot make {}", self.output.display()))?;
         writeln!(file, "# public key: {recipient}")
             .and_then(|()| writeln!(file, "{}", *keys.identity().expose_text()))
             .and_then(|()| file.sync_all())
