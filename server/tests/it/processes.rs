@@ -184,7 +184,8 @@ fn only_the_database_that_was_meant_is_believed() {
     certificates(folder.path());
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("made");
     let cluster = Cluster::with_tls(&read("server.pem"), &read("server.key"));
-    cluster.run("postgres", "CREATE ROLE shop LOGIN PASSWORD 'a s3cret word'; CREATE DATABASE shop OWNER shop");
+    cluster.run("postgres", "CREATE ROLE shop LOGIN PASSWORD 'a s3cret word'");
+    cluster.run("postgres", "CREATE DATABASE shop OWNER shop");
     let open = |host: &str, query: &str, password: &str| {
         let text = format!("postgres://shop:{password}@{host}:{}/shop?{query}", cluster.port());
         let address: DatabaseAddress = text.parse().map_err(|error| format!("{error}"))?;
