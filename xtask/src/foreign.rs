@@ -1,4 +1,4 @@
-//! Sets up the tools of others that tests compare with: `age`, Chromium, dovecot, `bat` and Vim from the distribution, and
+//! Sets up the tools of others that tests need: `age`, Chromium, dovecot, PostgreSQL, `bat` and Vim from the distribution, and
 //! below `target/foreign/` Python environments, FFmpeg and npm packages in the versions that `tests/clients/` pins.
 //!
 //! A test that lacks its tool fails; this says what to install. Where `bat` or Vim cannot be installed, this says that
@@ -40,7 +40,15 @@ const TOOLS: &[Tool] = &[
         packages: &["dovecot-imapd", "dovecot-pop3d"],
         name: "dovecot 2.3 with IMAP and POP3",
     },
+    POSTGRES,
 ];
+
+/// The second database. Its programs are not in the path; `setpriv` starts it as a user that it accepts.
+const POSTGRES: Tool = Tool {
+    probe: &["sh", "-c", "ls /usr/lib/postgresql/1[5-9]/bin/initdb && setpriv --version"],
+    packages: &["postgresql", "util-linux"],
+    name: "PostgreSQL 15 or newer",
+};
 
 /// The browser in which the pages are tried. Debian's package; `PORTCULLIS_CHROMIUM` names another one.
 const CHROMIUM: Tool = Tool {
@@ -74,7 +82,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// Names everything that has to be installed by hand, or the command that failed.
 pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     println!(
-        "── foreign tools\n   age, Chromium, dovecot, bat, Vim; Python environments, FFmpeg and npm packages, below target/foreign/"
+        "── foreign tools\n   age, Chromium, dovecot, PostgreSQL, bat, Vim; Python environments, FFmpeg and npm packages, below target/foreign/"
     );
     let start = Instant::now();
     tools()?;
@@ -113,6 +121,10 @@ fn ensure_tools(tools: &[Tool]) -> Result<()> {
     let packages: Vec<&str> = wanted.iter().flat_map(|tool| tool.packages).copied().collect();
     if can_install() {
         install(&packages)?;
+        // Debian makes a cluster and starts it; tests have their own.
+        if packages.contains(&"postgresql") && succeeds(&["service", "postgresql", "stop"]) {
+            println!("   service postgresql stop");
+        }
         // Debian starts a mail server that was installed; tests start their own, on ports of their own.
         if packages.contains(&"dovecot-imapd") && succeeds(&["service", "dovecot", "stop"]) {
             println!("   service dovecot stop");

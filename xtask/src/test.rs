@@ -34,10 +34,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "cargo xtask test",
         &[
             ("guests: set up the target, make assets, build the examples", "3 min"),
-            ("foreign tools: Chromium, Python and npm packages, FFmpeg, age, dovecot, bat", "3 min"),
+            ("foreign tools: Chromium, PostgreSQL, Python and npm packages, FFmpeg, age, dovecot, bat", "3 min"),
             ("formatting, lints, documentation, dependency policy", "6 min"),
             ("build everything (the engine is the longest part)", "13 min"),
             ("tests of the examples and of the documentation", "8 min"),
+            ("the tests of the server, on PostgreSQL", "4 min"),
             ("all other tests", "6 min"),
         ],
     );
@@ -58,7 +59,22 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "documentation tests",
         cargo().current_dir(&workspace.root).args(["test", "--workspace", "--doc", "--locked"]),
     )?;
+    on_postgres(workspace)?;
     tests(workspace, extent)
+}
+
+/// The tests of the server once more, on the second database. What only SQLite has stands in modules of that name.
+fn on_postgres(workspace: &Workspace) -> Result<()> {
+    let mut runner = cargo();
+    runner.current_dir(&workspace.root).env("PORTCULLIS_TEST_DATABASE", "postgres");
+    if available(&["nextest", "--version"]) {
+        let which = "package(portcullis-server) & binary(it) & not test(sqlite::)";
+        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", which]);
+    } else {
+        runner.args(["test", "--workspace", "--locked", "--no-fail-fast", "--test", "it"]);
+        runner.args(["--", "--skip", "sqlite::"]);
+    }
+    step("tests of the server, on PostgreSQL", &mut runner)
 }
 
 /// The runner, last, so that its summary is the last thing printed.

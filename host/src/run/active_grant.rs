@@ -10,7 +10,9 @@ use crate::run::services::Services;
 use parking_lot::RwLock;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::limits::MAX_QUANTITY;
-use portcullis_protocol::{Grant, OperationEntry, PartName, Reason, Rights, Sale, SignedManifest, Verified};
+use portcullis_protocol::{
+    Grant, GrantLimits, OperationEntry, PartName, Reason, Rights, Sale, SignedManifest, Verified,
+};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -69,9 +71,7 @@ impl ActiveGrant {
                 format!("the grant is not what was asked for: its {what} differs"),
             ));
         }
-        let units = document.limits.units.map(|units| u32::try_from(units).unwrap_or(u32::MAX));
-        let uses = [document.limits.uses, units].into_iter().flatten().min();
-        let uses = uses.map_or(UNCOUNTED, |uses| uses.min(MAX_QUANTITY));
+        let uses = uses_of(&document.limits);
         Ok(Self {
             keys,
             expires: AtomicU64::new(document.exp),
@@ -235,10 +235,17 @@ impl fmt::Debug for ActiveGrant {
     }
 }
 
+/// How many calls a grant is good for, whatever its server says: no more than one authorisation can ask for.
+fn uses_of(limits: &GrantLimits) -> u32 {
+    let units = limits.units.map(|units| u32::try_from(units).unwrap_or(u32::MAX));
+    let uses = [limits.uses, units].into_iter().flatten().min();
+    uses.map_or(UNCOUNTED, |uses| uses.min(MAX_QUANTITY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_protocol::{Digest, GrantId, GrantLimits, PairwiseId, SecretKey};
+    use portcullis_protocol::{Digest, GrantId, PairwiseId, SecretKey};
     use std::hint::black_box;
     use std::time::Instant;
 
@@ -279,6 +286,17 @@ mod tests {
         assert!(held.enter(129).is_ok());
         assert_eq!(held.enter(130).err(), Some(Ended::Expired));
         assert!(!held.wants_renewal(119) && held.wants_renewal(120));
+    }
+
+    #[test]
+    fn a_grant_counts_to_a_million_and_no_further() {
+        let of = |uses, units| uses_of(&GrantLimits { uses, units });
+        assert_eq!(of(None, None), UNCOUNTED);
+        assert_eq!((of(Some(3), Some(5)), of(Some(5), Some(3)), of(None, Some(3))), (3, 3, 3));
+        assert_eq!((of(Some(1_000_000), None), of(Some(999_999), None)), (1_000_000, 999_999));
+        for (uses, units) in [(Some(1_000_001), None), (Some(u32::MAX), None), (None, Some(u64::MAX))] {
+            assert_eq!(of(uses, units), 1_000_000, "{uses:?} {units:?}");
+        }
     }
 
     #[test]

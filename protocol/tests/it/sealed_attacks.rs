@@ -432,6 +432,14 @@ fn a_part_lifted_into_another_publishers_resource_is_refused_by_its_binding() {
     let (stage, error) = load_as_server(&file).unwrap_err();
     assert_eq!(stage, Stage::Key);
     assert!(matches!(error, SealedError::Binding { .. }), "{error}");
+    // A terminal that was granted the key of the original finds out as well, whoever sent the file.
+    let (part, identity) = (name(PARTS[0].0), server());
+    let key = victim.unwrap_key(&part, [&identity]).unwrap();
+    let lifted = Sealed::open(file).unwrap();
+    assert!(matches!(lifted.check_key(&part, &key), Err(SealedError::Binding { .. })));
+    assert!(matches!(lifted.read_code(&part, &key), Err(SealedError::Binding { .. })));
+    victim.check_key(&part, &key).expect("the control");
+    victim.read_code(&part, &key).expect("the control");
 }
 
 /// The same publisher's parts do not move between his versions either.

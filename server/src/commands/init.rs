@@ -1,6 +1,6 @@
 //! `portcullis-server init`
 
-use super::origin_of;
+use super::{DatabaseFlag, origin_of};
 use crate::crypto::keys::{self, Keys};
 use crate::crypto::secrets::{Secrets, TokenRole, new_token};
 use crate::ops::config::{Config, FILE_NAME};
@@ -33,6 +33,10 @@ pub(super) struct Init {
     /// The address to listen on.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// A new, empty PostgreSQL database for it, postgres://USER@HOST/DATABASE [default: an SQLite file in the directory].
+    /// The password is better kept in PGPASSWORD: everybody on a machine sees its command lines.
+    #[arg(long, value_name = "URL", env = super::DATABASE_VARIABLE, hide_env_values = true)]
+    database: Option<DatabaseFlag>,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -40,10 +44,12 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) async fn run(self, parts: &Parts) -> anyhow::Result<()> {
+        let database = self.database.as_ref().map(DatabaseFlag::address).transpose().context("--database")?;
         let config = Config {
             dir: self.dir.clone(),
             origin: self.origin.clone(),
             listen: self.listen.unwrap_or(Config::default().listen),
+            database: database.clone(),
             ..Config::default()
         };
         // Before anything is written: a public address needs a name.
@@ -64,7 +70,14 @@ impl Init {
         }
         make_private(&making)?;
         let secrets = Secrets::create(&making.join(MASTER_KEY))?;
-        let store = open_store(&making, parts)?;
+        let password = std::env::var("PGPASSWORD").ok();
+        let database = database.map(|database| database.or_password(password));
+        let store = open_store(&making, database.as_ref(), true, parts)?;
+        if let Some(database) = &database
+            && store.identity().await?.is_some()
+        {
+            bail!("there is a server in {database} already: give the new one a new database");
+        }
         keys::init(&*store, &secrets).await?;
         bind(&*store, &secrets, &origin).await?;
         let keys = Keys::open(&*store, &secrets, origin.clone()).await?;
@@ -82,6 +95,9 @@ impl Init {
         std::fs::write(making.join(FILE_NAME), config_text(&config))
             .with_context(|| format!("cannot write {}", making.display()))?;
         for name in [FILE_NAME, DATABASE, MASTER_KEY] {
+            if name == DATABASE && database.is_some() {
+                continue;
+            }
             std::fs::rename(making.join(name), self.dir.join(name))
                 .with_context(|| format!("cannot write {}", self.dir.join(name).display()))?;
         }
@@ -129,6 +145,10 @@ fn config_text(config: &Config) -> String {
         Some(origin) => format!("origin = \"{origin}\""),
         None => "# origin = \"https://store.example\"".to_owned(),
     };
+    let database = match &config.database {
+        Some(database) => format!("database = \"{}\"", database.without_password()),
+        None => "# database = \"postgres://portcullis@db.example/portcullis?sslmode=verify-full\"".to_owned(),
+    };
     // A server with a public name speaks plain HTTP behind a proxy that terminates TLS.
     let behind_proxy = config.origin.as_ref().is_some_and(|origin| !origin.is_plain_http());
     let trusted_proxies: Vec<String> = config.trusted_proxies.iter().map(|proxy| format!("\"{proxy}\"")).collect();
@@ -153,6 +173,10 @@ listen = \"{listen}\"
 # which addresses and networks it connects. What any other peer says in these headers is not believed.
 behind_proxy = {behind_proxy}
 trusted_proxies = [{trusted_proxies}]
+
+# The PostgreSQL database. Left out, the database is an SQLite file beside this one. The password may stand in the address,
+# as in postgres://USER:PASSWORD@HOST/DATABASE, or in the environment variable PGPASSWORD.
+{database}
 
 # Who may make an account: \"open\", \"invite\" (portcullis-server operator invite) or \"closed\".
 sign_up = \"{sign_up}\"

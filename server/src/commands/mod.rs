@@ -1,6 +1,7 @@
 //! `portcullis-server` as a command: what the command line takes, and what becomes of it.
 
 mod backup;
+mod database;
 mod init;
 mod operator;
 mod serve;
@@ -8,6 +9,7 @@ mod serve;
 use crate::ops::config::{Config, Overrides};
 use crate::ops::parts::Parts;
 use crate::print;
+use crate::store::{AddressError, DatabaseAddress};
 use crate::{App, Core, Server};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -62,6 +64,8 @@ enum Verb {
     Restore(backup::Restore),
     /// What an operator does, on the server's own machine.
     Operator(operator::Operator),
+    /// Databases: copy.
+    Database(database::Database),
 }
 
 /// Which server is meant.
@@ -73,6 +77,37 @@ struct Which {
     /// The server's directory [default: portcullis-server].
     #[arg(long, value_name = "DIR", global = true)]
     dir: Option<PathBuf>,
+    /// The PostgreSQL database, postgres://USER@HOST/DATABASE [default: the SQLite file in the directory]. The password is
+    /// better kept in PGPASSWORD: everybody on a machine sees its command lines.
+    #[arg(long, value_name = "URL", global = true, env = DATABASE_VARIABLE, hide_env_values = true)]
+    database: Option<DatabaseFlag>,
+}
+
+/// What `--database` takes from the environment.
+const DATABASE_VARIABLE: &str = "PORTCULLIS_SERVER_DATABASE";
+
+/// What was said for `--database`. It is read later: an error of the command line would repeat it, password and all.
+#[derive(Clone)]
+struct DatabaseFlag(String);
+
+impl std::str::FromStr for DatabaseFlag {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for DatabaseFlag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseFlag")
+    }
+}
+
+impl DatabaseFlag {
+    fn address(&self) -> Result<DatabaseAddress, AddressError> {
+        self.0.parse()
+    }
 }
 
 impl Command {
@@ -83,13 +118,20 @@ impl Command {
             Verb::Backup(backup) => backup.run(parts).await,
             Verb::Restore(restore) => restore.run().await,
             Verb::Operator(operator) => operator.run(parts).await,
+            Verb::Database(database) => database.run(&parts).await,
         }
     }
 }
 
 impl Which {
     fn load(&self, listen: Option<SocketAddr>, accept_clock: bool) -> anyhow::Result<Config> {
-        let overrides = Overrides { file: self.config.clone(), listen, dir: self.dir.clone(), accept_clock };
+        let overrides = Overrides {
+            file: self.config.clone(),
+            listen,
+            dir: self.dir.clone(),
+            database: self.database.as_ref().map(DatabaseFlag::address).transpose().context("--database")?,
+            accept_clock,
+        };
         Ok(Config::load(&overrides, std::env::vars())?)
     }
 

@@ -9,10 +9,12 @@ use crate::crypto::keys::{self, KeysError, Rotation};
 use crate::crypto::secrets::{SecretError, Secrets};
 use crate::ops::clock::Timestamp;
 use crate::ops::config::FILE_NAME;
-use crate::ops::directory::{DATABASE, MASTER_KEY, damaged_files, moment, open_existing, remains};
+use crate::ops::directory::{DATABASE, MASTER_KEY, damaged_files, moment, open_store, remains};
 use crate::ops::parts::Parts;
 use crate::ops::serve::ServeError;
-use crate::store::{Store, StoreError, snapshot};
+use crate::store::{
+    CopyError, Copyable, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError, snapshot,
+};
 use crate::{App, DamagedFile};
 use futures::TryStreamExt as _;
 use portcullis_folders::{make_private, private_file};
@@ -82,6 +84,9 @@ pub enum BackupError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The copy of the database.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The place of sealed files.
     #[error(transparent)]
     Storage(#[from] crate::StorageError),
@@ -131,14 +136,10 @@ impl Backup {
     }
 
     async fn take_into(app: &App, making: &Path, with_files: bool) -> Result<Self, BackupError> {
-        let (from, database) = (app.config.dir.join(DATABASE), making.join(DATABASE));
+        let database = making.join(DATABASE);
         let made = app.core.clock.now();
-        let copied = {
-            let database = database.clone();
-            tokio::task::spawn_blocking(move || snapshot(&from, &database)).await
-        };
-        copied.map_err(|error| io_at(&database)(io::Error::other(error)))??;
-        let store = open_existing(making, &Parts::default())?;
+        copy_database(app, &database).await?;
+        let store = open_store(making, None, false, &Parts::default())?;
         let counts = counts(&*store).await?;
         balances(&*store).await?;
         // Of the moment of the copy: what is published later is not in the database, and stands in no backup.
@@ -207,10 +208,12 @@ impl Backup {
     ) -> Result<(), BackupError> {
         copy_private(&from.join(DATABASE), &making.join(DATABASE))?;
         copy_private(master, &making.join(MASTER_KEY))?;
-        if from.join(FILE_NAME).is_file() {
-            copy_private(&from.join(FILE_NAME), &making.join(FILE_NAME))?;
+        let configuration = from.join(FILE_NAME);
+        if configuration.is_file() {
+            let text = fs::read_to_string(&configuration).map_err(io_at(&configuration))?;
+            write_private(&making.join(FILE_NAME), without_database(&text).as_bytes())?;
         }
-        let store = open_existing(making, &Parts::default())?;
+        let store = open_store(making, None, false, &Parts::default())?;
         if store.identity().await?.is_some_and(|bound| bound.key_check != secrets.key_check()) {
             return Err(BackupError::OtherMasterKey(master.to_owned()));
         }
@@ -269,6 +272,34 @@ async fn counts(store: &dyn Store) -> Result<BTreeMap<String, u64>, StoreError> 
         ("resources".to_owned(), count!(resource_digests)),
         ("orders".to_owned(), count!(order_ids)),
     ]))
+}
+
+/// Copies the server's database, as it is at one moment, into a file of its own.
+async fn copy_database(app: &App, to: &Path) -> Result<(), BackupError> {
+    let Some(address) = &app.config.database else {
+        let (from, copy) = (app.config.dir.join(DATABASE), to.to_owned());
+        let copied = tokio::task::spawn_blocking(move || snapshot(&from, &copy)).await;
+        return Ok(copied.map_err(|error| io_at(to)(io::Error::other(error)))??);
+    };
+    let from =
+        Copyable::Postgres(Postgres::open(PostgresOptions { create: false, ..PostgresOptions::new(address.clone()) })?);
+    let to = Copyable::Sqlite(Sqlite::open(SqliteOptions::new(to))?);
+    let copied = from.snapshot_to(&to).await;
+    from.close().await?;
+    to.close().await?;
+    copied?;
+    Ok(())
+}
+
+/// A configuration without the address of a database: what is restored lies in the directory, and the database that the
+/// address names may still be there, with another content.
+fn without_database(text: &str) -> String {
+    let is_address = |line: &&str| line.strip_prefix("database").is_some_and(|rest| rest.trim_start().starts_with('='));
+    let lines = text.lines().map(|line| match is_address(&line) {
+        true => "# The address of the database was taken out when this was restored from a backup.",
+        false => line,
+    });
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Fails if the books do not sum to zero.

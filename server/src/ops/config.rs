@@ -3,6 +3,7 @@
 use crate::billing::currencies::Currencies;
 use crate::billing::payment::PaymentSettings;
 use crate::catalogue::objects::StorageSettings;
+use crate::store::DatabaseAddress;
 use ipnet::IpNet;
 use portcullis_protocol::Origin;
 use serde::de::Error as _;
@@ -16,6 +17,9 @@ use url::Url;
 pub const FILE_NAME: &str = "server.toml";
 /// What every environment variable of the server begins with: `PORTCULLIS_SERVER_PAYMENT_SANDBOX=true`.
 pub const ENV_PREFIX: &str = "PORTCULLIS_SERVER_";
+
+/// The variable in which PostgreSQL's own programs look for a password that is not in an address.
+const PASSWORD: &str = "PGPASSWORD";
 
 /// What the rest of the variables of payment providers begins with: `PORTCULLIS_SERVER_PAYMENT_SANDBOX_PLAYS=decline`.
 const PAYMENT: &str = "PAYMENT_";
@@ -54,6 +58,8 @@ pub struct Config {
     pub origin: Option<Origin>,
     /// Where keys, database and files are.
     pub dir: PathBuf,
+    /// The PostgreSQL database; left out, the database is an SQLite file in `dir`.
+    pub database: Option<DatabaseAddress>,
     /// Who may make an account.
     pub sign_up: SignUp,
     /// Who may claim a publisher name.
@@ -192,6 +198,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8433)),
             origin: None,
             dir: PathBuf::from("portcullis-server"),
+            database: None,
             sign_up: SignUp::Invite,
             publishers: Publishers::Approve,
             behind_proxy: false,
@@ -298,6 +305,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["listen"], Kind::Text),
     (&["origin"], Kind::Text),
     (&["dir"], Kind::Text),
+    (&["database"], Kind::Text),
     (&["sign_up"], Kind::Text),
     (&["publishers"], Kind::Text),
     (&["behind_proxy"], Kind::Bool),
@@ -351,6 +359,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// `--dir`.
     pub dir: Option<PathBuf>,
+    /// `--database`.
+    pub database: Option<DatabaseAddress>,
     /// `--accept-clock`.
     pub accept_clock: bool,
 }
@@ -365,8 +375,12 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut from_environment = Table::new();
-        let mut config_variable = None;
+        let (mut config_variable, mut password) = (None, None);
         for (name, value) in environment {
+            if name == PASSWORD {
+                password = Some(value);
+                continue;
+            }
             match name.strip_prefix(ENV_PREFIX) {
                 Some("CONFIG") => config_variable = Some(PathBuf::from(value)),
                 Some(key) => overlay_variable(&mut from_environment, &name, key, &value)?,
@@ -394,6 +408,8 @@ impl Config {
         if let Some(dir) = dir_of_flags {
             config.dir = dir;
         }
+        let database = flags.database.clone().or(config.database);
+        config.database = database.map(|database| database.or_password(password));
         config.accept_clock = flags.accept_clock;
         config.payment.providers().map_err(ConfigError::setting)?;
         if !(0.0..=1.0).contains(&config.traces.ratio) {
@@ -483,7 +499,12 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
 
 fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let invalid = |e: toml::de::Error| ConfigError::File { path: path.to_owned(), message: e.to_string() };
+    let invalid = |e: toml::de::Error| {
+        // The line would be shown, and with an address the password in it.
+        let shown = e.to_string();
+        let message = if shown.contains("://") && shown.contains('@') { e.message().to_owned() } else { shown };
+        ConfigError::File { path: path.to_owned(), message }
+    };
     // Read as what it is first: such an error shows the line.
     toml::from_str::<Config>(&text).map_err(invalid)?;
     toml::from_str(&text).map_err(invalid)

@@ -12,7 +12,9 @@ use crate::ops::clock::Timestamp;
 use crate::ops::config::{Config, ConfigError};
 use crate::ops::parts::Parts;
 use crate::ops::serve::ServeError;
-use crate::store::{IdentityRecord, Sqlite, SqliteOptions, Store, StoreError};
+use crate::store::{
+    DatabaseAddress, IdentityRecord, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError,
+};
 use portcullis_protocol::{Digest, Origin};
 use std::fs;
 use std::io;
@@ -39,14 +41,18 @@ const PAGE: u32 = 500;
 pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core, ServeError> {
     let dir = &config.dir;
     let (master, database) = (dir.join(MASTER_KEY), dir.join(DATABASE));
-    match (is_there(&master)?, is_there(&database)?) {
+    // A database elsewhere says itself whether there is a server in it.
+    match (is_there(&master)?, config.database.is_some() || is_there(&database)?) {
         (true, true) => {}
+        (false, true) if config.database.is_some() && !holds_files(dir)? => {
+            return Err(ServeError::NoServer { dir: dir.clone() });
+        }
         (true, false) => return Err(ServeError::NoDatabase { database, master }),
         (false, false) if !holds_files(dir)? => return Err(ServeError::NoServer { dir: dir.clone() }),
         (false, _) => return Err(ServeError::NoMasterKey { master, dir: dir.clone() }),
     }
     let secrets = Secrets::open(&master)?;
-    let store = open_existing(dir, &parts)?;
+    let store = open_store(dir, config.database.as_ref(), false, &parts)?;
     let bound = store.identity().await?;
     if let Some(bound) = &bound {
         belongs(bound, &secrets, &origin, dir)?;
@@ -71,20 +77,27 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     Ok(Core { store, objects, keys, secrets, origin, payments, currencies, clock, faults, metrics })
 }
 
-/// Makes or opens the database of a directory.
+/// Opens the database of a server: the one at an address, or the file of its directory. Only a new server makes one.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn open_store(dir: &Path, parts: &Parts) -> Result<Arc<dyn Store>, StoreError> {
+pub fn open_store(
+    dir: &Path,
+    database: Option<&DatabaseAddress>,
+    create: bool,
+    parts: &Parts,
+) -> Result<Arc<dyn Store>, StoreError> {
     let Parts { clock, faults, .. } = parts.clone();
-    let options = SqliteOptions { clock, faults, ..SqliteOptions::new(dir.join(DATABASE)) };
-    Ok(Arc::new(Sqlite::open(options)?))
-}
-
-pub(crate) fn open_existing(dir: &Path, parts: &Parts) -> Result<Arc<dyn Store>, StoreError> {
-    let Parts { clock, faults, .. } = parts.clone();
-    let options = SqliteOptions { clock, faults, create: false, ..SqliteOptions::new(dir.join(DATABASE)) };
-    Ok(Arc::new(Sqlite::open(options)?))
+    match database {
+        Some(address) => {
+            let options = PostgresOptions { clock, faults, create, ..PostgresOptions::new(address.clone()) };
+            Ok(Arc::new(Postgres::open(options)?))
+        }
+        None => {
+            let options = SqliteOptions { clock, faults, create, ..SqliteOptions::new(dir.join(DATABASE)) };
+            Ok(Arc::new(Sqlite::open(options)?))
+        }
+    }
 }
 
 /// Binds a database to its server's master key and origin, once.

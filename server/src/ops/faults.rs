@@ -111,6 +111,8 @@ writes! {
     ClockAccept, "clock.accept";
     /// What has expired is released and old records are deleted.
     Sweep, "sweep";
+    /// A database is copied into another one.
+    DatabaseCopy, "database.copy";
     /// Keys are made.
     KeysInit, "keys.init";
     /// A signing key is added.

@@ -4,11 +4,13 @@
 //! what the transaction found, because only the transaction knows: several server processes may share one store, so
 //! nothing may rest on what this process remembers. Time in a transaction is the database's.
 //!
-//! [`Sqlite`] is the backend; another one implements the same traits and passes the same tests.
+//! The rules are in `transactions/`, written once. [`Sqlite`] and [`Postgres`] are what they run on; both pass the same
+//! tests.
 
 mod accounts;
 mod answers;
 mod approvals;
+mod copy;
 mod cycle;
 mod database;
 mod devices;
@@ -20,12 +22,14 @@ mod offers;
 mod orders;
 mod overview;
 mod page;
+mod postgres;
 mod prepaid;
 mod publishers;
 mod resources;
 mod sessions;
 mod shelves;
 mod sqlite;
+mod tables;
 mod terminals;
 mod transactions;
 
@@ -35,6 +39,7 @@ pub use accounts::{
 };
 pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, StoredAnswer};
 pub use approvals::{ApprovalRequest, Approvals};
+pub use copy::{Copied, CopyError, Copyable};
 pub use cycle::{
     Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
     AuthoriseOutcome, Cycle, GrantRecord, GrantState, NewAuthorisation, NewGrant, OperationFacts, VerificationCase,
@@ -53,6 +58,7 @@ pub use orders::{
 };
 pub use overview::Overview;
 pub use page::{AccountPage, Page};
+pub use postgres::{AddressError, DatabaseAddress, Postgres, PostgresOptions};
 pub use prepaid::Purse;
 pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
 pub use resources::{
@@ -107,10 +113,18 @@ pub enum StoreError {
     TakenOver(&'static str),
     /// There is no database where one is expected.
     #[error("{0} does not exist, or does not contain a server: restore it from the backup")]
-    Missing(PathBuf),
+    Missing(String),
     /// The database can be read and not written.
     #[error("{0} cannot be written: check its owner and permissions, and that the disk is not mounted read-only")]
     ReadOnly(PathBuf),
+    /// There is no way to a database, or it is not one that a server can work on.
+    #[error("the database {address} cannot be used: {cause}")]
+    Unreachable {
+        /// Where it is, without a password.
+        address: String,
+        /// Why.
+        cause: String,
+    },
     /// A test made it fail.
     #[error("{0}: a test made this step fail")]
     Faulted(&'static str),

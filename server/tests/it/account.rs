@@ -59,15 +59,10 @@ async fn another_address_takes_the_password_and_counts_as_unverified() {
     assert!(taken.status == StatusCode::UNPROCESSABLE_ENTITY && taken.text.contains("Another account"));
     assert_eq!(change_email(&mut browser, "no address", PASSWORD).await.status, StatusCode::UNPROCESSABLE_ENTITY);
 
-    let database = stage.folder.path().join(portcullis_server::DATABASE);
-    let verified = || {
-        let db = rusqlite::Connection::open(&database).expect("the file");
-        db.query_row("SELECT count(*) FROM accounts WHERE verified_at IS NOT NULL", [], |row| row.get::<_, i64>(0))
-            .expect("a number")
-    };
-    rusqlite::Connection::open(&database)
-        .and_then(|db| db.execute("UPDATE accounts SET verified_at = 1", []))
-        .expect("as a server would that sends mail");
+    let database = stage.database();
+    let verified = || database.number("SELECT count(*) FROM accounts WHERE verified_at IS NOT NULL", &[]);
+    // As a server would that sends mail.
+    database.change("UPDATE accounts SET verified_at = 1", &[]);
     assert_eq!(verified(), 2);
     let changed = change_email(&mut browser, "Countess@example.org", PASSWORD).await;
     assert_eq!(changed.location(), Some("/account"));

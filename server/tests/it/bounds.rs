@@ -1,5 +1,6 @@
 //! What one account can make long: no answer grows beyond what a terminal reads.
 
+use crate::database::Of;
 use crate::stage::{Stage, picture, picture_manifest, upload};
 use crate::terminal::{Draft, Terminal, rng};
 use crate::world::{new_terminal, now_ms};
@@ -197,14 +198,14 @@ async fn a_resource_has_so_many_versions_and_each_so_long_a_text() {
     let first = upload_of(&glutton, "1.0.0");
     assert_eq!(glutton.terminal.send(&first).await.status, StatusCode::OK);
 
-    let db =
-        rusqlite::Connection::open(glutton.stage.folder.path().join(portcullis_server::DATABASE)).expect("the file");
     let copies = "INSERT INTO resources
              (digest, publisher, name, version, kind, title, description, manifest, run_max, size, published_at)
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < CAST(?1 AS INTEGER))
-         SELECT randomblob(32), publisher, name, '1.' || i || '.0', kind, title, description, manifest, run_max, size,
-                published_at FROM resources, n";
-    db.execute(copies, [(MAX_VERSIONS - 2).to_string()]).expect("copied");
+         SELECT ?1, publisher, name, ?2, kind, title, description, manifest, run_max, size, published_at
+         FROM resources WHERE version = '1.0.0'";
+    for number in 1..MAX_VERSIONS - 1 {
+        let digest = portcullis_server::crypto::secrets::random::<32>();
+        glutton.stage.database().change(copies, &[Of::Blob(&digest), Of::Text(&format!("1.{number}.0"))]);
+    }
     let last = upload_of(&glutton, "2.0.0");
     assert_eq!(glutton.terminal.send(&last).await.status, StatusCode::OK, "the last one");
     let further = upload_of(&glutton, "2.0.1");

@@ -1,5 +1,6 @@
 //! Currencies that exist and that the store sells in; and top-ups that failed leave nothing behind.
 
+use crate::database::Of;
 use crate::metered::{pay, purse, top_up};
 use crate::world::{World, account, count, fresh, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderState};
@@ -59,8 +60,7 @@ async fn failed_top_ups_leave_nothing_that_bars_the_next() {
     let refused = orders::order(&core, &machine.asker, &request, &fresh(&request)).await;
     assert_eq!(reason(refused), Reason::PaymentRequired);
     // A balance with nothing in it takes no place: neither one that was drawn, nor one of a failed top-up of old.
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
-    db.execute("UPDATE prepaid SET amount = 0 WHERE currency = ?1", [codes[20]]).expect("drawn");
+    world.database().change("UPDATE prepaid SET amount = 0 WHERE currency = ?1", &[Of::Text(codes[20])]);
     let paid = orders::order(&core, &machine.asker, &request, &fresh(&request)).await.expect("answered");
     assert_eq!(paid.state, OrderState::Paid);
     assert_eq!(balances::balances(&core, &machine.asker).await.expect("balances").balances.len(), 16);
@@ -103,8 +103,7 @@ async fn a_balance_in_a_currency_that_is_no_more_is_still_there() {
     let world = World::new().await;
     let machine = world.machine("ada@example.org").await;
     top_up(&world, &machine, "5.00 EUR").await;
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
-    db.execute("UPDATE prepaid SET currency = 'BGN'", []).expect("of old");
+    world.database().change("UPDATE prepaid SET currency = 'BGN'", &[]);
     let balances = balances::balances(&world.core, &machine.asker).await.expect("read").balances;
     assert_eq!(balances[0].amount.to_string(), "500 minor units of BGN");
     assert_eq!(purse(&world.core, &machine).await, (500, 0));

@@ -1,5 +1,6 @@
 //! What is wanted once is paid for once, however many requests ask for it.
 
+use crate::database::Of;
 use crate::metered::{pay, purse};
 use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
 use portcullis_protocol::wire::{OfferTerms, OrderAnswer, OrderState};
@@ -12,9 +13,9 @@ use std::collections::BTreeSet;
 
 /// The digest of the offer for an operation that is in force, on sale or not.
 pub(crate) fn offer_in_force(world: &World, operation: &str) -> Digest {
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
     let sql = "SELECT digest FROM offers WHERE operation = ?1 AND ended_at IS NULL";
-    Digest::from_bytes(db.query_row(sql, [operation], |row| row.get(0)).expect("an offer"))
+    let digest = world.database().bytes(sql, &[Of::Text(operation)]);
+    Digest::from_bytes(digest.try_into().expect("a digest"))
 }
 
 async fn buy(
@@ -168,8 +169,7 @@ async fn of_two_that_were_pending_before_one_is_paid_back() {
     let machine = world.machine("ada@example.org").await;
     let pending = async |world: &World| {
         let order = buy(&world.core, world, &machine, "view", "pending").await.expect("pending").order;
-        let db = rusqlite::Connection::open(world.database()).expect("the file");
-        db.execute("UPDATE orders SET intent = NULL", []).expect("as before");
+        world.database().change("UPDATE orders SET intent = NULL", &[]);
         order
     };
     let (first, second) = (pending(&world).await, pending(&world).await);

@@ -2,9 +2,12 @@
 
 // The core: `world` is a core with something to sell, and terminals to buy it.
 mod asker;
+mod copying;
 mod crash;
 mod currencies;
 mod cycle;
+mod database;
+mod defences;
 mod intent;
 mod leases;
 mod ledger;
@@ -12,10 +15,13 @@ mod lists;
 mod metered;
 mod monitoring;
 mod orders;
+mod processes;
+mod races;
 mod reissue;
 mod rental;
 mod retention;
 mod rights;
+mod schema;
 mod search;
 mod standing;
 mod statements;

@@ -50,13 +50,12 @@ async fn a_free_cycle_leaves_after_a_week_and_a_paid_one_after_a_month() {
 #[tokio::test]
 async fn one_sweep_takes_everything_that_is_due_in_small_transactions() {
     let world = World::new().await;
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
-    db.execute_batch(
+    world.database().change(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
          INSERT INTO answers (scope, key, request, kind, body, at, ends_at)
-             SELECT zeroblob(16), i, zeroblob(32), 4, '{}', 0, i FROM n;",
-    )
-    .expect("rows");
+             SELECT x'00000000000000000000000000000000', CAST(i AS TEXT), x'00', 4, '{}', 0, i FROM n",
+        &[],
+    );
     world.core.store.sweep().await.expect("swept");
     assert_eq!(count(&world, "SELECT count(*) FROM answers"), 0);
 }

@@ -179,10 +179,7 @@ async fn sessions_that_nobody_can_use_any_more_are_deleted() {
     let mut browser = stage.person("ada@example.org").await;
     stage.signed_in(&mut browser).await;
     let terminal = stage.terminal_of(&mut browser).await;
-    let rows = || {
-        let db = rusqlite::Connection::open(stage.folder.path().join(portcullis_server::DATABASE)).expect("the file");
-        db.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0)).expect("a number")
-    };
+    let rows = || stage.database().number("SELECT count(*) FROM sessions", &[]);
     assert_eq!(rows(), 2);
     stage.running.app().core.store.sweep().await.expect("swept");
     assert_eq!(rows(), 2);

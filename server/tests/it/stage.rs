@@ -1,6 +1,7 @@
 //! A whole server on a free port, with a publisher, a small resource and its price.
 
 use crate::browser::Browser;
+use crate::database::{self, Place};
 use crate::terminal::{Draft, Terminal, fresh_key, now, rng};
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
@@ -72,11 +73,13 @@ pub(crate) async fn start(parts: Parts, config: impl FnOnce(&TempDir) -> Config)
     let parts = Parts { clock: clock.clone(), ..parts };
     let secrets = Secrets::create(&folder.path().join(MASTER_KEY)).expect("a master key");
     // Faults strike the server, not its making.
-    let store = open_store(folder.path(), &Parts { clock: clock.clone(), ..Parts::default() }).expect("a database");
+    let (made_with, database) = (Parts { clock: clock.clone(), ..Parts::default() }, database::choose(folder.path()));
+    let store = open_store(folder.path(), database.as_ref(), true, &made_with).expect("a database");
     keys::init(&*store, &secrets).await.expect("keys");
     store.close().await.expect("closed");
     drop(store);
-    let running = Running::start_with(config(&folder), parts).await.expect("a server");
+    let config = Config { database, ..config(&folder) };
+    let running = Running::start_with(config, parts).await.expect("a server");
     let origin = running.app().origin().clone();
     Stage { folder, running, origin, clock }
 }
@@ -96,11 +99,19 @@ impl Stage {
         .await
     }
 
-    /// Another process of the same server: another store on the same file, listening elsewhere under the same origin.
+    /// Another process of the same server: another store on the same database, listening elsewhere under the same origin.
     pub(crate) async fn second(&self) -> Running {
-        let config = Config { origin: Some(self.origin.clone()), ..config(&self.folder) };
+        let database = match self.database() {
+            Place::File(_) => None,
+            Place::Address(address) => Some(address.parse().expect("an address")),
+        };
+        let config = Config { origin: Some(self.origin.clone()), database, ..config(&self.folder) };
         let parts = Parts { clock: self.clock.clone(), ..Parts::default() };
         Running::start_with(config, parts).await.expect("a second process")
+    }
+
+    pub(crate) fn database(&self) -> Place {
+        Place::of(self.folder.path(), portcullis_server::DATABASE)
     }
 
     pub(crate) async fn stop(self) {

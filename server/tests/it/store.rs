@@ -1,11 +1,14 @@
 //! The store's own promises.
 
+use crate::database::Place;
 use crate::leases::begun;
 use crate::world::{PASSWORD, World, account, approval, fresh, new_terminal, tokens};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, Unverified};
 use portcullis_server::crypto::keys::{self, Keys, KeysError, Rotation};
 use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random, rng};
+use portcullis_server::ops::clock::Clock;
+use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{
     AnswerScope, BeginOutcome, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, NewAccount, NewDevice,
     NewInvitation, NewTerminal, PollOutcome, PublishOutcome, RefreshOutcome, SearchQuery, SessionId, SignUp, Sqlite,
@@ -15,9 +18,12 @@ use portcullis_server::store::{
 #[tokio::test]
 async fn a_newer_database_is_refused() {
     let world = World::new().await;
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
-    db.pragma_update(None, "user_version", 1000).expect("set");
-    let opened = Sqlite::open(SqliteOptions::new(world.database()));
+    let newer = match world.database() {
+        Place::File(_) => "PRAGMA user_version = 1000",
+        Place::Address(_) => "UPDATE schema_version SET number = 1000",
+    };
+    world.database().change(newer, &[]);
+    let opened = world.database().open(Clock::default(), FaultPoints::none());
     assert!(matches!(opened, Err(StoreError::Newer { found: 1000, .. })));
 }
 
@@ -38,10 +44,7 @@ async fn the_database_holds_no_secret_in_the_clear() {
     world.buy(&machine, "view").await;
     world.run(&machine, "view").await.expect("granted");
     let core = &world.core;
-    let bytes: Vec<u8> = ["server.db", "server.db-wal"]
-        .iter()
-        .flat_map(|file| std::fs::read(world.folder.path().join(file)).unwrap_or_default())
-        .collect();
+    let bytes = world.database().disk();
     let holds = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
     assert!(holds(b"alpine-lake") && holds(PASSWORD.as_bytes()), "the control: what is no secret is found");
 
@@ -437,44 +440,49 @@ async fn a_session_that_ended_meanwhile_enrols_and_approves_nothing() {
     assert!(matches!(core.store.enrol(terminal).await, Ok(EnrolOutcome::Enrolled(_))), "the control");
 }
 
-/// A database of a server that knew neither labels nor ends of sessions.
-#[tokio::test]
-async fn sessions_of_an_older_database_go_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("server.db");
-    let (now, day) = (i64::try_from(crate::world::now_ms()).expect("a time"), 24 * 3600 * 1000_i64);
-    let db = rusqlite::Connection::open(&path).expect("a file");
-    for migration in
-        [include_str!("../../src/store/sqlite/schema.sql"), include_str!("../../src/store/sqlite/metered.sql")]
-    {
-        db.execute_batch(migration).expect("the older schema");
-    }
-    let id = AccountId::from_bytes([1; 16]);
-    db.pragma_update(None, "user_version", 2).expect("its number");
-    db.execute(
-        "INSERT INTO accounts (id, lookup, name, password, operator, created_at) VALUES (?1, x'02', x'03', '', 0, ?2)",
-        (id.as_bytes(), now - 30 * day),
-    )
-    .expect("an account");
-    for (session, key, began) in [([1_u8; 16], [1_u8; 32], now - 30 * day), ([2; 16], [2; 32], now - 30 * day)] {
-        let sql = "INSERT INTO sessions (id, account, key, created_at) VALUES (?1, ?2, ?3, ?4)";
-        db.execute(sql, (session, id.as_bytes(), key, began)).expect("a session");
-        for (number, ends) in [(0_u8, now - day), (1, now + 60 * day)] {
-            let hash = [session[0] * 16 + number; 32];
-            let sql = "INSERT INTO tokens (hash, session, kind, expires_at) VALUES (?1, ?2, 1, ?3)";
-            db.execute(sql, (hash, session, ends)).expect("a token");
+/// Databases from before there was a second kind.
+mod sqlite {
+    use super::*;
+
+    /// A database of a server that knew neither labels nor ends of sessions.
+    #[tokio::test]
+    async fn sessions_of_an_older_database_go_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("server.db");
+        let (now, day) = (i64::try_from(crate::world::now_ms()).expect("a time"), 24 * 3600 * 1000_i64);
+        let db = rusqlite::Connection::open(&path).expect("a file");
+        for migration in
+            [include_str!("../../src/store/sqlite/schema.sql"), include_str!("../../src/store/sqlite/metered.sql")]
+        {
+            db.execute_batch(migration).expect("the older schema");
         }
+        let id = AccountId::from_bytes([1; 16]);
+        db.pragma_update(None, "user_version", 2).expect("its number");
+        db.execute(
+            "INSERT INTO accounts (id, lookup, name, password, operator, created_at) VALUES (?1, x'02', x'03', '', 0, ?2)",
+            (id.as_bytes(), now - 30 * day),
+        )
+        .expect("an account");
+        for (session, key, began) in [([1_u8; 16], [1_u8; 32], now - 30 * day), ([2; 16], [2; 32], now - 30 * day)] {
+            let sql = "INSERT INTO sessions (id, account, key, created_at) VALUES (?1, ?2, ?3, ?4)";
+            db.execute(sql, (session, id.as_bytes(), key, began)).expect("a session");
+            for (number, ends) in [(0_u8, now - day), (1, now + 60 * day)] {
+                let hash = [session[0] * 16 + number; 32];
+                let sql = "INSERT INTO tokens (hash, session, kind, expires_at) VALUES (?1, ?2, 1, ?3)";
+                db.execute(sql, (hash, session, ends)).expect("a token");
+            }
+        }
+        // One of them enrolled.
+        db.execute(
+            "INSERT INTO terminals (id, account, key, release, label, statement, enrolled_at)
+             VALUES (x'01010101010101010101010101010101', ?1, ?2, x'05', '', '', ?3)",
+            (id.as_bytes(), [1_u8; 32], now - 30 * day),
+        )
+        .expect("a terminal");
+        drop(db);
+        let store = Sqlite::open(SqliteOptions::new(&path)).expect("brought up to date");
+        let sessions = portcullis_server::store::Sessions::sessions(&store, &id).await.expect("listed");
+        assert_eq!(sessions.len(), 1, "one that never enrolled has ended");
+        assert_eq!(i64::try_from(sessions[0].expires.seconds()), Ok((now + 60 * day) / 1000));
     }
-    // One of them enrolled.
-    db.execute(
-        "INSERT INTO terminals (id, account, key, release, label, statement, enrolled_at)
-         VALUES (x'01010101010101010101010101010101', ?1, ?2, x'05', '', '', ?3)",
-        (id.as_bytes(), [1_u8; 32], now - 30 * day),
-    )
-    .expect("a terminal");
-    drop(db);
-    let store = Sqlite::open(SqliteOptions::new(&path)).expect("brought up to date");
-    let sessions = portcullis_server::store::Sessions::sessions(&store, &id).await.expect("listed");
-    assert_eq!(sessions.len(), 1, "one that never enrolled has ended");
-    assert_eq!(i64::try_from(sessions[0].expires.seconds()), Ok((now + 60 * day) / 1000));
 }

@@ -1,5 +1,6 @@
 //! An offer holds for an operation in every version. So what is free in one may not open what is sold in another.
 
+use crate::database::Place;
 use crate::world::{World, origin, reason};
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Digest, OperationEntry, PartEntry, Reason, ResourceName, Rights};
@@ -169,25 +170,6 @@ async fn an_operation_of_an_older_version_can_be_priced_while_that_is_sold() {
     assert!(matches!(outcome, Ok(OffersOutcome::Replaced(offers)) if offers.is_empty()));
 }
 
-/// Parts that were published before the store knew which are public: their manifests say it.
-#[tokio::test]
-async fn what_was_published_before_is_known_by_its_manifest() {
-    let world = World::new().await;
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
-    let public = || {
-        let mut rows = db.prepare("SELECT name FROM parts WHERE public ORDER BY name").expect("prepared");
-        let names = rows.query_map([], |row| row.get::<_, String>(0)).expect("read");
-        names.collect::<Result<Vec<_>, _>>().expect("names")
-    };
-    assert_eq!(public(), ["low"]);
-    db.execute("UPDATE parts SET public = 0", []).expect("as before");
-    let migration = include_str!("../../src/store/sqlite/money.sql");
-    let (_, update) = migration.split_once("UPDATE parts").expect("the migration says it");
-    let (update, _) = update.split_once(';').expect("a statement");
-    db.execute(&format!("UPDATE parts{update}"), []).expect("migrated");
-    assert_eq!(public(), ["low"]);
-}
-
 /// What the catalogue says of it, for `inspect`.
 #[tokio::test]
 async fn the_catalogue_says_what_opens_the_parts_of_every_version() {
@@ -210,4 +192,29 @@ async fn the_catalogue_says_what_opens_the_parts_of_every_version() {
     assert_eq!(openings().await, [says(second.digest, "ink: all pour"), says(first.digest, "ink: drain")]);
     world.core.store.withdraw(&world.owner, &first.digest, String::new()).await.expect("withdrawn");
     assert_eq!(openings().await, [says(second.digest, "ink: all pour")]);
+}
+
+/// A migration from before there was a second kind of database.
+mod sqlite {
+    use super::*;
+
+    /// Parts that were published before the store knew which are public: their manifests say it.
+    #[tokio::test]
+    async fn what_was_published_before_is_known_by_its_manifest() {
+        let world = World::new().await;
+        let Place::File(path) = world.database() else { panic!("a migration of SQLite") };
+        let db = rusqlite::Connection::open(path).expect("the file");
+        let public = || {
+            let mut rows = db.prepare("SELECT name FROM parts WHERE public ORDER BY name").expect("prepared");
+            let names = rows.query_map([], |row| row.get::<_, String>(0)).expect("read");
+            names.collect::<Result<Vec<_>, _>>().expect("names")
+        };
+        assert_eq!(public(), ["low"]);
+        db.execute("UPDATE parts SET public = 0", []).expect("as before");
+        let migration = include_str!("../../src/store/sqlite/money.sql");
+        let (_, update) = migration.split_once("UPDATE parts").expect("the migration says it");
+        let (update, _) = update.split_once(';').expect("a statement");
+        db.execute(&format!("UPDATE parts{update}"), []).expect("migrated");
+        assert_eq!(public(), ["low"]);
+    }
 }

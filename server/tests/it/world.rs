@@ -1,5 +1,6 @@
 //! A server's core on a real file, with something to sell and terminals to buy it. No HTTP.
 
+use crate::database::{self, Place};
 use portcullis_faulty::Faults;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::cycle::{Request, Terminal as ClientTerminal};
@@ -20,17 +21,20 @@ use portcullis_server::billing::{cycle, offers, orders};
 use portcullis_server::crypto::keys::{self, Keys};
 use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random, rng};
 use portcullis_server::ops::clock::{Clock, Timestamp};
+use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{
     AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
     NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
-    Sqlite, SqliteOptions, Store,
 };
 use portcullis_server::{Asker, Core, Objects, ServiceError, SignedIn, StorageSettings};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$not-a-hash-of-anything";
+
+/// The database's file, if it is one.
+const FILE: &str = "server.db";
 
 /// A server with one publisher, `lumen`, and one resource, `alpine-lake`.
 pub(crate) struct World {
@@ -85,9 +89,7 @@ pub(crate) fn origin() -> Origin {
 }
 
 pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Core {
-    let options =
-        SqliteOptions { clock: clock.clone(), faults: faults.points(), ..SqliteOptions::new(folder.join("server.db")) };
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(options).expect("a store"));
+    let store = Place::of(folder, FILE).open(clock.clone(), faults.points()).expect("a store");
     let secrets = Secrets::open(&folder.join("master.key")).expect("secrets");
     let keys = Keys::open(&*store, &secrets, origin()).await.expect("keys");
     let payments = faults.around(&Payments::none().with(Sandbox::default()));
@@ -102,8 +104,9 @@ impl World {
     pub(crate) async fn new() -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let secrets = Secrets::create(&folder.path().join("master.key")).expect("secrets");
-        let store = Sqlite::open(SqliteOptions::new(folder.path().join("server.db"))).expect("a store");
-        keys::init(&store, &secrets).await.expect("keys");
+        database::choose(folder.path());
+        let store = Place::of(folder.path(), FILE).open(Clock::default(), FaultPoints::none()).expect("a store");
+        keys::init(&*store, &secrets).await.expect("keys");
         store.close().await.expect("closed");
         let faults = Faults::default();
         let core = open_core(folder.path(), Clock::default(), faults.clone()).await;
@@ -129,8 +132,8 @@ impl World {
         open_core(self.folder.path(), self.core.clock.clone(), Faults::default()).await
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("server.db")
+    pub(crate) fn database(&self) -> Place {
+        Place::of(self.folder.path(), FILE)
     }
 
     pub(crate) async fn claim(&self, name: &str) -> ClaimOutcome {
@@ -432,6 +435,5 @@ pub(crate) async fn signed_in(core: &Core, key: &SecretKey, token: &str) -> Resu
 
 /// A number that the database holds.
 pub(crate) fn count(world: &World, sql: &str) -> i64 {
-    let db = rusqlite::Connection::open(world.database()).expect("the file");
-    db.query_row(sql, [], |row| row.get(0)).expect("a number")
+    world.database().number(sql, &[])
 }

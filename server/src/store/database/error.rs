@@ -9,6 +9,8 @@ pub(crate) enum TxError {
     Database(String),
     /// Another transaction was in the way: the same work may be run again.
     Conflict(String),
+    /// There is no connection to the database any more.
+    Lost(String),
     /// A column does not hold what this server writes.
     Unreadable,
     /// A row that belongs to another one is not there.
@@ -22,7 +24,7 @@ impl TxError {
     /// As whoever asked for the work is told.
     pub(crate) fn into_store_error(self, what: &'static str) -> StoreError {
         match self {
-            Self::Database(cause) | Self::Conflict(cause) => StoreError::Backend { what, cause },
+            Self::Database(cause) | Self::Conflict(cause) | Self::Lost(cause) => StoreError::Backend { what, cause },
             Self::Unreadable => StoreError::Unreadable(what),
             Self::Damaged => StoreError::Backend { what, cause: "a row that must be there is missing".into() },
         }

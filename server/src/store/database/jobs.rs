@@ -20,6 +20,8 @@ impl<T, F: Fn(&Tx<'_>) -> TxResult<T> + Send + 'static> Work<T> for F {}
 pub(crate) enum Failure {
     /// Another transaction was in the way.
     Conflict,
+    /// There is no connection any more.
+    Lost,
     /// Anything else.
     Final,
 }
@@ -58,6 +60,7 @@ impl<W: Copy + Send, F: Work<T>, T: Send> Job<W> for Typed<W, F, T> {
         let failure = match &result {
             Ok(_) => Ok(()),
             Err(TxError::Conflict(_)) => Err(Failure::Conflict),
+            Err(TxError::Lost(_)) => Err(Failure::Lost),
             Err(_) => Err(Failure::Final),
         };
         self.result = Some(result.map_err(|error| error.into_store_error(self.name)));

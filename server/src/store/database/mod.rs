@@ -8,7 +8,7 @@ mod tx;
 mod value;
 
 pub(crate) use error::{TxError, TxResult};
-pub(crate) use jobs::{Job, Jobs, WeakJobs, Work};
+pub(crate) use jobs::{Failure, Job, Jobs, WeakJobs, Work};
 pub(crate) use row::{Cell, Columns, Row};
 pub(crate) use tx::{Lock, Locks, Statements, Tx};
 pub(crate) use value::Value;

@@ -41,6 +41,11 @@ impl<'a> Row<'a> {
         T::from_cell(self.0.cell(column)?).ok_or(TxError::Unreadable)
     }
 
+    /// A column as it is.
+    pub(crate) fn cell(&self, column: usize) -> TxResult<Cell<'_>> {
+        self.0.cell(column)
+    }
+
     fn str(&self, column: usize) -> TxResult<&str> {
         match self.0.cell(column)? {
             Cell::Text(text) => Ok(text),

@@ -23,7 +23,9 @@ pub(crate) trait Statements {
 /// Advisory locks of a transaction.
 pub(crate) trait Locks {
     /// Waits for the lock of this number, and holds it until the end of the transaction.
-    fn lock(&self, number: i64) -> TxResult<()>;
+    ///
+    /// Returns the moment at which it got it.
+    fn lock(&self, number: i64) -> TxResult<Timestamp>;
 }
 
 /// What transactions that check before they write take first, so that what they found still holds when they commit. In
@@ -84,21 +86,29 @@ pub(crate) struct Tx<'a> {
     statements: &'a dyn Statements,
     /// The highest lock that it has.
     highest: Cell<u8>,
-    /// The moment, by the database's clock.
-    pub(crate) now: Timestamp,
+    now: Cell<Timestamp>,
 }
 
 impl<'a> Tx<'a> {
     /// An open transaction.
     pub(crate) const fn new(statements: &'a dyn Statements, now: Timestamp) -> Self {
-        Self { statements, highest: Cell::new(0), now }
+        Self { statements, highest: Cell::new(0), now: Cell::new(now) }
+    }
+
+    /// The moment, by the database's clock. Whoever waited for a lock has the moment at which he got it: what was done
+    /// before him was done earlier.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now.get()
     }
 
     /// Takes a lock, which is higher than those that the transaction has.
     pub(crate) fn lock(&self, lock: Lock<'_>) -> TxResult<()> {
         debug_assert!(self.highest.get() <= lock.rank(), "{lock:?} is taken out of order");
         self.highest.set(lock.rank());
-        self.statements.locks().map_or(Ok(()), |locks| locks.lock(lock.number()))
+        if let Some(locks) = self.statements.locks() {
+            self.now.set(locks.lock(lock.number())?);
+        }
+        Ok(())
     }
 
     /// Takes the lock of an account that has to be found first. Whose a row is never changes.
@@ -143,6 +153,16 @@ impl<'a> Tx<'a> {
         Ok(found)
     }
 
+    /// Changes rows, with values whose types are not known here.
+    pub(crate) fn change_values(&self, sql: &str, values: &[Value<'_>]) -> TxResult<usize> {
+        self.statements.change(sql, values)
+    }
+
+    /// Hands every row over as it comes.
+    pub(crate) fn each(&self, sql: &str, mut each: impl FnMut(&Row<'_>) -> TxResult<()>) -> TxResult<()> {
+        self.statements.rows(sql, &[], &mut |row| each(row).map(|()| true))
+    }
+
     /// Every row.
     pub(crate) fn all<T>(
         &self,
@@ -171,7 +191,7 @@ impl<'a> Tx<'a> {
         let terminal = terminal.map(TerminalId::as_bytes);
         self.change(
             "INSERT INTO log (at, kind, account, terminal, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (self.now.millis(), kind, account, terminal, subject),
+            (self.now().millis(), kind, account, terminal, subject),
         )?;
         Ok(())
     }

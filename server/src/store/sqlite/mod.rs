@@ -95,7 +95,7 @@ impl Sqlite {
             make_private(&options.path)
                 .map_err(|error| StoreError::Backend { what: "open", cause: error.to_string() })?;
         } else if !options.path.is_file() {
-            return Err(StoreError::Missing(options.path));
+            return Err(StoreError::Missing(options.path.display().to_string()));
         }
         let mut db = connect(&options.path, flags)?;
         if db.is_readonly(rusqlite::MAIN_DB).map_err(|error| backend("open", error))? {
@@ -103,7 +103,7 @@ impl Sqlite {
         }
         // A file without a schema is no server's, and is left as it is.
         if !options.create && version(&db)? == 0 {
-            return Err(StoreError::Missing(options.path));
+            return Err(StoreError::Missing(options.path.display().to_string()));
         }
         db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
             .map_err(|error| backend("open", error))?;

@@ -12,7 +12,7 @@ use std::path::Path;
 /// [`StoreError`] if either file cannot be used.
 pub(crate) fn snapshot(from: &Path, to: &Path) -> Result<(), StoreError> {
     if !from.is_file() {
-        return Err(StoreError::Missing(from.to_owned()));
+        return Err(StoreError::Missing(from.display().to_string()));
     }
     let unwritten = |error: std::io::Error| StoreError::Backend { what: "copy", cause: error.to_string() };
     let path = to.to_str().ok_or_else(|| unwritten(std::io::ErrorKind::InvalidFilename.into()))?;

@@ -18,6 +18,7 @@ const SMALL: &[(&str, &str)] = &[
 const WHOLE: &[(&str, &str)] = &[
     ("FROM balances", "the trial balance is of the whole ledger; an operator's command alone asks for it"),
     ("FROM log ORDER BY number LIMIT", "a batch from its beginning"),
+    ("/* all of it */", "a database is copied with all that is in it"),
     ("FROM resources GROUP BY", "the index of the catalogue is filled once, when a database is migrated"),
 ];
 

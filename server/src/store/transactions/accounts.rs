@@ -43,7 +43,7 @@ pub(super) fn signed_in(tx: &Tx<'_>, browser: &TokenHash, account: &AccountId) -
     let found = tx.one(
         "SELECT 1 FROM web_sessions s JOIN accounts a ON a.id = s.account
          WHERE s.token = ?1 AND s.account = ?2 AND s.expires_at > ?3 AND a.suspended_at IS NULL",
-        (browser.as_bytes(), account.as_bytes(), tx.now.millis()),
+        (browser.as_bytes(), account.as_bytes(), tx.now().millis()),
         |_| Ok(()),
     )?;
     Ok(found.is_some())
@@ -101,7 +101,7 @@ fn create(tx: &Tx<'_>, account: &NewAccount) -> TxResult<SignUp> {
         let used = tx.one(
             "UPDATE invitations SET used_at = ?2 WHERE token = ?1 AND used_at IS NULL AND expires_at > ?2
              RETURNING operator",
-            (invitation.as_bytes(), tx.now.millis()),
+            (invitation.as_bytes(), tx.now().millis()),
             |row| row.get::<bool>(0),
         )?;
         match used {
@@ -117,7 +117,7 @@ fn create(tx: &Tx<'_>, account: &NewAccount) -> TxResult<SignUp> {
             account.name.as_bytes(),
             &account.password,
             operator,
-            tx.now.millis(),
+            tx.now().millis(),
         ),
     )?;
     tx.log("account created", Some(&account.id), None, &[])?;
@@ -146,7 +146,7 @@ impl<D: Database> Accounts for D {
         self.write(Write::AccountChange, move |tx| {
             tx.lock(Lock::Account(&id))?;
             tx.lock(Lock::Catalogue)?;
-            let since = suspended.then_some(tx.now.millis());
+            let since = suspended.then_some(tx.now().millis());
             let sql = "UPDATE accounts SET suspended_at = ?2 WHERE id = ?1";
             let found = tx.change(sql, (id.as_bytes(), since))? == 1;
             if found {
@@ -187,7 +187,7 @@ impl<D: Database> Accounts for D {
 
     async fn create_invitation(&self, invitation: NewInvitation) -> Result<(), StoreError> {
         self.write(Write::InvitationCreate, move |tx| {
-            let expires = tx.now.plus(invitation.life).millis();
+            let expires = tx.now().plus(invitation.life).millis();
             tx.change(
                 "INSERT INTO invitations (token, operator, expires_at) VALUES (?1, ?2, ?3)",
                 (invitation.token.as_bytes(), invitation.operator, expires),
@@ -202,7 +202,7 @@ impl<D: Database> Accounts for D {
         self.read("invitation", move |tx| {
             tx.one(
                 "SELECT operator, expires_at FROM invitations WHERE token = ?1 AND used_at IS NULL AND expires_at > ?2",
-                (token.as_bytes(), tx.now.millis()),
+                (token.as_bytes(), tx.now().millis()),
                 |row| Ok(Invitation { operator: row.get(0)?, expires: time(row, 1)? }),
             )
         })
@@ -214,7 +214,7 @@ impl<D: Database> Accounts for D {
             tx.all(
                 "SELECT substr(token, 1, 16), operator, expires_at FROM invitations
                  WHERE used_at IS NULL AND expires_at > ?1 ORDER BY expires_at, token",
-                [tx.now.millis()],
+                [tx.now().millis()],
                 |row| Ok(OpenInvitation { id: octets(row, 0)?, operator: row.get(1)?, expires: time(row, 2)? }),
             )
         })
@@ -224,17 +224,17 @@ impl<D: Database> Accounts for D {
     async fn revoke_invitation(&self, id: InvitationId) -> Result<bool, StoreError> {
         self.write(Write::InvitationRevoke, move |tx| {
             let sql = "DELETE FROM invitations WHERE substr(token, 1, 16) = ?1 AND used_at IS NULL AND expires_at > ?2";
-            Ok(tx.change(sql, (id.0, tx.now.millis()))? == 1)
+            Ok(tx.change(sql, (id.0, tx.now().millis()))? == 1)
         })
         .await
     }
 
     async fn create_web_session(&self, token: TokenHash, account: AccountId, life: u64) -> Result<(), StoreError> {
         self.write(Write::WebSession, move |tx| {
-            let expires = tx.now.plus(life).millis();
+            let expires = tx.now().plus(life).millis();
             tx.change(
                 "INSERT INTO web_sessions (token, account, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-                (token.as_bytes(), account.as_bytes(), tx.now.millis(), expires),
+                (token.as_bytes(), account.as_bytes(), tx.now().millis(), expires),
             )?;
             Ok(())
         })
@@ -247,7 +247,7 @@ impl<D: Database> Accounts for D {
             tx.one(
                 "SELECT s.account, s.expires_at FROM web_sessions s JOIN accounts a ON a.id = s.account
                  WHERE s.token = ?1 AND s.expires_at > ?2 AND a.suspended_at IS NULL",
-                (token.as_bytes(), tx.now.millis()),
+                (token.as_bytes(), tx.now().millis()),
                 |row| Ok(WebSession { account: bytes(row, 0, AccountId::from_bytes)?, expires: time(row, 1)? }),
             )
         })
@@ -273,7 +273,7 @@ impl<D: Database> Accounts for D {
             tx.all(
                 "SELECT created_at, expires_at, token IS NOT DISTINCT FROM ?2 FROM web_sessions
                  WHERE account = ?1 AND expires_at > ?3 ORDER BY created_at DESC, token LIMIT ?4",
-                (account.as_bytes(), current.as_ref().map(TokenHash::as_bytes), tx.now.millis(), SESSIONS_LISTED),
+                (account.as_bytes(), current.as_ref().map(TokenHash::as_bytes), tx.now().millis(), SESSIONS_LISTED),
                 |row| Ok(BrowserSession { created: time(row, 0)?, expires: time(row, 1)?, current: row.get(2)? }),
             )
         })

@@ -104,10 +104,10 @@ pub(super) fn store(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency, sto
         Stored::Order(id) => (ORDER, id.as_bytes(), None),
         Stored::Joined(id) => (JOINED, id.as_bytes(), Some(retention::ANSWER)),
     };
-    let ends = kept.map(|kept| tx.now.plus(kept).millis());
+    let ends = kept.map(|kept| tx.now().plus(kept).millis());
     tx.change(
         "INSERT INTO answers (scope, key, request, kind, subject, at, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now.millis(), ends),
+        (scope_bytes(scope), request.key.as_str(), request.request.as_bytes(), kind, subject, tx.now().millis(), ends),
     )?;
     Ok(())
 }
@@ -126,7 +126,7 @@ pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
     type Ended = ([u8; 16], String, i64, Option<[u8; 16]>);
     let ended: Vec<Ended> = tx.all(
         "SELECT scope, key, kind, subject FROM answers WHERE ends_at < ?1 ORDER BY ends_at LIMIT ?2",
-        (tx.now.millis(), limit),
+        (tx.now().millis(), limit),
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )?;
     for (scope, key, kind, subject) in &ended {
@@ -184,8 +184,8 @@ fn begin(tx: &Tx<'_>, lease: &ProcessLease, scope: AnswerScope, request: &Idempo
             request.key.as_str(),
             request.request.as_bytes(),
             UNDER_WAY,
-            tx.now.millis(),
-            tx.now.plus(retention::ANSWER).millis(),
+            tx.now().millis(),
+            tx.now().plus(retention::ANSWER).millis(),
             claim.lease,
         ),
     )?;

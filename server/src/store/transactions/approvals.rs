@@ -25,7 +25,7 @@ impl<D: Database> Approvals for D {
             tx.change(
                 "INSERT INTO approvals (account, name, asked_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (account) DO UPDATE SET name = excluded.name, asked_at = excluded.asked_at",
-                (account.as_bytes(), name.as_str(), tx.now.millis()),
+                (account.as_bytes(), name.as_str(), tx.now().millis()),
             )?;
             Ok(false)
         })
@@ -39,7 +39,7 @@ impl<D: Database> Approvals for D {
             tx.change(
                 "INSERT INTO approvals (account, approved_at) VALUES (?1, ?2)
                  ON CONFLICT (account) DO UPDATE SET approved_at = coalesce(approvals.approved_at, excluded.approved_at)",
-                (account.as_bytes(), tx.now.millis()),
+                (account.as_bytes(), tx.now().millis()),
             )?;
             tx.log("publisher approved", Some(&account), None, &[])
         })

@@ -59,7 +59,7 @@ pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) 
 // Step 2.
 
 fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery) -> TxResult<AuthorisationCase> {
-    let mut case = AuthorisationCase { now: tx.now, begun: Begun::New, resource: None };
+    let mut case = AuthorisationCase { now: tx.now(), begun: Begun::New, resource: None };
     case.begun = answers::find(tx, &AnswerScope::Terminal(query.terminal), &query.request)?;
     if !matches!(case.begun, Begun::New) {
         return Ok(case);
@@ -83,7 +83,7 @@ fn release_expired(tx: &Tx<'_>, entitlement: &EntitlementId) -> TxResult<()> {
     let released: Vec<i64> = tx.all(
         "UPDATE authorisations SET state = 2
          WHERE entitlement = ?1 AND state = 0 AND units > 0 AND expires_at <= ?2 RETURNING units",
-        (entitlement.0.0, tx.now.millis()),
+        (entitlement.0.0, tx.now().millis()),
         |row| row.get(0),
     )?;
     if !released.is_empty() {
@@ -106,7 +106,7 @@ fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> TxResult<AuthoriseOutcome> 
     if !hold(tx, new)? {
         return Ok(AuthoriseOutcome::Changed);
     }
-    let expires = tx.now.plus(new.life);
+    let expires = tx.now().plus(new.life);
     tx.change(
         "INSERT INTO authorisations
              (code, account, terminal, binding, resource, operation, rights, entitlement, quantity, units, expires_at,
@@ -145,7 +145,7 @@ fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> TxResult<bool> {
                 "UPDATE entitlements SET held = held + ?2
                  WHERE id = ?1 AND account = ?3 AND revoked_at IS NULL
                    AND (total IS NULL OR used + held + ?2 <= total) AND (ends_at IS NULL OR ends_at > ?4)",
-                (entitlement.0.0, units, new.account.as_bytes(), tx.now.millis()),
+                (entitlement.0.0, units, new.account.as_bytes(), tx.now().millis()),
             )?;
             Ok(held == 1)
         }
@@ -204,7 +204,7 @@ fn verification_case(tx: &Tx<'_>, query: &VerificationQuery) -> TxResult<Verific
         return Ok(case);
     }
     filled(tx, query, case, |authorisation| {
-        authorisation.state == AuthorisationState::Held && authorisation.expires > tx.now
+        authorisation.state == AuthorisationState::Held && authorisation.expires > tx.now()
     })
 }
 
@@ -214,7 +214,7 @@ fn reissue_case(tx: &Tx<'_>, query: &VerificationQuery) -> TxResult<Verification
 
 fn empty_case(tx: &Tx<'_>, query: &VerificationQuery) -> TxResult<VerificationCase> {
     Ok(VerificationCase {
-        now: tx.now,
+        now: tx.now(),
         begun: answers::find(tx, &AnswerScope::Terminal(query.terminal), &query.request)?,
         authorisation: None,
         resource: None,
@@ -261,7 +261,7 @@ fn filled(
 pub(super) fn take_back(tx: &Tx<'_>, id: &EntitlementId) -> TxResult<()> {
     tx.change("UPDATE grants SET state = 3 WHERE entitlement = ?1 AND state IN (0, 1)", [id.0.0])?;
     tx.change("UPDATE authorisations SET state = 2 WHERE entitlement = ?1 AND state = 0 AND units > 0", [id.0.0])?;
-    tx.change("UPDATE entitlements SET held = 0, revoked_at = ?2 WHERE id = ?1", (id.0.0, tx.now.millis()))?;
+    tx.change("UPDATE entitlements SET held = 0, revoked_at = ?2 WHERE id = ?1", (id.0.0, tx.now().millis()))?;
     Ok(())
 }
 
@@ -293,7 +293,7 @@ impl<D: Database> Cycle for D {
 
     async fn grant(&self, terminal: &TerminalId, id: &GrantId) -> Result<(Timestamp, Option<GrantRecord>), StoreError> {
         let (terminal, id) = (*terminal, *id);
-        self.read("grant", move |tx| Ok((tx.now, grants::of_terminal(tx, &terminal, &id)?))).await
+        self.read("grant", move |tx| Ok((tx.now(), grants::of_terminal(tx, &terminal, &id)?))).await
     }
 
     async fn acknowledge(&self, terminal: &TerminalId, id: &GrantId) -> Result<Acknowledged, StoreError> {

@@ -62,15 +62,15 @@ fn poll(
     if found.state == DeviceState::Used {
         return Ok(again(tx, &found)?.unwrap_or(PollOutcome::Unknown));
     }
-    if found.expires <= tx.now {
+    if found.expires <= tx.now() {
         return Ok(PollOutcome::Expired);
     }
     let Some(account) = found.account.filter(|_| found.state == DeviceState::Approved) else {
         if found.state == DeviceState::Denied {
             return Ok(PollOutcome::Denied);
         }
-        tx.change("UPDATE devices SET polled_at = ?2 WHERE device = ?1", (device.as_bytes(), tx.now.millis()))?;
-        let soon = found.polled.is_some_and(|polled| tx.now.millis() < polled.millis().saturating_add(found.pause));
+        tx.change("UPDATE devices SET polled_at = ?2 WHERE device = ?1", (device.as_bytes(), tx.now().millis()))?;
+        let soon = found.polled.is_some_and(|polled| tx.now().millis() < polled.millis().saturating_add(found.pause));
         return Ok(if soon { PollOutcome::SlowDown } else { PollOutcome::Pending });
     };
     if found.suspended {
@@ -78,7 +78,7 @@ fn poll(
     }
     let used = tx.change(
         "UPDATE devices SET state = 3, session = ?2, polled_at = ?3 WHERE device = ?1 AND state = 1",
-        (device.as_bytes(), session.0.0, tx.now.millis()),
+        (device.as_bytes(), session.0.0, tx.now().millis()),
     )?;
     if used != 1 {
         return Ok(PollOutcome::Unknown);
@@ -91,8 +91,8 @@ fn poll(
             account.as_bytes(),
             key.as_bytes(),
             &found.label,
-            tx.now.millis(),
-            tx.now.plus(tokens.refresh_life).millis(),
+            tx.now().millis(),
+            tx.now().plus(tokens.refresh_life).millis(),
         ),
     )?;
     super::sessions::insert_tokens(tx, session, tokens)?;
@@ -113,7 +113,7 @@ fn decide(tx: &Tx<'_>, user: &TokenHash, decision: Decision) -> TxResult<DecideO
     let state = if account.is_some() { 1 } else { 2 };
     let decided = tx.change(
         "UPDATE devices SET state = ?2, account = ?3 WHERE user_code = ?1 AND state = 0 AND expires_at > ?4",
-        (user.as_bytes(), state, account.as_ref().map(AccountId::as_bytes), tx.now.millis()),
+        (user.as_bytes(), state, account.as_ref().map(AccountId::as_bytes), tx.now().millis()),
     )?;
     Ok(if decided == 1 { DecideOutcome::Decided } else { DecideOutcome::Gone })
 }
@@ -130,7 +130,7 @@ fn again(tx: &Tx<'_>, found: &Poll) -> TxResult<Option<PollOutcome>> {
     let (Some(session), Some(account), Some(used)) = (found.session, found.account, found.polled) else {
         return Ok(None);
     };
-    if tx.now >= used.plus(USED_GRACE) {
+    if tx.now() >= used.plus(USED_GRACE) {
         return Ok(None);
     }
     let sql = "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL";
@@ -145,7 +145,7 @@ impl<D: Database> Devices for D {
             // A user code that nobody can use any more is free again.
             tx.change(
                 "DELETE FROM devices WHERE user_code = ?1 AND expires_at <= ?2",
-                (device.user.as_bytes(), tx.now.millis()),
+                (device.user.as_bytes(), tx.now().millis()),
             )?;
             let made = tx.change(
                 "INSERT INTO devices (device, user_code, key, label, pause, created_at, expires_at)
@@ -156,8 +156,8 @@ impl<D: Database> Devices for D {
                     device.key.as_bytes(),
                     &device.label,
                     i64::from(device.interval).saturating_mul(1000),
-                    tx.now.millis(),
-                    tx.now.plus(device.life).millis(),
+                    tx.now().millis(),
+                    tx.now().plus(device.life).millis(),
                 ),
             )?;
             Ok(made == 1)

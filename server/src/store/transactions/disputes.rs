@@ -134,7 +134,7 @@ fn restore(tx: &Tx<'_>, order: &Order, offer: &Offer) -> TxResult<()> {
     })?;
     match (own, publisher) {
         (None, Some(publisher)) => {
-            let holding = rights::bought(&offer.rights, tx.now).ok_or(TxError::Damaged)?;
+            let holding = rights::bought(&offer.rights, tx.now()).ok_or(TxError::Damaged)?;
             hold(tx, &order.account, &publisher, offer, &entitlement, holding)
         }
         _ => Ok(()),

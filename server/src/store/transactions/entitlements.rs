@@ -44,15 +44,20 @@ fn entitlement(row: &Row<'_>) -> TxResult<Entitlement> {
 
 /// An entitlement.
 pub(super) fn find(tx: &Tx<'_>, id: &EntitlementId) -> TxResult<Option<Entitlement>> {
-    tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now.millis(), id.0.0), entitlement)
+    tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now().millis(), id.0.0), entitlement)
 }
 
 /// What a decision needs of what the account holds for the operation, and no more, however much that is: one that is for
 /// good; else those that are not counted and have not ended, and those that are not used up, oldest first, as far as one
 /// carries the quantity; else one that says why there is nothing.
 pub(super) fn that_count(tx: &Tx<'_>, query: &AuthorisationQuery, facts: &ResourceFacts) -> TxResult<Vec<Entitlement>> {
-    let subject =
-        (tx.now.millis(), query.account.as_bytes(), facts.publisher.0.0, facts.name.as_str(), query.operation.as_str());
+    let subject = (
+        tx.now().millis(),
+        query.account.as_bytes(),
+        facts.publisher.0.0,
+        facts.name.as_str(),
+        query.operation.as_str(),
+    );
     let one =
         |which: &str| tx.one(&format!("{ENTITLEMENT} WHERE {OF_SUBJECT} AND {which} LIMIT 1"), subject, entitlement);
     if let Some(for_good) = one("e.total IS NULL AND e.ends_at IS NULL AND e.revoked_at IS NULL")? {
@@ -85,7 +90,7 @@ pub(super) fn that_count(tx: &Tx<'_>, query: &AuthorisationQuery, facts: &Resour
 
 /// What is counted and not used up, oldest first, as far as one carries the quantity.
 fn counted(tx: &Tx<'_>, query: &AuthorisationQuery, facts: &ResourceFacts) -> TxResult<Vec<Entitlement>> {
-    let (now, account, publisher) = (tx.now.millis(), query.account.as_bytes(), facts.publisher.0.0);
+    let (now, account, publisher) = (tx.now().millis(), query.account.as_bytes(), facts.publisher.0.0);
     let (name, operation) = (facts.name.as_str(), query.operation.as_str());
     let left = tx.all(
         &format!(
@@ -118,7 +123,7 @@ fn counted(tx: &Tx<'_>, query: &AuthorisationQuery, facts: &ResourceFacts) -> Tx
 pub(super) fn page(tx: &Tx<'_>, account: &AccountId, page: AccountPage) -> TxResult<Page<Entitlement>> {
     let rows = tx.all(
         &format!("{ENTITLEMENT} WHERE e.account = ?2 AND e.place < ?3 ORDER BY e.place DESC LIMIT ?4"),
-        (tx.now.millis(), account.as_bytes(), page.before(), page.limit()),
+        (tx.now().millis(), account.as_bytes(), page.before(), page.limit()),
         |row| Ok((row.get(9)?, entitlement(row)?)),
     )?;
     Ok(page.of(rows))

@@ -42,7 +42,7 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
             new.account.as_bytes(),
             new.draw.units(),
             new.draw.entitlement().map(|id| id.0.0),
-            tx.now.millis(),
+            tx.now().millis(),
             new.draw.money().map_or(0, |(_, cost)| cost.minor_units()),
             new.draw.money().map(|(offer, _)| *offer.as_bytes()),
         ),
@@ -97,7 +97,7 @@ fn stands(tx: &Tx<'_>, new: &NewGrant) -> TxResult<bool> {
                            AND coalesce(starts_at, 0) = ?2 AND coalesce(ends_at, 0) = ?3
                            AND (ends_at IS NULL OR ends_at > ?4)";
             let [starts, ends] = [new.rests_on.starts, new.rests_on.ends].map(|at| at.map_or(0, Timestamp::millis));
-            tx.one(sql, (id.0.0, starts, ends, tx.now.millis()), |_| Ok(()))?.is_some()
+            tx.one(sql, (id.0.0, starts, ends, tx.now().millis()), |_| Ok(()))?.is_some()
         }
     };
     let sold = "SELECT 1 FROM resources WHERE digest = ?1 AND withdrawn_at IS NULL";
@@ -154,7 +154,7 @@ fn begin(tx: &Tx<'_>, entitlement: &EntitlementId, seconds: u64) -> TxResult<()>
     let begun = tx.change(
         "UPDATE entitlements SET starts_at = ?2, ends_at = ?3
          WHERE id = ?1 AND revoked_at IS NULL AND starts_at IS NULL AND ends_at > ?2",
-        (entitlement.0.0, tx.now.millis(), tx.now.plus(seconds).millis()),
+        (entitlement.0.0, tx.now().millis(), tx.now().plus(seconds).millis()),
     )?;
     if begun == 1 { Ok(()) } else { Err(TxError::Damaged) }
 }

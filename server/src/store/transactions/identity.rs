@@ -22,7 +22,7 @@ impl<D: Database> Identities for D {
         self.write(Write::IdentityBind, move |tx| {
             let sql = "UPDATE server SET origin = ?1, key_check = ?2,
                            seen_at = CASE WHEN seen_at < ?3 THEN ?3 ELSE seen_at END WHERE origin IS NULL";
-            tx.change(sql, (&identity.origin, &identity.key_check, tx.now.millis()))?;
+            tx.change(sql, (&identity.origin, &identity.key_check, tx.now().millis()))?;
             Ok(())
         })
         .await
@@ -35,7 +35,7 @@ impl<D: Database> Identities for D {
 
     async fn accept_clock(&self) -> Result<(), StoreError> {
         self.write(Write::ClockAccept, |tx| {
-            tx.change("UPDATE server SET seen_at = ?1", [tx.now.millis()])?;
+            tx.change("UPDATE server SET seen_at = ?1", [tx.now().millis()])?;
             Ok(())
         })
         .await

@@ -41,7 +41,7 @@ impl ProcessLease {
             return Ok(number);
         }
         let sql = "INSERT INTO leases (ends_at) VALUES (?1) RETURNING number";
-        let number = tx.one(sql, [tx.now.plus(LIFE).millis()], |row| row.get(0))?.ok_or(TxError::Damaged)?;
+        let number = tx.one(sql, [tx.now().plus(LIFE).millis()], |row| row.get(0))?.ok_or(TxError::Damaged)?;
         self.number.store(number, Ordering::SeqCst);
         Ok(number)
     }
@@ -55,8 +55,8 @@ impl ProcessLease {
     fn renew(&self, tx: &Tx<'_>) -> TxResult<()> {
         let number = self.current(tx)?;
         let sql = "UPDATE leases SET ends_at = ?2 WHERE number = ?1";
-        tx.change(sql, (number, tx.now.plus(LIFE).millis()))?;
-        tx.change("UPDATE server SET seen_at = ?1 WHERE seen_at < ?1", [tx.now.millis()])?;
+        tx.change(sql, (number, tx.now().plus(LIFE).millis()))?;
+        tx.change("UPDATE server SET seen_at = ?1 WHERE seen_at < ?1", [tx.now().millis()])?;
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl ProcessLease {
     /// Nobody has to wait for this process any more.
     pub(super) fn end(&self, tx: &Tx<'_>) -> TxResult<()> {
         let number = self.number.swap(0, Ordering::SeqCst);
-        tx.change("UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?2", (number, tx.now.millis()))?;
+        tx.change("UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?2", (number, tx.now().millis()))?;
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl ProcessLease {
 /// A lease that ends later than one can is not live either: the clock was set back since.
 fn is_live(tx: &Tx<'_>, number: i64) -> TxResult<bool> {
     let sql = "SELECT 1 FROM leases WHERE number = ?1 AND ends_at > ?2 AND ends_at <= ?3";
-    let live = tx.one(sql, (number, tx.now.millis(), tx.now.plus(LIFE).millis()), |_| Ok(()))?;
+    let live = tx.one(sql, (number, tx.now().millis(), tx.now().plus(LIFE).millis()), |_| Ok(()))?;
     Ok(live.is_some())
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn holds(tx: &Tx<'_>, claim: &Claim) -> TxResult<bool> {
 
 /// Deletes leases that ended long ago.
 pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<()> {
-    tx.change("DELETE FROM leases WHERE ends_at < ?1", [tx.now.minus(KEEP).millis()])?;
+    tx.change("DELETE FROM leases WHERE ends_at < ?1", [tx.now().minus(KEEP).millis()])?;
     Ok(())
 }
 

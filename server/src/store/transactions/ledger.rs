@@ -11,7 +11,7 @@ pub(super) fn append(tx: &Tx<'_>, transfer: &NewTransfer) -> TxResult<()> {
     tx.change(
         "INSERT INTO ledger (at, giver, taker, amount, commodity, subject) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (
-            tx.now.millis(),
+            tx.now().millis(),
             transfer.from.as_str(),
             transfer.to.as_str(),
             transfer.amount,
@@ -22,19 +22,17 @@ pub(super) fn append(tx: &Tx<'_>, transfer: &NewTransfer) -> TxResult<()> {
     Ok(())
 }
 
+/// What every account has of every commodity.
+pub(crate) fn balances(tx: &Tx<'_>) -> TxResult<Vec<Balance>> {
+    tx.all("SELECT account, commodity, amount FROM balances ORDER BY commodity, account", (), |row| {
+        Ok(Balance { account: LedgerAccount::from_text(row.get(0)?), commodity: text(row, 1)?, amount: row.get(2)? })
+    })
+}
+
 #[async_trait]
 impl<D: Database> Ledger for D {
     async fn balances(&self) -> Result<Vec<Balance>, StoreError> {
-        self.read_many("balances", |tx| {
-            tx.all("SELECT account, commodity, amount FROM balances ORDER BY commodity, account", (), |row| {
-                Ok(Balance {
-                    account: LedgerAccount::from_text(row.get(0)?),
-                    commodity: text(row, 1)?,
-                    amount: row.get(2)?,
-                })
-            })
-        })
-        .await
+        self.read_many("balances", balances).await
     }
 
     async fn transfers(&self, after: i64, limit: u32) -> Result<Vec<Transfer>, StoreError> {

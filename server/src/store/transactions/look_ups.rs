@@ -18,7 +18,7 @@ pub(super) fn are_due(tx: &Tx<'_>) -> TxResult<bool> {
 
 /// Those whose time has come, and those of processes whose leases are over.
 fn due(tx: &Tx<'_>, limit: u32) -> TxResult<BTreeSet<OrderId>> {
-    let now = tx.now.millis();
+    let now = tx.now().millis();
     let by_time = "SELECT id FROM orders WHERE look_at <= ?1 ORDER BY look_at LIMIT ?2";
     // Every lease has a number above zero.
     let left = "SELECT id FROM orders WHERE lease > 0
@@ -38,11 +38,11 @@ pub(super) fn take(tx: &Tx<'_>, lease: &ProcessLease, limit: u32) -> TxResult<Lo
     for id in due(tx, limit)? {
         let sql =
             "UPDATE orders SET lease = ?2, look_at = ?3 WHERE id = ?1 AND (look_at IS NOT NULL OR lease IS NOT NULL)";
-        if tx.change(sql, (id.as_bytes(), number, tx.now.plus(TAKEN).millis()))? == 1 {
+        if tx.change(sql, (id.as_bytes(), number, tx.now().plus(TAKEN).millis()))? == 1 {
             taken.extend(orders::find(tx, &id)?);
         }
     }
-    Ok(LookUps { now: tx.now, lease: number, orders: taken })
+    Ok(LookUps { now: tx.now(), lease: number, orders: taken })
 }
 
 /// Gives one back. Nothing happens when it changed its state meanwhile, or is another process's.

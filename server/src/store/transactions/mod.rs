@@ -14,7 +14,7 @@ mod grants;
 mod identity;
 mod keys;
 pub(super) mod leases;
-mod ledger;
+pub(super) mod ledger;
 mod look_ups;
 mod offers;
 mod orders;
@@ -42,7 +42,7 @@ const SWEEPS: usize = 50;
 #[async_trait]
 impl<D: Database> Store for D {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read("time", |tx| Ok(tx.now)).await
+        self.read("time", |tx| Ok(tx.now())).await
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {

@@ -135,10 +135,10 @@ fn replace(
     let unchanged = |revision: &OfferRevision| offers.iter().any(|new| says(&revision.offer, new));
     for revision in before.iter().filter(|revision| !unchanged(revision)) {
         let sql = "UPDATE offers SET ended_at = ?2 WHERE digest = ?1";
-        tx.change(sql, (revision.digest.as_bytes(), tx.now.millis()))?;
+        tx.change(sql, (revision.digest.as_bytes(), tx.now().millis()))?;
     }
     for new in offers.iter().filter(|new| !before.iter().any(|revision| says(&revision.offer, new))) {
-        insert(tx, &id, &new.offer(iss, publisher, name, tx.now))?;
+        insert(tx, &id, &new.offer(iss, publisher, name, tx.now()))?;
     }
     tx.log("price list replaced", Some(account), None, &id.0.0)?;
     Ok(OffersOutcome::Replaced(in_force(tx, &id, name)?))
@@ -157,7 +157,7 @@ fn insert(tx: &Tx<'_>, publisher: &PublisherId, offer: &Offer) -> TxResult<()> {
             offer.name.as_str(),
             offer.operation.as_str(),
             &payload,
-            tx.now.millis(),
+            tx.now().millis(),
         ),
     )?;
     Ok(())

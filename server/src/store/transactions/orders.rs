@@ -108,10 +108,10 @@ fn must_move(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxR
 
 /// The same, and when the provider is looked up next, in seconds.
 fn moved_to_look(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase, look: Option<u64>) -> TxResult<bool> {
-    let look_at = look.map(|seconds| tx.now.plus(seconds).millis());
+    let look_at = look.map(|seconds| tx.now().plus(seconds).millis());
     let sql = "UPDATE orders SET state = ?3, changed_at = ?4, look_at = ?5, looks = 0, lease = NULL, next = NULL
                WHERE id = ?1 AND state = ?2";
-    Ok(tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now.millis(), look_at))? == 1)
+    Ok(tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now().millis(), look_at))? == 1)
 }
 
 /// A state as its column has it.
@@ -157,13 +157,13 @@ fn held(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Rights) -
         return Ok(Some(Redundant::Held));
     }
     let ends = |holding: Holding| holding.total.is_none() && holding.ends.is_some();
-    if !rights::bought(ordered, tx.now).is_some_and(ends) {
+    if !rights::bought(ordered, tx.now()).is_some_and(ends) {
         return Ok(None);
     }
     let until = tx.one(
         "SELECT ends_at FROM entitlements WHERE account = ?1 AND publisher = ?2 AND name = ?3 AND operation = ?4
              AND ends_at > ?5 AND total IS NULL AND revoked_at IS NULL ORDER BY ends_at DESC LIMIT 1",
-        (account.as_bytes(), publisher, name, operation, tx.now.millis()),
+        (account.as_bytes(), publisher, name, operation, tx.now().millis()),
         |row| time(row, 0),
     )?;
     Ok(until.map(Redundant::HeldUntil))
@@ -314,11 +314,11 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> TxResult<OpenOutcome> {
             amount.map(|amount| amount.minor_units()),
             amount.map(|amount| amount.currency().to_string()),
             &new.provider,
-            tx.now.millis(),
+            tx.now().millis(),
             intent.filter(|_| !new.again),
             new.again,
-            tx.now.plus(PENDING_LIFE).millis(),
-            tx.now.plus(FIRST_LOOK).millis(),
+            tx.now().plus(PENDING_LIFE).millis(),
+            tx.now().plus(FIRST_LOOK).millis(),
         ),
     )?;
     if opened != 1 {
@@ -336,7 +336,7 @@ fn record(tx: &Tx<'_>, id: &OrderId, record: &PaymentRecord) -> TxResult<Option<
     let recorded = tx.change(
         "UPDATE orders SET reference = coalesce(?2, reference), next = ?3, looks = 0, lease = NULL, look_at = ?4
          WHERE id = ?1 AND state = 0",
-        (id.as_bytes(), &record.reference, next, tx.now.plus(LOOK).millis()),
+        (id.as_bytes(), &record.reference, next, tx.now().plus(LOOK).millis()),
     )?;
     let order = find(tx, id)?;
     if let (Some(order), Some(saved), 1) = (&order, &record.saved, recorded) {
@@ -353,7 +353,7 @@ fn can_be_given(tx: &Tx<'_>, order: &Order) -> TxResult<bool> {
     }
     let Goods::Rights { offer, digest } = &order.goods else { return Ok(true) };
     let Some(subject) = offers::subject(tx, digest)? else { return Ok(false) };
-    if rights::bought(&offer.rights, tx.now).is_none() {
+    if rights::bought(&offer.rights, tx.now()).is_none() {
         return Ok(false);
     }
     let is_new = order.again || held(tx, &order.account, &subject, &offer.rights)?.is_none();
@@ -427,7 +427,7 @@ fn entitle(tx: &Tx<'_>, order: &Order, offer: &Offer, digest: &Digest, entitleme
         octets(row, 0).map(PublisherId)
     })?;
     let publisher = publisher.ok_or(TxError::Damaged)?;
-    let holding = rights::bought(&offer.rights, tx.now).ok_or(TxError::Damaged)?;
+    let holding = rights::bought(&offer.rights, tx.now()).ok_or(TxError::Damaged)?;
     hold(tx, &order.account, &publisher, offer, entitlement, holding)?;
     // What the provider owes is owed to the publisher.
     if !offer.price.is_zero() {
@@ -466,7 +466,7 @@ pub(super) fn hold(
             offer.operation.as_str(),
             to_json(&offer.rights)?,
             holding.total.map(units),
-            tx.now.millis(),
+            tx.now().millis(),
             holding.starts.map(Timestamp::millis),
             holding.ends.map(Timestamp::millis),
             holding.seats,
@@ -583,7 +583,7 @@ impl<D: Database> Orders for D {
         let (buyer, request, goods) = (*buyer, request.clone(), *goods);
         self.read("order", move |tx| {
             let begun = answers::find(tx, &buyer.scope(), &request)?;
-            let mut case = OrderCase { now: tx.now, begun, offer: None, off_sale: None, current: Vec::new() };
+            let mut case = OrderCase { now: tx.now(), begun, offer: None, off_sale: None, current: Vec::new() };
             if let (Begun::New, wire::Goods::Rights { offer }) = (&case.begun, &goods)
                 && let Some(subject) = offers::subject(tx, offer)?
             {
@@ -617,7 +617,7 @@ impl<D: Database> Orders for D {
 
     async fn take_look_ups(&self, limit: u32) -> Result<LookUps, StoreError> {
         // Most of the time there is nothing to do, and that needs no transaction that writes.
-        let (are_due, now) = self.read("look-ups", |tx| Ok((look_ups::are_due(tx)?, tx.now))).await?;
+        let (are_due, now) = self.read("look-ups", |tx| Ok((look_ups::are_due(tx)?, tx.now()))).await?;
         if !are_due {
             return Ok(LookUps { now, lease: 0, orders: Vec::new() });
         }

@@ -22,7 +22,7 @@ const BALANCE: &str = "
 
 /// The balances of an account, with the holds that are still good instead of those not yet released.
 pub(super) fn balances(tx: &Tx<'_>, account: &AccountId) -> TxResult<Vec<Prepaid>> {
-    tx.all(&format!("{BALANCE} ORDER BY p.currency"), (account.as_bytes(), tx.now.millis()), prepaid)
+    tx.all(&format!("{BALANCE} ORDER BY p.currency"), (account.as_bytes(), tx.now().millis()), prepaid)
 }
 
 fn prepaid(row: &Row<'_>) -> TxResult<Prepaid> {
@@ -31,7 +31,11 @@ fn prepaid(row: &Row<'_>) -> TxResult<Prepaid> {
 
 /// The balance of an account in one currency, if it has one, with the holds that are still good.
 pub(super) fn balance(tx: &Tx<'_>, account: &AccountId, currency: Currency) -> TxResult<Vec<Prepaid>> {
-    tx.all(&format!("{BALANCE} AND p.currency = ?3"), (account.as_bytes(), tx.now.millis(), currency.as_str()), prepaid)
+    tx.all(
+        &format!("{BALANCE} AND p.currency = ?3"),
+        (account.as_bytes(), tx.now().millis(), currency.as_str()),
+        prepaid,
+    )
 }
 
 /// Whether a further amount may be paid in. What was charged has to be credited in full, so top-ups that are under way
@@ -64,7 +68,7 @@ fn release_expired(tx: &Tx<'_>, account: &AccountId, currency: &str) -> TxResult
     let released: Vec<i64> = tx.all(
         "UPDATE authorisations SET state = 2
          WHERE account = ?1 AND currency = ?2 AND state = 0 AND cost > 0 AND expires_at <= ?3 RETURNING cost",
-        (account.as_bytes(), currency, tx.now.millis()),
+        (account.as_bytes(), currency, tx.now().millis()),
         |row| row.get(0),
     )?;
     if !released.is_empty() {

@@ -33,7 +33,7 @@ fn claim(tx: &Tx<'_>, publisher: &Publisher) -> TxResult<ClaimOutcome> {
             publisher.name.as_str(),
             publisher.key.to_bytes(),
             publisher.owner.as_bytes(),
-            tx.now.millis(),
+            tx.now().millis(),
         ),
     )?;
     tx.log("publisher claimed", Some(&publisher.owner), None, &publisher.id.0.0)?;

@@ -234,7 +234,7 @@ fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId) -> TxResult<(
             to_json(manifest)?,
             manifest.limits.run_max,
             i64::try_from(new.size).unwrap_or(i64::MAX),
-            tx.now.millis(),
+            tx.now().millis(),
         ),
     )?;
     for operation in &manifest.operations {

@@ -11,7 +11,7 @@ pub(super) fn save(tx: &Tx<'_>, account: &AccountId, provider: &str, means: &Sto
         "INSERT INTO saved_means (account, provider, reference, label, saved_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (account, provider)
          DO UPDATE SET reference = excluded.reference, label = excluded.label, saved_at = excluded.saved_at",
-        (account.as_bytes(), provider, means.reference.as_bytes(), &means.label, tx.now.millis()),
+        (account.as_bytes(), provider, means.reference.as_bytes(), &means.label, tx.now().millis()),
     )?;
     Ok(())
 }

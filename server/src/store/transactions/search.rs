@@ -95,7 +95,7 @@ pub(super) fn set_standing(tx: &Tx<'_>, owner: &AccountId, good: bool) -> TxResu
 pub(crate) fn fill(tx: &Tx<'_>) -> TxResult<()> {
     let names: Vec<(PublisherName, ResourceName)> = tx.all(
         "SELECT (SELECT p.name FROM publishers p WHERE p.id = publisher), name FROM resources GROUP BY publisher, name
-         ORDER BY min(published_at), min(digest)",
+         ORDER BY min(published_at), min(version)",
         (),
         |row| Ok((text(row, 0)?, text(row, 1)?)),
     )?;

@@ -22,7 +22,7 @@ pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens)
     for (hash, kind, life) in [(&tokens.access, 0, tokens.access_life), (&tokens.refresh, 1, tokens.refresh_life)] {
         tx.change(
             "INSERT INTO tokens (hash, session, kind, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            (hash.as_bytes(), session.0.0, kind, tx.now.plus(life).millis()),
+            (hash.as_bytes(), session.0.0, kind, tx.now().plus(life).millis()),
         )?;
     }
     Ok(())
@@ -30,7 +30,7 @@ pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens)
 
 fn end(tx: &Tx<'_>, session: SessionId) -> TxResult<()> {
     let sql = "UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL";
-    tx.change(sql, (session.0.0, tx.now.millis()))?;
+    tx.change(sql, (session.0.0, tx.now().millis()))?;
     Ok(())
 }
 
@@ -39,7 +39,7 @@ fn end(tx: &Tx<'_>, session: SessionId) -> TxResult<()> {
 pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId, keep: Option<&TokenHash>) -> TxResult<SignedOut> {
     let sessions = tx.change(
         "UPDATE sessions SET ended_at = ?2 WHERE account = ?1 AND ended_at IS NULL",
-        (account.as_bytes(), tx.now.millis()),
+        (account.as_bytes(), tx.now().millis()),
     )?;
     let browsers = tx.change(
         "DELETE FROM web_sessions WHERE account = ?1 AND token IS DISTINCT FROM ?2",
@@ -53,7 +53,7 @@ pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId, keep: Option<&TokenHash>
 pub(super) fn end_key(tx: &Tx<'_>, account: &AccountId, key: &Thumbprint) -> TxResult<()> {
     tx.change(
         "UPDATE sessions SET ended_at = ?3 WHERE account = ?1 AND key = ?2 AND ended_at IS NULL",
-        (account.as_bytes(), key.as_bytes(), tx.now.millis()),
+        (account.as_bytes(), key.as_bytes(), tx.now().millis()),
     )?;
     tx.change(
         "UPDATE devices SET state = 2 WHERE account = ?1 AND key = ?2 AND state = 1",
@@ -69,7 +69,7 @@ pub(super) fn may_enrol(tx: &Tx<'_>, session: SessionId, account: &AccountId, ke
          WHERE s.id = ?1 AND s.account = ?2 AND s.key = ?4 AND s.ended_at IS NULL AND a.suspended_at IS NULL
            AND (s.created_at > ?3
                 OR EXISTS (SELECT 1 FROM terminals x WHERE x.account = s.account AND x.key = s.key))",
-        (session.0.0, account.as_bytes(), tx.now.minus(ENROL_WITHIN).millis(), key.as_bytes()),
+        (session.0.0, account.as_bytes(), tx.now().minus(ENROL_WITHIN).millis(), key.as_bytes()),
         |_| Ok(()),
     )?;
     Ok(found.is_some())
@@ -88,17 +88,17 @@ fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens)
          LEFT JOIN terminals x ON x.account = s.account AND x.key = s.key
          WHERE t.hash = ?1 AND t.kind = 1 AND t.expires_at > ?3 AND s.key = ?2 AND s.ended_at IS NULL
            AND a.suspended_at IS NULL AND x.revoked_at IS NULL AND (x.id IS NOT NULL OR s.created_at > ?4)",
-        (token.as_bytes(), key.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis()),
+        (token.as_bytes(), key.as_bytes(), tx.now().millis(), tx.now().minus(ENROL_WITHIN).millis()),
         |row| Ok((octets(row, 0).map(SessionId)?, maybe_time(row, 1)?)),
     )?;
     let Some((session, used)) = found else { return Ok(RefreshOutcome::Unknown) };
     match used {
         None => {
             let sql = "UPDATE tokens SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL";
-            tx.change(sql, (token.as_bytes(), tx.now.millis()))?;
+            tx.change(sql, (token.as_bytes(), tx.now().millis()))?;
         }
         // The answer may have got lost: whoever asks again proved the same key.
-        Some(used) if tx.now < used.plus(REFRESH_GRACE) => {}
+        Some(used) if tx.now() < used.plus(REFRESH_GRACE) => {}
         Some(_) => {
             // Two hold the same token and key: whoever is the copy, both sign in again.
             end(tx, session)?;
@@ -108,7 +108,7 @@ fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens)
     insert_tokens(tx, session, tokens)?;
     tx.change(
         "UPDATE sessions SET used_at = ?2, expires_at = ?3 WHERE id = ?1",
-        (session.0.0, tx.now.millis(), tx.now.plus(tokens.refresh_life).millis()),
+        (session.0.0, tx.now().millis(), tx.now().plus(tokens.refresh_life).millis()),
     )?;
     Ok(RefreshOutcome::Refreshed)
 }
@@ -128,7 +128,7 @@ impl<D: Database> Sessions for D {
                  WHERE t.hash = ?1 AND t.kind = 0 AND t.expires_at > ?2
                    AND (s.ended_at IS NULL AND (x.id IS NOT NULL OR s.created_at > ?3)
                         OR x.revoked_at IS NOT NULL OR a.suspended_at IS NOT NULL)",
-                (access.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis()),
+                (access.as_bytes(), tx.now().millis(), tx.now().minus(ENROL_WITHIN).millis()),
                 |row| {
                     let enrolled = row.get::<Option<[u8; 16]>>(5)?.is_some();
                     Ok(Authenticated {
@@ -177,7 +177,7 @@ impl<D: Database> Sessions for D {
                  WHERE s.account = ?1 AND s.ended_at IS NULL AND s.expires_at > ?2 AND x.revoked_at IS NULL
                    AND (x.id IS NOT NULL OR s.created_at > ?3)
                  ORDER BY s.created_at DESC, s.id LIMIT ?4",
-                (account.as_bytes(), tx.now.millis(), tx.now.minus(ENROL_WITHIN).millis(), SESSIONS_LISTED),
+                (account.as_bytes(), tx.now().millis(), tx.now().minus(ENROL_WITHIN).millis(), SESSIONS_LISTED),
                 |row| {
                     let (created, expires) = (time(row, 3)?, time(row, 5)?);
                     let terminal = maybe_bytes(row, 6, TerminalId::from_bytes)?;
@@ -203,7 +203,7 @@ impl<D: Database> Sessions for D {
         self.write(Write::SessionEnd, move |tx| {
             let ended = tx.change(
                 "UPDATE sessions SET ended_at = ?3 WHERE id = ?1 AND account = ?2 AND ended_at IS NULL",
-                (session.0.0, account.as_bytes(), tx.now.millis()),
+                (session.0.0, account.as_bytes(), tx.now().millis()),
             )?;
             Ok(ended == 1)
         })

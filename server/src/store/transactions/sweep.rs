@@ -22,7 +22,7 @@ pub(super) struct Swept {
 pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<Swept> {
     let released = release(tx)?;
     let mut most = answers::sweep(tx, ROWS)?;
-    let (ended, old) = (tx.now.minus(retention::SIGN_IN).millis(), tx.now.minus(retention::LOG).millis());
+    let (ended, old) = (tx.now().minus(retention::SIGN_IN).millis(), tx.now().minus(retention::LOG).millis());
     for (sql, before) in [
         ("DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at < ?1 LIMIT ?2)", ended),
         ("DELETE FROM devices WHERE device IN (SELECT device FROM devices WHERE expires_at < ?1 LIMIT ?2)", ended),
@@ -59,7 +59,7 @@ fn release(tx: &Tx<'_>) -> TxResult<u64> {
              SELECT code FROM authorisations WHERE state = 0 AND expires_at <= ?1
              ORDER BY expires_at, code LIMIT ?2)
          RETURNING entitlement, units, account, currency, cost",
-        (tx.now.millis(), HOLDS),
+        (tx.now().millis(), HOLDS),
         |row| {
             let units: i64 = row.get(1)?;
             let entitlement = row.get::<Option<[u8; 16]>>(0)?.filter(|_| units > 0);

@@ -58,15 +58,15 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> TxResult<EnrolOutcome> {
             "SELECT count(*), min(enrolled_at) FROM terminals WHERE account = ?1 AND id > ?3 AND enrolled_at > ?2",
             (
                 terminal.account.as_bytes(),
-                tx.now.minus(DAY).millis(),
-                id_at(tx.now.minus(DAY + LONGEST_GRANT)).as_bytes(),
+                tx.now().minus(DAY).millis(),
+                id_at(tx.now().minus(DAY + LONGEST_GRANT)).as_bytes(),
             ),
             |row| Ok((row.get::<i64>(0)?, maybe_time(row, 1)?)),
         )?
         .unwrap_or((0, None));
     if recent >= i64::from(terminal.most_per_day) {
-        let until = oldest.unwrap_or(tx.now).plus(DAY);
-        let seconds = until.seconds().saturating_sub(tx.now.seconds()).max(1);
+        let until = oldest.unwrap_or(tx.now()).plus(DAY);
+        let seconds = until.seconds().saturating_sub(tx.now().seconds()).max(1);
         return Ok(EnrolOutcome::TooMany { retry_after: u32::try_from(seconds).unwrap_or(u32::MAX) });
     }
     tx.change(
@@ -79,7 +79,7 @@ fn enrol(tx: &Tx<'_>, terminal: &NewTerminal) -> TxResult<EnrolOutcome> {
             terminal.release.as_bytes(),
             &terminal.label,
             &terminal.statement,
-            tx.now.millis(),
+            tx.now().millis(),
         ),
     )?;
     tx.log("terminal enrolled", Some(&terminal.account), Some(&terminal.id), &[])?;
@@ -90,18 +90,18 @@ fn revoke(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<b
     tx.lock(Lock::Account(account))?;
     let revoked = tx.one(
         "UPDATE terminals SET revoked_at = coalesce(revoked_at, ?3) WHERE id = ?1 AND account = ?2 RETURNING key",
-        (terminal.as_bytes(), account.as_bytes(), tx.now.millis()),
+        (terminal.as_bytes(), account.as_bytes(), tx.now().millis()),
         |row| bytes(row, 0, Thumbprint::from_bytes),
     )?;
     let Some(key) = revoked else { return Ok(false) };
     end_key(tx, account, &key)?;
     tx.change(
         "UPDATE grants SET state = 3 WHERE id > ?2 AND terminal = ?1 AND state IN (0, 1)",
-        (terminal.as_bytes(), id_at(tx.now.minus(LONGEST_GRANT)).as_bytes()),
+        (terminal.as_bytes(), id_at(tx.now().minus(LONGEST_GRANT)).as_bytes()),
     )?;
     tx.change(
         "UPDATE authorisations SET expires_at = ?2 WHERE terminal = ?1 AND state = 0 AND expires_at > ?2",
-        (terminal.as_bytes(), tx.now.millis()),
+        (terminal.as_bytes(), tx.now().millis()),
     )?;
     tx.log("terminal revoked", Some(account), Some(terminal), &[])?;
     Ok(true)

@@ -10,7 +10,7 @@ pub(super) fn withdraw(tx: &Tx<'_>, account: &AccountId, digest: &Digest, reason
     let found = tx.change(
         "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?3), withdrawn_reason = ?4
          WHERE digest = ?1 AND publisher IN (SELECT id FROM publishers WHERE owner = ?2)",
-        (digest.as_bytes(), account.as_bytes(), tx.now.millis(), reason),
+        (digest.as_bytes(), account.as_bytes(), tx.now().millis(), reason),
     )?;
     if found == 0 {
         return Ok(WithdrawOutcome::NotFound);
@@ -26,7 +26,7 @@ pub(super) fn take_down(tx: &Tx<'_>, digest: &Digest, reason: &str) -> TxResult<
     let found = tx.change(
         "UPDATE resources SET withdrawn_at = coalesce(withdrawn_at, ?2), withdrawn_reason = ?3, taken_down = 1
          WHERE digest = ?1",
-        (digest.as_bytes(), tx.now.millis(), reason),
+        (digest.as_bytes(), tx.now().millis(), reason),
     )?;
     if found == 0 {
         return Ok(WithdrawOutcome::NotFound);

@@ -32,9 +32,7 @@ fn order_of(page: &Page) -> String {
 }
 
 fn number(stage: &Stage, sql: &str) -> i64 {
-    let database = stage.folder.path().join(portcullis_server::DATABASE);
-    let db = rusqlite::Connection::open(database).expect("the file");
-    db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).expect("a number").unwrap_or(0)
+    stage.database().number(sql, &[])
 }
 
 fn orders(stage: &Stage) -> i64 {

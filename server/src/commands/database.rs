@@ -1,0 +1,80 @@
+//! `portcullis-server database …`
+
+use crate::ops::parts::Parts;
+use crate::print;
+use crate::store::{CopyError, Copyable, DatabaseAddress, Postgres, PostgresOptions, Sqlite, SqliteOptions};
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::path::Path;
+
+#[derive(Debug, Args)]
+pub(super) struct Database {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Copies a database into a new one, of either kind, and compares both. The server must not be running.
+    Copy(Copy),
+}
+
+#[derive(Debug, Args)]
+struct Copy {
+    /// The database to copy: an SQLite file, or postgres://USER@HOST/DATABASE (its password in PGPASSWORD).
+    #[arg(long, value_name = "FILE|URL")]
+    from: super::DatabaseFlag,
+    /// The new one. An SQLite file must not exist yet; a PostgreSQL database must be empty.
+    #[arg(long, value_name = "FILE|URL")]
+    to: super::DatabaseFlag,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Database {
+    pub(super) async fn run(self, parts: &Parts) -> anyhow::Result<()> {
+        let Task::Copy(copy) = self.task;
+        copy.run(parts).await
+    }
+}
+
+impl Copy {
+    async fn run(self, parts: &Parts) -> anyhow::Result<()> {
+        let from = open(&self.from.0, false, parts).context("--from")?;
+        let to = open(&self.to.0, true, parts).context("--to")?;
+        let copied = from.copy_to(&to).await;
+        let (closed_from, closed_to) = (from.close().await, to.close().await);
+        let copied = copied.map_err(|error: CopyError| anyhow::Error::new(error))?;
+        closed_from?;
+        closed_to?;
+        let rows: u64 = copied.rows.iter().map(|(_, rows)| rows).sum();
+        if self.json {
+            let tables: serde_json::Map<String, serde_json::Value> =
+                copied.rows.into_iter().map(|(table, rows)| (table, rows.into())).collect();
+            return print::json(&json!({ "rows": rows, "tables": tables, "balances": copied.balances.len() }));
+        }
+        print::text(&format!(
+            "Copied {rows} rows of {} tables. Their counts and the {} balances of the ledger are the same in both.\n\n\
+             Start the server with the new one (`database` in server.toml, or --database), and keep the old one until \
+             it has sold something.",
+            copied.rows.len(),
+            copied.balances.len()
+        ))
+    }
+}
+
+fn open(place: &str, create: bool, parts: &Parts) -> anyhow::Result<Copyable> {
+    let Parts { clock, faults, .. } = parts.clone();
+    if place.starts_with("postgres://") || place.starts_with("postgresql://") {
+        let address: DatabaseAddress = place.parse()?;
+        let address = address.or_password(std::env::var("PGPASSWORD").ok());
+        let options = PostgresOptions { clock, faults, create, ..PostgresOptions::new(address) };
+        return Ok(Copyable::Postgres(Postgres::open(options)?));
+    }
+    let path = Path::new(place);
+    anyhow::ensure!(!create || !path.exists(), "{} exists already: name a new file", path.display());
+    let options = SqliteOptions { clock, faults, create, ..SqliteOptions::new(path) };
+    Ok(Copyable::Sqlite(Sqlite::open(options)?))
+}

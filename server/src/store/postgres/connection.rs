@@ -1,0 +1,149 @@
+//! A connection with one transaction at a time, whose statements are prepared once.
+
+use super::address::DatabaseAddress;
+use super::dialect::{Found, NOW, failed, numbered, types};
+use crate::ops::clock::{Clock, Timestamp};
+use crate::store::StoreError;
+use crate::store::database::{Cell, Columns, Locks, Row, Statements, TxError, TxResult, Value};
+use postgres::fallible_iterator::FallibleIterator as _;
+use postgres::types::ToSql;
+use postgres::{Client, NoTls, SimpleQueryMessage, Statement};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// What holds for every session. Commits are on disk before they are answered, whatever the server's default. Nobody
+/// waits for ever: not for a lock, not for a statement, and not for a process that holds locks and is gone.
+const SESSION: &str = "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '60s';
+                       SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning";
+
+/// How a transaction begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// A snapshot to read.
+    Read,
+    /// To write. Every statement sees what was committed before it: what has to stay as it was found is locked.
+    Write,
+}
+
+/// A connection.
+pub(super) struct Connection {
+    client: RefCell<Client>,
+    statements: RefCell<HashMap<String, Statement>>,
+    clock: Clock,
+}
+
+impl Connection {
+    /// Connects.
+    pub(super) fn open(address: &DatabaseAddress, clock: &Clock) -> Result<Self, StoreError> {
+        let unreachable = |cause: String| StoreError::Unreachable { address: address.to_string(), cause };
+        let client = match address.tls().map_err(|error| unreachable(error.to_string()))? {
+            Some(tls) => address.config().connect(tls),
+            None => address.config().connect(NoTls),
+        };
+        let mut client = client.map_err(|error| unreachable(said(&error)))?;
+        client.batch_execute(SESSION).map_err(|error| unreachable(said(&error)))?;
+        Ok(Self { client: client.into(), statements: RefCell::default(), clock: clock.clone() })
+    }
+
+    /// Begins a transaction, and says when, in one round trip.
+    pub(super) fn begin(&self, how: Begin) -> TxResult<Timestamp> {
+        let begin = match how {
+            Begin::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Begin::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        };
+        let answers = self.client.borrow_mut().simple_query(&format!("{begin}; SELECT {NOW}"));
+        let answers = answers.map_err(|error| failed(&error))?;
+        let now = answers.iter().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        now.map(|now| self.shifted(now)).ok_or(TxError::Unreadable)
+    }
+
+    /// Commits.
+    pub(super) fn commit(&self) -> TxResult<()> {
+        self.run("COMMIT")
+    }
+
+    /// Takes back whatever was done.
+    pub(super) fn roll_back(&self) -> TxResult<()> {
+        self.run("ROLLBACK")
+    }
+
+    /// Runs statements that take and return nothing.
+    pub(super) fn run(&self, sql: &str) -> TxResult<()> {
+        self.client.borrow_mut().batch_execute(sql).map_err(|error| failed(&error))
+    }
+
+    fn shifted(&self, millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis.saturating_add(self.clock.shift_millis()))
+    }
+
+    /// A statement that the connection keeps ready. Its parameters have the same types every time.
+    fn prepared(&self, sql: &str, values: &[Value<'_>]) -> TxResult<Statement> {
+        if let Some(statement) = self.statements.borrow().get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.borrow_mut().prepare_typed(&numbered(sql), &types(values));
+        let statement = statement.map_err(|error| failed(&error))?;
+        self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+}
+
+/// What a failed connection says, with its cause and without any password, which errors do not hold.
+fn said(error: &postgres::Error) -> String {
+    match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(said), _) => format!("{} ({})", said.message(), said.code().code()),
+        (None, Some(source)) => format!("{error}: {source}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+impl Statements for Connection {
+    fn change(&self, sql: &str, values: &[Value<'_>]) -> TxResult<usize> {
+        let statement = self.prepared(sql, values)?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let changed = self.client.borrow_mut().execute(&statement, &values).map_err(|error| failed(&error))?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn rows(&self, sql: &str, values: &[Value<'_>], each: &mut dyn FnMut(&Row<'_>) -> TxResult<bool>) -> TxResult<()> {
+        let statement = self.prepared(sql, values)?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let mut client = self.client.borrow_mut();
+        // As they come: a table may be larger than memory.
+        let mut rows = client.query_raw(&statement, values).map_err(|error| failed(&error))?;
+        while let Some(row) = rows.next().map_err(|error| failed(&error))? {
+            if !each(&Row::new(&FoundRow(&row)))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        Some(self)
+    }
+}
+
+impl Locks for Connection {
+    fn lock(&self, number: i64) -> TxResult<Timestamp> {
+        let mut now = None;
+        let sql = format!("SELECT CAST(pg_advisory_xact_lock(?1) AS TEXT), {NOW}");
+        self.rows(&sql, &[Value::Int(Some(number))], &mut |row| {
+            now = Some(row.get(1)?);
+            Ok(false)
+        })?;
+        now.map(|now| self.shifted(now)).ok_or(TxError::Unreadable)
+    }
+}
+
+struct FoundRow<'a>(&'a postgres::Row);
+
+impl Columns for FoundRow<'_> {
+    fn cell(&self, column: usize) -> TxResult<Cell<'_>> {
+        let found = self.0.try_get::<_, Found<'_>>(column);
+        found.map(|found| found.0).map_err(|_| TxError::Unreadable)
+    }
+}

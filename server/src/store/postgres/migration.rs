@@ -1,0 +1,75 @@
+//! Brings the schema of a database up to date, one process at a time.
+
+use super::connection::{Begin, Connection};
+use crate::store::StoreError;
+use crate::store::database::{Statements as _, TxResult};
+
+/// What each version of the schema adds to the one before, with its number. Versions have the numbers that they have in
+/// SQLite: the first one here is the whole schema as it was when there was a second database.
+const MIGRATIONS: &[(i64, &str)] = &[(13, include_str!("schema.sql"))];
+/// The lock under which it is done: the first letters of the product's name.
+const LOCK: i64 = 0x706f_7274_6375_6c6c;
+/// The oldest PostgreSQL that this server was tried with, as `server_version_num` has it.
+const OLDEST: i64 = 150_000;
+
+/// Makes the schema if there is none and that is wanted, or adds what is new.
+pub(super) fn migrate(db: &Connection, create: bool, address: &str) -> Result<(), StoreError> {
+    let failed = |error: crate::store::database::TxError| error.into_store_error("migration");
+    is_fit(db, address)?;
+    db.begin(Begin::Write).map_err(failed)?;
+    db.run(&format!("SELECT pg_advisory_xact_lock({LOCK})")).map_err(failed)?;
+    let found = version(db).map_err(failed)?;
+    let known = MIGRATIONS.last().map_or(0, |(number, _)| *number);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    if found == 0 && !create {
+        return Err(StoreError::Missing(address.to_owned()));
+    }
+    if found < known {
+        for (_, migration) in MIGRATIONS.iter().filter(|(number, _)| *number > found) {
+            db.run(migration).map_err(failed)?;
+        }
+        db.run(&format!("UPDATE schema_version SET number = {known}")).map_err(failed)?;
+    }
+    db.commit().map_err(failed)
+}
+
+/// Whether it is a database that a server can work on.
+fn is_fit(db: &Connection, address: &str) -> Result<(), StoreError> {
+    let failed = |error: crate::store::database::TxError| error.into_store_error("open");
+    let sql = "SELECT CAST(current_setting('server_version_num') AS BIGINT), current_setting('server_encoding'),
+                      pg_is_in_recovery()";
+    let mut found = None;
+    db.rows(sql, &[], &mut |row| {
+        found = Some((row.get::<i64>(0)?, row.get::<String>(1)?, row.get::<bool>(2)?));
+        Ok(false)
+    })
+    .map_err(failed)?;
+    let unfit = |cause: String| Err(StoreError::Unreachable { address: address.to_owned(), cause });
+    match found {
+        Some((version, _, _)) if version < OLDEST => unfit("PostgreSQL 15 or newer is needed".into()),
+        Some((_, encoding, _)) if encoding != "UTF8" => {
+            unfit(format!("the database's encoding is {encoding}: make one with ENCODING 'UTF8'"))
+        }
+        Some((_, _, true)) => unfit("it is a standby, which cannot be written: connect to the primary".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The version of the schema; 0 if there is none.
+pub(super) fn version(db: &Connection) -> TxResult<i64> {
+    let mut exists = false;
+    db.rows("SELECT to_regclass('schema_version') IS NOT NULL", &[], &mut |row| {
+        exists = row.get(0)?;
+        Ok(false)
+    })?;
+    let mut number = 0;
+    if exists {
+        db.rows("SELECT number FROM schema_version", &[], &mut |row| {
+            number = row.get(0)?;
+            Ok(false)
+        })?;
+    }
+    Ok(number)
+}

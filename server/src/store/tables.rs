@@ -1,0 +1,113 @@
+//! The tables that a store is, for what has to go through all of them: a copy to another database.
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Integers.
+    Int,
+    /// Texts.
+    Text,
+    /// Bytes.
+    Blob,
+}
+
+/// A table with its columns, in the order of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) columns: Vec<(&'static str, Kind)>,
+}
+
+/// Each table after those that its rows name.
+const TABLES: &[(&str, &str)] = &[
+    (
+        "accounts",
+        "id:blob lookup:blob name:blob password:text operator:int created_at:int suspended_at:int \
+         verified_at:int",
+    ),
+    ("publishers", "id:blob name:text key:blob owner:blob created_at:int"),
+    (
+        "resources",
+        "digest:blob publisher:blob name:text version:text kind:text title:text description:text \
+         manifest:text run_max:int size:int published_at:int withdrawn_at:int withdrawn_reason:text \
+         taken_down:int",
+    ),
+    ("offers", "digest:blob id:blob publisher:blob name:text operation:text offer:text since:int ended_at:int"),
+    ("sessions", "id:blob account:blob key:blob created_at:int ended_at:int label:text used_at:int expires_at:int"),
+    ("invitations", "token:blob operator:int expires_at:int used_at:int"),
+    ("web_sessions", "token:blob account:blob expires_at:int created_at:int"),
+    (
+        "devices",
+        "device:blob user_code:blob key:blob label:text state:int account:blob pause:int polled_at:int \
+         created_at:int expires_at:int session:blob",
+    ),
+    ("tokens", "hash:blob session:blob kind:int expires_at:int used_at:int"),
+    (
+        "terminals",
+        "id:blob account:blob key:blob release:blob label:text statement:text enrolled_at:int revoked_at:int",
+    ),
+    ("vouches", "publisher:blob seq:int compact:text"),
+    ("operations", "resource:blob name:text parts:text"),
+    ("parts", "resource:blob name:text key:blob public:int"),
+    ("commitments", "commitment:blob publisher:blob"),
+    (
+        "entitlements",
+        "id:blob account:blob publisher:blob name:text operation:text rights:text total:int used:int held:int \
+         since:int revoked_at:int place:int starts_at:int ends_at:int seats:int",
+    ),
+    (
+        "authorisations",
+        "code:blob account:blob terminal:blob binding:blob resource:blob operation:text rights:text \
+         entitlement:blob quantity:int units:int state:int expires_at:int offer:blob cost:int currency:text",
+    ),
+    ("answers", "scope:blob key:text request:blob kind:int subject:blob body:text at:int ends_at:int lease:int"),
+    ("pairwise", "account:blob publisher:blob id:blob"),
+    ("ledger", "number:int at:int giver:text taker:text amount:int commodity:text subject:blob"),
+    ("log", "number:int at:int kind:text account:blob terminal:blob subject:blob"),
+    ("server_keys", "role:text key:blob"),
+    ("signing_keys", "number:int public:blob seed:blob not_before:int expires_at:int"),
+    ("prepaid", "account:blob currency:text amount:int held:int"),
+    (
+        "grants",
+        "id:blob code:blob terminal:blob resource:blob operation:text entitlement:blob state:int compact:text \
+         nonce:blob keys:text expires_at:int replaces:blob",
+    ),
+    (
+        "catalogue",
+        "number:int publisher:blob name:text newest:blob kind:text versions:text texts:text sold:int \
+         cover:int",
+    ),
+    ("trigrams", "trigram:int weight:int listing:int"),
+    ("server", "only:int origin:text key_check:blob seen_at:int"),
+    ("leases", "number:int ends_at:int"),
+    ("approvals", "account:blob name:text asked_at:int approved_at:int"),
+    (
+        "orders",
+        "id:blob account:blob state:int offer_digest:blob provider:text receipt:text created_at:int \
+         changed_at:int amount:int currency:text returned:int intent:text again:int place:int reference:text \
+         next:text ends_at:int look_at:int looks:int lease:int",
+    ),
+    ("saved_means", "account:blob provider:text reference:blob label:text saved_at:int"),
+];
+
+/// Tables whose rows the database numbers.
+pub(crate) const NUMBERED: [&str; 5] = ["catalogue", "leases", "ledger", "log", "signing_keys"];
+
+/// All tables, each after those that its rows name.
+pub(crate) fn tables() -> impl Iterator<Item = Table> {
+    let column = |text: &'static str| match text.split_once(':') {
+        Some((name, "int")) => (name, Kind::Int),
+        Some((name, "text")) => (name, Kind::Text),
+        Some((name, _)) => (name, Kind::Blob),
+        None => (text, Kind::Blob),
+    };
+    TABLES.iter().map(move |(name, columns)| Table { name, columns: columns.split_whitespace().map(column).collect() })
+}
+
+impl Table {
+    /// Its columns as a statement names them. One of them is a word of SQL.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<String> = self.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        names.join(", ")
+    }
+}

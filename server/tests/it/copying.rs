@@ -1,0 +1,139 @@
+//! A database is copied into one of the other kind, and the server goes on with it.
+
+use crate::command::{command, free_address, json, refused, run};
+use crate::database::{Of, Place, use_postgres};
+use crate::world::{World, open_core};
+use portcullis_faulty::Faults;
+use portcullis_server::ops::clock::Clock;
+use portcullis_server::ops::faults::FaultPoints;
+use std::path::Path;
+use std::process::Output;
+
+/// A new, empty database of the other kind.
+fn other(folder: &Path, is_postgres: bool) -> Place {
+    if is_postgres {
+        return Place::File(folder.join("server.db"));
+    }
+    use_postgres(folder);
+    Place::of(folder, "server.db")
+}
+
+fn name(place: &Place) -> String {
+    match place {
+        Place::File(path) => path.display().to_string(),
+        Place::Address(address) => address.clone(),
+    }
+}
+
+fn copied(from: &Place, to: &Place) -> Output {
+    let mut copying = command(Path::new("/tmp"));
+    copying.args(["database", "copy", "--json", "--from", &name(from), "--to", &name(to)]);
+    copying.output().expect("ends")
+}
+
+#[tokio::test]
+async fn everything_is_in_the_copy_and_the_server_goes_on_with_it() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    world.buy(&machine, "view").await;
+    world.buy(&machine, "resize").await;
+    world.run(&machine, "resize").await.expect("granted");
+    crate::metered::top_up(&world, &machine, "5.00 EUR").await;
+    let (from, folder) = (world.database(), tempfile::tempdir().expect("a folder"));
+    let to = other(folder.path(), crate::database::is_postgres());
+
+    world.core.store.hold_lease().await.expect("held");
+    assert!(refused(&copied(&from, &to)).contains("a server is running"));
+    world.core.store.close().await.expect("closed");
+
+    if let Place::File(path) = &to {
+        let _ = std::fs::remove_file(path);
+    }
+    let report = json(&copied(&from, &to));
+    assert!(report["rows"].as_u64().is_some_and(|rows| rows > 50), "{report}");
+    for (table, rows) in report["tables"].as_object().expect("tables") {
+        let sql = format!("SELECT count(*) FROM {table}");
+        assert_eq!(Some(from.number(&sql, &[])), rows.as_i64(), "{table}");
+        assert_eq!(from.number(&sql, &[]), to.number(&sql, &[]), "{table}");
+    }
+    // Twice into the same one is refused.
+    let again = refused(&copied(&from, &to));
+    assert!(again.contains("not empty") || again.contains("exists already"), "{again}");
+
+    // One cycle, and what is numbered goes on from where it was.
+    std::fs::copy(world.folder.path().join("master.key"), folder.path().join("master.key")).expect("the key");
+    let core = open_core(folder.path(), Clock::default(), Faults::default()).await;
+    let before = core.store.balances().await.expect("balances");
+    let moved = World { core, folder: folder.into(), ..world };
+    assert_eq!(moved.remaining(&machine, "resize").await, 9);
+    moved.run(&machine, "resize").await.expect("granted");
+    moved.run(&machine, "view").await.expect("granted");
+    assert_eq!(moved.remaining(&machine, "resize").await, 8);
+    assert_ne!(moved.core.store.balances().await.expect("balances"), before);
+    crate::metered::top_up(&moved, &machine, "1.00 EUR").await;
+    moved.publish("dusk", "1.0.0").await;
+    assert_eq!(crate::metered::purse(&moved.core, &machine).await, (600, 0));
+    assert_eq!(moved.database().number("SELECT count(*) FROM ledger WHERE amount > ?1", &[Of::Int(0)]), {
+        i64::try_from(moved.core.store.transfers(0, 1000).await.expect("transfers").len()).expect("few")
+    });
+}
+
+/// A copy that fails half-way leaves an empty database.
+#[tokio::test]
+async fn a_copy_that_fails_leaves_nothing_behind() {
+    let world = World::new().await;
+    let from = world.database();
+    world.core.store.close().await.expect("closed");
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = other(folder.path(), crate::database::is_postgres());
+    drop(to.open(Clock::default(), FaultPoints::none()).expect("made"));
+    // The very last table cannot be written.
+    to.change("CREATE UNIQUE INDEX nothing_twice ON operations (resource)", &[]);
+    let target = match &to {
+        Place::File(path) => {
+            // A new file is what the command wants; what is in the way here is put there by hand.
+            let refused = refused(&copied(&from, &to));
+            assert!(refused.contains(&path.display().to_string()), "{refused}");
+            return;
+        }
+        address => address,
+    };
+    let said = refused(&copied(&from, target));
+    assert!(said.contains("unique"), "{said}");
+    for table in ["accounts", "publishers", "resources", "operations"] {
+        assert_eq!(to.number(&format!("SELECT count(*) FROM {table}"), &[]), 0, "{table}");
+    }
+}
+
+#[test]
+fn a_server_is_made_in_a_postgres_database_and_no_password_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = use_postgres(folder.path());
+    let with_password = address.to_string().replace("portcullis@", "portcullis:s3cret-word@");
+    let arguments = ["init", "--dir", "store", "--json", "--listen", &free_address(), "--database", &with_password];
+    let made = run(folder.path(), &arguments);
+    json(&made);
+    let config = std::fs::read_to_string(folder.path().join("store/server.toml")).expect("a configuration");
+    assert!(config.contains("database = \"postgres://portcullis@") && !config.contains("s3cret"), "{config}");
+    assert!(!folder.path().join("store").join(portcullis_server::DATABASE).exists());
+    let ledger = json(&run(folder.path(), &["operator", "--dir", "store", "--json", "ledger"]));
+    assert!(ledger.is_array() || ledger.is_object());
+    // There is one in it already.
+    let second = run(folder.path(), &["init", "--dir", "other", "--database", &with_password]);
+    let said = refused(&second);
+    assert!(said.contains("already") && !said.contains("s3cret"), "{said}");
+    // Addresses that cannot be meant, and databases that are not there.
+    for wrong in [
+        "postgres://portcullis:s3cret-word@db.example/store?sslmode=require",
+        "postgres://portcullis:s3cret-word@127.0.0.1:1/store",
+        "mysql://portcullis:s3cret-word@127.0.0.1/store",
+        "postgres://portcullis:s3cret-word@127.0.0.1",
+    ] {
+        let said = refused(&run(folder.path(), &["operator", "--dir", "store", "--database", wrong, "ledger"]));
+        assert!(!said.contains("s3cret"), "{said}");
+        let config = format!("database = \"{wrong}\nlisten = 5\n");
+        std::fs::write(folder.path().join("broken.toml"), config).expect("written");
+        let said = refused(&run(folder.path(), &["serve", "--config", "broken.toml"]));
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}
