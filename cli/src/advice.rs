@@ -60,7 +60,7 @@ impl From<ClientError> for Failure {
                 "do not install it, and ask the publisher; `portcullis remove NAME` first if you must"
             }
             ClientError::PublisherChanged { .. } => {
-                "ask the publisher, on another way than this store, for the words of the new key; where they are those above: `portcullis install NAME --accept-key \"WORDS\"`"
+                "ask the publisher for the words of the new key through another channel than this store. If they match those above: `portcullis install NAME --accept-key \"WORDS\"`"
             }
             ClientError::PublisherForgotten { .. } => "do it again, and compare the words of the key",
             ClientError::Declined => "use another means of payment: --payment PROVIDER:TOKEN",

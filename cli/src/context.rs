@@ -54,7 +54,7 @@ impl Context {
         let most = match std::env::var(CACHE_SIZE) {
             Ok(text) if !text.is_empty() => bytes(&text).ok_or_else(|| {
                 Failure::usage(
-                    format!("{CACHE_SIZE} is `{text}`, which is no size"),
+                    format!("{CACHE_SIZE} is `{text}`, which is not a valid size"),
                     "write bytes, or 64M, 2G, 0 for none",
                 )
             })?,

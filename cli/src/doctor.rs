@@ -33,7 +33,7 @@ pub(crate) struct Finding {
     pub(crate) area: &'static str,
     /// What of it. Both are part of the interface.
     pub(crate) check: &'static str,
-    /// Of which store or resource, where there can be several.
+    /// Of which store or resource, if there can be several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) of: Option<String>,
     pub(crate) state: State,

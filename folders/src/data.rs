@@ -4,10 +4,10 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where the program `name` keeps its data: what the environment variable says, unless it is empty, else a folder of that
-/// name in the platform's place for the data of applications. A place of the platform that is not an absolute path counts
-/// as none, as the XDG Base Directory Specification has it: keys do not land in whatever folder is the current one. `None`
-/// if no place is known.
+/// Where the program `name` keeps its data: what the environment variable says, unless it is empty, else a folder of
+/// that name in the platform's place for the data of applications. A place of the platform that is not an absolute
+/// path counts as none, as the XDG Base Directory Specification has it: keys do not land in whatever folder is the
+/// current one. `None` if no place is known.
 #[must_use]
 pub fn data_folder(variable: &str, name: &str) -> Option<PathBuf> {
     chosen(variable, name, |name| env::var_os(name), env::home_dir)

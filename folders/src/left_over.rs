@@ -3,9 +3,9 @@
 use std::fs::{DirEntry, File, TryLockError};
 use std::time::{Duration, SystemTime};
 
-/// Whether nobody writes this file any more. Who writes one holds a lock on it for as long as it is in the making; where the
-/// file system has no locks, it belongs to nobody when it was last written `after` ago. What is no regular file is
-/// nobody's of ours, and a pipe would be waited for.
+/// Whether nobody writes this file any more. Who writes one holds a lock on it for as long as it is in the making;
+/// where the file system has no locks, it belongs to nobody when it was last written `after` ago. What is no regular
+/// file is nobody's of ours, and a pipe would be waited for.
 #[must_use]
 pub fn is_left_over(entry: &DirEntry, after: Duration) -> bool {
     if !entry.file_type().is_ok_and(|kind| kind.is_file()) {

@@ -1,4 +1,5 @@
-//! Folders of programs on a user's machine: where they are, who can look into them, and what killed processes left there.
+//! Folders of programs on a user's machine: where they are, who can look into them, and what killed processes left
+//! there.
 //!
 //! The terminal and the mail program keep secrets in folders of their own, and the terminal and the command write files
 //! that appear when they are whole. What that takes is here, once.

@@ -22,7 +22,7 @@ pub enum ClientError {
     KeyStore(KeyStoreError),
     /// The server calls itself otherwise than it was asked for, and its root key says the same: `localhost` instead of
     /// `127.0.0.1`, or an old name.
-    #[error("{asked} calls itself {named}: use the address it names")]
+    #[error("the server at {asked} names itself {named}: use that address")]
     OtherAddress {
         /// The address that was asked for.
         asked: Origin,
@@ -31,7 +31,7 @@ pub enum ClientError {
     },
     /// The server does not do it, for no reason of the registry: the request is wrong, or collides with something. Its
     /// words are not signed: they are shown, and nothing follows from them.
-    #[error("the server says no: {detail} (status {status})")]
+    #[error("the server refused: {detail} (status {status})")]
     Rejected {
         /// The HTTP status, 400 to 499.
         status: u16,
@@ -40,7 +40,7 @@ pub enum ClientError {
     },
     /// The server may have done it: the request went out, and no answer came back in good time. The same request, made
     /// again, finds out, and does nothing twice.
-    #[error("nobody knows yet whether it was done: the server gave no answer for {seconds} s ({cause})")]
+    #[error("it is not known whether this was done: the server did not answer for {seconds} s ({cause})")]
     OutcomeUnknown {
         /// How long it was asked.
         seconds: u64,
@@ -69,7 +69,7 @@ pub enum ClientError {
     #[error("the sealed resource is not valid: {0}")]
     Package(String),
     /// What arrived is not what was asked for.
-    #[error("the file that arrived is another one: expected the resource digest {expected}, found {found}")]
+    #[error("the server sent another file: expected the resource digest {expected}, found {found}")]
     OtherFile {
         /// The digest asked for.
         expected: Digest,
@@ -140,7 +140,7 @@ pub enum ClientError {
         cause: String,
     },
     /// The pin of a publisher's key was given up between judging a resource of his and accepting it.
-    #[error("the pinned key of {publisher} was given up meanwhile; begin again, and look at the key")]
+    #[error("the pinned key of {publisher} was changed by another process; start again, and check the key")]
     PublisherForgotten {
         /// The publisher.
         publisher: PublisherName,

@@ -31,7 +31,7 @@ pub enum Error {
         most: u64,
     },
     /// The body consists of more than is ever compiled.
-    #[error("the body is more than is compiled: {0}")]
+    #[error("the body exceeds what is compiled: {0}")]
     Census(#[from] CensusError),
     /// The body's instances take more from the start than the operator or the manifest gives.
     #[error("the body cannot be instantiated here: {0}; the operator can raise `Limits`")]

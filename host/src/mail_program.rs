@@ -1,5 +1,6 @@
-//! The mail program, `portcullis-mail serve`: another process, which has the mailboxes' passwords and hands out records of
-//! bills. This side knows neither mail nor passwords: it asks for pages, and takes no more than a page may be.
+//! The mail program, `portcullis-mail serve`: another process, which has the mailboxes' passwords and hands out
+//! records of bills. This side knows neither mail nor passwords: it asks for pages, and takes no more than a page may
+//! be.
 
 use crate::ports::bills::{Bills, BillsError};
 use async_trait::async_trait;
@@ -20,8 +21,8 @@ use tokio::time::timeout;
 /// How long an answer may take. A ledger of 100,000 bills is opened in a second.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads bills from `portcullis-mail serve`. One request is under way at a time; what goes wrong ends the connection, and
-/// the next request begins a new one. Dropping it ends the program that it started.
+/// Reads bills from `portcullis-mail serve`. One request is under way at a time; what goes wrong ends the connection,
+/// and the next request begins a new one. Dropping it ends the program that it started.
 pub struct MailProgram {
     place: Place,
     only: Vec<MailboxName>,
@@ -44,8 +45,8 @@ struct Connection {
 }
 
 impl MailProgram {
-    /// Starts this program, `portcullis-mail`, when bills are first asked for. It inherits the environment, and writes its
-    /// errors to this process's standard error.
+    /// Starts this program, `portcullis-mail`, when bills are first asked for. It inherits the environment, and writes
+    /// its errors to this process's standard error.
     #[must_use]
     pub fn start(program: impl Into<PathBuf>) -> Self {
         Self::at(Place::Program(program.into()))

@@ -16,7 +16,8 @@ use std::str::FromStr;
 /// The kind of sealed file that ledgers are.
 const KIND: &str = "ledgers";
 
-/// How many changes somebody has seen. A ledger that was made anew has another epoch, and is then read from its beginning.
+/// How many changes somebody has seen. A ledger that was made anew has another epoch, and is then read from its
+/// beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ChangeCursor {

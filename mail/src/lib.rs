@@ -5,8 +5,9 @@
 //!        reads, marks nothing        └──▶ authenticity/ ──┘
 //! ```
 //!
-//! [`fetch`] is the whole cycle. A record says who bills, how much, until when, and at which [`Level`] that is known to be
-//! true. No remote content is loaded, no link is followed, and nothing in the mailbox is marked, moved or deleted.
+//! [`fetch`] is the whole cycle. A record says who bills, how much, until when, and at which [`Level`] that is known
+//! to be true. No remote content is loaded, no link is followed, and nothing in the mailbox is marked, moved or
+//! deleted.
 
 #![forbid(unsafe_code)]
 

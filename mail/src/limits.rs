@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Bytes of a mail that is read. Providers deliver 25 to 50 MB; a bill with its PDF has below 2 MB. Larger ones are counted.
+/// Bytes of a mail that is read. Providers deliver 25 to 50 MB; a bill with its PDF has below 2 MB. Larger ones are
+/// counted.
 pub const MAX_MAIL: usize = 16 * 1024 * 1024;
 /// Bytes of a mail's own header. Long chains of forwarding take 30 KB.
 pub const MAX_HEADER: usize = 256 * 1024;
@@ -10,9 +11,11 @@ pub const MAX_HEADER: usize = 256 * 1024;
 pub const MAX_LINES: usize = 300_000;
 /// Lines that may begin or end a part. Each may become a part in memory.
 pub const MAX_BOUNDARY_LINES: usize = 2_000;
-/// Lines inside parts' headers, estimated as lines with a colon near their beginning: each may become a header in memory.
+/// Lines inside parts' headers, estimated as lines with a colon near their beginning: each may become a header in
+/// memory.
 pub const MAX_HEADER_LINES: usize = 60_000;
-/// Semicolons of a mail, which may separate parameters of a header. A newsletter with its styles has 5,000; base64 has none.
+/// Semicolons of a mail, which may separate parameters of a header. A newsletter with its styles has 5,000; base64 has
+/// none.
 pub const MAX_SEMICOLONS: usize = 200_000;
 /// Parts of a mail. Bills have three to ten.
 pub const MAX_PARTS: usize = 200;

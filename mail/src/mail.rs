@@ -163,7 +163,8 @@ fn clipped(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// What a parser would make of the bytes, counted in one pass: every header and every part in memory begins with a line.
+/// What a parser would make of the bytes, counted in one pass: every header and every part in memory begins with a
+/// line.
 fn weigh(raw: &[u8]) -> Result<(), Unreadable> {
     if raw.len() > MAX_MAIL {
         return Err(Unreadable::TooLong);

@@ -4,8 +4,8 @@ use crate::limits::MAX_CODE;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 
-/// A code that this version does not know: 1 to 32 of `a-z`, `0-9` and `-`, beginning with a letter. It can be shown as it
-/// is; nothing follows from it.
+/// A code that this version does not know: 1 to 32 of `a-z`, `0-9` and `-`, beginning with a letter. It can be shown
+/// as it is; nothing follows from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OtherCode {
     /// Padded with zeros.

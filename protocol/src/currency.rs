@@ -30,8 +30,8 @@ const ACTIVE: &[(&str, u32)] = &[
     ("ZAR", 2), ("ZMW", 2), ("ZWG", 2),
 ];
 
-/// A currency code. What a person or a publisher writes is read with [`FromStr`], which takes the active codes of
-/// ISO 4217 and nothing else. A signed document may be older or younger than this list: there, three capital letters are
+/// A currency code. What a person or a publisher writes is read with [`FromStr`], which takes the active codes of ISO
+/// 4217 and nothing else. A signed document may be older or younger than this list: there, three capital letters are
 /// read, and an amount in a code that is not listed is shown in minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency([u8; 3]);
@@ -69,7 +69,8 @@ impl Currency {
 }
 
 impl Currency {
-    /// Minor units as people write them, with the currency's decimals: `-5.00 EUR`. Also for sums, which may be negative.
+    /// Minor units as people write them, with the currency's decimals: `-5.00 EUR`. Also for sums, which may be
+    /// negative.
     #[must_use]
     pub fn amount(self, minor_units: i128) -> String {
         let (sign, units) = (if minor_units < 0 { "-" } else { "" }, minor_units.unsigned_abs());

@@ -51,10 +51,10 @@ pub enum Disbelief {
     #[error("the answer is not signed by a current key of the server: {0}")]
     Signature(JwsError),
     /// Signed for another request: an old answer, or one to somebody else.
-    #[error("the answer is to another request")]
+    #[error("the answer belongs to another request")]
     Request,
     /// The server sent a reason that only a terminal can have.
-    #[error("the answer gives a reason that no server can have")]
+    #[error("the answer's reason is one that only terminals use")]
     Reason,
     /// The grant is not what was asked for.
     #[error("the grant is not what was asked for: its {0} differs")]
@@ -239,7 +239,7 @@ impl Granted {
     /// Opens the part keys, in the order of the grant's parts. Each still has to open its age header's MAC.
     ///
     /// # Errors
-    /// [`Disbelief::Keys`] where the keys were not sealed to this terminal for this grant, or for other parts.
+    /// [`Disbelief::Keys`] if the keys were not sealed to this terminal for this grant, or for other parts.
     pub fn open_keys(self, key: &ReleaseSecretKey) -> Result<(Verified<Grant>, PartKeys), Disbelief> {
         let opened = release::open(key, self.grant.compact(), &self.keys)?;
         let parts = &self.grant.document().parts;

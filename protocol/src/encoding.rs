@@ -17,7 +17,7 @@ pub fn base64url(bytes: &[u8]) -> String {
 /// seen: its time depends on the text.
 ///
 /// # Errors
-/// [`BadEncoding`] where the text is anything else.
+/// [`BadEncoding`] if the text is anything else.
 pub fn from_base64url(text: &str) -> Result<Vec<u8>, BadEncoding> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| BadEncoding)
 }
@@ -35,7 +35,7 @@ impl<const N: usize> Octets<N> {
     /// Reads the base64url form.
     ///
     /// # Errors
-    /// [`BadEncoding`] where the text is not canonical or not `N` bytes.
+    /// [`BadEncoding`] if the text is not canonical or not `N` bytes.
     pub fn parse(text: &str) -> Result<Self, BadEncoding> {
         let mut octets = [0; N];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut octets) {
@@ -85,7 +85,7 @@ impl<const MAX: usize> BoundedOctets<MAX> {
     /// Takes the bytes where they fit.
     ///
     /// # Errors
-    /// [`BadEncoding`] where there are more than `MAX`.
+    /// [`BadEncoding`] if there are more than `MAX`.
     pub fn new(bytes: Vec<u8>) -> Result<Self, BadEncoding> {
         if bytes.len() <= MAX { Ok(Self(bytes)) } else { Err(BadEncoding) }
     }

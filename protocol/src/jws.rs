@@ -25,9 +25,9 @@ use std::marker::PhantomData;
 pub trait Document: Serialize + DeserializeOwned {
     /// The header's `typ`, from [`crate::labels`].
     const TYP: &'static str;
-    /// Whether people decide by its texts: then it is refused if one of them, or the name of a member, holds a character
-    /// that [`crate::text::disturbs`]. Other documents come from a server that is trusted already, often for money that is
-    /// paid; an old name in one of them must not make it worthless, and is escaped where it is shown.
+    /// Whether people decide by its texts: then it is refused if one of them, or the name of a member, holds a
+    /// character that [`crate::text::disturbs`]. Other documents come from a server that is trusted already, often for
+    /// money that is paid; an old name in one of them must not make it worthless, and is escaped where it is shown.
     const CHECKS_TEXTS: bool = false;
 }
 
@@ -146,7 +146,7 @@ impl<D: Document> Unverified<D> {
     /// Verifies the signature under `key`, then reads the document.
     ///
     /// # Errors
-    /// [`JwsError`] where another key is named, the signature does not verify, or the payload is malformed.
+    /// [`JwsError`] if another key is named, the signature does not verify, or the payload is malformed.
     pub fn verify(self, key: &PublicKey) -> Result<Verified<D>, JwsError> {
         if self.kid != key.thumbprint() {
             return Err(JwsError::Key);

@@ -42,7 +42,7 @@ impl PublicKey {
     /// Takes the 32 bytes of RFC 8032.
     ///
     /// # Errors
-    /// [`KeyError::Key`] where they are no point, or one of small order.
+    /// [`KeyError::Key`] if they are no point, or one of small order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::Key)?;
         if key.is_weak() {

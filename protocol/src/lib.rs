@@ -15,7 +15,8 @@
 //! - [`cycle`]: request → authenticate → verify, each state a type of its own. Start reading there.
 //! - `documents`: what is signed: manifest, offer, grant, refusal, receipt, key document, enrolment. `jws`: how.
 //! - [`sealed`]: the sealed resource as a file; [`age`]: its encrypted parts; [`release`]: how their keys travel.
-//! - `census`: what a body consists of, bounded before anything is built from it; `surface`: what it imports and exports.
+//! - `census`: what a body consists of, bounded before anything is built from it; `surface`: what it imports and
+//!   exports.
 //! - [`bills`]: what a mail program hands a terminal, by pages.
 //! - [`wire`]: the bodies of requests and answers. [`Reason`]: the closed registry of refusals.
 //! - [`labels`] and [`limits`]: every domain-separation label and every bound, in one place each.

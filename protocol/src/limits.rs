@@ -54,8 +54,8 @@ pub const MAX_BODY_COMPONENT_DEFINITIONS: u64 = 1024 * 1024;
 pub const MAX_BODY_CUSTOM: u64 = 4 * 1024 * 1024;
 /// Bytes of code in a body. A JavaScript engine with its program has 10 MB, CPython 7 MB.
 pub const MAX_BODY_CODE: u64 = 24 * 1024 * 1024;
-/// Functions of a body. A JavaScript engine has 12,700, or 20,000 as its debug build; CPython has 13,400. Each takes 11 KiB
-/// of a compiler, however small, if it can be called from outside.
+/// Functions of a body. A JavaScript engine has 12,700, or 20,000 as its debug build; CPython has 13,400. Each takes
+/// 11 KiB of a compiler, however small, if it can be called from outside.
 pub const MAX_BODY_FUNCTIONS: u64 = 50_000;
 /// Bytes of one function. The largest of CPython has 427 KB, and of a JavaScript engine 172 KB.
 pub const MAX_FUNCTION_BYTES: u64 = 1024 * 1024;
@@ -89,8 +89,8 @@ pub const MAX_BODY_LINKS: u64 = 100_000;
 pub const MAX_BODY_VARIABLES: u64 = 20_000;
 /// Tables of one core module: what the engine compiles.
 pub const MAX_MODULE_TABLES: u64 = 100;
-/// Core instances and instances of components that a body writes down, bundles of exports among them. The engine compiles
-/// 1,000 for each component, imported ones included; CPython with its libraries has 65.
+/// Core instances and instances of components that a body writes down, bundles of exports among them. The engine
+/// compiles 1,000 for each component, imported ones included; CPython with its libraries has 65.
 pub const MAX_BODY_INSTANCES: u64 = 500;
 /// Elements of the tables of core modules, as they are initialised. A JavaScript engine has 7,700.
 pub const MAX_BODY_ELEMENTS: u64 = 200_000;
@@ -129,7 +129,8 @@ pub const MAX_PART: u64 = u32::MAX as u64 - 64 * 1024;
 pub const BLOCK: u64 = 1024 * 1024;
 /// A money amount, in minor units, either sign: far above any price and far below overflow when summed.
 pub const MAX_MINOR_UNITS: i64 = 1_000_000_000_000;
-/// Currencies in which an account may have a prepaid balance: their list is one signed answer, and few people pay in more.
+/// Currencies in which an account may have a prepaid balance: their list is one signed answer, and few people pay in
+/// more.
 pub const MAX_BALANCES: usize = 16;
 /// Vouches of a publisher. Stores take and terminals follow so many; a publisher changes its key every few years.
 pub const MAX_VOUCHES: usize = 64;
@@ -145,8 +146,8 @@ pub const MAX_VERSION: usize = 128;
 pub const MAX_PRICE_LIST: usize = 46 * 1024;
 /// How long a billing status code lives, in seconds.
 pub const STATUS_CODE_LIFE: u64 = 30;
-/// How long after it was issued a grant that was paid for and never acknowledged can be issued once more, in seconds: 30
-/// days, so that whoever lost an answer on a journey or with a broken machine comes back in time.
+/// How long after it was issued a grant that was paid for and never acknowledged can be issued once more, in seconds:
+/// 30 days, so that whoever lost an answer on a journey or with a broken machine comes back in time.
 pub const REISSUE_LIFE: u64 = 30 * 24 * 3600;
 /// How long a key document may be valid, in seconds: 7 days.
 pub const MAX_KEY_DOCUMENT_LIFE: u64 = 7 * 24 * 3600;

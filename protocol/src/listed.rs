@@ -9,8 +9,8 @@ use std::ops::Deref;
 /// Characters of a member's text that are repeated.
 const MAX_SHOWN: usize = 120;
 
-/// A list of a server, as far as this version can read it. What a later version sells, or tells, stands apart and spoils
-/// nothing beside it. It is used as a list of what is known.
+/// A list of a server, as far as this version can read it. What a later version sells, or tells, stands apart and
+/// spoils nothing beside it. It is used as a list of what is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed<T> {
     /// What can be read, in the server's order.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// What was decrypted, or is to be encrypted. Wiped when it is dropped, at the speed of the memory: a wipe byte by byte,
-/// as `zeroize` does it for a vector, takes as long as deciphering them.
+/// What was decrypted, or is to be encrypted. Wiped when it is dropped, at the speed of the memory: a wipe byte by
+/// byte, as `zeroize` does it for a vector, takes as long as deciphering them.
 ///
 /// Growing beyond its capacity leaves a copy behind, as with any vector: it is made in its length.
 #[derive(Default, PartialEq, Eq)]

@@ -167,7 +167,7 @@ pub fn check(compact: &str, target: &ProofTarget<'_>, nonces: &NonceKey, now: u6
 /// The key that a proof names, unverified: the one to make a nonce for when the proof has none.
 ///
 /// # Errors
-/// [`ProofError::Invalid`] where it is no proof at all.
+/// [`ProofError::Invalid`] if it is no proof at all.
 pub fn claimed_key(compact: &str) -> Result<Thumbprint, ProofError> {
     if compact.len() > MAX_PROOF {
         return Err(ProofError::Invalid);

@@ -1,5 +1,5 @@
-//! A purchase: what is bought, how it is paid, and whether its buyer insists. Every kind of goods goes the same way; only
-//! the address and the body of its request differ.
+//! A purchase: what is bought, how it is paid, and whether its buyer insists. Every kind of goods goes the same way;
+//! only the address and the body of its request differ.
 
 use crate::ids::Digest;
 use crate::money::Money;

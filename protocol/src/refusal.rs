@@ -1,5 +1,5 @@
-//! The registry of refusals: one table, from which everything that names a refusal is made or checked, and one catch-all
-//! for reasons that a later version has added.
+//! The registry of refusals: one table, from which everything that names a refusal is made or checked, and one
+//! catch-all for reasons that a later version has added.
 
 use crate::code::OtherCode;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -104,8 +104,8 @@ impl Reason {
     pub const OTHER_ADVICE: &'static str =
         "Read the store's own words, if there are any; then update Portcullis and try again.";
 
-    /// The reason of a code in a signed refusal: one of the registry, or [`Reason::Other`]. `None` if the text cannot be
-    /// a code: 1 to 32 of `a-z`, `0-9` and `-`, beginning with a letter.
+    /// The reason of a code in a signed refusal: one of the registry, or [`Reason::Other`]. `None` if the text cannot
+    /// be a code: 1 to 32 of `a-z`, `0-9` and `-`, beginning with a letter.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         code.parse().ok().or_else(|| OtherCode::new(code).map(Self::Other))

@@ -35,7 +35,7 @@ pub enum SurfaceError {
     #[error("not a component that can be read: {0}")]
     Unreadable(String),
     /// It consists of more than is ever read.
-    #[error("the component is more than is read: {0}")]
+    #[error("the component exceeds what is read: {0}")]
     TooMany(CensusError),
     /// Its types are too large to be written out.
     #[error("the types of the component's functions are too large to be compared: simplify its WIT")]
@@ -190,8 +190,8 @@ impl Surface {
         self.check_billing()
     }
 
-    /// Checks a decrypted body before it is compiled: the stub is the manifest's; the body imports nothing that the stub
-    /// does not, billing among it; the exports are equal; every function has the same structural type.
+    /// Checks a decrypted body before it is compiled: the stub is the manifest's; the body imports nothing that the
+    /// stub does not, billing among it; the exports are equal; every function has the same structural type.
     ///
     /// # Errors
     /// [`SurfaceError`] names the first function that differs.

@@ -1,8 +1,8 @@
 //! Text that others wrote and that people read: on a screen, beside a price, before they say yes.
 //!
 //! Two sides use this. Whoever reads a document refuses one whose texts hold a character that [`disturbs`]
-//! ([`check_json`]). Whoever shows a text writes each such character as an escape ([`shown`], [`json_escaped`]), so that
-//! nothing reaches a terminal as more than letters, wherever it came from.
+//! ([`check_json`]). Whoever shows a text writes each such character as an escape ([`shown`], [`json_escaped`]), so
+//! that nothing reaches a terminal as more than letters, wherever it came from.
 
 use crate::limits::MAX_TITLE;
 use serde_json::Value;
@@ -42,7 +42,8 @@ pub fn is_title(text: &str) -> bool {
     !text.trim().is_empty() && text.len() <= MAX_TITLE && !text.chars().any(disturbs)
 }
 
-/// Whether a text is a media type of at most [`MAX_TITLE`] bytes: `type/subtype` with restricted names (RFC 6838 section 4.2), and parameters of visible ASCII.
+/// Whether a text is a media type of at most [`MAX_TITLE`] bytes: `type/subtype` with restricted names (RFC 6838
+/// section 4.2), and parameters of visible ASCII.
 #[must_use]
 pub fn is_media_type(text: &str) -> bool {
     let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
@@ -110,8 +111,8 @@ pub enum TextError {
 }
 
 /// Whether every text of a JSON document may be shown: each string, and the name of each member, known or not. To be
-/// asked before the document is read as what it should be, whose errors repeat names. Line feeds may stand in the members
-/// named in `paragraphs`, and nowhere else.
+/// asked before the document is read as what it should be, whose errors repeat names. Line feeds may stand in the
+/// members named in `paragraphs`, and nowhere else.
 ///
 /// # Errors
 /// [`TextError`].

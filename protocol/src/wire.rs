@@ -1,8 +1,8 @@
 //! The bodies of requests and answers, as `docs/protocol.md` has them. All JSON.
 //!
-//! Requests are closed, and so are the answers of the cycle: there, an unknown member is an error. All other answers are
-//! open, so that they can grow: their unknown members are ignored, and an entry of a list that cannot be read is an
-//! unknown entry of its [`Listed`].
+//! Requests are closed, and so are the answers of the cycle: there, an unknown member is an error. All other answers
+//! are open, so that they can grow: their unknown members are ignored, and an entry of a list that cannot be read is
+//! an unknown entry of its [`Listed`].
 
 use crate::code::OtherCode;
 use crate::documents::WellKnown;
@@ -489,7 +489,7 @@ pub struct RefundsAnswer {
     /// Newest first.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<RefundInfo>))]
     pub refunds: Listed<RefundInfo>,
-    /// The number of the next page, where there is one.
+    /// The number of the next page, if there is one.
     pub next: Option<u32>,
 }
 

@@ -1,4 +1,5 @@
-//! What the program says on its standard streams: for people, without anything that a terminal obeys; for programs, JSON.
+//! What the program says on its standard streams: for people, without anything that a terminal obeys; for programs,
+//! JSON.
 
 use anyhow::Context as _;
 use portcullis_protocol::text::{json_escaped, shown};

@@ -22,7 +22,7 @@ impl Browser {
     /// A browser with no cookies.
     ///
     /// # Errors
-    /// Where no HTTP client can be made.
+    /// If no HTTP client can be made.
     pub fn new(origin: &str) -> Result<Self> {
         let client = Client::builder().redirect(Policy::none()).no_proxy().build()?;
         Ok(Self {
@@ -44,7 +44,7 @@ impl Browser {
     /// Makes an account and stays signed in.
     ///
     /// # Errors
-    /// Where the server does not take it.
+    /// If the server does not take it.
     pub async fn sign_up(&mut self, email: &str, password: &str) -> Result<()> {
         self.submit("/sign-up", "/sign-up", &[("email", email), ("password", password)]).await.map(|_| ())
     }
@@ -52,7 +52,7 @@ impl Browser {
     /// Signs in.
     ///
     /// # Errors
-    /// Where the server does not take it.
+    /// If the server does not take it.
     pub async fn sign_in(&mut self, email: &str, password: &str) -> Result<()> {
         self.submit("/sign-in", "/sign-in", &[("email", email), ("password", password)]).await.map(|_| ())
     }
@@ -60,7 +60,7 @@ impl Browser {
     /// Approves the terminal that shows `user_code`, after comparing the words on the page with `words`.
     ///
     /// # Errors
-    /// Where the page shows other words, or the server does not take it.
+    /// If the page shows other words, or the server does not take it.
     pub async fn approve(&mut self, user_code: &str, words: &str) -> Result<()> {
         let page = self.page(&format!("/device?code={user_code}")).await?;
         ensure!(page.contains(words), "the page does not show the words of the terminal");
@@ -73,7 +73,7 @@ impl Browser {
     /// Opens a page, following redirects within the server.
     ///
     /// # Errors
-    /// Where the server answers with an error.
+    /// If the server answers with an error.
     pub async fn page(&mut self, path: &str) -> Result<String> {
         let mut path = path.to_owned();
         for _ in 0..5 {

@@ -15,7 +15,7 @@ pub fn root() -> &'static Path {
 /// A program of the workspace, built with the same profile as whoever asks.
 ///
 /// # Errors
-/// Where it was not built: says how to.
+/// If it was not built: says how to.
 pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let folder = own
@@ -31,7 +31,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 /// A guest that `cargo xtask guests` built.
 ///
 /// # Errors
-/// Where it was not built: says how to.
+/// If it was not built: says how to.
 pub fn guest(name: &str) -> Result<PathBuf> {
     let file = root().join("target/guests").join(name).with_extension("wasm");
     ensure!(file.is_file(), "{} is missing; build it with `cargo xtask guests`", file.display());

@@ -128,7 +128,7 @@ impl Report {
     /// Records a step that was a command of `portcullis`.
     ///
     /// # Errors
-    /// Where the artifact cannot be read. That a step failed is no error: it is recorded.
+    /// If the artifact cannot be read. That a step failed is no error: it is recorded.
     pub fn ran(&mut self, name: &'static str, ran: &Ran, expect: &Expect<'_>, began: Instant) -> Result<bool> {
         let refusal = reason_of(ran);
         let artifact = match expect {
@@ -190,7 +190,7 @@ fn reason_of(ran: &Ran) -> Option<String> {
 /// SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it cannot be read.
 pub fn sha256(file: &Path) -> Result<String> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())

@@ -1,5 +1,6 @@
-//! A server from the future: a real one of this version behind a proxy that adds to its answers what a later version might,
-//! and signs them anew with the server's own key. Without a change it passes everything on, which is the control.
+//! A server from the future: a real one of this version behind a proxy that adds to its answers what a later version
+//! might, and signs them anew with the server's own key. Without a change it passes everything on, which is the
+//! control.
 
 use crate::Server;
 use anyhow::Result;

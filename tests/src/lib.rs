@@ -1,7 +1,9 @@
 //! What end to end tests, attacks and the demo have in common: the built programs, started as their users start them.
 //!
-//! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at will.
-//! - [`Browser`]: what a person does on the server's pages. [`chromium`]: a real browser. [`Terminal`]: a home directory and the command `portcullis`.
+//! - [`checkout`]: where things are. [`Server`]: a real `portcullis-server` on a free loopback port, to be killed at
+//!   will.
+//! - [`Browser`]: what a person does on the server's pages. [`chromium`]: a real browser. [`Terminal`]: a home
+//!   directory and the command `portcullis`.
 //! - [`Window`]: a store that sells the examples, in a real browser. [`Vendor`]: a publisher of small resources.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 //! - [`future`]: a server of a later version.

@@ -18,7 +18,7 @@ fn plainly(error: wasmtime::Error) -> anyhow::Error {
 /// What linking says where no import is satisfied.
 ///
 /// # Errors
-/// Where it links all the same, or is no component.
+/// If it links all the same, or is no component.
 pub fn refused_without_billing(component: &[u8]) -> Result<String> {
     let engine = Engine::default();
     let component = Component::from_binary(&engine, component).map_err(plainly)?;

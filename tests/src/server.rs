@@ -25,7 +25,7 @@ impl Server {
     /// Makes a server in `dir`, on a loopback port that is free, with `portcullis-server init`.
     ///
     /// # Errors
-    /// Where the program is missing or fails.
+    /// If the program is missing or fails.
     pub fn init(dir: &Path) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Self::init_at(dir, &format!("127.0.0.1:{port}"))
@@ -101,7 +101,7 @@ impl Server {
     /// Starts the process, with further environment variables, and waits until it listens.
     ///
     /// # Errors
-    /// Where it ends or does not listen in time: with its log.
+    /// If it ends or does not listen in time: with its log.
     pub fn start(&mut self, environment: &[(&str, &str)]) -> Result<()> {
         // The product has no faults: they are put into it from outside.
         let has_faults = environment.iter().any(|(name, _)| *name == "PORTCULLIS_FAULT");
@@ -130,7 +130,7 @@ impl Server {
     /// The most memory that its process ever held, in KiB.
     ///
     /// # Errors
-    /// Where it does not run, or the system does not say.
+    /// If it does not run, or the system does not say.
     pub fn peak_memory(&self) -> Result<u64> {
         let child = self.children.last().context("the server does not run")?;
         let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
@@ -166,7 +166,7 @@ impl Server {
     /// Kills every process of it, as `kill -9` does, and waits for their end.
     ///
     /// # Errors
-    /// Where the system cannot.
+    /// If the system cannot.
     pub fn kill(&mut self) -> Result<()> {
         for mut child in self.children.drain(..) {
             let _ = child.kill();
@@ -178,7 +178,7 @@ impl Server {
     /// Waits until the first process has ended by itself, at a fault point for one, and forgets it.
     ///
     /// # Errors
-    /// Where it does not end in time.
+    /// If it does not end in time.
     pub fn wait_for_end(&mut self) -> Result<()> {
         let mut child = self.children.remove(0);
         let begun = Instant::now();
@@ -192,7 +192,7 @@ impl Server {
     /// Lets every process of it go on that stands still, at a fault point for one (`SIGCONT`).
     ///
     /// # Errors
-    /// Where the system cannot.
+    /// If the system cannot.
     pub fn resume(&self) -> Result<()> {
         for child in &self.children {
             let resumed = Command::new("kill").args(["-CONT", &child.id().to_string()]).status()?;
@@ -204,7 +204,7 @@ impl Server {
     /// Runs `portcullis-server operator …` beside it and reads what it prints as JSON.
     ///
     /// # Errors
-    /// Where it fails: with what it says.
+    /// If it fails: with what it says.
     pub fn operator(&self, arguments: &[&str]) -> Result<serde_json::Value> {
         let output = Command::new(checkout::program("portcullis-server")?)
             .arg("operator")

@@ -31,7 +31,7 @@ impl Ran {
     /// Standard output as JSON.
     ///
     /// # Errors
-    /// Where it is none.
+    /// If it is none.
     pub fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_slice(&self.stdout)
             .with_context(|| format!("`{}` printed no JSON: {}", self.line, String::from_utf8_lossy(&self.stdout)))
@@ -40,7 +40,7 @@ impl Ran {
     /// The run itself, where it ended with 0.
     ///
     /// # Errors
-    /// Where it did not: with what it said.
+    /// If it did not: with what it said.
     pub fn done(self) -> Result<Self> {
         if self.exit != 0 {
             let out = String::from_utf8_lossy(&self.stdout);
@@ -73,7 +73,7 @@ impl Terminal {
     /// The command, ready for more arguments.
     ///
     /// # Errors
-    /// Where the program is missing.
+    /// If the program is missing.
     pub fn command(&self) -> Result<Command> {
         let mut command = Command::new(checkout::program("portcullis")?);
         command.env("PORTCULLIS_HOME", &self.home).env("NO_COLOR", "1").stdin(Stdio::null());
@@ -84,7 +84,7 @@ impl Terminal {
     /// Runs `portcullis` with these arguments, in `folder`.
     ///
     /// # Errors
-    /// Where it cannot be started. How it ended is in the result.
+    /// If it cannot be started. How it ended is in the result.
     pub fn run_in(&self, folder: &Path, arguments: &[&str]) -> Result<Ran> {
         let output = self.command()?.current_dir(folder).args(arguments).output().context("cannot start portcullis")?;
         Ok(Ran {
@@ -103,10 +103,11 @@ impl Terminal {
         self.run_in(self.home.parent().unwrap_or(&self.home), arguments)
     }
 
-    /// Signs in at `server`, pinning its root by fingerprint, with `browser` approving. The browser's user is signed in.
+    /// Signs in at `server`, pinning its root by fingerprint, with `browser` approving. The browser's user is signed
+    /// in.
     ///
     /// # Errors
-    /// Where the command fails, or shows no code.
+    /// If the command fails, or shows no code.
     pub async fn login(&self, server: &Server, browser: &mut Browser) -> Result<Ran> {
         self.login_at(server.origin(), server.words(), browser).await
     }

@@ -15,7 +15,7 @@ use crate::step::{cargo, line};
 /// Builds the studio of an example, where it has one, and runs it, unless it has not changed since it last ran.
 ///
 /// # Errors
-/// Where the studio does not build or does not end well.
+/// If the studio does not build or does not end well.
 pub(crate) fn make(workspace: &Workspace, example: &Path) -> Result<()> {
     let studio = example.join("studio");
     if !studio.join("Cargo.toml").is_file() {

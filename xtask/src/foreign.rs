@@ -1,5 +1,6 @@
-//! Sets up the tools of others that tests need: `age`, Chromium, dovecot, PostgreSQL, `bat` and Vim from the distribution, and
-//! below `target/foreign/` Python environments, FFmpeg and npm packages in the versions that `tests/clients/` pins.
+//! Sets up the tools of others that tests need: `age`, Chromium, dovecot, PostgreSQL, `bat` and Vim from the
+//! distribution, and below `target/foreign/` Python environments, FFmpeg and npm packages in the versions that
+//! `tests/clients/` pins.
 //!
 //! A test that lacks its tool fails; this says what to install. Where `bat` or Vim cannot be installed, this says that
 //! their tests are skipped, and those say it too. The second time it takes a second.
@@ -263,7 +264,8 @@ fn npm(workspace: &Workspace) -> Result<()> {
     packages(&workspace.root.join("tests/clients/node"), &workspace.target("foreign/npm"))
 }
 
-/// `target/foreign/browser`, with what `tests/clients/browser/package-lock.json` pins. The browser itself is not a package.
+/// `target/foreign/browser`, with what `tests/clients/browser/package-lock.json` pins. The browser itself is not a
+/// package.
 fn browser_packages(workspace: &Workspace) -> Result<()> {
     packages(&workspace.root.join("tests/clients/browser"), &workspace.target("foreign/browser"))
 }

@@ -17,7 +17,7 @@ pub(crate) fn announce(title: &str, steps: &[(&str, &str)]) {
 /// Runs a command with its output shown.
 ///
 /// # Errors
-/// Where it cannot be started, or fails: with the command line, so that it can be repeated by hand.
+/// If it cannot be started, or fails: with the command line, so that it can be repeated by hand.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
     let start = Instant::now();
     run_last(what, command)?;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: sets up what tests need and runs them. It ends in the test runner's own summary.
 //!
-//! Tests that take minutes (drills, soaks, measurements of worst cases) are marked `#[ignore = "slow: …"]`, and run only
-//! with `--all`.
+//! Tests that take minutes (drills, soaks, measurements of worst cases) are marked `#[ignore = "slow: …"]`, and run
+//! only with `--all`.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,5 @@
-//! The folder of one `dev`: a store, a home, a sealed file. Dropped, it is gone; what a killed one left goes with the next.
+//! The folder of one `dev`: a store, a home, a sealed file. Dropped, it is gone; what a killed one left goes with the
+//! next.
 
 use std::fs::{self, File};
 use std::io;

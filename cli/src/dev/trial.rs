@@ -1,5 +1,5 @@
-//! A resource at its user's, tried while its author watches: whatever would cost a buyer something and serve him nothing is
-//! a failure.
+//! A resource at its user's, tried while its author watches: whatever would cost a buyer something and serve him
+//! nothing is a failure.
 
 use portcullis_host::{
     Authorised, Client, Command, Error, Function, Gatekeeper as _, Input, Output, OutputBuffer, Resource, Terms, Val,

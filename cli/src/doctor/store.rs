@@ -1,4 +1,5 @@
-//! Each trusted billing server: reachable, the one that was trusted, with keys in force; and whether somebody is signed in.
+//! Each trusted billing server: reachable, the one that was trusted, with keys in force; and whether somebody is
+//! signed in.
 
 use portcullis_host::{Client, Pin, ServerCheckup};
 use portcullis_protocol::paths;

@@ -62,7 +62,7 @@ fn permissions(home: &Path, found: &StateCheckup) -> Finding {
             Finding::wrong(AREA, "permissions", what, mend)
         }
         (None, Some(first)) => {
-            let what = format!("others can look into the folder in {} places: {}", found.exposed.len(), say(first));
+            let what = format!("others can read the folder in {} places: {}", found.exposed.len(), say(first));
             Finding::warning(AREA, "permissions", what, mend)
         }
         (None, None) => Finding::ok(AREA, "permissions", "only you can read it"),

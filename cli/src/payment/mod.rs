@@ -58,7 +58,8 @@ impl Payment {
         )
     }
 
-    /// The store takes no money for this. Where it sends offers instead, the registry's advice is right: buy one of them.
+    /// The store takes no money for this. Where it sends offers instead, the registry's advice is right: buy one of
+    /// them.
     pub(crate) fn refused(error: ClientError) -> Failure {
         let failure = Failure::from(error);
         if failure.reason() == Some(Reason::ConfirmationRequired) {
@@ -133,8 +134,8 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
     }
 }
 
-/// Buys rights for what goes on at once, so that an order which is not paid is a failure. What the user agreed to is this
-/// very offer: if the store has changed it since, it refuses.
+/// Buys rights for what goes on at once, so that an order which is not paid is a failure. What the user agreed to is
+/// this very offer: if the store has changed it since, it refuses.
 pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome {
     let order = buy(store, Purchase::of(Goods::Rights(Box::new(offer.clone())), payment.method())).await?;
     let about = format!("ordered, and not paid yet: order {}", order.id);

@@ -1,5 +1,5 @@
-//! The words for rights models: how each is written on the command line and in `portcullis.toml`, and what a person and a
-//! program read of it. Nothing else in the command line knows a model.
+//! The words for rights models: how each is written on the command line and in `portcullis.toml`, and what a person
+//! and a program read of it. Nothing else in the command line knows a model.
 
 use clap::Args;
 use portcullis_protocol::Rights;

@@ -196,7 +196,7 @@ fn kind(source: Source<'_>, given: Option<Spanned<String>>) -> Outcome<String> {
 fn title(source: Source<'_>, given: Option<Spanned<String>>) -> Outcome<Option<String>> {
     match given {
         Some(title) if title.get_ref().trim().is_empty() => {
-            let fix = "write what a buyer shall read; or leave the line out, and the name stands for it";
+            let fix = "write what a buyer reads, or leave the line out: then the name is shown";
             Err(source.failure(&title.span(), "the title is empty", fix))
         }
         Some(title) if !is_title(title.get_ref()) => {
@@ -301,7 +301,8 @@ fn operations(
         operations.push(OperationEntry { name, title, exports, parts: opened });
     }
     if operations.is_empty() {
-        let fix = "add an [[operation]] with `name`, `exports` and `parts`: what no operation opens, nobody can use";
+        let fix =
+            "add an [[operation]] with `name`, `exports` and `parts`: a part that no operation opens cannot be used";
         return Err(source.failure(&file.span(), "the project has no operation", fix));
     }
     Ok(operations)
@@ -315,7 +316,11 @@ fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[Operatio
         let Some(entry) = operations.iter().find(|known| known.name == operation) else {
             let known: Vec<&str> = operations.iter().map(|operation| operation.name.as_str()).collect();
             let fix = format!("name one of the operations: {}", known.join(", "));
-            return Err(source.failure(&span, format!("an offer for `{operation}`, which is no operation"), fix));
+            return Err(source.failure(
+                &span,
+                format!("an offer for `{operation}`, which is not an operation of the resource"),
+                fix,
+            ));
         };
         let (typed, place) = Typed::take(&mut section)?;
         let rights = typed.rights().map_err(|(message, fix)| source.failure(&place, message, fix))?;

@@ -93,7 +93,7 @@ pub(crate) fn read(path: &Path) -> Outcome<SecretKey> {
     file.take(MAX_FILE).read_to_end(&mut text).or_fail(format_args!("read `{shown}`"), "check the file")?;
     let bad = |what: &str| {
         Failure::new(
-            format!("`{shown}` is no publisher key: {what}"),
+            format!("`{shown}` is not a publisher key: {what}"),
             "name the file that `portcullis keygen` wrote: a private Ed25519 JWK (RFC 8037)",
         )
     };
@@ -103,7 +103,7 @@ pub(crate) fn read(path: &Path) -> Outcome<SecretKey> {
     }
     let key = SecretKey::from_seed(&jwk.d.0);
     jwk.d.0.zeroize();
-    let public = PublicKey::from_bytes(&jwk.x.0).map_err(|_| bad("its public half is no key"))?;
+    let public = PublicKey::from_bytes(&jwk.x.0).map_err(|_| bad("its public half is not a valid key"))?;
     if *key.public() != public {
         return Err(bad("its halves do not belong together"));
     }

@@ -112,7 +112,7 @@ async fn by_origin(client: &Client, origin: &Origin, root: Option<Thumbprint>) -
             read(&answer.body, Some(origin), Some(root), now())
         }
         (None, None) => Err(Failure::new(
-            format!("{origin} is not trusted, and whoever a resource is sealed for can open it"),
+            format!("{origin} is not trusted, and a store can open what is sealed for it"),
             format!(
                 "sign in to it: `portcullis login {origin}`; or put `root = \"…\"` under its [[server]] in portcullis.toml"
             ),

@@ -1,7 +1,7 @@
 //! A file that the user names for what a command makes.
 //!
-//! A regular file appears under its name when it is whole, with the permissions it had; a link is followed, and the file
-//! that it leads to is the one that is written. A device, a pipe or a socket is written through.
+//! A regular file appears under its name when it is whole, with the permissions it had; a link is followed, and the
+//! file that it leads to is the one that is written. A device, a pipe or a socket is written through.
 
 use portcullis_folders::is_left_over;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
@@ -79,8 +79,8 @@ impl Destination {
         self.finish()
     }
 
-    /// All is written: it is on the disk under its name, or the error says why not. Returns how many bytes a regular file
-    /// has.
+    /// All is written: it is on the disk under its name, or the error says why not. Returns how many bytes a regular
+    /// file has.
     pub(crate) fn finish(self) -> Outcome<Option<u64>> {
         let failure = |error: &io::Error| cannot_write(&self.named, error, self.fix);
         match self.way {
@@ -145,8 +145,8 @@ impl Way {
         }
     }
 
-    /// A file that takes the place of one that is there: `None` if that one has to stay, for it has other names, belongs
-    /// to somebody else, or its folder takes no new file.
+    /// A file that takes the place of one that is there: `None` if that one has to stay, for it has other names,
+    /// belongs to somebody else, or its folder takes no new file.
     fn in_place_of(named: &Path, there: &Metadata) -> io::Result<Option<Self>> {
         let target = std::fs::canonicalize(named)?;
         let Ok(beside) = beside(&target, Some(there)) else { return Ok(None) };

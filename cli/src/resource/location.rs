@@ -26,8 +26,8 @@ pub(crate) fn file(client: Option<&Client>, target: &Target) -> Outcome<PathBuf>
     }
 }
 
-/// What is installed, the file named, or, if it is not installed, or not from the store that is named, the resource at its
-/// store: streamed, or with `install` fetched whole first. Says which on standard error.
+/// What is installed, the file named, or, if it is not installed, or not from the store that is named, the resource at
+/// its store: streamed, or with `install` fetched whole first. Says which on standard error.
 pub(crate) async fn source(
     context: &Context,
     client: &Client,
@@ -61,8 +61,8 @@ pub(crate) async fn source(
     Ok(streaming.accept().await?)
 }
 
-/// As [`source`], to be looked at: of what is not installed the public part alone is fetched, and nothing is remembered of
-/// its publisher.
+/// As [`source`], to be looked at: of what is not installed the public part alone is fetched, and nothing is
+/// remembered of its publisher.
 pub(crate) async fn look(
     context: &Context,
     client: Option<&Client>,
@@ -120,8 +120,8 @@ pub(crate) fn installed(client: &Client, name: &Name) -> Outcome<Installed> {
     }
 }
 
-/// Why a sealed file is of no use here: no store has countersigned it, or only stores that this terminal does not trust.
-/// `None` if it cannot be read.
+/// Why a sealed file is of no use here: no store has countersigned it, or only stores that this terminal does not
+/// trust. `None` if it cannot be read.
 pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
     let sealed = open(path).ok()?;
     let signed = sealed.signed();

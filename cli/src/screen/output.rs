@@ -104,7 +104,8 @@ impl Screen {
         write(io::stdout().lock(), bytes)
     }
 
-    /// Whether a person sits there who can be asked: one of the standard streams is a terminal, and there is one to ask at.
+    /// Whether a person sits there who can be asked: one of the standard streams is a terminal, and there is one to
+    /// ask at.
     pub(crate) fn can_ask(self) -> bool {
         let attended = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
         !self.json && attended && Tty::open().is_some()

@@ -1,9 +1,9 @@
 //! The few styles, and the one filter between what the command says and a screen.
 //!
-//! A text that is about to be printed holds words of stores, publishers, resources and files. Wherever such a word comes
-//! from, it must not be able to do more than be read. So a style is not the escape sequence that a terminal obeys, but a
-//! mark that only this process can make; [`render`] turns marks into sequences, and writes every other control,
-//! direction and invisible character as an escape.
+//! A text that is about to be printed holds words of stores, publishers, resources and files. Wherever such a word
+//! comes from, it must not be able to do more than be read. So a style is not the escape sequence that a terminal
+//! obeys, but a mark that only this process can make; [`render`] turns marks into sequences, and writes every other
+//! control, direction and invisible character as an escape.
 
 use anstyle::AnsiColor;
 use portcullis_protocol::text::shown;

@@ -1,14 +1,14 @@
 //! Questions: put to the person at the controlling terminal, whatever the standard streams are.
 //!
-//! A resource that runs shares the terminal with the host that asks about it. It may have asked something itself a moment
-//! ago, in words that invite the very answer; it may have left the screen in a state that hides the price. So before an
-//! answer counts:
+//! A resource that runs shares the terminal with the host that asks about it. It may have asked something itself a
+//! moment ago, in words that invite the very answer; it may have left the screen in a state that hides the price. So
+//! before an answer counts:
 //!
 //! 1. The resource is held back: nothing of it is shown, and nothing that is typed reaches it.
 //! 2. The terminal is put into a state that shows what is written, and the question stands in lines of its own, under a
 //!    heading in inverse video, which the output of a resource never has.
-//! 3. What was typed before is dropped, and so is what arrives until nothing has been typed for a while: an answer is one
-//!    to a question that could be read. Only then the choices appear and an answer is read.
+//! 3. What was typed before is dropped, and so is what arrives until nothing has been typed for a while: an answer is
+//!    one to a question that could be read. Only then the choices appear and an answer is read.
 
 use std::io;
 use std::sync::atomic::AtomicBool;

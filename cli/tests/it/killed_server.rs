@@ -1,5 +1,5 @@
-//! The store is killed right after it has committed what was asked, and its answer never leaves. Whoever asked waits, asks
-//! again under the same key, and gets the answer.
+//! The store is killed right after it has committed what was asked, and its answer never leaves. Whoever asked waits,
+//! asks again under the same key, and gets the answer.
 
 use crate::browser;
 use crate::stage::Stage;

@@ -1,5 +1,5 @@
-//! Measures what the `age` crate takes to open files as large as the parts of `docs/performance.md`. The whole file is in
-//! memory, and its key is unwrapped with the rest.
+//! Measures what the `age` crate takes to open files as large as the parts of `docs/performance.md`. The whole file is
+//! in memory, and its key is unwrapped with the rest.
 
 #![forbid(unsafe_code)]
 

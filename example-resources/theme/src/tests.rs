@@ -1,4 +1,5 @@
-//! The resource against the SDK's double: no server, the real palette. Real programs load it in the project's own tests.
+//! The resource against the SDK's double: no server, the real palette. Real programs load it in the project's own
+//! tests.
 
 use portcullis_guest::testing::{Double, Event, Installed};
 use portcullis_guest::{Money, Offer, Refusal};

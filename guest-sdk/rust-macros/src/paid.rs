@@ -1,5 +1,5 @@
-//! `#[paid(operation = "…")]`: a grant for the operation stands before the body of the function. With `check = …` it is one
-//! whose document the resource has checked itself.
+//! `#[paid(operation = "…")]`: a grant for the operation stands before the body of the function. With `check = …` it
+//! is one whose document the resource has checked itself.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -91,7 +91,7 @@ pub(crate) fn grant_and_operation(attribute: &Attribute, signature: &Signature) 
     }
 }
 
-/// Takes the parameter that receives the grant out of the signature, where there is one: the first parameter after
+/// Takes the parameter that receives the grant out of the signature, if there is one: the first parameter after
 /// `self`, of type `Grant` or `&Grant`.
 fn take_grant(function: &mut ImplItemFn) -> Option<PatType> {
     let index = function.sig.inputs.iter().position(|argument| matches!(argument, FnArg::Typed(_)))?;

@@ -1,6 +1,6 @@
-//! Names that a resource uses, put into the custom section `portcullis:uses` of the module, one line each:
-//! `kind`, name, operation under which a part is opened, place; with tabs between them. A kind with `maybe-` before it is
-//! one of a call that looks like the SDK's and may be another's: only what is nearly a name is told then.
+//! Names that a resource uses, put into the custom section `portcullis:uses` of the module, one line each: `kind`,
+//! name, operation under which a part is opened, place; with tabs between them. A kind with `maybe-` before it is one
+//! of a call that looks like the SDK's and may be another's: only what is nearly a name is told then.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -223,7 +223,7 @@ impl GrantCheck {
     /// server the newest document counts, so that a key that was ended early stays ended.
     ///
     /// # Errors
-    /// [`CheckError`] where no root signed it.
+    /// [`CheckError`] if no root signed it.
     pub fn learn(&mut self, document: &str) -> Result<(), CheckError> {
         let roots = |kid: &str| self.roots.iter().find(|root| root.thumbprint == kid);
         let document: KeyDocument = verified(document, TYP_KEYS, roots)?.0;
@@ -261,7 +261,7 @@ impl GrantCheck {
     /// [`paid`](crate::paid) does before a body.
     ///
     /// # Errors
-    /// The refusal of the cycle; [`Refusal::ServerUntrusted`] or [`Refusal::BindingMismatch`] where the document is not
+    /// The refusal of the cycle; [`Refusal::ServerUntrusted`] or [`Refusal::BindingMismatch`] if the document is not
     /// to be believed.
     pub fn grant_for(&self, operation: &str) -> Result<Grant, Refusal> {
         let bytes = random::bytes(NONCE);

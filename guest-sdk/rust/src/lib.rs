@@ -84,15 +84,15 @@ pub use refusal::Refusal;
 /// another one, relative to the package's `Cargo.toml`. The world says `include portcullis:gate/protected@0.1.0;`;
 /// the contract itself comes from this crate, so the folder holds the publisher's own package alone.
 ///
-/// It also keeps the import `billing.entry` alive, without which a resource that leaves all billing to its host
-/// could not be sealed; has the text and place of a panic written to standard error, for which it imports
-/// `wasi:cli/stderr` (not with `generate!("package:name/world", without stderr)`, for a resource whose list of imports is
-/// to show that it can write nothing anywhere); and writes down which operations and parts the sources name, so that `portcullis build` and
-/// `portcullis seal` compare them with `portcullis.toml`. A name that is not written out where it is used
-/// (`grant.open(PART)`) is seen by `portcullis dev` alone, when it is used.
+/// It also keeps the import `billing.entry` alive, without which a resource that leaves all billing to its host could
+/// not be sealed; has the text and place of a panic written to standard error, for which it imports `wasi:cli/stderr`
+/// (not with `generate!("package:name/world", without stderr)`, for a resource whose list of imports is to show that
+/// it can write nothing anywhere); and writes down which operations and parts the sources name, so that
+/// `portcullis build` and `portcullis seal` compare them with `portcullis.toml`. A name that is not written out where
+/// it is used (`grant.open(PART)`) is seen by `portcullis dev` alone, when it is used.
 ///
-/// A world that includes `portcullis:gate/bill-reader@0.1.0` in place of `protected` can read records of the user's bills
-/// as well: enable the feature `bills`, and say `bills = true` under `[capabilities]` in `portcullis.toml`.
+/// A world that includes `portcullis:gate/bill-reader@0.1.0` in place of `protected` can read records of the user's
+/// bills as well: enable the feature `bills`, and say `bills = true` under `[capabilities]` in `portcullis.toml`.
 pub use portcullis_guest_macros::generate;
 
 /// Runs a function under a grant for an operation.

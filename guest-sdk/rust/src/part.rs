@@ -50,7 +50,7 @@ impl Part<'_> {
     /// The whole part, from its beginning.
     ///
     /// # Errors
-    /// [`io::ErrorKind::FileTooLarge`] where it has more than `limit` bytes: a guest's memory is bounded, so each
+    /// [`io::ErrorKind::FileTooLarge`] if it has more than `limit` bytes: a guest's memory is bounded, so each
     /// caller says what it has room for. Otherwise as reading.
     pub fn read_all(mut self, limit: usize) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.size).ok().filter(|size| *size <= limit).ok_or_else(|| {

@@ -1,8 +1,8 @@
 //! What a panic says, on the resource's standard error.
 //!
-//! On `wasm32-unknown-unknown` a panic has nowhere to write: all that is left of it is a trap. `generate!` installs this
-//! hook, so that the text and the place go to `wasi:cli/stderr`. A host shows it to whom it likes: `portcullis dev` to
-//! the author, `portcullis run` to the user, an embedder to nobody unless told to.
+//! On `wasm32-unknown-unknown` a panic has nowhere to write: all that is left of it is a trap. `generate!` installs
+//! this hook, so that the text and the place go to `wasi:cli/stderr`. A host shows it to whom it likes:
+//! `portcullis dev` to the author, `portcullis run` to the user, an embedder to nobody unless told to.
 
 use bindings::wasi::cli::stderr::get_stderr;
 use std::panic;

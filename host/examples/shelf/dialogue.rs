@@ -43,7 +43,8 @@ impl Dialogue {
     }
 }
 
-/// What a resource requests from inside. The words are the manifest's and the store's; the resource has no part in them.
+/// What a resource requests from inside. The words are the manifest's and the store's; the resource has no part in
+/// them.
 #[async_trait::async_trait]
 impl Consent for Dialogue {
     async fn ask(&self, prompt: &Prompt<'_>) -> Answer {

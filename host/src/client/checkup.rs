@@ -57,7 +57,7 @@ impl StateCheckup {
         let mut found = Self { exists: root.is_dir(), ..Self::default() };
         if !found.exists {
             if let Ok(data) = fs::metadata(root) {
-                found.unusable.push((root.to_owned(), format!("it is no folder but {:?}", data.file_type())));
+                found.unusable.push((root.to_owned(), format!("it is not a folder but {:?}", data.file_type())));
             }
             return found;
         }

@@ -9,8 +9,9 @@
 //!    acknowledge   POST /v1/grants/{id}/ack, in the background
 //! ```
 //!
-//! Only a signed answer to the very request that was sent moves anything on: [`crate::server::session`] sees to that, and the
-//! states are the types of [`portcullis_protocol::cycle`]. Everything else ends in a refusal; no error yields a key.
+//! Only a signed answer to the very request that was sent moves anything on: [`crate::server::session`] sees to that,
+//! and the states are the types of [`portcullis_protocol::cycle`]. Everything else ends in a refusal; no error yields
+//! a key.
 
 use crate::client::grants::Grants;
 use crate::ports::gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Refused, Released};
@@ -34,12 +35,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long after its code's end a grant is forgotten whose acknowledgement nobody took, and a verification that got none
-/// but answers not fit to be believed, in seconds: nothing depends on it any more. Also how often that is seen to. Told
-/// by the clock of the server that was asked.
+/// How long after its code's end a grant is forgotten whose acknowledgement nobody took, and a verification that got
+/// none but answers not fit to be believed, in seconds: nothing depends on it any more. Also how often that is seen
+/// to. Told by the clock of the server that was asked.
 const FORGET_AFTER_SECS: u64 = 3600;
-/// How long after its code's end an unanswered verification is asked about, in seconds: for so long its server issues the
-/// grant once more, without a debit.
+/// How long after its code's end an unanswered verification is asked about, in seconds: for so long its server issues
+/// the grant once more, without a debit.
 const ASK_AGAIN_SECS: u64 = REISSUE_LIFE;
 /// How long after its code's end a grant can be of use, in seconds: as long as the longest lives that are granted.
 const MAX_GRANT_LIFE_SECS: u64 = 300;
@@ -228,7 +229,8 @@ impl Cycle {
         Ok(Released { grant, keys })
     }
 
-    /// In the background: for as long as is worth it for what was just granted, shortly for what an earlier process left.
+    /// In the background: for as long as is worth it for what was just granted, shortly for what an earlier process
+    /// left.
     fn acknowledge(&self, session: Arc<Session>, entry: JournalEntry, grant: GrantId, patience: Patience) {
         let mut tasks = self.shared.acknowledgements.lock();
         while tasks.try_join_next().is_some() {}

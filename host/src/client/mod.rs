@@ -124,8 +124,8 @@ impl fmt::Debug for ClientOptions {
     }
 }
 
-/// A terminal: its state, its trust and its sessions. Cheap to clone; all clones are one terminal. Several processes may
-/// open the same state.
+/// A terminal: its state, its trust and its sessions. Cheap to clone; all clones are one terminal. Several processes
+/// may open the same state.
 #[derive(Clone)]
 pub struct Client {
     sessions: Arc<Sessions>,
@@ -194,8 +194,8 @@ impl Client {
         self.cycle.clone()
     }
 
-    /// A runtime to be configured that asks this terminal for grants, goes by its clocks, and keeps compiled code in its
-    /// cache.
+    /// A runtime to be configured that asks this terminal for grants, goes by its clocks, and keeps compiled code in
+    /// its cache.
     #[must_use]
     pub fn runtime(&self) -> RuntimeBuilder {
         Runtime::builder().gatekeeper(self.cycle()).clock(self.clock()).cache(self.cache())
@@ -207,8 +207,8 @@ impl Client {
         self.cache.clone()
     }
 
-    /// Waits, but not longer than `most`, until servers have been told of what was delivered. A program calls this before
-    /// it ends; what is left is done at its next start.
+    /// Waits, but not longer than `most`, until servers have been told of what was delivered. A program calls this
+    /// before it ends; what is left is done at its next start.
     pub async fn settle(&self, most: Duration) {
         self.cycle.settle(most).await;
     }
@@ -277,7 +277,7 @@ impl Client {
         SignIn::begin(Arc::clone(&self.sessions), self.pending.clone(), origin, label).await
     }
 
-    /// A sign-in that [`SignIn::set_aside`] kept, where one still waits for its user.
+    /// A sign-in that [`SignIn::set_aside`] kept, if one still waits for its user.
     ///
     /// # Errors
     /// [`ClientError`]; `server-untrusted` if the server is another one than it was begun with.
@@ -285,8 +285,8 @@ impl Client {
         SignIn::resume(Arc::clone(&self.sessions), self.pending.clone(), origin).await
     }
 
-    /// Signs out: the sign-in is gone from this machine, and ended at the server if it could be reached; returns whether
-    /// it was. The server stays trusted.
+    /// Signs out: the sign-in is gone from this machine, and ended at the server if it could be reached; returns
+    /// whether it was. The server stays trusted.
     ///
     /// # Errors
     /// [`ClientError`].

@@ -1,8 +1,8 @@
 //! The user's say in what a resource requests from inside.
 //!
 //! A resource names operations. What they cost and mean the host shows, from the server's signed offers; the resource
-//! has no part in the text and cannot answer for the user. Money of the prepaid balance moves only under a metered offer
-//! that the user accepts here, and what he has spent in the session so far is part of the question.
+//! has no part in the text and cannot answer for the user. Money of the prepaid balance moves only under a metered
+//! offer that the user accepts here, and what he has spent in the session so far is part of the question.
 
 use crate::ports::gatekeeper::Refused;
 use crate::run::spending::{Reserved, Spending, cost_of};
@@ -97,8 +97,8 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
-    /// Nobody is asked about what is free. The offer is named, so that the server grants under it or not at all: where it
-    /// has ended meanwhile, nothing of what the account holds is drawn in its place.
+    /// Nobody is asked about what is free. The offer is named, so that the server grants under it or not at all: where
+    /// it has ended meanwhile, nothing of what the account holds is drawn in its place.
     pub(crate) fn to_free(offer: &Verified<Offer>) -> Self {
         Self { offer: Some(offer.digest()), cost: None }
     }
@@ -169,8 +169,8 @@ pub trait Consent: Send + Sync {
     /// Shows the prompt and waits for the answer. The call of the export waits too, within its time.
     async fn ask(&self, prompt: &Prompt<'_>) -> Answer;
 
-    /// Shows which mailboxes' bills the resource asks for and waits for the answer, before anything is asked of a server.
-    /// Asked once for each resource of a runtime, if the answer is yes. By default the answer is no.
+    /// Shows which mailboxes' bills the resource asks for and waits for the answer, before anything is asked of a
+    /// server. Asked once for each resource of a runtime, if the answer is yes. By default the answer is no.
     async fn hand_over(&self, question: &HandOver<'_>) -> bool {
         let _ = question;
         false

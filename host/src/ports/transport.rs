@@ -243,13 +243,13 @@ pub enum TransportError {
     #[error("the connection broke: {0}")]
     Interrupted(String),
     /// It wanted to send the terminal elsewhere.
-    #[error("the server answered with a redirect, and none is followed")]
+    #[error("the server answered with a redirect, which is not followed")]
     Redirect,
     /// More than is read.
     #[error("the answer is longer than allowed")]
     TooLong,
     /// Not a URL from which anything is fetched.
-    #[error("only https addresses are fetched from, and http on this machine")]
+    #[error("only https addresses are allowed, and http on this machine")]
     Address,
     /// The file to be sent cannot be read, or changed meanwhile.
     #[error("the file to be sent cannot be read: {0}")]

@@ -222,7 +222,7 @@ fn unreadable(text: &str, ty: &ValueType, error: &impl fmt::Display) -> Wrong {
     let hint = if text.contains('\\') {
         "; escapes are \\\\, \\\", \\', \\t, \\n, \\r and \\u{…}"
     } else if matches!(ty, ValueType::String) && !text.starts_with('"') {
-        "; a text stands in double quotes"
+        "; text is written in double quotes"
     } else {
         ""
     };

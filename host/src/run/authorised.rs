@@ -129,8 +129,8 @@ impl Authorised {
         }
     }
 
-    /// The turn of whoever need not wait: nobody else calls, the grant is in time, and there is an instance. No future is
-    /// made to find that out. `None` if one of these does not hold; then nothing is drawn.
+    /// The turn of whoever need not wait: nobody else calls, the grant is in time, and there is an instance. No future
+    /// is made to find that out. `None` if one of these does not hold; then nothing is drawn.
     #[inline]
     pub(crate) fn turn_now(&self) -> Option<Turn<'_>> {
         let place = self.live.try_lock()?;

@@ -1,5 +1,5 @@
-//! What the engine's macro makes of `wit/`: the host binds the contract's own worlds and never a publisher's. What of it
-//! is linked for a resource is another question: see `run/linkers.rs`.
+//! What the engine's macro makes of `wit/`: the host binds the contract's own worlds and never a publisher's. What of
+//! it is linked for a resource is another question: see `run/linkers.rs`.
 
 wasmtime::component::bindgen!({
     path: "../wit",

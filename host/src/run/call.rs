@@ -114,8 +114,8 @@ impl Authorised {
         Ok(self.export(export)?.results == Results::BytesAsValues)
     }
 
-    /// Reads arguments, one for each parameter: texts in WAVE, or bytes. [`crate::Resource::read_arguments`] does so before
-    /// anything is paid for.
+    /// Reads arguments, one for each parameter: texts in WAVE, or bytes. [`crate::Resource::read_arguments`] does so
+    /// before anything is paid for.
     ///
     /// # Errors
     /// [`Error::Arguments`] says which one does not fit and what belongs there.

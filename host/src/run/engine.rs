@@ -48,8 +48,8 @@ impl Pool {
     }
 }
 
-/// The configuration that a runtime makes its engine with: what a body may use of WebAssembly, and what the engine leaves
-/// behind of it. For whoever compares with the bare engine; a runtime makes its own.
+/// The configuration that a runtime makes its engine with: what a body may use of WebAssembly, and what the engine
+/// leaves behind of it. For whoever compares with the bare engine; a runtime makes its own.
 #[must_use]
 pub fn engine_config(limits: &Limits, pool: Option<Pool>) -> Config {
     let mut config = Config::new();

@@ -69,7 +69,8 @@ impl LentBills {
     /// reads bills cannot begin without them.
     ///
     /// # Errors
-    /// [`Error::NoBills`] if none are lent, [`Error::Bills`] if they cannot be read, [`Error::Refused`] if the user says no.
+    /// [`Error::NoBills`] if none are lent, [`Error::Bills`] if they cannot be read, [`Error::Refused`] if the user
+    /// says no.
     pub(crate) async fn ask(&self, resource: &SignedManifest, consent: &dyn Consent) -> Result<(), Error> {
         let digest = resource.digest();
         if !resource.manifest().capabilities.bills || self.handed_to(&digest).is_some() {

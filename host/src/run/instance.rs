@@ -119,8 +119,8 @@ fn begin(store: &mut Store<State>, time: u32) -> Deadline {
     Deadline::after(time)
 }
 
-/// Runs to the end, or until the deadline: epochs end what computes, this ends what waits. A call that never waits costs
-/// no timer. The future stays where it is: the engine's are large. What it begins that blocks waits elsewhere
+/// Runs to the end, or until the deadline: epochs end what computes, this ends what waits. A call that never waits
+/// costs no timer. The future stays where it is: the engine's are large. What it begins that blocks waits elsewhere
 /// ([`crate::run::waiting`]).
 pub(crate) async fn within<F: Future>(deadline: Deadline, mut future: Pin<&mut F>) -> Option<F::Output> {
     match poll_fn(|context| Poll::Ready(waiting::poll(future.as_mut(), context))).await {

@@ -29,14 +29,14 @@ pub struct Limits {
     pub memories: u32,
     /// Seconds that one call may run, waiting included. The grant's own bound applies as well.
     pub run_max: u32,
-    /// Bytes of the results of one call. A byte of `list<u8>` read in bulk counts as one; an element of a list of values
-    /// counts as what it takes in the host, 40 bytes and more.
+    /// Bytes of the results of one call. A byte of `list<u8>` read in bulk counts as one; an element of a list of
+    /// values counts as what it takes in the host, 40 bytes and more.
     pub result: u64,
-    /// Bytes of the arguments of one call, as the guest holds them. Given as values each takes 40 in the host; more than
-    /// [`Limits::memory`] is not given either.
+    /// Bytes of the arguments of one call, as the guest holds them. Given as values each takes 40 in the host; more
+    /// than [`Limits::memory`] is not given either.
     pub argument: u64,
-    /// Bytes of standard output and standard error of one command, each. What is beyond is refused to the guest. They are
-    /// passed on as they come; if they are collected in memory, [`Limits::result`] bounds them as well.
+    /// Bytes of standard output and standard error of one command, each. What is beyond is refused to the guest. They
+    /// are passed on as they come; if they are collected in memory, [`Limits::result`] bounds them as well.
     pub output: u64,
     /// Bytes that the guest passes to the host in one host call, where its own results may not be larger: a nonce, a
     /// name and a buffer of output are far below.
@@ -138,7 +138,8 @@ pub(crate) enum Results {
     BytesAsValues,
 }
 
-/// Bytes of `list<u8>` that come back as values. Each takes a whole value in the host; a typed call takes one byte each.
+/// Bytes of `list<u8>` that come back as values. Each takes a whole value in the host; a typed call takes one byte
+/// each.
 const MAX_BYTES_AS_VALUES: u64 = 16 * MIB;
 
 /// Counts the memory of a whole store. The engine's own limiter counts each memory by itself.

@@ -30,8 +30,8 @@ pub(crate) fn readers() -> Arc<Semaphore> {
 pub(crate) struct Part {
     size: u64,
     reader: Arc<Mutex<PartReader<File>>>,
-    /// Held while there is room for this part to keep anything between reads: by the part, and by what reads ahead of it
-    /// and may outlive it.
+    /// Held while there is room for this part to keep anything between reads: by the part, and by what reads ahead of
+    /// it and may outlive it.
     permit: Option<Arc<OwnedSemaphorePermit>>,
     /// What was opened last.
     ready: PlainRange,

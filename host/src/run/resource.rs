@@ -126,8 +126,8 @@ impl Resource {
         arguments::check_texts(&command.args, &self.contents.limits)
     }
 
-    /// One call with all that belongs to it: checks the arguments, authorises one use of the operation, and calls. If the
-    /// arguments do not fit, nothing is asked of a server.
+    /// One call with all that belongs to it: checks the arguments, authorises one use of the operation, and calls. If
+    /// the arguments do not fit, nothing is asked of a server.
     ///
     /// # Errors
     /// As [`Resource::operation_of`], [`Resource::check_arguments`], [`Resource::authorize`] and [`Authorised::call`].
@@ -173,9 +173,10 @@ impl Resource {
     /// the code part that the operation runs. The future can be dropped at any time.
     ///
     /// # Errors
-    /// Before anything is asked of a server: [`Error::UnknownOperation`], [`Error::NothingToCall`], [`Error::BodyTooLarge`],
-    /// [`Error::Lent`], [`Error::NoBills`], [`Error::Bills`]. [`Error::Refused`] if the answer is no; and if the
-    /// body is not what the publisher signed, [`Error::Sealed`], [`Error::Surface`] or [`Error::Body`].
+    /// Before anything is asked of a server: [`Error::UnknownOperation`], [`Error::NothingToCall`],
+    /// [`Error::BodyTooLarge`], [`Error::Lent`], [`Error::NoBills`], [`Error::Bills`]. [`Error::Refused`] if the
+    /// answer is no; and if the body is not what the publisher signed, [`Error::Sealed`], [`Error::Surface`] or
+    /// [`Error::Body`].
     pub async fn authorize_with(&self, operation: &str, terms: Terms) -> Result<Authorised, Error> {
         let manifest = self.signed().manifest();
         let unknown = || {
@@ -207,8 +208,8 @@ impl Resource {
         Ok(Authorised::new(Arc::clone(&self.services), Arc::clone(&self.contents), held, body, entry.clone()))
     }
 
-    /// Counts what terms cost that accept a metered offer. The offer was verified when it arrived; whether it is still in
-    /// force the server judges.
+    /// Counts what terms cost that accept a metered offer. The offer was verified when it arrived; whether it is still
+    /// in force the server judges.
     fn cost(&self, operation: &OperationName, terms: &Terms) -> Result<Option<Reserved>, Refused> {
         let Some(offer) = &terms.offer else { return Ok(None) };
         let (sold, manifest) = (offer.document(), self.signed().manifest());
@@ -262,8 +263,8 @@ pub struct Terms {
     /// How much: how many calls may begin, if the rights are counted or metered. At least 1.
     pub quantity: u32,
     /// The offer that the user accepted: one of [`Gatekeeper::offers`](crate::Gatekeeper::offers), or of a refusal
-    /// ([`Refused::offers`]). If the server has changed it since, it refuses. Of a metered offer quantity times price is
-    /// drawn from the prepaid balance, if the account holds no other rights; it counts against
+    /// ([`Refused::offers`]). If the server has changed it since, it refuses. Of a metered offer quantity times price
+    /// is drawn from the prepaid balance, if the account holds no other rights; it counts against
     /// [`crate::RuntimeBuilder::spending_cap`].
     pub offer: Option<Verified<Offer>>,
     /// Repeated in the grant.

@@ -157,17 +157,17 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Where goes what resources write to standard error while their functions are called: what they report, the text of
-    /// a panic. By default nowhere. A command has a standard error of its own.
+    /// Where goes what resources write to standard error while their functions are called: what they report, the text
+    /// of a panic. By default nowhere. A command has a standard error of its own.
     #[must_use]
     pub fn stderr(mut self, stderr: Output) -> Self {
         self.stderr = stderr;
         self
     }
 
-    /// What metered operations may cost in this session at most, over all resources of the runtime. Beyond it a request is
-    /// refused with `confirmation-required`, and nothing goes out. One cap per currency, the last one given; with any cap,
-    /// nothing can be spent in a currency that has none.
+    /// What metered operations may cost in this session at most, over all resources of the runtime. Beyond it a
+    /// request is refused with `confirmation-required`, and nothing goes out. One cap per currency, the last one
+    /// given; with any cap, nothing can be spent in a currency that has none.
     #[must_use]
     pub fn spending_cap(mut self, cap: Money) -> Self {
         self.caps.insert(cap.currency(), cap);

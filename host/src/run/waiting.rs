@@ -1,10 +1,10 @@
 //! Where the host waits for what a resource asks of it.
 //!
-//! A call ends at its bound, whatever it waits for: [`crate::run::instance::within`] drops its future. But what the host began for
-//! it may still be waiting in the kernel, on a thread that nobody can call back: opening a pipe in a lent folder that
-//! nobody writes to, reading from a disk on a network that is gone, asking a user who is not there. A runtime that is
-//! shut down waits for such threads, and a program would hang at its end. So whatever a call begins, begins on a runtime
-//! of the host's own, which nobody shuts down and no process waits for.
+//! A call ends at its bound, whatever it waits for: [`crate::run::instance::within`] drops its future. But what the
+//! host began for it may still be waiting in the kernel, on a thread that nobody can call back: opening a pipe in a
+//! lent folder that nobody writes to, reading from a disk on a network that is gone, asking a user who is not there. A
+//! runtime that is shut down waits for such threads, and a program would hang at its end. So whatever a call begins,
+//! begins on a runtime of the host's own, which nobody shuts down and no process waits for.
 
 use std::pin::Pin;
 use std::sync::OnceLock;

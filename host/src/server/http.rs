@@ -64,9 +64,9 @@ impl std::fmt::Debug for ProxyAddress {
     }
 }
 
-/// Reaches billing servers over HTTPS, and over HTTP on this machine. It follows no redirect, keeps no cookies, asks for
-/// no compression and repeats nothing. Servers elsewhere are reached through the proxy that it was given or that the
-/// environment names, those on this machine never.
+/// Reaches billing servers over HTTPS, and over HTTP on this machine. It follows no redirect, keeps no cookies, asks
+/// for no compression and repeats nothing. Servers elsewhere are reached through the proxy that it was given or that
+/// the environment names, those on this machine never.
 #[derive(Debug, Clone)]
 pub struct HttpBillingServer {
     proxy: Option<ProxyAddress>,

@@ -1,4 +1,5 @@
-//! A billing server as this terminal knows it: which keys it signs with, the sign-in, proven requests and signed answers.
+//! A billing server as this terminal knows it: which keys it signs with, the sign-in, proven requests and signed
+//! answers.
 
 #[cfg(feature = "http")]
 pub(crate) mod http;

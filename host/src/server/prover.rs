@@ -86,8 +86,8 @@ impl Prover {
         }
     }
 
-    /// Asks the authorization server, whose answers are not signed, until it answers: nothing that it is asked this way does
-    /// harm when it is done twice.
+    /// Asks the authorization server, whose answers are not signed, until it answers: nothing that it is asked this
+    /// way does harm when it is done twice.
     pub(crate) async fn ask_authorization_server(
         &self,
         request: &Request,

@@ -14,14 +14,14 @@ pub struct Retry {
     pub pause: Duration,
     /// The longest pause.
     pub longest: Duration,
-    /// For how long a request that changes something at the server is repeated, under the same Idempotency-Key, when it may
-    /// have arrived and was not answered.
+    /// For how long a request that changes something at the server is repeated, under the same Idempotency-Key, when
+    /// it may have arrived and was not answered.
     pub patience: Duration,
 }
 
 impl Default for Retry {
-    /// About half a second for ordinary requests; about ten seconds for step 3, within the 30 that a code lives; a minute,
-    /// in which a server is started again, for what is done once.
+    /// About half a second for ordinary requests; about ten seconds for step 3, within the 30 that a code lives; a
+    /// minute, in which a server is started again, for what is done once.
     fn default() -> Self {
         Self {
             attempts: 3,

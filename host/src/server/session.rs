@@ -190,7 +190,7 @@ impl From<RequestError> for ClientError {
 }
 
 /// What a proxy means by 413.
-const TOO_LARGE: &str = "a proxy between here and the store takes no file of this size";
+const TOO_LARGE: &str = "a proxy between this machine and the store does not accept a file of this size";
 
 /// How long it is worth trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -312,7 +312,8 @@ impl Session {
         let token = self.token(None).await?;
         let heard = self.send(request, &token).await?;
         let (reply, status) = (self.read::<B>(&heard, patience).await, heard.answer.status);
-        // The token may have ended early. A server says so signed, or, where the token was all it could go by, unsigned.
+        // The token may have ended early. A server says so signed, or, where the token was all it could go by,
+        // unsigned.
         let stale = match &reply {
             Ok(Reply::No(refusal)) => refusal.reason == Reason::NotSignedIn,
             Ok(Reply::Yes { .. }) => false,

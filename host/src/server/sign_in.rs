@@ -88,7 +88,8 @@ impl SignIn {
         Ok(Self { sessions, pending, session, found, device, label, new_server, approved: false })
     }
 
-    /// A sign-in that was set aside, or whose enrolment was not answered, where one still waits. The server has to be the one that it was begun with.
+    /// A sign-in that was set aside, or whose enrolment was not answered, if one still waits. The server has to be the
+    /// one that it was begun with.
     pub(crate) async fn resume(
         sessions: Arc<Sessions>,
         pending: Pending,
@@ -115,8 +116,8 @@ impl SignIn {
         Ok(Some(Self { sessions, pending, session, found, device, label, new_server, approved }))
     }
 
-    /// Keeps it, sealed, for another process of this terminal to finish ([`crate::Client::resume_sign_in`]), in place of
-    /// an earlier one at the same server. Returns until when the user can approve it, Unix seconds.
+    /// Keeps it, sealed, for another process of this terminal to finish ([`crate::Client::resume_sign_in`]), in place
+    /// of an earlier one at the same server. Returns until when the user can approve it, Unix seconds.
     ///
     /// # Errors
     /// [`ClientError::State`].

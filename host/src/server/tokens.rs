@@ -75,8 +75,8 @@ impl Tokens {
         }
     }
 
-    /// A token newer than `stale`. A renewal replaces the refresh token, so whoever asks first renews for all, in this process
-    /// and in others, and nobody who loses interest meanwhile can cut it off.
+    /// A token newer than `stale`. A renewal replaces the refresh token, so whoever asks first renews for all, in this
+    /// process and in others, and nobody who loses interest meanwhile can cut it off.
     pub(crate) async fn renew(&self, stale: &AccessToken) -> Result<AccessToken, Refused> {
         let (tokens, stale) = (self.clone(), stale.clone());
         let renewed = tokio::spawn(async move {
@@ -161,8 +161,8 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> Bytes {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into()
 }
 
-/// A secret that cannot be used is as if there were none: nothing is sent without it. One that the disk does not take or
-/// give is the disk's matter.
+/// A secret that cannot be used is as if there were none: nothing is sent without it. One that the disk does not take
+/// or give is the disk's matter.
 impl From<KeyStoreError> for Refused {
     fn from(error: KeyStoreError) -> Self {
         match error.into_state() {

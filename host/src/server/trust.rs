@@ -49,8 +49,8 @@ impl Pin {
         self.root.thumbprint().words()
     }
 
-    /// Whether a countersignature was made with a key that this server had in force at that time, as far as the newest key
-    /// document that was seen says.
+    /// Whether a countersignature was made with a key that this server had in force at that time, as far as the newest
+    /// key document that was seen says.
     #[must_use]
     pub fn signed(&self, by: &Countersignature) -> bool {
         let keys = Unverified::<KeyDocument>::parse(&self.document).and_then(|keys| keys.verify(&self.root));
@@ -72,7 +72,7 @@ pub(crate) enum DiscoveryError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// It calls itself otherwise, and its root key says so too.
-    #[error("{asked} calls itself {named}: use the address it names")]
+    #[error("the server at {asked} names itself {named}: use that address")]
     Elsewhere { asked: Origin, named: Origin },
 }
 
@@ -117,8 +117,8 @@ impl Trust {
         Ok(read_pin(&self.state, &pin_record(origin))?.filter(|pin| pin.origin == *origin))
     }
 
-    /// Asks a server who it is, because the user asks to sign in: if its clock was wrong when it was last heard, that is
-    /// not held against it. Its keys are then judged by the machine's clock.
+    /// Asks a server who it is, because the user asks to sign in: if its clock was wrong when it was last heard, that
+    /// is not held against it. Its keys are then judged by the machine's clock.
     ///
     /// # Errors
     /// As [`Trust::discover`].
@@ -219,7 +219,8 @@ impl Trust {
         self.state.remove(&format!("servers/{}", file_name(origin)))
     }
 
-    /// The keys with which a trusted server signs now. Asks the server where the document at hand is half past its time.
+    /// The keys with which a trusted server signs now. Asks the server where the document at hand is half past its
+    /// time.
     ///
     /// # Errors
     /// `server-untrusted` if the user does not trust it, or it is not the one he trusted; `offline`.
@@ -268,8 +269,8 @@ impl Trust {
     /// that was theirs at that time. In the manifest's order. No other server is ever contacted.
     ///
     /// # Errors
-    /// `server-untrusted` if there is none, `offline` if it cannot be told; also of `wanted`, in whose place no other one
-    /// is taken because it does not answer.
+    /// `server-untrusted` if there is none, `offline` if it cannot be told; also of `wanted`, in whose place no other
+    /// one is taken because it does not answer.
     pub(crate) async fn sellers(
         &self,
         resource: &SignedManifest,
@@ -332,8 +333,8 @@ impl Trust {
     }
 }
 
-/// A document in a list: one that the server signed and this version does not know spoils nothing beside it. That holds for
-/// another type of document too, of which nobody can say what it is.
+/// A document in a list: one that the server signed and this version does not know spoils nothing beside it. That
+/// holds for another type of document too, of which nobody can say what it is.
 pub(crate) fn listed<D>(document: Result<Verified<D>, JwsError>) -> Result<ListedEntry<Verified<D>>, JwsError> {
     match document {
         Ok(document) => Ok(ListedEntry::Known(document)),

@@ -85,7 +85,8 @@ const DRIFT: Duration = Duration::from_secs(300);
 /// How long the answers of a server whose time has jumped have to agree before they are believed again. An honest
 /// store whose clock was wrong comes back by itself after it; whoever cannot wait signs in again.
 const PROBATION: Duration = Duration::from_secs(600);
-/// How long answers are compared with one and the same earlier answer: a server that creeps gets [`DRIFT`] in that time.
+/// How long answers are compared with one and the same earlier answer: a server that creeps gets [`DRIFT`] in that
+/// time.
 const ANCHORED: Duration = Duration::from_secs(24 * 3600);
 /// How far the time that is kept may lag behind, in seconds, so that not every answer costs a write.
 const KEEP_EVERY: u64 = 60;
@@ -207,8 +208,8 @@ struct Kept {
 /// has passed since by a clock that cannot be set, also in later processes if they can read that clock. Before that, it
 /// shows the machine's clock, but never a time before the last one that this server gave, which is kept sealed.
 ///
-/// A signed answer is bound to the proof of its request, so it is never an old one: it sets the clock, backwards too, as
-/// long as it agrees with earlier answers.
+/// A signed answer is bound to the proof of its request, so it is never an old one: it sets the clock, backwards too,
+/// as long as it agrees with earlier answers.
 pub struct ServerClock {
     origin: Origin,
     machine: Arc<dyn Clock>,

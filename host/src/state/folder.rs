@@ -50,7 +50,7 @@ pub enum StateError {
         path: String,
     },
     /// Others can read the directory that is to hold keys.
-    #[error("other users can look into `{path}`, where this terminal's keys would be kept")]
+    #[error("other users can read `{path}`, which would hold this terminal's keys")]
     Exposed {
         /// The directory.
         path: String,
@@ -59,7 +59,7 @@ pub enum StateError {
     #[error("no home directory is known: set PORTCULLIS_HOME to a directory of your own")]
     NoHome,
     /// The work was cut off, because the runtime is shutting down.
-    #[error("the work was cut off: the program is ending")]
+    #[error("the work was interrupted: the program is ending")]
     CutOff,
 }
 
@@ -77,8 +77,9 @@ pub(crate) struct StateLock(#[expect(dead_code, reason = "the open file holds th
 const TMP: &str = "tmp";
 
 impl StateDir {
-    /// Opens the directory, or makes it, readable by its owner alone (0700), and clears what killed processes left in it. An
-    /// empty one is made so too. One that others can read and that holds anything stays as it is, and is not used.
+    /// Opens the directory, or makes it, readable by its owner alone (0700), and clears what killed processes left in
+    /// it. An empty one is made so too. One that others can read and that holds anything stays as it is, and is not
+    /// used.
     ///
     /// # Errors
     /// [`StateError::Io`], [`StateError::Exposed`].
@@ -87,7 +88,8 @@ impl StateDir {
         // Also after the program has changed its folder.
         let root = std::path::absolute(&root).unwrap_or(root);
         let holds_something = || fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some());
-        // Asked again at last: another process may just have taken it, and makes it private before it puts anything there.
+        // Asked again at last: another process may just have taken it, and makes it private before it puts anything
+        // there.
         if Self::is_exposed(&root) && holds_something() && Self::is_exposed(&root) {
             return Err(StateError::Exposed { path: root.display().to_string() });
         }

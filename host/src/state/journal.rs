@@ -26,8 +26,8 @@ use zeroize::Zeroizing;
 const FOLDER: &str = "journal";
 /// A verification with 64 parts takes 6 KiB.
 const MAX_ENTRY: u64 = 32 * 1024;
-/// Requests that are taken at once, of those that are wanted. There is one per request under way; the oldest are seen to
-/// first.
+/// Requests that are taken at once, of those that are wanted. There is one per request under way; the oldest are seen
+/// to first.
 const MAX_ENTRIES: usize = 256;
 
 /// What was sent.
@@ -151,9 +151,9 @@ impl Journal {
         Ok(JournalEntry { state: Arc::clone(&self.state), id, record, delivered: None, file })
     }
 
-    /// The requests that `wanted` takes and nobody is working on, oldest first, now locked. `wanted` is told of the grant
-    /// that was delivered, if one was. What it does not take is not touched: others may be about to want it. Nor does
-    /// it count: however much one store leaves open, it hides nothing of another's.
+    /// The requests that `wanted` takes and nobody is working on, oldest first, now locked. `wanted` is told of the
+    /// grant that was delivered, if one was. What it does not take is not touched: others may be about to want it. Nor
+    /// does it count: however much one store leaves open, it hides nothing of another's.
     pub(crate) async fn take(
         &self,
         wanted: impl Fn(&Record, Option<GrantId>) -> bool + Send + 'static,

@@ -46,8 +46,8 @@ pub(crate) struct Fetched {
 }
 
 impl Fetch<'_> {
-    /// Fetches to `partial`, going on where an earlier attempt ended. Nobody else writes to the file meanwhile. A future
-    /// that is dropped leaves what has arrived for the next attempt.
+    /// Fetches to `partial`, going on where an earlier attempt ended. Nobody else writes to the file meanwhile. A
+    /// future that is dropped leaves what has arrived for the next attempt.
     pub(crate) async fn to(&self, partial: &Path) -> Result<Fetched, ClientError> {
         let file = lock(partial).await?;
         let ours = file.try_clone().map_err(|error| StateError::io("open", partial, &error))?;

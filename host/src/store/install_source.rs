@@ -30,7 +30,8 @@ pub enum InstallSource {
 impl FromStr for InstallSource {
     type Err = ClientError;
 
-    /// An address is what has a scheme; a path is what begins with `.` or `/`, or ends with `.wasm`; the rest is a name.
+    /// An address is what has a scheme; a path is what begins with `.` or `/`, or ends with `.wasm`; the rest is a
+    /// name.
     fn from_str(text: &str) -> Result<Self, ClientError> {
         if text.starts_with("https://") || text.starts_with("http://") {
             return Ok(Self::Url(text.to_owned()));

@@ -105,8 +105,8 @@ impl Library {
         Ok(installed)
     }
 
-    /// Verifies the file of an installed resource: it is there, it is the one that was installed, and every signature and
-    /// every byte is right.
+    /// Verifies the file of an installed resource: it is there, it is the one that was installed, and every signature
+    /// and every byte is right.
     ///
     /// # Errors
     /// [`ClientError`]: what is wrong.
@@ -156,8 +156,9 @@ impl Library {
     }
 
     /// Fetches and verifies a resource: form, signatures, every block of every part; a trusted store sells it; its
-    /// publisher's key is the pinned one or vouched for; it is no older than what is installed or was streamed, unless that version was
-    /// asked for by number or `allow_older` says so. What it gives can be shown before anything is installed.
+    /// publisher's key is the pinned one or vouched for; it is no older than what is installed or was streamed, unless
+    /// that version was asked for by number or `allow_older` says so. What it gives can be shown before anything is
+    /// installed.
     ///
     /// # Errors
     /// [`ClientError`]; then nothing has changed but what has been downloaded.
@@ -194,7 +195,8 @@ impl Library {
             }
             InstallSource::Url(url) => {
                 let fetch = Fetch { server, url: url.clone(), etag: None, size: None, most: MOST_UNKNOWN, moved };
-                // Without an entity tag nobody can tell whether the file is still the same: it is fetched from its beginning.
+                // Without an entity tag nobody can tell whether the file is still the same: it is fetched from its
+                // beginning.
                 let file = OwnFile::new(state).await?;
                 fetch.fill(file.file()?, file.path()).await?;
                 let manifest = file.verify().await?;
@@ -354,9 +356,9 @@ impl Library {
         Ok(chosen)
     }
 
-    /// Of listings under one name, the first that has the version, if all of them, and all keys that were pinned for that
-    /// name before, are one publisher's: each is this listing's key, or vouches for it. That this one vouches for others
-    /// says nothing; everybody can vouch for whom he likes.
+    /// Of listings under one name, the first that has the version, if all of them, and all keys that were pinned for
+    /// that name before, are one publisher's: each is this listing's key, or vouches for it. That this one vouches for
+    /// others says nothing; everybody can vouch for whom he likes.
     fn choose(
         &self,
         trusted: &[Origin],
@@ -456,8 +458,8 @@ impl Library {
 }
 
 impl Library {
-    /// Forgets that `pinned` was the publisher's key: the next install pins the key that signs then. For a publisher who
-    /// lost his key and told the user the words of the new one through another channel; see
+    /// Forgets that `pinned` was the publisher's key: the next install pins the key that signs then. For a publisher
+    /// who lost his key and told the user the words of the new one through another channel; see
     /// [`ClientError::PublisherChanged`]. Returns whether it was pinned.
     ///
     /// # Errors
@@ -594,8 +596,8 @@ fn may_replace(
     Ok(())
 }
 
-/// Fetches and verifies. A file of which a part was there before and that is not valid is fetched once more as a whole: its
-/// parts may not have belonged together.
+/// Fetches and verifies. A file of which a part was there before and that is not valid is fetched once more as a
+/// whole: its parts may not have belonged together.
 async fn fetch_verified(fetch: &Fetch<'_>, shared: &Path) -> Result<(OwnFile, SignedManifest), ClientError> {
     loop {
         let fetched = fetch.to(shared).await?;

@@ -186,7 +186,8 @@ fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinne
 }
 
 /// The number of the last vouch by which the publisher came back to this key: it left the key once, and what was said
-/// before that is not said again. Only vouches count that begin with this very key's signature; anybody can write others.
+/// before that is not said again. Only vouches count that begin with this very key's signature; anybody can write
+/// others.
 fn history(publisher: &PublisherEntry, vouches: &[String]) -> u64 {
     let first = Pinned { key: publisher.jwk.clone(), seq: 0 };
     let chain = chain(&first, &publisher.name, vouches);

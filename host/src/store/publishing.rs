@@ -58,8 +58,8 @@ impl Publishing {
         Verified::sign(claim, key).compact().to_owned()
     }
 
-    /// Changes the key of a publisher to `successor`, for which `key`, the one in use, vouches, and which signs itself that
-    /// it is held. Terminals that pinned the old key follow; what it signed before stays as it is.
+    /// Changes the key of a publisher to `successor`, for which `key`, the one in use, vouches, and which signs itself
+    /// that it is held. Terminals that pinned the old key follow; what it signed before stays as it is.
     ///
     /// # Errors
     /// [`ClientError::NotFound`] if the store has no such publisher.

@@ -18,8 +18,8 @@ use portcullis_protocol::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Goods {
-    /// The rights of an offer. The price is the server's own, the one that was signed: if it has changed since, the order
-    /// is refused with the current offers.
+    /// The rights of an offer. The price is the server's own, the one that was signed: if it has changed since, the
+    /// order is refused with the current offers.
     Rights(Box<Verified<Offer>>),
     /// Money for the account's prepaid balance.
     TopUp(Money),
@@ -127,8 +127,8 @@ pub struct Order {
     pub receipt: Option<PurchaseReceipt>,
     /// A receipt of goods that came after this version, which it cannot read.
     pub unknown_receipt: Option<UnknownEntry>,
-    /// What the user has to do before the payment provider decides: open an address in a browser. It is the store's word,
-    /// as a link on one of its pages is.
+    /// What the user has to do before the payment provider decides: open an address in a browser. It is the store's
+    /// word, as a link on one of its pages is.
     pub next: Option<PaymentStep>,
 }
 
@@ -141,11 +141,11 @@ impl Order {
 }
 
 impl Storefront {
-    /// Buys. An earlier purchase of the same that was never answered is asked about first, so that a lost answer never buys
-    /// twice; if the store has decided against it, this one goes out.
+    /// Buys. An earlier purchase of the same that was never answered is asked about first, so that a lost answer never
+    /// buys twice; if the store has decided against it, this one goes out.
     ///
-    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on order
-    /// is answered with that order: [`Purchase::again`] buys it all the same.
+    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on
+    /// order is answered with that order: [`Purchase::again`] buys it all the same.
     ///
     /// # Errors
     /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
@@ -185,8 +185,8 @@ impl Storefront {
         self.buy(Purchase::of(Goods::TopUp(amount), payment)).await
     }
 
-    /// Asks for what an entry says, and ends the entry with the store's decision, which is the inner result: a signed no
-    /// has bought nothing.
+    /// Asks for what an entry says, and ends the entry with the store's decision, which is the inner result: a signed
+    /// no has bought nothing.
     async fn place(
         &self,
         session: &Session,

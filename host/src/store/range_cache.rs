@@ -1,4 +1,5 @@
-//! What has arrived of a file that is streamed: on the disk as it came, or, if that cannot be, a little of it in memory.
+//! What has arrived of a file that is streamed: on the disk as it came, or, if that cannot be, a little of it in
+//! memory.
 //!
 //! Only ciphertext, and nothing in it is believed: whoever reads it checks every byte against signed digests, so a file
 //! that was changed or cut by a crash costs a second fetch and nothing else.
@@ -72,8 +73,8 @@ enum Place {
 }
 
 impl StreamCache {
-    /// What is kept of a file called `name` of this size. Where another process streams it, or the disk cannot take it, a
-    /// little is kept in memory.
+    /// What is kept of a file called `name` of this size. Where another process streams it, or the disk cannot take
+    /// it, a little is kept in memory.
     pub(crate) fn open(state: &StateDir, name: &str, size: u64) -> Self {
         if size <= MOST_ON_DISK && make_private(&state.path(FOLDER)).is_ok() {
             make_room(&state.path(FOLDER), name, MOST_ON_DISK - size);

@@ -119,8 +119,8 @@ impl Storefront {
     }
 
     /// Searches what is on sale. Every word has to be in a name, title, kind, description, publisher or operation, or
-    /// something like it; accents and case do not matter. With words the best come first, without them the newest. `page`
-    /// is `None` for the first page, then what [`SearchPage::next`] of the page before says.
+    /// something like it; accents and case do not matter. With words the best come first, without them the newest.
+    /// `page` is `None` for the first page, then what [`SearchPage::next`] of the page before says.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -201,8 +201,8 @@ impl Storefront {
         self.verified(paths::RECEIPTS, pages, Trust::receipt).await
     }
 
-    /// The account's orders that were paid back or are being paid back, newest first. Empty, too, at a store that does not
-    /// tell.
+    /// The account's orders that were paid back or are being paid back, newest first. Empty, too, at a store that does
+    /// not tell.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -371,8 +371,8 @@ pub(crate) async fn public<T: DeserializeOwned>(
     }
 }
 
-/// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry. One that
-/// it did sign, and this version cannot read, does not.
+/// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry. One
+/// that it did sign, and this version cannot read, does not.
 fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused> {
     let CatalogueEntry { publisher, publisher_key, name, kind, title, description, mut versions, offers, vouches } =
         entry;

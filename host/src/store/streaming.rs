@@ -35,11 +35,11 @@ pub struct Streaming {
 }
 
 impl Library {
-    /// Opens a resource at its store without installing it: reads its index, a few hundred KB, by range, and verifies all
-    /// that [`Library::prepare`] does but the blocks of the parts, each of which is verified when it is read.
+    /// Opens a resource at its store without installing it: reads its index, a few hundred KB, by range, and verifies
+    /// all that [`Library::prepare`] does but the blocks of the parts, each of which is verified when it is read.
     ///
-    /// What arrives is kept as ciphertext, up to 2 GiB over all resources, so that a later run goes on from there; where
-    /// the disk cannot take it, 8 MiB are kept in memory.
+    /// What arrives is kept as ciphertext, up to 2 GiB over all resources, so that a later run goes on from there;
+    /// where the disk cannot take it, 8 MiB are kept in memory.
     ///
     /// # Errors
     /// [`ClientError`]; [`ClientError::Name`] if `source` is no store.
@@ -161,8 +161,8 @@ impl Streaming {
         self.bytes
     }
 
-    /// To be looked at, and nothing more: what [`Runtime::load`](crate::Runtime::load) takes, with nothing remembered of
-    /// its publisher. Who runs it calls [`Streaming::accept`].
+    /// To be looked at, and nothing more: what [`Runtime::load`](crate::Runtime::load) takes, with nothing remembered
+    /// of its publisher. Who runs it calls [`Streaming::accept`].
     #[must_use]
     pub fn look(self) -> Source {
         self.taken_from.choose(self.manifest().digest(), &self.server);

@@ -25,8 +25,8 @@ fn ended_by(outcome: Result<Vec<Val>, Error>, bound: Bound) {
     assert!(matches!(&outcome, Err(Error::Limit(hit)) if *hit == bound), "{outcome:?}");
 }
 
-/// By the bound, with room for a machine that has other things to do. That it is within two ticks, `cargo xtask attacks`
-/// shows, which measures how busy the machine is meanwhile.
+/// By the bound, with room for a machine that has other things to do. That it is within two ticks,
+/// `cargo xtask attacks` shows, which measures how busy the machine is meanwhile.
 fn ended_in_time(begun: Instant, bound: Duration) {
     let took = begun.elapsed();
     assert!(took >= bound, "{took:?}");

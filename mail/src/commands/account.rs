@@ -46,8 +46,8 @@ pub(crate) struct Add {
     /// What is read from standard input is an OAuth access token, not a password
     #[arg(long)]
     token: bool,
-    /// The provider's token endpoint: what is read from standard input is then an OAuth refresh token, which brings access
-    /// tokens from there
+    /// The provider's token endpoint: what is read from standard input is then an OAuth refresh token, which brings
+    /// access tokens from there
     #[arg(long, value_name = "URL", requires = "client_id", conflicts_with = "token")]
     token_endpoint: Option<String>,
     /// Whom the provider knows this program as, for its token endpoint

@@ -52,8 +52,8 @@ pub enum TemplateError {
     TooMany,
 }
 
-/// The labels of one biller's mails, or of a language. All are in lower case; each value stands behind its label, or on the
-/// next line.
+/// The labels of one biller's mails, or of a language. All are in lower case; each value stands behind its label, or
+/// on the next line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {

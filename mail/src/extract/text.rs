@@ -21,7 +21,8 @@ pub(super) struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    /// The bill that texts describe: those of a mail, or that of a document. If `has_pdf`, the mail need not say the amount.
+    /// The bill that texts describe: those of a mail, or that of a document. If `has_pdf`, the mail need not say the
+    /// amount.
     pub(super) fn bill(&self, subject: &str, texts: &[String], has_pdf: bool) -> Extracted {
         let texts: Vec<Vec<Line>> = texts.iter().map(|text| lines(text)).collect();
         bill(self, &searched(subject), &texts, has_pdf)
@@ -171,7 +172,8 @@ fn values<'l>(lines: &'l [Line], labels: &[String]) -> impl Iterator<Item = &'l 
             .iter()
             .filter_map(|label| {
                 let end = after_label(&line.searched, label)?;
-                // Lower case may be longer or shorter than what it was made of: then the line as it is searched has to do.
+                // Lower case may be longer or shorter than what it was made of: then the line as it is searched has to
+                // do.
                 let same = line.searched.len() == line.shown.len();
                 let text = if same { &line.shown } else { &line.searched };
                 let rest = text.get(end..)?;
@@ -232,7 +234,8 @@ fn iban(lines: &[Line]) -> Option<Iban> {
     })
 }
 
-/// The dates in a text, in order. A day and a month that may be exchanged are no date; one that no calendar has is refused.
+/// The dates in a text, in order. A day and a month that may be exchanged are no date; one that no calendar has is
+/// refused.
 fn dates(text: &str, months: &[String]) -> Result<Vec<Date>, Refusal> {
     let mut words: Vec<String> = Vec::new();
     for c in text.chars() {

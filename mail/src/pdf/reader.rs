@@ -1,5 +1,5 @@
-//! The process that reads a document: `portcullis-mail read-pdf`. It takes the document from standard input, gives every
-//! other resource away, and says what it found.
+//! The process that reads a document: `portcullis-mail read-pdf`. It takes the document from standard input, gives
+//! every other resource away, and says what it found.
 
 use super::PdfContents;
 use crate::limits::{MAX_PDF, MAX_PDF_FILES, MAX_TEXT, MAX_XML};

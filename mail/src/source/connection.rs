@@ -62,8 +62,8 @@ impl Plain {
     /// Talks in the clear until the server agrees to TLS: reads a greeting, sends `command`, reads lines until `agreed`
     /// says yes or no.
     ///
-    /// Whatever arrives after the server agreed and before TLS was said by nobody who is trusted (the STARTTLS injection of
-    /// CVE-2011-0411), so anything there ends the connection. Nothing said in the clear is kept.
+    /// Whatever arrives after the server agreed and before TLS was said by nobody who is trusted (the STARTTLS
+    /// injection of CVE-2011-0411), so anything there ends the connection. Nothing said in the clear is kept.
     pub(super) async fn upgrade(
         mut self,
         greeted: fn(&[u8]) -> bool,

@@ -30,7 +30,8 @@ pub(crate) enum Group {
     HeldOut,
 }
 
-/// Of each group how many bills there are, and how many are verified and right. Whatever is verified and wrong is a panic.
+/// Of each group how many bills there are, and how many are verified and right. Whatever is verified and wrong is a
+/// panic.
 pub(crate) async fn count() -> [[u32; 2]; 2] {
     let made = python("corpus.py", "");
     let samples: Vec<Sample> = serde_json::from_value(made["mails"].clone()).expect("samples");

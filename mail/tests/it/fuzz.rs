@@ -1,4 +1,5 @@
-//! The corpus of the fuzz targets, replayed as it is and changed. What a fuzzer finds is added to it, so that it stays found.
+//! The corpus of the fuzz targets, replayed as it is and changed. What a fuzzer finds is added to it, so that it stays
+//! found.
 
 use portcullis_mail::fuzzing::TARGETS;
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
-//! Mail that means harm: never a panic, never beyond stated memory and time, never shown as verified. All of it is signed by
-//! the registered biller, so that only the reading stands between it and `verified`.
+//! Mail that means harm: never a panic, never beyond stated memory and time, never shown as verified. All of it is
+//! signed by the registered biller, so that only the reading stands between it and `verified`.
 
 use crate::signer::sign;
 use crate::stage::{BILL, USER, fetcher, mail, registry, run};

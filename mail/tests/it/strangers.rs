@@ -75,8 +75,8 @@ pub(crate) async fn count() -> Counts {
     counts
 }
 
-/// Whatever is verified of them is right. How many are read is published and not asserted: what is measured here must not
-/// become what is aimed at.
+/// Whatever is verified of them is right. How many are read is published and not asserted: what is measured here must
+/// not become what is aimed at.
 #[tokio::test]
 async fn what_is_verified_of_strangers_bills_is_right() {
     let counts = count().await;

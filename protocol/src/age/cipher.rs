@@ -61,7 +61,7 @@ impl ChunkCipher {
     /// this place, no plaintext is left in `buffer`, which may have been wiped.
     ///
     /// # Errors
-    /// [`AgeError::Chunk`] where the chunk is damaged or not this one, or `buffer` does not hold exactly
+    /// [`AgeError::Chunk`] if the chunk is damaged or not this one, or `buffer` does not hold exactly
     /// [`Chunk::sealed_len`] bytes.
     pub fn open<'a>(&self, chunk: &Chunk, buffer: &'a mut [u8]) -> Result<&'a mut [u8], AgeError> {
         let refused = AgeError::Chunk { index: chunk.index() };
@@ -76,7 +76,7 @@ impl ChunkCipher {
     /// Opens a chunk into `out`. Where the chunk is not authentic in this place, `out` is wiped.
     ///
     /// # Errors
-    /// [`AgeError::Chunk`] where the chunk is damaged or not this one, `sealed` does not hold exactly
+    /// [`AgeError::Chunk`] if the chunk is damaged or not this one, `sealed` does not hold exactly
     /// [`Chunk::sealed_len`] bytes or `out` has not room for exactly [`Chunk::plain_len`].
     pub fn open_to(&self, chunk: &Chunk, sealed: &[u8], out: &mut [u8]) -> Result<(), AgeError> {
         let refused = AgeError::Chunk { index: chunk.index() };

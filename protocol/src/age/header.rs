@@ -36,8 +36,8 @@ impl Header {
     /// The same header with further recipients. The payload stays as it is.
     ///
     /// # Errors
-    /// [`AgeError::HeaderMac`] where the key is not this header's; [`AgeError::TooManyRecipients`] and
-    /// [`AgeError::HeaderTooLong`] where the result would pass the limits.
+    /// [`AgeError::HeaderMac`] if the key is not this header's; [`AgeError::TooManyRecipients`] and
+    /// [`AgeError::HeaderTooLong`] if the result would pass the limits.
     pub fn with_recipients(
         &self,
         file_key: &FileKey,
@@ -134,8 +134,8 @@ impl Header {
         self.stanzas.iter().all(|stanza| matches!(stanza, Stanza::X25519(_)))
     }
 
-    /// Checks what can be checked without any key beyond the form: that no share is a low-order point, which no identity
-    /// accepts. Whether the header belongs to its payload, only its MAC says: [`Header::verify_mac`].
+    /// Checks what can be checked without any key beyond the form: that no share is a low-order point, which no
+    /// identity accepts. Whether the header belongs to its payload, only its MAC says: [`Header::verify_mac`].
     ///
     /// # Errors
     /// [`AgeError::LowOrderPoint`].
@@ -151,8 +151,8 @@ impl Header {
     /// The file key, from the first stanza that one of the identities opens. The MAC is checked with it.
     ///
     /// # Errors
-    /// [`AgeError::NoMatch`] where no identity fits, [`AgeError::LowOrderPoint`] where a share is one,
-    /// [`AgeError::HeaderMac`] where the header was changed.
+    /// [`AgeError::NoMatch`] if no identity fits, [`AgeError::LowOrderPoint`] if a share is one,
+    /// [`AgeError::HeaderMac`] if the header was changed.
     pub fn unwrap_file_key<'a>(
         &self,
         identities: impl IntoIterator<Item = &'a Identity> + Clone,

@@ -42,7 +42,7 @@ impl PayloadLayout {
     /// The layout of a payload (nonce and chunks) of this many bytes.
     ///
     /// # Errors
-    /// [`AgeError::PayloadLength`] where no payload has that length: it must hold the nonce and at least one chunk,
+    /// [`AgeError::PayloadLength`] if no payload has that length: it must hold the nonce and at least one chunk,
     /// and the last chunk is empty only where it is the only one.
     pub const fn of_payload(payload_len: u64) -> Result<Self, AgeError> {
         let Some(sealed) = payload_len.checked_sub(NONCE_LEN as u64) else {
@@ -62,7 +62,7 @@ impl PayloadLayout {
     /// The layout of the payload of a plaintext of this many bytes.
     ///
     /// # Errors
-    /// [`AgeError::PayloadLength`] where the payload's length would pass `u64`.
+    /// [`AgeError::PayloadLength`] if the payload's length would pass `u64`.
     pub const fn of_plain(plain_len: u64) -> Result<Self, AgeError> {
         match encrypted_len(plain_len) {
             Some(_) => Ok(Self { plain_len }),

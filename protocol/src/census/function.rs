@@ -1,8 +1,8 @@
 //! One function: its size, its variables, what its instructions take, and how its control flows.
 //!
-//! Compilers take memory and time by what an instruction moves, not by its bytes: a call of two bytes may move a thousand
-//! values. And they follow each value that is alive along each branch, so that a thousand of one times a thousand of the
-//! other counts as a million.
+//! Compilers take memory and time by what an instruction moves, not by its bytes: a call of two bytes may move a
+//! thousand values. And they follow each value that is alive along each branch, so that a thousand of one times a
+//! thousand of the other counts as a million.
 
 use super::CensusError;
 use super::tally::{Counted, Tally};
@@ -189,8 +189,8 @@ fn blocks(operator: &Operator<'_>) -> u64 {
     }
 }
 
-/// What an instruction takes of the engine's memory beyond the values that it moves, by measurement: a step is a tenth of
-/// a KiB.
+/// What an instruction takes of the engine's memory beyond the values that it moves, by measurement: a step is a tenth
+/// of a KiB.
 fn expansion(operator: &Operator<'_>, code: Option<u8>) -> u64 {
     /// The first byte of vector instructions.
     const VECTOR: u8 = 0xfd;

@@ -143,8 +143,8 @@ struct Run<'p, 'a> {
     needs: Needs,
     /// Adapter instances so far. An adapter goes into the last, unless it depends on that one.
     adapters: u32,
-    /// The last adapter instance that any core instance so far depends on. Instances are made in order, so that one depends
-    /// on all before it.
+    /// The last adapter instance that any core instance so far depends on. Instances are made in order, so that one
+    /// depends on all before it.
     made_after: u32,
 }
 

@@ -6,8 +6,8 @@ use crate::labels::{TYP_ANSWER, TYP_REFUSAL};
 use crate::refusal::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A positive answer: `B` is one of the bodies of [`crate::wire`]. The envelope is closed; whether the body is, the body
-/// says.
+/// A positive answer: `B` is one of the bodies of [`crate::wire`]. The envelope is closed; whether the body is, the
+/// body says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer<B> {

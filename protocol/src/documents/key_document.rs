@@ -62,7 +62,7 @@ pub enum KeyDocumentError {
     #[error("the key document does not verify: {0}")]
     Document(#[from] JwsError),
     /// Another server's.
-    #[error("the key document is of another origin")]
+    #[error("the key document belongs to another origin")]
     Origin,
     /// Valid for longer than 7 days, or for less than nothing.
     #[error("the key document claims to be valid for too long")]

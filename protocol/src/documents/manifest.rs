@@ -200,7 +200,7 @@ impl Manifest {
         let mut names = BTreeSet::new();
         for part in &self.parts {
             if !names.insert(&part.name) {
-                return fail(format!("part `{}` stands twice", part.name));
+                return fail(format!("duplicate part `{}`", part.name));
             }
             let most = if part.kind == PartKind::Code { MAX_CODE_PART } else { MAX_PART };
             if part.size > most {
@@ -226,7 +226,7 @@ impl Manifest {
         for operation in &self.operations {
             let name = &operation.name;
             if !names.insert(name) {
-                return fail(format!("operation `{name}` stands twice"));
+                return fail(format!("duplicate operation `{name}`"));
             }
             if operation.title.len() > MAX_TITLE || operation.title.chars().any(disturbs) {
                 return fail(format!(
@@ -248,7 +248,7 @@ impl Manifest {
             for part in &operation.parts {
                 if !parts.contains(part) || !own.insert(part) {
                     return fail(format!(
-                        "operation `{name}` names part `{part}`, which does not exist or stands twice"
+                        "operation `{name}` names part `{part}`, which does not exist or is a duplicate"
                     ));
                 }
             }
@@ -382,7 +382,7 @@ impl SignedManifest {
     /// Adds a store's countersignature. The digest stays. One that the same server made before is replaced.
     ///
     /// # Errors
-    /// [`ManifestError::TooLong`] where it would be one signature too many.
+    /// [`ManifestError::TooLong`] if it would be one signature too many.
     pub fn countersign(&mut self, iss: Origin, key: &SecretKey, now: u64) -> Result<(), ManifestError> {
         if let Some(index) = self.countersignatures.iter().position(|c| c.iss == iss) {
             self.countersignatures.remove(index);

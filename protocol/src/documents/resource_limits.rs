@@ -38,8 +38,8 @@ pub struct LimitsRefused {
 }
 
 impl ResourceLimits {
-    /// Checks that hosts give what is asked for, and that something can run with it. Of what was published before, hosts
-    /// take the lower bound.
+    /// Checks that hosts give what is asked for, and that something can run with it. Of what was published before,
+    /// hosts take the lower bound.
     ///
     /// # Errors
     /// [`LimitsRefused`] names the first that is not given.

@@ -189,7 +189,7 @@ pub enum SealRefused {
         most: u64,
     },
     /// A body consists of more than any host compiles.
-    #[error("part `{part}` is more than hosts compile: {error}")]
+    #[error("part `{part}` exceeds what hosts compile: {error}")]
     TooMany {
         /// The part.
         part: PartName,

@@ -1,9 +1,9 @@
 //! The operations and parts that a guest says it uses, compared with what the manifest has.
 //!
 //! The macros of an SDK write them into the custom section `portcullis:uses` of the built module, one line each: kind,
-//! name, operation under which a part is opened, place; with tabs between them. The kinds are `operation` and `part`, and
-//! `maybe-operation` and `maybe-part` for calls that may be those of another library: of these only a name that is nearly
-//! one that there is counts. Sealing takes the section out.
+//! name, operation under which a part is opened, place; with tabs between them. The kinds are `operation` and `part`,
+//! and `maybe-operation` and `maybe-part` for calls that may be those of another library: of these only a name that is
+//! nearly one that there is counts. Sealing takes the section out.
 
 use super::checks::near;
 use super::refused::SealRefused;

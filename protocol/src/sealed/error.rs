@@ -49,7 +49,7 @@ pub enum SealedError {
         error: AgeError,
     },
     /// A part was encrypted for something else than X25519 recipients.
-    #[error("part `{part}` has a recipient that is no X25519 one: seal it again for `age1…` recipients")]
+    #[error("part `{part}` has a recipient that is not X25519: seal it again for `age1…` recipients")]
     Recipient {
         /// The part.
         part: PartName,
@@ -100,7 +100,7 @@ pub enum Defect {
     #[error("a component without a `portcullis:manifest` section: it is not sealed")]
     NotSealed,
     /// A section that has to stand here does not.
-    #[error("`{expected}` has to stand here, not {found}")]
+    #[error("`{expected}` is expected here, not {found}")]
     OutOfPlace {
         /// The name of the section that belongs here.
         expected: String,
@@ -114,7 +114,7 @@ pub enum Defect {
     #[error("a block list does not have one digest for each MiB of its part")]
     BlockListLength,
     /// A part's section does not have the length that its size in the manifest gives.
-    #[error("a part does not have the length that the manifest gives it")]
+    #[error("a part's length differs from the manifest")]
     PartLength,
     /// Bytes after the last part.
     #[error("bytes follow after the last part")]
@@ -122,7 +122,7 @@ pub enum Defect {
 }
 
 impl SealedError {
-    /// The error inside an [`io::Error`] that a reader of this module gave, where there is one.
+    /// The error inside an [`io::Error`] that a reader of this module gave, if there is one.
     #[must_use]
     pub fn from_io(error: io::Error) -> Self {
         match error.downcast::<Self>() {

@@ -57,7 +57,7 @@ impl<R: ReadAt> Sealed<R> {
     /// the part's binding.
     ///
     /// # Errors
-    /// [`SealedError::Age`] where no identity fits or the header was changed, [`SealedError::Binding`] where the part
+    /// [`SealedError::Age`] if no identity fits or the header was changed, [`SealedError::Binding`] if the part
     /// was lifted from elsewhere, [`SealedError::NoSuchPart`].
     pub fn unwrap_key<'a>(
         &self,
@@ -112,7 +112,7 @@ impl<R: ReadAt> Sealed<R> {
     /// identity of one of its recipients.
     ///
     /// # Errors
-    /// [`SealedError::Block`] where the file is damaged, [`SealedError::NoSuchPart`], [`SealedError::Io`].
+    /// [`SealedError::Block`] if the file is damaged, [`SealedError::NoSuchPart`], [`SealedError::Io`].
     pub fn extract(&self, part: &PartName, out: &mut (impl Write + ?Sized)) -> Result<(), SealedError> {
         let (index, _, place) = self.find(part)?;
         out.write_all(&place.header.to_bytes())?;
@@ -179,8 +179,8 @@ impl<R> Sealed<R> {
         &self.inner.index.stub
     }
 
-    /// Checks of every part's age header what can be checked without its key. The publisher does not sign headers, since
-    /// recipients can be added: a header that was changed otherwise shows only when somebody opens it.
+    /// Checks of every part's age header what can be checked without its key. The publisher does not sign headers,
+    /// since recipients can be added: a header that was changed otherwise shows only when somebody opens it.
     ///
     /// # Errors
     /// [`SealedError::Age`].

@@ -87,7 +87,7 @@ impl<R: ReadAt> PartReader<R> {
     /// position of [`Read`] alone. Fastest where `to` has room for a few MiB.
     ///
     /// # Errors
-    /// [`SealedError::Block`] or [`SealedError::Age`] where the file is not what was signed, [`SealedError::Io`]. What
+    /// [`SealedError::Block`] or [`SealedError::Age`] if the file is not what was signed, [`SealedError::Io`]. What
     /// `to` holds then is authentic but incomplete.
     pub fn read_at(&mut self, offset: u64, to: &mut [u8]) -> Result<usize, SealedError> {
         let mut done = 0;

@@ -27,7 +27,7 @@ pub trait ReadAt {
     /// Fills `to` from `offset` on.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] where the bytes end before; those of the file underneath.
+    /// [`io::ErrorKind::UnexpectedEof`] if the bytes end before; those of the file underneath.
     fn read_exact_at(&self, mut offset: u64, mut to: &mut [u8]) -> io::Result<()> {
         while !to.is_empty() {
             match self.read_at(offset, to) {

@@ -16,7 +16,7 @@ use std::io::Write;
 /// manifest's section changes. Each block is checked as it is copied.
 ///
 /// # Errors
-/// [`SealedError::Manifest`] where there are too many signatures, [`SealedError::Block`] where the file is damaged,
+/// [`SealedError::Manifest`] if there are too many signatures, [`SealedError::Block`] if the file is damaged,
 /// [`SealedError::Io`].
 pub fn countersign<R: ReadAt>(
     sealed: &Sealed<R>,
@@ -36,8 +36,8 @@ pub fn countersign<R: ReadAt>(
 /// of a part, as [`Sealed::unwrap_key`] does.
 ///
 /// # Errors
-/// Those of `key_of`; [`SealedError::Age`] where a key is not its part's or there are too many recipients;
-/// [`SealedError::Block`] where the file is damaged, [`SealedError::Io`].
+/// Those of `key_of`; [`SealedError::Age`] if a key is not its part's or there are too many recipients;
+/// [`SealedError::Block`] if the file is damaged, [`SealedError::Io`].
 pub fn reheader<R: ReadAt>(
     sealed: &Sealed<R>,
     recipients: &[Recipient],

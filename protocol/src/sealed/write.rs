@@ -105,9 +105,9 @@ struct Slot {
 
 impl Package<'_> {
     /// Encrypts the parts as their sources are read, and signs. All lengths are known before, so each part goes to its
-    /// place at once; then the manifest and the block lists are written into the room left for them. Takes about
-    /// 10 MiB of memory whatever the parts' sizes. Begins at the output's position and leaves it after the last byte; a file
-    /// has to be empty from there on.
+    /// place at once; then the manifest and the block lists are written into the room left for them. Takes about 10
+    /// MiB of memory whatever the parts' sizes. Begins at the output's position and leaves it after the last byte; a
+    /// file has to be empty from there on.
     ///
     /// # Errors
     /// [`WriteError`].

@@ -162,8 +162,8 @@ fn no_more_is_read_than_is_needed() {
     assert!(streamed <= (SIZE + (1 << 20)) as u64, "{streamed}");
 }
 
-/// Not a measurement, which `cargo xtask bench` does: only that nothing is many times slower than one core with portable
-/// code would be.
+/// Not a measurement, which `cargo xtask bench` does: only that nothing is many times slower than one core with
+/// portable code would be.
 #[test]
 #[cfg(feature = "fast")]
 fn the_fast_reader_is_not_slow() {

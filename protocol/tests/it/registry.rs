@@ -9,8 +9,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-/// The cases of WIT are settled: each is a reason of the registry, or `other`. A reason that was added later has no case;
-/// it reaches guests as `other(code)`.
+/// The cases of WIT are settled: each is a reason of the registry, or `other`. A reason that was added later has no
+/// case; it reaches guests as `other(code)`.
 fn check_cases(cases: &BTreeSet<&str>, registry: &BTreeSet<&str>) -> Result<(), String> {
     if !cases.contains("other") {
         return Err("WIT has no `other`".into());

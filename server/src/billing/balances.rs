@@ -1,5 +1,5 @@
-//! Prepaid balances: what an account has paid in by top-ups, which are orders of money ([`crate::billing::orders`]), and
-//! from which metered operations draw.
+//! Prepaid balances: what an account has paid in by top-ups, which are orders of money ([`crate::billing::orders`]),
+//! and from which metered operations draw.
 
 use crate::billing::answers::ServiceError;
 use crate::{Asker, Core};

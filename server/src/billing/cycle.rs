@@ -3,9 +3,9 @@
 //! size and rate → proof → terminal → account → stored answer → status code → bindings → resource → operation →
 //! entitlement
 //!
-//! Rate and proof are the edges' business; an [`Asker`] is the evidence that proof, terminal and account passed. What is
-//! decided here is decided on one snapshot of the store and then done by one transaction, which holds only if what it
-//! rests on still stands: otherwise everything is looked at again.
+//! Rate and proof are the edges' business; an [`Asker`] is the evidence that proof, terminal and account passed. What
+//! is decided here is decided on one snapshot of the store and then done by one transaction, which holds only if what
+//! it rests on still stands: otherwise everything is looked at again.
 
 use crate::billing::answers::{Refusal, ServiceError};
 use crate::billing::entitlement::Holding;
@@ -210,8 +210,8 @@ pub async fn verify(
 /// Gives a grant to its terminal again: the answer to step 3 may never have arrived.
 ///
 /// # Errors
-/// `status-code-unknown` where the terminal has no such grant, `entitlement-revoked`, `status-code-spent` where the
-/// terminal has a newer one, `status-code-expired` where it has ended.
+/// `status-code-unknown` if the terminal has no such grant, `entitlement-revoked`, `status-code-spent` if the
+/// terminal has a newer one, `status-code-expired` if it has ended.
 pub async fn redeliver(core: &Core, asker: &Asker, grant: &GrantId) -> Result<VerificationAnswer, ServiceError> {
     let (now, record) = core.store.grant(asker.terminal(), grant).await?;
     let record = record.ok_or(Reason::StatusCodeUnknown)?;

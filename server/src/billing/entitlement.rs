@@ -101,7 +101,7 @@ impl Draw {
         }
     }
 
-    /// The entitlement that pays, where one does.
+    /// The entitlement that pays, if one does.
     #[must_use]
     pub const fn entitlement(&self) -> Option<EntitlementId> {
         match self {

@@ -9,8 +9,8 @@ use crate::store::{DisputeStep, Order, OrderPhase};
 /// Does what follows from an event of a provider. An event that was heard before, or comes too late, changes nothing.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`] for an order that is not this provider's; [`ServiceError::Unacceptable`] if the provider has another amount
-/// than the order's; [`ServiceError::Failed`]: then the provider should say it again.
+/// [`ServiceError::NotFound`] for an order that is not this provider's; [`ServiceError::Unacceptable`] if the provider
+/// has another amount than the order's; [`ServiceError::Failed`]: then the provider should say it again.
 pub async fn apply(core: &Core, provider: &str, event: &PaymentEvent) -> Result<Order, ServiceError> {
     let order = core.store.order(&event.order).await?;
     // One provider says nothing of another one's orders.

@@ -1,6 +1,6 @@
-//! Offers, signed. What is in force stands in the store; a signature is made when an offer is first shown under the key of
-//! the day, and kept: whoever asks again gets the one that is there, so that strangers who search do not make this server
-//! sign. A digest names the terms, whoever signed them.
+//! Offers, signed. What is in force stands in the store; a signature is made when an offer is first shown under the
+//! key of the day, and kept: whoever asks again gets the one that is there, so that strangers who search do not make
+//! this server sign. A digest names the terms, whoever signed them.
 
 use crate::Core;
 use crate::billing::answers::ServiceError;
@@ -24,8 +24,8 @@ const MAX_OFFERS: usize = 64;
 /// Signed offers that a process keeps: with 1.5 KB each, 24 MB. Those that nobody has asked for longest go first.
 const KEPT: usize = 16 * 1024;
 
-/// Offers that were signed, by the digest of their revision and the key. Another price is another digest, and a key that
-/// was rotated is asked for no more: nothing here ever has to be forgotten for being wrong.
+/// Offers that were signed, by the digest of their revision and the key. Another price is another digest, and a key
+/// that was rotated is asked for no more: nothing here ever has to be forgotten for being wrong.
 pub(crate) struct SignedOffers(Mutex<LruCache<(Digest, Thumbprint), Verified<Offer>>>);
 
 impl Default for SignedOffers {
@@ -76,8 +76,8 @@ pub fn sign(core: &Core, offers: &[OfferRevision], now: Timestamp) -> Result<Vec
     Ok(core.keys.offers().signed(offers, &key))
 }
 
-/// Signed offers as a refusal carries them: as many as its document holds. A list that was made before there was a bound
-/// may be longer.
+/// Signed offers as a refusal carries them: as many as its document holds. A list that was made before there was a
+/// bound may be longer.
 pub(crate) fn carried(offers: &[Verified<Offer>]) -> Vec<String> {
     let mut taken = 0;
     let fitting = offers.iter().take_while(|offer| {
@@ -129,8 +129,8 @@ pub async fn replace(
     }
 }
 
-/// Why a free operation may not be: an offer holds for every version, so what is a teaser in one may open in another what
-/// is sold there.
+/// Why a free operation may not be: an offer holds for every version, so what is a teaser in one may open in another
+/// what is sold there.
 pub(crate) fn opens_part(publisher: &PublisherName, name: &ResourceName, opened: &OpenedPart) -> String {
     let OpenedPart { operation, part, version } = opened;
     format!(

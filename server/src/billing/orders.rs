@@ -6,13 +6,13 @@
 //! begin refund (rights end, or money leaves the balance) → provider pays back → finish refund: state, ledger
 //! ```
 //!
-//! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost in
-//! between, the order stands in a state from which the next arrow can be tried again: by the client, who repeats its
-//! request, by the server itself ([`crate::billing::look_ups`]), by the provider's webhook ([`crate::billing::events`]),
-//! or by the operator, for whom [`open`] lists it. An order that the operator settled as declined while its
-//! charge was under way, and that is paid in the end, goes to where a refund has begun. So does one that is paid when
-//! nothing can be given for it any more: the resource was withdrawn, somebody was suspended, or the account came to hold
-//! it otherwise, while the order was pending.
+//! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost
+//! in between, the order stands in a state from which the next arrow can be tried again: by the client, who repeats
+//! its request, by the server itself ([`crate::billing::look_ups`]), by the provider's webhook
+//! ([`crate::billing::events`]), or by the operator, for whom [`open`] lists it. An order that the operator settled as
+//! declined while its charge was under way, and that is paid in the end, goes to where a refund has begun. So does one
+//! that is paid when nothing can be given for it any more: the resource was withdrawn, somebody was suspended, or the
+//! account came to hold it otherwise, while the order was pending.
 //!
 //! What is asked for once is ordered once, however many requests ask: rights that do not run out, and a top-up of one
 //! amount, are not pending twice, unless the buyer says `again`.
@@ -45,8 +45,9 @@ const MEANS: &str = "saved means";
 /// Buys: rights, at the price in force, which has to be the one accepted; or prepaid money.
 ///
 /// # Errors
-/// `payment-required` if nothing is bought: with the offers in force when the accepted one is not; `resource-withdrawn`
-/// or `operation-unknown` if nothing could be granted; `confirmation-required` if it gives nothing new; [`crate::ServiceError`].
+/// `payment-required` if nothing is bought: with the offers in force when the accepted one is not;
+/// `resource-withdrawn` or `operation-unknown` if nothing could be granted; `confirmation-required` if it gives
+/// nothing new; [`crate::ServiceError`].
 pub async fn order(
     core: &Core,
     buyer: impl Into<Buyer>,
@@ -68,8 +69,8 @@ enum Placed {
     Joined(Order),
 }
 
-/// Nothing was opened under this request's key, and the server will not open it. That is a decision, so it is signed: only
-/// then may the terminal forget the request, and ask for something else.
+/// Nothing was opened under this request's key, and the server will not open it. That is a decision, so it is signed:
+/// only then may the terminal forget the request, and ask for something else.
 fn never(why: impl Into<String>) -> ServiceError {
     Refusal::new(Reason::PaymentRequired).because(why).into()
 }
@@ -77,7 +78,7 @@ fn never(why: impl Into<String>) -> ServiceError {
 /// Without the provider that was chosen, or the means of payment, there is nothing to open.
 async fn can_pay(core: &Core, account: &AccountId, payment: &PaymentMethod) -> Result<(), ServiceError> {
     if core.payments.get(&payment.provider).is_none() {
-        return Err(never("this server has no such payment provider; nothing was charged"));
+        return Err(never("this server does not have that payment provider; nothing was charged"));
     }
     if payment.token == SAVED && core.store.saved_means(account, &payment.provider).await?.is_none() {
         return Err(never("the account has saved no means of payment with this provider; nothing was charged"));
@@ -175,12 +176,12 @@ pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<
     Ok(answer(&decided(core, order, decision).await?))
 }
 
-/// Pays an order back. The rights end first: a grant of theirs is refused from then on. Of a top-up what is left is paid
-/// back, and leaves the balance first. A provider that takes longer is looked up until it is done.
+/// Pays an order back. The rights end first: a grant of theirs is refused from then on. Of a top-up what is left is
+/// paid back, and leaves the balance first. A provider that takes longer is looked up until it is done.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`]; [`ServiceError::Unacceptable`] if the order is not paid, if nothing of it is left, or if its provider refuses
-/// to pay it back.
+/// [`ServiceError::NotFound`]; [`ServiceError::Unacceptable`] if the order is not paid, if nothing of it is left, or
+/// if its provider refuses to pay it back.
 pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
     let order = refunded(core.store.begin_refund(order).await?)?;
     match pay_back(core, &order).await? {
@@ -281,7 +282,7 @@ fn are_sold(core: &Core, case: &OrderCase) -> Result<(), ServiceError> {
 /// Whether so much money can be paid in at all.
 fn is_taken(core: &Core, amount: Money) -> Result<(), ServiceError> {
     if amount.is_zero() {
-        return Err(never("a top-up is of more than nothing"));
+        return Err(never("the amount must be greater than zero"));
     }
     core.currencies.check(amount).map_err(|error| never(format!("{error}; nothing was charged")))
 }
@@ -322,12 +323,12 @@ fn not_on_sale(off_sale: OffSale) -> ServiceError {
 fn nothing_new(redundant: Redundant) -> ServiceError {
     let why = match redundant {
         Redundant::Held => {
-            "The account holds this operation for good: buying it gives nothing new. Nothing was charged."
+            "The account already owns this operation for good: buying it again adds nothing. Nothing was charged."
         }
         Redundant::HeldUntil(_) => {
             "The account holds this operation already, for a time that has not ended. Nothing was charged."
         }
-        Redundant::Free => "The operation is free at present: buying it gives nothing new. Nothing was charged.",
+        Redundant::Free => "The operation is free at present: buying it again adds nothing. Nothing was charged.",
         Redundant::OnOrder => "The operation is on order already, on other terms. Nothing was charged.",
     };
     Refusal::new(Reason::ConfirmationRequired).because(why).into()

@@ -1,9 +1,10 @@
-//! A grant that was paid for and never arrived is issued once more: undebited, to the same terminal, for the same request.
+//! A grant that was paid for and never arrived is issued once more: undebited, to the same terminal, for the same
+//! request.
 //!
-//! A terminal repeats step 3 under the same Idempotency-Key until it has an answer. If that comes when the grant has ended,
-//! or when the key that signed it has, the use that was debited would be lost. So the repeated request is answered with a
-//! new grant, once, within 30 days. A terminal that keeps silent about a grant that it did use gets a second one for the
-//! same debit, and never a third.
+//! A terminal repeats step 3 under the same Idempotency-Key until it has an answer. If that comes when the grant has
+//! ended, or when the key that signed it has, the use that was debited would be lost. So the repeated request is
+//! answered with a new grant, once, within 30 days. A terminal that keeps silent about a grant that it did use gets a
+//! second one for the same debit, and never a third.
 
 use crate::billing::answers::ServiceError;
 use crate::billing::cycle::{delivered, make_grant};
@@ -25,8 +26,8 @@ pub(crate) fn due<'b>(core: &Core, begun: &'b Begun, now: Timestamp) -> Option<&
     may.then_some(record)
 }
 
-/// Issues the grant once more. `None` if something changed meanwhile; the stored grant itself if nothing was debited for
-/// it, since a new cycle costs as little.
+/// Issues the grant once more. `None` if something changed meanwhile; the stored grant itself if nothing was debited
+/// for it, since a new cycle costs as little.
 ///
 /// # Errors
 /// `resource-withdrawn`, `entitlement-revoked`, or as a new cycle would be refused; [`No`].

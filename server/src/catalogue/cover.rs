@@ -1,9 +1,9 @@
 //! Covers: a public part that a browser may show as a picture, and nothing else.
 //!
-//! What a publisher declares public is public in effect, since a free operation opens it; so the store may open it too. It
-//! is whatever bytes the publisher sealed, and browsers read it in the store's own origin: only pictures whose bytes are
-//! what their type says are served, bounded in bytes and in points, under headers that make a document of none of them.
-//! SVG is not among them: it can hold scripts and links.
+//! What a publisher declares public is public in effect, since a free operation opens it; so the store may open it
+//! too. It is whatever bytes the publisher sealed, and browsers read it in the store's own origin: only pictures whose
+//! bytes are what their type says are served, bounded in bytes and in points, under headers that make a document of
+//! none of them. SVG is not among them: it can hold scripts and links.
 
 use crate::http::app::Server;
 use crate::http::problem::ApiError;

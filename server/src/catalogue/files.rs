@@ -104,7 +104,7 @@ fn wanted(asked: &HeaderMap, etag: &str, size: u64) -> Wanted {
     }
 }
 
-/// An end of a range, where it is given. A number too large for any file counts as one.
+/// An end of a range, if it is given. A number too large for any file counts as one.
 fn number(text: &str) -> Result<Option<u64>, NotDigits> {
     match text {
         "" => Ok(None),

@@ -1,8 +1,9 @@
 //! Publishing: a sealed file arrives, is checked as a whole, opened once, countersigned and put where files stand.
 //!
-//! The thief-publisher's way in is here. He lifts another's ciphertext into a resource of his own and asks this server,
-//! which holds a key to it, to open it for him. Two checks stop him: each part's binding, made with the part's own key,
-//! names publisher, resource and version; and a ciphertext belongs to whoever published it first with a key that opens it.
+//! The thief-publisher's way in is here. He lifts another's ciphertext into a resource of his own and asks this
+//! server, which holds a key to it, to open it for him. Two checks stop him: each part's binding, made with the part's
+//! own key, names publisher, resource and version; and a ciphertext belongs to whoever published it first with a key
+//! that opens it.
 
 use crate::Core;
 use crate::billing::offers;

@@ -43,7 +43,8 @@ impl Usages {
 pub(crate) fn read(app: &Server, resource: &Digest) -> Result<Arc<Usage>, ApiError> {
     let file = app.core.objects.reader(resource).map_err(ApiError::internal)?;
     let sealed = Sealed::open(file).map_err(ApiError::internal)?;
-    // What was published has a surface that was read; without one there is nothing to show, and the rest of the page is.
+    // What was published has a surface that was read; without one there is nothing to show, and the rest of the page
+    // is.
     let usage = Surface::of(sealed.stub()).map(|surface| of(sealed.manifest(), &surface)).unwrap_or_default();
     let usage = Arc::new(usage);
     app.usages.0.lock().insert(*resource, usage.clone());

@@ -33,8 +33,8 @@ pub(super) struct Init {
     /// The address to listen on.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// A new, empty PostgreSQL database for it, postgres://USER@HOST/DATABASE [default: an SQLite file in the directory].
-    /// The password is better kept in PGPASSWORD: everybody on a machine sees its command lines.
+    /// A new, empty PostgreSQL database for it, postgres://USER@HOST/DATABASE [default: an SQLite file in the
+    /// directory]. The password is better kept in PGPASSWORD: everybody on a machine sees its command lines.
     #[arg(long, value_name = "URL", env = super::DATABASE_VARIABLE, hide_env_values = true)]
     database: Option<DatabaseFlag>,
     /// Prints JSON.

@@ -77,8 +77,8 @@ struct Which {
     /// The server's directory [default: portcullis-server].
     #[arg(long, value_name = "DIR", global = true)]
     dir: Option<PathBuf>,
-    /// The PostgreSQL database, postgres://USER@HOST/DATABASE [default: the SQLite file in the directory]. The password is
-    /// better kept in PGPASSWORD: everybody on a machine sees its command lines.
+    /// The PostgreSQL database, postgres://USER@HOST/DATABASE [default: the SQLite file in the directory]. The
+    /// password is better kept in PGPASSWORD: everybody on a machine sees its command lines.
     #[arg(long, value_name = "URL", global = true, env = DATABASE_VARIABLE, hide_env_values = true)]
     database: Option<DatabaseFlag>,
 }

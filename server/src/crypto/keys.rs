@@ -97,7 +97,7 @@ impl std::fmt::Debug for Keys {
 /// Makes the first keys of a server, in one transaction.
 ///
 /// # Errors
-/// [`KeysError::Exist`] where there are keys.
+/// [`KeysError::Exist`] if there are keys.
 pub async fn init(store: &dyn Store, secrets: &Secrets) -> Result<(), KeysError> {
     let now = store.now().await?;
     let wrap =
@@ -114,24 +114,24 @@ pub async fn init(store: &dyn Store, secrets: &Secrets) -> Result<(), KeysError>
 /// Why the signing key changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotation {
-    /// In good time: the new key signs from so many seconds on, those before it for a week beside it. Terminals learn of
-    /// it from the next key document they fetch, so a key that starts later than now is known before it is used.
+    /// In good time: the new key signs from so many seconds on, those before it for a week beside it. Terminals learn
+    /// of it from the next key document they fetch, so a key that starts later than now is known before it is used.
     Planned {
         /// Seconds until the new key signs.
         starts_in: u64,
     },
-    /// Somebody else has the key: the new one signs at once, and nothing of a date from now on that an older one
-    /// signs is believed by a terminal that has the new key document. One that does not reach this server has it in a day.
+    /// Somebody else has the key: the new one signs at once, and nothing of a date from now on that an older one signs
+    /// is believed by a terminal that has the new key document. One that does not reach this server has it in a day.
     Stolen,
-    /// The database came back from a backup, and what was added since is gone: the new key signs at once, and the version
-    /// of the set is higher than any that a terminal may have seen.
+    /// The database came back from a backup, and what was added since is gone: the new key signs at once, and the
+    /// version of the set is higher than any that a terminal may have seen.
     Restored,
 }
 
 /// Adds a signing key and ends those before it.
 ///
 /// # Errors
-/// [`KeysError::Missing`] where there are no keys at all.
+/// [`KeysError::Missing`] if there are no keys at all.
 pub async fn rotate_signing_key(
     store: &dyn Store,
     secrets: &Secrets,
@@ -291,8 +291,8 @@ impl Keys {
         found.map(|found| Arc::clone(&found.key)).ok_or(KeysError::NoSigningKey)
     }
 
-    /// Whether a key that signed once has ended: terminals believe it no more. Of one that this process has not heard of,
-    /// since another has just added it, it is not known.
+    /// Whether a key that signed once has ended: terminals believe it no more. Of one that this process has not heard
+    /// of, since another has just added it, it is not known.
     #[must_use]
     pub fn has_ended(&self, kid: &Thumbprint, now: Timestamp) -> bool {
         self.set().keys.iter().any(|key| key.key.public().thumbprint() == *kid && key.expires <= now)

@@ -58,8 +58,8 @@ pub struct Gates {
     pub sign_in: Buckets<(LookupHash, IpAddr)>,
     /// Wrong passwords, by address: a guesser has many accounts.
     pub sign_in_address: Buckets<IpAddr>,
-    /// Wrong passwords, by account, from whatever address. Once they are too many each address has fewer tries, but never
-    /// none: an attacker has many addresses, and may not lock the owner out.
+    /// Wrong passwords, by account, from whatever address. Once they are too many each address has fewer tries, but
+    /// never none: an attacker has many addresses, and may not lock the owner out.
     pub sign_in_account: Buckets<LookupHash>,
     /// Wrong passwords, by account and browser that signed in to it before.
     pub known_browser: Buckets<(AccountId, Octets<16>)>,
@@ -81,7 +81,7 @@ impl Server {
     /// Puts a server together.
     ///
     /// # Errors
-    /// [`HashFailed`] where passwords cannot be hashed on this machine.
+    /// [`HashFailed`] if passwords cannot be hashed on this machine.
     pub fn new(config: Config, core: Core) -> Result<App, HashFailed> {
         let limits = &config.limits;
         let times = |n: u32| Rate::per_period(limits.sign_in_attempts.saturating_mul(n), ATTEMPTS_PERIOD);

@@ -65,8 +65,8 @@ pub(crate) async fn in_time(State(pace): State<Pace>, request: Request, next: Ne
     response
 }
 
-/// Takes a body off the line that nobody wants, in the background and within bounds. One that its sender holds back until
-/// it is told to go on (`Expect: 100-continue`) never comes, for to read it would be to tell him.
+/// Takes a body off the line that nobody wants, in the background and within bounds. One that its sender holds back
+/// until it is told to go on (`Expect: 100-continue`) never comes, for to read it would be to tell him.
 pub(crate) fn drain(body: Body, is_held_back: bool) {
     if is_held_back {
         return;

@@ -1,7 +1,8 @@
-//! Connections: how many, how long one may stand idle or half asked, how slowly one may take an answer, and how they end.
+//! Connections: how many, how long one may stand idle or half asked, how slowly one may take an answer, and how they
+//! end.
 //!
-//! One rule covers what is idle, what sends half a head and what sends nothing: a connection on which no request is being
-//! answered is closed after [`IDLE`]. What a request's body may take is in `body`.
+//! One rule covers what is idle, what sends half a head and what sends nothing: a connection on which no request is
+//! being answered is closed after [`IDLE`]. What a request's body may take is in `body`.
 
 use axum::Router;
 use axum::body::Body;
@@ -36,8 +37,8 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) const LAST_REQUESTS: Duration = Duration::from_secs(10);
 /// How long a connection without a request may take to end then: to send what lies in its buffer.
 const LAST_BYTES: Duration = Duration::from_millis(500);
-/// Whoever takes an answer has to take so many bytes in such a time while there are any: half a KiB per second, of which
-/// the system's buffer may hide the first minute or two.
+/// Whoever takes an answer has to take so many bytes in such a time while there are any: half a KiB per second, of
+/// which the system's buffer may hide the first minute or two.
 const TAKEN_BYTES: usize = 64 * 1024;
 const TAKEN_IN: Duration = Duration::from_secs(120);
 /// How long nothing is accepted after the system had no room for a connection.
@@ -64,7 +65,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, caps: Caps, mut
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // A peer that is gone again is nobody's matter; that there is no room for another one is the operator's.
+                // A peer that is gone again is nobody's matter; that there is no room for another one is the
+                // operator's.
                 if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
                     tracing::error!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(NO_ROOM).await;

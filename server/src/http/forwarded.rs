@@ -1,8 +1,8 @@
 //! Who a proxy speaks for: `X-Forwarded-For`, and `Forwarded` (RFC 7239).
 //!
-//! Each proxy appends whom it heard from, so a list is read from its right end: as long as an entry is a trusted proxy, the
-//! one before it was written by that proxy and is believed. The first that is not trusted is the client; what stands left
-//! of it is the client's to invent.
+//! Each proxy appends whom it heard from, so a list is read from its right end: as long as an entry is a trusted
+//! proxy, the one before it was written by that proxy and is believed. The first that is not trusted is the client;
+//! what stands left of it is the client's to invent.
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;

@@ -1,4 +1,5 @@
-//! A no: signed where the caller proved itself and the registry has a reason, otherwise plain problem details (RFC 9457).
+//! A no: signed where the caller proved itself and the registry has a reason, otherwise plain problem details (RFC
+//! 9457).
 
 use crate::billing::answers::{self, Refusal, ServiceError};
 use crate::http::app::App;
@@ -41,10 +42,10 @@ pub(crate) enum ApiError {
     #[error("not found")]
     NotFound,
     /// There is something at this address, for another method.
-    #[error("this address takes another method")]
+    #[error("this address does not accept that method")]
     MethodNotAllowed,
     /// A body of another kind.
-    #[error("this address takes a body of another kind: see the Content-Type")]
+    #[error("this address does not accept that Content-Type")]
     UnsupportedMediaType,
     /// Longer than allowed.
     #[error("the body is longer than the {0} bytes allowed")]
@@ -170,8 +171,8 @@ pub(crate) fn problem_response(status: StatusCode, problem: &Problem) -> Respons
     response
 }
 
-/// Makes problem details of every error that is not yet: of an extractor of axum's, of a handler that panicked. What has
-/// a form of its own stays: a page, an OAuth error. Each is given the number that the log has of its request.
+/// Makes problem details of every error that is not yet: of an extractor of axum's, of a handler that panicked. What
+/// has a form of its own stays: a page, an OAuth error. Each is given the number that the log has of its request.
 pub(crate) async fn complete(request: Request, next: Next) -> Response {
     let number = request.extensions().get::<RequestId>().cloned();
     let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {

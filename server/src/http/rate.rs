@@ -1,4 +1,5 @@
-//! Rate limits: token buckets, in memory, per process. They bound load and guessing; no promise about money rests on them.
+//! Rate limits: token buckets, in memory, per process. They bound load and guessing; no promise about money rests on
+//! them.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
-//! A route of the interface. Path, method and answers are written at its handler (`#[utoipa::path]`), who may call it is
-//! the type of its caller, and from both come the router, the limits and the OpenAPI document. A page has its path and who
-//! may see it in the router's list, and the same limits.
+//! A route of the interface. Path, method and answers are written at its handler (`#[utoipa::path]`), who may call it
+//! is the type of its caller, and from both come the router, the limits and the OpenAPI document. A page has its path
+//! and who may see it in the router's list, and the same limits.
 
 use crate::http::app::App;
 use crate::http::auth::Caller;

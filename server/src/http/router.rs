@@ -44,8 +44,8 @@ pub fn pages(app: &App) -> Vec<Page> {
     routes(app).pages
 }
 
-/// Every route, once: who may call it, and with that its limits. For programs each has the rest at its handler; paths are
-/// those of `portcullis_protocol::paths`.
+/// Every route, once: who may call it, and with that its limits. For programs each has the rest at its handler; paths
+/// are those of `portcullis_protocol::paths`.
 fn routes(app: &App) -> Routes {
     let routes = for_programs(app, Routes::default());
     for_people(app, routes)

@@ -12,8 +12,8 @@ use portcullis_protocol::paths;
 
 /// Takes a provider's events.
 ///
-/// A provider repeats what was not answered with success, so only what may still come right is refused: an event about an
-/// order that is not here never will.
+/// A provider repeats what was not answered with success, so only what may still come right is refused: an event about
+/// an order that is not here never will.
 #[utoipa::path(
     post,
     path = paths::WEBHOOK,

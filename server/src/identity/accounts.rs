@@ -109,8 +109,8 @@ impl Accounts<'_> {
         Ok(self.passwords.matches(typed, stored).await?)
     }
 
-    /// What a change by the owner takes: the current password, and the browser session in which it was typed. `None` if it
-    /// is another password.
+    /// What a change by the owner takes: the current password, and the browser session in which it was typed. `None`
+    /// if it is another password.
     pub(crate) async fn confirm(
         self,
         id: &AccountId,

@@ -16,7 +16,7 @@ impl SignedIn {
     /// Takes up the access token of a proven request.
     ///
     /// # Errors
-    /// `not-signed-in` where the token is unknown, past its time, or another key's.
+    /// `not-signed-in` if the token is unknown, past its time, or another key's.
     pub async fn authenticate(core: &Core, proven: &Proven, token: &str) -> Result<Self, ServiceError> {
         let hash = core.secrets.hash_token(TokenRole::Access, token);
         match core.store.authenticate(&hash).await? {

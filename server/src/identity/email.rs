@@ -1,9 +1,9 @@
 //! The sign-in name: an e-mail address, in one canonical form.
 //!
 //! Addresses that look the same are the same or are refused. The part before the @ is a user name of RFC 8265 (in
-//! Unicode's composed form and lower case, without characters that cannot be seen or that turn the direction of writing),
-//! of one script (Unicode Technical Standard #39), and not made of letters that look like Latin ones. The domain is what
-//! mail is sent to: ASCII, as UTS #46 maps it.
+//! Unicode's composed form and lower case, without characters that cannot be seen or that turn the direction of
+//! writing), of one script (Unicode Technical Standard #39), and not made of letters that look like Latin ones. The
+//! domain is what mail is sent to: ASCII, as UTS #46 maps it.
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use precis_profiles::UsernameCaseMapped;
@@ -32,10 +32,12 @@ pub enum BadEmail {
     #[error("not an e-mail address: write it as name@example.org")]
     Form,
     /// It holds what cannot be seen, or what is no letter of a name.
-    #[error("not an e-mail address that can be used here: it holds characters that cannot be seen or are no letters")]
+    #[error(
+        "not an e-mail address that can be used here: it contains characters that are invisible or are not letters"
+    )]
     Characters,
     /// It could be taken for another one.
-    #[error("not an e-mail address that can be used here: its letters look like those of another one")]
+    #[error("not an e-mail address that can be used here: it looks the same as another address")]
     LooksAlike,
 }
 

@@ -23,7 +23,8 @@ pub(crate) const MAX_PASSWORD: usize = 256;
 /// A password. Wiped when dropped, printed as redacted.
 #[derive(Clone)]
 pub struct Password {
-    /// The one form of everything that looks the same when it is typed: RFC 8265 section 4.2. If there is none, as typed.
+    /// The one form of everything that looks the same when it is typed: RFC 8265 section 4.2. If there is none, as
+    /// typed.
     normal: Zeroizing<String>,
     /// As it was typed, if that differs: servers before this one hashed it so.
     typed: Option<Zeroizing<String>>,
@@ -83,7 +84,7 @@ pub enum BadPassword {
     #[error("a password has at least {MIN_PASSWORD} characters and at most {MAX_PASSWORD} bytes")]
     Length,
     /// It holds what cannot be seen: nobody could type it again with certainty.
-    #[error("a password has no control characters and none that cannot be seen")]
+    #[error("a password must not contain control or invisible characters")]
     Characters,
 }
 
@@ -104,7 +105,7 @@ impl Passwords {
     /// Ready to hash.
     ///
     /// # Errors
-    /// [`HashFailed`] where the system gives no randomness.
+    /// [`HashFailed`] if the system gives no randomness.
     pub fn new() -> Result<Self, HashFailed> {
         let nobody = hash(b"the password of nobody")?.into();
         Ok(Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody })

@@ -1,7 +1,7 @@
 //! A backup of a server: its database as it was at one moment, its configuration, and the sealed files that it sells.
 //!
-//! The master key is no part of it: with both, whoever has the backup has everything. A backup is made beside the running
-//! server, and appears whole: what a killed one leaves is no backup.
+//! The master key is no part of it: with both, whoever has the backup has everything. A backup is made beside the
+//! running server, and appears whole: what a killed one leaves is no backup.
 
 use crate::billing::ledger::Commodity;
 use crate::catalogue::objects::{FILES, Objects};
@@ -396,7 +396,8 @@ fn digest_of(path: &Path) -> Result<Digest, BackupError> {
     }
 }
 
-/// A folder that only its owner enters, and that was not there or empty: what others keep in one is not taken from them.
+/// A folder that only its owner enters, and that was not there or empty: what others keep in one is not taken from
+/// them.
 fn make_new(folder: &Path) -> Result<(), BackupError> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     if entries.into_iter().any(|entry| entry.file_name() != MAKING) {

@@ -425,7 +425,7 @@ impl Config {
     /// What terminals call the server, once it is known where it listens.
     ///
     /// # Errors
-    /// [`ConfigError::Origin`] where none is configured and the address is not a loopback one.
+    /// [`ConfigError::Origin`] if none is configured and the address is not a loopback one.
     pub fn origin_at(&self, listening: SocketAddr) -> Result<Origin, ConfigError> {
         match &self.origin {
             Some(origin) => Ok(origin.clone()),

@@ -1,8 +1,8 @@
 //! The server's directory: what lies in it, and whether it all belongs together.
 //!
-//! A server whose database, master key and origin do not fit together answers nothing rightly: every terminal would find
-//! other keys under a known name. So nothing is opened, and nothing is written, before they were compared. What is
-//! missing may come back from a backup; therefore nothing is ever made beside it in its place.
+//! A server whose database, master key and origin do not fit together answers nothing rightly: every terminal would
+//! find other keys under a known name. So nothing is opened, and nothing is written, before they were compared. What
+//! is missing may come back from a backup; therefore nothing is ever made beside it in its place.
 
 use crate::Core;
 use crate::catalogue::objects::{FILES, Objects};
@@ -28,8 +28,8 @@ pub const DATABASE: &str = "portcullis.sqlite";
 /// The folder of files on their way in.
 pub(crate) const UPLOADS: &str = "uploads";
 
-/// By how many seconds the clock may be behind the last time that the database was in use: what a time service sets right
-/// in one step.
+/// By how many seconds the clock may be behind the last time that the database was in use: what a time service sets
+/// right in one step.
 const CLOCK_STEP: u64 = 300;
 /// Resources that are looked at at a time.
 const PAGE: u32 = 500;

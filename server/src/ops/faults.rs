@@ -1,9 +1,9 @@
-//! Named fault points: places where a step may fail. A server passes them without a thought; a test that builds a server
-//! has itself told of each, and makes it fail or ends the process there. Nothing in this crate does.
+//! Named fault points: places where a step may fail. A server passes them without a thought; a test that builds a
+//! server has itself told of each, and makes it fail or ends the process there. Nothing in this crate does.
 //!
-//! Every write of the store has three: `<write>.before-write`, `<write>.before-commit`, `<write>.after-commit`; an error
-//! at the last one is an answer that was lost although the write happened. Those around a payment provider lie outside:
-//! whoever builds a server may wrap its providers.
+//! Every write of the store has three: `<write>.before-write`, `<write>.before-commit`, `<write>.after-commit`; an
+//! error at the last one is an answer that was lost although the write happened. Those around a payment provider lie
+//! outside: whoever builds a server may wrap its providers.
 
 use std::sync::Arc;
 

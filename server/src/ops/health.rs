@@ -1,4 +1,5 @@
-//! Whether the server can do its work: for a load balancer, which is told yes or no, and for the operator, who is told why.
+//! Whether the server can do its work: for a load balancer, which is told yes or no, and for the operator, who is told
+//! why.
 
 use crate::Core;
 use crate::catalogue::publish;
@@ -6,7 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// How long what was found is believed: whoever asks more often is answered from memory, and costs the database nothing.
+/// How long what was found is believed: whoever asks more often is answered from memory, and costs the database
+/// nothing.
 const BELIEVED: Duration = Duration::from_secs(2);
 /// How long the database may take to say what time it is.
 const PATIENCE: Duration = Duration::from_secs(3);

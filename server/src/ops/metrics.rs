@@ -1,5 +1,5 @@
-//! What the server counts of itself, in the OpenMetrics form. No name, address, code or key of anybody is a label, and no
-//! label takes a value that a caller makes up.
+//! What the server counts of itself, in the OpenMetrics form. No name, address, code or key of anybody is a label, and
+//! no label takes a value that a caller makes up.
 
 use crate::ops::traces;
 use axum::http::{Method, StatusCode};

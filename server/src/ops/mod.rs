@@ -1,4 +1,5 @@
-//! Operating a server: configuration, directory, start and stop, backup, logs, metrics, traces, health, clock, retention, fault points.
+//! Operating a server: configuration, directory, start and stop, backup, logs, metrics, traces, health, clock,
+//! retention, fault points.
 
 pub mod backup;
 pub mod clock;

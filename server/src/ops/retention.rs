@@ -7,8 +7,8 @@ use portcullis_protocol::limits::REISSUE_LIFE;
 
 const DAY: u64 = 24 * 3600;
 
-/// A cycle that drew uses or money: its authorisation, its grant and the answers that lead to them. A terminal that never
-/// acknowledged what it paid for may ask for it again for [`REISSUE_LIFE`], so they stay a day longer.
+/// A cycle that drew uses or money: its authorisation, its grant and the answers that lead to them. A terminal that
+/// never acknowledged what it paid for may ask for it again for [`REISSUE_LIFE`], so they stay a day longer.
 pub(crate) const PAID_CYCLE: u64 = REISSUE_LIFE + DAY;
 /// A cycle that drew nothing. A terminal that was off for a week still learns what became of its request; repeating it
 /// costs nothing.

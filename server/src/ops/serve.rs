@@ -236,7 +236,7 @@ impl Running {
     /// Takes no new requests, finishes those under way, for ten seconds at most, and the writer's work.
     ///
     /// # Errors
-    /// Where the last of it failed.
+    /// If the last of it failed.
     pub async fn stop(self) -> std::io::Result<()> {
         tracing::info!("stopping");
         self.stop.send_replace(true);

@@ -22,7 +22,7 @@ pub struct NewAccount {
     pub password: String,
     /// Whether it may do what operators do.
     pub operator: bool,
-    /// The invitation that lets it be made, where the server asks for one.
+    /// The invitation that lets it be made, if the server asks for one.
     pub invitation: Option<TokenHash>,
 }
 
@@ -197,7 +197,7 @@ pub trait Accounts {
     /// Makes an invitation.
     async fn create_invitation(&self, invitation: NewInvitation) -> Result<(), StoreError>;
 
-    /// An invitation, where it is still good.
+    /// An invitation, if it is still good.
     async fn invitation(&self, token: &TokenHash) -> Result<InvitationUse, StoreError>;
 
     /// The invitations that are still good, those that end first before the others.
@@ -209,13 +209,14 @@ pub trait Accounts {
     /// Begins a browser session of so many seconds.
     async fn create_web_session(&self, token: TokenHash, account: AccountId, life: u64) -> Result<(), StoreError>;
 
-    /// A browser session, where it is still good and its account is not suspended.
+    /// A browser session, if it is still good and its account is not suspended.
     async fn web_session(&self, token: &TokenHash) -> Result<Option<WebSession>, StoreError>;
 
     /// Ends a browser session.
     async fn end_web_session(&self, token: &TokenHash) -> Result<(), StoreError>;
 
-    /// The browser sessions of an account that are still good, newest first, [`super::SESSIONS_LISTED`] at most; `current` is the one that asks.
+    /// The browser sessions of an account that are still good, newest first, [`super::SESSIONS_LISTED`] at most;
+    /// `current` is the one that asks.
     async fn browser_sessions(
         &self,
         account: &AccountId,

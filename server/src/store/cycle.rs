@@ -56,7 +56,7 @@ pub struct AuthorisationCase {
 pub struct AuthorisationTarget {
     /// The resource.
     pub facts: ResourceFacts,
-    /// The operation, where the resource has it.
+    /// The operation, if the resource has it.
     pub operation: Option<OperationFacts>,
     /// The offers for the operation in force.
     pub offers: Vec<OfferRevision>,
@@ -281,8 +281,8 @@ pub trait Cycle {
     /// Reads what step 2 decides on.
     async fn authorisation_case(&self, query: AuthorisationQuery) -> Result<AuthorisationCase, StoreError>;
 
-    /// Holds, in one transaction: releases what has expired of the entitlement or the balance, holds units or money by one
-    /// conditional update, records the authorisation and the answer.
+    /// Holds, in one transaction: releases what has expired of the entitlement or the balance, holds units or money by
+    /// one conditional update, records the authorisation and the answer.
     async fn authorise(&self, authorisation: NewAuthorisation) -> Result<AuthoriseOutcome, StoreError>;
 
     /// Reads what step 3 decides on.

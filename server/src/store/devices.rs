@@ -123,8 +123,8 @@ pub trait Devices {
     /// The user decides.
     async fn decide_device(&self, user: &TokenHash, decision: Decision) -> Result<DecideOutcome, StoreError>;
 
-    /// The terminal polls; an approved code becomes a session with these tokens, once. Asked again within two minutes, by
-    /// the same key, it is the same session: the tokens have to be the same too.
+    /// The terminal polls; an approved code becomes a session with these tokens, once. Asked again within two minutes,
+    /// by the same key, it is the same session: the tokens have to be the same too.
     async fn poll_device(
         &self,
         device: &TokenHash,

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 pub struct IdentityRecord {
     /// How terminals call the server.
     pub origin: String,
-    /// What the master key computes, [`Secrets::key_check`](crate::crypto::secrets::Secrets::key_check): tells whether a key is the
-    /// one, and nothing about it.
+    /// What the master key computes, [`Secrets::key_check`](crate::crypto::secrets::Secrets::key_check): tells whether
+    /// a key is the one, and nothing about it.
     pub key_check: [u8; 32],
 }
 

@@ -1,9 +1,9 @@
 //! Leases: which server process works on a repeatable request.
 //!
-//! Each process that serves holds a numbered lease, renewed every second and over three seconds later, by the database's
-//! time. A request in progress names the lease under which it was begun. When that lease is over, because its process
-//! died or stood still, whoever is asked again takes the request over under a lease of its own; from then on the
-//! database refuses every write of the process before, however late that wakes up.
+//! Each process that serves holds a numbered lease, renewed every second and over three seconds later, by the
+//! database's time. A request in progress names the lease under which it was begun. When that lease is over, because
+//! its process died or stood still, whoever is asked again takes the request over under a lease of its own; from then
+//! on the database refuses every write of the process before, however late that wakes up.
 
 use super::{AnswerScope, StoreError};
 use async_trait::async_trait;
@@ -31,8 +31,8 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Runs `work`. Every write of the store in it is conditional, in its own transaction, on this request not having been
-    /// taken over; it fails with [`StoreError::TakenOver`] otherwise.
+    /// Runs `work`. Every write of the store in it is conditional, in its own transaction, on this request not having
+    /// been taken over; it fails with [`StoreError::TakenOver`] otherwise.
     pub async fn guard<F: Future>(&self, work: F) -> F::Output {
         FENCE.scope(self.claim.clone(), work).await
     }

@@ -84,7 +84,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum StoreError {
     /// The database failed.
-    #[error("the database failed at {what}: {cause}")]
+    #[error("the database failed ({what}): {cause}")]
     Backend {
         /// The write or read.
         what: &'static str,

@@ -11,7 +11,7 @@ use portcullis_protocol::{
 /// One line of a new price list.
 #[derive(Debug, Clone)]
 pub struct NewOffer {
-    /// The offer: of the list before, where it is revised.
+    /// The offer: of the list before, if it is revised.
     pub id: OfferId,
     /// Whether [`NewOffer::id`] is of the list before.
     pub revises: bool,

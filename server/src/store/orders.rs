@@ -1,6 +1,6 @@
-//! Orders: `pending → paid | declined`, `paid → refunding → refunded`. And `declined → refunding` if the provider has the
-//! money all the same; `pending → refunding` if it has the money for what cannot be given any more. A payer who disputes
-//! the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
+//! Orders: `pending → paid | declined`, `paid → refunding → refunded`. And `declined → refunding` if the provider has
+//! the money all the same; `pending → refunding` if it has the money for what cannot be given any more. A payer who
+//! disputes the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
 
 use super::{AccountPage, AnswerScope, Begun, Idempotency, Page, StoreError};
 use crate::billing::entitlement::EntitlementId;
@@ -139,7 +139,7 @@ pub struct OrderCase {
     pub now: Timestamp,
     /// What this very request found before. Where it is not [`Begun::New`], nothing else is filled.
     pub begun: Begun,
-    /// The accepted offer, where it is in force.
+    /// The accepted offer, if it is in force.
     pub offer: Option<OfferRevision>,
     /// Why nothing can be granted under it at present.
     pub off_sale: Option<OffSale>,
@@ -268,8 +268,8 @@ pub enum Settlement {
 /// What became of settling an order.
 #[derive(Debug, Clone)]
 pub enum SettleOutcome {
-    /// The order as it now stands. If it was settled before, that stands. One that is paid although it counts as declined,
-    /// or although nothing can be given for it any more, is on its way to being paid back.
+    /// The order as it now stands. If it was settled before, that stands. One that is paid although it counts as
+    /// declined, or although nothing can be given for it any more, is on its way to being paid back.
     Order(Box<Order>),
     /// There is no such order.
     Unknown,
@@ -311,9 +311,9 @@ pub trait Orders {
     /// Forgets the means of payment that a provider keeps for an account. Returns whether there were any.
     async fn forget_means(&self, account: &AccountId, provider: &str) -> Result<bool, StoreError>;
 
-    /// Takes orders whose providers are to be looked up by now, at most `limit`: pending ones, those on their way back,
-    /// and those that ended unpaid not long ago. What is taken is nobody else's while this process lives, for a minute at
-    /// most.
+    /// Takes orders whose providers are to be looked up by now, at most `limit`: pending ones, those on their way
+    /// back, and those that ended unpaid not long ago. What is taken is nobody else's while this process lives, for a
+    /// minute at most.
     async fn take_look_ups(&self, limit: u32) -> Result<LookUps, StoreError>;
 
     /// Says when an order that was taken is looked up next; `None`: never again, unless its state changes.
@@ -326,8 +326,8 @@ pub trait Orders {
     /// Settles a pending order, in one transaction: state, ledger, entitlement or balance, receipt, log.
     async fn settle_order(&self, order: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError>;
 
-    /// Takes back what a paid order gave, in one transaction: the entitlement, its grants and its holds; of a top-up what
-    /// is left of it.
+    /// Takes back what a paid order gave, in one transaction: the entitlement, its grants and its holds; of a top-up
+    /// what is left of it.
     async fn begin_refund(&self, order: &OrderId) -> Result<RefundOutcome, StoreError>;
 
     /// Records that the provider paid back: state and ledger.
@@ -336,8 +336,8 @@ pub trait Orders {
     /// An order.
     async fn order(&self, order: &OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// The orders of an account that were paid back or are being paid back, charged back or disputed, newest first, with when that last changed: at
-    /// most `limit` after the first `skip`.
+    /// The orders of an account that were paid back or are being paid back, charged back or disputed, newest first,
+    /// with when that last changed: at most `limit` after the first `skip`.
     async fn refunds(&self, account: &AccountId, skip: u32, limit: u32) -> Result<Vec<(Order, Timestamp)>, StoreError>;
 
     /// A page of the compact receipts of an account for goods of one kind, newest first.
@@ -365,8 +365,8 @@ impl Order {
         }
     }
 
-    /// What is paid back, if it is: of rights their whole price, of a top-up what was left of it. What is charged back is
-    /// always the whole amount.
+    /// What is paid back, if it is: of rights their whole price, of a top-up what was left of it. What is charged back
+    /// is always the whole amount.
     #[must_use]
     pub const fn refund(&self) -> Money {
         match (&self.goods, self.phase) {

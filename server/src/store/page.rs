@@ -1,7 +1,8 @@
 //! Pages of an account's lists, newest first.
 //!
-//! The rows of an account are counted as they are added, and a page is named by the last row of the page before it. So it
-//! is found by an index, however long the list is, and rows that are added meanwhile neither move nor repeat another.
+//! The rows of an account are counted as they are added, and a page is named by the last row of the page before it. So
+//! it is found by an index, however long the list is, and rows that are added meanwhile neither move nor repeat
+//! another.
 
 /// A page that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

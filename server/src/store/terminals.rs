@@ -8,7 +8,7 @@ use portcullis_protocol::{AccountId, PublicKey, ReleasePublicKey, TerminalId, Th
 /// A terminal to be enrolled, by the account that is signed in on it.
 #[derive(Debug, Clone)]
 pub struct NewTerminal {
-    /// Its identifier, where it is new.
+    /// Its identifier, if it is new.
     pub id: TerminalId,
     /// Whose.
     pub account: AccountId,

@@ -92,7 +92,7 @@ async fn a_store_comes_back_from_its_backup_and_sells_on() {
     assert!(core.store.signing_keys().await.expect("read").0 > seen, "no terminal takes its keys for older ones");
 
     // Everybody was signed out; signed in again, what was bought before is there and runs, and what came after is not.
-    customer.keys = Terminal::new(&origin).await.keys;
+    customer.keys = Terminal::new(&origin).await.keys.clone();
     assert_eq!(customer.get_no(&Draft::get("/v1/account")).await.reason, Reason::NotSignedIn);
     let mut browser = crate::browser::Browser::new(&origin);
     browser.sign_in("ada@example.org", crate::stage::PASSWORD).await;

@@ -136,7 +136,8 @@ mod sqlite {
         for machine in [&slim, &stuffed] {
             world.buy(machine, "resize").await;
         }
-        // Used up, of one use each, and of two: only the ten that were bought carry a quantity of three, and nothing eleven.
+        // Used up, of one use each, and of two: only the ten that were bought carry a quantity of three, and nothing
+        // eleven.
         stuff(&world, &stuffed, 5, 0);
         stuff(&world, &stuffed, 1, 1);
         stuff(&world, &stuffed, 2, 2);

@@ -155,8 +155,8 @@ impl PaymentProvider for Slow {
     }
 }
 
-/// The operator settles an order as declined while its charge is under way, and then the provider has the money. It gives
-/// nothing, since its buyer was told so, stands in the books and in `reconcile`, and goes back.
+/// The operator settles an order as declined while its charge is under way, and then the provider has the money. It
+/// gives nothing, since its buyer was told so, stands in the books and in `reconcile`, and goes back.
 #[tokio::test]
 async fn what_is_paid_after_it_was_settled_as_declined_is_seen_and_paid_back() {
     let world = World::new().await;

@@ -1,4 +1,5 @@
-//! Payments that are decided later: looked up by the server itself, told by webhooks, disputed; and means that are saved.
+//! Payments that are decided later: looked up by the server itself, told by webhooks, disputed; and means that are
+//! saved.
 
 use crate::metered::{booked, pay, purse};
 use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};

@@ -99,7 +99,8 @@ impl Stage {
         .await
     }
 
-    /// Another process of the same server: another store on the same database, listening elsewhere under the same origin.
+    /// Another process of the same server: another store on the same database, listening elsewhere under the same
+    /// origin.
     pub(crate) async fn second(&self) -> Running {
         let database = match self.database() {
             Place::File(_) => None,

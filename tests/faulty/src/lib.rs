@@ -1,6 +1,7 @@
-//! Faults for tests, put into a server from outside. The product has no code that fails, stops or dies on purpose; it has
-//! places where a watcher is told that they are passed (`FaultPoints`), and whoever builds a server may put something
-//! between it and its payment providers. This crate does both, and is linked into tests and `portcullis-server-faulty`.
+//! Faults for tests, put into a server from outside. The product has no code that fails, stops or dies on purpose; it
+//! has places where a watcher is told that they are passed (`FaultPoints`), and whoever builds a server may put
+//! something between it and its payment providers. This crate does both, and is linked into tests and
+//! `portcullis-server-faulty`.
 //!
 //! `PORTCULLIS_FAULT=<name>:kill` ends the process at that point without any clean-up, `<name>:stop` has it stand still
 //! there until it is sent SIGCONT, and `<name>:error` makes the step fail, once. Several are separated by commas.

@@ -20,7 +20,7 @@ impl Arena {
     /// An arena in which a code is verified `verifications` times at once.
     ///
     /// # Errors
-    /// Where no folder can be made.
+    /// If no folder can be made.
     pub fn new(verifications: u32) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         Ok(Self { folder, shop: None, specimen: None, folders: 0, verifications })

@@ -1,5 +1,5 @@
-//! Bodies that cost more than their bytes suggest, bodies that could never run, and parts that are claimed without their
-//! key. Each is tried at the three doors: where it is sealed, where it is published, and where it is run.
+//! Bodies that cost more than their bytes suggest, bodies that could never run, and parts that are claimed without
+//! their key. Each is tried at the three doors: where it is sealed, where it is published, and where it is run.
 
 use super::shop::Shop;
 use super::specimen::run;

@@ -14,7 +14,8 @@ attacks! {
     "same-name-at-another-store" => same_name_at_another_store,
 }
 
-/// How far an honest store's clock, as the terminal shows it, may be from this machine's, in seconds: both are one here.
+/// How far an honest store's clock, as the terminal shows it, may be from this machine's, in seconds: both are one
+/// here.
 const SAME: u64 = 60;
 
 /// A machine whose clock is so many seconds ahead.
@@ -42,8 +43,8 @@ async fn store_that_dates_its_answers_back(arena: &mut Arena) -> Result<Outcome>
     misdated(arena, 7_200, 0).await
 }
 
-/// A store that the user trusts, and whose clock is `before` seconds ahead, as the terminal's machine is, dates its answers
-/// ahead or back: ahead, to end what another store granted; back, so that it never ends.
+/// A store that the user trusts, and whose clock is `before` seconds ahead, as the terminal's machine is, dates its
+/// answers ahead or back: ahead, to end what another store granted; back, so that it never ends.
 async fn misdated(arena: &mut Arena, before: i64, after: i64) -> Result<Outcome> {
     let mut other = Shop::open(&arena.fresh_path()).await?;
     other.restart(&[(SHIFT, &before.to_string())])?;

@@ -99,7 +99,8 @@ async fn for_nothing(shop: &mut Shop) -> Result<Digest> {
     Ok(preview.context("`preview` is not offered")?.digest())
 }
 
-/// Orders what never runs out, over and over: each order is to leave a row that every authorisation of the account reads.
+/// Orders what never runs out, over and over: each order is to leave a row that every authorisation of the account
+/// reads.
 async fn account_stuffed_with_entitlements(arena: &mut Arena) -> Result<Outcome> {
     const ORDERS: usize = 30;
     let shop = arena.shop().await?;

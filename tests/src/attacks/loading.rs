@@ -182,8 +182,8 @@ async fn version_downgrade(arena: &mut Arena) -> Result<Outcome> {
     Ok(trial.finish())
 }
 
-/// A mirror, or somebody on the way to the store, changes what a terminal reads by range: in the index, in a part, or by
-/// sending something else than was asked for. What is beyond a piece that is whole and verified is never read.
+/// A mirror, or somebody on the way to the store, changes what a terminal reads by range: in the index, in a part, or
+/// by sending something else than was asked for. What is beyond a piece that is whole and verified is never read.
 async fn mirror_that_serves_a_stream_other_bytes(arena: &mut Arena) -> Result<Outcome> {
     let shop = arena.shop().await?;
     let source: InstallSource = "lumen/alpine-lake@1.0.0".parse()?;
@@ -341,8 +341,8 @@ async fn title_that_turns_a_price_around(arena: &mut Arena) -> Result<Outcome> {
     Ok(trial.finish())
 }
 
-/// Asks for the free operation and uses its grant for what costs something: through the runtime, and with the keys alone
-/// as a patched runtime would.
+/// Asks for the free operation and uses its grant for what costs something: through the runtime, and with the keys
+/// alone as a patched runtime would.
 async fn preview_grant_used_for_the_paid_export(arena: &mut Arena) -> Result<Outcome> {
     let shop = arena.shop().await?;
     let file = shop.publisher.fetch(&shop.resource).await?;

@@ -94,7 +94,7 @@ async fn negative_overflowing_and_rounding_amounts(arena: &mut Arena) -> Result<
     for text in ["1.999 EUR", "1.9 EUR", "-1.99 EUR", "1e3 EUR", "1,99 EUR"] {
         trial.attack(&format!("`{text}` as a publisher writes it"), "not an amount", text.parse::<Money>());
     }
-    let least = "an offer of uses gives at least one";
+    let least = "an offer of uses must include at least one";
     for (count, expected) in
         [(json!(0), least), (json!(-1), FORM), (json!(1.5), FORM), (json!(4_294_967_296_u64), FORM)]
     {

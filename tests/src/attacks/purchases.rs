@@ -1,5 +1,5 @@
-//! Attacks on what is bought: had for nothing through another version, sold though it cannot be granted, paid twice, and
-//! grants that are said to be lost.
+//! Attacks on what is bought: had for nothing through another version, sold though it cannot be granted, paid twice,
+//! and grants that are said to be lost.
 
 use super::cheater::{Cheater, verification};
 use super::shop::{Shop, order};

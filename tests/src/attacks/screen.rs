@@ -1,5 +1,5 @@
-//! Attacks on who reads and types: what is written to a terminal, and what is typed at it. Where a terminal is needed, it
-//! is a real one: a pseudo-terminal, with the real command, a real server and a resource that means harm.
+//! Attacks on who reads and types: what is written to a terminal, and what is typed at it. Where a terminal is needed,
+//! it is a real one: a pseudo-terminal, with the real command, a real server and a resource that means harm.
 
 use super::surgery::{MANIFEST, Pieces, sign_as};
 use super::{Arena, Outcome, Trial, attacks};

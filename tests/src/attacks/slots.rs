@@ -82,8 +82,8 @@ fn list(price: &str) -> Result<OffersRequest> {
     Ok(OffersRequest { offers: vec![terms] })
 }
 
-/// A server process stands still between beginning a request and doing it, wakes up after another process has done it and
-/// more, and goes on as if nothing had been.
+/// A server process stands still between beginning a request and doing it, wakes up after another process has done it
+/// and more, and goes on as if nothing had been.
 async fn answer_written_under_an_ended_lease(arena: &mut Arena) -> Result<Outcome> {
     let shop = arena.shop().await?;
     shop.restart(&[("PORTCULLIS_FAULT", "answer.begin.after-commit:stop")])?;

@@ -1,4 +1,5 @@
-//! The least that starts a component: reads code compiled beforehand, links WASI, calls one export, prints what it gives.
+//! The least that starts a component: reads code compiled beforehand, links WASI, calls one export, prints what it
+//! gives.
 //!
 //! `portcullis-bench` starts it as the bare minimum beside `portcullis run`: the same engine configuration, nothing to
 //! verify, nothing to open and nobody to ask. With `--stages` it prints when each step ended instead.

@@ -1,5 +1,5 @@
-//! `cargo xtask shots`: a picture of every page of the store, on a phone and on a desktop, light and dark, and what is wrong
-//! with each for people who cannot see it, use no mouse or have a small screen. An argument names one script of
+//! `cargo xtask shots`: a picture of every page of the store, on a phone and on a desktop, light and dark, and what is
+//! wrong with each for people who cannot see it, use no mouse or have a small screen. An argument names one script of
 //! [`SCRIPTS`] to run alone.
 
 #![forbid(unsafe_code)]

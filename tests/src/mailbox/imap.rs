@@ -1,5 +1,5 @@
-//! An IMAP server with TLS that has some mails, for who needs no more than to read them. The tests of `mail/` read a real
-//! one.
+//! An IMAP server with TLS that has some mails, for who needs no more than to read them. The tests of `mail/` read a
+//! real one.
 
 use anyhow::{Context as _, Result, ensure};
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! A server from the future, and a terminal of this version: it goes on with what it understands, and names the rest. The
-//! same proxy without changes is the control.
+//! A server from the future, and a terminal of this version: it goes on with what it understands, and names the rest.
+//! The same proxy without changes is the control.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_host::{Client, ClientOptions, Error, InstallSource, Terms};
@@ -28,8 +28,8 @@ struct Store {
 }
 
 impl Store {
-    /// With a picture on sale: `preview` is free, `view` is sold for good and by the unit, `hire` is rented, `print` is not
-    /// sold.
+    /// With a picture on sale: `preview` is free, `view` is sold for good and by the unit, `hire` is rented, `print`
+    /// is not sold.
     async fn open() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let future = Future::open(&folder.path().join("server")).await?;
@@ -113,7 +113,8 @@ fn list(body: &mut Value, name: &str, entry: Value) {
     }
 }
 
-/// The offers of a later version beside one of this version: of another model for two operations, and with a member more.
+/// The offers of a later version beside one of this version: of another model for two operations, and with a member
+/// more.
 fn later_offers(pen: &Pen, known: &str) -> Vec<Value> {
     let Some(Document { typ, payload }) = Document::read(known) else { return Vec::new() };
     let with = |member: &str, value: Value| {

@@ -72,7 +72,8 @@ async fn a_keyboard_is_enough() -> Result<()> {
     Ok(())
 }
 
-/// Finds, signs up, buys, and runs what was bought on a terminal that was approved in the browser; nothing was known before.
+/// Finds, signs up, buys, and runs what was bought on a terminal that was approved in the browser; nothing was known
+/// before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_without_a_shell_buys_and_runs() -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -1,5 +1,6 @@
-//! The worst bodies that are accepted: what they take to be read and to be compiled. Each is weighed in a process of its
-//! own, by `portcullis-weigh`. The bounds on what a body consists of (`protocol/src/limits.rs`) stand on these figures.
+//! The worst bodies that are accepted: what they take to be read and to be compiled. Each is weighed in a process of
+//! its own, by `portcullis-weigh`. The bounds on what a body consists of (`protocol/src/limits.rs`) stand on these
+//! figures.
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_fixtures::Heavy;

@@ -163,7 +163,8 @@ fn others(listing: &Listing, shown: Digest, openings: &BTreeMap<String, Vec<Stri
     found.into_iter().map(opening).collect()
 }
 
-/// The cheapest offer for one of these operations. Amounts of one currency are compared; a free offer is cheapest in any.
+/// The cheapest offer for one of these operations. Amounts of one currency are compared; a free offer is cheapest in
+/// any.
 fn cheapest<'o>(offers: &'o [OfferLine], operations: &[String]) -> Option<&'o OfferLine> {
     offers.iter().filter(|offer| operations.contains(&offer.operation)).min_by_key(|offer| offer.minor_units())
 }

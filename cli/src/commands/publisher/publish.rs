@@ -62,7 +62,7 @@ impl Publish {
         Ok(())
     }
 
-    /// The offers of the project, where there is one and it is this resource's.
+    /// The offers of the project, if there is one and it is this resource's.
     fn terms(&self, manifest: &Manifest) -> Outcome<Option<Vec<OfferTerms>>> {
         if !self.offers && !self.project.join(project::FILE).exists() {
             return Ok(None);

@@ -215,7 +215,7 @@ fn open(part: &PartSource) -> Outcome<(File, u64)> {
     let file = File::open(&part.path).or_fail(&what, "correct the part's `path` in portcullis.toml")?;
     let data = file.metadata().or_fail(&what, "check the file")?;
     if !data.is_file() {
-        return Err(Failure::new(format!("cannot {what}: it is no file"), "name a file, not a folder"));
+        return Err(Failure::new(format!("cannot {what}: it is not a file"), "name a file, not a folder"));
     }
     Ok((file, data.len()))
 }

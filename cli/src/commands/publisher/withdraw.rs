@@ -82,7 +82,7 @@ impl Withdraw {
             if !self.yes {
                 if !context.screen.can_ask() {
                     return Err(Failure::new(
-                        format!("{} was not withdrawn: nobody can be asked here", self.name),
+                        format!("{} was not withdrawn: there is no terminal to confirm on", self.name),
                         format!("agree to it: `portcullis withdraw {} --yes`", self.name),
                     ));
                 }

@@ -85,7 +85,7 @@ impl Buy {
                 let what = format!("{strong}{publisher}/{name}{strong:#} at {server}\n  {line}\nCosts {price}. Buy?");
                 if !context.screen.ask(what) {
                     return Err(Failure::new(
-                        format!("{publisher}/{name} was not bought: nobody agreed to {}", line.price),
+                        format!("{publisher}/{name} was not bought: {} was not confirmed", line.price),
                         "answer y on a terminal, or pass --yes",
                     ));
                 }

@@ -114,8 +114,8 @@ impl Grants {
     }
 }
 
-/// What a grant still allows, and until when: `None` if that is nothing, or no more than the rights behind it, which give
-/// a new grant whenever one is wanted.
+/// What a grant still allows, and until when: `None` if that is nothing, or no more than the rights behind it, which
+/// give a new grant whenever one is wanted.
 fn left(grant: &GrantRecord, now: u64) -> Option<String> {
     let what = match (grant.limits.uses, grant.limits.units) {
         _ if grant.expires <= now => return None,

@@ -28,16 +28,17 @@ use crate::screen::progress::Steps;
 /// Run a resource: a command, or one of its functions. Unpaid, on a terminal, offers to buy it
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Lend a directory to the resource, where it asks for some
+    /// Lend a directory to the resource, if it asks for some
     #[arg(long, value_name = "HOST::GUEST", value_parser = directory)]
     dir: Vec<Directory>,
-    /// Pass an environment variable, where it asks for some
+    /// Pass an environment variable, if it asks for some
     #[arg(long, value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// Show it the time of day, where it asks for it
+    /// Show it the time of day, if it asks for it
     #[arg(long)]
     wall_clock: bool,
-    /// Lend it records of your bills, where it asks for them: of this mailbox, or of all. You are asked before it gets them
+    /// Lend it records of your bills, where it asks for them: of this mailbox, or of all. You are asked before it gets
+    /// them
     #[arg(long, value_name = "MAILBOX", num_args = 0..=1, require_equals = true, default_missing_value = ALL_MAILBOXES)]
     bills: Vec<LentMailbox>,
     /// Agree beforehand that it is handed the bills lent with --bills
@@ -46,7 +47,8 @@ pub(crate) struct Run {
     /// Get the bills from `portcullis-mail serve --socket PATH`, instead of starting `portcullis-mail`
     #[arg(long, value_name = "PATH", requires = "bills")]
     mail_socket: Option<PathBuf>,
-    /// Call an export, as in 'view()' or 'resize(@photo.png, 640, 480, lanczos3)'; values are WAVE, @FILE is a file's bytes
+    /// Call an export, as in 'view()' or 'resize(@photo.png, 640, 480, lanczos3)'; values are WAVE, @FILE is a file's
+    /// bytes
     #[arg(long, value_name = "CALL")]
     invoke: Option<Invocation>,
     /// Write the bytes that an export gives, or a command's standard output, into this file
@@ -173,7 +175,9 @@ impl Run {
                     context.screen.note(format_args!("{dim}it asks for {what}, and gets none without {option}{dim:#}"));
                 }
                 (false, true) => {
-                    context.screen.warn(format_args!("it does not ask for {what}, so {option} lends it nothing"));
+                    context
+                        .screen
+                        .warn(format_args!("the resource does not ask for {what}, so {option} has no effect"));
                 }
                 _ => {}
             }
@@ -214,12 +218,12 @@ impl Run {
         let nowhere = self.output.is_none() && std::io::stdout().is_terminal();
         if gives_bytes && nowhere {
             return Err(Failure::usage(
-                format!("`{export}` gives bytes, which a terminal cannot show"),
+                format!("`{export}` returns bytes, which a terminal cannot show"),
                 "name a file: -o FILE",
             ));
         }
         if !gives_bytes && self.output.is_some() {
-            return Err(Failure::usage(format!("`{export}` gives no bytes to write into a file"), "leave out -o"));
+            return Err(Failure::usage(format!("`{export}` returns no bytes to write to a file"), "leave out -o"));
         }
         Ok(())
     }
@@ -542,8 +546,8 @@ fn how_to_call(resource: &Resource, target: &Target) -> Outcome<Failure> {
     }
     let name = format!("{}/{}", manifest.publisher.name, manifest.name);
     Ok(Failure::usage(
-        format!("{name} is no command; it has these functions:{lines}"),
-        example.unwrap_or_else(|| "it has no function that could be called".into()),
+        format!("{name} is not a command. Call one of its functions:{lines}"),
+        example.unwrap_or_else(|| "it has no function that can be called".into()),
     ))
 }
 
@@ -572,7 +576,7 @@ fn directory(text: &str) -> Result<Directory, String> {
     let (host, guest) = text.split_once("::").unwrap_or((text, text));
     let host = PathBuf::from(host);
     if !host.is_dir() {
-        return Err(format!("`{}` is no directory", host.display()));
+        return Err(format!("`{}` is not a directory", host.display()));
     }
     Ok(Directory { host, guest: guest.to_owned(), writable: true })
 }

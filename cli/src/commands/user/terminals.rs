@@ -106,7 +106,7 @@ impl Revoke {
             format!("Revoke {} ({})? This cannot be undone.", line.label, line.words)
         };
         if !self.yes && !context.screen.can_ask() {
-            return Err(Failure::usage("nothing was revoked: nobody is there to be asked", "pass --yes"));
+            return Err(Failure::usage("nothing was revoked: there is no terminal to confirm on", "pass --yes"));
         }
         if !self.yes && !context.screen.ask(question) {
             return Err(Failure::new("nothing was revoked", "answer y, or pass --yes"));

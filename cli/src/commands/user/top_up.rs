@@ -52,11 +52,11 @@ impl TopUp {
         let server = self.store.origin(&client)?;
         let amount = self.amount;
         if amount.is_zero() {
-            return Err(Failure::usage("a top-up is of more than nothing", "name an amount, as in 5.00EUR"));
+            return Err(Failure::usage("the amount must be greater than zero", "name an amount, as in 5.00EUR"));
         }
         if !self.yes && !context.screen.ask(format_args!("Into your balance at {server}.\nPay {amount}?")) {
             return Err(Failure::new(
-                format!("nothing was paid: nobody agreed to {amount}"),
+                format!("nothing was paid: {amount} was not confirmed"),
                 "answer y on a terminal, or pass --yes",
             ));
         }

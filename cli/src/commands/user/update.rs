@@ -42,8 +42,8 @@ struct Failed {
 }
 
 impl Update {
-    /// Returns the exit code: 0, or that of the first resource that could not be looked for. One that fails keeps no other
-    /// from being updated.
+    /// Returns the exit code: 0, or that of the first resource that could not be looked for. One that fails keeps no
+    /// other from being updated.
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         let library = context.client()?.library();
         let installed = match &self.name {

@@ -71,7 +71,7 @@ impl<R: Read + Seek> Film<R> {
     /// Reads one frame into `frame`, which takes its size. The index says where it lies.
     ///
     /// # Errors
-    /// [`Broken::Format`] where the index does not lead to a frame of this file.
+    /// [`Broken::Format`] if the index does not lead to a frame of this file.
     pub fn read(&mut self, number: u32, frame: &mut Vec<u8>) -> Result<(), Broken> {
         let mut entry = [0; 16];
         self.from.seek(SeekFrom::Start(self.index + 8 + 16 * u64::from(number)))?;

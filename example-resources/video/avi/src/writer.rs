@@ -46,7 +46,8 @@ impl<W: Write> Writer<W> {
         file(b"AVI ", &[]);
         file(b"LIST", &[4 + 64 + 8 + 4 + 64 + 48]);
         file(b"hdrl", &[]);
-        // Microseconds of a frame, bytes a second, alignment, flags, frames, first frame, streams, buffer, size, reserved.
+        // Microseconds of a frame, bytes a second, alignment, flags, frames, first frame, streams, buffer, size,
+        // reserved.
         file(
             b"avih",
             &[56, 1_000_000 / rate, size * rate, 0, HAS_INDEX, frames, 0, 1, size, width, height, 0, 0, 0, 0],
@@ -71,7 +72,7 @@ impl<W: Write> Writer<W> {
     /// Writes the next frame.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] where the frame has another size, or is one too many. Else as writing.
+    /// [`io::ErrorKind::InvalidInput`] if the frame has another size, or is one too many. Else as writing.
     pub fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
         if frame.len() != self.format.frame() || self.written == self.frames {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -86,7 +87,7 @@ impl<W: Write> Writer<W> {
     /// Writes the index and gives back what was written to.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] where frames are missing. Else as writing.
+    /// [`io::ErrorKind::InvalidInput`] if frames are missing. Else as writing.
     pub fn finish(mut self) -> io::Result<W> {
         if self.written != self.frames {
             return Err(io::ErrorKind::InvalidInput.into());

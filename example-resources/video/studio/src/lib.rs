@@ -1,7 +1,7 @@
 //! The studio: "First Light", sixteen seconds of a morning in the mountains, the same frames on every machine.
 //!
-//! Four ranges slide past at different speeds in front of a sky that the rising sun colours; mist lies between them, and
-//! a timecode stands in the corner. Only integers and `+ - × ÷ √` of IEEE 754 touch a pixel.
+//! Four ranges slide past at different speeds in front of a sky that the rising sun colours; mist lies between them,
+//! and a timecode stands in the corner. Only integers and `+ - × ÷ √` of IEEE 754 touch a pixel.
 
 mod colour;
 mod frame;

@@ -139,8 +139,8 @@ pub mod billing {
             EXPIRES
         }
 
-        /// See `portcullis:gate/billing.grant.document`. Unless a test gave the double a server, it signs nothing: three
-        /// segments that say so.
+        /// See `portcullis:gate/billing.grant.document`. Unless a test gave the double a server, it signs nothing:
+        /// three segments that say so.
         #[must_use]
         pub fn document(&self) -> String {
             #[cfg(feature = "check-grant")]

@@ -1,4 +1,5 @@
-//! What the gate answers a resource that does not get what it asks for: a typed error, or a trap if the host is at fault.
+//! What the gate answers a resource that does not get what it asks for: a typed error, or a trap if the host is at
+//! fault.
 
 use crate::ports::gatekeeper::Refused;
 use crate::run::bindings::vault::VaultError;

@@ -49,7 +49,8 @@ mod terminal {
     const PIECE: usize = 4096;
 
     /// Standard input if it is a terminal. A read that waits in the kernel would take the answer to a question of the
-    /// host, which is typed at the same terminal; so this waits until there is something, and takes it only in its turn.
+    /// host, which is typed at the same terminal; so this waits until there is something, and takes it only in its
+    /// turn.
     #[derive(Debug, Clone, Copy)]
     pub(crate) struct TerminalInput;
 

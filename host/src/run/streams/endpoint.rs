@@ -21,8 +21,8 @@ pub enum Input {
     Inherit,
 }
 
-/// Where standard output or standard error goes to. What goes to a terminal passes a [`ScreenFilter`](crate::ScreenFilter); anything else gets
-/// the bytes as they are.
+/// Where standard output or standard error goes to. What goes to a terminal passes a
+/// [`ScreenFilter`](crate::ScreenFilter); anything else gets the bytes as they are.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Output {

@@ -1,5 +1,5 @@
-//! A way out for what a resource writes that may be kept waiting: a pipe that nobody reads, a terminal that was stopped,
-//! a disk that does not answer.
+//! A way out for what a resource writes that may be kept waiting: a pipe that nobody reads, a terminal that was
+//! stopped, a disk that does not answer.
 //!
 //! A thread of its own writes. The resource waits for room, as it waits for anything else, until its call's bound; the
 //! thread may go on waiting, and holds up neither another call nor the end of the process.

@@ -1,9 +1,9 @@
 //! A resource's output on a terminal: what it writes is text with colours there, and nothing else.
 //!
-//! A terminal obeys what is written to it. It moves the cursor over what the host has said, hides it, changes the window's
-//! title, types answers into standard input when asked for its state. So the bytes are parsed as a terminal parses them,
-//! across writes, and only what is known to be harmless is written again: printable characters, line feeds, tabulators,
-//! and colours. Whatever is not on that list is dropped, also what no terminal of today knows.
+//! A terminal obeys what is written to it. It moves the cursor over what the host has said, hides it, changes the
+//! window's title, types answers into standard input when asked for its state. So the bytes are parsed as a terminal
+//! parses them, across writes, and only what is known to be harmless is written again: printable characters, line
+//! feeds, tabulators, and colours. Whatever is not on that list is dropped, also what no terminal of today knows.
 
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 use portcullis_protocol::text::disturbs;
@@ -19,9 +19,9 @@ const RESET: &[u8] = b"\x1b[0m";
 ///
 /// - Kept: printable text, line feeds, tabulators; bold, dim, italic, underlined, struck through; colours.
 /// - A carriage return begins a new line, so that nothing is written over.
-/// - Dropped: every other control character and sequence; inverse video, which the host's own questions have; blinking and
-///   concealed text, and a colour on itself; characters that turn the direction of writing or cannot be seen; more than
-///   a few marks on one letter.
+/// - Dropped: every other control character and sequence; inverse video, which the host's own questions have; blinking
+///   and concealed text, and a colour on itself; characters that turn the direction of writing or cannot be seen; more
+///   than a few marks on one letter.
 #[derive(Debug, Default)]
 pub struct ScreenFilter {
     parser: Parser<DefaultCharAccumulator>,

@@ -87,8 +87,8 @@ async fn what_is_long_past_is_forgotten() {
     run(&client, &resource, "view").await.expect("a cycle of its own");
 }
 
-/// A store whose acknowledgements always fail leaves an entry for every grant: 180 an hour for an operation that is renewed
-/// every 20 seconds.
+/// A store whose acknowledgements always fail leaves an entry for every grant: 180 an hour for an operation that is
+/// renewed every 20 seconds.
 #[tokio::test]
 async fn grants_that_nobody_acknowledges_hide_no_lost_answer_and_are_forgotten() {
     const GRANTS: usize = 300;

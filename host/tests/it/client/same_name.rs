@@ -1,5 +1,5 @@
-//! Stores distrust each other, and each admits whom it likes under any name: what one calls `lumen/lake` is not taken for
-//! what another does.
+//! Stores distrust each other, and each admits whom it likes under any name: what one calls `lumen/lake` is not taken
+//! for what another does.
 
 use super::test_store::{
     Resource, START, Stores, TestClock, TestStore, origin, publisher_name, resource_name, rng, run,

@@ -1,5 +1,5 @@
-//! `hosted`: a payment page somewhere else. The buyer is sent there with a signed description of the payment; what becomes
-//! of it the page says by a signed webhook (Standard Webhooks, `v1`), and by nothing else.
+//! `hosted`: a payment page somewhere else. The buyer is sent there with a signed description of the payment; what
+//! becomes of it the page says by a signed webhook (Standard Webhooks, `v1`), and by nothing else.
 //!
 //! ```toml
 //! [payment.hosted]
@@ -7,9 +7,10 @@
 //! secret = "whsec_…"      # base64 of at least 24 bytes, known to this server and the page
 //! ```
 //!
-//! The page is opened with `order`, `amount` (minor units), `currency`, `return` and `signature`: hexadecimal HMAC-SHA-256
-//! of the first four, separated by newlines. The webhook's body is `{"type": "payment.settled", "data": {"order", "amount"}}`;
-//! the other types are `payment.declined`, `payment.refunded`, `dispute.opened`, `dispute.won` and `dispute.lost`.
+//! The page is opened with `order`, `amount` (minor units), `currency`, `return` and `signature`: hexadecimal
+//! HMAC-SHA-256 of the first four, separated by newlines. The webhook's body is
+//! `{"type": "payment.settled", "data": {"order", "amount"}}`; the other types are `payment.declined`,
+//! `payment.refunded`, `dispute.opened`, `dispute.won` and `dispute.lost`.
 
 use super::{
     Begun, Charge, Outcome, Payment, PaymentChange, PaymentError, PaymentEvent, PaymentProvider, PaymentState,

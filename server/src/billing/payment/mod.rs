@@ -228,8 +228,8 @@ pub trait PaymentProvider: Send + Sync {
     /// Where a payment stands.
     async fn look_up(&self, payment: &Payment) -> Result<PaymentState, PaymentError>;
 
-    /// Reads what the provider sends to `POST /webhooks/{name}`. Only what is proven to be the provider's, and to be said
-    /// about `now`, is believed.
+    /// Reads what the provider sends to `POST /webhooks/{name}`. Only what is proven to be the provider's, and to be
+    /// said about `now`, is believed.
     ///
     /// # Errors
     /// [`WebhookRefused`] when it is not.

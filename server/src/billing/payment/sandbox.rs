@@ -1,5 +1,5 @@
-//! `sandbox`: moves no money, and plays every outcome that a real provider has. It keeps nothing: the token says what it
-//! plays, and stands as the payment's reference in the order. `docs/operations.md` has the list.
+//! `sandbox`: moves no money, and plays every outcome that a real provider has. It keeps nothing: the token says what
+//! it plays, and stands as the payment's reference in the order. `docs/operations.md` has the list.
 //!
 //! ```text
 //! FIRST[+LATER…]     FIRST: ok, decline, pending, redirect, action

@@ -104,9 +104,9 @@ pub struct Bounds {
     pub begins: Option<u64>,
 }
 
-/// Decides on the offers for one operation, and the entitlements and prepaid balances of one account. A free offer comes
-/// first, then rights of which nothing is taken away, then the others, in their order, and money last: nobody pays for
-/// what he has.
+/// Decides on the offers for one operation, and the entitlements and prepaid balances of one account. A free offer
+/// comes first, then rights of which nothing is taken away, then the others, in their order, and money last: nobody
+/// pays for what he has.
 #[must_use]
 pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], prepaid: &[Prepaid], ask: Ask) -> Decision {
     let by_offer = |sale: Sale| {
@@ -177,8 +177,8 @@ fn model(rights: &Rights) -> Option<&'static dyn Model> {
     MODELS.into_iter().find(|model| model.name() == rights.model())
 }
 
-/// Of two reasons the one that says more: that rights are used up or have ended says more than that they were taken back,
-/// and all say more than that there are none.
+/// Of two reasons the one that says more: that rights are used up or have ended says more than that they were taken
+/// back, and all say more than that there are none.
 fn weightier(one: Reason, other: Reason) -> Reason {
     let weight = |reason| match reason {
         Reason::EntitlementExhausted | Reason::EntitlementExpired => 2,

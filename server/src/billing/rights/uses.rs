@@ -19,7 +19,7 @@ impl Model for Uses {
 
     fn check_offer(&self, rights: &Rights, _: Money) -> Result<(), &'static str> {
         match rights.quantity() {
-            None | Some(0) => Err("an offer of uses gives at least one"),
+            None | Some(0) => Err("an offer of uses must include at least one"),
             Some(_) => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
 //! A bucket of a service that speaks S3.
 //!
-//! A file that is larger than [`PIECE`] goes up in parts. The service keeps parts, and charges for them, until the upload
-//! is completed or given up: whoever fails gives it up at once, the intent of a process that died leads the next one to
-//! it, and once a day what nobody remembers is found by the service's own list.
+//! A file that is larger than [`PIECE`] goes up in parts. The service keeps parts, and charges for them, until the
+//! upload is completed or given up: whoever fails gives it up at once, the intent of a process that died leads the
+//! next one to it, and once a day what nobody remembers is found by the service's own list.
 
 use super::StorageError;
 use super::intent::Intent;

@@ -1,7 +1,8 @@
-//! What is about to be put where sealed files lie: a file beside the uploads, locked as long as its process works on it.
+//! What is about to be put where sealed files lie: a file beside the uploads, locked as long as its process works on
+//! it.
 //!
-//! It is there before the first byte is stored and gone when the catalogue knows the resource, so whoever finds one that
-//! nobody holds knows what a dead process left: parts of an upload, or a file that no catalogue names.
+//! It is there before the first byte is stored and gone when the catalogue knows the resource, so whoever finds one
+//! that nobody holds knows what a dead process left: parts of an upload, or a file that no catalogue names.
 
 use super::Objects;
 use crate::catalogue::publish::{self, Incoming};
@@ -25,7 +26,8 @@ struct Record {
     upload: Option<String>,
 }
 
-/// An intent of this process. Dropped before it is [`done`](Intent::done), it stays, and whoever finds it looks after it.
+/// An intent of this process. Dropped before it is [`done`](Intent::done), it stays, and whoever finds it looks after
+/// it.
 pub(crate) struct Intent {
     digest: Digest,
     file: Incoming,

@@ -1,8 +1,8 @@
 //! Where sealed files lie: a folder of the server's, or a bucket of a service that speaks S3.
 //!
 //! A file is written once, under its resource's digest, and never changed. It is checked and countersigned on this
-//! machine's disk first, so what is put here is whole; `intent` remembers what is under way, so that a process that dies
-//! leaves nothing behind for long.
+//! machine's disk first, so what is put here is whole; `intent` remembers what is under way, so that a process that
+//! dies leaves nothing behind for long.
 
 mod bucket;
 mod intent;
@@ -180,7 +180,8 @@ impl Objects {
         ObjectReader::open(self.clone(), *digest)
     }
 
-    /// Puts a file of this machine where it belongs. It is durable when this returns; what it lay in before may be gone.
+    /// Puts a file of this machine where it belongs. It is durable when this returns; what it lay in before may be
+    /// gone.
     pub(crate) async fn put(&self, digest: &Digest, from: &Path, intent: &mut Intent) -> Result<(), StorageError> {
         match &self.place {
             Place::Folder { folder, .. } => {
@@ -250,7 +251,8 @@ fn path(folder: &Path, digest: &Digest) -> PathBuf {
     folder.join(format!("{digest}.wasm"))
 }
 
-/// Moves a file, which is on the disk already, to its place on the same disk. Its name is durable only once its folder is.
+/// Moves a file, which is on the disk already, to its place on the same disk. Its name is durable only once its folder
+/// is.
 fn adopt(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)?;
     match to.parent() {

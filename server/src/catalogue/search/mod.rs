@@ -5,8 +5,8 @@
 //! "Über dem Gletscher" ─fold─▶ "uber dem gletscher" ─words─▶ uber · dem · gletscher ─trigrams─▶ "  u", " ub", "ube", …
 //! ```
 //!
-//! The index only proposes: what it proposes is read and ranked word by word, so that a listing in which the trigrams of
-//! a word occur and the word does not is not found. Every step is bounded, whoever asks and whatever was published.
+//! The index only proposes: what it proposes is read and ranked word by word, so that a listing in which the trigrams
+//! of a word occur and the word does not is not found. Every step is bounded, whoever asks and whatever was published.
 
 mod fold;
 mod query;

@@ -28,8 +28,8 @@ pub(super) enum AccountTask {
     },
     /// Lists all accounts.
     List,
-    /// Gives an account another password, read from standard input; without one, it is generated and printed. Everything
-    /// that is signed in to the account ends.
+    /// Gives an account another password, read from standard input; without one, it is generated and printed.
+    /// Everything that is signed in to the account ends.
     Password {
         /// Its e-mail address.
         email: String,
@@ -127,7 +127,7 @@ async fn set_password(app: &App, email: &str) -> anyhow::Result<Report> {
     let account = find(app, email).await?;
     let (password, generated) = typed_or_generated()?;
     let changed = app.accounts().set_password(account.id, Password::chosen(password)?, ChangedBy::Operator).await?;
-    ensure!(changed, "there is no account of this e-mail address");
+    ensure!(changed, "there is no account with this e-mail address");
     let generated = generated.as_deref();
     let done = "Changed. Everything that was signed in has ended.";
     Ok(Report {
@@ -235,7 +235,7 @@ pub(super) async fn email_of(app: &App, account: &AccountId) -> anyhow::Result<S
 }
 
 pub(super) async fn find(app: &App, email: &str) -> anyhow::Result<Account> {
-    known(app, email).await?.context("there is no account of this e-mail address")
+    known(app, email).await?.context("there is no account with this e-mail address")
 }
 
 /// The account of an e-mail address, if there is one.

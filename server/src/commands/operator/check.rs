@@ -1,5 +1,5 @@
-//! Whether everything is there that the database speaks of. That database, master key, origin and clock belong together was
-//! checked when it was opened.
+//! Whether everything is there that the database speaks of. That database, master key, origin and clock belong
+//! together was checked when it was opened.
 
 use super::{Report, money};
 use crate::{App, damaged_files};

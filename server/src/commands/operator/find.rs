@@ -15,7 +15,8 @@ const SHOWN: u32 = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Find {
-    /// An e-mail address; the identifier of an order, account or resource; PUBLISHER/NAME; a publisher; or words of a title.
+    /// An e-mail address; the identifier of an order, account or resource; PUBLISHER/NAME; a publisher; or words of a
+    /// title.
     #[arg(required = true, value_name = "WORDS")]
     words: Vec<String>,
 }

@@ -73,7 +73,7 @@ impl PublisherTask {
             match waiting.as_slice() {
                 [request] => request.account,
                 [] => bail!(
-                    "nobody waits for approval as `{name}`: see `publisher list`, or name the account's e-mail address"
+                    "no one is waiting for approval as `{name}`: see `publisher list`, or name the account's e-mail address"
                 ),
                 several => {
                     let mut emails = Vec::new();

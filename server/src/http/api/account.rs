@@ -16,8 +16,8 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{RefundReceipt, TerminalId, Verified};
 use serde::Serialize;
 
-/// Entitlements of one page. With names of full length one takes 350 bytes, and 120 of them half of what a signed answer
-/// may hold.
+/// Entitlements of one page. With names of full length one takes 350 bytes, and 120 of them half of what a signed
+/// answer may hold.
 const ENTITLEMENTS: usize = 120;
 /// Receipts of one page. With names of full length one takes 1.2 KiB in the answer's base64url.
 pub(super) const RECEIPTS: usize = 25;

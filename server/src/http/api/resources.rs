@@ -75,7 +75,7 @@ pub(crate) async fn withdraw(app: App, caller: ProvenTerminal, digest: String) -
     match app.core.store.withdraw(caller.account(), &digest, reason).await.map_err(ApiError::internal)? {
         WithdrawOutcome::Withdrawn => Ok(DONE),
         WithdrawOutcome::NotFound => {
-            Err(ApiError::Forbidden("there is no such resource of a publisher of this account".into()).into())
+            Err(ApiError::Forbidden("this account's publishers have no such resource".into()).into())
         }
     }
 }
@@ -95,7 +95,7 @@ pub(crate) async fn restore(app: App, caller: ProvenTerminal, digest: String) ->
     match app.core.store.restore(Some(caller.account()), &digest).await.map_err(ApiError::internal)? {
         RestoreOutcome::Restored => Ok(DONE),
         RestoreOutcome::NotFound => {
-            Err(ApiError::Forbidden("there is no such resource of a publisher of this account".into()).into())
+            Err(ApiError::Forbidden("this account's publishers have no such resource".into()).into())
         }
         RestoreOutcome::TakenDown => {
             Err(ApiError::Forbidden("the operator of this store took it down: ask the store".into()).into())

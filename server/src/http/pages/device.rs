@@ -1,5 +1,5 @@
-//! Approving a terminal (RFC 8628 section 3.3). The page shows the fingerprint words of the key that asks: who was lured
-//! here by somebody else sees words that stand on no screen of his own.
+//! Approving a terminal (RFC 8628 section 3.3). The page shows the fingerprint words of the key that asks: who was
+//! lured here by somebody else sees words that stand on no screen of his own.
 
 use super::Form;
 use super::kit::layout::{NOTICE, notice, page, see_other};

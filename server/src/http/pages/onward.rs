@@ -8,8 +8,8 @@ use portcullis_protocol::{Digest, OrderId, PublisherName, ResourceName};
 use std::convert::Infallible;
 use url::form_urlencoded;
 
-/// The page that a person wanted before signing in or up. Each is made from what it consists of: no text of a link becomes
-/// an address.
+/// The page that a person wanted before signing in or up. Each is made from what it consists of: no text of a link
+/// becomes an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Onward {
     /// The first page.

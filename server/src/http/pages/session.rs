@@ -7,10 +7,10 @@
 //! | known | at a sign-in, for a year | which account signed in here, sealed: see [`super::known`] |
 //! | flash | when something was done, for a minute | what to say on the next page, sealed: see [`super::kit::flash`] |
 //!
-//! Every form carries a token made from the session's or the form's cookie (`csrf`), so that no other site can send one.
-//! The session is `SameSite=Lax`: it comes along when a person follows a link from another site, and with nothing else that
-//! another site can cause. `GET` changes nothing. A visitor whose session did not come along is given a form's cookie,
-//! which overwrites nothing.
+//! Every form carries a token made from the session's or the form's cookie (`csrf`), so that no other site can send
+//! one. The session is `SameSite=Lax`: it comes along when a person follows a link from another site, and with nothing
+//! else that another site can cause. `GET` changes nothing. A visitor whose session did not come along is given a
+//! form's cookie, which overwrites nothing.
 
 use super::kit::flash::{self, Flash};
 use super::kit::layout::{notice, page};
@@ -196,8 +196,8 @@ enum Cookie {
 }
 
 impl Cookie {
-    /// With TLS a name that no other host of the domain can set (RFC 6265bis section 4.1.3.2). Without, one of this port:
-    /// servers on other ports of this machine have the same cookies.
+    /// With TLS a name that no other host of the domain can set (RFC 6265bis section 4.1.3.2). Without, one of this
+    /// port: servers on other ports of this machine have the same cookies.
     fn name(self, app: &App) -> String {
         let what = match self {
             Self::Session => "",

@@ -55,7 +55,7 @@ pub(crate) async fn submit(
     match attempt(&app, address, visitor.known(), &sent.email, sent.password).await? {
         Attempt::Passed(account) => visitor.sign_in(&app, account, see_other(&to.path())).await,
         Attempt::Failed => {
-            let text = "That is no e-mail address and password known here.";
+            let text = "The e-mail address or the password is not right.";
             Ok(form(&app, &visitor, StatusCode::UNPROCESSABLE_ENTITY, Some(text), &sent.email, &to))
         }
         Attempt::TooMany(TooMany { retry_after }) => {

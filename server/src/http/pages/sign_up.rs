@@ -155,7 +155,7 @@ fn form(app: &App, visitor: &Visitor, action: &str, email: &str, wrong: &Wrong, 
 
 fn closed() -> Response {
     let content = html! {
-        p { "This store takes no sign-ups. Ask its operator for an invitation." }
+        p { "This store does not accept sign-ups. Ask its operator for an invitation." }
         p { a href="/sign-in" { "Sign in" } }
     };
     page(StatusCode::FORBIDDEN, "Sign-up is closed", &content)

@@ -49,8 +49,8 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
     /// The lease of this process.
     fn lease(&self) -> &ProcessLease;
 
-    /// Writes in one transaction, and answers after its commit. What is written for a repeatable request is written only
-    /// while that request is this process's: see [`Fence`].
+    /// Writes in one transaction, and answers after its commit. What is written for a repeatable request is written
+    /// only while that request is this process's: see [`Fence`].
     fn write<T: Send + 'static>(
         &self,
         write: Write,

@@ -125,7 +125,7 @@ pub(crate) fn bytes<const N: usize, T>(row: &Row<'_>, column: usize, make: impl 
     row.get(column).map(make)
 }
 
-/// The same, where it may be absent.
+/// The same, if it may be absent.
 pub(crate) fn maybe_bytes<const N: usize, T>(
     row: &Row<'_>,
     column: usize,
@@ -163,7 +163,7 @@ pub(crate) fn time(row: &Row<'_>, column: usize) -> TxResult<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }
 
-/// A moment, where it may be absent.
+/// A moment, if it may be absent.
 pub(crate) fn maybe_time(row: &Row<'_>, column: usize) -> TxResult<Option<Timestamp>> {
     Ok(row.get::<Option<i64>>(column)?.map(Timestamp::from_millis))
 }
@@ -173,7 +173,7 @@ pub(crate) fn count(row: &Row<'_>, column: usize) -> TxResult<u64> {
     u64::try_from(row.get::<i64>(column)?).map_err(|_| TxError::Unreadable)
 }
 
-/// A count, where it may be absent.
+/// A count, if it may be absent.
 pub(crate) fn maybe_count(row: &Row<'_>, column: usize) -> TxResult<Option<u64>> {
     let count = row.get::<Option<i64>>(column)?;
     count.map(|count| u64::try_from(count).map_err(|_| TxError::Unreadable)).transpose()
@@ -184,7 +184,7 @@ pub(crate) fn currency(row: &Row<'_>, column: usize) -> TxResult<Currency> {
     Currency::recorded(row.str(column)?).map_err(|_| TxError::Unreadable)
 }
 
-/// An amount of money in two columns, where it may be absent.
+/// An amount of money in two columns, if it may be absent.
 pub(crate) fn maybe_money(row: &Row<'_>, amount: usize, currency: usize) -> TxResult<Option<Money>> {
     let Some(minor_units) = row.get::<Option<i64>>(amount)? else { return Ok(None) };
     Money::new(minor_units, self::currency(row, currency)?).map(Some).map_err(|_| TxError::Unreadable)

@@ -15,8 +15,8 @@ pub(crate) trait Statements {
     /// Hands each row that is found over, until it is not wanted any more.
     fn rows(&self, sql: &str, values: &[Value<'_>], each: &mut dyn FnMut(&Row<'_>) -> TxResult<bool>) -> TxResult<()>;
 
-    /// Waits for the lock of this number, until the end of the transaction. `None`: transactions that write run one after
-    /// the other anyway.
+    /// Waits for the lock of this number, until the end of the transaction. `None`: transactions that write run one
+    /// after the other anyway.
     fn locks(&self) -> Option<&dyn Locks>;
 }
 

@@ -1,7 +1,7 @@
 //! PostgreSQL: a few connections that write, a few that read, each with a thread. Several processes share a database.
 //!
-//! A write is one READ COMMITTED transaction that takes its locks first ([`Lock`](super::database::Lock)); a read is one
-//! REPEATABLE READ transaction. There is no group commit here: the database flushes the commits of its connections
+//! A write is one READ COMMITTED transaction that takes its locks first ([`Lock`](super::database::Lock)); a read is
+//! one REPEATABLE READ transaction. There is no group commit here: the database flushes the commits of its connections
 //! together by itself.
 
 mod address;

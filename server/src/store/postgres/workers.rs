@@ -1,8 +1,8 @@
 //! Threads with a connection each. A thread takes a job, runs it in one transaction, commits, and answers.
 //!
 //! The database gathers the commits of all connections into one flush by itself. A job that another transaction was in
-//! the way of runs again, and so does one whose connection broke before it was asked to commit. A connection that breaks
-//! while it commits leaves the outcome unknown: whoever asked asks again, under the same idempotency key.
+//! the way of runs again, and so does one whose connection broke before it was asked to commit. A connection that
+//! breaks while it commits leaves the outcome unknown: whoever asked asks again, under the same idempotency key.
 
 use super::address::DatabaseAddress;
 use super::connection::{Begin, Connection};

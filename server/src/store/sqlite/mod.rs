@@ -88,7 +88,7 @@ impl Sqlite {
     /// Opens a database and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError`] where the file cannot be used, or was made by a newer version.
+    /// [`StoreError`] if the file cannot be used, or was made by a newer version.
     pub fn open(options: SqliteOptions) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if options.create {

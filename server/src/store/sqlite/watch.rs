@@ -1,6 +1,6 @@
 //! What statements cost, for tests: with the feature `test-seams` every statement is looked at when it runs first, and
-//! counted whenever it runs. One whose plan reads a whole table is a panic, so that no list, sweep or search can grow with
-//! its table unnoticed, whichever test runs it.
+//! counted whenever it runs. One whose plan reads a whole table is a panic, so that no list, sweep or search can grow
+//! with its table unnoticed, whichever test runs it.
 
 use rusqlite::{CachedStatement, Connection, StatementStatus};
 use std::collections::HashSet;
@@ -77,8 +77,8 @@ fn plan(db: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     Ok(steps)
 }
 
-/// The step of a plan that reads a table from its beginning to its end. What a part of the statement has found before is
-/// no table.
+/// The step of a plan that reads a table from its beginning to its end. What a part of the statement has found before
+/// is no table.
 fn whole(plan: &[String]) -> Option<&String> {
     let found = |of: &str| {
         let made = ["CO-ROUTINE ", "MATERIALIZE "].map(|how| format!("{how}{of}"));

@@ -121,7 +121,8 @@ pub(super) fn replace_grant(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempote
     Ok(())
 }
 
-/// Deletes answers that have ended, at most `limit`, and the authorisations and grants that they lead to. Returns how many.
+/// Deletes answers that have ended, at most `limit`, and the authorisations and grants that they lead to. Returns how
+/// many.
 pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
     type Ended = ([u8; 16], String, i64, Option<[u8; 16]>);
     let ended: Vec<Ended> = tx.all(

@@ -1,4 +1,5 @@
-//! The rows of the cycle. Every arrow of a state is one conditional update: it changes a row or finds nothing to change.
+//! The rows of the cycle. Every arrow of a state is one conditional update: it changes a row or finds nothing to
+//! change.
 
 use super::answers::{self, Kept, Stored};
 use super::{Database, Lock, Tx, TxError, TxResult, entitlements, grants, offers, prepaid, resources};

@@ -124,8 +124,8 @@ fn approved_by(tx: &Tx<'_>, device: &TokenHash) -> TxResult<Option<AccountId>> {
     Ok(tx.one(sql, [device.as_bytes()], |row| maybe_bytes(row, 0, AccountId::from_bytes))?.flatten())
 }
 
-/// The session that a used code became, while its answer may have got lost. Its tokens are made from the code, so they are
-/// the same.
+/// The session that a used code became, while its answer may have got lost. Its tokens are made from the code, so they
+/// are the same.
 fn again(tx: &Tx<'_>, found: &Poll) -> TxResult<Option<PollOutcome>> {
     let (Some(session), Some(account), Some(used)) = (found.session, found.account, found.polled) else {
         return Ok(None);

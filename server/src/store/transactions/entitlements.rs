@@ -47,9 +47,9 @@ pub(super) fn find(tx: &Tx<'_>, id: &EntitlementId) -> TxResult<Option<Entitleme
     tx.one(&format!("{ENTITLEMENT} WHERE e.id = ?2"), (tx.now().millis(), id.0.0), entitlement)
 }
 
-/// What a decision needs of what the account holds for the operation, and no more, however much that is: one that is for
-/// good; else those that are not counted and have not ended, and those that are not used up, oldest first, as far as one
-/// carries the quantity; else one that says why there is nothing.
+/// What a decision needs of what the account holds for the operation, and no more, however much that is: one that is
+/// for good; else those that are not counted and have not ended, and those that are not used up, oldest first, as far
+/// as one carries the quantity; else one that says why there is nothing.
 pub(super) fn that_count(tx: &Tx<'_>, query: &AuthorisationQuery, facts: &ResourceFacts) -> TxResult<Vec<Entitlement>> {
     let subject = (
         tx.now().millis(),

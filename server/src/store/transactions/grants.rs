@@ -63,7 +63,8 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
     Ok(VerifyOutcome::Granted)
 }
 
-/// Issues a grant once more: the one that it replaces was paid for and never acknowledged, and is no replacement itself.
+/// Issues a grant once more: the one that it replaces was paid for and never acknowledged, and is no replacement
+/// itself.
 pub(super) fn reissue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
     tx.lock(Lock::Account(&new.account))?;
     let Some(old) = &new.replaces else { return Ok(VerifyOutcome::Changed) };

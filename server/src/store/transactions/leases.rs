@@ -27,8 +27,8 @@ pub(crate) struct ProcessLease {
 }
 
 impl ProcessLease {
-    /// The lease in force, a new one when the last is over. In a transaction that is rolled back its number is lost, and
-    /// the next call takes another one.
+    /// The lease in force, a new one when the last is over. In a transaction that is rolled back its number is lost,
+    /// and the next call takes another one.
     pub(super) fn current(&self, tx: &Tx<'_>) -> TxResult<i64> {
         let number = self.number.load(Ordering::SeqCst);
         if is_live(tx, number)? {

@@ -1,7 +1,7 @@
 //! What the store does, each transaction and each statement written once, for whatever database it runs on.
 //!
-//! The statements are in the SQL that every database understands. Whatever a transaction decides on is a condition of its
-//! own write, or lies under a [`Lock`](super::database::Lock) that it takes first.
+//! The statements are in the SQL that every database understands. Whatever a transaction decides on is a condition of
+//! its own write, or lies under a [`Lock`](super::database::Lock) that it takes first.
 
 mod accounts;
 mod answers;

@@ -9,8 +9,8 @@ use crate::store::{NewOffer, OffSale, Offers, OffersOutcome, PublisherId, StoreE
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};
 
-/// An offer `f` in force is on sale while its publisher is in good standing, and a version that is not withdrawn has its
-/// operation: what is sold can be granted.
+/// An offer `f` in force is on sale while its publisher is in good standing, and a version that is not withdrawn has
+/// its operation: what is sold can be granted.
 const ON_SALE: &str = "f.ended_at IS NULL
     AND EXISTS (SELECT 1 FROM publishers p JOIN accounts a ON a.id = p.owner
                 WHERE p.id = f.publisher AND a.suspended_at IS NULL)
@@ -116,8 +116,8 @@ fn replace(
     let before = in_force(tx, &id, name)?;
     // Everything that can be refused comes before the first write: an outcome is not a rollback.
     for new in offers {
-        // An older version that is still sold may have operations that the newest has no more. If all are withdrawn, the
-        // list is for the time when there is another one.
+        // An older version that is still sold may have operations that the newest has no more. If all are withdrawn,
+        // the list is for the time when there is another one.
         if manifest.operation(&new.operation).is_none() && !resources::is_sold(tx, &id, name, &new.operation)? {
             return Ok(OffersOutcome::NoSuchOperation(new.operation.clone()));
         }

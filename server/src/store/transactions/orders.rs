@@ -409,9 +409,9 @@ fn take_nothing(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     Ok(())
 }
 
-/// The provider has money for which nothing is given: it stands in the books until it is paid back. So it is if an order
-/// counts as declined, since the operator decided while the charge was under way: whoever was told that nothing is owed
-/// may have paid otherwise since.
+/// The provider has money for which nothing is given: it stands in the books until it is paid back. So it is if an
+/// order counts as declined, since the operator decided while the charge was under way: whoever was told that nothing
+/// is owed may have paid otherwise since.
 fn pay_back(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     if let Goods::TopUp { amount, .. } = &order.goods {
         let sql = "UPDATE orders SET returned = ?2 WHERE id = ?1";

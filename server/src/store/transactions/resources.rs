@@ -41,7 +41,7 @@ pub(super) fn publisher_id(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Option
     tx.one("SELECT id FROM publishers WHERE name = ?1", [name.as_str()], |row| octets(row, 0).map(PublisherId))
 }
 
-/// The publisher of a name, where the account owns it.
+/// The publisher of a name, if the account owns it.
 pub(super) fn owned(tx: &Tx<'_>, account: &AccountId, name: &PublisherName) -> TxResult<Option<PublisherId>> {
     let sql = "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2";
     tx.one(sql, (name.as_str(), account.as_bytes()), |row| octets(row, 0).map(PublisherId))

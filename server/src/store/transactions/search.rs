@@ -131,8 +131,8 @@ pub(super) fn search(tx: &Tx<'_>, query: &SearchQuery) -> TxResult<SearchPage> {
     Ok(SearchPage { listings: listings.into_iter().flatten().collect(), next })
 }
 
-/// Everything on sale, newest first. A page is named by the listing before it, so that none is passed over or shown twice
-/// while others are published.
+/// Everything on sale, newest first. A page is named by the listing before it, so that none is passed over or shown
+/// twice while others are published.
 fn browse(tx: &Tx<'_>, kind: Option<&str>, page: u32, per_page: u32) -> TxResult<(Vec<i64>, Option<u32>)> {
     let before = if page == 0 { i64::MAX } else { i64::from(page) };
     // One more than the page, to know whether there is another one.

@@ -1,4 +1,5 @@
-//! Every status that a terminal of the tests is answered with is one that its route declares: in every test, not in one.
+//! Every status that a terminal of the tests is answered with is one that its route declares: in every test, not in
+//! one.
 
 use reqwest::{Method, StatusCode};
 use std::collections::BTreeSet;

@@ -146,7 +146,8 @@ pub(crate) fn gate(bench: &Bench) -> Result<Vec<Row>> {
         let mut ours = |repetitions| {
             let mut passes = repetitions;
             while passes > 0 {
-                // A grant counts to a million. One batch in twenty begins a new one, which the 10th percentile leaves out.
+                // A grant counts to a million. One batch in twenty begins a new one, which the 10th percentile leaves
+                // out.
                 if left == Some(0) {
                     authorised = tokio.block_on(resource.authorize(OPERATION))?;
                     left = uses;

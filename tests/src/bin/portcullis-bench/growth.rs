@@ -73,7 +73,8 @@ pub(crate) fn sizes(bench: &Bench) -> Result<Plot> {
     })
 }
 
-/// By how many resources are installed: processes of `portcullis`. All but one are copies of the first under other names.
+/// By how many resources are installed: processes of `portcullis`. All but one are copies of the first under other
+/// names.
 pub(crate) fn installed(bench: &Bench) -> Result<Plot> {
     let folder = bench.folder.join("library");
     fs::create_dir_all(&folder)?;

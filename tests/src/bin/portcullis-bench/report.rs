@@ -1,4 +1,5 @@
-//! What was measured so far. A row is printed and written as soon as it is there, so that nothing that follows can lose it.
+//! What was measured so far. A row is printed and written as soon as it is there, so that nothing that follows can
+//! lose it.
 
 use crate::row::Row;
 use anyhow::{Context as _, Result};

@@ -1,5 +1,5 @@
-//! The act *bills*: a mailbox is filled, its bills are found, a forged one is shown as such, and a resource that never sees
-//! a mail lists and plots them.
+//! The act *bills*: a mailbox is filled, its bills are found, a forged one is shown as such, and a resource that never
+//! sees a mail lists and plots them.
 
 use crate::Demo;
 use anyhow::{Context as _, Result, ensure};

@@ -1,5 +1,5 @@
-//! `/account/means`: the means of payment that providers keep for the account, and how they are forgotten. The store has
-//! a reference to them and a label; what is behind it the provider has.
+//! `/account/means`: the means of payment that providers keep for the account, and how they are forgotten. The store
+//! has a reference to them and a label; what is behind it the provider has.
 
 use super::super::Form;
 use super::super::kit::layout::see_other;

@@ -1,5 +1,5 @@
-//! `/buy/{offer}`: what is bought, for how much, and under which terms. The offer's digest stands in the address: another
-//! price is another offer, and the one that was shown is bought or none.
+//! `/buy/{offer}`: what is bought, for how much, and under which terms. The offer's digest stands in the address:
+//! another price is another offer, and the one that was shown is bought or none.
 
 use super::super::Form;
 use super::super::kit::layout::{NOTICE, see_other};

@@ -1,5 +1,5 @@
-//! `GET /account/orders/{id}`: where an order stands, its receipt, and how what was bought is run. Somebody else's order is
-//! no order.
+//! `GET /account/orders/{id}`: where an order stands, its receipt, and how what was bought is run. Somebody else's
+//! order is no order.
 
 use super::super::kit::layout::see_other;
 use super::super::kit::shell::{Shell, Tab};

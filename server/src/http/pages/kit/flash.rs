@@ -1,5 +1,5 @@
-//! What was just done, said once on the page that follows. It travels in a cookie for a minute, sealed and for this browser
-//! session alone: no link can make the store say that a password was changed.
+//! What was just done, said once on the page that follows. It travels in a cookie for a minute, sealed and for this
+//! browser session alone: no link can make the store say that a password was changed.
 
 use super::super::session::SignedInBrowser;
 use crate::crypto::secrets::Sealed;

@@ -60,7 +60,8 @@ impl Render for Table<'_> {
     }
 }
 
-/// The links below a page of a list. A page is named by the last row before it, so the way leads on and to the beginning.
+/// The links below a page of a list. A page is named by the last row before it, so the way leads on and to the
+/// beginning.
 pub(in super::super) struct Pager<'a> {
     /// Where the list is; a query may have begun.
     pub(in super::super) path: &'a str,
