@@ -15,7 +15,7 @@ use crate::http::problem::{ApiError, Refused};
 use crate::ops::clock::Timestamp;
 use crate::ops::directory::UPLOADS;
 use crate::ops::serve::ServeError;
-use crate::store::{NewPart, NewResource, PublishOutcome, StoreError};
+use crate::store::{NewPart, NewResource, PublishOutcome, ResourceFacts, StoreError};
 use axum::body::Body;
 use futures::StreamExt as _;
 use parking_lot::Mutex;
@@ -90,8 +90,14 @@ pub(crate) fn try_writing(folders: &[PathBuf]) -> Result<(), ServeError> {
     for folder in folders {
         let probe = folder.join(format!(".probe-{}", base64url(&secrets::random::<12>())));
         let written = File::create_new(&probe).and_then(|mut file| {
-            let written = file.write_all(&[0; PROBE]).and_then(|()| file.sync_data());
-            written.and(std::fs::remove_file(&probe))
+            // Locked, as everything in the making is: what nobody holds is cleared away.
+            let locked = file.try_lock().map_err(std::io::Error::from);
+            let written = locked.and_then(|()| file.write_all(&[0; PROBE])).and_then(|()| file.sync_data());
+            let gone = match std::fs::remove_file(&probe) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                gone => gone,
+            };
+            written.and(gone)
         });
         written.map_err(|cause| ServeError::Unwritable { path: folder.clone(), cause })?;
     }
@@ -106,7 +112,10 @@ pub(crate) async fn clear(core: &Core, dir: &Path) -> Result<(), ClearError> {
     let uploads = dir.join(UPLOADS);
     let abandoned = tokio::task::spawn_blocking(move || clear_folder(&uploads)).await.map_err(std::io::Error::other);
     for intent in abandoned.flatten().map_err(ClearError::Io)? {
-        intent.resolve(&core.objects, &*core.store).await?;
+        // One that cannot be looked after keeps none of the others waiting.
+        if let Err(error) = intent.resolve(&core.objects, &*core.store).await {
+            tracing::warn!(%error, "what a dead process left of an upload is looked at again later");
+        }
     }
     Ok(())
 }
@@ -223,6 +232,7 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
     };
     owns(app, &account, &manifest).await?;
     if let Some(published) = app.core.store.resource(&digest).await.map_err(ApiError::internal)? {
+        bring_back(app, &published, &countersigned.path, size).await?;
         tracing::info!(resource = %published.digest, "published again");
         return Ok(answer);
     }
@@ -251,11 +261,9 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
                  resource again, which encrypts it anew; if the part is yours, tell the store's operator"
         )),
     };
-    // Nobody can name the file: its digest is in no catalogue.
-    match app.core.objects.remove(&digest).await {
-        Ok(()) => intent.done(),
-        Err(error) => tracing::warn!(%error, "a file that is not published is left; it will be removed"),
-    }
+    // Nobody can name the file: its digest is in no catalogue. But another upload of the same may be about to publish it, so
+    // that the intent stays, and whoever finds it removes the file when nobody has.
+    drop(intent);
     Err(refused.into())
 }
 
@@ -374,6 +382,24 @@ fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
         );
     }
     format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
+}
+
+/// Stores the file of a resource that is published and whose file is gone: a disk was lost, or restored without its files.
+/// A countersignature of another key has another length only if its form changed: then it is another file.
+async fn bring_back(app: &Server, published: &ResourceFacts, from: &Path, size: u64) -> Result<(), ApiError> {
+    let stored = app.core.objects.find(&published.digest).await.map_err(ApiError::internal)?;
+    if stored.is_some_and(|stored| stored.size == published.size) {
+        return Ok(());
+    }
+    if size != published.size {
+        let text = "the file that was published is gone, and this one has another length: seal it as a new version";
+        return Err(ApiError::Conflict(text.into()));
+    }
+    let mut intent = Intent::new(&app.config.dir, published.digest).map_err(ApiError::internal)?;
+    put(app, &published.digest, from, &mut intent).await?;
+    intent.done();
+    tracing::warn!(resource = %published.digest, "a published file that was gone is there again");
+    Ok(())
 }
 
 async fn put(app: &Server, digest: &Digest, from: &Path, intent: &mut Intent) -> Result<(), ApiError> {

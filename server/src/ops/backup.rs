@@ -149,6 +149,7 @@ impl Backup {
         }
         store.close().await?;
         drop(store);
+        is_settled(making)?;
         let configuration = app.config.dir.join(FILE_NAME);
         if configuration.is_file() {
             copy_private(&configuration, &making.join(FILE_NAME))?;
@@ -214,7 +215,7 @@ impl Backup {
             write_private(&making.join(FILE_NAME), without_database(&text).as_bytes())?;
         }
         let store = open_store(making, None, false, &Parts::default())?;
-        if store.identity().await?.is_some_and(|bound| bound.key_check != secrets.key_check()) {
+        if store.identity().await?.is_none_or(|bound| bound.key_check != secrets.key_check()) {
             return Err(BackupError::OtherMasterKey(master.to_owned()));
         }
         balances(&*store).await?;
@@ -223,9 +224,14 @@ impl Backup {
             copy_files(&*store, &kept, making).await?;
         }
         sign_everybody_out(&*store).await?;
+        // One that was used since would be open again, to whoever still has it.
+        for invitation in store.invitations().await? {
+            store.revoke_invitation(invitation.id).await?;
+        }
         keys::rotate_signing_key(&*store, secrets, Rotation::Restored).await?;
         store.close().await?;
-        Ok(())
+        drop(store);
+        is_settled(making)
     }
 
     /// When it was made.
@@ -245,6 +251,10 @@ impl Backup {
              are there again.\n\
              - Terminals that were revoked and accounts that were suspended since are not any more: do it again.\n\
              - Versions, prices and withdrawals since are gone: publishers publish again, and you withdraw again.\n\
+             - Passwords, addresses and publishers' keys that were changed since are the old ones again: \
+             `operator account password EMAIL` for an account that somebody else was in.\n\
+             - Invitations were revoked: make new ones.\n\
+             - Unset PORTCULLIS_SERVER_DATABASE if it is set: what is restored lies in the directory.\n\
              - Everybody was signed out, and a new signing key signs. If one was replaced as stolen since, run \
              `operator rotate-key --stolen`."
         )
@@ -294,7 +304,10 @@ async fn copy_database(app: &App, to: &Path) -> Result<(), BackupError> {
 /// A configuration without the address of a database: what is restored lies in the directory, and the database that the
 /// address names may still be there, with another content.
 fn without_database(text: &str) -> String {
-    let is_address = |line: &&str| line.strip_prefix("database").is_some_and(|rest| rest.trim_start().starts_with('='));
+    let is_address = |line: &&str| {
+        let key = line.trim_start().trim_start_matches(['"', '\'']).strip_prefix("database");
+        key.is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with('='))
+    };
     let lines = text.lines().map(|line| match is_address(&line) {
         true => "# The address of the database was taken out when this was restored from a backup.",
         false => line,
@@ -367,11 +380,21 @@ fn settle<T>(making: &Path, to: &Path, made: Result<T, BackupError>, names: &[&s
     }
 }
 
+/// Fails if what was written last is not in the database's one file, since the disk is full for one.
+fn is_settled(making: &Path) -> Result<(), BackupError> {
+    let log = making.join(format!("{DATABASE}-wal"));
+    match fs::metadata(&log) {
+        Ok(found) if found.len() > 0 => Err(io_at(&log)(io::Error::other("it was not taken up into the database"))),
+        _ => Ok(()),
+    }
+}
+
 /// Moves what was made to its place, the last name last: with it, the rest is there.
 fn appear(making: &Path, to: &Path, names: &[&str]) -> Result<(), BackupError> {
     for name in names {
         let (from, to) = (making.join(name), to.join(name));
-        if from.exists() {
+        // The sealed files and the configuration may be left out; what is not there otherwise, another run has taken.
+        if from.exists() || ![FILES, FILE_NAME].contains(name) {
             fs::rename(&from, &to).map_err(io_at(&to))?;
         }
     }

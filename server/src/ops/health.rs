@@ -84,8 +84,10 @@ async fn storage(core: &Core, dir: &Path) -> Option<String> {
         Err(_) => return Some(format!("the place of sealed files does not answer within {} s", PATIENCE.as_secs())),
     }
     let folders = publish::folders(core, dir);
-    match tokio::task::spawn_blocking(move || publish::try_writing(&folders)).await {
-        Ok(tried) => tried.err().map(|error| error.to_string()),
-        Err(error) => Some(error.to_string()),
+    let tried = tokio::task::spawn_blocking(move || publish::try_writing(&folders));
+    match tokio::time::timeout(PATIENCE, tried).await {
+        Ok(Ok(tried)) => tried.err().map(|error| error.to_string()),
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("the disk does not write within {} s", PATIENCE.as_secs())),
     }
 }

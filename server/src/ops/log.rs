@@ -2,6 +2,7 @@
 
 use crate::http::app::App;
 use crate::ops::config::{Log, LogFormat, TracesSettings};
+use crate::ops::metrics;
 use crate::ops::traces::{self, Traces};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
@@ -66,7 +67,7 @@ pub(crate) async fn each_request(State(app): State<App>, mut request: Request, n
     let begun = Instant::now();
     let span = info_span!("request", id = %id);
     let traced = info_span!(
-        target: traces::TARGET, "request", id = %id, otel.name = %format_args!("{method} {route}"), otel.kind = "server",
+        target: traces::TARGET, "request", id = %id, otel.name = %format_args!("{} {route}", metrics::word(&method)), otel.kind = "server",
         http.response.status_code = field::Empty
     );
     let mut response = next.run(request).instrument(span.clone()).instrument(traced.clone()).await;

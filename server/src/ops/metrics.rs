@@ -18,6 +18,14 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 18))
 }
 
+/// The word for a method: a caller may make up any.
+pub(crate) fn word(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),
+        _ => "other",
+    }
+}
+
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// A part of the cycle that takes time of its own.
@@ -93,12 +101,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A request was answered. `route` is the pattern of the path, never the path itself.
     pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
-        let method = match *method {
-            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),
-            // A caller may make up any word.
-            _ => "other",
-        };
-        let labels = [("method", method.into()), ("route", route.into()), ("status", status.as_str().into())];
+        let labels = [("method", word(method).into()), ("route", route.into()), ("status", status.as_str().into())];
         self.requests.get_or_create(&labels).inc();
         self.answers.get_or_create(&[("route", route.into())]).observe(took.as_secs_f64());
     }

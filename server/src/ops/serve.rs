@@ -199,12 +199,13 @@ impl Running {
             tokio::spawn(connections::serve(listener, monitoring::router(app.clone()), caps, stopped.clone()))
         });
         let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));
+        let uploads = tokio::spawn(look_after_uploads(app.clone(), stopped.clone()));
         let payments = tokio::spawn(look_after_payments(app.clone(), stopped.clone()));
         let closing = app.clone();
         let task = tokio::spawn(async move {
             connections::serve(listener, router(closing.clone()), caps, stopped).await;
             // Requests are answered by now; what they wrote is committed before the process ends.
-            let _ = tokio::join!(housekeeping, payments);
+            let _ = tokio::join!(housekeeping, payments, uploads);
             if let Some(monitoring) = monitoring {
                 let _ = monitoring.await;
             }
@@ -274,8 +275,40 @@ async fn look_after_payments(app: App, stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
+/// Clears away what broken uploads left behind. It may wait for the service that keeps the files, so it holds nothing else
+/// up, and is broken off when the server stops.
+async fn look_after_uploads(app: App, stopped: watch::Receiver<bool>) {
     let mut looked = Instant::now();
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stop = std::pin::pin!(until(stopped));
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = ticks.tick() => {}
+        }
+        tokio::select! {
+            () = &mut stop => return,
+            () = clear_uploads(&app, &mut looked) => {}
+        }
+    }
+}
+
+async fn clear_uploads(app: &App, looked: &mut Instant) {
+    if let Err(error) = publish::clear(&app.core, &app.config.dir).await {
+        tracing::error!(%error, "what broken uploads left behind could not be cleared");
+    }
+    if looked.elapsed() >= FORGOTTEN_UPLOADS {
+        *looked = Instant::now();
+        match app.core.objects.abort_forgotten(SystemTime::now()).await {
+            Ok(0) => {}
+            Ok(uploads) => tracing::info!(uploads, "forgotten uploads in parts were given up"),
+            Err(error) => tracing::error!(%error, "forgotten uploads in parts could not be given up"),
+        }
+    }
+}
+
+async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stop = std::pin::pin!(until(stopped));
@@ -296,17 +329,6 @@ async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
         }
         if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
             tracing::error!(%error, "signing keys could not be refreshed");
-        }
-        if let Err(error) = publish::clear(core, &app.config.dir).await {
-            tracing::error!(%error, "what broken uploads left behind could not be cleared");
-        }
-        if looked.elapsed() >= FORGOTTEN_UPLOADS {
-            looked = Instant::now();
-            match core.objects.abort_forgotten(SystemTime::now()).await {
-                Ok(0) => {}
-                Ok(uploads) => tracing::info!(uploads, "forgotten uploads in parts were given up"),
-                Err(error) => tracing::error!(%error, "forgotten uploads in parts could not be given up"),
-            }
         }
         match core.store.sweep().await {
             Ok(0) => {}

@@ -56,6 +56,19 @@ pub struct Account {
     pub verified: Option<Timestamp>,
 }
 
+/// A browser session of somebody who has just typed the password.
+#[derive(Debug, Clone)]
+pub struct NewWebSession {
+    /// Its token.
+    pub token: TokenHash,
+    /// The account.
+    pub account: AccountId,
+    /// The stored password that was matched: it has to be the account's still.
+    pub password: String,
+    /// How long it lasts, in seconds.
+    pub life: u64,
+}
+
 /// Another password for an account. Everything else that is signed in ends with it.
 #[derive(Debug, Clone)]
 pub struct NewPassword {
@@ -206,8 +219,9 @@ pub trait Accounts {
     /// Takes an invitation back. False if there is none of this identifier that is still good.
     async fn revoke_invitation(&self, id: InvitationId) -> Result<bool, StoreError>;
 
-    /// Begins a browser session of so many seconds.
-    async fn create_web_session(&self, token: TokenHash, account: AccountId, life: u64) -> Result<(), StoreError>;
+    /// Begins a browser session. False, and nothing is written, if the password is not the account's any more, or the
+    /// account is suspended: what ends everything that is signed in may have come between.
+    async fn create_web_session(&self, session: NewWebSession) -> Result<bool, StoreError>;
 
     /// A browser session, if it is still good and its account is not suspended.
     async fn web_session(&self, token: &TokenHash) -> Result<Option<WebSession>, StoreError>;

@@ -35,7 +35,7 @@ mod transactions;
 
 pub use accounts::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
-    NewName, NewPassword, OpenInvitation, RenameOutcome, SignUp, WebSession,
+    NewName, NewPassword, NewWebSession, OpenInvitation, RenameOutcome, SignUp, WebSession,
 };
 pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, StoredAnswer};
 pub use approvals::{ApprovalRequest, Approvals};

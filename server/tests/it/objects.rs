@@ -241,6 +241,11 @@ async fn a_large_file_goes_up_in_parts_and_a_broken_line_leaves_none() {
     // When the line is back, the server gives the upload up by itself.
     line.break_from(u64::MAX);
     assert!(eventually(async || service.uploads().await == 0).await, "no part is left");
+    // The intent stays while the service may still be at it: three minutes.
+    for entry in std::fs::read_dir(stage.folder.path().join("uploads")).expect("a folder").flatten() {
+        let file = std::fs::File::options().write(true).open(entry.path()).expect("opened");
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("aged");
+    }
     assert!(eventually(async || intents(stage.folder.path()) == 0).await);
 
     // And the publisher's next try succeeds.
@@ -261,7 +266,7 @@ async fn a_large_file_goes_up_in_parts_and_a_broken_line_leaves_none() {
 #[tokio::test]
 async fn uploads_that_nobody_remembers_are_given_up_after_a_day() {
     let service = Service::start().await;
-    for key in ["sealed/here/files/a.wasm", "sealed/here/files/b.wasm", "another/server/files/c.wasm"] {
+    for key in ["sealed/here/files/a.wasm", "sealed/here/files/b.wasm", "sealed/here/files-of-others/c.wasm"] {
         let begun =
             service.http.post(format!("{}/store/{key}?uploads", service.address)).send().await.expect("answers");
         assert!(begun.status().is_success());
@@ -314,6 +319,39 @@ async fn a_bucket_that_does_not_answer_is_named_without_its_secret() {
     let objects = Objects::open(Path::new("nowhere"), &storage(&format!("http://{nowhere}"))).expect("settings");
     let error = objects.abort_forgotten(SystemTime::now()).await.expect_err("nobody listens").to_string();
     assert!(error.contains("s3://store") && !error.contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_comes_back_when_its_publisher_uploads_it_again() {
+    let stage = Stage::open().await;
+    let mut shop = stage.shop().await;
+    let file = stage.folder.path().join("files").join(format!("{}.wasm", shop.resource));
+    let whole = std::fs::read(&file).expect("published");
+    let url = format!("{}/v1/files/{}", stage.origin, shop.resource);
+    std::fs::remove_file(&file).expect("lost");
+    assert_eq!(reqwest::get(&url).await.expect("answers").status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let again = upload(&shop.file);
+    let _: PublishAnswer = shop.terminal.get_yes(&again).await;
+    let back = reqwest::get(&url).await.expect("answers").bytes().await.expect("the file");
+    assert_eq!(back.len(), whole.len());
+    Sealed::open(back.to_vec()).expect("sealed").verify_blocks().expect("whole");
+    assert_eq!(intents(stage.folder.path()), 0);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_may_be_named_by_a_way_round() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("here/there")).expect("folders");
+    let round = folder.path().join("here/../here/there/..").join("files");
+    let objects = Objects::in_folder(round);
+    assert_eq!(objects.abort_forgotten(SystemTime::now()).await.expect("nothing"), 0);
+    let world = World::new().await;
+    let dir = world.folder.path().join("x/..");
+    std::fs::create_dir_all(world.folder.path().join("x")).expect("a folder");
+    let around = Objects::open(&dir, &StorageSettings::default()).expect("a place");
+    let damaged = portcullis_server::damaged_files(&*world.core.store, &around).await.expect("looked at");
+    assert_eq!(damaged.len(), 1, "the file of the world's resource is missing, and that is all that is wrong");
 }
 
 /// Names the process that [`a_range_of_a_large_file_is_passed_on_piece_by_piece`] measures.

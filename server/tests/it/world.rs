@@ -24,7 +24,8 @@ use portcullis_server::ops::clock::{Clock, Timestamp};
 use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{
     AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
-    NewResource, NewTerminal, NewTokens, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId, SignUp,
+    NewResource, NewTerminal, NewTokens, NewWebSession, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId,
+    SignUp,
 };
 use portcullis_server::{Asker, Core, Objects, ServiceError, SignedIn, StorageSettings};
 use std::path::Path;
@@ -379,7 +380,9 @@ pub(crate) async fn sign_in(core: &Core, account: AccountId, key: &Thumbprint, t
 /// What the account's owner says who has just signed a browser in.
 pub(crate) async fn approval(core: &Core, account: AccountId) -> Decision {
     let browser = core.secrets.hash_token(TokenRole::Web, &new_token());
-    core.store.create_web_session(browser, account, 600).await.expect("a browser session");
+    let password = core.store.account(&account).await.expect("read").expect("an account").password;
+    let session = NewWebSession { token: browser, account, password, life: 600 };
+    assert!(core.store.create_web_session(session).await.expect("a browser session"));
     Decision::Approve { account, browser }
 }
 

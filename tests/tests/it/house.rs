@@ -203,3 +203,64 @@ fn tables() -> Result<BTreeSet<String>> {
     }
     Ok(tables)
 }
+
+/// The longest line of documentation, in characters.
+const WIDEST: usize = 120;
+
+/// Adds the lines of prose that are longer, of a page or of a source's documentation.
+fn too_long(path: &Path, found: &mut Vec<String>) -> Result<()> {
+    let is_source = path.extension().is_some_and(|ending| ending == "rs");
+    let mut in_code = false;
+    for (number, line) in fs::read_to_string(path)?.lines().enumerate() {
+        let prose = match (is_source, line.trim_start()) {
+            (false, text) => text,
+            (true, text) => match text.strip_prefix("///").or_else(|| text.strip_prefix("//!")) {
+                Some(text) => text.trim_start(),
+                None => {
+                    in_code = false;
+                    continue;
+                }
+            },
+        };
+        in_code ^= prose.starts_with("```");
+        // Tables and code have lines of their own, and an address cannot be broken.
+        let can_break = !in_code && !prose.starts_with(['|', '`', '<']) && prose.split(' ').count() > 3;
+        if can_break && line.chars().count() > WIDEST {
+            found.push(format!("{}:{}", path.display(), number + 1));
+        }
+    }
+    Ok(())
+}
+
+/// The sources below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, found)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn lines_of_documentation_are_as_wide_as_a_window() -> Result<()> {
+    // What is made from the sources is as wide as it comes.
+    let made = ["cli.md", "refusals.md"];
+    let mut files: Vec<PathBuf> =
+        pages()?.into_iter().filter(|page| !made.iter().any(|name| page.ends_with(name))).collect();
+    for folder in
+        ["cli/src", "folders/src", "host/src", "mail/src", "protocol/src", "server/src", "tests/src", "xtask/src"]
+    {
+        sources(&checkout::root().join(folder), &mut files)?;
+    }
+    assert!(files.len() > 300, "{} files", files.len());
+    let mut found = Vec::new();
+    for file in &files {
+        too_long(file, &mut found)?;
+    }
+    assert!(found.is_empty(), "wrap these: {found:#?}");
+    Ok(())
+}

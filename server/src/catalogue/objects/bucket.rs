@@ -9,7 +9,7 @@ use super::intent::Intent;
 use super::settings::StorageSettings;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer};
 use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path as Key;
@@ -31,7 +31,7 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 /// How often a request is tried again, and for how long.
 const RETRIES: usize = 4;
 const RETRIED_FOR: Duration = Duration::from_secs(60);
-/// How long one request may take: a part over a slow line.
+/// How long the service may say nothing: a part over a slow line.
 const REQUEST: Duration = Duration::from_secs(120);
 /// How many uploads are listed at once, as S3 has it.
 const LISTED: usize = 1000;
@@ -55,16 +55,22 @@ impl Bucket {
         let endpoint = settings.address().map_err(|error| wrong(&error))?;
         let is_plain = endpoint.scheme() == "http";
         let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRIED_FOR, ..RetryConfig::default() };
-        let mut builder = AmazonS3Builder::from_env()
+        // What the operator wrote goes before what the environment says, and the two are not mixed.
+        let builder = match settings.credentials() {
+            Some((id, secret)) => AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret),
+            None => AmazonS3Builder::from_env(),
+        };
+        // A file may take as long to download as its reader likes: the service has to send something now and then.
+        let client = ClientOptions::new().with_timeout_disabled().with_read_timeout(REQUEST).with_allow_http(is_plain);
+        let address = endpoint.as_str().trim_end_matches('/');
+        let builder = builder
             .with_bucket_name(&bucket.name)
             .with_region(&settings.region)
-            .with_endpoint(endpoint.as_str().trim_end_matches('/'))
+            .with_config(AmazonS3ConfigKey::S3Endpoint, address)
+            .with_endpoint(address)
             .with_virtual_hosted_style_request(false)
             .with_retry(retry)
-            .with_client_options(ClientOptions::new().with_timeout(REQUEST).with_allow_http(is_plain));
-        if let Some((id, secret)) = settings.credentials() {
-            builder = builder.with_access_key_id(id).with_secret_access_key(secret);
-        }
+            .with_client_options(client);
         let s3 = builder.build().map_err(|error| wrong(&error))?;
         let mut address = endpoint;
         address.path_segments_mut().map_err(|()| wrong(&"`endpoint` must be a URL"))?.pop_if_empty().push(&bucket.name);
@@ -180,7 +186,7 @@ impl Bucket {
         {
             let mut query = url.query_pairs_mut();
             query.append_pair("uploads", "").append_pair("max-uploads", &LISTED.to_string());
-            query.append_pair("prefix", self.key(super::FILES).as_ref());
+            query.append_pair("prefix", &format!("{}/", self.key(super::FILES)));
             if let Some((key, upload)) = after {
                 query.append_pair("key-marker", key).append_pair("upload-id-marker", upload);
             }

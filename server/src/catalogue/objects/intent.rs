@@ -26,6 +26,9 @@ struct Record {
     upload: Option<String>,
 }
 
+/// How long a request of a dead process may still take at the service.
+const UNDER_WAY: Duration = Duration::from_secs(180);
+
 /// An intent of this process. Dropped before it is [`done`](Intent::done), it stays, and whoever finds it looks after
 /// it.
 pub(crate) struct Intent {
@@ -90,6 +93,8 @@ impl Abandoned {
             objects.abort(&digest, &upload).await?;
         }
         match objects.find(&digest).await? {
+            // The service may still be at what the process began.
+            None if self.age() < UNDER_WAY => Ok(()),
             None => self.remove(),
             Some(_) if is_named(store, &digest).await? => self.remove(),
             Some(stored) => {
@@ -102,6 +107,12 @@ impl Abandoned {
                 self.remove()
             }
         }
+    }
+
+    /// How long ago it was written last.
+    fn age(&self) -> Duration {
+        let written = self.file.metadata().and_then(|data| data.modified());
+        written.ok().and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or_default()
     }
 
     fn remove(self) -> Result<(), publish::ClearError> {

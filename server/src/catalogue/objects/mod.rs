@@ -101,6 +101,11 @@ impl Objects {
     /// The files in a folder.
     #[must_use]
     pub fn in_folder(folder: PathBuf) -> Self {
+        // Keys of the local store have no `..` in them.
+        let folder = match (folder.parent(), folder.file_name()) {
+            (Some(dir), Some(name)) => dir.canonicalize().map_or_else(|_| folder.clone(), |dir| dir.join(name)),
+            _ => folder,
+        };
         Self { place: Place::Folder { folder, files: LocalFileSystem::new() } }
     }
 

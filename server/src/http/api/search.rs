@@ -46,6 +46,9 @@ pub(crate) async fn search(
     let Ok(axum::extract::Query(Asked { q, kind, page })) = asked else {
         return Err(ApiError::Malformed("a search takes q, kind and page".into()));
     };
+    if q.contains('\0') || kind.contains('\0') {
+        return Err(ApiError::Malformed("a search takes text without the character U+0000".into()));
+    }
     if q.len() > MAX_QUERY || kind.len() > MAX_QUERY || q.split_whitespace().count() > MAX_WORDS {
         return Err(ApiError::Malformed(format!("a search takes at most {MAX_WORDS} words and {MAX_QUERY} bytes")));
     }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | session | at a sign-in, and nowhere else | a random number that the store knows |
 //! | form | with the first form that a visitor sees who is not signed in | a random number, so that the form has a token |
-//! | known | at a sign-in, for a year | which account signed in here, sealed: see [`super::known`] |
+//! | known | at a sign-in, for 400 days | which account signed in here, sealed: see [`super::known`] |
 //! | flash | when something was done, for a minute | what to say on the next page, sealed: see [`super::kit::flash`] |
 //!
 //! Every form carries a token made from the session's or the form's cookie (`csrf`), so that no other site can send
@@ -18,6 +18,7 @@ use super::known::KnownBrowser;
 use crate::crypto::secrets::{self, TokenHash, TokenRole};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
+use crate::store::NewWebSession;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -27,7 +28,7 @@ use portcullis_protocol::AccountId;
 use portcullis_protocol::encoding::{Octets, base64url};
 use subtle::ConstantTimeEq as _;
 
-/// How long a browser stays signed in: a working day. Approving terminals and managing the account is all it is for.
+/// How long a browser stays signed in: a working day. It buys, approves terminals and manages the account.
 const SESSION_SECONDS: u64 = 12 * 3600;
 /// How long a browser is known: the longest that browsers keep a cookie, 400 days.
 const KNOWN_SECONDS: u64 = 400 * 24 * 3600;
@@ -140,17 +141,20 @@ impl Visitor {
         response
     }
 
-    /// Signs in: a new number, whatever the browser brought.
+    /// Signs in: a new number, whatever the browser brought. `password` is the stored one that was matched.
     pub(super) async fn sign_in(
         &self,
         app: &App,
         account: AccountId,
+        password: String,
         mut response: Response,
     ) -> Result<Response, ApiError> {
         self.forget(app).await?;
         let cookie = secrets::new_token();
-        let begun = app.core.store.create_web_session(web_hash(app, &cookie), account, SESSION_SECONDS);
-        begun.await.map_err(ApiError::internal)?;
+        let session = NewWebSession { token: web_hash(app, &cookie), account, password, life: SESSION_SECONDS };
+        if !app.core.store.create_web_session(session).await.map_err(ApiError::internal)? {
+            return Err(ApiError::Conflict("the password was changed a moment ago: sign in again".into()));
+        }
         Cookie::Session.set(app, &mut response, &cookie, SESSION_SECONDS);
         let known = self.known.as_ref().filter(|known| known.account == account);
         let known = known.cloned().unwrap_or_else(|| KnownBrowser::new(account));

@@ -53,7 +53,7 @@ pub(crate) async fn submit(
     }
     let to = Onward::read(&sent.code, &sent.to);
     match attempt(&app, address, visitor.known(), &sent.email, sent.password).await? {
-        Attempt::Passed(account) => visitor.sign_in(&app, account, see_other(&to.path())).await,
+        Attempt::Passed { account, password } => visitor.sign_in(&app, account, password, see_other(&to.path())).await,
         Attempt::Failed => {
             let text = "The e-mail address or the password is not right.";
             Ok(form(&app, &visitor, StatusCode::UNPROCESSABLE_ENTITY, Some(text), &sent.email, &to))
@@ -82,7 +82,11 @@ pub(crate) async fn leave(
 }
 
 enum Attempt {
-    Passed(AccountId),
+    Passed {
+        account: AccountId,
+        /// The stored password that was matched.
+        password: String,
+    },
     Failed,
     TooMany(TooMany),
 }
@@ -111,7 +115,9 @@ async fn attempt(
     Ok(match account {
         Some(account) if matches && account.suspended.is_none() => {
             tries.give_back(app);
-            app.gates.right_password.take(account.id).map_or_else(Attempt::TooMany, |()| Attempt::Passed(account.id))
+            let id = account.id;
+            let passed = |()| Attempt::Passed { account: id, password: account.password };
+            app.gates.right_password.take(id).map_or_else(Attempt::TooMany, passed)
         }
         _ => Attempt::Failed,
     })

@@ -122,7 +122,8 @@ async fn create(
     match app.accounts().create(account).await.map_err(ApiError::internal)? {
         Made::Account(id) => {
             tracing::info!("an account was made");
-            visitor.sign_in(app, id, see_other(&to.path())).await
+            let made = app.core.store.account(&id).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
+            visitor.sign_in(app, id, made.password, see_other(&to.path())).await
         }
         // Without mail there is no way to say this to the owner of the address alone.
         Made::NameTaken => {

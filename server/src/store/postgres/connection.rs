@@ -60,9 +60,10 @@ impl Connection {
         now.map(|now| self.shifted(now)).ok_or(TxError::Unreadable)
     }
 
-    /// Commits.
+    /// Commits. Of a transaction that has failed, PostgreSQL makes a rollback without an error; a statement before it
+    /// fails then.
     pub(super) fn commit(&self) -> TxResult<()> {
-        self.run("COMMIT")
+        self.run("SELECT 1; COMMIT")
     }
 
     /// Takes back whatever was done.

@@ -8,7 +8,8 @@ use crate::store::database::Row;
 use crate::store::database::row::{bytes, maybe_time, octets, sealed, text, time};
 use crate::store::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
-    NewName, NewPassword, OpenInvitation, RenameOutcome, SESSIONS_LISTED, SignUp, StoreError, WebSession,
+    NewName, NewPassword, NewWebSession, OpenInvitation, RenameOutcome, SESSIONS_LISTED, SignUp, StoreError,
+    WebSession,
 };
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};
@@ -229,14 +230,22 @@ impl<D: Database> Accounts for D {
         .await
     }
 
-    async fn create_web_session(&self, token: TokenHash, account: AccountId, life: u64) -> Result<(), StoreError> {
+    async fn create_web_session(&self, session: NewWebSession) -> Result<bool, StoreError> {
         self.write(Write::WebSession, move |tx| {
-            let expires = tx.now().plus(life).millis();
-            tx.change(
-                "INSERT INTO web_sessions (token, account, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-                (token.as_bytes(), account.as_bytes(), tx.now().millis(), expires),
+            let NewWebSession { token, account, password, life } = &session;
+            tx.lock(Lock::Account(account))?;
+            let written = tx.change(
+                "INSERT INTO web_sessions (token, account, created_at, expires_at)
+                 SELECT ?1, id, ?3, ?4 FROM accounts WHERE id = ?2 AND password = ?5 AND suspended_at IS NULL",
+                (
+                    token.as_bytes(),
+                    account.as_bytes(),
+                    tx.now().millis(),
+                    tx.now().plus(*life).millis(),
+                    password.as_str(),
+                ),
             )?;
-            Ok(())
+            Ok(written == 1)
         })
         .await
     }

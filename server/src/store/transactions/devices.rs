@@ -76,6 +76,8 @@ fn poll(
     if found.suspended {
         return Ok(PollOutcome::Denied);
     }
+    // Who approved it may have done so since the lock was chosen.
+    tx.lock(Lock::Account(&account))?;
     let used = tx.change(
         "UPDATE devices SET state = 3, session = ?2, polled_at = ?3 WHERE device = ?1 AND state = 1",
         (device.as_bytes(), session.0.0, tx.now().millis()),

@@ -36,9 +36,10 @@ pub(super) fn take(tx: &Tx<'_>, lease: &ProcessLease, limit: u32) -> TxResult<Lo
     tx.lock(Lock::LookUps)?;
     let mut taken = Vec::new();
     for id in due(tx, limit)? {
-        let sql =
-            "UPDATE orders SET lease = ?2, look_at = ?3 WHERE id = ?1 AND (look_at IS NOT NULL OR lease IS NOT NULL)";
-        if tx.change(sql, (id.as_bytes(), number, tx.now().plus(TAKEN).millis()))? == 1 {
+        // It may have come to another state meanwhile, and be due later.
+        let sql = "UPDATE orders SET lease = ?2, look_at = ?3 WHERE id = ?1 AND (look_at <= ?4 OR (lease IS NOT NULL
+                   AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.number = orders.lease AND l.ends_at > ?4)))";
+        if tx.change(sql, (id.as_bytes(), number, tx.now().plus(TAKEN).millis(), tx.now().millis()))? == 1 {
             taken.extend(orders::find(tx, &id)?);
         }
     }

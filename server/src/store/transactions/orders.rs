@@ -499,6 +499,11 @@ pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> TxResult<(
     match others.iter().find(|(_, _, offer)| rights::are_for_good(&offer.rights)) {
         Some((id, publisher, offer)) => {
             let entitlement = EntitlementId(Octets(*id.as_bytes()));
+            // It may have stood in this place before, and given way when a dispute was won.
+            let sql = "UPDATE entitlements SET revoked_at = NULL WHERE id = ?1 AND revoked_at IS NOT NULL";
+            if tx.change(sql, [entitlement.0.0])? == 1 {
+                return Ok(());
+            }
             hold(tx, &ended.account, publisher, offer, &entitlement, Holding::default())
         }
         None => Ok(()),

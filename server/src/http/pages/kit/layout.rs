@@ -13,7 +13,7 @@ const STYLE: &str = include_str!("style.css");
 
 /// Nothing but this page, this style and forms to this very server.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| policy(""));
-/// The same, and pictures of this server: see [`super::super::cover`].
+/// The same, and pictures of this server: see [`super::super::store::cover`].
 static POLICY_WITH_COVERS: LazyLock<HeaderValue> = LazyLock::new(|| policy(" img-src 'self';"));
 
 fn policy(more: &str) -> HeaderValue {
