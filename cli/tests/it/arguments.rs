@@ -146,8 +146,8 @@ fn what_does_not_fit_costs_nothing_and_asks_nobody() {
         ("resize(@broken.txt, \"a\", 1)", &[], 2, "list<u8> and string only"),
         ("do-filtre(nearest)", &[], 2, "did you mean `do-filter`?"),
         ("unsold()", &[], 1, "belongs to no operation"),
-        ("do-filter(nearest)", &["-o", "file"], 2, "gives no bytes"),
-        ("count([1])", &["--dir", "nowhere"], 2, "is no directory"),
+        ("do-filter(nearest)", &["-o", "file"], 2, "returns no bytes"),
+        ("count([1])", &["--dir", "nowhere"], 2, "is not a directory"),
         ("count([1])", &["--allow", "us"], 2, "did you mean `use`?"),
     ] {
         let arguments = [&["run", "--invoke", call], options, &["typed"]].concat();

@@ -80,7 +80,7 @@ fn nothing_done_yet_is_nothing_wrong() {
     assert!(diagnosis.warning("terminal", "home", "does not exist").starts_with("portcullis login"));
     assert!(!stage.path("user").exists(), "looking makes nothing");
     fs::write(stage.path("user"), "a file where the folder should be").expect("written");
-    Diagnosis::of(&stage, "user").wrong("terminal", "home", "no folder");
+    Diagnosis::of(&stage, "user").wrong("terminal", "home", "not a folder");
     let output =
         stage.command("other").args(["--json", "doctor"]).env("PORTCULLIS_GUEST_TOOLCHAIN", "/nowhere").output();
     let diagnosis = Diagnosis::read(&output.expect("doctor runs"));

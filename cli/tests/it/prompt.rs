@@ -60,7 +60,7 @@ fn questions_are_asked_at_the_controlling_terminal() {
     let (code, said) = buy("yes | BUY", &[("Buy? [y/N] ", "n\n")]);
     assert_eq!(code, Some(1), "{said}");
     let (code, said) = buy("BUY < /dev/null > bought 2> said", &[]);
-    assert_eq!(code, Some(1), "nobody can be asked: {said}");
+    assert_eq!(code, Some(1), "no terminal to confirm on: {said}");
     assert!(!said.contains("Buy?"), "{said}");
     let (code, said) = buy("BUY < /dev/null > bought", &[("Buy? [y/N] ", "y\n")]);
     assert_eq!(code, Some(0), "{said}");
@@ -75,7 +75,7 @@ fn a_version_is_withdrawn_only_when_somebody_agrees() {
     let refused = stage.run("publisher", &["withdraw", "acme/sketch@1.0.0"]);
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("nobody can be asked") && said.contains("--yes"), "{said}");
+    assert!(said.contains("no terminal to confirm on") && said.contains("--yes"), "{said}");
     stage.succeed("publisher", &["withdraw", "acme/sketch@1.0.0", "--yes"]);
 }
 

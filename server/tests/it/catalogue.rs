@@ -29,7 +29,7 @@ async fn a_resource_is_found_by_its_words() {
     }
     let url = format!("{}/v1/search?q={}", stage.origin, "a".repeat(300));
     assert_eq!(shop.terminal.http.get(url).send().await.expect("answers").status(), StatusCode::BAD_REQUEST);
-    for bad in ["page=-1", "page=99999", "unknown=1"] {
+    for bad in ["page=-1", "page=99999", "unknown=1", "q=a%00b", "kind=%00"] {
         let url = format!("{}/v1/search?{bad}", stage.origin);
         assert_eq!(
             shop.terminal.http.get(url).send().await.expect("answers").status(),

@@ -242,7 +242,7 @@ async fn an_operator_approves_publishers_without_making_them_operators() {
     let waiting: Vec<&str> =
         listed["waiting"].as_array().expect("a list").iter().filter_map(|one| one["email"].as_str()).collect();
     assert_eq!((waiting.len(), waiting.contains(&"ada@example.org")), (2, true), "{listed}");
-    assert!(refused(&operator(&["publisher", "approve", "nobody"])).contains("nobody waits"));
+    assert!(refused(&operator(&["publisher", "approve", "nobody"])).contains("no one is waiting"));
     json(&operator(&["publisher", "approve", "lumen"]));
     json(&operator(&["publisher", "approve", "bob@example.org"]));
     for (terminal, claim) in terminals.iter_mut().zip(&claims) {

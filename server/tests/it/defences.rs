@@ -2,12 +2,14 @@
 //! words that its caller understands, and not by a constraint that happens to be in the way.
 
 use crate::metered::{accepted, metered, purse, top_up};
-use crate::world::{World, fresh, now_ms};
+use crate::world::{World, account, fresh, now_ms};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, CodeBinding, CodeId, GrantId, Money, PairwiseId};
 use portcullis_server::billing::entitlement::{Draw, Holding};
-use portcullis_server::crypto::secrets::{random, rng};
-use portcullis_server::store::{AuthoriseOutcome, NewAuthorisation, NewGrant, VerifyOutcome};
+use portcullis_server::crypto::secrets::{TokenRole, new_token, random, rng};
+use portcullis_server::store::{
+    AuthoriseOutcome, ChangedBy, NewAuthorisation, NewGrant, NewPassword, NewWebSession, VerifyOutcome,
+};
 
 #[tokio::test]
 async fn a_code_is_consumed_once_by_the_write_itself() {
@@ -75,4 +77,27 @@ async fn money_is_held_to_the_last_unit_and_not_one_further_by_the_write_itself(
     assert_eq!(purse(&world.core, &machine).await, (6, 6));
     let beyond = hold(1, machine.account).await;
     assert!(matches!(beyond, Ok(AuthoriseOutcome::Changed)), "{beyond:?}");
+}
+
+/// Whoever typed the old password, while another browser was changing it, is not signed in by it.
+#[tokio::test]
+async fn a_browser_session_begins_under_the_password_that_is_the_accounts_still() {
+    let world = World::new().await;
+    let store = &world.core.store;
+    let ada = account(&world.core, "ada@example.org").await;
+    let matched = store.account(&ada).await.expect("read").expect("there").password;
+    let begin = async |password: &str| {
+        let token = world.core.secrets.hash_token(TokenRole::Web, &new_token());
+        let session = NewWebSession { token, account: ada, password: password.to_owned(), life: 600 };
+        store.create_web_session(session).await.expect("asked")
+    };
+    assert!(begin(&matched).await, "the control");
+    let other = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$another-hash-of-nothing".to_owned();
+    let change = NewPassword { account: ada, password: other.clone(), by: ChangedBy::Operator };
+    assert!(store.set_password(change).await.expect("changed"));
+    assert!(!begin(&matched).await, "the password that was matched is the old one");
+    assert!(begin(&other).await);
+    store.set_suspended(&ada, true).await.expect("suspended");
+    assert!(!begin(&other).await);
+    assert!(store.browser_sessions(&ada, None).await.expect("read").is_empty(), "nobody is signed in");
 }

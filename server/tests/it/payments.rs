@@ -3,7 +3,7 @@
 
 use crate::metered::{booked, pay, purse};
 use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
-use portcullis_protocol::wire::{OrderAnswer, OrderState, PaymentStepKind};
+use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState, PaymentStepKind};
 use portcullis_protocol::{OrderId, Reason};
 use portcullis_server::billing::payment::{Decision, PaymentChange, PaymentEvent, Payments, SANDBOX, Sandbox};
 use portcullis_server::billing::{cycle, events, look_ups, orders};
@@ -223,6 +223,30 @@ async fn a_dispute_bars_the_rights_and_the_ledger_shows_it() {
     assert_eq!(play(&world.core, for_good, PaymentChange::ChargedBack).await, OrderPhase::ChargedBack);
     assert!(world.run(&machine, "view").await.is_err());
     assert_eq!(books(&world, accounts).await, [0, 0, 0]);
+}
+
+/// Two orders stand behind the same right for good. The first is disputed, and the second takes its place; the dispute is
+/// won, and then the second goes: the first has to carry again, whose row was there before.
+#[tokio::test]
+async fn an_order_whose_dispute_was_won_stands_behind_the_right_again() {
+    for last in [PaymentChange::ChargedBack, PaymentChange::Refunded] {
+        let world = World::new().await;
+        let machine = world.machine("ada@example.org").await;
+        let first = world.buy(&machine, "view").await.order;
+        let request = OrderRequest { again: true, ..order_request(world.offer("view").await.1, "ok") };
+        let second = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid").order;
+        play(&world.core, first, PaymentChange::Disputed).await;
+        world.run(&machine, "view").await.expect("the second order carries");
+        play(&world.core, first, PaymentChange::DisputeWon).await;
+        match last {
+            PaymentChange::Refunded => drop(orders::refund(&world.core, &second).await.expect("paid back")),
+            last => assert_eq!(play(&world.core, second, last).await, OrderPhase::ChargedBack),
+        }
+        world.run(&machine, "view").await.expect("the first order carries again");
+        orders::refund(&world.core, &first).await.expect("paid back");
+        assert!(world.run(&machine, "view").await.is_err(), "nothing stands behind it any more");
+        assert_eq!(books(&world, ["publisher:lumen", "provider:sandbox"]).await, [0, 0]);
+    }
 }
 
 #[tokio::test]
