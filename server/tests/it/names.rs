@@ -58,7 +58,7 @@ async fn a_password_serves_in_every_spelling_and_hides_nothing() {
     let mut eve = Browser::new(&stage.origin);
     let page = eve.sign_up("eve@example.org", "long enough\u{200b}").await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(page.text.contains("id=\"password-error\"") && page.text.contains("cannot be seen"));
+    assert!(page.text.contains("id=\"password-error\"") && page.text.contains("invisible characters"));
     assert_eq!(page.input("email").as_deref(), Some("eve@example.org"), "the address is kept");
     stage.stop().await;
 }
