@@ -439,20 +439,8 @@ origin = "https://store.example"
                 "unknown key `titel` in resource",
                 "did you mean `title`?",
             ),
-            (
-                "name = \"lake\"\n",
-                "name = \"lake\"\ntitle = \" \"\n",
-                4,
-                "the title is empty",
-                "what a buyer reads",
-            ),
-            (
-                "name = \"view\"\n",
-                "name = \"view\"\ntitle = \"\"\n",
-                8,
-                "the title is empty",
-                "what a buyer reads",
-            ),
+            ("name = \"lake\"\n", "name = \"lake\"\ntitle = \" \"\n", 4, "the title is empty", "what a buyer reads"),
+            ("name = \"view\"\n", "name = \"view\"\ntitle = \"\"\n", 8, "the title is empty", "what a buyer reads"),
             ("count = 10\n", "count = 10\ntitle = \"\"\n", 24, "the title is empty", "what a buyer reads"),
             (
                 "name = \"lake\"\n",

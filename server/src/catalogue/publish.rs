@@ -261,8 +261,8 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
                  resource again, which encrypts it anew; if the part is yours, tell the store's operator"
         )),
     };
-    // Nobody can name the file: its digest is in no catalogue. But another upload of the same may be about to publish it, so
-    // that the intent stays, and whoever finds it removes the file when nobody has.
+    // Nobody can name the file: its digest is in no catalogue. But another upload of the same may be about to publish
+    // it, so that the intent stays, and whoever finds it removes the file when nobody has.
     drop(intent);
     Err(refused.into())
 }
@@ -384,8 +384,8 @@ fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
     format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
 }
 
-/// Stores the file of a resource that is published and whose file is gone: a disk was lost, or restored without its files.
-/// A countersignature of another key has another length only if its form changed: then it is another file.
+/// Stores the file of a resource that is published and whose file is gone: a disk was lost, or restored without its
+/// files. A countersignature of another key has another length only if its form changed: then it is another file.
 async fn bring_back(app: &Server, published: &ResourceFacts, from: &Path, size: u64) -> Result<(), ApiError> {
     let stored = app.core.objects.find(&published.digest).await.map_err(ApiError::internal)?;
     if stored.is_some_and(|stored| stored.size == published.size) {

@@ -275,8 +275,8 @@ async fn look_after_payments(app: App, stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Clears away what broken uploads left behind. It may wait for the service that keeps the files, so it holds nothing else
-/// up, and is broken off when the server stops.
+/// Clears away what broken uploads left behind. It may wait for the service that keeps the files, so it holds nothing
+/// else up, and is broken off when the server stops.
 async fn look_after_uploads(app: App, stopped: watch::Receiver<bool>) {
     let mut looked = Instant::now();
     let mut ticks = tokio::time::interval(HOUSEKEEPING);

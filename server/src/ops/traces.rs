@@ -1,7 +1,8 @@
 //! Traces for OpenTelemetry: a span per request and per stage of the cycle, sent to a collector if one is configured.
 //!
-//! Spans have the target [`TARGET`], which the log leaves out: the log says what happened, a trace where the time went.
-//! They hold what the metrics hold, and the number of the request. A caller's own `traceparent` is not believed.
+//! Spans have the target `portcullis_server::trace`, which the log leaves out: the log says what happened, a trace
+//! where the time went. They hold what the metrics hold, and the number of the request. A caller's own `traceparent`
+//! is not believed.
 
 use crate::ops::config::TracesSettings;
 use opentelemetry::trace::TracerProvider as _;
@@ -61,7 +62,7 @@ impl Traces {
         Some(layer.with_location(false).with_threads(false).with_target(false).with_level(false))
     }
 
-    /// Sends what is left. Waits for the collector, [`SENT_WITHIN`] at most.
+    /// Sends what is left. Waits for the collector, five seconds at most.
     pub fn end(self) {
         if let Some(provider) = self.0
             && let Err(error) = provider.shutdown_with_timeout(SENT_WITHIN)

@@ -225,8 +225,8 @@ async fn a_dispute_bars_the_rights_and_the_ledger_shows_it() {
     assert_eq!(books(&world, accounts).await, [0, 0, 0]);
 }
 
-/// Two orders stand behind the same right for good. The first is disputed, and the second takes its place; the dispute is
-/// won, and then the second goes: the first has to carry again, whose row was there before.
+/// Two orders stand behind the same right for good. The first is disputed, and the second takes its place; the dispute
+/// is won, and then the second goes: the first has to carry again, whose row was there before.
 #[tokio::test]
 async fn an_order_whose_dispute_was_won_stands_behind_the_right_again() {
     for last in [PaymentChange::ChargedBack, PaymentChange::Refunded] {

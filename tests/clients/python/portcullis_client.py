@@ -72,7 +72,6 @@ def check_signature(public, signed, signature):
     VerifyKey(public).verify(signed.encode(), unb64(signature, 64))
 
 def hkdf(key, info, salt=None): return HKDF(SHA256(), 32, salt, info).derive(key)
-
 # ── 3 Signed documents
 PAYLOADS = {
     "portcullis-offer+jwt": "iss id publisher name operation title rights price iat",

@@ -147,7 +147,7 @@ async fn part_truncated(arena: &mut Arena) -> Result<Outcome> {
     data.truncate(payload.start + age::NONCE_LEN + 4 * (CHUNK_LEN + TAG_LEN));
     trial.attack(
         "four chunks left of it, lengths set right",
-        "length that the manifest",
+        "length differs from the manifest",
         run(specimen, &pieces.file()).await,
     );
     let mut pieces = Pieces::of(&specimen.file)?;
@@ -189,8 +189,8 @@ async fn second_manifest(arena: &mut Arena) -> Result<Outcome> {
         Ok(pieces.file())
     };
     let mut trial = Trial::new();
-    trial.attack("before the publisher's", "has to stand here", run(specimen, &with(0)?).await);
-    trial.attack("after the publisher's", "has to stand here", run(specimen, &with(1)?).await);
+    trial.attack("before the publisher's", "is expected here", run(specimen, &with(0)?).await);
+    trial.attack("after the publisher's", "is expected here", run(specimen, &with(1)?).await);
     trial.attack("at the end", "bytes follow after the last part", run(specimen, &with(usize::MAX)?).await);
     let one = Pieces::of(&specimen.file)?.file();
     trial.control("with one manifest, written by the same tool, it runs", run(specimen, &one).await.ok() == FIVE);

@@ -221,11 +221,12 @@ async fn document_bomb(_: &mut Arena) -> Result<Outcome> {
     ] {
         let begun = Instant::now();
         let found = records(vec![with_document(&bomb), mailbox::mail("power")?], &[]).await?;
-        let [shown, after] = found.as_slice() else { anyhow::bail!("two bills are shown: {found:?}") };
-        let is_contained = shown.amount.is_none() && after.level == Level::Verified;
+        // It is shown as unreadable, or as no bill at all; what comes after it is read as ever.
+        let (after, bombs) = found.split_last().context("nothing is shown")?;
+        let is_contained = bombs.iter().all(|bomb| bomb.amount.is_none()) && after.level == Level::Verified;
         trial.attack_fails(
             what,
-            "shown as unreadable, and the run goes on",
+            "no amount is shown, and the run goes on",
             is_contained && begun.elapsed() < Duration::from_secs(60),
         );
     }

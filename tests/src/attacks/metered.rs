@@ -80,7 +80,7 @@ async fn negative_and_overflowing_top_ups(arena: &mut Arena) -> Result<Outcome> 
     let euros = |minor_units: Value| json!({"minor_units": minor_units, "currency": "EUR"});
     for (amount, expected) in [
         (euros(json!(-1)), FORM),
-        (euros(json!(0)), "more than nothing"),
+        (euros(json!(0)), "must be greater than zero"),
         (euros(json!(0.5)), FORM),
         (euros(json!(i64::MAX)), FORM),
         (euros(json!(u64::MAX)), FORM),

@@ -30,7 +30,7 @@ async fn taken_down_resource_restored_by_its_publisher(arena: &mut Arena) -> Res
     let resource = publisher.ask::<PublishAnswer>(&Draft::upload(&file)).await?.resource;
     let mut trial = Trial::new();
     withdraw(&mut publisher, &resource).await?;
-    trial.attack("another account's", "no such resource of a publisher", restore(&mut other, &resource).await);
+    trial.attack("another account's", "publishers have no such resource", restore(&mut other, &resource).await);
     trial.control("his own withdrawal a publisher takes back", restore(&mut publisher, &resource).await.is_ok());
     shop.server.operator(&["withdraw", &resource.to_string(), "--reason", "a court says so"])?;
     trial.attack("taken down", "took it down", restore(&mut publisher, &resource).await);

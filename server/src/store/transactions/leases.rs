@@ -97,8 +97,8 @@ impl ProcessLease {
     }
 }
 
-/// By how many seconds a lease may have been renewed after the moment at which a transaction runs that sees it: no statement
-/// waits longer.
+/// By how many seconds a lease may have been renewed after the moment at which a transaction runs that sees it: no
+/// statement waits longer.
 const SLACK: u64 = 60;
 
 /// A lease that ends later than one can is not live either: the clock was set back since.
