@@ -8,12 +8,16 @@ use portcullis_protocol::wire::{
 };
 use portcullis_server::crypto::keys::{self, Rotation};
 use portcullis_server::ops::backup::{Backup, BackupError};
+use portcullis_server::store::DatabaseAddress;
 use portcullis_server::{MASTER_KEY, Parts, Running};
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn run(arguments: &[&str], dir: &Path, origin: &str) -> Output {
+fn run(arguments: &[&str], dir: &Path, origin: &str, database: Option<&DatabaseAddress>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis-server"));
+    if let Some(database) = database {
+        command.env("PORTCULLIS_SERVER_DATABASE", database.to_string());
+    }
     command.args(arguments).current_dir(dir).env("PORTCULLIS_SERVER_ORIGIN", origin).output().expect("runs")
 }
 
@@ -32,16 +36,23 @@ async fn a_store_comes_back_from_its_backup_and_sells_on() {
     shop.buy(&mut customer, "view").await;
 
     // Beside the running server, as an operator types it.
+    let database = stage.running.app().config.database.clone();
     let elsewhere = tempfile::tempdir().expect("a folder");
     let dir = stage.folder.path().to_str().expect("a path").to_owned();
-    let taken = run(&["backup", "--json", "--dir", &dir, "--to", "saved"], elsewhere.path(), stage.origin.as_str());
+    let taken = run(
+        &["backup", "--json", "--dir", &dir, "--to", "saved"],
+        elsewhere.path(),
+        stage.origin.as_str(),
+        database.as_ref(),
+    );
     assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
     let told: serde_json::Value = serde_json::from_slice(&taken.stdout).expect("JSON");
     assert_eq!(
         (&told["counts"]["orders"], &told["counts"]["resources"], &told["files"]),
         (&1.into(), &1.into(), &true.into())
     );
-    let again = run(&["backup", "--dir", &dir, "--to", "saved"], elsewhere.path(), stage.origin.as_str());
+    let again =
+        run(&["backup", "--dir", &dir, "--to", "saved"], elsewhere.path(), stage.origin.as_str(), database.as_ref());
     assert!(String::from_utf8_lossy(&again.stderr).contains("not empty"), "a backup is never overwritten");
     let saved = elsewhere.path().join("saved");
     assert!(!saved.join(MASTER_KEY).exists(), "the master key is no part of it");
@@ -73,13 +84,13 @@ async fn a_store_comes_back_from_its_backup_and_sells_on() {
     running.stop().await.expect("stops");
     drop(folder);
     let restore = ["restore", "--from", "saved", "--master-key", "kept-apart.key", "--dir", "new"];
-    let restored = run(&restore, elsewhere.path(), origin.as_str());
+    let restored = run(&restore, elsewhere.path(), origin.as_str(), None);
     let said = String::from_utf8_lossy(&restored.stdout).into_owned();
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     for consequence in ["Orders that were paid since are unknown", "signed out", "rotate-key --stolen"] {
         assert!(said.contains(consequence), "{said}");
     }
-    let twice = run(&restore, elsewhere.path(), origin.as_str());
+    let twice = run(&restore, elsewhere.path(), origin.as_str(), None);
     assert!(String::from_utf8_lossy(&twice.stderr).contains("already"), "no server is overwritten");
 
     let place = tempfile::tempdir().expect("a folder");

@@ -8,7 +8,11 @@ use std::process::Command;
 fn find(stage: &Stage, words: &str) -> Result<Value, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis-server"));
     command.args(["operator", "--json", "--dir"]).arg(stage.folder.path());
-    let output = command.args(["find", words]).env("PORTCULLIS_SERVER_ORIGIN", stage.origin.as_str()).output();
+    command.args(["find", words]).env("PORTCULLIS_SERVER_ORIGIN", stage.origin.as_str());
+    if let Some(database) = &stage.running.app().config.database {
+        command.env("PORTCULLIS_SERVER_DATABASE", database.to_string());
+    }
+    let output = command.output();
     let output = output.expect("runs");
     match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout).expect("JSON")),
