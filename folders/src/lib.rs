@@ -11,5 +11,5 @@ mod left_over;
 mod private;
 
 pub use data::data_folder;
-pub use left_over::is_left_over;
+pub use left_over::left_over;
 pub use private::{Unprotected, is_exposed, make_private, private_file};

@@ -3,7 +3,7 @@
 //! A regular file appears under its name when it is whole, with the permissions it had; a link is followed, and the
 //! file that it leads to is the one that is written. A device, a pipe or a socket is written through.
 
-use portcullis_folders::is_left_over;
+use portcullis_folders::left_over;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -195,7 +195,7 @@ fn clear_up(folder: &Path, prefix: &str) {
         // Between prefix and ending there are only the letters and digits of a name drawn at random.
         let drawn = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(PARTIAL));
         let is_ours = drawn.is_some_and(|drawn| drawn.len() == 6 && drawn.bytes().all(|b| b.is_ascii_alphanumeric()));
-        if is_ours && is_left_over(&entry, ABANDONED) {
+        if is_ours && let Some(_locked) = left_over(&entry, ABANDONED) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

@@ -2,7 +2,7 @@
 //! behind that was killed is found by that, and cleared.
 
 use crate::random;
-use portcullis_folders::{is_left_over, private_file};
+use portcullis_folders::{left_over, private_file};
 use same_file::Handle;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -89,7 +89,7 @@ pub(crate) fn sweep(folder: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|name| name.starts_with(NAME.0) && name.ends_with(NAME.1));
-        if is_ours && is_left_over(&entry, ABANDONED) {
+        if is_ours && let Some(_locked) = left_over(&entry, ABANDONED) {
             let _ = fs::remove_file(entry.path());
         }
     }

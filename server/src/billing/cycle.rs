@@ -140,8 +140,7 @@ pub async fn verify(
             request: idempotency.clone(),
             code: request.code.id(),
         };
-        let read = core.metrics.stage(Stage::ReadVerification, core.store.verification_case(query)).await;
-        let mut case = read?;
+        let mut case = core.metrics.stage(Stage::ReadVerification, core.store.verification_case(query)).await?;
 
         // Stored answer; a grant that was paid for and never arrived is issued once more.
         let begun = std::mem::replace(&mut case.begun, Begun::New);

@@ -20,6 +20,7 @@
 use crate::billing::entitlement::EntitlementId;
 use crate::ops::clock::Timestamp;
 use portcullis_protocol::{AccountId, Currency, PublisherName};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -183,7 +184,7 @@ pub struct Transfer {
     pub commodity: Commodity,
 }
 
-/// What an account of the ledger holds of a commodity: below zero where it gave more than it took.
+/// What an account of the ledger holds of a commodity: below zero if it gave more than it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balance {
     /// The account.
@@ -192,4 +193,14 @@ pub struct Balance {
     pub commodity: Commodity,
     /// How much.
     pub amount: i64,
+}
+
+/// What the balances of each commodity add up to: zero, if the books are right.
+#[must_use]
+pub fn sums(balances: &[Balance]) -> BTreeMap<Commodity, i128> {
+    let mut sums = BTreeMap::new();
+    for balance in balances {
+        *sums.entry(balance.commodity).or_default() += i128::from(balance.amount);
+    }
+    sums
 }

@@ -19,7 +19,7 @@ use crate::store::{NewPart, NewResource, PublishOutcome, ResourceFacts, StoreErr
 use axum::body::Body;
 use futures::StreamExt as _;
 use parking_lot::Mutex;
-use portcullis_folders::is_left_over;
+use portcullis_folders::left_over;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::census::{self, Census};
 use portcullis_protocol::encoding::base64url;
@@ -40,7 +40,7 @@ const TRIES: u32 = 8;
 /// Bytes that are written to see whether files can be stored: a block, since a full disk still makes empty files.
 const PROBE: usize = 4096;
 
-/// How long nothing has been written, where a file system has no locks, to a file that its process left.
+/// How long nothing has been written to a file that its process left, if the file system has no locks.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Held while the code of an upload is in memory: a body has up to 64 MiB, and what is read from it takes more. Uploads
@@ -124,17 +124,13 @@ pub(crate) async fn clear(core: &Core, dir: &Path) -> Result<(), ClearError> {
 fn clear_folder(uploads: &Path) -> std::io::Result<Vec<Abandoned>> {
     let mut abandoned = Vec::new();
     for entry in std::fs::read_dir(uploads)?.flatten() {
-        if !is_left_over(&entry, ABANDONED) {
-            continue;
-        }
+        let Some(locked) = left_over(&entry, ABANDONED) else { continue };
         let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != objects::INTENT) {
+        if path.extension().is_some_and(|extension| extension == objects::INTENT) {
+            abandoned.push(Abandoned::new(path, locked));
+        } else {
             // Another process may have been quicker.
             let _ = std::fs::remove_file(path);
-        } else if let Ok(file) = File::options().read(true).write(true).open(&path)
-            && !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-        {
-            abandoned.push(Abandoned::new(path, file));
         }
     }
     Ok(abandoned)

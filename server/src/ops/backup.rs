@@ -3,7 +3,7 @@
 //! The master key is no part of it: with both, whoever has the backup has everything. A backup is made beside the
 //! running server, and appears whole: what a killed one leaves is no backup.
 
-use crate::billing::ledger::Commodity;
+use crate::billing::ledger::sums;
 use crate::catalogue::objects::{FILES, Objects};
 use crate::crypto::keys::{self, KeysError, Rotation};
 use crate::crypto::secrets::{SecretError, Secrets};
@@ -317,11 +317,7 @@ fn without_database(text: &str) -> String {
 
 /// Fails if the books do not sum to zero.
 async fn balances(store: &dyn Store) -> Result<(), BackupError> {
-    let mut sums = BTreeMap::<Commodity, i128>::new();
-    for balance in store.balances().await? {
-        *sums.entry(balance.commodity).or_default() += i128::from(balance.amount);
-    }
-    match sums.into_iter().find(|(_, sum)| *sum != 0) {
+    match sums(&store.balances().await?).into_iter().find(|(_, sum)| *sum != 0) {
         Some((commodity, sum)) => Err(BackupError::Unbalanced(commodity.amount(sum))),
         None => Ok(()),
     }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often expired holds are released, and keys of other processes are taken up.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
@@ -249,27 +250,47 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
 }
 
-async fn until(mut stopped: watch::Receiver<bool>) {
+/// The rounds of a task that goes on until the server stops.
+struct Rounds {
+    ticks: Interval,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Rounds {
+    fn every(period: Duration, stopped: watch::Receiver<bool>) -> Self {
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { ticks, stopped }
+    }
+
+    /// Waits for the next round. Returns false once the server stops.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            () = stop(&mut self.stopped) => false,
+            _ = self.ticks.tick() => true,
+        }
+    }
+
+    /// Does the work of a round, unless the server stops before it is done.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = stop(&mut self.stopped) => None,
+            done = work => Some(done),
+        }
+    }
+}
+
+async fn stop(stopped: &mut watch::Receiver<bool>) {
     // An error is a sender that is gone: then nobody can stop it properly any more.
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// Asks the payment providers about orders that are not final.
+/// Asks the payment providers about orders that are not final. A round that is broken off leaves its orders to whoever
+/// takes them next.
 async fn look_after_payments(app: App, stopped: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(PAYMENTS);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut stop = std::pin::pin!(until(stopped));
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            _ = ticks.tick() => {}
-        }
-        // A round that is broken off leaves its orders to whoever takes them next.
-        let round = tokio::select! {
-            () = &mut stop => return,
-            round = look_ups::round(&app.core) => round,
-        };
-        if let Err(error) = round {
+    let mut rounds = Rounds::every(PAYMENTS, stopped);
+    while rounds.next().await {
+        if let Some(Err(error)) = rounds.unless_stopped(look_ups::round(&app.core)).await {
             tracing::error!(%error, "payments could not be looked up");
         }
     }
@@ -278,19 +299,9 @@ async fn look_after_payments(app: App, stopped: watch::Receiver<bool>) {
 /// Clears away what broken uploads left behind. It may wait for the service that keeps the files, so it holds nothing
 /// else up, and is broken off when the server stops.
 async fn look_after_uploads(app: App, stopped: watch::Receiver<bool>) {
-    let mut looked = Instant::now();
-    let mut ticks = tokio::time::interval(HOUSEKEEPING);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut stop = std::pin::pin!(until(stopped));
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            _ = ticks.tick() => {}
-        }
-        tokio::select! {
-            () = &mut stop => return,
-            () = clear_uploads(&app, &mut looked) => {}
-        }
+    let (mut rounds, mut looked) = (Rounds::every(HOUSEKEEPING, stopped), Instant::now());
+    while rounds.next().await {
+        rounds.unless_stopped(clear_uploads(&app, &mut looked)).await;
     }
 }
 
@@ -308,15 +319,10 @@ async fn clear_uploads(app: &App, looked: &mut Instant) {
     }
 }
 
+/// Renews keys and releases what has expired. A round is done to its end.
 async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(HOUSEKEEPING);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut stop = std::pin::pin!(until(stopped));
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            _ = ticks.tick() => {}
-        }
+    let mut rounds = Rounds::every(HOUSEKEEPING, stopped);
+    while rounds.next().await {
         let core = &app.core;
         if core.keys.want_renewal(core.clock.now()) {
             match keys::renew_signing_key(&*core.store, &core.secrets).await {

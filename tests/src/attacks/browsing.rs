@@ -3,8 +3,9 @@
 use super::accounts::{OWNER, PASSWORD};
 use super::cheater::Cheater;
 use super::shop::Loot;
+use super::site::Site;
 use super::{Arena, Outcome, Trial, attacks};
-use crate::{Browser, Server, chromium};
+use crate::Browser;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
@@ -19,31 +20,25 @@ attacks! {
 
 /// A store with its owner's account.
 struct Place {
-    server: Server,
+    site: Site,
 }
 
 impl Place {
     async fn open(arena: &mut Arena) -> Result<Self> {
-        let mut server = Server::init(&arena.fresh_path())?;
-        server.configure("limits", "poll_seconds", 0)?;
-        server.start(&[])?;
-        Browser::new(server.origin())?.sign_up(OWNER, PASSWORD).await?;
-        Ok(Self { server })
+        let site = Site::open(arena).await?;
+        site.person(OWNER).await?;
+        Ok(Self { site })
     }
 
     /// A terminal that asks to be signed in, and the code that it shows.
     async fn asks(&self, label: &str) -> Result<(Cheater, portcullis_protocol::wire::DeviceAuthorisation)> {
-        let mut terminal = Cheater::new(&self.server.origin().parse()?, Loot::default()).await?;
+        let mut terminal = Cheater::new(&self.site.server.origin().parse()?, Loot::default()).await?;
         let code = terminal.device_code(label).await?;
         Ok((terminal, code))
     }
 
     async fn drive(&self, script: &str, more: Value) -> Result<Value> {
-        let mut arguments = json!({"origin": self.server.origin(), "email": OWNER, "password": PASSWORD});
-        if let (Some(all), Value::Object(more)) = (arguments.as_object_mut(), more) {
-            all.extend(more);
-        }
-        chromium::drive(script, &arguments).await
+        self.site.drive(script, OWNER, more).await
     }
 }
 
@@ -70,7 +65,7 @@ async fn page_framed_by_another_site(arena: &mut Arena) -> Result<Outcome> {
 async fn form_posted_from_another_site(arena: &mut Arena) -> Result<Outcome> {
     let place = Place::open(arena).await?;
     let foreign = json!({"email": "mallory@mail.example", "password": PASSWORD});
-    let mut attacker = Browser::new(place.server.origin())?;
+    let mut attacker = Browser::new(place.site.server.origin())?;
     attacker.sign_up("mallory@mail.example", PASSWORD).await?;
     let page = attacker.page("/account").await?;
     let csrf = page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
@@ -118,10 +113,10 @@ async fn markup_in_a_terminals_name(arena: &mut Arena) -> Result<Outcome> {
         ("an image", "<img src=x onerror='ran=true;alert(1)'>"),
         ("an attribute", "\"><svg onload='ran=true;alert(1)'>"),
     ] {
-        let mut browser = Browser::new(place.server.origin())?;
+        let mut browser = Browser::new(place.site.server.origin())?;
         browser.sign_in(OWNER, PASSWORD).await?;
         // It stands on the page of the account too, until it ends.
-        let mut waiting = Cheater::new(&place.server.origin().parse()?, Loot::default()).await?;
+        let mut waiting = Cheater::new(&place.site.server.origin().parse()?, Loot::default()).await?;
         let code = waiting.device_code(label).await?;
         browser.approve(&code.user_code, &waiting.key.public().thumbprint().words()).await?;
         waiting.poll(&code.device_code).await?;
@@ -163,9 +158,9 @@ async fn redirected_elsewhere_after_sign_in(arena: &mut Arena) -> Result<Outcome
     let seen = place.drive("onward", json!({"pending": code.user_code, "lures": lures})).await?;
     let mut trial = Trial::new();
     for lure in lures {
-        trial.attack_fails(lure, "stays at the store", is(&seen["arrived"][lure], place.server.origin()));
+        trial.attack_fails(lure, "stays at the store", is(&seen["arrived"][lure], place.site.server.origin()));
     }
-    let honest = format!("{}/device?code={}", place.server.origin(), code.user_code);
+    let honest = format!("{}/device?code={}", place.site.server.origin(), code.user_code);
     trial.control("the code of a terminal leads to its approval", is(&seen["honest"], &honest));
     Ok(trial.finish())
 }

@@ -1,11 +1,12 @@
 //! Attacks on a person who buys in a browser: by another site, by the publisher, by another customer.
 
+use super::site::Site;
 use super::{Arena, Outcome, Trial, attacks};
-use crate::{Browser, Server, Vendor, Ware, chromium};
+use crate::{Browser, Vendor, Ware};
 use anyhow::{Context as _, Result, anyhow};
 use portcullis_protocol::Digest;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 attacks! {
     "purchase-sent-from-another-site" => purchase_sent_from_another_site,
@@ -15,7 +16,7 @@ attacks! {
     "order-of-somebody-else-read" => order_of_somebody_else_read,
 }
 
-const PASSWORD: &str = "correct horse battery staple 8817";
+const ADA: &str = "ada@mail.example";
 const WARE: Ware<'_> = Ware {
     name: "alpine-lake",
     kind: "picture",
@@ -27,7 +28,7 @@ const WARE: Ware<'_> = Ware {
 
 /// A store that sells one thing.
 struct Place {
-    server: Server,
+    site: Site,
     vendor: Vendor,
     offer: Digest,
     resource: Digest,
@@ -35,28 +36,14 @@ struct Place {
 
 impl Place {
     async fn open(arena: &mut Arena) -> Result<Self> {
-        let mut server = Server::init(&arena.fresh_path())?;
-        server.configure("limits", "poll_seconds", 0)?;
-        server.start(&[])?;
-        let mut browser = Browser::new(server.origin())?;
-        browser.sign_up("lumen@mail.example", PASSWORD).await?;
-        let mut vendor = Vendor::open(&server, &mut browser, "lumen").await?;
+        let site = Site::open(arena).await?;
+        let mut vendor = Vendor::open(&site.server, &mut site.person("lumen@mail.example").await?, "lumen").await?;
         let (resource, offer) = vendor.sell(&WARE).await?;
-        Ok(Self { server, vendor, offer, resource })
+        Ok(Self { site, vendor, offer, resource })
     }
 
     async fn person(&self, name: &str) -> Result<Browser> {
-        let mut browser = Browser::new(self.server.origin())?;
-        browser.sign_up(&format!("{name}@mail.example"), PASSWORD).await?;
-        Ok(browser)
-    }
-
-    async fn drive(&self, script: &str, more: Value) -> Result<Value> {
-        let mut arguments = json!({"origin": self.server.origin(), "email": "ada@mail.example", "password": PASSWORD});
-        if let (Some(all), Value::Object(more)) = (arguments.as_object_mut(), more) {
-            all.extend(more);
-        }
-        chromium::drive(script, &arguments).await
+        self.site.person(&format!("{name}@mail.example")).await
     }
 }
 
@@ -77,7 +64,7 @@ async fn purchase_sent_from_another_site(arena: &mut Arena) -> Result<Outcome> {
         Ok(value.context("a hidden field")?.to_owned())
     };
     let arguments = json!({"buying": buying, "csrf": hidden("csrf")?, "key": hidden("key")?});
-    let seen = place.drive("purchase", arguments).await?;
+    let seen = place.site.drive("purchase", ADA, arguments).await?;
     let mut trial = Trial::new();
     let landed = seen["landed"].as_object().context("what was tried")?;
     for (what, title) in landed.iter().filter(|(what, _)| what.starts_with('/')) {
@@ -101,7 +88,7 @@ async fn purchase_framed_by_another_site(arena: &mut Arena) -> Result<Outcome> {
         "purchases": "/account/purchases", "resource": "/resources/lumen/alpine-lake", "store": "/",
         "cover": format!("/covers/{}", place.resource),
     });
-    let shown = place.drive("framed", json!({"framed": framed})).await?;
+    let shown = place.site.drive("framed", ADA, json!({"framed": framed})).await?;
     let mut trial = Trial::new();
     for what in framed.as_object().context("pages")?.keys() {
         trial.attack_fails(
@@ -146,7 +133,7 @@ async fn price_changed_between_page_and_click(arena: &mut Arena) -> Result<Outco
 async fn one_click_charged_twice(arena: &mut Arena) -> Result<Outcome> {
     const CLICKS: usize = 12;
     let mut place = Place::open(arena).await?;
-    let twin = place.server.start_twin()?;
+    let twin = place.site.server.start_twin()?;
     let mut ada = place.person("ada").await?;
     // A top-up can be wanted twice, so nothing but the form's key tells two clicks from two wishes.
     let form = [("amount", "5.00"), ("currency", "EUR"), ("means", "sandbox:ok")];
@@ -183,7 +170,7 @@ async fn order_of_somebody_else_read(arena: &mut Arena) -> Result<Outcome> {
         let hidden = !text.contains("alpine-lake") && !text.contains(&order);
         trial.attack_fails(&format!("the own page {page}"), "nothing of it", hidden);
     }
-    let (status, headers, _) = Browser::new(place.server.origin())?.look(&order).await?;
+    let (status, headers, _) = Browser::new(place.site.server.origin())?.look(&order).await?;
     let to = headers.get("location").and_then(|to| to.to_str().ok()).unwrap_or_default();
     trial.attack_fails(
         "without an account",

@@ -2,6 +2,7 @@
 //! cache keeps for somebody else.
 
 use super::accounts::{OWNER, PASSWORD};
+use super::site::Site;
 use super::{Arena, Outcome, Trial, attacks};
 use crate::{Browser, Server, chromium};
 use anyhow::{Context as _, Result};
@@ -21,11 +22,9 @@ attacks! {
 const MALLORY: &str = "mallory@mail.example";
 
 async fn place(arena: &mut Arena) -> Result<Server> {
-    let mut server = Server::init(&arena.fresh_path())?;
-    server.configure("limits", "poll_seconds", 0)?;
-    server.start(&[])?;
-    Browser::new(server.origin())?.sign_up(OWNER, PASSWORD).await?;
-    Ok(server)
+    let site = Site::open(arena).await?;
+    site.person(OWNER).await?;
+    Ok(site.server)
 }
 
 /// The cookie that is the session: the one without a word of what it is for.

@@ -201,7 +201,9 @@ fn with_document(document: &[u8]) -> Vec<u8> {
         encoded.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     format!(
         "From: <billing@power.example>\r\nTo: <{USER}>\r\nSubject: Your invoice\r\nMIME-Version: 1.0\r\nContent-Type: \
-         application/pdf; name=\"invoice.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+         multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nDear customer,\r\nyour invoice is \
+         attached.\r\n--b\r\nContent-Type: application/pdf; name=\"invoice.pdf\"\r\nContent-Transfer-Encoding: \
+         base64\r\n\r\n{}\r\n--b--\r\n",
         lines.join("\r\n")
     )
     .into_bytes()
@@ -221,12 +223,11 @@ async fn document_bomb(_: &mut Arena) -> Result<Outcome> {
     ] {
         let begun = Instant::now();
         let found = records(vec![with_document(&bomb), mailbox::mail("power")?], &[]).await?;
-        // It is shown as unreadable, or as no bill at all; what comes after it is read as ever.
-        let (after, bombs) = found.split_last().context("nothing is shown")?;
-        let is_contained = bombs.iter().all(|bomb| bomb.amount.is_none()) && after.level == Level::Verified;
+        let [shown, after] = found.as_slice() else { anyhow::bail!("two bills are shown: {found:?}") };
+        let is_contained = shown.amount.is_none() && after.level == Level::Verified;
         trial.attack_fails(
             what,
-            "no amount is shown, and the run goes on",
+            "shown as unreadable, and the run goes on",
             is_contained && begun.elapsed() < Duration::from_secs(60),
         );
     }

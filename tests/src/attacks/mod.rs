@@ -52,6 +52,7 @@ mod purchases;
 mod screen;
 mod secrets;
 mod shop;
+mod site;
 mod slots;
 mod specimen;
 mod storefront;

@@ -1,14 +1,15 @@
 //! Attacks by what publishers write and draw: the store shows it to everybody, in its own origin.
 
+use super::site::Site;
 use super::surgery::{MANIFEST, Pieces, sign_as};
 use super::{Arena, Outcome, Trial, attacks};
-use crate::{Browser, POINT, Server, Vendor, Ware, chromium};
+use crate::{Browser, POINT, Vendor, Ware};
 use anyhow::{Context as _, Result};
 use portcullis_protocol::encoding::base64url;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::{Digest, Manifest};
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 attacks! {
     "markup-in-what-is-sold" => markup_in_what_is_sold,
@@ -17,31 +18,19 @@ attacks! {
     "cover-that-is-a-bomb" => cover_that_is_a_bomb,
 }
 
-const PASSWORD: &str = "correct horse battery staple 8817";
+const ADA: &str = "ada@mail.example";
 
 /// A store with a publisher in it.
 struct Place {
-    server: Server,
+    site: Site,
     vendor: Vendor,
 }
 
 impl Place {
     async fn open(arena: &mut Arena) -> Result<Self> {
-        let mut server = Server::init(&arena.fresh_path())?;
-        server.configure("limits", "poll_seconds", 0)?;
-        server.start(&[])?;
-        let mut browser = Browser::new(server.origin())?;
-        browser.sign_up("mallory@mail.example", PASSWORD).await?;
-        let vendor = Vendor::open(&server, &mut browser, "mallory").await?;
-        Ok(Self { server, vendor })
-    }
-
-    async fn drive(&self, script: &str, more: Value) -> Result<Value> {
-        let mut arguments = json!({"origin": self.server.origin(), "email": "ada@mail.example", "password": PASSWORD});
-        if let (Some(all), Value::Object(more)) = (arguments.as_object_mut(), more) {
-            all.extend(more);
-        }
-        chromium::drive(script, &arguments).await
+        let site = Site::open(arena).await?;
+        let vendor = Vendor::open(&site.server, &mut site.person("mallory@mail.example").await?, "mallory").await?;
+        Ok(Self { site, vendor })
     }
 }
 
@@ -72,7 +61,7 @@ async fn markup_in_what_is_sold(arena: &mut Arena) -> Result<Outcome> {
             format!("/buy/{offer}"),
         ];
         let arguments = json!({"pages": pages, "text": text, "buying": format!("/buy/{offer}")});
-        let seen = place.drive("wares", arguments).await?;
+        let seen = place.site.drive("wares", ADA, arguments).await?;
         for page in pages.iter().map(String::as_str).chain(["the order", "purchases"]) {
             let seen = &seen["pages"][page];
             let harmless = seen["ran"] == json!(false) && seen["shown"] == json!(true) && seen["elements"] == json!(0);
@@ -163,7 +152,7 @@ async fn cover_that_runs(arena: &mut Arena) -> Result<Outcome> {
             "what": what, "path": format!("/covers/{digest}"), "bytes": base64url(bytes), "harmful": harmful,
         }));
     }
-    let seen = place.drive("covers", json!({"covers": covers})).await?;
+    let seen = place.site.drive("covers", ADA, json!({"covers": covers})).await?;
     let mut trial = Trial::new();
     for (what, _, _, _) in &kinds {
         for way in ["opened", "as a script", "in a frame", "as an object"] {
@@ -188,7 +177,7 @@ async fn cover_that_is_a_bomb(arena: &mut Arena) -> Result<Outcome> {
     let gif = [&b"GIF89a\xff\xff\xff\xff"[..], &POINT[10..]].concat();
     let large = [POINT, &vec![0; 2 * 1024 * 1024]].concat();
     let mut trial = Trial::new();
-    let mut browser = Browser::new(place.server.origin())?;
+    let mut browser = Browser::new(place.site.server.origin())?;
     for (number, (what, media, bytes)) in [
         ("a PNG of 3.6 gigapixels", "image/png", png(60_000, 60_000)),
         ("a PNG of two thousand million by one", "image/png", png(2_000_000_000, 1)),

@@ -1,8 +1,9 @@
 //! What is about to be put where sealed files lie: a file beside the uploads, locked as long as its process works on
 //! it.
 //!
-//! It is there before the first byte is stored and gone when the catalogue knows the resource, so whoever finds one
-//! that nobody holds knows what a dead process left: parts of an upload, or a file that no catalogue names.
+//! It is there before the first byte is stored, and gone when the catalogue knows the resource. So whoever finds one that
+//! nobody holds knows what a dead process, or an upload that was refused, may have left: parts of an upload, or a file
+//! that no catalogue names.
 
 use super::Objects;
 use crate::catalogue::publish::{self, Incoming};
@@ -18,6 +19,8 @@ use std::time::{Duration, SystemTime};
 pub(crate) const EXTENSION: &str = "intent";
 /// How long a stored file is left alone that no catalogue names: another process may be about to name it.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a request of a dead process may still take at the service.
+const UNDER_WAY: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
@@ -25,9 +28,6 @@ struct Record {
     /// The number that the service gave the upload in parts.
     upload: Option<String>,
 }
-
-/// How long a request of a dead process may still take at the service.
-const UNDER_WAY: Duration = Duration::from_secs(180);
 
 /// An intent of this process. Dropped before it is [`done`](Intent::done), it stays, and whoever finds it looks after
 /// it.

@@ -1,6 +1,7 @@
 //! Finds what a person means who writes to the operator: an e-mail address, a number from a receipt, a name, a title.
 
 use super::accounts::{self, email_of};
+use super::sales::resource_row;
 use super::{Report, moment, money};
 use crate::App;
 use crate::store::{Account, AccountPage, Listing, Order, ResourceFacts, SearchQuery};
@@ -154,16 +155,9 @@ impl Finds {
     }
 
     fn resource(&mut self, resource: &ResourceFacts) -> anyhow::Result<()> {
-        let ResourceFacts { digest, publisher_name, name, version, size, withdrawn, .. } = resource;
-        write!(self.text, "resource {digest}  {publisher_name}/{name} {version}  {size} bytes")?;
-        if let Some(at) = withdrawn {
-            write!(self.text, "  withdrawn {}", moment(*at))?;
-        }
-        self.text.push('\n');
-        self.resources.push(json!({
-            "resource": digest, "publisher": publisher_name, "name": name, "version": version, "size": size,
-            "withdrawn": withdrawn.map(|at| at.seconds()),
-        }));
+        let (line, row) = resource_row(resource);
+        writeln!(self.text, "resource {line}")?;
+        self.resources.push(row);
         Ok(())
     }
 }

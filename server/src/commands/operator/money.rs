@@ -4,7 +4,7 @@ use super::accounts::email_of;
 use super::{Report, moment};
 use crate::App;
 use crate::billing::events;
-use crate::billing::ledger::Commodity;
+use crate::billing::ledger::sums;
 use crate::billing::orders;
 use crate::billing::payment::{Decision, PaymentChange, PaymentEvent, SANDBOX};
 use crate::store::{Goods, Order, OrderPhase};
@@ -191,10 +191,9 @@ const fn phase(phase: OrderPhase) -> &'static str {
 /// The trial balance: every account, and the sum of each commodity, which is zero.
 pub(super) async fn ledger(app: &App) -> anyhow::Result<Report> {
     let balances = app.core.store.balances().await?;
-    let (mut text, mut rows, mut sums) = (String::new(), Vec::new(), BTreeMap::<Commodity, i128>::new());
+    let (mut text, mut rows, sums) = (String::new(), Vec::new(), sums(&balances));
     for balance in &balances {
         let (account, commodity, amount) = (balance.account.as_str(), balance.commodity, balance.amount);
-        *sums.entry(commodity).or_default() += i128::from(amount);
         writeln!(text, "{:>20}  {account}", commodity.amount(i128::from(amount)))?;
         // In minor units, as everywhere in JSON; for people beside it.
         let shown = commodity.amount(i128::from(amount));

@@ -129,16 +129,23 @@ impl ResourceTask {
         });
         let (mut text, mut rows) = (String::new(), Vec::new());
         for resource in &resources {
-            let ResourceFacts { digest, publisher_name, name, version, size, withdrawn, .. } = resource;
-            let mark = withdrawn.map(|at| format!("  withdrawn {}", moment(at))).unwrap_or_default();
-            writeln!(text, "{digest}  {publisher_name}/{name} {version}  {size} bytes{mark}")?;
-            rows.push(json!({
-                "resource": digest, "publisher": publisher_name, "name": name, "version": version, "size": size,
-                "withdrawn": withdrawn.map(Timestamp::seconds),
-            }));
+            let (line, row) = resource_row(resource);
+            writeln!(text, "{line}")?;
+            rows.push(row);
         }
         Ok(Report { text, json: json!({"resources": rows}) })
     }
+}
+
+/// A version of a resource, for people and for programs.
+pub(super) fn resource_row(resource: &ResourceFacts) -> (String, Value) {
+    let ResourceFacts { digest, publisher_name, name, version, size, withdrawn, .. } = resource;
+    let mark = withdrawn.map(|at| format!("  withdrawn {}", moment(at))).unwrap_or_default();
+    let row = json!({
+        "resource": digest, "publisher": publisher_name, "name": name, "version": version, "size": size,
+        "withdrawn": withdrawn.map(Timestamp::seconds),
+    });
+    (format!("{digest}  {publisher_name}/{name} {version}  {size} bytes{mark}"), row)
 }
 
 async fn row(app: &App, name: &PublisherName, text: &mut String, rows: &mut Vec<Value>) -> anyhow::Result<()> {

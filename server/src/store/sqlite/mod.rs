@@ -15,6 +15,7 @@ use super::transactions::leases::ProcessLease;
 use super::transactions::search;
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
+use portcullis_folders::private_file;
 use readers::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -164,11 +165,7 @@ fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, Store
 
 /// The file, if there is none, readable by its owner alone; the database's other files take its mode over.
 fn make_private(path: &std::path::Path) -> std::io::Result<()> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
-    let mut options = std::fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.write(true).create(true).truncate(false).open(path).map(drop)
+    private_file().write(true).create(true).truncate(false).open(path).map(drop)
 }
 
 fn version(db: &Connection) -> Result<i64, StoreError> {
