@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!            edges                          core                          store
-//!  router ─ proof ─ handlers ──▶ cycle · orders · answers ──▶ Store (trait) ──▶ Sqlite
-//!  oauth · pages · publish          │        │                   one writer, group commits
-//!  catalogue · files              rights   payment
+//!  router ─ proof ─ handlers ──▶ cycle · orders · answers ──▶ Store (trait) ──▶ Sqlite, Postgres
+//!  oauth · pages · publish          │        │                   transactions, written once
+//!  catalogue · objects            rights   payment
 //!                                 (pure)   (trait)
 //! ```
 //!

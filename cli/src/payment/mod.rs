@@ -58,7 +58,7 @@ impl Payment {
         )
     }
 
-    /// The store takes no money for this. Where it sends offers instead, the registry's advice is right: buy one of
+    /// The store takes no money for this. If it sends offers instead, the registry's advice is right: buy one of
     /// them.
     pub(crate) fn refused(error: ClientError) -> Failure {
         let failure = Failure::from(error);

@@ -1,7 +1,7 @@
 //! The command, typed as its users type it. What it says is in `tests/transcripts/`, error messages included; where
 //! that changes on purpose: `PORTCULLIS_UPDATE=1 cargo test -p portcullis-cli`, then read the difference.
 //!
-//! Where a store is needed, the real `portcullis-server` runs, from beside the command:
+//! If a store is needed, the real `portcullis-server` runs, from beside the command:
 //! `cargo build -p portcullis-server`.
 
 mod arguments;

@@ -1,7 +1,7 @@
 //! Names of operations and parts in the sources of a resource, as far as they are written out where they are used:
 //! `billing::request("view")`, `Request::new("view")`, `grant.open("full")`.
 //!
-//! A macro cannot ask what a call means, so these are calls that look like those of the SDK; where another's may look
+//! A macro cannot ask what a call means, so these are calls that look like those of the SDK; if another's may look
 //! the same, the use is not certain. What only tests run is left out.
 
 use crate::operation;

@@ -97,7 +97,7 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
-    /// Nobody is asked about what is free. The offer is named, so that the server grants under it or not at all: where
+    /// Nobody is asked about what is free. The offer is named, so that the server grants under it or not at all: if
     /// it has ended meanwhile, nothing of what the account holds is drawn in its place.
     pub(crate) fn to_free(offer: &Verified<Offer>) -> Self {
         Self { offer: Some(offer.digest()), cost: None }

@@ -157,7 +157,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Where goes what resources write to standard error while their functions are called: what they report, the text
+    /// Takes what resources write to standard error while their functions are called: what they report, the text
     /// of a panic. By default nowhere. A command has a standard error of its own.
     #[must_use]
     pub fn stderr(mut self, stderr: Output) -> Self {

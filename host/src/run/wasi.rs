@@ -1,7 +1,7 @@
 //! What a resource sees of the machine, in tiers.
 //!
 //! Always linked and inert: arguments, exit, bounded standard streams, an empty environment, the monotonic clock,
-//! capped randomness, a file system without directories. Where the manifest asks *and* the operator agrees: the wall
+//! capped randomness, a file system without directories. If the manifest asks *and* the operator agrees: the wall
 //! clock, environment variables, directories. Never: sockets.
 
 use crate::error::Error;

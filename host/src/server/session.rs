@@ -312,7 +312,7 @@ impl Session {
         let token = self.token(None).await?;
         let heard = self.send(request, &token).await?;
         let (reply, status) = (self.read::<B>(&heard, patience).await, heard.answer.status);
-        // The token may have ended early. A server says so signed, or, where the token was all it could go by,
+        // The token may have ended early. A server says so signed, or, if the token was all it could go by,
         // unsigned.
         let stale = match &reply {
             Ok(Reply::No(refusal)) => refusal.reason == Reason::NotSignedIn,

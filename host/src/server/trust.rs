@@ -219,7 +219,7 @@ impl Trust {
         self.state.remove(&format!("servers/{}", file_name(origin)))
     }
 
-    /// The keys with which a trusted server signs now. Asks the server where the document at hand is half past its
+    /// The keys with which a trusted server signs now. Asks the server if the document at hand is half past its
     /// time.
     ///
     /// # Errors

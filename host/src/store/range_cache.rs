@@ -73,7 +73,7 @@ enum Place {
 }
 
 impl StreamCache {
-    /// What is kept of a file called `name` of this size. Where another process streams it, or the disk cannot take
+    /// What is kept of a file called `name` of this size. If another process streams it, or the disk cannot take
     /// it, a little is kept in memory.
     pub(crate) fn open(state: &StateDir, name: &str, size: u64) -> Self {
         if size <= MOST_ON_DISK && make_private(&state.path(FOLDER)).is_ok() {

@@ -39,7 +39,7 @@ impl Library {
     /// all that [`Library::prepare`] does but the blocks of the parts, each of which is verified when it is read.
     ///
     /// What arrives is kept as ciphertext, up to 2 GiB over all resources, so that a later run goes on from there;
-    /// where the disk cannot take it, 8 MiB are kept in memory.
+    /// if the disk cannot take it, 8 MiB are kept in memory.
     ///
     /// # Errors
     /// [`ClientError`]; [`ClientError::Name`] if `source` is no store.

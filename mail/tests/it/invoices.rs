@@ -74,7 +74,7 @@ fn agrees(record: Option<&BillRecord>, sample: &Sample) -> bool {
         && record.due.map(|due| due.to_string()) == sample.due
 }
 
-/// By syntax how many samples both readers read alike, and how many there are. Where they differ is a panic.
+/// By syntax how many samples both readers read alike, and how many there are. A difference is a panic.
 pub(crate) async fn agreement() -> BTreeMap<String, (usize, usize)> {
     let samples = corpora().samples;
     let mails = samples.iter().map(|sample| with_file(&sample.name, "application/xml", &sample.raw)).collect();
@@ -112,7 +112,7 @@ pub(crate) async fn documents_read() -> (usize, usize) {
         println!("{}: {:?}", document.name, record.map(|record| (record.amount, record.due, record.refusal)));
         let Some(amount) = record.and_then(|record| record.amount) else { continue };
         read += 1;
-        // Where nobody says what is right, it is the invoice inside that counts.
+        // If nobody says what is right, it is the invoice inside that counts.
         let Some(said) = document.amount.as_ref().zip(document.currency.as_ref()) else { continue };
         assert_eq!(amount.to_string(), format!("{} {}", said.0, said.1), "{}", document.name);
         let due = record.and_then(|record| record.due).map(|due| due.to_string());

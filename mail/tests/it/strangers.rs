@@ -63,7 +63,7 @@ pub(crate) async fn count() -> Counts {
         let Some(record) = records.get(&digest).filter(|record| record.level == Level::Verified) else { continue };
         let amount = record.amount.map(|amount| (amount.minor_units(), amount.currency().as_str().to_owned()));
         let due = record.due.map(|due| due.to_string());
-        // Where the template does not say what the due date is, nobody can tell whether it is right.
+        // If the template does not say what the due date is, nobody can tell whether it is right.
         let is_due = due.is_none() || sample.due.is_none() || due == sample.due;
         let is_right = amount == Some((sample.amount, sample.currency.clone())) && is_due;
         count.right += usize::from(is_right);

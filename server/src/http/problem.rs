@@ -1,4 +1,4 @@
-//! A no: signed where the caller proved itself and the registry has a reason, otherwise plain problem details (RFC
+//! A no: signed if the caller proved itself and the registry has a reason, otherwise plain problem details (RFC
 //! 9457).
 
 use crate::billing::answers::{self, Refusal, ServiceError};

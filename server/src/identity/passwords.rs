@@ -105,7 +105,7 @@ impl Passwords {
     /// Ready to hash.
     ///
     /// # Errors
-    /// [`HashFailed`] if the system gives no randomness.
+    /// [`HashFailed`] if the system has no randomness.
     pub fn new() -> Result<Self, HashFailed> {
         let nobody = hash(b"the password of nobody")?.into();
         Ok(Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody })

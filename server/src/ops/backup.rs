@@ -35,7 +35,7 @@ const MAKING: &str = ".making";
 /// Rows that are looked at at a time.
 const PAGE: u32 = 500;
 
-/// Why a backup was not made, or gives no server.
+/// Why a backup was not made, or a server was not restored from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {

@@ -160,7 +160,7 @@ async fn what_is_no_good_backup_gives_no_server() {
     std::fs::write(&database, whole).expect("written");
     assert!(matches!(Backup::read(elsewhere.path()), Err(BackupError::NotABackup(_))));
 
-    // The control: as it was made, it gives a server.
+    // The control: as it was made, a server is restored from it.
     backup.restore(&saved, &master, &new, true).await.expect("restored");
     assert!(new.join("portcullis.sqlite").is_file() && new.join(MASTER_KEY).is_file());
     other.stop().await;

@@ -1,7 +1,7 @@
 //! Bodies that misbehave, as a table: one small component each, which does honest work as well.
 //!
 //! Every body exports `add`, `count` (its calls so far, which shows whether an instance is a new one) and `attack`,
-//! which does nothing where its first parameter is 0.
+//! which does nothing if its first parameter is 0.
 
 use portcullis_fixtures::{Fixture, description, operation, rng};
 use portcullis_host::{Bound, Error, Val};

@@ -1,4 +1,4 @@
-//! Attacks on who reads and types: what is written to a terminal, and what is typed at it. Where a terminal is needed,
+//! Attacks on who reads and types: what is written to a terminal, and what is typed at it. If a terminal is needed,
 //! it is a real one: a pseudo-terminal, with the real command, a real server and a resource that means harm.
 
 use super::surgery::{MANIFEST, Pieces, sign_as};

@@ -37,7 +37,7 @@ pub(crate) struct Run {
     /// Show it the time of day, if it asks for it
     #[arg(long)]
     wall_clock: bool,
-    /// Lend it records of your bills, where it asks for them: of this mailbox, or of all. You are asked before it gets
+    /// Lend it records of your bills, if it asks for them: of this mailbox, or of all. You are asked before it gets
     /// them
     #[arg(long, value_name = "MAILBOX", num_args = 0..=1, require_equals = true, default_missing_value = ALL_MAILBOXES)]
     bills: Vec<LentMailbox>,
@@ -63,7 +63,7 @@ pub(crate) struct Run {
     /// How to pay, where you agree to buy
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
-    /// Install it first, where it is not; without this it is streamed from its store
+    /// Install it first, if it is not; without this it is streamed from its store
     #[arg(long)]
     install: bool,
     #[command(flatten)]

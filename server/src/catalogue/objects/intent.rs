@@ -1,9 +1,9 @@
 //! What is about to be put where sealed files lie: a file beside the uploads, locked as long as its process works on
 //! it.
 //!
-//! It is there before the first byte is stored, and gone when the catalogue knows the resource. So whoever finds one that
-//! nobody holds knows what a dead process, or an upload that was refused, may have left: parts of an upload, or a file
-//! that no catalogue names.
+//! It is there before the first byte is stored, and gone when the catalogue knows the resource. So whoever finds one
+//! that nobody holds knows what a dead process, or an upload that was refused, may have left: parts of an upload, or a
+//! file that no catalogue names.
 
 use super::Objects;
 use crate::catalogue::publish::{self, Incoming};

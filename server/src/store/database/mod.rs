@@ -26,7 +26,7 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
         work: impl Work<T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// Reads many rows of one snapshot, where that holds nothing else up.
+    /// Reads many rows of one snapshot, in a way that holds nothing else up.
     fn read_many<T: Send + 'static>(
         &self,
         what: &'static str,

@@ -98,7 +98,7 @@ pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase)
     moved_to_look(tx, id, from, to, look)
 }
 
-/// The same, where it was looked at in this transaction. If another one took the arrow, nothing of this one happens.
+/// The same, if it was looked at in this transaction. If another one took the arrow, nothing of this one happens.
 fn must_move(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<()> {
     match moved(tx, id, from, to)? {
         true => Ok(()),

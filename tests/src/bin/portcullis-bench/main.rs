@@ -127,7 +127,7 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<bool> {
     Ok(report.end() && (report.all_met() || !check))
 }
 
-/// Something that is measured by itself: it gives rows, or draws curves.
+/// Something that is measured by itself: it returns rows, or draws curves.
 struct Step {
     id: &'static str,
     measure: fn(&Bench, &mut Report) -> Result<()>,
