@@ -2,6 +2,7 @@
 
 use crate::checkout;
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_fixtures::postgres;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a server in `dir`, on a loopback port that is free, with `portcullis-server init`.
+    /// Makes a server in `dir`, on a loopback port that is free, with `portcullis-server init`. Its database is a file
+    /// there, or of a cluster of this process's own ([`postgres::is_chosen`]).
     ///
     /// # Errors
     /// If the program is missing or fails.
@@ -52,6 +54,12 @@ impl Server {
     fn make(dir: &Path, address: &str, more: &[&str]) -> Result<Self> {
         let output = Command::new(checkout::program("portcullis-server")?)
             .args(["init", "--json", "--listen", address])
+            .args(
+                postgres::is_chosen()
+                    .then(|| ["--database".to_owned(), postgres::cluster().database()])
+                    .iter()
+                    .flatten(),
+            )
             .args(more)
             .arg("--dir")
             .arg(dir)

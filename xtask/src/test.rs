@@ -3,12 +3,14 @@
 //! Tests that take minutes (drills, soaks, measurements of worst cases) are marked `#[ignore = "slow: …"]`, and run
 //! only with `--all`.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::step::{announce, cargo, run as step, run_last as last};
-use crate::{Workspace, foreign, guests};
+use crate::setup::Toolchain;
+use crate::step::{Beside, announce, cargo, run as step, run_last as last};
+use crate::{Workspace, guests};
 
 /// Which tests run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,19 +35,28 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     announce(
         "cargo xtask test",
         &[
-            ("guests: set up the target, make assets, build the examples", "3 min"),
-            ("foreign tools: Chromium, PostgreSQL, Python and npm packages, FFmpeg, age, dovecot, bat", "3 min"),
-            ("formatting, lints, documentation, dependency policy", "6 min"),
-            ("build everything (the engine is the longest part)", "13 min"),
-            ("tests of the examples and of the documentation", "8 min"),
+            ("guests: set up the target, make assets, build the examples; beside it", ""),
+            ("foreign tools: Chromium, PostgreSQL, Python and npm packages, FFmpeg, age, dovecot, bat", "4 min"),
+            ("formatting, lints, documentation, dependency policy", "8 min"),
+            ("build everything (the engine is the longest part)", "8 min"),
+            ("tests of the examples and of the documentation", "3 min"),
             ("the tests of the server, on PostgreSQL", "4 min"),
             ("all other tests", "6 min"),
         ],
     );
+    // Both install packages, so one after the other; what is mostly downloaded is so while guests are built.
+    Toolchain::ready(workspace)?;
+    let logs = workspace.target("tools");
+    let foreign = Beside::start("foreign tools", Command::new(std::env::current_exe()?).arg("foreign"), &logs)?;
+    let deny = if lint { install_deny(workspace, &logs)? } else { None };
     guests::build(workspace, &[])?;
-    foreign::set_up(workspace)?;
+    foreign.finish()?;
     if lint {
         lints(workspace)?;
+        if let Some(deny) = deny {
+            deny.finish()?;
+        }
+        policy(workspace)?;
     }
     step("build", cargo().current_dir(&workspace.root).args(["build", "--workspace", "--all-targets", "--locked"]))?;
     for example in guests::folders(&workspace.root.join("example-resources"))? {
@@ -110,29 +121,33 @@ fn lints(workspace: &Workspace) -> Result<()> {
     } else {
         println!("── lints: not checked, clippy is not installed");
     }
-    step(
-        "documentation",
-        here().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
-    )?;
-    policy(workspace)
+    // An example brings the features of dev-dependencies in: what was checked for clippy is checked for this as well.
+    let documented = ["doc", "--workspace", "--no-deps", "--lib", "--bins", "--example", "embed", "--locked"];
+    step("documentation", here().args(documented).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Begins to install what [`policy`] asks, if it is not there.
+fn install_deny(workspace: &Workspace, logs: &Path) -> Result<Option<Beside>> {
+    if available(&["deny", "--version"]) || own_deny(workspace).is_file() {
+        return Ok(None);
+    }
+    let mut install = cargo();
+    install.args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"]).arg(workspace.target("tools"));
+    Beside::start("install cargo-deny", &mut install, logs).map(Some)
+}
+
+fn own_deny(workspace: &Workspace) -> PathBuf {
+    workspace.target("tools/bin/cargo-deny")
 }
 
 /// Licences, sources and banned crates. Advisories need a database from the network: `cargo deny check advisories`.
 fn policy(workspace: &Workspace) -> Result<()> {
-    let own = workspace.target("tools/bin/cargo-deny");
     let mut deny = if available(&["deny", "--version"]) {
         let mut command = cargo();
         command.arg("deny");
         command
     } else {
-        if !own.is_file() {
-            let mut install = cargo();
-            install
-                .args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"])
-                .arg(workspace.target("tools"));
-            step("install cargo-deny (1 min)", &mut install)?;
-        }
-        Command::new(own)
+        Command::new(own_deny(workspace))
     };
     deny.current_dir(&workspace.root).args(["--all-features", "check", "bans", "licenses", "sources"]);
     step("dependency policy", &mut deny)

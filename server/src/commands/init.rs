@@ -79,7 +79,7 @@ impl Init {
             bail!("there is a server in {database} already: give the new one a new database");
         }
         keys::init(&*store, &secrets).await?;
-        bind(&*store, &secrets, &origin).await?;
+        bind(&*store, &secrets, &origin, &self.dir).await?;
         let keys = Keys::open(&*store, &secrets, origin.clone()).await?;
         let token = new_token();
         let invitation = NewInvitation {

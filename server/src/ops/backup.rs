@@ -13,16 +13,16 @@ use crate::ops::directory::{DATABASE, MASTER_KEY, damaged_files, moment, open_st
 use crate::ops::parts::Parts;
 use crate::ops::serve::ServeError;
 use crate::store::{
-    CopyError, Copyable, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError, snapshot,
+    CopyError, Copyable, PAGE, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError, every, snapshot,
 };
 use crate::{App, DamagedFile};
-use futures::TryStreamExt as _;
+use futures::stream::{BoxStream, TryStreamExt as _};
 use portcullis_folders::{make_private, private_file};
 use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,8 @@ const RECORD: &str = "backup.json";
 const FORMAT: u32 = 1;
 /// Where a backup, or a server that comes out of one, is made before it appears.
 const MAKING: &str = ".making";
-/// Rows that are looked at at a time.
-const PAGE: u32 = 500;
+/// Locked by whoever makes it.
+const LOCK: &str = ".lock";
 
 /// Why a backup was not made, or a server was not restored from it.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,9 @@ pub enum BackupError {
         /// What is there.
         remains: PathBuf,
     },
+    /// Somebody else is at it.
+    #[error("another process is making a backup or a server in {0}: wait for it, or name a new folder")]
+    Busy(PathBuf),
     /// It is no backup.
     #[error("{0} is not a backup: it has no {RECORD} that this version reads")]
     NotABackup(PathBuf),
@@ -129,7 +132,7 @@ impl Backup {
     /// # Errors
     /// [`BackupError`]; then there is no backup.
     pub async fn take(app: &App, to: &Path, with_files: bool) -> Result<Self, BackupError> {
-        make_new(to)?;
+        let _lock = make_new(to)?;
         let making = fresh(&to.join(MAKING))?;
         let taken = Self::take_into(app, &making, with_files).await;
         settle(&making, to, taken, &[FILES, FILE_NAME, DATABASE, RECORD])
@@ -194,7 +197,7 @@ impl Backup {
             return Err(BackupError::Damaged(from.to_owned()));
         }
         let secrets = Secrets::open(master)?;
-        make_new(dir)?;
+        let _lock = make_new(dir)?;
         let making = fresh(&dir.join(MAKING))?;
         let restored = self.restore_into(from, (master, &secrets), &making, with_files).await;
         settle(&making, dir, restored, &[FILES, FILE_NAME, DATABASE, MASTER_KEY])
@@ -263,24 +266,14 @@ impl Backup {
 
 /// How many there are of what.
 async fn counts(store: &dyn Store) -> Result<BTreeMap<String, u64>, StoreError> {
-    macro_rules! count {
-        ($list:ident) => {{
-            let (mut count, mut after) = (0, None);
-            loop {
-                let page = store.$list(after, PAGE).await?;
-                count += page.len() as u64;
-                match page.into_iter().last() {
-                    Some(last) => after = Some(last),
-                    None => break count,
-                }
-            }
-        }};
+    async fn count<T>(rows: BoxStream<'_, Result<T, StoreError>>) -> Result<u64, StoreError> {
+        rows.try_fold(0, |count, _| async move { Ok(count + 1) }).await
     }
     Ok(BTreeMap::from([
-        ("accounts".to_owned(), count!(account_ids)),
-        ("publishers".to_owned(), count!(publisher_names)),
-        ("resources".to_owned(), count!(resource_digests)),
-        ("orders".to_owned(), count!(order_ids)),
+        ("accounts".to_owned(), count(every(|after| store.account_ids(after, PAGE))).await?),
+        ("publishers".to_owned(), count(every(|after| store.publisher_names(after, PAGE))).await?),
+        ("resources".to_owned(), count(every(|after| store.resource_digests(after, PAGE))).await?),
+        ("orders".to_owned(), count(every(|before| store.order_ids(before, PAGE))).await?),
     ]))
 }
 
@@ -324,15 +317,11 @@ async fn balances(store: &dyn Store) -> Result<(), BackupError> {
 }
 
 async fn sign_everybody_out(store: &dyn Store) -> Result<(), StoreError> {
-    let mut after = None;
-    loop {
-        let page = store.account_ids(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(*last);
-        for account in &page {
-            store.sign_out_everywhere(account).await?;
-        }
+    let mut accounts = every(|after| store.account_ids(after, PAGE));
+    while let Some(account) = accounts.try_next().await? {
+        store.sign_out_everywhere(&account).await?;
     }
+    Ok(())
 }
 
 /// Copies the sealed files that a database speaks of, each of which has to be there.
@@ -343,21 +332,16 @@ async fn copy_files(store: &dyn Store, objects: &Objects, making: &Path) -> Resu
     if let Some(DamagedFile { place, .. }) = damaged.first() {
         return Err(BackupError::MissingFiles { count: damaged.len(), first: place.clone() });
     }
-    let mut after = None;
-    loop {
-        let page = store.resource_digests(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(*last);
-        for digest in page {
-            let Some(resource) = store.resource(&digest).await? else { continue };
-            let to = folder.join(format!("{digest}.wasm"));
-            let mut file = File::create_new(&to).map_err(io_at(&to))?;
-            let mut pieces = objects.read(&digest, 0..resource.size).await?;
-            while let Some(piece) = pieces.try_next().await.map_err(io_at(&to))? {
-                file.write_all(&piece).map_err(io_at(&to))?;
-            }
-            file.sync_all().map_err(io_at(&to))?;
+    let mut digests = every(|after| store.resource_digests(after, PAGE));
+    while let Some(digest) = digests.try_next().await? {
+        let Some(resource) = store.resource(&digest).await? else { continue };
+        let to = folder.join(format!("{digest}.wasm"));
+        let mut file = File::create_new(&to).map_err(io_at(&to))?;
+        let mut pieces = objects.read(&digest, 0..resource.size).await?;
+        while let Some(piece) = pieces.try_next().await.map_err(io_at(&to))? {
+            file.write_all(&piece).map_err(io_at(&to))?;
         }
+        file.sync_all().map_err(io_at(&to))?;
     }
     sync(&folder)
 }
@@ -416,13 +400,41 @@ fn digest_of(path: &Path) -> Result<Digest, BackupError> {
 }
 
 /// A folder that only its owner enters, and that was not there or empty: what others keep in one is not taken from
-/// them.
-fn make_new(folder: &Path) -> Result<(), BackupError> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    if entries.into_iter().any(|entry| entry.file_name() != MAKING) {
+/// them. It is this process's until the lock is dropped.
+fn make_new(folder: &Path) -> Result<Locked, BackupError> {
+    let is_new = || {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.into_iter().all(|entry| entry.file_name() == MAKING || entry.file_name() == LOCK)
+    };
+    if !is_new() {
         return Err(BackupError::NotEmpty(folder.to_owned()));
     }
-    make_folder(folder)
+    make_folder(folder)?;
+    let path = folder.join(LOCK);
+    let file = private_file().write(true).create(true).truncate(false).open(&path).map_err(io_at(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(BackupError::Busy(folder.to_owned())),
+        Err(TryLockError::Error(cause)) => return Err(io_at(&path)(cause)),
+    }
+    // Whoever had the lock may have been ready a moment ago.
+    if !is_new() {
+        return Err(BackupError::NotEmpty(folder.to_owned()));
+    }
+    Ok(Locked { path, _file: file })
+}
+
+/// A lock that leaves no file behind.
+struct Locked {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // While it is locked: whoever opened it in this moment has a lock on nothing, and finds the folder in use.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 fn make_folder(folder: &Path) -> Result<(), BackupError> {

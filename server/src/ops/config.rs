@@ -499,15 +499,23 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
 
 fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let invalid = |e: toml::de::Error| {
-        // The line would be shown, and with an address the password in it.
-        let shown = e.to_string();
-        let message = if shown.contains("://") && shown.contains('@') { e.message().to_owned() } else { shown };
-        ConfigError::File { path: path.to_owned(), message }
-    };
-    // Read as what it is first: such an error shows the line.
+    let invalid = |e: toml::de::Error| ConfigError::File { path: path.to_owned(), message: located(&text, &e) };
+    // Read as what it is first: such an error knows its line.
     toml::from_str::<Config>(&text).map_err(invalid)?;
     toml::from_str(&text).map_err(invalid)
+}
+
+/// Where an error is: the line and the key that it begins with, and never its value, which may be a secret.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else { return error.message().to_owned() };
+    let number = before.matches('\n').count();
+    let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let is_key = |key: &&str| key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    match key.filter(is_key) {
+        Some(key) => format!("line {}, `{key}`: {}", number + 1, error.message()),
+        None => format!("line {}: {}", number + 1, error.message()),
+    }
 }
 
 fn merge(base: &mut Table, over: Table) {
@@ -569,6 +577,25 @@ mod tests {
         let error =
             Config::load(&flags, env(&[("PORTCULLIS_SERVER_SIGN_UP", "everyone")])).expect_err("value").to_string();
         assert!(error.contains("PORTCULLIS_SERVER_SIGN_UP") && error.contains("invite"), "{error}");
+    }
+
+    #[test]
+    fn an_error_says_where_it_is_and_shows_no_value() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("own.toml");
+        let flags = Overrides { file: Some(file.clone()), ..Overrides::default() };
+        for (text, place) in [
+            ("listen = \"127.0.0.1:1\"\ndatabase = \"shop:s3cret@db/x\"\n", "line 2, `database`: "),
+            ("database = \"postgres://shop:12?s3cret@db/x\"\n", "line 1, `database`: "),
+            ("database = postgres://shop:s3cret@db/x\n", "line 1, `database`: "),
+            ("[storage]\nsecret_access_key = s3cret\n", "line 2, `secret_access_key`: "),
+            ("[storage]\nsecret_access_key = \"s3cret\n", "line 2, `secret_access_key`: "),
+            ("[payment.hosted]\nsecret \"s3cret\"\n", "line 2: "),
+        ] {
+            std::fs::write(&file, text).expect("file");
+            let error = Config::load(&flags, env(&[])).expect_err(text).to_string();
+            assert!(error.contains(place) && !error.contains("s3cret"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -13,8 +13,9 @@ use crate::ops::config::{Config, ConfigError};
 use crate::ops::parts::Parts;
 use crate::ops::serve::ServeError;
 use crate::store::{
-    DatabaseAddress, IdentityRecord, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError,
+    DatabaseAddress, IdentityRecord, PAGE, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError, every,
 };
+use futures::TryStreamExt as _;
 use portcullis_protocol::{Digest, Origin};
 use std::fs;
 use std::io;
@@ -31,8 +32,6 @@ pub(crate) const UPLOADS: &str = "uploads";
 /// By how many seconds the clock may be behind the last time that the database was in use: what a time service sets
 /// right in one step.
 const CLOCK_STEP: u64 = 300;
-/// Resources that are looked at at a time.
-const PAGE: u32 = 500;
 
 /// Opens the core of the server in a directory.
 ///
@@ -66,7 +65,7 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
         keys => Arc::new(keys?),
     };
     if bound.is_none() {
-        bind(&*store, &secrets, &origin).await?;
+        bind(&*store, &secrets, &origin, dir).await?;
     }
     let payments = config.payment.providers().map_err(ConfigError::setting)?;
     let payments = parts.around(payments);
@@ -103,10 +102,14 @@ pub fn open_store(
 /// Binds a database to its server's master key and origin, once.
 ///
 /// # Errors
-/// [`StoreError`].
-pub async fn bind(store: &dyn Store, secrets: &Secrets, origin: &Origin) -> Result<(), StoreError> {
+/// [`ServeError`], also if another process has bound it to others meanwhile.
+pub async fn bind(store: &dyn Store, secrets: &Secrets, origin: &Origin, dir: &Path) -> Result<(), ServeError> {
     let identity = IdentityRecord { origin: origin.as_str().to_owned(), key_check: secrets.key_check() };
-    store.bind_identity(identity).await
+    store.bind_identity(identity).await?;
+    match store.identity().await? {
+        Some(bound) => belongs(&bound, secrets, origin, dir),
+        None => Err(StoreError::Unreadable("server").into()),
+    }
 }
 
 fn belongs(bound: &IdentityRecord, secrets: &Secrets, origin: &Origin, dir: &Path) -> Result<(), ServeError> {
@@ -178,19 +181,16 @@ pub struct DamagedFile {
 /// # Errors
 /// [`ServeError::Store`], [`ServeError::Storage`].
 pub async fn damaged_files(store: &dyn Store, objects: &Objects) -> Result<Vec<DamagedFile>, ServeError> {
-    let (mut damaged, mut after) = (Vec::new(), None);
-    loop {
-        let page = store.resource_digests(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(damaged) };
-        after = Some(*last);
-        for digest in page {
-            let Some(resource) = store.resource(&digest).await? else { continue };
-            let found = objects.find(&digest).await?.map(|file| file.size);
-            if found != Some(resource.size) {
-                damaged.push(DamagedFile { digest, place: objects.place_of(&digest), size: resource.size, found });
-            }
+    let mut damaged = Vec::new();
+    let mut digests = every(|after| store.resource_digests(after, PAGE));
+    while let Some(digest) = digests.try_next().await? {
+        let Some(resource) = store.resource(&digest).await? else { continue };
+        let found = objects.find(&digest).await?.map(|file| file.size);
+        if found != Some(resource.size) {
+            damaged.push(DamagedFile { digest, place: objects.place_of(&digest), size: resource.size, found });
         }
     }
+    Ok(damaged)
 }
 
 /// A moment for people and logs.

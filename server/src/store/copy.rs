@@ -161,6 +161,8 @@ fn filled(tx: &Tx<'_>) -> TxResult<Option<&'static str>> {
 
 /// Sends every row of one snapshot, and in the end what they are together.
 fn send(tx: &Tx<'_>, to: &SyncSender<Sent>) -> TxResult<()> {
+    // A table is one statement, and whoever writes the rows may be slower than who reads them.
+    tx.unhurried()?;
     let mut rows = Vec::new();
     let gone = |_| TxError::Database("the database that is copied to failed".into());
     for (index, table) in tables().enumerate() {
@@ -192,6 +194,7 @@ fn receive(tx: &Tx<'_>, from: &Receiver<Sent>, numbered: &[&'static str]) -> TxR
         (table, sql)
     };
     let tables: Vec<(Table, String)> = tables().map(with_statement).collect();
+    tx.unhurried()?;
     tx.change("DELETE FROM server", ())?;
     let sent = loop {
         let (index, row) = match from.recv() {

@@ -57,6 +57,7 @@ pub use orders::{
     Orders, PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
 };
 pub use overview::Overview;
+pub(crate) use overview::{PAGE, every};
 pub use page::{AccountPage, Page};
 pub use postgres::{AddressError, DatabaseAddress, Postgres, PostgresOptions};
 pub use prepaid::Purse;

@@ -1,8 +1,27 @@
-//! Everything of a kind, page by page: for the operator's listings, and for nothing that serves a request.
+//! Everything of a kind, page by page: for the operator's listings, checks and backups, and for nothing that
+//! serves a request.
 
 use super::StoreError;
 use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName};
+
+/// Rows that are looked at at a time.
+pub(crate) const PAGE: u32 = 500;
+
+/// Every row of a list, which `list` reads a page at a time: the page after a row, or the first.
+pub(crate) fn every<'a, T, F>(list: impl Fn(Option<T>) -> F + Send + 'a) -> BoxStream<'a, Result<T, StoreError>>
+where
+    T: Clone + Send + 'a,
+    F: Future<Output = Result<Vec<T>, StoreError>> + Send + 'a,
+{
+    let pages = stream::try_unfold((list, None), |(list, after)| async move {
+        let page = list(after).await?;
+        let last = page.last().cloned();
+        Ok::<_, StoreError>(last.map(|last| (stream::iter(page.into_iter().map(Ok)), (list, Some(last)))))
+    });
+    pages.try_flatten().boxed()
+}
 
 /// Lists of names, to be looked up one by one.
 #[async_trait]

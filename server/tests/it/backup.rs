@@ -122,6 +122,21 @@ async fn a_store_comes_back_from_its_backup_and_sells_on() {
 }
 
 #[tokio::test]
+async fn of_two_backups_into_one_folder_one_is_made_whole() {
+    let stage = Stage::open().await;
+    stage.shop().await;
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let saved = elsewhere.path().join("saved");
+    let app = stage.running.app();
+    let (one, two) = tokio::join!(Backup::take(app, &saved, true), Backup::take(app, &saved, true));
+    let (made, refused) = if one.is_ok() { (one, two) } else { (two, one) };
+    assert_eq!(Backup::read(&saved).expect("a backup"), made.expect("one is made"));
+    assert!(matches!(refused, Err(BackupError::Busy(_) | BackupError::NotEmpty(_))), "{refused:?}");
+    let hidden = std::fs::read_dir(&saved).expect("read").flatten();
+    assert!(hidden.into_iter().all(|entry| !entry.file_name().to_string_lossy().starts_with('.')));
+}
+
+#[tokio::test]
 async fn what_is_no_good_backup_gives_no_server() {
     let stage = Stage::open().await;
     let shop = stage.shop().await;

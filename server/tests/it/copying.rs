@@ -78,6 +78,29 @@ async fn everything_is_in_the_copy_and_the_server_goes_on_with_it() {
     });
 }
 
+/// A table that takes longer to read than any statement that serves somebody may take.
+#[tokio::test]
+#[ignore = "slow: cargo xtask test --all"]
+async fn a_large_database_is_copied_however_long_it_takes() {
+    let world = World::new().await;
+    world.core.store.close().await.expect("closed");
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = match world.database() {
+        address @ Place::Address(_) => address,
+        file => {
+            use_postgres(folder.path());
+            let from = Place::of(folder.path(), "server.db");
+            json(&copied(&file, &from));
+            from
+        }
+    };
+    from.change("ALTER TABLE approvals RENAME TO approvals_of_old", &[]);
+    from.change("CREATE VIEW approvals AS SELECT o.* FROM approvals_of_old o, (SELECT pg_sleep(62)) AS late", &[]);
+    let to = Place::File(folder.path().join("copy.db"));
+    json(&copied(&from, &to));
+    assert_eq!(to.number("SELECT count(*) FROM accounts", &[]), from.number("SELECT count(*) FROM accounts", &[]));
+}
+
 /// A copy that fails half-way leaves an empty database.
 #[tokio::test]
 async fn a_copy_that_fails_leaves_nothing_behind() {

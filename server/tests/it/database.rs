@@ -1,6 +1,7 @@
 //! The database that the tests run on: SQLite, or with `PORTCULLIS_TEST_DATABASE=postgres` PostgreSQL. Whatever a test
 //! looks up or changes behind the server's back goes through here, in statements that both understand.
 
+pub(crate) use portcullis_fixtures::postgres::is_chosen as is_postgres;
 use portcullis_fixtures::postgres::{cluster, outside};
 use portcullis_server::ops::clock::Clock;
 use portcullis_server::ops::faults::FaultPoints;
@@ -12,15 +13,6 @@ use std::sync::Arc;
 
 /// The file beside a server's that says which PostgreSQL database is its.
 const ADDRESS: &str = "database.url";
-
-/// Whether the tests run on PostgreSQL.
-pub(crate) fn is_postgres() -> bool {
-    match std::env::var("PORTCULLIS_TEST_DATABASE").as_deref() {
-        Ok("postgres") => true,
-        Ok("sqlite") | Err(_) => false,
-        Ok(other) => panic!("PORTCULLIS_TEST_DATABASE is `sqlite` or `postgres`, not `{other}`"),
-    }
-}
 
 /// Chooses a database for the server in a folder. `None`: a file in it.
 pub(crate) fn choose(folder: &Path) -> Option<DatabaseAddress> {
@@ -120,14 +112,7 @@ impl Place {
     pub(crate) fn disk(&self) -> Vec<u8> {
         let files: Vec<PathBuf> = match self {
             Self::File(path) => vec![path.clone(), path.with_extension("db-wal")],
-            Self::Address(_) => {
-                cluster().run("postgres", "CHECKPOINT");
-                let data = cluster().folder().join("data");
-                let databases = std::fs::read_dir(data.join("base")).expect("databases").flatten();
-                let folders = databases.map(|entry| entry.path()).chain([data.join("pg_wal")]);
-                let files = folders.flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
-                files.map(|entry| entry.path()).collect()
-            }
+            Self::Address(_) => cluster().files(),
         };
         files.iter().flat_map(|file| std::fs::read(file).unwrap_or_default()).collect()
     }

@@ -5,9 +5,19 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// A folder with a server in `store` that has been started once.
+/// A folder with a server in `store` that has been started once, with the database that the tests run on.
 fn made() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
+    crate::database::choose(folder.path());
+    started_once(folder)
+}
+
+/// The same with its database in a file beside it.
+fn made_on_file() -> tempfile::TempDir {
+    started_once(tempfile::tempdir().expect("a folder"))
+}
+
+fn started_once(folder: tempfile::TempDir) -> tempfile::TempDir {
     init(folder.path(), "store");
     ended(serve(folder.path()));
     folder
@@ -68,7 +78,7 @@ fn a_changed_origin_is_refused_and_named() {
 
 #[test]
 fn a_lost_master_key_is_restored_and_never_made_anew() {
-    let folder = made();
+    let folder = made_on_file();
     let dir = folder.path();
     let key = fs::read(dir.join("store/master.key")).expect("a key");
     fs::remove_file(dir.join("store/master.key")).expect("lost");
@@ -97,7 +107,7 @@ fn private(path: &Path, bytes: &[u8]) {
 
 #[test]
 fn a_lost_database_is_not_replaced_by_an_empty_one() {
-    let folder = made();
+    let folder = made_on_file();
     let dir = folder.path();
     let database = dir.join("store/portcullis.sqlite");
     let lost = dir.join("lost");
@@ -122,7 +132,7 @@ fn a_lost_database_is_not_replaced_by_an_empty_one() {
 
 #[test]
 fn files_alone_are_what_is_left_of_a_server() {
-    let folder = made();
+    let folder = made_on_file();
     let dir = folder.path();
     fs::write(dir.join("store/files/x.wasm"), b"x").expect("written");
     for name in ["master.key", "portcullis.sqlite", "portcullis.sqlite-wal", "portcullis.sqlite-shm", "server.toml"] {
@@ -209,7 +219,7 @@ fn a_clock_behind_the_database_is_refused_unless_it_is_accepted() {
 
 #[test]
 fn a_newer_database_and_a_folder_that_cannot_be_written_say_so() {
-    let folder = made();
+    let folder = made_on_file();
     let dir = folder.path();
     // A file where a folder belongs cannot be written into by anybody, whatever the rights of whoever runs this.
     fs::remove_dir_all(dir.join("store/uploads")).expect("removed");

@@ -1,6 +1,7 @@
 //! What two processes do at once on one database happens once. Each process here has connections, threads and memory of
 //! its own, as those of two machines have.
 
+use crate::database::Place;
 use crate::leases::begun;
 use crate::metered::{accepted, metered, pay, purse, top_up};
 use crate::terminal::rng;
@@ -11,14 +12,16 @@ use futures::future::join_all;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{OfferTerms, OrderState, VerificationRequest};
 use portcullis_protocol::{AccountId, ReleaseSecretKey, Rights, SecretKey};
-use portcullis_server::Core;
 use portcullis_server::billing::payment::Decision as Payment;
 use portcullis_server::billing::{cycle, offers, orders};
-use portcullis_server::crypto::secrets::{TokenRole, new_token, random};
+use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random};
+use portcullis_server::ops::clock::Clock;
+use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{
     AnswerScope, BeginOutcome, ClaimOutcome, DisputeStep, EnrolOutcome, KeyRole, NewAccount, NewDevice, PollOutcome,
     PublishOutcome, Publisher, PublisherId, RefreshOutcome, RefundOutcome, SessionId, SignUp,
 };
+use portcullis_server::{Core, ServeError, bind};
 
 /// How often each race is run.
 const ROUNDS: usize = 8;
@@ -98,6 +101,27 @@ async fn one_of_many_that_begin_the_same_request_begins_it() {
         assert_eq!(fences.len(), 1, "one is told to do it");
         let (fence, store) = fences.remove(0);
         store.finish_answer(fence, Some("{}".into())).await.expect("finished");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_that_is_begun_again_while_old_ones_are_swept_can_be_finished() {
+    let world = World::new().await;
+    let second = world.second().await;
+    let scope = AnswerScope::Session(SessionId(Octets([7; 16])));
+    for _ in 0..ROUNDS {
+        // Left behind by a process that died, days ago.
+        let requests: Vec<_> = (0..40).map(|number| fresh(&number)).collect();
+        for request in &requests {
+            drop(begun(world.core.store.begin_answer(scope, request).await));
+        }
+        world.core.clock.advance(40 * 24 * 3600);
+        let again = join_all(requests.iter().map(|request| second.store.begin_answer(scope, request)));
+        let (swept, again) = tokio::join!(world.core.store.sweep(), again);
+        swept.expect("swept");
+        for outcome in again {
+            second.store.finish_answer(begun(outcome), Some("{}".into())).await.expect("it is still there");
+        }
     }
 }
 
@@ -382,6 +406,29 @@ async fn keys_are_made_once() {
 }
 
 /// An order is opened, paid and settled once, whoever asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_is_one_servers_and_the_other_one_hears_so() {
+    for _ in 0..ROUNDS {
+        let folder = tempfile::tempdir().expect("a folder");
+        crate::database::choose(folder.path());
+        let place = Place::of(folder.path(), "server.db");
+        let stores = [(); 2].map(|()| place.open(Clock::default(), FaultPoints::none()).expect("opened"));
+        let secrets = Secrets::create(&folder.path().join("master.key")).expect("made");
+        let origins = ["https://one.example", "https://two.example"].map(|origin| origin.parse().expect("an origin"));
+        let (one, two) = tokio::join!(
+            bind(&*stores[0], &secrets, &origins[0], folder.path()),
+            bind(&*stores[1], &secrets, &origins[1], folder.path())
+        );
+        let bound = stores[0].identity().await.expect("read").expect("bound").origin;
+        for (outcome, origin) in [one, two].into_iter().zip(&origins) {
+            match outcome {
+                Ok(()) => assert_eq!(origin.as_str(), bound),
+                Err(error) => assert!(matches!(error, ServeError::OtherOrigin { .. }), "{error}"),
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_ordered_twice_at_once_is_paid_once() {
     let world = World::new().await;

@@ -4,7 +4,7 @@ use super::shop::Loot;
 use super::specimen::MARK_OF_THE_ASSET;
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result, ensure};
-use portcullis_fixtures::{PLAINTEXT, api};
+use portcullis_fixtures::{PLAINTEXT, api, postgres};
 use portcullis_host::Runtime;
 use portcullis_protocol::encoding::base64url;
 use std::fs;
@@ -37,6 +37,9 @@ async fn secrets_grepped_from_logs_and_disk(arena: &mut Arena) -> Result<Outcome
     }
 
     let mut files = files_below(shop.folder())?;
+    if postgres::is_chosen() {
+        files.extend(postgres::cluster().files());
+    }
     // What only its owner reads, and where secrets belong.
     files.retain(|file| !is_key_store(shop.folder(), file));
     let loot = &shop.loot;

@@ -30,6 +30,28 @@ async fn the_root_is_pinned_at_sign_in_and_another_one_is_refused() {
 }
 
 #[tokio::test]
+async fn what_another_process_pinned_meanwhile_is_looked_at_again() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    // Two sign-ins are begun side by side, when nothing is pinned yet; a fake answers one of them.
+    let (fake, honest) = (TestStore::new(), store.client(home.path()));
+    let begun = fake.client(home.path()).sign_in(&origin(), "x").await.expect("begun");
+    honest.sign_in(&origin(), "x").await.expect("begun").finish().await.expect("signed in");
+    assert_eq!(reason(begun.finish().await), Some(Reason::ServerUntrusted));
+    assert_eq!(honest.servers().expect("pins")[0].root, *store.world().root.public());
+    // The same with a key document that another process has seen a newer one of.
+    store.world().key_version = 6;
+    let behind = TempDir::new().expect("home");
+    let begun = store.client(behind.path()).sign_in(&origin(), "x").await.expect("begun");
+    store.world().key_version = 7;
+    store.signed_in(behind.path()).await;
+    assert_eq!(reason(begun.finish().await), Some(Reason::ServerUntrusted));
+    // The control: who comes first is trusted.
+    let alone = TempDir::new().expect("home");
+    let begun = fake.client(alone.path()).sign_in(&origin(), "x").await.expect("begun");
+    begun.finish().await.expect("signed in");
+}
+
+#[tokio::test]
 async fn a_key_document_that_goes_back_is_refused_by_every_process() {
     let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
     store.world().key_version = 7;

@@ -198,10 +198,28 @@ impl Bucket {
             .try_authorize(&mut request, None)
             .map_err(|error| listed(&error))?;
         let answer = self.http.get(url).headers(request.headers().clone()).send().await;
-        let answer =
-            answer.and_then(reqwest::Response::error_for_status).map_err(|error| listed(&error.without_url()))?;
+        let answer = answer.map_err(|error| listed(&error.without_url()))?;
+        let status = answer.status();
         let text = answer.text().await.map_err(|error| listed(&error.without_url()))?;
+        if !status.is_success() {
+            return Err(listed(&refusal(status, &text)));
+        }
         quick_xml::de::from_str(&text).map_err(|error| listed(&error))
+    }
+}
+
+/// What the service says of a request that it refuses: its code, which tells a wrong bucket from a missing permission.
+fn refusal(status: reqwest::StatusCode, body: &str) -> String {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "Code")]
+        code: String,
+    }
+    let said = quick_xml::de::from_str::<Said>(body).ok().map(|said| said.code);
+    let is_code = |code: &String| code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match said.filter(is_code) {
+        Some(code) => format!("the service answers {status}, {code}"),
+        None => format!("the service answers {status}"),
     }
 }
 

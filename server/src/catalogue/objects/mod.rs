@@ -199,7 +199,12 @@ impl Objects {
                 })
             }
             Place::Bucket(bucket) => {
-                bucket.put(&self.key(digest)?, from, intent).await.map_err(self.failed(digest, "written"))
+                // What is missing while one writes is the bucket, or the upload that somebody gave up.
+                bucket.put(&self.key(digest)?, from, intent).await.map_err(|error| StorageError::Failed {
+                    place: self.place_of(digest),
+                    what: "written",
+                    cause: error.to_string(),
+                })
             }
         }
     }

@@ -3,18 +3,16 @@
 use super::Report;
 use crate::crypto::secrets::{TokenRole, new_token};
 use crate::identity::accounts::{Found, Made, Wanted};
-use crate::store::{Account, ChangedBy, InvitationId, NewInvitation, Terminal};
+use crate::store::{Account, ChangedBy, InvitationId, NewInvitation, PAGE, Terminal, every};
 use crate::{App, Email, Password};
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
+use futures::TryStreamExt as _;
 use portcullis_protocol::{AccountId, TerminalId};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Read as _};
 use zeroize::Zeroizing;
-
-/// Accounts that one listing reads at a time.
-const PAGE: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AccountTask {
@@ -199,23 +197,19 @@ fn typed_password() -> anyhow::Result<Option<String>> {
 }
 
 async fn list(app: &App) -> anyhow::Result<Report> {
-    let (mut text, mut rows, mut after) = (String::new(), Vec::new(), None);
-    loop {
-        let page = app.core.store.account_ids(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(*last);
-        for id in &page {
-            let account = app.core.store.account(id).await?.context("an account is gone")?;
-            let name = app.core.secrets.open_name(&account.id, &account.name)?;
-            let (operator, suspended) = (account.operator, account.suspended.is_some());
-            let marks = [("operator", operator), ("suspended", suspended)];
-            let marks: Vec<&str> = marks.iter().filter(|(_, on)| *on).map(|(mark, _)| *mark).collect();
-            writeln!(text, "{name}  {}", marks.join(", "))?;
-            rows.push(json!({
-                "account": account.id, "email": name, "operator": operator, "suspended": suspended,
-                "created": account.created.seconds(), "verified": account.verified.is_some(),
-            }));
-        }
+    let (mut text, mut rows) = (String::new(), Vec::new());
+    let mut ids = every(|after| app.core.store.account_ids(after, PAGE));
+    while let Some(id) = ids.try_next().await? {
+        let account = app.core.store.account(&id).await?.context("an account is gone")?;
+        let name = app.core.secrets.open_name(&account.id, &account.name)?;
+        let (operator, suspended) = (account.operator, account.suspended.is_some());
+        let marks = [("operator", operator), ("suspended", suspended)];
+        let marks: Vec<&str> = marks.iter().filter(|(_, on)| *on).map(|(mark, _)| *mark).collect();
+        writeln!(text, "{name}  {}", marks.join(", "))?;
+        rows.push(json!({
+            "account": account.id, "email": name, "operator": operator, "suspended": suspended,
+            "created": account.created.seconds(), "verified": account.verified.is_some(),
+        }));
     }
     Ok(Report { text, json: json!({"accounts": rows}) })
 }
@@ -250,13 +244,9 @@ pub(super) async fn known(app: &App, email: &str) -> anyhow::Result<Option<Accou
 async fn terminals_of(app: &App, account: &AccountId) -> anyhow::Result<Vec<Terminal>> {
     let mut all = Vec::new();
     for revoked in [false, true] {
-        let mut before = None;
-        loop {
-            let page = app.core.store.terminals(account, revoked, before, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            before = Some(last.id);
-            all.extend(page);
-        }
+        let list =
+            |last: Option<Terminal>| app.core.store.terminals(account, revoked, last.map(|terminal| terminal.id), PAGE);
+        all.extend(every(list).try_collect::<Vec<_>>().await?);
     }
     Ok(all)
 }

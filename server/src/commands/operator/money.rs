@@ -7,18 +7,16 @@ use crate::billing::events;
 use crate::billing::ledger::sums;
 use crate::billing::orders;
 use crate::billing::payment::{Decision, PaymentChange, PaymentEvent, SANDBOX};
-use crate::store::{Goods, Order, OrderPhase};
+use crate::store::{Goods, Order, OrderPhase, PAGE, every};
 use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
+use futures::TryStreamExt as _;
 use portcullis_protocol::OrderId;
 use portcullis_protocol::wire::OrderAnswer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
-
-/// Orders that one listing reads at a time.
-const PAGE: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrderTask {
@@ -118,14 +116,10 @@ fn answered(answer: &OrderAnswer) -> anyhow::Result<Report> {
 }
 
 async fn list(app: &App) -> anyhow::Result<Report> {
-    let (mut orders, mut before) = (Vec::new(), None);
-    loop {
-        let page = app.core.store.order_ids(before, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(*last);
-        for id in &page {
-            orders.extend(app.core.store.order(id).await?);
-        }
+    let mut orders = Vec::new();
+    let mut ids = every(|before| app.core.store.order_ids(before, PAGE));
+    while let Some(id) = ids.try_next().await? {
+        orders.extend(app.core.store.order(&id).await?);
     }
     report(app, &orders).await
 }

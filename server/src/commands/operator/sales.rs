@@ -6,15 +6,13 @@ use crate::App;
 use crate::billing::offers;
 use crate::crypto::keys::{self, Rotation};
 use crate::ops::clock::Timestamp;
-use crate::store::{ResourceFacts, RestoreOutcome, WithdrawOutcome};
+use crate::store::{PAGE, ResourceFacts, RestoreOutcome, WithdrawOutcome, every};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use futures::TryStreamExt as _;
 use portcullis_protocol::{Digest, PublisherName};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-
-/// Publishers that one listing reads at a time.
-const PAGE: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PublisherTask {
@@ -93,14 +91,9 @@ impl PublisherTask {
 
 async fn list_publishers(app: &App) -> anyhow::Result<Report> {
     let (mut text, mut rows) = (String::new(), Vec::new());
-    let mut after = None;
-    loop {
-        let page = app.core.store.publisher_names(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.clone());
-        for name in &page {
-            row(app, name, &mut text, &mut rows).await?;
-        }
+    let mut names = every(|after| app.core.store.publisher_names(after, PAGE));
+    while let Some(name) = names.try_next().await? {
+        row(app, &name, &mut text, &mut rows).await?;
     }
     let mut waiting = Vec::new();
     for request in app.core.store.approval_requests(None, PAGE).await? {
@@ -114,14 +107,10 @@ async fn list_publishers(app: &App) -> anyhow::Result<Report> {
 impl ResourceTask {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let Self::List = self;
-        let (mut resources, mut after) = (Vec::new(), None);
-        loop {
-            let page = app.core.store.resource_digests(after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(*last);
-            for digest in &page {
-                resources.extend(app.core.store.resource(digest).await?);
-            }
+        let mut resources = Vec::new();
+        let mut digests = every(|after| app.core.store.resource_digests(after, PAGE));
+        while let Some(digest) = digests.try_next().await? {
+            resources.extend(app.core.store.resource(&digest).await?);
         }
         resources.sort_by(|a, b| {
             let key = |r: &ResourceFacts| (r.publisher_name.clone(), r.name.clone());

@@ -40,8 +40,8 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
         work: impl Work<T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// The way to whatever writes, for a thread of its own.
-    fn writer(&self) -> WeakJobs<Write>;
+    /// The way to whatever renews the lease of this process: no write that waits for another one is before it.
+    fn renewer(&self) -> WeakJobs<Write>;
 
     /// Takes no more writes and waits for those under way.
     fn close(&self) -> impl Future<Output = ()> + Send;

@@ -26,6 +26,9 @@ pub(crate) trait Locks {
     ///
     /// Returns the moment at which it got it.
     fn lock(&self, number: i64) -> TxResult<Timestamp>;
+
+    /// From now on the transaction may take as long as it needs, for each statement and between them.
+    fn unhurried(&self) -> TxResult<()>;
 }
 
 /// What transactions that check before they write take first, so that what they found still holds when they commit. In
@@ -109,6 +112,11 @@ impl<'a> Tx<'a> {
             self.now.set(locks.lock(lock.number())?);
         }
         Ok(())
+    }
+
+    /// For what reads or writes everything: no statement of this transaction, and no pause in it, takes too long.
+    pub(crate) fn unhurried(&self) -> TxResult<()> {
+        self.statements.locks().map_or(Ok(()), |session| session.unhurried())
     }
 
     /// Takes the lock of an account that has to be found first. Whose a row is never changes.

@@ -23,9 +23,12 @@ pub enum AddressError {
     /// It is no such address.
     #[error("a database address looks like postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full: {0}")]
     Shape(&'static str),
-    /// A parameter that this server does not know.
-    #[error("`{0}` is not a parameter of a database address; these are: sslmode, sslrootcert, host")]
-    Unknown(String),
+    /// A parameter that this server does not know. It may be the rest of a password, so it is not named.
+    #[error(
+        "after the `?` of a database address stand sslmode, sslrootcert and host, and nothing else; a `?` in a password \
+         is written %3F"
+    )]
+    Unknown,
     /// TLS that does not check who answers.
     #[error(
         "sslmode={0} does not check who answers: use sslmode=verify-full (with sslrootcert=FILE if the certificate is \
@@ -112,7 +115,7 @@ impl FromStr for DatabaseAddress {
                 "sslmode" => mode = Some(value.into_owned()),
                 "sslrootcert" => authority = Some(PathBuf::from(&*value)),
                 "host" => host = value.into_owned(),
-                _ => return Err(AddressError::Unknown(name.into_owned())),
+                _ => return Err(AddressError::Unknown),
             }
         }
         if host.is_empty() {
@@ -234,7 +237,15 @@ mod tests {
             assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{shown}");
         }
         assert_eq!(address(&secret.to_string()), secret.without_password());
-        let errors = ["mysql://shop:p4ss@db/x", "postgres://shop:p4ss@db", "postgres://shop:p4ss@db:x/y", "p4ss"];
+        let errors = [
+            "mysql://shop:p4ss@db/x",
+            "postgres://shop:p4ss@db",
+            "postgres://shop:p4ss@db:x/y",
+            "postgres://shop:12?p4ss@db/x",
+            "postgres://shop:12?p4ss=1&host=@db/x",
+            "postgres://shop:12#p4ss@db/x",
+            "p4ss",
+        ];
         for text in errors {
             let error = text.parse::<DatabaseAddress>().expect_err(text).to_string();
             assert!(!error.contains("p4ss"), "{error}");

@@ -138,6 +138,10 @@ impl Locks for Connection {
         })?;
         now.map(|now| self.shifted(now)).ok_or(TxError::Unreadable)
     }
+
+    fn unhurried(&self) -> TxResult<()> {
+        self.run("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+    }
 }
 
 struct FoundRow<'a>(&'a postgres::Row);

@@ -55,6 +55,8 @@ impl PostgresOptions {
 #[derive(Debug)]
 pub struct Postgres {
     writers: Jobs<Write>,
+    /// A connection of its own for the lease: eight writers that wait for one lock would let it end.
+    renewer: Jobs<Write>,
     points: Jobs<Read>,
     lists: Jobs<Read>,
     lease: ProcessLease,
@@ -77,9 +79,10 @@ impl Postgres {
         let connection = Connection::open(&options.address, &options.clock)?;
         migration::migrate(&connection, options.create, &options.address.to_string())?;
         let writers = pool("store-writer", WRITERS, Some(connection), options)?;
+        let renewer = pool("store-renewer", 1, None, options)?;
         let points = pool("store-reader", READERS, None, options)?;
         let lists = pool("store-list", LISTS, None, options)?;
-        Ok(Self { writers, points, lists, lease: ProcessLease::default() })
+        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default() })
     }
 }
 
@@ -113,12 +116,13 @@ impl Database for Postgres {
         self.writers.run(write, write.name(), work).await
     }
 
-    fn writer(&self) -> WeakJobs<Write> {
-        self.writers.downgrade()
+    fn renewer(&self) -> WeakJobs<Write> {
+        self.renewer.downgrade()
     }
 
     async fn close(&self) {
         self.writers.close().await;
+        self.renewer.close().await;
         self.points.close().await;
         self.lists.close().await;
     }

@@ -137,7 +137,8 @@ impl Database for Sqlite {
         self.writer.run(write, write.name(), work).await
     }
 
-    fn writer(&self) -> WeakJobs<Write> {
+    fn renewer(&self) -> WeakJobs<Write> {
+        // There is one writer, and it waits for nobody.
         self.writer.downgrade()
     }
 

@@ -131,6 +131,11 @@ pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )?;
     for (scope, key, kind, subject) in &ended {
+        // One that was begun again meanwhile has another end, and stays.
+        let sql = "DELETE FROM answers WHERE scope = ?1 AND key = ?2 AND kind = ?3 AND ends_at < ?4";
+        if tx.change(sql, (scope, key, kind, tx.now().millis()))? == 0 {
+            continue;
+        }
         match *kind {
             // A hold goes back first.
             CODE => tx.change("DELETE FROM authorisations WHERE code = ?1 AND state <> 0", [subject])?,
@@ -143,7 +148,6 @@ pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
             }
             _ => 0,
         };
-        tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2", (scope, key))?;
     }
     Ok(ended.len())
 }
@@ -203,7 +207,7 @@ impl<D: Database> Answers for D {
         }
         let (request, lease) = (request.clone(), self.lease().clone());
         let begun = self.write(Write::AnswerBegin, move |tx| begin(tx, &lease, scope, &request)).await?;
-        self.lease().keep(self.writer());
+        self.lease().keep(self.renewer());
         Ok(begun)
     }
 

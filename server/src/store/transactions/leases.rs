@@ -61,7 +61,7 @@ impl ProcessLease {
     }
 
     /// Renews it from a thread of its own, which waits for nothing else, until the store is closed.
-    pub(super) fn keep(&self, writer: WeakJobs<Write>) {
+    pub(super) fn keep(&self, renewer: WeakJobs<Write>) {
         if self.kept.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -71,7 +71,7 @@ impl ProcessLease {
             loop {
                 std::thread::sleep(RENEWAL);
                 let renewing = lease.clone();
-                match writer.run(Write::LeaseRenew, Write::LeaseRenew.name(), move |tx| renewing.renew(tx)) {
+                match renewer.run(Write::LeaseRenew, Write::LeaseRenew.name(), move |tx| renewing.renew(tx)) {
                     Ok(()) => {}
                     Err(StoreError::Closed) => return,
                     Err(error) => tracing::warn!(%error, "the lease of this process was not renewed"),
@@ -86,7 +86,8 @@ impl ProcessLease {
 
     /// Nobody has to wait for this process any more.
     pub(super) fn end(&self, tx: &Tx<'_>) -> TxResult<()> {
-        let number = self.number.swap(0, Ordering::SeqCst);
+        // It stays this process's until that is committed: the transaction may be run again.
+        let number = self.number.load(Ordering::SeqCst);
         tx.change("UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?2", (number, tx.now().millis()))?;
         Ok(())
     }
@@ -128,7 +129,7 @@ impl<D: Database> Leases for D {
     async fn hold_lease(&self) -> Result<(), StoreError> {
         let lease = self.lease().clone();
         self.write(Write::LeaseRenew, move |tx| lease.renew(tx)).await?;
-        self.lease().keep(self.writer());
+        self.lease().keep(self.renewer());
         Ok(())
     }
 }

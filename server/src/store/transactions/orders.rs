@@ -628,7 +628,7 @@ impl<D: Database> Orders for D {
         }
         let lease = self.lease().clone();
         let taken = self.write(Write::LookUpTake, move |tx| look_ups::take(tx, &lease, limit)).await?;
-        self.lease().keep(self.writer());
+        self.lease().keep(self.renewer());
         Ok(taken)
     }
 

@@ -23,20 +23,31 @@ pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<Swept> {
     let released = release(tx)?;
     let mut most = answers::sweep(tx, ROWS)?;
     let (ended, old) = (tx.now().minus(retention::SIGN_IN).millis(), tx.now().minus(retention::LOG).millis());
+    // The condition stands in the write itself, too: what was renewed after it was found stays.
     for (sql, before) in [
-        ("DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at < ?1 LIMIT ?2)", ended),
-        ("DELETE FROM devices WHERE device IN (SELECT device FROM devices WHERE expires_at < ?1 LIMIT ?2)", ended),
         (
-            "DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < ?1
+            "DELETE FROM tokens WHERE expires_at < ?1
+                 AND hash IN (SELECT hash FROM tokens WHERE expires_at < ?1 LIMIT ?2)",
+            ended,
+        ),
+        (
+            "DELETE FROM devices WHERE expires_at < ?1
+                 AND device IN (SELECT device FROM devices WHERE expires_at < ?1 LIMIT ?2)",
+            ended,
+        ),
+        (
+            "DELETE FROM sessions WHERE expires_at < ?1 AND id IN (SELECT s.id FROM sessions s WHERE s.expires_at < ?1
                  AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.session = s.id) LIMIT ?2)",
             ended,
         ),
         (
-            "DELETE FROM invitations WHERE token IN (SELECT token FROM invitations WHERE expires_at < ?1 LIMIT ?2)",
+            "DELETE FROM invitations WHERE expires_at < ?1
+                 AND token IN (SELECT token FROM invitations WHERE expires_at < ?1 LIMIT ?2)",
             ended,
         ),
         (
-            "DELETE FROM web_sessions WHERE token IN (SELECT token FROM web_sessions WHERE expires_at < ?1 LIMIT ?2)",
+            "DELETE FROM web_sessions WHERE expires_at < ?1
+                 AND token IN (SELECT token FROM web_sessions WHERE expires_at < ?1 LIMIT ?2)",
             ended,
         ),
         (
