@@ -70,17 +70,23 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "documentation tests",
         cargo().current_dir(&workspace.root).args(["test", "--workspace", "--doc", "--locked"]),
     )?;
-    on_postgres(workspace)?;
+    on_postgres(workspace, extent)?;
     tests(workspace, extent)
 }
 
-/// The tests of the server once more, on the second database. What only SQLite has stands in modules of that name.
-fn on_postgres(workspace: &Workspace) -> Result<()> {
+/// The tests of the server once more, on the second database, and with all tests the attacks as well. What only SQLite
+/// has stands in modules of that name.
+fn on_postgres(workspace: &Workspace, extent: Extent) -> Result<()> {
     let mut runner = cargo();
     runner.current_dir(&workspace.root).env("PORTCULLIS_TEST_DATABASE", "postgres");
     if available(&["nextest", "--version"]) {
-        let which = "package(portcullis-server) & binary(it) & not test(sqlite::)";
-        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", which]);
+        let server = "package(portcullis-server) & binary(it) & not test(sqlite::)";
+        let attacks = "package(portcullis-tests) & test(every_attack_is_refused_and_every_control_passes)";
+        let which = match extent {
+            Extent::Usual => server.to_owned(),
+            Extent::All => format!("({server}) | ({attacks})"),
+        };
+        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", &which]);
     } else {
         runner.args(["test", "--workspace", "--locked", "--no-fail-fast", "--test", "it"]);
         runner.args(["--", "--skip", "sqlite::"]);
