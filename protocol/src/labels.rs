@@ -31,11 +31,13 @@ pub const TYP_BILLERS: &str = "portcullis-billers+jwt";
 pub const TYP_ANSWER: &str = "portcullis-answer+jwt";
 /// `typ` of a refusal to a terminal.
 pub const TYP_REFUSAL: &str = "portcullis-refusal+jwt";
+/// `typ` of a head of a server's audit log.
+pub const TYP_AUDIT_HEAD: &str = "portcullis-audit-head+jwt";
 /// `typ` of a proof of possession (RFC 9449 section 4.2).
 pub const TYP_PROOF: &str = "dpop+jwt";
 
 /// Every `typ` of a signed document, for the tests that hold them apart.
-pub const ALL_TYPES: [&str; 15] = [
+pub const ALL_TYPES: [&str; 16] = [
     TYP_MANIFEST,
     TYP_COUNTERSIGNATURE,
     TYP_OFFER,
@@ -50,6 +52,7 @@ pub const ALL_TYPES: [&str; 15] = [
     TYP_BILLERS,
     TYP_ANSWER,
     TYP_REFUSAL,
+    TYP_AUDIT_HEAD,
     TYP_PROOF,
 ];
 
@@ -83,3 +86,7 @@ pub const CACHE_FILE: &[u8] = b"portcullis cache file v1";
 pub const CACHE_CODE: &[u8] = b"portcullis cache code v1";
 /// HKDF `info` of the keys that seal a sign-in that was set aside.
 pub const TERMINAL_SIGN_IN: &[u8] = b"portcullis terminal sign-in v1";
+/// Prefix of the digest of a row of a server's audit log, which covers the digest of the row before it.
+pub const AUDIT_ROW: &[u8] = b"portcullis audit row v1";
+/// Prefix of the digest that stands before the first row of a server's audit log.
+pub const AUDIT_BEGINNING: &[u8] = b"portcullis audit beginning v1";

@@ -65,7 +65,7 @@ pub use code::OtherCode;
 pub use currency::Currency;
 pub use date::{BadDate, Date};
 pub use documents::{
-    Answer, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
+    Answer, AuditHead, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
     LimitsRefused, Manifest, ManifestError, More, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim,
     PublisherEntry, Receipt, RefundReceipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey, SignedManifest,
     TopUpReceipt, Vouch, WellKnown, confirmation,

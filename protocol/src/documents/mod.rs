@@ -1,6 +1,7 @@
 //! The signed documents, one file each.
 
 mod answer;
+mod audit_head;
 mod enrolment;
 mod grant;
 mod key_document;
@@ -12,6 +13,7 @@ mod refund;
 mod resource_limits;
 
 pub use answer::{Answer, More, RefusalAnswer};
+pub use audit_head::AuditHead;
 pub use enrolment::Enrolment;
 pub use grant::{Grant, GrantLimits, confirmation};
 pub use key_document::{KeyDocument, KeyDocumentError, ServerKey, WellKnown};

@@ -9,8 +9,8 @@ use portcullis_protocol::labels::{TYP_BILLERS, TYP_GRANT, TYP_OFFER};
 use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
-    Answer, Digest, Document, Enrolment, Grant, KeyDocument, More, Offer, OfferId, OrderId, PublisherClaim, Reason,
-    Receipt, RefundReceipt, RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
+    Answer, AuditHead, Digest, Document, Enrolment, Grant, KeyDocument, More, Offer, OfferId, OrderId, PublisherClaim,
+    Reason, Receipt, RefundReceipt, RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -158,6 +158,7 @@ fn vectors() -> Value {
         at: NOW - 60,
         iat: NOW,
     };
+    let head = AuditHead { iss: origin(), number: 57, digest: Digest::of(b"row 57"), iat: NOW };
     let enrolment = Enrolment {
         jwk: terminal.public().clone(),
         x25519: Octets([7; 32]),
@@ -210,6 +211,7 @@ fn vectors() -> Value {
             positive("answer", Answer { req: Digest::of(b"proof"), iat: NOW, body: Done {} }, 1),
             positive("refusal", refusal, 1),
             positive("later-refusal", later, 1),
+            positive("audit-head", head, 1),
             positive("key-document", key_document(&key(1)), 9),
             positive("enrolment", enrolment, 5),
             positive("publisher-claim", claim, 7),
