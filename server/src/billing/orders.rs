@@ -40,7 +40,7 @@ const LOOKS: usize = 8;
 /// Orders that are read at a time.
 const PAGE: u32 = 500;
 /// What the references of saved means are sealed as.
-const MEANS: &str = "saved means";
+pub(crate) const MEANS: &str = "saved means";
 
 /// Buys: rights, at the price in force, which has to be the one accepted; or prepaid money.
 ///

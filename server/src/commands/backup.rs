@@ -1,6 +1,7 @@
 //! `portcullis-server backup` and `portcullis-server restore`
 
 use super::Which;
+use crate::audit::Act;
 use crate::ops::backup::Backup;
 use crate::ops::parts::Parts;
 use crate::{MASTER_KEY, print};
@@ -45,6 +46,8 @@ pub(super) struct Restore {
 impl TakeBackup {
     pub(super) async fn run(self, parts: Parts) -> anyhow::Result<()> {
         let app = self.which.open(parts).await?;
+        let act = Act::of_user(&app.core, "backup", self.to.display());
+        app.core.store.record_act(act).await?;
         let taken = Backup::take(&app, &self.to, !self.without_files).await;
         app.core.store.close().await?;
         let backup = taken?;

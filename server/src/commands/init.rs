@@ -1,6 +1,7 @@
 //! `portcullis-server init`
 
 use super::{DatabaseFlag, origin_of};
+use crate::audit::{Act, AuditKey, os_user};
 use crate::crypto::keys::{self, Keys};
 use crate::crypto::secrets::{Secrets, TokenRole, new_token};
 use crate::ops::config::{Config, FILE_NAME};
@@ -87,7 +88,9 @@ impl Init {
             operator: true,
             life: INVITATION_LIFE,
         };
-        store.create_invitation(invitation).await?;
+        let act = Act::new(AuditKey::new(&origin, &keys, &secrets), os_user(), "server init", &origin);
+        let act = act.with("operator's invitation", invitation.id());
+        act.scope(store.create_invitation(invitation)).await?;
         store.close().await?;
         // The last connection writes what it has into the database's one file.
         drop(store);

@@ -1,8 +1,10 @@
 //! `portcullis-server` as a command: what the command line takes, and what becomes of it.
 
+mod audit;
 mod backup;
 mod database;
 mod init;
+mod master_key;
 mod operator;
 mod serve;
 
@@ -64,6 +66,10 @@ enum Verb {
     Restore(backup::Restore),
     /// What an operator does, on the server's own machine.
     Operator(operator::Operator),
+    /// Makes a new master key and seals everything with it. The server must not be running. Everybody is signed out.
+    RotateMasterKey(master_key::RotateMasterKey),
+    /// The audit log of what operators did: export, head, verify.
+    Audit(audit::Audit),
     /// Databases: copy.
     Database(database::Database),
 }
@@ -118,6 +124,8 @@ impl Command {
             Verb::Backup(backup) => backup.run(parts).await,
             Verb::Restore(restore) => restore.run().await,
             Verb::Operator(operator) => operator.run(parts).await,
+            Verb::RotateMasterKey(rotate) => rotate.run(parts).await,
+            Verb::Audit(audit) => audit.run(parts).await,
             Verb::Database(database) => database.run(&parts).await,
         }
     }

@@ -9,6 +9,7 @@ mod sales;
 
 use super::Which;
 use crate::App;
+use crate::audit::Attribution;
 use crate::ops::clock::Timestamp;
 use crate::ops::parts::Parts;
 use crate::print;
@@ -48,7 +49,7 @@ enum Task {
     /// Resources: list.
     #[command(subcommand)]
     Resource(sales::ResourceTask),
-    /// Looks whether everything is there: the published files and the books. Fails when something is not.
+    /// Looks whether everything is there: the published files, the books, the audit log. Fails when something is not.
     Check,
     /// Withdraws a resource: nobody is authorised for it any more, and its publisher cannot restore it.
     Withdraw(sales::Withdraw),
@@ -82,7 +83,8 @@ fn moment(at: Timestamp) -> impl std::fmt::Display {
 impl Operator {
     pub(super) async fn run(self, parts: Parts) -> anyhow::Result<()> {
         let app = self.which.open(parts).await?;
-        let report = self.task.run(&app).await;
+        // What a task changes without saying what it does is refused.
+        let report = Attribution::demanded(self.task.run(&app)).await;
         app.core.store.close().await?;
         let Report { text, json } = report?;
         if self.json {
@@ -112,7 +114,7 @@ impl Task {
             Self::Reconcile => money::reconcile(app).await,
             Self::Ledger => money::ledger(app).await,
             Self::RotateKey(rotate) => rotate.run(app).await,
-            Self::ExportIdentity(export) => export.run(app),
+            Self::ExportIdentity(export) => export.run(app).await,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! signs the key document; the signing keys, which change, sign everything else. A key that stopped signing stays in
 //! the document, so that what it signed while it did can be verified: a countersignature is checked at its own time.
 
+use crate::audit::Act;
 use crate::billing::offers::SignedOffers;
 use crate::crypto::secrets::{SecretError, Secrets, random, rng};
 use crate::ops::clock::Timestamp;
@@ -14,11 +15,16 @@ use portcullis_protocol::limits::MAX_KEY_DOCUMENT_LIFE;
 use portcullis_protocol::paths;
 use portcullis_protocol::proof::NonceKey;
 use portcullis_protocol::{
-    CodeKey, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Thumbprint, Verified, WellKnown,
+    CodeKey, Document as SignedDocument, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Thumbprint, Unverified,
+    Verified, WellKnown,
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+/// Where wrapped keys lie, for whoever wraps them.
+pub(crate) const SERVER_KEY: &str = "server key";
+/// Where wrapped seeds of signing keys lie.
+pub(crate) const SIGNING_KEY: &str = "signing key";
 /// How long a signing key signs unless it is rotated before: a year.
 const SIGNING_KEY_LIFE: u64 = 365 * 24 * 3600;
 /// How long before its end a signing key gets a successor by itself: two months.
@@ -101,7 +107,7 @@ impl std::fmt::Debug for Keys {
 pub async fn init(store: &dyn Store, secrets: &Secrets) -> Result<(), KeysError> {
     let now = store.now().await?;
     let wrap =
-        |role: KeyRole, key: &[u8]| KeyRecord { role, key: secrets.seal("server key", role.name().as_bytes(), key) };
+        |role: KeyRole, key: &[u8]| KeyRecord { role, key: secrets.seal(SERVER_KEY, role.name().as_bytes(), key) };
     let records = vec![
         wrap(KeyRole::Root, &*SecretKey::generate(&mut rng()).to_seed()),
         wrap(KeyRole::Age, Identity::generate(&mut rng()).expose()),
@@ -150,6 +156,7 @@ pub async fn rotate_signing_key(
     let at_least = if rotation == Rotation::Restored { now.seconds() } else { 0 };
     let key = new_signing_key(secrets, starts);
     let public = key.public.clone();
+    Act::makes(public.thumbprint());
     store.add_signing_key(key, others_end, at_least).await?;
     Ok(public)
 }
@@ -179,7 +186,7 @@ fn new_signing_key(secrets: &Secrets, not_before: Timestamp) -> SigningRecord {
     let key = SecretKey::generate(&mut rng());
     SigningRecord {
         public: key.public().clone(),
-        seed: secrets.seal("signing key", key.public().thumbprint().as_bytes(), &*key.to_seed()),
+        seed: secrets.seal(SIGNING_KEY, key.public().thumbprint().as_bytes(), &*key.to_seed()),
         not_before,
         expires: not_before.plus(SIGNING_KEY_LIFE),
     }
@@ -194,7 +201,7 @@ impl Keys {
         let records = store.keys().await?;
         let open = |role: KeyRole| -> Result<Zeroizing<[u8; 32]>, KeysError> {
             let record = records.iter().find(|record| record.role == role).ok_or(KeysError::Missing)?;
-            Ok(open_32(secrets, "server key", role.name().as_bytes(), &record.key)?)
+            Ok(open_32(secrets, SERVER_KEY, role.name().as_bytes(), &record.key)?)
         };
         let keys = Self {
             origin,
@@ -223,10 +230,10 @@ impl Keys {
             .into_iter()
             .map(|record| {
                 let thumbprint = record.public.thumbprint();
-                let seed = open_32(secrets, "signing key", thumbprint.as_bytes(), &record.seed)?;
+                let seed = open_32(secrets, SIGNING_KEY, thumbprint.as_bytes(), &record.seed)?;
                 let key = Arc::new(SecretKey::from_seed(&seed));
                 if *key.public() != record.public {
-                    return Err(SecretError::DoesNotOpen("signing key").into());
+                    return Err(SecretError::DoesNotOpen(SIGNING_KEY).into());
                 }
                 Ok(Signing { key, not_before: record.not_before, expires: record.expires })
             })
@@ -243,6 +250,12 @@ impl Keys {
     #[must_use]
     pub fn want_renewal(&self, now: Timestamp) -> bool {
         self.set().keys.iter().map(|key| key.expires).max().is_none_or(|end| is_near(end, now))
+    }
+
+    /// How the server is called.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// The root key, which terminals pin.
@@ -296,6 +309,15 @@ impl Keys {
     #[must_use]
     pub fn has_ended(&self, kid: &Thumbprint, now: Timestamp) -> bool {
         self.set().keys.iter().any(|key| key.key.public().thumbprint() == *kid && key.expires <= now)
+    }
+
+    /// A document that one of this server's signing keys has signed, whenever that was. `None` if none did.
+    #[must_use]
+    pub fn own_document<D: SignedDocument>(&self, compact: &str) -> Option<Verified<D>> {
+        let document = Unverified::<D>::parse(compact).ok()?;
+        let (set, kid) = (self.set(), document.kid());
+        let signer = set.keys.iter().find(|key| key.key.public().thumbprint() == kid)?;
+        document.verify(signer.key.public()).ok()
     }
 
     /// The compact key document: signed when asked for, and again once an hour or when the keys change.

@@ -3,7 +3,8 @@
 //! ```text
 //! master key (file, 0600) ─HKDF─┬─ wrap     XChaCha20-Poly1305: part keys, server keys, sign-in names
 //!                               ├─ tokens   HMAC-SHA-256: tokens and codes are stored as keyed hashes
-//!                               └─ lookup   HMAC-SHA-256: a sign-in name is found by its keyed hash
+//!                               ├─ lookup   HMAC-SHA-256: a sign-in name is found by its keyed hash
+//!                               └─ audit    HMAC-SHA-256: a row of the audit log was written by the server
 //! ```
 //!
 //! What is wrapped names its row in the associated data, so that a row moved to another place does not open.
@@ -22,6 +23,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 /// Bytes of an XChaCha20 nonce: long enough to be drawn at random for ever.
@@ -148,6 +150,7 @@ pub struct Secrets {
     wrap: Zeroizing<[u8; 32]>,
     tokens: Zeroizing<[u8; 32]>,
     lookup: Zeroizing<[u8; 32]>,
+    audit: Zeroizing<[u8; 32]>,
 }
 
 impl fmt::Debug for Secrets {
@@ -166,7 +169,7 @@ impl Secrets {
             hkdf.expand(info, &mut *key).expect("32 bytes are far below HKDF's limit");
             key
         };
-        Self { wrap: derive(b"wrap"), tokens: derive(b"tokens"), lookup: derive(b"lookup") }
+        Self { wrap: derive(b"wrap"), tokens: derive(b"tokens"), lookup: derive(b"lookup"), audit: derive(b"audit") }
     }
 
     /// Draws a master key and writes its file, which must not exist, readable by its owner only.
@@ -299,6 +302,18 @@ impl Secrets {
     pub fn derive_token(&self, role: TokenRole, seed: &str) -> Zeroizing<String> {
         let token = Zeroizing::new(mac(&self.tokens, &[b"derived ", role.label(), b"\0", seed.as_bytes()]));
         secret_text(&*token)
+    }
+
+    /// The seal of a row of the audit log, by its digest.
+    #[must_use]
+    pub fn seal_audit(&self, digest: &Digest) -> [u8; 32] {
+        mac(&self.audit, &[digest.as_bytes()])
+    }
+
+    /// Whether a seal is that of this digest.
+    #[must_use]
+    pub fn has_sealed_audit(&self, digest: &Digest, seal: &[u8; 32]) -> bool {
+        self.seal_audit(digest).ct_eq(seal).into()
     }
 
     /// What tells this master key from others, and nothing about it.

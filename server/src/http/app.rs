@@ -7,6 +7,7 @@ use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::http::rate::{Buckets, Rate};
 use crate::identity::passwords::{HashFailed, Passwords};
 use crate::ops::config::{Config, SignUp};
+use crate::ops::figures::LastFigures;
 use crate::ops::health::Health;
 use crate::services::Core;
 use portcullis_protocol::encoding::Octets;
@@ -39,6 +40,8 @@ pub struct Server {
     pub(crate) usages: Usages,
     /// Whether it can do its work.
     pub(crate) health: Health,
+    /// What the store says of itself.
+    pub(crate) figures: LastFigures,
 }
 
 impl std::fmt::Debug for Server {
@@ -101,7 +104,8 @@ impl Server {
         };
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
         let (covers, usages, health) = (Covers::default(), Usages::default(), Health::default());
-        Ok(Arc::new(Self { config, core, passwords: Passwords::new()?, gates, uploads, covers, usages, health }))
+        let (passwords, figures) = (Passwords::new()?, LastFigures::default());
+        Ok(Arc::new(Self { config, core, passwords, gates, uploads, covers, usages, health, figures }))
     }
 
     /// Whether everyone may make an account.

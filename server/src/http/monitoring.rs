@@ -72,5 +72,7 @@ async fn parts(State(app): State<App>) -> impl IntoResponse {
 }
 
 async fn figures(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS), (header::CACHE_CONTROL, "no-store")], app.core.metrics.text())
+    let (work, figures) = (app.core.store.work(), app.figures.look(&app.core).await);
+    let text = app.core.metrics.text(&work, figures.as_ref());
+    ([(header::CONTENT_TYPE, OPEN_METRICS), (header::CACHE_CONTROL, "no-store")], text)
 }

@@ -1,6 +1,7 @@
 //! Accounts: the one place that makes them, finds them, and changes their names and passwords. Pages, the interface for
 //! programs and the operator's commands come here; how often somebody may try is theirs to say.
 
+use crate::audit::Act;
 use crate::crypto::secrets::{self, LookupHash, SecretError, TokenHash};
 use crate::http::app::Server;
 use crate::identity::email::Email;
@@ -77,6 +78,7 @@ impl Accounts<'_> {
         let password = self.passwords.hash(password).await?;
         let Name { lookup, other_lookups } = self.name(&email);
         let name = self.core.secrets.seal_name(&id, email.as_str());
+        Act::makes(id);
         let account = NewAccount { id, lookup, other_lookups, name, password, operator, invitation };
         Ok(match self.core.store.create_account(account).await? {
             SignUp::Made => Made::Account(id),

@@ -3,9 +3,11 @@
 //! The master key is no part of it: with both, whoever has the backup has everything. A backup is made beside the
 //! running server, and appears whole: what a killed one leaves is no backup.
 
+use crate::audit::verify::RESTORED;
+use crate::audit::{Act, AuditKey, os_user};
 use crate::billing::ledger::sums;
 use crate::catalogue::objects::{FILES, Objects};
-use crate::crypto::keys::{self, KeysError, Rotation};
+use crate::crypto::keys::{self, Keys, KeysError, Rotation};
 use crate::crypto::secrets::{SecretError, Secrets};
 use crate::ops::clock::Timestamp;
 use crate::ops::config::FILE_NAME;
@@ -218,20 +220,17 @@ impl Backup {
             write_private(&making.join(FILE_NAME), without_database(&text).as_bytes())?;
         }
         let store = open_store(making, None, false, &Parts::default())?;
-        if store.identity().await?.is_none_or(|bound| bound.key_check != secrets.key_check()) {
-            return Err(BackupError::OtherMasterKey(master.to_owned()));
-        }
+        let bound = store.identity().await?.filter(|bound| bound.key_check == secrets.key_check());
+        let Some(bound) = bound else { return Err(BackupError::OtherMasterKey(master.to_owned())) };
         balances(&*store).await?;
         if self.with_files && with_files {
             let kept = Objects::in_folder(from.join(FILES));
             copy_files(&*store, &kept, making).await?;
         }
-        sign_everybody_out(&*store).await?;
-        // One that was used since would be open again, to whoever still has it.
-        for invitation in store.invitations().await? {
-            store.revoke_invitation(invitation.id).await?;
-        }
-        keys::rotate_signing_key(&*store, secrets, Rotation::Restored).await?;
+        let origin = bound.origin.parse().map_err(|_| BackupError::NotABackup(making.to_owned()))?;
+        let keys = Keys::open(&*store, secrets, origin).await?;
+        let act = Act::new(AuditKey::new(keys.origin(), &keys, secrets), os_user(), RESTORED, moment(self.made()));
+        act.scope(make_fresh(&*store, secrets)).await?;
         store.close().await?;
         drop(store);
         is_settled(making)
@@ -257,6 +256,8 @@ impl Backup {
              - Passwords, addresses and publishers' keys that were changed since are the old ones again: \
              `operator account password EMAIL` for an account that somebody else was in.\n\
              - Invitations were revoked: make new ones.\n\
+             - The audit log goes on after its row of the backup, and says that the server was restored. Rows since are in \
+             the last export only: keep it, with the heads that were signed since.\n\
              - Unset PORTCULLIS_SERVER_DATABASE if it is set: what is restored lies in the directory.\n\
              - Everybody was signed out, and a new signing key signs. If one was replaced as stolen since, run \
              `operator rotate-key --stolen`."
@@ -314,6 +315,18 @@ async fn balances(store: &dyn Store) -> Result<(), BackupError> {
         Some((commodity, sum)) => Err(BackupError::Unbalanced(commodity.amount(sum))),
         None => Ok(()),
     }
+}
+
+/// Ends what a backup would bring back to life.
+async fn make_fresh(store: &dyn Store, secrets: &Secrets) -> Result<(), BackupError> {
+    store.end_leases().await?;
+    sign_everybody_out(store).await?;
+    // One that was used since would be open again, to whoever still has it.
+    for invitation in store.invitations().await? {
+        store.revoke_invitation(invitation.id).await?;
+    }
+    keys::rotate_signing_key(store, secrets, Rotation::Restored).await?;
+    Ok(())
 }
 
 async fn sign_everybody_out(store: &dyn Store) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@
 //! is missing may come back from a backup; therefore nothing is ever made beside it in its place.
 
 use crate::Core;
+use crate::audit::{Act, AuditKey, os_user};
 use crate::catalogue::objects::{FILES, Objects};
 use crate::crypto::keys::{Keys, KeysError};
 use crate::crypto::secrets::{SecretError, Secrets};
@@ -56,7 +57,9 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     if let Some(bound) = &bound {
         belongs(bound, &secrets, &origin, dir)?;
     }
-    is_not_behind(&*store, config.accept_clock).await?;
+    if !config.accept_clock {
+        is_not_behind(&*store).await?;
+    }
     let keys = match Keys::open(&*store, &secrets, origin.clone()).await {
         // Not bound yet, so nothing but its content tells.
         Err(KeysError::Secret(SecretError::DoesNotOpen(_))) => {
@@ -64,6 +67,10 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
         }
         keys => Arc::new(keys?),
     };
+    if config.accept_clock {
+        let act = Act::new(AuditKey::new(&origin, &keys, &secrets), os_user(), "accept clock", "");
+        act.scope(store.accept_clock()).await?;
+    }
     if bound.is_none() {
         bind(&*store, &secrets, &origin, dir).await?;
     }
@@ -123,10 +130,7 @@ fn belongs(bound: &IdentityRecord, secrets: &Secrets, origin: &Origin, dir: &Pat
 }
 
 /// A clock that runs behind what is on record would let ended codes and grants live again.
-async fn is_not_behind(store: &dyn Store, accept: bool) -> Result<(), ServeError> {
-    if accept {
-        return Ok(store.accept_clock().await?);
-    }
+async fn is_not_behind(store: &dyn Store) -> Result<(), ServeError> {
     let (now, seen) = (store.now().await?, store.last_seen().await?);
     if now.plus(CLOCK_STEP) < seen {
         return Err(ServeError::ClockBehind { now, seen });

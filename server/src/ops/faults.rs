@@ -113,10 +113,18 @@ writes! {
     Sweep, "sweep";
     /// A database is copied into another one.
     DatabaseCopy, "database.copy";
+    /// Transfers are added to the sums of the books.
+    BooksFold, "books.fold";
+    /// A row of the audit log is written that changes nothing else.
+    AuditRecord, "audit.record";
+    /// A head of the audit log is kept.
+    AuditHead, "audit.head";
     /// Keys are made.
     KeysInit, "keys.init";
     /// A signing key is added.
     KeysRotate, "keys.rotate";
+    /// Everything is sealed by another master key.
+    KeysRewrap, "keys.rewrap";
 }
 
 /// Where in a write a fault can lie.

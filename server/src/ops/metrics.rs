@@ -2,11 +2,13 @@
 //! no label takes a value that a caller makes up.
 
 use crate::ops::traces;
+use crate::store::{StoreFigures, StoreWork};
 use axum::http::{Method, StatusCode};
 use portcullis_protocol::Reason;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
@@ -130,18 +132,54 @@ impl Metrics {
         self.stages.get_or_create(&[("stage", stage.word().into())]).observe(begun.elapsed().as_secs_f64());
     }
 
-    /// Everything that was counted, as OpenMetrics text 1.0.
-    pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
+    /// Everything that was counted, and what the store says of itself, as OpenMetrics text 1.0.
+    pub(crate) fn text(&self, work: &StoreWork, figures: Option<&StoreFigures>) -> String {
+        let (mut text, store) = (String::new(), of_store(work, figures));
         // Writing into a string does not fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &store))
+            .and_then(|()| encode_eof(&mut text));
         text
     }
+}
+
+/// What the store says of itself. Labels are names of queues, states, classes of accounts and currencies.
+fn of_store(work: &StoreWork, figures: Option<&StoreFigures>) -> Registry {
+    let mut registry = Registry::with_prefix("portcullis");
+    let queues: Family<Labels<1>, Gauge> = Family::default();
+    for (queue, waiting) in &work.waiting {
+        queues.get_or_create(&[("queue", (*queue).into())]).set(i64::try_from(*waiting).unwrap_or(i64::MAX));
+    }
+    registry.register("store_queue", "Jobs that wait for a connection to the database", queues);
+    registry.register("store_commit_writes", "Writes that were committed together", work.commits.sizes.clone());
+    let repeated = "Writes that were run again, because another one was in the way or the connection broke";
+    registry.register("store_repeated", repeated, work.commits.repeated.clone());
+    let Some(StoreFigures { orders, books, behind, audit_rows, audit_signed }) = figures else { return registry };
+    let by_state: Family<Labels<1>, Gauge> = Family::default();
+    for (phase, count) in orders {
+        by_state.get_or_create(&[("state", phase.word().into())]).set(*count);
+    }
+    registry.register("orders", "Orders, by where they stand", by_state);
+    let by_class: Family<Labels<2>, Gauge> = Family::default();
+    for (class, commodity, amount) in books {
+        by_class.get_or_create(&[("account", class.clone()), ("commodity", commodity.to_string())]).set(*amount);
+    }
+    registry.register("books", "What the accounts of the ledger hold by class, in minor units or uses", by_class);
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    };
+    gauge("books_behind", "Transfers that `books` does not have yet", *behind);
+    gauge("audit_rows", "Rows of the audit log", *audit_rows);
+    gauge("audit_signed_rows", "Rows of the audit log that its newest head covers", *audit_signed);
+    registry
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Commits;
 
     #[test]
     fn callers_make_up_no_label() {
@@ -150,7 +188,9 @@ mod tests {
             let method = Method::from_bytes(word.as_bytes()).expect("a method");
             metrics.answered(&method, "unmatched", StatusCode::NOT_FOUND, Duration::from_millis(1));
         }
-        let text = metrics.text();
+        let work = StoreWork { waiting: vec![("write", 3)], commits: Commits::default() };
+        let text = metrics.text(&work, None);
+        assert!(text.contains(r#"portcullis_store_queue{queue="write"} 3"#), "{text}");
         assert!(
             text.contains(r#"portcullis_requests_total{method="other",route="unmatched",status="404"} 3"#),
             "{text}"

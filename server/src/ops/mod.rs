@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub(crate) mod directory;
 pub mod faults;
+pub(crate) mod figures;
 pub(crate) mod health;
 pub mod log;
 pub mod metrics;

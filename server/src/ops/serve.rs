@@ -1,5 +1,6 @@
 //! A server from its configuration to its last answer.
 
+use crate::audit::{Act, HeadRecord, Heads};
 use crate::billing::look_ups;
 use crate::catalogue::objects::StorageError;
 use crate::catalogue::publish;
@@ -13,7 +14,7 @@ use crate::ops::config::{Config, ConfigError};
 use crate::ops::directory::{damaged_files, moment, open};
 use crate::ops::parts::Parts;
 use crate::store::StoreError;
-use crate::{App, Server, router};
+use crate::{App, Core, Server, router};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -319,13 +320,26 @@ async fn clear_uploads(app: &App, looked: &mut Instant) {
     }
 }
 
+/// Batches of transfers that one round adds to the sums of the books.
+const FOLDS: usize = 10;
+
+async fn fold_books(core: &Core) -> Result<(), StoreError> {
+    for _ in 0..FOLDS {
+        if !core.store.fold_books().await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Renews keys and releases what has expired. A round is done to its end.
 async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
-    let mut rounds = Rounds::every(HOUSEKEEPING, stopped);
+    let (mut rounds, mut heads) = (Rounds::every(HOUSEKEEPING, stopped), Heads::default());
     while rounds.next().await {
         let core = &app.core;
         if core.keys.want_renewal(core.clock.now()) {
-            match keys::renew_signing_key(&*core.store, &core.secrets).await {
+            let act = Act::of_server(core, "signing key add", "").with("why", "the last key's end is near");
+            match act.scope(keys::renew_signing_key(&*core.store, &core.secrets)).await {
                 Ok(None) => {}
                 Ok(Some(key)) => {
                     tracing::info!(key = %key.thumbprint(), "a new signing key was added: the last one's end is near")
@@ -335,6 +349,15 @@ async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
         }
         if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
             tracing::error!(%error, "signing keys could not be refreshed");
+        }
+        match heads.renew(core).await {
+            Ok(None) => {}
+            // Whoever keeps the server's log elsewhere keeps the heads there, too.
+            Ok(Some(HeadRecord { head, .. })) => tracing::info!(%head, "a head of the audit log was signed"),
+            Err(error) => tracing::error!(%error, "no head of the audit log was signed"),
+        }
+        if let Err(error) = fold_books(core).await {
+            tracing::error!(%error, "the sums of the books for monitoring could not be renewed");
         }
         match core.store.sweep().await {
             Ok(0) => {}

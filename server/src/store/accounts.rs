@@ -151,6 +151,15 @@ pub struct OpenInvitation {
     pub expires: Timestamp,
 }
 
+impl NewInvitation {
+    /// What names it.
+    #[must_use]
+    pub fn id(&self) -> InvitationId {
+        let token = self.token.as_bytes();
+        Octets(std::array::from_fn(|index| token[index]))
+    }
+}
+
 /// Names an invitation: the first half of the keyed hash of its token.
 pub type InvitationId = Octets<16>;
 

@@ -73,6 +73,9 @@ impl Running {
 /// The lease of this process.
 #[async_trait]
 pub trait Leases {
+    /// Ends every lease: of a database that was restored no process is alive.
+    async fn end_leases(&self) -> Result<(), StoreError>;
+
     /// Takes a lease when this process holds none. From then on it is renewed until the store is closed.
     async fn hold_lease(&self) -> Result<(), StoreError>;
 }

@@ -10,10 +10,12 @@
 mod accounts;
 mod answers;
 mod approvals;
+pub(crate) mod audit;
 mod copy;
 mod cycle;
 mod database;
 mod devices;
+pub(crate) mod figures;
 mod identity;
 mod keys;
 mod leases;
@@ -26,6 +28,7 @@ mod postgres;
 mod prepaid;
 mod publishers;
 mod resources;
+mod rewrap;
 mod sessions;
 mod shelves;
 mod sqlite;
@@ -39,6 +42,7 @@ pub use accounts::{
 };
 pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, StoredAnswer};
 pub use approvals::{ApprovalRequest, Approvals};
+pub use audit::{AuditEnd, AuditLog, SealedRow};
 pub use copy::{Copied, CopyError, Copyable};
 pub use cycle::{
     Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
@@ -46,6 +50,7 @@ pub use cycle::{
     VerificationQuery, VerifyOutcome,
 };
 pub use devices::{DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
+pub use figures::{Commits, Figures, StoreFigures, StoreWork};
 pub use identity::{Identities, IdentityRecord};
 pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
 pub(crate) use leases::{Claim, Running};
@@ -66,6 +71,7 @@ pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
     SearchPage, SearchQuery, WithdrawOutcome,
 };
+pub use rewrap::{Rewrap, RewrapOutcome};
 pub use sessions::{
     Authenticated, ENROL_WITHIN, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
 };
@@ -96,7 +102,10 @@ pub enum StoreError {
     #[error("the database holds a {0} that this server cannot read: was it written by a newer version?")]
     Unreadable(&'static str),
     /// The database was made by a newer version of this server.
-    #[error("the database has schema {found}, this server knows {known}: use the newer server")]
+    #[error(
+        "the database has schema {found}, and this server knows {known}: it was in use by a newer server. Start that one, \
+         or restore the backup that was made before the upgrade. Nothing was changed"
+    )]
     Newer {
         /// The schema of the database.
         found: i64,
@@ -137,8 +146,10 @@ pub trait Store:
     Accounts
     + Answers
     + Approvals
+    + AuditLog
     + Cycle
     + Devices
+    + Figures
     + Identities
     + Keyring
     + Leases
@@ -149,6 +160,7 @@ pub trait Store:
     + Publishers
     + Purse
     + Resources
+    + Rewrap
     + Sessions
     + Shelves
     + Terminals

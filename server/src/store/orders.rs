@@ -30,6 +30,22 @@ pub enum OrderPhase {
     ChargedBack,
 }
 
+impl OrderPhase {
+    /// Its name, for figures.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Paid => "paid",
+            Self::Declined => "declined",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
+            Self::Disputed => "disputed",
+            Self::ChargedBack => "charged-back",
+        }
+    }
+}
+
 /// Kinds of goods, each with a list of receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoodsKind {

@@ -78,7 +78,7 @@ const TABLES: &[(&str, &str)] = &[
          cover:int",
     ),
     ("trigrams", "trigram:int weight:int listing:int"),
-    ("server", "only:int origin:text key_check:blob seen_at:int"),
+    ("server", "only:int origin:text key_check:blob seen_at:int ledger_folded:int"),
     ("leases", "number:int ends_at:int"),
     ("approvals", "account:blob name:text asked_at:int approved_at:int"),
     (
@@ -87,6 +87,10 @@ const TABLES: &[(&str, &str)] = &[
          changed_at:int amount:int currency:text returned:int intent:text again:int place:int reference:text \
          next:text ends_at:int look_at:int looks:int lease:int",
     ),
+    ("audit", "number:int at:int who:text action:text subject:text detail:text digest:blob seal:blob"),
+    ("audit_heads", "number:int compact:text"),
+    ("order_counts", "state:int shard:int orders:int"),
+    ("books", "class:text commodity:text amount:int"),
     ("saved_means", "account:blob provider:text reference:blob label:text saved_at:int"),
 ];
 

@@ -1,6 +1,7 @@
 //! Accounts, their terminals, and invitations.
 
 use super::Report;
+use crate::audit::Act;
 use crate::crypto::secrets::{TokenRole, new_token};
 use crate::identity::accounts::{Found, Made, Wanted};
 use crate::store::{Account, ChangedBy, InvitationId, NewInvitation, PAGE, Terminal, every};
@@ -109,7 +110,8 @@ async fn add(app: &App, email: &str, operator: bool) -> anyhow::Result<Report> {
     let email = Email::new(email)?;
     let (password, generated) = typed_or_generated()?;
     let wanted = Wanted { email: email.clone(), password: Password::chosen(password)?, operator, invitation: None };
-    let id = match app.accounts().create(wanted).await? {
+    let act = Act::of_user(&app.core, "account add", "").with("operator", operator);
+    let id = match act.scope(app.accounts().create(wanted)).await? {
         Made::Account(id) => id,
         Made::NameTaken => bail!("there is an account of this e-mail address"),
         Made::InvitationInvalid => bail!("the store asked for an invitation"),
@@ -124,7 +126,9 @@ async fn add(app: &App, email: &str, operator: bool) -> anyhow::Result<Report> {
 async fn set_password(app: &App, email: &str) -> anyhow::Result<Report> {
     let account = find(app, email).await?;
     let (password, generated) = typed_or_generated()?;
-    let changed = app.accounts().set_password(account.id, Password::chosen(password)?, ChangedBy::Operator).await?;
+    let act = Act::of_user(&app.core, "account password", account.id);
+    let changed = app.accounts().set_password(account.id, Password::chosen(password)?, ChangedBy::Operator);
+    let changed = act.scope(changed).await?;
     ensure!(changed, "there is no account with this e-mail address");
     let generated = generated.as_deref();
     let done = "Changed. Everything that was signed in has ended.";
@@ -136,7 +140,8 @@ async fn set_password(app: &App, email: &str) -> anyhow::Result<Report> {
 
 async fn sign_out(app: &App, email: &str) -> anyhow::Result<Report> {
     let account = find(app, email).await?;
-    let ended = app.core.store.sign_out_everywhere(&account.id).await?;
+    let act = Act::of_user(&app.core, "account sign-out", account.id);
+    let ended = act.scope(app.core.store.sign_out_everywhere(&account.id)).await?;
     Ok(Report {
         text: format!("Signed out: terminals {}, browsers {}, codes {}.", ended.sessions, ended.browsers, ended.codes),
         json: json!({
@@ -216,7 +221,8 @@ async fn list(app: &App) -> anyhow::Result<Report> {
 
 async fn suspend(app: &App, email: &str, suspended: bool) -> anyhow::Result<Report> {
     let account = find(app, email).await?;
-    app.core.store.set_suspended(&account.id, suspended).await?;
+    let action = if suspended { "account suspend" } else { "account restore" };
+    Act::of_user(&app.core, action, account.id).scope(app.core.store.set_suspended(&account.id, suspended)).await?;
     Ok(Report {
         text: if suspended { "Suspended." } else { "Restored." }.into(),
         json: json!({"account": account.id, "suspended": suspended}),
@@ -270,7 +276,8 @@ impl TerminalTask {
             }
             Self::Revoke { email, terminal } => {
                 let account = find(app, &email).await?;
-                if !app.core.store.revoke_terminal(&account.id, &terminal).await? {
+                let act = Act::of_user(&app.core, "terminal revoke", terminal).with("account", account.id);
+                if !act.scope(app.core.store.revoke_terminal(&account.id, &terminal)).await? {
                     bail!("the account has no such terminal");
                 }
                 Ok(Report { text: "Revoked.".into(), json: json!({"terminal": terminal, "revoked": true}) })
@@ -297,8 +304,9 @@ impl InvitationTask {
                 Ok(Report { text, json: json!({"invitations": rows}) })
             }
             Self::Revoke { invitation } => {
+                let act = Act::of_user(&app.core, "invitation revoke", invitation);
                 ensure!(
-                    app.core.store.revoke_invitation(invitation).await?,
+                    act.scope(app.core.store.revoke_invitation(invitation)).await?,
                     "there is no such invitation: it was used, has ended, or never was; `invitation list` shows those that are good"
                 );
                 Ok(Report { text: "Taken back.".into(), json: json!({"invitation": invitation, "revoked": true}) })
@@ -315,7 +323,9 @@ impl Invite {
             operator: self.operator,
             life: self.days * 24 * 3600,
         };
-        app.core.store.create_invitation(invitation).await?;
+        let act = Act::of_user(&app.core, "invite", invitation.id());
+        let act = act.with("operator", self.operator).with("days", self.days);
+        act.scope(app.core.store.create_invitation(invitation)).await?;
         let url = format!("{}/invite/{}", app.origin(), *token);
         Ok(Report { text: url.clone(), json: json!({"invitation": url, "operator": self.operator}) })
     }

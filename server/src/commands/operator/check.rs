@@ -2,7 +2,7 @@
 //! together was checked when it was opened.
 
 use super::{Report, money};
-use crate::{App, damaged_files};
+use crate::{App, audit, damaged_files};
 use anyhow::bail;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -10,9 +10,11 @@ use std::fmt::Write as _;
 pub(super) async fn run(app: &App) -> anyhow::Result<Report> {
     let damaged = damaged_files(&*app.core.store, &app.core.objects).await?;
     money::ledger(app).await?;
+    let rows = audit::check(&app.core).await?;
     if damaged.is_empty() {
-        let text = "Every published file is there, and the books balance.".to_owned();
-        return Ok(Report { text, json: json!({"ok": true}) });
+        let text =
+            "Every published file is there, the books balance, and the audit log is as it was written.".to_owned();
+        return Ok(Report { text, json: json!({"ok": true, "audit_rows": rows}) });
     }
     let mut text = String::new();
     for file in &damaged {

@@ -4,14 +4,15 @@ use super::accounts::{self, email_of};
 use super::sales::resource_row;
 use super::{Report, moment, money};
 use crate::App;
-use crate::store::{Account, AccountPage, Listing, Order, ResourceFacts, SearchQuery};
+use crate::store::{Account, AccountPage, Listing, Order, Page, ResourceFacts, SearchPage, SearchQuery};
 use anyhow::bail;
 use clap::Args;
 use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName, ResourceName};
 use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
-/// Orders of an account, and resources of a publisher or a search, that are shown: whoever wants all has the lists.
+/// Orders and publishers of an account, and resources of a publisher or a search, that are shown unless all are wanted.
 const SHOWN: u32 = 20;
 
 #[derive(Debug, Args)]
@@ -20,12 +21,21 @@ pub(super) struct Find {
     /// title.
     #[arg(required = true, value_name = "WORDS")]
     words: Vec<String>,
+    /// Shows everything that was found, however much it is.
+    #[arg(long)]
+    all: bool,
 }
 
 /// What was found, for people and for programs.
 #[derive(Default)]
 struct Finds {
     text: String,
+    /// Whether everything is shown.
+    all: bool,
+    /// Of what there is more than is shown.
+    more: BTreeSet<&'static str>,
+    /// Orders that were shown: an account that was found by one of its orders lists it, too.
+    shown: HashSet<OrderId>,
     accounts: Vec<Value>,
     orders: Vec<Value>,
     resources: Vec<Value>,
@@ -35,16 +45,22 @@ struct Finds {
 impl Find {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let words = self.words.join(" ");
-        let mut finds = Finds::default();
+        let mut finds = Finds { all: self.all, ..Finds::default() };
         finds.by(app, words.trim()).await?;
-        let Finds { text, accounts, orders, resources, publishers } = finds;
+        let Finds { mut text, more, accounts, orders, resources, publishers, .. } = finds;
         if text.is_empty() {
             bail!(
                 "nothing is known of `{words}`. Search by an e-mail address, by the identifier of an order, account or \
                  resource, by PUBLISHER/NAME, by a publisher, or by words of a title"
             );
         }
-        let json = json!({"accounts": accounts, "orders": orders, "resources": resources, "publishers": publishers});
+        if !more.is_empty() {
+            let what = more.iter().copied().collect::<Vec<_>>().join(" and ");
+            writeln!(text, "There are more {what} than these {SHOWN}: `find --all` shows them all.")?;
+        }
+        let json = json!({
+            "accounts": accounts, "orders": orders, "resources": resources, "publishers": publishers, "more": more,
+        });
         Ok(Report { text, json })
     }
 }
@@ -89,17 +105,31 @@ impl Finds {
             let owner = email_of(app, &publisher.owner).await?;
             writeln!(self.text, "publisher {name}  {}  {owner}", publisher.key.thumbprint().words())?;
             self.publishers.push(json!({"publisher": name, "key": publisher.key.thumbprint(), "owner": owner}));
-            for listing in store.sold_by(&name, 0, SHOWN).await?.listings {
-                self.listing(app, &listing).await?;
+            let mut page = Some(0);
+            while let Some(number) = page {
+                let SearchPage { listings, next } = store.sold_by(&name, number, SHOWN).await?;
+                self.listings(app, &listings).await?;
+                page = self.further("resources", next);
             }
         }
         if self.text.is_empty() {
-            let query = SearchQuery { text: words.to_owned(), kind: None, page: 0, per_page: SHOWN };
-            for listing in store.search(query).await?.listings {
-                self.listing(app, &listing).await?;
+            let mut page = Some(0);
+            while let Some(number) = page {
+                let query = SearchQuery { text: words.to_owned(), kind: None, page: number, per_page: SHOWN };
+                let SearchPage { listings, next } = store.search(query).await?;
+                self.listings(app, &listings).await?;
+                page = self.further("resources", next);
             }
         }
         Ok(())
+    }
+
+    /// The next page of a list, if it is wanted. If it is not, that there is one is told.
+    fn further<T>(&mut self, what: &'static str, next: Option<T>) -> Option<T> {
+        if next.is_some() && !self.all {
+            self.more.insert(what);
+        }
+        next.filter(|_| self.all)
     }
 
     async fn account(&mut self, app: &App, account: &Account) -> anyhow::Result<()> {
@@ -113,9 +143,21 @@ impl Finds {
         }
         self.text.push('\n');
         let mut publishers = Vec::new();
-        for name in store.publishers_of(&account.id, None, SHOWN).await? {
-            writeln!(self.text, "  publisher {name}")?;
-            publishers.push(name);
+        let mut after = Some(None);
+        while let Some(last) = after {
+            let names = store.publishers_of(&account.id, last, SHOWN).await?;
+            let full = names.len() >= usize::try_from(SHOWN).unwrap_or(usize::MAX);
+            for name in names {
+                writeln!(self.text, "  publisher {name}")?;
+                publishers.push(name);
+            }
+            let last = publishers.last().cloned().filter(|_| full);
+            // A full page may be the last one.
+            let next = match last {
+                Some(last) if !store.publishers_of(&account.id, Some(last.clone()), 1).await?.is_empty() => Some(last),
+                _ => None,
+            };
+            after = self.further("publishers", next).map(Some);
         }
         let mut balances = Vec::new();
         for prepaid in store.prepaid(&account.id).await? {
@@ -127,20 +169,29 @@ impl Finds {
             "account": account.id, "email": email, "operator": operator, "created": account.created.seconds(),
             "suspended": suspended.map(|at| at.seconds()), "publishers": publishers, "balances": balances,
         }));
-        let page = AccountPage::new(0, usize::try_from(SHOWN).unwrap_or(usize::MAX));
-        self.orders(app, &store.orders_of(&account.id, page).await?.rows).await
+        let mut page = Some(0);
+        while let Some(number) = page {
+            let wanted = AccountPage::new(number, usize::try_from(SHOWN).unwrap_or(usize::MAX));
+            let Page { rows, next } = store.orders_of(&account.id, wanted).await?;
+            self.orders(app, &rows).await?;
+            page = self.further("orders", next);
+        }
+        Ok(())
     }
 
     async fn orders(&mut self, app: &App, orders: &[Order]) -> anyhow::Result<()> {
-        let Report { text, json } = money::report(app, orders).await?;
+        let new: Vec<Order> = orders.iter().filter(|order| self.shown.insert(order.id)).cloned().collect();
+        let Report { text, json } = money::report(app, &new).await?;
         for line in text.lines() {
             writeln!(self.text, "order {line}")?;
         }
-        for row in json["orders"].as_array().into_iter().flatten() {
-            // An account that was found by one of its orders lists it, too.
-            if !self.orders.contains(row) {
-                self.orders.push(row.clone());
-            }
+        self.orders.extend(json["orders"].as_array().into_iter().flatten().cloned());
+        Ok(())
+    }
+
+    async fn listings(&mut self, app: &App, listings: &[Listing]) -> anyhow::Result<()> {
+        for listing in listings {
+            self.listing(app, listing).await?;
         }
         Ok(())
     }

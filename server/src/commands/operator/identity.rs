@@ -3,6 +3,7 @@
 
 use super::Report;
 use crate::App;
+use crate::audit::Act;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use portcullis_folders::private_file;
@@ -18,10 +19,12 @@ pub(super) struct ExportIdentity {
 }
 
 impl ExportIdentity {
-    pub(super) fn run(&self, app: &App) -> anyhow::Result<Report> {
+    pub(super) async fn run(&self, app: &App) -> anyhow::Result<Report> {
         let keys = &app.core.keys;
         let recipient = keys.recipient().to_string();
         ensure!(!self.output.exists(), "{} exists: name another file", self.output.display());
+        // Before the key is out: it is told even if this program is stopped half-way.
+        app.core.store.record_act(Act::of_user(&app.core, "export identity", &recipient)).await?;
         let mut file = private_file()
             .write(true)
             .create_new(true)

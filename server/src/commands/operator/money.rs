@@ -3,6 +3,7 @@
 use super::accounts::email_of;
 use super::{Report, moment};
 use crate::App;
+use crate::audit::Act;
 use crate::billing::events;
 use crate::billing::ledger::sums;
 use crate::billing::orders;
@@ -76,11 +77,13 @@ impl OrderTask {
                     Verdict::Paid => Decision::Settled,
                     Verdict::Declined => Decision::Declined,
                 };
-                answered(&orders::decide(&app.core, &order, state).await?)
+                let act = Act::of_user(&app.core, "order settle", order).with("verdict", word(&verdict));
+                answered(&act.scope(orders::decide(&app.core, &order, state)).await?)
             }
             Self::Play { order, event } => play(app, order, event).await,
             Self::Refund { order } => {
-                let answer = orders::refund(&app.core, &order).await?;
+                let act = Act::of_user(&app.core, "order refund", order);
+                let answer = act.scope(orders::refund(&app.core, &order)).await?;
                 let refunded = app.core.store.order(&order).await?;
                 let mut report = answered(&answer)?;
                 if refunded.is_some_and(|order| order.phase == OrderPhase::Refunding) {
@@ -90,6 +93,11 @@ impl OrderTask {
             }
         }
     }
+}
+
+/// What was typed for one of a few values.
+fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report> {
@@ -104,7 +112,8 @@ async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report>
         Event::DisputeWon => PaymentChange::DisputeWon,
         Event::ChargedBack => PaymentChange::ChargedBack,
     };
-    let order = events::apply(&app.core, SANDBOX, &PaymentEvent { order, what }).await;
+    let act = Act::of_user(&app.core, "order play", order).with("event", word(&event));
+    let order = act.scope(events::apply(&app.core, SANDBOX, &PaymentEvent { order, what })).await;
     let order = order.context("only an order of the provider `sandbox` can be played")?;
     let state = phase(order.phase);
     Ok(Report { text: format!("{}: {state}", order.id), json: json!({"order": order.id, "state": state}) })

@@ -3,6 +3,7 @@
 use super::accounts::{email_of, find};
 use super::{Report, moment};
 use crate::App;
+use crate::audit::Act;
 use crate::billing::offers;
 use crate::crypto::keys::{self, Rotation};
 use crate::ops::clock::Timestamp;
@@ -82,7 +83,7 @@ impl PublisherTask {
                 }
             }
         };
-        app.core.store.approve(&account).await?;
+        Act::of_user(&app.core, "publisher approve", account).scope(app.core.store.approve(&account)).await?;
         let email = email_of(app, &account).await?;
         let text = format!("Approved. {email} may claim publishers' names now: `portcullis publish` does it.");
         Ok(Report { text, json: json!({"account": account, "email": email, "approved": true}) })
@@ -152,7 +153,8 @@ impl Withdraw {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let store = &app.core.store;
         let resource = store.resource(&self.digest).await?.context("there is no such resource")?;
-        match store.take_down(&self.digest, self.reason).await? {
+        let act = Act::of_user(&app.core, "resource withdraw", self.digest).with("reason", &self.reason);
+        match act.scope(store.take_down(&self.digest, self.reason)).await? {
             WithdrawOutcome::Withdrawn => {}
             WithdrawOutcome::NotFound => bail!("there is no such resource"),
         }
@@ -165,7 +167,17 @@ impl Restore {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let store = &app.core.store;
         let resource = store.resource(&self.digest).await?.context("there is no such resource")?;
-        match store.restore(None, &self.digest).await? {
+        // As when it was published: who buys it has to get it.
+        let found = app.core.objects.find(&self.digest).await?.map(|file| file.size);
+        if found != Some(resource.size) {
+            bail!(
+                "its sealed file is missing or damaged ({}): bring it from a backup, or have its publisher publish another \
+                 version",
+                app.core.objects.place_of(&self.digest)
+            );
+        }
+        let act = Act::of_user(&app.core, "resource restore", self.digest);
+        match act.scope(store.restore(None, &self.digest)).await? {
             RestoreOutcome::Restored => {}
             RestoreOutcome::NotFound | RestoreOutcome::TakenDown => bail!("there is no such resource"),
             RestoreOutcome::OpensPart(opened) => bail!("{}", offers::stays_withdrawn(&opened)),
@@ -182,7 +194,12 @@ impl RotateKey {
             true => Rotation::Stolen,
             false => Rotation::Planned { starts_in: self.starts_in },
         };
-        let key = keys::rotate_signing_key(&*core.store, &core.secrets, rotation).await?.thumbprint();
+        let act = Act::of_user(core, "signing key add", "");
+        let act = match self.stolen {
+            true => act.with("stolen", true),
+            false => act.with("starts in seconds", self.starts_in),
+        };
+        let key = act.scope(keys::rotate_signing_key(&*core.store, &core.secrets, rotation)).await?.thumbprint();
         let text = if self.stolen {
             format!(
                 "The key {key} signs from now on, and no other. Terminals that reach this server know it with their \

@@ -1,6 +1,7 @@
 //! `/v1/publishers`: a name is claimed for a key, and changes its key.
 
 use super::{DONE, Segments, segment};
+use crate::audit::Act;
 use crate::crypto::secrets;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
@@ -26,8 +27,9 @@ use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, 
 pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Done, Refused> {
     let PublisherRequest { claim } = caller.json()?;
     let claim = held_key(&app, &claim)?;
+    let by_operator = is_operator(&app, caller.account()).await?;
     if app.config.publishers == Publishers::Approve
-        && !is_operator(&app, caller.account()).await?
+        && !by_operator
         && !app.core.store.ask_approval(caller.account(), &claim.name).await.map_err(ApiError::internal)?
     {
         let text = format!(
@@ -44,7 +46,12 @@ pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Do
         owner: *caller.account(),
         created: app.core.clock.now(),
     };
-    match app.core.store.claim_publisher(publisher).await.map_err(ApiError::internal)? {
+    let claimed = app.core.store.claim_publisher(publisher);
+    let claimed = match by_operator {
+        true => Act::of_account(&app.core, caller.account(), "publisher claim", &claim.name).scope(claimed).await,
+        false => claimed.await,
+    };
+    match claimed.map_err(ApiError::internal)? {
         ClaimOutcome::Claimed => Ok(DONE),
         ClaimOutcome::Taken => {
             Err(ApiError::Conflict(format!("the name `{}` is another account's, or has another key", claim.name))

@@ -5,6 +5,7 @@ use super::kit::field::Field;
 use super::kit::layout::{page, see_other};
 use super::onward::Onward;
 use super::session::Visitor;
+use crate::audit::Act;
 use crate::crypto::secrets::{TokenHash, TokenRole};
 use crate::http::address::ClientAddress;
 use crate::http::app::App;
@@ -90,11 +91,16 @@ pub(crate) async fn submit_invited(
     }
     let hash = invitation_hash(&app, &token);
     // Before a password is hashed for nothing; the transaction looks again.
-    if app.core.store.invitation(&hash).await.map_err(ApiError::internal)?.is_none() {
+    let Some(invitation) = app.core.store.invitation(&hash).await.map_err(ApiError::internal)? else {
         return Ok(not_invited());
-    }
+    };
     app.gates.invitation.take(hash)?;
-    create(&app, &visitor, sent, &format!("/invite/{token}"), Some(hash)).await
+    let action = format!("/invite/{token}");
+    let made = create(&app, &visitor, sent, &action, Some(hash));
+    if invitation.operator {
+        return Act::of_server(&app.core, "account add", "").with("by", "an operator's invitation").scope(made).await;
+    }
+    made.await
 }
 
 async fn create(

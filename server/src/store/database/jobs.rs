@@ -116,6 +116,11 @@ impl<W: Copy + Send + 'static> Jobs<W> {
         answer.await.unwrap_or(Err(StoreError::Unknown(name)))
     }
 
+    /// Jobs that wait for a thread.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.jobs).as_ref().map_or(0, |jobs| jobs.max_capacity().saturating_sub(jobs.capacity()))
+    }
+
     /// A way that does not keep the threads alive.
     pub(crate) fn downgrade(&self) -> WeakJobs<W> {
         WeakJobs(lock(&self.jobs).as_ref().map(mpsc::Sender::downgrade))

@@ -13,8 +13,10 @@ pub(crate) use row::{Cell, Columns, Row};
 pub(crate) use tx::{Lock, Locks, Statements, Tx};
 pub(crate) use value::Value;
 
+use super::transactions::audit;
 use super::transactions::leases::{self, ProcessLease};
-use super::{Fence, StoreError};
+use super::{Fence, StoreError, StoreWork};
+use crate::audit::Attribution;
 use crate::ops::faults::Write;
 
 /// A database that the store's transactions run on.
@@ -49,20 +51,48 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
     /// The lease of this process.
     fn lease(&self) -> &ProcessLease;
 
+    /// What its connections do in this process.
+    fn work(&self) -> StoreWork;
+
     /// Writes in one transaction, and answers after its commit. What is written for a repeatable request is written
-    /// only while that request is this process's: see [`Fence`].
+    /// only while that request is this process's: see [`Fence`]. What is changed for an operator is changed together
+    /// with a row of the audit log that says what he does: see [`Act`](crate::audit::Act).
     fn write<T: Send + 'static>(
         &self,
         write: Write,
         work: impl Work<T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send {
         async move {
-            let Some(claim) = Fence::current() else { return self.commit(write, work).await };
-            let held = move |tx: &Tx<'_>| match leases::holds(tx, &claim)? {
-                true => work(tx).map(Some),
-                false => Ok(None),
+            let (claim, attribution) = (Fence::current(), Attribution::current());
+            if claim.is_none() && attribution.is_none() {
+                return self.commit(write, work).await;
+            }
+            let of = attribution.clone();
+            let held = move |tx: &Tx<'_>| {
+                if let Some(claim) = &claim
+                    && !leases::holds(tx, claim)?
+                {
+                    return Ok(None);
+                }
+                let done = work(tx)?;
+                Ok(Some((done, attribute(tx, of.as_ref())?)))
             };
-            self.commit(write, held).await?.ok_or(StoreError::TakenOver(write.name()))
+            let (done, is_told) = self.commit(write, held).await?.ok_or(StoreError::TakenOver(write.name()))?;
+            if let (true, Some(Attribution::Act(act))) = (is_told, attribution) {
+                act.written();
+            }
+            Ok(done)
         }
+    }
+}
+
+/// Writes down what an operator does, once, if the transaction changes something. Returns whether it did.
+fn attribute(tx: &Tx<'_>, of: Option<&Attribution>) -> TxResult<bool> {
+    match of {
+        Some(_) if !tx.has_changed() => Ok(false),
+        Some(Attribution::Act(act)) if !act.is_written() => audit::append(tx, act).map(|()| true),
+        // A mistake in this program: a command has to say what it does.
+        Some(Attribution::Missing) => Err(TxError::Database("an operator's change that no audit row tells".into())),
+        Some(Attribution::Act(_)) | None => Ok(false),
     }
 }

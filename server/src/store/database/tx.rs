@@ -51,6 +51,8 @@ pub(crate) enum Lock<'a> {
     Names,
     /// The server's own keys.
     Keys,
+    /// The audit log: who appends to it, after everything else.
+    Audit,
 }
 
 impl Lock<'_> {
@@ -64,6 +66,7 @@ impl Lock<'_> {
             Self::Catalogue => 6,
             Self::Names => 7,
             Self::Keys => 8,
+            Self::Audit => 9,
         }
     }
 
@@ -77,7 +80,7 @@ impl Lock<'_> {
             }
             Self::Account(id) => hash.update(id.as_bytes()),
             Self::Publisher(name) => hash.update(name.as_str()),
-            Self::Leases | Self::LookUps | Self::Catalogue | Self::Names | Self::Keys => {}
+            Self::Leases | Self::LookUps | Self::Catalogue | Self::Names | Self::Keys | Self::Audit => {}
         }
         let [a, b, c, d, e, f, g, h, ..] = hash.finalize().0;
         i64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -90,12 +93,14 @@ pub(crate) struct Tx<'a> {
     /// The highest lock that it has.
     highest: Cell<u8>,
     now: Cell<Timestamp>,
+    /// Whether it has changed a row.
+    has_changed: Cell<bool>,
 }
 
 impl<'a> Tx<'a> {
     /// An open transaction.
     pub(crate) const fn new(statements: &'a dyn Statements, now: Timestamp) -> Self {
-        Self { statements, highest: Cell::new(0), now: Cell::new(now) }
+        Self { statements, highest: Cell::new(0), now: Cell::new(now), has_changed: Cell::new(false) }
     }
 
     /// The moment, by the database's clock. Whoever waited for a lock has the moment at which he got it: what was done
@@ -138,9 +143,14 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Whether it has changed a row.
+    pub(crate) const fn has_changed(&self) -> bool {
+        self.has_changed.get()
+    }
+
     /// Changes rows. Returns how many.
     pub(crate) fn change(&self, sql: &str, params: impl Params) -> TxResult<usize> {
-        params.with(|values| self.statements.change(sql, values))
+        params.with(|values| self.change_values(sql, values))
     }
 
     /// The row there is, if there is one.
@@ -158,12 +168,15 @@ impl<'a> Tx<'a> {
             Ok(false)
         };
         params.with(|values| self.statements.rows(sql, values, &mut each))?;
+        self.may_have_changed(sql, found.is_some());
         Ok(found)
     }
 
     /// Changes rows, with values whose types are not known here.
     pub(crate) fn change_values(&self, sql: &str, values: &[Value<'_>]) -> TxResult<usize> {
-        self.statements.change(sql, values)
+        let changed = self.statements.change(sql, values)?;
+        self.has_changed.set(self.has_changed.get() || changed > 0);
+        Ok(changed)
     }
 
     /// Hands every row over as it comes.
@@ -184,7 +197,15 @@ impl<'a> Tx<'a> {
             Ok(true)
         };
         params.with(|values| self.statements.rows(sql, values, &mut each))?;
+        self.may_have_changed(sql, !found.is_empty());
         Ok(found)
+    }
+
+    /// A statement that returned rows: it changed them unless it is a question.
+    fn may_have_changed(&self, sql: &str, has_rows: bool) {
+        if has_rows && !sql.trim_start().starts_with("SELECT") && !sql.trim_start().starts_with("WITH") {
+            self.has_changed.set(true);
+        }
     }
 
     /// Writes to the log.

@@ -13,9 +13,9 @@ mod workers;
 
 pub use address::{AddressError, DatabaseAddress};
 
-use super::StoreError;
 use super::database::{Database, Jobs, WeakJobs, Work};
 use super::transactions::leases::ProcessLease;
+use super::{Commits, StoreError, StoreWork};
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
 use connection::Connection;
@@ -60,6 +60,7 @@ pub struct Postgres {
     points: Jobs<Read>,
     lists: Jobs<Read>,
     lease: ProcessLease,
+    commits: Commits,
 }
 
 impl Postgres {
@@ -78,11 +79,12 @@ impl Postgres {
     fn open_here(options: &PostgresOptions) -> Result<Self, StoreError> {
         let connection = Connection::open(&options.address, &options.clock)?;
         migration::migrate(&connection, options.create, &options.address.to_string())?;
-        let writers = pool("store-writer", WRITERS, Some(connection), options)?;
-        let renewer = pool("store-renewer", 1, None, options)?;
-        let points = pool("store-reader", READERS, None, options)?;
-        let lists = pool("store-list", LISTS, None, options)?;
-        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default() })
+        let commits = Commits::default();
+        let writers = pool("store-writer", WRITERS, Some(connection), options, &commits)?;
+        let renewer = pool("store-renewer", 1, None, options, &commits)?;
+        let points = pool("store-reader", READERS, None, options, &commits)?;
+        let lists = pool("store-list", LISTS, None, options, &commits)?;
+        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default(), commits })
     }
 }
 
@@ -92,12 +94,14 @@ fn pool<W: Kind>(
     size: usize,
     mut first: Option<Connection>,
     options: &PostgresOptions,
+    commits: &Commits,
 ) -> Result<Jobs<W>, StoreError> {
     let (jobs, queue) = Jobs::new();
     let queue: Queue<W> = Arc::new(Mutex::new(queue));
     for _ in 0..size {
         let PostgresOptions { address, clock, faults, .. } = options.clone();
-        let (worker, queue) = (Worker { address, clock, faults, connection: first.take() }, Arc::clone(&queue));
+        let (worker, queue) =
+            (Worker { address, clock, faults, connection: first.take(), commits: commits.clone() }, Arc::clone(&queue));
         jobs.start(name, move || worker.serve(&queue))?;
     }
     Ok(jobs)
@@ -129,5 +133,11 @@ impl Database for Postgres {
 
     fn lease(&self) -> &ProcessLease {
         &self.lease
+    }
+
+    fn work(&self) -> StoreWork {
+        let waiting =
+            vec![("write", self.writers.waiting()), ("read", self.points.waiting()), ("list", self.lists.waiting())];
+        StoreWork { waiting, commits: self.commits.clone() }
     }
 }

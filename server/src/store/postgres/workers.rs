@@ -9,8 +9,8 @@ use super::connection::{Begin, Connection};
 use crate::crypto::secrets::random;
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Phase, Write};
-use crate::store::StoreError;
 use crate::store::database::{Failure, Job, Tx, TxError};
+use crate::store::{Commits, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -72,6 +72,7 @@ pub(super) struct Worker {
     pub(super) clock: Clock,
     pub(super) faults: FaultPoints,
     pub(super) connection: Option<Connection>,
+    pub(super) commits: Commits,
 }
 
 impl Worker {
@@ -95,7 +96,12 @@ impl Worker {
             self.connect()?;
             let Some(connection) = &self.connection else { return Err(StoreError::Closed) };
             match attempt(connection, job, &self.faults) {
-                Outcome::Done => return self.pass(job, Phase::AfterCommit),
+                Outcome::Done => {
+                    if W::BEGIN == Begin::Write {
+                        self.commits.sizes.observe(1.0);
+                    }
+                    return self.pass(job, Phase::AfterCommit);
+                }
                 // The job's own error stands.
                 Outcome::Refused => return Ok(()),
                 Outcome::Faulted(error) => return Err(error),
@@ -108,6 +114,7 @@ impl Worker {
                     if matches!(error, TxError::Lost(_)) {
                         self.connection = None;
                     }
+                    self.commits.repeated.inc();
                     pause(PAUSE << run);
                 }
             }

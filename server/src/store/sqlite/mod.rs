@@ -9,10 +9,10 @@ mod transaction;
 mod watch;
 mod writer;
 
-use super::StoreError;
 use super::database::{Database, Jobs, Tx, WeakJobs, Work};
 use super::transactions::leases::ProcessLease;
 use super::transactions::search;
+use super::{Commits, StoreError, StoreWork};
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
 use portcullis_folders::private_file;
@@ -42,6 +42,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("rights.sql"),
     include_str!("shelves.sql"),
     include_str!("devices.sql"),
+    include_str!("audit.sql"),
+    include_str!("figures.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");
@@ -83,6 +85,7 @@ pub struct Sqlite {
     writer: Jobs<Write>,
     readers: Readers,
     lease: ProcessLease,
+    commits: Commits,
 }
 
 impl Sqlite {
@@ -118,9 +121,10 @@ impl Sqlite {
         let lists = (0..LISTS).map(reader).collect::<Result<_, StoreError>>()?;
         let readers = Readers::new(points, lists, options.clock.clone());
         let (writer, queue) = Jobs::new();
-        let thread = Writer { db, clock: options.clock, faults: options.faults };
+        let commits = Commits::default();
+        let thread = Writer { db, clock: options.clock, faults: options.faults, commits: commits.clone() };
         writer.start("store-writer", move || thread.serve(queue))?;
-        Ok(Self { writer, readers, lease: ProcessLease::default() })
+        Ok(Self { writer, readers, lease: ProcessLease::default(), commits })
     }
 }
 
@@ -148,6 +152,11 @@ impl Database for Sqlite {
 
     fn lease(&self) -> &ProcessLease {
         &self.lease
+    }
+
+    fn work(&self) -> StoreWork {
+        let waiting = vec![("write", self.writer.waiting()), ("list", self.readers.waiting())];
+        StoreWork { waiting, commits: self.commits.clone() }
     }
 }
 

@@ -43,13 +43,21 @@ pub(super) struct Readers {
     lists: Arc<Pool>,
     /// As many as there are connections for lists: who waits for one waits without a thread.
     turns: Arc<Semaphore>,
+    /// Lists that wait for their turn.
+    waiting: AtomicUsize,
     clock: Clock,
 }
 
 impl Readers {
     pub(super) fn new(points: Vec<Connection>, lists: Vec<Connection>, clock: Clock) -> Self {
         let turns = Arc::new(Semaphore::new(lists.len()));
-        Self { points: Pool::new(points), lists: Arc::new(Pool::new(lists)), turns, clock }
+        Self {
+            points: Pool::new(points),
+            lists: Arc::new(Pool::new(lists)),
+            turns,
+            waiting: AtomicUsize::default(),
+            clock,
+        }
     }
 
     /// Reads a few rows of one snapshot, on this thread.
@@ -61,19 +69,42 @@ impl Readers {
         snapshot(&self.points.take(), what, work, &self.clock)
     }
 
+    /// Lists that wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Reads one snapshot on a thread for such work.
     pub(super) async fn list<T: Send + 'static>(
         &self,
         what: &'static str,
         work: impl FnOnce(&Tx<'_>) -> TxResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let waits = Waits::begin(&self.waiting);
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        drop(waits);
         let (lists, clock) = (Arc::clone(&self.lists), self.clock.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             snapshot(&lists.take(), what, work, &clock)
         });
         reading.await.unwrap_or_else(|_| Err(StoreError::Backend { what, cause: "a panic".into() }))
+    }
+}
+
+/// A list that waits, until this is dropped: its caller may go away meanwhile.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

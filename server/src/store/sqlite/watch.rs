@@ -13,6 +13,8 @@ const SMALL: &[(&str, &str)] = &[
     ("signing_keys", "one a year"),
     ("server", "one row"),
     ("leases", "one for each process that runs"),
+    ("order_counts", "sixteen for each state of an order"),
+    ("books", "one for each class of accounts and commodity"),
 ];
 /// Statements that may read the whole of a table that grows, and why.
 const WHOLE: &[(&str, &str)] = &[

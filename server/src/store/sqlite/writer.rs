@@ -9,8 +9,8 @@ use super::transaction::{Begin, Transaction};
 use super::{backend, time};
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Phase, Write};
-use crate::store::StoreError;
 use crate::store::database::{Job, Tx};
+use crate::store::{Commits, StoreError};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
@@ -22,6 +22,7 @@ pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) clock: Clock,
     pub(super) faults: FaultPoints,
+    pub(super) commits: Commits,
 }
 
 impl Writer {
@@ -57,6 +58,7 @@ impl Writer {
             }
         }
         tx.commit().map_err(|error| backend("commit", error))?;
+        self.commits.sizes.observe(f64::from(u16::try_from(group.len()).unwrap_or(u16::MAX)));
         for job in &mut *group {
             if self.faults.write(job.what(), Phase::AfterCommit).is_err() {
                 job.fail(StoreError::Faulted(job.what().name()));

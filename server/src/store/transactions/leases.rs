@@ -126,6 +126,14 @@ pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<()> {
 
 #[async_trait]
 impl<D: Database> Leases for D {
+    async fn end_leases(&self) -> Result<(), StoreError> {
+        self.write(Write::LeaseEnd, |tx| {
+            tx.change("UPDATE leases SET ends_at = ?1 WHERE ends_at > ?1", [tx.now().millis()])?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn hold_lease(&self) -> Result<(), StoreError> {
         let lease = self.lease().clone();
         self.write(Write::LeaseRenew, move |tx| lease.renew(tx)).await?;

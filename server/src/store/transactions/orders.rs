@@ -1,6 +1,7 @@
 //! Orders.
 
 use super::answers::{self, Stored};
+use super::figures::count_order;
 use super::offers::Subject;
 use super::{Database, Lock, Tx, TxError, TxResult, cycle, disputes, ledger, look_ups, offers, prepaid, saved_means};
 use crate::billing::entitlement::{EntitlementId, Holding};
@@ -51,7 +52,7 @@ fn order(row: &Row<'_>) -> TxResult<Order> {
     Ok(Order {
         id: bytes(row, 0, OrderId::from_bytes)?,
         account: bytes(row, 1, AccountId::from_bytes)?,
-        phase: one_of(row, 2, &PHASES)?,
+        phase: phase(row, 2)?,
         provider: row.get(3)?,
         receipt: row.get(4)?,
         created: time(row, 5)?,
@@ -111,11 +112,20 @@ fn moved_to_look(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase, lo
     let look_at = look.map(|seconds| tx.now().plus(seconds).millis());
     let sql = "UPDATE orders SET state = ?3, changed_at = ?4, look_at = ?5, looks = 0, lease = NULL, next = NULL
                WHERE id = ?1 AND state = ?2";
-    Ok(tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now().millis(), look_at))? == 1)
+    let has_moved = tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now().millis(), look_at))? == 1;
+    if has_moved {
+        count_order(tx, id, Some(from), to)?;
+    }
+    Ok(has_moved)
+}
+
+/// A state that a column has.
+pub(super) fn phase(row: &Row<'_>, column: usize) -> TxResult<OrderPhase> {
+    one_of(row, column, &PHASES)
 }
 
 /// A state as its column has it.
-fn number(phase: OrderPhase) -> i64 {
+pub(super) fn number(phase: OrderPhase) -> i64 {
     let at = PHASES.iter().position(|known| *known == phase);
     at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
 }
@@ -324,6 +334,7 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> TxResult<OpenOutcome> {
     if opened != 1 {
         return Ok(OpenOutcome::Changed);
     }
+    count_order(tx, &new.id, None, OrderPhase::Pending)?;
     answers::store(tx, &scope, &new.request, &Stored::Order(&new.id))?;
     tx.log(wanted.opened(), Some(account), new.buyer.terminal(), new.id.as_bytes())?;
     Ok(OpenOutcome::Opened(found(tx, &new.id)?))

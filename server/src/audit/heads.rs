@@ -1,0 +1,240 @@
+//! Heads: the server signs how long its log is and what its last row covers, after it has looked that the log is still
+//! the one that it signed before.
+
+use super::fault::AuditFault;
+use super::row::Chain;
+use crate::crypto::keys::KeysError;
+use crate::ops::clock::Timestamp;
+use crate::services::Core;
+use crate::store::{SealedRow, StoreError};
+use portcullis_protocol::{AuditHead, PublicKey, Verified};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// Rows that are read at a time.
+const PAGE: u32 = 500;
+/// How old the newest head may be before a log that has grown gets another one, in seconds.
+const HEAD_AGE: u64 = 3600;
+/// How often a process looks whether that is so.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Why a head was not signed, or the log not exported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The log is not as it was written.
+    #[error(
+        "the audit log is not as it was written: {0}. No head is signed over it. Keep the database as it is, and compare \
+         with the last export and the heads that were kept elsewhere"
+    )]
+    Broken(AuditFault),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// What was exported could not be written.
+    #[error("the export cannot be written: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<AuditFault> for AuditError {
+    fn from(fault: AuditFault) -> Self {
+        Self::Broken(fault)
+    }
+}
+
+/// A head with all that it takes to verify it without a server: the line that ends an export, and what is kept
+/// elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadRecord {
+    /// The head, compact.
+    pub head: String,
+    /// The key document, compact, which names the key that signed the head.
+    pub keys: String,
+    /// The root key, which signed the key document. Whoever verifies knows its fingerprint.
+    pub root: PublicKey,
+}
+
+impl HeadRecord {
+    fn of(core: &Core, head: &Verified<AuditHead>) -> Self {
+        let (keys, root) = (core.keys.document(core.clock.now()), core.keys.root().clone());
+        Self { head: head.compact().to_owned(), keys, root }
+    }
+}
+
+/// Heads in the database, which rows are compared with as they come.
+pub(super) struct KeptHeads {
+    waiting: Vec<(u64, String)>,
+    after: u64,
+    is_end: bool,
+}
+
+impl KeptHeads {
+    pub(super) const fn new() -> Self {
+        Self { waiting: Vec::new(), after: 0, is_end: false }
+    }
+
+    /// The next head, unless it covers more rows than `number`.
+    async fn next(&mut self, core: &Core, number: u64) -> Result<Option<(u64, String)>, StoreError> {
+        if self.waiting.is_empty() && !self.is_end {
+            self.waiting = core.store.audit_heads(self.after, PAGE).await?;
+            self.waiting.reverse();
+            self.is_end = self.waiting.is_empty();
+        }
+        if self.waiting.last().is_none_or(|(covered, _)| *covered > number) {
+            return Ok(None);
+        }
+        let head = self.waiting.pop();
+        self.after = head.as_ref().map_or(self.after, |(covered, _)| *covered);
+        Ok(head)
+    }
+
+    /// Compares with the row that was reached.
+    pub(super) async fn compare(&mut self, core: &Core, reached: &Chain) -> Result<(), AuditError> {
+        while let Some((covered, compact)) = self.next(core, reached.number).await? {
+            let head = own(core, covered, &compact)?;
+            if covered != reached.number || head.document().digest != reached.digest {
+                return Err(other(covered, &head).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// There are no more rows: nor may there be a head that covers more.
+    pub(super) async fn end(&mut self, core: &Core, reached: &Chain) -> Result<(), AuditError> {
+        match self.next(core, u64::MAX).await? {
+            None => Ok(()),
+            Some((number, compact)) => {
+                let signed = signed_at(&own(core, number, &compact)?);
+                Err(AuditFault::CutOff { last: reached.number, number, signed }.into())
+            }
+        }
+    }
+}
+
+fn signed_at(head: &Verified<AuditHead>) -> Timestamp {
+    Timestamp::from_millis(0).plus(head.document().iat)
+}
+
+fn other(number: u64, head: &Verified<AuditHead>) -> AuditFault {
+    AuditFault::OtherThanHead { number, signed: signed_at(head) }
+}
+
+/// A head in the database, which this server has signed.
+fn own(core: &Core, number: u64, compact: &str) -> Result<Verified<AuditHead>, AuditFault> {
+    let head = core.keys.own_document::<AuditHead>(compact).ok_or(AuditFault::ForeignHead { number })?;
+    let is_own = head.document().iss == core.origin && head.document().number == number;
+    if is_own { Ok(head) } else { Err(AuditFault::ForeignHead { number }) }
+}
+
+/// Follows a log from the database by one row.
+pub(super) fn follow(core: &Core, chain: &mut Chain, sealed: &SealedRow) -> Result<(), AuditFault> {
+    chain.follow(&sealed.row)?;
+    match core.secrets.has_sealed_audit(&sealed.row.digest, &sealed.seal) {
+        true => Ok(()),
+        false => Err(AuditFault::Forged { number: sealed.row.number }),
+    }
+}
+
+/// Follows the rows that come after `chain`.
+async fn walk(core: &Core, chain: &mut Chain) -> Result<(), AuditError> {
+    loop {
+        let rows = core.store.audit_rows(chain.number, PAGE).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in &rows {
+            follow(core, chain, row)?;
+        }
+    }
+}
+
+/// Looks through the whole log, and compares it with every head in the database. Returns how many rows there are.
+///
+/// # Errors
+/// [`AuditError::Broken`] with the first row that is not right.
+pub async fn check(core: &Core) -> Result<u64, AuditError> {
+    let mut chain = Chain::beginning(&core.origin, &core.keys.root().thumbprint());
+    let mut heads = KeptHeads::new();
+    loop {
+        let rows = core.store.audit_rows(chain.number, PAGE).await?;
+        if rows.is_empty() {
+            heads.end(core, &chain).await?;
+            return Ok(chain.number);
+        }
+        for row in &rows {
+            follow(core, &mut chain, row)?;
+            heads.compare(core, &chain).await?;
+        }
+    }
+}
+
+/// Signs how long the log is now, after it has looked through what came since the last head, and keeps the head.
+///
+/// # Errors
+/// [`AuditError`]; then nothing was signed.
+pub async fn sign_head(core: &Core) -> Result<HeadRecord, AuditError> {
+    let mut chain = Chain::beginning(&core.origin, &core.keys.root().thumbprint());
+    if let Some((number, compact)) = core.store.audit_end().await?.head {
+        let head = own(core, number, &compact)?;
+        let signed = signed_at(&head);
+        // The row itself may have been changed since: it is looked at as one that follows.
+        let found = core.store.audit_rows(number - 1, 1).await?;
+        let Some(last) = found.first().filter(|found| found.row.number == number) else {
+            let last = core.store.audit_end().await?.number;
+            return Err(AuditFault::CutOff { last, number, signed }.into());
+        };
+        if last.row.digest != head.document().digest {
+            return Err(other(number, &head).into());
+        }
+        chain = Chain { number, digest: last.row.digest };
+    }
+    walk(core, &mut chain).await?;
+    sign(core, &chain).await
+}
+
+/// Signs a log that was followed up to here, and keeps the head.
+pub(super) async fn sign(core: &Core, reached: &Chain) -> Result<HeadRecord, AuditError> {
+    let now = core.clock.now();
+    let Chain { number, digest } = *reached;
+    let head = AuditHead { iss: core.origin.clone(), number, digest, iat: now.seconds() };
+    let head = Verified::sign(head, &*core.keys.signing_key(now)?);
+    if number > 0 {
+        core.store.keep_audit_head(number, head.compact().to_owned()).await?;
+    }
+    Ok(HeadRecord::of(core, &head))
+}
+
+/// The heads that a running server makes by itself.
+#[derive(Debug, Default)]
+pub struct Heads {
+    looked: Option<Instant>,
+}
+
+impl Heads {
+    /// Signs a head if the log has grown and the newest head is old. To be called every few seconds.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub async fn renew(&mut self, core: &Core) -> Result<Option<HeadRecord>, AuditError> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(None);
+        }
+        self.looked = Some(Instant::now());
+        renew(core).await
+    }
+}
+
+async fn renew(core: &Core) -> Result<Option<HeadRecord>, AuditError> {
+    let end = core.store.audit_end().await?;
+    let due = match &end.head {
+        None => end.number > 0,
+        Some((number, compact)) => {
+            let head = own(core, *number, compact)?;
+            end.number != *number && signed_at(&head).plus(HEAD_AGE) <= core.clock.now()
+        }
+    };
+    if due { sign_head(core).await.map(Some) } else { Ok(None) }
+}

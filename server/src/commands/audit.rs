@@ -1,0 +1,118 @@
+//! `portcullis-server audit …`
+
+use super::Which;
+use crate::App;
+use crate::audit::verify::{Fingerprint, NoFingerprint, verify};
+use crate::audit::{Exported, export, sign_head};
+use crate::ops::parts::Parts;
+use crate::print;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use portcullis_folders::private_file;
+use serde_json::json;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Writes the whole log as lines of JSON, oldest first, and a signed head as the last line.
+    Export(Export),
+    /// Signs how long the log is and what its last row covers. Keep it where nobody of this machine can change it.
+    Head(Export),
+    /// Verifies an exported log, without a server.
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+struct Export {
+    #[command(flatten)]
+    which: Which,
+    /// The file to make [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Verify {
+    /// What `audit export` wrote.
+    file: PathBuf,
+    /// The fingerprint of the server's root key, as you know it: the eight words that `init` printed, or the whole
+    /// thumbprint.
+    #[arg(long, value_name = "FINGERPRINT", allow_hyphen_values = true)]
+    root: String,
+    /// Heads that were kept elsewhere: what `audit head` or an earlier `audit export` wrote. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    head: Vec<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Audit {
+    pub(super) async fn run(self, parts: Parts) -> anyhow::Result<()> {
+        match self.task {
+            Task::Export(command) => command.export(parts).await,
+            Task::Head(command) => command.head(parts).await,
+            Task::Verify(command) => command.run(),
+        }
+    }
+}
+
+impl Export {
+    async fn export(&self, parts: Parts) -> anyhow::Result<()> {
+        let app = self.which.open(parts).await?;
+        let exported = self.export_of(&app).await;
+        app.core.store.close().await?;
+        let Exported { rows, .. } = exported?;
+        if let Some(file) = &self.output {
+            print::text(&format!("Exported {rows} rows and a signed head to {}.", file.display()))?;
+        }
+        Ok(())
+    }
+
+    async fn export_of(&self, app: &App) -> anyhow::Result<Exported> {
+        let Some(path) = &self.output else { return Ok(export(&app.core, &mut io::stdout()).await?) };
+        let mut file = BufWriter::new(new_file(path)?);
+        let exported = export(&app.core, &mut file).await;
+        let written = file.flush().and_then(|()| file.get_ref().sync_all());
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        exported.with_context(|| format!("{} has the rows that there are, without a head", path.display()))
+    }
+
+    async fn head(&self, parts: Parts) -> anyhow::Result<()> {
+        let app = self.which.open(parts).await?;
+        let head = sign_head(&app.core).await;
+        app.core.store.close().await?;
+        let head = serde_json::to_value(head?)?;
+        let Some(path) = &self.output else { return print::json(&head) };
+        let mut file = new_file(path)?;
+        let written = writeln!(file, "{head}").and_then(|()| file.sync_all());
+        written.with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn new_file(path: &Path) -> anyhow::Result<File> {
+    let made = private_file().write(true).create_new(true).open(path);
+    made.with_context(|| format!("cannot make {}, which must not exist yet", path.display()))
+}
+
+impl Verify {
+    fn run(&self) -> anyhow::Result<()> {
+        let root: Fingerprint = self.root.parse().map_err(|error: NoFingerprint| anyhow::anyhow!("--root: {error}"))?;
+        let report = verify(&self.file, &self.head, &root)?;
+        if !self.json {
+            return print::text(&report.text());
+        }
+        print::json(&json!({
+            "origin": report.origin, "root": report.root, "rows": report.rows, "heads": report.heads,
+            "last": report.last.map(|at| at.seconds()), "exported": report.exported.seconds(),
+        }))
+    }
+}

@@ -1,0 +1,225 @@
+//! Everything that a master key seals, sealed by another one, in one transaction.
+
+use super::{Database, Tx, TxError, TxResult};
+use crate::billing::orders::MEANS;
+use crate::crypto::keys::{SERVER_KEY, SIGNING_KEY};
+use crate::crypto::secrets::{SecretError, Secrets};
+use crate::ops::faults::Write;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, checked, sealed, text};
+use crate::store::{KeyRole, Rewrap, RewrapOutcome, StoreError};
+use async_trait::async_trait;
+use portcullis_protocol::{AccountId, Digest, PartName, PublicKey};
+
+/// Rows that are held in memory at a time.
+const PAGE: usize = 500;
+
+impl From<SecretError> for TxError {
+    fn from(error: SecretError) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+/// From one key to the other.
+struct Change<'a> {
+    from: &'a Secrets,
+    to: &'a Secrets,
+}
+
+/// Every row that a question finds, which takes the key of the row before it, in pages.
+fn pages<T, K: Clone>(
+    first: K,
+    mut page: impl FnMut(&K) -> TxResult<Vec<T>>,
+    key: impl Fn(&T) -> K,
+    mut each: impl FnMut(&T) -> TxResult<()>,
+) -> TxResult<u64> {
+    let (mut after, mut count) = (first, 0);
+    loop {
+        let rows = page(&after)?;
+        for row in &rows {
+            each(row)?;
+            count += 1;
+        }
+        match rows.last() {
+            Some(last) if rows.len() == PAGE => after = key(last),
+            _ => return Ok(count),
+        }
+    }
+}
+
+fn limit() -> i64 {
+    i64::try_from(PAGE).unwrap_or(i64::MAX)
+}
+
+impl Change<'_> {
+    fn server_keys(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let mut count = 0;
+        for role in KeyRole::ALL {
+            let sql = "SELECT key FROM server_keys WHERE role = ?1";
+            let Some(old) = tx.one(sql, [role.name()], |row| sealed(row, 0))? else { continue };
+            let plain = self.from.unseal(SERVER_KEY, role.name().as_bytes(), &old)?;
+            let new = self.to.seal(SERVER_KEY, role.name().as_bytes(), &plain);
+            tx.change("UPDATE server_keys SET key = ?2 WHERE role = ?1", (role.name(), new.as_bytes()))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn signing_keys(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let found = tx.all("SELECT number, public, seed FROM signing_keys ORDER BY number", (), |row| {
+            let public = checked(row, 1, |key: [u8; 32]| PublicKey::from_bytes(&key))?;
+            Ok((row.get::<i64>(0)?, public.thumbprint(), sealed(row, 2)?))
+        })?;
+        for (number, thumbprint, old) in &found {
+            let plain = self.from.unseal(SIGNING_KEY, thumbprint.as_bytes(), old)?;
+            let new = self.to.seal(SIGNING_KEY, thumbprint.as_bytes(), &plain);
+            tx.change("UPDATE signing_keys SET seed = ?2 WHERE number = ?1", (*number, new.as_bytes()))?;
+        }
+        Ok(found.len() as u64)
+    }
+
+    /// Names are sealed, and found by a keyed hash.
+    fn accounts(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let id = |row: &Row<'_>| bytes(row, 0, AccountId::from_bytes);
+        let sql = "SELECT id, name FROM accounts WHERE id > ?1 ORDER BY id LIMIT ?2";
+        pages(
+            Vec::new(),
+            |after: &Vec<u8>| tx.all(sql, (after, limit()), |row| Ok((id(row)?, sealed(row, 1)?))),
+            |(id, _)| id.as_bytes().to_vec(),
+            |(id, old)| {
+                let name = self.from.open_name(id, old)?;
+                let (lookup, new) = (self.to.lookup_name(&name), self.to.seal_name(id, &name));
+                let sql = "UPDATE accounts SET lookup = ?2, name = ?3 WHERE id = ?1";
+                tx.change(sql, (id.as_bytes(), lookup.as_bytes(), new.as_bytes()))?;
+                Ok(())
+            },
+        )
+    }
+
+    fn parts(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let sql = "SELECT resource, name, key FROM parts WHERE (resource, name) > (?1, ?2)
+                   ORDER BY resource, name LIMIT ?3";
+        let read = |row: &Row<'_>| Ok((bytes(row, 0, Digest::from_bytes)?, text::<PartName>(row, 1)?, sealed(row, 2)?));
+        pages(
+            (Vec::new(), String::new()),
+            |(resource, name): &(Vec<u8>, String)| tx.all(sql, (resource, name, limit()), read),
+            |(resource, name, _)| (resource.as_bytes().to_vec(), name.to_string()),
+            |(resource, name, old)| {
+                let key = self.from.unwrap_file_key(resource, name, old)?;
+                let new = self.to.wrap_file_key(resource, name, &key);
+                let sql = "UPDATE parts SET key = ?3 WHERE resource = ?1 AND name = ?2";
+                tx.change(sql, (resource.as_bytes(), name.as_str(), new.as_bytes()))?;
+                Ok(())
+            },
+        )
+    }
+
+    /// Answers that are kept for a repetition. One that does not open is of no use to anybody.
+    fn answers(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        type Answer = (Vec<u8>, String, Digest, Option<String>);
+        let sql = "SELECT scope, key, request, body FROM answers WHERE (scope, key) > (?1, ?2)
+                   ORDER BY scope, key LIMIT ?3";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, bytes(row, 2, Digest::from_bytes)?, row.get(3)?));
+        pages(
+            (Vec::new(), String::new()),
+            |(scope, key): &(Vec<u8>, String)| tx.all(sql, (scope, key, limit()), read),
+            |(scope, key, ..): &Answer| (scope.clone(), key.clone()),
+            |(scope, key, request, body)| {
+                let Some(body) = body else { return Ok(()) };
+                let opened = self.from.open_answer(request, body).ok();
+                match opened.as_deref().and_then(|plain| std::str::from_utf8(plain).ok()) {
+                    Some(plain) => {
+                        let new = self.to.seal_answer(request, plain);
+                        tx.change("UPDATE answers SET body = ?3 WHERE scope = ?1 AND key = ?2", (scope, key, &new))?
+                    }
+                    None => tx.change("DELETE FROM answers WHERE scope = ?1 AND key = ?2", (scope, key))?,
+                };
+                Ok(())
+            },
+        )
+    }
+
+    fn saved_means(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let sql = "SELECT account, provider, reference FROM saved_means WHERE (account, provider) > (?1, ?2)
+                   ORDER BY account, provider LIMIT ?3";
+        let read = |row: &Row<'_>| Ok((bytes(row, 0, AccountId::from_bytes)?, row.get::<String>(1)?, sealed(row, 2)?));
+        pages(
+            (Vec::new(), String::new()),
+            |(account, provider): &(Vec<u8>, String)| tx.all(sql, (account, provider, limit()), read),
+            |(account, provider, _)| (account.as_bytes().to_vec(), provider.clone()),
+            |(account, provider, old)| {
+                let plain = self.from.unseal(MEANS, account.as_bytes(), old)?;
+                let new = self.to.seal(MEANS, account.as_bytes(), &plain);
+                let sql = "UPDATE saved_means SET reference = ?3 WHERE account = ?1 AND provider = ?2";
+                tx.change(sql, (account.as_bytes(), provider, new.as_bytes()))?;
+                Ok(())
+            },
+        )
+    }
+
+    /// Seals of the audit log. A row that this server did not write gets none.
+    fn audit(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let sql = "SELECT number, digest, seal FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2";
+        let read = |row: &Row<'_>| Ok((row.get::<i64>(0)?, bytes(row, 1, Digest::from_bytes)?, row.get(2)?));
+        pages(
+            0,
+            |after: &i64| tx.all(sql, (*after, limit()), read),
+            |(number, ..)| *number,
+            |(number, digest, seal): &(i64, Digest, [u8; 32])| {
+                if self.from.has_sealed_audit(digest, seal) {
+                    let new = self.to.seal_audit(digest);
+                    tx.change("UPDATE audit SET seal = ?2 WHERE number = ?1", (*number, new))?;
+                }
+                Ok(())
+            },
+        )
+    }
+}
+
+/// What is kept as a keyed hash cannot be computed anew: it ends.
+fn end_sign_ins(tx: &Tx<'_>) -> TxResult<()> {
+    for sql in [
+        "DELETE FROM tokens /* all of it */",
+        "DELETE FROM web_sessions /* all of it */",
+        "DELETE FROM devices /* all of it */",
+        "DELETE FROM invitations /* all of it */",
+    ] {
+        tx.change(sql, ())?;
+    }
+    let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL /* all of it */";
+    tx.change(sql, [tx.now().millis()])?;
+    Ok(())
+}
+
+fn rewrap(tx: &Tx<'_>, from: &Secrets, to: &Secrets) -> TxResult<RewrapOutcome> {
+    tx.unhurried()?;
+    let sql = "SELECT 1 FROM leases WHERE ends_at > ?1 LIMIT 1";
+    if tx.one(sql, [tx.now().millis()], |_| Ok(()))?.is_some() {
+        return Ok(RewrapOutcome::Running);
+    }
+    // The row that every process renews with its lease: from here on none begins.
+    let sql = "UPDATE server SET key_check = ?2 WHERE key_check = ?1";
+    if tx.change(sql, (from.key_check(), to.key_check()))? == 0 {
+        return Ok(RewrapOutcome::OtherKey);
+    }
+    let change = Change { from, to };
+    let done = [
+        change.server_keys(tx)?,
+        change.signing_keys(tx)?,
+        change.accounts(tx)?,
+        change.parts(tx)?,
+        change.answers(tx)?,
+        change.saved_means(tx)?,
+        change.audit(tx)?,
+    ];
+    end_sign_ins(tx)?;
+    tx.log("master key changed", None, None, &[])?;
+    Ok(RewrapOutcome::Done(done.iter().sum()))
+}
+
+#[async_trait]
+impl<D: Database> Rewrap for D {
+    async fn rewrap(&self, from: Secrets, to: Secrets) -> Result<RewrapOutcome, StoreError> {
+        self.write(Write::KeysRewrap, move |tx| rewrap(tx, &from, &to)).await
+    }
+}
