@@ -1,9 +1,9 @@
-//! Sets up the tools of others that tests need: `age`, Chromium, dovecot, PostgreSQL, `bat` and Vim from the
-//! distribution, and below `target/foreign/` Python environments, FFmpeg and npm packages in the versions that
-//! `tests/clients/` pins.
+//! Sets up the tools of others that tests need: `age`, Chromium, dovecot, PostgreSQL, nginx, HAProxy, systemd, `bat`
+//! and Vim from the distribution, and below `target/foreign/` Python environments, FFmpeg and npm packages in the
+//! versions that `tests/clients/` pins.
 //!
-//! A test that lacks its tool fails; this says what to install. Where `bat` or Vim cannot be installed, this says that
-//! their tests are skipped, and those say it too. The second time it takes a second.
+//! A test that lacks its tool fails; this says what to install. Where `bat`, Vim or systemd cannot be installed, this
+//! says that their tests are skipped, and those say it too. The second time it takes a second.
 
 use std::fs;
 use std::path::Path;
@@ -42,6 +42,9 @@ const TOOLS: &[Tool] = &[
         name: "dovecot 2.3 with IMAP and POP3",
     },
     POSTGRES,
+    // The proxies of docs/deploy/. Debian starts them; tests start their own, on ports of their own.
+    Tool { probe: &["nginx", "-v"], packages: &["nginx-light"], name: "nginx 1.22 or newer" },
+    Tool { probe: &["haproxy", "-v"], packages: &["haproxy"], name: "HAProxy 2.6 or newer" },
 ];
 
 /// The second database. Its programs are not in the path; `setpriv` starts it as a user that it accepts.
@@ -67,6 +70,8 @@ const OPTIONAL: &[Tool] = &[
     Tool { probe: &["sh", "-c", "batcat --version || bat --version"], packages: &["bat"], name: "bat" },
     // Debian's smallest Vim has no scripts.
     Tool { probe: &["sh", "-c", "vim --version | grep -q +eval"], packages: &["vim"], name: "vim" },
+    // It reads unit files. Where another system starts things it cannot be had.
+    Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"], name: "systemd-analyze" },
 ];
 
 /// The verb.
@@ -83,7 +88,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// Names everything that has to be installed by hand, or the command that failed.
 pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     println!(
-        "── foreign tools\n   age, Chromium, dovecot, PostgreSQL, bat, Vim; Python environments, FFmpeg and npm packages, below target/foreign/"
+        "── foreign tools\n   age, Chromium, dovecot, PostgreSQL, nginx, HAProxy, systemd, bat, Vim; Python environments, FFmpeg and npm packages, below target/foreign/"
     );
     let start = Instant::now();
     tools()?;
@@ -92,6 +97,7 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     python(workspace)?;
     mail(workspace)?;
     objects(workspace)?;
+    linter(workspace)?;
     ffmpeg(workspace)?;
     npm(workspace)?;
     println!("   {:.1} s", start.elapsed().as_secs_f32());
@@ -126,6 +132,11 @@ fn ensure_tools(tools: &[Tool]) -> Result<()> {
         if packages.contains(&"postgresql") && succeeds(&["service", "postgresql", "stop"]) {
             println!("   service postgresql stop");
         }
+        for (package, service) in [("nginx-light", "nginx"), ("haproxy", "haproxy")] {
+            if packages.contains(&package) && succeeds(&["service", service, "stop"]) {
+                println!("   service {service} stop");
+            }
+        }
         // Debian starts a mail server that was installed; tests start their own, on ports of their own.
         if packages.contains(&"dovecot-imapd") && succeeds(&["service", "dovecot", "stop"]) {
             println!("   service dovecot stop");
@@ -155,9 +166,10 @@ fn optional_tools(workspace: &Workspace) -> Result<()> {
             }
         }
     }
-    let absent: Vec<&str> = missing().iter().map(|tool| tool.name).collect();
-    for name in &absent {
-        println!("   SKIPPED: {name} is not here, so the theme is not loaded in it; sudo apt-get install {name}");
+    let (absent, packages): (Vec<&str>, Vec<&str>) =
+        missing().iter().map(|tool| (tool.name, tool.packages.first().copied().unwrap_or(tool.name))).unzip();
+    for (name, package) in absent.iter().zip(packages) {
+        println!("   SKIPPED: {name} is not here, so nothing is tried with it; sudo apt-get install {package}");
     }
     let note = workspace.target("foreign/absent");
     fs::create_dir_all(workspace.target("foreign")).context("cannot make target/foreign")?;
@@ -234,6 +246,12 @@ fn invoices(workspace: &Workspace) -> Result<()> {
 fn objects(workspace: &Workspace) -> Result<()> {
     let pins = workspace.root.join("tests/clients/moto/requirements.txt");
     virtual_environment(&workspace.target("foreign/moto"), &pins)
+}
+
+/// `target/foreign/hadolint`: what reads container files, as `tests/clients/hadolint/requirements.txt` pins it.
+fn linter(workspace: &Workspace) -> Result<()> {
+    let pins = workspace.root.join("tests/clients/hadolint/requirements.txt");
+    virtual_environment(&workspace.target("foreign/hadolint"), &pins)
 }
 
 /// Installs what a list pins and nothing besides, and only files whose digests stand in the list.
