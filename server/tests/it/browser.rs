@@ -46,6 +46,11 @@ impl Page {
 impl Browser {
     pub(crate) fn new(origin: &Origin) -> Self {
         let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        Self::with(http, origin)
+    }
+
+    /// The same by way of a client that follows no redirect.
+    pub(crate) fn with(http: Client, origin: &Origin) -> Self {
         Self { http, origin: origin.clone(), cookies: BTreeMap::new(), forwarded: None, at: None }
     }
 

@@ -39,6 +39,7 @@ async fn everything_is_in_the_copy_and_the_server_goes_on_with_it() {
     world.buy(&machine, "resize").await;
     world.run(&machine, "resize").await.expect("granted");
     crate::metered::top_up(&world, &machine, "5.00 EUR").await;
+    crate::audit::act(&world.core).await;
     let (from, folder) = (world.database(), tempfile::tempdir().expect("a folder"));
     let to = other(folder.path(), crate::database::is_postgres());
 
@@ -63,6 +64,7 @@ async fn everything_is_in_the_copy_and_the_server_goes_on_with_it() {
     // One cycle, and what is numbered goes on from where it was.
     std::fs::copy(world.folder.path().join("master.key"), folder.path().join("master.key")).expect("the key");
     let core = open_core(folder.path(), Clock::default(), Faults::default()).await;
+    crate::audit::is_whole(&core, 1).await;
     let before = core.store.balances().await.expect("balances");
     let moved = World { core, folder: folder.into(), ..world };
     assert_eq!(moved.remaining(&machine, "resize").await, 9);

@@ -108,6 +108,29 @@ impl Place {
         }
     }
 
+    /// The first column of each row that a question finds, as text.
+    pub(crate) fn texts(&self, sql: &str) -> Vec<String> {
+        match self {
+            Self::File(path) => {
+                let db = rusqlite::Connection::open(path).expect("the file");
+                let mut statement = db.prepare(sql).expect("a statement");
+                let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+                rows.map(|row| row.expect("a text")).collect()
+            }
+            Self::Address(address) => {
+                outside(|| connect(address).query(sql, &[]).expect("rows").iter().map(|row| row.get(0)).collect())
+            }
+        }
+    }
+
+    /// Runs statements that take and return nothing, as the database writes them.
+    pub(crate) fn run(&self, sql: &str) {
+        match self {
+            Self::File(path) => rusqlite::Connection::open(path).expect("the file").execute_batch(sql).expect(sql),
+            Self::Address(address) => outside(|| connect(address).batch_execute(sql).expect(sql)),
+        }
+    }
+
     /// Everything that is on the disk.
     pub(crate) fn disk(&self) -> Vec<u8> {
         let files: Vec<PathBuf> = match self {

@@ -4,20 +4,25 @@ use crate::stage::Stage;
 use serde_json::Value;
 use std::process::Command;
 
-/// Runs `operator find` beside the running server.
-fn find(stage: &Stage, words: &str) -> Result<Value, String> {
+/// Runs a task of the operator beside the running server.
+fn operator(stage: &Stage, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis-server"));
-    command.args(["operator", "--json", "--dir"]).arg(stage.folder.path());
-    command.args(["find", words]).env("PORTCULLIS_SERVER_ORIGIN", stage.origin.as_str());
+    command.args(["operator", "--dir"]).arg(stage.folder.path());
+    command.args(arguments).env("PORTCULLIS_SERVER_ORIGIN", stage.origin.as_str());
     if let Some(database) = &stage.running.app().config.database {
         command.env("PORTCULLIS_SERVER_DATABASE", database.to_string());
     }
     let output = command.output();
     let output = output.expect("runs");
     match output.status.success() {
-        true => Ok(serde_json::from_slice(&output.stdout).expect("JSON")),
+        true => Ok(String::from_utf8(output.stdout).expect("text")),
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
+}
+
+/// Runs `operator find` beside the running server.
+fn find(stage: &Stage, words: &str) -> Result<Value, String> {
+    operator(stage, &["--json", "find", words]).map(|text| serde_json::from_str(&text).expect("JSON"))
 }
 
 #[tokio::test]
@@ -49,5 +54,61 @@ async fn by_what_a_person_knows() {
         let said = find(&stage, words).expect_err(words);
         assert!(said.contains("nothing is known") && said.contains("e-mail address"), "{said}");
     }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_stands_there_once_and_what_is_not_shown_is_said() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    let order = shop.buy(&mut customer, "print").await.order.to_string();
+    let lines = |text: &str| text.lines().filter(|line| line.contains(&order)).count();
+    let text = operator(&stage, &["find", &order]).expect("an order");
+    assert_eq!(lines(&text), 1, "{text}");
+    assert!(!text.contains("There are more"), "{text}");
+    assert_eq!(find(&stage, &order).expect("an order")["more"], serde_json::json!([]));
+
+    // The one that was found first is the oldest of more than are shown.
+    for _ in 0..21 {
+        shop.buy(&mut customer, "print").await;
+    }
+    let text = operator(&stage, &["find", "ada@example.org"]).expect("an account");
+    assert_eq!((text.matches("order ").count(), lines(&text)), (20, 0), "{text}");
+    assert!(text.ends_with("There are more orders than these 20: `find --all` shows them all.\n"), "{text}");
+    let found = find(&stage, "ada@example.org").expect("an account");
+    assert_eq!((found["orders"].as_array().map(Vec::len), &found["more"][0]), (Some(20), &"orders".into()));
+    let text = operator(&stage, &["find", &order]).expect("an order");
+    assert_eq!((text.matches("order ").count(), lines(&text)), (21, 1), "{text}");
+    let text = operator(&stage, &["find", "--all", &order]).expect("an order");
+    assert_eq!((text.matches("order ").count(), lines(&text)), (22, 1), "{text}");
+    assert!(!text.contains("There are more"), "{text}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_is_undone_if_what_was_published_is_there() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    shop.buy(&mut customer, "view").await;
+    let digest = shop.resource.to_string();
+    let withdrawn = find(&stage, &digest).expect("a resource")["resources"][0]["withdrawn"].clone();
+    assert_eq!(withdrawn, Value::Null);
+    operator(&stage, &["withdraw", &digest, "--reason", "a mistake"]).expect("withdrawn");
+    assert!(find(&stage, &digest).expect("a resource")["resources"][0]["withdrawn"].is_number());
+    let request = crate::terminal::Draft::post("/v1/authorizations", &shop.request("view"));
+    assert_eq!(customer.get_no(&request).await.reason, portcullis_protocol::Reason::ResourceWithdrawn);
+
+    // The sealed file is gone, as after a restoration without files.
+    let file = stage.folder.path().join("files").join(format!("{digest}.wasm"));
+    let aside = stage.folder.path().join("aside");
+    std::fs::rename(&file, &aside).expect("moved");
+    let said = operator(&stage, &["restore", &digest]).expect_err("refused");
+    assert!(said.contains("sealed file is missing"), "{said}");
+    assert_eq!(customer.get_no(&request).await.reason, portcullis_protocol::Reason::ResourceWithdrawn);
+    std::fs::rename(&aside, &file).expect("moved back");
+    operator(&stage, &["restore", &digest]).expect("restored");
+    let _: portcullis_protocol::wire::AuthorisationAnswer = customer.get_yes(&request).await;
     stage.stop().await;
 }

@@ -2,6 +2,7 @@
 
 // The core: `world` is a core with something to sell, and terminals to buy it.
 mod asker;
+mod audit;
 mod copying;
 mod crash;
 mod currencies;
@@ -39,12 +40,15 @@ mod buying;
 mod catalogue;
 mod command;
 mod connections;
+mod deploy;
 mod directory;
+mod drills;
 mod finding;
 mod forwarding;
 mod hosted;
 mod http;
 mod logs;
+mod master_key;
 mod names;
 mod oauth;
 mod objects;

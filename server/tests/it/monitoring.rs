@@ -3,6 +3,7 @@
 use crate::stage::Stage;
 use crate::terminal::Draft;
 use portcullis_protocol::wire::{AuthorisationAnswer, VerificationAnswer, VerificationRequest};
+use portcullis_server::billing::orders;
 use reqwest::StatusCode;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,6 +59,62 @@ async fn a_run_of_the_cycle_is_counted_without_a_name() {
     let (status, text) = get(&format!("{}/metrics", stage.origin)).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(!text.contains("portcullis_"), "{text}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_store_tells_its_work_and_its_sums_and_nothing_of_anybody() {
+    let stage = Stage::with(|config| config.metrics.listen = Some(monitored())).await;
+    let metrics = format!("http://{}/metrics", stage.running.monitored().expect("listens"));
+    let shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    shop.buy(&mut customer, "view").await;
+    let _ = customer.send(&crate::stage::order(shop.offer("print").digest(), "decline")).await;
+    let paid = shop.buy(&mut customer, "print").await.order;
+    let core = &stage.running.app().core;
+    orders::refund(core, &paid).await.expect("refunded");
+    crate::audit::act(core).await;
+
+    let figures = core.store.figures().await.expect("figures");
+    let by_state: Vec<_> = figures.orders.iter().map(|(state, count)| (state.word(), *count)).collect();
+    let expected = [("pending", 0), ("paid", 1), ("declined", 1), ("refunding", 0), ("refunded", 1)];
+    assert_eq!(by_state, expected);
+    // Transfers are added up when no earlier one can come any more.
+    assert!(figures.books.is_empty() && figures.behind > 0, "{figures:?}");
+    assert!(!core.store.fold_books().await.expect("folded"));
+    assert!(core.store.figures().await.expect("figures").books.is_empty());
+    stage.clock.advance(121);
+    let second = stage.second().await;
+    let (one, other) = tokio::join!(core.store.fold_books(), second.app().core.store.fold_books());
+    assert!(one.is_ok() && other.is_ok(), "two processes at once add up once");
+    let folded = core.store.figures().await.expect("figures");
+    assert_eq!(folded.behind, 0);
+    // What the ledger says, account by account, added up by class.
+    let mut classes = std::collections::BTreeMap::new();
+    for balance in core.store.balances().await.expect("balances") {
+        let class = balance.account.as_str().split(':').next().expect("a class").to_owned();
+        *classes.entry((class, balance.commodity)).or_insert(0) += balance.amount;
+    }
+    let books = folded.books.into_iter().map(|(class, commodity, amount)| ((class, commodity), amount));
+    let books: std::collections::BTreeMap<_, i64> = books.collect();
+    assert_eq!(books, classes);
+    assert!(books.values().any(|amount| *amount == 199), "the control: there is money in them: {books:?}");
+    second.stop().await.expect("stops");
+
+    let (_, text) = get(&metrics).await;
+    assert_eq!(value(&text, "portcullis_orders{state=\"paid\"}"), 1.0);
+    assert_eq!(value(&text, "portcullis_orders{state=\"refunded\"}"), 1.0);
+    assert_eq!(value(&text, "portcullis_books{account=\"publisher\",commodity=\"EUR\"}"), 199.0);
+    assert_eq!((value(&text, "portcullis_audit_rows"), value(&text, "portcullis_audit_signed_rows")), (1.0, 1.0));
+    assert_eq!(value(&text, "portcullis_store_queue{queue=\"write\"}"), 0.0);
+    assert!(value(&text, "portcullis_store_commit_writes_count") > 10.0);
+    assert!(value(&text, "portcullis_store_commit_writes_sum") >= value(&text, "portcullis_store_commit_writes_count"));
+    for secret in ["lumen", "ada@", &shop.resource.to_string()] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    // Asked at once again it is answered from memory.
+    shop.buy(&mut customer, "print").await;
+    assert_eq!(value(&get(&metrics).await.1, "portcullis_orders{state=\"paid\"}"), 1.0);
     stage.stop().await;
 }
 

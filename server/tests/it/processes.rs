@@ -159,7 +159,7 @@ async fn a_database_that_is_gone_is_said_to_be_and_no_password_is() {
 }
 
 /// Certificates of an authority made for this test: the name `localhost`.
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     let openssl = |arguments: &[&str]| {
         let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("openssl");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

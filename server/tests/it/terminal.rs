@@ -32,6 +32,11 @@ impl Terminal {
         Self(portcullis_fixtures::Terminal::new(origin).await.expect("a billing server"))
     }
 
+    /// The same by way of a client that follows no redirect.
+    pub(crate) async fn with(http: reqwest::Client, origin: &Origin) -> Self {
+        Self(portcullis_fixtures::Terminal::with(http, origin).await.expect("a billing server"))
+    }
+
     /// Sends a draft with the given proof, as it is.
     pub(crate) async fn send_with(&self, draft: &Draft, proof: &str) -> Answered {
         self.0.send_with(draft, proof).await.expect("the server answers")

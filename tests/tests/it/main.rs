@@ -11,6 +11,7 @@ mod future;
 mod house;
 mod money;
 mod needs;
+mod operations;
 mod pages;
 mod pages_in_a_browser;
 mod public_api;
