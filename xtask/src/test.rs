@@ -36,7 +36,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         "cargo xtask test",
         &[
             ("guests: set up the target, make assets, build the examples; beside it", ""),
-            ("foreign tools: Chromium, PostgreSQL, Python and npm packages, FFmpeg, age, dovecot, bat", "4 min"),
+            (
+                "foreign tools: Chromium, PostgreSQL, nginx, HAProxy, Python and npm packages, FFmpeg, age, dovecot, bat",
+                "4 min",
+            ),
             ("formatting, lints, documentation, dependency policy", "8 min"),
             ("build everything (the engine is the longest part)", "8 min"),
             ("tests of the examples and of the documentation", "3 min"),

@@ -158,6 +158,12 @@ pub struct Report {
 enum Found {
     Row(Line),
     Head(HeadRecord),
+    /// A head alone: a line of the server's own log.
+    Logged {
+        head: String,
+    },
+    /// Another line of that log.
+    Other {},
 }
 
 /// The lines of a file, one at a time.
@@ -204,12 +210,13 @@ impl Lines {
 /// A head whose signature was not looked at yet.
 struct Candidate {
     file: PathBuf,
-    record: HeadRecord,
-    keys: Verified<KeyDocument>,
+    head: String,
+    /// The key document that came with it, under the root that the user knows.
+    keys: Option<(Verified<KeyDocument>, Thumbprint)>,
 }
 
 impl Candidate {
-    /// The key document of a head, under the root that the user knows.
+    /// A head with its key document.
     fn new(file: &Path, record: HeadRecord, root: &Fingerprint) -> Result<Self, VerifyError> {
         let file = file.to_owned();
         let thumbprint = record.root.thumbprint();
@@ -219,7 +226,7 @@ impl Candidate {
         // A key document ends after a day; what it says of the keys up to then stays true.
         let keys = Unverified::<KeyDocument>::parse(&record.keys).and_then(|keys| keys.verify(&record.root));
         match keys {
-            Ok(keys) => Ok(Self { file, record, keys }),
+            Ok(keys) => Ok(Self { file, head: record.head, keys: Some((keys, thumbprint)) }),
             Err(error) => Err(VerifyError::Head { file, cause: format!("its key document: {error}") }),
         }
     }
@@ -228,10 +235,13 @@ impl Candidate {
     /// key documents say.
     fn verify(&self, newest: &KeyDocument) -> Result<Verified<AuditHead>, VerifyError> {
         let refused = |cause: String| VerifyError::Head { file: self.file.clone(), cause };
-        let head = Unverified::<AuditHead>::parse(&self.record.head).map_err(|error| refused(error.to_string()))?;
+        let head = Unverified::<AuditHead>::parse(&self.head).map_err(|error| refused(error.to_string()))?;
         let kid = head.kid();
         let knows = |document: &KeyDocument| document.signing.iter().any(|key| key.jwk.thumbprint() == kid);
-        let keys = if knows(newest) { newest } else { self.keys.document() };
+        let keys = match &self.keys {
+            Some((keys, _)) if !knows(newest) => keys.document(),
+            _ => newest,
+        };
         let key = keys.signing.iter().find(|key| key.jwk.thumbprint() == kid);
         let key = key.ok_or_else(|| refused(format!("the key {kid} is none of the server's")))?;
         let head = head.verify(&key.jwk).map_err(|error| refused(error.to_string()))?;
@@ -246,12 +256,14 @@ impl Candidate {
     }
 }
 
-/// The heads in a file. Rows in it are passed over.
+/// The heads in a file: of an export, of `audit head`, or in a log of the server. Other lines of them are passed over.
 fn heads_in(file: &Path, root: &Fingerprint) -> Result<Vec<Candidate>, VerifyError> {
     let (mut lines, mut heads) = (Lines::of(file)?, Vec::new());
     while let Some(found) = lines.next()? {
-        if let Found::Head(record) = found {
-            heads.push(Candidate::new(file, record, root)?);
+        match found {
+            Found::Head(record) => heads.push(Candidate::new(file, record, root)?),
+            Found::Logged { head } => heads.push(Candidate { file: file.to_owned(), head, keys: None }),
+            Found::Row(_) | Found::Other {} => {}
         }
     }
     Ok(heads)
@@ -276,12 +288,11 @@ pub fn verify(file: &Path, kept: &[PathBuf], root: &Fingerprint) -> Result<Repor
     let own = heads_in(file, root)?;
     let has_end = !own.is_empty();
     candidates.extend(own);
-    let Some(newest) = candidates.iter().map(|one| one.keys.document()).max_by_key(|keys| keys.version) else {
+    let keys = candidates.iter().filter_map(|one| one.keys.as_ref());
+    let Some((newest, server)) = keys.max_by_key(|(keys, _)| keys.document().version) else {
         return Err(VerifyError::NoHead { file: file.to_owned(), rows: 0 });
     };
-    let Some(server) = candidates.last().map(|one| one.record.root.thumbprint()) else {
-        return Err(VerifyError::NoHead { file: file.to_owned(), rows: 0 });
-    };
+    let (newest, server) = (newest.document(), *server);
     let (mut signed, mut exported, mut covered) = (Signed::new(), Timestamp::from_millis(0), 0);
     for candidate in &candidates {
         let head = candidate.verify(newest)?.into_document();
@@ -332,9 +343,15 @@ fn follow(file: &Path, origin: &Origin, root: &Thumbprint, signed: &Signed) -> R
         return Err(VerifyError::Broken { fault, restored });
     }
     while let Some(found) = lines.next()? {
-        let Found::Row(line) = found else {
-            is_over = true;
-            continue;
+        let line = match found {
+            Found::Row(line) => line,
+            Found::Head(_) => {
+                is_over = true;
+                continue;
+            }
+            Found::Logged { .. } | Found::Other {} => {
+                return Err(lines.wrong("it is neither a row nor a head of an audit log"));
+            }
         };
         if is_over {
             return Err(lines.wrong("there are rows after the head of the export: they were added later"));

@@ -47,7 +47,8 @@ struct Verify {
     /// thumbprint.
     #[arg(long, value_name = "FINGERPRINT", allow_hyphen_values = true)]
     root: String,
-    /// Heads that were kept elsewhere: what `audit head` or an earlier `audit export` wrote. May be repeated.
+    /// Heads that were kept elsewhere: what `audit head` or an earlier `audit export` wrote, or a log of the server
+    /// (`log.format = "json"`). May be repeated.
     #[arg(long, value_name = "FILE")]
     head: Vec<PathBuf>,
     /// Prints JSON.
@@ -72,7 +73,11 @@ impl Export {
         app.core.store.close().await?;
         let Exported { rows, .. } = exported?;
         if let Some(file) = &self.output {
-            print::text(&format!("Exported {rows} rows and a signed head to {}.", file.display()))?;
+            print::text(&format!(
+                "Exported {rows} rows and a signed head to {}. Keep it, or its last line at least, where nobody of this \
+                 machine can change it.",
+                file.display()
+            ))?;
         }
         Ok(())
     }

@@ -3,11 +3,13 @@
 
 use crate::command::{command, free_address, json, refused, run, serve};
 use crate::database::Of;
-use crate::stage::Stage;
+use crate::stage::{Stage, claim};
+use crate::terminal::rng;
 use crate::world::{World, account, open_core, origin};
 use futures::future::join_all;
 use portcullis_faulty::Faults;
-use portcullis_protocol::{AccountId, AuditHead, Digest, Verified};
+use portcullis_protocol::wire::Done;
+use portcullis_protocol::{AccountId, AuditHead, Digest, SecretKey, Verified};
 use portcullis_server::Core;
 use portcullis_server::audit::verify::{Fingerprint, VerifyError, verify};
 use portcullis_server::audit::{
@@ -15,6 +17,7 @@ use portcullis_server::audit::{
 };
 use portcullis_server::crypto::keys::{self, Rotation};
 use portcullis_server::ops::clock::Timestamp;
+use portcullis_server::ops::config::Publishers;
 use serde_json::{Value, json as value};
 use std::path::{Path, PathBuf};
 
@@ -204,6 +207,15 @@ async fn an_export_that_was_changed_is_refused_and_the_first_bad_row_is_named() 
     let said = desk.refused(&text(&rewritten), &[&early]);
     assert!(said.contains("row 4 is not the row that the head"), "the earliest head that tells is named: {said}");
 
+    // The server's own log has the head alone: the export brings the key that signed it.
+    let logged = |line: &Value| {
+        let head = serde_json::from_str::<Value>(&text(std::slice::from_ref(line))).expect("JSON")["head"].clone();
+        text(&[value!({"message": "serving"}), value!({"message": "a head was signed", "head": head})])
+    };
+    assert_eq!(desk.verify(&log, &[&logged(&lines(&early)[0])]).expect("the control"), 8);
+    assert!(desk.refused(&text(&rewritten), &[&logged(&lines(&early)[0])]).contains("row 4 is not the row"));
+    assert!(desk.refused(&short, &[&logged(&all[8])]).contains("the log ends with row 4"));
+
     // Another server's rows, root, or head.
     let other = World::new().await;
     let bob = account(&other.core, "bob@example.org").await;
@@ -223,6 +235,8 @@ async fn an_export_that_was_changed_is_refused_and_the_first_bad_row_is_named() 
     assert!(desk.refused(&log, &[&text(&lines(&foreign)[8..])]).contains("another"));
     assert!(matches!(desk.verify(&log, &[&text(&all[..2])]), Err(VerifyError::NoHeads(_))));
     assert!(desk.refused("not json\n", &[]).contains("line 1"));
+    let said = desk.refused(&log, &[&logged(&lines(&foreign)[8])]);
+    assert!(said.contains("none of the server's"), "{said}");
     // Nor is there anything in a line that is not covered.
     let twice = log.replacen("{\"time\":\"0\"}", "{\"time\":\"1\",\"time\":\"0\"}", 1);
     assert!(twice != log && desk.refused(&twice, &[]).contains("line 1"));
@@ -391,6 +405,26 @@ async fn heads_are_made_by_the_hour_and_keys_that_ended_sign_none() {
     let forged = text(&[serde_json::to_value(forged).expect("JSON")]);
     let said = desk.refused(&log, &[&forged]);
     assert!(said.contains("did not sign any more"), "{said}");
+}
+
+/// An account that is an operator's does by the interface for programs what others need an approval for.
+#[tokio::test]
+async fn what_an_operators_account_does_is_told() {
+    let stage = Stage::with(|config| config.publishers = Publishers::Approve).await;
+    let mut operator = stage.customer("ops@example.org").await;
+    stage.database().change("UPDATE accounts SET operator = 1", &[]);
+    let mut other = stage.customer("ada@example.org").await;
+    let core = &stage.running.app().core;
+    let key = SecretKey::generate(&mut rng());
+    let refused = other.send(&claim(&stage.origin, "umbra", &key)).await;
+    assert_eq!(refused.status, reqwest::StatusCode::FORBIDDEN);
+    assert!(core.store.audit_rows(0, 10).await.expect("rows").is_empty(), "others are nobody's operators");
+    let Done {} = operator.get_yes(&claim(&stage.origin, "lumen", &key)).await;
+    let rows = core.store.audit_rows(0, 10).await.expect("rows");
+    let [told] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((told.row.action.as_str(), told.row.subject.as_str()), ("publisher claim", "lumen"));
+    assert!(told.row.who.starts_with("account "), "{}", told.row.who);
+    stage.stop().await;
 }
 
 /// Every line of a log but the head, as action and subject.
