@@ -83,6 +83,8 @@ pub enum Doubt {
     Replayed,
     /// Vouched for by a forwarder only.
     Forwarded,
+    /// The invoice in it breaks rules of EN 16931.
+    InvoiceRules,
 }
 
 impl fmt::Display for Doubt {
@@ -104,6 +106,7 @@ impl fmt::Display for Doubt {
             Self::IbanChanged => "the account to pay to is not the one known of this biller",
             Self::Replayed => "the same signed mail was delivered before",
             Self::Forwarded => "only a forwarder vouches for it",
+            Self::InvoiceRules => "its invoice breaks rules of EN 16931",
         })
     }
 }

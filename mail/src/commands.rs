@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use portcullis_mail::{SealedFolder, Templates};
 use portcullis_protocol::text::{json_escaped, shown};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Finds the bills in a mailbox. Mail is only read: nothing is marked, moved or deleted, and no link in it is followed.
 #[derive(Parser)]
@@ -43,8 +43,8 @@ enum Verb {
     Registry(registry::Verb),
     /// Check a folder of templates
     Lint {
-        /// The folder with the `.toml` files
-        folder: PathBuf,
+        /// The folder with the `.toml` files; if left out, `templates` beside the accounts
+        folder: Option<PathBuf>,
     },
 }
 
@@ -62,15 +62,25 @@ pub(crate) fn run() -> Result<()> {
         Verb::ReadPdf => Ok(portcullis_mail::read_pdf()?),
         Verb::Registry(verb) => verb.run(open),
         Verb::Lint { folder } => {
-            let templates = templates(Some(&folder))?;
+            let templates = match folder {
+                Some(folder) => templates_in(&folder)?,
+                None => templates_in(&open()?.templates())?,
+            };
             say(&format!("{} templates, nothing wrong", templates.len()))
         }
     }
 }
 
-/// The templates of a folder, or none.
-fn templates(folder: Option<&PathBuf>) -> Result<Templates> {
-    let Some(folder) = folder else { return Ok(Templates::none()) };
+/// The templates of the folder that was named, else those beside the accounts, if there are any.
+fn templates(named: Option<PathBuf>, home: &SealedFolder) -> Result<Templates> {
+    match named {
+        Some(folder) => templates_in(&folder),
+        None if home.templates().is_dir() => templates_in(&home.templates()),
+        None => Ok(Templates::none()),
+    }
+}
+
+fn templates_in(folder: &Path) -> Result<Templates> {
     Templates::load(folder).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
         anyhow::anyhow!("the templates cannot be used:{}", lines.concat())

@@ -3,7 +3,7 @@
 //! ```text
 //!   UBL, CII (EN 16931) ─┬─ one bill, or a refusal: what is ambiguous is not guessed
 //!   Factur-X (in a PDF) ─┤
-//!   JSON-LD Invoice ─────┤
+//!   JSON-LD, microdata ──┤
 //!   text of the mail ────┤  template of the biller, else the words of a language
 //!   text of its PDFs ────┘
 //! ```
@@ -11,7 +11,11 @@
 mod amount;
 mod cii;
 pub(crate) mod html;
+mod dates;
 mod json_ld;
+mod line;
+mod microdata;
+mod rules;
 mod template;
 mod text;
 mod ubl;
@@ -78,6 +82,8 @@ pub(crate) struct Bill {
     pub(crate) period: Option<(Date, Date)>,
     pub(crate) account: Option<String>,
     pub(crate) iban: Option<Iban>,
+    /// Rules of EN 16931 that it breaks, if it is an invoice of that standard.
+    pub(crate) broken: Vec<String>,
 }
 
 /// What a mail holds: `None` if it is no bill.
@@ -106,7 +112,7 @@ pub(crate) fn extract(
     if !found.is_empty() {
         return one(found);
     }
-    let words = text::Reading { domain, hint: biller.and_then(|biller| biller.currency), templates };
+    let words = text::Reading { domain, currency: biller.and_then(|biller| biller.currency), templates };
     let written = words.bill(mail.subject(), &mail.texts(), mail.has_pdf());
     let printed = documents
         .iter()
@@ -127,6 +133,11 @@ pub(crate) fn invoice(bytes: &[u8]) -> Extracted {
     xml::invoice(bytes)
 }
 
+/// Whether a fragment of an invoice breaks a rule of EN 16931; `None` if it cannot be told.
+pub(crate) fn breaks_rule(xml: &[u8], rule: &str) -> Option<bool> {
+    rules::verdict(xml, rule)
+}
+
 /// The invoices in a page, and what a person reads of it.
 pub(crate) fn page(html: &str) -> (Vec<Result<Bill, Refusal>>, String) {
     (json_ld::invoices(html), html::visible(html))
@@ -134,7 +145,7 @@ pub(crate) fn page(html: &str) -> (Vec<Result<Bill, Refusal>>, String) {
 
 /// The bill that a text describes in the words of any language.
 pub(crate) fn words(subject: &str, text: &str) -> Extracted {
-    let reading = text::Reading { domain: None, hint: None, templates: &Templates::none() };
+    let reading = text::Reading { domain: None, currency: None, templates: &Templates::none() };
     reading.bill(subject, &[text.to_owned()], false)
 }
 
@@ -165,6 +176,7 @@ fn one(found: Vec<Result<Bill, Refusal>>) -> Extracted {
         first.period = first.period.or(other.period);
         first.account = first.account.or(other.account);
         first.iban = first.iban.or(other.iban);
+        first.broken.extend(other.broken);
     }
     Some(Ok(first))
 }

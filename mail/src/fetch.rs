@@ -6,17 +6,21 @@ use crate::error::MailError;
 use crate::extract::{Bill, Extracted, Refusal, Templates, extract};
 use crate::iban::Iban;
 use crate::ledger::Ledger;
-use crate::limits::{CHECKPOINT, EXAMINE_TIMEOUT};
+use crate::limits::{CHECKPOINT, EXAMINE_TIMEOUT, EXAMINED_AT_ONCE};
 use crate::mail::{Mail, Unreadable};
 use crate::pdf::PdfReader;
 use crate::record::{BillRecord, Level, masked};
 use crate::registry::BillerRegistry;
 use crate::sealed_folder::SealedFolder;
 use crate::source::{Fetched, Source};
+use futures::StreamExt as _;
+use futures::future::join;
+use futures::stream;
 use portcullis_protocol::Digest;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -68,26 +72,66 @@ pub async fn fetch(fetcher: &Fetcher, folder: &SealedFolder, source: &mut dyn So
     if ledger != before {
         ledger.store(folder, name)?;
     }
-    let mut since_stored = 0;
-    let read = loop {
-        let Some(mail) = ledger.next_mail() else { break Ok(()) };
-        let fetched = match source.fetch(mail).await {
-            Ok(fetched) => fetched,
-            Err(error) => break Err(error),
+    let mut arrived = Vec::new();
+    let mut transferred = source.fetch(&ledger.next_mails(0), &mut arrived).await;
+    let (mut stored, mut is_stored) = (Instant::now(), true);
+    while !arrived.is_empty() {
+        // What comes next is on its way while these are examined.
+        let next = if transferred.is_ok() { ledger.next_mails(arrived.len()) } else { Vec::new() };
+        let mut coming = Vec::new();
+        let transfer = async {
+            match next.as_slice() {
+                [] => Ok(()),
+                next => source.fetch(next, &mut coming).await,
+            }
         };
-        fetcher.take(fetched, &mut ledger, &mut summary).await;
-        ledger.mail_read();
-        since_stored += 1;
-        if since_stored == CHECKPOINT {
-            ledger.store(folder, name)?;
-            since_stored = 0;
+        let (looked, then) = join(fetcher.look_at_all(arrived), transfer).await;
+        for looked in looked {
+            summary.add(looked, &mut ledger);
+            ledger.mail_read();
         }
-    };
-    if since_stored > 0 {
+        is_stored = stored.elapsed() >= CHECKPOINT;
+        if is_stored {
+            ledger.store(folder, name)?;
+            stored = Instant::now();
+        }
+        arrived = coming;
+        transferred = transferred.and(then);
+    }
+    if !is_stored {
         ledger.store(folder, name)?;
     }
     summary.received = source.received();
-    read.map(|()| summary)
+    transferred.map(|()| summary)
+}
+
+/// What became of one mail.
+enum Looked {
+    /// Not transferred, and why if it is known.
+    Not(Option<Unreadable>),
+    /// Transferred; no bill, or one.
+    At(Result<Option<Box<Found>>, Unreadable>),
+}
+
+impl Summary {
+    fn add(&mut self, looked: Looked, ledger: &mut Ledger) {
+        let unreadable = match looked {
+            Looked::Not(why) => why,
+            Looked::At(found) => {
+                self.read += 1;
+                match found {
+                    Ok(found) => {
+                        self.bills += usize::from(found.is_some_and(|found| enter(*found, ledger)));
+                        None
+                    }
+                    Err(unreadable) => Some(unreadable),
+                }
+            }
+        };
+        if let Some(unreadable) = unreadable {
+            *self.unreadable.entry(unreadable).or_default() += 1;
+        }
+    }
 }
 
 /// What was found in one mail.
@@ -98,25 +142,20 @@ struct Found {
 }
 
 impl Fetcher {
-    async fn take(&self, fetched: Fetched, ledger: &mut Ledger, summary: &mut Summary) {
-        let raw = match fetched {
-            Fetched::Whole(raw) => raw,
-            Fetched::TooLong => {
-                *summary.unreadable.entry(Unreadable::TooLong).or_default() += 1;
-                return;
+    /// Looks at mails, a few at once, and returns what became of them in their order.
+    async fn look_at_all(&self, mails: Vec<Fetched>) -> Vec<Looked> {
+        let look = |fetched| async {
+            match fetched {
+                Fetched::Whole(raw) => Looked::At(self.look(raw).await),
+                Fetched::TooLong => Looked::Not(Some(Unreadable::TooLong)),
+                Fetched::Gone => Looked::Not(None),
             }
-            Fetched::Gone => return,
         };
-        summary.read += 1;
-        match self.look(raw).await {
-            Ok(Some(found)) => summary.bills += usize::from(enter(found, ledger)),
-            Ok(None) => {}
-            Err(unreadable) => *summary.unreadable.entry(unreadable).or_default() += 1,
-        }
+        stream::iter(mails).map(look).buffered(EXAMINED_AT_ONCE).collect().await
     }
 
     /// On a thread of its own: what a parser might do wrong costs one mail, not the run.
-    async fn look(&self, raw: Vec<u8>) -> Result<Option<Found>, Unreadable> {
+    async fn look(&self, raw: Vec<u8>) -> Result<Option<Box<Found>>, Unreadable> {
         let (fetcher, runtime) = (self.clone(), Handle::current());
         let looked = tokio::task::spawn_blocking(move || fetcher.look_at(&raw, &runtime));
         match timeout(EXAMINE_TIMEOUT, looked).await {
@@ -125,7 +164,7 @@ impl Fetcher {
         }
     }
 
-    fn look_at(&self, raw: &[u8], runtime: &Handle) -> Result<Option<Found>, Unreadable> {
+    fn look_at(&self, raw: &[u8], runtime: &Handle) -> Result<Option<Box<Found>>, Unreadable> {
         let mail = Mail::parse(raw)?;
         let sender = mail.sender();
         let domain = sender.as_ref().map(crate::account::Address::domain);
@@ -135,7 +174,7 @@ impl Fetcher {
         let Some(bill) = extracted else { return Ok(None) };
         let examined = examine(&mail, &self.account, &self.registry, &*self.dns);
         let findings = runtime.block_on(timeout(EXAMINE_TIMEOUT, examined)).map_err(|_| Unreadable::Failed)?;
-        Ok(Some(Found { bill, findings, evidence: Digest::of(raw) }))
+        Ok(Some(Box::new(Found { bill, findings, evidence: Digest::of(raw) })))
     }
 }
 
@@ -149,6 +188,10 @@ fn enter(found: Found, ledger: &mut Ledger) -> bool {
         && findings.signature.is_some_and(|signature| ledger.has_signature(&signature))
     {
         findings.doubt(Doubt::Replayed);
+    }
+    let rules = bill.as_ref().map_or_else(|_| Vec::new(), |bill| bill.broken.clone());
+    if !rules.is_empty() {
+        findings.doubt(Doubt::InvoiceRules);
     }
     if bill.is_err() {
         // What cannot be read cannot be paid.
@@ -172,6 +215,7 @@ fn enter(found: Found, ledger: &mut Ledger) -> bool {
         period: bill.as_ref().and_then(|bill| bill.period),
         level: findings.level,
         doubts: findings.doubts,
+        rules,
         refusal,
         evidence,
     };

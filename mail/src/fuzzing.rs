@@ -9,6 +9,13 @@ use portcullis_protocol::bills::{BillsAnswer, BillsRequest};
 use portcullis_protocol::{PublicKey, Unverified};
 use serde_json::Value;
 
+/// Whether a fragment of an invoice breaks a rule of EN 16931, for the tests of its committee; `None` if it cannot be
+/// told.
+#[must_use]
+pub fn breaks_rule(xml: &[u8], rule: &str) -> Option<bool> {
+    extract::breaks_rule(xml, rule)
+}
+
 /// A parser: its name, and what runs it. It must return, whatever it is given.
 pub type Target = (&'static str, fn(&[u8]));
 

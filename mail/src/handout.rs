@@ -138,7 +138,7 @@ fn bill(record: &BillRecord) -> Bill {
             Level::Vouched => BillLevel::Vouched,
             Level::Unverified => BillLevel::Unverified,
         },
-        doubts: doubts.iter().map(|doubt: &Doubt| remark(doubt, &doubt.to_string())).collect(),
+        doubts: doubts.iter().map(|doubt: &Doubt| remark(doubt, &record.explained(*doubt))).collect(),
         unread: record.refusal.map(|refusal| remark(&refusal, &refusal.to_string())),
         evidence: record.evidence,
     }
@@ -184,6 +184,7 @@ mod tests {
             period: None,
             level,
             doubts: vec![Doubt::NotSigned],
+            rules: vec![],
             refusal: None,
             evidence: Digest::of(&at.to_be_bytes()),
         }

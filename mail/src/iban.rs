@@ -1,5 +1,6 @@
 //! Where a biller wants its money: an IBAN (ISO 13616).
 
+use portcullis_protocol::Currency;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,19 @@ impl FromStr for Iban {
             _ => (rest * 100 + u32::from(c - b'A') + 10) % 97,
         });
         if rest == 1 { Ok(Self(iban)) } else { Err(BadIban) }
+    }
+}
+
+/// Countries of the euro area, whose accounts are paid to in euros.
+const EURO_AREA: [&str; 21] = [
+    "AT", "BE", "BG", "CY", "DE", "EE", "ES", "FI", "FR", "GR", "HR", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PT",
+    "SI", "SK",
+];
+
+impl Iban {
+    /// What is paid to it if nothing else is said: euros in the euro area. Elsewhere accounts are held in several.
+    pub(crate) fn currency(&self) -> Option<Currency> {
+        EURO_AREA.iter().any(|country| self.0.starts_with(country)).then(|| "EUR".parse().ok()).flatten()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::account::AccountName;
 use crate::iban::Iban;
-use crate::limits::MAX_PAGE;
+use crate::limits::{BATCH_BYTES, BATCH_MAILS, MAX_PAGE};
 use crate::record::{BillRecord, Level};
 use crate::sealed_folder::{FolderError, SealedFolder};
 use crate::source::{Changes, Cursor, MailId};
@@ -169,8 +169,19 @@ impl Ledger {
         self.cursor = Some(changes.cursor);
     }
 
-    pub(crate) fn next_mail(&self) -> Option<&MailId> {
-        self.pending.front()
+    /// The mails to ask for at once, after `skipped` that were asked for already. A mail whose size is not known, or that
+    /// is larger than all others together may be, comes alone.
+    pub(crate) fn next_mails(&self, skipped: usize) -> Vec<MailId> {
+        let (mut batch, mut bytes) = (Vec::new(), 0_u64);
+        for mail in self.pending.iter().skip(skipped).take(BATCH_MAILS) {
+            let size = if mail.size == 0 { BATCH_BYTES } else { mail.size };
+            bytes = bytes.saturating_add(size);
+            if bytes > BATCH_BYTES && !batch.is_empty() {
+                break;
+            }
+            batch.push(mail.clone());
+        }
+        batch
     }
 
     pub(crate) fn mail_read(&mut self) {
@@ -226,6 +237,7 @@ mod tests {
             period: None,
             level: Level::Verified,
             doubts: Vec::new(),
+            rules: Vec::new(),
             refusal: None,
             evidence: Digest::of(name.as_bytes()),
         }
@@ -258,6 +270,20 @@ mod tests {
         for bad in ["", "1", "1.", ".1", "a.b", "+1.1", "1.1.1", "-1.1"] {
             assert!(bad.parse::<ChangeCursor>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn few_mails_are_asked_for_at_once_and_large_ones_alone() {
+        let sizes = |ledger: &Ledger, skipped| ledger.next_mails(skipped).iter().map(|mail| mail.size).collect::<Vec<_>>();
+        let mut ledger = Ledger::new();
+        let listed = [10, 20, BATCH_BYTES, 30, 0, 0, 40].map(|size| MailId { id: size.to_string(), size });
+        ledger.pending.extend(listed);
+        assert_eq!(sizes(&ledger, 0), [10, 20]);
+        assert_eq!(sizes(&ledger, 2), [BATCH_BYTES]);
+        assert_eq!((sizes(&ledger, 3), sizes(&ledger, 4), sizes(&ledger, 5)), (vec![30], vec![0], vec![0]));
+        assert_eq!((sizes(&ledger, 6), sizes(&ledger, 7)), (vec![40], vec![]));
+        ledger.pending.extend((0..1_000).map(|id| MailId { id: id.to_string(), size: 1 }));
+        assert_eq!(sizes(&ledger, 7).len(), BATCH_MAILS);
     }
 
     #[test]

@@ -43,10 +43,16 @@ pub const MAX_TEXT: usize = 1024 * 1024;
 pub const MAX_JSON_LD: usize = 64 * 1024;
 /// JSON-LD blocks of a mail that are looked at.
 pub const MAX_JSON_LD_BLOCKS: usize = 16;
+/// Elements inside each other in a page with microdata. Mails whose layout is made of tables have 40.
+pub const MAX_MICRODATA_DEPTH: usize = 256;
+/// Bytes of HTML that are a property's value: a number, a day, a name.
+pub const MAX_MICRODATA_TEXT: usize = 4 * 1024;
+/// Properties and items in a page with microdata. An invoice has ten, an order with its parts a hundred.
+pub const MAX_MICRODATA_VALUES: usize = 1_000;
 /// Bytes of a label in a template: half a line.
 pub const MAX_LABEL: usize = 80;
-/// Labels of one kind in a template.
-pub const MAX_LABELS: usize = 32;
+/// Labels of one kind in a template. A whole language has 40.
+pub const MAX_LABELS: usize = 64;
 /// Templates of one folder.
 pub const MAX_TEMPLATES: usize = 2_000;
 /// Bytes of a template file.
@@ -73,8 +79,19 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one mail may be examined, look-ups included, before it counts as unreadable.
 pub const EXAMINE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Mails after which the state is written: what is fetched once more after a crash.
-pub const CHECKPOINT: usize = 200;
+/// How often the state is written during a run: what is fetched once more after a crash. It is one file for all that was
+/// found and all that is still to be read, and takes some milliseconds.
+pub const CHECKPOINT: Duration = Duration::from_secs(5);
+/// Mails that are asked for at once, so that the way to the server and back is taken once for all of them.
+pub const BATCH_MAILS: usize = 64;
+/// Bytes of mails that are asked for at once, as the server lists them; one mail may have more. While these are
+/// examined, as many are on their way.
+pub const BATCH_BYTES: u64 = 2 * 1024 * 1024;
+/// Mails that are examined at once: as many as small machines have processors. Each may start the reader of PDFs, which
+/// may take half a GiB.
+pub const EXAMINED_AT_ONCE: usize = 2;
+/// Downloads that are on their way at once over JMAP: RFC 8620 section 2 has servers take four requests at least.
+pub const JMAP_DOWNLOADS: usize = 4;
 /// Records on a page.
 pub const MAX_PAGE: usize = 100;
 /// Bytes of a sealed record: a ledger of 100,000 bills takes 40 MB.

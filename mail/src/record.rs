@@ -56,11 +56,25 @@ pub struct BillRecord {
     /// Why the level is not higher.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub doubts: Vec<Doubt>,
+    /// Rules of EN 16931 that the invoice in it breaks, such as `BR-CO-15`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rules: Vec<String>,
     /// Why no amount could be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refusal: Option<Refusal>,
     /// SHA-256 of the mail: shows later which mail it was, and tells nothing about it.
     pub evidence: Digest,
+}
+
+impl BillRecord {
+    /// A doubt for people, with what is known about it.
+    #[must_use]
+    pub fn explained(&self, doubt: Doubt) -> String {
+        match doubt {
+            Doubt::InvoiceRules => format!("{doubt}: {}", self.rules.join(", ")),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// An account number as it is shown: its last four characters, or less of a short one.

@@ -41,7 +41,8 @@ pub struct Biller {
     /// Where it wants its money. If empty, the first one seen is remembered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ibans: Vec<Iban>,
-    /// What it means by a sign that several currencies have, such as `$`.
+    /// What it means by a sign that several currencies have, such as `$`, and by an amount in a text that names no
+    /// currency at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
 }

@@ -187,6 +187,12 @@ impl SealedFolder {
         lock().map(FolderLock).map_err(|error| FolderError::io("lock", &path, &error))
     }
 
+    /// Where a person puts templates: data without a secret, so it lies there as it is.
+    #[must_use]
+    pub fn templates(&self) -> PathBuf {
+        self.root.join("templates")
+    }
+
     fn path(&self, kind: &str, name: &str) -> PathBuf {
         self.root.join(kind).join(name)
     }

@@ -86,11 +86,11 @@ pub trait Source: Send {
     /// [`MailError`].
     async fn changes(&mut self, cursor: Option<&Cursor>) -> Result<Changes, MailError>;
 
-    /// Transfers one mail and leaves its flags as they are.
+    /// Transfers mails, adds them to `arrived` in the order asked for, and leaves their flags as they are.
     ///
     /// # Errors
-    /// [`MailError`].
-    async fn fetch(&mut self, mail: &MailId) -> Result<Fetched, MailError>;
+    /// [`MailError`]. What arrived before it is good.
+    async fn fetch(&mut self, mails: &[MailId], arrived: &mut Vec<Fetched>) -> Result<(), MailError>;
 
     /// Bytes received so far, below TLS (with JMAP: of answers' bodies).
     fn received(&self) -> u64;

@@ -57,7 +57,7 @@ fn line(record: &BillRecord) -> String {
         line += &format!("\n            not read: {refusal}");
     }
     for doubt in record.doubts.iter().filter(|_| record.level < Level::Verified) {
-        line += &format!("\n            {doubt}");
+        line += &format!("\n            {}", record.explained(*doubt));
     }
     line
 }

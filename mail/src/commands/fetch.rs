@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) struct Arguments {
     /// The mailbox
     name: AccountName,
-    /// A folder of templates
+    /// A folder of templates, in place of `templates` beside the accounts
     #[arg(long, env = "PORTCULLIS_MAIL_TEMPLATES")]
     templates: Option<PathBuf>,
     /// A resolver that you trust, such as 127.0.0.1:53. Without one, only keys that DNSSEC proves are trusted
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self, folder: &SealedFolder) -> Result<()> {
         let account = Account::load(folder, &self.name)?;
-        let templates = templates(self.templates.as_ref())?;
+        let templates = templates(self.templates, folder)?;
         let registry = registry::current(folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

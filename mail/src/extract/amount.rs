@@ -28,58 +28,238 @@ const SIGNS: [(&str, &str); 22] = [
     ("euros", "EUR"),
     ("euro", "EUR"),
 ];
-/// Signs that several currencies have: they mean what the biller's registration says.
-const SHARED: [&str; 3] = ["$", "¥", "kr"];
+/// Signs that several currencies have, and which: they mean what the biller's registration says.
+const SHARED: [(&str, &[&str]); 3] = [
+    ("$", &["USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU"]),
+    ("¥", &["JPY", "CNY"]),
+    ("kr", &["SEK", "NOK", "DKK", "ISK"]),
+];
+/// Codes that a document's text may have alone, such as "all amounts in EUR". Others, as ALL, TRY or TOP, are words too.
+const COMMON: [&str; 20] = [
+    "EUR", "USD", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD", "NZD", "JPY", "INR", "BRL",
+    "MXN", "ZAR", "SGD", "HKD",
+];
+/// Words before a day and a month, which without a year look like an amount.
+const BEFORE_DATES: [&str; 18] = [
+    "by", "on", "until", "before", "from", "to", "bis", "am", "zum", "vom", "au", "le", "du", "el", "al", "del",
+    "hasta", "dia",
+];
 /// What stands between groups of digits.
 const SPACES: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
 
-/// The amount in a piece of text; `None` if there is no number with a currency beside it.
-pub(super) fn amount(text: &str, hint: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    // What is in brackets explains: the tax in it, another currency.
-    let text = text.split('(').next().unwrap_or_default();
-    let mut found: Option<Money> = None;
-    let mut rest = text;
-    let mut before = "";
-    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let number = number(rest.get(start..).unwrap_or_default());
-        let prefix = rest.get(..start).unwrap_or_default();
-        let prefix = if prefix.is_empty() { before } else { prefix };
-        let after = rest.get(start + number.len()..).unwrap_or_default();
-        if let Some(marked) = marked(prefix, number, after, hint) {
-            match (marked, found) {
-                (Err(refusal), _) => return Some(Err(refusal)),
-                (Ok(money), None) => found = Some(money),
-                (Ok(money), Some(first)) if money.currency() != first.currency() => {
-                    return Some(Err(Refusal::Currency));
-                }
-                (Ok(money), Some(first)) if money != first => return Some(Err(Refusal::AmbiguousAmount)),
-                (Ok(_), Some(_)) => {}
-            }
+/// What amounts are in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Currencies {
+    /// What a sign means that several currencies have.
+    pub(super) shared: Option<Currency>,
+    /// What an amount is in that has no currency beside it. `None` if nothing says so: then it is not guessed.
+    pub(super) bare: Option<Currency>,
+}
+
+/// The currency that a document speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stated {
+    Nothing,
+    One(Currency),
+    /// Several, or a sign that may be several.
+    Unclear,
+}
+
+/// Which currencies the lines of a document name, beside an amount or alone.
+pub(super) fn stated<'t>(lines: impl Iterator<Item = &'t str>, shared: Option<Currency>) -> Stated {
+    let mut found = Stated::Nothing;
+    for line in lines {
+        for currency in named(line, shared) {
+            found = match (found, currency) {
+                (Stated::Nothing, Some(currency)) => Stated::One(currency),
+                (Stated::One(first), Some(currency)) if first == currency => found,
+                _ => return Stated::Unclear,
+            };
         }
-        before = "";
+    }
+    found
+}
+
+/// The currencies that a line names; `None` for a sign that may be several.
+fn named(line: &str, shared: Option<Currency>) -> Vec<Option<Currency>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(c) = line.get(at..).and_then(|rest| rest.chars().next()) {
+        let rest = line.get(at..).unwrap_or_default();
+        let next = at + c.len_utf8();
+        if c.is_alphabetic() {
+            let word = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+            let signed = rest.get(word.len()..).is_some_and(|after| after.starts_with('$'));
+            let currency = match word {
+                _ if signed => code_of(&format!("{word}$")),
+                "zł" | "Kč" => code_of(word),
+                _ if word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros") => code_of("euro"),
+                _ => COMMON.contains(&word).then(|| word.parse().ok()).flatten(),
+            };
+            at += word.len();
+            if currency.is_some() {
+                at += usize::from(signed);
+                found.push(currency);
+            }
+            continue;
+        }
+        let sign = rest.get(..c.len_utf8()).unwrap_or_default();
+        if let Some(currency) = code_of(sign) {
+            found.push(Some(currency));
+        } else if matches!(sign, "$" | "¥") {
+            found.push(shared_by(sign, shared));
+        }
+        at = next;
+    }
+    found
+}
+
+fn code_of(sign: &str) -> Option<Currency> {
+    SIGNS.iter().find(|(known, _)| *known == sign).and_then(|(_, code)| code.parse().ok())
+}
+
+/// The hint, if it is one of the currencies that have the sign.
+fn shared_by(sign: &str, hint: Option<Currency>) -> Option<Currency> {
+    let known = SHARED.iter().find(|(known, _)| *known == sign)?;
+    hint.filter(|hint| known.1.contains(&hint.as_str()))
+}
+
+/// Whether all letters of a text belong to names of currencies.
+pub(super) fn is_only_currency(text: &str) -> bool {
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    let known = |word: &&str| word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros") || COMMON.contains(word);
+    words.filter(known).map(|word| word.chars().count()).sum::<usize>() == letters
+}
+
+/// The amount in a piece of text; `None` if it has none.
+pub(super) fn amount(text: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
+    // What is in brackets explains: the tax in it, another currency.
+    let text = outside_brackets(text);
+    with_currency(&text, currencies.shared).or_else(|| without_currency(&text, currencies.bare))
+}
+
+/// Whether a number in the line has a currency beside it.
+pub(super) fn has_currency(line: &str) -> bool {
+    numbers(line).any(|Number { before, number, after }| marked(before, number, after, None).is_some())
+}
+
+/// Every amount of a line, in whatever it is.
+pub(super) fn amounts(line: &str, currencies: Currencies) -> Vec<Money> {
+    let mut found = Vec::new();
+    for Number { before, number, after } in numbers(line) {
+        match marked(before, number, after, currencies.shared) {
+            Some(read) => found.extend(read.ok()),
+            None if is_decimal(number) && !after.starts_with('%') => {
+                found.extend(currencies.bare.and_then(|currency| units(number, currency).ok()));
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+fn outside_brackets(text: &str) -> String {
+    let mut depth = 0_usize;
+    let mut kept = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => kept.push(c),
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// A number and what stands around it: before it up to the last number, after it to the end.
+struct Number<'t> {
+    before: &'t str,
+    number: &'t str,
+    after: &'t str,
+}
+
+fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.find(|c: char| c.is_ascii_digit())?;
+        let (before, from) = rest.split_at(start);
+        let number = number(from);
+        let after = from.get(number.len()..).unwrap_or_default();
         rest = after;
+        Some(Number { before, number, after })
+    })
+}
+
+/// What several readings of one text come to: one amount, or a refusal.
+fn agreed(readings: impl Iterator<Item = Result<Money, Refusal>>) -> Option<Result<Money, Refusal>> {
+    let mut found: Option<Money> = None;
+    for read in readings {
+        match (read, found) {
+            (Err(refusal), _) => return Some(Err(refusal)),
+            (Ok(money), None) => found = Some(money),
+            (Ok(money), Some(first)) if money.currency() != first.currency() => return Some(Err(Refusal::Currency)),
+            (Ok(money), Some(first)) if money != first => return Some(Err(Refusal::AmbiguousAmount)),
+            (Ok(_), Some(_)) => {}
+        }
     }
     found.map(Ok)
+}
+
+fn with_currency(text: &str, shared: Option<Currency>) -> Option<Result<Money, Refusal>> {
+    agreed(numbers(text).filter_map(|Number { before, number, after }| marked(before, number, after, shared)))
+}
+
+/// An amount that only its place tells: two digits behind its last separator, and no word, unit or date around it.
+fn without_currency(text: &str, bare: Option<Currency>) -> Option<Result<Money, Refusal>> {
+    let readings = numbers(text).filter_map(|Number { before, number, after }| {
+        let follows = after.trim_start_matches(SPACES);
+        let ends = |c: char| !c.is_alphanumeric() && !matches!(c, '%' | '/' | ':' | '.' | '°' | '€' | '$' | '£');
+        let alone = follows.is_empty() || follows.starts_with(ends) || (follows != after && follows.starts_with(|c: char| c.is_ascii_digit()));
+        let glued = before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | ':' | '.' | '#'));
+        let word = before.split(|c: char| !c.is_alphabetic()).rfind(|word| !word.is_empty()).unwrap_or_default();
+        let dated = BEFORE_DATES.contains(&word.to_lowercase().as_str());
+        if !is_decimal(number) || !alone || glued || dated {
+            return None;
+        }
+        let minus = ['-', '\u{2212}', '\u{2013}'];
+        if before.trim_end().ends_with(minus) || follows.starts_with(minus) {
+            return Some(Err(Refusal::AmountOutOfRange));
+        }
+        Some(bare.ok_or(Refusal::Currency).and_then(|currency| units(number, currency)))
+    });
+    agreed(readings)
+}
+
+/// Whether a number has exactly two digits behind its last separator.
+fn is_decimal(number: &str) -> bool {
+    let tail = number.rfind(['.', ',']).map(|at| number.len() - at - 1);
+    tail == Some(2)
 }
 
 /// The digits at the start of `text`, with the separators between them.
 fn number(text: &str) -> &str {
     let mut end = 0;
     let mut at = 0;
+    let mut run = 0;
     while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
         let next = at + c.len_utf8();
         let follows = text.get(next..).unwrap_or_default();
         if c.is_ascii_digit() {
             end = next;
+            run += 1;
         } else {
             let group = follows.bytes().take_while(u8::is_ascii_digit).count();
             let joins = match c {
                 '.' | ',' => group > 0,
-                _ => SPACES.contains(&c) && group == 3,
+                // A year before it, or the end of a number, is no group of thousands.
+                _ => SPACES.contains(&c) && group == 3 && run <= 3,
             };
             if !joins {
                 break;
             }
+            run = 0;
         }
         at = next;
     }
@@ -87,7 +267,8 @@ fn number(text: &str) -> &str {
 }
 
 fn marked(before: &str, number: &str, after: &str, hint: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    let left = before.trim_end();
+    // `EUR: 12,00`
+    let left = before.trim_end().trim_end_matches(':').trim_end();
     let right = after.trim_start_matches(SPACES);
     let minus = |text: &str| text.ends_with(['-', '\u{2212}', '\u{2013}']);
     // `EUR -10,00`: the sign may stand between the currency and the number.
@@ -97,7 +278,8 @@ fn marked(before: &str, number: &str, after: &str, hint: Option<Currency>) -> Op
     let trailing = currency_at_start(right.trim_start_matches(['-', '\u{2212}', ' ']), hint);
     let (currency, signed) = match (leading, trailing) {
         (Some((a, _)), Some(b)) if a != b => return Some(Err(Refusal::Currency)),
-        (Some((currency, rest)), _) => (currency, minus(rest.trim_end()) || minus(left)),
+        // `Total - EUR 12,00`: a dash with a space behind it separates.
+        (Some((currency, rest)), _) => (currency, minus(rest) || minus(left)),
         (None, Some(currency)) => (currency, minus(left) && before.ends_with(['-', '\u{2212}', '\u{2013}'])),
         (None, None) => return None,
     };
@@ -115,7 +297,7 @@ fn marked(before: &str, number: &str, after: &str, hint: Option<Currency>) -> Op
 /// The currency that a text ends with, and the text before it. `Some(None)`: a sign that several have, without a hint.
 fn currency_at_end(text: &str, hint: Option<Currency>) -> Option<(Option<Currency>, &str)> {
     for (sign, code) in SIGNS {
-        if let Some(rest) = text.strip_suffix(sign) {
+        if let Some(rest) = strip_end(text, sign) {
             return Some((code.parse().ok(), rest));
         }
     }
@@ -126,13 +308,26 @@ fn currency_at_end(text: &str, hint: Option<Currency>) -> Option<(Option<Currenc
     {
         return Some((Some(currency), rest));
     }
-    SHARED.iter().find_map(|sign| text.strip_suffix(sign)).map(|rest| (hint, rest))
+    SHARED.iter().find_map(|(sign, _)| Some((shared_by(sign, hint), text.strip_suffix(sign)?)))
+}
+
+/// The text before a sign; words in whatever case, and not as the end of another word.
+fn strip_end<'t>(text: &'t str, sign: &str) -> Option<&'t str> {
+    if !sign.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return text.strip_suffix(sign);
+    }
+    let (rest, end) = text.split_at_checked(text.len().checked_sub(sign.len())?)?;
+    (end.eq_ignore_ascii_case(sign) && !rest.ends_with(char::is_alphabetic)).then_some(rest)
 }
 
 fn currency_at_start(text: &str, hint: Option<Currency>) -> Option<Option<Currency>> {
     let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
     for (sign, code) in SIGNS {
-        if text.strip_prefix(sign).is_some_and(ends) {
+        let start = text.get(..sign.len()).is_some_and(|start| match sign {
+            "euro" | "euros" => start.eq_ignore_ascii_case(sign),
+            _ => start == sign,
+        });
+        if start && text.get(sign.len()..).is_some_and(ends) {
             return Some(code.parse().ok());
         }
     }
@@ -142,7 +337,8 @@ fn currency_at_start(text: &str, hint: Option<Currency>) -> Option<Option<Curren
     {
         return Some(Some(currency));
     }
-    SHARED.iter().any(|sign| text.strip_prefix(sign).is_some_and(ends)).then_some(hint)
+    let (sign, _) = SHARED.iter().find(|(sign, _)| text.strip_prefix(sign).is_some_and(ends))?;
+    Some(shared_by(sign, hint))
 }
 
 /// Minor units of a number whose currency is known. `1.234` in a currency with two decimals may be one or a thousand.
@@ -189,6 +385,8 @@ fn units(number: &str, currency: Currency) -> Result<Money, Refusal> {
 mod tests {
     use super::*;
 
+    const NONE: Currencies = Currencies { shared: None, bare: None };
+
     #[test]
     fn each_country_writes_amounts_its_own_way() {
         for (text, expected) in [
@@ -208,7 +406,7 @@ mod tests {
             ("KWD 1,234.500", "1234.500 KWD"),
             ("by 15 December: 20.00 GBP", "20.00 GBP"),
         ] {
-            let read = amount(text, None).unwrap_or_else(|| panic!("{text}"));
+            let read = amount(text, NONE).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(read.map(|money| money.to_string()), Ok(expected.into()), "{text}");
         }
     }
@@ -233,12 +431,55 @@ mod tests {
             ("10,00- EUR", Refusal::AmountOutOfRange),
             ("99999999999999999,00 EUR", Refusal::AmountOutOfRange),
         ] {
-            assert_eq!(amount(text, None), Some(Err(expected)), "{text}");
+            assert_eq!(amount(text, NONE), Some(Err(expected)), "{text}");
         }
         for none in ["", "12.12.2026", "20 %", "Nr. 4711", "EUR", "١٢ EUR"] {
-            assert_eq!(amount(none, None), None, "{none}");
+            assert_eq!(amount(none, NONE), None, "{none}");
         }
-        let dollars = "USD".parse().expect("code");
-        assert_eq!(amount("$10.00", Some(dollars)).expect("found").expect("read").to_string(), "10.00 USD");
+        let dollars: Currency = "USD".parse().expect("code");
+        let pounds = Currencies { shared: "GBP".parse().ok(), bare: None };
+        assert_eq!(amount("$10.00", pounds), Some(Err(Refusal::Currency)), "no pound has this sign");
+        assert_eq!(amount("$10.00", Currencies { shared: Some(dollars), bare: None }).expect("found").expect("read").to_string(), "10.00 USD");
+    }
+
+    #[test]
+    fn an_amount_without_a_currency_is_in_what_the_document_speaks_of() {
+        let euro = "EUR".parse().ok();
+        let read = |text: &str| amount(text, Currencies { shared: None, bare: euro });
+        for (text, expected) in [
+            ("876,29", "876.29 EUR"),
+            (" : 1.234,56", "1234.56 EUR"),
+            (" (incl. VAT) 762.32", "762.32 EUR"),
+            (" EN EUROS 723.71", "723.71 EUR"),
+            (" - EUR 174,40", "174.40 EUR"),
+            (" 2026 100,00", "100.00 EUR"),
+            // A currency beside an amount is worth more than that of the document.
+            (" 10.00 GBP", "10.00 GBP"),
+        ] {
+            assert_eq!(read(text).map(|read| read.map(|money| money.to_string())), Some(Ok(expected.into())), "{text}");
+        }
+        for none in ["12", "20,5 %", "19,00%", "12.12.2026", "due on 15.12", "123,45 kWh", "v2.10", "4711", "12:30", "1.5"] {
+            assert_eq!(read(none), None, "{none}");
+        }
+        assert_eq!(read("10,00 12,00"), Some(Err(Refusal::AmbiguousAmount)));
+        assert_eq!(read("-10,00"), Some(Err(Refusal::AmountOutOfRange)));
+        assert_eq!(amount("10,00", NONE), Some(Err(Refusal::Currency)), "nothing says what it is in");
+    }
+
+    #[test]
+    fn a_document_states_its_currency_once_or_not_at_all() {
+        let stated = |text: &str, shared: Option<&str>| {
+            super::stated(text.lines(), shared.map(|code| code.parse().expect("code")))
+        };
+        let one = |code: &str| Stated::One(code.parse().expect("code"));
+        assert_eq!(stated("Invoice\n€\nTotal 1,00", None), one("EUR"));
+        assert_eq!(stated("All amounts in EUR.\n1,00 €\nTotal TTC en euros", None), one("EUR"));
+        assert_eq!(stated("US$ 1.00", None), one("USD"));
+        assert_eq!(stated("Total$1.00USD", Some("USD")), one("USD"));
+        assert_eq!(stated("TRY THE NEW TOP PLAN FOR ALL, NEUROLOGY", None), Stated::Nothing);
+        for unclear in ["1 € and 1 $", "$", "EUR USD", "£ 1.00 (EUR 1.20)"] {
+            assert_eq!(stated(unclear, None), Stated::Unclear, "{unclear}");
+        }
+        assert!(is_only_currency("12,50 € EUR ") && !is_only_currency("from 12,50 €"));
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn json_ld(html: &str) -> Vec<&str> {
 }
 
 /// What follows the end tag of `name`.
-fn after_element<'h>(html: &'h str, name: &str) -> &'h str {
+pub(super) fn after_element<'h>(html: &'h str, name: &str) -> &'h str {
     let end = format!("</{name}");
     let found = html.as_bytes().windows(end.len()).position(|window| window.eq_ignore_ascii_case(end.as_bytes()));
     let rest = found.and_then(|at| html.get(at..)).unwrap_or_default();

@@ -1,6 +1,7 @@
-//! schema.org `Invoice` in JSON-LD. The context is not loaded: only schema.org's own names count.
+//! schema.org `Invoice` in JSON-LD and microdata. The context is not loaded: only schema.org's own names count.
 
-use crate::extract::{Bill, Refusal, date, decimal, html, period};
+use crate::extract::amount::{self, Currencies};
+use crate::extract::{Bill, Refusal, date, decimal, html, microdata, period};
 use portcullis_protocol::{Currency, Money};
 use serde_json::Value;
 
@@ -14,6 +15,9 @@ pub(super) fn invoices(html: &str) -> Vec<Result<Bill, Refusal>> {
         if let Ok(value) = serde_json::from_str::<Value>(block) {
             collect(&value, MAX_DEPTH, &mut found);
         }
+    }
+    for item in microdata::items(html) {
+        collect(&item, MAX_DEPTH, &mut found);
     }
     found
 }
@@ -59,7 +63,7 @@ fn bill(invoice: &Value) -> Result<Bill, Refusal> {
         None => None,
     };
     let account = text(&invoice["accountId"]).map(str::to_owned);
-    Ok(Bill { amount, due, period, account, iban: None })
+    Ok(Bill { amount, due, period, account, iban: None, broken: Vec::new() })
 }
 
 /// `PriceSpecification` or `MonetaryAmount`.
@@ -70,6 +74,12 @@ fn total(value: &Value) -> Result<Money, Refusal> {
     let mut amounts = amounts.iter().filter(|amount| !amount.is_null());
     let (Some(amount), None) = (amounts.next(), amounts.next()) else { return Err(Refusal::NoAmount) };
     match amount {
+        // People are shown it too: `$70.00`.
+        Value::String(text) if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
+            let currencies = Currencies { shared: Some(currency), bare: Some(currency) };
+            let read = amount::amount(text, currencies).unwrap_or(Err(Refusal::NoAmount))?;
+            if read.currency() == currency { Ok(read) } else { Err(Refusal::Currency) }
+        }
         Value::String(text) => decimal(text, currency),
         // The shortest decimal that reads back as the same number is what was written, as long as it has 15 digits.
         Value::Number(number) => decimal(&number.to_string(), currency),
@@ -116,6 +126,11 @@ mod tests {
             with(r#"{"price":"1.00","value":"2.00","priceCurrency":"EUR"}"#, "2026-12-01"),
             Err(Refusal::NoAmount)
         );
+        assert_eq!(with(r#"{"price":"$1.00","priceCurrency":"EUR"}"#, "2026-12-01"), Err(Refusal::Currency));
+        let shown = r#"<p itemscope itemtype="https://schema.org/Invoice"><b itemprop="totalPaymentDue" itemscope>
+            <i itemprop="price">$70.00</i><meta itemprop="priceCurrency" content="USD"></b></p>"#;
+        let bills = invoices(shown);
+        assert!(matches!(bills.as_slice(), [Ok(bill)] if bill.amount.to_string() == "70.00 USD"), "{bills:?}");
         assert!(read("{").is_empty() && read(&"[".repeat(60_000)).is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! Templates: what a biller's mails say, as data. A person adds a biller without code; the linter says what is wrong.
 
 use crate::account::ascii_domain;
+use crate::extract::line::folded;
 use crate::limits::{MAX_LABEL, MAX_LABELS, MAX_TEMPLATE, MAX_TEMPLATES};
+use portcullis_protocol::Currency;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::fs;
@@ -69,25 +71,65 @@ pub struct Template {
     pub(crate) months: Vec<String>,
     /// Words without which a mail is no bill. Any of them is enough.
     #[serde(default)]
-    pub bill: Vec<String>,
+    pub(crate) bill: Labels,
     /// Words with which it is none.
     #[serde(default)]
-    pub not_bill: Vec<String>,
+    pub(crate) not_bill: Labels,
     /// Before what is due, the most certain first.
     #[serde(default)]
-    pub total: Vec<String>,
+    pub(crate) total: Labels,
+    /// Before what is due or less than it, as the bare `total`: believed if no larger amount stands in the text.
+    #[serde(default)]
+    pub(crate) total_if_largest: Labels,
     /// Before what is only a part of it: the net amount, the tax. Lines with one are never read as the total.
     #[serde(default)]
-    pub part: Vec<String>,
+    pub(crate) part: Labels,
+    /// Names of the tax.
+    #[serde(default)]
+    pub(crate) tax: Labels,
+    /// What amounts without a currency are in.
+    #[serde(default)]
+    pub(crate) currency: Option<Currency>,
     /// Before the day until which it is due.
     #[serde(default)]
-    pub due: Vec<String>,
+    pub(crate) due: Labels,
     /// Before the customer's number.
     #[serde(default)]
-    pub account: Vec<String>,
+    pub(crate) account: Labels,
     /// Before the first and last day.
     #[serde(default)]
-    pub period: Vec<String>,
+    pub(crate) period: Labels,
+}
+
+/// Labels as they are written, and as they are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<String>")]
+pub(crate) struct Labels {
+    written: Vec<String>,
+    folded: Vec<String>,
+}
+
+impl From<Vec<String>> for Labels {
+    fn from(written: Vec<String>) -> Self {
+        let folded = written.iter().map(|label| folded(label)).collect();
+        Self { written, folded }
+    }
+}
+
+impl Labels {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.written.is_empty()
+    }
+
+    pub(crate) fn folded(&self) -> impl Iterator<Item = &str> {
+        self.folded.iter().map(String::as_str)
+    }
+
+    /// Each with the number of its words.
+    pub(crate) fn with_words(&self) -> impl Iterator<Item = (&str, usize)> {
+        let words = self.written.iter().map(|label| label.split([' ', '-']).count());
+        self.folded().zip(words)
+    }
 }
 
 /// All templates of an installation.
@@ -151,8 +193,18 @@ impl Templates {
     }
 
     /// What is only a part of a total, in any language.
-    pub(crate) fn parts() -> impl Iterator<Item = &'static String> {
-        LANGUAGES.iter().flat_map(|language| &language.part)
+    pub(crate) fn parts() -> impl Iterator<Item = &'static str> {
+        LANGUAGES.iter().flat_map(|language| language.part.folded())
+    }
+
+    /// What names a whole total, in any language.
+    pub(crate) fn totals() -> impl Iterator<Item = &'static str> {
+        LANGUAGES.iter().flat_map(|language| language.total.folded())
+    }
+
+    /// Names of taxes, in any language.
+    pub(crate) fn taxes() -> impl Iterator<Item = &'static str> {
+        LANGUAGES.iter().flat_map(|language| language.tax.folded())
     }
 
     /// The templates to try for mail from `domain`: the biller's, else every language.
@@ -197,8 +249,11 @@ impl Template {
                 errors.push(self.wrong(&format!("the domain `{domain}` must be in its ASCII form, in lower case")));
             }
         }
-        if self.total.is_empty() {
+        if self.total.is_empty() && self.total_if_largest.is_empty() {
             errors.push(self.wrong("it has no label for the total; add `total = [\"amount due\"]`"));
+        }
+        if let Some(currency) = self.currency.filter(|currency| currency.exponent().is_none()) {
+            errors.push(self.wrong(&format!("`{currency}` is not an active currency of ISO 4217")));
         }
         if !self.months.is_empty() {
             errors.push(self.wrong("months belong to a language; remove them"));
@@ -210,11 +265,11 @@ impl Template {
     fn lint_labels(&self) -> Vec<TemplateError> {
         let mut errors = Vec::new();
         for (kind, labels) in self.kinds() {
-            if labels.len() > MAX_LABELS {
+            if labels.written.len() > MAX_LABELS {
                 errors.push(self.wrong(&format!("`{kind}` has more than {MAX_LABELS} labels")));
             }
             let mut seen = HashSet::new();
-            for label in labels {
+            for (label, folded) in labels.written.iter().zip(&labels.folded) {
                 let wrong = |what: &str| self.wrong(&format!("the label `{label}` in `{kind}` {what}"));
                 if label.trim().is_empty() || label.trim() != label {
                     errors.push(wrong("is empty or begins or ends with a space"));
@@ -228,23 +283,28 @@ impl Template {
                 if label.contains(char::is_control) || label.contains(|c: char| c.is_ascii_digit()) {
                     errors.push(wrong("has a digit or control character, which values have and labels must not"));
                 }
-                if !seen.insert(label) {
+                if folded.is_empty() {
+                    errors.push(wrong("has no letter to look for"));
+                }
+                if !seen.insert(folded) {
                     errors.push(wrong("is listed twice"));
                 }
             }
         }
-        for label in self.bill.iter().filter(|label| self.not_bill.contains(label)) {
+        for label in self.bill.written.iter().filter(|label| self.not_bill.written.contains(label)) {
             errors.push(self.wrong(&format!("`{label}` makes a mail a bill and no bill at once")));
         }
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Vec<String>); 7] {
+    fn kinds(&self) -> [(&'static str, &Labels); 9] {
         [
             ("bill", &self.bill),
             ("not_bill", &self.not_bill),
             ("total", &self.total),
+            ("total_if_largest", &self.total_if_largest),
             ("part", &self.part),
+            ("tax", &self.tax),
             ("due", &self.due),
             ("account", &self.account),
             ("period", &self.period),

@@ -1,6 +1,6 @@
 //! XML invoices: no DTD, so no entities and nothing external; bounded in bytes, nodes and depth.
 
-use crate::extract::{Bill, Refusal, cii, ubl};
+use crate::extract::{Bill, Refusal, cii, rules, ubl};
 use crate::limits::{MAX_XML, MAX_XML_DEPTH, MAX_XML_NODES};
 use roxmltree::{Document, Node, ParsingOptions};
 
@@ -23,12 +23,13 @@ fn read(bytes: &[u8]) -> Result<Bill, Refusal> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_XML_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|_| Refusal::Malformed)?;
     let root = document.root_element();
-    match root.tag_name().namespace() {
-        Some(ubl::INVOICE) => ubl::bill(root),
-        Some(ubl::CREDIT_NOTE) => Err(Refusal::CreditNote),
-        Some(cii::INVOICE) => cii::bill(root),
-        _ => Err(Refusal::Malformed),
-    }
+    let bill = match root.tag_name().namespace() {
+        Some(ubl::INVOICE) => ubl::bill(root)?,
+        Some(ubl::CREDIT_NOTE) => return Err(Refusal::CreditNote),
+        Some(cii::INVOICE) => cii::bill(root)?,
+        _ => return Err(Refusal::Malformed),
+    };
+    Ok(Bill { broken: rules::broken(text.as_bytes()), ..bill })
 }
 
 /// Counts start tags against end tags before anything recurses over them. Comments and CDATA only make it stricter.

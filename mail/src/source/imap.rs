@@ -1,7 +1,7 @@
 //! IMAP, read-only: EXAMINE and BODY.PEEK change no flag (RFC 3501 sections 6.3.2 and 6.4.5).
 //!
 //! ```text
-//!   greeting ─▶ (STARTTLS) ─▶ CAPABILITY ─▶ AUTHENTICATE ─▶ EXAMINE ─▶ UID FETCH n:* sizes ─▶ UID FETCH n BODY.PEEK[] …
+//!   greeting ─▶ (STARTTLS) ─▶ CAPABILITY ─▶ AUTHENTICATE ─▶ EXAMINE ─▶ UID FETCH n:* sizes ─▶ UID FETCH n,m BODY.PEEK[] …
 //!                                                             └─ HIGHESTMODSEQ or UIDNEXT as before: nothing to do
 //! ```
 
@@ -13,6 +13,7 @@ use crate::source::{Changes, Cursor, Fetched, MailId, Source, xoauth2};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imap_proto::types::{AttributeValue, Capability, MailboxDatum, Response, ResponseCode, Status};
+use std::collections::HashMap;
 use zeroize::Zeroizing;
 
 /// Literals that are no mail: none of the answers asked for has one.
@@ -189,6 +190,37 @@ impl Imap {
         Err(self.connection.broke("it does not end its answer"))
     }
 
+    /// The mails of these UIDs, as far as they are there; whether the server said that it sent all.
+    async fn bodies(&mut self, uids: &[u32], found: &mut HashMap<u32, Vec<u8>>) -> Result<bool, MailError> {
+        let list: Vec<String> = uids.iter().map(u32::to_string).collect();
+        let mut left = MAX_MAIL;
+        let mut is_too_much = false;
+        let command = format!("UID FETCH {} (UID BODY.PEEK[])", list.join(","));
+        let ok = self
+            .command(&command, MAX_MAIL, &mut |response| {
+                let Response::Fetch(_, attributes) = response else { return };
+                let uid = attributes.iter().find_map(|a| if let AttributeValue::Uid(uid) = a { Some(*uid) } else { None });
+                let Some(uid) = uid.filter(|uid| uids.contains(uid)) else { return };
+                for attribute in attributes {
+                    if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {
+                        match left.checked_sub(data.len()) {
+                            Some(rest) => {
+                                left = rest;
+                                found.insert(uid, data.to_vec());
+                            }
+                            None => is_too_much = true,
+                        }
+                    }
+                }
+            })
+            .await?;
+        if is_too_much {
+            // The sizes that it listed were those of other mails.
+            return Err(self.connection.broke("it sends more at once than was asked for, or than a mail may have"));
+        }
+        Ok(ok)
+    }
+
     async fn send(&mut self, command: &str) -> Result<String, MailError> {
         self.tag += 1;
         let tag = format!("P{}", self.tag);
@@ -268,27 +300,38 @@ impl Source for Imap {
         Ok(Changes { fresh, new, cursor: Cursor::Imap { uid_validity, next_uid, highest_modseq } })
     }
 
-    async fn fetch(&mut self, mail: &MailId) -> Result<Fetched, MailError> {
-        if mail.size > MAX_MAIL as u64 {
-            return Ok(Fetched::TooLong);
+    async fn fetch(&mut self, mails: &[MailId], arrived: &mut Vec<Fetched>) -> Result<(), MailError> {
+        let mut wanted: Vec<(u32, bool)> = Vec::new();
+        for mail in mails {
+            let uid = mail.id.parse().map_err(|_| self.connection.broke("a UID is not a number"))?;
+            wanted.push((uid, mail.size > MAX_MAIL as u64));
         }
-        let uid: u32 = mail.id.parse().map_err(|_| self.connection.broke("a UID is not a number"))?;
-        let mut found = Fetched::Gone;
-        let ok = self
-            .command(&format!("UID FETCH {uid} (UID BODY.PEEK[])"), MAX_MAIL, &mut |response| {
-                if let Response::Fetch(_, attributes) = response
-                    && attributes.iter().any(|attribute| matches!(attribute, AttributeValue::Uid(of) if *of == uid))
-                {
-                    for attribute in attributes {
-                        if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {
-                            found = Fetched::Whole(data.to_vec());
-                        }
-                    }
+        let uids: Vec<u32> = wanted.iter().filter(|(_, too_long)| !too_long).map(|(uid, _)| *uid).collect();
+        let mut found = HashMap::new();
+        let mut asked = if uids.is_empty() { Ok(true) } else { self.bodies(&uids, &mut found).await };
+        // A server may say NO if one of them was removed meanwhile (RFC 2180), and need not send the others then.
+        if matches!(asked, Ok(false)) && uids.len() > 1 {
+            for uid in uids.iter().filter(|uid| !found.contains_key(*uid)).copied().collect::<Vec<_>>() {
+                asked = self.bodies(&[uid], &mut found).await;
+                if asked.is_err() {
+                    break;
                 }
-            })
-            .await?;
-        // A server may say NO if the mail was removed meanwhile (RFC 2180).
-        Ok(if ok { found } else { Fetched::Gone })
+            }
+        }
+        if matches!(asked, Err(MailError::Replaced)) {
+            // Nobody knows of which mailbox they are.
+            found.clear();
+        }
+        for (uid, too_long) in wanted {
+            arrived.push(match (found.remove(&uid), too_long, &asked) {
+                (Some(raw), ..) => Fetched::Whole(raw),
+                (None, true, _) => Fetched::TooLong,
+                (None, false, Ok(_)) => Fetched::Gone,
+                // It may still be there.
+                (None, false, Err(_)) => break,
+            });
+        }
+        asked.map(|_| ())
     }
 
     fn received(&self) -> u64 {

@@ -7,11 +7,13 @@
 
 use crate::account::{Account, Secret};
 use crate::error::MailError;
-use crate::limits::{CONNECT_TIMEOUT, JMAP_BATCH, MAX_JMAP_ANSWER, MAX_MAIL, MAX_MAILBOX, READ_TIMEOUT};
+use crate::limits::{CONNECT_TIMEOUT, JMAP_BATCH, JMAP_DOWNLOADS, MAX_JMAP_ANSWER, MAX_MAIL, MAX_MAILBOX, READ_TIMEOUT};
 use crate::source::{Changes, Cursor, Fetched, MailId, Source};
+use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use url::{Host, Url};
 
 const CORE: &str = "urn:ietf:params:jmap:core";
@@ -24,7 +26,7 @@ pub(super) struct Jmap {
     user: String,
     secret: Secret,
     session: Option<Session>,
-    received: u64,
+    received: AtomicU64,
 }
 
 struct Session {
@@ -88,7 +90,7 @@ impl Jmap {
             user: account.user.clone(),
             secret: account.secret.clone(),
             session: None,
-            received: 0,
+            received: AtomicU64::new(0),
             server,
         })
     }
@@ -98,7 +100,7 @@ impl Jmap {
     }
 
     /// The answer to a request, of at most `most` bytes; `None` if there is none of that name.
-    async fn ask(&mut self, request: reqwest::RequestBuilder, most: usize) -> Result<Option<Vec<u8>>, MailError> {
+    async fn ask(&self, request: reqwest::RequestBuilder, most: usize) -> Result<Option<Vec<u8>>, MailError> {
         let request = match &self.secret {
             Secret::Password(password) => request.basic_auth(&self.user, Some(&**password)),
             Secret::Token(token) => request.bearer_auth(&**token),
@@ -116,7 +118,7 @@ impl Jmap {
         }
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            self.received += chunk.len() as u64;
+            self.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             if body.len() + chunk.len() > most {
                 return Err(self.broke("it sends more at once than was asked for, or than a mail may have"));
             }
@@ -241,11 +243,27 @@ impl Source for Jmap {
         Ok(Changes { fresh, new: self.describe(&ids).await?, cursor: Cursor::Jmap { state } })
     }
 
-    async fn fetch(&mut self, mail: &MailId) -> Result<Fetched, MailError> {
+    async fn fetch(&mut self, mails: &[MailId], arrived: &mut Vec<Fetched>) -> Result<(), MailError> {
+        self.session().await?;
+        let this = &*self;
+        let mut downloads = stream::iter(mails).map(|mail| this.download(mail)).buffered(JMAP_DOWNLOADS);
+        while let Some(downloaded) = downloads.next().await {
+            arrived.push(downloaded?);
+        }
+        Ok(())
+    }
+
+    fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+impl Jmap {
+    async fn download(&self, mail: &MailId) -> Result<Fetched, MailError> {
         if mail.size > MAX_MAIL as u64 {
             return Ok(Fetched::TooLong);
         }
-        let session = self.session().await?;
+        let session = self.session.as_ref().ok_or_else(|| self.broke("it has no session"))?;
         let encoded =
             |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
         let address = session
@@ -255,11 +273,9 @@ impl Source for Jmap {
             .replace("{type}", "message%2Frfc822")
             .replace("{name}", "mail.eml");
         let address = self.same_origin(&address)?;
-        Ok(self.ask(self.client.get(address), MAX_MAIL).await?.map_or(Fetched::Gone, Fetched::Whole))
-    }
-
-    fn received(&self) -> u64 {
-        self.received
+        // RFC 8621 section 4.1.1: the size is that of the mail as it is downloaded.
+        let most = if mail.size == 0 { MAX_MAIL } else { usize::try_from(mail.size).unwrap_or(MAX_MAIL) };
+        Ok(self.ask(self.client.get(address), most).await?.map_or(Fetched::Gone, Fetched::Whole))
     }
 }
 

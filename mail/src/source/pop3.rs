@@ -1,8 +1,8 @@
 //! POP3, without DELE and RETR, and without QUIT: only QUIT makes a server delete anything (RFC 1939 section 6).
 //!
 //! ```text
-//!   greeting ─▶ (STLS) ─▶ USER, PASS ─▶ STAT, UIDL n ─▶ UIDL, LIST ─▶ TOP n …
-//!                                        └─ count, bytes and last id as before: nothing to do
+//!   greeting ─▶ (STLS) ─▶ USER, PASS ─▶ CAPA ─▶ STAT, UIDL n ─▶ UIDL, LIST ─▶ TOP n …
+//!                                                └─ count, bytes and last id as before: nothing to do
 //! ```
 
 use crate::account::{Account, Encryption, Secret};
@@ -19,10 +19,15 @@ use zeroize::Zeroizing;
 /// More lines than a mail that is read can have: every one takes a byte or two.
 const ALL_LINES: usize = MAX_MAIL;
 
+/// Capabilities of a server. Real ones have below twenty.
+const MAX_CAPABILITIES: usize = 256;
+
 pub(super) struct Pop3 {
     connection: Connection,
     /// The numbers of this session, by unique id; listed when they are first needed.
     numbers: Option<HashMap<String, usize>>,
+    /// Whether commands may be sent before the answers to earlier ones have arrived (RFC 2449 section 6.6).
+    is_pipelining: bool,
 }
 
 impl Pop3 {
@@ -41,8 +46,9 @@ impl Pop3 {
                 plain.upgrade(|line| line.starts_with(b"+OK"), b"STLS\r\n", agreed).await?
             }
         };
-        let mut pop3 = Self { connection, numbers: None };
+        let mut pop3 = Self { connection, numbers: None, is_pipelining: false };
         pop3.sign_in(account).await?;
+        pop3.is_pipelining = pop3.capabilities().await?.iter().any(|name| name == "PIPELINING");
         Ok(pop3)
     }
 
@@ -60,6 +66,24 @@ impl Pop3 {
             }
         };
         if accepted { Ok(()) } else { Err(MailError::SignIn { server: self.connection.server().to_owned() }) }
+    }
+
+    /// What the server says that it can do; nothing if it has no such command.
+    async fn capabilities(&mut self) -> Result<Vec<String>, MailError> {
+        if self.command("CAPA").await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut all = Vec::new();
+        loop {
+            let line = self.connection.line().await?;
+            if line == b"." {
+                return Ok(all);
+            }
+            if all.len() >= MAX_CAPABILITIES {
+                return Err(self.connection.broke("its list does not end"));
+            }
+            all.push(String::from_utf8_lossy(&line).trim().to_ascii_uppercase());
+        }
     }
 
     /// The text after `+OK`, or `None` for `-ERR`.
@@ -145,32 +169,59 @@ impl Source for Pop3 {
         Ok(Changes { fresh: before.is_none(), new, cursor: Cursor::Pop3 { count, size, last, seen } })
     }
 
-    async fn fetch(&mut self, mail: &MailId) -> Result<Fetched, MailError> {
-        if mail.size > MAX_MAIL as u64 {
-            return Ok(Fetched::TooLong);
-        }
-        let Some(number) = self.numbers().await?.get(&mail.id).copied() else { return Ok(Fetched::Gone) };
+    async fn fetch(&mut self, mails: &[MailId], arrived: &mut Vec<Fetched>) -> Result<(), MailError> {
+        let numbers = self.numbers().await?;
+        let numbers: Vec<Option<usize>> = mails.iter().map(|mail| numbers.get(&mail.id).copied()).collect();
+        let is_wanted = |mail: &MailId| mail.size <= MAX_MAIL as u64;
         // Not RETR: servers note that a mail was retrieved, and dovecot marks it as read even if nobody says QUIT.
-        if self.command(&format!("TOP {number} {ALL_LINES}")).await?.is_none() {
+        let command = |number: usize| format!("TOP {number} {ALL_LINES}\r\n");
+        if self.is_pipelining {
+            let wanted = mails.iter().zip(&numbers).filter(|(mail, _)| is_wanted(mail)).filter_map(|(_, number)| *number);
+            let commands: String = wanted.map(command).collect();
+            self.connection.send(commands.as_bytes()).await?;
+        }
+        let mut left = MAX_MAIL;
+        for (mail, number) in mails.iter().zip(numbers) {
+            arrived.push(match number {
+                _ if !is_wanted(mail) => Fetched::TooLong,
+                None => Fetched::Gone,
+                Some(number) => {
+                    if !self.is_pipelining {
+                        self.connection.send(command(number).as_bytes()).await?;
+                    }
+                    let whole = self.mail(left).await?;
+                    left -= whole.len();
+                    Fetched::Whole(whole)
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn received(&self) -> u64 {
+        self.connection.received()
+    }
+}
+
+impl Pop3 {
+    /// The answer to a TOP, of at most `most` bytes.
+    async fn mail(&mut self, most: usize) -> Result<Vec<u8>, MailError> {
+        if !self.connection.line().await?.starts_with(b"+OK") {
             return Err(self.connection.broke("it has no TOP, and RETR would mark mails as read"));
         }
         let mut whole = Vec::new();
         loop {
             let line = self.connection.line().await?;
             if line == b"." {
-                return Ok(Fetched::Whole(whole));
+                return Ok(whole);
             }
             let line = line.strip_prefix(b".").unwrap_or(&line);
-            if whole.len() + line.len() + 2 > MAX_MAIL {
-                return Err(self.connection.broke("it sends more than a mail may have"));
+            if whole.len() + line.len() + 2 > most {
+                return Err(self.connection.broke("it sends more than was asked for, or than a mail may have"));
             }
             whole.extend_from_slice(line);
             whole.extend_from_slice(b"\r\n");
         }
-    }
-
-    fn received(&self) -> u64 {
-        self.connection.received()
     }
 }
 

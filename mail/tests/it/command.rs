@@ -159,6 +159,51 @@ fn from_a_mailbox_to_printed_bills() {
     assert!(String::from_utf8_lossy(&gone.stderr).contains("there is no account `other`"));
 }
 
+/// A biller whose words nobody else uses, and who writes no currency: read by a template in the accounts' folder alone.
+#[test]
+fn a_template_beside_the_accounts_makes_its_biller_readable() {
+    let own = "Your invoice\nShare before tax 35.29\nYour share 42.50\nCollected on 15 December 2026";
+    let (mails, names) = sign(&[
+        json!({"raw": mail("power.example", USER, "Invoice", own), "domain": "power.example", "selector": "k1"}),
+        json!({"raw": mail("water.example", USER, "Invoice", own), "domain": "water.example", "selector": "k1"}),
+    ]);
+    let dovecot = Dovecot::start(mails.into_iter().map(|mail| (mail, "")));
+    let account = dovecot.account(Protocol::Imap, Encryption::Tls);
+    let (port, authority) = (account.port.to_string(), account.authority.expect("ours").display().to_string());
+    let resolver = format!("127.0.0.1:{}", name_server(names));
+    let outside = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| outside.path().join(name).display().to_string();
+    let home = outside.path().join("home");
+    let biller = |id: &str| format!("[[billers]]\nid = \"{id}\"\nname = \"{id}\"\ndomains = [\"{id}.example\"]\n");
+    std::fs::write(at("billers.toml"), biller("power") + &biller("water")).expect("written");
+    let public = ok(&command(&home, &["registry", "key", &at("key")], ""));
+    let registry = ok(&command(&home, &["registry", "sign", &at("billers.toml"), "--key", &at("key")], ""));
+    std::fs::write(at("billers.jws"), &registry).expect("written");
+    ok(&command(&home, &["registry", "use", &at("billers.jws"), "--key", public.trim()], ""));
+    let fetch = |name: &str| {
+        let add = ["account", "add", name, "--server", "localhost", "--port", &port, "--user", "kim"];
+        let add = [&add[..], &["--address", USER, "--authority", &authority]].concat();
+        ok(&command(&home, &add, "secret\n"));
+        command(&home, &["fetch", name, "--resolver", &resolver], "")
+    };
+    assert_eq!(ok(&fetch("before")), "", "nobody says that this is a bill's total");
+
+    let templates = home.join("templates");
+    std::fs::create_dir(&templates).expect("a folder");
+    let good = "id = \"power\"\ndomains = [\"power.example\"]\nlanguage = \"en\"\ncurrency = \"EUR\"\n\
+                total = [\"your share\"]\npart = [\"share before tax\"]\ndue = [\"collected on\"]\n";
+    std::fs::write(templates.join("power.toml"), good.replace("your share", "Your share")).expect("written");
+    let fault = "the label `Your share` in `total` must be in lower case";
+    for said in [command(&home, &["lint"], ""), fetch("faulty")] {
+        let error = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(!said.status.success() && error.contains(fault), "{error}");
+    }
+    std::fs::write(templates.join("power.toml"), good).expect("written");
+    assert_eq!(ok(&command(&home, &["lint"], "")), "1 templates, nothing wrong\n");
+    // The other biller's mail says the same, and is nobody's template.
+    assert_eq!(ok(&fetch("after")), "verified           42.50 EUR  power, due 2026-12-15\n");
+}
+
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

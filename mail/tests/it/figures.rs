@@ -3,6 +3,7 @@
 use crate::corpus::{Group, count as count_generated};
 use crate::dovecot::Dovecot;
 use crate::invoices::{agreement, documents_read};
+use crate::rules::agreement as rule_agreement;
 use crate::signer::python_with;
 use crate::strangers::count as count_strangers;
 use portcullis_mail::{Encryption, Protocol};
@@ -79,12 +80,9 @@ async fn the_figures_of_the_page() {
         let [all, right] = generated[group as usize];
         page += &format!("| {name} | {right} of {all} | 0 |\n");
     }
-    for ((language, says_currency), count) in count_strangers().await {
-        let says = if says_currency { "" } else { ", amounts without a currency" };
-        page += &format!(
-            "| strangers' layouts, `{language}`{says} | {} of {} | {} |\n",
-            count.right, count.all, count.wrong
-        );
+    for ((source, readable), count) in count_strangers().await {
+        let readable = if readable { "" } else { "; of these a person could not tell the total" };
+        page += &format!("| {}{readable} | {} of {} | {} |\n", source.name(), count.right, count.all, count.wrong);
     }
     page += "\n| published invoices | read as another reader reads them |\n| --- | --- |\n";
     for (syntax, (agreed, all)) in agreement().await {
@@ -94,6 +92,11 @@ async fn the_figures_of_the_page() {
     }
     let (read, all) = documents_read().await;
     page += &format!("| PDF, Factur-X among them | {read} of {all}, none wrong |\n");
+    let (verdicts, agreed, syntax) = rule_agreement();
+    page += &format!(
+        "\n| rules of EN 16931 | verdicts of the committee's tests that are ours |\n| --- | --- |\n\
+         | all but those of the syntax | {agreed} of {verdicts} |\n| of the syntax of UBL alone, not applied | {syntax} |\n"
+    );
 
     let dovecot = Dovecot::start(mailbox());
     let home = tempfile::tempdir().expect("a folder");

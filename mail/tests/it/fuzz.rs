@@ -83,6 +83,17 @@ fn every_parser_has_a_target_and_a_corpus() {
     }
 }
 
+/// The targets need a nightly compiler, so they are held to the one form that was compiled with it.
+#[test]
+fn every_target_has_the_form_that_compiles() {
+    let manifest = fs::read_to_string(folder().join("Cargo.toml")).expect("a manifest");
+    for (name, _) in TARGETS {
+        let text = fs::read_to_string(folder().join("fuzz_targets").join(name).with_extension("rs")).expect("a target");
+        assert_eq!(text, include_str!("../../fuzz/fuzz_targets/mail.rs").replace("\"mail\"", &format!("\"{name}\"")));
+        assert!(manifest.contains(&format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"")), "{name}");
+    }
+}
+
 #[test]
 fn no_parser_fails_over_its_corpus_or_over_what_resembles_it() {
     let mut chance = Chance(2026);

@@ -11,8 +11,11 @@ mod invoices;
 mod jmap;
 mod lying;
 mod pdf;
+mod rules;
 mod servers;
 mod sign_in;
 mod signer;
+#[cfg(unix)]
+mod socket;
 mod stage;
 mod strangers;

@@ -89,6 +89,7 @@ async fn pop3(mut talk: Talk, token: &'static str, heard: Heard) {
             }
             "USER" | "PASS" => "+OK",
             "STAT" => "+OK 0 0",
+            "CAPA" => "-ERR",
             other => panic!("an unexpected command: {other}"),
         };
         talk.say(&format!("{answer}\r\n")).await;

@@ -1,4 +1,5 @@
-//! Bills as strangers describe them: more than a hundred billers, whose words nothing here was chosen for.
+//! Bills as strangers write them: the layouts of more than a hundred billers, and what shops and ledgers print. The words
+//! of the extractor may be chosen by the half of the layouts that is called tuned; all others are only counted.
 
 use crate::signer::{foreign, names, python_with};
 use crate::stage::{fetcher, run};
@@ -12,12 +13,39 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Deserialize)]
 struct Sample {
     raw: String,
+    source: Source,
     language: String,
     biller: String,
     amount: i64,
     currency: String,
     due: Option<String>,
-    says_currency: bool,
+    readable: bool,
+}
+
+/// Where bills are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Source {
+    /// Templates of invoice2data that words were chosen by.
+    Tuned,
+    /// Those that nobody looked at.
+    Unseen,
+    /// Those that came later, or that are of other countries. Nobody looked at them either.
+    Later,
+    /// Words of shops and ledgers, as others translated them.
+    Printed,
+}
+
+impl Source {
+    /// As the page names it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tuned => "strangers' layouts, the half that words were chosen by",
+            Self::Unseen => "strangers' layouts, the half that was never looked at",
+            Self::Later => "strangers' layouts of a later version, never looked at",
+            Self::Printed => "words of shops and ledgers, as others translated them, never looked at",
+        }
+    }
 }
 
 /// What became of some bills.
@@ -31,8 +59,8 @@ pub(crate) struct Count {
     pub(crate) wrong: usize,
 }
 
-/// By language, and whether the line with the amount names its currency.
-pub(crate) type Counts = BTreeMap<(String, bool), Count>;
+/// By source, and whether a person could tell the total from the lines of the bill.
+pub(crate) type Counts = BTreeMap<(Source, bool), Count>;
 
 /// Reads them all, once.
 pub(crate) async fn count() -> Counts {
@@ -42,7 +70,7 @@ pub(crate) async fn count() -> Counts {
         samples.iter().map(|sample| (sample.biller.as_str(), sample.currency.as_str())).collect();
     assert!(samples.len() >= 300 && billers.len() >= 100, "{} bills of {} billers", samples.len(), billers.len());
     let languages: BTreeSet<&str> = samples.iter().map(|sample| sample.language.as_str()).collect();
-    assert_eq!(languages.len(), 4, "{languages:?}");
+    assert!(languages.len() >= 4, "{languages:?}");
     let biller = |(domain, currency): (&&str, &&str)| Biller {
         id: domain.replace('.', "-"),
         name: (*domain).to_owned(),
@@ -58,7 +86,7 @@ pub(crate) async fn count() -> Counts {
     let records: HashMap<Digest, _> = records.into_iter().map(|record| (record.evidence, record)).collect();
     let mut counts = Counts::new();
     for (sample, digest) in samples.iter().zip(digests) {
-        let count = counts.entry((sample.language.clone(), sample.says_currency)).or_default();
+        let count = counts.entry((sample.source, sample.readable)).or_default();
         count.all += 1;
         let Some(record) = records.get(&digest).filter(|record| record.level == Level::Verified) else { continue };
         let amount = record.amount.map(|amount| (amount.minor_units(), amount.currency().as_str().to_owned()));
@@ -69,18 +97,21 @@ pub(crate) async fn count() -> Counts {
         count.right += usize::from(is_right);
         count.wrong += usize::from(!is_right);
         if !is_right {
-            println!("{} {}: {amount:?} {due:?}", sample.biller, sample.language);
+            println!("{} {:?}: {amount:?} {due:?}", sample.biller, sample.source);
         }
     }
     counts
 }
 
-/// Whatever is verified of them is right. How many are read is published and not asserted: what is measured here must
-/// not become what is aimed at.
+/// Whatever is verified of them is right, and most of what a person could tell is read.
 #[tokio::test]
 async fn what_is_verified_of_strangers_bills_is_right() {
     let counts = count().await;
     println!("{counts:#?}");
     assert_eq!(counts.values().map(|count| count.wrong).sum::<usize>(), 0, "{counts:#?}");
-    assert!(counts.values().any(|count| count.right > 0), "the corpus is read at all: {counts:#?}");
+    for source in [Source::Tuned, Source::Unseen, Source::Later, Source::Printed] {
+        assert!(counts.contains_key(&(source, true)), "the corpora are there: {counts:#?}");
+    }
+    let tuned = counts[&(Source::Tuned, true)];
+    assert!(tuned.right * 100 >= tuned.all * 95, "recall: {tuned:?}");
 }
