@@ -10,8 +10,8 @@
 
 mod amount;
 mod cii;
-pub(crate) mod html;
 mod dates;
+pub(crate) mod html;
 mod json_ld;
 mod line;
 mod microdata;
@@ -135,7 +135,7 @@ pub(crate) fn invoice(bytes: &[u8]) -> Extracted {
 
 /// Whether a fragment of an invoice breaks a rule of EN 16931; `None` if it cannot be told.
 pub(crate) fn breaks_rule(xml: &[u8], rule: &str) -> Option<bool> {
-    rules::verdict(xml, rule)
+    xml::breaks_rule(xml, rule)
 }
 
 /// The invoices in a page, and what a person reads of it.

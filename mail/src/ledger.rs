@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn few_mails_are_asked_for_at_once_and_large_ones_alone() {
-        let sizes = |ledger: &Ledger, skipped| ledger.next_mails(skipped).iter().map(|mail| mail.size).collect::<Vec<_>>();
+        let sizes =
+            |ledger: &Ledger, skipped| ledger.next_mails(skipped).iter().map(|mail| mail.size).collect::<Vec<_>>();
         let mut ledger = Ledger::new();
         let listed = [10, 20, BATCH_BYTES, 30, 0, 0, 40].map(|size| MailId { id: size.to_string(), size });
         ledger.pending.extend(listed);

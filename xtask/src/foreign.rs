@@ -211,26 +211,28 @@ fn mail(workspace: &Workspace) -> Result<()> {
     invoices(workspace)
 }
 
-/// `target/foreign/invoices`: published invoices, out of the source packages that `mail/tests/python/corpora.txt` pins.
-/// Nothing of them is run.
+/// `target/foreign/invoices`: published invoices, out of the source packages that the lists of `mail/tests/python/` pin.
+/// They are not installed: the samples in them are read.
 fn invoices(workspace: &Workspace) -> Result<()> {
-    let pins = workspace.root.join("mail/tests/python/corpora.txt");
+    let lists = ["corpora.txt", "held-out.txt"].map(|list| workspace.root.join("mail/tests/python").join(list));
     let folder = workspace.target("foreign/invoices");
-    once(&folder, &[&pins], || {
+    once(&folder, &[&lists[0], &lists[1]], || {
         let python = workspace.target("foreign/mail/bin/python");
-        let mut pip = Command::new(&python);
-        pip.args([
-            "-m",
-            "pip",
-            "download",
-            "--require-hashes",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-        ]);
-        execute(pip.arg("--dest").arg(&folder).arg("-r").arg(&pins))?;
+        for list in &lists {
+            let mut pip = Command::new(&python);
+            pip.args([
+                "-m",
+                "pip",
+                "download",
+                "--require-hashes",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--no-binary",
+                ":all:",
+            ]);
+            execute(pip.arg("--dest").arg(&folder).arg("-r").arg(list))?;
+        }
         let packages = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for package in packages {
             let package = package?.path();

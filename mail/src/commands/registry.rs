@@ -37,7 +37,8 @@ pub(crate) enum Verb {
         /// The registry
         file: PathBuf,
         /// The public key of who publishes it, from a source that you trust
-        #[arg(long)]
+        // One in sixty-four begins with a hyphen.
+        #[arg(long, allow_hyphen_values = true)]
         key: String,
     },
 }

@@ -128,7 +128,8 @@ fn shared_by(sign: &str, hint: Option<Currency>) -> Option<Currency> {
 pub(super) fn is_only_currency(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
-    let known = |word: &&str| word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros") || COMMON.contains(word);
+    let known =
+        |word: &&str| word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros") || COMMON.contains(word);
     words.filter(known).map(|word| word.chars().count()).sum::<usize>() == letters
 }
 
@@ -141,17 +142,17 @@ pub(super) fn amount(text: &str, currencies: Currencies) -> Option<Result<Money,
 
 /// Whether a number in the line has a currency beside it.
 pub(super) fn has_currency(line: &str) -> bool {
-    numbers(line).any(|Number { before, number, after }| marked(before, number, after, None).is_some())
+    numbers(line).any(|number| marked(number.before, number.number, number.after, None).is_some())
 }
 
 /// Every amount of a line, in whatever it is.
 pub(super) fn amounts(line: &str, currencies: Currencies) -> Vec<Money> {
     let mut found = Vec::new();
-    for Number { before, number, after } in numbers(line) {
-        match marked(before, number, after, currencies.shared) {
+    for number in numbers(line) {
+        match marked(number.before, number.number, number.after, currencies.shared) {
             Some(read) => found.extend(read.ok()),
-            None if is_decimal(number) && !after.starts_with('%') => {
-                found.extend(currencies.bare.and_then(|currency| units(number, currency).ok()));
+            None if number.stands_alone() => {
+                found.extend(currencies.bare.and_then(|currency| units(number.number, currency).ok()));
             }
             None => {}
         }
@@ -178,71 +179,98 @@ struct Number<'t> {
     before: &'t str,
     number: &'t str,
     after: &'t str,
+    /// One space before it stands a number that it may belong to: `1.234 567,00`.
+    is_joined: bool,
 }
 
 fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
-    let mut rest = text;
+    let (mut rest, mut last_run) = (text, 0);
     std::iter::from_fn(move || {
         let start = rest.find(|c: char| c.is_ascii_digit())?;
         let (before, from) = rest.split_at(start);
         let number = number(from);
         let after = from.get(number.len()..).unwrap_or_default();
+        let run = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let is_space = before.chars().count() == 1 && before.starts_with(SPACES);
+        let is_joined = is_space && (1..=3).contains(&last_run) && run(number) == 3;
+        last_run = number.bytes().rev().take_while(u8::is_ascii_digit).count();
         rest = after;
-        Some(Number { before, number, after })
+        Some(Number { before, number, after, is_joined })
     })
 }
 
-/// What several readings of one text come to: one amount, or a refusal.
+/// What several readings of one text come to: one amount, or a refusal. Of three in columns the last is the total, if it
+/// is what the net amount and the tax before it come to.
 fn agreed(readings: impl Iterator<Item = Result<Money, Refusal>>) -> Option<Result<Money, Refusal>> {
-    let mut found: Option<Money> = None;
+    let mut found: Vec<Money> = Vec::new();
     for read in readings {
-        match (read, found) {
-            (Err(refusal), _) => return Some(Err(refusal)),
-            (Ok(money), None) => found = Some(money),
-            (Ok(money), Some(first)) if money.currency() != first.currency() => return Some(Err(Refusal::Currency)),
-            (Ok(money), Some(first)) if money != first => return Some(Err(Refusal::AmbiguousAmount)),
-            (Ok(_), Some(_)) => {}
+        match read {
+            Err(refusal) => return Some(Err(refusal)),
+            Ok(money) if found.last() == Some(&money) => {}
+            Ok(money) if found.iter().any(|first| first.currency() != money.currency()) => {
+                return Some(Err(Refusal::Currency));
+            }
+            Ok(money) => found.push(money),
         }
     }
-    found.map(Ok)
+    match found.as_slice() {
+        [] => None,
+        [money] => Some(Ok(*money)),
+        [net, tax, total] if net.checked_add(*tax) == Ok(*total) => Some(Ok(*total)),
+        _ => Some(Err(Refusal::AmbiguousAmount)),
+    }
 }
 
 fn with_currency(text: &str, shared: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    agreed(numbers(text).filter_map(|Number { before, number, after }| marked(before, number, after, shared)))
+    agreed(numbers(text).filter_map(|number| {
+        let read = marked(number.before, number.number, number.after, shared)?;
+        Some(if number.is_joined { Err(Refusal::AmbiguousAmount) } else { read })
+    }))
 }
 
-/// An amount that only its place tells: two digits behind its last separator, and no word, unit or date around it.
+/// An amount that only its place tells.
 fn without_currency(text: &str, bare: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    let readings = numbers(text).filter_map(|Number { before, number, after }| {
-        let follows = after.trim_start_matches(SPACES);
-        let ends = |c: char| !c.is_alphanumeric() && !matches!(c, '%' | '/' | ':' | '.' | '°' | '€' | '$' | '£');
-        let alone = follows.is_empty() || follows.starts_with(ends) || (follows != after && follows.starts_with(|c: char| c.is_ascii_digit()));
-        let glued = before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | ':' | '.' | '#'));
-        let word = before.split(|c: char| !c.is_alphabetic()).rfind(|word| !word.is_empty()).unwrap_or_default();
-        let dated = BEFORE_DATES.contains(&word.to_lowercase().as_str());
-        if !is_decimal(number) || !alone || glued || dated {
-            return None;
-        }
+    let readings = numbers(text).filter(Number::stands_alone).map(|Number { before, number, after, is_joined }| {
         let minus = ['-', '\u{2212}', '\u{2013}'];
-        if before.trim_end().ends_with(minus) || follows.starts_with(minus) {
-            return Some(Err(Refusal::AmountOutOfRange));
+        if before.trim_end().ends_with(minus) || after.trim_start_matches(SPACES).starts_with(minus) {
+            return Err(Refusal::AmountOutOfRange);
         }
-        Some(bare.ok_or(Refusal::Currency).and_then(|currency| units(number, currency)))
+        if is_joined {
+            return Err(Refusal::AmbiguousAmount);
+        }
+        bare.ok_or(Refusal::Currency).and_then(|currency| units(number, currency))
     });
     agreed(readings)
 }
 
-/// Whether a number has exactly two digits behind its last separator.
-fn is_decimal(number: &str) -> bool {
-    let tail = number.rfind(['.', ',']).map(|at| number.len() - at - 1);
-    tail == Some(2)
+impl Number<'_> {
+    /// Whether it can be an amount without a currency: two digits behind its last separator, groups of thousands before
+    /// it, and no unit, percentage, date or other word joined to it.
+    fn stands_alone(&self) -> bool {
+        let Self { before, number, after, .. } = self;
+        let whole =
+            number.len().checked_sub(3).filter(|at| number.get(*at..).is_some_and(|end| end.starts_with(['.', ','])));
+        let Some(whole) = whole.and_then(|at| number.get(..at)) else { return false };
+        let groups: Vec<usize> = whole.split(|c: char| !c.is_ascii_digit()).map(str::len).collect();
+        let is_grouped =
+            matches!(groups.as_slice(), [_] | [1..=3, ..]) && groups.iter().skip(1).all(|group| *group == 3);
+        let follows = after.trim_start_matches(SPACES);
+        let joins = |c: char| c.is_alphanumeric() || matches!(c, '%' | '/' | ':' | '.' | '°');
+        // Another number may follow, but nothing that this one counts.
+        let next = follows.len() < after.len() && follows.starts_with(|c: char| c.is_ascii_digit());
+        let is_free = next || !follows.starts_with(joins);
+        let is_glued = before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | ':' | '.' | '#'));
+        let word = before.split(|c: char| !c.is_alphabetic()).rfind(|word| !word.is_empty()).unwrap_or_default();
+        let is_dated = BEFORE_DATES.contains(&word.to_lowercase().as_str());
+        is_grouped && is_free && !is_glued && !is_dated
+    }
 }
 
 /// The digits at the start of `text`, with the separators between them.
 fn number(text: &str) -> &str {
     let mut end = 0;
     let mut at = 0;
-    let mut run = 0;
+    let (mut run, mut is_decimal) = (0, false);
     while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
         let next = at + c.len_utf8();
         let follows = text.get(next..).unwrap_or_default();
@@ -253,13 +281,14 @@ fn number(text: &str) -> &str {
             let group = follows.bytes().take_while(u8::is_ascii_digit).count();
             let joins = match c {
                 '.' | ',' => group > 0,
-                // A year before it, or the end of a number, is no group of thousands.
-                _ => SPACES.contains(&c) && group == 3 && run <= 3,
+                // A year before it, or the decimals of another number, are no group of thousands.
+                _ => SPACES.contains(&c) && group == 3 && run <= 3 && !is_decimal,
             };
             if !joins {
                 break;
             }
             run = 0;
+            is_decimal |= matches!(c, '.' | ',');
         }
         at = next;
     }
@@ -439,7 +468,13 @@ mod tests {
         let dollars: Currency = "USD".parse().expect("code");
         let pounds = Currencies { shared: "GBP".parse().ok(), bare: None };
         assert_eq!(amount("$10.00", pounds), Some(Err(Refusal::Currency)), "no pound has this sign");
-        assert_eq!(amount("$10.00", Currencies { shared: Some(dollars), bare: None }).expect("found").expect("read").to_string(), "10.00 USD");
+        assert_eq!(
+            amount("$10.00", Currencies { shared: Some(dollars), bare: None })
+                .expect("found")
+                .expect("read")
+                .to_string(),
+            "10.00 USD"
+        );
     }
 
     #[test]
@@ -458,8 +493,16 @@ mod tests {
         ] {
             assert_eq!(read(text).map(|read| read.map(|money| money.to_string())), Some(Ok(expected.into())), "{text}");
         }
-        for none in ["12", "20,5 %", "19,00%", "12.12.2026", "due on 15.12", "123,45 kWh", "v2.10", "4711", "12:30", "1.5"] {
+        for none in
+            ["12", "20,5 %", "19,00%", "12.12.2026", "due on 15.12", "123,45 kWh", "v2.10", "4711", "12:30", "1.5"]
+        {
             assert_eq!(read(none), None, "{none}");
+        }
+        assert_eq!(read("100.00 19.00 119.00"), Some(Ok("119.00 EUR".parse().expect("money"))), "net, tax, total");
+        assert_eq!(read("100.00 19.00 120.00"), Some(Err(Refusal::AmbiguousAmount)));
+        // Two columns, or a group of thousands that is set oddly.
+        for twice in ["7,77 680,01", "1.234 567,00", "1.234 567,00 €", "7,77 680,01 €"] {
+            assert_eq!(read(twice), Some(Err(Refusal::AmbiguousAmount)), "{twice}");
         }
         assert_eq!(read("10,00 12,00"), Some(Err(Refusal::AmbiguousAmount)));
         assert_eq!(read("-10,00"), Some(Err(Refusal::AmountOutOfRange)));

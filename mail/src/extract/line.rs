@@ -60,7 +60,8 @@ impl Line {
         for (at, c) in shown.char_indices() {
             for folded_char in folded_char(c) {
                 folded.push(folded_char);
-                let place = (u16::try_from(at).unwrap_or(u16::MAX), u16::try_from(at + c.len_utf8()).unwrap_or(u16::MAX));
+                let place =
+                    (u16::try_from(at).unwrap_or(u16::MAX), u16::try_from(at + c.len_utf8()).unwrap_or(u16::MAX));
                 places.extend(std::iter::repeat_n(place, folded_char.len_utf8()));
             }
         }
@@ -69,10 +70,13 @@ impl Line {
 
     /// The first place at which a folded label stands as words of its own.
     pub(super) fn find(&self, label: &str) -> Option<Found> {
-        if label.is_empty() {
-            return None;
-        }
-        self.folded.match_indices(label).find_map(|(at, _)| {
+        self.places(label).next()
+    }
+
+    /// Every such place.
+    pub(super) fn places<'l>(&'l self, label: &'l str) -> impl Iterator<Item = Found> + 'l {
+        let matches = (!label.is_empty()).then(|| self.folded.match_indices(label)).into_iter().flatten();
+        matches.filter_map(move |(at, _)| {
             let (start, _) = *self.places.get(at)?;
             let (_, end) = *self.places.get(at + label.len() - 1)?;
             let found = Found { start: start.into(), end: end.into() };

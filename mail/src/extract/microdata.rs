@@ -5,9 +5,8 @@ use crate::limits::{MAX_MICRODATA_DEPTH, MAX_MICRODATA_TEXT, MAX_MICRODATA_VALUE
 use serde_json::{Map, Value};
 
 /// Elements that have no end tag.
-const VOID: [&str; 14] = [
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
-];
+const VOID: [&str; 14] =
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"];
 
 /// An element that has begun.
 struct Open<'h> {
@@ -52,9 +51,8 @@ pub(super) fn items(html: &str) -> Vec<Value> {
         }
         let get = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let property = get("itemprop");
-        let item = get("itemscope").map(|_| {
-            Map::from_iter([("@type".to_owned(), Value::String(get("itemtype").unwrap_or_default()))])
-        });
+        let item = get("itemscope")
+            .map(|_| Map::from_iter([("@type".to_owned(), Value::String(get("itemtype").unwrap_or_default()))]));
         let value = ["content", "datetime", "value", "href"].iter().find_map(|name| get(name));
         if property.is_some() || item.is_some() {
             values += 1;
@@ -148,7 +146,9 @@ fn attributes(inside: &str) -> (String, Vec<(String, String)>) {
             continue;
         };
         let (value, after) = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => value.get(1..).and_then(|value| value.split_once(quote)).unwrap_or((value, "")),
+            Some(quote @ ('"' | '\'')) => {
+                value.get(1..).and_then(|value| value.split_once(quote)).unwrap_or((value, ""))
+            }
             _ => value.split_at(value.find(char::is_whitespace).unwrap_or(value.len())),
         };
         found.push((name.to_ascii_lowercase(), html::visible(value).trim().to_owned()));
@@ -184,7 +184,9 @@ mod tests {
         assert!(items(&"<div itemscope>".repeat(MAX_MICRODATA_DEPTH + 1)).is_empty());
         let many = r#"<b itemprop="a">1</b>"#.repeat(MAX_MICRODATA_VALUES + 1);
         assert!(items(&format!("<div itemscope>{many}</div>")).is_empty());
-        for odd in ["<div itemscope", "</div itemscope>", "<div itemscope itemprop=>", "<div itemscope a='", "< itemscope>"] {
+        for odd in
+            ["<div itemscope", "</div itemscope>", "<div itemscope itemprop=>", "<div itemscope a='", "< itemscope>"]
+        {
             drop(items(odd));
         }
     }

@@ -17,6 +17,7 @@ static LANGUAGES: LazyLock<Vec<Template>> = LazyLock::new(|| {
         include_str!("../data/de.toml"),
         include_str!("../data/fr.toml"),
         include_str!("../data/es.toml"),
+        include_str!("../data/nl.toml"),
     ];
     data.iter().filter_map(|text| toml::from_str(text).ok()).collect()
 });
@@ -197,6 +198,11 @@ impl Templates {
         LANGUAGES.iter().flat_map(|language| language.part.folded())
     }
 
+    /// What makes a mail none, with the number of its words, in any language.
+    pub(crate) fn not_bills() -> impl Iterator<Item = (&'static str, usize)> {
+        LANGUAGES.iter().flat_map(|language| language.not_bill.with_words())
+    }
+
     /// What names a whole total, in any language.
     pub(crate) fn totals() -> impl Iterator<Item = &'static str> {
         LANGUAGES.iter().flat_map(|language| language.total.folded())
@@ -328,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_languages_are_well_made() {
-        assert_eq!(LANGUAGES.len(), 4);
+        assert_eq!(LANGUAGES.len(), 5);
         for language in LANGUAGES.iter() {
             assert_eq!(language.lint_labels(), [], "{}", language.id);
             assert_eq!(language.months.len(), 12);
@@ -371,7 +377,7 @@ mod tests {
         assert_eq!(templates.len(), 1);
         let names = |domain| templates.of_domain(domain).iter().map(|t| t.id.clone()).collect::<Vec<_>>();
         assert_eq!(names(Some("mail.power.example")), ["power"]);
-        assert_eq!(names(Some("xpower.example")), ["en", "de", "fr", "es"]);
+        assert_eq!(names(Some("xpower.example")), ["en", "de", "fr", "es", "nl"]);
         write("b.toml", good);
         write("c.toml", "id = ");
         assert_eq!(Templates::load(folder.path()).expect_err("two faults").len(), 2);

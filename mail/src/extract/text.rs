@@ -3,9 +3,9 @@
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::dates::dates;
 use crate::extract::line::{Found, Line, line, lines};
+use crate::extract::template::Labels;
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
-use portcullis_protocol::Date;
 use portcullis_protocol::{Currency, Money};
 
 /// Words of a line that can be a heading.
@@ -73,8 +73,9 @@ fn settled(found: Vec<Result<Bill, Refusal>>) -> Extracted {
 /// A text that is searched for a bill, and what holds for all of it.
 struct Text<'t> {
     lines: &'t [Line],
-    /// Lines that say a part of the total, in any language: what is a part in one is not the total in another.
-    parts: Vec<bool>,
+    /// Where in each line the last name of a part of the total ends, in any language: what is a part in one is not the
+    /// total in another.
+    parts: Vec<Option<usize>>,
     /// The currencies that the text states, if any.
     stated: Stated,
     registered: Option<Currency>,
@@ -89,11 +90,13 @@ impl<'t> Text<'t> {
             let longer = |total: Found| total.start <= part.start && total.end > part.end;
             totals.iter().filter_map(|label| line.find(label)).any(longer)
         };
-        let is_part =
-            |line: &Line| parts.iter().filter_map(|label| line.find(label)).any(|part| !is_more(line, part));
+        let last_part = |line: &Line| {
+            let places = parts.iter().flat_map(|label| line.places(label));
+            places.filter(|part| !is_more(line, *part)).map(|part| part.end).max()
+        };
         Self {
             lines,
-            parts: lines.iter().map(is_part).collect(),
+            parts: lines.iter().map(last_part).collect(),
             stated: amount::stated(lines.iter().map(|line| line.shown.as_str()), registered),
             registered,
             iban: iban(lines),
@@ -120,7 +123,7 @@ struct Words<'t> {
 }
 
 impl<'t> Words<'t> {
-    fn labels(&self, of: impl Fn(&Template) -> &crate::extract::template::Labels) -> Vec<&'t str> {
+    fn labels(&self, of: impl Fn(&Template) -> &Labels) -> Vec<&'t str> {
         let own = of(self.own);
         if own.is_empty() { of(self.base).folded().collect() } else { of(self.own).folded().collect() }
     }
@@ -132,13 +135,18 @@ impl<'t> Words<'t> {
         if !bill.iter().any(mentions) {
             return false;
         }
-        let not_bill = if self.own.not_bill.is_empty() { &self.base.not_bill } else { &self.own.not_bill };
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
         // something else.
         let decides = |line: &Line| line.words() <= HEADING_WORDS || amount::has_currency(&line.shown);
-        !not_bill.with_words().any(|(label, words)| {
+        let is_said = |(label, words): (&str, usize)| {
             subject.has(label) || lines.iter().any(|line| line.has(label) && (words > 1 || decides(line)))
-        })
+        };
+        if self.own.domains.is_empty() || self.own.not_bill.is_empty() {
+            // In any language: a mail may have several.
+            !Templates::not_bills().any(is_said)
+        } else {
+            !self.own.not_bill.with_words().any(is_said)
+        }
     }
 
     fn read(&self, text: &Text<'_>) -> Option<Result<Bill, Refusal>> {
@@ -166,11 +174,7 @@ impl<'t> Words<'t> {
     }
 
     /// What stands behind any of the labels, in the order of the lines.
-    fn values_of<'l>(
-        &self,
-        lines: &'l [Line],
-        of: impl Fn(&Template) -> &crate::extract::template::Labels,
-    ) -> Vec<&'l str> {
+    fn values_of<'l>(&self, lines: &'l [Line], of: impl Fn(&Template) -> &Labels) -> Vec<&'l str> {
         let labels = self.labels(of);
         let of_line = |at: usize| labels.iter().filter_map(move |label| value(lines, at, lines.get(at)?.find(label)?));
         (0..lines.len()).flat_map(of_line).collect()
@@ -180,20 +184,23 @@ impl<'t> Words<'t> {
     fn total(&self, text: &Text<'_>) -> Option<Result<Money, Refusal>> {
         let currencies = text.currencies(self.own.currency);
         let own_parts: Vec<&str> = self.own.part.folded().collect();
-        let is_part = |(line, known): (&Line, &bool)| *known || own_parts.iter().any(|label| line.has(label));
-        let parts: Vec<bool> = text.lines.iter().zip(&text.parts).map(is_part).collect();
+        let last_part = |(line, known): (&Line, &Option<usize>)| {
+            let own = own_parts.iter().flat_map(|label| line.places(label)).map(|part| part.end).max();
+            own.max(*known)
+        };
+        let parts: Vec<Option<usize>> = text.lines.iter().zip(&text.parts).map(last_part).collect();
         let totals = Totals { lines: text.lines, parts: &parts, currencies };
-        for label in self.labels(|words| &words.total) {
+        // A biller's own labels are all there are.
+        let is_own = !self.own.total.is_empty() || !self.own.total_if_largest.is_empty();
+        let words = if is_own { self.own } else { self.base };
+        for label in words.total.folded() {
             if let Some(read) = totals.settled(totals.behind(label, false)) {
                 return Some(read);
             }
         }
-        // A biller's own labels are all there are.
-        let largest = if self.own.total.is_empty() { self.base } else { self.own };
-        let labels: Vec<&str> = largest.total_if_largest.folded().collect();
         // `Total: 12,00` is worth more than `Total calls: 2,00`.
         for alone in [true, false] {
-            for label in &labels {
+            for label in words.total_if_largest.folded() {
                 if let Some(read) = totals.settled(totals.behind(label, alone)) {
                     return Some(read.and_then(|amount| totals.if_largest(amount)));
                 }
@@ -206,21 +213,23 @@ impl<'t> Words<'t> {
 /// What a text may say as its total.
 struct Totals<'t> {
     lines: &'t [Line],
-    parts: &'t [bool],
+    parts: &'t [Option<usize>],
     currencies: Currencies,
 }
 
 impl Totals<'_> {
-    /// The amounts beside a label, but not those of parts; if `alone`, of lines that say nothing but the label.
+    /// The amounts beside a label, but not those of parts: behind a part's name another label has to follow. If `alone`,
+    /// of lines that say nothing but the label.
     fn behind(&self, label: &str, alone: bool) -> Vec<Result<Money, Refusal>> {
         let mut amounts = Vec::new();
-        for (at, (line, is_part)) in self.lines.iter().zip(self.parts).enumerate() {
-            let Some(found) = line.find(label).filter(|_| !is_part) else { continue };
+        for (at, (line, part)) in self.lines.iter().zip(self.parts).enumerate() {
+            let is_behind = |found: &Found| part.is_none_or(|end| found.start >= end);
+            let Some(found) = line.places(label).find(is_behind) else { continue };
             let is_alone = amount::is_only_currency(line.before(found)) && amount::is_only_currency(line.after(found));
             if alone && !is_alone {
                 continue;
             }
-            let value = if self.parts.get(at + 1).is_some_and(|next| *next) {
+            let value = if self.parts.get(at + 1).is_some_and(Option::is_some) {
                 // What follows is not its value.
                 value(self.lines.get(..=at).unwrap_or_default(), at, found)
             } else {
@@ -370,6 +379,9 @@ mod tests {
             "Total calls EUR 2.00\nTotal data EUR 3.00\nTotal: EUR 12.00",
             "12,00 € TTC\n10,00 € HT",
             "Date   Amount due   Due by\n01.11.2026   12,00 €   15.12.2026",
+            "Total HT 10,00 € TVA 2,00 € Total TTC 12,00 €",
+            "Total HT   TVA   Total TTC\n10,00 €   2,00 €   12,00 €",
+            "Total TTC\n10,00 € 2,00 € 12,00 €",
             // The tax says which of two it is.
             "Total 10.00 EUR\nVAT 20 % 2.00 EUR\nTotal 12.00 EUR",
             // The currency stands once for the whole document, or the account to pay to says it.
@@ -392,8 +404,14 @@ mod tests {
 
     #[test]
     fn one_word_makes_a_mail_none_only_if_it_is_about_it() {
-        assert_eq!(read("Montant à payer 12,00 €\nVous devez avoir payé avant le 15 décembre de cette année"), Some(Ok("12.00 EUR".into())));
-        for text in ["Avoir\nMontant à payer 12,00 €", "Total à payer 12,00 €\nNous vous devons un avoir de 12,00 € sur votre prochaine commande"] {
+        assert_eq!(
+            read("Montant à payer 12,00 €\nVous devez avoir payé avant le 15 décembre de cette année"),
+            Some(Ok("12.00 EUR".into()))
+        );
+        for text in [
+            "Avoir\nMontant à payer 12,00 €",
+            "Total à payer 12,00 €\nNous vous devons un avoir de 12,00 € sur votre prochaine commande",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -29,7 +29,13 @@ fn read(bytes: &[u8]) -> Result<Bill, Refusal> {
         Some(cii::INVOICE) => cii::bill(root)?,
         _ => return Err(Refusal::Malformed),
     };
-    Ok(Bill { broken: rules::broken(text.as_bytes()), ..bill })
+    Ok(Bill { broken: rules::broken(root), ..bill })
+}
+
+/// Whether a fragment of an invoice breaks a rule of EN 16931; `None` if it cannot be told.
+pub(super) fn breaks_rule(bytes: &[u8], rule: &str) -> Option<bool> {
+    let document = Document::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+    rules::verdict(document.root_element(), rule)
 }
 
 /// Counts start tags against end tags before anything recurses over them. Comments and CDATA only make it stricter.

@@ -199,7 +199,8 @@ impl Imap {
         let ok = self
             .command(&command, MAX_MAIL, &mut |response| {
                 let Response::Fetch(_, attributes) = response else { return };
-                let uid = attributes.iter().find_map(|a| if let AttributeValue::Uid(uid) = a { Some(*uid) } else { None });
+                let uid =
+                    attributes.iter().find_map(|a| if let AttributeValue::Uid(uid) = a { Some(*uid) } else { None });
                 let Some(uid) = uid.filter(|uid| uids.contains(uid)) else { return };
                 for attribute in attributes {
                     if let AttributeValue::BodySection { section: None, data: Some(data), .. } = attribute {

@@ -7,7 +7,9 @@
 
 use crate::account::{Account, Secret};
 use crate::error::MailError;
-use crate::limits::{CONNECT_TIMEOUT, JMAP_BATCH, JMAP_DOWNLOADS, MAX_JMAP_ANSWER, MAX_MAIL, MAX_MAILBOX, READ_TIMEOUT};
+use crate::limits::{
+    CONNECT_TIMEOUT, JMAP_BATCH, JMAP_DOWNLOADS, MAX_JMAP_ANSWER, MAX_MAIL, MAX_MAILBOX, READ_TIMEOUT,
+};
 use crate::source::{Changes, Cursor, Fetched, MailId, Source};
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
@@ -18,6 +20,9 @@ use url::{Host, Url};
 
 const CORE: &str = "urn:ietf:params:jmap:core";
 const MAIL: &str = "urn:ietf:params:jmap:mail";
+
+/// Bytes that a mail may have in any case, whatever the server listed.
+const MIN_DOWNLOAD: usize = 64 * 1024;
 
 pub(super) struct Jmap {
     client: reqwest::Client,
@@ -246,7 +251,8 @@ impl Source for Jmap {
     async fn fetch(&mut self, mails: &[MailId], arrived: &mut Vec<Fetched>) -> Result<(), MailError> {
         self.session().await?;
         let this = &*self;
-        let mut downloads = stream::iter(mails).map(|mail| this.download(mail)).buffered(JMAP_DOWNLOADS);
+        let downloads: Vec<_> = mails.iter().map(|mail| this.download(mail)).collect();
+        let mut downloads = stream::iter(downloads).buffered(JMAP_DOWNLOADS);
         while let Some(downloaded) = downloads.next().await {
             arrived.push(downloaded?);
         }
@@ -273,8 +279,10 @@ impl Jmap {
             .replace("{type}", "message%2Frfc822")
             .replace("{name}", "mail.eml");
         let address = self.same_origin(&address)?;
-        // RFC 8621 section 4.1.1: the size is that of the mail as it is downloaded.
-        let most = if mail.size == 0 { MAX_MAIL } else { usize::try_from(mail.size).unwrap_or(MAX_MAIL) };
+        // RFC 8621 section 4.1.1: the size is that of the mail as it is downloaded. Several are at once, so that one of
+        // which the server said too little may not be as long as any mail.
+        let listed = usize::try_from(mail.size).unwrap_or(MAX_MAIL);
+        let most = if listed == 0 { MAX_MAIL } else { listed.saturating_mul(2).clamp(MIN_DOWNLOAD, MAX_MAIL) };
         Ok(self.ask(self.client.get(address), most).await?.map_or(Fetched::Gone, Fetched::Whole))
     }
 }

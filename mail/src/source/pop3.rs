@@ -176,7 +176,8 @@ impl Source for Pop3 {
         // Not RETR: servers note that a mail was retrieved, and dovecot marks it as read even if nobody says QUIT.
         let command = |number: usize| format!("TOP {number} {ALL_LINES}\r\n");
         if self.is_pipelining {
-            let wanted = mails.iter().zip(&numbers).filter(|(mail, _)| is_wanted(mail)).filter_map(|(_, number)| *number);
+            let wanted =
+                mails.iter().zip(&numbers).filter(|(mail, _)| is_wanted(mail)).filter_map(|(_, number)| *number);
             let commands: String = wanted.map(command).collect();
             self.connection.send(commands.as_bytes()).await?;
         }

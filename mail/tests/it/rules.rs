@@ -111,8 +111,16 @@ async fn an_invoice_that_breaks_a_rule_is_shown_with_it_and_never_verified() {
     for (from, to, rule) in [
         // What is due is not what the totals come to: a person would pay too much.
         ("<cbc:PayableAmount currencyID=\"EUR\">119.00", "<cbc:PayableAmount currencyID=\"EUR\">1190.00", "BR-CO-16"),
-        ("<cbc:TaxInclusiveAmount currencyID=\"EUR\">119.00", "<cbc:TaxInclusiveAmount currencyID=\"EUR\">120.00", "BR-CO-15"),
-        ("<cbc:LineExtensionAmount currencyID=\"EUR\">100.00", "<cbc:LineExtensionAmount currencyID=\"EUR\">90.00", "BR-CO-13"),
+        (
+            "<cbc:TaxInclusiveAmount currencyID=\"EUR\">119.00",
+            "<cbc:TaxInclusiveAmount currencyID=\"EUR\">120.00",
+            "BR-CO-15",
+        ),
+        (
+            "<cbc:LineExtensionAmount currencyID=\"EUR\">100.00",
+            "<cbc:LineExtensionAmount currencyID=\"EUR\">90.00",
+            "BR-CO-13",
+        ),
         ("<cbc:ID>1</cbc:ID><cbc:IssueDate>", "<cbc:IssueDate>", "BR-02"),
     ] {
         let text = invoice();
@@ -125,6 +133,9 @@ async fn an_invoice_that_breaks_a_rule_is_shown_with_it_and_never_verified() {
     // One that does not say that it follows EN 16931 still has to add up, as far as it has totals.
     let claim = "<cbc:CustomizationID>urn:cen.eu:en16931:2017</cbc:CustomizationID>";
     let other = invoice().replace(claim, "");
-    assert_eq!(record(&other.replace("<cbc:ID>1</cbc:ID><cbc:IssueDate>", "<cbc:IssueDate>")).await.level, Level::Verified);
+    assert_eq!(
+        record(&other.replace("<cbc:ID>1</cbc:ID><cbc:IssueDate>", "<cbc:IssueDate>")).await.level,
+        Level::Verified
+    );
     assert_eq!(record(&other.replace(">119.00</cbc:Payable", ">1190.00</cbc:Payable")).await.level, Level::Unverified);
 }

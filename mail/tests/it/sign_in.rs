@@ -167,7 +167,7 @@ async fn a_token_signs_in_over_imap_and_pop3() {
     let server = Server::start(|talk, heard| pop3(talk, TOKEN, heard)).await;
     let over_pop3 = |secret| Account { protocol: Protocol::Pop3, ..server.account(secret) };
     connect(&over_pop3(token(TOKEN))).await.expect("let in");
-    assert_eq!(server.heard(), [format!("AUTH XOAUTH2 {}", xoauth2(TOKEN))]);
+    assert_eq!(server.heard(), [format!("AUTH XOAUTH2 {}", xoauth2(TOKEN)), "CAPA".to_owned()]);
     assert!(matches!(connect(&over_pop3(token("ended"))).await, Err(MailError::SignIn { .. })));
 }
 

@@ -88,7 +88,14 @@ pub(crate) async fn count() -> Counts {
     for (sample, digest) in samples.iter().zip(digests) {
         let count = counts.entry((sample.source, sample.readable)).or_default();
         count.all += 1;
-        let Some(record) = records.get(&digest).filter(|record| record.level == Level::Verified) else { continue };
+        let verified = records.get(&digest).filter(|record| record.level == Level::Verified);
+        let Some(record) = verified else {
+            // Of the others nobody looks at what they are.
+            if sample.source == Source::Tuned && sample.readable {
+                println!("not read: {} {:?}", sample.biller, records.get(&digest).and_then(|record| record.refusal));
+            }
+            continue;
+        };
         let amount = record.amount.map(|amount| (amount.minor_units(), amount.currency().as_str().to_owned()));
         let due = record.due.map(|due| due.to_string());
         // If the template does not say what the due date is, nobody can tell whether it is right.

@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ET
 from decimal import Decimal
 
+PACKAGES = ("mock_einvoice-*", "factur_x-*", "invoice2data-0.3.6")
 CREDIT = {"81", "83", "261", "381", "396", "532"}
 CAC = "{urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2}"
 CBC = "{urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2}"
@@ -47,7 +48,7 @@ def cii(root):
 
 
 def samples(folder):
-    for path in sorted(folder.rglob("*.xml")):
+    for path in sorted(path for package in PACKAGES for path in folder.glob(f"{package}/**/*.xml")):
         parts = set(path.parts)
         if "unit" in parts or "xsd_and_schematron" in parts:
             continue
@@ -66,7 +67,7 @@ def samples(folder):
 
 
 def documents(folder):
-    for path in sorted(folder.rglob("*.pdf")):
+    for path in sorted(path for package in PACKAGES for path in folder.glob(f"{package}/**/*.pdf")):
         expected = path.with_suffix(".json")
         said = json.loads(expected.read_text())[0] if expected.exists() else {}
         yield {
