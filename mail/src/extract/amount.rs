@@ -184,7 +184,7 @@ struct Number<'t> {
 }
 
 fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
-    let (mut rest, mut last_run) = (text, 0);
+    let (mut rest, mut is_group) = (text, false);
     std::iter::from_fn(move || {
         let start = rest.find(|c: char| c.is_ascii_digit())?;
         let (before, from) = rest.split_at(start);
@@ -192,8 +192,10 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
         let after = from.get(number.len()..).unwrap_or_default();
         let run = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
         let is_space = before.chars().count() == 1 && before.starts_with(SPACES);
-        let is_joined = is_space && (1..=3).contains(&last_run) && run(number) == 3;
-        last_run = number.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let is_joined = is_space && is_group && run(number) == 3;
+        // `7,77` is an amount of its own.
+        let last_run = number.bytes().rev().take_while(u8::is_ascii_digit).count();
+        is_group = (1..=3).contains(&last_run) && !(last_run == 2 && number.len() > 2);
         rest = after;
         Some(Number { before, number, after, is_joined })
     })
@@ -221,29 +223,40 @@ fn agreed(readings: impl Iterator<Item = Result<Money, Refusal>>) -> Option<Resu
     }
 }
 
+/// Amounts with a currency beside them. What stands among them without one, as in columns, is in the same.
 fn with_currency(text: &str, shared: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    agreed(numbers(text).filter_map(|number| {
-        let read = marked(number.before, number.number, number.after, shared)?;
-        Some(if number.is_joined { Err(Refusal::AmbiguousAmount) } else { read })
+    let of = |number: &Number<'_>| marked(number.before, number.number, number.after, shared);
+    let first = numbers(text).find_map(|number| of(&number))?;
+    let beside = match first {
+        Ok(money) => Some(money.currency()),
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    agreed(numbers(text).filter_map(|number| match of(&number) {
+        None if number.stands_alone() => Some(number.bare(beside)),
+        None => None,
+        Some(_) if number.is_joined => Some(Err(Refusal::AmbiguousAmount)),
+        read => read,
     }))
 }
 
 /// An amount that only its place tells.
 fn without_currency(text: &str, bare: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    let readings = numbers(text).filter(Number::stands_alone).map(|Number { before, number, after, is_joined }| {
-        let minus = ['-', '\u{2212}', '\u{2013}'];
-        if before.trim_end().ends_with(minus) || after.trim_start_matches(SPACES).starts_with(minus) {
-            return Err(Refusal::AmountOutOfRange);
-        }
-        if is_joined {
-            return Err(Refusal::AmbiguousAmount);
-        }
-        bare.ok_or(Refusal::Currency).and_then(|currency| units(number, currency))
-    });
-    agreed(readings)
+    agreed(numbers(text).filter(Number::stands_alone).map(|number| number.bare(bare)))
 }
 
 impl Number<'_> {
+    /// It as an amount in this currency.
+    fn bare(&self, currency: Option<Currency>) -> Result<Money, Refusal> {
+        let minus = ['-', '\u{2212}', '\u{2013}'];
+        if self.before.trim_end().ends_with(minus) || self.after.trim_start_matches(SPACES).starts_with(minus) {
+            return Err(Refusal::AmountOutOfRange);
+        }
+        if self.is_joined {
+            return Err(Refusal::AmbiguousAmount);
+        }
+        units(self.number, currency.ok_or(Refusal::Currency)?)
+    }
+
     /// Whether it can be an amount without a currency: two digits behind its last separator, groups of thousands before
     /// it, and no unit, percentage, date or other word joined to it.
     fn stands_alone(&self) -> bool {
@@ -499,6 +512,7 @@ mod tests {
             assert_eq!(read(none), None, "{none}");
         }
         assert_eq!(read("100.00 19.00 119.00"), Some(Ok("119.00 EUR".parse().expect("money"))), "net, tax, total");
+        assert_eq!(read("100.00 19.00 119.00 €"), Some(Ok("119.00 EUR".parse().expect("money"))));
         assert_eq!(read("100.00 19.00 120.00"), Some(Err(Refusal::AmbiguousAmount)));
         // Two columns, or a group of thousands that is set oddly.
         for twice in ["7,77 680,01", "1.234 567,00", "1.234 567,00 €", "7,77 680,01 €"] {
