@@ -96,6 +96,7 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     optional_tools(workspace)?;
     python(workspace)?;
     mail(workspace)?;
+    cyrus(workspace)?;
     objects(workspace)?;
     linter(workspace)?;
     ffmpeg(workspace)?;
@@ -242,6 +243,44 @@ fn invoices(workspace: &Workspace) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// A mail server that speaks JMAP, and what it needs that systems do not have anyway, as Debian 12 names it.
+const CYRUS: [&str; 9] = [
+    "cyrus-imapd",
+    "cyrus-common",
+    "cyrus-caldav",
+    "libpcre3",
+    "libical3",
+    "libxapian30",
+    "libshp2",
+    "sasl2-bin",
+    "libsasl2-modules-db",
+];
+
+/// `target/foreign/cyrus`: Debian's cyrus, unpacked. It cannot be installed: its package and dovecot's exclude each other.
+/// On a system that has other packages it stays away, and its test says so.
+fn cyrus(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.target("foreign/cyrus");
+    let stamp = folder.join("unpacked");
+    if stamp.exists() || !can_install() || !succeeds(&["dpkg-deb", "--version"]) {
+        return Ok(());
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut download = Command::new("apt-get");
+    download.arg("download").args(CYRUS).current_dir(&folder);
+    if let Err(error) = execute(&mut download) {
+        println!("   cyrus cannot be had, so JMAP is tried on a double alone: {error:#}");
+        return Ok(());
+    }
+    for package in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let package = package?.path();
+        if package.extension().is_some_and(|extension| extension == "deb") {
+            execute(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&folder))?;
+            fs::remove_file(&package).with_context(|| format!("cannot remove {}", package.display()))?;
+        }
+    }
+    fs::write(&stamp, CYRUS.join("\n")).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 /// `target/foreign/moto`: a service that speaks S3, as `tests/clients/moto/requirements.txt` pins it.

@@ -181,10 +181,12 @@ struct Number<'t> {
     after: &'t str,
     /// One space before it stands a number that it may belong to: `1.234 567,00`.
     is_joined: bool,
+    /// Nothing but a sign stands between it and the number before, as in a time or a date.
+    is_chained: bool,
 }
 
 fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
-    let (mut rest, mut is_group) = (text, false);
+    let (mut rest, mut is_group, mut is_first) = (text, false, true);
     std::iter::from_fn(move || {
         let start = rest.find(|c: char| c.is_ascii_digit())?;
         let (before, from) = rest.split_at(start);
@@ -196,8 +198,9 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
         // `7,77` is an amount of its own.
         let last_run = number.bytes().rev().take_while(u8::is_ascii_digit).count();
         is_group = (1..=3).contains(&last_run) && !(last_run == 2 && number.len() > 2);
-        rest = after;
-        Some(Number { before, number, after, is_joined })
+        let is_chained = !is_first && matches!(before, "/" | ":" | ".");
+        (rest, is_first) = (after, false);
+        Some(Number { before, number, after, is_joined, is_chained })
     })
 }
 
@@ -272,7 +275,7 @@ impl Number<'_> {
         // Another number may follow, but nothing that this one counts.
         let next = follows.len() < after.len() && follows.starts_with(|c: char| c.is_ascii_digit());
         let is_free = next || !follows.starts_with(joins);
-        let is_glued = before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | ':' | '.' | '#'));
+        let is_glued = self.is_chained || before.ends_with(|c: char| c.is_alphanumeric() || c == '#');
         let word = before.split(|c: char| !c.is_alphabetic()).rfind(|word| !word.is_empty()).unwrap_or_default();
         let is_dated = BEFORE_DATES.contains(&word.to_lowercase().as_str());
         is_grouped && is_free && !is_glued && !is_dated
@@ -497,6 +500,8 @@ mod tests {
         for (text, expected) in [
             ("876,29", "876.29 EUR"),
             (" : 1.234,56", "1234.56 EUR"),
+            (":38.80", "38.80 EUR"),
+            ("......12,00", "12.00 EUR"),
             (" (incl. VAT) 762.32", "762.32 EUR"),
             (" EN EUROS 723.71", "723.71 EUR"),
             (" - EUR 174,40", "174.40 EUR"),
@@ -506,9 +511,19 @@ mod tests {
         ] {
             assert_eq!(read(text).map(|read| read.map(|money| money.to_string())), Some(Ok(expected.into())), "{text}");
         }
-        for none in
-            ["12", "20,5 %", "19,00%", "12.12.2026", "due on 15.12", "123,45 kWh", "v2.10", "4711", "12:30", "1.5"]
-        {
+        for none in [
+            "12",
+            "20,5 %",
+            "19,00%",
+            "12.12.2026",
+            "due on 15.12",
+            "123,45 kWh",
+            "v2.10",
+            "4711",
+            "12:30",
+            "12:30.15",
+            "1.5",
+        ] {
             assert_eq!(read(none), None, "{none}");
         }
         assert_eq!(read("100.00 19.00 119.00"), Some(Ok("119.00 EUR".parse().expect("money"))), "net, tax, total");

@@ -41,7 +41,7 @@ const fn presence(
     Presence { rule, context, charge, wanted }
 }
 
-const UBL: [Presence; 28] = [
+const UBL: [Presence; 27] = [
     presence("BR-03", &[], None, &["IssueDate"]),
     presence("BR-08", &[], None, &["AccountingSupplierParty", "Party", "PostalAddress"]),
     presence("BR-10", &[], None, &["AccountingCustomerParty", "Party", "PostalAddress"]),
@@ -69,7 +69,6 @@ const UBL: [Presence; 28] = [
     presence("BR-47", &["TaxTotal", "TaxSubtotal"], None, &["TaxCategory", "ID"]),
     presence("BR-52", &["AdditionalDocumentReference"], None, &["ID"]),
     presence("BR-55", &["BillingReference"], None, &["InvoiceDocumentReference", "ID"]),
-    presence("BR-56", &["TaxRepresentativeParty"], None, &["PartyTaxScheme", "CompanyID"]),
 ];
 
 const SUMMATION: &[&str] = &[

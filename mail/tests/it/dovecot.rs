@@ -37,12 +37,7 @@ impl Dovecot {
                 format!("{}.M{at}P1.test,S={},W={}:2,{flags}", 1_700_000_000 + at, mail.len(), mail.len() + bare);
             fs::write(root.join("mail/cur").join(name), mail).expect("written");
         }
-        let ports: Vec<u16> = (0..4)
-            .map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a port"))
-            .collect::<Vec<_>>()
-            .iter()
-            .map(|listener| listener.local_addr().expect("address").port())
-            .collect();
+        let ports: [u16; 4] = free_ports();
         fs::write(root.join("conf"), configuration(root, &certificates, &ports)).expect("written");
         let is_root = output("id", &["-u"]) == "0";
         if is_root {
@@ -101,6 +96,12 @@ impl Drop for Dovecot {
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
+}
+
+/// Ports that nobody listens on.
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let listeners = [(); COUNT].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port"));
+    listeners.map(|listener| listener.local_addr().expect("address").port())
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {

@@ -3,6 +3,8 @@
 mod authenticity;
 mod command;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod cyrus;
 mod dovecot;
 mod figures;
 mod fuzz;
