@@ -6,7 +6,6 @@
 
 mod arguments;
 mod author;
-mod bills;
 mod broken_line;
 mod browser;
 mod cache;

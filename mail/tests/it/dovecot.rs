@@ -71,7 +71,7 @@ impl Dovecot {
     }
 
     /// The names of all mails, which hold their flags.
-    fn flags(&self) -> Vec<String> {
+    pub(crate) fn flags(&self) -> Vec<String> {
         let mut names: Vec<String> = ["cur", "new"]
             .iter()
             .flat_map(|folder| fs::read_dir(self.home.path().join("mail").join(folder)).expect("there"))

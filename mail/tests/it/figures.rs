@@ -4,12 +4,14 @@ use crate::corpus::{Group, count as count_generated};
 use crate::dovecot::Dovecot;
 use crate::invoices::{agreement, documents_read};
 use crate::rules::agreement as rule_agreement;
-use crate::signer::python_with;
+use crate::signer::{names, python_with};
+use crate::stage::{fetcher, registry};
 use crate::strangers::count as count_strangers;
-use portcullis_mail::{Encryption, Protocol};
+use portcullis_mail::{Account, Encryption, Fetcher, Protocol, SealedFolder, Summary, connect, fetch};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const BEGIN: &str = "<!-- figures: written by `cargo xtask bench --only mail` -->\n";
@@ -67,6 +69,15 @@ fn first_run(dovecot: &Dovecot, home: &Path) -> (f64, u64) {
     }
 }
 
+/// A second run over it.
+async fn second_run(dovecot: &Dovecot, home: &Path) -> Summary {
+    let folder = SealedFolder::open(home).expect("open");
+    let account = Account { name: "main".parse().expect("name"), ..dovecot.account(Protocol::Imap, Encryption::Tls) };
+    let mut source = connect(&account).await.expect("connects");
+    let fetcher = Fetcher { account: Arc::new(account), ..fetcher(names(&serde_json::json!({})), registry(&[])) };
+    fetch(&fetcher, &folder, &mut *source).await.expect("a run")
+}
+
 #[tokio::test]
 #[ignore = "slow: cargo xtask test --all"]
 async fn the_figures_of_the_page() {
@@ -100,7 +111,11 @@ async fn the_figures_of_the_page() {
 
     let dovecot = Dovecot::start(mailbox());
     let home = tempfile::tempdir().expect("a folder");
+    let flags = dovecot.flags();
     let (seconds, kib) = first_run(&dovecot, &home.path().join("mail"));
+    let again = second_run(&dovecot, &home.path().join("mail")).await;
+    assert!(again.read == 0 && again.received <= 64 * 1024, "{again:?}");
+    assert!(dovecot.flags() == flags, "nothing is marked");
     let account = dovecot.account(Protocol::Imap, Encryption::Tls);
     let authority = account.authority.expect("ours");
     let port = account.port.to_string();
@@ -114,6 +129,11 @@ async fn the_figures_of_the_page() {
         kib / 1024,
         MAILS as f64 / theirs,
         their_kib / 1024,
+    );
+    page += &format!(
+        "\n| the same mailbox, unchanged, read again | |\n| --- | --- |\n| mails transferred | {} |\n\
+         | bytes received | {} |\n| flags changed | 0 |\n",
+        again.read, again.received
     );
     println!("{page}");
     if std::env::var_os("PORTCULLIS_UPDATE").is_some() {

@@ -119,6 +119,9 @@ async fn what_is_verified_of_strangers_bills_is_right() {
     for source in [Source::Tuned, Source::Unseen, Source::Later, Source::Printed] {
         assert!(counts.contains_key(&(source, true)), "the corpora are there: {counts:#?}");
     }
-    let tuned = counts[&(Source::Tuned, true)];
-    assert!(tuned.right * 100 >= tuned.all * 95, "recall: {tuned:?}");
+    // Of the others fewer are read, and the page says how many.
+    for source in [Source::Tuned, Source::Printed] {
+        let count = counts[&(source, true)];
+        assert!(count.right * 100 >= count.all * 95, "recall of {source:?}: {count:?}");
+    }
 }

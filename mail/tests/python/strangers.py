@@ -247,7 +247,7 @@ def described(folder, chance):
 
 
 def main(folder):
-    chance, keys, mails, domains = random.Random(2026), Keys(), [], {}
+    chance, keys, mails, domains = random.Random(2026), Keys(one=True), [], {}
     made = list(described(folder, chance)) + [("printed", biller, made) for biller, made in printed(folder, chance)]
     for source, biller, made in made:
         domain = domains.setdefault(biller, f"s{len(domains)}.example")
