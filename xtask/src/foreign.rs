@@ -43,8 +43,18 @@ const TOOLS: &[Tool] = &[
     },
     POSTGRES,
     // The proxies of docs/deploy/. Debian starts them; tests start their own, on ports of their own.
-    Tool { probe: &["nginx", "-v"], packages: &["nginx-light"], name: "nginx 1.22 or newer" },
-    Tool { probe: &["haproxy", "-v"], packages: &["haproxy"], name: "HAProxy 2.6 or newer" },
+    Tool {
+        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin nginx -v"],
+        packages: &["nginx-light"],
+        name: "nginx 1.22 or newer",
+    },
+    Tool {
+        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin haproxy -v"],
+        packages: &["haproxy"],
+        name: "HAProxy 2.6 or newer",
+    },
+    // With it the page of operations looks whether a server is ready.
+    Tool { probe: &["curl", "--version"], packages: &["curl"], name: "curl" },
 ];
 
 /// The second database. Its programs are not in the path; `setpriv` starts it as a user that it accepts.

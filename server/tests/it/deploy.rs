@@ -37,6 +37,12 @@ fn with(mut sample: String, words: &[(&str, String)]) -> String {
     sample
 }
 
+/// A program of the system, which may not be in the path of everybody.
+fn installed(name: &str) -> PathBuf {
+    let program = Path::new("/usr/sbin").join(name);
+    if program.is_file() { program } else { name.into() }
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
@@ -86,7 +92,7 @@ impl Kind {
                     sample = file("portcullis.conf"),
                 );
                 std::fs::write(folder.join("nginx.conf"), around).expect("written");
-                let mut command = Command::new("nginx");
+                let mut command = Command::new(installed("nginx"));
                 command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(folder.join("nginx.conf"));
                 command
             }
@@ -101,7 +107,7 @@ impl Kind {
                 ];
                 let sample = with(sample("haproxy.cfg"), &[&words[..], &shared[..]].concat());
                 std::fs::write(folder.join("haproxy.cfg"), sample).expect("written");
-                let mut command = Command::new("haproxy");
+                let mut command = Command::new(installed("haproxy"));
                 command.arg("-db").arg("-f").arg(folder.join("haproxy.cfg"));
                 command
             }
