@@ -2,7 +2,7 @@
 
 use crate::encoding::{BadEncoding, Octets};
 use crate::labels::FINGERPRINT;
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
@@ -148,6 +148,9 @@ impl FromStr for Thumbprint {
 pub struct SecretKey {
     key: SigningKey,
     public: PublicKey,
+    /// The same key as AWS-LC has it, which signs in half the time. It is overwritten when the last clone is dropped.
+    #[cfg(feature = "fast")]
+    fast: std::sync::Arc<aws_lc_rs::signature::Ed25519KeyPair>,
 }
 
 impl SecretKey {
@@ -167,7 +170,14 @@ impl SecretKey {
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let key = SigningKey::from_bytes(seed);
         let public = PublicKey::from_bytes(&key.verifying_key().to_bytes()).expect("a derived key is of full order");
-        Self { key, public }
+        Self {
+            #[cfg(feature = "fast")]
+            fast: aws_lc_rs::signature::Ed25519KeyPair::from_seed_and_public_key(seed, &public.to_bytes())
+                .expect("both derive the same public key")
+                .into(),
+            key,
+            public,
+        }
     }
 
     /// The seed, to be stored where only the owner reads it.
@@ -185,6 +195,19 @@ impl SecretKey {
     /// Signs `message` (RFC 8032: deterministic).
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Octets<64> {
+        #[cfg(feature = "fast")]
+        {
+            let signature = self.fast.sign(message);
+            Octets(signature.as_ref().try_into().expect("a signature has 64 bytes"))
+        }
+        #[cfg(not(feature = "fast"))]
+        self.sign_portably(message)
+    }
+
+    /// In portable code, whatever this build has.
+    #[cfg(any(test, not(feature = "fast")))]
+    fn sign_portably(&self, message: &[u8]) -> Octets<64> {
+        use ed25519_dalek::Signer as _;
         Octets(self.key.sign(message).to_bytes())
     }
 }
@@ -241,6 +264,17 @@ mod tests {
             "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
         );
         key.public().verify(input, &signature).expect("verifies");
+    }
+
+    #[test]
+    fn both_codes_sign_with_the_same_bytes() {
+        for number in 0..=u8::MAX {
+            let key = SecretKey::from_seed(&std::array::from_fn(|at| number ^ u8::try_from(at * 5).expect("a byte")));
+            let message = vec![number; usize::from(number) * 5];
+            let signature = key.sign(&message);
+            assert_eq!(signature, key.sign_portably(&message), "{number}");
+            key.public().verify(&message, &signature).expect("verifies");
+        }
     }
 
     #[test]

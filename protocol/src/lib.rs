@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod age;
+mod agreement;
 pub mod bills;
 #[cfg(feature = "surface")]
 pub mod census;
@@ -32,6 +33,7 @@ mod currency;
 pub mod cycle;
 mod date;
 mod documents;
+mod encapsulation;
 pub mod encoding;
 mod ids;
 mod jws;

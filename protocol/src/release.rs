@@ -12,7 +12,8 @@
 //! uses a key only after [`Header::verify_mac`](crate::age::Header::verify_mac) accepted it.
 
 use crate::age::FileKey;
-use crate::age::is_low_order;
+use crate::agreement::is_low_order;
+use crate::encapsulation::{EphemeralSecret, TAG};
 use crate::encoding::Octets;
 use crate::ids::PartName;
 use crate::labels::KEY_RELEASE;
@@ -20,7 +21,7 @@ use crate::limits::MAX_PARTS;
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
+use hpke::{Deserializable, Kem, OpModeR, setup_receiver};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -32,7 +33,7 @@ use zeroize::Zeroizing;
 /// The suite above. Another suite, such as a post-quantum one, gets another byte and its own fields.
 const SUITE: u8 = 1;
 /// A sealed file key: the key and its tag.
-const SEALED_LEN: usize = FileKey::LEN + 16;
+const SEALED_LEN: usize = FileKey::LEN + TAG;
 
 /// Why a key release cannot be made or does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +70,7 @@ impl ReleasePublicKey {
     /// # Errors
     /// [`ReleaseError::LowOrderKey`].
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ReleaseError> {
-        if is_low_order(&PublicKey::from(bytes)) { Err(ReleaseError::LowOrderKey) } else { Ok(Self(bytes)) }
+        if is_low_order(&bytes) { Err(ReleaseError::LowOrderKey) } else { Ok(Self(bytes)) }
     }
 
     /// The 32 bytes of RFC 7748.
@@ -175,42 +176,60 @@ impl From<KeyRelease> for Unchecked {
     }
 }
 
-/// Seals file keys, in the order given, for the terminal that a grant was issued to.
+/// A key pair for one release: of the sender's side, made at any time before, and used up by [`Ephemeral::seal`]. It
+/// cannot be copied, so no two releases have the same.
+pub struct Ephemeral(EphemeralSecret);
+
+impl Ephemeral {
+    /// A new one. Half of what a release costs.
+    #[must_use]
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self(EphemeralSecret::generate(rng))
+    }
+
+    /// Seals file keys, in the order given, for the terminal that a grant was issued to.
+    ///
+    /// # Errors
+    /// [`ReleaseError::PartName`], [`ReleaseError::TooManyKeys`], [`ReleaseError::DuplicatePart`].
+    pub fn seal(
+        self,
+        recipient: &ReleasePublicKey,
+        compact_grant: &str,
+        keys: &[(&str, &FileKey)],
+    ) -> Result<KeyRelease, ReleaseError> {
+        let parts: Vec<PartName> = keys
+            .iter()
+            .map(|(part, _)| PartName::new(*part))
+            .collect::<Result<_, _>>()
+            .map_err(|_| ReleaseError::PartName)?;
+        check_parts(parts.iter())?;
+        let encapsulated = self.0.encapsulate(recipient.as_bytes(), &info(compact_grant));
+        let (enc, mut sender) = encapsulated.ok_or(ReleaseError::LowOrderKey)?;
+        let sealed = parts.into_iter().zip(keys).map(|(part, (_, file_key))| {
+            let sealed = sender.seal(file_key.expose(), part.as_str().as_bytes());
+            SealedKey { part, key: Octets(sealed.try_into().expect("sealing adds a tag")) }
+        });
+        Ok(KeyRelease { keys: sealed.collect(), enc: Octets(enc) })
+    }
+}
+
+impl fmt::Debug for Ephemeral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ephemeral(redacted)")
+    }
+}
+
+/// Seals file keys under an ephemeral key that is made now.
 ///
 /// # Errors
-/// [`ReleaseError::PartName`], [`ReleaseError::TooManyKeys`], [`ReleaseError::DuplicatePart`].
+/// As [`Ephemeral::seal`].
 pub fn seal(
     recipient: &ReleasePublicKey,
     compact_grant: &str,
     keys: &[(&str, &FileKey)],
     rng: &mut impl CryptoRng,
 ) -> Result<KeyRelease, ReleaseError> {
-    let parts: Vec<PartName> = keys
-        .iter()
-        .map(|(part, _)| PartName::new(*part))
-        .collect::<Result<_, _>>()
-        .map_err(|_| ReleaseError::PartName)?;
-    check_parts(parts.iter())?;
-    let recipient = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(recipient.as_bytes())
-        .map_err(|_| ReleaseError::LowOrderKey)?;
-    let (enc, mut context) = setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base,
-        &recipient,
-        &info(compact_grant),
-        rng,
-    )
-    .map_err(|_| ReleaseError::LowOrderKey)?;
-    let keys = parts
-        .into_iter()
-        .zip(keys)
-        .map(|(part, (_, file_key))| {
-            let sealed =
-                context.seal(file_key.expose(), part.as_str().as_bytes()).map_err(|_| ReleaseError::TooManyKeys)?;
-            let key = Octets(sealed.try_into().expect("sealing adds a tag of 16 bytes"));
-            Ok(SealedKey { part, key })
-        })
-        .collect::<Result<_, ReleaseError>>()?;
-    Ok(KeyRelease { enc: Octets(enc.to_bytes().into()), keys })
+    Ephemeral::generate(rng).seal(recipient, compact_grant, keys)
 }
 
 /// Opens every key of a release, in its order, with the name of its part. All of them or none.

@@ -36,7 +36,6 @@ pub use header::Header;
 pub use layout::{CHUNK_LEN, Chunk, NONCE_LEN, PayloadLayout, TAG_LEN, encrypted_len};
 pub use reader::PayloadReader;
 pub use writer::PayloadWriter;
-pub(crate) use x25519::is_low_order;
 pub use x25519::{Identity, Recipient};
 
 use crate::plaintext::Plaintext;

@@ -3,6 +3,7 @@
 use super::error::AgeError;
 use super::file_key::{FileKey, hkdf_sha256};
 use super::stanza::X25519Stanza;
+use crate::agreement::is_low_order;
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32, Hrp};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
@@ -27,8 +28,7 @@ impl Recipient {
     /// # Errors
     /// [`AgeError::LowOrderPoint`] for the points on which any two secrets agree.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, AgeError> {
-        let key = PublicKey::from(bytes);
-        if is_low_order(&key) { Err(AgeError::LowOrderPoint) } else { Ok(Self(key)) }
+        if is_low_order(&bytes) { Err(AgeError::LowOrderPoint) } else { Ok(Self(PublicKey::from(bytes))) }
     }
 
     /// The 32 bytes of the public key.
@@ -153,12 +153,6 @@ impl FromStr for Identity {
         let identity = Self::from_bytes(*bytes);
         if *identity.expose_text() == text { Ok(identity) } else { Err(AgeError::BadIdentity) }
     }
-}
-
-/// Whether any two secrets agree on zero with this key.
-pub(crate) fn is_low_order(key: &PublicKey) -> bool {
-    // A clamped scalar is a multiple of the cofactor, so any one takes every low-order point to zero.
-    !StaticSecret::from([0; 32]).diffie_hellman(key).was_contributory()
 }
 
 /// The cipher under which a file key is wrapped: `HKDF(shared secret; share ‖ recipient)`.

@@ -24,7 +24,7 @@ use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::{MAX_QUANTITY, STATUS_CODE_LIFE};
 use portcullis_protocol::wire::{AuthorisationAnswer, AuthorisationRequest, VerificationAnswer, VerificationRequest};
-use portcullis_protocol::{CodeBinding, CodeId, Grant, GrantId, PairwiseId, Reason, Verified, confirmation, release};
+use portcullis_protocol::{CodeBinding, CodeId, Grant, GrantId, PairwiseId, Reason, Verified, confirmation};
 use std::time::Instant;
 
 /// How often a request looks again because something changed between its snapshot and its transaction. Every look sees
@@ -335,7 +335,10 @@ pub(crate) fn make_grant(
         .map(|(part, wrapped)| core.secrets.unwrap_file_key(&resource.digest, part, wrapped))
         .collect::<Result<Vec<FileKey>, _>>()?;
     let named: Vec<(&str, &FileKey)> = operation.parts.iter().map(|part| part.as_str()).zip(&keys).collect();
-    let keys = release::seal(asker.release(), &compact, &named, &mut rng())
+    let keys = core
+        .keys
+        .ephemeral()
+        .seal(asker.release(), &compact, &named)
         .map_err(|error| ServiceError::Failed(error.to_string()))?;
 
     let grant = NewGrant {

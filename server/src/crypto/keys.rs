@@ -6,6 +6,7 @@
 
 use crate::audit::Act;
 use crate::billing::offers::SignedOffers;
+use crate::crypto::ephemerals::Ephemerals;
 use crate::crypto::secrets::{SecretError, Secrets, random, rng};
 use crate::ops::clock::Timestamp;
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, Store, StoreError};
@@ -14,6 +15,7 @@ use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::limits::MAX_KEY_DOCUMENT_LIFE;
 use portcullis_protocol::paths;
 use portcullis_protocol::proof::NonceKey;
+use portcullis_protocol::release::Ephemeral;
 use portcullis_protocol::{
     CodeKey, Document as SignedDocument, KeyDocument, Origin, PublicKey, SecretKey, ServerKey, Thumbprint, Unverified,
     Verified, WellKnown,
@@ -92,6 +94,7 @@ pub struct Keys {
     signing: RwLock<Arc<SigningSet>>,
     document: RwLock<Option<Document>>,
     offers: SignedOffers,
+    ephemerals: Ephemerals,
 }
 
 impl std::fmt::Debug for Keys {
@@ -212,6 +215,7 @@ impl Keys {
             signing: RwLock::new(Arc::new(SigningSet { version: 0, keys: Vec::new() })),
             document: RwLock::new(None),
             offers: SignedOffers::default(),
+            ephemerals: Ephemerals::default(),
         };
         keys.refresh(store, secrets).await?;
         Ok(keys)
@@ -286,6 +290,11 @@ impl Keys {
     #[must_use]
     pub const fn nonce_key(&self) -> &NonceKey {
         &self.nonce
+    }
+
+    /// A key for one release.
+    pub(crate) fn ephemeral(&self) -> Ephemeral {
+        self.ephemerals.take()
     }
 
     /// The offers that were signed.

@@ -1,4 +1,5 @@
 //! The server's keys and secrets.
 
+mod ephemerals;
 pub mod keys;
 pub mod secrets;

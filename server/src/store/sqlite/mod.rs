@@ -1,9 +1,9 @@
 //! SQLite: WAL, `synchronous=FULL`, one group-committing writer, a few readers. Several processes may share the file.
 
 mod readers;
+mod replies;
 mod snapshot;
 mod statements;
-mod time;
 mod transaction;
 #[cfg(any(test, feature = "test-seams"))]
 mod watch;
@@ -17,6 +17,7 @@ use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
 use portcullis_folders::private_file;
 use readers::Readers;
+use replies::Replies;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 pub(crate) use snapshot::snapshot;
@@ -55,6 +56,11 @@ const LISTS: usize = 2;
 /// all. A commit takes about a millisecond.
 const LOCK_TRIES: i32 = 20_000;
 const LOCK_WAIT: std::time::Duration = std::time::Duration::from_millis(1);
+/// What every connection is told, and why it is not what SQLite does by itself. The journal is copied into the database
+/// every 16 MB instead of every 4: pages that all commits write (the ends of the tables) are copied a quarter as often, and
+/// one block of the journal's index still covers it. A connection may keep 8 MB of pages instead of 2.
+const SESSION: &str = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=4000;
+                       PRAGMA cache_size=-8000;";
 
 /// How to open a database.
 #[derive(Debug, Clone)]
@@ -109,8 +115,7 @@ impl Sqlite {
         if !options.create && version(&db)? == 0 {
             return Err(StoreError::Missing(options.path.display().to_string()));
         }
-        db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
-            .map_err(|error| backend("open", error))?;
+        db.execute_batch("PRAGMA journal_mode=WAL;").map_err(|error| backend("open", error))?;
         migrate(&mut db, &options.clock)?;
         let reader = |_| {
             let reader = connect(&options.path, flags)?;
@@ -122,7 +127,9 @@ impl Sqlite {
         let readers = Readers::new(points, lists, options.clock.clone());
         let (writer, queue) = Jobs::new();
         let commits = Commits::default();
-        let thread = Writer { db, clock: options.clock, faults: options.faults, commits: commits.clone() };
+        let replies = Replies::new();
+        let thread =
+            Writer { db, clock: options.clock, faults: options.faults, replies, commits: commits.clone() };
         writer.start("store-writer", move || thread.serve(queue))?;
         Ok(Self { writer, readers, lease: ProcessLease::default(), commits })
     }
@@ -168,6 +175,7 @@ fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, Store
     }))
     .map_err(|error| backend("open", error))?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
+    db.execute_batch(SESSION).map_err(|error| backend("open", error))?;
     // SQLite is built with STAT4: without this guarantee it plans a statement anew for every value that is bound to it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(|error| backend("open", error))?;
     Ok(db)
@@ -196,8 +204,7 @@ fn migrate(db: &mut Connection, clock: &Clock) -> Result<(), StoreError> {
     // Last, when every column is there.
     let catalogue = MIGRATIONS.iter().position(|migration| *migration == CATALOGUE).unwrap_or_default();
     if usize::try_from(found).is_ok_and(|found| found <= catalogue) {
-        let now = time::now(&tx, clock)?;
-        search::fill(&Tx::new(&Prepared(&tx), now)).map_err(|error| error.into_store_error("migration"))?;
+        search::fill(&Tx::new(&Prepared(&tx), clock.now())).map_err(|error| error.into_store_error("migration"))?;
     }
     tx.pragma_update(None, "user_version", known).map_err(failed)?;
     tx.commit().map_err(failed)

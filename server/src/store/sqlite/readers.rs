@@ -2,7 +2,7 @@
 
 use super::statements::Prepared;
 use super::transaction::{Begin, Transaction};
-use super::{backend, time};
+use super::backend;
 use crate::ops::clock::Clock;
 use crate::store::StoreError;
 use crate::store::database::{Tx, TxResult};
@@ -116,8 +116,7 @@ fn snapshot<T>(
     clock: &Clock,
 ) -> Result<T, StoreError> {
     let tx = Transaction::begin(db, Begin::Read).map_err(|error| backend(what, error))?;
-    let now = time::now(db, clock)?;
-    let result = work(&Tx::new(&Prepared(db), now)).map_err(|error| error.into_store_error(what));
+    let result = work(&Tx::new(&Prepared(db), clock.now())).map_err(|error| error.into_store_error(what));
     tx.commit().map_err(|error| backend(what, error))?;
     result
 }

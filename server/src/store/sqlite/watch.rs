@@ -48,9 +48,10 @@ pub fn work() -> Work {
 
 /// Looks at the plan of a statement that runs for the first time.
 pub(super) fn before(db: &Connection, sql: &str, statement: &CachedStatement<'_>) {
-    if statement.get_status(StatementStatus::Run) == 0 {
-        PREPARED.fetch_add(1, Relaxed);
+    if statement.get_status(StatementStatus::Run) != 0 {
+        return;
     }
+    PREPARED.fetch_add(1, Relaxed);
     if !SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned()) {
         return;
     }

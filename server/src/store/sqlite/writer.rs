@@ -1,12 +1,18 @@
 //! The one writer: a thread that commits many writes at once.
 //!
-//! Writes arrive in a channel. The thread takes what is there, up to [`MOST`], runs each in a savepoint of one
-//! transaction, commits (with `synchronous=FULL`: one fsync for all of them), and only then answers. While an fsync
-//! runs the next group gathers, so the slower the disk, the larger the groups.
+//! Writes arrive in a channel. The thread takes what is there, up to [`MOST`], runs it all in one transaction, commits
+//! (with `synchronous=FULL`: one fsync for all of them), and only then answers. While an fsync runs the next group
+//! gathers, so the slower the disk, the larger the groups.
+//!
+//! A write that fails takes only itself back. That is rare, and a savepoint for each would copy every page that it
+//! changes: so the group is run without, and once more with savepoints if one of it failed.
+//!
+//! The time of a transaction is this machine's: everybody who works on the file is on it.
 
+use super::backend;
+use super::replies::Replies;
 use super::statements::Prepared;
 use super::transaction::{Begin, Transaction};
-use super::{backend, time};
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Phase, Write};
 use crate::store::database::{Job, Tx};
@@ -23,6 +29,7 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) faults: FaultPoints,
     pub(super) commits: Commits,
+    pub(super) replies: Replies,
 }
 
 impl Writer {
@@ -35,23 +42,23 @@ impl Writer {
                     job.fail(error.clone());
                 }
             }
-            group.drain(..).for_each(Job::reply);
+            self.replies.send(std::mem::replace(&mut group, Vec::with_capacity(MOST)));
         }
     }
 
     /// Runs a group in one transaction. An error holds for every write of the group.
     fn commit(&self, group: &mut [Box<dyn Job<Write>>]) -> Result<(), StoreError> {
-        let tx = Transaction::begin(&self.db, Begin::Write).map_err(|error| backend("begin", error))?;
+        let mut jobs: Vec<&mut Box<dyn Job<Write>>> = Vec::with_capacity(group.len());
         for job in &mut *group {
-            if self.faults.write(job.what(), Phase::BeforeWrite).is_err() {
-                job.fail(StoreError::Faulted(job.what().name()));
-                continue;
+            match self.faults.write(job.what(), Phase::BeforeWrite) {
+                Ok(()) => jobs.push(job),
+                Err(_) => job.fail(StoreError::Faulted(job.what().name())),
             }
-            tx.nested(|db| {
-                let now = time::now(db, &self.clock)?;
-                Ok(job.run(&Tx::new(&Prepared(db), now)).is_ok())
-            })?;
         }
+        let tx = match self.run(&mut jobs)? {
+            Some(tx) => tx,
+            None => self.run_apart(&mut jobs)?,
+        };
         for job in &*group {
             if self.faults.write(job.what(), Phase::BeforeCommit).is_err() {
                 return Err(StoreError::Faulted(job.what().name()));
@@ -65,5 +72,28 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        Transaction::begin(&self.db, Begin::Write).map_err(|error| backend("begin", error))
+    }
+
+    fn run_job(&self, job: &mut Box<dyn Job<Write>>) -> bool {
+        job.run(&Tx::new(&Prepared(&self.db), self.clock.now())).is_ok()
+    }
+
+    /// Runs jobs one after the other. `None`, and nothing is done, if one failed.
+    fn run(&self, jobs: &mut [&mut Box<dyn Job<Write>>]) -> Result<Option<Transaction<'_>>, StoreError> {
+        let tx = self.begin()?;
+        Ok(jobs.iter_mut().all(|job| self.run_job(job)).then_some(tx))
+    }
+
+    /// Runs jobs so that each that fails is taken back by itself.
+    fn run_apart(&self, jobs: &mut [&mut Box<dyn Job<Write>>]) -> Result<Transaction<'_>, StoreError> {
+        let tx = self.begin()?;
+        for job in jobs {
+            tx.nested(|_| Ok(self.run_job(job)))?;
+        }
+        Ok(tx)
     }
 }

@@ -138,10 +138,15 @@ fn authorise(tx: &Tx<'_>, new: &NewAuthorisation) -> TxResult<AuthoriseOutcome> 
 fn hold(tx: &Tx<'_>, new: &NewAuthorisation) -> TxResult<bool> {
     match &new.draw {
         Draw::Nothing => Ok(true),
+        // Nothing is counted, so nothing is written: what is found holds under the account's lock until the commit.
+        Draw::Units { entitlement, units: 0 } => {
+            let sql = "SELECT 1 FROM entitlements
+                       WHERE id = ?1 AND account = ?2 AND revoked_at IS NULL AND (ends_at IS NULL OR ends_at > ?3)";
+            let found = tx.one(sql, (entitlement.0.0, new.account.as_bytes(), tx.now().millis()), |_| Ok(()))?;
+            Ok(found.is_some())
+        }
         Draw::Units { entitlement, units } => {
-            if *units > 0 {
-                release_expired(tx, entitlement)?;
-            }
+            release_expired(tx, entitlement)?;
             let held = tx.change(
                 "UPDATE entitlements SET held = held + ?2
                  WHERE id = ?1 AND account = ?3 AND revoked_at IS NULL
