@@ -14,19 +14,17 @@
 
 pub mod attacks;
 mod browser;
-pub mod checkout;
 pub mod chromium;
 pub mod demo;
 pub mod future;
 pub mod mailbox;
 pub mod plain;
-mod server;
 mod terminal;
 mod vendor;
 mod window;
 
 pub use browser::Browser;
-pub use server::Server;
+pub use portcullis_fixtures::{Server, checkout};
 pub use terminal::{Ran, Terminal};
 pub use vendor::{POINT, Vendor, Ware};
 pub use window::Window;

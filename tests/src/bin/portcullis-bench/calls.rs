@@ -2,9 +2,9 @@
 
 use crate::Bench;
 use crate::bare::{Bare, Live};
-use crate::duel::{allocations, duel};
+use portcullis_load::duel::{allocations, duel};
 use crate::resource::{ADD, ECHO, OPERATION};
-use crate::row::{Row, Targets};
+use portcullis_load::row::{Row, Targets};
 use anyhow::{Result, ensure};
 use portcullis_host::{Pool, Typed};
 use portcullis_protocol::limits::MAX_QUANTITY;

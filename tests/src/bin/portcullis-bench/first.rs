@@ -1,9 +1,9 @@
 //! P4: the first start, in the process: from a sealed file to code. The bare minimum compiles the same bytes.
 
 use crate::Bench;
-use crate::duel::duel;
+use portcullis_load::duel::duel;
 use crate::resource::{ADD, ECHO, OPERATION, Specimen, granted};
-use crate::row::{Row, Targets};
+use portcullis_load::row::{Row, Targets};
 use anyhow::{Result, anyhow, ensure};
 use portcullis_host::{Limits, engine_config};
 use portcullis_protocol::seal::body;

@@ -1,9 +1,9 @@
 //! P12: what verifying a grant costs beside the one signature it has.
 
 use crate::Bench;
-use crate::duel::duel;
+use portcullis_load::duel::duel;
 use crate::resource::OPERATION;
-use crate::row::{Row, Targets};
+use portcullis_load::row::{Row, Targets};
 use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::{Signature, VerifyingKey};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};

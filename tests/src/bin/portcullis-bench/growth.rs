@@ -1,7 +1,7 @@
 //! How a start grows: with the size of the package, and with how many resources are installed.
 
 use crate::Bench;
-use crate::duel::duel;
+use portcullis_load::duel::duel;
 use crate::parts::content;
 use crate::plot::{Curve, Plot};
 use crate::resource::Asset;

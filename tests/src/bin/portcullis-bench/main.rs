@@ -6,7 +6,6 @@
 
 mod bare;
 mod calls;
-mod duel;
 mod first;
 mod grants;
 mod growth;
@@ -14,19 +13,18 @@ mod held;
 mod others;
 mod parts;
 mod plot;
-mod report;
 mod resource;
-mod row;
 mod seal;
 mod shop;
 mod stages;
 mod start;
 
 use anyhow::{Context as _, Result, bail};
-use duel::Pace;
 use others::Others;
+use portcullis_load::duel::Pace;
+use portcullis_load::report::Report;
+use portcullis_load::rows::{self, Setting};
 use portcullis_tests::checkout;
-use report::Report;
 use resource::Specimen;
 use std::fs;
 use std::path::PathBuf;
@@ -97,9 +95,12 @@ fn main() -> ExitCode {
 /// Whether everything was measured and, if that was asked, every target was met.
 fn run(arguments: impl Iterator<Item = String>) -> Result<bool> {
     let Arguments { json, figures, only, check, quick } = Arguments::read(arguments)?;
-    let steps: Vec<&Step> = STEPS.iter().filter(|step| only.as_deref().is_none_or(|only| only == step.id)).collect();
-    if steps.is_empty() {
+    let wanted = |id: &str| only.as_deref().is_none_or(|only| only == id);
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| wanted(step.id)).collect();
+    let of_the_server: Vec<&rows::Step> = rows::STEPS.iter().filter(|step| wanted(step.id)).collect();
+    if steps.is_empty() && of_the_server.is_empty() {
         let mut ids: Vec<&str> = STEPS.iter().map(|step| step.id).collect();
+        ids.extend(rows::STEPS.iter().map(|step| step.id));
         ids.dedup();
         bail!("no such row; there are {}", ids.join(", "));
     }
@@ -121,6 +122,12 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<bool> {
     let mut report = Report::new(json);
     for step in steps {
         if let Err(error) = (step.measure)(&bench, &mut report) {
+            report.fail(step.id, &error);
+        }
+    }
+    let setting = Setting { folder: bench.folder.clone(), quick };
+    for step in of_the_server {
+        if let Err(error) = (step.measure)(&setting, &mut |rows| report.add(rows)) {
             report.fail(step.id, &error);
         }
     }

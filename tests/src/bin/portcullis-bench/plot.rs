@@ -1,6 +1,6 @@
 //! Curves as pictures: logarithmic on both axes, as SVG that stands by itself.
 
-use crate::row::text;
+use portcullis_load::row::text;
 use anyhow::{Context as _, Result};
 use std::fmt::Write as _;
 use std::fs;

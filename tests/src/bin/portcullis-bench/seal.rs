@@ -1,10 +1,10 @@
 //! P9: what sealing costs beside the cipher and the digest in one pass over the same bytes.
 
 use crate::Bench;
-use crate::duel::duel;
+use portcullis_load::duel::duel;
 use crate::parts::{content, key, nonce};
 use crate::resource::Asset;
-use crate::row::{Row, Targets};
+use portcullis_load::row::{Row, Targets};
 use anyhow::{Result, anyhow, ensure};
 use aws_lc_rs::aead::Aad;
 use portcullis_protocol::sealed::Sealed;

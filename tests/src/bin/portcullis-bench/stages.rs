@@ -1,6 +1,6 @@
 //! What the stages of something take, one after another.
 
-use crate::row::text;
+use portcullis_load::row::text;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 

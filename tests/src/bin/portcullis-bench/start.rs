@@ -1,11 +1,11 @@
 //! P3: whole processes, second start: from a sealed file to the first result. And what each stage of it takes.
 
 use crate::Bench;
-use crate::duel::{Contestant, duel_of};
+use portcullis_load::duel::{Contestant, duel_of};
 use crate::held::now;
 use crate::others::Others;
 use crate::resource::{ADD, Specimen};
-use crate::row::{Row, Targets};
+use portcullis_load::row::{Row, Targets};
 use crate::shop::Shop;
 use crate::stages::Stages;
 use anyhow::{Context as _, Result, anyhow, ensure};

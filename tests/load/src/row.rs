@@ -12,23 +12,23 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// At most these. What has no target is printed and not judged.
 #[derive(Default, Clone, Copy)]
-pub(crate) struct Targets {
+pub struct Targets {
     /// Times the bare minimum.
-    pub(crate) bare: Option<f64>,
+    pub bare: Option<f64>,
     /// Times the other product.
-    pub(crate) other: Option<f64>,
+    pub other: Option<f64>,
     /// Nanoseconds.
-    pub(crate) ours: Option<f64>,
+    pub ours: Option<f64>,
     /// Allocations more than the bare minimum makes.
-    pub(crate) allocations: Option<f64>,
+    pub allocations: Option<f64>,
     /// Bytes by which the process grows.
-    pub(crate) memory: Option<f64>,
+    pub memory: Option<f64>,
 }
 
 /// One measure: 10th percentiles of one run.
 #[derive(Serialize)]
-pub(crate) struct Row {
-    pub(crate) id: Cow<'static, str>,
+pub struct Row {
+    pub id: Cow<'static, str>,
     what: Cow<'static, str>,
     unit: &'static str,
     ours: f64,
@@ -52,7 +52,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(
+    pub fn new(
         id: impl Into<Cow<'static, str>>,
         what: impl Into<Cow<'static, str>>,
         ours: &Series,
@@ -84,18 +84,18 @@ impl Row {
     }
 
     /// With what the other product took, in nanoseconds.
-    pub(crate) fn against(self, name: &'static str, other: Option<f64>) -> Self {
+    pub fn against(self, name: &'static str, other: Option<f64>) -> Self {
         let ratio_other = other.map(|other| self.ours / other);
         Self { other, other_name: name, ratio_other, ..self }.judged()
     }
 
     /// With the allocations that one repetition makes more than the bare minimum.
-    pub(crate) fn allocating(self, more: f64) -> Self {
+    pub fn allocating(self, more: f64) -> Self {
         Self { allocations_added: Some(more), ..self }.judged()
     }
 
     /// With the bytes by which the process grows.
-    pub(crate) fn growing(self, bytes: Option<f64>) -> Self {
+    pub fn growing(self, bytes: Option<f64>) -> Self {
         Self { memory_added: bytes, ..self }.judged()
     }
 
@@ -112,11 +112,11 @@ impl Row {
         self
     }
 
-    pub(crate) const fn met(&self) -> bool {
+    pub const fn met(&self) -> bool {
         self.met
     }
 
-    pub(crate) fn print(&self) {
+    pub fn print(&self) {
         let verdict = if self.met { format!("{GOOD}met{GOOD:#}") } else { format!("{BAD}missed{BAD:#}") };
         anstream::println!("{NAME}{:<12}{NAME:#} {}: {verdict}", self.id, self.what);
         let limit = |target: Option<f64>| target.map_or_else(String::new, |target| format!(" (at most {target})"));
@@ -152,7 +152,7 @@ impl Row {
 }
 
 /// With a unit that suits it.
-pub(crate) fn text(nanoseconds: f64) -> String {
+pub fn text(nanoseconds: f64) -> String {
     match nanoseconds {
         ..1e3 => format!("{nanoseconds:.1} ns"),
         ..1e6 => format!("{:.2} µs", nanoseconds / 1e3),

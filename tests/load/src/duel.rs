@@ -9,8 +9,8 @@ const BATCH: Duration = Duration::from_micros(150);
 const BATCHES: usize = 600;
 
 /// How long is measured.
-#[derive(Clone, Copy)]
-pub(crate) struct Pace {
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
     /// Each has a ratio of its own, and their range is the spread.
     rounds: usize,
     /// How long a round may take: what takes longer than a batch has fewer of them, and at least one.
@@ -19,27 +19,48 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// As the published figures are measured.
-    pub(crate) const FULL: Self = Self { rounds: 5, round: Duration::from_secs(4) };
+    pub const FULL: Self = Self { rounds: 5, round: Duration::from_secs(4) };
+    /// One round, beside others that somebody else lets take turns.
+    pub const SHORT: Self = Self { rounds: 1, round: Duration::from_millis(400) };
     /// Whether everything runs and gives what it should; the figures say nothing.
-    pub(crate) const QUICK: Self = Self { rounds: 1, round: Duration::from_millis(20) };
+    pub const QUICK: Self = Self { rounds: 1, round: Duration::from_millis(20) };
 }
 
 /// What is measured: does its work so many times, and checks what comes out.
-pub(crate) type Contestant<'a> = &'a mut dyn FnMut(u32) -> Result<()>;
+pub type Contestant<'a> = &'a mut dyn FnMut(u32) -> Result<()>;
 
 /// What one contestant took, in nanoseconds per repetition, round by round; each round sorted.
-pub(crate) struct Series(Vec<Vec<f64>>);
+pub struct Series(Vec<Vec<f64>>);
 
 impl Series {
+    /// Of what was measured once in each round.
+    #[must_use]
+    pub fn of(rounds: &[f64]) -> Self {
+        Self(rounds.iter().map(|round| vec![*round]).collect())
+    }
+
+    /// Of batches that were measured round by round.
+    #[must_use]
+    pub fn of_rounds(rounds: Vec<Self>) -> Self {
+        Self(rounds.into_iter().flat_map(|round| round.0).collect())
+    }
+
+    /// The same with every figure so many times as large.
+    #[must_use]
+    pub fn scaled(mut self, by: f64) -> Self {
+        self.0.iter_mut().flatten().for_each(|taken| *taken *= by);
+        self
+    }
+
     /// The 10th percentile of all batches.
-    pub(crate) fn p10(&self) -> f64 {
+    pub fn p10(&self) -> f64 {
         let mut all: Vec<f64> = self.0.iter().flatten().copied().collect();
         all.sort_by(f64::total_cmp);
         percentile(&all)
     }
 
     /// By how much the ratio to another differs between rounds, as a part of the lowest.
-    pub(crate) fn spread(&self, other: &Self) -> f64 {
+    pub fn spread(&self, other: &Self) -> f64 {
         if self.0.len() < 2 {
             return 0.0;
         }
@@ -54,13 +75,21 @@ fn percentile(sorted: &[f64]) -> f64 {
 }
 
 /// Lets each contestant run a batch in turn, and begin as often as any other.
-pub(crate) fn duel<const N: usize>(pace: Pace, mut contestants: [Contestant<'_>; N]) -> Result<[Series; N]> {
+pub fn duel<const N: usize>(pace: Pace, mut contestants: [Contestant<'_>; N]) -> Result<[Series; N]> {
     let series = duel_of(pace, &mut contestants)?;
     series.try_into().map_err(|_| anyhow!("a contestant has no series"))
 }
 
+/// One contestant alone, for whoever lets it take turns with something else.
+///
+/// # Errors
+/// The contestant's.
+pub fn batches(pace: Pace, contestant: Contestant<'_>) -> Result<Series> {
+    duel(pace, [contestant]).map(|[series]| series)
+}
+
 /// The same for as many as there are.
-pub(crate) fn duel_of(pace: Pace, contestants: &mut [Contestant<'_>]) -> Result<Vec<Series>> {
+pub fn duel_of(pace: Pace, contestants: &mut [Contestant<'_>]) -> Result<Vec<Series>> {
     let mut repetitions = Vec::with_capacity(contestants.len());
     let mut turn = Duration::ZERO;
     for contestant in contestants.iter_mut() {
@@ -116,7 +145,7 @@ fn time(contestant: Contestant<'_>, repetitions: u32) -> Result<Duration> {
 
 /// Allocations of this thread by one repetition, once warm: of what 1,000 more repetitions make. What a batch makes by
 /// itself is no part of it.
-pub(crate) fn allocations(contestant: Contestant<'_>) -> Result<f64> {
+pub fn allocations(contestant: Contestant<'_>) -> Result<f64> {
     const MORE: u32 = 1000;
     contestant(MORE)?;
     let mut counted = |repetitions| {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Rows and failures, in the order in which they came.
-pub(crate) struct Report {
+pub struct Report {
     file: Option<PathBuf>,
     rows: Vec<Row>,
     failed: Vec<&'static str>,
@@ -15,7 +15,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// An empty one, which is also kept in a file if one is given.
-    pub(crate) const fn new(file: Option<PathBuf>) -> Self {
+    pub const fn new(file: Option<PathBuf>) -> Self {
         Self { file, rows: Vec::new(), failed: Vec::new() }
     }
 
@@ -23,7 +23,7 @@ impl Report {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(crate) fn add(&mut self, rows: Vec<Row>) -> Result<()> {
+    pub fn add(&mut self, rows: Vec<Row>) -> Result<()> {
         rows.iter().for_each(Row::print);
         self.rows.extend(rows);
         let Some(file) = &self.file else { return Ok(()) };
@@ -35,18 +35,18 @@ impl Report {
     }
 
     /// Says that something could not be measured. What follows is measured all the same.
-    pub(crate) fn fail(&mut self, id: &'static str, error: &anyhow::Error) {
+    pub fn fail(&mut self, id: &'static str, error: &anyhow::Error) {
         println!("{id} could not be measured: {error:#}");
         self.failed.push(id);
     }
 
     /// Whether every row meets its target.
-    pub(crate) fn all_met(&self) -> bool {
+    pub fn all_met(&self) -> bool {
         self.rows.iter().all(Row::met)
     }
 
     /// Prints the last line. Returns whether everything was measured.
-    pub(crate) fn end(&self) -> bool {
+    pub fn end(&self) -> bool {
         let missed: Vec<&str> = self.rows.iter().filter(|row| !row.met()).map(|row| &*row.id).collect();
         println!("\nbench: {} rows, {} missed a target: {}", self.rows.len(), missed.len(), missed.join("; "));
         if !self.failed.is_empty() {
