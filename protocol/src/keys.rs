@@ -29,13 +29,25 @@ pub struct PublicKey {
     thumbprint: Thumbprint,
 }
 
+/// A JSON Web Key as it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Jwk {
+pub(crate) struct Jwk {
     // In the order of RFC 7638, so that the serialisation is what the thumbprint is taken over.
     crv: String,
     kty: String,
     x: Octets<32>,
+}
+
+impl Jwk {
+    /// The 32 bytes of an Ed25519 key, which may be none all the same.
+    pub(crate) fn bytes(&self) -> Result<[u8; 32], &'static str> {
+        if self.kty == "OKP" && self.crv == "Ed25519" {
+            Ok(self.x.0)
+        } else {
+            Err("only Ed25519 keys are accepted (kty OKP, crv Ed25519; RFC 8037)")
+        }
+    }
 }
 
 impl PublicKey {
@@ -88,11 +100,8 @@ impl Serialize for PublicKey {
 
 impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let jwk = Jwk::deserialize(deserializer)?;
-        if jwk.kty != "OKP" || jwk.crv != "Ed25519" {
-            return Err(D::Error::custom("only Ed25519 keys are accepted (kty OKP, crv Ed25519; RFC 8037)"));
-        }
-        Self::from_bytes(&jwk.x.0).map_err(D::Error::custom)
+        let bytes = Jwk::deserialize(deserializer)?.bytes().map_err(D::Error::custom)?;
+        Self::from_bytes(&bytes).map_err(D::Error::custom)
     }
 }
 

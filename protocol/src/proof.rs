@@ -3,7 +3,7 @@
 use crate::encoding::{Octets, base64url, from_base64url};
 use crate::ids::{Digest, IdempotencyKey};
 use crate::keys::Thumbprint;
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{Jwk, PublicKey, SecretKey};
 use crate::labels::{SERVER_NONCE, TYP_PROOF};
 use crate::limits::{PROOF_SKEW, SERVER_NONCE_WINDOW};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -45,6 +45,15 @@ pub struct ProofClaims {
 struct ProofHeader {
     alg: String,
     jwk: PublicKey,
+    typ: String,
+}
+
+/// The same before it is known whether its key is one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnparsedHeader {
+    alg: String,
+    jwk: Jwk,
     typ: String,
 }
 
@@ -134,12 +143,27 @@ pub fn prove(key: &SecretKey, target: &ProofTarget<'_>, jti: Octets<16>, now: u6
 /// # Errors
 /// [`ProofError`].
 pub fn check(compact: &str, target: &ProofTarget<'_>, nonces: &NonceKey, now: u64) -> Result<Proven, ProofError> {
+    check_knowing(compact, target, nonces, now, |_| None)
+}
+
+/// The same, by somebody who has parsed keys before: `known` is asked for the key of 32 bytes. What it returns has to be
+/// what [`PublicKey::from_bytes`] made of them.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_knowing(
+    compact: &str,
+    target: &ProofTarget<'_>,
+    nonces: &NonceKey,
+    now: u64,
+    known: impl FnOnce(&[u8; 32]) -> Option<PublicKey>,
+) -> Result<Proven, ProofError> {
     if compact.len() > MAX_PROOF {
         return Err(ProofError::Invalid);
     }
     let (input, signature) = compact.rsplit_once('.').ok_or(ProofError::Invalid)?;
     let (header, payload) = input.split_once('.').ok_or(ProofError::Invalid)?;
-    let header: ProofHeader = from_json(header)?;
+    let header: UnparsedHeader = from_json(header)?;
     let claims: ProofClaims = from_json(payload)?;
     let signature: Octets<64> = signature.parse().map_err(|_| ProofError::Invalid)?;
     if header.alg != "EdDSA" || header.typ != TYP_PROOF {
@@ -153,15 +177,20 @@ pub fn check(compact: &str, target: &ProofTarget<'_>, nonces: &NonceKey, now: u6
     if !fits {
         return Err(ProofError::Target);
     }
-    let thumbprint = header.jwk.thumbprint();
+    let bytes = header.jwk.bytes().map_err(|_| ProofError::Invalid)?;
+    let key = match known(&bytes) {
+        Some(key) => key,
+        None => PublicKey::from_bytes(&bytes).map_err(|_| ProofError::Invalid)?,
+    };
+    let thumbprint = key.thumbprint();
     if !claims.nonce.as_deref().is_some_and(|nonce| nonces.accepts(nonce, &thumbprint, now)) {
         return Err(ProofError::Nonce);
     }
     if claims.iat.abs_diff(now) > PROOF_SKEW {
         return Err(ProofError::Time);
     }
-    header.jwk.verify(input.as_bytes(), &signature).map_err(|_| ProofError::Invalid)?;
-    Ok(Proven { key: header.jwk, digest: Digest::of(compact.as_bytes()) })
+    key.verify(input.as_bytes(), &signature).map_err(|_| ProofError::Invalid)?;
+    Ok(Proven { key, digest: Digest::of(compact.as_bytes()) })
 }
 
 /// The key that a proof names, unverified: the one to make a nonce for when the proof has none.

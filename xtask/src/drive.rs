@@ -52,10 +52,16 @@ pub(crate) fn attacks(workspace: &Workspace, arguments: &[String]) -> Result<()>
     debug(workspace, "portcullis-attacks", arguments)
 }
 
+/// Rows that need no engine.
+const OF_THE_SERVER: [&str; 4] = ["P6", "P7", "P8", "P11"];
+
 /// Measures the rows of `docs/performance.md`.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if arguments == ["--only", "mail"] {
         return bench_mail(workspace);
+    }
+    if arguments.windows(2).any(|pair| pair[0] == "--only" && OF_THE_SERVER.contains(&pair[1].as_str())) {
+        return bench_server(workspace, arguments);
     }
     announce(
         "cargo xtask bench: the rows of docs/performance.md, ours and the bare minimum in turn",
@@ -67,11 +73,12 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         ],
     );
     guests::build(workspace, &[])?;
+    foreign::database()?;
     // The features of the whole workspace, so that everything that is built with optimisation shares its engine.
     let mut build = cargo();
     build.current_dir(&workspace.root).args(["build", "--release", "--workspace", "--locked"]);
     build.args(["--features", "portcullis-tests/bench"]);
-    for program in ["portcullis", "portcullis-server", "portcullis-bench", "portcullis-bare"] {
+    for program in ["portcullis", "portcullis-server", "portcullis-load", "portcullis-bench", "portcullis-bare"] {
         build.args(["--bin", program]);
     }
     step("build", &mut build)?;
@@ -82,6 +89,24 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     let mut bench = std::process::Command::new(workspace.target("release/portcullis-bench"));
     step("bench", bench.current_dir(&workspace.root).args(arguments))
+}
+
+/// Measures rows of the billing server: as it is released, with a generator of load, and nothing that links an engine.
+fn bench_server(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    announce(
+        "cargo xtask bench --only ROW: what a cycle costs the billing server, beside the least that does the same",
+        &[
+            ("PostgreSQL", "1 min"),
+            ("build the server and the generator with optimisation", "8 min"),
+            ("measure", "1 to 5 min"),
+        ],
+    );
+    foreign::database()?;
+    let mut build = cargo();
+    build.current_dir(&workspace.root).args(["build", "--release", "--locked"]);
+    step("build", build.args(["--package", "portcullis-server", "--package", "portcullis-load"]))?;
+    let mut rows = std::process::Command::new(workspace.target("release/portcullis-load"));
+    step("bench", rows.current_dir(&workspace.root).arg("rows").args(arguments))
 }
 
 /// Measures the mail program, which links no engine, and writes the figures of `docs/bill-mail.md`.

@@ -130,6 +130,11 @@ pub(crate) fn tools() -> Result<()> {
     ensure_tools(TOOLS)
 }
 
+/// The second database alone.
+pub(crate) fn database() -> Result<()> {
+    ensure_tools(&[POSTGRES])
+}
+
 fn ensure_tools(tools: &[Tool]) -> Result<()> {
     let missing = || tools.iter().filter(|tool| !succeeds(tool.probe)).collect::<Vec<_>>();
     let wanted = missing();

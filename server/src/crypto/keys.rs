@@ -7,6 +7,7 @@
 use crate::audit::Act;
 use crate::billing::offers::SignedOffers;
 use crate::crypto::ephemerals::Ephemerals;
+use crate::crypto::known_keys::KnownKeys;
 use crate::crypto::secrets::{SecretError, Secrets, random, rng};
 use crate::ops::clock::Timestamp;
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, Store, StoreError};
@@ -95,6 +96,7 @@ pub struct Keys {
     document: RwLock<Option<Document>>,
     offers: SignedOffers,
     ephemerals: Ephemerals,
+    known: KnownKeys,
 }
 
 impl std::fmt::Debug for Keys {
@@ -216,6 +218,7 @@ impl Keys {
             document: RwLock::new(None),
             offers: SignedOffers::default(),
             ephemerals: Ephemerals::default(),
+            known: KnownKeys::default(),
         };
         keys.refresh(store, secrets).await?;
         Ok(keys)
@@ -290,6 +293,11 @@ impl Keys {
     #[must_use]
     pub const fn nonce_key(&self) -> &NonceKey {
         &self.nonce
+    }
+
+    /// The keys of terminals that proved themselves lately.
+    pub(crate) const fn known(&self) -> &KnownKeys {
+        &self.known
     }
 
     /// A key for one release.

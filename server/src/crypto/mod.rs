@@ -2,4 +2,5 @@
 
 mod ephemerals;
 pub mod keys;
+pub(crate) mod known_keys;
 pub mod secrets;

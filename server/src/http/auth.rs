@@ -72,12 +72,15 @@ impl UnverifiedRequest {
         };
         let now = app.core.clock.now().seconds();
         let nonces = app.core.keys.nonce_key();
-        let proven = proof::check(&self.unverified_proof, &target, nonces, now).map_err(|error| match error {
+        let known = app.core.keys.known();
+        let proven = proof::check_knowing(&self.unverified_proof, &target, nonces, now, |bytes| known.find(bytes));
+        let proven = proven.map_err(|error| match error {
             // Only who holds a proof at all is given a nonce, and only for the key that it names.
             ProofError::Nonce => proof::claimed_key(&self.unverified_proof)
                 .map_or(ApiError::Unproven, |key| ApiError::Nonce(nonces.issue(&key, now))),
             _ => ApiError::Unproven,
         })?;
+        known.keep(proven.key());
         let nonce = nonces.issue(&proven.key().thumbprint(), now);
         let reply = Reply::new(app.clone(), proven.digest(), nonce);
         Ok(ProvenRequest {

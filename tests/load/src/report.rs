@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Rows and failures, in the order in which they came.
+#[derive(Debug)]
 pub struct Report {
     file: Option<PathBuf>,
     rows: Vec<Row>,

@@ -11,7 +11,7 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// At most these. What has no target is printed and not judged.
-#[derive(Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Targets {
     /// Times the bare minimum.
     pub bare: Option<f64>,
@@ -26,8 +26,9 @@ pub struct Targets {
 }
 
 /// One measure: 10th percentiles of one run.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Row {
+    /// Its name, as `docs/performance.md` has it.
     pub id: Cow<'static, str>,
     what: Cow<'static, str>,
     unit: &'static str,
@@ -52,6 +53,7 @@ pub struct Row {
 }
 
 impl Row {
+    /// What was measured, and what it is held to.
     pub fn new(
         id: impl Into<Cow<'static, str>>,
         what: impl Into<Cow<'static, str>>,
@@ -112,10 +114,13 @@ impl Row {
         self
     }
 
+    /// Whether everything measured meets its target.
+    #[must_use]
     pub const fn met(&self) -> bool {
         self.met
     }
 
+    /// Prints it for a person.
     pub fn print(&self) {
         let verdict = if self.met { format!("{GOOD}met{GOOD:#}") } else { format!("{BAD}missed{BAD:#}") };
         anstream::println!("{NAME}{:<12}{NAME:#} {}: {verdict}", self.id, self.what);
