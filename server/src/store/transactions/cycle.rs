@@ -17,44 +17,56 @@ use crate::store::{
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{
-    AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, Reason, TerminalId,
+    AccountId, CodeBinding, CodeId, Digest, GrantId, OperationName, PairwiseId, PartName, Reason, TerminalId,
 };
 
 /// In the order of the column's numbers.
 const AUTHORISATION_STATES: [AuthorisationState; 3] =
     [AuthorisationState::Held, AuthorisationState::Consumed, AuthorisationState::Released];
-fn operation(tx: &Tx<'_>, resource: &Digest, name: &OperationName) -> TxResult<Option<OperationFacts>> {
-    let sql = "SELECT name, parts FROM operations WHERE resource = ?1 AND name = ?2";
-    tx.one(sql, (resource.as_bytes(), name.as_str()), |row| {
-        let names: String = row.get(1)?;
-        let parts = names.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>();
-        Ok(OperationFacts { name: text(row, 0)?, parts: parts.map_err(|_| TxError::Damaged)? })
-    })
-}
 
+/// The wrapped keys of an operation's parts, in its order.
 fn wrapped_keys(tx: &Tx<'_>, resource: &Digest, operation: &OperationFacts) -> TxResult<Vec<Sealed>> {
-    let sql = "SELECT key FROM parts WHERE resource = ?1 AND name = ?2";
+    let found: Vec<(PartName, Sealed)> = match &operation.parts[..] {
+        [] => Vec::new(),
+        [part] => {
+            let sql = "SELECT name, key FROM parts WHERE resource = ?1 AND name = ?2";
+            tx.all(sql, (resource.as_bytes(), part.as_str()), |row| Ok((text(row, 0)?, sealed(row, 1)?)))?
+        }
+        // Of several in one statement, with others that the resource may have.
+        _ => {
+            let sql = "SELECT name, key FROM parts WHERE resource = ?1";
+            tx.all(sql, [resource.as_bytes()], |row| Ok((text(row, 0)?, sealed(row, 1)?)))?
+        }
+    };
     let keys = operation.parts.iter().map(|part| {
-        let key = tx.one(sql, (resource.as_bytes(), part.as_str()), |row| sealed(row, 0))?;
+        let key = found.iter().find(|(name, _)| name == part).map(|(_, key)| key.clone());
         key.ok_or(TxError::Damaged)
     });
     keys.collect()
 }
 
 /// Whether the terminal or its account was shut out since it was asked about.
-pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<Option<Reason>> {
+fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<Option<Reason>> {
     let found = tx.one(
-        "SELECT t.revoked_at IS NULL, a.suspended_at IS NULL FROM terminals t JOIN accounts a ON a.id = t.account
-         WHERE t.id = ?1 AND t.account = ?2",
+        &format!("SELECT {IN_STANDING} WHERE t.id = ?1 AND t.account = ?2"),
         (terminal.as_bytes(), account.as_bytes()),
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    Ok(match found {
+    Ok(reason_to_shut_out(found))
+}
+
+/// Whether the terminal was not revoked, and its account not suspended.
+pub(super) const IN_STANDING: &str =
+    "t.revoked_at IS NULL, a.suspended_at IS NULL FROM terminals t JOIN accounts a ON a.id = t.account";
+
+/// Why a terminal is shut out of which that was found.
+pub(super) const fn reason_to_shut_out(in_standing: Option<(bool, bool)>) -> Option<Reason> {
+    match in_standing {
         Some((true, true)) => None,
         Some((true, false)) => Some(Reason::AccountSuspended),
         Some((false, _)) => Some(Reason::TerminalRevoked),
         None => Some(Reason::TerminalUnknown),
-    })
+    }
 }
 
 // Step 2.
@@ -65,9 +77,10 @@ fn authorisation_case(tx: &Tx<'_>, query: &AuthorisationQuery) -> TxResult<Autho
     if !matches!(case.begun, Begun::New) {
         return Ok(case);
     }
-    let Some(facts) = resources::facts(tx, &query.resource)? else { return Ok(case) };
+    let Some((facts, operation)) = resources::with_operation(tx, &query.resource, &query.operation)? else {
+        return Ok(case);
+    };
     let entitlements = entitlements::that_count(tx, query, &facts)?;
-    let operation = operation(tx, &query.resource, &query.operation)?;
     let offers = offers::for_operation(tx, &facts.publisher, &facts.name, &query.operation)?;
     // Money moves only under an accepted offer, and from the balance in its currency.
     let accepted = offers.iter().find(|offer| Some(offer.digest) == query.accepted);
@@ -243,8 +256,10 @@ fn filled(
     };
     // A code that is spent, expired or another's is refused before anything else is read.
     if authorisation.terminal == query.terminal && good(&authorisation) {
-        case.resource = resources::facts(tx, &resource)?;
-        case.operation = operation(tx, &resource, &name)?;
+        (case.resource, case.operation) = match resources::with_operation(tx, &resource, &name)? {
+            Some((facts, operation)) => (Some(facts), operation),
+            None => (None, None),
+        };
         if let Some(operation) = &case.operation {
             case.keys = wrapped_keys(tx, &resource, operation)?;
         }

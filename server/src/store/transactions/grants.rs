@@ -1,7 +1,7 @@
 //! Grants: step 3 writes them, and they are delivered again from here.
 
 use super::answers::{self, Kept, Stored};
-use super::cycle::shut_out;
+use super::cycle::{IN_STANDING, reason_to_shut_out};
 use super::{Lock, Tx, TxError, TxResult, ledger, prepaid};
 use crate::billing::entitlement::{Draw, EntitlementId};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
@@ -23,12 +23,10 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
     if !matches!(begun, Begun::New) {
         return Ok(VerifyOutcome::Begun(begun));
     }
-    if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
-        return Ok(VerifyOutcome::ShutOut(reason));
-    }
     // Everything that can be refused comes before the first write: an outcome is not a rollback.
-    if !stands(tx, new)? {
-        return Ok(VerifyOutcome::Changed);
+    let found = Found::of(tx, new)?;
+    if let Some(refused) = found.refused(new) {
+        return Ok(refused);
     }
 
     // held → consumed.
@@ -57,7 +55,7 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
             (new.terminal.as_bytes(), new.resource.as_bytes(), new.operation.as_str()),
         )?;
     }
-    insert(tx, new)?;
+    insert(tx, new, &found)?;
     answers::store(tx, &scope, &new.request, &Stored::Grant(&new.id, Kept::from(&new.draw)))?;
     tx.log("granted", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
     Ok(VerifyOutcome::Granted)
@@ -68,11 +66,9 @@ pub(super) fn issue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
 pub(super) fn reissue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
     tx.lock(Lock::Account(&new.account))?;
     let Some(old) = &new.replaces else { return Ok(VerifyOutcome::Changed) };
-    if let Some(reason) = shut_out(tx, &new.account, &new.terminal)? {
-        return Ok(VerifyOutcome::ShutOut(reason));
-    }
-    if !stands(tx, new)? {
-        return Ok(VerifyOutcome::Changed);
+    let found = Found::of(tx, new)?;
+    if let Some(refused) = found.refused(new) {
+        return Ok(refused);
     }
     // issued → superseded.
     let superseded = tx.change(
@@ -82,35 +78,77 @@ pub(super) fn reissue(tx: &Tx<'_>, new: &NewGrant) -> TxResult<VerifyOutcome> {
     if superseded != 1 {
         return Ok(VerifyOutcome::Changed);
     }
-    insert(tx, new)?;
+    insert(tx, new, &found)?;
     answers::replace_grant(tx, &AnswerScope::Terminal(new.terminal), &new.request, &new.id)?;
     tx.log("granted once more", Some(&new.account), Some(&new.terminal), new.id.as_bytes())?;
     Ok(VerifyOutcome::Granted)
 }
 
-/// Whether what the grant rests on still stands: its rights, its resource, and how its publisher knows the user.
-fn stands(tx: &Tx<'_>, new: &NewGrant) -> TxResult<bool> {
-    let entitled = match &new.draw.entitlement() {
-        None => true,
-        Some(id) => {
-            // As the grant was made for it, and not ended: its time is the transaction's.
-            let sql = "SELECT 1 FROM entitlements WHERE id = ?1 AND revoked_at IS NULL
-                           AND coalesce(starts_at, 0) = ?2 AND coalesce(ends_at, 0) = ?3
-                           AND (ends_at IS NULL OR ends_at > ?4)";
-            let [starts, ends] = [new.rests_on.starts, new.rests_on.ends].map(|at| at.map_or(0, Timestamp::millis));
-            tx.one(sql, (id.0.0, starts, ends, tx.now().millis()), |_| Ok(()))?.is_some()
+/// What a grant rests on, as its transaction finds it.
+struct Found {
+    /// Whether the terminal was not revoked, and its account not suspended; `None` if there is no such terminal.
+    in_standing: Option<(bool, bool)>,
+    /// Whether the resource is on sale, and the entitlement is as it was when the grant was made.
+    stands: bool,
+    /// How the publisher knows the user.
+    pairwise: Option<PairwiseId>,
+}
+
+impl Found {
+    /// All of it in one statement.
+    fn of(tx: &Tx<'_>, new: &NewGrant) -> TxResult<Self> {
+        // As the grant was made for it, and not ended: its time is the transaction's.
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM resources r WHERE r.digest = ?3 AND r.withdrawn_at IS NULL),
+                    ?4 IS NULL OR EXISTS (SELECT 1 FROM entitlements e WHERE e.id = ?4 AND e.revoked_at IS NULL
+                        AND coalesce(e.starts_at, 0) = ?5 AND coalesce(e.ends_at, 0) = ?6
+                        AND (e.ends_at IS NULL OR e.ends_at > ?7)),
+                    (SELECT w.id FROM pairwise w WHERE w.account = ?2 AND w.publisher = ?8),
+                    {IN_STANDING} WHERE t.id = ?1 AND t.account = ?2"
+        );
+        let [starts, ends] = [new.rests_on.starts, new.rests_on.ends].map(|at| at.map_or(0, Timestamp::millis));
+        let found = tx.one(
+            &sql,
+            (
+                new.terminal.as_bytes(),
+                new.account.as_bytes(),
+                new.resource.as_bytes(),
+                new.draw.entitlement().map(|id| id.0.0),
+                starts,
+                ends,
+                tx.now().millis(),
+                new.publisher.0.0,
+            ),
+            |row| {
+                let (sold, entitled): (bool, bool) = (row.get(0)?, row.get(1)?);
+                Ok(Self {
+                    in_standing: Some((row.get(3)?, row.get(4)?)),
+                    stands: sold && entitled,
+                    pairwise: maybe_bytes(row, 2, PairwiseId::from_bytes)?,
+                })
+            },
+        )?;
+        Ok(found.unwrap_or(Self { in_standing: None, stands: false, pairwise: None }))
+    }
+
+    /// Why nothing is granted, if nothing is. Another identifier of the user than the grant says is a change, too.
+    fn refused(&self, new: &NewGrant) -> Option<VerifyOutcome> {
+        if let Some(reason) = reason_to_shut_out(self.in_standing) {
+            return Some(VerifyOutcome::ShutOut(reason));
         }
-    };
-    let sold = "SELECT 1 FROM resources WHERE digest = ?1 AND withdrawn_at IS NULL";
-    Ok(entitled && tx.one(sold, [new.resource.as_bytes()], |_| Ok(()))?.is_some() && same_pairwise(tx, new)?)
+        let same = self.pairwise.is_none_or(|known| known == new.pairwise);
+        if self.stands && same { None } else { Some(VerifyOutcome::Changed) }
+    }
 }
 
 /// Writes a grant down.
-fn insert(tx: &Tx<'_>, new: &NewGrant) -> TxResult<()> {
-    tx.change(
-        "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        (new.account.as_bytes(), new.publisher.0.0, new.pairwise.as_bytes()),
-    )?;
+fn insert(tx: &Tx<'_>, new: &NewGrant, found: &Found) -> TxResult<()> {
+    if found.pairwise.is_none() {
+        tx.change(
+            "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            (new.account.as_bytes(), new.publisher.0.0, new.pairwise.as_bytes()),
+        )?;
+    }
     tx.change(
         "INSERT INTO grants
              (id, code, terminal, resource, operation, entitlement, compact, nonce, keys, expires_at, replaces)
@@ -181,16 +219,6 @@ fn debit_units(tx: &Tx<'_>, new: &NewGrant, entitlement: &EntitlementId, units: 
             subject: *new.id.as_bytes(),
         },
     )
-}
-
-/// Whether the user has no other identifier at this publisher than the grant says.
-fn same_pairwise(tx: &Tx<'_>, new: &NewGrant) -> TxResult<bool> {
-    let known = tx.one(
-        "SELECT id FROM pairwise WHERE account = ?1 AND publisher = ?2",
-        (new.account.as_bytes(), new.publisher.0.0),
-        |row| bytes(row, 0, PairwiseId::from_bytes),
-    )?;
-    Ok(known.is_none_or(|known| known == new.pairwise))
 }
 
 const GRANT: &str = "SELECT id, state, compact, nonce, keys, expires_at, replaces FROM grants WHERE id = ?1";

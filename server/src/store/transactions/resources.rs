@@ -2,9 +2,10 @@
 
 use super::{Database, Lock, Tx, TxError, TxResult, offers, publishers, search, withdrawal};
 use crate::ops::faults::Write;
+use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
 use crate::store::{
-    Listing, ListingVersion, NewResource, OpenedPart, PublishOutcome, PublisherId, ResourceFacts, Resources,
+    Listing, ListingVersion, NewResource, OpenedPart, OperationFacts, PublishOutcome, PublisherId, ResourceFacts, Resources,
     RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,
 };
 use async_trait::async_trait;
@@ -17,23 +18,46 @@ use portcullis_protocol::{
 
 /// What the cycle needs of a resource.
 pub(super) fn facts(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<ResourceFacts>> {
-    tx.one(
-        "SELECT r.digest, r.publisher, p.name, r.name, r.version, r.run_max, r.size, r.withdrawn_at
-         FROM resources r JOIN publishers p ON p.id = r.publisher WHERE r.digest = ?1",
-        [digest.as_bytes()],
-        |row| {
-            Ok(ResourceFacts {
-                digest: bytes(row, 0, Digest::from_bytes)?,
-                publisher: octets(row, 1).map(PublisherId)?,
-                publisher_name: text(row, 2)?,
-                name: text(row, 3)?,
-                version: text(row, 4)?,
-                run_max: row.get(5)?,
-                size: count(row, 6)?,
-                withdrawn: maybe_time(row, 7)?,
-            })
-        },
-    )
+    let sql = format!("SELECT {FACTS} FROM resources r JOIN publishers p ON p.id = r.publisher WHERE r.digest = ?1");
+    tx.one(&sql, [digest.as_bytes()], facts_of)
+}
+
+/// The same, and one of its operations, if it has it.
+pub(super) fn with_operation(
+    tx: &Tx<'_>,
+    digest: &Digest,
+    operation: &OperationName,
+) -> TxResult<Option<(ResourceFacts, Option<OperationFacts>)>> {
+    let sql = format!(
+        "SELECT {FACTS}, o.name, o.parts FROM resources r JOIN publishers p ON p.id = r.publisher
+         LEFT JOIN operations o ON o.resource = r.digest AND o.name = ?2 WHERE r.digest = ?1"
+    );
+    tx.one(&sql, (digest.as_bytes(), operation.as_str()), |row| {
+        let operation = match row.get::<Option<String>>(9)? {
+            None => None,
+            Some(names) => {
+                let parts = names.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>();
+                Some(OperationFacts { name: text(row, 8)?, parts: parts.map_err(|_| TxError::Damaged)? })
+            }
+        };
+        Ok((facts_of(row)?, operation))
+    })
+}
+
+/// Of a resource `r` and its publisher `p`.
+const FACTS: &str = "r.digest, r.publisher, p.name, r.name, r.version, r.run_max, r.size, r.withdrawn_at";
+
+fn facts_of(row: &Row<'_>) -> TxResult<ResourceFacts> {
+    Ok(ResourceFacts {
+        digest: bytes(row, 0, Digest::from_bytes)?,
+        publisher: octets(row, 1).map(PublisherId)?,
+        publisher_name: text(row, 2)?,
+        name: text(row, 3)?,
+        version: text(row, 4)?,
+        run_max: row.get(5)?,
+        size: count(row, 6)?,
+        withdrawn: maybe_time(row, 7)?,
+    })
 }
 
 /// The publisher of a name.
