@@ -13,8 +13,8 @@ const ID: &str = "unhex(printf('00%030x', n))";
 /// The same as a digest.
 const DIGEST: &str = "unhex(printf('00%062x', n))";
 
-/// Copies the rows of `table` that `of` names, once for each number, with other expressions in these columns. In them `n`
-/// is the number, and `c` the row.
+/// Copies the rows of `table` that `of` names, once for each number, with other expressions in these columns. In them
+/// `n` is the number, and `c` the row.
 struct Copies<'a> {
     table: &'a str,
     of: &'a str,
@@ -38,8 +38,8 @@ pub(crate) fn entitlements(database: &Path, total: u64) -> Result<()> {
     grow(database, "entitlements", total, &copies)
 }
 
-/// Adds resources of the same publisher with their operations, parts, offers and lines of the catalogue, until there are
-/// so many.
+/// Adds resources of the same publisher with their operations, parts, offers and lines of the catalogue, until there
+/// are so many.
 pub(crate) fn resources(database: &Path, total: u64) -> Result<()> {
     let real = "(SELECT digest FROM resources WHERE name = 'measured')";
     let (of_resource, name) = (format!("resource = {real}"), "'copy-' || n");

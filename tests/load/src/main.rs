@@ -1,5 +1,5 @@
-//! `portcullis-load drive …`: puts load on a billing server and prints what came of it as JSON. `portcullis-load rows`:
-//! measures the rows of `docs/performance.md` that need it, without what the others link.
+//! `portcullis-load drive …`: puts load on a billing server and prints what came of it as JSON.
+//! `portcullis-load rows`: measures the rows of `docs/performance.md` that need it, without what the others link.
 
 #![forbid(unsafe_code)]
 

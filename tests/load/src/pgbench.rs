@@ -1,5 +1,5 @@
-//! `pgbench` with the statements of a cycle: those that the server's store really sent, taken from the database's log, in
-//! the same round trips.
+//! `pgbench` with the statements of a cycle: those that the server's store really sent, taken from the database's log,
+//! in the same round trips.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_fixtures::postgres::{Cluster, USER, program};

@@ -57,8 +57,8 @@ const LISTS: usize = 2;
 const LOCK_TRIES: i32 = 20_000;
 const LOCK_WAIT: std::time::Duration = std::time::Duration::from_millis(1);
 /// What every connection is told, and why it is not what SQLite does by itself. The journal is copied into the database
-/// every 16 MB instead of every 4: pages that all commits write (the ends of the tables) are copied a quarter as often, and
-/// one block of the journal's index still covers it. A connection may keep 8 MB of pages instead of 2.
+/// every 16 MB instead of every 4: pages that all commits write (the ends of the tables) are copied a quarter as often,
+/// and one block of the journal's index still covers it. A connection may keep 8 MB of pages instead of 2.
 const SESSION: &str = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=4000;
                        PRAGMA cache_size=-8000;";
 

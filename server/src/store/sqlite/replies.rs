@@ -12,8 +12,8 @@ type Group = Vec<Box<dyn Job<Write>>>;
 pub(super) struct Replies(Option<UnboundedSender<Group>>);
 
 impl Replies {
-    /// By a task of the runtime that this is called in, if that has threads of its own: one that runs only while somebody
-    /// waits in it could leave a caller outside it without an answer.
+    /// By a task of the runtime that this is called in, if that has threads of its own: one that runs only while
+    /// somebody waits in it could leave a caller outside it without an answer.
     pub(super) fn new() -> Self {
         let here = Handle::try_current().ok();
         let Some(runtime) = here.filter(|here| here.runtime_flavor() == RuntimeFlavor::MultiThread) else {

@@ -97,3 +97,55 @@ impl Writer {
         Ok(tx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::database::{Failure, TxResult};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Inserts a number, and fails afterwards if it is told to.
+    struct Insert {
+        number: i64,
+        fails: bool,
+        runs: Arc<AtomicU32>,
+    }
+
+    impl Job<Write> for Insert {
+        fn what(&self) -> Write {
+            Write::Sweep
+        }
+
+        fn run(&mut self, tx: &Tx<'_>) -> Result<(), Failure> {
+            self.runs.fetch_add(1, Ordering::Relaxed);
+            let inserted: TxResult<usize> = tx.change("INSERT INTO t (a) VALUES (?1)", [self.number]);
+            if inserted.is_ok() && !self.fails { Ok(()) } else { Err(Failure::Final) }
+        }
+
+        fn fail(&mut self, error: StoreError) {
+            panic!("{error}");
+        }
+
+        fn reply(self: Box<Self>) {}
+    }
+
+    #[test]
+    fn a_write_that_fails_takes_only_itself_back() {
+        let db = Connection::open_in_memory().expect("a database");
+        db.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY)").expect("a table");
+        let (clock, faults) = (Clock::default(), FaultPoints::none());
+        let writer = Writer { db, clock, faults, replies: Replies::new() };
+        let runs = Arc::new(AtomicU32::new(0));
+        let job = |number, fails| Box::new(Insert { number, fails, runs: Arc::clone(&runs) }) as Box<dyn Job<Write>>;
+        let numbers = || -> Vec<i64> {
+            let mut rows = writer.db.prepare("SELECT a FROM t ORDER BY a").expect("a statement");
+            rows.query_map([], |row| row.get(0)).expect("rows").map(|row| row.expect("a row")).collect()
+        };
+        writer.commit(&mut [job(1, false), job(2, false)]).expect("committed");
+        assert_eq!((numbers(), runs.swap(0, Ordering::Relaxed)), (vec![1, 2], 2), "each ran once");
+        // One fails by itself, one because its row is there.
+        writer.commit(&mut [job(3, false), job(4, true), job(1, false), job(5, false)]).expect("committed");
+        assert_eq!((numbers(), runs.load(Ordering::Relaxed)), (vec![1, 2, 3, 5], 6), "two ran before it was known");
+    }
+}
