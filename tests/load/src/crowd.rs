@@ -46,11 +46,7 @@ pub(crate) fn resources(database: &Path, total: u64) -> Result<()> {
     // Of two offers of a resource each has its own.
     let digest = "unhex(hex(substr(c.digest, 1, 16)) || printf('%032x', n))";
     let copies = [
-        Copies {
-            table: "resources",
-            of: "name = 'measured'",
-            others: &[("digest", DIGEST), ("name", name)],
-        },
+        Copies { table: "resources", of: "name = 'measured'", others: &[("digest", DIGEST), ("name", name)] },
         Copies { table: "operations", of: &of_resource, others: &[("resource", DIGEST)] },
         Copies { table: "parts", of: &of_resource, others: &[("resource", DIGEST)] },
         Copies {

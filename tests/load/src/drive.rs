@@ -118,10 +118,8 @@ async fn driven(load: &Load) -> Result<Outcome> {
     for customer in &known.plan.customers[..load.terminals] {
         terminals.push(Terminal::new(Arc::clone(&known), customer).await?);
     }
-    let running: Vec<_> = terminals
-        .into_iter()
-        .map(|terminal| tokio::spawn(work(terminal, load.kind, Arc::clone(&count))))
-        .collect();
+    let running: Vec<_> =
+        terminals.into_iter().map(|terminal| tokio::spawn(work(terminal, load.kind, Arc::clone(&count)))).collect();
     tokio::time::sleep(load.warm).await;
     let (used, rounds, begun) = (cpu::used(load.process)?, count.rounds.load(Ordering::SeqCst), Instant::now());
     count.counts.store(true, Ordering::SeqCst);

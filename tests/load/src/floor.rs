@@ -104,9 +104,9 @@ impl RawCycles {
     fn write(&self) -> Result<()> {
         let Self { db, next, account, terminal, entitlement, resource, publisher } = self;
         // As the server's: they begin with the time.
-        let mut id = [1; 16];
+        let mut id = [1_u8; 16];
         id[8..].copy_from_slice(&next.to_be_bytes());
-        let digest = [7; 32];
+        let digest = [7_u8; 32];
         let (compact, keys, key) = ("g".repeat(980), "k".repeat(330), format!("{next:022}"));
         let now = 1_800_000_000_000_i64 + i64::try_from(*next)?;
         let authorised = db
@@ -120,7 +120,8 @@ impl RawCycles {
         db.prepare_cached(answer)?.execute(params![terminal, key, digest, 1, id, now])?;
         let sql = "UPDATE authorisations SET state = 1 WHERE code = ?1 AND state = 0";
         let consumed = db.prepare_cached(sql)?.execute([id])?;
-        let sql = "UPDATE grants SET state = 2 WHERE terminal = ?1 AND resource = ?2 AND operation = 'view' AND state = 0";
+        let sql =
+            "UPDATE grants SET state = 2 WHERE terminal = ?1 AND resource = ?2 AND operation = 'view' AND state = 0";
         db.prepare_cached(sql)?.execute(params![terminal, resource])?;
         let sql = "INSERT INTO pairwise (account, publisher, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         db.prepare_cached(sql)?.execute(params![account, publisher, id])?;

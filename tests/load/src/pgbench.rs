@@ -55,7 +55,8 @@ pub(crate) fn script(cluster: &Cluster, begun: &str, ended: &str, stands: &[Stan
     }
     ensure!(script.contains("INSERT INTO grants"), "the log does not have a cycle:\n{script}");
     // A code, a grant and two keys that nobody used; they grow with the time, as the server's do.
-    let variables = "\\set n :n + 2\n\\set m :n + 1\n\\set r random(1, 9000000000000000000)\n\\set k random(0, :customers - 1)\n";
+    let variables =
+        "\\set n :n + 2\n\\set m :n + 1\n\\set r random(1, 9000000000000000000)\n\\set k random(0, :customers - 1)\n";
     Ok(format!("{variables}{script}"))
 }
 

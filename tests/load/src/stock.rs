@@ -10,9 +10,9 @@ use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{OfferTerms, OrderRequest, OrderState, PaymentMethod};
 use portcullis_protocol::{
-    AccountId, Capabilities, Digest, Enrolment, IdempotencyKey, Manifest, Offer, OperationEntry, PartEntry, PartKind, PartName,
-    PublisherEntry, PublisherName, ReleaseSecretKey, ResourceLimits, ResourceName, Rights, SecretKey, ServerEntry,
-    TerminalId, Verified,
+    AccountId, Capabilities, Digest, Enrolment, IdempotencyKey, Manifest, Offer, OperationEntry, PartEntry, PartKind,
+    PartName, PublisherEntry, PublisherName, ReleaseSecretKey, ResourceLimits, ResourceName, Rights, SecretKey,
+    ServerEntry, TerminalId, Verified,
 };
 use portcullis_server::Core;
 use portcullis_server::billing::{offers, orders};

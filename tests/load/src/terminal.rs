@@ -71,14 +71,15 @@ impl Terminal {
         let answer: VerificationAnswer = self.read(&answered, trust)?;
         let grant = Unverified::<Grant>::parse(&answer.grant)?;
         if trust == Trust::Verified {
-            let keys = &self.known.keys;
-            let grant = grant.verify(keys.signing_key(grant.kid(), now()).context("signed by an unknown key")?)?;
+            let key = self.known.keys.signing_key(grant.kid(), now()).context("signed by an unknown key")?;
+            let grant = grant.verify(key)?;
             let document = grant.document();
             ensure!(document.resource == self.known.plan.resource, "a grant for another resource");
             ensure!(document.nonce == verified.request.nonce, "a grant for another request");
             let opened = portcullis_protocol::release::open(&self.release, grant.compact(), &answer.keys)?;
             let expected = self.known.plan.parts.iter();
-            let same = opened.iter().map(|(part, key)| (part, key.expose())).eq(expected.map(|(part, key)| (part, &key.0)));
+            let same =
+                opened.iter().map(|(part, key)| (part, key.expose())).eq(expected.map(|(part, key)| (part, &key.0)));
             ensure!(same, "the keys are not those of the parts");
             let parts: Vec<PartName> = document.parts.clone();
             ensure!(parts.len() == opened.len(), "a grant for other parts");

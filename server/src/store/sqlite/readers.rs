@@ -1,8 +1,8 @@
 //! Connections for reading. In WAL mode they neither wait for the writer nor hold it up.
 
+use super::backend;
 use super::statements::Prepared;
 use super::transaction::{Begin, Transaction};
-use super::backend;
 use crate::ops::clock::Clock;
 use crate::store::StoreError;
 use crate::store::database::{Tx, TxResult};

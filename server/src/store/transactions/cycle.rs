@@ -46,7 +46,7 @@ fn wrapped_keys(tx: &Tx<'_>, resource: &Digest, operation: &OperationFacts) -> T
 }
 
 /// Whether the terminal or its account was shut out since it was asked about.
-fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<Option<Reason>> {
+pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<Option<Reason>> {
     let found = tx.one(
         &format!("SELECT {IN_STANDING} WHERE t.id = ?1 AND t.account = ?2"),
         (terminal.as_bytes(), account.as_bytes()),

@@ -5,8 +5,8 @@ use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, count, json, maybe_time, octets, text, to_json};
 use crate::store::{
-    Listing, ListingVersion, NewResource, OpenedPart, OperationFacts, PublishOutcome, PublisherId, ResourceFacts, Resources,
-    RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,
+    Listing, ListingVersion, NewResource, OpenedPart, OperationFacts, PublishOutcome, PublisherId, ResourceFacts,
+    Resources, RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,
 };
 use async_trait::async_trait;
 use portcullis_protocol::limits::{MAX_OPENINGS, MAX_VERSIONS};

@@ -34,20 +34,39 @@ pub(super) fn measure(setting: &Setting, sink: Sink<'_>) -> Result<()> {
     let bare = |target| Targets { bare: Some(target), ..Targets::default() };
     let none = Targets::default();
     let mut rows = vec![
-        Row::new("P6", "processor time of a cycle, 256 terminals, beside its cryptography", &cpu(many), &sums, bare(1.9)),
+        Row::new(
+            "P6",
+            "processor time of a cycle, 256 terminals, beside its cryptography",
+            &cpu(many),
+            &sums,
+            bare(1.9),
+        ),
         Row::new("P6 16", "the same, 16 terminals", &cpu(sixteen), &sums, none),
         Row::new("P6 64", "the same, 64 terminals", &cpu(sixty_four), &sums, none),
         Row::new("P6 1000", "the same, 1,000 terminals", &cpu(most), &sums, none),
         Row::new("P6 acknowledged", "the same, 256 terminals that acknowledge, too", &cpu(&acknowledged), &sums, none),
         // At least 0.30 of its rate.
-        Row::new("P6 rate", "a cycle's share of the time, beside its rows alone", &share(many), &writes, bare(1.0 / 0.3)),
+        Row::new(
+            "P6 rate",
+            "a cycle's share of the time, beside its rows alone",
+            &share(many),
+            &writes,
+            bare(1.0 / 0.3),
+        ),
     ];
     let slowest = figures(sixty_four, |outcome| outcome.p99);
     let targets = Targets { ours: Some(50e6), ..Targets::default() };
     let median = figures(sixty_four, |outcome| outcome.p50);
-    rows.push(Row::new("P6 p99", "the slowest hundredth at 64 terminals, beside the median", &slowest, &median, targets));
+    rows.push(Row::new(
+        "P6 p99",
+        "the slowest hundredth at 64 terminals, beside the median",
+        &slowest,
+        &median,
+        targets,
+    ));
     // At least 0.9 of the best.
-    let best = outcomes[..3].iter().map(|outcomes| share(outcomes)).min_by(|one, other| one.p10().total_cmp(&other.p10()));
+    let best =
+        outcomes[..3].iter().map(|outcomes| share(outcomes)).min_by(|one, other| one.p10().total_cmp(&other.p10()));
     if let Some(best) = best {
         let what = "a cycle's share of the time at 1,000 terminals, beside the best of fewer";
         rows.push(Row::new("P6 many", what, &share(most), &best, bare(1.0 / 0.9)));

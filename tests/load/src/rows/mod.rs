@@ -51,11 +51,8 @@ impl Setting {
     }
 
     const fn times(&self) -> Times {
-        let millis = |warm, counted| Times {
-            warm: Duration::from_millis(warm),
-            counted: Duration::from_millis(counted),
-        };
-        if self.quick { millis(50, 300) } else { millis(500, 2000) }
+        let (warm, counted) = if self.quick { (50, 300) } else { (500, 2000) };
+        Times { warm: Duration::from_millis(warm), counted: Duration::from_millis(counted) }
     }
 
     /// As many as are wanted, or a few.

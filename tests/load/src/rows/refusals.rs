@@ -28,7 +28,13 @@ pub(super) fn measure(setting: &Setting, sink: Sink<'_>) -> Result<()> {
     let cpu = |outcomes: &[Outcome]| figures(outcomes, |outcome| outcome.cpu);
     let row = |((_, id, what, target), outcomes): (&(Kind, &'static str, &'static str, f64), &Vec<Outcome>)| {
         let targets = Targets { bare: Some(*target), ..Targets::default() };
-        Row::new(*id, format!("processor time of refusing {what}, beside a cycle"), &cpu(outcomes), &cpu(&good), targets)
+        Row::new(
+            *id,
+            format!("processor time of refusing {what}, beside a cycle"),
+            &cpu(outcomes),
+            &cpu(&good),
+            targets,
+        )
     };
     sink(REFUSALS.iter().zip(&refused).map(row).collect())
 }

@@ -2,11 +2,11 @@
 
 use crate::Bench;
 use crate::bare::{Bare, Live};
-use portcullis_load::duel::{allocations, duel};
 use crate::resource::{ADD, ECHO, OPERATION};
-use portcullis_load::row::{Row, Targets};
 use anyhow::{Result, ensure};
 use portcullis_host::{Pool, Typed};
+use portcullis_load::duel::{allocations, duel};
+use portcullis_load::row::{Row, Targets};
 use portcullis_protocol::limits::MAX_QUANTITY;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,11 +1,11 @@
 //! P4: the first start, in the process: from a sealed file to code. The bare minimum compiles the same bytes.
 
 use crate::Bench;
-use portcullis_load::duel::duel;
 use crate::resource::{ADD, ECHO, OPERATION, Specimen, granted};
-use portcullis_load::row::{Row, Targets};
 use anyhow::{Result, anyhow, ensure};
 use portcullis_host::{Limits, engine_config};
+use portcullis_load::duel::duel;
+use portcullis_load::row::{Row, Targets};
 use portcullis_protocol::seal::body;
 use portcullis_tests::checkout;
 use std::fs;

@@ -1,12 +1,12 @@
 //! P12: what verifying a grant costs beside the one signature it has.
 
 use crate::Bench;
-use portcullis_load::duel::duel;
 use crate::resource::OPERATION;
-use portcullis_load::row::{Row, Targets};
 use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::{Signature, VerifyingKey};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use portcullis_load::duel::duel;
+use portcullis_load::row::{Row, Targets};
 use portcullis_protocol::encoding::{Octets, base64url};
 use portcullis_protocol::{Grant, SecretKey, Unverified, Verified};
 use std::hint::black_box;

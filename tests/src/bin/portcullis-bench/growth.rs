@@ -1,12 +1,12 @@
 //! How a start grows: with the size of the package, and with how many resources are installed.
 
 use crate::Bench;
-use portcullis_load::duel::duel;
 use crate::parts::content;
 use crate::plot::{Curve, Plot};
 use crate::resource::Asset;
 use crate::shop::Shop;
 use anyhow::{Context as _, Result, ensure};
+use portcullis_load::duel::duel;
 use portcullis_protocol::sealed::Sealed;
 use serde_json::Value;
 use std::fs::{self, File};

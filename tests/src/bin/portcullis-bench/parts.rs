@@ -1,12 +1,12 @@
 //! P5: what unsealing a part costs beside its cipher alone, over all cores, and beside the `age` crate.
 
 use crate::Bench;
-use portcullis_load::duel::duel;
 use crate::held::now;
 use crate::resource::Asset;
-use portcullis_load::row::{Row, Targets};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use portcullis_load::duel::duel;
+use portcullis_load::row::{Row, Targets};
 use portcullis_protocol::sealed::Sealed;
 use std::fs::{self, File};
 use std::io::Cursor;

@@ -1,7 +1,7 @@
 //! Curves as pictures: logarithmic on both axes, as SVG that stands by itself.
 
-use portcullis_load::row::text;
 use anyhow::{Context as _, Result};
+use portcullis_load::row::text;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -1,12 +1,12 @@
 //! P9: what sealing costs beside the cipher and the digest in one pass over the same bytes.
 
 use crate::Bench;
-use portcullis_load::duel::duel;
 use crate::parts::{content, key, nonce};
 use crate::resource::Asset;
-use portcullis_load::row::{Row, Targets};
 use anyhow::{Result, anyhow, ensure};
 use aws_lc_rs::aead::Aad;
+use portcullis_load::duel::duel;
+use portcullis_load::row::{Row, Targets};
 use portcullis_protocol::sealed::Sealed;
 use std::hint::black_box;
 use std::io::Cursor;

@@ -1,7 +1,7 @@
 //! What the stages of something take, one after another.
 
-use portcullis_load::row::text;
 use anyhow::{Result, ensure};
+use portcullis_load::row::text;
 use serde::Serialize;
 
 /// Each stage with the nanoseconds it takes: the 10th percentile of several times.

@@ -1,15 +1,15 @@
 //! P3: whole processes, second start: from a sealed file to the first result. And what each stage of it takes.
 
 use crate::Bench;
-use portcullis_load::duel::{Contestant, duel_of};
 use crate::held::now;
 use crate::others::Others;
 use crate::resource::{ADD, Specimen};
-use portcullis_load::row::{Row, Targets};
 use crate::shop::Shop;
 use crate::stages::Stages;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use portcullis_host::{Limits, engine_config};
+use portcullis_load::duel::{Contestant, duel_of};
+use portcullis_load::row::{Row, Targets};
 use portcullis_tests::checkout;
 use std::fs;
 use std::path::PathBuf;
