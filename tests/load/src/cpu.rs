@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Ticks per second in which Linux tells it (`getconf CLK_TCK`), on every architecture that it runs on today.
 const TICKS: u64 = 100;
+/// The least that can be told. Only a run that is too short to say anything uses less.
+pub(crate) const LEAST: Duration = Duration::from_millis(1000 / TICKS);
 
 /// What all threads of a process have used so far, those that ended too.
 ///

@@ -142,7 +142,7 @@ async fn driven(load: &Load) -> Result<Outcome> {
         seconds,
         rounds,
         rate: rounds as f64 / seconds,
-        cpu: used.as_nanos() as f64 / rounds.max(1) as f64,
+        cpu: used.max(cpu::LEAST).as_nanos() as f64 / rounds.max(1) as f64,
         p50: at(0.5),
         p99: at(0.99),
         verified: count.verified.load(Ordering::SeqCst),

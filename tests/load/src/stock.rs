@@ -37,7 +37,8 @@ pub(crate) const RESOURCE: &str = "measured";
 pub(crate) const BOUGHT: &str = "view";
 pub(crate) const UNPAID: &str = "print";
 /// The parts that are released.
-const PARTS: [&str; 2] = ["full", "body"];
+const PARTS: [(&str, PartKind, &str); 2] =
+    [("full", PartKind::Asset, "image/png"), ("body", PartKind::Code, "application/wasm")];
 
 /// Sixteen bytes that name the customer of a number, in place of what would be drawn at random: they begin with a time,
 /// as those do. `kind` tells one kind of identifier from another.
@@ -178,18 +179,18 @@ async fn sign_in(core: &Core, account: AccountId, key: &SecretKey, tokens: NewTo
 
 /// A resource of two operations, each of which releases both parts. Its file is nowhere: nobody asks for it.
 fn resource(core: &Core, account: AccountId, key: &SecretKey) -> Result<(NewResource, Vec<(PartName, FileKey)>)> {
-    let part = |name: &str| -> Result<PartEntry> {
+    let part = |(name, kind, media_type): (&str, PartKind, &str)| -> Result<PartEntry> {
         Ok(PartEntry {
             name: name.parse().ok().context("a part")?,
-            kind: PartKind::Code,
-            media_type: "application/wasm".into(),
+            kind,
+            media_type: media_type.into(),
             size: 100,
             commitment: Octets(random()),
             binding: Octets(random()),
             public: false,
         })
     };
-    let parts: Vec<PartEntry> = PARTS.iter().map(|name| part(name)).collect::<Result<_>>()?;
+    let parts: Vec<PartEntry> = PARTS.into_iter().map(part).collect::<Result<_>>()?;
     let operation = |name: &str| -> Result<OperationEntry> {
         Ok(OperationEntry {
             name: name.parse().ok().context("an operation")?,

@@ -44,7 +44,7 @@ pub(super) fn measure(setting: &Setting, sink: Sink<'_>) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let cluster = Cluster::start(&[&SETTINGS[..], &LOGGED[..]].concat());
     let address = cluster.database();
-    let name = address.rsplit('/').next().and_then(|name| name.split('?').next()).context("a name")?.to_owned();
+    let name = address.split('?').next().and_then(|path| path.rsplit('/').next()).context("a name")?.to_owned();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let goods = runtime.block_on(fill(&folder, &address, setting.few(CUSTOMERS as usize) as u32))?;
     // What was bought has numbers, too, so that a script can name it.
