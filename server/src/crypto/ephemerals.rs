@@ -50,11 +50,17 @@ impl Ephemerals {
 
 impl Pool {
     fn fill(&self) {
-        while self.ready.lock().len() < MOST {
-            let made = Ephemeral::generate(&mut rng());
-            self.ready.lock().push(made);
+        loop {
+            while self.ready.lock().len() < MOST {
+                let made = Ephemeral::generate(&mut rng());
+                self.ready.lock().push(made);
+            }
+            self.filling.store(false, Ordering::Release);
+            // Whoever took some just now may have seen that more were being made.
+            if self.ready.lock().len() >= LOW || self.filling.swap(true, Ordering::AcqRel) {
+                return;
+            }
         }
-        self.filling.store(false, Ordering::Release);
     }
 }
 
@@ -73,7 +79,7 @@ mod tests {
 
     async fn filled(keys: &Ephemerals) {
         let begun = Instant::now();
-        while keys.0.ready.lock().len() < MOST || keys.0.filling.load(Ordering::Acquire) {
+        while keys.0.filling.load(Ordering::Acquire) || keys.0.ready.lock().len() < LOW {
             assert!(begun.elapsed() < Duration::from_secs(30), "nothing was made");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
