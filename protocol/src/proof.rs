@@ -146,8 +146,8 @@ pub fn check(compact: &str, target: &ProofTarget<'_>, nonces: &NonceKey, now: u6
     check_knowing(compact, target, nonces, now, |_| None)
 }
 
-/// The same, by somebody who has parsed keys before: `known` is asked for the key of 32 bytes. What it returns has to be
-/// what [`PublicKey::from_bytes`] made of them.
+/// The same, by somebody who has parsed keys before: `known` is asked for the key of 32 bytes. What it returns has to
+/// be what [`PublicKey::from_bytes`] made of them.
 ///
 /// # Errors
 /// As [`check`].
