@@ -128,8 +128,7 @@ impl Sqlite {
         let (writer, queue) = Jobs::new();
         let commits = Commits::default();
         let replies = Replies::new();
-        let thread =
-            Writer { db, clock: options.clock, faults: options.faults, replies, commits: commits.clone() };
+        let thread = Writer { db, clock: options.clock, faults: options.faults, replies, commits: commits.clone() };
         writer.start("store-writer", move || thread.serve(queue))?;
         Ok(Self { writer, readers, lease: ProcessLease::default(), commits })
     }

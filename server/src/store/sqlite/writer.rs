@@ -135,7 +135,7 @@ mod tests {
         let db = Connection::open_in_memory().expect("a database");
         db.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY)").expect("a table");
         let (clock, faults) = (Clock::default(), FaultPoints::none());
-        let writer = Writer { db, clock, faults, replies: Replies::new() };
+        let writer = Writer { db, clock, faults, replies: Replies::new(), commits: Commits::default() };
         let runs = Arc::new(AtomicU32::new(0));
         let job = |number, fails| Box::new(Insert { number, fails, runs: Arc::clone(&runs) }) as Box<dyn Job<Write>>;
         let numbers = || -> Vec<i64> {
