@@ -67,7 +67,7 @@ pub use ports::consent::{Answer, Consent, DeclineAll, HandOver, Prompt};
 pub use ports::gatekeeper::{Beyond, CycleRequest, Gatekeeper, HeldCode, Nonce, Refused, Released};
 pub use ports::progress::{PartRefusal, Progress, Quiet, Step};
 pub use ports::transport::{
-    AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent,
+    AccessToken, BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent, Streamed,
     TransportError,
 };
 pub use run::arguments::Argument;
@@ -86,6 +86,7 @@ pub use run::streams::endpoint::{Input, Output, OutputBuffer};
 pub use run::streams::screen::ScreenFilter;
 pub use run::wasi::{Directory, Lent};
 #[cfg(feature = "http")]
+pub use server::events::{BadCursor, EventCursor, Events, Told};
 pub use server::http::HttpBillingServer;
 pub use server::retry::Retry;
 pub use server::sign_in::{SignIn, SignedIn};

@@ -302,6 +302,10 @@ random_id!(
     CodeId
 );
 random_id!(
+    /// What the events of a server are numbered in: another one after it was restored from a backup.
+    EpochId
+);
+random_id!(
     /// The user as one publisher sees him: random per (account, publisher), never derived.
     PairwiseId
 );

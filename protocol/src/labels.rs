@@ -33,11 +33,15 @@ pub const TYP_ANSWER: &str = "portcullis-answer+jwt";
 pub const TYP_REFUSAL: &str = "portcullis-refusal+jwt";
 /// `typ` of a head of a server's audit log.
 pub const TYP_AUDIT_HEAD: &str = "portcullis-audit-head+jwt";
+/// `typ` of an event, and of a heartbeat.
+pub const TYP_EVENT: &str = "portcullis-event+jwt";
+/// `typ` of the keys that sign the webhooks of an endpoint.
+pub const TYP_WEBHOOK_KEYS: &str = "portcullis-webhook-keys+jwt";
 /// `typ` of a proof of possession (RFC 9449 section 4.2).
 pub const TYP_PROOF: &str = "dpop+jwt";
 
 /// Every `typ` of a signed document, for the tests that hold them apart.
-pub const ALL_TYPES: [&str; 16] = [
+pub const ALL_TYPES: [&str; 18] = [
     TYP_MANIFEST,
     TYP_COUNTERSIGNATURE,
     TYP_OFFER,
@@ -53,6 +57,8 @@ pub const ALL_TYPES: [&str; 16] = [
     TYP_ANSWER,
     TYP_REFUSAL,
     TYP_AUDIT_HEAD,
+    TYP_EVENT,
+    TYP_WEBHOOK_KEYS,
     TYP_PROOF,
 ];
 

@@ -67,14 +67,14 @@ pub use code::OtherCode;
 pub use currency::Currency;
 pub use date::{BadDate, Date};
 pub use documents::{
-    Answer, AuditHead, Capabilities, Countersignature, Enrolment, Grant, GrantLimits, KeyDocument, KeyDocumentError,
-    LimitsRefused, Manifest, ManifestError, More, Offer, OperationEntry, PartEntry, PartKind, PublisherClaim,
-    PublisherEntry, Receipt, RefundReceipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey, SignedManifest,
-    TopUpReceipt, Vouch, WellKnown, confirmation,
+    Answer, AuditHead, Capabilities, Countersignature, Enrolment, Event, EventBody, Grant, GrantLimits, KeyDocument,
+    KeyDocumentError, LimitsRefused, Manifest, ManifestError, More, Offer, OperationEntry, PartEntry, PartKind,
+    PublisherClaim, PublisherEntry, Receipt, RefundReceipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey,
+    SignedManifest, TopUpReceipt, Vouch, WebhookKey, WebhookKeys, WellKnown, confirmation,
 };
 pub use ids::{
-    AccountId, BadId, CodeId, Digest, ExportName, GrantId, IdempotencyKey, MailboxName, OfferId, OperationName,
-    OrderId, Origin, PairwiseId, PartName, PublisherName, ResourceName, TerminalId,
+    AccountId, BadId, CodeId, Digest, EpochId, ExportName, GrantId, IdempotencyKey, MailboxName, OfferId,
+    OperationName, OrderId, Origin, PairwiseId, PartName, PublisherName, ResourceName, TerminalId,
 };
 pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
 pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};

@@ -156,6 +156,14 @@ pub const SERVER_NONCE_WINDOW: u64 = 60;
 /// How far the `iat` of a proof may lie from the server's clock, in seconds. The server nonce is what bounds its age;
 /// this only catches a terminal whose clock is far off.
 pub const PROOF_SKEW: u64 = 24 * 3600;
+/// The data of one event, as JSON: identifiers and a sealed code, not a document.
+pub const MAX_EVENT_DATA: usize = 4 * 1024;
+/// Signed events in one answer, in bytes: the answer is signed again, and a document of at most [`MAX_DOCUMENT`] bytes.
+pub const MAX_EVENTS_ANSWER: usize = 40 * 1024;
+/// Events in one answer.
+pub const MAX_EVENTS: u32 = 100;
+/// Seconds between two documents of a stream of events, at most: shorter than what proxies wait for.
+pub const EVENT_HEARTBEAT: u64 = 15;
 /// The body of a JSON request to the server.
 pub const MAX_REQUEST_BODY: usize = 64 * 1024;
 /// The header of an age file. A stanza of ours takes 97 bytes; the rest is room for those of other recipient types.

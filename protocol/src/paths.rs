@@ -87,6 +87,15 @@ pub const SIGN_OUT: &str = "/v1/account/sign-out";
 /// A terminal of the account.
 pub const TERMINAL: &str = "/v1/account/terminals/{id}";
 
+/// The events that are kept for a terminal.
+pub const EVENTS: &str = "/v1/events";
+/// Those after a cursor.
+pub const EVENTS_AFTER: &str = "/v1/events/{epoch}/{seq}";
+/// Those after a cursor, and every further one as it happens.
+pub const EVENTS_STREAM: &str = "/v1/events/{epoch}/{seq}/stream";
+/// The keys that sign the webhooks of an endpoint.
+pub const WEBHOOK_KEYS: &str = "/v1/webhook-keys/{endpoint}";
+
 /// What a payment provider says by itself.
 pub const WEBHOOK: &str = "/webhooks/{provider}";
 

@@ -1,6 +1,8 @@
 //! The JSON Schemas of identifiers and values that write themselves, for the OpenAPI document of a server.
 
-use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId};
+use crate::ids::{
+    Digest, EpochId, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId,
+};
 use crate::keys::{PublicKey, Thumbprint};
 use crate::limits::{MAX_MINOR_UNITS, MAX_PARTS};
 use crate::money::Money;
@@ -57,6 +59,7 @@ schemas! {
     PartName => text(NAME, 64, "The name of a part within its resource.");
     OperationName => text(NAME, 64, "The name of an operation within its resource.");
     Version => text(SEMVER, 128, "A version, as SemVer 2.0.0 writes it.");
+    EpochId => text(OCTETS_16, 22, "What events are numbered in: 16 bytes, base64url.");
     TerminalId => text(OCTETS_16, 22, "A terminal: 16 bytes, base64url.");
     OfferId => text(OCTETS_16, 22, "An offer: 16 bytes, base64url.");
     OrderId => text(OCTETS_16, 22, "An order: 16 bytes, base64url.");

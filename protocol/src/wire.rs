@@ -7,7 +7,9 @@
 use crate::code::OtherCode;
 use crate::documents::WellKnown;
 use crate::encoding::{BoundedOctets, Octets};
-use crate::ids::{Digest, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId};
+use crate::ids::{
+    Digest, EpochId, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId,
+};
 use crate::keys::{PublicKey, Thumbprint};
 use crate::limits::MAX_NONCE;
 use crate::listed::Listed;
@@ -174,6 +176,38 @@ pub struct PaymentMethod {
     /// The provider's token for the payer's means; `docs/operations.md` lists those of `sandbox`. With every provider
     /// `saved` stands for the means that the account last saved there.
     pub token: String,
+}
+
+/// The keys that sign the webhooks of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WebhookKeysAnswer {
+    /// Compact `portcullis-webhook-keys+jwt`.
+    pub signed: String,
+}
+
+/// A server-sent event of a stream of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PushedEvent {
+    /// Compact `portcullis-event+jwt`, for the request that opened the stream.
+    pub data: String,
+}
+
+/// Events of a receiver, after its cursor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventsAnswer {
+    /// The epoch that they are numbered in. If it is another one than the cursor's, what the cursor says is forgotten.
+    pub epoch: EpochId,
+    /// Compact `portcullis-event+jwt`, oldest first, each for this very request.
+    pub events: Vec<String>,
+    /// The number of the last event there is. If it is greater than that of the last one here, there is more to pull.
+    pub last: u64,
+    /// Whether events between the cursor and these are not kept any more, or the epoch is another one: whoever counts
+    /// on events asks anew for what they are about.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
 }
 
 /// What became of an order.

@@ -10,8 +10,8 @@
 //!
 //! - [`billing::cycle`]: steps 2 and 3, top to bottom, in the order of checks. Start reading there.
 //! - [`billing::orders`]: an order from the purchase to the receipt and back, whatever is bought.
-//!   [`billing::payment`]: who moves the money. [`billing::look_ups`] and [`billing::events`]: what providers decide
-//!   later.
+//!   [`billing::payment`]: who moves the money. [`billing::events`]: what providers decide later.
+//! - [`effects`]: what is done outside the database, by whichever process has claimed it. `notices`: who is told.
 //! - [`billing::rights`]: each rights model, a pure function. [`billing::ledger`]: double entry.
 //! - [`store`]: what is remembered, by noun; transactions decide, never this process's memory.
 //! - [`crypto::keys`], [`crypto::secrets`]: the server's keys, and what keeps the database worthless to a thief.
@@ -24,8 +24,10 @@ pub mod billing;
 mod catalogue;
 pub mod commands;
 pub mod crypto;
+pub mod effects;
 mod http;
 mod identity;
+pub mod notices;
 pub mod ops;
 mod print;
 mod services;

@@ -5,6 +5,7 @@ use crate::billing::payment::Payments;
 use crate::catalogue::objects::Objects;
 use crate::crypto::keys::Keys;
 use crate::crypto::secrets::Secrets;
+use crate::notices::outbound::Outbound;
 use crate::ops::clock::Clock;
 use crate::ops::faults::FaultPoints;
 use crate::ops::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Core {
     pub clock: Clock,
     /// FaultPoints, for tests.
     pub faults: FaultPoints,
+    /// Requests to addresses that others chose.
+    pub outbound: Outbound,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

@@ -6,7 +6,7 @@
 //!   directory and the command `portcullis`.
 //! - [`Window`]: a store that sells the examples, in a real browser. [`Vendor`]: a publisher of small resources.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
-//! - [`future`]: a server of a later version.
+//! - [`future`]: a server of a later version. [`Inbox`]: somebody who listens for webhooks.
 //! - [`mailbox`]: signed mails, a server that has them, and the name servers of their signers.
 //! - [`plain`]: the cheater's engine.
 
@@ -17,6 +17,7 @@ mod browser;
 pub mod chromium;
 pub mod demo;
 pub mod future;
+mod inbox;
 pub mod mailbox;
 pub mod plain;
 mod terminal;
@@ -24,6 +25,7 @@ mod vendor;
 mod window;
 
 pub use browser::Browser;
+pub use inbox::{Inbox, Posted};
 pub use portcullis_fixtures::{Server, checkout};
 pub use terminal::{Ran, Terminal};
 pub use vendor::{POINT, Vendor, Ware};

@@ -109,6 +109,7 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
     cyrus(workspace)?;
     objects(workspace)?;
     linter(workspace)?;
+    webhooks(workspace)?;
     ffmpeg(workspace)?;
     npm(workspace)?;
     println!("   {:.1} s", start.elapsed().as_secs_f32());
@@ -308,6 +309,12 @@ fn objects(workspace: &Workspace) -> Result<()> {
 fn linter(workspace: &Workspace) -> Result<()> {
     let pins = workspace.root.join("tests/clients/hadolint/requirements.txt");
     virtual_environment(&workspace.target("foreign/hadolint"), &pins)
+}
+
+/// `target/foreign/webhooks`: what others verify webhooks with.
+fn webhooks(workspace: &Workspace) -> Result<()> {
+    let pins = workspace.root.join("tests/clients/webhooks/requirements.txt");
+    virtual_environment(&workspace.target("foreign/webhooks"), &pins)
 }
 
 /// Installs what a list pins and nothing besides, and only files whose digests stand in the list.

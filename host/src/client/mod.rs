@@ -13,6 +13,7 @@ use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::BillingServer;
 use crate::run::runtime::{Runtime, RuntimeBuilder};
+use crate::server::events::{EventCursor, Events};
 use crate::server::pending_sign_ins::Pending;
 use crate::server::retry::Retry;
 use crate::server::session::Sessions;
@@ -310,6 +311,15 @@ impl Client {
         self.sessions.close(origin);
         Terminal::forget(&*self.sessions.keys, origin)?;
         Ok(self.sessions.trust.forget(origin)?)
+    }
+
+    /// Follows what a server tells this terminal, from a cursor that was kept, or from the oldest event that the server
+    /// has. No server is contacted before [`Events::next`] is waited for.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with `not-signed-in` if nobody is.
+    pub fn events(&self, origin: &Origin, after: Option<EventCursor>) -> Result<Events, ClientError> {
+        Ok(Events::new(self.sessions.of(origin)?, after))
     }
 
     /// The store of a server, for its customers.

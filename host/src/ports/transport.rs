@@ -22,6 +22,15 @@ pub trait BillingServer: Send + Sync {
     /// [`TransportError`]: nothing is known about what the server did.
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, TransportError>;
 
+    /// One request whose answer is a stream that stays open. A transport that has none says so, and whoever wanted it
+    /// asks now and then instead.
+    ///
+    /// # Errors
+    /// [`TransportError`], also as an item of the stream.
+    async fn stream(&self, _exchange: Exchange) -> Result<Streamed, TransportError> {
+        Err(TransportError::Unreachable("this transport has no streams".into()))
+    }
+
     /// Fetches a file, from a place in it onwards.
     ///
     /// # Errors
@@ -193,6 +202,20 @@ pub struct Exchanged {
     pub retry_after: Option<u32>,
     /// The body.
     pub body: Bytes,
+}
+
+/// An answer that may be a stream.
+pub struct Streamed {
+    /// What came before it: status and nonce; the whole answer if the status is not 200.
+    pub head: Exchanged,
+    /// The bytes, as they come; of another status there are none.
+    pub body: BoxStream<'static, Result<Bytes, TransportError>>,
+}
+
+impl fmt::Debug for Streamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Streamed({})", self.head.status)
+    }
 }
 
 /// A file to fetch, without any credentials.

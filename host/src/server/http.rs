@@ -1,7 +1,7 @@
 //! The transport over HTTPS, with reqwest and rustls.
 
 use crate::ports::transport::{
-    BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent, TransportError,
+    BillingServer, Body, Download, Downloaded, Exchange, Exchanged, MAX_ANSWER, Method, Sent, Streamed, TransportError,
 };
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -153,9 +153,9 @@ impl HttpBillingServer {
     }
 }
 
-#[async_trait]
-impl BillingServer for HttpBillingServer {
-    async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, TransportError> {
+impl HttpBillingServer {
+    /// Sends a request. `lasts`: its answer may go on for as long as bytes come.
+    async fn send(&self, exchange: Exchange, lasts: bool) -> Result<Response, TransportError> {
         let Exchange { method, origin, path_and_query, token, proof, idempotency_key, body } = exchange;
         let method = match method {
             Method::Get => reqwest::Method::GET,
@@ -175,6 +175,7 @@ impl BillingServer for HttpBillingServer {
             request = request.header("idempotency-key", key.as_str());
         }
         request = match body {
+            Body::Empty if lasts => request,
             Body::Empty => request.timeout(SHORT),
             Body::Text(kind, bytes) => request.timeout(SHORT).header(CONTENT_TYPE, kind).body(bytes),
             // As long as bytes flow, a large file may take its time.
@@ -191,10 +192,33 @@ impl BillingServer for HttpBillingServer {
         if response.status().is_redirection() {
             return Err(TransportError::Redirect);
         }
-        let status = response.status().as_u16();
-        let nonce = text(response.headers(), "dpop-nonce").map(str::to_owned);
-        let retry_after = text(response.headers(), "retry-after").and_then(|text| text.parse().ok());
-        Ok(Exchanged { status, nonce, retry_after, body: read_bounded(response).await? })
+        Ok(response)
+    }
+}
+
+/// What stands in the head of an answer.
+fn head(response: &Response) -> Exchanged {
+    let nonce = text(response.headers(), "dpop-nonce").map(str::to_owned);
+    let retry_after = text(response.headers(), "retry-after").and_then(|text| text.parse().ok());
+    Exchanged { status: response.status().as_u16(), nonce, retry_after, body: Bytes::new() }
+}
+
+#[async_trait]
+impl BillingServer for HttpBillingServer {
+    async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, TransportError> {
+        let response = self.send(exchange, false).await?;
+        let head = head(&response);
+        Ok(Exchanged { body: read_bounded(response).await?, ..head })
+    }
+
+    async fn stream(&self, exchange: Exchange) -> Result<Streamed, TransportError> {
+        let response = self.send(exchange, true).await?;
+        let head = head(&response);
+        if head.status != 200 {
+            let head = Exchanged { body: read_bounded(response).await?, ..head };
+            return Ok(Streamed { head, body: futures::stream::empty().boxed() });
+        }
+        Ok(Streamed { head, body: response.bytes_stream().map(|piece| piece.map_err(|error| lost(&error))).boxed() })
     }
 
     async fn download(&self, download: Download) -> Result<Downloaded, TransportError> {

@@ -2,6 +2,7 @@
 //! answers.
 
 #[cfg(feature = "http")]
+pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod pending_sign_ins;
 pub(crate) mod prover;

@@ -1,12 +1,16 @@
 //! Requests with a proof of possession (RFC 9449), and the server's nonces.
 
 use crate::ports::gatekeeper::Refused;
-use crate::ports::transport::{AccessToken, BillingServer, Body, Exchange, Exchanged, Method, TransportError};
+use crate::ports::transport::{
+    AccessToken, BillingServer, Body, Exchange, Exchanged, Method, Streamed, TransportError,
+};
 use crate::random;
 use crate::server::retry::Retry;
 use crate::server::terminal::Terminal;
 use crate::server::trust::offline;
 use crate::state::clock::{Clock as _, ServerClock};
+use bytes::Bytes;
+use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use portcullis_protocol::proof::{ProofTarget, prove};
 use portcullis_protocol::{Digest, IdempotencyKey, Origin};
@@ -44,6 +48,12 @@ pub(crate) struct TimedAnswer {
     pub(crate) sent: Duration,
     /// When the answer came.
     pub(crate) came: Duration,
+}
+
+/// A stream, and the digest of the proof that its documents have to repeat.
+pub(crate) struct StreamedAnswer {
+    pub(crate) req: Digest,
+    pub(crate) body: BoxStream<'static, Result<Bytes, TransportError>>,
 }
 
 impl Prover {
@@ -118,12 +128,53 @@ impl Prover {
         }
     }
 
+    /// Asks for a stream with a fresh proof; once more, if the server wants a newer nonce. An answer that is none is
+    /// returned as it is.
+    pub(crate) async fn stream(
+        &self,
+        request: &Request,
+        token: &AccessToken,
+    ) -> Result<Result<StreamedAnswer, TimedAnswer>, TransportError> {
+        for attempt in 0.. {
+            let nonce = self.nonce.lock().clone();
+            let (req, exchange) = self.proven(request, Some(token), nonce.as_deref());
+            let sent = self.clock.elapsed();
+            let Streamed { head, body } = self.server.stream(exchange).await?;
+            self.hear(&head);
+            if head.status == 200 {
+                return Ok(Ok(StreamedAnswer { req, body }));
+            }
+            let wants_nonce = head.status == 401 && head.nonce.is_some() && head.nonce != nonce && !is_signed(&head);
+            if attempt > 0 || !wants_nonce {
+                return Ok(Err(TimedAnswer { req, answer: head, sent, came: self.clock.elapsed() }));
+            }
+        }
+        Err(TransportError::Timeout)
+    }
+
+    /// Keeps the nonce of an answer for the next proof.
+    fn hear(&self, answer: &Exchanged) {
+        if let Some(nonce) = answer.nonce.as_ref().filter(|nonce| nonce.len() <= MAX_NONCE_TEXT) {
+            *self.nonce.lock() = Some(nonce.clone());
+        }
+    }
+
     async fn send_with(
         &self,
         request: &Request,
         token: Option<&AccessToken>,
         nonce: Option<&str>,
     ) -> Result<TimedAnswer, TransportError> {
+        let (req, exchange) = self.proven(request, token, nonce);
+        let sent = self.clock.elapsed();
+        let answer = self.server.exchange(exchange).await?;
+        let came = self.clock.elapsed();
+        self.hear(&answer);
+        Ok(TimedAnswer { req, answer, sent, came })
+    }
+
+    /// A request with its proof, and the digest of that.
+    fn proven(&self, request: &Request, token: Option<&AccessToken>, nonce: Option<&str>) -> (Digest, Exchange) {
         let origin = self.origin();
         let target = ProofTarget {
             method: request.method.as_str(),
@@ -134,24 +185,16 @@ impl Prover {
         };
         let proof = prove(self.terminal.signing(), &target, random::octets(), self.clock.now(), nonce);
         let req = Digest::of(proof.as_bytes());
-        let sent = self.clock.elapsed();
-        let answer = self
-            .server
-            .exchange(Exchange {
-                method: request.method,
-                origin: origin.clone(),
-                path_and_query: request.path.clone(),
-                token: token.cloned(),
-                proof: Some(proof),
-                idempotency_key: request.idempotency_key.clone(),
-                body: request.body.clone(),
-            })
-            .await?;
-        let came = self.clock.elapsed();
-        if let Some(nonce) = answer.nonce.as_ref().filter(|nonce| nonce.len() <= MAX_NONCE_TEXT) {
-            *self.nonce.lock() = Some(nonce.clone());
-        }
-        Ok(TimedAnswer { req, answer, sent, came })
+        let exchange = Exchange {
+            method: request.method,
+            origin: origin.clone(),
+            path_and_query: request.path.clone(),
+            token: token.cloned(),
+            proof: Some(proof),
+            idempotency_key: request.idempotency_key.clone(),
+            body: request.body.clone(),
+        };
+        (req, exchange)
     }
 }
 

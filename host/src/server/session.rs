@@ -3,7 +3,7 @@
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::{Beyond, Refused};
 use crate::ports::transport::{AccessToken, BillingServer, Body, Exchanged, Method};
-use crate::server::prover::{Prover, Request, TimedAnswer, signed};
+use crate::server::prover::{Prover, Request, StreamedAnswer, TimedAnswer, signed};
 use crate::server::retry::Retry;
 use crate::server::terminal::Terminal;
 use crate::server::tokens::Tokens;
@@ -393,6 +393,34 @@ impl Session {
         // Who believes no time of this server's any more believes no answer of it either.
         clock.hear(at, *sent, *came).map_err(|by| FailedAttempt::decided(jumped(self.origin(), by).into()))?;
         Ok(reply)
+    }
+
+    pub(crate) const fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    /// Opens a stream. What is answered instead is read as any other answer: a signed no is one.
+    pub(crate) async fn stream(&self, path: String) -> Result<StreamedAnswer, RequestError> {
+        let request = Request { method: Method::Get, path, idempotency_key: None, body: Body::Empty };
+        let token = self.token(None).await?;
+        let heard = match self.prover.stream(&request, &token).await.map_err(Refused::from)? {
+            Ok(stream) => return Ok(stream),
+            Err(heard) => heard,
+        };
+        match self.read::<serde_json::Value>(&heard, Patience::Ordinary).await {
+            Ok(Reply::No(refusal)) if refusal.reason == Reason::NotSignedIn => {
+                // The token may have ended meanwhile.
+                let token = self.token(Some(&token)).await?;
+                match self.prover.stream(&request, &token).await.map_err(Refused::from)? {
+                    Ok(stream) => Ok(stream),
+                    Err(_) => Err(self.refused(*refusal).await.into()),
+                }
+            }
+            Ok(Reply::No(refusal)) if refusal.reason == Reason::RateLimited => Err(offline("too many streams").into()),
+            Ok(Reply::No(refusal)) => Err(self.refused(*refusal).await.into()),
+            Ok(Reply::Yes { .. }) => Err(offline("an answer that is no stream").into()),
+            Err(failed) => Err(*failed.no),
+        }
     }
 
     /// As [`Prover::ask_authorization_server`].

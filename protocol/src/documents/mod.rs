@@ -3,6 +3,7 @@
 mod answer;
 mod audit_head;
 mod enrolment;
+mod event;
 mod grant;
 mod key_document;
 mod manifest;
@@ -11,10 +12,12 @@ mod publisher;
 mod receipt;
 mod refund;
 mod resource_limits;
+mod webhook_keys;
 
 pub use answer::{Answer, More, RefusalAnswer};
 pub use audit_head::AuditHead;
 pub use enrolment::Enrolment;
+pub use event::{Event, EventBody};
 pub use grant::{Grant, GrantLimits, confirmation};
 pub use key_document::{KeyDocument, KeyDocumentError, ServerKey, WellKnown};
 pub use manifest::{
@@ -26,3 +29,4 @@ pub use publisher::{PublisherClaim, Vouch};
 pub use receipt::{Receipt, TopUpReceipt};
 pub use refund::RefundReceipt;
 pub use resource_limits::{LimitsRefused, ResourceLimits};
+pub use webhook_keys::{WebhookKey, WebhookKeys};

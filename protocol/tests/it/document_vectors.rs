@@ -9,8 +9,9 @@ use portcullis_protocol::labels::{TYP_BILLERS, TYP_GRANT, TYP_OFFER};
 use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
-    Answer, AuditHead, Digest, Document, Enrolment, Grant, KeyDocument, More, Offer, OfferId, OrderId, PublisherClaim,
-    Reason, Receipt, RefundReceipt, RefusalAnswer, Rights, SignedManifest, TopUpReceipt, Unverified, Verified, Vouch,
+    Answer, AuditHead, Digest, Document, Enrolment, EpochId, Event, EventBody, Grant, KeyDocument, More, Offer,
+    OfferId, OrderId, PublisherClaim, Reason, Receipt, RefundReceipt, RefusalAnswer, Rights, SignedManifest,
+    TopUpReceipt, Unverified, Verified, Vouch, WebhookKey, WebhookKeys,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -159,6 +160,27 @@ fn vectors() -> Value {
         iat: NOW,
     };
     let head = AuditHead { iss: origin(), number: 57, digest: Digest::of(b"row 57"), iat: NOW };
+    let heartbeat =
+        Event { req: Digest::of(b"proof"), epoch: EpochId::from_bytes([6; 16]), seq: 7, iat: NOW, body: None };
+    let data = More::from_iter([("order".to_owned(), json!(OrderId::from_bytes([5; 16])))]);
+    let event = Event { body: Some(EventBody { kind: "order.paid".into(), at: NOW - 1, data }), ..heartbeat.clone() };
+    let webhook_keys = WebhookKeys {
+        iss: origin(),
+        endpoint: Octets([9; 16]),
+        keys: vec![
+            WebhookKey {
+                key: "whpk_iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=".into(),
+                from: NOW - 100,
+                until: Some(NOW + 259_200),
+            },
+            WebhookKey {
+                key: "whpk_gTl3DpyIn1OUGgY0Y2YHc/ozZ4c+q+Ih3s5ic1sD7So=".into(),
+                from: NOW + 86_400,
+                until: None,
+            },
+        ],
+        iat: NOW,
+    };
     let enrolment = Enrolment {
         jwk: terminal.public().clone(),
         x25519: Octets([7; 32]),
@@ -217,6 +239,9 @@ fn vectors() -> Value {
             positive("publisher-claim", claim, 7),
             positive("vouch", vouch, 7),
             positive("billers", billers, 8),
+            positive("event", event, 1),
+            positive("heartbeat", heartbeat, 1),
+            positive("webhook-keys", webhook_keys, 1),
         ],
         "manifest": {
             "text": String::from_utf8(signed.to_bytes()).expect("json"),

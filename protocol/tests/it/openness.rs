@@ -4,8 +4,9 @@ use crate::fixtures::{NOW, key};
 use portcullis_protocol::cycle::{Disbelief, Reply, read_reply};
 use portcullis_protocol::wire::{
     AccountAnswer, Acknowledged, AuthorisationAnswer, BalancesAnswer, CatalogueEntry, Done, EntitlementInfo,
-    EntitlementsAnswer, OffersAnswer, OrderAnswer, OrderRequest, OrderState, PublishAnswer, PublisherAnswer,
-    ReceiptsAnswer, RefundsAnswer, SearchAnswer, SessionsAnswer, TerminalAnswer, TopUpsAnswer, VerificationAnswer,
+    EntitlementsAnswer, EventsAnswer, OffersAnswer, OrderAnswer, OrderRequest, OrderState, PublishAnswer,
+    PublisherAnswer, ReceiptsAnswer, RefundsAnswer, SearchAnswer, SessionsAnswer, TerminalAnswer, TopUpsAnswer,
+    VerificationAnswer, WebhookKeysAnswer,
 };
 use portcullis_protocol::{Answer, Digest, Document, JwsError, Listed, Reason, RefusalAnswer, Verified, WellKnown};
 use serde::Serialize;
@@ -44,6 +45,8 @@ fn answers_grow_but_for_those_of_the_cycle() {
         ("sessions", grows::<SessionsAnswer>(json!({"sessions": [], "browsers": 0}))),
         ("entitlements", grows::<EntitlementsAnswer>(json!({"entitlements": [], "next": null}))),
         ("receipts", grows::<ReceiptsAnswer>(json!({"receipts": [], "next": null}))),
+        ("events", grows::<EventsAnswer>(json!({"epoch": ID, "events": [], "last": 0}))),
+        ("keys of webhooks", grows::<WebhookKeysAnswer>(json!({"signed": ""}))),
         ("refunds", grows::<RefundsAnswer>(json!({"refunds": [], "next": null}))),
         ("top-ups", grows::<TopUpsAnswer>(json!({"receipts": [], "next": null}))),
         ("balances", grows::<BalancesAnswer>(json!({"balances": []}))),

@@ -21,13 +21,10 @@ pub async fn apply(core: &Core, provider: &str, event: &PaymentEvent) -> Result<
             tracing::error!(order = %order.id, %amount, due = %order.amount(), "a payment of another amount was announced");
             Err(ServiceError::Unacceptable("the amount is not the order's".into()))
         }
-        PaymentChange::Settled(_) => orders::decided(core, order, Decision::Settled).await,
-        PaymentChange::Declined => orders::decided(core, order, Decision::Declined).await,
-        PaymentChange::Refunded if order.phase == OrderPhase::Refunding => orders::finish_refund(core, &order).await,
-        // Paid back by hand, in the provider's own pages.
-        PaymentChange::Refunded if order.phase == OrderPhase::Paid => {
-            let order = orders::begin_refund(core, &order).await?;
-            orders::finish_refund(core, &order).await
+        PaymentChange::Settled(_) => orders::decided(core, order, Decision::Settled, None).await,
+        PaymentChange::Declined => orders::decided(core, order, Decision::Declined, None).await,
+        PaymentChange::Refunded if matches!(order.phase, OrderPhase::Paid | OrderPhase::Refunding) => {
+            orders::record_refund(core, &order).await
         }
         PaymentChange::Refunded => Ok(order),
         PaymentChange::Disputed => dispute(DisputeStep::Opened).await,

@@ -8,11 +8,11 @@
 //!
 //! Each arrow is one transaction or one call of the provider, which does a thing once per order. So whatever is lost
 //! in between, the order stands in a state from which the next arrow can be tried again: by the client, who repeats
-//! its request, by the server itself ([`crate::billing::look_ups`]), by the provider's webhook
-//! ([`crate::billing::events`]), or by the operator, for whom [`open`] lists it. An order that the operator settled as
-//! declined while its charge was under way, and that is paid in the end, goes to where a refund has begun. So does one
-//! that is paid when nothing can be given for it any more: the resource was withdrawn, somebody was suspended, or the
-//! account came to hold it otherwise, while the order was pending.
+//! its request, by the server itself (each call of a provider is an effect: [`crate::effects`]), by the provider's
+//! webhook ([`crate::billing::events`]), or by the operator, for whom [`open`] lists it. An order that the operator
+//! settled as declined while its charge was under way, and that is paid in the end, goes to where a refund has begun.
+//! So does one that is paid when nothing can be given for it any more: the resource was withdrawn, somebody was
+//! suspended, or the account came to hold it otherwise, while the order was pending.
 //!
 //! What is asked for once is ordered once, however many requests ask: rights that do not run out, and a top-up of one
 //! amount, are not pending twice, unless the buyer says `again`.
@@ -21,26 +21,22 @@ use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};
 use crate::billing::entitlement::EntitlementId;
 use crate::billing::offers;
-use crate::billing::payment::{
-    Begun as PaymentBegun, Charge, Decision, Outcome, Payment, RefundState, SAVED, SavedMeans,
-};
+use crate::billing::payment::{Decision, Payment, SAVED};
+use crate::billing::{charges, refunds};
 use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{
-    Begun, Buyer, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, PaymentRecord,
-    Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer, StoredMeans,
+    Begun, Buyer, EffectClaim, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
+    Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
 };
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep, PaymentStepKind, Purchase};
+use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, Purchase};
 use portcullis_protocol::{AccountId, Money, OrderId, Reason, Receipt, Sale, TopUpReceipt, Verified};
-use zeroize::Zeroizing;
 
 /// As in [`crate::billing::cycle`].
 const LOOKS: usize = 8;
 /// Orders that are read at a time.
 const PAGE: u32 = 500;
-/// What the references of saved means are sealed as.
-pub(crate) const MEANS: &str = "saved means";
 
 /// Buys: rights, at the price in force, which has to be the one accepted; or prepaid money.
 ///
@@ -56,15 +52,15 @@ pub async fn order(
 ) -> Result<OrderAnswer, ServiceError> {
     let (buyer, purchase) = (buyer.into(), purchase.into());
     match opened(core, &buyer, &purchase, idempotency).await? {
-        Placed::Own(order) => begun(core, order, &purchase.payment.token).await,
+        Placed::Own(order, claim) => Ok(answer(&charges::begin(core, order, claim, &purchase.payment.token).await?)),
         Placed::Joined(order) => Ok(answer(&order)),
     }
 }
 
 /// What a request is answered with.
 enum Placed {
-    /// The order that it opened.
-    Own(Order),
+    /// The order that it opened, and the claim of its charge, if it was opened just now.
+    Own(Order, Option<EffectClaim>),
     /// The order that another request opened for the same: its means of payment count, and this one's are not used.
     Joined(Order),
 }
@@ -86,73 +82,21 @@ async fn can_pay(core: &Core, account: &AccountId, payment: &PaymentMethod) -> R
     Ok(())
 }
 
-/// Has the provider begin with a pending order, and settles it if that decides it.
-async fn begun(core: &Core, order: Order, token: &str) -> Result<OrderAnswer, ServiceError> {
-    // The same request as before, answered with what became of it; or one that was lost on the way and goes on.
-    if order.phase != OrderPhase::Pending {
-        return Ok(answer(&order));
-    }
-    // While its provider is not configured, the order waits for the operator, who knows what became of it.
-    let Some(provider) = core.payments.get(&order.provider) else { return Ok(answer(&order)) };
-    if order.amount().is_zero() {
-        return Ok(answer(&decided(core, order, Decision::Settled).await?));
-    }
-    let charge =
-        Charge { order: order.id, amount: order.amount(), token: token.to_owned(), origin: core.origin.clone() };
-    let begun = if token == SAVED {
-        match saved_means(core, &order).await? {
-            Some(means) => provider.charge_saved(&means, &charge).await,
-            // Forgotten since the order was opened.
-            None => Ok(Outcome::Declined.into()),
-        }
-    } else {
-        provider.begin(&charge).await
-    };
-    let PaymentBegun { outcome, reference, saved } = begun.map_err(|error| ServiceError::Failed(error.to_string()))?;
-    let step = |kind, url: &String| PaymentStep { kind, url: url.clone() };
-    let next = match &outcome {
-        Outcome::Redirect(url) => Some(step(PaymentStepKind::Redirect, url)),
-        Outcome::Action(url) => Some(step(PaymentStepKind::Action, url)),
-        Outcome::Settled | Outcome::Declined | Outcome::Pending => None,
-    };
-    // What settles at once and is known by the order alone is written in one transaction.
-    let order = if reference.is_some() || next.is_some() || saved.is_some() {
-        let saved = saved.map(|means| seal(core, &order, &means));
-        let record = PaymentRecord { reference, next, saved };
-        core.store.record_payment(&order.id, record).await?.ok_or(ServiceError::NotFound)?
-    } else {
-        order
-    };
-    let decision = match outcome {
-        Outcome::Settled => Decision::Settled,
-        Outcome::Declined => Decision::Declined,
-        Outcome::Pending | Outcome::Redirect(_) | Outcome::Action(_) => return Ok(answer(&order)),
-    };
-    Ok(answer(&decided(core, order, decision).await?))
-}
-
-fn seal(core: &Core, order: &Order, means: &SavedMeans) -> StoredMeans {
-    let reference = core.secrets.seal(MEANS, order.account.as_bytes(), means.reference.as_bytes());
-    StoredMeans { reference, label: means.label.clone() }
-}
-
-async fn saved_means(core: &Core, order: &Order) -> Result<Option<SavedMeans>, ServiceError> {
-    let Some(stored) = core.store.saved_means(&order.account, &order.provider).await? else { return Ok(None) };
-    let opened = core.secrets.unseal(MEANS, order.account.as_bytes(), &stored.reference)?;
-    let reference =
-        String::from_utf8(opened.to_vec()).map_err(|_| ServiceError::Failed("saved means are no text".into()))?;
-    Ok(Some(SavedMeans { reference: Zeroizing::new(reference), label: stored.label }))
-}
-
 /// An order as its provider is asked about it.
-pub(crate) fn payment(order: &Order) -> Payment {
+pub(crate) fn payment(order: &Order, claim: &EffectClaim) -> Payment {
     Payment {
+        key: claim.id,
         order: order.id,
         amount: order.amount(),
         reference: order.reference.clone(),
         has_ended: order.phase == OrderPhase::Declined,
         refunding: (order.phase == OrderPhase::Refunding).then(|| order.refund()),
     }
+}
+
+/// The order of an effect.
+pub(crate) const fn of(claim: &EffectClaim) -> OrderId {
+    OrderId::from_bytes(claim.of.subject.0)
 }
 
 /// An order of the account.
@@ -173,7 +117,7 @@ pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Resu
 /// [`ServiceError::NotFound`].
 pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<OrderAnswer, ServiceError> {
     let order = core.store.order(order).await?.ok_or(ServiceError::NotFound)?;
-    Ok(answer(&decided(core, order, decision).await?))
+    Ok(answer(&decided(core, order, decision, None).await?))
 }
 
 /// Pays an order back. The rights end first: a grant of theirs is refused from then on. Of a top-up what is left is
@@ -183,34 +127,20 @@ pub async fn decide(core: &Core, order: &OrderId, decision: Decision) -> Result<
 /// [`ServiceError::NotFound`]; [`ServiceError::Unacceptable`] if the order is not paid, if nothing of it is left, or
 /// if its provider refuses to pay it back.
 pub async fn refund(core: &Core, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
-    let order = refunded(core.store.begin_refund(order).await?)?;
-    match pay_back(core, &order).await? {
-        RefundState::Done => Ok(answer(&finish_refund(core, &order).await?)),
-        RefundState::Pending => Ok(answer(&order)),
-        RefundState::Refused => Err(ServiceError::Unacceptable(
-            "the payment provider refuses to pay the order back: pay its buyer by another way. The rights have ended"
-                .into(),
-        )),
-    }
+    Ok(answer(&refunds::refund(core, order).await?))
 }
 
-/// Has the provider of an order that is `refunding` pay it back.
-pub(crate) async fn pay_back(core: &Core, order: &Order) -> Result<RefundState, ServiceError> {
-    if order.phase == OrderPhase::Refunded || order.refund().is_zero() {
-        return Ok(RefundState::Done);
-    }
-    let provider = core.payments.get(&order.provider);
-    let provider =
-        provider.ok_or(ServiceError::Unacceptable("the order's payment provider is not configured".into()))?;
-    provider.refund(&payment(order), order.refund()).await.map_err(|error| ServiceError::Failed(error.to_string()))
+pub(crate) async fn finish_refund(
+    core: &Core,
+    order: &Order,
+    claim: Option<&EffectClaim>,
+) -> Result<Order, ServiceError> {
+    refunded(core.store.finish_refund(&order.id, claim).await?)
 }
 
-pub(crate) async fn begin_refund(core: &Core, order: &Order) -> Result<Order, ServiceError> {
-    refunded(core.store.begin_refund(&order.id).await?)
-}
-
-pub(crate) async fn finish_refund(core: &Core, order: &Order) -> Result<Order, ServiceError> {
-    refunded(core.store.finish_refund(&order.id).await?)
+/// The provider has paid back by itself: in its own pages, by hand.
+pub(crate) async fn record_refund(core: &Core, order: &Order) -> Result<Order, ServiceError> {
+    refunded(core.store.record_refund(&order.id).await?)
 }
 
 /// Every order that is not final, oldest first: what an operator has to reconcile with the providers.
@@ -290,7 +220,7 @@ fn is_taken(core: &Core, amount: Money) -> Result<(), ServiceError> {
 /// What became of opening an order; `None` if something changed meanwhile.
 fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, ServiceError> {
     match outcome {
-        OpenOutcome::Opened(order) => Ok(Some(Placed::Own(*order))),
+        OpenOutcome::Opened(order, claim) => Ok(Some(Placed::Own(*order, Some(claim)))),
         OpenOutcome::Joined(order) => Ok(Some(Placed::Joined(*order))),
         OpenOutcome::Begun(begun) => before(begun),
         OpenOutcome::Redundant(redundant) => Err(nothing_new(redundant)),
@@ -337,7 +267,7 @@ fn nothing_new(redundant: Redundant) -> ServiceError {
 fn before(begun: Begun) -> Result<Option<Placed>, ServiceError> {
     match begun {
         Begun::New => Ok(None),
-        Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(Placed::Own(*order))),
+        Begun::Answered(StoredAnswer::Ordered(order)) => Ok(Some(Placed::Own(*order, None))),
         Begun::Answered(StoredAnswer::Joined(order)) => Ok(Some(Placed::Joined(*order))),
         Begun::Answered(_) | Begun::OtherRequest => Err(ServiceError::KeyReused),
         Begun::InProgress => Err(ServiceError::UnderWay),
@@ -345,7 +275,12 @@ fn before(begun: Begun) -> Result<Option<Placed>, ServiceError> {
 }
 
 /// Settles an order as its provider decided.
-pub(crate) async fn decided(core: &Core, order: Order, decision: Decision) -> Result<Order, ServiceError> {
+pub(crate) async fn decided(
+    core: &Core,
+    order: Order,
+    decision: Decision,
+    claim: Option<&EffectClaim>,
+) -> Result<Order, ServiceError> {
     let settlement = match decision {
         Decision::Declined => Settlement::Declined,
         Decision::Settled => {
@@ -354,16 +289,21 @@ pub(crate) async fn decided(core: &Core, order: Order, decision: Decision) -> Re
             Settlement::Paid { entitlement: EntitlementId(Octets(*order.id.as_bytes())), receipt }
         }
     };
-    settled(core, &order, settlement).await
+    settled(core, &order, settlement, claim).await
 }
 
 /// Ends an order that nobody has paid in time.
-pub(crate) async fn ended(core: &Core, order: &Order) -> Result<Order, ServiceError> {
-    settled(core, order, Settlement::Ended).await
+pub(crate) async fn ended(core: &Core, order: &Order, claim: &EffectClaim) -> Result<Order, ServiceError> {
+    settled(core, order, Settlement::Ended, Some(claim)).await
 }
 
-async fn settled(core: &Core, order: &Order, settlement: Settlement) -> Result<Order, ServiceError> {
-    match core.store.settle_order(&order.id, settlement).await? {
+async fn settled(
+    core: &Core,
+    order: &Order,
+    settlement: Settlement,
+    claim: Option<&EffectClaim>,
+) -> Result<Order, ServiceError> {
+    match core.store.settle_order(&order.id, settlement, claim).await? {
         SettleOutcome::Order(order) => Ok(*order),
         SettleOutcome::Unknown => Err(ServiceError::NotFound),
     }
@@ -395,7 +335,7 @@ fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, Service
     Ok(signed)
 }
 
-fn refunded(outcome: RefundOutcome) -> Result<Order, ServiceError> {
+pub(super) fn refunded(outcome: RefundOutcome) -> Result<Order, ServiceError> {
     match outcome {
         RefundOutcome::Done(order) => Ok(*order),
         RefundOutcome::NotPaid(_) => Err(ServiceError::Unacceptable("only a paid order can be paid back".into())),

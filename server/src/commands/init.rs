@@ -217,6 +217,8 @@ terminals_per_day = {terminals_per_day}
 poll_seconds = {poll_seconds}
 # Seconds that the body of an ordinary request may take to arrive.
 request_seconds = {request_seconds}
+# Streams of events at once. Each has a connection that stays open.
+streams = {streams}
 
 [log]
 # error, warn, info, debug; and \"json\" or \"text\". Logs go to standard error and hold no secrets.
@@ -228,6 +230,10 @@ format = \"{format}\"
 # bucket = \"s3://NAME/PREFIX\"
 # region = \"us-east-1\"
 # endpoint = \"https://objects.example\"
+
+[webhooks]
+# Networks that webhooks may be sent to although they are not public, without TLS too.
+# networks = [\"10.20.0.0/16\"]
 
 [traces]
 # An OpenTelemetry collector that takes OTLP over HTTP, and which part of the requests is traced.
@@ -255,6 +261,7 @@ format = \"{format}\"
         terminals_per_day = config.limits.terminals_per_day,
         poll_seconds = if local { 1 } else { config.limits.poll_seconds },
         request_seconds = config.limits.request_seconds,
+        streams = config.limits.streams,
         format = if local { "text" } else { "json" },
     )
 }

@@ -6,6 +6,7 @@ mod find;
 mod identity;
 mod money;
 mod sales;
+mod webhooks;
 
 use super::Which;
 use crate::App;
@@ -58,9 +59,14 @@ enum Task {
     /// Orders: list, settle, refund, play.
     #[command(subcommand)]
     Order(money::OrderTask),
+    /// Endpoints that are told of orders, and what they were sent.
+    #[command(subcommand)]
+    Webhook(webhooks::WebhookTask),
     /// Lists orders that are not final, to be compared with the payment providers. The server looks them up itself;
     /// `order refund` finishes one that is `refunding` and whose provider refused.
     Reconcile,
+    /// Begins a new epoch of events: after the database was put back by other means than `restore`.
+    NewEpoch,
     /// The ledger: the balance of every account. Each currency sums to zero.
     Ledger,
     /// Adds a signing key; the one before goes on for a week.
@@ -111,7 +117,9 @@ impl Task {
             Self::Withdraw(withdraw) => withdraw.run(app).await,
             Self::Restore(restore) => restore.run(app).await,
             Self::Order(task) => task.run(app).await,
+            Self::Webhook(task) => task.run(app).await,
             Self::Reconcile => money::reconcile(app).await,
+            Self::NewEpoch => webhooks::new_epoch(app).await,
             Self::Ledger => money::ledger(app).await,
             Self::RotateKey(rotate) => rotate.run(app).await,
             Self::ExportIdentity(export) => export.run(app).await,

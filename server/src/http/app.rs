@@ -6,6 +6,7 @@ use crate::catalogue::usage::Usages;
 use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::http::rate::{Buckets, Rate};
 use crate::identity::passwords::{HashFailed, Passwords};
+use crate::notices::events::Streams;
 use crate::ops::config::{Config, SignUp};
 use crate::ops::figures::LastFigures;
 use crate::ops::health::Health;
@@ -42,6 +43,8 @@ pub struct Server {
     pub(crate) health: Health,
     /// What the store says of itself.
     pub(crate) figures: LastFigures,
+    /// Streams of events.
+    pub(crate) streams: Arc<Streams>,
 }
 
 impl std::fmt::Debug for Server {
@@ -105,7 +108,8 @@ impl Server {
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
         let (covers, usages, health) = (Covers::default(), Usages::default(), Health::default());
         let (passwords, figures) = (Passwords::new()?, LastFigures::default());
-        Ok(Arc::new(Self { config, core, passwords, gates, uploads, covers, usages, health, figures }))
+        let streams = Arc::new(Streams::new(limits.streams));
+        Ok(Arc::new(Self { config, core, passwords, gates, uploads, covers, usages, health, figures, streams }))
     }
 
     /// Whether everyone may make an account.

@@ -7,6 +7,7 @@
 //!                                                       └─▶ ProvenTerminal  and enrolled (everything else)
 //! ```
 
+use crate::crypto::secrets::{TokenHash, TokenRole};
 use crate::http::app::App;
 use crate::http::body::drain;
 use crate::http::problem::{ApiError, Refused, Reply};
@@ -164,6 +165,7 @@ pub(crate) struct ProvenSession {
 pub(crate) struct ProvenTerminal {
     /// The evidence of it.
     pub(crate) asker: Asker,
+    token: TokenHash,
     common: Common,
 }
 
@@ -236,8 +238,10 @@ impl ProvenSession {
 impl ProvenTerminal {
     async fn of(app: &App, proven: ProvenRequest, body: Bytes) -> Result<Self, Refused> {
         let asker = proven.signed_in(app).await?.asker()?;
+        let token = proven.token.as_deref().unwrap_or_default();
+        let token = app.core.secrets.hash_token(TokenRole::Access, token);
         let common = Common { idempotency: proven.idempotency()?, reply: proven.reply, body };
-        Ok(Self { asker, common })
+        Ok(Self { asker, token, common })
     }
 
     /// The request's identity, where a transaction of its own remembers it.
@@ -251,6 +255,11 @@ impl ProvenTerminal {
     /// The account.
     pub(crate) const fn account(&self) -> &AccountId {
         self.asker.account()
+    }
+
+    /// What the access token of the request is found by.
+    pub(crate) const fn token(&self) -> &TokenHash {
+        &self.token
     }
 
     /// The body as JSON.

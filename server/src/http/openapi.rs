@@ -98,7 +98,7 @@ fn operation(server: &Server, route: &Described) -> Value {
     operation["security"] = match route.access {
         Access::Public | Access::Provider | Access::Visitor | Access::Person => json!([]),
         Access::Proof => json!([{"proof": []}]),
-        Access::Session | Access::Terminal => json!([{"proof": [], "token": []}]),
+        Access::Session | Access::Terminal | Access::Stream => json!([{"proof": [], "token": []}]),
     };
     operation["x-access"] = route.access.word().into();
     operation["x-limits"] = match route.body {
@@ -107,7 +107,7 @@ fn operation(server: &Server, route: &Described) -> Value {
     };
     let rates: &[&str] = match route.access {
         Access::Public | Access::Provider | Access::Visitor | Access::Person => &["address"],
-        Access::Proof | Access::Session | Access::Terminal => &["address", "key"],
+        Access::Proof | Access::Session | Access::Terminal | Access::Stream => &["address", "key"],
     };
     operation["x-limits"]["rates"] = json!(rates);
     if takes_idempotency_key(route) {
@@ -198,7 +198,7 @@ fn common(route: &Described) -> &'static [(&'static str, &'static str)] {
     match route.access {
         Access::Public | Access::Provider | Access::Visitor | Access::Person => PUBLIC,
         Access::Proof => PROOF,
-        Access::Session | Access::Terminal => SIGNED,
+        Access::Session | Access::Terminal | Access::Stream => SIGNED,
     }
 }
 

@@ -314,6 +314,16 @@ impl Reply {
         self.send(response)
     }
 
+    /// The digest of the proof that is answered.
+    pub(crate) const fn req(&self) -> Digest {
+        self.req
+    }
+
+    /// An answer whose documents are signed one by one.
+    pub(crate) fn with_nonce(&self, response: Response) -> Response {
+        self.send(response)
+    }
+
     fn send(&self, mut response: Response) -> Response {
         set_nonce(&mut response, &self.nonce);
         response

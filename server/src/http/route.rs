@@ -30,6 +30,8 @@ pub(crate) enum Access {
     Session,
     /// An enrolled terminal. Limited by address and key.
     Terminal,
+    /// An enrolled terminal, which is answered with a stream. Limited by address and key, and so many at once.
+    Stream,
     /// Whoever has a browser; a form carries the token of its page. Limited by address.
     Visitor,
     /// A browser that is signed in; any other is sent to sign in. Limited by address.
@@ -44,7 +46,7 @@ impl Access {
             Self::Provider => "provider",
             Self::Proof => "proof",
             Self::Session => "session",
-            Self::Terminal => "terminal",
+            Self::Terminal | Self::Stream => "terminal",
             Self::Visitor => "visitor",
             Self::Person => "person",
         }

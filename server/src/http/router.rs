@@ -2,8 +2,8 @@
 
 use crate::http::address;
 use crate::http::api::{
-    account, authorizations, catalogue, files, grants, once, orders, publishers, resources, search, signed, terminals,
-    top_ups, verifications, well_known,
+    account, authorizations, catalogue, events, files, grants, once, orders, publishers, resources, search, signed,
+    terminals, top_ups, verifications, webhook_keys, well_known,
 };
 use crate::http::app::App;
 use crate::http::monitoring;
@@ -100,6 +100,7 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<catalogue::__path_show>(app, public(catalogue::show))
         .with::<publishers::__path_show>(app, public(publishers::show))
         .with::<files::__path_show>(app, public(files::show))
+        .with::<webhook_keys::__path_show>(app, public(webhook_keys::show))
         // Load balancers.
         .with::<monitoring::__path_live>(app, public(monitoring::live))
         .with::<monitoring::__path_ready>(app, public(monitoring::ready))
@@ -132,6 +133,10 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<account::__path_end_session>(app, once(account::end_session))
         .with::<account::__path_sign_out_everywhere>(app, once(account::sign_out_everywhere))
         .with::<account::__path_revoke_terminal>(app, once(account::revoke_terminal))
+        // Terminals: what happens to what is theirs.
+        .with::<events::__path_first>(app, signed(events::first))
+        .with::<events::__path_after>(app, signed(events::after))
+        .with::<events::__path_stream>(app, stream(events::stream))
         // Terminals, for publishers.
         .with::<publishers::__path_claim>(app, once(publishers::claim))
         .with::<publishers::__path_vouch>(app, once(publishers::vouch))
@@ -141,6 +146,11 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<resources::__path_restore>(app, once(resources::restore))
         // Payment providers, each with a proof of its own.
         .with::<webhooks::__path_receive>(app, provider(webhooks::receive))
+}
+
+/// A handler whose answer is a stream of signed documents.
+fn stream<H: Handler<T, App>, T: 'static>(handler: H) -> Endpoint {
+    Endpoint::new(Access::Stream, BodyClass::Small, handler)
 }
 
 fn form<H: Handler<T, App>, T: 'static>(handler: H) -> Endpoint {

@@ -321,6 +321,8 @@ async fn balances(store: &dyn Store) -> Result<(), BackupError> {
 async fn make_fresh(store: &dyn Store, secrets: &Secrets) -> Result<(), BackupError> {
     store.end_leases().await?;
     sign_everybody_out(store).await?;
+    // What was told since is not here: whoever heard it has to ask anew.
+    store.begin_epoch().await?;
     // One that was used since would be open again, to whoever still has it.
     for invitation in store.invitations().await? {
         store.revoke_invitation(invitation.id).await?;

@@ -75,6 +75,8 @@ pub struct Config {
     pub payment: PaymentSettings,
     /// Where sealed files lie.
     pub storage: StorageSettings,
+    /// Where webhooks may be sent.
+    pub webhooks: WebhookSettings,
     /// Bounds.
     pub limits: Limits,
     /// What is logged.
@@ -144,6 +146,17 @@ pub struct Limits {
     pub poll_seconds: u32,
     /// Seconds that one request with a small body may take.
     pub request_seconds: u64,
+    /// Streams of events at once. Each has a connection, and is looked after twice a second.
+    pub streams: usize,
+}
+
+/// Where webhooks may be sent, besides public addresses.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSettings {
+    /// Networks that are reached although they are not public, and without TLS, too.
+    #[serde(deserialize_with = "networks")]
+    pub networks: Vec<IpNet>,
 }
 
 /// What is logged, to standard error.
@@ -206,6 +219,7 @@ impl Default for Config {
             trusted_proxies: LOOPBACK.iter().filter_map(|network| network.parse().ok()).collect(),
             payment: PaymentSettings::default(),
             storage: StorageSettings::default(),
+            webhooks: WebhookSettings::default(),
             limits: Limits::default(),
             log: Log::default(),
             metrics: MetricsSettings::default(),
@@ -239,6 +253,8 @@ impl Default for Limits {
             terminals_per_day: 20,
             poll_seconds: 5,
             request_seconds: 30,
+            // Half of the connections, so that streams leave room for requests.
+            streams: 240,
         }
     }
 }
@@ -326,6 +342,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["limits", "terminals_per_day"], Kind::Integer),
     (&["limits", "poll_seconds"], Kind::Integer),
     (&["limits", "request_seconds"], Kind::Integer),
+    (&["limits", "streams"], Kind::Integer),
     (&["log", "level"], Kind::Text),
     (&["log", "format"], Kind::Text),
     (&["metrics", "listen"], Kind::Text),
@@ -336,6 +353,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["storage", "endpoint"], Kind::Text),
     (&["storage", "access_key_id"], Kind::Text),
     (&["storage", "secret_access_key"], Kind::Text),
+    (&["webhooks", "networks"], Kind::List),
 ];
 
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@ use crate::audit::{Act, AuditKey, os_user};
 use crate::catalogue::objects::{FILES, Objects};
 use crate::crypto::keys::{Keys, KeysError};
 use crate::crypto::secrets::{SecretError, Secrets};
+use crate::notices::outbound::{Networks, Outbound};
 use crate::ops::clock::Timestamp;
 use crate::ops::config::{Config, ConfigError};
 use crate::ops::parts::Parts;
@@ -80,7 +81,8 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     let currencies = config.currencies.clone();
     let metrics = Arc::default();
     let objects = Arc::new(Objects::open(dir, &config.storage)?);
-    Ok(Core { store, objects, keys, secrets, origin, payments, currencies, clock, faults, metrics })
+    let outbound = Outbound::new(Networks::new(config.webhooks.networks.clone()));
+    Ok(Core { store, objects, keys, secrets, origin, payments, currencies, clock, faults, outbound, metrics })
 }
 
 /// Opens the database of a server: the one at an address, or the file of its directory. Only a new server makes one.

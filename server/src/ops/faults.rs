@@ -75,10 +75,14 @@ writes! {
     TopUpOpen, "top-up.open";
     /// What a provider said of a payment that has begun is recorded.
     PaymentRecord, "payment.record";
-    /// Orders are taken to be looked up at their providers.
-    LookUpTake, "look-up.take";
-    /// An order that was looked up is given back.
-    LookUpFinish, "look-up.finish";
+    /// Effects are claimed: charges, refunds, webhooks.
+    EffectClaim, "effect.claim";
+    /// What came of an effect is recorded: again later, done or failed.
+    EffectFinish, "effect.finish";
+    /// An endpoint of webhooks is added or changed.
+    EndpointChange, "endpoint.change";
+    /// A new epoch of events begins.
+    EpochBegin, "epoch.begin";
     /// A dispute is opened, won or lost.
     Dispute, "dispute";
     /// Saved means of payment are forgotten.

@@ -2,7 +2,7 @@
 //! no label takes a value that a caller makes up.
 
 use crate::ops::traces;
-use crate::store::{StoreFigures, StoreWork};
+use crate::store::{EffectKind, EffectQueue, EffectVerdict, StoreFigures, StoreWork};
 use axum::http::{Method, StatusCode};
 use portcullis_protocol::Reason;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -65,6 +65,10 @@ pub struct Metrics {
     stages: Family<Labels<1>, Histogram, fn() -> Histogram>,
     refusals: Family<Labels<1>, Counter>,
     grants: Family<Labels<1>, Counter>,
+    effects: Family<Labels<2>, Counter>,
+    deliveries: Family<Labels<1>, Counter>,
+    waiting: Family<Labels<2>, Gauge>,
+    overdue: Family<Labels<1>, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
@@ -96,7 +100,20 @@ impl Default for Metrics {
         registry.register("refusals", "Signed refusals, by reason", refusals.clone());
         let grants = Family::default();
         registry.register("grants", "Grants that were issued, by rights model", grants.clone());
-        Self { registry, requests, answers, stages, refusals, grants }
+        let effects = Family::default();
+        registry.register("effects", "Attempts at effects, by kind and by what came of them", effects.clone());
+        let deliveries = Family::default();
+        registry.register("webhook_attempts", "Attempts to deliver a webhook, by the answer", deliveries.clone());
+        let waiting = Family::default();
+        registry.register("effects_waiting", "Effects that are due or being tried, in the database", waiting.clone());
+        let overdue = Family::default();
+        registry.register_with_unit(
+            "effects_overdue",
+            "For how long the first effect of a kind has been due",
+            Unit::Seconds,
+            overdue.clone(),
+        );
+        Self { registry, requests, answers, stages, refusals, grants, effects, deliveries, waiting, overdue }
     }
 }
 
@@ -116,6 +133,39 @@ impl Metrics {
     /// A grant was issued under rights of this model.
     pub(crate) fn granted(&self, model: &str) {
         self.grants.get_or_create(&[("model", model.into())]).inc();
+    }
+
+    /// An effect was tried.
+    pub(crate) fn tried(&self, kind: EffectKind, verdict: Option<EffectVerdict>) {
+        let outcome = match verdict {
+            Some(EffectVerdict::Again(_)) => "again",
+            Some(EffectVerdict::Failed) => "failed",
+            Some(EffectVerdict::Done) | None => "written",
+        };
+        self.effects.get_or_create(&[("kind", kind.word().into()), ("outcome", outcome.into())]).inc();
+    }
+
+    /// A webhook was answered with this status, or not at all.
+    pub(crate) fn delivered(&self, status: Option<u16>) {
+        let answer = match status {
+            Some(200..=299) => "2xx",
+            Some(300..=399) => "3xx",
+            Some(400..=499) => "4xx",
+            Some(_) => "5xx",
+            None => "none",
+        };
+        self.deliveries.get_or_create(&[("answer", answer.into())]).inc();
+    }
+
+    /// What waits in the database, as one process sees it.
+    pub(crate) fn waits(&self, queues: &[EffectQueue]) {
+        for queue in queues {
+            let kind = || queue.kind.word().to_owned();
+            self.waiting.get_or_create(&[("kind", kind()), ("state", "due".into())]).set(queue.due.into());
+            self.waiting.get_or_create(&[("kind", kind()), ("state", "claimed".into())]).set(queue.claimed.into());
+            let overdue = i64::try_from(queue.overdue).unwrap_or(i64::MAX);
+            self.overdue.get_or_create(&[("kind", kind())]).set(overdue);
+        }
     }
 
     /// Waits for a stage of the cycle, counts what it took, and traces it.

@@ -17,5 +17,9 @@ pub(crate) const FREE_CYCLE: u64 = 7 * DAY;
 pub(crate) const ANSWER: u64 = 7 * DAY;
 /// Tokens, device codes and browser sessions, after their end: what is used again until then is told that it has ended.
 pub(crate) const SIGN_IN: u64 = 7 * DAY;
+/// Effects that have ended, and messages of webhooks: until then they can be listed and replayed.
+pub(crate) const EFFECT: u64 = 31 * DAY;
+/// Events. A receiver that was away for longer pulls what there is.
+pub(crate) const EVENT: u64 = 31 * DAY;
 /// The log of what happened: a year, and time to ask about its last day.
 pub(crate) const LOG: u64 = 400 * DAY;

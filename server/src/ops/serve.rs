@@ -1,11 +1,11 @@
 //! A server from its configuration to its last answer.
 
 use crate::audit::{Act, HeadRecord, Heads};
-use crate::billing::look_ups;
 use crate::catalogue::objects::StorageError;
 use crate::catalogue::publish;
 use crate::crypto::keys::{self, KeysError};
 use crate::crypto::secrets::SecretError;
+use crate::effects;
 use crate::http::connections::{self, Caps};
 use crate::http::monitoring;
 use crate::identity::passwords::HashFailed;
@@ -25,8 +25,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often expired holds are released, and keys of other processes are taken up.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
-/// How often the server looks for payments that are to be looked up. Without one that is a read of one index.
-const PAYMENTS: Duration = Duration::from_secs(1);
 
 /// How often the service of the bucket is asked for uploads that nobody remembers.
 const FORGOTTEN_UPLOADS: Duration = Duration::from_secs(6 * 3600);
@@ -202,12 +200,16 @@ impl Running {
         });
         let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));
         let uploads = tokio::spawn(look_after_uploads(app.clone(), stopped.clone()));
-        let payments = tokio::spawn(look_after_payments(app.clone(), stopped.clone()));
-        let closing = app.clone();
+        let effects = tokio::spawn(effects::run(app.core.clone(), stopped.clone()));
+        let (closing, ending, mut stopping) = (app.clone(), app.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+            ending.streams.end();
+        });
         let task = tokio::spawn(async move {
             connections::serve(listener, router(closing.clone()), caps, stopped).await;
             // Requests are answered by now; what they wrote is committed before the process ends.
-            let _ = tokio::join!(housekeeping, payments, uploads);
+            let _ = tokio::join!(housekeeping, effects, uploads);
             if let Some(monitoring) = monitoring {
                 let _ = monitoring.await;
             }
@@ -286,17 +288,6 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// Asks the payment providers about orders that are not final. A round that is broken off leaves its orders to whoever
-/// takes them next.
-async fn look_after_payments(app: App, stopped: watch::Receiver<bool>) {
-    let mut rounds = Rounds::every(PAYMENTS, stopped);
-    while rounds.next().await {
-        if let Some(Err(error)) = rounds.unless_stopped(look_ups::round(&app.core)).await {
-            tracing::error!(%error, "payments could not be looked up");
-        }
-    }
-}
-
 /// Clears away what broken uploads left behind. It may wait for the service that keeps the files, so it holds nothing
 /// else up, and is broken off when the server stops.
 async fn look_after_uploads(app: App, stopped: watch::Receiver<bool>) {
@@ -358,6 +349,10 @@ async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
         }
         if let Err(error) = fold_books(core).await {
             tracing::error!(%error, "the sums of the books for monitoring could not be renewed");
+        }
+        match core.store.effect_queues().await {
+            Ok(queues) => core.metrics.waits(&queues),
+            Err(error) => tracing::error!(%error, "the effects that wait could not be counted"),
         }
         match core.store.sweep().await {
             Ok(0) => {}

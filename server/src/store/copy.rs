@@ -3,7 +3,7 @@
 
 use super::database::{Cell, Database, Row, Tx, TxError, TxResult, Value};
 use super::tables::{Kind, NUMBERED, Table, tables};
-use super::transactions::ledger;
+use super::transactions::{events, ledger};
 use super::{Balance, Postgres, Sqlite, StoreError};
 use crate::ops::faults::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -219,6 +219,8 @@ fn receive(tx: &Tx<'_>, from: &Receiver<Sent>, numbered: &[&'static str]) -> TxR
         );
         tx.one(&sql, (), |_| Ok(()))?;
     }
+    // What is told from here on is not what the other one tells.
+    events::begin_epoch(tx)?;
     let counted = tables.iter().map(|(table, _)| {
         let sql = format!("SELECT count(*) FROM {} /* all of it */", table.name);
         let count = tx.one(&sql, (), |row| row.get::<i64>(0))?.unwrap_or(0);

@@ -15,6 +15,8 @@ mod copy;
 mod cycle;
 mod database;
 mod devices;
+mod effects;
+mod events;
 pub(crate) mod figures;
 mod identity;
 mod keys;
@@ -35,6 +37,8 @@ mod sqlite;
 mod tables;
 mod terminals;
 mod transactions;
+pub(crate) mod wakes;
+mod webhooks;
 
 pub use accounts::{
     Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
@@ -50,6 +54,11 @@ pub use cycle::{
     VerificationQuery, VerifyOutcome,
 };
 pub use devices::{DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
+pub(crate) use effects::ClaimsAtWork;
+pub use effects::{
+    ClaimEffect, EffectClaim, EffectId, EffectKind, EffectOf, EffectQueue, EffectVerdict, Effects, QUEUE_COUNTED,
+};
+pub use events::{Cursor, EventPage, EventRecord, Events, Receiver};
 pub use figures::{Commits, Figures, StoreFigures, StoreWork};
 pub use identity::{Identities, IdentityRecord};
 pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
@@ -58,8 +67,8 @@ pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use offers::{NewOffer, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
-    Buyer, DisputeStep, Goods, GoodsKind, LookUps, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
-    Orders, PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
+    Buyer, DisputeStep, Goods, GoodsKind, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, Orders,
+    PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
 };
 pub use overview::Overview;
 pub(crate) use overview::{PAGE, every};
@@ -81,6 +90,10 @@ pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
 pub use sqlite::{StatementWork, work};
 pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
+pub use webhooks::{
+    Attempt, Delivery, Endpoint, EndpointId, EndpointKeys, EndpointState, Message, NewEndpoint, NewEndpointKeys,
+    NewMessage, Webhooks,
+};
 
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
@@ -150,6 +163,8 @@ pub trait Store:
     + Cycle
     + Devices
     + Figures
+    + Effects
+    + Events
     + Identities
     + Keyring
     + Leases
@@ -164,6 +179,7 @@ pub trait Store:
     + Sessions
     + Shelves
     + Terminals
+    + Webhooks
     + Send
     + Sync
 {

@@ -2,7 +2,7 @@
 //! the money all the same; `pending → refunding` if it has the money for what cannot be given any more. A payer who
 //! disputes the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
 
-use super::{AccountPage, AnswerScope, Begun, Idempotency, Page, StoreError};
+use super::{AccountPage, AnswerScope, Begun, EffectClaim, Idempotency, Page, StoreError};
 use crate::billing::entitlement::EntitlementId;
 use crate::billing::offer_revision::OfferRevision;
 use crate::crypto::secrets::Sealed;
@@ -99,8 +99,6 @@ pub struct Order {
     pub next: Option<PaymentStep>,
     /// By when it has to be paid.
     pub ends: Timestamp,
-    /// How often the server has looked it up at its provider, since it came to this state.
-    pub looks: u32,
 }
 
 /// Who buys: an account, and where it asked.
@@ -235,22 +233,11 @@ pub enum DisputeStep {
     ChargedBack,
 }
 
-/// Orders that are this process's to look up, and the moment at which they were taken.
-#[derive(Debug, Clone)]
-pub struct LookUps {
-    /// The moment.
-    pub now: Timestamp,
-    /// The lease under which they were taken.
-    pub lease: i64,
-    /// The orders.
-    pub orders: Vec<Order>,
-}
-
 /// What became of opening an order.
 #[derive(Debug, Clone)]
 pub enum OpenOutcome {
-    /// It is pending.
-    Opened(Box<Order>),
+    /// It is pending, and this request's to charge.
+    Opened(Box<Order>, EffectClaim),
     /// The same request was made meanwhile.
     Begun(Begun),
     /// The same is on order, and its provider has not decided: this is that order.
@@ -318,8 +305,16 @@ pub trait Orders {
     /// Opens an order at the price in force, before the provider is asked.
     async fn open_order(&self, order: NewOrder) -> Result<OpenOutcome, StoreError>;
 
-    /// Records what the provider of an order that is pending said of its payment. Returns the order as it now stands.
-    async fn record_payment(&self, order: &OrderId, record: PaymentRecord) -> Result<Option<Order>, StoreError>;
+    /// Records what the provider of an order that is pending said of its payment, and when it is looked up again;
+    /// without that the charge goes on. Returns the order as it now stands. A claim that is not in force any more
+    /// records nothing.
+    async fn record_payment(
+        &self,
+        order: &OrderId,
+        record: PaymentRecord,
+        claim: &EffectClaim,
+        again: Option<Timestamp>,
+    ) -> Result<Option<Order>, StoreError>;
 
     /// The means of payment that a provider keeps for an account.
     async fn saved_means(&self, account: &AccountId, provider: &str) -> Result<Option<StoredMeans>, StoreError>;
@@ -327,27 +322,29 @@ pub trait Orders {
     /// Forgets the means of payment that a provider keeps for an account. Returns whether there were any.
     async fn forget_means(&self, account: &AccountId, provider: &str) -> Result<bool, StoreError>;
 
-    /// Takes orders whose providers are to be looked up by now, at most `limit`: pending ones, those on their way
-    /// back, and those that ended unpaid not long ago. What is taken is nobody else's while this process lives, for a
-    /// minute at most.
-    async fn take_look_ups(&self, limit: u32) -> Result<LookUps, StoreError>;
-
-    /// Says when an order that was taken is looked up next; `None`: never again, unless its state changes.
-    async fn finish_look_up(&self, order: &OrderId, lease: i64, next: Option<Timestamp>) -> Result<(), StoreError>;
-
     /// Records a step of a dispute, in one transaction: state, rights or balance, ledger. Returns the order as it now
     /// stands; a step that does not follow from its state changes nothing.
     async fn dispute(&self, order: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError>;
 
-    /// Settles a pending order, in one transaction: state, ledger, entitlement or balance, receipt, log.
-    async fn settle_order(&self, order: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError>;
+    /// Settles a pending order, in one transaction: state, ledger, entitlement or balance, receipt, log. With a claim
+    /// of its charge nothing happens if somebody else has claimed it since; without one it is the provider's own word,
+    /// or the operator's.
+    async fn settle_order(
+        &self,
+        order: &OrderId,
+        settlement: Settlement,
+        claim: Option<&EffectClaim>,
+    ) -> Result<SettleOutcome, StoreError>;
 
     /// Takes back what a paid order gave, in one transaction: the entitlement, its grants and its holds; of a top-up
-    /// what is left of it.
-    async fn begin_refund(&self, order: &OrderId) -> Result<RefundOutcome, StoreError>;
+    /// what is left of it. Of an order that is on its way back, the caller may have the claim of its refund.
+    async fn begin_refund(&self, order: &OrderId) -> Result<(RefundOutcome, Option<EffectClaim>), StoreError>;
 
-    /// Records that the provider paid back: state and ledger.
-    async fn finish_refund(&self, order: &OrderId) -> Result<RefundOutcome, StoreError>;
+    /// Records that the provider paid back: state and ledger. With a claim as in [`Orders::settle_order`].
+    async fn finish_refund(&self, order: &OrderId, claim: Option<&EffectClaim>) -> Result<RefundOutcome, StoreError>;
+
+    /// Records that the provider paid back by itself: what the order gave is taken back in the same transaction.
+    async fn record_refund(&self, order: &OrderId) -> Result<RefundOutcome, StoreError>;
 
     /// An order.
     async fn order(&self, order: &OrderId) -> Result<Option<Order>, StoreError>;

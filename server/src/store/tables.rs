@@ -78,24 +78,35 @@ const TABLES: &[(&str, &str)] = &[
          cover:int",
     ),
     ("trigrams", "trigram:int weight:int listing:int"),
-    ("server", "only:int origin:text key_check:blob seen_at:int ledger_folded:int"),
+    ("server", "only:int origin:text key_check:blob seen_at:int ledger_folded:int epoch:blob"),
     ("leases", "number:int ends_at:int"),
     ("approvals", "account:blob name:text asked_at:int approved_at:int"),
     (
         "orders",
         "id:blob account:blob state:int offer_digest:blob provider:text receipt:text created_at:int \
          changed_at:int amount:int currency:text returned:int intent:text again:int place:int reference:text \
-         next:text ends_at:int look_at:int looks:int lease:int",
+         next:text ends_at:int",
     ),
     ("audit", "number:int at:int who:text action:text subject:text detail:text digest:blob seal:blob"),
     ("audit_heads", "number:int compact:text"),
     ("order_counts", "state:int shard:int orders:int"),
     ("books", "class:text commodity:text amount:int"),
+    (
+        "effects",
+        "id:blob kind:text subject:blob part:int lane:blob state:int next_at:int fence:int tries:int lease:int \
+         created_at:int ended_at:int",
+    ),
+    ("effect_lanes", "lane:blob due_at:int"),
+    ("event_receivers", "kind:int id:blob seq:int first:int"),
+    ("events", "number:int kind:int receiver:blob seq:int type:text data:text at:int"),
+    ("webhook_endpoints", "id:blob kind:int owner:blob url:text state:int seq:int created_at:int changed_at:int"),
+    ("webhook_keys", "endpoint:blob number:int secret:blob seed:blob public:blob not_before:int ends_at:int"),
+    ("webhook_messages", "id:blob endpoint:blob seq:int type:text subject:blob data:text created_at:int status:int"),
     ("saved_means", "account:blob provider:text reference:blob label:text saved_at:int"),
 ];
 
 /// Tables whose rows the database numbers.
-pub(crate) const NUMBERED: [&str; 5] = ["catalogue", "leases", "ledger", "log", "signing_keys"];
+pub(crate) const NUMBERED: [&str; 6] = ["catalogue", "events", "leases", "ledger", "log", "signing_keys"];
 
 /// All tables, each after those that its rows name.
 pub(crate) fn tables() -> impl Iterator<Item = Table> {

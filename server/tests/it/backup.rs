@@ -73,6 +73,7 @@ async fn a_store_comes_back_from_its_backup_and_sells_on() {
     }
     core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
     let seen = core.store.signing_keys().await.expect("read").0;
+    let epoch = core.store.epoch().await.expect("an epoch");
     let _: AccountAnswer = customer.get_yes(&Draft::get("/v1/account")).await;
 
     // The machine is lost. What is left is the backup, and the master key, which was kept elsewhere.
@@ -101,6 +102,7 @@ async fn a_store_comes_back_from_its_backup_and_sells_on() {
     let running = Running::start_with(configuration, Parts { clock, ..Parts::default() }).await.expect("starts");
     let core = &running.app().core;
     assert!(core.store.signing_keys().await.expect("read").0 > seen, "no terminal takes its keys for older ones");
+    assert_ne!(core.store.epoch().await.expect("an epoch"), epoch, "nor its events for those that are gone");
 
     // Everybody was signed out; signed in again, what was bought before is there and runs, and what came after is not.
     customer.keys = Terminal::new(&origin).await.keys.clone();

@@ -43,6 +43,7 @@ async fn everything_is_in_the_copy_and_the_server_goes_on_with_it() {
     let (from, folder) = (world.database(), tempfile::tempdir().expect("a folder"));
     let to = other(folder.path(), crate::database::is_postgres());
 
+    let epoch = world.core.store.epoch().await.expect("an epoch");
     world.core.store.hold_lease().await.expect("held");
     assert!(refused(&copied(&from, &to)).contains("a server is running"));
     world.core.store.close().await.expect("closed");
@@ -65,6 +66,7 @@ async fn everything_is_in_the_copy_and_the_server_goes_on_with_it() {
     std::fs::copy(world.folder.path().join("master.key"), folder.path().join("master.key")).expect("the key");
     let core = open_core(folder.path(), Clock::default(), Faults::default()).await;
     crate::audit::is_whole(&core, 1).await;
+    assert_ne!(core.store.epoch().await.expect("an epoch"), epoch, "nobody takes its events for the other one's");
     let before = core.store.balances().await.expect("balances");
     let moved = World { core, folder: folder.into(), ..world };
     assert_eq!(moved.remaining(&machine, "resize").await, 9);

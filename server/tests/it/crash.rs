@@ -55,6 +55,8 @@ fn die(world: &World, plan: &Plan, point: &str) {
         .output()
         .expect("a child");
     assert!(died.status.code().is_none(), "{point}: the child died by a signal: {died:?}");
+    // Its lease is over: nobody waits for it any more.
+    world.core.clock.advance(4);
 }
 
 /// Every fault point that a purchase passes.

@@ -166,8 +166,27 @@ fn earlier(folder: &std::path::Path, like: &Place) -> Place {
     place
 }
 
+/// What puts back columns and indexes that a newer version dropped.
+const DROPPED_COLUMNS: [&str; 2] = [
+    "SELECT 'ALTER TABLE ' || m.name || ' ADD COLUMN ' || c.name || ' ' || c.type || \
+     coalesce(' DEFAULT ' || c.dflt_value, '') \
+     FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'",
+    "SELECT 'ALTER TABLE ' || table_name || ' ADD COLUMN ' || column_name || ' ' || data_type || \
+     coalesce(' DEFAULT ' || column_default, '') \
+     FROM information_schema.columns WHERE table_schema = 'public'",
+];
+const DROPPED_INDEXES: [&str; 2] = [
+    "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL",
+    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+];
+
 /// Takes a database back to the earlier version, with everything in it that was there then.
 fn take_back(place: &Place, earlier: &Place) {
+    let dropped = |sql: [&str; 2]| {
+        let now = names(place, sql);
+        names(earlier, sql).into_iter().filter(|made| !now.contains(made)).collect::<Vec<_>>()
+    };
+    let dropped = [dropped(DROPPED_COLUMNS), dropped(DROPPED_INDEXES)].concat();
     let newer = |sql: [&str; 2]| {
         let old = names(earlier, sql);
         names(place, sql).into_iter().filter(|name| !old.contains(name)).collect::<Vec<_>>()
@@ -184,6 +203,9 @@ fn take_back(place: &Place, earlier: &Place) {
     for column in newer(COLUMNS) {
         let (table, column) = column.split_once('.').expect("a column");
         place.run(&format!("ALTER TABLE {table} DROP COLUMN {column}"));
+    }
+    for statement in dropped {
+        place.run(&statement);
     }
     place.run(&match place {
         Place::File(_) => format!("PRAGMA user_version = {EARLIER}"),

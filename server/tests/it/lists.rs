@@ -84,7 +84,7 @@ async fn receipts_and_top_ups_are_read_page_by_page() {
 async fn settle(core: &Core, order: &OrderId) {
     let settlement =
         Settlement::Paid { entitlement: EntitlementId(Octets(*order.as_bytes())), receipt: "a receipt".into() };
-    assert!(matches!(core.store.settle_order(order, settlement).await, Ok(SettleOutcome::Order(_))));
+    assert!(matches!(core.store.settle_order(order, settlement, None).await, Ok(SettleOutcome::Order(_))));
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn what_does_not_run_out_is_held_once_however_often_it_was_ordered() {
     // Each was paid for: the rights last until the last of them is paid back.
     for id in &ids {
         world.run(&machine, "view").await.expect("another order stands behind it");
-        assert!(matches!(world.core.store.begin_refund(id).await, Ok(RefundOutcome::Done(_))));
+        assert!(matches!(world.core.store.begin_refund(id).await, Ok((RefundOutcome::Done(_), _))));
         assert!(count(&world, held) <= 1);
     }
     assert_eq!(count(&world, held), 0);

@@ -6,7 +6,8 @@ use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
 use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState, PaymentStepKind};
 use portcullis_protocol::{OrderId, Reason};
 use portcullis_server::billing::payment::{Decision, PaymentChange, PaymentEvent, Payments, SANDBOX, Sandbox};
-use portcullis_server::billing::{cycle, events, look_ups, orders};
+use portcullis_server::billing::{cycle, events, orders};
+use portcullis_server::effects;
 use portcullis_server::ops::faults::{Phase, Write};
 use portcullis_server::store::{Buyer, OrderPhase};
 use portcullis_server::{Core, ServiceError};
@@ -25,7 +26,7 @@ async fn phase(core: &Core, order: &OrderId) -> OrderPhase {
 /// Lets time pass and the server look, until nothing more is due.
 async fn after(world: &World, seconds: i64) {
     world.core.clock.advance(seconds);
-    while look_ups::round(&world.core).await.expect("looked up") > 0 {
+    while effects::round(&world.core).await.expect("looked up") > 0 {
         world.core.clock.advance(1);
     }
 }
@@ -96,7 +97,7 @@ async fn an_order_that_nobody_pays_ends_after_a_day_and_late_money_goes_back() {
     for _ in 0..2 {
         world.faults.arm("look-up.before", false);
     }
-    look_ups::round(&world.core).await.expect("a round");
+    effects::round(&world.core).await.expect("a round");
     assert_eq!(phase(&world.core, &never.order).await, OrderPhase::Pending);
     after(&world, 3600).await;
     assert_eq!(phase(&world.core, &never.order).await, OrderPhase::Declined);
@@ -110,7 +111,7 @@ async fn an_order_that_nobody_pays_ends_after_a_day_and_late_money_goes_back() {
     assert_eq!(reason(world.run(&machine, "resize").await), Reason::PaymentRequired);
     // The first is watched for a week, and then left alone.
     after(&world, 8 * DAY).await;
-    assert_eq!(count(&world, "SELECT count(*) FROM orders WHERE look_at IS NOT NULL"), 0);
+    assert_eq!(count(&world, "SELECT count(*) FROM effects WHERE state < 2"), 0);
     // It can be bought by now.
     world.buy(&machine, "view").await;
 }
@@ -132,6 +133,11 @@ async fn refunds_are_late_or_refused_and_the_server_finishes_them() {
     assert_eq!(phase(&world.core, &refused).await, OrderPhase::Refunding, "left to the operator, and listed");
     assert!(orders::open(&world.core).await.expect("listed").iter().any(|order| order.id == refused));
 
+    // However long a person takes: the refund is still there, and its provider is asked again.
+    world.core.clock.advance(40 * DAY);
+    world.core.store.sweep().await.expect("swept");
+    assert!(matches!(orders::refund(&world.core, &refused).await, Err(ServiceError::Unacceptable(_))), "asked again");
+
     // Of a top-up, in part: what was not drawn.
     let request = pay("5.00 EUR", "ok+refund-late");
     let top_up = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("paid").order;
@@ -151,7 +157,7 @@ async fn two_processes_look_up_what_there_is_once() {
         placed.push(order(&world, &machine, "resize", "pending+settle").await.order);
     }
     world.core.clock.advance(30);
-    let (one, two) = tokio::join!(look_ups::round(&world.core), look_ups::round(&other));
+    let (one, two) = tokio::join!(effects::round(&world.core), effects::round(&other));
     assert_eq!(one.expect("a round") + two.expect("a round"), 20, "each was taken once");
     for order in &placed {
         assert_eq!(phase(&other, order).await, OrderPhase::Paid);
@@ -162,16 +168,16 @@ async fn two_processes_look_up_what_there_is_once() {
     // A process takes an order and dies: once its lease is over the other one goes on.
     let left = order(&world, &machine, "resize", "pending+settle").await.order;
     world.core.clock.advance(30);
-    assert_eq!(world.core.store.take_look_ups(10).await.expect("taken").orders.len(), 1);
-    assert_eq!(look_ups::round(&other).await.expect("a round"), 0, "it is in good hands");
+    assert_eq!(world.core.store.claim_effects(10, 0).await.expect("claimed").len(), 1);
+    assert_eq!(effects::round(&other).await.expect("a round"), 0, "it is in good hands");
     world.core.store.close().await.expect("closed");
-    assert_eq!(look_ups::round(&other).await.expect("a round"), 1);
+    assert_eq!(effects::round(&other).await.expect("a round"), 1);
     assert_eq!(phase(&other, &left).await, OrderPhase::Paid);
 }
 
 #[tokio::test]
 async fn a_look_up_that_fails_anywhere_is_made_again_and_nothing_is_doubled() {
-    let writes = [Write::LookUpTake, Write::OrderSettle, Write::LookUpFinish];
+    let writes = [Write::EffectClaim, Write::OrderSettle, Write::EffectFinish];
     let writes = writes.iter().flat_map(|write| Phase::ALL.map(|phase| format!("{}.{}", write.name(), phase.name())));
     for point in writes.chain(["look-up.before".to_owned(), "look-up.after".to_owned()]) {
         let world = World::new().await;
@@ -179,7 +185,7 @@ async fn a_look_up_that_fails_anywhere_is_made_again_and_nothing_is_doubled() {
         let order = order(&world, &machine, "resize", "pending+settle").await.order;
         world.core.clock.advance(30);
         world.faults.arm(&point, false);
-        drop(look_ups::round(&world.core).await);
+        drop(effects::round(&world.core).await);
         after(&world, 120).await;
         assert_eq!(phase(&world.core, &order).await, OrderPhase::Paid, "{point}");
         assert_eq!(world.remaining(&machine, "resize").await, 10, "{point}");

@@ -53,9 +53,9 @@ async fn a_refund_is_begun_finished_and_booked_once() {
         let order = world.buy(&machine, "resize").await.order;
         let stores = [&world.core.store, &second.store, &world.core.store, &second.store];
         for outcome in join_all(stores.map(|store| store.begin_refund(&order))).await {
-            assert!(matches!(outcome, Ok(RefundOutcome::Done(_))), "{outcome:?}");
+            assert!(matches!(outcome, Ok((RefundOutcome::Done(_), _))), "{outcome:?}");
         }
-        for outcome in join_all(stores.map(|store| store.finish_refund(&order))).await {
+        for outcome in join_all(stores.map(|store| store.finish_refund(&order, None))).await {
             assert!(matches!(outcome, Ok(RefundOutcome::Done(_))), "{outcome:?}");
         }
         // A bank that takes the money back in the same moment takes it once.
@@ -172,7 +172,7 @@ async fn a_balance_is_drawn_and_paid_back_to_the_cent() {
         let drawn = [first.is_ok(), third.is_ok(), fourth.is_ok()].into_iter().filter(|drawn| *drawn).count();
         let (left, held) = purse(&world.core, &machine).await;
         let back = match refund.expect("answered") {
-            RefundOutcome::Done(order) => order.refund().minor_units(),
+            (RefundOutcome::Done(order), _) => order.refund().minor_units(),
             _ => 0,
         };
         let drawn = i64::try_from(drawn).expect("few") * 50;
@@ -451,9 +451,9 @@ async fn what_is_ordered_twice_at_once_is_paid_once() {
             assert_eq!(answer.expect("decided").state, OrderState::Paid);
         }
         // And looked up by one process.
-        let (one, two) = tokio::join!(world.core.store.take_look_ups(10), second.store.take_look_ups(10));
-        let (one, two) = (one.expect("taken").orders, two.expect("taken").orders);
-        assert!(one.iter().all(|order| two.iter().all(|other| order.id != other.id)));
+        let (one, two) = tokio::join!(world.core.store.claim_effects(10, 0), second.store.claim_effects(10, 0));
+        let (one, two) = (one.expect("claimed"), two.expect("claimed"));
+        assert!(one.iter().all(|effect| two.iter().all(|other| effect.id != other.id)));
     }
     let view = "SELECT count(*) FROM entitlements WHERE operation = 'view'";
     assert_eq!(count(&world, view), i64::try_from(ROUNDS).expect("few"));

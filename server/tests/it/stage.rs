@@ -59,6 +59,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         ..Config::default()
     };
     config.payment.set("sandbox", true);
+    config.webhooks.networks = vec!["127.0.0.0/8".parse().expect("a network")];
     config.limits.poll_seconds = 0;
     config.limits.upload_bytes = 1024 * 1024;
     config

@@ -20,6 +20,7 @@ use portcullis_server::billing::payment::{Payments, Sandbox};
 use portcullis_server::billing::{cycle, offers, orders};
 use portcullis_server::crypto::keys::{self, Keys};
 use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random, rng};
+use portcullis_server::notices::outbound::{Networks, Outbound};
 use portcullis_server::ops::clock::{Clock, Timestamp};
 use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{
@@ -97,8 +98,9 @@ pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Co
     let faults = faults.points();
     let (keys, currencies) = (Arc::new(keys), Currencies::default());
     let metrics = Arc::default();
+    let outbound = Outbound::new(Networks::new(vec!["127.0.0.0/8".parse().expect("a network")]));
     let objects = Arc::new(Objects::open(folder, &StorageSettings::default()).expect("a folder"));
-    Core { store, objects, keys, secrets, origin: origin(), payments, currencies, clock, faults, metrics }
+    Core { store, objects, keys, secrets, origin: origin(), payments, currencies, clock, faults, outbound, metrics }
 }
 
 impl World {

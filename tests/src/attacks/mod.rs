@@ -17,6 +17,7 @@
 //!  buying    a person who buys in a browser
 //!  bills     who is handed records of bills             mailbox: signed mails and who has them
 //!  mails     mail that is not what it says
+//!  notices   webhooks and events
 //!  secrets   what a run leaves behind
 //! ```
 //!
@@ -47,6 +48,7 @@ mod mails;
 mod meddler;
 mod metered;
 mod money;
+mod notices;
 mod purchases;
 #[cfg(unix)]
 mod screen;
@@ -128,6 +130,7 @@ pub fn all() -> Vec<Attack> {
         #[cfg(unix)]
         bills::ATTACKS,
         mails::ATTACKS,
+        notices::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

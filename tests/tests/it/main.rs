@@ -5,6 +5,7 @@ mod bench;
 mod bills;
 mod checked;
 mod demo;
+mod events;
 mod first_resource;
 mod foreign;
 mod future;

@@ -7,8 +7,9 @@
 //! refund               ─▶ Done | Pending | Refused
 //! ```
 //!
-//! A provider knows an order by its identifier, which is the key of everything it is asked to do: it charges an order
-//! once and pays it back once, however often it is asked. A new provider is a file here and a line in `PROVIDERS`.
+//! Everything that a provider is asked to do is an effect ([`crate::effects`]), whose identifier is its key: under one
+//! key it charges once and pays back once, however often it is asked. A new provider is a file here and a line in
+//! `PROVIDERS`.
 
 mod hosted;
 mod sandbox;
@@ -18,6 +19,7 @@ pub use sandbox::{NAME as SANDBOX, Sandbox};
 pub use settings::PaymentSettings;
 
 use crate::ops::clock::Timestamp;
+use crate::store::EffectId;
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 use portcullis_protocol::{Money, OrderId, Origin};
@@ -37,6 +39,8 @@ pub const SAVED: &str = "saved";
 /// An order to be charged. A provider charges it once, however often it is asked.
 #[derive(Clone)]
 pub struct Charge {
+    /// The key under which it is charged.
+    pub key: EffectId,
     /// The order.
     pub order: OrderId,
     /// The amount, as this server computed it.
@@ -64,6 +68,8 @@ impl std::fmt::Debug for Charge {
 /// An order that a provider was asked to charge.
 #[derive(Debug, Clone)]
 pub struct Payment {
+    /// The key under which the provider was asked: to charge the order, or once that has begun, to pay it back.
+    pub key: EffectId,
     /// The order.
     pub order: OrderId,
     /// What was to be charged.

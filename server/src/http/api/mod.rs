@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod authorizations;
 pub(crate) mod catalogue;
+pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod grants;
 pub(crate) mod orders;
@@ -15,6 +16,7 @@ pub(crate) mod search;
 pub(crate) mod terminals;
 pub(crate) mod top_ups;
 pub(crate) mod verifications;
+pub(crate) mod webhook_keys;
 pub(crate) mod well_known;
 
 use crate::http::app::App;

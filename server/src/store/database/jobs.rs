@@ -144,6 +144,11 @@ impl<W: Copy + Send + 'static> Jobs<W> {
 pub(crate) struct WeakJobs<W>(Option<mpsc::WeakSender<Box<dyn Job<W>>>>);
 
 impl<W: Copy + Send + 'static> WeakJobs<W> {
+    /// Whether the way is not closed yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.as_ref().is_some_and(|jobs| jobs.strong_count() > 0)
+    }
+
     /// As [`Jobs::run`], for a thread outside the async runtime. [`StoreError::Closed`] once the way is closed.
     pub(crate) fn run<T: Send + 'static>(
         &self,

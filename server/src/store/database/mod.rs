@@ -15,6 +15,7 @@ pub(crate) use value::Value;
 
 use super::transactions::audit;
 use super::transactions::leases::{self, ProcessLease};
+use super::wakes::Wakes;
 use super::{Fence, StoreError, StoreWork};
 use crate::audit::Attribution;
 use crate::ops::faults::Write;
@@ -53,6 +54,12 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
 
     /// What its connections do in this process.
     fn work(&self) -> StoreWork;
+
+    /// Who is told of what was committed.
+    fn wakes(&self) -> &Wakes;
+
+    /// From now on those who wait are told of what other processes commit, too.
+    fn follow(&self);
 
     /// Writes in one transaction, and answers after its commit. What is written for a repeatable request is written
     /// only while that request is this process's: see [`Fence`]. What is changed for an operator is changed together

@@ -3,9 +3,10 @@
 use super::{Row, TxResult, Value};
 use crate::ops::clock::Timestamp;
 use crate::store::database::value::Params;
+use crate::store::wakes::Wake;
 use portcullis_protocol::{AccountId, PublisherName, TerminalId};
 use sha2::{Digest as _, Sha256};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// Runs statements in one transaction. Parameters are `?1`, `?2`, …
 pub(crate) trait Statements {
@@ -43,8 +44,10 @@ pub(crate) enum Lock<'a> {
     Account(&'a AccountId),
     /// What a publisher sells: its key, versions and offers.
     Publisher(&'a PublisherName),
-    /// The orders that are looked up.
-    LookUps,
+    /// The effects that are claimed.
+    Effects,
+    /// Endpoints of webhooks, and their keys.
+    Endpoints,
     /// What is on sale, and who is in good standing to sell.
     Catalogue,
     /// Sign-in names.
@@ -62,11 +65,12 @@ impl Lock<'_> {
             Self::Leases => 2,
             Self::Account(_) => 3,
             Self::Publisher(_) => 4,
-            Self::LookUps => 5,
-            Self::Catalogue => 6,
-            Self::Names => 7,
-            Self::Keys => 8,
-            Self::Audit => 9,
+            Self::Effects => 5,
+            Self::Endpoints => 6,
+            Self::Catalogue => 7,
+            Self::Names => 8,
+            Self::Keys => 9,
+            Self::Audit => 10,
         }
     }
 
@@ -80,7 +84,13 @@ impl Lock<'_> {
             }
             Self::Account(id) => hash.update(id.as_bytes()),
             Self::Publisher(name) => hash.update(name.as_str()),
-            Self::Leases | Self::LookUps | Self::Catalogue | Self::Names | Self::Keys | Self::Audit => {}
+            Self::Leases
+            | Self::Effects
+            | Self::Endpoints
+            | Self::Catalogue
+            | Self::Names
+            | Self::Keys
+            | Self::Audit => {}
         }
         let [a, b, c, d, e, f, g, h, ..] = hash.finalize().0;
         i64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -95,18 +105,31 @@ pub(crate) struct Tx<'a> {
     now: Cell<Timestamp>,
     /// Whether it has changed a row.
     has_changed: Cell<bool>,
+    /// Who is told once it is committed.
+    wakes: RefCell<Vec<Wake>>,
 }
 
 impl<'a> Tx<'a> {
     /// An open transaction.
     pub(crate) const fn new(statements: &'a dyn Statements, now: Timestamp) -> Self {
-        Self { statements, highest: Cell::new(0), now: Cell::new(now), has_changed: Cell::new(false) }
+        let (highest, has_changed) = (Cell::new(0), Cell::new(false));
+        Self { statements, highest, now: Cell::new(now), has_changed, wakes: RefCell::new(Vec::new()) }
     }
 
     /// The moment, by the database's clock. Whoever waited for a lock has the moment at which he got it: what was done
     /// before him was done earlier.
     pub(crate) const fn now(&self) -> Timestamp {
         self.now.get()
+    }
+
+    /// Has somebody told, once this transaction is committed.
+    pub(crate) fn wake(&self, wake: Wake) {
+        self.wakes.borrow_mut().push(wake);
+    }
+
+    /// Who is to be told.
+    pub(crate) fn into_wakes(self) -> Vec<Wake> {
+        self.wakes.into_inner()
     }
 
     /// Takes a lock, which is higher than those that the transaction has.

@@ -10,6 +10,7 @@ use postgres::types::ToSql;
 use postgres::{Client, NoTls, SimpleQueryMessage, Statement};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// What holds for every session. Commits are on disk before they are answered, whatever the server's default. Nobody
 /// waits for ever: not for a lock, not for a statement, and not for a process that holds locks and is gone.
@@ -74,6 +75,23 @@ impl Connection {
     /// Runs statements that take and return nothing.
     pub(super) fn run(&self, sql: &str) -> TxResult<()> {
         self.client.borrow_mut().batch_execute(sql).map_err(|error| failed(&error))
+    }
+
+    /// Waits for what other processes notify of, so long at most. Returns what they say.
+    pub(super) fn notified(&self, patience: Duration) -> TxResult<Vec<String>> {
+        let mut client = self.client.borrow_mut();
+        let mut notifications = client.notifications();
+        let mut told = Vec::new();
+        let mut waiting = notifications.timeout_iter(patience);
+        if let Some(first) = waiting.next().map_err(|error| failed(&error))? {
+            told.push(first.payload().to_owned());
+        }
+        drop(waiting);
+        let mut more = notifications.iter();
+        while let Some(next) = more.next().map_err(|error| failed(&error))? {
+            told.push(next.payload().to_owned());
+        }
+        Ok(told)
     }
 
     fn shifted(&self, millis: i64) -> Timestamp {

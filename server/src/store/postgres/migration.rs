@@ -6,8 +6,12 @@ use crate::store::database::{Statements as _, TxResult};
 
 /// What each version of the schema adds to the one before, with its number. Versions have the numbers that they have in
 /// SQLite: the first one here is the whole schema as it was when there was a second database.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(13, include_str!("schema.sql")), (14, include_str!("audit.sql")), (15, include_str!("figures.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (13, include_str!("schema.sql")),
+    (14, include_str!("audit.sql")),
+    (15, include_str!("figures.sql")),
+    (16, include_str!("effects.sql")),
+];
 /// The lock under which it is done: the first letters of the product's name.
 const LOCK: i64 = 0x706f_7274_6375_6c6c;
 /// The oldest PostgreSQL that this server was tried with, as `server_version_num` has it.

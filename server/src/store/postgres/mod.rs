@@ -8,6 +8,7 @@ mod address;
 mod connection;
 mod dialect;
 mod migration;
+mod news;
 mod tls;
 mod workers;
 
@@ -15,10 +16,12 @@ pub use address::{AddressError, DatabaseAddress};
 
 use super::database::{Database, Jobs, WeakJobs, Work};
 use super::transactions::leases::ProcessLease;
+use super::wakes::Wakes;
 use super::{Commits, StoreError, StoreWork};
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
 use connection::Connection;
+use news::News;
 use std::sync::{Arc, Mutex};
 use workers::{Kind, Queue, Read, Worker};
 
@@ -61,6 +64,8 @@ pub struct Postgres {
     lists: Jobs<Read>,
     lease: ProcessLease,
     commits: Commits,
+    wakes: Wakes,
+    news: Box<News>,
 }
 
 impl Postgres {
@@ -79,12 +84,15 @@ impl Postgres {
     fn open_here(options: &PostgresOptions) -> Result<Self, StoreError> {
         let connection = Connection::open(&options.address, &options.clock)?;
         migration::migrate(&connection, options.create, &options.address.to_string())?;
-        let commits = Commits::default();
-        let writers = pool("store-writer", WRITERS, Some(connection), options, &commits)?;
-        let renewer = pool("store-renewer", 1, None, options, &commits)?;
-        let points = pool("store-reader", READERS, None, options, &commits)?;
-        let lists = pool("store-list", LISTS, None, options, &commits)?;
-        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default(), commits })
+        let (commits, wakes) = (Commits::default(), Wakes::default());
+        let telling = (&commits, &wakes);
+        let writers = pool("store-writer", WRITERS, Some(connection), options, telling)?;
+        let renewer = pool("store-renewer", 1, None, options, telling)?;
+        let points = pool("store-reader", READERS, None, options, telling)?;
+        let lists = pool("store-list", LISTS, None, options, telling)?;
+        let news = Box::new(News::new(options.address.clone()));
+        news.tell_others(&wakes);
+        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default(), commits, wakes, news })
     }
 }
 
@@ -94,14 +102,15 @@ fn pool<W: Kind>(
     size: usize,
     mut first: Option<Connection>,
     options: &PostgresOptions,
-    commits: &Commits,
+    (commits, wakes): (&Commits, &Wakes),
 ) -> Result<Jobs<W>, StoreError> {
     let (jobs, queue) = Jobs::new();
     let queue: Queue<W> = Arc::new(Mutex::new(queue));
     for _ in 0..size {
         let PostgresOptions { address, clock, faults, .. } = options.clone();
-        let (worker, queue) =
-            (Worker { address, clock, faults, connection: first.take(), commits: commits.clone() }, Arc::clone(&queue));
+        let (commits, wakes) = (commits.clone(), wakes.clone());
+        let worker = Worker { address, clock, faults, connection: first.take(), commits, wakes };
+        let queue = Arc::clone(&queue);
         jobs.start(name, move || worker.serve(&queue))?;
     }
     Ok(jobs)
@@ -125,6 +134,7 @@ impl Database for Postgres {
     }
 
     async fn close(&self) {
+        self.news.close();
         self.writers.close().await;
         self.renewer.close().await;
         self.points.close().await;
@@ -139,5 +149,13 @@ impl Database for Postgres {
         let waiting =
             vec![("write", self.writers.waiting()), ("read", self.points.waiting()), ("list", self.lists.waiting())];
         StoreWork { waiting, commits: self.commits.clone() }
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    fn follow(&self) {
+        self.news.follow(&self.wakes);
     }
 }

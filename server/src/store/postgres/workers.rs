@@ -10,6 +10,7 @@ use crate::crypto::secrets::random;
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Phase, Write};
 use crate::store::database::{Failure, Job, Tx, TxError};
+use crate::store::wakes::{Wake, Wakes};
 use crate::store::{Commits, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -73,6 +74,7 @@ pub(super) struct Worker {
     pub(super) faults: FaultPoints,
     pub(super) connection: Option<Connection>,
     pub(super) commits: Commits,
+    pub(super) wakes: Wakes,
 }
 
 impl Worker {
@@ -96,10 +98,11 @@ impl Worker {
             self.connect()?;
             let Some(connection) = &self.connection else { return Err(StoreError::Closed) };
             match attempt(connection, job, &self.faults) {
-                Outcome::Done => {
+                Outcome::Done(wakes) => {
                     if W::BEGIN == Begin::Write {
                         self.commits.sizes.observe(1.0);
                     }
+                    self.wakes.committed(&wakes);
                     return self.pass(job, Phase::AfterCommit);
                 }
                 // The job's own error stands.
@@ -145,8 +148,8 @@ impl Worker {
 
 /// What became of one run of a job.
 enum Outcome {
-    /// It is committed.
-    Done,
+    /// It is committed, and these are to be told.
+    Done(Vec<Wake>),
     /// It is rolled back: its own error says why.
     Refused,
     /// A test made it fail.
@@ -169,7 +172,8 @@ fn attempt<W: Kind>(connection: &Connection, job: &mut dyn Job<W>, faults: &Faul
         Ok(now) => now,
         Err(error) => return rolled_back(connection, error),
     };
-    match job.run(&Tx::new(connection, now)) {
+    let tx = Tx::new(connection, now);
+    match job.run(&tx) {
         Ok(()) => {}
         Err(Failure::Conflict) => {
             return rolled_back(connection, TxError::Conflict("other writes were in the way".into()));
@@ -186,10 +190,10 @@ fn attempt<W: Kind>(connection: &Connection, job: &mut dyn Job<W>, faults: &Faul
         return Outcome::Faulted(error);
     }
     match connection.commit() {
-        Ok(()) => Outcome::Done,
+        Ok(()) => Outcome::Done(tx.into_wakes()),
         Err(error @ TxError::Conflict(_)) => rolled_back(connection, error),
         // What was only read is as it was read.
-        Err(_) if W::BEGIN == Begin::Read => Outcome::Done,
+        Err(_) if W::BEGIN == Begin::Read => Outcome::Done(Vec::new()),
         Err(_) => Outcome::Unknown,
     }
 }

@@ -1,5 +1,6 @@
 //! SQLite: WAL, `synchronous=FULL`, one group-committing writer, a few readers. Several processes may share the file.
 
+mod news;
 mod readers;
 mod replies;
 mod snapshot;
@@ -12,9 +13,11 @@ mod writer;
 use super::database::{Database, Jobs, Tx, WeakJobs, Work};
 use super::transactions::leases::ProcessLease;
 use super::transactions::search;
+use super::wakes::Wakes;
 use super::{Commits, StoreError, StoreWork};
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
+use news::News;
 use portcullis_folders::private_file;
 use readers::Readers;
 use replies::Replies;
@@ -45,6 +48,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("devices.sql"),
     include_str!("audit.sql"),
     include_str!("figures.sql"),
+    include_str!("effects.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");
@@ -92,6 +96,8 @@ pub struct Sqlite {
     readers: Readers,
     lease: ProcessLease,
     commits: Commits,
+    wakes: Wakes,
+    news: News,
 }
 
 impl Sqlite {
@@ -126,11 +132,12 @@ impl Sqlite {
         let lists = (0..LISTS).map(reader).collect::<Result<_, StoreError>>()?;
         let readers = Readers::new(points, lists, options.clock.clone());
         let (writer, queue) = Jobs::new();
-        let commits = Commits::default();
-        let replies = Replies::new();
-        let thread = Writer { db, clock: options.clock, faults: options.faults, replies, commits: commits.clone() };
+        let (commits, wakes, replies) = (Commits::default(), Wakes::default(), Replies::new());
+        let (clock, faults) = (options.clock, options.faults);
+        let thread = Writer { db, clock, faults, replies, commits: commits.clone(), wakes: wakes.clone() };
         writer.start("store-writer", move || thread.serve(queue))?;
-        Ok(Self { writer, readers, lease: ProcessLease::default(), commits })
+        let news = News::new(options.path);
+        Ok(Self { writer, readers, lease: ProcessLease::default(), commits, wakes, news })
     }
 }
 
@@ -163,6 +170,14 @@ impl Database for Sqlite {
     fn work(&self) -> StoreWork {
         let waiting = vec![("write", self.writer.waiting()), ("list", self.readers.waiting())];
         StoreWork { waiting, commits: self.commits.clone() }
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    fn follow(&self) {
+        self.news.follow(&self.writer, &self.wakes);
     }
 }
 

@@ -16,6 +16,7 @@ use super::transaction::{Begin, Transaction};
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Phase, Write};
 use crate::store::database::{Job, Tx};
+use crate::store::wakes::{Wake, Wakes};
 use crate::store::{Commits, StoreError};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     pub(super) faults: FaultPoints,
     pub(super) commits: Commits,
     pub(super) replies: Replies,
+    pub(super) wakes: Wakes,
 }
 
 impl Writer {
@@ -55,8 +57,8 @@ impl Writer {
                 Err(_) => job.fail(StoreError::Faulted(job.what().name())),
             }
         }
-        let tx = match self.run(&mut jobs)? {
-            Some(tx) => tx,
+        let (tx, wakes) = match self.run(&mut jobs)? {
+            Some(ran) => ran,
             None => self.run_apart(&mut jobs)?,
         };
         for job in &*group {
@@ -66,6 +68,7 @@ impl Writer {
         }
         tx.commit().map_err(|error| backend("commit", error))?;
         self.commits.sizes.observe(f64::from(u16::try_from(group.len()).unwrap_or(u16::MAX)));
+        self.wakes.committed(&wakes);
         for job in &mut *group {
             if self.faults.write(job.what(), Phase::AfterCommit).is_err() {
                 job.fail(StoreError::Faulted(job.what().name()));
@@ -78,23 +81,30 @@ impl Writer {
         Transaction::begin(&self.db, Begin::Write).map_err(|error| backend("begin", error))
     }
 
-    fn run_job(&self, job: &mut Box<dyn Job<Write>>) -> bool {
-        job.run(&Tx::new(&Prepared(&self.db), self.clock.now())).is_ok()
+    /// Runs a job, and keeps whom it wakes. No if it failed.
+    fn run_job(&self, job: &mut Box<dyn Job<Write>>, wakes: &mut Vec<Wake>) -> bool {
+        let prepared = Prepared(&self.db);
+        let tx = Tx::new(&prepared, self.clock.now());
+        let ran = job.run(&tx).is_ok();
+        if ran {
+            wakes.extend(tx.into_wakes());
+        }
+        ran
     }
 
     /// Runs jobs one after the other. `None`, and nothing is done, if one failed.
-    fn run(&self, jobs: &mut [&mut Box<dyn Job<Write>>]) -> Result<Option<Transaction<'_>>, StoreError> {
-        let tx = self.begin()?;
-        Ok(jobs.iter_mut().all(|job| self.run_job(job)).then_some(tx))
+    fn run(&self, jobs: &mut [&mut Box<dyn Job<Write>>]) -> Result<Option<(Transaction<'_>, Vec<Wake>)>, StoreError> {
+        let (tx, mut wakes) = (self.begin()?, Vec::new());
+        Ok(jobs.iter_mut().all(|job| self.run_job(job, &mut wakes)).then_some((tx, wakes)))
     }
 
     /// Runs jobs so that each that fails is taken back by itself.
-    fn run_apart(&self, jobs: &mut [&mut Box<dyn Job<Write>>]) -> Result<Transaction<'_>, StoreError> {
-        let tx = self.begin()?;
+    fn run_apart(&self, jobs: &mut [&mut Box<dyn Job<Write>>]) -> Result<(Transaction<'_>, Vec<Wake>), StoreError> {
+        let (tx, mut wakes) = (self.begin()?, Vec::new());
         for job in jobs {
-            tx.nested(|_| Ok(self.run_job(job)))?;
+            tx.nested(|_| Ok(self.run_job(job, &mut wakes)))?;
         }
-        Ok(tx)
+        Ok((tx, wakes))
     }
 }
 
@@ -135,7 +145,8 @@ mod tests {
         let db = Connection::open_in_memory().expect("a database");
         db.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY)").expect("a table");
         let (clock, faults) = (Clock::default(), FaultPoints::none());
-        let writer = Writer { db, clock, faults, replies: Replies::new(), commits: Commits::default() };
+        let (replies, wakes, commits) = (Replies::new(), Wakes::default(), Commits::default());
+        let writer = Writer { db, clock, faults, replies, wakes, commits };
         let runs = Arc::new(AtomicU32::new(0));
         let job = |number, fails| Box::new(Insert { number, fails, runs: Arc::clone(&runs) }) as Box<dyn Job<Write>>;
         let numbers = || -> Vec<i64> {

@@ -4,7 +4,7 @@ use super::answers::scope_bytes;
 use super::{Database, Lock, Tx, TxError, TxResult};
 use crate::ops::faults::Write;
 use crate::store::database::WeakJobs;
-use crate::store::{Claim, Leases, Running, StoreError};
+use crate::store::{Claim, ClaimsAtWork, Leases, Running, StoreError};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -24,6 +24,7 @@ pub(crate) struct ProcessLease {
     number: Arc<AtomicI64>,
     kept: Arc<AtomicBool>,
     pub(super) running: Running,
+    pub(super) at_work: ClaimsAtWork,
 }
 
 impl ProcessLease {
@@ -50,6 +51,11 @@ impl ProcessLease {
     pub(super) fn works_on(&self, tx: &Tx<'_>, claim: &Claim) -> TxResult<bool> {
         let own = claim.lease == self.number.load(Ordering::SeqCst);
         Ok(is_live(tx, claim.lease)? && (!own || self.running.has(claim)))
+    }
+
+    /// The number that [`ProcessLease::current`] returned last.
+    pub(super) fn number(&self) -> i64 {
+        self.number.load(Ordering::SeqCst)
     }
 
     fn renew(&self, tx: &Tx<'_>) -> TxResult<()> {

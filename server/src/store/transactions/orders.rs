@@ -1,9 +1,11 @@
 //! Orders.
 
 use super::answers::{self, Stored};
+use super::effects::{self, Ending};
 use super::figures::count_order;
+use super::leases::ProcessLease;
 use super::offers::Subject;
-use super::{Database, Lock, Tx, TxError, TxResult, cycle, disputes, ledger, look_ups, offers, prepaid, saved_means};
+use super::{Database, Lock, Tx, TxError, TxResult, cycle, disputes, ledger, notices, offers, prepaid, saved_means};
 use crate::billing::entitlement::{EntitlementId, Holding};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
@@ -12,9 +14,9 @@ use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
 use crate::store::{
-    AccountPage, AnswerScope, Begun, Buyer, DisputeStep, Goods, GoodsKind, Idempotency, LookUps, NewOrder, OpenOutcome,
-    Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome,
-    Settlement, StoreError, StoredMeans,
+    AccountPage, AnswerScope, Begun, Buyer, ClaimEffect, DisputeStep, EffectClaim, EffectKind, EffectOf, EffectVerdict,
+    Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord,
+    PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -32,21 +34,15 @@ const PHASES: [OrderPhase; 7] = [
 ];
 /// How long an order may be pending, in seconds: as long as a terminal remembers that it asked.
 const PENDING_LIFE: u64 = 24 * 3600;
-/// When an order that was opened is looked up first, in seconds: when its own request has asked the provider.
-const FIRST_LOOK: u64 = 10;
-/// When an order is looked up after its provider has said that it does not know yet, in seconds.
-const LOOK: u64 = 2;
-/// When a refund is looked up first, in seconds: when whoever began it has asked the provider.
-const REFUND_LOOK: u64 = 30;
 /// When an order that ended unpaid is looked up first, in seconds: the money may come late.
 const LATE_LOOK: u64 = 3600;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
-                            o.looks, o.place
+                            o.place
                      FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest";
 /// The column of [`ORDER`] that names pages.
-const PLACE: usize = 17;
+const PLACE: usize = 16;
 
 fn order(row: &Row<'_>) -> TxResult<Order> {
     Ok(Order {
@@ -61,7 +57,6 @@ fn order(row: &Row<'_>) -> TxResult<Order> {
         reference: row.get(13)?,
         next: row.get::<Option<String>>(14)?.map(|_| json(row, 14)).transpose()?,
         ends: time(row, 15)?,
-        looks: row.get(16)?,
     })
 }
 
@@ -93,10 +88,27 @@ pub(super) fn found(tx: &Tx<'_>, id: &OrderId) -> TxResult<Box<Order>> {
     find(tx, id)?.map(Box::new).ok_or(TxError::Damaged)
 }
 
-/// One arrow of the state: from one to another, or nothing.
+/// One arrow of the state: from one to another, or nothing. What is to be done at the provider follows, and who wants
+/// to know is told.
 pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<bool> {
-    let look = (to == OrderPhase::Refunding).then_some(REFUND_LOOK);
-    moved_to_look(tx, id, from, to, look)
+    let sql = "UPDATE orders SET state = ?3, changed_at = ?4, next = NULL WHERE id = ?1 AND state = ?2";
+    if tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now().millis()))? != 1 {
+        return Ok(false);
+    }
+    count_order(tx, id, Some(from), to)?;
+    let of = |kind| EffectOf::order(kind, id);
+    if to == OrderPhase::Declined {
+        effects::end(tx, of(EffectKind::Charge), Ending::Dropped)?;
+    } else if matches!(from, OrderPhase::Pending | OrderPhase::Declined) {
+        effects::end(tx, of(EffectKind::Charge), Ending::Settled)?;
+    }
+    match to {
+        OrderPhase::Refunding => drop(effects::add(tx, of(EffectKind::Refund), tx.now())?),
+        OrderPhase::Refunded => drop(effects::end(tx, of(EffectKind::Refund), Ending::Settled)?),
+        _ => {}
+    }
+    notices::order_changed(tx, from, &*found(tx, id)?)?;
+    Ok(true)
 }
 
 /// The same, if it was looked at in this transaction. If another one took the arrow, nothing of this one happens.
@@ -107,21 +119,30 @@ fn must_move(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxR
     }
 }
 
-/// The same, and when the provider is looked up next, in seconds.
-fn moved_to_look(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase, look: Option<u64>) -> TxResult<bool> {
-    let look_at = look.map(|seconds| tx.now().plus(seconds).millis());
-    let sql = "UPDATE orders SET state = ?3, changed_at = ?4, look_at = ?5, looks = 0, lease = NULL, next = NULL
-               WHERE id = ?1 AND state = ?2";
-    let has_moved = tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now().millis(), look_at))? == 1;
-    if has_moved {
-        count_order(tx, id, Some(from), to)?;
-    }
-    Ok(has_moved)
-}
-
 /// A state that a column has.
 pub(super) fn phase(row: &Row<'_>, column: usize) -> TxResult<OrderPhase> {
     one_of(row, column, &PHASES)
+}
+
+/// An order that nobody has paid in time. Its provider is still asked now and then: the money may come late.
+fn expired(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
+    let (from, to) = (number(OrderPhase::Pending), number(OrderPhase::Declined));
+    let sql = "UPDATE orders SET state = ?3, changed_at = ?4, next = NULL WHERE id = ?1 AND state = ?2";
+    if tx.change(sql, (id.as_bytes(), from, to, tx.now().millis()))? != 1 {
+        return Ok(false);
+    }
+    count_order(tx, id, Some(OrderPhase::Pending), OrderPhase::Declined)?;
+    effects::put_off(tx, EffectOf::order(EffectKind::Charge, id), tx.now().plus(LATE_LOOK))?;
+    notices::order_changed(tx, OrderPhase::Pending, &*found(tx, id)?)?;
+    Ok(true)
+}
+
+/// Whether what a claim found out is to be written: it is in force, or nobody else is to find out about it.
+fn may_write(tx: &Tx<'_>, claim: Option<&EffectClaim>) -> TxResult<bool> {
+    match claim {
+        None => Ok(true),
+        Some(claim) => Ok(effects::holds(tx, claim)? || effects::has_ended(tx, claim.id)?),
+    }
 }
 
 /// A state as its column has it.
@@ -280,8 +301,9 @@ const fn opening(goods: &wire::Goods) -> Write {
     }
 }
 
-fn open(tx: &Tx<'_>, new: &NewOrder) -> TxResult<OpenOutcome> {
+fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutcome> {
     let (scope, account) = (new.buyer.scope(), new.buyer.account());
+    lease.current(tx)?;
     tx.lock(Lock::Account(account))?;
     let begun = answers::find(tx, &scope, &new.request)?;
     if !matches!(begun, Begun::New) {
@@ -313,8 +335,8 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> TxResult<OpenOutcome> {
     };
     let opened = tx.change(
         "INSERT INTO orders (id, account, offer_digest, amount, currency, provider, created_at, changed_at, intent,
-                             again, ends_at, look_at, place)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11,
+                             again, ends_at, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10,
                  (SELECT coalesce(max(o.place), 0) + 1 FROM orders o WHERE o.account = ?2))
          ON CONFLICT (account, intent) WHERE state = 0 AND intent IS NOT NULL DO NOTHING",
         (
@@ -328,7 +350,6 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> TxResult<OpenOutcome> {
             intent.filter(|_| !new.again),
             new.again,
             tx.now().plus(PENDING_LIFE).millis(),
-            tx.now().plus(FIRST_LOOK).millis(),
         ),
     )?;
     if opened != 1 {
@@ -337,18 +358,34 @@ fn open(tx: &Tx<'_>, new: &NewOrder) -> TxResult<OpenOutcome> {
     count_order(tx, &new.id, None, OrderPhase::Pending)?;
     answers::store(tx, &scope, &new.request, &Stored::Order(&new.id))?;
     tx.log(wanted.opened(), Some(account), new.buyer.terminal(), new.id.as_bytes())?;
-    Ok(OpenOutcome::Opened(found(tx, &new.id)?))
+    let charge = EffectOf::order(EffectKind::Charge, &new.id);
+    effects::add(tx, charge, tx.now())?;
+    match effects::claim(tx, lease, charge, false)? {
+        ClaimEffect::Claimed(claim) => Ok(OpenOutcome::Opened(found(tx, &new.id)?, claim)),
+        ClaimEffect::Busy | ClaimEffect::Over => Err(TxError::Damaged),
+    }
 }
 
 /// Writes down what the provider said of a payment, while its order is pending.
-fn record(tx: &Tx<'_>, id: &OrderId, record: &PaymentRecord) -> TxResult<Option<Order>> {
+fn record(
+    tx: &Tx<'_>,
+    id: &OrderId,
+    record: &PaymentRecord,
+    claim: &EffectClaim,
+    again: Option<Timestamp>,
+) -> TxResult<Option<Order>> {
     lock(tx, id)?;
+    if !effects::holds(tx, claim)? {
+        return find(tx, id);
+    }
     let next = record.next.as_ref().map(to_json).transpose()?;
     let recorded = tx.change(
-        "UPDATE orders SET reference = coalesce(?2, reference), next = ?3, looks = 0, lease = NULL, look_at = ?4
-         WHERE id = ?1 AND state = 0",
-        (id.as_bytes(), &record.reference, next, tx.now().plus(LOOK).millis()),
+        "UPDATE orders SET reference = coalesce(?2, reference), next = ?3 WHERE id = ?1 AND state = 0",
+        (id.as_bytes(), &record.reference, next),
     )?;
+    if let Some(again) = again {
+        effects::finish(tx, claim, EffectVerdict::Again(again))?;
+    }
     let order = find(tx, id)?;
     if let (Some(order), Some(saved), 1) = (&order, &record.saved, recorded) {
         saved_means::save(tx, &order.account, &order.provider, saved)?;
@@ -371,9 +408,13 @@ fn can_be_given(tx: &Tx<'_>, order: &Order) -> TxResult<bool> {
     Ok(is_new && offers::off_sale(tx, &subject)?.is_none())
 }
 
-fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> TxResult<SettleOutcome> {
+fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement, claim: Option<&EffectClaim>) -> TxResult<SettleOutcome> {
     lock(tx, id)?;
+    let is_heard = may_write(tx, claim)?;
     let Some(order) = find(tx, id)? else { return Ok(SettleOutcome::Unknown) };
+    if !is_heard {
+        return Ok(SettleOutcome::Order(Box::new(order)));
+    }
     match settlement {
         Settlement::Declined => {
             if moved(tx, id, OrderPhase::Pending, OrderPhase::Declined)? {
@@ -381,15 +422,17 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement) -> TxResult<Settle
             }
         }
         Settlement::Ended => {
-            if moved_to_look(tx, id, OrderPhase::Pending, OrderPhase::Declined, Some(LATE_LOOK))? {
+            if expired(tx, id)? {
                 tx.log("order ended unpaid", Some(&order.account), None, id.as_bytes())?;
             }
         }
         Settlement::Paid { entitlement, receipt } => {
             if order.phase == OrderPhase::Pending && !can_be_given(tx, &order)? {
                 take_nothing(tx, &order)?;
-            } else if moved(tx, id, OrderPhase::Pending, OrderPhase::Paid)? {
-                tx.change("UPDATE orders SET receipt = ?2 WHERE id = ?1", (id.as_bytes(), receipt))?;
+            } else if order.phase == OrderPhase::Pending {
+                // Before anybody is told that it is paid.
+                tx.change("UPDATE orders SET receipt = ?2 WHERE id = ?1 AND state = 0", (id.as_bytes(), receipt))?;
+                must_move(tx, id, OrderPhase::Pending, OrderPhase::Paid)?;
                 match &order.goods {
                     Goods::Rights { offer, digest } => entitle(tx, &order, offer, digest, entitlement)?,
                     Goods::TopUp { amount, .. } => {
@@ -567,6 +610,14 @@ pub(super) fn end_rights(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     Ok(())
 }
 
+/// The same in one transaction: the provider has paid back by itself.
+fn record_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
+    match begin_refund(tx, id)? {
+        RefundOutcome::Done(_) => finish_refund(tx, id),
+        other => Ok(other),
+    }
+}
+
 pub(super) fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
@@ -613,12 +664,21 @@ impl<D: Database> Orders for D {
     }
 
     async fn open_order(&self, new: NewOrder) -> Result<OpenOutcome, StoreError> {
-        self.write(opening(&new.goods), move |tx| open(tx, &new)).await
+        let lease = self.lease().clone();
+        let opened = self.write(opening(&new.goods), move |tx| open(tx, &lease, &new)).await?;
+        self.lease().keep(self.renewer());
+        Ok(opened)
     }
 
-    async fn record_payment(&self, id: &OrderId, said: PaymentRecord) -> Result<Option<Order>, StoreError> {
-        let id = *id;
-        self.write(Write::PaymentRecord, move |tx| record(tx, &id, &said)).await
+    async fn record_payment(
+        &self,
+        id: &OrderId,
+        said: PaymentRecord,
+        claim: &EffectClaim,
+        again: Option<Timestamp>,
+    ) -> Result<Option<Order>, StoreError> {
+        let (id, claim) = (*id, claim.clone());
+        self.write(Write::PaymentRecord, move |tx| record(tx, &id, &said, &claim, again)).await
     }
 
     async fn saved_means(&self, account: &AccountId, provider: &str) -> Result<Option<StoredMeans>, StoreError> {
@@ -631,23 +691,6 @@ impl<D: Database> Orders for D {
         self.write(Write::MeansForget, move |tx| saved_means::forget(tx, &account, &provider)).await
     }
 
-    async fn take_look_ups(&self, limit: u32) -> Result<LookUps, StoreError> {
-        // Most of the time there is nothing to do, and that needs no transaction that writes.
-        let (are_due, now) = self.read("look-ups", |tx| Ok((look_ups::are_due(tx)?, tx.now()))).await?;
-        if !are_due {
-            return Ok(LookUps { now, lease: 0, orders: Vec::new() });
-        }
-        let lease = self.lease().clone();
-        let taken = self.write(Write::LookUpTake, move |tx| look_ups::take(tx, &lease, limit)).await?;
-        self.lease().keep(self.renewer());
-        Ok(taken)
-    }
-
-    async fn finish_look_up(&self, id: &OrderId, lease: i64, next: Option<Timestamp>) -> Result<(), StoreError> {
-        let id = *id;
-        self.write(Write::LookUpFinish, move |tx| look_ups::finish(tx, &id, lease, next)).await
-    }
-
     async fn dispute(&self, id: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError> {
         let id = *id;
         self.write(Write::Dispute, move |tx| {
@@ -657,23 +700,55 @@ impl<D: Database> Orders for D {
         .await
     }
 
-    async fn settle_order(&self, id: &OrderId, settlement: Settlement) -> Result<SettleOutcome, StoreError> {
-        let id = *id;
-        self.write(Write::OrderSettle, move |tx| settle(tx, &id, &settlement)).await
+    async fn settle_order(
+        &self,
+        id: &OrderId,
+        settlement: Settlement,
+        claim: Option<&EffectClaim>,
+    ) -> Result<SettleOutcome, StoreError> {
+        let (id, claim) = (*id, claim.cloned());
+        self.write(Write::OrderSettle, move |tx| settle(tx, &id, &settlement, claim.as_ref())).await
     }
 
-    async fn begin_refund(&self, id: &OrderId) -> Result<RefundOutcome, StoreError> {
-        let id = *id;
-        self.write(Write::RefundBegin, move |tx| begin_refund(tx, &id)).await
+    async fn begin_refund(&self, id: &OrderId) -> Result<(RefundOutcome, Option<EffectClaim>), StoreError> {
+        let (id, lease) = (*id, self.lease().clone());
+        let begun = self
+            .write(Write::RefundBegin, move |tx| {
+                lease.current(tx)?;
+                let outcome = begin_refund(tx, &id)?;
+                let claim = match &outcome {
+                    RefundOutcome::Done(order) if order.phase == OrderPhase::Refunding => {
+                        effects::claim(tx, &lease, EffectOf::order(EffectKind::Refund, &id), true)?
+                    }
+                    _ => ClaimEffect::Over,
+                };
+                Ok((outcome, claim))
+            })
+            .await?;
+        self.lease().keep(self.renewer());
+        Ok(match begun {
+            (outcome, ClaimEffect::Claimed(claim)) => (outcome, Some(claim)),
+            (outcome, ClaimEffect::Busy | ClaimEffect::Over) => (outcome, None),
+        })
     }
 
-    async fn finish_refund(&self, id: &OrderId) -> Result<RefundOutcome, StoreError> {
-        let id = *id;
+    async fn finish_refund(&self, id: &OrderId, claim: Option<&EffectClaim>) -> Result<RefundOutcome, StoreError> {
+        let (id, claim) = (*id, claim.cloned());
         self.write(Write::RefundFinish, move |tx| {
             lock(tx, &id)?;
-            finish_refund(tx, &id)
+            match may_write(tx, claim.as_ref())? {
+                true => finish_refund(tx, &id),
+                false => {
+                    Ok(find(tx, &id)?.map_or(RefundOutcome::Unknown, |order| RefundOutcome::Done(Box::new(order))))
+                }
+            }
         })
         .await
+    }
+
+    async fn record_refund(&self, id: &OrderId) -> Result<RefundOutcome, StoreError> {
+        let id = *id;
+        self.write(Write::RefundFinish, move |tx| record_refund(tx, &id)).await
     }
 
     async fn order(&self, id: &OrderId) -> Result<Option<Order>, StoreError> {

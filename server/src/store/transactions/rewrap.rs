@@ -1,13 +1,14 @@
 //! Everything that a master key seals, sealed by another one, in one transaction.
 
 use super::{Database, Tx, TxError, TxResult};
-use crate::billing::orders::MEANS;
+use crate::billing::charges::MEANS;
 use crate::crypto::keys::{SERVER_KEY, SIGNING_KEY};
 use crate::crypto::secrets::{SecretError, Secrets};
+use crate::notices::webhooks::keys::{SECRET, SEED, row as key_row};
 use crate::ops::faults::Write;
 use crate::store::database::Row;
-use crate::store::database::row::{bytes, checked, sealed, text};
-use crate::store::{KeyRole, Rewrap, RewrapOutcome, StoreError};
+use crate::store::database::row::{bytes, checked, octets, sealed, text};
+use crate::store::{EndpointId, KeyRole, Rewrap, RewrapOutcome, StoreError};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, PartName, PublicKey};
 
@@ -157,6 +158,29 @@ impl Change<'_> {
         )
     }
 
+    /// Keys that sign webhooks.
+    fn webhook_keys(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let sql = "SELECT endpoint, number, secret, seed, public FROM webhook_keys WHERE (endpoint, number) > (?1, ?2)
+                   ORDER BY endpoint, number LIMIT ?3";
+        let read = |row: &Row<'_>| {
+            let (id, public): (_, [u8; 32]) = (EndpointId(octets(row, 0)?), row.get(4)?);
+            Ok((id, row.get::<i64>(1)?, sealed(row, 2)?, sealed(row, 3)?, public))
+        };
+        pages(
+            (Vec::new(), 0),
+            |(endpoint, number): &(Vec<u8>, i64)| tx.all(sql, (endpoint, *number, limit()), read),
+            |(endpoint, number, ..)| (endpoint.0.0.to_vec(), *number),
+            |(endpoint, number, secret, seed, public)| {
+                let row = key_row(endpoint, public);
+                let secret = self.to.seal(SECRET, &row, &self.from.unseal(SECRET, &row, secret)?);
+                let seed = self.to.seal(SEED, &row, &self.from.unseal(SEED, &row, seed)?);
+                let sql = "UPDATE webhook_keys SET secret = ?3, seed = ?4 WHERE endpoint = ?1 AND number = ?2";
+                tx.change(sql, (endpoint.0.0, *number, secret.as_bytes(), seed.as_bytes()))?;
+                Ok(())
+            },
+        )
+    }
+
     /// Seals of the audit log. A row that this server did not write gets none.
     fn audit(&self, tx: &Tx<'_>) -> TxResult<u64> {
         let sql = "SELECT number, digest, seal FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2";
@@ -210,6 +234,7 @@ fn rewrap(tx: &Tx<'_>, from: &Secrets, to: &Secrets) -> TxResult<RewrapOutcome> 
         change.parts(tx)?,
         change.answers(tx)?,
         change.saved_means(tx)?,
+        change.webhook_keys(tx)?,
         change.audit(tx)?,
     ];
     end_sign_ins(tx)?;

@@ -1,7 +1,7 @@
 //! What time does: holds expire, and what nothing needs any more leaves, as `retention.rs` says. In batches, so that no
 //! sweep holds the writer up for long.
 
-use super::{Tx, TxResult, answers};
+use super::{Tx, TxResult, answers, effects, events, webhooks};
 use crate::ops::retention;
 use std::collections::BTreeMap;
 
@@ -58,7 +58,9 @@ pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<Swept> {
     ] {
         most = most.max(tx.change(sql, (before, ROWS))?);
     }
-    let more = released >= u64::from(HOLDS) || most >= usize::try_from(ROWS).unwrap_or(usize::MAX);
+    let more = [webhooks::sweep(tx)?, effects::sweep(tx)?, events::sweep(tx)?].contains(&true)
+        || released >= u64::from(HOLDS)
+        || most >= usize::try_from(ROWS).unwrap_or(usize::MAX);
     Ok(Swept { released, more })
 }
 

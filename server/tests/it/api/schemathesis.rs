@@ -4,12 +4,15 @@
 use crate::stage::{Stage, claim, order, picture, terms, upload};
 use crate::terminal::{Draft, Terminal, rng};
 use portcullis_fixtures::proxy::Proxy;
-use portcullis_protocol::encoding::base64url;
+use portcullis_protocol::encoding::{Octets, base64url};
 use portcullis_protocol::wire::{
     AccountAnswer, AuthorisationAnswer, Done, OffersRequest, OrderAnswer, PublishAnswer, SessionsAnswer,
     VerificationAnswer, VerificationRequest, VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{PublisherClaim, Rights, SecretKey, Unverified, Verified, Vouch, paths};
+use portcullis_server::crypto::secrets::random;
+use portcullis_server::notices::webhooks::keys;
+use portcullis_server::store::{EndpointId, EndpointState, NewEndpoint, Receiver};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
@@ -101,6 +104,14 @@ async fn prepare(stage: &Stage) -> Value {
     };
     spare.token = None;
 
+    let core = &stage.running.app().core;
+    let endpoint = EndpointId(Octets(random()));
+    let url = "https://merchant.example/hooks".to_owned();
+    let (keys, _) = keys::new(&core.secrets, &endpoint);
+    let new = NewEndpoint { id: endpoint, owner: Receiver::Store, url, keys };
+    assert!(core.store.add_endpoint(new).await.expect("added"));
+    // It is listed, and nothing is sent to it.
+    assert!(core.store.set_endpoint(&endpoint, EndpointState::Disabled).await.expect("disabled"));
     let picture = json!({"publisher": "lumen", "name": "alpine-lake"});
     let top_up = json!({"amount": {"minor_units": 500, "currency": "EUR"},
         "payment": {"provider": "sandbox", "token": "ok"}});
@@ -110,6 +121,7 @@ async fn prepare(stage: &Stage) -> Value {
         "GET /v1/catalogue/{publisher}/{name}": {"path": picture},
         "GET /v1/publishers/{name}": {"path": {"name": "lumen"}},
         "GET /v1/files/{digest}": {"path": {"digest": shop.resource}},
+        "GET /v1/webhook-keys/{endpoint}": {"path": {"endpoint": endpoint.0}},
         "POST /oauth/device_authorization": {"form": {"client_id": "portcullis", "label": "a terminal"}},
         "POST /oauth/token": {"form": renewal, "as": "spare"},
         "POST /v1/terminals": {"body": of(&fresh.enrolment("another")), "as": "fresh"},

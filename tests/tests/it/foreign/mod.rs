@@ -13,3 +13,4 @@ mod stage;
 mod theme;
 mod tools;
 mod video;
+mod webhooks;

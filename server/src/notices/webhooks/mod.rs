@@ -1,0 +1,87 @@
+//! Webhooks: messages of the outbox, delivered as effects and signed as Standard Webhooks says.
+//!
+//! ```text
+//! webhook-id         the message: the same with every attempt
+//! webhook-timestamp  of this attempt, seconds
+//! webhook-signature  "v1,…" HMAC-SHA-256 · "v1a,…" Ed25519, of each key in force, separated by spaces
+//! body               {"type", "timestamp", "iss", "aud": the endpoint's URL, "data"}
+//! ```
+//!
+//! A receiver acts on a message once, by its identifier; it is sent until it is answered with 2xx, or until what it is
+//! about is final. 410 disables the endpoint.
+
+pub mod keys;
+mod signature;
+
+pub use signature::sign;
+
+use crate::Core;
+use crate::billing::answers::ServiceError;
+use crate::notices::outbound::{OutboundError, WebhookUrl};
+use crate::ops::directory::moment;
+use crate::store::{Attempt, Delivery, EffectClaim, EffectVerdict, EndpointState};
+use serde_json::{Value, json};
+
+/// When a message is tried again after each attempt, in seconds. After the last it is given up, and can be replayed.
+pub const RETRIES: [u64; 7] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600];
+/// The status of an endpoint that wants nothing more.
+const GONE: u16 = 410;
+
+/// Delivers a message.
+pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<EffectVerdict>, ServiceError> {
+    let Some(delivery) = core.store.delivery(claim).await? else { return Ok(Some(EffectVerdict::Failed)) };
+    if delivery.endpoint.state != EndpointState::Active {
+        return Ok(Some(EffectVerdict::Failed));
+    }
+    let status = match send(core, &delivery).await? {
+        Ok(status) => Some(status),
+        Err(error) => {
+            tracing::info!(message = %delivery.message.id, %error, "a webhook was not delivered");
+            None
+        }
+    };
+    core.metrics.delivered(status);
+    let attempt = Attempt { status, verdict: verdict(status, claim), gone: status == Some(GONE) };
+    if attempt.gone {
+        tracing::warn!(endpoint = %delivery.endpoint.id.0, "an endpoint answered 410 and is disabled");
+    }
+    core.store.finish_delivery(claim, attempt).await?;
+    Ok(None)
+}
+
+/// What follows from an answer.
+fn verdict(status: Option<u16>, claim: &EffectClaim) -> EffectVerdict {
+    match status {
+        Some(200..=299) => EffectVerdict::Done,
+        Some(GONE) => EffectVerdict::Failed,
+        _ => {
+            let tried = usize::try_from(claim.tries.saturating_sub(1)).unwrap_or(usize::MAX);
+            RETRIES.get(tried).map_or(EffectVerdict::Failed, |pause| EffectVerdict::Again(claim.now.plus(*pause)))
+        }
+    }
+}
+
+/// Signs a message anew and sends it. Returns the status of the answer.
+async fn send(core: &Core, delivery: &Delivery) -> Result<Result<u16, OutboundError>, ServiceError> {
+    let damaged = || ServiceError::Failed("the outbox holds a message that cannot be read".into());
+    let to = WebhookUrl::stored(&delivery.endpoint.url).ok_or_else(damaged)?;
+    let data: Value = serde_json::from_str(&delivery.message.data).map_err(|_| damaged())?;
+    let body = json!({
+        "type": delivery.message.kind,
+        "timestamp": moment(delivery.message.created).to_string(),
+        "iss": core.origin,
+        "aud": delivery.endpoint.url,
+        "data": data,
+    })
+    .to_string();
+    let now = core.store.now().await?.seconds();
+    let id = delivery.message.id.to_string();
+    let mut signatures = Vec::new();
+    for stored in &delivery.keys {
+        let opened = keys::open(&core.secrets, &delivery.endpoint.id, stored)?;
+        signatures.extend(sign(&opened, &id, now, body.as_bytes()));
+    }
+    let headers =
+        [("webhook-id", id), ("webhook-timestamp", now.to_string()), ("webhook-signature", signatures.join(" "))];
+    Ok(core.outbound.tell(&to, &headers, body.into_bytes()).await)
+}
