@@ -6,7 +6,7 @@ use portcullis_server::ops::clock::Clock;
 use portcullis_server::ops::faults::FaultPoints;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One of each kind, made by the server.
 struct Both {
@@ -99,11 +99,12 @@ fn both_databases_have_the_same_tables_columns_and_indexes() {
     assert!(cluster().port() > 0);
 }
 
-/// The statements of a file, with the constants that they are made of.
-fn statements(text: &str) -> Vec<String> {
-    let constant = Regex::new(r#"const ([A-Z_]+): &str = "((?s:[^"]*))";"#).expect("a pattern");
+/// The statements of a file, with the constants that they are made of: its own, and otherwise one of another file.
+fn statements(text: &str, others: &str) -> Vec<String> {
+    let constant = Regex::new(r#"const ([A-Z_]+): &str =\s+"((?s:[^"]*))";"#).expect("a pattern");
     let constants: BTreeMap<&str, &str> = constant
-        .captures_iter(text)
+        .captures_iter(others)
+        .chain(constant.captures_iter(text))
         .map(|found| (found.get(1).expect("a name").as_str(), found.get(2).expect("a text").as_str()))
         .collect();
     let literal = Regex::new(r#""((?s:[^"]*))""#).expect("a pattern");
@@ -130,11 +131,15 @@ fn statements(text: &str) -> Vec<String> {
 fn both_databases_understand_every_statement() {
     let Both { _folders, sqlite, mut postgres } = both();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/transactions");
+    let files: Vec<(PathBuf, String)> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|file| file.expect("a file").path())
+        .map(|path| (path.clone(), std::fs::read_to_string(&path).expect("read")))
+        .collect();
+    let all = files.iter().map(|(_, text)| text.as_str()).collect::<String>();
     let mut count = 0;
-    for file in std::fs::read_dir(folder).expect("a folder") {
-        let path = file.expect("a file").path();
-        let text = std::fs::read_to_string(&path).expect("read");
-        for sql in statements(&text) {
+    for (path, text) in &files {
+        for sql in statements(text, &all) {
             // A part of a statement that stands in a constant begins with a condition, and is tried in its place.
             sqlite.prepare(&sql).unwrap_or_else(|error| panic!("{}: SQLite: {error}\n{sql}", path.display()));
             let numbered = sql.replace('?', "$");
