@@ -100,9 +100,9 @@ impl Found {
         // As the grant was made for it, and not ended: its time is the transaction's.
         let sql = format!(
             "SELECT EXISTS (SELECT 1 FROM resources r WHERE r.digest = ?3 AND r.withdrawn_at IS NULL),
-                    ?4 IS NULL OR EXISTS (SELECT 1 FROM entitlements e WHERE e.id = ?4 AND e.revoked_at IS NULL
+                    EXISTS (SELECT 1 FROM entitlements e WHERE e.id = ?4 AND e.revoked_at IS NULL
                         AND coalesce(e.starts_at, 0) = ?5 AND coalesce(e.ends_at, 0) = ?6
-                        AND (e.ends_at IS NULL OR e.ends_at > ?7)),
+                        AND (e.ends_at IS NULL OR e.ends_at > ?7)) OR ?4 IS NULL,
                     (SELECT w.id FROM pairwise w WHERE w.account = ?2 AND w.publisher = ?8),
                     {IN_STANDING} WHERE t.id = ?1 AND t.account = ?2"
         );
