@@ -169,8 +169,8 @@ impl Ledger {
         self.cursor = Some(changes.cursor);
     }
 
-    /// The mails to ask for at once, after `skipped` that were asked for already. A mail whose size is not known, or that
-    /// is larger than all others together may be, comes alone.
+    /// The mails to ask for at once, after `skipped` that were asked for already. A mail whose size is not known, or
+    /// that is larger than all others together may be, comes alone.
     pub(crate) fn next_mails(&self, skipped: usize) -> Vec<MailId> {
         let (mut batch, mut bytes) = (Vec::new(), 0_u64);
         for mail in self.pending.iter().skip(skipped).take(BATCH_MAILS) {

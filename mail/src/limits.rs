@@ -79,8 +79,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one mail may be examined, look-ups included, before it counts as unreadable.
 pub const EXAMINE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the state is written during a run: what is fetched once more after a crash. It is one file for all that was
-/// found and all that is still to be read, and takes some milliseconds.
+/// How often the state is written during a run: what is fetched once more after a crash. It is one file for all that
+/// was found and all that is still to be read, and takes some milliseconds.
 pub const CHECKPOINT: Duration = Duration::from_secs(5);
 /// Mails that are asked for at once, so that the way to the server and back is taken once for all of them.
 pub const BATCH_MAILS: usize = 64;

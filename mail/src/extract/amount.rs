@@ -34,7 +34,8 @@ const SHARED: [(&str, &[&str]); 3] = [
     ("¥", &["JPY", "CNY"]),
     ("kr", &["SEK", "NOK", "DKK", "ISK"]),
 ];
-/// Codes that a document's text may have alone, such as "all amounts in EUR". Others, as ALL, TRY or TOP, are words too.
+/// Codes that a document's text may have alone, such as "all amounts in EUR". Others, as ALL, TRY or TOP, are words
+/// too.
 const COMMON: [&str; 20] = [
     "EUR", "USD", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD", "NZD", "JPY", "INR", "BRL",
     "MXN", "ZAR", "SGD", "HKD",
@@ -204,8 +205,8 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
     })
 }
 
-/// What several readings of one text come to: one amount, or a refusal. Of three in columns the last is the total, if it
-/// is what the net amount and the tax before it come to.
+/// What several readings of one text come to: one amount, or a refusal. Of three in columns the last is the total, if
+/// it is what the net amount and the tax before it come to.
 fn agreed(readings: impl Iterator<Item = Result<Money, Refusal>>) -> Option<Result<Money, Refusal>> {
     let mut found: Vec<Money> = Vec::new();
     for read in readings {

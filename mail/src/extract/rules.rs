@@ -1,8 +1,8 @@
 //! Whether an invoice keeps the rules of EN 16931, as its committee publishes them.
 //!
-//! Those of the standard itself decide, not those that a country or a network adds: what `BR-DE-15` misses is nothing to
-//! a person who pays. An invoice that does not say that it follows the standard, such as UBL of other countries or the
-//! lesser profiles of Factur-X, only has to add up.
+//! Those of the standard itself decide, not those that a country or a network adds: what `BR-DE-15` misses is nothing
+//! to a person who pays. An invoice that does not say that it follows the standard, such as UBL of other countries or
+//! the lesser profiles of Factur-X, only has to add up.
 
 use crate::extract::xml::all;
 use crate::extract::{cii, xml};
@@ -20,8 +20,8 @@ const TOTALS: [&str; 4] = ["BR-12", "BR-13", "BR-14", "BR-15"];
 /// Rules that are named. More say nothing new.
 const MAX_NAMED: usize = 8;
 
-/// That something is there. The model of an invoice has zero for an amount that is missing, and nothing for a group that
-/// is empty, so this is asked of the document itself.
+/// That something is there. The model of an invoice has zero for an amount that is missing, and nothing for a group
+/// that is empty, so this is asked of the document itself.
 struct Presence {
     rule: &'static str,
     /// Wherever this is …

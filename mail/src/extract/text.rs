@@ -218,8 +218,8 @@ struct Totals<'t> {
 }
 
 impl Totals<'_> {
-    /// The amounts beside a label, but not those of parts: behind a part's name another label has to follow. If `alone`,
-    /// of lines that say nothing but the label.
+    /// The amounts beside a label, but not those of parts: behind a part's name another label has to follow. If
+    /// `alone`, of lines that say nothing but the label.
     fn behind(&self, label: &str, alone: bool) -> Vec<Result<Money, Refusal>> {
         let mut amounts = Vec::new();
         for (at, (line, part)) in self.lines.iter().zip(self.parts).enumerate() {
