@@ -54,6 +54,7 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     }
     let secrets = Secrets::open(&master)?;
     let store = open_store(dir, config.database.as_ref(), false, &parts)?;
+    store.open_with(secrets.key_check());
     let bound = store.identity().await?;
     if let Some(bound) = &bound {
         belongs(bound, &secrets, &origin, dir)?;

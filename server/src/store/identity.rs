@@ -20,6 +20,10 @@ pub trait Identities {
     /// Whose it is; `None` in a database that was not bound yet.
     async fn identity(&self) -> Result<Option<IdentityRecord>, StoreError>;
 
+    /// Says which master key this process opened it with. From then on nothing is written once the database is sealed
+    /// by another one: [`StoreError::KeyChanged`].
+    fn open_with(&self, key_check: [u8; 32]);
+
     /// Binds a database that belongs to nobody. One that is bound stays as it is.
     async fn bind_identity(&self, identity: IdentityRecord) -> Result<(), StoreError>;
 

@@ -134,6 +134,12 @@ pub enum StoreError {
     /// Another process works on the same request by now; nothing was written.
     #[error("{0}: another server process has taken this request over")]
     TakenOver(&'static str),
+    /// The database was sealed by another master key since this process opened it; nothing was written.
+    #[error(
+        "the master key was changed since this process opened the database. Nothing was written: start it again, with the \
+         new master key"
+    )]
+    KeyChanged,
     /// There is no database where one is expected.
     #[error("{0} does not exist, or does not contain a server: restore it from the backup")]
     Missing(String),

@@ -21,4 +21,8 @@ pub trait Rewrap {
     /// Opens everything with one master key and seals it with another, in one transaction. What cannot be sealed anew,
     /// since only a hash of it is kept, ends: every sign-in, and invitations.
     async fn rewrap(&self, from: Secrets, to: Secrets) -> Result<RewrapOutcome, StoreError>;
+
+    /// Whether the database is sealed by the master key that computes this. Waits for the end of a change under way,
+    /// even of one whose process is gone.
+    async fn is_sealed_by(&self, key_check: [u8; 32]) -> Result<bool, StoreError>;
 }

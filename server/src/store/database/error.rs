@@ -15,6 +15,8 @@ pub(crate) enum TxError {
     Unreadable,
     /// A row that belongs to another one is not there.
     Damaged,
+    /// The master key was changed since this process opened the database.
+    KeyChanged,
 }
 
 /// The result of a transaction's work.
@@ -26,6 +28,7 @@ impl TxError {
         match self {
             Self::Database(cause) | Self::Conflict(cause) | Self::Lost(cause) => StoreError::Backend { what, cause },
             Self::Unreadable => StoreError::Unreadable(what),
+            Self::KeyChanged => StoreError::KeyChanged,
             Self::Damaged => StoreError::Backend { what, cause: "a row that must be there is missing".into() },
         }
     }

@@ -14,6 +14,7 @@ pub(crate) use tx::{Lock, Locks, Statements, Tx};
 pub(crate) use value::Value;
 
 use super::transactions::audit;
+use super::transactions::identity::OpenedWith;
 use super::transactions::leases::{self, ProcessLease};
 use super::wakes::Wakes;
 use super::{Fence, StoreError, StoreWork};
@@ -52,6 +53,9 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
     /// The lease of this process.
     fn lease(&self) -> &ProcessLease;
 
+    /// The master key that this process opened it with.
+    fn opened_with(&self) -> &OpenedWith;
+
     /// What its connections do in this process.
     fn work(&self) -> StoreWork;
 
@@ -60,6 +64,20 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
 
     /// From now on those who wait are told of what other processes commit, too.
     fn follow(&self);
+
+    /// As [`Database::commit`], unless the master key was changed since this process opened the database: what it
+    /// seals could be opened by nobody any more.
+    fn commit_with_key<T: Send + 'static>(
+        &self,
+        write: Write,
+        work: impl Work<T>,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let key = self.opened_with().clone();
+        self.commit(write, move |tx| {
+            key.verify(tx)?;
+            work(tx)
+        })
+    }
 
     /// Writes in one transaction, and answers after its commit. What is written for a repeatable request is written
     /// only while that request is this process's: see [`Fence`]. What is changed for an operator is changed together
@@ -72,7 +90,7 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
         async move {
             let (claim, attribution) = (Fence::current(), Attribution::current());
             if claim.is_none() && attribution.is_none() {
-                return self.commit(write, work).await;
+                return self.commit_with_key(write, work).await;
             }
             let of = attribution.clone();
             let held = move |tx: &Tx<'_>| {
@@ -84,7 +102,8 @@ pub(crate) trait Database: std::fmt::Debug + Send + Sync + 'static {
                 let done = work(tx)?;
                 Ok(Some((done, attribute(tx, of.as_ref())?)))
             };
-            let (done, is_told) = self.commit(write, held).await?.ok_or(StoreError::TakenOver(write.name()))?;
+            let (done, is_told) =
+                self.commit_with_key(write, held).await?.ok_or(StoreError::TakenOver(write.name()))?;
             if let (true, Some(Attribution::Act(act))) = (is_told, attribution) {
                 act.written();
             }

@@ -30,6 +30,10 @@ pub(crate) trait Locks {
 
     /// From now on the transaction may take as long as it needs, for each statement and between them.
     fn unhurried(&self) -> TxResult<()>;
+
+    /// Waits for every transaction that looked whose database it is, and has others wait that look, until the end of
+    /// the transaction.
+    fn hold_identity(&self) -> TxResult<()>;
 }
 
 /// What transactions that check before they write take first, so that what they found still holds when they commit. In
@@ -145,6 +149,11 @@ impl<'a> Tx<'a> {
     /// For what reads or writes everything: no statement of this transaction, and no pause in it, takes too long.
     pub(crate) fn unhurried(&self) -> TxResult<()> {
         self.statements.locks().map_or(Ok(()), |session| session.unhurried())
+    }
+
+    /// For a change of the master key: what was written for the old one is committed, and no more of it is begun.
+    pub(crate) fn hold_identity(&self) -> TxResult<()> {
+        self.statements.locks().map_or(Ok(()), |session| session.hold_identity())
     }
 
     /// Takes the lock of an account that has to be found first. Whose a row is never changes.

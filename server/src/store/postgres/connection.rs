@@ -160,6 +160,11 @@ impl Locks for Connection {
     fn unhurried(&self) -> TxResult<()> {
         self.run("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
     }
+
+    fn hold_identity(&self) -> TxResult<()> {
+        // A SELECT takes a lock on its table, too, and keeps it to the end of its transaction.
+        self.run("LOCK TABLE server IN ACCESS EXCLUSIVE MODE")
+    }
 }
 
 struct FoundRow<'a>(&'a postgres::Row);

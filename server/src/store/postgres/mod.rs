@@ -15,6 +15,7 @@ mod workers;
 pub use address::{AddressError, DatabaseAddress};
 
 use super::database::{Database, Jobs, WeakJobs, Work};
+use super::transactions::identity::OpenedWith;
 use super::transactions::leases::ProcessLease;
 use super::wakes::Wakes;
 use super::{Commits, StoreError, StoreWork};
@@ -63,6 +64,7 @@ pub struct Postgres {
     points: Jobs<Read>,
     lists: Jobs<Read>,
     lease: ProcessLease,
+    opened_with: OpenedWith,
     commits: Commits,
     wakes: Wakes,
     news: Box<News>,
@@ -92,7 +94,7 @@ impl Postgres {
         let lists = pool("store-list", LISTS, None, options, telling)?;
         let news = Box::new(News::new(options.address.clone()));
         news.tell_others(&wakes);
-        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default(), commits, wakes, news })
+        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default(), opened_with: OpenedWith::default(), commits, wakes, news })
     }
 }
 
@@ -143,6 +145,10 @@ impl Database for Postgres {
 
     fn lease(&self) -> &ProcessLease {
         &self.lease
+    }
+
+    fn opened_with(&self) -> &OpenedWith {
+        &self.opened_with
     }
 
     fn work(&self) -> StoreWork {

@@ -11,6 +11,7 @@ mod watch;
 mod writer;
 
 use super::database::{Database, Jobs, Tx, WeakJobs, Work};
+use super::transactions::identity::OpenedWith;
 use super::transactions::leases::ProcessLease;
 use super::transactions::search;
 use super::wakes::Wakes;
@@ -95,6 +96,7 @@ pub struct Sqlite {
     writer: Jobs<Write>,
     readers: Readers,
     lease: ProcessLease,
+    opened_with: OpenedWith,
     commits: Commits,
     wakes: Wakes,
     news: News,
@@ -137,7 +139,7 @@ impl Sqlite {
         let thread = Writer { db, clock, faults, replies, commits: commits.clone(), wakes: wakes.clone() };
         writer.start("store-writer", move || thread.serve(queue))?;
         let news = News::new(options.path);
-        Ok(Self { writer, readers, lease: ProcessLease::default(), commits, wakes, news })
+        Ok(Self { writer, readers, lease: ProcessLease::default(), opened_with: OpenedWith::default(), commits, wakes, news })
     }
 }
 
@@ -165,6 +167,10 @@ impl Database for Sqlite {
 
     fn lease(&self) -> &ProcessLease {
         &self.lease
+    }
+
+    fn opened_with(&self) -> &OpenedWith {
+        &self.opened_with
     }
 
     fn work(&self) -> StoreWork {

@@ -207,7 +207,7 @@ impl<D: Database> Answers for D {
         }
         let (request, lease) = (request.clone(), self.lease().clone());
         let begun = self.write(Write::AnswerBegin, move |tx| begin(tx, &lease, scope, &request)).await?;
-        self.lease().keep(self.renewer());
+        self.lease().keep(self.renewer(), self.opened_with());
         Ok(begun)
     }
 

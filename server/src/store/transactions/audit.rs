@@ -44,7 +44,7 @@ fn signed(number: u64) -> i64 {
 #[async_trait]
 impl<D: Database> AuditLog for D {
     async fn record_act(&self, act: Act) -> Result<(), StoreError> {
-        self.commit(Write::AuditRecord, move |tx| append(tx, &act)).await
+        self.commit_with_key(Write::AuditRecord, move |tx| append(tx, &act)).await
     }
 
     async fn audit_rows(&self, after: u64, limit: u32) -> Result<Vec<SealedRow>, StoreError> {
@@ -84,7 +84,7 @@ impl<D: Database> AuditLog for D {
     }
 
     async fn keep_audit_head(&self, number: u64, compact: String) -> Result<(), StoreError> {
-        self.commit(Write::AuditHead, move |tx| {
+        self.commit_with_key(Write::AuditHead, move |tx| {
             tx.lock(Lock::Audit)?;
             let sql = "INSERT INTO audit_heads (number, compact) VALUES (?1, ?2) ON CONFLICT (number) DO NOTHING";
             tx.change(sql, (signed(number), &compact))?;

@@ -459,7 +459,7 @@ impl<D: Database> Effects for D {
             }
         }
         if !claimed.is_empty() {
-            self.lease().keep(self.renewer());
+            self.lease().keep(self.renewer(), self.opened_with());
         }
         Ok(claimed)
     }
@@ -473,7 +473,7 @@ impl<D: Database> Effects for D {
                 claim(tx, &lease, of, retry)
             })
             .await?;
-        self.lease().keep(self.renewer());
+        self.lease().keep(self.renewer(), self.opened_with());
         Ok(claimed)
     }
 

@@ -1,11 +1,28 @@
 //! Whose database it is.
 
-use super::Database;
+use super::{Database, Tx, TxError, TxResult};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::row::time;
 use crate::store::{Identities, IdentityRecord, StoreError};
 use async_trait::async_trait;
+use std::sync::{Arc, OnceLock};
+
+/// The master key that a process opened the database with, by what it computes. Not known before it was read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OpenedWith(Arc<OnceLock<[u8; 32]>>);
+
+impl OpenedWith {
+    /// Whether the database is sealed by it still. In the transaction that writes: a change of the key waits for it.
+    pub(crate) fn verify(&self, tx: &Tx<'_>) -> TxResult<()> {
+        let Some(key_check) = self.0.get() else { return Ok(()) };
+        let sql = "SELECT 1 FROM server WHERE key_check <> ?1";
+        match tx.one(sql, [key_check], |_| Ok(()))? {
+            None => Ok(()),
+            Some(()) => Err(TxError::KeyChanged),
+        }
+    }
+}
 
 #[async_trait]
 impl<D: Database> Identities for D {
@@ -16,6 +33,11 @@ impl<D: Database> Identities for D {
             })
         })
         .await
+    }
+
+    fn open_with(&self, key_check: [u8; 32]) {
+        let opened = self.opened_with().0.get_or_init(|| key_check);
+        debug_assert!(*opened == key_check, "a process has one master key");
     }
 
     async fn bind_identity(&self, identity: IdentityRecord) -> Result<(), StoreError> {

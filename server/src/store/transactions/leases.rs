@@ -1,6 +1,7 @@
 //! Leases, and who works on what.
 
 use super::answers::scope_bytes;
+use super::identity::OpenedWith;
 use super::{Database, Lock, Tx, TxError, TxResult};
 use crate::ops::faults::Write;
 use crate::store::database::WeakJobs;
@@ -67,19 +68,27 @@ impl ProcessLease {
     }
 
     /// Renews it from a thread of its own, which waits for nothing else, until the store is closed.
-    pub(super) fn keep(&self, renewer: WeakJobs<Write>) {
+    pub(super) fn keep(&self, renewer: WeakJobs<Write>, key: &OpenedWith) {
         if self.kept.swap(true, Ordering::SeqCst) {
             return;
         }
-        let lease = self.clone();
+        let (lease, key) = (self.clone(), key.clone());
         let keeper = std::thread::Builder::new().name("store-lease".into());
         let started = keeper.spawn(move || {
             loop {
                 std::thread::sleep(RENEWAL);
-                let renewing = lease.clone();
-                match renewer.run(Write::LeaseRenew, Write::LeaseRenew.name(), move |tx| renewing.renew(tx)) {
+                let (renewing, key) = (lease.clone(), key.clone());
+                let renew = move |tx: &Tx<'_>| {
+                    key.verify(tx)?;
+                    renewing.renew(tx)
+                };
+                match renewer.run(Write::LeaseRenew, Write::LeaseRenew.name(), renew) {
                     Ok(()) => {}
                     Err(StoreError::Closed) => return,
+                    Err(error @ StoreError::KeyChanged) => {
+                        tracing::error!(%error, "this process has no lease any more");
+                        return;
+                    }
                     Err(error) => tracing::warn!(%error, "the lease of this process was not renewed"),
                 }
             }
@@ -143,7 +152,7 @@ impl<D: Database> Leases for D {
     async fn hold_lease(&self) -> Result<(), StoreError> {
         let lease = self.lease().clone();
         self.write(Write::LeaseRenew, move |tx| lease.renew(tx)).await?;
-        self.lease().keep(self.renewer());
+        self.lease().keep(self.renewer(), self.opened_with());
         Ok(())
     }
 }

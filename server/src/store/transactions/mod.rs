@@ -15,7 +15,7 @@ mod entitlements;
 pub(crate) mod events;
 mod figures;
 mod grants;
-mod identity;
+pub(super) mod identity;
 mod keys;
 pub(super) mod leases;
 pub(super) mod ledger;

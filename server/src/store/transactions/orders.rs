@@ -666,7 +666,7 @@ impl<D: Database> Orders for D {
     async fn open_order(&self, new: NewOrder) -> Result<OpenOutcome, StoreError> {
         let lease = self.lease().clone();
         let opened = self.write(opening(&new.goods), move |tx| open(tx, &lease, &new)).await?;
-        self.lease().keep(self.renewer());
+        self.lease().keep(self.renewer(), self.opened_with());
         Ok(opened)
     }
 
@@ -725,7 +725,7 @@ impl<D: Database> Orders for D {
                 Ok((outcome, claim))
             })
             .await?;
-        self.lease().keep(self.renewer());
+        self.lease().keep(self.renewer(), self.opened_with());
         Ok(match begun {
             (outcome, ClaimEffect::Claimed(claim)) => (outcome, Some(claim)),
             (outcome, ClaimEffect::Busy | ClaimEffect::Over) => (outcome, None),

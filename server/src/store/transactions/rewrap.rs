@@ -215,13 +215,22 @@ fn end_sign_ins(tx: &Tx<'_>) -> TxResult<()> {
     Ok(())
 }
 
+fn is_running(tx: &Tx<'_>) -> TxResult<bool> {
+    let sql = "SELECT 1 FROM leases WHERE ends_at > ?1 LIMIT 1";
+    Ok(tx.one(sql, [tx.now().millis()], |_| Ok(()))?.is_some())
+}
+
 fn rewrap(tx: &Tx<'_>, from: &Secrets, to: &Secrets) -> TxResult<RewrapOutcome> {
     tx.unhurried()?;
-    let sql = "SELECT 1 FROM leases WHERE ends_at > ?1 LIMIT 1";
-    if tx.one(sql, [tx.now().millis()], |_| Ok(()))?.is_some() {
+    // Looked at before as well, so that a server that runs is not made to wait.
+    if is_running(tx)? {
         return Ok(RewrapOutcome::Running);
     }
-    // The row that every process renews with its lease: from here on none begins.
+    // Every write of a process begins with a look at the row: those that did are over, and the others find the new key.
+    tx.hold_identity()?;
+    if is_running(tx)? {
+        return Ok(RewrapOutcome::Running);
+    }
     let sql = "UPDATE server SET key_check = ?2 WHERE key_check = ?1";
     if tx.change(sql, (from.key_check(), to.key_check()))? == 0 {
         return Ok(RewrapOutcome::OtherKey);
@@ -246,5 +255,14 @@ fn rewrap(tx: &Tx<'_>, from: &Secrets, to: &Secrets) -> TxResult<RewrapOutcome> 
 impl<D: Database> Rewrap for D {
     async fn rewrap(&self, from: Secrets, to: Secrets) -> Result<RewrapOutcome, StoreError> {
         self.write(Write::KeysRewrap, move |tx| rewrap(tx, &from, &to)).await
+    }
+
+    async fn is_sealed_by(&self, key_check: [u8; 32]) -> Result<bool, StoreError> {
+        // Not a read: what it sees may be older than the change that it waited for.
+        self.commit(Write::KeysRewrap, move |tx| {
+            let found = tx.one("SELECT 1 FROM server WHERE key_check = ?1", [key_check], |_| Ok(()))?;
+            Ok(found.is_some())
+        })
+        .await
     }
 }
