@@ -7,7 +7,7 @@ use crate::crypto::keys::KeysError;
 use crate::ops::clock::Timestamp;
 use crate::services::Core;
 use crate::store::{SealedRow, StoreError};
-use portcullis_protocol::{AuditHead, PublicKey, Verified};
+use portcullis_protocol::{AuditHead, PublicKey, Unverified, Verified};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,7 @@ impl From<AuditFault> for AuditError {
 /// A head with all that it takes to verify it without a server: the line that ends an export, and what is kept
 /// elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HeadRecord {
     /// The head, compact.
     pub head: String,
@@ -124,9 +125,14 @@ fn other(number: u64, head: &Verified<AuditHead>) -> AuditFault {
 
 /// A head in the database, which this server has signed.
 fn own(core: &Core, number: u64, compact: &str) -> Result<Verified<AuditHead>, AuditFault> {
-    let head = core.keys.own_document::<AuditHead>(compact).ok_or(AuditFault::ForeignHead { number })?;
-    let is_own = head.document().iss == core.origin && head.document().number == number;
-    if is_own { Ok(head) } else { Err(AuditFault::ForeignHead { number }) }
+    let foreign = AuditFault::ForeignHead { number };
+    let kid = Unverified::<AuditHead>::parse(compact).map_err(|_| foreign.clone())?.kid();
+    let head = core.keys.own_document::<AuditHead>(compact).ok_or_else(|| foreign.clone())?;
+    let AuditHead { iss, number: covered, .. } = head.document();
+    // A head over no row is not kept.
+    let is_own = *iss == core.origin && *covered == number && number > 0;
+    // Nor is one that a key signed after its end, which was stolen then.
+    if is_own && core.keys.was_in_force(&kid, signed_at(&head)) { Ok(head) } else { Err(foreign) }
 }
 
 /// Follows a log from the database by one row.
@@ -171,7 +177,8 @@ pub async fn check(core: &Core) -> Result<u64, AuditError> {
     }
 }
 
-/// Signs how long the log is now, after it has looked through what came since the last head, and keeps the head.
+/// Signs how long the log is now, after it has looked through the last row that a head covers and what came since, and
+/// keeps the head. Rows before are not read: what they said is in the digest of that row. [`check`] reads them all.
 ///
 /// # Errors
 /// [`AuditError`]; then nothing was signed.
@@ -180,8 +187,7 @@ pub async fn sign_head(core: &Core) -> Result<HeadRecord, AuditError> {
     if let Some((number, compact)) = core.store.audit_end().await?.head {
         let head = own(core, number, &compact)?;
         let signed = signed_at(&head);
-        // The row itself may have been changed since: it is looked at as one that follows.
-        let found = core.store.audit_rows(number - 1, 1).await?;
+        let found = core.store.audit_rows(number.saturating_sub(1), 1).await?;
         let Some(last) = found.first().filter(|found| found.row.number == number) else {
             let last = core.store.audit_end().await?.number;
             return Err(AuditFault::CutOff { last, number, signed }.into());
@@ -189,7 +195,16 @@ pub async fn sign_head(core: &Core) -> Result<HeadRecord, AuditError> {
         if last.row.digest != head.document().digest {
             return Err(other(number, &head).into());
         }
-        chain = Chain { number, digest: last.row.digest };
+        // Whoever has the database may have written both. The row is followed like those after it: its seal, which only
+        // the master key makes, is one over all the rows before it.
+        if let Some(skipped) = number.checked_sub(2) {
+            let before = core.store.audit_rows(skipped, 1).await?;
+            let expected = number.saturating_sub(1);
+            let before = before.first().filter(|found| found.row.number == expected);
+            let before = before.ok_or(AuditFault::NotNext { found: number, expected })?;
+            chain = Chain { number: expected, digest: before.row.digest };
+        }
+        follow(core, &mut chain, last)?;
     }
     walk(core, &mut chain).await?;
     sign(core, &chain).await

@@ -8,7 +8,7 @@ use crate::ops::directory::moment;
 use portcullis_protocol::{AuditHead, Digest, KeyDocument, Origin, Thumbprint, Unverified, Verified};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -116,6 +116,9 @@ pub enum VerifyError {
     /// A file that was given for heads has none.
     #[error("{0} has no head: give a file that `audit head` or `audit export` wrote")]
     NoHeads(PathBuf),
+    /// What is read twice can be read once only.
+    #[error("{0} is read twice, and a pipe can be read once only: write the export into a file first")]
+    NotAFile(PathBuf),
     /// A file cannot be read.
     #[error("{file} cannot be read: {cause}")]
     Io {
@@ -202,6 +205,12 @@ impl Lines {
             .map_err(|_| self.wrong("it is neither a row nor a head of an audit log"))
     }
 
+    /// Begins again.
+    fn rewind(&mut self) -> Result<(), VerifyError> {
+        self.number = 0;
+        self.reader.rewind().map_err(|_| VerifyError::NotAFile(self.file.clone()))
+    }
+
     fn wrong(&self, cause: &str) -> VerifyError {
         VerifyError::Line { file: self.file.clone(), line: self.number, cause: cause.to_owned() }
     }
@@ -257,12 +266,12 @@ impl Candidate {
 }
 
 /// The heads in a file: of an export, of `audit head`, or in a log of the server. Other lines of them are passed over.
-fn heads_in(file: &Path, root: &Fingerprint) -> Result<Vec<Candidate>, VerifyError> {
-    let (mut lines, mut heads) = (Lines::of(file)?, Vec::new());
+fn heads_in(lines: &mut Lines, root: &Fingerprint) -> Result<Vec<Candidate>, VerifyError> {
+    let mut heads = Vec::new();
     while let Some(found) = lines.next()? {
         match found {
-            Found::Head(record) => heads.push(Candidate::new(file, record, root)?),
-            Found::Logged { head } => heads.push(Candidate { file: file.to_owned(), head, keys: None }),
+            Found::Head(record) => heads.push(Candidate::new(&lines.file, record, root)?),
+            Found::Logged { head } => heads.push(Candidate { file: lines.file.clone(), head, keys: None }),
             Found::Row(_) | Found::Other {} => {}
         }
     }
@@ -279,13 +288,17 @@ type Signed = BTreeMap<u64, (Digest, Timestamp)>;
 pub fn verify(file: &Path, kept: &[PathBuf], root: &Fingerprint) -> Result<Report, VerifyError> {
     let mut candidates = Vec::new();
     for other in kept {
-        let heads = heads_in(other, root)?;
+        let heads = heads_in(&mut Lines::of(other)?, root)?;
         if heads.is_empty() {
             return Err(VerifyError::NoHeads(other.clone()));
         }
         candidates.extend(heads);
     }
-    let own = heads_in(file, root)?;
+    // One and the same file both times: another one may have its name by then.
+    let mut lines = Lines::of(file)?;
+    lines.rewind()?;
+    let own = heads_in(&mut lines, root)?;
+    lines.rewind()?;
     let has_end = !own.is_empty();
     candidates.extend(own);
     let keys = candidates.iter().filter_map(|one| one.keys.as_ref());
@@ -308,7 +321,7 @@ pub fn verify(file: &Path, kept: &[PathBuf], root: &Fingerprint) -> Result<Repor
             return Err(VerifyError::Broken { fault, restored: None });
         }
     }
-    let followed = follow(file, &newest.iss, &server, &signed)?;
+    let followed = follow(&mut lines, &newest.iss, &server, &signed)?;
     if !has_end {
         return Err(VerifyError::NoHead { file: file.to_owned(), rows: followed.chain.number });
     }
@@ -332,8 +345,7 @@ struct Followed {
 }
 
 /// Follows the rows of a file to their end, and compares them with what was signed.
-fn follow(file: &Path, origin: &Origin, root: &Thumbprint, signed: &Signed) -> Result<Followed, VerifyError> {
-    let mut lines = Lines::of(file)?;
+fn follow(lines: &mut Lines, origin: &Origin, root: &Thumbprint, signed: &Signed) -> Result<Followed, VerifyError> {
     let (mut chain, mut last, mut restored, mut is_over) = (Chain::beginning(origin, root), None, None, false);
     let mut waiting = signed.iter().peekable();
     if let Some((_, (digest, at))) = waiting.next_if(|(number, _)| **number == 0)
@@ -345,6 +357,9 @@ fn follow(file: &Path, origin: &Origin, root: &Thumbprint, signed: &Signed) -> R
     while let Some(found) = lines.next()? {
         let line = match found {
             Found::Row(line) => line,
+            Found::Head(_) if is_over => {
+                return Err(lines.wrong("there is a second head: an export ends with one"));
+            }
             Found::Head(_) => {
                 is_over = true;
                 continue;

@@ -3,7 +3,7 @@
 use super::Which;
 use crate::App;
 use crate::audit::verify::{Fingerprint, NoFingerprint, verify};
-use crate::audit::{Exported, export, sign_head};
+use crate::audit::{AuditError, Exported, HeadRecord, check, export, sign_head};
 use crate::ops::parts::Parts;
 use crate::print;
 use anyhow::Context as _;
@@ -93,7 +93,7 @@ impl Export {
 
     async fn head(&self, parts: Parts) -> anyhow::Result<()> {
         let app = self.which.open(parts).await?;
-        let head = sign_head(&app.core).await;
+        let head = head_of(&app).await;
         app.core.store.close().await?;
         let head = serde_json::to_value(head?)?;
         let Some(path) = &self.output else { return print::json(&head) };
@@ -101,6 +101,12 @@ impl Export {
         let written = writeln!(file, "{head}").and_then(|()| file.sync_all());
         written.with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// Signs after a look at the whole log: an operator has the time that a server under way has not.
+async fn head_of(app: &App) -> Result<HeadRecord, AuditError> {
+    check(&app.core).await?;
+    sign_head(&app.core).await
 }
 
 fn new_file(path: &Path) -> anyhow::Result<File> {

@@ -28,6 +28,8 @@ use zeroize::Zeroizing;
 pub(crate) const SERVER_KEY: &str = "server key";
 /// Where wrapped seeds of signing keys lie.
 pub(crate) const SIGNING_KEY: &str = "signing key";
+/// By how much clocks of one server's machines differ, in seconds.
+const CLOCKS: u64 = 300;
 /// How long a signing key signs unless it is rotated before: a year.
 const SIGNING_KEY_LIFE: u64 = 365 * 24 * 3600;
 /// How long before its end a signing key gets a successor by itself: two months.
@@ -335,6 +337,14 @@ impl Keys {
         let (set, kid) = (self.set(), document.kid());
         let signer = set.keys.iter().find(|key| key.key.public().thumbprint() == kid)?;
         document.verify(signer.key.public()).ok()
+    }
+
+    /// Whether one of this server's keys signed at that time. Within the second of its end it may have.
+    pub(crate) fn was_in_force(&self, kid: &Thumbprint, at: Timestamp) -> bool {
+        let fits = |key: &Signing| {
+            key.not_before.seconds() <= at.seconds().saturating_add(CLOCKS) && at.seconds() <= key.expires.seconds()
+        };
+        self.set().keys.iter().any(|key| key.key.public().thumbprint() == *kid && fits(key))
     }
 
     /// The compact key document: signed when asked for, and again once an hour or when the keys change.

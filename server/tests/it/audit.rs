@@ -1,7 +1,7 @@
 //! The audit log: what is changed for an operator is told, and what was told cannot be changed without notice. Each
 //! exploit is tried on the database or on the export, and beside it stands what lets it through.
 
-use crate::command::{command, free_address, json, refused, run, serve};
+use crate::command::{command, free_address, json, refused, run, run_with, serve};
 use crate::database::Of;
 use crate::stage::{Stage, claim};
 use crate::terminal::rng;
@@ -242,6 +242,15 @@ async fn an_export_that_was_changed_is_refused_and_the_first_bad_row_is_named() 
     assert!(twice != log && desk.refused(&twice, &[]).contains("line 1"));
     let more = log.replacen("{\"number\":1,", "{\"number\":1,\"note\":\"paid\",", 1);
     assert!(more != log && desk.refused(&more, &[]).contains("line 1"));
+    // Nor a row in the line of the head, or after it: whoever reads the file would see nine.
+    let mut smuggled = all.clone();
+    for (member, told) in all[7].as_object().expect("a row") {
+        smuggled[8][member] = told.clone();
+    }
+    let said = desk.refused(&text(&smuggled), &[&early]);
+    assert!(said.contains("line 9: it is neither a row nor a head"), "{said}");
+    let two = [&all[..], &all[8..]].concat();
+    assert!(desk.refused(&text(&two), &[]).contains("line 10: there is a second head"));
     assert!(matches!(desk.verify(&log, &["\n"]), Err(VerifyError::NoHeads(_))));
 }
 
@@ -317,6 +326,107 @@ async fn a_thief_with_the_database_and_without_the_master_key_is_found() {
     let log = exported(core).await;
     assert_eq!(desk.verify(&log, &[]).expect("the control"), 8);
     assert!(desk.refused(&log, &[&kept]).contains("row 6 is not the row that the head"));
+}
+
+/// What a head covers may have been changed after it was signed: the server signs none over that, neither when asked nor
+/// by the hour.
+#[tokio::test]
+async fn no_head_is_signed_over_a_row_that_was_changed_under_the_last_one() {
+    let world = World::new().await;
+    let core = &world.core;
+    let place = world.database();
+    let broken = async || match sign_head(core).await {
+        Err(AuditError::Broken(fault)) => fault,
+        other => panic!("{other:?}"),
+    };
+    // A head over no row is none: the number before it would be none either.
+    let none = sign_head(core).await.expect("a head of an empty log");
+    place.change("INSERT INTO audit_heads (number, compact) VALUES (0, ?1)", &[Of::Text(&none.head)]);
+    assert_eq!(broken().await, AuditFault::ForeignHead { number: 0 });
+    place.change("DELETE FROM audit_heads", &[]);
+
+    let ada = account(core, "ada@example.org").await;
+    acts(core, &ada, 4).await;
+    let HeadRecord { head: genuine, .. } = sign_head(core).await.expect("the control");
+    let rows = core.store.audit_rows(0, 10).await.expect("rows");
+    place.change("UPDATE audit SET who = 'nobody' WHERE number = 4", &[]);
+    assert_eq!(broken().await, AuditFault::Changed { number: 4 });
+    // Also once it has grown.
+    acts(core, &ada, 1).await;
+    assert_eq!(broken().await, AuditFault::Changed { number: 4 });
+    place.change("DELETE FROM audit WHERE number = 5", &[]);
+    place.change("UPDATE audit SET who = ?1 WHERE number = 4", &[Of::Text(&rows[3].row.who)]);
+    place.change("UPDATE audit SET number = 9 WHERE number = 3", &[]);
+    assert!(matches!(broken().await, AuditFault::NotNext { found: 4, expected: 3 }));
+    place.change("UPDATE audit SET number = 3 WHERE number = 9", &[]);
+
+    // Who has the database, and a signing key that was stolen and has ended: a chain of his own, and a head of his.
+    let thief = core.keys.signing_key(core.clock.now()).expect("a key");
+    let early = core.clock.now().seconds();
+    core.clock.advance(10);
+    keys::rotate_signing_key(&*core.store, &core.secrets, Rotation::Stolen).await.expect("rotated");
+    core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+    core.clock.advance(60);
+    let mut chain = Chain::beginning(&origin(), &core.keys.root().thumbprint());
+    for sealed in &rows {
+        let mut row = sealed.row.clone();
+        row.who = "nobody".into();
+        row.digest = row.digest_after(&chain.digest);
+        chain.follow(&row).expect("a chain like any other");
+        let number = i64::try_from(row.number).expect("few");
+        let values = [Of::Blob(row.digest.as_bytes()), Of::Int(number)];
+        place.change("UPDATE audit SET who = 'nobody', digest = ?1 WHERE number = ?2", &values);
+    }
+    for (iat, fault) in
+        [(early, AuditFault::Forged { number: 4 }), (core.clock.now().seconds(), AuditFault::ForeignHead { number: 4 })]
+    {
+        let forged = AuditHead { iss: origin(), number: 4, digest: chain.digest, iat };
+        let forged = Verified::sign(forged, &thief);
+        place.change("UPDATE audit_heads SET compact = ?1", &[Of::Text(forged.compact())]);
+        assert_eq!(broken().await, fault);
+        acts(core, &ada, 2).await;
+        assert_eq!(broken().await, fault, "nor once it has grown");
+        core.clock.advance(3601);
+        assert!(Heads::default().renew(core).await.is_err(), "nor by the hour");
+        place.change("DELETE FROM audit WHERE number > 4", &[]);
+    }
+
+    // The control: as it was, it goes on.
+    for sealed in &rows {
+        let number = i64::try_from(sealed.row.number).expect("few");
+        let (who, digest) = (sealed.row.who.as_str(), sealed.row.digest.as_bytes());
+        let values = [Of::Text(who), Of::Blob(digest), Of::Int(number)];
+        place.change("UPDATE audit SET who = ?1, digest = ?2 WHERE number = ?3", &values);
+    }
+    place.change("UPDATE audit_heads SET compact = ?1", &[Of::Text(&genuine)]);
+    acts(core, &ada, 1).await;
+    sign_head(core).await.expect("signed");
+    assert_eq!(check(core).await.expect("whole"), 5);
+}
+
+/// An order that is `refunding` changes no more when its provider is asked again, and money may move all the same.
+#[tokio::test]
+async fn a_refund_is_told_before_the_provider_is_asked() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    let order = shop.buy(&mut customer, "view").await.order.to_string();
+    let place = stage.database();
+    let refund = || {
+        let mut command = command(stage.folder.path());
+        command.args(["operator", "--dir", "."]).args(["order", "refund", &order]);
+        command.env("PORTCULLIS_SERVER_ORIGIN", stage.origin.as_str()).output().expect("runs")
+    };
+    place.change("UPDATE orders SET state = 3, provider = 'gone'", &[]);
+    assert!(refused(&refund()).contains("provider is not configured"));
+    let rows = stage.running.app().core.store.audit_rows(0, 10).await.expect("rows");
+    let [told] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((told.row.action.as_str(), &told.row.subject), ("order refund", &order));
+    // What does not come as far as to the provider is told to nobody.
+    place.change("UPDATE orders SET state = 2", &[]);
+    refused(&refund());
+    is_whole(&stage.running.app().core, 1).await;
+    stage.stop().await;
 }
 
 #[tokio::test]
@@ -520,8 +630,6 @@ async fn every_command_is_told() {
     let csrf = browser.get(&path).await.csrf();
     let fields = [("csrf", csrf.as_str()), ("email", "eve@example.org"), ("password", crate::stage::PASSWORD)];
     assert_eq!(browser.post(&path, &fields).await.status, 303);
-    let csrf = crate::browser::Browser::new(&served.origin).get("/sign-up").await.csrf();
-    drop(csrf);
     drop(served);
 
     let exported = run(dir, &["audit", "export", "--dir", "store", "-o", "audit.jsonl"]);
@@ -565,6 +673,9 @@ async fn every_command_is_told() {
     assert_eq!((&verified["rows"], &verified["heads"]), (&value!(12), &value!(2)));
     let other = refused(&run(dir, &["audit", "verify", "audit.jsonl", "--root", &"able ".repeat(8)]));
     assert!(other.contains("another server's"), "{other}");
+    // A pipe can be read once: that is said, and not that the log was cut off.
+    let piped = refused(&run_with(dir, &["audit", "verify", "/dev/stdin", "--root", words], &log));
+    assert!(piped.contains("a pipe can be read once only"), "{piped}");
     assert!(refused(&run(dir, &["audit", "verify", "audit.jsonl", "--root", "store.example"])).contains("eight words"));
     assert!(refused(&run(dir, &["audit", "verify", "audit.jsonl"])).contains("--root"));
     let cut: String = log.lines().take(5).map(|line| format!("{line}\n")).collect();

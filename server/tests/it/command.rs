@@ -28,7 +28,7 @@ pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
     run_with(dir, arguments, "")
 }
 
-fn run_with(dir: &Path, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run_with(dir: &Path, arguments: &[&str], input: &str) -> Output {
     let mut command = command(dir);
     let mut child = command
         .args(arguments)

@@ -81,6 +81,8 @@ fn nginx(folder: &Path) -> Result<()> {
 
 /// What ends whatever the commands have started, however they end.
 const AT_THE_END: &str = r#"
+# Who runs the tests may be whoever the database believes: there is no other user to become.
+sudo() { [ "$1" = -u ] && shift 2; "$@"; }
 finish() {
     code=$?
     [ -s "${NGINX:-}/pid" ] && kill "$(cat "$NGINX/pid")"
@@ -102,9 +104,11 @@ fn every_command_of_the_page_works() -> Result<()> {
     certificate(folder.path())?;
     nginx(&at("nginx"))?;
     let cluster = Cluster::start(&[]);
-    let database = |name: &str| {
-        format!("postgres://store@localhost:{}/{name}?host={}", cluster.port(), cluster.folder().display())
-    };
+    // As Debian has it: over TCP with a password.
+    let rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    std::fs::write(cluster.folder().join("data/pg_hba.conf"), rules)?;
+    cluster.restart();
+    let database = |name: &str| format!("postgres://store@localhost:{}/{name}", cluster.port());
     let (one, two, http, https) = (free()?, free()?, free()?, free()?);
     let port = https.rsplit(':').next().context("a port")?.to_owned();
     let text = |name: &str| at(name).display().to_string();

@@ -83,6 +83,12 @@ impl OrderTask {
             Self::Play { order, event } => play(app, order, event).await,
             Self::Refund { order } => {
                 let act = Act::of_user(&app.core, "order refund", order);
+                // Of an order that is `refunding` nothing may change here, though the provider pays: told before that.
+                let found = app.core.store.order(&order).await?;
+                if found.is_some_and(|order| order.phase == OrderPhase::Refunding) {
+                    app.core.store.record_act(act.clone()).await?;
+                    act.written();
+                }
                 let answer = act.scope(orders::refund(&app.core, &order)).await?;
                 let refunded = app.core.store.order(&order).await?;
                 let mut report = answered(&answer)?;

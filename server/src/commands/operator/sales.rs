@@ -37,7 +37,7 @@ pub(super) enum ResourceTask {
 pub(super) struct Withdraw {
     /// The resource digest.
     digest: Digest,
-    /// Why, for people.
+    /// Why, for people. The audit log keeps it for good: name nobody.
     #[arg(long, default_value = "")]
     reason: String,
 }
