@@ -94,7 +94,17 @@ impl Postgres {
         let lists = pool("store-list", LISTS, None, options, telling)?;
         let news = Box::new(News::new(options.address.clone()));
         news.tell_others(&wakes);
-        Ok(Self { writers, renewer, points, lists, lease: ProcessLease::default(), opened_with: OpenedWith::default(), commits, wakes, news })
+        Ok(Self {
+            writers,
+            renewer,
+            points,
+            lists,
+            lease: ProcessLease::default(),
+            opened_with: OpenedWith::default(),
+            commits,
+            wakes,
+            news,
+        })
     }
 }
 

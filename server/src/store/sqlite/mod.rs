@@ -139,7 +139,15 @@ impl Sqlite {
         let thread = Writer { db, clock, faults, replies, commits: commits.clone(), wakes: wakes.clone() };
         writer.start("store-writer", move || thread.serve(queue))?;
         let news = News::new(options.path);
-        Ok(Self { writer, readers, lease: ProcessLease::default(), opened_with: OpenedWith::default(), commits, wakes, news })
+        Ok(Self {
+            writer,
+            readers,
+            lease: ProcessLease::default(),
+            opened_with: OpenedWith::default(),
+            commits,
+            wakes,
+            news,
+        })
     }
 }
 
