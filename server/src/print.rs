@@ -17,6 +17,30 @@ pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
     line(&json_escaped(&value.to_string()))
 }
 
+/// The way of JSON that is written line by line.
+pub(crate) fn json_lines() -> impl io::Write {
+    JsonLines(Vec::new())
+}
+
+/// Holds what is no whole line yet.
+struct JsonLines(Vec<u8>);
+
+impl io::Write for JsonLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        while let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.0.drain(..=end).collect();
+            io::stdout().write_all(json_escaped(&String::from_utf8_lossy(&line[..end])).as_bytes())?;
+            io::stdout().write_all(b"\n")?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
 /// What the command line's own parser answers: help, a version, a complaint, which repeats what was typed.
 pub(crate) fn answer(answer: &clap::Error) -> ExitCode {
     let written = if answer.use_stderr() {

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use portcullis_folders::private_file;
 use serde_json::json;
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ impl Export {
     }
 
     async fn export_of(&self, app: &App) -> anyhow::Result<Exported> {
-        let Some(path) = &self.output else { return Ok(export(&app.core, &mut io::stdout()).await?) };
+        let Some(path) = &self.output else { return Ok(export(&app.core, &mut print::json_lines()).await?) };
         let mut file = BufWriter::new(new_file(path)?);
         let exported = export(&app.core, &mut file).await;
         let written = file.flush().and_then(|()| file.get_ref().sync_all());

@@ -96,12 +96,7 @@ async fn answer_written_under_an_ended_lease(arena: &mut Arena) -> Result<Outcom
         let proof = publisher.prove(&draft, publisher.nonce.as_deref());
         tokio::spawn(async move { publisher.send_with(&draft, &proof).await })
     };
-    // It stands still once it answers nobody.
-    let (begun, known) = (Instant::now(), format!("{}/.well-known/portcullis", shop.origin));
-    while shop.publisher.http.get(&known).timeout(Duration::from_millis(500)).send().await.is_ok() {
-        ensure!(begun.elapsed() < TAKE_OVER, "the process does not stand still");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    tokio::task::block_in_place(|| shop.server.wait_for_stop())?;
     // The same request at the other process: in progress, until the lease of the first is over.
     let (begun, mut waited) = (Instant::now(), 0_u32);
     loop {

@@ -95,11 +95,13 @@ async fn talk(acceptor: TlsAcceptor, tcp: TcpStream, login: &str, mails: &[Vec<u
                 said.extend(format!("* {0} FETCH (UID {0} RFC822.SIZE {1})\r\n", at + 1, mail.len()).bytes());
             }
         } else if upper.contains("BODY.PEEK[]") {
-            let uid: usize = command.split(' ').nth(2).and_then(|uid| uid.parse().ok()).context("one mail")?;
-            let mail = uid.checked_sub(1).and_then(|at| mails.get(at)).context("a mail that is there")?;
-            said.extend(format!("* {uid} FETCH (UID {uid} BODY[] {{{}}}\r\n", mail.len()).bytes());
-            said.extend(mail);
-            said.extend(b")\r\n");
+            for uid in command.split(' ').nth(2).context("which mails")?.split(',') {
+                let uid: usize = uid.parse().context("a number")?;
+                let mail = uid.checked_sub(1).and_then(|at| mails.get(at)).context("a mail that is there")?;
+                said.extend(format!("* {uid} FETCH (UID {uid} BODY[] {{{}}}\r\n", mail.len()).bytes());
+                said.extend(mail);
+                said.extend(b")\r\n");
+            }
         } else {
             ensure!(upper.starts_with("LOGOUT") || upper.starts_with("NOOP"), "unexpected: {command}");
         }
