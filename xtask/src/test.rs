@@ -131,7 +131,7 @@ fn lints(workspace: &Workspace) -> Result<()> {
         println!("── lints: not checked, clippy is not installed");
     }
     // An example brings the features of dev-dependencies in: what was checked for clippy is checked for this as well.
-    let documented = ["doc", "--workspace", "--no-deps", "--lib", "--bins", "--example", "embed", "--locked"];
+    let documented = ["doc", "--workspace", "--no-deps", "--lib", "--example", "embed", "--locked"];
     step("documentation", here().args(documented).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
