@@ -85,8 +85,8 @@ pub use run::streams::console::ConsoleTurn;
 pub use run::streams::endpoint::{Input, Output, OutputBuffer};
 pub use run::streams::screen::ScreenFilter;
 pub use run::wasi::{Directory, Lent};
-#[cfg(feature = "http")]
 pub use server::events::{BadCursor, EventCursor, Events, Told};
+#[cfg(feature = "http")]
 pub use server::http::HttpBillingServer;
 pub use server::retry::Retry;
 pub use server::sign_in::{SignIn, SignedIn};

@@ -61,6 +61,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         }
         policy(workspace)?;
     }
+    if extent == Extent::All {
+        // Whoever brings a transport of his own embeds the host without ours.
+        let embedded = ["check", "--package", "portcullis-host", "--no-default-features", "--locked"];
+        step("the host without HTTP", cargo().current_dir(&workspace.root).args(embedded))?;
+    }
     step("build", cargo().current_dir(&workspace.root).args(["build", "--workspace", "--all-targets", "--locked"]))?;
     for example in guests::folders(&workspace.root.join("example-resources"))? {
         // A workspace of its own, so that a resource's author can copy the folder.

@@ -1,8 +1,8 @@
 //! A billing server as this terminal knows it: which keys it signs with, the sign-in, proven requests and signed
 //! answers.
 
-#[cfg(feature = "http")]
 pub(crate) mod events;
+#[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod pending_sign_ins;
 pub(crate) mod prover;
