@@ -73,7 +73,8 @@ pub async fn fetch(fetcher: &Fetcher, folder: &SealedFolder, source: &mut dyn So
         ledger.store(folder, name)?;
     }
     let mut arrived = Vec::new();
-    let mut transferred = source.fetch(&ledger.next_mails(0), &mut arrived).await;
+    let first = ledger.next_mails(0);
+    let mut transferred = if first.is_empty() { Ok(()) } else { source.fetch(&first, &mut arrived).await };
     let (mut stored, mut is_stored) = (Instant::now(), true);
     while !arrived.is_empty() {
         // What comes next is on its way while these are examined.

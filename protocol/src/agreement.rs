@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// The points on which any two secrets agree, as X25519 reads them: without the highest bit. Every other point has a
 /// part of prime order, which no secret takes to zero.
 const LOW_ORDER: [[u8; 32]; 7] = [
-    // 0, of order 4, and 1, of order 1 on the curve and its twist together.
+    // 0, of order 2, and 1, of order 4.
     [0; 32],
     first(1),
     // The two of order 8.
@@ -20,7 +20,7 @@ const LOW_ORDER: [[u8; 32]; 7] = [
         0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
         0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
     ],
-    // p - 1, and 0 and 1 once more, as p and p + 1.
+    // p - 1, of order 4 on the twist, and 0 and 1 once more, as p and p + 1.
     last(0xec),
     last(0xed),
     last(0xee),

@@ -157,7 +157,7 @@ impl FromStr for Thumbprint {
 pub struct SecretKey {
     key: SigningKey,
     public: PublicKey,
-    /// The same key as AWS-LC has it, which signs in half the time. It is overwritten when the last clone is dropped.
+    /// The same key as AWS-LC has it, which signs faster. It is overwritten when the last clone is dropped.
     #[cfg(feature = "fast")]
     fast: std::sync::Arc<aws_lc_rs::signature::Ed25519KeyPair>,
 }

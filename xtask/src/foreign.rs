@@ -2,7 +2,7 @@
 //! and Vim from the distribution, and below `target/foreign/` Python environments, FFmpeg and npm packages in the
 //! versions that `tests/clients/` pins.
 //!
-//! A test that lacks its tool fails; this says what to install. Where `bat`, Vim or systemd cannot be installed, this
+//! A test that lacks its tool fails; this says what to install. If `bat`, Vim or systemd cannot be installed, this
 //! says that their tests are skipped, and those say it too. The second time it takes a second.
 
 use std::fs;
@@ -80,7 +80,7 @@ const OPTIONAL: &[Tool] = &[
     Tool { probe: &["sh", "-c", "batcat --version || bat --version"], packages: &["bat"], name: "bat" },
     // Debian's smallest Vim has no scripts.
     Tool { probe: &["sh", "-c", "vim --version | grep -q +eval"], packages: &["vim"], name: "vim" },
-    // It reads unit files. Where another system starts things it cannot be had.
+    // It reads unit files. If another system starts things, it cannot be had.
     Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"], name: "systemd-analyze" },
 ];
 
@@ -96,7 +96,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 ///
 /// # Errors
 /// Names everything that has to be installed by hand, or the command that failed.
-pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
+fn set_up(workspace: &Workspace) -> Result<()> {
     println!(
         "── foreign tools\n   age, Chromium, dovecot, PostgreSQL, nginx, HAProxy, systemd, bat, Vim; Python environments, FFmpeg and npm packages, below target/foreign/"
     );
@@ -228,8 +228,8 @@ fn mail(workspace: &Workspace) -> Result<()> {
     invoices(workspace)
 }
 
-/// `target/foreign/invoices`: published invoices, out of the source packages that the lists of `mail/tests/python/` pin.
-/// They are not installed: the samples in them are read.
+/// `target/foreign/invoices`: published invoices, out of the source packages that the lists of `mail/tests/python/`
+/// pin. They are not installed: the samples in them are read.
 fn invoices(workspace: &Workspace) -> Result<()> {
     let lists = ["corpora.txt", "held-out.txt"].map(|list| workspace.root.join("mail/tests/python").join(list));
     let folder = workspace.target("foreign/invoices");
@@ -274,8 +274,8 @@ const CYRUS: [&str; 9] = [
     "libsasl2-modules-db",
 ];
 
-/// `target/foreign/cyrus`: Debian's cyrus, unpacked. It cannot be installed: its package and dovecot's exclude each other.
-/// On a system that has other packages it stays away, and its test says so.
+/// `target/foreign/cyrus`: Debian's cyrus, unpacked. It cannot be installed: its package and dovecot's exclude each
+/// other. On a system that has other packages it stays away, and its test says so.
 fn cyrus(workspace: &Workspace) -> Result<()> {
     let folder = workspace.target("foreign/cyrus");
     let stamp = folder.join("unpacked");

@@ -1,7 +1,7 @@
 //! One step of a verb: announced, timed, stopped at the first failure.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -43,7 +43,7 @@ pub(crate) struct Beside {
     what: &'static str,
     line: String,
     child: Child,
-    output: std::path::PathBuf,
+    output: PathBuf,
 }
 
 impl Beside {

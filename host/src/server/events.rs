@@ -66,7 +66,7 @@ impl FromStr for EventCursor {
 pub enum Told {
     /// Something happened.
     Event {
-        /// Where the terminal has read by now; keep it once the event was dealt with.
+        /// How far the terminal has read by now; keep it once the event was dealt with.
         cursor: EventCursor,
         /// What: `order.paid`. Those that are not known are to be passed over.
         kind: String,
@@ -120,7 +120,8 @@ impl Events {
     /// waited for; it may be dropped at any time, and loses nothing.
     ///
     /// # Errors
-    /// The server's signed no: nobody is signed in any more, the terminal was revoked, or the account is suspended.
+    /// The server's signed no: the terminal was revoked, or the account is suspended. While nobody is signed in, or the
+    /// server is not the trusted one, it is asked again.
     pub async fn next(&mut self) -> Result<Told, ClientError> {
         loop {
             if let Some(told) = self.told.pop_front() {
@@ -131,6 +132,10 @@ impl Events {
                 Err(no) if no.is_undecided() => {
                     self.stream = None;
                     self.attempt = self.attempt.saturating_add(1);
+                    // What was pulled is told before the stream is tried again.
+                    if !self.told.is_empty() {
+                        continue;
+                    }
                     let pause = self.session.retry().pause_before(self.attempt);
                     let pause = pause.max(Duration::from_secs(u64::from(self.attempt / 4))).min(LONGEST);
                     tracing::debug!(%no, "events are asked for again");
@@ -143,7 +148,7 @@ impl Events {
 
     async fn step(&mut self) -> Result<(), RequestError> {
         let Some(stream) = &mut self.stream else { return self.pull().await };
-        // Taken out of the stream, a document is dealt with before anything else is waited for.
+        // A document that is dropped after it was taken out is pulled: the next one shows the gap.
         let document = match tokio::time::timeout(SILENCE, stream.document()).await {
             Ok(Ok(Some(document))) => document,
             // A stream ends with its token, or because its server stops: pulled, it tells which.
@@ -174,7 +179,7 @@ impl Events {
         let answer: EventsAnswer = self.session.get(&path).await?;
         let mut documents = Vec::new();
         for compact in &answer.events {
-            // The answer was believed as a whole; each is checked as in a stream all the same.
+            // The answer around them was believed for this request; each has to be signed by the server all the same.
             documents.push(self.session.event(compact, None).await?);
         }
         let known = self.cursor.filter(|cursor| cursor.epoch == answer.epoch && !answer.gap);

@@ -151,9 +151,7 @@ impl HttpBillingServer {
             (lost, _) => lost,
         }
     }
-}
 
-impl HttpBillingServer {
     /// Sends a request. `lasts`: its answer may go on for as long as bytes come.
     async fn send(&self, exchange: Exchange, lasts: bool) -> Result<Response, TransportError> {
         let Exchange { method, origin, path_and_query, token, proof, idempotency_key, body } = exchange;

@@ -87,8 +87,7 @@ impl Prover {
         let nonce = self.nonce.lock().clone();
         let heard = self.send_with(request, token, nonce.as_deref()).await?;
         match &heard.answer.nonce {
-            // 401 with a new nonce is RFC 9449 section 8. A signed no has another meaning and is not repeated.
-            Some(fresh) if heard.answer.status == 401 && nonce.as_ref() != Some(fresh) && !is_signed(&heard.answer) => {
+            Some(fresh) if wants_nonce(&heard.answer, nonce.as_deref()) => {
                 let fresh = fresh.clone();
                 self.send_with(request, token, Some(&fresh)).await
             }
@@ -135,7 +134,8 @@ impl Prover {
         request: &Request,
         token: &AccessToken,
     ) -> Result<Result<StreamedAnswer, TimedAnswer>, TransportError> {
-        for attempt in 0.. {
+        let mut is_second = false;
+        loop {
             let nonce = self.nonce.lock().clone();
             let (req, exchange) = self.proven(request, Some(token), nonce.as_deref());
             let sent = self.clock.elapsed();
@@ -144,12 +144,11 @@ impl Prover {
             if head.status == 200 {
                 return Ok(Ok(StreamedAnswer { req, body }));
             }
-            let wants_nonce = head.status == 401 && head.nonce.is_some() && head.nonce != nonce && !is_signed(&head);
-            if attempt > 0 || !wants_nonce {
+            if is_second || !wants_nonce(&head, nonce.as_deref()) {
                 return Ok(Err(TimedAnswer { req, answer: head, sent, came: self.clock.elapsed() }));
             }
+            is_second = true;
         }
-        Err(TransportError::Timeout)
     }
 
     /// Keeps the nonce of an answer for the next proof.
@@ -205,6 +204,11 @@ pub(crate) fn signed(answer: &Exchanged) -> Option<String> {
         signed: String,
     }
     serde_json::from_slice::<Envelope>(&answer.body).ok().map(|envelope| envelope.signed)
+}
+
+/// Whether an answer wants a newer nonce (RFC 9449 section 8). A signed no has another meaning and is not repeated.
+fn wants_nonce(answer: &Exchanged, proven: Option<&str>) -> bool {
+    answer.status == 401 && answer.nonce.is_some() && answer.nonce.as_deref() != proven && !is_signed(answer)
 }
 
 fn is_signed(answer: &Exchanged) -> bool {

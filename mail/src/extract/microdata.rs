@@ -19,7 +19,7 @@ struct Open<'h> {
     text_from: Option<&'h str>,
 }
 
-/// The items of a page that are in no other item. What is not well-formed has none.
+/// The items of a page that are in no other item; none if the page goes beyond a limit.
 pub(super) fn items(html: &str) -> Vec<Value> {
     // Nearly no mail has any.
     if !html.contains("itemscope") {

@@ -1,7 +1,7 @@
 //! IMAP, read-only: EXAMINE and BODY.PEEK change no flag (RFC 3501 sections 6.3.2 and 6.4.5).
 //!
 //! ```text
-//!   greeting ─▶ (STARTTLS) ─▶ CAPABILITY ─▶ AUTHENTICATE ─▶ EXAMINE ─▶ UID FETCH n:* sizes ─▶ UID FETCH n,m BODY.PEEK[] …
+//!   greeting ─▶ (STARTTLS) ─▶ CAPABILITY ─▶ AUTHENTICATE ─▶ EXAMINE ─▶ UID FETCH n:* sizes ─▶ UID FETCH n,m bodies …
 //!                                                             └─ HIGHESTMODSEQ or UIDNEXT as before: nothing to do
 //! ```
 

@@ -1,5 +1,5 @@
-//! Bills as strangers write them: the layouts of more than a hundred billers, and what shops and ledgers print. The words
-//! of the extractor may be chosen by the half of the layouts that is called tuned; all others are only counted.
+//! Bills as strangers write them: the layouts of more than a hundred billers, and what shops and ledgers print. The
+//! words of the extractor may be chosen by the half of the layouts that is called tuned; all others are only counted.
 
 use crate::signer::{foreign, names, python_with};
 use crate::stage::{fetcher, run};

@@ -34,6 +34,10 @@ impl fmt::Debug for AuditKey {
 }
 
 impl AuditKey {
+    fn of(core: &Core) -> Self {
+        Self::new(&core.origin, &core.keys, &core.secrets)
+    }
+
     /// Of a server.
     #[must_use]
     pub fn new(origin: &Origin, keys: &Keys, secrets: &Secrets) -> Self {
@@ -87,20 +91,20 @@ impl Act {
     /// What somebody does who works on the server's own machine.
     #[must_use]
     pub fn of_user(core: &Core, action: &'static str, subject: impl fmt::Display) -> Self {
-        Self::new(AuditKey::new(&core.origin, &core.keys, &core.secrets), os_user(), action, subject)
+        Self::new(AuditKey::of(core), os_user(), action, subject)
     }
 
-    /// What an account does that is an operator's, or becomes one.
+    /// What an operator's account does.
     #[must_use]
     pub fn of_account(core: &Core, account: &AccountId, action: &'static str, subject: impl fmt::Display) -> Self {
-        let key = AuditKey::new(&core.origin, &core.keys, &core.secrets);
+        let key = AuditKey::of(core);
         Self::new(key, format!("account {account}"), action, subject)
     }
 
-    /// What the server does by itself.
+    /// What the server does by itself, or for somebody who has no account yet.
     #[must_use]
     pub fn of_server(core: &Core, action: &'static str, subject: impl fmt::Display) -> Self {
-        Self::new(AuditKey::new(&core.origin, &core.keys, &core.secrets), "the server".to_owned(), action, subject)
+        Self::new(AuditKey::of(core), "the server".to_owned(), action, subject)
     }
 
     pub(crate) fn new(key: AuditKey, who: String, action: &'static str, subject: impl fmt::Display) -> Self {

@@ -3,12 +3,10 @@
 use super::heads::{AuditError, HeadRecord, KeptHeads, follow, sign};
 use super::row::{Chain, Line};
 use crate::services::Core;
+use crate::store::PAGE;
 use portcullis_protocol::text::json_escaped;
 use serde::Serialize;
 use std::io::Write;
-
-/// Rows that are read at a time.
-const PAGE: u32 = 500;
 
 /// What was exported.
 #[derive(Debug, Clone, PartialEq, Eq)]

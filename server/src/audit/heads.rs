@@ -6,13 +6,11 @@ use super::row::Chain;
 use crate::crypto::keys::KeysError;
 use crate::ops::clock::Timestamp;
 use crate::services::Core;
-use crate::store::{SealedRow, StoreError};
+use crate::store::{PAGE, SealedRow, StoreError};
 use portcullis_protocol::{AuditHead, PublicKey, Unverified, Verified};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// Rows that are read at a time.
-const PAGE: u32 = 500;
 /// How old the newest head may be before a log that has grown gets another one, in seconds.
 const HEAD_AGE: u64 = 3600;
 /// How often a process looks whether that is so.

@@ -10,7 +10,8 @@
 //! - Whoever has the database can write rows anew and compute their digests, but no seals: the server finds it, and
 //!   signs no head over them.
 //! - Whoever has the database can also cut the log off, heads and all, and nothing in it tells. A head that was kept
-//!   elsewhere does: [`Heads`] are made every hour and with every export, and [`verify`] compares without a server.
+//!   elsewhere does: [`Heads`] are made within an hour after a change and with every export, and [`verify`] compares
+//!   without a server.
 
 mod act;
 mod export;

@@ -3,6 +3,7 @@
 use super::fault::AuditFault;
 use super::heads::HeadRecord;
 use super::row::{AuditRow, Chain, Line};
+use crate::crypto::keys::CLOCKS;
 use crate::ops::clock::Timestamp;
 use crate::ops::directory::moment;
 use portcullis_protocol::{AuditHead, Digest, KeyDocument, Origin, Thumbprint, Unverified, Verified};
@@ -14,8 +15,6 @@ use std::str::FromStr;
 
 /// Bytes of a line, at most: a row is far shorter, and a key document is not longer.
 const MOST_LINE: u64 = 512 * 1024;
-/// By how much clocks of one server's machines differ, in seconds.
-const CLOCKS: u64 = 300;
 /// What a row says that was written when a server was made of a backup.
 pub(crate) const RESTORED: &str = "server restore";
 
@@ -278,7 +277,7 @@ fn heads_in(lines: &mut Lines, root: &Fingerprint) -> Result<Vec<Candidate>, Ver
     Ok(heads)
 }
 
-/// What heads say of rows: the first of each row that was signed.
+/// By the number of a row: the digest that heads were signed over, and when the first of them was.
 type Signed = BTreeMap<u64, (Digest, Timestamp)>;
 
 /// Verifies an export under the fingerprint of the server's root key, against the heads in other files.

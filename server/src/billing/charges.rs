@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 
 /// When an order is looked up after its provider has said that it does not know yet, in seconds.
 const LOOK: u64 = 2;
-/// How often an order that ended unpaid is looked up, in seconds.
-const LATE: u64 = 3600;
+/// How often an order that ended unpaid is looked up, in seconds: the money may come late.
+pub(crate) const LATE: u64 = 3600;
 /// For how long after its end an order is watched for late money, in seconds: a week, in which slow transfers arrive.
 const WATCHED: u64 = 7 * 24 * 3600;
 /// What the references of saved means are sealed as.

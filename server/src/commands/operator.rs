@@ -11,12 +11,11 @@ mod webhooks;
 use super::Which;
 use crate::App;
 use crate::audit::Attribution;
-use crate::ops::clock::Timestamp;
+use crate::ops::directory::moment;
 use crate::ops::parts::Parts;
 use crate::print;
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::time::{Duration, UNIX_EPOCH};
 
 #[derive(Debug, Args)]
 pub(super) struct Operator {
@@ -79,11 +78,6 @@ enum Task {
 struct Report {
     text: String,
     json: Value,
-}
-
-/// A moment for people, to the second.
-fn moment(at: Timestamp) -> impl std::fmt::Display {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds()))
 }
 
 impl Operator {

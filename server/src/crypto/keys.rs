@@ -24,12 +24,12 @@ use portcullis_protocol::{
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Where wrapped keys lie, for whoever wraps them.
+/// What the server's keys are sealed as.
 pub(crate) const SERVER_KEY: &str = "server key";
-/// Where wrapped seeds of signing keys lie.
+/// What the seeds of signing keys are sealed as.
 pub(crate) const SIGNING_KEY: &str = "signing key";
 /// By how much clocks of one server's machines differ, in seconds.
-const CLOCKS: u64 = 300;
+pub(crate) const CLOCKS: u64 = 300;
 /// How long a signing key signs unless it is rotated before: a year.
 const SIGNING_KEY_LIFE: u64 = 365 * 24 * 3600;
 /// How long before its end a signing key gets a successor by itself: two months.

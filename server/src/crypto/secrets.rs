@@ -1,7 +1,7 @@
 //! What keeps the database worthless to a thief: one master key in a file beside it, never in it.
 //!
 //! ```text
-//! master key (file, 0600) ─HKDF─┬─ wrap     XChaCha20-Poly1305: part keys, server keys, sign-in names
+//! master key (file, 0600) ─HKDF─┬─ wrap     XChaCha20-Poly1305: keys of parts, server and webhooks, names, means
 //!                               ├─ tokens   HMAC-SHA-256: tokens and codes are stored as keyed hashes
 //!                               ├─ lookup   HMAC-SHA-256: a sign-in name is found by its keyed hash
 //!                               └─ audit    HMAC-SHA-256: a row of the audit log was written by the server

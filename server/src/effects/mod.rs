@@ -7,8 +7,9 @@
 //! ```
 //!
 //! [`state`] has every arrow. A claim that is over (its process died, or stood still) is taken up by another process,
-//! which looks the outcome up before it tries once more: only a first claim acts without asking. Each kind has a
-//! handler, in the module of its noun; `attempt` names them.
+//! which looks the outcome of a charge or a refund up before it tries once more: only a first claim acts without
+//! asking. A webhook is sent again under its identifier. Each kind has a handler, in the module of its noun; `handle`
+//! names them.
 
 mod runner;
 pub mod state;
@@ -43,7 +44,7 @@ const ASKS: u32 = 50;
 pub async fn round(core: &Core) -> Result<usize, ServiceError> {
     let claims = core.store.claim_effects(ROUND, ROUND).await?;
     let count = claims.len();
-    let attempts = claims.into_iter().map(|claim| async move { attempt(core, claim).await });
+    let attempts = claims.into_iter().map(|claim| attempt(core, claim));
     let finished: Vec<_> = futures::stream::iter(attempts).buffer_unordered(2 * ROUND as usize).collect().await;
     finished.into_iter().collect::<Result<(), _>>()?;
     Ok(count)

@@ -165,7 +165,7 @@ pub(crate) struct ProvenSession {
 pub(crate) struct ProvenTerminal {
     /// The evidence of it.
     pub(crate) asker: Asker,
-    token: TokenHash,
+    token: String,
     common: Common,
 }
 
@@ -238,10 +238,8 @@ impl ProvenSession {
 impl ProvenTerminal {
     async fn of(app: &App, proven: ProvenRequest, body: Bytes) -> Result<Self, Refused> {
         let asker = proven.signed_in(app).await?.asker()?;
-        let token = proven.token.as_deref().unwrap_or_default();
-        let token = app.core.secrets.hash_token(TokenRole::Access, token);
         let common = Common { idempotency: proven.idempotency()?, reply: proven.reply, body };
-        Ok(Self { asker, token, common })
+        Ok(Self { asker, token: proven.token.unwrap_or_default(), common })
     }
 
     /// The request's identity, where a transaction of its own remembers it.
@@ -257,9 +255,9 @@ impl ProvenTerminal {
         self.asker.account()
     }
 
-    /// What the access token of the request is found by.
-    pub(crate) const fn token(&self) -> &TokenHash {
-        &self.token
+    /// What the access token of the request is found by. It is hashed when somebody asks: only a stream does.
+    pub(crate) fn token_hash(&self, app: &App) -> TokenHash {
+        app.core.secrets.hash_token(TokenRole::Access, &self.token)
     }
 
     /// The body as JSON.

@@ -227,7 +227,7 @@ impl Backup {
             let kept = Objects::in_folder(from.join(FILES));
             copy_files(&*store, &kept, making).await?;
         }
-        let origin = bound.origin.parse().map_err(|_| BackupError::NotABackup(making.to_owned()))?;
+        let origin = bound.origin.parse().map_err(|_| StoreError::Unreadable("server"))?;
         let keys = Keys::open(&*store, secrets, origin).await?;
         let act = Act::new(AuditKey::new(keys.origin(), &keys, secrets), os_user(), RESTORED, moment(self.made()));
         act.scope(make_fresh(&*store, secrets)).await?;

@@ -146,7 +146,8 @@ pub struct Limits {
     pub poll_seconds: u32,
     /// Seconds that one request with a small body may take.
     pub request_seconds: u64,
-    /// Streams of events at once. Each has a connection, and is looked after twice a second.
+    /// Streams of events at once. Each has a connection, and four times a second it is checked whether its receiver may
+    /// still follow.
     pub streams: usize,
 }
 

@@ -3,7 +3,6 @@
 use super::StoreError;
 use crate::audit::{Act, AuditRow};
 use async_trait::async_trait;
-use portcullis_protocol::Digest;
 
 /// A row with its seal: a keyed hash of its digest, which only the master key makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +40,3 @@ pub trait AuditLog {
     /// Keeps a head over so many rows, unless one is kept.
     async fn keep_audit_head(&self, number: u64, compact: String) -> Result<(), StoreError>;
 }
-
-/// The digest of the last row, if there is one.
-pub(crate) type Last = Option<(u64, Digest)>;

@@ -92,8 +92,6 @@ pub struct EffectClaim {
     pub tries: u32,
     /// When it was claimed.
     pub now: Timestamp,
-    /// When it was caused.
-    pub created: Timestamp,
     /// Whether it is one of a lane.
     pub in_lane: bool,
     pub(crate) _at_work: Arc<AtWork>,

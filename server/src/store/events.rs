@@ -1,7 +1,8 @@
 //! Events: what terminals, merchants and backends are told, each numbered for its receiver.
 //!
 //! The number comes from the receiver's own row, incremented in the transaction that causes the event: whoever has seen
-//! event 7 of its epoch has seen all before it. A new epoch begins when a database is restored or copied.
+//! event 7 of its epoch has seen all before it. A new epoch begins when a database is restored or copied, or when
+//! an operator says so.
 
 use super::StoreError;
 use crate::ops::clock::Timestamp;

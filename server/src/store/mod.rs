@@ -10,14 +10,14 @@
 mod accounts;
 mod answers;
 mod approvals;
-pub(crate) mod audit;
+mod audit;
 mod copy;
 mod cycle;
 mod database;
 mod devices;
 mod effects;
 mod events;
-pub(crate) mod figures;
+mod figures;
 mod identity;
 mod keys;
 mod leases;
@@ -37,7 +37,7 @@ mod sqlite;
 mod tables;
 mod terminals;
 mod transactions;
-pub(crate) mod wakes;
+mod wakes;
 mod webhooks;
 
 pub use accounts::{

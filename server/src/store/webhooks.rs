@@ -7,7 +7,7 @@ use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
 
-/// An endpoint.
+/// The identifier of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EndpointId(pub Octets<16>);
 
@@ -16,7 +16,7 @@ pub struct EndpointId(pub Octets<16>);
 pub enum EndpointState {
     /// It is.
     Active,
-    /// It answered 410: its messages wait until it is enabled again.
+    /// It answered 410: its messages are listed, and delivered when its owner enables it and has them replayed.
     Disabled,
     /// It is not any more.
     Removed,
@@ -137,9 +137,6 @@ pub struct Attempt {
 pub trait Webhooks {
     /// Adds an endpoint. Returns false if its owner has as many as it may.
     async fn add_endpoint(&self, endpoint: NewEndpoint) -> Result<bool, StoreError>;
-
-    /// The endpoints of an owner that were not removed.
-    async fn endpoints_of(&self, owner: &Receiver) -> Result<Vec<Endpoint>, StoreError>;
 
     /// Endpoints that were not removed: at most `limit` after the one given.
     async fn endpoints(&self, after: Option<EndpointId>, limit: u32) -> Result<Vec<Endpoint>, StoreError>;

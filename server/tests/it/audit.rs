@@ -31,6 +31,11 @@ async fn acts(core: &Core, account: &AccountId, times: usize) {
     }
 }
 
+/// A head as it is kept: a line.
+async fn kept_head(core: &Core) -> String {
+    text(&[serde_json::to_value(sign_head(core).await.expect("a head")).expect("JSON")])
+}
+
 async fn exported(core: &Core) -> String {
     let mut out = Vec::new();
     export(core, &mut out).await.expect("exported");
@@ -154,7 +159,7 @@ async fn an_export_that_was_changed_is_refused_and_the_first_bad_row_is_named() 
     let core = &world.core;
     let ada = account(core, "ada@example.org").await;
     acts(core, &ada, 4).await;
-    let early = text(&[serde_json::to_value(sign_head(core).await.expect("a head")).expect("JSON")]);
+    let early = kept_head(core).await;
     let short = exported(core).await;
     acts(core, &ada, 4).await;
     let log = exported(core).await;
@@ -261,7 +266,7 @@ async fn a_thief_with_the_database_and_without_the_master_key_is_found() {
     let place = world.database();
     let ada = account(core, "ada@example.org").await;
     acts(core, &ada, 6).await;
-    let kept = text(&[serde_json::to_value(sign_head(core).await.expect("a head")).expect("JSON")]);
+    let kept = kept_head(core).await;
     acts(core, &ada, 2).await;
     let desk = Desk::of(core);
     let broken = async || match check(core).await {
@@ -328,8 +333,8 @@ async fn a_thief_with_the_database_and_without_the_master_key_is_found() {
     assert!(desk.refused(&log, &[&kept]).contains("row 6 is not the row that the head"));
 }
 
-/// What a head covers may have been changed after it was signed: the server signs none over that, neither when asked nor
-/// by the hour.
+/// What a head covers may have been changed after it was signed: the server signs none over that, neither when asked
+/// nor by the hour.
 #[tokio::test]
 async fn no_head_is_signed_over_a_row_that_was_changed_under_the_last_one() {
     let world = World::new().await;
@@ -485,7 +490,7 @@ async fn heads_are_made_by_the_hour_and_keys_that_ended_sign_none() {
 
     // What the old key signed stays true under the key document of the new one.
     let desk = Desk::of(core);
-    let old = text(&[serde_json::to_value(sign_head(core).await.expect("a head")).expect("JSON")]);
+    let old = kept_head(core).await;
     let thief = core.keys.signing_key(core.clock.now()).expect("a key");
     let old_keys = core.keys.document(core.clock.now());
     core.clock.advance(1);
@@ -547,9 +552,9 @@ async fn a_restored_server_goes_on_with_the_log_of_its_backup() {
     let ada = account(core, "ada@example.org").await;
     acts(core, &ada, 3).await;
     // As a server that was restored from a backup of then has it: the same rows, and the rows since gone.
-    let before = text(&[serde_json::to_value(sign_head(core).await.expect("a head")).expect("JSON")]);
+    let before = kept_head(core).await;
     acts(core, &ada, 2).await;
-    let lost = text(&[serde_json::to_value(sign_head(core).await.expect("a head")).expect("JSON")]);
+    let lost = kept_head(core).await;
     world.database().change("DELETE FROM audit WHERE number > 3", &[]);
     world.database().change("DELETE FROM audit_heads WHERE number > 3", &[]);
     let act = Act::of_user(core, "server restore", "a backup");

@@ -1,6 +1,6 @@
-//! The samples of `docs/deploy/`: real proxies in front of two processes pass what they have to, unit and container file
-//! are what systemd and a linter accept. What a sample names as its own is put in the place of addresses and files of
-//! the test; nothing else of it is changed.
+//! The samples of `docs/deploy/`: real proxies in front of two processes pass what they have to, unit and container
+//! file are what systemd and a linter accept. What a sample names as its own is put in the place of addresses and
+//! files of the test; nothing else of it is changed.
 
 use crate::browser::Browser;
 use crate::processes::certificates;

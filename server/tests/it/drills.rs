@@ -24,8 +24,8 @@ async fn fetched(terminal: &Terminal, address: &str) -> KeyDocument {
     verified.expect("under the pinned root, and not older than what was seen").into_document()
 }
 
-/// Asks a process. An answer under a key that the terminal does not know yet makes it fetch the key document, as the host
-/// does; more than that no answer may need.
+/// Asks a process. An answer under a key that the terminal does not know yet makes it fetch the key document, as the
+/// host does; more than that no answer may need.
 async fn ask<B: Serialize + DeserializeOwned>(terminal: &mut Terminal, address: &str, draft: &Draft) -> B {
     for _ in 0..2 {
         let proof = terminal.prove(draft, terminal.nonce.as_deref());
@@ -243,8 +243,8 @@ async fn a_database_of_an_earlier_version_is_upgraded_and_a_newer_one_is_refused
     world.buy(&machine, "resize").await;
     assert_eq!(count(&world, "SELECT sum(orders) FROM order_counts WHERE state = 1"), 3);
 
-    // The next version adds a table and a column while this process works: it works on. (What it may do to the tables of
-    // processes that run is to add.)
+    // The next version adds a table and a column while this process works: it works on. (What it may do to the tables
+    // of processes that run is to add.)
     place.run("CREATE TABLE of_the_next_version (number INTEGER PRIMARY KEY)");
     place.run("ALTER TABLE orders ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0");
     place.run(match place {

@@ -274,8 +274,8 @@ fn passes(act: &str, point: &str) -> bool {
     }
 }
 
-/// A process is killed at every point of every arrow, while it buys, looks up, waits and pays back; another one goes on.
-/// Everything happened once: ten uses, one payment, one refund.
+/// A process is killed at every point of every arrow, while it buys, looks up, waits and pays back; another one goes
+/// on. Everything happened once: ten uses, one payment, one refund.
 #[tokio::test]
 async fn a_process_that_is_killed_at_any_arrow_leaves_an_effect_that_another_one_finishes() {
     let mut killed = 0;

@@ -4,15 +4,15 @@ use crate::browser::Browser;
 use crate::command::{json, refused};
 use crate::database::{Place, connect, is_postgres};
 use crate::stage::{PASSWORD, Stage, config};
-use crate::terminal::{Draft, rng};
-use crate::world::now_ms;
+use crate::terminal::Draft;
+use crate::world::new_account;
 use portcullis_protocol::wire::{AuthorisationAnswer, VerificationAnswer, VerificationRequest};
-use portcullis_protocol::{AccountId, Origin, Reason};
+use portcullis_protocol::{Origin, Reason};
 use portcullis_server::audit::Act;
 use portcullis_server::crypto::keys::{self, KeysError, Rotation};
 use portcullis_server::crypto::secrets::Secrets;
 use portcullis_server::ops::config::Config;
-use portcullis_server::store::{DatabaseAddress, NewAccount, StoreError};
+use portcullis_server::store::{DatabaseAddress, StoreError};
 use portcullis_server::{MASTER_KEY, Parts, Running, ServeError};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -263,27 +263,15 @@ async fn a_process_that_opened_before_a_change_writes_nothing_after_it() {
     let open =
         async || portcullis_server::open(&server.config, server.origin.clone(), Parts::default()).await.expect("opens");
     let early = open().await;
-    let name = |core: &portcullis_server::Core, name: &str| {
-        let id = AccountId::generate(now_ms(), &mut rng());
-        NewAccount {
-            id,
-            lookup: core.secrets.lookup_name(name),
-            other_lookups: Vec::new(),
-            name: core.secrets.seal_name(&id, name),
-            password: PASSWORD.into(),
-            operator: false,
-            invitation: None,
-        }
-    };
     let act = || Act::of_server(&early, "test", "");
     // The control: until then it writes.
-    act().scope(early.store.create_account(name(&early, "first@example.org"))).await.expect("written");
+    act().scope(early.store.create_account(new_account(&early, "first@example.org"))).await.expect("written");
     json(&server.run(&["rotate-master-key"]));
     let rows = server.place.number("SELECT count(*) FROM audit", &[]);
 
-    let added = act().scope(early.store.create_account(name(&early, "late@example.org"))).await;
+    let added = act().scope(early.store.create_account(new_account(&early, "late@example.org"))).await;
     assert_eq!(added.expect_err("refused"), StoreError::KeyChanged);
-    let added = early.store.create_account(name(&early, "late@example.org")).await;
+    let added = early.store.create_account(new_account(&early, "late@example.org")).await;
     assert_eq!(added.expect_err("nor without an act"), StoreError::KeyChanged);
     assert_eq!(early.store.record_act(act()).await.expect_err("nor a row alone"), StoreError::KeyChanged);
     assert_eq!(early.store.keep_audit_head(9, "a head".into()).await.expect_err("refused"), StoreError::KeyChanged);
@@ -301,7 +289,7 @@ async fn a_process_that_opened_before_a_change_writes_nothing_after_it() {
     // The control: one that opens afterwards writes.
     let late = open().await;
     let act = Act::of_server(&late, "test", "");
-    act.scope(late.store.create_account(name(&late, "late@example.org"))).await.expect("written");
+    act.scope(late.store.create_account(new_account(&late, "late@example.org"))).await.expect("written");
     crate::audit::is_whole(&late, u64::try_from(rows).expect("few") + 1).await;
     late.store.close().await.expect("closed");
 }

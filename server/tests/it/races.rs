@@ -6,7 +6,7 @@ use crate::leases::begun;
 use crate::metered::{accepted, metered, pay, purse, top_up};
 use crate::terminal::rng;
 use crate::world::{
-    Machine, PASSWORD, World, account, approval, count, fresh, new_terminal, now_ms, order_request, origin, tokens,
+    Machine, World, account, approval, count, fresh, new_account, new_terminal, order_request, origin, tokens,
 };
 use futures::future::join_all;
 use portcullis_protocol::encoding::Octets;
@@ -364,16 +364,7 @@ async fn a_name_is_claimed_once() {
     };
     // Either has a form of its name that is the other's name.
     let sign_up = async |core: &Core, name: &str, form: &str| {
-        let id = AccountId::generate(now_ms(), &mut rng());
-        let new = NewAccount {
-            id,
-            lookup: core.secrets.lookup_name(name),
-            other_lookups: vec![core.secrets.lookup_name(form)],
-            name: core.secrets.seal_name(&id, name),
-            password: PASSWORD.into(),
-            operator: false,
-            invitation: None,
-        };
+        let new = NewAccount { other_lookups: vec![core.secrets.lookup_name(form)], ..new_account(core, name) };
         core.store.create_account(new).await.expect("answered")
     };
     for round in 0..ROUNDS {

@@ -2,7 +2,7 @@
 
 use crate::database::Place;
 use crate::leases::begun;
-use crate::world::{PASSWORD, World, account, approval, fresh, new_terminal, tokens};
+use crate::world::{PASSWORD, World, account, approval, fresh, new_account, new_terminal, tokens};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, KeyDocument, ReleaseSecretKey, SecretKey, Unverified};
 use portcullis_server::crypto::keys::{self, Keys, KeysError, Rotation};
@@ -190,16 +190,7 @@ async fn an_invitation_makes_one_account() {
     core.store.create_invitation(NewInvitation { token, operator: true, life: 3600 }).await.expect("made");
     assert!(core.store.invitation(&token).await.expect("read").is_some_and(|invitation| invitation.operator));
     let sign_up = |name: &str, token| {
-        let id = AccountId::generate(crate::world::now_ms(), &mut rng());
-        let account = NewAccount {
-            id,
-            lookup: core.secrets.lookup_name(name),
-            other_lookups: Vec::new(),
-            name: core.secrets.seal_name(&id, name),
-            password: PASSWORD.into(),
-            operator: false,
-            invitation: Some(token),
-        };
+        let account = NewAccount { invitation: Some(token), ..new_account(core, name) };
         let store = core.store.clone();
         async move { store.create_account(account).await.expect("answered") }
     };

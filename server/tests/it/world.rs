@@ -340,9 +340,10 @@ pub(crate) fn order_request(offer: Digest, token: &str) -> OrderRequest {
     OrderRequest { offer, payment: PaymentMethod { provider: "sandbox".into(), token: token.into() }, again: false }
 }
 
-pub(crate) async fn account(core: &Core, name: &str) -> AccountId {
+/// An account that is not made yet.
+pub(crate) fn new_account(core: &Core, name: &str) -> NewAccount {
     let id = AccountId::generate(now_ms(), &mut rng());
-    let account = NewAccount {
+    NewAccount {
         id,
         lookup: core.secrets.lookup_name(name),
         other_lookups: Vec::new(),
@@ -350,7 +351,12 @@ pub(crate) async fn account(core: &Core, name: &str) -> AccountId {
         password: PASSWORD.into(),
         operator: false,
         invitation: None,
-    };
+    }
+}
+
+pub(crate) async fn account(core: &Core, name: &str) -> AccountId {
+    let account = new_account(core, name);
+    let id = account.id;
     assert_eq!(core.store.create_account(account).await.expect("made"), SignUp::Made);
     id
 }

@@ -12,7 +12,7 @@ use portcullis_protocol::wire::{OfferTerms, OrderRequest, OrderState, PaymentMet
 use portcullis_protocol::{
     AccountId, Capabilities, Digest, Enrolment, IdempotencyKey, Manifest, Offer, OperationEntry, PartEntry, PartKind,
     PartName, PublisherEntry, PublisherName, ReleaseSecretKey, ResourceLimits, ResourceName, Rights, SecretKey,
-    ServerEntry, TerminalId, Verified,
+    ServerEntry, TerminalId, Verified, paths,
 };
 use portcullis_server::Core;
 use portcullis_server::billing::{offers, orders};
@@ -140,7 +140,7 @@ async fn customer(core: &Core, number: u32, offer: Digest) -> Result<Customer> {
     let request = OrderRequest { offer, payment, again: false };
     let body = Digest::of(&serde_json::to_vec(&request)?);
     let once = IdempotencyKey::new(Octets(random::<16>()).to_string())?;
-    let once = Idempotency::of(once, "POST", "/v1/orders", body);
+    let once = Idempotency::of(once, "POST", paths::ORDERS, body);
     let order = orders::order(core, Buyer::Terminal { account: id, terminal }, &request, &once).await?;
     ensure!(order.state == OrderState::Paid, "an order is {:?}", order.state);
     Ok(Customer { seed: Octets(*key.to_seed()), release: Octets(*release.to_bytes()), token: access.to_string() })

@@ -60,7 +60,7 @@ pub(crate) struct Run {
     /// Agree beforehand to what is sold by the unit, up to this much in all, as in 1.00EUR; beyond it nothing is drawn
     #[arg(long, value_name = "AMOUNT")]
     max_spend: Option<Money>,
-    /// How to pay, where you agree to buy
+    /// How to pay, if you agree to buy
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
     /// Install it first, if it is not; without this it is streamed from its store

@@ -187,13 +187,9 @@ pub(super) async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report
 
 const fn phase(phase: OrderPhase) -> &'static str {
     match phase {
-        OrderPhase::Pending => "pending",
-        OrderPhase::Paid => "paid",
-        OrderPhase::Declined => "declined",
-        OrderPhase::Refunding => "refunding",
-        OrderPhase::Refunded => "refunded",
-        OrderPhase::Disputed => "disputed",
+        // For people.
         OrderPhase::ChargedBack => "charged back",
+        other => other.word(),
     }
 }
 

@@ -6,15 +6,13 @@ use crate::audit::Act;
 use crate::crypto::secrets::random;
 use crate::notices::outbound::WebhookUrl;
 use crate::notices::webhooks::keys;
-use crate::store::{Endpoint, EndpointId, EndpointState, NewEndpoint, Receiver};
+use crate::store::{Endpoint, EndpointId, EndpointState, NewEndpoint, PAGE, Receiver, every};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
+use futures::TryStreamExt as _;
 use portcullis_protocol::encoding::Octets;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-
-/// Endpoints, or messages, that are read at a time.
-const PAGE: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WebhookTask {
@@ -32,7 +30,7 @@ pub(super) enum WebhookTask {
         /// The endpoint.
         endpoint: Octets<16>,
     },
-    /// Lists the messages of an endpoint, oldest first.
+    /// Lists the messages of an endpoint, oldest first, at most 500: go on with `--after`.
     Messages {
         /// The endpoint.
         endpoint: Octets<16>,
@@ -40,7 +38,7 @@ pub(super) enum WebhookTask {
         #[arg(long, default_value_t = 0)]
         after: i64,
     },
-    /// Delivers messages of an endpoint again, whatever became of them.
+    /// Delivers messages of an endpoint again, at most 500 at a time, whatever became of them.
     Replay {
         /// The endpoint.
         endpoint: Octets<16>,
@@ -89,17 +87,14 @@ fn described(endpoint: &Endpoint) -> Value {
 }
 
 async fn list(app: &App) -> anyhow::Result<Report> {
-    let (mut text, mut json, mut after) = (String::new(), Vec::new(), None);
-    loop {
-        let page = app.core.store.endpoints(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        for endpoint in &page {
-            let row = described(endpoint);
-            let state = row["state"].as_str().unwrap_or_default();
-            writeln!(text, "{}  {:8}  {}  {}", endpoint.id.0, state, owner(&endpoint.owner), endpoint.url)?;
-            json.push(row);
-        }
+    let (mut text, mut json) = (String::new(), Vec::new());
+    let list = |last: Option<Endpoint>| app.core.store.endpoints(last.map(|endpoint| endpoint.id), PAGE);
+    let mut endpoints = every(list);
+    while let Some(endpoint) = endpoints.try_next().await? {
+        let row = described(&endpoint);
+        let state = row["state"].as_str().unwrap_or_default();
+        writeln!(text, "{}  {:8}  {}  {}", endpoint.id.0, state, owner(&endpoint.owner), endpoint.url)?;
+        json.push(row);
     }
     if json.is_empty() {
         text.push_str("No endpoints. `operator webhook add URL` adds one.");

@@ -1,6 +1,7 @@
 //! `/v1/events`: what a terminal is told.
 
 use super::{Segments, segment};
+use crate::crypto::secrets::TokenHash;
 use crate::http::app::App;
 use crate::http::auth::{Caller as _, ProvenTerminal};
 use crate::http::problem::{Refused, no_store};
@@ -88,12 +89,12 @@ fn begin(app: &App, caller: &ProvenTerminal, epoch: &str, seq: &str, req: Digest
     let cursor = Cursor { epoch: segment(epoch)?, seq: segment(seq)? };
     let receiver = Receiver::Terminal(*caller.asker.terminal());
     let place = app.streams.enter(receiver, Some(*caller.account()))?;
-    let may = Sign { app: app.clone(), token: *caller.token() };
+    let may = SignedInTerminal { app: app.clone(), token: caller.token_hash(app) };
     Ok(body(Following::new(app.core.clone(), receiver, cursor, req, may, place)))
 }
 
 /// The body of an answer that a stream is written into. The stream ends when nobody reads it any more.
-pub(crate) fn body<M: MayFollow>(following: Following<M>) -> Body {
+fn body<M: MayFollow>(following: Following<M>) -> Body {
     let (sender, mut documents) = mpsc::channel::<String>(AHEAD);
     tokio::spawn(async move {
         tokio::select! {
@@ -109,12 +110,12 @@ pub(crate) fn body<M: MayFollow>(following: Following<M>) -> Body {
 }
 
 /// A terminal that is signed in.
-struct Sign {
+struct SignedInTerminal {
     app: App,
-    token: crate::crypto::secrets::TokenHash,
+    token: TokenHash,
 }
 
-impl MayFollow for Sign {
+impl MayFollow for SignedInTerminal {
     async fn may_follow(&self) -> bool {
         let found = self.app.core.store.authenticate(&self.token).await;
         // What cannot be looked up is not known to have ended; the next look will tell.

@@ -36,7 +36,7 @@ impl Networks {
         Self(networks)
     }
 
-    /// Whether there are any.
+    /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -7,8 +7,8 @@
 //! body               {"type", "timestamp", "iss", "aud": the endpoint's URL, "data"}
 //! ```
 //!
-//! A receiver acts on a message once, by its identifier; it is sent until it is answered with 2xx, or until what it is
-//! about is final. 410 disables the endpoint.
+//! A receiver acts on a message once, by its identifier; it is sent until it is answered with 2xx, or until a later one
+//! says that what it is about is final. 410 disables the endpoint.
 
 pub mod keys;
 mod signature;

@@ -201,6 +201,11 @@ pub(crate) fn one_of<T: Copy>(row: &Row<'_>, column: usize, states: &[T]) -> TxR
     usize::try_from(index).ok().and_then(|index| states.get(index)).copied().ok_or(TxError::Unreadable)
 }
 
+/// The number of one of a few, as [`one_of`] reads it.
+pub(crate) fn number_of<T: PartialEq>(states: &[T], state: T) -> i64 {
+    states.iter().position(|known| *known == state).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
+}
+
 /// A document as JSON, to be stored.
 pub(crate) fn to_json(document: &impl serde::Serialize) -> TxResult<String> {
     serde_json::to_string(document).map_err(|error| TxError::Database(error.to_string()))

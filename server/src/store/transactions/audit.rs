@@ -3,7 +3,6 @@
 use super::{Database, Lock, Tx, TxError, TxResult};
 use crate::audit::{Act, AuditRow};
 use crate::ops::faults::Write;
-use crate::store::audit::Last;
 use crate::store::database::row::{bytes, count, json, time, to_json};
 use crate::store::{AuditEnd, AuditLog, SealedRow, StoreError};
 use async_trait::async_trait;
@@ -32,7 +31,7 @@ pub(crate) fn append(tx: &Tx<'_>, act: &Act) -> TxResult<()> {
     Ok(())
 }
 
-fn last(tx: &Tx<'_>) -> TxResult<Last> {
+fn last(tx: &Tx<'_>) -> TxResult<Option<(u64, Digest)>> {
     let sql = "SELECT number, digest FROM audit WHERE number = (SELECT max(number) FROM audit)";
     tx.one(sql, (), |row| Ok((count(row, 0)?, bytes(row, 1, Digest::from_bytes)?)))
 }

@@ -55,11 +55,11 @@ pub(super) fn shut_out(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) 
     Ok(reason_to_shut_out(found))
 }
 
-/// Whether the terminal was not revoked, and its account not suspended.
+/// Whether the terminal was not revoked, and its account not suspended. With its FROM: what follows is a WHERE.
 pub(super) const IN_STANDING: &str =
     "t.revoked_at IS NULL, a.suspended_at IS NULL FROM terminals t JOIN accounts a ON a.id = t.account";
 
-/// Why a terminal is shut out of which that was found.
+/// Why a terminal is shut out, if it is; `None` is a terminal that does not exist.
 pub(super) const fn reason_to_shut_out(in_standing: Option<(bool, bool)>) -> Option<Reason> {
     match in_standing {
         Some((true, true)) => None,

@@ -8,7 +8,7 @@ use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::ops::retention;
 use crate::store::database::Row;
-use crate::store::database::row::{count, octets, one_of, time};
+use crate::store::database::row::{count, number_of, octets, one_of, time};
 use crate::store::wakes::Wake;
 use crate::store::{
     ClaimEffect, ClaimsAtWork, EffectClaim, EffectId, EffectKind, EffectOf, EffectQueue, EffectVerdict, Effects,
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// claims up sooner, with its lease.
 const CLAIM: u64 = 60;
 /// Effects of one lane that are claimed at once.
-pub(super) const IN_LANE: u32 = 8;
+const IN_LANE: u32 = 8;
 /// Lanes that one round looks at.
 const LANES: u32 = 64;
 /// When a lane whose places are all taken is looked at again, in seconds, if none of them becomes free before.
@@ -31,7 +31,7 @@ const LANE_PAUSE: u64 = 5;
 /// Ended effects that one sweep deletes.
 const SWEPT: u32 = 500;
 
-const EFFECT: &str = "SELECT id, kind, subject, part, fence, tries, created_at, lane FROM effects";
+const EFFECT: &str = "SELECT id, kind, subject, part, fence, tries, lane FROM effects";
 
 fn claimed(row: &Row<'_>, now: Timestamp, at_work: &ClaimsAtWork) -> TxResult<EffectClaim> {
     let (id, fence) = (EffectId(octets(row, 0)?), row.get(4)?);
@@ -43,15 +43,14 @@ fn claimed(row: &Row<'_>, now: Timestamp, at_work: &ClaimsAtWork) -> TxResult<Ef
         fence,
         tries: row.get(5)?,
         now,
-        created: time(row, 6)?,
-        in_lane: row.get::<Option<[u8; 16]>>(7)?.is_some(),
+        in_lane: row.get::<Option<[u8; 16]>>(6)?.is_some(),
         _at_work: Arc::new(at_work.begin(id, fence)),
     })
 }
 
 /// A state as its column has it.
 pub(super) fn number(state: EffectState) -> i64 {
-    EffectState::ALL.iter().position(|known| *known == state).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
+    number_of(&EffectState::ALL, state)
 }
 
 /// Adds an effect that is due at a moment. What there is already stays as it is.
@@ -65,7 +64,7 @@ pub(super) fn new_id(tx: &Tx<'_>) -> EffectId {
     EffectId(Octets(*AccountId::generate(tx.now().id_millis(), &mut rng()).as_bytes()))
 }
 
-/// The same in a lane, with an identifier of the caller's.
+/// Adds an effect, in a lane if one is named, with an identifier of the caller's.
 pub(super) fn add_in(
     tx: &Tx<'_>,
     of: EffectOf,

@@ -6,13 +6,14 @@ use super::figures::count_order;
 use super::leases::ProcessLease;
 use super::offers::Subject;
 use super::{Database, Lock, Tx, TxError, TxResult, cycle, disputes, ledger, notices, offers, prepaid, saved_means};
+use crate::billing::charges::LATE;
 use crate::billing::entitlement::{EntitlementId, Holding};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::Row;
-use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, octets, one_of, time, to_json};
+use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, number_of, octets, one_of, time, to_json};
 use crate::store::{
     AccountPage, AnswerScope, Begun, Buyer, ClaimEffect, DisputeStep, EffectClaim, EffectKind, EffectOf, EffectVerdict,
     Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord,
@@ -34,8 +35,6 @@ const PHASES: [OrderPhase; 7] = [
 ];
 /// How long an order may be pending, in seconds: as long as a terminal remembers that it asked.
 const PENDING_LIFE: u64 = 24 * 3600;
-/// When an order that ended unpaid is looked up first, in seconds: the money may come late.
-const LATE_LOOK: u64 = 3600;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
@@ -88,14 +87,22 @@ pub(super) fn found(tx: &Tx<'_>, id: &OrderId) -> TxResult<Box<Order>> {
     find(tx, id)?.map(Box::new).ok_or(TxError::Damaged)
 }
 
-/// One arrow of the state: from one to another, or nothing. What is to be done at the provider follows, and who wants
-/// to know is told.
-pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<bool> {
+/// Writes another state and counts it, and nothing else. Returns false if the order is not in the first one.
+fn set_phase(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<bool> {
     let sql = "UPDATE orders SET state = ?3, changed_at = ?4, next = NULL WHERE id = ?1 AND state = ?2";
     if tx.change(sql, (id.as_bytes(), number(from), number(to), tx.now().millis()))? != 1 {
         return Ok(false);
     }
     count_order(tx, id, Some(from), to)?;
+    Ok(true)
+}
+
+/// One arrow of the state: from one to another, or nothing. What is to be done at the provider follows, and who wants
+/// to know is told.
+pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<bool> {
+    if !set_phase(tx, id, from, to)? {
+        return Ok(false);
+    }
     let of = |kind| EffectOf::order(kind, id);
     if to == OrderPhase::Declined {
         effects::end(tx, of(EffectKind::Charge), Ending::Dropped)?;
@@ -126,13 +133,10 @@ pub(super) fn phase(row: &Row<'_>, column: usize) -> TxResult<OrderPhase> {
 
 /// An order that nobody has paid in time. Its provider is still asked now and then: the money may come late.
 fn expired(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
-    let (from, to) = (number(OrderPhase::Pending), number(OrderPhase::Declined));
-    let sql = "UPDATE orders SET state = ?3, changed_at = ?4, next = NULL WHERE id = ?1 AND state = ?2";
-    if tx.change(sql, (id.as_bytes(), from, to, tx.now().millis()))? != 1 {
+    if !set_phase(tx, id, OrderPhase::Pending, OrderPhase::Declined)? {
         return Ok(false);
     }
-    count_order(tx, id, Some(OrderPhase::Pending), OrderPhase::Declined)?;
-    effects::put_off(tx, EffectOf::order(EffectKind::Charge, id), tx.now().plus(LATE_LOOK))?;
+    effects::put_off(tx, EffectOf::order(EffectKind::Charge, id), tx.now().plus(LATE))?;
     notices::order_changed(tx, OrderPhase::Pending, &*found(tx, id)?)?;
     Ok(true)
 }
@@ -147,8 +151,7 @@ fn may_write(tx: &Tx<'_>, claim: Option<&EffectClaim>) -> TxResult<bool> {
 
 /// A state as its column has it.
 pub(super) fn number(phase: OrderPhase) -> i64 {
-    let at = PHASES.iter().position(|known| *known == phase);
-    at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
+    number_of(&PHASES, phase)
 }
 
 /// What must not be on order twice: rights that are not counted, whatever the terms.
@@ -610,7 +613,7 @@ pub(super) fn end_rights(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     Ok(())
 }
 
-/// The same in one transaction: the provider has paid back by itself.
+/// Takes back what an order gave and records that it was paid back, in one transaction: the provider did it by itself.
 fn record_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
     match begin_refund(tx, id)? {
         RefundOutcome::Done(_) => finish_refund(tx, id),

@@ -362,7 +362,7 @@ impl<D: Database> Resources for D {
     }
 
     async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError> {
-        // No text of PostgreSQL's holds it; nothing has such a kind.
+        // PostgreSQL refuses a text that holds NUL, and no resource has such a kind.
         if query.kind.as_deref().is_some_and(|kind| kind.contains('\0')) {
             return Ok(SearchPage { listings: Vec::new(), next: None });
         }

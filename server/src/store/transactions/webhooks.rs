@@ -7,7 +7,7 @@ use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::ops::retention;
 use crate::store::database::Row;
-use crate::store::database::row::{maybe_time, octets, one_of, sealed, time};
+use crate::store::database::row::{maybe_time, number_of, octets, one_of, sealed, time};
 use crate::store::{
     Attempt, Delivery, EffectClaim, EffectId, EffectKind, EffectOf, Endpoint, EndpointId, EndpointKeys, EndpointState,
     Message, NewEndpoint, NewEndpointKeys, NewMessage, Receiver, StoreError, Webhooks,
@@ -62,9 +62,8 @@ fn of(tx: &Tx<'_>, owner: &Receiver) -> TxResult<Vec<Endpoint>> {
     tx.all(&sql, owner.columns(), endpoint)
 }
 
-/// Writes a message to every endpoint of an owner. Returns how many those are.
-pub(crate) fn enqueue(tx: &Tx<'_>, owner: &Receiver, new: &NewMessage<'_>) -> TxResult<u32> {
-    let mut count = 0;
+/// Writes a message to every endpoint of an owner.
+pub(crate) fn enqueue(tx: &Tx<'_>, owner: &Receiver, new: &NewMessage<'_>) -> TxResult<()> {
     for endpoint in of(tx, owner)? {
         let seq: i64 = tx
             .one("UPDATE webhook_endpoints SET seq = seq + 1 WHERE id = ?1 RETURNING seq", [endpoint.id.0.0], |row| {
@@ -81,11 +80,9 @@ pub(crate) fn enqueue(tx: &Tx<'_>, owner: &Receiver, new: &NewMessage<'_>) -> Tx
         // It is listed, and delivered when its owner has it replayed.
         if endpoint.state == EndpointState::Disabled {
             end_by_id(tx, id, Ending::Dropped)?;
-        } else {
-            count += 1;
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Nothing that an owner was to be told about a subject is tried again: it is final.
@@ -148,7 +145,7 @@ fn add(tx: &Tx<'_>, new: &NewEndpoint) -> TxResult<bool> {
 }
 
 fn set(tx: &Tx<'_>, id: &EndpointId, state: EndpointState) -> TxResult<bool> {
-    let to = STATES.iter().position(|known| *known == state).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1);
+    let to = number_of(&STATES, state);
     let sql = "UPDATE webhook_endpoints SET state = ?2, changed_at = ?3 WHERE id = ?1 AND state < 2";
     if tx.change(sql, (id.0.0, to, tx.now().millis()))? != 1 {
         return Ok(false);
@@ -252,11 +249,6 @@ pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<bool> {
 impl<D: Database> Webhooks for D {
     async fn add_endpoint(&self, new: NewEndpoint) -> Result<bool, StoreError> {
         self.write(Write::EndpointChange, move |tx| add(tx, &new)).await
-    }
-
-    async fn endpoints_of(&self, owner: &Receiver) -> Result<Vec<Endpoint>, StoreError> {
-        let owner = *owner;
-        self.read("endpoints", move |tx| of(tx, &owner)).await
     }
 
     async fn endpoints(&self, after: Option<EndpointId>, limit: u32) -> Result<Vec<Endpoint>, StoreError> {

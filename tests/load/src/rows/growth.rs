@@ -29,13 +29,13 @@ pub(super) fn measure(setting: &Setting, sink: Sink<'_>) -> Result<()> {
     let asked = std::env::var_os("PORTCULLIS_BENCH_LARGEST").is_some();
     let sizes = ENTITLEMENTS[1..].iter().copied().chain(asked.then_some(LARGEST));
     let sizes: Vec<u64> = if setting.quick { vec![100] } else { sizes.collect() };
-    for size in sizes {
+    for size in sizes.iter().copied() {
         large.stop()?;
         crowd::entitlements(&large.database(), size)?;
         large.start()?;
         sink(vec![pair(setting, (&large, 64), (&small, 64), &format!("P7 {size}"), &format!("{size} entitlements"))?])?;
     }
-    sink(vec![starts(setting, &mut large, &mut small)?])?;
+    sink(vec![starts(setting, (&mut large, sizes.last().copied().unwrap_or_default()), &mut small)?])?;
     large.stop()?;
     let mut wide = setting.shop("p7-wide", setting.few(64))?;
     wide.stop()?;
@@ -69,7 +69,7 @@ fn pair(
 }
 
 /// How long the server takes to listen.
-fn starts(setting: &Setting, large: &mut Shop, small: &mut Shop) -> Result<Row> {
+fn starts(setting: &Setting, (large, size): (&mut Shop, u64), small: &mut Shop) -> Result<Row> {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..2 * setting.rounds() {
         for (shop, times) in [&mut *large, &mut *small].into_iter().zip(&mut times) {
@@ -79,6 +79,5 @@ fn starts(setting: &Setting, large: &mut Shop, small: &mut Shop) -> Result<Row> 
     }
     let [there, here] = times.map(|times| Series::of(&times));
     let targets = Targets { ours: Some(START), ..Targets::default() };
-    let size = if setting.quick { "100" } else { "1,000,000" };
     Ok(Row::new("P7 start", format!("a start with {size} accounts, beside one with few"), &there, &here, targets))
 }

@@ -75,6 +75,7 @@ pub(super) fn measure(setting: &Setting, sink: Sink<'_>) -> Result<()> {
 }
 
 /// What is sold, and to how many.
+#[derive(Clone, Copy)]
 struct Goods {
     resource: Digest,
     publisher: portcullis_server::store::PublisherId,
@@ -229,12 +230,12 @@ async fn taken(cluster: &Cluster, name: &str, address: &str, folder: &Path, good
 /// Cycles of two stores. Returns how many per second, and how many.
 async fn driven(folder: &Path, address: &str, goods: &Goods, time: Duration) -> Result<(f64, u64)> {
     let stores = [open(folder, address, false)?, open(folder, address, false)?];
-    let goods = Arc::new(Goods { resource: goods.resource, publisher: goods.publisher, customers: goods.customers });
+    let goods = *goods;
     let done = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
-            let (store, goods, done) = (Arc::clone(&stores[client % 2]), Arc::clone(&goods), Arc::clone(&done));
+            let (store, done) = (Arc::clone(&stores[client % 2]), Arc::clone(&done));
             tokio::spawn(async move {
                 while begun.elapsed() < time {
                     cycle(&*store, &goods, &Names::draw(goods.customers)).await?;

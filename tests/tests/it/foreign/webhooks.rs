@@ -3,9 +3,9 @@
 
 use super::tools::{installed, last_line};
 use anyhow::{Context as _, Result, ensure};
-use portcullis_fixtures::Terminal;
+use portcullis_fixtures::{Draft, Terminal};
 use portcullis_protocol::wire::WebhookKeysAnswer;
-use portcullis_protocol::{Unverified, WebhookKeys};
+use portcullis_protocol::{Unverified, WebhookKeys, paths};
 use portcullis_tests::{Browser, Inbox, Posted, Server, checkout};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -52,8 +52,7 @@ async fn packages_of_others_verify_webhooks_and_reject_every_forgery() -> Result
     let top_up = json!({
         "amount": {"minor_units": 500, "currency": "EUR"}, "payment": {"provider": "sandbox", "token": "ok"},
     });
-    let _: Value =
-        terminal.ask(&portcullis_fixtures::Draft::post(portcullis_protocol::paths::TOP_UPS, &top_up)).await?;
+    let _: Value = terminal.ask(&Draft::post(paths::TOP_UPS, &top_up)).await?;
     let posted = inbox.wait_for(1).await?;
 
     let told = verified(&posted[0], &own)?;
@@ -72,7 +71,8 @@ async fn packages_of_others_verify_webhooks_and_reject_every_forgery() -> Result
     assert_ne!(said["aud"], others["url"]);
 
     // The key is the one that the server publishes, signed.
-    let url = format!("{}/v1/webhook-keys/{}", server.origin(), own["endpoint"].as_str().context("an endpoint")?);
+    let endpoint = own["endpoint"].as_str().context("an endpoint")?;
+    let url = format!("{}{}", server.origin(), paths::fill(paths::WEBHOOK_KEYS, &[&endpoint]));
     let answer: WebhookKeysAnswer = serde_json::from_slice(&terminal.http.get(url).send().await?.bytes().await?)?;
     let keys = Unverified::<WebhookKeys>::parse(&answer.signed)?;
     let key = terminal.keys.signing_key(keys.kid(), portcullis_fixtures::now()).context("a current key")?;
