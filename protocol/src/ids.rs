@@ -1,7 +1,7 @@
 //! Identifiers. Each is a type of its own that only a valid value inhabits.
 
 use crate::encoding::{BadEncoding, Octets};
-use crate::limits::{MAX_EXPORT_NAME, MAX_IDEMPOTENCY_KEY, MAX_NAME, MAX_ORIGIN};
+use crate::limits::{MAX_DESCRIPTION, MAX_EXPORT_NAME, MAX_IDEMPOTENCY_KEY, MAX_NAME, MAX_ORIGIN, MAX_WEBHOOK_URL};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use sha2::{Digest as _, Sha256};
@@ -127,6 +127,36 @@ text_id!(
     |text| (1..=MAX_NAME).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 );
+
+text_id!(
+    /// The name of a merchant, `games-shop`. Unique per billing server.
+    MerchantName, "merchant name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter", is_name
+);
+text_id!(
+    /// The name of a product within its merchant, `game-key`.
+    ProductName, "product name", "1 to 64 of a-z, 0-9 and single '-', beginning with a letter", is_name
+);
+text_id!(
+    /// What a person reads as the name of something.
+    Title, "title", "1 to 120 bytes, not blank, without control, direction or invisible characters", crate::text::is_title
+);
+text_id!(
+    /// What a person reads about something; may be empty.
+    Description, "description", "at most 2000 bytes, without control, direction or invisible characters",
+    |text| text.len() <= MAX_DESCRIPTION && !text.chars().any(crate::text::disturbs)
+);
+text_id!(
+    /// The address of a webhook: an origin, and a path and query of visible ASCII. `http` only on loopback.
+    WebhookUrl, "webhook address", "an absolute https URL of at most 512 bytes, without user, password and fragment; http on loopback only", is_webhook
+);
+
+fn is_webhook(text: &str) -> bool {
+    let after_scheme = text.find("://").map_or(text.len(), |at| at + 3);
+    let path = text[after_scheme..].find(['/', '?']).map_or(text.len(), |at| after_scheme + at);
+    let (origin, rest) = text.split_at(path);
+    let visible = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\' | b'"' | b'<' | b'>');
+    text.len() <= MAX_WEBHOOK_URL && is_origin(origin) && rest.bytes().all(visible)
+}
 
 fn is_origin(text: &str) -> bool {
     if text.len() > MAX_ORIGIN {
@@ -306,6 +336,14 @@ random_id!(
     EpochId
 );
 random_id!(
+    /// A batch of redemption codes.
+    BatchId
+);
+random_id!(
+    /// The public half of a redemption code: names it, and says nothing of it.
+    CodeSerial
+);
+random_id!(
     /// The user as one publisher sees him: random per (account, publisher), never derived.
     PairwiseId
 );
@@ -324,5 +362,33 @@ fn no_name_is_a_device_of_windows() {
     }
     for name in ["console", "com", "com10", "lpt", "null", "con-1", "auxiliary"] {
         assert!(ResourceName::new(name).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_address_of_a_webhook_is_absolute_and_has_nothing_hidden_in_it() {
+    for good in [
+        "https://shop.example",
+        "https://shop.example/hooks?x=1",
+        "http://127.0.0.1:8080/hook",
+        "https://a.example:8443/",
+    ] {
+        assert!(WebhookUrl::new(good).is_ok(), "{good}");
+    }
+    let long = format!("https://shop.example/{}", "x".repeat(512));
+    for bad in [
+        "http://shop.example/",
+        "ftp://shop.example/",
+        "https://user:pw@shop.example/",
+        "https://shop.example/#x",
+        "shop.example",
+        "https://",
+        "https://shop.example/a b",
+        "https://shop.example/\u{e9}",
+        "https://Shop.example/",
+        "",
+        &long,
+    ] {
+        assert!(WebhookUrl::new(bad).is_err(), "{bad}");
     }
 }

@@ -27,6 +27,26 @@ pub const TYP_PUBLISHER: &str = "portcullis-publisher+jwt";
 pub const TYP_VOUCH: &str = "portcullis-vouch+jwt";
 /// `typ` of a registry of billers, of which `portcullis-mail` believes mail.
 pub const TYP_BILLERS: &str = "portcullis-billers+jwt";
+/// `typ` of a merchant's claim to a name.
+pub const TYP_MERCHANT: &str = "portcullis-merchant+jwt";
+/// `typ` of a merchant's proof that an endpoint is its own.
+pub const TYP_OWNERSHIP: &str = "portcullis-ownership+jwt";
+/// `typ` of a vouch: one merchant key names its successor.
+pub const TYP_MERCHANT_VOUCH: &str = "portcullis-merchant-vouch+jwt";
+/// `typ` of a merchant's product.
+pub const TYP_PRODUCT: &str = "portcullis-product+jwt";
+/// `typ` of a merchant's payment request.
+pub const TYP_PAYMENT_REQUEST: &str = "portcullis-payment-request+jwt";
+/// `typ` of what a merchant sealed for an order.
+pub const TYP_SEALED_CODE: &str = "portcullis-sealed-code+jwt";
+/// `typ` of the answer of the second interface.
+pub const TYP_VERIFICATION: &str = "portcullis-verification+jwt";
+/// `typ` of the record that a code was accepted for an order.
+pub const TYP_CODE_ACCEPTED: &str = "portcullis-code-accepted+jwt";
+/// `typ` of the record that no code was ever accepted for an order.
+pub const TYP_ORDER_REFUNDED: &str = "portcullis-order-refunded+jwt";
+/// `typ` of the receipt of an order of codes.
+pub const TYP_CODE_RECEIPT: &str = "portcullis-code-receipt+jwt";
 /// `typ` of a positive answer to a terminal.
 pub const TYP_ANSWER: &str = "portcullis-answer+jwt";
 /// `typ` of a refusal to a terminal.
@@ -41,7 +61,7 @@ pub const TYP_WEBHOOK_KEYS: &str = "portcullis-webhook-keys+jwt";
 pub const TYP_PROOF: &str = "dpop+jwt";
 
 /// Every `typ` of a signed document, for the tests that hold them apart.
-pub const ALL_TYPES: [&str; 18] = [
+pub const ALL_TYPES: [&str; 28] = [
     TYP_MANIFEST,
     TYP_COUNTERSIGNATURE,
     TYP_OFFER,
@@ -54,6 +74,16 @@ pub const ALL_TYPES: [&str; 18] = [
     TYP_PUBLISHER,
     TYP_VOUCH,
     TYP_BILLERS,
+    TYP_MERCHANT,
+    TYP_OWNERSHIP,
+    TYP_MERCHANT_VOUCH,
+    TYP_PRODUCT,
+    TYP_PAYMENT_REQUEST,
+    TYP_SEALED_CODE,
+    TYP_VERIFICATION,
+    TYP_CODE_ACCEPTED,
+    TYP_ORDER_REFUNDED,
+    TYP_CODE_RECEIPT,
     TYP_ANSWER,
     TYP_REFUSAL,
     TYP_AUDIT_HEAD,
@@ -68,6 +98,14 @@ pub const PART_BINDING: &[u8] = b"portcullis part binding v1";
 pub const PART_COMMITMENT: &[u8] = b"portcullis part commitment v1";
 /// Prefix of HPKE `info` for the release of part keys.
 pub const KEY_RELEASE: &[u8] = b"portcullis key release v1";
+/// Prefix of HPKE `info` for electronic codes.
+pub const CODE: &[u8] = b"portcullis code v1";
+/// Prefix of the digest that guards a redemption code against slips.
+pub const REDEMPTION_CODE: &[u8] = b"portcullis redemption code v1";
+/// Prefix of the message that a redemption code is made from.
+pub const REDEMPTION_SECRET: &[u8] = b"portcullis redemption secret v1";
+/// Prefix of the message that a redemption code is looked up by.
+pub const REDEMPTION_LOOKUP: &[u8] = b"portcullis redemption lookup v1";
 /// Prefix of the message that a billing status code authenticates.
 pub const STATUS_CODE: &[u8] = b"portcullis status code v1";
 /// Prefix of the digest of a status code's binding.
@@ -80,6 +118,8 @@ pub const GRANT_CONFIRMATION: &[u8] = b"portcullis grant confirmation v1";
 pub const FINGERPRINT: &[u8] = b"portcullis fingerprint v1";
 /// HKDF `info` of the keys that seal a terminal's journal.
 pub const TERMINAL_JOURNAL: &[u8] = b"portcullis terminal journal v1";
+/// HKDF `info` of the keys that seal the codes of a terminal, and the keys of its orders of codes.
+pub const TERMINAL_CODES: &[u8] = b"portcullis terminal codes v1";
 /// HKDF `info` of the keys that seal the last server time that a terminal heard.
 pub const TERMINAL_CLOCK: &[u8] = b"portcullis terminal clock v1";
 /// HKDF `info` of the secret that a terminal's compiled code is bound to.

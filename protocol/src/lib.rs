@@ -17,6 +17,7 @@
 //! - [`sealed`]: the sealed resource as a file; [`age`]: its encrypted parts; [`release`]: how their keys travel.
 //! - `census`: what a body consists of, bounded before anything is built from it; `surface`: what it imports and
 //!   exports.
+//! - [`codes`]: electronic codes that merchants sell: states, sealing, redemption.
 //! - [`bills`]: what a mail program hands a terminal, by pages.
 //! - [`wire`]: the bodies of requests and answers. [`Reason`]: the closed registry of refusals.
 //! - [`labels`] and [`limits`]: every domain-separation label and every bound, in one place each.
@@ -29,6 +30,7 @@ pub mod bills;
 #[cfg(feature = "surface")]
 pub mod census;
 mod code;
+pub mod codes;
 mod currency;
 pub mod cycle;
 mod date;
@@ -67,14 +69,16 @@ pub use code::OtherCode;
 pub use currency::Currency;
 pub use date::{BadDate, Date};
 pub use documents::{
-    Answer, AuditHead, Capabilities, Countersignature, Enrolment, Event, EventBody, Grant, GrantLimits, KeyDocument,
-    KeyDocumentError, LimitsRefused, Manifest, ManifestError, More, Offer, OperationEntry, PartEntry, PartKind,
-    PublisherClaim, PublisherEntry, Receipt, RefundReceipt, RefusalAnswer, ResourceLimits, ServerEntry, ServerKey,
-    SignedManifest, TopUpReceipt, Vouch, WebhookKey, WebhookKeys, WellKnown, confirmation,
+    Answer, AuditHead, Capabilities, CodeAccepted, CodeReceipt, Countersignature, Enrolment, Event, EventBody, Grant,
+    GrantLimits, KeyDocument, KeyDocumentError, LimitsRefused, Manifest, ManifestError, MerchantClaim, MerchantVouch,
+    More, Offer, OperationEntry, OrderRefunded, Ownership, PartEntry, PartKind, PaymentRequest, Product,
+    PublisherClaim, PublisherEntry, Receipt, RefundReceipt, RefusalAnswer, ResourceLimits, SealedCode, ServerEntry,
+    ServerKey, SignedManifest, TopUpReceipt, Verification, Vouch, WebhookKey, WebhookKeys, WellKnown, confirmation,
 };
 pub use ids::{
-    AccountId, BadId, CodeId, Digest, EpochId, ExportName, GrantId, IdempotencyKey, MailboxName, OfferId,
-    OperationName, OrderId, Origin, PairwiseId, PartName, PublisherName, ResourceName, TerminalId,
+    AccountId, BadId, BatchId, CodeId, CodeSerial, Description, Digest, EpochId, ExportName, GrantId, IdempotencyKey,
+    MailboxName, MerchantName, OfferId, OperationName, OrderId, Origin, PairwiseId, PartName, ProductName,
+    PublisherName, ResourceName, TerminalId, Title, WebhookUrl,
 };
 pub use jws::{Document, JwsError, SelfSigned, Unverified, Verified};
 pub use keys::{KeyError, PublicKey, SecretKey, Thumbprint};

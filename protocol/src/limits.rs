@@ -181,3 +181,24 @@ pub const MAX_MAILBOXES: usize = 100;
 /// One line between a terminal and a mail program, in bytes: a page whose every text is as long as it may be, in
 /// escapes, is above that; a real one has 40 KiB.
 pub const MAX_BILLS_LINE: u64 = 1024 * 1024;
+/// The address of a webhook.
+pub const MAX_WEBHOOK_URL: usize = 512;
+/// Codes of one order. A person buys a handful; who needs more places several orders.
+pub const MAX_CODES: u32 = 100;
+/// One electronic code, in bytes: licence files are kilobytes and are not codes.
+pub const MAX_CODE_TEXT: usize = 512;
+/// The codes of one order as they are sealed, in bytes. A hundred codes of 150 bytes fit.
+pub const MAX_CODES_TEXT: usize = 16 * 1024;
+/// How often the code of an order may be sealed: once for each terminal that is lost meanwhile, and more than anybody
+/// loses.
+pub const MAX_GENERATION: u32 = 16;
+/// The least time that a product may give its merchant, in seconds: a webhook and two requests.
+pub const MIN_DEADLINE: u32 = 10;
+/// The longest time that a product may give its merchant, in seconds. A buyer waits, and his money is bound.
+pub const MAX_DEADLINE: u32 = 24 * 3600;
+/// How long a payment request may be open, in seconds.
+pub const MAX_REQUEST_LIFE: u64 = 24 * 3600;
+/// Products of a merchant: their list is one public answer.
+pub const MAX_PRODUCTS: usize = 1_000;
+/// Codes that are made in one batch: their list is one signed answer.
+pub const MAX_BATCH: u32 = 1_000;

@@ -95,6 +95,56 @@ pub const EVENTS_AFTER: &str = "/v1/events/{epoch}/{seq}";
 pub const EVENTS_STREAM: &str = "/v1/events/{epoch}/{seq}/stream";
 /// The keys that sign the webhooks of an endpoint.
 pub const WEBHOOK_KEYS: &str = "/v1/webhook-keys/{endpoint}";
+/// Claims a merchant's name.
+pub const MERCHANTS: &str = "/v1/merchants";
+/// A merchant and what it sells.
+pub const MERCHANT: &str = "/v1/merchants/{name}";
+/// The merchant that asks.
+pub const OWN_MERCHANT: &str = "/v1/merchant";
+/// Has the merchant's endpoint challenged.
+pub const OWNERSHIP: &str = "/v1/merchant/ownership";
+/// Sells a product.
+pub const PRODUCTS: &str = "/v1/merchant/products";
+/// One product.
+pub const PRODUCT: &str = "/v1/merchant/products/{name}";
+/// Asks to be paid.
+pub const MERCHANT_REQUESTS: &str = "/v1/merchant/requests";
+/// The second interface.
+pub const ORDER_VERIFICATIONS: &str = "/v1/merchant/verifications";
+/// Submits a sealed code.
+pub const SUBMISSIONS: &str = "/v1/merchant/codes";
+/// An order as its merchant sees it.
+pub const MERCHANT_ORDER: &str = "/v1/merchant/orders/{id}";
+/// Declines an order.
+pub const DECLINE: &str = "/v1/merchant/orders/{id}/decline";
+/// The merchant's orders that are not final.
+pub const MERCHANT_OPEN: &str = "/v1/merchant/open";
+/// A page of them.
+pub const MERCHANT_OPEN_PAGE: &str = "/v1/merchant/open/{page}";
+/// Changes a merchant's key.
+pub const MERCHANT_VOUCHES: &str = "/v1/merchant/vouches";
+/// A payment request.
+pub const PAYMENT_REQUEST: &str = "/v1/payment-requests/{digest}";
+/// Orders codes.
+pub const CODES: &str = "/v1/codes";
+/// An order of codes.
+pub const CODE: &str = "/v1/codes/{order}";
+/// A code arrived.
+pub const CODE_ACK: &str = "/v1/codes/{order}/ack";
+/// Moves an order to another terminal.
+pub const CODE_RECIPIENT: &str = "/v1/codes/{order}/recipient";
+/// The account's orders of codes.
+pub const ACCOUNT_CODES: &str = "/v1/account/codes";
+/// A page of them.
+pub const ACCOUNT_CODES_PAGE: &str = "/v1/account/codes/{page}";
+/// Redeems a code.
+pub const REDEMPTIONS: &str = "/v1/redemptions";
+/// Redemption codes of a resource.
+pub const GIFTS: &str = "/v1/catalogue/{publisher}/{name}/gifts";
+/// A page of their batches.
+pub const GIFTS_PAGE: &str = "/v1/catalogue/{publisher}/{name}/gifts/{page}";
+/// One batch.
+pub const GIFT_BATCH: &str = "/v1/catalogue/{publisher}/{name}/gifts/batches/{batch}";
 
 /// What a payment provider says by itself.
 pub const WEBHOOK: &str = "/webhooks/{provider}";

@@ -1,9 +1,11 @@
 //! A purchase: what is bought, how it is paid, and whether its buyer insists. Every kind of goods goes the same way;
 //! only the address and the body of its request differ.
 
+use crate::codes::Quantity;
+use crate::encoding::Octets;
 use crate::ids::Digest;
 use crate::money::Money;
-use crate::wire::{OrderRequest, PaymentMethod, TopUpRequest};
+use crate::wire::{CodeOrderRequest, OrderRequest, PaymentMethod, TopUpRequest};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What is bought.
@@ -19,6 +21,17 @@ pub enum Goods {
         /// How much, above zero.
         amount: Money,
     },
+    /// Electronic codes of a merchant.
+    Codes {
+        /// The digest of the product, in the revision that the buyer agreed to.
+        product: Digest,
+        /// How many.
+        quantity: Quantity,
+        /// The X25519 key of the order, to which they are sealed.
+        recipient: Octets<32>,
+        /// The digest of the payment request that is paid, if they are bought by one.
+        request: Option<Digest>,
+    },
 }
 
 impl Goods {
@@ -28,6 +41,7 @@ impl Goods {
         match self {
             Self::Rights { .. } => crate::paths::ORDERS,
             Self::TopUp { .. } => crate::paths::TOP_UPS,
+            Self::Codes { .. } => crate::paths::CODES,
         }
     }
 }
@@ -55,6 +69,13 @@ impl From<TopUpRequest> for Purchase {
     }
 }
 
+impl From<CodeOrderRequest> for Purchase {
+    fn from(request: CodeOrderRequest) -> Self {
+        let CodeOrderRequest { product, quantity, recipient, request, payment, again } = request;
+        Self { goods: Goods::Codes { product, quantity, recipient, request }, payment, again }
+    }
+}
+
 impl From<&OrderRequest> for Purchase {
     fn from(request: &OrderRequest) -> Self {
         request.clone().into()
@@ -73,6 +94,9 @@ impl Serialize for Purchase {
         match self.goods {
             Goods::Rights { offer } => OrderRequest { offer, payment, again }.serialize(serializer),
             Goods::TopUp { amount } => TopUpRequest { amount, payment, again }.serialize(serializer),
+            Goods::Codes { product, quantity, recipient, request } => {
+                CodeOrderRequest { product, quantity, recipient, request, payment, again }.serialize(serializer)
+            }
         }
     }
 }

@@ -90,6 +90,16 @@ registry! {
     ConfirmationRequired, "confirmation-required", 403, 38, Server, "The user was asked and did not agree, or has to agree elsewhere first.", "Run it again and agree, or confirm at the store.";
     LeaseExhausted, "lease-exhausted", 403, 39, Server, "The lease is used up.", "Connect to the billing server to renew it.";
     ClockSuspect, "clock-suspect", 403, 40, Server, "The clock cannot be relied on.", "Set the clock of this machine; if it is right, sign in to the store again.";
+    MerchantUnknown, "merchant-unknown", 404, 45, Server, "The store has no such merchant, or has not approved it.", "Check the merchant's name; a merchant that is new waits for the store's approval.";
+    MerchantUnavailable, "merchant-unavailable", 403, 46, Server, "The merchant does not deliver at present, so that no orders are taken for it.", "Wait as long as the answer says, then try again. Nothing was charged.";
+    ProductUnknown, "product-unknown", 404, 47, Server, "The product is not sold, or not on these terms any more.", "Look at the merchant's products again. Nothing was charged.";
+    RequestEnded, "request-ended", 410, 48, Server, "The payment request has expired, or was paid already.", "Ask the merchant for a new one. Nothing was charged.";
+    OrderUnknown, "order-unknown", 404, 49, Server, "The merchant has no such order, or what was said of it does not fit.", "If the order was in a webhook, check its signature: it may be forged. Otherwise check nonce and request.";
+    OrderClosed, "order-closed", 410, 50, Server, "The order takes no code any more.", "Read the document in the answer: it says whether the code may be sold again.";
+    CodeDiffers, "code-differs", 409, 51, Server, "Another code was accepted for this order.", "Keep to the code that was accepted. After a lost answer, send the same bytes again.";
+    CodeUnknown, "code-unknown", 404, 52, Server, "The store has made no such code.", "Check the code for typing errors, and that it is for this store.";
+    CodeSpent, "code-spent", 409, 53, Server, "Another account has redeemed the code.", "Ask whoever gave you the code.";
+    CodeVoid, "code-void", 410, 54, Server, "The code was taken back, or has expired.", "Ask whoever gave you the code.";
     Offline, "offline", 503, 41, Terminal, "The billing server could not be reached, or its answer was not signed by it.", "Check the connection and try again. Nothing is charged twice.";
     ServerUntrusted, "server-untrusted", 403, 42, Terminal, "The resource names no server that you trust, or the server is not the one you trusted.", "If you trust the store, sign in to it: `portcullis login URL`.";
     PackageInvalid, "package-invalid", 422, 43, Terminal, "The sealed resource is damaged, or not what its manifest says.", "Install it again. If it repeats, tell the store.";

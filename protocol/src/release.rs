@@ -31,7 +31,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 /// The suite above. Another suite, such as a post-quantum one, gets another byte and its own fields.
-const SUITE: u8 = 1;
+pub(crate) const SUITE: u8 = 1;
 /// A sealed file key: the key and its tag.
 const SEALED_LEN: usize = FileKey::LEN + TAG;
 
@@ -260,6 +260,34 @@ pub fn open(
             Ok((part.as_str().to_owned(), file_key))
         })
         .collect()
+}
+
+/// Seals one message to a key: what is not a key release and travels the same way.
+pub(crate) fn seal_once(
+    recipient: &ReleasePublicKey,
+    info: &[u8],
+    message: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<(Octets<32>, Vec<u8>), ReleaseError> {
+    let encapsulated = EphemeralSecret::generate(rng).encapsulate(recipient.as_bytes(), info);
+    let (enc, mut sender) = encapsulated.ok_or(ReleaseError::LowOrderKey)?;
+    Ok((Octets(enc), sender.seal(message, &[])))
+}
+
+/// Opens such a message.
+pub(crate) fn open_once(
+    key: &ReleaseSecretKey,
+    info: &[u8],
+    enc: &Octets<32>,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, ReleaseError> {
+    let refused = |_| ReleaseError::DoesNotOpen;
+    let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.0.as_bytes()).map_err(refused)?;
+    let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&enc.0).map_err(refused)?;
+    let mut context =
+        setup_receiver::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(&OpModeR::Base, &secret, &enc, info)
+            .map_err(refused)?;
+    Ok(Zeroizing::new(context.open(sealed, &[]).map_err(refused)?))
 }
 
 fn check_parts<'a>(parts: impl ExactSizeIterator<Item = &'a PartName>) -> Result<(), ReleaseError> {

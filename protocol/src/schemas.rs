@@ -1,10 +1,12 @@
 //! The JSON Schemas of identifiers and values that write themselves, for the OpenAPI document of a server.
 
+use crate::codes::{Generation, Quantity, ReportedState};
 use crate::ids::{
-    Digest, EpochId, GrantId, OfferId, OperationName, OrderId, PartName, PublisherName, ResourceName, TerminalId,
+    Digest, EpochId, GrantId, MerchantName, OfferId, OperationName, OrderId, PartName, ProductName, PublisherName,
+    ResourceName, TerminalId, Title, WebhookUrl,
 };
 use crate::keys::{PublicKey, Thumbprint};
-use crate::limits::{MAX_MINOR_UNITS, MAX_PARTS};
+use crate::limits::{MAX_CODES, MAX_GENERATION, MAX_MINOR_UNITS, MAX_PARTS, MAX_TITLE, MAX_WEBHOOK_URL};
 use crate::money::Money;
 use crate::refusal::Reason;
 use crate::release::KeyRelease;
@@ -58,6 +60,21 @@ schemas! {
     ResourceName => text(NAME, 64, "The name of a resource within its publisher.");
     PartName => text(NAME, 64, "The name of a part within its resource.");
     OperationName => text(NAME, 64, "The name of an operation within its resource.");
+    MerchantName => text(NAME, 64, "The name of a merchant.");
+    ProductName => text(NAME, 64, "The name of a product within its merchant.");
+    Title => json!({
+        "type": "string", "minLength": 1, "maxLength": MAX_TITLE, "description": "What a person reads as a name.",
+    });
+    WebhookUrl => text("^https?://[!-~]+$", MAX_WEBHOOK_URL, "The address of a webhook.");
+    Quantity => json!({"type": "integer", "minimum": 1, "maximum": MAX_CODES, "description": "How many codes."});
+    Generation => json!({
+        "type": "integer", "minimum": 1, "maximum": MAX_GENERATION, "description": "Which sealing of an order's code.",
+    });
+    ReportedState => json!({
+        "type": "string", "pattern": CODE,
+        "description": "`paid`, `notified`, `verified`, `code-received`, `delivered`, `acknowledged`, `failed`, \
+                        `refunding`, `refunded`, `charged-back`, `disputed`, `kept`, `reversed`, or a later state.",
+    });
     Version => text(SEMVER, 128, "A version, as SemVer 2.0.0 writes it.");
     EpochId => text(OCTETS_16, 22, "What events are numbered in: 16 bytes, base64url.");
     TerminalId => text(OCTETS_16, 22, "A terminal: 16 bytes, base64url.");

@@ -21,6 +21,10 @@ use crate::status_code::StatusCode;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
 
+mod codes;
+
+pub use codes::*;
+
 pub use crate::purchase::{Goods, PaymentStep, PaymentStepKind, Purchase};
 
 /// The envelope of every answer to a terminal that proved itself: `{"signed": "<compact JWS>"}`. The document inside is

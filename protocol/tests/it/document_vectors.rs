@@ -4,19 +4,24 @@
 //! is a format that changed. Written anew by `PORTCULLIS_WRITE_VECTORS=1`.
 
 use crate::fixtures::{NOW, grant, key, key_document, manifest, origin};
+use crate::seeded::SeededRng;
+use portcullis_protocol::codes::{CodeContext, Codes, Generation, Quantity, TimeToDeliver, open, seal};
 use portcullis_protocol::encoding::{Octets, base64url};
 use portcullis_protocol::labels::{TYP_BILLERS, TYP_GRANT, TYP_OFFER};
 use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
-    Answer, AuditHead, Digest, Document, Enrolment, EpochId, Event, EventBody, Grant, KeyDocument, More, Offer,
-    OfferId, OrderId, PublisherClaim, Reason, Receipt, RefundReceipt, RefusalAnswer, Rights, SignedManifest,
-    TopUpReceipt, Unverified, Verified, Vouch, WebhookKey, WebhookKeys,
+    Answer, AuditHead, CodeAccepted, CodeReceipt, CodeSerial, Digest, Document, Enrolment, EpochId, Event, EventBody,
+    Grant, KeyDocument, MerchantClaim, MerchantName, MerchantVouch, More, Offer, OfferId, OrderId, OrderRefunded,
+    Ownership, PaymentRequest, Product, PublisherClaim, Reason, Receipt, RefundReceipt, RefusalAnswer,
+    ReleaseSecretKey, Rights, SealedCode, SignedManifest, TopUpReceipt, Unverified, Verification, Verified, Vouch,
+    WebhookKey, WebhookKeys, WebhookUrl,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/documents.json")
@@ -128,6 +133,124 @@ fn negative() -> Vec<Value> {
     cases.into_iter().map(|(name, compact)| json!({ "name": name, "compact": compact })).collect()
 }
 
+fn product() -> Product {
+    Product {
+        merchant: "games-shop".parse().expect("name"),
+        aud: origin(),
+        name: "game-key".parse().expect("name"),
+        title: "Alpine Racer, licence code".parse().expect("title"),
+        description: "For one player.".parse().expect("description"),
+        price: "20.00 EUR".parse().expect("price"),
+        deadline: TimeToDeliver::new(600).expect("seconds"),
+        iat: NOW,
+    }
+}
+
+/// An order of codes from the request to its end: what the merchant signs (seed 10) and what the platform does (seed 1).
+fn codes() -> Vec<Value> {
+    let merchant: MerchantName = "games-shop".parse().expect("name");
+    let order = OrderId::from_bytes([11; 16]);
+    let (aud, iss) = (origin(), origin());
+    let quantity = Quantity::new(2).expect("two");
+    let amount = "39.00 EUR".parse().expect("amount");
+    let webhook: WebhookUrl = "https://games.example/hooks/portcullis".parse().expect("webhook");
+    let signed_product = Verified::sign(product(), &key(10));
+    let request = PaymentRequest {
+        merchant: merchant.clone(),
+        aud: aud.clone(),
+        jti: Octets([12; 16]),
+        product: signed_product.digest(),
+        quantity,
+        amount,
+        iat: NOW,
+        exp: NOW + 3600,
+    };
+    let order_key = ReleaseSecretKey::from_bytes([13; 32]);
+    let recipient = Octets(*order_key.public().as_bytes());
+    let verification = Verification {
+        iss: iss.clone(),
+        merchant: merchant.clone(),
+        order,
+        product: signed_product.digest(),
+        quantity,
+        amount,
+        recipient,
+        generation: Generation::FIRST,
+        deadline: NOW + 600,
+        request: Some(Verified::sign(request.clone(), &key(10)).digest()),
+        iat: NOW,
+    };
+    let digest = Verified::sign(verification.clone(), &key(1)).digest();
+    let context =
+        CodeContext { order: &order, merchant: &merchant, generation: Generation::FIRST, verification: &digest };
+    let texts = ["AAAA-BBBB-CCCC", "DDDD-\"EEEE\"-FFFF"].map(|code| Zeroizing::new(code.to_owned()));
+    let plain = Codes::new(texts.to_vec()).expect("codes");
+    let sealed = seal(&recipient, &context, &plain, &mut SeededRng::new("electronic codes")).expect("seals");
+    assert_eq!(open(&order_key, &context, quantity, &sealed), Ok(plain.clone()));
+    let code = SealedCode {
+        merchant: merchant.clone(),
+        aud: aud.clone(),
+        order,
+        generation: Generation::FIRST,
+        verification: digest,
+        recipient,
+        ciphertext: sealed.digest(),
+        serials: Vec::new(),
+        iat: NOW,
+    };
+    let serials = vec![CodeSerial::from_bytes([15; 16]), CodeSerial::from_bytes([16; 16])];
+    let accepted = CodeAccepted {
+        iss: iss.clone(),
+        merchant: merchant.clone(),
+        order,
+        generation: Generation::FIRST,
+        ciphertext: sealed.digest(),
+        at: NOW + 2,
+        reversed: false,
+        iat: NOW + 3,
+    };
+    let mut with_bytes = positive("sealed-code", code.clone(), 10);
+    with_bytes["opens"] = json!({
+        "recipient_secret": Octets(*order_key.to_bytes()), "enc": sealed.enc, "ciphertext": sealed.ciphertext,
+        "plaintext": "{\"codes\":[\"AAAA-BBBB-CCCC\",\"DDDD-\\\"EEEE\\\"-FFFF\"]}",
+    });
+    let (name, title, challenge) = (merchant.clone(), "The Games Shop".parse().expect("title"), Octets([17; 32]));
+    let claim = MerchantClaim {
+        name,
+        title,
+        jwk: key(10).public().clone(),
+        origin: origin(),
+        webhook: webhook.clone(),
+        iat: NOW,
+    };
+    let ownership = Ownership { merchant: merchant.clone(), challenge, url: webhook, platform: origin(), iat: NOW };
+    let vouch = MerchantVouch { merchant: merchant.clone(), jwk: key(18).public().clone(), seq: 1, iat: NOW };
+    let refunded = OrderRefunded {
+        iss: iss.clone(),
+        merchant: merchant.clone(),
+        order,
+        request: verification.request,
+        at: NOW + 600,
+        iat: NOW + 601,
+    };
+    let receipt = CodeReceipt { iss, order, merchant, product: signed_product.digest(), quantity, amount, iat: NOW };
+    vec![
+        positive("merchant-claim", claim, 10),
+        positive("ownership", ownership, 10),
+        positive("merchant-vouch", vouch, 10),
+        positive("product", product(), 10),
+        positive("payment-request", request, 10),
+        positive("verification", verification.clone(), 1),
+        positive("verification-without-request", Verification { request: None, ..verification }, 1),
+        with_bytes,
+        positive("sealed-code-with-serials", SealedCode { serials, ..code }, 10),
+        positive("code-accepted", accepted.clone(), 1),
+        positive("code-reversed", CodeAccepted { reversed: true, ..accepted }, 1),
+        positive("order-refunded", refunded, 1),
+        positive("code-receipt", receipt, 1),
+    ]
+}
+
 fn vectors() -> Value {
     let terminal = key(5);
     let refusal = RefusalAnswer {
@@ -221,7 +344,7 @@ fn vectors() -> Value {
     let nonce = NonceKey::new([1; 32]).issue(&terminal.public().thumbprint(), NOW);
     let proof = prove(&terminal, &target, Octets([8; 16]), NOW, Some(&nonce));
     check(&proof, &target, &NonceKey::new([1; 32]), NOW).expect("fits");
-    json!({
+    let mut all = json!({
         "comment": "Keys are Ed25519 of a seed of 32 equal bytes. `negative` are refused as a grant signed by seed 1.",
         "positive": [
             positive("offer", offer(), 1),
@@ -252,7 +375,9 @@ fn vectors() -> Value {
             "idempotency_key": "order-1", "nonce": nonce, "digest": Digest::of(proof.as_bytes()),
         },
         "negative": negative(),
-    })
+    });
+    all["positive"].as_array_mut().expect("list").extend(codes());
+    all
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod age;
 mod age_payload;
 mod age_vectors;
+mod codes;
 #[cfg(feature = "seal")]
 mod components;
 mod cycle;
