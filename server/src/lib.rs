@@ -12,6 +12,7 @@
 //! - [`billing::orders`]: an order from the purchase to the receipt and back, whatever is bought.
 //!   [`billing::payment`]: who moves the money. [`billing::events`]: what providers decide later.
 //! - [`effects`]: what is done outside the database, by whichever process has claimed it. `notices`: who is told.
+//! - [`merchants`]: electronic codes that others sell through this server.
 //! - [`billing::rights`]: each rights model, a pure function. [`billing::ledger`]: double entry.
 //! - [`store`]: what is remembered, by noun; transactions decide, never this process's memory.
 //! - [`crypto::keys`], [`crypto::secrets`]: the server's keys, and what keeps the database worthless to a thief.
@@ -27,6 +28,7 @@ pub mod crypto;
 pub mod effects;
 mod http;
 mod identity;
+pub mod merchants;
 pub mod notices;
 pub mod ops;
 mod print;

@@ -15,11 +15,14 @@
 //! disputed  publisher:lumen   ──4.00 EUR──▶ disputes, and back if it is won
 //! charged   disputes          ──4.00 EUR──▶ provider:sandbox
 //!   back    losses            ──0.02 EUR──▶ provider:sandbox        what was drawn of a top-up
+//! codes     provider:sandbox  ──9.00 EUR──▶ undelivered
+//!  received undelivered       ──9.00 EUR──▶ merchant:games           never before
+//!  failed   undelivered       ──9.00 EUR──▶ refunds ──9.00 EUR──▶ provider:sandbox
 //! ```
 
 use crate::billing::entitlement::EntitlementId;
 use crate::ops::clock::Timestamp;
-use portcullis_protocol::{AccountId, Currency, PublisherName};
+use portcullis_protocol::{AccountId, Currency, MerchantName, PublisherName};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -101,6 +104,18 @@ impl LedgerAccount {
     #[must_use]
     pub fn disputes() -> Self {
         Self("disputes".into())
+    }
+
+    /// What was paid for codes that no merchant has delivered yet.
+    #[must_use]
+    pub fn undelivered() -> Self {
+        Self("undelivered".into())
+    }
+
+    /// What is owed to a merchant.
+    #[must_use]
+    pub fn merchant(name: &MerchantName) -> Self {
+        Self(format!("merchant:{name}"))
     }
 
     /// What the store lost: prepaid money that was drawn and then charged back.

@@ -26,12 +26,15 @@ use crate::billing::{charges, refunds};
 use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{
-    Begun, Buyer, EffectClaim, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
-    Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
+    Begun, Buyer, CodesOffSale, EffectClaim, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase,
+    OrderPhase, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
 };
+use portcullis_protocol::codes::Health;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, Purchase};
-use portcullis_protocol::{AccountId, Money, OrderId, Reason, Receipt, Sale, TopUpReceipt, Verified};
+use portcullis_protocol::{
+    AccountId, CodeReceipt, Money, OrderId, Reason, Receipt, ReleasePublicKey, Sale, TopUpReceipt, Verified,
+};
 
 /// As in [`crate::billing::cycle`].
 const LOOKS: usize = 8;
@@ -173,6 +176,7 @@ async fn opened(
         match purchase.goods {
             wire::Goods::Rights { .. } => are_sold(core, &case)?,
             wire::Goods::TopUp { amount } => is_taken(core, amount)?,
+            wire::Goods::Codes { recipient, .. } => can_be_sealed_to(&recipient)?,
         }
         can_pay(core, buyer.account(), &purchase.payment).await?;
         let order = NewOrder {
@@ -217,6 +221,28 @@ fn is_taken(core: &Core, amount: Money) -> Result<(), ServiceError> {
     core.currencies.check(amount).map_err(|error| never(format!("{error}; nothing was charged")))
 }
 
+/// Whether a code can be sealed to the key of the order.
+fn can_be_sealed_to(recipient: &Octets<32>) -> Result<(), ServiceError> {
+    match ReleasePublicKey::from_bytes(recipient.0) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ServiceError::Unacceptable("`recipient` is a low-order point: make another key".into())),
+    }
+}
+
+/// Codes that are not sold.
+fn codes_not_sold(off_sale: CodesOffSale) -> ServiceError {
+    let reason = match off_sale {
+        CodesOffSale::Merchant => Reason::MerchantUnknown,
+        CodesOffSale::Product => Reason::ProductUnknown,
+        CodesOffSale::Request => Reason::RequestEnded,
+        CodesOffSale::Unavailable => {
+            let seconds = u32::try_from(Health::PROBE_SECONDS).unwrap_or(u32::MAX);
+            return Refusal::new(Reason::MerchantUnavailable).after(seconds).into();
+        }
+    };
+    reason.into()
+}
+
 /// What became of opening an order; `None` if something changed meanwhile.
 fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, ServiceError> {
     match outcome {
@@ -225,6 +251,7 @@ fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, ServiceError> {
         OpenOutcome::Begun(begun) => before(begun),
         OpenOutcome::Redundant(redundant) => Err(nothing_new(redundant)),
         OpenOutcome::ShutOut(reason) => Err(reason.into()),
+        OpenOutcome::CodesOffSale(off_sale) => Err(codes_not_sold(off_sale)),
         OpenOutcome::NoRoom => Err(never(
             "the balance would exceed 10^12 minor units, or the account has balances in 16 currencies; nothing was charged",
         )),
@@ -330,6 +357,12 @@ fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, Service
         }
         Goods::TopUp { amount, .. } => {
             Verified::sign(TopUpReceipt { iss, order: order.id, amount: *amount, iat }, &key).compact().to_owned()
+        }
+        Goods::Codes { product, digest, quantity, amount } => {
+            let (order, merchant) = (order.id, product.merchant.clone());
+            let receipt =
+                CodeReceipt { iss, order, merchant, product: *digest, quantity: *quantity, amount: *amount, iat };
+            Verified::sign(receipt, &key).compact().to_owned()
         }
     };
     Ok(signed)

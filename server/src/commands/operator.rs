@@ -4,6 +4,7 @@ mod accounts;
 mod check;
 mod find;
 mod identity;
+mod merchants;
 mod money;
 mod sales;
 mod webhooks;
@@ -44,6 +45,12 @@ enum Task {
     /// Publishers: list, approve.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
+    /// Merchants: list, approve, suspend, restore.
+    #[command(subcommand)]
+    Merchant(merchants::MerchantTask),
+    /// Orders of electronic codes: list, dispute, keep, reverse.
+    #[command(subcommand)]
+    Codes(merchants::CodesTask),
     /// Finds an account, order, resource or publisher by what a person knows of it.
     Find(find::Find),
     /// Resources: list.
@@ -106,6 +113,8 @@ impl Task {
             Self::Invitation(task) => task.run(app).await,
             Self::Publisher(task) => task.run(app).await,
             Self::Resource(task) => task.run(app).await,
+            Self::Merchant(task) => task.run(app).await,
+            Self::Codes(task) => task.run(app).await,
             Self::Find(find) => find.run(app).await,
             Self::Check => check::run(app).await,
             Self::Withdraw(withdraw) => withdraw.run(app).await,

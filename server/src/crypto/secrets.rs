@@ -9,6 +9,7 @@
 //!
 //! What is wrapped names its row in the associated data, so that a row moved to another place does not open.
 
+use crate::store::RedemptionLookup;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -16,8 +17,10 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use portcullis_folders::private_file;
 use portcullis_protocol::age::FileKey;
+use portcullis_protocol::codes::RedemptionCode;
 use portcullis_protocol::encoding::{base64url, from_base64url};
-use portcullis_protocol::{AccountId, Digest, PartName};
+use portcullis_protocol::labels::{REDEMPTION_LOOKUP, REDEMPTION_SECRET};
+use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, PartName};
 use sha2::Sha256;
 use std::fmt;
 use std::fs;
@@ -314,6 +317,24 @@ impl Secrets {
     #[must_use]
     pub fn has_sealed_audit(&self, digest: &Digest, seal: &[u8; 32]) -> bool {
         self.seal_audit(digest).ct_eq(seal).into()
+    }
+
+    /// The redemption code of a number in a batch, and its serial: the same whenever they are asked for, and nobody
+    /// without the master key can compute them.
+    #[must_use]
+    pub fn redemption_code(&self, batch: &BatchId, number: u32) -> (RedemptionCode, CodeSerial) {
+        let parts = [REDEMPTION_SECRET, batch.as_bytes(), &number.to_be_bytes()];
+        let derived = Zeroizing::new(mac(&self.tokens, &parts));
+        let (mut code, mut serial) = (Zeroizing::new([0; 10]), [0; 16]);
+        code.copy_from_slice(&derived[..10]);
+        serial.copy_from_slice(&derived[16..]);
+        (RedemptionCode::from_bytes(*code), CodeSerial::from_bytes(serial))
+    }
+
+    /// The keyed hash by which a redemption code is found.
+    #[must_use]
+    pub fn redemption_lookup(&self, code: &RedemptionCode) -> RedemptionLookup {
+        RedemptionLookup(mac(&self.lookup, &[REDEMPTION_LOOKUP, code.expose()]))
     }
 
     /// What tells this master key from others, and nothing about it.

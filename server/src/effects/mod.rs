@@ -19,6 +19,7 @@ pub(crate) use runner::run;
 use crate::Core;
 use crate::billing::answers::ServiceError;
 use crate::billing::{charges, refunds};
+use crate::merchants;
 use crate::notices::webhooks;
 use crate::ops::clock::Timestamp;
 use crate::store::{ClaimEffect, EffectClaim, EffectKind, EffectOf, EffectVerdict};
@@ -79,6 +80,7 @@ async fn handle(core: &Core, claim: &EffectClaim) -> Result<Option<EffectVerdict
         EffectKind::Charge => charges::attempt(core, claim).await,
         EffectKind::Refund => refunds::attempt(core, claim).await,
         EffectKind::Webhook => webhooks::attempt(core, claim).await,
+        EffectKind::CodeDeadline => merchants::deadline::attempt(core, claim).await,
     }
 }
 

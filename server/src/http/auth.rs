@@ -5,6 +5,7 @@
 //! request ─▶ UnverifiedRequest ─proof─▶ ProvenStranger          the holder of a key      (sign-in)
 //!                                          └─token─▶ ProvenSession     and whose it is   (enrolment)
 //!                                                       └─▶ ProvenTerminal  and enrolled (everything else)
+//!                 └─proof─▶ ProvenMerchant              the key of a merchant
 //! ```
 
 use crate::crypto::secrets::{TokenHash, TokenRole};
@@ -13,7 +14,7 @@ use crate::http::body::drain;
 use crate::http::problem::{ApiError, Refused, Reply};
 use crate::http::route::Access;
 use crate::identity::asker::{Asker, SignedIn};
-use crate::store::{AnswerScope, Idempotency, SessionId};
+use crate::store::{AnswerScope, Idempotency, Merchant, MerchantState, SessionId};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, Method, header};
@@ -175,6 +176,13 @@ struct Common {
     body: Bytes,
 }
 
+/// A merchant, by its key: one that is registered and not suspended.
+pub(crate) struct ProvenMerchant {
+    /// Who.
+    pub(crate) merchant: Merchant,
+    common: Common,
+}
+
 /// Somebody to whom answers are signed.
 pub(crate) trait Caller: FromRequest<App, Rejection = Response> + Send + 'static {
     /// Who it is.
@@ -220,6 +228,27 @@ macro_rules! caller {
 
 caller!(ProvenSession, Access::Session, |caller| AnswerScope::Session(caller.session));
 caller!(ProvenTerminal, Access::Terminal, |caller| AnswerScope::Terminal(*caller.asker.terminal()));
+caller!(ProvenMerchant, Access::Merchant, |caller| AnswerScope::Merchant(caller.merchant.id));
+
+impl ProvenMerchant {
+    async fn of(app: &App, proven: ProvenRequest, body: Bytes) -> Result<Self, Refused> {
+        app.gates.terminal.take(proven.key())?;
+        // A token would bind the request to an account, and a merchant's key acts for none.
+        if proven.token.is_some() {
+            return Err(ApiError::Malformed("a merchant's request carries no access token".into()).into());
+        }
+        let found = app.core.store.merchant_of_key(proven.proven.key()).await.map_err(ApiError::internal)?;
+        let merchant = found.filter(|merchant| merchant.state != MerchantState::Suspended);
+        let merchant = merchant.ok_or(Reason::MerchantUnknown)?;
+        let common = Common { idempotency: proven.idempotency()?, reply: proven.reply, body };
+        Ok(Self { merchant, common })
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        json(&self.common.body)
+    }
+}
 
 impl ProvenSession {
     async fn of(app: &App, proven: ProvenRequest, body: Bytes) -> Result<Self, Refused> {

@@ -97,7 +97,7 @@ fn operation(server: &Server, route: &Described) -> Value {
     operation["operationId"] = operation_id(route).into();
     operation["security"] = match route.access {
         Access::Public | Access::Provider | Access::Visitor | Access::Person => json!([]),
-        Access::Proof => json!([{"proof": []}]),
+        Access::Proof | Access::Merchant => json!([{"proof": []}]),
         Access::Session | Access::Terminal | Access::Stream => json!([{"proof": [], "token": []}]),
     };
     operation["x-access"] = route.access.word().into();
@@ -107,7 +107,7 @@ fn operation(server: &Server, route: &Described) -> Value {
     };
     let rates: &[&str] = match route.access {
         Access::Public | Access::Provider | Access::Visitor | Access::Person => &["address"],
-        Access::Proof | Access::Session | Access::Terminal | Access::Stream => &["address", "key"],
+        Access::Proof | Access::Session | Access::Terminal | Access::Stream | Access::Merchant => &["address", "key"],
     };
     operation["x-limits"]["rates"] = json!(rates);
     if takes_idempotency_key(route) {
@@ -136,8 +136,8 @@ fn operation(server: &Server, route: &Described) -> Value {
     }
     for &(status, description) in common(route) {
         let follows = match status {
-            // Only a variable segment can name what is not there.
-            "404" => route.path.contains('{'),
+            // Only a variable segment can name what is not there; or a key, which is no merchant's.
+            "404" => route.path.contains('{') || matches!(route.access, Access::Merchant),
             // Of what changes something, or is named by an Idempotency-Key.
             "409" | "422" => route.method != HttpMethod::Get,
             _ => true,
@@ -198,7 +198,7 @@ fn common(route: &Described) -> &'static [(&'static str, &'static str)] {
     match route.access {
         Access::Public | Access::Provider | Access::Visitor | Access::Person => PUBLIC,
         Access::Proof => PROOF,
-        Access::Session | Access::Terminal | Access::Stream => SIGNED,
+        Access::Session | Access::Terminal | Access::Stream | Access::Merchant => SIGNED,
     }
 }
 

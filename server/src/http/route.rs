@@ -32,6 +32,8 @@ pub(crate) enum Access {
     Terminal,
     /// An enrolled terminal, which is answered with a stream. Limited by address and key, and so many at once.
     Stream,
+    /// A merchant, by its key. Limited by address and key.
+    Merchant,
     /// Whoever has a browser; a form carries the token of its page. Limited by address.
     Visitor,
     /// A browser that is signed in; any other is sent to sign in. Limited by address.
@@ -47,6 +49,7 @@ impl Access {
             Self::Proof => "proof",
             Self::Session => "session",
             Self::Terminal | Self::Stream => "terminal",
+            Self::Merchant => "merchant",
             Self::Visitor => "visitor",
             Self::Person => "person",
         }
@@ -54,7 +57,7 @@ impl Access {
 
     /// Whether answers are signed.
     pub(crate) const fn is_signed(self) -> bool {
-        matches!(self, Self::Session | Self::Terminal)
+        matches!(self, Self::Session | Self::Terminal | Self::Merchant)
     }
 }
 

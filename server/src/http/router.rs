@@ -2,8 +2,8 @@
 
 use crate::http::address;
 use crate::http::api::{
-    account, authorizations, catalogue, events, files, grants, once, orders, publishers, resources, search, signed,
-    terminals, top_ups, verifications, webhook_keys, well_known,
+    account, authorizations, catalogue, codes, events, files, grants, merchant, merchants, once, orders, publishers,
+    redemptions, resources, search, signed, terminals, top_ups, verifications, webhook_keys, well_known,
 };
 use crate::http::app::App;
 use crate::http::monitoring;
@@ -59,6 +59,8 @@ fn for_people(app: &App, routes: Routes) -> Routes {
         .get(app, "/search", visitor(pages::store::search::show))
         .get(app, "/resources/{publisher}/{name}", visitor(pages::store::resource::show))
         .get(app, "/publishers/{name}", visitor(pages::store::publisher::show))
+        .get(app, "/merchants/{name}", visitor(pages::store::merchant::show))
+        .get(app, "/pay/{request}", visitor(pages::store::payment::show))
         .get(app, "/covers/{digest}", visitor(pages::store::cover::show))
         .get(app, "/reference", visitor(pages::show_reference))
         .get(app, "/sign-in", visitor(pages::show_sign_in))
@@ -137,7 +139,36 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<events::__path_first>(app, signed(events::first))
         .with::<events::__path_after>(app, signed(events::after))
         .with::<events::__path_stream>(app, stream(events::stream))
+        // Terminals, for their users: electronic codes.
+        .with::<codes::__path_create>(app, signed(codes::create))
+        .with::<codes::__path_list>(app, signed(codes::list))
+        .with::<codes::__path_list_page>(app, signed(codes::list_page))
+        .with::<codes::__path_show>(app, signed(codes::show))
+        .with::<codes::__path_acknowledge>(app, signed(codes::acknowledge))
+        .with::<codes::__path_relocate>(app, signed(codes::relocate))
+        .with::<redemptions::__path_redeem>(app, signed(redemptions::redeem))
+        // Merchants, by their keys.
+        .with::<merchants::__path_show>(app, public(merchants::show))
+        .with::<merchants::__path_show_request>(app, public(merchants::show_request))
+        .with::<merchants::__path_claim>(app, once(merchants::claim))
+        .with::<merchant::__path_show>(app, signed(merchant::show))
+        .with::<merchant::__path_prove>(app, once(merchant::prove))
+        .with::<merchant::__path_sell>(app, once(merchant::sell))
+        .with::<merchant::__path_end>(app, once(merchant::end))
+        .with::<merchant::__path_request>(app, once(merchant::request))
+        // What these answer stands in the order.
+        .with::<merchant::__path_verify>(app, signed(merchant::verify))
+        .with::<merchant::__path_submit>(app, signed(merchant::submit))
+        .with::<merchant::__path_order>(app, signed(merchant::order))
+        .with::<merchant::__path_decline>(app, once(merchant::decline))
+        .with::<merchant::__path_open>(app, signed(merchant::open))
+        .with::<merchant::__path_open_page>(app, signed(merchant::open_page))
+        .with::<merchant::__path_vouch>(app, once(merchant::vouch))
         // Terminals, for publishers.
+        .with::<redemptions::__path_make>(app, signed(redemptions::make))
+        .with::<redemptions::__path_list>(app, signed(redemptions::list))
+        .with::<redemptions::__path_list_page>(app, signed(redemptions::list_page))
+        .with::<redemptions::__path_void>(app, once(redemptions::void))
         .with::<publishers::__path_claim>(app, once(publishers::claim))
         .with::<publishers::__path_vouch>(app, once(publishers::vouch))
         .with::<resources::__path_put>(app, upload(resources::put))

@@ -73,6 +73,42 @@ writes! {
     OrderOpen, "order.open";
     /// A top-up is opened, before its provider is asked.
     TopUpOpen, "top-up.open";
+    /// An order of codes is opened, before its provider is asked.
+    CodeOrderOpen, "code-order.open";
+    /// A merchant's name is claimed.
+    MerchantClaim, "merchant.claim";
+    /// A merchant's endpoint has shown that it is the merchant's.
+    MerchantProve, "merchant.prove";
+    /// A merchant is approved, suspended or restored.
+    MerchantDecide, "merchant.decide";
+    /// A merchant's key is changed.
+    MerchantVouch, "merchant.vouch";
+    /// A product is sold, or a new revision of it.
+    ProductSell, "product.sell";
+    /// The sale of a product ends.
+    ProductEnd, "product.end";
+    /// A payment request is stored.
+    PaymentRequest, "payment-request";
+    /// The second interface answers.
+    CodeVerify, "code.verify";
+    /// A sealed code is accepted, and its merchant credited.
+    CodeAccept, "code.accept";
+    /// A sealed code is handed to its terminal.
+    CodeDeliver, "code.deliver";
+    /// A terminal has a code, or cannot read it.
+    CodeAcknowledge, "code.acknowledge";
+    /// An order of codes moves to another terminal.
+    CodeMove, "code.move";
+    /// An order of codes fails, and its refund begins.
+    CodeFail, "code.fail";
+    /// A dispute about a code is opened or decided.
+    CodeDecide, "code.decide";
+    /// Redemption codes are made.
+    BatchMake, "batch.make";
+    /// Redemption codes are voided.
+    BatchVoid, "batch.void";
+    /// A redemption code is redeemed.
+    CodeRedeem, "code.redeem";
     /// What a provider said of a payment that has begun is recorded.
     PaymentRecord, "payment.record";
     /// Effects are claimed: charges, refunds, webhooks.

@@ -37,6 +37,8 @@ pub enum AnswerScope {
     Session(super::SessionId),
     /// An account, in a browser.
     Account(AccountId),
+    /// A merchant.
+    Merchant(super::MerchantId),
 }
 
 /// What was answered before. It is made into the same answer again, in a fresh envelope.

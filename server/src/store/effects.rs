@@ -37,11 +37,13 @@ pub enum EffectKind {
     Refund,
     /// A message is delivered to an endpoint. Its subject is the message.
     Webhook,
+    /// An order of codes fails, if there is no code for it by then. Its subject is the order.
+    CodeDeadline,
 }
 
 impl EffectKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Charge, Self::Refund, Self::Webhook];
+    pub const ALL: &'static [Self] = &[Self::Charge, Self::Refund, Self::Webhook, Self::CodeDeadline];
 
     /// Its word in the database, in logs and in metrics.
     #[must_use]
@@ -50,6 +52,7 @@ impl EffectKind {
             Self::Charge => "charge",
             Self::Refund => "refund",
             Self::Webhook => "webhook",
+            Self::CodeDeadline => "code-deadline",
         }
     }
 }

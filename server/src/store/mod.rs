@@ -11,6 +11,7 @@ mod accounts;
 mod answers;
 mod approvals;
 mod audit;
+mod code_orders;
 mod copy;
 mod cycle;
 mod database;
@@ -22,6 +23,7 @@ mod identity;
 mod keys;
 mod leases;
 mod ledger;
+mod merchants;
 mod offers;
 mod orders;
 mod overview;
@@ -29,6 +31,7 @@ mod page;
 mod postgres;
 mod prepaid;
 mod publishers;
+mod redemptions;
 mod resources;
 mod rewrap;
 mod sessions;
@@ -47,6 +50,9 @@ pub use accounts::{
 pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, StoredAnswer};
 pub use approvals::{ApprovalRequest, Approvals};
 pub use audit::{AuditEnd, AuditLog, SealedRow};
+pub use code_orders::{
+    AcceptedCode, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep, CodesOffSale, NewCode,
+};
 pub use copy::{Copied, CopyError, Copyable};
 pub use cycle::{
     Acknowledged, Authorisation, AuthorisationCase, AuthorisationQuery, AuthorisationState, AuthorisationTarget,
@@ -65,6 +71,10 @@ pub use keys::{KeyRecord, KeyRole, Keyring, SigningRecord};
 pub(crate) use leases::{Claim, Running};
 pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
+pub use merchants::{
+    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, Merchants,
+    NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord,
+};
 pub use offers::{NewOffer, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
     Buyer, DisputeStep, Goods, GoodsKind, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, Orders,
@@ -76,6 +86,7 @@ pub use page::{AccountPage, Page};
 pub use postgres::{AddressError, DatabaseAddress, Postgres, PostgresOptions};
 pub use prepaid::Purse;
 pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
+pub use redemptions::{Batch, BatchOutcome, NewBatch, RedeemOutcome, RedemptionLookup, Redemptions};
 pub use resources::{
     Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
     SearchPage, SearchQuery, WithdrawOutcome,
@@ -166,6 +177,7 @@ pub trait Store:
     + Answers
     + Approvals
     + AuditLog
+    + CodeOrders
     + Cycle
     + Devices
     + Figures
@@ -175,11 +187,13 @@ pub trait Store:
     + Keyring
     + Leases
     + Ledger
+    + Merchants
     + Offers
     + Orders
     + Overview
     + Publishers
     + Purse
+    + Redemptions
     + Resources
     + Rewrap
     + Sessions

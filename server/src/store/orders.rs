@@ -2,14 +2,15 @@
 //! the money all the same; `pending → refunding` if it has the money for what cannot be given any more. A payer who
 //! disputes the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
 
-use super::{AccountPage, AnswerScope, Begun, EffectClaim, Idempotency, Page, StoreError};
+use super::{AccountPage, AnswerScope, Begun, CodesOffSale, EffectClaim, Idempotency, Page, StoreError};
 use crate::billing::entitlement::EntitlementId;
 use crate::billing::offer_revision::OfferRevision;
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
+use portcullis_protocol::codes::Quantity;
 use portcullis_protocol::wire::{self, PaymentStep};
-use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, TerminalId};
+use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Product, Reason, TerminalId};
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub enum GoodsKind {
     Rights,
     /// Money for the prepaid balance.
     TopUp,
+    /// Electronic codes.
+    Codes,
 }
 
 /// What an order is for.
@@ -71,6 +74,17 @@ pub enum Goods {
         amount: Money,
         /// How much of it was still there when it was paid back, or is being paid back.
         returned: Option<Money>,
+    },
+    /// Electronic codes of a merchant. Where their delivery stands says [`CodeOrder`](super::CodeOrder).
+    Codes {
+        /// What was ordered.
+        product: Box<Product>,
+        /// Its digest.
+        digest: Digest,
+        /// How many.
+        quantity: Quantity,
+        /// What is charged for all of them.
+        amount: Money,
     },
 }
 
@@ -248,6 +262,8 @@ pub enum OpenOutcome {
     ShutOut(Reason),
     /// The offer is no longer on sale: look again.
     Changed,
+    /// The codes are not sold, or not to this request.
+    CodesOffSale(CodesOffSale),
     /// The balance would grow beyond what money can be, or the account has balances in too many currencies.
     NoRoom,
 }
@@ -374,7 +390,7 @@ impl Order {
     pub const fn amount(&self) -> Money {
         match &self.goods {
             Goods::Rights { offer, .. } => offer.price,
-            Goods::TopUp { amount, .. } => *amount,
+            Goods::TopUp { amount, .. } | Goods::Codes { amount, .. } => *amount,
         }
     }
 
@@ -385,7 +401,7 @@ impl Order {
         match (&self.goods, self.phase) {
             (_, OrderPhase::Disputed | OrderPhase::ChargedBack) => self.amount(),
             (Goods::TopUp { returned: Some(returned), .. }, _) => *returned,
-            (Goods::Rights { .. } | Goods::TopUp { .. }, _) => self.amount(),
+            (Goods::Rights { .. } | Goods::TopUp { .. } | Goods::Codes { .. }, _) => self.amount(),
         }
     }
 }

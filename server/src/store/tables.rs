@@ -85,7 +85,7 @@ const TABLES: &[(&str, &str)] = &[
         "orders",
         "id:blob account:blob state:int offer_digest:blob provider:text receipt:text created_at:int \
          changed_at:int amount:int currency:text returned:int intent:text again:int place:int reference:text \
-         next:text ends_at:int",
+         next:text ends_at:int codes:int",
     ),
     ("audit", "number:int at:int who:text action:text subject:text detail:text digest:blob seal:blob"),
     ("audit_heads", "number:int compact:text"),
@@ -103,6 +103,27 @@ const TABLES: &[(&str, &str)] = &[
     ("webhook_keys", "endpoint:blob number:int secret:blob seed:blob public:blob not_before:int ends_at:int"),
     ("webhook_messages", "id:blob endpoint:blob seq:int type:text subject:blob data:text created_at:int status:int"),
     ("saved_means", "account:blob provider:text reference:blob label:text saved_at:int"),
+    (
+        "merchants",
+        "id:blob name:text title:text key:blob owner:blob webhook:text created_at:int proven_at:int \
+         approved_at:int suspended_at:int probe_at:int",
+    ),
+    ("merchant_vouches", "merchant:blob seq:int compact:text"),
+    ("products", "digest:blob merchant:blob name:text product:text compact:text since:int ended_at:int"),
+    ("payment_requests", "digest:blob merchant:blob product:blob request:text compact:text expires_at:int"),
+    ("merchant_health", "merchant:blob minute:int decided:int in_time:int"),
+    (
+        "code_orders",
+        "id:blob merchant:blob product:blob quantity:int request:blob spent:blob terminal:blob recipient:blob \
+         nonce:blob state:int generation:int deadline:int verification:text sealed:int code:text enc:blob \
+         ciphertext:blob digest:blob accepted_at:int reason:text changed_at:int",
+    ),
+    ("code_batches", "id:blob publisher:blob offer:blob count:int note:text created_at:int expires_at:int"),
+    (
+        "redemption_codes",
+        "lookup:blob batch:blob number:int serial:blob state:int account:blob sold:blob redeemed_at:int",
+    ),
+    ("redemption_tries", "account:blob since:int tries:int"),
 ];
 
 /// Tables whose rows the database numbers.

@@ -3,6 +3,7 @@
 // The core: `world` is a core with something to sell, and terminals to buy it.
 mod asker;
 mod audit;
+mod codes;
 mod copying;
 mod crash;
 mod currencies;
@@ -18,6 +19,7 @@ mod monitoring;
 mod orders;
 mod processes;
 mod races;
+mod redemption;
 mod reissue;
 mod rental;
 mod retention;
@@ -51,6 +53,7 @@ mod hosted;
 mod http;
 mod logs;
 mod master_key;
+mod merchants;
 mod names;
 mod oauth;
 mod objects;

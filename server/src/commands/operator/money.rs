@@ -161,6 +161,9 @@ pub(super) async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report
             Goods::Rights { offer, .. } => format!("{}/{} {}", offer.publisher, offer.name, offer.operation),
             Goods::TopUp { returned: Some(returned), .. } => format!("top-up, {returned} of it back"),
             Goods::TopUp { returned: None, .. } => "top-up".to_owned(),
+            Goods::Codes { product, quantity, .. } => {
+                format!("codes {}/{} × {quantity}", product.merchant, product.name)
+            }
         };
         writeln!(text, "{id}  {at}  {phase:<12}  {price}  {provider}  {goods}  {buyer}")?;
     }
@@ -178,6 +181,11 @@ pub(super) async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report
                     row["operation"] = json!(offer.operation);
                 }
                 Goods::TopUp { returned, .. } => row["returned"] = json!(returned),
+                Goods::Codes { product, quantity, .. } => {
+                    row["merchant"] = json!(product.merchant);
+                    row["product"] = json!(product.name);
+                    row["quantity"] = json!(quantity);
+                }
             }
             row
         })

@@ -6,11 +6,15 @@
 pub(crate) mod account;
 pub(crate) mod authorizations;
 pub(crate) mod catalogue;
+pub(crate) mod codes;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod grants;
+pub(crate) mod merchant;
+pub(crate) mod merchants;
 pub(crate) mod orders;
 pub(crate) mod publishers;
+pub(crate) mod redemptions;
 pub(crate) mod resources;
 pub(crate) mod search;
 pub(crate) mod terminals;

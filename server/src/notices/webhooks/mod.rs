@@ -17,9 +17,12 @@ pub use signature::sign;
 
 use crate::Core;
 use crate::billing::answers::ServiceError;
-use crate::notices::outbound::{OutboundError, WebhookUrl};
+use crate::crypto::secrets::random;
+use crate::notices::outbound::{OutboundAnswer, OutboundError, WebhookUrl};
+use crate::ops::clock::Timestamp;
 use crate::ops::directory::moment;
-use crate::store::{Attempt, Delivery, EffectClaim, EffectVerdict, EndpointState};
+use crate::store::{Attempt, Delivery, EffectClaim, EffectVerdict, Endpoint, EndpointKeys, EndpointState};
+use portcullis_protocol::encoding::Octets;
 use serde_json::{Value, json};
 
 /// When a message is tried again after each attempt, in seconds. After the last it is given up, and can be replayed.
@@ -63,25 +66,66 @@ fn verdict(status: Option<u16>, claim: &EffectClaim) -> EffectVerdict {
 
 /// Signs a message anew and sends it. Returns the status of the answer.
 async fn send(core: &Core, delivery: &Delivery) -> Result<Result<u16, OutboundError>, ServiceError> {
-    let damaged = || ServiceError::Failed("the outbox holds a message that cannot be read".into());
-    let to = WebhookUrl::stored(&delivery.endpoint.url).ok_or_else(damaged)?;
-    let data: Value = serde_json::from_str(&delivery.message.data).map_err(|_| damaged())?;
+    let message = &delivery.message;
+    let data: Value = serde_json::from_str(&message.data).map_err(|_| damaged())?;
+    let said = Said { id: message.id.to_string(), kind: &message.kind, at: message.created, data: &data };
+    let (to, headers, body) = signed(core, &delivery.endpoint, &delivery.keys, said).await?;
+    Ok(core.outbound.tell(&to, &headers, body).await)
+}
+
+/// Sends a message that is not in the outbox, for whoever waits for its answer. It is not tried again.
+pub(crate) async fn ask(
+    core: &Core,
+    endpoint: &Endpoint,
+    kind: &str,
+    data: &Value,
+) -> Result<Result<OutboundAnswer, OutboundError>, ServiceError> {
+    let now = core.store.now().await?;
+    let mut keys = core.store.endpoint_keys(&endpoint.id).await?;
+    keys.retain(|key| key.not_before <= now);
+    let said = Said { id: Octets(random::<16>()).to_string(), kind, at: now, data };
+    let (to, headers, body) = signed(core, endpoint, &keys, said).await?;
+    Ok(core.outbound.post(&to, &headers, body).await)
+}
+
+/// What is said.
+struct Said<'a> {
+    id: String,
+    kind: &'a str,
+    at: Timestamp,
+    data: &'a Value,
+}
+
+fn damaged() -> ServiceError {
+    ServiceError::Failed("the outbox holds a message that cannot be read".into())
+}
+
+/// Where it goes, its headers and its body.
+type Signed = (WebhookUrl, [(&'static str, String); 3], Vec<u8>);
+
+async fn signed(
+    core: &Core,
+    endpoint: &Endpoint,
+    keys: &[EndpointKeys],
+    said: Said<'_>,
+) -> Result<Signed, ServiceError> {
+    let to = WebhookUrl::stored(&endpoint.url).ok_or_else(damaged)?;
     let body = json!({
-        "type": delivery.message.kind,
-        "timestamp": moment(delivery.message.created).to_string(),
+        "type": said.kind,
+        "timestamp": moment(said.at).to_string(),
         "iss": core.origin,
-        "aud": delivery.endpoint.url,
-        "data": data,
+        "aud": endpoint.url,
+        "data": said.data,
     })
     .to_string();
     let now = core.store.now().await?.seconds();
-    let id = delivery.message.id.to_string();
+    let id = said.id;
     let mut signatures = Vec::new();
-    for stored in &delivery.keys {
-        let opened = keys::open(&core.secrets, &delivery.endpoint.id, stored)?;
+    for stored in keys {
+        let opened = self::keys::open(&core.secrets, &endpoint.id, stored)?;
         signatures.extend(sign(&opened, &id, now, body.as_bytes()));
     }
     let headers =
         [("webhook-id", id), ("webhook-timestamp", now.to_string()), ("webhook-signature", signatures.join(" "))];
-    Ok(core.outbound.tell(&to, &headers, body.into_bytes()).await)
+    Ok((to, headers, body.into_bytes()))
 }

@@ -48,6 +48,7 @@ pub(super) const fn scope_bytes(scope: &AnswerScope) -> &[u8; 16] {
         AnswerScope::Terminal(terminal) => terminal.as_bytes(),
         AnswerScope::Session(session) => &session.0.0,
         AnswerScope::Account(account) => account.as_bytes(),
+        AnswerScope::Merchant(merchant) => &merchant.0.0,
     }
 }
 

@@ -6,8 +6,8 @@
 //! charged back  the provider has the money. What was drawn of a top-up is the store's loss
 //! ```
 
-use super::orders::{end_rights, find, finish_refund, found, hold, moved, take_over};
-use super::{Tx, TxError, TxResult, ledger, prepaid};
+use super::orders::{end_rights, find, finish_refund, found, hold, moved, must_move, take_over};
+use super::{Tx, TxError, TxResult, code_orders, ledger, prepaid};
 use crate::billing::entitlement::EntitlementId;
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
@@ -53,6 +53,7 @@ fn open(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
             let returned = Some(taken).filter(|taken| *taken > 0);
             tx.change("UPDATE orders SET returned = ?2 WHERE id = ?1", (order.id.as_bytes(), returned))?;
         }
+        Goods::Codes { .. } => code_orders::payment_disputed(tx, &order.id)?,
     }
     tx.log("payment disputed", Some(&order.account), None, order.id.as_bytes())
 }
@@ -70,6 +71,9 @@ fn charge_back(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     let drawn = order.amount().minor_units() - disputed.map_or(0, |disputed| disputed.minor_units());
     if let Ok(drawn) = Money::new(drawn, order.amount().currency()) {
         transfer(tx, LedgerAccount::losses(), provider(), drawn, subject)?;
+    }
+    if let Goods::Codes { .. } = &order.goods {
+        code_orders::payment_lost(tx, &order.id)?;
     }
     tx.log("payment charged back", Some(&order.account), None, order.id.as_bytes())
 }
@@ -91,6 +95,12 @@ fn win(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
             }
             tx.change("UPDATE orders SET returned = NULL WHERE id = ?1", [order.id.as_bytes()])?;
         }
+        // Without a code the money goes back to whoever paid it.
+        Goods::Codes { .. } => {
+            if !code_orders::payment_won(tx, &order.id)? {
+                must_move(tx, &order.id, OrderPhase::Paid, OrderPhase::Refunding)?;
+            }
+        }
     }
     tx.log("dispute won", Some(&order.account), None, order.id.as_bytes())
 }
@@ -100,6 +110,7 @@ const fn disputed(order: &Order) -> Option<Money> {
     match &order.goods {
         Goods::Rights { offer, .. } => Some(offer.price),
         Goods::TopUp { returned, .. } => *returned,
+        Goods::Codes { amount, .. } => Some(*amount),
     }
 }
 

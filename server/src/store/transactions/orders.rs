@@ -1,6 +1,7 @@
 //! Orders.
 
 use super::answers::{self, Stored};
+use super::code_orders::{self, WantedCodes};
 use super::effects::{self, Ending};
 use super::figures::count_order;
 use super::leases::ProcessLease;
@@ -15,11 +16,12 @@ use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, number_of, octets, one_of, time, to_json};
 use crate::store::{
-    AccountPage, AnswerScope, Begun, Buyer, ClaimEffect, DisputeStep, EffectClaim, EffectKind, EffectOf, EffectVerdict,
-    Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page, PaymentRecord,
-    PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
+    AccountPage, AnswerScope, Begun, Buyer, ClaimEffect, CodesOffSale, DisputeStep, EffectClaim, EffectKind, EffectOf,
+    EffectVerdict, Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page,
+    PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
 };
 use async_trait::async_trait;
+use portcullis_protocol::codes::Quantity;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, Rights, wire};
 
@@ -38,10 +40,13 @@ const PENDING_LIFE: u64 = 24 * 3600;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
-                            o.place
-                     FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest";
+                            o.place, c.product, c.quantity, p.product
+                     FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest
+                          LEFT JOIN code_orders c ON c.id = o.id LEFT JOIN products p ON p.digest = c.product";
 /// The column of [`ORDER`] that names pages.
 const PLACE: usize = 16;
+/// The first of those that say which codes were ordered.
+const CODES: usize = 17;
 
 fn order(row: &Row<'_>) -> TxResult<Order> {
     Ok(Order {
@@ -60,12 +65,16 @@ fn order(row: &Row<'_>) -> TxResult<Order> {
 }
 
 fn goods(row: &Row<'_>) -> TxResult<Goods> {
-    match maybe_bytes(row, 6, Digest::from_bytes)? {
-        Some(digest) => Ok(Goods::Rights { offer: Box::new(json(row, 7)?), digest }),
-        None => Ok(Goods::TopUp {
-            amount: maybe_money(row, 8, 10)?.ok_or(TxError::Damaged)?,
-            returned: maybe_money(row, 9, 10)?,
-        }),
+    if let Some(digest) = maybe_bytes(row, 6, Digest::from_bytes)? {
+        return Ok(Goods::Rights { offer: Box::new(json(row, 7)?), digest });
+    }
+    let amount = maybe_money(row, 8, 10)?.ok_or(TxError::Damaged)?;
+    match maybe_bytes(row, CODES, Digest::from_bytes)? {
+        Some(digest) => {
+            let quantity = Quantity::new(row.get(CODES + 1)?).map_err(|_| TxError::Unreadable)?;
+            Ok(Goods::Codes { product: Box::new(json(row, CODES + 2)?), digest, quantity, amount })
+        }
+        None => Ok(Goods::TopUp { amount, returned: maybe_money(row, 9, 10)? }),
     }
 }
 
@@ -75,7 +84,7 @@ pub(super) fn find(tx: &Tx<'_>, id: &OrderId) -> TxResult<Option<Order>> {
 }
 
 /// Takes the lock of an order's account.
-fn lock(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
+pub(super) fn lock(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     tx.lock_account_of(|tx| {
         let sql = "SELECT account FROM orders WHERE id = ?1";
         tx.one(sql, [id.as_bytes()], |row| bytes(row, 0, AccountId::from_bytes))
@@ -119,7 +128,7 @@ pub(super) fn moved(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase)
 }
 
 /// The same, if it was looked at in this transaction. If another one took the arrow, nothing of this one happens.
-fn must_move(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<()> {
+pub(super) fn must_move(tx: &Tx<'_>, id: &OrderId, from: OrderPhase, to: OrderPhase) -> TxResult<()> {
     match moved(tx, id, from, to)? {
         true => Ok(()),
         false => Err(TxError::Conflict("the order changed its state".into())),
@@ -179,7 +188,12 @@ fn join(tx: &Tx<'_>, scope: &AnswerScope, request: &Idempotency, pending: Box<Or
 
 /// Why rights would be of no use to an account at present: it holds the operation for good, or these end and it holds
 /// others that do.
-fn held(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Rights) -> TxResult<Option<Redundant>> {
+pub(super) fn held(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    subject: &Subject,
+    ordered: &Rights,
+) -> TxResult<Option<Redundant>> {
     let (publisher, name, operation) = (subject.publisher.0.0, subject.name.as_str(), subject.operation.as_str());
     let for_good = tx.one(
         "SELECT 1 FROM entitlements WHERE account = ?1 AND publisher = ?2 AND name = ?3 AND operation = ?4
@@ -233,30 +247,39 @@ fn in_good_standing(tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
 enum Wanted {
     Rights { offer: Digest, subject: Subject, rights: Rights, costs_nothing: bool },
     TopUp(Money),
+    Codes(WantedCodes),
 }
 
 impl Wanted {
-    /// `None`: it is not on sale any more.
-    fn of(tx: &Tx<'_>, goods: &wire::Goods) -> TxResult<Option<Self>> {
+    /// The error is what becomes of the request instead.
+    fn of(tx: &Tx<'_>, goods: &wire::Goods) -> TxResult<Result<Self, OpenOutcome>> {
         let offer = match goods {
-            wire::Goods::TopUp { amount } => return Ok(Some(Self::TopUp(*amount))),
+            wire::Goods::TopUp { amount } => return Ok(Ok(Self::TopUp(*amount))),
+            wire::Goods::Codes { product, quantity, request, .. } => {
+                let wanted = code_orders::wanted(tx, product, *quantity, request.as_ref())?;
+                return Ok(wanted.map(Self::Codes).map_err(OpenOutcome::CodesOffSale));
+            }
             wire::Goods::Rights { offer } => offer,
         };
         let (subject, accepted) = (offers::subject(tx, offer)?, offers::accepted(tx, offer)?);
-        let (Some(subject), Some(accepted)) = (subject, accepted) else { return Ok(None) };
+        let (Some(subject), Some(accepted)) = (subject, accepted) else { return Ok(Err(OpenOutcome::Changed)) };
         let offered = accepted.offer;
-        Ok(offers::is_on_sale(tx, offer)?.then_some(Self::Rights {
-            offer: *offer,
-            subject,
-            rights: offered.rights,
-            costs_nothing: offered.price.is_zero(),
-        }))
+        Ok(match offers::is_on_sale(tx, offer)? {
+            true => Ok(Self::Rights {
+                offer: *offer,
+                subject,
+                rights: offered.rights,
+                costs_nothing: offered.price.is_zero(),
+            }),
+            false => Err(OpenOutcome::Changed),
+        })
     }
 
     fn intent(&self) -> Option<String> {
         match self {
             Self::Rights { subject, rights, .. } => intent_of_rights(subject, rights),
             Self::TopUp(amount) => Some(intent_of_money(*amount)),
+            Self::Codes(wanted) => Some(code_orders::intent(wanted)),
         }
     }
 
@@ -270,20 +293,23 @@ impl Wanted {
         match (self, &pending.goods) {
             (Self::Rights { offer, .. }, Goods::Rights { digest, .. }) => offer == digest,
             (Self::TopUp(_), Goods::TopUp { .. }) => true,
-            (Self::Rights { .. }, Goods::TopUp { .. }) | (Self::TopUp(_), Goods::Rights { .. }) => false,
+            (Self::Codes(wanted), Goods::Codes { digest, quantity, .. }) => {
+                wanted.revision.digest == *digest && wanted.quantity == *quantity
+            }
+            (Self::Rights { .. } | Self::TopUp(_) | Self::Codes(_), _) => false,
         }
     }
 
     fn redundant(&self, tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<Redundant>> {
         match self {
             Self::Rights { subject, rights, .. } => redundant(tx, account, subject, rights),
-            Self::TopUp(_) => Ok(None),
+            Self::TopUp(_) | Self::Codes(_) => Ok(None),
         }
     }
 
     fn has_room(&self, tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
         match self {
-            Self::Rights { .. } => Ok(true),
+            Self::Rights { .. } | Self::Codes(_) => Ok(true),
             Self::TopUp(amount) => prepaid::has_room(tx, account, *amount),
         }
     }
@@ -292,6 +318,7 @@ impl Wanted {
         match self {
             Self::Rights { .. } => "order opened",
             Self::TopUp(_) => "top-up opened",
+            Self::Codes(_) => "order of codes opened",
         }
     }
 }
@@ -301,6 +328,7 @@ const fn opening(goods: &wire::Goods) -> Write {
     match goods {
         wire::Goods::Rights { .. } => Write::OrderOpen,
         wire::Goods::TopUp { .. } => Write::TopUpOpen,
+        wire::Goods::Codes { .. } => Write::CodeOrderOpen,
     }
 }
 
@@ -315,7 +343,10 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
     if let Some(reason) = shut_out(tx, &new.buyer)? {
         return Ok(OpenOutcome::ShutOut(reason));
     }
-    let Some(wanted) = Wanted::of(tx, &new.goods)? else { return Ok(OpenOutcome::Changed) };
+    let wanted = match Wanted::of(tx, &new.goods)? {
+        Ok(wanted) => wanted,
+        Err(outcome) => return Ok(outcome),
+    };
     let intent = wanted.intent();
     // Whoever confirmed it is believed.
     if !new.again || wanted.costs_nothing() {
@@ -332,14 +363,21 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
     if !wanted.has_room(tx, account)? {
         return Ok(OpenOutcome::NoRoom);
     }
-    let (offer, amount) = match &new.goods {
-        wire::Goods::Rights { offer } => (Some(*offer.as_bytes()), None),
-        wire::Goods::TopUp { amount } => (None, Some(*amount)),
+    // Last, for it takes the probe of a merchant that fails.
+    if let Wanted::Codes(wanted) = &wanted
+        && !code_orders::is_available(tx, wanted)?
+    {
+        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Unavailable));
+    }
+    let (offer, amount) = match &wanted {
+        Wanted::Rights { offer, .. } => (Some(*offer.as_bytes()), None),
+        Wanted::TopUp(amount) => (None, Some(*amount)),
+        Wanted::Codes(wanted) => (None, Some(wanted.amount)),
     };
     let opened = tx.change(
         "INSERT INTO orders (id, account, offer_digest, amount, currency, provider, created_at, changed_at, intent,
-                             again, ends_at, place)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10,
+                             again, ends_at, codes, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11,
                  (SELECT coalesce(max(o.place), 0) + 1 FROM orders o WHERE o.account = ?2))
          ON CONFLICT (account, intent) WHERE state = 0 AND intent IS NOT NULL DO NOTHING",
         (
@@ -353,12 +391,16 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
             intent.filter(|_| !new.again),
             new.again,
             tx.now().plus(PENDING_LIFE).millis(),
+            matches!(wanted, Wanted::Codes(_)),
         ),
     )?;
     if opened != 1 {
         return Ok(OpenOutcome::Changed);
     }
     count_order(tx, &new.id, None, OrderPhase::Pending)?;
+    if let Wanted::Codes(wanted) = &wanted {
+        code_orders::open(tx, new, wanted)?;
+    }
     answers::store(tx, &scope, &new.request, &Stored::Order(&new.id))?;
     tx.log(wanted.opened(), Some(account), new.buyer.terminal(), new.id.as_bytes())?;
     let charge = EffectOf::order(EffectKind::Charge, &new.id);
@@ -402,7 +444,11 @@ fn can_be_given(tx: &Tx<'_>, order: &Order) -> TxResult<bool> {
     if !in_good_standing(tx, &order.account)? {
         return Ok(false);
     }
-    let Goods::Rights { offer, digest } = &order.goods else { return Ok(true) };
+    let (offer, digest) = match &order.goods {
+        Goods::Rights { offer, digest } => (offer, digest),
+        Goods::TopUp { .. } => return Ok(true),
+        Goods::Codes { .. } => return code_orders::can_be_delivered(tx, &order.id),
+    };
     let Some(subject) = offers::subject(tx, digest)? else { return Ok(false) };
     if rights::bought(&offer.rights, tx.now()).is_none() {
         return Ok(false);
@@ -442,6 +488,7 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement, claim: Option<&Eff
                         let from = LedgerAccount::provider(&order.provider);
                         prepaid::credit(tx, &order.account, from, *amount, *id.as_bytes())?;
                     }
+                    Goods::Codes { product, .. } => code_orders::paid(tx, &order, product)?,
                 }
                 tx.log("order paid", Some(&order.account), None, id.as_bytes())?;
             } else if !order.amount().is_zero() && moved(tx, id, OrderPhase::Declined, OrderPhase::Refunding)? {
@@ -567,7 +614,7 @@ pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> TxResult<(
     }
 }
 
-fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
+pub(super) fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
     lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
@@ -589,6 +636,7 @@ fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
             }
             tx.change("UPDATE orders SET returned = ?2 WHERE id = ?1", (id.as_bytes(), returned))?;
         }
+        Goods::Codes { .. } => code_orders::take_back(tx, id)?,
     }
     must_move(tx, id, OrderPhase::Paid, OrderPhase::Refunding)?;
     tx.log("refund begun", Some(&order.account), None, id.as_bytes())?;
@@ -632,11 +680,14 @@ pub(super) fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome
     let from = match &order.goods {
         // Without a receipt nothing was sold: the money was never the publisher's.
         Goods::Rights { offer, .. } if order.receipt.is_some() => LedgerAccount::publisher(&offer.publisher),
-        Goods::Rights { .. } | Goods::TopUp { .. } => LedgerAccount::refunds(),
+        Goods::Rights { .. } | Goods::TopUp { .. } | Goods::Codes { .. } => LedgerAccount::refunds(),
     };
     if !order.refund().is_zero() {
         let to = LedgerAccount::provider(&order.provider);
         prepaid::move_money(tx, from, to, order.refund(), *id.as_bytes())?;
+    }
+    if let Goods::Codes { .. } = &order.goods {
+        code_orders::paid_back(tx, id)?;
     }
     tx.log("refunded", Some(&order.account), None, id.as_bytes())?;
     Ok(RefundOutcome::Done(found(tx, id)?))
@@ -784,7 +835,12 @@ impl<D: Database> Orders for D {
             }
             GoodsKind::TopUp => {
                 "SELECT place, receipt FROM orders
-                 WHERE account = ?1 AND receipt IS NOT NULL AND amount IS NOT NULL AND place < ?2
+                 WHERE account = ?1 AND receipt IS NOT NULL AND amount IS NOT NULL AND codes = 0 AND place < ?2
+                 ORDER BY place DESC LIMIT ?3"
+            }
+            GoodsKind::Codes => {
+                "SELECT place, receipt FROM orders
+                 WHERE account = ?1 AND receipt IS NOT NULL AND codes = 1 AND place < ?2
                  ORDER BY place DESC LIMIT ?3"
             }
         };

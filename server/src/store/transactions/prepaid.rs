@@ -45,7 +45,7 @@ pub(super) fn has_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> TxRes
     let others = tx.one(
         "SELECT count(*) FROM (
              SELECT currency FROM prepaid WHERE account = ?1 AND amount > 0
-             UNION SELECT currency FROM orders WHERE account = ?1 AND amount IS NOT NULL AND state = 0) AS used
+             UNION SELECT currency FROM orders WHERE account = ?1 AND amount IS NOT NULL AND codes = 0 AND state = 0) AS used
          WHERE currency <> ?2",
         (account.as_bytes(), currency.as_str()),
         |row| row.get::<i64>(0),
@@ -56,7 +56,7 @@ pub(super) fn has_room(tx: &Tx<'_>, account: &AccountId, amount: Money) -> TxRes
     let taken = tx.one(
         "SELECT coalesce((SELECT amount FROM prepaid WHERE account = ?1 AND currency = ?2), 0)
               + coalesce((SELECT CAST(sum(amount) AS BIGINT) FROM orders
-                         WHERE account = ?1 AND currency = ?2 AND state = 0 AND amount IS NOT NULL), 0)",
+                         WHERE account = ?1 AND currency = ?2 AND state = 0 AND amount IS NOT NULL AND codes = 0), 0)",
         (account.as_bytes(), currency.as_str()),
         |row| row.get::<i64>(0),
     )?;

@@ -212,6 +212,8 @@ fn end_sign_ins(tx: &Tx<'_>) -> TxResult<()> {
     }
     let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL /* all of it */";
     tx.change(sql, [tx.now().millis()])?;
+    // Codes that nobody has redeemed are found by a hash under the old key.
+    tx.change("UPDATE redemption_codes SET state = 2 WHERE state = 0 /* all of it */", ())?;
     Ok(())
 }
 

@@ -1,18 +1,19 @@
 //! The outbox: a message is written with its cause, and delivered as an effect in the lane of its endpoint.
 
 use super::effects::{self, Ending, end_by_id, number};
-use super::{Database, Lock, Tx, TxError, TxResult};
+use super::{Database, Lock, Tx, TxError, TxResult, code_notices, code_orders};
 use crate::effects::state::EffectState;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::ops::retention;
 use crate::store::database::Row;
-use crate::store::database::row::{maybe_time, number_of, octets, one_of, sealed, time};
+use crate::store::database::row::{bytes, maybe_time, number_of, octets, one_of, sealed, time};
 use crate::store::{
-    Attempt, Delivery, EffectClaim, EffectId, EffectKind, EffectOf, Endpoint, EndpointId, EndpointKeys, EndpointState,
-    Message, NewEndpoint, NewEndpointKeys, NewMessage, Receiver, StoreError, Webhooks,
+    Attempt, Delivery, EffectClaim, EffectId, EffectKind, EffectOf, EffectVerdict, Endpoint, EndpointId, EndpointKeys,
+    EndpointState, Message, NewEndpoint, NewEndpointKeys, NewMessage, Receiver, StoreError, Webhooks,
 };
 use async_trait::async_trait;
+use portcullis_protocol::OrderId;
 use portcullis_protocol::encoding::Octets;
 
 /// In the order of the column's numbers.
@@ -228,7 +229,27 @@ fn finish(tx: &Tx<'_>, claim: &EffectClaim, attempt: Attempt) -> TxResult<bool> 
             }
         }
     }
+    if attempt.verdict == EffectVerdict::Done {
+        delivered(tx, id)?;
+    }
     effects::finish(tx, claim, attempt.verdict)
+}
+
+/// What follows from a message that was delivered.
+fn delivered(tx: &Tx<'_>, id: [u8; 16]) -> TxResult<()> {
+    let sql = "SELECT m.type, m.subject, p.kind, p.owner FROM webhook_messages m
+               JOIN webhook_endpoints p ON p.id = m.endpoint WHERE m.id = ?1";
+    let told = tx.one(sql, [id], |row| {
+        let owner = Receiver::from_columns(row.get(2)?, row.get(3)?).ok_or(TxError::Unreadable)?;
+        Ok((row.get::<String>(0)?, bytes(row, 1, OrderId::from_bytes)?, owner))
+    })?;
+    match told {
+        // The store's own backend hears of every order that is paid.
+        Some((kind, order, Receiver::Merchant(_))) if kind == code_notices::ORDER_PAID => {
+            code_orders::notified(tx, &order)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Deletes old messages, with their effects. Returns whether there may be more.

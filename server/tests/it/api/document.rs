@@ -69,7 +69,7 @@ async fn the_document_and_the_page_of_the_protocol_agree() {
     // Beyond the table: each route is explained, and nothing is explained that is not there.
     let there: BTreeSet<String> =
         operations(&document).map(|(method, path, _)| format!("{method} {}", plain(path))).collect();
-    assert_eq!(named(prose), there, "left: docs/protocol.md in words; right: the server");
+    assert_eq!(named(&format!("{prose}{after}")), there, "left: docs/protocol.md in words; right: the server");
     stage.stop().await;
 }
 

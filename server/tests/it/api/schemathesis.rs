@@ -1,16 +1,22 @@
 //! Schemathesis, a fuzzer of others, tries every operation of the document: no answer is a failure of the server, every
 //! answer is one that the document names, and good requests get through on nearly all operations.
 
+use crate::codes::Shop as Merchant;
 use crate::stage::{Stage, claim, order, picture, terms, upload};
 use crate::terminal::{Draft, Terminal, rng};
 use portcullis_fixtures::proxy::Proxy;
+use portcullis_protocol::codes::Quantity;
 use portcullis_protocol::encoding::{Octets, base64url};
 use portcullis_protocol::wire::{
-    AccountAnswer, AuthorisationAnswer, Done, OffersRequest, OrderAnswer, PublishAnswer, SessionsAnswer,
-    VerificationAnswer, VerificationRequest, VouchRequest, WithdrawRequest,
+    AccountAnswer, AuthorisationAnswer, CodeOrderRequest, Done, GiftsRequest, OffersRequest, OrderAnswer,
+    PublishAnswer, SessionsAnswer, VerificationAnswer, VerificationRequest, VouchRequest, WithdrawRequest,
 };
-use portcullis_protocol::{PublisherClaim, Rights, SecretKey, Unverified, Verified, Vouch, paths};
+use portcullis_protocol::{
+    MerchantClaim, MerchantVouch, PaymentRequest, PublisherClaim, ReleaseSecretKey, Rights, SecretKey, Unverified,
+    Verified, Vouch, paths,
+};
 use portcullis_server::crypto::secrets::random;
+use portcullis_server::merchants::redemption;
 use portcullis_server::notices::webhooks::keys;
 use portcullis_server::store::{EndpointId, EndpointState, NewEndpoint, Receiver};
 use reqwest::StatusCode;
@@ -112,12 +118,13 @@ async fn prepare(stage: &Stage) -> Value {
     assert!(core.store.add_endpoint(new).await.expect("added"));
     // It is listed, and nothing is sent to it.
     assert!(core.store.set_endpoint(&endpoint, EndpointState::Disabled).await.expect("disabled"));
+    let codes = codes(stage, &mut user, &shop).await;
     let picture = json!({"publisher": "lumen", "name": "alpine-lake"});
     let top_up = json!({"amount": {"minor_units": 500, "currency": "EUR"},
         "payment": {"provider": "sandbox", "token": "ok"}});
     let renewal = json!({"grant_type": "refresh_token", "refresh_token": refresh});
     // Lists, pages of lists, a search, sign-out and the like are made up whole.
-    let known = json!({
+    let mut known = json!({
         "GET /v1/catalogue/{publisher}/{name}": {"path": picture},
         "GET /v1/publishers/{name}": {"path": {"name": "lumen"}},
         "GET /v1/files/{digest}": {"path": {"digest": shop.resource}},
@@ -145,7 +152,109 @@ async fn prepare(stage: &Stage) -> Value {
     let mut terminals = json!({"user": identity(&user), "fresh": identity(&fresh), "spare": identity(&spare),
         "leaver": identity(&leaver), "publisher": identity(&shop.terminal)});
     terminals["spare"]["token"] = Value::Null;
+    for (name, key) in [("merchant", &codes.merchant), ("changer", &codes.changer)] {
+        terminals[name] = json!({"seed": base64url(&*key.to_seed()), "token": Value::Null});
+    }
+    known.as_object_mut().expect("an object").extend(codes.known);
     json!({"origin": stage.origin.as_str(), "terminals": terminals, "known": known})
+}
+
+/// Merchants and orders in every state that is asked about.
+struct CodesKnown {
+    merchant: SecretKey,
+    changer: SecretKey,
+    known: serde_json::Map<String, Value>,
+}
+
+async fn codes(stage: &Stage, user: &mut Terminal, shop: &crate::stage::Shop) -> CodesKnown {
+    let core = &stage.running.app().core;
+    let (games, changer) = (Merchant::new(core, "games").await, Merchant::new(core, "changer-shop").await);
+    games.sell(core, "ending", "1.00 EUR", 600).await;
+    let iat = core.clock.now().seconds();
+    let recipient = Octets(*ReleaseSecretKey::generate(&mut rng()).public().as_bytes());
+    let wanted = CodeOrderRequest {
+        product: games.product,
+        quantity: Quantity::ONE,
+        recipient,
+        request: None,
+        payment: portcullis_protocol::wire::PaymentMethod { provider: "sandbox".into(), token: "ok".into() },
+        again: true,
+    };
+    let mut orders = Vec::new();
+    for _ in 0..5 {
+        let ordered: OrderAnswer = user.get_yes(&Draft::post(paths::CODES, &wanted)).await;
+        orders.push(core.store.code_order(&ordered.order).await.expect("read").expect("an order"));
+    }
+    let nonce = orders[0].nonce.expect("it is paid");
+    let verification = games.verify(core, &orders[1]).await.expect("verified");
+    let submission = games.seal(&verification, &["CODE"], Vec::new());
+    games.deliver(core, &orders[2].id).await.expect("delivered");
+    let delivered = core.store.code_order(&orders[2].id).await.expect("read").expect("an order");
+    let accepted = delivered.accepted.expect("a code");
+    let request = |jti: u8| {
+        let request = PaymentRequest {
+            merchant: games.merchant.name.clone(),
+            aud: core.origin.clone(),
+            jti: Octets([jti; 16]),
+            product: games.product,
+            quantity: Quantity::ONE,
+            amount: "5.00 EUR".parse().expect("an amount"),
+            iat,
+            exp: iat + 3600,
+        };
+        Verified::sign(request, &games.key)
+    };
+    let asked = request(1);
+    portcullis_server::merchants::products::request(core, &games.merchant, asked.compact()).await.expect("taken");
+    let (successor, fresh) = (SecretKey::generate(&mut rng()), SecretKey::generate(&mut rng()));
+    let claim = |name: &str, key: &SecretKey| {
+        let claim = MerchantClaim {
+            name: name.parse().expect("a name"),
+            title: "A shop".parse().expect("a title"),
+            jwk: key.public().clone(),
+            origin: core.origin.clone(),
+            webhook: "https://shop.example/hook".parse().expect("an address"),
+            iat,
+        };
+        Verified::sign(claim, key).compact().to_owned()
+    };
+    let name = changer.merchant.name.clone();
+    let vouch = MerchantVouch { merchant: name, jwk: successor.public().clone(), seq: 1, iat };
+    let (publisher, resource) = ("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name"));
+    let gifts = GiftsRequest { offer: shop.offer("print").digest(), count: 2, note: String::new(), expires: None };
+    let owner = core.store.publisher(&publisher).await.expect("read").expect("a publisher").owner;
+    let make = crate::world::fresh(&gifts);
+    let made = redemption::make(core, &owner, &publisher, &resource, &gifts, &make).await.expect("made");
+    let picture = json!({"publisher": "lumen", "name": "alpine-lake"});
+    let known = json!({
+        "GET /v1/merchants/{name}": {"path": {"name": "games"}},
+        "POST /v1/merchants": {"body": {"claim": claim("another-shop", &fresh)}},
+        "GET /v1/payment-requests/{digest}": {"path": {"digest": asked.digest()}},
+        "GET /v1/merchant": {"as": "merchant"},
+        "PUT /v1/merchant/products": {"body": {"product": games.product(core, "further", "2.00 EUR", 60)}, "as": "merchant"},
+        "DELETE /v1/merchant/products/{name}": {"path": {"name": "ending"}, "as": "merchant"},
+        "POST /v1/merchant/requests": {"body": {"request": request(2).compact()}, "as": "merchant"},
+        "POST /v1/merchant/verifications": {"body": {"order": orders[0].id, "nonce": nonce}, "as": "merchant"},
+        "POST /v1/merchant/codes": {"body": submission, "as": "merchant"},
+        "GET /v1/merchant/orders/{id}": {"path": {"id": orders[0].id}, "as": "merchant"},
+        "POST /v1/merchant/orders/{id}/decline": {"path": {"id": orders[3].id}, "body": {"reason": ""}, "as": "merchant"},
+        "POST /v1/merchant/vouches": {
+            "body": {"vouch": changer.sign(vouch), "claim": claim("changer-shop", &successor)}, "as": "changer"},
+        "POST /v1/codes": {"body": wanted},
+        "GET /v1/codes/{order}": {"path": {"order": orders[2].id}},
+        "POST /v1/codes/{order}/ack": {"path": {"order": orders[2].id}, "body": {
+            "generation": accepted.generation, "ciphertext": accepted.bytes.digest(), "readable": true}},
+        "POST /v1/codes/{order}/recipient": {"path": {"order": orders[4].id}, "body": {"recipient": recipient}},
+        "POST /v1/redemptions": {"body": {"code": made.codes[0].code}},
+        "POST /v1/catalogue/{publisher}/{name}/gifts": {"path": picture, "body": gifts, "as": "publisher"},
+        "GET /v1/catalogue/{publisher}/{name}/gifts": {"path": picture, "as": "publisher"},
+        "GET /v1/catalogue/{publisher}/{name}/gifts/{page}": {
+            "path": {"publisher": "lumen", "name": "alpine-lake", "page": 0}, "as": "publisher"},
+        "DELETE /v1/catalogue/{publisher}/{name}/gifts/batches/{batch}": {
+            "path": {"publisher": "lumen", "name": "alpine-lake", "batch": made.batch}, "as": "publisher"},
+    });
+    let Value::Object(known) = known else { panic!("an object") };
+    CodesKnown { merchant: games.key, changer: changer.key, known }
 }
 
 /// What a run of Schemathesis found.

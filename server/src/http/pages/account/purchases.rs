@@ -43,6 +43,7 @@ fn row(order: &Order) -> Vec<Markup> {
         // Apart from what stands around it, whichever way it is written.
         Goods::Rights { offer, .. } => html! { bdi { (offer.title) } ": " (offer.publisher) "/" (offer.name) },
         Goods::TopUp { .. } => html! { "Money for your balance" },
+        Goods::Codes { product, .. } => html! { bdi { (product.title) } ": " (product.merchant) },
     };
     vec![
         moment(order.created),

@@ -85,6 +85,7 @@ fn state(order: &Order) -> Markup {
             match order.goods {
                 Goods::Rights { .. } => "It is paid, and yours from now on.",
                 Goods::TopUp { .. } => "It is paid, and in your balance.",
+                Goods::Codes { .. } => "It is paid. The merchant delivers the code to your terminal.",
             },
         ),
         OrderPhase::Pending => (
@@ -124,6 +125,10 @@ fn next(app: &App, order: &Order, commands: &[String]) -> Markup {
                     }
                 }
             }
+            (OrderPhase::Paid, Goods::Codes { .. }) => {
+                h2 { "Fetch it" }
+                (command_line("portcullis codes"))
+            }
             (OrderPhase::Paid, Goods::TopUp { .. }) => { p { a.button href="/account/balance" { "See your balance" } } }
             (OrderPhase::Declined, Goods::Rights { digest, .. }) => { p { a.button href={ "/buy/" (digest) } { "Try again" } } }
             (OrderPhase::Declined, Goods::TopUp { .. }) => { p { a.button href="/account/balance" { "Try again" } } }
@@ -142,6 +147,11 @@ fn receipt(order: &Order, paid_with: &str) -> Markup {
                     dt { "Rights" } dd { (offer.rights) }
                 }
                 Goods::TopUp { .. } => { dt { "What" } dd { "Money for your balance" } }
+                Goods::Codes { product, quantity, .. } => {
+                    dt { "What" } dd { bdi { (product.title) } }
+                    dt { "Merchant" } dd { (product.merchant) }
+                    dt { "Codes" } dd { (quantity) }
+                }
             }
             dt { "Amount" } dd { strong { (order.amount()) } }
             @if matches!(order.phase, OrderPhase::Refunding | OrderPhase::Refunded) {

@@ -1,7 +1,9 @@
-//! What is sold: the first page, search, a resource, a publisher, and covers.
+//! What is sold: the first page, search, a resource, a publisher, a merchant, what one asks to be paid, and covers.
 
 pub(crate) mod cover;
 pub(crate) mod home;
+pub(crate) mod merchant;
+pub(crate) mod payment;
 pub(crate) mod publisher;
 pub(crate) mod resource;
 pub(crate) mod search;

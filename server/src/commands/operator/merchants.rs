@@ -1,0 +1,158 @@
+//! Merchants, and their orders of codes that are not final.
+
+use super::accounts::email_of;
+use super::{Report, moment};
+use crate::App;
+use crate::audit::Act;
+use crate::store::{CodeDecision, CodeStep, Merchant, MerchantDecision};
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use portcullis_protocol::codes::CodeState;
+use portcullis_protocol::{MerchantName, OrderId};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Rows that one listing reads at a time.
+const PAGE: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MerchantTask {
+    /// Lists all merchants, how they stand, and how their orders of the last hour went.
+    List,
+    /// Lets a merchant sell, once its endpoint has shown that it is the merchant's.
+    Approve {
+        /// Its name.
+        name: MerchantName,
+    },
+    /// Ends that: nothing of it is sold, and its key acts for nobody. Orders under way fail at their deadlines.
+    Suspend {
+        /// Its name.
+        name: MerchantName,
+    },
+    /// Takes a suspension back.
+    Restore {
+        /// Its name.
+        name: MerchantName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CodesTask {
+    /// Lists orders of codes that are not final: where each stands, what is next, and who has to see to it.
+    List,
+    /// Notes that a code is disputed, until `keep` or `reverse` decides.
+    Dispute {
+        /// The order.
+        order: OrderId,
+    },
+    /// Decides a dispute for the merchant.
+    Keep {
+        /// The order.
+        order: OrderId,
+    },
+    /// Decides a dispute for the buyer: the money goes back, and codes of this store's own resources are void.
+    Reverse {
+        /// The order.
+        order: OrderId,
+    },
+}
+
+impl MerchantTask {
+    pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        let (name, decision, action) = match self {
+            Self::List => return list(app).await,
+            Self::Approve { name } => (name, MerchantDecision::Approve, "merchant approve"),
+            Self::Suspend { name } => (name, MerchantDecision::Suspend, "merchant suspend"),
+            Self::Restore { name } => (name, MerchantDecision::Restore, "merchant restore"),
+        };
+        let act = Act::of_user(&app.core, action, &name);
+        let merchant = act.scope(app.core.store.decide_merchant(&name, decision)).await?;
+        let merchant = merchant.with_context(|| format!("there is no merchant `{name}`: see `merchant list`"))?;
+        let state = merchant.state.word();
+        let text = match decision {
+            MerchantDecision::Approve if state == "claimed" => format!(
+                "Approved. `{name}` sells once its endpoint {} has shown that it is the merchant's: \
+                 `portcullis merchant register` does it.",
+                merchant.webhook
+            ),
+            MerchantDecision::Approve => format!("Approved. `{name}` sells from now on."),
+            MerchantDecision::Suspend => {
+                format!("Suspended. Nothing of `{name}` is sold, and its key acts for nobody.")
+            }
+            MerchantDecision::Restore => format!("Restored. `{name}` is {state}."),
+        };
+        Ok(Report { text, json: json!({"merchant": name, "state": state}) })
+    }
+}
+
+async fn list(app: &App) -> anyhow::Result<Report> {
+    let (mut text, mut rows): (String, Vec<Value>) = (String::new(), Vec::new());
+    let mut after = None;
+    loop {
+        let page = app.core.store.merchants(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.name.clone());
+        for merchant in &page {
+            let Merchant { id, name, title, key, owner, webhook, state, created } = merchant;
+            let health = app.core.store.merchant_health(id).await?;
+            let email = email_of(app, owner).await?;
+            let (state, words) = (state.word(), key.thumbprint().words());
+            let (in_time, decided) = (health.in_time, health.decided);
+            writeln!(text, "{name}  {state}  {in_time} of {decided} in time  {webhook}  {words}  {email}")?;
+            rows.push(json!({
+                "merchant": name, "title": title, "state": state, "webhook": webhook, "key": key.thumbprint(),
+                "words": words, "email": email, "orders": decided, "in_time": in_time, "created": created.seconds(),
+            }));
+        }
+    }
+    Ok(Report { text, json: json!({"merchants": rows}) })
+}
+
+impl CodesTask {
+    pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        let (order, decision, action) = match self {
+            Self::List => return open(app).await,
+            Self::Dispute { order } => (order, CodeDecision::Dispute, "code dispute"),
+            Self::Keep { order } => (order, CodeDecision::Keep, "code keep"),
+            Self::Reverse { order } => (order, CodeDecision::Reverse, "code reverse"),
+        };
+        let act = Act::of_user(&app.core, action, order);
+        match act.scope(app.core.store.decide_code_order(&order, decision)).await? {
+            CodeStep::Taken(found) => {
+                let state = found.state.map(CodeState::name);
+                let text = format!("{order} is {} now.", state.unwrap_or("not paid for"));
+                Ok(Report { text, json: json!({"order": order, "state": state}) })
+            }
+            CodeStep::Closed(found) | CodeStep::Differs(found) => bail!(
+                "{order} is {}: only an order whose code was accepted can be disputed, and only a disputed one decided. \
+                 What the payer disputes is decided by the payment provider",
+                found.state.map_or("not paid for", CodeState::name)
+            ),
+            CodeStep::Mismatch | CodeStep::Unknown => bail!("there is no order of codes {order}"),
+        }
+    }
+}
+
+async fn open(app: &App) -> anyhow::Result<Report> {
+    let (mut text, mut rows): (String, Vec<Value>) = (String::new(), Vec::new());
+    let mut skip = 0;
+    loop {
+        let page = app.core.store.open_code_orders(None, skip, PAGE).await?;
+        for order in &page {
+            let Some(state) = order.state else { continue };
+            let (party, next) = state.next().map_or((None, ""), |(party, next)| (Some(party), next));
+            let who = party.map_or_else(String::new, |party| party.to_string());
+            let (id, merchant, amount) = (order.id, &order.merchant_name, order.amount);
+            let since = moment(order.changed);
+            writeln!(text, "{id}  {state:<13}  since {since}  {merchant}  {amount}  {who}: {next}")?;
+            rows.push(json!({
+                "order": id, "state": state, "since": order.changed.seconds(), "merchant": merchant, "amount": amount,
+                "deadline": order.deadline.map(crate::ops::clock::Timestamp::seconds), "who": who, "next": next,
+            }));
+        }
+        if page.len() < PAGE as usize {
+            return Ok(Report { text, json: json!({"orders": rows}) });
+        }
+        skip += PAGE;
+    }
+}

@@ -1,0 +1,77 @@
+//! `GET /merchants/{name}`: who signs for the codes that it sells, and how they are bought.
+
+use super::super::kit::shell::{Empty, Shell};
+use super::super::kit::words::{command_line, moment};
+use super::super::session::Visitor;
+use crate::http::api::segment;
+use crate::http::app::App;
+use crate::http::problem::ApiError;
+use crate::store::MerchantState;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use portcullis_protocol::{MerchantName, Product, PublicKey};
+use std::time::Duration;
+
+/// A merchant that sells here.
+pub(crate) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let name: MerchantName = segment(&name)?;
+    let merchant = app.core.store.merchant(&name).await.map_err(ApiError::internal)?;
+    let merchant = merchant.filter(|merchant| merchant.state == MerchantState::Approved).ok_or(ApiError::NotFound)?;
+    let products = app.core.store.products(&merchant.id).await.map_err(ApiError::internal)?;
+    let content = html! {
+        p.lead { "Sells electronic codes here as " code { (name) } " since " (moment(merchant.created)) "." }
+        (key_of(&merchant.key))
+        h2 { "On sale" }
+        @if products.is_empty() {
+            (Empty { title: "Nothing is on sale", text: html! { "The merchant sells nothing at present." } })
+        } @else {
+            p { "Sign the terminal in, once:" }
+            (command_line(&format!("portcullis login {}", app.origin())))
+            @for revision in &products { (product(&revision.product)) }
+        }
+    };
+    Ok(Shell::new(&app, &visitor, merchant.title.as_str()).show(&content))
+}
+
+/// The key, as words.
+pub(super) fn key_of(key: &PublicKey) -> Markup {
+    html! {
+        dl { dt { "Key" } dd { code { (key.thumbprint().words()) } } }
+        p.hint {
+            "These words stand for the merchant's key, which signs and seals every code. Your terminal remembers it, and \
+             warns you if it changes. This store cannot read the codes."
+        }
+    }
+}
+
+fn product(product: &Product) -> Markup {
+    html! {
+        div.offer {
+            div.cost { h3 dir="auto" { (product.title) } strong { (product.price) } }
+            p.text dir="auto" { (product.description) }
+            p.small { "The code arrives within " (time(product.deadline.get())) ", or you are paid back." }
+            (command_line(&format!("portcullis pay {}/{}", product.merchant, product.name)))
+        }
+    }
+}
+
+/// A time to deliver.
+pub(super) fn time(seconds: u32) -> String {
+    humantime::format_duration(Duration::from_secs(seconds.into())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn a_time_is_read_by_people() {
+        assert_eq!(time(600), "10m");
+        assert_eq!(time(5400), "1h 30m");
+    }
+}

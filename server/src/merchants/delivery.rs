@@ -1,0 +1,131 @@
+//! What a buyer does about an order: looks at it, fetches the sealed code, acknowledges it, moves it to another terminal.
+
+use crate::Core;
+use crate::billing::answers::{Refusal, ServiceError};
+use crate::identity::asker::Asker;
+use crate::store::{AccountPage, CodeOrder, CodeStep};
+use portcullis_protocol::codes::CodeState;
+use portcullis_protocol::wire::{
+    CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderInfo, CodeOrdersAnswer, Delivery, RecipientAnswer,
+    RecipientRequest,
+};
+use portcullis_protocol::{AccountId, OrderId, Reason, ReleasePublicKey};
+
+/// Orders on one page: each has the product that its merchant signed.
+const PAGE: usize = 10;
+/// How long a code that was acknowledged is delivered again to the same terminal, in seconds.
+const KEPT: u64 = 30 * 24 * 3600;
+/// When a terminal asks again that wants an order while its code is on the way, in seconds.
+const SOON: u32 = 5;
+
+/// The orders of an account that were paid for, newest first.
+///
+/// # Errors
+/// [`ServiceError::Failed`].
+pub async fn list(core: &Core, account: &AccountId, page: u32) -> Result<CodeOrdersAnswer, ServiceError> {
+    let page = core.store.code_orders_of(account, AccountPage::new(page, PAGE)).await?;
+    let codes: Vec<CodeOrderInfo> = page.rows.iter().filter_map(info).collect();
+    Ok(CodeOrdersAnswer { codes: codes.into(), next: page.next })
+}
+
+/// An order, and its sealed code if this terminal may have it: then it counts as delivered.
+///
+/// # Errors
+/// [`ServiceError::NotFound`].
+pub async fn fetch(core: &Core, asker: &Asker, id: &OrderId) -> Result<CodeOrderAnswer, ServiceError> {
+    let order = of_account(core, asker.account(), id).await?;
+    let order = match order.state {
+        Some(CodeState::CodeReceived) => match core.store.deliver_code(id, asker.terminal()).await? {
+            CodeStep::Taken(order) | CodeStep::Closed(order) | CodeStep::Differs(order) => *order,
+            CodeStep::Mismatch => order,
+            CodeStep::Unknown => return Err(ServiceError::NotFound),
+        },
+        _ => order,
+    };
+    let delivery = delivery(core, asker, &order).await?;
+    Ok(CodeOrderAnswer { info: info(&order).ok_or(ServiceError::NotFound)?, delivery })
+}
+
+async fn delivery(core: &Core, asker: &Asker, order: &CodeOrder) -> Result<Option<Delivery>, ServiceError> {
+    let is_its = order.terminal.is_none_or(|terminal| terminal == *asker.terminal());
+    let may_have = match order.state {
+        // A payment that is disputed releases nothing.
+        Some(CodeState::Delivered | CodeState::Kept) => true,
+        Some(CodeState::Acknowledged) => order.changed.plus(KEPT) > core.store.now().await?,
+        _ => false,
+    };
+    let sealed = order.accepted.as_ref().filter(|accepted| accepted.generation == order.generation);
+    let (true, true, Some(sealed), Some(verification)) = (is_its, may_have, sealed, &order.verification) else {
+        return Ok(None);
+    };
+    Ok(Some(Delivery {
+        verification: verification.clone(),
+        code: sealed.code.clone(),
+        enc: sealed.bytes.enc,
+        ciphertext: sealed.bytes.ciphertext.clone(),
+    }))
+}
+
+/// The code arrived, or cannot be read: then a person decides.
+///
+/// # Errors
+/// [`ServiceError::NotFound`]; `binding-mismatch` if it is not what was delivered last; `order-closed`.
+pub async fn acknowledge(
+    core: &Core,
+    asker: &Asker,
+    id: &OrderId,
+    said: &CodeAckRequest,
+) -> Result<CodeAckAnswer, ServiceError> {
+    let CodeAckRequest { generation, ciphertext, readable } = said;
+    of_account(core, asker.account(), id).await?;
+    match core.store.acknowledge_code(id, asker.terminal(), *generation, ciphertext, *readable).await? {
+        CodeStep::Taken(order) => Ok(CodeAckAnswer { state: order.state.ok_or(ServiceError::NotFound)?.into() }),
+        CodeStep::Closed(_) | CodeStep::Differs(_) => Err(Reason::OrderClosed.into()),
+        CodeStep::Mismatch => Err(Reason::BindingMismatch.into()),
+        CodeStep::Unknown => Err(ServiceError::NotFound),
+    }
+}
+
+/// Delivers an order to the terminal that asks, from now on.
+///
+/// # Errors
+/// [`ServiceError::NotFound`]; `rate-limited` while a code is on its way; `order-closed`.
+pub async fn relocate(
+    core: &Core,
+    asker: &Asker,
+    id: &OrderId,
+    asked: &RecipientRequest,
+) -> Result<RecipientAnswer, ServiceError> {
+    if ReleasePublicKey::from_bytes(asked.recipient.0).is_err() {
+        return Err(ServiceError::Unacceptable("`recipient` is a low-order point: make another key".into()));
+    }
+    match core.store.move_code_order(id, asker.account(), asker.terminal(), &asked.recipient).await? {
+        CodeStep::Taken(order) => Ok(RecipientAnswer { generation: order.generation }),
+        CodeStep::Differs(_) => Err(Refusal::new(Reason::RateLimited)
+            .because("A code is on its way to the other terminal.")
+            .after(SOON)
+            .into()),
+        CodeStep::Closed(_) => Err(Reason::OrderClosed.into()),
+        CodeStep::Mismatch | CodeStep::Unknown => Err(ServiceError::NotFound),
+    }
+}
+
+async fn of_account(core: &Core, account: &AccountId, id: &OrderId) -> Result<CodeOrder, ServiceError> {
+    match core.store.code_order(id).await? {
+        Some(order) if order.account == *account && order.state.is_some() => Ok(order),
+        _ => Err(ServiceError::NotFound),
+    }
+}
+
+fn info(order: &CodeOrder) -> Option<CodeOrderInfo> {
+    Some(CodeOrderInfo {
+        order: order.id,
+        merchant: order.merchant_name.clone(),
+        product: order.product_compact.clone(),
+        quantity: order.quantity,
+        amount: order.amount,
+        state: order.state?.into(),
+        generation: order.generation,
+        recipient: order.recipient,
+    })
+}

@@ -1,0 +1,163 @@
+//! Codes for resources of this server: publishers make them by the batch, as gifts, for promotions, for the press;
+//! merchants sell them; whoever types one holds the rights.
+//!
+//! A code is made from its batch, its number and a key that is not in the database, and is found by a keyed hash. So the
+//! same request for a batch gets the same codes again, and nobody reads one from the database, a log or a backup.
+
+use crate::Core;
+use crate::billing::answers::{Refusal, ServiceError};
+use crate::identity::asker::Asker;
+use crate::ops::clock::Timestamp;
+use crate::store::{BatchOutcome, Idempotency, NewBatch, RedeemOutcome, RedemptionLookup};
+use portcullis_protocol::codes::RedemptionCode;
+use portcullis_protocol::limits::MAX_BATCH;
+use portcullis_protocol::text::disturbs;
+use portcullis_protocol::wire::{BatchInfo, BatchesAnswer, GiftCode, GiftsAnswer, GiftsRequest, RedemptionAnswer};
+use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, PublisherName, Reason, ResourceName};
+
+/// Batches on one page.
+const PAGE: u32 = 50;
+/// The longest note of a batch, in bytes.
+const NOTE: usize = 200;
+
+/// Makes a batch of codes. The same request again gets the same codes.
+///
+/// # Errors
+/// [`ServiceError::Unacceptable`], [`ServiceError::NotFound`].
+pub async fn make(
+    core: &Core,
+    account: &AccountId,
+    publisher: &PublisherName,
+    name: &ResourceName,
+    asked: &GiftsRequest,
+    idempotency: &Idempotency,
+) -> Result<GiftsAnswer, ServiceError> {
+    if !(1..=MAX_BATCH).contains(&asked.count) {
+        return Err(ServiceError::Unacceptable(format!("a batch has 1 to {MAX_BATCH} codes").into()));
+    }
+    if asked.note.len() > NOTE || asked.note.chars().any(disturbs) {
+        let rule = "the note must have at most 200 bytes, without control, direction or invisible characters";
+        return Err(ServiceError::Unacceptable(rule.into()));
+    }
+    let expires = asked.expires.map(|at| Timestamp::from_millis(at.saturating_mul(1000).min(MAX_MILLIS).cast_signed()));
+    if expires.is_some_and(|expires| expires.seconds() <= core.clock.now().seconds()) {
+        return Err(ServiceError::Unacceptable("`expires` has to lie in the future".into()));
+    }
+    let batch = batch_of(account, idempotency);
+    let codes: Vec<(RedemptionCode, CodeSerial)> =
+        (0..asked.count).map(|number| core.secrets.redemption_code(&batch, number)).collect();
+    let new = NewBatch {
+        id: batch,
+        account: *account,
+        publisher: publisher.clone(),
+        name: name.clone(),
+        offer: asked.offer,
+        note: asked.note.clone(),
+        expires,
+        codes: codes.iter().map(|(code, serial)| (core.secrets.redemption_lookup(code), *serial)).collect(),
+    };
+    match core.store.make_batch(new).await? {
+        BatchOutcome::Made => {}
+        BatchOutcome::NotOwner => return Err(ServiceError::NotFound),
+        BatchOutcome::NoSuchOffer => {
+            let why = "the offer is not one of this resource that is in force and gives rights of its own";
+            return Err(ServiceError::Unacceptable(why.into()));
+        }
+    }
+    let shown = codes.iter().map(|(code, serial)| GiftCode { code: code.text().to_string(), serial: *serial });
+    Ok(GiftsAnswer { batch, codes: shown.collect() })
+}
+
+/// The last moment that a column holds.
+const MAX_MILLIS: u64 = i64::MAX.unsigned_abs();
+
+/// The batch that a request makes, whenever it is made.
+fn batch_of(account: &AccountId, idempotency: &Idempotency) -> BatchId {
+    let mut named = account.as_bytes().to_vec();
+    named.extend_from_slice(idempotency.request.as_bytes());
+    named.extend_from_slice(idempotency.key.as_str().as_bytes());
+    let digest = Digest::of(&named);
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest.as_bytes()[..16]);
+    BatchId::from_bytes(id)
+}
+
+/// The batches of a resource, newest first.
+///
+/// # Errors
+/// [`ServiceError::NotFound`] if the publisher is another account's.
+pub async fn batches(
+    core: &Core,
+    account: &AccountId,
+    publisher: &PublisherName,
+    name: &ResourceName,
+    page: u32,
+) -> Result<BatchesAnswer, ServiceError> {
+    let found = core.store.batches(account, publisher, name, page.saturating_mul(PAGE), PAGE.saturating_add(1)).await?;
+    let mut found = found.ok_or(ServiceError::NotFound)?;
+    let has_more = found.len() > PAGE as usize;
+    found.truncate(PAGE as usize);
+    let shown: Vec<BatchInfo> = found
+        .into_iter()
+        .map(|batch| BatchInfo {
+            batch: batch.id,
+            offer: batch.offer,
+            count: batch.count,
+            redeemed: batch.redeemed,
+            void: batch.void,
+            note: batch.note,
+            made: batch.made.seconds(),
+            expires: batch.expires.map(Timestamp::seconds),
+        })
+        .collect();
+    Ok(BatchesAnswer { batches: shown.into(), next: has_more.then(|| page.saturating_add(1)) })
+}
+
+/// Ends the codes of a batch that nobody has redeemed. Returns how many.
+///
+/// # Errors
+/// [`ServiceError::NotFound`].
+pub async fn void(
+    core: &Core,
+    account: &AccountId,
+    publisher: &PublisherName,
+    batch: &BatchId,
+) -> Result<u32, ServiceError> {
+    core.store.void_batch(account, publisher, batch).await?.ok_or(ServiceError::NotFound)
+}
+
+/// Redeems a code.
+///
+/// # Errors
+/// `code-unknown`, `code-spent`, `code-void`; `rate-limited` if the account has tried too many that there are not;
+/// `confirmation-required` if it holds the same already; [`ServiceError::Unacceptable`] if it is mistyped.
+pub async fn redeem(core: &Core, asker: &Asker, typed: &str) -> Result<RedemptionAnswer, ServiceError> {
+    let code: RedemptionCode = typed.parse().map_err(|error: portcullis_protocol::codes::BadRedemptionCode| {
+        ServiceError::Unacceptable(error.to_string().into())
+    })?;
+    let lookup: RedemptionLookup = core.secrets.redemption_lookup(&code);
+    match core.store.redeem(asker.account(), Some(asker.terminal()), lookup).await? {
+        RedeemOutcome::Redeemed(offer) => Ok(RedemptionAnswer {
+            publisher: offer.publisher,
+            name: offer.name,
+            operation: offer.operation,
+            rights: offer.rights,
+        }),
+        RedeemOutcome::Unknown => Err(Reason::CodeUnknown.into()),
+        RedeemOutcome::Spent => Err(Reason::CodeSpent.into()),
+        RedeemOutcome::Void => Err(Reason::CodeVoid.into()),
+        RedeemOutcome::TooMany(seconds) => {
+            let why = "This account has tried ten codes that there are not. Nobody else is kept from anything.";
+            let wait = u32::try_from(seconds).unwrap_or(u32::MAX);
+            Err(Refusal::new(Reason::RateLimited).because(why).after(wait).into())
+        }
+        RedeemOutcome::Held => {
+            let why = "The account holds the same already, so the code would be lost. It was not redeemed: give it to somebody else.";
+            Err(Refusal::new(Reason::ConfirmationRequired).because(why).into())
+        }
+        RedeemOutcome::OffSale => {
+            let why = "Nothing of the resource can be run at present, so the code was not redeemed.";
+            Err(Refusal::new(Reason::ResourceWithdrawn).because(why).into())
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! How a merchant comes to be one: a name is claimed by a key, the endpoint shows that it is the merchant's, and the
+//! operator approves.
+//!
+//! An endpoint proves itself by what only the merchant's key can sign: the challenge, its own address and this platform.
+//! One that repeats what it is sent, or passes it on to somebody else's endpoint, proves nothing.
+
+use crate::Core;
+use crate::billing::answers::ServiceError;
+use crate::crypto::secrets::random;
+use crate::notices::outbound;
+use crate::notices::webhooks::{self, keys};
+use crate::store::{
+    Endpoint, EndpointId, EndpointState, Merchant, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome,
+    NewEndpoint, NewMerchant, NewMerchantVouch, Receiver,
+};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::limits::MAX_VOUCHES;
+use portcullis_protocol::wire::{
+    MerchantAnswer, MerchantEntry, MerchantStatus, MerchantVouchRequest, OwnershipProof, WebhookKeys,
+};
+use portcullis_protocol::{
+    AccountId, MerchantClaim, MerchantName, MerchantVouch, Ownership, SelfSigned as _, Unverified,
+};
+use serde_json::json;
+
+/// The message that an endpoint answers with its proof.
+const CHALLENGE: &str = "endpoint.challenge";
+/// The longest answer to it, in bytes: a document has some hundred.
+const PROOF: usize = 16 * 1024;
+
+/// A merchant as its events and its endpoints belong to it.
+#[must_use]
+pub const fn receiver(merchant: &MerchantId) -> Receiver {
+    Receiver::Merchant(merchant.0)
+}
+
+/// Claims a name for an account, or changes title and webhook of one that it has.
+///
+/// # Errors
+/// [`ServiceError::Unacceptable`] if the claim is not one, or the name is taken.
+pub async fn claim(core: &Core, account: &AccountId, compact: &str) -> Result<MerchantAnswer, ServiceError> {
+    let claim = held_key(core, compact)?;
+    outbound::WebhookUrl::parse(claim.webhook.as_str(), core.outbound.networks())
+        .map_err(|error| ServiceError::Unacceptable(format!("the webhook is not accepted: {error}").into()))?;
+    let new = NewMerchant {
+        id: MerchantId(Octets(random())),
+        name: claim.name,
+        title: claim.title,
+        key: claim.jwk,
+        owner: *account,
+        webhook: claim.webhook,
+    };
+    let merchant = match core.store.claim_merchant(new).await? {
+        MerchantOutcome::Claimed(merchant) => *merchant,
+        MerchantOutcome::Taken => {
+            let why = "the name is another account's or has another key, or the key is another merchant's";
+            return Err(ServiceError::Unacceptable(why.into()));
+        }
+    };
+    endpoint(core, &merchant).await?;
+    Ok(answer(&merchant))
+}
+
+/// A claim signed by the key that it names, for this platform.
+fn held_key(core: &Core, compact: &str) -> Result<MerchantClaim, ServiceError> {
+    let claim = Unverified::<MerchantClaim>::parse(compact)
+        .and_then(Unverified::verify_self_signed)
+        .map_err(|error| ServiceError::Unacceptable(format!("the claim is not accepted: {error}").into()))?;
+    let claim = claim.into_document();
+    if claim.origin == core.origin {
+        Ok(claim)
+    } else {
+        Err(ServiceError::Unacceptable("the claim is for another server".into()))
+    }
+}
+
+/// The endpoint of a merchant's address, which is made if there is none. Those of earlier addresses end.
+async fn endpoint(core: &Core, merchant: &Merchant) -> Result<Endpoint, ServiceError> {
+    let owner = receiver(&merchant.id);
+    let url = merchant.webhook.as_str();
+    let endpoints = core.store.endpoints_of(&owner).await?;
+    for other in endpoints.iter().filter(|endpoint| endpoint.url != url) {
+        core.store.set_endpoint(&other.id, EndpointState::Removed).await?;
+    }
+    if let Some(known) = endpoints.into_iter().find(|endpoint| endpoint.url == url) {
+        return Ok(known);
+    }
+    let id = EndpointId(Octets(random()));
+    let (keys, _) = keys::new(&core.secrets, &id);
+    let new = NewEndpoint { id, owner, url: url.to_owned(), keys };
+    if !core.store.add_endpoint(new).await? {
+        return Err(ServiceError::Failed("a merchant has more endpoints than it can have".into()));
+    }
+    core.store.endpoint(&id).await?.ok_or(ServiceError::NotFound)
+}
+
+/// Has the endpoint show that it is the merchant's.
+///
+/// # Errors
+/// [`ServiceError::Unacceptable`] says what was wrong with its answer.
+pub async fn prove(core: &Core, merchant: &Merchant) -> Result<MerchantAnswer, ServiceError> {
+    let unproven =
+        |why: String| ServiceError::Unacceptable(format!("the endpoint is not proven to be yours: {why}").into());
+    let endpoint = endpoint(core, merchant).await?;
+    if endpoint.state == EndpointState::Disabled {
+        core.store.set_endpoint(&endpoint.id, EndpointState::Active).await?;
+    }
+    let challenge = Octets(random::<32>());
+    let said = webhooks::ask(core, &endpoint, CHALLENGE, &json!({ "challenge": challenge })).await?;
+    let said = said.map_err(|error| unproven(error.to_string()))?;
+    if said.status != 200 {
+        return Err(unproven(format!("it answered the challenge with status {}, not 200", said.status)));
+    }
+    if said.body.len() > PROOF {
+        return Err(unproven("its answer is longer than 16 KiB".into()));
+    }
+    let form = "its answer is not {\"ownership\": \"<compact document>\"}";
+    let proof: OwnershipProof = serde_json::from_slice(&said.body).map_err(|_| unproven(form.into()))?;
+    let proof = Unverified::<Ownership>::parse(&proof.ownership)
+        .and_then(|ownership| ownership.verify(&merchant.key))
+        .map_err(|error| unproven(error.to_string()))?
+        .into_document();
+    let is_this = proof.merchant == merchant.name
+        && proof.challenge == challenge
+        && proof.url == merchant.webhook
+        && proof.platform == core.origin;
+    if !is_this {
+        return Err(unproven("it signed for another merchant, challenge, address or platform".into()));
+    }
+    if !core.store.prove_merchant(&merchant.id, &merchant.webhook).await? {
+        return Err(unproven("the address was changed meanwhile".into()));
+    }
+    let merchant = core.store.merchant(&merchant.name).await?.ok_or(ServiceError::NotFound)?;
+    Ok(answer(&merchant))
+}
+
+/// What a merchant needs to know of itself: the keys of its webhooks, too.
+///
+/// # Errors
+/// [`ServiceError::Failed`].
+pub async fn status(core: &Core, merchant: &Merchant) -> Result<MerchantStatus, ServiceError> {
+    let endpoint = endpoint(core, merchant).await?;
+    let mut published = Vec::new();
+    for stored in core.store.endpoint_keys(&endpoint.id).await? {
+        let opened = keys::open(&core.secrets, &endpoint.id, &stored)?;
+        published.push(WebhookKeys {
+            v1: opened.shared().to_string(),
+            v1a: opened.public(),
+            from: stored.not_before.seconds(),
+            until: stored.ends.map(crate::ops::clock::Timestamp::seconds),
+        });
+    }
+    let health = core.store.merchant_health(&merchant.id).await?;
+    Ok(MerchantStatus {
+        merchant: merchant.name.clone(),
+        state: merchant.state.word().to_owned(),
+        webhook: merchant.webhook.clone(),
+        keys: published.into(),
+        orders: health.decided,
+        in_time: health.in_time,
+    })
+}
+
+/// A merchant as everybody sees it, once it is approved.
+///
+/// # Errors
+/// [`ServiceError::NotFound`].
+pub async fn show(core: &Core, name: &MerchantName) -> Result<MerchantEntry, ServiceError> {
+    let merchant = core.store.merchant(name).await?.filter(|merchant| merchant.state == MerchantState::Approved);
+    let merchant = merchant.ok_or(ServiceError::NotFound)?;
+    let vouches = core.store.merchant_vouches(&merchant.id).await?;
+    let products = core.store.products(&merchant.id).await?.into_iter().map(|revision| revision.compact).collect();
+    Ok(MerchantEntry { name: merchant.name, title: merchant.title, key: merchant.key, vouches, products })
+}
+
+/// Changes a merchant's key: the one in use names its successor, which has signed that it is held.
+///
+/// # Errors
+/// [`ServiceError::Unacceptable`].
+pub async fn vouch(core: &Core, merchant: &Merchant, asked: &MerchantVouchRequest) -> Result<(), ServiceError> {
+    let unacceptable = |why: String| ServiceError::Unacceptable(format!("the vouch is not accepted: {why}").into());
+    let vouch = Unverified::<MerchantVouch>::parse(&asked.vouch)
+        .and_then(|vouch| vouch.verify(&merchant.key))
+        .map_err(|error| unacceptable(error.to_string()))?
+        .into_document();
+    if vouch.merchant != merchant.name {
+        return Err(unacceptable("it is for another merchant".into()));
+    }
+    if vouch.jwk == merchant.key {
+        return Err(unacceptable("it names the key that is in use already".into()));
+    }
+    let claim = held_key(core, &asked.claim)?;
+    if claim.name != merchant.name || *claim.key() != vouch.jwk {
+        return Err(unacceptable("the claim that comes with it is for another name or key".into()));
+    }
+    let new = NewMerchantVouch {
+        merchant: merchant.id,
+        by: merchant.key.clone(),
+        key: vouch.jwk,
+        seq: vouch.seq,
+        compact: asked.vouch.clone(),
+    };
+    match core.store.vouch_merchant(new).await? {
+        MerchantVouchOutcome::Vouched => Ok(()),
+        MerchantVouchOutcome::Stale => {
+            Err(unacceptable("`seq` is not one more than the number of vouches there are, or the key is taken".into()))
+        }
+        MerchantVouchOutcome::TooMany => {
+            Err(unacceptable(format!("the key was changed {MAX_VOUCHES} times, and no terminal follows once more")))
+        }
+    }
+}
+
+fn answer(merchant: &Merchant) -> MerchantAnswer {
+    MerchantAnswer { merchant: merchant.name.clone(), state: merchant.state.word().to_owned() }
+}

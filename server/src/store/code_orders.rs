@@ -1,0 +1,198 @@
+//! Orders of electronic codes, from the payment to the acknowledged code. The states and their arrows are
+//! [`CodeState::ARROWS`]; each method here that takes one is one conditional write under the lock of the account.
+
+use super::{AccountPage, MerchantId, Page, StoreError};
+use crate::ops::clock::Timestamp;
+use async_trait::async_trait;
+use portcullis_protocol::codes::{CodeState, Generation, Quantity, SealedBytes};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{AccountId, CodeSerial, Digest, MerchantName, Money, OrderId, Product, TerminalId};
+
+/// An order of codes.
+#[derive(Debug, Clone)]
+pub struct CodeOrder {
+    /// Its identifier, which is that of its payment.
+    pub id: OrderId,
+    /// Whose.
+    pub account: AccountId,
+    /// Where it is delivered, if that is a terminal.
+    pub terminal: Option<TerminalId>,
+    /// Who delivers.
+    pub merchant: MerchantId,
+    /// Its name.
+    pub merchant_name: MerchantName,
+    /// What was ordered.
+    pub product: Product,
+    /// That, as the merchant signed it.
+    pub product_compact: String,
+    /// Its digest.
+    pub product_digest: Digest,
+    /// How many.
+    pub quantity: Quantity,
+    /// What was paid.
+    pub amount: Money,
+    /// The payment request.
+    pub request: Option<Digest>,
+    /// The key of the order.
+    pub recipient: Octets<32>,
+    /// What its merchant was sent for this generation, once it is paid for.
+    pub nonce: Option<Octets<32>>,
+    /// Where it stands; `None`: it is not paid for.
+    pub state: Option<CodeState>,
+    /// Which sealing is wanted, or was accepted last.
+    pub generation: Generation,
+    /// Until when a code is taken, once it is paid for.
+    pub deadline: Option<Timestamp>,
+    /// What the merchant was answered for this generation.
+    pub verification: Option<String>,
+    /// What was accepted last.
+    pub accepted: Option<AcceptedCode>,
+    /// Since when it stands where it stands.
+    pub changed: Timestamp,
+}
+
+/// A code that was accepted. It opens with the key of its order only.
+#[derive(Debug, Clone)]
+pub struct AcceptedCode {
+    /// Which sealing.
+    pub generation: Generation,
+    /// What the merchant signed.
+    pub code: String,
+    /// What was sealed.
+    pub bytes: SealedBytes,
+    /// When the first sealing was accepted.
+    pub at: Timestamp,
+}
+
+/// A sealed code, checked against its signature and its order.
+#[derive(Debug, Clone)]
+pub struct NewCode {
+    /// The merchant that submits it.
+    pub merchant: MerchantId,
+    /// The order.
+    pub order: OrderId,
+    /// Which sealing.
+    pub generation: Generation,
+    /// The verification that it answers.
+    pub verification: String,
+    /// What the merchant signed.
+    pub code: String,
+    /// What was sealed.
+    pub bytes: SealedBytes,
+    /// The serials, if the codes can be redeemed here.
+    pub serials: Vec<CodeSerial>,
+}
+
+/// What became of a step of an order. In each case the order is as it now stands.
+#[derive(Debug, Clone)]
+pub enum CodeStep {
+    /// Taken now, or before and to the same effect.
+    Taken(Box<CodeOrder>),
+    /// The order does not stand where the step could be taken.
+    Closed(Box<CodeOrder>),
+    /// Something else was accepted before.
+    Differs(Box<CodeOrder>),
+    /// What is said does not fit the order.
+    Mismatch,
+    /// There is no such order, or it is somebody else's.
+    Unknown,
+}
+
+/// Why no order of codes is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodesOffSale {
+    /// The merchant is not approved.
+    Merchant,
+    /// The product is not sold on these terms.
+    Product,
+    /// The request has expired, or another order stands for it.
+    Request,
+    /// The merchant fails too often.
+    Unavailable,
+}
+
+/// Why an order fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CodeFailure {
+    /// Its deadline has passed.
+    Late,
+    /// Its merchant has no code for it.
+    Declined {
+        /// The merchant that says so.
+        merchant: MerchantId,
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+/// What the operator decides of a disputed order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeDecision {
+    /// There is a dispute.
+    Dispute,
+    /// The merchant keeps the money.
+    Keep,
+    /// The buyer has it back.
+    Reverse,
+}
+
+/// Orders of codes.
+#[async_trait]
+pub trait CodeOrders {
+    /// An order.
+    async fn code_order(&self, order: &OrderId) -> Result<Option<CodeOrder>, StoreError>;
+
+    /// A page of the orders of an account that were paid for, newest first.
+    async fn code_orders_of(&self, account: &AccountId, page: AccountPage) -> Result<Page<CodeOrder>, StoreError>;
+
+    /// Orders that are not final, oldest first: of one merchant or of all, at most `limit` after the first `skip`.
+    async fn open_code_orders(
+        &self,
+        merchant: Option<&MerchantId>,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<CodeOrder>, StoreError>;
+
+    /// Answers the second interface with a verification of this generation and recipient, or with the one that was
+    /// answered before.
+    async fn verify_code_order(
+        &self,
+        order: &OrderId,
+        generation: Generation,
+        recipient: &Octets<32>,
+        verification: String,
+    ) -> Result<CodeStep, StoreError>;
+
+    /// Accepts a sealed code, and credits the merchant in the same transaction; or replaces the sealing of an earlier
+    /// generation.
+    async fn accept_code(&self, code: NewCode) -> Result<CodeStep, StoreError>;
+
+    /// Hands the sealed code to a terminal of the account.
+    async fn deliver_code(&self, order: &OrderId, terminal: &TerminalId) -> Result<CodeStep, StoreError>;
+
+    /// A terminal has opened and stored the code of this generation, or cannot read it.
+    async fn acknowledge_code(
+        &self,
+        order: &OrderId,
+        terminal: &TerminalId,
+        generation: Generation,
+        ciphertext: &Digest,
+        readable: bool,
+    ) -> Result<CodeStep, StoreError>;
+
+    /// Moves an order to a terminal of its account, with a new key. [`CodeStep::Differs`]: a code is on its way.
+    async fn move_code_order(
+        &self,
+        order: &OrderId,
+        account: &AccountId,
+        terminal: &TerminalId,
+        recipient: &Octets<32>,
+    ) -> Result<CodeStep, StoreError>;
+
+    /// Ends an order for which there will be no code, and begins to pay it back. One that is not late yet, or has its
+    /// code, stays as it is.
+    async fn fail_code_order(&self, order: &OrderId, why: CodeFailure) -> Result<CodeStep, StoreError>;
+
+    /// Opens or decides a dispute. What is reversed is on its way back.
+    async fn decide_code_order(&self, order: &OrderId, decision: CodeDecision) -> Result<CodeStep, StoreError>;
+}

@@ -1,0 +1,136 @@
+-- Merchants, what they sell, orders of electronic codes, and codes that redeem to rights.
+
+-- A merchant is `claimed`, then `proven` (its endpoint is its own), then `approved` by the operator. `endpoint`: where it
+-- is told of orders. `probe_at`: when an order was last taken although it fails too often.
+CREATE TABLE merchants (
+    id           BLOB PRIMARY KEY,
+    name         TEXT NOT NULL UNIQUE,
+    title        TEXT NOT NULL,
+    key          BLOB NOT NULL UNIQUE,
+    owner        BLOB NOT NULL REFERENCES accounts (id),
+    webhook      TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    proven_at    INTEGER,
+    approved_at  INTEGER,
+    suspended_at INTEGER,
+    probe_at     INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX merchants_by_owner ON merchants (owner, name);
+
+CREATE TABLE merchant_vouches (
+    merchant BLOB NOT NULL REFERENCES merchants (id),
+    seq      INTEGER NOT NULL,
+    compact  TEXT NOT NULL,
+    PRIMARY KEY (merchant, seq)
+) STRICT, WITHOUT ROWID;
+
+-- A revision never changes; it ends. `product` is the payload, `compact` what the merchant signed, `digest` names both.
+CREATE TABLE products (
+    digest   BLOB PRIMARY KEY,
+    merchant BLOB NOT NULL REFERENCES merchants (id),
+    name     TEXT NOT NULL,
+    product  TEXT NOT NULL,
+    compact  TEXT NOT NULL,
+    since    INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX one_product_on_sale ON products (merchant, name) WHERE ended_at IS NULL;
+
+CREATE TABLE payment_requests (
+    digest     BLOB PRIMARY KEY,
+    merchant   BLOB NOT NULL REFERENCES merchants (id),
+    product    BLOB NOT NULL REFERENCES products (digest),
+    request    TEXT NOT NULL,
+    compact    TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payment_requests_by_expiry ON payment_requests (expires_at);
+
+-- How the orders of a merchant went, minute by minute.
+CREATE TABLE merchant_health (
+    merchant BLOB NOT NULL REFERENCES merchants (id),
+    minute   INTEGER NOT NULL,
+    decided  INTEGER NOT NULL DEFAULT 0,
+    in_time  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (merchant, minute)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX merchant_health_by_minute ON merchant_health (minute);
+
+-- An order of codes: its payment is the row of the same identifier in `orders`. state: NULL while it is not paid for, then
+-- 0 paid, 1 notified, 2 verified, 3 code-received, 4 delivered, 5 acknowledged, 6 failed, 7 refunding, 8 refunded,
+-- 9 charged-back, 10 disputed, 11 kept, 12 reversed.
+-- `nonce`: what the merchant was sent for this generation. `spent`: the payment request, once this order is the one that
+-- has paid it. `terminal`: where it is delivered. `recipient`: the key of the order. `verification`: what the merchant was
+-- answered for `generation`.
+-- `sealed`: the generation of what was accepted last: what the merchant signed, and the code, which nobody can open who
+-- has only this row.
+CREATE TABLE code_orders (
+    id           BLOB PRIMARY KEY REFERENCES orders (id),
+    merchant     BLOB NOT NULL REFERENCES merchants (id),
+    product      BLOB NOT NULL REFERENCES products (digest),
+    quantity     INTEGER NOT NULL CHECK (quantity > 0),
+    request      BLOB,
+    spent        BLOB,
+    terminal     BLOB,
+    recipient    BLOB NOT NULL,
+    nonce        BLOB,
+    state        INTEGER CHECK (state BETWEEN 0 AND 12),
+    generation   INTEGER NOT NULL DEFAULT 1 CHECK (generation > 0),
+    deadline     INTEGER,
+    verification TEXT,
+    sealed       INTEGER,
+    code         TEXT,
+    enc          BLOB,
+    ciphertext   BLOB,
+    digest       BLOB,
+    accepted_at  INTEGER,
+    reason       TEXT,
+    changed_at   INTEGER NOT NULL,
+    CHECK ((sealed IS NULL) = (accepted_at IS NULL) AND (state IS NULL) = (deadline IS NULL)
+           AND (state IS NULL) = (nonce IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX one_order_of_a_request ON code_orders (spent) WHERE spent IS NOT NULL;
+CREATE INDEX code_orders_not_final ON code_orders (merchant, id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
+CREATE INDEX code_orders_open ON code_orders (id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
+
+-- What of an order is for codes is said by the row in `code_orders`.
+ALTER TABLE orders ADD COLUMN codes INTEGER NOT NULL DEFAULT 0;
+DROP INDEX receipts_of_top_ups;
+DROP INDEX top_ups_pending;
+CREATE INDEX receipts_of_top_ups ON orders (account, place)
+    WHERE receipt IS NOT NULL AND amount IS NOT NULL AND codes = 0;
+CREATE INDEX top_ups_pending ON orders (account, currency) WHERE state = 0 AND amount IS NOT NULL AND codes = 0;
+CREATE INDEX orders_of_codes ON orders (account, place) WHERE codes = 1;
+
+-- Redemption codes are made in batches, from the batch, the number and a key that is not here; `lookup` is a keyed hash.
+CREATE TABLE code_batches (
+    id         BLOB PRIMARY KEY,
+    publisher  BLOB NOT NULL REFERENCES publishers (id),
+    offer      BLOB NOT NULL REFERENCES offers (digest),
+    count      INTEGER NOT NULL CHECK (count > 0),
+    note       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX code_batches_of_publisher ON code_batches (publisher, created_at);
+
+-- state: 0 open, 1 redeemed, 2 void. `sold`: the order by which a merchant sold it.
+CREATE TABLE redemption_codes (
+    lookup      BLOB PRIMARY KEY,
+    batch       BLOB NOT NULL REFERENCES code_batches (id),
+    number      INTEGER NOT NULL,
+    serial      BLOB NOT NULL UNIQUE,
+    state       INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
+    account     BLOB,
+    sold        BLOB,
+    redeemed_at INTEGER,
+    UNIQUE (batch, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX redemption_codes_sold ON redemption_codes (sold) WHERE sold IS NOT NULL;
+
+-- How many codes that there are not an account has tried since `since`.
+CREATE TABLE redemption_tries (
+    account BLOB PRIMARY KEY REFERENCES accounts (id),
+    since   INTEGER NOT NULL,
+    tries   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

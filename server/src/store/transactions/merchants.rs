@@ -1,0 +1,343 @@
+//! Merchants.
+
+use super::{Database, Tx, TxError, TxResult};
+use crate::ops::clock::Timestamp;
+use crate::ops::faults::Write;
+use crate::store::database::Row;
+use crate::store::database::row::{bytes, checked, count, json, octets, text, time, to_json};
+use crate::store::{
+    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, Merchants,
+    NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord, StoreError,
+};
+use async_trait::async_trait;
+use portcullis_protocol::codes::Health;
+use portcullis_protocol::limits::{MAX_PRODUCTS, MAX_VOUCHES};
+use portcullis_protocol::{AccountId, Digest, MerchantName, PaymentRequest, ProductName, PublicKey, WebhookUrl};
+
+/// One minute of a merchant's health, in milliseconds.
+const MINUTE: i64 = 60_000;
+
+const MERCHANT: &str = "SELECT m.id, m.name, m.title, m.key, m.owner, m.webhook, m.created_at, m.proven_at IS NOT NULL,
+                               m.approved_at IS NOT NULL, m.suspended_at IS NOT NULL
+                        FROM merchants m";
+
+const PRODUCT: &str = "SELECT p.product, p.compact, p.digest, p.ended_at IS NULL, p.merchant FROM products p";
+
+fn merchant(row: &Row<'_>) -> TxResult<Merchant> {
+    Ok(Merchant {
+        id: octets(row, 0).map(MerchantId)?,
+        name: text(row, 1)?,
+        title: text(row, 2)?,
+        key: checked(row, 3, |key: [u8; 32]| PublicKey::from_bytes(&key))?,
+        owner: bytes(row, 4, AccountId::from_bytes)?,
+        webhook: text(row, 5)?,
+        created: time(row, 6)?,
+        state: match (row.get(7)?, row.get(8)?, row.get(9)?) {
+            (_, _, true) => MerchantState::Suspended,
+            (false, _, false) => MerchantState::Claimed,
+            (true, false, false) => MerchantState::Proven,
+            (true, true, false) => MerchantState::Approved,
+        },
+    })
+}
+
+fn by_name(tx: &Tx<'_>, name: &MerchantName) -> TxResult<Option<Merchant>> {
+    tx.one(&format!("{MERCHANT} WHERE m.name = ?1"), [name.as_str()], merchant)
+}
+
+/// A merchant.
+pub(super) fn find(tx: &Tx<'_>, id: &MerchantId) -> TxResult<Option<Merchant>> {
+    tx.one(&format!("{MERCHANT} WHERE m.id = ?1"), [id.0.0], merchant)
+}
+
+fn revision(row: &Row<'_>) -> TxResult<ProductRevision> {
+    Ok(ProductRevision {
+        product: json(row, 0)?,
+        compact: row.get(1)?,
+        digest: bytes(row, 2, Digest::from_bytes)?,
+        is_sold: row.get(3)?,
+        merchant: octets(row, 4).map(MerchantId)?,
+    })
+}
+
+/// A revision of a product.
+pub(super) fn product(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<ProductRevision>> {
+    tx.one(&format!("{PRODUCT} WHERE p.digest = ?1"), [digest.as_bytes()], revision)
+}
+
+/// A payment request.
+pub(super) fn request(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<RequestRecord>> {
+    let sql = "SELECT q.request, q.compact, q.product,
+                      EXISTS (SELECT 1 FROM code_orders c WHERE c.spent = q.digest)
+               FROM payment_requests q WHERE q.digest = ?1";
+    let found = tx.one(sql, [digest.as_bytes()], |row| {
+        Ok((json(row, 0)?, row.get(1)?, bytes(row, 2, Digest::from_bytes)?, row.get(3)?))
+    })?;
+    let Some((request, compact, product_digest, is_spent)) = found else { return Ok(None) };
+    let product = product(tx, &product_digest)?.ok_or(TxError::Damaged)?;
+    Ok(Some(RequestRecord { request, compact, product, is_spent }))
+}
+
+fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
+    let claimed = tx.change(
+        "INSERT INTO merchants (id, name, title, key, owner, webhook, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO NOTHING",
+        (
+            new.id.0.0,
+            new.name.as_str(),
+            new.title.as_str(),
+            new.key.to_bytes(),
+            new.owner.as_bytes(),
+            new.webhook.as_str(),
+            tx.now().millis(),
+        ),
+    )?;
+    if claimed == 1 {
+        tx.log("merchant claimed", Some(&new.owner), None, &new.id.0.0)?;
+    } else {
+        // The same account and key say it anew. An endpoint that was proven is so as long as it stays where it is.
+        let changed = tx.change(
+            "UPDATE merchants SET title = ?4, proven_at = CASE WHEN webhook = ?5 THEN proven_at END, webhook = ?5
+             WHERE name = ?1 AND owner = ?2 AND key = ?3",
+            (new.name.as_str(), new.owner.as_bytes(), new.key.to_bytes(), new.title.as_str(), new.webhook.as_str()),
+        )?;
+        if changed != 1 {
+            return Ok(MerchantOutcome::Taken);
+        }
+    }
+    let known = by_name(tx, &new.name)?.ok_or(TxError::Damaged)?;
+    Ok(MerchantOutcome::Claimed(Box::new(known)))
+}
+
+fn decide(tx: &Tx<'_>, name: &MerchantName, decision: MerchantDecision) -> TxResult<Option<Merchant>> {
+    let now = tx.now().millis();
+    let (sql, what) = match decision {
+        MerchantDecision::Approve => {
+            ("UPDATE merchants SET approved_at = coalesce(approved_at, ?2) WHERE name = ?1", "merchant approved")
+        }
+        MerchantDecision::Suspend => {
+            ("UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2) WHERE name = ?1", "merchant suspended")
+        }
+        MerchantDecision::Restore => {
+            ("UPDATE merchants SET suspended_at = NULL WHERE name = ?1 AND CAST(?2 AS BIGINT) > 0", "merchant restored")
+        }
+    };
+    tx.change(sql, (name.as_str(), now))?;
+    let known = by_name(tx, name)?;
+    if let Some(known) = &known {
+        tx.log(what, Some(&known.owner), None, &known.id.0.0)?;
+    }
+    Ok(known)
+}
+
+fn vouch(tx: &Tx<'_>, new: &NewMerchantVouch) -> TxResult<MerchantVouchOutcome> {
+    let Some(known) = find(tx, &new.merchant)? else { return Ok(MerchantVouchOutcome::Stale) };
+    let sql = "SELECT seq, compact FROM merchant_vouches WHERE merchant = ?1 ORDER BY seq DESC LIMIT 1";
+    let last = tx.one(sql, [known.id.0.0], |row| Ok((count(row, 0)?, row.get::<String>(1)?)))?;
+    if last.as_ref().is_some_and(|(_, compact)| *compact == new.compact) {
+        return Ok(MerchantVouchOutcome::Vouched);
+    }
+    if Some(new.seq) != last.map_or(0, |(seq, _)| seq).checked_add(1) {
+        return Ok(MerchantVouchOutcome::Stale);
+    }
+    if new.seq > MAX_VOUCHES as u64 {
+        return Ok(MerchantVouchOutcome::TooMany);
+    }
+    let changed = tx.change(
+        "UPDATE merchants SET key = ?3 WHERE id = ?1 AND key = ?2
+             AND NOT EXISTS (SELECT 1 FROM merchants o WHERE o.key = ?3)",
+        (known.id.0.0, new.by.to_bytes(), new.key.to_bytes()),
+    )?;
+    if changed != 1 {
+        return Ok(MerchantVouchOutcome::Stale);
+    }
+    let sql = "INSERT INTO merchant_vouches (merchant, seq, compact) VALUES (?1, ?2, ?3)";
+    tx.change(sql, (known.id.0.0, new.seq.cast_signed(), &new.compact))?;
+    tx.log("merchant key changed", Some(&known.owner), None, &known.id.0.0)?;
+    Ok(MerchantVouchOutcome::Vouched)
+}
+
+fn sell(tx: &Tx<'_>, new: &ProductRevision) -> TxResult<ProductOutcome> {
+    let (merchant, name) = (new.merchant.0.0, new.product.name.as_str());
+    let sql = "SELECT count(*) FROM products WHERE merchant = ?1 AND ended_at IS NULL AND name <> ?2";
+    let others = tx.one(sql, (merchant, name), |row| row.get::<i64>(0))?.unwrap_or(0);
+    if usize::try_from(others).is_ok_and(|others| others >= MAX_PRODUCTS) {
+        return Ok(ProductOutcome::TooMany);
+    }
+    tx.change(
+        "UPDATE products SET ended_at = ?4 WHERE merchant = ?1 AND name = ?2 AND digest <> ?3 AND ended_at IS NULL",
+        (merchant, name, new.digest.as_bytes(), tx.now().millis()),
+    )?;
+    // The same revision again is sold again.
+    tx.change(
+        "INSERT INTO products (digest, merchant, name, product, compact, since) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (digest) DO UPDATE SET ended_at = NULL",
+        (new.digest.as_bytes(), merchant, name, to_json(&new.product)?, &new.compact, tx.now().millis()),
+    )?;
+    tx.log("product sold", None, None, &merchant)?;
+    Ok(ProductOutcome::Sold)
+}
+
+/// How a merchant's orders of the last hour went.
+pub(super) fn health(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<Health> {
+    let since = minute(tx.now()) - (Health::WINDOW_SECONDS / 60).cast_signed();
+    let found = tx.one(
+        "SELECT CAST(coalesce(sum(decided), 0) AS BIGINT), CAST(coalesce(sum(in_time), 0) AS BIGINT)
+         FROM merchant_health WHERE merchant = ?1 AND minute > ?2",
+        (merchant.0.0, since),
+        |row| Ok(Health { decided: row.get(0)?, in_time: row.get(1)? }),
+    )?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Counts an order that was decided.
+pub(super) fn decided(tx: &Tx<'_>, merchant: &MerchantId, in_time: bool) -> TxResult<()> {
+    tx.change(
+        "INSERT INTO merchant_health (merchant, minute, decided, in_time) VALUES (?1, ?2, 1, ?3)
+         ON CONFLICT (merchant, minute)
+         DO UPDATE SET decided = merchant_health.decided + 1, in_time = merchant_health.in_time + excluded.in_time",
+        (merchant.0.0, minute(tx.now()), in_time),
+    )?;
+    Ok(())
+}
+
+/// Takes the one order a minute that a merchant gets who fails too often. False if it was taken.
+pub(super) fn probe(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<bool> {
+    let before = tx.now().millis() - (Health::PROBE_SECONDS * 1000).cast_signed();
+    let sql = "UPDATE merchants SET probe_at = ?2 WHERE id = ?1 AND probe_at <= ?3";
+    Ok(tx.change(sql, (merchant.0.0, tx.now().millis(), before))? == 1)
+}
+
+fn minute(now: Timestamp) -> i64 {
+    now.millis() / MINUTE
+}
+
+/// Deletes what nobody asks for any more: minutes that do not count, and requests that nobody has paid. Returns how many.
+pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
+    let old = minute(tx.now()) - 2 * (Health::WINDOW_SECONDS / 60).cast_signed();
+    tx.change("DELETE FROM merchant_health WHERE minute < ?1", [old])?;
+    // A day after it has expired nobody holds its address any more.
+    let expired = tx.now().millis() - 24 * 60 * MINUTE;
+    tx.change(
+        "DELETE FROM payment_requests WHERE digest IN (
+             SELECT q.digest FROM payment_requests q WHERE q.expires_at < ?1
+                 AND NOT EXISTS (SELECT 1 FROM code_orders c WHERE c.spent = q.digest) LIMIT ?2)",
+        (expired, limit),
+    )
+}
+
+#[async_trait]
+impl<D: Database> Merchants for D {
+    async fn claim_merchant(&self, merchant: NewMerchant) -> Result<MerchantOutcome, StoreError> {
+        self.write(Write::MerchantClaim, move |tx| claim(tx, &merchant)).await
+    }
+
+    async fn merchant(&self, name: &MerchantName) -> Result<Option<Merchant>, StoreError> {
+        let name = name.clone();
+        self.read("merchant", move |tx| by_name(tx, &name)).await
+    }
+
+    async fn merchant_of_key(&self, key: &PublicKey) -> Result<Option<Merchant>, StoreError> {
+        let key = key.to_bytes();
+        let sql = format!("{MERCHANT} WHERE m.key = ?1");
+        self.read("merchant", move |tx| tx.one(&sql, [key], merchant)).await
+    }
+
+    async fn merchants(&self, after: Option<&MerchantName>, limit: u32) -> Result<Vec<Merchant>, StoreError> {
+        let after = after.map_or_else(String::new, ToString::to_string);
+        let sql = format!("{MERCHANT} WHERE m.name > ?1 ORDER BY m.name LIMIT ?2");
+        self.read_many("merchants", move |tx| tx.all(&sql, (&after, limit), merchant)).await
+    }
+
+    async fn prove_merchant(&self, merchant: &MerchantId, webhook: &WebhookUrl) -> Result<bool, StoreError> {
+        let (merchant, webhook) = (*merchant, webhook.clone());
+        self.write(Write::MerchantProve, move |tx| {
+            let sql = "UPDATE merchants SET proven_at = coalesce(proven_at, ?3) WHERE id = ?1 AND webhook = ?2";
+            let proven = tx.change(sql, (merchant.0.0, webhook.as_str(), tx.now().millis()))? == 1;
+            if proven {
+                tx.log("merchant endpoint proven", None, None, &merchant.0.0)?;
+            }
+            Ok(proven)
+        })
+        .await
+    }
+
+    async fn decide_merchant(
+        &self,
+        name: &MerchantName,
+        decision: MerchantDecision,
+    ) -> Result<Option<Merchant>, StoreError> {
+        let name = name.clone();
+        self.write(Write::MerchantDecide, move |tx| decide(tx, &name, decision)).await
+    }
+
+    async fn vouch_merchant(&self, new: NewMerchantVouch) -> Result<MerchantVouchOutcome, StoreError> {
+        self.write(Write::MerchantVouch, move |tx| vouch(tx, &new)).await
+    }
+
+    async fn merchant_vouches(&self, merchant: &MerchantId) -> Result<Vec<String>, StoreError> {
+        let merchant = *merchant;
+        let sql = "SELECT compact FROM merchant_vouches WHERE merchant = ?1 ORDER BY seq";
+        self.read("merchant vouches", move |tx| tx.all(sql, [merchant.0.0], |row| row.get(0))).await
+    }
+
+    async fn sell_product(&self, new: ProductRevision) -> Result<ProductOutcome, StoreError> {
+        self.write(Write::ProductSell, move |tx| sell(tx, &new)).await
+    }
+
+    async fn end_product(&self, merchant: &MerchantId, name: &ProductName) -> Result<bool, StoreError> {
+        let (merchant, name) = (*merchant, name.clone());
+        self.write(Write::ProductEnd, move |tx| {
+            let sql = "UPDATE products SET ended_at = ?3 WHERE merchant = ?1 AND name = ?2 AND ended_at IS NULL";
+            Ok(tx.change(sql, (merchant.0.0, name.as_str(), tx.now().millis()))? == 1)
+        })
+        .await
+    }
+
+    async fn products(&self, merchant: &MerchantId) -> Result<Vec<ProductRevision>, StoreError> {
+        let merchant = *merchant;
+        let sql = format!("{PRODUCT} WHERE p.merchant = ?1 AND p.ended_at IS NULL ORDER BY p.name");
+        self.read_many("products", move |tx| tx.all(&sql, [merchant.0.0], revision)).await
+    }
+
+    async fn product(&self, digest: &Digest) -> Result<Option<ProductRevision>, StoreError> {
+        let digest = *digest;
+        self.read("product", move |tx| product(tx, &digest)).await
+    }
+
+    async fn store_request(
+        &self,
+        merchant: &MerchantId,
+        digest: &Digest,
+        request: &PaymentRequest,
+        compact: &str,
+    ) -> Result<(), StoreError> {
+        let (merchant, digest, request, compact) = (*merchant, *digest, request.clone(), compact.to_owned());
+        self.write(Write::PaymentRequest, move |tx| {
+            tx.change(
+                "INSERT INTO payment_requests (digest, merchant, product, request, compact, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (digest) DO NOTHING",
+                (
+                    digest.as_bytes(),
+                    merchant.0.0,
+                    request.product.as_bytes(),
+                    to_json(&request)?,
+                    &compact,
+                    request.exp.saturating_mul(1000).cast_signed(),
+                ),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn payment_request(&self, digest: &Digest) -> Result<Option<RequestRecord>, StoreError> {
+        let digest = *digest;
+        self.read("payment request", move |tx| request(tx, &digest)).await
+    }
+
+    async fn merchant_health(&self, merchant: &MerchantId) -> Result<Health, StoreError> {
+        let merchant = *merchant;
+        self.read("merchant health", move |tx| health(tx, &merchant)).await
+    }
+}

@@ -1,0 +1,346 @@
+//! A merchant from its registration to a delivered code, over HTTP, against a whole server: with an endpoint that
+//! answers, one that only repeats what it hears, and one that answers for somebody else.
+
+use crate::browser::Browser;
+use crate::stage::Stage;
+use crate::terminal::{Draft, Terminal, now, rng};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use portcullis_protocol::codes::{
+    CodeContext, CodeState, Codes, Quantity, ReportedState, SealedBytes, TimeToDeliver, open, seal,
+};
+use portcullis_protocol::encoding::{Octets, from_base64url};
+use portcullis_protocol::wire::{
+    CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderRequest, CodeOrdersAnswer, CodeSubmission,
+    CodeSubmissionAnswer, Done, MerchantAnswer, MerchantEntry, MerchantOrder, MerchantOrdersAnswer, MerchantRequest,
+    MerchantStatus, MerchantVouchRequest, OrderAnswer, OrderVerificationAnswer, OrderVerificationRequest,
+    OwnershipRequest, PaymentMethod, PaymentRequestAnswer, PaymentRequestRequest, ProductAnswer, ProductRequest,
+};
+use portcullis_protocol::{
+    Document, MerchantClaim, MerchantName, MerchantVouch, OrderId, Ownership, PaymentRequest, Product, PublicKey,
+    Reason, ReleaseSecretKey, SealedCode, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
+};
+use portcullis_server::store::MerchantDecision;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
+
+/// How an endpoint answers a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Honest,
+    /// It repeats what it hears.
+    Echo,
+    /// It signs for another address.
+    Elsewhere,
+    /// It signs a challenge that it made up.
+    Replay,
+    /// Its answer never ends.
+    Endless,
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    url: WebhookUrl,
+    key: SecretKey,
+    manner: Arc<Mutex<Manner>>,
+    heard: Arc<Mutex<Vec<Value>>>,
+}
+
+async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {
+    assert!(headers.contains_key("webhook-id") && headers.contains_key("webhook-signature"));
+    let said: Value = serde_json::from_slice(&body).expect("JSON");
+    endpoint.heard.lock().expect("a lock").push(said.clone());
+    if said["type"] != "endpoint.challenge" {
+        return axum::http::StatusCode::NO_CONTENT.into_response();
+    }
+    let manner = *endpoint.manner.lock().expect("a lock");
+    let mut ownership = Ownership {
+        merchant: "games".parse().expect("a name"),
+        challenge: serde_json::from_value(said["data"]["challenge"].clone()).expect("a challenge"),
+        url: endpoint.url.clone(),
+        platform: serde_json::from_value(said["iss"].clone()).expect("an origin"),
+        iat: now(),
+    };
+    match manner {
+        Manner::Honest => {}
+        Manner::Echo => return Json(said).into_response(),
+        Manner::Elsewhere => ownership.url = "https://bank.example/hook".parse().expect("an address"),
+        Manner::Replay => ownership.challenge = Octets([7; 32]),
+        Manner::Endless => return "x".repeat(64 * 1024).into_response(),
+    }
+    let signed = Verified::sign(ownership, &endpoint.key);
+    Json(json!({ "ownership": signed.compact() })).into_response()
+}
+
+impl Endpoint {
+    async fn open(key: &SecretKey) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        let url = WebhookUrl::new(url).expect("an address");
+        let endpoint =
+            Self { url, key: key.clone(), manner: Arc::new(Mutex::new(Manner::Honest)), heard: Arc::default() };
+        let router = Router::new().fallback(answer).with_state(endpoint.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        endpoint
+    }
+
+    /// Waits for a webhook of a type, about an order.
+    async fn told(&self, kind: &str, order: &OrderId) -> Value {
+        let is_it = |said: &&Value| said["type"] == kind && said["data"]["order"] == order.to_string();
+        for _ in 0..600 {
+            if let Some(said) = self.heard.lock().expect("a lock").iter().find(is_it) {
+                return said.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no {kind} in 30 s: {:?}", self.heard.lock().expect("a lock"))
+    }
+}
+
+fn sign<D: Document>(document: D, key: &SecretKey) -> String {
+    Verified::sign(document, key).compact().to_owned()
+}
+
+/// A server that may reach this machine, a merchant's terminal key, and its endpoint.
+pub(crate) async fn stage() -> Stage {
+    Stage::with(|config| config.webhooks.networks = vec!["127.0.0.0/8".parse().expect("a network")]).await
+}
+
+async fn by(stage: &Stage, key: &SecretKey) -> Terminal {
+    let mut merchant = Terminal::new(&stage.origin).await;
+    merchant.key = key.clone();
+    merchant
+}
+
+fn claim(stage: &Stage, endpoint: &Endpoint, key: &SecretKey) -> MerchantRequest {
+    let claim = MerchantClaim {
+        name: "games".parse().expect("a name"),
+        title: "The Games Shop".parse().expect("a title"),
+        jwk: key.public().clone(),
+        origin: stage.origin.clone(),
+        webhook: endpoint.url.clone(),
+        iat: now(),
+    };
+    MerchantRequest { claim: sign(claim, key) }
+}
+
+fn reason(refusal: &portcullis_protocol::RefusalAnswer) -> Reason {
+    refusal.reason
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merchant_registers_proves_its_endpoint_sells_and_delivers() {
+    let stage = stage().await;
+    let (mut owner, key) = (stage.customer("owner@example.org").await, SecretKey::generate(&mut rng()));
+    let endpoint = Endpoint::open(&key).await;
+    let mut merchant = by(&stage, &key).await;
+    let prove = || Draft::post(paths::OWNERSHIP, &OwnershipRequest {});
+
+    assert_eq!(reason(&merchant.get_no(&prove()).await), Reason::MerchantUnknown, "a key that is nobody's");
+    let claimed: MerchantAnswer = owner.get_yes(&Draft::post(paths::MERCHANTS, &claim(&stage, &endpoint, &key))).await;
+    assert_eq!(claimed.state, "claimed");
+    let mut other = stage.customer("other@example.org").await;
+    let taken = other.send(&Draft::post(paths::MERCHANTS, &claim(&stage, &endpoint, &key))).await;
+    assert_eq!(taken.status, 422, "another account's");
+
+    // Ownership: what only the merchant's key can sign.
+    for manner in [Manner::Echo, Manner::Elsewhere, Manner::Replay, Manner::Endless] {
+        *endpoint.manner.lock().expect("a lock") = manner;
+        let refused = merchant.send(&prove()).await;
+        assert_eq!(refused.status, 422, "{manner:?}");
+    }
+    *endpoint.manner.lock().expect("a lock") = Manner::Honest;
+    let proven: MerchantAnswer = merchant.get_yes(&prove()).await;
+    assert_eq!(proven.state, "proven", "the control");
+    let name: MerchantName = "games".parse().expect("a name");
+    let path = paths::fill(paths::MERCHANT, &[&name]);
+    assert_eq!(owner.send(&Draft { with_token: false, ..Draft::get(path.clone()) }).await.status, 404, "not approved");
+    let store = &stage.running.app().core.store;
+    store.decide_merchant(&name, MerchantDecision::Approve).await.expect("approved");
+    let status: MerchantStatus = merchant.get_yes(&Draft::get(paths::OWN_MERCHANT)).await;
+    assert_eq!((status.state.as_str(), status.keys.len()), ("approved", 1));
+    assert!(status.keys[0].v1.starts_with("whsec_") && status.keys[0].v1a.starts_with("whpk_"));
+
+    // A request by the merchant's key with somebody's token is neither's.
+    let mut confused = by(&stage, &key).await;
+    confused.token = owner.token.clone();
+    assert_eq!(confused.send(&Draft::get(paths::OWN_MERCHANT)).await.status, 400);
+
+    let product = Product {
+        merchant: name.clone(),
+        aud: stage.origin.clone(),
+        name: "game-key".parse().expect("a name"),
+        title: "A game".parse().expect("a title"),
+        description: "For one player.".parse().expect("a text"),
+        price: "20.00 EUR".parse().expect("a price"),
+        deadline: TimeToDeliver::new(600).expect("seconds"),
+        iat: now(),
+    };
+    let body = ProductRequest { product: sign(product, &key) };
+    let sold: ProductAnswer = merchant.get_yes(&Draft::json(Method::PUT, paths::PRODUCTS, &body)).await;
+    let listed = owner.send(&Draft { with_token: false, ..Draft::get(path) }).await;
+    let entry: MerchantEntry = serde_json::from_slice(&listed.body).expect("an entry");
+    assert_eq!((entry.key, entry.products.len()), (key.public().clone(), 1));
+
+    // What people see of it.
+    let request = PaymentRequest {
+        merchant: name.clone(),
+        aud: stage.origin.clone(),
+        jti: Octets([1; 16]),
+        product: sold.product,
+        quantity: Quantity::ONE,
+        amount: "18.00 EUR".parse().expect("an amount"),
+        iat: now(),
+        exp: now() + 600,
+    };
+    let body = PaymentRequestRequest { request: sign(request, &key) };
+    let asked: PaymentRequestAnswer = merchant.get_yes(&Draft::post(paths::MERCHANT_REQUESTS, &body)).await;
+    let mut visitor = Browser::new(&stage.origin);
+    let page = visitor.get("/merchants/games").await.text;
+    assert!(page.contains("The Games Shop") && page.contains("20.00 EUR") && page.contains("games/game-key"), "{page}");
+    let path = asked.url.strip_prefix(stage.origin.as_str()).expect("a page of this server");
+    let page = visitor.get(path).await.text;
+    assert!(page.contains("18.00 EUR") && page.contains("It can be paid once"), "{page}");
+    let unknown = format!("/pay/{}", "A".repeat(asked.request.to_string().len()));
+    assert_eq!(visitor.get(&unknown).await.status, 404, "the control");
+
+    // A customer orders; the merchant is told, asks, and delivers.
+    let mut buyer = stage.customer("ada@example.org").await;
+    let order_key = ReleaseSecretKey::generate(&mut rng());
+    let wanted = CodeOrderRequest {
+        product: sold.product,
+        quantity: Quantity::ONE,
+        recipient: Octets(*order_key.public().as_bytes()),
+        request: None,
+        payment: PaymentMethod { provider: "sandbox".into(), token: "ok".into() },
+        again: false,
+    };
+    let ordered: OrderAnswer = buyer.get_yes(&Draft::post(paths::CODES, &wanted)).await;
+    let told = endpoint.told("order.paid", &ordered.order).await;
+    assert_eq!(
+        (told["iss"].as_str(), told["aud"].as_str()),
+        (Some(stage.origin.as_str()), Some(endpoint.url.as_str()))
+    );
+    assert_eq!(told["data"].as_object().expect("an object").len(), 2, "order and nonce, and nothing else: {told}");
+    // 204 was answered: the order is notified, in the transaction that writes that down.
+    let shown = paths::fill(paths::MERCHANT_ORDER, &[&ordered.order]);
+    let mut state = None;
+    for _ in 0..600 {
+        let order: MerchantOrder = merchant.get_yes(&Draft::get(shown.clone())).await;
+        state = order.state.known();
+        if state == Some(CodeState::Notified) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(state, Some(CodeState::Notified), "in 30 s");
+    let asked = OrderVerificationRequest {
+        order: ordered.order,
+        nonce: serde_json::from_value(told["data"]["nonce"].clone()).expect("a nonce"),
+        request: None,
+    };
+    let answered: OrderVerificationAnswer = merchant.get_yes(&Draft::post(paths::ORDER_VERIFICATIONS, &asked)).await;
+    let signer = |kid| merchant.keys.signing_key(kid, now()).cloned().expect("a key of the server");
+    let verification = Unverified::<Verification>::parse(&answered.verification).expect("form");
+    let verification = verification.clone().verify(&signer(verification.kid())).expect("signed");
+    let submission = sealed(&verification, &key, "ALPINE-RACER-1");
+    let accepted: CodeSubmissionAnswer = merchant.get_yes(&Draft::post(paths::SUBMISSIONS, &submission)).await;
+    assert!(!accepted.accepted.is_empty());
+    let open_orders: MerchantOrdersAnswer = merchant.get_yes(&Draft::get(paths::MERCHANT_OPEN)).await;
+    assert_eq!(open_orders.orders.len(), 1);
+
+    // The terminal hears of it as an event, fetches and acknowledges.
+    let events: Value = buyer.get_yes(&Draft::get(paths::EVENTS)).await;
+    let said = |event: &Value| {
+        let payload = event.as_str().and_then(|compact| compact.split('.').nth(1)).expect("a signed event");
+        String::from_utf8(from_base64url(payload).expect("base64url")).expect("text")
+    };
+    let events: Vec<String> = events["events"].as_array().expect("events").iter().map(said).collect();
+    let received = events.iter().find(|event| event.contains("code.received")).expect("the terminal was told");
+    assert!(received.contains(&ordered.order.to_string()) && !received.contains("ALPINE"), "{received}");
+    let path = paths::fill(paths::CODE, &[&ordered.order]);
+    let fetched: CodeOrderAnswer = buyer.get_yes(&Draft::get(path.clone())).await;
+    let delivery = fetched.delivery.expect("a delivery");
+    assert_eq!(opened(&delivery, &order_key, key.public()), "ALPINE-RACER-1");
+    let strange = stage.customer("bob@example.org").await.send(&Draft::get(path)).await;
+    assert_eq!(strange.status, 404, "somebody else's");
+    let code: SealedCode =
+        Unverified::parse(&delivery.code).expect("form").verify(key.public()).expect("signed").into_document();
+    let ack = CodeAckRequest { generation: code.generation, ciphertext: code.ciphertext, readable: true };
+    let path = paths::fill(paths::CODE_ACK, &[&ordered.order]);
+    let said: CodeAckAnswer = buyer.get_yes(&Draft::post(path, &ack)).await;
+    assert_eq!(said.state, ReportedState::Known(CodeState::Acknowledged));
+    let codes: CodeOrdersAnswer = buyer.get_yes(&Draft::get(paths::ACCOUNT_CODES)).await;
+    assert_eq!(codes.codes.len(), 1);
+
+    // The merchant changes its key: the old one is nobody's from then on.
+    let successor = SecretKey::generate(&mut rng());
+    let vouch = MerchantVouch { merchant: name, jwk: successor.public().clone(), seq: 1, iat: now() };
+    let body = MerchantVouchRequest { vouch: sign(vouch, &key), claim: claim(&stage, &endpoint, &successor).claim };
+    let Done {} = merchant.get_yes(&Draft::post(paths::MERCHANT_VOUCHES, &body)).await;
+    assert_eq!(reason(&merchant.get_no(&Draft::get(paths::OWN_MERCHANT)).await), Reason::MerchantUnknown);
+    let mut renewed = by(&stage, &successor).await;
+    let status: MerchantStatus = renewed.get_yes(&Draft::get(paths::OWN_MERCHANT)).await;
+    assert_eq!(status.state, "approved");
+    stage.stop().await;
+}
+
+/// Seals a code as the verification says, and signs for it.
+fn sealed(verification: &Verified<Verification>, key: &SecretKey, code: &str) -> CodeSubmission {
+    let said = verification.document();
+    let plain = Codes::new(vec![Zeroizing::new(code.to_owned())]).expect("a code");
+    let digest = verification.digest();
+    let context = CodeContext {
+        order: &said.order,
+        merchant: &said.merchant,
+        generation: said.generation,
+        verification: &digest,
+    };
+    let SealedBytes { enc, ciphertext } = seal(&said.recipient, &context, &plain, &mut rng()).expect("sealed");
+    let signed = SealedCode {
+        merchant: said.merchant.clone(),
+        aud: said.iss.clone(),
+        order: said.order,
+        generation: said.generation,
+        verification: digest,
+        recipient: said.recipient,
+        ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
+        serials: Vec::new(),
+        iat: said.iat,
+    };
+    CodeSubmission { code: sign(signed, key), enc, ciphertext }
+}
+
+/// What a terminal makes of a delivery.
+fn opened(delivery: &portcullis_protocol::wire::Delivery, key: &ReleaseSecretKey, merchant: &PublicKey) -> String {
+    let code: SealedCode =
+        Unverified::parse(&delivery.code).expect("form").verify(merchant).expect("signed").into_document();
+    let context = CodeContext {
+        order: &code.order,
+        merchant: &code.merchant,
+        generation: code.generation,
+        verification: &code.verification,
+    };
+    let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
+    let codes = open(key, &context, Quantity::ONE, &sealed).expect("it opens");
+    codes.iter().next().expect("a code").to_owned()
+}
+
+#[tokio::test]
+async fn a_webhook_on_a_private_address_is_not_accepted() {
+    // Nothing is allowed here but public addresses.
+    let stage = Stage::with(|config| config.webhooks.networks = Vec::new()).await;
+    let (mut owner, key) = (stage.customer("owner@example.org").await, SecretKey::generate(&mut rng()));
+    let endpoint = Endpoint::open(&key).await;
+    let refused = owner.send(&Draft::post(paths::MERCHANTS, &claim(&stage, &endpoint, &key))).await;
+    assert_eq!(refused.status, 422);
+    assert!(endpoint.heard.lock().expect("a lock").is_empty(), "and nothing is sent there");
+    stage.stop().await;
+}
