@@ -62,6 +62,12 @@ impl From<ClientError> for Failure {
             ClientError::PublisherChanged { .. } => {
                 "ask the publisher for the words of the new key through another channel than this store. If they match those above: `portcullis install NAME --accept-key \"WORDS\"`"
             }
+            ClientError::MerchantChanged { .. } => {
+                "ask the merchant for the words of its new key through another channel than this store, and do not pay before they match"
+            }
+            ClientError::CodeNotAsBought { .. } => {
+                "wait for the store's decision: `portcullis codes` shows where the order stands"
+            }
             ClientError::PublisherForgotten { .. } => "do it again, and compare the words of the key",
             ClientError::Declined => "use another means of payment: --payment PROVIDER:TOKEN",
             ClientError::Ambiguous(_) => "choose one: --offer ID",

@@ -38,6 +38,12 @@ const EXAMPLES: &[(&str, &str)] = &[
          portcullis run --invoke 'view()' -o lake.jpg lumen/alpine-lake\n\
          portcullis run --max-spend 1.00EUR --invoke 'resize(@in.png, 640, 480, lanczos3)' -o out.png lumen/picos",
     ),
+    (
+        "pay",
+        "portcullis pay https://store.example/pay/OkHFyKhb3vjkK7pSgnvGXDi7vkmQAvG9BLUyFrZhyF8\nportcullis pay games/game-key --quantity 2",
+    ),
+    ("codes", "portcullis codes\nportcullis codes --watch\nportcullis codes ID --copy"),
+    ("redeem", "portcullis redeem XXXXX-XXXXX-XXXXX-XXXXX"),
     ("top-up", "portcullis top-up 5.00EUR"),
     ("balance", "portcullis balance"),
     ("list", "portcullis list\nportcullis list | cut -f1"),
@@ -57,6 +63,15 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "price",
         "portcullis price lumen/alpine-lake\nportcullis price lumen/alpine-lake --operation view --model perpetual --price 1.99EUR",
+    ),
+    (
+        "gift",
+        "portcullis gift lumen/alpine-lake --operation view --count 10 --note press\nportcullis gift lumen/alpine-lake --list",
+    ),
+    (
+        "merchant",
+        "portcullis merchant keygen\nportcullis merchant register games --title \"The Games Shop\" --webhook https://games.example/hook\n\
+         portcullis merchant sell game-key --title \"Alpine Racer\" --price 20.00EUR\nportcullis merchant orders",
     ),
     ("withdraw", "portcullis withdraw lumen/alpine-lake@1.0.0 --reason \"wrong file\""),
     ("restore", "portcullis restore lumen/alpine-lake@1.0.0"),

@@ -5,7 +5,9 @@ use crate::ports::transport::TransportError;
 use crate::state::folder::StateError;
 use crate::state::key_store::KeyStoreError;
 use portcullis_protocol::sealed::SealedError;
-use portcullis_protocol::{Digest, OperationName, Origin, PublisherName, Reason, ResourceName, Thumbprint, Version};
+use portcullis_protocol::{
+    Digest, MerchantName, OperationName, OrderId, Origin, PublisherName, Reason, ResourceName, Thumbprint, Version,
+};
 
 /// Why the client could not do what it was asked. Says what happened; nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +114,28 @@ pub enum ClientError {
         pinned: Thumbprint,
         /// The key that signs now.
         found: Thumbprint,
+    },
+    /// A merchant signs with a key that nobody vouches for.
+    #[error(
+        "the merchant {merchant} signs with another key ({}) than the one that was pinned ({}), and the old key does not vouch for it",
+        found.words(), pinned.words()
+    )]
+    MerchantChanged {
+        /// The merchant.
+        merchant: MerchantName,
+        /// The key pinned at the first purchase.
+        pinned: Thumbprint,
+        /// The key that signs now.
+        found: Thumbprint,
+    },
+    /// What was delivered for an order of codes is not what was bought, so that the store was told that it cannot be
+    /// read.
+    #[error("the code of order {order} is not what was bought: {why}. The store was told; its operator decides")]
+    CodeNotAsBought {
+        /// The order.
+        order: OrderId,
+        /// What does not fit.
+        why: String,
     },
     /// Several stores are signed in to, and none was named.
     #[error("several stores could be meant: {0}")]

@@ -11,6 +11,7 @@ mod browser;
 mod cache;
 mod doctor;
 mod filter;
+mod gifts;
 mod guest;
 mod home;
 mod json;

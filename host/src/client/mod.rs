@@ -27,11 +27,12 @@ use crate::state::journal::Journal;
 use crate::state::key_store::{FileKeyStore, KeyStore};
 use crate::state::sealing_key::StateKey;
 use crate::store::library::Library;
+use crate::store::merchant_desk::MerchantDesk;
 use crate::store::open_streams::OpenStreams;
 use crate::store::publishing::Publishing;
 use crate::store::storefront::Storefront;
 use crate::store::taken_from::TakenFrom;
-use portcullis_protocol::{Origin, Reason};
+use portcullis_protocol::{Origin, Reason, SecretKey};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -332,6 +333,12 @@ impl Client {
     #[must_use]
     pub fn publishing(&self, origin: &Origin) -> Publishing {
         Publishing::new(Arc::clone(&self.sessions), origin.clone())
+    }
+
+    /// The store of a server, for the merchant of a key.
+    #[must_use]
+    pub fn merchant_desk(&self, origin: &Origin, key: &SecretKey) -> MerchantDesk {
+        MerchantDesk::new(Arc::clone(&self.sessions), origin, key)
     }
 
     /// What is installed.

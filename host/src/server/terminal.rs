@@ -30,6 +30,12 @@ impl Terminal {
         Self::from_secret(&name, origin, &keys.load_or_store(&name, &*secret)?)
     }
 
+    /// A key that makes proofs and is no terminal's: nothing is released to it.
+    pub(crate) fn of_key(origin: &Origin, key: &SecretKey) -> Self {
+        let release = ReleaseSecretKey::generate(&mut random::system());
+        Self { origin: origin.clone(), signing: key.clone(), release }
+    }
+
     /// Forgets the key set: it was revoked.
     pub(crate) fn forget(keys: &dyn KeyStore, origin: &Origin) -> Result<(), KeyStoreError> {
         keys.remove(&KeyName::terminal(origin))

@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use portcullis_protocol::paths;
 use portcullis_protocol::text::{TextError, disturbs};
 use portcullis_protocol::{
-    Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, ListedEntry, Offer, Origin, PublicKey, Reason,
-    Receipt, RefundReceipt, SignedManifest, TopUpReceipt, UnknownEntry, Unverified, Verified, WellKnown,
+    CodeReceipt, Countersignature, Document, JwsError, KeyDocument, KeyDocumentError, ListedEntry, Offer, Origin,
+    PublicKey, Reason, Receipt, RefundReceipt, SignedManifest, TopUpReceipt, UnknownEntry, Unverified, Verification,
+    Verified, WellKnown,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -324,6 +325,18 @@ impl Trust {
     pub(crate) fn top_up_receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<TopUpReceipt>, JwsError> {
         let receipt: Verified<TopUpReceipt> = signed_in_time(keys, compact, |receipt: &TopUpReceipt| receipt.iat)?;
         if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+    }
+
+    /// The receipt of an order of codes that this server signed.
+    pub(crate) fn code_receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<CodeReceipt>, JwsError> {
+        let receipt: Verified<CodeReceipt> = signed_in_time(keys, compact, |receipt: &CodeReceipt| receipt.iat)?;
+        if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+    }
+
+    /// What this server told a merchant to deliver.
+    pub(crate) fn verification(keys: &KeyDocument, compact: &str) -> Result<Verified<Verification>, JwsError> {
+        let verification: Verified<Verification> = signed_in_time(keys, compact, |it: &Verification| it.iat)?;
+        if verification.document().iss == keys.iss { Ok(verification) } else { Err(JwsError::Key) }
     }
 
     /// The receipt of a refund that this server signed.

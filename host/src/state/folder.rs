@@ -11,6 +11,8 @@
 //! ├── sign-ins/                     sign-ins that wait for their user, sealed
 //! ├── journal/                      what was sent and not yet answered, sealed
 //! ├── publishers/<origin>/          pinned publisher keys
+//! ├── merchants/<origin>/           pinned merchant keys
+//! ├── codes/<origin>/               electronic codes, and the keys of their orders, sealed
 //! ├── streamed/<origin>/            the newest versions that were streamed, by publisher
 //! ├── downloads/                    what has partly arrived, and what is about to be installed
 //! ├── streams/                      what has arrived of resources that are not installed, as ciphertext, up to 2 GiB

@@ -6,6 +6,7 @@
 //! <id>.verification ──answered──▶ <id>.<grant>.delivered ──acknowledged──▶ gone
 //! <id>.order        ──answered──▶ gone
 //! <id>.top-up       ──answered──▶ gone
+//! <id>.codes        ──answered──▶ gone
 //! ```
 //!
 //! Whoever works on a request holds a lock on its file, which ends with the process.
@@ -14,7 +15,7 @@ use crate::random;
 use crate::state::folder::{StateDir, StateError, off_thread};
 use crate::state::sealing_key::StateKey;
 use portcullis_protocol::labels::TERMINAL_JOURNAL;
-use portcullis_protocol::wire::{Goods, OrderRequest, Purchase, TopUpRequest, VerificationRequest};
+use portcullis_protocol::wire::{CodeOrderRequest, Goods, OrderRequest, Purchase, TopUpRequest, VerificationRequest};
 use portcullis_protocol::{GrantId, IdempotencyKey, Origin, PartName};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -47,6 +48,7 @@ enum StoredRequest {
     Verification { body: VerificationRequest, parts: Vec<PartName>, expires: u64 },
     Order { body: OrderRequest },
     TopUp { body: TopUpRequest },
+    Codes { body: CodeOrderRequest },
 }
 
 impl From<StoredRequest> for PendingRequest {
@@ -55,6 +57,7 @@ impl From<StoredRequest> for PendingRequest {
             StoredRequest::Verification { body, parts, expires } => Self::Verification { body, parts, expires },
             StoredRequest::Order { body } => Self::Purchase(body.into()),
             StoredRequest::TopUp { body } => Self::Purchase(body.into()),
+            StoredRequest::Codes { body } => Self::Purchase(body.into()),
         }
     }
 }
@@ -66,6 +69,9 @@ impl From<PendingRequest> for StoredRequest {
             PendingRequest::Purchase(Purchase { goods, payment, again }) => match goods {
                 Goods::Rights { offer } => Self::Order { body: OrderRequest { offer, payment, again } },
                 Goods::TopUp { amount } => Self::TopUp { body: TopUpRequest { amount, payment, again } },
+                Goods::Codes { product, quantity, recipient, request } => {
+                    Self::Codes { body: CodeOrderRequest { product, quantity, recipient, request, payment, again } }
+                }
             },
         }
     }
@@ -126,6 +132,11 @@ impl Journal {
         Self { state, key }
     }
 
+    /// The folder that it is part of, and the key that seals what is in it.
+    pub(crate) fn parts(&self) -> (Arc<StateDir>, StateKey) {
+        (Arc::clone(&self.state), self.key.clone())
+    }
+
     /// Makes a request durable. When this returns, it outlives a crash.
     pub(crate) async fn write(
         &self,
@@ -176,7 +187,9 @@ impl Journal {
             let kind = match record.request {
                 _ if ending.ends_with(".delivered") => PendingRequestKind::Acknowledgement,
                 PendingRequest::Verification { .. } => PendingRequestKind::Verification,
-                PendingRequest::Purchase(Purchase { goods: Goods::Rights { .. }, .. }) => PendingRequestKind::Purchase,
+                PendingRequest::Purchase(Purchase { goods: Goods::Rights { .. } | Goods::Codes { .. }, .. }) => {
+                    PendingRequestKind::Purchase
+                }
                 PendingRequest::Purchase(Purchase { goods: Goods::TopUp { .. }, .. }) => PendingRequestKind::TopUp,
             };
             Some(PendingEntry { kind, origin: record.origin, at: record.at })
@@ -213,6 +226,7 @@ impl PendingRequest {
             Self::Verification { .. } => "verification",
             Self::Purchase(Purchase { goods: Goods::Rights { .. }, .. }) => "order",
             Self::Purchase(Purchase { goods: Goods::TopUp { .. }, .. }) => "top-up",
+            Self::Purchase(Purchase { goods: Goods::Codes { .. }, .. }) => "codes",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a terminal keeps: its folder, its keys, the journal of requests, the time.
 
 pub(crate) mod clock;
+pub(crate) mod code_vault;
 pub(crate) mod folder;
 pub(crate) mod journal;
 pub(crate) mod key_store;

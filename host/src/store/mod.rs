@@ -1,11 +1,15 @@
 //! What a terminal gets from a store: the catalogue and orders, what is installed, what is streamed, what is published.
 
 pub(crate) mod candidate_file;
+pub(crate) mod codes;
 pub(crate) mod download;
 pub(crate) mod install_source;
 pub(crate) mod installed;
 pub(crate) mod library;
+pub(crate) mod merchant_desk;
+pub(crate) mod merchant_pin;
 pub(crate) mod open_streams;
+pub(crate) mod ordered_codes;
 pub(crate) mod publisher_pin;
 pub(crate) mod publishing;
 pub(crate) mod purchase;

@@ -12,11 +12,11 @@ use crate::state::folder::off_thread;
 use crate::store::storefront;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
-    AccountAnswer, Done, OfferTerms, OffersAnswer, OffersRequest, PublishAnswer, PublisherAnswer, PublisherRequest,
-    RestoreRequest, VouchRequest, WithdrawRequest,
+    AccountAnswer, BatchInfo, BatchesAnswer, Done, GiftsAnswer, GiftsRequest, OfferTerms, OffersAnswer, OffersRequest,
+    PublishAnswer, PublisherAnswer, PublisherRequest, RestoreRequest, VoidAnswer, VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{
-    Digest, Offer, Origin, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified, Vouch,
+    BatchId, Digest, Listed, Offer, Origin, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified, Vouch,
 };
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -45,6 +45,51 @@ impl Publishing {
         let body = PublisherRequest { claim: self.claimed(&session, name, key) };
         let Done {} = session.post(paths::PUBLISHERS, &body, random::idempotency_key(), Patience::Write).await?;
         Ok(())
+    }
+
+    /// Makes redemption codes for an offer of a resource. Repeated under the same key, the store shows the same codes:
+    /// it holds none of them.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn make_gifts(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+        gifts: &GiftsRequest,
+    ) -> Result<GiftsAnswer, ClientError> {
+        let path = paths::fill(paths::GIFTS, &[publisher, name]);
+        Ok(self.session()?.post(&path, gifts, random::idempotency_key(), Patience::Write).await?)
+    }
+
+    /// The batches of redemption codes of a resource, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn gifts(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+    ) -> Result<Listed<BatchInfo>, ClientError> {
+        let pages = |answer: BatchesAnswer| (answer.batches, answer.next);
+        storefront::every_page(&*self.session()?, &paths::fill(paths::GIFTS, &[publisher, name]), pages).await
+    }
+
+    /// Ends the codes of a batch that nobody has redeemed. Returns how many.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn void_gifts(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+        batch: &BatchId,
+    ) -> Result<u32, ClientError> {
+        let path = paths::fill(paths::GIFT_BATCH, &[publisher, name, batch]);
+        let key = Some(random::idempotency_key());
+        let request = Request { method: Method::Delete, path, idempotency_key: key, body: Body::Empty };
+        let VoidAnswer { void } = self.session()?.ask(&request, Patience::Write).await?;
+        Ok(void)
     }
 
     /// A claim to the name, signed by the key that it names.

@@ -7,11 +7,13 @@ use crate::server::session::{Patience, RequestError, Session, printable};
 use crate::server::trust::{self, Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::journal::{JournalEntry, PendingRequest, Record};
+use crate::store::ordered_codes::OrderedCodes;
 use crate::store::storefront::Storefront;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep};
 use portcullis_protocol::{
-    JwsError, KeyDocument, ListedEntry, Money, Offer, OrderId, Receipt, TopUpReceipt, UnknownEntry, Verified,
+    CodeReceipt, JwsError, KeyDocument, ListedEntry, Money, Offer, OrderId, Receipt, TopUpReceipt, UnknownEntry,
+    Verified,
 };
 
 /// What is bought.
@@ -23,6 +25,8 @@ pub enum Goods {
     Rights(Box<Verified<Offer>>),
     /// Money for the account's prepaid balance.
     TopUp(Money),
+    /// Electronic codes of a merchant: see [`Storefront::order_codes`].
+    Codes(Box<OrderedCodes>),
 }
 
 /// A purchase.
@@ -50,6 +54,7 @@ impl Purchase {
         let goods = match &self.goods {
             Goods::Rights(offer) => wire::Goods::Rights { offer: offer.digest() },
             Goods::TopUp(amount) => wire::Goods::TopUp { amount: *amount },
+            Goods::Codes(ordered) => ordered.request(),
         };
         wire::Purchase { goods, payment: self.payment.clone(), again: self.again }
     }
@@ -63,6 +68,8 @@ pub enum PurchaseReceipt {
     Rights(Verified<Receipt>),
     /// Of prepaid money.
     TopUp(Verified<TopUpReceipt>),
+    /// Of electronic codes.
+    Codes(Verified<CodeReceipt>),
 }
 
 impl PurchaseReceipt {
@@ -72,6 +79,7 @@ impl PurchaseReceipt {
         match self {
             Self::Rights(receipt) => receipt.document().order,
             Self::TopUp(receipt) => receipt.document().order,
+            Self::Codes(receipt) => receipt.document().order,
         }
     }
 
@@ -80,7 +88,7 @@ impl PurchaseReceipt {
     pub const fn rights(&self) -> Option<&Verified<Receipt>> {
         match self {
             Self::Rights(receipt) => Some(receipt),
-            Self::TopUp(_) => None,
+            Self::TopUp(_) | Self::Codes(_) => None,
         }
     }
 
@@ -89,7 +97,7 @@ impl PurchaseReceipt {
     pub const fn top_up(&self) -> Option<&Verified<TopUpReceipt>> {
         match self {
             Self::TopUp(receipt) => Some(receipt),
-            Self::Rights(_) => None,
+            Self::Rights(_) | Self::Codes(_) => None,
         }
     }
 
@@ -101,14 +109,18 @@ impl PurchaseReceipt {
                 receipt.offer == offer.digest() && receipt.price == offer.document().price
             }
             (Self::TopUp(receipt), Goods::TopUp(amount)) => receipt.document().amount == *amount,
-            (Self::Rights(_), Goods::TopUp(_)) | (Self::TopUp(_), Goods::Rights(_)) => false,
+            (Self::Codes(receipt), Goods::Codes(ordered)) => ordered.is_receipt(receipt.document()),
+            (Self::Rights(_) | Self::TopUp(_) | Self::Codes(_), _) => false,
         }
     }
 
     /// Reads a receipt of whichever kind it is; one of a kind that came later is an unknown entry.
     fn read(keys: &KeyDocument, compact: &str) -> Result<ListedEntry<Self>, JwsError> {
         let read = match Trust::receipt(keys, compact) {
-            Err(JwsError::Type { .. }) => trust::listed(Trust::top_up_receipt(keys, compact))?.map(Self::TopUp),
+            Err(JwsError::Type { .. }) => match Trust::top_up_receipt(keys, compact) {
+                Err(JwsError::Type { .. }) => trust::listed(Trust::code_receipt(keys, compact))?.map(Self::Codes),
+                top_up => trust::listed(top_up)?.map(Self::TopUp),
+            },
             rights => trust::listed(rights)?.map(Self::Rights),
         };
         Ok(read)
@@ -155,7 +167,7 @@ impl Storefront {
         let goods = request.goods;
         let unanswered = move |record: &Record, _| {
             record.origin == origin
-                && matches!(&record.request, PendingRequest::Purchase(earlier) if earlier.goods == goods)
+                && matches!(&record.request, PendingRequest::Purchase(earlier) if is_same_wish(&earlier.goods, &goods))
         };
         for entry in self.journal().take(unanswered).await? {
             match self.place(&session, entry, &purchase.goods).await? {
@@ -239,6 +251,18 @@ impl Storefront {
         }
         let next = next.map(|PaymentStep { kind, url }| PaymentStep { kind, url: printable(url) });
         Ok(Order { id: order, state, receipt, unknown_receipt, next })
+    }
+}
+
+/// Whether an earlier purchase was of the same. Each order of codes has a key of its own, which is no part of what is
+/// wanted.
+fn is_same_wish(earlier: &wire::Goods, wanted: &wire::Goods) -> bool {
+    match (earlier, wanted) {
+        (
+            wire::Goods::Codes { product, quantity, request, .. },
+            wire::Goods::Codes { product: other, quantity: many, request: asked, .. },
+        ) => product == other && quantity == many && request == asked,
+        (earlier, wanted) => earlier == wanted,
     }
 }
 

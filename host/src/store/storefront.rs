@@ -234,23 +234,12 @@ impl Storefront {
     }
 
     /// Everything in a list of the account, page by page: `read` gives what an answer lists and the next page.
-    async fn all<A: Serialize + DeserializeOwned, T>(
+    pub(crate) async fn all<A: Serialize + DeserializeOwned, T>(
         &self,
         path: &str,
         read: fn(A) -> (Listed<T>, Option<u32>),
     ) -> Result<Listed<T>, ClientError> {
-        let session = self.session()?;
-        let mut all = Listed::default();
-        let mut page = 0;
-        for _ in 0..PAGES {
-            let (listed, next) = read(session.get(&paged(path, page)).await?);
-            all.append(listed);
-            match next {
-                Some(next) => page = next,
-                None => break,
-            }
-        }
-        Ok(all)
+        every_page(&*self.session()?, path, read).await
     }
 
     /// Revokes a terminal of the account: nothing is granted to it from now on, and it cannot be enrolled again.
@@ -297,6 +286,11 @@ impl Storefront {
         Ok(())
     }
 
+    /// What all sessions of this terminal share.
+    pub(crate) fn shared(&self) -> &Sessions {
+        &self.sessions
+    }
+
     pub(crate) fn session(&self) -> Result<Arc<Session>, Refused> {
         self.sessions.of(&self.origin)
     }
@@ -322,6 +316,25 @@ fn believe(keys: &KeyDocument, refund: &mut RefundInfo) -> Result<(), Refused> {
         ListedEntry::Unknown(_) => refund.document = None,
     }
     Ok(())
+}
+
+/// Everything in a list, page by page: `read` gives what an answer lists and the next page.
+pub(crate) async fn every_page<A: Serialize + DeserializeOwned, T>(
+    session: &Session,
+    path: &str,
+    read: fn(A) -> (Listed<T>, Option<u32>),
+) -> Result<Listed<T>, ClientError> {
+    let mut all = Listed::default();
+    let mut page = 0;
+    for _ in 0..PAGES {
+        let (listed, next) = read(session.get(&paged(path, page)).await?);
+        all.append(listed);
+        match next {
+            Some(next) => page = next,
+            None => break,
+        }
+    }
+    Ok(all)
 }
 
 /// A resource in a trusted server's catalogue; `None` if it says that it does not have it.

@@ -138,6 +138,9 @@ pub trait Webhooks {
     /// Adds an endpoint. Returns false if its owner has as many as it may.
     async fn add_endpoint(&self, endpoint: NewEndpoint) -> Result<bool, StoreError>;
 
+    /// The endpoints of an owner that were not removed.
+    async fn endpoints_of(&self, owner: &Receiver) -> Result<Vec<Endpoint>, StoreError>;
+
     /// Endpoints that were not removed: at most `limit` after the one given.
     async fn endpoints(&self, after: Option<EndpointId>, limit: u32) -> Result<Vec<Endpoint>, StoreError>;
 

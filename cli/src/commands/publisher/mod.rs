@@ -3,8 +3,10 @@
 pub(crate) mod build;
 pub(crate) mod change_key;
 pub(crate) mod dev;
+pub(crate) mod gift;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
+pub(crate) mod merchant;
 pub(crate) mod new;
 pub(crate) mod price;
 pub(crate) mod publish;
@@ -30,6 +32,8 @@ pub(crate) enum Publisher {
     Verify(verify::Verify),
     Publish(publish::Publish),
     Price(price::Price),
+    Gift(gift::Gift),
+    Merchant(merchant::SellCodes),
     Withdraw(withdraw::Withdraw),
     Restore(withdraw::Restore),
 }
@@ -48,6 +52,8 @@ impl Publisher {
             Self::Verify(verb) => verb.run(context),
             Self::Publish(verb) => verb.run(context),
             Self::Price(verb) => verb.run(context),
+            Self::Gift(verb) => verb.run(context),
+            Self::Merchant(verb) => verb.run(context),
             Self::Withdraw(verb) => verb.run(context),
             Self::Restore(verb) => verb.run(context),
         }?;

@@ -2,12 +2,15 @@
 
 pub(crate) mod balance;
 pub(crate) mod buy;
+pub(crate) mod codes;
 pub(crate) mod grants;
 pub(crate) mod install;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod pay;
 pub(crate) mod receipts;
+pub(crate) mod redeem;
 pub(crate) mod remove;
 pub(crate) mod run;
 pub(crate) mod search;
@@ -32,6 +35,9 @@ pub(crate) enum User {
     Install(install::Install),
     Buy(buy::Buy),
     Run(Box<run::Run>),
+    Pay(pay::Pay),
+    Codes(codes::ShowCodes),
+    Redeem(redeem::Redeem),
     TopUp(top_up::TopUp),
     Balance(balance::Balance),
     List(list::List),
@@ -53,6 +59,9 @@ impl User {
             Self::Install(verb) => verb.run(context),
             Self::Buy(verb) => verb.run(context),
             Self::Run(verb) => return verb.run(context),
+            Self::Pay(verb) => verb.run(context),
+            Self::Codes(verb) => verb.run(context),
+            Self::Redeem(verb) => verb.run(context),
             Self::TopUp(verb) => verb.run(context),
             Self::Balance(verb) => verb.run(context),
             Self::List(verb) => verb.run(context),

@@ -48,7 +48,7 @@ pub(super) fn received(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     match &order.terminal {
         Some(terminal) => {
             let data = Notice { order: &order.id, nonce: None };
-            events::append(tx, &Receiver::Terminal(*terminal), CODE_RECEIVED, &data).map(drop)
+            events::append(tx, &Receiver::Terminal(*terminal), CODE_RECEIVED, &data)
         }
         None => Ok(()),
     }
@@ -70,7 +70,7 @@ pub(super) fn settled(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
 fn tell(tx: &Tx<'_>, order: &CodeOrder, kind: &str, nonce: Option<&Octets<32>>) -> TxResult<()> {
     let data = to_json(&Notice { order: &order.id, nonce })?;
     let message = NewMessage { kind, subject: subject(&order.id), data };
-    webhooks::enqueue(tx, &receiver(&order.merchant), &message).map(drop)
+    webhooks::enqueue(tx, &receiver(&order.merchant), &message)
 }
 
 const fn subject(order: &OrderId) -> Octets<16> {

@@ -272,6 +272,11 @@ impl<D: Database> Webhooks for D {
         self.write(Write::EndpointChange, move |tx| add(tx, &new)).await
     }
 
+    async fn endpoints_of(&self, owner: &Receiver) -> Result<Vec<Endpoint>, StoreError> {
+        let owner = *owner;
+        self.read("endpoints", move |tx| of(tx, &owner)).await
+    }
+
     async fn endpoints(&self, after: Option<EndpointId>, limit: u32) -> Result<Vec<Endpoint>, StoreError> {
         self.read_many("endpoints", move |tx| {
             let sql = format!("{ENDPOINT} WHERE id > ?1 AND state < 2 ORDER BY id LIMIT ?2");

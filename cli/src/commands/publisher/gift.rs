@@ -1,0 +1,136 @@
+//! `portcullis gift`: codes that redeem to rights.
+
+use clap::Args;
+use portcullis_protocol::wire::{BatchInfo, GiftCode, GiftsRequest};
+use portcullis_protocol::{BatchId, OfferId, OperationName, PublisherName};
+use serde::Serialize;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::context::{Context, ServerOption};
+use crate::failure::{Failure, Outcome};
+use crate::payment;
+use crate::resource::target::Name;
+use crate::screen::output::{Report, style};
+use crate::screen::table::Table;
+
+/// Make codes that give an offer's rights to whoever redeems them: gifts, promotions, press copies
+#[derive(Debug, Args)]
+pub(crate) struct Gift {
+    /// publisher/name
+    name: Name,
+    /// Which operation
+    #[arg(long, value_name = "NAME")]
+    operation: Option<OperationName>,
+    /// Which offer
+    #[arg(long, value_name = "ID")]
+    offer: Option<OfferId>,
+    /// How many codes, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    count: u32,
+    /// What they are for; you alone read it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    /// Until when they can be redeemed, as in 90days
+    #[arg(long, value_name = "DURATION")]
+    expires: Option<humantime::Duration>,
+    /// List the batches instead, and what became of their codes
+    #[arg(long, conflicts_with_all = ["operation", "offer", "count", "note", "expires", "void"])]
+    list: bool,
+    /// End the codes of a batch that nobody has redeemed
+    #[arg(long, value_name = "BATCH", conflicts_with_all = ["operation", "offer", "count", "note", "expires"])]
+    void: Option<BatchId>,
+    #[command(flatten)]
+    store: ServerOption,
+}
+
+#[derive(Serialize)]
+struct Made {
+    server: String,
+    name: String,
+    batch: String,
+    codes: Vec<GiftCode>,
+}
+
+#[derive(Serialize)]
+struct Batches {
+    server: String,
+    name: String,
+    batches: Vec<BatchInfo>,
+}
+
+#[derive(Serialize)]
+struct Voided {
+    batch: String,
+    void: u32,
+}
+
+impl Gift {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let publisher = self.publisher()?;
+        let (publishing, name) = (client.publishing(&server), &self.name.name);
+        let full = format!("{publisher}/{name}");
+        if self.list {
+            let batches = context.wait(async { Ok(publishing.gifts(publisher, name).await?) })?.into_iter().collect();
+            context.screen.report(&Batches { server: server.to_string(), name: full, batches });
+            return Ok(());
+        }
+        if let Some(batch) = &self.void {
+            let void = context.wait(async { Ok(publishing.void_gifts(publisher, name, batch).await?) })?;
+            context.screen.report(&Voided { batch: batch.to_string(), void });
+            return Ok(());
+        }
+        let report = context.wait(async {
+            let listing = client.store(&server).entry(publisher, name).await?;
+            let offer = payment::choose(&listing, self.operation.as_ref(), self.offer)?.digest();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let expires = self.expires.map(|after| now.saturating_add(after.as_secs()));
+            let gifts = GiftsRequest { offer, count: self.count, note: self.note.clone(), expires };
+            let made = publishing.make_gifts(publisher, name, &gifts).await?;
+            Ok(Made { server: server.to_string(), name: full, batch: made.batch.to_string(), codes: made.codes })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+
+    fn publisher(&self) -> Outcome<&PublisherName> {
+        self.name.publisher.as_ref().ok_or_else(|| {
+            Failure::usage("whose resource is meant is not said", format!("write publisher/{}", self.name.name))
+        })
+    }
+}
+
+impl Report for Made {
+    fn text(&self) -> String {
+        // One a line, so that a file or a program takes them as they are.
+        self.codes.iter().map(|code| format!("{}\t{}\n", code.code, code.serial)).collect()
+    }
+
+    fn notes(&self) -> String {
+        let good = style::GOOD;
+        format!(
+            "{good}made{good:#} {} codes for {}, batch {}: code and serial. The store keeps no copy: keep them yourself\n",
+            self.codes.len(),
+            self.name,
+            self.batch
+        )
+    }
+}
+
+impl Report for Batches {
+    fn text(&self) -> String {
+        let mut table = Table::new(&["batch", "codes", "redeemed", "void", "note"]);
+        for batch in &self.batches {
+            let BatchInfo { batch: id, count, redeemed, void, note, .. } = batch;
+            table.row([id.to_string(), count.to_string(), redeemed.to_string(), void.to_string(), note.clone()]);
+        }
+        table.to_string()
+    }
+}
+
+impl Report for Voided {
+    fn text(&self) -> String {
+        format!("{} codes of batch {} are void; what was redeemed stays\n", self.void, self.batch)
+    }
+}

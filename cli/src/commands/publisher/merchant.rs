@@ -1,0 +1,255 @@
+//! `portcullis merchant`: what a merchant of electronic codes does at a store.
+
+use clap::{Args, Subcommand};
+use portcullis_host::MerchantDesk;
+use portcullis_protocol::codes::TimeToDeliver;
+use portcullis_protocol::wire::MerchantOrder;
+use portcullis_protocol::{MerchantName, Money, Product, ProductName, Title, WebhookUrl};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::context::{Context, ServerOption};
+use crate::failure::{Failure, Outcome};
+use crate::project::publisher_key;
+use crate::screen::output::{KeyName, Lines, Report, style};
+use crate::screen::table::Table;
+
+/// Sell electronic codes through a store: make a key, register, sell a product, see what is open
+#[derive(Debug, Args)]
+pub(crate) struct SellCodes {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Make a merchant's key, which signs all that the merchant says. Never overwrites one
+    Keygen(Keygen),
+    /// Claim a name, and have the endpoint show that it is the merchant's
+    Register(Register),
+    /// Sell a product, or change what it costs
+    Sell(Sell),
+    /// List the orders that are not final, and how the merchant stands
+    Orders(Orders),
+}
+
+#[derive(Debug, Args)]
+struct Keygen {
+    /// Where to write it
+    #[arg(short, long, value_name = "FILE", default_value = "merchant.jwk")]
+    output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct KeyOption {
+    /// The merchant's key, as `portcullis merchant keygen` wrote it
+    #[arg(long, value_name = "FILE", default_value = "merchant.jwk")]
+    key: PathBuf,
+    #[command(flatten)]
+    store: ServerOption,
+}
+
+#[derive(Debug, Args)]
+struct Register {
+    /// The merchant's name
+    name: MerchantName,
+    /// What buyers read
+    #[arg(long)]
+    title: Title,
+    /// Where the store tells the merchant of orders
+    #[arg(long, value_name = "URL")]
+    webhook: WebhookUrl,
+    #[command(flatten)]
+    key: KeyOption,
+}
+
+#[derive(Debug, Args)]
+struct Sell {
+    /// The product's name
+    product: ProductName,
+    /// What buyers read
+    #[arg(long)]
+    title: Title,
+    /// What one code costs, as in 20.00EUR
+    #[arg(long)]
+    price: Money,
+    /// Seconds from payment to code, 10 to 86400
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    deadline: u32,
+    #[command(flatten)]
+    key: KeyOption,
+}
+
+#[derive(Debug, Args)]
+struct Orders {
+    #[command(flatten)]
+    key: KeyOption,
+}
+
+#[derive(Serialize)]
+struct Made {
+    file: PathBuf,
+    #[serde(flatten)]
+    key: KeyName,
+}
+
+#[derive(Serialize)]
+struct Registered {
+    server: String,
+    merchant: MerchantName,
+    state: String,
+}
+
+#[derive(Serialize)]
+struct Sold {
+    server: String,
+    product: ProductName,
+    digest: String,
+    price: String,
+}
+
+#[derive(Serialize)]
+struct Open {
+    server: String,
+    merchant: MerchantName,
+    state: String,
+    /// Of the last hour: how many orders were decided, and how many got their code in time.
+    decided: u32,
+    in_time: u32,
+    orders: Vec<MerchantOrder>,
+}
+
+impl SellCodes {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        match self.task {
+            Task::Keygen(Keygen { output }) => {
+                let key = publisher_key::create(&output)?.public().thumbprint().into();
+                context.screen.report(&Made { file: output, key });
+                Ok(())
+            }
+            Task::Register(task) => task.run(context),
+            Task::Sell(task) => task.run(context),
+            Task::Orders(task) => task.run(context),
+        }
+    }
+}
+
+impl KeyOption {
+    fn desk(&self, context: &Context) -> Outcome<(String, MerchantDesk)> {
+        let key = publisher_key::read(&self.key)?;
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        Ok((server.to_string(), client.merchant_desk(&server, &key)))
+    }
+}
+
+impl Register {
+    fn run(self, context: &Context) -> Outcome {
+        let (server, desk) = self.key.desk(context)?;
+        let report = context.wait(async {
+            desk.claim(&self.name, &self.title, &self.webhook).await?;
+            let state = desk.prove().await.map_err(|error| {
+                Failure::from(error).with_fix(
+                    "the name is claimed. Have the endpoint answer the challenge as docs/protocol.md section 15 says, then run it again",
+                )
+            })?;
+            Ok(Registered { server, merchant: self.name.clone(), state })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+}
+
+impl Sell {
+    fn run(self, context: &Context) -> Outcome {
+        let deadline =
+            TimeToDeliver::new(self.deadline).map_err(|error| Failure::usage(error, "choose another --deadline"))?;
+        let (server, desk) = self.key.desk(context)?;
+        let report = context.wait(async {
+            let status = desk.status().await?;
+            let product = Product {
+                merchant: status.merchant,
+                aud: server.parse().map_err(|error| Failure::usage(error, "name the store with --server URL"))?,
+                name: self.product.clone(),
+                title: self.title.clone(),
+                description: "".parse().map_err(|error| Failure::usage(error, "report this"))?,
+                price: self.price,
+                deadline,
+                iat: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            };
+            let digest = desk.sell(product).await?.to_string();
+            Ok(Sold { server, product: self.product.clone(), digest, price: self.price.to_string() })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+}
+
+impl Orders {
+    fn run(self, context: &Context) -> Outcome {
+        let (server, desk) = self.key.desk(context)?;
+        let report = context.wait(async {
+            let status = desk.status().await?;
+            let orders = desk.open_orders().await?.into_iter().collect();
+            let (merchant, state) = (status.merchant, status.state);
+            Ok(Open { server, merchant, state, decided: status.orders, in_time: status.in_time, orders })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+}
+
+impl Report for Made {
+    fn text(&self) -> String {
+        let good = style::GOOD;
+        let mut lines = Lines::default();
+        lines.add("words", &self.key.words).add("thumbprint", &self.key.thumbprint);
+        format!("{good}made{good:#} {}\n{lines}", self.file.display())
+    }
+}
+
+impl Report for Registered {
+    fn text(&self) -> String {
+        let good = style::GOOD;
+        let next = match self.state.as_str() {
+            "proven" => "\nThe store's operator has to approve it before it sells.\n",
+            _ => "",
+        };
+        format!("{good}registered{good:#} {} at {}: {}\n{next}", self.merchant, self.server, self.state)
+    }
+}
+
+impl Report for Sold {
+    fn text(&self) -> String {
+        let good = style::GOOD;
+        let mut lines = Lines::default();
+        lines.add("price", &self.price).add("revision", &self.digest).add("store", &self.server);
+        format!("{good}sold{good:#} {}\n{lines}", self.product)
+    }
+}
+
+impl Report for Open {
+    fn text(&self) -> String {
+        let mut table = Table::new(&["order", "state", "codes", "paid", "next"]);
+        for order in &self.orders {
+            let next = order.state.known().and_then(portcullis_protocol::codes::CodeState::next);
+            let next = next.map_or_else(String::new, |(who, what)| format!("{who}: {what}"));
+            table.row([
+                order.order.to_string(),
+                order.state.to_string(),
+                order.quantity.to_string(),
+                order.amount.to_string(),
+                next,
+            ]);
+        }
+        table.to_string()
+    }
+
+    fn notes(&self) -> String {
+        format!(
+            "{}: {}, {} of {} orders of the last hour in time\n",
+            self.merchant, self.state, self.in_time, self.decided
+        )
+    }
+}

@@ -1,0 +1,242 @@
+//! `portcullis pay`: pay what a merchant asks, or order what it sells, and wait for the code.
+
+use clap::Args;
+use portcullis_host::{Client, Collected, Merchant, Standing, Storefront};
+use portcullis_protocol::codes::{CodeState, Quantity};
+use portcullis_protocol::wire::{OrderState, PaymentStep};
+use portcullis_protocol::{Digest, MerchantName, Money, Origin, PaymentRequest, Product, ProductName, Verified};
+use serde::Serialize;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use super::codes::not_yet;
+use crate::context::{Context, ServerOption, origin};
+use crate::failure::{Failure, Outcome};
+use crate::payment::{self, Payment};
+use crate::screen::output::{Lines, Report, style};
+
+/// How often the order is asked about while the merchant delivers.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long is waited for the code by itself. A merchant may take longer; then `portcullis codes` fetches it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pay a merchant's request, or order one of its products, and get the code
+#[derive(Debug, Args)]
+pub(crate) struct Pay {
+    /// The address that the merchant gave you, or MERCHANT/PRODUCT
+    #[arg(value_name = "ADDRESS|MERCHANT/PRODUCT")]
+    what: Asked,
+    /// How many codes; a request says it itself
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    quantity: u32,
+    /// Agree to the merchant and the price without being asked
+    #[arg(long)]
+    yes: bool,
+    /// Order although the same is on order
+    #[arg(long)]
+    again: bool,
+    /// Do not wait for the code: `portcullis codes` fetches it later
+    #[arg(long)]
+    no_wait: bool,
+    /// How to pay; the provider `sandbox` moves no money
+    #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
+    payment: Payment,
+    #[command(flatten)]
+    store: ServerOption,
+}
+
+/// What is to be paid.
+#[derive(Debug, Clone)]
+enum Asked {
+    Request(Origin, Digest),
+    Product(MerchantName, ProductName),
+}
+
+impl FromStr for Asked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "write the address that the merchant gave you, https://STORE/pay/…, or MERCHANT/PRODUCT";
+        if let Some((store, digest)) = text.trim_end_matches('/').split_once("/pay/") {
+            let digest = digest.parse().map_err(|_| form.to_owned())?;
+            return Ok(Self::Request(origin(store)?, digest));
+        }
+        let (merchant, product) = text.split_once('/').ok_or(form)?;
+        let merchant = merchant.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self::Product(merchant, product.parse().map_err(|error| format!("{error}"))?))
+    }
+}
+
+#[derive(Serialize)]
+struct Paid {
+    server: String,
+    order: String,
+    state: OrderState,
+    merchant: String,
+    product: String,
+    amount: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    codes: Vec<String>,
+    /// What has to be done before the provider decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<PaymentStep>,
+}
+
+/// What was found, and is agreed to.
+struct Wanted {
+    merchant: Merchant,
+    product: Verified<Product>,
+    quantity: Quantity,
+    amount: Money,
+    request: Option<Verified<PaymentRequest>>,
+}
+
+impl Pay {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let client = context.client()?;
+        let server = match &self.what {
+            Asked::Request(server, _) => trusted(&client, server)?,
+            Asked::Product(..) => self.store.origin(&client)?,
+        };
+        let store = client.store(&server);
+        let wanted = context.wait(async { self.find(&store).await })?;
+        self.agree(context, &server, &wanted)?;
+        let report = context.wait(async {
+            let Wanted { merchant, product, quantity, amount, request } = &wanted;
+            let method = self.payment.method();
+            let ordered = store.order_codes(merchant, product, *quantity, request.as_ref(), method, self.again).await;
+            let order = ordered.map_err(Payment::refused)?;
+            match order.state {
+                OrderState::Declined => return Err(Payment::declined()),
+                OrderState::Refunded => return Err(Payment::goes_back()),
+                OrderState::Paid | OrderState::Pending | OrderState::Other(_) => {}
+            }
+            let mut codes = Vec::new();
+            if order.paid().is_some() && !self.no_wait {
+                let begun = Instant::now();
+                codes = loop {
+                    match store.collect_codes(&order.id).await? {
+                        Collected::Here(codes) => break codes.iter().map(ToOwned::to_owned).collect(),
+                        Collected::NotYet(state) => {
+                            let waits = state.known().is_some_and(CodeState::waits_for_code);
+                            if !waits || begun.elapsed() > PATIENCE {
+                                return Err(not_yet(&order.id, state));
+                            }
+                            tokio::time::sleep(LOOK).await;
+                        }
+                        _ => break Vec::new(),
+                    }
+                };
+            }
+            Ok(Paid {
+                server: server.to_string(),
+                order: order.id.to_string(),
+                state: order.state,
+                merchant: merchant.name.to_string(),
+                product: product.document().title.to_string(),
+                amount: amount.to_string(),
+                codes,
+                next: order.next,
+            })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+
+    async fn find(&self, store: &Storefront) -> Outcome<Wanted> {
+        match &self.what {
+            Asked::Request(_, digest) => {
+                let asked = store.payment_request(digest, None).await?;
+                let said = asked.request.document();
+                let (quantity, amount) = (said.quantity, said.amount);
+                Ok(Wanted {
+                    merchant: asked.merchant,
+                    product: asked.product,
+                    quantity,
+                    amount,
+                    request: Some(asked.request),
+                })
+            }
+            Asked::Product(name, product) => {
+                let merchant = store.merchant(name).await?;
+                let found = merchant.products.iter().find(|sold| sold.document().name == *product).cloned();
+                let product = found.ok_or_else(|| {
+                    let names: Vec<_> = merchant.products.iter().map(|sold| sold.document().name.to_string()).collect();
+                    Failure::new(format!("{name} does not sell `{product}`"), format!("it sells: {}", names.join(", ")))
+                })?;
+                let quantity =
+                    Quantity::new(self.quantity).map_err(|error| Failure::usage(error, "order fewer at a time"))?;
+                let amount = product.document().amount(quantity);
+                let amount = amount.map_err(|error| Failure::usage(error, "order fewer at a time"))?;
+                Ok(Wanted { merchant, product, quantity, amount, request: None })
+            }
+        }
+    }
+
+    /// Asks. Of a merchant that is new here its key is shown: it is pinned when the order goes out.
+    fn agree(&self, context: &Context, server: &Origin, wanted: &Wanted) -> Outcome {
+        if self.yes {
+            return Ok(());
+        }
+        let (strong, said) = (style::STRONG, wanted.product.document());
+        let new = match wanted.merchant.standing {
+            Standing::New => {
+                format!("\n  you buy from it for the first time; its key: {}", wanted.merchant.key.thumbprint().words())
+            }
+            _ => String::new(),
+        };
+        let many = if wanted.quantity.get() == 1 { String::new() } else { format!("{} × ", wanted.quantity) };
+        let what = format!(
+            "{strong}{many}{}{strong:#} of {} at {server}{new}\nCosts {}. Pay?",
+            said.title, wanted.merchant.name, wanted.amount
+        );
+        if context.screen.ask(what) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            format!("nothing was paid: {} was not confirmed", wanted.amount),
+            "answer y on a terminal, or pass --yes",
+        ))
+    }
+}
+
+/// A store that the user is signed in to: an address in a mail leads nowhere else.
+fn trusted(client: &Client, server: &Origin) -> Outcome<Origin> {
+    if client.servers()?.iter().any(|pin| pin.origin == *server) {
+        return Ok(server.clone());
+    }
+    Err(Failure::new(
+        format!("{server} is not a store that you have signed in to"),
+        format!("if you trust it, sign in first: `portcullis login {server}`"),
+    ))
+}
+
+impl Report for Paid {
+    fn text(&self) -> String {
+        let (good, strong, warn) = (style::GOOD, style::STRONG, style::WARN);
+        let mut lines = Lines::default();
+        lines
+            .add("order", &self.order)
+            .add("store", &self.server)
+            .add("merchant", &self.merchant)
+            .add("paid", &self.amount);
+        for code in &self.codes {
+            lines.add("code", code);
+        }
+        match self.state {
+            OrderState::Paid if self.codes.is_empty() => {
+                format!(
+                    "{good}paid{good:#} {strong}{}{strong:#}\n{lines}\nFetch the code: `portcullis codes`\n",
+                    self.product
+                )
+            }
+            OrderState::Paid => format!("{good}paid{good:#} {strong}{}{strong:#}\n{lines}", self.product),
+            state => format!(
+                "{warn}ordered{warn:#} {strong}{}{strong:#}: {}\n{lines}{}",
+                self.product,
+                payment::standing(state),
+                payment::unpaid(state, self.next.as_ref())
+            ),
+        }
+    }
+}

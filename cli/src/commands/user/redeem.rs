@@ -1,0 +1,67 @@
+//! `portcullis redeem`: turn a code into rights.
+
+use clap::Args;
+use portcullis_protocol::Reason;
+use portcullis_protocol::codes::RedemptionCode;
+use serde::Serialize;
+
+use crate::context::{Context, ServerOption};
+use crate::failure::{Failure, Outcome};
+use crate::screen::output::{Lines, Report, style};
+
+/// Redeem a code for a resource: a gift, a promotion, or one that you bought
+#[derive(Debug, Args)]
+pub(crate) struct Redeem {
+    /// The code, XXXXX-XXXXX-XXXXX-XXXXX
+    code: String,
+    #[command(flatten)]
+    store: ServerOption,
+}
+
+#[derive(Serialize)]
+struct Redeemed {
+    server: String,
+    name: String,
+    operation: String,
+    rights: String,
+}
+
+impl Redeem {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        // A slip is found before anybody is asked.
+        if let Err(error) = self.code.parse::<RedemptionCode>() {
+            return Err(Failure::usage(error, "type it as it is written; capitals and lines do not matter"));
+        }
+        let client = context.client()?;
+        let server = self.store.origin(&client)?;
+        let report = context.wait(async {
+            let answer = client.store(&server).redeem(&self.code).await.map_err(|error| {
+                let failure = Failure::from(error);
+                match failure.reason() {
+                    Some(Reason::ConfirmationRequired | Reason::ResourceWithdrawn) => failure.in_detail(),
+                    _ => failure,
+                }
+            })?;
+            Ok(Redeemed {
+                server: server.to_string(),
+                name: format!("{}/{}", answer.publisher, answer.name),
+                operation: answer.operation.to_string(),
+                rights: answer.rights.to_string(),
+            })
+        })?;
+        context.screen.report(&report);
+        Ok(())
+    }
+}
+
+impl Report for Redeemed {
+    fn text(&self) -> String {
+        let (good, strong) = (style::GOOD, style::STRONG);
+        let mut lines = Lines::default();
+        lines
+            .add("rights", &self.rights)
+            .add("store", &self.server)
+            .add("run it", format_args!("portcullis run {}", self.name));
+        format!("{good}redeemed{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.operation)
+    }
+}

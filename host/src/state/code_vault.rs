@@ -1,0 +1,115 @@
+//! Electronic codes on this terminal, and the keys that open them. Sealed; written to the disk before they are relied on.
+//!
+//! ```text
+//! codes/<origin>/<recipient>.key    before the order goes out: the secret half of its key, and what is ordered
+//! codes/<origin>/<order>.codes      before the code is acknowledged: the code
+//! ```
+
+use crate::random;
+use crate::state::folder::{StateDir, StateError, file_name, off_thread};
+use crate::state::journal::Journal;
+use crate::state::sealing_key::StateKey;
+use portcullis_protocol::codes::{Codes, Quantity};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::labels::TERMINAL_CODES;
+use portcullis_protocol::{Digest, Money, OrderId, Origin, ReleaseSecretKey};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const FOLDER: &str = "codes";
+/// The codes of one order, sealed, with room.
+const MAX_RECORD: u64 = 64 * 1024;
+
+/// What was ordered under a key: what is delivered has to fit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderTerms {
+    pub(crate) product: Digest,
+    pub(crate) quantity: Quantity,
+    pub(crate) amount: Money,
+}
+
+/// The key of an order, as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredKey {
+    secret: Octets<32>,
+    terms: OrderTerms,
+}
+
+/// The codes of a terminal.
+#[derive(Clone)]
+pub(crate) struct CodeVault {
+    state: Arc<StateDir>,
+    key: StateKey,
+    origin: Origin,
+}
+
+impl CodeVault {
+    /// Those of one server, beside the journal.
+    pub(crate) fn of(journal: &Journal, origin: &Origin) -> Self {
+        let (state, key) = journal.parts();
+        Self { state, key, origin: origin.clone() }
+    }
+
+    /// Makes a key for an order of these terms. When this returns, it outlives a crash.
+    pub(crate) async fn make_key(&self, terms: OrderTerms) -> Result<Octets<32>, StateError> {
+        let vault = self.clone();
+        off_thread(move || {
+            let key = ReleaseSecretKey::generate(&mut random::system());
+            let recipient = Octets(*key.public().as_bytes());
+            let stored = StoredKey { secret: Octets(*key.to_bytes()), terms };
+            let name = format!("{recipient}.key");
+            let plain = serde_json::to_vec(&stored).map_err(|_| StateError::damaged(&vault.state.path(&name)))?;
+            vault.write(&name, &Zeroizing::new(plain))?;
+            Ok(recipient)
+        })
+        .await?
+    }
+
+    /// The key of an order, and what was ordered under it.
+    pub(crate) fn key(&self, recipient: &Octets<32>) -> Result<Option<(ReleaseSecretKey, OrderTerms)>, StateError> {
+        let name = format!("{recipient}.key");
+        let Some(plain) = self.read(&name)? else { return Ok(None) };
+        let stored: StoredKey = serde_json::from_slice(&plain).map_err(|_| self.damaged(&name))?;
+        Ok(Some((ReleaseSecretKey::from_bytes(stored.secret.0), stored.terms)))
+    }
+
+    /// Stores the codes of an order. When this returns, they outlive a crash.
+    pub(crate) async fn store(&self, order: OrderId, codes: &Codes) -> Result<(), StateError> {
+        let (vault, text) = (self.clone(), codes.to_json());
+        off_thread(move || vault.write(&format!("{order}.codes"), &text)).await?
+    }
+
+    /// The codes of an order, if they are here.
+    pub(crate) fn codes(&self, order: &OrderId) -> Result<Option<Codes>, StateError> {
+        let name = format!("{order}.codes");
+        let Some(plain) = self.read(&name)? else { return Ok(None) };
+        Codes::from_json(&plain).map(Some).map_err(|_| self.damaged(&name))
+    }
+
+    /// Forgets the codes of an order.
+    pub(crate) fn forget(&self, order: &OrderId) -> Result<(), StateError> {
+        self.state.remove(&self.path(&format!("{order}.codes")))
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{FOLDER}/{}/{name}", file_name(&self.origin))
+    }
+
+    fn damaged(&self, name: &str) -> StateError {
+        StateError::damaged(&self.state.path(&self.path(name)))
+    }
+
+    fn write(&self, name: &str, plain: &[u8]) -> Result<(), StateError> {
+        let path = self.path(name);
+        self.state.write(&path, &self.key.seal(TERMINAL_CODES, &path, plain))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        let path = self.path(name);
+        let Some(sealed) = self.state.read(&path, MAX_RECORD)? else { return Ok(None) };
+        self.key.open(TERMINAL_CODES, &path, &sealed).map(Some).ok_or_else(|| self.damaged(name))
+    }
+}

@@ -1,0 +1,374 @@
+//! Electronic codes of merchants, at the account that is signed in: buying them, having them delivered, keeping them.
+//!
+//! ```text
+//! key made and stored ─▶ order ─▶ (the merchant seals the code to that key) ─▶ fetched, checked, opened, stored ─▶ acknowledged
+//! ```
+//!
+//! What the store says of a merchant is believed only as far as the merchant's own key signs it, and that key is pinned
+//! at the first purchase. A store that puts a key of its own into the place of an order's is found out here.
+
+use crate::client_error::ClientError;
+use crate::random;
+use crate::server::session::Patience;
+use crate::server::trust::{Trust, offline};
+use crate::state::code_vault::{CodeVault, OrderTerms};
+use crate::store::merchant_pin::{self, MerchantKeys};
+use crate::store::ordered_codes::OrderedCodes;
+use crate::store::publisher_pin::Standing;
+use crate::store::purchase::{Goods, Order, Purchase};
+use crate::store::storefront::{self, Storefront};
+use portcullis_protocol::codes::{
+    CodeContext, CodeState, Codes, Generation, Quantity, ReportedState, SealedBytes, open,
+};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::wire::{
+    CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderInfo, CodeOrdersAnswer, MerchantEntry, PaymentMethod,
+    PaymentRequestEntry, RecipientAnswer, RecipientRequest, RedemptionAnswer, RedemptionRequest,
+};
+use portcullis_protocol::{
+    Digest, Listed, MerchantName, Money, OrderId, Origin, PaymentRequest, Product, PublicKey, ReleaseSecretKey,
+    SealedCode, Title, Verified, paths,
+};
+
+/// A merchant of a store, and what it sells.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Merchant {
+    /// The store.
+    pub server: Origin,
+    /// Its name.
+    pub name: MerchantName,
+    /// What it calls itself, by the store's word.
+    pub title: Title,
+    /// The key in use.
+    pub key: PublicKey,
+    /// How that key stands with this terminal.
+    pub standing: Standing,
+    /// What it sells, each signed by the merchant for this store.
+    pub products: Vec<Verified<Product>>,
+    keys: MerchantKeys,
+}
+
+/// What a merchant asks to be paid.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AskedPayment {
+    /// The merchant.
+    pub merchant: Merchant,
+    /// The product, as the merchant signed it.
+    pub product: Verified<Product>,
+    /// What is asked for, signed by the merchant for this store.
+    pub request: Verified<PaymentRequest>,
+}
+
+/// An order of codes, as its buyer sees it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CodeOrder {
+    /// Names it.
+    pub id: OrderId,
+    /// The merchant.
+    pub merchant: MerchantName,
+    /// What was ordered, if one of the keys that this terminal knows of the merchant has signed it.
+    pub product: Option<Product>,
+    /// How many codes.
+    pub quantity: Quantity,
+    /// What was paid.
+    pub amount: Money,
+    /// Where it stands.
+    pub state: ReportedState,
+    /// Which sealing is wanted, or was accepted last.
+    pub generation: Generation,
+    /// Whether the codes are on this terminal.
+    pub is_here: bool,
+}
+
+/// What came of looking for the codes of an order.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Collected {
+    /// They are on this terminal, and the store knows it.
+    Here(Codes),
+    /// There are none for this terminal, in this state.
+    NotYet(ReportedState),
+}
+
+/// Why a delivery is not what was bought.
+type Wrong = &'static str;
+
+impl Storefront {
+    /// A merchant of the store, judged by the key that this terminal has pinned, and its products.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`]; [`ClientError::MerchantChanged`] if it has another key and nobody vouches for that.
+    pub async fn merchant(&self, name: &MerchantName) -> Result<Merchant, ClientError> {
+        let path = paths::fill(paths::MERCHANT, &[name]);
+        let entry: Option<MerchantEntry> = storefront::public(self.shared(), self.origin(), path).await?;
+        let entry =
+            entry.ok_or_else(|| ClientError::NotFound(format!("{} has no merchant `{name}`", self.origin())))?;
+        let MerchantEntry { title, key, vouches, products, .. } = entry;
+        let (standing, keys) = merchant_pin::judge(&self.shared().state, self.origin(), name, &key, &vouches)?;
+        let products = products.iter().map(|compact| self.product(&keys, name, compact)).collect::<Result<_, _>>()?;
+        Ok(Merchant { server: self.origin().clone(), name: name.clone(), title, key, standing, products, keys })
+    }
+
+    /// A product that the merchant signed for this store.
+    fn product(
+        &self,
+        keys: &MerchantKeys,
+        merchant: &MerchantName,
+        compact: &str,
+    ) -> Result<Verified<Product>, ClientError> {
+        let product =
+            keys.verify::<Product>(compact).map_err(|error| offline(format!("a product does not verify: {error}")))?;
+        let said = product.document();
+        if said.merchant == *merchant && said.aud == *self.origin() {
+            Ok(product)
+        } else {
+            Err(offline("a product is another merchant's, or for another store").into())
+        }
+    }
+
+    /// What a merchant asks to be paid, by the digest that its address ends with.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::MerchantChanged`].
+    pub async fn payment_request(
+        &self,
+        digest: &Digest,
+        merchant: Option<&MerchantName>,
+    ) -> Result<AskedPayment, ClientError> {
+        let path = paths::fill(paths::PAYMENT_REQUEST, &[digest]);
+        let entry: Option<PaymentRequestEntry> = storefront::public(self.shared(), self.origin(), path).await?;
+        let nothing = || ClientError::NotFound(format!("{} has no such payment request", self.origin()));
+        let PaymentRequestEntry { request, product, key } = entry.ok_or_else(nothing)?;
+        let damaged = |error| offline(format!("a payment request does not verify: {error}"));
+        // Who it is by, is believed once it is compared with what the store says of that merchant.
+        let unpinned =
+            portcullis_protocol::Unverified::<PaymentRequest>::parse(&request).and_then(|it| it.verify(&key));
+        let name = unpinned.map_err(damaged)?.into_document().merchant;
+        if merchant.is_some_and(|expected| *expected != name) {
+            return Err(offline("the payment request is another merchant's").into());
+        }
+        let merchant = self.merchant(&name).await?;
+        let request = merchant.keys.verify::<PaymentRequest>(&request).map_err(damaged)?;
+        let product = self.product(&merchant.keys, &name, &product)?;
+        let said = request.document();
+        let fits = request.digest() == *digest && said.aud == *self.origin() && said.product == product.digest();
+        if fits {
+            Ok(AskedPayment { merchant, product, request })
+        } else {
+            Err(offline("the payment request is another one").into())
+        }
+    }
+
+    /// Orders codes of a merchant whose key the user has accepted: it is pinned by this. The key that opens them is made
+    /// and stored before the order goes out. As [`Storefront::buy`], an earlier order of the same that was never
+    /// answered is asked about first.
+    ///
+    /// # Errors
+    /// As [`Storefront::buy`].
+    pub async fn order_codes(
+        &self,
+        merchant: &Merchant,
+        product: &Verified<Product>,
+        quantity: Quantity,
+        request: Option<&Verified<PaymentRequest>>,
+        payment: PaymentMethod,
+        again: bool,
+    ) -> Result<Order, ClientError> {
+        let amount = match request {
+            Some(request) => request.document().amount,
+            None => product
+                .document()
+                .amount(quantity)
+                .map_err(|error| ClientError::Rejected { status: 422, detail: error.to_string() })?,
+        };
+        merchant_pin::remember(&self.shared().state, self.origin(), &merchant.name, &merchant.keys)?;
+        let terms = OrderTerms { product: product.digest(), quantity, amount };
+        let recipient = self.vault().make_key(terms).await?;
+        let request = request.map(Verified::digest);
+        let ordered = OrderedCodes { product: product.clone(), quantity, amount, request, recipient };
+        let purchase = Purchase::of(Goods::Codes(Box::new(ordered)), payment);
+        self.buy(if again { purchase.again() } else { purchase }).await
+    }
+
+    /// The account's orders of codes, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn code_orders(&self) -> Result<Listed<CodeOrder>, ClientError> {
+        let pages = |answer: CodeOrdersAnswer| (answer.codes, answer.next);
+        let Listed { known, unknown } = self.all(paths::ACCOUNT_CODES, pages).await?;
+        let known = known.into_iter().map(|info| self.code_order(info)).collect::<Result<_, _>>()?;
+        Ok(Listed { known, unknown })
+    }
+
+    fn code_order(&self, info: CodeOrderInfo) -> Result<CodeOrder, ClientError> {
+        let keys = merchant_pin::read(&self.shared().state, self.origin(), &info.merchant)?;
+        let product = keys.and_then(|keys| self.product(&keys, &info.merchant, &info.product).ok());
+        Ok(CodeOrder {
+            id: info.order,
+            merchant: info.merchant,
+            product: product.map(Verified::into_document),
+            quantity: info.quantity,
+            amount: info.amount,
+            state: info.state,
+            generation: info.generation,
+            is_here: self.vault().codes(&info.order)?.is_some(),
+        })
+    }
+
+    /// The codes of an order, if they are on this terminal. No server is asked.
+    ///
+    /// # Errors
+    /// [`ClientError::State`].
+    pub fn stored_codes(&self, order: &OrderId) -> Result<Option<Codes>, ClientError> {
+        Ok(self.vault().codes(order)?)
+    }
+
+    /// Removes the codes of an order from this terminal.
+    ///
+    /// # Errors
+    /// [`ClientError::State`].
+    pub fn forget_codes(&self, order: &OrderId) -> Result<(), ClientError> {
+        Ok(self.vault().forget(order)?)
+    }
+
+    /// Fetches the codes of an order, if they have come: checks that they are what was bought, from whom it was bought,
+    /// opens and stores them, and says so to the store.
+    ///
+    /// # Errors
+    /// [`ClientError::CodeNotAsBought`] if they are not: the store has been told. [`ClientError::NotFound`] if they are
+    /// delivered to another terminal: [`Storefront::take_over_codes`].
+    pub async fn collect_codes(&self, order: &OrderId) -> Result<Collected, ClientError> {
+        let session = self.session()?;
+        let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
+        let CodeOrderAnswer { info, delivery } = answer;
+        let Some(delivery) = delivery else {
+            if let Some(codes) = self.vault().codes(order)? {
+                return Ok(Collected::Here(codes));
+            }
+            let is_for_here = self.vault().key(&info.recipient)?.is_some();
+            let waits = !matches!(info.state.known(), Some(CodeState::CodeReceived | CodeState::Delivered));
+            if is_for_here || waits {
+                return Ok(Collected::NotYet(info.state));
+            }
+            let why = "the store says that it is delivered to another terminal of the account. If none of yours has \
+                       taken it over, the store had it sealed to a key of its own: tell the merchant. \
+                       `portcullis codes ORDER --claim` has it delivered here";
+            return Err(ClientError::NotFound(why.into()));
+        };
+        let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
+        // What is delivered here was ordered here, or taken over: under a key that was stored before.
+        let kept = self.vault().key(&info.recipient)?;
+        let merchant = self.keys_of(&info.merchant).await?;
+        let keys = self.keys().await?;
+        let opened = (|| {
+            let (key, terms) = kept.as_ref().ok_or("the store had it sealed to a key that is not the order's")?;
+            let verification =
+                Trust::verification(&keys, &delivery.verification).map_err(|_| "the store did not sign for it")?;
+            let code = merchant.verify::<SealedCode>(&delivery.code).map_err(|_| "its merchant did not sign for it")?;
+            checked(*order, &info.merchant, self.origin(), key, *terms, &verification, code.document(), &sealed)?;
+            let (verification, quantity) = (verification.digest(), verification.document().quantity);
+            let generation = code.document().generation;
+            let context = CodeContext { order, merchant: &info.merchant, generation, verification: &verification };
+            open(key, &context, quantity, &sealed).map_err(|_| "it does not open to the codes that were paid for")
+        })();
+        let ack = |readable| CodeAckRequest { generation: info.generation, ciphertext: sealed.digest(), readable };
+        let path = paths::fill(paths::CODE_ACK, &[order]);
+        match opened {
+            Ok(codes) => {
+                self.vault().store(*order, &codes).await?;
+                let said = session.post(&path, &ack(true), random::idempotency_key(), Patience::Write).await;
+                // They are here: that the store does not know it yet is mended the next time.
+                if let Err(error) = said.map(|_: CodeAckAnswer| ()) {
+                    tracing::debug!(%error, "the store was not told that the codes are here");
+                }
+                Ok(Collected::Here(codes))
+            }
+            Err(why) => {
+                let _: CodeAckAnswer =
+                    session.post(&path, &ack(false), random::idempotency_key(), Patience::Write).await?;
+                Err(ClientError::CodeNotAsBought { order: *order, why: why.into() })
+            }
+        }
+    }
+
+    /// The keys of a merchant that something was bought from, pinned now if another terminal bought it.
+    async fn keys_of(&self, name: &MerchantName) -> Result<MerchantKeys, ClientError> {
+        match self.merchant(name).await {
+            Ok(merchant) => {
+                merchant_pin::remember(&self.shared().state, self.origin(), name, &merchant.keys)?;
+                Ok(merchant.keys)
+            }
+            // It may sell nothing any more.
+            Err(error @ ClientError::NotFound(_)) => {
+                merchant_pin::read(&self.shared().state, self.origin(), name)?.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has an order delivered to this terminal from now on, under a new key. Returns which sealing will be for it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]: `rate-limited` while a code is on its way, `order-closed` if there is nothing more to
+    /// deliver.
+    pub async fn take_over_codes(&self, order: &OrderId) -> Result<Generation, ClientError> {
+        let session = self.session()?;
+        let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
+        let merchant = self.keys_of(&answer.info.merchant).await?;
+        let product = self.product(&merchant, &answer.info.merchant, &answer.info.product)?;
+        let CodeOrderInfo { quantity, amount, .. } = answer.info;
+        let recipient = self.vault().make_key(OrderTerms { product: product.digest(), quantity, amount }).await?;
+        let path = paths::fill(paths::CODE_RECIPIENT, &[order]);
+        let body = RecipientRequest { recipient };
+        let RecipientAnswer { generation } =
+            session.post(&path, &body, random::idempotency_key(), Patience::Write).await?;
+        Ok(generation)
+    }
+
+    /// Turns a redemption code into rights. Repeated, it says the same again.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]: `code-unknown`, `code-spent`, `code-void`.
+    pub async fn redeem(&self, code: &str) -> Result<RedemptionAnswer, ClientError> {
+        let body = RedemptionRequest { code: code.to_owned() };
+        Ok(self.session()?.post(paths::REDEMPTIONS, &body, random::idempotency_key(), Patience::Write).await?)
+    }
+
+    fn vault(&self) -> CodeVault {
+        CodeVault::of(self.journal(), self.origin())
+    }
+}
+
+/// Whether what was delivered is what was bought, sealed to the key of this very order.
+#[expect(clippy::too_many_arguments, reason = "everything that has to fit")]
+fn checked(
+    order: OrderId,
+    merchant: &MerchantName,
+    origin: &Origin,
+    key: &ReleaseSecretKey,
+    terms: OrderTerms,
+    verification: &Verified<portcullis_protocol::Verification>,
+    code: &SealedCode,
+    sealed: &SealedBytes,
+) -> Result<(), Wrong> {
+    let said = verification.document();
+    let recipient = Octets(*key.public().as_bytes());
+    if said.order != order || said.merchant != *merchant || code.order != order || code.merchant != *merchant {
+        return Err("it is for another order or of another merchant");
+    }
+    if said.recipient != recipient || code.recipient != recipient {
+        return Err("the store or the merchant has put another key in the place of the order's");
+    }
+    let is_as_ordered = terms.product == said.product && terms.quantity == said.quantity && terms.amount == said.amount;
+    if !is_as_ordered {
+        return Err("the store told the merchant of another product, quantity or amount");
+    }
+    if code.aud != *origin || code.verification != verification.digest() || code.generation != said.generation {
+        return Err("the merchant signed it for something else");
+    }
+    if code.ciphertext != sealed.digest() { Err("what came is not what the merchant signed") } else { Ok(()) }
+}
