@@ -85,6 +85,8 @@ def by_path(path):
     """Whose terminal calls what Schemathesis made up. Who signs out everywhere is gone for everything else."""
     if path.endswith("/sign-out"):
         return "leaver"
+    if path == "/v1/merchant" or path.startswith("/v1/merchant/"):
+        return "merchant"
     return "publisher" if path.startswith(("/v1/publishers", "/v1/resources", "/v1/catalogue")) else "user"
 
 

@@ -4,6 +4,7 @@ mod attacks;
 mod bench;
 mod bills;
 mod checked;
+mod codes;
 mod demo;
 mod events;
 mod first_resource;

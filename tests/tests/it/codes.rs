@@ -1,0 +1,230 @@
+//! A merchant of its own, with no code of the server, and a user at the command line: from the registration to the code,
+//! and what the terminal says of a code that is not what was bought.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_fixtures::{Draft, Terminal as Prover, now};
+use portcullis_protocol::codes::{CodeContext, Codes, SealedBytes, seal};
+use portcullis_protocol::wire::{
+    CodeSubmission, CodeSubmissionAnswer, OrderVerificationAnswer, OrderVerificationRequest,
+};
+use portcullis_protocol::{
+    MerchantName, Origin, Ownership, SealedCode, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
+};
+use portcullis_tests::{Browser, Server, Terminal};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use zeroize::Zeroizing;
+
+const PASSWORD: &str = "correct horse battery staple";
+const NAME: &str = "games";
+
+/// How the merchant delivers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Honest,
+    /// It seals two codes for one.
+    TwoForOne,
+}
+
+#[derive(Clone)]
+struct Merchant {
+    origin: Origin,
+    url: WebhookUrl,
+    key: SecretKey,
+    manner: Arc<Mutex<Manner>>,
+}
+
+impl Merchant {
+    async fn serve(self, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let merchant = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = merchant.answer(stream).await {
+                    eprintln!("the merchant failed: {error:#}");
+                }
+            });
+        }
+    }
+
+    async fn answer(&self, mut stream: TcpStream) -> Result<()> {
+        let body = read_body(&mut stream).await?;
+        let said: Value = serde_json::from_slice(&body)?;
+        ensure!(said["aud"] == self.url.as_str() && said["iss"] == self.origin.as_str(), "for somebody else: {said}");
+        let answer = match said["type"].as_str() {
+            Some("endpoint.challenge") => {
+                let ownership = Ownership {
+                    merchant: NAME.parse()?,
+                    challenge: serde_json::from_value(said["data"]["challenge"].clone())?,
+                    url: self.url.clone(),
+                    platform: self.origin.clone(),
+                    iat: now(),
+                };
+                json!({ "ownership": Verified::sign(ownership, &self.key).compact() }).to_string()
+            }
+            _ => String::new(),
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            answer.len()
+        );
+        stream.write_all((head + &answer).as_bytes()).await?;
+        stream.shutdown().await?;
+        // Answered first: the code is made afterwards.
+        if matches!(said["type"].as_str(), Some("order.paid" | "order.reseal")) {
+            self.deliver(&said["data"]).await?;
+        }
+        Ok(())
+    }
+
+    async fn deliver(&self, data: &Value) -> Result<()> {
+        let mut prover = Prover::new(&self.origin).await?;
+        prover.key = self.key.clone();
+        let (order, nonce) =
+            (serde_json::from_value(data["order"].clone())?, serde_json::from_value(data["nonce"].clone())?);
+        let asked = OrderVerificationRequest { order, nonce, request: None };
+        let answer: OrderVerificationAnswer = prover.ask(&Draft::post(paths::ORDER_VERIFICATIONS, &asked)).await?;
+        let verification = Unverified::<Verification>::parse(&answer.verification)?;
+        let signer = prover.keys.signing_key(verification.kid(), now()).context("a key of the server")?;
+        let verification = verification.verify(signer)?;
+        let said = verification.document();
+        let manner = *self.manner.lock().expect("a lock");
+        let texts = if manner == Manner::Honest { vec!["ALPINE-RACER-1"] } else { vec!["ONE", "TWO"] };
+        let codes = Codes::new(texts.into_iter().map(|text| Zeroizing::new(text.to_owned())).collect())?;
+        let digest = verification.digest();
+        let context = CodeContext {
+            order: &said.order,
+            merchant: &said.merchant,
+            generation: said.generation,
+            verification: &digest,
+        };
+        let SealedBytes { enc, ciphertext } = seal(&said.recipient, &context, &codes, &mut portcullis_fixtures::rng())?;
+        let code = SealedCode {
+            merchant: said.merchant.clone(),
+            aud: said.iss.clone(),
+            order: said.order,
+            generation: said.generation,
+            verification: digest,
+            recipient: said.recipient,
+            ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
+            serials: Vec::new(),
+            iat: now(),
+        };
+        let code = Verified::sign(code, &self.key).compact().to_owned();
+        let body = CodeSubmission { code, enc, ciphertext };
+        let _: CodeSubmissionAnswer = prover.ask(&Draft::post(paths::SUBMISSIONS, &body)).await?;
+        Ok(())
+    }
+}
+
+async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut chunk = [0; 4096];
+        let count = stream.read(&mut chunk).await?;
+        if count == 0 {
+            bail!("the request broke off");
+        }
+        bytes.extend_from_slice(&chunk[..count]);
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).context("a length")?;
+        let length: usize = length.trim().parse()?;
+        if bytes.len() >= end + 4 + length {
+            return Ok(bytes[end + 4..end + 4 + length].to_vec());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut server = Server::init(&folder.path().join("server"))?;
+    server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
+    server.start(&[])?;
+    let origin: Origin = server.origin().parse()?;
+    let terminal = async |name: &str| -> Result<Terminal> {
+        let mut browser = Browser::new(server.origin())?;
+        browser.sign_up(&format!("{name}@example.org"), PASSWORD).await?;
+        let terminal = Terminal::new(folder.path().join(name));
+        terminal.login(&server, &mut browser).await?.done()?;
+        Ok(terminal)
+    };
+    let (shop, user) = (terminal("shop").await?, terminal("user").await?);
+
+    let key_file = folder.path().join("merchant.jwk");
+    let file = key_file.to_str().context("a path")?;
+    shop.run(&["merchant", "keygen", "-o", file])?.done()?;
+    let jwk: Value = serde_json::from_slice(&std::fs::read(&key_file)?)?;
+    let seed: portcullis_protocol::encoding::Octets<32> = serde_json::from_value(jwk["d"].clone())?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = WebhookUrl::new(format!("http://{}/hook", listener.local_addr()?))?;
+    let manner = Arc::new(Mutex::new(Manner::Honest));
+    let merchant = Merchant {
+        origin: origin.clone(),
+        url: url.clone(),
+        key: SecretKey::from_seed(&seed.0),
+        manner: Arc::clone(&manner),
+    };
+    tokio::spawn(merchant.serve(listener));
+
+    let name: MerchantName = NAME.parse()?;
+    let register =
+        ["--json", "merchant", "register", NAME, "--title", "The Games Shop", "--webhook", url.as_str(), "--key", file];
+    let registered = shop.run(&register)?.done()?.json()?;
+    ensure!(registered["state"] == "proven", "{registered}");
+    let early = user.run(&["pay", "games/game-key", "--yes"])?;
+    ensure!(early.exit == 1 && early.stderr.contains("no merchant"), "not approved yet: {}", early.stderr);
+    server.operator(&["merchant", "approve", name.as_str()])?;
+    let sell = ["merchant", "sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR", "--key", file];
+    shop.run(&sell)?.done()?;
+
+    let unasked = user.run(&["pay", "games/game-key"])?;
+    ensure!(unasked.exit == 1 && unasked.stderr.contains("not confirmed"), "nobody agreed: {}", unasked.stderr);
+    let paid = user.run(&["--json", "pay", "games/game-key", "--yes"])?.done()?.json()?;
+    ensure!(paid["codes"] == json!(["ALPINE-RACER-1"]), "{paid}");
+    let order = paid["order"].as_str().context("an order")?;
+    let listed = user.run(&["--json", "codes"])?.done()?.json()?;
+    ensure!(
+        listed["codes"][0]["state"] == "acknowledged" && listed["codes"][0]["product"] == "Alpine Racer",
+        "{listed}"
+    );
+    let shown = user.run(&["codes", order])?.done()?;
+    ensure!(shown.stdout == b"ALPINE-RACER-1\n", "{shown:?}");
+    // Nothing of the terminal's folder has it in the clear.
+    ensure!(!holds(user.home(), b"ALPINE-RACER-1")?, "the code is on the disk");
+    user.run(&["codes", order, "--once"])?.done()?;
+    let open = shop.run(&["--json", "merchant", "orders", "--key", file])?.done()?.json()?;
+    ensure!(open["orders"] == json!([]) && open["in_time"] == 1, "{open}");
+
+    // A merchant that seals what was not paid for: the terminal finds it out, and a person decides.
+    *manner.lock().expect("a lock") = Manner::TwoForOne;
+    let cheated = user.run(&["pay", "games/game-key", "--yes", "--again"])?;
+    ensure!(cheated.exit == 1 && cheated.stderr.contains("not what was bought"), "{}", cheated.stderr);
+    let open = server.operator(&["codes", "list"])?;
+    let disputed = open["orders"].as_array().context("orders")?;
+    ensure!(disputed.len() == 1 && disputed[0]["state"] == "disputed" && disputed[0]["who"] == "operator", "{open}");
+    let order = disputed[0]["order"].as_str().context("an order")?;
+    server.operator(&["codes", "reverse", order])?;
+    let listed = user.run(&["--json", "codes"])?.done()?.json()?;
+    let reversed = listed["codes"].as_array().context("codes")?.iter().find(|line| line["order"] == order);
+    ensure!(reversed.context("the order")?["state"] == "reversed", "{listed}");
+    Ok(())
+}
+
+/// Whether a file below a folder holds these bytes.
+fn holds(folder: &std::path::Path, bytes: &[u8]) -> Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            holds(&path, bytes)?
+        } else {
+            std::fs::read(&path)?.windows(bytes.len()).any(|window| window == bytes)
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
