@@ -1,4 +1,5 @@
-//! Electronic codes on this terminal, and the keys that open them. Sealed; written to the disk before they are relied on.
+//! Electronic codes on this terminal, and the keys that open them. Sealed; written to the disk before they are relied
+//! on.
 //!
 //! ```text
 //! codes/<origin>/<recipient>.key    before the order goes out: the secret half of its key, and what is ordered

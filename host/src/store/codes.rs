@@ -4,8 +4,8 @@
 //! key made and stored ─▶ order ─▶ (the merchant seals the code to that key) ─▶ fetched, checked, opened, stored ─▶ acknowledged
 //! ```
 //!
-//! What the store says of a merchant is believed only as far as the merchant's own key signs it, and that key is pinned
-//! at the first purchase. A store that puts a key of its own into the place of an order's is found out here.
+//! What the store says of a merchant is believed only as far as the merchant's own key signs it, and that key is
+//! pinned at the first purchase. A store that puts a key of its own into the place of an order's is found out here.
 
 use crate::client_error::ClientError;
 use crate::random;
@@ -162,8 +162,8 @@ impl Storefront {
         }
     }
 
-    /// Orders codes of a merchant whose key the user has accepted: it is pinned by this. The key that opens them is made
-    /// and stored before the order goes out. As [`Storefront::buy`], an earlier order of the same that was never
+    /// Orders codes of a merchant whose key the user has accepted: it is pinned by this. The key that opens them is
+    /// made and stored before the order goes out. As [`Storefront::buy`], an earlier order of the same that was never
     /// answered is asked about first.
     ///
     /// # Errors
@@ -235,12 +235,12 @@ impl Storefront {
         Ok(self.vault().forget(order)?)
     }
 
-    /// Fetches the codes of an order, if they have come: checks that they are what was bought, from whom it was bought,
-    /// opens and stores them, and says so to the store.
+    /// Fetches the codes of an order, if they have come: checks that they are what was bought, from whom it was
+    /// bought, opens and stores them, and says so to the store.
     ///
     /// # Errors
-    /// [`ClientError::CodeNotAsBought`] if they are not: the store has been told. [`ClientError::NotFound`] if they are
-    /// delivered to another terminal: [`Storefront::take_over_codes`].
+    /// [`ClientError::CodeNotAsBought`] if they are not: the store has been told. [`ClientError::NotFound`] if they
+    /// are delivered to another terminal: [`Storefront::take_over_codes`].
     pub async fn collect_codes(&self, order: &OrderId) -> Result<Collected, ClientError> {
         let session = self.session()?;
         let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
@@ -313,8 +313,8 @@ impl Storefront {
     /// Has an order delivered to this terminal from now on, under a new key. Returns which sealing will be for it.
     ///
     /// # Errors
-    /// [`ClientError::Refused`]: `rate-limited` while a code is on its way, `order-closed` if there is nothing more to
-    /// deliver.
+    /// [`ClientError::Refused`]: `rate-limited` while a code is on its way, `order-closed` if there is nothing more
+    /// to deliver.
     pub async fn take_over_codes(&self, order: &OrderId) -> Result<Generation, ClientError> {
         let session = self.session()?;
         let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;

@@ -13,7 +13,8 @@ const CHARACTERS: usize = 20;
 /// Characters of a group.
 const GROUP: usize = 5;
 
-/// A redemption code. Wiped when it is dropped, printed as redacted; [`RedemptionCode::text`] is what its owner types.
+/// A redemption code. Wiped when it is dropped, printed as redacted; [`RedemptionCode::text`] is what its owner
+/// types.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedemptionCode(Zeroizing<[u8; 10]>);
 

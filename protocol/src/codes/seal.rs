@@ -1,8 +1,9 @@
-//! How a code travels from its merchant to its buyer: HPKE (RFC 9180) as in [`crate::release`], to the key of the order.
+//! How a code travels from its merchant to its buyer: HPKE (RFC 9180) as in [`crate::release`], to the key of the
+//! order.
 //!
-//! `info` = [`CODE`] ‖ suite byte `0x01` ‖ lp(order) ‖ lp(merchant) ‖ generation ‖ digest of the verification. So what
-//! is sealed for one order, merchant, generation or verification opens for no other. It does not say who sealed it: the
-//! merchant's [`SealedCode`](crate::SealedCode) beside it does.
+//! `info` = [`CODE`] ‖ suite byte `0x01` ‖ lp(order) ‖ lp(merchant) ‖ generation ‖ digest of the verification. So
+//! what is sealed for one order, merchant, generation or verification opens for no other. It does not say who sealed
+//! it: the merchant's [`SealedCode`](crate::SealedCode) beside it does.
 
 use crate::codes::{Generation, Quantity};
 use crate::encoding::{BoundedOctets, Octets};

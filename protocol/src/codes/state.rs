@@ -8,7 +8,8 @@
 //! ```
 //!
 //! [`CodeState::ARROWS`] is the only place that says which state follows which. A server makes each arrow one
-//! conditional write, and its statements are made from the table; tests stop servers before and after every arrow of it.
+//! conditional write, and its statements are made from the table; tests stop servers before and after every arrow of
+//! it.
 
 use crate::code::OtherCode;
 use serde::{Deserialize, Serialize};
@@ -245,7 +246,8 @@ impl fmt::Display for Party {
     }
 }
 
-/// A state as a reader is told it: one that this version does not know is shown as it is, and nothing follows from it.
+/// A state as a reader is told it: one that this version does not know is shown as it is, and nothing follows from
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ReportedState {

@@ -1,5 +1,5 @@
-//! What happens when no code comes: the order fails, and its refund begins in the same transaction. It is an effect that
-//! is due at the deadline; whoever looks at an order that is late does not wait for it.
+//! What happens when no code comes: the order fails, and its refund begins in the same transaction. It is an effect
+//! that is due at the deadline; whoever looks at an order that is late does not wait for it.
 
 use crate::Core;
 use crate::billing::answers::ServiceError;

@@ -1,4 +1,5 @@
-//! What a buyer does about an order: looks at it, fetches the sealed code, acknowledges it, moves it to another terminal.
+//! What a buyer does about an order: looks at it, fetches the sealed code, acknowledges it, moves it to another
+//! terminal.
 
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};

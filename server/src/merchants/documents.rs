@@ -45,8 +45,8 @@ pub(super) async fn accepted(core: &Core, order: &CodeOrder) -> Result<Option<St
     Ok(Some(Verified::sign(document, &*core.keys.signing_key(now)?).compact().to_owned()))
 }
 
-/// What the merchant can show of an order that is over for it: that a code was accepted, or that none ever was. `None`
-/// while one may come.
+/// What the merchant can show of an order that is over for it: that a code was accepted, or that none ever was.
+/// `None` while one may come.
 pub(super) async fn outcome(core: &Core, order: &CodeOrder) -> Result<Option<String>, ServiceError> {
     match order.state {
         Some(CodeState::Failed | CodeState::Refunding | CodeState::Refunded | CodeState::ChargedBack) => {

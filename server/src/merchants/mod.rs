@@ -9,8 +9,8 @@
 //! redemption     codes for resources of this server itself
 //! ```
 //!
-//! The states are [`CodeState`](portcullis_protocol::codes::CodeState); `store::transactions::code_orders` writes each by
-//! its table. Buying goes the way of everything that is bought ([`crate::billing::orders`]).
+//! The states are [`CodeState`](portcullis_protocol::codes::CodeState); `store::transactions::code_orders` writes
+//! each by its table. Buying goes the way of everything that is bought ([`crate::billing::orders`]).
 
 pub(crate) mod deadline;
 pub mod delivery;

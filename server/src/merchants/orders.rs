@@ -27,8 +27,8 @@ const REASON: usize = 200;
 /// The second interface: what was ordered. The same merchant that asks again gets the same answer.
 ///
 /// # Errors
-/// `order-unknown` if the order is not this merchant's, or nonce or request are not those of the order; which of it, is
-/// not said. `order-closed` if no code is taken any more.
+/// `order-unknown` if the order is not this merchant's, or nonce or request are not those of the order; which of it,
+/// is not said. `order-closed` if no code is taken any more.
 pub async fn verify(
     core: &Core,
     merchant: &Merchant,
@@ -69,8 +69,8 @@ pub async fn verify(
 /// Takes a sealed code: checks what the merchant signed against the order, and accepts it once.
 ///
 /// # Errors
-/// `order-unknown`, `binding-mismatch`, `code-differs` and `order-closed`, the latter two with a document that says what
-/// stands; [`ServiceError::Unacceptable`] if what is submitted is not what it says.
+/// `order-unknown`, `binding-mismatch`, `code-differs` and `order-closed`, the latter two with a document that says
+/// what stands; [`ServiceError::Unacceptable`] if what is submitted is not what it says.
 pub async fn submit(
     core: &Core,
     merchant: &Merchant,

@@ -1,8 +1,8 @@
 //! Codes for resources of this server: publishers make them by the batch, as gifts, for promotions, for the press;
 //! merchants sell them; whoever types one holds the rights.
 //!
-//! A code is made from its batch, its number and a key that is not in the database, and is found by a keyed hash. So the
-//! same request for a batch gets the same codes again, and nobody reads one from the database, a log or a backup.
+//! A code is made from its batch, its number and a key that is not in the database, and is found by a keyed hash. So
+//! the same request for a batch gets the same codes again, and nobody reads one from the database, a log or a backup.
 
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};

@@ -1,8 +1,8 @@
 //! How a merchant comes to be one: a name is claimed by a key, the endpoint shows that it is the merchant's, and the
 //! operator approves.
 //!
-//! An endpoint proves itself by what only the merchant's key can sign: the challenge, its own address and this platform.
-//! One that repeats what it is sent, or passes it on to somebody else's endpoint, proves nothing.
+//! An endpoint proves itself by what only the merchant's key can sign: the challenge, its own address and this
+//! platform. One that repeats what it is sent, or passes it on to somebody else's endpoint, proves nothing.
 
 use crate::Core;
 use crate::billing::answers::ServiceError;

@@ -1,5 +1,5 @@
-//! Who is told what about an order of codes, in the transaction that causes it: the merchant by webhook, the terminal by
-//! an event. What is said holds no secret and nothing to believe.
+//! Who is told what about an order of codes, in the transaction that causes it: the merchant by webhook, the terminal
+//! by an event. What is said holds no secret and nothing to believe.
 
 use super::effects::{self, Ending};
 use super::{Tx, TxResult, events, webhooks};

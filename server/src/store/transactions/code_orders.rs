@@ -1,5 +1,5 @@
-//! Orders of electronic codes. [`CodeState::ARROWS`] says what may follow what; [`take`] is the one place that writes a
-//! state, and it writes by that table.
+//! Orders of electronic codes. [`CodeState::ARROWS`] says what may follow what; [`take`] is the one place that writes
+//! a state, and it writes by that table.
 //!
 //! ```text
 //! paid            provider   ──▶ undelivered
@@ -297,8 +297,8 @@ pub(super) fn payment_won(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
 
 // The merchant.
 
-/// The webhook of an order was answered. Later than the verification that changes nothing. A message of another kind may
-/// be about something that is no order of codes: then it changes nothing either.
+/// The webhook of an order was answered. Later than the verification that changes nothing. A message of another kind
+/// may be about something that is no order of codes: then it changes nothing either.
 pub(super) fn notified(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     take(tx, id, CodeEvent::Notified).map(drop)
 }
@@ -381,8 +381,8 @@ fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
     Ok(CodeStep::Taken(order))
 }
 
-/// Whether the serials are of codes that the merchant may sell with this order: its owner's own, redeemed by nobody, sold
-/// to nobody and in force. Another sealing has the serials of the one before. Or there are none.
+/// Whether the serials are of codes that the merchant may sell with this order: its owner's own, redeemed by nobody,
+/// sold to nobody and in force. Another sealing has the serials of the one before. Or there are none.
 fn serials_fit(tx: &Tx<'_>, order: &CodeOrder, serials: &[CodeSerial]) -> TxResult<bool> {
     let mut sold: Vec<CodeSerial> =
         tx.all("SELECT serial FROM redemption_codes WHERE sold = ?1", [order.id.as_bytes()], |row| {
@@ -421,8 +421,8 @@ fn sell_serials(tx: &Tx<'_>, order: &OrderId, serials: &[CodeSerial]) -> TxResul
     Ok(())
 }
 
-/// Ends what an order's codes gave, and the codes. They are void first, so that nobody redeems one meanwhile; then what
-/// each gave ends under the lock of the account that holds it.
+/// Ends what an order's codes gave, and the codes. They are void first, so that nobody redeems one meanwhile; then
+/// what each gave ends under the lock of the account that holds it.
 fn void_serials(tx: &Tx<'_>, order: &OrderId) -> TxResult<()> {
     let sql = "UPDATE redemption_codes SET state = 2 WHERE sold = ?1 AND state <> 2 RETURNING serial, account";
     let ended: Vec<([u8; 16], Option<AccountId>)> =

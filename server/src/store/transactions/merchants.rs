@@ -212,7 +212,8 @@ fn minute(now: Timestamp) -> i64 {
     now.millis() / MINUTE
 }
 
-/// Deletes what nobody asks for any more: minutes that do not count, and requests that nobody has paid. Returns how many.
+/// Deletes what nobody asks for any more: minutes that do not count, and requests that nobody has paid. Returns how
+/// many.
 pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
     let old = minute(tx.now()) - 2 * (Health::WINDOW_SECONDS / 60).cast_signed();
     tx.change("DELETE FROM merchant_health WHERE minute < ?1", [old])?;
