@@ -1,0 +1,351 @@
+//! The command line.
+
+use crate::database::totals;
+use crate::delivery::Desk;
+use crate::shop::{Settings, Shop, usual_folder};
+use crate::steps::Watch;
+use crate::store::Store;
+use crate::storefront::{self, Front, Gate};
+use crate::{hook, reconciliation, registration};
+use anyhow::{Context as _, Result, bail, ensure};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use clap::{Parser, Subcommand};
+use portcullis_protocol::codes::{Quantity, TimeToDeliver};
+use portcullis_protocol::wire::{ProductAnswer, ProductRequest};
+use portcullis_protocol::{
+    Currency, Description, MerchantName, Money, Origin, Product, ProductName, Title, Verified, WebhookUrl, paths,
+};
+use reqwest::Method;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The longest body of a webhook: the store sends some hundred bytes.
+const MAX_WEBHOOK: usize = 64 * 1024;
+/// The most codes that are read at once, in bytes.
+const MAX_CODES_FILE: u64 = 16 * 1024 * 1024;
+/// How often the keys of webhooks are asked for. New ones are announced a day before they sign.
+const KEYS_EVERY: Duration = Duration::from_secs(3600);
+
+/// A small shop that sells electronic codes through a store of Portcullis
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Begin with: init, serve (and leave it running), register, sell, stock.")]
+struct Options {
+    /// The shop's folder: settings, keys, database
+    #[arg(long, global = true, value_name = "DIR", default_value_os_t = usual_folder())]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the folder of a shop: its keys, its database, and which store it sells at
+    Init(Init),
+    /// Claim the name at the store, and prove the webhook's address. `serve` has to run
+    Register,
+    /// Sell a product, or change what it costs
+    Sell(Sell),
+    /// Put codes into stock, one a line, from a file or standard input
+    Stock(Stock),
+    /// Make a payment request, and print its address for a customer
+    Request(Request),
+    /// Take webhooks, deliver codes, and show the shop's page
+    Serve(Serve),
+    /// Show what the shop has earned
+    Ledger,
+    /// Compare the shop's orders with the store's. Exit status 1 if they differ
+    Reconcile,
+}
+
+#[derive(Debug, Parser)]
+struct Init {
+    /// The store's address, as in https://store.example
+    #[arg(long, value_name = "URL")]
+    store: Origin,
+    /// The words of the store's root key, from its operator or its start page
+    #[arg(long, value_name = "WORDS")]
+    fingerprint: Option<String>,
+    /// The merchant's name at the store
+    #[arg(long)]
+    name: MerchantName,
+    /// What buyers read
+    #[arg(long)]
+    title: Title,
+    /// Where the store reaches this shop, as in https://games.example/hook
+    #[arg(long, value_name = "URL")]
+    webhook: WebhookUrl,
+}
+
+#[derive(Debug, Parser)]
+struct Sell {
+    /// The product's name
+    product: ProductName,
+    /// What buyers read
+    #[arg(long)]
+    title: Title,
+    /// What buyers read about it
+    #[arg(long, default_value = "")]
+    description: Description,
+    /// What one code costs, as in 20.00EUR
+    #[arg(long)]
+    price: Money,
+    /// Seconds from payment to code, 10 to 86400
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    deadline: u32,
+}
+
+#[derive(Debug, Parser)]
+struct Stock {
+    /// The product
+    product: ProductName,
+    /// The file; standard input if none is named
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Parser)]
+struct Request {
+    /// The product
+    product: ProductName,
+    /// How many codes
+    #[arg(long, default_value_t = 1)]
+    quantity: u32,
+    /// What they cost together, if not what the product costs
+    #[arg(long)]
+    amount: Option<Money>,
+    /// Seconds until it expires, at most 86400
+    #[arg(long, value_name = "SECONDS", default_value_t = storefront::LIFE)]
+    expires: u64,
+}
+
+#[derive(Debug, Parser)]
+struct Serve {
+    /// Where it listens, without TLS: a proxy in front of it has the certificate
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+/// Runs a command line. `watch` is told of the steps of deliveries.
+#[must_use]
+pub fn main(watch: Watch) -> ExitCode {
+    let options = Options::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(options, watch)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options, watch: Watch) -> Result<ExitCode> {
+    if let Verb::Init(init) = options.command {
+        return init.run(&options.dir).await;
+    }
+    let shop = Shop::open(&options.dir)?;
+    if matches!(options.command, Verb::Register) {
+        let state = registration::register(&shop, |text| println!("{text}")).await?;
+        println!("{} is {state} at {}", shop.settings.name, shop.settings.store);
+        if state == "proven" {
+            println!("The store's operator has to approve it before it sells.");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = Store::new(&shop.settings, &shop.key, &shop.database)?;
+    let desk = Desk::new(shop, store, watch);
+    match options.command {
+        Verb::Init(_) | Verb::Register => {}
+        Verb::Sell(sell) => sell.run(&desk).await?,
+        Verb::Stock(stock) => stock.run(&desk).await?,
+        Verb::Request(request) => request.run(&desk).await?,
+        Verb::Serve(serve) => serve.run(desk).await?,
+        Verb::Ledger => ledger(&desk).await?,
+        Verb::Reconcile => return reconcile(&desk).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Init {
+    async fn run(self, folder: &std::path::Path) -> Result<ExitCode> {
+        let root = Store::root_of(&self.store).await?;
+        let words = root.thumbprint().words();
+        match self.fingerprint.as_deref() {
+            Some(told) if told.trim().to_lowercase().replace(' ', "-") == words => {}
+            Some(_) => bail!("the root key of {} has other words: {words}. Somebody may stand between", self.store),
+            None => bail!(
+                "the root key of {} has the words {words}. Compare them with the operator's, and say them: --fingerprint {words}",
+                self.store
+            ),
+        }
+        let settings =
+            Settings { store: self.store, root, name: self.name, title: self.title, webhook: self.webhook };
+        let shop = Shop::create(folder, &settings)?;
+        println!("made {} for `{}`, whose key has the words", folder.display(), settings.name);
+        println!("{}", shop.key.public().thumbprint().words());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Sell {
+    async fn run(self, desk: &Desk) -> Result<()> {
+        let settings = &desk.shop.settings;
+        let product = Product {
+            merchant: settings.name.clone(),
+            aud: settings.store.clone(),
+            name: self.product,
+            title: self.title,
+            description: self.description,
+            price: self.price,
+            deadline: TimeToDeliver::new(self.deadline)?,
+            iat: crate::now(),
+        };
+        let signed = Verified::sign(product.clone(), &desk.shop.key);
+        // Known here before it can be ordered there.
+        desk.shop.database.sell(signed.digest(), product).await?;
+        let body = ProductRequest { product: signed.compact().to_owned() };
+        let said: ProductAnswer = desk.store.say(Method::PUT, paths::PRODUCTS, &body, None).await?;
+        ensure!(said.product == signed.digest(), "the store has answered for another product");
+        println!("{} is sold for {}", signed.document().name, signed.document().price);
+        Ok(())
+    }
+}
+
+impl Stock {
+    async fn run(self, desk: &Desk) -> Result<()> {
+        let mut text = Zeroizing::new(String::new());
+        match &self.file {
+            Some(file) => {
+                let opened = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+                opened.take(MAX_CODES_FILE).read_to_string(&mut text)?;
+            }
+            None => {
+                std::io::stdin().take(MAX_CODES_FILE).read_to_string(&mut text)?;
+            }
+        }
+        let is_sold = desk.shop.database.on_sale().await?.iter().any(|sold| sold.product.name == self.product);
+        ensure!(is_sold, "`{0}` is not sold. Sell it first: example-merchant sell {0}", self.product);
+        let codes = text.lines().filter(|line| !line.is_empty()).map(|line| Zeroizing::new(line.to_owned())).collect();
+        let added = desk.shop.database.stock(desk.shop.vault.clone(), self.product.clone(), codes).await?;
+        println!("{added} codes more for {}", self.product);
+        Ok(())
+    }
+}
+
+impl Request {
+    async fn run(self, desk: &Desk) -> Result<()> {
+        let quantity = Quantity::new(self.quantity)?;
+        let url = storefront::ask(desk, &self.product, quantity, self.amount, self.expires).await?;
+        let url = url.with_context(|| {
+            format!("`{}` is not sold, or fewer than {quantity} codes are in stock", self.product)
+        })?;
+        println!("{url}");
+        Ok(())
+    }
+}
+
+impl Serve {
+    async fn run(self, desk: Desk) -> Result<()> {
+        let path = path_of(&desk.shop.settings.webhook);
+        ensure!(path != "/", "the webhook needs a path of its own, as in https://games.example/hook: / is the shop's page");
+        let desk = Arc::new(desk);
+        let front = Front { desk: Arc::clone(&desk), gate: Arc::new(Gate::default()) };
+        let router = Router::new()
+            .route("/", get(storefront::show))
+            .route("/buy/{product}", post(storefront::buy))
+            .with_state(front)
+            .route(&path, post(hook::take).with_state(Arc::clone(&desk)))
+            .layer(DefaultBodyLimit::max(MAX_WEBHOOK));
+        let listener = tokio::net::TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("cannot listen at {}: choose another address: --listen", self.listen))?;
+        tracing::info!(address = %self.listen, hook = path, "the shop is open");
+        let (worker, keys) = (Arc::clone(&desk), Arc::clone(&desk));
+        tokio::spawn(async move { worker.work().await });
+        tokio::spawn(async move {
+            loop {
+                keys.learn_keys().await;
+                tokio::time::sleep(KEYS_EVERY).await;
+            }
+        });
+        axum::serve(listener, router).with_graceful_shutdown(asked_to_stop()).await?;
+        Ok(())
+    }
+}
+
+/// The path of a webhook's address, without its query.
+fn path_of(webhook: &WebhookUrl) -> String {
+    let rest = webhook.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    let path = rest.find('/').map_or("/", |at| &rest[at..]);
+    path.split('?').next().unwrap_or("/").to_owned()
+}
+
+async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        if let Ok(mut terminate) = terminate {
+            tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}
+
+async fn ledger(desk: &Desk) -> Result<()> {
+    let entries = desk.shop.database.ledger().await?;
+    for entry in &entries {
+        let sign = if entry.kind == "sale" { "" } else { "-" };
+        println!("{} {:<8} {sign}{}", entry.order, entry.kind, entry.amount());
+    }
+    for (currency, minor) in totals(&entries) {
+        let total = Currency::recorded(&currency).map_or_else(|_| minor.to_string(), |known| known.amount(minor.into()));
+        println!("total {total}");
+    }
+    for sold in desk.shop.database.on_sale().await? {
+        println!("{} left of {}", sold.left, sold.product.name);
+    }
+    Ok(())
+}
+
+async fn reconcile(desk: &Desk) -> Result<ExitCode> {
+    let lines = reconciliation::compare(desk).await?;
+    for line in &lines {
+        let shop = line.shop.map_or("unheard of", crate::database::OrderState::name);
+        println!("{} store: {:<14} shop: {shop:<10} {}", line.order, line.store, line.what);
+    }
+    let wrong = lines.iter().filter(|line| line.is_wrong).count();
+    println!("{} orders compared, {wrong} to look at", lines.len());
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[test]
+fn the_path_of_a_webhook() {
+    for (address, path) in [
+        ("https://games.example/hook", "/hook"),
+        ("https://games.example/a/b?key=1", "/a/b"),
+        ("https://games.example", "/"),
+        ("https://games.example?x", "/"),
+    ] {
+        assert_eq!(path_of(&WebhookUrl::new(address).expect("an address")), path);
+    }
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    <Options as clap::CommandFactory>::command().debug_assert();
+}

@@ -1,0 +1,97 @@
+//! What is sold, what customers were asked to pay, and the codes there are.
+
+use crate::vault::Vault;
+use anyhow::{Context as _, Result, ensure};
+use portcullis_protocol::codes::Codes;
+use portcullis_protocol::{Digest, OrderId, PaymentRequest, Product, ProductName};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use zeroize::Zeroizing;
+
+/// A product on sale, and how many codes there are for it.
+pub(crate) struct OnSale {
+    pub(crate) digest: Digest,
+    pub(crate) product: Product,
+    pub(crate) left: u64,
+}
+
+impl super::Database {
+    /// Writes down a revision of a product, which is the one on sale from now on.
+    pub(crate) async fn sell(&self, digest: Digest, product: Product) -> Result<()> {
+        self.run(move |tx| {
+            tx.execute("UPDATE products SET is_sold = 0 WHERE name = ?1", [product.name.as_str()])?;
+            let sql = "INSERT INTO products (digest, name, payload, is_sold) VALUES (?1, ?2, ?3, 1)
+                       ON CONFLICT (digest) DO UPDATE SET is_sold = 1";
+            tx.execute(sql, params![digest.to_string(), product.name.as_str(), serde_json::to_string(&product)?])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What is on sale, by name.
+    pub(crate) async fn on_sale(&self) -> Result<Vec<OnSale>> {
+        self.run(|tx| {
+            let sql = "SELECT p.digest, p.payload,
+                              (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.order_id IS NULL)
+                       FROM products p WHERE p.is_sold = 1 ORDER BY p.name";
+            let mut statement = tx.prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+            rows.map(|row| {
+                let (digest, payload, left): (_, _, i64) = row?;
+                let product = serde_json::from_str(&payload)?;
+                Ok(OnSale { digest: digest.parse()?, product, left: u64::try_from(left)? })
+            })
+            .collect()
+        })
+        .await
+    }
+
+    /// Puts codes into stock. None of them may be there already.
+    pub(crate) async fn stock(&self, vault: Vault, product: ProductName, codes: Vec<Zeroizing<String>>) -> Result<usize> {
+        // The bounds of what can be sealed for an order, before a customer pays for it.
+        for (number, code) in codes.iter().enumerate() {
+            Codes::new(vec![code.clone()]).with_context(|| format!("line {}", number + 1))?;
+        }
+        self.run(move |tx| {
+            let mut known = Vec::new();
+            let mut statement = tx.prepare("SELECT sealed FROM stock WHERE product = ?1")?;
+            let rows = statement.query_map([product.as_str()], |row| row.get::<_, Vec<u8>>(0))?;
+            for sealed in rows {
+                known.push(vault.open(&product, &sealed?)?);
+            }
+            for (number, code) in codes.iter().enumerate() {
+                ensure!(!known.contains(code), "line {}: this code is in stock already, or was sold", number + 1);
+                let sealed = vault.seal(&product, code)?;
+                tx.execute("INSERT INTO stock (product, sealed) VALUES (?1, ?2)", params![product.as_str(), sealed])?;
+                known.push(code.clone());
+            }
+            Ok(codes.len())
+        })
+        .await
+    }
+
+    /// Writes down what a customer is asked to pay.
+    pub(crate) async fn ask(&self, digest: Digest, request: PaymentRequest) -> Result<()> {
+        self.run(move |tx| {
+            let sql = "INSERT INTO requests (digest, payload) VALUES (?1, ?2)";
+            tx.execute(sql, params![digest.to_string(), serde_json::to_string(&request)?])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A revision of a product, whether it is on sale or was.
+pub(super) fn revision(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<Product>> {
+    let sql = "SELECT payload FROM products WHERE digest = ?1";
+    let payload: Option<String> = tx.query_row(sql, [digest.to_string()], |row| row.get(0)).optional()?;
+    Ok(payload.map(|payload| serde_json::from_str(&payload)).transpose()?)
+}
+
+/// A request of this shop, and the order that it stands for already.
+pub(super) fn request(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<(PaymentRequest, Option<OrderId>)>> {
+    let sql = "SELECT payload, order_id FROM requests WHERE digest = ?1";
+    let found: Option<(String, Option<String>)> =
+        tx.query_row(sql, [digest.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((payload, order)) = found else { return Ok(None) };
+    Ok(Some((serde_json::from_str(&payload)?, order.map(|order| order.parse()).transpose()?)))
+}
