@@ -7,6 +7,7 @@
 //! - [`Window`]: a store that sells the examples, in a real browser. [`Vendor`]: a publisher of small resources.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 //! - [`future`]: a server of a later version. [`Inbox`]: somebody who listens for webhooks.
+//! - [`ExampleMerchant`]: the example of a merchant of electronic codes. [`Buyer`]: who buys from one.
 //! - [`mailbox`]: signed mails, a server that has them, and the name servers of their signers.
 //! - [`plain`]: the cheater's engine.
 
@@ -14,8 +15,10 @@
 
 pub mod attacks;
 mod browser;
+mod buyer;
 pub mod chromium;
 pub mod demo;
+mod example_merchant;
 pub mod future;
 mod inbox;
 pub mod mailbox;
@@ -25,6 +28,8 @@ mod vendor;
 mod window;
 
 pub use browser::Browser;
+pub use buyer::{Buyer, Ordered};
+pub use example_merchant::ExampleMerchant;
 pub use inbox::{Inbox, Posted};
 pub use portcullis_fixtures::{Server, checkout};
 pub use terminal::{Ran, Terminal};

@@ -23,7 +23,7 @@ use portcullis_protocol::{
     paths,
 };
 use reqwest::Method;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 

@@ -11,6 +11,7 @@ mod first_resource;
 mod foreign;
 mod future;
 mod house;
+mod merchant;
 mod money;
 mod needs;
 mod operations;

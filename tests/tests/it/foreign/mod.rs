@@ -7,6 +7,7 @@ mod client;
 mod components;
 mod ffmpeg;
 mod jose;
+mod merchant;
 mod music;
 mod pictures;
 mod stage;

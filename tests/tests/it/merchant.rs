@@ -1,0 +1,179 @@
+//! The example of a merchant against the real server: from its first command to a code in a buyer's hands, killed at
+//! every step of a delivery, and what it does about orders that it cannot serve.
+
+use anyhow::{Context as _, Result, ensure};
+use example_merchant::STEPS;
+use portcullis_protocol::codes::CodeState;
+use portcullis_tests::{Browser, Buyer, ExampleMerchant, Inbox, Server};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A server that may reach this machine.
+fn server(folder: &Path) -> Result<Server> {
+    let mut server = Server::init(&folder.join("server"))?;
+    server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
+    server.start(&[])?;
+    Ok(server)
+}
+
+const SELL: [&str; 6] = ["sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR"];
+
+fn codes(numbers: std::ops::Range<u32>) -> Vec<String> {
+    numbers.map(|number| format!("ALPINE-{number:04}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_opens_sells_and_delivers() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = server(folder.path())?;
+    let shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
+    let early = shop.output(&["stock", "game-key"])?;
+    ensure!(String::from_utf8_lossy(&early.stderr).contains("Sell it first"), "{early:?}");
+    shop.run(&SELL)?;
+    shop.stock("game-key", &codes(0..6))?;
+
+    let mut buyer = Buyer::sign_up(&server, "ada").await?;
+    let (product, key) = buyer.product("games").await?;
+    let one = buyer.order(product, 1, None).await?;
+    ensure!(buyer.collect(&one, &key).await? == codes(0..1));
+    let two = buyer.order(product, 2, None).await?;
+    ensure!(buyer.collect(&two, &key).await? == codes(1..3), "two codes of one order");
+
+    // A customer presses the button of the shop's page, and pays what that asks.
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+    let page = http.get(shop.page()).send().await?.text().await?;
+    ensure!(page.contains("Alpine Racer") && page.contains("Buy for 20.00 EUR"), "{page}");
+    let buy = format!("{}buy/game-key", shop.page());
+    let pressed = http.post(&buy).header("sec-fetch-site", "same-origin").send().await?;
+    let url = pressed.headers().get("location").context("a place to pay")?.to_str()?.to_owned();
+    let asked = url.strip_prefix(&format!("{}/pay/", server.origin())).with_context(|| url.clone())?.parse()?;
+    let elsewhere = http.post(&buy).header("sec-fetch-site", "cross-site").send().await?;
+    ensure!(elsewhere.status() == 403, "a page of somebody else pressed the button");
+    let paid = buyer.order(product, 1, Some(asked)).await?;
+    ensure!(buyer.collect(&paid, &key).await? == codes(3..4), "a request is delivered for");
+    let cheap = shop.run(&["request", "game-key", "--amount", "5.00EUR"])?;
+    let asked = cheap.trim().rsplit('/').next().context("a digest")?.parse()?;
+    let paid = buyer.order(product, 1, Some(asked)).await?;
+    ensure!(buyer.collect(&paid, &key).await? == codes(4..5), "a request has its own amount");
+
+    // One code is left: an order for two is declined, and its buyer is paid back.
+    let many = buyer.order(product, 2, None).await?;
+    buyer.wait_for(&many.id, &[CodeState::Refunded]).await?;
+    let last = buyer.order(product, 1, None).await?;
+    ensure!(buyer.collect(&last, &key).await? == codes(5..6), "what was not delivered is sold to the next");
+
+    let ledger = shop.run(&["ledger"])?;
+    ensure!(ledger.contains("total 105.00 EUR") && ledger.contains("0 left of game-key"), "{ledger}");
+    ensure!(ledger.matches("sale").count() == 5, "{ledger}");
+    let reconciled = shop.run(&["reconcile"])?;
+    ensure!(reconciled.contains(" 0 to look at"), "{reconciled}");
+
+    // Neither logs nor files have a code or a nonce in the clear.
+    let log = shop.log();
+    ensure!(log.contains("a code was accepted") && !log.contains("ALPINE") && !log.contains("nonce"), "{log}");
+    for entry in std::fs::read_dir(shop.folder())? {
+        let path = entry?.path();
+        let bytes = std::fs::read(&path)?;
+        ensure!(!bytes.windows(7).any(|window| window == b"ALPINE-"), "{} has a code in it", path.display());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_that_is_killed_at_any_step_gives_each_order_one_code() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = server(folder.path())?;
+    let mut shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
+    shop.run(&SELL)?;
+    let orders = u32::try_from(STEPS.len())? + 1;
+    shop.stock("game-key", &codes(0..orders + 3))?;
+    let mut buyer = Buyer::sign_up(&server, "ada").await?;
+    let (product, key) = buyer.product("games").await?;
+
+    let mut delivered = BTreeSet::new();
+    for step in STEPS {
+        shop.serve(Some(step))?;
+        let ordered = buyer.order(product, 1, None).await?;
+        // It died there, and not elsewhere.
+        shop.wait_for_end().with_context(|| format!("at {step}"))?;
+        shop.serve(None)?;
+        let codes = buyer.collect(&ordered, &key).await.with_context(|| format!("killed at {step}"))?;
+        ensure!(codes.len() == 1 && delivered.insert(codes[0].clone()), "{step}: {codes:?} was given before");
+    }
+    // The control: an order like these, of a shop that nobody kills.
+    let ordered = buyer.order(product, 1, None).await?;
+    ensure!(delivered.insert(buyer.collect(&ordered, &key).await?.remove(0)));
+    println!("killed at {} steps, one code each", STEPS.len());
+
+    let ledger = shop.run(&["ledger"])?;
+    ensure!(ledger.contains(&format!("total {}.00 EUR", 20 * orders)), "{ledger}");
+    ensure!(ledger.contains("3 left of game-key"), "nothing was lost on the way: {ledger}");
+    ensure!(shop.run(&["reconcile"])?.contains(" 0 to look at"));
+    // The merchant has as much at the store as in its own books.
+    ensure!(server.operator(&["codes", "list"])?["orders"] == serde_json::json!([]), "an order is open");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_that_is_lost_gets_the_same_code_sealed_again_elsewhere() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = server(folder.path())?;
+    let shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
+    shop.run(&SELL)?;
+    shop.stock("game-key", &codes(0..2))?;
+    let mut browser = Browser::new(server.origin())?;
+    browser.sign_up("ada@example.org", "correct horse battery staple").await?;
+    let (mut lost, mut found) = (Buyer::of(&server, &mut browser).await?, Buyer::of(&server, &mut browser).await?);
+    let (product, key) = lost.product("games").await?;
+    let ordered = lost.order(product, 1, None).await?;
+    // The code is there, and the terminal goes before it has stored it.
+    lost.wait_for(&ordered.id, &[CodeState::CodeReceived, CodeState::Delivered]).await?;
+    let taken_over = found.take_over(&ordered.id).await?;
+    ensure!(found.collect(&taken_over, &key).await? == codes(0..1), "the same code");
+    let ledger = shop.run(&["ledger"])?;
+    ensure!(ledger.contains("total 20.00 EUR") && ledger.contains("1 left of game-key"), "sold once: {ledger}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_stands_in_the_way_is_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = server(folder.path())?;
+    let shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
+    // Another store at the address: the words of its root key are others.
+    let (origin, words) = (server.origin(), server.words().replace('-', "-x"));
+    let other = folder.path().join("other");
+    let dir = other.to_str().context("a path")?;
+    let init = ["--dir", dir, "init", "--store", origin, "--name", "films", "--title", "Films", "--webhook"];
+    let webhook = shop.webhook();
+    let refused = shop.output(&[&init[..], &[&webhook, "--fingerprint", &words]].concat())?;
+    ensure!(String::from_utf8_lossy(&refused.stderr).contains("has other words"), "{refused:?}");
+    let untold = shop.output(&[&init[..], &[&webhook]].concat())?;
+    ensure!(String::from_utf8_lossy(&untold.stderr).contains("--fingerprint"), "{untold:?}");
+    ensure!(!other.exists(), "nothing was made");
+
+    // What is not signed by the store is not taken for a webhook.
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let body = r#"{"type":"order.paid","timestamp":"","iss":"x","aud":"y","data":{}}"#;
+    let plain = http.post(shop.webhook()).body(body).send().await?;
+    ensure!(plain.status() == 400, "{plain:?}");
+    let forged = http
+        .post(shop.webhook())
+        .header("webhook-id", "m1")
+        .header("webhook-timestamp", portcullis_fixtures::now().to_string())
+        .header("webhook-signature", "v1,AAAA v1a,AAAA")
+        .body(body)
+        .send()
+        .await?;
+    ensure!(forged.status() == 401, "{forged:?}");
+    // The store reaches an address that is not this shop's: it stays unproven.
+    let inbox = Inbox::open().await?;
+    let mut browser = Browser::new(origin)?;
+    browser.sign_up("other@example.org", "correct horse battery staple").await?;
+    let stranger = ExampleMerchant::init(&server, &other, "films")?;
+    let refused = stranger.register(&mut browser).await.map(drop);
+    let said = format!("{:#}", refused.err().context("it does not serve")?);
+    ensure!(said.contains("the endpoint is not proven yet"), "{said}");
+    ensure!(inbox.connections() == 0);
+    Ok(())
+}
