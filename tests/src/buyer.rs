@@ -106,14 +106,19 @@ impl Buyer {
     /// # Errors
     /// If it does not come there in time.
     pub async fn wait_for(&mut self, order: &OrderId, states: &[CodeState]) -> Result<CodeOrderAnswer> {
+        let is_there = |seen: &CodeOrderAnswer| seen.info.state.known().is_some_and(|state| states.contains(&state));
+        self.watch(order, is_there).await.with_context(|| format!("not one of {states:?}"))
+    }
+
+    async fn watch(&mut self, order: &OrderId, is_there: impl Fn(&CodeOrderAnswer) -> bool) -> Result<CodeOrderAnswer> {
         let begun = Instant::now();
         loop {
             let seen = self.look(order).await?;
-            if seen.info.state.known().is_some_and(|state| states.contains(&state)) {
+            if is_there(&seen) {
                 return Ok(seen);
             }
             if begun.elapsed() > PATIENCE {
-                bail!("order {order} is {}, and not one of {states:?}", seen.info.state);
+                bail!("order {order} stays {}", seen.info.state);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -124,9 +129,10 @@ impl Buyer {
     /// # Errors
     /// If they do not come, or are not what was bought.
     pub async fn collect(&mut self, ordered: &Ordered, merchant: &PublicKey) -> Result<Vec<String>> {
-        use CodeState::{Acknowledged, ChargedBack, Delivered, Failed, Refunded, Refunding};
-        let ended = [Delivered, Acknowledged, Failed, Refunding, Refunded, ChargedBack];
-        let seen = self.wait_for(&ordered.id, &ended).await?;
+        let is_over = |state: CodeState| !state.waits_for_code() && !state.has_code();
+        // Of a later sealing there is nothing to deliver yet, though the order is delivered.
+        let is_there = |seen: &CodeOrderAnswer| seen.delivery.is_some() || seen.info.state.known().is_none_or(is_over);
+        let seen = self.watch(&ordered.id, is_there).await?;
         let delivery = seen.delivery.as_ref().with_context(|| format!("no code: it is {}", seen.info.state))?;
         let (code, codes) = self.opened(&seen, delivery, ordered, merchant)?;
         let ack = CodeAckRequest { generation: code.generation, ciphertext: code.ciphertext, readable: true };
