@@ -191,8 +191,7 @@ impl Init {
                 self.store
             ),
         }
-        let settings =
-            Settings { store: self.store, root, name: self.name, title: self.title, webhook: self.webhook };
+        let settings = Settings { store: self.store, root, name: self.name, title: self.title, webhook: self.webhook };
         let shop = Shop::create(folder, &settings)?;
         println!("made {} for `{}`, whose key has the words", folder.display(), settings.name);
         println!("{}", shop.key.public().thumbprint().words());
@@ -249,9 +248,8 @@ impl Request {
     async fn run(self, desk: &Desk) -> Result<()> {
         let quantity = Quantity::new(self.quantity)?;
         let url = storefront::ask(desk, &self.product, quantity, self.amount, self.expires).await?;
-        let url = url.with_context(|| {
-            format!("`{}` is not sold, or fewer than {quantity} codes are in stock", self.product)
-        })?;
+        let url = url
+            .with_context(|| format!("`{}` is not sold, or fewer than {quantity} codes are in stock", self.product))?;
         println!("{url}");
         Ok(())
     }
@@ -260,7 +258,10 @@ impl Request {
 impl Serve {
     async fn run(self, desk: Desk) -> Result<()> {
         let path = path_of(&desk.shop.settings.webhook);
-        ensure!(path != "/", "the webhook needs a path of its own, as in https://games.example/hook: / is the shop's page");
+        ensure!(
+            path != "/",
+            "the webhook needs a path of its own, as in https://games.example/hook: / is the shop's page"
+        );
         let desk = Arc::new(desk);
         let front = Front { desk: Arc::clone(&desk), gate: Arc::new(Gate::default()) };
         let router = Router::new()
@@ -313,7 +314,8 @@ async fn ledger(desk: &Desk) -> Result<()> {
         println!("{} {:<8} {sign}{}", entry.order, entry.kind, entry.amount());
     }
     for (currency, minor) in totals(&entries) {
-        let total = Currency::recorded(&currency).map_or_else(|_| minor.to_string(), |known| known.amount(minor.into()));
+        let total =
+            Currency::recorded(&currency).map_or_else(|_| minor.to_string(), |known| known.amount(minor.into()));
         println!("total {total}");
     }
     for sold in desk.shop.database.on_sale().await? {

@@ -225,7 +225,9 @@ impl Desk {
         let body = CodeSubmission { code: sealed.code, enc: sealed.bytes.enc, ciphertext: sealed.bytes.ciphertext };
         let answer: CodeSubmissionAnswer = self.store.say(Method::POST, paths::SUBMISSIONS, &body, None).await?;
         match self.outcome(&row.id, &answer.accepted).await? {
-            Outcome::Accepted(accepted) if accepted.document().ciphertext == digest => self.accepted(row, &accepted).await,
+            Outcome::Accepted(accepted) if accepted.document().ciphertext == digest => {
+                self.accepted(row, &accepted).await
+            }
             _ => Ok(Next::Stuck("the store has answered with a document for something else".into())),
         }
     }
@@ -301,8 +303,12 @@ fn pause(tries: u32) -> u64 {
 /// Seals codes for what a verification says, and signs for them.
 fn sealed(verification: &Verified<Verification>, codes: &Codes, key: &SecretKey) -> Result<Sealed, CodeError> {
     let (said, digest) = (verification.document(), verification.digest());
-    let context =
-        CodeContext { order: &said.order, merchant: &said.merchant, generation: said.generation, verification: &digest };
+    let context = CodeContext {
+        order: &said.order,
+        merchant: &said.merchant,
+        generation: said.generation,
+        verification: &digest,
+    };
     let bytes = seal(&said.recipient, &context, codes, &mut crate::rng())?;
     let document = SealedCode {
         merchant: said.merchant.clone(),

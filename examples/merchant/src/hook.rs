@@ -93,7 +93,8 @@ impl<'a> Arrived<'a> {
     /// Whether one signature verifies under one of these keys, in the time of that key.
     pub(crate) fn is_signed_by(&self, keys: &[WebhookKeys], now: u64) -> bool {
         let message = [self.id.as_bytes(), b".", self.timestamp.as_bytes(), b".", self.body].concat();
-        let in_force = |key: &&WebhookKeys| key.from <= now + WINDOW && key.until.is_none_or(|until| now < until + WINDOW);
+        let in_force =
+            |key: &&WebhookKeys| key.from <= now + WINDOW && key.until.is_none_or(|until| now < until + WINDOW);
         let keys: Vec<&WebhookKeys> = keys.iter().filter(in_force).collect();
         self.signatures.split(' ').take(MAX_SIGNATURES).any(|signature| match signature.split_once(',') {
             Some(("v1", mac)) => keys.iter().any(|key| is_mac(&key.v1, &message, mac)),
@@ -190,7 +191,9 @@ async fn hear(desk: &Desk, headers: &HeaderMap, body: &[u8]) -> Result<Response,
             tracing::info!("the endpoint was challenged, and has proved that it is the merchant's");
             return Ok(Json(OwnershipProof { ownership }).into_response());
         }
-        "order.paid" | "order.reseal" => Notice { message: arrived.id.to_owned(), order: order()?, nonce: Some(nonce()?) },
+        "order.paid" | "order.reseal" => {
+            Notice { message: arrived.id.to_owned(), order: order()?, nonce: Some(nonce()?) }
+        }
         "order.closed" => Notice { message: arrived.id.to_owned(), order: order()?, nonce: None },
         kind => {
             tracing::info!(kind, "a webhook of a type that this shop does not know is ignored");
@@ -302,7 +305,8 @@ mod tests {
     fn a_message_is_for_this_endpoint_by_this_store() {
         let store: Origin = "https://store.example".parse().expect("an origin");
         let said = |iss: &str, aud: &str| {
-            let body = serde_json::json!({"type": "t", "timestamp": "", "iss": iss, "aud": aud, "data": {}}).to_string();
+            let body =
+                serde_json::json!({"type": "t", "timestamp": "", "iss": iss, "aud": aud, "data": {}}).to_string();
             let headers = headers("m1", NOW, "v1,AAAA");
             let arrived = Arrived::read(&headers, body.as_bytes(), NOW).expect("headers");
             arrived.message(&store, "https://games.example/hook").map(drop)

@@ -80,7 +80,9 @@ fn judged(shop: OrderState, seen: Option<&MerchantOrder>) -> (String, bool) {
         (OrderState::Accepted, Some(state)) if state.has_code() && state != CodeState::Reversed => {
             (state.next().map_or_else(|| "done".into(), |(who, what)| format!("{who}: {what}")), false)
         }
-        (OrderState::Accepted, Some(CodeState::Reversed)) => ("the buyer was paid back, and the shop looks now".into(), true),
+        (OrderState::Accepted, Some(CodeState::Reversed)) => {
+            ("the buyer was paid back, and the shop looks now".into(), true)
+        }
         (OrderState::Accepted, _) => ("the shop has a signed acceptance, and the store says otherwise".into(), true),
         (OrderState::Refunded | OrderState::Reversed, _) => ("done".into(), false),
     }

@@ -60,7 +60,8 @@ async fn sign_in(session: &Store, terminal: &SecretKey, show: &impl Fn(&str)) ->
         if status == StatusCode::OK {
             return plain((status, body));
         }
-        let error: OAuthError = serde_json::from_slice(&body).context("the store did not say whether it was approved")?;
+        let error: OAuthError =
+            serde_json::from_slice(&body).context("the store did not say whether it was approved")?;
         match error.error.as_str() {
             "authorization_pending" => {}
             "slow_down" => interval += Duration::from_secs(5),

@@ -85,7 +85,11 @@ impl Shop {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let file = folder.join("shop.json");
         let text = fs::read(&file).with_context(|| {
-            format!("cannot read {}. Make a shop first: example-merchant init --dir {}", file.display(), folder.display())
+            format!(
+                "cannot read {}. Make a shop first: example-merchant init --dir {}",
+                file.display(),
+                folder.display()
+            )
         })?;
         let settings = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?;
         Ok(Self {

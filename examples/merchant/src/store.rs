@@ -119,7 +119,8 @@ impl Store {
         }
         let said = well_known(&self.http, &self.origin).await?;
         let seen = self.database.key_version().await.map_err(broken)?;
-        let keys = KeyDocument::verify(&said.keys, &self.root, &self.origin, crate::now(), seen).map_err(unbelievable)?;
+        let keys =
+            KeyDocument::verify(&said.keys, &self.root, &self.origin, crate::now(), seen).map_err(unbelievable)?;
         let keys = keys.into_document();
         self.database.saw_key_version(keys.version).await.map_err(broken)?;
         self.state().keys = Some(keys.clone());
@@ -207,7 +208,8 @@ impl Store {
             }
             problem.and_then(|problem| problem.signed)
         };
-        let signed = signed.ok_or_else(|| StoreError::Offline(format!("its answer is not signed (status {status})")))?;
+        let signed =
+            signed.ok_or_else(|| StoreError::Offline(format!("its answer is not signed (status {status})")))?;
         let req = Digest::of(proof.as_bytes());
         let mut reply = read_reply(&signed, &self.keys(false).await?, &req, crate::now());
         if reply.is_err() {

@@ -97,7 +97,8 @@ pub(crate) async fn buy(State(front): State<Front>, Path(product): Path<String>,
 
 fn failed(error: &anyhow::Error) -> Response {
     tracing::error!(error = format!("{error:#}"), "a page cannot be shown");
-    (StatusCode::SERVICE_UNAVAILABLE, "The shop cannot sell just now. Nothing was charged. Try again later.").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, "The shop cannot sell just now. Nothing was charged. Try again later.")
+        .into_response()
 }
 
 /// Makes a payment request. Returns where it is paid; `None` if the product is not on sale, or there are not enough

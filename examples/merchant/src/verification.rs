@@ -56,7 +56,11 @@ impl Expected {
                 Some(request.amount)
             }
         };
-        if asked == Some(said.amount) { Ok(product) } else { Err(Mismatch::Terms("The amount is not what the shop asks.")) }
+        if asked == Some(said.amount) {
+            Ok(product)
+        } else {
+            Err(Mismatch::Terms("The amount is not what the shop asks."))
+        }
     }
 }
 

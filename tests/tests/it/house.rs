@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders of the checkout that documentation names files of.
-const TOP: [&str; 13] = [
+const TOP: [&str; 14] = [
     "cli/",
     "compare/",
     "docs/",
     "example-resources/",
+    "examples/",
     "folders/",
     "guest-sdk/",
     "host/",
@@ -251,9 +252,18 @@ fn lines_of_documentation_are_as_wide_as_a_window() -> Result<()> {
     let made = ["cli.md", "refusals.md"];
     let mut files: Vec<PathBuf> =
         pages()?.into_iter().filter(|page| !made.iter().any(|name| page.ends_with(name))).collect();
-    for folder in
-        ["cli/src", "folders/src", "host/src", "mail/src", "protocol/src", "server/src", "tests/src", "xtask/src"]
-    {
+    let sources_of = [
+        "cli/src",
+        "examples/merchant/src",
+        "folders/src",
+        "host/src",
+        "mail/src",
+        "protocol/src",
+        "server/src",
+        "tests/src",
+        "xtask/src",
+    ];
+    for folder in sources_of {
         sources(&checkout::root().join(folder), &mut files)?;
     }
     assert!(files.len() > 300, "{} files", files.len());

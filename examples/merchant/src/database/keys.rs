@@ -36,7 +36,8 @@ impl super::Database {
 
     /// The version of the newest key document that was seen.
     pub(crate) async fn key_version(&self) -> Result<u64> {
-        let seen: i64 = self.run(|tx| Ok(tx.query_row("SELECT version FROM store_keys", [], |row| row.get(0))?)).await?;
+        let seen: i64 =
+            self.run(|tx| Ok(tx.query_row("SELECT version FROM store_keys", [], |row| row.get(0))?)).await?;
         Ok(u64::try_from(seen)?)
     }
 

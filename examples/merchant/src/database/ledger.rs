@@ -23,7 +23,8 @@ pub(crate) struct Entry {
 impl Entry {
     /// What a person reads.
     pub(crate) fn amount(&self) -> String {
-        Currency::recorded(&self.currency).map_or_else(|_| self.minor.to_string(), |known| known.amount(self.minor.into()))
+        Currency::recorded(&self.currency)
+            .map_or_else(|_| self.minor.to_string(), |known| known.amount(self.minor.into()))
     }
 }
 

@@ -44,7 +44,10 @@ impl Database {
         database.now(|tx| {
             let version: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             match version {
-                0 => Ok(tx.execute_batch(&format!("{} PRAGMA user_version = {SCHEMA};", include_str!("../schema.sql")))?),
+                0 => {
+                    Ok(tx
+                        .execute_batch(&format!("{} PRAGMA user_version = {SCHEMA};", include_str!("../schema.sql")))?)
+                }
                 SCHEMA => Ok(()),
                 other => anyhow::bail!("{} is of version {other}, made by a newer program", file.display()),
             }

@@ -147,7 +147,8 @@ impl super::Database {
     /// Every order of the shop that may still change.
     pub(crate) async fn unfinished(&self) -> Result<Vec<OrderRow>> {
         self.run(|tx| {
-            let sql = format!("SELECT {COLUMNS} FROM orders WHERE state NOT IN ('refunded', 'reversed') ORDER BY heard, id");
+            let sql =
+                format!("SELECT {COLUMNS} FROM orders WHERE state NOT IN ('refunded', 'reversed') ORDER BY heard, id");
             all(tx, &sql, [])
         })
         .await

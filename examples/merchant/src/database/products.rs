@@ -34,7 +34,8 @@ impl super::Database {
                               (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.order_id IS NULL)
                        FROM products p WHERE p.is_sold = 1 ORDER BY p.name";
             let mut statement = tx.prepare(sql)?;
-            let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
             rows.map(|row| {
                 let (digest, payload, left): (_, _, i64) = row?;
                 let product = serde_json::from_str(&payload)?;
@@ -46,7 +47,12 @@ impl super::Database {
     }
 
     /// Puts codes into stock. None of them may be there already.
-    pub(crate) async fn stock(&self, vault: Vault, product: ProductName, codes: Vec<Zeroizing<String>>) -> Result<usize> {
+    pub(crate) async fn stock(
+        &self,
+        vault: Vault,
+        product: ProductName,
+        codes: Vec<Zeroizing<String>>,
+    ) -> Result<usize> {
         // The bounds of what can be sealed for an order, before a customer pays for it.
         for (number, code) in codes.iter().enumerate() {
             Codes::new(vec![code.clone()]).with_context(|| format!("line {}", number + 1))?;
