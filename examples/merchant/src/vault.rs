@@ -1,4 +1,5 @@
-//! Codes at rest. A copy of the database, or a backup of it, holds none that can be read: the key lies in a file beside.
+//! Codes at rest. A copy of the database, or a backup of it, holds none that can be read: the key lies in a file
+//! beside.
 
 use anyhow::{Context as _, Result};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};

@@ -1,5 +1,5 @@
-//! What has to fit before a code is taken from the stock: the store signs what was ordered, and the shop compares it with
-//! what it sells.
+//! What has to fit before a code is taken from the stock: the store signs what was ordered, and the shop compares it
+//! with what it sells.
 
 use portcullis_protocol::{Digest, MerchantName, OrderId, Origin, PaymentRequest, Product, Verification};
 
