@@ -13,11 +13,14 @@ mod cii;
 mod dates;
 pub(crate) mod html;
 mod json_ld;
+mod label;
 mod line;
 mod microdata;
 mod rules;
+mod table;
 mod template;
 mod text;
+mod total;
 mod ubl;
 mod xml;
 

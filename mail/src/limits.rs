@@ -45,14 +45,16 @@ pub const MAX_JSON_LD: usize = 64 * 1024;
 pub const MAX_JSON_LD_BLOCKS: usize = 16;
 /// Elements inside each other in a page with microdata. Mails whose layout is made of tables have 40.
 pub const MAX_MICRODATA_DEPTH: usize = 256;
+/// Tables, rows and cells inside each other in a page. Each level takes three; layouts have ten levels.
+pub const MAX_TABLE_DEPTH: usize = 96;
 /// Bytes of HTML that are a property's value: a number, a day, a name.
 pub const MAX_MICRODATA_TEXT: usize = 4 * 1024;
 /// Properties and items in a page with microdata. An invoice has ten, an order with its parts a hundred.
 pub const MAX_MICRODATA_VALUES: usize = 1_000;
 /// Bytes of a label in a template: half a line.
 pub const MAX_LABEL: usize = 80;
-/// Labels of one kind in a template. A whole language has 40.
-pub const MAX_LABELS: usize = 64;
+/// Labels of one kind in a template. A whole language has 80.
+pub const MAX_LABELS: usize = 128;
 /// Templates of one folder.
 pub const MAX_TEMPLATES: usize = 2_000;
 /// Bytes of a template file.

@@ -4,7 +4,13 @@ use crate::extract::Refusal;
 use portcullis_protocol::{Currency, Money};
 
 /// Signs and words that stand for one currency.
-const SIGNS: [(&str, &str); 22] = [
+const SIGNS: [(&str, &str); 28] = [
+    ("USD$", "USD"),
+    ("AUD$", "AUD"),
+    ("CAD$", "CAD"),
+    ("$US", "USD"),
+    ("$CA", "CAD"),
+    ("SFr.", "CHF"),
     ("US$", "USD"),
     ("CA$", "CAD"),
     ("C$", "CAD"),
@@ -55,6 +61,26 @@ pub(super) struct Currencies {
     pub(super) shared: Option<Currency>,
     /// What an amount is in that has no currency beside it. `None` if nothing says so: then it is not guessed.
     pub(super) bare: Option<Currency>,
+    /// What stands before decimals in this document, if its amounts prove it: then `1.234` is not one and a bit.
+    pub(super) decimal: Option<char>,
+}
+
+/// The decimal sign that the amounts of a document prove; `None` if there is none, or two.
+pub(super) fn proven_decimal<'t>(lines: impl Iterator<Item = &'t str>) -> Option<char> {
+    let mut proven = None;
+    for line in lines {
+        for number in numbers(line).filter(|number| number.has_currency()) {
+            let Some((at, sign)) = number.number.char_indices().rfind(|(_, c)| matches!(c, '.' | ',')) else {
+                continue;
+            };
+            let is_decimal = number.number.len() - at - 1 == 2;
+            if is_decimal && proven.is_some_and(|proven| proven != sign) {
+                return None;
+            }
+            proven = if is_decimal { Some(sign) } else { proven };
+        }
+    }
+    proven
 }
 
 /// The currency that a document speaks of.
@@ -79,6 +105,14 @@ pub(super) fn stated<'t>(lines: impl Iterator<Item = &'t str>, shared: Option<Cu
         }
     }
     found
+}
+
+/// The one currency that a text names, if it names no other.
+pub(super) fn only_named(text: &str) -> Option<Currency> {
+    match named(text, None).as_slice() {
+        [Some(currency)] => Some(*currency),
+        _ => None,
+    }
 }
 
 /// The currencies that a line names; `None` for a sign that may be several.
@@ -138,27 +172,41 @@ pub(super) fn is_only_currency(text: &str) -> bool {
 pub(super) fn amount(text: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
     // What is in brackets explains: the tax in it, another currency.
     let text = outside_brackets(text);
-    with_currency(&text, currencies.shared).or_else(|| without_currency(&text, currencies.bare))
+    with_currency(&text, currencies).or_else(|| without_currency(&text, currencies))
 }
 
 /// Whether a number in the line has a currency beside it.
 pub(super) fn has_currency(line: &str) -> bool {
-    numbers(line).any(|number| marked(number.before, number.number, number.after, None).is_some())
+    numbers(line).any(|number| number.has_currency())
 }
 
 /// Every amount of a line, in whatever it is.
 pub(super) fn amounts(line: &str, currencies: Currencies) -> Vec<Money> {
     let mut found = Vec::new();
     for number in numbers(line) {
-        match marked(number.before, number.number, number.after, currencies.shared) {
+        match number.marked(currencies) {
             Some(read) => found.extend(read.ok()),
-            None if number.stands_alone() => {
-                found.extend(currencies.bare.and_then(|currency| units(number.number, currency).ok()));
-            }
+            None if number.stands_alone() => found.extend(number.bare(currencies.bare, currencies.decimal).ok()),
             None => {}
         }
     }
     found
+}
+
+/// Where the first amount of a text ends.
+pub(super) fn first_end(text: &str, currencies: Currencies) -> Option<usize> {
+    let first = numbers(text).find(|number| number.marked(currencies).is_some() || number.stands_alone())?;
+    Some(text.len() - first.after.len())
+}
+
+/// What stands before the first amount of a text that has a currency beside it, and what behind it.
+pub(super) fn around_marked(text: &str, currencies: Currencies) -> Option<(&str, &str)> {
+    let first = numbers(text).find(|number| number.marked(currencies).is_some())?;
+    let before = text.len() - first.after.len() - first.number.len();
+    let after = first.after.trim_start_matches(SPACES);
+    let sign = after.len() - after.trim_start_matches(|c: char| c.is_alphabetic() || "€$£¥₹".contains(c)).len();
+    let is_sign = after.get(..sign).is_some_and(|sign| currency_at_start(sign, currencies.shared).is_some());
+    Some((text.get(..before)?, if is_sign { after.get(sign..)? } else { after }))
 }
 
 fn outside_brackets(text: &str) -> String {
@@ -228,15 +276,14 @@ fn agreed(readings: impl Iterator<Item = Result<Money, Refusal>>) -> Option<Resu
 }
 
 /// Amounts with a currency beside them. What stands among them without one, as in columns, is in the same.
-fn with_currency(text: &str, shared: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    let of = |number: &Number<'_>| marked(number.before, number.number, number.after, shared);
-    let first = numbers(text).find_map(|number| of(&number))?;
+fn with_currency(text: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
+    let first = numbers(text).find_map(|number| number.marked(currencies))?;
     let beside = match first {
         Ok(money) => Some(money.currency()),
         Err(refusal) => return Some(Err(refusal)),
     };
-    agreed(numbers(text).filter_map(|number| match of(&number) {
-        None if number.stands_alone() => Some(number.bare(beside)),
+    agreed(numbers(text).filter_map(|number| match number.marked(currencies) {
+        None if number.stands_alone() => Some(number.bare(beside, currencies.decimal)),
         None => None,
         Some(_) if number.is_joined => Some(Err(Refusal::AmbiguousAmount)),
         read => read,
@@ -244,13 +291,23 @@ fn with_currency(text: &str, shared: Option<Currency>) -> Option<Result<Money, R
 }
 
 /// An amount that only its place tells.
-fn without_currency(text: &str, bare: Option<Currency>) -> Option<Result<Money, Refusal>> {
-    agreed(numbers(text).filter(Number::stands_alone).map(|number| number.bare(bare)))
+fn without_currency(text: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
+    let alone = numbers(text).filter(Number::stands_alone);
+    agreed(alone.map(|number| number.bare(currencies.bare, currencies.decimal)))
 }
 
 impl Number<'_> {
+    /// It as an amount in the currency beside it, if there is one.
+    fn marked(&self, currencies: Currencies) -> Option<Result<Money, Refusal>> {
+        marked(self.before, self.number, self.after, currencies)
+    }
+
+    fn has_currency(&self) -> bool {
+        self.marked(Currencies { shared: None, bare: None, decimal: None }).is_some()
+    }
+
     /// It as an amount in this currency.
-    fn bare(&self, currency: Option<Currency>) -> Result<Money, Refusal> {
+    fn bare(&self, currency: Option<Currency>, decimal: Option<char>) -> Result<Money, Refusal> {
         let minus = ['-', '\u{2212}', '\u{2013}'];
         if self.before.trim_end().ends_with(minus) || self.after.trim_start_matches(SPACES).starts_with(minus) {
             return Err(Refusal::AmountOutOfRange);
@@ -258,7 +315,7 @@ impl Number<'_> {
         if self.is_joined {
             return Err(Refusal::AmbiguousAmount);
         }
-        units(self.number, currency.ok_or(Refusal::Currency)?)
+        units(self.number, currency.ok_or(Refusal::Currency)?, decimal)
     }
 
     /// Whether it can be an amount without a currency: two digits behind its last separator, groups of thousands before
@@ -312,7 +369,12 @@ fn number(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-fn marked(before: &str, number: &str, after: &str, hint: Option<Currency>) -> Option<Result<Money, Refusal>> {
+fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
+    let hint = currencies.shared;
+    // `12,- €`, `CHF 12.–`: no minor units.
+    let dashes =
+        after.strip_prefix(['.', ',']).map(|rest| (rest, rest.trim_start_matches(['-', '\u{2013}', '\u{2014}'])));
+    let after = dashes.filter(|(rest, whole)| whole.len() < rest.len()).map_or(after, |(_, whole)| whole);
     // `EUR: 12,00`
     let left = before.trim_end().trim_end_matches(':').trim_end();
     let right = after.trim_start_matches(SPACES);
@@ -335,7 +397,7 @@ fn marked(before: &str, number: &str, after: &str, hint: Option<Currency>) -> Op
         return Some(Err(Refusal::AmountOutOfRange));
     }
     match currency {
-        Some(currency) => Some(units(number, currency)),
+        Some(currency) => Some(units(number, currency, currencies.decimal)),
         None => Some(Err(Refusal::Currency)),
     }
 }
@@ -387,8 +449,9 @@ fn currency_at_start(text: &str, hint: Option<Currency>) -> Option<Option<Curren
     Some(shared_by(sign, hint))
 }
 
-/// Minor units of a number whose currency is known. `1.234` in a currency with two decimals may be one or a thousand.
-fn units(number: &str, currency: Currency) -> Result<Money, Refusal> {
+/// Minor units of a number whose currency is known. `1.234` in a currency with two decimals may be one or a thousand,
+/// unless the document proves that its decimals stand behind another sign.
+fn units(number: &str, currency: Currency, decimal: Option<char>) -> Result<Money, Refusal> {
     let decimals = currency.exponent().ok_or(Refusal::Currency)? as usize;
     let number = number.replace(SPACES, " ");
     let points: Vec<(usize, char)> = number.char_indices().filter(|(_, c)| matches!(c, '.' | ',')).collect();
@@ -403,7 +466,9 @@ fn units(number: &str, currency: Currency) -> Result<Money, Refusal> {
                     return Err(Refusal::AmbiguousAmount);
                 }
                 number.split_at(*at)
-            } else if points.iter().all(|(_, c)| c == last) && (points.len() > 1 || decimals == 0) {
+            } else if points.iter().all(|(_, c)| c == last)
+                && (points.len() > 1 || decimals == 0 || decimal.is_some_and(|decimal| decimal != *last))
+            {
                 (number.as_str(), "")
             } else {
                 return Err(Refusal::AmbiguousAmount);
@@ -431,7 +496,7 @@ fn units(number: &str, currency: Currency) -> Result<Money, Refusal> {
 mod tests {
     use super::*;
 
-    const NONE: Currencies = Currencies { shared: None, bare: None };
+    const NONE: Currencies = Currencies { shared: None, bare: None, decimal: None };
 
     #[test]
     fn each_country_writes_amounts_its_own_way() {
@@ -450,6 +515,10 @@ mod tests {
             ("12,50 euros", "12.50 EUR"),
             ("12,50 EUR (inkl. 2,00 EUR MwSt.)", "12.50 EUR"),
             ("KWD 1,234.500", "1234.500 KWD"),
+            ("12,- €", "12.00 EUR"),
+            ("CHF 1'200.\u{2013}", "1200.00 CHF"),
+            ("12,-- EUR", "12.00 EUR"),
+            ("USD$7.05", "7.05 USD"),
             ("by 15 December: 20.00 GBP", "20.00 GBP"),
         ] {
             let read = amount(text, NONE).unwrap_or_else(|| panic!("{text}"));
@@ -483,13 +552,10 @@ mod tests {
             assert_eq!(amount(none, NONE), None, "{none}");
         }
         let dollars: Currency = "USD".parse().expect("code");
-        let pounds = Currencies { shared: "GBP".parse().ok(), bare: None };
+        let pounds = Currencies { shared: "GBP".parse().ok(), ..NONE };
         assert_eq!(amount("$10.00", pounds), Some(Err(Refusal::Currency)), "no pound has this sign");
         assert_eq!(
-            amount("$10.00", Currencies { shared: Some(dollars), bare: None })
-                .expect("found")
-                .expect("read")
-                .to_string(),
+            amount("$10.00", Currencies { shared: Some(dollars), ..NONE }).expect("found").expect("read").to_string(),
             "10.00 USD"
         );
     }
@@ -497,7 +563,7 @@ mod tests {
     #[test]
     fn an_amount_without_a_currency_is_in_what_the_document_speaks_of() {
         let euro = "EUR".parse().ok();
-        let read = |text: &str| amount(text, Currencies { shared: None, bare: euro });
+        let read = |text: &str| amount(text, Currencies { bare: euro, ..NONE });
         for (text, expected) in [
             ("876,29", "876.29 EUR"),
             (" : 1.234,56", "1234.56 EUR"),
@@ -537,6 +603,24 @@ mod tests {
         assert_eq!(read("10,00 12,00"), Some(Err(Refusal::AmbiguousAmount)));
         assert_eq!(read("-10,00"), Some(Err(Refusal::AmountOutOfRange)));
         assert_eq!(amount("10,00", NONE), Some(Err(Refusal::Currency)), "nothing says what it is in");
+    }
+
+    #[test]
+    fn thousands_are_told_from_decimals_if_the_document_does_so() {
+        let decimal = |text: &str| proven_decimal(text.lines());
+        assert_eq!(decimal("Total 1.234 EUR\nTax 12,50 EUR"), Some(','));
+        assert_eq!(decimal("€1,234\n€12.50\n12,50 kWh"), Some('.'));
+        assert_eq!(decimal("12,50 EUR\n12.50 EUR"), None, "they contradict each other");
+        assert_eq!(decimal("1.234 EUR"), None);
+        let read = |text: &str, decimal| {
+            amount(text, Currencies { decimal, ..NONE }).map(|read| read.map(|money| money.to_string()))
+        };
+        assert_eq!(read("1.234 EUR", Some(',')), Some(Ok("1234.00 EUR".into())));
+        assert_eq!(read("€1,234", Some('.')), Some(Ok("1234.00 EUR".into())));
+        for (text, decimal) in [("1.234 EUR", '.'), ("1.23 EUR", '.'), ("1.2345 EUR", ','), ("12.3 EUR", ',')] {
+            let expected = if text == "1.23 EUR" { Ok("1.23 EUR".into()) } else { Err(Refusal::AmbiguousAmount) };
+            assert_eq!(read(text, Some(decimal)), Some(expected), "{text}");
+        }
     }
 
     #[test]

@@ -1,22 +1,53 @@
 //! HTML as text, and the scripts in it that are data. Nothing is loaded, and nothing runs.
 
+use crate::extract::table::Layout;
 use crate::limits::{MAX_JSON_LD, MAX_JSON_LD_BLOCKS};
 
-/// Elements that begin a new line for a reader. Cells of a table stay on theirs.
-const BLOCKS: [&str; 14] = ["p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "h5", "table", "section", "ul", "hr"];
+/// Elements that begin a new line for a reader.
+const BLOCKS: [&str; 27] = [
+    "p",
+    "div",
+    "br",
+    "li",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "section",
+    "ul",
+    "ol",
+    "hr",
+    "dl",
+    "dt",
+    "dd",
+    "article",
+    "header",
+    "footer",
+    "main",
+    "address",
+    "center",
+    "blockquote",
+    "pre",
+    "caption",
+    "fieldset",
+];
+/// Elements that tables are made of.
+const TABLES: [&str; 4] = ["table", "tr", "td", "th"];
 /// Elements whose content nobody reads.
 const UNREAD: [&str; 4] = ["script", "style", "head", "title"];
 
 /// Bytes of a reference with its `&` and `;`: the longest that is known, and any number of Unicode, have fewer.
 const MAX_REFERENCE: usize = 16;
 
-/// What a person reads: a line for each block, cells separated by a tab.
+/// What a person reads: a line for each block and each row of a table, cells separated by a tab.
 pub(crate) fn visible(html: &str) -> String {
-    let mut text = String::new();
+    let mut layout = Layout::default();
     let mut rest = html;
     while let Some(open) = rest.find('<') {
         let (before, tag) = rest.split_at(open);
-        push_text(&mut text, before);
+        push_text(layout.text(), before);
         if let Some(comment) = tag.strip_prefix("<!--") {
             rest = comment.split_once("-->").map_or("", |(_, after)| after);
             continue;
@@ -26,18 +57,19 @@ pub(crate) fn visible(html: &str) -> String {
             break;
         };
         rest = after;
+        let is_end = inside.starts_with('/');
         let name: String = inside.chars().skip_while(|c| *c == '/').take_while(char::is_ascii_alphanumeric).collect();
         let name = name.to_ascii_lowercase();
-        if !inside.starts_with('/') && UNREAD.contains(&name.as_str()) {
+        if !is_end && UNREAD.contains(&name.as_str()) {
             rest = after_element(after, &name);
         } else if BLOCKS.contains(&name.as_str()) {
-            text.push('\n');
-        } else if !inside.starts_with('/') && matches!(name.as_str(), "td" | "th") {
-            text.push('\t');
+            layout.end_line();
+        } else if TABLES.contains(&name.as_str()) {
+            if is_end { layout.end(&name) } else { layout.start(&name) }
         }
     }
-    push_text(&mut text, rest);
-    text
+    push_text(layout.text(), rest);
+    layout.into_text()
 }
 
 /// The JSON-LD blocks, each of bounded length.
@@ -104,7 +136,8 @@ fn reference(name: &str) -> Option<char> {
         return code.and_then(char::from_u32);
     }
     Some(match name {
-        "nbsp" | "ensp" | "emsp" | "thinsp" => ' ',
+        "nbsp" | "ensp" | "emsp" | "thinsp" | "NonBreakingSpace" => ' ',
+        "zwnj" | "zwj" | "shy" | "ZeroWidthSpace" => '\u{ad}',
         "amp" => '&',
         "lt" => '<',
         "gt" => '>',
@@ -115,6 +148,17 @@ fn reference(name: &str) -> Option<char> {
         "yen" => '¥',
         "ndash" | "mdash" => '-',
         "deg" => '°',
+        "dollar" => '$',
+        "colon" => ':',
+        "comma" => ',',
+        "period" => '.',
+        "num" => '#',
+        "percnt" => '%',
+        "hyphen" | "minus" => '-',
+        "laquo" => '«',
+        "raquo" => '»',
+        "middot" => '·',
+        "bull" => '•',
         "auml" => 'ä',
         "ouml" => 'ö',
         "uuml" => 'ü',
@@ -126,6 +170,24 @@ fn reference(name: &str) -> Option<char> {
         "Eacute" => 'É',
         "egrave" => 'è',
         "ecirc" => 'ê',
+        "Ecirc" => 'Ê',
+        "Egrave" => 'È',
+        "ucirc" => 'û',
+        "ocirc" => 'ô',
+        "icirc" => 'î',
+        "acirc" => 'â',
+        "iuml" => 'ï',
+        "euml" => 'ë',
+        "ugrave" => 'ù',
+        "oelig" => 'œ',
+        "Ntilde" => 'Ñ',
+        "Aacute" => 'Á',
+        "Oacute" => 'Ó',
+        "Uacute" => 'Ú',
+        "Iacute" => 'Í',
+        "iexcl" => '¡',
+        "iquest" => '¿',
+        "ordf" => 'ª',
         "agrave" => 'à',
         "Agrave" => 'À',
         "ccedil" => 'ç',
@@ -151,7 +213,7 @@ mod tests {
         let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         assert_eq!(lines, ["Zu zahlen", "Gesamt\t12,34€", "Ende"]);
         assert_eq!(visible("<script>"), "");
-        assert_eq!(visible("a < b &foo; &#xD800; &"), "a ");
+        assert_eq!(visible("a < b &foo; &#xD800; &"), "a");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Lines of a text, as they are and as labels are looked for in them.
 
+use crate::extract::label::Label;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-/// Lines of a mail that are searched. Bills have below 300.
+/// Lines of a text that are searched. Bills have below 300.
 const MAX_SEARCHED: usize = 5_000;
-/// Bytes of a line that are searched.
+/// Bytes of them. The totals of bills of forty pages stand on the first two.
+const MAX_SEARCHED_TEXT: usize = 128 * 1024;
+/// Bytes of a line; a longer one is searched in pieces.
 const MAX_SEARCHED_LINE: usize = 500;
 
 /// Only letters and digits count when a label is looked for: `Total T.T.C.` is `total ttc`, `A REGLER` is `à régler`,
@@ -26,11 +29,36 @@ fn folded_char(c: char) -> impl Iterator<Item = char> {
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) shown: String,
-    /// Where its cells begin, if it is a row of a table: a tab or two spaces stand between them.
-    cells: Vec<u16>,
+    /// If it is a row of a table: a tab or two spaces stand between its cells.
+    cells: Vec<Cell>,
     folded: String,
     /// For each byte of `folded`, where the character that it is of begins and ends in `shown`.
     places: Vec<(u16, u16)>,
+}
+
+/// A cell that is not empty.
+#[derive(Debug, Clone)]
+struct Cell {
+    /// Where it begins in what is shown.
+    start: u16,
+    /// From where to where it goes from left to right, in characters.
+    from: usize,
+    to: usize,
+}
+
+impl Cell {
+    /// Characters that a tab goes on by: more than a line has.
+    const TAB: usize = 1_000;
+}
+
+/// The cell of a row, to find what stands below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Column {
+    /// Which cell of how many.
+    at: usize,
+    count: usize,
+    from: usize,
+    to: usize,
 }
 
 /// Where a label stands in a line.
@@ -40,21 +68,33 @@ pub(super) struct Found {
     pub(super) end: usize,
 }
 
+impl Found {
+    pub(super) const fn length(self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+}
+
 impl Line {
     fn new(text: &str) -> Self {
-        let end = (0..=MAX_SEARCHED_LINE.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-        let text = text.get(..end.unwrap_or_default()).unwrap_or_default();
         let (mut shown, mut cells) = (String::new(), Vec::new());
-        for cell in text.split('\t').flat_map(|part| part.split("  ")) {
-            let words: Vec<&str> = cell.split_whitespace().collect();
-            if words.is_empty() {
-                continue;
+        for (at, part) in text.split('\t').enumerate() {
+            let mut from = at * Cell::TAB;
+            for cell in part.split("  ") {
+                // What has no width is between no letters.
+                let has_width = |c: &char| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+                let visible: String = cell.chars().filter(has_width).collect();
+                let words: Vec<&str> = visible.split_whitespace().collect();
+                let to = from + cell.chars().count();
+                let start = std::mem::replace(&mut from, to + 2);
+                if words.is_empty() {
+                    continue;
+                }
+                if !shown.is_empty() {
+                    shown.push(' ');
+                }
+                cells.extend(u16::try_from(shown.len()).ok().map(|shown| Cell { start: shown, from: start, to }));
+                shown.extend(words.join(" ").nfc());
             }
-            if !shown.is_empty() {
-                shown.push(' ');
-            }
-            cells.extend(u16::try_from(shown.len()));
-            shown.extend(words.join(" ").nfc());
         }
         let (mut folded, mut places) = (String::new(), Vec::new());
         for (at, c) in shown.char_indices() {
@@ -69,25 +109,29 @@ impl Line {
     }
 
     /// The first place at which a folded label stands as words of its own.
-    pub(super) fn find(&self, label: &str) -> Option<Found> {
+    pub(super) fn find(&self, label: &Label) -> Option<Found> {
         self.places(label).next()
     }
 
     /// Every such place.
-    pub(super) fn places<'l>(&'l self, label: &'l str) -> impl Iterator<Item = Found> + 'l {
-        let matches = (!label.is_empty()).then(|| self.folded.match_indices(label)).into_iter().flatten();
+    pub(super) fn places<'l>(&'l self, label: &'l Label) -> impl Iterator<Item = Found> + 'l {
+        let folded = label.folded.as_str();
+        let matches = (!folded.is_empty()).then(|| self.folded.match_indices(folded)).into_iter().flatten();
         matches.filter_map(move |(at, _)| {
             let (start, _) = *self.places.get(at)?;
-            let (_, end) = *self.places.get(at + label.len() - 1)?;
+            let (_, end) = *self.places.get(at + folded.len() - 1)?;
             let found = Found { start: start.into(), end: end.into() };
-            let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
-            let before = self.shown.get(..found.start)?.chars().next_back();
-            let inside = letter(before) || letter(self.shown.get(found.end..)?.chars().next());
-            (!inside).then_some(found)
+            // A label that is a part of a compound names all of it.
+            let letters = |text: &str| text.len() - text.trim_start_matches(char::is_alphabetic).len();
+            let before = self.before(found);
+            let before = before.len() - before.trim_end_matches(char::is_alphabetic).len();
+            let after = letters(self.after(found));
+            let fits = (before == 0 || label.ends_compound) && (after == 0 || label.begins_compound);
+            fits.then_some(Found { start: found.start - before, end: found.end + after })
         })
     }
 
-    pub(super) fn has(&self, label: &str) -> bool {
+    pub(super) fn has(&self, label: &Label) -> bool {
         self.find(label).is_some()
     }
 
@@ -99,32 +143,75 @@ impl Line {
         self.shown.get(found.end..).unwrap_or_default()
     }
 
+    /// Where the first digit behind a place stands.
+    pub(super) fn first_digit(&self, from: usize) -> Option<usize> {
+        Some(from + self.shown.get(from..)?.find(|c: char| c.is_ascii_digit())?)
+    }
+
+    /// Where the cell of a place ends.
+    pub(super) fn cell_end(&self, found: Found) -> usize {
+        let next = self.cells.iter().map(|cell| usize::from(cell.start)).find(|start| *start > found.start);
+        next.unwrap_or(self.shown.len())
+    }
+
     /// The number of words.
     pub(super) fn words(&self) -> usize {
         self.shown.split(' ').count()
     }
 
-    /// Which cell of how many a place belongs to.
-    pub(super) fn cell_of(&self, found: Found) -> (usize, usize) {
-        let before = self.cells.iter().filter(|start| usize::from(**start) <= found.start).count();
-        (before.saturating_sub(1), self.cells.len())
+    /// Which cell a place belongs to.
+    pub(super) fn cell_of(&self, found: Found) -> usize {
+        let before = self.cells.iter().filter(|cell| usize::from(cell.start) <= found.start).count();
+        before.saturating_sub(1)
     }
 
-    /// A cell, if the line has exactly `count`.
-    pub(super) fn cell(&self, at: usize, count: usize) -> Option<&str> {
-        let start = usize::from(*self.cells.get(at).filter(|_| self.cells.len() == count)?);
-        let end = self.cells.get(at + 1).map_or(self.shown.len(), |end| usize::from(*end));
-        self.shown.get(start..end).map(str::trim)
+    /// The column that a place belongs to, if the line is a row of a table.
+    pub(super) fn column_of(&self, found: Found) -> Option<Column> {
+        let (at, count) = (self.cell_of(found), self.cells.len());
+        let cell = self.cells.get(at).filter(|_| count > 1)?;
+        Some(Column { at, count, from: cell.from, to: cell.to })
+    }
+
+    /// The one cell of a row that stands in a column: of as many cells that of the same number, else that below it.
+    pub(super) fn cell_in(&self, column: Column) -> Option<&str> {
+        let is_below = |cell: &Cell| cell.from < column.to && column.from < cell.to;
+        let mut below = self.cells.iter().enumerate().filter(|(_, cell)| is_below(cell)).map(|(at, _)| at);
+        let at = match self.cells.len() {
+            0 | 1 => return None,
+            count if count == column.count => column.at,
+            _ => below.next().filter(|_| below.next().is_none())?,
+        };
+        let cell = self.cells.get(at)?;
+        let end = self.cells.get(at + 1).map_or(self.shown.len(), |next| usize::from(next.start));
+        self.shown.get(usize::from(cell.start)..end).map(str::trim)
     }
 }
 
 pub(super) fn lines(text: &str) -> Vec<Line> {
-    text.lines().map(Line::new).filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
+    let mut left = MAX_SEARCHED_TEXT;
+    let pieces = text.lines().flat_map(pieces).take_while(|piece| {
+        left = left.saturating_sub(piece.len());
+        left > 0
+    });
+    pieces.map(Line::new).filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
+}
+
+/// A line, in pieces if it is long: between words, if there are any.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let most = rest.floor_char_boundary(MAX_SEARCHED_LINE);
+        let piece = rest.get(..most).filter(|piece| !piece.is_empty())?;
+        let space = (most < rest.len()).then(|| piece.rfind(char::is_whitespace)).flatten().filter(|at| *at > 0);
+        let (piece, after) = rest.split_at(space.unwrap_or(most));
+        rest = after;
+        Some(piece)
+    })
 }
 
 /// A text as one line.
 pub(super) fn line(text: &str) -> Line {
-    Line::new(text)
+    Line::new(pieces(text).next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -135,7 +222,7 @@ mod tests {
     fn a_label_is_found_however_it_is_set() {
         let after = |text: &str, label: &str| {
             let line = line(text);
-            line.find(&folded(label)).map(|found| line.after(found).to_owned())
+            line.find(&Label::from(label)).map(|found| line.after(found).to_owned())
         };
         assert_eq!(after("subtotal: 1", "total"), None);
         assert_eq!(after("total: 1", "total").as_deref(), Some(": 1"));
@@ -147,15 +234,36 @@ mod tests {
         assert_eq!(after("totals 1", "total"), None);
         assert_eq!(after("ẞ İ total 1", "total").as_deref(), Some(" 1"), "letters whose lower case is longer");
         assert_eq!(after("x", ""), None);
+        assert_eq!(after("Zu\u{200b} zah\u{ad}len 1", "zu zahlen").as_deref(), Some(" 1"));
+        assert_eq!(after("Ihre Stromrechnung 1", "rechnung"), None);
+        assert_eq!(after("Ihre Stromrechnung 1", "-rechnung").as_deref(), Some(" 1"));
+        assert_eq!(after("Nettorechnungsbetrag 1", "netto-").as_deref(), Some(" 1"), "all of the word");
+        assert_eq!(after("Rechnungen 1", "-rechnung"), None);
+    }
+
+    #[test]
+    fn a_long_line_is_searched_in_pieces() {
+        let long = format!("{} total 1", "word ".repeat(300));
+        let lines = lines(&long);
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.shown.len() <= MAX_SEARCHED_LINE), "{}", lines.len());
+        assert!(lines.last().is_some_and(|line| line.shown.ends_with("total 1")));
+        assert_eq!(super::lines(&"ä".repeat(600)).len(), 3, "no words");
     }
 
     #[test]
     fn cells_of_a_table_keep_their_places() {
-        let header = line("Date\tAmount due   Due date");
-        let found = header.find("amountdue").expect("a label");
-        assert_eq!(header.cell_of(found), (1, 3));
-        let row = line("01.11.2026\t12,00 €\t15.12.2026");
-        assert_eq!((row.cell(1, 3), row.cell(1, 2), row.cell(3, 3)), (Some("12,00 €"), None, None));
-        assert_eq!(row.shown, "01.11.2026 12,00 € 15.12.2026");
+        let below = |header: &str, label: &str, row: &str| {
+            let header = line(header);
+            let found = header.find(&Label::from(label)).expect("a label");
+            header.column_of(found).and_then(|column| line(row).cell_in(column).map(str::to_owned))
+        };
+        let header = "Date\tAmount due   Due date";
+        assert_eq!(below(header, "amount due", "01.11.2026\t12,00 €   15.12.2026").as_deref(), Some("12,00 €"));
+        // Cells may be empty.
+        assert_eq!(below("Net\tDiscount\tTotal", "total", "10.00\t\t12.00").as_deref(), Some("12.00"));
+        assert_eq!(below("Net    Discount    Total", "total", "10.00              12.00").as_deref(), Some("12.00"));
+        assert_eq!(below("Net    Discount    Total", "discount", "10.00              12.00"), None);
+        assert_eq!(below("Amount due", "amount due", "12.00"), None, "no table");
+        assert_eq!(line("01.11.2026\t12,00 €\t15.12.2026").shown, "01.11.2026 12,00 € 15.12.2026");
     }
 }

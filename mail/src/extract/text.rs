@@ -1,15 +1,18 @@
 //! Bills that only say in words what is due.
 
 use crate::extract::amount::{self, Currencies, Stated};
-use crate::extract::dates::dates;
-use crate::extract::line::{Found, Line, line, lines};
-use crate::extract::template::Labels;
+use crate::extract::dates::{self, Order, dates};
+use crate::extract::label::{Label, Labels};
+use crate::extract::line::{Line, line, lines};
+use crate::extract::total::{Marks, Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Money};
 
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
+/// Lines of a text among which its heading is: a letter may begin with two addresses.
+const HEADING_LINES: usize = 20;
 
 /// With which words texts are read.
 pub(super) struct Reading<'r> {
@@ -29,15 +32,15 @@ impl Reading<'_> {
         let texts: Vec<Vec<Line>> = texts.iter().map(|text| lines(text)).collect();
         let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
         let templates = self.templates.of_domain(self.domain);
+        let mut words: Vec<Words<'_>> = templates.into_iter().map(|own| Words { own, base: own.base() }).collect();
+        if words.is_empty() {
+            let base = Templates::any_language();
+            words.push(Words { own: base, base });
+        }
         for lines in &texts {
             // Most mail is no bill in any language: then nothing else is searched.
-            let announced = templates.iter().map(|own| Words { own, base: own.base() });
-            let announced: Vec<Words<'_>> = announced.filter(|words| words.announces(&subject, lines)).collect();
-            if announced.is_empty() {
-                continue;
-            }
-            let text = Text::new(lines, self.currency);
-            for words in announced {
+            for words in words.iter().filter(|words| words.announces(&subject, lines)) {
+                let text = Text::new(lines, self.currency, words, &subject);
                 match words.read(&text) {
                     Some(read) => found.push(read),
                     None => attached |= has_pdf,
@@ -52,7 +55,7 @@ impl Reading<'_> {
     }
 }
 
-/// Read through the words of two languages, or in text and HTML, a bill must say the same.
+/// Read through the words of two templates, or in text and HTML, a bill must say the same.
 fn settled(found: Vec<Result<Bill, Refusal>>) -> Extracted {
     let good: Vec<&Bill> = found.iter().filter_map(|read| read.as_ref().ok()).collect();
     match good.first() {
@@ -73,33 +76,30 @@ fn settled(found: Vec<Result<Bill, Refusal>>) -> Extracted {
 /// A text that is searched for a bill, and what holds for all of it.
 struct Text<'t> {
     lines: &'t [Line],
-    /// Where in each line the last name of a part of the total ends, in any language: what is a part in one is not the
-    /// total in another.
-    parts: Vec<Option<usize>>,
+    marks: Vec<Marks>,
     /// The currencies that the text states, if any.
     stated: Stated,
     registered: Option<Currency>,
     iban: Option<Iban>,
+    order: Order,
+    decimal: Option<char>,
 }
 
 impl<'t> Text<'t> {
-    fn new(lines: &'t [Line], registered: Option<Currency>) -> Self {
-        let (parts, totals): (Vec<&str>, Vec<&str>) = (Templates::parts().collect(), Templates::totals().collect());
-        // `Total IVA incluido` is more than the `total IVA` in it.
-        let is_more = |line: &Line, part: Found| {
-            let longer = |total: Found| total.start <= part.start && total.end > part.end;
-            totals.iter().filter_map(|label| line.find(label)).any(longer)
-        };
-        let last_part = |line: &Line| {
-            let places = parts.iter().flat_map(|label| line.places(label));
-            places.filter(|part| !is_more(line, *part)).map(|part| part.end).max()
-        };
+    fn new(lines: &'t [Line], registered: Option<Currency>, words: &Words<'_>, subject: &Line) -> Self {
+        let shown = || lines.iter().map(|line| line.shown.as_str());
+        let proven = dates::proven(shown());
+        // In all of these languages but English a day stands before its month.
+        let order =
+            if proven == Order::Unknown && !words.is_english(subject, lines) { Order::DayFirst } else { proven };
         Self {
             lines,
-            parts: lines.iter().map(last_part).collect(),
-            stated: amount::stated(lines.iter().map(|line| line.shown.as_str()), registered),
+            marks: lines.iter().map(|line| Marks::new(line, words.template())).collect(),
+            stated: denominated(lines).unwrap_or_else(|| amount::stated(shown(), registered)),
             registered,
             iban: iban(lines),
+            order,
+            decimal: amount::proven_decimal(shown()),
         }
     }
 
@@ -112,198 +112,98 @@ impl<'t> Text<'t> {
             Stated::Nothing => own.or_else(elsewhere),
             Stated::Unclear => None,
         };
-        Currencies { shared: own.or(self.registered), bare }
+        Currencies { shared: own.or(self.registered), bare, decimal: self.decimal }
     }
 }
 
-/// A template's labels, and those of its language if it has none.
+/// A template's labels, and those of its language if it has none; those of every language if there is no template.
 struct Words<'t> {
     own: &'t Template,
     base: &'t Template,
 }
 
 impl<'t> Words<'t> {
-    fn labels(&self, of: impl Fn(&Template) -> &Labels) -> Vec<&'t str> {
+    fn labels(&self, of: impl Fn(&Template) -> &Labels) -> &'t Labels {
         let own = of(self.own);
-        if own.is_empty() { of(self.base).folded().collect() } else { of(self.own).folded().collect() }
+        if own.is_empty() { of(self.base) } else { own }
+    }
+
+    /// The template of the biller, if there is one.
+    fn template(&self) -> Option<&'t Template> {
+        (!self.own.domains.is_empty()).then_some(self.own)
     }
 
     /// Whether the mail calls itself a bill and nothing that makes it none.
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
-        let bill = self.labels(|words| &words.bill);
-        let mentions = |label: &&str| subject.has(label) || lines.iter().any(|line| line.has(label));
-        if !bill.iter().any(mentions) {
+        let mentions = |label: &Label| subject.has(label) || lines.iter().any(|line| line.has(label));
+        if !self.labels(|words| &words.bill).iter().any(mentions) {
             return false;
         }
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
         // something else.
-        let decides = |line: &Line| line.words() <= HEADING_WORDS || amount::has_currency(&line.shown);
-        let is_said = |(label, words): (&str, usize)| {
-            subject.has(label) || lines.iter().any(|line| line.has(label) && (words > 1 || decides(line)))
+        let decides = |at: usize, line: &Line| {
+            (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
         };
-        if self.own.domains.is_empty() || self.own.not_bill.is_empty() {
-            // In any language: a mail may have several.
-            !Templates::not_bills().any(is_said)
-        } else {
-            !self.own.not_bill.with_words().any(is_said)
-        }
+        let says = |label: &Label, at, line: &Line| line.has(label) && (label.words > 1 || decides(at, line));
+        let is_said =
+            |label: &Label| subject.has(label) || lines.iter().enumerate().any(|(at, line)| says(label, at, line));
+        // In any language: a mail may have several.
+        let own = &self.own.not_bill;
+        let not_bill = if own.is_empty() { &Templates::any_language().not_bill } else { own };
+        !not_bill.iter().any(is_said)
+    }
+
+    /// Whether the bill may be written in English, where a month may stand before its day.
+    fn is_english(&self, subject: &Line, lines: &[Line]) -> bool {
+        let mentions = |label: &Label| subject.has(label) || lines.iter().any(|line| line.has(label));
+        let of_english = |language: &Template| language.id == "en" && language.bill.iter().any(mentions);
+        self.template().map_or_else(|| Templates::languages().any(of_english), |own| own.language == "en")
     }
 
     fn read(&self, text: &Text<'_>) -> Option<Result<Bill, Refusal>> {
-        Some(self.total(text)?.and_then(|amount| self.bill(text, amount)))
+        let currencies = text.currencies(self.own.currency);
+        let totals =
+            Totals { lines: text.lines, marks: &text.marks, currencies, own: self.template(), base: self.base };
+        Some(totals.total()?.and_then(|amount| self.bill(text, amount)))
     }
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
-        let (lines, months) = (text.lines, &self.base.months);
         let mut due = None;
-        for value in self.values_of(lines, |words| &words.due) {
-            if let Some(day) = dates(value, months)?.first() {
+        for value in values(text.lines, self.labels(|words| &words.due)) {
+            if let Some(day) = dates(value, text.order)?.first() {
                 due = Some(*day);
                 break;
             }
         }
         let mut covered = None;
-        for value in self.values_of(lines, |words| &words.period) {
-            if let [start, end, ..] = dates(value, months)?.as_slice() {
+        for value in values(text.lines, self.labels(|words| &words.period)) {
+            if let [start, end, ..] = dates(value, text.order)?.as_slice() {
                 covered = period(Some(*start), Some(*end))?;
                 break;
             }
         }
-        let account = self.values_of(lines, |words| &words.account).into_iter().find_map(number);
+        let account = values(text.lines, self.labels(|words| &words.account)).into_iter().find_map(number);
         Ok(Bill { amount, due, period: covered, account, iban: text.iban.clone(), broken: Vec::new() })
     }
-
-    /// What stands behind any of the labels, in the order of the lines.
-    fn values_of<'l>(&self, lines: &'l [Line], of: impl Fn(&Template) -> &Labels) -> Vec<&'l str> {
-        let labels = self.labels(of);
-        let of_line = |at: usize| labels.iter().filter_map(move |label| value(lines, at, lines.get(at)?.find(label)?));
-        (0..lines.len()).flat_map(of_line).collect()
-    }
-
-    /// The amount behind the label that is believed the most.
-    fn total(&self, text: &Text<'_>) -> Option<Result<Money, Refusal>> {
-        let currencies = text.currencies(self.own.currency);
-        let own_parts: Vec<&str> = self.own.part.folded().collect();
-        let last_part = |(line, known): (&Line, &Option<usize>)| {
-            let own = own_parts.iter().flat_map(|label| line.places(label)).map(|part| part.end).max();
-            own.max(*known)
-        };
-        let parts: Vec<Option<usize>> = text.lines.iter().zip(&text.parts).map(last_part).collect();
-        let totals = Totals { lines: text.lines, parts: &parts, currencies };
-        // A biller's own labels are all there are.
-        let is_own = !self.own.total.is_empty() || !self.own.total_if_largest.is_empty();
-        let words = if is_own { self.own } else { self.base };
-        for label in words.total.folded() {
-            if let Some(read) = totals.settled(totals.behind(label, false)) {
-                return Some(read);
-            }
-        }
-        // `Total: 12,00` is worth more than `Total calls: 2,00`.
-        for alone in [true, false] {
-            for label in words.total_if_largest.folded() {
-                if let Some(read) = totals.settled(totals.behind(label, alone)) {
-                    return Some(read.and_then(|amount| totals.if_largest(amount)));
-                }
-            }
-        }
-        None
-    }
 }
 
-/// What a text may say as its total.
-struct Totals<'t> {
-    lines: &'t [Line],
-    parts: &'t [Option<usize>],
-    currencies: Currencies,
+/// The currency that the document says all its amounts are in: `Currency: EUR`. Others may be mentioned.
+fn denominated(lines: &[Line]) -> Option<Stated> {
+    let labels = &Templates::any_language().denominated;
+    let behind = lines.iter().filter_map(|line| Some(line.after(labels.iter().find_map(|label| line.find(label))?)));
+    let alone = behind.map(|value| value.trim_matches(|c: char| !c.is_alphanumeric() && c != '€'));
+    let mut named = alone.filter(|value| !value.contains(' ')).filter_map(amount::only_named);
+    let first = named.next()?;
+    named.all(|other| other == first).then_some(Stated::One(first))
 }
 
-impl Totals<'_> {
-    /// The amounts beside a label, but not those of parts: behind a part's name another label has to follow. If
-    /// `alone`, of lines that say nothing but the label.
-    fn behind(&self, label: &str, alone: bool) -> Vec<Result<Money, Refusal>> {
-        let mut amounts = Vec::new();
-        for (at, (line, part)) in self.lines.iter().zip(self.parts).enumerate() {
-            let is_behind = |found: &Found| part.is_none_or(|end| found.start >= end);
-            let Some(found) = line.places(label).find(is_behind) else { continue };
-            let is_alone = amount::is_only_currency(line.before(found)) && amount::is_only_currency(line.after(found));
-            if alone && !is_alone {
-                continue;
-            }
-            let value = if self.parts.get(at + 1).is_some_and(Option::is_some) {
-                // What follows is not its value.
-                value(self.lines.get(..=at).unwrap_or_default(), at, found)
-            } else {
-                value(self.lines, at, found)
-            };
-            amounts.extend(value.and_then(|value| amount::amount(value, self.currencies)));
-        }
-        amounts
-    }
-
-    /// The one amount of several places, or the one that the tax makes of another of them.
-    fn settled(&self, amounts: Vec<Result<Money, Refusal>>) -> Option<Result<Money, Refusal>> {
-        let read: Result<Vec<Money>, Refusal> = amounts.into_iter().collect();
-        let mut amounts = match read {
-            Ok(amounts) => amounts,
-            Err(refusal) => return Some(Err(refusal)),
-        };
-        amounts.sort_unstable_by_key(Money::minor_units);
-        amounts.dedup();
-        let total = *amounts.last()?;
-        match amounts.as_slice() {
-            [_] => Some(Ok(total)),
-            [net, _] if net.currency() == total.currency() && self.is_tax(total.minor_units() - net.minor_units()) => {
-                Some(Ok(total))
-            }
-            _ if amounts.iter().any(|amount| amount.currency() != total.currency()) => Some(Err(Refusal::Currency)),
-            _ => Some(Err(Refusal::AmbiguousAmount)),
-        }
-    }
-
-    /// Whether a line that names a tax says this amount.
-    fn is_tax(&self, units: i64) -> bool {
-        let taxes: Vec<&str> = Templates::taxes().collect();
-        self.lines.iter().any(|line| {
-            taxes.iter().any(|label| line.has(label))
-                && amount::amounts(&line.shown, self.currencies).iter().any(|amount| amount.minor_units() == units)
-        })
-    }
-
-    /// The amount, unless a larger one of its currency stands anywhere: then its label names something else.
-    fn if_largest(&self, total: Money) -> Result<Money, Refusal> {
-        let all = self.lines.iter().flat_map(|line| amount::amounts(&line.shown, self.currencies));
-        let larger = |other: Money| other.currency() == total.currency() && other.minor_units() > total.minor_units();
-        if all.into_iter().any(larger) { Err(Refusal::AmbiguousAmount) } else { Ok(total) }
-    }
-}
-
-/// What stands behind a label: the rest of the line; if that has no digit, the cell below it in a table, what stands
-/// before it if that is nothing but an amount, or the next line.
-fn value(lines: &[Line], at: usize, found: Found) -> Option<&str> {
-    let line = lines.get(at)?;
-    let (before, rest) = (line.before(found), line.after(found));
-    let digits = |text: &str| text.contains(|c: char| c.is_ascii_digit());
-    if digits(rest) {
-        return Some(rest);
-    }
-    if digits(before) && rest.trim().is_empty() && amount::is_only_currency(before) {
-        // `12,00 € TTC`
-        return Some(before);
-    }
-    let next = lines.get(at + 1)?;
-    if let (cell, count) = line.cell_of(found)
-        && count > 1
-        && let Some(below) = next.cell(cell, count)
-    {
-        return Some(below);
-    }
-    rest.chars().all(|c| !c.is_alphanumeric()).then_some(next.shown.as_str())
-}
-
-/// What stands behind one label, in the order of the lines.
-fn values<'l>(lines: &'l [Line], label: &str) -> Vec<&'l str> {
-    let of_line = |at: usize| value(lines, at, lines.get(at)?.find(label)?);
-    (0..lines.len()).filter_map(of_line).collect()
+/// What stands behind any of the labels, in the order of the lines.
+fn values<'l>(lines: &'l [Line], labels: &Labels) -> Vec<&'l str> {
+    let of_line = |at: usize| {
+        let places = labels.iter().filter_map(move |label| lines.get(at)?.find(label));
+        places.filter_map(move |found| Some(value(lines, at, found)?.text))
+    };
+    (0..lines.len()).flat_map(of_line).collect()
 }
 
 /// An account number: the first word behind the label, and further ones as long as they are digits.
@@ -323,7 +223,8 @@ fn number(value: &str) -> Option<String> {
 }
 
 fn iban(lines: &[Line]) -> Option<Iban> {
-    values(lines, "iban").into_iter().find_map(|value| {
+    let labels = Labels::from(vec!["iban".to_owned()]);
+    values(lines, &labels).into_iter().find_map(|value| {
         let value = value.trim_start_matches(|c: char| !c.is_alphanumeric());
         let mut text: String = value
             .chars()
@@ -422,6 +323,6 @@ mod tests {
         assert_eq!(number("none"), None);
         let lines = lines("IBAN: DE89 3704 0044 0532 0130 00 BIC COBADEFF\nTotal:\n12,00 €");
         assert_eq!(iban(&lines).expect("found").to_string(), "DE89370400440532013000");
-        assert_eq!(values(&lines, "total"), ["12,00 €"]);
+        assert_eq!(values(&lines, &Labels::from(vec!["total".to_owned()])), ["12,00 €"]);
     }
 }

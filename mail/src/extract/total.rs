@@ -1,0 +1,458 @@
+//! The amount that a text is about, found by what stands beside it and by what the amounts come to.
+//!
+//! ```text
+//!   what is left to pay ─── amount due, zu zahlen ──────────────┐
+//!   the whole ───────────── grand total, Gesamtbetrag ──┐       │
+//!   labels of parts too ─── total, Summe ── if largest ─┤ unless something was paid or is ──▶ one amount,
+//!   net and tax come to the largest amount ─────────────┤ carried over further down           or a refusal
+//!   `your bill is 12.00 EUR`, the only amount ──────────┘
+//! ```
+
+use crate::extract::amount::{self, Currencies};
+use crate::extract::label::{Label, Labels};
+use crate::extract::line::{Column, Found, Line, folded};
+use crate::extract::{Refusal, Template, Templates};
+use portcullis_protocol::Money;
+
+/// Words between a label and the end of its line that do not keep its amount from standing on the next one.
+const MAX_LINKS: usize = 3;
+
+/// What a line says beside amounts, in any language: what is a part in one is not the total in another.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Names of parts, and of what was paid or owed before.
+    parts: Vec<Found>,
+    /// Names of what was paid or owed before.
+    carried: Vec<Found>,
+    /// Where, behind an amount, something else begins: a part of it, its tax.
+    ends: Vec<Found>,
+}
+
+impl Marks {
+    /// What a line says; `own` is the template of its biller.
+    pub(super) fn new(line: &Line, own: Option<&Template>) -> Self {
+        let templates = || std::iter::once(Templates::any_language()).chain(own);
+        let whole = || templates().flat_map(|words| words.owed.iter().chain(words.total.iter()));
+        // `Total IVA incluido` is more than the `total IVA` in it.
+        let is_more = |part: &Found| {
+            let longer =
+                |found: Found| found.start <= part.start && found.end >= part.end && found.length() > part.length();
+            whole().flat_map(|label| line.places(label)).any(longer)
+        };
+        let places = |of: fn(&Template) -> &Labels| -> Vec<Found> {
+            let all = templates().flat_map(|words| of(words).iter()).flat_map(|label| line.places(label));
+            all.filter(|part| !is_more(part)).collect()
+        };
+        let carried = places(|words| &words.carried);
+        let mut parts = places(|words| &words.part);
+        parts.extend_from_slice(&carried);
+        let ends = [places(|words| &words.tax), places(|words| &words.within), parts.clone()].concat();
+        Self { parts, carried, ends }
+    }
+
+    /// Whether the label names a part all the same: by a word of it, before it or behind it.
+    fn qualify(&self, line: &Line, label: Found) -> bool {
+        let until = line.first_digit(label.end).unwrap_or_else(|| line.cell_end(label));
+        self.parts.iter().any(|part| {
+            let overlaps = part.start < label.end && label.start < part.end;
+            let follows = part.start >= label.end && part.start < until;
+            let between = line.shown.get(part.end..label.start);
+            let precedes = between.is_some_and(|between| between.chars().all(char::is_whitespace))
+                && line.cell_of(*part) == line.cell_of(label);
+            overlaps || follows || precedes
+        })
+    }
+}
+
+/// A text, and what is told from its lines.
+pub(super) struct Totals<'t> {
+    pub(super) lines: &'t [Line],
+    pub(super) marks: &'t [Marks],
+    pub(super) currencies: Currencies,
+    /// The biller's template.
+    pub(super) own: Option<&'t Template>,
+    /// The language of `own`; every language if there is no template.
+    pub(super) base: &'t Template,
+}
+
+/// An amount beside a label.
+struct Candidate {
+    line: usize,
+    /// On the label's line, and not in a cell below it or on the next line.
+    is_beside: bool,
+    read: Result<Money, Refusal>,
+}
+
+/// An amount, and the last line that it was read from.
+type Settled = Result<(Money, usize), Refusal>;
+
+impl Totals<'_> {
+    /// The amount that is believed the most; `None` if there is none.
+    pub(super) fn total(&self) -> Option<Result<Money, Refusal>> {
+        let amount = |read: Settled| read.map(|(amount, _)| amount);
+        // A biller's own labels are all there are, and mean what the biller says.
+        let has_labels =
+            |own: &&Template| [&own.owed, &own.total, &own.total_if_largest].iter().any(|labels| !labels.is_empty());
+        let own = self.own.filter(has_labels);
+        let words = own.unwrap_or(self.base);
+        if let Some(read) = words.owed.iter().find_map(|label| self.settled(self.behind(label, false))) {
+            return Some(amount(read));
+        }
+        let whole = self.whole_behind(&words.total).or_else(|| self.largest_behind(&words.total_if_largest));
+        if own.is_some() {
+            return whole.map(amount);
+        }
+        let read = whole.or_else(|| self.with_tax()).or_else(|| self.in_sentence())?;
+        Some(read.and_then(|(amount, line)| self.unless_carried(amount, line)))
+    }
+
+    /// Behind the first label that has an amount. A column of items may have such a heading too, so below it only the
+    /// largest is believed.
+    fn whole_behind(&self, labels: &Labels) -> Option<Settled> {
+        labels.iter().find_map(|label| {
+            let mut candidates = self.behind(label, false);
+            candidates.retain(|candidate| match &candidate.read {
+                Ok(amount) => candidate.is_beside || self.is_largest(*amount),
+                Err(_) => true,
+            });
+            self.settled(candidates)
+        })
+    }
+
+    /// Behind labels that parts have as well. `Total: 12,00` is worth more than `Total calls: 2,00`.
+    fn largest_behind(&self, labels: &Labels) -> Option<Settled> {
+        for alone in [true, false] {
+            for label in labels.iter() {
+                let mut candidates = self.behind(label, alone);
+                // Reductions may be called so as well.
+                if candidates.iter().any(|candidate| candidate.read.is_ok()) {
+                    candidates.retain(|candidate| candidate.read != Err(Refusal::AmountOutOfRange));
+                }
+                if let Some(read) = self.settled(candidates) {
+                    return Some(read.and_then(|read| {
+                        if self.is_largest(read.0) { Ok(read) } else { Err(Refusal::AmbiguousAmount) }
+                    }));
+                }
+            }
+        }
+        None
+    }
+
+    /// The amounts beside a label. If `alone`, of lines that say nothing but the label.
+    fn behind(&self, label: &Label, alone: bool) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
+            let Some(found) = line.places(label).find(|found| !marks.qualify(line, *found)) else { continue };
+            if alone && !(amount::is_only_currency(line.before(found)) && amount::is_only_currency(line.after(found))) {
+                continue;
+            }
+            let value = self.value(at, line, found);
+            let read = value.and_then(|(value, is_beside)| Some((amount::amount(value, self.currencies)?, is_beside)));
+            candidates.extend(read.map(|(read, is_beside)| Candidate { line: at, is_beside, read }));
+        }
+        candidates
+    }
+
+    /// What stands beside a label, or below it.
+    fn value<'l>(&'l self, at: usize, line: &'l Line, found: Found) -> Option<(&'l str, bool)> {
+        let value = value(self.lines, at, found)?;
+        if std::ptr::eq(value.line, line) {
+            return Some((self.until_the_end(at, value.text, value.start), true));
+        }
+        if let Some(column) = value.column {
+            return Some((self.foot_of(at, column)?, false));
+        }
+        // What follows is not its value if it names something itself.
+        let next = self.marks.get(at + 1)?;
+        let leads = value.text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
+        (next.parts.is_empty() && amount::is_only_currency(leads)).then_some((value.text, false))
+    }
+
+    /// What stands in the only row below a heading, or in the last one, if the amounts above it come to that.
+    fn foot_of(&self, heading: usize, column: Column) -> Option<&str> {
+        let rows = self.lines.get(heading + 1..)?.iter().map_while(|line| line.cell_in(column));
+        let rows: Vec<&str> = rows.collect();
+        let (foot, above) = rows.split_last()?;
+        let units = |text: &str| Some(amount::amount(text, self.currencies)?.ok()?.minor_units());
+        let sum = above.iter().try_fold(0_i64, |sum, row| sum.checked_add(units(row)?));
+        (above.is_empty() || (sum.is_some() && sum == units(foot))).then_some(*foot)
+    }
+
+    /// A value up to where something else begins behind its first amount: `12.00 EUR, of which VAT 2.00 EUR`.
+    fn until_the_end<'l>(&self, at: usize, value: &'l str, start: usize) -> &'l str {
+        let ends = self.marks.get(at).map_or(&[][..], |marks| &marks.ends);
+        let Some(first) = amount::first_end(value, self.currencies) else { return value };
+        let end = ends.iter().filter_map(|end| end.start.checked_sub(start)).filter(|end| *end >= first).min();
+        end.and_then(|end| value.get(..end)).unwrap_or(value)
+    }
+
+    /// The one amount of several places: the largest, if a tax or all others together make it of the rest.
+    fn settled(&self, mut candidates: Vec<Candidate>) -> Option<Settled> {
+        if candidates.iter().any(|candidate| candidate.is_beside) {
+            candidates.retain(|candidate| candidate.is_beside);
+        }
+        let last = candidates.last()?.line;
+        let read: Result<Vec<Money>, Refusal> = candidates.into_iter().map(|candidate| candidate.read).collect();
+        let mut amounts = match read {
+            Ok(amounts) => amounts,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        amounts.sort_unstable_by_key(Money::minor_units);
+        amounts.dedup();
+        let (total, others) = amounts.split_last()?;
+        if others.is_empty() {
+            return Some(Ok((*total, last)));
+        }
+        if others.iter().any(|other| other.currency() != total.currency()) {
+            return Some(Err(Refusal::Currency));
+        }
+        let rest = |part: &Money| total.minor_units() - part.minor_units();
+        let is_taxed = matches!(others, [net] if self.is_tax(rest(net)));
+        let is_sum = others.len() > 1 && others.iter().map(Money::minor_units).sum::<i64>() == total.minor_units();
+        Some(if is_taxed || is_sum { Ok((*total, last)) } else { Err(Refusal::AmbiguousAmount) })
+    }
+
+    /// Whether a line that names a tax says this amount.
+    fn is_tax(&self, units: i64) -> bool {
+        self.taxes().iter().any(|tax| tax.minor_units() == units)
+    }
+
+    /// The amounts of lines that name a tax.
+    fn taxes(&self) -> Vec<Money> {
+        let labels = &Templates::any_language().tax;
+        let named = self.lines.iter().filter(|line| labels.iter().any(|label| line.has(label)));
+        named.flat_map(|line| amount::amounts(&line.shown, self.currencies)).collect()
+    }
+
+    fn amounts(&self) -> impl Iterator<Item = (usize, Money)> {
+        let of = |(at, line): (usize, &Line)| {
+            amount::amounts(&line.shown, self.currencies).into_iter().map(move |read| (at, read))
+        };
+        self.lines.iter().enumerate().flat_map(of)
+    }
+
+    /// Whether no larger one of its currency stands anywhere: otherwise its label names something else.
+    fn is_largest(&self, total: Money) -> bool {
+        let is_larger =
+            |other: Money| other.currency() == total.currency() && other.minor_units() > total.minor_units();
+        !self.amounts().any(|(_, other)| is_larger(other))
+    }
+
+    /// The largest amount, if a net amount and a tax make it: whatever it is called.
+    fn with_tax(&self) -> Option<Settled> {
+        let all: Vec<(usize, Money)> = self.amounts().collect();
+        let (_, total) = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
+        if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
+            return None;
+        }
+        // It has a line of its own, which names no part.
+        let (last, _) = *all.iter().rev().find(|(line, amount)| {
+            *amount == total && self.marks.get(*line).is_some_and(|marks| marks.parts.is_empty())
+        })?;
+        let is_net = |units: i64| units > 0 && all.iter().any(|(_, amount)| amount.minor_units() == units);
+        let makes =
+            |tax: &Money| tax.minor_units() > 0 && *tax != total && is_net(total.minor_units() - tax.minor_units());
+        self.taxes().iter().any(makes).then_some(Ok((total, last)))
+    }
+
+    /// The only amount of a text, if a sentence says that the bill is so much.
+    fn in_sentence(&self) -> Option<Settled> {
+        let mut all = self.amounts();
+        let (_, only) = all.next()?;
+        if all.any(|(_, other)| other != only) {
+            return None;
+        }
+        let links: Vec<String> = self.base.links.iter().map(|link| link.folded.clone()).collect();
+        let says = |line: &Line, bill: Found| {
+            let rest = line.after(bill);
+            let Some((between, after)) = amount::around_marked(rest, self.currencies) else { return false };
+            let is_link = |word: &str| {
+                let word = folded(word.trim_matches(|c: char| !c.is_alphanumeric()));
+                let is_number = word.chars().any(|c| c.is_ascii_digit());
+                word.is_empty() || is_number || links.contains(&word) || crate::extract::dates::is_month(&word)
+            };
+            // `Your bill is 20 EUR lower` is about something else.
+            let ends = after.trim_start();
+            let is_end =
+                !ends.starts_with(char::is_alphanumeric) || self.base.links.iter().any(|link| starts(ends, link));
+            between.split_whitespace().all(|word| is_link(word) || amount::is_only_currency(word)) && is_end
+        };
+        let found = self.lines.iter().zip(self.marks).position(|(line, marks)| {
+            let places = self.base.bill.iter().flat_map(|label| line.places(label));
+            marks.parts.is_empty() && places.into_iter().any(|bill| says(line, bill))
+        })?;
+        Some(Ok((only, found)))
+    }
+
+    /// The amount, unless something further down was paid already or is owed from before.
+    fn unless_carried(&self, amount: Money, line: usize) -> Result<Money, Refusal> {
+        let below = self.lines.iter().zip(self.marks).skip(line + 1);
+        let mut carried = below.flat_map(|(line, marks)| {
+            let behind = marks.carried.iter().map(|place| line.after(*place));
+            behind.flat_map(|text| amount::amounts(text, self.currencies)).take(1)
+        });
+        if carried.any(|carried| carried.minor_units() != 0) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
+    }
+}
+
+fn starts(text: &str, link: &Label) -> bool {
+    let word = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    folded(word) == link.folded
+}
+
+/// Text beside or below a label.
+pub(super) struct Value<'l> {
+    pub(super) line: &'l Line,
+    /// Where in the line it begins.
+    pub(super) start: usize,
+    pub(super) text: &'l str,
+    /// Its column, if it stands below the label in a table.
+    pub(super) column: Option<Column>,
+}
+
+/// What stands behind a label: the rest of the line; if that has no digit, the cell below it in a table, what stands
+/// before it if that is nothing but an amount, or the next line.
+pub(super) fn value(lines: &[Line], at: usize, found: Found) -> Option<Value<'_>> {
+    let line = lines.get(at)?;
+    let (before, rest) = (line.before(found), line.after(found));
+    let digits = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+    if digits(rest) {
+        return Some(Value { line, start: found.end, text: rest, column: None });
+    }
+    if digits(before) && rest.trim().is_empty() && amount::is_only_currency(before) {
+        // `12,00 € TTC`
+        return Some(Value { line, start: 0, text: before, column: None });
+    }
+    let next = lines.get(at + 1)?;
+    if let Some(column) = line.column_of(found)
+        && let Some(below) = next.cell_in(column)
+    {
+        return Some(Value { line: next, start: 0, text: below, column: Some(column) });
+    }
+    let links = &Templates::any_language().links;
+    let mut words = rest.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_link = |word: &str| links.iter().any(|link| link.folded == folded(word)) || amount::is_only_currency(word);
+    let count = words.clone().count();
+    (count <= MAX_LINKS && words.all(is_link)).then_some(Value {
+        line: next,
+        start: 0,
+        text: next.shown.as_str(),
+        column: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::Refusal;
+
+    fn read(text: &str) -> Option<Result<String, Refusal>> {
+        let bill = crate::extract::words("Your invoice", text);
+        bill.map(|bill| bill.map(|bill| bill.amount.to_string()))
+    }
+
+    #[track_caller]
+    fn assert_all(texts: &[&str], expected: Option<Result<&str, Refusal>>) {
+        for text in texts {
+            assert_eq!(read(text), expected.map(|read| read.map(str::to_owned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_pay_is_worth_more_than_the_whole() {
+        assert_all(
+            &[
+                "Grand total: 20.00 EUR\nDeposit: 8.00 EUR\nBalance due: 12.00 EUR",
+                "New balance 12.00 EUR\nMinimum payment due 5.00 EUR",
+                "Gesamtbetrag 20,00 EUR\nErhaltene Anzahlungen 8,00 EUR\nzu zahlender Restbetrag 12,00 EUR",
+                // What was paid before stands above the whole, and is in it.
+                "Voucher 3.00 EUR\nDeposit 5.00 EUR\nGrand total 12.00 EUR",
+                "Grand total 12.00 EUR\nDeposit 0.00 EUR",
+            ],
+            Some(Ok("12.00 EUR")),
+        );
+        assert_all(
+            &["Grand total: 20.00 EUR\nDeposit: 8.00 EUR", "Total: 20.00 EUR\nAlready paid: 20.00 EUR"],
+            Some(Err(Refusal::AmbiguousAmount)),
+        );
+    }
+
+    #[test]
+    fn a_value_ends_where_something_else_begins() {
+        assert_all(
+            &[
+                "Amount due: 12.00 EUR, of which VAT 2.00 EUR",
+                "Gesamtbetrag 12,00 EUR inkl. 2,00 EUR MwSt.",
+                "Endbetrag inkl. 20 % MwSt: 12,00 EUR",
+                "Your total amount due is\n12.00 EUR",
+                "Total due 12.00 EUR net 10.00 EUR",
+            ],
+            Some(Ok("12.00 EUR")),
+        );
+        assert_all(
+            &["Amount due: 12.00 EUR by 1 May, 14.00 EUR after that", "Total due 10.00 EUR or 12.00 EUR"],
+            Some(Err(Refusal::AmbiguousAmount)),
+        );
+    }
+
+    #[test]
+    fn below_a_heading_stands_one_amount_or_the_sum_of_a_column() {
+        assert_all(
+            &[
+                "Item\tNet\tTotal amount\nBook\t10.00 EUR\t12.00 EUR",
+                "Net     Tax    Total amount\n5.00    1.00    6.00 EUR\n5.00    1.00    6.00 EUR\n10.00   2.00   12.00 EUR",
+                // Beside its label a total is worth more than in a column of that name.
+                "Item\tTotal amount\nBook\t7.00 EUR\nPen\t5.00 EUR\nTotal amount: 12.00 EUR",
+            ],
+            Some(Ok("12.00 EUR")),
+        );
+        for text in [
+            "Item\tTotal amount\nBook\t7.00 EUR\nPen\t5.00 EUR\nWe ask for 12.00 EUR",
+            "Item\tTotal amount\nBook\t7.00 EUR\nWe ask for 12.00 EUR",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_net_amount_and_a_tax_tell_the_total_whatever_it_is_called() {
+        assert_all(&["Work 10.00 EUR\nVAT 20 % 2.00 EUR\nTogether 12.00 EUR"], Some(Ok("12.00 EUR")));
+        assert_all(
+            &[
+                "Work 10.00 EUR\nVAT 20 % 3.00 EUR\nTogether 12.00 EUR",
+                "Work 10.00 EUR\nFee 2.00 EUR\nTogether 12.00 EUR",
+            ],
+            None,
+        );
+    }
+
+    #[test]
+    fn a_sentence_may_say_how_much_a_bill_is() {
+        assert_all(
+            &[
+                "Your bill for July 2026 is 12.00 EUR and will be collected on 3 August.",
+                "Hello Kim,\nyour invoice no. 4711 of 1 July 2026 for EUR 12.00 is ready.",
+                "Ihre Rechnung 4711 vom 01.07.2026 in Höhe von 12,00 € liegt bereit.",
+                "votre facture du 1 juillet 2026 d'un montant de 12,00 € est disponible",
+            ],
+            Some(Ok("12.00 EUR")),
+        );
+        for text in [
+            "Your next bill is 12.00 EUR lower than this one.",
+            "Your bill is lower: you keep 12.00 EUR",
+            "Your bill is 12.00 EUR less.",
+            "Your bill is 12.00 EUR, and 5.00 EUR more next month.",
+            "Your bill is here. Recommend us for 12.00 EUR.",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_may_say_what_its_amounts_are_in() {
+        assert_all(&["Currency: EUR\nGBP accounts on request\nAmount due 12.00"], Some(Ok("12.00 EUR")));
+        assert_all(
+            &["Currency: EUR\nCurrency: GBP\nAmount due 12.00", "Currency: see below (EUR)\nGBP\nAmount due 12.00"],
+            Some(Err(Refusal::Currency)),
+        );
+    }
+}
