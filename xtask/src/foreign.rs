@@ -53,6 +53,8 @@ const TOOLS: &[Tool] = &[
         packages: &["haproxy"],
         name: "HAProxy 2.6 or newer",
     },
+    // It reads the unit of docs/deploy/.
+    Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"], name: "systemd-analyze" },
     // With it the page of operations looks whether a server is ready.
     Tool { probe: &["curl", "--version"], packages: &["curl"], name: "curl" },
 ];

@@ -64,5 +64,6 @@ mod publish;
 mod sign_ins;
 mod stage;
 mod terminal;
+mod told;
 mod traces;
 mod webhooks;

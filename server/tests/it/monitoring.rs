@@ -83,7 +83,7 @@ async fn the_store_tells_its_work_and_its_sums_and_nothing_of_anybody() {
     assert!(figures.books.is_empty() && figures.behind > 0, "{figures:?}");
     assert!(!core.store.fold_books().await.expect("folded"));
     assert!(core.store.figures().await.expect("figures").books.is_empty());
-    stage.clock.advance(121);
+    stage.clock.advance(301);
     let second = stage.second().await;
     let (one, other) = tokio::join!(core.store.fold_books(), second.app().core.store.fold_books());
     assert!(one.is_ok() && other.is_ok(), "two processes at once add up once");

@@ -5,10 +5,11 @@ use super::dialect::{Found, NOW, failed, numbered, types};
 use crate::ops::clock::{Clock, Timestamp};
 use crate::store::StoreError;
 use crate::store::database::{Cell, Columns, Locks, Row, Statements, TxError, TxResult, Value};
+use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::ToSql;
 use postgres::{Client, NoTls, SimpleQueryMessage, Statement};
-use std::cell::RefCell;
+use std::cell::{Cell as Flag, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ use std::time::Duration;
 /// waits for ever: not for a lock, not for a statement, and not for a process that holds locks and is gone.
 const SESSION: &str = "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '60s';
                        SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning";
+
+/// How long after its beginning a transaction may commit, unless it said that it takes as long as it needs: what adds
+/// up rows by their numbers has to know when no earlier number can come any more.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// How a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub(super) struct Connection {
     client: RefCell<Client>,
     statements: RefCell<HashMap<String, Statement>>,
     clock: Clock,
+    /// Whether the transaction may take as long as it needs.
+    is_unhurried: Flag<bool>,
 }
 
 impl Connection {
@@ -43,7 +50,8 @@ impl Connection {
         };
         let mut client = client.map_err(|error| unreachable(said(&error)))?;
         client.batch_execute(SESSION).map_err(|error| unreachable(said(&error)))?;
-        Ok(Self { client: client.into(), statements: RefCell::default(), clock: clock.clone() })
+        let (statements, is_unhurried) = (RefCell::default(), Flag::default());
+        Ok(Self { client: client.into(), statements, clock: clock.clone(), is_unhurried })
     }
 
     /// Begins a transaction, and says when, in one round trip.
@@ -52,6 +60,7 @@ impl Connection {
             Begin::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Begin::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
         };
+        self.is_unhurried.set(false);
         let answers = self.client.borrow_mut().simple_query(&format!("{begin}; SELECT {NOW}"));
         let answers = answers.map_err(|error| failed(&error))?;
         let now = answers.iter().find_map(|answer| match answer {
@@ -61,10 +70,22 @@ impl Connection {
         now.map(|now| self.shifted(now)).ok_or(TxError::Unreadable)
     }
 
-    /// Commits. Of a transaction that has failed, PostgreSQL makes a rollback without an error; a statement before it
-    /// fails then.
+    /// Commits, unless the transaction took too long: then it may be run again. Of a transaction that has failed,
+    /// PostgreSQL makes a rollback without an error; a statement before it fails then.
     pub(super) fn commit(&self) -> TxResult<()> {
-        self.run("SELECT 1; COMMIT")
+        if self.is_unhurried.get() { self.run("SELECT 1; COMMIT") } else { self.commit_within(LONGEST) }
+    }
+
+    /// Commits if the transaction began no longer ago than this. The database looks itself, and nothing comes between
+    /// its look and the commit.
+    fn commit_within(&self, longest: Duration) -> TxResult<()> {
+        let age = "extract(epoch FROM clock_timestamp() - transaction_timestamp())";
+        let look = format!("SELECT 1 / CASE WHEN {age} > {} THEN 0 ELSE 1 END", longest.as_secs_f64());
+        let committed = self.client.borrow_mut().batch_execute(&format!("{look}; COMMIT"));
+        committed.map_err(|error| match error.code() {
+            Some(&SqlState::DIVISION_BY_ZERO) => TxError::Conflict(format!("it took longer than {longest:?}")),
+            _ => failed(&error),
+        })
     }
 
     /// Takes back whatever was done.
@@ -158,7 +179,9 @@ impl Locks for Connection {
     }
 
     fn unhurried(&self) -> TxResult<()> {
-        self.run("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        self.run("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")?;
+        self.is_unhurried.set(true);
+        Ok(())
     }
 
     fn hold_identity(&self) -> TxResult<()> {
@@ -173,5 +196,49 @@ impl Columns for FoundRow<'_> {
     fn cell(&self, column: usize) -> TxResult<Cell<'_>> {
         let found = self.0.try_get::<_, Found<'_>>(column);
         found.map(|found| found.0).map_err(|_| TxError::Unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Begin, Clock, Connection, Locks as _};
+    use crate::store::database::TxError;
+    use portcullis_fixtures::postgres::cluster;
+    use std::time::Duration;
+
+    /// What adds up the ledger rests on it: see `SETTLED` in `transactions/figures.rs`.
+    #[test]
+    fn a_transaction_that_took_too_long_is_not_committed() {
+        let address = cluster().database().parse().expect("an address");
+        let connection = Connection::open(&address, &Clock::default()).expect("a connection");
+        let committed = |work: &dyn Fn(), longest| {
+            connection.begin(Begin::Write).expect("begun");
+            work();
+            connection.commit_within(longest)
+        };
+        connection.run("CREATE TABLE t (n BIGINT)").expect("a table");
+        let insert =
+            |n: u32| connection.run(&format!("INSERT INTO t VALUES ({n}); SELECT pg_sleep(0.2)")).expect("run");
+        let late = committed(&|| insert(1), Duration::from_millis(100));
+        assert!(matches!(late, Err(TxError::Conflict(_))), "it may be run again: {late:?}");
+        connection.roll_back().expect("rolled back");
+        committed(&|| insert(2), Duration::from_secs(60)).expect("the control");
+        // What was refused by the database is not committed either, and says why.
+        let failed = committed(
+            &|| drop(connection.run("INSERT INTO t VALUES (3), ('x')").expect_err("no number")),
+            Duration::from_secs(60),
+        );
+        assert!(matches!(failed, Err(TxError::Database(_))), "{failed:?}");
+        connection.roll_back().expect("rolled back");
+        // Copies and backups take as long as they need, and the next transaction on the connection does not.
+        connection.begin(Begin::Write).expect("begun");
+        connection.unhurried().expect("unhurried");
+        assert!(connection.is_unhurried.get());
+        insert(4);
+        connection.commit().expect("committed");
+        connection.begin(Begin::Read).expect("begun");
+        assert!(!connection.is_unhurried.get());
+        connection.roll_back().expect("rolled back");
+        connection.run("DELETE FROM t WHERE n IN (2, 4); SELECT 1 / (1 - count(*)) FROM t").expect("only these");
     }
 }
