@@ -52,6 +52,8 @@ pub enum EffectStep {
     Settled,
     /// What it was for has come to nothing.
     Dropped,
+    /// It is to wait longer, whoever works on it.
+    PutOff,
     /// A person has it tried again.
     Retry,
 }
@@ -69,6 +71,8 @@ pub const ARROWS: &[(EffectState, EffectStep, EffectState)] = {
         (Claimed, EffectStep::Settled, Done),
         (Due, EffectStep::Dropped, Failed),
         (Claimed, EffectStep::Dropped, Failed),
+        (Due, EffectStep::PutOff, Due),
+        (Claimed, EffectStep::PutOff, Due),
         (Failed, EffectStep::Retry, Due),
         (Done, EffectStep::Retry, Due),
     ]
@@ -82,6 +86,16 @@ impl EffectState {
     }
 }
 
+impl EffectStep {
+    /// From where it leads, and where it leads to.
+    #[must_use]
+    pub fn arrow(self) -> Option<(Vec<EffectState>, EffectState)> {
+        let arrows = ARROWS.iter().filter(|(_, step, _)| *step == self);
+        let to = arrows.clone().next()?.2;
+        Some((arrows.map(|(from, ..)| *from).collect(), to))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +104,9 @@ mod tests {
     fn a_step_leads_to_one_state_and_none_is_left_out() {
         for (from, step, to) in ARROWS {
             assert_eq!(from.after(*step), Some(*to), "{from:?} {step:?} leads to two states");
+            let (sources, leads_to) = step.arrow().expect("an arrow");
+            assert_eq!(leads_to, *to, "{step:?} leads to one state, wherever from");
+            assert!(sources.len() <= 2, "{step:?}: `effects::step` writes from two states at most");
         }
         for state in EffectState::ALL {
             assert!(ARROWS.iter().any(|(_, _, to)| *to == state));

@@ -40,10 +40,11 @@ pub const fn receiver(merchant: &MerchantId) -> Receiver {
 /// [`ServiceError::Unacceptable`] if the claim is not one, or the name is taken.
 pub async fn claim(core: &Core, account: &AccountId, compact: &str) -> Result<MerchantAnswer, ServiceError> {
     let claim = held_key(core, compact)?;
-    outbound::WebhookUrl::parse(claim.webhook.as_str(), core.outbound.networks())
+    let id = MerchantId(Octets(random()));
+    outbound::WebhookUrl::parse(claim.webhook.as_str(), core.outbound.of(&receiver(&id)).networks())
         .map_err(|error| ServiceError::Unacceptable(format!("the webhook is not accepted: {error}").into()))?;
     let new = NewMerchant {
-        id: MerchantId(Octets(random())),
+        id,
         name: claim.name,
         title: claim.title,
         key: claim.jwk,

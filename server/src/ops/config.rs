@@ -155,9 +155,12 @@ pub struct Limits {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebhookSettings {
-    /// Networks that are reached although they are not public, and without TLS, too.
+    /// Networks in which the store's own endpoints are reached although they are not public, and without TLS, too.
     #[serde(deserialize_with = "networks")]
     pub networks: Vec<IpNet>,
+    /// The same for endpoints of everybody else. Whoever has one may have requests sent to any machine and port there.
+    #[serde(deserialize_with = "networks")]
+    pub networks_of_others: Vec<IpNet>,
 }
 
 /// What is logged, to standard error.
@@ -355,6 +358,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["storage", "access_key_id"], Kind::Text),
     (&["storage", "secret_access_key"], Kind::Text),
     (&["webhooks", "networks"], Kind::List),
+    (&["webhooks", "networks_of_others"], Kind::List),
 ];
 
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::crypto::keys::{Keys, KeysError};
 use crate::crypto::secrets::{SecretError, Secrets};
 use crate::notices::outbound::{Networks, Outbound};
 use crate::ops::clock::Timestamp;
-use crate::ops::config::{Config, ConfigError};
+use crate::ops::config::{Config, ConfigError, WebhookSettings};
 use crate::ops::parts::Parts;
 use crate::ops::serve::ServeError;
 use crate::store::{
@@ -82,7 +82,8 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     let currencies = config.currencies.clone();
     let metrics = Arc::default();
     let objects = Arc::new(Objects::open(dir, &config.storage)?);
-    let outbound = Outbound::new(Networks::new(config.webhooks.networks.clone()));
+    let WebhookSettings { networks, networks_of_others } = config.webhooks.clone();
+    let outbound = Outbound::new(Networks::new(networks), Networks::new(networks_of_others));
     Ok(Core { store, objects, keys, secrets, origin, payments, currencies, clock, faults, outbound, metrics })
 }
 

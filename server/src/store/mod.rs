@@ -103,7 +103,7 @@ pub use sqlite::{StatementWork, work};
 pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
 pub use webhooks::{
     Attempt, Delivery, Endpoint, EndpointId, EndpointKeys, EndpointState, Message, NewEndpoint, NewEndpointKeys,
-    NewMessage, Webhooks,
+    NewMessage, Replayed, Webhooks,
 };
 
 use crate::ops::clock::Timestamp;

@@ -96,7 +96,7 @@ const TABLES: &[(&str, &str)] = &[
         "id:blob kind:text subject:blob part:int lane:blob state:int next_at:int fence:int tries:int lease:int \
          created_at:int ended_at:int",
     ),
-    ("effect_lanes", "lane:blob due_at:int"),
+    ("effect_lanes", "lane:blob due_at:int places:int"),
     ("event_receivers", "kind:int id:blob seq:int first:int"),
     ("events", "number:int kind:int receiver:blob seq:int type:text data:text at:int"),
     ("webhook_endpoints", "id:blob kind:int owner:blob url:text state:int seq:int created_at:int changed_at:int"),

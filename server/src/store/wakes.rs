@@ -70,7 +70,7 @@ impl Wakes {
 
     /// Whether anybody waits for events at all.
     pub(crate) fn are_awaited(&self) -> bool {
-        !self.0.receivers.lock().is_empty()
+        self.0.receivers.lock().values().any(|waiting| waiting.strong_count() > 0)
     }
 
     /// Is notified of a receiver's events, as long as somebody holds it.

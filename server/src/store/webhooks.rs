@@ -121,6 +121,15 @@ pub struct Delivery {
     pub keys: Vec<EndpointKeys>,
 }
 
+/// What came of a replay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Messages that are delivered again.
+    pub count: u32,
+    /// From where to go on, if there may be more.
+    pub next: Option<i64>,
+}
+
 /// What an attempt was answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
@@ -128,6 +137,8 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// What follows.
     pub verdict: EffectVerdict,
+    /// Whether an answer came soon enough for the endpoint to be sent as many messages at once as any other.
+    pub in_time: bool,
     /// Whether the endpoint wants nothing more.
     pub gone: bool,
 }
@@ -164,9 +175,8 @@ pub trait Webhooks {
     /// The messages of an endpoint after a place, oldest first: at most `limit`.
     async fn messages(&self, id: &EndpointId, after: i64, limit: u32) -> Result<Vec<Message>, StoreError>;
 
-    /// Has messages of an endpoint delivered again, from a place on, whatever became of them: at most `limit`. Returns
-    /// how many.
-    async fn replay(&self, id: &EndpointId, from: i64, limit: u32) -> Result<u32, StoreError>;
+    /// Has messages of an endpoint delivered again, from a place on, whatever became of them: at most `limit`.
+    async fn replay(&self, id: &EndpointId, from: i64, limit: u32) -> Result<Replayed, StoreError>;
 
     /// What a claim of kind [`Webhook`](super::EffectKind::Webhook) is to deliver.
     async fn delivery(&self, claim: &EffectClaim) -> Result<Option<Delivery>, StoreError>;

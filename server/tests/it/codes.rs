@@ -167,7 +167,7 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> (Reason, Stri
     }
 }
 
-fn wanted(product: Digest, recipient: &ReleaseSecretKey, token: &str) -> CodeOrderRequest {
+pub(crate) fn wanted(product: Digest, recipient: &ReleaseSecretKey, token: &str) -> CodeOrderRequest {
     CodeOrderRequest {
         product,
         quantity: Quantity::ONE,

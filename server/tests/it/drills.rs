@@ -140,9 +140,10 @@ const COLUMNS: [&str; 2] = [
     "SELECT m.name || '.' || c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'",
     "SELECT (table_name || '.' || column_name)::text FROM information_schema.columns WHERE table_schema = 'public'",
 ];
+/// With what each is made by: one that a newer version made anew is another one.
 const INDEXES: [&str; 2] = [
-    "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL",
-    "SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%_pkey'",
+    "SELECT name || '|' || sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL",
+    "SELECT indexname || '|' || indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%_pkey'",
 ];
 
 /// The version of the schema from which on there were two databases.
@@ -199,7 +200,7 @@ fn take_back(place: &Place, earlier: &Place) {
     for table in &tables {
         place.run(&format!("DROP TABLE {table}{cascade}"));
     }
-    for index in &indexes {
+    for index in indexes.iter().filter_map(|made| made.split('|').next()) {
         place.run(&format!("DROP INDEX IF EXISTS {index}"));
     }
     for column in newer(COLUMNS) {

@@ -68,6 +68,10 @@ async fn step(world: &World, order: &OrderId, step: EffectStep, claim: Option<&E
         EffectStep::Failed => finish(EffectVerdict::Failed).await,
         EffectStep::Settled => drop(orders::decide(core, order, Decision::Settled).await.expect("answered")),
         EffectStep::Dropped => drop(orders::decide(core, order, Decision::Declined).await.expect("answered")),
+        // It expires, and its provider is asked less often.
+        EffectStep::PutOff => {
+            drop(core.store.settle_order(order, Settlement::Ended, None).await.expect("answered"));
+        }
         // Who waits retries, and has the claim at once.
         EffectStep::Retry => {
             if let ClaimEffect::Claimed(claim) = core.store.claim_effect(of, true).await.expect("answered") {
@@ -257,6 +261,7 @@ fn points(step: EffectStep) -> &'static [&'static str] {
         EffectStep::Done => &["order.settle", "provider-refund.before", "provider-refund.after", "refund.finish"],
         EffectStep::Failed | EffectStep::Dropped => &["order.settle", "effect.finish"],
         EffectStep::Settled => &["order.settle", "refund.finish"],
+        EffectStep::PutOff => &["order.settle"],
         EffectStep::Retry => &["refund.begin", "effect.claim"],
     }
 }

@@ -9,7 +9,7 @@ const FOR_PEOPLE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,
 
 #[tokio::test]
 async fn a_browser_is_shown_pages() {
-    let stage = Stage::with(|config| config.limits.address_burst = 30).await;
+    let stage = Stage::with(|config| (config.limits.address_burst, config.limits.address_rate) = (30, 1)).await;
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let form = "application/x-www-form-urlencoded";
     let long = "a".repeat(200_000);

@@ -18,7 +18,7 @@ use portcullis_protocol::{
 use portcullis_server::crypto::keys;
 use portcullis_server::crypto::secrets::Secrets;
 use portcullis_server::ops::clock::Clock;
-use portcullis_server::ops::config::{Config, Publishers, SignUp};
+use portcullis_server::ops::config::{Config, Publishers, SignUp, WebhookSettings};
 use portcullis_server::{MASTER_KEY, Parts, Running, open_store};
 use reqwest::Method;
 use std::io::Cursor;
@@ -59,7 +59,8 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         ..Config::default()
     };
     config.payment.set("sandbox", true);
-    config.webhooks.networks = vec!["127.0.0.0/8".parse().expect("a network")];
+    let loopback = || vec!["127.0.0.0/8".parse().expect("a network")];
+    config.webhooks = WebhookSettings { networks: loopback(), networks_of_others: loopback() };
     config.limits.poll_seconds = 0;
     config.limits.upload_bytes = 1024 * 1024;
     config

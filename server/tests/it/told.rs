@@ -1,9 +1,12 @@
 //! Every command of an operator is tried: those that change something are told in the audit log, by what they are, and
 //! those that only read are not. A command that is in neither list fails the test.
 
+use crate::codes;
 use crate::command::{command, json};
 use crate::stage::{Stage, order};
+use crate::terminal::{Draft, rng};
 use portcullis_protocol::wire::OrderAnswer;
+use portcullis_protocol::{ReleaseSecretKey, paths};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,9 +16,11 @@ const READS: &[&str] = &[
     "account list",
     "account sessions",
     "check",
+    "codes list",
     "find",
     "invitation list",
     "ledger",
+    "merchant list",
     "order list",
     "publisher list",
     "reconcile",
@@ -32,9 +37,15 @@ const TOLD: &[(&str, &str)] = &[
     ("account restore", "account restore"),
     ("account sign-out", "account sign-out"),
     ("account suspend", "account suspend"),
+    ("codes dispute", "code dispute"),
+    ("codes keep", "code keep"),
+    ("codes reverse", "code reverse"),
     ("export-identity", "export identity"),
     ("invitation revoke", "invitation revoke"),
     ("invite", "invite"),
+    ("merchant approve", "merchant approve"),
+    ("merchant restore", "merchant restore"),
+    ("merchant suspend", "merchant suspend"),
     ("new-epoch", "new epoch"),
     ("order play", "order play"),
     ("order refund", "order refund"),
@@ -113,7 +124,9 @@ async fn no_command_is_left_out() {
         ("check", &[]),
         ("find", &["ada@example.org"]),
         ("invitation list", &[]),
+        ("codes list", &[]),
         ("ledger", &[]),
+        ("merchant list", &[]),
         ("order list", &[]),
         ("publisher list", &[]),
         ("reconcile", &[]),
@@ -147,6 +160,18 @@ async fn no_command_is_left_out() {
     desk.does("webhook enable", &[&endpoint]).await;
     desk.does("webhook replay", &[&endpoint, "--from", "0"]).await;
     desk.does("webhook remove", &[&endpoint]).await;
+    let core = &stage.running.app().core;
+    let games = codes::Shop::new(core, "games").await;
+    let wanted = codes::wanted(games.product, &ReleaseSecretKey::generate(&mut rng()), "ok");
+    let ordered: OrderAnswer = eve.get_yes(&Draft::post(paths::CODES, &wanted)).await;
+    games.deliver(core, &ordered.order).await.expect("delivered");
+    let ordered = ordered.order.to_string();
+    for what in ["codes dispute", "codes keep", "codes dispute", "codes reverse"] {
+        desk.does(what, &[&ordered]).await;
+    }
+    for what in ["merchant suspend", "merchant restore", "merchant approve"] {
+        desk.does(what, &["games"]).await;
+    }
     desk.does("terminal revoke", &["ada@example.org", &terminal]).await;
     desk.does("account sign-out", &["ada@example.org"]).await;
     desk.does("new-epoch", &[]).await;

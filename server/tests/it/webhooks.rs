@@ -19,7 +19,9 @@ use portcullis_server::effects::state::EffectState;
 use portcullis_server::notices::outbound::{Networks, Outbound};
 use portcullis_server::notices::webhooks::RETRIES;
 use portcullis_server::notices::webhooks::keys::{self, OpenKeys};
-use portcullis_server::store::{EndpointId, EndpointState, NewEndpoint, Receiver};
+use portcullis_server::store::{
+    Attempt, EffectClaim, EffectVerdict, EndpointId, EndpointState, NewEndpoint, Receiver, Replayed,
+};
 use portcullis_server::{Core, effects};
 use sha2::Sha256;
 use std::sync::{Arc, Mutex};
@@ -216,7 +218,9 @@ async fn retries_come_at_their_times_and_what_was_given_up_is_listed_and_replaye
         listed.iter().map(|message| (message.seq, message.state, message.status)).collect::<Vec<_>>(),
         [(1, EffectState::Failed, Some(503))]
     );
-    assert_eq!(world.core.store.replay(&id, 1, 10).await, Ok(1));
+    assert_eq!(world.core.store.replay(&id, 1, 10).await, Ok(Replayed { count: 1, next: None }));
+    let few = world.core.store.replay(&id, 1, 1).await.expect("replayed");
+    assert_eq!(few.next, Some(2), "whoever replays is told where to go on");
     deliver(&world.core).await;
     let heard = post.heard();
     assert_eq!((heard.len(), heard[8].id()), (9, heard[0].id()), "under the same identifier");
@@ -242,7 +246,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_loses_nothing() {
     assert!((1..=3).contains(&before), "{before}");
     let found = world.core.store.endpoint(&id).await.expect("read").expect("an endpoint");
     assert_eq!(found.state, EndpointState::Disabled);
-    assert_eq!(world.core.store.replay(&id, 1, 10).await, Ok(0), "not while it is disabled");
+    assert_eq!(world.core.store.replay(&id, 1, 10).await, Ok(Replayed::default()), "not while it is disabled");
     assert_eq!(world.core.store.messages(&id, 0, 10).await.expect("listed").len(), 4, "all are listed");
     assert_eq!(world.core.store.set_endpoint(&id, EndpointState::Active).await, Ok(true));
     world.core.store.replay(&id, 1, 10).await.expect("replayed");
@@ -326,6 +330,56 @@ async fn keys_are_published_a_day_before_they_sign_and_the_old_ones_sign_beside_
         }
         assert_eq!(column("public"), public, "the control: what is public is there");
     }
+    // What has ended, or belongs to an endpoint that was removed, is not kept, sealed or not.
+    world.core.store.sweep().await.expect("swept");
+    assert_eq!(count(&world, "SELECT count(*) FROM webhook_keys"), 1);
+    assert_eq!(world.core.store.set_endpoint(&id, EndpointState::Removed).await, Ok(true));
+    assert_eq!(count(&world, "SELECT count(*) FROM webhook_keys"), 0);
+    for (days, left) in [(30, 1), (2, 0)] {
+        world.core.clock.advance(days * 24 * 3600);
+        world.core.store.sweep().await.expect("swept");
+        assert_eq!(count(&world, "SELECT count(*) FROM webhook_endpoints"), left, "as long as its messages");
+        assert_eq!(count(&world, "SELECT count(*) FROM effect_lanes"), left);
+    }
+}
+
+/// Of an endpoint that does not answer, eight messages are tried once, and one at a time from then on: it takes the
+/// places of a process from nobody else.
+#[tokio::test]
+async fn an_endpoint_that_was_slow_has_one_place_until_it_answers() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let (id, _) = endpoint(&world.core, "http://127.0.0.1:9/").await;
+    for _ in 0..20 {
+        buy(&world, &machine).await;
+    }
+    let store = &world.core.store;
+    let claims = async || {
+        world.core.clock.advance(6);
+        store.claim_effects(0, 256).await.expect("claimed")
+    };
+    let finish = async |claims: &[EffectClaim], in_time: bool| {
+        for claim in claims {
+            let verdict = if in_time { EffectVerdict::Done } else { EffectVerdict::Again(claim.now.plus(5)) };
+            let attempt = Attempt { status: in_time.then_some(204), verdict, in_time, gone: false };
+            assert!(store.finish_delivery(claim, attempt).await.expect("written"));
+        }
+    };
+    let first = claims().await;
+    assert_eq!(first.len(), 8);
+    finish(&first, false).await;
+    for in_time in [false, true] {
+        let one = claims().await;
+        assert_eq!(one.len(), 1, "as long as it is slow");
+        finish(&one, in_time).await;
+    }
+    for (places, left) in [(2, 17), (8, 9), (8, 1)] {
+        let more = claims().await;
+        assert_eq!(more.len(), places, "twice as many after each answer, and eight at most");
+        finish(&more, true).await;
+        let due = "SELECT count(*) FROM effects WHERE lane = ?1 AND state = 0";
+        assert_eq!(world.database().number(due, &[Of::Blob(&id.0.0)]), left);
+    }
 }
 
 /// The server is no way into its own network: by an address, by a name, by a redirect.
@@ -340,7 +394,7 @@ async fn no_message_reaches_what_is_not_public_unless_the_operator_listed_it() {
     }
     endpoint(&world.core, &post.url).await;
     post.next([Answer::Redirect(inside.url.clone())]);
-    let strict = Core { outbound: Outbound::new(Networks::default()), ..world.core.clone() };
+    let strict = Core { outbound: Outbound::new(Networks::default(), Networks::default()), ..world.core.clone() };
     buy(&world, &machine).await;
     deliver(&strict).await;
     assert_eq!((post.heard().len(), inside.heard().len()), (0, 0), "none of them is public");

@@ -98,7 +98,8 @@ pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Co
     let faults = faults.points();
     let (keys, currencies) = (Arc::new(keys), Currencies::default());
     let metrics = Arc::default();
-    let outbound = Outbound::new(Networks::new(vec!["127.0.0.0/8".parse().expect("a network")]));
+    let loopback = || Networks::new(vec!["127.0.0.0/8".parse().expect("a network")]);
+    let outbound = Outbound::new(loopback(), loopback());
     let objects = Arc::new(Objects::open(folder, &StorageSettings::default()).expect("a folder"));
     Core { store, objects, keys, secrets, origin: origin(), payments, currencies, clock, faults, outbound, metrics }
 }

@@ -71,10 +71,15 @@ fn rows(mut arguments: impl Iterator<Item = String>) -> Result<bool> {
             _ => bail!(USAGE),
         }
     }
+    let is_wanted = |id: &str| only.as_deref().is_none_or(|only| only == id);
+    if !STEPS.iter().any(|step| is_wanted(step.id)) {
+        let known: Vec<&str> = STEPS.iter().map(|step| step.id).collect();
+        bail!("there is no row {}; there are {}", only.unwrap_or_default(), known.join(", "));
+    }
     let mut report = Report::new(json);
     let setting = Setting { folder: checkout::root().join("target/bench"), quick };
     std::fs::create_dir_all(&setting.folder)?;
-    for step in STEPS.iter().filter(|step| only.as_deref().is_none_or(|only| only == step.id)) {
+    for step in STEPS.iter().filter(|step| is_wanted(step.id)) {
         if let Err(error) = (step.measure)(&setting, &mut |rows| report.add(rows)) {
             report.fail(step.id, &error);
         }

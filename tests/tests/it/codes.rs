@@ -141,7 +141,7 @@ async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>> {
 async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut server = Server::init(&folder.path().join("server"))?;
-    server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
+    server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
     server.start(&[])?;
     let origin: Origin = server.origin().parse()?;
     let terminal = async |name: &str| -> Result<Terminal> {

@@ -6,7 +6,7 @@ use crate::audit::Act;
 use crate::crypto::secrets::random;
 use crate::notices::outbound::WebhookUrl;
 use crate::notices::webhooks::keys;
-use crate::store::{Endpoint, EndpointId, EndpointState, NewEndpoint, PAGE, Receiver, every};
+use crate::store::{Endpoint, EndpointId, EndpointState, NewEndpoint, PAGE, Receiver, Replayed, every};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use futures::TryStreamExt as _;
@@ -103,7 +103,8 @@ async fn list(app: &App) -> anyhow::Result<Report> {
 }
 
 async fn add(app: &App, url: &str) -> anyhow::Result<Report> {
-    let url = WebhookUrl::parse(url, app.core.outbound.networks()).context("the address of an endpoint")?;
+    let url = WebhookUrl::parse(url, app.core.outbound.of(&Receiver::Store).networks())
+        .context("the address of an endpoint")?;
     let id = EndpointId(Octets(random()));
     let (sealed, open) = keys::new(&app.core.secrets, &id);
     let new = NewEndpoint { id, owner: Receiver::Store, url: url.as_str().to_owned(), keys: sealed };
@@ -158,20 +159,27 @@ async fn messages(app: &App, id: EndpointId, after: i64) -> anyhow::Result<Repor
             "tries": message.tries, "status": message.status, "created": message.created.seconds(),
         })
     });
-    if messages.is_empty() {
-        text.push_str("No messages.");
+    match messages.last() {
+        None => text.push_str("No messages."),
+        Some(last) if messages.len() >= PAGE as usize => {
+            write!(text, "There may be more: `operator webhook messages {} --after {}`.", id.0, last.seq)?;
+        }
+        Some(_) => {}
     }
     Ok(Report { json: json.collect::<Vec<_>>().into(), text })
 }
 
 async fn replay(app: &App, id: EndpointId, from: i64) -> anyhow::Result<Report> {
     let act = Act::of_user(&app.core, "webhook replay", id.0).with("from", from);
-    let count = act.scope(app.core.store.replay(&id, from, PAGE)).await?;
-    let text = match count {
+    let Replayed { count, next } = act.scope(app.core.store.replay(&id, from, PAGE)).await?;
+    let mut text = match count {
         0 => "No message is delivered again: is the endpoint enabled, and are there messages from there on?".to_owned(),
         count => format!("{count} messages are delivered again."),
     };
-    Ok(Report { text, json: json!({"endpoint": id.0, "replayed": count}) })
+    if let Some(next) = next {
+        write!(text, " There may be more: `operator webhook replay {} --from {next}`.", id.0)?;
+    }
+    Ok(Report { text, json: json!({"endpoint": id.0, "replayed": count, "next": next}) })
 }
 
 async fn set(app: &App, id: EndpointId, state: EndpointState, word: &str) -> anyhow::Result<Report> {

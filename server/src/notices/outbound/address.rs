@@ -22,8 +22,11 @@ const RESERVED_V4: &[([u8; 4], u8, &str)] = &[
     ([240, 0, 0, 0], 4, "reserved, and broadcast"),
 ];
 /// IPv6 has one public range. Everything outside it is not reached: this machine, link-local, unique local, multicast,
-/// IPv4 in IPv6 (mapped, compatible, NAT64), discard.
+/// IPv4 in IPv6 (mapped, compatible), discard.
 const PUBLIC_V6: (u16, u16) = (0x2000, 0xe000);
+/// What stands before an IPv4 address when a network with IPv6 alone reaches it through a translator (RFC 6052,
+/// section 2.1). A network's own prefix cannot be told from other public addresses.
+const NAT64: [u16; 6] = [0x0064, 0xff9b, 0, 0, 0, 0];
 
 /// The networks that are reached although they are not public.
 #[derive(Debug, Clone, Default)]
@@ -54,8 +57,14 @@ impl Networks {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
+        IpAddr::V6(address) => translated(address).map_or_else(|| is_public_v6(address), is_public_v4),
     }
+}
+
+/// The IPv4 address that a translator connects to.
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [prefix @ .., high, low] = address.segments();
+    (prefix == NAT64).then(|| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
@@ -117,8 +126,11 @@ mod tests {
             "::ffff:10.0.0.1",
             "::ffff:169.254.169.254",
             "64:ff9b::7f00:1",
-            "64:ff9b::808:808",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b::a00:1",
+            "64:ff9b::1:808:808",
             "64:ff9b:1::a00:1",
+            "64:ff9b:1::808:808",
             "100::1",
             "2001::1",
             "2001:0:7f00:1::",
@@ -148,6 +160,7 @@ mod tests {
             "198.20.0.1",
             "223.255.255.255",
             "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
             "2001:200::1",
             "2001:4860:4860::8888",
             "2606:4700::1111",
@@ -169,6 +182,8 @@ mod tests {
             ("8.8.8.8", false, false),
             ("10.0.0.1", true, false),
             ("::1", true, false),
+            // A translator's network is not the one that was listed.
+            ("64:ff9b::7f00:1", true, false),
         ] {
             assert_eq!(own.allow(address.parse().expect(address), sealed), allowed, "{address} {sealed}");
         }

@@ -12,6 +12,7 @@ mod url;
 pub use address::Networks;
 pub use url::{BadWebhookUrl, WebhookUrl};
 
+use crate::store::Receiver;
 use ::url::Host;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -42,8 +43,9 @@ pub const ANSWER: usize = 64 * 1024;
 pub enum OutboundError {
     /// The address is not one that this server connects to.
     #[error(
-        "{0} is, or resolves to, an address inside a private or reserved network. Use a public address, or list the \
-         network in `webhooks.networks`"
+        "{0} is, or resolves to, an address inside a private or reserved network. Use a public address, or have the \
+         server's operator list the network: `webhooks.networks` of the store's own endpoints, \
+         `webhooks.networks_of_others` of everybody else's"
     )]
     Private(String),
     /// There is no way to it, or it broke.
@@ -63,9 +65,34 @@ pub struct OutboundAnswer {
     pub body: Bytes,
 }
 
-/// Sends requests.
-#[derive(Clone)]
+/// Sends requests: how far depends on whose endpoint it is.
+#[derive(Debug, Clone)]
 pub struct Outbound {
+    own: Reach,
+    others: Reach,
+}
+
+impl Outbound {
+    /// Reaches public addresses. Besides, the store's own endpoints may stand in the first networks, and those of
+    /// everybody else in the second.
+    #[must_use]
+    pub fn new(own: Networks, others: Networks) -> Self {
+        Self { own: Reach::new(own), others: Reach::new(others) }
+    }
+
+    /// How far requests to somebody's endpoints go.
+    #[must_use]
+    pub const fn of(&self, owner: &Receiver) -> &Reach {
+        match owner {
+            Receiver::Store => &self.own,
+            Receiver::Terminal(_) | Receiver::Merchant(_) | Receiver::Backend(_) => &self.others,
+        }
+    }
+}
+
+/// Sends requests to public addresses and to some networks.
+#[derive(Clone)]
+pub struct Reach {
     networks: Arc<Networks>,
     /// With TLS: to everybody. Made when it is wanted first: it reads every certificate that the system trusts.
     sealed: Arc<OnceLock<Client>>,
@@ -73,16 +100,14 @@ pub struct Outbound {
     plain: Arc<OnceLock<Client>>,
 }
 
-impl std::fmt::Debug for Outbound {
+impl std::fmt::Debug for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Outbound({:?})", self.networks)
+        write!(f, "Reach({:?})", self.networks)
     }
 }
 
-impl Outbound {
-    /// Reaches public addresses, and those in these networks.
-    #[must_use]
-    pub fn new(networks: Networks) -> Self {
+impl Reach {
+    fn new(networks: Networks) -> Self {
         Self { networks: Arc::new(networks), sealed: Arc::default(), plain: Arc::default() }
     }
 

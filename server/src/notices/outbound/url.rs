@@ -20,7 +20,9 @@ pub enum BadWebhookUrl {
     #[error("not a URL such as https://merchant.example/webhooks, of at most {LONGEST} characters")]
     Shape,
     /// Not HTTPS.
-    #[error("must begin with https://; http:// is for networks that are listed in `webhooks.networks`")]
+    #[error(
+        "must begin with https://; http:// is for networks that the server's operator listed (`webhooks.networks`, `webhooks.networks_of_others`)"
+    )]
     Scheme,
     /// User or password.
     #[error("must not hold a user or a password: every message is signed")]
@@ -29,7 +31,10 @@ pub enum BadWebhookUrl {
     #[error("must not hold a fragment (#…): it is never sent")]
     Fragment,
     /// An address that is not reached.
-    #[error("names an address inside a private or reserved network; list the network in `webhooks.networks`")]
+    #[error(
+        "names an address inside a private or reserved network: use a public one, or have the server's operator list the \
+         network (`webhooks.networks`, `webhooks.networks_of_others`)"
+    )]
     Private,
 }
 

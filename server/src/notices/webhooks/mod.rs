@@ -24,9 +24,12 @@ use crate::ops::directory::moment;
 use crate::store::{Attempt, Delivery, EffectClaim, EffectVerdict, Endpoint, EndpointKeys, EndpointState};
 use portcullis_protocol::encoding::Octets;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// When a message is tried again after each attempt, in seconds. After the last it is given up, and can be replayed.
 pub const RETRIES: [u64; 7] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600];
+/// How soon an endpoint answers that is not slow: beyond that, few messages are under way to it at once.
+const PROMPT: Duration = Duration::from_secs(3);
 /// The status of an endpoint that wants nothing more.
 const GONE: u16 = 410;
 
@@ -36,6 +39,7 @@ pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<E
     if delivery.endpoint.state != EndpointState::Active {
         return Ok(Some(EffectVerdict::Failed));
     }
+    let begun = Instant::now();
     let status = match send(core, &delivery).await? {
         Ok(status) => Some(status),
         Err(error) => {
@@ -44,7 +48,9 @@ pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<E
         }
     };
     core.metrics.delivered(status);
-    let attempt = Attempt { status, verdict: verdict(status, claim), gone: status == Some(GONE) };
+    let took = begun.elapsed();
+    let verdict = verdict(status, claim, took);
+    let attempt = Attempt { status, verdict, in_time: status.is_some() && took <= PROMPT, gone: status == Some(GONE) };
     if attempt.gone {
         tracing::warn!(endpoint = %delivery.endpoint.id.0, "an endpoint answered 410 and is disabled");
     }
@@ -52,14 +58,16 @@ pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<E
     Ok(None)
 }
 
-/// What follows from an answer.
-fn verdict(status: Option<u16>, claim: &EffectClaim) -> EffectVerdict {
+/// What follows from an answer, after so long.
+fn verdict(status: Option<u16>, claim: &EffectClaim, took: Duration) -> EffectVerdict {
     match status {
         Some(200..=299) => EffectVerdict::Done,
         Some(GONE) => EffectVerdict::Failed,
         _ => {
             let tried = usize::try_from(claim.tries.saturating_sub(1)).unwrap_or(usize::MAX);
-            RETRIES.get(tried).map_or(EffectVerdict::Failed, |pause| EffectVerdict::Again(claim.now.plus(*pause)))
+            RETRIES
+                .get(tried)
+                .map_or(EffectVerdict::Failed, |pause| EffectVerdict::Again(claim.now.plus(took.as_secs() + pause)))
         }
     }
 }
@@ -70,7 +78,7 @@ async fn send(core: &Core, delivery: &Delivery) -> Result<Result<u16, OutboundEr
     let data: Value = serde_json::from_str(&message.data).map_err(|_| damaged())?;
     let said = Said { id: message.id.to_string(), kind: &message.kind, at: message.created, data: &data };
     let (to, headers, body) = signed(core, &delivery.endpoint, &delivery.keys, said).await?;
-    Ok(core.outbound.tell(&to, &headers, body).await)
+    Ok(core.outbound.of(&delivery.endpoint.owner).tell(&to, &headers, body).await)
 }
 
 /// Sends a message that is not in the outbox, for whoever waits for its answer. It is not tried again.
@@ -85,7 +93,7 @@ pub(crate) async fn ask(
     keys.retain(|key| key.not_before <= now);
     let said = Said { id: Octets(random::<16>()).to_string(), kind, at: now, data };
     let (to, headers, body) = signed(core, endpoint, &keys, said).await?;
-    Ok(core.outbound.post(&to, &headers, body).await)
+    Ok(core.outbound.of(&endpoint.owner).post(&to, &headers, body).await)
 }
 
 /// What is said.

@@ -51,6 +51,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("figures.sql"),
     include_str!("effects.sql"),
     include_str!("codes.sql"),
+    include_str!("lanes.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");

@@ -46,10 +46,16 @@ impl News {
 
 fn watch(db: &Connection, alive: &WeakJobs<Write>, wakes: &Wakes) {
     let (mut version, mut last) = (0, newest(db));
+    let mut is_behind = false;
     while alive.is_open() {
         if !wakes.are_awaited() {
+            is_behind = true;
             std::thread::sleep(UNAWAITED);
             continue;
+        }
+        // Of what happened while nobody waited, nobody is told: whoever begins to wait looks by himself first.
+        if std::mem::take(&mut is_behind) {
+            last = newest(db);
         }
         std::thread::sleep(POLL);
         // Changes with every commit of another connection.

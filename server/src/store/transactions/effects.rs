@@ -3,7 +3,7 @@
 use super::leases::ProcessLease;
 use super::{Database, Lock, Tx, TxError, TxResult};
 use crate::crypto::secrets::rng;
-use crate::effects::state::{ARROWS, EffectState, EffectStep};
+use crate::effects::state::{EffectState, EffectStep};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::ops::retention;
@@ -22,7 +22,8 @@ use std::sync::Arc;
 /// How long a claim lasts, in seconds: longer than whoever does the effect is waited for. A process that dies gives its
 /// claims up sooner, with its lease.
 const CLAIM: u64 = 60;
-/// Effects of one lane that are claimed at once.
+/// Effects of one lane that are claimed at once, at most. After a receiver was slow, it is one, and twice as many after
+/// each answer that came in time.
 const IN_LANE: u32 = 8;
 /// Lanes that one round looks at.
 const LANES: u32 = 64;
@@ -84,13 +85,8 @@ pub(super) fn add_in(
         tx.wake(Wake::Effects);
         return Ok(id);
     }
-    let found = tx.one(
-        "SELECT id FROM effects WHERE kind = ?1 AND subject = ?2 AND part = ?3",
-        (of.kind.word(), of.subject.0, of.part),
-        |row| octets(row, 0).map(EffectId),
-    )?;
     // Added by a transaction that this one does not see yet.
-    found.ok_or_else(|| TxError::Conflict("the effect was added meanwhile".into()))
+    id_of(tx, of)?.ok_or_else(|| TxError::Conflict("the effect was added meanwhile".into()))
 }
 
 /// A lane has something due at a moment.
@@ -108,6 +104,33 @@ fn arm(tx: &Tx<'_>, lane: Octets<16>, at: Timestamp) -> TxResult<()> {
 /// waited for.
 pub(super) fn lock_lane(tx: &Tx<'_>, lane: Octets<16>) -> TxResult<()> {
     tx.change("UPDATE effect_lanes SET due_at = due_at WHERE lane = ?1", [lane.0])?;
+    Ok(())
+}
+
+/// The receiver of a claim that is in force was slow, or answered in time.
+pub(super) fn answered(tx: &Tx<'_>, claim: &EffectClaim, in_time: bool) -> TxResult<()> {
+    let Some(lane) = lane_of(tx, claim.id)? else { return Ok(()) };
+    let sql = match in_time {
+        true => {
+            "UPDATE effect_lanes SET places = CASE WHEN places * 2 < ?2 THEN places * 2 ELSE ?2 END
+             WHERE lane = ?1 AND places < ?2"
+        }
+        false => "UPDATE effect_lanes SET places = 1 WHERE lane = ?1 AND places > 1 AND places <= ?2",
+    };
+    tx.change(sql, (lane.0, IN_LANE))?;
+    Ok(())
+}
+
+/// Nothing that waits in a lane is tried. What is under way has its claim.
+pub(super) fn drop_waiting(tx: &Tx<'_>, lane: Octets<16>) -> TxResult<()> {
+    lock_lane(tx, lane)?;
+    let to = EffectState::Due.after(EffectStep::Dropped).ok_or(TxError::Damaged)?;
+    tx.change(
+        "UPDATE effects SET state = ?2, fence = fence + 1, lease = NULL, next_at = NULL, ended_at = ?3
+         WHERE lane = ?1 AND state = 0",
+        (lane.0, number(to), tx.now().millis()),
+    )?;
+    tx.change("UPDATE effect_lanes SET due_at = NULL WHERE lane = ?1", [lane.0])?;
     Ok(())
 }
 
@@ -193,7 +216,8 @@ fn take_of_lane(tx: &Tx<'_>, lease: &ProcessLease, lane: Octets<16>, most: u32) 
     let busy = tx
         .one("SELECT count(*) FROM effects WHERE lane = ?1 AND state = 1", [lane.0], |row| row.get::<u32>(0))?
         .unwrap_or(0);
-    let places = IN_LANE.saturating_sub(busy);
+    let sql = "SELECT places FROM effect_lanes WHERE lane = ?1";
+    let places = tx.one(sql, [lane.0], |row| row.get::<u32>(0))?.unwrap_or(IN_LANE).saturating_sub(busy);
     let left = most.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
     let due = tx.all(
         "SELECT id FROM effects WHERE lane = ?1 AND state = 0 AND next_at <= ?2 ORDER BY next_at LIMIT ?3",
@@ -254,22 +278,28 @@ pub(crate) fn claim(tx: &Tx<'_>, lease: &ProcessLease, of: EffectOf, retry: bool
     Ok(take(tx, lease, id)?.map_or(ClaimEffect::Busy, ClaimEffect::Claimed))
 }
 
-/// Takes a step that needs no claim, from every state that it leads from. A claim that was in force is not any more.
+/// Takes a step that needs no claim, by one write from every state that it leads from. A claim that was in force is not
+/// any more.
 fn step(tx: &Tx<'_>, id: EffectId, taken: EffectStep, due: Option<Timestamp>) -> TxResult<bool> {
-    let mut stepped = 0;
-    for (from, _, to) in ARROWS.iter().filter(|(_, step, _)| *step == taken) {
-        let ended = to.has_ended().then(|| tx.now().millis());
-        let due = due.map(Timestamp::millis).filter(|_| !to.has_ended());
-        stepped += tx.change(
-            "UPDATE effects SET state = ?3, fence = fence + 1, lease = NULL, next_at = ?4, ended_at = ?5
-             WHERE id = ?1 AND state = ?2",
-            (id.0.0, number(*from), number(*to), due, ended),
-        )?;
-        if stepped > 0 {
-            break;
-        }
-    }
+    let (from, to) = taken.arrow().ok_or(TxError::Damaged)?;
+    let (Some(one), Some(other)) = (from.first(), from.last()) else { return Err(TxError::Damaged) };
+    let ended = to.has_ended().then(|| tx.now().millis());
+    let due = due.map(Timestamp::millis).filter(|_| !to.has_ended());
+    let stepped = tx.change(
+        "UPDATE effects SET state = ?4, fence = fence + 1, lease = NULL, next_at = ?5, ended_at = ?6
+         WHERE id = ?1 AND state IN (?2, ?3)",
+        (id.0.0, number(*one), number(*other), number(to), due, ended),
+    )?;
     Ok(stepped == 1)
+}
+
+/// The identifier of an effect.
+fn id_of(tx: &Tx<'_>, of: EffectOf) -> TxResult<Option<EffectId>> {
+    tx.one(
+        "SELECT id FROM effects WHERE kind = ?1 AND subject = ?2 AND part = ?3",
+        (of.kind.word(), of.subject.0, of.part),
+        |row| octets(row, 0).map(EffectId),
+    )
 }
 
 /// Why an effect ends without its claim.
@@ -283,13 +313,7 @@ pub(crate) enum Ending {
 
 /// Ends an effect, whoever works on it: what he finds out is not written. Returns whether it had not ended.
 pub(crate) fn end(tx: &Tx<'_>, of: EffectOf, ending: Ending) -> TxResult<bool> {
-    let id = tx.one(
-        "SELECT id FROM effects WHERE kind = ?1 AND subject = ?2 AND part = ?3",
-        (of.kind.word(), of.subject.0, of.part),
-        |row| octets(row, 0).map(EffectId),
-    )?;
-    let Some(id) = id else { return Ok(false) };
-    end_by_id(tx, id, ending)
+    id_of(tx, of)?.map_or(Ok(false), |id| end_by_id(tx, id, ending))
 }
 
 /// The same, by its identifier.
@@ -327,11 +351,9 @@ pub(super) fn retry(tx: &Tx<'_>, id: EffectId) -> TxResult<bool> {
 
 /// Puts an effect off that may be claimed by nobody, or by somebody who is too slow: it is due at a moment.
 pub(super) fn put_off(tx: &Tx<'_>, of: EffectOf, at: Timestamp) -> TxResult<()> {
-    tx.change(
-        "UPDATE effects SET state = 0, fence = fence + 1, lease = NULL, next_at = ?4
-         WHERE kind = ?1 AND subject = ?2 AND part = ?3 AND state < 2",
-        (of.kind.word(), of.subject.0, of.part, at.millis()),
-    )?;
+    if let Some(id) = id_of(tx, of)? {
+        step(tx, id, EffectStep::PutOff, Some(at))?;
+    }
     Ok(())
 }
 

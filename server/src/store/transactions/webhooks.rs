@@ -1,6 +1,6 @@
 //! The outbox: a message is written with its cause, and delivered as an effect in the lane of its endpoint.
 
-use super::effects::{self, Ending, end_by_id, number};
+use super::effects::{self, Ending, end_by_id};
 use super::{Database, Lock, Tx, TxError, TxResult, code_notices, code_orders};
 use crate::effects::state::EffectState;
 use crate::ops::clock::Timestamp;
@@ -10,7 +10,7 @@ use crate::store::database::Row;
 use crate::store::database::row::{bytes, maybe_time, number_of, octets, one_of, sealed, time};
 use crate::store::{
     Attempt, Delivery, EffectClaim, EffectId, EffectKind, EffectOf, EffectVerdict, Endpoint, EndpointId, EndpointKeys,
-    EndpointState, Message, NewEndpoint, NewEndpointKeys, NewMessage, Receiver, StoreError, Webhooks,
+    EndpointState, Message, NewEndpoint, NewEndpointKeys, NewMessage, Receiver, Replayed, StoreError, Webhooks,
 };
 use async_trait::async_trait;
 use portcullis_protocol::OrderId;
@@ -152,14 +152,11 @@ fn set(tx: &Tx<'_>, id: &EndpointId, state: EndpointState) -> TxResult<bool> {
         return Ok(false);
     }
     if state != EndpointState::Active {
-        effects::lock_lane(tx, id.0)?;
         // What waits is listed, and delivered when its owner has it replayed.
-        tx.change(
-            "UPDATE effects SET state = ?2, fence = fence + 1, lease = NULL, next_at = NULL, ended_at = ?3
-             WHERE lane = ?1 AND state = 0",
-            (id.0.0, number(EffectState::Failed), tx.now().millis()),
-        )?;
-        tx.change("UPDATE effect_lanes SET due_at = NULL WHERE lane = ?1", [id.0.0])?;
+        effects::drop_waiting(tx, id.0)?;
+    }
+    if state == EndpointState::Removed {
+        tx.change("DELETE FROM webhook_keys WHERE endpoint = ?1", [id.0.0])?;
     }
     Ok(true)
 }
@@ -182,19 +179,20 @@ fn list(tx: &Tx<'_>, id: &EndpointId, after: i64, limit: u32) -> TxResult<Vec<Me
     tx.all(&sql, (id.0.0, after, limit), message)
 }
 
-fn replay(tx: &Tx<'_>, id: &EndpointId, from: i64, limit: u32) -> TxResult<u32> {
+fn replay(tx: &Tx<'_>, id: &EndpointId, from: i64, limit: u32) -> TxResult<Replayed> {
     if find(tx, id)?.is_none_or(|endpoint| endpoint.state != EndpointState::Active) {
-        return Ok(0);
+        return Ok(Replayed::default());
     }
-    let mut count = 0;
-    for message in list(tx, id, from.saturating_sub(1), limit)? {
+    let (mut count, messages) = (0, list(tx, id, from.saturating_sub(1), limit)?);
+    let next = messages.get(limit.saturating_sub(1) as usize).map(|last| last.seq + 1);
+    for message in messages {
         if effects::retry(tx, message.id)? {
             // It begins anew, with all of its attempts.
             tx.change("UPDATE effects SET tries = 0 WHERE id = ?1 AND state = 0", [message.id.0.0])?;
             count += 1;
         }
     }
-    Ok(count)
+    Ok(Replayed { count, next })
 }
 
 fn delivery(tx: &Tx<'_>, id: EffectId) -> TxResult<Option<Delivery>> {
@@ -229,6 +227,7 @@ fn finish(tx: &Tx<'_>, claim: &EffectClaim, attempt: Attempt) -> TxResult<bool> 
             }
         }
     }
+    effects::answered(tx, claim, attempt.in_time)?;
     if attempt.verdict == EffectVerdict::Done {
         delivered(tx, id)?;
     }
@@ -252,18 +251,31 @@ fn delivered(tx: &Tx<'_>, id: [u8; 16]) -> TxResult<()> {
     }
 }
 
-/// Deletes old messages, with their effects. Returns whether there may be more.
+/// Deletes old messages with their effects, keys that have ended, and endpoints that were removed and have no messages
+/// any more. Returns whether there may be more.
 pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<bool> {
+    let before = tx.now().minus(retention::EFFECT).millis();
     let old = tx.all(
         "SELECT id FROM webhook_messages WHERE created_at < ?1 ORDER BY created_at LIMIT ?2",
-        (tx.now().minus(retention::EFFECT).millis(), SWEPT),
+        (before, SWEPT),
         |row| octets(row, 0).map(EffectId),
     )?;
     for id in &old {
         tx.change("DELETE FROM webhook_messages WHERE id = ?1", [id.0.0])?;
         tx.change("DELETE FROM effects WHERE id = ?1", [id.0.0])?;
     }
-    Ok(old.len() >= SWEPT as usize)
+    tx.change("DELETE FROM webhook_keys WHERE ends_at < ?1", [tx.now().millis()])?;
+    let removed = tx.all(
+        "SELECT id FROM webhook_endpoints WHERE state = 2 AND changed_at < ?1
+             AND NOT EXISTS (SELECT 1 FROM webhook_messages m WHERE m.endpoint = webhook_endpoints.id) LIMIT ?2",
+        (before, SWEPT),
+        |row| octets(row, 0).map(EndpointId),
+    )?;
+    for id in &removed {
+        tx.change("DELETE FROM effect_lanes WHERE lane = ?1", [id.0.0])?;
+        tx.change("DELETE FROM webhook_endpoints WHERE id = ?1", [id.0.0])?;
+    }
+    Ok(old.len().max(removed.len()) >= SWEPT as usize)
 }
 
 #[async_trait]
@@ -314,7 +326,7 @@ impl<D: Database> Webhooks for D {
         self.read_many("messages", move |tx| list(tx, &id, after, limit)).await
     }
 
-    async fn replay(&self, id: &EndpointId, from: i64, limit: u32) -> Result<u32, StoreError> {
+    async fn replay(&self, id: &EndpointId, from: i64, limit: u32) -> Result<Replayed, StoreError> {
         let id = *id;
         self.write(Write::EndpointChange, move |tx| replay(tx, &id, from, limit)).await
     }

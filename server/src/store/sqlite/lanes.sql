@@ -1,0 +1,5 @@
+-- How many effects of a lane are claimed at once: one after its receiver was slow, and twice as many after each answer
+-- that came in time.
+ALTER TABLE effect_lanes ADD COLUMN places INTEGER NOT NULL DEFAULT 8;
+CREATE INDEX webhook_keys_ended ON webhook_keys (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX webhook_endpoints_removed ON webhook_endpoints (changed_at) WHERE state = 2;
