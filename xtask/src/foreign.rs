@@ -2,8 +2,8 @@
 //! and Vim from the distribution, and below `target/foreign/` Python environments, FFmpeg and npm packages in the
 //! versions that `tests/clients/` pins.
 //!
-//! A test that lacks its tool fails; this says what to install. If `bat`, Vim or systemd cannot be installed, this
-//! says that their tests are skipped, and those say it too. The second time it takes a second.
+//! A test that lacks its tool fails; this says what to install. If `bat` or Vim cannot be installed, this says
+//! that their tests are skipped, and those say it too. The second time it takes a second.
 
 use std::fs;
 use std::path::Path;
@@ -23,67 +23,72 @@ struct Tool {
     packages: &'static [&'static str],
     /// What a person installs elsewhere.
     name: &'static str,
+    /// What Debian starts when its package is installed, and nobody needs: tests start their own, on ports of their own.
+    service: Option<&'static str>,
+}
+
+impl Tool {
+    const fn new(name: &'static str, probe: &'static [&'static str], packages: &'static [&'static str]) -> Self {
+        Self { probe, packages, name, service: None }
+    }
+
+    const fn starting(self, service: &'static str) -> Self {
+        Self { service: Some(service), ..self }
+    }
 }
 
 const TOOLS: &[Tool] = &[
     // The probe is what a virtual environment needs: Debian's plain `python3` lacks it.
-    Tool {
-        probe: &["python3", "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"],
-        packages: &["python3", "python3-venv"],
-        name: "Python 3.11 or newer with venv",
-    },
+    Tool::new(
+        "Python 3.11 or newer with venv",
+        &["python3", "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"],
+        &["python3", "python3-venv"],
+    ),
     NODE,
-    Tool { probe: &["age", "--version"], packages: &["age"], name: "age 1.1 or newer" },
+    Tool::new("age 1.1 or newer", &["age", "--version"], &["age"]),
     CHROMIUM,
     // Its packages bring OpenSSL's command too, with which tests make certificates.
-    Tool {
-        probe: &["sh", "-c", "dovecot --version && test -e /usr/lib/dovecot/imap && test -e /usr/lib/dovecot/pop3"],
-        packages: &["dovecot-imapd", "dovecot-pop3d"],
-        name: "dovecot 2.3 with IMAP and POP3",
-    },
+    Tool::new(
+        "dovecot 2.3 with IMAP and POP3",
+        &["sh", "-c", "dovecot --version && test -e /usr/lib/dovecot/imap && test -e /usr/lib/dovecot/pop3"],
+        &["dovecot-imapd", "dovecot-pop3d"],
+    )
+    .starting("dovecot"),
     POSTGRES,
-    // The proxies of docs/deploy/. Debian starts them; tests start their own, on ports of their own.
-    Tool {
-        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin nginx -v"],
-        packages: &["nginx-light"],
-        name: "nginx 1.22 or newer",
-    },
-    Tool {
-        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin haproxy -v"],
-        packages: &["haproxy"],
-        name: "HAProxy 2.6 or newer",
-    },
+    // The proxies of docs/deploy/.
+    Tool::new("nginx 1.22 or newer", &["sh", "-c", "PATH=$PATH:/usr/sbin nginx -v"], &["nginx-light"])
+        .starting("nginx"),
+    Tool::new("HAProxy 2.6 or newer", &["sh", "-c", "PATH=$PATH:/usr/sbin haproxy -v"], &["haproxy"])
+        .starting("haproxy"),
     // It reads the unit of docs/deploy/.
-    Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"], name: "systemd-analyze" },
+    Tool::new("systemd-analyze", &["systemd-analyze", "--version"], &["systemd"]),
     // With it the page of operations looks whether a server is ready.
-    Tool { probe: &["curl", "--version"], packages: &["curl"], name: "curl" },
+    Tool::new("curl", &["curl", "--version"], &["curl"]),
 ];
 
 /// The second database. Its programs are not in the path; `setpriv` starts it as a user that it accepts.
-const POSTGRES: Tool = Tool {
-    probe: &["sh", "-c", "ls /usr/lib/postgresql/1[5-9]/bin/initdb && setpriv --version"],
-    packages: &["postgresql", "util-linux"],
-    name: "PostgreSQL 15 or newer",
-};
+const POSTGRES: Tool = Tool::new(
+    "PostgreSQL 15 or newer",
+    &["sh", "-c", "ls /usr/lib/postgresql/1[5-9]/bin/initdb && setpriv --version"],
+    &["postgresql", "util-linux"],
+)
+.starting("postgresql");
 
 /// The browser in which the pages are tried. Debian's package; `PORTCULLIS_CHROMIUM` names another one.
-const CHROMIUM: Tool = Tool {
-    probe: &["sh", "-c", "\"${PORTCULLIS_CHROMIUM:-chromium}\" --version || chromium-browser --version"],
-    packages: &["chromium"],
-    name: "Chromium",
-};
+const CHROMIUM: Tool = Tool::new(
+    "Chromium",
+    &["sh", "-c", "\"${PORTCULLIS_CHROMIUM:-chromium}\" --version || chromium-browser --version"],
+    &["chromium"],
+);
 /// What drives it.
-const NODE: Tool =
-    Tool { probe: &["npm", "--version"], packages: &["nodejs", "npm"], name: "Node.js 20 or newer with npm" };
+const NODE: Tool = Tool::new("Node.js 20 or newer with npm", &["npm", "--version"], &["nodejs", "npm"]);
 
 /// Programs that load what a resource made. Without them the tests that need them are skipped, and this says so.
 const OPTIONAL: &[Tool] = &[
     // Debian has another program of that name.
-    Tool { probe: &["sh", "-c", "batcat --version || bat --version"], packages: &["bat"], name: "bat" },
+    Tool::new("bat", &["sh", "-c", "batcat --version || bat --version"], &["bat"]),
     // Debian's smallest Vim has no scripts.
-    Tool { probe: &["sh", "-c", "vim --version | grep -q +eval"], packages: &["vim"], name: "vim" },
-    // It reads unit files. If another system starts things, it cannot be had.
-    Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"], name: "systemd-analyze" },
+    Tool::new("vim", &["sh", "-c", "vim --version | grep -q +eval"], &["vim"]),
 ];
 
 /// The verb.
@@ -147,18 +152,10 @@ fn ensure_tools(tools: &[Tool]) -> Result<()> {
     let packages: Vec<&str> = wanted.iter().flat_map(|tool| tool.packages).copied().collect();
     if can_install() {
         install(&packages)?;
-        // Debian makes a cluster and starts it; tests have their own.
-        if packages.contains(&"postgresql") && succeeds(&["service", "postgresql", "stop"]) {
-            println!("   service postgresql stop");
-        }
-        for (package, service) in [("nginx-light", "nginx"), ("haproxy", "haproxy")] {
-            if packages.contains(&package) && succeeds(&["service", service, "stop"]) {
+        for service in wanted.iter().filter_map(|tool| tool.service) {
+            if succeeds(&["service", service, "stop"]) {
                 println!("   service {service} stop");
             }
-        }
-        // Debian starts a mail server that was installed; tests start their own, on ports of their own.
-        if packages.contains(&"dovecot-imapd") && succeeds(&["service", "dovecot", "stop"]) {
-            println!("   service dovecot stop");
         }
     }
     let wanted = missing();
