@@ -8,6 +8,7 @@ mod assets;
 mod compare;
 mod drive;
 mod foreign;
+mod fuzz;
 mod guests;
 mod imports;
 mod setup;
@@ -38,6 +39,7 @@ const VERBS: &[Verb] = &[
     },
     Verb { name: "test", about: "set up what tests need and run them [--no-lint] [--all]", run: test::run },
     Verb { name: "foreign", about: "install the tools of others that tests compare with", run: foreign::run },
+    Verb { name: "fuzz", about: "throw bytes at a parser of mail: TARGET [SECONDS]", run: fuzz::run },
     Verb { name: "shots", about: "pictures of every page, below target/shots", run: drive::shots },
     Verb { name: "attacks", about: "try every attack, each with its control [--json FILE]", run: drive::attacks },
     Verb {

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod author;
+mod bills;
 mod broken_line;
 mod browser;
 mod cache;

@@ -9,6 +9,7 @@ use crate::extract::{cii, xml};
 use en16931::validation::{Severity, rules::CORE};
 use en16931::{Invoice, profiles};
 use en16931_formats::report::{Entry, Kind};
+use portcullis_protocol::Currency;
 use roxmltree::Node;
 
 /// How the specifications begin that an invoice of EN 16931 names (BT-24).
@@ -83,6 +84,57 @@ const CII: [Presence; 4] = [
     presence("BR-15", SUMMATION, None, &["DuePayableAmount"]),
 ];
 
+/// A rule about what the model of an invoice does not hold, asked of the document itself.
+type Check = (&'static str, fn(Node<'_, '_>) -> bool);
+
+/// True if the rule is broken.
+const CHECKS: [Check; 4] = [
+    ("BR-CL-03", has_unknown_currency),
+    ("BR-CL-24", has_unknown_media_type),
+    ("BR-CO-15", has_two_tax_totals),
+    ("BR-CO-19", has_period_without_days),
+];
+/// Types of files that may be inside an invoice (BT-125).
+const MEDIA_TYPES: [&str; 6] = [
+    "application/pdf",
+    "image/png",
+    "image/jpeg",
+    "text/csv",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.oasis.opendocument.spreadsheet",
+];
+
+/// Codes of ISO 4217 that have no minor units: metals, funds, tests.
+const WITHOUT_UNITS: [&str; 13] =
+    ["XAG", "XAU", "XBA", "XBB", "XBC", "XBD", "XDR", "XPD", "XPT", "XSU", "XTS", "XUA", "XXX"];
+
+/// An amount in a currency that ISO 4217 does not have.
+fn has_unknown_currency(invoice: Node<'_, '_>) -> bool {
+    let codes = invoice.descendants().filter_map(|node| node.attribute("currencyID"));
+    let mut codes = codes.filter(|code| !WITHOUT_UNITS.contains(code));
+    codes.any(|code| code.parse().ok().and_then(|code: Currency| code.exponent()).is_none())
+}
+
+fn has_unknown_media_type(invoice: Node<'_, '_>) -> bool {
+    let files = ["EmbeddedDocumentBinaryObject", "AttachmentBinaryObject"];
+    let files = invoice.descendants().filter(|node| files.contains(&node.tag_name().name()));
+    let mut types = files.filter_map(|node| node.attribute("mimeCode"));
+    types.any(|media_type| !MEDIA_TYPES.contains(&media_type))
+}
+
+/// Two taxes in the currency of the invoice: the totals would come to either.
+fn has_two_tax_totals(invoice: Node<'_, '_>) -> bool {
+    let currency = xml::text(invoice, &["DocumentCurrencyCode"]);
+    let is_own = |amount: &Node<'_, '_>| currency.is_some() && amount.attribute("currencyID") == currency;
+    all(invoice, &["TaxTotal", "TaxAmount"]).iter().filter(|amount| is_own(amount)).count() > 1
+}
+
+fn has_period_without_days(invoice: Node<'_, '_>) -> bool {
+    let days = ["StartDate", "EndDate", "DescriptionCode"];
+    let has_day = |period: &Node<'_, '_>| days.iter().any(|day| xml::text(*period, &[day]).is_some());
+    all(invoice, &["InvoicePeriod"]).iter().any(|period| !has_day(period))
+}
+
 impl Presence {
     fn is_broken(&self, invoice: Node<'_, '_>) -> bool {
         let concerns = |group: &Node<'_, '_>| match self.charge {
@@ -110,13 +162,16 @@ pub(super) fn broken(invoice: Node<'_, '_>) -> Vec<String> {
             found.push(rule);
         }
     };
+    let checked = CHECKS.iter().filter(|(_, is_broken)| is_broken(invoice)).map(|(rule, _)| (*rule).to_owned());
     if claims {
+        checked.for_each(&mut name);
         read.entries.iter().filter(|entry| is_fatal(entry)).map(named).for_each(&mut name);
         let missing = presences(invoice).iter().filter(|wanted| wanted.is_broken(invoice));
         missing.map(|wanted| wanted.rule.to_owned()).for_each(&mut name);
         let is_asked = |rule: &String| presences(invoice).iter().any(|wanted| wanted.rule == rule);
         fatal(&read.invoice).filter(|rule| !is_asked(rule)).for_each(&mut name);
     } else if has_totals {
+        checked.filter(|rule| SUMS.contains(&rule.as_str())).for_each(&mut name);
         fatal(&read.invoice).filter(|rule| SUMS.contains(&rule.as_str())).for_each(&mut name);
     }
     found
@@ -143,6 +198,9 @@ fn named(entry: &Entry) -> String {
 /// Whether a fragment of an invoice breaks a rule, for the tests of the committee; `None` if it cannot be told.
 pub(super) fn verdict(fragment: Node<'_, '_>, rule: &str) -> Option<bool> {
     let known = CORE.iter().find(|core| core.id.matches(rule))?.id.as_str();
+    if CHECKS.iter().any(|(rule, is_broken)| *rule == known && is_broken(fragment)) {
+        return Some(true);
+    }
     let mut asked = presences(fragment).iter().filter(|wanted| wanted.rule == known).peekable();
     if asked.peek().is_some() {
         return Some(asked.any(|wanted| wanted.is_broken(fragment)));

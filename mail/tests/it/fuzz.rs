@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often each seed is changed. A real search is `cargo +nightly fuzz run NAME`.
+/// How often each seed is changed. A real search is `cargo xtask fuzz NAME`.
 const CHANGES: u64 = 300;
 
 fn folder() -> PathBuf {
@@ -83,7 +83,7 @@ fn every_parser_has_a_target_and_a_corpus() {
     }
 }
 
-/// The targets need a nightly compiler, so they are held to the one form that was compiled with it.
+/// The targets are compiled by `cargo xtask fuzz` alone, so they are held to the one form that it was tried with.
 #[test]
 fn every_target_has_the_form_that_compiles() {
     let manifest = fs::read_to_string(folder().join("Cargo.toml")).expect("a manifest");

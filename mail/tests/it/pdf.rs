@@ -4,9 +4,17 @@ use crate::signer::sign;
 use crate::stage::{USER, fetcher, mail, registry, run};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use portcullis_mail::fuzzing::TARGETS;
 use portcullis_mail::{BillRecord, Fetcher, Level, Refusal};
 use serde_json::json;
+use std::fs;
 use std::time::{Duration, Instant};
+#[cfg(target_os = "linux")]
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+};
 
 /// A document of these objects, the first of which is its catalogue. `trailer` goes into the trailer.
 fn pdf(objects: &[Vec<u8>], trailer: &str) -> Vec<u8> {
@@ -152,6 +160,27 @@ fn packed(zeros: usize, twice: bool) -> Vec<u8> {
     if twice { miniz_oxide::deflate::compress_to_vec_zlib(&once, 9) } else { once }
 }
 
+/// Text that unpacks to 900 MiB: it takes memory.
+fn unpacking() -> Vec<u8> {
+    pdf(&page(&packed(900 * 1024 * 1024, false), "/Filter /FlateDecode", "", &[]), "")
+}
+
+/// 2,000 pages, each with a description of its own, and all with the same packed content, which says nothing: they take
+/// time.
+fn slow() -> Vec<u8> {
+    let drawn = 2_000;
+    let kids: String = (0..drawn).map(|at| format!("{} 0 R ", at + 5)).collect();
+    let content = miniz_oxide::deflate::compress_to_vec_zlib("q Q ".repeat(256 * 1024).as_bytes(), 9);
+    let mut objects = vec![
+        object("<< /Type /Catalog /Pages 2 0 R >>"),
+        object(&format!("<< /Type /Pages /Kids [{kids}] /Count {drawn} >>")),
+        stream("/Filter /FlateDecode", &content),
+        object(FONT),
+    ];
+    objects.extend(std::iter::repeat_n(object(&PAGE.replace("4 0 R", "3 0 R").replace("5 0 R", "4 0 R")), drawn));
+    pdf(&objects, "")
+}
+
 /// Each with what it is.
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     const MIB: usize = 1024 * 1024;
@@ -204,7 +233,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     };
     many.push(object("null"));
     vec![
-        ("text that unpacks to 900 MiB", pdf(&page(&packed(900 * MIB, false), flate, "", &[]), "")),
+        ("text that unpacks to 900 MiB", unpacking()),
         (
             "text that is packed twice",
             pdf(&page(&packed(900 * MIB, true), "/Filter [/FlateDecode /FlateDecode]", "", &[]), ""),
@@ -214,6 +243,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("pages that contain themselves", pdf(&cycle, "")),
         ("a drawing that draws itself twice", pdf(&recursive, "")),
         ("200,000 pages", pdf(&many, "")),
+        ("2,000 pages of a million signs", slow()),
         ("500,000 arrays inside each other", pdf(&page(b"", "", &format!("/X {deep}"), &[]), "")),
         ("references in a circle", pdf(&loop_of_references, "")),
         ("names in a tree that contains itself", tree),
@@ -222,6 +252,82 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("no document", vec![0xff; 10_000]),
         ("nothing", Vec::new()),
     ]
+}
+
+/// Reads a document in this very process, as the reader does but without its bounds: `PORTCULLIS_DOCUMENT`, or an
+/// honest one. [`the_bounds_of_the_reader_are_what_stops_a_bomb`] starts it in a process of its own.
+#[test]
+fn a_document_is_read_without_bounds() {
+    let document =
+        std::env::var_os("PORTCULLIS_DOCUMENT").map_or_else(honest, |path| fs::read(path).expect("a document"));
+    let (_, parse) = TARGETS.iter().find(|(name, _)| *name == "pdf").expect("a target");
+    parse(&document);
+}
+
+/// What a process took.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    /// Resident memory at the most, in MiB.
+    mib: u64,
+    /// Seconds of computing.
+    seconds: f64,
+}
+
+/// Runs a process until it ends, or has taken more than `most`, and is then ended.
+#[cfg(target_os = "linux")]
+fn taken(mut process: Child, most: Taken) -> (Taken, Option<ExitStatus>) {
+    let (mut taken, begun) = (Taken::default(), Instant::now());
+    let folder = PathBuf::from(format!("/proc/{}", process.id()));
+    loop {
+        let ended = process.try_wait().expect("ours");
+        let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        taken.mib = taken.mib.max(peak.trim().trim_end_matches(" kB").parse().unwrap_or(0) / 1024);
+        // Hundredths of a second, in the 14th and 15th field; the second one, a name in brackets, may have spaces.
+        let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+        taken.seconds = taken.seconds.max((ticks(11) + ticks(12)) / 100.0);
+        if ended.is_some() {
+            return (taken, ended);
+        }
+        if taken.mib > most.mib || taken.seconds > most.seconds {
+            process.kill().expect("ours");
+            process.wait().expect("ours");
+            return (taken, None);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(300), "it neither ends nor does anything: {taken:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Two documents, one that takes memory and one that takes time. Without the bounds of the reader they take more than
+/// it may, with them they do not.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_bounds_of_the_reader_are_what_stops_a_bomb() {
+    let most = Taken { mib: 512, seconds: 6.0 };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bomb.pdf");
+    for (what, bomb, takes_too_much) in [
+        ("memory", unpacking(), (|taken, most| taken.mib > most.mib) as fn(Taken, Taken) -> bool),
+        ("time", slow(), |taken, most| taken.seconds > most.seconds),
+    ] {
+        fs::write(&path, bomb).expect("written");
+        let mut unbounded = Command::new(std::env::current_exe().expect("this test"));
+        unbounded.args(["--exact", "pdf::a_document_is_read_without_bounds"]).env("PORTCULLIS_DOCUMENT", &path);
+        let unbounded = unbounded.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+        let (without, ended) = taken(unbounded, most);
+        assert!(ended.is_none() && takes_too_much(without, most), "the control: no bounds, {what}: {without:?}");
+        let mut bounded = Command::new(env!("CARGO_BIN_EXE_portcullis-mail"));
+        bounded.arg("read-pdf").stdin(File::open(&path).expect("a bomb")).stdout(Stdio::null()).stderr(Stdio::null());
+        bounded.env("MALLOC_ARENA_MAX", "1").env("RAYON_NUM_THREADS", "1");
+        let (with, ended) = taken(bounded.spawn().expect("starts"), most);
+        let ended = ended.unwrap_or_else(|| panic!("with its bounds it goes beyond them: {what}: {with:?}"));
+        assert!(!ended.success(), "{what}: it says nothing of a bomb");
+        println!("{what}: without bounds {without:?} and on, with them {with:?}");
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 
 mod calendar;
 mod export;
+mod part;
 mod plot;
 #[cfg(test)]
 mod tests;
