@@ -63,7 +63,7 @@ impl From<ClientError> for Failure {
                 "ask the publisher for the words of the new key through another channel than this store. If they match those above: `portcullis install NAME --accept-key \"WORDS\"`"
             }
             ClientError::MerchantChanged { .. } => {
-                "ask the merchant for the words of its new key through another channel than this store, and do not pay before they match"
+                "ask the merchant for the words of its new key through another channel than this store. If they match those above, add `--accept-key \"WORDS\"` to `portcullis pay` or `portcullis codes ORDER`"
             }
             ClientError::CodeNotAsBought { .. } => {
                 "wait for the store's decision: `portcullis codes` shows where the order stands"

@@ -120,9 +120,13 @@ pub const DECLINE: &str = "/v1/merchant/orders/{id}/decline";
 /// The merchant's orders that are not final.
 pub const MERCHANT_OPEN: &str = "/v1/merchant/open";
 /// A page of them.
-pub const MERCHANT_OPEN_PAGE: &str = "/v1/merchant/open/{page}";
+pub const MERCHANT_OPEN_PAGE: &str = "/v1/merchant/open/{after}";
 /// Changes a merchant's key.
 pub const MERCHANT_VOUCHES: &str = "/v1/merchant/vouches";
+/// The events of a merchant.
+pub const MERCHANT_EVENTS: &str = "/v1/merchant/events";
+/// Those after a cursor.
+pub const MERCHANT_EVENTS_AFTER: &str = "/v1/merchant/events/{epoch}/{seq}";
 /// A payment request.
 pub const PAYMENT_REQUEST: &str = "/v1/payment-requests/{digest}";
 /// Orders codes.

@@ -23,7 +23,8 @@ struct Tool {
     packages: &'static [&'static str],
     /// What a person installs elsewhere.
     name: &'static str,
-    /// What Debian starts when its package is installed, and nobody needs: tests start their own, on ports of their own.
+    /// What Debian starts when its package is installed, and nobody needs: tests start their own, on ports of their
+    /// own.
     service: Option<&'static str>,
 }
 

@@ -29,16 +29,14 @@ pub(crate) struct Line {
 /// Compares. What the shop has to do is due at once.
 pub(crate) async fn compare(desk: &Desk) -> Result<Vec<Line>> {
     let mut open = BTreeMap::new();
-    let mut page = Some(0);
+    let mut path = paths::MERCHANT_OPEN.to_owned();
     for _ in 0..PAGES {
-        let Some(number) = page else { break };
-        let path = match number {
-            0 => paths::MERCHANT_OPEN.to_owned(),
-            number => paths::fill(paths::MERCHANT_OPEN_PAGE, &[&number]),
-        };
         let answer: MerchantOrdersAnswer = desk.store.get(&path).await?;
         open.extend(answer.orders.into_iter().map(|order| (order.order, order)));
-        page = answer.next;
+        match answer.next {
+            Some(after) => path = paths::fill(paths::MERCHANT_OPEN_PAGE, &[&after]),
+            None => break,
+        }
     }
     let mut lines = Vec::new();
     for row in desk.shop.database.unfinished().await? {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! codes/<origin>/<recipient>.key    before the order goes out: the secret half of its key, and what is ordered
-//! codes/<origin>/<order>.codes      before the code is acknowledged: the code
+//! codes/<origin>/<order>.codes      before the code is acknowledged: the code. The key goes then
+//! codes/<origin>/<order>.shown      once it was shown and removed: what is delivered again is not opened again
 //! ```
 
 use crate::random;
@@ -77,22 +78,39 @@ impl CodeVault {
         Ok(Some((ReleaseSecretKey::from_bytes(stored.secret.0), stored.terms)))
     }
 
-    /// Stores the codes of an order. When this returns, they outlive a crash.
-    pub(crate) async fn store(&self, order: OrderId, codes: &Codes) -> Result<(), StateError> {
+    /// Stores the codes of an order, and removes the key that opened them. When this returns, they outlive a crash.
+    pub(crate) async fn store(&self, order: OrderId, recipient: Octets<32>, codes: &Codes) -> Result<(), StateError> {
         let (vault, text) = (self.clone(), codes.to_json());
-        off_thread(move || vault.write(&format!("{order}.codes"), &text)).await?
+        off_thread(move || {
+            vault.write(&format!("{order}.codes"), &text)?;
+            vault.remove(&format!("{recipient}.key"))
+        })
+        .await?
+    }
+
+    /// Whether the codes of an order were shown for the last time.
+    pub(crate) fn was_shown(&self, order: &OrderId) -> Result<bool, StateError> {
+        Ok(self.read(&format!("{order}.shown"))?.is_some())
     }
 
     /// The codes of an order, if they are here.
     pub(crate) fn codes(&self, order: &OrderId) -> Result<Option<Codes>, StateError> {
+        if self.was_shown(order)? {
+            return Ok(None);
+        }
         let name = format!("{order}.codes");
         let Some(plain) = self.read(&name)? else { return Ok(None) };
         Codes::from_json(&plain).map(Some).map_err(|_| self.damaged(&name))
     }
 
-    /// Forgets the codes of an order.
+    /// Forgets the codes of an order for good: also those that are delivered again.
     pub(crate) fn forget(&self, order: &OrderId) -> Result<(), StateError> {
-        self.state.remove(&self.path(&format!("{order}.codes")))
+        self.write(&format!("{order}.shown"), &[])?;
+        self.remove(&format!("{order}.codes"))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StateError> {
+        self.state.remove(&self.path(name))
     }
 
     fn path(&self, name: &str) -> String {

@@ -79,6 +79,8 @@ pub struct CodeOrder {
     pub state: ReportedState,
     /// Which sealing is wanted, or was accepted last.
     pub generation: Generation,
+    /// Which sealing was accepted last.
+    pub sealed: Option<Generation>,
     /// Whether the codes are on this terminal.
     pub is_here: bool,
 }
@@ -102,14 +104,55 @@ impl Storefront {
     /// # Errors
     /// [`ClientError::NotFound`]; [`ClientError::MerchantChanged`] if it has another key and nobody vouches for that.
     pub async fn merchant(&self, name: &MerchantName) -> Result<Merchant, ClientError> {
+        let entry = self.merchant_entry(name).await?;
+        let MerchantEntry { title, key, former, vouches, products, .. } = entry;
+        let (standing, keys) = merchant_pin::judge(&self.shared().state, self.origin(), name, &key, &former, &vouches)?;
+        let mut sold = Vec::new();
+        for compact in &products {
+            match self.product(&keys, name, compact) {
+                Ok(product) => sold.push(product),
+                // One that is not the merchant's word keeps nobody from the others.
+                Err(error) => tracing::warn!(merchant = %name, %error, "a product is left out"),
+            }
+        }
+        let products = sold;
+        Ok(Merchant { server: self.origin().clone(), name: name.clone(), title, key, standing, products, keys })
+    }
+
+    /// What the store says of a merchant.
+    async fn merchant_entry(&self, name: &MerchantName) -> Result<MerchantEntry, ClientError> {
         let path = paths::fill(paths::MERCHANT, &[name]);
         let entry: Option<MerchantEntry> = storefront::public(self.shared(), self.origin(), path).await?;
-        let entry =
-            entry.ok_or_else(|| ClientError::NotFound(format!("{} has no merchant `{name}`", self.origin())))?;
-        let MerchantEntry { title, key, vouches, products, .. } = entry;
-        let (standing, keys) = merchant_pin::judge(&self.shared().state, self.origin(), name, &key, &vouches)?;
-        let products = products.iter().map(|compact| self.product(&keys, name, compact)).collect::<Result<_, _>>()?;
-        Ok(Merchant { server: self.origin().clone(), name: name.clone(), title, key, standing, products, keys })
+        entry.ok_or_else(|| ClientError::NotFound(format!("{} has no merchant `{name}`", self.origin())))
+    }
+
+    /// Believes another key of a merchant than the one that is pinned, because its user was told its words by the
+    /// merchant itself. What the keys before it signed stays good.
+    ///
+    /// # Errors
+    /// [`ClientError::MerchantChanged`] if the words are not those of the key that the store names.
+    pub async fn accept_merchant_key(&self, name: &MerchantName, told: &str) -> Result<(), ClientError> {
+        let MerchantEntry { key, former, vouches, .. } = self.merchant_entry(name).await?;
+        let state = &self.shared().state;
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            words.map(str::to_lowercase).collect()
+        };
+        match merchant_pin::judge(state, self.origin(), name, &key, &former, &vouches) {
+            Err(ClientError::MerchantChanged { .. }) if words(told) == words(&key.thumbprint().words()) => {
+                Ok(merchant_pin::accept(state, self.origin(), name, &key, vouches.len())?)
+            }
+            judged => judged.map(|_| ()),
+        }
+    }
+
+    /// The same, of the merchant that an order is from.
+    ///
+    /// # Errors
+    /// As [`Storefront::accept_merchant_key`].
+    pub async fn accept_merchant_key_of(&self, order: &OrderId, told: &str) -> Result<(), ClientError> {
+        let answer: CodeOrderAnswer = self.session()?.get(&paths::fill(paths::CODE, &[order])).await?;
+        self.accept_merchant_key(&answer.info.merchant, told).await
     }
 
     /// A product that the merchant signed for this store.
@@ -215,6 +258,7 @@ impl Storefront {
             amount: info.amount,
             state: info.state,
             generation: info.generation,
+            sealed: info.sealed,
             is_here: self.vault().codes(&info.order)?.is_some(),
         })
     }
@@ -227,7 +271,7 @@ impl Storefront {
         Ok(self.vault().codes(order)?)
     }
 
-    /// Removes the codes of an order from this terminal.
+    /// Removes the codes of an order from this terminal for good: what is delivered again is not opened again.
     ///
     /// # Errors
     /// [`ClientError::State`].
@@ -245,8 +289,21 @@ impl Storefront {
         let session = self.session()?;
         let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
         let CodeOrderAnswer { info, delivery } = answer;
+        if self.vault().was_shown(order)? {
+            // That it was acknowledged may have been lost.
+            if let Some(delivery) = delivery {
+                let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext };
+                let generation = info.generation;
+                let ack = CodeAckRequest { generation, ciphertext: sealed.digest(), readable: true };
+                let path = paths::fill(paths::CODE_ACK, &[order]);
+                let _: CodeAckAnswer = session.post(&path, &ack, random::idempotency_key(), Patience::Write).await?;
+            }
+            let why = "its codes were shown once and removed from this terminal, as you wanted it";
+            return Err(ClientError::NotFound(why.into()));
+        }
+        let here = self.vault().codes(order)?;
         let Some(delivery) = delivery else {
-            if let Some(codes) = self.vault().codes(order)? {
+            if let Some(codes) = here {
                 return Ok(Collected::Here(codes));
             }
             let is_for_here = self.vault().key(&info.recipient)?.is_some();
@@ -260,26 +317,39 @@ impl Storefront {
             return Err(ClientError::NotFound(why.into()));
         };
         let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
+        let ack = |readable| CodeAckRequest { generation: info.generation, ciphertext: sealed.digest(), readable };
+        let path = paths::fill(paths::CODE_ACK, &[order]);
+        // The answer to an acknowledgement was lost: they were opened and stored.
+        if let Some(codes) = here {
+            let said = session.post(&path, &ack(true), random::idempotency_key(), Patience::Write).await;
+            if let Err(error) = said.map(|_: CodeAckAnswer| ()) {
+                tracing::debug!(%error, "the store was not told that the codes are here");
+            }
+            return Ok(Collected::Here(codes));
+        }
         // What is delivered here was ordered here, or taken over: under a key that was stored before.
         let kept = self.vault().key(&info.recipient)?;
-        let merchant = self.keys_of(&info.merchant).await?;
+        let (merchant, doubt) = self.keys_of(&info.merchant).await?;
+        let signed = merchant.verify::<SealedCode>(&delivery.code);
+        // A key that its user has not compared yet is no reason to say that the code is not what was bought.
+        if let (Err(_), Some(doubt)) = (&signed, doubt) {
+            return Err(doubt);
+        }
         let keys = self.keys().await?;
         let opened = (|| {
             let (key, terms) = kept.as_ref().ok_or("the store had it sealed to a key that is not the order's")?;
             let verification =
                 Trust::verification(&keys, &delivery.verification).map_err(|_| "the store did not sign for it")?;
-            let code = merchant.verify::<SealedCode>(&delivery.code).map_err(|_| "its merchant did not sign for it")?;
+            let code = signed.as_ref().map_err(|_| "its merchant did not sign for it")?;
             checked(*order, &info.merchant, self.origin(), key, *terms, &verification, code.document(), &sealed)?;
             let (verification, quantity) = (verification.digest(), verification.document().quantity);
             let generation = code.document().generation;
             let context = CodeContext { order, merchant: &info.merchant, generation, verification: &verification };
             open(key, &context, quantity, &sealed).map_err(|_| "it does not open to the codes that were paid for")
         })();
-        let ack = |readable| CodeAckRequest { generation: info.generation, ciphertext: sealed.digest(), readable };
-        let path = paths::fill(paths::CODE_ACK, &[order]);
         match opened {
             Ok(codes) => {
-                self.vault().store(*order, &codes).await?;
+                self.vault().store(*order, info.recipient, &codes).await?;
                 let said = session.post(&path, &ack(true), random::idempotency_key(), Patience::Write).await;
                 // They are here: that the store does not know it yet is mended the next time.
                 if let Err(error) = said.map(|_: CodeAckAnswer| ()) {
@@ -295,16 +365,20 @@ impl Storefront {
         }
     }
 
-    /// The keys of a merchant that something was bought from, pinned now if another terminal bought it.
-    async fn keys_of(&self, name: &MerchantName) -> Result<MerchantKeys, ClientError> {
+    /// The keys of a merchant that something was bought from, pinned now if another terminal bought it. If the store
+    /// says nothing of it, or names a key that its user has to compare, those that are pinned, and why there may be
+    /// others.
+    async fn keys_of(&self, name: &MerchantName) -> Result<(MerchantKeys, Option<ClientError>), ClientError> {
         match self.merchant(name).await {
             Ok(merchant) => {
                 merchant_pin::remember(&self.shared().state, self.origin(), name, &merchant.keys)?;
-                Ok(merchant.keys)
+                Ok((merchant.keys, None))
             }
-            // It may sell nothing any more.
-            Err(error @ ClientError::NotFound(_)) => {
-                merchant_pin::read(&self.shared().state, self.origin(), name)?.ok_or(error)
+            Err(error @ (ClientError::NotFound(_) | ClientError::MerchantChanged { .. })) => {
+                match merchant_pin::read(&self.shared().state, self.origin(), name)? {
+                    Some(pinned) => Ok((pinned, Some(error))),
+                    None => Err(error),
+                }
             }
             Err(error) => Err(error),
         }
@@ -316,10 +390,14 @@ impl Storefront {
     /// [`ClientError::Refused`]: `rate-limited` while a code is on its way, `order-closed` if there is nothing more
     /// to deliver.
     pub async fn take_over_codes(&self, order: &OrderId) -> Result<Generation, ClientError> {
+        if self.vault().was_shown(order)? {
+            return Err(ClientError::NotFound("its codes were shown on this terminal, once, as you wanted it".into()));
+        }
         let session = self.session()?;
         let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
-        let merchant = self.keys_of(&answer.info.merchant).await?;
-        let product = self.product(&merchant, &answer.info.merchant, &answer.info.product)?;
+        let (merchant, doubt) = self.keys_of(&answer.info.merchant).await?;
+        let product = self.product(&merchant, &answer.info.merchant, &answer.info.product);
+        let product = product.map_err(|error| doubt.unwrap_or(error))?;
         let CodeOrderInfo { quantity, amount, .. } = answer.info;
         let recipient = self.vault().make_key(OrderTerms { product: product.digest(), quantity, amount }).await?;
         let path = paths::fill(paths::CODE_RECIPIENT, &[order]);

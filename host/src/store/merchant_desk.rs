@@ -92,17 +92,12 @@ impl MerchantDesk {
     /// # Errors
     /// [`ClientError`].
     pub async fn open_orders(&self) -> Result<Listed<MerchantOrder>, ClientError> {
-        let (mut all, mut page) = (Listed::default(), 0);
+        let (mut all, mut path) = (Listed::default(), paths::MERCHANT_OPEN.to_owned());
         for _ in 0..PAGES {
-            let path = if page == 0 {
-                paths::MERCHANT_OPEN.to_owned()
-            } else {
-                paths::fill(paths::MERCHANT_OPEN_PAGE, &[&page])
-            };
             let MerchantOrdersAnswer { orders, next } = self.get(&path).await?;
             all.append(orders);
             match next {
-                Some(next) => page = next,
+                Some(after) => path = paths::fill(paths::MERCHANT_OPEN_PAGE, &[&after]),
                 None => break,
             }
         }

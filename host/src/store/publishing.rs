@@ -47,8 +47,8 @@ impl Publishing {
         Ok(())
     }
 
-    /// Makes redemption codes for an offer of a resource. Repeated under the same key, the store shows the same codes:
-    /// it holds none of them.
+    /// Makes redemption codes for an offer of a resource. The store holds none of them: if the answer is lost, void
+    /// the batch that [`Publishing::gifts`] lists, and make another one.
     ///
     /// # Errors
     /// [`ClientError`].

@@ -11,6 +11,7 @@
 //! conditional write, and its statements are made from the table; tests stop servers before and after every arrow of
 //! it.
 
+use super::Generation;
 use crate::code::OtherCode;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -170,6 +171,16 @@ impl CodeState {
         matches!(self, CodeReceived | Delivered)
     }
 
+    /// The same of an order whose code may be wanted once more: `sealed` is the sealing that was accepted last,
+    /// `wanted` the one that is wanted.
+    #[must_use]
+    pub fn next_of(self, sealed: Option<Generation>, wanted: Generation) -> Option<(Party, &'static str)> {
+        if self.may_be_sealed_again() && sealed.is_some_and(|sealed| sealed != wanted) {
+            return Some((Party::Merchant, "seal the code once more, for the terminal that took the order over"));
+        }
+        self.next()
+    }
+
     /// What has to happen next, and who has to see to it; `None`: nothing, the order is final.
     #[must_use]
     pub const fn next(self) -> Option<(Party, &'static str)> {
@@ -306,8 +317,14 @@ mod tests {
     fn what_is_not_final_says_who_goes_on_and_can_go_on() {
         for state in CodeState::ALL {
             let goes_on = CodeState::ARROWS.iter().any(|arrow| arrow.from.contains(&state));
-            let (has_next, may_be_disputed) = (state.next().is_some(), matches!(state, Acknowledged | Kept));
+            let (one, two) = (Generation::FIRST, Generation::new(2).expect("two"));
+            let (has_next, may_be_disputed) =
+                (state.next_of(None, one).is_some(), matches!(state, Acknowledged | Kept));
             assert_eq!(goes_on, has_next || may_be_disputed, "{state}");
+            let again = state.next_of(Some(one), two);
+            assert_eq!(again.is_some(), has_next, "{state}");
+            let is_merchants = again.is_some_and(|(who, _)| who == Party::Merchant);
+            assert_eq!(is_merchants, state.may_be_sealed_again() || matches!(state, Notified | Verified), "{state}");
         }
     }
 

@@ -94,6 +94,12 @@ pub struct MerchantEntry {
     pub title: Title,
     /// The key in use.
     pub key: PublicKey,
+    /// The keys before it, oldest first: each has signed the vouch that ended it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<PublicKey>,
+    /// Whether the operator has suspended it: then it sells nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
     /// Compact [`crate::MerchantVouch`]es, oldest first.
     pub vouches: Vec<String>,
     /// Compact [`crate::Product`]s that are sold.
@@ -219,6 +225,13 @@ pub struct MerchantOrder {
     pub amount: Money,
     /// Which sealing is wanted, or was accepted last.
     pub generation: Generation,
+    /// Which sealing was accepted last. One that is wanted and not accepted is to be submitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Generation>,
+    /// The nonce of the sealing that is wanted, if one is: what the webhook said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
+    pub nonce: Option<Octets<32>>,
     /// Until when a code is taken, Unix seconds.
     pub deadline: u64,
     /// The digest of the payment request.
@@ -229,15 +242,15 @@ pub struct MerchantOrder {
     pub document: Option<String>,
 }
 
-/// `GET /v1/merchant/open` and `…/{page}`: the orders that are not final.
+/// `GET /v1/merchant/open` and `…/{after}`: the orders that are not final.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MerchantOrdersAnswer {
     /// Oldest first.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<MerchantOrder>))]
     pub orders: Listed<MerchantOrder>,
-    /// Names the next page, if there is one.
-    pub next: Option<u32>,
+    /// Names the next page, if there is one: the last order of this one.
+    pub next: Option<OrderId>,
 }
 
 /// `POST /v1/merchant/vouches`: the merchant changes its key. Answer: [`crate::wire::Done`].
@@ -300,9 +313,12 @@ pub struct CodeOrderInfo {
     pub amount: Money,
     /// Where it stands.
     pub state: ReportedState,
-    /// Which sealing is wanted, or was accepted last.
+    /// Which sealing is delivered; if none is, which is wanted, or was accepted last.
     pub generation: Generation,
-    /// The key of the order.
+    /// Which sealing was accepted last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Generation>,
+    /// The key of that `generation`.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
     pub recipient: Octets<32>,
 }
@@ -483,7 +499,7 @@ pub struct BatchInfo {
     pub expires: Option<u64>,
 }
 
-/// `DELETE /v1/catalogue/{publisher}/{name}/gifts/{batch}`.
+/// `DELETE /v1/catalogue/{publisher}/{name}/gifts/batches/{batch}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VoidAnswer {

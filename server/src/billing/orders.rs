@@ -29,7 +29,6 @@ use crate::store::{
     Begun, Buyer, CodesOffSale, EffectClaim, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase,
     OrderPhase, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
 };
-use portcullis_protocol::codes::Health;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, Purchase};
 use portcullis_protocol::{
@@ -235,8 +234,7 @@ fn codes_not_sold(off_sale: CodesOffSale) -> ServiceError {
         CodesOffSale::Merchant => Reason::MerchantUnknown,
         CodesOffSale::Product => Reason::ProductUnknown,
         CodesOffSale::Request => Reason::RequestEnded,
-        CodesOffSale::Unavailable => {
-            let seconds = u32::try_from(Health::PROBE_SECONDS).unwrap_or(u32::MAX);
+        CodesOffSale::Unavailable(seconds) => {
             return Refusal::new(Reason::MerchantUnavailable).after(seconds).into();
         }
     };

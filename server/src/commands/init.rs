@@ -208,6 +208,10 @@ address_rate = {address_rate}
 address_burst = {address_burst}
 terminal_rate = {terminal_rate}
 terminal_burst = {terminal_burst}
+
+# Requests of one merchant per second, and at once: an order takes two. They do not count for their address.
+merchant_rate = {merchant_rate}
+merchant_burst = {merchant_burst}
 # Wrong passwords per account and address in ten minutes. A browser that has signed in before counts by itself.
 sign_in_attempts = {sign_in_attempts}
 # Device codes of one address in ten minutes, and terminals that an account may enrol within a day.
@@ -256,6 +260,8 @@ format = \"{format}\"
         address_burst = config.limits.address_burst,
         terminal_rate = config.limits.terminal_rate,
         terminal_burst = config.limits.terminal_burst,
+        merchant_rate = config.limits.merchant_rate,
+        merchant_burst = config.limits.merchant_burst,
         sign_in_attempts = config.limits.sign_in_attempts,
         device_codes = config.limits.device_codes,
         terminals_per_day = config.limits.terminals_per_day,

@@ -47,11 +47,15 @@ fn say_untrusted() {
 pub(crate) async fn gate(
     State(app): State<App>,
     ClientAddress(address): ClientAddress,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match app.gates.address.take(address) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            // Whoever turns out to be counted otherwise is not counted here.
+            request.extensions_mut().insert(ClientAddress(address));
+            next.run(request).await
+        }
         Err(too_many) => ApiError::from(too_many).into_response(),
     }
 }

@@ -11,6 +11,7 @@ use crate::ops::config::{Config, SignUp};
 use crate::ops::figures::LastFigures;
 use crate::ops::health::Health;
 use crate::services::Core;
+use crate::store::MerchantId;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Origin, Thumbprint};
 use std::net::IpAddr;
@@ -60,6 +61,8 @@ pub struct Gates {
     pub address: Buckets<IpAddr>,
     /// Requests, by terminal key, once it is proven.
     pub terminal: Buckets<Thumbprint>,
+    /// Requests, by merchant, whose key is proven.
+    pub merchant: Buckets<MerchantId>,
     /// Wrong passwords, by account and address: a stranger uses up his own tries, and not the owner's.
     pub sign_in: Buckets<(LookupHash, IpAddr)>,
     /// Wrong passwords, by address: a guesser has many accounts.
@@ -94,6 +97,7 @@ impl Server {
         let gates = Gates {
             address: Buckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
             terminal: Buckets::new(Rate::per_second(limits.terminal_rate, limits.terminal_burst)),
+            merchant: Buckets::new(Rate::per_second(limits.merchant_rate, limits.merchant_burst)),
             sign_in: Buckets::new(times(1)),
             sign_in_address: Buckets::new(times(5)),
             sign_in_account: Buckets::new(times(10)),

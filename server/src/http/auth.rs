@@ -9,6 +9,7 @@
 //! ```
 
 use crate::crypto::secrets::{TokenHash, TokenRole};
+use crate::http::address::ClientAddress;
 use crate::http::app::App;
 use crate::http::body::drain;
 use crate::http::problem::{ApiError, Refused, Reply};
@@ -23,8 +24,9 @@ use futures::StreamExt as _;
 use portcullis_protocol::encoding::from_base64url;
 use portcullis_protocol::limits::MAX_REQUEST_BODY;
 use portcullis_protocol::proof::{self, ProofClaims, ProofError, ProofTarget, Proven};
-use portcullis_protocol::{AccountId, Digest, IdempotencyKey, PublicKey, Reason, Thumbprint};
+use portcullis_protocol::{AccountId, Digest, IdempotencyKey, PublicKey, Reason, Thumbprint, paths};
 use serde::de::DeserializeOwned;
+use std::net::IpAddr;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -93,6 +95,7 @@ impl UnverifiedRequest {
             body,
             method: self.method,
             path: self.path,
+            address: None,
         })
     }
 }
@@ -106,6 +109,8 @@ struct ProvenRequest {
     body: Digest,
     method: Method,
     path: String,
+    /// From where it came, if that was counted.
+    address: Option<IpAddr>,
 }
 
 impl ProvenRequest {
@@ -230,15 +235,33 @@ caller!(ProvenSession, Access::Session, |caller| AnswerScope::Session(caller.ses
 caller!(ProvenTerminal, Access::Terminal, |caller| AnswerScope::Terminal(*caller.asker.terminal()));
 caller!(ProvenMerchant, Access::Merchant, |caller| AnswerScope::Merchant(caller.merchant.id));
 
+/// What paths of a route begin with.
+fn fixed(route: &'static str) -> &'static str {
+    route.split('{').next().unwrap_or(route)
+}
+
 impl ProvenMerchant {
     async fn of(app: &App, proven: ProvenRequest, body: Bytes) -> Result<Self, Refused> {
-        app.gates.terminal.take(proven.key())?;
         // A token would bind the request to an account, and a merchant's key acts for none.
         if proven.token.is_some() {
             return Err(ApiError::Malformed("a merchant's request carries no access token".into()).into());
         }
         let found = app.core.store.merchant_of_key(proven.proven.key()).await.map_err(ApiError::internal)?;
-        let merchant = found.filter(|merchant| merchant.state != MerchantState::Suspended);
+        // Whom the operator has approved is counted as a merchant, and not as one of many behind its address.
+        // Everybody else, anybody can be who has an account.
+        match &found {
+            Some(merchant) if merchant.state == MerchantState::Approved => {
+                app.gates.merchant.take(merchant.id)?;
+                if let Some(address) = proven.address {
+                    app.gates.address.give_back(&address, 1);
+                }
+            }
+            _ => app.gates.terminal.take(proven.key())?,
+        }
+        // One that is suspended may still read what becomes of its orders, and nothing else: its key may be stolen.
+        let reads_orders = proven.method == Method::GET
+            && [paths::MERCHANT_ORDER, paths::MERCHANT_OPEN].iter().any(|path| proven.path.starts_with(fixed(path)));
+        let merchant = found.filter(|merchant| merchant.state != MerchantState::Suspended || reads_orders);
         let merchant = merchant.ok_or(Reason::MerchantUnknown)?;
         let common = Common { idempotency: proven.idempotency()?, reply: proven.reply, body };
         Ok(Self { merchant, common })
@@ -352,7 +375,8 @@ async fn prove(request: Request, app: &App) -> Result<(ProvenRequest, Bytes), Ap
     let (parts, unverified_body) = request.into_parts();
     let body = bounded(unverified_body).await?;
     let unverified = UnverifiedRequest::read(&parts.method, parts.uri.path(), &parts.headers)?;
-    let proven = unverified.check(app, Digest::of(&body))?;
+    let mut proven = unverified.check(app, Digest::of(&body))?;
+    proven.address = parts.extensions.get().map(|ClientAddress(address)| *address);
     Ok((proven, body))
 }
 

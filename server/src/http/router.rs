@@ -164,6 +164,8 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<merchant::__path_open>(app, signed(merchant::open))
         .with::<merchant::__path_open_page>(app, signed(merchant::open_page))
         .with::<merchant::__path_vouch>(app, once(merchant::vouch))
+        .with::<merchant::__path_events>(app, signed(merchant::events))
+        .with::<merchant::__path_events_after>(app, signed(merchant::events_after))
         // Terminals, for publishers.
         .with::<redemptions::__path_make>(app, signed(redemptions::make))
         .with::<redemptions::__path_list>(app, signed(redemptions::list))

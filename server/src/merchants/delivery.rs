@@ -4,7 +4,8 @@
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};
 use crate::identity::asker::Asker;
-use crate::store::{AccountPage, CodeOrder, CodeStep};
+use crate::ops::retention;
+use crate::store::{AcceptedCode, AccountPage, CodeOrder, CodeStep};
 use portcullis_protocol::codes::CodeState;
 use portcullis_protocol::wire::{
     CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderInfo, CodeOrdersAnswer, Delivery, RecipientAnswer,
@@ -14,8 +15,6 @@ use portcullis_protocol::{AccountId, OrderId, Reason, ReleasePublicKey};
 
 /// Orders on one page: each has the product that its merchant signed.
 const PAGE: usize = 10;
-/// How long a code that was acknowledged is delivered again to the same terminal, in seconds.
-const KEPT: u64 = 30 * 24 * 3600;
 /// When a terminal asks again that wants an order while its code is on the way, in seconds.
 const SOON: u32 = 5;
 
@@ -25,7 +24,7 @@ const SOON: u32 = 5;
 /// [`ServiceError::Failed`].
 pub async fn list(core: &Core, account: &AccountId, page: u32) -> Result<CodeOrdersAnswer, ServiceError> {
     let page = core.store.code_orders_of(account, AccountPage::new(page, PAGE)).await?;
-    let codes: Vec<CodeOrderInfo> = page.rows.iter().filter_map(info).collect();
+    let codes: Vec<CodeOrderInfo> = page.rows.iter().filter_map(|order| info(order, None)).collect();
     Ok(CodeOrdersAnswer { codes: codes.into(), next: page.next })
 }
 
@@ -44,23 +43,26 @@ pub async fn fetch(core: &Core, asker: &Asker, id: &OrderId) -> Result<CodeOrder
         _ => order,
     };
     let delivery = delivery(core, asker, &order).await?;
-    Ok(CodeOrderAnswer { info: info(&order).ok_or(ServiceError::NotFound)?, delivery })
+    // What is delivered is said of the sealing that is.
+    let delivered = order.accepted.as_ref().filter(|_| delivery.is_some());
+    Ok(CodeOrderAnswer { info: info(&order, delivered).ok_or(ServiceError::NotFound)?, delivery })
 }
 
 async fn delivery(core: &Core, asker: &Asker, order: &CodeOrder) -> Result<Option<Delivery>, ServiceError> {
-    let is_its = order.terminal.is_none_or(|terminal| terminal == *asker.terminal());
+    // The last sealing stays in force for its own terminal, until another one is accepted.
+    let Some(accepted) = &order.accepted else { return Ok(None) };
+    let is_its = accepted.terminal.is_none_or(|terminal| terminal == *asker.terminal());
     let may_have = match order.state {
         // A payment that is disputed releases nothing.
-        Some(CodeState::Delivered | CodeState::Kept) => true,
-        Some(CodeState::Acknowledged) => order.changed.plus(KEPT) > core.store.now().await?,
+        Some(CodeState::Delivered) => true,
+        Some(CodeState::Acknowledged | CodeState::Kept) => {
+            order.changed.plus(retention::SEALED_CODE) > core.store.now().await?
+        }
         _ => false,
     };
-    let sealed = order.accepted.as_ref().filter(|accepted| accepted.generation == order.generation);
-    let (true, true, Some(sealed), Some(verification)) = (is_its, may_have, sealed, &order.verification) else {
-        return Ok(None);
-    };
+    let Some(sealed) = accepted.sealed.as_ref().filter(|_| is_its && may_have) else { return Ok(None) };
     Ok(Some(Delivery {
-        verification: verification.clone(),
+        verification: accepted.verification.clone(),
         code: sealed.code.clone(),
         enc: sealed.bytes.enc,
         ciphertext: sealed.bytes.ciphertext.clone(),
@@ -118,7 +120,8 @@ async fn of_account(core: &Core, account: &AccountId, id: &OrderId) -> Result<Co
     }
 }
 
-fn info(order: &CodeOrder) -> Option<CodeOrderInfo> {
+/// An order, as its buyer is told of it: by the sealing that is delivered, or by the one that is wanted.
+fn info(order: &CodeOrder, delivered: Option<&AcceptedCode>) -> Option<CodeOrderInfo> {
     Some(CodeOrderInfo {
         order: order.id,
         merchant: order.merchant_name.clone(),
@@ -126,7 +129,8 @@ fn info(order: &CodeOrder) -> Option<CodeOrderInfo> {
         quantity: order.quantity,
         amount: order.amount,
         state: order.state?.into(),
-        generation: order.generation,
-        recipient: order.recipient,
+        generation: delivered.map_or(order.generation, |accepted| accepted.generation),
+        sealed: order.accepted.as_ref().map(|accepted| accepted.generation),
+        recipient: delivered.map_or(order.recipient, |accepted| accepted.recipient),
     })
 }

@@ -36,7 +36,7 @@ pub(super) async fn accepted(core: &Core, order: &CodeOrder) -> Result<Option<St
         merchant: order.merchant_name.clone(),
         order: order.id,
         generation: accepted.generation,
-        ciphertext: accepted.bytes.digest(),
+        ciphertext: accepted.digest,
         at,
         reversed: is_reversed,
         iat: if is_reversed { order.changed.seconds() } else { at },

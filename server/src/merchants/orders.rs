@@ -14,7 +14,7 @@ use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, MerchantOrder, MerchantOrdersAnswer, OrderVerificationAnswer,
     OrderVerificationRequest,
 };
-use portcullis_protocol::{More, OrderId, Reason, SealedCode, Unverified};
+use portcullis_protocol::{More, OrderId, PublicKey, Reason, SealedCode, Thumbprint, Unverified};
 use subtle::ConstantTimeEq as _;
 
 /// How often an order is looked at again that changed meanwhile.
@@ -79,9 +79,10 @@ pub async fn submit(
     let CodeSubmission { code: compact, enc, ciphertext } = submitted;
     let bytes = SealedBytes { enc, ciphertext };
     let unacceptable = |why: String| ServiceError::Unacceptable(format!("the code is not accepted: {why}").into());
-    let signed = Unverified::<SealedCode>::parse(&compact)
-        .and_then(|code| code.verify(&merchant.key))
-        .map_err(|error| unacceptable(error.to_string()))?;
+    let unverified = Unverified::<SealedCode>::parse(&compact).map_err(|error| unacceptable(error.to_string()))?;
+    let former = former_key(core, merchant, &unverified.kid()).await?;
+    let signed = unverified.verify(former.as_ref().unwrap_or(&merchant.key));
+    let signed = signed.map_err(|error| unacceptable(error.to_string()))?;
     let code = signed.document();
     if code.merchant != merchant.name || code.aud != core.origin {
         return Err(unacceptable("it is signed for another platform or name".into()));
@@ -92,15 +93,19 @@ pub async fn submit(
     }
     // What was accepted before is compared by the store, with what was accepted.
     let is_repeated = order.accepted.as_ref().is_some_and(|accepted| accepted.generation == code.generation);
+    // What an earlier key signed gets its answer again, and is not accepted any more.
+    if former.is_some() && !is_repeated {
+        return Err(unacceptable("sign it anew, over the same ciphertext, with the key in use".into()));
+    }
     let order = deadline::enforced(core, order).await?;
     if !is_repeated {
         let verification = order.verification.as_deref().map(digest_of).transpose()?;
         if verification != Some(code.verification) {
-            return match order.state {
-                Some(state) if state.waits_for_code() || state.may_be_sealed_again() => {
+            return match order.waits_for_merchant() {
+                true => {
                     Err(mismatch("it answers no verification of this order that is in force: ask the second interface"))
                 }
-                _ => Err(closed(core, &order).await?),
+                false => Err(closed(core, &order).await?),
             };
         }
         if code.generation != order.generation || code.recipient != order.recipient {
@@ -129,6 +134,15 @@ pub async fn submit(
         CodeStep::Mismatch => Err(mismatch("the order has changed, or its serials are not those of codes to sell")),
         CodeStep::Unknown => Err(Reason::OrderUnknown.into()),
     }
+}
+
+/// The key that signs for the merchant no more, if this is one that has vouched for the next.
+async fn former_key(core: &Core, merchant: &Merchant, kid: &Thumbprint) -> Result<Option<PublicKey>, ServiceError> {
+    if merchant.key.thumbprint() == *kid {
+        return Ok(None);
+    }
+    let vouches = core.store.merchant_vouches(&merchant.id).await?;
+    Ok(vouches.into_iter().map(|vouch| vouch.by).find(|key| key.thumbprint() == *kid))
 }
 
 /// There is no code for the order: its buyer is paid back.
@@ -166,16 +180,20 @@ pub async fn show(core: &Core, merchant: &Merchant, order: &OrderId) -> Result<M
 ///
 /// # Errors
 /// [`ServiceError::Failed`].
-pub async fn open(core: &Core, merchant: &Merchant, page: u32) -> Result<MerchantOrdersAnswer, ServiceError> {
-    let mut found =
-        core.store.open_code_orders(Some(&merchant.id), page.saturating_mul(PAGE), PAGE.saturating_add(1)).await?;
+pub async fn open(
+    core: &Core,
+    merchant: &Merchant,
+    after: Option<&OrderId>,
+) -> Result<MerchantOrdersAnswer, ServiceError> {
+    let mut found = core.store.open_code_orders(Some(&merchant.id), after, PAGE.saturating_add(1)).await?;
     let has_more = found.len() > PAGE as usize;
     found.truncate(PAGE as usize);
     let mut orders = Vec::with_capacity(found.len());
     for order in &found {
         orders.push(shown(core, order).await?);
     }
-    Ok(MerchantOrdersAnswer { orders: orders.into(), next: has_more.then(|| page.saturating_add(1)) })
+    let next = found.last().filter(|_| has_more).map(|order| order.id);
+    Ok(MerchantOrdersAnswer { orders: orders.into(), next })
 }
 
 async fn shown(core: &Core, order: &CodeOrder) -> Result<MerchantOrder, ServiceError> {
@@ -185,7 +203,14 @@ async fn shown(core: &Core, order: &CodeOrder) -> Result<MerchantOrder, ServiceE
         product: order.product_digest,
         quantity: order.quantity,
         amount: order.amount,
-        generation: order.generation,
+        // Once nothing is wanted any more it is the one that was accepted.
+        generation: match &order.accepted {
+            Some(accepted) if !order.waits_for_merchant() => accepted.generation,
+            _ => order.generation,
+        },
+        // What the webhook says, for a merchant that has not heard it. A key that may be stolen reads none.
+        nonce: order.nonce.filter(|_| order.waits_for_merchant() && !order.is_held_up),
+        sealed: order.accepted.as_ref().map(|accepted| accepted.generation),
         deadline: order.deadline.ok_or_else(documents::damaged)?.seconds(),
         request: order.request,
         document: documents::outcome(core, order).await?,

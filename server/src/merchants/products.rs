@@ -80,8 +80,17 @@ pub async fn request(core: &Core, merchant: &Merchant, compact: &str) -> Result<
 pub async fn show_request(core: &Core, digest: &Digest) -> Result<PaymentRequestEntry, ServiceError> {
     let record = core.store.payment_request(digest).await?.ok_or(ServiceError::NotFound)?;
     let merchant = core.store.merchant(&record.request.merchant).await?;
-    let merchant = merchant.filter(|merchant| merchant.state == MerchantState::Approved);
-    let key = merchant.ok_or(ServiceError::NotFound)?.key;
+    let merchant = merchant.filter(|merchant| merchant.state == MerchantState::Approved && !record.has_ended_unpaid());
+    let merchant = merchant.ok_or(ServiceError::NotFound)?;
+    let signer = Unverified::<PaymentRequest>::parse(&record.compact).map_err(|_| ServiceError::NotFound)?.kid();
+    // One that was paid stays what it is when its merchant changes its key.
+    let key = if merchant.key.thumbprint() == signer {
+        merchant.key
+    } else {
+        let vouches = core.store.merchant_vouches(&merchant.id).await?;
+        let former = vouches.into_iter().map(|vouch| vouch.by).find(|key| key.thumbprint() == signer);
+        former.ok_or(ServiceError::NotFound)?
+    };
     Ok(PaymentRequestEntry { request: record.compact, product: record.product.compact, key })
 }
 

@@ -10,8 +10,8 @@ use crate::crypto::secrets::random;
 use crate::notices::outbound;
 use crate::notices::webhooks::{self, keys};
 use crate::store::{
-    Endpoint, EndpointId, EndpointState, Merchant, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome,
-    NewEndpoint, NewMerchant, NewMerchantVouch, Receiver,
+    Endpoint, EndpointId, Merchant, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, NewMerchant,
+    NewMerchantEndpoint, NewMerchantVouch, Receiver,
 };
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::MAX_VOUCHES;
@@ -43,8 +43,11 @@ pub async fn claim(core: &Core, account: &AccountId, compact: &str) -> Result<Me
     let id = MerchantId(Octets(random()));
     outbound::WebhookUrl::parse(claim.webhook.as_str(), core.outbound.of(&receiver(&id)).networks())
         .map_err(|error| ServiceError::Unacceptable(format!("the webhook is not accepted: {error}").into()))?;
+    let endpoint = EndpointId(Octets(random()));
+    let (keys, _) = keys::new(&core.secrets, &endpoint);
     let new = NewMerchant {
         id,
+        endpoint: NewMerchantEndpoint { id: endpoint, keys },
         name: claim.name,
         title: claim.title,
         key: claim.jwk,
@@ -58,7 +61,6 @@ pub async fn claim(core: &Core, account: &AccountId, compact: &str) -> Result<Me
             return Err(ServiceError::Unacceptable(why.into()));
         }
     };
-    endpoint(core, &merchant).await?;
     Ok(answer(&merchant))
 }
 
@@ -75,24 +77,11 @@ fn held_key(core: &Core, compact: &str) -> Result<MerchantClaim, ServiceError> {
     }
 }
 
-/// The endpoint of a merchant's address, which is made if there is none. Those of earlier addresses end.
+/// The endpoint of a merchant's address, which was made with the claim.
 async fn endpoint(core: &Core, merchant: &Merchant) -> Result<Endpoint, ServiceError> {
-    let owner = receiver(&merchant.id);
-    let url = merchant.webhook.as_str();
-    let endpoints = core.store.endpoints_of(&owner).await?;
-    for other in endpoints.iter().filter(|endpoint| endpoint.url != url) {
-        core.store.set_endpoint(&other.id, EndpointState::Removed).await?;
-    }
-    if let Some(known) = endpoints.into_iter().find(|endpoint| endpoint.url == url) {
-        return Ok(known);
-    }
-    let id = EndpointId(Octets(random()));
-    let (keys, _) = keys::new(&core.secrets, &id);
-    let new = NewEndpoint { id, owner, url: url.to_owned(), keys };
-    if !core.store.add_endpoint(new).await? {
-        return Err(ServiceError::Failed("a merchant has more endpoints than it can have".into()));
-    }
-    core.store.endpoint(&id).await?.ok_or(ServiceError::NotFound)
+    let endpoints = core.store.endpoints_of(&receiver(&merchant.id)).await?;
+    let found = endpoints.into_iter().find(|endpoint| endpoint.url == merchant.webhook.as_str());
+    found.ok_or_else(|| ServiceError::Failed("the endpoint of a merchant's address is gone".into()))
 }
 
 /// Has the endpoint show that it is the merchant's.
@@ -103,9 +92,6 @@ pub async fn prove(core: &Core, merchant: &Merchant) -> Result<MerchantAnswer, S
     let unproven =
         |why: String| ServiceError::Unacceptable(format!("the endpoint is not proven to be yours: {why}").into());
     let endpoint = endpoint(core, merchant).await?;
-    if endpoint.state == EndpointState::Disabled {
-        core.store.set_endpoint(&endpoint.id, EndpointState::Active).await?;
-    }
     let challenge = Octets(random::<32>());
     let said = webhooks::ask(core, &endpoint, CHALLENGE, &json!({ "challenge": challenge })).await?;
     let said = said.map_err(|error| unproven(error.to_string()))?;
@@ -140,16 +126,18 @@ pub async fn prove(core: &Core, merchant: &Merchant) -> Result<MerchantAnswer, S
 /// # Errors
 /// [`ServiceError::Failed`].
 pub async fn status(core: &Core, merchant: &Merchant) -> Result<MerchantStatus, ServiceError> {
-    let endpoint = endpoint(core, merchant).await?;
     let mut published = Vec::new();
-    for stored in core.store.endpoint_keys(&endpoint.id).await? {
-        let opened = keys::open(&core.secrets, &endpoint.id, &stored)?;
-        published.push(WebhookKeys {
-            v1: opened.shared().to_string(),
-            v1a: opened.public(),
-            from: stored.not_before.seconds(),
-            until: stored.ends.map(crate::ops::clock::Timestamp::seconds),
-        });
+    // Also of the address before, which is told of orders until another one is proven.
+    for endpoint in core.store.endpoints_of(&receiver(&merchant.id)).await? {
+        for stored in core.store.endpoint_keys(&endpoint.id).await? {
+            let opened = keys::open(&core.secrets, &endpoint.id, &stored)?;
+            published.push(WebhookKeys {
+                v1: opened.shared().to_string(),
+                v1a: opened.public(),
+                from: stored.not_before.seconds(),
+                until: stored.ends.map(crate::ops::clock::Timestamp::seconds),
+            });
+        }
     }
     let health = core.store.merchant_health(&merchant.id).await?;
     Ok(MerchantStatus {
@@ -162,19 +150,25 @@ pub async fn status(core: &Core, merchant: &Merchant) -> Result<MerchantStatus, 
     })
 }
 
-/// A merchant as everybody sees it, once it is approved.
+/// A merchant as everybody sees it, once it was approved. One that sells nothing, since it is suspended or has another
+/// address that is not proven, is still shown: those who have bought from it follow its keys.
 ///
 /// # Errors
 /// [`ServiceError::NotFound`].
 pub async fn show(core: &Core, name: &MerchantName) -> Result<MerchantEntry, ServiceError> {
-    let merchant = core.store.merchant(name).await?.filter(|merchant| merchant.state == MerchantState::Approved);
+    let merchant = core.store.merchant(name).await?.filter(|merchant| merchant.was_approved);
     let merchant = merchant.ok_or(ServiceError::NotFound)?;
-    let vouches = core.store.merchant_vouches(&merchant.id).await?;
-    let products = core.store.products(&merchant.id).await?.into_iter().map(|revision| revision.compact).collect();
-    Ok(MerchantEntry { name: merchant.name, title: merchant.title, key: merchant.key, vouches, products })
+    let (sells, suspended) = (merchant.state == MerchantState::Approved, merchant.state == MerchantState::Suspended);
+    let (former, vouches) =
+        core.store.merchant_vouches(&merchant.id).await?.into_iter().map(|vouch| (vouch.by, vouch.compact)).unzip();
+    let sold = if sells { core.store.products(&merchant.id).await? } else { Vec::new() };
+    let products = sold.into_iter().map(|revision| revision.compact).collect();
+    let Merchant { name, title, key, .. } = merchant;
+    Ok(MerchantEntry { name, title, key, former, suspended, vouches, products })
 }
 
-/// Changes a merchant's key: the one in use names its successor, which has signed that it is held.
+/// Changes a merchant's key: the one in use names its successor, which has signed that it is held. What the old one
+/// has signed is not sold any more.
 ///
 /// # Errors
 /// [`ServiceError::Unacceptable`].

@@ -136,6 +136,10 @@ pub struct Limits {
     pub terminal_rate: u32,
     /// Requests of one terminal at once.
     pub terminal_burst: u32,
+    /// Requests per second of one merchant, on average.
+    pub merchant_rate: u32,
+    /// Requests of one merchant at once.
+    pub merchant_burst: u32,
     /// Wrong passwords per account and address in ten minutes; the other limits on guessing follow from it.
     pub sign_in_attempts: u32,
     /// Device codes that one address may ask for in ten minutes.
@@ -250,6 +254,9 @@ impl Default for Limits {
             address_burst: 400,
             terminal_rate: 50,
             terminal_burst: 200,
+            // An order takes two requests, and some are sent again: a hundred orders a second.
+            merchant_rate: 400,
+            merchant_burst: 1_600,
             sign_in_attempts: 10,
             // A household that sets up its machines.
             device_codes: 60,
@@ -341,6 +348,8 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["limits", "address_burst"], Kind::Integer),
     (&["limits", "terminal_rate"], Kind::Integer),
     (&["limits", "terminal_burst"], Kind::Integer),
+    (&["limits", "merchant_rate"], Kind::Integer),
+    (&["limits", "merchant_burst"], Kind::Integer),
     (&["limits", "sign_in_attempts"], Kind::Integer),
     (&["limits", "device_codes"], Kind::Integer),
     (&["limits", "terminals_per_day"], Kind::Integer),

@@ -21,5 +21,8 @@ pub(crate) const SIGN_IN: u64 = 7 * DAY;
 pub(crate) const EFFECT: u64 = 31 * DAY;
 /// Events. A receiver that was away for longer pulls what there is.
 pub(crate) const EVENT: u64 = 31 * DAY;
+/// A sealed code, after its terminal has acknowledged it or a dispute was decided: the same terminal may fetch it
+/// again.
+pub(crate) const SEALED_CODE: u64 = 30 * DAY;
 /// The log of what happened: a year, and time to ask about its last day.
 pub(crate) const LOG: u64 = 400 * DAY;

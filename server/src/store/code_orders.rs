@@ -4,7 +4,7 @@
 use super::{AccountPage, MerchantId, Page, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
-use portcullis_protocol::codes::{CodeState, Generation, Quantity, SealedBytes};
+use portcullis_protocol::codes::{CodeState, Generation, Party, Quantity, SealedBytes};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, CodeSerial, Digest, MerchantName, Money, OrderId, Product, TerminalId};
 
@@ -45,10 +45,66 @@ pub struct CodeOrder {
     pub deadline: Option<Timestamp>,
     /// What the merchant was answered for this generation.
     pub verification: Option<String>,
-    /// What was accepted last.
+    /// What was accepted last. It stays in force until another sealing is accepted.
     pub accepted: Option<AcceptedCode>,
+    /// Who disputes the code, beside whoever disputes the payment.
+    pub complaint: Option<CodeComplaint>,
+    /// Why its merchant declined it.
+    pub reason: Option<String>,
+    /// Whether its merchant is suspended: then a person decides how it goes on.
+    pub is_held_up: bool,
     /// Since when it stands where it stands.
     pub changed: Timestamp,
+}
+
+impl CodeOrder {
+    /// Whether the same code is to be sealed once more, for another terminal.
+    #[must_use]
+    pub fn waits_for_another_sealing(&self) -> bool {
+        let is_sealed = self.accepted.as_ref().is_some_and(|accepted| accepted.generation == self.generation);
+        !is_sealed && self.state.is_some_and(CodeState::may_be_sealed_again)
+    }
+
+    /// Whether its merchant has to seal a code, the first one or the same once more.
+    #[must_use]
+    pub fn waits_for_merchant(&self) -> bool {
+        self.state.is_some_and(CodeState::waits_for_code) || self.waits_for_another_sealing()
+    }
+
+    /// What has to happen next, and who has to see to it; `None`: nothing.
+    #[must_use]
+    pub fn next(&self) -> Option<(Party, &'static str)> {
+        if self.is_held_up && self.waits_for_merchant() {
+            return Some((Party::Operator, "its merchant is suspended: restore it, give it another key, or pay back"));
+        }
+        self.state?.next_of(self.accepted.as_ref().map(|accepted| accepted.generation), self.generation)
+    }
+}
+
+/// Who disputes a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeComplaint {
+    /// Its terminal, which cannot read it.
+    Unreadable,
+    /// Whoever took the order over: the code was not sealed once more in time.
+    NotSealedAgain,
+    /// The operator.
+    Operator,
+}
+
+impl CodeComplaint {
+    /// In the order of the column's numbers.
+    pub(crate) const ALL: [Self; 3] = [Self::Unreadable, Self::NotSealedAgain, Self::Operator];
+
+    /// What is disputed, for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unreadable => "the terminal cannot read the code",
+            Self::NotSealedAgain => "the code was not sealed once more in time",
+            Self::Operator => "noted by the operator",
+        }
+    }
 }
 
 /// A code that was accepted. It opens with the key of its order only.
@@ -56,12 +112,27 @@ pub struct CodeOrder {
 pub struct AcceptedCode {
     /// Which sealing.
     pub generation: Generation,
+    /// The terminal that it is for.
+    pub terminal: Option<TerminalId>,
+    /// The key that it is sealed to.
+    pub recipient: Octets<32>,
+    /// The verification that it answers.
+    pub verification: String,
+    /// The digest of what was sealed.
+    pub digest: Digest,
+    /// What there is to deliver, until nobody fetches it any more.
+    pub sealed: Option<SealedRecord>,
+    /// When the first sealing was accepted.
+    pub at: Timestamp,
+}
+
+/// A sealed code as it is delivered.
+#[derive(Debug, Clone)]
+pub struct SealedRecord {
     /// What the merchant signed.
     pub code: String,
     /// What was sealed.
     pub bytes: SealedBytes,
-    /// When the first sealing was accepted.
-    pub at: Timestamp,
 }
 
 /// A sealed code, checked against its signature and its order.
@@ -107,15 +178,15 @@ pub enum CodesOffSale {
     Product,
     /// The request has expired, or another order stands for it.
     Request,
-    /// The merchant fails too often.
-    Unavailable,
+    /// The merchant fails too often. An order may be taken again in so many seconds.
+    Unavailable(u32),
 }
 
 /// Why an order fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeFailure {
-    /// Its deadline has passed.
-    Late,
+    /// The deadline of this sealing has passed.
+    Late(Generation),
     /// Its merchant has no code for it.
     Declined {
         /// The merchant that says so.
@@ -145,11 +216,11 @@ pub trait CodeOrders {
     /// A page of the orders of an account that were paid for, newest first.
     async fn code_orders_of(&self, account: &AccountId, page: AccountPage) -> Result<Page<CodeOrder>, StoreError>;
 
-    /// Orders that are not final, oldest first: of one merchant or of all, at most `limit` after the first `skip`.
+    /// Orders that are not final, oldest first: of one merchant or of all, at most `limit` after the one given.
     async fn open_code_orders(
         &self,
         merchant: Option<&MerchantId>,
-        skip: u32,
+        after: Option<&OrderId>,
         limit: u32,
     ) -> Result<Vec<CodeOrder>, StoreError>;
 
@@ -189,8 +260,9 @@ pub trait CodeOrders {
         recipient: &Octets<32>,
     ) -> Result<CodeStep, StoreError>;
 
-    /// Ends an order for which there will be no code, and begins to pay it back. One that is not late yet, or has its
-    /// code, stays as it is.
+    /// Ends an order for which there will be no code, and begins to pay it back; one whose code was not sealed once
+    /// more in time is disputed. One that is not late yet, or has its code, or whose merchant is suspended, stays as
+    /// it is.
     async fn fail_code_order(&self, order: &OrderId, why: CodeFailure) -> Result<CodeStep, StoreError>;
 
     /// Opens or decides a dispute. What is reversed is on its way back.

@@ -1,12 +1,12 @@
 //! Merchants: who they are, what they sell, what they ask to be paid.
 
-use super::StoreError;
+use super::{EndpointId, NewEndpointKeys, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::codes::Health;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{
-    AccountId, Digest, MerchantName, PaymentRequest, Product, ProductName, PublicKey, Title, WebhookUrl,
+    AccountId, Digest, MerchantName, PaymentRequest, Product, ProductName, PublicKey, Thumbprint, Title, WebhookUrl,
 };
 
 /// A merchant at this server. Never leaves it.
@@ -56,6 +56,8 @@ pub struct Merchant {
     pub webhook: WebhookUrl,
     /// Where it stands.
     pub state: MerchantState,
+    /// Whether the operator has approved it, whatever became of it since.
+    pub was_approved: bool,
     /// When its name was claimed.
     pub created: Timestamp,
 }
@@ -75,6 +77,17 @@ pub struct NewMerchant {
     pub owner: AccountId,
     /// Where it is told of orders.
     pub webhook: WebhookUrl,
+    /// The endpoint there, if it is a new one.
+    pub endpoint: NewMerchantEndpoint,
+}
+
+/// The endpoint of a merchant, if it has none at that address.
+#[derive(Debug, Clone)]
+pub struct NewMerchantEndpoint {
+    /// Its identifier.
+    pub id: EndpointId,
+    /// Its keys.
+    pub keys: NewEndpointKeys,
 }
 
 /// What became of a claim to a merchant's name.
@@ -101,6 +114,15 @@ pub struct NewMerchantVouch {
     pub compact: String,
 }
 
+/// A vouch that a merchant's key was changed by.
+#[derive(Debug, Clone)]
+pub struct MerchantVouchRecord {
+    /// The key that signed it.
+    pub by: PublicKey,
+    /// The vouch itself.
+    pub compact: String,
+}
+
 /// What became of a vouch of a merchant's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MerchantVouchOutcome {
@@ -117,10 +139,12 @@ pub enum MerchantVouchOutcome {
 pub enum MerchantDecision {
     /// It may sell.
     Approve,
-    /// It may not, and its key acts for nobody.
+    /// It may not, and its key acts for nobody. Orders that are under way wait for a person.
     Suspend,
     /// It may again.
     Restore,
+    /// The same as suspending it, until the account that answers for it registers the key of this thumbprint.
+    Rekey(Thumbprint),
 }
 
 /// A revision of a product.
@@ -149,6 +173,16 @@ pub struct RequestRecord {
     pub product: ProductRevision,
     /// Whether an order stands for it.
     pub is_spent: bool,
+    /// Whether the key that signed it is not the merchant's any more.
+    pub has_ended: bool,
+}
+
+impl RequestRecord {
+    /// Whether nobody can pay it any more, and nobody has.
+    #[must_use]
+    pub const fn has_ended_unpaid(&self) -> bool {
+        self.has_ended && !self.is_spent
+    }
 }
 
 /// What became of a product that is to be sold.
@@ -176,7 +210,8 @@ pub trait Merchants {
     /// Merchants by name, after one: at most `limit`.
     async fn merchants(&self, after: Option<&MerchantName>, limit: u32) -> Result<Vec<Merchant>, StoreError>;
 
-    /// Records that the endpoint at this address has shown to be the merchant's. False if it has another one by now.
+    /// Records that the endpoint at this address has shown to be the merchant's. It alone is sent messages from then
+    /// on, those about open orders once more. False if the merchant has another address by now.
     async fn prove_merchant(&self, merchant: &MerchantId, webhook: &WebhookUrl) -> Result<bool, StoreError>;
 
     /// Records what the operator decides. `None` if there is no such merchant.
@@ -186,11 +221,12 @@ pub trait Merchants {
         decision: MerchantDecision,
     ) -> Result<Option<Merchant>, StoreError>;
 
-    /// Changes a merchant's key to the one that the key in use vouches for.
+    /// Changes a merchant's key to the one that the key in use vouches for. What that one has signed ends: products,
+    /// and requests that nobody has paid.
     async fn vouch_merchant(&self, vouch: NewMerchantVouch) -> Result<MerchantVouchOutcome, StoreError>;
 
-    /// The vouches of a merchant, compact, oldest first.
-    async fn merchant_vouches(&self, merchant: &MerchantId) -> Result<Vec<String>, StoreError>;
+    /// The vouches of a merchant, oldest first.
+    async fn merchant_vouches(&self, merchant: &MerchantId) -> Result<Vec<MerchantVouchRecord>, StoreError>;
 
     /// Sells a revision of a product in place of the one before it.
     async fn sell_product(&self, revision: ProductRevision) -> Result<ProductOutcome, StoreError>;

@@ -51,7 +51,8 @@ pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, Stored
 pub use approvals::{ApprovalRequest, Approvals};
 pub use audit::{AuditEnd, AuditLog, SealedRow};
 pub use code_orders::{
-    AcceptedCode, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep, CodesOffSale, NewCode,
+    AcceptedCode, CodeComplaint, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep, CodesOffSale, NewCode,
+    SealedRecord,
 };
 pub use copy::{Copied, CopyError, Copyable};
 pub use cycle::{
@@ -72,8 +73,8 @@ pub(crate) use leases::{Claim, Running};
 pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use merchants::{
-    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, Merchants,
-    NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord,
+    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, MerchantVouchRecord,
+    Merchants, NewMerchant, NewMerchantEndpoint, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord,
 };
 pub use offers::{NewOffer, Offers, OffersOutcome, OpenedPart};
 pub use orders::{

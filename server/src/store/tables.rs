@@ -106,17 +106,21 @@ const TABLES: &[(&str, &str)] = &[
     (
         "merchants",
         "id:blob name:text title:text key:blob owner:blob webhook:text created_at:int proven_at:int \
-         approved_at:int suspended_at:int probe_at:int",
+         approved_at:int suspended_at:int probe_at:int successor:blob",
     ),
-    ("merchant_vouches", "merchant:blob seq:int compact:text"),
+    ("merchant_vouches", "merchant:blob seq:int signer:blob compact:text"),
     ("products", "digest:blob merchant:blob name:text product:text compact:text since:int ended_at:int"),
-    ("payment_requests", "digest:blob merchant:blob product:blob request:text compact:text expires_at:int"),
+    (
+        "payment_requests",
+        "digest:blob merchant:blob product:blob request:text compact:text expires_at:int ended_at:int",
+    ),
     ("merchant_health", "merchant:blob minute:int decided:int in_time:int"),
     (
         "code_orders",
         "id:blob merchant:blob product:blob quantity:int request:blob spent:blob terminal:blob recipient:blob \
          nonce:blob state:int generation:int deadline:int verification:text sealed:int code:text enc:blob \
-         ciphertext:blob digest:blob accepted_at:int reason:text changed_at:int",
+         ciphertext:blob digest:blob sealed_for:blob sealed_to:blob sealed_under:text accepted_at:int \
+         complaint:int reason:text changed_at:int",
     ),
     ("code_batches", "id:blob publisher:blob offer:blob count:int note:text created_at:int expires_at:int"),
     (

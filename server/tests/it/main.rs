@@ -3,6 +3,8 @@
 // The core: `world` is a core with something to sell, and terminals to buy it.
 mod asker;
 mod audit;
+mod code_crashes;
+mod code_sealings;
 mod codes;
 mod copying;
 mod crash;
@@ -14,6 +16,7 @@ mod intent;
 mod leases;
 mod ledger;
 mod lists;
+mod merchant_changes;
 mod metered;
 mod monitoring;
 mod orders;
@@ -30,6 +33,7 @@ mod standing;
 mod statements;
 mod store;
 mod teasers;
+mod voided_codes;
 mod world;
 
 // The edges: `stage` is a whole server.

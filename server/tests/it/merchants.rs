@@ -254,14 +254,26 @@ async fn a_merchant_registers_proves_its_endpoint_sells_and_delivers() {
     let accepted: CodeSubmissionAnswer = merchant.get_yes(&Draft::post(paths::SUBMISSIONS, &submission)).await;
     assert!(!accepted.accepted.is_empty());
     let open_orders: MerchantOrdersAnswer = merchant.get_yes(&Draft::get(paths::MERCHANT_OPEN)).await;
-    assert_eq!(open_orders.orders.len(), 1);
-
-    // The terminal hears of it as an event, fetches and acknowledges.
-    let events: Value = buyer.get_yes(&Draft::get(paths::EVENTS)).await;
+    assert_eq!((open_orders.orders.len(), open_orders.next), (1, None));
+    let after = Draft::get(paths::fill(paths::MERCHANT_OPEN_PAGE, &[&ordered.order]));
+    let none: MerchantOrdersAnswer = merchant.get_yes(&after).await;
+    assert!(none.orders.is_empty(), "pages go on after an order");
+    // What the webhook said can be pulled, too.
     let said = |event: &Value| {
         let payload = event.as_str().and_then(|compact| compact.split('.').nth(1)).expect("a signed event");
         String::from_utf8(from_base64url(payload).expect("base64url")).expect("text")
     };
+    let pulled: Value = merchant.get_yes(&Draft::get(paths::MERCHANT_EVENTS)).await;
+    let events: Vec<String> = pulled["events"].as_array().expect("events").iter().map(said).collect();
+    let nonce = told["data"]["nonce"].as_str().expect("a nonce");
+    assert!(events.iter().any(|event| event.contains("order.paid") && event.contains(nonce)), "{events:?}");
+    let cursor = (pulled["epoch"].as_str().expect("an epoch"), pulled["last"].as_u64().expect("a number"));
+    let path = paths::fill(paths::MERCHANT_EVENTS_AFTER, &[&cursor.0, &cursor.1]);
+    let rest: Value = merchant.get_yes(&Draft::get(path)).await;
+    assert_eq!(rest["events"].as_array().map(Vec::len), Some(0), "after the cursor");
+
+    // The terminal hears of it as an event, fetches and acknowledges.
+    let events: Value = buyer.get_yes(&Draft::get(paths::EVENTS)).await;
     let events: Vec<String> = events["events"].as_array().expect("events").iter().map(said).collect();
     let received = events.iter().find(|event| event.contains("code.received")).expect("the terminal was told");
     assert!(received.contains(&ordered.order.to_string()) && !received.contains("ALPINE"), "{received}");
@@ -289,6 +301,12 @@ async fn a_merchant_registers_proves_its_endpoint_sells_and_delivers() {
     let mut renewed = by(&stage, &successor).await;
     let status: MerchantStatus = renewed.get_yes(&Draft::get(paths::OWN_MERCHANT)).await;
     assert_eq!(status.state, "approved");
+
+    // One that is suspended reads what becomes of its orders, and does nothing.
+    store.decide_merchant(&status.merchant, MerchantDecision::Suspend).await.expect("suspended");
+    let order: MerchantOrder = renewed.get_yes(&Draft::get(shown)).await;
+    assert!(order.document.is_some(), "whether the code may be sold again");
+    assert_eq!(reason(&renewed.get_no(&prove()).await), Reason::MerchantUnknown);
     stage.stop().await;
 }
 
@@ -331,6 +349,39 @@ fn opened(delivery: &portcullis_protocol::wire::Delivery, key: &ReleaseSecretKey
     let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
     let codes = open(key, &context, Quantity::ONE, &sealed).expect("it opens");
     codes.iter().next().expect("a code").to_owned()
+}
+
+/// A flood of orders does not lock the merchant out of delivering them: it is counted by itself, and as generously as
+/// its work needs. One that nobody has approved is counted as anybody is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approved_merchant_has_a_share_of_requests_of_its_own() {
+    let stage = Stage::with(|config| {
+        (config.limits.terminal_rate, config.limits.terminal_burst) = (1, 40);
+        (config.limits.address_rate, config.limits.address_burst) = (1, 200);
+        (config.limits.merchant_rate, config.limits.merchant_burst) = (1, 260);
+    })
+    .await;
+    let (mut owner, key) = (stage.customer("owner@example.org").await, SecretKey::generate(&mut rng()));
+    let endpoint = Endpoint::open(&key).await;
+    let mut merchant = by(&stage, &key).await;
+    let _: MerchantAnswer = owner.get_yes(&Draft::post(paths::MERCHANTS, &claim(&stage, &endpoint, &key))).await;
+    let looks = async |merchant: &mut Terminal, most: usize| {
+        let mut looks = 0;
+        while looks < most && merchant.send(&Draft::get(paths::OWN_MERCHANT)).await.status == 200 {
+            looks += 1;
+        }
+        looks
+    };
+    let claimed = looks(&mut merchant, 300).await;
+    assert!((30..=60).contains(&claimed), "as a terminal: {claimed}");
+    let store = &stage.running.app().core.store;
+    let name: MerchantName = "games".parse().expect("a name");
+    let known = store.merchant(&name).await.expect("read").expect("a merchant");
+    assert!(store.prove_merchant(&known.id, &known.webhook).await.expect("proven"));
+    store.decide_merchant(&name, MerchantDecision::Approve).await.expect("approved");
+    let approved = looks(&mut merchant, 400).await;
+    assert!((255..=330).contains(&approved), "more than its address may: {approved}");
+    stage.stop().await;
 }
 
 #[tokio::test]

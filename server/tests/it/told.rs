@@ -44,6 +44,7 @@ const TOLD: &[(&str, &str)] = &[
     ("invitation revoke", "invitation revoke"),
     ("invite", "invite"),
     ("merchant approve", "merchant approve"),
+    ("merchant rekey", "merchant rekey"),
     ("merchant restore", "merchant restore"),
     ("merchant suspend", "merchant suspend"),
     ("new-epoch", "new epoch"),
@@ -169,6 +170,8 @@ async fn no_command_is_left_out() {
     for what in ["codes dispute", "codes keep", "codes dispute", "codes reverse"] {
         desk.does(what, &[&ordered]).await;
     }
+    let next = portcullis_protocol::SecretKey::generate(&mut rng()).public().thumbprint().to_string();
+    desk.does("merchant rekey", &["games", &next]).await;
     for what in ["merchant suspend", "merchant restore", "merchant approve"] {
         desk.does(what, &["games"]).await;
     }

@@ -81,6 +81,12 @@ impl Faults {
         armed.push(Armed { name: name.to_owned(), action });
     }
 
+    /// Whether every armed fault has struck.
+    #[must_use]
+    pub fn have_struck(&self) -> bool {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// What a server is told to watch its own points with.
     #[must_use]
     pub fn points(&self) -> FaultPoints {

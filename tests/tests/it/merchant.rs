@@ -11,7 +11,7 @@ use std::path::Path;
 /// A server that may reach this machine.
 fn server(folder: &Path) -> Result<Server> {
     let mut server = Server::init(&folder.join("server"))?;
-    server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
+    server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
     server.start(&[])?;
     Ok(server)
 }

@@ -233,7 +233,7 @@ impl Report for Open {
     fn text(&self) -> String {
         let mut table = Table::new(&["order", "state", "codes", "paid", "next"]);
         for order in &self.orders {
-            let next = order.state.known().and_then(portcullis_protocol::codes::CodeState::next);
+            let next = order.state.known().and_then(|state| state.next_of(order.sealed, order.generation));
             let next = next.map_or_else(String::new, |(who, what)| format!("{who}: {what}"));
             table.row([
                 order.order.to_string(),

@@ -34,6 +34,9 @@ pub(crate) struct ShowCodes {
     /// Have the order delivered to this terminal, if the one that ordered it is lost
     #[arg(long, requires = "order", conflicts_with_all = ["copy", "once"])]
     claim: bool,
+    /// Believe the merchant's new key: these are its words, and the merchant itself told you
+    #[arg(long, value_name = "WORDS", requires = "order")]
+    accept_key: Option<String>,
     #[command(flatten)]
     store: ServerOption,
 }
@@ -82,7 +85,10 @@ impl From<&CodeOrder> for CodeLine {
     fn from(order: &CodeOrder) -> Self {
         let next = match order.state.known() {
             _ if order.is_here => format!("portcullis codes {}", order.id),
-            Some(state) => state.next().map_or_else(String::new, |(who, what)| format!("{who}: {what}")),
+            Some(state) => {
+                let next = state.next_of(order.sealed, order.generation);
+                next.map_or_else(String::new, |(who, what)| format!("{who}: {what}"))
+            }
             None => "update Portcullis".to_owned(),
         };
         Self {
@@ -102,6 +108,9 @@ impl ShowCodes {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
+        if let (Some(order), Some(told)) = (&self.order, &self.accept_key) {
+            context.wait(async { Ok(client.store(&server).accept_merchant_key_of(order, told).await?) })?;
+        }
         match self.order {
             Some(order) if self.claim => {
                 let generation =
@@ -134,6 +143,7 @@ async fn list(store: &Storefront, watch: bool) -> Outcome<Listed> {
         for order in orders.iter().filter(|order| !order.is_here) {
             match order.state.known() {
                 Some(CodeState::CodeReceived | CodeState::Delivered) => match store.collect_codes(&order.id).await {
+                    Ok(Collected::NotYet(_)) => waits |= order.sealed != Some(order.generation),
                     Ok(_) => {}
                     // It is on another terminal, and stays in the list.
                     Err(ClientError::NotFound(_)) => {}

@@ -1,7 +1,7 @@
 //! `portcullis pay`: pay what a merchant asks, or order what it sells, and wait for the code.
 
 use clap::Args;
-use portcullis_host::{Client, Collected, Merchant, Standing, Storefront};
+use portcullis_host::{Client, ClientError, Collected, Merchant, Standing, Storefront};
 use portcullis_protocol::codes::{CodeState, Quantity};
 use portcullis_protocol::wire::{OrderState, PaymentStep};
 use portcullis_protocol::{Digest, MerchantName, Money, Origin, PaymentRequest, Product, ProductName, Verified};
@@ -35,6 +35,9 @@ pub(crate) struct Pay {
     /// Order although the same is on order
     #[arg(long)]
     again: bool,
+    /// Believe the merchant's new key: these are its words, and the merchant itself told you
+    #[arg(long, value_name = "WORDS")]
+    accept_key: Option<String>,
     /// Do not wait for the code: `portcullis codes` fetches it later
     #[arg(long)]
     no_wait: bool,
@@ -146,7 +149,12 @@ impl Pay {
     async fn find(&self, store: &Storefront) -> Outcome<Wanted> {
         match &self.what {
             Asked::Request(_, digest) => {
-                let asked = store.payment_request(digest, None).await?;
+                let mut asked = store.payment_request(digest, None).await;
+                if let (Err(ClientError::MerchantChanged { merchant, .. }), Some(told)) = (&asked, &self.accept_key) {
+                    store.accept_merchant_key(merchant, told).await?;
+                    asked = store.payment_request(digest, None).await;
+                }
+                let asked = asked?;
                 let said = asked.request.document();
                 let (quantity, amount) = (said.quantity, said.amount);
                 Ok(Wanted {
@@ -158,6 +166,9 @@ impl Pay {
                 })
             }
             Asked::Product(name, product) => {
+                if let Some(told) = &self.accept_key {
+                    store.accept_merchant_key(name, told).await?;
+                }
                 let merchant = store.merchant(name).await?;
                 let found = merchant.products.iter().find(|sold| sold.document().name == *product).cloned();
                 let product = found.ok_or_else(|| {

@@ -4,11 +4,11 @@ use super::accounts::email_of;
 use super::{Report, moment};
 use crate::App;
 use crate::audit::Act;
-use crate::store::{CodeDecision, CodeStep, Merchant, MerchantDecision};
-use anyhow::{Context as _, bail};
+use crate::store::{CodeComplaint, CodeDecision, CodeStep, Merchant, MerchantDecision};
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use portcullis_protocol::codes::CodeState;
-use portcullis_protocol::{MerchantName, OrderId};
+use portcullis_protocol::{MerchantName, OrderId, Thumbprint};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -24,10 +24,18 @@ pub(super) enum MerchantTask {
         /// Its name.
         name: MerchantName,
     },
-    /// Ends that: nothing of it is sold, and its key acts for nobody. Orders under way fail at their deadlines.
+    /// Ends that: nothing of it is sold, and its key acts for nobody. Orders under way wait for you.
     Suspend {
         /// Its name.
         name: MerchantName,
+    },
+    /// Ends a key that was stolen. The merchant is suspended until its account registers the new key.
+    Rekey {
+        /// Its name.
+        name: MerchantName,
+        /// The thumbprint of the new key, as `portcullis merchant keygen` says it. Compare its words with the
+        /// merchant.
+        thumbprint: Thumbprint,
     },
     /// Takes a suspension back.
     Restore {
@@ -64,7 +72,15 @@ impl MerchantTask {
             Self::Approve { name } => (name, MerchantDecision::Approve, "merchant approve"),
             Self::Suspend { name } => (name, MerchantDecision::Suspend, "merchant suspend"),
             Self::Restore { name } => (name, MerchantDecision::Restore, "merchant restore"),
+            Self::Rekey { name, thumbprint } => (name, MerchantDecision::Rekey(thumbprint), "merchant rekey"),
         };
+        if let MerchantDecision::Rekey(thumbprint) = decision {
+            let found = app.core.store.merchant(&name).await?;
+            ensure!(
+                found.is_none_or(|merchant| merchant.key.thumbprint() != thumbprint),
+                "this is the key in use: `portcullis merchant keygen` makes the one that is to follow it"
+            );
+        }
         let act = Act::of_user(&app.core, action, &name);
         let merchant = act.scope(app.core.store.decide_merchant(&name, decision)).await?;
         let merchant = merchant.with_context(|| format!("there is no merchant `{name}`: see `merchant list`"))?;
@@ -76,10 +92,19 @@ impl MerchantTask {
                 merchant.webhook
             ),
             MerchantDecision::Approve => format!("Approved. `{name}` sells from now on."),
-            MerchantDecision::Suspend => {
-                format!("Suspended. Nothing of `{name}` is sold, and its key acts for nobody.")
+            MerchantDecision::Suspend => format!(
+                "Suspended. Nothing of `{name}` is sold, and its key acts for nobody. Its open orders wait for you: \
+                 `codes list`, then `merchant restore`, `merchant rekey`, or `refund ORDER`."
+            ),
+            MerchantDecision::Restore => {
+                format!("Restored. `{name}` is {state}. Its open orders have a day to be delivered.")
             }
-            MerchantDecision::Restore => format!("Restored. `{name}` is {state}."),
+            MerchantDecision::Rekey(key) => format!(
+                "Suspended, until the merchant's account registers the key with the words {}: \
+                 `portcullis merchant register {name} …` with that key. What the old key signed ends then, and users \
+                 whose terminals know it compare the words: `portcullis pay … --accept-key`.",
+                key.words()
+            ),
         };
         Ok(Report { text, json: json!({"merchant": name, "state": state}) })
     }
@@ -93,7 +118,7 @@ async fn list(app: &App) -> anyhow::Result<Report> {
         let Some(last) = page.last() else { break };
         after = Some(last.name.clone());
         for merchant in &page {
-            let Merchant { id, name, title, key, owner, webhook, state, created } = merchant;
+            let Merchant { id, name, title, key, owner, webhook, state, created, .. } = merchant;
             let health = app.core.store.merchant_health(id).await?;
             let email = email_of(app, owner).await?;
             let (state, words) = (state.word(), key.thumbprint().words());
@@ -135,24 +160,28 @@ impl CodesTask {
 
 async fn open(app: &App) -> anyhow::Result<Report> {
     let (mut text, mut rows): (String, Vec<Value>) = (String::new(), Vec::new());
-    let mut skip = 0;
+    let mut after = None;
     loop {
-        let page = app.core.store.open_code_orders(None, skip, PAGE).await?;
+        let page = app.core.store.open_code_orders(None, after.as_ref(), PAGE).await?;
         for order in &page {
             let Some(state) = order.state else { continue };
-            let (party, next) = state.next().map_or((None, ""), |(party, next)| (Some(party), next));
+            let (party, next) = order.next().map_or((None, ""), |(party, next)| (Some(party), next));
             let who = party.map_or_else(String::new, |party| party.to_string());
             let (id, merchant, amount) = (order.id, &order.merchant_name, order.amount);
             let since = moment(order.changed);
-            writeln!(text, "{id}  {state:<13}  since {since}  {merchant}  {amount}  {who}: {next}")?;
+            write!(text, "{id}  {state:<13}  since {since}  {merchant}  {amount}  {who}: {next}")?;
+            let why = order.reason.as_ref().map(|reason| format!("declined: {reason}"));
+            let why = why.or_else(|| order.complaint.map(|complaint| complaint.word().to_owned()));
+            writeln!(text, "{}", why.map_or_else(String::new, |why| format!("  ({why})")))?;
             rows.push(json!({
                 "order": id, "state": state, "since": order.changed.seconds(), "merchant": merchant, "amount": amount,
                 "deadline": order.deadline.map(crate::ops::clock::Timestamp::seconds), "who": who, "next": next,
+                "reason": order.reason, "complaint": order.complaint.map(CodeComplaint::word),
             }));
         }
         if page.len() < PAGE as usize {
             return Ok(Report { text, json: json!({"orders": rows}) });
         }
-        skip += PAGE;
+        after = page.last().map(|order| order.id);
     }
 }

@@ -2,15 +2,17 @@
 
 use super::{DONE, segment};
 use crate::http::app::App;
-use crate::http::auth::ProvenMerchant;
+use crate::http::auth::{Caller as _, ProvenMerchant};
 use crate::http::problem::Refused;
 use crate::merchants::{orders, products, registration};
+use crate::notices::events;
+use crate::store::Cursor;
 use portcullis_protocol::wire::{
-    CodeSubmission, CodeSubmissionAnswer, DeclineRequest, Done, MerchantAnswer, MerchantOrder, MerchantOrdersAnswer,
-    MerchantStatus, MerchantVouchRequest, OrderVerificationAnswer, OrderVerificationRequest, OwnershipRequest,
-    PaymentRequestAnswer, PaymentRequestRequest, ProductAnswer, ProductRequest,
+    CodeSubmission, CodeSubmissionAnswer, DeclineRequest, Done, EventsAnswer, MerchantAnswer, MerchantOrder,
+    MerchantOrdersAnswer, MerchantStatus, MerchantVouchRequest, OrderVerificationAnswer, OrderVerificationRequest,
+    OwnershipRequest, PaymentRequestAnswer, PaymentRequestRequest, ProductAnswer, ProductRequest,
 };
-use portcullis_protocol::{OrderId, ProductName, paths};
+use portcullis_protocol::{EpochId, OrderId, ProductName, paths};
 
 /// What the merchant needs to know of itself.
 #[utoipa::path(
@@ -146,7 +148,7 @@ pub(crate) async fn decline(app: App, caller: ProvenMerchant, id: String) -> Res
     responses((status = 200, description = "Done", body = MerchantOrdersAnswer)),
 )]
 pub(crate) async fn open(app: App, caller: ProvenMerchant, (): ()) -> Result<MerchantOrdersAnswer, Refused> {
-    Ok(orders::open(&app.core, &caller.merchant, 0).await?)
+    Ok(orders::open(&app.core, &caller.merchant, None).await?)
 }
 
 /// A further page of them.
@@ -154,11 +156,50 @@ pub(crate) async fn open(app: App, caller: ProvenMerchant, (): ()) -> Result<Mer
     get,
     path = paths::MERCHANT_OPEN_PAGE,
     tag = "merchants",
-    params(("page" = u32, Path, description = "What `next` of the page before named")),
+    params(("after" = OrderId, Path, description = "What `next` of the page before named: its last order")),
     responses((status = 200, description = "Done", body = MerchantOrdersAnswer)),
 )]
-pub(crate) async fn open_page(app: App, caller: ProvenMerchant, page: String) -> Result<MerchantOrdersAnswer, Refused> {
-    Ok(orders::open(&app.core, &caller.merchant, segment(&page)?).await?)
+pub(crate) async fn open_page(
+    app: App,
+    caller: ProvenMerchant,
+    after: String,
+) -> Result<MerchantOrdersAnswer, Refused> {
+    Ok(orders::open(&app.core, &caller.merchant, Some(&segment(&after)?)).await?)
+}
+
+/// The events that are kept for the merchant, oldest first: what its endpoint is told.
+#[utoipa::path(
+    get,
+    path = paths::MERCHANT_EVENTS,
+    tag = "merchants",
+    responses((status = 200, description = "Events", body = EventsAnswer)),
+)]
+pub(crate) async fn events(app: App, caller: ProvenMerchant, (): ()) -> Result<EventsAnswer, Refused> {
+    pull(&app, &caller, None).await
+}
+
+/// Those after a cursor.
+#[utoipa::path(
+    get,
+    path = paths::MERCHANT_EVENTS_AFTER,
+    tag = "merchants",
+    params(
+        ("epoch" = EpochId, Path, description = "The epoch of the cursor"),
+        ("seq" = u64, Path, description = "The last event that was seen; 0: none"),
+    ),
+    responses((status = 200, description = "Events", body = EventsAnswer)),
+)]
+pub(crate) async fn events_after(
+    app: App,
+    caller: ProvenMerchant,
+    (epoch, seq): (String, String),
+) -> Result<EventsAnswer, Refused> {
+    pull(&app, &caller, Some(Cursor { epoch: segment(&epoch)?, seq: segment(&seq)? })).await
+}
+
+async fn pull(app: &App, caller: &ProvenMerchant, after: Option<Cursor>) -> Result<EventsAnswer, Refused> {
+    let receiver = registration::receiver(&caller.merchant.id);
+    Ok(events::pull(&app.core, &receiver, after, caller.reply().req()).await?)
 }
 
 /// Changes the merchant's key: the one in use names its successor.

@@ -12,13 +12,15 @@ CREATE TABLE merchants (
     proven_at    BIGINT,
     approved_at  BIGINT,
     suspended_at BIGINT,
-    probe_at     BIGINT NOT NULL DEFAULT 0
+    probe_at     BIGINT NOT NULL DEFAULT 0,
+    successor    BYTEA
 );
 CREATE INDEX merchants_by_owner ON merchants (owner, name);
 
 CREATE TABLE merchant_vouches (
     merchant BYTEA NOT NULL REFERENCES merchants (id),
     seq      BIGINT NOT NULL,
+    signer   BYTEA NOT NULL,
     compact  TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (merchant, seq)
 );
@@ -40,9 +42,11 @@ CREATE TABLE payment_requests (
     product    BYTEA NOT NULL REFERENCES products (digest),
     request    TEXT COLLATE "C" NOT NULL,
     compact    TEXT COLLATE "C" NOT NULL,
-    expires_at BIGINT NOT NULL
+    expires_at BIGINT NOT NULL,
+    ended_at   BIGINT
 );
 CREATE INDEX payment_requests_by_expiry ON payment_requests (expires_at);
+CREATE INDEX payment_requests_of_merchant ON payment_requests (merchant) WHERE ended_at IS NULL;
 
 CREATE TABLE merchant_health (
     merchant BYTEA NOT NULL REFERENCES merchants (id),
@@ -72,7 +76,11 @@ CREATE TABLE code_orders (
     enc          BYTEA,
     ciphertext   BYTEA,
     digest       BYTEA,
+    sealed_for   BYTEA,
+    sealed_to    BYTEA,
+    sealed_under TEXT COLLATE "C",
     accepted_at  BIGINT,
+    complaint    BIGINT CHECK (complaint BETWEEN 0 AND 2),
     reason       TEXT COLLATE "C",
     changed_at   BIGINT NOT NULL,
     CHECK ((sealed IS NULL) = (accepted_at IS NULL) AND (state IS NULL) = (deadline IS NULL)
@@ -81,6 +89,7 @@ CREATE TABLE code_orders (
 CREATE UNIQUE INDEX one_order_of_a_request ON code_orders (spent) WHERE spent IS NOT NULL;
 CREATE INDEX code_orders_not_final ON code_orders (merchant, id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
 CREATE INDEX code_orders_open ON code_orders (id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
+CREATE INDEX code_orders_kept ON code_orders (changed_at) WHERE state IN (5, 11, 12) AND code IS NOT NULL;
 
 ALTER TABLE orders ADD COLUMN codes BIGINT NOT NULL DEFAULT 0;
 DROP INDEX receipts_of_top_ups;

@@ -1,7 +1,8 @@
 -- Merchants, what they sell, orders of electronic codes, and codes that redeem to rights.
 
 -- A merchant is `claimed`, then `proven` (its endpoint is its own), then `approved` by the operator. `endpoint`: where it
--- is told of orders. `probe_at`: when an order was last taken although it fails too often.
+-- is told of orders. `probe_at`: when an order was last paid although it fails too often. `successor`: the thumbprint of
+-- the key that the operator lets follow one that was stolen.
 CREATE TABLE merchants (
     id           BLOB PRIMARY KEY,
     name         TEXT NOT NULL UNIQUE,
@@ -13,13 +14,15 @@ CREATE TABLE merchants (
     proven_at    INTEGER,
     approved_at  INTEGER,
     suspended_at INTEGER,
-    probe_at     INTEGER NOT NULL DEFAULT 0
+    probe_at     INTEGER NOT NULL DEFAULT 0,
+    successor    BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX merchants_by_owner ON merchants (owner, name);
 
 CREATE TABLE merchant_vouches (
     merchant BLOB NOT NULL REFERENCES merchants (id),
     seq      INTEGER NOT NULL,
+    signer   BLOB NOT NULL,
     compact  TEXT NOT NULL,
     PRIMARY KEY (merchant, seq)
 ) STRICT, WITHOUT ROWID;
@@ -42,9 +45,11 @@ CREATE TABLE payment_requests (
     product    BLOB NOT NULL REFERENCES products (digest),
     request    TEXT NOT NULL,
     compact    TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    ended_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payment_requests_by_expiry ON payment_requests (expires_at);
+CREATE INDEX payment_requests_of_merchant ON payment_requests (merchant) WHERE ended_at IS NULL;
 
 -- How the orders of a merchant went, minute by minute.
 CREATE TABLE merchant_health (
@@ -63,7 +68,10 @@ CREATE INDEX merchant_health_by_minute ON merchant_health (minute);
 -- has paid it. `terminal`: where it is delivered. `recipient`: the key of the order. `verification`: what the merchant was
 -- answered for `generation`.
 -- `sealed`: the generation of what was accepted last: what the merchant signed, and the code, which nobody can open who
--- has only this row.
+-- has only this row; both go when nobody fetches them any more, and `digest`, which names them, stays. `sealed_for`,
+-- `sealed_to`, `sealed_under`: terminal, key and verification of that generation, which stay in force until the next one
+-- is accepted. `complaint`: who disputes the code (0 its terminal, 1 nobody sealed it again in time, 2 the operator),
+-- beside whoever disputes the payment. `reason`: why its merchant declined it.
 CREATE TABLE code_orders (
     id           BLOB PRIMARY KEY REFERENCES orders (id),
     merchant     BLOB NOT NULL REFERENCES merchants (id),
@@ -83,7 +91,11 @@ CREATE TABLE code_orders (
     enc          BLOB,
     ciphertext   BLOB,
     digest       BLOB,
+    sealed_for   BLOB,
+    sealed_to    BLOB,
+    sealed_under TEXT,
     accepted_at  INTEGER,
+    complaint    INTEGER CHECK (complaint BETWEEN 0 AND 2),
     reason       TEXT,
     changed_at   INTEGER NOT NULL,
     CHECK ((sealed IS NULL) = (accepted_at IS NULL) AND (state IS NULL) = (deadline IS NULL)
@@ -92,6 +104,7 @@ CREATE TABLE code_orders (
 CREATE UNIQUE INDEX one_order_of_a_request ON code_orders (spent) WHERE spent IS NOT NULL;
 CREATE INDEX code_orders_not_final ON code_orders (merchant, id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
 CREATE INDEX code_orders_open ON code_orders (id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
+CREATE INDEX code_orders_kept ON code_orders (changed_at) WHERE state IN (5, 11, 12) AND code IS NOT NULL;
 
 -- What of an order is for codes is said by the row in `code_orders`.
 ALTER TABLE orders ADD COLUMN codes INTEGER NOT NULL DEFAULT 0;

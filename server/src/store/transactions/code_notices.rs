@@ -31,20 +31,41 @@ pub(crate) const fn receiver(merchant: &MerchantId) -> Receiver {
     Receiver::Merchant(merchant.0)
 }
 
-/// The order is paid: its merchant is told, and it fails by itself when its time is over.
-pub(super) fn paid(tx: &Tx<'_>, order: &CodeOrder, nonce: &Octets<32>, deadline: Timestamp) -> TxResult<()> {
-    effects::add(tx, deadline_of(&order.id), deadline.plus(1))?;
-    tell(tx, order, ORDER_PAID, Some(nonce))
+/// A code is wanted, the first one or the same once more: its merchant is told, and something happens by itself when
+/// the time is over.
+pub(super) fn wanted(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    effects::add(tx, deadline_of(order), due(order))?;
+    tell_wanted(tx, order)
 }
 
-/// The code is wanted once more, for another terminal.
-pub(super) fn seal_again(tx: &Tx<'_>, order: &CodeOrder, nonce: &Octets<32>) -> TxResult<()> {
-    tell(tx, order, ORDER_RESEAL, Some(nonce))
+/// The same, of an order that has waited.
+pub(super) fn resumed(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    effects::add(tx, deadline_of(order), due(order))?;
+    effects::put_off(tx, deadline_of(order), due(order))?;
+    webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))?;
+    tell_wanted(tx, order)
+}
+
+/// Another sealing is wanted than this one: what was said of it is not said again.
+pub(super) fn superseded(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    not_any_more(tx, order)?;
+    webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))
+}
+
+/// The merchant is told what is wanted of it.
+pub(super) fn tell_wanted(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    let kind = if order.accepted.is_none() { ORDER_PAID } else { ORDER_RESEAL };
+    tell(tx, order, kind, order.nonce.as_ref())
+}
+
+/// Nothing happens at the deadline of this sealing any more.
+pub(super) fn not_any_more(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    effects::end(tx, deadline_of(order), Ending::Settled).map(drop)
 }
 
 /// A code was accepted: the terminal is told, and nothing happens at the deadline any more.
 pub(super) fn received(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
-    effects::end(tx, deadline_of(&order.id), Ending::Settled)?;
+    not_any_more(tx, order)?;
     match &order.terminal {
         Some(terminal) => {
             let data = Notice { order: &order.id, nonce: None };
@@ -57,26 +78,36 @@ pub(super) fn received(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
 /// The order is over for its merchant, one way or the other. What was not delivered of what it was told before is not
 /// any more.
 pub(super) fn closed(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
-    effects::end(tx, deadline_of(&order.id), Ending::Settled)?;
+    not_any_more(tx, order)?;
     webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))?;
     tell(tx, order, ORDER_CLOSED, None)
 }
 
 /// Nothing more is to be said about it.
 pub(super) fn settled(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
-    webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))
+    superseded(tx, order)?;
+    // A merchant that was asked to seal it once more is told that nothing is to be sealed.
+    if order.waits_for_another_sealing() { tell(tx, order, ORDER_CLOSED, None) } else { Ok(()) }
 }
 
 fn tell(tx: &Tx<'_>, order: &CodeOrder, kind: &str, nonce: Option<&Octets<32>>) -> TxResult<()> {
-    let data = to_json(&Notice { order: &order.id, nonce })?;
-    let message = NewMessage { kind, subject: subject(&order.id), data };
-    webhooks::enqueue(tx, &receiver(&order.merchant), &message)
+    let (to, notice) = (receiver(&order.merchant), Notice { order: &order.id, nonce });
+    let message = NewMessage { kind, subject: subject(&order.id), data: to_json(&notice)? };
+    // The endpoint before the events: in the order of every other.
+    webhooks::enqueue(tx, &to, &message)?;
+    events::append(tx, &to, kind, &notice)
 }
 
 const fn subject(order: &OrderId) -> Octets<16> {
     Octets(*order.as_bytes())
 }
 
-const fn deadline_of(order: &OrderId) -> EffectOf {
-    EffectOf::order(EffectKind::CodeDeadline, order)
+/// There is one for each sealing.
+fn deadline_of(order: &CodeOrder) -> EffectOf {
+    EffectOf { part: i64::from(order.generation.get()), ..EffectOf::order(EffectKind::CodeDeadline, &order.id) }
+}
+
+/// When it is certain that the deadline has passed.
+fn due(order: &CodeOrder) -> Timestamp {
+    order.deadline.unwrap_or(Timestamp::from_millis(0)).plus(1)
 }

@@ -11,29 +11,39 @@
 
 use super::{Database, Lock, Tx, TxError, TxResult, code_notices, merchants, orders, prepaid};
 use crate::billing::ledger::LedgerAccount;
+use crate::billing::rights;
 use crate::crypto::secrets::random;
 use crate::ops::faults::Write;
+use crate::ops::retention;
 use crate::store::database::Row;
-use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, maybe_time, octets, one_of, text, time};
+use crate::store::database::row::{
+    bytes, json, maybe_bytes, maybe_money, maybe_time, number_of, octets, one_of, text, time,
+};
 use crate::store::{
-    AcceptedCode, AccountPage, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep, CodesOffSale, MerchantId,
-    MerchantState, NewCode, NewOrder, Order, OrderPhase, Page, ProductRevision, StoreError,
+    AcceptedCode, AccountPage, CodeComplaint, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep, CodesOffSale,
+    MerchantId, MerchantState, NewCode, NewOrder, Order, OrderPhase, Page, ProductRevision, SealedRecord, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::{CodeEvent, CodeState, Generation, Quantity, SealedBytes};
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
-use portcullis_protocol::{AccountId, CodeSerial, Digest, Money, OrderId, Product, TerminalId, wire};
+use portcullis_protocol::{AccountId, CodeSerial, Digest, Money, Offer, OrderId, Product, TerminalId, wire};
 
 const CODE_ORDER: &str = "SELECT c.id, o.account, c.terminal, c.merchant, m.name, p.product, p.compact, c.product,
                                  c.quantity, o.amount, o.currency, c.request, c.recipient, c.nonce, c.state,
                                  c.generation, c.deadline, c.verification, c.sealed, c.code, c.enc, c.ciphertext,
-                                 c.accepted_at, c.changed_at, o.place
+                                 c.accepted_at, c.changed_at, o.place, c.digest, c.sealed_for, c.sealed_to,
+                                 c.sealed_under, c.reason, c.complaint, m.suspended_at IS NOT NULL
                           FROM code_orders c JOIN orders o ON o.id = c.id JOIN products p ON p.digest = c.product
                                JOIN merchants m ON m.id = c.merchant";
 /// The column of [`CODE_ORDER`] that names pages.
 const PLACE: usize = 24;
 /// What is not final, as the index has it.
 const OPEN: &str = "c.state IN (0, 1, 2, 3, 4, 6, 7, 10)";
+/// What its merchant has to seal a code for.
+const WAITS: &str = "(c.state IN (0, 1, 2) OR (c.state IN (3, 4) AND c.generation > c.sealed))";
+/// How long orders that a person has let go on wait for their code at least, in seconds: the longest that a product
+/// may take. Its merchant has to put a new key to use, and the buyers have waited already.
+const RESUMED: u64 = 24 * 3600;
 
 fn code_order(row: &Row<'_>) -> TxResult<CodeOrder> {
     Ok(CodeOrder {
@@ -58,17 +68,32 @@ fn code_order(row: &Row<'_>) -> TxResult<CodeOrder> {
         deadline: maybe_time(row, 16)?,
         verification: row.get(17)?,
         accepted: accepted(row)?,
+        complaint: match row.get::<Option<i64>>(30)? {
+            Some(_) => Some(one_of(row, 30, &CodeComplaint::ALL)?),
+            None => None,
+        },
+        reason: row.get(29)?,
+        is_held_up: row.get(31)?,
         changed: time(row, 23)?,
     })
 }
 
 fn accepted(row: &Row<'_>) -> TxResult<Option<AcceptedCode>> {
     let Some(at) = maybe_time(row, 22)? else { return Ok(None) };
-    let ciphertext = BoundedOctets::new(row.get(21)?).map_err(|_| TxError::Unreadable)?;
+    let sealed = match row.get::<Option<String>>(19)? {
+        Some(code) => {
+            let ciphertext = BoundedOctets::new(row.get(21)?).map_err(|_| TxError::Unreadable)?;
+            Some(SealedRecord { code, bytes: SealedBytes { enc: octets(row, 20)?, ciphertext } })
+        }
+        None => None,
+    };
     Ok(Some(AcceptedCode {
         generation: number(row, 18, Generation::new)?,
-        code: row.get(19)?,
-        bytes: SealedBytes { enc: octets(row, 20)?, ciphertext },
+        terminal: maybe_bytes(row, 26, TerminalId::from_bytes)?,
+        recipient: octets(row, 27)?,
+        verification: row.get(28)?,
+        digest: bytes(row, 25, Digest::from_bytes)?,
+        sealed,
         at,
     }))
 }
@@ -109,8 +134,7 @@ fn must_take(tx: &Tx<'_>, id: &OrderId, event: CodeEvent) -> TxResult<()> {
 
 /// A state as its column has it.
 fn place(state: CodeState) -> i64 {
-    let at = CodeState::ALL.iter().position(|known| *known == state);
-    at.and_then(|at| i64::try_from(at).ok()).unwrap_or(i64::MAX)
+    number_of(&CodeState::ALL, state)
 }
 
 const fn log_word(event: CodeEvent) -> &'static str {
@@ -160,9 +184,6 @@ pub(super) fn wanted(
     if state != Some(MerchantState::Approved) {
         return Ok(Err(CodesOffSale::Merchant));
     }
-    if !revision.is_sold {
-        return Ok(Err(CodesOffSale::Product));
-    }
     let amount = match request {
         None => revision.product.amount(quantity).ok(),
         Some(digest) => {
@@ -170,20 +191,20 @@ pub(super) fn wanted(
             if record.product.digest != *product || record.request.quantity != quantity {
                 return Ok(Err(CodesOffSale::Product));
             }
-            if record.is_spent || record.request.exp <= tx.now().seconds() {
+            if record.is_spent || record.has_ended || record.request.exp <= tx.now().seconds() {
                 return Ok(Err(CodesOffSale::Request));
             }
             Some(record.request.amount)
         }
     };
-    let Some(amount) = amount else { return Ok(Err(CodesOffSale::Product)) };
+    let Some(amount) = amount.filter(|_| revision.is_sold) else { return Ok(Err(CodesOffSale::Product)) };
     Ok(Ok(WantedCodes { revision, quantity, amount, request: request.copied() }))
 }
 
-/// Whether an order may be taken from the merchant now. Takes the probe, if that is why.
-pub(super) fn is_available(tx: &Tx<'_>, wanted: &WantedCodes) -> TxResult<bool> {
+/// In how many seconds an order may be taken from the merchant; `None`: now.
+pub(super) fn unavailable(tx: &Tx<'_>, wanted: &WantedCodes) -> TxResult<Option<u32>> {
     let merchant = &wanted.revision.merchant;
-    Ok(merchants::health(tx, merchant)?.is_good() || merchants::probe(tx, merchant)?)
+    if merchants::health(tx, merchant)?.is_good() { Ok(None) } else { merchants::probe_in(tx, merchant) }
 }
 
 /// What must not be on order twice: the same codes at once, for the same request and price.
@@ -232,8 +253,12 @@ pub(super) fn paid(tx: &Tx<'_>, payment: &Order, product: &Product) -> TxResult<
         return Err(TxError::Damaged);
     }
     let order = found(tx, &payment.id)?;
+    // What is opened and never paid keeps nobody's order from the merchant.
+    if !merchants::health(tx, &order.merchant)?.is_good() {
+        merchants::probed(tx, &order.merchant)?;
+    }
     move_money(tx, &order, LedgerAccount::provider(&payment.provider), LedgerAccount::undelivered())?;
-    code_notices::paid(tx, &order, &nonce, deadline)
+    code_notices::wanted(tx, &order)
 }
 
 /// Takes back what the order gave, or was going to give: what was paid for it is in `refunds` then.
@@ -268,9 +293,19 @@ pub(super) fn payment_disputed(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
         if order.state != Some(CodeState::Disputed) {
             must_take(tx, id, CodeEvent::Disputed)?;
         }
+        // What is wanted once more is not sealed any more: if the payment stays, a person decides about the code.
+        if order.waits_for_another_sealing() {
+            complain(tx, id, CodeComplaint::NotSealedAgain)?;
+        }
         move_money(tx, &order, merchant_account(&order), LedgerAccount::disputes())?;
     }
     code_notices::closed(tx, &order)
+}
+
+/// Notes who disputes a code. What was said first stays.
+fn complain(tx: &Tx<'_>, id: &OrderId, complaint: CodeComplaint) -> TxResult<()> {
+    let sql = "UPDATE code_orders SET complaint = ?2 WHERE id = ?1 AND complaint IS NULL";
+    tx.change(sql, (id.as_bytes(), number_of(&CodeComplaint::ALL, complaint))).map(drop)
 }
 
 /// The payer has the money.
@@ -286,13 +321,47 @@ pub(super) fn payment_lost(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
 /// was a code for it, and it goes back.
 pub(super) fn payment_won(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
     let order = found(tx, id)?;
-    let kept = take(tx, id, CodeEvent::Kept)?;
+    // What somebody says of the code itself no payment provider has decided.
+    let kept = order.complaint.is_some() || take(tx, id, CodeEvent::Kept)?;
     let to = if kept { merchant_account(&order) } else { LedgerAccount::refunds() };
     move_money(tx, &order, LedgerAccount::disputes(), to)?;
     if kept {
         code_notices::closed(tx, &order)?;
     }
     Ok(kept)
+}
+
+/// The orders that wait for their merchant, oldest first.
+fn waiting(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<Vec<CodeOrder>> {
+    tx.all(
+        &format!("{CODE_ORDER} WHERE c.merchant = ?1 AND {OPEN} AND {WAITS} ORDER BY c.id"),
+        [merchant.0.0],
+        code_order,
+    )
+}
+
+/// Tells a merchant once more what it has to do: at an endpoint that has just shown to be its own.
+pub(super) fn tell_again(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
+    waiting(tx, merchant)?.iter().try_for_each(|order| code_notices::tell_wanted(tx, order))
+}
+
+/// The orders that waited for a person go on: their merchant is told anew, under nonces that nobody has seen, and has
+/// time enough.
+pub(super) fn resume(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
+    let mut resumed = Vec::new();
+    for mut order in waiting(tx, merchant)? {
+        let Some(state) = order.state else { continue };
+        let (nonce, before) = (Octets(random::<32>()), order.deadline);
+        let deadline = before.unwrap_or_else(|| tx.now()).max(tx.now().plus(RESUMED));
+        let sql = "UPDATE code_orders SET nonce = ?3, deadline = ?4 WHERE id = ?1 AND state = ?2 AND generation = ?5";
+        let values = (order.id.as_bytes(), place(state), nonce.0, deadline.millis(), i64::from(order.generation.get()));
+        // One that goes on meanwhile is on its way.
+        if tx.change(sql, values)? == 1 {
+            (order.nonce, order.deadline) = (Some(nonce), Some(deadline));
+            resumed.push(order);
+        }
+    }
+    resumed.iter().try_for_each(|order| code_notices::resumed(tx, order))
 }
 
 // The merchant.
@@ -312,6 +381,10 @@ fn verify(
 ) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(CodeStep::Unknown) };
+    // Suspended since its request came in.
+    if order.is_held_up {
+        return Ok(CodeStep::Unknown);
+    }
     if order.generation != generation || order.recipient != *recipient {
         return Ok(CodeStep::Mismatch);
     }
@@ -320,7 +393,7 @@ fn verify(
     }
     let is_open = match &order.accepted {
         None => take(tx, id, CodeEvent::Verified)?,
-        Some(_) => order.state.is_some_and(CodeState::may_be_sealed_again),
+        Some(_) => order.waits_for_another_sealing() && order.deadline.is_some_and(|deadline| deadline >= tx.now()),
     };
     if !is_open {
         return Ok(CodeStep::Closed(Box::new(order)));
@@ -332,17 +405,18 @@ fn verify(
 
 fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
     orders::lock(tx, &new.order)?;
-    let Some(order) = find(tx, &new.order)?.filter(|order| order.merchant == new.merchant) else {
+    let Some(order) = find(tx, &new.order)?.filter(|order| order.merchant == new.merchant && !order.is_held_up) else {
         return Ok(CodeStep::Unknown);
     };
     if let Some(accepted) = order.accepted.as_ref().filter(|accepted| accepted.generation == new.generation) {
-        let same = accepted.bytes.digest() == new.bytes.digest();
+        let same = accepted.digest == new.bytes.digest();
         return Ok(if same { CodeStep::Taken(Box::new(order)) } else { CodeStep::Differs(Box::new(order)) });
     }
-    let Some(state) = order.state else { return Ok(CodeStep::Unknown) };
+    if order.state.is_none() {
+        return Ok(CodeStep::Unknown);
+    }
     let (is_first, late) = (order.accepted.is_none(), order.deadline.is_none_or(|deadline| deadline < tx.now()));
-    let is_open = if is_first { state.waits_for_code() && !late } else { state.may_be_sealed_again() };
-    if !is_open {
+    if !order.waits_for_merchant() || late {
         return Ok(CodeStep::Closed(Box::new(order)));
     }
     let fits = order.generation == new.generation && order.verification.as_ref() == Some(&new.verification);
@@ -356,9 +430,10 @@ fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
     }
     let before = order.accepted.as_ref().map_or(0, |accepted| accepted.generation.get());
     let written = tx.change(
-        "UPDATE code_orders SET sealed = ?2, code = ?3, enc = ?4, ciphertext = ?5, digest = ?6,
+        "UPDATE code_orders SET sealed = ?2, code = ?3, enc = ?4, ciphertext = ?5, digest = ?6, sealed_for = terminal,
+                                sealed_to = recipient, sealed_under = verification,
                                 accepted_at = coalesce(accepted_at, ?7)
-         WHERE id = ?1 AND state IN (3, 4) AND coalesce(sealed, 0) = ?8",
+         WHERE id = ?1 AND state IN (3, 4) AND coalesce(sealed, 0) = ?8 AND generation = ?2",
         (
             new.order.as_bytes(),
             new.generation.get(),
@@ -424,15 +499,25 @@ fn sell_serials(tx: &Tx<'_>, order: &OrderId, serials: &[CodeSerial]) -> TxResul
 /// Ends what an order's codes gave, and the codes. They are void first, so that nobody redeems one meanwhile; then
 /// what each gave ends under the lock of the account that holds it.
 fn void_serials(tx: &Tx<'_>, order: &OrderId) -> TxResult<()> {
-    let sql = "UPDATE redemption_codes SET state = 2 WHERE sold = ?1 AND state <> 2 RETURNING serial, account";
-    let ended: Vec<([u8; 16], Option<AccountId>)> =
-        tx.all(sql, [order.as_bytes()], |row| Ok((row.get(0)?, maybe_bytes(row, 1, AccountId::from_bytes)?)))?;
-    let mut redeemed: Vec<(AccountId, [u8; 16])> =
-        ended.into_iter().filter_map(|(serial, account)| account.map(|account| (account, serial))).collect();
-    redeemed.sort_unstable_by_key(|(account, serial)| (*account.as_bytes(), *serial));
-    for (account, serial) in redeemed {
+    let sql = "UPDATE redemption_codes SET state = 2 WHERE sold = ?1 AND state <> 2 RETURNING serial, account, batch";
+    let ended: Vec<([u8; 16], Option<AccountId>, [u8; 16])> = tx.all(sql, [order.as_bytes()], |row| {
+        Ok((row.get(0)?, maybe_bytes(row, 1, AccountId::from_bytes)?, row.get(2)?))
+    })?;
+    let mut redeemed: Vec<(AccountId, [u8; 16], [u8; 16])> = ended
+        .into_iter()
+        .filter_map(|(serial, account, batch)| account.map(|account| (account, serial, batch)))
+        .collect();
+    redeemed.sort_unstable_by_key(|(account, serial, _)| (*account.as_bytes(), *serial));
+    for (account, serial, batch) in redeemed {
         tx.lock(Lock::Account(&account))?;
-        orders::end_rights(tx, &OrderId::from_bytes(serial))?;
+        let entitlement = OrderId::from_bytes(serial);
+        orders::end_rights(tx, &entitlement)?;
+        let sql = "SELECT f.offer FROM code_batches b JOIN offers f ON f.digest = b.offer WHERE b.id = ?1";
+        let offer: Offer = tx.one(sql, [batch], |row| json(row, 0))?.ok_or(TxError::Damaged)?;
+        // What was bought for good beside it stands in its place.
+        if rights::are_for_good(&offer.rights) {
+            orders::take_over(tx, &account, &entitlement, &offer)?;
+        }
     }
     Ok(())
 }
@@ -441,11 +526,23 @@ fn fail(tx: &Tx<'_>, id: &OrderId, why: &CodeFailure) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(CodeStep::Unknown) };
     match why {
-        CodeFailure::Late if order.deadline.is_none_or(|deadline| deadline >= tx.now()) => {
-            return Ok(CodeStep::Closed(Box::new(order)));
+        CodeFailure::Late(generation) => {
+            let is_late = order.deadline.is_some_and(|deadline| deadline < tx.now());
+            // What waits for a suspended merchant waits for a person.
+            if *generation != order.generation || !is_late || order.is_held_up {
+                return Ok(CodeStep::Closed(Box::new(order)));
+            }
+            if order.waits_for_another_sealing() {
+                must_take(tx, id, CodeEvent::Disputed)?;
+                complain(tx, id, CodeComplaint::NotSealedAgain)?;
+                code_notices::closed(tx, &order)?;
+                return Ok(CodeStep::Taken(found(tx, id)?));
+            }
         }
-        CodeFailure::Declined { merchant, .. } if *merchant != order.merchant => return Ok(CodeStep::Unknown),
-        CodeFailure::Late | CodeFailure::Declined { .. } => {}
+        CodeFailure::Declined { merchant, .. } if *merchant != order.merchant || order.is_held_up => {
+            return Ok(CodeStep::Unknown);
+        }
+        CodeFailure::Declined { .. } => {}
     }
     if !take(tx, id, CodeEvent::Failed)? {
         let has_failed = matches!(order.state, Some(CodeState::Failed | CodeState::Refunding | CodeState::Refunded));
@@ -470,19 +567,15 @@ fn is_of_account(tx: &Tx<'_>, order: &CodeOrder, terminal: &TerminalId) -> TxRes
 fn deliver(tx: &Tx<'_>, id: &OrderId, terminal: &TerminalId) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(CodeStep::Unknown) };
-    if order.terminal.is_some_and(|chosen| chosen != *terminal) {
-        return Ok(CodeStep::Mismatch);
-    }
     if !is_of_account(tx, &order, terminal)? {
         return Ok(CodeStep::Unknown);
     }
-    match order.accepted.as_ref().is_some_and(|accepted| accepted.generation == order.generation) {
-        true => {
-            take(tx, id, CodeEvent::Delivered)?;
-            Ok(CodeStep::Taken(found(tx, id)?))
-        }
-        false => Ok(CodeStep::Closed(Box::new(order))),
+    let Some(accepted) = &order.accepted else { return Ok(CodeStep::Closed(Box::new(order))) };
+    if accepted.terminal.is_some_and(|chosen| chosen != *terminal) {
+        return Ok(CodeStep::Mismatch);
     }
+    take(tx, id, CodeEvent::Delivered)?;
+    Ok(CodeStep::Taken(found(tx, id)?))
 }
 
 fn acknowledge(
@@ -495,14 +588,15 @@ fn acknowledge(
 ) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(CodeStep::Unknown) };
-    if order.terminal.is_some_and(|chosen| chosen != *terminal) || !is_of_account(tx, &order, terminal)? {
+    if !is_of_account(tx, &order, terminal)? {
         return Ok(CodeStep::Unknown);
     }
     let Some(accepted) = &order.accepted else { return Ok(CodeStep::Mismatch) };
-    let fits =
-        generation == order.generation && accepted.generation == generation && accepted.bytes.digest() == *ciphertext;
-    if !fits {
+    if accepted.generation != generation || accepted.digest != *ciphertext {
         return Ok(CodeStep::Mismatch);
+    }
+    if accepted.terminal.is_some_and(|chosen| chosen != *terminal) {
+        return Ok(CodeStep::Unknown);
     }
     let (event, before) = match readable {
         true => (CodeEvent::Acknowledged, CodeState::Acknowledged),
@@ -512,16 +606,21 @@ fn acknowledge(
         }
         false => (CodeEvent::Disputed, CodeState::Disputed),
     };
-    if order.state == Some(before) {
-        return Ok(CodeStep::Taken(Box::new(order)));
+    let is_said = order.state == Some(before);
+    if !is_said && !take(tx, id, event)? {
+        return Ok(CodeStep::Closed(Box::new(order)));
     }
-    match take(tx, id, event)? {
-        true => {
-            code_notices::settled(tx, &order)?;
-            Ok(CodeStep::Taken(found(tx, id)?))
+    match (readable, is_said) {
+        (true, false) => code_notices::settled(tx, &order)?,
+        (true, true) => {}
+        (false, is_said) => {
+            complain(tx, id, CodeComplaint::Unreadable)?;
+            if !is_said {
+                code_notices::closed(tx, &order)?;
+            }
         }
-        false => Ok(CodeStep::Closed(Box::new(order))),
     }
+    Ok(CodeStep::Taken(found(tx, id)?))
 }
 
 fn relocate(
@@ -533,6 +632,9 @@ fn relocate(
 ) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
     let Some(order) = find(tx, id)?.filter(|order| order.account == *account) else { return Ok(CodeStep::Unknown) };
+    if !is_of_account(tx, &order, terminal)? {
+        return Ok(CodeStep::Unknown);
+    }
     // The same again, after a lost answer.
     if order.recipient == *recipient && order.terminal == Some(*terminal) {
         return Ok(CodeStep::Taken(Box::new(order)));
@@ -549,17 +651,28 @@ fn relocate(
         Some(state) if state.may_be_sealed_again() => {
             let Some(next) = order.generation.next() else { return Ok(CodeStep::Closed(Box::new(order))) };
             let nonce = Octets(random::<32>());
+            let deadline = tx.now().plus(u64::from(order.product.deadline.get()));
+            // The sealing before stays in force until this one is accepted.
             let sql = "UPDATE code_orders SET terminal = ?2, recipient = ?3, generation = ?4, nonce = ?5,
-                                              verification = NULL
+                                              verification = NULL, deadline = ?7
                        WHERE id = ?1 AND generation = ?6 AND state IN (3, 4)";
             let moved = tx.change(
                 sql,
-                (id.as_bytes(), terminal.as_bytes(), recipient.0, next.get(), nonce.0, order.generation.get()),
+                (
+                    id.as_bytes(),
+                    terminal.as_bytes(),
+                    recipient.0,
+                    next.get(),
+                    nonce.0,
+                    order.generation.get(),
+                    deadline.millis(),
+                ),
             )?;
             if moved != 1 {
                 return Err(TxError::Conflict("the order of codes changed its state".into()));
             }
-            code_notices::seal_again(tx, &order, &nonce)?;
+            code_notices::superseded(tx, &order)?;
+            code_notices::wanted(tx, &*found(tx, id)?)?;
         }
         Some(_) => return Ok(CodeStep::Closed(Box::new(order))),
     }
@@ -576,8 +689,22 @@ fn decide(tx: &Tx<'_>, id: &OrderId, decision: CodeDecision) -> TxResult<CodeSte
     let is_paid = orders::find(tx, id)?.is_some_and(|payment| payment.phase == OrderPhase::Paid);
     let taken = is_paid
         && match decision {
-            CodeDecision::Dispute => take(tx, id, CodeEvent::Disputed)?,
-            CodeDecision::Keep => take(tx, id, CodeEvent::Kept)?,
+            CodeDecision::Dispute => {
+                let taken = take(tx, id, CodeEvent::Disputed)?;
+                if taken {
+                    complain(tx, id, CodeComplaint::Operator)?;
+                    code_notices::closed(tx, &order)?;
+                }
+                taken
+            }
+            CodeDecision::Keep => {
+                let taken = take(tx, id, CodeEvent::Kept)?;
+                if taken {
+                    tx.change("UPDATE code_orders SET complaint = NULL WHERE id = ?1", [id.as_bytes()])?;
+                    code_notices::closed(tx, &order)?;
+                }
+                taken
+            }
             CodeDecision::Reverse if order.state == Some(CodeState::Disputed) => {
                 orders::begin_refund(tx, id)?;
                 true
@@ -586,6 +713,17 @@ fn decide(tx: &Tx<'_>, id: &OrderId, decision: CodeDecision) -> TxResult<CodeSte
         };
     let order = found(tx, id)?;
     Ok(if taken { CodeStep::Taken(order) } else { CodeStep::Closed(order) })
+}
+
+/// Deletes sealed codes that nobody is delivered any more; that they were accepted stays on record. Returns how many.
+pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
+    let old = tx.now().minus(retention::SEALED_CODE).millis();
+    tx.change(
+        "UPDATE code_orders SET code = NULL, enc = NULL, ciphertext = NULL WHERE id IN (
+             SELECT c.id FROM code_orders c WHERE c.state IN (5, 11, 12) AND c.code IS NOT NULL AND c.changed_at < ?1
+             ORDER BY c.changed_at LIMIT ?2)",
+        (old, limit),
+    )
 }
 
 #[async_trait]
@@ -613,18 +751,18 @@ impl<D: Database> CodeOrders for D {
     async fn open_code_orders(
         &self,
         merchant: Option<&MerchantId>,
-        skip: u32,
+        after: Option<&OrderId>,
         limit: u32,
     ) -> Result<Vec<CodeOrder>, StoreError> {
-        let merchant = merchant.copied();
+        let (merchant, after) = (merchant.copied(), after.map_or([0; 16], |after| *after.as_bytes()));
         self.read_many("open orders of codes", move |tx| match merchant {
             Some(merchant) => {
-                let sql = format!("{CODE_ORDER} WHERE c.merchant = ?1 AND {OPEN} ORDER BY c.id LIMIT ?2 OFFSET ?3");
-                tx.all(&sql, (merchant.0.0, limit, skip), code_order)
+                let sql = format!("{CODE_ORDER} WHERE c.merchant = ?1 AND c.id > ?2 AND {OPEN} ORDER BY c.id LIMIT ?3");
+                tx.all(&sql, (merchant.0.0, after, limit), code_order)
             }
             None => {
-                let sql = format!("{CODE_ORDER} WHERE c.id > ?1 AND {OPEN} ORDER BY c.id LIMIT ?2 OFFSET ?3");
-                tx.all(&sql, ([0; 16], limit, skip), code_order)
+                let sql = format!("{CODE_ORDER} WHERE c.id > ?1 AND {OPEN} ORDER BY c.id LIMIT ?2");
+                tx.all(&sql, (after, limit), code_order)
             }
         })
         .await

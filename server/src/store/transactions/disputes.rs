@@ -43,7 +43,7 @@ fn open(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
         Goods::Rights { offer, .. } => {
             end_rights(tx, &order.id)?;
             if rights::are_for_good(&offer.rights) {
-                take_over(tx, order, offer)?;
+                take_over(tx, &order.account, &order.id, offer)?;
             }
             let from = LedgerAccount::publisher(&offer.publisher);
             transfer(tx, from, LedgerAccount::disputes(), offer.price, subject)?;
@@ -80,9 +80,14 @@ fn charge_back(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
 
 fn win(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
     let subject = *order.id.as_bytes();
-    if !moved(tx, &order.id, OrderPhase::Disputed, OrderPhase::Paid)? {
-        return Ok(());
+    // Without a code the money goes back to whoever paid it: nothing is paid for again.
+    if let Goods::Codes { .. } = &order.goods
+        && !code_orders::payment_won(tx, &order.id)?
+    {
+        must_move(tx, &order.id, OrderPhase::Disputed, OrderPhase::Refunding)?;
+        return tx.log("dispute won", Some(&order.account), None, order.id.as_bytes());
     }
+    must_move(tx, &order.id, OrderPhase::Disputed, OrderPhase::Paid)?;
     match &order.goods {
         Goods::Rights { offer, .. } => {
             restore(tx, order, offer)?;
@@ -95,12 +100,7 @@ fn win(tx: &Tx<'_>, order: &Order) -> TxResult<()> {
             }
             tx.change("UPDATE orders SET returned = NULL WHERE id = ?1", [order.id.as_bytes()])?;
         }
-        // Without a code the money goes back to whoever paid it.
-        Goods::Codes { .. } => {
-            if !code_orders::payment_won(tx, &order.id)? {
-                must_move(tx, &order.id, OrderPhase::Paid, OrderPhase::Refunding)?;
-            }
-        }
+        Goods::Codes { .. } => {}
     }
     tx.log("dispute won", Some(&order.account), None, order.id.as_bytes())
 }

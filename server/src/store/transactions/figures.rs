@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 /// Transfers that are added up at once.
 const FOLD: u32 = 2000;
 /// How old a transfer is before it is added up, in seconds. PostgreSQL gives numbers out before a commit, so a later
-/// number may be seen before an earlier one. Both transactions commit within a minute of their beginnings, or not at all
-/// (`LONGEST` in `postgres/connection.rs`): two minutes, and three for the database to bring a commit to its disk.
+/// number may be seen before an earlier one. Both transactions commit within a minute of their beginnings, or not at
+/// all (`LONGEST` in `postgres/connection.rs`): two minutes, and three for the database to bring a commit to its
+/// disk.
 const SETTLED: u64 = 300;
 
 /// Counts an order that came to a state, from another or from nothing. Always the lower state first: of two

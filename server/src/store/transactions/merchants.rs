@@ -1,13 +1,13 @@
 //! Merchants.
 
-use super::{Database, Tx, TxError, TxResult};
+use super::{Database, Tx, TxError, TxResult, code_orders, webhooks};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, count, json, octets, text, time, to_json};
 use crate::store::{
-    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, Merchants,
-    NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord, StoreError,
+    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, MerchantVouchRecord,
+    Merchants, NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, Receiver, RequestRecord, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::Health;
@@ -32,6 +32,7 @@ fn merchant(row: &Row<'_>) -> TxResult<Merchant> {
         owner: bytes(row, 4, AccountId::from_bytes)?,
         webhook: text(row, 5)?,
         created: time(row, 6)?,
+        was_approved: row.get(8)?,
         state: match (row.get(7)?, row.get(8)?, row.get(9)?) {
             (_, _, true) => MerchantState::Suspended,
             (false, _, false) => MerchantState::Claimed,
@@ -68,14 +69,14 @@ pub(super) fn product(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<ProductRe
 /// A payment request.
 pub(super) fn request(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<RequestRecord>> {
     let sql = "SELECT q.request, q.compact, q.product,
-                      EXISTS (SELECT 1 FROM code_orders c WHERE c.spent = q.digest)
+                      EXISTS (SELECT 1 FROM code_orders c WHERE c.spent = q.digest), q.ended_at IS NOT NULL
                FROM payment_requests q WHERE q.digest = ?1";
     let found = tx.one(sql, [digest.as_bytes()], |row| {
-        Ok((json(row, 0)?, row.get(1)?, bytes(row, 2, Digest::from_bytes)?, row.get(3)?))
+        Ok((json(row, 0)?, row.get(1)?, bytes(row, 2, Digest::from_bytes)?, row.get(3)?, row.get(4)?))
     })?;
-    let Some((request, compact, product_digest, is_spent)) = found else { return Ok(None) };
+    let Some((request, compact, product_digest, is_spent, has_ended)) = found else { return Ok(None) };
     let product = product(tx, &product_digest)?.ok_or(TxError::Damaged)?;
-    Ok(Some(RequestRecord { request, compact, product, is_spent }))
+    Ok(Some(RequestRecord { request, compact, product, is_spent, has_ended }))
 }
 
 fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
@@ -101,15 +102,66 @@ fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
              WHERE name = ?1 AND owner = ?2 AND key = ?3",
             (new.name.as_str(), new.owner.as_bytes(), new.key.to_bytes(), new.title.as_str(), new.webhook.as_str()),
         )?;
-        if changed != 1 {
+        if changed != 1 && !succeed(tx, new)? {
             return Ok(MerchantOutcome::Taken);
         }
     }
     let known = by_name(tx, &new.name)?.ok_or(TxError::Damaged)?;
+    // In the same transaction: an address without endpoint, or with two, is never seen.
+    webhooks::propose(tx, &Receiver::Merchant(known.id.0), new.webhook.as_str(), &new.endpoint)?;
     Ok(MerchantOutcome::Claimed(Box::new(known)))
 }
 
-fn decide(tx: &Tx<'_>, name: &MerchantName, decision: MerchantDecision) -> TxResult<Option<Merchant>> {
+/// Puts the key in that the operator lets follow one that was stolen. What that one has signed ends, also that it
+/// vouched for others, and the secrets of the endpoint, which it could read; orders that have waited go on.
+fn succeed(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<bool> {
+    let changed = tx.change(
+        "UPDATE merchants SET key = ?3, title = ?4, webhook = ?5, successor = NULL, suspended_at = NULL, proven_at = NULL
+         WHERE name = ?1 AND owner = ?2 AND successor = ?6 AND NOT EXISTS (SELECT 1 FROM merchants o WHERE o.key = ?3)",
+        (
+            new.name.as_str(),
+            new.owner.as_bytes(),
+            new.key.to_bytes(),
+            new.title.as_str(),
+            new.webhook.as_str(),
+            new.key.thumbprint().as_bytes(),
+        ),
+    )?;
+    if changed != 1 {
+        return Ok(false);
+    }
+    let known = by_name(tx, &new.name)?.ok_or(TxError::Damaged)?;
+    end_goods(tx, &known.id)?;
+    tx.change("DELETE FROM merchant_vouches WHERE merchant = ?1", [known.id.0.0])?;
+    webhooks::remove_all(tx, &Receiver::Merchant(known.id.0))?;
+    code_orders::resume(tx, &known.id)?;
+    tx.log("merchant key replaced", Some(&known.owner), None, &known.id.0.0)?;
+    Ok(true)
+}
+
+/// Ends what a key has signed that is not the merchant's any more: its products and the requests that nobody has
+/// paid. Orders that are under way go on.
+fn end_goods(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
+    let now = tx.now().millis();
+    tx.change("UPDATE products SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL", (merchant.0.0, now))?;
+    let sql = "UPDATE payment_requests SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL";
+    tx.change(sql, (merchant.0.0, now)).map(drop)
+}
+
+fn prove(tx: &Tx<'_>, merchant: &MerchantId, webhook: &WebhookUrl) -> TxResult<bool> {
+    let sql = "UPDATE merchants SET proven_at = coalesce(proven_at, ?3) WHERE id = ?1 AND webhook = ?2";
+    if tx.change(sql, (merchant.0.0, webhook.as_str(), tx.now().millis()))? != 1 {
+        return Ok(false);
+    }
+    // What was sent to another endpoint, or to none, is sent to this one.
+    if webhooks::prefer(tx, &Receiver::Merchant(merchant.0), webhook.as_str())? {
+        code_orders::tell_again(tx, merchant)?;
+    }
+    tx.log("merchant endpoint proven", None, None, &merchant.0.0)?;
+    Ok(true)
+}
+
+fn decide(tx: &Tx<'_>, name: &MerchantName, decision: &MerchantDecision) -> TxResult<Option<Merchant>> {
     let now = tx.now().millis();
     let (sql, what) = match decision {
         MerchantDecision::Approve => {
@@ -118,13 +170,23 @@ fn decide(tx: &Tx<'_>, name: &MerchantName, decision: MerchantDecision) -> TxRes
         MerchantDecision::Suspend => {
             ("UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2) WHERE name = ?1", "merchant suspended")
         }
-        MerchantDecision::Restore => {
-            ("UPDATE merchants SET suspended_at = NULL WHERE name = ?1 AND CAST(?2 AS BIGINT) > 0", "merchant restored")
+        MerchantDecision::Restore => (
+            "UPDATE merchants SET suspended_at = NULL, successor = NULL WHERE name = ?1 AND suspended_at <= ?2",
+            "merchant restored",
+        ),
+        MerchantDecision::Rekey(_) => {
+            ("UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2) WHERE name = ?1", "merchant key ended")
         }
     };
-    tx.change(sql, (name.as_str(), now))?;
+    let changed = tx.change(sql, (name.as_str(), now))? == 1;
+    if let MerchantDecision::Rekey(successor) = decision {
+        tx.change("UPDATE merchants SET successor = ?2 WHERE name = ?1", (name.as_str(), successor.as_bytes()))?;
+    }
     let known = by_name(tx, name)?;
     if let Some(known) = &known {
+        if changed && *decision == MerchantDecision::Restore {
+            code_orders::resume(tx, &known.id)?;
+        }
         tx.log(what, Some(&known.owner), None, &known.id.0.0)?;
     }
     Ok(known)
@@ -144,15 +206,17 @@ fn vouch(tx: &Tx<'_>, new: &NewMerchantVouch) -> TxResult<MerchantVouchOutcome> 
         return Ok(MerchantVouchOutcome::TooMany);
     }
     let changed = tx.change(
-        "UPDATE merchants SET key = ?3 WHERE id = ?1 AND key = ?2
+        "UPDATE merchants SET key = ?3 WHERE id = ?1 AND key = ?2 AND suspended_at IS NULL
              AND NOT EXISTS (SELECT 1 FROM merchants o WHERE o.key = ?3)",
         (known.id.0.0, new.by.to_bytes(), new.key.to_bytes()),
     )?;
     if changed != 1 {
         return Ok(MerchantVouchOutcome::Stale);
     }
-    let sql = "INSERT INTO merchant_vouches (merchant, seq, compact) VALUES (?1, ?2, ?3)";
-    tx.change(sql, (known.id.0.0, new.seq.cast_signed(), &new.compact))?;
+    let sql = "INSERT INTO merchant_vouches (merchant, seq, signer, compact) VALUES (?1, ?2, ?3, ?4)";
+    tx.change(sql, (known.id.0.0, new.seq.cast_signed(), new.by.to_bytes(), &new.compact))?;
+    // A terminal that does not know the old key verifies nothing that it signed.
+    end_goods(tx, &known.id)?;
     tx.log("merchant key changed", Some(&known.owner), None, &known.id.0.0)?;
     Ok(MerchantVouchOutcome::Vouched)
 }
@@ -168,10 +232,10 @@ fn sell(tx: &Tx<'_>, new: &ProductRevision) -> TxResult<ProductOutcome> {
         "UPDATE products SET ended_at = ?4 WHERE merchant = ?1 AND name = ?2 AND digest <> ?3 AND ended_at IS NULL",
         (merchant, name, new.digest.as_bytes(), tx.now().millis()),
     )?;
-    // The same revision again is sold again.
+    // The same revision again is sold again; another key of the merchant may have signed it by now.
     tx.change(
         "INSERT INTO products (digest, merchant, name, product, compact, since) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (digest) DO UPDATE SET ended_at = NULL",
+         ON CONFLICT (digest) DO UPDATE SET ended_at = NULL, compact = excluded.compact",
         (new.digest.as_bytes(), merchant, name, to_json(&new.product)?, &new.compact, tx.now().millis()),
     )?;
     tx.log("product sold", None, None, &merchant)?;
@@ -201,11 +265,17 @@ pub(super) fn decided(tx: &Tx<'_>, merchant: &MerchantId, in_time: bool) -> TxRe
     Ok(())
 }
 
-/// Takes the one order a minute that a merchant gets who fails too often. False if it was taken.
-pub(super) fn probe(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<bool> {
-    let before = tx.now().millis() - (Health::PROBE_SECONDS * 1000).cast_signed();
-    let sql = "UPDATE merchants SET probe_at = ?2 WHERE id = ?1 AND probe_at <= ?3";
-    Ok(tx.change(sql, (merchant.0.0, tx.now().millis(), before))? == 1)
+/// In how many seconds a merchant that fails too often gets the one order a minute that it gets; `None`: now.
+pub(super) fn probe_in(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<Option<u32>> {
+    let last = tx.one("SELECT probe_at FROM merchants WHERE id = ?1", [merchant.0.0], |row| time(row, 0))?;
+    let next = last.ok_or(TxError::Damaged)?.plus(Health::PROBE_SECONDS);
+    let wait = next.millis() - tx.now().millis();
+    Ok((wait > 0).then(|| u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX)))
+}
+
+/// Such an order was paid.
+pub(super) fn probed(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
+    tx.change("UPDATE merchants SET probe_at = ?2 WHERE id = ?1", (merchant.0.0, tx.now().millis())).map(drop)
 }
 
 fn minute(now: Timestamp) -> i64 {
@@ -252,15 +322,7 @@ impl<D: Database> Merchants for D {
 
     async fn prove_merchant(&self, merchant: &MerchantId, webhook: &WebhookUrl) -> Result<bool, StoreError> {
         let (merchant, webhook) = (*merchant, webhook.clone());
-        self.write(Write::MerchantProve, move |tx| {
-            let sql = "UPDATE merchants SET proven_at = coalesce(proven_at, ?3) WHERE id = ?1 AND webhook = ?2";
-            let proven = tx.change(sql, (merchant.0.0, webhook.as_str(), tx.now().millis()))? == 1;
-            if proven {
-                tx.log("merchant endpoint proven", None, None, &merchant.0.0)?;
-            }
-            Ok(proven)
-        })
-        .await
+        self.write(Write::MerchantProve, move |tx| prove(tx, &merchant, &webhook)).await
     }
 
     async fn decide_merchant(
@@ -269,17 +331,23 @@ impl<D: Database> Merchants for D {
         decision: MerchantDecision,
     ) -> Result<Option<Merchant>, StoreError> {
         let name = name.clone();
-        self.write(Write::MerchantDecide, move |tx| decide(tx, &name, decision)).await
+        self.write(Write::MerchantDecide, move |tx| decide(tx, &name, &decision)).await
     }
 
     async fn vouch_merchant(&self, new: NewMerchantVouch) -> Result<MerchantVouchOutcome, StoreError> {
         self.write(Write::MerchantVouch, move |tx| vouch(tx, &new)).await
     }
 
-    async fn merchant_vouches(&self, merchant: &MerchantId) -> Result<Vec<String>, StoreError> {
+    async fn merchant_vouches(&self, merchant: &MerchantId) -> Result<Vec<MerchantVouchRecord>, StoreError> {
         let merchant = *merchant;
-        let sql = "SELECT compact FROM merchant_vouches WHERE merchant = ?1 ORDER BY seq";
-        self.read("merchant vouches", move |tx| tx.all(sql, [merchant.0.0], |row| row.get(0))).await
+        let sql = "SELECT signer, compact FROM merchant_vouches WHERE merchant = ?1 ORDER BY seq";
+        self.read("merchant vouches", move |tx| {
+            tx.all(sql, [merchant.0.0], |row| {
+                let by = checked(row, 0, |key: [u8; 32]| PublicKey::from_bytes(&key))?;
+                Ok(MerchantVouchRecord { by, compact: row.get(1)? })
+            })
+        })
+        .await
     }
 
     async fn sell_product(&self, new: ProductRevision) -> Result<ProductOutcome, StoreError> {
@@ -317,7 +385,8 @@ impl<D: Database> Merchants for D {
         self.write(Write::PaymentRequest, move |tx| {
             tx.change(
                 "INSERT INTO payment_requests (digest, merchant, product, request, compact, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (digest) DO NOTHING",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (digest) DO UPDATE SET ended_at = NULL, compact = excluded.compact",
                 (
                     digest.as_bytes(),
                     merchant.0.0,

@@ -363,11 +363,10 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
     if !wanted.has_room(tx, account)? {
         return Ok(OpenOutcome::NoRoom);
     }
-    // Last, for it takes the probe of a merchant that fails.
     if let Wanted::Codes(wanted) = &wanted
-        && !code_orders::is_available(tx, wanted)?
+        && let Some(seconds) = code_orders::unavailable(tx, wanted)?
     {
-        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Unavailable));
+        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Unavailable(seconds)));
     }
     let (offer, amount) = match &wanted {
         Wanted::Rights { offer, .. } => (Some(*offer.as_bytes()), None),
@@ -585,19 +584,13 @@ fn units(count: u64) -> i64 {
 }
 
 /// An order that was paid for the same for good and stands behind an entitlement that has just ended takes its place.
-pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> TxResult<()> {
+pub(super) fn take_over(tx: &Tx<'_>, account: &AccountId, ended: &OrderId, offer: &Offer) -> TxResult<()> {
     let others: Vec<(OrderId, PublisherId, Offer)> = tx.all(
         // In this order: an operation has few offers, an account may have many orders.
         "SELECT o.id, f.publisher, f.offer FROM offers f CROSS JOIN orders o
          WHERE f.publisher = (SELECT p.id FROM publishers p WHERE p.name = ?2) AND f.name = ?3 AND f.operation = ?4
            AND o.account = ?1 AND o.offer_digest = f.digest AND o.state = 1 AND o.id <> ?5 ORDER BY o.id",
-        (
-            ended.account.as_bytes(),
-            offer.publisher.as_str(),
-            offer.name.as_str(),
-            offer.operation.as_str(),
-            ended.id.as_bytes(),
-        ),
+        (account.as_bytes(), offer.publisher.as_str(), offer.name.as_str(), offer.operation.as_str(), ended.as_bytes()),
         |row| Ok((bytes(row, 0, OrderId::from_bytes)?, octets(row, 1).map(PublisherId)?, json(row, 2)?)),
     )?;
     match others.iter().find(|(_, _, offer)| rights::are_for_good(&offer.rights)) {
@@ -608,7 +601,7 @@ pub(super) fn take_over(tx: &Tx<'_>, ended: &Order, offer: &Offer) -> TxResult<(
             if tx.change(sql, [entitlement.0.0])? == 1 {
                 return Ok(());
             }
-            hold(tx, &ended.account, publisher, offer, &entitlement, Holding::default())
+            hold(tx, account, publisher, offer, &entitlement, Holding::default())
         }
         None => Ok(()),
     }
@@ -626,7 +619,7 @@ pub(super) fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome>
         Goods::Rights { offer, .. } => {
             end_rights(tx, id)?;
             if rights::are_for_good(&offer.rights) {
-                take_over(tx, &order, offer)?;
+                take_over(tx, &order.account, id, offer)?;
             }
         }
         Goods::TopUp { amount, .. } => {

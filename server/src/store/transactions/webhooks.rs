@@ -1,7 +1,7 @@
 //! The outbox: a message is written with its cause, and delivered as an effect in the lane of its endpoint.
 
 use super::effects::{self, Ending, end_by_id};
-use super::{Database, Lock, Tx, TxError, TxResult, code_notices, code_orders};
+use super::{Database, Lock, Tx, TxError, TxResult, code_notices, code_orders, orders};
 use crate::effects::state::EffectState;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
@@ -10,7 +10,8 @@ use crate::store::database::Row;
 use crate::store::database::row::{bytes, maybe_time, number_of, octets, one_of, sealed, time};
 use crate::store::{
     Attempt, Delivery, EffectClaim, EffectId, EffectKind, EffectOf, EffectVerdict, Endpoint, EndpointId, EndpointKeys,
-    EndpointState, Message, NewEndpoint, NewEndpointKeys, NewMessage, Receiver, Replayed, StoreError, Webhooks,
+    EndpointState, Message, NewEndpoint, NewEndpointKeys, NewMerchantEndpoint, NewMessage, Receiver, Replayed,
+    StoreError, Webhooks,
 };
 use async_trait::async_trait;
 use portcullis_protocol::OrderId;
@@ -66,11 +67,12 @@ fn of(tx: &Tx<'_>, owner: &Receiver) -> TxResult<Vec<Endpoint>> {
 /// Writes a message to every endpoint of an owner.
 pub(crate) fn enqueue(tx: &Tx<'_>, owner: &Receiver, new: &NewMessage<'_>) -> TxResult<()> {
     for endpoint in of(tx, owner)? {
-        let seq: i64 = tx
-            .one("UPDATE webhook_endpoints SET seq = seq + 1 WHERE id = ?1 RETURNING seq", [endpoint.id.0.0], |row| {
-                row.get(0)
-            })?
-            .ok_or(TxError::Damaged)?;
+        // As it is by now: another transaction may have taken its place.
+        let sql = "UPDATE webhook_endpoints SET seq = seq + 1 WHERE id = ?1 AND state < 2 RETURNING seq, state";
+        let read = |row: &Row<'_>| Ok((row.get::<i64>(0)?, one_of(row, 1, &STATES)?));
+        let Some((seq, state)) = tx.one(sql, [endpoint.id.0.0], read)? else {
+            return Err(TxError::Conflict("the endpoint was removed meanwhile".into()));
+        };
         let id = effects::new_id(tx);
         tx.change(
             "INSERT INTO webhook_messages (id, endpoint, seq, type, subject, data, created_at)
@@ -79,7 +81,7 @@ pub(crate) fn enqueue(tx: &Tx<'_>, owner: &Receiver, new: &NewMessage<'_>) -> Tx
         )?;
         effects::add_in(tx, EffectOf::new(EffectKind::Webhook, id.0), tx.now(), Some(endpoint.id.0), id)?;
         // It is listed, and delivered when its owner has it replayed.
-        if endpoint.state == EndpointState::Disabled {
+        if state == EndpointState::Disabled {
             end_by_id(tx, id, Ending::Dropped)?;
         }
     }
@@ -136,13 +138,65 @@ fn add(tx: &Tx<'_>, new: &NewEndpoint) -> TxResult<bool> {
     if of(tx, &new.owner)?.len() >= ENDPOINTS {
         return Ok(false);
     }
-    let (kind, owner) = new.owner.columns();
-    tx.change(
-        "INSERT INTO webhook_endpoints (id, kind, owner, url, created_at, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-        (new.id.0.0, kind, owner, &new.url, tx.now().millis()),
-    )?;
-    add_keys(tx, &new.id, 1, &new.keys, tx.now())?;
+    insert(tx, &new.id, &new.owner, &new.url, &new.keys, EndpointState::Active)?;
     Ok(true)
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    id: &EndpointId,
+    owner: &Receiver,
+    url: &str,
+    keys: &NewEndpointKeys,
+    state: EndpointState,
+) -> TxResult<()> {
+    let ((kind, owner), state) = (owner.columns(), number_of(&STATES, state));
+    tx.change(
+        "INSERT INTO webhook_endpoints (id, kind, owner, url, state, created_at, changed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        (id.0.0, kind, owner, url, state, tx.now().millis()),
+    )?;
+    add_keys(tx, id, 1, keys, tx.now())
+}
+
+/// The endpoint of an owner that has one at a time. It is sent nothing before it is [preferred](prefer): the one
+/// before it stays in use until then.
+pub(super) fn propose(tx: &Tx<'_>, owner: &Receiver, url: &str, new: &NewMerchantEndpoint) -> TxResult<()> {
+    tx.lock(Lock::Endpoints)?;
+    let known = of(tx, owner)?;
+    let others = known.iter().filter(|other| other.url != url && other.state == EndpointState::Disabled);
+    for other in others {
+        set(tx, &other.id, EndpointState::Removed)?;
+    }
+    match known.iter().any(|known| known.url == url) {
+        true => Ok(()),
+        false => insert(tx, &new.id, owner, url, &new.keys, EndpointState::Disabled),
+    }
+}
+
+/// Sends messages to the endpoint at an address, and to no other one of its owner, from now on. Returns whether it
+/// was sent none before.
+pub(super) fn prefer(tx: &Tx<'_>, owner: &Receiver, url: &str) -> TxResult<bool> {
+    tx.lock(Lock::Endpoints)?;
+    let known = of(tx, owner)?;
+    // All of them before anything is read that they are told: who enqueues waits, or was waited for.
+    for endpoint in &known {
+        tx.change("UPDATE webhook_endpoints SET seq = seq WHERE id = ?1", [endpoint.id.0.0])?;
+    }
+    let Some(chosen) = known.iter().find(|endpoint| endpoint.url == url) else { return Err(TxError::Damaged) };
+    for other in known.iter().filter(|other| other.id != chosen.id) {
+        set(tx, &other.id, EndpointState::Removed)?;
+    }
+    if chosen.state == EndpointState::Active {
+        return Ok(false);
+    }
+    set(tx, &chosen.id, EndpointState::Active)
+}
+
+/// Removes every endpoint of an owner.
+pub(super) fn remove_all(tx: &Tx<'_>, owner: &Receiver) -> TxResult<()> {
+    tx.lock(Lock::Endpoints)?;
+    of(tx, owner)?.iter().try_for_each(|endpoint| set(tx, &endpoint.id, EndpointState::Removed).map(drop))
 }
 
 fn set(tx: &Tx<'_>, id: &EndpointId, state: EndpointState) -> TxResult<bool> {
@@ -206,6 +260,11 @@ fn delivery(tx: &Tx<'_>, id: EffectId) -> TxResult<Option<Delivery>> {
 
 fn finish(tx: &Tx<'_>, claim: &EffectClaim, attempt: Attempt) -> TxResult<bool> {
     let (id, status) = (claim.id.0.0, attempt.status.map(i64::from));
+    let of_order = if attempt.verdict == EffectVerdict::Done { order_paid(tx, id)? } else { None };
+    // Before its endpoint and lane, as whoever ends the order has it.
+    if let Some(order) = &of_order {
+        orders::lock(tx, order)?;
+    }
     if attempt.gone {
         // Before its lane.
         let sql = "UPDATE webhook_endpoints SET seq = seq
@@ -228,27 +287,25 @@ fn finish(tx: &Tx<'_>, claim: &EffectClaim, attempt: Attempt) -> TxResult<bool> 
         }
     }
     effects::answered(tx, claim, attempt.in_time)?;
-    if attempt.verdict == EffectVerdict::Done {
-        delivered(tx, id)?;
+    if let Some(order) = &of_order {
+        code_orders::notified(tx, order)?;
     }
     effects::finish(tx, claim, attempt.verdict)
 }
 
-/// What follows from a message that was delivered.
-fn delivered(tx: &Tx<'_>, id: [u8; 16]) -> TxResult<()> {
+/// The order of codes that a message told its merchant of.
+fn order_paid(tx: &Tx<'_>, id: [u8; 16]) -> TxResult<Option<OrderId>> {
     let sql = "SELECT m.type, m.subject, p.kind, p.owner FROM webhook_messages m
                JOIN webhook_endpoints p ON p.id = m.endpoint WHERE m.id = ?1";
     let told = tx.one(sql, [id], |row| {
         let owner = Receiver::from_columns(row.get(2)?, row.get(3)?).ok_or(TxError::Unreadable)?;
         Ok((row.get::<String>(0)?, bytes(row, 1, OrderId::from_bytes)?, owner))
     })?;
-    match told {
+    Ok(match told {
         // The store's own backend hears of every order that is paid.
-        Some((kind, order, Receiver::Merchant(_))) if kind == code_notices::ORDER_PAID => {
-            code_orders::notified(tx, &order)
-        }
-        _ => Ok(()),
-    }
+        Some((kind, order, Receiver::Merchant(_))) if kind == code_notices::ORDER_PAID => Some(order),
+        _ => None,
+    })
 }
 
 /// Deletes old messages with their effects, keys that have ended, and endpoints that were removed and have no messages

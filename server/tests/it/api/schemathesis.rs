@@ -243,7 +243,7 @@ async fn codes(stage: &Stage, user: &mut Terminal, shop: &crate::stage::Shop) ->
         "POST /v1/codes": {"body": wanted},
         "GET /v1/codes/{order}": {"path": {"order": orders[2].id}},
         "POST /v1/codes/{order}/ack": {"path": {"order": orders[2].id}, "body": {
-            "generation": accepted.generation, "ciphertext": accepted.bytes.digest(), "readable": true}},
+            "generation": accepted.generation, "ciphertext": accepted.digest, "readable": true}},
         "POST /v1/codes/{order}/recipient": {"path": {"order": orders[4].id}, "body": {"recipient": recipient}},
         "POST /v1/redemptions": {"body": {"code": made.codes[0].code}},
         "POST /v1/catalogue/{publisher}/{name}/gifts": {"path": picture, "body": gifts, "as": "publisher"},

@@ -83,7 +83,7 @@ impl Drop for Merchant {
 async fn a_merchant_written_from_the_pages_registers_sells_and_delivers() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut server = Server::init(&folder.path().join("server"))?;
-    server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
+    server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
     server.start(&[])?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut merchant = Merchant { home: folder.path().join("merchant"), port, child: None };

@@ -59,8 +59,8 @@ fn how_to_pay(app: &App, asked: &RequestRecord, digest: &Digest, now: Timestamp)
             (command_line("portcullis codes"))
         };
     }
-    if asked.request.exp <= now.seconds() {
-        return html! { p class="notice warm" role="status" { "It has expired. Ask the merchant for another one." } };
+    if asked.has_ended || asked.request.exp <= now.seconds() {
+        return html! { p class="notice warm" role="status" { "It has ended. Ask the merchant for another one." } };
     }
     html! {
         h2 { "How to pay it" }
