@@ -44,7 +44,14 @@ pub(super) fn dates(text: &str, order: Order) -> Result<Vec<Date>, Refusal> {
         let (day, used) = date(rest, order);
         at += used;
         if let Some((Some(year), Some(month), Some(day))) = day {
-            dates.push(Date::new(year, month, day).ok_or(Refusal::BadDate)?);
+            // `01.23.45` is a date only if there is one.
+            let is_short =
+                rest.get(used - 1).is_some_and(|year| year.len() == 2) && rest.first().is_some_and(|y| !is_year(y));
+            match Date::new(year, month, day) {
+                Some(date) => dates.push(date),
+                None if is_short => {}
+                None => return Err(Refusal::BadDate),
+            }
         }
     }
     Ok(dates)
@@ -216,7 +223,8 @@ mod tests {
         }
         assert_eq!(read_dates("31.02.2026", Order::Unknown), Err(Refusal::BadDate));
         assert_eq!(read_dates("99 December 9999", Order::Unknown), Err(Refusal::BadDate));
-        for none in ["12.50", "15 December 18:00", "15 jui 2026", "1 of 12 pages", "15 x 12", ""] {
+        for none in ["12.50", "Tel. 01.23.45.67.89", "15 December 18:00", "15 jui 2026", "1 of 12 pages", "15 x 12", ""]
+        {
             assert_eq!(read_dates(none, Order::Unknown), Ok(vec![]), "{none}");
         }
     }

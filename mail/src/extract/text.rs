@@ -162,8 +162,7 @@ impl<'t> Words<'t> {
 
     fn read(&self, text: &Text<'_>) -> Option<Result<Bill, Refusal>> {
         let currencies = text.currencies(self.own.currency);
-        let totals =
-            Totals { lines: text.lines, marks: &text.marks, currencies, own: self.template(), base: self.base };
+        let totals = Totals::new(text.lines, &text.marks, currencies, self.template(), self.base);
         Some(totals.total()?.and_then(|amount| self.bill(text, amount)))
     }
 

@@ -66,13 +66,15 @@ impl Marks {
 
 /// A text, and what is told from its lines.
 pub(super) struct Totals<'t> {
-    pub(super) lines: &'t [Line],
-    pub(super) marks: &'t [Marks],
-    pub(super) currencies: Currencies,
+    lines: &'t [Line],
+    marks: &'t [Marks],
+    currencies: Currencies,
     /// The biller's template.
-    pub(super) own: Option<&'t Template>,
+    own: Option<&'t Template>,
     /// The language of `own`; every language if there is no template.
-    pub(super) base: &'t Template,
+    base: &'t Template,
+    /// Every amount, with the line that it stands on.
+    amounts: Vec<(usize, Money)>,
 }
 
 /// An amount beside a label.
@@ -86,7 +88,21 @@ struct Candidate {
 /// An amount, and the last line that it was read from.
 type Settled = Result<(Money, usize), Refusal>;
 
-impl Totals<'_> {
+impl<'t> Totals<'t> {
+    pub(super) fn new(
+        lines: &'t [Line],
+        marks: &'t [Marks],
+        currencies: Currencies,
+        own: Option<&'t Template>,
+        base: &'t Template,
+    ) -> Self {
+        let of = |(at, line): (usize, &Line)| {
+            amount::amounts(&line.shown, currencies).into_iter().map(move |amount| (at, amount))
+        };
+        let amounts = lines.iter().enumerate().flat_map(of).collect();
+        Self { lines, marks, currencies, own, base, amounts }
+    }
+
     /// The amount that is believed the most; `None` if there is none.
     pub(super) fn total(&self) -> Option<Result<Money, Refusal>> {
         let amount = |read: Settled| read.map(|(amount, _)| amount);
@@ -170,7 +186,8 @@ impl Totals<'_> {
 
     /// What stands in the only row below a heading, or in the last one, if the amounts above it come to that.
     fn foot_of(&self, heading: usize, column: Column) -> Option<&str> {
-        let rows = self.lines.get(heading + 1..)?.iter().map_while(|line| line.cell_in(column));
+        let has_digit = |cell: &&str| cell.contains(|c: char| c.is_ascii_digit());
+        let rows = self.lines.get(heading + 1..)?.iter().map_while(|line| line.cell_in(column).filter(has_digit));
         let rows: Vec<&str> = rows.collect();
         let (foot, above) = rows.split_last()?;
         let units = |text: &str| Some(amount::amount(text, self.currencies)?.ok()?.minor_units());
@@ -224,23 +241,16 @@ impl Totals<'_> {
         named.flat_map(|line| amount::amounts(&line.shown, self.currencies)).collect()
     }
 
-    fn amounts(&self) -> impl Iterator<Item = (usize, Money)> {
-        let of = |(at, line): (usize, &Line)| {
-            amount::amounts(&line.shown, self.currencies).into_iter().map(move |read| (at, read))
-        };
-        self.lines.iter().enumerate().flat_map(of)
-    }
-
     /// Whether no larger one of its currency stands anywhere: otherwise its label names something else.
     fn is_largest(&self, total: Money) -> bool {
         let is_larger =
             |other: Money| other.currency() == total.currency() && other.minor_units() > total.minor_units();
-        !self.amounts().any(|(_, other)| is_larger(other))
+        !self.amounts.iter().any(|(_, other)| is_larger(*other))
     }
 
     /// The largest amount, if a net amount and a tax make it: whatever it is called.
     fn with_tax(&self) -> Option<Settled> {
-        let all: Vec<(usize, Money)> = self.amounts().collect();
+        let all = &self.amounts;
         let (_, total) = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
         if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
             return None;
@@ -257,9 +267,8 @@ impl Totals<'_> {
 
     /// The only amount of a text, if a sentence says that the bill is so much.
     fn in_sentence(&self) -> Option<Settled> {
-        let mut all = self.amounts();
-        let (_, only) = all.next()?;
-        if all.any(|(_, other)| other != only) {
+        let (_, only) = *self.amounts.first()?;
+        if self.amounts.iter().any(|(_, other)| *other != only) {
             return None;
         }
         let links: Vec<String> = self.base.links.iter().map(|link| link.folded.clone()).collect();

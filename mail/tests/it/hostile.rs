@@ -166,6 +166,24 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("references", [head.as_bytes(), b"Content-Type: text/html\r\n\r\n", "&".repeat(900_000).as_bytes()].concat()),
         ("labels", [head.as_bytes(), b"\r\nInvoice\r\n", "total ".repeat(170_000).as_bytes()].concat()),
+        (
+            "headings",
+            [head.as_bytes(), b"\r\nInvoice\r\n", "Total amount\tTax\n1.00\t2.00\n".repeat(30_000).as_bytes()].concat(),
+        ),
+        (
+            "rows",
+            [head.as_bytes(), b"\r\nInvoice\r\nTotal amount\tTax\n", "1.00 EUR\t2.00\n".repeat(60_000).as_bytes()]
+                .concat(),
+        ),
+        (
+            "cells",
+            [
+                head.as_bytes(),
+                b"Content-Type: text/html\r\n\r\nInvoice",
+                "<table><tr><td>Total<td>1<br>2".repeat(30_000).as_bytes(),
+            ]
+            .concat(),
+        ),
         ("digits", [head.as_bytes(), b"\r\nInvoice\r\ntotal ", "1 234 ".repeat(170_000).as_bytes()].concat()),
     ]
 }
