@@ -66,7 +66,8 @@ pub(crate) fn run() -> Result<()> {
                 Some(folder) => templates_in(&folder)?,
                 None => templates_in(&open()?.templates())?,
             };
-            say(&format!("{} templates, nothing wrong", templates.len()))
+            let many = if templates.len() == 1 { "" } else { "s" };
+            say(&format!("{} template{many}, nothing wrong", templates.len()))
         }
     }
 }

@@ -199,7 +199,7 @@ fn a_template_beside_the_accounts_makes_its_biller_readable() {
         assert!(!said.status.success() && error.contains(fault), "{error}");
     }
     std::fs::write(templates.join("power.toml"), good).expect("written");
-    assert_eq!(ok(&command(&home, &["lint"], "")), "1 templates, nothing wrong\n");
+    assert_eq!(ok(&command(&home, &["lint"], "")), "1 template, nothing wrong\n");
     // The other biller's mail says the same, and is nobody's template.
     assert_eq!(ok(&fetch("after")), "verified           42.50 EUR  power, due 2026-12-15\n");
 }
