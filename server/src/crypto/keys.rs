@@ -323,6 +323,18 @@ impl Keys {
         found.map(|found| Arc::clone(&found.key)).ok_or(KeysError::NoSigningKey)
     }
 
+    /// The same, and from when on it signs: nothing that it signs is said to be older.
+    ///
+    /// # Errors
+    /// [`KeysError::NoSigningKey`].
+    pub fn signing_key_since(&self, now: Timestamp) -> Result<(Arc<SecretKey>, Timestamp), KeysError> {
+        let key = self.signing_key(now)?;
+        let kid = key.public().thumbprint();
+        let known =
+            self.set().keys.iter().find(|known| known.key.public().thumbprint() == kid).map(|known| known.not_before);
+        Ok((key, known.unwrap_or(now)))
+    }
+
     /// Whether a key that signed once has ended: terminals believe it no more. Of one that this process has not heard
     /// of, since another has just added it, it is not known.
     #[must_use]

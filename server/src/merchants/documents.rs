@@ -31,6 +31,9 @@ pub(super) async fn accepted(core: &Core, order: &CodeOrder) -> Result<Option<St
     let Some(accepted) = &order.accepted else { return Ok(None) };
     let is_reversed = order.state == Some(CodeState::Reversed);
     let at = accepted.at.seconds();
+    // Not before its key signed, or nobody would believe it.
+    let (key, since) = core.keys.signing_key_since(core.store.now().await?)?;
+    let said = if is_reversed { order.changed.seconds() } else { at };
     let document = CodeAccepted {
         iss: core.origin.clone(),
         merchant: order.merchant_name.clone(),
@@ -39,10 +42,9 @@ pub(super) async fn accepted(core: &Core, order: &CodeOrder) -> Result<Option<St
         ciphertext: accepted.digest,
         at,
         reversed: is_reversed,
-        iat: if is_reversed { order.changed.seconds() } else { at },
+        iat: said.max(since.seconds()),
     };
-    let now = core.store.now().await?;
-    Ok(Some(Verified::sign(document, &*core.keys.signing_key(now)?).compact().to_owned()))
+    Ok(Some(Verified::sign(document, &key).compact().to_owned()))
 }
 
 /// What the merchant can show of an order that is over for it: that a code was accepted, or that none ever was.
@@ -51,16 +53,16 @@ pub(super) async fn outcome(core: &Core, order: &CodeOrder) -> Result<Option<Str
     match order.state {
         Some(CodeState::Failed | CodeState::Refunding | CodeState::Refunded | CodeState::ChargedBack) => {
             let at = order.changed.seconds();
+            let (key, since) = core.keys.signing_key_since(core.store.now().await?)?;
             let document = OrderRefunded {
                 iss: core.origin.clone(),
                 merchant: order.merchant_name.clone(),
                 order: order.id,
                 request: order.request,
                 at,
-                iat: at,
+                iat: at.max(since.seconds()),
             };
-            let now = core.store.now().await?;
-            Ok(Some(Verified::sign(document, &*core.keys.signing_key(now)?).compact().to_owned()))
+            Ok(Some(Verified::sign(document, &key).compact().to_owned()))
         }
         _ => accepted(core, order).await,
     }

@@ -320,3 +320,30 @@ async fn an_answered_webhook_and_a_decline_at_once_lock_nothing_crosswise() {
     after(&world, 10).await;
     assert_eq!(books(&world, BOOKS).await, [0; 5], "each is paid back");
 }
+
+/// What a merchant can show is signed by the key in force, and is not older than that key.
+#[tokio::test]
+async fn what_a_merchant_can_show_is_believed_after_the_platform_has_changed_its_key() {
+    let world = World::new().await;
+    let (shop, machine) = (Shop::new(&world.core, "games").await, world.machine("ada@example.org").await);
+    let core = &world.core;
+    let (sold, declined) =
+        (bought(&world, &machine, &shop, &key()).await, bought(&world, &machine, &shop, &key()).await);
+    shop.deliver(core, &sold.id).await.expect("delivered");
+    merchants::orders::decline(core, &shop.merchant, &declined.id, "").await.expect("declined");
+    core.clock.advance(100);
+    let rotated = core.clock.now().seconds();
+    let act = portcullis_server::audit::Act::of_server(core, "signing key add", "");
+    let stolen = portcullis_server::crypto::keys::Rotation::Stolen;
+    let rotation = portcullis_server::crypto::keys::rotate_signing_key(&*core.store, &core.secrets, stolen);
+    act.scope(rotation).await.expect("rotated");
+    core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+    let show = async |order: &CodeOrder| {
+        let shown = merchants::orders::show(core, &shop.merchant, &order.id).await.expect("shown");
+        shown.document.expect("a document")
+    };
+    let accepted: CodeAccepted = crate::codes::read(core, &show(&sold).await);
+    assert!(accepted.iat >= rotated && accepted.at < rotated, "{accepted:?}");
+    let refunded: portcullis_protocol::OrderRefunded = crate::codes::read(core, &show(&declined).await);
+    assert!(refunded.iat >= rotated && refunded.at < rotated, "{refunded:?}");
+}

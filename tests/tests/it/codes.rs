@@ -210,6 +210,33 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     let listed = user.run(&["--json", "codes"])?.done()?.json()?;
     let reversed = listed["codes"].as_array().context("codes")?.iter().find(|line| line["order"] == order);
     ensure!(reversed.context("the order")?["state"] == "reversed", "{listed}");
+
+    // Its key was stolen: the operator ends it, the merchant's account puts another one in, and its customers compare.
+    let safe = folder.path().join("safe.jwk");
+    let file = safe.to_str().context("a path")?;
+    let made = shop.run(&["--json", "merchant", "keygen", "-o", file])?.done()?.json()?;
+    let (thumbprint, words) =
+        (made["thumbprint"].as_str().context("a thumbprint")?, made["words"].as_str().context("words")?);
+    server.operator(&["merchant", "rekey", NAME, thumbprint])?;
+    let jwk: Value = serde_json::from_slice(&std::fs::read(&safe)?)?;
+    let seed: portcullis_protocol::encoding::Octets<32> = serde_json::from_value(jwk["d"].clone())?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = WebhookUrl::new(format!("http://{}/hook", listener.local_addr()?))?;
+    let honest = Arc::new(Mutex::new(Manner::Honest));
+    let key = SecretKey::from_seed(&seed.0);
+    tokio::spawn(Merchant { origin, url: url.clone(), key, manner: honest }.serve(listener));
+    let title = "The Games Shop";
+    let register = ["merchant", "register", NAME, "--title", title, "--webhook", url.as_str(), "--key", file];
+    shop.run(&register)?.done()?;
+    let sell = ["merchant", "sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR", "--key", file];
+    shop.run(&sell)?.done()?;
+    let pay = ["--json", "pay", "games/game-key", "--yes", "--again"];
+    let changed = user.run(&pay[1..])?;
+    ensure!(changed.exit == 1 && changed.stderr.contains("--accept-key"), "{}", changed.stderr);
+    let wrong = user.run(&[&pay[..], &["--accept-key", "other words"]].concat())?;
+    ensure!(wrong.exit == 1, "words of another key");
+    let paid = user.run(&[&pay[..], &["--accept-key", words]].concat())?.done()?.json()?;
+    ensure!(paid["codes"] == json!(["ALPINE-RACER-1"]), "{paid}");
     Ok(())
 }
 
