@@ -3,6 +3,9 @@
 
 use crate::signer::sign;
 use crate::stage::{BILL, USER, fetcher, mail, registry, run};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_mail::fuzzing::TARGETS;
 use portcullis_mail::{BillRecord, Level, Mail, Refusal, Summary, Unreadable};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -73,6 +76,14 @@ async fn hostile_invoices_are_refused_for_what_they_are() {
         (ubl(&format!("<InvoiceTypeCode>381</InvoiceTypeCode>{EURO}{}", total("10.00"))), Refusal::CreditNote),
         (good.replace("10.00", "10.00\u{fffd}"), Refusal::Malformed),
     ];
+    let (_, parse) = TARGETS.iter().find(|(name, _)| *name == "invoice").expect("a target");
+    for (xml, _) in &attacks {
+        let begun = Instant::now();
+        let measured = allocation_counter::measure(|| parse(xml.as_bytes()));
+        let shown: String = xml.chars().take(120).collect();
+        assert!(measured.bytes_max < MEMORY, "{} MiB: {shown}", measured.bytes_max / 1024 / 1024);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}: {shown}", begun.elapsed());
+    }
     let mut mails = vec![with_xml(&good)];
     mails.extend(attacks.iter().map(|(xml, _)| with_xml(xml)));
     // `sign.py` carries bytes as Latin-1: what is beyond it stands for any invalid byte.
@@ -125,12 +136,20 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let multipart = format!("{head}Content-Type: multipart/mixed; boundary=m\r\n\r\n");
     let nested: String =
         (0..100_000).map(|at| format!("Content-Type: multipart/mixed; boundary=b{at}\r\n\r\n--b{at}\r\n")).collect();
+    // One file of zeros, as an archive has it (APPNOTE section 4.3.7): of 100 MiB when it is opened, which nothing does.
+    let packed = miniz_oxide::deflate::compress_to_vec(&vec![0; 100 * 1024 * 1024], 9);
+    let archive = [&b"PK\x03\x04\x14\0\0\0\x08\0"[..], &[0; 16], b"\x0b\0\0\0invoice.xml", &packed].concat();
+    let archive = format!(
+        "--m\r\nContent-Type: application/zip; name=\"invoice.xml.zip\"\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--m--\r\n",
+        STANDARD.encode(archive)
+    );
     let messages = "Content-Type: message/rfc822\r\n\r\n".repeat(200_000);
     vec![
         (
             "100,000 attachments",
             (multipart.clone() + &"--m\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(100_000)).into_bytes(),
         ),
+        ("an archive of 100 MiB of zeros", (multipart.clone() + &archive).into_bytes()),
         ("3,000,000 empty parts", (multipart.clone() + &"--m\r\n\r\n".repeat(1_900_000)).into_bytes()),
         ("100,000 multiparts inside each other", (head.to_owned() + &nested).into_bytes()),
         ("200,000 messages inside each other", (head.to_owned() + &messages).into_bytes()),
