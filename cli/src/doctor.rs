@@ -1,11 +1,14 @@
 //! What `doctor` looks at, one file for each thing that can be ill. Each gives findings: how it is, and how to mend it.
 
 mod cache;
-mod clock;
+pub(crate) mod clock;
+mod diagnosis;
 mod library;
 mod program;
 mod store;
 mod terminal;
+
+pub(crate) use diagnosis::Diagnosis;
 
 use serde::Serialize;
 use std::fmt::Display;

@@ -15,6 +15,7 @@ mod commands;
 mod context;
 mod dev;
 mod doctor;
+mod endpoint;
 mod failure;
 mod guest;
 mod payment;

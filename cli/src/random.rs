@@ -7,3 +7,11 @@ use getrandom::rand_core::UnwrapErr;
 pub(crate) const fn system() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
 }
+
+/// So many random bytes, not secret.
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    use getrandom::rand_core::Rng as _;
+    let mut bytes = [0; N];
+    system().fill_bytes(&mut bytes);
+    bytes
+}

@@ -71,7 +71,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "merchant",
         "portcullis merchant keygen\nportcullis merchant register games --title \"The Games Shop\" --webhook https://games.example/hook\n\
-         portcullis merchant sell game-key --title \"Alpine Racer\" --price 20.00EUR\nportcullis merchant orders",
+         portcullis merchant sell game-key --title \"Alpine Racer\" --price 20.00EUR\nportcullis merchant check\nportcullis merchant orders",
     ),
     ("withdraw", "portcullis withdraw lumen/alpine-lake@1.0.0 --reason \"wrong file\""),
     ("restore", "portcullis restore lumen/alpine-lake@1.0.0"),

@@ -7,7 +7,8 @@
 //! - [`Window`]: a store that sells the examples, in a real browser. [`Vendor`]: a publisher of small resources.
 //! - [`demo`]: the steps of `cargo xtask demo`. [`attacks`]: the attacks of `cargo xtask attacks`.
 //! - [`future`]: a server of a later version. [`Inbox`]: somebody who listens for webhooks.
-//! - [`ExampleMerchant`]: the example of a merchant of electronic codes. [`Buyer`]: who buys from one.
+//! - [`ExampleMerchant`]: the example of a merchant of electronic codes. [`Rogue`]: one that
+//!   does what its owner types. [`Buyer`]: who buys from one.
 //! - [`mailbox`]: signed mails, a server that has them, and the name servers of their signers.
 //! - [`plain`]: the cheater's engine.
 
@@ -23,6 +24,7 @@ pub mod future;
 mod inbox;
 pub mod mailbox;
 pub mod plain;
+mod rogue;
 mod terminal;
 mod vendor;
 mod window;
@@ -32,6 +34,7 @@ pub use buyer::{Buyer, Ordered};
 pub use example_merchant::ExampleMerchant;
 pub use inbox::{Inbox, Posted};
 pub use portcullis_fixtures::{Server, checkout};
+pub use rogue::{Manner, Rogue};
 pub use terminal::{Ran, Terminal};
 pub use vendor::{POINT, Vendor, Ware};
 pub use window::Window;

@@ -13,7 +13,7 @@ pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         &[
             ("guests: set up the target, make assets, build the examples", "3 min"),
             ("build the host, the server and the command line", "11 min"),
-            ("the demo itself: five kinds of resource, and the cheats", "30 s"),
+            ("the demo itself: five kinds of resource, a merchant, and the cheats", "45 s"),
         ],
     );
     guests::build(workspace, &[])?;

@@ -1,6 +1,7 @@
 //! The machine's clock, against what each server signed.
 
-use portcullis_host::{Client, Pin};
+use portcullis_host::Client;
+use portcullis_protocol::Origin;
 
 use super::Finding;
 use crate::screen::output::date;
@@ -14,11 +15,12 @@ const TOO_MUCH: u64 = 300;
 /// The differences.
 pub(super) fn examine(client: &Client) -> Vec<Finding> {
     let pins = client.servers().unwrap_or_default();
-    pins.iter().map(|pin| compare(client, pin).of(&pin.origin)).collect()
+    pins.iter().map(|pin| of_store(client, &pin.origin).of(&pin.origin)).collect()
 }
 
-fn compare(client: &Client, pin: &Pin) -> Finding {
-    let clocks = client.check_clock(&pin.origin);
+/// The difference from what a store has just signed.
+pub(crate) fn of_store(client: &Client, store: &Origin) -> Finding {
+    let clocks = client.check_clock(store);
     let machine = clocks.machine;
     let Some(server) = clocks.server else {
         if machine.saturating_add(TOO_MUCH) < clocks.last_heard {

@@ -19,6 +19,7 @@ mod json;
 mod killed;
 mod killed_server;
 mod lent;
+mod merchants;
 mod metered;
 mod offline;
 mod paper;

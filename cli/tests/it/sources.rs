@@ -4,7 +4,7 @@ use portcullis_fixtures::sources::{circle, imports, sources, upward};
 use std::path::Path;
 
 /// The folders and files of `src/`, lowest first: what stands in one imports only what stands before it.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "random.rs",
     "screen/style.rs",
     "screen/moment.rs",
@@ -23,6 +23,7 @@ const ORDER: [&str; 24] = [
     "advice.rs",
     "resource/",
     "doctor",
+    "endpoint",
     "dev",
     "commands",
     "args.rs",

@@ -9,10 +9,11 @@ use crate::server::session::{Patience, Sessions, json, printable};
 use crate::server::terminal::Terminal;
 use crate::server::trust::offline;
 use crate::state::clock::Clock as _;
+use crate::store::storefront;
 use portcullis_protocol::cycle::{Reply, read_reply};
 use portcullis_protocol::wire::{
-    MerchantAnswer, MerchantOrder, MerchantOrdersAnswer, MerchantRequest, MerchantStatus, OwnershipRequest, Problem,
-    ProductAnswer, ProductRequest,
+    MerchantAnswer, MerchantEntry, MerchantOrder, MerchantOrdersAnswer, MerchantRequest, MerchantStatus,
+    OwnershipRequest, Problem, ProductAnswer, ProductRequest,
 };
 use portcullis_protocol::{
     Digest, Listed, MerchantClaim, MerchantName, Origin, Product, SecretKey, Title, Verified, WebhookUrl, paths,
@@ -74,6 +75,15 @@ impl MerchantDesk {
     /// [`ClientError`].
     pub async fn status(&self) -> Result<MerchantStatus, ClientError> {
         self.get(paths::OWN_MERCHANT).await
+    }
+
+    /// What everybody is shown of a merchant, as the store says it: nothing of it is verified.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn entry(&self, name: &MerchantName) -> Result<Option<MerchantEntry>, ClientError> {
+        let path = paths::fill(paths::MERCHANT, &[name]);
+        Ok(storefront::public(&self.sessions, self.prover.origin(), path).await?)
     }
 
     /// Sells a product, or another revision of it.

@@ -1,6 +1,7 @@
 //! What no crate can test alone.
 
 mod attacks;
+mod bad_merchants;
 mod bench;
 mod bills;
 mod checked;

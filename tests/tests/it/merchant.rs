@@ -4,7 +4,8 @@
 use anyhow::{Context as _, Result, ensure};
 use example_merchant::STEPS;
 use portcullis_protocol::codes::CodeState;
-use portcullis_tests::{Browser, Buyer, ExampleMerchant, Server, checkout};
+use portcullis_tests::{Browser, Buyer, ExampleMerchant, Manner, Rogue, Server, Terminal, checkout};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -177,5 +178,85 @@ async fn whoever_stands_in_the_way_is_refused() -> Result<()> {
     let refused = stranger.register(&mut browser).await.map(drop);
     let said = format!("{:#}", refused.err().context("it does not serve")?);
     ensure!(said.contains("the endpoint is not proven yet"), "{said}");
+    Ok(())
+}
+
+/// What `portcullis merchant check` finds, by check, and its exit code.
+fn check(terminal: &Terminal, key: &Path) -> Result<(i32, Vec<(String, String)>)> {
+    let ran = terminal.run(&["--json", "merchant", "check", "--key", key.to_str().context("a path")?])?;
+    let found = ran.json()?;
+    let findings = found["findings"].as_array().with_context(|| found.to_string())?;
+    let text = |finding: &Value, member: &str| finding[member].as_str().unwrap_or_default().to_owned();
+    for finding in findings {
+        // Whatever is not well says how to mend it.
+        ensure!(finding["state"] == "ok" || !text(finding, "mend").is_empty(), "{finding}");
+    }
+    Ok((ran.exit, findings.iter().map(|finding| (text(finding, "check"), text(finding, "state"))).collect()))
+}
+
+fn in_state(findings: &[(String, String)], state: &str) -> Vec<String> {
+    findings.iter().filter(|(_, found)| found == state).map(|(check, _)| check.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_finds_nothing_wrong_here_and_all_that_is_wrong_elsewhere() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = server(folder.path())?;
+    let mut shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
+    shop.run(&SELL)?;
+    let mut browser = Browser::new(server.origin())?;
+    browser.sign_up("owner@example.org", "correct horse battery staple").await?;
+    let terminal = Terminal::new(folder.path().join("terminal"));
+    terminal.login(&server, &mut browser).await?.done()?;
+    let key = shop.folder().join("merchant.jwk");
+    let (exit, found) = check(&terminal, &key)?;
+    // It lives on this machine, which is no place for customers of a store elsewhere.
+    ensure!(exit == 0 && in_state(&found, "wrong").is_empty(), "{found:?}");
+    ensure!(in_state(&found, "warning") == ["https", "public"], "{found:?}");
+    ensure!(found.len() >= 24, "{} checks", found.len());
+    ensure!(!shop.log().contains("a person has to look"), "the check left something to do: {}", shop.log());
+
+    // Nobody is there.
+    shop.kill()?;
+    let (exit, found) = check(&terminal, &key)?;
+    ensure!(exit == 3 && in_state(&found, "wrong") == ["reached", "reaches"], "{found:?}");
+
+    // One that believes whatever it is sent.
+    let rogue = Rogue::open(&server, "rogue").await?;
+    let file = folder.path().join("rogue.jwk");
+    let octets = |bytes: [u8; 32]| portcullis_protocol::encoding::Octets(bytes);
+    let jwk = json!({
+        "crv": "Ed25519", "kty": "OKP",
+        "x": octets(rogue.key.public().to_bytes()), "d": octets(*rogue.key.to_seed()),
+    });
+    private_file(&file, &jwk.to_string())?;
+    let (exit, found) = check(&terminal, &file)?;
+    let wrong = in_state(&found, "wrong");
+    let believed = ["unsigned", "body-changed", "identifier-changed", "time-changed", "signature-forged"];
+    let believed = [&believed[..], &["signature-empty", "time-long-ago", "time-to-come"]].concat();
+    let believed = [&believed[..], &["for-another-endpoint", "from-another-store"]].concat();
+    ensure!(exit == 3 && wrong == believed, "{wrong:?}");
+    // One that redirects is not reached by the store either.
+    rogue.behave(Manner::Redirecting(shop.webhook()));
+    let (exit, found) = check(&terminal, &file)?;
+    let wrong = in_state(&found, "wrong");
+    let has = |check: &str| wrong.iter().any(|found| found == check);
+    ensure!(exit == 3 && has("no-redirect") && has("challenge") && has("reaches"), "{wrong:?}");
+
+    // A key that is no merchant's.
+    let stranger = folder.path().join("stranger.jwk");
+    terminal.run(&["merchant", "keygen", "-o", stranger.to_str().context("a path")?])?.done()?;
+    let (exit, found) = check(&terminal, &stranger)?;
+    ensure!(exit == 3 && in_state(&found, "wrong") == ["known"] && found.len() == 1, "{found:?}");
+    Ok(())
+}
+
+/// A file that only its owner reads.
+fn private_file(path: &Path, text: &str) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.open(path)?, text.as_bytes())?;
     Ok(())
 }

@@ -1,59 +1,21 @@
 //! `portcullis doctor`: what is wrong here, and how to mend it.
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::context::Context;
-use crate::doctor::{self, Finding, State};
+use crate::doctor::{self, Diagnosis};
 use crate::failure::Outcome;
-use crate::screen::output::{Report, style};
-
-/// The exit code where something is wrong.
-const WRONG: u8 = 3;
 
 /// Look for what is wrong with this terminal, its stores, its clock and what is installed, and say how to mend it
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 3 where something is wrong; warnings alone give 0.")]
 pub(crate) struct Doctor {}
 
-#[derive(Serialize)]
-struct Diagnosis {
-    /// The worst of the findings.
-    state: State,
-    findings: Vec<Finding>,
-}
-
 impl Doctor {
     /// Gives the exit code: 0, or 3 where something is wrong.
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
-        let findings = doctor::examine(context);
-        let state = findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
-        context.screen.report(&Diagnosis { state, findings });
-        Ok(if state == State::Wrong { WRONG } else { 0 })
-    }
-}
-
-impl Report for Diagnosis {
-    fn text(&self) -> String {
-        let (good, warn, bad, dim) = (style::GOOD, style::WARN, style::BAD, style::DIM);
-        let mut text = String::new();
-        for one in &self.findings {
-            let state = match one.state {
-                State::Ok => format!("{good}ok     {good:#}"),
-                State::Warning => format!("{warn}warning{warn:#}"),
-                State::Wrong => format!("{bad}wrong  {bad:#}"),
-            };
-            let of = one.of.as_ref().map_or_else(String::new, |of| format!(" {of}"));
-            text += &format!("{state} {dim}{}{of}, {}{dim:#}: {}\n", one.area, one.check, one.finding);
-            if let Some(mend) = &one.mend {
-                text += &format!("        {dim}mend{dim:#} {}\n", mend.replace('\n', "\n             "));
-            }
-        }
-        let count = |state: State| self.findings.iter().filter(|one| one.state == state).count();
-        text + &match (count(State::Wrong), count(State::Warning)) {
-            (0, 0) => "nothing is wrong\n".to_owned(),
-            (0, warnings) => format!("nothing is wrong; {warnings} to look at\n"),
-            (wrong, warnings) => format!("{wrong} wrong, {warnings} to look at\n"),
-        }
+        let diagnosis = Diagnosis::of(doctor::examine(context));
+        context.screen.report(&diagnosis);
+        Ok(diagnosis.exit_code())
     }
 }

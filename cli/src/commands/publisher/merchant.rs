@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::context::{Context, ServerOption};
+use crate::doctor::Diagnosis;
+use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Outcome};
 use crate::project::publisher_key;
 use crate::screen::output::{KeyName, Lines, Report, style};
@@ -32,6 +34,9 @@ enum Task {
     Sell(Sell),
     /// List the orders that are not final, and how the merchant stands
     Orders(Orders),
+    /// Try the merchant's key, address and server as the store would, and say how to mend what is wrong
+    #[command(after_help = "Exit code 3 where something is wrong; warnings alone give 0.")]
+    Check(Check),
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +92,12 @@ struct Orders {
     key: KeyOption,
 }
 
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    key: KeyOption,
+}
+
 #[derive(Serialize)]
 struct Made {
     file: PathBuf,
@@ -121,7 +132,8 @@ struct Open {
 }
 
 impl SellCodes {
-    pub(crate) fn run(self, context: &Context) -> Outcome {
+    /// Does it. Returns the exit code.
+    pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         match self.task {
             Task::Keygen(Keygen { output }) => {
                 let key = publisher_key::create(&output)?.public().thumbprint().into();
@@ -131,7 +143,9 @@ impl SellCodes {
             Task::Register(task) => task.run(context),
             Task::Sell(task) => task.run(context),
             Task::Orders(task) => task.run(context),
-        }
+            Task::Check(task) => return task.run(context),
+        }?;
+        Ok(0)
     }
 }
 
@@ -197,6 +211,19 @@ impl Orders {
         })?;
         context.screen.report(&report);
         Ok(())
+    }
+}
+
+impl Check {
+    fn run(self, context: &Context) -> Outcome<u8> {
+        let key = publisher_key::read(&self.key.key)?;
+        let client = context.client()?;
+        let server = self.key.store.origin(&client)?;
+        let desk = client.merchant_desk(&server, &key);
+        let endpoint = Endpoint { client: &client, server: &server, desk: &desk, key: &key };
+        let diagnosis = Diagnosis::of(context.wait(async { Ok(endpoint.examine().await) })?);
+        context.screen.report(&diagnosis);
+        Ok(diagnosis.exit_code())
     }
 }
 

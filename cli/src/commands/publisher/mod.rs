@@ -53,7 +53,7 @@ impl Publisher {
             Self::Publish(verb) => verb.run(context),
             Self::Price(verb) => verb.run(context),
             Self::Gift(verb) => verb.run(context),
-            Self::Merchant(verb) => verb.run(context),
+            Self::Merchant(verb) => return verb.run(context),
             Self::Withdraw(verb) => verb.run(context),
             Self::Restore(verb) => verb.run(context),
         }?;

@@ -15,12 +15,14 @@ pub use url::{BadWebhookUrl, WebhookUrl};
 use crate::store::Receiver;
 use ::url::Host;
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, retry};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -90,10 +92,14 @@ impl Outbound {
     }
 }
 
+/// Resolves names, each time anew.
+pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+
 /// Sends requests to public addresses and to some networks.
 #[derive(Clone)]
 pub struct Reach {
     networks: Arc<Networks>,
+    lookup: Lookup,
     /// With TLS: to everybody. Made when it is wanted first: it reads every certificate that the system trusts.
     sealed: Arc<OnceLock<Client>>,
     /// Without: to the networks that the operator listed alone.
@@ -108,7 +114,13 @@ impl std::fmt::Debug for Reach {
 
 impl Reach {
     fn new(networks: Networks) -> Self {
-        Self { networks: Arc::new(networks), sealed: Arc::default(), plain: Arc::default() }
+        Self::resolving(networks, Arc::new(|name| system(name).boxed()))
+    }
+
+    /// Reaches these networks, with names that lead where `lookup` says.
+    #[must_use]
+    pub fn resolving(networks: Networks, lookup: Lookup) -> Self {
+        Self { networks: Arc::new(networks), lookup, sealed: Arc::default(), plain: Arc::default() }
     }
 
     fn client(&self, is_sealed: bool) -> Result<&Client, OutboundError> {
@@ -122,7 +134,11 @@ impl Reach {
             .retry(retry::never())
             .referer(false)
             .https_only(is_sealed)
-            .dns_resolver(Arc::new(Checked { networks: Arc::clone(&self.networks), is_sealed }))
+            .dns_resolver(Arc::new(Checked {
+                networks: Arc::clone(&self.networks),
+                lookup: Arc::clone(&self.lookup),
+                is_sealed,
+            }))
             .connect_timeout(CONNECT)
             .timeout(EXCHANGE)
             .pool_idle_timeout(IDLE)
@@ -228,9 +244,15 @@ fn failed(error: &reqwest::Error, to: &WebhookUrl) -> OutboundError {
     OutboundError::Unreachable(what.into())
 }
 
+/// What the system says.
+async fn system(name: String) -> io::Result<Vec<IpAddr>> {
+    Ok(tokio::net::lookup_host((name, 0)).await?.map(|found| found.ip()).collect())
+}
+
 /// Resolves names to addresses that are allowed.
 struct Checked {
     networks: Arc<Networks>,
+    lookup: Lookup,
     is_sealed: bool,
 }
 
@@ -242,11 +264,13 @@ struct NoneAllowed;
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
         let (networks, is_sealed) = (Arc::clone(&self.networks), self.is_sealed);
+        let found = (self.lookup)(name.as_str().to_owned());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            // The connection takes the port of the URL.
             let allowed: Vec<SocketAddr> = found
+                .await?
                 .into_iter()
-                .map(|found| SocketAddr::new(found.ip().to_canonical(), found.port()))
+                .map(|found| SocketAddr::new(found.to_canonical(), 0))
                 .filter(|found| networks.allow(found.ip(), is_sealed))
                 .collect();
             if allowed.is_empty() {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bills;
+mod codes;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_tests::demo::{Expect, Report, sha256};
@@ -104,6 +105,8 @@ async fn run() -> Result<bool> {
     let mut server = Server::init(&folder.join("server"))?;
     report.did("server-init", "portcullis-server init --dir target/demo/server", None, true, began);
     let began = Instant::now();
+    // The merchant of the act *codes* is on this machine.
+    server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
     server.start(&[])?;
     report.did("server-start", "portcullis-server serve --dir target/demo/server", None, true, began);
 
@@ -265,6 +268,7 @@ impl Demo {
             self.play(&user, medium)?;
         }
         self.bills(&user).await?;
+        self.codes(&user).await?;
         self.step("receipts", &user, &["receipts"], &Expect::Success)?;
         Ok(())
     }

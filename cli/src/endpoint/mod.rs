@@ -1,0 +1,55 @@
+//! What `portcullis merchant check` looks at: whether a merchant's key, address and server would serve a first
+//! customer.
+//!
+//! The store tells a merchant the secret that it signs webhooks with, so that the merchant's owner can send what the
+//! store would send, and what it never would. Nothing that is sent names an order: an endpoint that works has nothing
+//! to do afterwards.
+
+mod address;
+mod answers;
+mod probe;
+mod store;
+
+use portcullis_host::{Client, MerchantDesk};
+use portcullis_protocol::wire::MerchantStatus;
+use portcullis_protocol::{Origin, SecretKey};
+
+use crate::doctor::Finding;
+use crate::failure::Failure;
+
+/// What is looked at.
+pub(crate) struct Endpoint<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) server: &'a Origin,
+    pub(crate) desk: &'a MerchantDesk,
+    pub(crate) key: &'a SecretKey,
+}
+
+impl Endpoint<'_> {
+    /// Looks at everything that can be looked at: without an answer of the store there is nothing to send.
+    pub(crate) async fn examine(&self) -> Vec<Finding> {
+        let status = match self.desk.status().await {
+            Ok(status) => status,
+            Err(error) => {
+                let failure = Failure::from(error)
+                    .with_fix("register first: `portcullis merchant register NAME --title TEXT --webhook URL`");
+                return vec![Finding::failed("key", "known", &failure)];
+            }
+        };
+        let mut findings = store::standing(&status);
+        findings.push(store::clock(self.client, self.server));
+        findings.extend(store::products(self, &status).await);
+        findings.extend(address::examine(&status.webhook).await);
+        findings.extend(answers::examine(self, &status).await);
+        findings.push(store::challenge(self.desk).await);
+        findings.extend(store::orders(self.desk, &status).await);
+        findings
+    }
+}
+
+/// The secret that the store signs with now.
+fn secret(status: &MerchantStatus, now: u64) -> Option<&str> {
+    let in_force =
+        |key: &&portcullis_protocol::wire::WebhookKeys| key.from <= now && key.until.is_none_or(|until| now < until);
+    status.keys.iter().find(in_force).map(|key| key.v1.as_str())
+}
