@@ -8,7 +8,7 @@ fn the_check_says_what_is_missing_and_what_to_do() {
     let mut stage = Stage::with_store();
     let file = stage.path("store").join("server.toml");
     let config = std::fs::read_to_string(&file).expect("the configuration");
-    let reaching = config.replacen("[webhooks]", "[webhooks]\nnetworks = [\"127.0.0.0/8\"]", 1);
+    let reaching = config.replacen("[webhooks]", "[webhooks]\nnetworks_of_others = [\"127.0.0.0/8\"]", 1);
     assert_ne!(reaching, config, "there is such a section");
     std::fs::write(&file, reaching).expect("written");
     stage.restart_store(0);

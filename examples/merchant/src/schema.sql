@@ -46,6 +46,8 @@ CREATE TABLE stock (
     id       INTEGER PRIMARY KEY,
     product  TEXT NOT NULL,
     sealed   BLOB NOT NULL,
+    -- A keyed hash of the code: no code is there twice.
+    lookup   BLOB NOT NULL UNIQUE,
     order_id TEXT REFERENCES orders (id)
 ) STRICT;
 CREATE INDEX stock_free ON stock (product, id) WHERE order_id IS NULL;

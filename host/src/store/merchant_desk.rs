@@ -7,7 +7,7 @@ use crate::random;
 use crate::server::prover::{Prover, Request, signed};
 use crate::server::session::{Patience, Sessions, json, printable};
 use crate::server::terminal::Terminal;
-use crate::server::trust::offline;
+use crate::server::trust::{jumped, offline};
 use crate::state::clock::Clock as _;
 use crate::store::storefront;
 use portcullis_protocol::cycle::{Reply, read_reply};
@@ -152,7 +152,16 @@ impl MerchantDesk {
         };
         let keys = self.sessions.trust.keys(origin).await?;
         let reply = read_reply(&compact, &keys, &heard.req, clock.now());
-        match reply.map_err(|disbelief| offline(disbelief.to_string()))? {
+        let reply = reply.map_err(|disbelief| offline(disbelief.to_string()))?;
+        let at = match &reply {
+            Reply::Yes { at, .. } => *at,
+            Reply::No(refusal) => refusal.iat,
+        };
+        // Who believes no time of this server's any more believes no answer of it either.
+        if let Err(by) = clock.hear(at, heard.sent, heard.came) {
+            return Ok(Err(jumped(origin, by).into()));
+        }
+        match reply {
             Reply::Yes { body, .. } => Ok(Ok(body)),
             Reply::No(refusal) => {
                 let detail = refusal.detail.map(printable);

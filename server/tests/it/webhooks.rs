@@ -16,7 +16,7 @@ use portcullis_protocol::wire::OrderAnswer;
 use portcullis_server::billing::orders;
 use portcullis_server::crypto::secrets::random;
 use portcullis_server::effects::state::EffectState;
-use portcullis_server::notices::outbound::{Networks, Outbound};
+use portcullis_server::notices::outbound::{Networks, Outbound, OutboundError, Reach, WebhookUrl};
 use portcullis_server::notices::webhooks::RETRIES;
 use portcullis_server::notices::webhooks::keys::{self, OpenKeys};
 use portcullis_server::store::{
@@ -24,6 +24,7 @@ use portcullis_server::store::{
 };
 use portcullis_server::{Core, effects};
 use sha2::Sha256;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -409,6 +410,54 @@ async fn no_message_reaches_what_is_not_public_unless_the_operator_listed_it() {
 }
 
 /// A receiver that was told keeps its place whatever the database forgets.
+/// A name that leads to an endpoint while it is looked at, and into the network afterwards.
+#[tokio::test]
+async fn a_name_that_changes_where_it_leads_leads_nowhere_else() {
+    let own = TcpListener::bind("127.0.0.2:0").await.expect("a port");
+    let port = own.local_addr().expect("an address").port();
+    let inner = TcpListener::bind(("127.0.0.1", port)).await.expect("the same port, inside");
+    let knocked = Arc::new(Mutex::new((0, 0)));
+    let answer = async |listener: TcpListener, count: fn(&mut (u32, u32)) -> &mut u32| {
+        let knocked = Arc::clone(&knocked);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                *count(&mut knocked.lock().expect("free")) += 1;
+                use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 204 Taken\r\nconnection: close\r\n\r\n").await;
+            }
+        });
+    };
+    answer(own, |(own, _)| own).await;
+    answer(inner, |(_, inner)| inner).await;
+    let networks = || Networks::new(vec!["127.0.0.2/32".parse().expect("a network")]);
+    let url = format!("http://merchant.example:{port}/hook");
+    let to = WebhookUrl::parse(&url, &networks()).expect("a name is judged when it is connected to");
+    let (inside, outside): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+    let leads = |answers: Vec<Vec<IpAddr>>| {
+        let answers = Arc::new(Mutex::new(answers.into_iter()));
+        Reach::resolving(
+            networks(),
+            Arc::new(move |_| {
+                let next = answers.lock().expect("free").next().unwrap_or_default();
+                Box::pin(async move { Ok(next) })
+            }),
+        )
+    };
+    // Looked at twice: the second time it leads inside.
+    let changing = leads(vec![vec![outside], vec![inside]]);
+    assert_eq!(changing.tell(&to, &[], Vec::new()).await, Ok(204), "the control: it leads where it may");
+    assert!(matches!(changing.tell(&to, &[], Vec::new()).await, Err(OutboundError::Private(_))));
+    // Both at once: the one that is allowed.
+    let both = leads(vec![vec![inside, outside]]);
+    assert_eq!(both.tell(&to, &[], Vec::new()).await, Ok(204));
+    // An IPv4 address in an IPv6 one.
+    let mapped: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
+    let hidden = leads(vec![vec![mapped]]);
+    assert!(matches!(hidden.tell(&to, &[], Vec::new()).await, Err(OutboundError::Private(_))));
+    assert_eq!(*knocked.lock().expect("free"), (2, 0), "nobody knocked inside");
+}
+
 #[tokio::test]
 async fn messages_leave_with_their_effects_after_a_month() {
     let (world, post) = (World::new().await, Post::open().await);

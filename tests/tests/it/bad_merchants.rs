@@ -26,7 +26,7 @@ impl Stage {
     async fn open() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut server = Server::init(&folder.path().join("server"))?;
-        server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
+        server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
         server.start(&[])?;
         let rogue = Rogue::open(&server, "games").await?;
         let buyer = Buyer::sign_up(&server, "ada").await?;
@@ -166,8 +166,11 @@ async fn one_that_says_things_twice_and_in_another_order_is_paid_once() -> Resul
     ensure!(stage.rogue.submit(&code).await? == answers[0], "the same answer, after the end as well");
     ensure!(stage.earned()? == 4000);
     // Declined twice: paid back once, and nothing is taken afterwards.
-    stage.rogue.decline(&other.id).await?;
-    refused(stage.rogue.decline(&other.id).await, "order-closed")?;
+    for _ in 0..2 {
+        let compact = stage.rogue.decline(&other.id).await?.document.context("a document")?;
+        let refunded: OrderRefunded = signed(&stage, &compact)?;
+        ensure!(refunded.order == other.id, "the same no");
+    }
     stage.buyer.wait_for(&other.id, &[CodeState::Refunded]).await?;
     let late = stage.rogue.seal(&others, &["LATE"])?;
     refused(stage.rogue.submit(&late).await, "order-closed")?;
@@ -261,8 +264,11 @@ async fn one_that_hangs_dies_or_redirects_loses_the_order_at_its_deadline() -> R
         let refunded: OrderRefunded = signed(&stage, &compact)?;
         ensure!(refunded.order == ordered.id, "it may sell the code again");
     }
-    ensure!(stage.earned()? == 4000, "paid for what it delivered");
     ensure!(inner.connections() == 0, "nobody followed the redirect");
+    // Operators' commands keep to the clock of the machine.
+    stage.server.kill()?;
+    stage.server.start(&[])?;
+    ensure!(stage.earned()? == 4000, "paid for what it delivered");
     stage.rogue.behave(Manner::Prompt);
     stage.control("BACK").await
 }

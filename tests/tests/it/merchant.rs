@@ -32,6 +32,7 @@ async fn a_shop_opens_sells_and_delivers() -> Result<()> {
     ensure!(String::from_utf8_lossy(&early.stderr).contains("Sell it first"), "{early:?}");
     shop.run(&SELL)?;
     shop.stock("game-key", &codes(0..6))?;
+    ensure!(shop.stock("game-key", &codes(5..7)).is_err(), "a code is not sold twice");
 
     let mut buyer = Buyer::sign_up(&server, "ada").await?;
     let (product, key) = buyer.product("games").await?;

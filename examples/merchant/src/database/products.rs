@@ -58,17 +58,11 @@ impl super::Database {
             Codes::new(vec![code.clone()]).with_context(|| format!("line {}", number + 1))?;
         }
         self.run(move |tx| {
-            let mut known = Vec::new();
-            let mut statement = tx.prepare("SELECT sealed FROM stock WHERE product = ?1")?;
-            let rows = statement.query_map([product.as_str()], |row| row.get::<_, Vec<u8>>(0))?;
-            for sealed in rows {
-                known.push(vault.open(&product, &sealed?)?);
-            }
+            let sql = "INSERT INTO stock (product, sealed, lookup) VALUES (?1, ?2, ?3) ON CONFLICT (lookup) DO NOTHING";
             for (number, code) in codes.iter().enumerate() {
-                ensure!(!known.contains(code), "line {}: this code is in stock already, or was sold", number + 1);
-                let sealed = vault.seal(&product, code)?;
-                tx.execute("INSERT INTO stock (product, sealed) VALUES (?1, ?2)", params![product.as_str(), sealed])?;
-                known.push(code.clone());
+                let (sealed, lookup) = (vault.seal(&product, code)?, vault.lookup(&product, code));
+                let is_new = tx.execute(sql, params![product.as_str(), sealed, lookup])? == 1;
+                ensure!(is_new, "line {}: this code is in stock already, or was sold. Nothing was added", number + 1);
             }
             Ok(codes.len())
         })

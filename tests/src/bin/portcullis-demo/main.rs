@@ -106,7 +106,7 @@ async fn run() -> Result<bool> {
     report.did("server-init", "portcullis-server init --dir target/demo/server", None, true, began);
     let began = Instant::now();
     // The merchant of the act *codes* is on this machine.
-    server.configure("webhooks", "networks", vec!["127.0.0.0/8"])?;
+    server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
     server.start(&[])?;
     report.did("server-start", "portcullis-server serve --dir target/demo/server", None, true, began);
 
