@@ -13,9 +13,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use clap::{Parser, Subcommand};
 use portcullis_protocol::codes::{Quantity, TimeToDeliver};
+use portcullis_protocol::text::shown_line;
 use portcullis_protocol::wire::{ProductAnswer, ProductRequest};
 use portcullis_protocol::{
-    Currency, Description, MerchantName, Money, Origin, Product, ProductName, Title, Verified, WebhookUrl, paths,
+    Currency, Description, MerchantName, Money, OrderId, Origin, Product, ProductName, Title, Verified, WebhookUrl,
+    paths,
 };
 use reqwest::Method;
 use std::io::Read as _;
@@ -60,6 +62,8 @@ enum Verb {
     Serve(Serve),
     /// Show what the shop has earned
     Ledger,
+    /// Sell again what is held of an order that was paid back after its code was sent
+    Release(Release),
     /// Compare the shop's orders with the store's. Exit status 1 if they differ
     Reconcile,
 }
@@ -125,6 +129,12 @@ struct Request {
 }
 
 #[derive(Debug, Parser)]
+struct Release {
+    /// The order
+    order: OrderId,
+}
+
+#[derive(Debug, Parser)]
 struct Serve {
     /// Where it listens, without TLS: a proxy in front of it has the certificate
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -174,6 +184,11 @@ async fn run(options: Options, watch: Watch) -> Result<ExitCode> {
         Verb::Request(request) => request.run(&desk).await?,
         Verb::Serve(serve) => serve.run(desk).await?,
         Verb::Ledger => ledger(&desk).await?,
+        Verb::Release(Release { order }) => {
+            let released = desk.shop.database.release(order).await?;
+            ensure!(released > 0, "nothing is held of {order}: see `example-merchant ledger`");
+            println!("{released} codes are in stock again");
+        }
         Verb::Reconcile => return reconcile(&desk).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -229,12 +244,13 @@ impl Stock {
         match &self.file {
             Some(file) => {
                 let opened = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-                opened.take(MAX_CODES_FILE).read_to_string(&mut text)?;
+                opened.take(MAX_CODES_FILE + 1).read_to_string(&mut text)?;
             }
             None => {
-                std::io::stdin().take(MAX_CODES_FILE).read_to_string(&mut text)?;
+                std::io::stdin().take(MAX_CODES_FILE + 1).read_to_string(&mut text)?;
             }
         }
+        ensure!(text.len() as u64 <= MAX_CODES_FILE, "more than 16 MiB of codes: add them in several files");
         let is_sold = desk.shop.database.on_sale().await?.iter().any(|sold| sold.product.name == self.product);
         ensure!(is_sold, "`{0}` is not sold. Sell it first: example-merchant sell {0}", self.product);
         let codes = text.lines().filter(|line| !line.is_empty()).map(|line| Zeroizing::new(line.to_owned())).collect();
@@ -275,15 +291,19 @@ impl Serve {
             .with_context(|| format!("cannot listen at {}: choose another address: --listen", self.listen))?;
         tracing::info!(address = %self.listen, hook = path, "the shop is open");
         let (worker, keys) = (Arc::clone(&desk), Arc::clone(&desk));
-        tokio::spawn(async move { worker.work().await });
+        let worker = tokio::spawn(async move { worker.work().await });
         tokio::spawn(async move {
             loop {
                 keys.learn_keys().await;
                 tokio::time::sleep(KEYS_EVERY).await;
             }
         });
-        axum::serve(listener, router).with_graceful_shutdown(asked_to_stop()).await?;
-        Ok(())
+        let served = axum::serve(listener, router).with_graceful_shutdown(asked_to_stop());
+        tokio::select! {
+            served = served => Ok(served?),
+            // A shop that takes webhooks and delivers nothing is worse than none.
+            ended = worker => bail!("the shop has stopped delivering: {}", ended.err().map_or_else(String::new, |e| e.to_string())),
+        }
     }
 }
 
@@ -319,7 +339,8 @@ async fn ledger(desk: &Desk) -> Result<()> {
         println!("total {total}");
     }
     for sold in desk.shop.database.on_sale().await? {
-        println!("{} left of {}", sold.left, sold.product.name);
+        let held = if sold.held == 0 { String::new() } else { format!(", {} held", sold.held) };
+        println!("{} left of {}{held}", sold.left, sold.product.name);
     }
     Ok(())
 }
@@ -328,7 +349,7 @@ async fn reconcile(desk: &Desk) -> Result<ExitCode> {
     let lines = reconciliation::compare(desk).await?;
     for line in &lines {
         let shop = line.shop.map_or("unheard of", crate::database::OrderState::name);
-        println!("{} store: {:<14} shop: {shop:<10} {}", line.order, line.store, line.what);
+        println!("{} store: {:<14} shop: {shop:<10} {}", line.order, line.store, shown_line(&line.what));
     }
     let wrong = lines.iter().filter(|line| line.is_wrong).count();
     println!("{} orders compared, {wrong} to look at", lines.len());

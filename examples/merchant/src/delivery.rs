@@ -13,14 +13,14 @@ use crate::store::{Store, StoreError};
 use crate::verification::{Expected, Mismatch};
 use anyhow::Result;
 use futures::StreamExt as _;
-use portcullis_protocol::codes::{CodeContext, CodeError, Codes, seal};
+use portcullis_protocol::codes::{CodeContext, CodeError, CodeState, Codes, Generation, seal};
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, DeclineRequest, MerchantOrder, MerchantStatus, OrderVerificationAnswer,
     OrderVerificationRequest,
 };
 use portcullis_protocol::{
-    CodeAccepted, JwsError, OrderId, OrderRefunded, Reason, SealedCode, SecretKey, Unverified, Verification, Verified,
-    paths,
+    CodeAccepted, JwsError, OrderId, OrderRefunded, Reason, RefusalAnswer, SealedCode, SecretKey, Unverified,
+    Verification, Verified, paths,
 };
 use reqwest::Method;
 use std::sync::{Mutex, PoisonError};
@@ -127,6 +127,7 @@ impl Desk {
         let next = match self.step(&row).await {
             Ok(next) => next,
             Err(Failed::Store(StoreError::Refused(refusal))) => match refusal.reason {
+                Reason::OrderClosed => self.closed(&row, &refusal).await,
                 Reason::CodeDiffers => Next::Stuck("the store has accepted another code for this order".into()),
                 Reason::MerchantUnknown => Next::Later(SUSPENDED, "the store does not know or has suspended us".into()),
                 reason => {
@@ -170,21 +171,27 @@ impl Desk {
         if let Some(next) = self.ended(row, &seen).await? {
             return Ok(next);
         }
-        let Some(nonce) = row.nonce else {
-            return Ok(Next::Rest(format!("it is {} at the store, which has not asked for a code", seen.state)));
-        };
-        let asked = OrderVerificationRequest { order: row.id, nonce, request: seen.request };
-        let said = self.store.say(Method::POST, paths::ORDER_VERIFICATIONS, &asked, None).await;
-        let answer: OrderVerificationAnswer = match said {
-            // Of an order that is ours: the nonce is that of an earlier notification.
-            Err(StoreError::Refused(refusal)) if refusal.reason == Reason::OrderUnknown => {
-                return Ok(Next::Rest("its nonce is not in force any more".into()));
+        if !seen.state.known().is_some_and(wants_code) {
+            return Ok(Next::Rest(format!("it is {} at the store, which wants no code", seen.state)));
+        }
+        let mut answer: Option<OrderVerificationAnswer> = None;
+        for nonce in self.shop.database.nonces(row.id).await? {
+            let asked = OrderVerificationRequest { order: row.id, nonce, request: seen.request };
+            match self.store.say(Method::POST, paths::ORDER_VERIFICATIONS, &asked, None).await {
+                // Of an order that is ours: the nonce is that of another notification.
+                Err(StoreError::Refused(refusal)) if refusal.reason == Reason::OrderUnknown => {}
+                said => {
+                    answer = Some(said?);
+                    break;
+                }
             }
-            said => said?,
+        }
+        let Some(answer) = answer else {
+            return Ok(Next::Later(LONGEST_PAUSE, "the store has not sent the nonce that is in force".into()));
         };
         self.watch.pass(Step::Verified);
         let verification: Verified<Verification> = self.store.verified(&answer.verification).await?;
-        let settings = &self.shop.settings;
+        let (settings, generation) = (&self.shop.settings, verification.document().generation);
         let expected = Expected {
             store: settings.store.clone(),
             merchant: settings.name.clone(),
@@ -195,7 +202,7 @@ impl Desk {
         let around = (Step::SealingBeforeCommit, Step::SealingAfterCommit);
         let seal = move |codes: &Codes| sealed(&signed, codes, &key);
         match self.shop.database.seal(&self.watch, around, vault, verification, expected, seal).await? {
-            Seal::Send(sealed) => self.submit(row, sealed).await,
+            Seal::Send(sealed) => self.submit(row, generation, sealed).await,
             Seal::SoldOut => self.decline(row, "Sold out.").await,
             Seal::Mismatch(Mismatch::Terms(why)) => self.decline(row, why).await,
             Seal::Mismatch(mismatch) => Ok(Next::Stuck(mismatch.to_string())),
@@ -208,9 +215,7 @@ impl Desk {
         match self.outcome(&row.id, document).await? {
             Outcome::Refunded => self.refunded(row).await.map(Some),
             Outcome::Accepted(accepted) if accepted.document().reversed => {
-                self.shop.database.reverse(row.id, document.clone()).await?;
-                tracing::info!(order = %row.id, "the buyer was paid back, and has the code: it is not sold again");
-                Ok(Some(Next::Done))
+                self.reversed(row, &accepted).await.map(Some)
             }
             Outcome::Accepted(accepted) if accepted.document().generation == seen.generation => {
                 self.accepted(row, &accepted).await.map(Some)
@@ -220,8 +225,35 @@ impl Desk {
         }
     }
 
-    async fn submit(&self, row: &OrderRow, sealed: Sealed) -> Result<Next, Failed> {
+    /// The order takes no code any more. The store says beside that how it stands.
+    async fn closed(&self, row: &OrderRow, refusal: &RefusalAnswer) -> Next {
+        let later = |why: String| Next::Later(pause(row.tries), why);
+        let Some(document) = refusal.more.get("document").and_then(serde_json::Value::as_str) else {
+            return later("it takes no code any more, and the store has not signed how it ended".into());
+        };
+        let ended = match self.outcome(&row.id, document).await {
+            Ok(Outcome::Refunded) => self.refunded(row).await,
+            Ok(Outcome::Accepted(accepted)) if accepted.document().reversed => self.reversed(row, &accepted).await,
+            Ok(Outcome::Accepted(accepted)) => self.accepted(row, &accepted).await,
+            Err(failed) => Err(failed),
+        };
+        ended.unwrap_or_else(|failed| later(failed.to_string()))
+    }
+
+    async fn reversed(&self, row: &OrderRow, accepted: &Verified<CodeAccepted>) -> Result<Next, Failed> {
+        let said = accepted.document();
+        let (what, document) = ((said.generation, said.ciphertext), accepted.compact().to_owned());
+        if self.shop.database.reverse(row.id, what, document).await? {
+            tracing::info!(order = %row.id, "the buyer was paid back, and has the code: it is not sold again");
+            Ok(Next::Done)
+        } else {
+            Ok(Next::Stuck("the store has reversed a code that this shop has not sealed".into()))
+        }
+    }
+
+    async fn submit(&self, row: &OrderRow, generation: Generation, sealed: Sealed) -> Result<Next, Failed> {
         let digest = sealed.bytes.digest();
+        self.shop.database.send(row.id, generation).await?;
         let body = CodeSubmission { code: sealed.code, enc: sealed.bytes.enc, ciphertext: sealed.bytes.ciphertext };
         let answer: CodeSubmissionAnswer = self.store.say(Method::POST, paths::SUBMISSIONS, &body, None).await?;
         match self.outcome(&row.id, &answer.accepted).await? {
@@ -246,7 +278,7 @@ impl Desk {
 
     async fn refunded(&self, row: &OrderRow) -> Result<Next, Failed> {
         if self.shop.database.refund(row.id).await? {
-            tracing::info!(order = %row.id, "the buyer was paid back without a code: what was set aside is in stock again");
+            tracing::info!(order = %row.id, "the buyer was paid back without a code: what was never sent is in stock again");
             Ok(Next::Done)
         } else {
             Ok(Next::Stuck("the store has signed that it accepted a code, and that it never did".into()))
@@ -293,6 +325,11 @@ enum Failed {
     Store(#[from] StoreError),
     #[error("{0:#}")]
     Own(#[from] anyhow::Error),
+}
+
+/// Whether the store may ask for a code in this state: for the first sealing, or for a later one.
+const fn wants_code(state: CodeState) -> bool {
+    state.waits_for_code() || matches!(state, CodeState::CodeReceived | CodeState::Delivered)
 }
 
 /// Seconds until the next try: 1, 2, 4 and so on.

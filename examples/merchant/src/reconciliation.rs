@@ -1,7 +1,7 @@
 //! What the store says against what the shop knows: every order that is open at the store, and every order of the shop
 //! that may still change. Each difference names who goes on.
 
-use crate::database::OrderState;
+use crate::database::{OrderRow, OrderState};
 use crate::delivery::Desk;
 use crate::store::StoreError;
 use anyhow::Result;
@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 
 /// Pages of open orders that are read.
 const PAGES: u32 = 1000;
+
+/// Tries after which an order is not simply on its way.
+const PATIENT: u32 = 3;
 
 /// An order, on both sides.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ pub(crate) async fn compare(desk: &Desk) -> Result<Vec<Line>> {
             },
         };
         let state = seen.as_ref().map_or_else(|| "unknown".into(), |seen| seen.state.to_string());
-        let (what, is_wrong) = judged(row.state, seen.as_ref());
+        let (what, is_wrong) = judged(&row, seen.as_ref());
         if is_wrong && row.state != OrderState::Stuck {
             let note = row.note.clone();
             desk.shop.database.again(row.clone(), Some(crate::now()), note).await?;
@@ -66,14 +69,17 @@ pub(crate) async fn compare(desk: &Desk) -> Result<Vec<Line>> {
 }
 
 /// What follows from the two states, and whether they do not fit.
-fn judged(shop: OrderState, seen: Option<&MerchantOrder>) -> (String, bool) {
+fn judged(row: &OrderRow, seen: Option<&MerchantOrder>) -> (String, bool) {
+    let (shop, tries, note) = (row.state, row.tries, &row.note);
     let Some(seen) = seen else { return ("the store does not know it".into(), true) };
     let state = seen.state.known();
     match (shop, state) {
         (OrderState::Stuck, _) => (String::new(), true),
-        (OrderState::Open, Some(CodeState::Paid | CodeState::Notified | CodeState::Verified)) => {
-            ("the shop delivers".into(), false)
+        // One that was tried again and again is not on its way.
+        (OrderState::Open, Some(state)) if state.waits_for_code() && tries > PATIENT => {
+            (format!("the shop tries in vain: {note}"), true)
         }
+        (OrderState::Open, Some(state)) if state.waits_for_code() => ("the shop delivers".into(), false),
         (OrderState::Open, _) => ("the shop was not told how it ended, and looks now".into(), true),
         (OrderState::Accepted, Some(state)) if state.has_code() && state != CodeState::Reversed => {
             (state.next().map_or_else(|| "done".into(), |(who, what)| format!("{who}: {what}")), false)

@@ -5,6 +5,7 @@ use crate::shop::Shop;
 use crate::store::{Store, StoreError};
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::text::shown_line;
 use portcullis_protocol::wire::{
     DeviceAuthorisation, MerchantAnswer, MerchantRequest, MerchantStatus, OAuthError, OwnershipRequest, TerminalAnswer,
     TerminalRequest, TokenAnswer,
@@ -46,8 +47,8 @@ async fn sign_in(session: &Store, terminal: &SecretKey, show: &impl Fn(&str)) ->
     let device: DeviceAuthorisation = plain(session.form(paths::DEVICE_AUTHORIZATION, &fields).await?)?;
     show(&format!(
         "Open {}\nand approve the code {} for the key {}",
-        device.verification_uri_complete,
-        device.user_code,
+        shown_line(&device.verification_uri_complete),
+        shown_line(&device.user_code),
         terminal.public().thumbprint().words()
     ));
     let until = Instant::now() + Duration::from_secs(device.expires_in.into());
@@ -72,7 +73,7 @@ async fn sign_in(session: &Store, terminal: &SecretKey, show: &impl Fn(&str)) ->
 }
 
 fn plain<T: serde::de::DeserializeOwned>((status, body): (StatusCode, Vec<u8>)) -> Result<T> {
-    ensure!(status == StatusCode::OK, "the store answered {status}: {}", String::from_utf8_lossy(&body));
+    ensure!(status == StatusCode::OK, "the store answered {status}: {}", shown_line(&String::from_utf8_lossy(&body)));
     serde_json::from_slice(&body).context("the store's answer is not what the protocol says")
 }
 

@@ -5,7 +5,9 @@ CREATE TABLE products (
     digest  TEXT PRIMARY KEY,
     name    TEXT NOT NULL,
     payload TEXT NOT NULL,
-    is_sold INTEGER NOT NULL CHECK (is_sold IN (0, 1))
+    is_sold INTEGER NOT NULL CHECK (is_sold IN (0, 1)),
+    -- When it was sold last, if it is not any more.
+    ended   INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX one_revision_is_sold ON products (name) WHERE is_sold = 1;
 
@@ -21,12 +23,11 @@ CREATE TABLE messages (
     id    TEXT PRIMARY KEY,
     heard INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX messages_heard ON messages (heard);
 
 CREATE TABLE orders (
     id      TEXT PRIMARY KEY,
     state   TEXT NOT NULL CHECK (state IN ('open', 'accepted', 'refunded', 'reversed', 'stuck')),
-    -- What the store sent with the notification; gone once it is used up.
-    nonce   TEXT,
     -- When the next step is due; absent if there is none.
     due     INTEGER,
     tries   INTEGER NOT NULL DEFAULT 0,
@@ -40,6 +41,14 @@ CREATE TABLE orders (
 ) STRICT;
 CREATE INDEX orders_due ON orders (due) WHERE due IS NOT NULL;
 
+-- What the store sent with its notifications. Messages come in any order: which one is in force, the store knows.
+CREATE TABLE nonces (
+    id       INTEGER PRIMARY KEY,
+    order_id TEXT NOT NULL REFERENCES orders (id),
+    nonce    TEXT NOT NULL,
+    UNIQUE (order_id, nonce)
+) STRICT;
+
 -- One row per code. A code that was given to an order is never given to another one, unless the store has signed that
 -- it never accepted a code for it.
 CREATE TABLE stock (
@@ -48,7 +57,9 @@ CREATE TABLE stock (
     sealed   BLOB NOT NULL,
     -- A keyed hash of the code: no code is there twice.
     lookup   BLOB NOT NULL UNIQUE,
-    order_id TEXT REFERENCES orders (id)
+    order_id TEXT REFERENCES orders (id),
+    -- It was sent for an order that the store says it never accepted: whether it is sold again, a person decides.
+    is_held  INTEGER NOT NULL DEFAULT 0 CHECK (is_held IN (0, 1))
 ) STRICT;
 CREATE INDEX stock_free ON stock (product, id) WHERE order_id IS NULL;
 CREATE INDEX stock_of_order ON stock (order_id) WHERE order_id IS NOT NULL;
@@ -60,6 +71,8 @@ CREATE TABLE sealings (
     code       TEXT NOT NULL,
     enc        TEXT NOT NULL,
     ciphertext TEXT NOT NULL,
+    -- Whether it may have left this machine.
+    is_sent    INTEGER NOT NULL DEFAULT 0 CHECK (is_sent IN (0, 1)),
     accepted   TEXT,
     PRIMARY KEY (order_id, generation)
 ) STRICT;

@@ -24,13 +24,23 @@ pub(crate) enum Mismatch {
     Terms(&'static str),
 }
 
+/// How long after the end of what was asked an order may have been begun, in seconds: clocks differ, and somebody had the
+/// page open.
+const GRACE: u64 = 3600;
+
 impl Expected {
-    /// Compares a verification with what the shop knows: the revision of the product that it names, and the payment
-    /// request with the order that it stands for already.
+    /// When the order was begun, by its identifier (section 1), Unix seconds.
+    fn begun(&self) -> u64 {
+        let [a, b, c, d, e, f, ..] = *self.order.as_bytes();
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f]) / 1000
+    }
+
+    /// Compares a verification with what the shop knows: the revision of the product that it names, and when that was
+    /// sold last; and the payment request, with the order that it stands for already.
     pub(crate) fn check(
         &self,
         said: &Verification,
-        product: Option<Product>,
+        product: Option<(Product, Option<u64>)>,
         request: Option<(PaymentRequest, Option<OrderId>)>,
     ) -> Result<Product, Mismatch> {
         if said.iss != self.store || said.merchant != self.merchant {
@@ -42,8 +52,12 @@ impl Expected {
         if said.request != self.request {
             return Err(Mismatch::Store("it is for another payment request"));
         }
-        let product = product.ok_or(Mismatch::Terms("The product is not one of this shop."))?;
+        let (product, ended) = product.ok_or(Mismatch::Terms("The product is not one of this shop."))?;
+        let is_late = |end: u64| self.begun() > end.saturating_add(GRACE);
         let asked = match (&said.request, request) {
+            (None, _) if ended.is_some_and(is_late) => {
+                return Err(Mismatch::Store("it is for a product on terms that had ended before the order was begun"));
+            }
             (None, _) => product.amount(said.quantity).ok(),
             (Some(_), None) => return Err(Mismatch::Terms("The payment request is not one of this shop.")),
             (Some(_), Some((request, stands_for))) => {
@@ -52,6 +66,11 @@ impl Expected {
                 }
                 if request.product != said.product || request.quantity != said.quantity {
                     return Err(Mismatch::Terms("The payment request is for something else."));
+                }
+                if is_late(request.exp) {
+                    return Err(Mismatch::Store(
+                        "it is for a payment request that had ended before the order was begun",
+                    ));
                 }
                 Some(request.amount)
             }
@@ -108,11 +127,17 @@ mod tests {
 
     #[test]
     fn what_was_ordered_on_the_shops_terms_is_sealed_for_and_nothing_else() {
-        expected().check(&said(), Some(product()), None).expect("the control");
+        expected().check(&said(), Some((product(), None)), None).expect("the control");
+        // Sold until after the order was begun, or ended long before.
+        let begun = expected().begun();
+        expected().check(&said(), Some((product(), Some(begun))), None).expect("it was sold then");
+        let ended =
+            expected().check(&said(), Some((product(), Some(begun - GRACE - 1))), None).expect_err("it was not");
+        assert!(matches!(ended, Mismatch::Store(_)), "{ended}");
         let store = |change: fn(&mut Verification)| {
             let mut said = said();
             change(&mut said);
-            let refused = expected().check(&said, Some(product()), None).expect_err("refused");
+            let refused = expected().check(&said, Some((product(), None)), None).expect_err("refused");
             assert!(matches!(refused, Mismatch::Store(_)), "{refused}");
         };
         store(|said| said.iss = "https://other.example".parse().expect("an origin"));
@@ -122,7 +147,7 @@ mod tests {
         let terms = |change: fn(&mut Verification), product: Option<Product>| {
             let mut said = said();
             change(&mut said);
-            let refused = expected().check(&said, product, None).expect_err("refused");
+            let refused = expected().check(&said, product.map(|product| (product, None)), None).expect_err("refused");
             assert!(matches!(refused, Mismatch::Terms(_)), "{refused}");
         };
         terms(|_| {}, None);
@@ -142,11 +167,11 @@ mod tests {
             quantity: Quantity::new(2).expect("two"),
             amount: "35.00 EUR".parse().expect("an amount"),
             iat: 1,
-            exp: 2,
+            exp: expected().begun(),
         };
         let expected = Expected { request: Some(digest), ..expected() };
         let mut said = Verification { request: Some(digest), ..said() };
-        let check = |said: &Verification, request| expected.check(said, Some(product()), request);
+        let check = |said: &Verification, request| expected.check(said, Some((product(), None)), request);
         let price = check(&said, Some((request.clone(), None))).expect_err("the price is not the request's amount");
         assert!(matches!(price, Mismatch::Terms(_)));
         said.amount = request.amount;
@@ -155,6 +180,8 @@ mod tests {
         let other = Some(OrderId::from_bytes([2; 16]));
         check(&said, Some((request.clone(), other))).expect_err("it was paid already");
         check(&said, None).expect_err("somebody else's");
+        let ended = PaymentRequest { exp: expected.begun() - GRACE - 1, ..request.clone() };
+        assert!(matches!(check(&said, Some((ended, None))), Err(Mismatch::Store(_))), "it had expired");
         said.quantity = Quantity::ONE;
         check(&said, Some((request, None))).expect_err("for something else");
     }

@@ -116,6 +116,36 @@ async fn a_shop_that_is_killed_at_any_step_gives_each_order_one_code() -> Result
     Ok(())
 }
 
+/// Killed with the acceptance on its way, and down while the buyer is paid back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reversal_of_what_it_never_heard_of_leaves_the_books_even() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = server(folder.path())?;
+    let mut shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
+    shop.run(&SELL)?;
+    shop.stock("game-key", &codes(0..2))?;
+    let mut buyer = Buyer::sign_up(&server, "ada").await?;
+    let (product, _) = buyer.product("games").await?;
+    shop.serve(Some("acceptance.before-commit"))?;
+    let ordered = buyer.order(product, 1, None).await?;
+    shop.wait_for_end()?;
+    let order = ordered.id.to_string();
+    server.operator(&["codes", "dispute", &order])?;
+    server.operator(&["codes", "reverse", &order])?;
+    shop.serve(None)?;
+    let begun = std::time::Instant::now();
+    let ledger = loop {
+        let ledger = shop.run(&["ledger"])?;
+        if ledger.contains("reversal") || begun.elapsed() > std::time::Duration::from_secs(30) {
+            break ledger;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    ensure!(ledger.contains("sale") && ledger.contains("total 0.00 EUR"), "{ledger}");
+    ensure!(ledger.contains("1 left of game-key"), "the buyer has the code: {ledger}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminal_that_is_lost_gets_the_same_code_sealed_again_elsewhere() -> Result<()> {
     let folder = tempfile::tempdir()?;

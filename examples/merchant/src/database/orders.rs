@@ -18,6 +18,9 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use std::fmt;
 use zeroize::Zeroizing;
 
+/// How long the identifier of a webhook is remembered, in seconds. The store gives a message up after 28 hours.
+const KEPT: i64 = 31 * 24 * 3600;
+
 /// How far an order has come in this shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OrderState {
@@ -60,7 +63,6 @@ impl fmt::Display for OrderState {
 pub(crate) struct OrderRow {
     pub(crate) id: OrderId,
     pub(crate) state: OrderState,
-    pub(crate) nonce: Option<Octets<32>>,
     pub(crate) tries: u32,
     pub(crate) note: String,
     /// How many webhooks told of it. Whoever decides something on an older count leaves the next step due.
@@ -93,19 +95,18 @@ pub(crate) enum Seal {
     Mismatch(Mismatch),
 }
 
-const COLUMNS: &str = "id, state, nonce, tries, note, notices";
+const COLUMNS: &str = "id, state, tries, note, notices";
 
-type Columns = (String, String, Option<String>, u32, String, i64);
+type Columns = (String, String, u32, String, i64);
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
 }
 
-fn order((id, state, nonce, tries, note, notices): Columns) -> Result<OrderRow> {
+fn order((id, state, tries, note, notices): Columns) -> Result<OrderRow> {
     Ok(OrderRow {
         id: id.parse()?,
         state: OrderState::from_name(&state).with_context(|| format!("an order is `{state}`"))?,
-        nonce: nonce.map(|nonce| nonce.parse()).transpose()?,
         tries,
         note,
         notices,
@@ -117,16 +118,31 @@ impl super::Database {
     pub(crate) async fn notify(&self, watch: &Watch, around: Around, notice: Notice) -> Result<bool> {
         self.watched(watch, around, move |tx| {
             let now = number(crate::now());
+            tx.execute("DELETE FROM messages WHERE heard < ?1", [now - KEPT])?;
             let sql = "INSERT INTO messages (id, heard) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
             if tx.execute(sql, params![notice.message, now])? == 0 {
                 return Ok(false);
             }
-            // The nonce of a later sealing replaces the one before; `order.closed` has none, and takes none away.
-            let sql = "INSERT INTO orders (id, state, nonce, due, heard) VALUES (?1, 'open', ?2, ?3, ?3)
-                       ON CONFLICT (id) DO UPDATE SET nonce = coalesce(?2, nonce), due = ?3, tries = 0,
-                       notices = notices + 1";
-            tx.execute(sql, params![notice.order.to_string(), notice.nonce.map(|nonce| nonce.to_string()), now])?;
+            let id = notice.order.to_string();
+            let sql = "INSERT INTO orders (id, state, due, heard) VALUES (?1, 'open', ?2, ?2)
+                       ON CONFLICT (id) DO UPDATE SET due = ?2, tries = 0, notices = notices + 1";
+            tx.execute(sql, params![id, now])?;
+            // Of two that come, the later one need not be the newer one: both are kept.
+            if let Some(nonce) = notice.nonce {
+                let sql = "INSERT INTO nonces (order_id, nonce) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+                tx.execute(sql, params![id, nonce.to_string()])?;
+            }
             Ok(true)
+        })
+        .await
+    }
+
+    /// What the store sent for an order, the last one that came first.
+    pub(crate) async fn nonces(&self, id: OrderId) -> Result<Vec<Octets<32>>> {
+        self.run(move |tx| {
+            let mut statement = tx.prepare("SELECT nonce FROM nonces WHERE order_id = ?1 ORDER BY id DESC")?;
+            let rows = statement.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
+            rows.map(|nonce| Ok(nonce?.parse()?)).collect()
         })
         .await
     }
@@ -187,6 +203,9 @@ impl super::Database {
     ) -> Result<Seal> {
         self.watched(watch, around, move |tx| {
             let said = verification.document();
+            if let Some(mismatch) = against_the_order(tx, said)? {
+                return Ok(Seal::Mismatch(mismatch));
+            }
             if let Some(sealed) = sealing(tx, &said.order, said.generation)? {
                 return Ok(Seal::Send(sealed));
             }
@@ -206,7 +225,8 @@ impl super::Database {
                 return Ok(Seal::Mismatch(Mismatch::Store("its key is none that anything can be sealed to")));
             };
             let id = said.order.to_string();
-            let sql = "UPDATE orders SET product = ?2, minor = ?3, currency = ?4 WHERE id = ?1";
+            // Later sealings are of the same terms: of the first ones stands what the ledger has.
+            let sql = "UPDATE orders SET product = ?2, minor = ?3, currency = ?4 WHERE id = ?1 AND product IS NULL";
             let (minor, currency) = (said.amount.minor_units(), said.amount.currency());
             tx.execute(sql, params![id, said.product.to_string(), minor, currency.as_str()])?;
             if let Some(request) = &said.request {
@@ -241,43 +261,109 @@ impl super::Database {
             tx.execute(sql, params![key, generation.get(), document])?;
             enter(tx, &row.id, "sale", &document)?;
             tx.execute("UPDATE orders SET state = 'accepted', tries = 0, note = '' WHERE id = ?1", [&key])?;
-            // The nonce of a later sealing may have come meanwhile: then there is more to do.
-            let sql = "UPDATE orders SET due = NULL, nonce = NULL WHERE id = ?1 AND notices = ?2";
+            // More may have been told meanwhile: then there is more to do.
+            let sql = "UPDATE orders SET due = NULL WHERE id = ?1 AND notices = ?2";
             tx.execute(sql, params![key, row.notices])?;
             Ok(true)
         })
         .await
     }
 
-    /// The store has signed that it never accepted a code: what was set aside can be sold again, and the request may be
-    /// paid anew.
+    /// What was sealed is about to leave this machine.
+    pub(crate) async fn send(&self, id: OrderId, generation: Generation) -> Result<()> {
+        self.run(move |tx| {
+            let sql = "UPDATE sealings SET is_sent = 1 WHERE order_id = ?1 AND generation = ?2";
+            tx.execute(sql, params![id.to_string(), generation.get()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The store has signed that it never accepted a code. What was never sent is in stock again; what was sent is held,
+    /// for it may have been delivered whatever is signed. Nothing is sealed for the order any more.
     pub(crate) async fn refund(&self, id: OrderId) -> Result<bool> {
         self.run(move |tx| {
             let key = id.to_string();
-            let sql = "SELECT count(*) FROM sealings WHERE order_id = ?1 AND accepted IS NOT NULL";
-            let accepted: i64 = tx.query_row(sql, [&key], |row| row.get(0))?;
+            let sql = "SELECT count(accepted), coalesce(max(is_sent), 0) FROM sealings WHERE order_id = ?1";
+            let (accepted, is_sent): (i64, bool) = tx.query_row(sql, [&key], |row| Ok((row.get(0)?, row.get(1)?)))?;
             if accepted > 0 {
                 // It has signed both. The codes stay where they are.
                 return Ok(false);
             }
-            tx.execute("UPDATE stock SET order_id = NULL WHERE order_id = ?1", [&key])?;
-            let sql = "UPDATE orders SET state = 'refunded', due = NULL, nonce = NULL, note = '' WHERE id = ?1";
-            tx.execute(sql, [&key])?;
+            if is_sent {
+                tx.execute("UPDATE stock SET is_held = 1 WHERE order_id = ?1", [&key])?;
+            } else {
+                put_back(tx, &key)?;
+            }
+            tx.execute("UPDATE orders SET state = 'refunded', due = NULL, note = '' WHERE id = ?1", [&key])?;
             Ok(true)
         })
         .await
     }
 
-    /// The money went back although the code was accepted. It is never sold again.
-    pub(crate) async fn reverse(&self, id: OrderId, document: String) -> Result<()> {
+    /// The merchant has decided to sell again what is held of an order. Returns how many codes that are.
+    pub(crate) async fn release(&self, id: OrderId) -> Result<usize> {
         self.run(move |tx| {
-            enter(tx, &id, "reversal", &document)?;
-            let sql = "UPDATE orders SET state = 'reversed', due = NULL, nonce = NULL, note = '' WHERE id = ?1";
-            tx.execute(sql, [id.to_string()])?;
-            Ok(())
+            let key = id.to_string();
+            let sql = "SELECT count(*) FROM stock WHERE order_id = ?1 AND is_held = 1";
+            let held: i64 = tx.query_row(sql, [&key], |row| row.get(0))?;
+            if held == 0 { Ok(0) } else { put_back(tx, &key) }
         })
         .await
     }
+
+    /// The money went back although the code was accepted. It is never sold again. Whether that is what was sealed here.
+    pub(crate) async fn reverse(
+        &self,
+        id: OrderId,
+        (generation, ciphertext): (Generation, Digest),
+        document: String,
+    ) -> Result<bool> {
+        self.run(move |tx| {
+            if sealing(tx, &id, generation)?.map(|sealed| sealed.bytes.digest()) != Some(ciphertext) {
+                return Ok(false);
+            }
+            // The acceptance may not have been heard of: the same document says it.
+            enter(tx, &id, "sale", &document)?;
+            enter(tx, &id, "reversal", &document)?;
+            let key = id.to_string();
+            let sql = "UPDATE sealings SET accepted = coalesce(accepted, ?3) WHERE order_id = ?1 AND generation = ?2";
+            tx.execute(sql, params![key, generation.get(), document])?;
+            tx.execute("UPDATE orders SET state = 'reversed', due = NULL, note = '' WHERE id = ?1", [key])?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+/// Codes of an order are in stock again, and what was sealed for it is gone.
+fn put_back(tx: &Transaction<'_>, order: &str) -> Result<usize> {
+    tx.execute("DELETE FROM sealings WHERE order_id = ?1", [order])?;
+    Ok(tx.execute("UPDATE stock SET order_id = NULL, is_held = 0 WHERE order_id = ?1", [order])?)
+}
+
+/// The state of an order, and what it was first sealed for: product, amount and currency.
+type Terms = (String, Option<String>, Option<i64>, Option<String>);
+
+/// What an order may not be asked for: anything, once it is over; and later sealings on other terms than the first.
+fn against_the_order(tx: &Transaction<'_>, said: &Verification) -> Result<Option<Mismatch>> {
+    let key = said.order.to_string();
+    let sql = "SELECT state, product, minor, currency FROM orders WHERE id = ?1";
+    let found: Option<Terms> =
+        tx.query_row(sql, [&key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()?;
+    let Some((state, product, minor, currency)) = found else {
+        return Ok(Some(Mismatch::Store("it is for an order that nobody told of")));
+    };
+    if !matches!(OrderState::from_name(&state), Some(OrderState::Open | OrderState::Accepted)) {
+        return Ok(Some(Mismatch::Store("it asks for a code of an order that is over")));
+    }
+    let Some(product) = product else { return Ok(None) };
+    let codes: i64 = tx.query_row("SELECT count(*) FROM stock WHERE order_id = ?1", [&key], |row| row.get(0))?;
+    let is_same = product == said.product.to_string()
+        && minor == Some(said.amount.minor_units())
+        && currency.as_deref() == Some(said.amount.currency().as_str())
+        && codes == i64::from(said.quantity.get());
+    Ok((!is_same).then_some(Mismatch::Store("it asks for a later sealing on other terms than the first")))
 }
 
 fn all(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Params) -> Result<Vec<OrderRow>> {
@@ -310,16 +396,191 @@ fn taken(
     if has == 0 {
         let sql = "UPDATE stock SET order_id = ?1 WHERE id IN
                    (SELECT id FROM stock WHERE product = ?2 AND order_id IS NULL ORDER BY id LIMIT ?3)";
-        let got = tx.execute(sql, params![key, product.as_str(), quantity])?;
-        if got != quantity as usize {
+        if tx.execute(sql, params![key, product.as_str(), quantity])? != quantity as usize {
+            // Those that this very statement took.
             tx.execute("UPDATE stock SET order_id = NULL WHERE order_id = ?1", [&key])?;
             return Ok(None);
         }
-    } else if has != i64::from(quantity) {
-        return Ok(None);
     }
     let mut statement = tx.prepare("SELECT sealed FROM stock WHERE order_id = ?1 ORDER BY id")?;
     let rows = statement.query_map([&key], |row| row.get::<_, Vec<u8>>(0))?;
     let codes: Vec<Zeroizing<String>> = rows.map(|sealed| vault.open(product, &sealed?)).collect::<Result<_>>()?;
     Ok(Some(Codes::new(codes)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::steps::Step;
+    use portcullis_protocol::codes::{Quantity, TimeToDeliver, seal};
+    use portcullis_protocol::{Product, ReleaseSecretKey, SecretKey};
+
+    const AROUND: Around = (Step::NotificationBeforeCommit, Step::NotificationAfterCommit);
+
+    struct Books {
+        _folder: tempfile::TempDir,
+        database: Database,
+        vault: Vault,
+        product: Digest,
+    }
+
+    fn order_of(number: u8) -> OrderId {
+        let mut id = [number; 16];
+        // Begun now, as its identifier says.
+        id[..6].copy_from_slice(&(crate::now() * 1000).to_be_bytes()[2..]);
+        OrderId::from_bytes(id)
+    }
+
+    impl Books {
+        /// With two codes in stock.
+        async fn open() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let database = Database::open(&folder.path().join("shop.db")).expect("a database");
+            let vault = Vault::new(Zeroizing::new([7; 32]));
+            let product = Product {
+                merchant: "games".parse().expect("a name"),
+                aud: "https://store.example".parse().expect("an origin"),
+                name: "game-key".parse().expect("a name"),
+                title: "A game".parse().expect("a title"),
+                description: "".parse().expect("a text"),
+                price: "20.00 EUR".parse().expect("a price"),
+                deadline: TimeToDeliver::new(600).expect("seconds"),
+                iat: 1,
+            };
+            let (name, digest) = (product.name.clone(), Digest::of(b"product"));
+            database.sell(digest, product).await.expect("sold");
+            let codes = ["ONE", "TWO"].map(|code| Zeroizing::new(code.to_owned())).to_vec();
+            database.stock(vault.clone(), name, codes).await.expect("stocked");
+            Self { _folder: folder, database, vault, product: digest }
+        }
+
+        async fn tell(&self, order: OrderId, message: &str, nonce: u8) {
+            let notice = Notice { message: message.into(), order, nonce: Some(Octets([nonce; 32])) };
+            assert!(self.database.notify(&Watch::none(), AROUND, notice).await.expect("written"), "it is new");
+        }
+
+        fn said(&self, order: OrderId, generation: u32, quantity: u32, amount: &str) -> Verified<Verification> {
+            let said = Verification {
+                iss: "https://store.example".parse().expect("an origin"),
+                merchant: "games".parse().expect("a name"),
+                order,
+                product: self.product,
+                quantity: Quantity::new(quantity).expect("a quantity"),
+                amount: amount.parse().expect("an amount"),
+                recipient: Octets(*ReleaseSecretKey::generate(&mut crate::rng()).public().as_bytes()),
+                generation: Generation::new(generation).expect("a generation"),
+                deadline: crate::now() + 600,
+                request: None,
+                iat: crate::now(),
+            };
+            Verified::sign(said, &SecretKey::from_seed(&[1; 32]))
+        }
+
+        async fn seal(&self, verification: Verified<Verification>) -> Seal {
+            let (said, digest) = (verification.document().clone(), verification.digest());
+            let expected =
+                Expected { store: said.iss.clone(), merchant: said.merchant.clone(), order: said.order, request: None };
+            let make = move |codes: &Codes| {
+                let context = portcullis_protocol::codes::CodeContext {
+                    order: &said.order,
+                    merchant: &said.merchant,
+                    generation: said.generation,
+                    verification: &digest,
+                };
+                let bytes = seal(&said.recipient, &context, codes, &mut crate::rng())?;
+                Ok(Sealed { code: "signed".into(), bytes })
+            };
+            let vault = self.vault.clone();
+            self.database.seal(&Watch::none(), AROUND, vault, verification, expected, make).await.expect("decided")
+        }
+
+        async fn left(&self) -> (u64, u64) {
+            let sold = self.database.on_sale().await.expect("read").remove(0);
+            (sold.left, sold.held)
+        }
+
+        async fn row(&self, order: OrderId) -> OrderRow {
+            let rows = self.database.unfinished().await.expect("read");
+            rows.into_iter().find(|row| row.id == order).expect("an order")
+        }
+    }
+
+    fn sent(seal: &Seal) -> Digest {
+        let Seal::Send(sealed) = seal else { panic!("nothing is sent") };
+        sealed.bytes.digest()
+    }
+
+    #[tokio::test]
+    async fn of_nonces_that_come_in_any_order_none_is_lost() {
+        let (books, order) = (Books::open().await, order_of(1));
+        books.tell(order, "newer", 2).await;
+        books.tell(order, "older", 1).await;
+        let nonces = books.database.nonces(order).await.expect("read");
+        assert_eq!(nonces, [Octets([1; 32]), Octets([2; 32])]);
+        let again = Notice { message: "older".into(), order, nonce: Some(Octets([3; 32])) };
+        assert!(!books.database.notify(&Watch::none(), AROUND, again).await.expect("read"), "the same message again");
+        assert_eq!(books.database.nonces(order).await.expect("read").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_later_sealing_on_other_terms_gives_nothing_away() {
+        let (books, order) = (Books::open().await, order_of(1));
+        books.tell(order, "first", 1).await;
+        let first = sent(&books.seal(books.said(order, 1, 1, "20.00 EUR")).await);
+        assert_eq!(sent(&books.seal(books.said(order, 1, 1, "20.00 EUR")).await), first, "the same bytes again");
+        for (quantity, amount) in [(2, "40.00 EUR"), (1, "10.00 EUR"), (1, "20.00 USD")] {
+            let seal = books.seal(books.said(order, 2, quantity, amount)).await;
+            assert!(matches!(seal, Seal::Mismatch(Mismatch::Store(_))), "{quantity} for {amount}");
+        }
+        assert_eq!(books.left().await, (1, 0), "what is sold stays so");
+        sent(&books.seal(books.said(order, 2, 1, "20.00 EUR")).await);
+        assert_eq!(books.left().await, (1, 0), "the control: the same code, sealed again");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sealed_for_an_order_that_was_paid_back() {
+        let (books, order) = (Books::open().await, order_of(1));
+        books.tell(order, "first", 1).await;
+        sent(&books.seal(books.said(order, 1, 1, "20.00 EUR")).await);
+        assert!(books.database.refund(order).await.expect("written"));
+        assert_eq!(books.left().await, (2, 0), "it was never sent");
+        let again = books.seal(books.said(order, 1, 1, "20.00 EUR")).await;
+        assert!(matches!(again, Seal::Mismatch(Mismatch::Store(_))), "its code may be somebody else's by now");
+        // One that was sent is held until the merchant decides.
+        let order = order_of(2);
+        books.tell(order, "second", 2).await;
+        sent(&books.seal(books.said(order, 1, 1, "20.00 EUR")).await);
+        books.database.send(order, Generation::FIRST).await.expect("written");
+        assert!(books.database.refund(order).await.expect("written"));
+        assert_eq!(books.left().await, (1, 1));
+        assert_eq!(books.database.release(order).await.expect("decided"), 1);
+        assert_eq!(books.database.release(order).await.expect("decided"), 0, "once");
+        assert_eq!(books.left().await, (2, 0));
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_is_not_freed_and_a_reversal_makes_the_books_even() {
+        let (books, order) = (Books::open().await, order_of(1));
+        books.tell(order, "first", 1).await;
+        let digest = sent(&books.seal(books.said(order, 1, 1, "20.00 EUR")).await);
+        let (own, other) = ((Generation::FIRST, digest), (Generation::FIRST, Digest::of(b"another")));
+        assert!(!books.database.reverse(order, other, "document".into()).await.expect("read"), "not what was sealed");
+        let row = books.row(order).await;
+        let nobody = Watch::none();
+        let accept = |what| books.database.accept(&nobody, AROUND, row.clone(), what, "document".into());
+        assert!(!accept(other).await.expect("read"));
+        assert!(accept(own).await.expect("written") && accept(own).await.expect("written"), "twice is once");
+        assert!(!books.database.refund(order).await.expect("read"), "the store has signed both");
+        assert_eq!(books.left().await, (1, 0));
+        assert!(books.database.reverse(order, own, "document".into()).await.expect("written"));
+        // And one whose acceptance nobody heard of.
+        let order = order_of(2);
+        books.tell(order, "second", 2).await;
+        let digest = sent(&books.seal(books.said(order, 1, 1, "20.00 EUR")).await);
+        assert!(books.database.reverse(order, (Generation::FIRST, digest), "document".into()).await.expect("written"));
+        let totals = crate::database::totals(&books.database.ledger().await.expect("read"));
+        assert_eq!(totals.into_values().collect::<Vec<_>>(), [0]);
+        assert_eq!(books.left().await, (0, 0), "neither is sold again");
+    }
 }

@@ -12,15 +12,18 @@ pub(crate) struct OnSale {
     pub(crate) digest: Digest,
     pub(crate) product: Product,
     pub(crate) left: u64,
+    /// Of orders that were paid back after they were sent.
+    pub(crate) held: u64,
 }
 
 impl super::Database {
     /// Writes down a revision of a product, which is the one on sale from now on.
     pub(crate) async fn sell(&self, digest: Digest, product: Product) -> Result<()> {
         self.run(move |tx| {
-            tx.execute("UPDATE products SET is_sold = 0 WHERE name = ?1", [product.name.as_str()])?;
+            let sql = "UPDATE products SET is_sold = 0, ended = ?2 WHERE name = ?1 AND is_sold = 1";
+            tx.execute(sql, params![product.name.as_str(), super::number(crate::now())])?;
             let sql = "INSERT INTO products (digest, name, payload, is_sold) VALUES (?1, ?2, ?3, 1)
-                       ON CONFLICT (digest) DO UPDATE SET is_sold = 1";
+                       ON CONFLICT (digest) DO UPDATE SET is_sold = 1, ended = NULL";
             tx.execute(sql, params![digest.to_string(), product.name.as_str(), serde_json::to_string(&product)?])?;
             Ok(())
         })
@@ -31,15 +34,17 @@ impl super::Database {
     pub(crate) async fn on_sale(&self) -> Result<Vec<OnSale>> {
         self.run(|tx| {
             let sql = "SELECT p.digest, p.payload,
-                              (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.order_id IS NULL)
+                              (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.order_id IS NULL),
+                              (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.is_held = 1)
                        FROM products p WHERE p.is_sold = 1 ORDER BY p.name";
             let mut statement = tx.prepare(sql)?;
-            let rows =
-                statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+            let rows = statement.query_map([], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+            })?;
             rows.map(|row| {
-                let (digest, payload, left): (_, _, i64) = row?;
-                let product = serde_json::from_str(&payload)?;
-                Ok(OnSale { digest: digest.parse()?, product, left: u64::try_from(left)? })
+                let (digest, payload, left, held) = row?;
+                let (product, digest) = (serde_json::from_str(&payload)?, digest.parse()?);
+                Ok(OnSale { digest, product, left: u64::try_from(left)?, held: u64::try_from(held)? })
             })
             .collect()
         })
@@ -60,7 +65,7 @@ impl super::Database {
         self.run(move |tx| {
             let sql = "INSERT INTO stock (product, sealed, lookup) VALUES (?1, ?2, ?3) ON CONFLICT (lookup) DO NOTHING";
             for (number, code) in codes.iter().enumerate() {
-                let (sealed, lookup) = (vault.seal(&product, code)?, vault.lookup(&product, code));
+                let (sealed, lookup) = (vault.seal(&product, code)?, vault.lookup(code));
                 let is_new = tx.execute(sql, params![product.as_str(), sealed, lookup])? == 1;
                 ensure!(is_new, "line {}: this code is in stock already, or was sold. Nothing was added", number + 1);
             }
@@ -80,11 +85,13 @@ impl super::Database {
     }
 }
 
-/// A revision of a product, whether it is on sale or was.
-pub(super) fn revision(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<Product>> {
-    let sql = "SELECT payload FROM products WHERE digest = ?1";
-    let payload: Option<String> = tx.query_row(sql, [digest.to_string()], |row| row.get(0)).optional()?;
-    Ok(payload.map(|payload| serde_json::from_str(&payload)).transpose()?)
+/// A revision of a product, and when it was sold last, if it is not any more.
+pub(super) fn revision(tx: &Transaction<'_>, digest: &Digest) -> Result<Option<(Product, Option<u64>)>> {
+    let sql = "SELECT payload, ended FROM products WHERE digest = ?1";
+    let found: Option<(String, Option<i64>)> =
+        tx.query_row(sql, [digest.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((payload, ended)) = found else { return Ok(None) };
+    Ok(Some((serde_json::from_str(&payload)?, ended.map(u64::try_from).transpose()?)))
 }
 
 /// A request of this shop, and the order that it stands for already.

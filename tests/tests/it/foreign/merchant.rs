@@ -4,9 +4,8 @@
 use super::tools::{json, python};
 use anyhow::{Context as _, Result, ensure};
 use portcullis_protocol::codes::CodeState;
-use portcullis_tests::{Browser, Buyer, Server, checkout};
-use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader};
+use portcullis_tests::{Browser, Buyer, Server, Terminal, checkout};
+use serde_json::Value;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,23 +35,35 @@ impl Merchant {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
 
-    async fn register(&self, server: &Server) -> Result<Value> {
+    /// Keys and claim are made by the command line, as the page says; everything else is the merchant's own.
+    async fn register(&mut self, server: &Server, folder: &Path) -> Result<Value> {
         let mut browser = Browser::new(server.origin())?;
         browser.sign_up("shop@example.org", "correct horse battery staple").await?;
+        let owner = Terminal::new(folder.join("owner"));
+        owner.login(server, &mut browser).await?.done()?;
+        let key = self.home.join("merchant.jwk");
+        let key = key.to_str().context("a path")?;
+        owner.run(&["merchant", "keygen", "-o", key])?.done()?;
         let webhook = self.webhook();
-        let register = ["register", server.origin(), server.words(), "games", "The Games Shop", &webhook];
-        let mut child = self.command(&register)?.stdout(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().context("standard output")?).lines();
-        let shown: Value = serde_json::from_str(&lines.next().context("nothing was shown")??)?;
-        let word = |member: &str| shown[member].as_str().with_context(|| format!("no {member}: {shown}"));
-        let approved = browser.approve(word("user_code")?, word("words")?).await;
-        if approved.is_err() {
-            child.kill()?;
-        }
-        let last = lines.last().context("nothing was said")??;
-        ensure!(child.wait()?.success(), "not registered: {last}");
-        approved?;
-        Ok(serde_json::from_str(&last)?)
+        let wrong = self.run(&["init", server.origin(), "another-store", "games", &webhook]);
+        ensure!(wrong.is_err(), "the root key has other words");
+        self.run(&["init", server.origin(), server.words(), "games", &webhook])?;
+        self.serve()?;
+        let register = ["--json", "merchant", "register", "games", "--title", "The Games Shop", "--webhook", &webhook];
+        let registered = owner.run(&[&register[..], &["--key", key]].concat())?.done()?.json()?;
+        server.operator(&["merchant", "approve", "games"])?;
+        // As the store would try it, before the first customer.
+        self.run(&["sell", "game-key", "Alpine Racer", "2000", "EUR", "600"])?;
+        let checked = owner.run(&["--json", "merchant", "check", "--key", key])?.done()?.json()?;
+        ensure!(checked["state"] == "warning", "{checked}");
+        Ok(registered)
+    }
+
+    fn stock(&self, codes: &str) -> Result<()> {
+        let mut child = self.command(&["stock", "game-key"])?.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        std::io::Write::write_all(&mut child.stdin.take().context("a pipe")?, codes.as_bytes())?;
+        ensure!(child.wait()?.success(), "the stock was not taken");
+        Ok(())
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -86,14 +97,11 @@ async fn a_merchant_written_from_the_pages_registers_sells_and_delivers() -> Res
     server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
     server.start(&[])?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let mut merchant = Merchant { home: folder.path().join("merchant"), port, child: None };
+    let mut merchant = Merchant { home: private_folder(&folder.path().join("merchant"))?, port, child: None };
 
-    let registered = merchant.register(&server).await?;
-    ensure!(registered == json!({"merchant": "games", "state": "proven"}), "{registered}");
-    server.operator(&["merchant", "approve", "games"])?;
-    merchant.run(&["sell", "game-key", "Alpine Racer", "2000", "EUR", "600"])?;
-    merchant.run(&["stock", "game-key", "ONE", "TWO", "THREE"])?;
-    merchant.serve()?;
+    let registered = merchant.register(&server, folder.path()).await?;
+    ensure!(registered["state"] == "proven", "{registered}");
+    merchant.stock("ONE\nTWO\nTHREE\n")?;
 
     let mut buyer = Buyer::sign_up(&server, "ada").await?;
     let (product, key) = buyer.product("games").await?;
@@ -114,7 +122,7 @@ async fn a_merchant_written_from_the_pages_registers_sells_and_delivers() -> Res
     ensure!(states[..2] == ["accepted", "accepted"], "{orders}");
 
     // Nobody can read its key, and nobody else speaks for the store.
-    ensure!(is_private(&merchant.home.join("merchant.key"))?, "the key can be read by others");
+    ensure!(is_private(&merchant.home.join("shop.db"))?, "the database can be read by others");
     let http = reqwest::Client::builder().no_proxy().build()?;
     let forged = http
         .post(merchant.webhook())
@@ -124,8 +132,21 @@ async fn a_merchant_written_from_the_pages_registers_sells_and_delivers() -> Res
         .body("{}")
         .send()
         .await?;
-    ensure!(forged.status() == 401, "{forged:?}");
+    ensure!(forged.status() == 400, "{forged:?}");
+    // One that connects and says nothing keeps nobody else away.
+    let _silent = TcpStream::connect(("127.0.0.1", port))?;
+    let answered = http.post(merchant.webhook()).body("{}").send().await?;
+    ensure!(answered.status() == 400, "{answered:?}");
     Ok(())
+}
+
+/// A folder that only its owner looks into.
+fn private_folder(folder: &Path) -> Result<PathBuf> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)?;
+    Ok(folder.to_owned())
 }
 
 #[cfg(unix)]
