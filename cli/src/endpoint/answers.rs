@@ -195,8 +195,8 @@ fn soon(answer: &Answer) -> Finding {
 
 /// The proof that the endpoint is the merchant's.
 fn proof(endpoint: &Endpoint<'_>, status: &MerchantStatus, answer: &Answer, challenge: &Octets<32>) -> Finding {
-    let mend =
-        "answer `endpoint.challenge` with status 200 and {\"ownership\": \"…\"}, as section 15 of the protocol says";
+    let mend = "answer `endpoint.challenge` with status 200 and {\"ownership\": \"…\"}, as section 15 of the protocol says; \
+                this check signs by `v1` alone, and a message is taken if one signature verifies";
     let wrong = |what: String| Finding::wrong(AREA, "challenge", what, mend);
     if answer.status != 200 {
         return wrong(format!("it answers the challenge with status {}, not 200", answer.status));

@@ -128,7 +128,7 @@ async fn a_merchant_written_from_the_pages_registers_sells_and_delivers() -> Res
         .post(merchant.webhook())
         .header("webhook-id", "m1")
         .header("webhook-timestamp", portcullis_fixtures::now().to_string())
-        .header("webhook-signature", "v1a,AAAA")
+        .header("webhook-signature", "v1,AAAA v1a,AAAA")
         .body("{}")
         .send()
         .await?;
