@@ -175,7 +175,9 @@ impl Desk {
             return Ok(Next::Rest(format!("it is {} at the store, which wants no code", seen.state)));
         }
         let mut answer: Option<OrderVerificationAnswer> = None;
-        for nonce in self.shop.database.nonces(row.id).await? {
+        // What the store says now is in force; what it said in webhooks may be old.
+        let told = self.shop.database.nonces(row.id).await?;
+        for nonce in seen.nonce.into_iter().chain(told) {
             let asked = OrderVerificationRequest { order: row.id, nonce, request: seen.request };
             match self.store.say(Method::POST, paths::ORDER_VERIFICATIONS, &asked, None).await {
                 // Of an order that is ours: the nonce is that of another notification.

@@ -24,8 +24,8 @@ pub(crate) enum Mismatch {
     Terms(&'static str),
 }
 
-/// How long after the end of what was asked an order may have been begun, in seconds: clocks differ, and somebody had the
-/// page open.
+/// How long after the end of what was asked an order may have been begun, in seconds: clocks differ, and somebody had
+/// the page open.
 const GRACE: u64 = 3600;
 
 impl Expected {

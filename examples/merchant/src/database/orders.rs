@@ -279,8 +279,8 @@ impl super::Database {
         .await
     }
 
-    /// The store has signed that it never accepted a code. What was never sent is in stock again; what was sent is held,
-    /// for it may have been delivered whatever is signed. Nothing is sealed for the order any more.
+    /// The store has signed that it never accepted a code. What was never sent is in stock again; what was sent is
+    /// held, for it may have been delivered whatever is signed. Nothing is sealed for the order any more.
     pub(crate) async fn refund(&self, id: OrderId) -> Result<bool> {
         self.run(move |tx| {
             let key = id.to_string();
@@ -312,7 +312,8 @@ impl super::Database {
         .await
     }
 
-    /// The money went back although the code was accepted. It is never sold again. Whether that is what was sealed here.
+    /// The money went back although the code was accepted. It is never sold again. Whether that is what was sealed
+    /// here.
     pub(crate) async fn reverse(
         &self,
         id: OrderId,
