@@ -184,7 +184,7 @@ fn reason<T>(result: Result<T>) -> String {
 
 /// What the store reads with a key of its own.
 fn stolen(database: &Connection, order: &OrderId, own: &ReleaseSecretKey) -> Result<String> {
-    let sql = "SELECT enc, ciphertext, verification FROM code_orders WHERE id = ?1";
+    let sql = "SELECT enc, ciphertext, sealed_under FROM code_orders WHERE id = ?1";
     let (enc, ciphertext, verification): (Vec<u8>, Vec<u8>, String) =
         database.query_row(sql, [order.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let payload = from_base64url(verification.split('.').nth(1).context("a document")?)?;
