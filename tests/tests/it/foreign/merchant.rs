@@ -161,6 +161,15 @@ fn is_private(file: &Path) -> Result<bool> {
 }
 
 #[test]
+fn a_store_that_lies_gets_no_second_code_out_of_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let home = private_folder(&folder.path().join("merchant"))?;
+    let told = json(python("lying_store.py")?.arg(home))?;
+    ensure!(told["lies"] == 8 && told["controls"] == 4, "{told}");
+    Ok(())
+}
+
+#[test]
 fn the_merchant_is_short() -> Result<()> {
     let file = checkout::root().join("tests/clients/python/merchant.py");
     let lines = std::fs::read_to_string(&file)?.lines().count();
