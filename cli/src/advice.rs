@@ -65,6 +65,9 @@ impl From<ClientError> for Failure {
             ClientError::MerchantChanged { .. } => {
                 "ask the merchant for the words of its new key through another channel than this store. If they match those above, add `--accept-key \"WORDS\"` to `portcullis pay` or `portcullis codes ORDER`"
             }
+            ClientError::MerchantNew { .. } => {
+                "compare the words with those that the merchant itself shows, then `portcullis codes ORDER`, which asks"
+            }
             ClientError::CodeNotAsBought { .. } => {
                 "wait for the store's decision: `portcullis codes` shows where the order stands"
             }

@@ -128,14 +128,24 @@ pub enum ClientError {
         /// The key that signs now.
         found: Thumbprint,
     },
-    /// What was delivered for an order of codes is not what was bought, so that the store was told that it cannot be
+    /// What was delivered for an order of codes is not what was bought, so that the store is told that it cannot be
     /// read.
-    #[error("the code of order {order} is not what was bought: {why}. The store was told; its operator decides")]
+    #[error("the code of order {order} is not what was bought: {why}. {told}")]
     CodeNotAsBought {
         /// The order.
         order: OrderId,
         /// What does not fit.
         why: String,
+        /// What the store says of that.
+        told: String,
+    },
+    /// Nothing was bought from a merchant at this terminal before, so that nobody has compared its key.
+    #[error("nothing was bought from {merchant} at this terminal before. Its key, by the store's word: {}", found.words())]
+    MerchantNew {
+        /// The merchant.
+        merchant: MerchantName,
+        /// The key that the store says it has.
+        found: Thumbprint,
     },
     /// Several stores are signed in to, and none was named.
     #[error("several stores could be meant: {0}")]

@@ -404,6 +404,10 @@ pub struct SearchAnswer {
     /// What was found, best first.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<CatalogueEntry>))]
     pub results: Listed<CatalogueEntry>,
+    /// What merchants sell among it, best first.
+    #[serde(default, skip_serializing_if = "<[ProductEntry]>::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<ProductEntry>>))]
+    pub products: Listed<ProductEntry>,
     /// Names the next page, if there is one.
     pub next: Option<u32>,
 }

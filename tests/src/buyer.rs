@@ -175,7 +175,7 @@ impl Buyer {
     /// If it is refused.
     pub async fn take_over(&mut self, order: &OrderId) -> Result<Ordered> {
         let key = ReleaseSecretKey::generate(&mut rng());
-        let asked = RecipientRequest { recipient: Octets(*key.public().as_bytes()) };
+        let asked = RecipientRequest { recipient: Octets(*key.public().as_bytes()), first: false };
         let path = paths::fill(paths::CODE_RECIPIENT, &[order]);
         let _: RecipientAnswer = self.terminal.ask(&Draft::post(path, &asked)).await?;
         Ok(Ordered { id: *order, key })

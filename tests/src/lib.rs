@@ -10,6 +10,7 @@
 //! - [`ExampleMerchant`]: the example of a merchant of electronic codes. [`Rogue`]: one that
 //!   does what its owner types. [`Buyer`]: who buys from one.
 //! - [`mailbox`]: signed mails, a server that has them, and the name servers of their signers.
+//! - [`seller`]: a merchant of electronic codes that does as it is told. [`counter`]: orders of codes in every state.
 //! - [`plain`]: the cheater's engine.
 
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod attacks;
 mod browser;
 mod buyer;
 pub mod chromium;
+pub mod counter;
 pub mod demo;
 mod example_merchant;
 pub mod future;
@@ -25,6 +27,7 @@ mod inbox;
 pub mod mailbox;
 pub mod plain;
 mod rogue;
+pub mod seller;
 mod terminal;
 mod vendor;
 mod window;

@@ -53,7 +53,7 @@ pub(crate) fn attacks(workspace: &Workspace, arguments: &[String]) -> Result<()>
 }
 
 /// Rows that need no engine.
-const OF_THE_SERVER: [&str; 4] = ["P6", "P7", "P8", "P11"];
+const OF_THE_SERVER: [&str; 5] = ["P6", "P7", "P8", "P11", "P13"];
 
 /// Measures the rows of `docs/performance.md`.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {

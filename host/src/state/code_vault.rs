@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! codes/<origin>/<recipient>.key    before the order goes out: the secret half of its key, and what is ordered
+//! codes/<origin>/<order>.terms      once the order is answered, or before a key that is wanted goes out: its terms
 //! codes/<origin>/<order>.codes      before the code is acknowledged: the code. The key goes then
 //! codes/<origin>/<order>.shown      once it was shown and removed: what is delivered again is not opened again
 //! ```
@@ -38,6 +39,15 @@ pub(crate) struct OrderTerms {
 struct StoredKey {
     secret: Octets<32>,
     terms: OrderTerms,
+}
+
+/// What an order is for, whatever is said of it later; and the key that this terminal made because it was wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BoundOrder {
+    pub(crate) terms: OrderTerms,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recipient: Option<Octets<32>>,
 }
 
 /// The codes of a terminal.
@@ -76,6 +86,24 @@ impl CodeVault {
         let Some(plain) = self.read(&name)? else { return Ok(None) };
         let stored: StoredKey = serde_json::from_slice(&plain).map_err(|_| self.damaged(&name))?;
         Ok(Some((ReleaseSecretKey::from_bytes(stored.secret.0), stored.terms)))
+    }
+
+    /// Keeps what an order is for. When this returns, it outlives a crash.
+    pub(crate) async fn bind(&self, order: OrderId, bound: BoundOrder) -> Result<(), StateError> {
+        let vault = self.clone();
+        off_thread(move || {
+            let name = format!("{order}.terms");
+            let plain = serde_json::to_vec(&bound).map_err(|_| vault.damaged(&name))?;
+            vault.write(&name, &plain)
+        })
+        .await?
+    }
+
+    /// What an order is for, if this terminal has ordered it or made a key for it.
+    pub(crate) fn bound(&self, order: &OrderId) -> Result<Option<BoundOrder>, StateError> {
+        let name = format!("{order}.terms");
+        let Some(plain) = self.read(&name)? else { return Ok(None) };
+        serde_json::from_slice(&plain).map(Some).map_err(|_| self.damaged(&name))
     }
 
     /// Stores the codes of an order, and removes the key that opened them. When this returns, they outlive a crash.

@@ -11,7 +11,7 @@ use crate::client_error::ClientError;
 use crate::random;
 use crate::server::session::Patience;
 use crate::server::trust::{Trust, offline};
-use crate::state::code_vault::{CodeVault, OrderTerms};
+use crate::state::code_vault::{BoundOrder, CodeVault, OrderTerms};
 use crate::store::merchant_pin::{self, MerchantKeys};
 use crate::store::ordered_codes::OrderedCodes;
 use crate::store::publisher_pin::Standing;
@@ -83,6 +83,8 @@ pub struct CodeOrder {
     pub sealed: Option<Generation>,
     /// Whether the codes are on this terminal.
     pub is_here: bool,
+    /// Whether it was bought in a browser, and this terminal is to make its key: [`Storefront::collect_codes`] does.
+    pub key_wanted: bool,
 }
 
 /// What came of looking for the codes of an order.
@@ -91,6 +93,8 @@ pub struct CodeOrder {
 pub enum Collected {
     /// They are on this terminal, and the store knows it.
     Here(Codes),
+    /// The order was bought in a browser, and has got a key of this terminal: its merchant is told now.
+    Keyed,
     /// There are none for this terminal, in this state.
     NotYet(ReportedState),
 }
@@ -233,7 +237,12 @@ impl Storefront {
         let request = request.map(Verified::digest);
         let ordered = OrderedCodes { product: product.clone(), quantity, amount, request, recipient };
         let purchase = Purchase::of(Goods::Codes(Box::new(ordered)), payment);
-        self.buy(if again { purchase.again() } else { purchase }).await
+        let order = self.buy(if again { purchase.again() } else { purchase }).await?;
+        // Whatever the store says of this order from now on: these are its terms.
+        if self.vault().bound(&order.id)?.is_none() {
+            self.vault().bind(order.id, BoundOrder { terms, recipient: None }).await?;
+        }
+        Ok(order)
     }
 
     /// The account's orders of codes, newest first.
@@ -260,6 +269,7 @@ impl Storefront {
             generation: info.generation,
             sealed: info.sealed,
             is_here: self.vault().codes(&info.order)?.is_some(),
+            key_wanted: info.key_wanted,
         })
     }
 
@@ -280,11 +290,12 @@ impl Storefront {
     }
 
     /// Fetches the codes of an order, if they have come: checks that they are what was bought, from whom it was
-    /// bought, opens and stores them, and says so to the store.
+    /// bought, opens and stores them, and says so to the store. If the order was bought in a browser and waits for a
+    /// key of this terminal, it makes one: what is delivered under it has to be what the store says now.
     ///
     /// # Errors
-    /// [`ClientError::CodeNotAsBought`] if they are not: the store has been told. [`ClientError::NotFound`] if they
-    /// are delivered to another terminal: [`Storefront::take_over_codes`].
+    /// [`ClientError::CodeNotAsBought`] if they are not; it says whether the store took that.
+    /// [`ClientError::NotFound`] if they are delivered to another terminal: [`Storefront::take_over_codes`].
     pub async fn collect_codes(&self, order: &OrderId) -> Result<Collected, ClientError> {
         let session = self.session()?;
         let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
@@ -302,13 +313,22 @@ impl Storefront {
             return Err(ClientError::NotFound(why.into()));
         }
         let here = self.vault().codes(order)?;
+        let kept = match &info.recipient {
+            Some(recipient) => self.vault().key(recipient)?,
+            None => None,
+        };
+        let bound = self.vault().bound(order)?;
+        // Bought in a browser: its key is made, and stored, here and now.
+        if info.key_wanted {
+            self.make_wanted_key(order, &info, bound).await?;
+            return Ok(Collected::Keyed);
+        }
         let Some(delivery) = delivery else {
             if let Some(codes) = here {
                 return Ok(Collected::Here(codes));
             }
-            let is_for_here = self.vault().key(&info.recipient)?.is_some();
             let waits = !matches!(info.state.known(), Some(CodeState::CodeReceived | CodeState::Delivered));
-            if is_for_here || waits {
+            if kept.is_some() || waits {
                 return Ok(Collected::NotYet(info.state));
             }
             let why = "the store says that it is delivered to another terminal of the account. If none of yours has \
@@ -328,7 +348,6 @@ impl Storefront {
             return Ok(Collected::Here(codes));
         }
         // What is delivered here was ordered here, or taken over: under a key that was stored before.
-        let kept = self.vault().key(&info.recipient)?;
         let (merchant, doubt) = self.keys_of(&info.merchant).await?;
         let signed = merchant.verify::<SealedCode>(&delivery.code);
         // A key that its user has not compared yet is no reason to say that the code is not what was bought.
@@ -338,6 +357,9 @@ impl Storefront {
         let keys = self.keys().await?;
         let opened = (|| {
             let (key, terms) = kept.as_ref().ok_or("the store had it sealed to a key that is not the order's")?;
+            if bound.is_some_and(|bound| bound.terms != *terms) {
+                return Err("the store had it sealed to the key of another order");
+            }
             let verification =
                 Trust::verification(&keys, &delivery.verification).map_err(|_| "the store did not sign for it")?;
             let code = signed.as_ref().map_err(|_| "its merchant did not sign for it")?;
@@ -349,7 +371,9 @@ impl Storefront {
         })();
         match opened {
             Ok(codes) => {
-                self.vault().store(*order, info.recipient, &codes).await?;
+                // There is one: it has opened them.
+                let recipient = info.recipient.ok_or_else(|| offline("a delivery without a key"))?;
+                self.vault().store(*order, recipient, &codes).await?;
                 let said = session.post(&path, &ack(true), random::idempotency_key(), Patience::Write).await;
                 // They are here: that the store does not know it yet is mended the next time.
                 if let Err(error) = said.map(|_: CodeAckAnswer| ()) {
@@ -358,18 +382,25 @@ impl Storefront {
                 Ok(Collected::Here(codes))
             }
             Err(why) => {
-                let _: CodeAckAnswer =
-                    session.post(&path, &ack(false), random::idempotency_key(), Patience::Write).await?;
-                Err(ClientError::CodeNotAsBought { order: *order, why: why.into() })
+                let said = session.post(&path, &ack(false), random::idempotency_key(), Patience::Write).await;
+                // A store that will not hear of it does not keep its user from hearing.
+                let told = match said.map(|_: CodeAckAnswer| ()) {
+                    Ok(()) => "The store was told; its operator decides".to_owned(),
+                    Err(error) => format!("The store does not take that: {error}. Tell its operator and the merchant"),
+                };
+                Err(ClientError::CodeNotAsBought { order: *order, why: why.into(), told })
             }
         }
     }
 
-    /// The keys of a merchant that something was bought from, pinned now if another terminal bought it. If the store
-    /// says nothing of it, or names a key that its user has to compare, those that are pinned, and why there may be
-    /// others.
+    /// The keys of a merchant that something was bought from here before. A key that nobody has compared is nobody's.
+    /// If the store says nothing of the merchant, or names a key that its user has to compare, those that are pinned,
+    /// and why there may be others.
     async fn keys_of(&self, name: &MerchantName) -> Result<(MerchantKeys, Option<ClientError>), ClientError> {
         match self.merchant(name).await {
+            Ok(merchant) if merchant.standing == Standing::New => {
+                Err(ClientError::MerchantNew { merchant: name.clone(), found: merchant.key.thumbprint() })
+            }
             Ok(merchant) => {
                 merchant_pin::remember(&self.shared().state, self.origin(), name, &merchant.keys)?;
                 Ok((merchant.keys, None))
@@ -384,27 +415,93 @@ impl Storefront {
         }
     }
 
+    /// The merchant of an order, if nothing was bought from it at this terminal before: its user compares its key
+    /// first.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::MerchantChanged`].
+    pub async fn new_merchant(&self, order: &OrderId) -> Result<Option<Merchant>, ClientError> {
+        let answer: CodeOrderAnswer = self.session()?.get(&paths::fill(paths::CODE, &[order])).await?;
+        match self.merchant(&answer.info.merchant).await {
+            Ok(merchant) => Ok(Some(merchant).filter(|merchant| merchant.standing == Standing::New)),
+            // It sells nothing any more.
+            Err(ClientError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Pins the key of a merchant that its user has compared.
+    ///
+    /// # Errors
+    /// [`ClientError::State`].
+    pub fn accept_merchant(&self, merchant: &Merchant) -> Result<(), ClientError> {
+        Ok(merchant_pin::remember(&self.shared().state, self.origin(), &merchant.name, &merchant.keys)?)
+    }
+
+    /// What the store says that an order is for, as far as its merchant signed it.
+    async fn terms_of(&self, info: &CodeOrderInfo) -> Result<OrderTerms, ClientError> {
+        let (merchant, doubt) = self.keys_of(&info.merchant).await?;
+        let product = self.product(&merchant, &info.merchant, &info.product);
+        let product = product.map_err(|error| doubt.unwrap_or(error))?;
+        Ok(OrderTerms { product: product.digest(), quantity: info.quantity, amount: info.amount })
+    }
+
+    /// Makes the key of an order that was bought in a browser. Asked again, it is the same key, for the same terms.
+    async fn make_wanted_key(
+        &self,
+        order: &OrderId,
+        info: &CodeOrderInfo,
+        bound: Option<BoundOrder>,
+    ) -> Result<(), ClientError> {
+        let terms = self.terms_of(info).await?;
+        if bound.is_some_and(|bound| bound.terms != terms) {
+            let why = "the store says now that another product, number or amount was ordered";
+            let told = "No key was made for that. Tell its operator and the merchant".to_owned();
+            return Err(ClientError::CodeNotAsBought { order: *order, why: why.into(), told });
+        }
+        let recipient = match bound.and_then(|bound| bound.recipient) {
+            Some(recipient) => recipient,
+            None => {
+                let recipient = self.vault().make_key(terms).await?;
+                self.vault().bind(*order, BoundOrder { terms, recipient: Some(recipient) }).await?;
+                recipient
+            }
+        };
+        self.send_key(order, RecipientRequest { recipient, first: true }).await.map(drop)
+    }
+
+    async fn send_key(&self, order: &OrderId, body: RecipientRequest) -> Result<Generation, ClientError> {
+        let path = paths::fill(paths::CODE_RECIPIENT, &[order]);
+        let session = self.session()?;
+        let answer: RecipientAnswer = session.post(&path, &body, random::idempotency_key(), Patience::Write).await?;
+        Ok(answer.generation)
+    }
+
     /// Has an order delivered to this terminal from now on, under a new key. Returns which sealing will be for it.
     ///
     /// # Errors
     /// [`ClientError::Refused`]: `rate-limited` while a code is on its way, `order-closed` if there is nothing more
-    /// to deliver.
+    /// to deliver. [`ClientError::MerchantNew`]: [`Storefront::accept_merchant`]. [`ClientError::CodeNotAsBought`] if
+    /// this terminal knows it as an order of something else.
     pub async fn take_over_codes(&self, order: &OrderId) -> Result<Generation, ClientError> {
         if self.vault().was_shown(order)? {
             return Err(ClientError::NotFound("its codes were shown on this terminal, once, as you wanted it".into()));
         }
-        let session = self.session()?;
-        let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
-        let (merchant, doubt) = self.keys_of(&answer.info.merchant).await?;
-        let product = self.product(&merchant, &answer.info.merchant, &answer.info.product);
-        let product = product.map_err(|error| doubt.unwrap_or(error))?;
-        let CodeOrderInfo { quantity, amount, .. } = answer.info;
-        let recipient = self.vault().make_key(OrderTerms { product: product.digest(), quantity, amount }).await?;
-        let path = paths::fill(paths::CODE_RECIPIENT, &[order]);
-        let body = RecipientRequest { recipient };
-        let RecipientAnswer { generation } =
-            session.post(&path, &body, random::idempotency_key(), Patience::Write).await?;
-        Ok(generation)
+        let answer: CodeOrderAnswer = self.session()?.get(&paths::fill(paths::CODE, &[order])).await?;
+        let bound = self.vault().bound(order)?;
+        if answer.info.key_wanted {
+            self.make_wanted_key(order, &answer.info, bound).await?;
+            return Ok(answer.info.generation);
+        }
+        let terms = self.terms_of(&answer.info).await?;
+        if bound.is_some_and(|bound| bound.terms != terms) {
+            let why = "the store says now that another product, number or amount was ordered";
+            let told = "No key was made for that. Tell its operator and the merchant".to_owned();
+            return Err(ClientError::CodeNotAsBought { order: *order, why: why.into(), told });
+        }
+        let recipient = self.vault().make_key(terms).await?;
+        self.vault().bind(*order, BoundOrder { terms, recipient: Some(recipient) }).await?;
+        self.send_key(order, RecipientRequest { recipient, first: false }).await
     }
 
     /// Turns a redemption code into rights. Repeated, it says the same again.

@@ -12,11 +12,12 @@ use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
-    EntitlementsAnswer, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer, SessionsAnswer, TopUpsAnswer,
+    EntitlementsAnswer, ProductEntry, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer, SessionsAnswer,
+    TopUpsAnswer,
 };
 use portcullis_protocol::{
-    JwsError, KeyDocument, Listed, ListedEntry, Offer, Origin, PublicKey, PublisherName, Receipt, ResourceName,
-    TerminalId, TopUpReceipt, UnknownEntry, Verified, Version, version,
+    JwsError, KeyDocument, Listed, ListedEntry, Offer, Origin, Product, PublicKey, PublisherName, Receipt,
+    ResourceName, TerminalId, TopUpReceipt, UnknownEntry, Unverified, Verified, Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -93,6 +94,8 @@ impl Listing {
 pub struct SearchPage {
     /// What was found, best first.
     pub results: Vec<Listing>,
+    /// What merchants sell among it, best first: by the store's word, until it is bought.
+    pub products: Vec<Product>,
     /// What was found and cannot be read by this version.
     pub unknown: Vec<UnknownEntry>,
     /// Names the next page, if there is one. It is no count.
@@ -129,9 +132,24 @@ impl Storefront {
         let answer: Option<SearchAnswer> = public(&self.sessions, &self.origin, path).await?;
         let answer = answer.ok_or_else(|| offline("this server has no search"))?;
         let keys = self.sessions.trust.keys(&self.origin).await?;
-        let Listed { known, unknown } = answer.results;
+        let Listed { known, mut unknown } = answer.results;
         let results: Result<_, _> = known.into_iter().map(|entry| listing(&keys, entry)).collect();
-        Ok(SearchPage { results: results?, unknown, next: answer.next })
+        let Listed { known, unknown: others } = answer.products;
+        unknown.extend(others);
+        // One that is not its merchant's word keeps nobody from the others.
+        let products = known.iter().filter_map(|entry| self.found(entry).ok()).collect();
+        Ok(SearchPage { results: results?, products, unknown, next: answer.next })
+    }
+
+    /// A product as a search shows it. Whose key it is, is judged when something is bought.
+    fn found(&self, entry: &ProductEntry) -> Result<Product, ClientError> {
+        let product = Unverified::<Product>::parse(&entry.product).and_then(|product| product.verify(&entry.key));
+        let product = product.map_err(|error| offline(format!("a product does not verify: {error}")))?.into_document();
+        if product.merchant == entry.merchant && product.aud == self.origin {
+            Ok(product)
+        } else {
+            Err(offline("a product is another merchant's, or for another store").into())
+        }
     }
 
     /// A resource in the catalogue.

@@ -106,6 +106,20 @@ pub struct MerchantEntry {
     pub products: Vec<String>,
 }
 
+/// A product of a merchant, among what a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProductEntry {
+    /// The merchant.
+    pub merchant: MerchantName,
+    /// What it calls itself.
+    pub title: Title,
+    /// Its key.
+    pub key: PublicKey,
+    /// The compact [`crate::Product`], signed by that key.
+    pub product: String,
+}
+
 /// `PUT /v1/merchant/products`: sell a product, or a new revision of it. Answer: [`ProductAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -318,9 +332,13 @@ pub struct CodeOrderInfo {
     /// Which sealing was accepted last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Generation>,
-    /// The key of that `generation`.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
-    pub recipient: Octets<32>,
+    /// The key of that `generation`, once a terminal has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
+    pub recipient: Option<Octets<32>>,
+    /// It was bought in a browser, and the terminal that asks is to make its key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key_wanted: bool,
 }
 
 /// `GET /v1/codes/{order}`: an order of codes, and what was delivered for it.
@@ -380,6 +398,9 @@ pub struct RecipientRequest {
     /// The new X25519 key of the order, which the terminal has stored.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
     pub recipient: Octets<32>,
+    /// It is the first key of an order that was bought in a browser, and replaces none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first: bool,
 }
 
 /// The order is the terminal's.

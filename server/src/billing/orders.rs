@@ -27,7 +27,7 @@ use crate::crypto::secrets::rng;
 use crate::ops::clock::Timestamp;
 use crate::store::{
     Begun, Buyer, CodesOffSale, EffectClaim, Goods, Idempotency, NewOrder, OffSale, OpenOutcome, Order, OrderCase,
-    OrderPhase, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
+    OrderPhase, Ordered, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
 };
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, Purchase};
@@ -52,9 +52,21 @@ pub async fn order(
     purchase: impl Into<Purchase>,
     idempotency: &Idempotency,
 ) -> Result<OrderAnswer, ServiceError> {
-    let (buyer, purchase) = (buyer.into(), purchase.into());
-    match opened(core, &buyer, &purchase, idempotency).await? {
-        Placed::Own(order, claim) => Ok(answer(&charges::begin(core, order, claim, &purchase.payment.token).await?)),
+    let Purchase { goods, payment, again } = purchase.into();
+    place(core, buyer.into(), goods, payment, again, idempotency).await
+}
+
+/// The same, of whatever can be ordered anywhere.
+pub(crate) async fn place(
+    core: &Core,
+    buyer: Buyer,
+    goods: impl Into<Ordered>,
+    payment: PaymentMethod,
+    again: bool,
+    idempotency: &Idempotency,
+) -> Result<OrderAnswer, ServiceError> {
+    match opened(core, &buyer, goods.into(), &payment, again, idempotency).await? {
+        Placed::Own(order, claim) => Ok(answer(&charges::begin(core, order, claim, &payment.token).await?)),
         Placed::Joined(order) => Ok(answer(&order)),
     }
 }
@@ -163,27 +175,35 @@ pub async fn open(core: &Core) -> Result<Vec<Order>, ServiceError> {
 async fn opened(
     core: &Core,
     buyer: &Buyer,
-    purchase: &Purchase,
+    goods: Ordered,
+    payment: &PaymentMethod,
+    again: bool,
     idempotency: &Idempotency,
 ) -> Result<Placed, ServiceError> {
+    let offer = match goods {
+        Ordered::Sent(wire::Goods::Rights { offer }) => Some(offer),
+        Ordered::Sent(_) | Ordered::InBrowser(_) => None,
+    };
     for _ in 0..LOOKS {
-        let mut case = core.store.order_case(buyer, idempotency, &purchase.goods).await?;
+        let mut case = core.store.order_case(buyer, idempotency, offer.as_ref()).await?;
         // What this request has opened stands, whatever is configured by now.
         if let Some(placed) = before(std::mem::replace(&mut case.begun, Begun::New))? {
             return Ok(placed);
         }
-        match purchase.goods {
-            wire::Goods::Rights { .. } => are_sold(core, &case)?,
-            wire::Goods::TopUp { amount } => is_taken(core, amount)?,
-            wire::Goods::Codes { recipient, .. } => can_be_sealed_to(&recipient)?,
+        match goods {
+            Ordered::Sent(wire::Goods::Rights { .. }) => are_sold(core, &case)?,
+            Ordered::Sent(wire::Goods::TopUp { amount }) => is_taken(core, amount)?,
+            Ordered::Sent(wire::Goods::Codes { recipient, .. }) => can_be_sealed_to(&recipient)?,
+            // Its key is looked at when its terminal has made it.
+            Ordered::InBrowser(_) => {}
         }
-        can_pay(core, buyer.account(), &purchase.payment).await?;
+        can_pay(core, buyer.account(), payment).await?;
         let order = NewOrder {
             id: OrderId::generate(case.now.id_millis(), &mut rng()),
             buyer: *buyer,
-            goods: purchase.goods,
-            provider: purchase.payment.provider.clone(),
-            again: purchase.again,
+            goods,
+            provider: payment.provider.clone(),
+            again,
             request: idempotency.clone(),
         };
         if let Some(placed) = placed(core.store.open_order(order).await?)? {
@@ -234,6 +254,15 @@ fn codes_not_sold(off_sale: CodesOffSale) -> ServiceError {
         CodesOffSale::Merchant => Reason::MerchantUnknown,
         CodesOffSale::Product => Reason::ProductUnknown,
         CodesOffSale::Request => Reason::RequestEnded,
+        CodesOffSale::Terminal => {
+            let why = "The terminal that is to have the codes was changed or revoked; nothing was charged.";
+            return ServiceError::Unacceptable(why.into());
+        }
+        CodesOffSale::Waiting => {
+            let why = "As many orders as there can be wait for keys of your terminals: fetch these codes first, \
+                       or cancel an order. Nothing was charged.";
+            return ServiceError::Unacceptable(why.into());
+        }
         CodesOffSale::Unavailable(seconds) => {
             return Refusal::new(Reason::MerchantUnavailable).after(seconds).into();
         }

@@ -22,9 +22,10 @@ const SOON: u32 = 5;
 ///
 /// # Errors
 /// [`ServiceError::Failed`].
-pub async fn list(core: &Core, account: &AccountId, page: u32) -> Result<CodeOrdersAnswer, ServiceError> {
-    let page = core.store.code_orders_of(account, AccountPage::new(page, PAGE)).await?;
-    let codes: Vec<CodeOrderInfo> = page.rows.iter().filter_map(|order| info(order, None)).collect();
+pub async fn list(core: &Core, asker: &Asker, page: u32) -> Result<CodeOrdersAnswer, ServiceError> {
+    let page = core.store.code_orders_of(asker.account(), AccountPage::new(page, PAGE)).await?;
+    let preset = preset(core, asker, page.rows.iter().any(CodeOrder::awaits_key)).await?;
+    let codes: Vec<CodeOrderInfo> = page.rows.iter().filter_map(|order| info(order, None, preset)).collect();
     Ok(CodeOrdersAnswer { codes: codes.into(), next: page.next })
 }
 
@@ -45,7 +46,8 @@ pub async fn fetch(core: &Core, asker: &Asker, id: &OrderId) -> Result<CodeOrder
     let delivery = delivery(core, asker, &order).await?;
     // What is delivered is said of the sealing that is.
     let delivered = order.accepted.as_ref().filter(|_| delivery.is_some());
-    Ok(CodeOrderAnswer { info: info(&order, delivered).ok_or(ServiceError::NotFound)?, delivery })
+    let is_preset = preset(core, asker, order.awaits_key()).await?;
+    Ok(CodeOrderAnswer { info: info(&order, delivered, is_preset).ok_or(ServiceError::NotFound)?, delivery })
 }
 
 async fn delivery(core: &Core, asker: &Asker, order: &CodeOrder) -> Result<Option<Delivery>, ServiceError> {
@@ -89,7 +91,8 @@ pub async fn acknowledge(
     }
 }
 
-/// Delivers an order to the terminal that asks, from now on.
+/// Delivers an order to the terminal that asks, from now on. One that was bought in a browser has its first key by
+/// this.
 ///
 /// # Errors
 /// [`ServiceError::NotFound`]; `rate-limited` while a code is on its way; `order-closed`.
@@ -102,13 +105,18 @@ pub async fn relocate(
     if ReleasePublicKey::from_bytes(asked.recipient.0).is_err() {
         return Err(ServiceError::Unacceptable("`recipient` is a low-order point: make another key".into()));
     }
-    match core.store.move_code_order(id, asker.account(), asker.terminal(), &asked.recipient).await? {
+    match core.store.move_code_order(id, asker.account(), asker.terminal(), &asked.recipient, asked.first).await? {
         CodeStep::Taken(order) => Ok(RecipientAnswer { generation: order.generation }),
         CodeStep::Differs(_) => Err(Refusal::new(Reason::RateLimited)
             .because("A code is on its way to the other terminal.")
             .after(SOON)
             .into()),
-        CodeStep::Closed(_) => Err(Reason::OrderClosed.into()),
+        CodeStep::Closed(order) if order.awaits_key() => Err(Refusal::new(Reason::OrderClosed)
+            .because("Only the terminal that the account has preset makes the key: choose it on the account's page.")
+            .into()),
+        CodeStep::Closed(_) => Err(Refusal::new(Reason::OrderClosed)
+            .because("It has its key, its code, or is over: there is nothing more to be delivered elsewhere.")
+            .into()),
         CodeStep::Mismatch | CodeStep::Unknown => Err(ServiceError::NotFound),
     }
 }
@@ -120,8 +128,17 @@ async fn of_account(core: &Core, account: &AccountId, id: &OrderId) -> Result<Co
     }
 }
 
+/// Whether the terminal that asks is the one that the account has preset, if that matters.
+async fn preset(core: &Core, asker: &Asker, matters: bool) -> Result<bool, ServiceError> {
+    if !matters {
+        return Ok(false);
+    }
+    let preset = core.store.preset_terminal(asker.account()).await?;
+    Ok(preset.is_some_and(|preset| preset.id == *asker.terminal()))
+}
+
 /// An order, as its buyer is told of it: by the sealing that is delivered, or by the one that is wanted.
-fn info(order: &CodeOrder, delivered: Option<&AcceptedCode>) -> Option<CodeOrderInfo> {
+fn info(order: &CodeOrder, delivered: Option<&AcceptedCode>, is_preset: bool) -> Option<CodeOrderInfo> {
     Some(CodeOrderInfo {
         order: order.id,
         merchant: order.merchant_name.clone(),
@@ -131,6 +148,7 @@ fn info(order: &CodeOrder, delivered: Option<&AcceptedCode>) -> Option<CodeOrder
         state: order.state?.into(),
         generation: delivered.map_or(order.generation, |accepted| accepted.generation),
         sealed: order.accepted.as_ref().map(|accepted| accepted.generation),
-        recipient: delivered.map_or(order.recipient, |accepted| accepted.recipient),
+        recipient: delivered.map_or(order.recipient, |accepted| Some(accepted.recipient)),
+        key_wanted: order.awaits_key() && is_preset,
     })
 }

@@ -17,7 +17,7 @@ pub(super) async fn verification(core: &Core, order: &CodeOrder) -> Result<Strin
         product: order.product_digest,
         quantity: order.quantity,
         amount: order.amount,
-        recipient: order.recipient,
+        recipient: order.recipient.ok_or_else(damaged)?,
         generation: order.generation,
         deadline: deadline.seconds(),
         request: order.request,

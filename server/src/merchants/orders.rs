@@ -46,7 +46,8 @@ pub async fn verify(
             Some(verification) => verification.clone(),
             None => documents::verification(core, &order).await?,
         };
-        match core.store.verify_code_order(&order.id, order.generation, &order.recipient, fresh).await? {
+        let recipient = order.recipient.ok_or_else(documents::damaged)?;
+        match core.store.verify_code_order(&order.id, order.generation, &recipient, fresh).await? {
             CodeStep::Taken(order) => {
                 let verification = order.verification.ok_or_else(documents::damaged)?;
                 // What is over is not answered as if it were not.
@@ -108,7 +109,7 @@ pub async fn submit(
                 false => Err(closed(core, &order).await?),
             };
         }
-        if code.generation != order.generation || code.recipient != order.recipient {
+        if code.generation != order.generation || Some(code.recipient) != order.recipient {
             return Err(mismatch("generation or recipient are not those of the verification"));
         }
     }
@@ -220,7 +221,8 @@ async fn shown(core: &Core, order: &CodeOrder) -> Result<MerchantOrder, ServiceE
 /// An order that is paid for, of this merchant.
 async fn of_merchant(core: &Core, merchant: &MerchantId, order: &OrderId) -> Result<CodeOrder, ServiceError> {
     match core.store.code_order(order).await? {
-        Some(order) if order.merchant == *merchant && order.state.is_some() => Ok(order),
+        // One whose key is still to be made is nothing to a merchant.
+        Some(order) if order.merchant == *merchant && order.nonce.is_some() => Ok(order),
         _ => Err(Reason::OrderUnknown.into()),
     }
 }

@@ -51,6 +51,8 @@ writes! {
     SessionEnd, "session.end";
     /// A terminal enrols.
     TerminalEnrol, "terminal.enrol";
+    /// A terminal is chosen for what is bought in a browser.
+    TerminalPreset, "terminal.preset";
     /// A terminal is revoked.
     TerminalRevoke, "terminal.revoke";
     /// An account asks to be approved as a publisher.

@@ -33,8 +33,8 @@ pub struct CodeOrder {
     pub amount: Money,
     /// The payment request.
     pub request: Option<Digest>,
-    /// The key of the order.
-    pub recipient: Octets<32>,
+    /// The key of the order; `None`: its terminal is to make it, and its merchant is told nothing before.
+    pub recipient: Option<Octets<32>>,
     /// What its merchant was sent for this generation, once it is paid for.
     pub nonce: Option<Octets<32>>,
     /// Where it stands; `None`: it is not paid for.
@@ -68,12 +68,22 @@ impl CodeOrder {
     /// Whether its merchant has to seal a code, the first one or the same once more.
     #[must_use]
     pub fn waits_for_merchant(&self) -> bool {
-        self.state.is_some_and(CodeState::waits_for_code) || self.waits_for_another_sealing()
+        let waits = self.state.is_some_and(CodeState::waits_for_code) && !self.awaits_key();
+        waits || self.waits_for_another_sealing()
+    }
+
+    /// Whether it was bought in a browser, and waits for the key of a terminal.
+    #[must_use]
+    pub fn awaits_key(&self) -> bool {
+        self.state == Some(CodeState::Paid) && self.recipient.is_none()
     }
 
     /// What has to happen next, and who has to see to it; `None`: nothing.
     #[must_use]
     pub fn next(&self) -> Option<(Party, &'static str)> {
+        if self.awaits_key() {
+            return Some((Party::Buyer, "the preset terminal makes its key: `portcullis codes`"));
+        }
         if self.is_held_up && self.waits_for_merchant() {
             return Some((Party::Operator, "its merchant is suspended: restore it, give it another key, or pay back"));
         }
@@ -180,6 +190,10 @@ pub enum CodesOffSale {
     Request,
     /// The merchant fails too often. An order may be taken again in so many seconds.
     Unavailable(u32),
+    /// The terminal that was to make the key is not the one that the account has preset, or was revoked.
+    Terminal,
+    /// As many orders of the account as may wait for keys of its terminals.
+    Waiting,
 }
 
 /// Why an order fails.
@@ -187,6 +201,8 @@ pub enum CodesOffSale {
 pub enum CodeFailure {
     /// The deadline of this sealing has passed.
     Late(Generation),
+    /// It was bought in a browser and has no key: its buyer does not want it any more, or nothing can be given for it.
+    Unkeyed,
     /// Its merchant has no code for it.
     Declined {
         /// The merchant that says so.
@@ -212,6 +228,9 @@ pub enum CodeDecision {
 pub trait CodeOrders {
     /// An order.
     async fn code_order(&self, order: &OrderId) -> Result<Option<CodeOrder>, StoreError>;
+
+    /// The order of an account that stands for a payment request, or that is pending for it.
+    async fn order_of_request(&self, account: &AccountId, request: &Digest) -> Result<Option<OrderId>, StoreError>;
 
     /// A page of the orders of an account that were paid for, newest first.
     async fn code_orders_of(&self, account: &AccountId, page: AccountPage) -> Result<Page<CodeOrder>, StoreError>;
@@ -258,6 +277,7 @@ pub trait CodeOrders {
         account: &AccountId,
         terminal: &TerminalId,
         recipient: &Octets<32>,
+        first: bool,
     ) -> Result<CodeStep, StoreError>;
 
     /// Ends an order for which there will be no code, and begins to pay it back; one whose code was not sealed once

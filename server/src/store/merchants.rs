@@ -237,6 +237,13 @@ pub trait Merchants {
     /// The products that a merchant sells, by name.
     async fn products(&self, merchant: &MerchantId) -> Result<Vec<ProductRevision>, StoreError>;
 
+    /// The revision of a product that a merchant sells.
+    async fn product_on_sale(
+        &self,
+        merchant: &MerchantId,
+        name: &ProductName,
+    ) -> Result<Option<ProductRevision>, StoreError>;
+
     /// A revision of a product, sold or not any more.
     async fn product(&self, digest: &Digest) -> Result<Option<ProductRevision>, StoreError>;
 

@@ -78,8 +78,8 @@ pub use merchants::{
 };
 pub use offers::{NewOffer, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
-    Buyer, DisputeStep, Goods, GoodsKind, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, Orders,
-    PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
+    BrowserCodes, Buyer, DisputeStep, Goods, GoodsKind, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
+    Ordered, Orders, PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
 };
 pub use overview::Overview;
 pub(crate) use overview::{PAGE, every};
@@ -89,8 +89,8 @@ pub use prepaid::Purse;
 pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
 pub use redemptions::{Batch, BatchOutcome, NewBatch, RedeemOutcome, RedemptionLookup, Redemptions};
 pub use resources::{
-    Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources, RestoreOutcome,
-    SearchPage, SearchQuery, WithdrawOutcome,
+    ListedProduct, Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources,
+    RestoreOutcome, SearchPage, SearchQuery, WithdrawOutcome,
 };
 pub use rewrap::{Rewrap, RewrapOutcome};
 pub use sessions::{

@@ -115,6 +115,34 @@ pub struct Order {
     pub ends: Timestamp,
 }
 
+/// What is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ordered {
+    /// As a terminal sends it: of codes, with the key of the order.
+    Sent(wire::Goods),
+    /// Codes, in a browser, which has no key.
+    InBrowser(BrowserCodes),
+}
+
+/// Codes that are bought in a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrowserCodes {
+    /// The digest of the product, in the revision that was shown.
+    pub product: Digest,
+    /// How many.
+    pub quantity: Quantity,
+    /// The digest of the payment request that is paid.
+    pub request: Option<Digest>,
+    /// The terminal that makes the key of the order, once it is paid: the one that the account has preset.
+    pub terminal: TerminalId,
+}
+
+impl From<wire::Goods> for Ordered {
+    fn from(goods: wire::Goods) -> Self {
+        Self::Sent(goods)
+    }
+}
+
 /// Who buys: an account, and where it asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Buyer {
@@ -207,7 +235,7 @@ pub struct NewOrder {
     /// Who buys.
     pub buyer: Buyer,
     /// What is bought: of an offer, the transaction takes the amount from the revision in force.
-    pub goods: wire::Goods,
+    pub goods: Ordered,
     /// The payment provider.
     pub provider: String,
     /// Whether the buyer wants it although it gives nothing new, or the same is on order.
@@ -310,12 +338,12 @@ pub enum RefundOutcome {
 /// Orders.
 #[async_trait]
 pub trait Orders {
-    /// Reads what an order is decided on.
+    /// Reads what an order is decided on: of rights, with the offer that was accepted.
     async fn order_case(
         &self,
         buyer: &Buyer,
         request: &Idempotency,
-        goods: &wire::Goods,
+        offer: Option<&Digest>,
     ) -> Result<OrderCase, StoreError>;
 
     /// Opens an order at the price in force, before the provider is asked.

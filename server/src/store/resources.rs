@@ -1,6 +1,6 @@
 //! Resources: what was published, its operations and its wrapped part keys.
 
-use super::{OpenedPart, PublisherId, StoreError};
+use super::{Merchant, OpenedPart, ProductRevision, PublisherId, StoreError};
 use crate::billing::offer_revision::OfferRevision;
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
@@ -150,12 +150,25 @@ pub struct SearchQuery {
     pub per_page: u32,
 }
 
+/// A product of a merchant on a page of what was found.
+#[derive(Debug, Clone)]
+pub struct ListedProduct {
+    /// Its place on the page: how many entries, resources and products, come before it.
+    pub place: usize,
+    /// The revision that is sold.
+    pub revision: ProductRevision,
+    /// Its merchant.
+    pub merchant: Merchant,
+}
+
 /// A page of what a search found: with words the best first, without them the newest.
 #[derive(Debug, Clone)]
 pub struct SearchPage {
     /// What was found: with the newest few versions that are on sale, among them the newest that is no pre-release, and
     /// without vouches.
     pub listings: Vec<Listing>,
+    /// What merchants sell among it.
+    pub products: Vec<ListedProduct>,
     /// Names the next page, if there is one.
     pub next: Option<u32>,
 }

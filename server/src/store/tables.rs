@@ -23,7 +23,7 @@ const TABLES: &[(&str, &str)] = &[
     (
         "accounts",
         "id:blob lookup:blob name:blob password:text operator:int created_at:int suspended_at:int \
-         verified_at:int",
+         verified_at:int preset:blob",
     ),
     ("publishers", "id:blob name:text key:blob owner:blob created_at:int"),
     (
@@ -75,7 +75,7 @@ const TABLES: &[(&str, &str)] = &[
     (
         "catalogue",
         "number:int publisher:blob name:text newest:blob kind:text versions:text texts:text sold:int \
-         cover:int",
+         cover:int merchant:blob product:blob",
     ),
     ("trigrams", "trigram:int weight:int listing:int"),
     ("server", "only:int origin:text key_check:blob seen_at:int ledger_folded:int epoch:blob"),

@@ -78,6 +78,12 @@ pub trait Terminals {
     /// A terminal of an account.
     async fn terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<Option<Terminal>, StoreError>;
 
+    /// The terminal that makes the keys of what the account buys in a browser, if one was preset and was not revoked.
+    async fn preset_terminal(&self, account: &AccountId) -> Result<Option<Terminal>, StoreError>;
+
+    /// Presets a terminal of an account, or none. False if the account has no such terminal, or it was revoked.
+    async fn set_preset(&self, account: &AccountId, terminal: Option<&TerminalId>) -> Result<bool, StoreError>;
+
     /// Revokes a terminal of an account: its sessions end, its holds are released and its grants are revoked. False
     /// if the account has no such terminal.
     async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError>;

@@ -336,7 +336,7 @@ async fn a_code_goes_from_its_merchant_to_its_buyer_and_nothing_is_prepaid() {
         0,
         "nothing is left to do"
     );
-    let listed = delivery::list(&world.core, &machine.account, 0).await.expect("listed");
+    let listed = delivery::list(&world.core, &machine.asker, 0).await.expect("listed");
     assert_eq!(listed.codes.len(), 1);
     // Whatever the server holds: the code is in none of it.
     world.core.store.close().await.expect("closed");
@@ -697,7 +697,7 @@ async fn a_lost_terminal_gives_its_order_to_another_one_and_gets_nothing_itself(
     let found_again = world.machine_of(lost.account).await;
     let stranger = world.machine("bob@example.org").await;
     let (old, new) = (ReleaseSecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
-    let to_new = RecipientRequest { recipient: Octets(*new.public().as_bytes()) };
+    let to_new = RecipientRequest { recipient: Octets(*new.public().as_bytes()), first: false };
     // Before the merchant has asked: the same sealing, to another key.
     let early = bought(&world, &lost, &shop, &old).await;
     let strange = delivery::relocate(&world.core, &stranger.asker, &early.id, &to_new).await;
@@ -707,7 +707,7 @@ async fn a_lost_terminal_gives_its_order_to_another_one_and_gets_nothing_itself(
     // While it is on its way: not.
     let early = found(&world, &early.id).await;
     let verification = shop.verify(&world.core, &early).await.expect("verified");
-    let to_old = RecipientRequest { recipient: Octets(*old.public().as_bytes()) };
+    let to_old = RecipientRequest { recipient: Octets(*old.public().as_bytes()), first: false };
     assert_eq!(reason(delivery::relocate(&world.core, &lost.asker, &early.id, &to_old).await), Reason::RateLimited);
     shop.submit(&world.core, shop.seal(&verification, &["EARLY"], Vec::new())).await.expect("accepted");
     assert!(fetched(&world, &lost, &early.id).await.delivery.is_none(), "it is the other's");

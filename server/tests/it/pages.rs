@@ -1,6 +1,7 @@
 //! The pages: who gets in, and who is kept out.
 
 mod buy;
+mod pay;
 mod store;
 
 use crate::browser::Browser;

@@ -1,10 +1,12 @@
 //! What people look for is found, what it costs is bounded.
 
+use crate::codes::{Shop, new_merchant};
 use crate::database::Place;
 use crate::world::World;
 use futures::future::join_all;
 use portcullis_server::store::{
-    PublishOutcome, Resources as _, SearchPage, SearchQuery, Sqlite, SqliteOptions, WithdrawOutcome, work,
+    MerchantDecision, PublishOutcome, Resources as _, SearchPage, SearchQuery, Sqlite, SqliteOptions, WithdrawOutcome,
+    work,
 };
 use rusqlite::Connection;
 
@@ -127,6 +129,117 @@ async fn pages_neither_repeat_nor_pass_over_while_others_publish() {
     let (first, second) = (page(&world, "piece", None, 0).await, page(&world, "piece", None, 1).await);
     assert!(first.listings.iter().all(|one| second.listings.iter().all(|other| one.name != other.name)));
     assert_eq!((first.next, second.listings.len()), (Some(1), 20));
+}
+
+/// The names of the products that are found.
+async fn products(world: &World, text: &str, kind: Option<&str>) -> Vec<String> {
+    let found = page(world, text, kind, 0).await.products;
+    found.iter().map(|found| format!("{} {}", found.revision.product.name, found.revision.product.price)).collect()
+}
+
+#[tokio::test]
+async fn what_merchants_sell_is_found_beside_resources() {
+    let world = World::new().await;
+    publish(&world, ("game-of-life", "software", "A game", "")).await;
+    let (core, store) = (&world.core, &world.core.store);
+    let mut shop = Shop::new(core, "games").await;
+    let found = page(&world, "game", None, 0).await;
+    assert_eq!((found.listings.len(), found.products.len()), (1, 1));
+    let place = found.products[0].place;
+    assert!(place <= 1 && found.products[0].merchant.title.as_str() == "A shop", "{place}");
+    assert_eq!(products(&world, "games", None).await, ["game-key 20.00 EUR"], "by the merchant's name");
+    assert_eq!(products(&world, "game", Some("code")).await, ["game-key 20.00 EUR"]);
+    assert!(products(&world, "game", Some("software")).await.is_empty());
+    assert!(page(&world, "game", Some("code"), 0).await.listings.is_empty());
+    assert!(store.kinds(10).await.expect("kinds").contains(&"code".to_owned()));
+
+    // Another price is another revision, and the same line of the catalogue.
+    core.clock.advance(1);
+    shop.product = shop.sell(core, "game-key", "25.00 EUR", 600).await;
+    assert_eq!(products(&world, "", None).await, ["game-key 25.00 EUR"]);
+    let name = shop.merchant.name.clone();
+    for (decision, found) in [(MerchantDecision::Suspend, 0), (MerchantDecision::Restore, 1)] {
+        store.decide_merchant(&name, decision).await.expect("decided").expect("a merchant");
+        assert_eq!(products(&world, "game", None).await.len(), found, "{decision:?}");
+        assert_eq!(products(&world, "", Some("code")).await.len(), found, "{decision:?}");
+    }
+    // What is sold while a merchant is suspended is there once it is not.
+    store.decide_merchant(&name, MerchantDecision::Suspend).await.expect("decided");
+    shop.sell(core, "level-pack", "5.00 EUR", 600).await;
+    assert!(products(&world, "", None).await.is_empty());
+    store.decide_merchant(&name, MerchantDecision::Restore).await.expect("decided");
+    assert_eq!(products(&world, "", None).await, ["level-pack 5.00 EUR", "game-key 25.00 EUR"], "the newest first");
+    // A merchant whose endpoint has to be proved again sells nothing meanwhile.
+    let moved = new_merchant(core, "games", &shop.key, shop.merchant.owner, "https://elsewhere.example/hook");
+    let webhook = moved.webhook.clone();
+    store.claim_merchant(moved).await.expect("claimed");
+    assert!(products(&world, "", None).await.is_empty());
+    assert!(store.prove_merchant(&shop.merchant.id, &webhook).await.expect("proven"));
+    assert_eq!(products(&world, "", None).await.len(), 2);
+
+    for product in ["game-key", "level-pack"] {
+        assert!(store.end_product(&shop.merchant.id, &product.parse().expect("a name")).await.expect("ended"));
+    }
+    assert!(products(&world, "", None).await.is_empty());
+    let left = "SELECT count(*) FROM trigrams WHERE listing NOT IN (SELECT number FROM catalogue WHERE sold = 1)";
+    assert_eq!(world.database().number(left, &[]), 0, "nothing of it stays in the index");
+    shop.sell(core, "game-key", "1.00 EUR", 600).await;
+    assert_eq!(products(&world, "game", None).await, ["game-key 1.00 EUR"], "and is sold again");
+}
+
+/// Whoever enrols a terminal may claim a merchant's name. The words of what nobody approved must hide nothing: as many
+/// rows as are looked up for a trigram, all newer and of greater weight, are not in the index at all.
+#[tokio::test]
+async fn a_merchant_that_nobody_approved_hides_nothing() {
+    let world = World::new().await;
+    let (core, store) = (&world.core, &world.core.store);
+    let shop = Shop::new(core, "thief").await;
+    let found = |page: &SearchPage| page.listings.iter().any(|listing| listing.name.as_str() == "alpine-lake");
+    assert!(found(&page(&world, "alpine", None, 0).await), "the control");
+    let rows = "SELECT count(*) FROM trigrams";
+    let before = world.database().number(rows, &[]);
+    for decision in [MerchantDecision::Suspend, MerchantDecision::Restore] {
+        store.decide_merchant(&shop.merchant.name, decision).await.expect("decided").expect("a merchant");
+    }
+    assert_eq!(world.database().number(rows, &[]), before, "what leaves the index comes back to it");
+    store.decide_merchant(&shop.merchant.name, MerchantDecision::Suspend).await.expect("decided");
+    let bare = world.database().number(rows, &[]);
+    for number in 0..600 {
+        shop.sell(core, &format!("alpine-lake-{number}"), "1.00 EUR", 600).await;
+    }
+    assert_eq!(world.database().number(rows, &[]), bare, "nothing of it is in the index");
+    let hidden = page(&world, "alpine lake", None, 0).await;
+    assert!(found(&hidden) && hidden.products.is_empty());
+}
+
+#[tokio::test]
+async fn pages_of_resources_and_products_neither_repeat_nor_pass_over() {
+    let world = World::new().await;
+    let shop = Shop::new(&world.core, "games").await;
+    let mut expected = vec!["alpine-lake".to_owned(), "game-key".to_owned()];
+    for number in 0..24 {
+        let (piece, product) = (format!("piece-{number}"), format!("pack-{number}"));
+        publish(&world, (&piece, "music", "A piece", "")).await;
+        shop.sell(&world.core, &product, "1.00 EUR", 600).await;
+        expected.extend([piece, product]);
+    }
+    expected.reverse();
+    let (mut seen, mut at, mut turned) = (Vec::new(), 0, 0);
+    loop {
+        let read = page(&world, "", None, at).await;
+        let mut names: Vec<String> = read.listings.iter().map(|listing| listing.name.to_string()).collect();
+        for found in &read.products {
+            names.insert(found.place, found.revision.product.name.to_string());
+        }
+        seen.extend(names);
+        shop.sell(&world.core, &format!("newer-{turned}"), "1.00 EUR", 600).await;
+        turned += 1;
+        match read.next {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    assert_eq!((seen, turned), (expected, 3));
 }
 
 /// What only SQLite can tell: the steps of a statement, and older databases.

@@ -6,7 +6,8 @@
 //! - `shop`: a real server's process with its stock, and the generator beside it.
 //! - `drive`: the generator. It opens a connection for each terminal, makes real proofs, checks the status of every
 //!   answer, and verifies a sample as a terminal does, down to the keys of the parts.
-//! - [`rows`]: P6, P7, P8 and P11.
+//! - `seller`: a merchant in the generator's own process.
+//! - [`rows`]: P6, P7, P8, P11 and P13.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod plan;
 pub mod report;
 pub mod row;
 pub mod rows;
+mod seller;
 mod shop;
 mod stock;
 mod terminal;

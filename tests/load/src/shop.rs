@@ -1,6 +1,7 @@
 //! A server's process with its stock, and the generator beside it.
 
 use crate::drive::{Kind, Outcome};
+use crate::plan::Plan;
 use crate::stock;
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_fixtures::{Server, checkout};
@@ -31,8 +32,12 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Makes a server in `folder` with so many customers, and starts it.
-    pub(crate) fn open(folder: &Path, customers: usize) -> Result<Self> {
+    /// Makes a server in `folder` with so many customers and whatever more is made, and starts it.
+    pub(crate) fn open_with(
+        folder: &Path,
+        customers: usize,
+        more: impl AsyncFnOnce(&Core) -> Result<()>,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let server = Server::init(&folder.join("server"))?;
         for limit in ["address_rate", "address_burst", "terminal_rate", "terminal_burst"] {
@@ -41,11 +46,14 @@ impl Shop {
         for limit in ["connections", "connections_per_address"] {
             server.configure("limits", limit, CONNECTIONS)?;
         }
+        // A merchant's endpoint is one of this machine.
+        server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
         let plan = folder.join("plan.json");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let core = core(&server).await?;
             let filled = stock::fill(&core, u32::try_from(customers)?).await?;
+            more(&core).await?;
             core.store.close().await?;
             filled.write(&plan)
         })?;
@@ -64,6 +72,11 @@ impl Shop {
     /// Stops the server, so that its database can be worked on.
     pub(crate) fn stop(&mut self) -> Result<()> {
         self.server.stop()
+    }
+
+    /// What the generator is told.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        Plan::read(&self.plan)
     }
 
     /// Its database.

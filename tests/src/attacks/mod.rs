@@ -18,6 +18,8 @@
 //!  bills     who is handed records of bills             mailbox: signed mails and who has them
 //!  mails     mail that is not what it says
 //!  notices   webhooks and events
+//!  merchants  electronic codes
+//!  redemptions  redemption codes
 //!  secrets   what a run leaves behind
 //! ```
 //!
@@ -46,10 +48,12 @@ mod load;
 mod loading;
 mod mails;
 mod meddler;
+mod merchants;
 mod metered;
 mod money;
 mod notices;
 mod purchases;
+mod redemptions;
 #[cfg(unix)]
 mod screen;
 mod secrets;
@@ -131,6 +135,8 @@ pub fn all() -> Vec<Attack> {
         bills::ATTACKS,
         mails::ATTACKS,
         notices::ATTACKS,
+        merchants::ATTACKS,
+        redemptions::ATTACKS,
         secrets::ATTACKS,
     ]
     .concat()

@@ -90,7 +90,7 @@ fn search(loot: &Loot, files: &[PathBuf]) -> Result<(Vec<String>, usize)> {
 }
 
 /// What was found where, and how many bytes were read.
-fn search_for(secrets: &[(String, Vec<u8>)], files: &[PathBuf]) -> Result<(Vec<String>, usize)> {
+pub(super) fn search_for(secrets: &[(String, Vec<u8>)], files: &[PathBuf]) -> Result<(Vec<String>, usize)> {
     let (mut found, mut looked) = (Vec::new(), 0);
     for file in files {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -127,7 +127,7 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     false
 }
 
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let entry = entry?;

@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context as _, Result, ensure};
-use portcullis_tests::{Window, checkout};
+use portcullis_tests::{Browser, Window, checkout, counter};
 use serde_json::json;
 
-/// What is looked at: the store and the account in their states, and a person's way from the first page to a terminal.
-const SCRIPTS: [&str; 2] = ["store", "walk"];
+/// What is looked at: the store and the account in their states, a person's way from the first page to a terminal, and
+/// orders of codes.
+const SCRIPTS: [&str; 3] = ["store", "walk", "codes"];
+const EMAIL: &str = "ada@mail.example";
+const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -18,11 +21,14 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let window = Window::open(folder.path(), &[]).await?;
     window.crowd().await?;
+    let mut browser = Browser::new(window.server.origin())?;
+    browser.sign_up(EMAIL, PASSWORD).await?;
+    let codes = counter::every_state(&window.server, &mut browser, PASSWORD).await?;
     let (mut seen, mut wrong) = (0, 0);
     for script in scripts {
         let shots = checkout::root().join("target/shots").join(script);
         std::fs::create_dir_all(&shots)?;
-        let looked = window.drive(script, json!({"screenshots": shots})).await?;
+        let looked = window.drive(script, json!({"screenshots": shots, "codes": codes, "email": EMAIL})).await?;
         for text in looked["wrong"].as_array().context("a list")? {
             println!("{script}: {}", text.as_str().unwrap_or_default());
             wrong += 1;

@@ -10,6 +10,7 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{
     MerchantName, Origin, Ownership, SealedCode, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
 };
+use portcullis_tests::seller::{buy_in_browser, preset};
 use portcullis_tests::{Browser, Server, Terminal};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -197,6 +198,21 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     user.run(&["codes", order, "--once"])?.done()?;
     let open = shop.run(&["--json", "merchant", "orders", "--key", file])?.done()?.json()?;
     ensure!(open["orders"] == json!([]) && open["in_time"] == 1, "{open}");
+
+    // Bought in a browser: nobody has a key until this terminal makes it.
+    let mut browser = Browser::new(server.origin())?;
+    browser.sign_in("user@example.org", PASSWORD).await?;
+    preset(&mut browser, PASSWORD, "").await?;
+    let order = buy_in_browser(&mut browser, "/merchants/games/game-key").await?.to_string();
+    let page = format!("/account/orders/{order}");
+    ensure!(browser.page(&page).await?.contains("makes the key"), "the page says what is next");
+    let listed = user.run(&["--json", "codes"])?.done()?.json()?;
+    let line = listed["codes"].as_array().context("codes")?.iter().find(|line| line["order"] == order.as_str());
+    ensure!(line.is_some_and(|line| line["state"] == "acknowledged" && line["amount"] == "20.00 EUR"), "{listed}");
+    ensure!(user.run(&["codes", &order])?.done()?.stdout == b"ALPINE-RACER-1\n", "the code is here");
+    ensure!(browser.page(&page).await?.contains("The code is on your terminal"), "and the page says so");
+    let found = user.run(&["--json", "search", "racer", "--kind", "code"])?.done()?.json()?;
+    ensure!(found["products"][0]["name"] == "games/game-key" && found["results"] == json!([]), "{found}");
 
     // A merchant that seals what was not paid for: the terminal finds it out, and a person decides.
     *manner.lock().expect("a lock") = Manner::TwoForOne;

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_fixtures::Terminal;
-use portcullis_tests::{Browser, Server, Window, chromium};
+use portcullis_tests::{Browser, Server, Window, chromium, counter};
 use serde_json::json;
 
 const EMAIL: &str = "ada@mail.example";
@@ -48,6 +48,22 @@ async fn every_page_is_for_everybody() -> Result<()> {
         "screenshots": std::env::var("PORTCULLIS_SCREENSHOTS").ok(),
     });
     let looked = chromium::drive("pages", &arguments).await?;
+    let wrong = looked["wrong"].as_array().context("a list")?;
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    ensure!(looked["seen"].as_array().is_some_and(|seen| seen.len() >= 20), "{looked}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_of_codes_is_for_everybody() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (server, mut browser) = place(&folder.path().join("server")).await?;
+    let codes = counter::every_state(&server, &mut browser, PASSWORD).await?;
+    let arguments = json!({
+        "origin": server.origin(), "email": EMAIL, "password": PASSWORD, "codes": codes,
+        "screenshots": std::env::var("PORTCULLIS_SCREENSHOTS").ok(),
+    });
+    let looked = chromium::drive("codes", &arguments).await?;
     let wrong = looked["wrong"].as_array().context("a list")?;
     ensure!(wrong.is_empty(), "{wrong:#?}");
     ensure!(looked["seen"].as_array().is_some_and(|seen| seen.len() >= 20), "{looked}");

@@ -6,6 +6,7 @@ use portcullis_host::{ClientError, CodeOrder, Collected, Storefront};
 use portcullis_protocol::OrderId;
 use portcullis_protocol::codes::{CodeState, Codes, ReportedState};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::context::{Context, ServerOption};
@@ -15,6 +16,8 @@ use crate::screen::table::Table;
 
 /// How often an order is asked about that its merchant has not delivered.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it is looked for the code of an order that has just got its key, without `--watch`: for ten seconds.
+const LOOKS_AT_ONCE: u32 = 20;
 
 /// List the codes you bought and fetch those that have come, or show those of one order
 #[derive(Debug, Args)]
@@ -37,6 +40,9 @@ pub(crate) struct ShowCodes {
     /// Believe the merchant's new key: these are its words, and the merchant itself told you
     #[arg(long, value_name = "WORDS", requires = "order")]
     accept_key: Option<String>,
+    /// Take the key of a merchant that you have never bought from here, without being asked
+    #[arg(long, requires = "order")]
+    yes: bool,
     #[command(flatten)]
     store: ServerOption,
 }
@@ -85,6 +91,7 @@ impl From<&CodeOrder> for CodeLine {
     fn from(order: &CodeOrder) -> Self {
         let next = match order.state.known() {
             _ if order.is_here => format!("portcullis codes {}", order.id),
+            _ if order.key_wanted => "this terminal: make its key, `portcullis codes`".to_owned(),
             Some(state) => {
                 let next = state.next_of(order.sealed, order.generation);
                 next.map_or_else(String::new, |(who, what)| format!("{who}: {what}"))
@@ -113,12 +120,16 @@ impl ShowCodes {
         }
         match self.order {
             Some(order) if self.claim => {
+                self.meet(context, &client.store(&server), &order)?;
                 let generation =
                     context.wait(async { Ok(client.store(&server).take_over_codes(&order).await?) })?.get();
                 context.screen.report(&Claimed { order: order.to_string(), generation });
             }
             Some(order) => {
                 let store = client.store(&server);
+                if store.stored_codes(&order)?.is_none() {
+                    self.meet(context, &store, &order)?;
+                }
                 let codes = context.wait(async { codes_of(&store, &order).await })?;
                 show(context.screen, &order, &codes, self.copy)?;
                 if self.once {
@@ -135,8 +146,32 @@ impl ShowCodes {
     }
 }
 
+/// What is new at a merchant that nothing was bought from.
+const ACQUAINT: &str = "Compare that with the words that the merchant itself shows, then:";
+
+impl ShowCodes {
+    /// The key of a merchant that is new here is shown, and pinned if its user agrees.
+    fn meet(&self, context: &Context, store: &Storefront, order: &OrderId) -> Outcome {
+        let Some(merchant) = context.wait(async { Ok(store.new_merchant(order).await?) })? else { return Ok(()) };
+        let what = format!(
+            "Nothing was bought from {} at this terminal before. Its key, by the store's word:\n  {}\nIs that the merchant's?",
+            merchant.name,
+            merchant.key.thumbprint().words()
+        );
+        if !self.yes && !context.screen.ask(what) {
+            let fix = "compare the words with those that the merchant itself shows, then answer y, or pass --yes";
+            return Err(Failure::new(format!("the key of {} was not confirmed", merchant.name), fix));
+        }
+        Ok(store.accept_merchant(&merchant)?)
+    }
+}
+
 /// Fetches what has come; with `watch`, until nothing more can.
 async fn list(store: &Storefront, watch: bool) -> Outcome<Listed> {
+    // A merchant has answered by then, if it does at once.
+    let mut patience = 0_u32;
+    // Asked for again and again, an order gets its key once.
+    let mut keyed = HashSet::new();
     loop {
         let (mut problems, mut waits) = (Vec::new(), false);
         let orders = store.code_orders().await?;
@@ -150,11 +185,20 @@ async fn list(store: &Storefront, watch: bool) -> Outcome<Listed> {
                     Err(error @ ClientError::CodeNotAsBought { .. }) => problems.push(error.to_string()),
                     Err(error) => return Err(error.into()),
                 },
-                Some(state) => waits |= state.waits_for_code(),
+                Some(_) if order.key_wanted && keyed.insert(order.id) => match store.collect_codes(&order.id).await {
+                    Ok(_) => (waits, patience) = (true, LOOKS_AT_ONCE),
+                    Err(error @ ClientError::MerchantNew { .. }) => {
+                        problems.push(format!("{error}. {ACQUAINT} portcullis codes {}", order.id));
+                    }
+                    Err(error) => problems.push(format!("order {} got no key of this terminal: {error}", order.id)),
+                },
+                // What waits for a key waits for a person.
+                Some(state) => waits |= state.waits_for_code() && !order.key_wanted,
                 None => {}
             }
         }
-        if watch && waits {
+        if waits && (watch || patience > 0) {
+            patience = patience.saturating_sub(1);
             tokio::time::sleep(LOOK).await;
             continue;
         }
@@ -168,10 +212,23 @@ async fn codes_of(store: &Storefront, order: &OrderId) -> Outcome<Codes> {
     if let Some(codes) = store.stored_codes(order)? {
         return Ok(codes);
     }
-    match store.collect_codes(order).await? {
-        Collected::Here(codes) => Ok(codes),
-        Collected::NotYet(state) => Err(not_yet(order, state)),
-        _ => Err(Failure::new(format!("there is no code of order {order}"), "update Portcullis, then look again")),
+    // One that was bought in a browser has its key by the first look.
+    let mut looks = 0;
+    loop {
+        match store.collect_codes(order).await? {
+            Collected::Here(codes) => return Ok(codes),
+            Collected::Keyed if looks == 0 => looks = LOOKS_AT_ONCE,
+            Collected::Keyed => return Err(not_yet(order, ReportedState::Known(CodeState::Paid))),
+            Collected::NotYet(state) if looks <= 1 => return Err(not_yet(order, state)),
+            Collected::NotYet(_) => {
+                looks -= 1;
+                tokio::time::sleep(LOOK).await;
+            }
+            _ => {
+                let why = format!("there is no code of order {order}");
+                return Err(Failure::new(why, "update Portcullis, then look again"));
+            }
+        }
     }
 }
 

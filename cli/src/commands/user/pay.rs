@@ -127,6 +127,8 @@ impl Pay {
                             }
                             tokio::time::sleep(LOOK).await;
                         }
+                        // It was ordered in a browser before, and has its key now.
+                        Collected::Keyed if begun.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
                         _ => break Vec::new(),
                     }
                 };

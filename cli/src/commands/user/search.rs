@@ -2,7 +2,7 @@
 
 use clap::Args;
 use portcullis_host::Listing;
-use portcullis_protocol::Origin;
+use portcullis_protocol::{Origin, Product};
 use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
@@ -10,13 +10,16 @@ use crate::failure::Outcome;
 use crate::screen::output::{KeyName, OfferLine, Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
 
+/// The kind of what merchants sell.
+const CODE: &str = "code";
+
 /// Search a store
 #[derive(Debug, Args)]
 pub(crate) struct Search {
     /// What to look for; without words everything, the newest first
     #[arg(value_name = "WORDS")]
     words: Vec<String>,
-    /// Only resources of this kind: software, picture, …
+    /// Only this kind: software, picture, … or code, what merchants sell
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// The next page, as the last line of the page before names it
@@ -30,6 +33,9 @@ pub(crate) struct Search {
 struct Results {
     server: Origin,
     results: Vec<Found>,
+    /// What merchants sell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    products: Vec<Sold>,
     /// What was found and this version cannot read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown: Vec<UnknownLine>,
@@ -49,6 +55,25 @@ struct Found {
     offers: Vec<OfferLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_offers: Vec<UnknownLine>,
+}
+
+#[derive(Serialize)]
+struct Sold {
+    name: String,
+    title: String,
+    description: String,
+    price: String,
+}
+
+impl From<&Product> for Sold {
+    fn from(product: &Product) -> Self {
+        Self {
+            name: format!("{}/{}", product.merchant, product.name),
+            title: product.title.to_string(),
+            description: product.description.to_string(),
+            price: product.price.to_string(),
+        }
+    }
 }
 
 impl From<&Listing> for Found {
@@ -75,7 +100,8 @@ impl Search {
             context.wait(async { Ok(client.store(&server).search(&words, self.kind.as_deref(), self.page).await?) })?;
         let results = page.results.iter().map(Found::from).collect();
         let unknown = page.unknown.iter().map(UnknownLine::of).collect();
-        context.screen.report(&Results { server, results, unknown, next_page: page.next });
+        let products = page.products.iter().map(Sold::from).collect();
+        context.screen.report(&Results { server, results, products, unknown, next_page: page.next });
         Ok(())
     }
 }
@@ -89,6 +115,9 @@ impl Report for Results {
             let offers: Vec<String> = known.chain(found.unknown_offers.iter().map(UnknownLine::in_short)).collect();
             table.row([found.name.clone(), version, found.kind.clone(), found.title.clone(), offers.join(", ")]);
         }
+        for Sold { name, title, price, .. } in &self.products {
+            table.row([name.clone(), String::new(), CODE.into(), title.clone(), price.clone()]);
+        }
         for unknown in &self.unknown {
             let name = unknown.name.clone().unwrap_or_else(|| "-".into());
             table.row([name, String::new(), String::new(), String::new(), UNKNOWN.into()]);
@@ -98,7 +127,9 @@ impl Report for Results {
 
     fn notes(&self) -> String {
         match self.next_page {
-            _ if self.results.is_empty() && self.unknown.is_empty() => format!("nothing found at {}\n", self.server),
+            _ if self.results.is_empty() && self.products.is_empty() && self.unknown.is_empty() => {
+                format!("nothing found at {}\n", self.server)
+            }
             Some(page) => format!("There is more: --page {page}\n"),
             None => String::new(),
         }

@@ -530,7 +530,10 @@ impl World {
         if exchange.proof.is_none() {
             return match path {
                 "/.well-known/portcullis" => plain(200, &self.well_known()),
-                "/v1/search" => plain(200, &SearchAnswer { results: vec![self.listing()].into(), next: None }),
+                "/v1/search" => plain(
+                    200,
+                    &SearchAnswer { results: vec![self.listing()].into(), products: Vec::new().into(), next: None },
+                ),
                 "/v1/catalogue/lumen/lake" if !self.resources.is_empty() => plain(200, &self.listing()),
                 _ => plain(404, &OAuthError { error: "not-found".into(), error_description: None }),
             };

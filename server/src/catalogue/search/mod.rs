@@ -16,4 +16,5 @@ mod trigrams;
 
 pub(crate) use query::{Query, Word};
 pub(crate) use rank::score;
-pub(crate) use texts::Texts;
+pub(crate) use texts::{PRODUCT_KIND, Texts};
+pub(crate) use trigrams::Trigram;

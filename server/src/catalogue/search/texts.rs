@@ -2,7 +2,7 @@
 
 use super::fold::{fold, words};
 use super::trigrams::{Trigram, trigrams};
-use portcullis_protocol::Manifest;
+use portcullis_protocol::{Manifest, Product};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 const MAX_OPERATIONS_TEXT: usize = 2_000;
 /// Trigrams of a listing. Texts of full length have some 4,000; those of the description come last.
 const MAX_TRIGRAMS: usize = 4_096;
+
+/// The kind of what merchants sell, among the kinds of resources.
+pub(crate) const PRODUCT_KIND: &str = "code";
 
 /// What is searched in a listing: words, folded, with a space between.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,18 @@ impl Texts {
         }
     }
 
+    /// The texts of a product that a merchant sells.
+    pub(crate) fn of_product(product: &Product) -> Self {
+        Self {
+            name: folded(product.name.as_str()),
+            title: folded(product.title.as_str()),
+            publisher: folded(product.merchant.as_str()),
+            kind: folded(PRODUCT_KIND),
+            operations: String::new(),
+            description: folded(beginning(product.description.as_str())),
+        }
+    }
+
     /// The trigrams of the listing, each with the weight of the best text that has it.
     pub(crate) fn trigrams(&self) -> BTreeMap<Trigram, i64> {
         let mut all = BTreeMap::new();
@@ -60,6 +75,14 @@ impl Texts {
         }
         all
     }
+}
+
+/// Bytes of the description of a product that are searched: a merchant has up to a thousand, which are all put into
+/// the index, or taken out of it, when it is approved or suspended.
+const MAX_PRODUCT_TEXT: usize = 300;
+
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_PRODUCT_TEXT)]
 }
 
 fn folded(text: &str) -> String {

@@ -107,7 +107,7 @@ impl Finds {
             self.publishers.push(json!({"publisher": name, "key": publisher.key.thumbprint(), "owner": owner}));
             let mut page = Some(0);
             while let Some(number) = page {
-                let SearchPage { listings, next } = store.sold_by(&name, number, SHOWN).await?;
+                let SearchPage { listings, next, .. } = store.sold_by(&name, number, SHOWN).await?;
                 self.listings(app, &listings).await?;
                 page = self.further("resources", next);
             }
@@ -116,7 +116,7 @@ impl Finds {
             let mut page = Some(0);
             while let Some(number) = page {
                 let query = SearchQuery { text: words.to_owned(), kind: None, page: number, per_page: SHOWN };
-                let SearchPage { listings, next } = store.search(query).await?;
+                let SearchPage { listings, next, .. } = store.search(query).await?;
                 self.listings(app, &listings).await?;
                 page = self.further("resources", next);
             }

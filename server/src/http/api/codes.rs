@@ -40,7 +40,7 @@ pub(crate) async fn create(app: App, caller: ProvenTerminal, (): ()) -> Result<O
     responses((status = 200, description = "Done", body = CodeOrdersAnswer)),
 )]
 pub(crate) async fn list(app: App, caller: ProvenTerminal, (): ()) -> Result<CodeOrdersAnswer, Refused> {
-    Ok(delivery::list(&app.core, caller.account(), 0).await?)
+    Ok(delivery::list(&app.core, &caller.asker, 0).await?)
 }
 
 /// A further page of them.
@@ -52,7 +52,7 @@ pub(crate) async fn list(app: App, caller: ProvenTerminal, (): ()) -> Result<Cod
     responses((status = 200, description = "Done", body = CodeOrdersAnswer)),
 )]
 pub(crate) async fn list_page(app: App, caller: ProvenTerminal, page: String) -> Result<CodeOrdersAnswer, Refused> {
-    Ok(delivery::list(&app.core, caller.account(), segment(&page)?).await?)
+    Ok(delivery::list(&app.core, &caller.asker, segment(&page)?).await?)
 }
 
 /// An order of codes, and its sealed code.

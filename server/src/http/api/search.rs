@@ -3,12 +3,12 @@
 use crate::catalogue::listing;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{SearchPage, SearchQuery};
+use crate::store::{ListedProduct, Merchant, SearchPage, SearchQuery};
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::QueryRejection;
 use portcullis_protocol::paths;
-use portcullis_protocol::wire::SearchAnswer;
+use portcullis_protocol::wire::{ProductEntry, SearchAnswer};
 use serde::Deserialize;
 
 /// Results of a page: a screen full.
@@ -56,10 +56,20 @@ pub(crate) async fn search(
         return Err(ApiError::Malformed("there is no such page: take the one that the page before names".into()));
     }
     let query = SearchQuery { text: q, kind: Some(kind).filter(|kind| !kind.is_empty()), page, per_page: PER_PAGE };
-    let SearchPage { listings, next } = app.core.store.search(query).await.map_err(ApiError::internal)?;
+    let SearchPage { listings, products, next } = app.core.store.search(query).await.map_err(ApiError::internal)?;
     // A page of long price lists that nobody has asked for yet is a thousand signatures.
     let results = tokio::task::spawn_blocking(move || {
         listings.into_iter().map(|listing| listing::entry(&app, listing)).collect::<Result<Vec<_>, ApiError>>()
     });
-    Ok(Json(SearchAnswer { results: results.await.map_err(ApiError::internal)??.into(), next }))
+    let products: Vec<ProductEntry> = products
+        .into_iter()
+        .map(|ListedProduct { revision, merchant: Merchant { name, title, key, .. }, .. }| ProductEntry {
+            merchant: name,
+            title,
+            key,
+            product: revision.compact,
+        })
+        .collect();
+    let results = results.await.map_err(ApiError::internal)??.into();
+    Ok(Json(SearchAnswer { results, products: products.into(), next }))
 }

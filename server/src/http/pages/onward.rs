@@ -4,7 +4,7 @@ use crate::http::oauth::UserCode;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{Markup, html};
-use portcullis_protocol::{Digest, OrderId, PublisherName, ResourceName};
+use portcullis_protocol::{Digest, MerchantName, OrderId, ProductName, PublisherName, ResourceName};
 use std::convert::Infallible;
 use url::form_urlencoded;
 
@@ -27,6 +27,12 @@ pub(crate) enum Onward {
     Order(OrderId),
     /// A resource.
     Resource(PublisherName, ResourceName),
+    /// What a merchant asks to be paid.
+    Pay(Digest),
+    /// A product of a merchant.
+    Product(MerchantName, ProductName),
+    /// Where codes go.
+    Preset,
     /// The offer that is to be bought.
     Buy(Digest),
     /// The page that asks for a terminal's code.
@@ -37,6 +43,8 @@ pub(crate) enum Onward {
 
 /// What begins a value of `to` that leads to one of several pages of a kind.
 const BUY: &str = "buy.";
+const PAY: &str = "pay.";
+const PRODUCT: &str = "product.";
 const ORDER: &str = "order.";
 const RESOURCE: &str = "resource.";
 
@@ -49,6 +57,13 @@ impl Onward {
         if let Some(offer) = to.strip_prefix(BUY) {
             return offer.parse().map_or(Self::Home, Self::Buy);
         }
+        if let Some(request) = to.strip_prefix(PAY) {
+            return request.parse().map_or(Self::Home, Self::Pay);
+        }
+        if let Some((merchant, name)) = to.strip_prefix(PRODUCT).and_then(|product| product.split_once('/')) {
+            let (merchant, name) = (merchant.parse(), name.parse());
+            return merchant.ok().zip(name.ok()).map_or(Self::Home, |(of, name)| Self::Product(of, name));
+        }
         if let Some(order) = to.strip_prefix(ORDER) {
             return order.parse().map_or(Self::Home, Self::Order);
         }
@@ -56,7 +71,7 @@ impl Onward {
             let (publisher, name) = (publisher.parse(), name.parse());
             return publisher.ok().zip(name.ok()).map_or(Self::Home, |(of, name)| Self::Resource(of, name));
         }
-        let named = [Self::Account, Self::Library, Self::Purchases, Self::Balance, Self::Terminal];
+        let named = [Self::Account, Self::Library, Self::Purchases, Self::Balance, Self::Preset, Self::Terminal];
         named.into_iter().find(|page| page.to().as_deref() == Some(to)).unwrap_or_default()
     }
 
@@ -70,6 +85,9 @@ impl Onward {
             Self::Balance => "/account/balance".to_owned(),
             Self::Order(order) => format!("/account/orders/{order}"),
             Self::Resource(publisher, name) => format!("/resources/{publisher}/{name}"),
+            Self::Pay(request) => format!("/pay/{request}"),
+            Self::Product(merchant, name) => format!("/merchants/{merchant}/{name}"),
+            Self::Preset => "/account/preset".to_owned(),
             Self::Buy(offer) => format!("/buy/{offer}"),
             Self::Terminal => "/device".to_owned(),
             Self::Device(code) => format!("/device?code={code}"),
@@ -86,6 +104,9 @@ impl Onward {
             Self::Balance => Some("balance".to_owned()),
             Self::Order(order) => Some(format!("{ORDER}{order}")),
             Self::Resource(publisher, name) => Some(format!("{RESOURCE}{publisher}/{name}")),
+            Self::Pay(request) => Some(format!("{PAY}{request}")),
+            Self::Product(merchant, name) => Some(format!("{PRODUCT}{merchant}/{name}")),
+            Self::Preset => Some("preset".to_owned()),
             Self::Buy(offer) => Some(format!("{BUY}{offer}")),
             Self::Terminal => Some("terminal".to_owned()),
         }
@@ -138,6 +159,9 @@ mod tests {
             Onward::Purchases,
             Onward::Balance,
             Onward::Terminal,
+            Onward::Preset,
+            Onward::Pay(Digest::of(b"a request")),
+            Onward::Product("games".parse().expect("a name"), "game-key".parse().expect("a name")),
             Onward::Buy(Digest::of(b"an offer")),
             Onward::Order(OrderId::from_bytes([7; 16])),
             Onward::Resource("lumen".parse().expect("a name"), "alpine-lake".parse().expect("a name")),
@@ -153,6 +177,8 @@ mod tests {
             "buy./",
             "order.//evil.example",
             "resource.//evil.example",
+            "product.games",
+            "product.//evil.example",
             "resource.lumen",
             "resource.lumen/../..//evil.example",
             "resource.lumen/a%2f%2fevil.example",

@@ -65,7 +65,7 @@ CREATE TABLE code_orders (
     request      BYTEA,
     spent        BYTEA,
     terminal     BYTEA,
-    recipient    BYTEA NOT NULL,
+    recipient    BYTEA,
     nonce        BYTEA,
     state        BIGINT CHECK (state BETWEEN 0 AND 12),
     generation   BIGINT NOT NULL DEFAULT 1 CHECK (generation > 0),
@@ -84,7 +84,7 @@ CREATE TABLE code_orders (
     reason       TEXT COLLATE "C",
     changed_at   BIGINT NOT NULL,
     CHECK ((sealed IS NULL) = (accepted_at IS NULL) AND (state IS NULL) = (deadline IS NULL)
-           AND (state IS NULL) = (nonce IS NULL))
+           AND (state IS NULL OR recipient IS NULL) = (nonce IS NULL))
 );
 CREATE UNIQUE INDEX one_order_of_a_request ON code_orders (spent) WHERE spent IS NOT NULL;
 CREATE INDEX code_orders_not_final ON code_orders (merchant, id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
@@ -128,3 +128,13 @@ CREATE TABLE redemption_tries (
     since   BIGINT NOT NULL,
     tries   BIGINT NOT NULL
 );
+
+ALTER TABLE accounts ADD COLUMN preset BYTEA;
+
+ALTER TABLE catalogue ALTER COLUMN publisher DROP NOT NULL;
+ALTER TABLE catalogue ALTER COLUMN newest DROP NOT NULL;
+ALTER TABLE catalogue ADD COLUMN merchant BYTEA REFERENCES merchants (id);
+ALTER TABLE catalogue ADD COLUMN product BYTEA REFERENCES products (digest);
+ALTER TABLE catalogue
+    ADD CHECK ((publisher IS NULL) = (newest IS NULL) AND (publisher IS NULL) <> (merchant IS NULL));
+CREATE UNIQUE INDEX catalogue_of_merchant ON catalogue (merchant, name) WHERE merchant IS NOT NULL;

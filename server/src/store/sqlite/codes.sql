@@ -65,8 +65,9 @@ CREATE INDEX merchant_health_by_minute ON merchant_health (minute);
 -- 0 paid, 1 notified, 2 verified, 3 code-received, 4 delivered, 5 acknowledged, 6 failed, 7 refunding, 8 refunded,
 -- 9 charged-back, 10 disputed, 11 kept, 12 reversed.
 -- `nonce`: what the merchant was sent for this generation. `spent`: the payment request, once this order is the one that
--- has paid it. `terminal`: where it is delivered. `recipient`: the key of the order. `verification`: what the merchant was
--- answered for `generation`.
+-- has paid it. `terminal`: where it is delivered. `recipient`: the key of the order; NULL while that terminal is to
+-- make it, and until then the merchant is told nothing. `verification`: what the merchant was answered for
+-- `generation`.
 -- `sealed`: the generation of what was accepted last: what the merchant signed, and the code, which nobody can open who
 -- has only this row; both go when nobody fetches them any more, and `digest`, which names them, stays. `sealed_for`,
 -- `sealed_to`, `sealed_under`: terminal, key and verification of that generation, which stay in force until the next one
@@ -80,7 +81,7 @@ CREATE TABLE code_orders (
     request      BLOB,
     spent        BLOB,
     terminal     BLOB,
-    recipient    BLOB NOT NULL,
+    recipient    BLOB,
     nonce        BLOB,
     state        INTEGER CHECK (state BETWEEN 0 AND 12),
     generation   INTEGER NOT NULL DEFAULT 1 CHECK (generation > 0),
@@ -99,7 +100,7 @@ CREATE TABLE code_orders (
     reason       TEXT,
     changed_at   INTEGER NOT NULL,
     CHECK ((sealed IS NULL) = (accepted_at IS NULL) AND (state IS NULL) = (deadline IS NULL)
-           AND (state IS NULL) = (nonce IS NULL))
+           AND (state IS NULL OR recipient IS NULL) = (nonce IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX one_order_of_a_request ON code_orders (spent) WHERE spent IS NOT NULL;
 CREATE INDEX code_orders_not_final ON code_orders (merchant, id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
@@ -147,3 +148,33 @@ CREATE TABLE redemption_tries (
     since   INTEGER NOT NULL,
     tries   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The terminal of the account that makes the keys of what is bought in a browser.
+ALTER TABLE accounts ADD COLUMN preset BLOB;
+
+-- What merchants sell stands in the catalogue beside resources: a row per product, with `merchant` in the place of
+-- `publisher` and `newest`, and `product` as long as a revision of it is sold.
+CREATE TABLE catalogue_with_products (
+    number    INTEGER PRIMARY KEY,
+    publisher BLOB REFERENCES publishers (id),
+    name      TEXT NOT NULL,
+    newest    BLOB REFERENCES resources (digest),
+    kind      TEXT NOT NULL,
+    versions  TEXT NOT NULL,
+    texts     TEXT NOT NULL,
+    sold      INTEGER NOT NULL,
+    cover     INTEGER NOT NULL DEFAULT 0,
+    merchant  BLOB REFERENCES merchants (id),
+    product   BLOB REFERENCES products (digest),
+    UNIQUE (publisher, name),
+    CHECK ((publisher IS NULL) = (newest IS NULL) AND (publisher IS NULL) <> (merchant IS NULL))
+) STRICT;
+INSERT INTO catalogue_with_products (number, publisher, name, newest, kind, versions, texts, sold, cover)
+    SELECT number, publisher, name, newest, kind, versions, texts, sold, cover FROM catalogue;
+DROP TABLE catalogue;
+ALTER TABLE catalogue_with_products RENAME TO catalogue;
+CREATE INDEX catalogue_on_sale ON catalogue (sold, number);
+CREATE INDEX catalogue_by_kind ON catalogue (kind, sold, number);
+CREATE INDEX catalogue_kinds ON catalogue (kind) WHERE sold = 1;
+CREATE INDEX catalogue_of_publisher ON catalogue (publisher, number) WHERE sold = 1;
+CREATE UNIQUE INDEX catalogue_of_merchant ON catalogue (merchant, name) WHERE merchant IS NOT NULL;

@@ -16,6 +16,8 @@ pub(super) const ORDER_PAID: &str = "order.paid";
 const ORDER_RESEAL: &str = "order.reseal";
 /// What became of the order can be asked for.
 const ORDER_CLOSED: &str = "order.closed";
+/// The key of an order is wanted of its terminal.
+const KEY_WANTED: &str = "code.key-wanted";
 /// A code waits for its terminal.
 const CODE_RECEIVED: &str = "code.received";
 
@@ -35,6 +37,24 @@ pub(crate) const fn receiver(merchant: &MerchantId) -> Receiver {
 /// the time is over.
 pub(super) fn wanted(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     effects::add(tx, deadline_of(order), due(order))?;
+    tell_wanted(tx, order)
+}
+
+/// The order is paid and has no key: its terminal is asked for one, and it fails by itself if none comes.
+pub(super) fn key_wanted(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    effects::add(tx, deadline_of(order), due(order))?;
+    match &order.terminal {
+        Some(terminal) => {
+            let data = Notice { order: &order.id, nonce: None };
+            events::append(tx, &Receiver::Terminal(*terminal), KEY_WANTED, &data)
+        }
+        None => Ok(()),
+    }
+}
+
+/// It has its key: its merchant is told, and its time runs from now on.
+pub(super) fn keyed(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    effects::put_off(tx, deadline_of(order), due(order))?;
     tell_wanted(tx, order)
 }
 
@@ -79,6 +99,10 @@ pub(super) fn received(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
 /// any more.
 pub(super) fn closed(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     not_any_more(tx, order)?;
+    // A merchant that was never told of it is not told of its end.
+    if order.nonce.is_none() {
+        return Ok(());
+    }
     webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))?;
     tell(tx, order, ORDER_CLOSED, None)
 }

@@ -9,7 +9,7 @@
 //! reversed        merchant    ──▶ refunds ──▶ provider
 //! ```
 
-use super::{Database, Lock, Tx, TxError, TxResult, code_notices, merchants, orders, prepaid};
+use super::{Database, Lock, Tx, TxError, TxResult, code_notices, merchants, orders, prepaid, terminals};
 use crate::billing::ledger::LedgerAccount;
 use crate::billing::rights;
 use crate::crypto::secrets::random;
@@ -20,8 +20,9 @@ use crate::store::database::row::{
     bytes, json, maybe_bytes, maybe_money, maybe_time, number_of, octets, one_of, text, time,
 };
 use crate::store::{
-    AcceptedCode, AccountPage, CodeComplaint, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep, CodesOffSale,
-    MerchantId, MerchantState, NewCode, NewOrder, Order, OrderPhase, Page, ProductRevision, SealedRecord, StoreError,
+    AcceptedCode, AccountPage, BrowserCodes, CodeComplaint, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep,
+    CodesOffSale, MerchantId, MerchantState, NewCode, NewOrder, Order, OrderPhase, Ordered, Page, ProductRevision,
+    SealedRecord, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::{CodeEvent, CodeState, Generation, Quantity, SealedBytes};
@@ -37,6 +38,16 @@ const CODE_ORDER: &str = "SELECT c.id, o.account, c.terminal, c.merchant, m.name
                                JOIN merchants m ON m.id = c.merchant";
 /// The column of [`CODE_ORDER`] that names pages.
 const PLACE: usize = 24;
+/// How long an order that was bought in a browser waits for the key of a terminal, in seconds: a day, in which most
+/// terminals are on once. Then the buyer is paid back.
+const KEY_SECONDS: u64 = 24 * 3600;
+/// The same, of a payment request: meanwhile nobody else can pay it.
+const REQUEST_KEY_SECONDS: u64 = 15 * 60;
+/// Orders of an account that wait for a key: more than a person buys before going to the terminal, and few for a
+/// merchant that hears of all of them at once.
+const WAITING: i64 = 5;
+/// The newest orders of an account among which they are counted.
+const COUNTED: i64 = 200;
 /// What is not final, as the index has it.
 const OPEN: &str = "c.state IN (0, 1, 2, 3, 4, 6, 7, 10)";
 /// What its merchant has to seal a code for.
@@ -58,7 +69,7 @@ fn code_order(row: &Row<'_>) -> TxResult<CodeOrder> {
         quantity: number(row, 8, Quantity::new)?,
         amount: maybe_money(row, 9, 10)?.ok_or(TxError::Damaged)?,
         request: maybe_bytes(row, 11, Digest::from_bytes)?,
-        recipient: octets(row, 12)?,
+        recipient: maybe_bytes(row, 12, Octets)?,
         nonce: maybe_bytes(row, 13, Octets)?,
         state: match row.get::<Option<i64>>(14)? {
             Some(_) => Some(one_of(row, 14, &CodeState::ALL)?),
@@ -207,6 +218,16 @@ pub(super) fn unavailable(tx: &Tx<'_>, wanted: &WantedCodes) -> TxResult<Option<
     if merchants::health(tx, merchant)?.is_good() { Ok(None) } else { merchants::probe_in(tx, merchant) }
 }
 
+/// Whether a merchant fails too often. An order of which it may never hear is no probe.
+pub(super) fn is_failing(tx: &Tx<'_>, wanted: &WantedCodes) -> TxResult<bool> {
+    Ok(!merchants::health(tx, &wanted.revision.merchant)?.is_good())
+}
+
+/// Whether a terminal is the one that an account has preset, and still is one of its.
+pub(super) fn is_preset(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<bool> {
+    Ok(terminals::preset(tx, account)?.is_some_and(|preset| preset.id == *terminal))
+}
+
 /// What must not be on order twice: the same codes at once, for the same request and price.
 pub(super) fn intent(wanted: &WantedCodes) -> String {
     let WantedCodes { revision, quantity, amount, request } = wanted;
@@ -214,9 +235,29 @@ pub(super) fn intent(wanted: &WantedCodes) -> String {
     format!("codes {} {quantity} {amount} {request}", revision.digest)
 }
 
+/// The order of an account that stands for a payment request, or that is pending for it.
+fn order_of_request(tx: &Tx<'_>, account: &AccountId, request: &Digest) -> TxResult<Option<OrderId>> {
+    let paid = "SELECT c.id FROM code_orders c JOIN orders o ON o.id = c.id WHERE c.spent = ?2 AND o.account = ?1";
+    let id = |row: &Row<'_>| bytes(row, 0, OrderId::from_bytes);
+    if let Some(order) = tx.one(paid, (account.as_bytes(), request.as_bytes()), id)? {
+        return Ok(Some(order));
+    }
+    let Some(record) = merchants::request(tx, request)? else { return Ok(None) };
+    let (quantity, amount) = (record.request.quantity, record.request.amount);
+    let wanted = WantedCodes { revision: record.product, quantity, amount, request: Some(*request) };
+    let pending = "SELECT o.id FROM orders o WHERE o.account = ?1 AND o.intent = ?2 AND o.state = 0";
+    tx.one(pending, (account.as_bytes(), intent(&wanted)), id)
+}
+
 /// Opens the order beside its payment.
 pub(super) fn open(tx: &Tx<'_>, new: &NewOrder, wanted: &WantedCodes) -> TxResult<()> {
-    let wire::Goods::Codes { recipient, request, .. } = &new.goods else { return Err(TxError::Damaged) };
+    let (terminal, recipient, request) = match &new.goods {
+        Ordered::Sent(wire::Goods::Codes { recipient, request, .. }) => {
+            (new.buyer.terminal(), Some(recipient.0), request)
+        }
+        Ordered::InBrowser(BrowserCodes { terminal, request, .. }) => (Some(terminal), None, request),
+        Ordered::Sent(_) => return Err(TxError::Damaged),
+    };
     let request = request.as_ref().map(Digest::as_bytes);
     tx.change(
         "INSERT INTO code_orders (id, merchant, product, quantity, request, terminal, recipient, changed_at)
@@ -227,8 +268,8 @@ pub(super) fn open(tx: &Tx<'_>, new: &NewOrder, wanted: &WantedCodes) -> TxResul
             wanted.revision.digest.as_bytes(),
             wanted.quantity.get(),
             request,
-            new.buyer.terminal().map(TerminalId::as_bytes),
-            recipient.0,
+            terminal.map(TerminalId::as_bytes),
+            recipient,
             tx.now().millis(),
         ),
     )?;
@@ -243,22 +284,76 @@ pub(super) fn can_be_delivered(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
     Ok(tx.one(sql, [id.as_bytes()], |_| Ok(()))?.is_some())
 }
 
-/// The platform has the money: the merchant is told, and its time runs.
+/// The platform has the money: the merchant is told, and its time runs. If no terminal has made the key yet, one is
+/// asked for it first.
 pub(super) fn paid(tx: &Tx<'_>, payment: &Order, product: &Product) -> TxResult<()> {
-    let nonce = Octets(random::<32>());
-    let deadline = tx.now().plus(u64::from(product.deadline.get()));
+    let unpaid = find(tx, &payment.id)?;
+    let has_key = unpaid.as_ref().is_some_and(|order| order.recipient.is_some());
+    let nonce = has_key.then(|| Octets(random::<32>()));
+    let unkeyed = if unpaid.is_some_and(|order| order.request.is_some()) { REQUEST_KEY_SECONDS } else { KEY_SECONDS };
+    let deadline = tx.now().plus(if has_key { u64::from(product.deadline.get()) } else { unkeyed });
     let sql = "UPDATE code_orders SET state = 0, spent = request, nonce = ?2, deadline = ?3, changed_at = ?4
                WHERE id = ?1 AND state IS NULL";
-    if tx.change(sql, (payment.id.as_bytes(), nonce.0, deadline.millis(), tx.now().millis()))? != 1 {
+    let bytes = nonce.map(|nonce| nonce.0);
+    if tx.change(sql, (payment.id.as_bytes(), bytes, deadline.millis(), tx.now().millis()))? != 1 {
         return Err(TxError::Damaged);
     }
     let order = found(tx, &payment.id)?;
     // What is opened and never paid keeps nobody's order from the merchant.
-    if !merchants::health(tx, &order.merchant)?.is_good() {
+    if has_key && !merchants::health(tx, &order.merchant)?.is_good() {
         merchants::probed(tx, &order.merchant)?;
     }
     move_money(tx, &order, LedgerAccount::provider(&payment.provider), LedgerAccount::undelivered())?;
-    code_notices::wanted(tx, &order)
+    match nonce {
+        Some(_) => code_notices::wanted(tx, &order),
+        None => code_notices::key_wanted(tx, &order),
+    }
+}
+
+/// Whether what an order is for is still sold, by a merchant that is approved.
+fn is_sold(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<bool> {
+    let state = merchants::find(tx, &order.merchant)?.map(|merchant| merchant.state);
+    let revision = merchants::product(tx, &order.product_digest)?;
+    Ok(state == Some(MerchantState::Approved) && revision.is_some_and(|revision| revision.is_sold))
+}
+
+/// Whether an account has as many orders that wait for a key as it may.
+pub(super) fn has_enough_waiting(tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
+    let sql = "SELECT count(*) FROM code_orders c JOIN
+                   (SELECT id FROM orders WHERE account = ?1 AND codes = 1 ORDER BY place DESC LIMIT ?2) o
+                       ON o.id = c.id
+               WHERE c.state = 0 AND c.recipient IS NULL";
+    let waiting = tx.one(sql, (account.as_bytes(), COUNTED), |row| row.get::<i64>(0))?;
+    Ok(waiting.unwrap_or(0) >= WAITING)
+}
+
+/// Lets somebody else pay the request that stood for an order of which its merchant was never told.
+fn free_request(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    let sql = "UPDATE code_orders SET spent = NULL WHERE id = ?1 AND nonce IS NULL";
+    tx.change(sql, [order.id.as_bytes()]).map(drop)
+}
+
+/// A terminal has made the key of an order that was bought in a browser: the merchant is told now, and its time runs.
+fn keyed(tx: &Tx<'_>, order: &CodeOrder, terminal: &TerminalId, recipient: &Octets<32>) -> TxResult<CodeStep> {
+    // What nobody could buy any more is not asked of the merchant days later.
+    if order.deadline.is_none_or(|deadline| deadline < tx.now()) || !is_sold(tx, order)? {
+        return fail(tx, &order.id, &CodeFailure::Unkeyed).map(|step| match step {
+            CodeStep::Taken(order) => CodeStep::Closed(order),
+            other => other,
+        });
+    }
+    let nonce = Octets(random::<32>());
+    let deadline = tx.now().plus(u64::from(order.product.deadline.get()));
+    let sql = "UPDATE code_orders SET terminal = ?2, recipient = ?3, nonce = ?4, deadline = ?5
+               WHERE id = ?1 AND state = 0 AND recipient IS NULL";
+    let key = (order.id.as_bytes(), terminal.as_bytes(), recipient.0, nonce.0, deadline.millis());
+    if tx.change(sql, key)? != 1 {
+        return Err(TxError::Conflict("the order of codes has got its key".into()));
+    }
+    let order = found(tx, &order.id)?;
+    code_notices::keyed(tx, &order)?;
+    tx.log("code order keyed", Some(&order.account), Some(terminal), order.id.as_bytes())?;
+    Ok(CodeStep::Taken(order))
 }
 
 /// Takes back what the order gave, or was going to give: what was paid for it is in `refunds` then.
@@ -266,6 +361,7 @@ pub(super) fn take_back(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     let order = found(tx, id)?;
     if take(tx, id, CodeEvent::Failed)? || order.state == Some(CodeState::Failed) {
         must_take(tx, id, CodeEvent::RefundBegun)?;
+        free_request(tx, &order)?;
         move_money(tx, &order, LedgerAccount::undelivered(), LedgerAccount::refunds())?;
     } else {
         if order.state != Some(CodeState::Disputed) {
@@ -288,6 +384,7 @@ pub(super) fn paid_back(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
 pub(super) fn payment_disputed(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     let order = found(tx, id)?;
     if take(tx, id, CodeEvent::ChargedBack)? {
+        free_request(tx, &order)?;
         move_money(tx, &order, LedgerAccount::undelivered(), LedgerAccount::disputes())?;
     } else {
         if order.state != Some(CodeState::Disputed) {
@@ -334,7 +431,7 @@ pub(super) fn payment_won(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
 /// The orders that wait for their merchant, oldest first.
 fn waiting(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<Vec<CodeOrder>> {
     tx.all(
-        &format!("{CODE_ORDER} WHERE c.merchant = ?1 AND {OPEN} AND {WAITS} ORDER BY c.id"),
+        &format!("{CODE_ORDER} WHERE c.merchant = ?1 AND {OPEN} AND {WAITS} AND c.nonce IS NOT NULL ORDER BY c.id"),
         [merchant.0.0],
         code_order,
     )
@@ -385,7 +482,7 @@ fn verify(
     if order.is_held_up {
         return Ok(CodeStep::Unknown);
     }
-    if order.generation != generation || order.recipient != *recipient {
+    if order.generation != generation || order.recipient != Some(*recipient) {
         return Ok(CodeStep::Mismatch);
     }
     if order.verification.is_some() {
@@ -529,7 +626,7 @@ fn fail(tx: &Tx<'_>, id: &OrderId, why: &CodeFailure) -> TxResult<CodeStep> {
         CodeFailure::Late(generation) => {
             let is_late = order.deadline.is_some_and(|deadline| deadline < tx.now());
             // What waits for a suspended merchant waits for a person.
-            if *generation != order.generation || !is_late || order.is_held_up {
+            if *generation != order.generation || !is_late || order.is_held_up && !order.awaits_key() {
                 return Ok(CodeStep::Closed(Box::new(order)));
             }
             if order.waits_for_another_sealing() {
@@ -539,10 +636,11 @@ fn fail(tx: &Tx<'_>, id: &OrderId, why: &CodeFailure) -> TxResult<CodeStep> {
                 return Ok(CodeStep::Taken(found(tx, id)?));
             }
         }
+        CodeFailure::Unkeyed if !order.awaits_key() => return Ok(CodeStep::Closed(Box::new(order))),
         CodeFailure::Declined { merchant, .. } if *merchant != order.merchant || order.is_held_up => {
             return Ok(CodeStep::Unknown);
         }
-        CodeFailure::Declined { .. } => {}
+        CodeFailure::Unkeyed | CodeFailure::Declined { .. } => {}
     }
     if !take(tx, id, CodeEvent::Failed)? {
         let has_failed = matches!(order.state, Some(CodeState::Failed | CodeState::Refunding | CodeState::Refunded));
@@ -551,7 +649,10 @@ fn fail(tx: &Tx<'_>, id: &OrderId, why: &CodeFailure) -> TxResult<CodeStep> {
     if let CodeFailure::Declined { reason, .. } = why {
         tx.change("UPDATE code_orders SET reason = ?2 WHERE id = ?1", (id.as_bytes(), reason))?;
     }
-    merchants::decided(tx, &order.merchant, false)?;
+    // A merchant that was never told has failed nobody.
+    if order.nonce.is_some() {
+        merchants::decided(tx, &order.merchant, false)?;
+    }
     orders::begin_refund(tx, id)?;
     Ok(CodeStep::Taken(found(tx, id)?))
 }
@@ -629,6 +730,7 @@ fn relocate(
     account: &AccountId,
     terminal: &TerminalId,
     recipient: &Octets<32>,
+    first: bool,
 ) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
     let Some(order) = find(tx, id)?.filter(|order| order.account == *account) else { return Ok(CodeStep::Unknown) };
@@ -636,8 +738,22 @@ fn relocate(
         return Ok(CodeStep::Unknown);
     }
     // The same again, after a lost answer.
-    if order.recipient == *recipient && order.terminal == Some(*terminal) {
+    if order.recipient == Some(*recipient) && order.terminal == Some(*terminal) {
         return Ok(CodeStep::Taken(Box::new(order)));
+    }
+    if !is_of_account(tx, &order, terminal)? {
+        return Ok(CodeStep::Unknown);
+    }
+    if order.recipient.is_none() && matches!(order.state, None | Some(CodeState::Paid)) {
+        // It takes the password to say which terminal that is.
+        if !is_preset(tx, account, terminal)? {
+            return Ok(CodeStep::Closed(Box::new(order)));
+        }
+        if order.state.is_some() {
+            return keyed(tx, &order, terminal, recipient);
+        }
+    } else if first {
+        return Ok(CodeStep::Closed(Box::new(order)));
     }
     match order.state {
         None | Some(CodeState::Paid | CodeState::Notified) => {
@@ -733,6 +849,11 @@ impl<D: Database> CodeOrders for D {
         self.read("order of codes", move |tx| find(tx, &id)).await
     }
 
+    async fn order_of_request(&self, account: &AccountId, request: &Digest) -> Result<Option<OrderId>, StoreError> {
+        let (account, request) = (*account, *request);
+        self.read("order of a payment request", move |tx| order_of_request(tx, &account, &request)).await
+    }
+
     async fn code_orders_of(&self, account: &AccountId, page: AccountPage) -> Result<Page<CodeOrder>, StoreError> {
         let account = *account;
         self.read_many("orders of codes", move |tx| {
@@ -757,7 +878,10 @@ impl<D: Database> CodeOrders for D {
         let (merchant, after) = (merchant.copied(), after.map_or([0; 16], |after| *after.as_bytes()));
         self.read_many("open orders of codes", move |tx| match merchant {
             Some(merchant) => {
-                let sql = format!("{CODE_ORDER} WHERE c.merchant = ?1 AND c.id > ?2 AND {OPEN} ORDER BY c.id LIMIT ?3");
+                let sql = format!(
+                    "{CODE_ORDER} WHERE c.merchant = ?1 AND c.id > ?2 AND {OPEN} AND c.nonce IS NOT NULL
+                     ORDER BY c.id LIMIT ?3"
+                );
                 tx.all(&sql, (merchant.0.0, after, limit), code_order)
             }
             None => {
@@ -807,9 +931,10 @@ impl<D: Database> CodeOrders for D {
         account: &AccountId,
         terminal: &TerminalId,
         recipient: &Octets<32>,
+        first: bool,
     ) -> Result<CodeStep, StoreError> {
         let (id, account, terminal, recipient) = (*id, *account, *terminal, *recipient);
-        self.write(Write::CodeMove, move |tx| relocate(tx, &id, &account, &terminal, &recipient)).await
+        self.write(Write::CodeMove, move |tx| relocate(tx, &id, &account, &terminal, &recipient, first)).await
     }
 
     async fn fail_code_order(&self, id: &OrderId, why: CodeFailure) -> Result<CodeStep, StoreError> {

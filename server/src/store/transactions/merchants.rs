@@ -1,6 +1,6 @@
 //! Merchants.
 
-use super::{Database, Tx, TxError, TxResult, code_orders, webhooks};
+use super::{Database, Tx, TxError, TxResult, code_orders, listed_products, webhooks};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::Row;
@@ -109,6 +109,7 @@ fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
     let known = by_name(tx, &new.name)?.ok_or(TxError::Damaged)?;
     // In the same transaction: an address without endpoint, or with two, is never seen.
     webhooks::propose(tx, &Receiver::Merchant(known.id.0), new.webhook.as_str(), &new.endpoint)?;
+    listed_products::set_standing(tx, &known.id)?;
     Ok(MerchantOutcome::Claimed(Box::new(known)))
 }
 
@@ -145,7 +146,8 @@ fn end_goods(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
     let now = tx.now().millis();
     tx.change("UPDATE products SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL", (merchant.0.0, now))?;
     let sql = "UPDATE payment_requests SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL";
-    tx.change(sql, (merchant.0.0, now)).map(drop)
+    tx.change(sql, (merchant.0.0, now))?;
+    listed_products::end_all(tx, merchant)
 }
 
 fn prove(tx: &Tx<'_>, merchant: &MerchantId, webhook: &WebhookUrl) -> TxResult<bool> {
@@ -157,6 +159,7 @@ fn prove(tx: &Tx<'_>, merchant: &MerchantId, webhook: &WebhookUrl) -> TxResult<b
     if webhooks::prefer(tx, &Receiver::Merchant(merchant.0), webhook.as_str())? {
         code_orders::tell_again(tx, merchant)?;
     }
+    listed_products::set_standing(tx, merchant)?;
     tx.log("merchant endpoint proven", None, None, &merchant.0.0)?;
     Ok(true)
 }
@@ -187,6 +190,7 @@ fn decide(tx: &Tx<'_>, name: &MerchantName, decision: &MerchantDecision) -> TxRe
         if changed && *decision == MerchantDecision::Restore {
             code_orders::resume(tx, &known.id)?;
         }
+        listed_products::set_standing(tx, &known.id)?;
         tx.log(what, Some(&known.owner), None, &known.id.0.0)?;
     }
     Ok(known)
@@ -238,6 +242,7 @@ fn sell(tx: &Tx<'_>, new: &ProductRevision) -> TxResult<ProductOutcome> {
          ON CONFLICT (digest) DO UPDATE SET ended_at = NULL, compact = excluded.compact",
         (new.digest.as_bytes(), merchant, name, to_json(&new.product)?, &new.compact, tx.now().millis()),
     )?;
+    listed_products::refresh(tx, &new.merchant, &new.product.name, Some(new))?;
     tx.log("product sold", None, None, &merchant)?;
     Ok(ProductOutcome::Sold)
 }
@@ -358,7 +363,11 @@ impl<D: Database> Merchants for D {
         let (merchant, name) = (*merchant, name.clone());
         self.write(Write::ProductEnd, move |tx| {
             let sql = "UPDATE products SET ended_at = ?3 WHERE merchant = ?1 AND name = ?2 AND ended_at IS NULL";
-            Ok(tx.change(sql, (merchant.0.0, name.as_str(), tx.now().millis()))? == 1)
+            let ended = tx.change(sql, (merchant.0.0, name.as_str(), tx.now().millis()))? == 1;
+            if ended {
+                listed_products::refresh(tx, &merchant, &name, None)?;
+            }
+            Ok(ended)
         })
         .await
     }
@@ -367,6 +376,16 @@ impl<D: Database> Merchants for D {
         let merchant = *merchant;
         let sql = format!("{PRODUCT} WHERE p.merchant = ?1 AND p.ended_at IS NULL ORDER BY p.name");
         self.read_many("products", move |tx| tx.all(&sql, [merchant.0.0], revision)).await
+    }
+
+    async fn product_on_sale(
+        &self,
+        merchant: &MerchantId,
+        name: &ProductName,
+    ) -> Result<Option<ProductRevision>, StoreError> {
+        let (merchant, name) = (*merchant, name.clone());
+        let sql = format!("{PRODUCT} WHERE p.merchant = ?1 AND p.name = ?2 AND p.ended_at IS NULL");
+        self.read("product on sale", move |tx| tx.one(&sql, (merchant.0.0, name.as_str()), revision)).await
     }
 
     async fn product(&self, digest: &Digest) -> Result<Option<ProductRevision>, StoreError> {

@@ -21,6 +21,7 @@ pub(super) mod identity;
 mod keys;
 pub(super) mod leases;
 pub(super) mod ledger;
+mod listed_products;
 mod merchants;
 mod notices;
 mod offers;

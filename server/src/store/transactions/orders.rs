@@ -16,12 +16,13 @@ use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, number_of, octets, one_of, time, to_json};
 use crate::store::{
-    AccountPage, AnswerScope, Begun, Buyer, ClaimEffect, CodesOffSale, DisputeStep, EffectClaim, EffectKind, EffectOf,
-    EffectVerdict, Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Orders, Page,
-    PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
+    AccountPage, AnswerScope, Begun, BrowserCodes, Buyer, ClaimEffect, CodesOffSale, DisputeStep, EffectClaim,
+    EffectKind, EffectOf, EffectVerdict, Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase,
+    OrderPhase, Ordered, Orders, Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement,
+    StoreError, StoredMeans,
 };
 use async_trait::async_trait;
-use portcullis_protocol::codes::Quantity;
+use portcullis_protocol::codes::{Health, Quantity};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, Rights, wire};
 
@@ -252,14 +253,15 @@ enum Wanted {
 
 impl Wanted {
     /// The error is what becomes of the request instead.
-    fn of(tx: &Tx<'_>, goods: &wire::Goods) -> TxResult<Result<Self, OpenOutcome>> {
+    fn of(tx: &Tx<'_>, goods: &Ordered) -> TxResult<Result<Self, OpenOutcome>> {
         let offer = match goods {
-            wire::Goods::TopUp { amount } => return Ok(Ok(Self::TopUp(*amount))),
-            wire::Goods::Codes { product, quantity, request, .. } => {
+            Ordered::Sent(wire::Goods::TopUp { amount }) => return Ok(Ok(Self::TopUp(*amount))),
+            Ordered::Sent(wire::Goods::Codes { product, quantity, request, .. })
+            | Ordered::InBrowser(BrowserCodes { product, quantity, request, .. }) => {
                 let wanted = code_orders::wanted(tx, product, *quantity, request.as_ref())?;
                 return Ok(wanted.map(Self::Codes).map_err(OpenOutcome::CodesOffSale));
             }
-            wire::Goods::Rights { offer } => offer,
+            Ordered::Sent(wire::Goods::Rights { offer }) => offer,
         };
         let (subject, accepted) = (offers::subject(tx, offer)?, offers::accepted(tx, offer)?);
         let (Some(subject), Some(accepted)) = (subject, accepted) else { return Ok(Err(OpenOutcome::Changed)) };
@@ -324,11 +326,11 @@ impl Wanted {
 }
 
 /// What opening an order of these goods is called among the writes.
-const fn opening(goods: &wire::Goods) -> Write {
+const fn opening(goods: &Ordered) -> Write {
     match goods {
-        wire::Goods::Rights { .. } => Write::OrderOpen,
-        wire::Goods::TopUp { .. } => Write::TopUpOpen,
-        wire::Goods::Codes { .. } => Write::CodeOrderOpen,
+        Ordered::Sent(wire::Goods::Rights { .. }) => Write::OrderOpen,
+        Ordered::Sent(wire::Goods::TopUp { .. }) => Write::TopUpOpen,
+        Ordered::Sent(wire::Goods::Codes { .. }) | Ordered::InBrowser(_) => Write::CodeOrderOpen,
     }
 }
 
@@ -347,6 +349,12 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
         Ok(wanted) => wanted,
         Err(outcome) => return Ok(outcome),
     };
+    if let Ordered::InBrowser(codes) = &new.goods
+        && !code_orders::is_preset(tx, account, &codes.terminal)?
+    {
+        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Terminal));
+    }
+    let in_browser = matches!(new.goods, Ordered::InBrowser(_));
     let intent = wanted.intent();
     // Whoever confirmed it is believed.
     if !new.again || wanted.costs_nothing() {
@@ -362,6 +370,16 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
     }
     if !wanted.has_room(tx, account)? {
         return Ok(OpenOutcome::NoRoom);
+    }
+    if in_browser && code_orders::has_enough_waiting(tx, account)? {
+        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Waiting));
+    }
+    if let Wanted::Codes(wanted) = &wanted
+        && in_browser
+        && code_orders::is_failing(tx, wanted)?
+    {
+        let seconds = u32::try_from(Health::PROBE_SECONDS).unwrap_or(u32::MAX);
+        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Unavailable(seconds)));
     }
     if let Wanted::Codes(wanted) = &wanted
         && let Some(seconds) = code_orders::unavailable(tx, wanted)?
@@ -692,13 +710,13 @@ impl<D: Database> Orders for D {
         &self,
         buyer: &Buyer,
         request: &Idempotency,
-        goods: &wire::Goods,
+        offer: Option<&Digest>,
     ) -> Result<OrderCase, StoreError> {
-        let (buyer, request, goods) = (*buyer, request.clone(), *goods);
+        let (buyer, request, offer) = (*buyer, request.clone(), offer.copied());
         self.read("order", move |tx| {
             let begun = answers::find(tx, &buyer.scope(), &request)?;
             let mut case = OrderCase { now: tx.now(), begun, offer: None, off_sale: None, current: Vec::new() };
-            if let (Begun::New, wire::Goods::Rights { offer }) = (&case.begun, &goods)
+            if let (Begun::New, Some(offer)) = (&case.begun, &offer)
                 && let Some(subject) = offers::subject(tx, offer)?
             {
                 case.offer = offers::accepted(tx, offer)?;

@@ -2,9 +2,9 @@
 //! [`POSTINGS`] and [`CANDIDATES`], however large the catalogue is and whatever is asked.
 
 use super::resources::{newest, newest_manifest, publisher_id, versions};
-use super::{Tx, TxError, TxResult, offers};
+use super::{Tx, TxError, TxResult, listed_products, offers};
 use crate::catalogue::cover;
-use crate::catalogue::search::{Query, Texts, Word, score};
+use crate::catalogue::search::{Query, Texts, Trigram, Word, score};
 use crate::store::database::row::{checked, json, maybe_bytes, octets, text, to_json};
 use crate::store::{Listing, ListingVersion, PublisherId, SearchPage, SearchQuery};
 use portcullis_protocol::{AccountId, Digest, PublicKey, PublisherName, ResourceName};
@@ -61,6 +61,16 @@ pub(super) fn refresh(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceNam
     let number = number.ok_or(TxError::Damaged)?;
     let old = before.map(|texts| texts.trigrams()).unwrap_or_default();
     let new = if shown.is_empty() { BTreeMap::new() } else { texts.trigrams() };
+    index(tx, number, &old, &new)
+}
+
+/// Brings the index up to date with a listing.
+pub(super) fn index(
+    tx: &Tx<'_>,
+    number: i64,
+    old: &BTreeMap<Trigram, i64>,
+    new: &BTreeMap<Trigram, i64>,
+) -> TxResult<()> {
     for (trigram, weight) in old.iter().filter(|(trigram, weight)| new.get(*trigram) != Some(*weight)) {
         let sql = "DELETE FROM trigrams WHERE trigram = ?1 AND weight = ?2 AND listing = ?3";
         tx.change(sql, (trigram, weight, number))?;
@@ -127,8 +137,14 @@ pub(super) fn search(tx: &Tx<'_>, query: &SearchQuery) -> TxResult<SearchPage> {
             (all.into_iter().skip(before).take(size).collect(), if more { query.page.checked_add(1) } else { None })
         }
     };
-    let listings = numbers.into_iter().map(|number| listing(tx, number)).collect::<TxResult<Vec<_>>>()?;
-    Ok(SearchPage { listings: listings.into_iter().flatten().collect(), next })
+    let (mut listings, mut products) = (Vec::new(), Vec::new());
+    for number in numbers {
+        match listing(tx, number)? {
+            Some(listing) => listings.push(listing),
+            None => products.extend(listed_products::find(tx, number, listings.len() + products.len())?),
+        }
+    }
+    Ok(SearchPage { listings, products, next })
 }
 
 /// Everything on sale, newest first. A page is named by the listing before it, so that none is passed over or shown

@@ -24,7 +24,9 @@ fn kinds(tx: &Tx<'_>, limit: u32) -> TxResult<Vec<String>> {
 }
 
 fn sold_by(tx: &Tx<'_>, publisher: &PublisherName, page: u32, per_page: u32) -> TxResult<SearchPage> {
-    let Some(id) = publisher_id(tx, publisher)? else { return Ok(SearchPage { listings: Vec::new(), next: None }) };
+    let Some(id) = publisher_id(tx, publisher)? else {
+        return Ok(SearchPage { listings: Vec::new(), products: Vec::new(), next: None });
+    };
     let before = if page == 0 { i64::MAX } else { i64::from(page) };
     // One more than the page, to know whether there is another one.
     let mut numbers: Vec<i64> = tx.all(
@@ -38,7 +40,7 @@ fn sold_by(tx: &Tx<'_>, publisher: &PublisherName, page: u32, per_page: u32) -> 
     let next = numbers.last().filter(|_| more).and_then(|last| u32::try_from(*last).ok());
     let listings: Vec<Option<Listing>> =
         numbers.into_iter().map(|number| listing_of_number(tx, number)).collect::<TxResult<_>>()?;
-    Ok(SearchPage { listings: listings.into_iter().flatten().collect(), next })
+    Ok(SearchPage { listings: listings.into_iter().flatten().collect(), products: Vec::new(), next })
 }
 
 fn shelf(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> TxResult<Option<Shelf>> {

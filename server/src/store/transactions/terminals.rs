@@ -107,6 +107,30 @@ fn revoke(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId) -> TxResult<b
     Ok(true)
 }
 
+/// The terminal that an account has preset, unless it was revoked since.
+pub(super) fn preset(tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<Terminal>> {
+    let sql = "SELECT t.id, t.key, t.release, t.label, t.enrolled_at, t.revoked_at
+               FROM accounts a JOIN terminals t ON t.id = a.preset
+               WHERE a.id = ?1 AND t.account = a.id AND t.revoked_at IS NULL";
+    tx.one(sql, [account.as_bytes()], |row| terminal_at(row, 0))
+}
+
+fn set_preset(tx: &Tx<'_>, account: &AccountId, terminal: Option<&TerminalId>) -> TxResult<bool> {
+    tx.lock(Lock::Account(account))?;
+    let set = match terminal {
+        Some(terminal) => tx.change(
+            "UPDATE accounts SET preset = ?2 WHERE id = ?1 AND EXISTS
+                 (SELECT 1 FROM terminals t WHERE t.id = ?2 AND t.account = ?1 AND t.revoked_at IS NULL)",
+            (account.as_bytes(), terminal.as_bytes()),
+        )?,
+        None => tx.change("UPDATE accounts SET preset = NULL WHERE id = ?1", [account.as_bytes()])?,
+    };
+    if set == 1 {
+        tx.log("terminal preset", Some(account), terminal, &[])?;
+    }
+    Ok(set == 1)
+}
+
 /// The smallest identifier that can have been drawn at a moment.
 fn id_at(moment: Timestamp) -> GrantId {
     let mut id = [0; 16];
@@ -143,6 +167,16 @@ impl<D: Database> Terminals for D {
             tx.one(&sql, (account.as_bytes(), terminal.as_bytes()), |row| terminal_at(row, 0))
         })
         .await
+    }
+
+    async fn preset_terminal(&self, account: &AccountId) -> Result<Option<Terminal>, StoreError> {
+        let account = *account;
+        self.read("preset terminal", move |tx| preset(tx, &account)).await
+    }
+
+    async fn set_preset(&self, account: &AccountId, terminal: Option<&TerminalId>) -> Result<bool, StoreError> {
+        let (account, terminal) = (*account, terminal.copied());
+        self.write(Write::TerminalPreset, move |tx| set_preset(tx, &account, terminal.as_ref())).await
     }
 
     async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError> {

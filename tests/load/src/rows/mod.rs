@@ -1,5 +1,6 @@
 //! The rows of the billing server.
 
+mod codes;
 mod cycle;
 mod growth;
 mod postgres;
@@ -10,6 +11,7 @@ use crate::duel::Pace;
 use crate::row::Row;
 use crate::shop::{Shop, Times};
 use anyhow::Result;
+use portcullis_server::Core;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ pub const STEPS: &[Step] = &[
     Step { id: "P7", measure: growth::measure },
     Step { id: "P8", measure: postgres::measure },
     Step { id: "P11", measure: refusals::measure },
+    Step { id: "P13", measure: codes::measure },
 ];
 
 impl Setting {
@@ -62,9 +65,14 @@ impl Setting {
 
     /// A shop in a folder of its own.
     fn shop(&self, name: &str, customers: usize) -> Result<Shop> {
+        self.shop_with(name, customers, async |_| Ok(()))
+    }
+
+    /// The same, with more in its stock.
+    fn shop_with(&self, name: &str, customers: usize, more: impl AsyncFnOnce(&Core) -> Result<()>) -> Result<Shop> {
         let folder = self.folder.join(name);
         let _ = std::fs::remove_dir_all(&folder);
-        Shop::open(&folder, customers)
+        Shop::open_with(&folder, customers, more)
     }
 
     fn drive(&self, shop: &Shop, kind: Kind, terminals: usize) -> Result<Outcome> {

@@ -38,10 +38,10 @@ pub(crate) struct EmailChange {
 }
 
 /// Why a change was not made.
-struct Unconfirmed {
-    text: String,
-    status: StatusCode,
-    retry_after: Option<u32>,
+pub(super) struct Unconfirmed {
+    pub(super) text: String,
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<u32>,
 }
 
 /// `POST /account/password`
@@ -112,7 +112,7 @@ pub(crate) async fn change_email(
 }
 
 /// Checks the current password, a few times per browser session.
-async fn confirm(
+pub(super) async fn confirm(
     app: &App,
     session: &SignedInBrowser,
     typed: String,

@@ -3,6 +3,7 @@
 mod changes;
 pub(crate) mod library;
 pub(crate) mod means;
+pub(crate) mod preset;
 pub(crate) mod purchases;
 mod sign_ins;
 
@@ -74,7 +75,7 @@ async fn render(
 ) -> Result<Response, ApiError> {
     let name = app.accounts().name_of(&session.account).await.map_err(ApiError::internal)?;
     let content = html! {
-        p { "You are signed in as " strong { (name) } ". " a href="/account/means" { "Your saved means of payment" } }
+        p { "You are signed in as " strong { (name) } ". " a href="/account/means" { "Your saved means of payment" } " · " a href="/account/preset" { "Where your codes go" } }
         (sign_ins::list(app, visitor, session).await?)
         (password_form(app, visitor, wrong))
         (email_form(app, visitor, wrong))

@@ -17,7 +17,7 @@ use portcullis_protocol::TerminalId;
 use serde::Deserialize;
 
 /// Terminals that the page lists: more than a person has. The command line and the operator see all of them.
-const MOST: usize = 200;
+pub(super) const MOST: usize = 200;
 
 /// A form about one thing.
 #[derive(Deserialize)]
@@ -170,6 +170,6 @@ fn browser_entry(browser: &BrowserSession) -> Markup {
     }
 }
 
-fn label(text: &str) -> &str {
+pub(super) fn label(text: &str) -> &str {
     if text.trim().is_empty() { "A terminal without a name" } else { text }
 }

@@ -3,8 +3,12 @@
 //!
 //! A form carries a key of its own, so that a double click, a reload and the back button buy once.
 
+mod codes;
+mod delivery;
 pub(crate) mod offer;
 pub(crate) mod order;
+pub(crate) mod payment;
+pub(crate) mod product;
 pub(crate) mod top_up;
 
 use super::kit::layout::see_other;
@@ -14,7 +18,7 @@ use crate::billing::payment::SAVED;
 use crate::crypto::secrets;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{Buyer, Idempotency};
+use crate::store::{BrowserCodes, Buyer, Idempotency, Ordered};
 use axum::response::Response;
 use maud::{Markup, html};
 use portcullis_protocol::wire::{PaymentMethod, Purchase};
@@ -23,6 +27,11 @@ use portcullis_protocol::{AccountId, Digest, IdempotencyKey, OrderId, Reason};
 /// The way to an order's page.
 pub(super) fn path(order: &OrderId) -> String {
     format!("/account/orders/{order}")
+}
+
+/// The same, loaded anew by itself while the order moves.
+fn watched(order: &OrderId) -> String {
+    format!("{}?watch=1", path(order))
 }
 
 /// A key for a form.
@@ -83,20 +92,53 @@ struct Refused {
     key: String,
 }
 
+/// What a form buys, and how.
+struct Wanted {
+    goods: Ordered,
+    payment: PaymentMethod,
+    again: bool,
+}
+
+impl Wanted {
+    /// What tells this form from another one under the same key.
+    fn digest(&self) -> Result<Digest, ApiError> {
+        let Self { goods, payment, again } = self;
+        let body = match *goods {
+            Ordered::Sent(goods) => serde_json::to_vec(&Purchase { goods, payment: payment.clone(), again: *again }),
+            Ordered::InBrowser(BrowserCodes { product, quantity, request, terminal }) => {
+                serde_json::to_vec(&(product, quantity, request, terminal, payment, again))
+            }
+        };
+        Ok(Digest::of(&body.map_err(ApiError::internal)?))
+    }
+}
+
 /// Buys, once per key.
-async fn buy(app: &App, account: &AccountId, purchase: Purchase, key: String, path: &str) -> Result<Bought, ApiError> {
+async fn buy(app: &App, account: &AccountId, wanted: Wanted, key: String, path: &str) -> Result<Bought, ApiError> {
     let parsed: IdempotencyKey =
         key.parse().map_err(|_| ApiError::Malformed("not the form that this page sends".into()))?;
-    let body = serde_json::to_vec(&purchase).map_err(ApiError::internal)?;
-    let idempotency = Idempotency::of(parsed, "POST", path, Digest::of(&body));
-    let answered = orders::order(&app.core, Buyer::Browser { account: *account }, purchase, &idempotency).await;
+    let idempotency = Idempotency::of(parsed, "POST", path, wanted.digest()?);
+    let Wanted { goods, payment, again } = wanted;
+    let to: fn(&OrderId) -> String = match goods {
+        Ordered::InBrowser(_) => watched,
+        Ordered::Sent(_) => self::path,
+    };
+    let buyer = Buyer::Browser { account: *account };
+    let answered = orders::place(&app.core, buyer, goods, payment, again, &idempotency).await;
     let not = |text: &str| Refused { text: text.to_owned(), may_insist: false, changed: false, key: fresh_key() };
     Ok(match answered {
-        Ok(answer) => Bought::Order(see_other(&self::path(&answer.order))),
+        Ok(answer) => Bought::Order(see_other(&to(&answer.order))),
         Err(ServiceError::Refused(refusal)) => {
-            let text = refusal.detail.clone().unwrap_or_else(|| refusal.reason.advice().to_owned());
+            let text = match refusal.reason {
+                Reason::ProductUnknown => CHANGED.to_owned(),
+                reason => refusal.detail.clone().unwrap_or_else(|| reason.advice().to_owned()),
+            };
             let may_insist = refusal.reason == Reason::ConfirmationRequired;
-            Bought::Not(Refused { may_insist, changed: !refusal.offers.is_empty(), ..not(&text) })
+            Bought::Not(Refused {
+                may_insist,
+                changed: !refusal.offers.is_empty() || has_changed(refusal.reason),
+                ..not(&text)
+            })
         }
         Err(ServiceError::UnderWay) => Bought::Not(Refused {
             key,
@@ -115,6 +157,14 @@ async fn buy(app: &App, account: &AccountId, purchase: Purchase, key: String, pa
             })
         }
     })
+}
+
+/// What is said of a product whose revision is not sold any more.
+const CHANGED: &str = "The merchant has changed the product or its price. Nothing was bought, and nothing was charged.";
+
+/// Whether what was shown is not for sale any more.
+const fn has_changed(reason: Reason) -> bool {
+    matches!(reason, Reason::ProductUnknown | Reason::RequestEnded | Reason::MerchantUnknown)
 }
 
 /// The chosen means, as a purchase names them.

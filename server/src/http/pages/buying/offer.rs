@@ -8,7 +8,7 @@ use super::super::kit::words::{gives, price};
 use super::super::onward::Onward;
 use super::super::session::Visitor;
 use super::super::store::path as resource_path;
-use super::{Bought, Means, Refused, buy, fields, fresh_key, means_of, payment};
+use super::{Bought, Means, Refused, Wanted, buy, fields, fresh_key, means_of, payment};
 use crate::crypto::secrets;
 use crate::http::api::segment;
 use crate::http::app::App;
@@ -18,7 +18,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
-use portcullis_protocol::wire::{Goods, Purchase};
+use portcullis_protocol::wire::Goods;
 use portcullis_protocol::{AccountId, Digest, Offer};
 use serde::Deserialize;
 
@@ -61,9 +61,9 @@ pub(crate) async fn submit(
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
-    let goods = Goods::Rights { offer: digest };
-    let purchase = Purchase { goods, payment: payment(&sent.means), again: sent.again == "true" };
-    match buy(&app, account, purchase, sent.key, &format!("/buy/{digest}")).await? {
+    let goods = Goods::Rights { offer: digest }.into();
+    let wanted = Wanted { goods, payment: payment(&sent.means), again: sent.again == "true" };
+    match buy(&app, account, wanted, sent.key, &format!("/buy/{digest}")).await? {
         Bought::Order(to) => Ok(to),
         Bought::Not(refused) => {
             let status = if refused.changed { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -77,7 +77,7 @@ async fn case(app: &App, account: &AccountId, digest: Digest) -> Result<OrderCas
     let key = secrets::new_token().parse().map_err(ApiError::internal)?;
     let nothing_yet = Idempotency::of(key, "GET", "/buy", digest);
     let buyer = Buyer::Browser { account: *account };
-    app.core.store.order_case(&buyer, &nothing_yet, &Goods::Rights { offer: digest }).await.map_err(ApiError::internal)
+    app.core.store.order_case(&buyer, &nothing_yet, Some(&digest)).await.map_err(ApiError::internal)
 }
 
 async fn render(

@@ -4,15 +4,19 @@
 use super::super::kit::layout::see_other;
 use super::super::kit::shell::{Shell, Tab};
 use super::super::kit::words::{command_line, moment};
-use super::super::onward::Onward;
+use super::super::onward::{Onward, query_value};
 use super::super::session::Visitor;
+use super::super::store::merchant::path_of;
 use super::super::store::path as resource_path;
 use super::super::store::resource::usage_of;
+use super::super::{Bare, Form};
+use super::delivery::{self, Delivery};
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{Goods, Order, OrderPhase};
-use axum::extract::{Path, State};
+use crate::store::{CodeFailure, Goods, Order, OrderPhase};
+use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use maud::{Markup, html};
 use portcullis_protocol::{Offer, OrderId};
@@ -22,8 +26,10 @@ pub(crate) async fn show(
     State(app): State<App>,
     visitor: Visitor,
     Path(id): Path<String>,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let id: OrderId = segment(&id)?;
+    let looks = delivery::looks(&query_value(&request.into_parts().0, "watch").unwrap_or_default());
     let Some(account) = visitor.account() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Order(id).by("/sign-in"))));
     };
@@ -33,15 +39,49 @@ pub(crate) async fn show(
         Goods::Rights { offer, .. } if order.phase == OrderPhase::Paid => commands(&app, offer).await?,
         _ => Vec::new(),
     };
+    let delivery = match &order.goods {
+        Goods::Codes { .. } => Delivery::of(&app, &id).await?,
+        Goods::Rights { .. } | Goods::TopUp { .. } => None,
+    };
+    let moves = delivery.as_ref().map_or(order.phase == OrderPhase::Pending, Delivery::moves);
+    let is_of_codes = matches!(order.goods, Goods::Codes { .. });
     // One that is not configured any more has no title.
     let paid_with = app.core.payments.get(&order.provider).map_or(order.provider.as_str(), |provider| provider.title());
     let content = html! {
         div.split {
-            div { (state(&order)) (next(&app, &order, &commands)) }
+            div {
+                @match &delivery { Some(delivery) => (delivery.show()), None => { (state(&order)) (next(&app, &order, &commands)) } }
+                @if moves && is_of_codes { (delivery::switch(&id, looks)) }
+                @if let Some(delivery) = &delivery { (delivery.cancel(&visitor.field(&app))) }
+            }
             aside { div.panel { h2 { "Order" } (receipt(&order, paid_with)) } }
         }
     };
-    Ok(Shell::new(&app, &visitor, heading(&order)).tab(Tab::Purchases).show(&content))
+    let page = Shell::new(&app, &visitor, heading(&order)).tab(Tab::Purchases).show(&content);
+    let is_quick = order.next.is_none() && !delivery.as_ref().is_some_and(Delivery::waits_for_buyer);
+    Ok(delivery::watch(&id, looks.filter(|_| moves), is_quick, page))
+}
+
+/// `POST /account/orders/{id}/cancel`: an order of codes of which its merchant was not told. One that has its key by
+/// now stays as it is.
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Form(sent): Form<Bare>,
+) -> Result<Response, ApiError> {
+    let id: OrderId = segment(&id)?;
+    let Some(account) = visitor.account() else {
+        return Ok(visitor.keep(&app, see_other(&Onward::Order(id).by("/sign-in"))));
+    };
+    if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
+        return Ok(forged.page());
+    }
+    let order = app.core.store.code_order(&id).await.map_err(ApiError::internal)?;
+    let order = order.filter(|order| order.account == *account).ok_or(ApiError::NotFound)?;
+    app.core.store.fail_code_order(&order.id, CodeFailure::Unkeyed).await.map_err(ApiError::internal)?;
+    Ok(see_other(&super::path(&id)))
 }
 
 /// The commands of what was bought, by the version that is sold now.
@@ -125,12 +165,11 @@ fn next(app: &App, order: &Order, commands: &[String]) -> Markup {
                     }
                 }
             }
-            (OrderPhase::Paid, Goods::Codes { .. }) => {
-                h2 { "Fetch it" }
-                (command_line("portcullis codes"))
-            }
             (OrderPhase::Paid, Goods::TopUp { .. }) => { p { a.button href="/account/balance" { "See your balance" } } }
             (OrderPhase::Declined, Goods::Rights { digest, .. }) => { p { a.button href={ "/buy/" (digest) } { "Try again" } } }
+            (OrderPhase::Declined, Goods::Codes { product, .. }) => {
+                p { a.button href=(path_of(&product.merchant, &product.name)) { "Try again" } }
+            }
             (OrderPhase::Declined, Goods::TopUp { .. }) => { p { a.button href="/account/balance" { "Try again" } } }
             _ => {}
         }

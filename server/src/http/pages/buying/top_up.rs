@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
-use portcullis_protocol::wire::{Goods, Purchase};
+use portcullis_protocol::wire::Goods;
 use portcullis_protocol::{AccountId, Money, MoneyError};
 use serde::Deserialize;
 
@@ -79,9 +79,9 @@ pub(crate) async fn submit(
             return render(&app, &visitor, account, &sent, Some(&wrong)).await;
         }
     };
-    let purchase =
-        Purchase { goods: Goods::TopUp { amount }, payment: payment(&sent.means), again: sent.again == "true" };
-    match buy(&app, account, purchase, sent.key.clone(), "/account/balance").await? {
+    let goods = Goods::TopUp { amount }.into();
+    let wanted = super::Wanted { goods, payment: payment(&sent.means), again: sent.again == "true" };
+    match buy(&app, account, wanted, sent.key.clone(), "/account/balance").await? {
         Bought::Order(to) => Ok(to),
         Bought::Not(refused) => {
             let wrong = Wrong { text: refused.text, key: refused.key, may_insist: refused.may_insist };

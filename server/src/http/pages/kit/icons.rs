@@ -36,6 +36,9 @@ pub(in super::super) fn kind(kind: &str, size: u8) -> Markup {
                 r#"<path d="M12 3a9 9 0 1 0 0 18c1.7 0 2-1 2-1.8 0-1.6-1.2-1.7-1.2-2.8 0-1 .9-1.4 2-1.400H17a4 4 0 0 0 4-4c0-4.4-4-8-9-8z"/><circle cx="8" cy="10" r="1"/><circle cx="12.5" cy="7.5" r="1"/><circle cx="16.5" cy="10" r="1"/>"#
             }
             "video" => r#"<path d="M3 6h13v12H3zM16 11l5-3v8l-5-3"/>"#,
+            "code" => {
+                r#"<path d="M3 7h18v3.500a2 2 0 0 0 0 4V18H3v-3.500a2 2 0 0 0 0-4zM14 7v2M14 11.500v2M14 16v2"/>"#
+            }
             _ => r#"<path d="M12 3l8 4.500v9L12 21l-8-4.500v-9zM4 7.500l8 4.5 8-4.500M12 12v9"/>"#,
         },
     )
@@ -57,7 +60,7 @@ pub(in super::super) fn cover(resource: &str, of_kind: &str, cover: Option<&Dige
 pub(in super::super) fn kind_name(kind: &str, many: bool) -> String {
     match (kind, many) {
         ("software" | "music", _) => capital(kind),
-        ("picture" | "theme" | "video", true) => format!("{}s", capital(kind)),
+        ("picture" | "theme" | "video" | "code", true) => format!("{}s", capital(kind)),
         _ => capital(kind),
     }
 }

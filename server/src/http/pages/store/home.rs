@@ -7,13 +7,13 @@ use super::super::session::Visitor;
 use super::cards;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{Listing, SearchQuery};
+use crate::store::{ListedProduct, Listing, SearchPage, SearchQuery};
 use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
 /// Kinds that come first, as the documentation names them; then others by name.
-const FIRST: [&str; 5] = ["software", "picture", "music", "theme", "video"];
+const FIRST: [&str; 6] = ["software", "picture", "music", "theme", "video", "code"];
 /// Kinds of which the first page shows something.
 const KINDS: usize = 8;
 /// Kinds that are looked up: kinds are whatever publishers write.
@@ -30,9 +30,9 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Res
     for kind in &kinds {
         let query = SearchQuery { text: String::new(), kind: Some(kind.clone()), page: 0, per_page: OF_EACH };
         let found = app.core.store.search(query).await.map_err(ApiError::internal)?;
-        shelves.push((kind.as_str(), found.listings, found.next.is_some()));
+        shelves.push((kind.as_str(), found));
     }
-    let count: usize = shelves.iter().map(|(_, listings, _)| listings.len()).sum();
+    let count: usize = shelves.iter().map(|(_, found)| found.listings.len() + found.products.len()).sum();
     let few = (1..=AT_ONCE).contains(&count);
     let content = html! {
         div.hero {
@@ -47,10 +47,10 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Res
         @if few {
             section {
                 div.head { h2 { "On sale" } }
-                (cards(&shelves.iter().flat_map(|(_, listings, _)| listings.iter().cloned()).collect::<Vec<_>>()))
+                (all(&shelves))
             }
         } @else {
-            @for (kind, listings, more) in &shelves { (shelf(kind, listings, *more)) }
+            @for (kind, found) in &shelves { (shelf(kind, found)) }
         }
         (how(&app))
     };
@@ -88,14 +88,24 @@ pub(super) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-fn shelf(kind: &str, listings: &[Listing], more: bool) -> Markup {
+/// What there is, on one shelf: products last, as their kind is.
+fn all(shelves: &[(&str, SearchPage)]) -> Markup {
+    let listings: Vec<Listing> = shelves.iter().flat_map(|(_, found)| found.listings.iter().cloned()).collect();
+    let products: Vec<ListedProduct> = shelves.iter().flat_map(|(_, found)| found.products.iter().cloned()).collect();
+    let last = listings.len();
+    let products: Vec<ListedProduct> =
+        products.into_iter().enumerate().map(|(at, found)| ListedProduct { place: last + at, ..found }).collect();
+    cards(&listings, &products)
+}
+
+fn shelf(kind: &str, found: &SearchPage) -> Markup {
     html! {
         section {
             div.head {
                 h2 { (icons::kind_name(kind, true)) }
-                @if more { a href={ "/search?kind=" (encoded(kind)) } { "All of this kind" span.sr { ": " (icons::kind_name(kind, true)) } } }
+                @if found.next.is_some() { a href={ "/search?kind=" (encoded(kind)) } { "All of this kind" span.sr { ": " (icons::kind_name(kind, true)) } } }
             }
-            (cards(listings))
+            (cards(&found.listings, &found.products))
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `GET /merchants/{name}`: who signs for the codes that it sells, and how they are bought.
+//! `GET /merchants/{name}`: who signs for the codes that it sells, and what it sells.
 
 use super::super::kit::shell::{Empty, Shell};
-use super::super::kit::words::{command_line, moment};
+use super::super::kit::words::moment;
 use super::super::session::Visitor;
 use crate::http::api::segment;
 use crate::http::app::App;
@@ -10,7 +10,7 @@ use crate::store::MerchantState;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use portcullis_protocol::{MerchantName, Product, PublicKey};
+use portcullis_protocol::{MerchantName, Product, ProductName, PublicKey};
 use std::time::Duration;
 
 /// A merchant that sells here.
@@ -30,16 +30,19 @@ pub(crate) async fn show(
         @if products.is_empty() {
             (Empty { title: "Nothing is on sale", text: html! { "The merchant sells nothing at present." } })
         } @else {
-            p { "Sign the terminal in, once:" }
-            (command_line(&format!("portcullis login {}", app.origin())))
             @for revision in &products { (product(&revision.product)) }
         }
     };
     Ok(Shell::new(&app, &visitor, merchant.title.as_str()).show(&content))
 }
 
+/// The way to a product's page.
+pub(in super::super) fn path_of(merchant: &MerchantName, name: &ProductName) -> String {
+    format!("/merchants/{merchant}/{name}")
+}
+
 /// The key, as words.
-pub(super) fn key_of(key: &PublicKey) -> Markup {
+pub(in super::super) fn key_of(key: &PublicKey) -> Markup {
     html! {
         dl { dt { "Key" } dd { code { (key.thumbprint().words()) } } }
         p.hint {
@@ -52,16 +55,15 @@ pub(super) fn key_of(key: &PublicKey) -> Markup {
 fn product(product: &Product) -> Markup {
     html! {
         div.offer {
-            div.cost { h3 dir="auto" { (product.title) } strong { (product.price) } }
+            div.cost { h3 dir="auto" { a href=(path_of(&product.merchant, &product.name)) { (product.title) } } strong { (product.price) } }
             p.text dir="auto" { (product.description) }
             p.small { "The code arrives within " (time(product.deadline.get())) ", or you are paid back." }
-            (command_line(&format!("portcullis pay {}/{}", product.merchant, product.name)))
         }
     }
 }
 
 /// A time to deliver.
-pub(super) fn time(seconds: u32) -> String {
+pub(in super::super) fn time(seconds: u32) -> String {
     humantime::format_duration(Duration::from_secs(seconds.into())).to_string()
 }
 

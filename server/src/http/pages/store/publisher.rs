@@ -26,7 +26,7 @@ pub(crate) async fn show(
     let publisher = app.core.store.publisher(&name).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
     let page: u32 = query_value(&request.into_parts().0, "page").and_then(|page| page.parse().ok()).unwrap_or(0);
     let found = app.core.store.sold_by(&name, page, PER_PAGE).await.map_err(ApiError::internal)?;
-    let SearchPage { listings, next } = found;
+    let SearchPage { listings, next, .. } = found;
     let content = html! {
         p.lead { "Publishes here since " (moment(publisher.created)) "." }
         dl {
@@ -37,7 +37,7 @@ pub(crate) async fn show(
         h2 { "On sale" }
         @if listings.is_empty() {
             (Empty { title: "Nothing is on sale", text: html! { "Look at " a href="/search" { "everything on sale" } "." } })
-        } @else { (cards(&listings)) }
+        } @else { (cards(&listings, &[])) }
         (Pager { path: &format!("/publishers/{name}"), page, next })
     };
     Ok(Shell::new(&app, &visitor, name.as_str()).covers().show(&content))

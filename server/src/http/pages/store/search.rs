@@ -29,7 +29,7 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
     // A page of everything is named by a listing that there is; no list of what was found is longer.
     let page = if i64::from(page) > newest { 0 } else { page };
     let query = SearchQuery { text: asked.clone(), kind: kind.clone(), page, per_page: PER_PAGE };
-    let SearchPage { listings, next } = app.core.store.search(query).await.map_err(ApiError::internal)?;
+    let SearchPage { listings, products, next } = app.core.store.search(query).await.map_err(ApiError::internal)?;
     let name = kind.as_deref().map(|kind| icons::kind_name(kind, true));
     let title = match (&name, asked.is_empty()) {
         (_, false) => format!("Results for \u{201c}{asked}\u{201d}"),
@@ -41,9 +41,9 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
         (chips(&kinds(&app).await?, kind.as_deref()))
         h2.sr { "Results" }
         div.results {
-            @if listings.is_empty() {
+            @if listings.is_empty() && products.is_empty() {
                 (Empty { title: "Nothing found", text: html! { "Try fewer or other words, or look at " a href="/search" { "everything on sale" } "." } })
-            } @else { (cards(&listings)) }
+            } @else { (cards(&listings, &products)) }
         }
         (Pager { path: &path, page, next })
     };
