@@ -52,7 +52,7 @@ pub async fn every_state(server: &Server, browser: &mut Browser, password: &str)
     for (order, readable) in [(stored, true), (disputed, false)] {
         fetch(&mut terminal, order).await?;
         let accepted = platform.store.code_order(&order).await?.and_then(|order| order.accepted).context("a code")?;
-        let ack = CodeAckRequest { generation: accepted.generation, ciphertext: accepted.bytes.digest(), readable };
+        let ack = CodeAckRequest { generation: accepted.generation, ciphertext: accepted.digest, readable };
         let path = paths::fill(paths::CODE_ACK, &[&order]);
         let _: CodeAckAnswer = terminal.ask(&Draft::post(path, &ack)).await?;
     }

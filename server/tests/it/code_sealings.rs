@@ -38,7 +38,7 @@ impl Moved {
         let verification = self.shop.verify(&self.world.core, &paid).await.expect("verified");
         let sealed = self.shop.seal(&verification, &["CODE"], Vec::new());
         self.shop.submit(&self.world.core, sealed).await.expect("accepted");
-        let to = RecipientRequest { recipient: Octets(*self.new.public().as_bytes()) };
+        let to = RecipientRequest { recipient: Octets(*self.new.public().as_bytes()), first: false };
         let moved = delivery::relocate(&self.world.core, &self.second.asker, &paid.id, &to).await.expect("moved");
         assert_eq!(moved.generation.get(), 2);
         found(&self.world, &paid.id).await
@@ -53,12 +53,15 @@ async fn a_sealing_stays_in_force_for_its_own_terminal_until_the_next_one_is_acc
     // The terminal that was not lost after all has its code.
     let answer = fetched(world, &moved.first, &order.id).await;
     assert_eq!((answer.info.generation, answer.info.sealed), (Generation::FIRST, Some(Generation::FIRST)));
-    assert_eq!(answer.info.recipient.0, *moved.old.public().as_bytes());
+    assert_eq!(answer.info.recipient.expect("a key").0, *moved.old.public().as_bytes());
     let delivery = answer.delivery.expect("a delivery");
     assert_eq!(opened(&delivery, core, &moved.shop, &moved.old), "CODE");
     let answer = fetched(world, &moved.second, &order.id).await;
     assert!(answer.delivery.is_none(), "not yet sealed for the other one");
-    assert_eq!((answer.info.generation.get(), answer.info.recipient.0), (2, *moved.new.public().as_bytes()));
+    assert_eq!(
+        (answer.info.generation.get(), answer.info.recipient.expect("a key").0),
+        (2, *moved.new.public().as_bytes())
+    );
     let said = acknowledged(&found(world, &order.id).await, true);
     let strange = delivery::acknowledge(core, &moved.second.asker, &order.id, &said).await;
     assert!(strange.is_err(), "nor does the other one acknowledge it");
@@ -94,7 +97,7 @@ async fn another_sealing_has_a_deadline_of_its_own_and_ends_in_a_dispute() {
     // Long after the payment: what counts is when it was moved.
     let order = {
         let third = world.machine_of(moved.first.account).await;
-        let to = RecipientRequest { recipient: Octets(*moved.new.public().as_bytes()) };
+        let to = RecipientRequest { recipient: Octets(*moved.new.public().as_bytes()), first: false };
         delivery::relocate(core, &third.asker, &order.id, &to).await.expect("moved once more");
         found(world, &order.id).await
     };

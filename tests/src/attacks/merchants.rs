@@ -235,7 +235,7 @@ async fn substitute(platform: &Core, order: OrderId, key: &ReleaseSecretKey) -> 
 
 /// What the platform reads of an order, with a key of its own.
 async fn read(platform: &Core, seller: &Seller, order: OrderId, key: &ReleaseSecretKey) -> Result<String> {
-    let accepted = found(platform, order).await?.accepted.context("no code")?;
+    let accepted = found(platform, order).await?.accepted.and_then(|accepted| accepted.sealed).context("no code")?;
     let delivery = Delivery {
         verification: String::new(),
         code: accepted.code,
@@ -439,7 +439,7 @@ async fn code_at_a_revoked_terminal(arena: &mut Arena) -> Result<Outcome> {
     let no = "terminal-revoked";
     trial.attack("fetching", no, fetch(&mut lost, after).await);
     let accepted = found(&platform, after).await?.accepted.context("a code")?;
-    let ack = CodeAckRequest { generation: accepted.generation, ciphertext: accepted.bytes.digest(), readable: true };
+    let ack = CodeAckRequest { generation: accepted.generation, ciphertext: accepted.digest, readable: true };
     let said = lost.ask::<Value>(&Draft::post(paths::fill(paths::CODE_ACK, &[&after]), &ack)).await;
     trial.attack("acknowledging, so that nobody else gets it", no, said);
     let own = Draft::post(

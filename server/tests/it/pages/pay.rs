@@ -170,8 +170,8 @@ async fn a_person_pays_a_request_and_a_terminal_of_hers_makes_the_key() {
     let delivery = info(&mut terminal, &order).await.delivery.expect("a delivery");
     assert!(browser.get(&at(&order)).await.text.contains("It was delivered to"));
     let accepted = order_in(core, &order).await.accepted.expect("a code");
-    assert_eq!(accepted.bytes.ciphertext, delivery.ciphertext);
-    let ack = CodeAckRequest { generation: accepted.generation, ciphertext: accepted.bytes.digest(), readable: true };
+    assert_eq!(accepted.sealed.expect("sealed").bytes.ciphertext, delivery.ciphertext);
+    let ack = CodeAckRequest { generation: accepted.generation, ciphertext: accepted.digest, readable: true };
     let _: CodeAckAnswer = terminal.get_yes(&Draft::post(paths::fill(paths::CODE_ACK, &[&order]), &ack)).await;
     let done = browser.get(&format!("{}?watch=3", at(&order))).await;
     assert!(
