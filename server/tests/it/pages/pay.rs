@@ -146,7 +146,7 @@ async fn a_person_pays_a_request_and_a_terminal_of_hers_makes_the_key() {
     assert!(watched.text.contains("makes the key") && watched.text.contains("--watch"));
     assert!(!watched.text.contains("<script"));
     // The merchant hears nothing of it, and can do nothing about it.
-    let open = merchants::orders::open(core, &shop.merchant, 0).await.expect("read");
+    let open = merchants::orders::open(core, &shop.merchant, None).await.expect("read");
     assert_eq!(open.orders.len(), 0);
     let guess = OrderVerificationRequest { order, nonce: Octets([0; 32]), request: Some(digest) };
     let refused = merchants::orders::verify(core, &shop.merchant, &guess).await;
