@@ -18,9 +18,11 @@ pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<E
     let sealing = u32::try_from(claim.of.part).ok().and_then(|part| Generation::new(part).ok());
     let sealing = sealing.ok_or_else(super::documents::damaged)?;
     Ok(Some(match core.store.fail_code_order(&order, CodeFailure::Late(sealing)).await? {
-        CodeStep::Closed(order) if order.generation == sealing && order.waits_for_merchant() => {
+        CodeStep::Closed(order)
+            if order.generation == sealing && (order.waits_for_merchant() || order.awaits_key()) =>
+        {
             // By this clock there is a moment left.
-            EffectVerdict::Again(claim.now.plus(if order.is_held_up { LOOK } else { 1 }))
+            EffectVerdict::Again(claim.now.plus(if order.is_held_up && !order.awaits_key() { LOOK } else { 1 }))
         }
         _ => EffectVerdict::Done,
     }))

@@ -93,6 +93,7 @@ fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
             tx.now().millis(),
         ),
     )?;
+    let mut has_succeeded = false;
     if claimed == 1 {
         tx.log("merchant claimed", Some(&new.owner), None, &new.id.0.0)?;
     } else {
@@ -102,13 +103,18 @@ fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
              WHERE name = ?1 AND owner = ?2 AND key = ?3",
             (new.name.as_str(), new.owner.as_bytes(), new.key.to_bytes(), new.title.as_str(), new.webhook.as_str()),
         )?;
-        if changed != 1 && !succeed(tx, new)? {
+        has_succeeded = changed != 1 && succeed(tx, new)?;
+        if changed != 1 && !has_succeeded {
             return Ok(MerchantOutcome::Taken);
         }
     }
     let known = by_name(tx, &new.name)?.ok_or(TxError::Damaged)?;
     // In the same transaction: an address without endpoint, or with two, is never seen.
     webhooks::propose(tx, &Receiver::Merchant(known.id.0), new.webhook.as_str(), &new.endpoint)?;
+    // The catalogue after the endpoints: in the order of every other.
+    if has_succeeded {
+        listed_products::end_all(tx, &known.id)?;
+    }
     listed_products::set_standing(tx, &known.id)?;
     Ok(MerchantOutcome::Claimed(Box::new(known)))
 }
@@ -146,8 +152,7 @@ fn end_goods(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
     let now = tx.now().millis();
     tx.change("UPDATE products SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL", (merchant.0.0, now))?;
     let sql = "UPDATE payment_requests SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL";
-    tx.change(sql, (merchant.0.0, now))?;
-    listed_products::end_all(tx, merchant)
+    tx.change(sql, (merchant.0.0, now)).map(drop)
 }
 
 fn prove(tx: &Tx<'_>, merchant: &MerchantId, webhook: &WebhookUrl) -> TxResult<bool> {
@@ -221,6 +226,7 @@ fn vouch(tx: &Tx<'_>, new: &NewMerchantVouch) -> TxResult<MerchantVouchOutcome> 
     tx.change(sql, (known.id.0.0, new.seq.cast_signed(), new.by.to_bytes(), &new.compact))?;
     // A terminal that does not know the old key verifies nothing that it signed.
     end_goods(tx, &known.id)?;
+    listed_products::end_all(tx, &known.id)?;
     tx.log("merchant key changed", Some(&known.owner), None, &known.id.0.0)?;
     Ok(MerchantVouchOutcome::Vouched)
 }

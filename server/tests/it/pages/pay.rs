@@ -322,6 +322,8 @@ async fn an_order_without_a_key_is_paid_back_and_its_merchant_has_failed_nobody(
     }
     assert_eq!(order_in(core, &order).await.state, Some(CodeState::Refunded));
     assert_eq!(core.store.order(&order).await.expect("read").expect("an order").phase, OrderPhase::Refunded);
+    // Whoever was signed in a day ago signs in again.
+    browser.sign_in("ada@example.org", PASSWORD).await;
     assert!(browser.get(&at(&order)).await.text.contains("You were paid back"));
     let health = core.store.merchant_health(&shop.merchant.id).await.expect("read");
     assert_eq!(health.decided, 0, "the merchant was told nothing, and has failed nobody");
