@@ -11,11 +11,13 @@ mod serve;
 use crate::ops::config::{Config, Overrides};
 use crate::ops::parts::Parts;
 use crate::print;
-use crate::store::{AddressError, DatabaseAddress};
+use crate::store::{AddressError, DatabaseAddress, InvitationId};
 use crate::{App, Core, Server};
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
-use portcullis_protocol::Origin;
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{Digest, Origin, Thumbprint};
+use std::any::TypeId;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +25,10 @@ use std::process::ExitCode;
 /// Runs the command line of this process, with the parts that a server is built from.
 #[must_use]
 pub fn main(parts: Parts) -> ExitCode {
-    let command = match Command::try_parse() {
+    let mut known = with_identifiers(Command::command());
+    let read = known.try_get_matches_from_mut(std::env::args_os());
+    let read = read.and_then(|read| Command::from_arg_matches(&read).map_err(|error| error.format(&mut known)));
+    let command = match read {
         Ok(command) => command,
         Err(answer) => return print::answer(&answer),
     };
@@ -41,6 +46,16 @@ pub fn main(parts: Parts) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same.
+fn with_identifiers(command: clap::Command) -> clap::Command {
+    let identifiers =
+        [TypeId::of::<Octets<16>>(), TypeId::of::<Digest>(), TypeId::of::<Thumbprint>(), TypeId::of::<InvitationId>()];
+    let is_one = |arg: &Arg| identifiers.iter().any(|of| arg.get_value_parser().type_id() == *of);
+    command
+        .mut_args(|arg| if is_one(&arg) { arg.allow_hyphen_values(true) } else { arg })
+        .mut_subcommands(with_identifiers)
 }
 
 /// The billing authentication server of Portcullis.

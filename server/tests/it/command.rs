@@ -274,6 +274,29 @@ fn errors_say_cause_and_fix() {
     assert!(refused(&run(dir, &["serve", "--config", "own.toml"])).contains("sing_up"));
 }
 
+/// Of 64 identifiers one begins with a hyphen.
+#[test]
+fn an_identifier_may_begin_with_a_hyphen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
+    let (short, long) = (format!("-{}", "A".repeat(21)), format!("-{}", "A".repeat(42)));
+    for (arguments, said) in [
+        (&["withdraw", &long][..], "no such resource"),
+        (&["restore", &long], "no such resource"),
+        (&["invitation", "revoke", &short], "no such invitation"),
+        (&["webhook", "remove", &short], "no such endpoint"),
+        (&["webhook", "rotate", &short, "--json"], "no such endpoint"),
+        (&["merchant", "rekey", "games", &long], "no merchant"),
+    ] {
+        let error = refused(&run(dir, &[&["operator", "--dir", "store"], arguments].concat()));
+        assert!(error.contains(said), "{arguments:?}: {error}");
+    }
+    // What is no identifier is still a flag that there is not.
+    let error = refused(&run(dir, &["operator", "--dir", "store", "account", "suspend", "--hard", "ada@example.org"]));
+    assert!(error.contains("unexpected argument '--hard'"), "{error}");
+}
+
 #[test]
 fn the_configuration_that_init_writes_is_read_again() {
     for arguments in [&["--origin", "https://store.example"][..], &[]] {

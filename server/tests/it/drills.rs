@@ -183,13 +183,16 @@ const DROPPED_INDEXES: [&str; 2] = [
     "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
 ];
 
+/// What a table of SQLite is made by. It drops no column that a constraint names, so a table with newer columns is made
+/// anew as it was.
+const MADE: &str = "SELECT name || '|' || sql FROM sqlite_schema WHERE type = 'table'";
+
 /// Takes a database back to the earlier version, with everything in it that was there then.
 fn take_back(place: &Place, earlier: &Place) {
-    let dropped = |sql: [&str; 2]| {
+    let missing = |sql: [&str; 2]| {
         let now = names(place, sql);
         names(earlier, sql).into_iter().filter(|made| !now.contains(made)).collect::<Vec<_>>()
     };
-    let dropped = [dropped(DROPPED_COLUMNS), dropped(DROPPED_INDEXES)].concat();
     let newer = |sql: [&str; 2]| {
         let old = names(earlier, sql);
         names(place, sql).into_iter().filter(|name| !old.contains(name)).collect::<Vec<_>>()
@@ -203,11 +206,33 @@ fn take_back(place: &Place, earlier: &Place) {
     for index in indexes.iter().filter_map(|made| made.split('|').next()) {
         place.run(&format!("DROP INDEX IF EXISTS {index}"));
     }
-    for column in newer(COLUMNS) {
-        let (table, column) = column.split_once('.').expect("a column");
-        place.run(&format!("ALTER TABLE {table} DROP COLUMN {column}"));
+    let columns = newer(COLUMNS);
+    let columns: Vec<(&str, &str)> = columns.iter().map(|name| name.split_once('.').expect("a column")).collect();
+    match place {
+        Place::Address(_) => {
+            for (table, column) in columns {
+                place.run(&format!("ALTER TABLE {table} DROP COLUMN {column}"));
+            }
+        }
+        Place::File(_) => {
+            let (now, old) = (names(place, COLUMNS), names(earlier, COLUMNS));
+            for made in names(earlier, [MADE, MADE]) {
+                let (table, sql) = made.split_once('|').expect("a table");
+                if !columns.iter().any(|(of, _)| *of == table) {
+                    continue;
+                }
+                let kept = old.iter().filter(|column| now.contains(column)).filter_map(|column| column.split_once('.'));
+                let kept: Vec<&str> = kept.filter(|(of, _)| *of == table).map(|(_, column)| column).collect();
+                let (sql, kept) = (sql.replacen(table, "as_it_was", 1), kept.join(", "));
+                place.run(&format!(
+                    "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON;
+                     {sql}; INSERT INTO as_it_was ({kept}) SELECT {kept} FROM {table}; DROP TABLE {table};
+                     ALTER TABLE as_it_was RENAME TO {table}"
+                ));
+            }
+        }
     }
-    for statement in dropped {
+    for statement in [missing(DROPPED_COLUMNS), missing(DROPPED_INDEXES)].concat() {
         place.run(&statement);
     }
     place.run(&match place {
