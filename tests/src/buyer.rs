@@ -3,7 +3,7 @@
 use crate::{Browser, Server};
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_fixtures::{Draft, Terminal, now, rng};
-use portcullis_protocol::codes::{CodeContext, CodeState, Quantity, SealedBytes, open};
+use portcullis_protocol::codes::{CodeState, Quantity, open};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderRequest, Delivery, MerchantEntry, OrderAnswer,
@@ -156,15 +156,9 @@ impl Buyer {
         let said = verification.document();
         ensure!(said.order == ordered.id && said.recipient == own && code.recipient == own, "for another key");
         ensure!(code.order == ordered.id && code.verification == verification.digest(), "for another order");
-        let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
+        let sealed = delivery.sealed();
         ensure!(sealed.digest() == code.ciphertext, "another ciphertext than the merchant signed");
-        let context = CodeContext {
-            order: &code.order,
-            merchant: &code.merchant,
-            generation: code.generation,
-            verification: &code.verification,
-        };
-        let codes = open(&ordered.key, &context, seen.info.quantity, &sealed)?;
+        let codes = open(&ordered.key, &code.context(), seen.info.quantity, &sealed)?;
         let codes = codes.iter().map(str::to_owned).collect();
         Ok((code, codes))
     }

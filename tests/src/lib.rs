@@ -37,7 +37,7 @@ pub use buyer::{Buyer, Ordered};
 pub use example_merchant::ExampleMerchant;
 pub use inbox::{Inbox, Posted};
 pub use portcullis_fixtures::{Server, checkout};
-pub use rogue::{Manner, Rogue};
+pub use rogue::{Manner, Rogue, read_body};
 pub use terminal::{Ran, Terminal};
 pub use vendor::{POINT, Vendor, Ware};
 pub use window::Window;

@@ -4,15 +4,15 @@
 use crate::{Buyer, Server};
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_fixtures::{Draft, Terminal, now, rng};
-use portcullis_protocol::codes::{CodeContext, Codes, SealedBytes, TimeToDeliver, seal};
+use portcullis_protocol::codes::{Codes, TimeToDeliver};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, DeclineRequest, MerchantAnswer, MerchantOrder, MerchantRequest,
     OrderVerificationAnswer, OrderVerificationRequest, OwnershipRequest, ProductAnswer, ProductRequest,
 };
 use portcullis_protocol::{
-    Digest, Document, MerchantClaim, MerchantName, OrderId, Origin, Ownership, Product, SealedCode, SecretKey,
-    Unverified, Verification, Verified, WebhookUrl, paths,
+    Digest, Document, MerchantClaim, MerchantName, OrderId, Origin, Ownership, Product, SecretKey, Unverified,
+    Verification, Verified, WebhookUrl, paths,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -198,26 +198,10 @@ impl Rogue {
         codes: &[&str],
     ) -> Result<CodeSubmission> {
         let codes = Codes::new(codes.iter().map(|code| Zeroizing::new((*code).to_owned())).collect())?;
+        // It signs in its own name, whoever was asked.
+        let said = Verification { merchant: self.name.clone(), ..said.clone() };
         let digest = verification.digest();
-        let context = CodeContext {
-            order: &said.order,
-            merchant: &self.name,
-            generation: said.generation,
-            verification: &digest,
-        };
-        let SealedBytes { enc, ciphertext } = seal(&said.recipient, &context, &codes, &mut rng())?;
-        let code = SealedCode {
-            merchant: self.name.clone(),
-            aud: said.iss.clone(),
-            order: said.order,
-            generation: said.generation,
-            verification: digest,
-            recipient: said.recipient,
-            ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
-            serials: Vec::new(),
-            iat: now(),
-        };
-        Ok(CodeSubmission { code: self.sign(code), enc, ciphertext })
+        Ok(CodeSubmission::seal(&said, digest, &codes, Vec::new(), now(), &self.key, &mut rng())?)
     }
 
     /// Submits.
@@ -295,7 +279,11 @@ impl Endpoint {
     }
 }
 
-async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>> {
+/// The body of a request that has just arrived.
+///
+/// # Errors
+/// If the connection broke off.
+pub async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 4096];

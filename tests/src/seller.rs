@@ -4,7 +4,7 @@
 use crate::Browser;
 use anyhow::{Context as _, Result, bail};
 use portcullis_fixtures::{Draft, Terminal, now, rng};
-use portcullis_protocol::codes::{CodeContext, Codes, Quantity, SealedBytes, TimeToDeliver, open, seal};
+use portcullis_protocol::codes::{Codes, Quantity, TimeToDeliver, open};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     CodeOrderAnswer, CodeOrderRequest, CodeSubmission, CodeSubmissionAnswer, Delivery, MerchantAnswer, OrderAnswer,
@@ -158,28 +158,9 @@ impl Seller {
         codes: &[&str],
         serials: Vec<CodeSerial>,
     ) -> Result<CodeSubmission> {
-        let said = verification.document();
+        let (said, digest) = (verification.document(), verification.digest());
         let plain = Codes::new(codes.iter().map(|code| Zeroizing::new((*code).to_owned())).collect())?;
-        let digest = verification.digest();
-        let context = CodeContext {
-            order: &said.order,
-            merchant: &said.merchant,
-            generation: said.generation,
-            verification: &digest,
-        };
-        let SealedBytes { enc, ciphertext } = seal(&said.recipient, &context, &plain, &mut rng())?;
-        let code = SealedCode {
-            merchant: said.merchant.clone(),
-            aud: said.iss.clone(),
-            order: said.order,
-            generation: said.generation,
-            verification: digest,
-            recipient: said.recipient,
-            ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
-            serials,
-            iat: now(),
-        };
-        Ok(CodeSubmission { code: sign(code, &self.key), enc, ciphertext })
+        Ok(CodeSubmission::seal(said, digest, &plain, serials, now(), &self.key, &mut rng())?)
     }
 
     /// Submits. Returns what the server says of it.
@@ -264,14 +245,7 @@ pub async fn fetch(buyer: &mut Terminal, order: OrderId) -> Result<Delivery> {
 /// If there is none.
 pub fn opened(delivery: &Delivery, seller: &Seller, key: &ReleaseSecretKey) -> Result<String> {
     let code: SealedCode = Unverified::parse(&delivery.code)?.verify(seller.key.public())?.into_document();
-    let context = CodeContext {
-        order: &code.order,
-        merchant: &code.merchant,
-        generation: code.generation,
-        verification: &code.verification,
-    };
-    let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
-    let codes = open(key, &context, Quantity::ONE, &sealed)?;
+    let codes = open(key, &code.context(), Quantity::ONE, &delivery.sealed())?;
     Ok(codes.iter().next().context("no code")?.to_owned())
 }
 

@@ -13,14 +13,14 @@ use crate::store::{Store, StoreError};
 use crate::verification::{Expected, Mismatch};
 use anyhow::Result;
 use futures::StreamExt as _;
-use portcullis_protocol::codes::{CodeContext, CodeError, CodeState, Codes, Generation, seal};
+use portcullis_protocol::codes::{CodeError, CodeState, Codes, Generation, SealedBytes};
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, DeclineRequest, MerchantOrder, MerchantStatus, OrderVerificationAnswer,
     OrderVerificationRequest,
 };
 use portcullis_protocol::{
-    CodeAccepted, JwsError, OrderId, OrderRefunded, Reason, RefusalAnswer, SealedCode, SecretKey, Unverified,
-    Verification, Verified, paths,
+    CodeAccepted, JwsError, OrderId, OrderRefunded, Reason, RefusalAnswer, SecretKey, Unverified, Verification,
+    Verified, paths,
 };
 use reqwest::Method;
 use std::sync::{Mutex, PoisonError};
@@ -341,24 +341,8 @@ fn pause(tries: u32) -> u64 {
 
 /// Seals codes for what a verification says, and signs for them.
 fn sealed(verification: &Verified<Verification>, codes: &Codes, key: &SecretKey) -> Result<Sealed, CodeError> {
-    let (said, digest) = (verification.document(), verification.digest());
-    let context = CodeContext {
-        order: &said.order,
-        merchant: &said.merchant,
-        generation: said.generation,
-        verification: &digest,
-    };
-    let bytes = seal(&said.recipient, &context, codes, &mut crate::rng())?;
-    let document = SealedCode {
-        merchant: said.merchant.clone(),
-        aud: said.iss.clone(),
-        order: said.order,
-        generation: said.generation,
-        verification: digest,
-        recipient: said.recipient,
-        ciphertext: bytes.digest(),
-        serials: Vec::new(),
-        iat: crate::now(),
-    };
-    Ok(Sealed { code: Verified::sign(document, key).compact().to_owned(), bytes })
+    let (said, digest, now) = (verification.document(), verification.digest(), crate::now());
+    let sealed = CodeSubmission::seal(said, digest, codes, Vec::new(), now, key, &mut crate::rng())?;
+    let CodeSubmission { code, enc, ciphertext } = sealed;
+    Ok(Sealed { code, bytes: SealedBytes { enc, ciphertext } })
 }

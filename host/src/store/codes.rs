@@ -303,7 +303,7 @@ impl Storefront {
         if self.vault().was_shown(order)? {
             // That it was acknowledged may have been lost.
             if let Some(delivery) = delivery {
-                let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext };
+                let sealed = delivery.sealed();
                 let generation = info.generation;
                 let ack = CodeAckRequest { generation, ciphertext: sealed.digest(), readable: true };
                 let path = paths::fill(paths::CODE_ACK, &[order]);
@@ -336,7 +336,7 @@ impl Storefront {
                        `portcullis codes ORDER --claim` has it delivered here";
             return Err(ClientError::NotFound(why.into()));
         };
-        let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
+        let sealed = delivery.sealed();
         let ack = |readable| CodeAckRequest { generation: info.generation, ciphertext: sealed.digest(), readable };
         let path = paths::fill(paths::CODE_ACK, &[order]);
         // The answer to an acknowledgement was lost: they were opened and stored.

@@ -1,6 +1,6 @@
 //! What platform and merchant sign of an order of electronic codes.
 
-use crate::codes::{Generation, Quantity};
+use crate::codes::{CodeContext, Generation, Quantity};
 use crate::encoding::Octets;
 use crate::ids::{CodeSerial, Digest, MerchantName, OrderId, Origin};
 use crate::jws::Document;
@@ -65,6 +65,15 @@ pub struct SealedCode {
     pub serials: Vec<CodeSerial>,
     /// When, Unix seconds.
     pub iat: u64,
+}
+
+impl SealedCode {
+    /// What was sealed belongs to this.
+    #[must_use]
+    pub const fn context(&self) -> CodeContext<'_> {
+        let Self { order, merchant, generation, verification, .. } = self;
+        CodeContext { order, merchant, generation: *generation, verification }
+    }
 }
 
 impl Document for SealedCode {

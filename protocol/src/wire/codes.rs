@@ -1,15 +1,20 @@
 //! The bodies of requests and answers about electronic codes (`docs/protocol.md`, section 15).
 
-use crate::codes::{Generation, MAX_CIPHERTEXT, Quantity, ReportedState};
+use crate::codes::{
+    CodeContext, CodeError, Codes, Generation, MAX_CIPHERTEXT, Quantity, ReportedState, SealedBytes, seal,
+};
+use crate::documents::{SealedCode, Verification};
 use crate::encoding::{BoundedOctets, Octets};
 use crate::ids::{
     BatchId, CodeSerial, Digest, MerchantName, OperationName, OrderId, PublisherName, ResourceName, Title, WebhookUrl,
 };
-use crate::keys::PublicKey;
+use crate::jws::Verified;
+use crate::keys::{PublicKey, SecretKey};
 use crate::listed::Listed;
 use crate::money::Money;
 use crate::rights::Rights;
 use crate::wire::PaymentMethod;
+use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/merchants`: claim a merchant's name. Answer: [`MerchantAnswer`].
@@ -206,6 +211,40 @@ pub struct CodeSubmission {
     pub ciphertext: BoundedOctets<MAX_CIPHERTEXT>,
 }
 
+impl CodeSubmission {
+    /// Seals codes for what a verification says, whose digest is `verification`, and signs for them. `iat` is in Unix
+    /// seconds.
+    ///
+    /// # Errors
+    /// [`CodeError::LowOrderKey`], [`CodeError::TooLong`].
+    pub fn seal(
+        said: &Verification,
+        verification: Digest,
+        codes: &Codes,
+        serials: Vec<CodeSerial>,
+        iat: u64,
+        key: &SecretKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, CodeError> {
+        let Verification { iss, merchant, order, recipient, generation, .. } = said;
+        let context = CodeContext { order, merchant, generation: *generation, verification: &verification };
+        let sealed = seal(recipient, &context, codes, rng)?;
+        let code = SealedCode {
+            merchant: merchant.clone(),
+            aud: iss.clone(),
+            order: *order,
+            generation: *generation,
+            verification,
+            recipient: *recipient,
+            ciphertext: sealed.digest(),
+            serials,
+            iat,
+        };
+        let SealedBytes { enc, ciphertext } = sealed;
+        Ok(Self { code: Verified::sign(code, key).compact().to_owned(), enc, ciphertext })
+    }
+}
+
 /// It was accepted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -367,6 +406,14 @@ pub struct Delivery {
     /// The codes, sealed.
     #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 21867))]
     pub ciphertext: BoundedOctets<MAX_CIPHERTEXT>,
+}
+
+impl Delivery {
+    /// The codes as they were sealed.
+    #[must_use]
+    pub fn sealed(&self) -> SealedBytes {
+        SealedBytes { enc: self.enc, ciphertext: self.ciphertext.clone() }
+    }
 }
 
 /// `POST /v1/codes/{order}/ack`: the code arrived, or cannot be read. Answer: [`CodeAckAnswer`].

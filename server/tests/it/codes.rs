@@ -5,7 +5,7 @@ use crate::metered::booked;
 use crate::world::{Machine, World, account, count, fresh, origin, reason};
 use futures::future::join_all;
 use portcullis_protocol::codes::{
-    CodeContext, CodeState, Codes, Generation, Quantity, ReportedState, SealedBytes, TimeToDeliver, open, seal,
+    CodeContext, CodeState, Codes, Generation, Quantity, ReportedState, TimeToDeliver, open,
 };
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
 use portcullis_protocol::wire::{
@@ -110,28 +110,9 @@ impl Shop {
         codes: &[&str],
         serials: Vec<CodeSerial>,
     ) -> CodeSubmission {
-        let said = verification.document();
+        let (said, digest) = (verification.document(), verification.digest());
         let plain = Codes::new(codes.iter().map(|code| Zeroizing::new((*code).to_owned())).collect()).expect("codes");
-        let digest = verification.digest();
-        let context = CodeContext {
-            order: &said.order,
-            merchant: &said.merchant,
-            generation: said.generation,
-            verification: &digest,
-        };
-        let SealedBytes { enc, ciphertext } = seal(&said.recipient, &context, &plain, &mut rng()).expect("sealed");
-        let signed = SealedCode {
-            merchant: said.merchant.clone(),
-            aud: said.iss.clone(),
-            order: said.order,
-            generation: said.generation,
-            verification: digest,
-            recipient: said.recipient,
-            ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
-            serials,
-            iat: said.iat,
-        };
-        CodeSubmission { code: self.sign(signed), enc, ciphertext }
+        CodeSubmission::seal(said, digest, &plain, serials, said.iat, &self.key, &mut rng()).expect("sealed")
     }
 
     pub(crate) async fn submit(&self, core: &Core, submission: CodeSubmission) -> Result<CodeAccepted, ServiceError> {
@@ -262,7 +243,7 @@ pub(crate) fn opened(
         Unverified::parse(&delivery.verification).expect("form").verify(&signer).expect("signed");
     let code: SealedCode =
         Unverified::parse(&delivery.code).expect("form").verify(shop.key.public()).expect("signed").into_document();
-    let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
+    let sealed = delivery.sealed();
     assert_eq!(code.ciphertext, sealed.digest());
     let digest = verification.digest();
     let context = CodeContext {

@@ -9,9 +9,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
-use portcullis_protocol::codes::{
-    CodeContext, CodeState, Codes, Quantity, ReportedState, SealedBytes, TimeToDeliver, open, seal,
-};
+use portcullis_protocol::codes::{CodeState, Codes, Quantity, ReportedState, TimeToDeliver, open};
 use portcullis_protocol::encoding::{Octets, from_base64url};
 use portcullis_protocol::wire::{
     CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderRequest, CodeOrdersAnswer, CodeSubmission,
@@ -312,42 +310,16 @@ async fn a_merchant_registers_proves_its_endpoint_sells_and_delivers() {
 
 /// Seals a code as the verification says, and signs for it.
 fn sealed(verification: &Verified<Verification>, key: &SecretKey, code: &str) -> CodeSubmission {
-    let said = verification.document();
+    let (said, digest) = (verification.document(), verification.digest());
     let plain = Codes::new(vec![Zeroizing::new(code.to_owned())]).expect("a code");
-    let digest = verification.digest();
-    let context = CodeContext {
-        order: &said.order,
-        merchant: &said.merchant,
-        generation: said.generation,
-        verification: &digest,
-    };
-    let SealedBytes { enc, ciphertext } = seal(&said.recipient, &context, &plain, &mut rng()).expect("sealed");
-    let signed = SealedCode {
-        merchant: said.merchant.clone(),
-        aud: said.iss.clone(),
-        order: said.order,
-        generation: said.generation,
-        verification: digest,
-        recipient: said.recipient,
-        ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
-        serials: Vec::new(),
-        iat: said.iat,
-    };
-    CodeSubmission { code: sign(signed, key), enc, ciphertext }
+    CodeSubmission::seal(said, digest, &plain, Vec::new(), said.iat, key, &mut rng()).expect("sealed")
 }
 
 /// What a terminal makes of a delivery.
 fn opened(delivery: &portcullis_protocol::wire::Delivery, key: &ReleaseSecretKey, merchant: &PublicKey) -> String {
     let code: SealedCode =
         Unverified::parse(&delivery.code).expect("form").verify(merchant).expect("signed").into_document();
-    let context = CodeContext {
-        order: &code.order,
-        merchant: &code.merchant,
-        generation: code.generation,
-        verification: &code.verification,
-    };
-    let sealed = SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext.clone() };
-    let codes = open(key, &context, Quantity::ONE, &sealed).expect("it opens");
+    let codes = open(key, &code.context(), Quantity::ONE, &delivery.sealed()).expect("it opens");
     codes.iter().next().expect("a code").to_owned()
 }
 

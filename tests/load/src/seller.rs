@@ -3,13 +3,13 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_fixtures::{Draft, Terminal, now, random, rng};
-use portcullis_protocol::codes::{CodeContext, Codes, SealedBytes, TimeToDeliver, seal};
+use portcullis_protocol::codes::{Codes, TimeToDeliver};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, OrderVerificationAnswer, OrderVerificationRequest,
 };
 use portcullis_protocol::{
-    Digest, MerchantName, OrderId, Product, SealedCode, SecretKey, Unverified, Verification, Verified, paths,
+    Digest, MerchantName, OrderId, Product, SecretKey, Unverified, Verification, Verified, paths,
 };
 use portcullis_server::Core;
 use portcullis_server::merchants::products;
@@ -38,7 +38,6 @@ pub(crate) struct Work {
 /// The merchant.
 #[derive(Clone)]
 pub(crate) struct Seller {
-    name: MerchantName,
     key: SecretKey,
     /// What proves itself with that key: each is used by one order at a time, since each has a nonce of its own.
     desks: Arc<Mutex<Vec<Terminal>>>,
@@ -107,8 +106,7 @@ impl Seller {
     ) -> Result<Self> {
         let mut first = Terminal::new(origin).await?;
         first.key = key.clone();
-        let name = NAME.parse().ok().context("a name")?;
-        let seller = Self { name, key, desks: Arc::default(), first, work: Arc::default() };
+        let seller = Self { key, desks: Arc::default(), first, work: Arc::default() };
         let answering = seller.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -169,29 +167,10 @@ impl Seller {
     }
 
     fn sealed(&self, verification: &Verified<Verification>) -> Result<CodeSubmission> {
-        let said = verification.document();
-        let digest = verification.digest();
+        let (said, digest) = (verification.document(), verification.digest());
         let codes = Codes::new(vec![Zeroizing::new(format!("CODE-{}", said.order))]).ok().context("a code")?;
-        let context = CodeContext {
-            order: &said.order,
-            merchant: &said.merchant,
-            generation: said.generation,
-            verification: &digest,
-        };
-        let sealed = seal(&said.recipient, &context, &codes, &mut rng()).ok().context("it cannot be sealed")?;
-        let SealedBytes { enc, ciphertext } = sealed;
-        let code = SealedCode {
-            merchant: self.name.clone(),
-            aud: said.iss.clone(),
-            order: said.order,
-            generation: said.generation,
-            verification: digest,
-            recipient: said.recipient,
-            ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
-            serials: Vec::new(),
-            iat: now(),
-        };
-        Ok(CodeSubmission { code: Verified::sign(code, &self.key).compact().to_owned(), enc, ciphertext })
+        let sealed = CodeSubmission::seal(said, digest, &codes, Vec::new(), now(), &self.key, &mut rng());
+        sealed.ok().context("it cannot be sealed")
     }
 }
 

@@ -1,20 +1,20 @@
 //! A merchant of its own, with no code of the server, and a user at the command line: from the registration to the code,
 //! and what the terminal says of a code that is not what was bought.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use portcullis_fixtures::{Draft, Terminal as Prover, now};
-use portcullis_protocol::codes::{CodeContext, Codes, SealedBytes, seal};
+use portcullis_protocol::codes::Codes;
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, OrderVerificationAnswer, OrderVerificationRequest,
 };
 use portcullis_protocol::{
-    MerchantName, Origin, Ownership, SealedCode, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
+    MerchantName, Origin, Ownership, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
 };
 use portcullis_tests::seller::{buy_in_browser, preset};
-use portcullis_tests::{Browser, Server, Terminal};
+use portcullis_tests::{Browser, Server, Terminal, read_body};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use zeroize::Zeroizing;
 
@@ -93,48 +93,10 @@ impl Merchant {
         let manner = *self.manner.lock().expect("a lock");
         let texts = if manner == Manner::Honest { vec!["ALPINE-RACER-1"] } else { vec!["ONE", "TWO"] };
         let codes = Codes::new(texts.into_iter().map(|text| Zeroizing::new(text.to_owned())).collect())?;
-        let digest = verification.digest();
-        let context = CodeContext {
-            order: &said.order,
-            merchant: &said.merchant,
-            generation: said.generation,
-            verification: &digest,
-        };
-        let SealedBytes { enc, ciphertext } = seal(&said.recipient, &context, &codes, &mut portcullis_fixtures::rng())?;
-        let code = SealedCode {
-            merchant: said.merchant.clone(),
-            aud: said.iss.clone(),
-            order: said.order,
-            generation: said.generation,
-            verification: digest,
-            recipient: said.recipient,
-            ciphertext: SealedBytes { enc, ciphertext: ciphertext.clone() }.digest(),
-            serials: Vec::new(),
-            iat: now(),
-        };
-        let code = Verified::sign(code, &self.key).compact().to_owned();
-        let body = CodeSubmission { code, enc, ciphertext };
+        let (digest, mut rng) = (verification.digest(), portcullis_fixtures::rng());
+        let body = CodeSubmission::seal(said, digest, &codes, Vec::new(), now(), &self.key, &mut rng)?;
         let _: CodeSubmissionAnswer = prover.ask(&Draft::post(paths::SUBMISSIONS, &body)).await?;
         Ok(())
-    }
-}
-
-async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    loop {
-        let mut chunk = [0; 4096];
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 {
-            bail!("the request broke off");
-        }
-        bytes.extend_from_slice(&chunk[..count]);
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).context("a length")?;
-        let length: usize = length.trim().parse()?;
-        if bytes.len() >= end + 4 + length {
-            return Ok(bytes[end + 4..end + 4 + length].to_vec());
-        }
     }
 }
 

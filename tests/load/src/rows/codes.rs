@@ -187,7 +187,7 @@ async fn fetch(terminal: &mut Terminal, order: OrderId, seen: &Seen) -> Result<(
     let answer: CodeOrderAnswer = terminal.ask(&Draft::get(path)).await?;
     let delivery = answer.delivery.context("nothing is delivered")?;
     locked(&seen.delivered).insert(order, Instant::now());
-    let sealed = portcullis_protocol::codes::SealedBytes { enc: delivery.enc, ciphertext: delivery.ciphertext };
+    let sealed = delivery.sealed();
     let ack = CodeAckRequest { generation: answer.info.generation, ciphertext: sealed.digest(), readable: true };
     let _: CodeAckAnswer = terminal.ask(&Draft::post(acknowledged, &ack)).await?;
     Ok(())
