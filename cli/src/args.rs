@@ -19,7 +19,7 @@ use crate::failure::Outcome;
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 `doctor` found something wrong, 20 to 43 refused (docs/refusals.md has them all).\n\
+    after_help = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 `doctor` or `merchant check` found something wrong, 20 to 54 refused (docs/refusals.md has them all).\n\
         Begin as a user with `portcullis login URL`, as a publisher with `portcullis new NAME`."
 )]
 pub(crate) struct Cli {

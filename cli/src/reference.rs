@@ -23,7 +23,7 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   read do not count, and the resource gets nothing of the answer. Without a terminal nothing is asked and the answer is no: say `--yes`, `--max-spend` or `--fingerprint`. On Windows nothing is asked yet.
 - **Files.** `-o FILE` appears under its name when it is whole, and keeps the permissions of the file that it replaces. Links are followed; devices, pipes and sockets are written through. A full disk is an error. If the reader of
   standard output goes away (`| head`), the command ends quietly with 141.
-- **Exit codes.** 0: done. 1: an error, a store's unsigned no among them. 2: the command line cannot be understood. 3: `doctor` found something wrong. 20 to 43: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
+- **Exit codes.** 0: done. 1: an error, a store's unsigned no among them. 2: the command line cannot be understood. 3: `doctor` or `merchant check` found something wrong. 20 to 54: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
 - **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect` and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a file.
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
   function gives go to `-o FILE`, or raw to standard output where that is no terminal.
@@ -71,12 +71,14 @@ fn section(text: &mut String, verb: &mut Command, name: &str, level: usize) {
     }
     if let Some(after) = verb.get_after_help() {
         let after = after.to_string();
-        let (prose, examples) = after.split_once(EXAMPLES_HEADING).unwrap_or(("", &after));
+        let (prose, examples) = after.split_once(EXAMPLES_HEADING).unwrap_or((&after, ""));
         if !prose.is_empty() {
             let _ = write!(text, "\n{}\n", prose.trim_end());
         }
-        let lines: Vec<&str> = examples.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
-        let _ = write!(text, "\n```sh\n{}\n```\n", lines.join("\n"));
+        if !examples.is_empty() {
+            let lines: Vec<&str> = examples.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+            let _ = write!(text, "\n```sh\n{}\n```\n", lines.join("\n"));
+        }
     }
     for task in verb.get_subcommands_mut().filter(|task| task.get_name() != "help") {
         let name = format!("{name} {}", task.get_name());

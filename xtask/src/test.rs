@@ -37,7 +37,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         &[
             ("guests: set up the target, make assets, build the examples; beside it", ""),
             (
-                "foreign tools: Chromium, PostgreSQL, nginx, HAProxy, Python and npm packages, FFmpeg, age, dovecot, bat",
+                "foreign tools: Chromium, PostgreSQL, dovecot, nginx, HAProxy, systemd, curl, Python, npm, FFmpeg, age, bat, Vim",
                 "4 min",
             ),
             ("formatting, lints, documentation, dependency policy", "8 min"),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Finding, State};
 use crate::screen::output::{Report, style};
 
-/// The exit code where something is wrong.
+/// The exit code if something is wrong.
 const WRONG: u8 = 3;
 
 /// What was found.

@@ -1,7 +1,8 @@
 //! Electronic codes of merchants, at the account that is signed in: buying them, having them delivered, keeping them.
 //!
 //! ```text
-//! key made and stored ─▶ order ─▶ (the merchant seals the code to that key) ─▶ fetched, checked, opened, stored ─▶ acknowledged
+//! key made and stored ─▶ order ─▶ (the merchant seals the code to that key)
+//!                                 ─▶ fetched, checked, opened, stored ─▶ acknowledged
 //! ```
 //!
 //! What the store says of a merchant is believed only as far as the merchant's own key signs it, and that key is
@@ -296,6 +297,7 @@ impl Storefront {
     /// # Errors
     /// [`ClientError::CodeNotAsBought`] if they are not; it says whether the store took that.
     /// [`ClientError::NotFound`] if they are delivered to another terminal: [`Storefront::take_over_codes`].
+    /// [`ClientError::MerchantNew`], [`ClientError::MerchantChanged`]: its user compares the merchant's key first.
     pub async fn collect_codes(&self, order: &OrderId) -> Result<Collected, ClientError> {
         let session = self.session()?;
         let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
@@ -347,7 +349,7 @@ impl Storefront {
             }
             return Ok(Collected::Here(codes));
         }
-        // What is delivered here was ordered here, or taken over: under a key that was stored before.
+        // What is delivered here was ordered here, taken over, or keyed here: under a key that was stored before.
         let (merchant, doubt) = self.keys_of(&info.merchant).await?;
         let signed = merchant.verify::<SealedCode>(&delivery.code);
         // A key that its user has not compared yet is no reason to say that the code is not what was bought.

@@ -251,7 +251,7 @@ impl Storefront {
         Ok(compact.iter().map(document).collect::<Result<_, _>>()?)
     }
 
-    /// Everything in a list of the account, page by page: `read` gives what an answer lists and the next page.
+    /// Everything in a list of the account, page by page: `read` returns what an answer lists and the next page.
     pub(crate) async fn all<A: Serialize + DeserializeOwned, T>(
         &self,
         path: &str,
@@ -336,7 +336,7 @@ fn believe(keys: &KeyDocument, refund: &mut RefundInfo) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Everything in a list, page by page: `read` gives what an answer lists and the next page.
+/// Everything in a list, page by page: `read` returns what an answer lists and the next page.
 pub(crate) async fn every_page<A: Serialize + DeserializeOwned, T>(
     session: &Session,
     path: &str,

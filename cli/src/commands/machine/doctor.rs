@@ -8,11 +8,11 @@ use crate::failure::Outcome;
 
 /// Look for what is wrong with this terminal, its stores, its clock and what is installed, and say how to mend it
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 3 where something is wrong; warnings alone give 0.")]
+#[command(after_help = "Exit code 3 if something is wrong, 0 if there are warnings alone.")]
 pub(crate) struct Doctor {}
 
 impl Doctor {
-    /// Gives the exit code: 0, or 3 where something is wrong.
+    /// Returns the exit code: 0, or 3 if something is wrong.
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
         let diagnosis = Diagnosis::of(doctor::examine(context));
         context.screen.report(&diagnosis);

@@ -35,7 +35,7 @@ enum Task {
     /// List the orders that are not final, and how the merchant stands
     Orders(Orders),
     /// Try the merchant's key, address and server as the store would, and say how to mend what is wrong
-    #[command(after_help = "Exit code 3 where something is wrong; warnings alone give 0.")]
+    #[command(after_help = "Exit code 3 if something is wrong, 0 if there are warnings alone.")]
     Check(Check),
 }
 

@@ -75,7 +75,7 @@ struct Listed {
 #[derive(Serialize)]
 struct Shown {
     order: String,
-    /// Where they were copied to, they are not printed.
+    /// Whether they were copied to the clipboard. Then they are not printed.
     copied: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     codes: Vec<String>,
