@@ -12,12 +12,13 @@ use crate::verbs;
 
 /// Print the completion script of a shell
 #[derive(Debug, Args)]
-#[command(after_help = "bash:       source <(portcullis completions bash)\n\
-    zsh:        portcullis completions zsh > ~/.zfunc/_portcullis  (a folder in $fpath)\n\
-    fish:       portcullis completions fish > ~/.config/fish/completions/portcullis.fish\n\
-    elvish:     eval (portcullis completions elvish | slurp)\n\
-    powershell: portcullis completions powershell | Out-String | Invoke-Expression\n\
-    nushell:    portcullis completions nushell | save -f portcullis.nu; use portcullis.nu *")]
+#[command(after_help = "Examples:\n\
+    \x20 bash:       source <(portcullis completions bash)\n\
+    \x20 zsh:        portcullis completions zsh > ~/.zfunc/_portcullis  (a folder in $fpath)\n\
+    \x20 fish:       portcullis completions fish > ~/.config/fish/completions/portcullis.fish\n\
+    \x20 elvish:     eval (portcullis completions elvish | slurp)\n\
+    \x20 powershell: portcullis completions powershell | Out-String | Invoke-Expression\n\
+    \x20 nushell:    portcullis completions nushell | save -f portcullis.nu; use portcullis.nu *")]
 pub(crate) struct Completions {
     /// Which shell
     #[arg(value_enum)]
