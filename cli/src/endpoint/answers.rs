@@ -1,11 +1,12 @@
 //! How the endpoint answers: to the challenge of the store, to messages that the store sends, and to those that it
 //! never sends.
 
+use portcullis_host::{Clock as _, SystemClock};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{MerchantStatus, OwnershipProof};
 use portcullis_protocol::{Ownership, Unverified};
 use serde_json::json;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::probe::{Answer, Message, Probe};
 use super::{Endpoint, secret};
@@ -21,7 +22,7 @@ const LONG_AGO: u64 = 600;
 
 /// Sends messages, right ones and wrong ones.
 pub(super) async fn examine(endpoint: &Endpoint<'_>, status: &MerchantStatus) -> Vec<Finding> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = SystemClock.now();
     let Some(probe) = secret(status, now).and_then(|secret| Probe::new(&status.webhook, secret, endpoint.server))
     else {
         let mend = "ask the store's operator; the store lists no key that signs now";

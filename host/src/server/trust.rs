@@ -304,10 +304,7 @@ impl Trust {
 
     /// An offer that this server signed.
     pub(crate) fn offer(keys: &KeyDocument, compact: &str) -> Result<Verified<Offer>, JwsError> {
-        let offer: Verified<Offer> = signed_in_time(keys, compact, |offer: &Offer| offer.iat)?;
-        if offer.document().iss != keys.iss {
-            return Err(JwsError::Key);
-        }
+        let offer = own(keys, compact, |offer: &Offer| (&offer.iss, offer.iat))?;
         // It is shown beside a price: a server that was taken over writes nothing there that moves the cursor.
         if let Some(disturbing) = offer.document().title.chars().find(|c| disturbs(*c)) {
             return Err(JwsError::Text(TextError::Disturbing(disturbing)));
@@ -317,32 +314,27 @@ impl Trust {
 
     /// A receipt that this server signed.
     pub(crate) fn receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<Receipt>, JwsError> {
-        let receipt: Verified<Receipt> = signed_in_time(keys, compact, |receipt: &Receipt| receipt.iat)?;
-        if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+        own(keys, compact, |receipt: &Receipt| (&receipt.iss, receipt.iat))
     }
 
     /// The receipt of a top-up that this server signed.
     pub(crate) fn top_up_receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<TopUpReceipt>, JwsError> {
-        let receipt: Verified<TopUpReceipt> = signed_in_time(keys, compact, |receipt: &TopUpReceipt| receipt.iat)?;
-        if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+        own(keys, compact, |receipt: &TopUpReceipt| (&receipt.iss, receipt.iat))
     }
 
     /// The receipt of an order of codes that this server signed.
     pub(crate) fn code_receipt(keys: &KeyDocument, compact: &str) -> Result<Verified<CodeReceipt>, JwsError> {
-        let receipt: Verified<CodeReceipt> = signed_in_time(keys, compact, |receipt: &CodeReceipt| receipt.iat)?;
-        if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+        own(keys, compact, |receipt: &CodeReceipt| (&receipt.iss, receipt.iat))
     }
 
     /// What this server told a merchant to deliver.
     pub(crate) fn verification(keys: &KeyDocument, compact: &str) -> Result<Verified<Verification>, JwsError> {
-        let verification: Verified<Verification> = signed_in_time(keys, compact, |it: &Verification| it.iat)?;
-        if verification.document().iss == keys.iss { Ok(verification) } else { Err(JwsError::Key) }
+        own(keys, compact, |verification: &Verification| (&verification.iss, verification.iat))
     }
 
     /// The receipt of a refund that this server signed.
     pub(crate) fn refund(keys: &KeyDocument, compact: &str) -> Result<Verified<RefundReceipt>, JwsError> {
-        let receipt: Verified<RefundReceipt> = signed_in_time(keys, compact, |receipt: &RefundReceipt| receipt.iat)?;
-        if receipt.document().iss == keys.iss { Ok(receipt) } else { Err(JwsError::Key) }
+        own(keys, compact, |receipt: &RefundReceipt| (&receipt.iss, receipt.iat))
     }
 }
 
@@ -357,11 +349,21 @@ pub(crate) fn listed<D>(document: Result<Verified<D>, JwsError>) -> Result<Liste
     }
 }
 
+/// Verifies a document that names this server as its issuer, and says when it was signed.
+fn own<D: Document>(
+    keys: &KeyDocument,
+    compact: &str,
+    says: fn(&D) -> (&Origin, u64),
+) -> Result<Verified<D>, JwsError> {
+    let document = signed_in_time(keys, compact, |document| says(document).1)?;
+    if *says(document.document()).0 == keys.iss { Ok(document) } else { Err(JwsError::Key) }
+}
+
 /// Verifies a document that outlives the key it was signed with: the key has to have been in force when it was signed.
 fn signed_in_time<D: Document>(
     keys: &KeyDocument,
     compact: &str,
-    signed: fn(&D) -> u64,
+    signed: impl Fn(&D) -> u64,
 ) -> Result<Verified<D>, JwsError> {
     let document = Unverified::<D>::parse(compact)?;
     let kid = document.kid();

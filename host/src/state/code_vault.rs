@@ -73,7 +73,7 @@ impl CodeVault {
             let recipient = Octets(*key.public().as_bytes());
             let stored = StoredKey { secret: Octets(*key.to_bytes()), terms };
             let name = format!("{recipient}.key");
-            let plain = serde_json::to_vec(&stored).map_err(|_| StateError::damaged(&vault.state.path(&name)))?;
+            let plain = serde_json::to_vec(&stored).map_err(|_| vault.damaged(&name))?;
             vault.write(&name, &Zeroizing::new(plain))?;
             Ok(recipient)
         })

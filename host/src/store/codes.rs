@@ -10,7 +10,7 @@
 
 use crate::client_error::ClientError;
 use crate::random;
-use crate::server::session::Patience;
+use crate::server::session::{Patience, RequestError, Session};
 use crate::server::trust::{Trust, offline};
 use crate::state::code_vault::{BoundOrder, CodeVault, OrderTerms};
 use crate::store::merchant_pin::{self, MerchantKeys};
@@ -156,8 +156,8 @@ impl Storefront {
     /// # Errors
     /// As [`Storefront::accept_merchant_key`].
     pub async fn accept_merchant_key_of(&self, order: &OrderId, told: &str) -> Result<(), ClientError> {
-        let answer: CodeOrderAnswer = self.session()?.get(&paths::fill(paths::CODE, &[order])).await?;
-        self.accept_merchant_key(&answer.info.merchant, told).await
+        let CodeOrderAnswer { info, .. } = self.ask_about(order).await?;
+        self.accept_merchant_key(&info.merchant, told).await
     }
 
     /// A product that the merchant signed for this store.
@@ -167,14 +167,7 @@ impl Storefront {
         merchant: &MerchantName,
         compact: &str,
     ) -> Result<Verified<Product>, ClientError> {
-        let product =
-            keys.verify::<Product>(compact).map_err(|error| offline(format!("a product does not verify: {error}")))?;
-        let said = product.document();
-        if said.merchant == *merchant && said.aud == *self.origin() {
-            Ok(product)
-        } else {
-            Err(offline("a product is another merchant's, or for another store").into())
-        }
+        self.for_this_store(keys.verify(compact), merchant)
     }
 
     /// What a merchant asks to be paid, by the digest that its address ends with.
@@ -299,17 +292,11 @@ impl Storefront {
     /// [`ClientError::NotFound`] if they are delivered to another terminal: [`Storefront::take_over_codes`].
     /// [`ClientError::MerchantNew`], [`ClientError::MerchantChanged`]: its user compares the merchant's key first.
     pub async fn collect_codes(&self, order: &OrderId) -> Result<Collected, ClientError> {
-        let session = self.session()?;
-        let answer: CodeOrderAnswer = session.get(&paths::fill(paths::CODE, &[order])).await?;
-        let CodeOrderAnswer { info, delivery } = answer;
+        let (session, CodeOrderAnswer { info, delivery }) = (self.session()?, self.ask_about(order).await?);
         if self.vault().was_shown(order)? {
             // That it was acknowledged may have been lost.
             if let Some(delivery) = delivery {
-                let sealed = delivery.sealed();
-                let generation = info.generation;
-                let ack = CodeAckRequest { generation, ciphertext: sealed.digest(), readable: true };
-                let path = paths::fill(paths::CODE_ACK, &[order]);
-                let _: CodeAckAnswer = session.post(&path, &ack, random::idempotency_key(), Patience::Write).await?;
+                acknowledge(&session, order, info.generation, &delivery.sealed(), true).await?;
             }
             let why = "its codes were shown once and removed from this terminal, as you wanted it";
             return Err(ClientError::NotFound(why.into()));
@@ -339,14 +326,16 @@ impl Storefront {
             return Err(ClientError::NotFound(why.into()));
         };
         let sealed = delivery.sealed();
-        let ack = |readable| CodeAckRequest { generation: info.generation, ciphertext: sealed.digest(), readable };
-        let path = paths::fill(paths::CODE_ACK, &[order]);
-        // The answer to an acknowledgement was lost: they were opened and stored.
-        if let Some(codes) = here {
-            let said = session.post(&path, &ack(true), random::idempotency_key(), Patience::Write).await;
-            if let Err(error) = said.map(|_: CodeAckAnswer| ()) {
+        let say = async |readable| acknowledge(&session, order, info.generation, &sealed, readable).await;
+        // That the store does not know it yet is mended the next time.
+        let are_here = async || {
+            if let Err(error) = say(true).await {
                 tracing::debug!(%error, "the store was not told that the codes are here");
             }
+        };
+        // The answer to an acknowledgement was lost: they were opened and stored.
+        if let Some(codes) = here {
+            are_here().await;
             return Ok(Collected::Here(codes));
         }
         // What is delivered here was ordered here, taken over, or keyed here: under a key that was stored before.
@@ -376,23 +365,23 @@ impl Storefront {
                 // There is one: it has opened them.
                 let recipient = info.recipient.ok_or_else(|| offline("a delivery without a key"))?;
                 self.vault().store(*order, recipient, &codes).await?;
-                let said = session.post(&path, &ack(true), random::idempotency_key(), Patience::Write).await;
-                // They are here: that the store does not know it yet is mended the next time.
-                if let Err(error) = said.map(|_: CodeAckAnswer| ()) {
-                    tracing::debug!(%error, "the store was not told that the codes are here");
-                }
+                are_here().await;
                 Ok(Collected::Here(codes))
             }
             Err(why) => {
-                let said = session.post(&path, &ack(false), random::idempotency_key(), Patience::Write).await;
                 // A store that will not hear of it does not keep its user from hearing.
-                let told = match said.map(|_: CodeAckAnswer| ()) {
+                let told = match say(false).await {
                     Ok(()) => "The store was told; its operator decides".to_owned(),
                     Err(error) => format!("The store does not take that: {error}. Tell its operator and the merchant"),
                 };
                 Err(ClientError::CodeNotAsBought { order: *order, why: why.into(), told })
             }
         }
+    }
+
+    /// An order as the store shows it to this terminal, with what it delivers.
+    async fn ask_about(&self, order: &OrderId) -> Result<CodeOrderAnswer, ClientError> {
+        Ok(self.session()?.get(&paths::fill(paths::CODE, &[order])).await?)
     }
 
     /// The keys of a merchant that something was bought from here before. A key that nobody has compared is nobody's.
@@ -423,8 +412,8 @@ impl Storefront {
     /// # Errors
     /// [`ClientError::NotFound`], [`ClientError::MerchantChanged`].
     pub async fn new_merchant(&self, order: &OrderId) -> Result<Option<Merchant>, ClientError> {
-        let answer: CodeOrderAnswer = self.session()?.get(&paths::fill(paths::CODE, &[order])).await?;
-        match self.merchant(&answer.info.merchant).await {
+        let CodeOrderAnswer { info, .. } = self.ask_about(order).await?;
+        match self.merchant(&info.merchant).await {
             Ok(merchant) => Ok(Some(merchant).filter(|merchant| merchant.standing == Standing::New)),
             // It sells nothing any more.
             Err(ClientError::NotFound(_)) => Ok(None),
@@ -440,12 +429,23 @@ impl Storefront {
         Ok(merchant_pin::remember(&self.shared().state, self.origin(), &merchant.name, &merchant.keys)?)
     }
 
-    /// What the store says that an order is for, as far as its merchant signed it.
-    async fn terms_of(&self, info: &CodeOrderInfo) -> Result<OrderTerms, ClientError> {
+    /// What the store says that an order is for, as far as its merchant signed it, and as it was known here before.
+    async fn terms_of(
+        &self,
+        order: &OrderId,
+        info: &CodeOrderInfo,
+        bound: Option<BoundOrder>,
+    ) -> Result<OrderTerms, ClientError> {
         let (merchant, doubt) = self.keys_of(&info.merchant).await?;
         let product = self.product(&merchant, &info.merchant, &info.product);
         let product = product.map_err(|error| doubt.unwrap_or(error))?;
-        Ok(OrderTerms { product: product.digest(), quantity: info.quantity, amount: info.amount })
+        let terms = OrderTerms { product: product.digest(), quantity: info.quantity, amount: info.amount };
+        if bound.is_some_and(|bound| bound.terms != terms) {
+            let why = "the store says now that another product, number or amount was ordered";
+            let told = "No key was made for that. Tell its operator and the merchant".to_owned();
+            return Err(ClientError::CodeNotAsBought { order: *order, why: why.into(), told });
+        }
+        Ok(terms)
     }
 
     /// Makes the key of an order that was bought in a browser. Asked again, it is the same key, for the same terms.
@@ -455,12 +455,7 @@ impl Storefront {
         info: &CodeOrderInfo,
         bound: Option<BoundOrder>,
     ) -> Result<(), ClientError> {
-        let terms = self.terms_of(info).await?;
-        if bound.is_some_and(|bound| bound.terms != terms) {
-            let why = "the store says now that another product, number or amount was ordered";
-            let told = "No key was made for that. Tell its operator and the merchant".to_owned();
-            return Err(ClientError::CodeNotAsBought { order: *order, why: why.into(), told });
-        }
+        let terms = self.terms_of(order, info, bound).await?;
         let recipient = match bound.and_then(|bound| bound.recipient) {
             Some(recipient) => recipient,
             None => {
@@ -489,18 +484,13 @@ impl Storefront {
         if self.vault().was_shown(order)? {
             return Err(ClientError::NotFound("its codes were shown on this terminal, once, as you wanted it".into()));
         }
-        let answer: CodeOrderAnswer = self.session()?.get(&paths::fill(paths::CODE, &[order])).await?;
+        let CodeOrderAnswer { info, .. } = self.ask_about(order).await?;
         let bound = self.vault().bound(order)?;
-        if answer.info.key_wanted {
-            self.make_wanted_key(order, &answer.info, bound).await?;
-            return Ok(answer.info.generation);
+        if info.key_wanted {
+            self.make_wanted_key(order, &info, bound).await?;
+            return Ok(info.generation);
         }
-        let terms = self.terms_of(&answer.info).await?;
-        if bound.is_some_and(|bound| bound.terms != terms) {
-            let why = "the store says now that another product, number or amount was ordered";
-            let told = "No key was made for that. Tell its operator and the merchant".to_owned();
-            return Err(ClientError::CodeNotAsBought { order: *order, why: why.into(), told });
-        }
+        let terms = self.terms_of(order, &info, bound).await?;
         let recipient = self.vault().make_key(terms).await?;
         self.vault().bind(*order, BoundOrder { terms, recipient: Some(recipient) }).await?;
         self.send_key(order, RecipientRequest { recipient, first: false }).await
@@ -518,6 +508,19 @@ impl Storefront {
     fn vault(&self) -> CodeVault {
         CodeVault::of(self.journal(), self.origin())
     }
+}
+
+/// Tells the store that the codes of a sealing are here, or cannot be read.
+async fn acknowledge(
+    session: &Session,
+    order: &OrderId,
+    generation: Generation,
+    sealed: &SealedBytes,
+    readable: bool,
+) -> Result<(), RequestError> {
+    let ack = CodeAckRequest { generation, ciphertext: sealed.digest(), readable };
+    let path = paths::fill(paths::CODE_ACK, &[order]);
+    session.post(&path, &ack, random::idempotency_key(), Patience::Write).await.map(|_: CodeAckAnswer| ())
 }
 
 /// Whether what was delivered is what was bought, sealed to the key of this very order.

@@ -103,7 +103,7 @@ impl MerchantDesk {
     /// [`ClientError`].
     pub async fn open_orders(&self) -> Result<Listed<MerchantOrder>, ClientError> {
         let (mut all, mut path) = (Listed::default(), paths::MERCHANT_OPEN.to_owned());
-        for _ in 0..PAGES {
+        for _ in 0..storefront::PAGES {
             let MerchantOrdersAnswer { orders, next } = self.get(&path).await?;
             all.append(orders);
             match next {
@@ -171,9 +171,6 @@ impl MerchantDesk {
         }
     }
 }
-
-/// Pages that are asked for.
-const PAGES: u32 = 1000;
 
 impl std::fmt::Debug for MerchantDesk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

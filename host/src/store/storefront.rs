@@ -16,15 +16,15 @@ use portcullis_protocol::wire::{
     TopUpsAnswer,
 };
 use portcullis_protocol::{
-    JwsError, KeyDocument, Listed, ListedEntry, Offer, Origin, Product, PublicKey, PublisherName, Receipt,
-    ResourceName, TerminalId, TopUpReceipt, UnknownEntry, Unverified, Verified, Version, version,
+    JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin, Product, PublicKey, PublisherName,
+    Receipt, ResourceName, TerminalId, TopUpReceipt, UnknownEntry, Unverified, Verified, Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Pages of a list that are asked for: a server that always has one more does not keep its customers for ever.
-const PAGES: u32 = 1000;
+pub(crate) const PAGES: u32 = 1000;
 
 /// The path of a page of a list, the first of which has no number.
 fn paged(path: &str, page: u32) -> String {
@@ -144,8 +144,18 @@ impl Storefront {
     /// A product as a search shows it. Whose key it is, is judged when something is bought.
     fn found(&self, entry: &ProductEntry) -> Result<Product, ClientError> {
         let product = Unverified::<Product>::parse(&entry.product).and_then(|product| product.verify(&entry.key));
-        let product = product.map_err(|error| offline(format!("a product does not verify: {error}")))?.into_document();
-        if product.merchant == entry.merchant && product.aud == self.origin {
+        Ok(self.for_this_store(product, &entry.merchant)?.into_document())
+    }
+
+    /// A product that a merchant signed, if it did, for this store.
+    pub(crate) fn for_this_store(
+        &self,
+        product: Result<Verified<Product>, JwsError>,
+        merchant: &MerchantName,
+    ) -> Result<Verified<Product>, ClientError> {
+        let product = product.map_err(|error| offline(format!("a product does not verify: {error}")))?;
+        let said = product.document();
+        if said.merchant == *merchant && said.aud == self.origin {
             Ok(product)
         } else {
             Err(offline("a product is another merchant's, or for another store").into())

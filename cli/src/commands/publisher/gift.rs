@@ -1,10 +1,10 @@
 //! `portcullis gift`: codes that redeem to rights.
 
 use clap::Args;
+use portcullis_host::{Clock as _, SystemClock};
 use portcullis_protocol::wire::{BatchInfo, GiftCode, GiftsRequest};
 use portcullis_protocol::{BatchId, OfferId, OperationName, PublisherName};
 use serde::Serialize;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
@@ -84,7 +84,7 @@ impl Gift {
         let report = context.wait(async {
             let listing = client.store(&server).entry(publisher, name).await?;
             let offer = payment::choose(&listing, self.operation.as_ref(), self.offer)?.digest();
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let now = SystemClock.now();
             let expires = self.expires.map(|after| now.saturating_add(after.as_secs()));
             let gifts = GiftsRequest { offer, count: self.count, note: self.note.clone(), expires };
             let made = publishing.make_gifts(publisher, name, &gifts).await?;

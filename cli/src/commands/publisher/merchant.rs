@@ -1,13 +1,12 @@
 //! `portcullis merchant`: what a merchant of electronic codes does at a store.
 
 use clap::{Args, Subcommand};
-use portcullis_host::MerchantDesk;
+use portcullis_host::{Clock as _, MerchantDesk, SystemClock};
 use portcullis_protocol::codes::TimeToDeliver;
 use portcullis_protocol::wire::MerchantOrder;
 use portcullis_protocol::{MerchantName, Money, Product, ProductName, Title, WebhookUrl};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::context::{Context, ServerOption};
 use crate::doctor::Diagnosis;
@@ -190,7 +189,7 @@ impl Sell {
                 description: "".parse().map_err(|error| Failure::usage(error, "report this"))?,
                 price: self.price,
                 deadline,
-                iat: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                iat: SystemClock.now(),
             };
             let digest = desk.sell(product).await?.to_string();
             Ok(Sold { server, product: self.product.clone(), digest, price: self.price.to_string() })

@@ -1,11 +1,10 @@
 //! `portcullis grants`: the rights of the account, its prepaid money, and what this terminal was granted.
 
 use clap::Args;
-use portcullis_host::GrantRecord;
+use portcullis_host::{Clock as _, GrantRecord, SystemClock};
 use portcullis_protocol::Listed;
 use portcullis_protocol::wire::EntitlementInfo;
 use serde::Serialize;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::balance::BalanceLine;
 use crate::context::{Context, ServerOption};
@@ -130,7 +129,7 @@ fn left(grant: &GrantRecord, now: u64) -> Option<String> {
 
 impl Report for Held {
     fn text(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = SystemClock.now();
         let mut table = Table::new(&["resource", "operation", "what", "left"]);
         let mut add = |cells: [String; 4]| table.row(cells);
         for right in self.rights.iter().flatten() {
