@@ -18,7 +18,7 @@ use crate::encoding::Octets;
 use crate::ids::PartName;
 use crate::labels::KEY_RELEASE;
 use crate::limits::MAX_PARTS;
-use hpke::aead::ChaCha20Poly1305;
+use hpke::aead::{AeadCtxR, ChaCha20Poly1305};
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, setup_receiver};
@@ -241,21 +241,13 @@ pub fn open(
     compact_grant: &str,
     release: &KeyRelease,
 ) -> Result<Vec<(String, FileKey)>, ReleaseError> {
-    let refused = |_| ReleaseError::DoesNotOpen;
-    let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.0.as_bytes()).map_err(refused)?;
-    let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&release.enc.0).map_err(refused)?;
-    let mut context = setup_receiver::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-        &OpModeR::Base,
-        &secret,
-        &enc,
-        &info(compact_grant),
-    )
-    .map_err(refused)?;
+    let mut context = opener(key, &release.enc, &info(compact_grant))?;
     release
         .keys
         .iter()
         .map(|SealedKey { part, key }| {
-            let opened = Zeroizing::new(context.open(&key.0, part.as_str().as_bytes()).map_err(refused)?);
+            let opened =
+                Zeroizing::new(context.open(&key.0, part.as_str().as_bytes()).map_err(|_| ReleaseError::DoesNotOpen)?);
             let file_key = FileKey::from_slice(&opened).ok_or(ReleaseError::DoesNotOpen)?;
             Ok((part.as_str().to_owned(), file_key))
         })
@@ -281,13 +273,20 @@ pub(crate) fn open_once(
     enc: &Octets<32>,
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, ReleaseError> {
+    let opened = opener(key, enc, info)?.open(sealed, &[]).map_err(|_| ReleaseError::DoesNotOpen)?;
+    Ok(Zeroizing::new(opened))
+}
+
+/// What opens messages that were sealed to a key.
+fn opener(
+    key: &ReleaseSecretKey,
+    enc: &Octets<32>,
+    info: &[u8],
+) -> Result<AeadCtxR<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>, ReleaseError> {
     let refused = |_| ReleaseError::DoesNotOpen;
     let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.0.as_bytes()).map_err(refused)?;
     let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&enc.0).map_err(refused)?;
-    let mut context =
-        setup_receiver::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(&OpModeR::Base, &secret, &enc, info)
-            .map_err(refused)?;
-    Ok(Zeroizing::new(context.open(sealed, &[]).map_err(refused)?))
+    setup_receiver(&OpModeR::Base, &secret, &enc, info).map_err(refused)
 }
 
 fn check_parts<'a>(parts: impl ExactSizeIterator<Item = &'a PartName>) -> Result<(), ReleaseError> {

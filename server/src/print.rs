@@ -17,27 +17,9 @@ pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
     line(&json_escaped(&value.to_string()))
 }
 
-/// A writer to standard output for lines of JSON, each escaped as in [`json`].
+/// Standard output, for lines of JSON that are escaped already.
 pub(crate) fn json_lines() -> impl io::Write {
-    JsonLines(Vec::new())
-}
-
-/// Buffers a line until it is complete.
-struct JsonLines(Vec<u8>);
-
-impl io::Write for JsonLines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        while let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
-            let whole: Vec<u8> = self.0.drain(..=end).collect();
-            write_line(&json_escaped(&String::from_utf8_lossy(&whole[..end])))?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
-    }
+    io::stdout()
 }
 
 /// What the command line's own parser answers: help, a version, a complaint, which repeats what was typed.
@@ -60,16 +42,11 @@ pub(crate) fn error(error: &str) {
 }
 
 fn line(text: &str) -> anyhow::Result<()> {
-    match write_line(text) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    match written {
         // The reader has what it wanted.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
-}
-
-fn write_line(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
-    out.flush()
 }

@@ -21,8 +21,7 @@ impl Health {
 
     /// The upper bound of Wilson's interval for the share that is delivered in time: the best that the merchant may
     /// be, by what was seen. Without orders it is 1, and with few that failed still high.
-    #[must_use]
-    pub fn upper_bound(self) -> f64 {
+    fn upper_bound(self) -> f64 {
         if self.decided == 0 {
             return 1.0;
         }

@@ -129,7 +129,7 @@ impl CodeState {
         Reversed,
     ];
 
-    /// Every arrow. What is not here does not happen.
+    /// Every arrow, in the order of [`CodeEvent`]. What is not here does not happen.
     pub const ARROWS: [Arrow; 12] = [
         Arrow { event: CodeEvent::Notified, from: &[Paid], to: Notified },
         // A verification may overtake the answer to the webhook, which then changes nothing.
@@ -145,13 +145,6 @@ impl CodeState {
         Arrow { event: CodeEvent::Kept, from: &[Disputed], to: Kept },
         Arrow { event: CodeEvent::Reversed, from: &[Disputed], to: Reversed },
     ];
-
-    /// The state after an event, if it may happen in this one.
-    #[must_use]
-    pub fn after(self, event: CodeEvent) -> Option<Self> {
-        let arrow = event.arrow();
-        arrow.from.contains(&self).then_some(arrow.to)
-    }
 
     /// Whether a code may still be accepted for the first time.
     #[must_use]
@@ -222,21 +215,7 @@ impl CodeEvent {
     /// What it does.
     #[must_use]
     pub const fn arrow(self) -> Arrow {
-        let at = match self {
-            Self::Notified => 0,
-            Self::Verified => 1,
-            Self::CodeReceived => 2,
-            Self::Delivered => 3,
-            Self::Acknowledged => 4,
-            Self::Failed => 5,
-            Self::RefundBegun => 6,
-            Self::PaidBack => 7,
-            Self::ChargedBack => 8,
-            Self::Disputed => 9,
-            Self::Kept => 10,
-            Self::Reversed => 11,
-        };
-        CodeState::ARROWS[at]
+        CodeState::ARROWS[self as usize]
     }
 }
 

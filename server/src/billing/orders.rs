@@ -56,7 +56,7 @@ pub async fn order(
     place(core, buyer.into(), goods, payment, again, idempotency).await
 }
 
-/// The same, of whatever can be ordered anywhere.
+/// As [`order`], and of what is bought in a browser without a key.
 pub(crate) async fn place(
     core: &Core,
     buyer: Buyer,
@@ -241,7 +241,7 @@ fn is_taken(core: &Core, amount: Money) -> Result<(), ServiceError> {
 }
 
 /// Whether a code can be sealed to the key of the order.
-fn can_be_sealed_to(recipient: &Octets<32>) -> Result<(), ServiceError> {
+pub(crate) fn can_be_sealed_to(recipient: &Octets<32>) -> Result<(), ServiceError> {
     match ReleasePublicKey::from_bytes(recipient.0) {
         Ok(_) => Ok(()),
         Err(_) => Err(ServiceError::Unacceptable("`recipient` is a low-order point: make another key".into())),

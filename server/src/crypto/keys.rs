@@ -317,10 +317,7 @@ impl Keys {
     /// # Errors
     /// [`KeysError::NoSigningKey`].
     pub fn signing_key(&self, now: Timestamp) -> Result<Arc<SecretKey>, KeysError> {
-        let set = self.set();
-        let mut newest_first = set.keys.iter().rev();
-        let found = newest_first.find(|key| key.not_before <= now && now < key.expires);
-        found.map(|found| Arc::clone(&found.key)).ok_or(KeysError::NoSigningKey)
+        self.signing_key_since(now).map(|(key, _)| key)
     }
 
     /// The same, and from when on it signs: nothing that it signs is said to be older.
@@ -328,11 +325,10 @@ impl Keys {
     /// # Errors
     /// [`KeysError::NoSigningKey`].
     pub fn signing_key_since(&self, now: Timestamp) -> Result<(Arc<SecretKey>, Timestamp), KeysError> {
-        let key = self.signing_key(now)?;
-        let kid = key.public().thumbprint();
-        let known =
-            self.set().keys.iter().find(|known| known.key.public().thumbprint() == kid).map(|known| known.not_before);
-        Ok((key, known.unwrap_or(now)))
+        let set = self.set();
+        let mut newest_first = set.keys.iter().rev();
+        let found = newest_first.find(|key| key.not_before <= now && now < key.expires);
+        found.map(|found| (Arc::clone(&found.key), found.not_before)).ok_or(KeysError::NoSigningKey)
     }
 
     /// Whether a key that signed once has ended: terminals believe it no more. Of one that this process has not heard

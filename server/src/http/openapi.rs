@@ -136,7 +136,7 @@ fn operation(server: &Server, route: &Described) -> Value {
     }
     for &(status, description) in common(route) {
         let follows = match status {
-            // Only a variable segment can name what is not there; or a key, which is no merchant's.
+            // A variable segment can name what does not exist; so can a key that is no merchant's.
             "404" => route.path.contains('{') || matches!(route.access, Access::Merchant),
             // Of what changes something, or is named by an Idempotency-Key.
             "409" | "422" => route.method != HttpMethod::Get,

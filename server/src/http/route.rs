@@ -32,7 +32,7 @@ pub(crate) enum Access {
     Terminal,
     /// An enrolled terminal, which is answered with a stream. Limited by address and key, and so many at once.
     Stream,
-    /// A merchant, by its key. Limited by address and key.
+    /// A merchant, by its key. An approved one is limited by itself, any other by address and key.
     Merchant,
     /// Whoever has a browser; a form carries the token of its page. Limited by address.
     Visitor,

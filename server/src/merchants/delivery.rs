@@ -3,6 +3,7 @@
 
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};
+use crate::billing::orders::can_be_sealed_to;
 use crate::identity::asker::Asker;
 use crate::ops::retention;
 use crate::store::{AcceptedCode, AccountPage, CodeOrder, CodeStep};
@@ -11,7 +12,7 @@ use portcullis_protocol::wire::{
     CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderInfo, CodeOrdersAnswer, Delivery, RecipientAnswer,
     RecipientRequest,
 };
-use portcullis_protocol::{AccountId, OrderId, Reason, ReleasePublicKey};
+use portcullis_protocol::{AccountId, OrderId, Reason};
 
 /// Orders on one page: each has the product that its merchant signed.
 const PAGE: usize = 10;
@@ -82,7 +83,6 @@ pub async fn acknowledge(
     said: &CodeAckRequest,
 ) -> Result<CodeAckAnswer, ServiceError> {
     let CodeAckRequest { generation, ciphertext, readable } = said;
-    of_account(core, asker.account(), id).await?;
     match core.store.acknowledge_code(id, asker.terminal(), *generation, ciphertext, *readable).await? {
         CodeStep::Taken(order) => Ok(CodeAckAnswer { state: order.state.ok_or(ServiceError::NotFound)?.into() }),
         CodeStep::Closed(_) | CodeStep::Differs(_) => Err(Reason::OrderClosed.into()),
@@ -102,9 +102,7 @@ pub async fn relocate(
     id: &OrderId,
     asked: &RecipientRequest,
 ) -> Result<RecipientAnswer, ServiceError> {
-    if ReleasePublicKey::from_bytes(asked.recipient.0).is_err() {
-        return Err(ServiceError::Unacceptable("`recipient` is a low-order point: make another key".into()));
-    }
+    can_be_sealed_to(&asked.recipient)?;
     match core.store.move_code_order(id, asker.account(), asker.terminal(), &asked.recipient, asked.first).await? {
         CodeStep::Taken(order) => Ok(RecipientAnswer { generation: order.generation }),
         CodeStep::Differs(_) => Err(Refusal::new(Reason::RateLimited)

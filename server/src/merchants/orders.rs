@@ -138,7 +138,11 @@ pub async fn submit(
 }
 
 /// The key that signs for the merchant no more, if this is one that has vouched for the next.
-async fn former_key(core: &Core, merchant: &Merchant, kid: &Thumbprint) -> Result<Option<PublicKey>, ServiceError> {
+pub(super) async fn former_key(
+    core: &Core,
+    merchant: &Merchant,
+    kid: &Thumbprint,
+) -> Result<Option<PublicKey>, ServiceError> {
     if merchant.key.thumbprint() == *kid {
         return Ok(None);
     }

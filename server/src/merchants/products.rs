@@ -1,5 +1,6 @@
 //! What merchants sell, and what they ask one customer to pay.
 
+use super::orders::former_key;
 use crate::Core;
 use crate::billing::answers::ServiceError;
 use crate::store::{Merchant, MerchantState, ProductOutcome, ProductRevision};
@@ -87,9 +88,7 @@ pub async fn show_request(core: &Core, digest: &Digest) -> Result<PaymentRequest
     let key = if merchant.key.thumbprint() == signer {
         merchant.key
     } else {
-        let vouches = core.store.merchant_vouches(&merchant.id).await?;
-        let former = vouches.into_iter().map(|vouch| vouch.by).find(|key| key.thumbprint() == signer);
-        former.ok_or(ServiceError::NotFound)?
+        former_key(core, &merchant, &signer).await?.ok_or(ServiceError::NotFound)?
     };
     Ok(PaymentRequestEntry { request: record.compact, product: record.product.compact, key })
 }

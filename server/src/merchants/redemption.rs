@@ -39,7 +39,7 @@ pub async fn make(
         let rule = "the note must have at most 200 bytes, without control, direction or invisible characters";
         return Err(ServiceError::Unacceptable(rule.into()));
     }
-    let expires = asked.expires.map(|at| Timestamp::from_millis(at.saturating_mul(1000).min(MAX_MILLIS).cast_signed()));
+    let expires = asked.expires.map(|at| Timestamp::from_millis(0).plus(at));
     if expires.is_some_and(|expires| expires.seconds() <= core.clock.now().seconds()) {
         return Err(ServiceError::Unacceptable("`expires` has to lie in the future".into()));
     }
@@ -67,9 +67,6 @@ pub async fn make(
     let shown = codes.iter().map(|(code, serial)| GiftCode { code: code.text().to_string(), serial: *serial });
     Ok(GiftsAnswer { batch, codes: shown.collect() })
 }
-
-/// The last moment that a column holds.
-const MAX_MILLIS: u64 = i64::MAX.unsigned_abs();
 
 /// The batch that a request makes, whenever it is made.
 fn batch_of(account: &AccountId, idempotency: &Idempotency) -> BatchId {
@@ -136,7 +133,7 @@ pub async fn redeem(core: &Core, asker: &Asker, typed: &str) -> Result<Redemptio
         ServiceError::Unacceptable(error.to_string().into())
     })?;
     let lookup: RedemptionLookup = core.secrets.redemption_lookup(&code);
-    match core.store.redeem(asker.account(), Some(asker.terminal()), lookup).await? {
+    match core.store.redeem(asker.account(), asker.terminal(), lookup).await? {
         RedeemOutcome::Redeemed(offer) => Ok(RedemptionAnswer {
             publisher: offer.publisher,
             name: offer.name,

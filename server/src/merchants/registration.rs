@@ -11,7 +11,7 @@ use crate::notices::outbound;
 use crate::notices::webhooks::{self, keys};
 use crate::store::{
     Endpoint, EndpointId, Merchant, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, NewMerchant,
-    NewMerchantEndpoint, NewMerchantVouch, Receiver,
+    NewMerchantEndpoint, NewMerchantVouch,
 };
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::MAX_VOUCHES;
@@ -28,12 +28,6 @@ const CHALLENGE: &str = "endpoint.challenge";
 /// The longest answer to it, in bytes: a document has some hundred.
 const PROOF: usize = 16 * 1024;
 
-/// A merchant as its events and its endpoints belong to it.
-#[must_use]
-pub const fn receiver(merchant: &MerchantId) -> Receiver {
-    Receiver::Merchant(merchant.0)
-}
-
 /// Claims a name for an account, or changes title and webhook of one that it has.
 ///
 /// # Errors
@@ -41,7 +35,7 @@ pub const fn receiver(merchant: &MerchantId) -> Receiver {
 pub async fn claim(core: &Core, account: &AccountId, compact: &str) -> Result<MerchantAnswer, ServiceError> {
     let claim = held_key(core, compact)?;
     let id = MerchantId(Octets(random()));
-    outbound::WebhookUrl::parse(claim.webhook.as_str(), core.outbound.of(&receiver(&id)).networks())
+    outbound::WebhookUrl::parse(claim.webhook.as_str(), core.outbound.of(&id.receiver()).networks())
         .map_err(|error| ServiceError::Unacceptable(format!("the webhook is not accepted: {error}").into()))?;
     let endpoint = EndpointId(Octets(random()));
     let (keys, _) = keys::new(&core.secrets, &endpoint);
@@ -79,7 +73,7 @@ fn held_key(core: &Core, compact: &str) -> Result<MerchantClaim, ServiceError> {
 
 /// The endpoint of a merchant's address, which was made with the claim.
 async fn endpoint(core: &Core, merchant: &Merchant) -> Result<Endpoint, ServiceError> {
-    let endpoints = core.store.endpoints_of(&receiver(&merchant.id)).await?;
+    let endpoints = core.store.endpoints_of(&merchant.id.receiver()).await?;
     let found = endpoints.into_iter().find(|endpoint| endpoint.url == merchant.webhook.as_str());
     found.ok_or_else(|| ServiceError::Failed("the endpoint of a merchant's address is gone".into()))
 }
@@ -128,7 +122,7 @@ pub async fn prove(core: &Core, merchant: &Merchant) -> Result<MerchantAnswer, S
 pub async fn status(core: &Core, merchant: &Merchant) -> Result<MerchantStatus, ServiceError> {
     let mut published = Vec::new();
     // Also of the address before, which is told of orders until another one is proven.
-    for endpoint in core.store.endpoints_of(&receiver(&merchant.id)).await? {
+    for endpoint in core.store.endpoints_of(&merchant.id.receiver()).await? {
         for stored in core.store.endpoint_keys(&endpoint.id).await? {
             let opened = keys::open(&core.secrets, &endpoint.id, &stored)?;
             published.push(WebhookKeys {

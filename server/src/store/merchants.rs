@@ -1,6 +1,6 @@
 //! Merchants: who they are, what they sell, what they ask to be paid.
 
-use super::{EndpointId, NewEndpointKeys, StoreError};
+use super::{EndpointId, NewEndpointKeys, Receiver, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::codes::Health;
@@ -12,6 +12,14 @@ use portcullis_protocol::{
 /// A merchant at this server. Never leaves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MerchantId(pub Octets<16>);
+
+impl MerchantId {
+    /// The merchant as its events and its endpoints belong to it.
+    #[must_use]
+    pub const fn receiver(self) -> Receiver {
+        Receiver::Merchant(self.0)
+    }
+}
 
 /// Where a merchant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -117,7 +117,7 @@ pub trait Redemptions {
     async fn redeem(
         &self,
         account: &AccountId,
-        terminal: Option<&TerminalId>,
+        terminal: &TerminalId,
         code: RedemptionLookup,
     ) -> Result<RedeemOutcome, StoreError>;
 }

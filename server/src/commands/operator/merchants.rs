@@ -4,16 +4,15 @@ use super::accounts::email_of;
 use super::{Report, moment};
 use crate::App;
 use crate::audit::Act;
-use crate::store::{CodeComplaint, CodeDecision, CodeStep, Merchant, MerchantDecision};
+use crate::ops::clock::Timestamp;
+use crate::store::{CodeComplaint, CodeDecision, CodeOrder, CodeStep, Merchant, MerchantDecision, PAGE, every};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
+use futures::TryStreamExt as _;
 use portcullis_protocol::codes::CodeState;
 use portcullis_protocol::{MerchantName, OrderId, Thumbprint};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-
-/// Rows that one listing reads at a time.
-const PAGE: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MerchantTask {
@@ -112,23 +111,21 @@ impl MerchantTask {
 
 async fn list(app: &App) -> anyhow::Result<Report> {
     let (mut text, mut rows): (String, Vec<Value>) = (String::new(), Vec::new());
-    let mut after = None;
-    loop {
-        let page = app.core.store.merchants(after.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.name.clone());
-        for merchant in &page {
-            let Merchant { id, name, title, key, owner, webhook, state, created, .. } = merchant;
-            let health = app.core.store.merchant_health(id).await?;
-            let email = email_of(app, owner).await?;
-            let (state, words) = (state.word(), key.thumbprint().words());
-            let (in_time, decided) = (health.in_time, health.decided);
-            writeln!(text, "{name}  {state}  {in_time} of {decided} in time  {webhook}  {words}  {email}")?;
-            rows.push(json!({
-                "merchant": name, "title": title, "state": state, "webhook": webhook, "key": key.thumbprint(),
-                "words": words, "email": email, "orders": decided, "in_time": in_time, "created": created.seconds(),
-            }));
-        }
+    let list = |last: Option<Merchant>| async move {
+        app.core.store.merchants(last.as_ref().map(|merchant| &merchant.name), PAGE).await
+    };
+    let mut merchants = every(list);
+    while let Some(merchant) = merchants.try_next().await? {
+        let Merchant { id, name, title, key, owner, webhook, state, created, .. } = &merchant;
+        let health = app.core.store.merchant_health(id).await?;
+        let email = email_of(app, owner).await?;
+        let (state, words) = (state.word(), key.thumbprint().words());
+        let (in_time, decided) = (health.in_time, health.decided);
+        writeln!(text, "{name}  {state}  {in_time} of {decided} in time  {webhook}  {words}  {email}")?;
+        rows.push(json!({
+            "merchant": name, "title": title, "state": state, "webhook": webhook, "key": key.thumbprint(),
+            "words": words, "email": email, "orders": decided, "in_time": in_time, "created": created.seconds(),
+        }));
     }
     Ok(Report { text, json: json!({"merchants": rows}) })
 }
@@ -160,28 +157,25 @@ impl CodesTask {
 
 async fn open(app: &App) -> anyhow::Result<Report> {
     let (mut text, mut rows): (String, Vec<Value>) = (String::new(), Vec::new());
-    let mut after = None;
-    loop {
-        let page = app.core.store.open_code_orders(None, after.as_ref(), PAGE).await?;
-        for order in &page {
-            let Some(state) = order.state else { continue };
-            let (party, next) = order.next().map_or((None, ""), |(party, next)| (Some(party), next));
-            let who = party.map_or_else(String::new, |party| party.to_string());
-            let (id, merchant, amount) = (order.id, &order.merchant_name, order.amount);
-            let since = moment(order.changed);
-            write!(text, "{id}  {state:<13}  since {since}  {merchant}  {amount}  {who}: {next}")?;
-            let why = order.reason.as_ref().map(|reason| format!("declined: {reason}"));
-            let why = why.or_else(|| order.complaint.map(|complaint| complaint.word().to_owned()));
-            writeln!(text, "{}", why.map_or_else(String::new, |why| format!("  ({why})")))?;
-            rows.push(json!({
-                "order": id, "state": state, "since": order.changed.seconds(), "merchant": merchant, "amount": amount,
-                "deadline": order.deadline.map(crate::ops::clock::Timestamp::seconds), "who": who, "next": next,
-                "reason": order.reason, "complaint": order.complaint.map(CodeComplaint::word),
-            }));
-        }
-        if page.len() < PAGE as usize {
-            return Ok(Report { text, json: json!({"orders": rows}) });
-        }
-        after = page.last().map(|order| order.id);
+    let list = |last: Option<CodeOrder>| async move {
+        app.core.store.open_code_orders(None, last.as_ref().map(|order| &order.id), PAGE).await
+    };
+    let mut orders = every(list);
+    while let Some(order) = orders.try_next().await? {
+        let Some(state) = order.state else { continue };
+        let (party, next) = order.next().map_or((None, ""), |(party, next)| (Some(party), next));
+        let who = party.map_or_else(String::new, |party| party.to_string());
+        let (id, merchant, amount) = (order.id, &order.merchant_name, order.amount);
+        let since = moment(order.changed);
+        write!(text, "{id}  {state:<13}  since {since}  {merchant}  {amount}  {who}: {next}")?;
+        let why = order.reason.as_ref().map(|reason| format!("declined: {reason}"));
+        let why = why.or_else(|| order.complaint.map(|complaint| complaint.word().to_owned()));
+        writeln!(text, "{}", why.map_or_else(String::new, |why| format!("  ({why})")))?;
+        rows.push(json!({
+            "order": id, "state": state, "since": order.changed.seconds(), "merchant": merchant, "amount": amount,
+            "deadline": order.deadline.map(Timestamp::seconds), "who": who, "next": next,
+            "reason": order.reason, "complaint": order.complaint.map(CodeComplaint::word),
+        }));
     }
+    Ok(Report { text, json: json!({"orders": rows}) })
 }

@@ -198,7 +198,7 @@ pub(crate) async fn events_after(
 }
 
 async fn pull(app: &App, caller: &ProvenMerchant, after: Option<Cursor>) -> Result<EventsAnswer, Refused> {
-    let receiver = registration::receiver(&caller.merchant.id);
+    let receiver = caller.merchant.id.receiver();
     Ok(events::pull(&app.core, &receiver, after, caller.reply().req()).await?)
 }
 

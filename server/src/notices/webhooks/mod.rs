@@ -77,7 +77,8 @@ async fn send(core: &Core, delivery: &Delivery) -> Result<Result<u16, OutboundEr
     let message = &delivery.message;
     let data: Value = serde_json::from_str(&message.data).map_err(|_| damaged())?;
     let said = Said { id: message.id.to_string(), kind: &message.kind, at: message.created, data: &data };
-    let (to, headers, body) = signed(core, &delivery.endpoint, &delivery.keys, said).await?;
+    let now = core.store.now().await?;
+    let (to, headers, body) = signed(core, &delivery.endpoint, &delivery.keys, said, now)?;
     Ok(core.outbound.of(&delivery.endpoint.owner).tell(&to, &headers, body).await)
 }
 
@@ -92,7 +93,7 @@ pub(crate) async fn ask(
     let mut keys = core.store.endpoint_keys(&endpoint.id).await?;
     keys.retain(|key| key.not_before <= now);
     let said = Said { id: Octets(random::<16>()).to_string(), kind, at: now, data };
-    let (to, headers, body) = signed(core, endpoint, &keys, said).await?;
+    let (to, headers, body) = signed(core, endpoint, &keys, said, now)?;
     Ok(core.outbound.of(&endpoint.owner).post(&to, &headers, body).await)
 }
 
@@ -111,11 +112,12 @@ fn damaged() -> ServiceError {
 /// Where it goes, its headers and its body.
 type Signed = (WebhookUrl, [(&'static str, String); 3], Vec<u8>);
 
-async fn signed(
+fn signed(
     core: &Core,
     endpoint: &Endpoint,
     keys: &[EndpointKeys],
     said: Said<'_>,
+    now: Timestamp,
 ) -> Result<Signed, ServiceError> {
     let to = WebhookUrl::stored(&endpoint.url).ok_or_else(damaged)?;
     let body = json!({
@@ -126,8 +128,7 @@ async fn signed(
         "data": said.data,
     })
     .to_string();
-    let now = core.store.now().await?.seconds();
-    let id = said.id;
+    let (id, now) = (said.id, now.seconds());
     let mut signatures = Vec::new();
     for stored in keys {
         let opened = self::keys::open(&core.secrets, &endpoint.id, stored)?;

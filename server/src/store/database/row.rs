@@ -201,6 +201,11 @@ pub(crate) fn one_of<T: Copy>(row: &Row<'_>, column: usize, states: &[T]) -> TxR
     usize::try_from(index).ok().and_then(|index| states.get(index)).copied().ok_or(TxError::Unreadable)
 }
 
+/// One of a few numbers, if it may be absent.
+pub(crate) fn maybe_one_of<T: Copy>(row: &Row<'_>, column: usize, states: &[T]) -> TxResult<Option<T>> {
+    row.get::<Option<i64>>(column)?.map(|_| one_of(row, column, states)).transpose()
+}
+
 /// The number of one of a few, as [`one_of`] reads it.
 pub(crate) fn number_of<T: PartialEq>(states: &[T], state: T) -> i64 {
     states.iter().position(|known| *known == state).and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)

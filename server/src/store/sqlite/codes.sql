@@ -1,6 +1,6 @@
 -- Merchants, what they sell, orders of electronic codes, and codes that redeem to rights.
 
--- A merchant is `claimed`, then `proven` (its endpoint is its own), then `approved` by the operator. `endpoint`: where it
+-- A merchant is `claimed`, then `proven` (its endpoint is its own), then `approved` by the operator. `webhook`: where it
 -- is told of orders. `probe_at`: when an order was last paid although it fails too often. `successor`: the thumbprint of
 -- the key that the operator lets follow one that was stolen.
 CREATE TABLE merchants (
@@ -107,7 +107,7 @@ CREATE INDEX code_orders_not_final ON code_orders (merchant, id) WHERE state IN 
 CREATE INDEX code_orders_open ON code_orders (id) WHERE state IN (0, 1, 2, 3, 4, 6, 7, 10);
 CREATE INDEX code_orders_kept ON code_orders (changed_at) WHERE state IN (5, 11, 12) AND code IS NOT NULL;
 
--- What of an order is for codes is said by the row in `code_orders`.
+-- 1 if the order is for codes: then `code_orders` has its row.
 ALTER TABLE orders ADD COLUMN codes INTEGER NOT NULL DEFAULT 0;
 DROP INDEX receipts_of_top_ups;
 DROP INDEX top_ups_pending;

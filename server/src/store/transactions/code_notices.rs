@@ -5,7 +5,7 @@ use super::effects::{self, Ending};
 use super::{Tx, TxResult, events, webhooks};
 use crate::ops::clock::Timestamp;
 use crate::store::database::row::to_json;
-use crate::store::{CodeOrder, EffectKind, EffectOf, MerchantId, NewMessage, Receiver};
+use crate::store::{CodeOrder, EffectKind, EffectOf, NewMessage, Receiver};
 use portcullis_protocol::OrderId;
 use portcullis_protocol::encoding::Octets;
 use serde::Serialize;
@@ -28,11 +28,6 @@ struct Notice<'a> {
     nonce: Option<&'a Octets<32>>,
 }
 
-/// A merchant, as the outbox knows it.
-pub(crate) const fn receiver(merchant: &MerchantId) -> Receiver {
-    Receiver::Merchant(merchant.0)
-}
-
 /// A code is wanted, the first one or the same once more: its merchant is told, and something happens by itself when
 /// the time is over.
 pub(super) fn wanted(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
@@ -43,13 +38,7 @@ pub(super) fn wanted(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
 /// The order is paid and has no key: its terminal is asked for one, and it fails by itself if none comes.
 pub(super) fn key_wanted(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     effects::add(tx, deadline_of(order), due(order))?;
-    match &order.terminal {
-        Some(terminal) => {
-            let data = Notice { order: &order.id, nonce: None };
-            events::append(tx, &Receiver::Terminal(*terminal), KEY_WANTED, &data)
-        }
-        None => Ok(()),
-    }
+    tell_terminal(tx, order, KEY_WANTED)
 }
 
 /// It has its key: its merchant is told, and its time runs from now on.
@@ -58,18 +47,18 @@ pub(super) fn keyed(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     tell_wanted(tx, order)
 }
 
-/// The same, of an order that has waited.
+/// The order goes on after its merchant was suspended: its merchant is told anew, and it has a new deadline.
 pub(super) fn resumed(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     effects::add(tx, deadline_of(order), due(order))?;
     effects::put_off(tx, deadline_of(order), due(order))?;
-    webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))?;
+    silence(tx, order)?;
     tell_wanted(tx, order)
 }
 
-/// Another sealing is wanted than this one: what was said of it is not said again.
+/// Another sealing is wanted: messages about this one are not sent again.
 pub(super) fn superseded(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     not_any_more(tx, order)?;
-    webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))
+    silence(tx, order)
 }
 
 /// The merchant is told what is wanted of it.
@@ -86,13 +75,7 @@ pub(super) fn not_any_more(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
 /// A code was accepted: the terminal is told, and nothing happens at the deadline any more.
 pub(super) fn received(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     not_any_more(tx, order)?;
-    match &order.terminal {
-        Some(terminal) => {
-            let data = Notice { order: &order.id, nonce: None };
-            events::append(tx, &Receiver::Terminal(*terminal), CODE_RECEIVED, &data)
-        }
-        None => Ok(()),
-    }
+    tell_terminal(tx, order, CODE_RECEIVED)
 }
 
 /// The order is over for its merchant, one way or the other. What was not delivered of what it was told before is not
@@ -103,7 +86,7 @@ pub(super) fn closed(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     if order.nonce.is_none() {
         return Ok(());
     }
-    webhooks::silence(tx, &receiver(&order.merchant), &subject(&order.id))?;
+    silence(tx, order)?;
     tell(tx, order, ORDER_CLOSED, None)
 }
 
@@ -115,11 +98,21 @@ pub(super) fn settled(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
 }
 
 fn tell(tx: &Tx<'_>, order: &CodeOrder, kind: &str, nonce: Option<&Octets<32>>) -> TxResult<()> {
-    let (to, notice) = (receiver(&order.merchant), Notice { order: &order.id, nonce });
+    let (to, notice) = (order.merchant.receiver(), Notice { order: &order.id, nonce });
     let message = NewMessage { kind, subject: subject(&order.id), data: to_json(&notice)? };
     // The endpoint before the events: in the order of every other.
     webhooks::enqueue(tx, &to, &message)?;
     events::append(tx, &to, kind, &notice)
+}
+
+fn tell_terminal(tx: &Tx<'_>, order: &CodeOrder, kind: &str) -> TxResult<()> {
+    let Some(terminal) = order.terminal else { return Ok(()) };
+    events::append(tx, &Receiver::Terminal(terminal), kind, &Notice { order: &order.id, nonce: None })
+}
+
+/// What the merchant was told before is not sent again.
+fn silence(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
+    webhooks::silence(tx, &order.merchant.receiver(), &subject(&order.id))
 }
 
 const fn subject(order: &OrderId) -> Octets<16> {

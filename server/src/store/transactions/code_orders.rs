@@ -17,7 +17,7 @@ use crate::ops::faults::Write;
 use crate::ops::retention;
 use crate::store::database::Row;
 use crate::store::database::row::{
-    bytes, json, maybe_bytes, maybe_money, maybe_time, number_of, octets, one_of, text, time,
+    bytes, json, maybe_bytes, maybe_money, maybe_one_of, maybe_time, number_of, octets, text, time,
 };
 use crate::store::{
     AcceptedCode, AccountPage, BrowserCodes, CodeComplaint, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep,
@@ -25,9 +25,9 @@ use crate::store::{
     SealedRecord, StoreError,
 };
 use async_trait::async_trait;
-use portcullis_protocol::codes::{CodeEvent, CodeState, Generation, Quantity, SealedBytes};
+use portcullis_protocol::codes::{CodeEvent, CodeState, Generation, Health, Quantity, SealedBytes};
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
-use portcullis_protocol::{AccountId, CodeSerial, Digest, Money, Offer, OrderId, Product, TerminalId, wire};
+use portcullis_protocol::{AccountId, CodeSerial, Digest, Money, Offer, OrderId, TerminalId, wire};
 
 const CODE_ORDER: &str = "SELECT c.id, o.account, c.terminal, c.merchant, m.name, p.product, p.compact, c.product,
                                  c.quantity, o.amount, o.currency, c.request, c.recipient, c.nonce, c.state,
@@ -71,18 +71,12 @@ fn code_order(row: &Row<'_>) -> TxResult<CodeOrder> {
         request: maybe_bytes(row, 11, Digest::from_bytes)?,
         recipient: maybe_bytes(row, 12, Octets)?,
         nonce: maybe_bytes(row, 13, Octets)?,
-        state: match row.get::<Option<i64>>(14)? {
-            Some(_) => Some(one_of(row, 14, &CodeState::ALL)?),
-            None => None,
-        },
+        state: maybe_one_of(row, 14, &CodeState::ALL)?,
         generation: number(row, 15, Generation::new)?,
         deadline: maybe_time(row, 16)?,
         verification: row.get(17)?,
         accepted: accepted(row)?,
-        complaint: match row.get::<Option<i64>>(30)? {
-            Some(_) => Some(one_of(row, 30, &CodeComplaint::ALL)?),
-            None => None,
-        },
+        complaint: maybe_one_of(row, 30, &CodeComplaint::ALL)?,
         reason: row.get(29)?,
         is_held_up: row.get(31)?,
         changed: time(row, 23)?,
@@ -213,14 +207,17 @@ pub(super) fn wanted(
 }
 
 /// In how many seconds an order may be taken from the merchant; `None`: now.
-pub(super) fn unavailable(tx: &Tx<'_>, wanted: &WantedCodes) -> TxResult<Option<u32>> {
+pub(super) fn unavailable(tx: &Tx<'_>, wanted: &WantedCodes, in_browser: bool) -> TxResult<Option<u32>> {
     let merchant = &wanted.revision.merchant;
-    if merchants::health(tx, merchant)?.is_good() { Ok(None) } else { merchants::probe_in(tx, merchant) }
-}
-
-/// Whether a merchant fails too often. An order of which it may never hear is no probe.
-pub(super) fn is_failing(tx: &Tx<'_>, wanted: &WantedCodes) -> TxResult<bool> {
-    Ok(!merchants::health(tx, &wanted.revision.merchant)?.is_good())
+    if merchants::health(tx, merchant)?.is_good() {
+        return Ok(None);
+    }
+    // An order of which the merchant may never hear is no probe.
+    if in_browser {
+        Ok(Some(u32::try_from(Health::PROBE_SECONDS).unwrap_or(u32::MAX)))
+    } else {
+        merchants::probe_in(tx, merchant)
+    }
 }
 
 /// Whether a terminal is the one that an account has preset, and still is one of its.
@@ -286,12 +283,12 @@ pub(super) fn can_be_delivered(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
 
 /// The platform has the money: the merchant is told, and its time runs. If no terminal has made the key yet, one is
 /// asked for it first.
-pub(super) fn paid(tx: &Tx<'_>, payment: &Order, product: &Product) -> TxResult<()> {
-    let unpaid = find(tx, &payment.id)?;
-    let has_key = unpaid.as_ref().is_some_and(|order| order.recipient.is_some());
+pub(super) fn paid(tx: &Tx<'_>, payment: &Order) -> TxResult<()> {
+    let unpaid = found(tx, &payment.id)?;
+    let has_key = unpaid.recipient.is_some();
     let nonce = has_key.then(|| Octets(random::<32>()));
-    let unkeyed = if unpaid.is_some_and(|order| order.request.is_some()) { REQUEST_KEY_SECONDS } else { KEY_SECONDS };
-    let deadline = tx.now().plus(if has_key { u64::from(product.deadline.get()) } else { unkeyed });
+    let unkeyed = if unpaid.request.is_some() { REQUEST_KEY_SECONDS } else { KEY_SECONDS };
+    let deadline = tx.now().plus(if has_key { u64::from(unpaid.product.deadline.get()) } else { unkeyed });
     let sql = "UPDATE code_orders SET state = 0, spent = request, nonce = ?2, deadline = ?3, changed_at = ?4
                WHERE id = ?1 AND state IS NULL";
     let bytes = nonce.map(|nonce| nonce.0);
@@ -463,8 +460,7 @@ pub(super) fn resume(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
 
 // The merchant.
 
-/// The webhook of an order was answered. Later than the verification that changes nothing. A message of another kind
-/// may be about something that is no order of codes: then it changes nothing either.
+/// The webhook of an order was answered. After its verification this changes nothing.
 pub(super) fn notified(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     take(tx, id, CodeEvent::Notified).map(drop)
 }
@@ -501,12 +497,14 @@ fn verify(
 }
 
 fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
+    // Before the lock, for which others wait.
+    let digest = new.bytes.digest();
     orders::lock(tx, &new.order)?;
     let Some(order) = find(tx, &new.order)?.filter(|order| order.merchant == new.merchant && !order.is_held_up) else {
         return Ok(CodeStep::Unknown);
     };
     if let Some(accepted) = order.accepted.as_ref().filter(|accepted| accepted.generation == new.generation) {
-        let same = accepted.digest == new.bytes.digest();
+        let same = accepted.digest == digest;
         return Ok(if same { CodeStep::Taken(Box::new(order)) } else { CodeStep::Differs(Box::new(order)) });
     }
     if order.state.is_none() {
@@ -537,7 +535,7 @@ fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
             &new.code,
             new.bytes.enc.0,
             new.bytes.ciphertext.as_bytes(),
-            new.bytes.digest().as_bytes(),
+            digest.as_bytes(),
             tx.now().millis(),
             before,
         ),
@@ -556,19 +554,17 @@ fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
 /// Whether the serials are of codes that the merchant may sell with this order: its owner's own, redeemed by nobody,
 /// sold to nobody and in force. Another sealing has the serials of the one before. Or there are none.
 fn serials_fit(tx: &Tx<'_>, order: &CodeOrder, serials: &[CodeSerial]) -> TxResult<bool> {
-    let mut sold: Vec<CodeSerial> =
-        tx.all("SELECT serial FROM redemption_codes WHERE sold = ?1", [order.id.as_bytes()], |row| {
-            bytes(row, 0, CodeSerial::from_bytes)
-        })?;
+    if serials.is_empty() && order.accepted.is_none() {
+        return Ok(true);
+    }
     let mut different = serials.to_vec();
     different.sort_unstable();
     different.dedup();
     if order.accepted.is_some() {
+        let sql = "SELECT serial FROM redemption_codes WHERE sold = ?1";
+        let mut sold = tx.all(sql, [order.id.as_bytes()], |row| bytes(row, 0, CodeSerial::from_bytes))?;
         sold.sort_unstable();
         return Ok(sold == different && different.len() == serials.len());
-    }
-    if serials.is_empty() {
-        return Ok(true);
     }
     let sql = "SELECT 1 FROM redemption_codes r JOIN code_batches b ON b.id = r.batch
                       JOIN publishers p ON p.id = b.publisher JOIN merchants m ON m.owner = p.owner
@@ -688,7 +684,7 @@ fn acknowledge(
     readable: bool,
 ) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
-    let Some(order) = find(tx, id)? else { return Ok(CodeStep::Unknown) };
+    let Some(order) = find(tx, id)?.filter(|order| order.state.is_some()) else { return Ok(CodeStep::Unknown) };
     if !is_of_account(tx, &order, terminal)? {
         return Ok(CodeStep::Unknown);
     }
@@ -740,9 +736,6 @@ fn relocate(
     // The same again, after a lost answer.
     if order.recipient == Some(*recipient) && order.terminal == Some(*terminal) {
         return Ok(CodeStep::Taken(Box::new(order)));
-    }
-    if !is_of_account(tx, &order, terminal)? {
-        return Ok(CodeStep::Unknown);
     }
     if order.recipient.is_none() && matches!(order.state, None | Some(CodeState::Paid)) {
         // It takes the password to say which terminal that is.

@@ -7,7 +7,7 @@ use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, count, json, octets, text, time, to_json};
 use crate::store::{
     Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, MerchantVouchRecord,
-    Merchants, NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, Receiver, RequestRecord, StoreError,
+    Merchants, NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::Health;
@@ -110,12 +110,13 @@ fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
     }
     let known = by_name(tx, &new.name)?.ok_or(TxError::Damaged)?;
     // In the same transaction: an address without endpoint, or with two, is never seen.
-    webhooks::propose(tx, &Receiver::Merchant(known.id.0), new.webhook.as_str(), &new.endpoint)?;
+    webhooks::propose(tx, &known.id.receiver(), new.webhook.as_str(), &new.endpoint)?;
     // The catalogue after the endpoints: in the order of every other.
     if has_succeeded {
         listed_products::end_all(tx, &known.id)?;
+    } else {
+        listed_products::set_standing(tx, &known.id)?;
     }
-    listed_products::set_standing(tx, &known.id)?;
     Ok(MerchantOutcome::Claimed(Box::new(known)))
 }
 
@@ -140,7 +141,7 @@ fn succeed(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<bool> {
     let known = by_name(tx, &new.name)?.ok_or(TxError::Damaged)?;
     end_goods(tx, &known.id)?;
     tx.change("DELETE FROM merchant_vouches WHERE merchant = ?1", [known.id.0.0])?;
-    webhooks::remove_all(tx, &Receiver::Merchant(known.id.0))?;
+    webhooks::remove_all(tx, &known.id.receiver())?;
     code_orders::resume(tx, &known.id)?;
     tx.log("merchant key replaced", Some(&known.owner), None, &known.id.0.0)?;
     Ok(true)
@@ -161,7 +162,7 @@ fn prove(tx: &Tx<'_>, merchant: &MerchantId, webhook: &WebhookUrl) -> TxResult<b
         return Ok(false);
     }
     // What was sent to another endpoint, or to none, is sent to this one.
-    if webhooks::prefer(tx, &Receiver::Merchant(merchant.0), webhook.as_str())? {
+    if webhooks::prefer(tx, &merchant.receiver(), webhook.as_str())? {
         code_orders::tell_again(tx, merchant)?;
     }
     listed_products::set_standing(tx, merchant)?;

@@ -7,7 +7,7 @@ mod accounts;
 mod answers;
 mod approvals;
 pub(super) mod audit;
-pub(crate) mod code_notices;
+mod code_notices;
 mod code_orders;
 mod cycle;
 mod devices;

@@ -22,7 +22,7 @@ use crate::store::{
     StoreError, StoredMeans,
 };
 use async_trait::async_trait;
-use portcullis_protocol::codes::{Health, Quantity};
+use portcullis_protocol::codes::Quantity;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, Rights, wire};
 
@@ -375,14 +375,7 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
         return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Waiting));
     }
     if let Wanted::Codes(wanted) = &wanted
-        && in_browser
-        && code_orders::is_failing(tx, wanted)?
-    {
-        let seconds = u32::try_from(Health::PROBE_SECONDS).unwrap_or(u32::MAX);
-        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Unavailable(seconds)));
-    }
-    if let Wanted::Codes(wanted) = &wanted
-        && let Some(seconds) = code_orders::unavailable(tx, wanted)?
+        && let Some(seconds) = code_orders::unavailable(tx, wanted, in_browser)?
     {
         return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Unavailable(seconds)));
     }
@@ -505,7 +498,7 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement, claim: Option<&Eff
                         let from = LedgerAccount::provider(&order.provider);
                         prepaid::credit(tx, &order.account, from, *amount, *id.as_bytes())?;
                     }
-                    Goods::Codes { product, .. } => code_orders::paid(tx, &order, product)?,
+                    Goods::Codes { .. } => code_orders::paid(tx, &order)?,
                 }
                 tx.log("order paid", Some(&order.account), None, id.as_bytes())?;
             } else if !order.amount().is_zero() && moved(tx, id, OrderPhase::Declined, OrderPhase::Refunding)? {

@@ -1,5 +1,6 @@
 //! Redemption codes.
 
+use super::offers::Subject;
 use super::orders::{held, hold};
 use super::{Database, Lock, Tx, TxError, TxResult, offers, resources};
 use crate::billing::entitlement::EntitlementId;
@@ -7,11 +8,15 @@ use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
-use crate::store::database::row::{bytes, maybe_bytes, maybe_time, time};
-use crate::store::{Batch, BatchOutcome, NewBatch, RedeemOutcome, RedemptionLookup, Redemptions, StoreError};
+use crate::store::database::row::{bytes, json, maybe_bytes, maybe_time, octets, text, time};
+use crate::store::{
+    Batch, BatchOutcome, NewBatch, PublisherId, RedeemOutcome, RedemptionLookup, Redemptions, StoreError,
+};
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, PublisherName, ResourceName, Sale, TerminalId};
+use portcullis_protocol::{
+    AccountId, BatchId, CodeSerial, Digest, Offer, PublisherName, ResourceName, Sale, TerminalId,
+};
 
 /// How many codes that there are not an account may try, and within which time, in seconds. Whoever reads codes off
 /// cards mistypes a few, most of which their check digits find; 80 bits are not guessed ten at a time.
@@ -100,48 +105,46 @@ struct Found {
     serial: CodeSerial,
     state: i64,
     owner: Option<AccountId>,
-    offer: Digest,
+    offer: Offer,
+    subject: Subject,
     expires: Option<Timestamp>,
 }
 
-fn redeem(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    terminal: Option<&TerminalId>,
-    code: RedemptionLookup,
-) -> TxResult<RedeemOutcome> {
+fn redeem(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId, code: RedemptionLookup) -> TxResult<RedeemOutcome> {
     tx.lock(Lock::Account(account))?;
     if let Some(seconds) = shut_out(tx, account)? {
         return Ok(RedeemOutcome::TooMany(seconds));
     }
     let found = tx.one(
-        "SELECT r.serial, r.state, r.account, b.offer, b.expires_at
-         FROM redemption_codes r JOIN code_batches b ON b.id = r.batch WHERE r.lookup = ?1",
+        "SELECT r.serial, r.state, r.account, b.expires_at, f.offer, f.publisher, f.name, f.operation
+         FROM redemption_codes r JOIN code_batches b ON b.id = r.batch JOIN offers f ON f.digest = b.offer
+         WHERE r.lookup = ?1",
         [code.0],
         |row| {
             Ok(Found {
                 serial: bytes(row, 0, CodeSerial::from_bytes)?,
                 state: row.get(1)?,
                 owner: maybe_bytes(row, 2, AccountId::from_bytes)?,
-                offer: bytes(row, 3, Digest::from_bytes)?,
-                expires: maybe_time(row, 4)?,
+                expires: maybe_time(row, 3)?,
+                offer: json(row, 4)?,
+                subject: Subject {
+                    publisher: octets(row, 5).map(PublisherId)?,
+                    name: text(row, 6)?,
+                    operation: text(row, 7)?,
+                },
             })
         },
     )?;
-    let Some(found) = found else {
+    let Some(Found { serial, state, owner, offer, subject, expires }) = found else {
         tried_in_vain(tx, account)?;
         return Ok(RedeemOutcome::Unknown);
     };
-    let sql = "SELECT offer FROM offers WHERE digest = ?1";
-    let offer = tx.one(sql, [found.offer.as_bytes()], |row| crate::store::database::row::json(row, 0))?;
-    let offer: portcullis_protocol::Offer = offer.ok_or(TxError::Damaged)?;
-    match (found.state, found.owner) {
+    match (state, owner) {
         (1, Some(owner)) if owner == *account => return Ok(RedeemOutcome::Redeemed(Box::new(offer))),
         (1, _) => return Ok(RedeemOutcome::Spent),
-        (0, _) if found.expires.is_none_or(|expires| expires > tx.now()) => {}
+        (0, _) if expires.is_none_or(|expires| expires > tx.now()) => {}
         _ => return Ok(RedeemOutcome::Void),
     }
-    let subject = offers::subject(tx, &found.offer)?.ok_or(TxError::Damaged)?;
     if offers::off_sale(tx, &subject)?.is_some() {
         return Ok(RedeemOutcome::OffSale);
     }
@@ -154,14 +157,14 @@ fn redeem(
         return Err(TxError::Conflict("the code was redeemed meanwhile".into()));
     }
     let holding = rights::bought(&offer.rights, tx.now()).ok_or(TxError::Damaged)?;
-    let entitlement = EntitlementId(Octets(*found.serial.as_bytes()));
+    let entitlement = EntitlementId(Octets(*serial.as_bytes()));
     hold(tx, account, &subject.publisher, &offer, &entitlement, holding)?;
     if let Some(amount) = holding.total.and_then(|total| i64::try_from(total).ok()) {
         let (from, to) = (LedgerAccount::issued(), LedgerAccount::entitlement(&entitlement));
-        let uses = NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *found.serial.as_bytes() };
+        let uses = NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *serial.as_bytes() };
         super::ledger::append(tx, &uses)?;
     }
-    tx.log("code redeemed", Some(account), terminal, found.serial.as_bytes())?;
+    tx.log("code redeemed", Some(account), Some(terminal), serial.as_bytes())?;
     Ok(RedeemOutcome::Redeemed(Box::new(offer)))
 }
 
@@ -220,10 +223,10 @@ impl<D: Database> Redemptions for D {
     async fn redeem(
         &self,
         account: &AccountId,
-        terminal: Option<&TerminalId>,
+        terminal: &TerminalId,
         code: RedemptionLookup,
     ) -> Result<RedeemOutcome, StoreError> {
-        let (account, terminal) = (*account, terminal.copied());
-        self.write(Write::CodeRedeem, move |tx| redeem(tx, &account, terminal.as_ref(), code)).await
+        let (account, terminal) = (*account, *terminal);
+        self.write(Write::CodeRedeem, move |tx| redeem(tx, &account, &terminal, code)).await
     }
 }

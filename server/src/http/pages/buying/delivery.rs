@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use maud::{Markup, html};
 use portcullis_protocol::OrderId;
-use portcullis_protocol::codes::CodeState;
+use portcullis_protocol::codes::{CodeState, Party};
 
 /// How often a page that is watched is loaded quickly, and how often at all: some ten minutes.
 const QUICK_LOOKS: u32 = 30;
@@ -41,12 +41,9 @@ impl Delivery {
         Ok(Some(Self { order, terminal }))
     }
 
-    /// Whether anything can still happen by itself.
+    /// Whether anything can still happen: somebody but the operator has to see to it.
     pub(super) fn moves(&self) -> bool {
-        let state = self.order.state;
-        state.is_some_and(|state| {
-            state.waits_for_code() || matches!(state, CodeState::CodeReceived | CodeState::Delivered)
-        }) || matches!(state, Some(CodeState::Failed | CodeState::Refunding))
+        self.order.state.and_then(CodeState::next).is_some_and(|(who, _)| who != Party::Operator)
     }
 
     /// Whether its buyer has to do something before anything moves.

@@ -19,6 +19,7 @@ use crate::crypto::secrets;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::store::{BrowserCodes, Buyer, Idempotency, Ordered};
+use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use portcullis_protocol::wire::{PaymentMethod, Purchase};
@@ -90,6 +91,13 @@ struct Refused {
     changed: bool,
     /// The key of the form that is shown again: the same while it is not known what became of it.
     key: String,
+}
+
+impl Refused {
+    /// With which the form is shown again.
+    const fn status(&self) -> StatusCode {
+        if self.changed { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
+    }
 }
 
 /// What a form buys, and how.

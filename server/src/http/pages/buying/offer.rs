@@ -66,8 +66,7 @@ pub(crate) async fn submit(
     match buy(&app, account, wanted, sent.key, &format!("/buy/{digest}")).await? {
         Bought::Order(to) => Ok(to),
         Bought::Not(refused) => {
-            let status = if refused.changed { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
-            render(&app, &visitor, account, digest, status, Some(&refused), &sent.means).await
+            render(&app, &visitor, account, digest, refused.status(), Some(&refused), &sent.means).await
         }
     }
 }

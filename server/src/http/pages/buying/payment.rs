@@ -8,14 +8,14 @@ use super::super::kit::shell::Shell;
 use super::super::kit::words::{command_line, moment};
 use super::super::onward::Onward;
 use super::super::session::Visitor;
-use super::super::store::merchant::{key_of, time};
+use super::super::store::merchant::{approved, key_of, time};
 use super::codes::{Basket, Buyer, Sent, buy_codes, form, notice};
 use super::{Bought, Refused};
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::ops::clock::Timestamp;
-use crate::store::{Merchant, MerchantState, RequestRecord};
+use crate::store::{Merchant, RequestRecord};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -75,11 +75,14 @@ async fn standing(app: &App, visitor: &Visitor, asked: &RequestRecord, digest: &
         return Ok(Standing::Own(order));
     }
     let now = store.now().await.map_err(ApiError::internal)?;
-    Ok(match () {
-        () if asked.is_spent => Standing::Spent,
-        () if asked.has_ended || asked.request.exp <= now.seconds() => Standing::Expired,
-        () if !asked.product.is_sold => Standing::OffSale,
-        () => Standing::Open,
+    Ok(if asked.is_spent {
+        Standing::Spent
+    } else if asked.has_ended || asked.request.exp <= now.seconds() {
+        Standing::Expired
+    } else if !asked.product.is_sold {
+        Standing::OffSale
+    } else {
+        Standing::Open
     })
 }
 
@@ -91,8 +94,7 @@ async fn render(
 ) -> Result<Response, ApiError> {
     let store = &app.core.store;
     let asked = store.payment_request(&digest).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
-    let merchant = store.merchant(&asked.request.merchant).await.map_err(ApiError::internal)?;
-    let merchant = merchant.filter(|merchant| merchant.state == MerchantState::Approved).ok_or(ApiError::NotFound)?;
+    let merchant = approved(app, &asked.request.merchant).await?;
     let standing = standing(app, visitor, &asked, &digest).await?;
     let buyer = match standing {
         Standing::Open => Buyer::of(app, visitor).await?,
@@ -126,11 +128,7 @@ async fn render(
             }
         }
     };
-    let status = match again {
-        None => StatusCode::OK,
-        Some((refused, _)) if refused.changed => StatusCode::CONFLICT,
-        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = again.map_or(StatusCode::OK, |(refused, _)| refused.status());
     let here = Onward::Pay(digest);
     Ok(Shell::new(app, visitor, asked.product.product.title.as_str()).status(status).onward(here).show(&content))
 }

@@ -7,13 +7,13 @@ use super::super::kit::shell::Shell;
 use super::super::kit::words::command_line;
 use super::super::onward::{Onward, query_value};
 use super::super::session::Visitor;
-use super::super::store::merchant::{key_of, path_of, time};
+use super::super::store::merchant::{approved, key_of, path_of, time};
 use super::codes::{Basket, Buyer, Sent, buy_codes, form, notice, quantity};
 use super::{Bought, Refused};
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{Merchant, MerchantState, ProductRevision};
+use crate::store::{Merchant, ProductRevision};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -61,10 +61,8 @@ async fn find(
     app: &App,
     (merchant, name): &(MerchantName, ProductName),
 ) -> Result<(Merchant, ProductRevision), ApiError> {
-    let store = &app.core.store;
-    let merchant = store.merchant(merchant).await.map_err(ApiError::internal)?;
-    let merchant = merchant.filter(|merchant| merchant.state == MerchantState::Approved).ok_or(ApiError::NotFound)?;
-    let product = store.product_on_sale(&merchant.id, name).await.map_err(ApiError::internal)?;
+    let merchant = approved(app, merchant).await?;
+    let product = app.core.store.product_on_sale(&merchant.id, name).await.map_err(ApiError::internal)?;
     Ok((merchant, product.ok_or(ApiError::NotFound)?))
 }
 
@@ -112,11 +110,7 @@ async fn render(
             }
         }
     };
-    let status = match again {
-        None => StatusCode::OK,
-        Some((refused, _)) if refused.changed => StatusCode::CONFLICT,
-        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = again.map_or(StatusCode::OK, |(refused, _)| refused.status());
     Ok(Shell::new(app, visitor, product.title.as_str()).status(status).onward(here.clone()).show(&content))
 }
 

@@ -91,10 +91,9 @@ pub(super) fn encoded(text: &str) -> String {
 /// What there is, on one shelf: products last, as their kind is.
 fn all(shelves: &[(&str, SearchPage)]) -> Markup {
     let listings: Vec<Listing> = shelves.iter().flat_map(|(_, found)| found.listings.iter().cloned()).collect();
-    let products: Vec<ListedProduct> = shelves.iter().flat_map(|(_, found)| found.products.iter().cloned()).collect();
-    let last = listings.len();
+    let products = shelves.iter().flat_map(|(_, found)| &found.products).zip(listings.len()..);
     let products: Vec<ListedProduct> =
-        products.into_iter().enumerate().map(|(at, found)| ListedProduct { place: last + at, ..found }).collect();
+        products.map(|(product, place)| ListedProduct { place, ..product.clone() }).collect();
     cards(&listings, &products)
 }
 

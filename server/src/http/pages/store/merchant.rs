@@ -6,7 +6,7 @@ use super::super::session::Visitor;
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::MerchantState;
+use crate::store::{Merchant, MerchantState};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -20,8 +20,7 @@ pub(crate) async fn show(
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let name: MerchantName = segment(&name)?;
-    let merchant = app.core.store.merchant(&name).await.map_err(ApiError::internal)?;
-    let merchant = merchant.filter(|merchant| merchant.state == MerchantState::Approved).ok_or(ApiError::NotFound)?;
+    let merchant = approved(&app, &name).await?;
     let products = app.core.store.products(&merchant.id).await.map_err(ApiError::internal)?;
     let content = html! {
         p.lead { "Sells electronic codes here as " code { (name) } " since " (moment(merchant.created)) "." }
@@ -34,6 +33,12 @@ pub(crate) async fn show(
         }
     };
     Ok(Shell::new(&app, &visitor, merchant.title.as_str()).show(&content))
+}
+
+/// The merchant of a name, if it sells here.
+pub(in super::super) async fn approved(app: &App, name: &MerchantName) -> Result<Merchant, ApiError> {
+    let merchant = app.core.store.merchant(name).await.map_err(ApiError::internal)?;
+    merchant.filter(|merchant| merchant.state == MerchantState::Approved).ok_or(ApiError::NotFound)
 }
 
 /// The way to a product's page.
