@@ -55,7 +55,7 @@ const BEFORE_DATES: [&str; 18] = [
 const SPACES: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
 
 /// What amounts are in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Currencies {
     /// What a sign means that several currencies have.
     pub(super) shared: Option<Currency>,
@@ -303,7 +303,7 @@ impl Number<'_> {
     }
 
     fn has_currency(&self) -> bool {
-        self.marked(Currencies { shared: None, bare: None, decimal: None }).is_some()
+        self.marked(Currencies::default()).is_some()
     }
 
     /// It as an amount in this currency.
@@ -496,8 +496,6 @@ fn units(number: &str, currency: Currency, decimal: Option<char>) -> Result<Mone
 mod tests {
     use super::*;
 
-    const NONE: Currencies = Currencies { shared: None, bare: None, decimal: None };
-
     #[test]
     fn each_country_writes_amounts_its_own_way() {
         for (text, expected) in [
@@ -521,7 +519,7 @@ mod tests {
             ("USD$7.05", "7.05 USD"),
             ("by 15 December: 20.00 GBP", "20.00 GBP"),
         ] {
-            let read = amount(text, NONE).unwrap_or_else(|| panic!("{text}"));
+            let read = amount(text, Currencies::default()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(read.map(|money| money.to_string()), Ok(expected.into()), "{text}");
         }
     }
@@ -546,16 +544,19 @@ mod tests {
             ("10,00- EUR", Refusal::AmountOutOfRange),
             ("99999999999999999,00 EUR", Refusal::AmountOutOfRange),
         ] {
-            assert_eq!(amount(text, NONE), Some(Err(expected)), "{text}");
+            assert_eq!(amount(text, Currencies::default()), Some(Err(expected)), "{text}");
         }
         for none in ["", "12.12.2026", "20 %", "Nr. 4711", "EUR", "١٢ EUR"] {
-            assert_eq!(amount(none, NONE), None, "{none}");
+            assert_eq!(amount(none, Currencies::default()), None, "{none}");
         }
         let dollars: Currency = "USD".parse().expect("code");
-        let pounds = Currencies { shared: "GBP".parse().ok(), ..NONE };
+        let pounds = Currencies { shared: "GBP".parse().ok(), ..Currencies::default() };
         assert_eq!(amount("$10.00", pounds), Some(Err(Refusal::Currency)), "no pound has this sign");
         assert_eq!(
-            amount("$10.00", Currencies { shared: Some(dollars), ..NONE }).expect("found").expect("read").to_string(),
+            amount("$10.00", Currencies { shared: Some(dollars), ..Currencies::default() })
+                .expect("found")
+                .expect("read")
+                .to_string(),
             "10.00 USD"
         );
     }
@@ -563,7 +564,7 @@ mod tests {
     #[test]
     fn an_amount_without_a_currency_is_in_what_the_document_speaks_of() {
         let euro = "EUR".parse().ok();
-        let read = |text: &str| amount(text, Currencies { bare: euro, ..NONE });
+        let read = |text: &str| amount(text, Currencies { bare: euro, ..Currencies::default() });
         for (text, expected) in [
             ("876,29", "876.29 EUR"),
             (" : 1.234,56", "1234.56 EUR"),
@@ -602,7 +603,7 @@ mod tests {
         }
         assert_eq!(read("10,00 12,00"), Some(Err(Refusal::AmbiguousAmount)));
         assert_eq!(read("-10,00"), Some(Err(Refusal::AmountOutOfRange)));
-        assert_eq!(amount("10,00", NONE), Some(Err(Refusal::Currency)), "nothing says what it is in");
+        assert_eq!(amount("10,00", Currencies::default()), Some(Err(Refusal::Currency)), "nothing says what it is in");
     }
 
     #[test]
@@ -613,7 +614,8 @@ mod tests {
         assert_eq!(decimal("12,50 EUR\n12.50 EUR"), None, "they contradict each other");
         assert_eq!(decimal("1.234 EUR"), None);
         let read = |text: &str, decimal| {
-            amount(text, Currencies { decimal, ..NONE }).map(|read| read.map(|money| money.to_string()))
+            amount(text, Currencies { decimal, ..Currencies::default() })
+                .map(|read| read.map(|money| money.to_string()))
         };
         assert_eq!(read("1.234 EUR", Some(',')), Some(Ok("1234.00 EUR".into())));
         assert_eq!(read("€1,234", Some('.')), Some(Ok("1234.00 EUR".into())));

@@ -76,7 +76,7 @@ fn total(value: &Value) -> Result<Money, Refusal> {
     match amount {
         // People are shown it too: `$70.00`.
         Value::String(text) if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
-            let currencies = Currencies { shared: Some(currency), bare: Some(currency), decimal: None };
+            let currencies = Currencies { shared: Some(currency), bare: Some(currency), ..Currencies::default() };
             let read = amount::amount(text, currencies).unwrap_or(Err(Refusal::NoAmount))?;
             if read.currency() == currency { Ok(read) } else { Err(Refusal::Currency) }
         }

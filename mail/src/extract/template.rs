@@ -360,6 +360,9 @@ mod tests {
             assert_eq!(language.months.len(), 12);
             assert!(language.kinds().iter().all(|(_, labels)| !labels.is_empty()), "{}", language.id);
         }
+        for (kind, labels) in Templates::any_language().kinds() {
+            assert!(!labels.is_empty(), "{kind} is not among the labels of all languages");
+        }
     }
 
     #[test]

@@ -135,8 +135,7 @@ impl<'t> Words<'t> {
 
     /// Whether the mail calls itself a bill and nothing that makes it none.
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
-        let mentions = |label: &Label| subject.has(label) || lines.iter().any(|line| line.has(label));
-        if !self.labels(|words| &words.bill).iter().any(mentions) {
+        if !mention(self.labels(|words| &words.bill), subject, lines) {
             return false;
         }
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
@@ -155,8 +154,7 @@ impl<'t> Words<'t> {
 
     /// Whether the bill may be written in English, where a month may stand before its day.
     fn is_english(&self, subject: &Line, lines: &[Line]) -> bool {
-        let mentions = |label: &Label| subject.has(label) || lines.iter().any(|line| line.has(label));
-        let of_english = |language: &Template| language.id == "en" && language.bill.iter().any(mentions);
+        let of_english = |language: &Template| language.id == "en" && mention(&language.bill, subject, lines);
         self.template().map_or_else(|| Templates::languages().any(of_english), |own| own.language == "en")
     }
 
@@ -184,6 +182,11 @@ impl<'t> Words<'t> {
         let account = values(text.lines, self.labels(|words| &words.account)).into_iter().find_map(number);
         Ok(Bill { amount, due, period: covered, account, iban: text.iban.clone(), broken: Vec::new() })
     }
+}
+
+/// Whether the subject or a line of the mail has one of the labels.
+fn mention(labels: &Labels, subject: &Line, lines: &[Line]) -> bool {
+    labels.iter().any(|label| subject.has(label) || lines.iter().any(|line| line.has(label)))
 }
 
 /// The currency that the document says all its amounts are in: `Currency: EUR`. Others may be mentioned.

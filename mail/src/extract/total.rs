@@ -13,6 +13,7 @@ use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Column, Found, Line, folded};
 use crate::extract::{Refusal, Template, Templates};
 use portcullis_protocol::Money;
+use std::cell::LazyCell;
 
 /// Words between a label and the end of its line that do not keep its amount from standing on the next one.
 const MAX_LINKS: usize = 3;
@@ -33,11 +34,12 @@ impl Marks {
     pub(super) fn new(line: &Line, own: Option<&Template>) -> Self {
         let templates = || std::iter::once(Templates::any_language()).chain(own);
         let whole = || templates().flat_map(|words| words.owed.iter().chain(words.total.iter()));
+        let wholes = LazyCell::new(|| -> Vec<Found> { whole().flat_map(|label| line.places(label)).collect() });
         // `Total IVA incluido` is more than the `total IVA` in it.
         let is_more = |part: &Found| {
             let longer =
-                |found: Found| found.start <= part.start && found.end >= part.end && found.length() > part.length();
-            whole().flat_map(|label| line.places(label)).any(longer)
+                |found: &Found| found.start <= part.start && found.end >= part.end && found.length() > part.length();
+            wholes.iter().any(longer)
         };
         let places = |of: fn(&Template) -> &Labels| -> Vec<Found> {
             let all = templates().flat_map(|words| of(words).iter()).flat_map(|label| line.places(label));
@@ -231,14 +233,14 @@ impl<'t> Totals<'t> {
 
     /// Whether a line that names a tax says this amount.
     fn is_tax(&self, units: i64) -> bool {
-        self.taxes().iter().any(|tax| tax.minor_units() == units)
+        self.taxes().any(|tax| tax.minor_units() == units)
     }
 
     /// The amounts of lines that name a tax.
-    fn taxes(&self) -> Vec<Money> {
+    fn taxes(&self) -> impl Iterator<Item = Money> {
         let labels = &Templates::any_language().tax;
-        let named = self.lines.iter().filter(|line| labels.iter().any(|label| line.has(label)));
-        named.flat_map(|line| amount::amounts(&line.shown, self.currencies)).collect()
+        let names_one = |at: usize| self.lines.get(at).is_some_and(|line| labels.iter().any(|label| line.has(label)));
+        self.amounts.iter().filter(move |(at, _)| names_one(*at)).map(|(_, amount)| *amount)
     }
 
     /// Whether no larger one of its currency stands anywhere: otherwise its label names something else.
@@ -261,8 +263,8 @@ impl<'t> Totals<'t> {
         })?;
         let is_net = |units: i64| units > 0 && all.iter().any(|(_, amount)| amount.minor_units() == units);
         let makes =
-            |tax: &Money| tax.minor_units() > 0 && *tax != total && is_net(total.minor_units() - tax.minor_units());
-        self.taxes().iter().any(makes).then_some(Ok((total, last)))
+            |tax: Money| tax.minor_units() > 0 && tax != total && is_net(total.minor_units() - tax.minor_units());
+        self.taxes().any(makes).then_some(Ok((total, last)))
     }
 
     /// The only amount of a text, if a sentence says that the bill is so much.
@@ -271,19 +273,19 @@ impl<'t> Totals<'t> {
         if self.amounts.iter().any(|(_, other)| *other != only) {
             return None;
         }
-        let links: Vec<String> = self.base.links.iter().map(|link| link.folded.clone()).collect();
+        let links: Vec<&str> = self.base.links.iter().map(|link| link.folded.as_str()).collect();
         let says = |line: &Line, bill: Found| {
             let rest = line.after(bill);
             let Some((between, after)) = amount::around_marked(rest, self.currencies) else { return false };
             let is_link = |word: &str| {
                 let word = folded(word.trim_matches(|c: char| !c.is_alphanumeric()));
                 let is_number = word.chars().any(|c| c.is_ascii_digit());
-                word.is_empty() || is_number || links.contains(&word) || crate::extract::dates::is_month(&word)
+                word.is_empty() || is_number || links.contains(&word.as_str()) || crate::extract::dates::is_month(&word)
             };
             // `Your bill is 20 EUR lower` is about something else.
             let ends = after.trim_start();
-            let is_end =
-                !ends.starts_with(char::is_alphanumeric) || self.base.links.iter().any(|link| starts(ends, link));
+            let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            let is_end = next.is_empty() || links.contains(&folded(next).as_str());
             between.split_whitespace().all(|word| is_link(word) || amount::is_only_currency(word)) && is_end
         };
         let found = self.lines.iter().zip(self.marks).position(|(line, marks)| {
@@ -302,11 +304,6 @@ impl<'t> Totals<'t> {
         });
         if carried.any(|carried| carried.minor_units() != 0) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
     }
-}
-
-fn starts(text: &str, link: &Label) -> bool {
-    let word = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    folded(word) == link.folded
 }
 
 /// Text beside or below a label.
@@ -340,7 +337,10 @@ pub(super) fn value(lines: &[Line], at: usize, found: Found) -> Option<Value<'_>
     }
     let links = &Templates::any_language().links;
     let mut words = rest.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let is_link = |word: &str| links.iter().any(|link| link.folded == folded(word)) || amount::is_only_currency(word);
+    let is_link = |word: &str| {
+        let folded = folded(word);
+        links.iter().any(|link| link.folded == folded) || amount::is_only_currency(word)
+    };
     let count = words.clone().count();
     (count <= MAX_LINKS && words.all(is_link)).then_some(Value {
         line: next,

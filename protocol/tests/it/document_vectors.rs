@@ -209,10 +209,12 @@ fn codes() -> Vec<Value> {
         reversed: false,
         iat: NOW + 3,
     };
+    let plaintext = "{\"codes\":[\"AAAA-BBBB-CCCC\",\"DDDD-\\\"EEEE\\\"-FFFF\"]}";
+    assert_eq!(plain.to_json().as_slice(), plaintext.as_bytes());
     let mut with_bytes = positive("sealed-code", code.clone(), 10);
     with_bytes["opens"] = json!({
         "recipient_secret": Octets(*order_key.to_bytes()), "enc": sealed.enc, "ciphertext": sealed.ciphertext,
-        "plaintext": "{\"codes\":[\"AAAA-BBBB-CCCC\",\"DDDD-\\\"EEEE\\\"-FFFF\"]}",
+        "plaintext": plaintext,
     });
     let (name, title, challenge) = (merchant.clone(), "The Games Shop".parse().expect("title"), Octets([17; 32]));
     let claim = MerchantClaim {

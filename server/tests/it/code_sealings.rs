@@ -8,6 +8,7 @@ use portcullis_protocol::codes::{CodeState, Generation};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::RecipientRequest;
 use portcullis_protocol::{Reason, ReleaseSecretKey};
+use portcullis_server::ServiceError;
 use portcullis_server::billing::payment::PaymentChange;
 use portcullis_server::crypto::secrets::rng;
 use portcullis_server::merchants::{self, delivery};
@@ -64,7 +65,7 @@ async fn a_sealing_stays_in_force_for_its_own_terminal_until_the_next_one_is_acc
     );
     let said = acknowledged(&found(world, &order.id).await, true);
     let strange = delivery::acknowledge(core, &moved.second.asker, &order.id, &said).await;
-    assert!(strange.is_err(), "nor does the other one acknowledge it");
+    assert!(matches!(strange, Err(ServiceError::NotFound)), "nor does the other one acknowledge it: {strange:?}");
     delivery::acknowledge(core, &moved.first.asker, &order.id, &said).await.expect("acknowledged");
     // Nothing is sealed any more, and nothing happens when its time is over.
     let verified = moved.shop.verify(core, &found(world, &order.id).await).await;

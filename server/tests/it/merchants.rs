@@ -18,8 +18,8 @@ use portcullis_protocol::wire::{
     OwnershipRequest, PaymentMethod, PaymentRequestAnswer, PaymentRequestRequest, ProductAnswer, ProductRequest,
 };
 use portcullis_protocol::{
-    Document, MerchantClaim, MerchantName, MerchantVouch, OrderId, Ownership, PaymentRequest, Product, PublicKey,
-    Reason, ReleaseSecretKey, SealedCode, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
+    CodeAccepted, Document, MerchantClaim, MerchantName, MerchantVouch, OrderId, Ownership, PaymentRequest, Product,
+    PublicKey, Reason, ReleaseSecretKey, SealedCode, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
 };
 use portcullis_server::store::MerchantDecision;
 use reqwest::Method;
@@ -250,7 +250,10 @@ async fn a_merchant_registers_proves_its_endpoint_sells_and_delivers() {
     let verification = verification.clone().verify(&signer(verification.kid())).expect("signed");
     let submission = sealed(&verification, &key, "ALPINE-RACER-1");
     let accepted: CodeSubmissionAnswer = merchant.get_yes(&Draft::post(paths::SUBMISSIONS, &submission)).await;
-    assert!(!accepted.accepted.is_empty());
+    let said = Unverified::<CodeAccepted>::parse(&accepted.accepted).expect("form");
+    let server = merchant.keys.signing_key(said.kid(), now()).cloned().expect("a key of the server");
+    let said = said.verify(&server).expect("signed").into_document();
+    assert_eq!((said.order, said.reversed), (ordered.order, false));
     let open_orders: MerchantOrdersAnswer = merchant.get_yes(&Draft::get(paths::MERCHANT_OPEN)).await;
     assert_eq!((open_orders.orders.len(), open_orders.next), (1, None));
     let after = Draft::get(paths::fill(paths::MERCHANT_OPEN_PAGE, &[&ordered.order]));

@@ -409,7 +409,6 @@ async fn no_message_reaches_what_is_not_public_unless_the_operator_listed_it() {
     assert_eq!((post.heard().len(), inside.heard().len()), (2, 3));
 }
 
-/// A receiver that was told keeps its place whatever the database forgets.
 /// A name that leads to an endpoint while it is looked at, and into the network afterwards.
 #[tokio::test]
 async fn a_name_that_changes_where_it_leads_leads_nowhere_else() {
@@ -458,6 +457,7 @@ async fn a_name_that_changes_where_it_leads_leads_nowhere_else() {
     assert_eq!(*knocked.lock().expect("free"), (2, 0), "nobody knocked inside");
 }
 
+/// A receiver that was told keeps its place whatever the database forgets.
 #[tokio::test]
 async fn messages_leave_with_their_effects_after_a_month() {
     let (world, post) = (World::new().await, Post::open().await);

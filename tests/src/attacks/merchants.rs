@@ -224,13 +224,12 @@ async fn collected(client: &Client, origin: &Origin, order: &OrderId) -> Result<
 }
 
 /// Puts a key into the place of an order's, as only the platform can.
-async fn substitute(platform: &Core, order: OrderId, key: &ReleaseSecretKey) -> Result<Octets<32>> {
+async fn substitute(platform: &Core, order: OrderId, own: Octets<32>) -> Result<Option<Octets<32>>> {
     let before = found(platform, order).await?;
     let terminal = before.terminal.context("a terminal")?;
-    let own = Octets(*key.public().as_bytes());
     platform.store.move_code_order(&order, &before.account, &terminal, &own, false).await?;
     anyhow::ensure!(found(platform, order).await?.recipient == Some(own), "the key was not put there");
-    Ok(before.recipient.unwrap_or(own))
+    Ok(before.recipient)
 }
 
 /// What the platform reads of an order, with a key of its own.
@@ -280,8 +279,9 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
     trial.control("an honest platform delivers", collected(&client, &origin, &honest).await? == "HONEST");
 
     let own = key();
+    let own_key = Octets(*own.public().as_bytes());
     let plain = order().await?;
-    substitute(&platform, plain, &own).await?;
+    substitute(&platform, plain, own_key).await?;
     games.deliver(&platform, plain, "READ").await?;
     trial.control("what is sealed to its own key it reads", read(&platform, &games, plain, &own).await? == "READ");
     let got = collected(&client, &origin, &plain).await;
@@ -290,7 +290,7 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
     trial.attack_fails("keeping it quiet", "the order is disputed", state == Some(CodeState::Disputed));
 
     let renamed = order().await?;
-    let right = substitute(&platform, renamed, &own).await?;
+    let right = substitute(&platform, renamed, own_key).await?.context("a key")?;
     games.deliver(&platform, renamed, "READ").await?;
     future.change(move |_, passing| {
         if passing.is_to("GET", "/v1/codes/")
@@ -303,7 +303,7 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
     trial.attack("under the right key's name", "another key in the place", got);
 
     let resealed = order().await?;
-    let right = substitute(&platform, resealed, &own).await?;
+    let right = substitute(&platform, resealed, own_key).await?.context("a key")?;
     games.deliver(&platform, resealed, "READ").await?;
     future.change(move |pen, passing| reseal(pen, passing, right));
     let got = collected(&client, &origin, &resealed).await;
@@ -348,9 +348,7 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
     let low = store.order_codes(&merchant, cheap, Quantity::ONE, None, method, true).await?.id;
     let low_key = found(&platform, low).await?.recipient.context("a key")?;
     let dear = order().await?;
-    let before = found(&platform, dear).await?;
-    let terminal = before.terminal.context("a terminal")?;
-    platform.store.move_code_order(&dear, &before.account, &terminal, &low_key, false).await?;
+    substitute(&platform, dear, low_key).await?;
     games.deliver(&platform, dear, "CHEAP").await?;
     let got = collected(&client, &origin, &dear).await;
     trial.attack("under the key of a cheaper order", "the key of another order", got);
@@ -362,7 +360,7 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
     games.deliver(&platform, bought, "BROWSER").await?;
     trial.control("and has the code", collected(&client, &origin, &bought).await? == "BROWSER");
     let unasked = buy_in_browser(&mut victim, PRODUCT).await?;
-    substitute(&platform, unasked, &own).await?;
+    substitute(&platform, unasked, own_key).await?;
     games.deliver(&platform, unasked, "READ").await?;
     let got = collected(&client, &origin, &unasked).await;
     trial.attack("making the key of a browser's order itself", "not the order's", got);
@@ -374,7 +372,11 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
     owner.enrol().await?;
     let mut unknown = Seller::of(&mut owner, &platform, "unknown").await?;
     let first = buy_in_browser(&mut victim, "/merchants/unknown/game-key").await?;
-    trial.attack("a key of its own for a merchant", "before", collected(&client, &origin, &first).await);
+    trial.attack(
+        "a key of its own for a merchant",
+        "nothing was bought from",
+        collected(&client, &origin, &first).await,
+    );
     let shown = store.new_merchant(&first).await?.context("a new merchant")?;
     store.accept_merchant(&shown)?;
     trial.control("its user has compared it", collected(&client, &origin, &first).await? == "Keyed");
@@ -382,7 +384,7 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
     trial.control("and has the code", collected(&client, &origin, &first).await? == "FIRST");
     // It says that another terminal has it, which nobody can disprove but its user.
     let withheld = buy_in_browser(&mut victim, PRODUCT).await?;
-    substitute(&platform, withheld, &own).await?;
+    substitute(&platform, withheld, own_key).await?;
     games.deliver(&platform, withheld, "READ").await?;
     future.change(|_, passing| {
         if let Some(body) = passing.body().and_then(Value::as_object_mut) {

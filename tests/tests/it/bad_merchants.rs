@@ -48,7 +48,7 @@ impl Stage {
     /// What the merchant has earned, and that the books are even.
     fn earned(&self) -> Result<i64> {
         self.server.operator(&["check"])?;
-        Ok(self.booked("merchant:games")?.abs())
+        self.booked("merchant:games")
     }
 
     /// An order of the same merchant that goes as it should.
@@ -102,13 +102,14 @@ async fn one_that_lies_about_what_it_sealed_is_paid_nothing_in_the_end() -> Resu
     let lie = stage.rogue.seal(&verification, &["ONE", "TWO"])?;
     stage.rogue.submit(&lie).await?;
     let key = stage.rogue.key.public().clone();
-    stage.buyer.collect(&ordered, &key).await.map(drop).err().context("the terminal found nothing out")?;
+    let found = stage.buyer.collect(&ordered, &key).await.map(drop).err().context("the terminal found nothing out")?;
+    ensure!(found.to_string().contains("not the codes that were paid for"), "{found:#}");
     stage.complain(&ordered).await?;
     stage.server.operator(&["codes", "reverse", &ordered.id.to_string()])?;
     let seen = stage.buyer.wait_for(&ordered.id, &[CodeState::Reversed]).await?;
     ensure!(seen.delivery.is_none(), "and the code is not handed out any more");
     ensure!(stage.earned()? == 2000, "the honest order alone");
-    // It signs for another key, order or amount of generations than it was told.
+    // It signs for another key or a later generation than it was told.
     let ordered = stage.order().await?;
     let nonce = stage.rogue.nonce(&ordered.id).await?;
     let verification = stage.rogue.verify(&ordered.id, nonce).await?;
@@ -216,7 +217,7 @@ async fn one_that_answers_for_orders_of_others_finds_none() -> Result<()> {
     // What the other merchant signed, sent on by the thief.
     let theirs = stage.rogue.seal(&verification, &["THEIRS"])?;
     let sent_on = thief.submit(&theirs).await.map(drop).err().context("a code of another merchant was taken")?;
-    ensure!(!sent_on.to_string().is_empty());
+    ensure!(sent_on.to_string().contains("the code is not accepted"), "{sent_on:#}");
     ensure!(stage.booked("merchant:thief")? == 0 && stage.earned()? == 0, "nobody was paid");
     // A nonce that was guessed, or is that of another order of the same merchant.
     let second = stage.order().await?;
@@ -310,9 +311,7 @@ async fn one_at_a_private_address_is_not_reached_in_any_spelling() -> Result<()>
         format!("https://10.0.0.1:{port}/hook"),
         format!("https://169.254.169.254:{port}/latest/meta-data"),
     ] {
-        // What is no address of a webhook at all is not signed either.
-        let Ok(draft) = claim("inner", &key, &webhook) else { continue };
-        let answer = owner.terminal.send(&draft).await?;
+        let answer = owner.terminal.send(&claim("inner", &key, &webhook)?).await?;
         ensure!(answer.status == 422, "{webhook}: {}", answer.text());
     }
     // A name is judged by where it leads when it is connected to: today to this machine, whatever it led to before.

@@ -156,6 +156,7 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     let shown = user.run(&["codes", order])?.done()?;
     ensure!(shown.stdout == b"ALPINE-RACER-1\n", "{shown:?}");
     // Nothing of the terminal's folder has it in the clear.
+    ensure!(holds(user.home(), server.origin().as_bytes())?, "the control: what is not secret is found");
     ensure!(!holds(user.home(), b"ALPINE-RACER-1")?, "the code is on the disk");
     user.run(&["codes", order, "--once"])?.done()?;
     let open = shop.run(&["--json", "merchant", "orders", "--key", file])?.done()?.json()?;
