@@ -163,7 +163,7 @@ impl Buyer {
         Ok((code, codes))
     }
 
-    /// Takes an order over to this terminal, with a new key.
+    /// Takes an order over to this terminal, with a new key. The account's holder chooses it on the order's page.
     ///
     /// # Errors
     /// If it is refused.

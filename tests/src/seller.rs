@@ -267,6 +267,20 @@ pub async fn preset(browser: &mut Browser, password: &str, label: &str) -> Resul
     Ok(())
 }
 
+/// Lets another terminal of a browser's account take an order over, on the page of the order.
+///
+/// # Errors
+/// If the server does not take it: with what the page says.
+pub async fn allow(browser: &mut Browser, order: OrderId, words: &str, password: &str) -> Result<()> {
+    let path = format!("/account/orders/{order}");
+    let page = browser.page(&path).await?;
+    let mut options = page.split("<option value=\"").skip(1).filter_map(|option| option.split_once('"'));
+    let (id, _) = options.find(|(id, text)| !id.is_empty() && text.contains(words)).context("no such terminal")?;
+    let fields = [("terminal", id), ("current-password", password)];
+    browser.send(&format!("{path}/terminal"), &page, &fields).await?;
+    Ok(())
+}
+
 /// Buys a code on a page, for the terminal that is preset.
 ///
 /// # Errors

@@ -322,7 +322,7 @@ impl Storefront {
             }
             let why = "the store says that it is delivered to another terminal of the account. If none of yours has \
                        taken it over, the store had it sealed to a key of its own: tell the merchant. \
-                       `portcullis codes ORDER --claim` has it delivered here";
+                       `portcullis codes ORDER --claim` has it delivered here, once you have said so on the order's page";
             return Err(ClientError::NotFound(why.into()));
         };
         let sealed = delivery.sealed();
@@ -477,8 +477,8 @@ impl Storefront {
     /// Has an order delivered to this terminal from now on, under a new key. Returns which sealing will be for it.
     ///
     /// # Errors
-    /// [`ClientError::Refused`]: `rate-limited` while a code is on its way, `order-closed` if there is nothing more
-    /// to deliver. [`ClientError::MerchantNew`]: [`Storefront::accept_merchant`]. [`ClientError::CodeNotAsBought`] if
+    /// [`ClientError::Refused`]: `confirmation-required` if the account's holder has to choose this terminal on the
+    /// order's page first; `rate-limited` while a code is on its way, `order-closed` if there is nothing more to deliver. [`ClientError::MerchantNew`]: [`Storefront::accept_merchant`]. [`ClientError::CodeNotAsBought`] if
     /// this terminal knows it as an order of something else.
     pub async fn take_over_codes(&self, order: &OrderId) -> Result<Generation, ClientError> {
         if self.vault().was_shown(order)? {
@@ -491,7 +491,13 @@ impl Storefront {
             return Ok(info.generation);
         }
         let terms = self.terms_of(order, &info, bound).await?;
-        let recipient = self.vault().make_key(terms).await?;
+        // One that the store did not take yet is the one that it gets once it does.
+        let known = bound.and_then(|bound| bound.recipient);
+        let is_there = known.map(|recipient| self.vault().key(&recipient)).transpose()?.flatten().is_some();
+        let recipient = match known.filter(|_| is_there) {
+            Some(recipient) => recipient,
+            None => self.vault().make_key(terms).await?,
+        };
         self.vault().bind(*order, BoundOrder { terms, recipient: Some(recipient) }).await?;
         self.send_key(order, RecipientRequest { recipient, first: false }).await
     }

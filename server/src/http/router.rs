@@ -83,6 +83,7 @@ fn for_people(app: &App, routes: Routes) -> Routes {
         .get(app, "/account", person(pages::show_account))
         .get(app, "/account/orders/{id}", person(pages::buying::order::show))
         .post(app, "/account/orders/{id}/cancel", person(pages::buying::order::cancel))
+        .post(app, "/account/orders/{id}/terminal", person(pages::buying::claimant::submit))
         .get(app, "/account/balance", person(pages::buying::top_up::show))
         .post(app, "/account/balance", person(pages::buying::top_up::submit))
         .get(app, "/account/means", person(pages::account::means::show))

@@ -111,8 +111,8 @@ impl Accounts<'_> {
         Ok(self.passwords.matches(typed, stored).await?)
     }
 
-    /// What a change by the owner takes: the current password, and the browser session in which it was typed. `None`
-    /// if it is another password.
+    /// What a change by the owner takes: the current password, and the browser session in which it was typed, which is
+    /// proven by that. `None` if it is another password.
     pub(crate) async fn confirm(
         self,
         id: &AccountId,
@@ -120,8 +120,10 @@ impl Accounts<'_> {
         browser: TokenHash,
     ) -> Result<Option<ChangedBy>, AccountError> {
         let account = self.core.store.account(id).await?.ok_or(AccountError::Gone)?;
-        let matches = self.matches(typed, Some(&account)).await?;
-        Ok(matches.then_some(ChangedBy::Owner { password: account.password, browser }))
+        // A password or a session that is another one by now has confirmed nothing.
+        let is_confirmed = self.matches(typed, Some(&account)).await?
+            && self.core.store.prove_web_session(&browser, id, &account.password).await?;
+        Ok(is_confirmed.then_some(ChangedBy::Owner { password: account.password, browser }))
     }
 
     /// Gives an account another password. Everything that is signed in to it ends, but the browser of an owner. Returns

@@ -35,7 +35,9 @@ pub(super) async fn enforced(core: &Core, order: CodeOrder) -> Result<CodeOrder,
         return Ok(order);
     }
     match core.store.fail_code_order(&order.id, CodeFailure::Late(order.generation)).await? {
-        CodeStep::Taken(order) | CodeStep::Closed(order) | CodeStep::Differs(order) => Ok(*order),
+        CodeStep::Taken(order) | CodeStep::Closed(order) | CodeStep::Differs(order) | CodeStep::NotAllowed(order) => {
+            Ok(*order)
+        }
         CodeStep::Mismatch | CodeStep::Unknown => Err(ServiceError::NotFound),
     }
 }

@@ -36,19 +36,31 @@ pub async fn list(core: &Core, asker: &Asker, page: u32) -> Result<CodeOrdersAns
 /// [`ServiceError::NotFound`].
 pub async fn fetch(core: &Core, asker: &Asker, id: &OrderId) -> Result<CodeOrderAnswer, ServiceError> {
     let order = of_account(core, asker.account(), id).await?;
-    let order = match order.state {
-        Some(CodeState::CodeReceived) => match core.store.deliver_code(id, asker.terminal()).await? {
-            CodeStep::Taken(order) | CodeStep::Closed(order) | CodeStep::Differs(order) => *order,
+    let order = if is_to_be_handed(&order, asker) {
+        match core.store.deliver_code(id, asker.terminal()).await? {
+            CodeStep::Taken(order)
+            | CodeStep::Closed(order)
+            | CodeStep::Differs(order)
+            | CodeStep::NotAllowed(order) => *order,
             CodeStep::Mismatch => order,
             CodeStep::Unknown => return Err(ServiceError::NotFound),
-        },
-        _ => order,
+        }
+    } else {
+        order
     };
     let delivery = delivery(core, asker, &order).await?;
     // What is delivered is said of the sealing that is.
     let delivered = order.accepted.as_ref().filter(|_| delivery.is_some());
     let is_preset = preset(core, asker, order.awaits_key()).await?;
     Ok(CodeOrderAnswer { info: info(&order, delivered, is_preset).ok_or(ServiceError::NotFound)?, delivery })
+}
+
+/// Whether this terminal gets a sealing that was not handed out before. A later one comes while the order is delivered.
+fn is_to_be_handed(order: &CodeOrder, asker: &Asker) -> bool {
+    let Some(accepted) = &order.accepted else { return false };
+    let is_new = order.state == Some(CodeState::CodeReceived) || accepted.delivered.is_none();
+    let is_its = accepted.terminal.is_none_or(|terminal| terminal == *asker.terminal());
+    is_new && is_its && order.state.is_some_and(CodeState::may_be_sealed_again)
 }
 
 async fn delivery(core: &Core, asker: &Asker, order: &CodeOrder) -> Result<Option<Delivery>, ServiceError> {
@@ -85,17 +97,18 @@ pub async fn acknowledge(
     let CodeAckRequest { generation, ciphertext, readable } = said;
     match core.store.acknowledge_code(id, asker.terminal(), *generation, ciphertext, *readable).await? {
         CodeStep::Taken(order) => Ok(CodeAckAnswer { state: order.state.ok_or(ServiceError::NotFound)?.into() }),
-        CodeStep::Closed(_) | CodeStep::Differs(_) => Err(Reason::OrderClosed.into()),
+        CodeStep::Closed(_) | CodeStep::Differs(_) | CodeStep::NotAllowed(_) => Err(Reason::OrderClosed.into()),
         CodeStep::Mismatch => Err(Reason::BindingMismatch.into()),
         CodeStep::Unknown => Err(ServiceError::NotFound),
     }
 }
 
 /// Delivers an order to the terminal that asks, from now on. One that was bought in a browser has its first key by
-/// this.
+/// this. A terminal that has not ordered it, and that the account has not preset, has it only if the account's holder
+/// says so on the order's page.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`]; `rate-limited` while a code is on its way; `order-closed`.
+/// [`ServiceError::NotFound`]; `confirmation-required`; `rate-limited` while a code is on its way; `order-closed`.
 pub async fn relocate(
     core: &Core,
     asker: &Asker,
@@ -109,6 +122,11 @@ pub async fn relocate(
             .because("A code is on its way to the other terminal.")
             .after(SOON)
             .into()),
+        CodeStep::NotAllowed(_) => {
+            let page = format!("{}/account/orders/{id}", core.origin);
+            let why = "Another terminal has this order. Choose this one, with the account's password, on its page";
+            Err(Refusal::new(Reason::ConfirmationRequired).because(format!("{why}: {page}")).into())
+        }
         CodeStep::Closed(order) if order.awaits_key() => Err(Refusal::new(Reason::OrderClosed)
             .because("Only the terminal that the account has preset makes the key: choose it on the account's page.")
             .into()),

@@ -58,7 +58,9 @@ pub async fn verify(
                     _ => Err(closed(core, &of_merchant(core, &merchant.id, &asked.order).await?).await?),
                 };
             }
-            CodeStep::Closed(order) | CodeStep::Differs(order) => return Err(closed(core, &order).await?),
+            CodeStep::Closed(order) | CodeStep::Differs(order) | CodeStep::NotAllowed(order) => {
+                return Err(closed(core, &order).await?);
+            }
             // Its terminal changed meanwhile.
             CodeStep::Mismatch => {}
             CodeStep::Unknown => return Err(Reason::OrderUnknown.into()),
@@ -131,7 +133,9 @@ pub async fn submit(
             let more = document(documents::accepted(core, &order).await?);
             Err(Refusal::new(Reason::CodeDiffers).with_more(more).into())
         }
-        CodeStep::Closed(order) => Err(closed(core, &deadline::enforced(core, *order).await?).await?),
+        CodeStep::Closed(order) | CodeStep::NotAllowed(order) => {
+            Err(closed(core, &deadline::enforced(core, *order).await?).await?)
+        }
         CodeStep::Mismatch => Err(mismatch("the order has changed, or its serials are not those of codes to sell")),
         CodeStep::Unknown => Err(Reason::OrderUnknown.into()),
     }
@@ -167,7 +171,9 @@ pub async fn decline(
     let why = CodeFailure::Declined { merchant: merchant.id, reason: reason.to_owned() };
     match core.store.fail_code_order(order, why).await? {
         CodeStep::Taken(order) => shown(core, &order).await,
-        CodeStep::Closed(order) | CodeStep::Differs(order) => Err(closed(core, &order).await?),
+        CodeStep::Closed(order) | CodeStep::Differs(order) | CodeStep::NotAllowed(order) => {
+            Err(closed(core, &order).await?)
+        }
         CodeStep::Mismatch | CodeStep::Unknown => Err(Reason::OrderUnknown.into()),
     }
 }

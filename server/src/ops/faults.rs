@@ -37,7 +37,7 @@ writes! {
     InvitationCreate, "invitation.create";
     /// An invitation is taken back.
     InvitationRevoke, "invitation.revoke";
-    /// A browser session begins or ends.
+    /// A browser session begins or ends, or its password is typed again.
     WebSession, "web-session";
     /// A terminal asks for a device code.
     DeviceCreate, "device.create";
@@ -101,6 +101,8 @@ writes! {
     CodeAcknowledge, "code.acknowledge";
     /// An order of codes moves to another terminal.
     CodeMove, "code.move";
+    /// The terminal is chosen that may take an order of codes over.
+    CodeAllow, "code.allow";
     /// An order of codes fails, and its refund begins.
     CodeFail, "code.fail";
     /// A dispute about a code is opened or decided.

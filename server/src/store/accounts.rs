@@ -173,6 +173,8 @@ pub struct WebSession {
     pub account: AccountId,
     /// Until when.
     pub expires: Timestamp,
+    /// When the password was last typed in it.
+    pub proven: Timestamp,
 }
 
 /// A browser session, as its account's owner sees it.
@@ -234,6 +236,15 @@ pub trait Accounts {
 
     /// A browser session, if it is still good and its account is not suspended.
     async fn web_session(&self, token: &TokenHash) -> Result<Option<WebSession>, StoreError>;
+
+    /// The password was typed again in a browser session. `password` is the stored one that was matched. Returns
+    /// whether session and password are the account's still.
+    async fn prove_web_session(
+        &self,
+        token: &TokenHash,
+        account: &AccountId,
+        password: &str,
+    ) -> Result<bool, StoreError>;
 
     /// Ends a browser session.
     async fn end_web_session(&self, token: &TokenHash) -> Result<(), StoreError>;

@@ -53,6 +53,8 @@ pub struct CodeOrder {
     pub reason: Option<String>,
     /// Whether its merchant is suspended: then a person decides how it goes on.
     pub is_held_up: bool,
+    /// The terminal that the account's holder lets take it over.
+    pub claimant: Option<TerminalId>,
     /// Since when it stands where it stands.
     pub changed: Timestamp,
 }
@@ -76,6 +78,13 @@ impl CodeOrder {
     #[must_use]
     pub fn awaits_key(&self) -> bool {
         self.state == Some(CodeState::Paid) && self.recipient.is_none()
+    }
+
+    /// Whether another terminal can take it over, if it may: there still is something to be delivered.
+    #[must_use]
+    pub fn may_move(&self) -> bool {
+        let moves = |state: CodeState| state.waits_for_code() || state.may_be_sealed_again();
+        self.state.is_none_or(moves) && !self.awaits_key()
     }
 
     /// What has to happen next, and who has to see to it; `None`: nothing.
@@ -132,6 +141,8 @@ pub struct AcceptedCode {
     pub digest: Digest,
     /// What there is to deliver, until nobody fetches it any more.
     pub sealed: Option<SealedRecord>,
+    /// When it was first handed to that terminal.
+    pub delivered: Option<Timestamp>,
     /// When the first sealing was accepted.
     pub at: Timestamp,
 }
@@ -173,6 +184,8 @@ pub enum CodeStep {
     Closed(Box<CodeOrder>),
     /// Something else was accepted before.
     Differs(Box<CodeOrder>),
+    /// The account's holder has to say first that this terminal may have it.
+    NotAllowed(Box<CodeOrder>),
     /// What is said does not fit the order.
     Mismatch,
     /// There is no such order, or it is somebody else's.
@@ -270,7 +283,8 @@ pub trait CodeOrders {
         readable: bool,
     ) -> Result<CodeStep, StoreError>;
 
-    /// Moves an order to a terminal of its account, with a new key. [`CodeStep::Differs`]: a code is on its way.
+    /// Moves an order to a terminal of its account, with a new key: to the one that has it, to the one that the account
+    /// has preset, or to the one that its holder allows. [`CodeStep::Differs`]: a code is on its way.
     async fn move_code_order(
         &self,
         order: &OrderId,
@@ -278,6 +292,15 @@ pub trait CodeOrders {
         terminal: &TerminalId,
         recipient: &Octets<32>,
         first: bool,
+    ) -> Result<CodeStep, StoreError>;
+
+    /// The account's holder lets one of the account's terminals take an order over. [`CodeStep::Mismatch`]: there is no
+    /// such terminal.
+    async fn allow_code_order(
+        &self,
+        order: &OrderId,
+        account: &AccountId,
+        terminal: &TerminalId,
     ) -> Result<CodeStep, StoreError>;
 
     /// Ends an order for which there will be no code, and begins to pay it back; one whose code was not sealed once

@@ -35,7 +35,7 @@ const TABLES: &[(&str, &str)] = &[
     ("offers", "digest:blob id:blob publisher:blob name:text operation:text offer:text since:int ended_at:int"),
     ("sessions", "id:blob account:blob key:blob created_at:int ended_at:int label:text used_at:int expires_at:int"),
     ("invitations", "token:blob operator:int expires_at:int used_at:int"),
-    ("web_sessions", "token:blob account:blob expires_at:int created_at:int"),
+    ("web_sessions", "token:blob account:blob expires_at:int created_at:int proven_at:int"),
     (
         "devices",
         "device:blob user_code:blob key:blob label:text state:int account:blob pause:int polled_at:int \
@@ -120,7 +120,7 @@ const TABLES: &[(&str, &str)] = &[
         "id:blob merchant:blob product:blob quantity:int request:blob spent:blob terminal:blob recipient:blob \
          nonce:blob state:int generation:int deadline:int verification:text sealed:int code:text enc:blob \
          ciphertext:blob digest:blob sealed_for:blob sealed_to:blob sealed_under:text accepted_at:int \
-         complaint:int reason:text changed_at:int",
+         complaint:int reason:text changed_at:int claimant:blob delivered_at:int",
     ),
     ("code_batches", "id:blob publisher:blob offer:blob count:int note:text created_at:int expires_at:int"),
     (

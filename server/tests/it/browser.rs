@@ -142,9 +142,14 @@ impl Browser {
         self.get(&format!("/device?code={user_code}")).await
     }
 
-    /// Decides about a terminal.
+    /// Decides about a terminal, and types the password if the page wants it.
     pub(crate) async fn decide(&mut self, user_code: &str, decision: &str) -> Page {
-        let csrf = self.device(user_code).await.csrf();
-        self.post("/device", &[("csrf", &csrf), ("code", user_code), ("decision", decision)]).await
+        let page = self.device(user_code).await;
+        let csrf = page.csrf();
+        let mut fields = vec![("csrf", csrf.as_str()), ("code", user_code), ("decision", decision)];
+        if page.text.contains("name=\"current-password\"") {
+            fields.push(("current-password", crate::stage::PASSWORD));
+        }
+        self.post("/device", &fields).await
     }
 }

@@ -12,7 +12,7 @@ use portcullis_server::ServiceError;
 use portcullis_server::billing::payment::PaymentChange;
 use portcullis_server::crypto::secrets::rng;
 use portcullis_server::merchants::{self, delivery};
-use portcullis_server::store::{CodeComplaint, CodeDecision, CodeOrder};
+use portcullis_server::store::{CodeComplaint, CodeDecision, CodeOrder, CodeStep};
 
 /// An order whose code is sealed for one terminal, and wanted at another one.
 struct Moved {
@@ -40,9 +40,16 @@ impl Moved {
         let sealed = self.shop.seal(&verification, &["CODE"], Vec::new());
         self.shop.submit(&self.world.core, sealed).await.expect("accepted");
         let to = RecipientRequest { recipient: Octets(*self.new.public().as_bytes()), first: false };
+        self.allow(&paid, &self.second).await;
         let moved = delivery::relocate(&self.world.core, &self.second.asker, &paid.id, &to).await.expect("moved");
         assert_eq!(moved.generation.get(), 2);
         found(&self.world, &paid.id).await
+    }
+
+    /// The account's holder lets a terminal take an order over.
+    async fn allow(&self, order: &CodeOrder, machine: &Machine) {
+        let allowed = self.world.core.store.allow_code_order(&order.id, &machine.account, &machine.id).await;
+        assert!(matches!(allowed, Ok(CodeStep::Taken(_))), "{allowed:?}");
     }
 }
 
@@ -99,6 +106,7 @@ async fn another_sealing_has_a_deadline_of_its_own_and_ends_in_a_dispute() {
     let order = {
         let third = world.machine_of(moved.first.account).await;
         let to = RecipientRequest { recipient: Octets(*moved.new.public().as_bytes()), first: false };
+        moved.allow(&order, &third).await;
         delivery::relocate(core, &third.asker, &order.id, &to).await.expect("moved once more");
         found(world, &order.id).await
     };

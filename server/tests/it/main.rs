@@ -3,6 +3,7 @@
 // The core: `world` is a core with something to sell, and terminals to buy it.
 mod asker;
 mod audit;
+mod code_claims;
 mod code_crashes;
 mod code_sealings;
 mod codes;

@@ -2,6 +2,7 @@
 
 mod buy;
 mod pay;
+mod step_up;
 mod store;
 
 use crate::browser::Browser;

@@ -7,7 +7,7 @@ use super::secrets::{files_below, search_for};
 use super::shop::{Loot, Shop};
 use super::{Arena, Outcome, Trial, attacks};
 use crate::future::{Document, Future, Passing, Pen};
-use crate::seller::{Seller, buy, buy_in_browser, fetch, found, opened, platform, preset, sign, wanted};
+use crate::seller::{Seller, allow, buy, buy_in_browser, fetch, found, opened, platform, preset, sign, wanted};
 use crate::{Browser, Inbox, checkout};
 use anyhow::{Context as _, Result};
 use portcullis_fixtures::{Draft, now, postgres, random, rng};
@@ -19,10 +19,11 @@ use portcullis_protocol::wire::{
     PaymentMethod, RecipientRequest,
 };
 use portcullis_protocol::{
-    CodeSerial, Digest, MerchantClaim, MerchantName, OrderId, Origin, ReleaseSecretKey, SealedCode, SecretKey,
-    Unverified, paths,
+    AccountId, CodeSerial, Digest, MerchantClaim, MerchantName, OrderId, Origin, ReleaseSecretKey, SealedCode,
+    SecretKey, Unverified, paths,
 };
 use portcullis_server::Core;
+use portcullis_server::crypto::secrets::TokenRole;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -37,6 +38,7 @@ attacks! {
     "code-after-the-refund" => code_after_the_refund,
     "order-key-substituted" => order_key_substituted,
     "code-at-a-revoked-terminal" => code_at_a_revoked_terminal,
+    "order-taken-over-by-another-terminal" => order_taken_over_by_another_terminal,
     "code-read-from-what-the-store-keeps" => code_read_from_what_the_store_keeps,
     "merchant-inside-the-servers-network" => merchant_inside_the_servers_network,
 }
@@ -451,6 +453,7 @@ async fn code_at_a_revoked_terminal(arena: &mut Arena) -> Result<Outcome> {
     trial.attack("having it sealed once more", no, lost.ask::<Value>(&own).await);
     trial.attack("ordering", no, buy(&mut lost, &wanted(games.product, &secret)).await);
     let renewed = key();
+    allow(&mut browser, after, &next.key.public().thumbprint().words(), "").await?;
     let mine = Draft::post(
         paths::fill(paths::CODE_RECIPIENT, &[&after]),
         &RecipientRequest { recipient: Octets(*renewed.public().as_bytes()), first: false },
@@ -461,6 +464,73 @@ async fn code_at_a_revoked_terminal(arena: &mut Arena) -> Result<Outcome> {
     games.submit(&sealed).await?;
     let has = opened(&fetch(&mut next, after).await?, &games, &renewed)? == "AFTER";
     trial.control("another terminal of the account has it sealed for itself", has);
+    Ok(trial.finish())
+}
+
+/// As if the sign-in of a browser lay a while back: the password was typed in it twenty minutes ago.
+async fn age(browser: &Browser, platform: &Core, account: &AccountId) -> Result<()> {
+    let is_session = |name: &str| {
+        name == "__Host-portcullis" || name.strip_prefix("portcullis-").is_some_and(|port| port.parse::<u16>().is_ok())
+    };
+    let cookie = browser.cookies().iter().find(|(name, _)| is_session(name)).context("a session")?.1;
+    let password = platform.store.account(account).await?.context("an account")?.password;
+    let token = platform.secrets.hash_token(TokenRole::Web, cookie);
+    platform.clock.advance(-1200);
+    let proven = platform.store.prove_web_session(&token, account, &password).await;
+    platform.clock.advance(1200);
+    anyhow::ensure!(proven?, "the session is another one");
+    Ok(())
+}
+
+/// A terminal that somebody has planted in the account takes over what another one bought; and a browser that was left
+/// open, or whose cookie was stolen, helps it.
+async fn order_taken_over_by_another_terminal(arena: &mut Arena) -> Result<Outcome> {
+    let shop = arena.shop().await?;
+    let platform = platform(shop.server.dir(), &shop.origin).await?;
+    let mut games = seller(shop, &platform, "claimed-games").await?;
+    let mut browser = Browser::new(shop.origin.as_str())?;
+    browser.sign_up("claimed@mail.example", PASSWORD).await?;
+    let (mut own, mut planted) = (shop.terminal_of(&mut browser).await?, shop.terminal_of(&mut browser).await?);
+    let (secret, stolen) = (key(), key());
+    let claim = |order: OrderId| {
+        let body = RecipientRequest { recipient: Octets(*stolen.public().as_bytes()), first: false };
+        Draft::post(paths::fill(paths::CODE_RECIPIENT, &[&order]), &body)
+    };
+    let early = buy(&mut own, &wanted(games.product, &secret)).await?;
+    let late = buy(&mut own, &wanted(games.product, &secret)).await?;
+    games.deliver(&platform, late, "LATE").await?;
+    let mut trial = Trial::new();
+    let no = "confirmation-required";
+    trial.attack("an order that is paid", no, planted.ask::<Value>(&claim(early)).await);
+    trial.attack("one whose code was sealed", no, planted.ask::<Value>(&claim(late)).await);
+    let mut stranger = shop.customer().await?;
+    trial.attack("one of another account", "404", stranger.ask::<Value>(&claim(late)).await);
+
+    let account = found(&platform, late).await?.account;
+    age(&browser, &platform, &account).await?;
+    let (words, asked) = (planted.key.public().thumbprint().words(), "Type your password for this");
+    trial.attack("choosing it in an open browser", asked, allow(&mut browser, late, &words, "").await);
+    let guess = "a password that somebody guesses";
+    trial.attack("guessing the password", "not your current password", allow(&mut browser, late, &words, guess).await);
+    trial.attack("presetting it in an open browser", asked, preset(&mut browser, "", &words).await);
+    let mut another = Cheater::new(&shop.origin, shop.loot.clone()).await?;
+    trial.attack("approving one more in an open browser", asked, another.sign_in(&mut browser).await);
+    trial.attack("what was asked for in vain", no, planted.ask::<Value>(&claim(late)).await);
+    let still = opened(&fetch(&mut own, late).await?, &games, &secret)? == "LATE";
+    trial.control("its own terminal still has the code", still);
+
+    // Whoever knows the password decides, for one order and one terminal.
+    allow(&mut browser, late, &words, PASSWORD).await?;
+    let _: Value = planted.ask(&claim(late)).await?;
+    let verification = games.verify(&platform, late).await?;
+    games.submit(&games.seal(&verification, &["LATE"], Vec::new())?).await?;
+    let has = opened(&fetch(&mut planted, late).await?, &games, &stolen)? == "LATE";
+    trial.control("the terminal that the account's holder chose has it sealed for itself", has);
+    trial.attack("the other order, which he did not name", no, planted.ask::<Value>(&claim(early)).await);
+    // Any terminal of an account revokes any other: that is no way to what the other one has.
+    let id = found(&platform, early).await?.terminal.context("a terminal")?;
+    planted.done(&Draft::json(Method::DELETE, paths::fill(paths::TERMINAL, &[&id]), &json!({}))).await?;
+    trial.attack("revoking the terminal that has it", no, planted.ask::<Value>(&claim(early)).await);
     Ok(trial.finish())
 }
 

@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use example_merchant::STEPS;
 use portcullis_protocol::codes::CodeState;
+use portcullis_tests::seller::allow;
 use portcullis_tests::{Browser, Buyer, ExampleMerchant, Manner, Rogue, Server, Terminal, checkout};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -166,6 +167,10 @@ async fn a_terminal_that_is_lost_gets_the_same_code_sealed_again_elsewhere() -> 
     let ordered = lost.order(product, 1, None).await?;
     // The code is there, and the terminal goes before it has stored it.
     lost.wait_for(&ordered.id, &[CodeState::CodeReceived, CodeState::Delivered]).await?;
+    let refused = found.take_over(&ordered.id).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(refused.contains("confirmation-required"), "nobody has said so yet: {refused}");
+    let words = found.terminal.key.public().thumbprint().words();
+    allow(&mut browser, ordered.id, &words, "").await?;
     let taken_over = found.take_over(&ordered.id).await?;
     ensure!(found.collect(&taken_over, &key).await? == codes(0..1), "the same code");
     let ledger = shop.run(&["ledger"])?;

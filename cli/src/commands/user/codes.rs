@@ -3,8 +3,8 @@
 use base64ct::{Base64, Encoding as _};
 use clap::Args;
 use portcullis_host::{ClientError, CodeOrder, Collected, Storefront};
-use portcullis_protocol::OrderId;
 use portcullis_protocol::codes::{CodeState, Codes, ReportedState};
+use portcullis_protocol::{OrderId, Origin, Reason};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) struct ShowCodes {
     /// Show them once: remove them from this terminal when they were shown
     #[arg(long, requires = "order")]
     once: bool,
-    /// Have the order delivered to this terminal, if the one that ordered it is lost
+    /// Have the order delivered to this terminal, if the one that has it is lost and you say so on the order's page
     #[arg(long, requires = "order", conflicts_with_all = ["copy", "once"])]
     claim: bool,
     /// Believe the merchant's new key: these are its words, and the merchant itself told you
@@ -121,8 +121,8 @@ impl ShowCodes {
         match self.order {
             Some(order) if self.claim => {
                 self.meet(context, &client.store(&server), &order)?;
-                let generation =
-                    context.wait(async { Ok(client.store(&server).take_over_codes(&order).await?) })?.get();
+                let claimed = context.wait(async { Ok(client.store(&server).take_over_codes(&order).await?) });
+                let generation = claimed.map_err(|failure| elsewhere(failure, &server, &order))?.get();
                 context.screen.report(&Claimed { order: order.to_string(), generation });
             }
             Some(order) => {
@@ -144,6 +144,17 @@ impl ShowCodes {
         }
         Ok(())
     }
+}
+
+/// What to do if another terminal has the order, and this one is not the one that the account has preset.
+fn elsewhere(failure: Failure, server: &Origin, order: &OrderId) -> Failure {
+    if failure.reason() != Some(Reason::ConfirmationRequired) {
+        return failure;
+    }
+    let fix = format!(
+        "choose this terminal (its words: `portcullis terminals`) on {server}/account/orders/{order}, then run this again"
+    );
+    failure.in_detail().with_fix(fix)
 }
 
 /// What is new at a merchant that nothing was bought from.

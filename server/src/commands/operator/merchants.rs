@@ -145,7 +145,7 @@ impl CodesTask {
                 let text = format!("{order} is {} now.", state.unwrap_or("not paid for"));
                 Ok(Report { text, json: json!({"order": order, "state": state}) })
             }
-            CodeStep::Closed(found) | CodeStep::Differs(found) => bail!(
+            CodeStep::Closed(found) | CodeStep::Differs(found) | CodeStep::NotAllowed(found) => bail!(
                 "{order} is {}: only an order whose code was accepted can be disputed, and only a disputed one decided. \
                  What the payer disputes is decided by the payment provider",
                 found.state.map_or("not paid for", CodeState::name)
@@ -170,10 +170,17 @@ async fn open(app: &App) -> anyhow::Result<Report> {
         write!(text, "{id}  {state:<13}  since {since}  {merchant}  {amount}  {who}: {next}")?;
         let why = order.reason.as_ref().map(|reason| format!("declined: {reason}"));
         let why = why.or_else(|| order.complaint.map(|complaint| complaint.word().to_owned()));
-        writeln!(text, "{}", why.map_or_else(String::new, |why| format!("  ({why})")))?;
+        let delivered = order.accepted.as_ref().and_then(|accepted| {
+            let at = accepted.delivered?;
+            Some(format!("sealing {} was handed to its terminal at {}", accepted.generation, moment(at)))
+        });
+        let notes: Vec<String> = [why, delivered].into_iter().flatten().collect();
+        let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join("; ")) };
+        writeln!(text, "{notes}")?;
         rows.push(json!({
             "order": id, "state": state, "since": order.changed.seconds(), "merchant": merchant, "amount": amount,
             "deadline": order.deadline.map(Timestamp::seconds), "who": who, "next": next,
+            "delivered": order.accepted.as_ref().and_then(|accepted| accepted.delivered).map(Timestamp::seconds),
             "reason": order.reason, "complaint": order.complaint.map(CodeComplaint::word),
         }));
     }

@@ -1,10 +1,12 @@
 //! Approving a terminal (RFC 8628 section 3.3). The page shows the fingerprint words of the key that asks: who was
-//! lured here by somebody else sees words that stand on no screen of his own.
+//! lured here by somebody else sees words that stand on no screen of his own. It takes the password ([`step_up`]): a
+//! terminal that was approved buys, and has what is bought.
 
 use super::Form;
 use super::kit::layout::{NOTICE, notice, page, see_other};
 use super::onward::{Onward, query_value};
-use super::session::Visitor;
+use super::session::{SignedInBrowser, Visitor};
+use super::step_up::{self, Unconfirmed};
 use crate::crypto::secrets::{TokenHash, TokenRole};
 use crate::http::app::App;
 use crate::http::oauth::UserCode;
@@ -26,6 +28,8 @@ pub(crate) struct Decided {
     csrf: String,
     code: String,
     decision: Verdict,
+    #[serde(rename = "current-password", default)]
+    password: String,
 }
 
 /// What the user says.
@@ -43,18 +47,15 @@ pub(crate) async fn show(
     to: Onward,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&on_the_way(to).by("/sign-in"))));
     };
     let typed = query_value(&request.into_parts().0, "code").unwrap_or_default();
     let Onward::Device(code) = to else {
         return Ok(if typed.trim().is_empty() { ask_code(StatusCode::OK, None, "") } else { unknown_code(&typed) });
     };
-    match pending(&app, account, &code).await? {
-        Some(device) => {
-            let name = app.accounts().name_of(account).await.map_err(ApiError::internal)?;
-            Ok(ask(&app, &visitor, &name, &device, &code))
-        }
+    match pending(&app, &session.account, &code).await? {
+        Some(device) => ask(&app, (&visitor, session), &device, &code, None).await,
         None => Ok(unknown_code(&typed)),
     }
 }
@@ -76,11 +77,19 @@ pub(crate) async fn submit(
     let Onward::Device(code) = &to else {
         return Ok(unknown_code(&sent.code));
     };
-    app.gates.user_code.take(session.account)?;
     let decision = match sent.decision {
-        Verdict::Approve => Decision::Approve { account: session.account, browser: session.token },
+        Verdict::Approve => match step_up::prove(&app, session, sent.password).await? {
+            Ok(proven) => Decision::Approve { account: proven.account, browser: proven.browser },
+            Err(no) => {
+                return match pending(&app, &session.account, code).await? {
+                    Some(device) => Ok(no.on(ask(&app, (&visitor, session), &device, code, Some(&no)).await?)),
+                    None => Ok(unknown_code(&sent.code)),
+                };
+            }
+        },
         Verdict::Deny => Decision::Deny,
     };
+    app.gates.user_code.take(session.account)?;
     let decided = app.core.store.decide_device(&user_hash(&app, code), decision).await.map_err(ApiError::internal)?;
     if decided == DecideOutcome::Decided {
         app.gates.user_code.give_back(&session.account, 1);
@@ -117,7 +126,14 @@ fn user_hash(app: &App, code: &UserCode) -> TokenHash {
     app.core.secrets.hash_token(TokenRole::User, code.letters())
 }
 
-fn ask(app: &App, visitor: &Visitor, name: &str, device: &Device, code: &UserCode) -> Response {
+async fn ask(
+    app: &App,
+    (visitor, session): (&Visitor, &SignedInBrowser),
+    device: &Device,
+    code: &UserCode,
+    wrong: Option<&Unconfirmed>,
+) -> Result<Response, ApiError> {
+    let name = app.accounts().name_of(&session.account).await.map_err(ApiError::internal)?;
     let content = html! {
         p { "A terminal asks to be signed in to your account." }
         dl {
@@ -134,11 +150,12 @@ fn ask(app: &App, visitor: &Visitor, name: &str, device: &Device, code: &UserCod
         form method="post" action="/device" {
             (visitor.field(app))
             input type="hidden" name="code" value=(code);
+            (step_up::field(app, session, wrong))
             button name="decision" value="approve" { "The words are the same: approve" }
-            button.plain name="decision" value="deny" { "Deny" }
+            button.plain name="decision" value="deny" formnovalidate { "Deny" }
         }
     };
-    page(StatusCode::OK, "Sign this terminal in?", &content)
+    Ok(page(StatusCode::OK, "Sign this terminal in?", &content))
 }
 
 fn ask_code(status: StatusCode, text: Option<&str>, typed: &str) -> Response {

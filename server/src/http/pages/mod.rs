@@ -12,6 +12,7 @@ mod sandbox;
 mod session;
 mod sign_in;
 mod sign_up;
+mod step_up;
 pub(crate) mod store;
 
 pub(crate) use account::{

@@ -18,6 +18,7 @@ use super::known::KnownBrowser;
 use crate::crypto::secrets::{self, TokenHash, TokenRole};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
+use crate::ops::clock::Timestamp;
 use crate::store::NewWebSession;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -28,7 +29,8 @@ use portcullis_protocol::AccountId;
 use portcullis_protocol::encoding::{Octets, base64url};
 use subtle::ConstantTimeEq as _;
 
-/// How long a browser stays signed in: a working day. It buys, approves terminals and manages the account.
+/// How long a browser stays signed in: a working day. It buys and manages the account; what is sensitive takes the
+/// password again ([`super::step_up`]).
 const SESSION_SECONDS: u64 = 12 * 3600;
 /// How long a browser is known: the longest that browsers keep a cookie, 400 days.
 const KNOWN_SECONDS: u64 = 400 * 24 * 3600;
@@ -50,6 +52,8 @@ pub(super) struct SignedInBrowser {
     pub(super) account: AccountId,
     /// How the store knows it.
     pub(super) token: TokenHash,
+    /// When the password was last typed in it.
+    pub(super) proven: Timestamp,
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -61,7 +65,10 @@ impl FromRequestParts<App> for Visitor {
         if let Some(cookie) = cookie_of(&parts.headers, &Cookie::Session.name(app)).filter(|value| is_number(value)) {
             let token = web_hash(app, cookie);
             let found = app.core.store.web_session(&token).await.map_err(ApiError::internal)?;
-            session = found.map(|found| SignedInBrowser { cookie: cookie.to_owned(), account: found.account, token });
+            session = found.map(|found| {
+                let (cookie, account, proven) = (cookie.to_owned(), found.account, found.proven);
+                SignedInBrowser { cookie, account, token, proven }
+            });
         }
         let form = cookie_of(&parts.headers, &Cookie::Form.name(app)).filter(|value| is_number(value));
         let known = cookie_of(&parts.headers, &Cookie::Known.name(app));

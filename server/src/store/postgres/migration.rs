@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (16, include_str!("effects.sql")),
     (17, include_str!("codes.sql")),
     (18, include_str!("lanes.sql")),
+    (19, include_str!("step_up.sql")),
 ];
 /// The lock under which it is done: the first letters of the product's name.
 const LOCK: i64 = 0x706f_7274_6375_6c6c;

@@ -52,6 +52,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("effects.sql"),
     include_str!("codes.sql"),
     include_str!("lanes.sql"),
+    include_str!("step_up.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");

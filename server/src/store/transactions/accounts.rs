@@ -235,8 +235,8 @@ impl<D: Database> Accounts for D {
             let NewWebSession { token, account, password, life } = &session;
             tx.lock(Lock::Account(account))?;
             let written = tx.change(
-                "INSERT INTO web_sessions (token, account, created_at, expires_at)
-                 SELECT ?1, id, ?3, ?4 FROM accounts WHERE id = ?2 AND password = ?5 AND suspended_at IS NULL",
+                "INSERT INTO web_sessions (token, account, created_at, expires_at, proven_at)
+                 SELECT ?1, id, ?3, ?4, ?3 FROM accounts WHERE id = ?2 AND password = ?5 AND suspended_at IS NULL",
                 (
                     token.as_bytes(),
                     account.as_bytes(),
@@ -254,11 +254,33 @@ impl<D: Database> Accounts for D {
         let token = *token;
         self.read("browser session", move |tx| {
             tx.one(
-                "SELECT s.account, s.expires_at FROM web_sessions s JOIN accounts a ON a.id = s.account
+                "SELECT s.account, s.expires_at, s.proven_at FROM web_sessions s JOIN accounts a ON a.id = s.account
                  WHERE s.token = ?1 AND s.expires_at > ?2 AND a.suspended_at IS NULL",
                 (token.as_bytes(), tx.now().millis()),
-                |row| Ok(WebSession { account: bytes(row, 0, AccountId::from_bytes)?, expires: time(row, 1)? }),
+                |row| {
+                    let account = bytes(row, 0, AccountId::from_bytes)?;
+                    Ok(WebSession { account, expires: time(row, 1)?, proven: time(row, 2)? })
+                },
             )
+        })
+        .await
+    }
+
+    async fn prove_web_session(
+        &self,
+        token: &TokenHash,
+        account: &AccountId,
+        password: &str,
+    ) -> Result<bool, StoreError> {
+        let (token, account, password) = (*token, *account, password.to_owned());
+        self.write(Write::WebSession, move |tx| {
+            tx.lock(Lock::Account(&account))?;
+            let sql = "UPDATE web_sessions SET proven_at = ?4
+                       WHERE token = ?1 AND account = ?2 AND expires_at > ?4
+                             AND EXISTS (SELECT 1 FROM accounts WHERE id = ?2 AND password = ?3
+                                                                      AND suspended_at IS NULL)";
+            let values = (token.as_bytes(), account.as_bytes(), password.as_str(), tx.now().millis());
+            Ok(tx.change(sql, values)? == 1)
         })
         .await
     }

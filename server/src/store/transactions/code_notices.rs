@@ -18,6 +18,8 @@ const ORDER_RESEAL: &str = "order.reseal";
 const ORDER_CLOSED: &str = "order.closed";
 /// The key of an order is wanted of its terminal.
 const KEY_WANTED: &str = "code.key-wanted";
+/// An order is delivered to another terminal from now on.
+const MOVED: &str = "code.moved";
 /// A code waits for its terminal.
 const CODE_RECEIVED: &str = "code.received";
 
@@ -95,6 +97,11 @@ pub(super) fn settled(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
     superseded(tx, order)?;
     // A merchant that was asked to seal it once more is told that nothing is to be sealed.
     if order.waits_for_another_sealing() { tell(tx, order, ORDER_CLOSED, None) } else { Ok(()) }
+}
+
+/// Another terminal has it from now on: the one before is told.
+pub(super) fn moved(tx: &Tx<'_>, before: &CodeOrder) -> TxResult<()> {
+    tell_terminal(tx, before, MOVED)
 }
 
 fn tell(tx: &Tx<'_>, order: &CodeOrder, kind: &str, nonce: Option<&Octets<32>>) -> TxResult<()> {

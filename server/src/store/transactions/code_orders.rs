@@ -33,7 +33,8 @@ const CODE_ORDER: &str = "SELECT c.id, o.account, c.terminal, c.merchant, m.name
                                  c.quantity, o.amount, o.currency, c.request, c.recipient, c.nonce, c.state,
                                  c.generation, c.deadline, c.verification, c.sealed, c.code, c.enc, c.ciphertext,
                                  c.accepted_at, c.changed_at, o.place, c.digest, c.sealed_for, c.sealed_to,
-                                 c.sealed_under, c.reason, c.complaint, m.suspended_at IS NOT NULL
+                                 c.sealed_under, c.reason, c.complaint, m.suspended_at IS NOT NULL,
+                                 c.claimant, c.delivered_at
                           FROM code_orders c JOIN orders o ON o.id = c.id JOIN products p ON p.digest = c.product
                                JOIN merchants m ON m.id = c.merchant";
 /// The column of [`CODE_ORDER`] that names pages.
@@ -79,6 +80,7 @@ fn code_order(row: &Row<'_>) -> TxResult<CodeOrder> {
         complaint: maybe_one_of(row, 30, &CodeComplaint::ALL)?,
         reason: row.get(29)?,
         is_held_up: row.get(31)?,
+        claimant: maybe_bytes(row, 32, TerminalId::from_bytes)?,
         changed: time(row, 23)?,
     })
 }
@@ -99,6 +101,7 @@ fn accepted(row: &Row<'_>) -> TxResult<Option<AcceptedCode>> {
         verification: row.get(28)?,
         digest: bytes(row, 25, Digest::from_bytes)?,
         sealed,
+        delivered: maybe_time(row, 33)?,
         at,
     }))
 }
@@ -526,7 +529,7 @@ fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
     let before = order.accepted.as_ref().map_or(0, |accepted| accepted.generation.get());
     let written = tx.change(
         "UPDATE code_orders SET sealed = ?2, code = ?3, enc = ?4, ciphertext = ?5, digest = ?6, sealed_for = terminal,
-                                sealed_to = recipient, sealed_under = verification,
+                                sealed_to = recipient, sealed_under = verification, delivered_at = NULL,
                                 accepted_at = coalesce(accepted_at, ?7)
          WHERE id = ?1 AND state IN (3, 4) AND coalesce(sealed, 0) = ?8 AND generation = ?2",
         (
@@ -672,6 +675,9 @@ fn deliver(tx: &Tx<'_>, id: &OrderId, terminal: &TerminalId) -> TxResult<CodeSte
         return Ok(CodeStep::Mismatch);
     }
     take(tx, id, CodeEvent::Delivered)?;
+    // Of each sealing the first time: what a person decides by, if another terminal takes it over.
+    let sql = "UPDATE code_orders SET delivered_at = ?2 WHERE id = ?1 AND delivered_at IS NULL AND state = 4";
+    tx.change(sql, (id.as_bytes(), tx.now().millis()))?;
     Ok(CodeStep::Taken(found(tx, id)?))
 }
 
@@ -748,9 +754,16 @@ fn relocate(
     } else if first {
         return Ok(CodeStep::Closed(Box::new(order)));
     }
+    // Whoever has enrolled a terminal does not have by that what others of the account bought. That one of them was
+    // revoked says nothing: any terminal of the account revokes any other.
+    let may =
+        order.terminal == Some(*terminal) || order.claimant == Some(*terminal) || is_preset(tx, account, terminal)?;
+    if order.may_move() && !may {
+        return Ok(CodeStep::NotAllowed(Box::new(order)));
+    }
     match order.state {
         None | Some(CodeState::Paid | CodeState::Notified) => {
-            let sql = "UPDATE code_orders SET terminal = ?2, recipient = ?3
+            let sql = "UPDATE code_orders SET terminal = ?2, recipient = ?3, claimant = NULL
                        WHERE id = ?1 AND (state IS NULL OR state IN (0, 1))";
             if tx.change(sql, (id.as_bytes(), terminal.as_bytes(), recipient.0))? != 1 {
                 return Err(TxError::Conflict("the order of codes changed its state".into()));
@@ -763,7 +776,7 @@ fn relocate(
             let deadline = tx.now().plus(u64::from(order.product.deadline.get()));
             // The sealing before stays in force until this one is accepted.
             let sql = "UPDATE code_orders SET terminal = ?2, recipient = ?3, generation = ?4, nonce = ?5,
-                                              verification = NULL, deadline = ?7
+                                              verification = NULL, deadline = ?7, claimant = NULL
                        WHERE id = ?1 AND generation = ?6 AND state IN (3, 4)";
             let moved = tx.change(
                 sql,
@@ -785,7 +798,24 @@ fn relocate(
         }
         Some(_) => return Ok(CodeStep::Closed(Box::new(order))),
     }
+    if order.terminal != Some(*terminal) {
+        code_notices::moved(tx, &order)?;
+    }
     tx.log("code order moved", Some(account), Some(terminal), id.as_bytes())?;
+    Ok(CodeStep::Taken(found(tx, id)?))
+}
+
+fn allow(tx: &Tx<'_>, id: &OrderId, account: &AccountId, terminal: &TerminalId) -> TxResult<CodeStep> {
+    orders::lock(tx, id)?;
+    let Some(order) = find(tx, id)?.filter(|order| order.account == *account) else { return Ok(CodeStep::Unknown) };
+    if !is_of_account(tx, &order, terminal)? {
+        return Ok(CodeStep::Mismatch);
+    }
+    if !order.may_move() {
+        return Ok(CodeStep::Closed(Box::new(order)));
+    }
+    tx.change("UPDATE code_orders SET claimant = ?2 WHERE id = ?1", (id.as_bytes(), terminal.as_bytes()))?;
+    tx.log("code order allowed", Some(account), Some(terminal), id.as_bytes())?;
     Ok(CodeStep::Taken(found(tx, id)?))
 }
 
@@ -928,6 +958,16 @@ impl<D: Database> CodeOrders for D {
     ) -> Result<CodeStep, StoreError> {
         let (id, account, terminal, recipient) = (*id, *account, *terminal, *recipient);
         self.write(Write::CodeMove, move |tx| relocate(tx, &id, &account, &terminal, &recipient, first)).await
+    }
+
+    async fn allow_code_order(
+        &self,
+        id: &OrderId,
+        account: &AccountId,
+        terminal: &TerminalId,
+    ) -> Result<CodeStep, StoreError> {
+        let (id, account, terminal) = (*id, *account, *terminal);
+        self.write(Write::CodeAllow, move |tx| allow(tx, &id, &account, &terminal)).await
     }
 
     async fn fail_code_order(&self, id: &OrderId, why: CodeFailure) -> Result<CodeStep, StoreError> {

@@ -38,7 +38,7 @@ async fn request(core: &Core, shop: &Shop, amount: &str) -> (Digest, String) {
 }
 
 /// The terminals that the page offers, in its order.
-fn offered(page: &Page) -> Vec<String> {
+pub(super) fn offered(page: &Page) -> Vec<String> {
     let options = page.text.split("<option value=\"").skip(1);
     options.filter_map(|option| option.split('"').next()).filter(|id| id.len() == 22).map(str::to_owned).collect()
 }

@@ -3,17 +3,16 @@
 
 use super::super::Form;
 use super::super::kit::flash::Flash;
-use super::super::problem::wait;
 use super::super::session::{SignedInBrowser, Visitor};
+use super::super::step_up::{Unconfirmed, confirm};
 use super::{Wrong, after, owner, render, to_sign_in};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::http::rate::TooMany;
 use crate::identity::email::Email;
 use crate::identity::passwords::Password;
-use crate::store::{ChangedBy, RenameOutcome};
+use crate::store::RenameOutcome;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -35,13 +34,6 @@ pub(crate) struct EmailChange {
     new: String,
     #[serde(rename = "password-for-email")]
     password: String,
-}
-
-/// Why a change was not made.
-pub(super) struct Unconfirmed {
-    pub(super) text: String,
-    pub(super) status: StatusCode,
-    pub(super) retry_after: Option<u32>,
 }
 
 /// `POST /account/password`
@@ -111,29 +103,6 @@ pub(crate) async fn change_email(
     }
 }
 
-/// Checks the current password, a few times per browser session.
-pub(super) async fn confirm(
-    app: &App,
-    session: &SignedInBrowser,
-    typed: String,
-) -> Result<Result<ChangedBy, Unconfirmed>, ApiError> {
-    if let Err(TooMany { retry_after }) = app.gates.confirmation.take(session.token) {
-        let text = format!("Too many attempts. {}", wait(Some(retry_after)));
-        return Ok(Err(Unconfirmed { text, status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after) }));
-    }
-    let wrong = || Unconfirmed {
-        text: "That is not your current password.".to_owned(),
-        status: StatusCode::UNPROCESSABLE_ENTITY,
-        retry_after: None,
-    };
-    let Ok(typed) = Password::typed(typed) else { return Ok(Err(wrong())) };
-    let confirmed = app.accounts().confirm(&session.account, typed, session.token).await;
-    let Some(by) = confirmed.map_err(ApiError::internal)? else { return Ok(Err(wrong())) };
-    app.gates.right_password.take(session.account)?;
-    app.gates.confirmation.give_back(&session.token, 1);
-    Ok(Ok(by))
-}
-
 async fn refuse(
     app: &App,
     visitor: &Visitor,
@@ -141,9 +110,5 @@ async fn refuse(
     no: &Unconfirmed,
     wrong: &Wrong<'_>,
 ) -> Result<Response, ApiError> {
-    let mut page = render(app, visitor, session, no.status, wrong).await?;
-    if let Some(seconds) = no.retry_after {
-        page.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    Ok(page)
+    Ok(no.on(render(app, visitor, session, no.status, wrong).await?))
 }

@@ -1,26 +1,25 @@
 //! `/account/preset`: which terminal has the electronic codes that are bought in a browser: it makes the key of each
-//! order. Changing it takes the current password, and no other terminal makes a key: whoever finds a browser open has
-//! no codes sent to a terminal of his own.
+//! order. Changing it takes the password ([`step_up`](super::super::step_up)), and no other terminal makes a key:
+//! whoever finds a browser open has no codes sent to a terminal of his own.
 
 use super::super::Form;
-use super::super::kit::field::Field;
 use super::super::kit::flash::Flash;
 use super::super::kit::layout::see_other;
 use super::super::kit::shell::{Empty, Shell, Tab};
 use super::super::kit::words::command_line;
 use super::super::onward::Onward;
-use super::super::session::Visitor;
-use super::changes::{Unconfirmed, confirm};
+use super::super::session::{SignedInBrowser, Visitor};
+use super::super::step_up::{self, Unconfirmed};
 use super::owner;
 use super::sign_ins::{MOST, label};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::store::Terminal;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use maud::{Markup, html};
-use portcullis_protocol::{AccountId, TerminalId};
+use portcullis_protocol::TerminalId;
 use serde::Deserialize;
 
 /// Where the page is.
@@ -32,7 +31,7 @@ pub(crate) struct Chosen {
     csrf: String,
     /// Empty: none.
     terminal: String,
-    #[serde(rename = "current-password")]
+    #[serde(rename = "current-password", default)]
     password: String,
     /// Where the person was when a terminal was asked for.
     #[serde(default)]
@@ -41,10 +40,10 @@ pub(crate) struct Chosen {
 
 /// `GET /account/preset`
 pub(crate) async fn show(State(app): State<App>, visitor: Visitor, onward: Onward) -> Result<Response, ApiError> {
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Preset.by("/sign-in"))));
     };
-    render(&app, &visitor, account, &onward, None).await
+    render(&app, &visitor, session, &onward, None).await
 }
 
 /// `POST /account/preset`
@@ -63,10 +62,11 @@ pub(crate) async fn submit(
         "" => None,
         terminal => Some(terminal.parse().map_err(|_| ApiError::NotFound)?),
     };
-    if let Err(no) = confirm(&app, session, sent.password).await? {
-        return render(&app, &visitor, &session.account, &onward, Some(&no)).await;
-    }
-    if !app.core.store.set_preset(&session.account, terminal.as_ref()).await.map_err(ApiError::internal)? {
+    let proven = match step_up::prove(&app, session, sent.password).await? {
+        Ok(proven) => proven,
+        Err(no) => return Ok(no.on(render(&app, &visitor, session, &onward, Some(&no)).await?)),
+    };
+    if !app.core.store.set_preset(&proven.account, terminal.as_ref()).await.map_err(ApiError::internal)? {
         return Err(ApiError::NotFound);
     }
     let to = if onward == Onward::Home { Onward::Account } else { onward };
@@ -76,11 +76,11 @@ pub(crate) async fn submit(
 async fn render(
     app: &App,
     visitor: &Visitor,
-    account: &AccountId,
+    session: &SignedInBrowser,
     onward: &Onward,
     wrong: Option<&Unconfirmed>,
 ) -> Result<Response, ApiError> {
-    let store = &app.core.store;
+    let (store, account) = (&app.core.store, &session.account);
     let limit = u32::try_from(MOST).unwrap_or(u32::MAX);
     let terminals = store.terminals(account, false, None, limit).await.map_err(ApiError::internal)?;
     let preset = store.preset_terminal(account).await.map_err(ApiError::internal)?.map(|terminal| terminal.id);
@@ -90,26 +90,19 @@ async fn render(
         @if terminals.is_empty() {
             (Empty { title: "No terminal is enrolled", text: html! { "Sign one in, then come back here." } })
             (command_line(&format!("portcullis login {}", app.origin())))
-        } @else { (form(app, visitor, &terminals, preset, onward, wrong)) }
+        } @else { (form(app, visitor, (&terminals, preset), onward, &step_up::field(app, session, wrong))) }
         p { a href=(if *onward == Onward::Home { Onward::Account.path() } else { onward.path() }) { "Back, without changing it" } }
     };
-    let status = wrong.map_or(StatusCode::OK, |wrong| wrong.status);
-    let mut page = Shell::new(app, visitor, "Your account").tab(Tab::Account).status(status).show(&content);
-    if let Some(seconds) = wrong.and_then(|wrong| wrong.retry_after) {
-        page.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    Ok(page)
+    Ok(Shell::new(app, visitor, "Your account").tab(Tab::Account).show(&content))
 }
 
 fn form(
     app: &App,
     visitor: &Visitor,
-    terminals: &[Terminal],
-    preset: Option<TerminalId>,
+    (terminals, preset): (&[Terminal], Option<TerminalId>),
     onward: &Onward,
-    wrong: Option<&Unconfirmed>,
+    password: &Markup,
 ) -> Markup {
-    let error = wrong.map(|wrong| wrong.text.as_str());
     html! {
         form method="post" action=(PATH) aria-label="Terminal" {
             (visitor.field(app))
@@ -117,14 +110,21 @@ fn form(
             label for="terminal" { "Terminal" }
             select id="terminal" name="terminal" {
                 option value="" selected[preset.is_none()] { "None" }
-                @for terminal in terminals {
-                    option value=(terminal.id) selected[preset == Some(terminal.id)] {
-                        (label(&terminal.label)) " (" (terminal.key.words()) ")"
-                    }
-                }
+                (options(terminals, preset))
             }
-            (Field::current_password("current-password", "Current password").error(error).focus(wrong.is_some()))
+            (password)
             button { "Have codes sent there" }
+        }
+    }
+}
+
+/// Terminals to choose from, each with the words of its key: what a terminal calls itself says nothing.
+pub(in super::super) fn options(terminals: &[Terminal], chosen: Option<TerminalId>) -> Markup {
+    html! {
+        @for terminal in terminals {
+            option value=(terminal.id) selected[chosen == Some(terminal.id)] {
+                (label(&terminal.label)) " (" (terminal.key.words()) ")"
+            }
         }
     }
 }

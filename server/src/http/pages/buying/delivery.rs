@@ -41,6 +41,11 @@ impl Delivery {
         Ok(Some(Self { order, terminal }))
     }
 
+    /// The order itself.
+    pub(super) const fn order(&self) -> &CodeOrder {
+        &self.order
+    }
+
     /// Whether anything can still happen: somebody but the operator has to see to it.
     pub(super) fn moves(&self) -> bool {
         self.order.state.and_then(CodeState::next).is_some_and(|(who, _)| who != Party::Operator)

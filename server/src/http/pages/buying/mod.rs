@@ -3,6 +3,7 @@
 //!
 //! A form carries a key of its own, so that a double click, a reload and the back button buy once.
 
+pub(crate) mod claimant;
 mod codes;
 mod delivery;
 pub(crate) mod offer;

@@ -10,6 +10,7 @@ use super::super::store::merchant::path_of;
 use super::super::store::path as resource_path;
 use super::super::store::resource::usage_of;
 use super::super::{Bare, Form};
+use super::claimant;
 use super::delivery::{self, Delivery};
 use crate::http::api::segment;
 use crate::http::app::App;
@@ -30,11 +31,11 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let id: OrderId = segment(&id)?;
     let looks = delivery::looks(&query_value(&request.into_parts().0, "watch").unwrap_or_default());
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Order(id).by("/sign-in"))));
     };
     let order = app.core.store.order(&id).await.map_err(ApiError::internal)?;
-    let order = order.filter(|order| order.account == *account).ok_or(ApiError::NotFound)?;
+    let order = order.filter(|order| order.account == session.account).ok_or(ApiError::NotFound)?;
     let commands = match &order.goods {
         Goods::Rights { offer, .. } if order.phase == OrderPhase::Paid => commands(&app, offer).await?,
         _ => Vec::new(),
@@ -42,6 +43,11 @@ pub(crate) async fn show(
     let delivery = match &order.goods {
         Goods::Codes { .. } => Delivery::of(&app, &id).await?,
         Goods::Rights { .. } | Goods::TopUp { .. } => None,
+    };
+    // Nobody types into a page that is loaded anew under the hand.
+    let elsewhere = match delivery.as_ref().filter(|_| looks.is_none()) {
+        Some(delivery) => claimant::section(&app, (&visitor, session), delivery.order()).await?,
+        None => html! {},
     };
     let moves = delivery.as_ref().map_or(order.phase == OrderPhase::Pending, Delivery::moves);
     let is_of_codes = matches!(order.goods, Goods::Codes { .. });
@@ -53,6 +59,7 @@ pub(crate) async fn show(
                 @match &delivery { Some(delivery) => (delivery.show()), None => { (state(&order)) (next(&app, &order, &commands)) } }
                 @if moves && is_of_codes { (delivery::switch(&id, looks)) }
                 @if let Some(delivery) = &delivery { (delivery.cancel(&visitor.field(&app))) }
+                (elsewhere)
             }
             aside { div.panel { h2 { "Order" } (receipt(&order, paid_with)) } }
         }

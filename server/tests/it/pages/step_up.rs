@@ -1,0 +1,115 @@
+//! A browser that was left open, or whose cookie was stolen: what would take an account's codes away takes the password
+//! again.
+
+use crate::browser::{Browser, Page};
+use crate::codes::Shop;
+use crate::stage::{PASSWORD, Stage};
+use crate::terminal::Terminal;
+use portcullis_server::store::CodeOrder;
+use reqwest::StatusCode;
+
+/// Seconds after which the password is asked for again.
+const FRESH: i64 = 600;
+const ASKED: &str = "Type your password for this";
+
+/// The field in which a page asks for the password.
+fn asks(page: &Page) -> bool {
+    page.input("current-password").is_some() || page.text.contains("name=\"current-password\"")
+}
+
+/// An order of codes that the terminal of a person has, at another one's server.
+async fn ordered(stage: &Stage, browser: &mut Browser) -> (Terminal, CodeOrder) {
+    let core = &stage.running.app().core;
+    let shop = Shop::new(core, "games").await;
+    let mut terminal = stage.terminal_of(browser).await;
+    let key = portcullis_protocol::ReleaseSecretKey::generate(&mut portcullis_server::crypto::secrets::rng());
+    let wanted = crate::codes::wanted(shop.product, &key, "ok");
+    let answer: portcullis_protocol::wire::OrderAnswer =
+        terminal.get_yes(&crate::terminal::Draft::post(portcullis_protocol::paths::CODES, &wanted)).await;
+    let order = core.store.code_order(&answer.order).await.expect("read").expect("an order");
+    (terminal, order)
+}
+
+#[tokio::test]
+async fn an_open_browser_approves_no_terminal_and_sends_no_codes_elsewhere_without_the_password() {
+    let stage = Stage::open().await;
+    let core = &stage.running.app().core;
+    let mut browser = stage.person("ada@example.org").await;
+    let (_own, order) = ordered(&stage, &mut browser).await;
+    let _second = stage.terminal_of(&mut browser).await;
+    let page = format!("/account/orders/{}", order.id);
+    let mut thief = Terminal::new(&stage.origin).await;
+    // The control: right after the sign-in nobody is asked twice.
+    for path in ["/account/preset", page.as_str()] {
+        assert!(!asks(&browser.get(path).await), "{path}");
+    }
+    let code = thief.device_code("a terminal of the thief's").await;
+    assert!(!asks(&browser.device(&code.user_code).await));
+
+    stage.clock.advance(FRESH);
+    let stolen = browser.clone();
+    let mut open = stolen.clone();
+    let code = thief.device_code("a terminal of the thief's").await;
+    let device = open.device(&code.user_code).await;
+    assert!(asks(&device), "{}", device.text);
+    let csrf = device.csrf();
+    let approve = [("csrf", csrf.as_str()), ("code", code.user_code.as_str()), ("decision", "approve")];
+    let preset = open.get("/account/preset").await;
+    let terminal = crate::pages::pay::offered(&preset).remove(0);
+    let choose = [("csrf", csrf.as_str()), ("terminal", terminal.as_str())];
+    let moving = format!("{page}/terminal");
+    for (path, fields) in [("/device", &approve[..]), ("/account/preset", &choose), (moving.as_str(), &choose)] {
+        let asked = open.post(path, fields).await;
+        assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", asked.text);
+        assert!(asked.text.contains(ASKED) && asks(&asked), "{path}: {}", asked.text);
+        let guess = [fields, &[("current-password", "a guess of the thief's")]].concat();
+        let wrong = open.post(path, &guess).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert!(wrong.text.contains("not your current password"), "{path}: {}", wrong.text);
+    }
+    assert_eq!(thief.poll(&code.device_code).await.expect_err("nobody approved it"), "authorization_pending");
+    assert!(core.store.preset_terminal(&order.account).await.expect("read").is_none());
+    let still = core.store.code_order(&order.id).await.expect("read").expect("an order");
+    assert_eq!((still.claimant, still.terminal), (None, order.terminal));
+    // What only takes away is not asked about.
+    let denied = [("csrf", csrf.as_str()), ("code", code.user_code.as_str()), ("decision", "deny")];
+    assert_eq!(open.post("/device", &denied).await.status, StatusCode::OK);
+
+    // The owner types it once, and is not asked again for a while: nor is that browser alone.
+    let chosen = [&choose[..], &[("current-password", PASSWORD)]].concat();
+    let done = browser.post(&moving, &chosen).await;
+    assert_eq!(done.location(), Some(page.as_str()), "{}", done.text);
+    let shown = browser.get(&page).await;
+    assert!(shown.text.contains("may take this order over") && !asks(&shown), "{}", shown.text);
+    assert!(core.store.code_order(&order.id).await.expect("read").expect("an order").claimant.is_some());
+    assert_eq!(browser.post("/account/preset", &choose).await.status, StatusCode::SEE_OTHER);
+    stage.clock.advance(FRESH);
+    assert!(asks(&browser.get("/account/preset").await), "the proof ends, however long the session lasts");
+    // A session elsewhere of the same account has a proof of its own.
+    let mut elsewhere = Browser::new(&stage.origin);
+    elsewhere.sign_in("ada@example.org", PASSWORD).await;
+    assert!(!asks(&elsewhere.get("/account/preset").await));
+    assert!(asks(&browser.get("/account/preset").await));
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_guesses_at_an_open_browser_is_stopped_as_at_every_other_form() {
+    let stage = Stage::open().await;
+    let mut browser = stage.person("ada@example.org").await;
+    let _terminal = stage.terminal_of(&mut browser).await;
+    stage.clock.advance(FRESH);
+    let csrf = browser.get("/account/preset").await.csrf();
+    let guess = [("csrf", csrf.as_str()), ("terminal", ""), ("current-password", "a guess that is long enough")];
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let answer = browser.post("/account/preset", &guess).await;
+        statuses.push(answer.status);
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            assert!(answer.headers.contains_key("retry-after"));
+            break;
+        }
+    }
+    assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS), "{statuses:?}");
+    stage.stop().await;
+}
