@@ -17,13 +17,15 @@ fn asks(page: &Page) -> bool {
     page.input("current-password").is_some() || page.text.contains("name=\"current-password\"")
 }
 
-/// An order of codes that the terminal of a person has, at another one's server.
+/// An order of codes that the terminal of a person has.
 async fn ordered(stage: &Stage, browser: &mut Browser) -> (Terminal, CodeOrder) {
     let core = &stage.running.app().core;
     let shop = Shop::new(core, "games").await;
     let mut terminal = stage.terminal_of(browser).await;
+    // It waits longer than a proof lasts.
+    let product = shop.sell(core, "slow-key", "20.00 EUR", 86_400).await;
     let key = portcullis_protocol::ReleaseSecretKey::generate(&mut portcullis_server::crypto::secrets::rng());
-    let wanted = crate::codes::wanted(shop.product, &key, "ok");
+    let wanted = crate::codes::wanted(product, &key, "ok");
     let answer: portcullis_protocol::wire::OrderAnswer =
         terminal.get_yes(&crate::terminal::Draft::post(portcullis_protocol::paths::CODES, &wanted)).await;
     let order = core.store.code_order(&answer.order).await.expect("read").expect("an order");
