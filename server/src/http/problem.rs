@@ -137,7 +137,7 @@ impl IntoResponse for ApiError {
             reason,
             signed: None,
         };
-        let mut response = problem_response(status, &problem);
+        let mut response = problem_response(status, problem);
         match self {
             Self::Nonce(nonce) => {
                 set_nonce(&mut response, &nonce);
@@ -161,13 +161,10 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Problem details as a response that nobody keeps.
-pub(crate) fn problem_response(status: StatusCode, problem: &Problem) -> Response {
-    let body = serde_json::to_vec(problem).unwrap_or_default();
-    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    let mut response = (status, headers, body).into_response();
-    // A person with a browser is shown a page instead.
-    response.extensions_mut().insert(problem.clone());
+/// Problem details as a response. [`complete`], which every response passes, writes them.
+fn problem_response(status: StatusCode, problem: Problem) -> Response {
+    let mut response = status.into_response();
+    response.extensions_mut().insert(problem);
     response
 }
 
@@ -198,13 +195,13 @@ pub(crate) async fn complete(request: Request, next: Next) -> Response {
         },
     };
     problem.instance = number.map(|RequestId(number)| format!("urn:portcullis:request:{number}"));
-    let written = problem_response(status, &problem);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);
-    for (name, value) in written.headers() {
-        parts.headers.insert(name, value.clone());
-    }
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A person with a browser is shown a page instead.
     parts.extensions.insert(problem);
-    Response::from_parts(parts, written.into_body())
+    Response::from_parts(parts, body.into())
 }
 
 /// Whether an error is written in a form of its own: as a page, or as an OAuth error.
@@ -304,10 +301,11 @@ impl Reply {
             Ok(problem) => problem,
             Err(error) => return self.send(ApiError::internal(error).into_response()),
         };
-        tracing::info!(reason = %refusal.reason, "refused");
         self.app.core.metrics.refused(refusal.reason);
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
-        let mut response = problem_response(status, &problem);
+        let mut response = problem_response(status, problem);
+        // The log names it.
+        response.extensions_mut().insert(refusal.reason);
         if let Some(seconds) = refusal.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -3,6 +3,7 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64ct::{Base64Unpadded, Encoding as _};
 use precis_profiles::OpaqueString;
 use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ use zeroize::Zeroizing;
 /// Memory of one hash in KiB, and passes over it: the first choice of OWASP's password storage sheet.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// Bytes of a salt: RFC 9106 section 3.1.
+const SALT: usize = 16;
 /// Hashes under way at once. Each takes 19 MiB and a core for 30 ms; more would let strangers stop the server.
 const AT_ONCE: usize = 2;
 /// The shortest password taken, in characters: with ten attempts in ten minutes, guessing is hopeless well before.
@@ -107,8 +111,7 @@ impl Passwords {
     /// # Errors
     /// [`HashFailed`] if the system has no randomness.
     pub fn new() -> Result<Self, HashFailed> {
-        let nobody = hash(b"the password of nobody")?.into();
-        Ok(Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody })
+        Ok(Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody: of_nobody()?.into() })
     }
 
     /// The PHC string of a password, to be stored.
@@ -140,7 +143,7 @@ impl Passwords {
 }
 
 fn argon2() -> Result<Argon2<'static>, HashFailed> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|_| HashFailed)?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| HashFailed)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
@@ -148,9 +151,30 @@ fn hash(password: &[u8]) -> Result<String, HashFailed> {
     argon2()?.hash_password(password).map(|hash| hash.to_string()).map_err(|_| HashFailed)
 }
 
+/// The PHC string of a password that nobody has: salt and hash are random. To check a password against it takes as
+/// long as against any other, and to make it takes no time, which a start would wait for.
+fn of_nobody() -> Result<String, HashFailed> {
+    let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|_| HashFailed);
+    let (mut salt, mut hash) = ([0; SALT], [0; Params::DEFAULT_OUTPUT_LEN]);
+    random(&mut salt)?;
+    random(&mut hash)?;
+    let [salt, hash] = [&salt[..], &hash[..]].map(Base64Unpadded::encode_string);
+    Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${hash}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_that_nobody_has_costs_as_much_as_any_other() {
+        let (nobody, somebody) = (of_nobody().expect("random"), hash(b"correct horse").expect("hashes"));
+        assert_eq!(nobody.len(), somebody.len(), "{nobody} {somebody}");
+        let cost = |phc: &str| phc.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(cost(&nobody), cost(&somebody));
+        let stored = PasswordHash::new(&nobody).expect("a PHC string");
+        assert!(argon2().expect("parameters").verify_password(b"correct horse", &stored).is_err());
+    }
 
     #[tokio::test]
     async fn only_the_same_password_matches() {

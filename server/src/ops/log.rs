@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
+use portcullis_protocol::Reason;
 use std::io::IsTerminal as _;
 use std::time::Instant;
 use tracing::{Instrument as _, field, info, info_span};
@@ -54,7 +55,7 @@ fn colours() -> bool {
 }
 
 /// Counts and logs each request once, when it is answered: its number, method, *route* (not the path, which may hold an
-/// invitation), status and time.
+/// invitation), status and time; of a refusal its reason.
 pub(crate) async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let mut bytes = [0; 8];
     let id = match getrandom::fill(&mut bytes) {
@@ -75,7 +76,9 @@ pub(crate) async fn each_request(State(app): State<App>, mut request: Request, n
     let took = begun.elapsed();
     app.core.metrics.answered(&method, &route, response.status(), took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    info!(parent: &span, %method, %route, status = response.status().as_u16(), micros, "answered");
+    let status = response.status().as_u16();
+    let reason = response.extensions().get::<Reason>().map(field::display);
+    info!(parent: &span, %method, %route, status, micros, reason, "answered");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
