@@ -126,16 +126,17 @@ impl Accounts<'_> {
         Ok(is_confirmed.then_some(ChangedBy::Owner { password: account.password, browser }))
     }
 
-    /// Gives an account another password. Everything that is signed in to it ends, but the browser of an owner. Returns
-    /// whether it was changed: not if the account or the owner's browser session is gone.
+    /// Gives an account another password. Everything that is signed in to it ends. Returns the password as it is stored
+    /// now; `None` if it was not changed, since the account or the owner's browser session is gone.
     pub(crate) async fn set_password(
         self,
         account: AccountId,
         new: Password,
         by: ChangedBy,
-    ) -> Result<bool, AccountError> {
+    ) -> Result<Option<String>, AccountError> {
         let password = self.passwords.hash(new).await?;
-        Ok(self.core.store.set_password(NewPassword { account, password, by }).await?)
+        let changed = self.core.store.set_password(NewPassword { account, password: password.clone(), by }).await?;
+        Ok(changed.then_some(password))
     }
 
     /// Gives an account another sign-in name.

@@ -87,7 +87,7 @@ pub enum ChangedBy {
     Owner {
         /// The stored password that was matched: it has to be the account's still.
         password: String,
-        /// The browser session, which goes on; it has to be good still.
+        /// The browser session; it has to be good still.
         browser: TokenHash,
     },
     /// The operator.

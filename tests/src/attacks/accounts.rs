@@ -13,6 +13,7 @@ attacks! {
     "device-sign-in-never-enrolled-survives-revocation" => device_sign_in_never_enrolled_survives_revocation,
     "sign-out-everywhere-outlived" => sign_out_everywhere_outlived,
     "stolen-cookie-takes-the-account" => stolen_cookie_takes_the_account,
+    "tries-kept-from-an-old-password" => tries_kept_from_an_old_password,
     "forwarded-address-invented" => forwarded_address_invented,
     "owner-locked-out-by-strangers" => owner_locked_out_by_strangers,
     "look-alike-account" => look_alike_account,
@@ -146,10 +147,14 @@ async fn stolen_cookie_takes_the_account(arena: &mut Arena) -> Result<Outcome> {
 
     let mut owner = Browser::new(server.origin())?;
     owner.sign_in(OWNER, PASSWORD).await?;
+    let mut second = owner.clone();
+    trial.control("a copy of the cookie is as good as it", second.page("/account").await?.contains(OWNER));
     let changed = owner.submit("/account", "/account/password", &password(PASSWORD)).await;
     trial.control("the owner changes it, with the password", changed.is_ok());
-    let page = thief.page("/account").await?;
-    trial.attack_fails("the cookie, after that", "asked to sign in", !page.contains(OWNER));
+    for (what, thief) in [("the cookie", &mut thief), ("a copy of the one that it was changed with", &mut second)] {
+        let page = thief.page("/account").await?;
+        trial.attack_fails(&format!("{what}, after that"), "asked to sign in", !page.contains(OWNER));
+    }
     trial.control("and goes on where he is", owner.page("/account").await?.contains(OWNER));
     Ok(trial.finish())
 }
@@ -195,6 +200,39 @@ async fn forwarded_address_invented(arena: &mut Arena) -> Result<Outcome> {
             trial.control("behind the proxy, another client has tries of its own", neighbour.is_ok());
         }
     }
+    Ok(trial.finish())
+}
+
+/// Who knows the password signs in with browser after browser, each of which is known then and has tries of its own,
+/// and keeps them until it is changed.
+async fn tries_kept_from_an_old_password(arena: &mut Arena) -> Result<Outcome> {
+    let mut server = store(&arena.fresh_path())?;
+    server.configure("limits", "sign_in_attempts", TRIES)?;
+    start(&mut server, 0)?;
+    let mut owner = Browser::new(server.origin())?;
+    owner.sign_up(OWNER, PASSWORD).await?;
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut browser = Browser::new(server.origin())?;
+        browser.sign_in(OWNER, PASSWORD).await?;
+        browser.submit("/", "/sign-out", &[]).await?;
+        kept.push(browser);
+    }
+    let mut trial = Trial::new();
+    // The address has no tries left.
+    while guess(&server, OWNER, None).await.is_ok() {}
+    if let Some(first) = kept.first_mut() {
+        let known = first.sign_in(OWNER, "a guess").await.err().is_some_and(|no| no.to_string().contains(REFUSED));
+        trial.control("before it is changed, each has tries of its own", known);
+    }
+    let new = "another one of the owner's";
+    let form = [("current-password", PASSWORD), ("new-password", new)];
+    owner.submit("/account", "/account/password", &form).await?;
+    for browser in &mut kept {
+        trial.attack("a guess, with a browser of before", LIMITED, browser.sign_in(OWNER, "a guess").await);
+    }
+    owner.submit("/", "/sign-out", &[]).await?;
+    trial.control("the owner's browser has its tries", owner.sign_in(OWNER, new).await.is_ok());
     Ok(trial.finish())
 }
 

@@ -129,7 +129,7 @@ async fn set_password(app: &App, email: &str) -> anyhow::Result<Report> {
     let act = Act::of_user(&app.core, "account password", account.id);
     let changed = app.accounts().set_password(account.id, Password::chosen(password)?, ChangedBy::Operator);
     let changed = act.scope(changed).await?;
-    ensure!(changed, "there is no account with this e-mail address");
+    ensure!(changed.is_some(), "there is no account with this e-mail address");
     let generated = generated.as_deref();
     let done = "Changed. Everything that was signed in has ended.";
     Ok(Report {

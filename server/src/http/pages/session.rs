@@ -108,7 +108,7 @@ impl Visitor {
     /// Has the next page say what was done.
     pub(super) fn say(&self, app: &App, flash: Flash, mut response: Response) -> Response {
         if let Some(session) = &self.session {
-            Cookie::Flash.set(app, &mut response, &flash.seal(app, session), flash::SECONDS);
+            flash.set(app, session, &mut response);
         }
         response
     }
@@ -156,17 +156,44 @@ impl Visitor {
         password: String,
         mut response: Response,
     ) -> Result<Response, ApiError> {
+        self.begin(app, account, password, &mut response).await?;
+        Ok(response)
+    }
+
+    /// Goes on under a new number after the owner has proved himself by the password, and has the next page say why:
+    /// whoever copied the cookie before has nothing.
+    pub(super) async fn sign_in_again(
+        &self,
+        app: &App,
+        account: AccountId,
+        password: String,
+        flash: Flash,
+        mut response: Response,
+    ) -> Result<Response, ApiError> {
+        let session = self.begin(app, account, password, &mut response).await?;
+        flash.set(app, &session, &mut response);
+        Ok(response)
+    }
+
+    async fn begin(
+        &self,
+        app: &App,
+        account: AccountId,
+        password: String,
+        response: &mut Response,
+    ) -> Result<SignedInBrowser, ApiError> {
         self.forget(app).await?;
-        let cookie = secrets::new_token();
-        let session = NewWebSession { token: web_hash(app, &cookie), account, password, life: SESSION_SECONDS };
+        let known = self.known.as_ref().filter(|known| known.is_of(&account, &password));
+        let known = known.cloned().unwrap_or_else(|| KnownBrowser::new(account, &password));
+        let cookie = secrets::new_token().to_string();
+        let token = web_hash(app, &cookie);
+        let session = NewWebSession { token, account, password, life: SESSION_SECONDS };
         if !app.core.store.create_web_session(session).await.map_err(ApiError::internal)? {
             return Err(ApiError::Conflict("the password was changed a moment ago: sign in again".into()));
         }
-        Cookie::Session.set(app, &mut response, &cookie, SESSION_SECONDS);
-        let known = self.known.as_ref().filter(|known| known.account == account);
-        let known = known.cloned().unwrap_or_else(|| KnownBrowser::new(account));
-        Cookie::Known.set(app, &mut response, &known.seal(app), KNOWN_SECONDS);
-        Ok(response)
+        Cookie::Session.set(app, response, &cookie, SESSION_SECONDS);
+        Cookie::Known.set(app, response, &known.seal(app), KNOWN_SECONDS);
+        Ok(SignedInBrowser { cookie, account, token })
     }
 
     /// Signs out.
@@ -181,6 +208,12 @@ impl Visitor {
             app.core.store.end_web_session(&session.token).await.map_err(ApiError::internal)?;
         }
         Ok(())
+    }
+}
+
+impl Flash {
+    fn set(self, app: &App, session: &SignedInBrowser, response: &mut Response) {
+        Cookie::Flash.set(app, response, &self.seal(app, session), flash::SECONDS);
     }
 }
 

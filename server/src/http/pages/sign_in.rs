@@ -14,6 +14,7 @@ use crate::http::problem::ApiError;
 use crate::http::rate::TooMany;
 use crate::identity::accounts::Found;
 use crate::identity::passwords::Password;
+use crate::store::Account;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -104,7 +105,9 @@ async fn attempt(
         Found::Nobody(lookup) => (None, lookup),
         Found::NoName => return Ok(no_name(app, address)),
     };
-    let known = known.filter(|known| account.as_ref().is_some_and(|account| account.id == known.account));
+    let known = account.as_deref().and_then(|Account { id, password, .. }| {
+        known.filter(|known| known.is_of(id, password)).map(|known| (*id, known.browser))
+    });
     // Counted before anything is checked, so that tries at the same time are counted too.
     let tries = match Tries::take(app, address, known, lookup) {
         Ok(tries) => tries,
@@ -137,11 +140,16 @@ enum Tries {
 }
 
 impl Tries {
-    fn take(app: &App, address: IpAddr, known: Option<&KnownBrowser>, lookup: LookupHash) -> Result<Self, TooMany> {
+    fn take(
+        app: &App,
+        address: IpAddr,
+        known: Option<(AccountId, Octets<16>)>,
+        lookup: LookupHash,
+    ) -> Result<Self, TooMany> {
         let gates = &app.gates;
-        if let Some(KnownBrowser { account, browser }) = known {
-            gates.known_browser.take((*account, *browser))?;
-            return Ok(Self::Known(*account, *browser));
+        if let Some((account, browser)) = known {
+            gates.known_browser.take((account, browser))?;
+            return Ok(Self::Known(account, browser));
         }
         gates.sign_in_address.take(address)?;
         // While strangers try this account from many addresses, each address has two tries instead of all of them. It

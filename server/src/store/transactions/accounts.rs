@@ -50,26 +50,28 @@ pub(super) fn signed_in(tx: &Tx<'_>, browser: &TokenHash, account: &AccountId) -
     Ok(found.is_some())
 }
 
-/// Whether who changes an account still may. Gives the browser session that goes on.
-fn may_change<'a>(tx: &Tx<'_>, account: &AccountId, by: &'a ChangedBy) -> TxResult<Option<Option<&'a TokenHash>>> {
+/// Whether who changes an account still may.
+fn may_change(tx: &Tx<'_>, account: &AccountId, by: &ChangedBy) -> TxResult<bool> {
     match by {
-        ChangedBy::Operator => Ok(Some(None)),
+        ChangedBy::Operator => Ok(true),
         ChangedBy::Owner { password, browser } => {
             let sql = "SELECT 1 FROM accounts WHERE id = ?1 AND password = ?2";
             let same = tx.one(sql, (account.as_bytes(), password), |_| Ok(()))?.is_some();
-            Ok((same && signed_in(tx, browser, account)?).then_some(Some(browser)))
+            Ok(same && signed_in(tx, browser, account)?)
         }
     }
 }
 
 fn set_password(tx: &Tx<'_>, change: &NewPassword) -> TxResult<bool> {
     tx.lock(Lock::Account(&change.account))?;
-    let Some(keep) = may_change(tx, &change.account, &change.by)? else { return Ok(false) };
+    if !may_change(tx, &change.account, &change.by)? {
+        return Ok(false);
+    }
     let sql = "UPDATE accounts SET password = ?2 WHERE id = ?1";
     if tx.change(sql, (change.account.as_bytes(), &change.password))? == 0 {
         return Ok(false);
     }
-    end_all(tx, &change.account, keep)?;
+    end_all(tx, &change.account)?;
     tx.log("password changed", Some(&change.account), None, &[])?;
     Ok(true)
 }
@@ -77,7 +79,7 @@ fn set_password(tx: &Tx<'_>, change: &NewPassword) -> TxResult<bool> {
 fn rename(tx: &Tx<'_>, change: &NewName) -> TxResult<RenameOutcome> {
     tx.lock(Lock::Account(&change.account))?;
     tx.lock(Lock::Names)?;
-    if may_change(tx, &change.account, &change.by)?.is_none() {
+    if !may_change(tx, &change.account, &change.by)? {
         return Ok(RenameOutcome::Gone);
     }
     if taken(tx, Some(&change.account), std::iter::once(&change.lookup).chain(&change.other_lookups))? {
@@ -153,7 +155,7 @@ impl<D: Database> Accounts for D {
             if found {
                 search::set_standing(tx, &id, !suspended)?;
                 if suspended {
-                    end_all(tx, &id, None)?;
+                    end_all(tx, &id)?;
                 }
                 let kind = if suspended { "account suspended" } else { "account restored" };
                 tx.log(kind, Some(&id), None, &[])?;

@@ -34,17 +34,13 @@ fn end(tx: &Tx<'_>, session: SessionId) -> TxResult<()> {
     Ok(())
 }
 
-/// Ends every session of an account, but for the browser that asks for it. Codes that were approved and not yet used
-/// would become sessions, so they end too.
-pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId, keep: Option<&TokenHash>) -> TxResult<SignedOut> {
+/// Ends every session of an account. Codes that were approved and not yet used would become sessions, so they end too.
+pub(super) fn end_all(tx: &Tx<'_>, account: &AccountId) -> TxResult<SignedOut> {
     let sessions = tx.change(
         "UPDATE sessions SET ended_at = ?2 WHERE account = ?1 AND ended_at IS NULL",
         (account.as_bytes(), tx.now().millis()),
     )?;
-    let browsers = tx.change(
-        "DELETE FROM web_sessions WHERE account = ?1 AND token IS DISTINCT FROM ?2",
-        (account.as_bytes(), keep.map(TokenHash::as_bytes)),
-    )?;
+    let browsers = tx.change("DELETE FROM web_sessions WHERE account = ?1", [account.as_bytes()])?;
     let codes = tx.change("UPDATE devices SET state = 2 WHERE account = ?1 AND state = 1", [account.as_bytes()])?;
     Ok(SignedOut { sessions, browsers, codes })
 }
@@ -214,7 +210,7 @@ impl<D: Database> Sessions for D {
         let account = *account;
         self.write(Write::SessionEnd, move |tx| {
             tx.lock(Lock::Account(&account))?;
-            let ended = end_all(tx, &account, None)?;
+            let ended = end_all(tx, &account)?;
             tx.log("signed out everywhere", Some(&account), None, &[])?;
             Ok(ended)
         })

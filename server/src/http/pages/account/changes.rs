@@ -5,7 +5,8 @@ use super::super::Form;
 use super::super::kit::flash::Flash;
 use super::super::session::{SignedInBrowser, Visitor};
 use super::super::step_up::{Unconfirmed, confirm};
-use super::{Wrong, after, owner, render, to_sign_in};
+use super::{Wrong, after, owner, render, to_account, to_sign_in};
+use crate::http::address::ClientAddress;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::identity::email::Email;
@@ -62,13 +63,17 @@ pub(crate) async fn change_password(
             return refuse(&app, &visitor, session, &no, &wrong).await;
         }
     };
-    let changed = app.accounts().set_password(session.account, new, by).await.map_err(ApiError::internal)?;
-    Ok(if changed { after(&app, &visitor, Flash::Password) } else { to_sign_in() })
+    let account = session.account;
+    match app.accounts().set_password(account, new, by).await.map_err(ApiError::internal)? {
+        Some(stored) => visitor.sign_in_again(&app, account, stored, Flash::Password, to_account()).await,
+        None => Ok(to_sign_in()),
+    }
 }
 
 /// `POST /account/email`
 pub(crate) async fn change_email(
     State(app): State<App>,
+    ClientAddress(address): ClientAddress,
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<EmailChange>,
@@ -93,6 +98,8 @@ pub(crate) async fn change_email(
             return refuse(&app, &visitor, session, &no, &wrong).await;
         }
     };
+    // As a sign-up, it tells whether there is an account of this name.
+    app.gates.sign_up.take(address)?;
     match app.accounts().rename(session.account, &email, by).await.map_err(ApiError::internal)? {
         RenameOutcome::Renamed => Ok(after(&app, &visitor, Flash::Email)),
         RenameOutcome::Gone => Ok(to_sign_in()),

@@ -62,8 +62,12 @@ fn to_sign_in() -> Response {
     see_other(&Onward::Account.by("/sign-in"))
 }
 
+fn to_account() -> Response {
+    see_other("/account")
+}
+
 fn after(app: &App, visitor: &Visitor, done: Flash) -> Response {
-    visitor.say(app, done, see_other("/account"))
+    visitor.say(app, done, to_account())
 }
 
 async fn render(
