@@ -212,6 +212,41 @@ async fn a_merchant_that_nobody_approved_hides_nothing() {
     assert!(found(&hidden) && hidden.products.is_empty());
 }
 
+/// Another seller lists a thousand things with the words of somebody's resource.
+#[tokio::test]
+async fn whoever_lists_a_thousand_things_of_a_name_hides_nobody() {
+    let world = World::new().await;
+    publish(&world, ("pine-and-ember", "theme", "Pine and Ember", "A dark theme")).await;
+    let shop = Shop::new(&world.core, "games").await;
+    shop.sell(&world.core, "pine-and-ember-lumen", "1.00 EUR", 600).await;
+    let flood = |from: u32, to: u32| {
+        let (from, to) = (from.to_string(), to.to_string());
+        let numbers = format!("WITH RECURSIVE n (i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i < {to})");
+        let first = "(SELECT number FROM catalogue WHERE name = 'pine-and-ember-lumen')";
+        let database = world.database();
+        database.run(&format!(
+            "{numbers} INSERT INTO catalogue (number, name, kind, versions, texts, sold, cover, merchant, product)
+             SELECT number + i, name || i, kind, versions, texts, sold, cover, merchant, product
+             FROM catalogue, n WHERE number = {first}"
+        ));
+        database.run(&format!(
+            "{numbers} INSERT INTO trigrams (trigram, weight, listing)
+             SELECT trigram, weight, listing + i FROM trigrams, n WHERE listing = {first}"
+        ));
+    };
+    let asked = ["pine and ember", "pine-and-ember", "lumen pine and ember", "pine", "ember theme", "dark pine"];
+    for text in asked {
+        assert!(names(&world, text).await.contains(&"pine-and-ember".to_owned()), "the control: {text}");
+    }
+    flood(1, 1_000);
+    assert_eq!(products(&world, "pine ember lumen", Some("code")).await.len(), 20, "they are there");
+    for text in asked {
+        let found = names(&world, text).await;
+        assert!(found.contains(&"pine-and-ember".to_owned()), "{text}: {found:?}");
+    }
+    assert_eq!(names(&world, "pine and ember").await[0], "pine-and-ember");
+}
+
 #[tokio::test]
 async fn pages_of_resources_and_products_neither_repeat_nor_pass_over() {
     let world = World::new().await;

@@ -51,6 +51,11 @@ impl Word {
         Self { text, trigrams, asked }
     }
 
+    /// It, folded.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The trigrams to look up: a bounded number for all words of a query together.
     pub(crate) fn asked(&self) -> &[Trigram] {
         &self.asked

@@ -57,12 +57,19 @@ impl Texts {
         }
     }
 
-    /// The trigrams of the listing, each with the weight of the best text that has it.
+    /// What a trigram of the name weighs.
+    pub(crate) const MOST_WEIGHT: i64 = 4;
+
+    /// The trigrams of the listing, each with the weight of the best text that has it, from 1 on.
     pub(crate) fn trigrams(&self) -> BTreeMap<Trigram, i64> {
         let mut all = BTreeMap::new();
-        for (text, weight) in
-            [(&self.name, 4), (&self.title, 3), (&self.publisher, 3), (&self.kind, 3), (&self.operations, 2)]
-        {
+        for (text, weight) in [
+            (&self.name, Self::MOST_WEIGHT),
+            (&self.title, 3),
+            (&self.publisher, 3),
+            (&self.kind, 3),
+            (&self.operations, 2),
+        ] {
             text.split(' ').flat_map(trigrams).for_each(|trigram| {
                 all.entry(trigram).or_insert(weight);
             });

@@ -5,10 +5,11 @@ use super::resources::{newest, newest_manifest, publisher_id, versions};
 use super::{Tx, TxError, TxResult, listed_products, offers};
 use crate::catalogue::cover;
 use crate::catalogue::search::{Query, Texts, Trigram, Word, score};
-use crate::store::database::row::{checked, json, maybe_bytes, octets, text, to_json};
+use crate::store::database::row::{Row, checked, json, maybe_bytes, octets, text, to_json};
 use crate::store::{Listing, ListingVersion, PublisherId, SearchPage, SearchQuery};
 use portcullis_protocol::{AccountId, Digest, PublicKey, PublisherName, ResourceName};
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Listings that are looked up for a trigram: the best and newest that have it. A trigram that more have says little.
 const POSTINGS: u32 = 512;
@@ -16,6 +17,14 @@ const POSTINGS: u32 = 512;
 const CANDIDATES: usize = 200;
 /// Listings of another kind, or of somebody who is suspended, that are passed over for them.
 const PASSED_OVER: usize = 600;
+/// Listings of one seller that are ranked before others are looked at.
+const OF_ONE: usize = 20;
+/// Listings of one seller after which its next ones count for half, for a third and so on.
+const IN_A_ROW: u32 = 5;
+/// Listings that are called exactly what is looked for, and that are always among the candidates.
+const OF_NAME: u32 = 20;
+/// Oldest listings that are looked up for a trigram that more have than are looked up, of each weight.
+const OLDEST: u32 = 128;
 /// How much more a trigram counts of which all listings are known than all those together of which they are not.
 const RARE: i64 = 1_000;
 /// Versions of a resource that a search shows, newest first: it is to be chosen from, and its entry has the others.
@@ -171,46 +180,118 @@ fn browse(tx: &Tx<'_>, kind: Option<&str>, page: u32, per_page: u32) -> TxResult
     Ok((numbers.clone(), last.and_then(|last| u32::try_from(*last).ok())))
 }
 
-/// What answers a query, best first; of equals the newest.
+/// What answers a query, best first; of equals the newest. After each [`IN_A_ROW`] of one seller the next count for
+/// less: whoever lists a thousand things of a name hides nobody else's.
 fn ranked(tx: &Tx<'_>, words: &[Word], kind: Option<&str>) -> TxResult<Vec<i64>> {
-    let (mut found, mut read) = (Vec::new(), 0);
-    for number in proposed(tx, words)? {
-        if read == CANDIDATES {
+    let (mut candidates, mut more) = (Vec::new(), Vec::new());
+    let mut proposed_of: HashMap<[u8; 16], usize> = HashMap::new();
+    let mut seen = HashSet::new();
+    for number in named(tx, words)?.into_iter().chain(proposed(tx, words)?).filter(|number| seen.insert(*number)) {
+        if candidates.len() == CANDIDATES {
             break;
         }
-        let texts = tx.one(
-            "SELECT texts FROM catalogue WHERE number = ?1 AND sold = 1 AND kind = coalesce(?2, kind)",
+        let seller = tx.one(
+            "SELECT coalesce(p.owner, m.owner) FROM catalogue c LEFT JOIN publishers p ON p.id = c.publisher
+                 LEFT JOIN merchants m ON m.id = c.merchant
+             WHERE c.number = ?1 AND c.sold = 1 AND c.kind = coalesce(?2, c.kind)",
             (number, kind),
-            |row| json::<Texts>(row, 0),
+            |row| row.get::<[u8; 16]>(0),
         )?;
-        read += usize::from(texts.is_some());
-        found.extend(texts.and_then(|texts| score(words, &texts)).map(|score| (score, number)));
+        let Some(seller) = seller else { continue };
+        let proposed = proposed_of.entry(seller).or_default();
+        *proposed += 1;
+        if *proposed <= OF_ONE { &mut candidates } else { &mut more }.push((number, seller));
     }
-    found.sort_unstable_by_key(|found| std::cmp::Reverse(*found));
-    Ok(found.into_iter().map(|(_, number)| number).collect())
+    let mut found: Vec<(u32, i64, [u8; 16])> = Vec::new();
+    for (number, seller) in candidates.into_iter().chain(more).take(CANDIDATES) {
+        let texts = tx.one("SELECT texts FROM catalogue WHERE number = ?1", [number], |row| json::<Texts>(row, 0))?;
+        found.extend(texts.and_then(|texts| score(words, &texts)).map(|score| (score, number, seller)));
+    }
+    found.sort_unstable_by_key(|found| Reverse(*found));
+    let mut shown_of: HashMap<[u8; 16], u32> = HashMap::new();
+    let mut shown: Vec<(u32, i64)> = found
+        .into_iter()
+        .map(|(score, number, seller)| {
+            let before = shown_of.entry(seller).or_default();
+            let worth = score / (1 + *before / IN_A_ROW);
+            *before += 1;
+            (worth, number)
+        })
+        .collect();
+    // Stable, so that what one seller lists stays in the order in which it answers.
+    shown.sort_by_key(|(worth, _)| Reverse(*worth));
+    Ok(shown.into_iter().map(|(_, number)| number).collect())
+}
+
+/// What is called exactly so: the name of a thing, with or without its seller's before it, and what a seller sells.
+/// However many listings have the same trigrams, these are among the candidates.
+fn named(tx: &Tx<'_>, words: &[Word]) -> TxResult<Vec<i64>> {
+    let name = |words: &[Word]| words.iter().map(Word::text).collect::<Vec<_>>().join("-");
+    let whole = name(words);
+    let number = |row: &Row<'_>| row.get::<i64>(0);
+    let mut found = Vec::new();
+    for cut in 1..words.len() {
+        let (seller, thing) = (name(&words[..cut]), name(&words[cut..]));
+        for sql in [
+            "SELECT c.number FROM catalogue c JOIN publishers p ON p.id = c.publisher WHERE p.name = ?1 AND c.name = ?2",
+            "SELECT c.number FROM catalogue c JOIN merchants m ON m.id = c.merchant WHERE m.name = ?1 AND c.name = ?2",
+        ] {
+            found.extend(tx.one(sql, (&seller, &thing), number)?);
+        }
+    }
+    // The first that were called so, whoever calls something so later.
+    let sql = "SELECT number FROM catalogue WHERE name = ?1 AND sold = 1 ORDER BY number LIMIT ?2";
+    found.extend(tx.all(sql, (&whole, OF_NAME), number)?);
+    for sql in [
+        "SELECT c.number FROM publishers p JOIN catalogue c ON c.publisher = p.id AND c.sold = 1
+         WHERE p.name = ?1 ORDER BY c.number DESC LIMIT ?2",
+        "SELECT c.number FROM merchants m JOIN catalogue c ON c.merchant = m.id AND c.sold = 1
+         WHERE m.name = ?1 ORDER BY c.number DESC LIMIT ?2",
+    ] {
+        found.extend(tx.all(sql, (&whole, OF_NAME), number)?);
+    }
+    Ok(found)
 }
 
 /// What the index proposes: what has the most and rarest trigrams of the words. One that more listings have than are
-/// looked up says nothing against those that are not among them, so it only decides between equals.
+/// looked up says nothing against those that are not among them, so it only decides between equals. Of those the
+/// newest and the oldest are looked up, and proposed in turn: no later listing takes the place of an older one.
 fn proposed(tx: &Tx<'_>, words: &[Word]) -> TxResult<Vec<i64>> {
-    let mut points: HashMap<i64, i64> = HashMap::new();
+    let mut points: HashMap<i64, (i64, usize)> = HashMap::new();
+    let read = |row: &Row<'_>| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?));
     for trigram in words.iter().flat_map(Word::asked) {
-        let listings: Vec<(i64, i64)> = tx.all(
+        let newest: Vec<(i64, i64)> = tx.all(
             "SELECT listing, weight FROM trigrams WHERE trigram = ?1 ORDER BY weight DESC, listing DESC LIMIT ?2",
             (trigram, POSTINGS),
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            read,
         )?;
-        let worth = match u32::try_from(listings.len()).unwrap_or(POSTINGS) {
+        let is_whole = newest.len() < usize::try_from(POSTINGS).unwrap_or(usize::MAX);
+        let worth = match u32::try_from(newest.len()).unwrap_or(POSTINGS) {
             POSTINGS.. => 1,
             few => RARE * i64::from((POSTINGS / few.max(1)).ilog2() + 1),
         };
-        for (listing, weight) in listings {
-            *points.entry(listing).or_default() += weight * worth;
+        // Whatever it weighs: the oldest may be those of which the trigram stands in the description.
+        let mut oldest = Vec::new();
+        for weight in (1..=Texts::MOST_WEIGHT).rev().filter(|_| !is_whole) {
+            oldest.extend(tx.all(
+                "SELECT listing, weight FROM trigrams WHERE trigram = ?1 AND weight = ?2 ORDER BY listing LIMIT ?3",
+                (trigram, weight, OLDEST),
+                read,
+            )?);
+        }
+        let mut counted = HashSet::new();
+        for (place, (listing, weight)) in newest.into_iter().enumerate().chain(oldest.into_iter().enumerate()) {
+            let (points, best) = points.entry(listing).or_insert((0, place));
+            *best = place.min(*best);
+            if counted.insert(listing) {
+                *points += weight * worth;
+            }
         }
     }
-    let mut best: Vec<(i64, i64)> = points.into_iter().map(|(number, points)| (points, number)).collect();
-    best.sort_unstable_by_key(|best| std::cmp::Reverse(*best));
-    Ok(best.into_iter().take(CANDIDATES + PASSED_OVER).map(|(_, number)| number).collect())
+    let mut best: Vec<(i64, Reverse<usize>, i64)> =
+        points.into_iter().map(|(number, (points, place))| (points, Reverse(place), number)).collect();
+    best.sort_unstable_by_key(|best| Reverse(*best));
+    Ok(best.into_iter().take(CANDIDATES + PASSED_OVER).map(|(_, _, number)| number).collect())
 }
 
 /// A listing as a search shows it.
