@@ -30,6 +30,8 @@ pub struct Core {
     pub payments: Payments,
     /// What it sells in.
     pub currencies: Currencies,
+    /// How many redemption codes that nobody has redeemed an account may have.
+    pub gift_codes: u64,
     /// Time, where no transaction decides.
     pub clock: Clock,
     /// FaultPoints, for tests.

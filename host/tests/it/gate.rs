@@ -115,6 +115,25 @@ async fn a_free_operation_asks_nobody_and_its_part_can_be_read() {
     assert_eq!(*bench.signer.accepted.lock().expect("offers"), [None, Some(free[0].digest())]);
 }
 
+/// How much is asked for is a number of the resource's choice, and nobody sees it: what is free could say everything
+/// that the resource was lent.
+#[tokio::test]
+async fn a_free_operation_tells_its_store_nothing_by_how_much_is_asked_for() {
+    let bench = Bench::consenting(User::default());
+    bench.signer.rule("extra", Rule::Timed(30));
+    let view = bench.view().await;
+    for quantity in [7_654, 1, 1_000_000] {
+        assert_eq!(ask(&view, "extra", quantity, b"").await, 0);
+    }
+    assert_eq!(*bench.signer.quantities.lock().expect("numbers"), [1; 4]);
+    // The control: what is counted is asked for as the resource says, with its user's consent.
+    let bench = Bench::consenting(User::agreeing());
+    bench.signer.rule("locked", Rule::Uses(50));
+    let view = bench.view().await;
+    assert_eq!(ask(&view, "locked", 7, b"").await, 0);
+    assert_eq!(*bench.signer.quantities.lock().expect("numbers"), [1, 7]);
+}
+
 #[tokio::test]
 async fn a_priced_operation_needs_the_users_consent() {
     let user = User::default();

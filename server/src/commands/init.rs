@@ -217,6 +217,8 @@ sign_in_attempts = {sign_in_attempts}
 # Device codes of one address in ten minutes, and terminals that an account may enrol within a day.
 device_codes = {device_codes}
 terminals_per_day = {terminals_per_day}
+# Redemption codes of one account that nobody has redeemed.
+gift_codes = {gift_codes}
 # Seconds between two polls of a terminal while its user signs in.
 poll_seconds = {poll_seconds}
 # Seconds that the body of an ordinary request may take to arrive.
@@ -265,6 +267,7 @@ format = \"{format}\"
         sign_in_attempts = config.limits.sign_in_attempts,
         device_codes = config.limits.device_codes,
         terminals_per_day = config.limits.terminals_per_day,
+        gift_codes = config.limits.gift_codes,
         poll_seconds = if local { 1 } else { config.limits.poll_seconds },
         request_seconds = config.limits.request_seconds,
         streams = config.limits.streams,

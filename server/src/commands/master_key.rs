@@ -4,6 +4,7 @@ use super::Which;
 use crate::App;
 use crate::audit::{Act, AuditKey, os_user};
 use crate::crypto::secrets::Secrets;
+use crate::ops::directory::NEW_MASTER_KEY;
 use crate::ops::parts::Parts;
 use crate::store::{RewrapOutcome, StoreError};
 use crate::{MASTER_KEY, open_store, print};
@@ -14,8 +15,6 @@ use serde_json::json;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// The new key's file, until everything is sealed by it.
-const NEW: &str = "master.key.new";
 /// Held by whoever changes the key. It stays: removed, two could hold two files of the name.
 const LOCK: &str = "master.key.lock";
 /// The old key's file afterwards.
@@ -41,7 +40,7 @@ struct Files {
 
 impl Files {
     fn hold(dir: &Path) -> anyhow::Result<Self> {
-        let [current, new, old, lock] = [MASTER_KEY, NEW, OLD, LOCK].map(|name| dir.join(name));
+        let [current, new, old, lock] = [MASTER_KEY, NEW_MASTER_KEY, OLD, LOCK].map(|name| dir.join(name));
         ensure!(current.exists() || new.exists(), "there is no {}: restore it from its backup", current.display());
         let failed = || format!("cannot write {}", lock.display());
         let file = private_file().write(true).create(true).truncate(false).open(&lock).with_context(failed)?;

@@ -10,6 +10,7 @@ use crate::crypto::ephemerals::Ephemerals;
 use crate::crypto::known_keys::KnownKeys;
 use crate::crypto::secrets::{SecretError, Secrets, random, rng};
 use crate::ops::clock::Timestamp;
+use crate::ops::directory::moment;
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, Store, StoreError};
 use parking_lot::RwLock;
 use portcullis_protocol::age::{Identity, Recipient};
@@ -60,6 +61,17 @@ pub enum KeysError {
     /// There are no keys.
     #[error("this server has no keys: run `portcullis-server init`")]
     Missing,
+    /// A new key would begin after all others have ended.
+    #[error(
+        "the keys that there are sign until {}, and a new one has to begin before that: `--starts-in` is at most {most} \
+         seconds now", moment(*until)
+    )]
+    StartsTooLate {
+        /// When the last of them ends.
+        until: Timestamp,
+        /// Seconds from now till then.
+        most: u64,
+    },
     /// No signing key signs at this time.
     #[error("no signing key is in force: run `portcullis-server operator rotate-key`")]
     NoSigningKey,
@@ -144,16 +156,23 @@ pub enum Rotation {
 /// Adds a signing key and ends those before it.
 ///
 /// # Errors
-/// [`KeysError::Missing`] if there are no keys at all.
+/// [`KeysError::Missing`] if there are no keys at all; [`KeysError::StartsTooLate`].
 pub async fn rotate_signing_key(
     store: &dyn Store,
     secrets: &Secrets,
     rotation: Rotation,
 ) -> Result<PublicKey, KeysError> {
-    if store.signing_keys().await?.1.is_empty() {
+    let (_, keys) = store.signing_keys().await?;
+    if keys.is_empty() {
         return Err(KeysError::Missing);
     }
     let now = store.now().await?;
+    if let Rotation::Planned { starts_in } = rotation {
+        let until = sign_until(keys.iter().map(SigningRecord::span), now);
+        if starts_in > 0 && now.plus(starts_in) > until {
+            return Err(KeysError::StartsTooLate { until, most: until.seconds().saturating_sub(now.seconds()) });
+        }
+    }
     let (starts, others_end) = match rotation {
         Rotation::Planned { starts_in } => (now.plus(starts_in), now.plus(starts_in).plus(OVERLAP)),
         Rotation::Stolen => (now, now),
@@ -176,7 +195,10 @@ pub async fn rotate_signing_key(
 pub async fn renew_signing_key(store: &dyn Store, secrets: &Secrets) -> Result<Option<PublicKey>, KeysError> {
     let now = store.now().await?;
     let (_, keys) = store.signing_keys().await?;
-    let Some(end) = keys.iter().map(|key| key.expires).max() else { return Err(KeysError::Missing) };
+    if keys.is_empty() {
+        return Err(KeysError::Missing);
+    }
+    let end = sign_until(keys.iter().map(SigningRecord::span), now);
     if !is_near(end, now) {
         return Ok(None);
     }
@@ -184,7 +206,16 @@ pub async fn renew_signing_key(store: &dyn Store, secrets: &Secrets) -> Result<O
     rotate_signing_key(store, secrets, Rotation::Planned { starts_in }).await.map(Some)
 }
 
-/// Whether a last key that ends then wants a successor.
+/// Until when there always is a key that signs, by when each begins and ends.
+fn sign_until(spans: impl Iterator<Item = (Timestamp, Timestamp)> + Clone, now: Timestamp) -> Timestamp {
+    let mut until = now;
+    while let Some(end) = spans.clone().filter(|(from, end)| *from <= until && *end > until).map(|(_, end)| end).max() {
+        until = end;
+    }
+    until
+}
+
+/// Whether keys that sign until then want a successor.
 fn is_near(end: Timestamp, now: Timestamp) -> bool {
     end <= now.plus(RENEWAL)
 }
@@ -258,7 +289,7 @@ impl Keys {
     /// Whether [`renew_signing_key`] has anything to do, as far as this process knows.
     #[must_use]
     pub fn want_renewal(&self, now: Timestamp) -> bool {
-        self.set().keys.iter().map(|key| key.expires).max().is_none_or(|end| is_near(end, now))
+        is_near(sign_until(self.set().keys.iter().map(|key| (key.not_before, key.expires)), now), now)
     }
 
     /// How the server is called.
@@ -401,4 +432,21 @@ fn open_32(
 ) -> Result<Zeroizing<[u8; 32]>, SecretError> {
     let opened = secrets.unseal(place, row, sealed)?;
     Ok(Zeroizing::new(opened.as_slice().try_into().map_err(|_| SecretError::DoesNotOpen(place))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sign_until_the_first_gap() {
+        let at = |seconds: u64| Timestamp::from_millis(0).plus(seconds);
+        let until =
+            |spans: &[(u64, u64)]| sign_until(spans.iter().map(|(from, end)| (at(*from), at(*end))), at(5)).seconds();
+        assert_eq!(until(&[]), 5);
+        assert_eq!(until(&[(0, 10)]), 10);
+        assert_eq!(until(&[(0, 10), (8, 20), (20, 25)]), 25);
+        assert_eq!(until(&[(0, 10), (900, 1000)]), 10, "one that begins after a gap");
+        assert_eq!(until(&[(0, 3), (6, 9)]), 5, "none signs now");
+    }
 }

@@ -1,6 +1,9 @@
 //! Connections: how many, how long one may stand idle or half asked, how slowly one may take an answer, and how they
 //! end.
 //!
+//! HTTP/1.1 alone, as proxies speak it to what is behind them: a peer of HTTP/2 closes its window, and holds an answer
+//! for ever without a byte that waits on the line.
+//!
 //! One rule covers what is idle, what sends half a head and what sends nothing: a connection on which no request is
 //! being answered is closed after [`IDLE`]. What a request's body may take is in `body`.
 
@@ -9,10 +12,10 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -99,8 +102,8 @@ async fn connection(
         let (answer, guard) = (router.call(request), under_way.begin());
         async move { Ok::<_, Infallible>(Response::map(answer.await?, |body| Counted { body, _guard: guard })) }
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let served = builder.serve_connection(TokioIo::new(Taken::new(stream, (TAKEN_BYTES, TAKEN_IN))), service);
+    let stream = TokioIo::new(Taken::new(stream, (TAKEN_BYTES, TAKEN_IN)));
+    let served = http1::Builder::new().serve_connection(stream, service);
     let mut served = std::pin::pin!(served);
     tokio::select! {
         // Whatever a peer does to its connection is no failure of the server's.

@@ -55,12 +55,21 @@ pub async fn make(
         note: asked.note.clone(),
         expires,
         codes: codes.iter().map(|(code, serial)| (core.secrets.redemption_lookup(code), *serial)).collect(),
+        most: core.gift_codes,
     };
     match core.store.make_batch(new).await? {
         BatchOutcome::Made => {}
         BatchOutcome::NotOwner => return Err(ServiceError::NotFound),
         BatchOutcome::NoSuchOffer => {
             let why = "the offer is not one of this resource that is in force and gives rights of its own";
+            return Err(ServiceError::Unacceptable(why.into()));
+        }
+        BatchOutcome::TooMany(kept) => {
+            let most = core.gift_codes;
+            let why = format!(
+                "an account has at most {most} codes that nobody has redeemed, and you have {kept}: make fewer, or ask \
+                 the store's operator, who sets `limits.gift_codes`. Codes that are void or have expired count for 30 days more"
+            );
             return Err(ServiceError::Unacceptable(why.into()));
         }
     }

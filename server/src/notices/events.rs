@@ -2,12 +2,14 @@
 
 use crate::Core;
 use crate::billing::answers::ServiceError;
+use crate::http::address::network;
 use crate::http::rate::TooMany;
 use crate::store::{Cursor, EventPage, EventRecord, Receiver};
 use parking_lot::Mutex;
 use portcullis_protocol::limits::{EVENT_HEARTBEAT, MAX_EVENTS, MAX_EVENTS_ANSWER};
 use portcullis_protocol::wire::EventsAnswer;
 use portcullis_protocol::{AccountId, Digest, Event, EventBody, SecretKey, Verified};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -18,6 +20,8 @@ use tokio::time::Instant;
 const STREAMS_OF_RECEIVER: usize = 4;
 /// Streams of all terminals of one account at once: no customer takes those of the others.
 const STREAMS_OF_ACCOUNT: usize = 16;
+/// What part of all streams one network may have: accounts cost nothing where everybody may sign up.
+const PART_OF_NETWORK: usize = 4;
 /// How often it is looked whether whoever follows still may: four times in the second within which a revocation ends a
 /// stream.
 const LOOK: Duration = Duration::from_millis(250);
@@ -64,15 +68,23 @@ pub(crate) async fn pull(
 #[derive(Debug)]
 pub(crate) struct Streams {
     most: usize,
-    open: Mutex<Vec<(Receiver, Option<AccountId>)>>,
+    open: Mutex<Vec<Entry>>,
     stopped: watch::Sender<bool>,
+}
+
+/// Who follows, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    receiver: Receiver,
+    account: Option<AccountId>,
+    network: IpAddr,
 }
 
 /// One stream's place. Dropping it leaves it.
 #[derive(Debug)]
 pub(crate) struct Place {
     streams: Arc<Streams>,
-    entry: (Receiver, Option<AccountId>),
+    entry: Entry,
 }
 
 impl Streams {
@@ -81,15 +93,26 @@ impl Streams {
     }
 
     /// A place, if there is one.
-    pub(crate) fn enter(self: &Arc<Self>, receiver: Receiver, account: Option<AccountId>) -> Result<Place, TooMany> {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        receiver: Receiver,
+        account: Option<AccountId>,
+        address: IpAddr,
+    ) -> Result<Place, TooMany> {
+        let entry = Entry { receiver, account, network: network(address) };
         let mut open = self.open.lock();
-        let of_receiver = open.iter().filter(|(other, _)| *other == receiver).count();
-        let of_account = open.iter().filter(|(_, other)| account.is_some() && *other == account).count();
-        if open.len() >= self.most || of_receiver >= STREAMS_OF_RECEIVER || of_account >= STREAMS_OF_ACCOUNT {
+        let of_receiver = open.iter().filter(|other| other.receiver == receiver).count();
+        let of_account = open.iter().filter(|other| account.is_some() && other.account == account).count();
+        let of_network = open.iter().filter(|other| other.network == entry.network).count();
+        if open.len() >= self.most
+            || of_receiver >= STREAMS_OF_RECEIVER
+            || of_account >= STREAMS_OF_ACCOUNT
+            || of_network >= (self.most / PART_OF_NETWORK).max(STREAMS_OF_ACCOUNT)
+        {
             return Err(TooMany { retry_after: RETRY });
         }
-        open.push((receiver, account));
-        Ok(Place { streams: Arc::clone(self), entry: (receiver, account) })
+        open.push(entry);
+        Ok(Place { streams: Arc::clone(self), entry })
     }
 
     /// Ends all of them: the server stops.

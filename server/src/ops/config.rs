@@ -146,6 +146,8 @@ pub struct Limits {
     pub device_codes: u32,
     /// Terminals that one account may enrol within a day.
     pub terminals_per_day: u32,
+    /// Redemption codes of one account that nobody has redeemed. Each is a row of the database.
+    pub gift_codes: u64,
     /// Seconds a terminal waits between two polls while its user signs in (RFC 8628 section 3.2).
     pub poll_seconds: u32,
     /// Seconds that one request with a small body may take.
@@ -262,6 +264,8 @@ impl Default for Limits {
             device_codes: 60,
             // Enough for a person, too few for the resale of one account.
             terminals_per_day: 20,
+            // A campaign of a small publisher.
+            gift_codes: 10_000,
             poll_seconds: 5,
             request_seconds: 30,
             // Half of the connections, so that streams leave room for requests.
@@ -353,6 +357,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["limits", "sign_in_attempts"], Kind::Integer),
     (&["limits", "device_codes"], Kind::Integer),
     (&["limits", "terminals_per_day"], Kind::Integer),
+    (&["limits", "gift_codes"], Kind::Integer),
     (&["limits", "poll_seconds"], Kind::Integer),
     (&["limits", "request_seconds"], Kind::Integer),
     (&["limits", "streams"], Kind::Integer),

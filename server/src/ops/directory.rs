@@ -26,6 +26,8 @@ use std::sync::Arc;
 
 /// The file of the master key.
 pub const MASTER_KEY: &str = "master.key";
+/// The next one, until everything is sealed by it.
+pub(crate) const NEW_MASTER_KEY: &str = "master.key.new";
 /// The database.
 pub const DATABASE: &str = "portcullis.sqlite";
 /// The folder of files on their way in.
@@ -45,11 +47,12 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     // A database elsewhere says itself whether there is a server in it.
     match (is_there(&master)?, config.database.is_some() || is_there(&database)?) {
         (true, true) => {}
-        (false, true) if config.database.is_some() && !holds_files(dir)? => {
+        (false, true) if config.database.is_some() && !holds_files(dir)? && !is_changing(dir)? => {
             return Err(ServeError::NoServer { dir: dir.clone() });
         }
         (true, false) => return Err(ServeError::NoDatabase { database, master }),
         (false, false) if !holds_files(dir)? => return Err(ServeError::NoServer { dir: dir.clone() }),
+        (false, _) if is_changing(dir)? => return Err(ServeError::KeyChangeInterrupted { dir: dir.clone() }),
         (false, _) => return Err(ServeError::NoMasterKey { master, dir: dir.clone() }),
     }
     let secrets = Secrets::open(&master)?;
@@ -64,9 +67,7 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     }
     let keys = match Keys::open(&*store, &secrets, origin.clone()).await {
         // Not bound yet, so nothing but its content tells.
-        Err(KeysError::Secret(SecretError::DoesNotOpen(_))) => {
-            return Err(ServeError::OtherMasterKey { dir: dir.clone() });
-        }
+        Err(KeysError::Secret(SecretError::DoesNotOpen(_))) => return Err(other_key(dir)?),
         keys => Arc::new(keys?),
     };
     if config.accept_clock {
@@ -79,12 +80,25 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     let payments = config.payment.providers().map_err(ConfigError::setting)?;
     let payments = parts.around(payments);
     let Parts { clock, faults, .. } = parts;
-    let currencies = config.currencies.clone();
+    let (currencies, gift_codes) = (config.currencies.clone(), config.limits.gift_codes);
     let metrics = Arc::default();
     let objects = Arc::new(Objects::open(dir, &config.storage)?);
     let WebhookSettings { networks, networks_of_others } = config.webhooks.clone();
     let outbound = Outbound::new(Networks::new(networks), Networks::new(networks_of_others));
-    Ok(Core { store, objects, keys, secrets, origin, payments, currencies, clock, faults, outbound, metrics })
+    Ok(Core {
+        store,
+        objects,
+        keys,
+        secrets,
+        origin,
+        payments,
+        currencies,
+        gift_codes,
+        clock,
+        faults,
+        outbound,
+        metrics,
+    })
 }
 
 /// Opens the database of a server: the one at an address, or the file of its directory. Only a new server makes one.
@@ -125,12 +139,24 @@ pub async fn bind(store: &dyn Store, secrets: &Secrets, origin: &Origin, dir: &P
 
 fn belongs(bound: &IdentityRecord, secrets: &Secrets, origin: &Origin, dir: &Path) -> Result<(), ServeError> {
     if bound.key_check != secrets.key_check() {
-        return Err(ServeError::OtherMasterKey { dir: dir.to_owned() });
+        return Err(other_key(dir)?);
     }
     if bound.origin != origin.as_str() {
         return Err(ServeError::OtherOrigin { bound: bound.origin.clone(), configured: origin.to_string() });
     }
     Ok(())
+}
+
+/// What a database says that the master key does not open.
+fn other_key(dir: &Path) -> Result<ServeError, ServeError> {
+    let dir = dir.to_owned();
+    let changing = is_changing(&dir)?;
+    Ok(if changing { ServeError::KeyChangeInterrupted { dir } } else { ServeError::OtherMasterKey { dir } })
+}
+
+/// Whether a change of the master key was interrupted.
+fn is_changing(dir: &Path) -> Result<bool, ServeError> {
+    is_there(&dir.join(NEW_MASTER_KEY))
 }
 
 /// A clock that runs behind what is on record would let ended codes and grants live again.

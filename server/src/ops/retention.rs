@@ -24,5 +24,8 @@ pub(crate) const EVENT: u64 = 31 * DAY;
 /// A sealed code, after its terminal has acknowledged it or a dispute was decided: the same terminal may fetch it
 /// again.
 pub(crate) const SEALED_CODE: u64 = 30 * DAY;
+/// A redemption code that nobody redeemed, after it expired or its batch was made void: until then whoever types it is
+/// told what became of it.
+pub(crate) const ENDED_CODE: u64 = 30 * DAY;
 /// The log of what happened: a year, and time to ask about its last day.
 pub(crate) const LOG: u64 = 400 * DAY;

@@ -1,6 +1,7 @@
 //! A server from its configuration to its last answer.
 
 use crate::audit::{Act, HeadRecord, Heads};
+use crate::billing::payment::SANDBOX;
 use crate::catalogue::objects::StorageError;
 use crate::catalogue::publish;
 use crate::crypto::keys::{self, KeysError};
@@ -80,6 +81,15 @@ pub enum ServeError {
          together. Nothing was changed"
     )]
     OtherMasterKey {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The database is sealed by the next master key, which is not in its place yet.
+    #[error(
+        "a change of the master key was interrupted: run `portcullis-server rotate-master-key --dir {dir}` once more, \
+         which finishes it. Nothing is lost, and nothing has to be restored"
+    )]
+    KeyChangeInterrupted {
         /// The directory.
         dir: PathBuf,
     },
@@ -192,6 +202,11 @@ impl Running {
         let version = env!("CARGO_PKG_VERSION");
         if let Some(monitored) = monitored {
             tracing::info!(address = %monitored, "metrics");
+        }
+        if app.core.payments.get(SANDBOX).is_some() && !app.origin().is_plain_http() {
+            tracing::warn!(
+                "the sandbox is on: everybody buys without paying. `sandbox = false` before anything is sold"
+            );
         }
         tracing::info!(%address, origin = %app.origin(), version, "serving");
         let monitoring = monitoring.map(|listener| {

@@ -57,6 +57,14 @@ pub struct SigningRecord {
     pub expires: Timestamp,
 }
 
+impl SigningRecord {
+    /// From when it signs, and until when.
+    #[must_use]
+    pub const fn span(&self) -> (Timestamp, Timestamp) {
+        (self.not_before, self.expires)
+    }
+}
+
 /// The server's own keys.
 #[async_trait]
 pub trait Keyring {

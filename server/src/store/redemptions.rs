@@ -34,6 +34,8 @@ pub struct NewBatch {
     pub expires: Option<Timestamp>,
     /// Each code, in order.
     pub codes: Vec<(RedemptionLookup, CodeSerial)>,
+    /// How many codes the account may have that nobody has redeemed, with these.
+    pub most: u64,
 }
 
 /// What became of a batch.
@@ -45,6 +47,8 @@ pub enum BatchOutcome {
     NotOwner,
     /// The offer is not one of the resource, or gives nothing that can be given away.
     NoSuchOffer,
+    /// The account has so many codes that nobody has redeemed that there is no room for these.
+    TooMany(u64),
 }
 
 /// A batch, and what became of its codes.

@@ -122,7 +122,10 @@ const TABLES: &[(&str, &str)] = &[
          ciphertext:blob digest:blob sealed_for:blob sealed_to:blob sealed_under:text accepted_at:int \
          complaint:int reason:text changed_at:int claimant:blob delivered_at:int",
     ),
-    ("code_batches", "id:blob publisher:blob offer:blob count:int note:text created_at:int expires_at:int"),
+    (
+        "code_batches",
+        "id:blob publisher:blob offer:blob count:int note:text created_at:int expires_at:int voided_at:int",
+    ),
     (
         "redemption_codes",
         "lookup:blob batch:blob number:int serial:blob state:int account:blob sold:blob redeemed_at:int",

@@ -210,3 +210,26 @@ fn a_request_under_way_is_answered_before_the_end() {
     let text = rest.join().expect("ended");
     assert!(text.starts_with("HTTP/1.1 "), "answered: {text}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_of_http_2_cannot_hold_an_answer_with_a_closed_window() {
+    let stage = Stage::open().await;
+    let address = stage.running.address();
+    let asked = |bytes: &'static [u8]| {
+        tokio::task::spawn_blocking(move || {
+            let mut stream = connect(address);
+            stream.write_all(bytes).expect("sent");
+            answer(&mut stream)
+        })
+    };
+    // The preface of RFC 9113 section 3.4, settings with a window of nothing, and GET / of the static table.
+    let text = asked(
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\
+          \x00\x00\x03\x01\x05\x00\x00\x00\x01\x82\x86\x84",
+    );
+    let text = text.await.expect("ended");
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 4") || text.starts_with("HTTP/1.1 5"), "{text}");
+    let text = asked(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("ended");
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    stage.stop().await;
+}

@@ -97,6 +97,49 @@ async fn the_same_request_makes_the_same_codes_and_the_database_holds_none_of_th
     }
 }
 
+/// Each request makes a thousand rows, and whoever publishes makes as many requests as he likes.
+#[tokio::test]
+async fn an_account_has_a_bounded_number_of_codes_that_nobody_redeemed() {
+    let world = World::new().await;
+    let core = Core { gift_codes: 5, ..world.core.clone() };
+    let ada = world.machine("ada@example.org").await;
+    let (offer, (publisher, name)) = (world.offer("resize").await.1, names());
+    let make = async |number: u32| {
+        let asked = asked(offer, number);
+        redemption::make(&core, &world.owner, &publisher, &name, &asked, &fresh(&asked)).await
+    };
+    let first = make(3).await.expect("made");
+    let rows = || count(&world, "SELECT count(*) FROM redemption_codes");
+    let full = async || {
+        let before = rows();
+        let refused = make(3).await.expect_err("too many");
+        let says = matches!(&refused, ServiceError::Unacceptable(why) if why.contains("`limits.gift_codes`"));
+        assert!(says && rows() == before, "{refused:?}");
+    };
+    full().await;
+    make(2).await.expect("as many as may be");
+    // What is redeemed makes room, what is void only after a month, when its rows go.
+    redeem(&core, &ada, &first.codes[0].code).await.expect("redeemed");
+    make(1).await.expect("in its place");
+    redemption::void(&core, &world.owner, &publisher, &first.batch).await.expect("voided");
+    full().await;
+    core.clock.advance(29 * 24 * 3600);
+    core.store.sweep().await.expect("swept");
+    full().await;
+    let batch = async || {
+        let batches = redemption::batches(&core, &world.owner, &publisher, &name, 0).await.expect("listed");
+        let found =
+            batches.batches.known.iter().find(|batch| batch.batch == first.batch).expect("it is listed").clone();
+        (found.count, found.redeemed, found.void)
+    };
+    assert_eq!(batch().await, (3, 1, 2));
+    core.clock.advance(2 * 24 * 3600);
+    core.store.sweep().await.expect("swept");
+    assert_eq!((rows(), batch().await), (4, (3, 1, 2)), "what became of them is still said");
+    make(2).await.expect("there is room");
+    assert_eq!(reason(redeem(&core, &ada, &first.codes[1].code).await), Reason::CodeUnknown);
+}
+
 #[tokio::test]
 async fn what_was_voided_or_has_expired_gives_nothing() {
     let world = World::new().await;

@@ -148,6 +148,13 @@ async fn a_server_that_is_left_alone_never_runs_out_of_signing_keys() {
     core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
     core.keys.signing_key(core.clock.now()).expect("in force");
     assert!(keys::renew_signing_key(&*core.store, &core.secrets).await.expect("asked").is_none());
+    // No operator makes a gap in which nothing signs.
+    for starts_in in [366 * DAY as u64, 999_999_999_999, u64::MAX] {
+        let planned = keys::rotate_signing_key(&*core.store, &core.secrets, Rotation::Planned { starts_in }).await;
+        assert!(matches!(planned, Err(KeysError::StartsTooLate { .. })), "{starts_in}: {planned:?}");
+    }
+    let planned = Rotation::Planned { starts_in: 300 * DAY as u64 };
+    keys::rotate_signing_key(&*core.store, &core.secrets, planned).await.expect("in time");
 }
 
 #[tokio::test]

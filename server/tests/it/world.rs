@@ -101,7 +101,20 @@ pub(crate) async fn open_core(folder: &Path, clock: Clock, faults: Faults) -> Co
     let loopback = || Networks::new(vec!["127.0.0.0/8".parse().expect("a network")]);
     let outbound = Outbound::new(loopback(), loopback());
     let objects = Arc::new(Objects::open(folder, &StorageSettings::default()).expect("a folder"));
-    Core { store, objects, keys, secrets, origin: origin(), payments, currencies, clock, faults, outbound, metrics }
+    Core {
+        store,
+        objects,
+        keys,
+        secrets,
+        origin: origin(),
+        payments,
+        currencies,
+        gift_codes: 10_000,
+        clock,
+        faults,
+        outbound,
+        metrics,
+    }
 }
 
 impl World {

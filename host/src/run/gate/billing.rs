@@ -57,7 +57,7 @@ impl GateView<'_> {
             return Ok(self.table.push(CodeHandle::Standing(held))?);
         }
         self.ctx.cycles_left = self.ctx.cycles_left.checked_sub(1).ok_or(Reason::RateLimited)?;
-        let agreed = self.agreement(entry, quantity, &nonce).await?;
+        let (agreed, quantity) = self.agreement(entry, quantity, &nonce).await?;
         let request = CycleRequest {
             resource: Arc::clone(&contents.signed),
             operation: operation.clone(),
@@ -86,18 +86,24 @@ impl GateView<'_> {
         }
     }
 
-    /// Asks the user if something is priced or a nonce asks for a cycle of its own.
-    async fn agreement(&mut self, operation: &OperationEntry, quantity: u32, nonce: &Nonce) -> Result<Agreed, Refused> {
+    /// Asks the user if something is priced or a nonce asks for a cycle of its own. Returns for how much, too.
+    async fn agreement(
+        &mut self,
+        operation: &OperationEntry,
+        quantity: u32,
+        nonce: &Nonce,
+    ) -> Result<(Agreed, u32), Refused> {
         let ctx = &mut *self.ctx;
         let resource = &ctx.contents.signed;
         let offers = ctx.services.gatekeeper.offers(resource, &operation.name).await?;
         let free = offers.iter().find(|offer| offer.document().rights.is_given());
         if let Some(free) = free.filter(|_| nonce.as_bytes().is_empty()) {
-            return Ok(Agreed::to_free(free));
+            // It never runs out. Were the resource's quantity sent, it could tell its store what it likes, unseen.
+            return Ok((Agreed::to_free(free), 1));
         }
         let spending = &ctx.services.spending;
         if let Some(agreed) = Agreed::beforehand(spending, &resource.digest(), &offers, quantity) {
-            return Ok(agreed);
+            return Ok((agreed, quantity));
         }
         affordable(spending, &offers, quantity)?;
         let Some(left) = ctx.prompts_left.checked_sub(1) else {
@@ -106,7 +112,7 @@ impl GateView<'_> {
         ctx.prompts_left = left;
         let prompt = Prompt { resource, operation, quantity, offers: &offers, spending };
         let answer = ctx.services.consent.ask(&prompt).await;
-        Agreed::from_answer(answer, &prompt)
+        Ok((Agreed::from_answer(answer, &prompt)?, quantity))
     }
 }
 

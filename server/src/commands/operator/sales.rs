@@ -206,8 +206,8 @@ impl RotateKey {
                  next request, all others stop believing the old one within a day."
             )
         } else {
-            let starts_in = self.starts_in;
-            format!("The key {key} signs in {starts_in} s; the one before it goes on for a week after that.")
+            let from = moment(core.clock.now().plus(self.starts_in));
+            format!("The key {key} signs from {from} on; the one before it goes on for a week after that.")
         };
         let starts_in = if self.stolen { 0 } else { self.starts_in };
         Ok(Report { text, json: json!({"key": key, "starts_in": starts_in, "stolen": self.stolen}) })

@@ -2,6 +2,7 @@
 
 use super::{Segments, segment};
 use crate::crypto::secrets::TokenHash;
+use crate::http::address::ClientAddress;
 use crate::http::app::App;
 use crate::http::auth::{Caller as _, ProvenTerminal};
 use crate::http::problem::{Refused, no_store};
@@ -11,9 +12,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
+use portcullis_protocol::paths;
 use portcullis_protocol::wire::{EventsAnswer, PushedEvent};
-use portcullis_protocol::{Digest, paths};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use tokio::sync::mpsc;
 
 /// Documents that wait for a slow receiver, at most; then the stream waits for it.
@@ -73,10 +75,11 @@ async fn pull(app: &App, caller: &ProvenTerminal, after: Option<Cursor>) -> Resu
 pub(crate) async fn stream(
     State(app): State<App>,
     Segments((epoch, seq)): Segments<(String, String)>,
+    ClientAddress(address): ClientAddress,
     caller: ProvenTerminal,
 ) -> Response {
     let reply = caller.reply().clone();
-    match begin(&app, &caller, &epoch, &seq, reply.req()) {
+    match begin(&app, &caller, address, &epoch, &seq) {
         Ok(body) => {
             let kind = [(header::CONTENT_TYPE, "text/event-stream"), UNBUFFERED];
             reply.with_nonce((no_store(), kind, body).into_response())
@@ -85,12 +88,12 @@ pub(crate) async fn stream(
     }
 }
 
-fn begin(app: &App, caller: &ProvenTerminal, epoch: &str, seq: &str, req: Digest) -> Result<Body, Refused> {
+fn begin(app: &App, caller: &ProvenTerminal, address: IpAddr, epoch: &str, seq: &str) -> Result<Body, Refused> {
     let cursor = Cursor { epoch: segment(epoch)?, seq: segment(seq)? };
     let receiver = Receiver::Terminal(*caller.asker.terminal());
-    let place = app.streams.enter(receiver, Some(*caller.account()))?;
+    let place = app.streams.enter(receiver, Some(*caller.account()), address)?;
     let may = SignedInTerminal { app: app.clone(), token: caller.token_hash(app) };
-    Ok(body(Following::new(app.core.clone(), receiver, cursor, req, may, place)))
+    Ok(body(Following::new(app.core.clone(), receiver, cursor, caller.reply().req(), may, place)))
 }
 
 /// The body of an answer that a stream is written into. The stream ends when nobody reads it any more.

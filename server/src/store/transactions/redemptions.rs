@@ -8,7 +8,8 @@ use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
-use crate::store::database::row::{bytes, json, maybe_bytes, maybe_time, octets, text, time};
+use crate::ops::retention;
+use crate::store::database::row::{bytes, count, json, maybe_bytes, maybe_time, octets, text, time};
 use crate::store::{
     Batch, BatchOutcome, NewBatch, PublisherId, RedeemOutcome, RedemptionLookup, Redemptions, StoreError,
 };
@@ -24,6 +25,7 @@ const TRIES: i64 = 10;
 const TRIES_WITHIN: u64 = 3600;
 
 fn make(tx: &Tx<'_>, new: &NewBatch) -> TxResult<BatchOutcome> {
+    tx.lock(Lock::Account(&new.account))?;
     tx.lock(Lock::Publisher(&new.publisher))?;
     let Some(publisher) = resources::owned(tx, &new.account, &new.publisher)? else {
         return Ok(BatchOutcome::NotOwner);
@@ -44,6 +46,10 @@ fn make(tx: &Tx<'_>, new: &NewBatch) -> TxResult<BatchOutcome> {
     });
     if !is_theirs {
         return Ok(BatchOutcome::NoSuchOffer);
+    }
+    let kept = kept(tx, &new.account)?;
+    if kept.saturating_add(new.codes.len() as u64) > new.most {
+        return Ok(BatchOutcome::TooMany(kept));
     }
     tx.change(
         "INSERT INTO code_batches (id, publisher, offer, count, note, created_at, expires_at)
@@ -66,6 +72,29 @@ fn make(tx: &Tx<'_>, new: &NewBatch) -> TxResult<BatchOutcome> {
     Ok(BatchOutcome::Made)
 }
 
+/// Codes of an account that nobody has redeemed and no merchant has sold, for which there is a row.
+fn kept(tx: &Tx<'_>, account: &AccountId) -> TxResult<u64> {
+    let found = tx.one(
+        "SELECT count(*) FROM publishers p JOIN code_batches b ON b.publisher = p.id
+             JOIN redemption_codes r ON r.batch = b.id AND r.state <> 1 AND r.sold IS NULL
+         WHERE p.owner = ?1",
+        [account.as_bytes()],
+        |row| count(row, 0),
+    )?;
+    Ok(found.unwrap_or(0))
+}
+
+/// Deletes codes that have been void or expired for long, and that nobody has paid for. Returns how many.
+pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
+    let old = tx.now().minus(retention::ENDED_CODE).millis();
+    tx.change(
+        "DELETE FROM redemption_codes WHERE state <> 1 AND sold IS NULL AND lookup IN (
+             SELECT r.lookup FROM redemption_codes r JOIN code_batches b ON b.id = r.batch
+             WHERE r.state <> 1 AND r.sold IS NULL AND (b.expires_at < ?1 OR b.voided_at < ?1) LIMIT ?2)",
+        (old, limit),
+    )
+}
+
 fn void(tx: &Tx<'_>, account: &AccountId, publisher: &PublisherName, batch: &BatchId) -> TxResult<Option<u32>> {
     tx.lock(Lock::Publisher(publisher))?;
     let Some(owned) = resources::owned(tx, account, publisher)? else { return Ok(None) };
@@ -76,6 +105,8 @@ fn void(tx: &Tx<'_>, account: &AccountId, publisher: &PublisherName, batch: &Bat
     // What a merchant has sold belongs to whoever paid for it.
     let sql = "UPDATE redemption_codes SET state = 2 WHERE batch = ?1 AND state = 0 AND sold IS NULL";
     let ended = tx.change(sql, [batch.as_bytes()])?;
+    let sql = "UPDATE code_batches SET voided_at = ?2 WHERE id = ?1 AND voided_at IS NULL";
+    tx.change(sql, (batch.as_bytes(), tx.now().millis()))?;
     tx.log("redemption codes voided", Some(account), None, batch.as_bytes())?;
     Ok(Some(u32::try_from(ended).unwrap_or(u32::MAX)))
 }
@@ -188,7 +219,7 @@ impl<D: Database> Redemptions for D {
             tx.all(
                 "SELECT b.id, b.offer, b.count, b.note, b.created_at, b.expires_at,
                         (SELECT count(*) FROM redemption_codes r WHERE r.batch = b.id AND r.state = 1),
-                        (SELECT count(*) FROM redemption_codes r WHERE r.batch = b.id AND r.state = 2)
+                        b.count - (SELECT count(*) FROM redemption_codes r WHERE r.batch = b.id AND r.state <> 2)
                  FROM code_batches b JOIN offers f ON f.digest = b.offer
                  WHERE b.publisher = ?1 AND f.name = ?2 ORDER BY b.created_at DESC, b.id LIMIT ?3 OFFSET ?4",
                 (owned.0.0, name.as_str(), limit, skip),

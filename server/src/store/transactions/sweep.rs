@@ -1,7 +1,7 @@
 //! What time does: holds expire, and what nothing needs any more leaves, as `retention.rs` says. In batches, so that no
 //! sweep holds the writer up for long.
 
-use super::{Tx, TxResult, answers, code_orders, effects, events, merchants, webhooks};
+use super::{Tx, TxResult, answers, code_orders, effects, events, merchants, redemptions, webhooks};
 use crate::ops::retention;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ pub(super) struct Swept {
 pub(super) fn sweep(tx: &Tx<'_>) -> TxResult<Swept> {
     let released = release(tx)?;
     let mut most = answers::sweep(tx, ROWS)?.max(merchants::sweep(tx, ROWS)?).max(code_orders::sweep(tx, ROWS)?);
+    most = most.max(redemptions::sweep(tx, ROWS)?);
     let (ended, old) = (tx.now().minus(retention::SIGN_IN).millis(), tx.now().minus(retention::LOG).millis());
     // The condition stands in the write itself, too: what was renewed after it was found stays.
     for (sql, before) in [
