@@ -478,8 +478,9 @@ impl Storefront {
     ///
     /// # Errors
     /// [`ClientError::Refused`]: `confirmation-required` if the account's holder has to choose this terminal on the
-    /// order's page first; `rate-limited` while a code is on its way, `order-closed` if there is nothing more to deliver. [`ClientError::MerchantNew`]: [`Storefront::accept_merchant`]. [`ClientError::CodeNotAsBought`] if
-    /// this terminal knows it as an order of something else.
+    /// order's page first; `rate-limited` while a code is on its way, `order-closed` if there is nothing more to
+    /// deliver. [`ClientError::MerchantNew`]: [`Storefront::accept_merchant`]. [`ClientError::CodeNotAsBought`] if this
+    /// terminal knows it as an order of something else.
     pub async fn take_over_codes(&self, order: &OrderId) -> Result<Generation, ClientError> {
         if self.vault().was_shown(order)? {
             return Err(ClientError::NotFound("its codes were shown on this terminal, once, as you wanted it".into()));

@@ -193,7 +193,7 @@ impl Visitor {
         }
         Cookie::Session.set(app, response, &cookie, SESSION_SECONDS);
         Cookie::Known.set(app, response, &known.seal(app), KNOWN_SECONDS);
-        Ok(SignedInBrowser { cookie, account, token })
+        Ok(SignedInBrowser { cookie, account, token, proven: app.core.clock.now() })
     }
 
     /// Signs out.
