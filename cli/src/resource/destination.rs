@@ -87,6 +87,9 @@ impl Destination {
             Way::Whole { beside, target } => {
                 let file = beside.as_file();
                 let bytes = file.sync_all().and_then(|()| Ok(file.metadata()?.len())).map_err(|e| failure(&e))?;
+                if !is_still_there(&beside).map_err(|error| failure(&error))? {
+                    return Err(failure(&io::Error::other("something else was put in the place of what was written")));
+                }
                 beside.persist(&target).map_err(|error| failure(&error.error))?;
                 Ok(Some(bytes))
             }
@@ -109,6 +112,24 @@ impl Destination {
     pub(crate) fn failure(&self, error: &io::Error) -> Failure {
         cannot_write(&self.named, error, self.fix)
     }
+}
+
+/// Whether the name of a file that is being written still leads to it. What a resource was lent may be the folder that
+/// it lies in.
+#[cfg(unix)]
+fn is_still_there(beside: &NamedTempFile) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let named = match std::fs::symlink_metadata(beside.path()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        named => named?,
+    };
+    let open = beside.as_file().metadata()?;
+    Ok((named.dev(), named.ino()) == (open.dev(), open.ino()))
+}
+
+#[cfg(not(unix))]
+fn is_still_there(_beside: &NamedTempFile) -> io::Result<bool> {
+    Ok(true)
 }
 
 fn cannot_write(named: &Path, error: &io::Error, fix: &'static str) -> Failure {
@@ -228,6 +249,19 @@ mod tests {
 
     fn write(path: &Path, text: &str) -> Outcome<Option<u64>> {
         Destination::open(path, FIX)?.write(text.as_bytes())
+    }
+
+    #[test]
+    fn what_was_put_in_the_place_of_the_file_is_not_given_its_name() {
+        let folder = tempfile::tempdir().expect("folder");
+        let target = folder.path().join("out.svg");
+        let destination = Destination::open(&target, FIX).expect("opened");
+        let Way::Whole { beside, .. } = &destination.way else { panic!("a regular file") };
+        let name = beside.path().to_owned();
+        fs::remove_file(&name).expect("removed");
+        symlink("../victim.sh", &name).expect("planted");
+        assert!(destination.write(b"bytes").is_err());
+        assert!(fs::symlink_metadata(&target).is_err(), "no link has the name");
     }
 
     #[test]

@@ -46,6 +46,7 @@ package wasi:filesystem@0.2.0 {
                 -> result<descriptor, error-code>;
             read: func(length: u64, offset: u64) -> result<tuple<list<u8>, bool>, error-code>;
             write: func(buffer: list<u8>, offset: u64) -> result<u64, error-code>;
+            symlink-at: func(old-path: string, new-path: string) -> result<_, error-code>;
         }
     }
     interface preopens {
@@ -66,8 +67,8 @@ package wasi:cli@0.2.0 {
     }
 }";
 
-/// For each argument a line: of `=` the environment; of `+PATH` the outcome of writing a file; of any other path what
-/// the file holds. An error is `!` and its number in `error-code`, two digits. Paths are those of the first directory.
+/// For each argument a line: of `=` the environment; of `+PATH` the outcome of writing a file; of `~PATH` that of making
+/// a link to it, `planted`; of any other path what the file holds. An error is `!` and its number in `error-code`, two digits. Paths are those of the first directory.
 const TEXT: &str = r#"(module
     (import "portcullis:gate/billing@0.1.0" "entry" (func $entry (result i32)))
     (import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
@@ -80,8 +81,11 @@ const TEXT: &str = r#"(module
         (func $open (param i32 i32 i32 i32 i32 i32 i32)))
     (import "wasi:filesystem/types@0.2.0" "[method]descriptor.read" (func $read (param i32 i64 i64 i32)))
     (import "wasi:filesystem/types@0.2.0" "[method]descriptor.write" (func $fill (param i32 i32 i32 i64 i32)))
+    (import "wasi:filesystem/types@0.2.0" "[method]descriptor.symlink-at"
+        (func $link (param i32 i32 i32 i32 i32 i32)))
     (memory (export "memory") 2)
     (data (i32.const 512) "\n=!; nothing lent written")
+    (data (i32.const 540) "planted")
     (global $free (mut i32) (i32.const 4096))
     (global $out (mut i32) (i32.const 0))
     (global $directory (mut i32) (i32.const -1))
@@ -117,6 +121,11 @@ const TEXT: &str = r#"(module
         (call $fill (i32.load (i32.const 52)) (i32.const 530) (i32.const 7) (i64.const 0) (i32.const 64))
         (if (i32.load8_u (i32.const 64)) (then (call $failed (i32.load8_u (i32.const 72))) return))
         (call $say (i32.const 530) (i32.const 7)))
+    (func $plant (param $path i32) (param $length i32)
+        (call $link (global.get $directory) (local.get $path) (local.get $length)
+            (i32.const 540) (i32.const 7) (i32.const 48))
+        (if (i32.load8_u (i32.const 48)) (then (call $failed (i32.load8_u (i32.const 49))) return))
+        (call $say (i32.const 540) (i32.const 7)))
     (func $show (param $path i32) (param $length i32)
         (call $open (global.get $directory) (i32.const 1) (local.get $path) (local.get $length)
             (i32.const 0) (i32.const 1) (i32.const 48))
@@ -128,6 +137,9 @@ const TEXT: &str = r#"(module
         (if (i32.eq (i32.load8_u (local.get $text)) (i32.const 61)) (then (call $show_environment) return))
         (if (i32.lt_s (global.get $directory) (i32.const 0))
             (then (call $say (i32.const 517) (i32.const 12)) return))
+        (if (i32.eq (i32.load8_u (local.get $text)) (i32.const 126))
+            (then (call $plant (i32.add (local.get $text) (i32.const 1)) (i32.sub (local.get $length) (i32.const 1)))
+                return))
         (if (i32.eq (i32.load8_u (local.get $text)) (i32.const 43))
             (then (call $make (i32.add (local.get $text) (i32.const 1)) (i32.sub (local.get $length) (i32.const 1))))
             (else (call $show (local.get $text) (local.get $length)))))
@@ -244,6 +256,11 @@ fn a_command_sees_what_is_lent_and_nothing_else() {
         assert_eq!(run(&stage, &dir, "asking", &[way]), [NOT_PERMITTED], "{way}");
     }
     assert!(!stage.path("evil").exists());
+    // It leaves no link behind, which its user's own programs would follow: the terminal's next output among them.
+    for target in ["a.txt", "../secret.txt", "below/../../secret.txt", "..", "/etc/passwd"] {
+        assert_eq!(run(&stage, &dir, "asking", &[&format!("~{target}")]), [NOT_PERMITTED], "{target}");
+        assert!(fs::symlink_metadata(lent.join("planted")).is_err(), "{target}");
+    }
     assert_eq!(fs::read_to_string(stage.path("secret.txt")).expect("untouched"), "outside");
 
     // Not lent, or not asked for in the manifest: nothing is seen. Variables of this process never are.

@@ -11,9 +11,11 @@ use crate::run::streams::stdio::Bounded;
 use portcullis_protocol::Capabilities;
 use std::path::PathBuf;
 use std::time::Duration;
-use wasmtime::component::Linker;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::filesystem::types;
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::random::WasiRandom;
@@ -142,5 +144,21 @@ pub(crate) fn link<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::R
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
-    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
+    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    without_links(linker)
+}
+
+/// The interface of files, as `wasmtime-wasi` links it.
+const FILES: &str = "wasi:filesystem/types@0.2.12";
+
+/// No resource makes a symbolic link. It could lead out of what was lent (`../../.bashrc`), where the resource cannot
+/// follow it, but whatever its user runs there afterwards can.
+fn without_links<T: 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let refused = |_: StoreContextMut<'_, T>, _: (Resource<types::Descriptor>, String, String)| {
+        Ok((Err::<(), _>(types::ErrorCode::NotPermitted),))
+    };
+    linker.instance(FILES)?.func_wrap("[method]descriptor.symlink-at", refused)?;
+    linker.allow_shadowing(false);
+    Ok(())
 }

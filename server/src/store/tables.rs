@@ -72,12 +72,6 @@ const TABLES: &[(&str, &str)] = &[
         "id:blob code:blob terminal:blob resource:blob operation:text entitlement:blob state:int compact:text \
          nonce:blob keys:text expires_at:int replaces:blob",
     ),
-    (
-        "catalogue",
-        "number:int publisher:blob name:text newest:blob kind:text versions:text texts:text sold:int \
-         cover:int merchant:blob product:blob",
-    ),
-    ("trigrams", "trigram:int weight:int listing:int"),
     ("server", "only:int origin:text key_check:blob seen_at:int ledger_folded:int epoch:blob"),
     ("leases", "number:int ends_at:int"),
     ("approvals", "account:blob name:text asked_at:int approved_at:int"),
@@ -111,6 +105,12 @@ const TABLES: &[(&str, &str)] = &[
     ("merchant_vouches", "merchant:blob seq:int signer:blob compact:text"),
     ("products", "digest:blob merchant:blob name:text product:text compact:text since:int ended_at:int"),
     (
+        "catalogue",
+        "number:int publisher:blob name:text newest:blob kind:text versions:text texts:text sold:int \
+         cover:int merchant:blob product:blob",
+    ),
+    ("trigrams", "trigram:int weight:int listing:int"),
+    (
         "payment_requests",
         "digest:blob merchant:blob product:blob request:text compact:text expires_at:int ended_at:int",
     ),
@@ -122,10 +122,7 @@ const TABLES: &[(&str, &str)] = &[
          ciphertext:blob digest:blob sealed_for:blob sealed_to:blob sealed_under:text accepted_at:int \
          complaint:int reason:text changed_at:int claimant:blob delivered_at:int",
     ),
-    (
-        "code_batches",
-        "id:blob publisher:blob offer:blob count:int note:text created_at:int expires_at:int voided_at:int",
-    ),
+    ("code_batches", "id:blob publisher:blob offer:blob count:int note:text created_at:int expires_at:int ends_at:int"),
     (
         "redemption_codes",
         "lookup:blob batch:blob number:int serial:blob state:int account:blob sold:blob redeemed_at:int",
@@ -152,5 +149,32 @@ impl Table {
     pub(crate) fn names(&self) -> String {
         let names: Vec<String> = self.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Sqlite, SqliteOptions};
+
+    /// Rows are copied table by table, and each has to find those that it names.
+    #[test]
+    fn each_table_comes_after_those_that_its_rows_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.sqlite");
+        Sqlite::open(SqliteOptions { create: true, ..SqliteOptions::new(path.clone()) }).expect("a store");
+        let db = rusqlite::Connection::open(path).expect("the file");
+        let names: Vec<&str> = tables().map(|table| table.name).collect();
+        let mut references = 0;
+        for (place, name) in names.iter().enumerate() {
+            let mut found = db.prepare("SELECT \"table\" FROM pragma_foreign_key_list(?1)").expect("a statement");
+            let named = found.query_map([name], |row| row.get::<_, String>(0)).expect("rows");
+            for other in named.map(|other| other.expect("a row")).filter(|other| other != name) {
+                references += 1;
+                let earlier = names.iter().take(place).any(|earlier| *earlier == other);
+                assert!(earlier, "{name} is copied before {other}, which its rows name");
+            }
+        }
+        assert!(references > 30, "{references}");
     }
 }

@@ -550,7 +550,8 @@ async fn code_read_from_what_the_store_keeps(arena: &mut Arena) -> Result<Outcom
     let gift = gift(shop).await?;
     let mut copy = std::process::Command::new(checkout::program("portcullis-server")?);
     let made = copy.args(["backup", "--to"]).arg(&backup).arg("--dir").arg(shop.server.dir()).output()?;
-    trial.control("a backup is made", made.status.success());
+    let said = String::from_utf8_lossy(&made.stderr);
+    trial.control(&format!("a backup is made{}", said.trim()), made.status.success());
     let mut files = files_below(shop.server.dir())?;
     files.extend(files_below(&backup)?);
     if postgres::is_chosen() {

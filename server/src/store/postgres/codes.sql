@@ -106,8 +106,7 @@ CREATE TABLE code_batches (
     count      BIGINT NOT NULL CHECK (count > 0),
     note       TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL,
-    expires_at BIGINT,
-    voided_at  BIGINT
+    expires_at BIGINT
 );
 CREATE INDEX code_batches_of_publisher ON code_batches (publisher, created_at);
 
@@ -123,7 +122,6 @@ CREATE TABLE redemption_codes (
     UNIQUE (batch, number)
 );
 CREATE INDEX redemption_codes_sold ON redemption_codes (sold) WHERE sold IS NOT NULL;
-CREATE INDEX redemption_codes_kept ON redemption_codes (batch) WHERE state <> 1 AND sold IS NULL;
 
 CREATE TABLE redemption_tries (
     account BYTEA PRIMARY KEY REFERENCES accounts (id),
@@ -140,5 +138,3 @@ ALTER TABLE catalogue ADD COLUMN product BYTEA REFERENCES products (digest);
 ALTER TABLE catalogue
     ADD CHECK ((publisher IS NULL) = (newest IS NULL) AND (publisher IS NULL) <> (merchant IS NULL));
 CREATE UNIQUE INDEX catalogue_of_merchant ON catalogue (merchant, name) WHERE merchant IS NOT NULL;
-CREATE INDEX catalogue_by_name ON catalogue (name, number) WHERE sold = 1;
-CREATE INDEX catalogue_of_merchant_on_sale ON catalogue (merchant, number) WHERE sold = 1 AND merchant IS NOT NULL;

@@ -124,8 +124,7 @@ CREATE TABLE code_batches (
     count      INTEGER NOT NULL CHECK (count > 0),
     note       TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    expires_at INTEGER,
-    voided_at  INTEGER
+    expires_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX code_batches_of_publisher ON code_batches (publisher, created_at);
 
@@ -142,7 +141,6 @@ CREATE TABLE redemption_codes (
     UNIQUE (batch, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX redemption_codes_sold ON redemption_codes (sold) WHERE sold IS NOT NULL;
-CREATE INDEX redemption_codes_kept ON redemption_codes (batch) WHERE state <> 1 AND sold IS NULL;
 
 -- How many codes that there are not an account has tried since `since`.
 CREATE TABLE redemption_tries (
@@ -180,5 +178,3 @@ CREATE INDEX catalogue_by_kind ON catalogue (kind, sold, number);
 CREATE INDEX catalogue_kinds ON catalogue (kind) WHERE sold = 1;
 CREATE INDEX catalogue_of_publisher ON catalogue (publisher, number) WHERE sold = 1;
 CREATE UNIQUE INDEX catalogue_of_merchant ON catalogue (merchant, name) WHERE merchant IS NOT NULL;
-CREATE INDEX catalogue_by_name ON catalogue (name, number) WHERE sold = 1;
-CREATE INDEX catalogue_of_merchant_on_sale ON catalogue (merchant, number) WHERE sold = 1 AND merchant IS NOT NULL;

@@ -52,8 +52,8 @@ fn make(tx: &Tx<'_>, new: &NewBatch) -> TxResult<BatchOutcome> {
         return Ok(BatchOutcome::TooMany(kept));
     }
     tx.change(
-        "INSERT INTO code_batches (id, publisher, offer, count, note, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO code_batches (id, publisher, offer, count, note, created_at, expires_at, ends_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
         (
             new.id.as_bytes(),
             publisher.0.0,
@@ -87,12 +87,21 @@ fn kept(tx: &Tx<'_>, account: &AccountId) -> TxResult<u64> {
 /// Deletes codes that have been void or expired for long, and that nobody has paid for. Returns how many.
 pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
     let old = tx.now().minus(retention::ENDED_CODE).millis();
-    tx.change(
-        "DELETE FROM redemption_codes WHERE state <> 1 AND sold IS NULL AND lookup IN (
-             SELECT r.lookup FROM redemption_codes r JOIN code_batches b ON b.id = r.batch
-             WHERE r.state <> 1 AND r.sold IS NULL AND (b.expires_at < ?1 OR b.voided_at < ?1) LIMIT ?2)",
-        (old, limit),
-    )
+    let (mut deleted, most) = (0, usize::try_from(limit).unwrap_or(usize::MAX));
+    while deleted < most {
+        let sql = "SELECT id FROM code_batches WHERE ends_at < ?1 ORDER BY ends_at LIMIT 1";
+        let Some(batch) = tx.one(sql, [old], |row| row.get::<[u8; 16]>(0))? else { break };
+        let left = i64::try_from(most - deleted).unwrap_or(i64::MAX);
+        deleted += tx.change(
+            "DELETE FROM redemption_codes WHERE batch = ?1 AND state <> 1 AND sold IS NULL AND lookup IN (
+                 SELECT lookup FROM redemption_codes WHERE batch = ?1 AND state <> 1 AND sold IS NULL LIMIT ?2)",
+            (batch, left),
+        )?;
+        if deleted < most {
+            tx.change("UPDATE code_batches SET ends_at = NULL WHERE id = ?1", [batch])?;
+        }
+    }
+    Ok(deleted)
 }
 
 fn void(tx: &Tx<'_>, account: &AccountId, publisher: &PublisherName, batch: &BatchId) -> TxResult<Option<u32>> {
@@ -105,7 +114,7 @@ fn void(tx: &Tx<'_>, account: &AccountId, publisher: &PublisherName, batch: &Bat
     // What a merchant has sold belongs to whoever paid for it.
     let sql = "UPDATE redemption_codes SET state = 2 WHERE batch = ?1 AND state = 0 AND sold IS NULL";
     let ended = tx.change(sql, [batch.as_bytes()])?;
-    let sql = "UPDATE code_batches SET voided_at = ?2 WHERE id = ?1 AND voided_at IS NULL";
+    let sql = "UPDATE code_batches SET ends_at = ?2 WHERE id = ?1 AND coalesce(ends_at, ?2) >= ?2";
     tx.change(sql, (batch.as_bytes(), tx.now().millis()))?;
     tx.log("redemption codes voided", Some(account), None, batch.as_bytes())?;
     Ok(Some(u32::try_from(ended).unwrap_or(u32::MAX)))
