@@ -118,16 +118,3 @@ fn examine_home(context: &Context, home: &Path) -> Vec<Finding> {
     }
     findings
 }
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[test]
-fn commands_survive_strange_paths() {
-    assert_eq!(quoted(Path::new("/home/me/.local")), "/home/me/.local");
-    assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
-}

@@ -163,12 +163,13 @@ impl From<Refused> for Failure {
             return (*state).into();
         }
         let reason = refused.reason;
-        let failure = Self {
-            message: refused.to_string(),
-            fix: reason.advice().to_owned(),
-            code: reason.exit_code(),
-            refused: Some(Box::new(refused)),
+        // The registry's advice has a placeholder where the address belongs.
+        let fix = match &refused.server {
+            Some(server) => reason.advice().replace("login URL", &format!("login {server}")),
+            None => reason.advice().to_owned(),
         };
+        let failure =
+            Self { message: refused.to_string(), fix, code: reason.exit_code(), refused: Some(Box::new(refused)) };
         if failure.is_for_unknown_terms() { failure.with_fix(UPDATE) } else { failure }
     }
 }
@@ -218,6 +219,13 @@ mod tests {
             assert_eq!(failure.to_json()["error"]["reason"], reason.code());
             assert_eq!(failure.to_json()["error"]["fix"], reason.advice());
         }
+    }
+
+    #[test]
+    fn whoever_is_not_signed_in_is_told_where() {
+        let server = Some(Box::new("https://store.example".parse().expect("an origin")));
+        let refused = Refused { server, ..Refused::new(Reason::NotSignedIn) };
+        assert!(Failure::from(refused).fix().contains("`portcullis login https://store.example`"));
     }
 
     #[test]

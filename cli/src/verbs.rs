@@ -1,13 +1,16 @@
 //! The verbs as help shows them: in groups, with examples.
 
 use anstyle::Style;
-use clap::{Command, CommandFactory as _, FromArgMatches as _, Subcommand as _};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Subcommand as _};
+use portcullis_protocol::Money;
+use std::any::TypeId;
 use std::fmt::Write as _;
 
 use crate::args::Cli;
 use crate::commands::machine::Machine;
 use crate::commands::publisher::Publisher;
 use crate::commands::user::User;
+use crate::payment::rights::Time;
 
 /// Whom verbs are for, and which: the lists in `commands/`, each under its heading.
 pub(crate) fn headings() -> [(&'static str, Vec<String>); 3] {
@@ -82,9 +85,24 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// As the parser writes its own headings.
 const HEADING: Style = Style::new().bold().underline();
 
+/// What begins with a hyphen may be an amount or a number below zero: then it is read as one, and refused in its own
+/// words, not as an option that there is not.
+fn taking_negatives(command: Command) -> Command {
+    let amounts = [TypeId::of::<Money>(), TypeId::of::<Time>(), TypeId::of::<humantime::Duration>()];
+    let numbers = [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()];
+    let is_of = |arg: &Arg, types: &[TypeId]| types.iter().any(|of| arg.get_value_parser().type_id() == *of);
+    command
+        .mut_args(|arg| match () {
+            () if is_of(&arg, &amounts) => arg.allow_hyphen_values(true),
+            () if is_of(&arg, &numbers) => arg.allow_negative_numbers(true),
+            () => arg,
+        })
+        .mut_subcommands(taking_negatives)
+}
+
 /// The command line, with its help.
 pub(crate) fn command() -> Command {
-    let mut cli = Cli::command().mut_args(|arg| arg.hide_env_values(true));
+    let mut cli = taking_negatives(Cli::command()).mut_args(|arg| arg.hide_env_values(true));
     // The value of a variable may be anything; its name says enough.
     cli = cli.mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env_values(true)));
     for (verb, lines) in EXAMPLES {
@@ -208,6 +226,30 @@ mod tests {
         }
         words.push(word);
         words
+    }
+
+    /// What is below zero is refused for that, and not as an option that there is not.
+    #[test]
+    fn amounts_and_numbers_below_zero_are_read() {
+        for (line, said) in [
+            ("portcullis price a/b --operation view --model perpetual --price '-1.49 EUR'", "out of range"),
+            ("portcullis price a/b --operation view --model uses --count -1 --price 1.00EUR", "at least 1"),
+            ("portcullis price a/b --operation view --model uses --count 0 --price 1.00EUR", "at least 1"),
+            ("portcullis price a/b --operation view --model rental --start-within -3d", "write a time such as"),
+            ("portcullis gift a/b --count -1", "1..=1000"),
+            ("portcullis gift a/b --count 1001", "1..=1000"),
+            ("portcullis top-up -5EUR", "out of range"),
+            ("portcullis run a/b --max-spend -1.00EUR", "out of range"),
+            ("portcullis search --page -1", "-1 is not in"),
+            ("portcullis codes AAAA", "22 letters"),
+            ("portcullis codes AAAA", "`portcullis codes` lists them"),
+        ] {
+            let error = command().try_get_matches_from(words(line)).expect_err(line).to_string();
+            assert!(error.contains(said) && !error.contains("unexpected argument"), "{line}: {error}");
+        }
+        // The control: an option that there is not is one.
+        let error = command().try_get_matches_from(words("portcullis top-up 5EUR --yess")).expect_err("no option");
+        assert!(error.to_string().contains("unexpected argument '--yess'"), "{error}");
     }
 
     #[test]

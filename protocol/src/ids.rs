@@ -1,6 +1,6 @@
 //! Identifiers. Each is a type of its own that only a valid value inhabits.
 
-use crate::encoding::{BadEncoding, Octets};
+use crate::encoding::Octets;
 use crate::limits::{MAX_DESCRIPTION, MAX_EXPORT_NAME, MAX_IDEMPOTENCY_KEY, MAX_NAME, MAX_ORIGIN, MAX_WEBHOOK_URL};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -15,6 +15,18 @@ pub struct BadId {
     what: &'static str,
     rule: &'static str,
 }
+
+impl BadId {
+    /// Not a SHA-256, which is called `what`.
+    pub(crate) const fn digest(what: &'static str) -> Self {
+        Self { what, rule: DIGEST_RULE }
+    }
+}
+
+/// What 16 random bytes look like.
+const RANDOM_RULE: &str = "22 letters, digits, '-' and '_', as in AaIpVF9W86DoTpGWcEelrQ";
+/// What a SHA-256 looks like.
+const DIGEST_RULE: &str = "43 letters, digits, '-' and '_', as in n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg";
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
@@ -249,14 +261,14 @@ impl fmt::Debug for Digest {
 }
 
 impl FromStr for Digest {
-    type Err = BadEncoding;
-    fn from_str(text: &str) -> Result<Self, BadEncoding> {
-        Octets::parse(text).map(Self)
+    type Err = BadId;
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        Octets::parse(text).map(Self).map_err(|_| BadId::digest("digest"))
     }
 }
 
 macro_rules! random_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -299,9 +311,9 @@ macro_rules! random_id {
         }
 
         impl FromStr for $name {
-            type Err = BadEncoding;
-            fn from_str(text: &str) -> Result<Self, BadEncoding> {
-                Octets::parse(text).map(Self)
+            type Err = BadId;
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                Octets::parse(text).map(Self).map_err(|_| BadId { what: $what, rule: RANDOM_RULE })
             }
         }
     };
@@ -309,43 +321,43 @@ macro_rules! random_id {
 
 random_id!(
     /// An account at a billing server. Never leaves it.
-    AccountId
+    AccountId, "identifier of an account"
 );
 random_id!(
     /// A terminal as its billing server knows it.
-    TerminalId
+    TerminalId, "identifier of a terminal"
 );
 random_id!(
     /// An offer in the catalogue.
-    OfferId
+    OfferId, "identifier of an offer"
 );
 random_id!(
     /// An order.
-    OrderId
+    OrderId, "identifier of an order"
 );
 random_id!(
     /// A grant.
-    GrantId
+    GrantId, "identifier of a grant"
 );
 random_id!(
     /// The public half of a billing status code; the row it names.
-    CodeId
+    CodeId, "identifier of a billing status code"
 );
 random_id!(
     /// What the events of a server are numbered in: another one after it was restored from a backup.
-    EpochId
+    EpochId, "identifier of an epoch"
 );
 random_id!(
     /// A batch of redemption codes.
-    BatchId
+    BatchId, "identifier of a batch"
 );
 random_id!(
     /// The public half of a redemption code: names it, and says nothing of it.
-    CodeSerial
+    CodeSerial, "serial number"
 );
 random_id!(
     /// The user as one publisher sees him: random per (account, publisher), never derived.
-    PairwiseId
+    PairwiseId, "identifier of a user"
 );
 
 #[test]
@@ -363,6 +375,19 @@ fn no_name_is_a_device_of_windows() {
     for name in ["console", "com", "com10", "lpt", "null", "con-1", "auxiliary"] {
         assert!(ResourceName::new(name).is_ok(), "{name}");
     }
+}
+
+#[test]
+fn what_is_no_identifier_is_told_what_one_looks_like() {
+    let (id, digest) = ("AaIpVF9W86DoTpGWcEelrQ", "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg");
+    assert!(RANDOM_RULE.ends_with(id) && DIGEST_RULE.ends_with(digest));
+    assert_eq!(id.parse::<OrderId>().map(|order| order.to_string()).as_deref(), Ok(id));
+    assert_eq!(digest.parse::<Digest>().map(|digest| digest.to_string()).as_deref(), Ok(digest));
+    for wrong in ["", "AAAA", "nonsense", "AaIpVF9W86DoTpGWcEelrX", digest, "AaIpVF9W86DoTpGWcEelrQ="] {
+        let error = wrong.parse::<OfferId>().expect_err(wrong).to_string();
+        assert!(error.starts_with("not a valid identifier of an offer: 22 letters"), "{error}");
+    }
+    assert!(id.parse::<Digest>().expect_err("too short").to_string().starts_with("not a valid digest: 43 letters"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Ed25519 keys (RFC 8032) as JSON Web Keys (RFC 8037), their thumbprints (RFC 7638), and the words people compare.
 
-use crate::encoding::{BadEncoding, Octets};
+use crate::encoding::Octets;
+use crate::ids::BadId;
 use crate::labels::FINGERPRINT;
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use rand_core::CryptoRng;
@@ -123,10 +124,16 @@ impl Thumbprint {
         Self(Octets(bytes))
     }
 
+    /// The words of which [`Thumbprint::words`] chooses.
+    #[must_use]
+    pub fn word_list() -> Vec<&'static str> {
+        WORDS.split_ascii_whitespace().collect()
+    }
+
     /// Eight words (64 bits) that two people, or one person before two screens, can compare.
     #[must_use]
     pub fn words(&self) -> String {
-        let list: Vec<&str> = WORDS.split_ascii_whitespace().collect();
+        let list = Self::word_list();
         let digest = Sha256::new().chain_update(FINGERPRINT).chain_update(self.as_bytes()).finalize();
         let words: Vec<&str> = digest.iter().take(8).map(|byte| list[usize::from(*byte)]).collect();
         words.join("-")
@@ -146,9 +153,9 @@ impl fmt::Debug for Thumbprint {
 }
 
 impl FromStr for Thumbprint {
-    type Err = BadEncoding;
-    fn from_str(text: &str) -> Result<Self, BadEncoding> {
-        Octets::parse(text).map(Self)
+    type Err = BadId;
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        Octets::parse(text).map(Self).map_err(|_| BadId::digest("thumbprint"))
     }
 }
 

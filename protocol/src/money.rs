@@ -28,7 +28,9 @@ pub enum MoneyError {
         decimals: u32,
     },
     /// Below zero where that has no meaning, or beyond the bound.
-    #[error("the amount is out of range: 0 up to 10^12 minor units")]
+    #[error(
+        "the amount is out of range: from 0.00 EUR to 10000000000.00 EUR, or as many of another currency's smallest units"
+    )]
     Range,
     /// Two currencies in one sum.
     #[error("amounts of different currencies cannot be added")]
@@ -111,16 +113,21 @@ impl FromStr for Money {
         let currency: Currency = currency.trim().parse()?;
         let decimals = currency.exponent().ok_or(MoneyError::NotListed(currency))?;
         let (whole, fraction) = amount.split_once('.').map_or((amount, None), |(w, f)| (w, Some(f)));
-        let digits = |s: &str| !s.is_empty() && s.len() <= 15 && s.bytes().all(|b| b.is_ascii_digit());
+        let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        // It is written as an amount, and there is none of that size.
+        let (whole, is_negative) = whole.strip_prefix('-').map_or((whole, false), |whole| (whole, true));
         if !digits(whole) || fraction.is_some_and(|f| !digits(f)) {
             return Err(MoneyError::Amount);
         }
         if fraction.is_some_and(|f| f.len() != decimals as usize) {
             return Err(MoneyError::Decimals { currency, decimals });
         }
+        if is_negative {
+            return Err(MoneyError::Range);
+        }
         let scale = 10_i64.pow(decimals);
-        let whole: i64 = whole.parse().map_err(|_| MoneyError::Amount)?;
-        let fraction: i64 = fraction.unwrap_or("0").parse().map_err(|_| MoneyError::Amount)?;
+        let whole: i64 = whole.parse().map_err(|_| MoneyError::Range)?;
+        let fraction: i64 = fraction.unwrap_or("0").parse().map_err(|_| MoneyError::Range)?;
         let minor = whole.checked_mul(scale).and_then(|w| w.checked_add(fraction)).ok_or(MoneyError::Range)?;
         Self::new(minor, currency)
     }
@@ -199,6 +206,17 @@ mod tests {
             ". EUR",
         ] {
             assert!(text.parse::<Money>().is_err(), "{text}");
+        }
+        for text in
+            ["-1.00 EUR", "-0 JPY", "10000000000.01EUR", "92233720368547758.07 EUR", "99999999999999999999999 EUR"]
+        {
+            let error = text.parse::<Money>().expect_err(text);
+            assert_eq!(error, MoneyError::Range, "{text}");
+            // What the message says is the bound.
+            assert!(error.to_string().contains("to 10000000000.00 EUR"), "{error}");
+        }
+        for text in ["--1 EUR", "-.5 EUR", "- EUR", "1-0 EUR"] {
+            assert_eq!(text.parse::<Money>(), Err(MoneyError::Amount), "{text}");
         }
         let decimals = "1.00 CLF".parse::<Money>().expect_err("four decimals").to_string();
         assert!(decimals.contains("has 4 decimals") && decimals.contains("1.0000 CLF"), "{decimals}");

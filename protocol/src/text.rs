@@ -143,10 +143,91 @@ fn check_value(value: &Value, paragraphs: &[&str]) -> Result<(), TextError> {
     }
 }
 
+/// A count with what is counted, as people write it: `1 offer`, `2 offers`, `3 entries`. `what` is one of it.
+#[must_use]
+pub fn counted(count: impl TryInto<u64>, what: &str) -> String {
+    // No count of anything is larger than this.
+    let count = count.try_into().unwrap_or(u64::MAX);
+    match what.strip_suffix('y') {
+        _ if count == 1 => format!("{count} {what}"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// A count of bytes as people read it, rounded to a tenth: `1023 bytes`, `58.1 KiB`, `4.2 MiB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    // In tenths, so that no floating point rounds a size; what rounds up to a whole unit is one.
+    let tenths = |unit: u64| (u128::from(bytes) * 10 + u128::from(unit) / 2) / u128::from(unit);
+    let fits = |(unit, _): &&(u64, &str)| bytes >= 1 << 10 && tenths(*unit) >= 10;
+    match UNITS.iter().find(fits) {
+        Some((unit, name)) => format!("{}.{} {name}", tenths(*unit) / 10, tenths(*unit) % 10),
+        None => counted(bytes, "byte"),
+    }
+}
+
+/// A time in the one or two units that say it best: `5 minutes`, `1 hour 30 minutes`, `2 days`.
+#[must_use]
+pub fn lasting(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(24 * 3600, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let first = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let (unit, name) = UNITS[first];
+    let whole = counted(seconds / unit, name);
+    match UNITS.get(first + 1) {
+        Some((next, name)) if seconds % unit >= *next => format!("{whole} {}", counted(seconds % unit / next, name)),
+        _ => whole,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn counts_and_times_read_as_people_write_them() {
+        for (count, what, said) in [
+            (0_usize, "order", "0 orders"),
+            (1, "offer", "1 offer"),
+            (2, "offer", "2 offers"),
+            (1, "entry", "1 entry"),
+            (3, "entry", "3 entries"),
+            (2, "day", "2 days"),
+        ] {
+            assert_eq!(counted(count, what), said);
+        }
+        for (bytes, said) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (34_167, "33.4 KiB"),
+            (59_500, "58.1 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (71 << 20, "71.0 MiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX / 16, "1073741824.0 GiB"),
+        ] {
+            assert_eq!(size(bytes), said, "{bytes}");
+        }
+        for (seconds, said) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (90, "1 minute 30 seconds"),
+            (300, "5 minutes"),
+            (3600, "1 hour"),
+            (3601, "1 hour"),
+            (5400, "1 hour 30 minutes"),
+            (172_800, "2 days"),
+            (176_400, "2 days 1 hour"),
+            (999_999_999_999, "11574074 days 1 hour"),
+        ] {
+            assert_eq!(lasting(seconds), said, "{seconds}");
+        }
+    }
 
     #[test]
     fn what_turns_a_line_around_disturbs_and_what_is_written_from_the_right_does_not() {

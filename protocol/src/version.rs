@@ -16,7 +16,9 @@ pub struct Version(semver::Version);
 
 /// The text is not a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a version: write three numbers, as in 1.0.0 (SemVer)")]
+#[error(
+    "`{text}` is not a version: write three numbers, as in 1.0.0, each without leading zeros and below 2^64 (SemVer)"
+)]
 pub struct BadVersion {
     text: String,
 }

@@ -53,9 +53,12 @@ impl<'c> Story<'c> {
         for arrow in &step.wire {
             let time = milliseconds(arrow.microseconds);
             let (sent, received) = (size(arrow.sent), size(arrow.received));
-            let means = meaning(arrow);
+            let means = match meaning(arrow) {
+                "" => String::new(),
+                means => format!("  {means}"),
+            };
             screen.note(format_args!(
-                "{dim}    {:<30} {sent:>10} → {} {received:>10}  {time:>9}  {means}{dim:#}",
+                "{dim}    {:<30} {sent:>10} → {} {received:>10}  {time:>9}{means}{dim:#}",
                 arrow.request, arrow.status
             ));
         }
@@ -79,5 +82,16 @@ fn meaning(arrow: &Arrow) -> &'static str {
 }
 
 fn milliseconds(microseconds: u64) -> String {
-    format!("{}.{} ms", microseconds / 1000, microseconds / 100 % 10)
+    match microseconds {
+        0..10_000_000 => format!("{}.{} ms", microseconds / 1000, microseconds / 100 % 10),
+        // A build is a matter of seconds.
+        _ => format!("{}.{} s", microseconds / 1_000_000, microseconds / 100_000 % 10),
+    }
+}
+
+#[test]
+fn times_are_read_in_the_unit_that_fits() {
+    for (microseconds, said) in [(0, "0.0 ms"), (1_250, "1.2 ms"), (9_999_999, "9999.9 ms"), (52_555_400, "52.5 s")] {
+        assert_eq!(milliseconds(microseconds), said);
+    }
 }

@@ -5,6 +5,7 @@ use portcullis_host::{
     Authorised, Client, Command, Error, Function, Gatekeeper as _, Input, Output, OutputBuffer, Resource, Terms, Val,
     refusal_in, to_text,
 };
+use portcullis_protocol::text::{counted, lasting};
 use portcullis_protocol::{Offer, OperationEntry, OperationName, Reason, Verified};
 
 use super::story::Story;
@@ -187,19 +188,15 @@ fn granted(authorised: &Authorised) -> String {
     let grant = authorised.grant();
     let document = grant.document();
     let parts: Vec<&str> = document.parts.iter().map(|part| part.as_str()).collect();
-    let uses = document.limits.uses.map_or_else(String::new, |uses| format!(", {uses} calls"));
-    let seconds = document.exp.saturating_sub(document.iat);
-    format!(
-        "request → status code → verify → grant ({}{uses}, {seconds} s, keys of {})",
-        document.model,
-        parts.join(", ")
-    )
+    let uses = document.limits.uses.map_or_else(String::new, |uses| format!(", {}", counted(uses, "call")));
+    let time = lasting(document.exp.saturating_sub(document.iat));
+    format!("request → status code → verify → grant ({}{uses}, {time}, keys of {})", document.model, parts.join(", "))
 }
 
 async fn call(authorised: &Authorised, function: &Function, values: &[Val], made_up: bool) -> Result<Done, Error> {
     let (results, error) = if function.gives_bytes() {
         match authorised.call_for_bytes(&function.export, values).await? {
-            Ok(bytes) => (format!("{} of bytes", size(bytes.len() as u64)), None),
+            Ok(bytes) => (size(bytes.len() as u64), None),
             Err(value) => (format!("err({})", value.as_ref().and_then(to_text).unwrap_or_default()), value),
         }
     } else {

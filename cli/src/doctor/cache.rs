@@ -1,9 +1,11 @@
 //! What is kept between runs, and how much: compiled code, and streams.
 
 use portcullis_host::Client;
+use portcullis_protocol::text::counted;
 
-use super::{Finding, quoted};
+use super::Finding;
 use crate::screen::output::size;
+use crate::screen::shell::quoted;
 
 const AREA: &str = "cache";
 
@@ -17,7 +19,7 @@ fn streams(client: &Client) -> Finding {
         Ok(kept) => Finding::ok(AREA, "streams", format!("{} streams, {}", kept.count, size(kept.bytes))),
         Err(error) => {
             let what = format!("what is streamed cannot be kept, so every run fetches it again: {error}");
-            let mend = format!("rm -r {}", quoted(&client.state_dir().path("streams")));
+            let mend = format!("rm -r {}", quoted(client.state_dir().path("streams").display()));
             Finding::warning(AREA, "streams", what, mend)
         }
     }
@@ -27,12 +29,12 @@ fn code(client: &Client) -> Finding {
     match client.cache().list() {
         Ok(kept) => {
             let bytes = kept.iter().map(|code| code.size).sum();
-            let what = format!("{} pieces of compiled code, {}", kept.len(), size(bytes));
+            let what = format!("{} of compiled code, {}", counted(kept.len(), "piece"), size(bytes));
             Finding::ok(AREA, "size", what)
         }
         Err(error) => {
             let what = format!("compiled code cannot be kept, so every start compiles: {error}");
-            let mend = format!("rm -r {}", quoted(&client.state_dir().path("cache")));
+            let mend = format!("rm -r {}", quoted(client.state_dir().path("cache").display()));
             Finding::warning(AREA, "size", what, mend)
         }
     }

@@ -2,9 +2,10 @@
 
 use portcullis_host::{Client, ClientError, StateError};
 
-use super::{Finding, quoted};
+use super::Finding;
 use crate::failure::Failure;
 use crate::screen::output::size;
+use crate::screen::shell::quoted;
 
 const AREA: &str = "resource";
 const CHECK: &str = "file";
@@ -26,7 +27,7 @@ pub(super) async fn examine(client: &Client) -> Vec<Finding> {
                 AREA,
                 CHECK,
                 format_args!("its record `{path}` is damaged"),
-                format!("rm {} && portcullis install {name}", quoted(path.as_ref())),
+                format!("rm {} && portcullis install {name}", quoted(&path)),
             ),
             Err(error) => Finding::failed(AREA, CHECK, &Failure::from(error)),
             Ok(installed) => {

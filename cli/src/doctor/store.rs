@@ -3,6 +3,7 @@
 
 use portcullis_host::{Client, Pin, ServerCheckup};
 use portcullis_protocol::paths;
+use portcullis_protocol::text::lasting;
 use portcullis_protocol::{KeyDocument, Reason};
 
 use super::Finding;
@@ -73,7 +74,7 @@ fn keys(client: &Client, pin: &Pin, found: &ServerCheckup) -> Finding {
     }
     // A server renews its key document long before its end.
     if left < keys.exp.saturating_sub(keys.iat) / 4 {
-        let mend = format!("tell the store: in {} hours it cannot be used any more", left / 3600);
+        let mend = format!("tell the store: in {} it cannot be used any more", lasting(left));
         return Finding::warning(AREA, "keys", format!("{what}, and are not renewed"), mend);
     }
     Finding::ok(AREA, "keys", what)

@@ -4,9 +4,10 @@ use portcullis_host::{Client, PendingRequestKind, StateCheckup};
 use portcullis_protocol::Origin;
 use std::path::Path;
 
-use super::{Finding, quoted};
+use super::Finding;
 use crate::failure::Failure;
 use crate::screen::output::date;
+use crate::screen::shell::quoted;
 
 const AREA: &str = "terminal";
 /// A server answers within seconds. What is open for longer, in seconds, was cut off.
@@ -17,7 +18,7 @@ pub(super) fn examine(home: &Path) -> (Vec<Finding>, bool) {
     let found = StateCheckup::of(home);
     if let Some((path, cause)) = found.unusable.first() {
         let what = format!("{} of its files cannot be used, `{}` first: {cause}", found.unusable.len(), path.display());
-        let mend = format!("sudo chown -R \"$(id -u)\" {0} && chmod -R u+rwX {0}", quoted(home));
+        let mend = format!("sudo chown -R \"$(id -u)\" {0} && chmod -R u+rwX {0}", quoted(home.display()));
         return (vec![Finding::wrong(AREA, "home", what, mend)], false);
     }
     if !found.exists {
@@ -40,7 +41,7 @@ pub(super) fn examine(home: &Path) -> (Vec<Finding>, bool) {
             "the key is gone under which this terminal sealed what it has under way (`keys/state`)",
             format!(
                 "restore it from a backup; without one: rm -r {}, then `portcullis receipts` shows what was bought",
-                quoted(&home.join("journal"))
+                quoted(home.join("journal").display())
             ),
         ));
     }
@@ -52,7 +53,7 @@ fn permissions(home: &Path, found: &StateCheckup) -> Finding {
     let is_secret = |path: &Path| {
         path.parent() == Some(&home.join("keys")) || path.extension().is_some_and(|ending| ending == "jwk")
     };
-    let mend = format!("chmod -R go-rwx {}", quoted(home));
+    let mend = format!("chmod -R go-rwx {}", quoted(home.display()));
     let say = |one: &portcullis_host::Exposed| {
         format!("`{}` has mode {:03o} instead of {:03o}", one.path.display(), one.mode, one.wanted)
     };
@@ -85,7 +86,7 @@ pub(super) fn journal(client: &Client) -> Finding {
             "{} records of what is under way do not open: they are damaged, or another terminal's",
             found.unreadable.len()
         );
-        let mend = format!("look at `portcullis receipts` for what was bought, then: rm {}", quoted(path));
+        let mend = format!("look at `portcullis receipts` for what was bought, then: rm {}", quoted(path.display()));
         return Finding::wrong(AREA, "journal", what, mend);
     }
     let is_over = |origin: &Origin, at: u64| at.saturating_add(UNDER_WAY) < client.server_clock(origin).now();

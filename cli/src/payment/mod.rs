@@ -7,16 +7,21 @@ pub(crate) mod rights;
 
 use portcullis_host::{ClientError, Goods, Listing, Order, Purchase, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod, PaymentStep};
-use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Verified};
+use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Rights, Verified, nearest};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
 
 use crate::failure::{Failure, Outcome};
 use crate::payment::metered::{Agreed, Question};
+use crate::resource::identifier;
 use crate::screen::output::{OfferLine, Screen, style};
 
 /// What a person should know of an order that is pending.
 const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
+/// The same of what is counted: more of it is worth more, so each order stands for itself.
+const PENDING_COUNTED: &str = "\nIt goes on by itself once it is paid: `portcullis receipts` shows it then. The same command orders, and costs, \
+     once more.\n";
 /// The same, if only the store knows how it stands.
 const UNKNOWN_STATE: &str = "\nUpdate Portcullis, or see what the store says about the order.\n";
 
@@ -81,9 +86,13 @@ impl Payment {
 pub(crate) fn choose<'o>(
     listing: &'o Listing,
     operation: Option<&OperationName>,
-    id: Option<OfferId>,
+    id: Option<&str>,
 ) -> Outcome<&'o Verified<Offer>> {
     let offers = &listing.offers;
+    let name = format!("{}/{}", listing.publisher, listing.name);
+    let prices = format!("portcullis price {name}");
+    let known: Vec<OfferId> = offers.iter().map(|offer| offer.document().id).collect();
+    let id = id.map(|typed| identifier::pick(typed, &known, "offer", &prices).map(|at| known[at])).transpose()?;
     let fits = |offer: &&Verified<Offer>| {
         let offer = offer.document();
         offer.rights.is_bought()
@@ -103,7 +112,7 @@ pub(crate) fn choose<'o>(
             "pay money in, `portcullis top-up 5.00EUR`, and run it",
         )),
         [] if !listing.unknown_offers.is_empty() => Err(Failure::unknown_terms("nothing here can be bought")),
-        [] => Err(Failure::new("the store has no such offer", "see what it offers: `portcullis price NAME`")),
+        [] => Err(no_such_offer(&name, offers, operation)),
         several => {
             let lines: Vec<String> = several.iter().map(|offer| format!("  {}", OfferLine::of(offer))).collect();
             let ids: Vec<String> = several.iter().map(|offer| format!("--offer {}", offer.document().id)).collect();
@@ -113,6 +122,27 @@ pub(crate) fn choose<'o>(
             ))
         }
     }
+}
+
+/// Nothing is sold of what was asked for.
+fn no_such_offer(name: &str, offers: &[Verified<Offer>], operation: Option<&OperationName>) -> Failure {
+    let sold: BTreeSet<&str> = offers.iter().map(|offer| offer.document().operation.as_str()).collect();
+    let prices = format!("`portcullis price {name}` shows what there is");
+    let (what, fix) = match operation {
+        Some(operation) if sold.contains(operation.as_str()) => {
+            (format!("the offer is not one of the operation `{operation}` of {name}"), prices)
+        }
+        Some(operation) => {
+            let fix = match nearest(operation.as_str(), sold.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? {prices}"),
+                None if sold.is_empty() => prices,
+                None => format!("sold are: {}", sold.into_iter().collect::<Vec<_>>().join(", ")),
+            };
+            (format!("the store sells no operation `{operation}` of {name}"), fix)
+        }
+        None => (format!("the store sells nothing of {name}"), prices),
+    };
+    Failure::new(what, fix)
 }
 
 /// How to buy an operation, as commands that do it: by the offer, if there are several.
@@ -172,9 +202,29 @@ pub(crate) fn standing(state: OrderState) -> String {
     }
 }
 
+/// What the same purchase is, asked for while an order of it is pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It is the pending one.
+    SameOrder,
+    /// It is one more, and is charged too.
+    AnotherOrder,
+}
+
+impl Again {
+    /// As stores have it: rights that are counted can be ordered several times at once.
+    pub(crate) fn of_rights(rights: Rights) -> Self {
+        if rights.quantity().is_some() { Self::AnotherOrder } else { Self::SameOrder }
+    }
+}
+
 /// What a person should know and do of an order that is not paid.
-pub(crate) fn unpaid(state: OrderState, next: Option<&PaymentStep>) -> String {
-    let after = if matches!(state, OrderState::Other(_)) { UNKNOWN_STATE } else { PENDING };
+pub(crate) fn unpaid(state: OrderState, next: Option<&PaymentStep>, again: Again) -> String {
+    let after = match (state, again) {
+        (OrderState::Other(_), _) => UNKNOWN_STATE,
+        (_, Again::SameOrder) => PENDING,
+        (_, Again::AnotherOrder) => PENDING_COUNTED,
+    };
     match next {
         Some(step) => format!("\nTo pay, open this address in a browser:\n\n    {}\n{after}", step.url),
         None => after.to_owned(),

@@ -22,7 +22,7 @@ pub(crate) struct Typed {
     #[arg(long, requires = "operation")]
     model: Option<String>,
     /// How many uses one order buys
-    #[arg(long, value_name = "N", requires = "operation")]
+    #[arg(long, value_name = "N", requires = "operation", value_parser = at_least_one)]
     count: Option<u64>,
     /// How soon after buying a rental has to be started, as in 30d
     #[arg(long, value_name = "TIME", requires = "operation")]
@@ -34,7 +34,13 @@ pub(crate) struct Typed {
 
 /// A time as people write it, in seconds: `30d`, `48h`, `90m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Time(u32);
+pub(crate) struct Time(u32);
+
+/// A count of what is sold.
+fn at_least_one(text: &str) -> Result<u64, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "write a whole number, at least 1".to_owned())
+}
 
 impl FromStr for Time {
     type Err = String;
@@ -63,8 +69,13 @@ impl Typed {
     /// Reads them from an `[[offer]]`; beside them, where they stand.
     pub(crate) fn take<F: Fields>(section: &mut F) -> Result<(Self, Range<usize>), F::Error> {
         let model = section.text("model")?;
-        let place = model.as_ref().map_or_else(|| section.span(), Spanned::span);
-        let count = section.number("count")?.map(Spanned::into_inner);
+        let mut place = model.as_ref().map_or_else(|| section.span(), Spanned::span);
+        let count = section.number("count")?;
+        // A count that cannot be is what is wrong, whatever the model.
+        if let Some(count) = count.as_ref().filter(|count| u32::try_from(*count.get_ref()).is_err()) {
+            place = count.span();
+        }
+        let count = count.map(Spanned::into_inner);
         let start_within = section.parsed::<Time>("start_within")?.map(Spanned::into_inner);
         let use_within = section.parsed::<Time>("use_within")?.map(Spanned::into_inner);
         Ok((Self { model: model.map(Spanned::into_inner), count, start_within, use_within }, place))

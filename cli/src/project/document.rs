@@ -115,7 +115,14 @@ impl<'t> Section<'t> {
         };
         match number {
             Some(number) if number > 0 => Ok(Some(Spanned::new(value.span(), number))),
-            _ => Err(self.wrong(key, &value, "a whole number of at least 1")),
+            _ => match value.get_ref() {
+                // It is a number, and the number is what is wrong.
+                DeValue::Integer(digits) => {
+                    let message = format!("`{key}` is {}, and is at least 1 and at most {}", digits.as_str(), u64::MAX);
+                    Err(self.source.failure(&value.span(), message, "write a whole number of at least 1"))
+                }
+                _ => Err(self.wrong(key, &value, "a whole number of at least 1")),
+            },
         }
     }
 

@@ -347,14 +347,35 @@ pub(crate) fn free() -> Money {
 }
 
 fn limits(source: Source<'_>, section: &mut Section<'_>) -> Outcome<ResourceLimits> {
-    let run_max = match section.number("run_max")? {
+    let run_max = section.number("run_max")?;
+    let run_max_at = run_max.as_ref().map(Spanned::span);
+    let run_max = match run_max {
         None => None,
         Some(seconds) => Some(u32::try_from(*seconds.get_ref()).map_err(|_| -> Failure {
             source.failure(&seconds.span(), "`run_max` is too large", "write seconds: 300 is five minutes")
         })?),
     };
-    let mut number = |key| -> Outcome<Option<u64>> { Ok(section.number(key)?.map(Spanned::into_inner)) };
-    Ok(ResourceLimits { memory: number("memory")?, run_max, result: number("result")?, output: number("output")? })
+    let mut places = Vec::new();
+    let mut number = |key: &'static str| -> Outcome<Option<u64>> {
+        let number = section.number(key)?;
+        places.extend(number.as_ref().map(|number| (key, number.span())));
+        Ok(number.map(Spanned::into_inner))
+    };
+    let limits =
+        ResourceLimits { memory: number("memory")?, run_max, result: number("result")?, output: number("output")? };
+    places.extend(run_max_at.map(|place| ("run_max", place)));
+    limits.check().map_err(|refused| {
+        let place =
+            places.iter().find(|(key, _)| *key == refused.bound).map_or_else(|| section.span(), |(_, at)| at.clone());
+        let (bound, asked, most) = (refused.bound, refused.asked, refused.most);
+        let message = format!("`{bound}` is {asked}, and hosts give {} to {most}", refused.least.max(1));
+        source.failure(
+            &place,
+            message,
+            "write a lower number, or leave the line out: then hosts give what they give by themselves",
+        )
+    })?;
+    Ok(limits)
 }
 
 /// The registered media type of a few endings (IANA), else bytes.
@@ -479,13 +500,18 @@ origin = "https://store.example"
                 "name one of the operations: view",
             ),
             ("name = \"full\"", "name = \"code\"", 16, "a second part `code`", "its own name"),
+            ("memory = 0x400_0000", "memory = 0", 27, "`memory` is 0, and is at least 1", "at least 1"),
             (
                 "memory = 0x400_0000",
-                "memory = 0",
+                "memory = 99999999999999",
                 27,
-                "`memory` is a number, not a whole number of at least 1",
-                "at least 1",
+                "`memory` is 99999999999999, and hosts give 1 to 268435456",
+                "leave the line out",
             ),
+            ("memory = 0x400_0000", "run_max = \"x\"", 27, "`run_max` is a text, not a whole number", "at least 1"),
+            ("count = 10\n", "count = 0\n", 23, "`count` is 0, and is at least 1", "at least 1"),
+            ("count = 10\n", "count = 4294967296\n", 23, "`count` is too large", "4,294,967,295"),
+            ("\"1.0.0\"", "\"99999999999999999999.0.0\"", 4, "below 2^64", "correct `version`"),
             ("https://store.example", "http://store.example", 30, "`origin`: not a valid origin", "correct `origin`"),
             ("[resource]", "[resource", 1, "", "the file is TOML"),
         ] {

@@ -1,4 +1,4 @@
-//! The publisher key in a file: a private JSON Web Key (RFC 8037 section 2), readable by its owner alone.
+//! The key of a publisher, or of a merchant, in a file: a private JSON Web Key (RFC 8037 section 2), readable by its owner alone.
 
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{PublicKey, SecretKey};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::screen::shell::quoted;
 
 /// Where the key is looked for: `--key`, this variable, then the home folder.
 pub(crate) const VARIABLE: &str = "PORTCULLIS_PUBLISHER_KEY";
@@ -16,6 +17,39 @@ pub(crate) const VARIABLE: &str = "PORTCULLIS_PUBLISHER_KEY";
 pub(crate) const FILE: &str = "publisher.jwk";
 /// A key file is about 160 bytes; more is another file.
 const MAX_FILE: u64 = 4096;
+
+/// Whose key is meant: who has none is told how to make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// `portcullis keygen` makes it, and `--key` or [`VARIABLE`] names another one.
+    Publisher,
+    /// `portcullis merchant keygen` makes it, and `--key` names another one.
+    Merchant,
+}
+
+impl Whose {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Publisher => "publisher key",
+            Self::Merchant => "merchant's key",
+        }
+    }
+
+    const fn maker(self) -> &'static str {
+        match self {
+            Self::Publisher => "portcullis keygen",
+            Self::Merchant => "portcullis merchant keygen",
+        }
+    }
+
+    fn missing(self) -> String {
+        let variable = match self {
+            Self::Publisher => format!(" or {VARIABLE}"),
+            Self::Merchant => String::new(),
+        };
+        format!("make one: `{}`; or name yours: `--key FILE`{variable}", self.maker())
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,29 +106,26 @@ pub(crate) fn create(path: &Path) -> Outcome<SecretKey> {
 }
 
 /// Reads a key. Refuses a file that others can read.
-pub(crate) fn read(path: &Path) -> Outcome<SecretKey> {
-    let shown = path.display();
-    let file = File::open(path).or_fail(
-        format_args!("open the publisher key `{shown}`"),
-        format_args!("make one: `portcullis keygen`; or name yours: `--key FILE` or {VARIABLE}"),
-    )?;
+pub(crate) fn read(path: &Path, whose: Whose) -> Outcome<SecretKey> {
+    let (shown, what) = (path.display(), whose.key());
+    let file = File::open(path).or_fail(format_args!("open the {what} `{shown}`"), whose.missing())?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = file.metadata().map(|data| data.permissions().mode()).unwrap_or(0o777);
         if mode & 0o077 != 0 {
             return Err(Failure::new(
-                format!("the publisher key `{shown}` can be read by others (mode {:03o})", mode & 0o777),
-                format!("chmod 600 {shown}"),
+                format!("the {what} `{shown}` can be read by others (mode {:03o})", mode & 0o777),
+                format!("chmod 600 {}", quoted(shown)),
             ));
         }
     }
     let mut text = Zeroizing::new(Vec::new());
     file.take(MAX_FILE).read_to_end(&mut text).or_fail(format_args!("read `{shown}`"), "check the file")?;
-    let bad = |what: &str| {
+    let bad = |wrong: &str| {
         Failure::new(
-            format!("`{shown}` is not a publisher key: {what}"),
-            "name the file that `portcullis keygen` wrote: a private Ed25519 JWK (RFC 8037)",
+            format!("`{shown}` is not a {what}: {wrong}"),
+            format!("name the file that `{}` wrote: a private Ed25519 JWK (RFC 8037)", whose.maker()),
         )
     };
     let mut jwk: PrivateJwk = serde_json::from_slice(&text).map_err(|_| bad("not a private JWK"))?;
@@ -119,10 +150,24 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("deep/key.jwk");
         let key = create(&path).expect("created");
-        assert_eq!(read(&path).expect("read").public(), key.public());
+        assert_eq!(read(&path, Whose::Publisher).expect("read").public(), key.public());
         let again = create(&path).expect_err("never overwritten");
         assert!(again.to_string().contains("never overwritten"));
-        assert_eq!(read(&path).expect("still there").public(), key.public());
+        assert_eq!(read(&path, Whose::Publisher).expect("still there").public(), key.public());
+    }
+
+    #[test]
+    fn who_has_no_key_is_told_how_to_make_the_one_that_is_meant() {
+        let nowhere = Path::new("/nowhere/key.jwk");
+        for (whose, key, maker, variable) in [
+            (Whose::Publisher, "the publisher key", "`portcullis keygen`", true),
+            (Whose::Merchant, "the merchant's key", "`portcullis merchant keygen`", false),
+        ] {
+            let failure = read(nowhere, whose).expect_err("there is none");
+            assert!(failure.to_string().contains(key), "{failure}");
+            assert!(failure.fix().contains(maker), "{}", failure.fix());
+            assert_eq!(failure.fix().contains(VARIABLE), variable, "{}", failure.fix());
+        }
     }
 
     #[cfg(unix)]
@@ -133,7 +178,7 @@ mod tests {
         let path = folder.path().join("key.jwk");
         create(&path).expect("created");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("mode");
-        assert!(read(&path).expect_err("refused").to_string().contains("mode 644"));
+        assert!(read(&path, Whose::Publisher).expect_err("refused").to_string().contains("mode 644"));
     }
 
     #[test]
@@ -142,9 +187,10 @@ mod tests {
         let (one, two) = (folder.path().join("1"), folder.path().join("2"));
         create(&one).expect("created");
         let other = create(&two).expect("created");
-        let mut jwk: serde_json::Value = serde_json::from_slice(&std::fs::read(&one).expect("bytes")).expect("json");
+        let mut jwk: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&one, Whose::Publisher).expect("bytes")).expect("json");
         jwk["x"] = Octets(other.public().to_bytes()).to_string().into();
         std::fs::write(&one, jwk.to_string()).expect("written");
-        assert!(read(&one).expect_err("refused").to_string().contains("do not belong together"));
+        assert!(read(&one, Whose::Publisher).expect_err("refused").to_string().contains("do not belong together"));
     }
 }

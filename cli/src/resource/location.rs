@@ -1,7 +1,7 @@
 //! From what the command line names to a sealed file on this machine, or to one that is streamed from its store.
 
 use portcullis_host::{Client, ClientError, InstallSource, Installed, Source, Standing};
-use portcullis_protocol::sealed::Sealed;
+use portcullis_protocol::sealed::{Defect, Sealed, SealedError};
 use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::resource::target::{Name, Target};
 use crate::screen::output::{size, style};
 use crate::screen::progress::moved;
+use crate::screen::shell::quoted;
 
 /// The file of an installed resource, or the file named. For a file no terminal is needed.
 pub(crate) fn file(client: Option<&Client>, target: &Target) -> Outcome<PathBuf> {
@@ -21,7 +22,7 @@ pub(crate) fn file(client: Option<&Client>, target: &Target) -> Outcome<PathBuf>
             None => Err(Failure::new(format!("no resource `{name}` is installed"), "name a sealed file")),
         },
         Target::Url(url) => {
-            Err(Failure::usage(format!("{url} is not on this machine"), format!("portcullis install {url}")))
+            Err(Failure::usage(format!("{url} is not on this machine"), format!("portcullis install {}", quoted(url))))
         }
     }
 }
@@ -132,7 +133,8 @@ pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
         Failure::new(
             format!("no store has countersigned `{file}`: it is as it was sealed"),
             format!(
-                "publish it first, `portcullis publish {file}`; then install the store's copy: `portcullis install {name}`"
+                "publish it first, `portcullis publish {}`; then install the store's copy: `portcullis install {name}`",
+                quoted(file)
             ),
         )
     } else {
@@ -147,5 +149,29 @@ pub(crate) fn open(path: &Path) -> Outcome<Sealed<File>> {
         format_args!("open `{}`", path.display()),
         "check the path; write publisher/name for what is installed",
     )?;
-    Ok(Sealed::open(file)?)
+    Sealed::open(file).map_err(|error| damaged(path, error))
 }
+
+/// Why a file that somebody named is no sealed resource. Whoever named it may be its publisher or its buyer, and may
+/// not have installed anything.
+pub(crate) fn damaged(path: &Path, error: SealedError) -> Failure {
+    let shown = path.display();
+    let refused =
+        |what: &str| Failure::refusal(Reason::PackageInvalid, format!("`{shown}` {what}: {error}")).in_detail();
+    match &error {
+        SealedError::Structure { defect: Defect::NotSealed, .. } => {
+            refused("is not sealed").with_fix(format!("{SEAL}; what a compiler built is not published as it is"))
+        }
+        SealedError::Structure { defect: Defect::NotAComponent, .. } => {
+            refused("is not a sealed resource").with_fix(SEAL)
+        }
+        SealedError::Io(_) | SealedError::NoSuchPart(_) => error.into(),
+        _ => refused("is not as its publisher signed it").with_fix(
+            "it was cut short or changed on its way: copy or fetch it again; its publisher can seal it again, \
+             `portcullis seal`",
+        ),
+    }
+}
+
+/// What to do with what is not sealed.
+const SEAL: &str = "seal its project, `portcullis seal`, and name the file that it writes";

@@ -4,6 +4,7 @@ pub(crate) mod consent;
 pub(crate) mod moment;
 pub(crate) mod output;
 pub(crate) mod progress;
+pub(crate) mod shell;
 pub(crate) mod style;
 pub(crate) mod table;
 pub(crate) mod tty;

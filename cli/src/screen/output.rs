@@ -4,6 +4,7 @@
 
 use parking_lot::Mutex;
 use portcullis_protocol::Thumbprint;
+pub(crate) use portcullis_protocol::text::size;
 use portcullis_protocol::text::{json_escaped, shown_line};
 use serde::Serialize;
 use std::fmt::{self, Display};
@@ -260,33 +261,9 @@ pub(crate) fn readable(signature: &str) -> String {
     text + rest
 }
 
-/// A count of bytes as a person reads it: `1,234 bytes`, `58.1 KiB`, `4.2 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const KIB: u64 = 1024;
-    // Tenths, so that no floating point rounds a size.
-    let tenths = |unit: u64| {
-        let tenths = u128::from(bytes) * 10 / u128::from(unit);
-        format!("{}.{}", tenths / 10, tenths % 10)
-    };
-    match bytes {
-        0..KIB => format!("{bytes} bytes"),
-        KIB..0x10_0000 => format!("{} KiB", tenths(KIB)),
-        0x10_0000..0x4000_0000 => format!("{} MiB", tenths(KIB * KIB)),
-        _ => format!("{} GiB", tenths(KIB * KIB * KIB)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_read_well() {
-        assert_eq!(size(1023), "1023 bytes");
-        assert_eq!(size(59_500), "58.1 KiB");
-        assert_eq!(size(1024 * 1024), "1.0 MiB");
-        assert_eq!(size(5 * 1024 * 1024 * 1024), "5.0 GiB");
-    }
 
     #[test]
     fn a_refusal_is_written_by_its_name() {

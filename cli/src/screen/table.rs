@@ -8,8 +8,10 @@ use crate::screen::style::{DIM, STRONG};
 
 /// What stands between two columns.
 const GAP: usize = 2;
-/// A column is not made narrower than this.
-const LEAST: usize = 8;
+/// A column is not made narrower than this: less of a text says nothing, and the column is left off.
+const LEAST: usize = 12;
+/// What stands before a cell that has a line of its own.
+const INDENT: usize = 4;
 /// The width of a terminal that does not tell its own.
 const ORDINARY: u16 = 80;
 
@@ -17,13 +19,29 @@ const ORDINARY: u16 = 80;
 #[derive(Debug)]
 pub(crate) struct Table {
     headings: &'static [&'static str],
+    /// The columns that are never cut and never left off: what has to be typed, or read to its end.
+    whole: &'static [usize],
     rows: Vec<Vec<String>>,
+}
+
+/// How the columns share a line.
+struct Layout {
+    /// Those that stand side by side, with their widths.
+    beside: Vec<(usize, usize)>,
+    /// Those that have a line of their own below.
+    below: Vec<usize>,
 }
 
 impl Table {
     /// An empty table with these columns.
     pub(crate) const fn new(headings: &'static [&'static str]) -> Self {
-        Self { headings, rows: Vec::new() }
+        Self { headings, whole: &[0], rows: Vec::new() }
+    }
+
+    /// These columns stand there whole, however narrow the terminal is; of others only the first does.
+    pub(crate) const fn with_whole(mut self, columns: &'static [usize]) -> Self {
+        self.whole = columns;
+        self
     }
 
     /// Adds a row, with a cell for each column.
@@ -40,32 +58,47 @@ impl Table {
         if self.rows.is_empty() {
             return String::new();
         }
-        let widths = self.widths(width);
+        let layout = self.layout(width);
         let headings: Vec<String> = self.headings.iter().map(|heading| heading.to_uppercase()).collect();
-        let mut text = format!("{DIM}{}{DIM:#}\n", line(&headings, &widths, |_, cell| cell));
+        let mut text = format!("{DIM}{}{DIM:#}\n", line(&headings, &layout.beside, |_, cell| cell));
         for row in &self.rows {
-            text += &line(row, &widths, |column, cell| match column {
+            text += &line(row, &layout.beside, |column, cell| match column {
                 0 => format!("{STRONG}{cell}{STRONG:#}"),
                 _ => cell,
             });
             text.push('\n');
+            for cell in layout.below.iter().filter_map(|column| row.get(*column)).filter(|cell| !cell.is_empty()) {
+                text += &format!("{:INDENT$}{}\n", "", field(cell));
+            }
         }
         text
     }
 
-    /// How wide the columns are, so that a line fits: the widest ones give way first.
-    fn widths(&self, width: usize) -> Vec<usize> {
+    /// A line has room for so much: the widest columns give way first, then the last ones are left off. What is whole
+    /// goes on a line of its own before anything is left off.
+    fn layout(&self, width: usize) -> Layout {
         let widest = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| field(cell).width());
             cells.chain([self.headings[column].width()]).max().unwrap_or_default()
         };
-        let mut widths: Vec<usize> = (0..self.headings.len()).map(widest).collect();
-        let room = width.saturating_sub(GAP * widths.len().saturating_sub(1));
-        while widths.iter().sum::<usize>() > room {
-            let Some(widest) = widths.iter_mut().filter(|width| **width > LEAST).max() else { break };
+        let mut beside: Vec<(usize, usize)> = (0..self.headings.len()).map(|column| (column, widest(column))).collect();
+        let mut below = Vec::new();
+        let is_whole = |column: usize| column == 0 || self.whole.contains(&column);
+        let least = |(column, width): &(usize, usize)| if is_whole(*column) { *width } else { (*width).min(LEAST) };
+        let gaps = |columns: usize| GAP * columns.saturating_sub(1);
+        while beside.iter().map(least).sum::<usize>() + gaps(beside.len()) > width && beside.len() > 1 {
+            let whole = beside.iter().rposition(|(column, _)| *column > 0 && is_whole(*column));
+            let (column, _) = beside.remove(whole.unwrap_or(beside.len() - 1));
+            if whole.is_some() {
+                below.insert(0, column);
+            }
+        }
+        while beside.iter().map(|(_, width)| width).sum::<usize>() + gaps(beside.len()) > width {
+            let gives = beside.iter_mut().filter(|(column, width)| !is_whole(*column) && *width > LEAST);
+            let Some((_, widest)) = gives.max_by_key(|(_, width)| *width) else { break };
             *widest -= 1;
         }
-        widths
+        Layout { beside, below }
     }
 }
 
@@ -81,14 +114,14 @@ fn field(cell: &str) -> String {
     cell.replace(['\t', '\n'], " ")
 }
 
-fn line(cells: &[String], widths: &[usize], styled: impl Fn(usize, String) -> String) -> String {
+fn line(cells: &[String], columns: &[(usize, usize)], styled: impl Fn(usize, String) -> String) -> String {
     let mut text = String::new();
     let mut gap = 0;
-    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let cell = cut(&field(cell), *width);
+    for (column, width) in columns {
+        let cell = cut(&field(cells.get(*column).map_or("", String::as_str)), *width);
         text += &" ".repeat(gap);
         gap = width.saturating_sub(cell.width()) + GAP;
-        text += &styled(column, cell);
+        text += &styled(*column, cell);
     }
     text
 }
@@ -130,6 +163,22 @@ mod tests {
         assert!(narrow.lines().all(|line| line.width() <= 40), "{narrow}");
         assert!(narrow.contains('…'), "{narrow}");
         assert_eq!(plain(&table().text(Some(5))).lines().count(), 3, "not narrower than can be read");
+    }
+
+    #[test]
+    fn what_has_to_be_typed_is_never_cut() {
+        let mut table = Table::new(&["order", "state", "merchant", "paid", "next"]).with_whole(&[0, 4]);
+        let (order, next) = ("AaIpVF9W86DoTpGWcEelrQ", "portcullis codes AaIpVF9W86DoTpGWcEelrQ");
+        table.row([order, "code-received", "toys", "20.00 EUR", next].map(str::to_owned));
+        table.row([order, "refunded", "toys", "20.00 EUR", ""].map(str::to_owned));
+        for (width, lines) in [(120, 3), (80, 4), (40, 4), (10, 4)] {
+            let text = plain(&table.text(Some(width)));
+            assert_eq!(text.lines().count(), lines, "{width}: {text}");
+            assert_eq!(text.matches(next).count(), 1, "{width}: {text}");
+            assert_eq!(text.matches(order).count(), 3, "{width}: {text}");
+            assert_eq!(text.contains("20.00 EUR"), width > 40, "the last columns are left off first: {text}");
+            assert!(width < 40 || text.lines().all(|line| line.width() <= width.max(INDENT + next.len())), "{text}");
+        }
     }
 
     #[test]

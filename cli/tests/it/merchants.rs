@@ -14,6 +14,7 @@ fn the_check_says_what_is_missing_and_what_to_do() {
     stage.restart_store(0);
     stage.login("merchant");
     let mut said = Transcript::of(&stage, "merchant");
+    assert_eq!(said.run(&["merchant", "check"]), 1, "there is no key");
     assert_eq!(said.run(&["merchant", "keygen"]), 0);
     assert_eq!(said.run(&["merchant", "check"]), 3, "the store does not know the key");
     // Nobody listens there.
@@ -21,5 +22,7 @@ fn the_check_says_what_is_missing_and_what_to_do() {
     let register = ["merchant", "register", "games", "--title", "The Games Shop", "--webhook", webhook];
     assert_eq!(said.run(&register), 1, "the name is claimed, and the endpoint is not proven");
     assert_eq!(said.run(&["merchant", "check"]), 3);
+    assert_eq!(said.run(&["merchant", "sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR"]), 0);
+    said.run(&["merchant", "orders"]);
     said.check("merchant-check");
 }

@@ -65,6 +65,89 @@ fn a_changed_byte_is_found() {
     assert_eq!(said["error"]["reason"], "package-invalid");
 }
 
+/// What goes wrong first: each answer says what is wrong, and what whoever asked can do.
+#[test]
+fn slips_are_answered_with_what_to_do() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let refused = |who: &str, arguments: &[&str]| {
+        let output = stage.run(who, &[&["--json"][..], arguments].concat());
+        assert!(!output.status.success(), "{arguments:?}");
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        let text = |member: &str| said["error"][member].as_str().expect("a text").to_owned();
+        (text("message"), text("fix"))
+    };
+    let prices = stage.succeed("publisher", &["--json", "price", "acme/sketch"]);
+    let prices: serde_json::Value = serde_json::from_slice(&prices.stdout).expect("JSON");
+    let offer = prices["offers"][0]["id"].as_str().expect("an offer").to_owned();
+    // The last letter of 22 carries two bits, so few of them can stand there.
+    let slip = format!("{}X", &offer[..21]);
+    let file = "sketch-1.0.0.sealed.wasm";
+    let mut bytes = std::fs::read(stage.path(file)).expect("sealed");
+    std::fs::write(stage.path("cut.sealed.wasm"), &bytes[..bytes.len() - 9]).expect("written");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(stage.path("changed.sealed.wasm"), bytes).expect("written");
+    crate::guest::project(&stage.path("older"), "0.9.0");
+    let older = "my older ♥.sealed.wasm";
+    let sealed = stage.succeed("publisher", &["seal", "older", "--advisory-metering", "-o", older]);
+    let sealed = String::from_utf8_lossy(&sealed.stdout).into_owned();
+    assert!(sealed.contains("portcullis publish 'my older ♥.sealed.wasm'"), "as a shell takes it: {sealed}");
+
+    let near = format!("did you mean `{offer}`?");
+    for (who, arguments, message, fix) in [
+        (
+            "publisher",
+            &["price", "acme/sketch", "--remove", "nonsense"][..],
+            "22 letters",
+            "`portcullis price acme/sketch` lists",
+        ),
+        ("publisher", &["price", "acme/sketch", "--remove", &slip], "there is no offer", near.as_str()),
+        ("publisher", &["gift", "acme/sketch", "--offer", &slip], "there is no offer", &near),
+        ("user", &["buy", "acme/sketch", "--offer", &slip, "--yes"], "there is no offer", &near),
+        (
+            "user",
+            &["buy", "acme/sketch", "--operation", "veiw", "--yes"],
+            "no operation `veiw`",
+            "did you mean `view`?",
+        ),
+        (
+            "publisher",
+            &["gift", "acme/sketch", "--void", "nonsense"],
+            "22 letters",
+            "`portcullis gift acme/sketch --list`",
+        ),
+        (
+            "user",
+            &["price", "acme/sketch", "--operation", "view", "--model", "perpetual", "--price", "0.01EUR"],
+            "`acme` belongs to another account: you are signed in to",
+            "portcullis login",
+        ),
+        ("user", &["gift", "acme/sketch", "--operation", "view"], "belongs to another account", "portcullis login"),
+        ("user", &["gift", "acme/sketch", "--list"], "belongs to another account", "portcullis login"),
+        ("user", &["withdraw", "acme/sketch@1.0.0", "--yes"], "as user@example.com", "portcullis login"),
+        ("publisher", &["publish", "sketch/portcullis.toml"], "is not a sealed resource", "`portcullis seal`"),
+        ("publisher", &["publish", "sketch/build/sketch.wasm"], "is not a sealed resource", "`portcullis seal`"),
+        ("publisher", &["verify", "cut.sealed.wasm"], "is not as its publisher signed it", "copy or fetch it again"),
+        ("publisher", &["publish", "changed.sealed.wasm"], "is damaged, moved or forged", "`portcullis seal`"),
+        ("publisher", &["publish", older], "not newer than 1.0.0", "above 1.0.0"),
+        ("publisher", &["publish", file, "--project", "nowhere"], "nowhere", "portcullis.toml"),
+    ] {
+        let said = refused(who, arguments);
+        assert!(said.0.contains(message) && said.1.contains(fix), "{arguments:?}: {said:?}");
+        assert!(!said.1.contains("nstall it again"), "{arguments:?}: {said:?}");
+    }
+    // What the store would refuse once it is there is not sent.
+    let changed = stage.run("publisher", &["publish", "changed.sealed.wasm"]);
+    assert!(!String::from_utf8_lossy(&changed.stderr).contains("uploading"), "found before");
+    let listed = stage.succeed("publisher", &["gift", "acme/sketch", "--list"]);
+    assert_eq!(String::from_utf8_lossy(&listed.stderr), "no codes were made for acme/sketch\n");
+    // Nobody is signed in any more, and where is known.
+    stage.succeed("user", &["logout"]);
+    let (_, fix) = refused("user", &["receipts", "--server", stage.origin()]);
+    assert!(fix.contains(&format!("portcullis login {}", stage.origin())), "{fix}");
+}
+
 #[test]
 fn a_store_is_sealed_for_by_its_own_file() {
     let stage = Stage::with_store();

@@ -102,6 +102,8 @@ pub struct Refused {
     pub offers: Vec<Verified<Offer>>,
     /// Seconds to wait; with [`Reason::RateLimited`].
     pub retry_after: Option<u32>,
+    /// Where nobody is signed in, as far as that is known; with [`Reason::NotSignedIn`].
+    pub server: Option<Box<Origin>>,
     /// What is wrong with the terminal's own state, if that is why nothing was decided; with [`Reason::Offline`].
     pub state: Option<Box<StateError>>,
     /// What a server says beside it that this version does not know.
@@ -122,13 +124,19 @@ impl Refused {
     /// A refusal for this reason and nothing else to say.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, detail: None, offers: Vec::new(), retry_after: None, state: None, beyond: None }
+        Self { reason, detail: None, offers: Vec::new(), retry_after: None, server: None, state: None, beyond: None }
     }
 
     /// A refusal with a detail for a person. Never a secret.
     #[must_use]
     pub fn because(reason: Reason, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..Self::new(reason) }
+    }
+
+    /// A refusal because nobody is signed in at `server`: how that came to be, in words that its address follows.
+    pub(crate) fn nobody(how: impl fmt::Display, server: &Origin) -> Self {
+        let refused = Self::because(Reason::NotSignedIn, format!("{how} at {server}"));
+        Self { server: Some(Box::new(server.clone())), ..refused }
     }
 
     /// Offers that would turn the answer, under terms that this version does not know.

@@ -406,7 +406,7 @@ fn label(text: &str) -> &str {
 const fn found(ty: NodeType) -> &'static str {
     match ty {
         NodeType::BoolTrue | NodeType::BoolFalse => "`true` or `false`",
-        NodeType::Number => "another number",
+        NodeType::Number => "a number",
         NodeType::Char => "a character",
         NodeType::String | NodeType::MultilineString => "a text",
         NodeType::Tuple => "a tuple",

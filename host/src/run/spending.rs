@@ -78,7 +78,7 @@ impl Spending {
             return Ok(());
         }
         let spent = Money::new(spent, currency).unwrap_or_else(|_| zero(currency));
-        let most = cap.map_or_else(|| format!("10^12 minor units of {currency}"), |cap| cap.to_string());
+        let most = cap.map_or_else(|| currency.amount(MAX_MINOR_UNITS.into()), |cap| cap.to_string());
         Err(Refused::because(
             Reason::ConfirmationRequired,
             format!("it costs {cost}; with {spent} spent so far that is more than this session's cap of {most}"),

@@ -314,15 +314,20 @@ fn is_allowed(url: &url::Url) -> bool {
 }
 
 fn lost(error: &reqwest::Error) -> TransportError {
+    // Whoever knows several servers has to hear which one it is.
+    let cause_there = || match error.url() {
+        Some(url) => format!("{}: {}", url.origin().ascii_serialization(), cause(error)),
+        None => cause(error),
+    };
     // Without a connection nothing was sent, also when it was waited for too long.
     if let Some(when) = certificate_time(&cause(error)) {
         TransportError::CertificateTime(when.into())
     } else if error.is_connect() || error.is_builder() {
-        TransportError::Unreachable(cause(error))
+        TransportError::Unreachable(cause_there())
     } else if error.is_timeout() {
         TransportError::Timeout
     } else {
-        TransportError::Interrupted(cause(error))
+        TransportError::Interrupted(cause_there())
     }
 }
 

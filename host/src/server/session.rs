@@ -53,7 +53,7 @@ impl Sessions {
         if let Some(session) = open.get(origin) {
             return Ok(Arc::clone(session));
         }
-        let nobody = || Refused::because(Reason::NotSignedIn, format!("nobody is signed in at {origin}"));
+        let nobody = || Refused::nobody("nobody is signed in", origin);
         let terminal = Terminal::load(&*self.keys, origin)?.ok_or_else(nobody)?;
         let session = Arc::new(self.session(terminal));
         open.insert(origin.clone(), Arc::clone(&session));
@@ -448,7 +448,9 @@ impl Session {
         };
         let beyond = Beyond { more, unknown_offers: listed.unknown };
         let beyond = Some(beyond).filter(|beyond| *beyond != Beyond::default()).map(Box::new);
-        Refused { detail: detail.map(printable), offers: listed.known, retry_after, beyond, ..Refused::new(reason) }
+        let server = (reason == Reason::NotSignedIn).then(|| Box::new(self.origin().clone()));
+        let (detail, offers) = (detail.map(printable), listed.known);
+        Refused { detail, offers, retry_after, server, beyond, ..Refused::new(reason) }
     }
 }
 

@@ -146,7 +146,7 @@ impl Tokens {
     }
 
     fn nobody(&self, what: &str) -> Refused {
-        Refused::because(Reason::NotSignedIn, format!("{what} at {}", self.prover.origin()))
+        Refused::nobody(what, self.prover.origin())
     }
 }
 

@@ -21,7 +21,7 @@ pub struct RedemptionCode(Zeroizing<[u8; 10]>);
 /// The text is not a redemption code: a slip of the pen, found before anybody is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is not a redemption code: it has 20 letters and digits, and its last four fit the others. Check for typing errors"
+    "this is not a redemption code: a code has 20 letters and digits, the last four of which fit the others. Check for typing errors"
 )]
 pub struct BadRedemptionCode;
 

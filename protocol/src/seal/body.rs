@@ -8,6 +8,9 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::ComponentEncoder;
 use wit_parser::WorldItem;
 
+/// What every WebAssembly binary begins with (core specification, 5.5.16).
+const MAGIC: &[u8] = b"\0asm";
+
 /// Why bytes are no body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -48,6 +51,9 @@ pub enum BodyError {
 /// # Errors
 /// [`BodyError`].
 pub fn body(bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
+    if !bytes.starts_with(MAGIC) {
+        return Err(BodyError::Unreadable("it does not begin as WebAssembly does, so it is another file".into()));
+    }
     let encoding = encoding(bytes)?;
     // Before anything is built from it. What else is wrong with it is said better below.
     if let Err(refused @ CensusError::TooMany { .. }) = census::scan(bytes) {

@@ -24,16 +24,16 @@ pub enum SealedError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The stub is not the one that the publisher signed.
-    #[error("the stub is not the one that the publisher signed: fetch the resource again from its store")]
+    #[error("the stub is not the one that the publisher signed")]
     StubDigest,
     /// The block list of a part is not the one that the publisher signed.
-    #[error("the block list of part `{part}` is not the one that the publisher signed: fetch the resource again")]
+    #[error("the block list of part `{part}` is not the one that the publisher signed")]
     Commitment {
         /// The part.
         part: PartName,
     },
     /// A block of a part is not the one that the publisher signed.
-    #[error("block {index} of part `{part}` is damaged, moved or forged: fetch the resource again")]
+    #[error("block {index} of part `{part}` is damaged, moved or forged")]
     Block {
         /// The part.
         part: PartName,

@@ -280,7 +280,8 @@ fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, ServiceError> {
         OpenOutcome::ShutOut(reason) => Err(reason.into()),
         OpenOutcome::CodesOffSale(off_sale) => Err(codes_not_sold(off_sale)),
         OpenOutcome::NoRoom => Err(never(
-            "the balance would exceed 10^12 minor units, or the account has balances in 16 currencies; nothing was charged",
+            "the balance would be more than an account holds (10000000000.00 EUR, or as many of another currency's smallest \
+             units), or the account has balances in 16 currencies; nothing was charged",
         )),
         OpenOutcome::Changed => Ok(None),
     }

@@ -4,15 +4,17 @@ use super::Which;
 use crate::App;
 use crate::audit::verify::{Fingerprint, NoFingerprint, verify};
 use crate::audit::{AuditError, Exported, HeadRecord, check, export, sign_head};
+use crate::ops::making::Making;
 use crate::ops::parts::Parts;
 use crate::print;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use portcullis_folders::private_file;
+use portcullis_protocol::text::counted;
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct Audit {
@@ -74,8 +76,9 @@ impl Export {
         let Exported { rows, .. } = exported?;
         if let Some(file) = &self.output {
             print::text(&format!(
-                "Exported {rows} rows and a signed head to {}. Keep it, or its last line at least, where nobody of this \
+                "Exported {} and a signed head to {}. Keep it, or its last line at least, where nobody of this \
                  machine can change it.",
+                counted(rows, "row"),
                 file.display()
             ))?;
         }
@@ -84,10 +87,14 @@ impl Export {
 
     async fn export_of(&self, app: &App) -> anyhow::Result<Exported> {
         let Some(path) = &self.output else { return Ok(export(&app.core, &mut print::json_lines()).await?) };
-        let mut file = BufWriter::new(new_file(path)?);
+        let making = Making::begin(path)?;
+        let mut file = BufWriter::new(new_file(&making)?);
         let exported = export(&app.core, &mut file).await;
         let written = file.flush().and_then(|()| file.get_ref().sync_all());
         written.with_context(|| format!("cannot write {}", path.display()))?;
+        drop(file);
+        // Also a log that is not as it was written: whoever looks into it needs it.
+        making.finish()?;
         exported.with_context(|| format!("{} has the rows that there are, without a head", path.display()))
     }
 
@@ -97,9 +104,12 @@ impl Export {
         app.core.store.close().await?;
         let head = serde_json::to_value(head?)?;
         let Some(path) = &self.output else { return print::json(&head) };
-        let mut file = new_file(path)?;
+        let making = Making::begin(path)?;
+        let mut file = new_file(&making)?;
         let written = writeln!(file, "{head}").and_then(|()| file.sync_all());
-        written.with_context(|| format!("cannot write {}", path.display()))
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        drop(file);
+        Ok(making.finish()?)
     }
 }
 
@@ -109,9 +119,10 @@ async fn head_of(app: &App) -> Result<HeadRecord, AuditError> {
     sign_head(&app.core).await
 }
 
-fn new_file(path: &Path) -> anyhow::Result<File> {
-    let made = private_file().write(true).create_new(true).open(path);
-    made.with_context(|| format!("cannot make {}, which must not exist yet", path.display()))
+fn new_file(making: &Making) -> anyhow::Result<File> {
+    let path = making.path();
+    let made = private_file().write(true).create_new(true).open(&path);
+    made.with_context(|| format!("cannot make {}", path.display()))
 }
 
 impl Verify {

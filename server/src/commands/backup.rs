@@ -6,6 +6,7 @@ use crate::ops::backup::Backup;
 use crate::ops::parts::Parts;
 use crate::{MASTER_KEY, print};
 use clap::Args;
+use portcullis_protocol::text::counted;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -54,7 +55,8 @@ impl TakeBackup {
         if self.json {
             return print::json(&json!({"backup": self.to, "counts": backup.counts, "files": backup.with_files}));
         }
-        let counts: Vec<String> = backup.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let counts: Vec<String> =
+            backup.counts.iter().map(|(what, count)| counted(*count, what.trim_end_matches('s'))).collect();
         let files = if backup.with_files { "with the sealed files" } else { "without the sealed files" };
         print::text(&format!(
             "Backed up {} {files}: {}.\n\nKeep {} somewhere else: it is no part of the backup, and without it nothing in \

@@ -1,10 +1,12 @@
 //! `portcullis-server database …`
 
+use crate::ops::making::Making;
 use crate::ops::parts::Parts;
 use crate::print;
 use crate::store::{CopyError, Copyable, DatabaseAddress, Postgres, PostgresOptions, Sqlite, SqliteOptions};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use portcullis_protocol::text::counted;
 use serde_json::json;
 use std::path::Path;
 
@@ -42,13 +44,26 @@ impl Database {
 
 impl Copy {
     async fn run(self, parts: &Parts) -> anyhow::Result<()> {
-        let from = open(&self.from.0, false, parts).context("--from")?;
-        let to = open(&self.to.0, true, parts).context("--to")?;
+        let from = open(Place::of(&self.from.0)?, false, parts).context("--from")?;
+        let (to, making) = match Place::of(&self.to.0)? {
+            // A copy that was killed is no copy: the file appears when it is whole.
+            Place::File(path) => {
+                let making = Making::begin(path).context("--to")?;
+                (open(Place::File(&making.path()), true, parts), Some(making))
+            }
+            address => (open(address, true, parts), None),
+        };
+        let to = to.context("--to")?;
         let copied = from.copy_to(&to).await;
         let (closed_from, closed_to) = (from.close().await, to.close().await);
         let copied = copied.map_err(|error: CopyError| anyhow::Error::new(error))?;
         closed_from?;
         closed_to?;
+        // The last connection writes what it has into the database's one file.
+        drop(to);
+        if let Some(making) = making {
+            making.finish().context("--to")?;
+        }
         let rows: u64 = copied.rows.iter().map(|(_, rows)| rows).sum();
         if self.json {
             let tables: serde_json::Map<String, serde_json::Value> =
@@ -56,25 +71,42 @@ impl Copy {
             return print::json(&json!({ "rows": rows, "tables": tables, "balances": copied.balances.len() }));
         }
         print::text(&format!(
-            "Copied {rows} rows of {} tables. Their counts and the {} balances of the ledger are the same in both.\n\n\
+            "Copied {} of {}. Their counts and the {} of the ledger are the same in both.\n\n\
              Start the server with the new one (`database` in server.toml, or --database), and keep the old one until \
              it has sold something.",
-            copied.rows.len(),
-            copied.balances.len()
+            counted(rows, "row"),
+            counted(copied.rows.len(), "table"),
+            counted(copied.balances.len(), "balance")
         ))
     }
 }
 
-fn open(place: &str, create: bool, parts: &Parts) -> anyhow::Result<Copyable> {
-    let Parts { clock, faults, .. } = parts.clone();
-    if place.starts_with("postgres://") || place.starts_with("postgresql://") {
-        let address: DatabaseAddress = place.parse()?;
-        let address = address.or_password(std::env::var("PGPASSWORD").ok());
-        let options = PostgresOptions { clock, faults, create, ..PostgresOptions::new(address) };
-        return Ok(Copyable::Postgres(Postgres::open(options)?));
+/// Where a database is.
+enum Place<'p> {
+    File(&'p Path),
+    Address(DatabaseAddress),
+}
+
+impl<'p> Place<'p> {
+    fn of(text: &'p str) -> anyhow::Result<Self> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            let address: DatabaseAddress = text.parse()?;
+            return Ok(Self::Address(address.or_password(std::env::var("PGPASSWORD").ok())));
+        }
+        Ok(Self::File(Path::new(text)))
     }
-    let path = Path::new(place);
-    anyhow::ensure!(!create || !path.exists(), "{} exists already: name a new file", path.display());
-    let options = SqliteOptions { clock, faults, create, ..SqliteOptions::new(path) };
-    Ok(Copyable::Sqlite(Sqlite::open(options)?))
+}
+
+fn open(place: Place<'_>, create: bool, parts: &Parts) -> anyhow::Result<Copyable> {
+    let Parts { clock, faults, .. } = parts.clone();
+    match place {
+        Place::Address(address) => {
+            let options = PostgresOptions { clock, faults, create, ..PostgresOptions::new(address) };
+            Ok(Copyable::Postgres(Postgres::open(options)?))
+        }
+        Place::File(path) => {
+            let options = SqliteOptions { clock, faults, create, ..SqliteOptions::new(path) };
+            Ok(Copyable::Sqlite(Sqlite::open(options)?))
+        }
+    }
 }

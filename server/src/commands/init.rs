@@ -11,9 +11,10 @@ use crate::store::NewInvitation;
 use crate::{DATABASE, MASTER_KEY, bind, open_store, remains};
 use anyhow::{Context as _, bail};
 use clap::Args;
-use portcullis_folders::is_exposed;
+use portcullis_folders::{is_exposed, private_file};
 use portcullis_protocol::Origin;
 use serde_json::json;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub(super) struct Init {
     #[arg(long, value_name = "URL")]
     origin: Option<Origin>,
     /// The address to listen on.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::socket_address)]
     listen: Option<SocketAddr>,
     /// A new, empty PostgreSQL database for it, postgres://USER@HOST/DATABASE [default: an SQLite file in the
     /// directory]. The password is better kept in PGPASSWORD: everybody on a machine sees its command lines.
@@ -63,6 +64,7 @@ impl Init {
                 dir = self.dir.display()
             );
         }
+        let is_new = !self.dir.exists();
         make_private(&self.dir)?;
         // A server appears whole: what a killed `init` leaves is no server, and in nobody's way.
         let making = self.dir.join(MAKING);
@@ -73,7 +75,17 @@ impl Init {
         let secrets = Secrets::create(&making.join(MASTER_KEY))?;
         let password = std::env::var("PGPASSWORD").ok();
         let database = database.map(|database| database.or_password(password));
-        let store = open_store(&making, database.as_ref(), true, parts)?;
+        let store = match open_store(&making, database.as_ref(), true, parts) {
+            Ok(store) => store,
+            Err(error) => {
+                // Nothing was made yet that the key opens.
+                std::fs::remove_dir_all(&making).ok();
+                if is_new {
+                    std::fs::remove_dir(&self.dir).ok();
+                }
+                return Err(error.into());
+            }
+        };
         if let Some(database) = &database
             && store.identity().await?.is_some()
         {
@@ -95,8 +107,10 @@ impl Init {
         // The last connection writes what it has into the database's one file.
         drop(store);
         let (file, master) = (self.dir.join(FILE_NAME), self.dir.join(MASTER_KEY));
-        std::fs::write(making.join(FILE_NAME), config_text(&config))
-            .with_context(|| format!("cannot write {}", making.display()))?;
+        // Passwords may come to stand in it.
+        let written = private_file().write(true).create_new(true).open(making.join(FILE_NAME));
+        let written = written.and_then(|mut file| file.write_all(config_text(&config).as_bytes()));
+        written.with_context(|| format!("cannot write {}", making.display()))?;
         for name in [FILE_NAME, DATABASE, MASTER_KEY] {
             if name == DATABASE && database.is_some() {
                 continue;

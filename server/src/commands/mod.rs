@@ -11,16 +11,18 @@ mod serve;
 use crate::ops::config::{Config, Overrides};
 use crate::ops::parts::Parts;
 use crate::print;
-use crate::store::{AddressError, DatabaseAddress, InvitationId};
+use crate::store::{AddressError, DatabaseAddress};
 use crate::{App, Core, Server};
 use anyhow::Context as _;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{Digest, Origin, Thumbprint};
+use portcullis_protocol::{Digest, OrderId, Origin, TerminalId, Thumbprint};
 use std::any::TypeId;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// Runs the command line of this process, with the parts that a server is built from.
 #[must_use]
@@ -48,14 +50,56 @@ pub fn main(parts: Parts) -> ExitCode {
     }
 }
 
-/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same.
+/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same. What is none is told
+/// what one looks like, and which command lists them. A number below zero is read as one, and refused as that.
 fn with_identifiers(command: clap::Command) -> clap::Command {
-    let identifiers =
-        [TypeId::of::<Octets<16>>(), TypeId::of::<Digest>(), TypeId::of::<Thumbprint>(), TypeId::of::<InvitationId>()];
-    let is_one = |arg: &Arg| identifiers.iter().any(|of| arg.get_value_parser().type_id() == *of);
+    let numbers = [TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<i64>()];
+    let is_of = |arg: &Arg, of: TypeId| arg.get_value_parser().type_id() == of;
     command
-        .mut_args(|arg| if is_one(&arg) { arg.allow_hyphen_values(true) } else { arg })
+        .mut_args(|arg| match () {
+            () if is_of(&arg, TypeId::of::<OrderId>()) => listed::<OrderId>(arg, "order list"),
+            () if is_of(&arg, TypeId::of::<Digest>()) => listed::<Digest>(arg, "resource list"),
+            () if is_of(&arg, TypeId::of::<TerminalId>()) => listed::<TerminalId>(arg, "terminal list EMAIL"),
+            () if is_of(&arg, TypeId::of::<RandomId>()) && arg.get_id() == "invitation" => {
+                listed::<RandomId>(arg, "invitation list")
+            }
+            () if is_of(&arg, TypeId::of::<RandomId>()) => listed::<RandomId>(arg, "webhook list"),
+            () if is_of(&arg, TypeId::of::<Thumbprint>()) => arg.allow_hyphen_values(true),
+            () if numbers.iter().any(|of| is_of(&arg, *of)) => arg.allow_negative_numbers(true),
+            () => arg,
+        })
         .mut_subcommands(with_identifiers)
+}
+
+/// The identifier of something that has no type of its own for it.
+#[derive(Debug, Clone, Copy)]
+struct RandomId(Octets<16>);
+
+impl FromStr for RandomId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| "not a valid identifier: 22 letters, digits, '-' and '_'")
+    }
+}
+
+/// An argument that names one of what an operator's task lists.
+fn listed<T>(arg: Arg, task: &'static str) -> Arg
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    arg.allow_hyphen_values(true).value_parser(move |text: &str| {
+        text.parse::<T>().map_err(|error| format!("{error}. `portcullis-server operator {task}` lists them"))
+    })
+}
+
+/// An address to listen on.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let example = match text.trim_start_matches(':').parse::<u16>() {
+        Ok(port) => format!("127.0.0.1:{port}"),
+        Err(_) => "127.0.0.1:8433".to_owned(),
+    };
+    text.parse().map_err(|_| format!("not an address and a port: write {example}, or [::1]:8433"))
 }
 
 /// The billing authentication server of Portcullis.

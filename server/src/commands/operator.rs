@@ -15,8 +15,12 @@ use crate::audit::Attribution;
 use crate::ops::directory::moment;
 use crate::ops::parts::Parts;
 use crate::print;
+use crate::store::PAGE;
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use portcullis_protocol::{OrderId, nearest};
 use serde_json::Value;
+use std::fmt::Display;
 
 #[derive(Debug, Args)]
 pub(super) struct Operator {
@@ -45,7 +49,7 @@ enum Task {
     /// Publishers: list, approve.
     #[command(subcommand)]
     Publisher(sales::PublisherTask),
-    /// Merchants: list, approve, suspend, restore.
+    /// Merchants: list, approve, suspend, restore, rekey.
     #[command(subcommand)]
     Merchant(merchants::MerchantTask),
     /// Orders of electronic codes: list, dispute, keep, reverse.
@@ -85,6 +89,28 @@ enum Task {
 struct Report {
     text: String,
     json: Value,
+}
+
+impl Report {
+    /// A list. If nothing is in it, a person is told so: `nothing` is a sentence.
+    fn list(text: String, nothing: &str, json: Value) -> Self {
+        Self { text: if text.is_empty() { nothing.to_owned() } else { text }, json }
+    }
+}
+
+/// There is no such thing, and which task lists those that there are.
+fn missing(what: &str, id: impl Display, task: &str) -> anyhow::Error {
+    anyhow!("there is no such {what}: {id}. `portcullis-server operator {task}` lists those that there are")
+}
+
+/// There is no such order: the latest one that is written nearly so was probably meant.
+async fn no_such_order(app: &App, id: OrderId) -> anyhow::Result<anyhow::Error> {
+    let known: Vec<String> = app.core.store.order_ids(None, PAGE).await?.iter().map(ToString::to_string).collect();
+    let error = missing("order", id, "order list");
+    Ok(match nearest(&id.to_string(), known.iter().map(String::as_str)) {
+        Some(near) => anyhow!("{error}, and `operator find` finds one. Did you mean {near}?"),
+        None => anyhow!("{error}, and `operator find` finds one"),
+    })
 }
 
 impl Operator {

@@ -15,7 +15,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     which: Which,
     /// The address to listen on; with port 0 a free one.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::socket_address)]
     listen: Option<SocketAddr>,
     /// Takes the machine's clock as right, although the database was in use at a later time.
     #[arg(long)]

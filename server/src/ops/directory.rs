@@ -47,12 +47,10 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     // A database elsewhere says itself whether there is a server in it.
     match (is_there(&master)?, config.database.is_some() || is_there(&database)?) {
         (true, true) => {}
-        (false, true) if config.database.is_some() && !holds_files(dir)? && !is_changing(dir)? => {
-            return Err(ServeError::NoServer { dir: dir.clone() });
-        }
         (true, false) => return Err(ServeError::NoDatabase { database, master }),
-        (false, false) if !holds_files(dir)? => return Err(ServeError::NoServer { dir: dir.clone() }),
         (false, _) if is_changing(dir)? => return Err(ServeError::KeyChangeInterrupted { dir: dir.clone() }),
+        // Whatever is left of a server, its configuration alone, says that there was a key.
+        (false, _) if remains(dir)?.is_none() => return Err(ServeError::NoServer { dir: dir.clone() }),
         (false, _) => return Err(ServeError::NoMasterKey { master, dir: dir.clone() }),
     }
     let secrets = Secrets::open(&master)?;

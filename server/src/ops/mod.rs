@@ -1,5 +1,5 @@
 //! Operating a server: configuration, directory, start and stop, backup, logs, metrics, traces, health, clock,
-//! retention, fault points.
+//! retention, files in the making, fault points.
 
 pub mod backup;
 pub mod clock;
@@ -9,6 +9,7 @@ pub mod faults;
 pub(crate) mod figures;
 pub(crate) mod health;
 pub mod log;
+pub(crate) mod making;
 pub mod metrics;
 pub mod parts;
 pub(crate) mod retention;

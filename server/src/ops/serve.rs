@@ -40,7 +40,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}. Is another server running there?")]
+    #[error("cannot listen on {address}: {cause}. {}", listen_advice(.cause))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -55,8 +55,8 @@ pub enum ServeError {
     },
     /// The master key is missing, and there is something that only it opens.
     #[error(
-        "{master} is missing, and without it nothing in {dir} opens: restore it from its backup. `init` makes no other \
-         one, for it would open nothing either. For a new server choose a new directory"
+        "{master} is missing, and without it nothing opens of what the server in {dir} has stored: restore it from its \
+         backup. `init` makes no other one, for it would open nothing either. For a new server choose a new directory"
     )]
     NoMasterKey {
         /// Where it belongs.
@@ -261,6 +261,16 @@ impl Running {
         tracing::info!("stopping");
         self.stop.send_replace(true);
         self.task.await.map_err(std::io::Error::other)?
+    }
+}
+
+/// What to look at first.
+fn listen_advice(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        std::io::ErrorKind::AddrInUse => "Is another server running there?",
+        std::io::ErrorKind::AddrNotAvailable => "It is no address of this machine: see `ip address`",
+        std::io::ErrorKind::PermissionDenied => "Choose a port from 1024 on: those below are the system's",
+        _ => "Choose another address with `listen`",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use portcullis_host::{CachedCode, SealedBlobs as _};
+use portcullis_protocol::text::counted;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -126,9 +127,10 @@ impl Report for State {
         let folder = self.folder.display();
         if let Some(removed) = self.removed {
             return format!(
-                "{good}cleared{good:#} {removed} pieces of compiled code {dim}in {folder}{dim:#}\n\
-                 {good}cleared{good:#} {} streams {dim}in {}{dim:#}\n",
-                self.streams.removed.unwrap_or_default(),
+                "{good}cleared{good:#} {} of compiled code {dim}in {folder}{dim:#}\n\
+                 {good}cleared{good:#} {} {dim}in {}{dim:#}\n",
+                counted(removed, "piece"),
+                counted(self.streams.removed.unwrap_or_default(), "stream"),
                 self.streams.folder.display()
             );
         }
@@ -137,11 +139,11 @@ impl Report for State {
             most => format!("at most {} are kept", size(most)),
         };
         format!(
-            "{} pieces of compiled code, {}; {most}  {dim}{folder}{dim:#}\n\
-             {} streams, {}; at most {} are kept  {dim}{}{dim:#}\n",
-            self.pieces,
+            "{} of compiled code, {}; {most}  {dim}{folder}{dim:#}\n\
+             {}, {}; at most {} are kept  {dim}{}{dim:#}\n",
+            counted(self.pieces, "piece"),
             size(self.bytes),
-            self.streams.count,
+            counted(self.streams.count, "stream"),
             size(self.streams.bytes),
             size(self.streams.most),
             self.streams.folder.display()

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::project::publisher_key;
+use crate::project::publisher_key::{self, Whose};
 use crate::screen::output::{KeyName, Lines, Report, style};
 
 /// Change a publisher's key: the old one vouches for the new one, so that those who trust the old one follow
@@ -37,8 +37,8 @@ struct Changed {
 
 impl ChangeKey {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?))?;
-        let successor = publisher_key::read(&self.successor)?;
+        let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?), Whose::Publisher)?;
+        let successor = publisher_key::read(&self.successor, Whose::Publisher)?;
         if successor.public() == key.public() {
             return Err(Failure::usage(
                 "the new key is the one in use",

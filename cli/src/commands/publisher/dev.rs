@@ -7,6 +7,7 @@
 
 use clap::Args;
 use portcullis_host::{Client, ClientOptions, HttpBillingServer, InstallSource, Resource, Runtime};
+use portcullis_protocol::text::counted;
 use portcullis_protocol::{OperationEntry, OperationName, Origin};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -190,7 +191,7 @@ async fn sell(
         replace: true,
     };
     let published = publish::publish(story.context, client, publication).await?;
-    story.end("publish", format!("countersigned; {} offers", published.offers.len()));
+    story.end("publish", format!("countersigned; {}", counted(published.offers.len(), "offer")));
     Ok(())
 }
 

@@ -1,14 +1,17 @@
 //! `portcullis gift`: codes that redeem to rights.
 
 use clap::Args;
-use portcullis_host::{Clock as _, SystemClock};
+use portcullis_host::{Client, Clock as _, SystemClock};
+use portcullis_protocol::text::counted;
 use portcullis_protocol::wire::{BatchInfo, GiftCode, GiftsRequest};
-use portcullis_protocol::{BatchId, OfferId, OperationName, PublisherName};
+use portcullis_protocol::{BatchId, OperationName, Origin, PublisherName};
 use serde::Serialize;
 
+use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment;
+use crate::resource::identifier;
 use crate::resource::target::Name;
 use crate::screen::output::{Report, style};
 use crate::screen::table::Table;
@@ -23,9 +26,9 @@ pub(crate) struct Gift {
     operation: Option<OperationName>,
     /// Which offer
     #[arg(long, value_name = "ID")]
-    offer: Option<OfferId>,
+    offer: Option<String>,
     /// How many codes, 1 to 1000
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     count: u32,
     /// What they are for; you alone read it
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -38,7 +41,7 @@ pub(crate) struct Gift {
     list: bool,
     /// End the codes of a batch that nobody has redeemed
     #[arg(long, value_name = "BATCH", conflicts_with_all = ["operation", "offer", "count", "note", "expires"])]
-    void: Option<BatchId>,
+    void: Option<String>,
     #[command(flatten)]
     store: ServerOption,
 }
@@ -72,22 +75,29 @@ impl Gift {
         let (publishing, name) = (client.publishing(&server), &self.name.name);
         let full = format!("{publisher}/{name}");
         if self.list {
-            let batches = context.wait(async { Ok(publishing.gifts(publisher, name).await?) })?.into_iter().collect();
+            let batches = context.wait(batches(&client, &server, &self.name, publisher))?;
             context.screen.report(&Batches { server: server.to_string(), name: full, batches });
             return Ok(());
         }
-        if let Some(batch) = &self.void {
-            let void = context.wait(async { Ok(publishing.void_gifts(publisher, name, batch).await?) })?;
-            context.screen.report(&Voided { batch: batch.to_string(), void });
+        if let Some(typed) = &self.void {
+            let voided = context.wait(async {
+                let known: Vec<BatchId> =
+                    batches(&client, &server, &self.name, publisher).await?.iter().map(|batch| batch.batch).collect();
+                let at = identifier::pick(typed, &known, "batch of codes", &format!("portcullis gift {full} --list"))?;
+                let void = publishing.void_gifts(publisher, name, &known[at]).await?;
+                Ok(Voided { batch: known[at].to_string(), void })
+            })?;
+            context.screen.report(&voided);
             return Ok(());
         }
         let report = context.wait(async {
             let listing = client.store(&server).entry(publisher, name).await?;
-            let offer = payment::choose(&listing, self.operation.as_ref(), self.offer)?.digest();
+            let offer = payment::choose(&listing, self.operation.as_ref(), self.offer.as_deref())?.digest();
             let now = SystemClock.now();
             let expires = self.expires.map(|after| now.saturating_add(after.as_secs()));
             let gifts = GiftsRequest { offer, count: self.count, note: self.note.clone(), expires };
-            let made = publishing.make_gifts(publisher, name, &gifts).await?;
+            let made = publishing.make_gifts(publisher, name, &gifts).await;
+            let made = ownership::answered(&client, &server, publisher, made).await?;
             Ok(Made { server: server.to_string(), name: full, batch: made.batch.to_string(), codes: made.codes })
         })?;
         context.screen.report(&report);
@@ -101,6 +111,12 @@ impl Gift {
     }
 }
 
+/// What was made before.
+async fn batches(client: &Client, server: &Origin, name: &Name, publisher: &PublisherName) -> Outcome<Vec<BatchInfo>> {
+    let batches = client.publishing(server).gifts(publisher, &name.name).await;
+    Ok(ownership::answered(client, server, publisher, batches).await?.into_iter().collect())
+}
+
 impl Report for Made {
     fn text(&self) -> String {
         // One a line, so that a file or a program takes them as they are.
@@ -110,8 +126,8 @@ impl Report for Made {
     fn notes(&self) -> String {
         let good = style::GOOD;
         format!(
-            "{good}made{good:#} {} codes for {}, batch {}: code and serial. The store keeps no copy: keep them yourself\n",
-            self.codes.len(),
+            "{good}made{good:#} {} for {}, batch {}: code and serial. The store keeps no copy: keep them yourself\n",
+            counted(self.codes.len(), "code"),
             self.name,
             self.batch
         )
@@ -127,10 +143,15 @@ impl Report for Batches {
         }
         table.to_string()
     }
+
+    fn notes(&self) -> String {
+        if self.batches.is_empty() { format!("no codes were made for {}\n", self.name) } else { String::new() }
+    }
 }
 
 impl Report for Voided {
     fn text(&self) -> String {
-        format!("{} codes of batch {} are void; what was redeemed stays\n", self.void, self.batch)
+        let verb = if self.void == 1 { "is" } else { "are" };
+        format!("{} of batch {} {verb} void; what was redeemed stays\n", counted(self.void, "code"), self.batch)
     }
 }

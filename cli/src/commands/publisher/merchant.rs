@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use portcullis_host::{Clock as _, MerchantDesk, SystemClock};
 use portcullis_protocol::codes::TimeToDeliver;
+use portcullis_protocol::text::counted;
 use portcullis_protocol::wire::MerchantOrder;
 use portcullis_protocol::{MerchantName, Money, Product, ProductName, Title, WebhookUrl};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::context::{Context, ServerOption};
 use crate::doctor::Diagnosis;
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Outcome};
-use crate::project::publisher_key;
+use crate::project::publisher_key::{self, Whose};
 use crate::screen::output::{KeyName, Lines, Report, style};
 use crate::screen::table::Table;
 
@@ -117,6 +118,8 @@ struct Sold {
     product: ProductName,
     digest: String,
     price: String,
+    /// How the merchant stands: only one that is `approved` sells.
+    merchant_state: String,
 }
 
 #[derive(Serialize)]
@@ -150,7 +153,7 @@ impl SellCodes {
 
 impl KeyOption {
     fn desk(&self, context: &Context) -> Outcome<(String, MerchantDesk)> {
-        let key = publisher_key::read(&self.key)?;
+        let key = publisher_key::read(&self.key, Whose::Merchant)?;
         let client = context.client()?;
         let server = self.store.origin(&client)?;
         Ok((server.to_string(), client.merchant_desk(&server, &key)))
@@ -181,6 +184,7 @@ impl Sell {
         let (server, desk) = self.key.desk(context)?;
         let report = context.wait(async {
             let status = desk.status().await?;
+            let merchant_state = status.state;
             let product = Product {
                 merchant: status.merchant,
                 aud: server.parse().map_err(|error| Failure::usage(error, "name the store with --server URL"))?,
@@ -192,7 +196,8 @@ impl Sell {
                 iat: SystemClock.now(),
             };
             let digest = desk.sell(product).await?.to_string();
-            Ok(Sold { server, product: self.product.clone(), digest, price: self.price.to_string() })
+            let (product, price) = (self.product.clone(), self.price.to_string());
+            Ok(Sold { server, product, digest, price, merchant_state })
         })?;
         context.screen.report(&report);
         Ok(())
@@ -215,7 +220,7 @@ impl Orders {
 
 impl Check {
     fn run(self, context: &Context) -> Outcome<u8> {
-        let key = publisher_key::read(&self.key.key)?;
+        let key = publisher_key::read(&self.key.key, Whose::Merchant)?;
         let client = context.client()?;
         let server = self.key.store.origin(&client)?;
         let desk = client.merchant_desk(&server, &key);
@@ -251,13 +256,24 @@ impl Report for Sold {
         let good = style::GOOD;
         let mut lines = Lines::default();
         lines.add("price", &self.price).add("revision", &self.digest).add("store", &self.server);
-        format!("{good}sold{good:#} {}\n{lines}", self.product)
+        format!("{good}listed{good:#} {}\n{lines}", self.product)
+    }
+
+    fn notes(&self) -> String {
+        let next = match self.merchant_state.as_str() {
+            "approved" => return String::new(),
+            "claimed" => "have its endpoint answer the challenge: `portcullis merchant register`",
+            "proven" => "the store's operator has to approve it",
+            _ => "ask the store's operator",
+        };
+        let (warn, state) = (style::WARN, &self.merchant_state);
+        format!("{warn}note{warn:#}: nobody can buy it yet: the merchant is {state}; {next}\n")
     }
 }
 
 impl Report for Open {
     fn text(&self) -> String {
-        let mut table = Table::new(&["order", "state", "codes", "paid", "next"]);
+        let mut table = Table::new(&["order", "state", "codes", "paid", "next"]).with_whole(&[0, 4]);
         for order in &self.orders {
             let next = order.state.known().and_then(|state| state.next_of(order.sealed, order.generation));
             let next = next.map_or_else(String::new, |(who, what)| format!("{who}: {what}"));
@@ -273,9 +289,11 @@ impl Report for Open {
     }
 
     fn notes(&self) -> String {
+        let nothing = if self.orders.is_empty() { "no order is open\n" } else { "" };
+        let (merchant, state, in_time) = (&self.merchant, &self.state, self.in_time);
         format!(
-            "{}: {}, {} of {} orders of the last hour in time\n",
-            self.merchant, self.state, self.in_time, self.decided
+            "{nothing}{merchant}: {state}, {in_time} of {} of the last hour in time\n",
+            counted(self.decided, "order")
         )
     }
 }

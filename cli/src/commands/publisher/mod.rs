@@ -8,6 +8,7 @@ pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod merchant;
 pub(crate) mod new;
+pub(crate) mod ownership;
 pub(crate) mod price;
 pub(crate) mod publish;
 pub(crate) mod seal;

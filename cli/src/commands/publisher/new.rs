@@ -1,6 +1,7 @@
 //! `portcullis new`: a project that builds anywhere.
 
 use clap::Args;
+use portcullis_protocol::text::counted;
 use portcullis_protocol::{PublisherName, ResourceName};
 use serde::Serialize;
 use std::fs;
@@ -10,6 +11,7 @@ use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::guest::language::Language;
 use crate::screen::output::{Report, style};
+use crate::screen::shell::quoted;
 
 /// Begin a project: a small working resource, with everything it needs to build outside of any checkout
 #[derive(Debug, Args)]
@@ -126,8 +128,10 @@ impl Report for Made {
         let (good, strong) = (style::GOOD, style::STRONG);
         let folder = self.folder.display();
         format!(
-            "{good}made{good:#} {folder}: {} ({} files)\n\nNext:\n  {strong}cd {folder}{strong:#}\n  {strong}portcullis dev{strong:#}   builds it, sells it on a throw-away store and runs it\n",
-            self.what, self.files
+            "{good}made{good:#} {folder}: {} ({})\n\nNext:\n  {strong}cd {}{strong:#}\n  {strong}portcullis dev{strong:#}   builds it, sells it on a throw-away store and runs it\n",
+            self.what,
+            counted(self.files, "file"),
+            quoted(folder)
         )
     }
 }

@@ -6,11 +6,13 @@ use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Money, OfferId, OperationName, PublisherName, Rights};
 use serde::Serialize;
 
+use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::offer_title;
 use crate::payment::rights::Typed;
 use crate::project;
+use crate::resource::identifier;
 use crate::resource::target::Name;
 use crate::screen::output::{OfferLine, Report, UnknownLine, style};
 
@@ -32,7 +34,7 @@ pub(crate) struct Price {
     title: Option<String>,
     /// End this offer
     #[arg(long, value_name = "ID", conflicts_with = "operation")]
-    remove: Option<OfferId>,
+    remove: Option<String>,
     #[command(flatten)]
     store: ServerOption,
 }
@@ -70,7 +72,10 @@ impl Price {
             }
             let changed = terms.is_some();
             let offers = match terms {
-                Some(terms) => client.publishing(&server).set_offers(publisher, &self.name.name, terms).await?,
+                Some(terms) => {
+                    let set = client.publishing(&server).set_offers(publisher, &self.name.name, terms).await;
+                    ownership::answered(&client, &server, publisher, set).await?
+                }
                 None => listing.offers,
             };
             let offers = offers.iter().map(OfferLine::of).collect();
@@ -97,15 +102,10 @@ impl Price {
                 }
             })
             .collect();
-        if let Some(id) = self.remove {
-            let before = terms.len();
-            terms.retain(|offer| offer.id != Some(id));
-            if terms.len() == before {
-                return Err(Failure::new(
-                    format!("there is no offer {id}"),
-                    format!("see them: `portcullis price {}`", self.name.path()),
-                ));
-            }
+        if let Some(typed) = &self.remove {
+            let known: Vec<OfferId> = listing.offers.iter().map(|offer| offer.document().id).collect();
+            let at = identifier::pick(typed, &known, "offer", &format!("portcullis price {}", self.name.path()))?;
+            terms.remove(at);
             return Ok(Some(terms));
         }
         let Some(operation) = &self.operation else { return Ok(None) };

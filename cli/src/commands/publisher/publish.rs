@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::project::publisher_key;
+use crate::project::publisher_key::{self, Whose};
 use crate::project::{self, Project};
 use crate::resource::location;
 use crate::screen::output::{Lines, OfferLine, Report, UnknownLine, size, style};
+
+/// The project's folder, unless another one is named.
+const HERE: &str = ".";
 
 /// Publish a sealed resource: claim your name if needed, upload, set the offers
 #[derive(Debug, Args)]
@@ -23,7 +26,7 @@ pub(crate) struct Publish {
     #[arg(long)]
     offers: bool,
     /// The project whose portcullis.toml has the offers
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = HERE)]
     project: PathBuf,
     /// The publisher key, to claim your name with [default: publisher.jwk in the home folder]
     #[arg(long, value_name = "FILE", env = publisher_key::VARIABLE)]
@@ -53,8 +56,10 @@ impl Publish {
         let sealed = location::open(&self.file)?;
         let client = context.client()?;
         let server = seller(&client, sealed.signed(), &self.store)?;
+        // The store would find it once everything is there.
+        sealed.verify_blocks().map_err(|error| location::damaged(&self.file, error))?;
         let terms = self.terms(sealed.manifest())?;
-        let key = || publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?));
+        let key = || publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?), Whose::Publisher);
         let (file, signed, replace) = (&*self.file, sealed.signed(), self.offers);
         let publication = Publication { server: &server, file, signed, key, terms, replace };
         let published = publish(context, &client, publication);
@@ -64,7 +69,9 @@ impl Publish {
 
     /// The offers of the project, if there is one and it is this resource's.
     fn terms(&self, manifest: &Manifest) -> Outcome<Option<Vec<OfferTerms>>> {
-        if !self.offers && !self.project.join(project::FILE).exists() {
+        // The folder one is in may be any; one that was named has the project.
+        let is_named = self.offers || self.project != Path::new(HERE);
+        if !is_named && !self.project.join(project::FILE).exists() {
             return Ok(None);
         }
         let project = Project::read(&self.project)?;
@@ -171,11 +178,13 @@ pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
         claimed = true;
     }
     // Found before anything goes up; a store that knows nothing of it yet has no versions.
-    if let Ok(listing) = store.entry(owner, &manifest.name).await
-        && let Some(published) = listing.version(&manifest.version)
-        && published.digest != signed.digest()
-    {
-        return Err(version_taken(manifest));
+    let mut newest = None;
+    if let Ok(listing) = store.entry(owner, &manifest.name).await {
+        if listing.version(&manifest.version).is_some_and(|published| published.digest != signed.digest()) {
+            return Err(version_taken(manifest));
+        }
+        let by_precedence = |one: &&Version, other: &&Version| one.precedence(other);
+        newest = listing.versions.iter().map(|entry| &entry.version).max_by(by_precedence).cloned();
     }
     let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
     let dim = style::DIM;
@@ -184,7 +193,7 @@ pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
     let moved = bar.clone();
     let answer = publishing.publish_with(file, Sent::new(move |sent| moved.set_position(sent))).await;
     bar.finish_and_clear();
-    let answer = answer.map_err(|error| advise(error, manifest))?;
+    let answer = answer.map_err(|error| advise(error, newest.as_ref().unwrap_or(&manifest.version)))?;
     let listing = store.entry(owner, &manifest.name).await?;
     let unknown_offers: Vec<UnknownLine> = listing.unknown_offers.iter().map(UnknownLine::of).collect();
     let mut offers = listing.offers;
@@ -225,11 +234,12 @@ fn version_taken(manifest: &Manifest) -> Failure {
     )
 }
 
-fn advise(error: ClientError, manifest: &Manifest) -> Failure {
+/// `newest` is the version that has to be raised: the newest that the store has, whatever was to be published.
+fn advise(error: ClientError, newest: &Version) -> Failure {
     let conflict = matches!(error, ClientError::Rejected { status: 409, .. });
     let failure = Failure::from(error);
     if conflict && failure.to_string().contains("raise the version") {
-        let above = precedence(&manifest.version);
+        let above = precedence(newest);
         let fix = format!("raise the `version` in portcullis.toml above {above}, seal again, and publish that");
         return failure.with_fix(fix);
     }

@@ -12,12 +12,13 @@ use super::build;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::guest::language::Language;
-use crate::project::publisher_key;
+use crate::project::publisher_key::{self, Whose};
 use crate::project::recipient::{self, ServerArg, Store};
 use crate::project::stale;
 use crate::project::{PartSource, Project};
 use crate::resource::destination::Destination;
 use crate::screen::output::{KeyName, Lines, Report, size, style};
+use crate::screen::shell::quoted;
 
 /// Seal a project: encrypt its parts, sign its manifest, write the file that a store sells
 #[derive(Debug, Args)]
@@ -76,8 +77,8 @@ impl Seal {
             bring_up_to_date(context, &project)?;
         }
         let key = match &self.key {
-            Some(key) => publisher_key::read(key)?,
-            None => publisher_key::read(&publisher_key::path(None, &context.home()?))?,
+            Some(key) => publisher_key::read(key, Whose::Publisher)?,
+            None => publisher_key::read(&publisher_key::path(None, &context.home()?), Whose::Publisher)?,
         };
         let client = || context.client();
         let stores = context.wait(recipient::stores(context.screen, &client, &self.servers, &project.servers))?;
@@ -265,6 +266,6 @@ impl Report for Sealed {
         for export in &self.unmapped_exports {
             text += &format!("{warn}note{warn:#}: no operation has the export `{export}`, so it cannot be called\n");
         }
-        text + &format!("\nNext: {strong}portcullis publish {file}{strong:#}\n")
+        text + &format!("\nNext: {strong}portcullis publish {}{strong:#}\n", quoted(file))
     }
 }

@@ -5,9 +5,10 @@ use portcullis_host::Pin;
 use portcullis_protocol::SignedManifest;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::surface::{Surface, check_import};
+use portcullis_protocol::text::counted;
 use serde::Serialize;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -51,7 +52,7 @@ struct StoreLine {
 impl Verify {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let sealed = location::open(&self.file)?;
-        let checked = check(&sealed)?;
+        let checked = check(&self.file, &sealed)?;
         let manifest = sealed.manifest();
         // The file is verified with or without a terminal; which stores are trusted, only one knows.
         let pins = context.client_if_any().and_then(|client| client.servers().ok()).unwrap_or_default();
@@ -88,7 +89,7 @@ impl Verify {
 
 /// Checks all that can be checked without a key. Opening the file has verified signatures, canonical form, the stub's
 /// digest and the block lists. Says what was checked.
-fn check(sealed: &Sealed<File>) -> Outcome<Vec<String>> {
+fn check(path: &Path, sealed: &Sealed<File>) -> Outcome<Vec<String>> {
     let manifest = sealed.manifest();
     let contradicts = |error: String| {
         Failure::refusal(portcullis_protocol::Reason::PackageInvalid, error)
@@ -101,8 +102,7 @@ fn check(sealed: &Sealed<File>) -> Outcome<Vec<String>> {
         check_import(import).map_err(|error| contradicts(format!("no terminal would run it: {error}")))?;
     }
     manifest.limits.check().map_err(|error| contradicts(format!("no terminal gives what it asks for: {error}")))?;
-    sealed.check_headers()?;
-    sealed.verify_blocks()?;
+    sealed.check_headers().and_then(|()| sealed.verify_blocks()).map_err(|error| location::damaged(path, error))?;
     let payload: u64 = manifest.parts.iter().map(|part| part.size).sum();
     let signatures = 1 + sealed.signed().countersignatures().len();
     Ok(vec![
@@ -115,10 +115,6 @@ fn check(sealed: &Sealed<File>) -> Outcome<Vec<String>> {
         format!("every byte of the ciphertext of {} ({})", counted(manifest.parts.len(), "part"), size(payload)),
         "the form of the headers of the parts".to_owned(),
     ])
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 impl StoreLine {

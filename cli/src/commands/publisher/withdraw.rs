@@ -6,6 +6,7 @@ use portcullis_protocol::wire::CatalogueVersion;
 use portcullis_protocol::{Origin, Version};
 use serde::Serialize;
 
+use super::ownership;
 use super::price::publisher;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
@@ -94,7 +95,8 @@ impl Withdraw {
                     return Err(Failure::new("nothing was withdrawn", "answer y, or pass --yes"));
                 }
             }
-            client.publishing(&server).withdraw(&found.digest, &self.reason).await?;
+            let withdrawn = client.publishing(&server).withdraw(&found.digest, &self.reason).await;
+            ownership::answered(&client, &server, publisher(&self.name)?, withdrawn).await?;
             Ok(Changed::of(&server, &self.name, &found, false))
         })?;
         context.screen.report(&report);
@@ -116,7 +118,8 @@ impl Restore {
                     format!("nothing has to be done; see what it costs: `portcullis price {}`", self.name.path()),
                 ));
             }
-            client.publishing(&server).restore(&found.digest).await?;
+            let restored = client.publishing(&server).restore(&found.digest).await;
+            ownership::answered(&client, &server, publisher(&self.name)?, restored).await?;
             Ok(Changed::of(&server, &self.name, &found, true))
         })?;
         context.screen.report(&report);

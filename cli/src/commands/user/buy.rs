@@ -3,13 +3,13 @@
 use clap::Args;
 use portcullis_host::{Goods, Purchase, PurchaseReceipt};
 use portcullis_protocol::wire::{OrderState, PaymentStep};
-use portcullis_protocol::{OfferId, OperationName, Reason};
+use portcullis_protocol::{OperationName, Reason};
 use serde::Serialize;
 
 use super::receipts::ReceiptLine;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::payment::{self, Payment};
+use crate::payment::{self, Again, Payment};
 use crate::resource::target::Name;
 use crate::screen::output::{Lines, OfferLine, Report, style};
 
@@ -23,7 +23,7 @@ pub(crate) struct Buy {
     operation: Option<OperationName>,
     /// Which offer
     #[arg(long, value_name = "ID")]
-    offer: Option<OfferId>,
+    offer: Option<String>,
     /// Agree to the price without being asked
     #[arg(long)]
     yes: bool,
@@ -50,6 +50,9 @@ pub(crate) struct Bought {
     /// What has to be done before the provider decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<PaymentStep>,
+    /// What the same command does next.
+    #[serde(skip)]
+    again: Again,
 }
 
 impl Buy {
@@ -78,7 +81,7 @@ impl Buy {
                 )
                 .with_fix("look for another: `portcullis search`"));
             }
-            let offer = payment::choose(&listing, self.operation.as_ref(), self.offer)?;
+            let offer = payment::choose(&listing, self.operation.as_ref(), self.offer.as_deref())?;
             let line = OfferLine::of(offer);
             if !self.yes {
                 let (strong, price) = (style::STRONG, &line.price);
@@ -100,6 +103,7 @@ impl Buy {
                 offer: line,
                 receipt: order.paid().and_then(PurchaseReceipt::rights).map(ReceiptLine::from),
                 next: order.next,
+                again: Again::of_rights(offer.document().rights),
             })
         })?;
         context.screen.report(&report);
@@ -122,7 +126,7 @@ impl Report for Bought {
                 self.name,
                 self.offer.operation,
                 payment::standing(self.state),
-                payment::unpaid(self.state, self.next.as_ref())
+                payment::unpaid(self.state, self.next.as_ref(), self.again)
             ),
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
+use crate::resource::identifier;
 use crate::screen::output::{Report, Screen};
 use crate::screen::table::Table;
 
@@ -24,6 +25,7 @@ const LOOKS_AT_ONCE: u32 = 20;
 #[command(name = "codes")]
 pub(crate) struct ShowCodes {
     /// The order whose codes are shown, one a line
+    #[arg(value_parser = |text: &str| identifier::read::<OrderId>(text, "portcullis codes"))]
     order: Option<OrderId>,
     /// Wait until every order has its codes, or has failed
     #[arg(long, conflicts_with = "order")]
@@ -266,7 +268,7 @@ fn show(screen: Screen, order: &OrderId, codes: &Codes, copy: bool) -> Outcome {
 
 impl Report for Listed {
     fn text(&self) -> String {
-        let mut table = Table::new(&["order", "state", "merchant", "product", "paid", "next"]);
+        let mut table = Table::new(&["order", "state", "merchant", "product", "paid", "next"]).with_whole(&[0, 5]);
         for line in &self.codes {
             let product = line.product.clone().unwrap_or_else(|| "-".into());
             let product = if line.quantity == 1 { product } else { format!("{} × {product}", line.quantity) };

@@ -1,7 +1,7 @@
 //! `portcullis grants`: the rights of the account, its prepaid money, and what this terminal was granted.
 
 use clap::Args;
-use portcullis_host::{Clock as _, GrantRecord, SystemClock};
+use portcullis_host::GrantRecord;
 use portcullis_protocol::Listed;
 use portcullis_protocol::wire::EntitlementInfo;
 use serde::Serialize;
@@ -11,10 +11,10 @@ use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::payment::rights::{self, Figures};
 use crate::resource::target::Name;
-use crate::screen::output::{Report, UNKNOWN, UnknownLine, minute};
+use crate::screen::output::{Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
 
-/// Show what you hold: rights and what is left of them, prepaid money, and grants that still allow something
+/// Show what you hold: rights and what is left of them, and prepaid money. With --json also what was drawn lately
 #[derive(Debug, Args)]
 pub(crate) struct Grants {
     /// Of this resource only
@@ -40,7 +40,11 @@ struct Held {
     /// Balances that this version does not know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_balances: Vec<UnknownLine>,
+    /// What this terminal was granted lately. A grant is its process's alone, so nothing of it is left to anybody.
     grants: Vec<GrantRecord>,
+    /// The resource that is meant.
+    #[serde(skip)]
+    of: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -108,28 +112,20 @@ impl Grants {
         grants.retain(|grant| meant(&format!("{}/{}", grant.publisher, grant.name)));
         let rights = rights.map(|rights| rights.into_iter().filter(|right| meant(&right.name)).collect());
         unknown.retain(|line| line.name.as_deref().is_none_or(meant));
-        context.screen.report(&Held { rights, unknown, balances, unknown_balances, grants });
+        context.screen.report(&Held {
+            rights,
+            unknown,
+            balances,
+            unknown_balances,
+            grants,
+            of: self.name.map(|name| name.to_string()),
+        });
         Ok(())
     }
 }
 
-/// What a grant still allows, and until when: `None` if that is nothing, or no more than the rights behind it, which
-/// give a new grant whenever one is wanted.
-fn left(grant: &GrantRecord, now: u64) -> Option<String> {
-    let what = match (grant.limits.uses, grant.limits.units) {
-        _ if grant.expires <= now => return None,
-        (Some(1), _) => "1 call".to_owned(),
-        (Some(uses), _) => format!("{uses} calls"),
-        (None, Some(1)) => "1 unit".to_owned(),
-        (None, Some(units)) => format!("{units} units"),
-        (None, None) => return None,
-    };
-    Some(format!("{what}, until {}", minute(grant.expires)))
-}
-
 impl Report for Held {
     fn text(&self) -> String {
-        let now = SystemClock.now();
         let mut table = Table::new(&["resource", "operation", "what", "left"]);
         let mut add = |cells: [String; 4]| table.row(cells);
         for right in self.rights.iter().flatten() {
@@ -145,12 +141,6 @@ impl Report for Held {
         for _ in &self.unknown_balances {
             add(["-".into(), "by the unit".into(), "balance".into(), NOT_KNOWN.into()]);
         }
-        for grant in &self.grants {
-            if let Some(left) = left(grant, now) {
-                let name = format!("{}/{}@{}", grant.publisher, grant.name, grant.version);
-                add([name, grant.operation.to_string(), "grant".into(), left]);
-            }
-        }
         table.to_string()
     }
 
@@ -158,31 +148,14 @@ impl Report for Held {
         let nothing_unknown = self.unknown.is_empty() && self.unknown_balances.is_empty();
         match (&self.rights, &self.balances) {
             (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() && nothing_unknown => {
-                "you hold no rights; `portcullis buy NAME` buys some\n".to_owned()
+                match &self.of {
+                    Some(name) => {
+                        format!("you hold no rights in {name}; `portcullis grants` shows all that you hold\n")
+                    }
+                    None => "you hold no rights; `portcullis buy NAME` buys some\n".to_owned(),
+                }
             }
             _ => String::new(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use portcullis_protocol::GrantLimits;
-
-    #[test]
-    fn a_grant_is_shown_while_it_allows_something_of_its_own() {
-        let record = |limits: GrantLimits| -> GrantRecord {
-            serde_json::from_value(serde_json::json!({
-                "server": "https://store.example", "grant": "AAAAAAAAAAAAAAAAAAAAAA", "publisher": "acme",
-                "name": "sketch", "version": "1.0.0", "operation": "view", "model": "uses", "limits": limits,
-                "issued": 1_699_999_700, "expires": 1_700_000_000
-            }))
-            .expect("a record")
-        };
-        let uses = record(GrantLimits { uses: Some(2), units: None });
-        assert_eq!(left(&uses, 1_699_999_999).as_deref(), Some("2 calls, until 2023-11-14 22:13 UTC"));
-        assert_eq!(left(&uses, 1_700_000_000), None);
-        assert_eq!(left(&record(GrantLimits::default()), 1_699_999_999), None);
     }
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::resource::location;
 use crate::resource::target::{Name, Target};
+use crate::resource::{location, usage};
 use crate::screen::output::{KeyName, Lines, OfferLine, Report, UnknownLine, size, style};
 use crate::screen::progress::moved;
 
@@ -46,6 +46,9 @@ struct Installed {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_offers: Vec<UnknownLine>,
     bytes: u64,
+    /// The command that runs it.
+    #[serde(skip)]
+    usage: String,
 }
 
 impl Install {
@@ -66,6 +69,8 @@ impl Install {
             let candidate = prepared.map_err(|error| self.advise(error))?;
             let mut report = Installed::of(&candidate);
             let installed = candidate.install().await?;
+            let sealed = location::open(&installed.path)?;
+            report.usage = usage::of(sealed.manifest(), sealed.stub());
             report.bytes = std::fs::metadata(&installed.path).map_or(0, |file| file.len());
             Ok(report)
         })?;
@@ -135,6 +140,7 @@ impl Installed {
             offers: candidate.offers().iter().map(OfferLine::of).collect(),
             unknown_offers: candidate.unknown_offers().iter().map(UnknownLine::of).collect(),
             bytes: 0,
+            usage: String::new(),
         }
     }
 }
@@ -179,10 +185,7 @@ impl Report for Installed {
             lines.add("price", "the store names none");
         }
         let replaced = self.replaced.as_ref().map_or_else(String::new, |old| format!(", in place of {old}"));
-        format!(
-            "{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: portcullis run {}\n",
-            self.name, self.version, self.name
-        )
+        format!("{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: {}\n", self.name, self.version, self.usage)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use portcullis_host::{ClientError, SignIn};
-use portcullis_protocol::{Origin, Reason, Thumbprint};
+use portcullis_protocol::text::counted;
+use portcullis_protocol::{Origin, Reason, Thumbprint, nearest};
 use serde::Serialize;
 
 use crate::context::{Context, origin};
@@ -134,7 +135,7 @@ fn show(screen: Screen, sign_in: &SignIn) {
         sign_in.terminal_words()
     ));
     let minutes = sign_in.expires_in().as_secs().div_ceil(60);
-    screen.note(format_args!("waiting for your approval, at most {minutes} minutes …"));
+    screen.note(format_args!("waiting for your approval, at most {} …", counted(minutes, "minute")));
 }
 
 fn advise(error: ClientError) -> Failure {
@@ -182,6 +183,9 @@ impl Report for Aside {
     }
 }
 
+/// Words that were mistyped, at most: with more of them it is no fingerprint.
+const MISTYPED: usize = 2;
+
 /// Compares the fingerprint given with the one shown: words in any case and with any separator, or the thumbprint.
 fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
     let plain = |text: &str| {
@@ -194,9 +198,25 @@ fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
     if expected.trim() == root.to_string() || plain(expected) == words {
         return Ok(());
     }
-    let detail = format!("its fingerprint is {words}, not {expected}");
-    Err(Failure::refusal(Reason::ServerUntrusted, detail)
-        .with_fix("check the address; do not trust a store whose fingerprint differs"))
+    let refused = Failure::refusal(
+        Reason::ServerUntrusted,
+        format!("the store's fingerprint is {words}, and not {expected}: nothing was signed in"),
+    );
+    let list = Thumbprint::word_list();
+    let mistyped: Vec<String> = plain(expected)
+        .split('-')
+        .filter(|word| !list.contains(word))
+        .map(|word| match nearest(word, list.iter().copied()) {
+            Some(near) => format!("`{word}` (did you mean `{near}`?)"),
+            None => format!("`{word}`"),
+        })
+        .collect();
+    let fix = if mistyped.is_empty() || mistyped.len() > MISTYPED {
+        "check the address; do not trust a store whose fingerprint differs".to_owned()
+    } else {
+        format!("no word of a fingerprint is {}: copy them once more", mistyped.join(", "))
+    };
+    Err(refused.in_detail().with_fix(fix))
 }
 
 /// What the machine calls itself.
@@ -225,6 +245,12 @@ mod tests {
         for text in [words.clone(), words.to_uppercase(), words.replace('-', " "), root.to_string()] {
             check(&text, root, &words).expect(&text);
         }
+        // One letter wrong is said to be that.
+        let first = words.split('-').next().expect("a word");
+        let slip = words.replacen(first, &format!("{first}x"), 1);
+        let failure = check(&slip, root, &words).expect_err("a word that there is not");
+        assert!(failure.fix().contains(&format!("did you mean `{first}`?")), "{}", failure.fix());
+        assert!(!failure.to_string().contains("resource"), "{failure}");
         let other = Thumbprint::from_bytes([8; 32]).words();
         assert_eq!(check(&other, root, &words).expect_err("another key").code(), Reason::ServerUntrusted.exit_code());
     }

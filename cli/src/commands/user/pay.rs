@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::codes::not_yet;
 use crate::context::{Context, ServerOption, origin};
 use crate::failure::{Failure, Outcome};
-use crate::payment::{self, Payment};
+use crate::payment::{self, Again, Payment};
 use crate::screen::output::{Lines, Report, style};
 
 /// How often the order is asked about while the merchant delivers.
@@ -248,7 +248,7 @@ impl Report for Paid {
                 "{warn}ordered{warn:#} {strong}{}{strong:#}: {}\n{lines}{}",
                 self.product,
                 payment::standing(state),
-                payment::unpaid(state, self.next.as_ref())
+                payment::unpaid(state, self.next.as_ref(), Again::SameOrder)
             ),
         }
     }

@@ -5,6 +5,7 @@ use portcullis_host::{
     Authorised, Client, Command, Directory, Error, Gatekeeper as _, Input, Lent, MailProgram, Output, OutputBuffer,
     Resource, Runtime, Terms, Val, refusal_in, to_text,
 };
+use portcullis_protocol::text::counted;
 use portcullis_protocol::{
     BadId, MailboxName, Money, Offer, OperationName, Origin, Reason, SignedManifest, Verified, nearest,
 };
@@ -19,11 +20,12 @@ use crate::payment::metered::Agreed;
 use crate::payment::{self, Agreement, Payment};
 use crate::resource::destination::Destination;
 use crate::resource::invocation::Invocation;
-use crate::resource::location;
 use crate::resource::target::Target;
+use crate::resource::{location, usage};
 use crate::screen::consent::Terminal;
 use crate::screen::output::{Report, readable, size, style};
 use crate::screen::progress::Steps;
+use crate::screen::shell::quoted;
 
 /// Run a resource: a command, or one of its functions. Unpaid, on a terminal, offers to buy it
 #[derive(Debug, Args)]
@@ -493,8 +495,9 @@ fn untrusted(client: &Client, signed: &SignedManifest, target: &Target, refused:
         && !pinned.iter().any(|origin| countersigned(origin))
     {
         return refused.with_fix(format!(
-            "{origin} has not countersigned it, so it does not sell it. Yours? Publish it: `portcullis publish {target}`; or \
-             try it without a store: `portcullis dev`. Somebody else's? Get it from the store: `portcullis install NAME`"
+            "{origin} has not countersigned it, so it does not sell it. Yours? Publish it: `portcullis publish {}`; or \
+             try it without a store: `portcullis dev`. Somebody else's? Get it from the store: `portcullis install NAME`",
+            quoted(target)
         ));
     }
     match named.iter().find(|server| countersigned(&server.origin)) {
@@ -538,9 +541,7 @@ fn how_to_call(resource: &Resource, target: &Target) -> Outcome<Failure> {
             let function = resource.function(export.as_str())?;
             lines += &format!("\n  {}: {}  ({})", function.name(), readable(&function.signature), operation.name);
             example.get_or_insert_with(|| {
-                let file = if function.gives_bytes() { " -o FILE" } else { "" };
-                let arguments = if function.takes_nothing() { "" } else { "…" };
-                format!("portcullis run --invoke '{}({arguments})'{file} {target}", function.name())
+                usage::invoke(function.name(), function.takes_nothing(), function.gives_bytes(), target)
             });
         }
     }
@@ -597,7 +598,8 @@ impl Report for Ran {
         match self {
             Self::Function { output: Some(file), bytes: Some(bytes), uses_left, .. } => {
                 let good = style::GOOD;
-                let left = uses_left.map_or_else(String::new, |left| format!(", {left} calls left under this grant"));
+                let left = uses_left
+                    .map_or_else(String::new, |left| format!(", {} left under this grant", counted(left, "call")));
                 format!("{good}wrote{good:#} {} ({}{left})\n", file.display(), size(*bytes))
             }
             Self::Function { results, .. } => results.iter().map(|result| format!("{result}\n")).collect(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
+use crate::project::KINDS;
 use crate::screen::output::{KeyName, OfferLine, Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
 
@@ -41,6 +42,9 @@ struct Results {
     unknown: Vec<UnknownLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page: Option<u32>,
+    /// The kind that was asked for.
+    #[serde(skip)]
+    kind: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -101,7 +105,7 @@ impl Search {
         let results = page.results.iter().map(Found::from).collect();
         let unknown = page.unknown.iter().map(UnknownLine::of).collect();
         let products = page.products.iter().map(Sold::from).collect();
-        context.screen.report(&Results { server, results, products, unknown, next_page: page.next });
+        context.screen.report(&Results { server, results, products, unknown, next_page: page.next, kind: self.kind });
         Ok(())
     }
 }
@@ -128,7 +132,15 @@ impl Report for Results {
     fn notes(&self) -> String {
         match self.next_page {
             _ if self.results.is_empty() && self.products.is_empty() && self.unknown.is_empty() => {
-                format!("nothing found at {}\n", self.server)
+                let (server, known) = (&self.server, KINDS.join(", "));
+                match &self.kind {
+                    Some(kind) if !KINDS.contains(&kind.as_str()) && kind != CODE => {
+                        format!(
+                            "nothing found at {server}: most have one of the kinds {known}, {CODE}, and not `{kind}`\n"
+                        )
+                    }
+                    _ => format!("nothing found at {server}\n"),
+                }
             }
             Some(page) => format!("There is more: --page {page}\n"),
             None => String::new(),

@@ -10,7 +10,7 @@ use super::balance::BalanceLine;
 use super::receipts::TopUpLine;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::payment::{self, Payment};
+use crate::payment::{self, Again, Payment};
 use crate::screen::output::{Lines, Report, style};
 
 /// Pay money into your balance, for operations that are sold by the unit
@@ -95,7 +95,7 @@ impl Report for PaidIn {
             format!(
                 "{warn}ordered{warn:#} {strong}{amount}{strong:#}: {}\n{lines}{}",
                 payment::standing(self.state),
-                payment::unpaid(self.state, self.next.as_ref())
+                payment::unpaid(self.state, self.next.as_ref(), Again::SameOrder)
             )
         }
     }

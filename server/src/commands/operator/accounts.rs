@@ -1,14 +1,16 @@
 //! Accounts, their terminals, and invitations.
 
-use super::Report;
+use super::super::RandomId;
+use super::{Report, missing};
 use crate::audit::Act;
 use crate::crypto::secrets::{TokenRole, new_token};
 use crate::identity::accounts::{Found, Made, Wanted};
-use crate::store::{Account, ChangedBy, InvitationId, NewInvitation, PAGE, Terminal, every};
+use crate::store::{Account, ChangedBy, NewInvitation, PAGE, Terminal, every};
 use crate::{App, Email, Password};
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use futures::TryStreamExt as _;
+use portcullis_protocol::text::{counted, lasting};
 use portcullis_protocol::{AccountId, TerminalId};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -78,7 +80,7 @@ pub(super) enum InvitationTask {
     /// Takes an invitation back.
     Revoke {
         /// Its identifier, as `invitation list` shows it.
-        invitation: InvitationId,
+        invitation: RandomId,
     },
 }
 
@@ -165,12 +167,13 @@ async fn sessions(app: &App, email: &str) -> anyhow::Result<Report> {
     for browser in app.core.store.browser_sessions(&account.id, None).await? {
         writeln!(
             text,
-            "a browser, signed in {} s ago",
-            app.core.clock.now().seconds().saturating_sub(browser.created.seconds())
+            "a browser, signed in {} ago",
+            lasting(app.core.clock.now().seconds().saturating_sub(browser.created.seconds()))
         )?;
         browsers.push(json!({"began": browser.created.seconds(), "ends": browser.expires.seconds()}));
     }
-    Ok(Report { text, json: json!({"sessions": rows, "browsers": browsers}) })
+    let json = json!({"sessions": rows, "browsers": browsers});
+    Ok(Report::list(text, "Nothing is signed in to the account.", json))
 }
 
 /// The password that was typed, or one that is generated, which is to be shown.
@@ -216,7 +219,7 @@ async fn list(app: &App) -> anyhow::Result<Report> {
             "created": account.created.seconds(), "verified": account.verified.is_some(),
         }));
     }
-    Ok(Report { text, json: json!({"accounts": rows}) })
+    Ok(Report::list(text, "No accounts.", json!({"accounts": rows})))
 }
 
 async fn suspend(app: &App, email: &str, suspended: bool) -> anyhow::Result<Report> {
@@ -272,13 +275,13 @@ impl TerminalTask {
                         "enrolled": terminal.enrolled.seconds(), "revoked": revoked,
                     }));
                 }
-                Ok(Report { text, json: json!({"terminals": rows}) })
+                Ok(Report::list(text, "The account has no terminals.", json!({"terminals": rows})))
             }
             Self::Revoke { email, terminal } => {
                 let account = find(app, &email).await?;
                 let act = Act::of_user(&app.core, "terminal revoke", terminal).with("account", account.id);
                 if !act.scope(app.core.store.revoke_terminal(&account.id, &terminal)).await? {
-                    bail!("the account has no such terminal");
+                    return Err(missing("terminal of the account", terminal, &format!("terminal list {email}")));
                 }
                 Ok(Report { text: "Revoked.".into(), json: json!({"terminal": terminal, "revoked": true}) })
             }
@@ -295,19 +298,20 @@ impl InvitationTask {
                 for invitation in app.core.store.invitations().await? {
                     let mark = if invitation.operator { "  operator" } else { "" };
                     let days = invitation.expires.seconds().saturating_sub(now).div_ceil(24 * 3600);
-                    writeln!(text, "{}  ends within {days} d{mark}", invitation.id)?;
+                    writeln!(text, "{}  ends within {}{mark}", invitation.id, counted(days, "day"))?;
                     rows.push(json!({
                         "invitation": invitation.id, "operator": invitation.operator,
                         "expires": invitation.expires.seconds(),
                     }));
                 }
-                Ok(Report { text, json: json!({"invitations": rows}) })
+                Ok(Report::list(text, "No invitation is good.", json!({"invitations": rows})))
             }
-            Self::Revoke { invitation } => {
+            Self::Revoke { invitation: RandomId(invitation) } => {
                 let act = Act::of_user(&app.core, "invitation revoke", invitation);
                 ensure!(
                     act.scope(app.core.store.revoke_invitation(invitation)).await?,
-                    "there is no such invitation: it was used, has ended, or never was; `invitation list` shows those that are good"
+                    "there is no such invitation: {invitation} was used, has ended, or never was; `portcullis-server operator \
+                     invitation list` lists those that are good"
                 );
                 Ok(Report { text: "Taken back.".into(), json: json!({"invitation": invitation, "revoked": true}) })
             }

@@ -1,7 +1,7 @@
 //! Merchants, and their orders of codes that are not final.
 
 use super::accounts::email_of;
-use super::{Report, moment};
+use super::{Report, missing, moment};
 use crate::App;
 use crate::audit::Act;
 use crate::ops::clock::Timestamp;
@@ -127,7 +127,7 @@ async fn list(app: &App) -> anyhow::Result<Report> {
             "words": words, "email": email, "orders": decided, "in_time": in_time, "created": created.seconds(),
         }));
     }
-    Ok(Report { text, json: json!({"merchants": rows}) })
+    Ok(Report::list(text, "No merchants.", json!({"merchants": rows})))
 }
 
 impl CodesTask {
@@ -150,7 +150,7 @@ impl CodesTask {
                  What the payer disputes is decided by the payment provider",
                 found.state.map_or("not paid for", CodeState::name)
             ),
-            CodeStep::Mismatch | CodeStep::Unknown => bail!("there is no order of codes {order}"),
+            CodeStep::Mismatch | CodeStep::Unknown => Err(missing("order of codes", order, "order list")),
         }
     }
 }
@@ -184,5 +184,5 @@ async fn open(app: &App) -> anyhow::Result<Report> {
             "reason": order.reason, "complaint": order.complaint.map(CodeComplaint::word),
         }));
     }
-    Ok(Report { text, json: json!({"orders": rows}) })
+    Ok(Report::list(text, "Every order of codes is final.", json!({"orders": rows})))
 }

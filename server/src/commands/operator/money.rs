@@ -1,7 +1,7 @@
 //! Orders and the ledger.
 
 use super::accounts::email_of;
-use super::{Report, moment};
+use super::{Report, moment, no_such_order};
 use crate::App;
 use crate::audit::Act;
 use crate::billing::events;
@@ -70,6 +70,11 @@ pub(super) enum Event {
 
 impl OrderTask {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
+        if let Self::Settle { order, .. } | Self::Play { order, .. } | Self::Refund { order } = &self
+            && app.core.store.order(order).await?.is_none()
+        {
+            return Err(no_such_order(app, *order).await?);
+        }
         match self {
             Self::List => list(app).await,
             Self::Settle { order, verdict } => {
@@ -136,12 +141,14 @@ async fn list(app: &App) -> anyhow::Result<Report> {
     while let Some(id) = ids.try_next().await? {
         orders.extend(app.core.store.order(&id).await?);
     }
-    report(app, &orders).await
+    let Report { text, json } = report(app, &orders).await?;
+    Ok(Report::list(text, "No orders.", json))
 }
 
 /// Orders that are not final.
 pub(super) async fn reconcile(app: &App) -> anyhow::Result<Report> {
-    report(app, &orders::open(&app.core).await?).await
+    let Report { text, json } = report(app, &orders::open(&app.core).await?).await?;
+    Ok(Report::list(text, "Every order is final.", json))
 }
 
 pub(super) async fn report(app: &App, orders: &[Order]) -> anyhow::Result<Report> {
@@ -221,5 +228,5 @@ pub(super) async fn ledger(app: &App) -> anyhow::Result<Report> {
             commodity.amount(*sum)
         );
     }
-    Ok(Report { text, json: json!({"balances": rows, "balanced": true}) })
+    Ok(Report::list(text, "Nothing is booked yet.", json!({"balances": rows, "balanced": true})))
 }

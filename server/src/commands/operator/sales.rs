@@ -1,7 +1,7 @@
 //! Publishers, resources and keys.
 
 use super::accounts::{email_of, find};
-use super::{Report, moment};
+use super::{Report, missing, moment};
 use crate::App;
 use crate::audit::Act;
 use crate::billing::offers;
@@ -102,7 +102,8 @@ async fn list_publishers(app: &App) -> anyhow::Result<Report> {
         writeln!(text, "{name}  waits for approval since {}  {email}", moment(request.asked))?;
         waiting.push(json!({"name": name, "email": email, "asked": request.asked.seconds()}));
     }
-    Ok(Report { text, json: json!({"publishers": rows, "waiting": waiting}) })
+    let json = json!({"publishers": rows, "waiting": waiting});
+    Ok(Report::list(text, "No publishers, and nobody waits for approval.", json))
 }
 
 impl ResourceTask {
@@ -123,7 +124,7 @@ impl ResourceTask {
             writeln!(text, "{line}")?;
             rows.push(row);
         }
-        Ok(Report { text, json: json!({"resources": rows}) })
+        Ok(Report::list(text, "No resources are published.", json!({"resources": rows})))
     }
 }
 
@@ -152,11 +153,12 @@ async fn row(app: &App, name: &PublisherName, text: &mut String, rows: &mut Vec<
 impl Withdraw {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let store = &app.core.store;
-        let resource = store.resource(&self.digest).await?.context("there is no such resource")?;
+        let resource =
+            store.resource(&self.digest).await?.ok_or_else(|| missing("resource", self.digest, "resource list"))?;
         let act = Act::of_user(&app.core, "resource withdraw", self.digest).with("reason", &self.reason);
         match act.scope(store.take_down(&self.digest, self.reason)).await? {
             WithdrawOutcome::Withdrawn => {}
-            WithdrawOutcome::NotFound => bail!("there is no such resource"),
+            WithdrawOutcome::NotFound => return Err(missing("resource", self.digest, "resource list")),
         }
         let text = format!("Withdrew {}/{} {}.", resource.publisher_name, resource.name, resource.version);
         Ok(Report { text, json: json!({"resource": self.digest, "withdrawn": true}) })
@@ -166,7 +168,8 @@ impl Withdraw {
 impl Restore {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
         let store = &app.core.store;
-        let resource = store.resource(&self.digest).await?.context("there is no such resource")?;
+        let resource =
+            store.resource(&self.digest).await?.ok_or_else(|| missing("resource", self.digest, "resource list"))?;
         // As when it was published: who buys it has to get it.
         let found = app.core.objects.find(&self.digest).await?.map(|file| file.size);
         if found != Some(resource.size) {
@@ -179,7 +182,9 @@ impl Restore {
         let act = Act::of_user(&app.core, "resource restore", self.digest);
         match act.scope(store.restore(None, &self.digest)).await? {
             RestoreOutcome::Restored => {}
-            RestoreOutcome::NotFound | RestoreOutcome::TakenDown => bail!("there is no such resource"),
+            RestoreOutcome::NotFound | RestoreOutcome::TakenDown => {
+                return Err(missing("resource", self.digest, "resource list"));
+            }
             RestoreOutcome::OpensPart(opened) => bail!("{}", offers::stays_withdrawn(&opened)),
         }
         let text = format!("Restored {}/{} {}.", resource.publisher_name, resource.name, resource.version);

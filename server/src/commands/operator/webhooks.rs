@@ -1,6 +1,7 @@
 //! Endpoints of webhooks: the store's own are added here; those of others are listed, rotated and replayed.
 
-use super::{Report, moment};
+use super::super::RandomId;
+use super::{Report, missing, moment};
 use crate::App;
 use crate::audit::Act;
 use crate::crypto::secrets::random;
@@ -11,6 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use futures::TryStreamExt as _;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::text::counted;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -28,12 +30,12 @@ pub(super) enum WebhookTask {
     /// beside them for two days more. Shows the new secret: once.
     Rotate {
         /// The endpoint.
-        endpoint: Octets<16>,
+        endpoint: RandomId,
     },
     /// Lists the messages of an endpoint, oldest first, at most 500: go on with `--after`.
     Messages {
         /// The endpoint.
-        endpoint: Octets<16>,
+        endpoint: RandomId,
         /// Only those after this one.
         #[arg(long, default_value_t = 0)]
         after: i64,
@@ -41,7 +43,7 @@ pub(super) enum WebhookTask {
     /// Delivers messages of an endpoint again, at most 500 at a time, whatever became of them.
     Replay {
         /// The endpoint.
-        endpoint: Octets<16>,
+        endpoint: RandomId,
         /// From this one on.
         #[arg(long)]
         from: i64,
@@ -49,12 +51,12 @@ pub(super) enum WebhookTask {
     /// Enables an endpoint that answered 410. What it missed is delivered by `replay`.
     Enable {
         /// The endpoint.
-        endpoint: Octets<16>,
+        endpoint: RandomId,
     },
     /// Sends nothing to an endpoint any more.
     Remove {
         /// The endpoint.
-        endpoint: Octets<16>,
+        endpoint: RandomId,
     },
 }
 
@@ -63,11 +65,11 @@ impl WebhookTask {
         match self {
             Self::List => list(app).await,
             Self::Add { url } => add(app, &url).await,
-            Self::Rotate { endpoint } => rotate(app, EndpointId(endpoint)).await,
-            Self::Messages { endpoint, after } => messages(app, EndpointId(endpoint), after).await,
-            Self::Replay { endpoint, from } => replay(app, EndpointId(endpoint), from).await,
-            Self::Enable { endpoint } => set(app, EndpointId(endpoint), EndpointState::Active, "enabled").await,
-            Self::Remove { endpoint } => set(app, EndpointId(endpoint), EndpointState::Removed, "removed").await,
+            Self::Rotate { endpoint } => rotate(app, EndpointId(endpoint.0)).await,
+            Self::Messages { endpoint, after } => messages(app, EndpointId(endpoint.0), after).await,
+            Self::Replay { endpoint, from } => replay(app, EndpointId(endpoint.0), from).await,
+            Self::Enable { endpoint } => set(app, EndpointId(endpoint.0), EndpointState::Active, "enabled").await,
+            Self::Remove { endpoint } => set(app, EndpointId(endpoint.0), EndpointState::Removed, "removed").await,
         }
     }
 }
@@ -132,7 +134,7 @@ async fn rotate(app: &App, id: EndpointId) -> anyhow::Result<Report> {
             Some(endpoint) if endpoint.state != EndpointState::Removed => {
                 bail!("new keys wait for their day already: `operator webhook rotate` again once they sign")
             }
-            _ => bail!("there is no such endpoint: see `operator webhook list`"),
+            _ => return Err(missing("endpoint", id.0, "webhook list")),
         }
     };
     let (secret, public) = (open.shared(), open.public());
@@ -174,7 +176,8 @@ async fn replay(app: &App, id: EndpointId, from: i64) -> anyhow::Result<Report> 
     let Replayed { count, next } = act.scope(app.core.store.replay(&id, from, PAGE)).await?;
     let mut text = match count {
         0 => "No message is delivered again: is the endpoint enabled, and are there messages from there on?".to_owned(),
-        count => format!("{count} messages are delivered again."),
+        1 => "1 message is delivered again.".to_owned(),
+        count => format!("{} are delivered again.", counted(count, "message")),
     };
     if let Some(next) = next {
         write!(text, " There may be more: `operator webhook replay {} --from {next}`.", id.0)?;
@@ -185,10 +188,9 @@ async fn replay(app: &App, id: EndpointId, from: i64) -> anyhow::Result<Report> 
 async fn set(app: &App, id: EndpointId, state: EndpointState, word: &str) -> anyhow::Result<Report> {
     let action = if state == EndpointState::Active { "webhook enable" } else { "webhook remove" };
     let act = Act::of_user(&app.core, action, id.0);
-    ensure!(
-        act.scope(app.core.store.set_endpoint(&id, state)).await?,
-        "there is no such endpoint: see `operator webhook list`"
-    );
+    if !act.scope(app.core.store.set_endpoint(&id, state)).await? {
+        return Err(missing("endpoint", id.0, "webhook list"));
+    }
     Ok(Report { text: format!("{}: {word}", id.0), json: json!({"endpoint": id.0, "state": word}) })
 }
 

@@ -21,18 +21,6 @@ pub(in super::super) fn command_line(line: &str) -> Markup {
     }
 }
 
-/// A size in bytes.
-pub(in super::super) fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
-        None => format!("{bytes} bytes"),
-        Some((unit, name)) => {
-            let tenths = bytes.saturating_mul(10).div_euclid(*unit);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-    }
-}
-
 /// What an offer costs.
 pub(in super::super) fn price(offer: &Offer) -> String {
     match () {
@@ -75,18 +63,4 @@ pub(in super::super) fn least(offers: &[OfferRevision]) -> String {
     let from = if one { "" } else { "from " };
     let tasting = if free { ", free to try" } else { "" };
     format!("{from}{least}{tasting}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_read_by_people() {
-        assert_eq!(size(0), "0 bytes");
-        assert_eq!(size(1023), "1023 bytes");
-        assert_eq!(size(1536), "1.5 KB");
-        assert_eq!(size(71 << 20), "71.0 MB");
-        assert_eq!(size(u64::MAX / 16), "1073741823.9 GB");
-    }
 }

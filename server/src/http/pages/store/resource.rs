@@ -1,7 +1,7 @@
 //! `GET /resources/{publisher}/{name}`: what it is, what it costs, what it asks for, and how it is run.
 
 use super::super::kit::shell::Shell;
-use super::super::kit::words::{command_line, gives, price, size};
+use super::super::kit::words::{command_line, gives, price};
 use super::super::kit::{icons, layout};
 use super::super::onward::Onward;
 use super::super::session::Visitor;
@@ -15,6 +15,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
+use portcullis_protocol::text::size;
 use portcullis_protocol::{Digest, Manifest, OperationEntry, PublisherName, ResourceName};
 use std::sync::Arc;
 
