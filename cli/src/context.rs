@@ -98,7 +98,7 @@ impl ServerOption {
             None => client.default_server().map_err(|error| {
                 let failure = Failure::from(error);
                 match failure.reason() {
-                    Some(_) => failure.with_fix("sign in to a store: `portcullis login URL`"),
+                    Some(_) => failure.in_detail().with_fix("sign in to a store: `portcullis login URL`"),
                     None => failure.with_fix("choose one with --server URL"),
                 }
             }),

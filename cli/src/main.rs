@@ -48,7 +48,11 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let text = error.render().to_string();
-            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            // Some complaints go on in further lines, before what is the same for all.
+            let lines = text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+            let lines: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+            let message = lines.join(" ");
+            let message = message.trim_start_matches("error: ");
             fail(screen, &Failure::usage(message, "see `portcullis help`, and `portcullis help VERB`"))
         }
     };

@@ -7,7 +7,7 @@ pub(crate) mod rights;
 
 use portcullis_host::{ClientError, Goods, Listing, Order, Purchase, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod, PaymentStep};
-use portcullis_protocol::{Money, Offer, OfferId, OperationName, Reason, Rights, Verified, nearest};
+use portcullis_protocol::{Money, Offer, OfferId, OperationName, OrderId, Reason, Rights, Verified, nearest};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
@@ -166,11 +166,11 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
 
 /// Buys rights for what goes on at once, so that an order which is not paid is a failure. What the user agreed to is
 /// this very offer: if the store has changed it since, it refuses.
-pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome {
+pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &Payment) -> Outcome<OrderId> {
     let order = buy(store, Purchase::of(Goods::Rights(Box::new(offer.clone())), payment.method())).await?;
     let about = format!("ordered, and not paid yet: order {}", order.id);
     match (order.state, order.next) {
-        (OrderState::Paid, _) => Ok(()),
+        (OrderState::Paid, _) => Ok(order.id),
         (OrderState::Other(state), _) => Err(Failure::new(
             format!("{about} is `{state}`, a state that this version does not know"),
             "update Portcullis, or see what the store says about it; it is not ordered twice",

@@ -118,7 +118,12 @@ impl<'t> Section<'t> {
             _ => match value.get_ref() {
                 // It is a number, and the number is what is wrong.
                 DeValue::Integer(digits) => {
-                    let message = format!("`{key}` is {}, and is at least 1 and at most {}", digits.as_str(), u64::MAX);
+                    let bound = if number.is_some() || digits.as_str().starts_with('-') {
+                        "and has to be at least 1"
+                    } else {
+                        "which is too large"
+                    };
+                    let message = format!("`{key}` is {}, {bound}", digits.as_str());
                     Err(self.source.failure(&value.span(), message, "write a whole number of at least 1"))
                 }
                 _ => Err(self.wrong(key, &value, "a whole number of at least 1")),

@@ -19,13 +19,13 @@ where
     if let Some(at) = texts.iter().position(|text| text == typed) {
         return Ok(at);
     }
-    let message = match typed.parse::<T>() {
-        Ok(_) => format!("there is no {what} `{typed}`"),
-        Err(error) => format!("there is no {what} `{typed}`: {error}"),
-    };
     let near = nearest(typed, texts.iter().map(String::as_str));
     let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-    Err(Failure::usage(message, format!("{near}`{lists}` lists them")))
+    let fix = format!("{near}`{lists}` lists them");
+    Err(match typed.parse::<T>() {
+        Ok(_) => Failure::new(format!("there is no {what} `{typed}`"), fix),
+        Err(error) => Failure::usage(format!("there is no {what} `{typed}`: {error}"), fix),
+    })
 }
 
 /// Reads an identifier that is looked up elsewhere; `lists` is the command that shows them.

@@ -12,8 +12,8 @@ use crate::ops::config::{Config, Overrides};
 use crate::ops::parts::Parts;
 use crate::print;
 use crate::store::{AddressError, DatabaseAddress};
-use crate::{App, Core, Server};
-use anyhow::Context as _;
+use crate::{App, Core, ServeError, Server};
+use anyhow::{Context as _, anyhow};
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Digest, OrderId, Origin, TerminalId, Thumbprint};
@@ -44,10 +44,19 @@ pub fn main(parts: Parts) -> ExitCode {
     match runtime.block_on(command.run(parts)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print::error(&format!("{error:#}"));
+            print::error(&chain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes in one line; a cause that repeats what is said already is left out.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        said if said.contains(&cause) => said.to_owned(),
+        said => format!("{said}: {cause}"),
+    })
 }
 
 /// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same. What is none is told
@@ -206,7 +215,13 @@ impl Which {
     async fn open(&self, parts: Parts) -> anyhow::Result<App> {
         let config = self.load(None, false)?;
         let origin = origin_of(&config)?;
-        let core: Core = crate::open(&config, origin, parts).await?;
+        let core: Core = crate::open(&config, origin, parts).await.map_err(|error| match error {
+            // Whoever looks for a server is not told to make one.
+            ServeError::NoServer { dir } => {
+                anyhow!("there is no server in {}: name its directory by --dir or PORTCULLIS_SERVER_DIR", dir.display())
+            }
+            error => error.into(),
+        })?;
         Server::new(config, core).context("passwords cannot be hashed on this machine")
     }
 }

@@ -271,7 +271,11 @@ fn errors_say_cause_and_fix() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();
     assert!(refused(&run(dir, &["serve", "--dir", "nowhere"])).contains("portcullis-server init"));
-    assert!(refused(&run(dir, &["serve", "--config", "nowhere.toml"])).contains("nowhere.toml"));
+    let nowhere = refused(&run(dir, &["serve", "--config", "nowhere.toml"]));
+    assert!(nowhere.contains("nowhere.toml") && nowhere.matches("os error").count() == 1, "{nowhere}");
+    // Whoever looks for a server is not told to make one.
+    let nowhere = refused(&run(dir, &["operator", "--dir", "stroe", "account", "list"]));
+    assert!(nowhere.contains("--dir or PORTCULLIS_SERVER_DIR") && !nowhere.contains("init"), "{nowhere}");
     assert!(refused(&run(dir, &["init", "--dir", "store", "--listen", "0.0.0.0:80"])).contains("origin"));
     assert!(!dir.join("store").exists(), "nothing was made");
     std::fs::write(dir.join("own.toml"), "sing_up = \"open\"\n").expect("written");
@@ -279,8 +283,7 @@ fn errors_say_cause_and_fix() {
     assert!(refused(&run(dir, &["init", "--dir", "store", "--listen", "18441"])).contains("write 127.0.0.1:18441"));
     assert!(!dir.join("store").exists(), "nothing was made");
     // A database that does not answer: nothing is left of the try.
-    let nowhere = ["init", "--dir", "store", "--database", "postgres://nobody@127.0.0.1:1/x"];
-    refused(&run(dir, &nowhere));
+    refused(&run(dir, &["init", "--dir", "store", "--database", "postgres://nobody@127.0.0.1:1/x"]));
     assert!(!dir.join("store").exists(), "nothing is left");
     json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
     #[cfg(unix)]

@@ -126,7 +126,7 @@ impl Report for Made {
     fn notes(&self) -> String {
         let good = style::GOOD;
         format!(
-            "{good}made{good:#} {} for {}, batch {}: code and serial. The store keeps no copy: keep them yourself\n",
+            "{good}made{good:#} {} for {}, batch {}: the code, which you give away, and its serial, which names it. The store keeps no copy: keep them yourself\n",
             counted(self.codes.len(), "code"),
             self.name,
             self.batch

@@ -124,12 +124,40 @@ impl Grants {
     }
 }
 
+/// Rights as people count them: what can be counted of one operation is one line, however often it was ordered.
+fn summed(rights: &[Right]) -> Vec<(&Right, String)> {
+    let counted_of =
+        |right: &Right| right.remaining.zip(right.figures.count).filter(|_| !right.revoked && right.ends.is_none());
+    let is_like = |one: &Right, other: &Right| (&one.name, &one.operation) == (&other.name, &other.operation);
+    let mut lines: Vec<(&Right, String)> = Vec::new();
+    for right in rights {
+        if counted_of(right).is_none() {
+            lines.push((right, right.left.clone()));
+            continue;
+        }
+        if lines.iter().any(|(known, _)| is_like(known, right) && counted_of(known).is_some()) {
+            continue;
+        }
+        let alike: Vec<(u64, u64)> = rights.iter().filter(|one| is_like(one, right)).filter_map(counted_of).collect();
+        let left = match alike.as_slice() {
+            [_] => right.left.clone(),
+            several => {
+                let sum = |one: fn(&(u64, u64)) -> u64| several.iter().map(one).fold(0, u64::saturating_add);
+                let (left, total) = (sum(|(left, _)| *left), sum(|(_, total)| *total));
+                format!("{left} of {total} uses left, of {} orders", several.len())
+            }
+        };
+        lines.push((right, left));
+    }
+    lines
+}
+
 impl Report for Held {
     fn text(&self) -> String {
-        let mut table = Table::new(&["resource", "operation", "what", "left"]);
+        let mut table = Table::new(&["resource", "operation", "what", "left"]).with_whole(&[0, 3]);
         let mut add = |cells: [String; 4]| table.row(cells);
-        for right in self.rights.iter().flatten() {
-            add([right.name.clone(), right.operation.clone(), "right".into(), right.left.clone()]);
+        for (right, left) in summed(self.rights.as_deref().unwrap_or_default()) {
+            add([right.name.clone(), right.operation.clone(), "right".into(), left]);
         }
         for unknown in &self.unknown {
             let cell = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
@@ -157,5 +185,44 @@ impl Report for Held {
             }
             _ => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::Rights;
+
+    #[test]
+    fn what_was_ordered_several_times_is_one_line() {
+        let right = |operation: &str, rights: Rights, remaining: Option<u64>, revoked: bool| Right {
+            name: "acme/lake".into(),
+            operation: operation.into(),
+            figures: rights.into(),
+            remaining,
+            revoked,
+            started: None,
+            ends: None,
+            left: format!("{operation}: {remaining:?}"),
+        };
+        let uses = Rights::Uses { count: 10 };
+        let rights = [
+            right("measure", uses, Some(9), false),
+            right("view", Rights::Perpetual {}, None, false),
+            right("measure", uses, Some(0), true),
+            right("measure", Rights::Uses { count: 5 }, Some(5), false),
+            right("count", uses, Some(3), false),
+        ];
+        let lines: Vec<(&str, String)> =
+            summed(&rights).into_iter().map(|(right, left)| (right.operation.as_str(), left)).collect();
+        assert_eq!(
+            lines,
+            [
+                ("measure", "14 of 15 uses left, of 2 orders".to_owned()),
+                ("view", "view: None".to_owned()),
+                ("measure", "measure: Some(0)".to_owned()),
+                ("count", "count: Some(3)".to_owned()),
+            ]
+        );
     }
 }

@@ -203,8 +203,11 @@ fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
         format!("the store's fingerprint is {words}, and not {expected}: nothing was signed in"),
     );
     let list = Thumbprint::word_list();
-    let mistyped: Vec<String> = plain(expected)
+    let typed = plain(expected);
+    let mistyped: Vec<String> = typed
         .split('-')
+        // A thumbprint has none.
+        .filter(|_| typed.matches('-').count() == words.matches('-').count())
         .filter(|word| !list.contains(word))
         .map(|word| match nearest(word, list.iter().copied()) {
             Some(near) => format!("`{word}` (did you mean `{near}`?)"),

@@ -312,7 +312,9 @@ impl Session<'_> {
             Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer),
             Some(Agreement::Buy(offer)) => {
                 let store = client.store(&offer.document().iss);
-                payment::pay(&store, &offer, &self.run.payment).await?;
+                let order = payment::pay(&store, &offer, &self.run.payment).await?;
+                let (good, price) = (style::GOOD, offer.document().price);
+                context.screen.note(format_args!("{good}bought{good:#}: charged {price}, order {order}"));
             }
         }
         let authorised = resource.authorize_with(operation.as_str(), terms).await;

@@ -112,7 +112,7 @@ impl Search {
 
 impl Report for Results {
     fn text(&self) -> String {
-        let mut table = Table::new(&["name", "version", "kind", "title", "offers"]);
+        let mut table = Table::new(&["name", "version", "kind", "title", "offers"]).with_whole(&[0, 4]);
         for found in &self.results {
             let version = found.version.as_deref().unwrap_or("withdrawn").to_owned();
             let known = found.offers.iter().map(OfferLine::in_short);
