@@ -44,12 +44,18 @@ pub(crate) async fn source(
         let bar = screen.bar(target, None);
         let installed = client.library().install(&at_a_store, &moved(&bar)).await;
         bar.finish_and_clear();
-        let installed = installed.map_err(advise)?;
+        let installed = match installed {
+            Ok(installed) => installed,
+            Err(error) => return Err(not_there(client, &at_a_store, error).await),
+        };
         let dim = style::DIM;
         screen.note(format_args!("{dim}installed {target} from {}{dim:#}", installed.server));
         return Ok(installed.path.into());
     }
-    let streaming = client.library().stream(&at_a_store, false).await.map_err(advise)?;
+    let streaming = match client.library().stream(&at_a_store, false).await {
+        Ok(streaming) => streaming,
+        Err(error) => return Err(not_there(client, &at_a_store, error).await),
+    };
     let (dim, warn) = (style::DIM, style::WARN);
     let (server, bytes) = (streaming.server(), size(streaming.bytes()));
     screen.note(format_args!(
@@ -72,7 +78,10 @@ pub(crate) async fn look(
 ) -> Outcome<Source> {
     let at_a_store = client.and_then(|client| Some((client, only_at_a_store(client, target, server)?)));
     let Some((client, at_a_store)) = at_a_store else { return Ok(file(client, target)?.into()) };
-    let streaming = client.library().stream(&at_a_store, false).await.map_err(advise)?;
+    let streaming = match client.library().stream(&at_a_store, false).await {
+        Ok(streaming) => streaming,
+        Err(error) => return Err(not_there(client, &at_a_store, error).await),
+    };
     let (dim, server) = (style::DIM, streaming.server());
     context.screen.note(format_args!("{dim}{target} is not installed: this is what {server} has{dim:#}"));
     Ok(streaming.look())
@@ -92,6 +101,21 @@ fn only_at_a_store(client: &Client, target: &Target, server: Option<&Origin>) ->
 
 fn target_path(publisher: Option<&PublisherName>, name: &ResourceName) -> String {
     Name { publisher: publisher.cloned(), name: name.clone(), version: None }.path()
+}
+
+/// Why a store does not give a resource out. One whose versions were all withdrawn is not sold, and not unknown.
+pub(crate) async fn not_there(client: &Client, source: &InstallSource, error: ClientError) -> Failure {
+    if let (ClientError::NotFound(_), InstallSource::Store { server, publisher, name, .. }) = (&error, source)
+        && let Ok(server) = server.clone().map_or_else(|| client.default_server(), Ok)
+        && let Ok(listing) = client.store(&server).entry(publisher, name).await
+        && !listing.versions.is_empty()
+        && listing.newest().is_none()
+    {
+        let what = format!("every version of {publisher}/{name} was withdrawn at {server}");
+        return Failure::refusal(Reason::ResourceWithdrawn, what)
+            .with_fix(format!("ask its publisher, {publisher}; `portcullis receipts` shows what you paid for"));
+    }
+    advise(error)
 }
 
 fn advise(error: ClientError) -> Failure {

@@ -142,6 +142,16 @@ fn slips_are_answered_with_what_to_do() {
     assert!(!String::from_utf8_lossy(&changed.stderr).contains("uploading"), "found before");
     let listed = stage.succeed("publisher", &["gift", "acme/sketch", "--list"]);
     assert_eq!(String::from_utf8_lossy(&listed.stderr), "no codes were made for acme/sketch\n");
+    // What was withdrawn is not unknown.
+    stage.succeed("user", &["install", "acme/sketch"]);
+    stage.succeed("publisher", &["withdraw", "acme/sketch@1.0.0", "--yes"]);
+    let updated = stage.succeed("user", &["update"]);
+    assert!(String::from_utf8_lossy(&updated.stdout).contains("was withdrawn, and there is no newer version"));
+    stage.succeed("user", &["remove", "acme/sketch"]);
+    for arguments in [&["run", "--invoke", "view()", "acme/sketch"][..], &["install", "acme/sketch"]] {
+        let output = stage.run("user", arguments);
+        assert_eq!(output.status.code(), Some(31), "{}", String::from_utf8_lossy(&output.stderr));
+    }
     // Nobody is signed in any more, and where is known.
     stage.succeed("user", &["logout"]);
     let (_, fix) = refused("user", &["receipts", "--server", stage.origin()]);

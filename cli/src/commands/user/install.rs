@@ -66,7 +66,11 @@ impl Install {
                 prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
             }
             bar.finish_and_clear();
-            let candidate = prepared.map_err(|error| self.advise(error))?;
+            let candidate = match prepared {
+                Ok(candidate) => candidate,
+                Err(error @ ClientError::NotFound(_)) => return Err(location::not_there(&client, &source, error).await),
+                Err(error) => return Err(self.advise(error)),
+            };
             let mut report = Installed::of(&candidate);
             let installed = candidate.install().await?;
             let sealed = location::open(&installed.path)?;

@@ -1,7 +1,7 @@
 //! `portcullis update`: newer versions of what is installed.
 
 use clap::Args;
-use portcullis_host::{Installed, Library, StateError};
+use portcullis_host::{Client, Installed, StateError};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -30,6 +30,9 @@ struct Updated {
     from: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
+    /// The store has withdrawn the one that is installed, and has no newer one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    withdrawn: bool,
     /// Why nobody knows whether there is a newer one.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<Failed>,
@@ -45,7 +48,8 @@ impl Update {
     /// Returns the exit code: 0, or that of the first resource that could not be looked for. One that fails keeps no
     /// other from being updated.
     pub(crate) fn run(self, context: &Context) -> Outcome<u8> {
-        let library = context.client()?.library();
+        let client = context.client()?;
+        let library = client.library();
         let installed = match &self.name {
             Some(name) => {
                 let one = library.find(&name.path())?;
@@ -58,18 +62,23 @@ impl Update {
             let mut resources = Vec::new();
             for (name, installed) in installed {
                 let from = installed.as_ref().map_or_else(|_| "?".to_owned(), |one| one.version.to_string());
-                let (to, failed) = match update(context, &library, &name, installed).await {
-                    Ok(to) => (to, None),
+                let (newest, failed) = match update(context, &client, &name, installed).await {
+                    Ok(newest) => (newest, None),
                     // Asked for alone, it is the command that fails.
                     Err(failure) if self.name.is_some() => return Err(failure),
-                    Err(failure) => (None, Some(failure)),
+                    Err(failure) => (Newest::Installed, Some(failure)),
                 };
                 if let Some(failure) = &failed {
                     code = if code == 0 { failure.code() } else { code };
                 }
                 let failed =
                     failed.map(|failure| Failed { message: failure.to_string(), fix: failure.fix().to_owned() });
-                resources.push(Updated { name, from, to, failed });
+                let (to, withdrawn) = match newest {
+                    Newest::Updated(to) => (Some(to), false),
+                    Newest::Installed => (None, false),
+                    Newest::Withdrawn => (None, true),
+                };
+                resources.push(Updated { name, from, to, withdrawn, failed });
             }
             Ok(resources)
         })?;
@@ -78,17 +87,32 @@ impl Update {
     }
 }
 
+/// What the newest version is.
+enum Newest {
+    /// This one, from now on.
+    Updated(String),
+    /// The one that was there.
+    Installed,
+    /// The one that was there, and it was withdrawn.
+    Withdrawn,
+}
+
 async fn update(
     context: &Context,
-    library: &Library,
+    client: &Client,
     name: &str,
     installed: Result<Installed, StateError>,
-) -> Outcome<Option<String>> {
+) -> Outcome<Newest> {
     let installed = installed?;
     let bar = context.screen.bar(name, None);
-    let newer = library.update(&installed, &crate::screen::progress::moved(&bar)).await;
+    let newer = client.library().update(&installed, &crate::screen::progress::moved(&bar)).await;
     bar.finish_and_clear();
-    Ok(newer?.map(|newer| newer.version.to_string()))
+    if let Some(newer) = newer? {
+        return Ok(Newest::Updated(newer.version.to_string()));
+    }
+    let listing = client.store(&installed.server).entry(&installed.publisher, &installed.name).await?;
+    let is_withdrawn = listing.version(&installed.version).is_some_and(|version| version.withdrawn);
+    Ok(if is_withdrawn { Newest::Withdrawn } else { Newest::Installed })
 }
 
 impl Report for Updates {
@@ -102,6 +126,9 @@ impl Report for Updates {
                 format!("{bad}failed{bad:#} {} {}: {message}\n  {dim}fix{dim:#}   {fix}\n", one.name, one.from)
             }
             (Some(to), None) => format!("{good}updated{good:#} {} {} to {to}\n", one.name, one.from),
+            (None, None) if one.withdrawn => {
+                format!("{} {} was withdrawn, and there is no newer version\n", one.name, one.from)
+            }
             (None, None) => format!("{} {} is the newest\n", one.name, one.from),
         };
         self.resources.iter().map(line).collect()
