@@ -119,7 +119,7 @@ pub(crate) struct Figures {
     model: &'static str,
     /// How much one order buys, if that is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
+    pub(crate) count: Option<u64>,
     /// The times of a rental, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_within: Option<u32>,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
 pub(crate) use crate::payment::offer_line::{OfferLine, UNKNOWN, UnknownLine, unshown};
-pub(crate) use crate::screen::moment::{date, minute};
+pub(crate) use crate::screen::moment::date;
 pub(crate) use crate::screen::style;
 use crate::screen::tty::Tty;
 

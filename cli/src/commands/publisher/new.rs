@@ -131,7 +131,7 @@ impl Report for Made {
             "{good}made{good:#} {folder}: {} ({})\n\nNext:\n  {strong}cd {}{strong:#}\n  {strong}portcullis dev{strong:#}   builds it, sells it on a throw-away store and runs it\n",
             self.what,
             counted(self.files, "file"),
-            quoted(folder)
+            quoted(&folder)
         )
     }
 }
