@@ -1,5 +1,6 @@
 //! Buying: choose an offer, agree to its price, pay.
 
+pub(crate) mod identifier;
 pub(crate) mod metered;
 pub(crate) mod offer_line;
 pub(crate) mod offer_title;
@@ -14,7 +15,6 @@ use std::sync::atomic::AtomicBool;
 
 use crate::failure::{Failure, Outcome};
 use crate::payment::metered::{Agreed, Question};
-use crate::resource::identifier;
 use crate::screen::output::{OfferLine, Screen, style};
 
 /// What a person should know of an order that is pending.

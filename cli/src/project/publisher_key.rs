@@ -187,8 +187,7 @@ mod tests {
         let (one, two) = (folder.path().join("1"), folder.path().join("2"));
         create(&one).expect("created");
         let other = create(&two).expect("created");
-        let mut jwk: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(&one, Whose::Publisher).expect("bytes")).expect("json");
+        let mut jwk: serde_json::Value = serde_json::from_slice(&std::fs::read(&one).expect("bytes")).expect("json");
         jwk["x"] = Octets(other.public().to_bytes()).to_string().into();
         std::fs::write(&one, jwk.to_string()).expect("written");
         assert!(read(&one, Whose::Publisher).expect_err("refused").to_string().contains("do not belong together"));

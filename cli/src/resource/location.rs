@@ -180,17 +180,15 @@ pub(crate) fn open(path: &Path) -> Outcome<Sealed<File>> {
 /// not have installed anything.
 pub(crate) fn damaged(path: &Path, error: SealedError) -> Failure {
     let shown = path.display();
-    let refused =
-        |what: &str| Failure::refusal(Reason::PackageInvalid, format!("`{shown}` {what}: {error}")).in_detail();
+    let refused = |what: String| Failure::refusal(Reason::PackageInvalid, format!("`{shown}` {what}")).in_detail();
     match &error {
-        SealedError::Structure { defect: Defect::NotSealed, .. } => {
-            refused("is not sealed").with_fix(format!("{SEAL}; what a compiler built is not published as it is"))
-        }
+        SealedError::Structure { defect: Defect::NotSealed, .. } => refused("is a component that is not sealed".into())
+            .with_fix(format!("{SEAL}; what a compiler built is not published as it is")),
         SealedError::Structure { defect: Defect::NotAComponent, .. } => {
-            refused("is not a sealed resource").with_fix(SEAL)
+            refused("is not a sealed resource: it is no WebAssembly component".into()).with_fix(SEAL)
         }
         SealedError::Io(_) | SealedError::NoSuchPart(_) => error.into(),
-        _ => refused("is not as its publisher signed it").with_fix(
+        _ => refused(format!("is not as its publisher signed it: {error}")).with_fix(
             "it was cut short or changed on its way: copy or fetch it again; its publisher can seal it again, \
              `portcullis seal`",
         ),

@@ -1,7 +1,6 @@
 //! From what the command line names to a resource, its export and the file that the result goes to.
 
 pub(crate) mod destination;
-pub(crate) mod identifier;
 pub(crate) mod invocation;
 pub(crate) mod location;
 pub(crate) mod target;

@@ -11,7 +11,7 @@ use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment;
-use crate::resource::identifier;
+use crate::payment::identifier;
 use crate::resource::target::Name;
 use crate::screen::output::{Report, style};
 use crate::screen::table::Table;

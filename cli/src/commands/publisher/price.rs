@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
+use crate::payment::identifier;
 use crate::payment::offer_title;
 use crate::payment::rights::Typed;
 use crate::project;
-use crate::resource::identifier;
 use crate::resource::target::Name;
 use crate::screen::output::{OfferLine, Report, UnknownLine, style};
 

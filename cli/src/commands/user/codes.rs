@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::resource::identifier;
+use crate::payment::identifier;
 use crate::screen::output::{Report, Screen};
 use crate::screen::table::Table;
 
