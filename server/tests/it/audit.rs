@@ -683,7 +683,7 @@ async fn every_command_is_told() {
     std::fs::write(dir.join("cut"), cut).expect("written");
     let said = refused(&run(dir, &["audit", "verify", "cut", "--root", words, "--head", "head"]));
     assert!(said.contains("the log ends with row 5"), "{said}");
-    assert!(refused(&run(dir, &["audit", "export", "--dir", "store", "-o", "audit.jsonl"])).contains("must not exist"));
+    assert!(refused(&run(dir, &["audit", "export", "--dir", "store", "-o", "audit.jsonl"])).contains("exists already"));
 }
 
 /// A copy of a database has the log, whole.
