@@ -131,6 +131,8 @@ enum NextStep {
     FindOut(Option<Duration>),
     /// An answer came that cannot be believed. Whoever sent it can send it for ever.
     Doubt,
+    /// An answer came, and no answer of this server is believed for now. It may have been done.
+    Disbelief,
 }
 
 impl FailedAttempt {
@@ -265,14 +267,18 @@ impl Session {
             };
             let no = *no;
             sent |= matches!(follows, NextStep::FindOut(_) | NextStep::Doubt);
+            let writes = matches!(patience, Patience::Write | Patience::Purchase);
             let after = match follows {
                 NextStep::End => return Err(no),
+                NextStep::Disbelief if writes => {
+                    return Err(RequestError::Unknown { waited: begun.elapsed(), cause: no.to_string() });
+                }
+                NextStep::Disbelief => return Err(no),
                 NextStep::Try(after) | NextStep::FindOut(after) => after,
                 NextStep::Doubt => None,
             };
             let pause = self.retry.pause_before(attempt).max(after.unwrap_or_default());
             if !self.goes_on(patience, follows, sent, attempt, begun.elapsed() + pause) {
-                let writes = matches!(patience, Patience::Write | Patience::Purchase);
                 return Err(match no {
                     no if !writes || !sent => no,
                     // Its words are worth more than that they are not signed.
@@ -391,7 +397,10 @@ impl Session {
             Reply::No(refusal) => refusal.iat,
         };
         // Who believes no time of this server's any more believes no answer of it either.
-        clock.hear(at, *sent, *came).map_err(|by| FailedAttempt::decided(jumped(self.origin(), by).into()))?;
+        clock.hear(at, *sent, *came).map_err(|by| FailedAttempt {
+            no: Box::new(jumped(self.origin(), by).into()),
+            follows: NextStep::Disbelief,
+        })?;
         Ok(reply)
     }
 
