@@ -94,7 +94,17 @@ fn on_postgres(workspace: &Workspace, extent: Extent) -> Result<()> {
             Extent::Usual => server.to_owned(),
             Extent::All => format!("({server}) | ({attacks})"),
         };
-        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", &which]);
+        runner.args([
+            "nextest",
+            "run",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--test-threads",
+            &at_once(),
+            "-E",
+        ]);
+        runner.arg(&which);
     } else {
         runner.args(["test", "--workspace", "--locked", "--no-fail-fast", "--test", "it"]);
         runner.args(["--", "--skip", "sqlite::"]);
@@ -102,12 +112,18 @@ fn on_postgres(workspace: &Workspace, extent: Extent) -> Result<()> {
     step("tests of the server, on PostgreSQL", &mut runner)
 }
 
+/// How many tests run at once: three for two processors, since tests wait for disks, lines and other processes.
+fn at_once() -> String {
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    (processors + processors / 2).to_string()
+}
+
 /// The runner, last, so that its summary is the last thing printed.
 fn tests(workspace: &Workspace, extent: Extent) -> Result<()> {
     let mut runner = cargo();
     runner.current_dir(&workspace.root);
     let slow: &[&str] = if available(&["nextest", "--version"]) {
-        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--test-threads", &at_once()]);
         &["--run-ignored", "all"]
     } else {
         runner.args(["test", "--workspace", "--tests", "--locked", "--no-fail-fast"]);
