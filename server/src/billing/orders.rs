@@ -57,7 +57,10 @@ pub async fn order(
 }
 
 /// As [`order`], and of what is bought in a browser without a key.
-pub(crate) async fn place(
+///
+/// # Errors
+/// As [`order`].
+pub async fn place(
     core: &Core,
     buyer: Buyer,
     goods: impl Into<Ordered>,

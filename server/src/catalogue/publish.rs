@@ -8,6 +8,7 @@
 use crate::Core;
 use crate::billing::offers;
 use crate::catalogue::objects::{self, Abandoned, Intent, StorageError};
+use crate::catalogue::search::PRODUCT_KIND;
 use crate::crypto::secrets;
 use crate::http::app::{App, Server};
 use crate::http::auth::{ProvenTerminal, ProvenUpload};
@@ -278,6 +279,10 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, A
     let (digest, manifest) = (sealed.digest(), sealed.manifest().clone());
     if manifest.version.to_string().len() > MAX_VERSION {
         return Err(ApiError::Unacceptable(format!("a version has at most {MAX_VERSION} bytes: shorten it")));
+    }
+    if manifest.kind.trim().eq_ignore_ascii_case(PRODUCT_KIND) {
+        let text = format!("the kind `{PRODUCT_KIND}` is for what merchants sell: name another one in portcullis.toml");
+        return Err(ApiError::Unacceptable(text));
     }
     let root = app.core.keys.root().thumbprint();
     if !manifest.servers.iter().any(|server| server.origin == *app.origin() && server.root == root) {

@@ -81,6 +81,7 @@ async fn handle(core: &Core, claim: &EffectClaim) -> Result<Option<EffectVerdict
         EffectKind::Refund => refunds::attempt(core, claim).await,
         EffectKind::Webhook => webhooks::attempt(core, claim).await,
         EffectKind::CodeDeadline => merchants::deadline::attempt(core, claim).await,
+        EffectKind::CodeCatchUp => merchants::catching_up::attempt(core, claim).await,
     }
 }
 

@@ -54,6 +54,15 @@ impl std::fmt::Debug for Server {
     }
 }
 
+/// Challenges of an account's endpoints in ten minutes: more than it takes to set one up, and nothing that a third party
+/// would notice.
+const CHALLENGES: u32 = 20;
+/// Products that a merchant sells, or changes, in a second: as many as prices can follow a market, while searches go on
+/// beside it.
+const PRODUCT_RATE: u32 = 2;
+/// And at once: everything that it may sell, after it has changed its key.
+const PRODUCT_BURST: u32 = 1_000;
+
 /// Who may do how much. Per process.
 #[derive(Debug)]
 pub struct Gates {
@@ -63,6 +72,13 @@ pub struct Gates {
     pub terminal: Buckets<Thumbprint>,
     /// Requests, by merchant, whose key is proven.
     pub merchant: Buckets<MerchantId>,
+    /// Challenges of endpoints, by the account that answers for the merchant: each is a request to an address that it
+    /// has made up.
+    pub challenges: Buckets<AccountId>,
+    /// The same, by the host that is challenged: many accounts may name the same one.
+    pub challenged_hosts: Buckets<String>,
+    /// Products sold, or sold in another revision, by merchant: each is a change of the index that everybody searches.
+    pub products: Buckets<MerchantId>,
     /// Wrong passwords, by account and address: a stranger uses up his own tries, and not the owner's.
     pub sign_in: Buckets<(LookupHash, IpAddr)>,
     /// Wrong passwords, by address: a guesser has many accounts.
@@ -98,6 +114,9 @@ impl Server {
             address: Buckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
             terminal: Buckets::new(Rate::per_second(limits.terminal_rate, limits.terminal_burst)),
             merchant: Buckets::new(Rate::per_second(limits.merchant_rate, limits.merchant_burst)),
+            challenges: Buckets::new(Rate::per_period(CHALLENGES, ATTEMPTS_PERIOD)),
+            challenged_hosts: Buckets::new(Rate::per_period(CHALLENGES.saturating_mul(5), ATTEMPTS_PERIOD)),
+            products: Buckets::new(Rate::per_second(PRODUCT_RATE, PRODUCT_BURST)),
             sign_in: Buckets::new(times(1)),
             sign_in_address: Buckets::new(times(5)),
             sign_in_account: Buckets::new(times(10)),

@@ -12,6 +12,7 @@
 //! The states are [`CodeState`](portcullis_protocol::codes::CodeState); `store::transactions::code_orders` writes
 //! each by its table. Buying goes the way of everything that is bought ([`crate::billing::orders`]).
 
+pub(crate) mod catching_up;
 pub(crate) mod deadline;
 pub mod delivery;
 mod documents;

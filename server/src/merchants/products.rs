@@ -32,8 +32,10 @@ pub async fn sell(core: &Core, merchant: &Merchant, compact: &str) -> Result<Pro
         is_sold: true,
         merchant: merchant.id,
     };
-    match core.store.sell_product(revision).await? {
+    match core.store.sell_product(revision, &merchant.key).await? {
         ProductOutcome::Sold => Ok(ProductAnswer { product: signed.digest() }),
+        // Suspended, or with another key, since its request came in.
+        ProductOutcome::NotSigned => Err(Reason::MerchantUnknown.into()),
         ProductOutcome::TooMany => Err(unacceptable(format!("a merchant sells at most {MAX_PRODUCTS} products"))),
     }
 }
@@ -69,7 +71,9 @@ pub async fn request(core: &Core, merchant: &Merchant, compact: &str) -> Result<
     if !product.is_some_and(|product| product.is_sold && product.merchant == merchant.id) {
         return Err(Reason::ProductUnknown.into());
     }
-    core.store.store_request(&merchant.id, &signed.digest(), request, compact).await?;
+    if !core.store.store_request(&merchant.id, &merchant.key, &signed.digest(), request, compact).await? {
+        return Err(Reason::MerchantUnknown.into());
+    }
     let digest = signed.digest();
     Ok(PaymentRequestAnswer { request: digest, url: format!("{}/pay/{digest}", core.origin) })
 }

@@ -105,6 +105,8 @@ writes! {
     CodeAllow, "code.allow";
     /// An order of codes fails, and its refund begins.
     CodeFail, "code.fail";
+    /// Some of the orders of codes that wait for a merchant are told to it anew.
+    CodeCatchUp, "code.catch-up";
     /// A dispute about a code is opened or decided.
     CodeDecide, "code.decide";
     /// Redemption codes are made.

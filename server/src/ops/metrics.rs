@@ -204,7 +204,10 @@ fn of_store(work: &StoreWork, figures: Option<&StoreFigures>) -> Registry {
     registry.register("store_commit_writes", "Writes that were committed together", work.commits.sizes.clone());
     let repeated = "Writes that were run again, because another one was in the way or the connection broke";
     registry.register("store_repeated", repeated, work.commits.repeated.clone());
-    let Some(StoreFigures { orders, books, behind, audit_rows, audit_signed }) = figures else { return registry };
+    let Some(StoreFigures { orders, books, behind, held_up, held_up_seconds, audit_rows, audit_signed }) = figures
+    else {
+        return registry;
+    };
     let by_state: Family<Labels<1>, Gauge> = Family::default();
     for (phase, count) in orders {
         by_state.get_or_create(&[("state", phase.word().into())]).set(*count);
@@ -221,6 +224,9 @@ fn of_store(work: &StoreWork, figures: Option<&StoreFigures>) -> Registry {
         registry.register(name, help, gauge);
     };
     gauge("books_behind", "Transfers that `books` does not have yet", *behind);
+    let late = "Orders of codes that are past their deadline and wait for a person";
+    gauge("code_orders_held_up", late, *held_up);
+    gauge("code_orders_held_up_seconds", "For how long the first of them has been past its deadline", *held_up_seconds);
     gauge("audit_rows", "Rows of the audit log", *audit_rows);
     gauge("audit_signed_rows", "Rows of the audit log that its newest head covers", *audit_signed);
     registry

@@ -51,7 +51,7 @@ pub struct CodeOrder {
     pub complaint: Option<CodeComplaint>,
     /// Why its merchant declined it.
     pub reason: Option<String>,
-    /// Whether its merchant is suspended: then a person decides how it goes on.
+    /// Whether its merchant is suspended, or goes on after that and has not been told of it yet: it does not fail then.
     pub is_held_up: bool,
     /// The terminal that the account's holder lets take it over.
     pub claimant: Option<TerminalId>,
@@ -225,6 +225,65 @@ pub enum CodeFailure {
     },
 }
 
+/// What happens to orders of codes beside the arrows of their states. The log has a word for each, and the tests of
+/// crashes go through all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeMove {
+    /// The terminal has made the key of what a browser bought.
+    Keyed,
+    /// The account's holder lets another terminal take it over.
+    Allowed,
+    /// Another terminal has it.
+    Moved,
+    /// The same code was sealed once more.
+    SealedAgain,
+    /// It was bought in a browser and ended before it had a key.
+    Cancelled,
+    /// Its merchant goes on after a suspension.
+    MerchantRestored,
+    /// The key of its merchant was stolen, and acts for nobody any more.
+    MerchantKeyEnded,
+    /// Another key takes the place of one that was stolen.
+    MerchantKeyReplaced,
+    /// An address was shown to be its merchant's.
+    MerchantProven,
+    /// The key of its merchant has named the next one.
+    MerchantVouched,
+}
+
+impl CodeMove {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Keyed,
+        Self::Allowed,
+        Self::Moved,
+        Self::SealedAgain,
+        Self::Cancelled,
+        Self::MerchantRestored,
+        Self::MerchantKeyEnded,
+        Self::MerchantKeyReplaced,
+        Self::MerchantProven,
+        Self::MerchantVouched,
+    ];
+
+    /// Its word in the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Keyed => "code order keyed",
+            Self::Allowed => "code order allowed",
+            Self::Moved => "code order moved",
+            Self::SealedAgain => "code sealed again",
+            Self::Cancelled => "code order cancelled",
+            Self::MerchantRestored => "merchant restored",
+            Self::MerchantKeyEnded => "merchant key ended",
+            Self::MerchantKeyReplaced => "merchant key replaced",
+            Self::MerchantProven => "merchant endpoint proven",
+            Self::MerchantVouched => "merchant key changed",
+        }
+    }
+}
+
 /// What the operator decides of a disputed order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeDecision {
@@ -307,6 +366,9 @@ pub trait CodeOrders {
     /// more in time is disputed. One that is not late yet, or has its code, or whose merchant is suspended, stays as
     /// it is.
     async fn fail_code_order(&self, order: &OrderId, why: CodeFailure) -> Result<CodeStep, StoreError>;
+
+    /// Goes on with telling a merchant anew of the orders that wait for it. Returns whether there are more.
+    async fn catch_up_code_orders(&self, merchant: &MerchantId) -> Result<bool, StoreError>;
 
     /// Opens or decides a dispute. What is reversed is on its way back.
     async fn decide_code_order(&self, order: &OrderId, decision: CodeDecision) -> Result<CodeStep, StoreError>;

@@ -39,11 +39,14 @@ pub enum EffectKind {
     Webhook,
     /// An order of codes fails, if there is no code for it by then. Its subject is the order.
     CodeDeadline,
+    /// Orders that wait for a merchant are told to it anew, some at a time. Its subject is the merchant.
+    CodeCatchUp,
 }
 
 impl EffectKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Charge, Self::Refund, Self::Webhook, Self::CodeDeadline];
+    pub const ALL: &'static [Self] =
+        &[Self::Charge, Self::Refund, Self::Webhook, Self::CodeDeadline, Self::CodeCatchUp];
 
     /// Its word in the database, in logs and in metrics.
     #[must_use]
@@ -53,6 +56,7 @@ impl EffectKind {
             Self::Refund => "refund",
             Self::Webhook => "webhook",
             Self::CodeDeadline => "code-deadline",
+            Self::CodeCatchUp => "code-catch-up",
         }
     }
 }
@@ -64,7 +68,7 @@ pub struct EffectOf {
     pub kind: EffectKind,
     /// To what: an order, a message, a subscription.
     pub subject: Octets<16>,
-    /// The period of a subscription; 0 otherwise.
+    /// The period of a subscription, the sealing of a code, when orders went on; 0 otherwise.
     pub part: i64,
 }
 

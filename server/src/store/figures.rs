@@ -43,6 +43,10 @@ pub struct StoreFigures {
     pub books: Vec<(String, Commodity, i64)>,
     /// Transfers that `books` do not have yet.
     pub behind: u64,
+    /// Orders of codes that are past their deadline and wait for a person, as far as they are counted.
+    pub held_up: u64,
+    /// For how long the first of them has been past it, in seconds.
+    pub held_up_seconds: u64,
     /// Rows of the audit log.
     pub audit_rows: u64,
     /// Rows of it that the newest head covers.

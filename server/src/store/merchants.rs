@@ -200,6 +200,8 @@ pub enum ProductOutcome {
     Sold,
     /// The merchant has as many as a list can have.
     TooMany,
+    /// The key that signed it is not the merchant's any more, or the merchant is suspended.
+    NotSigned,
 }
 
 /// Merchants.
@@ -236,8 +238,8 @@ pub trait Merchants {
     /// The vouches of a merchant, oldest first.
     async fn merchant_vouches(&self, merchant: &MerchantId) -> Result<Vec<MerchantVouchRecord>, StoreError>;
 
-    /// Sells a revision of a product in place of the one before it.
-    async fn sell_product(&self, revision: ProductRevision) -> Result<ProductOutcome, StoreError>;
+    /// Sells a revision of a product, which a key has signed, in place of the one before it.
+    async fn sell_product(&self, revision: ProductRevision, by: &PublicKey) -> Result<ProductOutcome, StoreError>;
 
     /// Ends the sale of a product. False if it was not sold.
     async fn end_product(&self, merchant: &MerchantId, name: &ProductName) -> Result<bool, StoreError>;
@@ -255,14 +257,16 @@ pub trait Merchants {
     /// A revision of a product, sold or not any more.
     async fn product(&self, digest: &Digest) -> Result<Option<ProductRevision>, StoreError>;
 
-    /// Stores a payment request of the merchant whose product it names. The same again changes nothing.
+    /// Stores a payment request, which a key has signed, of the merchant whose product it names. The same again changes
+    /// nothing. Returns false if the key is not the merchant's any more, or the merchant is suspended.
     async fn store_request(
         &self,
         merchant: &MerchantId,
+        by: &PublicKey,
         digest: &Digest,
         request: &PaymentRequest,
         compact: &str,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// A payment request.
     async fn payment_request(&self, digest: &Digest) -> Result<Option<RequestRecord>, StoreError>;

@@ -51,8 +51,8 @@ pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, Stored
 pub use approvals::{ApprovalRequest, Approvals};
 pub use audit::{AuditEnd, AuditLog, SealedRow};
 pub use code_orders::{
-    AcceptedCode, CodeComplaint, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep, CodesOffSale, NewCode,
-    SealedRecord,
+    AcceptedCode, CodeComplaint, CodeDecision, CodeFailure, CodeMove, CodeOrder, CodeOrders, CodeStep, CodesOffSale,
+    NewCode, SealedRecord,
 };
 pub use copy::{Copied, CopyError, Copyable};
 pub use cycle::{

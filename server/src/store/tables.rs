@@ -100,7 +100,7 @@ const TABLES: &[(&str, &str)] = &[
     (
         "merchants",
         "id:blob name:text title:text key:blob owner:blob webhook:text created_at:int proven_at:int \
-         approved_at:int suspended_at:int probe_at:int successor:blob",
+         approved_at:int suspended_at:int probe_at:int successor:blob caught_up:blob resumes:int",
     ),
     ("merchant_vouches", "merchant:blob seq:int signer:blob compact:text"),
     ("products", "digest:blob merchant:blob name:text product:text compact:text since:int ended_at:int"),

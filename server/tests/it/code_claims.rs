@@ -77,6 +77,9 @@ async fn another_terminal_of_the_account_takes_an_order_over_only_if_the_holder_
         }
         assert_eq!(moved.expect("moved").generation, Generation::new(generation).expect("a number"), "{what}");
         assert_eq!(told_of_move(&world, &own), moves + 1, "{what}: whoever had it is told");
+        // An operator who has to decide sees that the first sealing was handed out.
+        let accepted = found(&world, &order.id).await.accepted;
+        assert_eq!(accepted.and_then(|accepted| accepted.delivered).is_some(), what == "delivered", "{what}");
         // It was said once, and for that terminal.
         assert_eq!(reason(claim(&world, &own, &order.id, &old).await), Reason::ConfirmationRequired, "{what}");
         // The same again, after a lost answer.

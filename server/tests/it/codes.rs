@@ -729,15 +729,46 @@ async fn a_lost_terminal_gives_its_order_to_another_one_and_gets_nothing_itself(
     assert_eq!(reason(third), Reason::OrderClosed, "what arrived is not sealed again");
 }
 
+/// A merchant has no code for so many orders, and says nothing.
+pub(crate) async fn misses(world: &World, machine: &Machine, shop: &Shop, count: usize) {
+    let key = ReleaseSecretKey::generate(&mut rng());
+    let mut late = Vec::new();
+    for _ in 0..count {
+        late.push(bought(world, machine, shop, &key).await.id);
+    }
+    world.core.clock.advance(601);
+    for id in late {
+        merchants::orders::show(&world.core, &shop.merchant, &id).await.expect("shown");
+        assert!(matches!(state(world, &id).await, CodeState::Failed | CodeState::Refunding | CodeState::Refunded));
+    }
+}
+
+/// A buyer orders more than there is, again and again: that closes no shop. Nor does it open one to be late.
+#[tokio::test]
+async fn what_a_merchant_declines_in_time_is_no_failure_of_its() {
+    let world = World::new().await;
+    let (shop, machine) = (Shop::new(&world.core, "games").await, world.machine("ada@example.org").await);
+    let key = ReleaseSecretKey::generate(&mut rng());
+    let health = async || world.core.store.merchant_health(&shop.merchant.id).await.expect("read");
+    for _ in 0..8 {
+        let paid = bought(&world, &machine, &shop, &key).await;
+        merchants::orders::decline(&world.core, &shop.merchant, &paid.id, "sold out").await.expect("declined");
+    }
+    assert_eq!(health().await.decided, 0);
+    bought(&world, &world.machine("bob@example.org").await, &shop, &key).await;
+    // The control: too late it is a failure, whatever is said.
+    let late = bought(&world, &machine, &shop, &key).await;
+    world.core.clock.advance(601);
+    merchants::orders::decline(&world.core, &shop.merchant, &late.id, "sold out").await.expect("answered");
+    assert_eq!((health().await.decided, health().await.in_time), (1, 0));
+}
+
 #[tokio::test]
 async fn a_merchant_that_fails_gets_one_order_a_minute_until_it_delivers_again() {
     let world = World::new().await;
     let (shop, machine) = (Shop::new(&world.core, "games").await, world.machine("ada@example.org").await);
     let key = ReleaseSecretKey::generate(&mut rng());
-    for _ in 0..4 {
-        let paid = bought(&world, &machine, &shop, &key).await;
-        merchants::orders::decline(&world.core, &shop.merchant, &paid.id, "").await.expect("declined");
-    }
+    misses(&world, &machine, &shop, 4).await;
     let probe = bought(&world, &machine, &shop, &key).await;
     let refused = order(&world, &machine, wanted(shop.product, &key, "ok")).await;
     assert_eq!(reason(refused), Reason::MerchantUnavailable, "before anything is charged");

@@ -5,6 +5,8 @@ mod asker;
 mod audit;
 mod code_claims;
 mod code_crashes;
+mod code_move_crashes;
+mod code_operations;
 mod code_sealings;
 mod codes;
 mod copying;

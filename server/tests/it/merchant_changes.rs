@@ -2,7 +2,7 @@
 //! under way are never lost by it.
 
 use crate::codes::{
-    BOOKS, Shop, after, books, bought, found, new_merchant, order, refusal, signed_request, state, wanted,
+    BOOKS, Shop, after, books, bought, found, misses, new_merchant, order, refusal, signed_request, state, wanted,
 };
 use crate::world::{World, count, reason};
 use portcullis_protocol::codes::CodeState;
@@ -273,10 +273,7 @@ async fn what_is_never_paid_takes_no_probe_of_a_merchant_that_fails() {
     let world = World::new().await;
     let (shop, machine) = (Shop::new(&world.core, "games").await, world.machine("ada@example.org").await);
     let stranger = world.machine("mallory@example.org").await;
-    for _ in 0..4 {
-        let paid = bought(&world, &machine, &shop, &key()).await;
-        merchants::orders::decline(&world.core, &shop.merchant, &paid.id, "").await.expect("declined");
-    }
+    misses(&world, &machine, &shop, 4).await;
     for token in ["pending", "decline"] {
         order(&world, &stranger, wanted(shop.product, &key(), token)).await.expect("opened");
     }

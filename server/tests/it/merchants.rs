@@ -359,6 +359,89 @@ async fn an_approved_merchant_has_a_share_of_requests_of_its_own() {
     stage.stop().await;
 }
 
+/// Whoever has an account has the store send requests to an address that he makes up: a few, and no more.
+#[tokio::test]
+async fn challenges_are_sent_a_few_times_and_not_to_a_third_party_all_the_time() {
+    let stage = stage().await;
+    let (mut owner, key) = (stage.customer("owner@example.org").await, SecretKey::generate(&mut rng()));
+    let endpoint = Endpoint::open(&key).await;
+    let mut merchant = by(&stage, &key).await;
+    let _: MerchantAnswer = owner.get_yes(&Draft::post(paths::MERCHANTS, &claim(&stage, &endpoint, &key))).await;
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        let prove = Draft::post(paths::OWNERSHIP, &OwnershipRequest {});
+        statuses.push(merchant.send(&prove).await.status.as_u16());
+    }
+    let sent = endpoint.heard.lock().expect("a lock").len();
+    // One comes back every half minute.
+    assert!((20..26).contains(&sent), "{sent} challenges: {statuses:?}");
+    assert_eq!((statuses[0], statuses[29]), (200, 429), "{statuses:?}");
+    let _: MerchantStatus = merchant.get_yes(&Draft::get(paths::OWN_MERCHANT)).await;
+    stage.stop().await;
+}
+
+/// What the operator has approved is what buyers read: with another title a merchant is approved anew.
+#[tokio::test]
+async fn a_merchant_that_takes_another_title_is_approved_anew() {
+    let stage = stage().await;
+    let core = &stage.running.app().core;
+    let shop = crate::codes::Shop::new(core, "games").await;
+    let claimed = async |title: &str| {
+        let webhook = shop.merchant.webhook.as_str();
+        let mut new = crate::codes::new_merchant(core, "games", &shop.key, shop.merchant.owner, webhook);
+        new.title = title.parse().expect("a title");
+        core.store.claim_merchant(new).await.expect("claimed");
+        core.store.merchant(&shop.merchant.name).await.expect("read").expect("a merchant")
+    };
+    assert_eq!(claimed(shop.merchant.title.as_str()).await.state.word(), "approved", "the control: the same again");
+    let renamed = claimed("The store's own top-up").await;
+    assert_eq!(renamed.state.word(), "proven");
+    let listed = Browser::new(&stage.origin).get("/search?q=game-key").await;
+    assert!(
+        !listed.text.contains("The store&#39;s own") && !listed.text.contains("The store's own"),
+        "{}",
+        listed.text
+    );
+    core.store.decide_merchant(&shop.merchant.name, MerchantDecision::Approve).await.expect("approved");
+    assert_eq!(claimed("The store's own top-up").await.state.word(), "approved");
+    stage.stop().await;
+}
+
+/// Each revision of a product is a change of the index that everybody searches: what a merchant may change at once is
+/// bounded, and what it asks otherwise goes on.
+#[tokio::test]
+async fn a_merchant_that_changes_its_products_all_the_time_is_held_back() {
+    let stage = stage().await;
+    let core = &stage.running.app().core;
+    let shop = crate::codes::Shop::new(core, "games").await;
+    let mut merchant = by(&stage, &shop.key).await;
+    let sell = |price: &str| {
+        let body = ProductRequest { product: shop.product(core, "game-key", price, 600) };
+        Draft::json(Method::PUT, paths::PRODUCTS, &body)
+    };
+    let _: ProductAnswer = merchant.get_yes(&sell("21.00 EUR")).await;
+    let gate = &stage.running.app().gates.products;
+    // What comes back meanwhile, on a busy machine, is used up again.
+    let mut held = false;
+    for _ in 0..50 {
+        while gate.take(shop.merchant.id).is_ok() {}
+        let answer = merchant.send(&sell("22.00 EUR")).await.status.as_u16();
+        held = answer == 429;
+        assert!(held || answer == 200, "{answer}");
+        if held {
+            break;
+        }
+    }
+    assert!(held, "it is never held back");
+    let _: MerchantStatus = merchant.get_yes(&Draft::get(paths::OWN_MERCHANT)).await;
+    // The control: of another merchant nothing is held back.
+    let other = crate::codes::Shop::new(core, "films").await;
+    let mut merchant = by(&stage, &other.key).await;
+    let body = ProductRequest { product: other.product(core, "film-key", "5.00 EUR", 600) };
+    let _: ProductAnswer = merchant.get_yes(&Draft::json(Method::PUT, paths::PRODUCTS, &body)).await;
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn a_webhook_on_a_private_address_is_not_accepted() {
     // What the operator listed for endpoints of the store's own is not a merchant's to reach.

@@ -1,6 +1,7 @@
 //! The pages: who gets in, and who is kept out.
 
 mod buy;
+mod hostile;
 mod pay;
 mod step_up;
 mod store;

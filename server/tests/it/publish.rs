@@ -40,6 +40,23 @@ async fn a_resource_is_countersigned_listed_and_served() {
 }
 
 #[tokio::test]
+async fn the_kind_of_what_merchants_sell_is_nobody_elses() {
+    let stage = Stage::open().await;
+    let (mut terminal, key) = stage.publisher("lumen").await;
+    for (kind, expected) in [
+        ("code", StatusCode::UNPROCESSABLE_ENTITY),
+        ("Code", StatusCode::UNPROCESSABLE_ENTITY),
+        ("codes", StatusCode::OK),
+    ] {
+        let manifest = Manifest { kind: kind.into(), ..picture_manifest(&terminal, &key, "lumen", "1.0.0") };
+        let file = seal(&terminal, &key, manifest);
+        let answer = terminal.send(&upload(&file)).await;
+        assert_eq!(answer.status, expected, "{kind}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn versions_only_grow() {
     let stage = Stage::open().await;
     let (mut terminal, key) = stage.publisher("lumen").await;

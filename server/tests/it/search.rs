@@ -163,11 +163,13 @@ async fn what_merchants_sell_is_found_beside_resources() {
         assert_eq!(products(&world, "game", None).await.len(), found, "{decision:?}");
         assert_eq!(products(&world, "", Some("code")).await.len(), found, "{decision:?}");
     }
-    // What is sold while a merchant is suspended is there once it is not.
-    store.decide_merchant(&name, MerchantDecision::Suspend).await.expect("decided");
+    // Nor is what the merchant of a suspended account sells.
     shop.sell(core, "level-pack", "5.00 EUR", 600).await;
-    assert!(products(&world, "", None).await.is_empty());
-    store.decide_merchant(&name, MerchantDecision::Restore).await.expect("decided");
+    assert!(store.set_suspended(&shop.merchant.owner, true).await.expect("suspended"));
+    for text in ["", "game", "level"] {
+        assert!(products(&world, text, None).await.is_empty(), "{text}");
+    }
+    assert!(store.set_suspended(&shop.merchant.owner, false).await.expect("restored"));
     assert_eq!(products(&world, "", None).await, ["level-pack 5.00 EUR", "game-key 25.00 EUR"], "the newest first");
     // A merchant whose endpoint has to be proved again sells nothing meanwhile.
     let moved = new_merchant(core, "games", &shop.key, shop.merchant.owner, "https://elsewhere.example/hook");
@@ -202,7 +204,9 @@ async fn a_merchant_that_nobody_approved_hides_nothing() {
         store.decide_merchant(&shop.merchant.name, decision).await.expect("decided").expect("a merchant");
     }
     assert_eq!(world.database().number(rows, &[]), before, "what leaves the index comes back to it");
-    store.decide_merchant(&shop.merchant.name, MerchantDecision::Suspend).await.expect("decided");
+    // Its endpoint is to be proven again: it may put things on sale, and sells none of them.
+    let moved = new_merchant(core, "thief", &shop.key, shop.merchant.owner, "https://elsewhere.example/hook");
+    store.claim_merchant(moved).await.expect("claimed");
     let bare = world.database().number(rows, &[]);
     for number in 0..600 {
         shop.sell(core, &format!("alpine-lake-{number}"), "1.00 EUR", 600).await;

@@ -9,7 +9,7 @@ use super::{Arena, Outcome, Trial, attacks};
 use crate::future::{Document, Future, Passing, Pen};
 use crate::seller::{Seller, allow, buy, buy_in_browser, fetch, found, opened, platform, preset, sign, wanted};
 use crate::{Browser, Inbox, checkout};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use portcullis_fixtures::{Draft, now, postgres, random, rng};
 use portcullis_host::{Client, ClientError, ClientOptions, Collected, Retry};
 use portcullis_protocol::codes::{CodeContext, CodeState, Codes, Generation, Quantity, seal};
@@ -39,6 +39,7 @@ attacks! {
     "order-key-substituted" => order_key_substituted,
     "code-at-a-revoked-terminal" => code_at_a_revoked_terminal,
     "order-taken-over-by-another-terminal" => order_taken_over_by_another_terminal,
+    "merchant-of-a-suspended-account" => merchant_of_a_suspended_account,
     "code-read-from-what-the-store-keeps" => code_read_from_what_the_store_keeps,
     "merchant-inside-the-servers-network" => merchant_inside_the_servers_network,
 }
@@ -420,6 +421,7 @@ fn reseal(pen: &Pen, passing: &mut Passing, right: Octets<32>) {
 
 /// A terminal that was revoked after it had ordered fetches the code, acknowledges it, and has it sealed for itself.
 async fn code_at_a_revoked_terminal(arena: &mut Arena) -> Result<Outcome> {
+    let home = arena.fresh_path();
     let shop = arena.shop().await?;
     let platform = platform(shop.server.dir(), &shop.origin).await?;
     let mut games = seller(shop, &platform, "revoked-games").await?;
@@ -464,6 +466,53 @@ async fn code_at_a_revoked_terminal(arena: &mut Arena) -> Result<Outcome> {
     games.submit(&sealed).await?;
     let has = opened(&fetch(&mut next, after).await?, &games, &renewed)? == "AFTER";
     trial.control("another terminal of the account has it sealed for itself", has);
+
+    // The real client, at a server that stands still between the look at its session and the delivery.
+    let client = Client::open(ClientOptions::new().state_dir(home).retry(Retry { attempts: 2, ..Retry::default() }))?;
+    let origin: Origin = shop.origin.clone();
+    let sign_in = client.sign_in(&origin, "a client").await?;
+    browser.approve(&sign_in.user_code(), &sign_in.terminal_words()).await?;
+    sign_in.finish().await?;
+    let store = client.store(&origin);
+    let merchant = store.merchant(&games.name).await?;
+    let product = merchant.products.first().context("a product")?.clone();
+    let order = async || -> Result<OrderId> {
+        let method = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
+        Ok(store.order_codes(&merchant, &product, Quantity::ONE, None, method, true).await?.id)
+    };
+    let (slow, late) = (order().await?, order().await?);
+    games.deliver(&platform, slow, "SLOW").await?;
+    games.deliver(&platform, late, "LATE").await?;
+    for (order, revoked) in [(slow, false), (late, true)] {
+        shop.restart(&[("PORTCULLIS_FAULT", "code.deliver.before-write:stop")])?;
+        let (asking, at) = (client.clone(), origin.clone());
+        // On a thread of its own, as the process that it is.
+        let fetching = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            anyhow::Ok(runtime.block_on(collected(&asking, &at, &order)))
+        });
+        tokio::task::block_in_place(|| shop.server.wait_for_stop())?;
+        if revoked {
+            let found = found(&platform, order).await?;
+            let terminal = found.terminal.context("a terminal")?;
+            platform.store.revoke_terminal(&found.account, &terminal).await?;
+        }
+        shop.server.resume()?;
+        let got = tokio::task::block_in_place(|| fetching.join()).map_err(|_| anyhow!("the client panicked"))??;
+        if revoked {
+            let is_there = store.stored_codes(&order)?.is_some();
+            trial.attack_fails(
+                "revoked while the request is under way",
+                "no code on its disk",
+                got.is_err() && !is_there,
+            );
+            let after = found(&platform, order).await?.state;
+            trial.attack_fails("as delivered", "it still waits", after == Some(CodeState::CodeReceived));
+        } else {
+            trial.control("a request that is only slow is delivered", got? == "SLOW");
+        }
+    }
+    shop.restart(&[])?;
     Ok(trial.finish())
 }
 
@@ -531,6 +580,45 @@ async fn order_taken_over_by_another_terminal(arena: &mut Arena) -> Result<Outco
     let id = found(&platform, early).await?.terminal.context("a terminal")?;
     planted.done(&Draft::json(Method::DELETE, paths::fill(paths::TERMINAL, &[&id]), &json!({}))).await?;
     trial.attack("revoking the terminal that has it", no, planted.ask::<Value>(&claim(early)).await);
+    Ok(trial.finish())
+}
+
+/// The operator has found somebody out and suspends the account. Its merchant's key proves itself without one.
+async fn merchant_of_a_suspended_account(arena: &mut Arena) -> Result<Outcome> {
+    let shop = arena.shop().await?;
+    let platform = platform(shop.server.dir(), &shop.origin).await?;
+    let mut browser = Browser::new(shop.origin.as_str())?;
+    let email = "suspended-seller@mail.example";
+    browser.sign_up(email, PASSWORD).await?;
+    let mut owner = shop.terminal_of(&mut browser).await?;
+    let mut games = Seller::of(&mut owner, &platform, "suspended-games").await?;
+    let mut buyer = shop.customer().await?;
+    let secret = key();
+    let (heard, sealed) = (
+        buy(&mut buyer, &wanted(games.product, &secret)).await?,
+        buy(&mut buyer, &wanted(games.product, &secret)).await?,
+    );
+    let nonce = found(&platform, heard).await?.nonce.context("a nonce")?;
+    let verification = games.verify(&platform, sealed).await?;
+    let submission = games.seal(&verification, &["CODE"], Vec::new())?;
+    let path = "/merchants/suspended-games/game-key";
+    let mut trial = Trial::new();
+    trial.control("before, it sells", browser.look(path).await?.0.is_success());
+    shop.server.operator(&["account", "suspend", email])?;
+    let no = "merchant-unknown";
+    trial.attack("selling to a terminal", no, buy(&mut buyer, &wanted(games.product, &key())).await);
+    trial.attack("asking what was ordered", no, games.ask(heard, nonce, None).await);
+    trial.attack("being credited for a code", no, games.submit(&submission).await);
+    trial.attack("another product", no, games.sell("new-key", "5.00 EUR").await);
+    trial.attack("a payment request", no, games.ask_for("18.00 EUR").await);
+    let (page, _, _) = browser.look(path).await?;
+    trial.attack_fails("its page", "404", page.as_u16() == 404);
+    let (_, _, results) = browser.look("/search?q=suspended-games").await?;
+    trial.attack_fails("in the search", "not found", !results.contains(path));
+    shop.server.operator(&["account", "restore", email])?;
+    games.deliver(&platform, heard, "HEARD").await?;
+    let has = opened(&fetch(&mut buyer, heard).await?, &games, &secret)? == "HEARD";
+    trial.control("with its account it is back, and delivers", has && games.submit(&submission).await.is_ok());
     Ok(trial.finish())
 }
 

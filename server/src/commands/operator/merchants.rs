@@ -161,8 +161,14 @@ async fn open(app: &App) -> anyhow::Result<Report> {
         app.core.store.open_code_orders(None, last.as_ref().map(|order| &order.id), PAGE).await
     };
     let mut orders = every(list);
+    let (now, mut held_up, mut first) = (app.core.store.now().await?, 0_u64, None::<Timestamp>);
     while let Some(order) = orders.try_next().await? {
         let Some(state) = order.state else { continue };
+        // Nothing happens to it by itself any more.
+        if let Some(deadline) = order.deadline.filter(|deadline| order.waits_for_merchant() && *deadline < now) {
+            held_up += 1;
+            first = Some(first.map_or(deadline, |first| first.min(deadline)));
+        }
         let (party, next) = order.next().map_or((None, ""), |(party, next)| (Some(party), next));
         let who = party.map_or_else(String::new, |party| party.to_string());
         let (id, merchant, amount) = (order.id, &order.merchant_name, order.amount);
@@ -184,5 +190,14 @@ async fn open(app: &App) -> anyhow::Result<Report> {
             "reason": order.reason, "complaint": order.complaint.map(CodeComplaint::word),
         }));
     }
-    Ok(Report::list(text, "Every order of codes is final.", json!({"orders": rows})))
+    if let Some(first) = first {
+        let orders = if held_up == 1 { "1 order is".to_owned() } else { format!("{held_up} orders are") };
+        writeln!(
+            text,
+            "{orders} held up: past the deadline, the first since {}, and a person has to decide.",
+            moment(first)
+        )?;
+    }
+    let json = json!({"orders": rows, "held_up": held_up, "held_up_since": first.map(Timestamp::seconds)});
+    Ok(Report::list(text, "Every order of codes is final.", json))
 }

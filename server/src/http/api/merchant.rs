@@ -12,7 +12,13 @@ use portcullis_protocol::wire::{
     MerchantOrdersAnswer, MerchantStatus, MerchantVouchRequest, OrderVerificationAnswer, OrderVerificationRequest,
     OwnershipRequest, PaymentRequestAnswer, PaymentRequestRequest, ProductAnswer, ProductRequest,
 };
-use portcullis_protocol::{EpochId, OrderId, ProductName, paths};
+use portcullis_protocol::{EpochId, OrderId, ProductName, WebhookUrl, paths};
+
+/// The host that an address is at.
+fn host_of(webhook: &WebhookUrl) -> String {
+    let url = url::Url::parse(webhook.as_str());
+    url.ok().and_then(|url| url.host_str().map(str::to_lowercase)).unwrap_or_default()
+}
 
 /// What the merchant needs to know of itself.
 #[utoipa::path(
@@ -35,6 +41,9 @@ pub(crate) async fn show(app: App, caller: ProvenMerchant, (): ()) -> Result<Mer
 )]
 pub(crate) async fn prove(app: App, caller: ProvenMerchant, (): ()) -> Result<MerchantAnswer, Refused> {
     let OwnershipRequest {} = caller.json()?;
+    // Before anything is sent to where somebody else may be.
+    app.gates.challenges.take(caller.merchant.owner)?;
+    app.gates.challenged_hosts.take(host_of(&caller.merchant.webhook))?;
     Ok(registration::prove(&app.core, &caller.merchant).await?)
 }
 
@@ -48,6 +57,7 @@ pub(crate) async fn prove(app: App, caller: ProvenMerchant, (): ()) -> Result<Me
 )]
 pub(crate) async fn sell(app: App, caller: ProvenMerchant, (): ()) -> Result<ProductAnswer, Refused> {
     let ProductRequest { product } = caller.json()?;
+    app.gates.products.take(caller.merchant.id)?;
     Ok(products::sell(&app.core, &caller.merchant, &product).await?)
 }
 

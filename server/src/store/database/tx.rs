@@ -1,6 +1,6 @@
 //! A transaction as rules see it.
 
-use super::{Row, TxResult, Value};
+use super::{Row, TxError, TxResult, Value};
 use crate::ops::clock::Timestamp;
 use crate::store::database::value::Params;
 use crate::store::wakes::Wake;
@@ -106,6 +106,8 @@ pub(crate) struct Tx<'a> {
     statements: &'a dyn Statements,
     /// The highest lock that it has.
     highest: Cell<u8>,
+    /// The accounts whose locks it has.
+    accounts: RefCell<Vec<AccountId>>,
     now: Cell<Timestamp>,
     /// Whether it has changed a row.
     has_changed: Cell<bool>,
@@ -115,9 +117,10 @@ pub(crate) struct Tx<'a> {
 
 impl<'a> Tx<'a> {
     /// An open transaction.
-    pub(crate) const fn new(statements: &'a dyn Statements, now: Timestamp) -> Self {
+    pub(crate) fn new(statements: &'a dyn Statements, now: Timestamp) -> Self {
         let (highest, has_changed) = (Cell::new(0), Cell::new(false));
-        Self { statements, highest, now: Cell::new(now), has_changed, wakes: RefCell::new(Vec::new()) }
+        let (accounts, wakes) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        Self { statements, highest, accounts, now: Cell::new(now), has_changed, wakes }
     }
 
     /// The moment, by the database's clock. Whoever waited for a lock has the moment at which he got it: what was done
@@ -136,8 +139,20 @@ impl<'a> Tx<'a> {
         self.wakes.into_inner()
     }
 
-    /// Takes a lock, which is higher than those that the transaction has.
+    /// Takes a lock, which is higher than those that the transaction has. Of several accounts the one with the lower
+    /// identifier comes first. One that turns out to be wanted too late is a conflict: the transaction is run again, and
+    /// finds it in time.
     pub(crate) fn lock(&self, lock: Lock<'_>) -> TxResult<()> {
+        if let Lock::Account(account) = lock {
+            let mut accounts = self.accounts.borrow_mut();
+            if accounts.contains(account) {
+                return Ok(());
+            }
+            if accounts.iter().any(|held| held.as_bytes() > account.as_bytes()) {
+                return Err(TxError::Conflict("an account was locked out of order".into()));
+            }
+            accounts.push(*account);
+        }
         debug_assert!(self.highest.get() <= lock.rank(), "{lock:?} is taken out of order");
         self.highest.set(lock.rank());
         if let Some(locks) = self.statements.locks() {

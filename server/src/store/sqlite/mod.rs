@@ -54,6 +54,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("lanes.sql"),
     include_str!("step_up.sql"),
     include_str!("bounds.sql"),
+    include_str!("catching_up.sql"),
 ];
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");

@@ -1,7 +1,7 @@
 //! Accounts, invitations, browser sessions.
 
 use super::sessions::end_all;
-use super::{Database, Lock, Tx, TxResult, search};
+use super::{Database, Lock, Tx, TxResult, listed_products, merchants, search};
 use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::ops::faults::Write;
 use crate::store::database::Row;
@@ -148,12 +148,19 @@ impl<D: Database> Accounts for D {
         let id = *id;
         self.write(Write::AccountChange, move |tx| {
             tx.lock(Lock::Account(&id))?;
-            tx.lock(Lock::Catalogue)?;
+            let sql = "SELECT 1 FROM accounts WHERE id = ?1 AND suspended_at IS NOT NULL";
+            let was_suspended = tx.one(sql, [id.as_bytes()], |_| Ok(()))?.is_some();
             let since = suspended.then_some(tx.now().millis());
             let sql = "UPDATE accounts SET suspended_at = ?2 WHERE id = ?1";
             let found = tx.change(sql, (id.as_bytes(), since))? == 1;
+            if found && was_suspended && !suspended {
+                merchants::owner_restored(tx, &id)?;
+            }
+            // After the endpoints of merchants: in the order of every other.
+            tx.lock(Lock::Catalogue)?;
             if found {
                 search::set_standing(tx, &id, !suspended)?;
+                listed_products::set_standing_of(tx, &id)?;
                 if suspended {
                     end_all(tx, &id)?;
                 }

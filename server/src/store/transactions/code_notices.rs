@@ -15,7 +15,7 @@ pub(super) const ORDER_PAID: &str = "order.paid";
 /// The same code is to be sealed to another key.
 const ORDER_RESEAL: &str = "order.reseal";
 /// What became of the order can be asked for.
-const ORDER_CLOSED: &str = "order.closed";
+pub(super) const ORDER_CLOSED: &str = "order.closed";
 /// The key of an order is wanted of its terminal.
 const KEY_WANTED: &str = "code.key-wanted";
 /// An order is delivered to another terminal from now on.

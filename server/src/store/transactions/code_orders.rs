@@ -9,7 +9,7 @@
 //! reversed        merchant    ──▶ refunds ──▶ provider
 //! ```
 
-use super::{Database, Lock, Tx, TxError, TxResult, code_notices, merchants, orders, prepaid, terminals};
+use super::{Database, Lock, Tx, TxError, TxResult, code_notices, effects, merchants, orders, prepaid, terminals};
 use crate::billing::ledger::LedgerAccount;
 use crate::billing::rights;
 use crate::crypto::secrets::random;
@@ -20,9 +20,9 @@ use crate::store::database::row::{
     bytes, json, maybe_bytes, maybe_money, maybe_one_of, maybe_time, number_of, octets, text, time,
 };
 use crate::store::{
-    AcceptedCode, AccountPage, BrowserCodes, CodeComplaint, CodeDecision, CodeFailure, CodeOrder, CodeOrders, CodeStep,
-    CodesOffSale, MerchantId, MerchantState, NewCode, NewOrder, Order, OrderPhase, Ordered, Page, ProductRevision,
-    SealedRecord, StoreError,
+    AcceptedCode, AccountPage, BrowserCodes, CodeComplaint, CodeDecision, CodeFailure, CodeMove, CodeOrder, CodeOrders,
+    CodeStep, CodesOffSale, EffectKind, EffectOf, MerchantId, MerchantState, NewCode, NewOrder, Order, OrderPhase,
+    Ordered, Page, ProductRevision, SealedRecord, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::{CodeEvent, CodeState, Generation, Health, Quantity, SealedBytes};
@@ -33,7 +33,9 @@ const CODE_ORDER: &str = "SELECT c.id, o.account, c.terminal, c.merchant, m.name
                                  c.quantity, o.amount, o.currency, c.request, c.recipient, c.nonce, c.state,
                                  c.generation, c.deadline, c.verification, c.sealed, c.code, c.enc, c.ciphertext,
                                  c.accepted_at, c.changed_at, o.place, c.digest, c.sealed_for, c.sealed_to,
-                                 c.sealed_under, c.reason, c.complaint, m.suspended_at IS NOT NULL,
+                                 c.sealed_under, c.reason, c.complaint,
+                                 (EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = c.merchant)
+                                  OR (m.resumes = 1 AND m.caught_up IS NOT NULL AND c.id > m.caught_up)),
                                  c.claimant, c.delivered_at
                           FROM code_orders c JOIN orders o ON o.id = c.id JOIN products p ON p.digest = c.product
                                JOIN merchants m ON m.id = c.merchant";
@@ -56,6 +58,9 @@ const WAITS: &str = "(c.state IN (0, 1, 2) OR (c.state IN (3, 4) AND c.generatio
 /// How long orders that a person has let go on wait for their code at least, in seconds: the longest that a product
 /// may take. Its merchant has to put a new key to use, and the buyers have waited already.
 const RESUMED: u64 = 24 * 3600;
+/// Orders that one transaction tells a merchant of anew: each takes some ten statements, and all of them hold its
+/// endpoint, for which every order that is paid meanwhile waits.
+const CAUGHT_UP: u32 = 50;
 
 fn code_order(row: &Row<'_>) -> TxResult<CodeOrder> {
     Ok(CodeOrder {
@@ -279,7 +284,8 @@ pub(super) fn open(tx: &Tx<'_>, new: &NewOrder, wanted: &WantedCodes) -> TxResul
 /// Whether codes can still be delivered for an order that is paid now: of several for one request, for the first.
 pub(super) fn can_be_delivered(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
     let sql = "SELECT 1 FROM code_orders c JOIN merchants m ON m.id = c.merchant
-               WHERE c.id = ?1 AND m.suspended_at IS NULL AND m.approved_at IS NOT NULL AND m.proven_at IS NOT NULL
+               WHERE c.id = ?1 AND m.approved_at IS NOT NULL AND m.proven_at IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = c.merchant)
                      AND NOT EXISTS (SELECT 1 FROM code_orders other WHERE other.spent = c.request)";
     Ok(tx.one(sql, [id.as_bytes()], |_| Ok(()))?.is_some())
 }
@@ -352,7 +358,7 @@ fn keyed(tx: &Tx<'_>, order: &CodeOrder, terminal: &TerminalId, recipient: &Octe
     }
     let order = found(tx, &order.id)?;
     code_notices::keyed(tx, &order)?;
-    tx.log("code order keyed", Some(&order.account), Some(terminal), order.id.as_bytes())?;
+    tx.log(CodeMove::Keyed.word(), Some(&order.account), Some(terminal), order.id.as_bytes())?;
     Ok(CodeStep::Taken(order))
 }
 
@@ -428,37 +434,80 @@ pub(super) fn payment_won(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
     Ok(kept)
 }
 
-/// The orders that wait for their merchant, oldest first.
-fn waiting(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<Vec<CodeOrder>> {
-    tx.all(
-        &format!("{CODE_ORDER} WHERE c.merchant = ?1 AND {OPEN} AND {WAITS} AND c.nonce IS NOT NULL ORDER BY c.id"),
-        [merchant.0.0],
-        code_order,
-    )
+/// Orders that wait for their merchant, oldest first: so many after one.
+fn waiting(tx: &Tx<'_>, merchant: &MerchantId, after: [u8; 16], limit: u32) -> TxResult<Vec<CodeOrder>> {
+    let sql = format!(
+        "{CODE_ORDER} WHERE c.merchant = ?1 AND c.id > ?2 AND {OPEN} AND {WAITS} AND c.nonce IS NOT NULL
+         ORDER BY c.id LIMIT ?3"
+    );
+    tx.all(&sql, (merchant.0.0, after, limit), code_order)
 }
 
-/// Tells a merchant once more what it has to do: at an endpoint that has just shown to be its own.
-pub(super) fn tell_again(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
-    waiting(tx, merchant)?.iter().try_for_each(|order| code_notices::tell_wanted(tx, order))
-}
-
-/// The orders that waited for a person go on: their merchant is told anew, under nonces that nobody has seen, and has
-/// time enough.
-pub(super) fn resume(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
-    let mut resumed = Vec::new();
-    for mut order in waiting(tx, merchant)? {
-        let Some(state) = order.state else { continue };
-        let (nonce, before) = (Octets(random::<32>()), order.deadline);
-        let deadline = before.unwrap_or_else(|| tx.now()).max(tx.now().plus(RESUMED));
-        let sql = "UPDATE code_orders SET nonce = ?3, deadline = ?4 WHERE id = ?1 AND state = ?2 AND generation = ?5";
-        let values = (order.id.as_bytes(), place(state), nonce.0, deadline.millis(), i64::from(order.generation.get()));
-        // One that goes on meanwhile is on its way.
-        if tx.change(sql, values)? == 1 {
-            (order.nonce, order.deadline) = (Some(nonce), Some(deadline));
-            resumed.push(order);
-        }
+/// Tells a merchant anew of everything that waits for it: of the first orders in this transaction, of the rest by
+/// an effect. If it goes on after a suspension, each has a nonce that nobody has seen, and time enough; until it is told,
+/// it does not fail. Otherwise an endpoint that has just shown to be its own hears what the one before heard.
+pub(super) fn tell_anew(tx: &Tx<'_>, merchant: &MerchantId, resumes: bool) -> TxResult<()> {
+    let sql = "UPDATE merchants SET caught_up = ?2,
+                                    resumes = CASE WHEN caught_up IS NOT NULL AND resumes = 1 THEN 1
+                                                   ELSE CAST(?3 AS BIGINT) END
+               WHERE id = ?1";
+    tx.change(sql, (merchant.0.0, [0_u8; 16], i64::from(resumes)))?;
+    if catch_up(tx, merchant)? {
+        let of = EffectOf { part: tx.now().millis(), ..EffectOf::new(EffectKind::CodeCatchUp, merchant.0) };
+        effects::add(tx, of, tx.now())?;
     }
-    resumed.iter().try_for_each(|order| code_notices::resumed(tx, order))
+    Ok(())
+}
+
+/// Tells of the next ones. Returns whether there are more. Each order is a conditional write of its own.
+fn catch_up(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<bool> {
+    // Of two processes that do so at once one waits here, and goes on after the other. A merchant that was suspended
+    // again begins anew when it is restored.
+    let sql = "UPDATE merchants SET caught_up = caught_up
+               WHERE id = ?1 AND caught_up IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = merchants.id)
+               RETURNING caught_up, resumes";
+    let row = tx.one(sql, [merchant.0.0], |row| Ok((row.get::<[u8; 16]>(0)?, row.get::<i64>(1)? == 1)))?;
+    let Some((after, resumes)) = row else { return Ok(false) };
+    let orders = waiting(tx, merchant, after, CAUGHT_UP)?;
+    let more = orders.len() >= usize::try_from(CAUGHT_UP).unwrap_or(usize::MAX);
+    let last = orders.last().filter(|_| more).map(|order| *order.id.as_bytes());
+    if resumes {
+        // All of the orders before anybody is told: in the order of every other.
+        let resumed: Vec<CodeOrder> =
+            orders.into_iter().map(|order| resume(tx, order)).filter_map(Result::transpose).collect::<TxResult<_>>()?;
+        resumed.iter().try_for_each(|order| code_notices::resumed(tx, order))?;
+    } else {
+        orders.iter().try_for_each(|order| code_notices::tell_wanted(tx, order))?;
+    }
+    let sql = "UPDATE merchants SET caught_up = ?2, resumes = resumes * CAST(?3 AS BIGINT) WHERE id = ?1";
+    tx.change(sql, (merchant.0.0, last, i64::from(more)))?;
+    Ok(more)
+}
+
+/// An order that waited for a person goes on.
+fn resume(tx: &Tx<'_>, mut order: CodeOrder) -> TxResult<Option<CodeOrder>> {
+    let Some(state) = order.state else { return Ok(None) };
+    let (nonce, before) = (Octets(random::<32>()), order.deadline);
+    let deadline = before.unwrap_or_else(|| tx.now()).max(tx.now().plus(RESUMED));
+    let sql = "UPDATE code_orders SET nonce = ?3, deadline = ?4 WHERE id = ?1 AND state = ?2 AND generation = ?5";
+    let values = (order.id.as_bytes(), place(state), nonce.0, deadline.millis(), i64::from(order.generation.get()));
+    // One that goes on meanwhile is on its way.
+    if tx.change(sql, values)? != 1 {
+        return Ok(None);
+    }
+    (order.nonce, order.deadline) = (Some(nonce), Some(deadline));
+    Ok(Some(order))
+}
+
+/// Locks everybody whom the end of an order touches, in the order of their identifiers: its buyer, and whoever has
+/// redeemed what its codes gave.
+pub(super) fn lock_with_holders(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
+    let sql = "SELECT account FROM orders WHERE id = ?1
+               UNION SELECT account FROM redemption_codes WHERE sold = ?1 AND account IS NOT NULL";
+    let mut holders = tx.all(sql, [id.as_bytes()], |row| bytes(row, 0, AccountId::from_bytes))?;
+    holders.sort_unstable_by_key(|holder| *holder.as_bytes());
+    holders.iter().try_for_each(|holder| tx.lock(Lock::Account(holder)))
 }
 
 // The merchant.
@@ -548,6 +597,8 @@ fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
     }
     if is_first {
         sell_serials(tx, &new.order, &new.serials)?;
+    } else {
+        tx.log(CodeMove::SealedAgain.word(), None, None, new.order.as_bytes())?;
     }
     let order = found(tx, &new.order)?;
     code_notices::received(tx, &order)?;
@@ -621,9 +672,9 @@ fn void_serials(tx: &Tx<'_>, order: &OrderId) -> TxResult<()> {
 fn fail(tx: &Tx<'_>, id: &OrderId, why: &CodeFailure) -> TxResult<CodeStep> {
     orders::lock(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(CodeStep::Unknown) };
+    let is_late = order.deadline.is_some_and(|deadline| deadline < tx.now());
     match why {
         CodeFailure::Late(generation) => {
-            let is_late = order.deadline.is_some_and(|deadline| deadline < tx.now());
             // What waits for a suspended merchant waits for a person.
             if *generation != order.generation || !is_late || order.is_held_up && !order.awaits_key() {
                 return Ok(CodeStep::Closed(Box::new(order)));
@@ -645,11 +696,17 @@ fn fail(tx: &Tx<'_>, id: &OrderId, why: &CodeFailure) -> TxResult<CodeStep> {
         let has_failed = matches!(order.state, Some(CodeState::Failed | CodeState::Refunding | CodeState::Refunded));
         return Ok(if has_failed { CodeStep::Taken(Box::new(order)) } else { CodeStep::Closed(Box::new(order)) });
     }
-    if let CodeFailure::Declined { reason, .. } = why {
-        tx.change("UPDATE code_orders SET reason = ?2 WHERE id = ?1", (id.as_bytes(), reason))?;
+    match why {
+        CodeFailure::Declined { reason, .. } => {
+            tx.change("UPDATE code_orders SET reason = ?2 WHERE id = ?1", (id.as_bytes(), reason))?;
+        }
+        CodeFailure::Unkeyed => tx.log(CodeMove::Cancelled.word(), None, None, id.as_bytes())?,
+        CodeFailure::Late(_) => {}
     }
-    // A merchant that was never told has failed nobody.
-    if order.nonce.is_some() {
+    // A merchant that was never told has failed nobody; and one that says in time that it has no code has answered. If
+    // that counted, whoever orders more than there is would close its shop, for nothing.
+    let has_answered = matches!(why, CodeFailure::Declined { .. }) && !is_late;
+    if order.nonce.is_some() && !has_answered {
         merchants::decided(tx, &order.merchant, false)?;
     }
     orders::begin_refund(tx, id)?;
@@ -801,7 +858,7 @@ fn relocate(
     if order.terminal != Some(*terminal) {
         code_notices::moved(tx, &order)?;
     }
-    tx.log("code order moved", Some(account), Some(terminal), id.as_bytes())?;
+    tx.log(CodeMove::Moved.word(), Some(account), Some(terminal), id.as_bytes())?;
     Ok(CodeStep::Taken(found(tx, id)?))
 }
 
@@ -814,15 +871,18 @@ fn allow(tx: &Tx<'_>, id: &OrderId, account: &AccountId, terminal: &TerminalId) 
     if !order.may_move() {
         return Ok(CodeStep::Closed(Box::new(order)));
     }
+    if order.claimant == Some(*terminal) {
+        return Ok(CodeStep::Taken(Box::new(order)));
+    }
     tx.change("UPDATE code_orders SET claimant = ?2 WHERE id = ?1", (id.as_bytes(), terminal.as_bytes()))?;
-    tx.log("code order allowed", Some(account), Some(terminal), id.as_bytes())?;
+    tx.log(CodeMove::Allowed.word(), Some(account), Some(terminal), id.as_bytes())?;
     Ok(CodeStep::Taken(found(tx, id)?))
 }
 
 // The operator.
 
 fn decide(tx: &Tx<'_>, id: &OrderId, decision: CodeDecision) -> TxResult<CodeStep> {
-    orders::lock(tx, id)?;
+    lock_with_holders(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(CodeStep::Unknown) };
     // What the payer disputes is decided by the payment provider.
     let is_paid = orders::find(tx, id)?.is_some_and(|payment| payment.phase == OrderPhase::Paid);
@@ -973,6 +1033,11 @@ impl<D: Database> CodeOrders for D {
     async fn fail_code_order(&self, id: &OrderId, why: CodeFailure) -> Result<CodeStep, StoreError> {
         let id = *id;
         self.write(Write::CodeFail, move |tx| fail(tx, &id, &why)).await
+    }
+
+    async fn catch_up_code_orders(&self, merchant: &MerchantId) -> Result<bool, StoreError> {
+        let merchant = *merchant;
+        self.write(Write::CodeCatchUp, move |tx| catch_up(tx, &merchant)).await
     }
 
     async fn decide_code_order(&self, id: &OrderId, decision: CodeDecision) -> Result<CodeStep, StoreError> {

@@ -19,6 +19,11 @@ use std::collections::BTreeMap;
 
 /// Transfers that are added up at once.
 const FOLD: u32 = 2000;
+/// How long after its deadline an order of codes counts as held up, in seconds: by then everything has failed that fails
+/// by itself.
+const HELD_UP: u64 = 300;
+/// Up to how many of them are counted.
+const HELD_UP_COUNTED: u32 = 10_000;
 /// How old a transfer is before it is added up, in seconds. PostgreSQL gives numbers out before a commit, so a later
 /// number may be seen before an earlier one. Both transactions commit within a minute of their beginnings, or not at
 /// all (`LONGEST` in `postgres/connection.rs`): two minutes, and three for the database to bring a commit to its
@@ -85,6 +90,22 @@ fn orders(tx: &Tx<'_>) -> TxResult<Vec<(OrderPhase, i64)>> {
     tx.all(sql, (), |row| Ok((phase(row, 0)?, row.get(1)?)))
 }
 
+/// Orders of codes that are past their deadline, and for how long the first one. What fails by itself is gone by then.
+fn held_up(tx: &Tx<'_>) -> TxResult<(u64, u64)> {
+    let sql = "SELECT count(*), coalesce(min(deadline), 0) FROM (
+                   SELECT deadline FROM code_orders
+                   WHERE (state IN (0, 1, 2) OR (state IN (3, 4) AND generation > sealed)) AND deadline < ?1
+                   ORDER BY deadline LIMIT ?2) late";
+    let late = tx.now().minus(HELD_UP).millis();
+    let found = tx.one(sql, (late, HELD_UP_COUNTED), |row| Ok((count(row, 0)?, time(row, 1)?)))?;
+    Ok(match found {
+        Some((number, first)) if number > 0 => {
+            (number, (tx.now().millis() - first.millis()).max(0).unsigned_abs() / 1000)
+        }
+        _ => (0, 0),
+    })
+}
+
 #[async_trait]
 impl<D: Database> Figures for D {
     fn work(&self) -> StoreWork {
@@ -95,10 +116,13 @@ impl<D: Database> Figures for D {
         self.read_many("figures", |tx| {
             let number = |sql: &str| -> TxResult<u64> { Ok(tx.one(sql, (), |row| count(row, 0))?.unwrap_or(0)) };
             let newest = number("SELECT coalesce(max(number), 0) FROM ledger")?;
+            let (held_up, held_up_seconds) = held_up(tx)?;
             Ok(StoreFigures {
                 orders: orders(tx)?,
                 books: books(tx)?,
                 behind: newest.saturating_sub(number("SELECT ledger_folded FROM server")?),
+                held_up,
+                held_up_seconds,
                 audit_rows: number("SELECT coalesce(max(number), 0) FROM audit")?,
                 audit_signed: number("SELECT coalesce(max(number), 0) FROM audit_heads")?,
             })

@@ -4,9 +4,9 @@
 use super::search::index;
 use super::{Lock, Tx, TxError, TxResult, merchants};
 use crate::catalogue::search::{PRODUCT_KIND, Texts};
-use crate::store::database::row::{bytes, json, to_json};
+use crate::store::database::row::{bytes, json, octets, to_json};
 use crate::store::{ListedProduct, MerchantId, MerchantState, ProductRevision};
-use portcullis_protocol::{Digest, ProductName};
+use portcullis_protocol::{AccountId, Digest, ProductName};
 use std::collections::BTreeMap;
 
 /// Brings the catalogue up to date with a product that is sold from now on, in another revision, or not any more. The
@@ -45,6 +45,13 @@ pub(super) fn refresh(
 
 fn is_approved(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<bool> {
     Ok(merchants::find(tx, merchant)?.is_some_and(|merchant| merchant.state == MerchantState::Approved))
+}
+
+/// The same of what every merchant of an account sells, in the transaction that suspends or restores it.
+pub(super) fn set_standing_of(tx: &Tx<'_>, owner: &AccountId) -> TxResult<()> {
+    let sql = "SELECT id FROM merchants WHERE owner = ?1 ORDER BY name";
+    let merchants = tx.all(sql, [owner.as_bytes()], |row| octets(row, 0).map(MerchantId))?;
+    merchants.iter().try_for_each(|merchant| set_standing(tx, merchant))
 }
 
 /// Takes everything that a merchant sells off sale, or puts it back, in the transaction that changes what it is.

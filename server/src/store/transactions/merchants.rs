@@ -1,13 +1,14 @@
 //! Merchants.
 
-use super::{Database, Tx, TxError, TxResult, code_orders, listed_products, webhooks};
+use super::{Database, Tx, TxError, TxResult, code_notices, code_orders, listed_products, webhooks};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, count, json, octets, text, time, to_json};
 use crate::store::{
-    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, MerchantVouchRecord,
-    Merchants, NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord, StoreError,
+    CodeMove, Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome,
+    MerchantVouchRecord, Merchants, NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord,
+    StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::Health;
@@ -18,7 +19,8 @@ use portcullis_protocol::{AccountId, Digest, MerchantName, PaymentRequest, Produ
 const MINUTE: i64 = 60_000;
 
 const MERCHANT: &str = "SELECT m.id, m.name, m.title, m.key, m.owner, m.webhook, m.created_at, m.proven_at IS NOT NULL,
-                               m.approved_at IS NOT NULL, m.suspended_at IS NOT NULL
+                               m.approved_at IS NOT NULL,
+                               EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = m.id)
                         FROM merchants m";
 
 const PRODUCT: &str = "SELECT p.product, p.compact, p.digest, p.ended_at IS NULL, p.merchant FROM products p";
@@ -97,9 +99,11 @@ fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
     if claimed == 1 {
         tx.log("merchant claimed", Some(&new.owner), None, &new.id.0.0)?;
     } else {
-        // The same account and key say it anew. An endpoint that was proven is so as long as it stays where it is.
+        // The same account and key say it anew. An endpoint that was proven is so as long as it stays where it is, and
+        // what the operator has approved is what buyers read.
         let changed = tx.change(
-            "UPDATE merchants SET title = ?4, proven_at = CASE WHEN webhook = ?5 THEN proven_at END, webhook = ?5
+            "UPDATE merchants SET proven_at = CASE WHEN webhook = ?5 THEN proven_at END, webhook = ?5,
+                                  approved_at = CASE WHEN title = ?4 THEN approved_at END, title = ?4
              WHERE name = ?1 AND owner = ?2 AND key = ?3",
             (new.name.as_str(), new.owner.as_bytes(), new.key.to_bytes(), new.title.as_str(), new.webhook.as_str()),
         )?;
@@ -142,8 +146,8 @@ fn succeed(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<bool> {
     end_goods(tx, &known.id)?;
     tx.change("DELETE FROM merchant_vouches WHERE merchant = ?1", [known.id.0.0])?;
     webhooks::remove_all(tx, &known.id.receiver())?;
-    code_orders::resume(tx, &known.id)?;
-    tx.log("merchant key replaced", Some(&known.owner), None, &known.id.0.0)?;
+    code_orders::tell_anew(tx, &known.id, true)?;
+    tx.log(CodeMove::MerchantKeyReplaced.word(), Some(&known.owner), None, &known.id.0.0)?;
     Ok(true)
 }
 
@@ -162,11 +166,11 @@ fn prove(tx: &Tx<'_>, merchant: &MerchantId, webhook: &WebhookUrl) -> TxResult<b
         return Ok(false);
     }
     // What was sent to another endpoint, or to none, is sent to this one.
-    if webhooks::prefer(tx, &merchant.receiver(), webhook.as_str())? {
-        code_orders::tell_again(tx, merchant)?;
+    if webhooks::prefer(tx, &merchant.receiver(), webhook.as_str(), code_notices::ORDER_CLOSED)? {
+        code_orders::tell_anew(tx, merchant, false)?;
     }
     listed_products::set_standing(tx, merchant)?;
-    tx.log("merchant endpoint proven", None, None, &merchant.0.0)?;
+    tx.log(CodeMove::MerchantProven.word(), None, None, &merchant.0.0)?;
     Ok(true)
 }
 
@@ -181,11 +185,12 @@ fn decide(tx: &Tx<'_>, name: &MerchantName, decision: &MerchantDecision) -> TxRe
         }
         MerchantDecision::Restore => (
             "UPDATE merchants SET suspended_at = NULL, successor = NULL WHERE name = ?1 AND suspended_at <= ?2",
-            "merchant restored",
+            CodeMove::MerchantRestored.word(),
         ),
-        MerchantDecision::Rekey(_) => {
-            ("UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2) WHERE name = ?1", "merchant key ended")
-        }
+        MerchantDecision::Rekey(_) => (
+            "UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2) WHERE name = ?1",
+            CodeMove::MerchantKeyEnded.word(),
+        ),
     };
     let changed = tx.change(sql, (name.as_str(), now))? == 1;
     if let MerchantDecision::Rekey(successor) = decision {
@@ -194,7 +199,7 @@ fn decide(tx: &Tx<'_>, name: &MerchantName, decision: &MerchantDecision) -> TxRe
     let known = by_name(tx, name)?;
     if let Some(known) = &known {
         if changed && *decision == MerchantDecision::Restore {
-            code_orders::resume(tx, &known.id)?;
+            code_orders::tell_anew(tx, &known.id, true)?;
         }
         listed_products::set_standing(tx, &known.id)?;
         tx.log(what, Some(&known.owner), None, &known.id.0.0)?;
@@ -216,8 +221,9 @@ fn vouch(tx: &Tx<'_>, new: &NewMerchantVouch) -> TxResult<MerchantVouchOutcome> 
         return Ok(MerchantVouchOutcome::TooMany);
     }
     let changed = tx.change(
-        "UPDATE merchants SET key = ?3 WHERE id = ?1 AND key = ?2 AND suspended_at IS NULL
-             AND NOT EXISTS (SELECT 1 FROM merchants o WHERE o.key = ?3)",
+        "UPDATE merchants SET key = ?3
+         WHERE id = ?1 AND key = ?2 AND NOT EXISTS (SELECT 1 FROM merchants o WHERE o.key = ?3)
+               AND NOT EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = merchants.id)",
         (known.id.0.0, new.by.to_bytes(), new.key.to_bytes()),
     )?;
     if changed != 1 {
@@ -228,11 +234,22 @@ fn vouch(tx: &Tx<'_>, new: &NewMerchantVouch) -> TxResult<MerchantVouchOutcome> 
     // A terminal that does not know the old key verifies nothing that it signed.
     end_goods(tx, &known.id)?;
     listed_products::end_all(tx, &known.id)?;
-    tx.log("merchant key changed", Some(&known.owner), None, &known.id.0.0)?;
+    tx.log(CodeMove::MerchantVouched.word(), Some(&known.owner), None, &known.id.0.0)?;
     Ok(MerchantVouchOutcome::Vouched)
 }
 
-fn sell(tx: &Tx<'_>, new: &ProductRevision) -> TxResult<ProductOutcome> {
+/// Whether what a key has signed still counts: it is the merchant's, which is not suspended. Locks the merchant, so that
+/// it stays so until this transaction ends.
+fn may_sign(tx: &Tx<'_>, merchant: &MerchantId, by: &PublicKey) -> TxResult<bool> {
+    let sql = "UPDATE merchants SET key = key WHERE id = ?1 AND key = ?2
+                   AND NOT EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = merchants.id)";
+    Ok(tx.change(sql, (merchant.0.0, by.to_bytes()))? == 1)
+}
+
+fn sell(tx: &Tx<'_>, new: &ProductRevision, by: &PublicKey) -> TxResult<ProductOutcome> {
+    if !may_sign(tx, &new.merchant, by)? {
+        return Ok(ProductOutcome::NotSigned);
+    }
     let (merchant, name) = (new.merchant.0.0, new.product.name.as_str());
     let sql = "SELECT count(*) FROM products WHERE merchant = ?1 AND ended_at IS NULL AND name <> ?2";
     let others = tx.one(sql, (merchant, name), |row| row.get::<i64>(0))?.unwrap_or(0);
@@ -252,6 +269,14 @@ fn sell(tx: &Tx<'_>, new: &ProductRevision) -> TxResult<ProductOutcome> {
     listed_products::refresh(tx, &new.merchant, &new.product.name, Some(new))?;
     tx.log("product sold", None, None, &merchant)?;
     Ok(ProductOutcome::Sold)
+}
+
+/// The account that answers for merchants is in good standing again: what has waited for each goes on.
+pub(super) fn owner_restored(tx: &Tx<'_>, owner: &AccountId) -> TxResult<()> {
+    let sql = "SELECT m.id FROM merchants m WHERE m.owner = ?1
+                   AND NOT EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = m.id) ORDER BY m.name";
+    let merchants = tx.all(sql, [owner.as_bytes()], |row| octets(row, 0).map(MerchantId))?;
+    merchants.iter().try_for_each(|merchant| code_orders::tell_anew(tx, merchant, true))
 }
 
 /// How a merchant's orders of the last hour went.
@@ -362,8 +387,9 @@ impl<D: Database> Merchants for D {
         .await
     }
 
-    async fn sell_product(&self, new: ProductRevision) -> Result<ProductOutcome, StoreError> {
-        self.write(Write::ProductSell, move |tx| sell(tx, &new)).await
+    async fn sell_product(&self, new: ProductRevision, by: &PublicKey) -> Result<ProductOutcome, StoreError> {
+        let by = by.clone();
+        self.write(Write::ProductSell, move |tx| sell(tx, &new, &by)).await
     }
 
     async fn end_product(&self, merchant: &MerchantId, name: &ProductName) -> Result<bool, StoreError> {
@@ -403,12 +429,17 @@ impl<D: Database> Merchants for D {
     async fn store_request(
         &self,
         merchant: &MerchantId,
+        by: &PublicKey,
         digest: &Digest,
         request: &PaymentRequest,
         compact: &str,
-    ) -> Result<(), StoreError> {
-        let (merchant, digest, request, compact) = (*merchant, *digest, request.clone(), compact.to_owned());
+    ) -> Result<bool, StoreError> {
+        let (merchant, by, digest) = (*merchant, by.clone(), *digest);
+        let (request, compact) = (request.clone(), compact.to_owned());
         self.write(Write::PaymentRequest, move |tx| {
+            if !may_sign(tx, &merchant, &by)? {
+                return Ok(false);
+            }
             tx.change(
                 "INSERT INTO payment_requests (digest, merchant, product, request, compact, expires_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -422,7 +453,7 @@ impl<D: Database> Merchants for D {
                     request.exp.saturating_mul(1000).cast_signed(),
                 ),
             )?;
-            Ok(())
+            Ok(true)
         })
         .await
     }

@@ -619,7 +619,7 @@ pub(super) fn take_over(tx: &Tx<'_>, account: &AccountId, ended: &OrderId, offer
 }
 
 pub(super) fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
-    lock(tx, id)?;
+    code_orders::lock_with_holders(tx, id)?;
     let Some(order) = find(tx, id)? else { return Ok(RefundOutcome::Unknown) };
     match order.phase {
         OrderPhase::Paid => {}
@@ -752,7 +752,7 @@ impl<D: Database> Orders for D {
     async fn dispute(&self, id: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError> {
         let id = *id;
         self.write(Write::Dispute, move |tx| {
-            lock(tx, &id)?;
+            code_orders::lock_with_holders(tx, &id)?;
             disputes::step(tx, &id, step)
         })
         .await

@@ -159,6 +159,10 @@ fn insert(
     add_keys(tx, id, 1, keys, tx.now())
 }
 
+/// How much of what waits at an address is said again at the next one, in one transaction. Whoever missed more asks for
+/// the state of its orders.
+const UNHEARD: u32 = 200;
+
 /// The endpoint of an owner that has one at a time. It is sent nothing before it is [preferred](prefer): the one
 /// before it stays in use until then.
 pub(super) fn propose(tx: &Tx<'_>, owner: &Receiver, url: &str, new: &NewMerchantEndpoint) -> TxResult<()> {
@@ -174,9 +178,9 @@ pub(super) fn propose(tx: &Tx<'_>, owner: &Receiver, url: &str, new: &NewMerchan
     }
 }
 
-/// Sends messages to the endpoint at an address, and to no other one of its owner, from now on. Returns whether it
-/// was sent none before.
-pub(super) fn prefer(tx: &Tx<'_>, owner: &Receiver, url: &str) -> TxResult<bool> {
+/// Sends messages to the endpoint at an address, and to no other one of its owner, from now on. What the others were to
+/// be told of one kind, and have not heard, it is told. Returns whether it was sent none before.
+pub(super) fn prefer(tx: &Tx<'_>, owner: &Receiver, url: &str, keep: &str) -> TxResult<bool> {
     tx.lock(Lock::Endpoints)?;
     let known = of(tx, owner)?;
     // All of them before anything is read that they are told: who enqueues waits, or was waited for.
@@ -184,13 +188,29 @@ pub(super) fn prefer(tx: &Tx<'_>, owner: &Receiver, url: &str) -> TxResult<bool>
         tx.change("UPDATE webhook_endpoints SET seq = seq WHERE id = ?1", [endpoint.id.0.0])?;
     }
     let Some(chosen) = known.iter().find(|endpoint| endpoint.url == url) else { return Err(TxError::Damaged) };
+    let mut unheard = Vec::new();
     for other in known.iter().filter(|other| other.id != chosen.id) {
+        unheard.extend(unheard_of(tx, &other.id, keep)?);
         set(tx, &other.id, EndpointState::Removed)?;
     }
     if chosen.state == EndpointState::Active {
         return Ok(false);
     }
-    set(tx, &chosen.id, EndpointState::Active)
+    let is_set = set(tx, &chosen.id, EndpointState::Active)?;
+    // Once about each.
+    unheard.sort_unstable_by_key(|(subject, _)| subject.0);
+    unheard.dedup_by_key(|(subject, _)| subject.0);
+    for (subject, data) in unheard {
+        enqueue(tx, owner, &NewMessage { kind: keep, subject, data })?;
+    }
+    Ok(is_set)
+}
+
+/// What waits to be said of one kind at an endpoint.
+fn unheard_of(tx: &Tx<'_>, id: &EndpointId, kind: &str) -> TxResult<Vec<(Octets<16>, String)>> {
+    let sql = "SELECT m.subject, m.data FROM effects e JOIN webhook_messages m ON m.id = e.id
+               WHERE e.lane = ?1 AND e.state = 0 AND m.type = ?2 ORDER BY e.next_at LIMIT ?3";
+    tx.all(sql, (id.0.0, kind, UNHEARD), |row| Ok((octets(row, 0)?, row.get(1)?)))
 }
 
 /// Removes every endpoint of an owner.
