@@ -165,6 +165,16 @@ pub enum Protocol {
     Jmap,
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Jmap => "jmap",
+        })
+    }
+}
+
 /// When TLS begins. There is no mail without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

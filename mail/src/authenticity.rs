@@ -77,7 +77,7 @@ pub enum Doubt {
     UnknownBiller,
     /// Not sent to the user in a signed To.
     NotToUser,
-    /// The account to pay to is not the one known of this biller.
+    /// It names an account that is not known of this biller.
     IbanChanged,
     /// A signed mail that was delivered before.
     Replayed,
@@ -103,7 +103,7 @@ impl fmt::Display for Doubt {
             Self::KeyNotTrusted => "the key came from name servers that nobody vouches for",
             Self::UnknownBiller => "its sender is not a registered biller",
             Self::NotToUser => "it is not addressed to you",
-            Self::IbanChanged => "the account to pay to is not the one known of this biller",
+            Self::IbanChanged => "it names an account that is not known of this biller",
             Self::Replayed => "the same signed mail was delivered before",
             Self::Forwarded => "only a forwarder vouches for it",
             Self::InvoiceRules => "its invoice breaks rules of EN 16931",
@@ -130,11 +130,11 @@ impl Findings {
         self.level = Level::Unverified;
     }
 
-    /// Holds what the bill says about where to pay against what is known.
-    pub(crate) fn check_iban(&mut self, found: Option<&Iban>, remembered: &[Iban]) {
-        let Some((biller, found)) = self.biller.as_ref().zip(found) else { return };
+    /// Holds every account that the bill names against those that are known.
+    pub(crate) fn check_payees(&mut self, found: &[Iban], remembered: &[Iban]) {
+        let Some(biller) = self.biller.as_ref() else { return };
         let known = if biller.ibans.is_empty() { remembered } else { &biller.ibans };
-        if !known.is_empty() && !known.contains(found) {
+        if !known.is_empty() && found.iter().any(|iban| !known.contains(iban)) {
             self.doubt(Doubt::IbanChanged);
         }
     }
@@ -249,7 +249,7 @@ async fn signed_by(
                 {
                     return Ok(Signed {
                         domain: signature.d.clone(),
-                        digest: Digest::of(&signature.b),
+                        digest: signed_content(mail),
                         trusted: records.trusted(&signature.s, &signature.d),
                         policy,
                     });
@@ -262,6 +262,44 @@ async fn signed_by(
         nearest = doubt;
     }
     Err(nearest)
+}
+
+/// What every good signature of a mail covers, in the form in which nothing that mail servers may change matters
+/// (RFC 6376 section 3.4, relaxed). One mail may have several signatures, and be delivered with one of them at a time.
+fn signed_content(mail: &Mail<'_>) -> Digest {
+    let mut content = Vec::new();
+    for name in SIGNED {
+        for value in mail.raw_headers(name) {
+            content.extend(name.bytes());
+            content.push(b':');
+            content.extend(relaxed(value));
+            content.extend(b"\r\n");
+        }
+    }
+    let mut lines: Vec<Vec<u8>> = mail.body().split(|byte| *byte == b'\n').map(relaxed_line).collect();
+    while lines.last().is_some_and(Vec::is_empty) {
+        lines.pop();
+    }
+    content.extend(lines.join(&b"\r\n"[..]));
+    Digest::of(&content)
+}
+
+/// A header's value: unfolded, white space as one space, none at its ends.
+fn relaxed(value: &[u8]) -> Vec<u8> {
+    relaxed_line(value.trim_ascii_start())
+}
+
+/// A line of the body: white space as one space, none at its end.
+fn relaxed_line(line: &[u8]) -> Vec<u8> {
+    let mut relaxed: Vec<u8> = Vec::with_capacity(line.len());
+    for byte in line.trim_ascii_end() {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' if relaxed.last() == Some(&b' ') => {}
+            b' ' | b'\t' | b'\r' | b'\n' => relaxed.push(b' '),
+            byte => relaxed.push(*byte),
+        }
+    }
+    relaxed
 }
 
 fn aligned_exactly(signature: &Signature, from: &str) -> bool {

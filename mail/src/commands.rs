@@ -3,6 +3,7 @@
 mod account;
 mod bills;
 mod fetch;
+mod key;
 mod registry;
 mod serve;
 
@@ -20,6 +21,9 @@ struct Arguments {
     /// The folder that accounts and records are kept in, sealed
     #[arg(long, global = true, env = "PORTCULLIS_MAIL_HOME")]
     home: Option<PathBuf>,
+    /// A command of the shell that prints the key of this folder, which then need not lie in it
+    #[arg(long, global = true, env = "PORTCULLIS_MAIL_KEY_COMMAND", hide_env_values = true)]
+    key_command: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -38,6 +42,8 @@ enum Verb {
     /// Read a PDF from standard input, with little memory and time: this program starts itself so
     #[command(hide = true)]
     ReadPdf,
+    /// Print the key of the folder, for the system's keyring: `portcullis-mail key | secret-tool store …`
+    Key(key::Arguments),
     /// Make, sign and use lists of known billers
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -52,7 +58,7 @@ pub(crate) fn run() -> Result<()> {
     let arguments = Arguments::parse();
     let open = || -> Result<SealedFolder> {
         let home = arguments.home.clone().map_or_else(SealedFolder::default_path, Ok)?;
-        Ok(SealedFolder::open(home)?)
+        Ok(SealedFolder::open_with(home, arguments.key_command.as_deref())?)
     };
     match arguments.verb {
         Verb::Account(verb) => verb.run(&open()?),
@@ -60,14 +66,20 @@ pub(crate) fn run() -> Result<()> {
         Verb::Bills(bills) => bills.run(&open()?),
         Verb::Serve(serve) => serve.run(open),
         Verb::ReadPdf => Ok(portcullis_mail::read_pdf()?),
+        Verb::Key(key) => key.run(&open()?, arguments.key_command.as_deref()),
         Verb::Registry(verb) => verb.run(open),
         Verb::Lint { folder } => {
             let templates = match folder {
                 Some(folder) => templates_in(&folder)?,
-                None => templates_in(&open()?.templates())?,
+                None => {
+                    let folder = open()?.templates();
+                    if !folder.is_dir() {
+                        return say(&format!("no templates yet; the folder for them is {}", folder.display()));
+                    }
+                    templates_in(&folder)?
+                }
             };
-            let many = if templates.len() == 1 { "" } else { "s" };
-            say(&format!("{} template{many}, nothing wrong", templates.len()))
+            say(&format!("{}, nothing wrong", counted(templates.len(), "template")))
         }
     }
 }
@@ -86,6 +98,11 @@ fn templates_in(folder: &Path) -> Result<Templates> {
         let lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
         anyhow::anyhow!("the templates cannot be used:{}", lines.concat())
     })
+}
+
+/// A number of things.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// One JSON value as an answer.

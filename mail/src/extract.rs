@@ -7,6 +7,7 @@
 //!   text of the mail ────┤  template of the biller, else the words of a language
 //!   text of its PDFs ────┘
 //! ```
+//! A structured form counts if the words say nothing else, and what is shown if what may be hidden says nothing else.
 
 mod amount;
 mod cii;
@@ -15,8 +16,13 @@ pub(crate) mod html;
 mod json_ld;
 mod label;
 mod line;
+mod marks;
 mod microdata;
+mod payees;
+mod remainder;
 mod rules;
+mod sentence;
+mod style;
 mod table;
 mod template;
 mod text;
@@ -24,14 +30,17 @@ mod total;
 mod ubl;
 mod xml;
 
+use crate::extract::html::View;
+use crate::extract::payees::Ends;
 use crate::iban::Iban;
-use crate::limits::MAX_PDFS;
+use crate::limits::{MAX_PDFS, MAX_TEXT};
 use crate::mail::{Attachment, Mail};
 use crate::pdf::{PdfContents, PdfReader, UnreadablePdf};
 use crate::registry::Biller;
 use portcullis_protocol::Date;
 use portcullis_protocol::{Currency, Money};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 pub use template::{Template, TemplateError, Templates};
@@ -85,6 +94,8 @@ pub(crate) struct Bill {
     pub(crate) period: Option<(Date, Date)>,
     pub(crate) account: Option<String>,
     pub(crate) iban: Option<Iban>,
+    /// Every account that the mail names anywhere.
+    pub(crate) payees: Vec<Iban>,
     /// Rules of EN 16931 that it breaks, if it is an invoice of that standard.
     pub(crate) broken: Vec<String>,
 }
@@ -101,34 +112,128 @@ pub(crate) fn extract(
     pdf: Option<&PdfReader>,
 ) -> Extracted {
     let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
-    for file in mail.files() {
-        let named_xml = file.name.ends_with(".xml") || file.name.ends_with(".ubl") || file.name.ends_with(".cii");
-        if named_xml || file.media_type.ends_with("/xml") || file.media_type.ends_with("+xml") {
-            found.extend(xml::invoice(file.bytes));
-        }
+    for file in mail.files().filter(is_xml) {
+        found.extend(xml::invoice(file.bytes));
     }
     found.extend(mail.html().flat_map(json_ld::invoices));
     let documents = pdf.map(|reader| documents(mail, reader)).unwrap_or_default();
     for document in documents.iter().flatten() {
         found.extend(document.files.iter().filter_map(|file| xml::invoice(file.as_bytes())));
     }
-    if !found.is_empty() {
-        return one(found);
-    }
-    let words = text::Reading { domain, currency: biller.and_then(|biller| biller.currency), templates };
-    let written = words.bill(mail.subject(), &mail.texts(), mail.has_pdf());
+    let views = mail.views();
+    let structured = if found.is_empty() { None } else { one(found) };
+    // A sign that several currencies have means what the invoice says.
+    let stated = structured.as_ref().and_then(|read| read.as_ref().ok()).map(|bill| bill.amount.currency());
+    let currency = biller.and_then(|biller| biller.currency).or(stated);
+    let words = text::Reading { domain, currency, templates };
+    let written = seen(&words, mail, &views);
     let printed = documents
         .iter()
         .flatten()
         .filter_map(|document| words.bill(mail.subject(), std::slice::from_ref(&document.text), false));
     let printed: Vec<Result<Bill, Refusal>> = printed.filter(|read| *read != Err(Refusal::NoAmount)).collect();
-    match written {
+    let read = match (structured, written) {
+        (Some(Ok(bill)), written) => Some(confirmed(bill, written, printed, &words.amounts(&shown(&views)))),
+        (Some(refused), _) => Some(refused),
         // What the mail leaves to its document.
-        None | Some(Err(Refusal::NoAmount)) if !printed.is_empty() => one(printed),
-        Some(Err(Refusal::NoAmount)) if documents.iter().any(Result::is_err) => Some(Err(Refusal::UnreadablePdf)),
-        Some(Ok(bill)) => one(std::iter::once(Ok(bill)).chain(printed.into_iter().filter(Result::is_ok)).collect()),
-        other => other,
+        (None, None | Some(Err(Refusal::NoAmount))) if !printed.is_empty() => one(printed),
+        (None, Some(Err(Refusal::NoAmount))) if documents.iter().any(Result::is_err) => {
+            Some(Err(Refusal::UnreadablePdf))
+        }
+        (None, Some(Ok(bill))) => {
+            one(std::iter::once(Ok(bill)).chain(printed.into_iter().filter(Result::is_ok)).collect())
+        }
+        (None, other) => other,
+    };
+    read.map(|read| read.map(|bill| Bill { payees: payees(mail, &views, &documents, bill.iban.as_ref()), ..bill }))
+}
+
+fn shown(views: &[View]) -> Vec<String> {
+    views.iter().map(|view| view.shown.clone()).collect()
+}
+
+/// What the mail says as a person sees it, if it would say nothing else to one who sees less or more of it: what styles
+/// hide in one program is shown by another.
+fn seen(words: &text::Reading<'_>, mail: &Mail<'_>, views: &[View]) -> Extracted {
+    let read = |texts: &[String]| words.bill(mail.subject(), texts, mail.has_pdf());
+    let other = |of: fn(&View) -> Option<&str>| -> Option<Vec<String>> {
+        let is_there = views.iter().any(|view| of(view).is_some());
+        is_there.then(|| views.iter().map(|view| of(view).unwrap_or(&view.shown).to_owned()).collect())
+    };
+    let usual = read(&shown(views));
+    let (less, more) = (other(|view| view.sure.as_deref()), other(|view| view.all.as_deref()));
+    let is_ambiguous = match &usual {
+        Some(Ok(bill)) => {
+            let differs = |read: Extracted| matches!(read, Some(Ok(other)) if other.amount != bill.amount);
+            let contradicts = |read: Extracted| match read {
+                Some(Ok(other)) => other.amount != bill.amount || is_other(other.due, bill.due),
+                Some(Err(_)) => true,
+                None => false,
+            };
+            let lacks = |texts: &[String]| {
+                let amounts = words.amounts(texts);
+                !amounts.is_empty() && !amounts.contains(&bill.amount)
+            };
+            less.is_some_and(|texts| differs(read(&texts)) || lacks(&texts))
+                || more.is_some_and(|texts| contradicts(read(&texts)))
+                || views.iter().any(|view| view.is_written_by_styles)
+        }
+        None | Some(Err(Refusal::NoAmount)) => more.is_some_and(|texts| matches!(read(&texts), Some(Ok(_)))),
+        Some(Err(_)) => false,
+    };
+    if is_ambiguous { Some(Err(Refusal::AmbiguousAmount)) } else { usual }
+}
+
+/// A structured invoice, if whoever reads the mail is told the same.
+fn confirmed(
+    bill: Bill,
+    written: Extracted,
+    printed: Vec<Result<Bill, Refusal>>,
+    amounts: &[Money],
+) -> Result<Bill, Refusal> {
+    let is_read = matches!(written, Some(Ok(_)));
+    let others: Vec<Bill> = written.into_iter().chain(printed).filter_map(Result::ok).collect();
+    let is_said = is_read || amounts.is_empty() || amounts.contains(&bill.amount);
+    if !is_said || others.iter().any(|other| other.amount != bill.amount || is_other(other.due, bill.due)) {
+        return Err(Refusal::SeveralBills);
     }
+    Ok(bill)
+}
+
+fn is_other(a: Option<Date>, b: Option<Date>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a != b)
+}
+
+/// Every account that a mail names: where it is shown, where it is hidden, in its documents and its invoices.
+fn payees(
+    mail: &Mail<'_>,
+    views: &[View],
+    documents: &[Result<PdfContents, UnreadablePdf>],
+    chosen: Option<&Iban>,
+) -> Vec<Iban> {
+    let mut found: BTreeSet<Iban> = chosen.cloned().into_iter().collect();
+    payees::find(mail.subject(), Ends::One, &mut found);
+    for view in views {
+        payees::find(view.all.as_ref().unwrap_or(&view.shown), Ends::One, &mut found);
+    }
+    mail.html().for_each(|html| payees::find(html, Ends::Both, &mut found));
+    for file in mail.files().filter(|file| file.media_type.starts_with("text/") && file.media_type != "text/html") {
+        let text = file.bytes.get(..file.bytes.len().min(MAX_TEXT)).unwrap_or_default();
+        payees::find(&String::from_utf8_lossy(text), Ends::One, &mut found);
+    }
+    for file in mail.files().filter(|file| is_xml(file)) {
+        payees::find(&String::from_utf8_lossy(file.bytes), Ends::Both, &mut found);
+    }
+    for document in documents.iter().flatten() {
+        payees::find(&document.text, Ends::One, &mut found);
+        document.files.iter().for_each(|file| payees::find(file, Ends::Both, &mut found));
+    }
+    found.into_iter().collect()
+}
+
+fn is_xml(file: &Attachment<'_>) -> bool {
+    let named = file.name.ends_with(".xml") || file.name.ends_with(".ubl") || file.name.ends_with(".cii");
+    named || file.media_type.ends_with("/xml") || file.media_type.ends_with("+xml")
 }
 
 /// The invoice in an XML file, if it is one.
@@ -143,7 +248,8 @@ pub(crate) fn breaks_rule(xml: &[u8], rule: &str) -> Option<bool> {
 
 /// The invoices in a page, and what a person reads of it.
 pub(crate) fn page(html: &str) -> (Vec<Result<Bill, Refusal>>, String) {
-    (json_ld::invoices(html), html::visible(html))
+    let View { shown, all, .. } = html::view(html);
+    (json_ld::invoices(html), all.unwrap_or(shown))
 }
 
 /// The bill that a text describes in the words of any language.
@@ -170,9 +276,8 @@ fn one(found: Vec<Result<Bill, Refusal>>) -> Extracted {
     let mut bills = bills.into_iter();
     let mut first = bills.next()?;
     for other in bills {
-        let differs = |a: Option<Date>, b: Option<Date>| a.zip(b).is_some_and(|(a, b)| a != b);
         let other_payee = first.iban.as_ref().zip(other.iban.as_ref()).is_some_and(|(a, b)| a != b);
-        if other.amount != first.amount || differs(other.due, first.due) || other_payee {
+        if other.amount != first.amount || is_other(other.due, first.due) || other_payee {
             return Some(Err(Refusal::SeveralBills));
         }
         first.due = first.due.or(other.due);

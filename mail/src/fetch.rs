@@ -182,9 +182,9 @@ impl Fetcher {
 /// Makes a record of what was found. Returns whether it is new.
 fn enter(found: Found, ledger: &mut Ledger) -> bool {
     let Found { bill, mut findings, evidence } = found;
-    let iban: Option<Iban> = bill.as_ref().ok().and_then(|bill| bill.iban.clone());
+    let payees: Vec<Iban> = bill.as_ref().map_or_else(|_| Vec::new(), |bill| bill.payees.clone());
     let remembered = findings.biller.as_ref().map_or(&[][..], |biller| ledger.ibans(&biller.id)).to_vec();
-    findings.check_iban(iban.as_ref(), &remembered);
+    findings.check_payees(&payees, &remembered);
     if findings.level > Level::Unverified
         && findings.signature.is_some_and(|signature| ledger.has_signature(&signature))
     {
@@ -220,5 +220,5 @@ fn enter(found: Found, ledger: &mut Ledger) -> bool {
         refusal,
         evidence,
     };
-    ledger.add(record, findings.signature, iban)
+    ledger.add(record, findings.signature, &payees)
 }

@@ -201,7 +201,7 @@ mod tests {
         let folder = || SealedFolder::open(home.path().join("mail")).expect("open");
         let (mut ledger, name) = (Ledger::new(), "home".parse().expect("name"));
         for at in 0..120 {
-            ledger.add(record(at, if at == 0 { Level::Unverified } else { Level::Verified }), None, None);
+            ledger.add(record(at, if at == 0 { Level::Unverified } else { Level::Verified }), None, &[]);
         }
         ledger.store(&folder(), &name).expect("stored");
         account("home").store(&folder()).expect("stored");
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(page(ask(r#"{"ask":"read","mailbox":"work","at_most":1}"#)).bills, []);
 
         // What `fetch` finds while this runs.
-        ledger.add(record(120, Level::Verified), None, None);
+        ledger.add(record(120, Level::Verified), None, &[]);
         ledger.store(&folder(), &name).expect("stored");
         assert_eq!(page(ask(&next)).bills.len(), 21);
 

@@ -91,7 +91,7 @@ pub struct Ledger {
     cursor: Option<Cursor>,
     pending: VecDeque<MailId>,
     changes: Vec<Change>,
-    /// Signatures of verified and vouched bills, so that none counts twice.
+    /// Digests of what was signed of verified and vouched bills, so that none counts twice.
     signatures: HashSet<Digest>,
     /// Where billers wanted their money when a verified bill of theirs first said so.
     ibans: BTreeMap<String, Vec<Iban>>,
@@ -198,17 +198,17 @@ impl Ledger {
     }
 
     /// Adds a record; a mail that is known adds nothing. Returns whether it was added.
-    pub(crate) fn add(&mut self, record: BillRecord, signature: Option<Digest>, iban: Option<Iban>) -> bool {
+    pub(crate) fn add(&mut self, record: BillRecord, signature: Option<Digest>, payees: &[Iban]) -> bool {
         if self.changes.iter().any(|change| change.record.evidence == record.evidence) {
             return false;
         }
         if record.level > Level::Unverified {
             self.signatures.extend(signature);
         }
-        if let (Level::Verified, Some(biller), Some(iban)) = (record.level, &record.biller, iban) {
+        if let (Level::Verified, Some(biller), false) = (record.level, &record.biller, payees.is_empty()) {
             let known = self.ibans.entry(biller.clone()).or_default();
             if known.is_empty() {
-                known.push(iban);
+                known.extend_from_slice(payees);
             }
         }
         self.seq += 1;
@@ -247,9 +247,9 @@ mod tests {
     fn pages_follow_each_other_without_gap_or_repetition() {
         let mut ledger = Ledger::new();
         for at in 0..250 {
-            assert!(ledger.add(record(&at.to_string()), None, None));
+            assert!(ledger.add(record(&at.to_string()), None, &[]));
         }
-        assert!(!ledger.add(record("7"), None, None), "the same mail once");
+        assert!(!ledger.add(record("7"), None, &[]), "the same mail once");
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
             let page = ledger.page(cursor, 1_000);
@@ -262,7 +262,7 @@ mod tests {
         }
         assert_eq!(seen, (0..250).map(|at| at.to_string()).collect::<Vec<_>>());
         assert_eq!(ledger.page(cursor, 10).changes, []);
-        ledger.add(record("late"), None, None);
+        ledger.add(record("late"), None, &[]);
         assert_eq!(ledger.page(cursor, 10).changes.len(), 1);
 
         let other = Ledger::new();
@@ -294,10 +294,10 @@ mod tests {
         let other: Iban = "GB82WEST12345698765432".parse().expect("iban");
         let mut unverified = record("u");
         unverified.level = Level::Unverified;
-        ledger.add(unverified, Some(Digest::of(b"s0")), Some(other.clone()));
+        ledger.add(unverified, Some(Digest::of(b"s0")), std::slice::from_ref(&other));
         assert!(ledger.ibans("power").is_empty() && !ledger.has_signature(&Digest::of(b"s0")));
-        ledger.add(record("a"), Some(Digest::of(b"s1")), Some(first.clone()));
-        ledger.add(record("b"), None, Some(other));
+        ledger.add(record("a"), Some(Digest::of(b"s1")), std::slice::from_ref(&first));
+        ledger.add(record("b"), None, &[other]);
         assert_eq!(ledger.ibans("power"), [first]);
         assert!(ledger.has_signature(&Digest::of(b"s1")));
     }

@@ -16,6 +16,7 @@ mod authenticity;
 mod error;
 mod extract;
 mod fetch;
+mod folder_key;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handout;

@@ -1,6 +1,7 @@
 //! A mail as it is looked at: bounded before it is parsed.
 
 use crate::account::Address;
+use crate::extract::html::{self, View};
 use crate::limits::{
     MAX_BOUNDARY_LINES, MAX_HEADER, MAX_HEADER_LINES, MAX_LINES, MAX_MAIL, MAX_PARTS, MAX_SEMICOLONS, MAX_TEXT,
 };
@@ -102,17 +103,30 @@ impl<'r> Mail<'r> {
         self.message.root_part().headers.iter().filter(|header| header.name().eq_ignore_ascii_case(name)).count()
     }
 
-    /// The text that a person reads, at most [`MAX_TEXT`] bytes: the plain alternative if it has one, else the HTML.
-    pub(crate) fn texts(&self) -> Vec<String> {
-        let mut texts = Vec::new();
+    /// What a person reads, each text and page at most [`MAX_TEXT`] bytes.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let mut views = Vec::new();
         for part in self.message.parts.iter().filter(|part| part.attachment_name().is_none()) {
             match &part.body {
-                PartType::Text(text) if !text.trim().is_empty() => texts.push(clipped(text).to_owned()),
-                PartType::Html(html) => texts.push(crate::extract::html::visible(clipped(html))),
+                PartType::Text(text) if !text.trim().is_empty() => {
+                    views.push(View { shown: clipped(text).to_owned(), ..View::default() });
+                }
+                PartType::Html(html) => views.push(html::view(clipped(html))),
                 _ => {}
             }
         }
-        texts
+        views
+    }
+
+    /// A header as it arrived, folded and encoded; as often as it occurs.
+    pub(crate) fn raw_headers<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'r [u8]> + 'm {
+        let named = self.message.root_part().headers.iter().filter(|header| header.name().eq_ignore_ascii_case(name));
+        named.filter_map(|header| self.raw.get(header.offset_start as usize..header.offset_end as usize))
+    }
+
+    /// Everything behind its header.
+    pub(crate) fn body(&self) -> &'r [u8] {
+        self.raw.get(self.message.root_part().offset_body as usize..).unwrap_or_default()
     }
 
     /// The HTML parts, each at most [`MAX_TEXT`] bytes.

@@ -13,7 +13,9 @@ use std::collections::HashSet;
 #[non_exhaustive]
 pub enum RegistryError {
     /// Its signature.
-    #[error("the registry of billers is not what its publisher signed: {0}")]
+    #[error(
+        "the registry of billers is not what its publisher signed. Compare the key with the one that the publisher names"
+    )]
     Signature(#[from] JwsError),
     /// What it says.
     #[error("the registry of billers is wrong about `{biller}`: {what}")]

@@ -1,6 +1,7 @@
 //! What this program writes down: accounts with their credentials, cursors, bill records. Every file is sealed, as the
 //! terminal seals its state.
 
+use crate::folder_key::{self, Key};
 use crate::limits::MAX_SEALED;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
@@ -15,8 +16,6 @@ use zeroize::Zeroizing;
 
 /// Bytes of salt before each sealed file.
 const SALT: usize = 16;
-/// The file with the key of all others.
-const KEY: &str = "key";
 
 /// Why the folder could not be read or written. Names the file, never what is in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +43,27 @@ pub enum FolderError {
         /// The folder.
         path: String,
     },
+    /// The key is not beside what it seals, and nothing says how to find it.
+    #[error(
+        "the key of `{path}` is not kept in it. Name the command that prints it: PORTCULLIS_MAIL_KEY_COMMAND, or --key-command"
+    )]
+    KeyElsewhere {
+        /// The folder.
+        path: String,
+    },
+    /// The command that prints the key did not.
+    #[error(
+        "the command for the key of the mail folder printed none: {cause}. Type it yourself: it must print what `portcullis-mail key` printed"
+    )]
+    KeyCommand {
+        /// What went wrong. Never what it printed.
+        cause: String,
+    },
+    /// The command prints a key that is not the folder's.
+    #[error(
+        "the command for the key of the mail folder prints another key than the one in its file `key`. Keep that one: portcullis-mail key"
+    )]
+    OtherKey,
     /// Nowhere to keep anything.
     #[error("no home directory is known. Set PORTCULLIS_MAIL_HOME to a directory of your own")]
     NoHome,
@@ -52,7 +72,7 @@ pub enum FolderError {
 /// A folder of sealed files, readable by its owner alone. A file is replaced whole, durably.
 pub struct SealedFolder {
     root: PathBuf,
-    key: Zeroizing<[u8; 32]>,
+    key: Key,
 }
 
 /// Held while one process works on an account. Dropping it lets others go on.
@@ -65,14 +85,37 @@ impl SealedFolder {
     /// # Errors
     /// [`FolderError`]; [`FolderError::Exposed`] if other users can look into a folder that holds anything.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, FolderError> {
+        Self::open_with(root, None)
+    }
+
+    /// Opens the folder by the key that a command of the shell prints, such as one that asks the system's keyring.
+    ///
+    /// # Errors
+    /// As [`SealedFolder::open`]; [`FolderError::KeyCommand`] if it prints none, [`FolderError::OtherKey`] if it prints
+    /// another one than the folder still has.
+    pub fn open_with(root: impl Into<PathBuf>, key_command: Option<&str>) -> Result<Self, FolderError> {
         let root = root.into();
         let root = std::path::absolute(&root).unwrap_or(root);
         if is_exposed(&root) && fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(FolderError::Exposed { path: root.display().to_string() });
         }
         make_private(&root)?;
-        let key = load_or_make_key(&root.join(KEY))?;
+        let key = folder_key::key(&root, key_command)?;
         Ok(Self { root, key })
+    }
+
+    /// The key as a command is to print it for [`SealedFolder::open_with`].
+    #[must_use]
+    pub fn key_as_printed(&self) -> Zeroizing<String> {
+        folder_key::written(&self.key)
+    }
+
+    /// Removes the file with the key, once the command prints the same key.
+    ///
+    /// # Errors
+    /// As [`SealedFolder::open_with`]; then the file stays.
+    pub fn forget_key_file(&self, key_command: &str) -> Result<(), FolderError> {
+        folder_key::forget(&self.root, key_command)
     }
 
     /// Where the folder is unless the user says otherwise: `PORTCULLIS_MAIL_HOME`, else the platform's place for data.
@@ -214,31 +257,9 @@ impl fmt::Debug for SealedFolder {
 }
 
 impl FolderError {
-    fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
         Self::Io { action, path: path.display().to_string(), cause: error.to_string() }
     }
-}
-
-/// The key; a new one if there is none yet. What another process stored first wins.
-fn load_or_make_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, FolderError> {
-    let failed = |action| move |error: io::Error| FolderError::io(action, path, &error);
-    let mut fresh = Zeroizing::new([0; 32]);
-    random(&mut *fresh);
-    // Written whole under a name of its own, then linked: nobody ever reads half a key.
-    let made = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = private_file().write(true).create(true).truncate(true).open(&made).map_err(failed("write"))?;
-    file.write_all(&*fresh).and_then(|()| file.sync_all()).map_err(failed("write"))?;
-    let linked = fs::hard_link(&made, path);
-    fs::remove_file(&made).map_err(failed("remove"))?;
-    match linked {
-        Ok(()) => return Ok(fresh),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed("write")(error)),
-    }
-    let stored = Zeroizing::new(fs::read(path).map_err(failed("read"))?);
-    let key: [u8; 32] =
-        stored.as_slice().try_into().map_err(|_| FolderError::Damaged { path: path.display().to_string() })?;
-    Ok(Zeroizing::new(key))
 }
 
 fn random(bytes: &mut [u8]) {
@@ -293,7 +314,7 @@ mod tests {
         folder.write("accounts", "main", b"x").expect("write");
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode(&root), 0o700);
-        assert_eq!(mode(&root.join(KEY)), 0o600);
+        assert_eq!(mode(&root.join("key")), 0o600);
         assert_eq!(mode(&folder.path("accounts", "main")), 0o600);
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("mode");
         assert!(matches!(SealedFolder::open(&root), Err(FolderError::Exposed { .. })));

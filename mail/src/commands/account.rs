@@ -85,7 +85,7 @@ impl Verb {
                 for name in Account::names(folder)? {
                     let account = Account::load(folder, &name)?;
                     let addresses: Vec<&str> = account.addresses.iter().map(Address::as_str).collect();
-                    say(&format!("{name}\t{:?}\t{}\t{}", account.protocol, account.server, addresses.join(", ")))?;
+                    say(&format!("{name}\t{}\t{}\t{}", account.protocol, account.server, addresses.join(", ")))?;
                 }
                 Ok(())
             }

@@ -23,7 +23,11 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self, folder: &SealedFolder) -> Result<()> {
         Account::load(folder, &self.name)?;
-        print(&Ledger::load(folder, &self.name)?.page(self.after, self.limit), self.json)
+        let page = Ledger::load(folder, &self.name)?.page(self.after, self.limit);
+        if page.changes.is_empty() && !self.json {
+            eprintln!("No bills. To read what is new: portcullis-mail fetch {}", self.name);
+        }
+        print(&page, self.json)
     }
 }
 

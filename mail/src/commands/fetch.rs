@@ -1,6 +1,6 @@
 //! `portcullis-mail fetch`.
 
-use super::{bills, registry, templates};
+use super::{bills, counted, registry, templates};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use portcullis_mail::limits::MAX_PAGE;
@@ -62,7 +62,12 @@ impl Arguments {
             }
         }
         let unreadable: usize = summary.unreadable.values().sum();
-        eprintln!("{} new mails read, {} new bills, {unreadable} mails not looked at", summary.read, summary.bills);
+        eprintln!(
+            "{} read, {}, {} not looked at",
+            counted(summary.read, "new mail"),
+            counted(summary.bills, "new bill"),
+            counted(unreadable, "mail")
+        );
         for (why, count) in &summary.unreadable {
             eprintln!("  {count}: {}", shown(&why.to_string()));
         }

@@ -1,6 +1,6 @@
 //! `portcullis-mail registry`.
 
-use super::say;
+use super::{counted, say};
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
 use portcullis_mail::{Biller, BillerRegistry, SealedFolder};
@@ -92,7 +92,7 @@ impl Verb {
                 let count = opened.billers.len();
                 let stored = serde_json::to_vec(&InUse { key, registry })?;
                 folder.write(KIND, CURRENT, &stored)?;
-                say(&format!("{count} billers are known"))
+                say(&format!("{} known", counted(count, "biller")))
             }
         }
     }

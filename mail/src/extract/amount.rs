@@ -107,6 +107,15 @@ pub(super) fn stated<'t>(lines: impl Iterator<Item = &'t str>, shared: Option<Cu
     found
 }
 
+/// What a sign means that several currencies have, in a document that names one of these by its code and no other
+/// currency: `$` beside `USD`.
+pub(super) fn shared_sign<'t>(lines: impl Iterator<Item = &'t str>) -> Option<Currency> {
+    let mut codes = lines.flat_map(|line| named(line, None)).flatten();
+    let first = codes.next()?;
+    let has_sign = SHARED.iter().any(|(_, shared)| shared.contains(&first.as_str()));
+    (has_sign && codes.all(|other| other == first)).then_some(first)
+}
+
 /// The one currency that a text names, if it names no other.
 pub(super) fn only_named(text: &str) -> Option<Currency> {
     match named(text, None).as_slice() {
@@ -191,6 +200,41 @@ pub(super) fn amounts(line: &str, currencies: Currencies) -> Vec<Money> {
         }
     }
     found
+}
+
+/// An amount with its sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Signed {
+    pub(super) money: Money,
+    pub(super) is_negative: bool,
+}
+
+/// Every amount of a line, those below zero among them.
+pub(super) fn signed(line: &str, currencies: Currencies) -> Vec<Signed> {
+    let of = |number: Number<'_>| {
+        let (is_negative, read) = match marked(number.before, number.number, number.after, currencies) {
+            Some(marked) => (marked.is_negative, marked.read),
+            None if number.stands_alone() => {
+                (number.is_negative(), number.magnitude(currencies.bare, currencies.decimal))
+            }
+            None => return None,
+        };
+        read.ok().map(|money| Signed { money, is_negative })
+    };
+    numbers(line).filter_map(of).collect()
+}
+
+/// Whether a line has an amount below zero, in whatever it is.
+pub(super) fn has_negative(line: &str) -> bool {
+    numbers(line).any(|number| match marked(number.before, number.number, number.after, Currencies::default()) {
+        Some(marked) => marked.is_negative,
+        None => number.stands_alone() && number.is_negative(),
+    })
+}
+
+/// The amount of a line that says nothing else.
+pub(super) fn only_amount(line: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
+    if is_only_currency(line) { amount(line, currencies) } else { None }
 }
 
 /// Where the first amount of a text ends.
@@ -299,7 +343,8 @@ fn without_currency(text: &str, currencies: Currencies) -> Option<Result<Money, 
 impl Number<'_> {
     /// It as an amount in the currency beside it, if there is one.
     fn marked(&self, currencies: Currencies) -> Option<Result<Money, Refusal>> {
-        marked(self.before, self.number, self.after, currencies)
+        let Marked { is_negative, read } = marked(self.before, self.number, self.after, currencies)?;
+        Some(if is_negative { Err(Refusal::AmountOutOfRange) } else { read })
     }
 
     fn has_currency(&self) -> bool {
@@ -308,10 +353,17 @@ impl Number<'_> {
 
     /// It as an amount in this currency.
     fn bare(&self, currency: Option<Currency>, decimal: Option<char>) -> Result<Money, Refusal> {
+        if self.is_negative() { Err(Refusal::AmountOutOfRange) } else { self.magnitude(currency, decimal) }
+    }
+
+    /// Whether a minus stands before or behind it.
+    fn is_negative(&self) -> bool {
         let minus = ['-', '\u{2212}', '\u{2013}'];
-        if self.before.trim_end().ends_with(minus) || self.after.trim_start_matches(SPACES).starts_with(minus) {
-            return Err(Refusal::AmountOutOfRange);
-        }
+        self.before.trim_end().ends_with(minus) || self.after.trim_start_matches(SPACES).starts_with(minus)
+    }
+
+    /// It as an amount in this currency, whatever its sign.
+    fn magnitude(&self, currency: Option<Currency>, decimal: Option<char>) -> Result<Money, Refusal> {
         if self.is_joined {
             return Err(Refusal::AmbiguousAmount);
         }
@@ -369,7 +421,15 @@ fn number(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
+/// A number with a currency beside it.
+struct Marked {
+    is_negative: bool,
+    /// What it is without its sign.
+    read: Result<Money, Refusal>,
+}
+
+fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Option<Marked> {
+    let refused = |refusal| Marked { is_negative: false, read: Err(refusal) };
     let hint = currencies.shared;
     // `12,- €`, `CHF 12.–`: no minor units.
     let dashes =
@@ -385,7 +445,11 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     // `12,50- EUR`, as some ledgers print it.
     let trailing = currency_at_start(right.trim_start_matches(['-', '\u{2212}', ' ']), hint);
     let (currency, signed) = match (leading, trailing) {
-        (Some((a, _)), Some(b)) if a != b => return Some(Err(Refusal::Currency)),
+        // `$12.00 USD`: the code says which dollar it is.
+        (Some((None, rest)), Some(Some(code))) if is_shared_by(unsigned, code) => {
+            (Some(code), minus(rest) || minus(left))
+        }
+        (Some((a, _)), Some(b)) if a != b => return Some(refused(Refusal::Currency)),
         // `Total - EUR 12,00`: a dash with a space behind it separates.
         (Some((currency, rest)), _) => (currency, minus(rest) || minus(left)),
         (None, Some(currency)) => (currency, minus(left) && before.ends_with(['-', '\u{2212}', '\u{2013}'])),
@@ -393,13 +457,13 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     };
     // `CR` behind an amount is a credit.
     let credit = right.starts_with(['-', '\u{2212}']) || after.trim_start().starts_with("CR");
-    if signed || credit {
-        return Some(Err(Refusal::AmountOutOfRange));
-    }
-    match currency {
-        Some(currency) => Some(units(number, currency, currencies.decimal)),
-        None => Some(Err(Refusal::Currency)),
-    }
+    let read = currency.map_or(Err(Refusal::Currency), |currency| units(number, currency, currencies.decimal));
+    Some(Marked { is_negative: signed || credit, read })
+}
+
+/// Whether a text ends with a sign that this currency has as well as others.
+fn is_shared_by(text: &str, currency: Currency) -> bool {
+    SHARED.iter().any(|(sign, codes)| text.ends_with(sign) && codes.contains(&currency.as_str()))
 }
 
 /// The currency that a text ends with, and the text before it. `Some(None)`: a sign that several have, without a hint.

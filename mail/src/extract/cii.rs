@@ -39,7 +39,7 @@ pub(super) fn bill(invoice: Node<'_, '_>) -> Result<Bill, Refusal> {
     // BT-84
     let payee = ["SpecifiedTradeSettlementPaymentMeans", "PayeePartyCreditorFinancialAccount", "IBANID"];
     let iban = text(*settlement, &payee).and_then(|iban| iban.parse().ok());
-    Ok(Bill { amount, due, period: period(start, end)?, account, iban, broken: Vec::new() })
+    Ok(Bill { amount, due, period: period(start, end)?, account, iban, payees: Vec::new(), broken: Vec::new() })
 }
 
 /// A day in format 102, `20261129`, which is the only one that EN 16931 allows.

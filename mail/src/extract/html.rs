@@ -1,6 +1,8 @@
 //! HTML as text, and the scripts in it that are data. Nothing is loaded, and nothing runs.
 
-use crate::extract::table::Layout;
+use crate::extract::microdata;
+use crate::extract::style::{Concealment, Sheets};
+use crate::extract::table::{Layout, Span};
 use crate::limits::{MAX_JSON_LD, MAX_JSON_LD_BLOCKS};
 
 /// Elements that begin a new line for a reader.
@@ -38,11 +40,55 @@ const TABLES: [&str; 4] = ["table", "tr", "td", "th"];
 /// Elements whose content nobody reads.
 const UNREAD: [&str; 4] = ["script", "style", "head", "title"];
 
+/// Elements that have no content.
+const VOID: [&str; 8] = ["area", "br", "col", "hr", "img", "input", "link", "meta"];
+/// Columns or rows that a cell goes over: tables of bills have below ten columns.
+const MAX_SPAN: usize = 20;
+
 /// Bytes of a reference with its `&` and `;`: the longest that is known, and any number of Unicode, have fewer.
 const MAX_REFERENCE: usize = 16;
 
-/// What a person reads: a line for each block and each row of a table, cells separated by a tab.
+/// A page as it can be seen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// What a person reads.
+    pub(crate) shown: String,
+    /// It without what may be hidden, if there is such.
+    pub(crate) sure: Option<String>,
+    /// It with what is hidden, if there is such.
+    pub(crate) all: Option<String>,
+    /// Whether its styles write digits that the page does not have.
+    pub(crate) is_written_by_styles: bool,
+}
+
+/// A page as a person sees it, and as other mail programs may show it.
+pub(crate) fn view(html: &str) -> View {
+    let sheets = Sheets::of(html);
+    let mut met = Met::default();
+    let shown = rendered(html, &sheets, Concealment::Doubtful, &mut met);
+    let again = |most| rendered(html, &sheets, most, &mut Met::default());
+    View {
+        shown,
+        sure: met.doubtful.then(|| again(Concealment::Shown)),
+        all: met.hidden.then(|| again(Concealment::Hidden)),
+        is_written_by_styles: sheets.write_digits,
+    }
+}
+
+/// What a person reads of a page without style sheets.
 pub(crate) fn visible(html: &str) -> String {
+    rendered(html, &Sheets::default(), Concealment::Doubtful, &mut Met::default())
+}
+
+/// What there is of a page beside what is shown for sure.
+#[derive(Debug, Default)]
+struct Met {
+    doubtful: bool,
+    hidden: bool,
+}
+
+/// A line for each block and each row of a table, cells separated by a tab; of what is at most so much concealed.
+fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> String {
     let mut layout = Layout::default();
     let mut rest = html;
     while let Some(open) = rest.find('<') {
@@ -62,14 +108,65 @@ pub(crate) fn visible(html: &str) -> String {
         let name = name.to_ascii_lowercase();
         if !is_end && UNREAD.contains(&name.as_str()) {
             rest = after_element(after, &name);
+            continue;
+        }
+        let concealment = if is_end || VOID.contains(&name.as_str()) {
+            Concealment::Shown
+        } else {
+            concealment(sheets, inside, &name)
+        };
+        met.doubtful |= concealment == Concealment::Doubtful;
+        met.hidden |= concealment == Concealment::Hidden;
+        if concealment > most {
+            rest = after_hidden(after, &name);
         } else if BLOCKS.contains(&name.as_str()) {
             layout.end_line();
         } else if TABLES.contains(&name.as_str()) {
-            if is_end { layout.end(&name) } else { layout.start(&name) }
+            if is_end {
+                layout.end(&name);
+            } else {
+                layout.start(&name, Span { columns: span(inside, "colspan"), rows: span(inside, "rowspan") });
+            }
         }
     }
     push_text(layout.text(), rest);
     layout.into_text()
+}
+
+/// What becomes of the element that a tag begins.
+fn concealment(sheets: &Sheets, tag: &str, name: &str) -> Concealment {
+    let attributes = if tag.len() > name.len() { microdata::attributes(tag).1 } else { Vec::new() };
+    sheets.concealment(name, &attributes)
+}
+
+/// What follows the element of this name that has just begun; others of its name may be inside it.
+fn after_hidden<'h>(html: &'h str, name: &str) -> &'h str {
+    let (mut rest, mut depth) = (html, 1_usize);
+    while let Some(open) = rest.find('<') {
+        let Some((inside, after)) = rest.get(open + 1..).and_then(|tag| tag.split_once('>')) else { break };
+        let (is_end, named) = inside.strip_prefix('/').map_or((false, inside), |named| (true, named));
+        let is_same = named.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && !named.get(name.len()..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+        if is_same && is_end {
+            depth -= 1;
+        } else if is_same && !inside.ends_with('/') {
+            depth += 1;
+        }
+        rest = after;
+        if depth == 0 {
+            return rest;
+        }
+    }
+    ""
+}
+
+/// How many columns or rows a cell goes over.
+fn span(tag: &str, attribute: &str) -> usize {
+    let lower = tag.to_ascii_lowercase();
+    let value = lower.split_once(attribute).map_or("", |(_, value)| value);
+    let digits: String =
+        value.trim_start_matches(['=', '"', '\'', ' ']).chars().take_while(char::is_ascii_digit).take(3).collect();
+    digits.parse().unwrap_or(1).clamp(1, MAX_SPAN)
 }
 
 /// The JSON-LD blocks, each of bounded length.
@@ -212,6 +309,15 @@ mod tests {
         let text = visible(html);
         let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         assert_eq!(lines, ["Zu zahlen", "Gesamt\t12,34€", "Ende"]);
+        assert_eq!(visible("a<div style='display: none'>b<div>c</div>d</div><p>e"), "a\ne");
+        assert_eq!(visible("<span style=\"max-height:0px;overflow:hidden\">b</SPAN>e"), "e");
+        let view = view("<style>.h{display:none}</style>a<p class=h>b</p><p style='color:white'>c</p>");
+        assert_eq!(
+            (view.shown.as_str(), view.sure.as_deref(), view.all.as_deref()),
+            ("a\nc", Some("a"), Some("a\nb\nc"))
+        );
+        assert_eq!(visible("<p style='max-height:0.5em'>b</p><img style=display:none>c"), "b\nc");
+        assert_eq!(visible(&"<div style=display:none>a".repeat(30_000)), "", "in linear time");
         assert_eq!(visible("<script>"), "");
         assert_eq!(visible("a < b &foo; &#xD800; &"), "a");
     }

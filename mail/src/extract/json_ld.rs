@@ -63,7 +63,7 @@ fn bill(invoice: &Value) -> Result<Bill, Refusal> {
         None => None,
     };
     let account = text(&invoice["accountId"]).map(str::to_owned);
-    Ok(Bill { amount, due, period, account, iban: None, broken: Vec::new() })
+    Ok(Bill { amount, due, period, account, iban: None, payees: Vec::new(), broken: Vec::new() })
 }
 
 /// `PriceSpecification` or `MonetaryAmount`.

@@ -13,12 +13,34 @@ pub(crate) struct Label {
     pub(super) begins_compound: bool,
     /// The number of its words.
     pub(super) words: usize,
+    /// Its last letter has an accent, without which it may be another word: `montant dû`, `montant du loyer`.
+    pub(super) ends_accented: bool,
+    /// Which pairs of letters it has.
+    pub(super) pairs: Pairs,
+}
+
+/// A set of pairs of bytes, some of which are taken for each other: what has not all of a label's has not the label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Pairs(u128);
+
+impl Pairs {
+    pub(super) fn of(folded: &str) -> Self {
+        let pair = |pair: &[u8]| pair.iter().fold(0_u32, |hash, byte| (hash * 37 + u32::from(*byte)) % 128);
+        Self(folded.as_bytes().windows(2).fold(0, |set, bytes| set | 1 << pair(bytes)))
+    }
+
+    pub(super) const fn has_all(self, of: Self) -> bool {
+        of.0 & !self.0 == 0
+    }
 }
 
 impl From<&str> for Label {
     fn from(written: &str) -> Self {
+        let folded = folded(written);
         Self {
-            folded: folded(written),
+            pairs: Pairs::of(&folded),
+            ends_accented: written.ends_with(|c: char| !c.is_ascii() && c.is_alphabetic()),
+            folded,
             ends_compound: written.starts_with('-'),
             begins_compound: written.ends_with('-'),
             words: written.trim_matches('-').split([' ', '-']).count(),

@@ -1,6 +1,6 @@
 //! Lines of a text, as they are and as labels are looked for in them.
 
-use crate::extract::label::Label;
+use crate::extract::label::{Label, Pairs};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -11,18 +11,30 @@ const MAX_SEARCHED_TEXT: usize = 128 * 1024;
 /// Bytes of a line; a longer one is searched in pieces.
 const MAX_SEARCHED_LINE: usize = 500;
 
+/// Characters of a cell that is alone in its row.
+const MAX_ALONE: usize = 20;
+/// Characters that a cell may begin before its column.
+const MARGIN: usize = 3;
+
 /// Only letters and digits count when a label is looked for: `Total T.T.C.` is `total ttc`, `A REGLER` is `à régler`,
 /// and programs that take text from a PDF lose the spaces between words.
 pub(super) fn folded(text: &str) -> String {
-    text.chars().flat_map(folded_char).collect()
+    let mut folded = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_folded(&mut folded, c));
+    folded
 }
 
-fn folded_char(c: char) -> impl Iterator<Item = char> {
-    let counts = |c: &char| !is_combining_mark(*c);
-    let skipped = c.is_whitespace() || matches!(c, '.' | '-' | '\'' | '\u{2019}' | '(' | ')' | '\u{ad}');
+fn push_folded(folded: &mut String, c: char) {
+    if c.is_whitespace() || matches!(c, '.' | '-' | '\'' | '\u{2019}' | '(' | ')' | '\u{ad}') {
+        return;
+    }
+    // Most text is made of these, and they decompose into nothing else.
+    if c.is_ascii() {
+        return folded.push(c.to_ascii_lowercase());
+    }
     // Lower case first: some letters have one that decomposes.
-    let lower = c.to_lowercase().filter(move |_| !skipped);
-    lower.flat_map(|c| std::iter::once(c).nfd()).filter(counts)
+    let parts = c.to_lowercase().flat_map(|c| std::iter::once(c).nfd());
+    folded.extend(parts.filter(|c| !is_combining_mark(*c)));
 }
 
 /// A line: composed, white space as one space.
@@ -32,6 +44,7 @@ pub(super) struct Line {
     /// If it is a row of a table: a tab or two spaces stand between its cells.
     cells: Vec<Cell>,
     folded: String,
+    pairs: Pairs,
     /// For each byte of `folded`, where the character that it is of begins and ends in `shown`.
     places: Vec<(u16, u16)>,
 }
@@ -93,19 +106,18 @@ impl Line {
                     shown.push(' ');
                 }
                 cells.extend(u16::try_from(shown.len()).ok().map(|shown| Cell { start: shown, from: start, to }));
-                shown.extend(words.join(" ").nfc());
+                let words = words.join(" ");
+                if words.is_ascii() { shown.push_str(&words) } else { shown.extend(words.nfc()) }
             }
         }
         let (mut folded, mut places) = (String::new(), Vec::new());
         for (at, c) in shown.char_indices() {
-            for folded_char in folded_char(c) {
-                folded.push(folded_char);
-                let place =
-                    (u16::try_from(at).unwrap_or(u16::MAX), u16::try_from(at + c.len_utf8()).unwrap_or(u16::MAX));
-                places.extend(std::iter::repeat_n(place, folded_char.len_utf8()));
-            }
+            let before = folded.len();
+            push_folded(&mut folded, c);
+            let place = (u16::try_from(at).unwrap_or(u16::MAX), u16::try_from(at + c.len_utf8()).unwrap_or(u16::MAX));
+            places.extend(std::iter::repeat_n(place, folded.len() - before));
         }
-        Self { shown, cells, folded, places }
+        Self { pairs: Pairs::of(&folded), shown, cells, folded, places }
     }
 
     /// The first place at which a folded label stands as words of its own.
@@ -116,7 +128,10 @@ impl Line {
     /// Every such place.
     pub(super) fn places<'l>(&'l self, label: &'l Label) -> impl Iterator<Item = Found> + 'l {
         let folded = label.folded.as_str();
-        let matches = (!folded.is_empty()).then(|| self.folded.match_indices(folded)).into_iter().flatten();
+        let matches = (!folded.is_empty() && self.pairs.has_all(label.pairs))
+            .then(|| self.folded.match_indices(folded))
+            .into_iter()
+            .flatten();
         matches.filter_map(move |(at, _)| {
             let (start, _) = *self.places.get(at)?;
             let (_, end) = *self.places.get(at + folded.len() - 1)?;
@@ -126,8 +141,13 @@ impl Line {
             let before = self.before(found);
             let before = before.len() - before.trim_end_matches(char::is_alphabetic).len();
             let after = letters(self.after(found));
+            let is_other_word = || {
+                let lacks_accent =
+                    self.shown.get(..found.end).is_some_and(|text| text.ends_with(|c: char| c.is_ascii()));
+                label.ends_accented && lacks_accent && self.after(found).trim_start().starts_with(char::is_alphabetic)
+            };
             let fits = (before == 0 || label.ends_compound) && (after == 0 || label.begins_compound);
-            fits.then_some(Found { start: found.start - before, end: found.end + after })
+            (fits && !is_other_word()).then_some(Found { start: found.start - before, end: found.end + after })
         })
     }
 
@@ -141,6 +161,16 @@ impl Line {
 
     pub(super) fn after(&self, found: Found) -> &str {
         self.shown.get(found.end..).unwrap_or_default()
+    }
+
+    /// Whether no letter stands between a place and another behind it.
+    pub(super) fn is_followed_by(&self, first: Found, second: Found) -> bool {
+        self.shown.get(first.end..second.start).is_some_and(|between| !between.contains(char::is_alphabetic))
+    }
+
+    /// Whether it is a row of a table.
+    pub(super) const fn is_row(&self) -> bool {
+        self.cells.len() > 1
     }
 
     /// Where the first digit behind a place stands.
@@ -176,9 +206,10 @@ impl Line {
     pub(super) fn cell_in(&self, column: Column) -> Option<&str> {
         let is_below = |cell: &Cell| cell.from < column.to && column.from < cell.to;
         let mut below = self.cells.iter().enumerate().filter(|(_, cell)| is_below(cell)).map(|(at, _)| at);
-        let at = match self.cells.len() {
-            0 | 1 => return None,
-            count if count == column.count => column.at,
+        let at = match self.cells.as_slice() {
+            // A row of one cell is a sentence below the table unless it keeps to the column.
+            [only] if only.to.saturating_sub(only.from) > MAX_ALONE || only.from + MARGIN < column.from => return None,
+            cells if cells.len() == column.count => column.at,
             _ => below.next().filter(|_| below.next().is_none())?,
         };
         let cell = self.cells.get(at)?;
@@ -239,6 +270,9 @@ mod tests {
         assert_eq!(after("Ihre Stromrechnung 1", "-rechnung").as_deref(), Some(" 1"));
         assert_eq!(after("Nettorechnungsbetrag 1", "netto-").as_deref(), Some(" 1"), "all of the word");
         assert_eq!(after("Rechnungen 1", "-rechnung"), None);
+        assert_eq!(after("Montant dû 1", "montant dû").as_deref(), Some(" 1"));
+        assert_eq!(after("MONTANT DU : 1", "montant dû").as_deref(), Some(" : 1"));
+        assert_eq!(after("Montant du loyer 1", "montant dû"), None);
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn tag_end(tag: &str) -> Option<(&str, &str)> {
 }
 
 /// The name of a tag and its attributes, both in lower case, with their values.
-fn attributes(inside: &str) -> (String, Vec<(String, String)>) {
+pub(super) fn attributes(inside: &str) -> (String, Vec<(String, String)>) {
     let inside = inside.trim_end_matches('/');
     let end = inside.find(char::is_whitespace).unwrap_or(inside.len());
     let (name, mut rest) = inside.split_at(end);

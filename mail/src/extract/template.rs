@@ -19,6 +19,8 @@ static LANGUAGES: LazyLock<Vec<Template>> = LazyLock::new(|| {
         include_str!("../data/fr.toml"),
         include_str!("../data/es.toml"),
         include_str!("../data/nl.toml"),
+        include_str!("../data/it.toml"),
+        include_str!("../data/pt.toml"),
     ];
     data.iter().filter_map(|text| toml::from_str(text).ok()).collect()
 });
@@ -92,6 +94,18 @@ pub struct Template {
     /// Before what was paid or owed before, such as a deposit or the previous balance.
     #[serde(default)]
     pub(crate) carried: Labels,
+    /// Beside what is taken away from the amounts above it.
+    #[serde(default)]
+    pub(crate) less: Labels,
+    /// Before amounts that have nothing to do with the bill, such as a company's capital or what a friend would save.
+    #[serde(default)]
+    pub(crate) aside: Labels,
+    /// What asks for a payment or announces that it is collected.
+    #[serde(default)]
+    pub(crate) demand: Labels,
+    /// Beside one of several payments that a bill is paid by.
+    #[serde(default)]
+    pub(crate) instalment: Labels,
     /// Behind an amount, before a part of it: `12.00 EUR including 2.00 EUR VAT`.
     #[serde(default)]
     pub(crate) within: Labels,
@@ -221,6 +235,10 @@ impl Template {
             total_if_largest: all(|words| &words.total_if_largest),
             part: all(|words| &words.part),
             carried: all(|words| &words.carried),
+            aside: all(|words| &words.aside),
+            less: all(|words| &words.less),
+            demand: all(|words| &words.demand),
+            instalment: all(|words| &words.instalment),
             within: all(|words| &words.within),
             links: all(|words| &words.links),
             denominated: all(|words| &words.denominated),
@@ -279,6 +297,11 @@ impl Template {
         if !self.months.is_empty() {
             errors.push(self.wrong("months belong to a language; remove them"));
         }
+        let of_languages =
+            [("aside", &self.aside), ("less", &self.less), ("demand", &self.demand), ("instalment", &self.instalment)];
+        for (kind, _) in of_languages.iter().filter(|(_, labels)| !labels.is_empty()) {
+            errors.push(self.wrong(&format!("`{kind}` belongs to a language; remove it")));
+        }
         errors.extend(self.lint_labels());
         errors
     }
@@ -318,7 +341,7 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Labels); 14] {
+    fn kinds(&self) -> [(&'static str, &Labels); 18] {
         [
             ("bill", &self.bill),
             ("not_bill", &self.not_bill),
@@ -327,6 +350,10 @@ impl Template {
             ("total_if_largest", &self.total_if_largest),
             ("part", &self.part),
             ("carried", &self.carried),
+            ("aside", &self.aside),
+            ("less", &self.less),
+            ("demand", &self.demand),
+            ("instalment", &self.instalment),
             ("within", &self.within),
             ("links", &self.links),
             ("denominated", &self.denominated),
@@ -354,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_languages_are_well_made() {
-        assert_eq!(LANGUAGES.len(), 5);
+        assert_eq!(LANGUAGES.len(), 7);
         for language in LANGUAGES.iter() {
             assert_eq!(language.lint_labels(), [], "{}", language.id);
             assert_eq!(language.months.len(), 12);
@@ -374,6 +401,10 @@ mod tests {
             ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"Power.example\"]\ntotal = [\"a\"]", "ASCII form"),
             ("id = \"x\"\nlanguage = \"tlh\"\ndomains = [\"p.example\"]\ntotal = [\"a\"]", "language"),
             ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]", "no label for the total"),
+            (
+                "id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\"a\"]\ndemand = [\"pay\"]",
+                "`demand` belongs to a language",
+            ),
             ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\"Amount\"]", "lower case"),
             ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\"a\", \"a\"]", "twice"),
             ("id = \"x\"\nlanguage = \"en\"\ndomains = [\"p.example\"]\ntotal = [\" a\"]", "space"),

@@ -4,11 +4,16 @@ use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::dates::{self, Order, dates};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Line, line, lines};
-use crate::extract::total::{Marks, Totals, value};
+use crate::extract::marks::Marks;
+use crate::extract::total::{Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
-use portcullis_protocol::{Currency, Money};
+use portcullis_protocol::{Currency, Date, Money};
 
+/// Words before the day on which something was written or began.
+const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
+/// Rows between a previous balance and what was paid of it.
+const ROWS_OF_ACCOUNT: usize = 6;
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
 /// Lines of a text among which its heading is: a letter may begin with two addresses.
@@ -55,6 +60,23 @@ impl Reading<'_> {
     }
 }
 
+impl Reading<'_> {
+    /// Every amount of these texts that has a currency beside it, but for what is said aside.
+    pub(super) fn amounts(&self, texts: &[String]) -> Vec<Money> {
+        let base = Templates::any_language();
+        let of = |text: &String| -> Vec<Money> {
+            let lines = lines(text);
+            let shown = || lines.iter().map(|line| line.shown.as_str());
+            let shared = self.currency.or_else(|| amount::shared_sign(shown()));
+            let currencies = Currencies { shared, bare: None, decimal: amount::proven_decimal(shown()) };
+            let marks: Vec<Marks> = lines.iter().map(|line| Marks::new(line, None)).collect();
+            let totals = Totals::new(&lines, &marks, currencies, Order::Unknown, None, base);
+            totals.amounts.iter().map(|(_, amount)| *amount).collect()
+        };
+        texts.iter().flat_map(of).collect()
+    }
+}
+
 /// Read through the words of two templates, or in text and HTML, a bill must say the same.
 fn settled(found: Vec<Result<Bill, Refusal>>) -> Extracted {
     let good: Vec<&Bill> = found.iter().filter_map(|read| read.as_ref().ok()).collect();
@@ -79,8 +101,12 @@ struct Text<'t> {
     marks: Vec<Marks>,
     /// The currencies that the text states, if any.
     stated: Stated,
+    /// What a sign means that several have.
+    shared: Option<Currency>,
     registered: Option<Currency>,
     iban: Option<Iban>,
+    /// What the accounts in it are in, whosesoever they are.
+    account_currency: Option<Currency>,
     order: Order,
     decimal: Option<char>,
 }
@@ -88,6 +114,7 @@ struct Text<'t> {
 impl<'t> Text<'t> {
     fn new(lines: &'t [Line], registered: Option<Currency>, words: &Words<'_>, subject: &Line) -> Self {
         let shown = || lines.iter().map(|line| line.shown.as_str());
+        let shared = registered.or_else(|| amount::shared_sign(shown()));
         let proven = dates::proven(shown());
         // In all of these languages but English a day stands before its month.
         let order =
@@ -95,9 +122,11 @@ impl<'t> Text<'t> {
         Self {
             lines,
             marks: lines.iter().map(|line| Marks::new(line, words.template())).collect(),
-            stated: denominated(lines).unwrap_or_else(|| amount::stated(shown(), registered)),
+            stated: denominated(lines).unwrap_or_else(|| amount::stated(shown(), shared)),
+            shared,
             registered,
             iban: iban(lines),
+            account_currency: account_currency(lines),
             order,
             decimal: amount::proven_decimal(shown()),
         }
@@ -106,13 +135,13 @@ impl<'t> Text<'t> {
     /// What its amounts are in: of a template for this biller, of the document, of the registry, of the account that is
     /// to be paid to. SEPA transfers are in euros, whatever else an account in the euro area holds.
     fn currencies(&self, own: Option<Currency>) -> Currencies {
-        let elsewhere = || self.registered.or_else(|| self.iban.as_ref().and_then(Iban::currency));
+        let elsewhere = || self.registered.or(self.account_currency);
         let bare = match self.stated {
             Stated::One(currency) => own.is_none_or(|own| own == currency).then_some(currency),
             Stated::Nothing => own.or_else(elsewhere),
             Stated::Unclear => None,
         };
-        Currencies { shared: own.or(self.registered), bare, decimal: self.decimal }
+        Currencies { shared: own.or(self.shared), bare, decimal: self.decimal }
     }
 }
 
@@ -143,7 +172,9 @@ impl<'t> Words<'t> {
         let decides = |at: usize, line: &Line| {
             (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
         };
-        let says = |label: &Label, at, line: &Line| line.has(label) && (label.words > 1 || decides(at, line));
+        let says = |label: &Label, at, line: &Line| {
+            line.has(label) && (label.words > 1 || decides(at, line)) && !is_entry(lines, at)
+        };
         let is_said =
             |label: &Label| subject.has(label) || lines.iter().enumerate().any(|(at, line)| says(label, at, line));
         // In any language: a mail may have several.
@@ -160,8 +191,17 @@ impl<'t> Words<'t> {
 
     fn read(&self, text: &Text<'_>) -> Option<Result<Bill, Refusal>> {
         let currencies = text.currencies(self.own.currency);
-        let totals = Totals::new(text.lines, &text.marks, currencies, self.template(), self.base);
+        let totals = Totals::new(text.lines, &text.marks, currencies, text.order, self.template(), self.base);
         Some(totals.total()?.and_then(|amount| self.bill(text, amount)))
+    }
+
+    /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
+    fn asked_for_on(&self, text: &Text<'_>) -> Option<Date> {
+        let asks = |line: &&Line| self.base.demand.iter().any(|label| line.has(label)) && !dates_a_document(line);
+        let days = |line: &Line| dates(&line.shown, text.order).unwrap_or_default();
+        let mut all = text.lines.iter().filter(asks).flat_map(days);
+        let first = all.next()?;
+        all.all(|other| other == first).then_some(first)
     }
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
@@ -172,6 +212,7 @@ impl<'t> Words<'t> {
                 break;
             }
         }
+        let due = due.or_else(|| self.asked_for_on(text));
         let mut covered = None;
         for value in values(text.lines, self.labels(|words| &words.period)) {
             if let [start, end, ..] = dates(value, text.order)?.as_slice() {
@@ -180,13 +221,42 @@ impl<'t> Words<'t> {
             }
         }
         let account = values(text.lines, self.labels(|words| &words.account)).into_iter().find_map(number);
-        Ok(Bill { amount, due, period: covered, account, iban: text.iban.clone(), broken: Vec::new() })
+        Ok(Bill {
+            amount,
+            due,
+            period: covered,
+            account,
+            iban: text.iban.clone(),
+            payees: Vec::new(),
+            broken: Vec::new(),
+        })
     }
+}
+
+/// Whether a line may say when something was written: `the invoice of 1 November`, `vom 01.11.2026`.
+fn dates_a_document(line: &Line) -> bool {
+    let words: Vec<&str> = line.shown.split(' ').collect();
+    let is_from = |word: &str| BEFORE_PAST_DATES.contains(&word.to_lowercase().as_str());
+    words
+        .windows(2)
+        .any(|pair| matches!(pair, [word, next] if is_from(word) && next.starts_with(|c: char| c.is_ascii_digit())))
 }
 
 /// Whether the subject or a line of the mail has one of the labels.
 fn mention(labels: &Labels, subject: &Line, lines: &[Line]) -> bool {
     labels.iter().any(|label| subject.has(label) || lines.iter().any(|line| line.has(label)))
+}
+
+/// Whether a line enters what was paid into an account, as bills list it above what is owed now: `Payment received,
+/// thank you  -39.99`, or the amount of the previous balance above it.
+fn is_entry(lines: &[Line], at: usize) -> bool {
+    let signed = |line: &Line| amount::signed(&line.shown, Currencies::default());
+    let Some(line) = lines.get(at) else { return false };
+    let amounts = signed(line);
+    let carried = &Templates::any_language().carried;
+    let before = lines.get(..at).unwrap_or_default().iter().rev().take(ROWS_OF_ACCOUNT);
+    let mut balances = before.filter(|line| carried.iter().any(|label| line.has(label))).flat_map(signed);
+    amount::has_negative(&line.shown) || balances.any(|balance| amounts.contains(&balance))
 }
 
 /// The currency that the document says all its amounts are in: `Currency: EUR`. Others may be mentioned.
@@ -203,7 +273,13 @@ fn denominated(lines: &[Line]) -> Option<Stated> {
 fn values<'l>(lines: &'l [Line], labels: &Labels) -> Vec<&'l str> {
     let of_line = |at: usize| {
         let places = labels.iter().filter_map(move |label| lines.get(at)?.find(label));
-        places.filter_map(move |found| Some(value(lines, at, found)?.text))
+        places.filter_map(move |found| {
+            let value = value(lines, at, found)?;
+            // Of several rows below a heading none is worth more than the others.
+            let next = value.column.and_then(|column| lines.get(at + 2)?.cell_in(column));
+            let is_one = next.is_none_or(|next| !next.contains(|c: char| c.is_ascii_digit()));
+            is_one.then_some(value.text)
+        })
     };
     (0..lines.len()).flat_map(of_line).collect()
 }
@@ -226,23 +302,37 @@ fn number(value: &str) -> Option<String> {
 
 fn iban(lines: &[Line]) -> Option<Iban> {
     let labels = Labels::from(vec!["iban".to_owned()]);
-    values(lines, &labels).into_iter().find_map(|value| {
-        let value = value.trim_start_matches(|c: char| !c.is_alphanumeric());
-        let mut text: String = value
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == ' ')
-            .filter(|c| *c != ' ')
-            .take(34)
-            .collect();
-        // What follows on the line, such as a BIC, may look like more of it.
-        while text.len() >= 15 {
-            if let Ok(iban) = text.parse() {
-                return Some(iban);
-            }
-            text.pop();
+    values(lines, &labels).into_iter().find_map(iban_at)
+}
+
+/// The IBAN that a text begins with.
+fn iban_at(text: &str) -> Option<Iban> {
+    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let mut text: String =
+        text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == ' ').filter(|c| *c != ' ').take(34).collect();
+    // What follows on the line, such as a BIC, may look like more of it.
+    while text.len() >= 15 {
+        if let Ok(iban) = text.parse() {
+            return Some(iban);
         }
-        None
-    })
+        text.pop();
+    }
+    None
+}
+
+/// What all accounts of a text are in, whether they are to be paid to or debited.
+fn account_currency(lines: &[Line]) -> Option<Currency> {
+    let begins = |text: &&str| {
+        matches!(text.as_bytes(), [a, b, c, d, ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase()
+            && c.is_ascii_digit() && d.is_ascii_digit())
+    };
+    let words = |line: &Line| -> Vec<Option<Iban>> {
+        let starts = std::iter::once(0).chain(line.shown.match_indices([' ', ':']).map(|(at, _)| at + 1));
+        starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at).collect()
+    };
+    let mut all = lines.iter().flat_map(words).flatten().map(|iban| iban.currency());
+    let first = all.next()??;
+    all.all(|other| other == Some(first)).then_some(first)
 }
 
 #[cfg(test)]

@@ -5,78 +5,42 @@
 //!   the whole ───────────── grand total, Gesamtbetrag ──┐       │
 //!   labels of parts too ─── total, Summe ── if largest ─┤ unless something was paid or is ──▶ one amount,
 //!   net and tax come to the largest amount ─────────────┤ carried over further down           or a refusal
-//!   `your bill is 12.00 EUR`, the only amount ──────────┘
+//!   `your bill is 12.00 EUR`, the only amount ──────────┘       │
+//!   what is left of the amounts above (`remainder.rs`) ─────────┤ above all but the first
+//!   due on a day, one of several instalments (`sentence.rs`) ───┤
+//!   the only amount, asked for (`sentence.rs`) ─────────────────┘ if there is nothing else
 //! ```
 
 use crate::extract::amount::{self, Currencies};
+use crate::extract::dates::Order;
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Column, Found, Line, folded};
+use crate::extract::marks::Marks;
 use crate::extract::{Refusal, Template, Templates};
 use portcullis_protocol::Money;
-use std::cell::LazyCell;
 
 /// Words between a label and the end of its line that do not keep its amount from standing on the next one.
 const MAX_LINKS: usize = 3;
-
-/// What a line says beside amounts, in any language: what is a part in one is not the total in another.
-#[derive(Debug, Default)]
-pub(super) struct Marks {
-    /// Names of parts, and of what was paid or owed before.
-    parts: Vec<Found>,
-    /// Names of what was paid or owed before.
-    carried: Vec<Found>,
-    /// Where, behind an amount, something else begins: a part of it, its tax.
-    ends: Vec<Found>,
-}
-
-impl Marks {
-    /// What a line says; `own` is the template of its biller.
-    pub(super) fn new(line: &Line, own: Option<&Template>) -> Self {
-        let templates = || std::iter::once(Templates::any_language()).chain(own);
-        let whole = || templates().flat_map(|words| words.owed.iter().chain(words.total.iter()));
-        let wholes = LazyCell::new(|| -> Vec<Found> { whole().flat_map(|label| line.places(label)).collect() });
-        // `Total IVA incluido` is more than the `total IVA` in it.
-        let is_more = |part: &Found| {
-            let longer =
-                |found: &Found| found.start <= part.start && found.end >= part.end && found.length() > part.length();
-            wholes.iter().any(longer)
-        };
-        let places = |of: fn(&Template) -> &Labels| -> Vec<Found> {
-            let all = templates().flat_map(|words| of(words).iter()).flat_map(|label| line.places(label));
-            all.filter(|part| !is_more(part)).collect()
-        };
-        let carried = places(|words| &words.carried);
-        let mut parts = places(|words| &words.part);
-        parts.extend_from_slice(&carried);
-        let ends = [places(|words| &words.tax), places(|words| &words.within), parts.clone()].concat();
-        Self { parts, carried, ends }
-    }
-
-    /// Whether the label names a part all the same: by a word of it, before it or behind it.
-    fn qualify(&self, line: &Line, label: Found) -> bool {
-        let until = line.first_digit(label.end).unwrap_or_else(|| line.cell_end(label));
-        self.parts.iter().any(|part| {
-            let overlaps = part.start < label.end && label.start < part.end;
-            let follows = part.start >= label.end && part.start < until;
-            let between = line.shown.get(part.end..label.start);
-            let precedes = between.is_some_and(|between| between.chars().all(char::is_whitespace))
-                && line.cell_of(*part) == line.cell_of(label);
-            overlaps || follows || precedes
-        })
-    }
-}
+/// Words of a line that names what stands below it.
+const CAPTION_WORDS: usize = 3;
+/// Rows between a heading and the total of its table.
+const MAX_ROWS: usize = 60;
 
 /// A text, and what is told from its lines.
 pub(super) struct Totals<'t> {
-    lines: &'t [Line],
-    marks: &'t [Marks],
-    currencies: Currencies,
+    pub(super) lines: &'t [Line],
+    pub(super) marks: &'t [Marks],
+    pub(super) currencies: Currencies,
+    /// Whether the day or the month stands first in dates.
+    pub(super) order: Order,
     /// The biller's template.
     own: Option<&'t Template>,
     /// The language of `own`; every language if there is no template.
-    base: &'t Template,
+    pub(super) base: &'t Template,
     /// Every amount, with the line that it stands on.
-    amounts: Vec<(usize, Money)>,
+    pub(super) amounts: Vec<(usize, Money)>,
+    /// Of each line whether it has one.
+    with_amount: Vec<bool>,
 }
 
 /// An amount beside a label.
@@ -87,22 +51,43 @@ struct Candidate {
     read: Result<Money, Refusal>,
 }
 
+/// Which lines with a label are meant.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Any,
+    /// Those that say nothing else.
+    Alone,
+    /// Those that say that the tax is in it.
+    Gross,
+}
+
 /// An amount, and the last line that it was read from.
-type Settled = Result<(Money, usize), Refusal>;
+pub(super) type Settled = Result<(Money, usize), Refusal>;
 
 impl<'t> Totals<'t> {
     pub(super) fn new(
         lines: &'t [Line],
         marks: &'t [Marks],
         currencies: Currencies,
+        order: Order,
         own: Option<&'t Template>,
         base: &'t Template,
     ) -> Self {
-        let of = |(at, line): (usize, &Line)| {
-            amount::amounts(&line.shown, currencies).into_iter().map(move |amount| (at, amount))
+        let of = |(at, (line, marks)): (usize, (&Line, &Marks))| {
+            let counted = marks.aside.and_then(|from| line.shown.get(..from)).unwrap_or(&line.shown);
+            amount::amounts(counted, currencies).into_iter().map(move |amount| (at, amount))
         };
-        let amounts = lines.iter().enumerate().flat_map(of).collect();
-        Self { lines, marks, currencies, own, base, amounts }
+        let amounts: Vec<(usize, Money)> = lines.iter().zip(marks).enumerate().flat_map(of).collect();
+        let mut with_amount = vec![false; lines.len()];
+        for (at, _) in &amounts {
+            with_amount.get_mut(*at).into_iter().for_each(|has| *has = true);
+        }
+        Self { lines, marks, currencies, order, own, base, amounts, with_amount }
+    }
+
+    /// Whether a line has an amount.
+    pub(super) fn has_amount(&self, at: usize) -> bool {
+        self.with_amount.get(at).is_some_and(|has| *has)
     }
 
     /// The amount that is believed the most; `None` if there is none.
@@ -113,22 +98,30 @@ impl<'t> Totals<'t> {
             |own: &&Template| [&own.owed, &own.total, &own.total_if_largest].iter().any(|labels| !labels.is_empty());
         let own = self.own.filter(has_labels);
         let words = own.unwrap_or(self.base);
-        if let Some(read) = words.owed.iter().find_map(|label| self.settled(self.behind(label, false))) {
+        if let Some(read) = words.owed.iter().find_map(|label| self.settled(self.behind(label, Which::Any))) {
             return Some(amount(read));
         }
         let whole = self.whole_behind(&words.total).or_else(|| self.largest_behind(&words.total_if_largest));
         if own.is_some() {
             return whole.map(amount);
         }
-        let read = whole.or_else(|| self.with_tax()).or_else(|| self.in_sentence())?;
-        Some(read.and_then(|(amount, line)| self.unless_carried(amount, line)))
+        let whole = whole.filter(|read| !matches!(read, Ok((_, line)) if self.is_in_passing(*line)));
+        let whole = whole.or_else(|| self.with_tax()).or_else(|| self.in_sentence());
+        let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
+        let is_above = |line: usize| whole.is_none_or(|read| read.is_ok_and(|(_, whole)| whole < line));
+        if let Some((left, line)) = self.remainder()
+            && (is_above(line) || matches!(whole, Some(Err(Refusal::AmbiguousAmount))))
+        {
+            return Some(Ok(left));
+        }
+        self.instalment(self.on_a_day(whole.map(amount))).or_else(|| self.demanded())
     }
 
     /// Behind the first label that has an amount. A column of items may have such a heading too, so below it only the
     /// largest is believed.
     fn whole_behind(&self, labels: &Labels) -> Option<Settled> {
         labels.iter().find_map(|label| {
-            let mut candidates = self.behind(label, false);
+            let mut candidates = self.behind(label, Which::Any);
             candidates.retain(|candidate| match &candidate.read {
                 Ok(amount) => candidate.is_beside || self.is_largest(*amount),
                 Err(_) => true,
@@ -137,11 +130,13 @@ impl<'t> Totals<'t> {
         })
     }
 
-    /// Behind labels that parts have as well. `Total: 12,00` is worth more than `Total calls: 2,00`.
+    /// Behind labels that parts have as well. `Sum incl. VAT: 12,00` is worth more than `Sum: 10,00`, and `Total: 12,00`
+    /// more than `Total calls: 2,00`.
     fn largest_behind(&self, labels: &Labels) -> Option<Settled> {
-        for alone in [true, false] {
+        for which in [Which::Gross, Which::Alone, Which::Any] {
             for label in labels.iter() {
-                let mut candidates = self.behind(label, alone);
+                let mut candidates = self.behind(label, which);
+                candidates.retain(|read| self.marks.get(read.line).is_some_and(|marks| marks.aside.is_none()));
                 // Reductions may be called so as well.
                 if candidates.iter().any(|candidate| candidate.read.is_ok()) {
                     candidates.retain(|candidate| candidate.read != Err(Refusal::AmountOutOfRange));
@@ -156,19 +151,74 @@ impl<'t> Totals<'t> {
         None
     }
 
-    /// The amounts beside a label. If `alone`, of lines that say nothing but the label.
-    fn behind(&self, label: &Label, alone: bool) -> Vec<Candidate> {
+    /// The amounts beside a label, of these lines.
+    fn behind(&self, label: &Label, which: Which) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
             let Some(found) = line.places(label).find(|found| !marks.qualify(line, *found)) else { continue };
-            if alone && !(amount::is_only_currency(line.before(found)) && amount::is_only_currency(line.after(found))) {
+            let is_wanted = match which {
+                Which::Any => true,
+                Which::Alone => {
+                    amount::is_only_currency(line.before(found)) && amount::is_only_currency(line.after(found))
+                }
+                Which::Gross => marks.is_gross(line, found),
+            };
+            if !is_wanted {
                 continue;
             }
             let value = self.value(at, line, found);
             let read = value.and_then(|(value, is_beside)| Some((amount::amount(value, self.currencies)?, is_beside)));
+            let read = match read {
+                Some((Err(Refusal::AmbiguousAmount), true)) => {
+                    Some((self.in_column_of_amounts(at, line).unwrap_or(Err(Refusal::AmbiguousAmount)), true))
+                }
+                None if line.first_digit(found.end).is_some() => self.stacked(at).map(|read| (read, false)),
+                read => read,
+            };
             candidates.extend(read.map(|(read, is_beside)| Candidate { line: at, is_beside, read }));
         }
         candidates
+    }
+
+    /// The amount below a label, or above it, that is alone on its line, if none stands beside the label: what does may
+    /// be a date or a percentage.
+    fn stacked(&self, at: usize) -> Option<Result<Money, Refusal>> {
+        let alone = |at: usize| amount::only_amount(&self.lines.get(at)?.shown, self.currencies);
+        let names_part = |at: usize| self.marks.get(at).is_none_or(Marks::has_part);
+        if self.has_amount(at) || names_part(at) {
+            return None;
+        }
+        alone(at + 1).or_else(|| {
+            let above = at.checked_sub(1)?;
+            // Unless what stands above that names it.
+            let is_named = above.checked_sub(1).is_some_and(|label| {
+                let shown = self.lines.get(label).map_or("", |line| line.shown.as_str());
+                let is_short = self.lines.get(label).is_some_and(|line| line.words() <= CAPTION_WORDS)
+                    && shown.contains(char::is_alphabetic);
+                is_short || names_part(label) || shown.ends_with(':') || self.has_amount(label)
+            });
+            alone(above).filter(|_| !is_named)
+        })
+    }
+
+    /// Of a row with several numbers the one below a heading that says amount, if one does: `Sum  32,21  53,70` below
+    /// `Litres  Amount`.
+    fn in_column_of_amounts(&self, at: usize, row: &Line) -> Option<Result<Money, Refusal>> {
+        let heading = (0..at)
+            .rev()
+            .take(MAX_ROWS)
+            .find(|above| !self.has_amount(*above) && self.lines.get(*above).is_some_and(Line::is_row))?;
+        let (line, marks) = (self.lines.get(heading)?, self.marks.get(heading)?);
+        let words = [&self.base.total, &self.base.total_if_largest];
+        let places = words.iter().flat_map(|labels| labels.iter()).flat_map(|label| line.places(label));
+        let mut columns: Vec<Column> =
+            places.filter(|found| !marks.qualify(line, *found)).filter_map(|found| line.column_of(found)).collect();
+        columns.dedup();
+        let (first, others) = columns.split_first()?;
+        if others.iter().any(|other| other != first) {
+            return None;
+        }
+        amount::amount(row.cell_in(*first)?, self.currencies)
     }
 
     /// What stands beside a label, or below it.
@@ -244,7 +294,7 @@ impl<'t> Totals<'t> {
     }
 
     /// Whether no larger one of its currency stands anywhere: otherwise its label names something else.
-    fn is_largest(&self, total: Money) -> bool {
+    pub(super) fn is_largest(&self, total: Money) -> bool {
         let is_larger =
             |other: Money| other.currency() == total.currency() && other.minor_units() > total.minor_units();
         !self.amounts.iter().any(|(_, other)| is_larger(*other))
@@ -267,42 +317,14 @@ impl<'t> Totals<'t> {
         self.taxes().any(makes).then_some(Ok((total, last)))
     }
 
-    /// The only amount of a text, if a sentence says that the bill is so much.
-    fn in_sentence(&self) -> Option<Settled> {
-        let (_, only) = *self.amounts.first()?;
-        if self.amounts.iter().any(|(_, other)| *other != only) {
-            return None;
-        }
-        let links: Vec<&str> = self.base.links.iter().map(|link| link.folded.as_str()).collect();
-        let says = |line: &Line, bill: Found| {
-            let rest = line.after(bill);
-            let Some((between, after)) = amount::around_marked(rest, self.currencies) else { return false };
-            let is_link = |word: &str| {
-                let word = folded(word.trim_matches(|c: char| !c.is_alphanumeric()));
-                let is_number = word.chars().any(|c| c.is_ascii_digit());
-                word.is_empty() || is_number || links.contains(&word.as_str()) || crate::extract::dates::is_month(&word)
-            };
-            // `Your bill is 20 EUR lower` is about something else.
-            let ends = after.trim_start();
-            let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-            let is_end = next.is_empty() || links.contains(&folded(next).as_str());
-            between.split_whitespace().all(|word| is_link(word) || amount::is_only_currency(word)) && is_end
-        };
-        let found = self.lines.iter().zip(self.marks).position(|(line, marks)| {
-            let places = self.base.bill.iter().flat_map(|label| line.places(label));
-            marks.parts.is_empty() && places.into_iter().any(|bill| says(line, bill))
-        })?;
-        Some(Ok((only, found)))
-    }
-
     /// The amount, unless something further down was paid already or is owed from before.
-    fn unless_carried(&self, amount: Money, line: usize) -> Result<Money, Refusal> {
+    pub(super) fn unless_carried(&self, amount: Money, line: usize) -> Result<Money, Refusal> {
         let below = self.lines.iter().zip(self.marks).skip(line + 1);
         let mut carried = below.flat_map(|(line, marks)| {
             let behind = marks.carried.iter().map(|place| line.after(*place));
-            behind.flat_map(|text| amount::amounts(text, self.currencies)).take(1)
+            behind.flat_map(|text| amount::signed(text, self.currencies)).take(1)
         });
-        if carried.any(|carried| carried.minor_units() != 0) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
+        if carried.any(|carried| carried.money.minor_units() != 0) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
     }
 }
 
@@ -428,7 +450,7 @@ mod tests {
         assert_all(
             &[
                 "Work 10.00 EUR\nVAT 20 % 3.00 EUR\nTogether 12.00 EUR",
-                "Work 10.00 EUR\nFee 2.00 EUR\nTogether 12.00 EUR",
+                "Work 10.00 EUR\nPens 2.00 EUR\nTogether 12.00 EUR",
             ],
             None,
         );

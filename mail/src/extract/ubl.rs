@@ -36,5 +36,13 @@ pub(super) fn bill(invoice: Node<'_, '_>) -> Result<Bill, Refusal> {
         .or_else(|| text(invoice, &["AccountingCustomerParty", "Party", "PartyIdentification", "ID"]));
     // BT-84
     let iban = text(invoice, &["PaymentMeans", "PayeeFinancialAccount", "ID"]).and_then(|iban| iban.parse().ok());
-    Ok(Bill { amount, due, period: period(start, end)?, account: account.map(str::to_owned), iban, broken: Vec::new() })
+    Ok(Bill {
+        amount,
+        due,
+        period: period(start, end)?,
+        account: account.map(str::to_owned),
+        iban,
+        payees: Vec::new(),
+        broken: Vec::new(),
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::signer::{Names, sign};
 use crate::stage::{BILL, USER, fetcher, mail, registry, run};
-use portcullis_mail::{BillRecord, Doubt, Level};
+use portcullis_mail::{BillRecord, Doubt, Level, Refusal};
 use serde_json::{Value, json};
 
 const POWER: &str = "power.example";
@@ -206,7 +206,7 @@ async fn a_forwarder_vouches_only_if_the_user_trusts_it_and_it_saw_the_signature
 async fn another_account_to_pay_to_is_shown_and_not_verified() {
     let with = |iban: &str, id: u8| {
         let raw = mail(POWER, USER, "Invoice", &format!("{BILL}\nIBAN: {iban}"));
-        request(&raw.replace("<1@", &format!("<{id}@")))
+        request(&raw.replace("<1@", &format!("<{id}@")).replace("07:00:00", &format!("07:00:0{id}")))
     };
     let (first, other) = ("DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32");
     let records = judged(&[with(first, 1), with(first, 2), with(other, 3)], |_| {}).await;
@@ -220,4 +220,150 @@ async fn another_account_to_pay_to_is_shown_and_not_verified() {
     let (records, _) = run(&fetcher(names, registry), mails).await;
     assert_doubted(&records[0], Doubt::IbanChanged);
     assert_eq!(records[1].level, Level::Verified);
+}
+
+const KNOWN: &str = "DE89 3704 0044 0532 0130 00";
+const THIEF: &str = "GB82 WEST 1234 5698 7654 32";
+
+/// Judges bills of a biller whose account is in the registry; each a text, or a page if it begins with a tag.
+async fn judged_of_known_account(bodies: &[String]) -> Vec<BillRecord> {
+    let request = |(at, body): (usize, &String)| {
+        let raw = mail(POWER, USER, "Your invoice", body).replace("<1@", &format!("<{at}@"));
+        // `sign.py` carries bytes as Latin-1.
+        let raw: String = raw.bytes().map(char::from).collect();
+        request(&if body.starts_with('<') { raw.replace("text/plain", "text/html") } else { raw })
+    };
+    let (mails, names) = sign(&bodies.iter().enumerate().map(request).collect::<Vec<_>>());
+    let mut registry = registry(&[POWER]);
+    registry.billers[0].ibans = vec![KNOWN.parse().expect("iban")];
+    let count = mails.len();
+    let (records, _) = run(&fetcher(names, registry), mails).await;
+    assert_eq!(records.len(), count, "every one of them is shown: {records:?}");
+    records
+}
+
+fn json_ld(amount: &str) -> String {
+    format!(
+        "<script type=\"application/ld+json\">{{\"@type\":\"Invoice\",\"paymentDueDate\":\"2026-12-15\",\"totalPaymentDue\":\
+         {{\"@type\":\"PriceSpecification\",\"price\":\"{amount}\",\"priceCurrency\":\"EUR\"}}}}</script>"
+    )
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_known_is_found_however_it_is_written() {
+    let pay = |how: &str| format!("{BILL}\n{how}");
+    let wide: String =
+        THIEF.chars().map(|c| char::from_u32(c as u32 + 0xfee0).filter(|_| c != ' ').unwrap_or(c)).collect();
+    let attacks = [
+        pay(&format!("IBAN {THIEF}").to_lowercase()),
+        pay(&format!("Our bank account has changed. Please pay to account {THIEF} from now on.")),
+        pay(&format!("Our IBAN {KNOWN} is closed.\nPlease pay to IBAN {THIEF}.")),
+        pay(&THIEF.replace(' ', "-")),
+        pay(&wide),
+        format!("{}<p>Your invoice</p><p>Amount due: EUR 42.50</p><p>Please pay to {THIEF}</p>", json_ld("42.50")),
+        format!("<p>Your invoice</p><p>Amount due: EUR 42.50</p><p>IBAN {KNOWN}</p><a title='{THIEF}'>Pay</a>"),
+        format!("<p>Your invoice</p><p>Amount due: EUR 42.50</p><p style='display:none'>{THIEF}</p>"),
+    ];
+    for (record, body) in judged_of_known_account(&attacks).await.iter().zip(&attacks) {
+        assert_eq!(record.level, Level::Unverified, "{body}");
+        assert_doubted(record, Doubt::IbanChanged);
+    }
+    let controls = [
+        pay(&format!("Please pay to IBAN {KNOWN}.")),
+        pay(&KNOWN.to_lowercase()),
+        pay("Reference GB82 WEST 1234 5698 7654 33"),
+        format!("{}<p>Your invoice</p><p>Amount due: EUR 42.50</p><p>IBAN {KNOWN}</p>", json_ld("42.50")),
+    ];
+    for (record, body) in judged_of_known_account(&controls).await.iter().zip(&controls) {
+        assert_eq!(record.level, Level::Verified, "{body}: {record:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_for_programs_says_what_the_reader_is_told() {
+    let page = |amount: &str, words: &str| format!("{}<p>Your invoice</p><p>{words}</p>", json_ld(amount));
+    let attacks = [
+        page("1.00", "Amount due: EUR 984.20"),
+        page("1.00", "Please pay 984.20 euros"),
+        page("1.00", "Amount due: EUR 984.20</p><p>Amount due: EUR 985.20"),
+        page("984.20", "Amount due: EUR 984.20</p><p>Due date: 1 May 2027"),
+    ];
+    for (record, body) in judged_of_known_account(&attacks).await.iter().zip(&attacks) {
+        let shown = (record.level, record.refusal, record.amount);
+        assert_eq!(shown, (Level::Unverified, Some(Refusal::SeveralBills), None), "{body}");
+    }
+    let controls = [
+        page("984.20", "Amount due: EUR 984.20"),
+        page("984.20", "It is attached."),
+        page("984.20", "Work EUR 900.00</p><p>All in all EUR 984.20</p><p>Due date: 15 December 2026"),
+    ];
+    for (record, body) in judged_of_known_account(&controls).await.iter().zip(&controls) {
+        assert_eq!(record.level, Level::Verified, "{body}: {record:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_some_programs_hide_does_not_say_something_else() {
+    let page = |head: &str, hidden: &str| {
+        format!(
+            "<html><head>{head}</head><body><p>Your invoice</p>{hidden}<p>Please pay 984.20 euros</p></body></html>"
+        )
+    };
+    let low = "Amount due: EUR 9.20";
+    let attacks = [
+        page("", &format!("<p style='display:none'>{low}</p>")),
+        page("", &format!("<p style='DISPLAY :\tnone !important'>{low}</p>")),
+        page("", &format!("<p style='display/**/:none'>{low}</p>")),
+        page("", &format!("<p style='d\\69splay:none'>{low}</p>")),
+        page("<style>.h{display:none}</style>", &format!("<p class=h>{low}</p>")),
+        page("<style>@media all{.h{display:none}}</style>", &format!("<p class=h>{low}</p>")),
+        page("", &format!("<p style='opacity:0'>{low}</p>")),
+        page("", &format!("<p style='font-size:0'>{low}</p>")),
+        page("", &format!("<p style='color:#fff'>{low}</p>")),
+        page("", &format!("<p style='position:absolute;left:-9999px'>{low}</p>")),
+        page("", &format!("<p hidden>{low}</p>")),
+        page("", &format!("<template><p>{low}</p></template>")),
+        page("", &format!("<noscript><p>{low}</p></noscript>")),
+        page("", &format!("<textarea style='width:0'>{low}</textarea>")),
+        page("", &format!("<div style='max-height:0;overflow:hidden'>{low}</div>")),
+        format!(
+            "<style>.h:before{{content:'98'}}</style><p>Your invoice</p><p>Amount due: EUR <span class=h></span>9.20</p>"
+        ),
+    ];
+    for (record, body) in judged_of_known_account(&attacks).await.iter().zip(&attacks) {
+        let shown = (record.level, record.refusal, record.amount);
+        assert_eq!(shown, (Level::Unverified, Some(Refusal::AmbiguousAmount), None), "{body}");
+    }
+    let controls = [
+        page("", ""),
+        // The line that mail programs show before a mail is opened.
+        page("", "<p style='display:none'>Your invoice: 984.20 euros</p>"),
+        page("<style>.m{display:none} a:before{content:'\\bb'}</style>", "<p class=m>Amount due: EUR 984.20</p>"),
+        page("", "<p style='color:#fff;background:#00f'>Amount due: EUR 984.20</p>"),
+    ];
+    for (record, body) in judged_of_known_account(&controls).await.iter().zip(&controls) {
+        assert_eq!(record.level, Level::Verified, "{body}: {record:?}");
+        assert_eq!(record.amount.expect("read").to_string(), "984.20 EUR", "{body}");
+    }
+}
+
+/// A mail that is signed twice, as billers do, is one mail with either of its signatures.
+#[tokio::test]
+async fn a_bill_that_is_signed_twice_is_verified_once() {
+    let (mut mails, first) = sign(&[request(&mail(POWER, USER, "Invoice", BILL))]);
+    let once = String::from_utf8(mails.remove(0)).expect("ASCII");
+    let (mut mails, second) = sign(&[json!({"raw": once, "domain": POWER, "selector": "k2"})]);
+    let both = String::from_utf8(mails.remove(0)).expect("ASCII");
+    let names = Names { records: first.records.into_iter().chain(second.records).collect(), ..second };
+    let other = both.strip_suffix(once.split_once("From: ").expect("a header").1).expect("the same mail");
+    let (of_second, _) = other.split_at(other.rfind("DKIM-Signature").expect("the first signature"));
+    let alone = format!("{of_second}From: {}", once.split_once("From: ").expect("a header").1);
+    // White space that servers may change.
+    let spaced = once.replace("Amount due: EUR", "Amount due:  EUR").replace("Subject: Invoice", "Subject:  Invoice");
+    let mails = [both, once, alone, spaced].map(String::into_bytes).to_vec();
+    let (records, _) = run(&fetcher(names, registry(&[POWER])), mails).await;
+    assert_eq!((records.len(), records[0].level), (4, Level::Verified), "the control");
+    for record in &records[1..] {
+        assert_doubted(record, Doubt::Replayed);
+    }
 }

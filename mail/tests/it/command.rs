@@ -107,9 +107,11 @@ fn from_a_mailbox_to_printed_bills() {
     let registry = ok(&command(&home, &["registry", "sign", &at("billers.toml"), "--key", &at("key")], ""));
     std::fs::write(at("billers.jws"), &registry).expect("written");
     let used = command(&home, &["registry", "use", &at("billers.jws"), "--key", public.trim()], "");
-    assert_eq!(ok(&used), "1 billers are known\n");
+    assert_eq!(ok(&used), "1 biller known\n");
     std::fs::write(at("forged.jws"), registry.replacen('.', ".e", 1)).expect("written");
-    assert!(!command(&home, &["registry", "use", &at("forged.jws"), "--key", public.trim()], "").status.success());
+    let forged = command(&home, &["registry", "use", &at("forged.jws"), "--key", public.trim()], "");
+    let error = String::from_utf8_lossy(&forged.stderr).into_owned();
+    assert!(!forged.status.success() && error.contains("Compare the key"), "{error}");
 
     let port = account.port.to_string();
     let authority = account.authority.expect("ours").display().to_string();
@@ -159,6 +161,30 @@ fn from_a_mailbox_to_printed_bills() {
     assert!(String::from_utf8_lossy(&gone.stderr).contains("there is no account `other`"));
 }
 
+/// The key of the folder goes to where a command finds it, and the accounts stay readable.
+#[cfg(unix)]
+#[test]
+fn a_command_may_have_the_key_of_the_folder() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let home = outside.path().join("home");
+    let ring = outside.path().join("ring");
+    let add = ["account", "add", "main", "--server", "imap.example", "--user", "kim", "--address", USER];
+    ok(&command(&home, &add, "secret\n"));
+    std::fs::write(&ring, ok(&command(&home, &["key"], ""))).expect("kept");
+    let find = format!("cat '{}'", ring.display());
+    let with_key = |arguments: &[&str]| command(&home, &[&["--key-command", find.as_str()], arguments].concat(), "");
+    // Not before something else has it.
+    let alone = command(&home, &["key", "--forget"], "");
+    assert!(!alone.status.success() && home.join("key").exists(), "{alone:?}");
+    assert_eq!(ok(&with_key(&["key", "--forget"])), "the key is no longer in the folder\n");
+    assert!(!home.join("key").exists());
+    assert_eq!(ok(&with_key(&["account", "list"])), format!("main\timap\timap.example\t{USER}\n"));
+    let lost = command(&home, &["account", "list"], "");
+    let error = String::from_utf8_lossy(&lost.stderr).into_owned();
+    assert!(!lost.status.success() && error.contains("PORTCULLIS_MAIL_KEY_COMMAND"), "{error}");
+    assert!(!home.join("key").exists(), "no new key is made");
+}
+
 /// A biller whose words nobody else uses, and who writes no currency: read by a template in the accounts' folder alone.
 #[test]
 fn a_template_beside_the_accounts_makes_its_biller_readable() {
@@ -189,6 +215,7 @@ fn a_template_beside_the_accounts_makes_its_biller_readable() {
     assert_eq!(ok(&fetch("before")), "", "nobody says that this is a bill's total");
 
     let templates = home.join("templates");
+    assert!(ok(&command(&home, &["lint"], "")).contains(&templates.display().to_string()), "where they belong");
     std::fs::create_dir(&templates).expect("a folder");
     let good = "id = \"power\"\ndomains = [\"power.example\"]\nlanguage = \"en\"\ncurrency = \"EUR\"\n\
                 total = [\"your share\"]\npart = [\"share before tax\"]\ndue = [\"collected on\"]\n";

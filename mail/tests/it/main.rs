@@ -11,6 +11,7 @@ mod fuzz;
 mod hostile;
 mod invoices;
 mod jmap;
+mod layouts;
 mod lying;
 mod pdf;
 mod rules;

@@ -62,6 +62,15 @@ def mail(domain, subject, body, kind="text/plain; charset=utf-8", to=USER, numbe
     ).replace("\n", "\r\n").encode()
 
 
+def page(amount, words, number):
+    form = (
+        '<script type="application/ld+json">{"@type":"Invoice","totalPaymentDue":{"@type":"PriceSpecification",'
+        f'"price":"{amount}","priceCurrency":"EUR"}}}}</script>'
+    )
+    body = f"{form if amount else ''}<p>Your invoice</p><p>{words}</p><p>Please pay to IBAN DE89 3704 0044 0532 0130 00.</p>\n"
+    return mail("power.example", "Your invoice", body, kind="text/html; charset=utf-8", number=number)
+
+
 def main(folder):
     keys = Keys()
     power = mail("power.example", "Your invoice", POWER)
@@ -87,6 +96,19 @@ def main(folder):
             mail("power.example", "Your invoice", POWER.replace("DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32").replace("84.20", "85.20"), number=2),
             "power.example",
         ),
+        # The known account first, then another one without its label, in small letters.
+        "other-spelling": signed(
+            mail("power.example", "Your invoice", POWER + "That account is closed: use gb82-west-1234-5698-7654-32.\n", number=3),
+            "power.example",
+        ),
+        # A form for programs beside words that say something else, and beside the same.
+        "form-and-words": signed(page("1.00", "Amount due: EUR 984.20", number=4), "power.example"),
+        "form-as-words": signed(page("984.20", "Amount due: EUR 984.20", number=5), "power.example"),
+        "hidden-words": signed(
+            page(None, '<p style="display:none">Amount due: EUR 9.20</p><p>Please pay 984.20 euros</p>', number=6), "power.example"
+        ),
+        # Two signatures, as some billers send it.
+        "signed-twice": sign(keys, signed(power, "power.example"), "power.example", "k2"),
         # A domain that looks like the biller's (Cyrillic o), with a good signature of its own.
         "look-alike": signed(mail("xn--pwer-55d.example", "Your invoice", POWER), "xn--pwer-55d.example"),
     }

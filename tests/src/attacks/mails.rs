@@ -18,6 +18,10 @@ attacks! {
     "forged-bill" => forged_bill,
     "bill-of-somebody-else" => bill_of_somebody_else,
     "bill-with-another-account" => another_account,
+    "account-in-another-spelling" => account_spelled,
+    "form-that-says-something-else" => form_and_words,
+    "words-that-nobody-sees" => hidden_words,
+    "bill-with-one-signature-at-a-time" => signed_twice,
     "document-that-is-a-bomb" => document_bomb,
     "invoice-that-is-a-bomb" => invoice_bomb,
 }
@@ -169,6 +173,61 @@ async fn another_account(_: &mut Arena) -> Result<Outcome> {
     let both = records(mails()?, &["DE89370400440532013000", "GB82WEST12345698765432"]).await?;
     let verified = both.iter().all(|record| record.level == Level::Verified);
     trial.control("where the list has both accounts, both are verified", verified && both.len() == 2);
+    Ok(trial.finish())
+}
+
+async fn account_spelled(_: &mut Arena) -> Result<Outcome> {
+    let mut trial = Trial::new();
+    let registered = ["DE89370400440532013000"];
+    let spelled = records(vec![mailbox::mail("other-spelling")?], &registered).await?.pop().context("a bill")?;
+    doubted(&mut trial, "another account behind the known one, without a label", &spelled, Doubt::IbanChanged);
+    let genuine = records(vec![mailbox::mail("power")?], &registered).await?.pop().context("a bill")?;
+    trial.control("with the known account alone it is verified", genuine.level == Level::Verified);
+    Ok(trial.finish())
+}
+
+async fn form_and_words(_: &mut Arena) -> Result<Outcome> {
+    let mut trial = Trial::new();
+    let other = last(vec![mailbox::mail("form-and-words")?]).await?;
+    let is_refused = (other.level, other.amount) == (Level::Unverified, None);
+    trial.attack_fails(
+        "1.00 for programs, 984.20 for people",
+        "forms of a bill that differ",
+        is_refused && other.refusal == Some(Refusal::SeveralBills),
+    );
+    let same = last(vec![mailbox::mail("form-as-words")?]).await?;
+    trial.control("both say the same, and it is verified", same.level == Level::Verified);
+    Ok(trial.finish())
+}
+
+async fn hidden_words(_: &mut Arena) -> Result<Outcome> {
+    let mut trial = Trial::new();
+    let hidden = last(vec![mailbox::mail("hidden-words")?]).await?;
+    let is_refused = (hidden.level, hidden.amount) == (Level::Unverified, None);
+    trial.attack_fails(
+        "9.20 where nobody sees it, 984.20 where people do",
+        "an amount that can be read in two ways",
+        is_refused && hidden.refusal == Some(Refusal::AmbiguousAmount),
+    );
+    let shown = last(vec![mailbox::mail("form-as-words")?]).await?;
+    trial.control("without hidden words it is verified", shown.level == Level::Verified);
+    Ok(trial.finish())
+}
+
+async fn signed_twice(_: &mut Arena) -> Result<Outcome> {
+    let mut trial = Trial::new();
+    let both = String::from_utf8(mailbox::mail("signed-twice")?)?;
+    let from = both.find("From: ").context("a header")?;
+    let (signatures, rest) = both.split_at(from);
+    let second = signatures.rfind("DKIM-Signature").context("a signature")?;
+    let (one, other) = signatures.split_at(second);
+    let delivered = [both.clone(), format!("{one}{rest}"), format!("{other}{rest}")].map(String::into_bytes);
+    let found = records(delivered.to_vec(), &[]).await?;
+    let [first, again @ ..] = found.as_slice() else { anyhow::bail!("no bill is shown") };
+    trial.control("with both signatures it is verified", first.level == Level::Verified && again.len() == 2);
+    for (which, record) in ["one signature", "the other"].iter().zip(again) {
+        doubted(&mut trial, &format!("delivered again with {which} alone"), record, Doubt::Replayed);
+    }
     Ok(trial.finish())
 }
 

@@ -1,0 +1,91 @@
+//! What stands on a line beside its amounts and labels, and what it makes of them.
+
+use crate::extract::label::Labels;
+use crate::extract::line::{Found, Line};
+use crate::extract::{Template, Templates};
+use std::cell::LazyCell;
+
+/// What a line says beside amounts, in any language: what is a part in one is not the total in another.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Names of parts, and of what was paid or owed before.
+    pub(super) parts: Vec<Found>,
+    /// Names of what was paid or owed before.
+    pub(super) carried: Vec<Found>,
+    /// Where, behind an amount, something else begins: a part of it, its tax.
+    pub(super) ends: Vec<Found>,
+    /// Where the line begins to speak of something else, such as the company's capital.
+    pub(super) aside: Option<usize>,
+    /// Names of the tax.
+    taxes: Vec<Found>,
+    /// What says that something is in an amount.
+    within: Vec<Found>,
+}
+
+impl Marks {
+    /// What a line says; `own` is the template of its biller.
+    pub(super) fn new(line: &Line, own: Option<&Template>) -> Self {
+        let templates = || std::iter::once(Templates::any_language()).chain(own);
+        let whole = || templates().flat_map(|words| words.owed.iter().chain(words.total.iter()));
+        let wholes = LazyCell::new(|| -> Vec<Found> { whole().flat_map(|label| line.places(label)).collect() });
+        // `Total IVA incluido` is more than the `total IVA` in it.
+        let is_more = |part: &Found| {
+            let longer =
+                |found: &Found| found.start <= part.start && found.end >= part.end && found.length() > part.length();
+            wholes.iter().any(longer)
+        };
+        let places = |of: fn(&Template) -> &Labels| -> Vec<Found> {
+            let all = templates().flat_map(|words| of(words).iter()).flat_map(|label| line.places(label));
+            all.filter(|part| !is_more(part)).collect()
+        };
+        let carried = places(|words| &words.carried);
+        let (taxes, within) = (places(|words| &words.tax), places(|words| &words.within));
+        let mut parts = places(|words| &words.part);
+        // `Montant total (TVA incl.)` is more than the `total TVA` in it.
+        parts.retain(|part| {
+            let is_of_tax = taxes.iter().any(|tax| tax.end == part.end);
+            !(is_of_tax && within.iter().any(|within| line.is_followed_by(*part, *within)))
+        });
+        parts.extend_from_slice(&carried);
+        let ends = [taxes.clone(), within.clone(), parts.clone()].concat();
+        let aside = Templates::any_language().aside.iter().filter_map(|label| line.find(label));
+        Self { parts, carried, ends, aside: aside.map(|found| found.start).min(), taxes, within }
+    }
+
+    /// Whether the line names a part, or something that was paid or owed before.
+    pub(super) const fn has_part(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Whether the line names something that was paid or owed before.
+    pub(super) const fn has_carried(&self) -> bool {
+        !self.carried.is_empty()
+    }
+
+    /// Where a part, a tax or something else that is in an amount is named first.
+    pub(super) fn first_end(&self) -> Option<usize> {
+        self.ends.iter().map(|end| end.start).min()
+    }
+
+    /// Whether a label names a tax as a part of it: `sum incl. 19 % VAT`, `IVA incluido`.
+    pub(super) fn is_gross(&self, line: &Line, label: Found) -> bool {
+        let names = |first: &[Found], second: &[Found]| {
+            let of = |first: &Found| second.iter().any(|second| line.is_followed_by(*first, *second));
+            first.iter().filter(|first| line.is_followed_by(label, **first)).any(of)
+        };
+        names(&self.within, &self.taxes) || names(&self.taxes, &self.within)
+    }
+
+    /// Whether the label names a part all the same: by a word of it, before it or behind it.
+    pub(super) fn qualify(&self, line: &Line, label: Found) -> bool {
+        let until = line.first_digit(label.end).unwrap_or_else(|| line.cell_end(label));
+        self.parts.iter().any(|part| {
+            let overlaps = part.start < label.end && label.start < part.end;
+            let follows = part.start >= label.end && part.start < until;
+            let between = line.shown.get(part.end..label.start);
+            let precedes = between.is_some_and(|between| between.chars().all(char::is_whitespace))
+                && line.cell_of(*part) == line.cell_of(label);
+            overlaps || follows || precedes
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! What is left of a sum, told from the amounts alone: `310.00`, `-212.50`, `-25.00`, `72.50`.
+
+use crate::extract::Templates;
+use crate::extract::amount;
+use crate::extract::total::Totals;
+use portcullis_protocol::Money;
+
+/// Amounts that a remainder is made of: bills list few payments.
+const MAX_ENTRIES: usize = 12;
+
+/// The last amount of a line.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    line: usize,
+    money: Money,
+    /// Whether it is taken away from what stands above it.
+    is_taken: bool,
+    is_negative: bool,
+    is_part: bool,
+}
+
+impl Totals<'_> {
+    /// The last amount that those above it come to, one of which at least is taken away; and its line.
+    pub(super) fn remainder(&self) -> Option<(Money, usize)> {
+        let entries = self.entries();
+        let mut found: Option<usize> = None;
+        for (at, entry) in entries.iter().enumerate() {
+            let (mut sum, mut is_reduced) = (0_i64, false);
+            for (count, above) in entries.get(..at)?.iter().rev().take(MAX_ENTRIES).enumerate() {
+                if above.money.currency() != entry.money.currency() {
+                    break;
+                }
+                let units = above.money.minor_units();
+                // What was owed before stands first, and is not taken away.
+                let is_first = count > 0 && is_reduced && !above.is_negative && !entry.is_taken;
+                if is_first && sum.saturating_add(units) == entry.money.minor_units() {
+                    found = Some(at);
+                    break;
+                }
+                sum = sum.saturating_add(if above.is_taken { -units } else { units });
+                is_reduced |= above.is_taken || found.is_some_and(|found| found + 1 + count == at);
+                if count > 0 && is_reduced && sum == entry.money.minor_units() && !entry.is_taken {
+                    found = Some(at);
+                    break;
+                }
+            }
+        }
+        let entry = entries.get(found?)?;
+        (!entry.is_part).then_some((entry.money, entry.line))
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let less = &Templates::any_language().less;
+        let of = |at: usize| {
+            let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
+            if marks.aside.is_some() {
+                return None;
+            }
+            let last = *amount::signed(&line.shown, self.currencies).last()?;
+            let is_less = || {
+                let begins = line.shown.trim_start();
+                begins.starts_with("- ") || begins.starts_with("./.") || less.iter().any(|label| line.has(label))
+            };
+            let is_taken = last.is_negative || marks.has_carried() || is_less();
+            let is_negative = last.is_negative;
+            Some(Entry { line: at, money: last.money, is_taken, is_negative, is_part: marks.has_part() })
+        };
+        (0..self.lines.len()).filter_map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    fn read(text: &str) -> Option<String> {
+        crate::extract::words("Your invoice", text)?.ok().map(|bill| bill.amount.to_string())
+    }
+
+    #[test]
+    fn what_is_left_is_told_by_the_amounts_whatever_it_is_called() {
+        for text in [
+            "Charges 310.00 EUR\nPlan -212.50 EUR\nWaived -25.00 EUR\nTogether 72.50 EUR",
+            "Total 80.00 EUR\nDeposit 7.50 EUR\nTogether 72.50 EUR",
+            // What comes behind it is added to it.
+            "Goods 70.00 EUR\nLess voucher 7.50 EUR\nTogether 62.50 EUR\nParcel 10.00 EUR\nAll in all 72.50 EUR",
+            // A balance that was paid is over, and what comes then is new.
+            "Last bill 50.00 EUR\nPayments -50.00 EUR\nOpen 0.00 EUR\nNew 72.50 EUR\nTogether 72.50 EUR",
+        ] {
+            assert_eq!(read(text).as_deref(), Some("72.50 EUR"), "{text}");
+        }
+        for text in [
+            "Charges 310.00 EUR\nPlan -212.50 EUR\nTogether 72.50 EUR",
+            "Charges 310.00 EUR\nPlan -212.50 EUR\nNet 97.50 EUR",
+            "Charges 310.00 EUR\nPlan -10.00 USD\nTogether 300.00 EUR",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

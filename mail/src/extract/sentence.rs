@@ -1,0 +1,228 @@
+//! Amounts that sentences say: `your bill is 12.00 EUR`, `we will debit 12.00 EUR on 3 December 2026`.
+
+use crate::extract::Refusal;
+use crate::extract::amount;
+use crate::extract::dates::{dates, is_month};
+use crate::extract::label::Labels;
+use crate::extract::line::{Found, Line, folded, line};
+use crate::extract::total::{Settled, Totals};
+use portcullis_protocol::Money;
+
+/// Words of a line that is no sentence.
+const LABEL_WORDS: usize = 8;
+/// Words of a line that goes on in the next one.
+const WRAPPED_WORDS: usize = 4;
+/// Words between one for the bill and its number.
+const NUMBER_WORDS: usize = 3;
+
+type Read = Option<Result<Money, Refusal>>;
+
+impl Totals<'_> {
+    /// The only amount of a text, if a sentence says that the bill is so much.
+    pub(super) fn in_sentence(&self) -> Option<Settled> {
+        let (_, only) = *self.amounts.first()?;
+        if self.amounts.iter().any(|(_, other)| *other != only) {
+            return None;
+        }
+        let links: Vec<&str> = self.base.links.iter().map(|link| link.folded.as_str()).collect();
+        let says = |line: &Line, bill: Found| {
+            let rest = line.after(bill);
+            let Some((between, after)) = amount::around_marked(rest, self.currencies) else { return false };
+            let is_link = |word: &str| {
+                let word = folded(word.trim_matches(|c: char| !c.is_alphanumeric()));
+                let is_number = word.chars().any(|c| c.is_ascii_digit());
+                word.is_empty() || is_number || links.contains(&word.as_str()) || is_month(&word)
+            };
+            // `Your bill is 20 EUR lower` is about something else.
+            let ends = after.trim_start();
+            let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            let is_end = next.is_empty() || links.contains(&folded(next).as_str());
+            between.split_whitespace().all(|word| is_link(word) || amount::is_only_currency(word)) && is_end
+        };
+        let found = self.lines.iter().zip(self.marks).position(|(line, marks)| {
+            let places = self.base.bill.iter().flat_map(|label| line.places(label));
+            !marks.has_part() && places.into_iter().any(|bill| says(line, bill))
+        })?;
+        Some(Ok((only, found)))
+    }
+
+    /// What is collected or due on a day, if a sentence says so. It is less than the whole if it is an instalment.
+    pub(super) fn on_a_day(&self, whole: Read) -> Read {
+        let mut due: Option<(Money, bool)> = None;
+        for at in 0..self.lines.len() {
+            let Some((amount, is_instalment)) = self.due_amount(at) else { continue };
+            match due {
+                Some((first, _)) if first != amount => return whole,
+                _ => due = Some((amount, is_instalment || due.is_some_and(|(_, is_instalment)| is_instalment))),
+            }
+        }
+        let Some((amount, is_instalment)) = due else { return whole };
+        Some(match whole {
+            Some(Ok(whole)) if whole != amount && !is_instalment => Err(Refusal::AmbiguousAmount),
+            Some(Err(refusal)) if refusal != Refusal::AmbiguousAmount => Err(refusal),
+            _ => Ok(amount),
+        })
+    }
+
+    /// The amount of a sentence that also says the day on which it is due, and whether it is an instalment.
+    fn due_amount(&self, at: usize) -> Option<(Money, bool)> {
+        let of = |sentence: &Line| {
+            let asks = has(sentence, &self.base.due) || has(sentence, &self.base.demand);
+            let is_dated = || dates(&sentence.shown, self.order).is_ok_and(|dates| dates.len() == 1);
+            let mut amounts = amount::amounts(&sentence.shown, self.currencies);
+            amounts.dedup();
+            match amounts.as_slice() {
+                [amount] if asks && is_dated() => Some((*amount, self.is_one_of_several(sentence))),
+                _ => None,
+            }
+        };
+        let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
+        let is_part = |at: usize| self.marks.get(at).is_some_and(|marks| marks.has_part());
+        let alone = (self.has_amount(at) && !marks.has_part()).then(|| of(line)).flatten();
+        alone.or_else(|| {
+            let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
+            of(&self.sentence(at).filter(|_| goes_on)?)
+        })
+    }
+
+    /// Whether a line says which instalment it is about: `instalment 2 of 5`, `2. Rate`, `mensualité n° 2`.
+    fn is_one_of_several(&self, line: &Line) -> bool {
+        let is_short = |word: &str| {
+            let digits = word.trim_matches(|c: char| !c.is_alphanumeric());
+            !digits.is_empty() && digits.len() <= 2 && digits.chars().all(|c| c.is_ascii_digit())
+        };
+        let is_numbered = |found: Found| {
+            let before = line.before(found).split_whitespace().next_back();
+            let mut after = line.after(found).split_whitespace().take(2);
+            before.is_some_and(is_short) || after.any(is_short)
+        };
+        self.base.instalment.iter().any(|label| line.places(label).any(is_numbered))
+    }
+
+    /// A line and the next one, if it is a sentence that goes on there.
+    fn sentence(&self, at: usize) -> Option<Line> {
+        let (first, second) = (self.lines.get(at)?, self.lines.get(at + 1)?);
+        let is_open = first.words() >= WRAPPED_WORDS && !first.shown.ends_with(['.', '!', '?', ':']);
+        (is_open && !first.is_row() && !second.is_row()).then(|| line(&format!("{} {}", first.shown, second.shown)))
+    }
+
+    /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is, nobody
+    /// can tell whether it or the whole is to be paid.
+    pub(super) fn instalment(&self, whole: Read) -> Read {
+        let Some(Ok(amount)) = whole else { return whole };
+        let mut parts: Vec<(Money, bool)> = Vec::new();
+        for line in self.lines {
+            let Some(found) = self.base.instalment.iter().find_map(|label| line.find(label)) else { continue };
+            let first = amount::amounts(line.after(found), self.currencies).into_iter().next();
+            parts.extend(first.filter(|part| *part != amount).map(|part| (part, is_numbered(&line.shown))));
+        }
+        parts.retain(|(part, _)| part.currency() == amount.currency() && part.minor_units() < amount.minor_units());
+        let Some((part, is_numbered)) = parts.first().copied() else { return Some(Ok(amount)) };
+        let is_one = parts.iter().all(|(other, _)| *other == part);
+        Some(if is_one && is_numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
+    }
+
+    /// The only amount that is no part, if it is asked for beside it.
+    pub(super) fn demanded(&self) -> Read {
+        let mut only: Option<(usize, Money)> = None;
+        for (at, amount) in &self.amounts {
+            let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);
+            let until = line.shown.get(..marks.first_end().unwrap_or(line.shown.len())).unwrap_or_default();
+            if amount::amounts(until, self.currencies).contains(&amount) {
+                if only.is_some_and(|(_, only)| only != amount) {
+                    return None;
+                }
+                only = Some((at, amount));
+            }
+        }
+        let (at, amount) = only?;
+        let asks = |line: &Line| {
+            let is_due =
+                || has(line, &self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
+            has(line, &self.base.demand) || is_due()
+        };
+        let beside = self.lines.get(at.saturating_sub(1)..)?.iter().take(if at == 0 { 2 } else { 3 });
+        beside.clone().any(asks).then(|| self.unless_carried(amount, at))
+    }
+
+    /// Whether an amount is only mentioned in a sentence, of a mail that has nothing else of a bill: no number of its
+    /// own or of a customer, no due date, no word that asks for payment.
+    pub(super) fn is_in_passing(&self, at: usize) -> bool {
+        let words = |line: &Line| {
+            let words = line.shown.split(|c: char| !c.is_alphanumeric());
+            words.filter(|word| word.chars().count() > 1 && word.chars().all(char::is_alphabetic)).count()
+        };
+        let is_sentence = self.lines.get(at).is_some_and(|line| words(line) > LABEL_WORDS && !line.is_row());
+        let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+        let is_of_bill = |line: &Line| {
+            let places = |labels: &Labels| labels.iter().find_map(|label| line.find(label));
+            let is_numbered = |found: Found| {
+                let words = line.after(found).split_whitespace().take(NUMBER_WORDS);
+                words.clone().any(|word| word.chars().filter(char::is_ascii_digit).count() > 2)
+                    && amount::amounts(&words.collect::<Vec<_>>().join(" "), self.currencies).is_empty()
+            };
+            let is_account = || places(&self.base.account).is_some_and(|found| has_digit(line.after(found)));
+            let is_due = || places(&self.base.due).is_some_and(|found| has_digit(line.after(found)));
+            places(&self.base.demand).is_some()
+                || is_account()
+                || is_due()
+                || self.base.bill.iter().any(|label| line.places(label).any(is_numbered))
+        };
+        is_sentence && !self.lines.iter().any(is_of_bill)
+    }
+}
+
+/// Whether a line has one of the labels.
+fn has(line: &Line, labels: &Labels) -> bool {
+    labels.iter().any(|label| line.has(label))
+}
+
+/// Whether a text has `2 of 5` or `2/5` in any language.
+fn is_numbered(text: &str) -> bool {
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric() && c != '/').filter(|word| !word.is_empty()).collect();
+    let is_number = |word: &str| word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit()) && !word.is_empty();
+    let is_of = |word: &str| ["of", "de", "von", "sur", "van", "di"].contains(&word.to_lowercase().as_str());
+    words.windows(3).any(|words| matches!(words, [a, of, b] if is_number(a) && is_of(of) && is_number(b)))
+        || words.iter().any(|word| word.split_once('/').is_some_and(|(a, b)| is_number(a) && is_number(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::Refusal;
+
+    fn read(text: &str) -> Option<Result<String, Refusal>> {
+        let bill = crate::extract::words("Invoice, Rechnung, facture, factura", text)?;
+        Some(bill.map(|bill| format!("{} {}", bill.amount, bill.due.map_or("-".to_owned(), |due| due.to_string()))))
+    }
+
+    #[test]
+    fn what_is_asked_for_is_owed() {
+        for text in [
+            "We allow ourselves to invoice\n12.00 EUR.\nPlease transfer it before 3 December 2026",
+            "We will debit 12.00 EUR on 3 December 2026.",
+            "Wir ziehen am 03.12.2026 den Betrag von 12,00 EUR ein.",
+            "Votre abonnement 12,00 EUR\ndont TVA 2,00 EUR\nNous débiterons votre carte le 3 décembre 2026",
+            "The second instalment of your invoice over 36.00 EUR:\nInstalment 2 of 3, 12.00 EUR, is due on 3 December 2026",
+            "Course 36.00 EUR\nTotal 36.00 EUR\nInstalment 2 of 3: 12.00 EUR\nDue date 3 December 2026",
+            // Legal notes do not count.
+            "We will debit 12.00 EUR on 3 December 2026.\nShare capital 100,000.00 EUR",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR 2026-12-03".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_mentioned_is_not_owed() {
+        for text in [
+            "Our readers pay too much for power. The grand total of last year was 12.00 EUR for each of them.",
+            "Nothing but this: 12.00 EUR",
+            // Which of two is due?
+            "Total 36.00 EUR\nWe will debit 12.00 EUR on 3 December 2026.",
+            "Total 36.00 EUR\nPayable in three instalments, each instalment 12.00 EUR",
+            "A late fee of 12.00 EUR is due from 3 December 2026 on.",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));
+        }
+    }
+}

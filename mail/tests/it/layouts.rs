@@ -1,0 +1,64 @@
+//! Layouts that the extractor is tuned on: how bills are built in the main, and what resembles them and is none. They
+//! say what must stay readable, not how well bills of strangers are read: `strangers.rs` and `corpus.rs` do.
+
+use crate::signer::{names, python};
+use crate::stage::{fetcher, registry, run};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_mail::BillerRegistry;
+use portcullis_protocol::Digest;
+use serde::Deserialize;
+use std::collections::HashMap;
+
+#[derive(Deserialize)]
+struct Sample {
+    raw: String,
+    layout: String,
+    /// In minor units; `None` if nothing is owed.
+    owed: Option<i64>,
+    currency: Option<String>,
+    due: Option<String>,
+}
+
+/// How many there are at least of bills, and of what is none.
+const AT_LEAST: (usize, usize) = (160, 55);
+
+fn billers() -> BillerRegistry {
+    let mut registry = registry(&["layouts.example", "usd.example"]);
+    registry.billers[1].currency = "USD".parse().ok();
+    registry
+}
+
+#[tokio::test]
+async fn layouts_that_were_looked_at_stay_readable_and_nothing_else_is_owed() {
+    let made = python("layouts.py", "");
+    let samples: Vec<Sample> = serde_json::from_value(made["mails"].clone()).expect("samples");
+    let raw: Vec<Vec<u8>> = samples.iter().map(|sample| STANDARD.decode(&sample.raw).expect("base64")).collect();
+    let digests: Vec<Digest> = raw.iter().map(|raw| Digest::of(raw)).collect();
+    let (records, summary) = run(&fetcher(names(&made["keys"]), billers()), raw).await;
+    assert!(summary.unreadable.is_empty(), "{summary:?}");
+    let records: HashMap<Digest, _> = records.into_iter().map(|record| (record.evidence, record)).collect();
+
+    let (mut unread, mut wrong, mut bills) = (Vec::new(), Vec::new(), 0);
+    for (sample, digest) in samples.iter().zip(digests) {
+        let record = records.get(&digest);
+        let amount = record.and_then(|record| record.amount);
+        let amount = amount.map(|amount| (amount.minor_units(), amount.currency().as_str().to_owned()));
+        let due = record.and_then(|record| record.due).map(|due| due.to_string());
+        let owed = sample.owed.zip(sample.currency.clone());
+        bills += usize::from(owed.is_some());
+        let is_due = due.is_none() || due == sample.due;
+        if amount.is_some() && !(amount == owed && is_due) {
+            wrong.push(format!("{}: {amount:?} {due:?}", sample.layout));
+        } else if owed.is_some() && amount.is_none() {
+            unread.push(format!("{}: {:?}", sample.layout, record.map(|record| record.refusal)));
+        } else if amount.is_some() && due != sample.due {
+            println!("no due date: {}", sample.layout);
+        }
+    }
+    let others = samples.len() - bills;
+    println!("{bills} bills, not read: {unread:?}; {others} others");
+    assert!(wrong.is_empty(), "shown as owed, and wrong: {wrong:#?}\nnot read: {unread:#?}");
+    assert!(unread.len() * 100 <= bills * 2, "not read: {unread:#?}");
+    assert!(bills >= AT_LEAST.0 && others >= AT_LEAST.1, "{bills} bills, {others} others");
+}

@@ -1,0 +1,61 @@
+"""Writes a signed mail for each layout in `mail/tests/layouts/`: a file for each language, whose head explains it.
+
+Out: {"mails": [{"raw", "layout", "owed", "currency", "due"}], "keys": {...}}; `owed` is null if nothing is.
+"""
+
+import base64
+import json
+import pathlib
+import sys
+
+from sign import Keys, sign
+
+FOLDER = pathlib.Path(__file__).parent.parent / "layouts"
+
+
+def units(written):
+    """Minor units of an amount with two decimals, however its language writes it."""
+    return int("".join(c for c in written if c.isdigit()))
+
+
+def layouts(path):
+    for at, layout in enumerate(path.read_text(encoding="utf-8").split("\n== ")[1:], 1):
+        head, _, body = layout.partition("\n")
+        said, _, subject = head.partition(" | ")
+        # Amount, currency, due date, and the currency that the list of billers says.
+        said = said.split()
+        owed = said[0] != "-"
+        yield {
+            "layout": f"{path.stem} {at}: {subject}",
+            "owed": units(said[0]) if owed else None,
+            "currency": said[1] if owed else None,
+            "due": said[2] if owed and said[2] != "-" else None,
+            "domain": f"{said[3] if said[3:] else 'layouts'}.example",
+            "subject": subject,
+            "body": body.rstrip("\n"),
+        }
+
+
+def mail(at, layout):
+    encoded = lambda text: base64.encodebytes(text.encode()).decode().replace("\n", "\r\n")
+    subject = base64.b64encode(layout["subject"].encode()).decode()
+    kind = "html" if layout["body"].startswith("<") else "plain"
+    return (
+        f"From: <billing@{layout['domain']}>\r\nTo: Kim <kim@user.example>\r\nSubject: =?utf-8?B?{subject}?=\r\n"
+        f"Date: Sun, 29 Nov 2026 07:00:00 +0000\r\nMessage-ID: <{at}@{layout['domain']}>\r\nMIME-Version: 1.0\r\n"
+        f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded(layout['body'])}"
+    )
+
+
+def main():
+    keys = Keys(one=True)
+    mails = []
+    for layout in [layout for path in sorted(FOLDER.glob("*.txt")) for layout in layouts(path)]:
+        signed = sign(keys, mail(len(mails), layout).encode(), layout["domain"], "k1")
+        said = {name: layout[name] for name in ("layout", "owed", "currency", "due")}
+        mails.append({"raw": base64.b64encode(signed).decode(), **said})
+    json.dump({"mails": mails, "keys": keys.records}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
