@@ -88,9 +88,9 @@ mod tests {
             assert_eq!(read(text).as_deref(), Some("72.50 EUR"), "{text}");
         }
         for text in [
-            "Charges 310.00 EUR\nPlan -212.50 EUR\nTogether 72.50 EUR",
-            "Charges 310.00 EUR\nPlan -212.50 EUR\nNet 97.50 EUR",
-            "Charges 310.00 EUR\nPlan -10.00 USD\nTogether 300.00 EUR",
+            "Work 310.00 EUR\nPlan -212.50 EUR\nTogether 72.50 EUR",
+            "Work 310.00 EUR\nPlan -212.50 EUR\nNet 97.50 EUR",
+            "Work 310.00 EUR\nPlan -10.00 USD\nTogether 300.00 EUR",
         ] {
             assert_eq!(read(text), None, "{text}");
         }
