@@ -326,9 +326,8 @@ async fn what_some_programs_hide_does_not_say_something_else() {
         page("", &format!("<noscript><p>{low}</p></noscript>")),
         page("", &format!("<textarea style='width:0'>{low}</textarea>")),
         page("", &format!("<div style='max-height:0;overflow:hidden'>{low}</div>")),
-        format!(
-            "<style>.h:before{{content:'98'}}</style><p>Your invoice</p><p>Amount due: EUR <span class=h></span>9.20</p>"
-        ),
+        "<style>.h:before{content:'98'}</style><p>Your invoice</p><p>Amount due: EUR <span class=h></span>9.20</p>"
+            .into(),
     ];
     for (record, body) in judged_of_known_account(&attacks).await.iter().zip(&attacks) {
         let shown = (record.level, record.refusal, record.amount);
