@@ -4,7 +4,7 @@
 //! place where something can go wrong says what to do about it.
 
 use portcullis_host::Refused;
-use portcullis_protocol::{Offer, Reason, Verified};
+use portcullis_protocol::{Offer, Reason, Span, Verified};
 use serde_json::{Value, json};
 use std::fmt::{self, Display, Write as _};
 
@@ -149,7 +149,7 @@ impl Failure {
             let _ = writeln!(text, "  {dim}offer{dim:#} {}", UnknownLine::of(offer));
         }
         if let Some(seconds) = self.refused.as_ref().and_then(|refused| refused.retry_after) {
-            let _ = writeln!(text, "  {dim}wait{dim:#}  {seconds} s");
+            let _ = writeln!(text, "  {dim}wait{dim:#}  {}", Span(seconds.into()));
         }
         let _ = writeln!(text, "  {dim}fix{dim:#}   {}", self.fix.replace('\n', "\n        "));
         text

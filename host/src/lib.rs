@@ -106,7 +106,7 @@ pub use store::publisher_pin::Standing;
 pub use store::publishing::Publishing;
 pub use store::purchase::{Goods, Order, Purchase, PurchaseReceipt};
 pub use store::range_cache::KeptStreams;
-pub use store::storefront::{Listing, SearchPage, Storefront};
+pub use store::storefront::{FoundProduct, Listing, SearchPage, Storefront};
 pub use store::streaming::Streaming;
 pub use wasmtime::component::{Type, Val};
 pub use zeroize::Zeroizing;

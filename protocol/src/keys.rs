@@ -138,6 +138,13 @@ impl Thumbprint {
         let words: Vec<&str> = digest.iter().take(8).map(|byte| list[usize::from(*byte)]).collect();
         words.join("-")
     }
+
+    /// Whether somebody has said these words: in any case, and with anything between them.
+    #[must_use]
+    pub fn is_said_as(&self, told: &str) -> bool {
+        let told = told.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        told.map(str::to_lowercase).eq(self.words().split('-'))
+    }
 }
 
 impl fmt::Display for Thumbprint {

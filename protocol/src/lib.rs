@@ -59,6 +59,7 @@ pub mod schemas;
 #[cfg(feature = "seal")]
 pub mod seal;
 pub mod sealed;
+mod span;
 mod status_code;
 #[cfg(feature = "surface")]
 pub mod surface;
@@ -91,5 +92,6 @@ pub use public_address::is_public_address;
 pub use refusal::{Reason, ReasonOrigin, UnknownReason};
 pub use release::{KeyRelease, ReleasePublicKey, ReleaseSecretKey};
 pub use rights::{Rights, Sale};
+pub use span::Span;
 pub use status_code::{CodeBinding, CodeKey, StatusCode};
 pub use version::Version;

@@ -5,6 +5,7 @@
 //! question that every model answers, such as [`Rights::sale`] or [`Rights::is_bought`].
 
 use crate::money::Money;
+use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -116,19 +117,6 @@ impl Rights {
     }
 }
 
-/// Seconds as a person reads them, in the largest unit that is exact.
-struct Span(u32);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-        let exact = |(seconds, _): &&(u32, &str)| self.0 >= *seconds && self.0.is_multiple_of(*seconds);
-        let (seconds, unit) = units.iter().find(exact).unwrap_or(&(1, "second"));
-        let count = self.0 / seconds;
-        write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
-    }
-}
-
 /// For a person, in a few words.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,7 +127,7 @@ impl fmt::Display for Rights {
             Self::Uses { count } => write!(f, "{count} uses"),
             Self::Metered {} => f.write_str("per unit"),
             Self::Rental { start_within, use_within } => {
-                write!(f, "for {}, to be started within {}", Span(*use_within), Span(*start_within))
+                write!(f, "for {}, to be started within {}", Span((*use_within).into()), Span((*start_within).into()))
             }
         }
     }

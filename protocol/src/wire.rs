@@ -227,6 +227,9 @@ pub struct OrderAnswer {
     /// What the buyer has to do before the provider decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<PaymentStep>,
+    /// Another request had opened it before, for the same, and it is not paid yet: this one has opened nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
 }
 
 /// The states of an order.

@@ -11,10 +11,10 @@ mod probe;
 mod store;
 
 use portcullis_host::{Client, MerchantDesk};
-use portcullis_protocol::wire::MerchantStatus;
-use portcullis_protocol::{Origin, SecretKey};
+use portcullis_protocol::wire::{MerchantStatus, WebhookKeys};
+use portcullis_protocol::{Origin, Reason, SecretKey};
 
-use crate::doctor::Finding;
+use crate::doctor::{Finding, clock};
 use crate::failure::Failure;
 
 /// What is looked at.
@@ -31,13 +31,18 @@ impl Endpoint<'_> {
         let status = match self.desk.status().await {
             Ok(status) => status,
             Err(error) => {
-                let failure = Failure::from(error)
-                    .with_fix("register first: `portcullis merchant register NAME --title TEXT --webhook URL`");
+                let failure = Failure::from(error);
+                let failure = match failure.reason() {
+                    Some(Reason::MerchantUnknown) => failure
+                        .with_fix("register first: `portcullis merchant register NAME --title TEXT --webhook URL`"),
+                    _ => failure,
+                };
                 return vec![Finding::failed("key", "known", &failure)];
             }
         };
         let mut findings = store::standing(&status);
-        findings.push(store::clock(self.client, self.server));
+        // Against what the store has just signed.
+        findings.push(clock::of_store(self.client, self.server));
         findings.extend(store::products(self, &status).await);
         findings.extend(address::examine(&status.webhook).await);
         findings.extend(answers::examine(self, &status).await);
@@ -49,7 +54,6 @@ impl Endpoint<'_> {
 
 /// The secret that the store signs with now.
 fn secret(status: &MerchantStatus, now: u64) -> Option<&str> {
-    let in_force =
-        |key: &&portcullis_protocol::wire::WebhookKeys| key.from <= now && key.until.is_none_or(|until| now < until);
+    let in_force = |key: &&WebhookKeys| key.from <= now && key.until.is_none_or(|until| now < until);
     status.keys.iter().find(in_force).map(|key| key.v1.as_str())
 }

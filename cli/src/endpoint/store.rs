@@ -1,13 +1,13 @@
 //! What the store says of the merchant: how it stands, what it sells, and whether the store itself reaches the
 //! endpoint.
 
-use portcullis_host::{Client, MerchantDesk};
+use portcullis_host::MerchantDesk;
 use portcullis_protocol::codes::{CodeState, Party};
 use portcullis_protocol::wire::MerchantStatus;
-use portcullis_protocol::{Origin, Product, Unverified};
+use portcullis_protocol::{Product, Span, Unverified};
 
 use super::Endpoint;
-use crate::doctor::{Finding, clock};
+use crate::doctor::Finding;
 use crate::failure::Failure;
 
 /// A shorter time than this leaves no room for one message that gets lost: it is sent again after five minutes.
@@ -32,11 +32,6 @@ pub(super) fn standing(status: &MerchantStatus) -> Vec<Finding> {
         ),
     };
     vec![known, state]
-}
-
-/// The machine's clock, against what the store has just signed.
-pub(super) fn clock(client: &Client, server: &Origin) -> Finding {
-    clock::of_store(client, server)
 }
 
 /// What everybody is shown: the key, and products that it has signed.
@@ -89,7 +84,8 @@ fn product(endpoint: &Endpoint<'_>, status: &MerchantStatus, compact: &str) -> F
         let mend = format!("give yourself ten minutes: `portcullis merchant sell {name} --deadline 600 …`");
         return Finding::warning("product", "signed", what, mend).of(name);
     }
-    Finding::ok("product", "signed", format!("{}, within {} s", product.price, product.deadline)).of(name)
+    Finding::ok("product", "signed", format!("{}, within {}", product.price, Span(product.deadline.get().into())))
+        .of(name)
 }
 
 /// The store challenges the endpoint itself, from where it stands and with both signatures.

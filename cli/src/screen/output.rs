@@ -131,6 +131,12 @@ impl Screen {
         answer.map_or_else(String::new, |answer| answer.trim().to_ascii_lowercase())
     }
 
+    /// Puts a text on the clipboard of the controlling terminal. Returns whether there is one to put it on.
+    pub(crate) fn copy(self, text: &str) -> bool {
+        // Whoever keeps what is said in a file has no clipboard.
+        io::stderr().is_terminal() && Tty::open().is_some_and(|tty| tty.copy(text).is_ok())
+    }
+
     /// A bar on standard error while `total` bytes move; hidden if nobody looks.
     pub(crate) fn bar(self, what: impl Display, total: Option<u64>) -> indicatif::ProgressBar {
         if self.json || !std::io::stderr().is_terminal() {

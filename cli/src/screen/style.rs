@@ -7,6 +7,7 @@
 
 use anstyle::AnsiColor;
 use portcullis_protocol::text::shown;
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::OnceLock;
 
@@ -38,6 +39,9 @@ impl Style {
             's' => anstyle::Style::new().bold(),
             'd' => anstyle::Style::new().dimmed(),
             '.' => return Some(anstyle::Reset.to_string()),
+            // First strong isolate, and its end (UAX #9).
+            'i' => return Some('\u{2068}'.to_string()),
+            'p' => return Some('\u{2069}'.to_string()),
             _ => return None,
         };
         Some(style.to_string())
@@ -48,6 +52,22 @@ impl Display for Style {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{BEGIN}{}{}{END}", secret(), if f.alternate() { '.' } else { self.0 })
     }
+}
+
+/// A text that is written from right to left, in part at least, apart from what stands around it: on a terminal that
+/// orders letters, a title moves no price beside it.
+pub(crate) fn isolated(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_from_right) {
+        Cow::Owned(format!("{}{text}{}", Style('i'), Style('p')))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Whether a letter is of a script that is written from right to left: the blocks that Unicode keeps for these
+/// (DerivedBidiClass.txt, its defaults).
+const fn is_from_right(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
 /// What no text from elsewhere can know.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::io::IsTerminal as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::screen::style::{DIM, STRONG};
+use crate::screen::style::{DIM, STRONG, isolated};
 
 /// What stands between two columns.
 const GAP: usize = 2;
@@ -121,7 +121,7 @@ fn line(cells: &[String], columns: &[(usize, usize)], styled: impl Fn(usize, Str
         let cell = cut(&field(cells.get(*column).map_or("", String::as_str)), *width);
         text += &" ".repeat(gap);
         gap = width.saturating_sub(cell.width()) + GAP;
-        text += &styled(*column, cell);
+        text += &styled(*column, isolated(&cell).into_owned());
     }
     text
 }
@@ -179,6 +179,16 @@ mod tests {
             assert_eq!(text.contains("20.00 EUR"), width > 40, "the last columns are left off first: {text}");
             assert!(width < 40 || text.lines().all(|line| line.width() <= width.max(INDENT + next.len())), "{text}");
         }
+    }
+
+    #[test]
+    fn a_title_that_is_written_from_the_right_moves_no_price_beside_it() {
+        let mut table = Table::new(&["name", "title", "price"]);
+        table.row(["games/key".to_owned(), "Game \u{5c0} 5.00".to_owned(), "2000.00 EUR".to_owned()]);
+        let text = plain(&table.text(Some(80)));
+        assert!(text.contains("\u{2068}Game \u{5c0} 5.00\u{2069}  2000.00 EUR"), "{text}");
+        assert!(!plain(&self::table().text(Some(100))).contains('\u{2068}'), "the control");
+        assert!(!table.text(None).contains('\u{2068}'), "a program gets the letters alone");
     }
 
     #[test]

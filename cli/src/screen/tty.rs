@@ -29,11 +29,16 @@ impl Tty {
     pub(crate) fn ask(&self, _: &str, _: &str, _: &AtomicBool) -> io::Result<Option<String>> {
         match self.0 {}
     }
+
+    pub(crate) fn copy(&self, _: &str) -> io::Result<()> {
+        match self.0 {}
+    }
 }
 
 #[cfg(unix)]
 mod unix {
     use super::{AtomicBool, io};
+    use base64ct::{Base64, Encoding as _};
     use portcullis_host::ConsoleTurn;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::Errno;
@@ -76,6 +81,13 @@ mod unix {
         /// `None` if there is none.
         pub(crate) fn open() -> Option<Self> {
             OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(Self)
+        }
+
+        /// Puts a text on the clipboard of the terminal, if it has one (OSC 52). Nothing of it is shown: it goes as
+        /// base64, in which no sequence can hide.
+        pub(crate) fn copy(&self, text: &str) -> io::Result<()> {
+            let encoded = Base64::encode_string(text.as_bytes());
+            (&self.0).write_all(format!("\u{1b}]52;c;{encoded}\u{7}").as_bytes())
         }
 
         /// Asks, and returns the line that was typed as the answer; `None` if there was none, or `over` was set first.

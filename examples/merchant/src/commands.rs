@@ -1,26 +1,22 @@
 //! The command line.
 
-use crate::database::totals;
+use crate::database::{shown, totals};
 use crate::delivery::Desk;
-use crate::shop::{Settings, Shop, usual_folder};
+use crate::shop::{NextKey, Settings, Shop, usual_folder};
 use crate::steps::Watch;
 use crate::store::Store;
 use crate::storefront::{self, Front, Gate};
-use crate::{hook, reconciliation, registration};
+use crate::{hook, reconciliation, registration, rekey};
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderName;
 use axum::routing::{get, post};
 use clap::{Parser, Subcommand};
 use portcullis_protocol::codes::{Quantity, TimeToDeliver};
 use portcullis_protocol::text::shown_line;
-use portcullis_protocol::wire::{ProductAnswer, ProductRequest};
-use portcullis_protocol::{
-    Currency, Description, MerchantName, Money, OrderId, Origin, Product, ProductName, Title, Verified, WebhookUrl,
-    paths,
-};
-use reqwest::Method;
-use std::io::Read as _;
+use portcullis_protocol::{Description, MerchantName, Money, OrderId, Origin, Product, ProductName, Title, WebhookUrl};
+use std::io::{IsTerminal as _, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,8 +58,14 @@ enum Verb {
     Serve(Serve),
     /// Show what the shop has earned
     Ledger,
-    /// Sell again what is held of an order that was paid back after its code was sent
+    /// Sell nothing more of what is in stock, until it is released: after an older database was put back
+    Hold(Hold),
+    /// Sell again what is held: of an order that was paid back after its code was sent, or of a product's stock
     Release(Release),
+    /// Give the merchant another key, vouched for by the one in use, and sign what is on sale by it. Stop `serve` first
+    Rekey,
+    /// Sign what is on sale by the key in use: after the store's operator has ended the one before it
+    Resign,
     /// Compare the shop's orders with the store's. Exit status 1 if they differ
     Reconcile,
 }
@@ -74,7 +76,7 @@ struct Init {
     #[arg(long, value_name = "URL")]
     store: Origin,
     /// The words of the store's root key, from its operator or its start page
-    #[arg(long, value_name = "WORDS")]
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     fingerprint: Option<String>,
     /// The merchant's name at the store
     #[arg(long)]
@@ -129,9 +131,22 @@ struct Request {
 }
 
 #[derive(Debug, Parser)]
+struct Hold {
+    /// The product; all of them if none is named
+    product: Option<ProductName>,
+}
+
+#[derive(Debug, Parser)]
 struct Release {
     /// The order
-    order: OrderId,
+    #[arg(allow_hyphen_values = true, required_unless_present = "product", conflicts_with = "product")]
+    order: Option<OrderId>,
+    /// What `hold` has held of this product's stock
+    #[arg(long)]
+    product: Option<ProductName>,
+    /// A file of codes, one a line, that were sold all the same: they stay held
+    #[arg(long, value_name = "FILE", requires = "product")]
+    except: Option<PathBuf>,
 }
 
 #[derive(Debug, Parser)]
@@ -139,13 +154,18 @@ struct Serve {
     /// Where it listens, without TLS: a proxy in front of it has the certificate
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// The header in which that proxy names the customer's address last, as in X-Forwarded-For: each address gets so
+    /// many payment requests a minute
+    #[arg(long, value_name = "HEADER")]
+    address_header: Option<HeaderName>,
 }
 
 /// Runs a command line. `watch` is told of the steps of deliveries.
 #[must_use]
 pub fn main(watch: Watch) -> ExitCode {
     let options = Options::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_target(false).init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -175,6 +195,14 @@ async fn run(options: Options, watch: Watch) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    let shop = match options.command {
+        Verb::Rekey => {
+            let shop = rekey::rekey(shop, NextKey::of(&options.dir)?).await?;
+            println!("the merchant's key has the words {}", shop.key.public().thumbprint().words());
+            shop
+        }
+        _ => shop,
+    };
     let store = Store::new(&shop.settings, &shop.key, &shop.database)?;
     let desk = Desk::new(shop, store, watch);
     match options.command {
@@ -184,10 +212,14 @@ async fn run(options: Options, watch: Watch) -> Result<ExitCode> {
         Verb::Request(request) => request.run(&desk).await?,
         Verb::Serve(serve) => serve.run(desk).await?,
         Verb::Ledger => ledger(&desk).await?,
-        Verb::Release(Release { order }) => {
-            let released = desk.shop.database.release(order).await?;
-            ensure!(released > 0, "nothing is held of {order}: see `example-merchant ledger`");
-            println!("{released} codes are in stock again");
+        Verb::Hold(Hold { product }) => {
+            let held = desk.shop.database.hold(product).await?;
+            println!("{held} codes are held, and not sold until `example-merchant release --product PRODUCT`");
+        }
+        Verb::Release(release) => release.run(&desk).await?,
+        Verb::Rekey | Verb::Resign => {
+            println!("{} products are signed by it", rekey::resign(&desk).await?);
+            println!("Start `example-merchant serve` again: it signs by the key that it was started with.");
         }
         Verb::Reconcile => return reconcile(&desk).await,
     }
@@ -199,7 +231,7 @@ impl Init {
         let root = Store::root_of(&self.store).await?;
         let words = root.thumbprint().words();
         match self.fingerprint.as_deref() {
-            Some(told) if told.trim().to_lowercase().replace(' ', "-") == words => {}
+            Some(told) if root.thumbprint().is_said_as(told) => {}
             Some(_) => bail!("the root key of {} has other words: {words}. Somebody may stand between", self.store),
             None => bail!(
                 "the root key of {} has the words {words}. Compare them with the operator's, and say them: --fingerprint {words}",
@@ -227,35 +259,53 @@ impl Sell {
             deadline: TimeToDeliver::new(self.deadline)?,
             iat: crate::now(),
         };
-        let signed = Verified::sign(product.clone(), &desk.shop.key);
-        // Known here before it can be ordered there.
-        desk.shop.database.sell(signed.digest(), product).await?;
-        let body = ProductRequest { product: signed.compact().to_owned() };
-        let said: ProductAnswer = desk.store.say(Method::PUT, paths::PRODUCTS, &body, None).await?;
-        ensure!(said.product == signed.digest(), "the store has answered for another product");
-        println!("{} is sold for {}", signed.document().name, signed.document().price);
+        let said = format!("{} is sold for {}", product.name, product.price);
+        rekey::sell(desk, product).await?;
+        println!("{said}");
         Ok(())
     }
 }
 
 impl Stock {
     async fn run(self, desk: &Desk) -> Result<()> {
-        let mut text = Zeroizing::new(String::new());
-        match &self.file {
-            Some(file) => {
-                let opened = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-                opened.take(MAX_CODES_FILE + 1).read_to_string(&mut text)?;
-            }
-            None => {
-                std::io::stdin().take(MAX_CODES_FILE + 1).read_to_string(&mut text)?;
-            }
-        }
-        ensure!(text.len() as u64 <= MAX_CODES_FILE, "more than 16 MiB of codes: add them in several files");
+        let codes = codes_in(self.file.as_deref())?;
         let is_sold = desk.shop.database.on_sale().await?.iter().any(|sold| sold.product.name == self.product);
         ensure!(is_sold, "`{0}` is not sold. Sell it first: example-merchant sell {0}", self.product);
-        let codes = text.lines().filter(|line| !line.is_empty()).map(|line| Zeroizing::new(line.to_owned())).collect();
         let added = desk.shop.database.stock(desk.shop.vault.clone(), self.product.clone(), codes).await?;
         println!("{added} codes more for {}", self.product);
+        Ok(())
+    }
+}
+
+/// The codes of a file, one a line; of standard input if none is named.
+fn codes_in(file: Option<&std::path::Path>) -> Result<Vec<Zeroizing<String>>> {
+    let mut text = Zeroizing::new(String::new());
+    match file {
+        Some(file) => {
+            let opened = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+            opened.take(MAX_CODES_FILE + 1).read_to_string(&mut text)?;
+        }
+        None => {
+            std::io::stdin().take(MAX_CODES_FILE + 1).read_to_string(&mut text)?;
+        }
+    }
+    ensure!(text.len() as u64 <= MAX_CODES_FILE, "more than 16 MiB of codes: take several files");
+    Ok(text.lines().filter(|line| !line.is_empty()).map(|line| Zeroizing::new(line.to_owned())).collect())
+}
+
+impl Release {
+    async fn run(self, desk: &Desk) -> Result<()> {
+        let database = &desk.shop.database;
+        let (released, what) = match (self.order, self.product) {
+            (Some(order), _) => (database.release(order).await?, order.to_string()),
+            (None, Some(product)) => {
+                let but = self.except.as_deref().map(|file| codes_in(Some(file))).transpose()?.unwrap_or_default();
+                (database.release_stock(desk.shop.vault.clone(), product.clone(), but).await?, product.to_string())
+            }
+            (None, None) => bail!("say what is released: an order, or --product"),
+        };
+        ensure!(released > 0, "nothing is held of {what}: see `example-merchant ledger`");
+        println!("{released} codes are in stock again");
         Ok(())
     }
 }
@@ -279,7 +329,7 @@ impl Serve {
             "the webhook needs a path of its own, as in https://games.example/hook: / is the shop's page"
         );
         let desk = Arc::new(desk);
-        let front = Front { desk: Arc::clone(&desk), gate: Arc::new(Gate::default()) };
+        let front = Front { desk: Arc::clone(&desk), gate: Arc::new(Gate::new(self.address_header)) };
         let router = Router::new()
             .route("/", get(storefront::show))
             .route("/buy/{product}", post(storefront::buy))
@@ -298,7 +348,8 @@ impl Serve {
                 tokio::time::sleep(KEYS_EVERY).await;
             }
         });
-        let served = axum::serve(listener, router).with_graceful_shutdown(asked_to_stop());
+        let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(asked_to_stop());
         tokio::select! {
             served = served => Ok(served?),
             // A shop that takes webhooks and delivers nothing is worse than none.
@@ -334,9 +385,7 @@ async fn ledger(desk: &Desk) -> Result<()> {
         println!("{} {:<8} {sign}{}", entry.order, entry.kind, entry.amount());
     }
     for (currency, minor) in totals(&entries) {
-        let total =
-            Currency::recorded(&currency).map_or_else(|_| minor.to_string(), |known| known.amount(minor.into()));
-        println!("total {total}");
+        println!("total {}", shown(&currency, minor));
     }
     for sold in desk.shop.database.on_sale().await? {
         let held = if sold.held == 0 { String::new() } else { format!(", {} held", sold.held) };

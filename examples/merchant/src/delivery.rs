@@ -7,30 +7,29 @@
 //! ```
 
 use crate::database::{OrderRow, Seal, Sealed};
+use crate::places::Places;
 use crate::shop::Shop;
 use crate::steps::{Step, Watch};
 use crate::store::{Store, StoreError};
 use crate::verification::{Expected, Mismatch};
-use anyhow::Result;
-use futures::StreamExt as _;
+use anyhow::{Context as _, Result};
 use portcullis_protocol::codes::{CodeError, CodeState, Codes, Generation, SealedBytes};
+use portcullis_protocol::encoding::from_base64url;
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, DeclineRequest, MerchantOrder, MerchantStatus, OrderVerificationAnswer,
     OrderVerificationRequest,
 };
 use portcullis_protocol::{
-    CodeAccepted, JwsError, OrderId, OrderRefunded, Reason, RefusalAnswer, SecretKey, Unverified, Verification,
-    Verified, paths,
+    CodeAccepted, JwsError, OrderId, OrderRefunded, Reason, RefusalAnswer, SealedCode, SecretKey, Unverified,
+    Verification, Verified, paths,
 };
 use reqwest::Method;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Orders that are taken forward at once.
-const AT_ONCE: usize = 8;
-/// Orders that are read from the database at once.
-const BATCH: u32 = 64;
+/// Orders that are taken forward at once. One that hangs for as long as the store lets it holds its own place alone.
+const AT_ONCE: usize = 16;
 /// The longest pause before an order is looked at again that got no answer, in seconds.
 const LONGEST_PAUSE: u64 = 60;
 /// How long a shop that the store has suspended waits, in seconds.
@@ -88,6 +87,10 @@ impl Desk {
         }
         let status: MerchantStatus = match self.store.get(paths::OWN_MERCHANT).await {
             Ok(status) => status,
+            Err(StoreError::Refused(refusal)) if refusal.reason == Reason::MerchantUnknown => {
+                tracing::info!("the store does not know the shop yet: run `example-merchant register`");
+                return false;
+            }
             Err(error) => {
                 tracing::warn!(%error, "the keys of webhooks cannot be asked for");
                 return false;
@@ -103,22 +106,33 @@ impl Desk {
         }
     }
 
-    /// Takes orders forward, for as long as the process lives.
+    /// Takes orders forward, for as long as the process lives: several at once, and each place that becomes free is
+    /// the next order's.
     pub(crate) async fn work(&self) {
+        let mut places = Places::new(AT_ONCE);
         loop {
-            let (due, next) = match self.shop.database.due(BATCH).await {
+            // Those that are under way are due, too, until they are written down.
+            let (due, next) = match self.shop.database.due(places.most()).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "the database cannot be read");
                     (Vec::new(), Some(crate::now() + 1))
                 }
             };
-            if due.is_empty() {
-                let pause = next.map_or(SLEEP, |at| Duration::from_secs(at.saturating_sub(crate::now())).min(SLEEP));
-                let _ = tokio::time::timeout(pause, self.wake.notified()).await;
-                continue;
+            for row in due {
+                let order = row.id;
+                places.take(order, || self.advance(row));
             }
-            futures::stream::iter(due).for_each_concurrent(AT_ONCE, |row| self.advance(row)).await;
+            let pause = next.map_or(SLEEP, |at| Duration::from_secs(at.saturating_sub(crate::now())).min(SLEEP));
+            if places.are_free() {
+                tokio::select! {
+                    () = places.one_is_free() => {}
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            } else {
+                places.one_is_free().await;
+            }
         }
     }
 
@@ -214,16 +228,23 @@ impl Desk {
     /// What follows from a document that the store has signed: nothing, if a code is still wanted.
     async fn ended(&self, row: &OrderRow, seen: &MerchantOrder) -> Result<Option<Next>, Failed> {
         let Some(document) = &seen.document else { return Ok(None) };
-        match self.outcome(&row.id, document).await? {
-            Outcome::Refunded => self.refunded(row).await.map(Some),
-            Outcome::Accepted(accepted) if accepted.document().reversed => {
-                self.reversed(row, &accepted).await.map(Some)
-            }
-            Outcome::Accepted(accepted) if accepted.document().generation == seen.generation => {
-                self.accepted(row, &accepted).await.map(Some)
-            }
+        let outcome = self.outcome(&row.id, document).await?;
+        if let Outcome::Accepted(accepted) = &outcome
+            && !accepted.document().reversed
+            && accepted.document().generation != seen.generation
+        {
             // A later sealing is wanted.
-            Outcome::Accepted(_) => Ok(None),
+            return Ok(None);
+        }
+        self.settle(row, outcome).await.map(Some)
+    }
+
+    /// Writes down how an order has ended.
+    async fn settle(&self, row: &OrderRow, outcome: Outcome) -> Result<Next, Failed> {
+        match outcome {
+            Outcome::Refunded => self.refunded(row).await,
+            Outcome::Accepted(accepted) if accepted.document().reversed => self.reversed(row, &accepted).await,
+            Outcome::Accepted(accepted) => self.accepted(row, &accepted).await,
         }
     }
 
@@ -234,9 +255,7 @@ impl Desk {
             return later("it takes no code any more, and the store has not signed how it ended".into());
         };
         let ended = match self.outcome(&row.id, document).await {
-            Ok(Outcome::Refunded) => self.refunded(row).await,
-            Ok(Outcome::Accepted(accepted)) if accepted.document().reversed => self.reversed(row, &accepted).await,
-            Ok(Outcome::Accepted(accepted)) => self.accepted(row, &accepted).await,
+            Ok(outcome) => self.settle(row, outcome).await,
             Err(failed) => Err(failed),
         };
         ended.unwrap_or_else(|failed| later(failed.to_string()))
@@ -256,7 +275,8 @@ impl Desk {
     async fn submit(&self, row: &OrderRow, generation: Generation, sealed: Sealed) -> Result<Next, Failed> {
         let digest = sealed.bytes.digest();
         self.shop.database.send(row.id, generation).await?;
-        let body = CodeSubmission { code: sealed.code, enc: sealed.bytes.enc, ciphertext: sealed.bytes.ciphertext };
+        let code = signed_by(&self.shop.key, sealed.code)?;
+        let body = CodeSubmission { code, enc: sealed.bytes.enc, ciphertext: sealed.bytes.ciphertext };
         let answer: CodeSubmissionAnswer = self.store.say(Method::POST, paths::SUBMISSIONS, &body, None).await?;
         match self.outcome(&row.id, &answer.accepted).await? {
             Outcome::Accepted(accepted) if accepted.document().ciphertext == digest => {
@@ -339,10 +359,49 @@ fn pause(tries: u32) -> u64 {
     1_u64.checked_shl(tries).unwrap_or(LONGEST_PAUSE).clamp(1, LONGEST_PAUSE)
 }
 
+/// What was sealed under an earlier key of the merchant is signed anew, over the same ciphertext.
+fn signed_by(key: &SecretKey, code: String) -> Result<String> {
+    if Unverified::<SealedCode>::parse(&code)?.kid() == key.public().thumbprint() {
+        return Ok(code);
+    }
+    // Its own words, out of its own database.
+    let payload = code.split('.').nth(1).and_then(|text| from_base64url(text).ok()).context("not a sealed code")?;
+    let said: SealedCode = serde_json::from_slice(&payload)?;
+    Ok(Verified::sign(SealedCode { iat: crate::now(), ..said }, key).compact().to_owned())
+}
+
 /// Seals codes for what a verification says, and signs for them.
 fn sealed(verification: &Verified<Verification>, codes: &Codes, key: &SecretKey) -> Result<Sealed, CodeError> {
     let (said, digest, now) = (verification.document(), verification.digest(), crate::now());
     let sealed = CodeSubmission::seal(said, digest, codes, Vec::new(), now, key, &mut crate::rng())?;
     let CodeSubmission { code, enc, ciphertext } = sealed;
     Ok(Sealed { code, bytes: SealedBytes { enc, ciphertext } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::Digest;
+    use portcullis_protocol::encoding::Octets;
+
+    #[test]
+    fn what_an_earlier_key_signed_is_signed_anew_over_the_same_ciphertext() {
+        let (old, new) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        let said = SealedCode {
+            merchant: "games".parse().expect("a name"),
+            aud: "https://store.example".parse().expect("an origin"),
+            order: OrderId::from_bytes([1; 16]),
+            generation: Generation::FIRST,
+            verification: Digest::of(b"verification"),
+            recipient: Octets([3; 32]),
+            ciphertext: Digest::of(b"ciphertext"),
+            serials: Vec::new(),
+            iat: 1,
+        };
+        let stored = Verified::sign(said.clone(), &old).compact().to_owned();
+        assert_eq!(signed_by(&old, stored.clone()).expect("a code"), stored, "the same bytes again");
+        let anew = signed_by(&new, stored).expect("a code");
+        let anew = Unverified::<SealedCode>::parse(&anew).expect("parsed").verify(new.public()).expect("the new key's");
+        assert_eq!(SealedCode { iat: 1, ..anew.document().clone() }, said);
+    }
 }

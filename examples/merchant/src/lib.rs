@@ -2,7 +2,7 @@
 //! server, a key and a database of its own. It is written from `docs/protocol.md`, section 15.
 //!
 //! ```text
-//! commands       the command line: init, register, sell, stock, request, serve, ledger, release, reconcile
+//! commands       the command line: init, register, sell, stock, request, serve, ledger, hold, release, rekey, reconcile
 //! shop           the folder of a shop: settings, keys in files that only the owner reads
 //! vault          codes at rest
 //! database       SQLite: every promise is committed here before anybody hears of it
@@ -10,6 +10,8 @@
 //! registration   signs in once, claims the name, has the endpoint challenged
 //! hook           the first interface: what a webhook must be to be believed, and what is answered
 //! delivery       from a notification to an accepted code: verify, seal once, submit, keep the answer
+//! places         how many orders are under way at once
+//! rekey          another key for the merchant, and everything on sale signed by it
 //! verification   what has to fit before a code is taken from the stock
 //! storefront     the page where customers get a payment request
 //! reconciliation what the store says against what the shop knows
@@ -22,8 +24,10 @@ pub mod commands;
 mod database;
 mod delivery;
 mod hook;
+mod places;
 mod reconciliation;
 mod registration;
+mod rekey;
 mod shop;
 mod steps;
 mod store;
@@ -33,7 +37,6 @@ mod verification;
 
 pub use steps::{STEPS, Watch};
 
-use portcullis_protocol::encoding::Octets;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Unix seconds.
@@ -51,9 +54,4 @@ fn random<const N: usize>() -> [u8; N] {
 /// The same as a source for keys.
 const fn rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
     rand_core::UnwrapErr(getrandom::SysRng)
-}
-
-/// A new name for something that shall happen once.
-fn fresh_name() -> Octets<16> {
-    Octets(random())
 }

@@ -18,6 +18,8 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize as _, Zeroizing};
 
+/// The key that is to be the merchant's.
+const NEXT: &str = "merchant.jwk.next";
 /// A key file has some 160 bytes; more is another file.
 const MAX_KEY_FILE: u64 = 4096;
 
@@ -63,12 +65,7 @@ impl Shop {
         ensure!(!file.exists(), "{} exists already: this folder has a shop in it", file.display());
         let key_file = folder.join("merchant.jwk");
         if !key_file.exists() {
-            let key = SecretKey::generate(&mut crate::rng());
-            let (x, d) = (Octets(key.public().to_bytes()), Octets(*key.to_seed()));
-            let mut jwk = PrivateJwk { crv: "Ed25519".into(), kty: "OKP".into(), x, d };
-            let text = Zeroizing::new(serde_json::to_vec(&jwk)?);
-            jwk.d.0.zeroize();
-            write_private(&key_file, &text)?;
+            write_key(&key_file)?;
         }
         let stock_file = folder.join("stock.key");
         if !stock_file.exists() {
@@ -99,6 +96,42 @@ impl Shop {
             database: Database::open(&folder.join("shop.db"))?,
         })
     }
+}
+
+/// A key that is to be the merchant's, in a file of its own until then.
+pub(crate) struct NextKey {
+    pub(crate) key: SecretKey,
+    folder: PathBuf,
+}
+
+impl NextKey {
+    /// The one that an earlier attempt has made, or a new one.
+    pub(crate) fn of(folder: &Path) -> Result<Self> {
+        let file = folder.join(NEXT);
+        if !file.exists() {
+            write_key(&file)?;
+        }
+        Ok(Self { key: read_key(&file)?, folder: folder.to_owned() })
+    }
+
+    /// Puts it in the place of the key before it, which is kept beside it.
+    pub(crate) fn put_to_use(&self, before: &SecretKey) -> Result<()> {
+        let (file, next) = (self.folder.join("merchant.jwk"), self.folder.join(NEXT));
+        let kept = self.folder.join(format!("merchant-{}.jwk", before.public().thumbprint()));
+        if !kept.exists() {
+            fs::hard_link(&file, &kept).with_context(|| format!("cannot keep the old key as {}", kept.display()))?;
+        }
+        fs::rename(&next, &file).with_context(|| format!("cannot put {} to use", next.display()))
+    }
+}
+
+fn write_key(file: &Path) -> Result<()> {
+    let key = SecretKey::generate(&mut crate::rng());
+    let (x, d) = (Octets(key.public().to_bytes()), Octets(*key.to_seed()));
+    let mut jwk = PrivateJwk { crv: "Ed25519".into(), kty: "OKP".into(), x, d };
+    let text = Zeroizing::new(serde_json::to_vec(&jwk)?);
+    jwk.d.0.zeroize();
+    write_private(file, &text)
 }
 
 fn read_key(file: &Path) -> Result<SecretKey> {
@@ -172,6 +205,22 @@ pub(crate) mod tests {
             title: "The Games Shop".parse().expect("a title"),
             webhook: "https://games.example/hook".parse().expect("an address"),
         }
+    }
+
+    #[test]
+    fn another_key_is_put_to_use_once_and_the_one_before_it_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("shop");
+        let before = Shop::create(&place, &settings()).expect("made").key;
+        let next = NextKey::of(&place).expect("a key");
+        let again = NextKey::of(&place).expect("a key");
+        assert_eq!(next.key.public(), again.key.public(), "an interrupted attempt goes on with its key");
+        assert_eq!(Shop::open(&place).expect("opened").key.public(), before.public(), "until then it is the old one");
+        next.put_to_use(&before).expect("put to use");
+        assert_eq!(Shop::open(&place).expect("opened").key.public(), next.key.public());
+        let kept = place.join(format!("merchant-{}.jwk", before.public().thumbprint()));
+        assert_eq!(read_key(&kept).expect("a key").public(), before.public());
+        assert!(NextKey::of(&place).expect("a key").key.public() != next.key.public(), "and the next one is another");
     }
 
     #[test]

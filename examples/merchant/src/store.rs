@@ -8,8 +8,8 @@ use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::proof::{ProofTarget, prove};
 use portcullis_protocol::wire::{Problem, Signed};
 use portcullis_protocol::{
-    Digest, Document, IdempotencyKey, JwsError, KeyDocument, Origin, PublicKey, RefusalAnswer, SecretKey, Unverified,
-    Verified, WellKnown, paths,
+    CodeAccepted, Digest, Document, IdempotencyKey, JwsError, KeyDocument, OrderRefunded, Origin, PublicKey,
+    RefusalAnswer, SecretKey, Unverified, Verification, Verified, WellKnown, paths,
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Method, Response, StatusCode, redirect};
@@ -21,6 +21,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest answer: a page of fifty orders, each with a document.
 const MAX_ANSWER: usize = 512 * 1024;
+
+/// How far the clocks of a store's machines may differ, in seconds (section 3).
+const CLOCKS: u64 = 300;
 
 /// Why there is nothing to go on with.
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +89,8 @@ struct Asked<'a> {
 impl Store {
     /// The store that a shop sells at, for the holder of a key: the merchant's, or that of a terminal.
     pub(crate) fn new(settings: &Settings, key: &SecretKey, database: &Database) -> Result<Self, StoreError> {
-        let http = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(PATIENCE)
-            .user_agent(concat!("example-merchant/", env!("CARGO_PKG_VERSION")))
-            .build()?;
         Ok(Self {
-            http,
+            http: client()?,
             origin: settings.store.clone(),
             root: settings.root.clone(),
             key: key.clone(),
@@ -103,8 +101,7 @@ impl Store {
 
     /// The root key that a store shows, for a person to compare.
     pub(crate) async fn root_of(origin: &Origin) -> Result<PublicKey, StoreError> {
-        let http = Client::builder().redirect(redirect::Policy::none()).timeout(PATIENCE).build()?;
-        Ok(well_known(&http, origin).await?.root)
+        Ok(well_known(&client()?, origin).await?.root)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -127,16 +124,29 @@ impl Store {
         Ok(keys)
     }
 
-    /// A document that the store has signed, now or in the past.
-    pub(crate) async fn verified<D: Document>(&self, compact: &str) -> Result<Verified<D>, StoreError> {
+    /// A document that the store has signed, now or in the past: in the time of the key that signed it. A key that was
+    /// stolen signs nothing that is believed after its end, whatever it says of its time before that.
+    pub(crate) async fn verified<D: Dated>(&self, compact: &str) -> Result<Verified<D>, StoreError> {
         let document = Unverified::<D>::parse(compact).map_err(unbelievable)?;
         for is_stale in [false, true] {
             let keys = self.keys(is_stale).await?;
-            if let Some(key) = keys.signing.iter().find(|key| key.jwk.thumbprint() == document.kid()) {
-                return document.verify(&key.jwk).map_err(unbelievable);
+            if keys.signing.iter().any(|key| key.jwk.thumbprint() == document.kid()) {
+                return in_its_time(document, &keys).map_err(unbelievable);
             }
         }
         Err(unbelievable(JwsError::Key))
+    }
+
+    /// Something that the store shows everybody, unsigned. Nothing is decided by it.
+    pub(crate) async fn shown<B: DeserializeOwned>(&self, path: &str) -> Result<B, StoreError> {
+        let answer = self.http.get(format!("{}{path}", self.origin)).send().await?;
+        let status = answer.status();
+        let body = read(answer).await?;
+        if status != StatusCode::OK {
+            let detail = serde_json::from_slice::<Problem>(&body).map_or_else(|_| String::new(), |it| it.detail);
+            return Err(StoreError::Rejected { status: status.as_u16(), detail });
+        }
+        serde_json::from_slice(&body).map_err(unbelievable)
     }
 
     /// Asks for something.
@@ -165,7 +175,7 @@ impl Store {
             path,
             body: serde_json::to_vec(body).map_err(unbelievable)?,
             content_type: "application/json",
-            idempotency_key: IdempotencyKey::new(crate::fresh_name().to_string()).ok(),
+            idempotency_key: IdempotencyKey::new(Octets(crate::random::<16>()).to_string()).ok(),
             token,
         };
         let mut pause = Duration::from_millis(250);
@@ -272,6 +282,49 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// A document that says when it was signed.
+pub(crate) trait Dated: Document {
+    /// Unix seconds.
+    fn iat(&self) -> u64;
+}
+
+impl Dated for Verification {
+    fn iat(&self) -> u64 {
+        self.iat
+    }
+}
+
+impl Dated for CodeAccepted {
+    fn iat(&self) -> u64 {
+        self.iat
+    }
+}
+
+impl Dated for OrderRefunded {
+    fn iat(&self) -> u64 {
+        self.iat
+    }
+}
+
+/// Believes a document if one of these keys signed it within its time.
+fn in_its_time<D: Dated>(document: Unverified<D>, keys: &KeyDocument) -> Result<Verified<D>, JwsError> {
+    let key = keys.signing.iter().find(|key| key.jwk.thumbprint() == document.kid()).ok_or(JwsError::Key)?;
+    let document = document.verify(&key.jwk)?;
+    let iat = document.document().iat();
+    // Clocks of a store's machines differ by as much.
+    if key.nbf <= iat.saturating_add(CLOCKS) && iat < key.exp { Ok(document) } else { Err(JwsError::Key) }
+}
+
+/// No proxy of the environment stands between the shop and its store, and no answer leads elsewhere.
+fn client() -> reqwest::Result<Client> {
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .timeout(PATIENCE)
+        .user_agent(concat!("example-merchant/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
 async fn well_known(http: &Client, origin: &Origin) -> Result<WellKnown, StoreError> {
     let answer = http.get(format!("{origin}{}", paths::WELL_KNOWN)).send().await?;
     let status = answer.status();
@@ -288,4 +341,41 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, StoreError> {
         body.extend_from_slice(&piece);
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::{OrderId, ServerKey};
+
+    #[test]
+    fn a_document_is_believed_in_the_time_of_its_key_alone() {
+        let (old, new) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        let of = |key: &SecretKey, nbf: u64, exp: u64| ServerKey { jwk: key.public().clone(), nbf, exp };
+        let keys = KeyDocument {
+            iss: "https://store.example".parse().expect("an origin"),
+            version: 2,
+            iat: 2_000,
+            exp: 9_000,
+            signing: vec![of(&old, 1_000, 2_000), of(&new, 2_000, 9_000)],
+            recipient: "age1".into(),
+        };
+        let believed = |key: &SecretKey, iat: u64| {
+            let said = OrderRefunded {
+                iss: keys.iss.clone(),
+                merchant: "games".parse().expect("a name"),
+                order: OrderId::from_bytes([1; 16]),
+                request: None,
+                at: iat,
+                iat,
+            };
+            let signed = Verified::sign(said, key);
+            in_its_time(Unverified::<OrderRefunded>::parse(signed.compact()).expect("parsed"), &keys).is_ok()
+        };
+        assert!(believed(&old, 1_500), "what the old key signed in its time stays good");
+        assert!(believed(&new, 2_000) && believed(&new, 1_701), "the clocks of two machines");
+        assert!(!believed(&old, 2_000), "a key that has ended");
+        assert!(!believed(&old, 699), "before it was used");
+        assert!(!believed(&SecretKey::from_seed(&[3; 32]), 1_500), "a stranger");
+    }
 }

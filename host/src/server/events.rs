@@ -116,6 +116,18 @@ impl Events {
         self.session.origin()
     }
 
+    /// Passes over everything that was told so far: only what happens from now on is told. Whoever looks at the state of
+    /// what it follows after this misses nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`]; it is not asked again by itself.
+    pub async fn skip_to_now(&mut self) -> Result<(), ClientError> {
+        let EventsAnswer { epoch, last, .. } = self.session.get(paths::EVENTS).await?;
+        self.cursor = Some(EventCursor { epoch, seq: last });
+        (self.told, self.stream) = (VecDeque::new(), None);
+        Ok(())
+    }
+
     /// Waits for what the server tells next. A server that does not answer is asked again, for as long as this is
     /// waited for; it may be dropped at any time, and loses nothing.
     ///

@@ -10,7 +10,7 @@
 
 use crate::client_error::ClientError;
 use crate::random;
-use crate::server::session::{Patience, RequestError, Session};
+use crate::server::session::{Patience, RequestError, Session, printable};
 use crate::server::trust::{Trust, offline};
 use crate::state::code_vault::{BoundOrder, CodeVault, OrderTerms};
 use crate::store::merchant_pin::{self, MerchantKeys};
@@ -28,7 +28,7 @@ use portcullis_protocol::wire::{
 };
 use portcullis_protocol::{
     Digest, Listed, MerchantName, Money, OrderId, Origin, PaymentRequest, Product, PublicKey, ReleaseSecretKey,
-    SealedCode, Title, Verified, paths,
+    SealedCode, TerminalId, Title, Verified, paths,
 };
 
 /// A merchant of a store, and what it sells.
@@ -86,6 +86,14 @@ pub struct CodeOrder {
     pub is_here: bool,
     /// Whether it was bought in a browser, and this terminal is to make its key: [`Storefront::collect_codes`] does.
     pub key_wanted: bool,
+    /// Whether it is delivered to this terminal, by the keys that this terminal has.
+    pub comes_here: bool,
+    /// Whether it has a key: one that was bought in a browser has none until a terminal has made it.
+    pub has_key: bool,
+    /// The terminal of the account that it is delivered to, by the store's word.
+    pub terminal: Option<TerminalId>,
+    /// Why the merchant declined it, in its own words.
+    pub reason: Option<String>,
 }
 
 /// What came of looking for the codes of an order.
@@ -99,6 +107,9 @@ pub enum Collected {
     /// There are none for this terminal, in this state.
     NotYet(ReportedState),
 }
+
+/// Of an order whose codes its user has had shown once.
+const SHOWN: &str = "its codes were shown once and removed from this terminal, as you wanted it";
 
 /// Why a delivery is not what was bought.
 type Wrong = &'static str;
@@ -139,12 +150,8 @@ impl Storefront {
     pub async fn accept_merchant_key(&self, name: &MerchantName, told: &str) -> Result<(), ClientError> {
         let MerchantEntry { key, former, vouches, .. } = self.merchant_entry(name).await?;
         let state = &self.shared().state;
-        let words = |text: &str| -> Vec<String> {
-            let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-            words.map(str::to_lowercase).collect()
-        };
         match merchant_pin::judge(state, self.origin(), name, &key, &former, &vouches) {
-            Err(ClientError::MerchantChanged { .. }) if words(told) == words(&key.thumbprint().words()) => {
+            Err(ClientError::MerchantChanged { .. }) if key.thumbprint().is_said_as(told) => {
                 Ok(merchant_pin::accept(state, self.origin(), name, &key, vouches.len())?)
             }
             judged => judged.map(|_| ()),
@@ -246,13 +253,31 @@ impl Storefront {
     pub async fn code_orders(&self) -> Result<Listed<CodeOrder>, ClientError> {
         let pages = |answer: CodeOrdersAnswer| (answer.codes, answer.next);
         let Listed { known, unknown } = self.all(paths::ACCOUNT_CODES, pages).await?;
-        let known = known.into_iter().map(|info| self.code_order(info)).collect::<Result<_, _>>()?;
+        let known = known.into_iter().map(|info| self.code_order_of(info)).collect::<Result<_, _>>()?;
         Ok(Listed { known, unknown })
     }
 
-    fn code_order(&self, info: CodeOrderInfo) -> Result<CodeOrder, ClientError> {
+    /// One of them; none if the account has no such order of codes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn code_order(&self, order: &OrderId) -> Result<Option<CodeOrder>, ClientError> {
+        match self.ask_about(order).await {
+            Ok(answer) => self.code_order_of(answer.info).map(Some),
+            Err(ClientError::Rejected { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn code_order_of(&self, info: CodeOrderInfo) -> Result<CodeOrder, ClientError> {
         let keys = merchant_pin::read(&self.shared().state, self.origin(), &info.merchant)?;
         let product = keys.and_then(|keys| self.product(&keys, &info.merchant, &info.product).ok());
+        let is_here = self.vault().codes(&info.order)?.is_some();
+        let is_own = match &info.recipient {
+            Some(recipient) => self.vault().key(recipient)?.is_some(),
+            None => false,
+        };
+        let comes_here = is_here || is_own || info.key_wanted || self.vault().was_shown(&info.order)?;
         Ok(CodeOrder {
             id: info.order,
             merchant: info.merchant,
@@ -262,8 +287,12 @@ impl Storefront {
             state: info.state,
             generation: info.generation,
             sealed: info.sealed,
-            is_here: self.vault().codes(&info.order)?.is_some(),
+            is_here,
             key_wanted: info.key_wanted,
+            comes_here,
+            has_key: info.recipient.is_some(),
+            terminal: info.terminal,
+            reason: info.reason.map(printable),
         })
     }
 
@@ -298,14 +327,15 @@ impl Storefront {
             if let Some(delivery) = delivery {
                 acknowledge(&session, order, info.generation, &delivery.sealed(), true).await?;
             }
-            let why = "its codes were shown once and removed from this terminal, as you wanted it";
-            return Err(ClientError::NotFound(why.into()));
+            return Err(ClientError::NotFound(SHOWN.into()));
         }
-        let here = self.vault().codes(order)?;
+        // The key before the codes: another process of this terminal stores the codes first and removes the key then,
+        // so that whoever finds neither has missed nothing.
         let kept = match &info.recipient {
             Some(recipient) => self.vault().key(recipient)?,
             None => None,
         };
+        let here = self.vault().codes(order)?;
         let bound = self.vault().bound(order)?;
         // Bought in a browser: its key is made, and stored, here and now.
         if info.key_wanted {
@@ -319,6 +349,9 @@ impl Storefront {
             let waits = !matches!(info.state.known(), Some(CodeState::CodeReceived | CodeState::Delivered));
             if kept.is_some() || waits {
                 return Ok(Collected::NotYet(info.state));
+            }
+            if self.vault().was_shown(order)? {
+                return Err(ClientError::NotFound(SHOWN.into()));
             }
             let why = "the store says that it is delivered to another terminal of the account. If none of yours has \
                        taken it over, the store had it sealed to a key of its own: tell the merchant. \
@@ -368,6 +401,8 @@ impl Storefront {
                 are_here().await;
                 Ok(Collected::Here(codes))
             }
+            // Shown by another process meanwhile, once, and removed with its key.
+            Err(_) if self.vault().was_shown(order)? => Err(ClientError::NotFound(SHOWN.into())),
             Err(why) => {
                 // A store that will not hear of it does not keep its user from hearing.
                 let told = match say(false).await {
@@ -483,7 +518,7 @@ impl Storefront {
     /// terminal knows it as an order of something else.
     pub async fn take_over_codes(&self, order: &OrderId) -> Result<Generation, ClientError> {
         if self.vault().was_shown(order)? {
-            return Err(ClientError::NotFound("its codes were shown on this terminal, once, as you wanted it".into()));
+            return Err(ClientError::NotFound(SHOWN.into()));
         }
         let CodeOrderAnswer { info, .. } = self.ask_about(order).await?;
         let bound = self.vault().bound(order)?;

@@ -142,6 +142,8 @@ pub struct Order {
     /// What the user has to do before the payment provider decides: open an address in a browser. It is the store's
     /// word, as a link on one of its pages is.
     pub next: Option<PaymentStep>,
+    /// Whether it was there before: another request of the account, of this terminal or another one, had ordered the same.
+    pub joined: bool,
 }
 
 impl Order {
@@ -228,7 +230,7 @@ impl Storefront {
     }
 
     async fn read_order(&self, answer: OrderAnswer, goods: Option<&Goods>) -> Result<Order, ClientError> {
-        let OrderAnswer { order, state, receipt, next, .. } = answer;
+        let OrderAnswer { order, state, receipt, next, joined } = answer;
         let (receipt, unknown_receipt) = match receipt {
             Some(compact) => {
                 let keys = self.keys().await?;
@@ -250,7 +252,7 @@ impl Storefront {
             return Err(offline("the receipt is for another order").into());
         }
         let next = next.map(|PaymentStep { kind, url }| PaymentStep { kind, url: printable(url) });
-        Ok(Order { id: order, state, receipt, unknown_receipt, next })
+        Ok(Order { id: order, state, receipt, unknown_receipt, next, joined })
     }
 }
 

@@ -95,11 +95,21 @@ pub struct SearchPage {
     /// What was found, best first.
     pub results: Vec<Listing>,
     /// What merchants sell among it, best first: by the store's word, until it is bought.
-    pub products: Vec<Product>,
+    pub products: Vec<FoundProduct>,
     /// What was found and cannot be read by this version.
     pub unknown: Vec<UnknownEntry>,
     /// Names the next page, if there is one. It is no count.
     pub next: Option<u32>,
+}
+
+/// What a merchant sells, as a search found it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FoundProduct {
+    /// The product, signed by the key that the store says is the merchant's.
+    pub product: Product,
+    /// How many entries of the page come before it, resources and products. A store may not say.
+    pub place: Option<usize>,
 }
 
 /// A store, at the account that is signed in.
@@ -142,9 +152,10 @@ impl Storefront {
     }
 
     /// A product as a search shows it. Whose key it is, is judged when something is bought.
-    fn found(&self, entry: &ProductEntry) -> Result<Product, ClientError> {
+    fn found(&self, entry: &ProductEntry) -> Result<FoundProduct, ClientError> {
         let product = Unverified::<Product>::parse(&entry.product).and_then(|product| product.verify(&entry.key));
-        Ok(self.for_this_store(product, &entry.merchant)?.into_document())
+        let product = self.for_this_store(product, &entry.merchant)?.into_document();
+        Ok(FoundProduct { product, place: entry.place.and_then(|place| usize::try_from(place).ok()) })
     }
 
     /// A product that a merchant signed, if it did, for this store.

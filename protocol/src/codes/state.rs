@@ -61,7 +61,8 @@ pub enum CodeEvent {
     Delivered,
     /// The terminal has stored it.
     Acknowledged,
-    /// The deadline passed, or the merchant declined.
+    /// The deadline passed, or the merchant declined. Of an order made in a browser also: no key in time, its buyer
+    /// cancelled it, the product is not sold any more, or the merchant is suspended when the key comes.
     Failed,
     /// The refund has begun.
     RefundBegun,

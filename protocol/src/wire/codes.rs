@@ -6,7 +6,8 @@ use crate::codes::{
 use crate::documents::{SealedCode, Verification};
 use crate::encoding::{BoundedOctets, Octets};
 use crate::ids::{
-    BatchId, CodeSerial, Digest, MerchantName, OperationName, OrderId, PublisherName, ResourceName, Title, WebhookUrl,
+    BatchId, CodeSerial, Digest, MerchantName, OperationName, OrderId, PublisherName, ResourceName, TerminalId, Title,
+    WebhookUrl,
 };
 use crate::jws::Verified;
 use crate::keys::{PublicKey, SecretKey};
@@ -123,6 +124,9 @@ pub struct ProductEntry {
     pub key: PublicKey,
     /// The compact [`crate::Product`], signed by that key.
     pub product: String,
+    /// How many entries of the page come before it, resources and products.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
 }
 
 /// `PUT /v1/merchant/products`: sell a product, or a new revision of it. Answer: [`ProductAnswer`].
@@ -258,7 +262,7 @@ pub struct CodeSubmissionAnswer {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeclineRequest {
-    /// Why, for the operator; may be empty.
+    /// Why, for the buyer and the operator; may be empty.
     pub reason: String,
 }
 
@@ -378,6 +382,12 @@ pub struct CodeOrderInfo {
     /// It was bought in a browser, and the terminal that asks is to make its key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub key_wanted: bool,
+    /// The terminal of the account that it is delivered to, if one is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalId>,
+    /// Why its merchant declined it, in the merchant's words: to be shown as text, and nothing follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `GET /v1/codes/{order}`: an order of codes, and what was delivered for it.

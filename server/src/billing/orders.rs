@@ -70,7 +70,7 @@ pub async fn place(
 ) -> Result<OrderAnswer, ServiceError> {
     match opened(core, &buyer, goods.into(), &payment, again, idempotency).await? {
         Placed::Own(order, claim) => Ok(answer(&charges::begin(core, order, claim, &payment.token).await?)),
-        Placed::Joined(order) => Ok(answer(&order)),
+        Placed::Joined(order) => Ok(OrderAnswer { joined: true, ..answer(&order) }),
     }
 }
 
@@ -257,6 +257,9 @@ fn codes_not_sold(off_sale: CodesOffSale) -> ServiceError {
         CodesOffSale::Merchant => Reason::MerchantUnknown,
         CodesOffSale::Product => Reason::ProductUnknown,
         CodesOffSale::Request => Reason::RequestEnded,
+        CodesOffSale::Amount => {
+            return never("So many codes cost more than one order can: order fewer at a time. Nothing was charged.");
+        }
         CodesOffSale::Terminal => {
             let why = "The terminal that is to have the codes was changed or revoked; nothing was charged.";
             return ServiceError::Unacceptable(why.into());
@@ -421,5 +424,5 @@ pub(crate) fn answer(order: &Order) -> OrderAnswer {
             OrderState::Refunded
         }
     };
-    OrderAnswer { order: order.id, state, receipt: order.receipt.clone(), next: order.next.clone() }
+    OrderAnswer { order: order.id, state, receipt: order.receipt.clone(), next: order.next.clone(), joined: false }
 }

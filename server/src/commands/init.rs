@@ -252,8 +252,10 @@ format = \"{format}\"
 # endpoint = \"https://objects.example\"
 
 [webhooks]
-# Networks that webhooks may be sent to although they are not public, without TLS too.
+# Networks that the store's own webhooks may be sent to although they are not public, without TLS too.
 # networks = [\"10.20.0.0/16\"]
+# The same for endpoints of merchants and others, who then reach every machine there: to try things on one machine.
+# networks_of_others = [\"127.0.0.0/8\"]
 
 [traces]
 # An OpenTelemetry collector that takes OTLP over HTTP, and which part of the requests is traced.

@@ -12,7 +12,7 @@ use portcullis_protocol::wire::{
     CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderInfo, CodeOrdersAnswer, Delivery, RecipientAnswer,
     RecipientRequest,
 };
-use portcullis_protocol::{AccountId, OrderId, Reason};
+use portcullis_protocol::{AccountId, OrderId, Reason, TerminalId};
 
 /// Orders on one page: each has the product that its merchant signed.
 const PAGE: usize = 10;
@@ -26,7 +26,8 @@ const SOON: u32 = 5;
 pub async fn list(core: &Core, asker: &Asker, page: u32) -> Result<CodeOrdersAnswer, ServiceError> {
     let page = core.store.code_orders_of(asker.account(), AccountPage::new(page, PAGE)).await?;
     let preset = preset(core, asker, page.rows.iter().any(CodeOrder::awaits_key)).await?;
-    let codes: Vec<CodeOrderInfo> = page.rows.iter().filter_map(|order| info(order, None, preset)).collect();
+    let info = |order| info(order, None, preset, asker.terminal());
+    let codes: Vec<CodeOrderInfo> = page.rows.iter().filter_map(info).collect();
     Ok(CodeOrdersAnswer { codes: codes.into(), next: page.next })
 }
 
@@ -51,8 +52,9 @@ pub async fn fetch(core: &Core, asker: &Asker, id: &OrderId) -> Result<CodeOrder
     let delivery = delivery(core, asker, &order).await?;
     // What is delivered is said of the sealing that is.
     let delivered = order.accepted.as_ref().filter(|_| delivery.is_some());
-    let is_preset = preset(core, asker, order.awaits_key()).await?;
-    Ok(CodeOrderAnswer { info: info(&order, delivered, is_preset).ok_or(ServiceError::NotFound)?, delivery })
+    let preset = preset(core, asker, order.awaits_key()).await?;
+    let info = info(&order, delivered, preset, asker.terminal()).ok_or(ServiceError::NotFound)?;
+    Ok(CodeOrderAnswer { info, delivery })
 }
 
 /// Whether this terminal gets a sealing that was not handed out before. A later one comes while the order is delivered.
@@ -144,17 +146,23 @@ async fn of_account(core: &Core, account: &AccountId, id: &OrderId) -> Result<Co
     }
 }
 
-/// Whether the terminal that asks is the one that the account has preset, if that matters.
-async fn preset(core: &Core, asker: &Asker, matters: bool) -> Result<bool, ServiceError> {
+/// The terminal that the account has preset, if that matters.
+async fn preset(core: &Core, asker: &Asker, matters: bool) -> Result<Option<TerminalId>, ServiceError> {
     if !matters {
-        return Ok(false);
+        return Ok(None);
     }
-    let preset = core.store.preset_terminal(asker.account()).await?;
-    Ok(preset.is_some_and(|preset| preset.id == *asker.terminal()))
+    Ok(core.store.preset_terminal(asker.account()).await?.map(|preset| preset.id))
 }
 
 /// An order, as its buyer is told of it: by the sealing that is delivered, or by the one that is wanted.
-fn info(order: &CodeOrder, delivered: Option<&AcceptedCode>, is_preset: bool) -> Option<CodeOrderInfo> {
+fn info(
+    order: &CodeOrder,
+    delivered: Option<&AcceptedCode>,
+    preset: Option<TerminalId>,
+    asks: &TerminalId,
+) -> Option<CodeOrderInfo> {
+    // Until there is a key, it goes to whichever terminal is preset.
+    let chosen = if order.awaits_key() { preset } else { order.terminal };
     Some(CodeOrderInfo {
         order: order.id,
         merchant: order.merchant_name.clone(),
@@ -165,6 +173,8 @@ fn info(order: &CodeOrder, delivered: Option<&AcceptedCode>, is_preset: bool) ->
         generation: delivered.map_or(order.generation, |accepted| accepted.generation),
         sealed: order.accepted.as_ref().map(|accepted| accepted.generation),
         recipient: delivered.map_or(order.recipient, |accepted| Some(accepted.recipient)),
-        key_wanted: order.awaits_key() && is_preset,
+        key_wanted: order.awaits_key() && preset == Some(*asks),
+        terminal: delivered.map_or(chosen, |accepted| accepted.terminal.or(chosen)),
+        reason: order.reason.clone().filter(|reason| !reason.is_empty()),
     })
 }

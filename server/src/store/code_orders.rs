@@ -201,6 +201,8 @@ pub enum CodesOffSale {
     Product,
     /// The request has expired, or another order stands for it.
     Request,
+    /// So many of them cost more than an amount can be.
+    Amount,
     /// The merchant fails too often. An order may be taken again in so many seconds.
     Unavailable(u32),
     /// The terminal that was to make the key is not the one that the account has preset, or was revoked.

@@ -147,7 +147,7 @@ pub enum MerchantVouchOutcome {
 pub enum MerchantDecision {
     /// It may sell.
     Approve,
-    /// It may not, and its key acts for nobody. Orders that are under way wait for a person.
+    /// It may not, and its key can only read. Orders that are under way wait for a person.
     Suspend,
     /// It may again.
     Restore,

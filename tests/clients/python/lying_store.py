@@ -15,8 +15,8 @@ KEY = m.b64(X25519PrivateKey.generate().public_key().public_bytes_raw())
 shop = m.Merchant(HOME)
 shop.name, shop.origin, shop.keys = "games", ORIGIN, lambda: {bytes(STORE.verify_key): (0, 1 << 60)}
 price = {"minor_units": 2000, "currency": "EUR"}
-shop.read("INSERT INTO product VALUES ('P', ?)", json.dumps({"name": "game", "price": price}))
-for code in ("ONE", "TWO"):
+shop.read("INSERT INTO product VALUES ('P', ?, NULL)", json.dumps({"name": "game", "price": price}))
+for code in ("ONE", "TWO", "THREE"):
     shop.read("INSERT INTO stock (product, code) VALUES ('game', ?)", code)
 lies, controls = 0, 0
 
@@ -53,7 +53,7 @@ refused(m.Stuck, lambda: seal(first, generation=2, quantity=2, minor=4000))
 refused(m.Stuck, lambda: seal(first, generation=2, minor=1))
 refused(m.Stuck, lambda: seal(first, generation=2, product="another"))
 control(seal(first, generation=2) != sealed)
-refused(m.Unserved, lambda: seal(second, quantity=2, minor=4000))
+refused(m.Unserved, lambda: seal(second, quantity=3, minor=6000))
 refused(m.Unserved, lambda: seal(second, minor=1999))
 refused(m.Unserved, lambda: seal(second, product="another"))
 
@@ -67,4 +67,26 @@ control(shop.advance(first)[0] == "refunded")
 shop.read("UPDATE ord SET state = 'refunded' WHERE id = ?", first)
 refused(m.Stuck, lambda: seal(first))
 control(seal(second)["code"] != sealed["code"])
+
+# On terms that had ended before the order was begun; the control was begun within the hour that clocks and pages have.
+third = order(3)
+begun = int.from_bytes(bytes([3]) * 6, "big") / 1000
+for product, ended in ("OLD", begun - 3601), ("CLOSED", begun - 3599):
+    said = json.dumps({"name": "game", "price": price})
+    shop.read("INSERT INTO product VALUES (?, ?, ?)", product, said, ended)
+refused(m.Stuck, lambda: seal(third, product="OLD"))
+control(seal(third, product="CLOSED")["code"] != sealed["code"])
+
+# One order that hangs holds nobody.
+slow, quick, waits, done = order(4), order(5), m.threading.Event(), m.threading.Event()
+def advance(name):
+    if name == slow:
+        waits.wait(60)
+    if name == quick:
+        done.set()
+    return "accepted", ""
+shop.advance = advance
+m.threading.Thread(target=shop.worker, daemon=True).start()
+control(done.wait(30))
+waits.set()
 print(json.dumps({"lies": lies, "controls": controls}))

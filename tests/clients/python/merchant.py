@@ -2,11 +2,11 @@
 
 One code per order: it is in an SQLite file before anybody hears of it, in the clear, for the owner of HOME alone. HOME
 has the key that `portcullis merchant keygen` made; `portcullis merchant register` claims the name while `serve` runs.
-
     merchant.py HOME init ORIGIN ROOT-WORDS NAME WEBHOOK | serve | sell PRODUCT TITLE MINOR CURRENCY SECONDS |
                      stock PRODUCT < CODES | orders
 """
 import base64, hashlib, hmac, json, os, sqlite3, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ UNREADABLE = (KeyError, ValueError, TypeError, exceptions.CryptoError)
 TRANSIENT = retry_if_exception_type((httpx.HTTPError, *UNREADABLE))
 SCHEMA = """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value);
-CREATE TABLE IF NOT EXISTS product (digest TEXT PRIMARY KEY, said TEXT);
+CREATE TABLE IF NOT EXISTS product (digest TEXT PRIMARY KEY, said TEXT, ended REAL);
 CREATE TABLE IF NOT EXISTS stock (id INTEGER PRIMARY KEY, product TEXT, code TEXT UNIQUE, ord TEXT);
 CREATE TABLE IF NOT EXISTS message (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS nonce (ord TEXT, nonce TEXT UNIQUE);
@@ -31,8 +31,7 @@ class No(Exception): """What was read is not what the protocol says, or the stor
 class Unserved(No): """An order is not on this shop's terms, or sold out."""
 class Stuck(No): """The store has signed what an honest store does not: a person has to look."""
 def require(condition, what, kind=No):
-    if not condition:
-        raise kind(what)
+    if not condition: raise kind(what)
 # ── 1 Encodings, 2 Keys, 3 Signed documents
 def b64(data): return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 def unb64(text, size=None):
@@ -102,8 +101,7 @@ class Merchant:
                     headers = {"DPoP": sign(self.key, head, claims), "Content-Type": "application/json"} | sent
                     answer = self.http.request(method, url, content=data, headers=headers)
                     self.nonce = answer.headers.get("DPoP-Nonce", self.nonce)
-                    if answer.status_code != 401 or "use_dpop_nonce" not in answer.text + str(answer.headers):
-                        break
+                    if answer.status_code != 401 or "use_dpop_nonce" not in answer.text + str(answer.headers): break
                 said, status, req = answer.json(), answer.status_code, b64(sha256(headers["DPoP"].encode()))
                 require("signed" in said or status == 409 or not 400 <= status < 500, said.get("detail"))
                 said = verify(said["signed"], "answer" if status == 200 else "refusal", self.keys(), req=req)
@@ -112,10 +110,10 @@ class Merchant:
     # ── 15 Merchants, First interface
     def document(self, typ, **said): return document(self.key, typ, merchant=self.name, **said)
     def sell(self, name, title, minor, currency, seconds):
-        price = {"minor_units": int(minor), "currency": currency}
-        product = self.document("product", aud=self.origin, name=name, title=title, description="", price=price,
-                                deadline=int(seconds))
-        self.read("INSERT INTO product VALUES (?, ?)", digest(product), payload(product).decode())
+        price, own = {"minor_units": int(minor), "currency": currency}, {"aud": self.origin, "description": ""}
+        product = self.document("product", name=name, title=title, price=price, deadline=int(seconds), **own)
+        self.read("UPDATE product SET ended = ? WHERE ended IS NULL AND said ->> 'name' = ?", time.time(), name)
+        self.read("INSERT INTO product VALUES (?, ?, NULL)", digest(product), payload(product).decode())
         return self.ask("PUT", "/v1/merchant/products", {"product": product})
     def stock(self, product):
         rows = [(product, line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
@@ -161,14 +159,13 @@ class Merchant:
         if seen["state"] not in ("paid", "notified", "verified", "code-received", "delivered"):
             return "accepted" if compact else "open", seen["state"]
         for (nonce,) in self.read("SELECT nonce FROM nonce WHERE ord = ? AND nonce > '' ORDER BY rowid DESC", order):
-            asked = {"order": order, "nonce": nonce}
-            if answer := self.ask("POST", "/v1/merchant/verifications", asked, unless="order-unknown"):
+            if told := self.ask("POST", "/v1/merchant/verifications", dict(order=order, nonce=nonce), "order-unknown"):
                 break
         else:
             return "open", "no nonce is in force"
-        said = verify(answer["verification"], "verification", self.keys(), **this, request=None)
+        said = verify(told["verification"], "verification", self.keys(), **this, request=None)
         try:
-            body = self.write(lambda db: self.sealed(db, said, digest(answer["verification"])))
+            body = self.write(lambda db: self.sealed(db, said, digest(told["verification"])))
         except Unserved as why:
             return "open", json.dumps(self.ask("POST", f"{path}/decline", {"reason": str(why)}))
         compact = self.ask("POST", "/v1/merchant/codes", body)["accepted"]
@@ -191,8 +188,10 @@ class Merchant:
         for (body,) in db.execute("SELECT body FROM sealing WHERE ord = ? AND generation = ?", (order, generation)):
             return json.loads(body)
         if not known:
-            product = db.execute("SELECT said FROM product WHERE digest = ?", (said["product"],)).fetchone()
+            product = db.execute("SELECT said, ended FROM product WHERE digest = ?", (said["product"],)).fetchone()
             require(product, "The product is not one of this shop.", Unserved)
+            begun = int.from_bytes(unb64(order, 16)[:6], "big") / 1000  # clocks differ, and pages stay open: an hour
+            require(begun <= (product[1] or begun) + 3600, "an order on terms that had ended before it", Stuck)
             name, price = (json.loads(product[0])[member] for member in ("name", "price"))
             price["minor_units"] *= count
             require(said["amount"] == price, "The amount is not what the shop asks.", Unserved)
@@ -210,16 +209,20 @@ class Merchant:
         body = {"code": code, "enc": b64(enc), "ciphertext": b64(ciphertext)}
         db.execute("INSERT INTO sealing VALUES (?, ?, ?, NULL)", (order, generation, json.dumps(body)))
         return body
+    def forward(self, order, was):
+        try:
+            state, note = self.advance(order)
+        except Exception as error:
+            state, note = "stuck" if isinstance(error, Stuck) else "open", f"{type(error).__name__}: {error}"
+        sql = "UPDATE ord SET state = ?, note = ?, due = ? WHERE id = ? AND due = ?"  # unless told more since
+        self.read(sql, state, note, time.time() + 5, order, was)
     def worker(self):
+        pool, ways = ThreadPoolExecutor(8), {}  # one order that hangs holds its own place alone
         while True:
             self.work.clear()
+            ways = {order: way for order, way in ways.items() if not way.done()}
             for order, was in self.read("SELECT id, due FROM ord WHERE state = 'open' AND due <= ?", time.time()):
-                try:
-                    state, note = self.advance(order)
-                except Exception as error:
-                    state, note = "stuck" if isinstance(error, Stuck) else "open", f"{type(error).__name__}: {error}"
-                sql = "UPDATE ord SET state = ?, note = ?, due = ? WHERE id = ? AND due = ?"  # unless told more since
-                self.read(sql, state, note, time.time() + 5, order, was)
+                ways[order] = ways.get(order) or pool.submit(self.forward, order, was)
             self.work.wait(2)
     def serve(self):
         hear = self.hear
@@ -240,8 +243,7 @@ class Merchant:
         ThreadingHTTPServer(("127.0.0.1", urlsplit(self.webhook).port or 8080), Handler).serve_forever()
 def by(key, signed, one):  # of the two schemes v1 alone: one good signature is enough
     mac = hmac.digest(base64.b64decode(key["v1"].removeprefix("whsec_")), signed, "sha256")
-    is_current = key.get("until", 1 << 62) > time.time()
-    return is_current and hmac.compare_digest(one.encode(), b"v1," + base64.b64encode(mac))
+    return key.get("until", 1 << 62) > time.time() and hmac.compare_digest(one.encode(), b"v1," + base64.b64encode(mac))
 
 if __name__ == "__main__":
     print(json.dumps(getattr(Merchant(sys.argv[1]), sys.argv[2])(*sys.argv[3:])))

@@ -20,4 +20,5 @@ mod pages;
 mod pages_in_a_browser;
 mod public_api;
 mod shelf;
+mod watch;
 mod weight;

@@ -28,7 +28,7 @@ fn codes(numbers: std::ops::Range<u32>) -> Vec<String> {
 async fn a_shop_opens_sells_and_delivers() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = server(folder.path())?;
-    let shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
+    let mut shop = ExampleMerchant::open(&server, &folder.path().join("shop"), "games").await?;
     let early = shop.output(&["stock", "game-key"])?;
     ensure!(String::from_utf8_lossy(&early.stderr).contains("Sell it first"), "{early:?}");
     shop.run(&SELL)?;
@@ -65,9 +65,19 @@ async fn a_shop_opens_sells_and_delivers() -> Result<()> {
     let last = buyer.order(product, 1, None).await?;
     ensure!(buyer.collect(&last, &key).await? == codes(5..6), "what was not delivered is sold to the next");
 
+    // Another key, vouched for: what is on sale is signed by it.
+    shop.kill()?;
+    shop.stock("game-key", &codes(6..7))?;
+    shop.run(&["rekey"])?;
+    shop.serve(None)?;
+    let (anew, next) = buyer.product("games").await?;
+    ensure!(anew != product && next != key, "the product is signed by another key");
+    let after = buyer.order(anew, 1, None).await?;
+    ensure!(buyer.collect(&after, &next).await? == codes(6..7), "the new key seals");
+
     let ledger = shop.run(&["ledger"])?;
-    ensure!(ledger.contains("total 105.00 EUR") && ledger.contains("0 left of game-key"), "{ledger}");
-    ensure!(ledger.matches("sale").count() == 5, "{ledger}");
+    ensure!(ledger.contains("total 125.00 EUR") && ledger.contains("0 left of game-key"), "{ledger}");
+    ensure!(ledger.matches("sale").count() == 6, "{ledger}");
     let reconciled = shop.run(&["reconcile"])?;
     ensure!(reconciled.contains(" 0 to look at"), "{reconciled}");
 

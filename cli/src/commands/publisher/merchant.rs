@@ -1,11 +1,11 @@
 //! `portcullis merchant`: what a merchant of electronic codes does at a store.
 
 use clap::{Args, Subcommand};
-use portcullis_host::{Clock as _, MerchantDesk, SystemClock};
+use portcullis_host::{Client, Clock as _, MerchantDesk, SystemClock};
 use portcullis_protocol::codes::TimeToDeliver;
 use portcullis_protocol::text::counted;
 use portcullis_protocol::wire::MerchantOrder;
-use portcullis_protocol::{MerchantName, Money, Product, ProductName, Title, WebhookUrl};
+use portcullis_protocol::{MerchantName, Money, Origin, Product, ProductName, SecretKey, Title, WebhookUrl};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -151,18 +151,27 @@ impl SellCodes {
     }
 }
 
+/// A merchant's key at a store.
+struct Desk {
+    client: Client,
+    server: Origin,
+    key: SecretKey,
+    desk: MerchantDesk,
+}
+
 impl KeyOption {
-    fn desk(&self, context: &Context) -> Outcome<(String, MerchantDesk)> {
+    fn desk(&self, context: &Context) -> Outcome<Desk> {
         let key = publisher_key::read(&self.key, Whose::Merchant)?;
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        Ok((server.to_string(), client.merchant_desk(&server, &key)))
+        let desk = client.merchant_desk(&server, &key);
+        Ok(Desk { client, server, key, desk })
     }
 }
 
 impl Register {
     fn run(self, context: &Context) -> Outcome {
-        let (server, desk) = self.key.desk(context)?;
+        let Desk { server, desk, .. } = self.key.desk(context)?;
         let report = context.wait(async {
             desk.claim(&self.name, &self.title, &self.webhook).await?;
             let state = desk.prove().await.map_err(|error| {
@@ -170,7 +179,7 @@ impl Register {
                     "the name is claimed. Have the endpoint answer the challenge as docs/protocol.md section 15 says, then run it again",
                 )
             })?;
-            Ok(Registered { server, merchant: self.name.clone(), state })
+            Ok(Registered { server: server.to_string(), merchant: self.name.clone(), state })
         })?;
         context.screen.report(&report);
         Ok(())
@@ -181,13 +190,13 @@ impl Sell {
     fn run(self, context: &Context) -> Outcome {
         let deadline =
             TimeToDeliver::new(self.deadline).map_err(|error| Failure::usage(error, "choose another --deadline"))?;
-        let (server, desk) = self.key.desk(context)?;
+        let Desk { server, desk, .. } = self.key.desk(context)?;
         let report = context.wait(async {
             let status = desk.status().await?;
             let merchant_state = status.state;
             let product = Product {
                 merchant: status.merchant,
-                aud: server.parse().map_err(|error| Failure::usage(error, "name the store with --server URL"))?,
+                aud: server.clone(),
                 name: self.product.clone(),
                 title: self.title.clone(),
                 description: "".parse().map_err(|error| Failure::usage(error, "report this"))?,
@@ -196,7 +205,7 @@ impl Sell {
                 iat: SystemClock.now(),
             };
             let digest = desk.sell(product).await?.to_string();
-            let (product, price) = (self.product.clone(), self.price.to_string());
+            let (server, product, price) = (server.to_string(), self.product.clone(), self.price.to_string());
             Ok(Sold { server, product, digest, price, merchant_state })
         })?;
         context.screen.report(&report);
@@ -206,11 +215,11 @@ impl Sell {
 
 impl Orders {
     fn run(self, context: &Context) -> Outcome {
-        let (server, desk) = self.key.desk(context)?;
+        let Desk { server, desk, .. } = self.key.desk(context)?;
         let report = context.wait(async {
             let status = desk.status().await?;
             let orders = desk.open_orders().await?.into_iter().collect();
-            let (merchant, state) = (status.merchant, status.state);
+            let (server, merchant, state) = (server.to_string(), status.merchant, status.state);
             Ok(Open { server, merchant, state, decided: status.orders, in_time: status.in_time, orders })
         })?;
         context.screen.report(&report);
@@ -220,10 +229,7 @@ impl Orders {
 
 impl Check {
     fn run(self, context: &Context) -> Outcome<u8> {
-        let key = publisher_key::read(&self.key.key, Whose::Merchant)?;
-        let client = context.client()?;
-        let server = self.key.store.origin(&client)?;
-        let desk = client.merchant_desk(&server, &key);
+        let Desk { client, server, key, desk } = self.key.desk(context)?;
         let endpoint = Endpoint { client: &client, server: &server, desk: &desk, key: &key };
         let diagnosis = Diagnosis::of(context.wait(async { Ok(endpoint.examine().await) })?);
         context.screen.report(&diagnosis);

@@ -188,14 +188,7 @@ const MISTYPED: usize = 2;
 
 /// Compares the fingerprint given with the one shown: words in any case and with any separator, or the thumbprint.
 fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
-    let plain = |text: &str| {
-        text.to_lowercase()
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|w| !w.is_empty())
-            .collect::<Vec<_>>()
-            .join("-")
-    };
-    if expected.trim() == root.to_string() || plain(expected) == words {
+    if expected.trim() == root.to_string() || root.is_said_as(expected) {
         return Ok(());
     }
     let refused = Failure::refusal(

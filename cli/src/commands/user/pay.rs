@@ -4,7 +4,7 @@ use clap::Args;
 use portcullis_host::{Client, ClientError, Collected, Merchant, Standing, Storefront};
 use portcullis_protocol::codes::{CodeState, Quantity};
 use portcullis_protocol::wire::{OrderState, PaymentStep};
-use portcullis_protocol::{Digest, MerchantName, Money, Origin, PaymentRequest, Product, ProductName, Verified};
+use portcullis_protocol::{Digest, MerchantName, Money, Origin, PaymentRequest, Product, ProductName, Span, Verified};
 use serde::Serialize;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -78,6 +78,9 @@ struct Paid {
     merchant: String,
     product: String,
     amount: String,
+    /// It was on order before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    joined: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     codes: Vec<String>,
     /// What has to be done before the provider decides.
@@ -115,7 +118,9 @@ impl Pay {
                 OrderState::Paid | OrderState::Pending | OrderState::Other(_) => {}
             }
             let mut codes = Vec::new();
-            if order.paid().is_some() && !self.no_wait {
+            let goes_elsewhere =
+                order.joined && store.code_order(&order.id).await?.is_some_and(|order| !order.comes_here);
+            if order.paid().is_some() && !self.no_wait && !goes_elsewhere {
                 let begun = Instant::now();
                 codes = loop {
                     match store.collect_codes(&order.id).await? {
@@ -123,7 +128,7 @@ impl Pay {
                         Collected::NotYet(state) => {
                             let waits = state.known().is_some_and(CodeState::waits_for_code);
                             if !waits || begun.elapsed() > PATIENCE {
-                                return Err(not_yet(&order.id, state));
+                                return Err(not_yet(&store, &order.id, state).await);
                             }
                             tokio::time::sleep(LOOK).await;
                         }
@@ -140,6 +145,7 @@ impl Pay {
                 merchant: merchant.name.to_string(),
                 product: product.document().title.to_string(),
                 amount: amount.to_string(),
+                joined: order.joined,
                 codes,
                 next: order.next,
             })
@@ -175,12 +181,22 @@ impl Pay {
                 let found = merchant.products.iter().find(|sold| sold.document().name == *product).cloned();
                 let product = found.ok_or_else(|| {
                     let names: Vec<_> = merchant.products.iter().map(|sold| sold.document().name.to_string()).collect();
+                    if names.is_empty() {
+                        let fix = "look for something like it: `portcullis search --kind code`";
+                        return Failure::new(format!("{name} sells nothing at present"), fix);
+                    }
                     Failure::new(format!("{name} does not sell `{product}`"), format!("it sells: {}", names.join(", ")))
                 })?;
                 let quantity =
-                    Quantity::new(self.quantity).map_err(|error| Failure::usage(error, "order fewer at a time"))?;
+                    Quantity::new(self.quantity).map_err(|error| Failure::usage(error, "choose another --quantity"))?;
                 let amount = product.document().amount(quantity);
-                let amount = amount.map_err(|error| Failure::usage(error, "order fewer at a time"))?;
+                let amount = amount.map_err(|_| {
+                    let price = product.document().price;
+                    Failure::usage(
+                        format!("{quantity} × {price} is more than an order can cost"),
+                        "order fewer at a time",
+                    )
+                })?;
                 Ok(Wanted { merchant, product, quantity, amount, request: None })
             }
         }
@@ -200,8 +216,11 @@ impl Pay {
         };
         let many = if wanted.quantity.get() == 1 { String::new() } else { format!("{} × ", wanted.quantity) };
         let what = format!(
-            "{strong}{many}{}{strong:#} of {} at {server}{new}\nCosts {}. Pay?",
-            said.title, wanted.merchant.name, wanted.amount
+            "{strong}{many}{}{strong:#} of {} at {server}{new}\nArrives within {}, or you are paid back. Costs {}. Pay?",
+            said.title,
+            wanted.merchant.name,
+            Span(said.deadline.get().into()),
+            wanted.amount
         );
         if context.screen.ask(what) {
             return Ok(());
@@ -225,6 +244,15 @@ fn trusted(client: &Client, server: &Origin) -> Outcome<Origin> {
 }
 
 impl Report for Paid {
+    fn notes(&self) -> String {
+        if !self.joined {
+            return String::new();
+        }
+        "The same was on order already, perhaps from another terminal of yours: this is that order, and nothing was ordered \
+         twice. Its code goes where it was ordered. One more: --again\n"
+            .to_owned()
+    }
+
     fn text(&self) -> String {
         let (good, strong, warn) = (style::GOOD, style::STRONG, style::WARN);
         let mut lines = Lines::default();

@@ -1,8 +1,8 @@
 //! `portcullis search`: what a store sells.
 
 use clap::Args;
-use portcullis_host::Listing;
-use portcullis_protocol::{Origin, Product};
+use portcullis_host::{FoundProduct, Listing};
+use portcullis_protocol::Origin;
 use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
@@ -67,15 +67,25 @@ struct Sold {
     title: String,
     description: String,
     price: String,
+    /// How many entries of the page come before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<usize>,
 }
 
-impl From<&Product> for Sold {
-    fn from(product: &Product) -> Self {
+impl Sold {
+    fn row(&self) -> [String; 5] {
+        [self.name.clone(), String::new(), CODE.into(), self.title.clone(), self.price.clone()]
+    }
+}
+
+impl From<&FoundProduct> for Sold {
+    fn from(FoundProduct { product, place, .. }: &FoundProduct) -> Self {
         Self {
             name: format!("{}/{}", product.merchant, product.name),
             title: product.title.to_string(),
             description: product.description.to_string(),
             price: product.price.to_string(),
+            place: *place,
         }
     }
 }
@@ -113,14 +123,22 @@ impl Search {
 impl Report for Results {
     fn text(&self) -> String {
         let mut table = Table::new(&["name", "version", "kind", "title", "offers"]).with_whole(&[0, 4]);
+        // Those of a store that does not say where they stand come last.
+        let mut products = self.products.iter().peekable();
+        let mut row = 0;
         for found in &self.results {
+            while let Some(sold) = products.next_if(|sold| sold.place.is_some_and(|place| place <= row)) {
+                table.row(sold.row());
+                row += 1;
+            }
+            row += 1;
             let version = found.version.as_deref().unwrap_or("withdrawn").to_owned();
             let known = found.offers.iter().map(OfferLine::in_short);
             let offers: Vec<String> = known.chain(found.unknown_offers.iter().map(UnknownLine::in_short)).collect();
             table.row([found.name.clone(), version, found.kind.clone(), found.title.clone(), offers.join(", ")]);
         }
-        for Sold { name, title, price, .. } in &self.products {
-            table.row([name.clone(), String::new(), CODE.into(), title.clone(), price.clone()]);
+        for sold in products {
+            table.row(sold.row());
         }
         for unknown in &self.unknown {
             let name = unknown.name.clone().unwrap_or_else(|| "-".into());
@@ -145,5 +163,41 @@ impl Report for Results {
             Some(page) => format!("There is more: --page {page}\n"),
             None => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_stand_where_the_store_says_among_the_resources() {
+        let found = |name: &str| Found {
+            name: name.into(),
+            version: None,
+            kind: "software".into(),
+            title: String::new(),
+            description: String::new(),
+            publisher_key: KeyName { thumbprint: String::new(), words: String::new() },
+            offers: Vec::new(),
+            unknown_offers: Vec::new(),
+        };
+        let sold = |name: &str, place| Sold {
+            name: name.into(),
+            title: String::new(),
+            description: String::new(),
+            price: String::new(),
+            place,
+        };
+        let order = |results: &[&str], products: Vec<Sold>| -> Vec<String> {
+            let server = "https://store.example".parse().expect("an origin");
+            let results = results.iter().map(|name| found(name)).collect();
+            let report = Results { server, results, products, unknown: Vec::new(), next_page: None };
+            report.text().lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
+        };
+        let all = order(&["a", "b"], vec![sold("p", Some(0)), sold("q", Some(2)), sold("r", Some(4))]);
+        assert_eq!(all, ["p", "a", "q", "b", "r"]);
+        assert_eq!(order(&["a"], vec![sold("p", None)]), ["a", "p"], "a store that does not say");
+        assert_eq!(order(&[], vec![sold("p", Some(7))]), ["p"]);
     }
 }

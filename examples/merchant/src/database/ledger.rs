@@ -4,43 +4,43 @@ use super::number;
 use anyhow::Result;
 use portcullis_protocol::{Currency, OrderId};
 use rusqlite::{Transaction, params};
-use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// An entry.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) order: OrderId,
     /// `sale` or `reversal`.
     pub(crate) kind: String,
     pub(crate) minor: i64,
     pub(crate) currency: String,
-    pub(crate) entered: i64,
-    /// The signed document.
-    pub(crate) document: String,
 }
 
 impl Entry {
     /// What a person reads.
     pub(crate) fn amount(&self) -> String {
-        Currency::recorded(&self.currency)
-            .map_or_else(|_| self.minor.to_string(), |known| known.amount(self.minor.into()))
+        shown(&self.currency, self.minor)
     }
+}
+
+/// An amount as a person reads it.
+pub(crate) fn shown(currency: &str, minor: i64) -> String {
+    Currency::recorded(currency).map_or_else(|_| minor.to_string(), |known| known.amount(minor.into()))
 }
 
 impl super::Database {
     /// All entries, oldest first.
     pub(crate) async fn ledger(&self) -> Result<Vec<Entry>> {
         self.run(|tx| {
-            let sql = "SELECT order_id, kind, minor, currency, entered, document FROM ledger ORDER BY entered, order_id, kind DESC";
+            let sql = "SELECT order_id, kind, minor, currency FROM ledger ORDER BY entered, order_id, kind DESC";
             let mut statement = tx.prepare(sql)?;
             let rows = statement.query_map([], |row| {
                 let order: String = row.get(0)?;
-                Ok((order, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+                Ok((order, row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
             rows.map(|row| {
-                let (order, kind, minor, currency, entered, document) = row?;
-                Ok(Entry { order: order.parse()?, kind, minor, currency, entered, document })
+                let (order, kind, minor, currency) = row?;
+                Ok(Entry { order: order.parse()?, kind, minor, currency })
             })
             .collect()
         })

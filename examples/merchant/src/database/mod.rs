@@ -5,7 +5,7 @@ mod ledger;
 mod orders;
 mod products;
 
-pub(crate) use ledger::totals;
+pub(crate) use ledger::{shown, totals};
 pub(crate) use orders::{Notice, OrderRow, OrderState, Seal, Sealed};
 
 use crate::steps::{Step, Watch};

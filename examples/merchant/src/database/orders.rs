@@ -15,7 +15,6 @@ use portcullis_protocol::codes::{CodeError, Codes, Generation, SealedBytes};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Digest, OrderId, ProductName, Verification, Verified};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
-use std::fmt;
 use zeroize::Zeroizing;
 
 /// How long the identifier of a webhook is remembered, in seconds. The store gives a message up after 28 hours.
@@ -49,12 +48,6 @@ impl OrderState {
 
     fn from_name(name: &str) -> Option<Self> {
         [Self::Open, Self::Accepted, Self::Refunded, Self::Reversed, Self::Stuck].into_iter().find(|s| s.name() == name)
-    }
-}
-
-impl fmt::Display for OrderState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -396,7 +389,7 @@ fn taken(
     let has: i64 = tx.query_row("SELECT count(*) FROM stock WHERE order_id = ?1", [&key], |row| row.get(0))?;
     if has == 0 {
         let sql = "UPDATE stock SET order_id = ?1 WHERE id IN
-                   (SELECT id FROM stock WHERE product = ?2 AND order_id IS NULL ORDER BY id LIMIT ?3)";
+                   (SELECT id FROM stock WHERE product = ?2 AND order_id IS NULL AND is_held = 0 ORDER BY id LIMIT ?3)";
         if tx.execute(sql, params![key, product.as_str(), quantity])? != quantity as usize {
             // Those that this very statement took.
             tx.execute("UPDATE stock SET order_id = NULL WHERE order_id = ?1", [&key])?;
@@ -510,6 +503,27 @@ mod tests {
     fn sent(seal: &Seal) -> Digest {
         let Seal::Send(sealed) = seal else { panic!("nothing is sent") };
         sealed.bytes.digest()
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_not_sold_until_it_is_released() {
+        let books = Books::open().await;
+        let name: ProductName = "game-key".parse().expect("a name");
+        assert_eq!(books.database.hold(Some("another".parse().expect("a name"))).await.expect("held"), 0);
+        assert_eq!(books.database.hold(None).await.expect("held"), 2);
+        assert_eq!(books.left().await, (0, 2));
+        let order = order_of(1);
+        books.tell(order, "first", 1).await;
+        assert!(matches!(books.seal(books.said(order, 1, 1, "20.00 EUR")).await, Seal::SoldOut));
+        // One of the two was sold after the backup was made.
+        let sold = vec![Zeroizing::new("ONE".to_owned()), Zeroizing::new("NEVER-HERE".to_owned())];
+        let released = books.database.release_stock(books.vault.clone(), name.clone(), sold.clone()).await;
+        assert_eq!((released.expect("released"), books.left().await), (1, (1, 1)));
+        let sealed = books.seal(books.said(order, 1, 1, "20.00 EUR")).await;
+        assert!(matches!(sealed, Seal::Send(_)), "the other one is sold");
+        assert_eq!(books.left().await, (0, 1));
+        assert_eq!(books.database.release(order).await.expect("read"), 0, "nothing is held of the order");
+        assert_eq!(books.database.release_stock(books.vault.clone(), name, sold).await.expect("released"), 0);
     }
 
     #[tokio::test]

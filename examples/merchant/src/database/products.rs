@@ -12,7 +12,7 @@ pub(crate) struct OnSale {
     pub(crate) digest: Digest,
     pub(crate) product: Product,
     pub(crate) left: u64,
-    /// Of orders that were paid back after they were sent.
+    /// Of orders that were paid back after they were sent, or held by hand.
     pub(crate) held: u64,
 }
 
@@ -34,7 +34,7 @@ impl super::Database {
     pub(crate) async fn on_sale(&self) -> Result<Vec<OnSale>> {
         self.run(|tx| {
             let sql = "SELECT p.digest, p.payload,
-                              (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.order_id IS NULL),
+                              (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.order_id IS NULL AND s.is_held = 0),
                               (SELECT count(*) FROM stock s WHERE s.product = p.name AND s.is_held = 1)
                        FROM products p WHERE p.is_sold = 1 ORDER BY p.name";
             let mut statement = tx.prepare(sql)?;
@@ -70,6 +70,37 @@ impl super::Database {
                 ensure!(is_new, "line {}: this code is in stock already, or was sold. Nothing was added", number + 1);
             }
             Ok(codes.len())
+        })
+        .await
+    }
+
+    /// Sells nothing more of what is in stock, of a product or of all of them. Returns how many codes that are.
+    pub(crate) async fn hold(&self, product: Option<ProductName>) -> Result<usize> {
+        self.run(move |tx| {
+            let sql = "UPDATE stock SET is_held = 1
+                       WHERE order_id IS NULL AND is_held = 0 AND product = coalesce(?1, product)";
+            Ok(tx.execute(sql, [product.as_ref().map(ProductName::as_str)])?)
+        })
+        .await
+    }
+
+    /// Sells again what is held of a product and of no order, but for these codes. Returns how many that are.
+    pub(crate) async fn release_stock(
+        &self,
+        vault: Vault,
+        product: ProductName,
+        but: Vec<Zeroizing<String>>,
+    ) -> Result<usize> {
+        self.run(move |tx| {
+            // Held for good: marked as what must not come back, in the same transaction.
+            let sql = "UPDATE stock SET is_held = 0 WHERE order_id IS NULL AND is_held = 1 AND product = ?1";
+            let released = tx.execute(sql, [product.as_str()])?;
+            let mut kept = 0;
+            for code in &but {
+                let sql = "UPDATE stock SET is_held = 1 WHERE order_id IS NULL AND product = ?1 AND lookup = ?2";
+                kept += tx.execute(sql, params![product.as_str(), vault.lookup(code)])?;
+            }
+            Ok(released - kept.min(released))
         })
         .await
     }

@@ -843,7 +843,13 @@ impl World {
         let offer = offer.ok_or(No(Reason::PaymentRequired, all))?.document().clone();
         let order = OrderId::generate(self.now() * 1000, &mut rng());
         if self.payment_state != OrderState::Paid {
-            return Ok(json(&OrderAnswer { order, state: self.payment_state, receipt: None, next: None }));
+            return Ok(json(&OrderAnswer {
+                order,
+                state: self.payment_state,
+                receipt: None,
+                next: None,
+                joined: false,
+            }));
         }
         self.orders += 1;
         match offer.rights {
@@ -866,7 +872,7 @@ impl World {
         };
         let receipt = Verified::sign(receipt, &self.signing).compact().to_owned();
         self.receipts.insert(0, receipt.clone());
-        Ok(json(&OrderAnswer { order, state: OrderState::Paid, receipt: Some(receipt), next: None }))
+        Ok(json(&OrderAnswer { order, state: OrderState::Paid, receipt: Some(receipt), next: None, joined: false }))
     }
 }
 

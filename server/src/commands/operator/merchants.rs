@@ -23,7 +23,7 @@ pub(super) enum MerchantTask {
         /// Its name.
         name: MerchantName,
     },
-    /// Ends that: nothing of it is sold, and its key acts for nobody. Orders under way wait for you.
+    /// Ends that: nothing of it is sold, and its key can only read. Orders under way wait for you.
     Suspend {
         /// Its name.
         name: MerchantName,
@@ -92,8 +92,8 @@ impl MerchantTask {
             ),
             MerchantDecision::Approve => format!("Approved. `{name}` sells from now on."),
             MerchantDecision::Suspend => format!(
-                "Suspended. Nothing of `{name}` is sold, and its key acts for nobody. Its open orders wait for you: \
-                 `codes list`, then `merchant restore`, `merchant rekey`, or `refund ORDER`."
+                "Suspended. Nothing of `{name}` is sold, and its key can only read. Its open orders wait for you: \
+                 `codes list`, then `merchant restore`, `merchant rekey`, or `order refund ORDER`."
             ),
             MerchantDecision::Restore => {
                 format!("Restored. `{name}` is {state}. Its open orders have a day to be delivered.")

@@ -63,11 +63,12 @@ pub(crate) async fn search(
     });
     let products: Vec<ProductEntry> = products
         .into_iter()
-        .map(|ListedProduct { revision, merchant: Merchant { name, title, key, .. }, .. }| ProductEntry {
+        .map(|ListedProduct { place, revision, merchant: Merchant { name, title, key, .. } }| ProductEntry {
             merchant: name,
             title,
             key,
             product: revision.compact,
+            place: u32::try_from(place).ok(),
         })
         .collect();
     let results = results.await.map_err(ApiError::internal)??.into();

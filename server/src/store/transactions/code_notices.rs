@@ -6,8 +6,9 @@ use super::{Tx, TxResult, events, webhooks};
 use crate::ops::clock::Timestamp;
 use crate::store::database::row::to_json;
 use crate::store::{CodeOrder, EffectKind, EffectOf, NewMessage, Receiver};
-use portcullis_protocol::OrderId;
+use portcullis_protocol::codes::{Arrow, CodeEvent, CodeState};
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::{OrderId, TerminalId};
 use serde::Serialize;
 
 /// The first interface: what was paid for is asked at the second one.
@@ -22,12 +23,37 @@ const KEY_WANTED: &str = "code.key-wanted";
 const MOVED: &str = "code.moved";
 /// A code waits for its terminal.
 const CODE_RECEIVED: &str = "code.received";
+/// An order has come to another state.
+const CODE_STATE: &str = "code.state";
 
 #[derive(Serialize)]
 struct Notice<'a> {
     order: &'a OrderId,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a Octets<32>>,
+}
+
+#[derive(Serialize)]
+struct NewState<'a> {
+    order: &'a OrderId,
+    state: CodeState,
+}
+
+/// An order has come further: its terminal is told, if it has no other way to know. Of its own steps it is told
+/// nothing, and of the money's by the events of every order.
+pub(super) fn came_further(tx: &Tx<'_>, order: &OrderId, terminal: Option<TerminalId>, arrow: Arrow) -> TxResult<()> {
+    let is_told = match arrow.event {
+        CodeEvent::Notified | CodeEvent::Verified | CodeEvent::Disputed | CodeEvent::Kept | CodeEvent::Reversed => true,
+        CodeEvent::CodeReceived
+        | CodeEvent::Delivered
+        | CodeEvent::Acknowledged
+        | CodeEvent::Failed
+        | CodeEvent::RefundBegun
+        | CodeEvent::PaidBack
+        | CodeEvent::ChargedBack => false,
+    };
+    let Some(terminal) = terminal.filter(|_| is_told) else { return Ok(()) };
+    events::append(tx, &Receiver::Terminal(terminal), CODE_STATE, &NewState { order, state: arrow.to })
 }
 
 /// A code is wanted, the first one or the same once more: its merchant is told, and something happens by itself when

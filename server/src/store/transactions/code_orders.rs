@@ -129,12 +129,14 @@ fn take(tx: &Tx<'_>, id: &OrderId, event: CodeEvent) -> TxResult<bool> {
     let arrow = event.arrow();
     let from = arrow.from.iter().fold(0_i64, |states, state| states | 1 << place(*state));
     let sql = "UPDATE code_orders SET state = ?2, changed_at = ?3
-               WHERE id = ?1 AND ((CAST(?4 AS BIGINT) >> CAST(state AS INTEGER)) & 1) = 1";
-    let taken = tx.change(sql, (id.as_bytes(), place(arrow.to), tx.now().millis(), from))? == 1;
-    if taken {
-        tx.log(log_word(event), None, None, id.as_bytes())?;
-    }
-    Ok(taken)
+               WHERE id = ?1 AND ((CAST(?4 AS BIGINT) >> CAST(state AS INTEGER)) & 1) = 1
+               RETURNING terminal";
+    let values = (id.as_bytes(), place(arrow.to), tx.now().millis(), from);
+    let taken = tx.one(sql, values, |row| maybe_bytes(row, 0, TerminalId::from_bytes))?;
+    let Some(terminal) = taken else { return Ok(false) };
+    tx.log(log_word(event), None, None, id.as_bytes())?;
+    code_notices::came_further(tx, id, terminal, arrow)?;
+    Ok(true)
 }
 
 /// The same, if it was looked at in this transaction.
@@ -198,7 +200,11 @@ pub(super) fn wanted(
         return Ok(Err(CodesOffSale::Merchant));
     }
     let amount = match request {
-        None => revision.product.amount(quantity).ok(),
+        None if !revision.is_sold => return Ok(Err(CodesOffSale::Product)),
+        None => match revision.product.amount(quantity) {
+            Ok(amount) => amount,
+            Err(_) => return Ok(Err(CodesOffSale::Amount)),
+        },
         Some(digest) => {
             let Some(record) = merchants::request(tx, digest)? else { return Ok(Err(CodesOffSale::Request)) };
             if record.product.digest != *product || record.request.quantity != quantity {
@@ -207,10 +213,12 @@ pub(super) fn wanted(
             if record.is_spent || record.has_ended || record.request.exp <= tx.now().seconds() {
                 return Ok(Err(CodesOffSale::Request));
             }
-            Some(record.request.amount)
+            record.request.amount
         }
     };
-    let Some(amount) = amount.filter(|_| revision.is_sold) else { return Ok(Err(CodesOffSale::Product)) };
+    if !revision.is_sold {
+        return Ok(Err(CodesOffSale::Product));
+    }
     Ok(Ok(WantedCodes { revision, quantity, amount, request: request.copied() }))
 }
 

@@ -79,7 +79,7 @@ async fn buy(browser: &mut Browser, path: &str, means: &str) -> Page {
 
 fn order_of(page: &Page) -> OrderId {
     let to = page.location().unwrap_or_else(|| panic!("{}: {}", page.status, page.text));
-    let id = to.strip_prefix("/account/orders/").and_then(|to| to.strip_suffix("?watch=1"));
+    let id = to.strip_prefix("/account/orders/").and_then(|to| to.split_once('?')).map(|(id, _)| id);
     id.unwrap_or_else(|| panic!("{to}")).parse().expect("an order")
 }
 
@@ -295,6 +295,52 @@ async fn a_request_that_is_over_is_not_paid_and_ones_own_pending_order_is_found_
     assert_eq!(browser.get(product).await.status, StatusCode::NOT_FOUND);
     assert_eq!(browser.get(&path).await.status, StatusCode::NOT_FOUND);
     assert_eq!(orders(&stage), 2);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_buyer_is_told_what_cannot_be_ordered_what_was_ordered_before_and_why_there_is_no_code() {
+    let stage = Stage::open().await;
+    let (shop, mut browser, mut terminal) = ready(&stage).await;
+    let core = &stage.running.app().core;
+
+    // Two cost more than an amount can be, and so do they if only the form says so.
+    shop.sell(core, "yacht", "9000000000.00 EUR", 5400).await;
+    let yacht = "/merchants/games/yacht";
+    let one = browser.get(yacht).await;
+    assert!(one.status == StatusCode::OK && one.text.contains("90 minutes"), "{}", one.text);
+    for (number, why) in [("2", "So many codes cost more"), ("0", "from 1 to 100"), ("x", "from 1 to 100")] {
+        let page = browser.get(&format!("{yacht}?quantity={number}")).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{number}");
+        assert!(page.text.contains(why) && page.input("key").is_none(), "{number}: {}", page.text);
+    }
+    let mut altered = form(&one, "sandbox:ok");
+    altered.iter_mut().find(|(name, _)| *name == "quantity").expect("a field").1 = "2".into();
+    let refused = send(&mut browser, yacht, &altered).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("So many codes cost more"), "{}", refused.text);
+    assert_eq!(orders(&stage), 0, "nothing was opened");
+
+    // The same twice, while the first one is not decided: it is one order, and that is said.
+    let product = "/merchants/games/game-key";
+    let first = order_of(&buy(&mut browser, product, "sandbox:pending").await);
+    let again = buy(&mut browser, product, "sandbox:ok").await;
+    assert_eq!((order_of(&again), orders(&stage)), (first, 1));
+    let page = browser.get(again.location().expect("a place")).await;
+    assert!(page.text.contains("nothing was ordered twice"), "{}", page.text);
+    assert!(!browser.get(&at(&first)).await.text.contains("nothing was ordered twice"), "the control");
+
+    // The merchant has none, and says so.
+    let two = browser.get(&format!("{product}?quantity=2")).await;
+    let bought = order_of(&send(&mut browser, product, &form(&two, "sandbox:ok")).await);
+    let waiting = info(&mut terminal, &bought).await.info;
+    assert_eq!((waiting.key_wanted, waiting.reason), (true, None));
+    make_key(&mut terminal, &bought).await;
+    merchants::orders::decline(core, &shop.merchant, &bought, "Sold <b>out</b>").await.expect("declined");
+    let told = info(&mut terminal, &bought).await.info;
+    assert_eq!((told.reason.as_deref(), told.terminal), (Some("Sold <b>out</b>"), waiting.terminal));
+    let page = browser.get(&at(&bought)).await.text;
+    assert!(page.contains("The merchant has declined") && page.contains("Sold &lt;b&gt;out&lt;/b&gt;"), "{page}");
     stage.stop().await;
 }
 

@@ -29,8 +29,6 @@ pub(crate) struct Sent {
     key: String,
     #[serde(default)]
     pub(super) means: String,
-    #[serde(default)]
-    again: String,
     pub(super) product: String,
     pub(super) quantity: String,
     terminal: String,
@@ -63,7 +61,7 @@ pub(super) async fn buy_codes(
     let terminal: TerminalId =
         sent.terminal.parse().map_err(|_| ApiError::Malformed("not the form that this page sends".into()))?;
     let goods = Ordered::InBrowser(BrowserCodes { product, quantity, request, terminal });
-    let wanted = Wanted { goods, payment: payment(&sent.means), again: sent.again == "true" };
+    let wanted = Wanted { goods, payment: payment(&sent.means), again: false };
     buy(app, account, wanted, sent.key, path).await
 }
 
@@ -124,7 +122,6 @@ fn payment_form(
 ) -> Markup {
     let (refused, chosen) = (again.map(|(refused, _)| refused), again.map_or("", |(_, chosen)| chosen));
     let key = refused.map_or_else(fresh_key, |refused| refused.key.clone());
-    let insists = refused.is_some_and(|refused| refused.may_insist);
     html! {
         form method="post" action=(path) aria-label="Payment" aria-describedby=[refused.map(|_| NOTICE)] {
             (visitor.field(app))
@@ -132,11 +129,7 @@ fn payment_form(
             input type="hidden" name="quantity" value=(basket.quantity);
             input type="hidden" name="terminal" value=(terminal.id);
             (fields(&buyer.means, &key, chosen))
-            @if insists {
-                button name="again" value="true" { "Pay " (basket.amount) " all the same" }
-            } @else {
-                button { "Pay " (basket.amount) }
-            }
+            button { "Pay " (basket.amount) }
         }
     }
 }

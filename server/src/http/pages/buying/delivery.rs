@@ -3,6 +3,7 @@
 
 use super::super::kit::words::{command_line, moment};
 use super::super::onward::Onward;
+use super::super::store::merchant::path_of;
 use super::codes::name_of;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
@@ -56,6 +57,10 @@ impl Delivery {
         self.order.awaits_key()
     }
 
+    fn declined(&self) -> bool {
+        self.order.reason.is_some()
+    }
+
     fn terminal(&self) -> Markup {
         html! { @match &self.terminal { Some(terminal) => strong { bdi { (name_of(terminal)) } }, None => { "your terminal" } } }
     }
@@ -78,7 +83,10 @@ impl Delivery {
                     "It is paid. Your terminal " (self.terminal()) " makes the key that the code is sealed to, once you type there:"
                 }
                 (command_line("portcullis codes --watch"))
-                p.hint { a href=(Onward::Order(self.order.id).by("/account/preset")) { "Choose another terminal" } }
+                p.hint {
+                    "If nothing was bought from " (self.order.merchant_name) " there before, it asks you to compare the words of the merchant's key. "
+                    a href=(Onward::Order(self.order.id).by("/account/preset")) { "Choose another terminal" }
+                }
             } @else {
                 p class="notice warm" role="status" { "It is paid. None of your terminals is chosen to make the key that the code is sealed to." }
                 p { a.button href=(Onward::Order(self.order.id).by("/account/preset")) { "Choose a terminal" } }
@@ -122,6 +130,12 @@ impl Delivery {
             CodeState::Refunded if self.order.recipient.is_none() => {
                 ("notice", "It ended before it had a key. You were paid back.")
             }
+            CodeState::Failed | CodeState::Refunding if self.declined() => {
+                ("notice warm", "The merchant has declined the order. You are being paid back.")
+            }
+            CodeState::Refunded if self.declined() => {
+                ("notice", "The merchant has declined the order. You were paid back.")
+            }
             CodeState::Failed | CodeState::Refunding => {
                 ("notice warm", "The merchant had no code for it in time. You are being paid back.")
             }
@@ -139,8 +153,14 @@ impl Delivery {
         };
         html! {
             p class=(class) role="status" { (text) }
+            @if let Some(reason) = self.order.reason.as_deref().filter(|reason| !reason.is_empty()) {
+                p { "The merchant says: " q dir="auto" { (reason) } }
+            }
             @if matches!(state, CodeState::CodeReceived | CodeState::Delivered | CodeState::Acknowledged | CodeState::Kept) {
                 (command_line(&format!("portcullis codes {}", self.order.id)))
+            }
+            @if matches!(state, CodeState::Failed | CodeState::Refunding | CodeState::Refunded | CodeState::ChargedBack) {
+                p { a.button.plain href=(path_of(&self.order.product.merchant, &self.order.product.name)) { "See whether it is on sale" } }
             }
             @if matches!(state, CodeState::Delivered | CodeState::Acknowledged | CodeState::Kept) {
                 p.hint { "If it is not what you bought, write to this store and name the number of the order." }

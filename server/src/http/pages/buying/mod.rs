@@ -19,7 +19,7 @@ use crate::billing::payment::SAVED;
 use crate::crypto::secrets;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{BrowserCodes, Buyer, Idempotency, Ordered};
+use crate::store::{AccountPage, BrowserCodes, Buyer, Goods, Idempotency, OrderPhase, Ordered};
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
@@ -34,6 +34,35 @@ pub(super) fn path(order: &OrderId) -> String {
 /// The same, loaded anew by itself while the order moves.
 fn watched(order: &OrderId) -> String {
     format!("{}?watch=1", path(order))
+}
+
+/// The same, of an order that was there before the form was sent.
+fn joined(order: &OrderId) -> String {
+    format!("{}?joined=1", path(order))
+}
+
+/// For how long it is said that the same was bought, in seconds: somebody who has gone back to a form.
+const A_MOMENT: u64 = 600;
+/// Orders that are looked through for it: more than anybody makes in that time.
+const LATEST: usize = 20;
+
+/// What was ordered of the same a moment ago, or waits for its payment: whoever comes back to a form is told.
+async fn ordered_before(app: &App, account: &AccountId, is_same: impl Fn(&Goods) -> bool) -> Result<Markup, ApiError> {
+    let store = &app.core.store;
+    let latest = store.orders_of(account, AccountPage::new(0, LATEST)).await.map_err(ApiError::internal)?.rows;
+    let now = store.now().await.map_err(ApiError::internal)?;
+    let said = latest.iter().filter(|order| is_same(&order.goods)).find_map(|order| match order.phase {
+        OrderPhase::Pending => Some((order, "You have ordered this, and it is not paid yet.", "Go on with that order")),
+        OrderPhase::Paid if order.created.plus(A_MOMENT) > now => {
+            Some((order, "You have bought this a moment ago. What you pay here is one more.", "See that order"))
+        }
+        _ => None,
+    });
+    Ok(html! {
+        @if let Some((order, text, link)) = said {
+            p class="notice warm" role="status" { (text) " " a href=(path(&order.id)) { (link) } }
+        }
+    })
 }
 
 /// A key for a form.
@@ -136,6 +165,8 @@ async fn buy(app: &App, account: &AccountId, wanted: Wanted, key: String, path: 
     let answered = orders::place(&app.core, buyer, goods, payment, again, &idempotency).await;
     let not = |text: &str| Refused { text: text.to_owned(), may_insist: false, changed: false, key: fresh_key() };
     Ok(match answered {
+        // What was ordered before is said to be, and the page that says so stays.
+        Ok(answer) if answer.joined => Bought::Order(see_other(&joined(&answer.order))),
         Ok(answer) => Bought::Order(see_other(&to(&answer.order))),
         Err(ServiceError::Refused(refusal)) => {
             let text = match refusal.reason {

@@ -8,12 +8,12 @@ use super::super::kit::words::{gives, price};
 use super::super::onward::Onward;
 use super::super::session::Visitor;
 use super::super::store::path as resource_path;
-use super::{Bought, Means, Refused, Wanted, buy, fields, fresh_key, means_of, payment};
+use super::{Bought, Means, Refused, Wanted, buy, fields, fresh_key, means_of, ordered_before, payment};
 use crate::crypto::secrets;
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{Buyer, Idempotency, OrderCase};
+use crate::store::{Buyer, Goods as Ordered, Idempotency, OrderCase};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -96,9 +96,12 @@ async fn render(
     let shelf = app.core.store.shelf(&offer.publisher, &offer.name).await.map_err(ApiError::internal)?;
     let title = shelf.map_or_else(|| offer.name.to_string(), |shelf| shelf.listing.title);
     let means = means_of(app, account).await?;
+    let is_same = |goods: &Ordered| matches!(goods, Ordered::Rights { digest: ordered, .. } if *ordered == digest);
+    let before = ordered_before(app, account, is_same).await?;
     let content = html! {
         div.split {
             div {
+                (before)
                 @if let Some(refused) = refused { p.notice.bad id=(NOTICE) role="alert" { (refused.text) } }
                 (terms(offer, &title))
             }

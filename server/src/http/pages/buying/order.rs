@@ -30,7 +30,9 @@ pub(crate) async fn show(
     request: Request,
 ) -> Result<Response, ApiError> {
     let id: OrderId = segment(&id)?;
-    let looks = delivery::looks(&query_value(&request.into_parts().0, "watch").unwrap_or_default());
+    let parts = request.into_parts().0;
+    let looks = delivery::looks(&query_value(&parts, "watch").unwrap_or_default());
+    let is_joined = query_value(&parts, "joined").is_some();
     let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Order(id).by("/sign-in"))));
     };
@@ -56,6 +58,12 @@ pub(crate) async fn show(
     let content = html! {
         div.split {
             div {
+                @if is_joined && order.phase == OrderPhase::Pending {
+                    p.notice role="status" {
+                        "You had ordered the same before, perhaps at a terminal, and it is not paid yet. This is that \
+                         order: nothing was ordered twice. If you want one more, order it once this one is decided."
+                    }
+                }
                 @match &delivery { Some(delivery) => (delivery.show()), None => { (state(&order)) (next(&app, &order, &commands)) } }
                 @if moves && is_of_codes { (delivery::switch(&id, looks)) }
                 @if let Some(delivery) = &delivery { (delivery.cancel(&visitor.field(&app))) }

@@ -139,7 +139,7 @@ fn what(merchant: &Merchant, asked: &RequestRecord) -> Markup {
             dt { "What" } dd { bdi { (asked.product.product.title) } }
             dt { "Codes" } dd { (asked.request.quantity) }
             dt { "Amount" } dd { strong { (asked.request.amount) } }
-            dt { "Arrives within" } dd { (time(asked.product.product.deadline.get())) }
+            dt { "Arrives within" } dd { (time(asked.product.product.deadline)) ", or you are paid back" }
             dt { "Merchant" } dd { (merchant.name) }
         }
         (key_of(&merchant.key))

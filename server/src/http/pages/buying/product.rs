@@ -2,18 +2,18 @@
 //! revision that was shown: if the merchant has changed the price since, nothing is bought.
 
 use super::super::Form;
-use super::super::kit::layout::see_other;
+use super::super::kit::layout::{NOTICE, see_other};
 use super::super::kit::shell::Shell;
 use super::super::kit::words::command_line;
 use super::super::onward::{Onward, query_value};
 use super::super::session::Visitor;
 use super::super::store::merchant::{approved, key_of, path_of, time};
 use super::codes::{Basket, Buyer, Sent, buy_codes, form, notice, quantity};
-use super::{Bought, Refused};
+use super::{Bought, Refused, ordered_before};
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{Merchant, ProductRevision};
+use crate::store::{Goods, Merchant, ProductRevision};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -30,8 +30,10 @@ pub(crate) async fn show(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (merchant, name): (MerchantName, ProductName) = (segment(&merchant)?, segment(&name)?);
-    let asked = query_value(&request.into_parts().0, "quantity").unwrap_or_default();
-    render(&app, &visitor, (merchant, name), quantity(&asked).unwrap_or(Quantity::ONE), None).await
+    let asked = query_value(&request.into_parts().0, "quantity");
+    // A link without a number means one.
+    let quantity = asked.map_or(Some(Quantity::ONE), |asked| quantity(&asked));
+    render(&app, &visitor, (merchant, name), quantity, None).await
 }
 
 /// `POST /merchants/{merchant}/{product}`
@@ -52,7 +54,9 @@ pub(crate) async fn submit(
     let (chosen, (_, quantity)) = (sent.means.clone(), sent.wanted()?);
     match buy_codes(&app, account, sent, None, &path_of(&merchant, &name)).await? {
         Bought::Order(to) => Ok(to),
-        Bought::Not(refused) => render(&app, &visitor, (merchant, name), quantity, Some((&refused, &chosen))).await,
+        Bought::Not(refused) => {
+            render(&app, &visitor, (merchant, name), Some(quantity), Some((&refused, &chosen))).await
+        }
     }
 }
 
@@ -70,29 +74,35 @@ async fn render(
     app: &App,
     visitor: &Visitor,
     named: (MerchantName, ProductName),
-    quantity: Quantity,
+    quantity: Option<Quantity>,
     again: Option<(&Refused, &str)>,
 ) -> Result<Response, ApiError> {
     let (merchant, revision) = find(app, &named).await?;
     let product = &revision.product;
-    // So many of them that the sum is no amount any more: one is.
-    let (quantity, amount) = match product.amount(quantity) {
-        Ok(amount) => (quantity, amount),
-        Err(_) => (Quantity::ONE, product.price),
+    let basket = match quantity.map(|quantity| (quantity, product.amount(quantity))) {
+        Some((quantity, Ok(amount))) => Ok(Basket { product: revision.digest, quantity, amount }),
+        Some((_, Err(_))) => Err("So many codes cost more than one order can. Choose fewer.".to_owned()),
+        None => Err(format!("Choose a number of codes from 1 to {MAX_CODES}.")),
     };
-    let basket = Basket { product: revision.digest, quantity, amount };
     let buyer = Buyer::of(app, visitor).await?;
+    let is_same = |goods: &Goods| matches!(goods, Goods::Codes { digest, .. } if *digest == revision.digest);
+    let before = match visitor.account() {
+        Some(account) => ordered_before(app, account, is_same).await?,
+        None => html! {},
+    };
     let path = path_of(&named.0, &named.1);
     let here = Onward::Product(named.0, named.1);
     let content = html! {
         div.split {
             div {
                 (notice(again.map(|(refused, _)| refused)))
+                (before)
+                @if let Err(why) = &basket { p.notice.bad id=(NOTICE) role="alert" { (why) } }
                 p.lead { "Electronic code, sold by " a href={ "/merchants/" (merchant.name) } { bdi { (merchant.title) } } "." }
                 p.text dir="auto" { (product.description) }
                 dl {
                     dt { "Price" } dd { strong { (product.price) } }
-                    dt { "Arrives within" } dd { (time(product.deadline.get())) ", or you are paid back" }
+                    dt { "Arrives within" } dd { (time(product.deadline)) ", or you are paid back" }
                     dt { "Merchant" } dd { (merchant.name) }
                 }
                 (key_of(&merchant.key))
@@ -104,13 +114,17 @@ async fn render(
             }
             aside {
                 div.panel {
-                    (how_many(quantity))
-                    (form(app, visitor, &basket, buyer.as_ref(), again, (&path, &here)))
+                    (how_many(quantity.unwrap_or(Quantity::ONE)))
+                    @if let Ok(basket) = &basket { (form(app, visitor, basket, buyer.as_ref(), again, (&path, &here))) }
                 }
             }
         }
     };
-    let status = again.map_or(StatusCode::OK, |(refused, _)| refused.status());
+    let status = match (&basket, again) {
+        (Err(_), _) => StatusCode::UNPROCESSABLE_ENTITY,
+        (Ok(_), Some((refused, _))) => refused.status(),
+        (Ok(_), None) => StatusCode::OK,
+    };
     Ok(Shell::new(app, visitor, product.title.as_str()).status(status).onward(here.clone()).show(&content))
 }
 

@@ -10,8 +10,8 @@ use crate::store::{Merchant, MerchantState};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use portcullis_protocol::{MerchantName, Product, ProductName, PublicKey};
-use std::time::Duration;
+use portcullis_protocol::codes::TimeToDeliver;
+use portcullis_protocol::{MerchantName, Product, ProductName, PublicKey, Span};
 
 /// A merchant that sells here.
 pub(crate) async fn show(
@@ -62,23 +62,12 @@ fn product(product: &Product) -> Markup {
         div.offer {
             div.cost { h3 dir="auto" { a href=(path_of(&product.merchant, &product.name)) { (product.title) } } strong { (product.price) } }
             p.text dir="auto" { (product.description) }
-            p.small { "The code arrives within " (time(product.deadline.get())) ", or you are paid back." }
+            p.small { "The code arrives within " (time(product.deadline)) ", or you are paid back." }
         }
     }
 }
 
-/// A time to deliver.
-pub(in super::super) fn time(seconds: u32) -> String {
-    humantime::format_duration(Duration::from_secs(seconds.into())).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::time;
-
-    #[test]
-    fn a_time_is_read_by_people() {
-        assert_eq!(time(600), "10m");
-        assert_eq!(time(5400), "1h 30m");
-    }
+/// How long it takes at most until a code arrives.
+pub(in super::super) fn time(deadline: TimeToDeliver) -> Span {
+    Span(deadline.get().into())
 }

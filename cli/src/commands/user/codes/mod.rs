@@ -1,14 +1,17 @@
 //! `portcullis codes`: the electronic codes that the account has bought.
 
-use base64ct::{Base64, Encoding as _};
+mod next;
+mod watch;
+
 use clap::Args;
-use portcullis_host::{ClientError, CodeOrder, Collected, Storefront};
+use portcullis_host::{CodeOrder, Collected, Storefront};
 use portcullis_protocol::codes::{CodeState, Codes, ReportedState};
-use portcullis_protocol::{OrderId, Origin, Reason};
+use portcullis_protocol::{OrderId, Origin, Reason, TerminalId};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::watch::{Seen, Until};
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::identifier;
@@ -17,7 +20,7 @@ use crate::screen::table::Table;
 
 /// How often an order is asked about that its merchant has not delivered.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often it is looked for the code of an order that has just got its key, without `--watch`: for ten seconds.
+/// How often it is looked for the code of an order that has just got its key: for ten seconds.
 const LOOKS_AT_ONCE: u32 = 20;
 
 /// List the codes you bought and fetch those that have come, or show those of one order
@@ -27,7 +30,7 @@ pub(crate) struct ShowCodes {
     /// The order whose codes are shown, one a line
     #[arg(value_parser = |text: &str| identifier::read::<OrderId>(text, "portcullis codes"))]
     order: Option<OrderId>,
-    /// Wait until every order has its codes, or has failed
+    /// Follow the orders, and fetch what arrives, until nothing more can come to this terminal
     #[arg(long, conflicts_with = "order")]
     watch: bool,
     /// Put the codes on the terminal's clipboard (OSC 52) instead of on the screen
@@ -61,6 +64,12 @@ pub(crate) struct CodeLine {
     amount: String,
     /// Whether the codes are on this terminal.
     here: bool,
+    /// The terminal of the account that it is delivered to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminal: Option<String>,
+    /// Why the merchant declined it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     #[serde(skip)]
     next: String,
 }
@@ -89,17 +98,9 @@ struct Claimed {
     generation: u32,
 }
 
-impl From<&CodeOrder> for CodeLine {
-    fn from(order: &CodeOrder) -> Self {
-        let next = match order.state.known() {
-            _ if order.is_here => format!("portcullis codes {}", order.id),
-            _ if order.key_wanted => "this terminal: make its key, `portcullis codes`".to_owned(),
-            Some(state) => {
-                let next = state.next_of(order.sealed, order.generation);
-                next.map_or_else(String::new, |(who, what)| format!("{who}: {what}"))
-            }
-            None => "update Portcullis".to_owned(),
-        };
+impl CodeLine {
+    fn of(order: &CodeOrder, names: &BTreeMap<TerminalId, String>) -> Self {
+        let elsewhere = order.terminal.and_then(|terminal| names.get(&terminal)).map(String::as_str);
         Self {
             order: order.id.to_string(),
             state: order.state.to_string(),
@@ -108,7 +109,9 @@ impl From<&CodeOrder> for CodeLine {
             quantity: order.quantity.get(),
             amount: order.amount.to_string(),
             here: order.is_here,
-            next,
+            terminal: order.terminal.map(|terminal| terminal.to_string()),
+            reason: order.reason.clone(),
+            next: next::next(order, elsewhere),
         }
     }
 }
@@ -116,53 +119,51 @@ impl From<&CodeOrder> for CodeLine {
 impl ShowCodes {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
-        let server = self.store.origin(&client)?;
-        if let (Some(order), Some(told)) = (&self.order, &self.accept_key) {
-            context.wait(async { Ok(client.store(&server).accept_merchant_key_of(order, told).await?) })?;
+        let store = client.store(&self.store.origin(&client)?);
+        let Some(order) = self.order else {
+            let until = if self.watch { Until::AllHaveCome } else { Until::Looked };
+            let look = || context.wait(async { watch::follow(&client, &store, context.screen, until).await });
+            let mut seen = look()?;
+            if self.meet_all(context, &store, &seen) {
+                seen = look()?;
+            }
+            context.screen.report(&context.wait(async { Ok(list(&store, seen).await) })?);
+            return Ok(());
+        };
+        if let Some(told) = &self.accept_key {
+            context.wait(async { Ok(store.accept_merchant_key_of(&order, told).await?) })?;
         }
-        match self.order {
-            Some(order) if self.claim => {
-                self.meet(context, &client.store(&server), &order)?;
-                let claimed = context.wait(async { Ok(client.store(&server).take_over_codes(&order).await?) });
-                let generation = claimed.map_err(|failure| elsewhere(failure, &server, &order))?.get();
-                context.screen.report(&Claimed { order: order.to_string(), generation });
-            }
-            Some(order) => {
-                let store = client.store(&server);
-                if store.stored_codes(&order)?.is_none() {
-                    self.meet(context, &store, &order)?;
-                }
-                let codes = context.wait(async { codes_of(&store, &order).await })?;
-                show(context.screen, &order, &codes, self.copy)?;
-                if self.once {
-                    store.forget_codes(&order)?;
-                }
-            }
-            None => {
-                let watch = self.watch;
-                let listed = context.wait(async { list(&client.store(&server), watch).await })?;
-                context.screen.report(&listed);
-            }
+        if self.claim {
+            self.meet(context, &store, &order)?;
+            let claimed = context.wait(async { Ok(store.take_over_codes(&order).await?) });
+            let generation = claimed.map_err(|failure| elsewhere(failure, store.origin(), &order))?.get();
+            context.screen.report(&Claimed { order: order.to_string(), generation });
+            return Ok(());
+        }
+        // A merchant whose code goes to another terminal is none of this one's.
+        let comes_here = || context.wait(async { Ok(store.code_order(&order).await?.is_some_and(|it| it.comes_here)) });
+        if store.stored_codes(&order)?.is_none() && comes_here()? {
+            self.meet(context, &store, &order)?;
+        }
+        let codes = context.wait(async { codes_of(&store, &order).await })?;
+        show(context.screen, &order, &codes, self.copy)?;
+        if self.once {
+            store.forget_codes(&order)?;
         }
         Ok(())
     }
-}
 
-/// What to do if another terminal has the order, and this one is not the one that the account has preset.
-fn elsewhere(failure: Failure, server: &Origin, order: &OrderId) -> Failure {
-    if failure.reason() != Some(Reason::ConfirmationRequired) {
-        return failure;
+    /// Asks about the merchants that are new here, if somebody sits there to be asked. Returns whether one was taken.
+    fn meet_all(&self, context: &Context, store: &Storefront, seen: &Seen) -> bool {
+        let mut asked = BTreeMap::new();
+        for (merchant, order) in seen.strangers.iter().filter(|_| context.screen.can_ask()) {
+            if !asked.contains_key(merchant) {
+                asked.insert(merchant, self.meet(context, store, order).is_ok());
+            }
+        }
+        asked.into_values().any(|taken| taken)
     }
-    let fix = format!(
-        "choose this terminal (its words: `portcullis terminals`) on {server}/account/orders/{order}, then run this again"
-    );
-    failure.in_detail().with_fix(fix)
-}
 
-/// What is new at a merchant that nothing was bought from.
-const ACQUAINT: &str = "Compare that with the words that the merchant itself shows, then:";
-
-impl ShowCodes {
     /// The key of a merchant that is new here is shown, and pinned if its user agrees.
     fn meet(&self, context: &Context, store: &Storefront, order: &OrderId) -> Outcome {
         let Some(merchant) = context.wait(async { Ok(store.new_merchant(order).await?) })? else { return Ok(()) };
@@ -179,45 +180,30 @@ impl ShowCodes {
     }
 }
 
-/// Fetches what has come; with `watch`, until nothing more can.
-async fn list(store: &Storefront, watch: bool) -> Outcome<Listed> {
-    // A merchant has answered by then, if it does at once.
-    let mut patience = 0_u32;
-    // Asked for again and again, an order gets its key once.
-    let mut keyed = HashSet::new();
-    loop {
-        let (mut problems, mut waits) = (Vec::new(), false);
-        let orders = store.code_orders().await?;
-        for order in orders.iter().filter(|order| !order.is_here) {
-            match order.state.known() {
-                Some(CodeState::CodeReceived | CodeState::Delivered) => match store.collect_codes(&order.id).await {
-                    Ok(Collected::NotYet(_)) => waits |= order.sealed != Some(order.generation),
-                    Ok(_) => {}
-                    // It is on another terminal, and stays in the list.
-                    Err(ClientError::NotFound(_)) => {}
-                    Err(error @ ClientError::CodeNotAsBought { .. }) => problems.push(error.to_string()),
-                    Err(error) => return Err(error.into()),
-                },
-                Some(_) if order.key_wanted && keyed.insert(order.id) => match store.collect_codes(&order.id).await {
-                    Ok(_) => (waits, patience) = (true, LOOKS_AT_ONCE),
-                    Err(error @ ClientError::MerchantNew { .. }) => {
-                        problems.push(format!("{error}. {ACQUAINT} portcullis codes {}", order.id));
-                    }
-                    Err(error) => problems.push(format!("order {} got no key of this terminal: {error}", order.id)),
-                },
-                // What waits for a key waits for a person.
-                Some(state) => waits |= state.waits_for_code() && !order.key_wanted,
-                None => {}
-            }
-        }
-        if waits && (watch || patience > 0) {
-            patience = patience.saturating_sub(1);
-            tokio::time::sleep(LOOK).await;
-            continue;
-        }
-        let codes = store.code_orders().await?.iter().map(CodeLine::from).collect();
-        return Ok(Listed { server: store.origin().to_string(), codes, problems });
+/// What to do if another terminal has the order, and this one is not the one that the account has preset.
+fn elsewhere(failure: Failure, server: &Origin, order: &OrderId) -> Failure {
+    if failure.reason() != Some(Reason::ConfirmationRequired) {
+        return failure;
     }
+    let fix = format!(
+        "choose this terminal (its words: `portcullis terminals`) on {server}/account/orders/{order}, then run this again"
+    );
+    failure.in_detail().with_fix(fix)
+}
+
+/// Lists what was seen.
+async fn list(store: &Storefront, seen: Seen) -> Listed {
+    let Seen { orders, problems, .. } = seen;
+    let is_elsewhere = |order: &CodeOrder| !order.comes_here && order.terminal.is_some();
+    let mut names = BTreeMap::new();
+    // Whatever they are called, the list stands.
+    if orders.iter().any(is_elsewhere)
+        && let Ok(account) = store.account().await
+    {
+        names.extend(account.terminals.known.into_iter().map(|terminal| (terminal.terminal, terminal.label)));
+    }
+    let codes = orders.iter().map(|order| CodeLine::of(order, &names)).collect();
+    Listed { server: store.origin().to_string(), codes, problems: problems.into_values().collect() }
 }
 
 /// The codes of an order: those that are here, or what has come for it.
@@ -231,8 +217,8 @@ async fn codes_of(store: &Storefront, order: &OrderId) -> Outcome<Codes> {
         match store.collect_codes(order).await? {
             Collected::Here(codes) => return Ok(codes),
             Collected::Keyed if looks == 0 => looks = LOOKS_AT_ONCE,
-            Collected::Keyed => return Err(not_yet(order, ReportedState::Known(CodeState::Paid))),
-            Collected::NotYet(state) if looks <= 1 => return Err(not_yet(order, state)),
+            Collected::Keyed => return Err(not_yet(store, order, ReportedState::Known(CodeState::Paid)).await),
+            Collected::NotYet(state) if looks <= 1 => return Err(not_yet(store, order, state).await),
             Collected::NotYet(_) => {
                 looks -= 1;
                 tokio::time::sleep(LOOK).await;
@@ -245,21 +231,28 @@ async fn codes_of(store: &Storefront, order: &OrderId) -> Outcome<Codes> {
     }
 }
 
-/// There is no code, and why.
-pub(crate) fn not_yet(order: &OrderId, state: ReportedState) -> Failure {
-    let fix = match state.known().and_then(CodeState::next) {
-        Some((_, next)) => format!("wait for it: `portcullis codes --watch`. What is next: {next}"),
-        None => "see `portcullis receipts`; what was paid for a code that never came goes back by itself".to_owned(),
+/// There is no code for this terminal, and why.
+pub(crate) async fn not_yet(store: &Storefront, id: &OrderId, state: ReportedState) -> Failure {
+    let message = format!("there is no code of order {id} for this terminal: it is {state}");
+    let Ok(Some(order)) = store.code_order(id).await else {
+        return Failure::new(message, "look again: `portcullis codes`");
     };
-    Failure::new(format!("there is no code of order {order} for this terminal: it is {state}"), fix)
+    let next = next::next(&order, None);
+    let fix = match order.state.known() {
+        Some(state) if state.waits_for_code() && order.comes_here => {
+            format!("wait for it: `portcullis codes --watch`. Next: {next}")
+        }
+        Some(_) if !next.is_empty() => next,
+        _ => "nothing more comes of it; see `portcullis receipts`".to_owned(),
+    };
+    Failure::new(message, fix)
 }
 
 /// Shows codes, or puts them on the clipboard of the terminal.
 fn show(screen: Screen, order: &OrderId, codes: &Codes, copy: bool) -> Outcome {
     let texts: Vec<String> = codes.iter().map(ToOwned::to_owned).collect();
-    if copy {
-        let encoded = Base64::encode_string(texts.join("\n").as_bytes());
-        screen.tell(format_args!("\u{1b}]52;c;{encoded}\u{7}"));
+    if copy && !screen.copy(&texts.join("\n")) {
+        return Err(Failure::usage("there is no terminal whose clipboard could have the codes", "leave --copy out"));
     }
     let codes = if copy { Vec::new() } else { texts };
     screen.report(&Shown { order: order.to_string(), copied: copy, codes });
@@ -279,7 +272,8 @@ impl Report for Listed {
     }
 
     fn notes(&self) -> String {
-        let mut notes: String = self.problems.iter().map(|problem| format!("{problem}\n")).collect();
+        let mut notes = String::new();
+        notes.extend(self.problems.iter().map(|problem| format!("{problem}\n")));
         if self.codes.is_empty() {
             notes.push_str("you have bought no codes; `portcullis pay ADDRESS` pays a merchant's request\n");
         }
@@ -293,7 +287,7 @@ impl Report for Shown {
     }
 
     fn notes(&self) -> String {
-        if self.copied { "copied to the clipboard\n".to_owned() } else { String::new() }
+        if self.copied { "sent to the clipboard; not every terminal takes it\n".to_owned() } else { String::new() }
     }
 }
 
