@@ -65,7 +65,7 @@ mod tests {
         let order = |number: u8| OrderId::from_bytes([number; 16]);
         let done = Mutex::new(Vec::new());
         let mut places = Places::new(2);
-        places.take(order(0), || std::future::pending());
+        places.take(order(0), std::future::pending);
         for number in 1..=9 {
             // Once more while it is under way, and without a place: neither begins.
             places.take(order(0), || async { panic!("twice at once") });

@@ -196,11 +196,12 @@ fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
         format!("the store's fingerprint is {words}, and not {expected}: nothing was signed in"),
     );
     let list = Thumbprint::word_list();
-    let typed = plain(expected);
+    let typed = expected.to_lowercase();
+    let typed: Vec<&str> = typed.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let mistyped: Vec<String> = typed
-        .split('-')
-        // A thumbprint has none.
-        .filter(|_| typed.matches('-').count() == words.matches('-').count())
+        .iter()
+        // A thumbprint is one.
+        .filter(|_| typed.len() == words.split('-').count())
         .filter(|word| !list.contains(word))
         .map(|word| match nearest(word, list.iter().copied()) {
             Some(near) => format!("`{word}` (did you mean `{near}`?)"),

@@ -192,7 +192,7 @@ mod tests {
         let order = |results: &[&str], products: Vec<Sold>| -> Vec<String> {
             let server = "https://store.example".parse().expect("an origin");
             let results = results.iter().map(|name| found(name)).collect();
-            let report = Results { server, results, products, unknown: Vec::new(), next_page: None };
+            let report = Results { server, results, products, unknown: Vec::new(), next_page: None, kind: None };
             report.text().lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
         };
         let all = order(&["a", "b"], vec![sold("p", Some(0)), sold("q", Some(2)), sold("r", Some(4))]);
