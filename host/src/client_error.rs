@@ -40,8 +40,8 @@ pub enum ClientError {
         /// What it says, without characters that disturb a screen.
         detail: String,
     },
-    /// The server may have done it: the request went out, and no answer that can be believed came back in good time. The same request, made
-    /// again, finds out, and does nothing twice.
+    /// The server may have done it: the request went out, and no answer that can be believed came back in good time.
+    /// The same request, made again, finds out, and does nothing twice.
     #[error("it is not known whether this was done: no answer that can be believed came in {seconds} s ({cause})")]
     OutcomeUnknown {
         /// How long it was asked.

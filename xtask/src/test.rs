@@ -112,10 +112,10 @@ fn on_postgres(workspace: &Workspace, extent: Extent) -> Result<()> {
     step("tests of the server, on PostgreSQL", &mut runner)
 }
 
-/// How many tests run at once: three for two processors, since tests wait for disks, lines and other processes.
+/// How many tests run at once: two for each processor, since they wait for disks, lines and other processes for half of
+/// their time.
 fn at_once() -> String {
-    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    (processors + processors / 2).to_string()
+    (2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get)).to_string()
 }
 
 /// The runner, last, so that its summary is the last thing printed.

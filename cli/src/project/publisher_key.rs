@@ -1,4 +1,5 @@
-//! The key of a publisher, or of a merchant, in a file: a private JSON Web Key (RFC 8037 section 2), readable by its owner alone.
+//! The key of a publisher, or of a merchant, in a file: a private JSON Web Key (RFC 8037 section 2), readable by its
+//! owner alone.
 
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{PublicKey, SecretKey};

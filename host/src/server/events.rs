@@ -116,8 +116,8 @@ impl Events {
         self.session.origin()
     }
 
-    /// Passes over everything that was told so far: only what happens from now on is told. Whoever looks at the state of
-    /// what it follows after this misses nothing.
+    /// Passes over everything that was told so far: only what happens from now on is told. Whoever looks at the state
+    /// of what it follows after this misses nothing.
     ///
     /// # Errors
     /// [`ClientError`]; it is not asked again by itself.

@@ -142,7 +142,8 @@ pub struct Order {
     /// What the user has to do before the payment provider decides: open an address in a browser. It is the store's
     /// word, as a link on one of its pages is.
     pub next: Option<PaymentStep>,
-    /// Whether it was there before: another request of the account, of this terminal or another one, had ordered the same.
+    /// Whether it was there before: another request of the account, of this terminal or another one, had ordered the
+    /// same.
     pub joined: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Accounts that money can be sent to, wherever in a mail they stand and however they are written: a bill that names one
-//! that its biller is not known by is doubted, whatever it calls it.
+//! Accounts that money can be sent to, wherever in a mail they stand and however they are written: a bill that names
+//! one that its biller is not known by is doubted, whatever it calls it.
 
 use crate::iban::Iban;
 use std::collections::BTreeSet;

@@ -106,8 +106,8 @@ impl Totals<'_> {
         (is_open && !first.is_row() && !second.is_row()).then(|| line(&format!("{} {}", first.shown, second.shown)))
     }
 
-    /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is, nobody
-    /// can tell whether it or the whole is to be paid.
+    /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is,
+    /// nobody can tell whether it or the whole is to be paid.
     pub(super) fn instalment(&self, whole: Read) -> Read {
         let Some(Ok(amount)) = whole else { return whole };
         let mut parts: Vec<(Money, bool)> = Vec::new();

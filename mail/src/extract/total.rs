@@ -130,8 +130,8 @@ impl<'t> Totals<'t> {
         })
     }
 
-    /// Behind labels that parts have as well. `Sum incl. VAT: 12,00` is worth more than `Sum: 10,00`, and `Total: 12,00`
-    /// more than `Total calls: 2,00`.
+    /// Behind labels that parts have as well. `Sum incl. VAT: 12,00` is worth more than `Sum: 10,00`, and `Total:
+    /// 12,00` more than `Total calls: 2,00`.
     fn largest_behind(&self, labels: &Labels) -> Option<Settled> {
         for which in [Which::Gross, Which::Alone, Which::Any] {
             for label in labels.iter() {

@@ -54,8 +54,8 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Challenges of an account's endpoints in ten minutes: more than it takes to set one up, and nothing that a third party
-/// would notice.
+/// Challenges of an account's endpoints in ten minutes: more than it takes to set one up, and nothing that a third
+/// party would notice.
 const CHALLENGES: u32 = 20;
 /// Products that a merchant sells, or changes, in a second: as many as prices can follow a market, while searches go on
 /// beside it.

@@ -169,6 +169,11 @@ fn earlier(folder: &std::path::Path, like: &Place) -> Place {
     place
 }
 
+const VIEWS: [&str; 2] = [
+    "SELECT name FROM sqlite_schema WHERE type = 'view'",
+    "SELECT table_name::text FROM information_schema.views WHERE table_schema = 'public'",
+];
+
 /// What puts back columns and indexes that a newer version dropped.
 const DROPPED_COLUMNS: [&str; 2] = [
     "SELECT 'ALTER TABLE ' || m.name || ' ADD COLUMN ' || c.name || ' ' || c.type || \
@@ -199,6 +204,9 @@ fn take_back(place: &Place, earlier: &Place) {
     };
     let (tables, indexes) = (newer(TABLES), newer(INDEXES));
     assert!(tables.iter().any(|table| table == "audit"), "the control: there is something to take back");
+    for view in newer(VIEWS) {
+        place.run(&format!("DROP VIEW {view}"));
+    }
     let cascade = if matches!(place, Place::Address(_)) { " CASCADE" } else { "" };
     for table in &tables {
         place.run(&format!("DROP TABLE {table}{cascade}"));

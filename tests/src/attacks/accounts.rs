@@ -89,6 +89,8 @@ async fn device_sign_in_never_enrolled_survives_revocation(arena: &mut Arena) ->
     let refresh = late.refresh.clone().context("a refresh token")?;
     trial.attack("renewing its tokens", "invalid_grant", late.renew(&refresh).await);
     trial.attack("the revoked terminal goes on", "terminal-revoked", account(&mut own).await);
+    // It is some time since the password was typed: an approval takes it again.
+    browser.sign_in(OWNER, PASSWORD).await?;
     again.sign_in(&mut browser).await?;
     trial.control("a new sign-in of the owner enrols", again.enrol().await.is_ok());
     Ok(trial.finish())

@@ -207,7 +207,7 @@ async fn live(store: &mut Store, is_later: bool) -> Result<String> {
     // Unpaid: refused, with every offer.
     run(&["run", "--invoke", "view()", "-o", "none.svg", NAME], 20, &both("0.10 EUR"))?;
     // What is sold under a model that is not known cannot be bought by this version, and says so.
-    let not_sold = if is_later { UNKNOWN } else { "the store has no such offer" };
+    let not_sold = if is_later { UNKNOWN } else { "the store sells no operation `print`" };
     run(&["buy", NAME, "--operation", "print", "--yes"], 1, &[not_sold])?;
     // By the unit, then for good.
     run(&["top-up", "1.00EUR", "--yes"], 0, &["paid in"])?;

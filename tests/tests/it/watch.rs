@@ -141,6 +141,7 @@ async fn a_watch_says_that_a_merchant_declined_and_why() -> Result<()> {
     let order = stage.order()?;
     let id = order.parse()?;
     let mut watch = Watching::of(&stage.user, &["--json", "codes", "--watch"])?;
+    watch.wait_for(&[&order])?;
     stage.rogue.nonce(&id).await?;
     stage.rogue.decline(&id).await?;
     let line = watch.wait_for(&[&order, "refund"])?;

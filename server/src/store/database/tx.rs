@@ -140,8 +140,8 @@ impl<'a> Tx<'a> {
     }
 
     /// Takes a lock, which is higher than those that the transaction has. Of several accounts the one with the lower
-    /// identifier comes first. One that turns out to be wanted too late is a conflict: the transaction is run again, and
-    /// finds it in time.
+    /// identifier comes first. One that turns out to be wanted too late is a conflict: the transaction is run again,
+    /// and finds it in time.
     pub(crate) fn lock(&self, lock: Lock<'_>) -> TxResult<()> {
         if let Lock::Account(account) = lock {
             let mut accounts = self.accounts.borrow_mut();

@@ -451,9 +451,9 @@ fn waiting(tx: &Tx<'_>, merchant: &MerchantId, after: [u8; 16], limit: u32) -> T
     tx.all(&sql, (merchant.0.0, after, limit), code_order)
 }
 
-/// Tells a merchant anew of everything that waits for it: of the first orders in this transaction, of the rest by
-/// an effect. If it goes on after a suspension, each has a nonce that nobody has seen, and time enough; until it is told,
-/// it does not fail. Otherwise an endpoint that has just shown to be its own hears what the one before heard.
+/// Tells a merchant anew of everything that waits for it: of the first orders in this transaction, of the rest by an
+/// effect. If it goes on after a suspension, each has a nonce that nobody has seen, and time enough; until it is
+/// told, it does not fail. Otherwise an endpoint that has just shown to be its own hears what the one before heard.
 pub(super) fn tell_anew(tx: &Tx<'_>, merchant: &MerchantId, resumes: bool) -> TxResult<()> {
     let sql = "UPDATE merchants SET caught_up = ?2,
                                     resumes = CASE WHEN caught_up IS NOT NULL AND resumes = 1 THEN 1

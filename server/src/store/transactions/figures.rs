@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 
 /// Transfers that are added up at once.
 const FOLD: u32 = 2000;
-/// How long after its deadline an order of codes counts as held up, in seconds: by then everything has failed that fails
-/// by itself.
+/// How long after its deadline an order of codes counts as held up, in seconds: by then everything has failed that
+/// fails by itself.
 const HELD_UP: u64 = 300;
 /// Up to how many of them are counted.
 const HELD_UP_COUNTED: u32 = 10_000;

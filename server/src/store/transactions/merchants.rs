@@ -238,8 +238,8 @@ fn vouch(tx: &Tx<'_>, new: &NewMerchantVouch) -> TxResult<MerchantVouchOutcome> 
     Ok(MerchantVouchOutcome::Vouched)
 }
 
-/// Whether what a key has signed still counts: it is the merchant's, which is not suspended. Locks the merchant, so that
-/// it stays so until this transaction ends.
+/// Whether what a key has signed still counts: it is the merchant's, which is not suspended. Locks the merchant, so
+/// that it stays so until this transaction ends.
 fn may_sign(tx: &Tx<'_>, merchant: &MerchantId, by: &PublicKey) -> TxResult<bool> {
     let sql = "UPDATE merchants SET key = key WHERE id = ?1 AND key = ?2
                    AND NOT EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = merchants.id)";

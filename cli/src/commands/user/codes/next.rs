@@ -3,8 +3,8 @@
 use portcullis_host::CodeOrder;
 use portcullis_protocol::codes::{CodeState, Party};
 
-/// What is next, and who has to see to it; nothing if the order is over. `elsewhere` is what the terminal is called that
-/// an order is delivered to, if that is not this one.
+/// What is next, and who has to see to it; nothing if the order is over. `elsewhere` is what the terminal is called
+/// that an order is delivered to, if that is not this one.
 pub(super) fn next(order: &CodeOrder, elsewhere: Option<&str>) -> String {
     let Some(state) = order.state.known() else { return "update Portcullis".to_owned() };
     if order.is_here {
