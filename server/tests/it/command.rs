@@ -212,7 +212,8 @@ async fn an_operator_sets_up_and_runs_a_store() {
         refused(&operator_runs(&["export-identity", "-o", "identity.txt"])).contains("identity.txt"),
         "never overwritten"
     );
-    assert!(refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"])).contains("no such order"));
+    let refund = refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"]));
+    assert!(refund.contains("no such order: AAAAAAAAAAAAAAAAAAAAAA. `portcullis-server operator order list`"), "{refund}");
     #[cfg(unix)]
     assert!(terminate(&mut served), "a clean end");
 }
@@ -267,11 +268,91 @@ fn errors_say_cause_and_fix() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();
     assert!(refused(&run(dir, &["serve", "--dir", "nowhere"])).contains("portcullis-server init"));
-    assert!(refused(&run(dir, &["serve", "--config", "nowhere.toml"])).contains("nowhere.toml"));
+    let nowhere = refused(&run(dir, &["serve", "--config", "nowhere.toml"]));
+    assert!(nowhere.contains("nowhere.toml") && nowhere.matches("os error").count() == 1, "{nowhere}");
+    // Whoever looks for a server is not told to make one.
+    let nowhere = refused(&run(dir, &["operator", "--dir", "stroe", "account", "list"]));
+    assert!(nowhere.contains("--dir or PORTCULLIS_SERVER_DIR") && !nowhere.contains("init"), "{nowhere}");
     assert!(refused(&run(dir, &["init", "--dir", "store", "--listen", "0.0.0.0:80"])).contains("origin"));
     assert!(!dir.join("store").exists(), "nothing was made");
     std::fs::write(dir.join("own.toml"), "sing_up = \"open\"\n").expect("written");
     assert!(refused(&run(dir, &["serve", "--config", "own.toml"])).contains("sing_up"));
+    assert!(refused(&run(dir, &["init", "--dir", "store", "--listen", "18441"])).contains("write 127.0.0.1:18441"));
+    assert!(!dir.join("store").exists(), "nothing was made");
+    // A database that does not answer: nothing is left of the try.
+    refused(&run(dir, &["init", "--dir", "store", "--database", "postgres://nobody@127.0.0.1:1/x"]));
+    assert!(!dir.join("store").exists(), "nothing is left");
+    json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
+    #[cfg(unix)]
+    for name in ["server.toml", "master.key"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(dir.join("store").join(name)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name} is its owner's alone");
+    }
+    // Of the networks for documentation (RFC 5737), so of no machine; and a port that somebody has.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().map(|address| (address.to_string(), taken)).expect("an address");
+    let store = std::fs::read_to_string(dir.join("store/server.toml")).expect("the configuration");
+    let listening = |address: &str| {
+        let line = store.lines().find(|line| line.starts_with("listen = ")).expect("such a line");
+        let origin = line.replace("listen = \"", "origin = \"http://");
+        let changed = store.replace(line, &format!("listen = \"{address}\"\n{origin}"));
+        std::fs::write(dir.join("store/server.toml"), changed).expect("written");
+        refused(&run(dir, &["serve", "--dir", "store"]))
+    };
+    assert!(listening("192.0.2.1:18441").contains("no address of this machine"));
+    assert!(listening(&taken.0).contains("another server running there"));
+}
+
+/// What is not there is named, with the task that lists what there is; a list of nothing says so.
+#[test]
+fn an_operator_is_told_where_to_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
+    let operator = |arguments: &[&str]| run(dir, &[&["operator", "--dir", "store"], arguments].concat());
+    let (short, long) = ("AaIpVF9W86DoTpGWcEelrQ", "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg");
+    for (arguments, said) in [
+        (&["order", "refund", "AAAA"][..], ["identifier of an order: 22 letters", "operator order list` lists them"]),
+        (&["order", "settle", "AaIpVF9W86DoTpGWcEelrX", "paid"], ["22 letters", "operator order list` lists them"]),
+        (&["order", "refund", short], ["no such order: AaIpVF9W86DoTpGWcEelrQ", "operator order list`"]),
+        (&["order", "play", short, "settled"], ["no such order: AaIpVF9W86DoTpGWcEelrQ", "operator find"]),
+        (&["codes", "keep", short], ["no such order of codes: AaIp", "operator order list`"]),
+        (&["codes", "reverse", "x"], ["22 letters", "operator order list`"]),
+        (&["withdraw", "x"], ["not a valid digest: 43 letters", "operator resource list` lists them"]),
+        (&["withdraw", long], ["no such resource: n4bQ", "operator resource list`"]),
+        (&["invitation", "revoke", "xx"], ["22 letters", "operator invitation list` lists them"]),
+        (&["invitation", "revoke", short], ["AaIpVF9W86DoTpGWcEelrQ was used", "operator invitation list`"]),
+        (&["webhook", "remove", "xx"], ["22 letters", "operator webhook list` lists them"]),
+        (&["webhook", "remove", short], ["no such endpoint: AaIp", "operator webhook list`"]),
+        (&["terminal", "revoke", "a@b.example", "xx"], ["22 letters", "operator terminal list EMAIL` lists them"]),
+        (&["merchant", "rekey", "games", "x"], ["not a valid thumbprint", "43 letters"]),
+    ] {
+        let error = refused(&operator(arguments));
+        for said in said {
+            assert!(error.contains(said), "{arguments:?}: {error}");
+        }
+    }
+    for (arguments, said) in [
+        (&["order", "list"][..], "No orders."),
+        (&["reconcile"], "Every order is final."),
+        (&["ledger"], "Nothing is booked yet."),
+        (&["publisher", "list"], "No publishers, and nobody waits"),
+        (&["merchant", "list"], "No merchants."),
+        (&["codes", "list"], "Every order of codes is final."),
+        (&["resource", "list"], "No resources are published."),
+        (&["account", "list"], "No accounts."),
+        (&["webhook", "list"], "No endpoints."),
+    ] {
+        let output = operator(arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.starts_with(said), "{arguments:?}: {text}");
+        // A program gets an empty list.
+        let list = json(&operator(&[&["--json"], arguments].concat()));
+        let lists = list.as_object().map_or_else(|| vec![&list], |lists| lists.values().collect());
+        assert!(lists.iter().all(|list| list.as_array().is_none_or(Vec::is_empty)), "{arguments:?}: {list}");
+    }
 }
 
 /// Of 64 identifiers one begins with a hyphen.

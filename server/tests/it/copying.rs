@@ -105,6 +105,35 @@ async fn a_large_database_is_copied_however_long_it_takes() {
     assert_eq!(to.number("SELECT count(*) FROM accounts", &[]), from.number("SELECT count(*) FROM accounts", &[]));
 }
 
+/// What a killed copy or export leaves is no database and no log, and in nobody's way.
+#[test]
+fn what_a_killed_copy_leaves_is_no_copy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
+    let copy = ["database", "copy", "--json", "--from", "store/portcullis.sqlite", "--to", "copy.sqlite"];
+    let export = ["audit", "export", "--dir", "store", "--output", "log.jsonl"];
+    for (arguments, made) in [(&copy[..], "copy.sqlite"), (&export[..], "log.jsonl")] {
+        let left = dir.join(format!("{made}.making"));
+        std::fs::create_dir(&left).expect("made");
+        for name in ["whole", "whole-wal", "whole-shm"] {
+            std::fs::write(left.join(name), "half").expect("written");
+        }
+        let output = run(dir, arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(dir.join(made).is_file() && !left.exists(), "{made}");
+        assert!(refused(&run(dir, arguments)).contains("exists already: name a new file"), "{made}");
+    }
+    let names = std::fs::read_dir(dir).expect("read").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["copy.sqlite", "log.jsonl", "store"], "one file each");
+    // The copy is whole: a server goes on with it.
+    std::fs::rename(dir.join("copy.sqlite"), dir.join("store/portcullis.sqlite")).expect("moved");
+    let checked = run(dir, &["operator", "--dir", "store", "check"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
 /// A copy that fails half-way leaves an empty database.
 #[tokio::test]
 async fn a_copy_that_fails_leaves_nothing_behind() {

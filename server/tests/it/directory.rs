@@ -140,6 +140,14 @@ fn files_alone_are_what_is_left_of_a_server() {
     }
     is_refused(dir, &[], &["master.key is missing"]);
     assert!(refused(&run(dir, &["init", "--dir", "store"])).contains("files"));
+    // The configuration alone says that there was a key, wherever the database is; and `init` is not what helps.
+    fs::create_dir(dir.join("lost")).expect("made");
+    for text in ["", "database = \"postgres://nobody@127.0.0.1:1/x\"\n"] {
+        fs::write(dir.join("lost/server.toml"), text).expect("written");
+        let said = refused(&run(dir, &["serve", "--dir", "lost"]));
+        assert!(said.contains("master.key is missing") && said.contains("backup"), "{said}");
+        assert!(!said.contains("init --dir"), "{said}");
+    }
     // A configuration that waits for its server is not overwritten.
     fs::create_dir(dir.join("empty")).expect("made");
     fs::write(dir.join("empty/server.toml"), "sign_up = \"open\"\n").expect("written");
