@@ -213,7 +213,10 @@ async fn an_operator_sets_up_and_runs_a_store() {
         "never overwritten"
     );
     let refund = refused(&operator_runs(&["order", "refund", "AAAAAAAAAAAAAAAAAAAAAA"]));
-    assert!(refund.contains("no such order: AAAAAAAAAAAAAAAAAAAAAA. `portcullis-server operator order list`"), "{refund}");
+    assert!(
+        refund.contains("no such order: AAAAAAAAAAAAAAAAAAAAAA. `portcullis-server operator order list`"),
+        "{refund}"
+    );
     #[cfg(unix)]
     assert!(terminate(&mut served), "a clean end");
 }
