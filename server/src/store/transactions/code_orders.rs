@@ -495,12 +495,12 @@ fn catch_up(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<bool> {
 
 /// An order that waited for a person goes on.
 fn resume(tx: &Tx<'_>, mut order: CodeOrder) -> TxResult<Option<CodeOrder>> {
-    let Some(state) = order.state else { return Ok(None) };
     let (nonce, before) = (Octets(random::<32>()), order.deadline);
     let deadline = before.unwrap_or_else(|| tx.now()).max(tx.now().plus(RESUMED));
-    let sql = "UPDATE code_orders SET nonce = ?3, deadline = ?4 WHERE id = ?1 AND state = ?2 AND generation = ?5";
-    let values = (order.id.as_bytes(), place(state), nonce.0, deadline.millis(), i64::from(order.generation.get()));
-    // One that goes on meanwhile is on its way.
+    // Its merchant may have taken a notification meanwhile, and it still waits: only what waits no more is on its way.
+    let sql = "UPDATE code_orders SET nonce = ?2, deadline = ?3 WHERE id = ?1 AND generation = ?4
+                   AND (state IN (0, 1, 2) OR (state IN (3, 4) AND generation > sealed))";
+    let values = (order.id.as_bytes(), nonce.0, deadline.millis(), i64::from(order.generation.get()));
     if tx.change(sql, values)? != 1 {
         return Ok(None);
     }
