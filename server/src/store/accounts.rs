@@ -203,8 +203,8 @@ pub trait Accounts {
     /// Suspends an account, which ends all its sessions, or restores it. False if there is none.
     async fn set_suspended(&self, id: &AccountId, suspended: bool) -> Result<bool, StoreError>;
 
-    /// Replaces a password and ends every session but the browser's that asks. False if there is no such account, or
-    /// its password or that browser session is another one by now.
+    /// Replaces a password and ends every session. False if there is no such account, or its password or the browser
+    /// session of the owner who asks is another one by now.
     async fn set_password(&self, change: NewPassword) -> Result<bool, StoreError>;
 
     /// Replaces a sign-in name. The new one is not verified.

@@ -1,5 +1,5 @@
--- `caught_up`: the orders of a merchant that wait for it are told anew, some at a time; up to this one they are. NULL: none
--- is to be told anew. `resumes`: 1 if they go on after a suspension, each with a new nonce and a day.
+-- `caught_up`: the orders of a merchant that wait for it are told anew, some at a time; up to this one they are. NULL:
+-- none is to be told anew. `resumes`: 1 if they go on after a suspension, each with a new nonce and a day.
 ALTER TABLE merchants ADD COLUMN caught_up BLOB;
 ALTER TABLE merchants ADD COLUMN resumes INTEGER NOT NULL DEFAULT 0;
 

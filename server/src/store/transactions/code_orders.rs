@@ -498,10 +498,11 @@ fn resume(tx: &Tx<'_>, mut order: CodeOrder) -> TxResult<Option<CodeOrder>> {
     let (nonce, before) = (Octets(random::<32>()), order.deadline);
     let deadline = before.unwrap_or_else(|| tx.now()).max(tx.now().plus(RESUMED));
     // Its merchant may have taken a notification meanwhile, and it still waits: only what waits no more is on its way.
-    let sql = "UPDATE code_orders SET nonce = ?2, deadline = ?3 WHERE id = ?1 AND generation = ?4
-                   AND (state IN (0, 1, 2) OR (state IN (3, 4) AND generation > sealed))";
+    let sql = format!(
+        "UPDATE code_orders AS c SET nonce = ?2, deadline = ?3 WHERE c.id = ?1 AND c.generation = ?4 AND {WAITS}"
+    );
     let values = (order.id.as_bytes(), nonce.0, deadline.millis(), i64::from(order.generation.get()));
-    if tx.change(sql, values)? != 1 {
+    if tx.change(&sql, values)? != 1 {
         return Ok(None);
     }
     (order.nonce, order.deadline) = (Some(nonce), Some(deadline));
