@@ -193,10 +193,9 @@ impl Watch<'_> {
 
     /// Fetches the codes of an order, or makes its key. Returns whether anything came of it.
     async fn collect(&mut self, order: &CodeOrder) -> Result<bool, ClientError> {
-        if order.is_here {
-            return Ok(false);
-        }
         let problem = match order.state.known() {
+            // Those that are here as well: the store does not know it yet, since another command fetched them a moment
+            // ago, or since its answer was lost.
             Some(CodeState::CodeReceived | CodeState::Delivered) => match self.store.collect_codes(&order.id).await {
                 Ok(Collected::Here(_)) => {
                     self.seen.problems.remove(&order.id);
