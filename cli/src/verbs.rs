@@ -92,10 +92,14 @@ fn taking_negatives(command: Command) -> Command {
     let numbers = [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()];
     let is_of = |arg: &Arg, types: &[TypeId]| types.iter().any(|of| arg.get_value_parser().type_id() == *of);
     command
-        .mut_args(|arg| match () {
-            () if is_of(&arg, &amounts) => arg.allow_hyphen_values(true),
-            () if is_of(&arg, &numbers) => arg.allow_negative_numbers(true),
-            () => arg,
+        .mut_args(|arg| {
+            if is_of(&arg, &amounts) {
+                arg.allow_hyphen_values(true)
+            } else if is_of(&arg, &numbers) {
+                arg.allow_negative_numbers(true)
+            } else {
+                arg
+            }
         })
         .mut_subcommands(taking_negatives)
 }

@@ -16,7 +16,7 @@ pub(super) fn examine(client: &Client) -> [Finding; 2] {
 
 fn streams(client: &Client) -> Finding {
     match client.library().streams() {
-        Ok(kept) => Finding::ok(AREA, "streams", format!("{} streams, {}", kept.count, size(kept.bytes))),
+        Ok(kept) => Finding::ok(AREA, "streams", format!("{}, {}", counted(kept.count, "stream"), size(kept.bytes))),
         Err(error) => {
             let what = format!("what is streamed cannot be kept, so every run fetches it again: {error}");
             let mend = format!("rm -r {}", quoted(client.state_dir().path("streams").display()));

@@ -2,7 +2,8 @@
 //! server, a key and a database of its own. It is written from `docs/protocol.md`, section 15.
 //!
 //! ```text
-//! commands       the command line: init, register, sell, stock, request, serve, ledger, hold, release, rekey, reconcile
+//! commands       the command line: init, register, sell, stock, request, serve, ledger, hold, release, rekey, resign,
+//!                reconcile
 //! shop           the folder of a shop: settings, keys in files that only the owner reads
 //! vault          codes at rest
 //! database       SQLite: every promise is committed here before anybody hears of it

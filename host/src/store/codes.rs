@@ -528,11 +528,9 @@ impl Storefront {
         }
         let terms = self.terms_of(order, &info, bound).await?;
         // One that the store did not take yet is the one that it gets once it does.
-        let known = bound.and_then(|bound| bound.recipient);
-        let is_there = known.map(|recipient| self.vault().key(&recipient)).transpose()?.flatten().is_some();
-        let recipient = match known.filter(|_| is_there) {
-            Some(recipient) => recipient,
-            None => self.vault().make_key(terms).await?,
+        let recipient = match bound.and_then(|bound| bound.recipient) {
+            Some(recipient) if self.vault().key(&recipient)?.is_some() => recipient,
+            _ => self.vault().make_key(terms).await?,
         };
         self.vault().bind(*order, BoundOrder { terms, recipient: Some(recipient) }).await?;
         self.send_key(order, RecipientRequest { recipient, first: false }).await

@@ -110,7 +110,10 @@ fn with_document(text: &str, document: &[u8]) -> String {
 const ATTACHED: &str = "Dear customer,\nyour invoice is attached.";
 
 fn signed<'d>(documents: impl Iterator<Item = (&'d str, &'d Vec<u8>)>) -> (Vec<Vec<u8>>, Names) {
-    let request = |(text, document): (&str, &Vec<u8>)| json!({"raw": with_document(text, document), "domain": "power.example", "selector": "k1"});
+    let request = |(text, document): (&str, &Vec<u8>)| {
+        let raw = with_document(text, document);
+        json!({"raw": raw, "domain": "power.example", "selector": "k1"})
+    };
     sign(&documents.map(request).collect::<Vec<_>>())
 }
 

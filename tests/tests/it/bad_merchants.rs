@@ -25,9 +25,7 @@ struct Stage {
 impl Stage {
     async fn open() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut server = Server::init(&folder.path().join("server"))?;
-        server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
-        server.start(&[])?;
+        let server = Server::fresh_with_local_endpoints(&folder.path().join("server"))?;
         let rogue = Rogue::open(&server, "games").await?;
         let buyer = Buyer::sign_up(&server, "ada").await?;
         Ok(Self { _folder: folder, server, rogue, buyer })

@@ -103,9 +103,7 @@ impl Merchant {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut server = Server::init(&folder.path().join("server"))?;
-    server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
-    server.start(&[])?;
+    let server = Server::fresh_with_local_endpoints(&folder.path().join("server"))?;
     let origin: Origin = server.origin().parse()?;
     let terminal = async |name: &str| -> Result<Terminal> {
         let mut browser = Browser::new(server.origin())?;

@@ -25,9 +25,7 @@ impl Stage {
     /// A store with a merchant, and a user with two terminals.
     async fn open() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut server = Server::init(&folder.path().join("server"))?;
-        server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
-        server.start(&[])?;
+        let server = Server::fresh_with_local_endpoints(&folder.path().join("server"))?;
         let rogue = Rogue::open(&server, "games").await?;
         let mut browser = Browser::new(server.origin())?;
         browser.sign_up("user@example.org", "correct horse battery staple").await?;

@@ -198,11 +198,11 @@ fn check(expected: &str, root: Thumbprint, words: &str) -> Outcome {
     let list = Thumbprint::word_list();
     let typed = expected.to_lowercase();
     let typed: Vec<&str> = typed.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    // A thumbprint that was mistyped is no words.
+    let are_words = typed.len() == words.split('-').count();
     let mistyped: Vec<String> = typed
         .iter()
-        // A thumbprint is one.
-        .filter(|_| typed.len() == words.split('-').count())
-        .filter(|word| !list.contains(word))
+        .filter(|word| are_words && !list.contains(word))
         .map(|word| match nearest(word, list.iter().copied()) {
             Some(near) => format!("`{word}` (did you mean `{near}`?)"),
             None => format!("`{word}`"),

@@ -1,5 +1,5 @@
-//! Titles, descriptions and reasons that somebody chose who means harm: what would change how the text around it is read
-//! is refused where it comes in, and the rest is nothing but text wherever it goes out.
+//! Titles, descriptions and reasons that somebody chose who means harm: what would change how the text around it is
+//! read is refused where it comes in, and the rest is nothing but text wherever it goes out.
 
 use crate::codes::{Shop, signed_request};
 use crate::stage::Stage;
@@ -81,9 +81,7 @@ async fn texts_of_merchants_are_refused_or_are_nothing_but_text_on_every_page_an
     products::sell(core, &shop.merchant, &good).await.expect("sold");
     let mut browser = stage.person("ada@example.org").await;
 
-    let mut number = 0;
-    for (what, text, as_title, as_description) in table() {
-        number += 1;
+    for (number, (what, text, as_title, as_description)) in table().into_iter().enumerate() {
         for (title, description, fate) in [(text.as_str(), "", as_title), ("A game", text.as_str(), as_description)] {
             let name = format!("product-{number}");
             let compact = signed(&shop, &origin, &name, title, description, now);
@@ -115,7 +113,7 @@ async fn texts_of_merchants_are_refused_or_are_nothing_but_text_on_every_page_an
             // In JSON it is what its merchant wrote.
             let entry = merchants::registration::show(core, &shop.merchant.name).await.expect("shown");
             assert!(entry.products.contains(&compact), "{what}: not a byte of it is changed");
-            if fate == Shown && !description.is_empty() {
+            if !description.is_empty() {
                 let end = core.store.end_product(&shop.merchant.id, &name.parse().expect("a name")).await;
                 assert!(end.expect("ended"));
             }
@@ -130,6 +128,5 @@ async fn texts_of_merchants_are_refused_or_are_nothing_but_text_on_every_page_an
             other => panic!("{what}: {other:?}"),
         }
     }
-    assert_eq!(number, table().len());
     stage.stop().await;
 }

@@ -93,9 +93,7 @@ impl Drop for Merchant {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_merchant_written_from_the_pages_registers_sells_and_delivers() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut server = Server::init(&folder.path().join("server"))?;
-    server.configure("webhooks", "networks_of_others", vec!["127.0.0.0/8"])?;
-    server.start(&[])?;
+    let server = Server::fresh_with_local_endpoints(&folder.path().join("server"))?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut merchant = Merchant { home: private_folder(&folder.path().join("merchant"))?, port, child: None };
 
