@@ -10,7 +10,7 @@ mod serve;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use portcullis_mail::{SealedFolder, Templates};
-use portcullis_protocol::text::{json_escaped, shown};
+use portcullis_protocol::text::{counted, json_escaped, shown};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -98,11 +98,6 @@ fn templates_in(folder: &Path) -> Result<Templates> {
         let lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
         anyhow::anyhow!("the templates cannot be used:{}", lines.concat())
     })
-}
-
-/// A number of things.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// One JSON value as an answer.

@@ -114,7 +114,7 @@ impl FromStr for Money {
         let decimals = currency.exponent().ok_or(MoneyError::NotListed(currency))?;
         let (whole, fraction) = amount.split_once('.').map_or((amount, None), |(w, f)| (w, Some(f)));
         let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-        // It is written as an amount, and there is none of that size.
+        // What is below zero is out of range, not malformed.
         let (whole, is_negative) = whole.strip_prefix('-').map_or((whole, false), |whole| (whole, true));
         if !digits(whole) || fraction.is_some_and(|f| !digits(f)) {
             return Err(MoneyError::Amount);

@@ -97,7 +97,7 @@ registry! {
     OrderUnknown, "order-unknown", 404, 49, Server, "The merchant has no such order, or what was said of it does not fit.", "If the order was in a webhook, check its signature: it may be forged. Otherwise check nonce and request.";
     OrderClosed, "order-closed", 410, 50, Server, "The order takes no code any more.", "Read the document in the answer: it says whether the code may be sold again.";
     CodeDiffers, "code-differs", 409, 51, Server, "Another code was accepted for this order.", "Keep to the code that was accepted. After a lost answer, send the same bytes again.";
-    CodeUnknown, "code-unknown", 404, 52, Server, "The store has made no such code.", "Check the code for typing errors, and that it is for this store.";
+    CodeUnknown, "code-unknown", 404, 52, Server, "The store has no such code.", "Check the code for typing errors, and that it is for this store.";
     CodeSpent, "code-spent", 409, 53, Server, "Another account has redeemed the code.", "Ask whoever gave you the code.";
     CodeVoid, "code-void", 410, 54, Server, "The code was taken back, or has expired.", "Ask whoever gave you the code.";
     Offline, "offline", 503, 41, Terminal, "The billing server could not be reached, or its answer was not signed by it.", "Check the connection and try again. Nothing is charged twice.";

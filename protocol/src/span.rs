@@ -1,5 +1,6 @@
 //! A length of time as a person reads it.
 
+use crate::text::counted;
 use std::fmt;
 
 /// Seconds in words: `10 minutes`, `36 hours`, `1 hour 1 second`. Exactly what they are: in one unit if that is a
@@ -9,7 +10,7 @@ pub struct Span(pub u64);
 
 /// From here on a number of one unit is broken up into larger ones.
 const MANY: u64 = 100;
-const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+pub(crate) const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,23 +18,19 @@ impl fmt::Display for Span {
         let is_exact = |(seconds, _): &&(u64, &str)| left >= *seconds && left.is_multiple_of(*seconds);
         let (seconds, unit) = UNITS.iter().find(is_exact).unwrap_or(&(1, "second"));
         if left / seconds < MANY || *seconds == UNITS[0].0 {
-            return counted(f, left / seconds, unit);
+            return f.write_str(&counted(left / seconds, unit));
         }
         let mut gap = "";
         for (seconds, unit) in UNITS {
             let count = left / seconds;
             if count > 0 {
                 f.write_str(gap)?;
-                counted(f, count, unit)?;
+                f.write_str(&counted(count, unit))?;
                 (left, gap) = (left % seconds, " ");
             }
         }
         Ok(())
     }
-}
-
-fn counted(f: &mut fmt::Formatter<'_>, count: u64, unit: &str) -> fmt::Result {
-    write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

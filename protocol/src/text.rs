@@ -5,6 +5,7 @@
 //! that nothing reaches a terminal as more than letters, wherever it came from.
 
 use crate::limits::MAX_TITLE;
+use crate::span::UNITS;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -171,7 +172,6 @@ pub fn size(bytes: u64) -> String {
 /// A time in the one or two units that say it best: `5 minutes`, `1 hour 30 minutes`, `2 days`.
 #[must_use]
 pub fn lasting(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(24 * 3600, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let first = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
     let (unit, name) = UNITS[first];
     let whole = counted(seconds / unit, name);

@@ -566,7 +566,7 @@ pub struct BatchInfo {
     pub count: u32,
     /// How many were redeemed.
     pub redeemed: u32,
-    /// How many are void.
+    /// How many are void, those among them that expired and were deleted.
     pub void: u32,
     /// What they are for.
     pub note: String,

@@ -44,8 +44,8 @@ impl Database {
 
 impl Copy {
     async fn run(self, parts: &Parts) -> anyhow::Result<()> {
-        let from = open(Place::of(&self.from.0)?, false, parts).context("--from")?;
-        let (to, making) = match Place::of(&self.to.0)? {
+        let from = Place::of(&self.from.0).and_then(|place| open(place, false, parts)).context("--from")?;
+        let (to, making) = match Place::of(&self.to.0).context("--to")? {
             // A copy that was killed is no copy: the file appears when it is whole.
             Place::File(path) => {
                 let making = Making::begin(path).context("--to")?;

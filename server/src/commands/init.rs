@@ -107,7 +107,7 @@ impl Init {
         // The last connection writes what it has into the database's one file.
         drop(store);
         let (file, master) = (self.dir.join(FILE_NAME), self.dir.join(MASTER_KEY));
-        // Passwords may come to stand in it.
+        // Passwords may be written into it later.
         let written = private_file().write(true).create_new(true).open(making.join(FILE_NAME));
         let written = written.and_then(|mut file| file.write_all(config_text(&config).as_bytes()));
         written.with_context(|| format!("cannot write {}", making.display()))?;

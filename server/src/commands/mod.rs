@@ -59,8 +59,9 @@ fn chain(error: &anyhow::Error) -> String {
     })
 }
 
-/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same. What is none is told
-/// what one looks like, and which command lists them. A number below zero is read as one, and refused as that.
+/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same. Whoever
+/// types something else is told what one looks like, and which command lists them. A number below zero is read as a
+/// number, and refused as out of range.
 fn with_identifiers(command: clap::Command) -> clap::Command {
     let numbers = [TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<i64>()];
     let is_of = |arg: &Arg, of: TypeId| arg.get_value_parser().type_id() == of;
@@ -80,7 +81,7 @@ fn with_identifiers(command: clap::Command) -> clap::Command {
         .mut_subcommands(with_identifiers)
 }
 
-/// The identifier of something that has no type of its own for it.
+/// An identifier that has no type of its own.
 #[derive(Debug, Clone, Copy)]
 struct RandomId(Octets<16>);
 

@@ -351,7 +351,7 @@ impl Keys {
         self.signing_key_since(now).map(|(key, _)| key)
     }
 
-    /// The same, and from when on it signs: nothing that it signs is said to be older.
+    /// The newest signing key in force, and since when it signs: nothing that it signs is dated earlier.
     ///
     /// # Errors
     /// [`KeysError::NoSigningKey`].

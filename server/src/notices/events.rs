@@ -20,7 +20,8 @@ use tokio::time::Instant;
 const STREAMS_OF_RECEIVER: usize = 4;
 /// Streams of all terminals of one account at once: no customer takes those of the others.
 const STREAMS_OF_ACCOUNT: usize = 16;
-/// What part of all streams one network may have: accounts cost nothing where everybody may sign up.
+/// One network has at most this part of all streams, or as many as one account if that is more: accounts cost nothing
+/// if everybody may sign up.
 const PART_OF_NETWORK: usize = 4;
 /// How often it is looked whether whoever follows still may: four times in the second within which a revocation ends a
 /// stream.
@@ -231,5 +232,25 @@ impl<M: MayFollow> Following<M> {
     fn heartbeat(&self, page: &EventPage, key: &SecretKey) -> String {
         let (epoch, seq, iat) = (page.epoch, page.last, page.now.seconds());
         Verified::sign(Event { req: self.req, epoch, seq, iat, body: None }, key).compact().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_protocol::TerminalId;
+
+    #[test]
+    fn one_network_leaves_streams_to_the_others() {
+        let streams = Arc::new(Streams::new(100));
+        let follow = |number: u8, address: &str| {
+            let (terminal, account) = (TerminalId::from_bytes([number; 16]), AccountId::from_bytes([number; 16]));
+            streams.enter(Receiver::Terminal(terminal), Some(account), address.parse().expect("an address"))
+        };
+        let mut open: Vec<Place> = (0..25).map(|number| follow(number, "192.0.2.1").expect("a place")).collect();
+        assert!(follow(25, "192.0.2.1").is_err(), "a quarter of all");
+        open.push(follow(26, "192.0.2.2").expect("another network"));
+        drop(open);
+        assert!(follow(25, "192.0.2.1").is_ok(), "places are given back");
     }
 }

@@ -62,7 +62,7 @@ pub struct Batch {
     pub count: u32,
     /// How many of them were redeemed.
     pub redeemed: u32,
-    /// How many are void.
+    /// How many are void, those among them that expired and were deleted.
     pub void: u32,
     /// What they are for.
     pub note: String,

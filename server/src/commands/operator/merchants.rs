@@ -165,7 +165,9 @@ async fn open(app: &App) -> anyhow::Result<Report> {
     while let Some(order) = orders.try_next().await? {
         let Some(state) = order.state else { continue };
         // Nothing happens to it by itself any more.
-        if let Some(deadline) = order.deadline.filter(|deadline| order.waits_for_merchant() && *deadline < now) {
+        if let Some(deadline) =
+            order.deadline.filter(|deadline| order.is_held_up && order.waits_for_merchant() && *deadline < now)
+        {
             held_up += 1;
             first = Some(first.map_or(deadline, |first| first.min(deadline)));
         }

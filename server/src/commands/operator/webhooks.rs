@@ -12,7 +12,6 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use futures::TryStreamExt as _;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::text::counted;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -177,7 +176,7 @@ async fn replay(app: &App, id: EndpointId, from: i64) -> anyhow::Result<Report> 
     let mut text = match count {
         0 => "No message is delivered again: is the endpoint enabled, and are there messages from there on?".to_owned(),
         1 => "1 message is delivered again.".to_owned(),
-        count => format!("{} are delivered again.", counted(count, "message")),
+        count => format!("{count} messages are delivered again."),
     };
     if let Some(next) = next {
         write!(text, " There may be more: `operator webhook replay {} --from {next}`.", id.0)?;

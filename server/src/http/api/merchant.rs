@@ -5,20 +5,14 @@ use crate::http::app::App;
 use crate::http::auth::{Caller as _, ProvenMerchant};
 use crate::http::problem::Refused;
 use crate::merchants::{orders, products, registration};
-use crate::notices::events;
+use crate::notices::{events, outbound};
 use crate::store::Cursor;
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, DeclineRequest, Done, EventsAnswer, MerchantAnswer, MerchantOrder,
     MerchantOrdersAnswer, MerchantStatus, MerchantVouchRequest, OrderVerificationAnswer, OrderVerificationRequest,
     OwnershipRequest, PaymentRequestAnswer, PaymentRequestRequest, ProductAnswer, ProductRequest,
 };
-use portcullis_protocol::{EpochId, OrderId, ProductName, WebhookUrl, paths};
-
-/// The host that an address is at.
-fn host_of(webhook: &WebhookUrl) -> String {
-    let url = url::Url::parse(webhook.as_str());
-    url.ok().and_then(|url| url.host_str().map(str::to_lowercase)).unwrap_or_default()
-}
+use portcullis_protocol::{EpochId, OrderId, ProductName, paths};
 
 /// What the merchant needs to know of itself.
 #[utoipa::path(
@@ -43,7 +37,8 @@ pub(crate) async fn prove(app: App, caller: ProvenMerchant, (): ()) -> Result<Me
     let OwnershipRequest {} = caller.json()?;
     // Before anything is sent to where somebody else may be.
     app.gates.challenges.take(caller.merchant.owner)?;
-    app.gates.challenged_hosts.take(host_of(&caller.merchant.webhook))?;
+    let webhook = outbound::WebhookUrl::stored(caller.merchant.webhook.as_str());
+    app.gates.challenged_hosts.take(webhook.map(|url| url.shown_host()).unwrap_or_default())?;
     Ok(registration::prove(&app.core, &caller.merchant).await?)
 }
 

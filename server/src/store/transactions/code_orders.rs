@@ -54,7 +54,7 @@ const COUNTED: i64 = 200;
 /// What is not final, as the index has it.
 const OPEN: &str = "c.state IN (0, 1, 2, 3, 4, 6, 7, 10)";
 /// What its merchant has to seal a code for.
-const WAITS: &str = "(c.state IN (0, 1, 2) OR (c.state IN (3, 4) AND c.generation > c.sealed))";
+pub(super) const WAITS: &str = "(c.state IN (0, 1, 2) OR (c.state IN (3, 4) AND c.generation > c.sealed))";
 /// How long orders that a person has let go on wait for their code at least, in seconds: the longest that a product
 /// may take. Its merchant has to put a new key to use, and the buyers have waited already.
 const RESUMED: u64 = 24 * 3600;
@@ -200,11 +200,7 @@ pub(super) fn wanted(
         return Ok(Err(CodesOffSale::Merchant));
     }
     let amount = match request {
-        None if !revision.is_sold => return Ok(Err(CodesOffSale::Product)),
-        None => match revision.product.amount(quantity) {
-            Ok(amount) => amount,
-            Err(_) => return Ok(Err(CodesOffSale::Amount)),
-        },
+        None => revision.product.amount(quantity).map_err(|_| CodesOffSale::Amount),
         Some(digest) => {
             let Some(record) = merchants::request(tx, digest)? else { return Ok(Err(CodesOffSale::Request)) };
             if record.product.digest != *product || record.request.quantity != quantity {
@@ -213,13 +209,13 @@ pub(super) fn wanted(
             if record.is_spent || record.has_ended || record.request.exp <= tx.now().seconds() {
                 return Ok(Err(CodesOffSale::Request));
             }
-            record.request.amount
+            Ok(record.request.amount)
         }
     };
     if !revision.is_sold {
         return Ok(Err(CodesOffSale::Product));
     }
-    Ok(Ok(WantedCodes { revision, quantity, amount, request: request.copied() }))
+    Ok(amount.map(|amount| WantedCodes { revision, quantity, amount, request: request.copied() }))
 }
 
 /// In how many seconds an order may be taken from the merchant; `None`: now.

@@ -5,12 +5,13 @@
 //! - The books are added up behind: each transfer once, when no transaction can still be under way that has an earlier
 //!   number. The cycle pays nothing for it.
 
+use super::code_orders::WAITS;
 use super::orders::{number, phase};
 use super::{Database, Tx, TxError, TxResult};
 use crate::billing::ledger::Commodity;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
-use crate::store::database::row::{count, text, time};
+use crate::store::database::row::{count, maybe_time, text, time};
 use crate::store::figures::{Figures, StoreFigures, StoreWork};
 use crate::store::{OrderPhase, StoreError};
 use async_trait::async_trait;
@@ -92,16 +93,14 @@ fn orders(tx: &Tx<'_>) -> TxResult<Vec<(OrderPhase, i64)>> {
 
 /// Orders of codes that are past their deadline, and for how long the first one. What fails by itself is gone by then.
 fn held_up(tx: &Tx<'_>) -> TxResult<(u64, u64)> {
-    let sql = "SELECT count(*), coalesce(min(deadline), 0) FROM (
-                   SELECT deadline FROM code_orders
-                   WHERE (state IN (0, 1, 2) OR (state IN (3, 4) AND generation > sealed)) AND deadline < ?1
-                   ORDER BY deadline LIMIT ?2) late";
+    let sql = format!(
+        "SELECT count(*), min(deadline) FROM (
+             SELECT c.deadline FROM code_orders c WHERE {WAITS} AND c.deadline < ?1 ORDER BY c.deadline LIMIT ?2) late"
+    );
     let late = tx.now().minus(HELD_UP).millis();
-    let found = tx.one(sql, (late, HELD_UP_COUNTED), |row| Ok((count(row, 0)?, time(row, 1)?)))?;
+    let found = tx.one(&sql, (late, HELD_UP_COUNTED), |row| Ok((count(row, 0)?, maybe_time(row, 1)?)))?;
     Ok(match found {
-        Some((number, first)) if number > 0 => {
-            (number, (tx.now().millis() - first.millis()).max(0).unsigned_abs() / 1000)
-        }
+        Some((number, Some(first))) => (number, (tx.now().millis() - first.millis()).max(0).unsigned_abs() / 1000),
         _ => (0, 0),
     })
 }

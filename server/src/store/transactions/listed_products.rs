@@ -47,7 +47,8 @@ fn is_approved(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<bool> {
     Ok(merchants::find(tx, merchant)?.is_some_and(|merchant| merchant.state == MerchantState::Approved))
 }
 
-/// The same of what every merchant of an account sells, in the transaction that suspends or restores it.
+/// Takes everything off sale that the merchants of an account sell, or puts it back, in the transaction that suspends
+/// or restores the account.
 pub(super) fn set_standing_of(tx: &Tx<'_>, owner: &AccountId) -> TxResult<()> {
     let sql = "SELECT id FROM merchants WHERE owner = ?1 ORDER BY name";
     let merchants = tx.all(sql, [owner.as_bytes()], |row| octets(row, 0).map(MerchantId))?;

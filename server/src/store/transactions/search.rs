@@ -265,12 +265,10 @@ fn proposed(tx: &Tx<'_>, words: &[Word]) -> TxResult<Vec<i64>> {
             (trigram, POSTINGS),
             read,
         )?;
-        let is_whole = newest.len() < usize::try_from(POSTINGS).unwrap_or(usize::MAX);
-        let worth = match u32::try_from(newest.len()).unwrap_or(POSTINGS) {
-            POSTINGS.. => 1,
-            few => RARE * i64::from((POSTINGS / few.max(1)).ilog2() + 1),
-        };
-        // Whatever it weighs: the oldest may be those of which the trigram stands in the description.
+        let count = u32::try_from(newest.len()).unwrap_or(POSTINGS);
+        let is_whole = count < POSTINGS;
+        let worth = if is_whole { RARE * i64::from((POSTINGS / count.max(1)).ilog2() + 1) } else { 1 };
+        // Of each weight: the oldest listings may have the trigram in their description only.
         let mut oldest = Vec::new();
         for weight in (1..=Texts::MOST_WEIGHT).rev().filter(|_| !is_whole) {
             oldest.extend(tx.all(

@@ -5,7 +5,7 @@ pub(crate) mod library;
 pub(crate) mod means;
 pub(crate) mod preset;
 pub(crate) mod purchases;
-mod sign_ins;
+pub(super) mod sign_ins;
 
 pub(crate) use changes::{change_email, change_password};
 pub(crate) use sign_ins::{end_session, revoke_terminal, sign_out_everywhere};

@@ -17,7 +17,7 @@ use portcullis_protocol::TerminalId;
 use serde::Deserialize;
 
 /// Terminals that the page lists: more than a person has. The command line and the operator see all of them.
-pub(super) const MOST: usize = 200;
+pub(in super::super) const MOST: usize = 200;
 
 /// A form about one thing.
 #[derive(Deserialize)]

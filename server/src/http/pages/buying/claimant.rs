@@ -3,6 +3,7 @@
 
 use super::super::Form;
 use super::super::account::preset::options;
+use super::super::account::sign_ins::MOST;
 use super::super::kit::flash::Flash;
 use super::super::kit::layout::see_other;
 use super::super::kit::shell::{Shell, Tab};
@@ -21,9 +22,6 @@ use axum::response::Response;
 use maud::{Markup, html};
 use portcullis_protocol::{OrderId, TerminalId};
 use serde::Deserialize;
-
-/// Terminals to choose from: more than a person has.
-const MOST: u32 = 200;
 
 /// The form as sent.
 #[derive(Deserialize)]
@@ -73,7 +71,8 @@ pub(crate) async fn submit(
 
 /// The account's terminals but the one that has the order.
 async fn others(app: &App, order: &CodeOrder) -> Result<Vec<Terminal>, ApiError> {
-    let open = app.core.store.terminals(&order.account, false, None, MOST).await.map_err(ApiError::internal)?;
+    let limit = u32::try_from(MOST).unwrap_or(u32::MAX);
+    let open = app.core.store.terminals(&order.account, false, None, limit).await.map_err(ApiError::internal)?;
     Ok(open.into_iter().filter(|terminal| Some(terminal.id) != order.terminal).collect())
 }
 

@@ -36,12 +36,12 @@ fn watched(order: &OrderId) -> String {
     format!("{}?watch=1", path(order))
 }
 
-/// The same, of an order that was there before the form was sent.
+/// The same, which says that the order was there before the form was sent.
 fn joined(order: &OrderId) -> String {
     format!("{}?joined=1", path(order))
 }
 
-/// For how long it is said that the same was bought, in seconds: somebody who has gone back to a form.
+/// For how many seconds a form says that the same was bought: its reader may have gone back to it.
 const A_MOMENT: u64 = 600;
 /// Orders that are looked through for it: more than anybody makes in that time.
 const LATEST: usize = 20;
@@ -50,7 +50,7 @@ const LATEST: usize = 20;
 async fn ordered_before(app: &App, account: &AccountId, is_same: impl Fn(&Goods) -> bool) -> Result<Markup, ApiError> {
     let store = &app.core.store;
     let latest = store.orders_of(account, AccountPage::new(0, LATEST)).await.map_err(ApiError::internal)?.rows;
-    let now = store.now().await.map_err(ApiError::internal)?;
+    let now = app.core.clock.now();
     let said = latest.iter().filter(|order| is_same(&order.goods)).find_map(|order| match order.phase {
         OrderPhase::Pending => Some((order, "You have ordered this, and it is not paid yet.", "Go on with that order")),
         OrderPhase::Paid if order.created.plus(A_MOMENT) > now => {
