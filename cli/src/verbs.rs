@@ -1,9 +1,11 @@
 //! The verbs as help shows them: in groups, with examples.
 
 use anstyle::Style;
-use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Subcommand as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _, Subcommand as _};
 use portcullis_protocol::Money;
+use portcullis_protocol::encoding::is_hyphened;
 use std::any::TypeId;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use crate::args::Cli;
@@ -128,8 +130,31 @@ pub(crate) fn command() -> Command {
 /// # Errors
 /// What the parser answers instead: help, a version, or a complaint.
 pub(crate) fn read() -> Result<Cli, clap::Error> {
-    let mut matches = command().try_get_matches()?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command()))
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut known = knowing(&words);
+    let mut matches = known.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut known))
+}
+
+/// The command line, for these words. If an identifier among them begins with a hyphen, it is one all the same; where
+/// there is none, what begins with a hyphen stays an option, so that one that there is not is said to be none.
+fn knowing(words: &[OsString]) -> Command {
+    let ours = words.iter().take_while(|word| *word != "--");
+    match ours.filter_map(|word| word.to_str()).any(is_hyphened) {
+        true => taking_hyphens(command()),
+        false => command(),
+    }
+}
+
+fn taking_hyphens(command: Command) -> Command {
+    // After the first of several values no option would be known any more.
+    let single = |arg: &Arg| matches!(arg.get_action(), ArgAction::Set) || !arg.is_positional();
+    command
+        .mut_args(|arg| match arg.get_action().takes_values() && single(&arg) {
+            true => arg.allow_hyphen_values(true),
+            false => arg,
+        })
+        .mut_subcommands(taking_hyphens)
 }
 
 /// A command for each group, with its verbs alone: for what writes a list of them under a heading.
@@ -256,6 +281,39 @@ mod tests {
         assert!(error.to_string().contains("unexpected argument '--yess'"), "{error}");
     }
 
+    /// Every argument takes an identifier that begins with a hyphen, or says itself what is wrong with it; options
+    /// around it stay options.
+    #[test]
+    fn identifiers_that_begin_with_a_hyphen_are_no_options() {
+        let order = "-hL8yClTT2PVdCHnrjFzEg";
+        let digest = "--WL8yClTT2PVdCHnrjFzER5YFRfEbIU9FxCFFLFY0A";
+        let read = |line: &str| {
+            let words: Vec<OsString> = words(line).into_iter().map(OsString::from).collect();
+            super::knowing(&words).try_get_matches_from(words)
+        };
+        for line in [
+            format!("portcullis codes {order} --json"),
+            format!("portcullis codes --json {order}"),
+            format!("portcullis terminals revoke {order} --json"),
+            format!("portcullis login https://store.example --fingerprint {digest} --json"),
+        ] {
+            let matches = read(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert!(matches.subcommand().expect("a verb").1.get_flag("json"), "{line}");
+        }
+        for (line, said) in [
+            // Without its last letter, and where a number stands.
+            (format!("portcullis codes {}", &order[..21]), "22 letters"),
+            (format!("portcullis gift a/b --count {order}"), "invalid digit"),
+            // The controls: an option that there is not, beside one and alone, and what a resource is given.
+            (format!("portcullis codes {order} --jsno"), "--jsno"),
+            ("portcullis codes --jsno".to_owned(), "unexpected argument '--jsno'"),
+            (format!("portcullis install --jsno -- {order}"), "unexpected argument '--jsno'"),
+        ] {
+            let error = read(&line).expect_err(&line).to_string();
+            assert!(error.contains(said), "{line}: {error}");
+        }
+    }
+
     #[test]
     fn long_help_is_wrapped() {
         assert_eq!(wrapped("one two three", 4, 12), "one two\n    three");
@@ -265,6 +323,7 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         command().debug_assert();
+        taking_hyphens(command()).debug_assert();
     }
 
     /// The words of a command line, with something in place of each placeholder.

@@ -38,6 +38,7 @@ const VERBS: &[Verb] = &[
         run: drive::demo,
     },
     Verb { name: "test", about: "set up what tests need and run them [--no-lint] [--all]", run: test::run },
+    Verb { name: "examples", about: "test the example resources", run: test::examples },
     Verb { name: "foreign", about: "install the tools of others that tests compare with", run: foreign::run },
     Verb { name: "fuzz", about: "throw bytes at a parser of mail: TARGET [SECONDS]", run: fuzz::run },
     Verb { name: "shots", about: "pictures of every page, below target/shots", run: drive::shots },

@@ -42,8 +42,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             ),
             ("formatting, lints, documentation, dependency policy", "8 min"),
             ("build everything (the engine is the longest part)", "8 min"),
-            ("tests of the examples and of the documentation", "3 min"),
-            ("the tests of the server, on PostgreSQL", "4 min"),
+            ("the tests of the server, on PostgreSQL, and of the examples", "5 min"),
             ("all other tests", "6 min"),
         ],
     );
@@ -67,19 +66,27 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         step("the host without HTTP", cargo().current_dir(&workspace.root).args(embedded))?;
     }
     step("build", cargo().current_dir(&workspace.root).args(["build", "--workspace", "--all-targets", "--locked"]))?;
-    for example in guests::folders(&workspace.root.join("example-resources"))? {
-        // A workspace of its own, so that a resource's author can copy the folder.
-        let what = format!("tests of {}", workspace.display(&example));
-        let mut tests = cargo();
-        tests.current_dir(&example).args(["test", "--workspace", "--locked", "--target-dir"]);
-        step(&what, tests.arg(workspace.target("guest-tests")))?;
-    }
+    // Compiling them fills what the tests on the database leave of the processors.
+    let examples =
+        Beside::start("tests of the examples", Command::new(std::env::current_exe()?).arg("examples"), &logs)?;
     step(
         "documentation tests",
         cargo().current_dir(&workspace.root).args(["test", "--workspace", "--doc", "--locked"]),
     )?;
     on_postgres(workspace, extent)?;
+    examples.finish()?;
     tests(workspace, extent)
+}
+
+/// The tests of each example resource: a workspace of its own, so that a resource's author can copy the folder.
+pub(crate) fn examples(workspace: &Workspace, _: &[String]) -> Result<()> {
+    for example in guests::folders(&workspace.root.join("example-resources"))? {
+        let what = format!("tests of {}", workspace.display(&example));
+        let mut tests = cargo();
+        tests.current_dir(&example).args(["test", "--workspace", "--locked", "--target-dir"]);
+        step(&what, tests.arg(workspace.target("guest-tests")))?;
+    }
+    Ok(())
 }
 
 /// The tests of the server once more, on the second database, and with all tests the attacks as well. What only SQLite

@@ -47,7 +47,7 @@ struct Verify {
     file: PathBuf,
     /// The fingerprint of the server's root key, as you know it: the eight words that `init` printed, or the whole
     /// thumbprint.
-    #[arg(long, value_name = "FINGERPRINT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "FINGERPRINT")]
     root: String,
     /// Heads that were kept elsewhere: what `audit head` or an earlier `audit export` wrote, or a log of the server
     /// (`log.format = "json"`). May be repeated.

@@ -14,9 +14,9 @@ use crate::print;
 use crate::store::{AddressError, DatabaseAddress};
 use crate::{App, Core, ServeError, Server};
 use anyhow::{Context as _, anyhow};
-use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{Digest, OrderId, Origin, TerminalId, Thumbprint};
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use portcullis_protocol::encoding::{Octets, is_hyphened};
+use portcullis_protocol::{Digest, OrderId, Origin, TerminalId};
 use std::any::TypeId;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -28,6 +28,9 @@ use std::str::FromStr;
 #[must_use]
 pub fn main(parts: Parts) -> ExitCode {
     let mut known = with_identifiers(Command::command());
+    if std::env::args().any(|word| is_hyphened(&word)) {
+        known = taking_hyphens(known);
+    }
     let read = known.try_get_matches_from_mut(std::env::args_os());
     let read = read.and_then(|read| Command::from_arg_matches(&read).map_err(|error| error.format(&mut known)));
     let command = match read {
@@ -59,9 +62,21 @@ fn chain(error: &anyhow::Error) -> String {
     })
 }
 
-/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same. Whoever
-/// types something else is told what one looks like, and which command lists them. A number below zero is read as a
-/// number, and refused as out of range.
+/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same. Where none stands in
+/// the command line, what begins with a hyphen stays an option, so that one that there is not is said to be none.
+fn taking_hyphens(command: clap::Command) -> clap::Command {
+    // After the first of several values no option would be known any more.
+    let single = |arg: &Arg| matches!(arg.get_action(), ArgAction::Set) || !arg.is_positional();
+    command
+        .mut_args(|arg| match arg.get_action().takes_values() && single(&arg) {
+            true => arg.allow_hyphen_values(true),
+            false => arg,
+        })
+        .mut_subcommands(taking_hyphens)
+}
+
+/// Whoever types something else than an identifier is told what one looks like, and which command lists them. A number
+/// below zero is read as a number, and refused as out of range.
 fn with_identifiers(command: clap::Command) -> clap::Command {
     let numbers = [TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<i64>()];
     let is_of = |arg: &Arg, of: TypeId| arg.get_value_parser().type_id() == of;
@@ -74,7 +89,6 @@ fn with_identifiers(command: clap::Command) -> clap::Command {
                 listed::<RandomId>(arg, "invitation list")
             }
             () if is_of(&arg, TypeId::of::<RandomId>()) => listed::<RandomId>(arg, "webhook list"),
-            () if is_of(&arg, TypeId::of::<Thumbprint>()) => arg.allow_hyphen_values(true),
             () if numbers.iter().any(|of| is_of(&arg, *of)) => arg.allow_negative_numbers(true),
             () => arg,
         })
@@ -98,7 +112,7 @@ fn listed<T>(arg: Arg, task: &'static str) -> Arg
 where
     T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
 {
-    arg.allow_hyphen_values(true).value_parser(move |text: &str| {
+    arg.value_parser(move |text: &str| {
         text.parse::<T>().map_err(|error| format!("{error}. `portcullis-server operator {task}` lists them"))
     })
 }

@@ -57,6 +57,33 @@ async fn by_what_a_person_knows() {
     stage.stop().await;
 }
 
+/// One of 64 identifiers begins with a hyphen.
+#[tokio::test]
+async fn an_identifier_that_begins_with_a_hyphen_is_no_option() {
+    let stage = Stage::open().await;
+    let (order, digest) = ("-hL8yClTT2PVdCHnrjFzEg", "--WL8yClTT2PVdCHnrjFzER5YFRfEbIU9FxCFFLFY0A");
+    for words in [&["find", order, "--all"][..], &["find", "--all", digest], &["find", digest, "--all", "--json"]] {
+        let said = operator(&stage, words).expect_err("unknown");
+        assert!(said.contains("nothing is known of `-") && !said.contains("--all"), "{words:?}: {said}");
+    }
+    for words in [
+        &["order", "refund", order, "--json"][..],
+        &["withdraw", digest, "--reason", "a mistake"],
+        &["terminal", "revoke", "ada@example.org", order],
+        &["invitation", "revoke", order],
+    ] {
+        let said = operator(&stage, words).expect_err("unknown");
+        let option = said.contains("unexpected argument");
+        assert!(!option, "{words:?}: {said}");
+    }
+    // The control: an option that there is not, beside one and alone.
+    for words in [&["find", order, "--al"][..], &["order", "refund", "--jsno"]] {
+        let said = operator(&stage, words).expect_err("no option");
+        assert!(said.contains("unexpected argument '--"), "{words:?}: {said}");
+    }
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn an_order_stands_there_once_and_what_is_not_shown_is_said() {
     let stage = Stage::open().await;

@@ -4,10 +4,11 @@ use super::shop::Loot;
 use super::specimen::MARK_OF_THE_ASSET;
 use super::{Arena, Outcome, Trial, attacks};
 use anyhow::{Context as _, Result, ensure};
-use portcullis_fixtures::{PLAINTEXT, api, postgres};
+use portcullis_fixtures::{Needles, PLAINTEXT, api, postgres};
 use portcullis_host::Runtime;
 use portcullis_protocol::encoding::base64url;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 attacks! {
@@ -91,40 +92,29 @@ fn search(loot: &Loot, files: &[PathBuf]) -> Result<(Vec<String>, usize)> {
 
 /// What was found where, and how many bytes were read.
 pub(super) fn search_for(secrets: &[(String, Vec<u8>)], files: &[PathBuf]) -> Result<(Vec<String>, usize)> {
+    let spelled = secrets
+        .iter()
+        .flat_map(|(what, secret)| SPELLINGS.map(|(how, spell)| (format!("{what} {how}"), spell(secret))));
+    let (names, spelled): (Vec<String>, Vec<Vec<u8>>) = spelled.unzip();
+    let needles = Needles::new(&spelled);
     let (mut found, mut looked) = (Vec::new(), 0);
     for file in files {
-        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = match fs::read(file) {
+            Ok(bytes) => bytes,
+            // The server runs, and clears up meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        };
         looked += bytes.len();
-        for (what, secret) in secrets {
-            for (how, spell) in SPELLINGS {
-                if contains(&bytes, &spell(secret)) {
-                    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    let line = format!("{what} {how} in {name}");
-                    if !found.contains(&line) {
-                        found.push(line);
-                    }
-                }
+        for at in needles.found_in(&bytes) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let line = format!("{} in {name}", names[at]);
+            if !found.contains(&line) {
+                found.push(line);
             }
         }
     }
     Ok((found, looked))
-}
-
-/// Boyer and Moore's bad-character rule: the files are large and the secrets many.
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    let Some(last) = wanted.len().checked_sub(1) else { return false };
-    let mut skip = [wanted.len(); 256];
-    for (at, byte) in wanted[..last].iter().enumerate() {
-        skip[usize::from(*byte)] = last - at;
-    }
-    let mut at = 0;
-    while at + last < bytes.len() {
-        if bytes[at..=at + last] == *wanted {
-            return true;
-        }
-        at += skip[usize::from(bytes[at + last])];
-    }
-    false
 }
 
 pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {

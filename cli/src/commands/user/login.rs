@@ -17,7 +17,7 @@ pub(crate) struct Login {
     #[arg(value_name = "URL", value_parser = origin)]
     server: Origin,
     /// The store's fingerprint, words or thumbprint, as its operator gave it to you; then nothing is asked
-    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "WORDS")]
     fingerprint: Option<String>,
     /// Trust the store without comparing its fingerprint
     #[arg(long, conflicts_with = "fingerprint")]

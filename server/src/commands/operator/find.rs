@@ -19,8 +19,11 @@ const SHOWN: u32 = 20;
 pub(super) struct Find {
     /// An e-mail address; the identifier of an order, account or resource; PUBLISHER/NAME; a publisher; or words of a
     /// title.
-    #[arg(required = true, value_name = "WORDS")]
-    words: Vec<String>,
+    #[arg(value_name = "WORDS")]
+    word: String,
+    // What begins with a hyphen is an identifier, and stands alone.
+    #[arg(hide = true)]
+    more: Vec<String>,
     /// Shows everything that was found, however much it is.
     #[arg(long)]
     all: bool,
@@ -44,7 +47,7 @@ struct Finds {
 
 impl Find {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
-        let words = self.words.join(" ");
+        let words = [&[self.word], &self.more[..]].concat().join(" ");
         let mut finds = Finds { all: self.all, ..Finds::default() };
         finds.by(app, words.trim()).await?;
         let Finds { mut text, more, accounts, orders, resources, publishers, .. } = finds;

@@ -201,7 +201,7 @@ fn stolen(database: &Connection, order: &OrderId, own: &ReleaseSecretKey) -> Res
 fn holds(folder: &Path, bytes: &[u8]) -> Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.is_file() && std::fs::read(&path)?.windows(bytes.len()).any(|window| window == bytes) {
+        if path.is_file() && portcullis_fixtures::holds(&std::fs::read(&path)?, bytes) {
             return Ok(true);
         }
     }
