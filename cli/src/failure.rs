@@ -101,11 +101,7 @@ impl Failure {
     /// Whether all that would turn the answer is sold under terms that this version does not know.
     pub(crate) fn is_for_unknown_terms(&self) -> bool {
         self.refused.as_ref().is_some_and(|refused| {
-            let wants_payment = matches!(
-                refused.reason,
-                Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted
-            );
-            wants_payment && refused.offers.is_empty() && !refused.unknown_offers().is_empty()
+            refused.reason.turns_on_payment() && refused.offers.is_empty() && !refused.unknown_offers().is_empty()
         })
     }
 

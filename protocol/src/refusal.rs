@@ -114,6 +114,16 @@ impl Reason {
     pub const OTHER_ADVICE: &'static str =
         "Read the store's own words, if there are any; then update Portcullis and try again.";
 
+    /// Whether whoever pays, once or by the unit, may be answered otherwise: nothing is held, or what was held is used
+    /// up, has ended or was taken back, as after a refund.
+    #[must_use]
+    pub const fn turns_on_payment(self) -> bool {
+        matches!(
+            self,
+            Self::PaymentRequired | Self::EntitlementExpired | Self::EntitlementExhausted | Self::EntitlementRevoked
+        )
+    }
+
     /// The reason of a code in a signed refusal: one of the registry, or [`Reason::Other`]. `None` if the text cannot
     /// be a code: 1 to 32 of `a-z`, `0-9` and `-`, beginning with a letter.
     #[must_use]

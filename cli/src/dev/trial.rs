@@ -162,7 +162,7 @@ async fn cycle(
     // A second call may find the uses of the first purchase used up.
     let offers = match failure.reason() {
         Some(Reason::PaymentRequired) => failure.offers().to_vec(),
-        Some(Reason::EntitlementExhausted) => client.cycle().offers(resource.signed(), name).await?,
+        Some(reason) if reason.turns_on_payment() => client.cycle().offers(resource.signed(), name).await?,
         _ => return Err(failure),
     };
     let offer = offers.iter().find(|offer| !offer.document().rights.is_given()).cloned();

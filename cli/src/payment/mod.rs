@@ -17,6 +17,8 @@ use crate::failure::{Failure, Outcome};
 use crate::payment::metered::{Agreed, Question};
 use crate::screen::output::{OfferLine, Screen, style};
 
+/// How what is metered is paid for.
+const BY_THE_UNIT: &str = "agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal";
 /// What a person should know of an order that is pending.
 const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
 /// The same of what is counted: more of it is worth more, so each order stands for itself.
@@ -152,7 +154,10 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
         offer.operation == *operation && offer.rights.is_bought()
     };
     let buyable: Vec<OfferLine> = offers.iter().filter(buyable).map(OfferLine::of).collect();
-    match buyable.as_slice() {
+    let mut said = offers.iter().map(Verified::document);
+    let by_the_unit = said.any(|offer| offer.operation == *operation && offer.rights.is_paid_per_unit());
+    let bought = match buyable.as_slice() {
+        [] if by_the_unit => String::new(),
         [] => format!("see what it costs: `portcullis price {name}`"),
         [_] => format!("buy it: `portcullis buy {name} --operation {operation}`"),
         several => {
@@ -161,6 +166,11 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
             };
             format!("buy one of them:\n{}", several.iter().map(line).collect::<Vec<_>>().join("\n"))
         }
+    };
+    match (by_the_unit, bought.is_empty()) {
+        (false, _) => bought,
+        (true, true) => BY_THE_UNIT.to_owned(),
+        (true, false) => format!("{BY_THE_UNIT}\n{bought}"),
     }
 }
 

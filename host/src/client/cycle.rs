@@ -87,6 +87,7 @@ impl Gatekeeper for Cycle {
         }
 
         // 2 Authenticate. The server judges who asks and whether it is paid, and holds what it costs.
+        self.shared.journal.has_room().await?;
         let asked = Request::new(body, parts.clone());
         let key = random::idempotency_key();
         let answer: AuthorisationAnswer =

@@ -137,6 +137,13 @@ impl Journal {
         (Arc::clone(&self.state), self.key.clone())
     }
 
+    /// Whether a request can be written down. Asked before a server is asked to hold what it costs: on a disk that is
+    /// full or cannot be written, the hold would last until its code has ended, and nothing would come of it.
+    pub(crate) async fn has_room(&self) -> Result<(), StateError> {
+        let state = Arc::clone(&self.state);
+        off_thread(move || state.make(&[0; MAX_ENTRY as usize], false).map(drop)).await?
+    }
+
     /// Makes a request durable. When this returns, it outlives a crash.
     pub(crate) async fn write(
         &self,

@@ -294,10 +294,7 @@ impl Session<'_> {
             Ok(authorised) => return Ok(authorised),
             Err(error) => Failure::from(error),
         };
-        let can_be_bought = matches!(
-            refused.reason(),
-            Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
-        );
+        let can_be_bought = refused.reason().is_some_and(Reason::turns_on_payment);
         let can_agree = context.screen.can_ask() || agreed.cap().is_some();
         let offers = match refused.offers() {
             [] if can_be_bought => client.cycle().offers(resource.signed(), operation).await.unwrap_or_default(),
@@ -329,19 +326,16 @@ impl Session<'_> {
             return refused;
         }
         match refused.reason() {
-            Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted)
-                if offers.iter().any(|offer| offer.document().rights.is_paid_per_unit()) =>
-            {
-                refused
-                    .with_fix("agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal")
-            }
             Some(Reason::ConfirmationRequired) if self.run.max_spend.is_some() => {
                 refused.with_fix("agree to more: --max-spend AMOUNT")
             }
             Some(Reason::BalanceTooLow) => {
                 refused.with_fix("pay money in: `portcullis top-up 5.00EUR`, then run it again")
             }
-            Some(Reason::PaymentRequired | Reason::EntitlementExpired | Reason::EntitlementExhausted) => {
+            // Without offers, what the registry says of the reason says more.
+            Some(reason)
+                if reason.turns_on_payment() && !(reason == Reason::EntitlementRevoked && offers.is_empty()) =>
+            {
                 refused.with_fix(payment::advice(&name, operation, offers))
             }
             Some(Reason::ResourceWithdrawn) => {

@@ -35,6 +35,23 @@ async fn an_entry_is_taken_up() {
     assert_eq!(store.world().debits, 1);
 }
 
+/// On a full disk nothing is asked for that could not be taken delivery of. A file in the folder's place stands for the
+/// disk: nothing can be written there either.
+#[tokio::test]
+async fn nothing_is_held_if_it_cannot_be_written_down() {
+    let (store, home, client, resource, _entry) = interrupted().await;
+    run(&client, &resource, "view").await.expect("taken up");
+    let (held, tmp) = (store.count("POST /v1/authorizations"), home.path().join("tmp"));
+    fs::remove_dir(&tmp).expect("empty");
+    fs::write(&tmp, "").expect("written");
+    let refused = run(&client, &resource, "view").await.expect_err("no room");
+    assert!(refused.to_string().contains("tmp"), "{refused}");
+    assert_eq!((store.count("POST /v1/authorizations"), store.world().debits), (held, 1), "nothing was held");
+    fs::remove_file(&tmp).expect("removed");
+    run(&client, &resource, "view").await.expect("there is room");
+    assert_eq!(store.world().debits, 2, "the control");
+}
+
 #[tokio::test]
 async fn an_entry_that_was_changed_or_renamed_does_not_open() {
     for change in ["flip", "rename", "truncate"] {
