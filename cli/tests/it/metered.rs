@@ -54,6 +54,27 @@ fn paid_in_and_drawn() {
     said.check("metered");
 }
 
+/// What was refunded, and what is used up, does not keep anybody from paying by the unit; who may choose is told of
+/// every way.
+#[test]
+fn what_was_taken_back_bars_no_other_way_to_pay() {
+    let stage = Stage::with_sketch();
+    let metered = ["price", "acme/sketch", "--operation", "count", "--model", "metered", "--price", "0.02EUR"];
+    stage.succeed("publisher", &metered);
+    stage.login("user");
+    stage.succeed("user", &["install", "acme/sketch"]);
+    stage.succeed("user", &["top-up", "1.00EUR", "--yes"]);
+    stage.succeed("user", &["buy", "sketch", "--operation", "count", "--yes"]);
+    let receipts = stage.succeed("user", &["--json", "receipts"]);
+    let receipts: serde_json::Value = serde_json::from_slice(&receipts.stdout).expect("JSON");
+    stage.operator(&["order", "refund", receipts["receipts"][0]["order"].as_str().expect("an order")]);
+    let refused = stage.run("user", RUN);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(36), "{said}");
+    assert!(said.contains("--max-spend") && said.contains("portcullis buy acme/sketch --operation count"), "{said}");
+    stage.succeed("user", &run_up_to("0.02EUR"));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn on_a_terminal_it_asks_before_money_moves() {
