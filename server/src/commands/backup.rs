@@ -70,7 +70,7 @@ impl TakeBackup {
 
 impl Restore {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let backup = Backup::read(&self.from)?;
+        let backup = Backup::read(&self.from, &self.master_key)?;
         backup.restore(&self.from, &self.master_key, &self.dir, !self.without_files).await?;
         if self.json {
             let json = json!({"dir": self.dir, "origin": backup.origin, "made": backup.made().seconds(), "counts": backup.counts});

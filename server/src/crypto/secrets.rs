@@ -4,7 +4,8 @@
 //! master key (file, 0600) ─HKDF─┬─ wrap     XChaCha20-Poly1305: keys of parts, server and webhooks, names, means
 //!                               ├─ tokens   HMAC-SHA-256: tokens and codes are stored as keyed hashes
 //!                               ├─ lookup   HMAC-SHA-256: a sign-in name is found by its keyed hash
-//!                               └─ audit    HMAC-SHA-256: a row of the audit log was written by the server
+//!                               ├─ audit    HMAC-SHA-256: a row of the audit log was written by the server
+//!                               └─ backup   HMAC-SHA-256: a backup is as the server made it
 //! ```
 //!
 //! What is wrapped names its row in the associated data, so that a row moved to another place does not open.
@@ -154,6 +155,7 @@ pub struct Secrets {
     tokens: Zeroizing<[u8; 32]>,
     lookup: Zeroizing<[u8; 32]>,
     audit: Zeroizing<[u8; 32]>,
+    backup: Zeroizing<[u8; 32]>,
 }
 
 impl fmt::Debug for Secrets {
@@ -172,7 +174,13 @@ impl Secrets {
             hkdf.expand(info, &mut *key).expect("32 bytes are far below HKDF's limit");
             key
         };
-        Self { wrap: derive(b"wrap"), tokens: derive(b"tokens"), lookup: derive(b"lookup"), audit: derive(b"audit") }
+        Self {
+            wrap: derive(b"wrap"),
+            tokens: derive(b"tokens"),
+            lookup: derive(b"lookup"),
+            audit: derive(b"audit"),
+            backup: derive(b"backup"),
+        }
     }
 
     /// Draws a master key and writes its file, which must not exist, readable by its owner only.
@@ -317,6 +325,18 @@ impl Secrets {
     #[must_use]
     pub fn has_sealed_audit(&self, digest: &Digest, seal: &[u8; 32]) -> bool {
         self.seal_audit(digest).ct_eq(seal).into()
+    }
+
+    /// The seal of what a backup says that it holds.
+    #[must_use]
+    pub fn seal_backup(&self, record: &[u8]) -> [u8; 32] {
+        mac(&self.backup, &[record])
+    }
+
+    /// Whether a seal is that of this record.
+    #[must_use]
+    pub fn has_sealed_backup(&self, record: &[u8], seal: &[u8; 32]) -> bool {
+        self.seal_backup(record).ct_eq(seal).into()
     }
 
     /// The redemption code of a number in a batch, and its serial: the same whenever they are asked for, and nobody

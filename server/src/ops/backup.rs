@@ -2,6 +2,10 @@
 //!
 //! The master key is no part of it: with both, whoever has the backup has everything. A backup is made beside the
 //! running server, and appears whole: what a killed one leaves is no backup.
+//!
+//! Backups lie on other machines, and whoever can write there must not become an operator by it. So a record names each
+//! file with its length and digest, a seal made with a key of the master key covers the record, and nothing is restored
+//! that is not as the record says.
 
 use crate::audit::verify::RESTORED;
 use crate::audit::{Act, AuditKey, os_user};
@@ -15,12 +19,14 @@ use crate::ops::directory::{DATABASE, MASTER_KEY, damaged_files, moment, open_st
 use crate::ops::parts::Parts;
 use crate::ops::serve::ServeError;
 use crate::store::{
-    CopyError, Copyable, PAGE, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError, every, snapshot,
+    CopyError, Copyable, PAGE, Postgres, PostgresOptions, SCHEMA, Sqlite, SqliteOptions, Store, StoreError, every,
+    snapshot,
 };
 use crate::{App, DamagedFile};
 use futures::stream::{BoxStream, TryStreamExt as _};
 use portcullis_folders::{make_private, private_file};
 use portcullis_protocol::Digest;
+use portcullis_protocol::encoding::Octets;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -30,8 +36,14 @@ use std::path::{Path, PathBuf};
 
 /// The file that says what a backup holds.
 const RECORD: &str = "backup.json";
-/// The form of it.
-const FORMAT: u32 = 1;
+/// The seal of it, in base64url.
+const SEAL: &str = "backup.seal";
+/// The form of both.
+const FORMAT: u32 = 2;
+/// Bytes of a record: a sealed file takes some 150.
+const MAX_RECORD: u64 = 256 * 1024 * 1024;
+/// Differences that are named one by one.
+const SHOWN: usize = 8;
 /// Where a backup, or a server that comes out of one, is made before it appears.
 const MAKING: &str = ".making";
 /// Locked by whoever makes it.
@@ -58,9 +70,23 @@ pub enum BackupError {
     /// It is no backup.
     #[error("{0} is not a backup: it has no {RECORD} that this version reads")]
     NotABackup(PathBuf),
-    /// The database is not the one that was backed up.
-    #[error("the database in {0} is not the one that was backed up: the backup is damaged")]
-    Damaged(PathBuf),
+    /// Somebody has written what it holds, or changed it, and it was not the server.
+    #[error(
+        "{0} is not as the server made it: its {RECORD} does not carry the server's seal. Whoever changed it may have changed \
+         everything: restore another backup, and find out who can write there"
+    )]
+    NotSealed(PathBuf),
+    /// A file is not the one that was backed up.
+    #[error(
+        "{dir} is not as the server made it: {what}. Restore another backup, and find out who can write there; what of sealed \
+         files (`{FILES}/`) differs can be left out with `--without-files`, and have their publishers upload them again"
+    )]
+    Differs {
+        /// The backup.
+        dir: PathBuf,
+        /// What is missing or changed.
+        what: String,
+    },
     /// Another server's master key.
     #[error("{0} is not the master key of this backup: bring the one that was kept apart from it")]
     OtherMasterKey(PathBuf),
@@ -69,8 +95,8 @@ pub enum BackupError {
     Unbalanced(String),
     /// Sealed files.
     #[error(
-        "{count} sealed files are missing from the backup or damaged, the first is {first}. Bring them, or restore \
-             with `--without-files` and have their publishers upload them again"
+        "{count} sealed files are missing or damaged, the first is {first}. Bring them, or go on with `--without-files` and \
+             have their publishers upload them again"
     )]
     MissingFiles {
         /// How many.
@@ -79,7 +105,7 @@ pub enum BackupError {
         first: String,
     },
     /// A file.
-    #[error("{path} cannot be read or written: {cause}")]
+    #[error("{path} cannot be read or written: {cause}{}", advice(.cause))]
     Io {
         /// Which.
         path: PathBuf,
@@ -116,12 +142,35 @@ pub struct Backup {
     pub origin: String,
     /// When, in seconds.
     made: u64,
-    /// The digest of the database.
-    database: Digest,
+    /// The version of the database's schema.
+    schema: usize,
+    /// What tells its master key from others.
+    master_key: Octets<32>,
     /// Whether the sealed files are in it.
     pub with_files: bool,
     /// How many there are of what.
     pub counts: BTreeMap<String, u64>,
+    /// Every file, by its path in the backup.
+    files: BTreeMap<String, BackedUp>,
+}
+
+/// A file of a backup.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+struct BackedUp {
+    /// Bytes.
+    size: u64,
+    /// Of its bytes.
+    digest: Digest,
+}
+
+/// What to do about it.
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            ". What was begun is removed: free some space on that disk, or name a folder on another one, and do it again"
+        }
+        _ => "",
+    }
 }
 
 fn io_at(path: &Path) -> impl Fn(io::Error) -> BackupError {
@@ -137,7 +186,7 @@ impl Backup {
         let _lock = make_new(to)?;
         let making = fresh(&to.join(MAKING))?;
         let taken = Self::take_into(app, &making, with_files).await;
-        settle(&making, to, taken, &[FILES, FILE_NAME, DATABASE, RECORD])
+        settle(&making, to, taken, &[FILES, FILE_NAME, DATABASE, SEAL, RECORD])
     }
 
     async fn take_into(app: &App, making: &Path, with_files: bool) -> Result<Self, BackupError> {
@@ -149,39 +198,90 @@ impl Backup {
         balances(&*store).await?;
         // Of the moment of the copy: what is published later is not in the database, and stands in no backup.
         let with_files = with_files && app.core.objects.folder().is_some();
+        let mut files = BTreeMap::new();
         if with_files {
-            copy_files(&*store, &app.core.objects, making).await?;
+            copy_files(&*store, &app.core.objects, making, &mut files).await?;
         }
         store.close().await?;
         drop(store);
         is_settled(making)?;
         let configuration = app.config.dir.join(FILE_NAME);
         if configuration.is_file() {
-            copy_private(&configuration, &making.join(FILE_NAME))?;
+            files.insert(FILE_NAME.to_owned(), copy_private(&configuration, &making.join(FILE_NAME))?);
         }
+        files.insert(DATABASE.to_owned(), BackedUp::of(&database)?);
         let backup = Self {
             format: FORMAT,
             server: env!("CARGO_PKG_VERSION").into(),
             origin: app.origin().to_string(),
             made: made.seconds(),
-            database: digest_of(&database)?,
+            schema: SCHEMA,
+            master_key: Octets(app.core.secrets.key_check()),
             with_files,
             counts,
+            files,
         };
         let record = making.join(RECORD);
         let text = serde_json::to_vec_pretty(&backup).map_err(|error| io_at(&record)(error.into()))?;
         write_private(&record, &text)?;
+        let seal = Octets(app.core.secrets.seal_backup(&text));
+        write_private(&making.join(SEAL), format!("{seal}\n").as_bytes())?;
         Ok(backup)
     }
 
-    /// Reads what a backup holds.
+    /// Reads what a backup holds, if that is what its server wrote: sealed under this master key.
     ///
     /// # Errors
-    /// [`BackupError::NotABackup`].
-    pub fn read(from: &Path) -> Result<Self, BackupError> {
-        let text = fs::read(from.join(RECORD)).ok();
-        let backup: Option<Self> = text.and_then(|text| serde_json::from_slice(&text).ok());
-        backup.filter(|backup| backup.format == FORMAT).ok_or_else(|| BackupError::NotABackup(from.to_owned()))
+    /// [`BackupError::NotABackup`], [`BackupError::OtherMasterKey`], [`BackupError::NotSealed`].
+    pub fn read(from: &Path, master: &Path) -> Result<Self, BackupError> {
+        let secrets = Secrets::open(master)?;
+        let no_backup = || BackupError::NotABackup(from.to_owned());
+        let text = bounded(&from.join(RECORD), MAX_RECORD).ok_or_else(no_backup)?;
+        let seal = bounded(&from.join(SEAL), 256).and_then(|seal| String::from_utf8(seal).ok());
+        let seal: Option<Octets<32>> = seal.and_then(|seal| seal.trim_end().parse().ok());
+        let is_sealed = seal.is_some_and(|seal| secrets.has_sealed_backup(&text, &seal.0));
+        // Nothing of it is believed before; but people bring the wrong key more often than they forge backups.
+        let backup: Self = serde_json::from_slice(&text).map_err(|_| no_backup())?;
+        match is_sealed {
+            true if backup.format == FORMAT => Ok(backup),
+            true => Err(no_backup()),
+            false if backup.master_key.0 != secrets.key_check() => Err(BackupError::OtherMasterKey(master.to_owned())),
+            false => Err(BackupError::NotSealed(from.to_owned())),
+        }
+    }
+
+    /// Compares each file with the record, before anything is made of them.
+    fn compare(&self, from: &Path, with_files: bool) -> Result<(), BackupError> {
+        let mut differences = Vec::new();
+        for (path, recorded) in self.restored(with_files) {
+            let what = match BackedUp::of(&from.join(path)) {
+                Ok(found) if found == *recorded => continue,
+                Ok(found) if found.size != recorded.size => {
+                    format!("`{path}` has {} bytes and not {}", found.size, recorded.size)
+                }
+                Ok(_) => format!("`{path}` has another content"),
+                Err(BackupError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+                    format!("`{path}` is missing")
+                }
+                Err(error) => return Err(error),
+            };
+            differences.push(what);
+        }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let more = differences.len().saturating_sub(SHOWN);
+        differences.truncate(SHOWN);
+        let mut what = differences.join(", ");
+        if more > 0 {
+            what += &format!(", and {more} more");
+        }
+        Err(BackupError::Differs { dir: from.to_owned(), what })
+    }
+
+    /// The files of which a server is made.
+    fn restored(&self, with_files: bool) -> impl Iterator<Item = (&String, &BackedUp)> {
+        self.files.iter().filter(move |(path, _)| with_files || !Path::new(path).starts_with(FILES))
     }
 
     /// Makes a server of a backup and its master key, in a new directory. Nothing of it is there if this fails.
@@ -195,9 +295,7 @@ impl Backup {
         if let Some(remains) = remains(dir)? {
             return Err(BackupError::Occupied { dir: dir.to_owned(), remains });
         }
-        if digest_of(&from.join(DATABASE))? != self.database {
-            return Err(BackupError::Damaged(from.to_owned()));
-        }
+        self.compare(from, with_files)?;
         let secrets = Secrets::open(master)?;
         let _lock = make_new(dir)?;
         let making = fresh(&dir.join(MAKING))?;
@@ -212,20 +310,31 @@ impl Backup {
         making: &Path,
         with_files: bool,
     ) -> Result<(), BackupError> {
-        copy_private(&from.join(DATABASE), &making.join(DATABASE))?;
+        let with_files = self.with_files && with_files;
+        if with_files {
+            make_folder(&making.join(FILES))?;
+        }
+        for (path, recorded) in self.restored(with_files) {
+            // What was compared may have been changed since: what counts is what was copied.
+            if copy_private(&from.join(path), &making.join(path))? != *recorded {
+                let what = format!("`{path}` was changed while it was copied");
+                return Err(BackupError::Differs { dir: from.to_owned(), what });
+            }
+        }
         copy_private(master, &making.join(MASTER_KEY))?;
-        let configuration = from.join(FILE_NAME);
+        let configuration = making.join(FILE_NAME);
         if configuration.is_file() {
             let text = fs::read_to_string(&configuration).map_err(io_at(&configuration))?;
-            write_private(&making.join(FILE_NAME), without_database(&text).as_bytes())?;
+            fs::remove_file(&configuration).map_err(io_at(&configuration))?;
+            write_private(&configuration, without_database(&text).as_bytes())?;
         }
         let store = open_store(making, None, false, &Parts::default())?;
         let bound = store.identity().await?.filter(|bound| bound.key_check == secrets.key_check());
         let Some(bound) = bound else { return Err(BackupError::OtherMasterKey(master.to_owned())) };
         balances(&*store).await?;
-        if self.with_files && with_files {
-            let kept = Objects::in_folder(from.join(FILES));
-            copy_files(&*store, &kept, making).await?;
+        if with_files {
+            sync(&making.join(FILES))?;
+            are_whole(&*store, &Objects::in_folder(making.join(FILES))).await?;
         }
         let origin = bound.origin.parse().map_err(|_| StoreError::Unreadable("server"))?;
         let keys = Keys::open(&*store, secrets, origin).await?;
@@ -283,7 +392,11 @@ async fn copy_database(app: &App, to: &Path) -> Result<(), BackupError> {
     let Some(address) = &app.config.database else {
         let (from, copy) = (app.config.dir.join(DATABASE), to.to_owned());
         let copied = tokio::task::spawn_blocking(move || snapshot(&from, &copy)).await;
-        return Ok(copied.map_err(|error| io_at(to)(io::Error::other(error)))??);
+        return match copied.map_err(|error| io_at(to)(io::Error::other(error)))? {
+            // The one of the copy: that of the database is read.
+            Err(StoreError::Full(_)) => Err(io_at(to)(io::ErrorKind::StorageFull.into())),
+            copied => Ok(copied?),
+        };
     };
     let from =
         Copyable::Postgres(Postgres::open(PostgresOptions { create: false, ..PostgresOptions::new(address.clone()) })?);
@@ -339,24 +452,38 @@ async fn sign_everybody_out(store: &dyn Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies the sealed files that a database speaks of, each of which has to be there.
-async fn copy_files(store: &dyn Store, objects: &Objects, making: &Path) -> Result<(), BackupError> {
+/// Fails if a sealed file that a database speaks of is not there.
+async fn are_whole(store: &dyn Store, objects: &Objects) -> Result<(), BackupError> {
+    let damaged = damaged_files(store, objects).await?;
+    match damaged.first() {
+        Some(DamagedFile { place, .. }) => {
+            Err(BackupError::MissingFiles { count: damaged.len(), first: place.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Copies the sealed files that a database speaks of, each of which has to be there, and records them.
+async fn copy_files(
+    store: &dyn Store,
+    objects: &Objects,
+    making: &Path,
+    files: &mut BTreeMap<String, BackedUp>,
+) -> Result<(), BackupError> {
     let folder = making.join(FILES);
     make_folder(&folder)?;
-    let damaged = damaged_files(store, objects).await?;
-    if let Some(DamagedFile { place, .. }) = damaged.first() {
-        return Err(BackupError::MissingFiles { count: damaged.len(), first: place.clone() });
-    }
+    are_whole(store, objects).await?;
     let mut digests = every(|after| store.resource_digests(after, PAGE));
     while let Some(digest) = digests.try_next().await? {
         let Some(resource) = store.resource(&digest).await? else { continue };
-        let to = folder.join(format!("{digest}.wasm"));
-        let mut file = File::create_new(&to).map_err(io_at(&to))?;
+        let name = format!("{digest}.wasm");
+        let to = folder.join(&name);
+        let mut file = Recording::new(File::create_new(&to).map_err(io_at(&to))?);
         let mut pieces = objects.read(&digest, 0..resource.size).await?;
         while let Some(piece) = pieces.try_next().await.map_err(io_at(&to))? {
             file.write_all(&piece).map_err(io_at(&to))?;
         }
-        file.sync_all().map_err(io_at(&to))?;
+        files.insert(format!("{FILES}/{name}"), file.finish().map_err(io_at(&to))?);
     }
     sync(&folder)
 }
@@ -402,16 +529,58 @@ fn sync(folder: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_at(folder))
 }
 
-fn digest_of(path: &Path) -> Result<Digest, BackupError> {
-    let mut file = File::open(path).map_err(io_at(path))?;
-    let (mut digest, mut chunk) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        let read = file.read(&mut chunk).map_err(io_at(path))?;
-        if read == 0 {
-            return Ok(Digest::from_bytes(digest.finalize().into()));
-        }
-        digest.update(&chunk[..read]);
+/// A file of which digest and length are taken while it is written.
+struct Recording {
+    file: File,
+    digest: Sha256,
+    size: u64,
+}
+
+impl Recording {
+    fn new(file: File) -> Self {
+        Self { file, digest: Sha256::new(), size: 0 }
     }
+
+    fn finish(self) -> io::Result<BackedUp> {
+        self.file.sync_all()?;
+        Ok(BackedUp { size: self.size, digest: Digest::from_bytes(self.digest.finalize().into()) })
+    }
+}
+
+impl io::Write for Recording {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl BackedUp {
+    /// A file as it lies there.
+    fn of(path: &Path) -> Result<Self, BackupError> {
+        let mut file = File::open(path).map_err(io_at(path))?;
+        let (mut digest, mut chunk, mut size) = (Sha256::new(), vec![0; 1 << 20], 0);
+        loop {
+            let read = file.read(&mut chunk).map_err(io_at(path))?;
+            if read == 0 {
+                return Ok(Self { size, digest: Digest::from_bytes(digest.finalize().into()) });
+            }
+            digest.update(&chunk[..read]);
+            size += read as u64;
+        }
+    }
+}
+
+/// The bytes of a file, if it is there and not longer than that.
+fn bounded(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).ok()?;
+    (read as u64 <= most).then_some(bytes)
 }
 
 /// A folder that only its owner enters, and that was not there or empty: what others keep in one is not taken from
@@ -424,6 +593,7 @@ fn make_new(folder: &Path) -> Result<Locked, BackupError> {
     if !is_new() {
         return Err(BackupError::NotEmpty(folder.to_owned()));
     }
+    let is_there = folder.exists();
     make_folder(folder)?;
     let path = folder.join(LOCK);
     let file = private_file().write(true).create(true).truncate(false).open(&path).map_err(io_at(&path))?;
@@ -436,12 +606,14 @@ fn make_new(folder: &Path) -> Result<Locked, BackupError> {
     if !is_new() {
         return Err(BackupError::NotEmpty(folder.to_owned()));
     }
-    Ok(Locked { path, _file: file })
+    Ok(Locked { path, made: (!is_there).then(|| folder.to_owned()), _file: file })
 }
 
 /// A lock that leaves no file behind.
 struct Locked {
     path: PathBuf,
+    /// The folder, if this process made it: if nothing came of it, it goes as well.
+    made: Option<PathBuf>,
     _file: File,
 }
 
@@ -449,6 +621,10 @@ impl Drop for Locked {
     fn drop(&mut self) {
         // While it is locked: whoever opened it in this moment has a lock on nothing, and finds the folder in use.
         let _ = fs::remove_file(&self.path);
+        if let Some(made) = &self.made {
+            // Not if there is anything in it.
+            let _ = fs::remove_dir(made);
+        }
     }
 }
 
@@ -465,10 +641,10 @@ fn fresh(folder: &Path) -> Result<PathBuf, BackupError> {
     Ok(folder.to_owned())
 }
 
-fn copy_private(from: &Path, to: &Path) -> Result<(), BackupError> {
+fn copy_private(from: &Path, to: &Path) -> Result<BackedUp, BackupError> {
     let mut source = File::open(from).map_err(io_at(from))?;
-    let mut file = private_file().write(true).create_new(true).open(to).map_err(io_at(to))?;
-    io::copy(&mut source, &mut file).and_then(|_| file.sync_all()).map_err(io_at(to))
+    let mut file = Recording::new(private_file().write(true).create_new(true).open(to).map_err(io_at(to))?);
+    io::copy(&mut source, &mut file).and_then(|_| file.finish()).map_err(io_at(to))
 }
 
 fn write_private(path: &Path, text: &[u8]) -> Result<(), BackupError> {

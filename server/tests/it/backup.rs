@@ -132,7 +132,8 @@ async fn of_two_backups_into_one_folder_one_is_made_whole() {
     let app = stage.running.app();
     let (one, two) = tokio::join!(Backup::take(app, &saved, true), Backup::take(app, &saved, true));
     let (made, refused) = if one.is_ok() { (one, two) } else { (two, one) };
-    assert_eq!(Backup::read(&saved).expect("a backup"), made.expect("one is made"));
+    let master = stage.folder.path().join(MASTER_KEY);
+    assert_eq!(Backup::read(&saved, &master).expect("a backup"), made.expect("one is made"));
     assert!(matches!(refused, Err(BackupError::Busy(_) | BackupError::NotEmpty(_))), "{refused:?}");
     let hidden = std::fs::read_dir(&saved).expect("read").flatten();
     assert!(hidden.into_iter().all(|entry| !entry.file_name().to_string_lossy().starts_with('.')));
@@ -145,13 +146,24 @@ async fn what_is_no_good_backup_gives_no_server() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let saved = elsewhere.path().join("saved");
     let backup = Backup::take(stage.running.app(), &saved, true).await.expect("taken");
+    // One that is not made whole leaves nothing behind, not even its folder.
+    let stored = stage.folder.path().join(format!("files/{}.wasm", shop.resource));
+    let aside = elsewhere.path().join("aside");
+    std::fs::rename(&stored, &aside).expect("moved");
+    let failed = elsewhere.path().join("failed");
+    let refused = Backup::take(stage.running.app(), &failed, true).await;
+    assert!(matches!(refused, Err(BackupError::MissingFiles { count: 1, .. })), "{refused:?}");
+    assert!(!failed.exists());
+    std::fs::rename(&aside, &stored).expect("moved back");
     let master = stage.folder.path().join(MASTER_KEY);
     let (new, files) = (elsewhere.path().join("new"), saved.join("files"));
-    let nothing_is_left = || assert!(!new.exists() || std::fs::read_dir(&new).expect("read").next().is_none());
+    let nothing_is_left = || assert!(!new.exists());
 
     // Another server's master key.
     let other = Stage::open().await;
     let foreign = other.folder.path().join(MASTER_KEY);
+    let refused = Backup::read(&saved, &foreign);
+    assert!(matches!(refused, Err(BackupError::OtherMasterKey(_))), "{refused:?}");
     let refused = backup.restore(&saved, &foreign, &new, true).await;
     assert!(matches!(refused, Err(BackupError::OtherMasterKey(_))), "{refused:?}");
     nothing_is_left();
@@ -161,7 +173,7 @@ async fn what_is_no_good_backup_gives_no_server() {
     let aside = elsewhere.path().join("aside");
     std::fs::rename(&file, &aside).expect("moved");
     let refused = backup.restore(&saved, &master, &new, true).await;
-    assert!(matches!(refused, Err(BackupError::MissingFiles { count: 1, .. })), "{refused:?}");
+    assert!(refused.as_ref().is_err_and(|error| error.to_string().contains("is missing")), "{refused:?}");
     nothing_is_left();
     std::fs::rename(&aside, &file).expect("moved back");
 
@@ -173,13 +185,85 @@ async fn what_is_no_good_backup_gives_no_server() {
     damaged[middle] ^= 1;
     std::fs::write(&database, damaged).expect("written");
     let refused = backup.restore(&saved, &master, &new, true).await;
-    assert!(matches!(refused, Err(BackupError::Damaged(_))), "{refused:?}");
+    assert!(refused.as_ref().is_err_and(|error| error.to_string().contains("another content")), "{refused:?}");
+    nothing_is_left();
     std::fs::write(&database, whole).expect("written");
-    assert!(matches!(Backup::read(elsewhere.path()), Err(BackupError::NotABackup(_))));
+    assert!(matches!(Backup::read(elsewhere.path(), &master), Err(BackupError::NotABackup(_))));
 
     // The control: as it was made, a server is restored from it.
     backup.restore(&saved, &master, &new, true).await.expect("restored");
     assert!(new.join("portcullis.sqlite").is_file() && new.join(MASTER_KEY).is_file());
     other.stop().await;
+    stage.stop().await;
+}
+
+/// Backups lie on other machines. Whoever can write there would be the operator of what is restored from them.
+#[tokio::test]
+async fn whoever_edits_a_backup_is_no_operator_of_what_is_restored() {
+    let stage = Stage::open().await;
+    stage.shop().await;
+    stage.person("mallory@example.org").await;
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let (saved, master) = (elsewhere.path().join("saved"), stage.folder.path().join(MASTER_KEY));
+    Backup::take(stage.running.app(), &saved, true).await.expect("taken");
+    let new = elsewhere.path().join("new");
+    let restore = async || Backup::read(&saved, &master)?.restore(&saved, &master, &new, true).await;
+    let nothing_is_left = || assert!(!new.exists());
+    let (database, record) = (saved.join("portcullis.sqlite"), saved.join("backup.json"));
+    let [honest, honest_record] = [&database, &record].map(|path| std::fs::read(path).expect("read"));
+
+    // The attack: every account is an operator.
+    let operators = || {
+        let db = rusqlite::Connection::open(&database).expect("opens");
+        db.execute("UPDATE accounts SET operator = 1", []).expect("written")
+    };
+    assert!(operators() >= 2, "the attack's tool works");
+    let refused = restore().await.expect_err("edited");
+    assert!(refused.to_string().contains("`portcullis.sqlite` has"), "{refused}");
+    nothing_is_left();
+
+    // The same, with a record that fits.
+    let mut forged: serde_json::Value = serde_json::from_slice(&honest_record).expect("JSON");
+    let edited = std::fs::read(&database).expect("read");
+    forged["files"]["portcullis.sqlite"] =
+        serde_json::json!({"size": edited.len(), "digest": portcullis_protocol::Digest::of(&edited)});
+    std::fs::write(&record, serde_json::to_vec_pretty(&forged).expect("JSON")).expect("written");
+    let refused = restore().await.expect_err("not sealed");
+    assert!(matches!(refused, BackupError::NotSealed(_)), "{refused}");
+    // With a seal of another backup, with none, and without a record.
+    let seal = saved.join("backup.seal");
+    let other = elsewhere.path().join("other");
+    Backup::take(stage.running.app(), &other, false).await.expect("taken");
+    let honest_seal = std::fs::read(&seal).expect("read");
+    std::fs::copy(other.join("backup.seal"), &seal).expect("copied");
+    assert!(matches!(restore().await, Err(BackupError::NotSealed(_))));
+    std::fs::remove_file(&seal).expect("removed");
+    assert!(matches!(restore().await, Err(BackupError::NotSealed(_))));
+    std::fs::remove_file(&record).expect("removed");
+    assert!(matches!(restore().await, Err(BackupError::NotABackup(_))));
+    nothing_is_left();
+    std::fs::write(&seal, honest_seal).expect("written");
+    std::fs::write(&record, honest_record).expect("written");
+    std::fs::write(&database, honest).expect("written");
+
+    // A configuration that is changed, and one that is added; a sealed file of which a byte is another.
+    let file = std::fs::read_dir(saved.join("files")).expect("files").flatten().next().expect("one").path();
+    let whole = std::fs::read(&file).expect("read");
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    std::fs::write(&file, changed).expect("written");
+    let refused = restore().await.expect_err("changed");
+    assert!(refused.to_string().contains("has another content"), "{refused}");
+    nothing_is_left();
+    std::fs::write(&file, whole).expect("written");
+    std::fs::write(saved.join("server.toml"), "sign_up = \"open\"\n").expect("written");
+
+    // The control: as it was made, a server is restored, and what was laid beside is no part of it.
+    restore().await.expect("restored");
+    assert!(!new.join("server.toml").exists(), "the stage has no configuration file");
+    let db = rusqlite::Connection::open(new.join("portcullis.sqlite")).expect("opens");
+    let operators: i64 =
+        db.query_row("SELECT count(*) FROM accounts WHERE operator = 1", [], |row| row.get(0)).expect("counted");
+    assert_eq!(operators, 0);
     stage.stop().await;
 }
