@@ -15,11 +15,18 @@ use parking_lot::Mutex;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::{Digest, Manifest, PartEntry, PartKind};
 use std::io::Read as _;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of a cover: what a page of twenty loads in a few seconds on a phone.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
-/// Points of its longer side: more than any screen has, and little enough that a browser can unpack it.
+/// Points of its longer side: more than any screen has.
 const MAX_SIDE: usize = 8_192;
+/// Points in all. A browser unpacks each to four bytes: 16 MiB for a cover, and what a page of twenty takes a phone has.
+/// Of few bytes a picture can be made that has sixteen times as many.
+const MAX_POINTS: usize = 4 * 1024 * 1024;
+/// Covers that are opened at once. Each is read whole, and whoever asks for many waits.
+const OPENING: usize = 4;
 /// Bytes of covers that a process keeps. Those that nobody has asked for longest go first.
 const KEPT: usize = 32 * 1024 * 1024;
 /// Media types that are shown. Browsers run nothing of them.
@@ -50,7 +57,11 @@ pub(crate) struct Cover {
 
 /// Covers that were opened.
 #[derive(Debug)]
-pub(crate) struct Covers(Mutex<Kept>);
+pub(crate) struct Covers {
+    kept: Mutex<Kept>,
+    /// Who may open one.
+    opening: Arc<Semaphore>,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -60,18 +71,24 @@ struct Kept {
 
 impl Default for Covers {
     fn default() -> Self {
-        Self(Mutex::new(Kept { covers: LruCache::new_unbounded(), bytes: 0 }))
+        let kept = Mutex::new(Kept { covers: LruCache::new_unbounded(), bytes: 0 });
+        Self { kept, opening: Arc::new(Semaphore::new(OPENING)) }
     }
 }
 
 impl Covers {
     /// One that was opened before.
     pub(crate) fn kept(&self, resource: &Digest) -> Option<Cover> {
-        self.0.lock().covers.get(resource).cloned()
+        self.kept.lock().covers.get(resource).cloned()
+    }
+
+    /// The right to open one, once few enough others are. It is given back when it is dropped.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.opening).acquire_owned().await.ok()
     }
 
     fn keep(&self, resource: Digest, cover: &Cover) {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         let before = kept.covers.insert(resource, cover.clone()).map_or(0, |before| before.bytes.len());
         kept.bytes = kept.bytes.saturating_add(cover.bytes.len()).saturating_sub(before);
         while kept.bytes > KEPT
@@ -110,8 +127,8 @@ fn picture(bytes: &[u8]) -> Option<&'static str> {
         _ => return None,
     };
     let size = imagesize::blob_size(bytes).ok()?;
-    let side = size.width.max(size.height);
-    (1..=MAX_SIDE).contains(&side).then_some(media_type)
+    let (side, points) = (size.width.max(size.height), size.width.checked_mul(size.height)?);
+    ((1..=MAX_SIDE).contains(&side) && (1..=MAX_POINTS).contains(&points)).then_some(media_type)
 }
 
 #[cfg(test)]
@@ -133,6 +150,10 @@ mod tests {
         assert_eq!(picture(&png(640, 480)), Some("image/png"));
         assert_eq!(picture(b"GIF89a\x10\0\x10\0\x80\0\0"), Some("image/gif"));
         assert_eq!(picture(&png(60_000, 60_000)), None, "too many points to unpack");
+        assert_eq!(picture(&png(8_192, 8_192)), None, "256 MiB in a browser");
+        assert_eq!(picture(&png(2_048, 2_049)), None);
+        assert_eq!(picture(&png(2_048, 2_048)), Some("image/png"), "the control");
+        assert_eq!(picture(&png(8_192, 512)), Some("image/png"), "the control: a panorama");
         assert_eq!(picture(&png(0, 0)), None);
         for other in [
             &b"<!doctype html><script>alert(1)</script>"[..],
@@ -153,7 +174,7 @@ mod tests {
         for number in 0..64_u8 {
             covers.keep(Digest::of(&[number]), &cover);
         }
-        let kept = covers.0.lock();
+        let kept = covers.kept.lock();
         assert_eq!((kept.bytes, kept.covers.len()), (KEPT, 32));
     }
 }

@@ -1,4 +1,6 @@
-//! Slots for uploads. A slot is held at the pace of whoever uploads, so there are several, and nobody has them all.
+//! Slots for uploads. A slot is held at the pace of whoever uploads, so there are several, and nobody has them all: an
+//! account has a second one only while half of them are free, and one that nothing comes through is given back
+//! (`http/body.rs`).
 
 use crate::http::rate::TooMany;
 use parking_lot::{Mutex, MutexGuard};
@@ -25,7 +27,7 @@ pub(crate) struct Slot {
 }
 
 impl Uploads {
-    /// So many at once, and so many of one account, each at least one.
+    /// So many at once, and so many of one account, each at least one. Once half of all are taken, each account has one.
     #[must_use]
     pub fn new(most: usize, per_account: usize) -> Self {
         Self { most: most.max(1), per_account: per_account.max(1), running: Mutex::default() }
@@ -35,7 +37,8 @@ impl Uploads {
         let mut running = self.running();
         let all: usize = running.values().sum();
         let own = running.get(account).copied().unwrap_or(0);
-        if all >= self.most || own >= self.per_account {
+        let is_scarce = all >= self.most.div_ceil(2);
+        if all >= self.most || own >= self.per_account || (own > 0 && is_scarce) {
             return Err(TooMany { retry_after: RETRY });
         }
         running.insert(*account, own + 1);
@@ -67,5 +70,21 @@ fn no_account_has_all_the_slots() {
     let _other = uploads.begin(&account(2)).expect("another account's");
     assert!(uploads.begin(&account(3)).is_err(), "all are taken");
     drop(first);
-    drop(uploads.begin(&account(1)).expect("given back"));
+    drop(uploads.begin(&account(3)).expect("given back"));
+}
+
+#[test]
+fn few_accounts_do_not_take_the_slots_from_all_others() {
+    let account = |number: u8| AccountId::from_bytes([number; 16]);
+    let uploads = Arc::new(Uploads::new(8, 2));
+    let begin = |number| uploads.begin(&account(number));
+    // Four accounts want as many as they can have.
+    let held: Vec<Slot> = (1..=4).chain(1..=4).filter_map(|number| begin(number).ok()).collect();
+    assert_eq!(held.len(), 4, "each has one");
+    let _others: Vec<Slot> = (5..=8).map(|number| begin(number).expect("a slot for everybody else")).collect();
+    assert!(begin(9).is_err(), "the control: all are taken");
+    // While nobody else wants any, an account has two.
+    let alone = Arc::new(Uploads::new(8, 2));
+    let _two = [(); 2].map(|()| alone.begin(&account(1)).expect("a slot"));
+    assert!(alone.begin(&account(1)).is_err());
 }

@@ -209,7 +209,8 @@ publishers = \"{publishers}\"
 sandbox = {local}
 
 [limits]
-# Bytes of a sealed file; uploads under way at once, and of one account; bytes per second that one has to bring.
+# Bytes of a sealed file; uploads under way at once, and of one account (one once half are taken); bytes per second that
+# one has to bring.
 upload_bytes = {upload_bytes}
 uploads = {uploads}
 uploads_per_account = {uploads_per_account}

@@ -32,6 +32,10 @@ pub(crate) struct Pace {
     rate: u64,
 }
 
+/// How far ahead of its pace a body may be, in times of its grace: who was quick for an hour may not stand still for
+/// another one. A line that fails for less than that goes on.
+const AHEAD: u32 = 2;
+
 impl Pace {
     /// The whole of it, soon.
     pub(crate) const fn whole_within(limits: &Limits) -> Self {
@@ -43,8 +47,10 @@ impl Pace {
         Self { grace: Duration::from_secs(limits.request_seconds), rate: limits.upload_rate.max(1) }
     }
 
-    fn deadline(self, begun: Instant, bytes: u64) -> Instant {
-        begun + self.grace + Duration::from_millis(bytes.saturating_mul(1000).checked_div(self.rate).unwrap_or(0))
+    /// The deadline of a body of which so many bytes have come just now.
+    fn later(self, deadline: Instant, now: Instant, bytes: u64) -> Instant {
+        let earned = Duration::from_nanos(bytes.saturating_mul(1_000_000_000).checked_div(self.rate).unwrap_or(0));
+        (deadline + earned).min(now + self.grace * AHEAD).max(deadline)
     }
 }
 
@@ -87,8 +93,7 @@ pub(crate) fn drain(body: Body, is_held_back: bool) {
 struct Paced {
     body: Body,
     pace: Pace,
-    begun: Instant,
-    bytes: u64,
+    deadline: Instant,
     sleep: Pin<Box<Sleep>>,
     late: Arc<AtomicBool>,
 }
@@ -99,9 +104,9 @@ struct Late;
 
 impl Paced {
     fn new(body: Body, pace: Pace, late: Arc<AtomicBool>) -> Self {
-        let begun = Instant::now();
-        let sleep = Box::pin(tokio::time::sleep_until(pace.deadline(begun, 0)));
-        Self { body, pace, begun, bytes: 0, sleep, late }
+        let deadline = Instant::now() + pace.grace;
+        let sleep = Box::pin(tokio::time::sleep_until(deadline));
+        Self { body, pace, deadline, sleep, late }
     }
 }
 
@@ -124,8 +129,8 @@ impl HttpBody for Paced {
             && let Some(data) = frame.data_ref()
             && this.pace.rate > 0
         {
-            this.bytes += data.len() as u64;
-            this.sleep.as_mut().reset(this.pace.deadline(this.begun, this.bytes));
+            this.deadline = this.pace.later(this.deadline, Instant::now(), data.len() as u64);
+            this.sleep.as_mut().reset(this.deadline);
         }
         Poll::Ready(frame)
     }
@@ -139,12 +144,51 @@ impl HttpBody for Paced {
     }
 }
 
-#[test]
-fn a_slow_and_honest_line_may_take_as_long_as_it_needs() {
-    let (begun, grace) = (Instant::now(), Duration::from_secs(30));
-    let pace = Pace { grace, rate: 32 * 1024 };
-    assert_eq!(pace.deadline(begun, 0), begun + grace);
-    let four_gib = pace.deadline(begun, 4 << 30) - begun;
-    assert_eq!(four_gib, grace + Duration::from_secs((4 << 30) / (32 * 1024)), "a day and a half");
-    assert_eq!(Pace { grace, rate: 0 }.deadline(begun, u64::MAX), begun + grace);
+#[cfg(test)]
+mod tests {
+    use super::{AHEAD, Pace};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    const GRACE: Duration = Duration::from_secs(30);
+
+    /// How long a body is waited for that comes as `sent` says: bytes each second.
+    fn waited(pace: Pace, sent: impl Iterator<Item = u64>) -> Duration {
+        let begun = Instant::now();
+        let mut deadline = begun + pace.grace;
+        for (second, bytes) in sent.enumerate() {
+            let now = begun + Duration::from_secs(second as u64);
+            if now >= deadline {
+                break;
+            }
+            deadline = if bytes > 0 { pace.later(deadline, now, bytes) } else { deadline };
+        }
+        deadline - begun
+    }
+
+    #[test]
+    fn a_slow_and_honest_line_may_take_as_long_as_it_needs() {
+        let pace = Pace { grace: GRACE, rate: 32 * 1024 };
+        let seconds = (4_u64 << 30) / (32 * 1024);
+        let four_gib =
+            waited(pace, std::iter::repeat_n(32 * 1024, usize::try_from(seconds).expect("a day and a half")));
+        assert!(four_gib >= Duration::from_secs(seconds), "{four_gib:?}");
+        assert_eq!(waited(Pace { grace: GRACE, rate: 0 }, std::iter::repeat_n(0, 100)), GRACE, "whole, soon");
+    }
+
+    /// A gigabyte that came at once does not pay for hours in which nothing comes.
+    #[test]
+    fn who_was_quick_does_not_hold_a_slot_and_stand_still() {
+        let pace = Pace { grace: GRACE, rate: 32 * 1024 };
+        let soon = Duration::from_secs(10) + GRACE * AHEAD;
+        let idle = waited(pace, std::iter::repeat_n(100 << 20, 10).chain(std::iter::repeat_n(0, 100_000)));
+        assert!(idle <= soon, "{idle:?}");
+        // Nor for hours in which next to nothing does.
+        let trickle = waited(pace, std::iter::repeat_n(100 << 20, 10).chain(std::iter::repeat_n(1, 100_000)));
+        assert!(trickle <= soon + Duration::from_secs(5), "{trickle:?}");
+        // The control: a line that fails for less goes on.
+        let fails =
+            std::iter::repeat_n(1 << 20, 10).chain(std::iter::repeat_n(0, 50)).chain(std::iter::repeat_n(1 << 20, 500));
+        assert!(waited(pace, fails) > Duration::from_secs(500));
+    }
 }

@@ -14,7 +14,7 @@ use crate::store::{
     NewMerchantEndpoint, NewMerchantVouch,
 };
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::limits::MAX_VOUCHES;
+use portcullis_protocol::limits::{MAX_MERCHANTS, MAX_VOUCHES};
 use portcullis_protocol::wire::{
     MerchantAnswer, MerchantEntry, MerchantStatus, MerchantVouchRequest, OwnershipProof, WebhookKeys,
 };
@@ -52,6 +52,11 @@ pub async fn claim(core: &Core, account: &AccountId, compact: &str) -> Result<Me
         MerchantOutcome::Claimed(merchant) => *merchant,
         MerchantOutcome::Taken => {
             let why = "the name is another account's or has another key, or the key is another merchant's";
+            return Err(ServiceError::Unacceptable(why.into()));
+        }
+        MerchantOutcome::TooMany => {
+            let why =
+                format!("this account has {MAX_MERCHANTS} merchants, as many as one may have: sell as one of them");
             return Err(ServiceError::Unacceptable(why.into()));
         }
     };

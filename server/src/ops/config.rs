@@ -122,7 +122,7 @@ pub struct Limits {
     pub uploads: usize,
     /// Uploads of one account under way at once.
     pub uploads_per_account: usize,
-    /// Bytes per second that an upload has to bring, on average.
+    /// Bytes per second that an upload has to bring: at most for a minute it may fall behind that.
     pub upload_rate: u64,
     /// Connections at once. Each may have a file open as well: the system has to allow twice as many open files.
     pub connections: usize,

@@ -105,6 +105,8 @@ pub enum MerchantOutcome {
     Claimed(Box<Merchant>),
     /// The name is another account's, or has another key; or the key is another merchant's.
     Taken,
+    /// The account has [`MAX_MERCHANTS`](portcullis_protocol::limits::MAX_MERCHANTS) others.
+    TooMany,
 }
 
 /// A verified vouch of a merchant's key, to be stored.

@@ -1,11 +1,15 @@
 //! What one account can make long: no answer grows beyond what a terminal reads.
 
+use crate::codes::new_merchant;
 use crate::database::Of;
 use crate::stage::{Stage, picture, picture_manifest, upload};
 use crate::terminal::{Draft, Terminal, rng};
-use crate::world::{new_terminal, now_ms};
+use crate::world::{World, account, new_terminal, now_ms};
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
-use portcullis_protocol::limits::{MAX_DESCRIPTION, MAX_NAME, MAX_TITLE, MAX_VERSION, MAX_VERSIONS, MAX_VOUCHES};
+use portcullis_protocol::limits::{
+    MAX_DESCRIPTION, MAX_MERCHANTS, MAX_NAME, MAX_PUBLISHERS, MAX_RESOURCES, MAX_TITLE, MAX_VERSION, MAX_VERSIONS,
+    MAX_VOUCHES,
+};
 use portcullis_protocol::wire::{
     AccountAnswer, AuthorisationRequest, CatalogueEntry, OfferTerms, OffersAnswer, OffersRequest, PublisherAnswer,
     SearchAnswer, VouchRequest,
@@ -14,10 +18,11 @@ use portcullis_protocol::{
     AccountId, Digest, OfferId, OperationName, PublisherClaim, PublisherName, Reason, ReleaseSecretKey, ResourceName,
     Rights, SecretKey, TerminalId, Verified, Version, Vouch,
 };
+use portcullis_server::Core;
 use portcullis_server::crypto::secrets::random;
 use portcullis_server::store::{
-    ClaimOutcome, EnrolOutcome, NewOffer, NewResource, NewTerminal, OffersOutcome, PublishOutcome, Publisher,
-    PublisherId, Store,
+    ClaimOutcome, EnrolOutcome, MerchantOutcome, NewOffer, NewResource, NewTerminal, OffersOutcome, PublishOutcome,
+    Publisher, PublisherId, Store,
 };
 use reqwest::{Method, StatusCode};
 use std::sync::Arc;
@@ -245,7 +250,7 @@ async fn a_refusal_with_every_offer_is_read() {
     glutton.stage.stop().await;
 }
 
-/// Three hundred terminals and two hundred publishers of one account, with labels and names of full length: its owner
+/// Three hundred terminals and as many publishers as one account may have, with labels and names of full length: its owner
 /// still reads his account, and finds in it the terminal he sits at and the newest ones.
 #[tokio::test]
 async fn an_account_of_many_terminals_is_read() {
@@ -264,7 +269,8 @@ async fn an_account_of_many_terminals_is_read() {
     for id in &terminals[290..] {
         assert!(store.revoke_terminal(&glutton.account, id).await.expect("revoked"));
     }
-    for number in 0..200 {
+    // One name is claimed already.
+    for number in 1..=MAX_PUBLISHERS {
         let publisher = Publisher {
             id: PublisherId(Octets(random())),
             name: long(&format!("p{number}")).parse().expect("a name"),
@@ -272,7 +278,8 @@ async fn an_account_of_many_terminals_is_read() {
             owner: glutton.account,
             created: glutton.stage.clock.now(),
         };
-        assert_eq!(store.claim_publisher(publisher).await.expect("claimed"), ClaimOutcome::Claimed);
+        let expected = if number < MAX_PUBLISHERS { ClaimOutcome::Claimed } else { ClaimOutcome::TooMany };
+        assert_eq!(store.claim_publisher(publisher).await.expect("answered"), expected, "{number}");
     }
     let account: AccountAnswer = glutton.terminal.get_yes(&Draft::get("/v1/account")).await;
     let listed: Vec<_> = account.terminals.iter().map(|terminal| terminal.terminal).collect();
@@ -280,7 +287,7 @@ async fn an_account_of_many_terminals_is_read() {
     assert!(listed.len() > 50, "{}", listed.len());
     let newest: Vec<_> = terminals[..290].iter().rev().take(listed.len() - 1).copied().collect();
     assert_eq!(listed[1..], newest, "and those that were revoked come last");
-    assert!(account.publishers.len() > 100, "{}", account.publishers.len());
+    assert_eq!(account.publishers.len() as u64, MAX_PUBLISHERS);
 
     // The control: an account of few sees all, the revoked one last.
     let mut browser = glutton.stage.person("ada@example.org").await;
@@ -301,4 +308,62 @@ async fn an_account_of_many_terminals_is_read() {
     assert_eq!(seen, [(true, false), (false, false), (false, true)]);
     assert_eq!(after.terminals[2].terminal, newest);
     glutton.stage.stop().await;
+}
+
+/// Names are taken from everybody else: one account has some, whatever number of processes it asks at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_account_has_so_many_names_and_no_more() {
+    let world = World::new().await;
+    let second = world.second().await;
+    let (squatter, other) =
+        (account(&world.core, "squatter@example.org").await, account(&world.core, "other@example.org").await);
+    let key = || SecretKey::generate(&mut rng());
+    for number in 1..MAX_PUBLISHERS {
+        let claimed = world.claim_as(&format!("taken-{number}"), squatter, &key()).await;
+        assert_eq!(claimed, ClaimOutcome::Claimed, "{number}");
+    }
+    let publisher = |name: &str| Publisher {
+        id: PublisherId(Octets(random())),
+        name: name.parse().expect("a name"),
+        key: key().public().clone(),
+        owner: squatter,
+        created: world.core.clock.now(),
+    };
+    let (one, two) = tokio::join!(
+        world.core.store.claim_publisher(publisher("one")),
+        second.store.claim_publisher(publisher("two"))
+    );
+    let mut both = [one.expect("answered"), two.expect("answered")];
+    both.sort_by_key(|outcome| *outcome == ClaimOutcome::TooMany);
+    assert_eq!(both, [ClaimOutcome::Claimed, ClaimOutcome::TooMany]);
+    assert_eq!(world.claim_as("one-more", other, &key()).await, ClaimOutcome::Claimed, "the control");
+
+    let merchant = async |core: &Core, name: &str, owner| {
+        let new = new_merchant(core, name, &key(), owner, "https://shop.example/hook");
+        core.store.claim_merchant(new).await.expect("answered")
+    };
+    for number in 1..MAX_MERCHANTS {
+        let claimed = merchant(&world.core, &format!("taken-{number}"), squatter).await;
+        assert!(matches!(claimed, MerchantOutcome::Claimed(_)), "{number}: {claimed:?}");
+    }
+    let (one, two) = tokio::join!(merchant(&world.core, "one", squatter), merchant(&second, "two", squatter));
+    let claimed = [one, two].iter().filter(|outcome| matches!(outcome, MerchantOutcome::Claimed(_))).count();
+    assert_eq!(claimed, 1);
+    assert!(matches!(merchant(&world.core, "three", squatter).await, MerchantOutcome::TooMany));
+    assert!(matches!(merchant(&world.core, "three", other).await, MerchantOutcome::Claimed(_)), "the control");
+
+    // One resource there is, and as if there were all but one of the others.
+    world.database().run(&format!(
+        "INSERT INTO catalogue (publisher, name, newest, kind, versions, texts, sold)
+         SELECT c.publisher, 'taken-' || n.i, c.newest, c.kind, '[]', c.texts, 0 FROM catalogue c,
+             (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT i FROM n) n
+         WHERE c.name = 'alpine-lake'",
+        MAX_RESOURCES - 2
+    ));
+    let (one, two) = (world.new_resource("one", "1.0.0").0, world.new_resource("two", "1.0.0").0);
+    let (one, two) = tokio::join!(world.core.store.publish(one), second.store.publish(two));
+    let mut both = [one.expect("answered"), two.expect("answered")];
+    both.sort_by_key(|outcome| *outcome == PublishOutcome::TooManyResources);
+    assert_eq!(both, [PublishOutcome::Published, PublishOutcome::TooManyResources]);
+    world.publish("alpine-lake", "1.0.1").await;
 }

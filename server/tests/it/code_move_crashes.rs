@@ -156,7 +156,7 @@ impl Plan {
                 let new = new_merchant(core, &self.merchant, &spare, self.owner, &self.webhook);
                 match core.store.claim_merchant(new).await {
                     Ok(MerchantOutcome::Claimed(_)) => Ok(()),
-                    Ok(MerchantOutcome::Taken) => panic!("the name is taken"),
+                    Ok(refused) => panic!("{refused:?}"),
                     Err(error) => Err(text(error)),
                 }
             }

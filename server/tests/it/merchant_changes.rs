@@ -140,7 +140,7 @@ async fn an_endpoint_takes_the_place_of_another_one_when_it_is_proven_and_hears_
         let new = new_merchant(core, "games", &shop.key, shop.merchant.owner, url);
         match core.store.claim_merchant(new).await.expect("claimed") {
             MerchantOutcome::Claimed(merchant) => *merchant,
-            MerchantOutcome::Taken => panic!("taken"),
+            refused => panic!("{refused:?}"),
         }
     };
     // Until the new one is proven the old one is told, and nothing new is sold.

@@ -7,6 +7,8 @@ use crate::store::StoreError;
 pub(crate) enum TxError {
     /// The database refused a statement, or failed. It holds no values of rows.
     Database(String),
+    /// The disk of the database is full.
+    Full,
     /// Another transaction was in the way: the same work may be run again.
     Conflict(String),
     /// There is no connection to the database any more.
@@ -27,6 +29,7 @@ impl TxError {
     pub(crate) fn into_store_error(self, what: &'static str) -> StoreError {
         match self {
             Self::Database(cause) | Self::Conflict(cause) | Self::Lost(cause) => StoreError::Backend { what, cause },
+            Self::Full => StoreError::Full(what),
             Self::Unreadable => StoreError::Unreadable(what),
             Self::KeyChanged => StoreError::KeyChanged,
             Self::Damaged => StoreError::Backend { what, cause: "a row that must be there is missing".into() },

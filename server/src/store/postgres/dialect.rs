@@ -82,6 +82,7 @@ pub(super) fn failed(error: &postgres::Error) -> TxError {
         // Another server was made the primary: the next connection may reach that one.
         | SqlState::READ_ONLY_SQL_TRANSACTION
         | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => TxError::Lost(cause),
+        SqlState::DISK_FULL => TxError::Full,
         _ => TxError::Database(cause),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::store::database::{Cell, Columns, Locks, Row, Statements, TxError, TxResult, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ToSql, params_from_iter};
+use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql, params_from_iter};
 
 /// A connection with an open transaction.
 pub(super) struct Prepared<'a>(pub(super) &'a Connection);
@@ -70,5 +70,27 @@ impl ToSql for Value<'_> {
 
 /// An error of the database, without the values of rows.
 fn failed(error: rusqlite::Error) -> TxError {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        return TxError::Full;
+    }
     TxError::Database(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Connection, Prepared, Statements as _, TxError, Value};
+
+    /// A full disk, as SQLite sees one: no page more.
+    #[test]
+    fn a_full_disk_is_told_from_a_database_that_fails() {
+        let db = Connection::open_in_memory().expect("opens");
+        db.execute_batch("CREATE TABLE t (x TEXT NOT NULL); PRAGMA max_page_count = 4;").expect("made");
+        let text = "x".repeat(64 * 1024);
+        let insert = || Prepared(&db).change("INSERT INTO t VALUES (?1)", &[Value::Text(Some(&text))]);
+        assert!(matches!(insert(), Err(TxError::Full)));
+        db.execute_batch("PRAGMA max_page_count = 1000;").expect("there is room again");
+        assert!(matches!(insert(), Ok(1)), "the control");
+        let null = Prepared(&db).change("INSERT INTO t VALUES (NULL)", &[]);
+        assert!(matches!(null, Err(TxError::Database(_))), "the control");
+    }
 }

@@ -1,6 +1,6 @@
 //! Merchants.
 
-use super::{Database, Tx, TxError, TxResult, code_notices, code_orders, listed_products, webhooks};
+use super::{Database, Lock, Tx, TxError, TxResult, code_notices, code_orders, listed_products, webhooks};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::Row;
@@ -12,7 +12,7 @@ use crate::store::{
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::Health;
-use portcullis_protocol::limits::{MAX_PRODUCTS, MAX_VOUCHES};
+use portcullis_protocol::limits::{MAX_MERCHANTS, MAX_PRODUCTS, MAX_VOUCHES};
 use portcullis_protocol::{AccountId, Digest, MerchantName, PaymentRequest, ProductName, PublicKey, WebhookUrl};
 
 /// One minute of a merchant's health, in milliseconds.
@@ -82,6 +82,13 @@ pub(super) fn request(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<RequestRe
 }
 
 fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
+    // Under the account's lock: it claims no two names at once, each as the last one.
+    tx.lock(Lock::Account(&new.owner))?;
+    let sql = "SELECT count(*) FROM merchants WHERE owner = ?1 AND name <> ?2";
+    let others = tx.one(sql, (new.owner.as_bytes(), new.name.as_str()), |row| count(row, 0))?.unwrap_or(0);
+    if others >= MAX_MERCHANTS {
+        return Ok(MerchantOutcome::TooMany);
+    }
     let claimed = tx.change(
         "INSERT INTO merchants (id, name, title, key, owner, webhook, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO NOTHING",

@@ -28,7 +28,12 @@ pub(crate) async fn show(State(app): State<App>, Path(digest): Path<String>) -> 
     let Cover { media_type, bytes } = match app.covers.kept(&digest) {
         Some(cover) => cover,
         None => {
-            let opened = tokio::task::spawn_blocking(move || cover::open(&app, &digest, &part));
+            let turn = app.covers.turn().await;
+            let opened = tokio::task::spawn_blocking(move || {
+                // Held until it is open, whoever still waits for it; by then another one may have opened the same.
+                let _turn = turn;
+                app.covers.kept(&digest).map_or_else(|| cover::open(&app, &digest, &part), Ok)
+            });
             opened.await.map_err(ApiError::internal)??
         }
     };
