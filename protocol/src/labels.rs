@@ -25,6 +25,8 @@ pub const TYP_ENROLMENT: &str = "portcullis-enrolment+jwt";
 pub const TYP_PUBLISHER: &str = "portcullis-publisher+jwt";
 /// `typ` of a vouch: one publisher key names its successor.
 pub const TYP_VOUCH: &str = "portcullis-vouch+jwt";
+/// `typ` of an adoption: a publisher key stands for versions that an earlier one signed.
+pub const TYP_ADOPTION: &str = "portcullis-adoption+jwt";
 /// `typ` of a registry of billers, of which `portcullis-mail` believes mail.
 pub const TYP_BILLERS: &str = "portcullis-billers+jwt";
 /// `typ` of a merchant's claim to a name.
@@ -61,7 +63,7 @@ pub const TYP_WEBHOOK_KEYS: &str = "portcullis-webhook-keys+jwt";
 pub const TYP_PROOF: &str = "dpop+jwt";
 
 /// Every `typ` of a signed document, for the tests that hold them apart.
-pub const ALL_TYPES: [&str; 28] = [
+pub const ALL_TYPES: [&str; 29] = [
     TYP_MANIFEST,
     TYP_COUNTERSIGNATURE,
     TYP_OFFER,
@@ -73,6 +75,7 @@ pub const ALL_TYPES: [&str; 28] = [
     TYP_ENROLMENT,
     TYP_PUBLISHER,
     TYP_VOUCH,
+    TYP_ADOPTION,
     TYP_BILLERS,
     TYP_MERCHANT,
     TYP_OWNERSHIP,

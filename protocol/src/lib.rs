@@ -71,11 +71,12 @@ pub use code::OtherCode;
 pub use currency::Currency;
 pub use date::{BadDate, Date};
 pub use documents::{
-    Answer, AuditHead, Capabilities, CodeAccepted, CodeReceipt, Countersignature, Enrolment, Event, EventBody, Grant,
-    GrantLimits, KeyDocument, KeyDocumentError, LimitsRefused, Manifest, ManifestError, MerchantClaim, MerchantVouch,
-    More, Offer, OperationEntry, OrderRefunded, Ownership, PartEntry, PartKind, PaymentRequest, Product,
-    PublisherClaim, PublisherEntry, Receipt, RefundReceipt, RefusalAnswer, ResourceLimits, SealedCode, ServerEntry,
-    ServerKey, SignedManifest, TopUpReceipt, Verification, Vouch, WebhookKey, WebhookKeys, WellKnown, confirmation,
+    AdoptedVersions, Adoption, AdoptionError, Answer, AuditHead, Capabilities, CodeAccepted, CodeReceipt,
+    Countersignature, Enrolment, Event, EventBody, Grant, GrantLimits, KeyDocument, KeyDocumentError, LimitsRefused,
+    Manifest, ManifestError, MerchantClaim, MerchantVouch, More, Offer, OperationEntry, OrderRefunded, Ownership,
+    PartEntry, PartKind, PaymentRequest, Product, PublisherClaim, PublisherEntry, Receipt, RefundReceipt,
+    RefusalAnswer, ResourceLimits, SealedCode, ServerEntry, ServerKey, SignedManifest, TopUpReceipt, Verification,
+    Vouch, WebhookKey, WebhookKeys, WellKnown, confirmation,
 };
 pub use ids::{
     AccountId, BadId, BatchId, CodeId, CodeSerial, Description, Digest, EpochId, ExportName, GrantId, IdempotencyKey,

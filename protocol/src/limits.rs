@@ -134,7 +134,15 @@ pub const MAX_MINOR_UNITS: i64 = 1_000_000_000_000;
 pub const MAX_BALANCES: usize = 16;
 /// Vouches of a publisher. Stores take and terminals follow so many; a publisher changes its key every few years.
 pub const MAX_VOUCHES: usize = 64;
-/// Versions that a store takes of a resource: every entry of its catalogue lists them. One a day for years.
+/// Names of publishers that one account claims at a store: a person, and a house with several brands. Names are taken
+/// from everybody else for good.
+pub const MAX_PUBLISHERS: u64 = 32;
+/// Names of merchants that one account claims at a store, approved or not.
+pub const MAX_MERCHANTS: u64 = 32;
+/// Resources that one account publishes at a store, each under a name of its own, on sale or not: a large catalogue.
+pub const MAX_RESOURCES: u64 = 2_000;
+/// Versions that a store takes of a resource: every entry of its catalogue lists them. One a day for years. An
+/// [adoption](crate::Adoption) of as many fits into a document of [`MAX_DOCUMENT`] bytes, and into a request.
 pub const MAX_VERSIONS: usize = 1_000;
 /// Versions of a resource of which its entry in the catalogue says what opens their parts, the newest first: enough to
 /// choose by, and an entry stays some hundred KB whatever a publisher does.

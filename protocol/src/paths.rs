@@ -39,6 +39,8 @@ pub const SEARCH: &str = "/v1/search";
 pub const CATALOGUE_ENTRY: &str = "/v1/catalogue/{publisher}/{name}";
 /// The price list of a resource.
 pub const OFFERS: &str = "/v1/catalogue/{publisher}/{name}/offers";
+/// What a publisher's key stands for of what earlier ones signed.
+pub const ADOPTION: &str = "/v1/catalogue/{publisher}/{name}/adoption";
 /// A sealed file.
 pub const FILE: &str = "/v1/files/{digest}";
 /// A publisher and its key.

@@ -271,6 +271,16 @@ pub struct VouchRequest {
     pub claim: Option<String>,
 }
 
+/// `PUT /v1/catalogue/{publisher}/{name}/adoption`: a publisher's key stands for versions that earlier ones signed.
+/// Answer: [`Done`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AdoptionRequest {
+    /// A compact [`crate::Adoption`], signed by the key in use or by the one that comes next.
+    pub adoption: String,
+}
+
 /// Answer to `GET /v1/publishers/{name}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -281,6 +291,9 @@ pub struct PublisherAnswer {
     pub publisher_key: PublicKey,
     /// Compact [`crate::Vouch`]es, oldest first.
     pub vouches: Vec<String>,
+    /// What it has published, by name, on sale or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourceName>,
 }
 
 /// Answer to `PUT /v1/resources`, whose body is the sealed file.
@@ -369,6 +382,9 @@ pub struct CatalogueEntry {
     pub offers: Vec<String>,
     /// Compact [`crate::Vouch`]es of the publisher, oldest first.
     pub vouches: Vec<String>,
+    /// A compact [`crate::Adoption`]: what the publisher key stands for of what earlier ones signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<String>,
 }
 
 /// A version in the catalogue.
@@ -381,7 +397,7 @@ pub struct CatalogueVersion {
     pub digest: Digest,
     /// Bytes of the sealed file.
     pub size: u64,
-    /// Whether it was withdrawn.
+    /// Whether it is sold no more: it was withdrawn, or the publisher key neither signed nor adopted it.
     pub withdrawn: bool,
     /// The parts that are not public, with the operations of this version that open each: an offer for one of these
     /// operations, whatever version it was made for, opens the part. Left out in a search, of a withdrawn version, and

@@ -62,7 +62,7 @@ pub(crate) async fn source(
         "{dim}{target} is not installed: streaming it from {server} ({bytes} in all); --install keeps it{dim:#}"
     ));
     if streaming.publisher() == Standing::New {
-        let words = streaming.manifest().manifest().publisher.jwk.thumbprint().words();
+        let words = streaming.publisher_key().words();
         screen.note(format_args!("publisher key {words}  {warn}new: pinned from now on{warn:#}"));
     }
     Ok(streaming.accept().await?)

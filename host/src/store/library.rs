@@ -156,7 +156,7 @@ impl Library {
     }
 
     /// Fetches and verifies a resource: form, signatures, every block of every part; a trusted store sells it; its
-    /// publisher's key is the pinned one or vouched for; it is no older than what is installed or was streamed, unless
+    /// publisher's key is the pinned one or vouched for, or has adopted what an earlier one signed; it is no older than what is installed or was streamed, unless
     /// that version was asked for by number or `allow_older` says so. What it returns can be shown before anything is
     /// installed.
     ///
@@ -288,13 +288,10 @@ impl Library {
             // A file from elsewhere is installed offline too; prices and vouches are then missing.
             None => storefront::find(sessions, &server, publisher, name).await.ok().flatten(),
         };
-        let (vouches, offers) = match listing {
-            Some(Listing { vouches, offers, unknown_offers, .. }) => {
-                (vouches, Listed { known: offers, unknown: unknown_offers })
-            }
-            None => (Vec::new(), Listed::default()),
-        };
-        let judged = publisher_pin::judge(&sessions.state, &server, &manifest.publisher, &vouches)?;
+        let said = listing.as_ref().map(Listing::of_publisher).unwrap_or_default();
+        let judged = publisher_pin::judge(&sessions.state, &server, signed, said)?;
+        let offers =
+            listing.map(|Listing { offers, unknown_offers, .. }| Listed { known: offers, unknown: unknown_offers });
         let installed = self.read(publisher.as_str(), name.as_str())?;
         if let Some(installed) = &installed {
             may_replace(installed, signed, &server, allow_older)?;
@@ -302,7 +299,7 @@ impl Library {
         if !allow_older {
             VersionMarks::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
         }
-        Ok((server, judged, installed.map(|installed| installed.version), offers))
+        Ok((server, judged, installed.map(|installed| installed.version), offers.unwrap_or_default()))
     }
 
     /// A resource in the catalogue of the given store; else of the store that the installed one came from; else of the
@@ -487,6 +484,12 @@ impl Candidate {
     #[must_use]
     pub const fn publisher(&self) -> Standing {
         self.publisher.standing
+    }
+
+    /// The publisher's key that is believed from its installation on: the one that signed it, or one that adopted it.
+    #[must_use]
+    pub fn publisher_key(&self) -> Thumbprint {
+        self.publisher.key()
     }
 
     /// The version that is installed now, if there is one.

@@ -1,10 +1,11 @@
-//! Which key a publisher signs with: pinned at the first install, changed only by the old key's word.
+//! Which key a publisher signs with: pinned at the first install, changed only by the old key's word. What earlier keys
+//! signed is the publisher's where the key that is believed has adopted its very digest.
 
 use crate::client_error::ClientError;
 use crate::state::folder::{StateDir, StateError, file_name};
 use crate::store::version_marks;
 use portcullis_protocol::limits::MAX_VOUCHES;
-use portcullis_protocol::{Origin, PublicKey, PublisherEntry, PublisherName, Thumbprint, Unverified, Vouch};
+use portcullis_protocol::{Adoption, Origin, PublicKey, PublisherName, SignedManifest, Thumbprint, Unverified, Vouch};
 use serde::{Deserialize, Serialize};
 
 /// Where pins are kept: a folder per store.
@@ -51,32 +52,78 @@ pub(crate) struct Confirmed {
     pinned: Pinned,
 }
 
-/// Judges the key that signed a manifest. `vouches` are the store's, oldest first; they are believed only as far as the
-/// pinned key's signature reaches.
+/// What a store says of a publisher. None of it is believed by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StoreWord<'s> {
+    /// The key in use.
+    pub(crate) key: Option<&'s PublicKey>,
+    /// Compact vouches, oldest first.
+    pub(crate) vouches: &'s [String],
+    /// What that key has adopted of the resource, compact.
+    pub(crate) adoption: Option<&'s str>,
+}
+
+impl StoreWord<'_> {
+    /// Whether a key stands for a resource: it signed it, or it signed that it adopts it.
+    fn stands(&self, key: &PublicKey, signed: &SignedManifest) -> bool {
+        let manifest = signed.manifest();
+        let adopts = |compact: &str| {
+            let adoption = Unverified::<Adoption>::parse(compact).and_then(|adoption| adoption.verify(key));
+            adoption.is_ok_and(|adoption| {
+                let adoption = adoption.document();
+                adoption.jwk == *key && adoption.names(&manifest.publisher.name, &manifest.name, &signed.digest())
+            })
+        };
+        manifest.publisher.jwk == *key || self.adoption.is_some_and(adopts)
+    }
+}
+
+/// Judges the key that a resource rests on. Vouches are believed only as far as the pinned key's signature reaches, and
+/// an adoption by the key that is believed then.
 ///
 /// # Errors
 /// [`ClientError::PublisherChanged`].
 pub(crate) fn judge(
     state: &StateDir,
     store: &Origin,
-    publisher: &PublisherEntry,
-    vouches: &[String],
+    signed: &SignedManifest,
+    said: StoreWord<'_>,
 ) -> Result<JudgedPublisher, ClientError> {
+    let publisher = &signed.manifest().publisher;
     let record = record(store, &publisher.name);
     let before = read(state, &record)?;
-    let (standing, seq) = match &before {
-        None => (Standing::New, history(publisher, vouches)),
-        Some(pinned) if pinned.key == publisher.jwk => (Standing::Known, pinned.seq),
+    // Whoever meets the publisher here meets the key that is in use, if it stands for this.
+    let found = said.key.filter(|key| said.stands(key, signed)).unwrap_or(&publisher.jwk);
+    let (standing, pinned) = match &before {
+        None => (Standing::New, Pinned { key: found.clone(), seq: history(found, &publisher.name, said.vouches) }),
+        Some(pinned) if said.stands(&pinned.key, signed) => (Standing::Known, pinned.clone()),
         Some(pinned) => {
-            let current = chain(pinned, &publisher.name, vouches).pop().unwrap_or_else(|| pinned.clone());
-            if current.key != publisher.jwk {
-                return Err(changed(&publisher.name, pinned, &publisher.jwk));
+            let current = current(pinned, &publisher.name, said.vouches);
+            if !said.stands(&current.key, signed) {
+                return Err(changed(&publisher.name, pinned, found));
             }
-            (Standing::Vouched, current.seq)
+            (Standing::Vouched, current)
         }
     };
-    let pinned = Pinned { key: publisher.jwk.clone(), seq };
     Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned })
+}
+
+/// Judges the key that a store sells a publisher's resources under, before anything is paid for. What it sells, that key
+/// stands for, or terminals refuse it.
+///
+/// # Errors
+/// [`ClientError::PublisherChanged`].
+pub(crate) fn judge_seller(
+    state: &StateDir,
+    store: &Origin,
+    name: &PublisherName,
+    key: &PublicKey,
+    vouches: &[String],
+) -> Result<(), ClientError> {
+    match read(state, &record(store, name))? {
+        Some(pinned) if !pinned.leads_to(key, name, vouches) => Err(changed(name, &pinned, key)),
+        _ => Ok(()),
+    }
 }
 
 /// The key that is pinned for a publisher at a store.
@@ -110,11 +157,16 @@ impl Pinned {
 
     /// Whether it is this key, or these vouches lead from it to this key.
     pub(crate) fn leads_to(&self, key: &PublicKey, name: &PublisherName, vouches: &[String]) -> bool {
-        self.key == *key || chain(self, name, vouches).last().is_some_and(|last| last.key == *key)
+        self.key == *key || current(self, name, vouches).key == *key
     }
 }
 
 impl JudgedPublisher {
+    /// The key that is believed from now on.
+    pub(crate) fn key(&self) -> Thumbprint {
+        self.pinned.thumbprint()
+    }
+
     /// Looks once more, while the state is locked: between judging and here somebody was asked, and another process may
     /// have followed the publisher to another key, which nothing but that key's own word takes back.
     ///
@@ -170,6 +222,11 @@ pub(crate) fn unpin(state: &StateDir, publisher: &PublisherName, key: &Thumbprin
     Ok(found)
 }
 
+/// The last key that vouches lead to from a pinned one.
+fn current(pinned: &Pinned, name: &PublisherName, vouches: &[String]) -> Pinned {
+    chain(pinned, name, vouches).pop().unwrap_or_else(|| pinned.clone())
+}
+
 /// The keys that follow on a first one, each by the word of the one before.
 fn chain(first: &Pinned, name: &PublisherName, vouches: &[String]) -> Vec<Pinned> {
     let mut chain: Vec<Pinned> = Vec::new();
@@ -188,8 +245,7 @@ fn follow(current: &Pinned, name: &PublisherName, compact: &str) -> Option<Pinne
 /// The number of the last vouch by which the publisher came back to this key: it left the key once, and what was said
 /// before that is not said again. Only vouches count that begin with this very key's signature; anybody can write
 /// others.
-fn history(publisher: &PublisherEntry, vouches: &[String]) -> u64 {
-    let first = Pinned { key: publisher.jwk.clone(), seq: 0 };
-    let chain = chain(&first, &publisher.name, vouches);
-    chain.iter().rev().find(|pinned| pinned.key == publisher.jwk).map_or(0, |pinned| pinned.seq)
+fn history(key: &PublicKey, name: &PublisherName, vouches: &[String]) -> u64 {
+    let chain = chain(&Pinned::first(key), name, vouches);
+    chain.iter().rev().find(|pinned| pinned.key == *key).map_or(0, |pinned| pinned.seq)
 }

@@ -12,11 +12,13 @@ use crate::state::folder::off_thread;
 use crate::store::storefront;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
-    AccountAnswer, BatchInfo, BatchesAnswer, Done, GiftsAnswer, GiftsRequest, OfferTerms, OffersAnswer, OffersRequest,
-    PublishAnswer, PublisherAnswer, PublisherRequest, RestoreRequest, VoidAnswer, VouchRequest, WithdrawRequest,
+    AccountAnswer, AdoptionRequest, BatchInfo, BatchesAnswer, Done, GiftsAnswer, GiftsRequest, OfferTerms,
+    OffersAnswer, OffersRequest, PublishAnswer, PublisherAnswer, PublisherRequest, RestoreRequest, VoidAnswer,
+    VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{
-    BatchId, Digest, Listed, Offer, Origin, PublisherClaim, PublisherName, ResourceName, SecretKey, Verified, Vouch,
+    AdoptedVersions, Adoption, BatchId, Digest, Listed, Offer, Origin, PublisherClaim, PublisherName, ResourceName,
+    SecretKey, Verified, Vouch,
 };
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -104,23 +106,61 @@ impl Publishing {
     }
 
     /// Changes the key of a publisher to `successor`, for which `key`, the one in use, vouches, and which signs itself
-    /// that it is held. Terminals that pinned the old key follow; what it signed before stays as it is.
+    /// that it is held. Terminals that pinned the old key follow. What it signed before is sold, and taken by those who
+    /// know the new key, as far as that one has adopted it: [`Publishing::adopt`].
     ///
     /// # Errors
     /// [`ClientError::NotFound`] if the store has no such publisher.
     pub async fn vouch(&self, name: &PublisherName, key: &SecretKey, successor: &SecretKey) -> Result<(), ClientError> {
         let session = self.session()?;
-        let path = paths::fill(paths::PUBLISHER, &[&name]);
-        let known: Option<PublisherAnswer> = storefront::public(&self.sessions, &self.origin, path.clone()).await?;
-        let known = known.ok_or_else(|| ClientError::NotFound(format!("{} has no publisher `{name}`", self.origin)))?;
+        let known = self.publisher(name).await?;
         let seq = known.vouches.len() as u64 + 1;
         let jwk = successor.public().clone();
         let vouch = Vouch { name: name.clone(), jwk, seq, iat: session.prover().clock().now() };
         let vouch = Verified::sign(vouch, key).compact().to_owned();
         let body = VouchRequest { vouch, claim: Some(self.claimed(&session, name, successor)) };
-        let Done {} =
-            session.post(&format!("{path}/vouches"), &body, random::idempotency_key(), Patience::Write).await?;
+        let Done {} = session
+            .post(&paths::fill(paths::VOUCHES, &[name]), &body, random::idempotency_key(), Patience::Write)
+            .await?;
         Ok(())
+    }
+
+    /// Says that a publisher's key stands for versions of a resource that earlier ones signed: terminals that believe
+    /// it take them, and the store goes on selling them. It is said before [`Publishing::vouch`] by the key that comes
+    /// next, or later by the one in use.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn adopt(
+        &self,
+        publisher: &PublisherName,
+        name: &ResourceName,
+        versions: AdoptedVersions,
+        key: &SecretKey,
+    ) -> Result<(), ClientError> {
+        let session = self.session()?;
+        let adoption = Adoption {
+            publisher: publisher.clone(),
+            name: name.clone(),
+            jwk: key.public().clone(),
+            versions,
+            iat: session.prover().clock().now(),
+        };
+        let body = AdoptionRequest { adoption: Verified::sign(adoption, key).compact().to_owned() };
+        let path = paths::fill(paths::ADOPTION, &[publisher, name]);
+        let request = json(Method::Put, &path, &body, random::idempotency_key())?;
+        let Done {} = session.ask(&request, Patience::Write).await?;
+        Ok(())
+    }
+
+    /// A publisher, by the store's word: the key in use, and what it publishes.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if the store has no such publisher.
+    pub async fn publisher(&self, name: &PublisherName) -> Result<PublisherAnswer, ClientError> {
+        let path = paths::fill(paths::PUBLISHER, &[name]);
+        let known: Option<PublisherAnswer> = storefront::public(&self.sessions, &self.origin, path).await?;
+        known.ok_or_else(|| ClientError::NotFound(format!("{} has no publisher `{name}`", self.origin)))
     }
 
     /// The age recipient (`age1…`) to which resources for this store are sealed, and its root key's thumbprint: what a

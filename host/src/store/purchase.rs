@@ -8,7 +8,8 @@ use crate::server::trust::{self, Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::journal::{JournalEntry, PendingRequest, Record};
 use crate::store::ordered_codes::OrderedCodes;
-use crate::store::storefront::Storefront;
+use crate::store::publisher_pin;
+use crate::store::storefront::{self, Listing, Storefront};
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep};
 use portcullis_protocol::{
@@ -163,7 +164,7 @@ impl Storefront {
     /// order is answered with that order: [`Purchase::again`] buys it all the same.
     ///
     /// # Errors
-    /// [`ClientError::Refused`]. A declined payment is no error: see [`Order::state`].
+    /// [`ClientError::Refused`]; [`ClientError::PublisherChanged`] if this terminal would refuse what is bought. A declined payment is no error: see [`Order::state`].
     pub async fn buy(&self, purchase: Purchase) -> Result<Order, ClientError> {
         let session = self.session()?;
         let (origin, request) = (self.origin().clone(), purchase.request());
@@ -178,10 +179,24 @@ impl Storefront {
                 Ok(_) | Err(_) => {}
             }
         }
+        self.judge(&purchase.goods).await?;
         let now = session.prover().clock().now();
         let key = random::idempotency_key();
         let entry = self.journal().write(self.origin(), &key, now, PendingRequest::Purchase(request)).await?;
         Ok(self.place(&session, entry, &purchase.goods).await??)
+    }
+
+    /// Whether what is bought would be refused here once it is paid for: its publisher's key is another than the one that
+    /// this terminal knows, and nobody vouches for it. A merchant was judged by whoever has one.
+    async fn judge(&self, goods: &Goods) -> Result<(), ClientError> {
+        let Goods::Rights(offer) = goods else { return Ok(()) };
+        let (offer, state) = (offer.document(), &self.shared().state);
+        if publisher_pin::at(state, self.origin(), &offer.publisher)?.is_none() {
+            return Ok(());
+        }
+        let listing = storefront::entry(self.shared(), self.origin(), &offer.publisher, &offer.name).await?;
+        let Listing { publisher, publisher_key, vouches, .. } = &listing;
+        publisher_pin::judge_seller(state, self.origin(), publisher, publisher_key, vouches)
     }
 
     /// Buys the rights of an offer: see [`Storefront::buy`].

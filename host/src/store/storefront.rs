@@ -8,6 +8,7 @@ use crate::server::prover::Request;
 use crate::server::session::{Patience, Session, Sessions, printable};
 use crate::server::trust::{self, Trust, offline};
 use crate::state::journal::Journal;
+use crate::store::publisher_pin::StoreWord;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
@@ -16,8 +17,9 @@ use portcullis_protocol::wire::{
     TopUpsAnswer,
 };
 use portcullis_protocol::{
-    JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin, Product, PublicKey, PublisherName,
-    Receipt, ResourceName, TerminalId, TopUpReceipt, UnknownEntry, Unverified, Verified, Version, version,
+    AdoptedVersions, Adoption, JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin, Product,
+    PublicKey, PublisherName, Receipt, ResourceName, TerminalId, TopUpReceipt, UnknownEntry, Unverified, Verified,
+    Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,9 +73,24 @@ pub struct Listing {
     pub unknown_offers: Vec<UnknownEntry>,
     /// Compact vouches of the publisher, not verified.
     pub(crate) vouches: Vec<String>,
+    /// What the publisher key has adopted, compact, not verified.
+    pub(crate) adoption: Option<String>,
 }
 
 impl Listing {
+    /// What the store says of the publisher.
+    pub(crate) fn of_publisher(&self) -> StoreWord<'_> {
+        StoreWord { key: Some(&self.publisher_key), vouches: &self.vouches, adoption: self.adoption.as_deref() }
+    }
+
+    /// What the publisher key stands for of what earlier ones signed, by its own signature.
+    #[must_use]
+    pub fn adopted(&self) -> Option<AdoptedVersions> {
+        let adoption = Unverified::<Adoption>::parse(self.adoption.as_deref()?).ok()?;
+        let adoption = adoption.verify(&self.publisher_key).ok()?.into_document();
+        (adoption.publisher == self.publisher && adoption.name == self.name).then_some(adoption.versions)
+    }
+
     /// The version to install unless another is asked for: the newest that was not withdrawn, and no pre-release where
     /// there is anything else.
     #[must_use]
@@ -426,8 +443,19 @@ pub(crate) async fn public<T: DeserializeOwned>(
 /// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry. One
 /// that it did sign, and this version cannot read, does not.
 fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused> {
-    let CatalogueEntry { publisher, publisher_key, name, kind, title, description, mut versions, offers, vouches } =
-        entry;
+    let CatalogueEntry {
+        publisher,
+        publisher_key,
+        name,
+        kind,
+        title,
+        description,
+        versions,
+        offers,
+        vouches,
+        adoption,
+    } = entry;
+    let mut versions = versions;
     let read = |compact: &String| {
         let offer = trust::listed(Trust::offer(keys, compact));
         match offer.map_err(|error| offline(format!("an offer does not verify: {error}")))? {
@@ -451,5 +479,6 @@ fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused
         offers,
         unknown_offers,
         vouches,
+        adoption,
     })
 }

@@ -17,7 +17,7 @@ use crate::store::version_marks::VersionMarks;
 use portcullis_protocol::paths;
 use portcullis_protocol::sealed::{Sealed, SealedError};
 use portcullis_protocol::wire::CatalogueVersion;
-use portcullis_protocol::{Listed, Offer, Origin, SignedManifest, UnknownEntry, Verified};
+use portcullis_protocol::{Listed, Offer, Origin, SignedManifest, Thumbprint, UnknownEntry, Verified};
 use std::fmt;
 use std::sync::Arc;
 
@@ -54,6 +54,19 @@ impl Library {
         let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), allow_older).await?;
         let (sessions, taken_from) = (Arc::clone(self.sessions()), self.taken_from().clone());
         Ok(Streaming { sessions, taken_from, streamed, server, publisher, offers, bytes: wanted.size, allow_older })
+    }
+
+    /// The manifest of a version that a store lists, whoever signed it and whether or not it is sold: for a publisher,
+    /// who wants to know what stands in his name. Its index is fetched and verified.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn manifest_of(
+        &self,
+        listing: &Listing,
+        version: &CatalogueVersion,
+    ) -> Result<SignedManifest, ClientError> {
+        Ok(self.open_remote(listing, version).await?.sealed.signed().clone())
     }
 
     /// What is kept of resources that were streamed: ciphertext, in the folder `streams` of the state directory.
@@ -137,10 +150,16 @@ impl Streaming {
         &self.server
     }
 
-    /// How its publisher's key stands; show [`Thumbprint::words`](portcullis_protocol::Thumbprint::words) of a new one.
+    /// How its publisher's key stands; show [`Thumbprint::words`] of a new one.
     #[must_use]
     pub const fn publisher(&self) -> Standing {
         self.publisher.standing
+    }
+
+    /// The publisher's key that is believed once this is accepted: the one that signed it, or one that adopted it.
+    #[must_use]
+    pub fn publisher_key(&self) -> Thumbprint {
+        self.publisher.key()
     }
 
     /// How its operations can be paid for, as the store signed it.

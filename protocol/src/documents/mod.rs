@@ -1,5 +1,6 @@
 //! The signed documents, one file each.
 
+mod adoption;
 mod answer;
 mod audit_head;
 mod code_order;
@@ -17,6 +18,7 @@ mod refund;
 mod resource_limits;
 mod webhook_keys;
 
+pub use adoption::{AdoptedVersions, Adoption, AdoptionError};
 pub use answer::{Answer, More, RefusalAnswer};
 pub use audit_head::AuditHead;
 pub use code_order::{CodeAccepted, CodeReceipt, OrderRefunded, SealedCode, Verification};

@@ -11,11 +11,11 @@ use portcullis_protocol::labels::{TYP_BILLERS, TYP_GRANT, TYP_OFFER};
 use portcullis_protocol::proof::{NonceKey, ProofTarget, check, prove};
 use portcullis_protocol::wire::Done;
 use portcullis_protocol::{
-    Answer, AuditHead, CodeAccepted, CodeReceipt, CodeSerial, Digest, Document, Enrolment, EpochId, Event, EventBody,
-    Grant, KeyDocument, MerchantClaim, MerchantName, MerchantVouch, More, Offer, OfferId, OrderId, OrderRefunded,
-    Ownership, PaymentRequest, Product, PublisherClaim, Reason, Receipt, RefundReceipt, RefusalAnswer,
-    ReleaseSecretKey, Rights, SealedCode, SignedManifest, TopUpReceipt, Unverified, Verification, Verified, Vouch,
-    WebhookKey, WebhookKeys, WebhookUrl,
+    AdoptedVersions, Adoption, Answer, AuditHead, CodeAccepted, CodeReceipt, CodeSerial, Digest, Document, Enrolment,
+    EpochId, Event, EventBody, Grant, KeyDocument, MerchantClaim, MerchantName, MerchantVouch, More, Offer, OfferId,
+    OrderId, OrderRefunded, Ownership, PaymentRequest, Product, PublisherClaim, Reason, Receipt, RefundReceipt,
+    RefusalAnswer, ReleaseSecretKey, Rights, SealedCode, SignedManifest, TopUpReceipt, Unverified, Verification,
+    Verified, Vouch, WebhookKey, WebhookKeys, WebhookUrl,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -322,6 +322,14 @@ fn vectors() -> Value {
         iat: NOW,
     };
     let vouch = Vouch { name: "lumen".parse().expect("name"), jwk: key(8).public().clone(), seq: 1, iat: NOW };
+    let versions = AdoptedVersions::new([Digest::of(b"one"), Digest::of(b"two")]).expect("few");
+    let adoption = Adoption {
+        publisher: "lumen".parse().expect("name"),
+        name: "alpine-lake".parse().expect("name"),
+        jwk: key(8).public().clone(),
+        versions,
+        iat: NOW,
+    };
     let billers = Billers {
         iat: NOW,
         billers: vec![
@@ -363,6 +371,7 @@ fn vectors() -> Value {
             positive("enrolment", enrolment, 5),
             positive("publisher-claim", claim, 7),
             positive("vouch", vouch, 7),
+            positive("adoption", adoption, 8),
             positive("billers", billers, 8),
             positive("event", event, 1),
             positive("heartbeat", heartbeat, 1),

@@ -4,9 +4,11 @@ use crate::fixtures::{NOW, grant, key, key_document, manifest, origin};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use portcullis_protocol::encoding::{Octets, base64url, from_base64url};
 use portcullis_protocol::labels::{ALL_TYPES, TYP_GRANT};
+use portcullis_protocol::limits::{MAX_NAME, MAX_REQUEST_BODY, MAX_VERSIONS};
+use portcullis_protocol::wire::AdoptionRequest;
 use portcullis_protocol::{
-    Grant, JwsError, KeyDocument, KeyDocumentError, ManifestError, Offer, SecretKey, SignedManifest, Unverified,
-    Verified,
+    AdoptedVersions, Adoption, AdoptionError, Digest, Grant, JwsError, KeyDocument, KeyDocumentError, ManifestError,
+    Offer, SecretKey, SignedManifest, Unverified, Verified,
 };
 use std::collections::BTreeSet;
 
@@ -286,5 +288,47 @@ fn media_types_have_their_form() {
         let mut changed = manifest(&key(7));
         changed.parts[1].media_type = text.into();
         assert_eq!(changed.check().is_ok(), valid, "{text}");
+    }
+}
+
+/// As many versions as a resource has are adopted by one document, which fits where it is sent and kept.
+#[test]
+fn an_adoption_of_every_version_is_a_document_and_fits_into_a_request() {
+    let digest = |number: usize| Digest::of(&number.to_be_bytes());
+    let longest = "x".repeat(MAX_NAME);
+    let adoption = |count: usize| Adoption {
+        publisher: longest.parse().expect("name"),
+        name: longest.parse().expect("name"),
+        jwk: key(7).public().clone(),
+        versions: AdoptedVersions::new((0..count).map(digest)).expect("not too many"),
+        iat: u64::from(u32::MAX),
+    };
+    let all = adoption(MAX_VERSIONS);
+    let compact = Verified::sign(all.clone(), &key(7)).compact().to_owned();
+    assert!(compact.len() < 62_500, "{}", compact.len());
+    let request = serde_json::to_vec(&AdoptionRequest { adoption: compact.clone() }).expect("json");
+    assert!(request.len() <= MAX_REQUEST_BODY, "{}", request.len());
+    let read = Unverified::<Adoption>::parse(&compact).expect("bounded").verify(key(7).public()).expect("signed");
+    assert_eq!(*read.document(), all);
+    for number in 0..MAX_VERSIONS {
+        assert!(all.names(&all.publisher, &all.name, &digest(number)));
+    }
+    assert!(!all.names(&all.publisher, &all.name, &digest(MAX_VERSIONS)));
+    let other = "other".parse().expect("name");
+    assert!(!all.names(&other, &all.name, &digest(0)), "another publisher's");
+    let other = "other".parse().expect("name");
+    assert!(!all.names(&all.publisher, &other, &digest(0)), "of another resource");
+    assert_eq!(AdoptedVersions::new((0..=MAX_VERSIONS).map(digest)), Err(AdoptionError::TooMany));
+    // In whatever order, and however often: once each, in ascending order.
+    assert_eq!(AdoptedVersions::new([digest(2), digest(1), digest(2)]), AdoptedVersions::new([digest(1), digest(2)]));
+    // One that is signed in another order, or twice, is none.
+    let mut pair = [digest(1), digest(2)];
+    pair.sort_unstable();
+    let [low, high] = pair;
+    assert!(AdoptedVersions::try_from(vec![low, high]).is_ok(), "the control");
+    for bad in [vec![high, low], vec![low, low]] {
+        assert_eq!(AdoptedVersions::try_from(bad.clone()), Err(AdoptionError::Order));
+        let versions = serde_json::to_string(&bad).expect("json");
+        assert!(serde_json::from_str::<AdoptedVersions>(&versions).is_err());
     }
 }

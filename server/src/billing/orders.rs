@@ -299,6 +299,11 @@ fn not_on_sale(off_sale: OffSale) -> ServiceError {
         OffSale::Withdrawn => {
             (Reason::ResourceWithdrawn, "Every version was withdrawn, so nothing of it is sold; nothing was charged.")
         }
+        OffSale::NotAdopted => (
+            Reason::ResourceWithdrawn,
+            "Its publisher has changed its key, and the new one does not stand for what the old one signed: terminals \
+             refuse it, so nothing of it is sold. Nothing was charged.",
+        ),
         OffSale::NoOperation => {
             (Reason::OperationUnknown, "No version that is still sold has the operation; nothing was charged.")
         }

@@ -26,5 +26,6 @@ pub(crate) fn entry(app: &Server, listing: Listing) -> Result<CatalogueEntry, Ap
         versions: versions.collect(),
         offers: offers.iter().map(|offer| offer.compact().to_owned()).collect(),
         vouches: listing.vouches,
+        adoption: listing.adoption,
     })
 }

@@ -24,7 +24,7 @@ use portcullis_folders::left_over;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::census::{self, Census};
 use portcullis_protocol::encoding::base64url;
-use portcullis_protocol::limits::{MAX_VERSION, MAX_VERSIONS};
+use portcullis_protocol::limits::{MAX_RESOURCES, MAX_VERSION, MAX_VERSIONS};
 use portcullis_protocol::sealed::{self, Sealed, SealedError};
 use portcullis_protocol::surface::{Surface, SurfaceError};
 use portcullis_protocol::wire::PublishAnswer;
@@ -249,6 +249,9 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         PublishOutcome::NotNewer(published) => ApiError::Conflict(not_newer(&answer, &published)),
         PublishOutcome::TooManyVersions => ApiError::Conflict(format!(
             "there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name"
+        )),
+        PublishOutcome::TooManyResources => ApiError::Conflict(format!(
+            "this account has published {MAX_RESOURCES} resources, as many as one may: publish a version of one of them"
         )),
         PublishOutcome::OpensPart(opened) => {
             ApiError::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))

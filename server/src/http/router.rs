@@ -182,6 +182,7 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<publishers::__path_vouch>(app, once(publishers::vouch))
         .with::<resources::__path_put>(app, upload(resources::put))
         .with::<catalogue::__path_put_offers>(app, once(catalogue::put_offers))
+        .with::<catalogue::__path_put_adoption>(app, once(catalogue::put_adoption))
         .with::<resources::__path_withdraw>(app, once(resources::withdraw))
         .with::<resources::__path_restore>(app, once(resources::restore))
         // Payment providers, each with a proof of its own.

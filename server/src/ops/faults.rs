@@ -63,6 +63,8 @@ writes! {
     PublisherClaim, "publisher.claim";
     /// A publisher's key is changed.
     PublisherVouch, "publisher.vouch";
+    /// A publisher's key adopts what an earlier one signed.
+    PublisherAdopt, "publisher.adopt";
     /// A resource is published.
     ResourcePublish, "resource.publish";
     /// A resource is withdrawn.

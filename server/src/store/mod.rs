@@ -86,7 +86,9 @@ pub(crate) use overview::{PAGE, every};
 pub use page::{AccountPage, Page};
 pub use postgres::{AddressError, DatabaseAddress, Postgres, PostgresOptions};
 pub use prepaid::Purse;
-pub use publishers::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome};
+pub use publishers::{
+    AdoptOutcome, ClaimOutcome, NewAdoption, NewVouch, Publisher, PublisherId, Publishers, VouchOutcome,
+};
 pub use redemptions::{Batch, BatchOutcome, NewBatch, RedeemOutcome, RedemptionLookup, Redemptions};
 pub use resources::{
     ListedProduct, Listing, ListingVersion, NewPart, NewResource, PublishOutcome, ResourceFacts, Resources,
@@ -97,7 +99,7 @@ pub use sessions::{
     Authenticated, ENROL_WITHIN, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
 };
 pub use shelves::{CoverPart, Shelf, Shelves};
-pub(crate) use sqlite::snapshot;
+pub(crate) use sqlite::{SCHEMA, snapshot};
 pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
 pub use sqlite::{StatementWork, work};
@@ -123,6 +125,12 @@ pub enum StoreError {
         /// What the database said. It holds no values of rows.
         cause: String,
     },
+    /// There is no room for what is to be written; nothing was.
+    #[error(
+        "the disk of the database is full ({0}). Nothing was changed: free some space there, or make it larger, and do it \
+         again"
+    )]
+    Full(&'static str),
     /// A row does not hold what this server writes.
     #[error("the database holds a {0} that this server cannot read: was it written by a newer version?")]
     Unreadable(&'static str),

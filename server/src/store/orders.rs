@@ -208,7 +208,9 @@ pub struct OrderCase {
 pub enum OffSale {
     /// Every version was withdrawn.
     Withdrawn,
-    /// No version that is not withdrawn has the operation.
+    /// Its publisher has changed its key, and the key in use has adopted none of the versions.
+    NotAdopted,
+    /// No version that is sold has the operation.
     NoOperation,
     /// The publisher's account is suspended.
     PublisherSuspended,

@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{AccountId, PublicKey, PublisherName};
+use portcullis_protocol::{AccountId, Adoption, Digest, PublicKey, PublisherName, ResourceName};
 
 /// A publisher at this server. Never leaves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +32,8 @@ pub enum ClaimOutcome {
     Claimed,
     /// The name belongs to another account or another key.
     Taken,
+    /// The account has [`MAX_PUBLISHERS`](portcullis_protocol::limits::MAX_PUBLISHERS) names.
+    TooMany,
 }
 
 /// A verified vouch, to be stored.
@@ -64,6 +66,30 @@ pub enum VouchOutcome {
     TooMany,
 }
 
+/// A verified adoption, to be stored.
+#[derive(Debug, Clone)]
+pub struct NewAdoption {
+    /// The account that asks: it has to own the publisher.
+    pub account: AccountId,
+    /// What is adopted, by which key: the one in use, or one that may come next.
+    pub adoption: Adoption,
+    /// The adoption itself.
+    pub compact: String,
+}
+
+/// What became of an adoption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdoptOutcome {
+    /// It is stored. It holds as soon as its key is in use.
+    Adopted,
+    /// There is no such resource of a publisher that the account owns.
+    NotFound,
+    /// This is no version of the resource.
+    NoSuchVersion(Digest),
+    /// The key in use has adopted this version before, and terminals may know that: it is withdrawn, not left out.
+    LeavesOut(Digest),
+}
+
 /// Publishers.
 #[async_trait]
 pub trait Publishers {
@@ -73,8 +99,16 @@ pub trait Publishers {
     /// The publisher of a name.
     async fn publisher(&self, name: &PublisherName) -> Result<Option<Publisher>, StoreError>;
 
-    /// Changes a publisher's key to the one that the key in use vouches for.
+    /// Remembers what a key stands for of what earlier ones signed: of the key in use, and of one that may come next. It
+    /// takes the place of what the same key, and what any third one, said of this resource.
+    async fn adopt(&self, adoption: NewAdoption) -> Result<AdoptOutcome, StoreError>;
+
+    /// Changes a publisher's key to the one that the key in use vouches for. What the new one has not adopted is sold no
+    /// more; who has rights in it keeps them.
     async fn vouch(&self, vouch: NewVouch) -> Result<VouchOutcome, StoreError>;
+
+    /// What a publisher has published, by name, on sale or not.
+    async fn resource_names(&self, name: &PublisherName) -> Result<Vec<ResourceName>, StoreError>;
 
     /// The vouches of a publisher, compact, oldest first.
     async fn vouches(&self, name: &PublisherName) -> Result<Vec<String>, StoreError>;

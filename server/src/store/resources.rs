@@ -49,6 +49,8 @@ pub enum PublishOutcome {
     NotNewer(Version),
     /// There are as many versions as a resource may have.
     TooManyVersions,
+    /// It is a new one, and the account has [`MAX_RESOURCES`](portcullis_protocol::limits::MAX_RESOURCES).
+    TooManyResources,
     /// An operation that is free at present would open a part that is not public.
     OpensPart(OpenedPart),
     /// Another publisher has published this part.
@@ -119,6 +121,8 @@ pub struct Listing {
     pub offers: Vec<OfferRevision>,
     /// Compact vouches of the publisher, oldest first.
     pub vouches: Vec<String>,
+    /// What the key has adopted, compact.
+    pub adoption: Option<String>,
     /// The version whose cover is shown, if one on sale has any.
     pub cover: Option<Digest>,
 }
@@ -132,7 +136,7 @@ pub struct ListingVersion {
     pub digest: Digest,
     /// Bytes of the sealed file.
     pub size: u64,
-    /// Whether it was withdrawn.
+    /// Whether it is sold no more: it was withdrawn, or its publisher's key neither signed nor adopted it.
     pub withdrawn: bool,
 }
 

@@ -30,7 +30,7 @@ const TABLES: &[(&str, &str)] = &[
         "resources",
         "digest:blob publisher:blob name:text version:text kind:text title:text description:text \
          manifest:text run_max:int size:int published_at:int withdrawn_at:int withdrawn_reason:text \
-         taken_down:int",
+         taken_down:int stands:int",
     ),
     ("offers", "digest:blob id:blob publisher:blob name:text operation:text offer:text since:int ended_at:int"),
     ("sessions", "id:blob account:blob key:blob created_at:int ended_at:int label:text used_at:int expires_at:int"),
@@ -47,6 +47,7 @@ const TABLES: &[(&str, &str)] = &[
         "id:blob account:blob key:blob release:blob label:text statement:text enrolled_at:int revoked_at:int",
     ),
     ("vouches", "publisher:blob seq:int compact:text"),
+    ("adoptions", "publisher:blob name:text key:blob compact:text"),
     ("operations", "resource:blob name:text parts:text"),
     ("parts", "resource:blob name:text key:blob public:int"),
     ("commitments", "commitment:blob publisher:blob"),

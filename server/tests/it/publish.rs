@@ -1,13 +1,21 @@
 //! Publishing, and the thieves who try it.
 
-use crate::stage::{SMUGGLER, Stage, catalogue, claim, picture, picture_manifest, seal, seal_with, stub, upload};
+use crate::stage::{
+    SMUGGLER, Shop, Stage, catalogue, claim, order, picture, picture_manifest, seal, seal_with, stub, upload,
+};
 use crate::terminal::{Draft, Terminal, rng};
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::sealed::Sealed;
-use portcullis_protocol::wire::{Done, PublishAnswer, PublisherAnswer, RestoreRequest, VouchRequest, WithdrawRequest};
-use portcullis_protocol::{Manifest, PublisherClaim, Reason, SecretKey, SignedManifest, Verified, Vouch};
+use portcullis_protocol::wire::{
+    AdoptionRequest, CatalogueEntry, Done, PublishAnswer, PublisherAnswer, RestoreRequest, VouchRequest,
+    WithdrawRequest,
+};
+use portcullis_protocol::{
+    AdoptedVersions, Adoption, Digest, Manifest, PublisherClaim, PublisherName, Reason, SecretKey, SignedManifest,
+    Unverified, Verified, Vouch,
+};
 use portcullis_server::store::{RestoreOutcome, WithdrawOutcome};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 
 #[tokio::test]
 async fn a_resource_is_countersigned_listed_and_served() {
@@ -205,6 +213,139 @@ async fn a_key_changes_only_where_the_one_in_use_vouches() {
     assert_eq!((known.publisher_key, known.vouches.len()), (successor.public().clone(), 1));
     assert_eq!(owner.send(&upload(&picture(&owner, &key, "lumen", "1.0.0"))).await.status, StatusCode::FORBIDDEN);
     assert_eq!(owner.send(&upload(&picture(&owner, &successor, "lumen", "1.0.0"))).await.status, StatusCode::OK);
+    stage.stop().await;
+}
+
+/// A publisher that changes its key, with what it sold before.
+struct Changing<'s> {
+    stage: &'s Stage,
+    shop: Shop,
+    successor: SecretKey,
+}
+
+impl<'s> Changing<'s> {
+    async fn of(stage: &'s Stage) -> Self {
+        Self { stage, shop: stage.shop().await, successor: SecretKey::generate(&mut rng()) }
+    }
+
+    /// The successor's word for these versions of the picture.
+    fn adoption(&self, versions: impl IntoIterator<Item = Digest>) -> Adoption {
+        Adoption {
+            publisher: "lumen".parse().expect("a name"),
+            name: "alpine-lake".parse().expect("a name"),
+            jwk: self.successor.public().clone(),
+            versions: AdoptedVersions::new(versions).expect("few"),
+            iat: self.stage.clock.now().seconds(),
+        }
+    }
+
+    fn put(&self, compact: &str) -> Draft {
+        let body = AdoptionRequest { adoption: compact.to_owned() };
+        Draft::json(Method::PUT, "/v1/catalogue/lumen/alpine-lake/adoption", &body)
+    }
+
+    fn adopt(&self, versions: impl IntoIterator<Item = Digest>) -> Draft {
+        self.put(Verified::sign(self.adoption(versions), &self.successor).compact())
+    }
+
+    async fn change_key(&mut self) {
+        let (name, iat) = ("lumen".parse::<PublisherName>().expect("a name"), self.stage.clock.now().seconds());
+        let jwk = self.successor.public().clone();
+        let vouch = Vouch { name: name.clone(), jwk: jwk.clone(), seq: 1, iat };
+        let claim = PublisherClaim { name, jwk, origin: self.stage.origin.clone(), iat };
+        let request = VouchRequest {
+            vouch: Verified::sign(vouch, &self.shop.key).compact().to_owned(),
+            claim: Some(Verified::sign(claim, &self.successor).compact().to_owned()),
+        };
+        let Done {} = self.shop.terminal.get_yes(&Draft::post("/v1/publishers/lumen/vouches", &request)).await;
+    }
+
+    async fn entry(&self) -> CatalogueEntry {
+        catalogue(&self.shop.terminal, "/v1/catalogue/lumen/alpine-lake").await
+    }
+}
+
+/// Terminals that know the new key refuse what the old one signed, so that nobody is sold it: not by the interface, not
+/// on a page, not with a code. Who has rights keeps them.
+#[tokio::test]
+async fn what_the_key_in_use_does_not_stand_for_is_not_sold() {
+    let stage = Stage::open().await;
+    let mut changing = Changing::of(&stage).await;
+    let mut owner = stage.customer("owner@example.org").await;
+    changing.shop.buy(&mut owner, "view").await;
+    let mut customer = stage.customer("customer@example.org").await;
+    let mut browser = stage.person("browser@example.org").await;
+    let offer = changing.shop.offer("view").digest();
+    let page = format!("/buy/{offer}");
+    // The control: before the key is changed, it is.
+    assert_eq!(browser.get(&page).await.status, 200);
+    changing.change_key().await;
+    let refused = customer.get_no(&order(offer, "ok")).await;
+    assert_eq!(refused.reason, Reason::ResourceWithdrawn, "{:?}", refused.detail);
+    assert!(refused.detail.is_some_and(|detail| detail.contains("changed its key")));
+    let entry = changing.entry().await;
+    assert!(entry.offers.is_empty() && entry.adoption.is_none() && entry.versions[0].withdrawn);
+    let shown = browser.get(&page).await;
+    assert!(shown.status != 200 || !shown.text.contains("<button type=\"submit\" name=\"pay"), "{}", shown.text);
+    // Who has paid goes on.
+    let granted = owner.send(&Draft::post("/v1/authorizations", &changing.shop.request("view"))).await;
+    assert_eq!(granted.status, StatusCode::OK, "{}", granted.text());
+    // Adopted, it is sold again.
+    let resource = changing.shop.resource;
+    let Done {} = {
+        let draft = changing.adopt([resource]);
+        changing.shop.terminal.get_yes(&draft).await
+    };
+    let entry = changing.entry().await;
+    assert!(!entry.offers.is_empty() && entry.adoption.is_some() && !entry.versions[0].withdrawn);
+    changing.shop.buy(&mut customer, "view").await;
+    assert_eq!(browser.get(&page).await.status, 200);
+    // What was adopted is withdrawn and not left out: terminals may know.
+    let draft = changing.adopt([]);
+    assert_eq!(changing.shop.terminal.send(&draft).await.status, StatusCode::CONFLICT);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_adopted_before_the_key_changes_is_sold_all_along() {
+    let stage = Stage::open().await;
+    let mut changing = Changing::of(&stage).await;
+    let resource = changing.shop.resource;
+    let left_out = picture(&changing.shop.terminal, &changing.shop.key, "lumen", "1.0.1");
+    let PublishAnswer { resource: left_out, .. } = changing.shop.terminal.get_yes(&upload(&left_out)).await;
+    let mut thief = stage.publisher("another").await.0;
+    let unknown = Digest::of(b"nobody's");
+    let good = changing.adopt([resource]);
+    let mut elsewhere = changing.adoption([resource]);
+    elsewhere.name = "another-lake".parse().expect("a name");
+    let elsewhere = Verified::sign(elsewhere, &changing.successor).compact().to_owned();
+    let not_held = Verified::sign(changing.adoption([resource]), &changing.shop.key).compact().to_owned();
+    assert_eq!(thief.send(&good).await.status, StatusCode::NOT_FOUND, "another account");
+    for (draft, why) in [
+        (changing.adopt([resource, unknown]), "a version that there is not"),
+        (changing.put(&elsewhere), "of another resource"),
+        (changing.put(&not_held), "signed by another key than it names"),
+    ] {
+        let status = changing.shop.terminal.send(&draft).await.status;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{why}");
+    }
+    let Done {} = changing.shop.terminal.get_yes(&good).await;
+    let entry = changing.entry().await;
+    assert!(entry.adoption.is_none(), "the key is not in use yet");
+    assert!(entry.versions.iter().all(|version| !version.withdrawn));
+    changing.change_key().await;
+    let entry = changing.entry().await;
+    let sold: Vec<(Digest, bool)> = entry.versions.iter().map(|version| (version.digest, !version.withdrawn)).collect();
+    assert_eq!(sold, [(left_out, false), (resource, true)]);
+    let adoption = Unverified::<Adoption>::parse(&entry.adoption.expect("adopted")).expect("an adoption");
+    let adoption = adoption.verify(&entry.publisher_key).expect("by the key in use").into_document();
+    assert_eq!(adoption, changing.adoption([resource]));
+    let mut customer = stage.customer("customer@example.org").await;
+    changing.shop.buy(&mut customer, "view").await;
+    // The control: what the new key signs itself needs nothing.
+    let next = picture(&changing.shop.terminal, &changing.successor, "lumen", "1.0.2");
+    let PublishAnswer { resource: next, .. } = changing.shop.terminal.get_yes(&upload(&next)).await;
+    assert!(changing.entry().await.versions.iter().any(|version| version.digest == next && !version.withdrawn));
     stage.stop().await;
 }
 

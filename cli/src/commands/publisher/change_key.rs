@@ -1,16 +1,28 @@
-//! `portcullis change-key`: another key signs what a publisher publishes from now on.
+//! `portcullis change-key`: another key signs what a publisher publishes from now on, and stands for what was published
+//! before.
 
 use clap::Args;
-use portcullis_protocol::PublisherName;
+use portcullis_host::{Client, Listing};
+use portcullis_protocol::wire::CatalogueVersion;
+use portcullis_protocol::{
+    AdoptedVersions, Digest, Origin, PublicKey, PublisherName, ResourceName, SecretKey, Version,
+};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
+use crate::project::published_record::PublishedRecord;
 use crate::project::publisher_key::{self, Whose};
+use crate::resource::target::Name;
 use crate::screen::output::{KeyName, Lines, Report, style};
 
-/// Change a publisher's key: the old one vouches for the new one, so that those who trust the old one follow
+/// Change a publisher's key: the old one vouches for the new one, and the new one stands for what was published
+///
+/// Those who trust the old key follow. Terminals that know the new key take what the old one signed only where the new
+/// one names it, and the store sells nothing else: a stolen old key adds nothing. What was not published from this
+/// machine is asked about. Run it again to stand for what was left out.
 #[derive(Debug, Args)]
 pub(crate) struct ChangeKey {
     /// The publisher
@@ -21,6 +33,12 @@ pub(crate) struct ChangeKey {
     /// The key in use [default: publisher.jwk in the home folder]
     #[arg(long, value_name = "FILE", env = publisher_key::VARIABLE)]
     key: Option<PathBuf>,
+    /// Do not stand for this, which is sold no more then; can be given several times
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    without: Vec<Name>,
+    /// Stand for everything that the key in use signed, without being asked
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     store: ServerOption,
 }
@@ -31,13 +49,42 @@ struct Changed {
     publisher: PublisherName,
     #[serde(flatten)]
     key: KeyName,
+    /// What the new key stands for of what was published before.
+    adopted: Vec<VersionLine>,
+    /// What it does not: it is sold no more.
+    left_out: Vec<VersionLine>,
+    /// Whether the key was in use already, and only stands for more.
+    #[serde(skip)]
+    was_in_use: bool,
     #[serde(skip)]
     file: PathBuf,
 }
 
+/// A version that was published, and whose it is.
+#[derive(Debug, Clone, Serialize)]
+struct VersionLine {
+    #[serde(skip)]
+    resource: ResourceName,
+    name: String,
+    version: Version,
+    digest: Digest,
+    /// `here`: it was published from this machine; `elsewhere`: the key in use signed it all the same; `other-key`: that
+    /// did not sign it either.
+    published: Published,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Published {
+    Here,
+    Elsewhere,
+    OtherKey,
+}
+
 impl ChangeKey {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &context.home()?), Whose::Publisher)?;
+        let home = context.home()?;
+        let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &home), Whose::Publisher)?;
         let successor = publisher_key::read(&self.successor, Whose::Publisher)?;
         if successor.public() == key.public() {
             return Err(Failure::usage(
@@ -47,26 +94,161 @@ impl ChangeKey {
         }
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        context.wait(async { Ok(client.publishing(&server).vouch(&self.publisher, &key, &successor).await?) })?;
-        context.screen.report(&Changed {
-            server: server.to_string(),
-            publisher: self.publisher,
-            key: successor.public().thumbprint().into(),
-            file: self.successor,
-        });
+        let own = PublishedRecord::of(&home).digests(&self.publisher);
+        let report = context.wait(self.change(context, &client, &server, (key, successor), &own))?;
+        context.screen.report(&report);
         Ok(())
+    }
+
+    async fn change(
+        &self,
+        context: &Context,
+        client: &Client,
+        server: &Origin,
+        (key, successor): (SecretKey, SecretKey),
+        own: &HashSet<Digest>,
+    ) -> Outcome<Changed> {
+        let publishing = client.publishing(server);
+        let known = publishing.publisher(&self.publisher).await?;
+        let was_in_use = known.publisher_key == *successor.public();
+        if !was_in_use && known.publisher_key != *key.public() {
+            return Err(Failure::new(
+                format!(
+                    "the key of {} in use at {server} is another one: {}",
+                    self.publisher,
+                    known.publisher_key.thumbprint().words()
+                ),
+                "name that one: --key FILE",
+            ));
+        }
+        let (mut adopted, mut left_out) = (Vec::new(), Vec::new());
+        for name in &known.resources {
+            let listing = client.store(server).entry(&self.publisher, name).await?;
+            let stands = Stands { client, keys: [key.public(), successor.public()], own };
+            for version in &listing.versions {
+                let line = stands.line(&listing, version).await;
+                let is_left_out = self.without.iter().any(|without| {
+                    without.means(&line.name) && without.version.as_ref().is_none_or(|left| *left == line.version)
+                });
+                // What it has adopted once, it goes on to stand for.
+                let stays = was_in_use && listing.adopted().is_some_and(|adopted| adopted.contains(&line.digest));
+                let taken = line.published != Published::OtherKey && !is_left_out;
+                if taken || stays { adopted.push(line) } else { left_out.push(line) }
+            }
+        }
+        self.agreed(context, server, &adopted)?;
+        for name in &known.resources {
+            let versions = adopted.iter().filter(|line| line.resource == *name).map(|line| line.digest);
+            let versions = AdoptedVersions::new(versions).map_err(|error| Failure::new(error, "use --without"))?;
+            if versions.iter().len() > 0 {
+                // Before the key changes, so that what is sold is sold all along.
+                publishing.adopt(&self.publisher, name, versions, &successor).await?;
+            }
+        }
+        if !was_in_use {
+            publishing.vouch(&self.publisher, &key, &successor).await?;
+        }
+        Ok(Changed {
+            server: server.to_string(),
+            publisher: self.publisher.clone(),
+            key: successor.public().thumbprint().into(),
+            adopted,
+            left_out,
+            was_in_use,
+            file: self.successor.clone(),
+        })
+    }
+
+    /// Asks about what was not published from here: the list is the store's, and whoever stole the old key may have
+    /// added to it.
+    fn agreed(&self, context: &Context, server: &Origin, adopted: &[VersionLine]) -> Outcome {
+        let elsewhere: Vec<&VersionLine> =
+            adopted.iter().filter(|line| line.published == Published::Elsewhere).collect();
+        if elsewhere.is_empty() || self.yes {
+            return Ok(());
+        }
+        let lines: String = elsewhere.iter().map(|line| format!("  {line}\n")).collect();
+        let what = format!("{server} lists versions that were not published from this machine:\n{lines}");
+        if context.screen.ask(format_args!("{what}Did you publish all of them?")) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            format!("{what}nothing was changed"),
+            "compare the digests with your own files (`portcullis inspect FILE`). If all are yours: --yes; leave out what is \
+             not: --without NAME@VERSION",
+        ))
+    }
+}
+
+/// Finds out what a version that a store lists rests on.
+struct Stands<'s> {
+    client: &'s Client,
+    /// The old key and the new one.
+    keys: [&'s PublicKey; 2],
+    /// What was published from here.
+    own: &'s HashSet<Digest>,
+}
+
+impl Stands<'_> {
+    async fn line(&self, listing: &Listing, version: &CatalogueVersion) -> VersionLine {
+        let published = match self.own.contains(&version.digest) {
+            true => Published::Here,
+            false if self.is_signed(listing, version).await => Published::Elsewhere,
+            false => Published::OtherKey,
+        };
+        VersionLine {
+            resource: listing.name.clone(),
+            name: format!("{}/{}", listing.publisher, listing.name),
+            version: version.version.clone(),
+            digest: version.digest,
+            published,
+        }
+    }
+
+    /// Whether the key in use signed it, or has adopted it: what a store lists may be anybody's.
+    async fn is_signed(&self, listing: &Listing, version: &CatalogueVersion) -> bool {
+        if self.keys.contains(&&listing.publisher_key)
+            && listing.adopted().is_some_and(|adopted| adopted.contains(&version.digest))
+        {
+            return true;
+        }
+        // One whose file does not come, or is damaged, is left out, and named.
+        let Ok(signed) = self.client.library().manifest_of(listing, version).await else { return false };
+        let manifest = signed.manifest();
+        manifest.publisher.name == listing.publisher
+            && manifest.name == listing.name
+            && manifest.version == version.version
+            && self.keys.contains(&&manifest.publisher.jwk)
+    }
+}
+
+impl std::fmt::Display for VersionLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}  {}", self.name, self.version, self.digest)
     }
 }
 
 impl Report for Changed {
     fn text(&self) -> String {
-        let good = style::GOOD;
+        let (good, warn) = (style::GOOD, style::WARN);
         let mut lines = Lines::default();
         lines.add("words", &self.key.words).add("thumbprint", &self.key.thumbprint);
+        for line in &self.adopted {
+            lines.add("stands for", line);
+        }
+        for line in &self.left_out {
+            let why = match line.published {
+                Published::OtherKey => ": neither key signed it",
+                _ => "",
+            };
+            lines.add("left out", format_args!("{line}  {warn}sold no more{why}{warn:#}"));
+        }
+        let (publisher, server) = (&self.publisher, &self.server);
+        if self.was_in_use {
+            return format!("{good}in use{good:#} is this key of {publisher} at {server} already\n{lines}");
+        }
         format!(
-            "{good}changed{good:#} the key of {} at {}\n{lines}\nSeal and publish with `--key {}` from now on. The old key is needed no longer, but keep it where you sell at other stores.\n",
-            self.publisher,
-            self.server,
+            "{good}changed{good:#} the key of {publisher} at {server}\n{lines}\nSeal and publish with `--key {}` from now on. The old key is needed no longer, but keep it where you sell at other stores.\n",
             self.file.display()
         )
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
+use crate::project::published_record::{PublishedRecord, PublishedVersion};
 use crate::project::publisher_key::{self, Whose};
 use crate::project::{self, Project};
 use crate::resource::location;
@@ -194,6 +195,18 @@ pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
     let answer = publishing.publish_with(file, Sent::new(move |sent| moved.set_position(sent))).await;
     bar.finish_and_clear();
     let answer = answer.map_err(|error| advise(error, newest.as_ref().unwrap_or(&manifest.version)))?;
+    let record = PublishedRecord::of(&context.home()?);
+    let version = PublishedVersion {
+        server: server.clone(),
+        publisher: answer.publisher.clone(),
+        name: answer.name.clone(),
+        version: answer.version.clone(),
+        digest: answer.resource,
+    };
+    if let Err(error) = record.add(&version) {
+        // It is published; when the key is changed, this version is asked about.
+        context.screen.warn(format_args!("that it was published from here is not written down: {error}"));
+    }
     let listing = store.entry(owner, &manifest.name).await?;
     let unknown_offers: Vec<UnknownLine> = listing.unknown_offers.iter().map(UnknownLine::of).collect();
     let mut offers = listing.offers;

@@ -132,7 +132,7 @@ impl Installed {
             title: manifest.title.clone(),
             digest: signed.digest().to_string(),
             server: candidate.server().to_string(),
-            publisher_key: manifest.publisher.jwk.thumbprint().into(),
+            publisher_key: candidate.publisher_key().into(),
             publisher_standing: match candidate.publisher() {
                 Standing::New => "new",
                 Standing::Known => "known",

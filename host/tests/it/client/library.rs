@@ -1,8 +1,11 @@
 //! What is installed: who sells it, who signed it, and that it never goes back unasked.
 
-use super::test_store::{TestStore, origin, publisher_name, rng};
+use super::test_store::{TestStore, origin, publisher_name, resource_name, rng};
 use portcullis_host::{Client, ClientError, InstallSource, Installed, Standing};
-use portcullis_protocol::{Reason, Rights, SecretKey, Verified, Version, Vouch};
+use portcullis_protocol::wire::PaymentMethod;
+use portcullis_protocol::{
+    AdoptedVersions, Adoption, Digest, Document, Reason, Rights, SecretKey, Thumbprint, Verified, Version, Vouch,
+};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -208,6 +211,177 @@ async fn a_yes_that_comes_late_takes_no_pin_back() {
     one.install().await.expect("installed");
     two.accept().await.expect("the same key");
     assert_eq!(prepare().await.publisher(), Standing::Known);
+}
+
+/// What a publisher's key says that it adopts of lumen/lake.
+fn adoption(by: &SecretKey, versions: impl IntoIterator<Item = Digest>) -> Adoption {
+    Adoption {
+        publisher: publisher_name(),
+        name: resource_name(),
+        jwk: by.public().clone(),
+        versions: AdoptedVersions::new(versions).expect("few"),
+        iat: 1,
+    }
+}
+
+fn signed<D: Document>(document: D, by: &SecretKey) -> Option<String> {
+    Some(Verified::sign(document, by).compact().to_owned())
+}
+
+/// A publisher who has changed its key, from `old` by `new` to `last`, with a version of each: what `last` adopts.
+struct Changed {
+    store: Arc<TestStore>,
+    old: SecretKey,
+    new: SecretKey,
+    last: SecretKey,
+    versions: [Digest; 2],
+}
+
+impl Changed {
+    fn publisher() -> Self {
+        let store = TestStore::new();
+        let [old, new, last] = [(); 3].map(|()| SecretKey::generate(&mut rng()));
+        let versions = [(&old, 1), (&new, 2)].map(|(key, major)| store.world().publish(key, (major, 0, 0)).digest());
+        let mut world = store.world();
+        world.publisher_key = Some(last.public().clone());
+        world.vouches = vec![vouch(&old, &new, 1), vouch(&new, &last, 2)];
+        world.adoption = signed(adoption(&last, versions), &last);
+        drop(world);
+        Self { store, old, new, last, versions }
+    }
+
+    /// A terminal that has met the publisher under this key, by a version that is gone from the store since.
+    async fn terminal(&self, knows: &SecretKey, home: &TempDir) -> Client {
+        let (vouches, adoption) = {
+            let mut world = self.store.world();
+            (std::mem::take(&mut world.vouches), world.adoption.take())
+        };
+        let met = self.store.world().publish(knows, (0, 1, 0)).digest();
+        let key = self.store.world().publisher_key.replace(knows.public().clone());
+        let client = self.store.signed_in(home.path()).await;
+        let installed = install(&client, "lumen/lake@0.1.0").await.expect("installed");
+        client.library().remove(&installed).await.expect("removed");
+        let mut world = self.store.world();
+        world.resources.remove(&met);
+        (world.vouches, world.adoption, world.publisher_key) = (vouches, adoption, key);
+        client
+    }
+}
+
+async fn refused(client: &Client, source: &str) -> (Thumbprint, Thumbprint) {
+    match install(client, source).await.expect_err("another key") {
+        ClientError::PublisherChanged { pinned, found, .. } => (pinned, found),
+        error => panic!("{error}"),
+    }
+}
+
+/// Whoever knows the last key takes what the keys before signed, since that one has adopted it.
+#[tokio::test]
+async fn what_a_key_has_adopted_is_taken_by_those_who_believe_it() {
+    let changed = Changed::publisher();
+    for knows in [&changed.old, &changed.new, &changed.last] {
+        for (at, version) in ["1.0.0", "2.0.0"].into_iter().enumerate() {
+            let home = TempDir::new().expect("home");
+            let client = changed.terminal(knows, &home).await;
+            let installed = install(&client, &format!("lumen/lake@{version}")).await.expect("adopted");
+            assert_eq!(installed.digest, changed.versions[at], "{version}");
+        }
+    }
+    // Who knows none is shown the key that is in use, and believes that one from then on.
+    let home = TempDir::new().expect("home");
+    let client = changed.store.signed_in(home.path()).await;
+    let source = "lumen/lake@1.0.0".parse().expect("a name");
+    let candidate = client.library().prepare(&source, false, &|_, _| {}).await.expect("adopted");
+    assert_eq!(candidate.publisher(), Standing::New);
+    assert_eq!(candidate.publisher_key(), changed.last.public().thumbprint());
+    candidate.install().await.expect("installed");
+    changed.store.world().publish(&changed.old, (3, 0, 0));
+    assert_eq!(refused(&client, "lumen/lake@3.0.0").await.0, changed.last.public().thumbprint());
+}
+
+/// A stolen old key and a store that is the thief's: what he adds with it is taken by nobody who has met the new key.
+#[tokio::test]
+async fn an_old_key_adds_nothing_to_what_the_new_one_has_adopted() {
+    let changed = Changed::publisher();
+    let home = TempDir::new().expect("home");
+    let client = changed.terminal(&changed.last, &home).await;
+    let stolen = changed.store.world().publish(&changed.old, (3, 0, 0)).digest();
+    let all = changed.versions.into_iter().chain([stolen]);
+    let by_thief = |publisher: &str, name: &str, signer: &SecretKey, jwk: &SecretKey| {
+        let mut adoption = adoption(jwk, all.clone());
+        adoption.publisher = publisher.parse().expect("a name");
+        adoption.name = name.parse().expect("a name");
+        signed(adoption, signer)
+    };
+    let honest = changed.store.world().adoption.clone().expect("there");
+    let payload = |compact: &str| compact.split('.').nth(1).expect("a payload").to_owned();
+    let longer = by_thief("lumen", "lake", &changed.last, &changed.last).expect("signed");
+    let forgeries = [
+        ("none", None),
+        ("the publisher's own", Some(honest.clone())),
+        ("one that is altered", Some(honest.replace(&payload(&honest), &payload(&longer)))),
+        ("one of the old key", by_thief("lumen", "lake", &changed.old, &changed.old)),
+        ("one of the old key in the name of the last", by_thief("lumen", "lake", &changed.old, &changed.last)),
+        ("one of the key between, as it was once in use", by_thief("lumen", "lake", &changed.new, &changed.new)),
+        ("one of another publisher with this key", by_thief("another", "lake", &changed.last, &changed.last)),
+        ("one of another resource", by_thief("lumen", "sea", &changed.last, &changed.last)),
+        ("one of the last key in the name of the old", by_thief("lumen", "lake", &changed.last, &changed.old)),
+    ];
+    for (what, forged) in forgeries {
+        changed.store.world().adoption = forged;
+        assert_eq!(refused(&client, "lumen/lake@3.0.0").await.0, changed.last.public().thumbprint(), "{what}");
+    }
+    // The control: had the last key named it, it would be taken.
+    changed.store.world().adoption = Some(longer);
+    assert_eq!(install(&client, "lumen/lake@3.0.0").await.expect("adopted").digest, stolen);
+    // Who knows the old key alone, and hears nothing of others from such a store, believes it: nothing could tell him.
+    let home = TempDir::new().expect("home");
+    let behind = changed.terminal(&changed.old, &home).await;
+    {
+        let mut world = changed.store.world();
+        (world.vouches, world.adoption) = (Vec::new(), None);
+        world.publisher_key = Some(changed.old.public().clone());
+    }
+    assert_eq!(install(&behind, "lumen/lake@3.0.0").await.expect("the key that it knows").digest, stolen);
+}
+
+/// An adoption of a key before is worth nothing to those who have followed on.
+#[tokio::test]
+async fn the_adoption_of_a_key_before_is_not_replayed() {
+    let changed = Changed::publisher();
+    let home = TempDir::new().expect("home");
+    let client = changed.terminal(&changed.last, &home).await;
+    let [first, _] = changed.versions;
+    changed.store.world().adoption = signed(adoption(&changed.new, [first]), &changed.new);
+    refused(&client, "lumen/lake@1.0.0").await;
+    // The control: to whoever knows that key and none after it, it is good.
+    let home = TempDir::new().expect("home");
+    let behind = changed.terminal(&changed.new, &home).await;
+    changed.store.world().publisher_key = Some(changed.new.public().clone());
+    changed.store.world().adoption = signed(adoption(&changed.new, [first]), &changed.new);
+    install(&behind, "lumen/lake@1.0.0").await.expect("adopted");
+}
+
+/// The publisher's key is judged before the money is taken, and not when what was paid for is to be installed.
+#[tokio::test]
+async fn nothing_is_paid_for_what_would_be_refused() {
+    let (store, home, key) = world();
+    store.world().publish(&key, (1, 0, 0));
+    let offer = store.world().offer("view", Rights::Perpetual {}, 199);
+    let client = store.signed_in(home.path()).await;
+    install(&client, "lumen/lake").await.expect("installed");
+    let means = || PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
+    let thief = SecretKey::generate(&mut rng());
+    store.world().publisher_key = Some(thief.public().clone());
+    let error = client.store(&origin()).order(&offer, means()).await.expect_err("another key");
+    assert!(matches!(error, ClientError::PublisherChanged { .. }), "{error}");
+    assert_eq!(store.count("POST /v1/orders"), 0, "no order was placed");
+    // The controls: the key that is known, and one that it vouches for.
+    store.world().vouches = vec![vouch(&key, &thief, 1)];
+    client.store(&origin()).order(&offer, means()).await.expect("vouched for");
+    assert_eq!(store.count("POST /v1/orders"), 1);
+    store.world().publisher_key = None;
+    client.store(&origin()).order(&offer, means()).await.expect("known");
 }
 
 #[tokio::test]

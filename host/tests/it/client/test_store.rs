@@ -165,6 +165,9 @@ pub(crate) struct World {
     pub(crate) resources: BTreeMap<Digest, Resource>,
     pub(crate) offers: Vec<Verified<Offer>>,
     pub(crate) vouches: Vec<String>,
+    pub(crate) adoption: Option<String>,
+    /// The key in use; without one, that of the newest version.
+    pub(crate) publisher_key: Option<PublicKey>,
     receipts: Vec<String>,
     pub(crate) grant_life: u64,
     pub(crate) publishers: Vec<PublisherName>,
@@ -233,6 +236,8 @@ impl TestStore {
             resources: BTreeMap::new(),
             offers: Vec::new(),
             vouches: Vec::new(),
+            adoption: None,
+            publisher_key: None,
             receipts: Vec::new(),
             grant_life: 300,
             publishers: Vec::new(),
@@ -512,7 +517,7 @@ impl World {
         let newest = &self.resources[&versions[0].digest].manifest;
         CatalogueEntry {
             publisher: publisher_name(),
-            publisher_key: newest.manifest().publisher.jwk.clone(),
+            publisher_key: self.publisher_key.clone().unwrap_or_else(|| newest.manifest().publisher.jwk.clone()),
             name: resource_name(),
             kind: "picture".into(),
             title: "A lake".into(),
@@ -520,6 +525,7 @@ impl World {
             versions,
             offers: self.offers.iter().map(|offer| offer.compact().to_owned()).collect(),
             vouches: self.vouches.clone(),
+            adoption: self.adoption.clone(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, VouchOutcome}
 use axum::Json;
 use axum::extract::State;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::limits::MAX_VOUCHES;
+use portcullis_protocol::limits::{MAX_PUBLISHERS, MAX_VOUCHES};
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{Done, PublisherAnswer, PublisherRequest, VouchRequest};
 use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, Vouch};
@@ -57,6 +57,12 @@ pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<Do
             Err(ApiError::Conflict(format!("the name `{}` is another account's, or has another key", claim.name))
                 .into())
         }
+        ClaimOutcome::TooMany => {
+            let text = format!(
+                "this account has {MAX_PUBLISHERS} publishers' names, as many as one may have: publish under one of them"
+            );
+            Err(ApiError::Conflict(text).into())
+        }
     }
 }
 
@@ -74,7 +80,7 @@ fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, ApiError> {
     }
 }
 
-/// A publisher: the key in use, and how it came to be.
+/// A publisher: the key in use, how it came to be, and what it has published.
 #[utoipa::path(
     get,
     path = paths::PUBLISHER,
@@ -89,7 +95,8 @@ pub(crate) async fn show(
     let name: PublisherName = segment(&name)?;
     let publisher = app.core.store.publisher(&name).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
     let vouches = app.core.store.vouches(&name).await.map_err(ApiError::internal)?;
-    Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches }))
+    let resources = app.core.store.resource_names(&name).await.map_err(ApiError::internal)?;
+    Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches, resources }))
 }
 
 /// Changes a publisher's key: the key in use names its successor.

@@ -55,7 +55,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("step_up.sql"),
     include_str!("bounds.sql"),
     include_str!("catching_up.sql"),
+    include_str!("adoptions.sql"),
 ];
+/// The version of the schema that this program makes.
+pub(crate) const SCHEMA: usize = MIGRATIONS.len();
 /// The schema of the catalogue, which is filled afterwards.
 const CATALOGUE: &str = include_str!("catalogue.sql");
 /// Prepared statements kept per connection: more than there are.
@@ -249,6 +252,7 @@ fn backend(what: &'static str, error: rusqlite::Error) -> StoreError {
         rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => {
             StoreError::Unreadable(what)
         }
+        error if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full(what),
         error => StoreError::Backend { what, cause: error.to_string() },
     }
 }

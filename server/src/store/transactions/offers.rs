@@ -9,13 +9,13 @@ use crate::store::{NewOffer, OffSale, Offers, OffersOutcome, PublisherId, StoreE
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};
 
-/// An offer `f` in force is on sale while its publisher is in good standing, and a version that is not withdrawn has
-/// its operation: what is sold can be granted.
+/// An offer `f` in force is on sale while its publisher is in good standing, and a version has its operation that is not
+/// withdrawn and that its publisher's key stands for: what is sold can be granted, and no terminal refuses its signature.
 const ON_SALE: &str = "f.ended_at IS NULL
     AND EXISTS (SELECT 1 FROM publishers p JOIN accounts a ON a.id = p.owner
                 WHERE p.id = f.publisher AND a.suspended_at IS NULL)
     AND EXISTS (SELECT 1 FROM resources r JOIN operations o ON o.resource = r.digest AND o.name = f.operation
-                WHERE r.publisher = f.publisher AND r.name = f.name AND r.withdrawn_at IS NULL)";
+                WHERE r.publisher = f.publisher AND r.name = f.name AND r.withdrawn_at IS NULL AND r.stands = 1)";
 
 fn revision(row: &Row<'_>) -> TxResult<OfferRevision> {
     Ok(OfferRevision { offer: json(row, 0)?, digest: bytes(row, 1, Digest::from_bytes)?, since: time(row, 2)? })
@@ -97,6 +97,11 @@ pub(super) fn off_sale(tx: &Tx<'_>, subject: &Subject) -> TxResult<Option<OffSal
     let sold = "SELECT 1 FROM resources WHERE publisher = ?1 AND name = ?2 AND withdrawn_at IS NULL LIMIT 1";
     if tx.one(sold, (publisher.0.0, name.as_str()), |_| Ok(()))?.is_none() {
         return Ok(Some(OffSale::Withdrawn));
+    }
+    let stands = "SELECT 1 FROM resources
+                  WHERE publisher = ?1 AND name = ?2 AND withdrawn_at IS NULL AND stands = 1 LIMIT 1";
+    if tx.one(stands, (publisher.0.0, name.as_str()), |_| Ok(()))?.is_none() {
+        return Ok(Some(OffSale::NotAdopted));
     }
     let has_it = resources::is_sold(tx, publisher, name, operation)?;
     Ok(if has_it { None } else { Some(OffSale::NoOperation) })

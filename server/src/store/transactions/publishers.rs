@@ -1,12 +1,17 @@
 //! Publishers.
 
-use super::{Database, Lock, Tx, TxResult};
+use super::{Database, Lock, Tx, TxError, TxResult, search};
 use crate::ops::faults::Write;
 use crate::store::database::row::{bytes, checked, count, octets, text, time};
-use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, Publishers, StoreError, VouchOutcome};
+use crate::store::{
+    AdoptOutcome, ClaimOutcome, NewAdoption, NewVouch, Publisher, PublisherId, Publishers, StoreError, VouchOutcome,
+};
 use async_trait::async_trait;
-use portcullis_protocol::limits::MAX_VOUCHES;
-use portcullis_protocol::{AccountId, PublicKey, PublisherName};
+use portcullis_protocol::limits::{MAX_PUBLISHERS, MAX_VOUCHES};
+use portcullis_protocol::{
+    AccountId, AdoptedVersions, Adoption, Digest, PublicKey, PublisherName, ResourceName, Unverified, Verified,
+};
+use std::collections::BTreeSet;
 
 fn find(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Option<Publisher>> {
     tx.one("SELECT id, name, key, owner, created_at FROM publishers WHERE name = ?1", [name.as_str()], |row| {
@@ -21,10 +26,17 @@ fn find(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Option<Publisher>> {
 }
 
 fn claim(tx: &Tx<'_>, publisher: &Publisher) -> TxResult<ClaimOutcome> {
+    // Under the account's lock: it claims no two names at once, each as the last one.
+    tx.lock(Lock::Account(&publisher.owner))?;
     tx.lock(Lock::Publisher(&publisher.name))?;
     if let Some(known) = find(tx, &publisher.name)? {
         let same = known.owner == publisher.owner && known.key == publisher.key;
         return Ok(if same { ClaimOutcome::Claimed } else { ClaimOutcome::Taken });
+    }
+    let sql = "SELECT count(*) FROM publishers WHERE owner = ?1";
+    let claimed = tx.one(sql, [publisher.owner.as_bytes()], |row| count(row, 0))?.unwrap_or(0);
+    if claimed >= MAX_PUBLISHERS {
+        return Ok(ClaimOutcome::TooMany);
     }
     tx.change(
         "INSERT INTO publishers (id, name, key, owner, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -42,6 +54,7 @@ fn claim(tx: &Tx<'_>, publisher: &Publisher) -> TxResult<ClaimOutcome> {
 
 fn vouch(tx: &Tx<'_>, new: &NewVouch) -> TxResult<VouchOutcome> {
     tx.lock(Lock::Publisher(&new.name))?;
+    tx.lock(Lock::Catalogue)?;
     let Some(known) = find(tx, &new.name)?.filter(|known| known.owner == new.account) else {
         return Ok(VouchOutcome::NotOwner);
     };
@@ -62,8 +75,99 @@ fn vouch(tx: &Tx<'_>, new: &NewVouch) -> TxResult<VouchOutcome> {
     let sql = "INSERT INTO vouches (publisher, seq, compact) VALUES (?1, ?2, ?3)";
     tx.change(sql, (known.id.0.0, new.seq.cast_signed(), &new.compact))?;
     tx.change("UPDATE publishers SET key = ?2 WHERE id = ?1", (known.id.0.0, new.key.to_bytes()))?;
+    stand_by(tx, &known.id, &new.name)?;
     tx.log("publisher key changed", Some(&new.account), None, &known.id.0.0)?;
     Ok(VouchOutcome::Vouched)
+}
+
+fn adopt(tx: &Tx<'_>, new: &NewAdoption) -> TxResult<AdoptOutcome> {
+    let Adoption { publisher, name, jwk, versions, .. } = &new.adoption;
+    tx.lock(Lock::Publisher(publisher))?;
+    tx.lock(Lock::Catalogue)?;
+    let Some(known) = find(tx, publisher)?.filter(|known| known.owner == new.account) else {
+        return Ok(AdoptOutcome::NotFound);
+    };
+    let published: BTreeSet<Digest> = published(tx, &known.id, name)?.into_iter().collect();
+    if published.is_empty() {
+        return Ok(AdoptOutcome::NotFound);
+    }
+    if let Some(unknown) = versions.iter().find(|version| !published.contains(version)) {
+        return Ok(AdoptOutcome::NoSuchVersion(*unknown));
+    }
+    if *jwk == known.key
+        && let Some(before) = adoption(tx, &known.id, name)?
+        && let Some(left_out) = read(&before)?.versions.iter().find(|version| !versions.contains(version))
+    {
+        return Ok(AdoptOutcome::LeavesOut(*left_out));
+    }
+    tx.change(
+        "DELETE FROM adoptions WHERE publisher = ?1 AND name = ?2 AND key <> ?3",
+        (known.id.0.0, name.as_str(), known.key.to_bytes()),
+    )?;
+    tx.change(
+        "INSERT INTO adoptions (publisher, name, key, compact) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (publisher, name, key) DO UPDATE SET compact = excluded.compact",
+        (known.id.0.0, name.as_str(), jwk.to_bytes(), &new.compact),
+    )?;
+    if *jwk == known.key {
+        stand_by_versions(tx, &known.id, name, versions)?;
+        search::refresh(tx, publisher, name)?;
+    }
+    tx.log("versions adopted", Some(&new.account), None, &known.id.0.0)?;
+    Ok(AdoptOutcome::Adopted)
+}
+
+/// After another key came into use: of what was published before it, it stands for what it has adopted.
+fn stand_by(tx: &Tx<'_>, publisher: &PublisherId, called: &PublisherName) -> TxResult<()> {
+    tx.change("UPDATE resources SET stands = 0 WHERE publisher = ?1", [publisher.0.0])?;
+    let sql = "SELECT name FROM catalogue WHERE publisher = ?1";
+    for name in tx.all(sql, [publisher.0.0], |row| text::<ResourceName>(row, 0))? {
+        if let Some(compact) = adoption(tx, publisher, &name)? {
+            stand_by_versions(tx, publisher, &name, &read(&compact)?.versions)?;
+        }
+        search::refresh(tx, called, &name)?;
+    }
+    // Of keys before, and of keys that did not come.
+    tx.change(
+        "DELETE FROM adoptions WHERE publisher = ?1 AND key <> (SELECT key FROM publishers WHERE id = ?1)",
+        [publisher.0.0],
+    )?;
+    Ok(())
+}
+
+/// What the key in use adopts, it stands for. What it stood for before, since it signed or adopted it, it goes on with.
+fn stand_by_versions(
+    tx: &Tx<'_>,
+    publisher: &PublisherId,
+    name: &ResourceName,
+    versions: &AdoptedVersions,
+) -> TxResult<()> {
+    for version in versions.iter() {
+        let sql = "UPDATE resources SET stands = 1 WHERE digest = ?1 AND publisher = ?2 AND name = ?3 AND stands = 0";
+        tx.change(sql, (version.as_bytes(), publisher.0.0, name.as_str()))?;
+    }
+    Ok(())
+}
+
+/// An adoption that was verified before it was stored.
+fn read(compact: &str) -> TxResult<Adoption> {
+    let read = Unverified::<Adoption>::parse(compact).and_then(Unverified::verify_self_signed);
+    read.map(Verified::into_document).map_err(|_| TxError::Damaged)
+}
+
+fn published(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> TxResult<Vec<Digest>> {
+    let sql = "SELECT digest FROM resources WHERE publisher = ?1 AND name = ?2";
+    tx.all(sql, (publisher.0.0, name.as_str()), |row| bytes(row, 0, Digest::from_bytes))
+}
+
+/// What the key in use has adopted of a resource, compact.
+pub(super) fn adoption(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> TxResult<Option<String>> {
+    tx.one(
+        "SELECT a.compact FROM adoptions a JOIN publishers p ON p.id = a.publisher AND p.key = a.key
+         WHERE a.publisher = ?1 AND a.name = ?2",
+        (publisher.0.0, name.as_str()),
+        |row| row.get(0),
+    )
 }
 
 /// The compact vouches of a publisher, oldest first.
@@ -84,8 +188,22 @@ impl<D: Database> Publishers for D {
         self.read("publisher", move |tx| find(tx, &name)).await
     }
 
+    async fn adopt(&self, new: NewAdoption) -> Result<AdoptOutcome, StoreError> {
+        self.write(Write::PublisherAdopt, move |tx| adopt(tx, &new)).await
+    }
+
     async fn vouch(&self, new: NewVouch) -> Result<VouchOutcome, StoreError> {
         self.write(Write::PublisherVouch, move |tx| vouch(tx, &new)).await
+    }
+
+    async fn resource_names(&self, name: &PublisherName) -> Result<Vec<ResourceName>, StoreError> {
+        let name = name.clone();
+        self.read_many("resource names", move |tx| {
+            let sql = "SELECT c.name FROM catalogue c JOIN publishers p ON p.id = c.publisher WHERE p.name = ?1
+                       ORDER BY c.name";
+            tx.all(sql, [name.as_str()], |row| text(row, 0))
+        })
+        .await
     }
 
     async fn vouches(&self, name: &PublisherName) -> Result<Vec<String>, StoreError> {

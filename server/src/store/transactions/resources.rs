@@ -9,7 +9,7 @@ use crate::store::{
     Resources, RestoreOutcome, SearchPage, SearchQuery, StoreError, WithdrawOutcome,
 };
 use async_trait::async_trait;
-use portcullis_protocol::limits::{MAX_OPENINGS, MAX_VERSIONS};
+use portcullis_protocol::limits::{MAX_OPENINGS, MAX_RESOURCES, MAX_VERSIONS};
 use portcullis_protocol::wire::PartOpening;
 use portcullis_protocol::{
     AccountId, Digest, Manifest, OperationName, PartEntry, PartName, PublicKey, PublisherName, ResourceName, Version,
@@ -77,7 +77,7 @@ pub(super) fn newest(versions: &[ListingVersion]) -> Option<&ListingVersion> {
     version::newest(sold, |version| &version.version).or_else(|| version::newest(versions, |version| &version.version))
 }
 
-/// Whether a version that is not withdrawn has an operation.
+/// Whether a version that is sold has an operation: it is not withdrawn, and the publisher's key stands for it.
 pub(super) fn is_sold(
     tx: &Tx<'_>,
     publisher: &PublisherId,
@@ -86,7 +86,7 @@ pub(super) fn is_sold(
 ) -> TxResult<bool> {
     let found = tx.one(
         "SELECT 1 FROM resources r JOIN operations o ON o.resource = r.digest AND o.name = ?3
-         WHERE r.publisher = ?1 AND r.name = ?2 AND r.withdrawn_at IS NULL LIMIT 1",
+         WHERE r.publisher = ?1 AND r.name = ?2 AND r.withdrawn_at IS NULL AND r.stands = 1 LIMIT 1",
         (publisher.0.0, name.as_str(), operation.as_str()),
         |_| Ok(()),
     )?;
@@ -158,7 +158,7 @@ pub(super) fn newest_manifest(
 /// Newest first. Of equal precedence, which no store takes any more, the one that was published last goes first.
 pub(super) fn versions(tx: &Tx<'_>, publisher: &PublisherId, name: &ResourceName) -> TxResult<Vec<ListingVersion>> {
     let mut versions = tx.all(
-        "SELECT version, digest, size, withdrawn_at IS NOT NULL FROM resources WHERE publisher = ?1 AND name = ?2
+        "SELECT version, digest, size, withdrawn_at IS NOT NULL OR stands = 0 FROM resources WHERE publisher = ?1 AND name = ?2
          ORDER BY published_at DESC",
         (publisher.0.0, name.as_str()),
         |row| {
@@ -196,6 +196,7 @@ pub(super) fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceNam
         versions,
         offers: offers::of_resource(tx, &id, name)?,
         vouches: publishers::vouches(tx, publisher)?,
+        adoption: publishers::adoption(tx, &id, name)?,
         cover: tx.one(
             "SELECT newest FROM catalogue WHERE publisher = ?1 AND name = ?2 AND cover = 1 AND sold = 1",
             (id.0.0, name.as_str()),
@@ -206,6 +207,8 @@ pub(super) fn listing(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceNam
 
 fn publish(tx: &Tx<'_>, new: &NewResource) -> TxResult<PublishOutcome> {
     let manifest = &new.manifest;
+    // Under the account's lock: it publishes no two names at once, each as the last one.
+    tx.lock(Lock::Account(&new.account))?;
     tx.lock(Lock::Publisher(&manifest.publisher.name))?;
     tx.lock(Lock::Catalogue)?;
     let owner = tx.one(
@@ -221,6 +224,13 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> TxResult<PublishOutcome> {
     let published = versions(tx, &publisher, &manifest.name)?;
     if published.len() >= MAX_VERSIONS {
         return Ok(PublishOutcome::TooManyVersions);
+    }
+    if published.is_empty() {
+        let sql = "SELECT count(*) FROM catalogue c JOIN publishers p ON p.id = c.publisher WHERE p.owner = ?1";
+        let resources = tx.one(sql, [new.account.as_bytes()], |row| count(row, 0))?.unwrap_or(0);
+        if resources >= MAX_RESOURCES {
+            return Ok(PublishOutcome::TooManyResources);
+        }
     }
     if let Some(highest) = published.first().filter(|highest| !manifest.version.is_newer_than(&highest.version)) {
         return Ok(PublishOutcome::NotNewer(highest.version.clone()));

@@ -311,6 +311,7 @@ pub(super) fn listing(tx: &Tx<'_>, number: i64) -> TxResult<Option<Listing>> {
                 versions: json(row, 7)?,
                 offers: Vec::new(),
                 vouches: Vec::new(),
+                adoption: None,
                 cover: maybe_bytes(row, 8, Digest::from_bytes)?,
             };
             Ok((octets(row, 0).map(PublisherId)?, listing))

@@ -8,12 +8,12 @@ use portcullis_fixtures::proxy::Proxy;
 use portcullis_protocol::codes::Quantity;
 use portcullis_protocol::encoding::{Octets, base64url};
 use portcullis_protocol::wire::{
-    AccountAnswer, AuthorisationAnswer, CodeOrderRequest, Done, GiftsRequest, OffersRequest, OrderAnswer,
-    PublishAnswer, SessionsAnswer, VerificationAnswer, VerificationRequest, VouchRequest, WithdrawRequest,
+    AccountAnswer, AdoptionRequest, AuthorisationAnswer, CodeOrderRequest, Done, GiftsRequest, OffersRequest,
+    OrderAnswer, PublishAnswer, SessionsAnswer, VerificationAnswer, VerificationRequest, VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{
-    MerchantClaim, MerchantVouch, PaymentRequest, PublisherClaim, ReleaseSecretKey, Rights, SecretKey, Unverified,
-    Verified, Vouch, paths,
+    AdoptedVersions, Adoption, MerchantClaim, MerchantVouch, PaymentRequest, PublisherClaim, ReleaseSecretKey, Rights,
+    SecretKey, Unverified, Verified, Vouch, paths,
 };
 use portcullis_server::crypto::secrets::random;
 use portcullis_server::merchants::redemption;
@@ -96,6 +96,14 @@ async fn prepare(stage: &Stage) -> Value {
         let PublishAnswer { resource, .. } = shop.terminal.get_yes(&upload(&file)).await;
         versions.push(resource);
     }
+    let adoption = Adoption {
+        publisher: "lumen".parse().expect("a name"),
+        name: "alpine-lake".parse().expect("a name"),
+        jwk: shop.key.public().clone(),
+        versions: AdoptedVersions::new(versions.clone()).expect("few"),
+        iat,
+    };
+    let adoption = AdoptionRequest { adoption: Verified::sign(adoption, &shop.key).compact().to_owned() };
     let reason = WithdrawRequest { reason: "too dark".into() };
     let path = paths::fill(paths::WITHDRAW, &[&versions[1]]);
     let Done {} = shop.terminal.get_yes(&Draft::post(path, &reason)).await;
@@ -145,6 +153,7 @@ async fn prepare(stage: &Stage) -> Value {
         "POST /v1/publishers/{name}/vouches": {"path": {"name": "changer"}, "body": vouch, "as": "publisher"},
         "PUT /v1/resources": {"file": file, "as": "publisher"},
         "PUT /v1/catalogue/{publisher}/{name}/offers": {"path": picture, "body": prices, "as": "publisher"},
+        "PUT /v1/catalogue/{publisher}/{name}/adoption": {"path": picture, "body": adoption, "as": "publisher"},
         "POST /v1/resources/{digest}/withdraw": {"path": {"digest": versions[0]}, "as": "publisher"},
         "POST /v1/resources/{digest}/restore": {"path": {"digest": versions[1]}, "as": "publisher"},
         "POST /webhooks/{provider}": {"path": {"provider": "sandbox"}, "body": {}},
