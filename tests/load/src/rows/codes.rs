@@ -14,7 +14,7 @@ use portcullis_protocol::wire::{
     CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderRequest, EventsAnswer, OrderAnswer, OrderState,
     PaymentMethod,
 };
-use portcullis_protocol::{Digest, OrderId, ReleaseSecretKey, SecretKey, paths};
+use portcullis_protocol::{Digest, EpochId, OrderId, ReleaseSecretKey, SecretKey, paths};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -83,8 +83,8 @@ impl Place {
         for customer in &plan.customers[..buyers] {
             let mut terminal = terminal(plan, customer).await?;
             let events: EventsAnswer = terminal.ask(&Draft::get(paths::EVENTS)).await?;
-            let stream = terminal.follow(plan.origin.as_str(), events.epoch, events.last).await?;
-            tokio::spawn(follow(terminal.clone(), stream, Arc::clone(&seen)));
+            let follower = Follower { terminal: terminal.clone(), epoch: events.epoch, seq: events.last };
+            tokio::spawn(follower.run(Arc::clone(&seen)));
             terminals.push(terminal);
         }
         Ok(Self { seller, buyers: terminals, product, seen })
@@ -97,19 +97,19 @@ impl Place {
         for number in 0..orders {
             clock.tick().await;
             let buyer = self.buyers[number as usize % self.buyers.len()].clone();
-            ordered.push(tokio::spawn(order(buyer, self.product, Arc::clone(&self.seen))));
+            let order = order(buyer.clone(), self.product, Arc::clone(&self.seen));
+            ordered.push((buyer, tokio::spawn(order)));
         }
         let mut took = Vec::new();
-        for order in ordered {
-            let order = order.await??;
-            took.push(self.share(&order).await?);
+        for (buyer, order) in ordered {
+            took.push(self.share(buyer, &order.await??).await?);
         }
         took.sort_unstable();
         Ok(took)
     }
 
     /// What the server took of an order: without what its merchant did itself.
-    async fn share(&self, order: &OrderId) -> Result<Duration> {
+    async fn share(&self, mut buyer: Terminal, order: &OrderId) -> Result<Duration> {
         let (begun, seen) = (Instant::now(), &self.seen);
         loop {
             for error in [&seen.error, &self.seller.work().error] {
@@ -122,7 +122,10 @@ impl Place {
                 let own = locked(&self.seller.work().took).remove(order).context("its merchant did nothing")?;
                 return Ok(delivered.saturating_duration_since(paid).saturating_sub(own));
             }
-            ensure!(begun.elapsed() < PATIENCE, "order {order} has no code");
+            if begun.elapsed() > PATIENCE {
+                let answer: CodeOrderAnswer = buyer.ask(&Draft::get(paths::fill(paths::CODE, &[order]))).await?;
+                bail!("order {order} is {:?} after {} s", answer.info.state, PATIENCE.as_secs());
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -159,26 +162,52 @@ async fn order(mut buyer: Terminal, product: Digest, seen: Arc<Seen>) -> Result<
     Ok(answer.order)
 }
 
-/// A terminal that hears of its codes fetches each, and says that it has it.
-async fn follow(terminal: Terminal, mut stream: portcullis_fixtures::EventStream, seen: Arc<Seen>) {
-    let failed = |error: anyhow::Error| {
-        locked(&seen.error).get_or_insert_with(|| format!("a terminal: {error:#}"));
-    };
-    loop {
-        let event = match stream.next().await {
-            Ok(Some(event)) => event,
-            Ok(None) => return,
-            Err(error) => return failed(error),
-        };
-        let Some(body) = event.body.filter(|body| body.kind == "code.received") else { continue };
-        let order = serde_json::to_value(&body.data).ok().and_then(|data| data["order"].as_str()?.parse().ok());
-        let Some(order) = order else { return failed(anyhow::anyhow!("an event that names no order")) };
-        let (mut terminal, seen) = (terminal.clone(), Arc::clone(&seen));
-        tokio::spawn(async move {
-            if let Err(error) = fetch(&mut terminal, order, &seen).await {
+/// A terminal that hears of its codes: where it has read up to.
+struct Follower {
+    terminal: Terminal,
+    epoch: EpochId,
+    seq: u64,
+}
+
+impl Follower {
+    /// Fetches each code, and says that it has it, until something goes wrong.
+    async fn run(mut self, seen: Arc<Seen>) {
+        loop {
+            if let Err(error) = self.stream(&seen).await {
                 locked(&seen.error).get_or_insert_with(|| format!("a terminal: {error:#}"));
+                return;
             }
-        });
+        }
+    }
+
+    /// Follows one stream until it ends. The next one begins where this one has got to.
+    async fn stream(&mut self, seen: &Arc<Seen>) -> Result<()> {
+        let origin = self.terminal.origin.clone();
+        let mut stream = self.terminal.follow(origin.as_str(), self.epoch, self.seq).await?;
+        let mut begun = false;
+        while let Some(event) = stream.next().await? {
+            begun = true;
+            ensure!(event.epoch == self.epoch, "the events are of another epoch");
+            let Some(body) = event.body else {
+                ensure!(event.seq == self.seq, "the last event is {}, and {} was heard", event.seq, self.seq);
+                continue;
+            };
+            ensure!(event.seq == self.seq + 1, "event {} came after {}", event.seq, self.seq);
+            self.seq = event.seq;
+            if body.kind != "code.received" {
+                continue;
+            }
+            let named = serde_json::to_value(&body.data)?["order"].as_str().and_then(|order| order.parse().ok());
+            let order = named.context("an event that names no order")?;
+            let (mut terminal, seen) = (self.terminal.clone(), Arc::clone(seen));
+            tokio::spawn(async move {
+                if let Err(error) = fetch(&mut terminal, order, &seen).await {
+                    locked(&seen.error).get_or_insert_with(|| format!("a terminal: {error:#}"));
+                }
+            });
+        }
+        ensure!(begun, "a stream ended before it began");
+        Ok(())
     }
 }
 
