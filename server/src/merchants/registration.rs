@@ -7,7 +7,7 @@
 use crate::Core;
 use crate::billing::answers::ServiceError;
 use crate::crypto::secrets::random;
-use crate::notices::outbound;
+use crate::notices::outbound::{self, OutboundError};
 use crate::notices::webhooks::{self, keys};
 use crate::store::{
     Endpoint, EndpointId, Merchant, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, NewMerchant,
@@ -22,11 +22,22 @@ use portcullis_protocol::{
     AccountId, MerchantClaim, MerchantName, MerchantVouch, Ownership, SelfSigned as _, Unverified,
 };
 use serde_json::json;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The message that an endpoint answers with its proof.
 const CHALLENGE: &str = "endpoint.challenge";
 /// The longest answer to it, in bytes: a document has some hundred.
 const PROOF: usize = 16 * 1024;
+/// After how long it is said that an endpoint cannot be reached: longer than a connection may take to come about. Who
+/// names hosts of the network that this server stands in learns neither from the words nor from the time which there
+/// are.
+const UNREACHED: Duration = Duration::from_secs(6);
+/// What is said then, whatever the cause is.
+const UNREACHABLE: &str = "this server could not reach it. Its name leads to no public address, nothing answers there, \
+                           or its certificate is not one that is trusted: `portcullis merchant check` looks which. \
+                           (Networks that are not public are reached if the server's operator has listed them: \
+                           `webhooks.networks_of_others`)";
 
 /// Claims a name for an account, or changes title and webhook of one that it has.
 ///
@@ -92,8 +103,16 @@ pub async fn prove(core: &Core, merchant: &Merchant) -> Result<MerchantAnswer, S
         |why: String| ServiceError::Unacceptable(format!("the endpoint is not proven to be yours: {why}").into());
     let endpoint = endpoint(core, merchant).await?;
     let challenge = Octets(random::<32>());
-    let said = webhooks::ask(core, &endpoint, CHALLENGE, &json!({ "challenge": challenge })).await?;
-    let said = said.map_err(|error| unproven(error.to_string()))?;
+    let begun = Instant::now();
+    let said = match webhooks::ask(core, &endpoint, CHALLENGE, &json!({ "challenge": challenge })).await? {
+        Ok(said) => said,
+        Err(error @ OutboundError::TooLong) => return Err(unproven(error.to_string())),
+        Err(error) => {
+            tracing::info!(merchant = %merchant.name, %error, "an endpoint was not reached");
+            tokio::time::sleep_until(begun + UNREACHED).await;
+            return Err(unproven(UNREACHABLE.into()));
+        }
+    };
     if said.status != 200 {
         return Err(unproven(format!("it answered the challenge with status {}, not 200", said.status)));
     }

@@ -441,6 +441,37 @@ async fn a_merchant_that_changes_its_products_all_the_time_is_held_back() {
     stage.stop().await;
 }
 
+/// Whoever claims names asks the server about the network that it stands in: which hosts there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_learns_which_names_there_are_in_the_servers_network() {
+    let stage = Stage::with(|config| config.webhooks.networks_of_others = Vec::new()).await;
+    let ask = async |number: u8, host: &str| {
+        let mut owner = stage.customer(&format!("owner{number}@example.org")).await;
+        let key = SecretKey::generate(&mut rng());
+        let claim = MerchantClaim {
+            name: format!("shop-{}", char::from(b'a' + number)).parse().expect("a name"),
+            title: "A shop".parse().expect("a title"),
+            jwk: key.public().clone(),
+            origin: stage.origin.clone(),
+            webhook: format!("https://{host}/hook").parse().expect("an address"),
+            iat: now(),
+        };
+        let claimed: MerchantAnswer =
+            owner.get_yes(&Draft::post(paths::MERCHANTS, &MerchantRequest { claim: sign(claim, &key) })).await;
+        assert_eq!(claimed.state, "claimed");
+        let mut merchant = by(&stage, &key).await;
+        let begun = std::time::Instant::now();
+        let refused = merchant.send(&Draft::post(paths::OWNERSHIP, &json!({}))).await;
+        assert_eq!(refused.status, 422);
+        (refused.problem().expect("a problem").detail, begun.elapsed().as_secs())
+    };
+    // One leads to this very machine, one nowhere.
+    let (inside, nowhere) = tokio::join!(ask(0, "localhost"), ask(1, "there-is-none.invalid"));
+    assert_eq!(inside, nowhere);
+    assert!(inside.0.contains("could not reach it") && inside.1 >= 6, "{inside:?}");
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn a_webhook_on_a_private_address_is_not_accepted() {
     // What the operator listed for endpoints of the store's own is not a merchant's to reach.
