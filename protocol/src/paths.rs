@@ -60,6 +60,8 @@ pub const RESTORE: &str = "/v1/resources/{digest}/restore";
 pub const ORDERS: &str = "/v1/orders";
 /// One order.
 pub const ORDER: &str = "/v1/orders/{id}";
+/// Gives an order up.
+pub const ORDER_CANCEL: &str = "/v1/orders/{id}/cancel";
 /// The account.
 pub const ACCOUNT: &str = "/v1/account";
 /// The account's rights.
@@ -80,6 +82,10 @@ pub const BALANCES: &str = "/v1/account/balances";
 pub const TOP_UPS: &str = "/v1/account/top-ups";
 /// A page of them.
 pub const TOP_UPS_PAGE: &str = "/v1/account/top-ups/{page}";
+/// The account's receipts of electronic codes.
+pub const CODE_RECEIPTS: &str = "/v1/account/code-receipts";
+/// A page of them.
+pub const CODE_RECEIPTS_PAGE: &str = "/v1/account/code-receipts/{page}";
 /// What is signed in to the account.
 pub const SESSIONS: &str = "/v1/account/sessions";
 /// One sign-in.

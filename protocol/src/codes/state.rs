@@ -5,6 +5,8 @@
 //!   └───────┴────────────┤             └───────────────┴──────────────┤
 //!                        ├▶ failed ─▶ refunding ─▶ refunded           └▶ disputed ─▶ kept | reversed
 //!                        └▶ charged-back
+//!
+//! code-received, delivered ─▶ kept      nobody has acknowledged it for very long
 //! ```
 //!
 //! [`CodeState::ARROWS`] is the only place that says which state follows which. A server makes each arrow one
@@ -42,7 +44,7 @@ pub enum CodeState {
     ChargedBack,
     /// Somebody says that the code is not what was paid for, or disputes the payment.
     Disputed,
-    /// Decided for the merchant.
+    /// Decided for the merchant, or settled for it since no terminal has acknowledged the code for very long.
     Kept,
     /// Decided for the buyer: the money goes back, and what the code gave is void.
     Reversed,
@@ -76,6 +78,8 @@ pub enum CodeEvent {
     Kept,
     /// The dispute was decided for the buyer.
     Reversed,
+    /// No terminal has acknowledged the code for very long.
+    Lapsed,
 }
 
 /// Who has to take the next step.
@@ -131,7 +135,7 @@ impl CodeState {
     ];
 
     /// Every arrow, in the order of [`CodeEvent`]. What is not here does not happen.
-    pub const ARROWS: [Arrow; 12] = [
+    pub const ARROWS: [Arrow; 13] = [
         Arrow { event: CodeEvent::Notified, from: &[Paid], to: Notified },
         // A verification may overtake the answer to the webhook, which then changes nothing.
         Arrow { event: CodeEvent::Verified, from: &[Paid, Notified], to: Verified },
@@ -145,6 +149,7 @@ impl CodeState {
         Arrow { event: CodeEvent::Disputed, from: AFTER, to: Disputed },
         Arrow { event: CodeEvent::Kept, from: &[Disputed], to: Kept },
         Arrow { event: CodeEvent::Reversed, from: &[Disputed], to: Reversed },
+        Arrow { event: CodeEvent::Lapsed, from: &[CodeReceived, Delivered], to: Kept },
     ];
 
     /// Whether a code may still be accepted for the first time.

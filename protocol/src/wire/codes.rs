@@ -354,6 +354,16 @@ pub struct CodeOrdersAnswer {
     pub next: Option<u32>,
 }
 
+/// `GET /v1/account/code-receipts` and `…/{page}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CodeReceiptsAnswer {
+    /// Compact [`crate::CodeReceipt`]s, newest first.
+    pub receipts: Vec<String>,
+    /// Names the next page, if there is one.
+    pub next: Option<u32>,
+}
+
 /// An order of codes as its buyer sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pending    settled → paid · declined → declined · undecided → again later, until the order's time is over: declined
-//! declined   ended unpaid, but the money came late → refunding          watched for a week
+//! declined   ended unpaid or given up, but the money came late → refunding          watched for a week
 //! ```
 //!
 //! Whoever opens an order claims its charge in the same transaction and has the provider begin. From then on the server

@@ -15,7 +15,8 @@
 //! suspended, or the account came to hold it otherwise, while the order was pending.
 //!
 //! What is asked for once is ordered once, however many requests ask: rights that do not run out, and a top-up of one
-//! amount, are not pending twice, unless the buyer says `again`.
+//! amount, are not pending twice, unless the buyer says `again`. Of what is counted more is worth more, so that the
+//! pending order is no answer: the buyer is told of it, and says `again`, or gives it up.
 
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};
@@ -37,6 +38,8 @@ use portcullis_protocol::{
 
 /// As in [`crate::billing::cycle`].
 const LOOKS: usize = 8;
+/// The member of a refusal that names the order that is in the way.
+pub(crate) const ORDER: &str = "order";
 /// Orders that are read at a time.
 const PAGE: u32 = 500;
 
@@ -91,7 +94,10 @@ fn never(why: impl Into<String>) -> ServiceError {
 /// Without the provider that was chosen, or the means of payment, there is nothing to open.
 async fn can_pay(core: &Core, account: &AccountId, payment: &PaymentMethod) -> Result<(), ServiceError> {
     if core.payments.get(&payment.provider).is_none() {
-        return Err(never("this server does not have that payment provider; nothing was charged"));
+        let names: Vec<&str> = core.payments.all().map(|provider| provider.name()).collect();
+        let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let why = format!("this server does not have that payment provider; it has: {has}. Nothing was charged");
+        return Err(never(why));
     }
     if payment.token == SAVED && core.store.saved_means(account, &payment.provider).await?.is_none() {
         return Err(never("the account has saved no means of payment with this provider; nothing was charged"));
@@ -126,6 +132,18 @@ pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Resu
         Some(order) if order.account == *buyer.account() => Ok(answer(&order)),
         _ => Err(ServiceError::NotFound),
     }
+}
+
+/// Gives up an order whose provider has not decided: it ends unpaid. One that is decided stays as it is, and is the
+/// answer; what is paid for it after that goes back.
+///
+/// # Errors
+/// [`ServiceError::NotFound`], also where it is somebody else's.
+pub async fn give_up(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
+    let buyer = buyer.into();
+    let order = core.store.order(order).await?.filter(|order| order.account == *buyer.account());
+    let order = order.ok_or(ServiceError::NotFound)?;
+    Ok(answer(&settled(core, &order, Settlement::GivenUp, None).await?))
 }
 
 /// The provider has decided on a pending order, by itself or through the operator.
@@ -285,6 +303,10 @@ fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, ServiceError> {
         OpenOutcome::Redundant(redundant) => Err(nothing_new(redundant)),
         OpenOutcome::ShutOut(reason) => Err(reason.into()),
         OpenOutcome::CodesOffSale(off_sale) => Err(codes_not_sold(off_sale)),
+        OpenOutcome::TooManyPending => Err(never(
+            "as many orders of the account as there can be wait for their payment: pay one of them, or give one up; \
+             nothing was charged",
+        )),
         OpenOutcome::NoRoom => Err(never(
             "the balance would be more than an account holds (10000000000.00 EUR, or as many of another currency's smallest \
              units), or the account has balances in 16 currencies; nothing was charged",
@@ -325,9 +347,16 @@ fn nothing_new(redundant: Redundant) -> ServiceError {
             "The account holds this operation already, for a time that has not ended. Nothing was charged."
         }
         Redundant::Free => "The operation is free at present: buying it again adds nothing. Nothing was charged.",
-        Redundant::OnOrder => "The operation is on order already, on other terms. Nothing was charged.",
+        Redundant::OnOrder(_) => "The operation is on order already, on other terms. Nothing was charged.",
+        Redundant::Pending(_) => {
+            "An order for more of this operation is not paid yet: go on with that one, or give it up. Nothing was charged."
+        }
     };
-    Refusal::new(Reason::ConfirmationRequired).because(why).into()
+    let mut refusal = Refusal::new(Reason::ConfirmationRequired).because(why);
+    if let Redundant::OnOrder(order) | Redundant::Pending(order) = redundant {
+        refusal.more.insert(ORDER.to_owned(), order.to_string().into());
+    }
+    refusal.into()
 }
 
 fn before(begun: Begun) -> Result<Option<Placed>, ServiceError> {

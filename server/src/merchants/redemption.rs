@@ -6,9 +6,8 @@
 
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};
-use crate::identity::asker::Asker;
 use crate::ops::clock::Timestamp;
-use crate::store::{BatchOutcome, Idempotency, NewBatch, RedeemOutcome, RedemptionLookup};
+use crate::store::{BatchOutcome, Buyer, Idempotency, NewBatch, RedeemOutcome, RedemptionLookup};
 use portcullis_protocol::codes::RedemptionCode;
 use portcullis_protocol::limits::MAX_BATCH;
 use portcullis_protocol::text::disturbs;
@@ -137,12 +136,13 @@ pub async fn void(
 /// # Errors
 /// `code-unknown`, `code-spent`, `code-void`; `rate-limited` if the account has tried too many that there are not;
 /// `confirmation-required` if it holds the same already; [`ServiceError::Unacceptable`] if it is mistyped.
-pub async fn redeem(core: &Core, asker: &Asker, typed: &str) -> Result<RedemptionAnswer, ServiceError> {
+pub async fn redeem(core: &Core, buyer: impl Into<Buyer>, typed: &str) -> Result<RedemptionAnswer, ServiceError> {
+    let buyer = buyer.into();
     let code: RedemptionCode = typed.parse().map_err(|error: portcullis_protocol::codes::BadRedemptionCode| {
         ServiceError::Unacceptable(error.to_string().into())
     })?;
     let lookup: RedemptionLookup = core.secrets.redemption_lookup(&code);
-    match core.store.redeem(asker.account(), asker.terminal(), lookup).await? {
+    match core.store.redeem(&buyer, lookup).await? {
         RedeemOutcome::Redeemed(offer) => Ok(RedemptionAnswer {
             publisher: offer.publisher,
             name: offer.name,

@@ -111,6 +111,8 @@ writes! {
     CodeCatchUp, "code.catch-up";
     /// A dispute about a code is opened or decided.
     CodeDecide, "code.decide";
+    /// An order of codes that nobody has acknowledged is kept.
+    CodeLapse, "code.lapse";
     /// Redemption codes are made.
     BatchMake, "batch.make";
     /// Redemption codes are voided.

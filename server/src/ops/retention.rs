@@ -21,8 +21,12 @@ pub(crate) const SIGN_IN: u64 = 7 * DAY;
 pub(crate) const EFFECT: u64 = 31 * DAY;
 /// Events. A receiver that was away for longer pulls what there is.
 pub(crate) const EVENT: u64 = 31 * DAY;
-/// A sealed code, after its terminal has acknowledged it or a dispute was decided: the same terminal may fetch it
-/// again.
+/// An order whose code no terminal has acknowledged, before it is kept: half a year, in which a terminal that still
+/// exists is on once. Until then its merchant has to be able to seal the code once more, its buyer may say that he
+/// cannot read it, and both have it in their lists of what is open.
+pub(crate) const UNACKNOWLEDGED: u64 = 180 * DAY;
+/// A sealed code, after its terminal has acknowledged it, a dispute was decided, or it was kept without that: the same
+/// terminal may fetch it again.
 pub(crate) const SEALED_CODE: u64 = 30 * DAY;
 /// A redemption code that nobody redeemed, after it expired or its batch was made void: until then whoever types it is
 /// told what became of it.

@@ -226,7 +226,10 @@ pub enum Redundant {
     /// The operation is free.
     Free,
     /// The operation is on order, for good, on other terms.
-    OnOrder,
+    OnOrder(OrderId),
+    /// Rights that are counted are on order for the operation. More of them would be worth more, but nobody knows
+    /// whether more is wanted, or the same twice.
+    Pending(OrderId),
 }
 
 /// An order to be opened.
@@ -296,6 +299,8 @@ pub enum OpenOutcome {
     CodesOffSale(CodesOffSale),
     /// The balance would grow beyond what money can be, or the account has balances in too many currencies.
     NoRoom,
+    /// As many orders of the account as there can be wait for their payment.
+    TooManyPending,
 }
 
 /// What the provider decided.
@@ -312,6 +317,8 @@ pub enum Settlement {
     Declined,
     /// It has no money, and the time in which the order had to be paid is over.
     Ended,
+    /// Its buyer gives it up. What is paid all the same goes back.
+    GivenUp,
 }
 
 /// What became of settling an order.

@@ -1,9 +1,9 @@
 //! Codes that redeem to rights, each once.
 
-use super::StoreError;
+use super::{Buyer, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, Offer, PublisherName, ResourceName, TerminalId};
+use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, Offer, PublisherName, ResourceName};
 
 /// The keyed hash under which a redemption code is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,11 +117,6 @@ pub trait Redemptions {
         batch: &BatchId,
     ) -> Result<Option<u32>, StoreError>;
 
-    /// Redeems a code for an account, once, by one conditional write.
-    async fn redeem(
-        &self,
-        account: &AccountId,
-        terminal: &TerminalId,
-        code: RedemptionLookup,
-    ) -> Result<RedeemOutcome, StoreError>;
+    /// Redeems a code for an account, at a terminal or in a browser, once, by one conditional write.
+    async fn redeem(&self, buyer: &Buyer, code: RedemptionLookup) -> Result<RedeemOutcome, StoreError>;
 }

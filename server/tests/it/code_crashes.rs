@@ -48,6 +48,8 @@ enum Act {
     Reverse,
     /// The operator pays an order back.
     Refund,
+    /// Nobody has acknowledged a code for very long.
+    Lapse,
 }
 
 impl Act {
@@ -66,6 +68,7 @@ impl Act {
             CodeEvent::Disputed => &[Self::Note, Self::BankDispute, Self::Unreadable, Self::Refund],
             CodeEvent::Kept => &[Self::Keep, Self::BankWon],
             CodeEvent::Reversed => &[Self::Reverse, Self::BankLost, Self::Refund],
+            CodeEvent::Lapsed => &[Self::Lapse],
         }
     }
 
@@ -82,6 +85,7 @@ impl Act {
             Self::BankDispute | Self::BankLost | Self::BankWon => Write::Dispute,
             Self::Note | Self::Keep | Self::Reverse => Write::CodeDecide,
             Self::Refund => Write::RefundBegin,
+            Self::Lapse => Write::CodeLapse,
         }
     }
 
@@ -129,7 +133,7 @@ impl Act {
             Self::Decline | Self::Late | Self::PayBack => (CodeState::Refunded, back),
             Self::Refund if !source.has_code() => (CodeState::Refunded, back),
             Self::Refund | Self::Reverse | Self::BankLost => (CodeState::Reversed, back),
-            Self::Keep | Self::BankWon => (CodeState::Kept, sold),
+            Self::Keep | Self::BankWon | Self::Lapse => (CodeState::Kept, sold),
         }
     }
 }
@@ -189,6 +193,7 @@ impl Actor<'_> {
             Act::Note => decide(CodeDecision::Dispute).await,
             Act::Keep => decide(CodeDecision::Keep).await,
             Act::Reverse => decide(CodeDecision::Reverse).await,
+            Act::Lapse => core.store.sweep().await.map(drop).map_err(|error| text(&error)),
         }
     }
 }
@@ -242,6 +247,9 @@ impl Trade {
         }
         if act == Act::Late {
             world.core.clock.advance(700);
+        }
+        if act == Act::Lapse {
+            crate::codes::long_ago(world, &order.id);
         }
         if kill {
             self.die(&machine, order.id, act, &point);
@@ -353,7 +361,7 @@ async fn a_step_that_fails_on_either_side_of_any_arrow_is_taken_up_again_and_not
     }
     let pairs = ways().len();
     println!("{} points: {} arrows, {pairs} pairs of arrow and state", trade.points, CodeState::ARROWS.len());
-    assert_eq!((trade.points, pairs), (expected, 21));
+    assert_eq!((trade.points, pairs), (expected, 23));
     assert!(expected >= 100, "{expected}");
 }
 

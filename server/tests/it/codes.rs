@@ -1,6 +1,7 @@
 //! Electronic codes, from the order to the code in the buyer's hands or the money back. The merchant and the terminals
 //! here are the test's own: what they say is signed and sealed as anybody's.
 
+use crate::database::Of;
 use crate::metered::booked;
 use crate::world::{Machine, World, account, count, fresh, origin, reason};
 use futures::future::join_all;
@@ -159,6 +160,13 @@ pub(crate) fn signed_request(core: &Core, shop: &Shop, amount: &str) -> Verified
         exp: now + 3600,
     };
     Verified::sign(request, &shop.key)
+}
+
+/// Nothing has happened to an order for half a year.
+pub(crate) fn long_ago(world: &World, order: &OrderId) {
+    let sql = "UPDATE code_orders SET changed_at = changed_at - ?1 WHERE id = ?2";
+    let half_a_year = 181 * 24 * 3600 * 1000;
+    assert_eq!(world.database().change(sql, &[Of::Int(half_a_year), Of::Blob(order.as_bytes())]), 1);
 }
 
 /// A document that the server signed.
@@ -671,6 +679,61 @@ async fn a_code_that_cannot_be_read_is_disputed_and_a_person_decides() {
     delivery::acknowledge(&world.core, &machine.asker, &paid.id, &acknowledged(&order, true)).await.expect("heard");
     let answer = delivery::acknowledge(&world.core, &machine.asker, &paid.id, &acknowledged(&order, false)).await;
     assert_eq!(reason(answer), Reason::OrderClosed);
+}
+
+/// A buyer who never acknowledges a code: until then its merchant has to be able to seal it once more, and the buyer
+/// could say at any time that he cannot read it.
+#[tokio::test]
+async fn a_code_that_nobody_acknowledges_is_its_merchants_after_half_a_year() {
+    let world = World::new().await;
+    let shop = Shop::new(&world.core, "games").await;
+    let machine = world.machine("ada@example.org").await;
+    let mut orders = Vec::new();
+    for fetches in [false, true, true] {
+        let order = bought(&world, &machine, &shop, &ReleaseSecretKey::generate(&mut rng())).await;
+        shop.deliver(&world.core, &order.id).await.expect("accepted");
+        if fetches {
+            delivery::fetch(&world.core, &machine.asker, &order.id).await.expect("delivered");
+        }
+        orders.push(order);
+    }
+    let (unfetched, fetched, moved) = (&orders[0], &orders[1], &orders[2]);
+    let open = async || {
+        let open = merchants::orders::open(&world.core, &shop.merchant, None).await.expect("listed");
+        open.orders.iter().map(|order| order.order).collect::<Vec<_>>()
+    };
+    for order in &orders {
+        long_ago(&world, &order.id);
+    }
+    // One of them is to be sealed once more just now: that has a deadline of its own.
+    let request = RecipientRequest { recipient: Octets([9; 32]), first: false };
+    delivery::relocate(&world.core, &machine.asker, &moved.id, &request).await.expect("moved");
+    // The control: one that is not so old.
+    let young = bought(&world, &machine, &shop, &ReleaseSecretKey::generate(&mut rng())).await;
+    shop.deliver(&world.core, &young.id).await.expect("accepted");
+    assert_eq!(open().await.len(), 4);
+
+    for _ in 0..2 {
+        world.core.store.sweep().await.expect("swept");
+    }
+    assert_eq!(open().await, [moved.id, young.id]);
+    for order in [unfetched, fetched] {
+        assert_eq!(state(&world, &order.id).await, CodeState::Kept);
+        let seen = merchants::orders::show(&world.core, &shop.merchant, &order.id).await.expect("shown");
+        let document: CodeAccepted = read(&world.core, &seen.document.expect("a document"));
+        assert!(!document.reversed, "it was delivered, and is not sold again");
+        // Its terminal still gets it for a month, and cannot dispute it any more.
+        let answer = delivery::fetch(&world.core, &machine.asker, &order.id).await.expect("shown");
+        assert!(answer.delivery.is_some());
+        let said = acknowledged(&found(&world, &order.id).await, false);
+        let late = delivery::acknowledge(&world.core, &machine.asker, &order.id, &said).await;
+        assert_eq!(reason(late), Reason::OrderClosed);
+    }
+    assert_eq!(books(&world, ["merchant:games", "undelivered"]).await, [8000, 0], "nobody's money has moved");
+    long_ago(&world, &fetched.id);
+    world.core.store.sweep().await.expect("swept");
+    let answer = delivery::fetch(&world.core, &machine.asker, &fetched.id).await.expect("shown");
+    assert!(answer.delivery.is_none(), "then what was sealed is deleted");
 }
 
 #[tokio::test]

@@ -86,9 +86,9 @@ async fn step(world: &World, order: &OrderId, step: EffectStep, claim: Option<&E
 async fn the_database_takes_the_arrows_of_the_table_and_no_others() {
     let steps: BTreeSet<EffectStep> = ARROWS.iter().map(|(_, step, _)| *step).collect();
     let world = World::new().await;
-    let machine = world.machine("ada@example.org").await;
     for from in EffectState::ALL {
         for to in &steps {
+            let machine = world.machine(&format!("{from:?}-{to:?}@example.org")).await;
             let order = order(&world, &machine, "pending").await;
             let of = EffectOf::order(EffectKind::Charge, &order);
             let claimed = match from {

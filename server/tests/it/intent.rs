@@ -3,13 +3,18 @@
 use crate::database::Of;
 use crate::metered::{pay, purse};
 use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
+use async_trait::async_trait;
 use portcullis_protocol::wire::{OfferTerms, OrderAnswer, OrderState};
-use portcullis_protocol::{Digest, Reason, Rights};
+use portcullis_protocol::{Digest, Money, OrderId, Reason, Rights};
 use portcullis_server::billing::orders;
-use portcullis_server::billing::payment::Decision;
+use portcullis_server::billing::payment::{
+    Begun, Charge, Decision, Outcome, Payment, PaymentError, PaymentProvider, PaymentState, RefundState,
+};
 use portcullis_server::store::{AccountPage, OrderPhase};
-use portcullis_server::{Core, ServiceError};
+use portcullis_server::{Core, ServiceError, effects};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The digest of the offer for an operation that is in force, on sale or not.
 pub(crate) fn offer_in_force(world: &World, operation: &str) -> Digest {
@@ -143,7 +148,7 @@ async fn uses_are_bought_as_often_as_wanted() {
     }
     let pending = [
         buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending").order,
-        buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending").order,
+        buy_again(&world, &machine, "resize", "pending").await.expect("confirmed").order,
     ];
     for order in pending {
         orders::decide(&world.core, &order, Decision::Settled).await.expect("paid");
@@ -151,13 +156,213 @@ async fn uses_are_bought_as_often_as_wanted() {
     assert_eq!(world.remaining(&machine, "resize").await, 40);
 }
 
+/// The order that a refusal names as the one in the way.
+fn in_the_way<T: std::fmt::Debug>(refused: Result<T, ServiceError>) -> Option<OrderId> {
+    let Err(ServiceError::Refused(refusal)) = refused else { panic!("not refused: {refused:?}") };
+    assert_eq!(refusal.reason, Reason::ConfirmationRequired);
+    refusal.more.get("order").and_then(|order| order.as_str()?.parse().ok())
+}
+
+/// Nobody but the buyer knows whether more uses are wanted, or the same ones twice.
+#[tokio::test]
+async fn more_of_what_is_counted_is_ordered_beside_a_pending_order_only_by_who_says_so() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let sibling = world.machine_of(machine.account).await;
+    let first = buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending").order;
+    // Also from another terminal, at another price, and while a confirmed one is the newest.
+    assert_eq!(in_the_way(buy(&world.core, &world, &machine, "resize", "ok").await), Some(first));
+    assert_eq!(in_the_way(buy(&world.core, &world, &sibling, "resize", "ok").await), Some(first));
+    let second = buy_again(&world, &machine, "resize", "pending").await.expect("confirmed").order;
+    world.price(&[("resize", Rights::Uses { count: 20 }, "2.00 EUR")]).await;
+    assert_eq!(in_the_way(buy(&world.core, &world, &machine, "resize", "ok").await), Some(second));
+    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 2, "a refusal opens nothing");
+    // The controls: another account, and once both are decided.
+    let stranger = world.machine("eve@example.org").await;
+    buy(&world.core, &world, &stranger, "resize", "ok").await.expect("hers");
+    orders::decide(&world.core, &second, Decision::Settled).await.expect("paid");
+    assert_eq!(in_the_way(buy(&world.core, &world, &machine, "resize", "ok").await), Some(first));
+    orders::give_up(&world.core, &machine.asker, &first).await.expect("given up");
+    assert_eq!(buy(&world.core, &world, &machine, "resize", "ok").await.expect("bought").state, OrderState::Paid);
+    assert_eq!(world.remaining(&machine, "resize").await, 30);
+}
+
+#[tokio::test]
+async fn an_order_that_is_given_up_ends_unpaid_and_what_is_paid_for_it_all_the_same_goes_back() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let stranger = world.machine("eve@example.org").await;
+    for token in ["pending+settle", "redirect+settle"] {
+        let order = buy(&world.core, &world, &machine, "view", token).await.expect("pending").order;
+        let foreign = orders::give_up(&world.core, &stranger.asker, &order).await;
+        assert!(matches!(foreign, Err(ServiceError::NotFound)), "{foreign:?}");
+        let before = books(&world).await;
+        // The control: it is pending, and twice is once.
+        assert_eq!(orders::find(&world.core, &machine.asker, &order).await.expect("found").state, OrderState::Pending);
+        for _ in 0..2 {
+            let given = orders::give_up(&world.core, &machine.asker, &order).await.expect("given up");
+            assert_eq!((given.state, given.next.is_none()), (OrderState::Declined, true));
+        }
+        // The provider has the money after all: it goes back, by the server itself, and nothing is given for it.
+        world.core.clock.advance(10);
+        while effects::round(&world.core).await.expect("a round") > 0 {}
+        let order = world.core.store.order(&order).await.expect("read").expect("an order");
+        assert_eq!(order.phase, OrderPhase::Refunded, "{token}");
+        assert_eq!(books(&world).await, before, "{token}");
+    }
+    assert_eq!(count(&world, "SELECT count(*) FROM entitlements"), 0);
+    // What is paid is not given up any more.
+    let paid = buy(&world.core, &world, &machine, "view", "ok").await.expect("bought").order;
+    assert_eq!(orders::give_up(&world.core, &machine.asker, &paid).await.expect("answered").state, OrderState::Paid);
+    world.run(&machine, "view").await.expect("it stays");
+}
+
+async fn books(world: &World) -> Vec<(String, String, i64)> {
+    let balances = world.core.store.balances().await.expect("balances");
+    let mut books: Vec<_> = balances
+        .into_iter()
+        .map(|balance| (balance.account.as_str().to_owned(), balance.commodity.to_string(), balance.amount))
+        .filter(|(_, _, amount)| *amount != 0)
+        .collect();
+    books.sort();
+    books
+}
+
+/// A buyer gives an order up at one process while its provider pays it at another: it is paid and stays so, or it ended
+/// and the money goes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_order_is_given_up_or_paid_and_its_money_is_never_lost() {
+    let world = World::new().await;
+    let second = world.second().await;
+    let machine = world.machine("ada@example.org").await;
+    let (mut paid, mut back) = (0, 0);
+    for round in 0..12 {
+        let order = buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending").order;
+        let (decided, given) = tokio::join!(
+            orders::decide(&second, &order, Decision::Settled),
+            orders::give_up(&world.core, &machine.asker, &order),
+        );
+        let (decided, given) = (decided.expect("decided"), given.expect("answered"));
+        match decided.state {
+            OrderState::Paid => {
+                assert_eq!(given.state, OrderState::Paid, "round {round}");
+                paid += 1;
+            }
+            state => {
+                assert_eq!((state, given.state), (OrderState::Refunded, OrderState::Declined), "round {round}");
+                back += 1;
+            }
+        }
+        while effects::round(&world.core).await.expect("a round") > 0 {}
+        let phase = world.core.store.order(&order).await.expect("read").expect("an order").phase;
+        assert!(matches!(phase, OrderPhase::Paid | OrderPhase::Refunded), "round {round}: {phase:?}");
+    }
+    println!("{paid} paid, {back} paid back");
+    let uses = if paid == 0 { 0 } else { world.remaining(&machine, "resize").await };
+    assert_eq!(uses, 10 * paid);
+}
+
+/// A provider that takes its time to begin.
+#[derive(Clone)]
+struct Slow {
+    begun: Arc<Notify>,
+    go: Arc<Notify>,
+    says: Outcome,
+    later: PaymentState,
+}
+
+#[async_trait]
+impl PaymentProvider for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn begin(&self, charge: &Charge) -> Result<Begun, PaymentError> {
+        self.begun.notify_one();
+        self.go.notified().await;
+        Ok(Begun { outcome: self.says.clone(), reference: Some(charge.order.to_string()), saved: None })
+    }
+
+    async fn look_up(&self, payment: &Payment) -> Result<PaymentState, PaymentError> {
+        assert_eq!(payment.reference, Some(payment.order.to_string()), "its own name for it was written down");
+        Ok(if payment.refunding.is_some() { PaymentState::Refunded } else { self.later })
+    }
+
+    async fn refund(&self, _payment: &Payment, _amount: Money) -> Result<RefundState, PaymentError> {
+        Ok(RefundState::Done)
+    }
+}
+
+/// The provider is still being asked when the buyer gives the order up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_provider_says_of_an_order_that_was_given_up_meanwhile_is_heard() {
+    for (says, later, ends) in [
+        (Outcome::Settled, PaymentState::Settled, OrderPhase::Refunded),
+        (Outcome::Pending, PaymentState::Settled, OrderPhase::Refunded),
+        (Outcome::Redirect("https://pay.example/".into()), PaymentState::Pending, OrderPhase::Declined),
+        (Outcome::Declined, PaymentState::Declined, OrderPhase::Declined),
+    ] {
+        let world = World::new().await;
+        let machine = world.machine("ada@example.org").await;
+        let slow = Slow { begun: Arc::default(), go: Arc::default(), says: says.clone(), later };
+        let core = Core { payments: world.core.payments.clone().with(slow.clone()), ..world.core.clone() };
+        let before = books(&world).await;
+        let mut request = order_request(offer_in_force(&world, "view"), "any");
+        request.payment.provider = "slow".into();
+        let (asking, asker) = (core.clone(), machine.asker.clone());
+        let asked =
+            tokio::spawn(async move { orders::order(&asking, &asker, &request, &fresh(&request)).await });
+        slow.begun.notified().await;
+        let page = core.store.orders_of(&machine.account, AccountPage::new(0, 10)).await.expect("read");
+        let order = page.rows[0].id;
+        let given = orders::give_up(&core, &machine.asker, &order).await.expect("given up");
+        assert_eq!(given.state, OrderState::Declined);
+        slow.go.notify_one();
+        let answer = asked.await.expect("no panic").expect("answered");
+        assert!(matches!(answer.state, OrderState::Declined | OrderState::Refunded), "{says:?}: {:?}", answer.state);
+        assert!(answer.next.is_none(), "{says:?}: there is nothing to pay any more");
+        core.clock.advance(10);
+        while effects::round(&core).await.expect("a round") > 0 {}
+        let found = core.store.order(&order).await.expect("read").expect("an order");
+        assert_eq!(found.phase, ends, "{says:?}");
+        assert_eq!(books(&world).await, before, "{says:?}");
+    }
+}
+
+/// Orders that are never paid cost their account nothing, and the provider is asked about each.
+#[tokio::test]
+async fn an_account_has_few_orders_that_are_not_paid() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let mut pending = Vec::new();
+    for _ in 0..20 {
+        pending.push(buy_again(&world, &machine, "resize", "pending").await.expect("pending").order);
+    }
+    for refused in
+        [buy_again(&world, &machine, "resize", "ok").await, buy(&world.core, &world, &machine, "view", "ok").await, {
+            let request = pay("5.00 EUR", "ok");
+            orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await
+        }]
+    {
+        let Err(ServiceError::Refused(refusal)) = refused else { panic!("not refused: {refused:?}") };
+        assert_eq!(refusal.reason, Reason::PaymentRequired);
+        assert!(refusal.detail.is_some_and(|said| said.contains("give one up")));
+    }
+    assert_eq!(count(&world, "SELECT count(*) FROM orders"), 20);
+    // The controls: somebody else's order, and one place that is free again.
+    let stranger = world.machine("eve@example.org").await;
+    buy(&world.core, &world, &stranger, "view", "ok").await.expect("hers");
+    orders::give_up(&world.core, &machine.asker, &pending[0]).await.expect("given up");
+    buy(&world.core, &world, &machine, "view", "ok").await.expect("bought");
+}
+
 #[tokio::test]
 async fn what_is_on_order_on_other_terms_is_not_ordered_beside_it() {
     let world = World::new().await;
     let machine = world.machine("ada@example.org").await;
-    buy(&world.core, &world, &machine, "view", "pending").await.expect("pending");
+    let first = buy(&world.core, &world, &machine, "view", "pending").await.expect("pending").order;
     world.price(&[("view", Rights::Perpetual {}, "3.99 EUR")]).await;
-    assert_eq!(reason(buy(&world.core, &world, &machine, "view", "ok").await), Reason::ConfirmationRequired);
+    assert_eq!(in_the_way(buy(&world.core, &world, &machine, "view", "ok").await), Some(first));
     buy_again(&world, &machine, "view", "ok").await.expect("confirmed");
 }
 

@@ -15,7 +15,9 @@ use portcullis_server::{Core, ServiceError};
 const DAY: i64 = 24 * 3600;
 
 async fn order(world: &World, machine: &Machine, operation: &str, token: &str) -> OrderAnswer {
-    let request = order_request(world.offer(operation).await.1, token);
+    let mut request = order_request(world.offer(operation).await.1, token);
+    // Several of what is counted may be pending.
+    request.again = operation == "resize";
     orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("ordered")
 }
 

@@ -217,10 +217,10 @@ pub trait PaymentProvider: Send + Sync {
         self.name()
     }
 
-    /// What a buyer chooses from on the store's pages: the token that it is charged with, and what he reads. A provider
-    /// with pages of its own has one entry, and asks for the rest there.
+    /// What a buyer chooses from on the store's pages: the token that it is charged with, and what he reads behind the
+    /// provider's title. A provider with pages of its own has one entry, and asks for the rest there.
     fn choices(&self) -> &'static [(&'static str, &'static str)] {
-        &[("page", "On the payment provider's page")]
+        &[("page", "on the payment provider's page")]
     }
 
     /// Charges an order, once, or says where its buyer goes to pay.

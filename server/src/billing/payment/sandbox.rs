@@ -151,11 +151,11 @@ impl PaymentProvider for Sandbox {
 
     fn choices(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("ok", "Sandbox: pays at once"),
-            ("pending+settle", "Sandbox: pays a moment later"),
-            ("redirect", "Sandbox: pays on a page of its own"),
-            ("ok+save", "Sandbox: pays, and keeps the card"),
-            ("decline", "Sandbox: declines"),
+            ("ok", "pays at once"),
+            ("pending+settle", "pays a moment later"),
+            ("redirect", "pays on a page of its own"),
+            ("ok+save", "pays, and keeps the card"),
+            ("decline", "declines"),
         ]
     }
 

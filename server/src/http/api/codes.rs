@@ -1,14 +1,16 @@
 //! `/v1/codes`: ordering codes, and having them delivered.
 
+use super::account::RECEIPTS;
 use super::segment;
 use crate::billing::orders;
 use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
-use crate::http::problem::Refused;
+use crate::http::problem::{ApiError, Refused};
 use crate::merchants::delivery;
+use crate::store::{AccountPage, GoodsKind, Page};
 use portcullis_protocol::wire::{
-    CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderRequest, CodeOrdersAnswer, OrderAnswer, RecipientAnswer,
-    RecipientRequest,
+    CodeAckAnswer, CodeAckRequest, CodeOrderAnswer, CodeOrderRequest, CodeOrdersAnswer, CodeReceiptsAnswer,
+    OrderAnswer, RecipientAnswer, RecipientRequest,
 };
 use portcullis_protocol::{OrderId, paths};
 
@@ -53,6 +55,40 @@ pub(crate) async fn list(app: App, caller: ProvenTerminal, (): ()) -> Result<Cod
 )]
 pub(crate) async fn list_page(app: App, caller: ProvenTerminal, page: String) -> Result<CodeOrdersAnswer, Refused> {
     Ok(delivery::list(&app.core, &caller.asker, segment(&page)?).await?)
+}
+
+/// Receipts of codes, newest first.
+#[utoipa::path(
+    get,
+    path = paths::CODE_RECEIPTS,
+    tag = "codes",
+    responses((status = 200, description = "Done", body = CodeReceiptsAnswer)),
+)]
+pub(crate) async fn receipts(app: App, caller: ProvenTerminal, (): ()) -> Result<CodeReceiptsAnswer, Refused> {
+    receipts_from(app, caller, 0).await
+}
+
+/// A further page of receipts of codes.
+#[utoipa::path(
+    get,
+    path = paths::CODE_RECEIPTS_PAGE,
+    tag = "codes",
+    params(("page" = u32, Path, description = "What `next` of the page before named")),
+    responses((status = 200, description = "Done", body = CodeReceiptsAnswer)),
+)]
+pub(crate) async fn receipts_page(
+    app: App,
+    caller: ProvenTerminal,
+    page: String,
+) -> Result<CodeReceiptsAnswer, Refused> {
+    receipts_from(app, caller, segment(&page)?).await
+}
+
+async fn receipts_from(app: App, caller: ProvenTerminal, page: u32) -> Result<CodeReceiptsAnswer, Refused> {
+    let page = AccountPage::new(page, RECEIPTS);
+    let receipts = app.core.store.receipts(caller.account(), GoodsKind::Codes, page);
+    let Page { rows, next } = receipts.await.map_err(ApiError::internal)?;
+    Ok(CodeReceiptsAnswer { receipts: rows, next })
 }
 
 /// An order of codes, and its sealed code.

@@ -23,6 +23,20 @@ pub(crate) async fn create(app: App, caller: ProvenTerminal, (): ()) -> Result<O
     Ok(orders::order(&app.core, &caller.asker, request, caller.request()?).await?)
 }
 
+/// Gives an order up that is not paid yet.
+///
+/// One that is decided stays as it is. What is paid after this goes back.
+#[utoipa::path(
+    post,
+    path = paths::ORDER_CANCEL,
+    tag = "buying",
+    params(("id" = portcullis_protocol::OrderId, Path, description = "The order")),
+    responses((status = 200, description = "The order as it stands", body = OrderAnswer)),
+)]
+pub(crate) async fn cancel(app: App, caller: ProvenTerminal, order: String) -> Result<OrderAnswer, Refused> {
+    Ok(orders::give_up(&app.core, &caller.asker, &segment(&order)?).await?)
+}
+
 /// What became of an order.
 #[utoipa::path(
     get,

@@ -33,6 +33,8 @@ pub(crate) enum Onward {
     Product(MerchantName, ProductName),
     /// Where codes go.
     Preset,
+    /// Where a code that was given becomes rights.
+    Redeem,
     /// The offer that is to be bought.
     Buy(Digest),
     /// The page that asks for a terminal's code.
@@ -71,7 +73,8 @@ impl Onward {
             let (publisher, name) = (publisher.parse(), name.parse());
             return publisher.ok().zip(name.ok()).map_or(Self::Home, |(of, name)| Self::Resource(of, name));
         }
-        let named = [Self::Account, Self::Library, Self::Purchases, Self::Balance, Self::Preset, Self::Terminal];
+        let named =
+            [Self::Account, Self::Library, Self::Purchases, Self::Balance, Self::Preset, Self::Redeem, Self::Terminal];
         named.into_iter().find(|page| page.to().as_deref() == Some(to)).unwrap_or_default()
     }
 
@@ -88,6 +91,7 @@ impl Onward {
             Self::Pay(request) => format!("/pay/{request}"),
             Self::Product(merchant, name) => format!("/merchants/{merchant}/{name}"),
             Self::Preset => "/account/preset".to_owned(),
+            Self::Redeem => "/account/redeem".to_owned(),
             Self::Buy(offer) => format!("/buy/{offer}"),
             Self::Terminal => "/device".to_owned(),
             Self::Device(code) => format!("/device?code={code}"),
@@ -107,6 +111,7 @@ impl Onward {
             Self::Pay(request) => Some(format!("{PAY}{request}")),
             Self::Product(merchant, name) => Some(format!("{PRODUCT}{merchant}/{name}")),
             Self::Preset => Some("preset".to_owned()),
+            Self::Redeem => Some("redeem".to_owned()),
             Self::Buy(offer) => Some(format!("{BUY}{offer}")),
             Self::Terminal => Some("terminal".to_owned()),
         }
@@ -160,6 +165,7 @@ mod tests {
             Onward::Balance,
             Onward::Terminal,
             Onward::Preset,
+            Onward::Redeem,
             Onward::Pay(Digest::of(b"a request")),
             Onward::Product("games".parse().expect("a name"), "game-key".parse().expect("a name")),
             Onward::Buy(Digest::of(b"an offer")),

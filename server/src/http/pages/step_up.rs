@@ -7,6 +7,7 @@
 //! | approving a terminal | of that age |
 //! | choosing the terminal that codes go to | of that age |
 //! | letting another terminal take an order over | of that age |
+//! | paying with means that the account has saved | of that age |
 //! | another password, another e-mail address | the password in the form itself, always |
 //!
 //! What only takes something away (signing out, revoking, denying) takes no proof.

@@ -43,7 +43,12 @@ struct NewState<'a> {
 /// nothing, and of the money's by the events of every order.
 pub(super) fn came_further(tx: &Tx<'_>, order: &OrderId, terminal: Option<TerminalId>, arrow: Arrow) -> TxResult<()> {
     let is_told = match arrow.event {
-        CodeEvent::Notified | CodeEvent::Verified | CodeEvent::Disputed | CodeEvent::Kept | CodeEvent::Reversed => true,
+        CodeEvent::Notified
+        | CodeEvent::Verified
+        | CodeEvent::Disputed
+        | CodeEvent::Kept
+        | CodeEvent::Reversed
+        | CodeEvent::Lapsed => true,
         CodeEvent::CodeReceived
         | CodeEvent::Delivered
         | CodeEvent::Acknowledged

@@ -44,7 +44,7 @@ const PLACE: usize = 24;
 /// How long an order that was bought in a browser waits for the key of a terminal, in seconds: a day, in which most
 /// terminals are on once. Then the buyer is paid back.
 const KEY_SECONDS: u64 = 24 * 3600;
-/// The same, of a payment request: meanwhile nobody else can pay it.
+/// The same, of a payment request, which ends soon, and which somebody else may pay meanwhile.
 const REQUEST_KEY_SECONDS: u64 = 15 * 60;
 /// Orders of an account that wait for a key: more than a person buys before going to the terminal, and few for a
 /// merchant that hears of all of them at once.
@@ -166,6 +166,7 @@ const fn log_word(event: CodeEvent) -> &'static str {
         CodeEvent::Disputed => "code order disputed",
         CodeEvent::Kept => "code order kept",
         CodeEvent::Reversed => "code order reversed",
+        CodeEvent::Lapsed => "code order not acknowledged",
     }
 }
 
@@ -251,11 +252,32 @@ fn order_of_request(tx: &Tx<'_>, account: &AccountId, request: &Digest) -> TxRes
     if let Some(order) = tx.one(paid, (account.as_bytes(), request.as_bytes()), id)? {
         return Ok(Some(order));
     }
+    if let Some(order) = waiting_for_request(tx, account, request)? {
+        return Ok(Some(order));
+    }
     let Some(record) = merchants::request(tx, request)? else { return Ok(None) };
     let (quantity, amount) = (record.request.quantity, record.request.amount);
     let wanted = WantedCodes { revision: record.product, quantity, amount, request: Some(*request) };
     let pending = "SELECT o.id FROM orders o WHERE o.account = ?1 AND o.intent = ?2 AND o.state = 0";
     tx.one(pending, (account.as_bytes(), intent(&wanted)), id)
+}
+
+/// The order of an account that has paid a payment request and waits for its key: until then it stands for nothing,
+/// since whoever pays and cancels, again and again, must not keep others from paying.
+pub(super) fn waiting_for_request(tx: &Tx<'_>, account: &AccountId, request: &Digest) -> TxResult<Option<OrderId>> {
+    let sql = "SELECT c.id FROM code_orders c JOIN
+                   (SELECT id FROM orders WHERE account = ?1 AND codes = 1 ORDER BY place DESC LIMIT ?3) o
+                       ON o.id = c.id
+               WHERE c.state = 0 AND c.recipient IS NULL AND c.request = ?2 ORDER BY c.id DESC LIMIT 1";
+    let values = (account.as_bytes(), request.as_bytes(), COUNTED);
+    tx.one(sql, values, |row| bytes(row, 0, OrderId::from_bytes))
+}
+
+/// Whether another order stands for the payment request of this one.
+fn is_paid_by_another(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<bool> {
+    let Some(request) = &order.request else { return Ok(false) };
+    let sql = "SELECT 1 FROM code_orders WHERE spent = ?1 AND id <> ?2";
+    Ok(tx.one(sql, (request.as_bytes(), order.id.as_bytes()), |_| Ok(()))?.is_some())
 }
 
 /// Opens the order beside its payment.
@@ -302,7 +324,8 @@ pub(super) fn paid(tx: &Tx<'_>, payment: &Order) -> TxResult<()> {
     let nonce = has_key.then(|| Octets(random::<32>()));
     let unkeyed = if unpaid.request.is_some() { REQUEST_KEY_SECONDS } else { KEY_SECONDS };
     let deadline = tx.now().plus(if has_key { u64::from(unpaid.product.deadline.get()) } else { unkeyed });
-    let sql = "UPDATE code_orders SET state = 0, spent = request, nonce = ?2, deadline = ?3, changed_at = ?4
+    let sql = "UPDATE code_orders SET state = 0, spent = CASE WHEN recipient IS NULL THEN NULL ELSE request END,
+                                      nonce = ?2, deadline = ?3, changed_at = ?4
                WHERE id = ?1 AND state IS NULL";
     let bytes = nonce.map(|nonce| nonce.0);
     if tx.change(sql, (payment.id.as_bytes(), bytes, deadline.millis(), tx.now().millis()))? != 1 {
@@ -337,16 +360,11 @@ pub(super) fn has_enough_waiting(tx: &Tx<'_>, account: &AccountId) -> TxResult<b
     Ok(waiting.unwrap_or(0) >= WAITING)
 }
 
-/// Lets somebody else pay the request that stood for an order of which its merchant was never told.
-fn free_request(tx: &Tx<'_>, order: &CodeOrder) -> TxResult<()> {
-    let sql = "UPDATE code_orders SET spent = NULL WHERE id = ?1 AND nonce IS NULL";
-    tx.change(sql, [order.id.as_bytes()]).map(drop)
-}
-
 /// A terminal has made the key of an order that was bought in a browser: the merchant is told now, and its time runs.
 fn keyed(tx: &Tx<'_>, order: &CodeOrder, terminal: &TerminalId, recipient: &Octets<32>) -> TxResult<CodeStep> {
     // What nobody could buy any more is not asked of the merchant days later.
-    if order.deadline.is_none_or(|deadline| deadline < tx.now()) || !is_sold(tx, order)? {
+    let is_late = order.deadline.is_none_or(|deadline| deadline < tx.now());
+    if is_late || !is_sold(tx, order)? || is_paid_by_another(tx, order)? {
         return fail(tx, &order.id, &CodeFailure::Unkeyed).map(|step| match step {
             CodeStep::Taken(order) => CodeStep::Closed(order),
             other => other,
@@ -354,7 +372,7 @@ fn keyed(tx: &Tx<'_>, order: &CodeOrder, terminal: &TerminalId, recipient: &Octe
     }
     let nonce = Octets(random::<32>());
     let deadline = tx.now().plus(u64::from(order.product.deadline.get()));
-    let sql = "UPDATE code_orders SET terminal = ?2, recipient = ?3, nonce = ?4, deadline = ?5
+    let sql = "UPDATE code_orders SET terminal = ?2, recipient = ?3, nonce = ?4, deadline = ?5, spent = request
                WHERE id = ?1 AND state = 0 AND recipient IS NULL";
     let key = (order.id.as_bytes(), terminal.as_bytes(), recipient.0, nonce.0, deadline.millis());
     if tx.change(sql, key)? != 1 {
@@ -371,7 +389,6 @@ pub(super) fn take_back(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     let order = found(tx, id)?;
     if take(tx, id, CodeEvent::Failed)? || order.state == Some(CodeState::Failed) {
         must_take(tx, id, CodeEvent::RefundBegun)?;
-        free_request(tx, &order)?;
         move_money(tx, &order, LedgerAccount::undelivered(), LedgerAccount::refunds())?;
     } else {
         if order.state != Some(CodeState::Disputed) {
@@ -394,7 +411,6 @@ pub(super) fn paid_back(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
 pub(super) fn payment_disputed(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     let order = found(tx, id)?;
     if take(tx, id, CodeEvent::ChargedBack)? {
-        free_request(tx, &order)?;
         move_money(tx, &order, LedgerAccount::undelivered(), LedgerAccount::disputes())?;
     } else {
         if order.state != Some(CodeState::Disputed) {
@@ -917,6 +933,28 @@ fn decide(tx: &Tx<'_>, id: &OrderId, decision: CodeDecision) -> TxResult<CodeSte
         };
     let order = found(tx, id)?;
     Ok(if taken { CodeStep::Taken(order) } else { CodeStep::Closed(order) })
+}
+
+/// Orders whose code nobody has acknowledged for very long.
+pub(super) fn unacknowledged(tx: &Tx<'_>, limit: u32) -> TxResult<Vec<OrderId>> {
+    let before = tx.now().minus(retention::UNACKNOWLEDGED).millis();
+    tx.all(
+        "SELECT id FROM code_orders WHERE state IN (3, 4) AND changed_at < ?1 ORDER BY changed_at LIMIT ?2",
+        (before, limit),
+        |row| bytes(row, 0, OrderId::from_bytes),
+    )
+}
+
+/// Ends one of them, for its merchant: it is kept, as if a dispute had been decided so. One that is to be sealed once
+/// more has a deadline of its own.
+pub(super) fn lapse(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
+    orders::lock(tx, id)?;
+    let Some(order) = find(tx, id)? else { return Ok(()) };
+    let is_old = order.changed < tx.now().minus(retention::UNACKNOWLEDGED);
+    if is_old && !order.waits_for_another_sealing() && take(tx, id, CodeEvent::Lapsed)? {
+        code_notices::closed(tx, &order)?;
+    }
+    Ok(())
 }
 
 /// Deletes sealed codes that nobody is delivered any more; that they were accepted stays on record. Returns how many.

@@ -49,6 +49,8 @@ use async_trait::async_trait;
 
 /// Batches of one sweep, each in a transaction of its own. What is left then is left to the next sweep.
 const SWEEPS: usize = 50;
+/// Orders of codes that one sweep keeps since nobody has acknowledged their codes.
+const LAPSED: u32 = 500;
 
 #[async_trait]
 impl<D: Database> Store for D {
@@ -64,6 +66,10 @@ impl<D: Database> Store for D {
             if !swept.more {
                 break;
             }
+        }
+        // Each by itself, under the lock of its account: there are few.
+        for order in self.read("orders of codes", |tx| code_orders::unacknowledged(tx, LAPSED)).await? {
+            self.write(Write::CodeLapse, move |tx| code_orders::lapse(tx, &order)).await?;
         }
         Ok(released)
     }

@@ -38,6 +38,9 @@ const PHASES: [OrderPhase; 7] = [
 ];
 /// How long an order may be pending, in seconds: as long as a terminal remembers that it asked.
 const PENDING_LIFE: u64 = 24 * 3600;
+/// Orders of an account that wait for their payment at once: more than a person has open, and few for a payment
+/// provider, which is asked about each of them again and again.
+const PENDING: i64 = 20;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
@@ -143,10 +146,19 @@ pub(super) fn phase(row: &Row<'_>, column: usize) -> TxResult<OrderPhase> {
 
 /// An order that nobody has paid in time. Its provider is still asked now and then: the money may come late.
 fn expired(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
-    if !set_phase(tx, id, OrderPhase::Pending, OrderPhase::Declined)? {
+    if !end_unpaid(tx, id)? {
         return Ok(false);
     }
     effects::put_off(tx, EffectOf::order(EffectKind::Charge, id), tx.now().plus(LATE))?;
+    Ok(true)
+}
+
+/// Ends a pending order, and nothing else: its charge goes on. Whoever is just asking the provider has his claim, so
+/// that what he hears is written, and what was to be looked up is looked up when it was to be.
+fn end_unpaid(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
+    if !set_phase(tx, id, OrderPhase::Pending, OrderPhase::Declined)? {
+        return Ok(false);
+    }
     notices::order_changed(tx, OrderPhase::Pending, &*found(tx, id)?)?;
     Ok(true)
 }
@@ -179,6 +191,23 @@ fn intent_of_money(amount: Money) -> String {
 fn pending(tx: &Tx<'_>, account: &AccountId, intent: &str) -> TxResult<Option<Box<Order>>> {
     let sql = format!("{ORDER} WHERE o.account = ?1 AND o.intent = ?2 AND o.state = 0");
     Ok(tx.one(&sql, (account.as_bytes(), intent), order)?.map(Box::new))
+}
+
+/// The newest order of an account for counted rights in an operation that waits for its payment.
+fn counted_pending(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> TxResult<Option<OrderId>> {
+    let sql = "SELECT o.id, f.offer FROM orders o JOIN offers f ON f.digest = o.offer_digest
+               WHERE o.account = ?1 AND o.state = 0 AND f.publisher = ?2 AND f.name = ?3 AND f.operation = ?4
+               ORDER BY o.place DESC";
+    let of = (account.as_bytes(), subject.publisher.0.0, subject.name.as_str(), subject.operation.as_str());
+    let pending: Vec<(OrderId, Offer)> =
+        tx.all(sql, of, |row| Ok((bytes(row, 0, OrderId::from_bytes)?, json(row, 1)?)))?;
+    Ok(pending.into_iter().find(|(_, offer)| offer.rights.quantity().is_some()).map(|(id, _)| id))
+}
+
+/// Whether an account has as many orders that wait for their payment as it may.
+fn has_enough_pending(tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
+    let sql = "SELECT count(*) FROM orders WHERE account = ?1 AND state = 0";
+    Ok(tx.one(sql, [account.as_bytes()], |row| row.get::<i64>(0))?.unwrap_or(0) >= PENDING)
 }
 
 /// Answers a request with an order that another one opened.
@@ -304,7 +333,13 @@ impl Wanted {
 
     fn redundant(&self, tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<Redundant>> {
         match self {
-            Self::Rights { subject, rights, .. } => redundant(tx, account, subject, rights),
+            Self::Rights { subject, rights, .. } => {
+                if let Some(redundant) = redundant(tx, account, subject, rights)? {
+                    return Ok(Some(redundant));
+                }
+                let pending = rights.quantity().map(|_| counted_pending(tx, account, subject)).transpose()?.flatten();
+                Ok(pending.map(Redundant::Pending))
+            }
             Self::TopUp(_) | Self::Codes(_) => Ok(None),
         }
     }
@@ -361,7 +396,7 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
         if let Some(pending) = intent.as_deref().map(|intent| pending(tx, account, intent)).transpose()?.flatten() {
             return match wanted.is_that_of(&pending) {
                 true => join(tx, &scope, &new.request, pending),
-                false => Ok(OpenOutcome::Redundant(Redundant::OnOrder)),
+                false => Ok(OpenOutcome::Redundant(Redundant::OnOrder(pending.id))),
             };
         }
         if let Some(redundant) = wanted.redundant(tx, account)? {
@@ -370,6 +405,14 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
     }
     if !wanted.has_room(tx, account)? {
         return Ok(OpenOutcome::NoRoom);
+    }
+    if has_enough_pending(tx, account)? {
+        return Ok(OpenOutcome::TooManyPending);
+    }
+    if let Wanted::Codes(WantedCodes { request: Some(request), .. }) = &wanted
+        && code_orders::waiting_for_request(tx, account, request)?.is_some()
+    {
+        return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Request));
     }
     if in_browser && code_orders::has_enough_waiting(tx, account)? {
         return Ok(OpenOutcome::CodesOffSale(CodesOffSale::Waiting));
@@ -434,15 +477,18 @@ fn record(
         return find(tx, id);
     }
     let next = record.next.as_ref().map(to_json).transpose()?;
+    // One that was given up meanwhile is looked up by the provider's own name for it, too.
     let recorded = tx.change(
-        "UPDATE orders SET reference = coalesce(?2, reference), next = ?3 WHERE id = ?1 AND state = 0",
+        "UPDATE orders SET reference = coalesce(?2, reference), next = CASE WHEN state = 0 THEN ?3 ELSE NULL END
+         WHERE id = ?1 AND state IN (0, 2)",
         (id.as_bytes(), &record.reference, next),
     )?;
     if let Some(again) = again {
         effects::finish(tx, claim, EffectVerdict::Again(again))?;
     }
     let order = find(tx, id)?;
-    if let (Some(order), Some(saved), 1) = (&order, &record.saved, recorded) {
+    let pending = order.as_ref().filter(|order| order.phase == OrderPhase::Pending);
+    if let (Some(order), Some(saved), 1) = (pending, &record.saved, recorded) {
         saved_means::save(tx, &order.account, &order.provider, saved)?;
     }
     Ok(order)
@@ -483,6 +529,11 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement, claim: Option<&Eff
         Settlement::Ended => {
             if expired(tx, id)? {
                 tx.log("order ended unpaid", Some(&order.account), None, id.as_bytes())?;
+            }
+        }
+        Settlement::GivenUp => {
+            if end_unpaid(tx, id)? {
+                tx.log("order given up", Some(&order.account), None, id.as_bytes())?;
             }
         }
         Settlement::Paid { entitlement, receipt } => {

@@ -11,13 +11,11 @@ use crate::ops::faults::Write;
 use crate::ops::retention;
 use crate::store::database::row::{bytes, count, json, maybe_bytes, maybe_time, octets, text, time};
 use crate::store::{
-    Batch, BatchOutcome, NewBatch, PublisherId, RedeemOutcome, RedemptionLookup, Redemptions, StoreError,
+    Batch, BatchOutcome, Buyer, NewBatch, PublisherId, RedeemOutcome, RedemptionLookup, Redemptions, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{
-    AccountId, BatchId, CodeSerial, Digest, Offer, PublisherName, ResourceName, Sale, TerminalId,
-};
+use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, Offer, PublisherName, ResourceName, Sale};
 
 /// How many codes that there are not an account may try, and within which time, in seconds. Whoever reads codes off
 /// cards mistypes a few, most of which their check digits find; 80 bits are not guessed ten at a time.
@@ -150,7 +148,8 @@ struct Found {
     expires: Option<Timestamp>,
 }
 
-fn redeem(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId, code: RedemptionLookup) -> TxResult<RedeemOutcome> {
+fn redeem(tx: &Tx<'_>, buyer: &Buyer, code: RedemptionLookup) -> TxResult<RedeemOutcome> {
+    let account = buyer.account();
     tx.lock(Lock::Account(account))?;
     if let Some(seconds) = shut_out(tx, account)? {
         return Ok(RedeemOutcome::TooMany(seconds));
@@ -204,7 +203,7 @@ fn redeem(tx: &Tx<'_>, account: &AccountId, terminal: &TerminalId, code: Redempt
         let uses = NewTransfer { from, to, amount, commodity: Commodity::Uses, subject: *serial.as_bytes() };
         super::ledger::append(tx, &uses)?;
     }
-    tx.log("code redeemed", Some(account), Some(terminal), serial.as_bytes())?;
+    tx.log("code redeemed", Some(account), buyer.terminal(), serial.as_bytes())?;
     Ok(RedeemOutcome::Redeemed(Box::new(offer)))
 }
 
@@ -260,13 +259,8 @@ impl<D: Database> Redemptions for D {
         self.write(Write::BatchVoid, move |tx| void(tx, &account, &publisher, &batch)).await
     }
 
-    async fn redeem(
-        &self,
-        account: &AccountId,
-        terminal: &TerminalId,
-        code: RedemptionLookup,
-    ) -> Result<RedeemOutcome, StoreError> {
-        let (account, terminal) = (*account, *terminal);
-        self.write(Write::CodeRedeem, move |tx| redeem(tx, &account, &terminal, code)).await
+    async fn redeem(&self, buyer: &Buyer, code: RedemptionLookup) -> Result<RedeemOutcome, StoreError> {
+        let buyer = *buyer;
+        self.write(Write::CodeRedeem, move |tx| redeem(tx, &buyer, code)).await
     }
 }

@@ -146,6 +146,7 @@ async fn prepare(stage: &Stage) -> Value {
         "POST /v1/grants/{id}/ack": {"path": {"id": grant}, "body": {"grant": grant}},
         "POST /v1/orders": {"body": buying},
         "GET /v1/orders/{id}": {"path": {"id": bought.order}},
+        "POST /v1/orders/{id}/cancel": {"path": {"id": bought.order}},
         "POST /v1/account/top-ups": {"body": top_up},
         "DELETE /v1/account/sessions/{id}": {"path": {"id": session}},
         "DELETE /v1/account/terminals/{id}": {"path": {"id": other}},

@@ -3,7 +3,7 @@
 use crate::browser::{Browser, Page};
 use crate::stage::{PASSWORD, Shop, Stage, terms};
 use crate::terminal::Draft;
-use portcullis_protocol::wire::{Done, EntitlementsAnswer, WithdrawRequest};
+use portcullis_protocol::wire::{Done, EntitlementsAnswer, GiftsAnswer, GiftsRequest, WithdrawRequest};
 use portcullis_protocol::{Digest, Rights, paths};
 use portcullis_server::billing::events;
 use portcullis_server::billing::payment::{PaymentChange, PaymentEvent, SANDBOX};
@@ -193,6 +193,8 @@ async fn the_page_of_an_order_says_where_it_stands() {
         let page = browser.get(&order).await;
         assert!(page.text.contains(says) && page.text.contains(way), "{means}: {}", page.text);
         assert!(!page.text.contains("The signed receipt"), "{means}");
+        // Out of the way of the next.
+        browser.post(&format!("{order}/cancel"), &[("csrf", &page.csrf())]).await;
     }
     for means in ["sandbox:redirect", "sandbox:action"] {
         let order = order_of(&buy(&mut browser, &offer, means).await);
@@ -265,6 +267,79 @@ async fn what_is_held_for_good_is_bought_again_only_if_the_buyer_insists() {
     let insists = [&filled(&csrf, &key, "sandbox:ok")[..], &[("again", "true")]].concat();
     order_of(&browser.post(&path(&offer), &insists).await);
     assert_eq!(orders(&stage), 2);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_paid_is_given_up_by_its_buyer_alone_and_named_to_who_orders_more() {
+    let stage = Stage::open().await;
+    let shop = stage.shop().await;
+    let (mut ada, mut eve) = (stage.person("ada@example.org").await, stage.person("eve@example.org").await);
+    let offer = shop.offer("print").digest();
+    let order = order_of(&buy(&mut ada, &offer, "sandbox:redirect").await);
+    // More of what is counted: the page that asks leads to the order.
+    let again = buy(&mut ada, &offer, "sandbox:ok").await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for said in ["is not paid yet", "all the same", order.as_str()] {
+        assert!(again.text.contains(said), "{said}: {}", again.text);
+    }
+    assert_eq!(orders(&stage), 1);
+    let (cancel, page) = (format!("{order}/cancel"), ada.get(&order).await);
+    assert!(page.text.contains("Give the order up"), "{}", page.text);
+    let theirs = eve.get("/account").await.csrf();
+    assert_eq!(eve.post(&cancel, &[("csrf", &theirs)]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.post(&cancel, &[("csrf", &theirs)]).await.status, StatusCode::FORBIDDEN);
+    assert!(ada.get(&order).await.text.contains("has not decided yet"));
+    assert_eq!(ada.post(&cancel, &[("csrf", &page.csrf())]).await.location(), Some(order.as_str()));
+    let ended = ada.get(&order).await;
+    assert!(ended.text.contains("It ended unpaid") && !ended.text.contains("Give the order up"), "{}", ended.text);
+    // The controls: it is in nobody's way any more, and what is paid is not given up.
+    let paid = order_of(&buy(&mut ada, &offer, "sandbox:ok").await);
+    ada.post(&format!("{paid}/cancel"), &[("csrf", &page.csrf())]).await;
+    assert!(ada.get(&paid).await.text.contains("It is paid"));
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_code_that_was_given_is_redeemed_in_a_browser() {
+    let stage = Stage::open().await;
+    let mut shop = stage.shop().await;
+    let offer = shop.offer("view").digest();
+    let asked = GiftsRequest { offer, count: 2, note: "press".into(), expires: None };
+    let resource = [&"lumen" as &dyn std::fmt::Display, &"alpine-lake"];
+    let made: GiftsAnswer = shop.terminal.get_yes(&Draft::post(paths::fill(paths::GIFTS, &resource), &asked)).await;
+    let code = |at: usize| made.codes[at].code.to_string();
+    let page = "/account/redeem";
+    assert_eq!(Browser::new(&stage.origin).get(page).await.location(), Some("/sign-in?to=redeem"));
+    let (mut ada, mut eve) = (stage.person("ada@example.org").await, stage.person("eve@example.org").await);
+    assert!(ada.get("/account/library").await.text.contains(page), "the library leads there");
+    let csrf = ada.get(page).await.csrf();
+    let theirs = eve.get(page).await.csrf();
+    let endless = "X".repeat(5000);
+    for typed in ["", "nonsense", "00000-00000-00000-00000", &endless] {
+        let wrong = ada.post(page, &[("csrf", &csrf), ("code", typed)]).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
+        assert!(
+            wrong.text.contains("is not a redemption code") && wrong.text.len() < 50_000,
+            "{typed}: {}",
+            wrong.text
+        );
+    }
+    let typed = code(0).to_lowercase().replace('-', " ");
+    let forged = ada.post(page, &[("csrf", &theirs), ("code", &typed)]).await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+    // The control; twice is once; and it is nobody else's then.
+    for _ in 0..2 {
+        let done = ada.post(page, &[("csrf", &csrf), ("code", &typed)]).await;
+        assert_eq!(done.location(), Some("/account/library"), "{}", done.text);
+    }
+    let library = ada.get("/account/library").await;
+    assert!(library.text.contains("lumen/alpine-lake"), "{}", library.text);
+    assert_eq!(number(&stage, "SELECT count(*) FROM entitlements"), 1);
+    let spent = eve.post(page, &[("csrf", &theirs), ("code", &code(0))]).await;
+    assert!(spent.text.contains("Another account has redeemed"), "{}", spent.text);
+    let held = ada.post(page, &[("csrf", &csrf), ("code", &code(1))]).await;
+    assert!(held.text.contains("give it to somebody else"), "{}", held.text);
     stage.stop().await;
 }
 

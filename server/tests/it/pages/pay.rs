@@ -444,21 +444,60 @@ async fn what_cannot_be_bought_any_more_is_not_asked_of_the_merchant() {
     let health = core.store.merchant_health(&shop.merchant.id).await.expect("read");
     assert_eq!(health.decided, 0);
 
-    // A request is free again, for somebody else; and few orders wait at once.
-    let mut shop = shop;
-    shop.product = core.store.products(&shop.merchant.id).await.expect("read")[0].digest;
-    let (_, asked) = request(core, &shop, "18.00 EUR").await;
-    let taken = order_of(&buy(&mut browser, &asked, "sandbox:ok").await);
-    assert!(eve.get(&asked).await.text.contains("It was paid already"));
-    let page = browser.get(&at(&taken)).await;
-    browser.post(&format!("{}/cancel", at(&taken)), &[("csrf", &page.csrf())]).await;
-    assert!(eve.get(&asked).await.text.contains("Choose a terminal"), "it can be paid again");
+    // Few orders wait at once.
     for _ in 0..5 {
         order_of(&buy(&mut browser, path, "sandbox:ok").await);
     }
     let sixth = buy(&mut browser, path, "sandbox:ok").await;
     assert_eq!(sixth.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(sixth.text.contains("wait for keys of your terminals"), "{}", sixth.text);
+    stage.stop().await;
+}
+
+/// Somebody pays a merchant's request in a browser and cancels, again and again, so that its customer cannot.
+#[tokio::test]
+async fn an_order_without_a_key_keeps_nobody_from_paying_a_request() {
+    let stage = Stage::open().await;
+    let (shop, mut browser, mut terminal) = ready(&stage).await;
+    let core = &stage.running.app().core;
+    let mut eve = stage.person("eve@example.org").await;
+    let _hers = stage.terminal_of(&mut eve).await;
+    preset(&mut eve).await;
+    let (digest, path) = request(core, &shop, "18.00 EUR").await;
+    // She pays, lets it wait, cancels and pays again.
+    let first = order_of(&buy(&mut eve, &path, "sandbox:ok").await);
+    assert!(eve.get(&path).await.text.contains("You have ordered it"));
+    let page = eve.get(&at(&first)).await;
+    assert_eq!(
+        eve.post(&format!("{}/cancel", at(&first)), &[("csrf", &page.csrf())]).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let second = order_of(&buy(&mut eve, &path, "sandbox:ok").await);
+    // Its customer pays all the same, and the same account only once.
+    let form_shown = form(&browser.get(&path).await, "sandbox:ok");
+    let order = order_of(&send(&mut browser, &path, &form_shown).await);
+    let mut twice = form_shown.clone();
+    twice.iter_mut().find(|(name, _)| *name == "key").expect("a key").1 = Octets(random::<32>()).to_string();
+    assert_eq!(send(&mut browser, &path, &twice).await.status, StatusCode::CONFLICT);
+    // The first key that is made stands for it.
+    make_key(&mut terminal, &order).await;
+    assert_eq!(order_in(core, &order).await.nonce.is_some(), true);
+    assert!(!eve.get(&path).await.text.contains("It was paid already"), "her own order is named to her");
+    let mut bea = stage.person("bea@example.org").await;
+    assert!(bea.get(&path).await.text.contains("It was paid already"), "the control");
+    let waiting = order_in(core, &second).await;
+    let key = Octets(*ReleaseSecretKey::generate(&mut rng()).public().as_bytes());
+    let hers = waiting.terminal.expect("preset");
+    let late = core.store.move_code_order(&second, &waiting.account, &hers, &key, true).await.expect("answered");
+    assert!(matches!(late, CodeStep::Closed(_)), "{late:?}");
+    while effects::round(core).await.expect("a round") > 0 {}
+    for order in [first, second] {
+        assert_eq!(core.store.order(&order).await.expect("read").expect("an order").phase, OrderPhase::Refunded);
+    }
+    // Nor is one paid back late that was not even opened before.
+    assert!(core.store.payment_request(&digest).await.expect("read").expect("a request").is_spent);
+    shop.deliver(core, &order).await.expect("delivered");
+    assert!(info(&mut terminal, &order).await.delivery.is_some());
     stage.stop().await;
 }
 

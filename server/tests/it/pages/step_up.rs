@@ -94,6 +94,63 @@ async fn an_open_browser_approves_no_terminal_and_sends_no_codes_elsewhere_witho
     stage.stop().await;
 }
 
+/// Who has found a browser open would buy what he sells himself, with the card of its owner.
+#[tokio::test]
+async fn an_open_browser_does_not_pay_with_what_its_owner_has_saved() {
+    let stage = Stage::open().await;
+    let core = &stage.running.app().core;
+    let shop = stage.shop().await;
+    let _games = Shop::new(core, "games").await;
+    let mut browser = stage.person("ada@example.org").await;
+    let _terminal = stage.terminal_of(&mut browser).await;
+    let page = browser.get("/account/preset").await;
+    let (csrf, terminal) = (page.csrf(), crate::pages::pay::offered(&page).remove(0));
+    browser.post("/account/preset", &[("csrf", &csrf), ("terminal", &terminal)]).await;
+    let offer = format!("/buy/{}", shop.offer("print").digest());
+    let product = "/merchants/games/game-key";
+    let orders = || stage.database().number("SELECT count(*) FROM orders", &[]);
+    let fields = |page: &Page, means: &str| {
+        let all = ["csrf", "key", "product", "quantity", "terminal"].into_iter();
+        let sent = all.filter_map(|name| Some((name, page.input(name)?)));
+        sent.chain([("means", means.to_owned()), ("amount", "5".into()), ("currency", "EUR".into())])
+            .collect::<Vec<_>>()
+    };
+    let send = async |browser: &mut Browser, path: &str, fields: &[(&'static str, String)]| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.post(path, &fields).await
+    };
+    let shown = fields(&browser.get(&offer).await, "sandbox:ok+save");
+    assert_eq!(send(&mut browser, &offer, &shown).await.status, StatusCode::SEE_OTHER);
+    // The control: right after the sign-in nobody is asked twice.
+    let shown = fields(&browser.get(&offer).await, "sandbox:saved");
+    assert_eq!(send(&mut browser, &offer, &shown).await.status, StatusCode::SEE_OTHER);
+
+    stage.clock.advance(FRESH);
+    for path in [offer.as_str(), product, "/account/balance"] {
+        let before = orders();
+        let shown = fields(&browser.get(path).await, "sandbox:saved");
+        let asked = send(&mut browser, path, &shown).await;
+        assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", asked.text);
+        assert!(asks(&asked) && asked.text.contains("Nothing was bought"), "{path}: {}", asked.text);
+        let guess = [fields(&asked, "sandbox:saved"), vec![("current-password", "a guess of the thief's".to_owned())]];
+        let wrong = send(&mut browser, path, &guess.concat()).await;
+        assert!(wrong.text.contains("not your current password"), "{path}: {}", wrong.text);
+        assert_eq!(orders(), before, "{path}: nothing was opened");
+        // The control: means that whoever pays has with him.
+        let shown = fields(&browser.get(path).await, "sandbox:decline");
+        assert_eq!(send(&mut browser, path, &shown).await.status, StatusCode::SEE_OTHER, "{path}");
+        // Its owner types it into the form that asks, and is not asked again for a while.
+        let own = [fields(&asked, "sandbox:saved"), vec![("current-password", PASSWORD.to_owned())]];
+        let paid = send(&mut browser, path, &own.concat()).await;
+        assert_eq!(paid.status, StatusCode::SEE_OTHER, "{path}: {}", paid.text);
+        let shown = fields(&browser.get(path).await, "sandbox:saved");
+        assert_eq!(send(&mut browser, path, &shown).await.status, StatusCode::SEE_OTHER, "{path}");
+        assert_eq!(orders(), before + 3, "{path}");
+        stage.clock.advance(FRESH);
+    }
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn whoever_guesses_at_an_open_browser_is_stopped_as_at_every_other_form() {
     let stage = Stage::open().await;

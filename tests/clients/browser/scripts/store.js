@@ -37,6 +37,10 @@ export default async function ({ origin, password, screenshots, axe, enter, pers
   await visit(page, "/", "store, signed in");
   await visit(page, "/account/library", "library, empty");
   await visit(page, "/account/purchases", "purchases, empty");
+  await visit(page, "/account/redeem", "redeeming a code");
+  await page.getByLabel("Code").fill("no code");
+  await send(page, "Redeem");
+  await look(page, "redeeming a code, mistyped");
   await visit(page, "/account/balance", "balance, empty");
   await page.getByLabel("Amount").fill("ten");
   await send(page, "Pay in");

@@ -34,6 +34,7 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
             (Table { caption: "What you hold", columns: &columns, rows: rows.iter().map(row).collect() })
         }
         (Pager { path: "/account/library", page, next })
+        p { a href="/account/redeem" { "Redeem a code" } " that somebody gave you." }
     };
     Ok(Shell::new(&app, &visitor, "Your library").tab(Tab::Library).show(&content))
 }

@@ -5,6 +5,7 @@ pub(crate) mod library;
 pub(crate) mod means;
 pub(crate) mod preset;
 pub(crate) mod purchases;
+pub(crate) mod redeem;
 pub(super) mod sign_ins;
 
 pub(crate) use changes::{change_email, change_password};

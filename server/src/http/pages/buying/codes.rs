@@ -3,14 +3,14 @@
 
 use super::super::kit::layout::NOTICE;
 use super::super::onward::Onward;
-use super::super::session::Visitor;
+use super::super::session::{SignedInBrowser, Visitor};
 use super::{Bought, Means, Refused, Wanted, buy, fields, fresh_key, payment};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::store::{BrowserCodes, Ordered, Terminal};
 use maud::{Markup, html};
 use portcullis_protocol::codes::Quantity;
-use portcullis_protocol::{AccountId, Digest, Money, TerminalId};
+use portcullis_protocol::{Digest, Money, TerminalId};
 use serde::Deserialize;
 
 /// What the page shows, and its form buys.
@@ -32,6 +32,8 @@ pub(crate) struct Sent {
     pub(super) product: String,
     pub(super) quantity: String,
     terminal: String,
+    #[serde(rename = "current-password", default)]
+    password: String,
 }
 
 impl Sent {
@@ -52,7 +54,7 @@ pub(super) fn quantity(text: &str) -> Option<Quantity> {
 /// Buys, once per form.
 pub(super) async fn buy_codes(
     app: &App,
-    account: &AccountId,
+    session: &SignedInBrowser,
     sent: Sent,
     request: Option<Digest>,
     path: &str,
@@ -61,8 +63,8 @@ pub(super) async fn buy_codes(
     let terminal: TerminalId =
         sent.terminal.parse().map_err(|_| ApiError::Malformed("not the form that this page sends".into()))?;
     let goods = Ordered::InBrowser(BrowserCodes { product, quantity, request, terminal });
-    let wanted = Wanted { goods, payment: payment(&sent.means), again: false };
-    buy(app, account, wanted, sent.key, path).await
+    let wanted = Wanted { goods, payment: payment(&sent.means), again: false, password: sent.password };
+    buy(app, session, wanted, sent.key, path).await
 }
 
 /// Who looks at the form, and what he can pay with.
@@ -128,7 +130,7 @@ fn payment_form(
             input type="hidden" name="product" value=(basket.product);
             input type="hidden" name="quantity" value=(basket.quantity);
             input type="hidden" name="terminal" value=(terminal.id);
-            (fields(&buyer.means, &key, chosen))
+            (fields((app, visitor), &buyer.means, &key, chosen, refused.and_then(|refused| refused.unconfirmed.as_ref())))
             button { "Pay " (basket.amount) }
         }
     }
@@ -136,7 +138,7 @@ fn payment_form(
 
 /// What went wrong, above everything.
 pub(super) fn notice(refused: Option<&Refused>) -> Markup {
-    html! { @if let Some(refused) = refused { p.notice.bad id=(NOTICE) role="alert" { (refused.text) } } }
+    html! { @if let Some(refused) = refused { (refused.notice()) } }
 }
 
 /// What a terminal is called.

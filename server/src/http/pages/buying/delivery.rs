@@ -146,7 +146,7 @@ impl Delivery {
             CodeState::Disputed => {
                 ("notice warm", "The code or its payment is disputed. A person of this store decides.")
             }
-            CodeState::Kept => ("notice", "The dispute was decided: the code is what was sold, and it stays paid."),
+            CodeState::Kept => ("notice", "It is settled: the code was delivered as it was sold, and it stays paid."),
             CodeState::Reversed => {
                 ("notice warm", "The dispute was decided for you: the money goes back, and the code is void.")
             }

@@ -1,7 +1,8 @@
 //! Buying: the choice of how to pay, the order with its receipt. What is bought goes the server's one way of purchases
 //! ([`crate::billing::orders`]): the page brings the digest of the offer that was shown, and never an amount of it.
 //!
-//! A form carries a key of its own, so that a double click, a reload and the back button buy once.
+//! A form carries a key of its own, so that a double click, a reload and the back button buy once. What the account has
+//! saved with a payment provider is charged after a password proof alone ([`step_up`]).
 
 pub(crate) mod claimant;
 mod codes;
@@ -12,7 +13,9 @@ pub(crate) mod payment;
 pub(crate) mod product;
 pub(crate) mod top_up;
 
-use super::kit::layout::see_other;
+use super::kit::layout::{NOTICE, see_other};
+use super::session::{SignedInBrowser, Visitor};
+use super::step_up::{self, Unconfirmed};
 use crate::billing::answers::ServiceError;
 use crate::billing::orders;
 use crate::billing::payment::SAVED;
@@ -76,30 +79,38 @@ struct Means {
     text: String,
 }
 
-/// What an account can pay with: first what it saved, then what each provider offers.
+/// What an account can pay with, by the provider's title: first what it saved, then what each provider offers.
 async fn means_of(app: &App, account: &AccountId) -> Result<Vec<Means>, ApiError> {
     let (mut saved, mut others) = (Vec::new(), Vec::new());
     for provider in app.core.payments.all() {
         let kept = app.core.store.saved_means(account, provider.name()).await.map_err(ApiError::internal)?;
-        saved.extend(kept.map(|kept| Means { value: format!("{}:{SAVED}", provider.name()), text: kept.label }));
-        others.extend(
-            provider
-                .choices()
-                .iter()
-                .map(|(token, text)| Means { value: format!("{}:{token}", provider.name()), text: (*text).to_owned() }),
-        );
+        let means = |token: &str, text: &str| Means {
+            value: format!("{}:{token}", provider.name()),
+            text: format!("{}: {text}", provider.title()),
+        };
+        saved.extend(kept.map(|kept| means(SAVED, &kept.label)));
+        others.extend(provider.choices().iter().map(|(token, text)| means(token, text)));
     }
     saved.append(&mut others);
     Ok(saved)
 }
 
-/// The fields of every form that buys.
-fn fields(means: &[Means], key: &str, chosen: &str) -> Markup {
+/// The fields of every form that buys; of one that is shown again, with what is missing.
+fn fields(
+    (app, visitor): (&App, &Visitor),
+    means: &[Means],
+    key: &str,
+    chosen: &str,
+    unconfirmed: Option<&Unconfirmed>,
+) -> Markup {
     html! {
         input type="hidden" name="key" value=(key);
         label for="means" { "How to pay" }
         select id="means" name="means" {
             @for one in means { option value=(one.value) selected[one.value == chosen] { (one.text) } }
+        }
+        @if let (Some(session), Some(unconfirmed)) = (visitor.session(), unconfirmed) {
+            (step_up::field(app, session, Some(unconfirmed)))
         }
     }
 }
@@ -117,16 +128,34 @@ struct Refused {
     text: String,
     /// It may be bought all the same, if the buyer says so.
     may_insist: bool,
+    /// The order that is in the way.
+    order: Option<OrderId>,
     /// The price is another one by now.
     changed: bool,
     /// The key of the form that is shown again: the same while it is not known what became of it.
     key: String,
+    /// It takes a password proof.
+    unconfirmed: Option<Unconfirmed>,
 }
 
 impl Refused {
+    /// What is said above the form.
+    fn notice(&self) -> Markup {
+        html! {
+            p.notice.bad id=(NOTICE) role="alert" {
+                (self.text)
+                @if let Some(order) = &self.order { " " a href=(path(order)) { "See that order" } }
+            }
+        }
+    }
+
     /// With which the form is shown again.
     const fn status(&self) -> StatusCode {
-        if self.changed { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
+        match &self.unconfirmed {
+            Some(unconfirmed) => unconfirmed.status,
+            None if self.changed => StatusCode::CONFLICT,
+            None => StatusCode::UNPROCESSABLE_ENTITY,
+        }
     }
 }
 
@@ -135,12 +164,14 @@ struct Wanted {
     goods: Ordered,
     payment: PaymentMethod,
     again: bool,
+    /// For what takes a password proof.
+    password: String,
 }
 
 impl Wanted {
     /// What tells this form from another one under the same key.
     fn digest(&self) -> Result<Digest, ApiError> {
-        let Self { goods, payment, again } = self;
+        let Self { goods, payment, again, .. } = self;
         let body = match *goods {
             Ordered::Sent(goods) => serde_json::to_vec(&Purchase { goods, payment: payment.clone(), again: *again }),
             Ordered::InBrowser(BrowserCodes { product, quantity, request, terminal }) => {
@@ -152,18 +183,39 @@ impl Wanted {
 }
 
 /// Buys, once per key.
-async fn buy(app: &App, account: &AccountId, wanted: Wanted, key: String, path: &str) -> Result<Bought, ApiError> {
+async fn buy(
+    app: &App,
+    session: &SignedInBrowser,
+    wanted: Wanted,
+    key: String,
+    path: &str,
+) -> Result<Bought, ApiError> {
     let parsed: IdempotencyKey =
         key.parse().map_err(|_| ApiError::Malformed("not the form that this page sends".into()))?;
     let idempotency = Idempotency::of(parsed, "POST", path, wanted.digest()?);
-    let Wanted { goods, payment, again } = wanted;
+    let Wanted { goods, payment, again, password } = wanted;
     let to: fn(&OrderId) -> String = match goods {
         Ordered::InBrowser(_) => watched,
         Ordered::Sent(_) => self::path,
     };
-    let buyer = Buyer::Browser { account: *account };
+    let not = |text: &str| Refused {
+        text: text.to_owned(),
+        may_insist: false,
+        order: None,
+        changed: false,
+        key: fresh_key(),
+        unconfirmed: None,
+    };
+    // Whoever finds the browser open, or has its cookie, spends nothing that its owner has saved: not even on what he
+    // sells himself.
+    if payment.token == SAVED
+        && let Err(unconfirmed) = step_up::prove(app, session, password).await?
+    {
+        let refused = not("Nothing was bought: to pay with what you have saved here takes your password.");
+        return Ok(Bought::Not(Refused { key, unconfirmed: Some(unconfirmed), ..refused }));
+    }
+    let buyer = Buyer::Browser { account: session.account };
     let answered = orders::place(&app.core, buyer, goods, payment, again, &idempotency).await;
-    let not = |text: &str| Refused { text: text.to_owned(), may_insist: false, changed: false, key: fresh_key() };
     Ok(match answered {
         // What was ordered before is said to be, and the page that says so stays.
         Ok(answer) if answer.joined => Bought::Order(see_other(&joined(&answer.order))),
@@ -174,8 +226,10 @@ async fn buy(app: &App, account: &AccountId, wanted: Wanted, key: String, path: 
                 reason => refusal.detail.clone().unwrap_or_else(|| reason.advice().to_owned()),
             };
             let may_insist = refusal.reason == Reason::ConfirmationRequired;
+            let order = refusal.more.get(orders::ORDER).and_then(|order| order.as_str()?.parse().ok());
             Bought::Not(Refused {
                 may_insist,
+                order,
                 changed: !refusal.offers.is_empty() || has_changed(refusal.reason),
                 ..not(&text)
             })

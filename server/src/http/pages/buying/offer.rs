@@ -31,6 +31,8 @@ pub(crate) struct Confirmed {
     means: String,
     #[serde(default)]
     again: String,
+    #[serde(rename = "current-password", default)]
+    password: String,
 }
 
 /// `GET /buy/{offer}`
@@ -55,18 +57,19 @@ pub(crate) async fn submit(
     Form(sent): Form<Confirmed>,
 ) -> Result<Response, ApiError> {
     let digest: Digest = segment(&offer)?;
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Buy(digest).by("/sign-in"))));
     };
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
     let goods = Goods::Rights { offer: digest }.into();
-    let wanted = Wanted { goods, payment: payment(&sent.means), again: sent.again == "true" };
-    match buy(&app, account, wanted, sent.key, &format!("/buy/{digest}")).await? {
+    let again = sent.again == "true";
+    let wanted = Wanted { goods, payment: payment(&sent.means), again, password: sent.password };
+    match buy(&app, session, wanted, sent.key, &format!("/buy/{digest}")).await? {
         Bought::Order(to) => Ok(to),
         Bought::Not(refused) => {
-            render(&app, &visitor, account, digest, refused.status(), Some(&refused), &sent.means).await
+            render(&app, &visitor, &session.account, digest, refused.status(), Some(&refused), &sent.means).await
         }
     }
 }
@@ -101,8 +104,7 @@ async fn render(
     let content = html! {
         div.split {
             div {
-                (before)
-                @if let Some(refused) = refused { p.notice.bad id=(NOTICE) role="alert" { (refused.text) } }
+                @match refused { Some(refused) => (refused.notice()), None => (before) }
                 (terms(offer, &title))
             }
             aside { div.panel { (form(app, visitor, digest, offer, &means, refused, chosen)) } }
@@ -144,7 +146,7 @@ fn form(
         } @else {
             form method="post" action={ "/buy/" (digest) } aria-label="Payment" aria-describedby=[refused.map(|_| NOTICE)] {
                 (visitor.field(app))
-                (fields(means, &key, chosen))
+                (fields((app, visitor), means, &key, chosen, refused.and_then(|refused| refused.unconfirmed.as_ref())))
                 @if insists {
                     button name="again" value="true" { "Buy it all the same for " (offer.price) }
                 } @else {

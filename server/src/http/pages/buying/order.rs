@@ -12,10 +12,11 @@ use super::super::store::resource::usage_of;
 use super::super::{Bare, Form};
 use super::claimant;
 use super::delivery::{self, Delivery};
+use crate::billing::orders;
 use crate::http::api::segment;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::{CodeFailure, Goods, Order, OrderPhase};
+use crate::store::{Buyer, CodeFailure, Goods, Order, OrderPhase};
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -67,6 +68,7 @@ pub(crate) async fn show(
                 @match &delivery { Some(delivery) => (delivery.show()), None => { (state(&order)) (next(&app, &order, &commands)) } }
                 @if moves && is_of_codes { (delivery::switch(&id, looks)) }
                 @if let Some(delivery) = &delivery { (delivery.cancel(&visitor.field(&app))) }
+                @if order.phase == OrderPhase::Pending { (give_up(&order, &visitor.field(&app))) }
                 (elsewhere)
             }
             aside { div.panel { h2 { "Order" } (receipt(&order, paid_with)) } }
@@ -77,8 +79,8 @@ pub(crate) async fn show(
     Ok(delivery::watch(&id, looks.filter(|_| moves), is_quick, page))
 }
 
-/// `POST /account/orders/{id}/cancel`: an order of codes of which its merchant was not told. One that has its key by
-/// now stays as it is.
+/// `POST /account/orders/{id}/cancel`: an order that is not paid, or one of codes of which its merchant was not told.
+/// One that was paid meanwhile, or has its key by now, stays as it is.
 pub(crate) async fn cancel(
     State(app): State<App>,
     visitor: Visitor,
@@ -93,9 +95,18 @@ pub(crate) async fn cancel(
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
-    let order = app.core.store.code_order(&id).await.map_err(ApiError::internal)?;
+    let order = app.core.store.order(&id).await.map_err(ApiError::internal)?;
     let order = order.filter(|order| order.account == *account).ok_or(ApiError::NotFound)?;
-    app.core.store.fail_code_order(&order.id, CodeFailure::Unkeyed).await.map_err(ApiError::internal)?;
+    match (order.phase, &order.goods) {
+        (OrderPhase::Pending, _) => {
+            let buyer = Buyer::Browser { account: *account };
+            orders::give_up(&app.core, buyer, &id).await.map_err(ApiError::internal)?;
+        }
+        (_, Goods::Codes { .. }) => {
+            app.core.store.fail_code_order(&id, CodeFailure::Unkeyed).await.map_err(ApiError::internal)?;
+        }
+        (_, Goods::Rights { .. } | Goods::TopUp { .. }) => {}
+    }
     Ok(see_other(&super::path(&id)))
 }
 
@@ -108,11 +119,25 @@ async fn commands(app: &App, offer: &Offer) -> Result<Vec<String>, ApiError> {
     Ok(of_it.map(|(_, commands)| commands.clone()).unwrap_or_default())
 }
 
+/// Nobody has to leave an order open that is not wanted any more.
+fn give_up(order: &Order, field: &Markup) -> Markup {
+    html! {
+        details {
+            summary { "Give it up…" }
+            p { "Nothing is charged then. If you pay on the provider's page all the same, the money goes back to you." }
+            form method="post" action={ (super::path(&order.id)) "/cancel" } aria-label="Give it up" {
+                (field)
+                button.danger { "Give the order up" }
+            }
+        }
+    }
+}
+
 const fn heading(order: &Order) -> &'static str {
     match order.phase {
         OrderPhase::Paid => "Thank you",
         OrderPhase::Pending => "Not decided yet",
-        OrderPhase::Declined => "Declined",
+        OrderPhase::Declined => "Not bought",
         OrderPhase::Refunding | OrderPhase::Refunded => "Paid back",
         OrderPhase::Disputed => "Disputed",
         OrderPhase::ChargedBack => "Charged back",
@@ -147,7 +172,11 @@ fn state(order: &Order) -> Markup {
             "notice warm",
             "The payment provider has not decided yet. The store asks it by itself; look again in a moment.",
         ),
-        OrderPhase::Declined => ("notice bad", "The payment provider has declined. Nothing was charged."),
+        OrderPhase::Declined => (
+            "notice bad",
+            "It ended unpaid: the payment provider has declined, it was given up, or not paid in time. Nothing was \
+             charged; what is paid for it now goes back.",
+        ),
         OrderPhase::Refunding => ("notice warm", "What it gave has ended, and the money is on its way back to you."),
         OrderPhase::Refunded => ("notice", "What it gave has ended, and the money was paid back."),
         OrderPhase::Disputed => {

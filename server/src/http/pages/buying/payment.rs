@@ -40,14 +40,14 @@ pub(crate) async fn submit(
     Form(sent): Form<Sent>,
 ) -> Result<Response, ApiError> {
     let digest: Digest = segment(&digest)?;
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Pay(digest).by("/sign-in"))));
     };
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
     let chosen = sent.means.clone();
-    match buy_codes(&app, account, sent, Some(digest), &format!("/pay/{digest}")).await? {
+    match buy_codes(&app, session, sent, Some(digest), &format!("/pay/{digest}")).await? {
         Bought::Order(to) => Ok(to),
         Bought::Not(refused) => render(&app, &visitor, digest, Some((&refused, &chosen))).await,
     }

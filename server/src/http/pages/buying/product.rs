@@ -45,14 +45,14 @@ pub(crate) async fn submit(
     Form(sent): Form<Sent>,
 ) -> Result<Response, ApiError> {
     let (merchant, name): (MerchantName, ProductName) = (segment(&merchant)?, segment(&name)?);
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Product(merchant, name).by("/sign-in"))));
     };
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
     let (chosen, (_, quantity)) = (sent.means.clone(), sent.wanted()?);
-    match buy_codes(&app, account, sent, None, &path_of(&merchant, &name)).await? {
+    match buy_codes(&app, session, sent, None, &path_of(&merchant, &name)).await? {
         Bought::Order(to) => Ok(to),
         Bought::Not(refused) => {
             render(&app, &visitor, (merchant, name), Some(quantity), Some((&refused, &chosen))).await

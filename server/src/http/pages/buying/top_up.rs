@@ -7,7 +7,8 @@ use super::super::kit::shell::{Empty, Shell, Tab};
 use super::super::kit::table::{Column, Table};
 use super::super::onward::Onward;
 use super::super::session::Visitor;
-use super::{Bought, buy, fields, fresh_key, means_of, payment};
+use super::super::step_up::Unconfirmed;
+use super::{Bought, Refused, buy, fields, fresh_key, means_of, payment};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use axum::extract::State;
@@ -34,6 +35,8 @@ pub(crate) struct Wanted {
     currency: String,
     #[serde(default)]
     again: String,
+    #[serde(rename = "current-password", default)]
+    password: String,
 }
 
 /// What is wrong with the form.
@@ -41,6 +44,7 @@ struct Wrong {
     text: String,
     key: String,
     may_insist: bool,
+    unconfirmed: Option<Unconfirmed>,
 }
 
 /// `GET /account/balance`
@@ -58,9 +62,10 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     Form(sent): Form<Wanted>,
 ) -> Result<Response, ApiError> {
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Balance.by("/sign-in"))));
     };
+    let account = &session.account;
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
@@ -75,16 +80,18 @@ pub(crate) async fn submit(
                 MoneyError::Range => "That is more than a balance can hold.".to_owned(),
                 other => format!("This is {other}."),
             };
-            let wrong = Wrong { text, key: fresh_key(), may_insist: false };
+            let wrong = Wrong { text, key: fresh_key(), may_insist: false, unconfirmed: None };
             return render(&app, &visitor, account, &sent, Some(&wrong)).await;
         }
     };
     let goods = Goods::TopUp { amount }.into();
-    let wanted = super::Wanted { goods, payment: payment(&sent.means), again: sent.again == "true" };
-    match buy(&app, account, wanted, sent.key.clone(), "/account/balance").await? {
+    let (again, password) = (sent.again == "true", sent.password.clone());
+    let wanted = super::Wanted { goods, payment: payment(&sent.means), again, password };
+    match buy(&app, session, wanted, sent.key.clone(), "/account/balance").await? {
         Bought::Order(to) => Ok(to),
         Bought::Not(refused) => {
-            let wrong = Wrong { text: refused.text, key: refused.key, may_insist: refused.may_insist };
+            let Refused { text, key, may_insist, unconfirmed, .. } = refused;
+            let wrong = Wrong { text, key, may_insist, unconfirmed };
             render(&app, &visitor, account, &sent, Some(&wrong)).await
         }
     }
@@ -143,7 +150,7 @@ async fn render(
                                     }
                                 }
                             }
-                            (fields(&means, &key, &sent.means))
+                            (fields((app, visitor), &means, &key, &sent.means, wrong.and_then(|wrong| wrong.unconfirmed.as_ref())))
                             @if wrong.is_some_and(|wrong| wrong.may_insist) {
                                 button name="again" value="true" { "Pay in all the same" }
                             } @else { button { "Pay in" } }

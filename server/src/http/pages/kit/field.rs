@@ -35,6 +35,12 @@ impl<'a> Field<'a> {
         Self { name, label, kind: "text", inputmode, autocomplete: "off", most, ..Self::default() }
     }
 
+    /// A code that somebody was given, in groups of letters and digits.
+    pub(in super::super) fn code(name: &'static str, label: &'static str, most: usize) -> Self {
+        let hint = Some("XXXXX-XXXXX-XXXXX-XXXXX; capitals and lines do not matter.".to_owned());
+        Self { name, label, kind: "text", autocomplete: "off", most, hint, ..Self::default() }
+    }
+
     /// A password that there is.
     pub(in super::super) fn current_password(name: &'static str, label: &'static str) -> Self {
         let autocomplete = "current-password";

@@ -29,15 +29,18 @@ pub(in super::super) enum Flash {
     Preset,
     /// Another terminal may take an order over.
     Allowed,
+    /// A code gave its rights.
+    Redeemed,
 }
 
-const ALL: [(u8, Flash, &str); 6] = [
+const ALL: [(u8, Flash, &str); 7] = [
     (1, Flash::Revoked, "The terminal is revoked. It gets nothing any more."),
     (2, Flash::Ended, "The sign-in has ended."),
     (3, Flash::Password, "Your password is changed. Everything else that was signed in has ended."),
     (4, Flash::Email, "Your e-mail address is changed. The new one counts as not verified."),
     (5, Flash::Preset, "It is changed where your codes go."),
     (6, Flash::Allowed, "That terminal may take the order over now."),
+    (7, Flash::Redeemed, "The code is redeemed. What it gives is in your library."),
 ];
 
 impl Flash {
