@@ -4,7 +4,7 @@
 //! place where something can go wrong says what to do about it.
 
 use portcullis_host::Refused;
-use portcullis_protocol::{Offer, Reason, Span, Verified};
+use portcullis_protocol::{Offer, OrderId, Reason, Span, Verified};
 use serde_json::{Value, json};
 use std::fmt::{self, Display, Write as _};
 
@@ -86,6 +86,11 @@ impl Failure {
     /// The reason, if it is a refusal.
     pub(crate) fn reason(&self) -> Option<Reason> {
         self.refused.as_ref().map(|refused| refused.reason)
+    }
+
+    /// The order that is in the way, if the store names one.
+    pub(crate) fn order(&self) -> Option<OrderId> {
+        self.refused.as_ref().and_then(|refused| refused.order())
     }
 
     /// The offers that would turn the answer.

@@ -37,6 +37,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("search", "portcullis search alpine lake\nportcullis search --kind picture"),
     ("install", "portcullis install lumen/alpine-lake\nportcullis install ./alpine-lake-1.0.0.sealed.wasm"),
     ("buy", "portcullis buy lumen/alpine-lake --operation view\nportcullis buy lumen/alpine-lake --offer ID --yes"),
+    ("cancel", "portcullis cancel ORDER-ID"),
     (
         "run",
         "portcullis run acme/hello -- --name Ada\n\

@@ -21,9 +21,11 @@ use crate::screen::output::{OfferLine, Screen, style};
 const BY_THE_UNIT: &str = "agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal";
 /// What a person should know of an order that is pending.
 const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
+/// How an order is given up.
+const GIVE_UP: &str = "To give it up: `portcullis cancel";
 /// The same of what is counted: more of it is worth more, so each order stands for itself.
-const PENDING_COUNTED: &str = "\nIt goes on by itself once it is paid: `portcullis receipts` shows it then. The same command orders, and costs, \
-     once more.\n";
+const PENDING_COUNTED: &str =
+    "\nIt goes on by itself once it is paid: `portcullis receipts` shows it then. To order more beside it: --again\n";
 /// The same, if only the store knows how it stands.
 const UNKNOWN_STATE: &str = "\nUpdate Portcullis, or see what the store says about the order.\n";
 
@@ -70,7 +72,13 @@ impl Payment {
     pub(crate) fn refused(error: ClientError) -> Failure {
         let failure = Failure::from(error);
         if failure.reason() == Some(Reason::ConfirmationRequired) {
-            return failure.in_detail().with_fix("run it; to buy it all the same, add --again");
+            let fix = match failure.order() {
+                Some(order) => format!(
+                    "pay that order, {order}, or give it up: `portcullis cancel {order}`; to buy this beside it, add --again"
+                ),
+                None => "run it; to buy it all the same, add --again".to_owned(),
+            };
+            return failure.in_detail().with_fix(fix);
         }
         if matches!(failure.reason(), Some(Reason::ResourceWithdrawn | Reason::OperationUnknown)) {
             return failure.in_detail();
@@ -202,6 +210,22 @@ pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order
     }
 }
 
+/// Buys; if an order of the same that is counted is not paid yet, shows it and asks whether this is one more. Who
+/// cannot be asked, or has agreed beforehand to a price alone, is told.
+pub(crate) async fn buy_or_ask(store: &Storefront, purchase: Purchase, screen: Screen, asks: bool) -> Outcome<Order> {
+    let failure = match buy(store, purchase.clone()).await {
+        Ok(order) => return Ok(order),
+        Err(failure) => failure,
+    };
+    let Some(pending) = failure.order().filter(|_| asks && screen.can_ask()) else { return Err(failure) };
+    let next = store.order_state(pending).await?.next;
+    let to_pay = next.map_or_else(String::new, |step| format!("  to pay that one, open {}\n", step.url));
+    let question = format!(
+        "{failure}\n  order {pending}\n{to_pay}  to give it up: `portcullis cancel {pending}`\nOrder one more beside it?"
+    );
+    if screen.ask(question) { buy(store, purchase.again()).await } else { Err(failure) }
+}
+
 /// How an order stands that is not paid: what follows `ordered NAME: `.
 pub(crate) fn standing(state: OrderState) -> String {
     match state {
@@ -217,7 +241,7 @@ pub(crate) fn standing(state: OrderState) -> String {
 pub(crate) enum Again {
     /// It is the pending one.
     SameOrder,
-    /// It is one more, and is charged too.
+    /// It is one more, once the buyer says so, and is charged too.
     AnotherOrder,
 }
 
@@ -229,15 +253,15 @@ impl Again {
 }
 
 /// What a person should know and do of an order that is not paid.
-pub(crate) fn unpaid(state: OrderState, next: Option<&PaymentStep>, again: Again) -> String {
+pub(crate) fn unpaid(order: &str, state: OrderState, next: Option<&PaymentStep>, again: Again) -> String {
     let after = match (state, again) {
-        (OrderState::Other(_), _) => UNKNOWN_STATE,
-        (_, Again::SameOrder) => PENDING,
-        (_, Again::AnotherOrder) => PENDING_COUNTED,
+        (OrderState::Other(_), _) => UNKNOWN_STATE.to_owned(),
+        (_, Again::SameOrder) => format!("{PENDING}{GIVE_UP} {order}`\n"),
+        (_, Again::AnotherOrder) => format!("{PENDING_COUNTED}{GIVE_UP} {order}`\n"),
     };
     match next {
         Some(step) => format!("\nTo pay, open this address in a browser:\n\n    {}\n{after}", step.url),
-        None => after.to_owned(),
+        None => after,
     }
 }
 

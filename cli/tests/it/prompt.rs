@@ -35,6 +35,24 @@ fn unpaid_on_a_terminal_it_offers_to_buy() {
     assert!(!said.contains("Buy?"), "what is bought is not asked for again: {said}");
 }
 
+/// An order of the same that is not paid is shown before one more is ordered.
+#[test]
+fn it_asks_whether_one_more_is_wanted_beside_an_order_that_is_not_paid() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let buy = ["buy", "acme/sketch", "--operation", "count"];
+    stage.succeed("user", &[&buy[..], &["--yes", "--payment", "sandbox:redirect"]].concat());
+    let (price, more) = (("Buy? [y/N] ", "y\n"), "Order one more beside it? [y/N] ");
+    let (code, said) = type_in(&stage, &buy, &[price, (more, "n\n")]);
+    assert_eq!(code, Some(38), "{said}");
+    for shown in ["is not paid yet", "/sandbox/", "portcullis cancel "] {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
+    let (code, said) = type_in(&stage, &buy, &[price, (more, "y\n")]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("bought"), "{said}");
+}
+
 /// Whatever the standard streams are, the question goes to the terminal and the answer comes from there.
 #[test]
 fn questions_are_asked_at_the_controlling_terminal() {

@@ -26,6 +26,36 @@ fn bought_once_unless_confirmed_and_not_at_all_when_withdrawn() {
 }
 
 #[test]
+fn more_of_what_is_counted_is_ordered_by_who_says_so_and_an_order_is_given_up() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let mut said = Transcript::of(&stage, "user");
+    let buy = ["buy", "acme/sketch", "--operation", "count", "--yes"];
+    let output = stage.succeed("user", &[&["--json"], &buy[..], &["--payment", "sandbox:redirect"]].concat());
+    let ordered: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let order = ordered["order"].as_str().expect("an order");
+    assert_eq!(said.run(&buy), 38, "one is not paid");
+    assert_eq!(said.run(&[&buy[..], &["--again", "--payment", "sandbox:pending"]].concat()), 0);
+    assert_eq!(said.run(&["cancel", order]), 0);
+    assert_eq!(said.run(&["cancel", order]), 0, "it is given up");
+    assert_eq!(said.run(&["cancel", "AAAAAAAAAAAAAAAAAAAAAA"]), 1, "there is none");
+    assert_eq!(said.run(&["cancel", "it"]), 2);
+    // The store names the other one, and what is paid stays.
+    let refused = stage.run("user", &[&["--json"], &buy[..]].concat());
+    let text = [refused.stdout, refused.stderr].concat();
+    let refused: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let other = refused["error"]["more"]["order"].as_str().expect("an order");
+    assert_ne!(other, order);
+    stage.succeed("user", &["cancel", other]);
+    assert_eq!(said.run(&buy), 0);
+    let output = stage.succeed("user", &["--json", "receipts"]);
+    let receipts: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let paid = receipts["receipts"][0]["order"].as_str().expect("an order");
+    assert_eq!(said.run(&["cancel", paid]), 1, "it is paid");
+    said.check("given-up");
+}
+
+#[test]
 fn versions_and_prices_that_a_store_does_not_take() {
     let stage = Stage::with_sketch();
     let mut said = Transcript::of(&stage, "publisher");

@@ -11,7 +11,8 @@ use portcullis_protocol::age::FileKey;
 use portcullis_protocol::encoding::BoundedOctets;
 use portcullis_protocol::limits::MAX_NONCE;
 use portcullis_protocol::{
-    Digest, Grant, More, Offer, OperationName, Origin, PartName, Reason, SignedManifest, UnknownEntry, Verified,
+    Digest, Grant, More, Offer, OperationName, OrderId, Origin, PartName, Reason, SignedManifest, UnknownEntry,
+    Verified,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -143,6 +144,12 @@ impl Refused {
     #[must_use]
     pub fn unknown_offers(&self) -> &[UnknownEntry] {
         self.beyond.as_ref().map_or(&[], |beyond| &beyond.unknown_offers)
+    }
+
+    /// The order that is in the way, if the server names one.
+    #[must_use]
+    pub fn order(&self) -> Option<OrderId> {
+        self.beyond.as_ref()?.more.get("order")?.as_str()?.parse().ok()
     }
 
     /// Whether the matter itself may still have another end: no answer, not now, or only the sign-in or a clock was in

@@ -160,8 +160,9 @@ impl Storefront {
     /// Buys. An earlier purchase of the same that was never answered is asked about first, so that a lost answer never
     /// buys twice; if the store has decided against it, this one goes out.
     ///
-    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and what is on
-    /// order is answered with that order: [`Purchase::again`] buys it all the same.
+    /// What the account holds for good, or may do for free, is refused with `confirmation-required`, and so is more of
+    /// what is counted while an order of that is not paid: then the refusal names that order. What is wanted once and
+    /// on order is answered with that order. [`Purchase::again`] buys it all the same.
     ///
     /// # Errors
     /// [`ClientError::Refused`]; [`ClientError::PublisherChanged`] if this terminal would refuse what is bought. A declined payment is no error: see [`Order::state`].
@@ -242,6 +243,21 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn order_state(&self, order: OrderId) -> Result<Order, ClientError> {
         let answer = self.session()?.get(&paths::fill(paths::ORDER, &[&order])).await?;
+        self.read_order(answer, None).await
+    }
+
+    /// Gives an order up that is not paid yet: it ends unpaid, and what is paid for it after that goes back. One that
+    /// is decided by then stays as it is, and is returned.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn give_up(&self, order: OrderId) -> Result<Order, ClientError> {
+        let path = paths::fill(paths::ORDER_CANCEL, &[&order]);
+        let (session, key) = (self.session()?, random::idempotency_key());
+        let answer = session.post::<OrderAnswer>(&path, &serde_json::json!({}), key, Patience::Purchase).await?;
+        if answer.order != order {
+            return Err(offline("the answer is about another order").into());
+        }
         self.read_order(answer, None).await
     }
 

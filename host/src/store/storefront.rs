@@ -12,14 +12,14 @@ use crate::store::publisher_pin::StoreWord;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
-    AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, Done, EntitlementInfo,
-    EntitlementsAnswer, ProductEntry, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer, SessionsAnswer,
-    TopUpsAnswer,
+    AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, CodeReceiptsAnswer, Done,
+    EntitlementInfo, EntitlementsAnswer, ProductEntry, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer,
+    SessionsAnswer, TopUpsAnswer,
 };
 use portcullis_protocol::{
-    AdoptedVersions, Adoption, JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin, Product,
-    PublicKey, PublisherName, Receipt, ResourceName, TerminalId, TopUpReceipt, UnknownEntry, Unverified, Verified,
-    Version, version,
+    AdoptedVersions, Adoption, CodeReceipt, JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin,
+    Product, PublicKey, PublisherName, Receipt, ResourceName, TerminalId, TopUpReceipt, UnknownEntry, Unverified,
+    Verified, Version, version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -246,6 +246,19 @@ impl Storefront {
     pub async fn entitlements(&self) -> Result<Listed<EntitlementInfo>, ClientError> {
         let pages = |answer: EntitlementsAnswer| (answer.entitlements, answer.next);
         self.all(paths::ENTITLEMENTS, pages).await
+    }
+
+    /// The receipts of the account's electronic codes, newest first, each verified. Empty, too, at a store that does not
+    /// tell.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn code_receipts(&self) -> Result<Listed<Verified<CodeReceipt>>, ClientError> {
+        let pages = |answer: CodeReceiptsAnswer| (answer.receipts.into(), answer.next);
+        match self.verified(paths::CODE_RECEIPTS, pages, Trust::code_receipt).await {
+            Err(ClientError::Rejected { status: 404, .. }) => Ok(Listed::default()),
+            receipts => receipts,
+        }
     }
 
     /// The account's receipts, newest first, each verified.

@@ -30,7 +30,7 @@ pub(crate) struct Buy {
     /// Buy it although it gives nothing new, or although the same is on order
     #[arg(long)]
     again: bool,
-    /// How to pay; the provider `sandbox` moves no money
+    /// How to pay; the provider `sandbox` moves no money, and a store that lacks a provider names those that it has
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
     #[command(flatten)]
@@ -94,7 +94,8 @@ impl Buy {
                 }
             }
             let purchase = Purchase::of(Goods::Rights(Box::new(offer.clone())), self.payment.method());
-            let order = payment::buy(&store, if self.again { purchase.again() } else { purchase }).await?;
+            let purchase = if self.again { purchase.again() } else { purchase };
+            let order = payment::buy_or_ask(&store, purchase, context.screen, !self.yes).await?;
             Ok(Bought {
                 server: server.to_string(),
                 name: format!("{publisher}/{name}"),
@@ -126,7 +127,7 @@ impl Report for Bought {
                 self.name,
                 self.offer.operation,
                 payment::standing(self.state),
-                payment::unpaid(self.state, self.next.as_ref(), self.again)
+                payment::unpaid(&self.order, self.state, self.next.as_ref(), self.again)
             ),
         }
     }

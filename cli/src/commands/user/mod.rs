@@ -2,6 +2,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod buy;
+pub(crate) mod cancel;
 pub(crate) mod codes;
 pub(crate) mod grants;
 pub(crate) mod install;
@@ -34,6 +35,7 @@ pub(crate) enum User {
     Search(search::Search),
     Install(install::Install),
     Buy(buy::Buy),
+    Cancel(cancel::Cancel),
     Run(Box<run::Run>),
     Pay(pay::Pay),
     Codes(codes::ShowCodes),
@@ -58,6 +60,7 @@ impl User {
             Self::Search(verb) => verb.run(context),
             Self::Install(verb) => verb.run(context),
             Self::Buy(verb) => verb.run(context),
+            Self::Cancel(verb) => verb.run(context),
             Self::Run(verb) => return verb.run(context),
             Self::Pay(verb) => verb.run(context),
             Self::Codes(verb) => verb.run(context),

@@ -41,7 +41,7 @@ pub(crate) struct Pay {
     /// Do not wait for the code: `portcullis codes` fetches it later
     #[arg(long)]
     no_wait: bool,
-    /// How to pay; the provider `sandbox` moves no money
+    /// How to pay; the provider `sandbox` moves no money, and a store that lacks a provider names those that it has
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
     #[command(flatten)]
@@ -276,7 +276,7 @@ impl Report for Paid {
                 "{warn}ordered{warn:#} {strong}{}{strong:#}: {}\n{lines}{}",
                 self.product,
                 payment::standing(state),
-                payment::unpaid(state, self.next.as_ref(), Again::SameOrder)
+                payment::unpaid(&self.order, state, self.next.as_ref(), Again::SameOrder)
             ),
         }
     }

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use portcullis_protocol::wire::RefundInfo;
-use portcullis_protocol::{Receipt, TopUpReceipt, Verified};
+use portcullis_protocol::{CodeReceipt, OrderId, Receipt, TopUpReceipt, Verified};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
@@ -71,6 +72,49 @@ impl From<&Verified<TopUpReceipt>> for TopUpLine {
     }
 }
 
+/// The receipt of electronic codes, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct CodesLine {
+    order: String,
+    merchant: String,
+    /// What was bought, if the store and this terminal know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product: Option<String>,
+    quantity: u32,
+    amount: String,
+    at: u64,
+    /// The signed document, compact.
+    document: String,
+}
+
+impl CodesLine {
+    fn of(verified: &Verified<CodeReceipt>, products: &BTreeMap<OrderId, String>) -> Self {
+        let receipt = verified.document();
+        Self {
+            order: receipt.order.to_string(),
+            merchant: receipt.merchant.to_string(),
+            product: products.get(&receipt.order).cloned(),
+            quantity: receipt.quantity.get(),
+            amount: receipt.amount.to_string(),
+            at: receipt.iat,
+            document: verified.compact().to_owned(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let (strong, dim) = (style::STRONG, style::DIM);
+        let product = self.product.as_ref().map_or_else(String::new, |product| format!("/{product}"));
+        let codes = if self.quantity == 1 { "1 code".to_owned() } else { format!("{} codes", self.quantity) };
+        format!(
+            "{}  {strong}{}{product}{strong:#}: {}, {codes}  {dim}order {}{dim:#}\n",
+            date(self.at),
+            self.merchant,
+            self.amount,
+            self.order
+        )
+    }
+}
+
 /// What was paid back, for people and programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct RefundLine {
@@ -98,6 +142,8 @@ struct Bought {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     top_ups: Vec<TopUpLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    codes: Vec<CodesLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     refunds: Vec<RefundLine>,
     /// What this version does not know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,16 +154,22 @@ impl Receipts {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        let (receipts, top_ups, refunds) = context.wait(async {
+        let (receipts, top_ups, codes, products, refunds) = context.wait(async {
             let store = client.store(&server);
-            Ok((store.receipts().await?, store.top_ups().await?, store.refunds().await?))
+            let codes = store.code_receipts().await?;
+            // A receipt names its product by the digest.
+            let products = if codes.is_empty() { Vec::new() } else { store.code_orders().await?.known };
+            Ok((store.receipts().await?, store.top_ups().await?, codes, products, store.refunds().await?))
         })?;
-        let unknown = [&receipts.unknown, &top_ups.unknown, &refunds.unknown].into_iter().flatten();
+        let names =
+            products.into_iter().filter_map(|order| Some((order.id, order.product?.name.to_string()))).collect();
+        let unknown = [&receipts.unknown, &top_ups.unknown, &codes.unknown, &refunds.unknown].into_iter().flatten();
         let unknown = unknown.map(UnknownLine::of).collect();
         let receipts = receipts.iter().map(ReceiptLine::from).collect();
         let top_ups = top_ups.iter().map(TopUpLine::from).collect();
+        let codes = codes.iter().map(|receipt| CodesLine::of(receipt, &names)).collect();
         let refunds = refunds.iter().map(RefundLine::from).collect();
-        context.screen.report(&Bought { server: server.to_string(), receipts, top_ups, refunds, unknown });
+        context.screen.report(&Bought { server: server.to_string(), receipts, top_ups, codes, refunds, unknown });
         Ok(())
     }
 }
@@ -125,7 +177,8 @@ impl Receipts {
 impl Report for Bought {
     fn text(&self) -> String {
         let (strong, dim) = (style::STRONG, style::DIM);
-        if self.receipts.is_empty() && self.top_ups.is_empty() && self.refunds.is_empty() && self.unknown.is_empty() {
+        let none_paid = self.receipts.is_empty() && self.top_ups.is_empty() && self.codes.is_empty();
+        if none_paid && self.refunds.is_empty() && self.unknown.is_empty() {
             return format!("nothing was bought at {}\n", self.server);
         }
         let line = |one: &ReceiptLine| {
@@ -144,6 +197,7 @@ impl Report for Bought {
         };
         let mut lines: Vec<(u64, String)> = self.receipts.iter().map(|one| (one.at, line(one))).collect();
         lines.extend(self.top_ups.iter().map(|one| (one.at, paid_in(one))));
+        lines.extend(self.codes.iter().map(|one| (one.at, one.text())));
         let paid_back = |one: &RefundLine| {
             let what = if one.done { "paid back" } else { "being paid back" };
             format!("{}  {strong}{what}{strong:#}: {}  {dim}order {}{dim:#}\n", date(one.at), one.amount, one.order)

@@ -24,7 +24,7 @@ pub(crate) struct TopUp {
     /// Pay although a top-up of the same amount is pending
     #[arg(long)]
     again: bool,
-    /// How to pay; the provider `sandbox` moves no money
+    /// How to pay; the provider `sandbox` moves no money, and a store that lacks a provider names those that it has
     #[arg(long, value_name = "PROVIDER:TOKEN", default_value = "sandbox:ok")]
     payment: Payment,
     #[command(flatten)]
@@ -95,7 +95,7 @@ impl Report for PaidIn {
             format!(
                 "{warn}ordered{warn:#} {strong}{amount}{strong:#}: {}\n{lines}{}",
                 payment::standing(self.state),
-                payment::unpaid(self.state, self.next.as_ref(), Again::SameOrder)
+                payment::unpaid(&self.order, self.state, self.next.as_ref(), Again::SameOrder)
             )
         }
     }
