@@ -10,6 +10,7 @@
 //! A structured form counts if the words say nothing else, and what is shown if what may be hidden says nothing else.
 
 mod amount;
+mod assertion;
 mod cii;
 mod dates;
 pub(crate) mod html;

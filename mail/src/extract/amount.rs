@@ -1,13 +1,11 @@
 //! Amounts as people write them. What can be read in two ways is not read.
 
 use crate::extract::Refusal;
+use crate::extract::line::GAP;
 use portcullis_protocol::{Currency, Money};
 
 /// Signs and words that stand for one currency.
-const SIGNS: [(&str, &str); 28] = [
-    ("USD$", "USD"),
-    ("AUD$", "AUD"),
-    ("CAD$", "CAD"),
+const SIGNS: [(&str, &str); 25] = [
     ("$US", "USD"),
     ("$CA", "CAD"),
     ("SFr.", "CHF"),
@@ -135,7 +133,7 @@ fn named(line: &str, shared: Option<Currency>) -> Vec<Option<Currency>> {
             let word = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
             let signed = rest.get(word.len()..).is_some_and(|after| after.starts_with('$'));
             let currency = match word {
-                _ if signed => code_of(&format!("{word}$")),
+                _ if signed => code_of(&format!("{word}$")).or_else(|| shared_by("$", word.parse().ok())),
                 "zł" | "Kč" => code_of(word),
                 _ if word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros") => code_of("euro"),
                 _ => COMMON.contains(&word).then(|| word.parse().ok()).flatten(),
@@ -166,6 +164,12 @@ fn code_of(sign: &str) -> Option<Currency> {
 fn shared_by(sign: &str, hint: Option<Currency>) -> Option<Currency> {
     let known = SHARED.iter().find(|(known, _)| *known == sign)?;
     hint.filter(|hint| known.1.contains(&hint.as_str()))
+}
+
+/// Whether these letters are a currency, with or without a word before it: `USD`, `enEuros`.
+pub(super) fn is_glued_currency(letters: &str) -> bool {
+    let is_currency = |word: &str| COMMON.contains(&word) || matches!(word.to_lowercase().as_str(), "euro" | "euros");
+    is_currency(letters) || ["en", "in", "EN", "IN"].iter().any(|word| letters.strip_prefix(word).is_some_and(is_currency))
 }
 
 /// Whether all letters of a text belong to names of currencies.
@@ -235,6 +239,17 @@ pub(super) fn has_negative(line: &str) -> bool {
 /// The amount of a line that says nothing else.
 pub(super) fn only_amount(line: &str, currencies: Currencies) -> Option<Result<Money, Refusal>> {
     if is_only_currency(line) { amount(line, currencies) } else { None }
+}
+
+/// The percentages of a line, in hundredths: `19 %`, `5,5 %`.
+pub(super) fn rates(line: &str) -> Vec<i64> {
+    let of = |number: Number<'_>| {
+        let is_rate = number.after.trim_start_matches(SPACES).starts_with('%');
+        let (whole, part) = number.number.split_once(['.', ',']).unwrap_or((number.number, ""));
+        let is_short = whole.len() <= 2 && part.len() <= 2;
+        (is_rate && is_short).then(|| format!("{whole}{part:0<2}").parse().ok()).flatten()
+    };
+    numbers(line).filter_map(of).collect()
 }
 
 /// Where the first amount of a text ends.
@@ -437,7 +452,7 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     let after = dashes.filter(|(rest, whole)| whole.len() < rest.len()).map_or(after, |(_, whole)| whole);
     // `EUR: 12,00`
     let left = before.trim_end().trim_end_matches(':').trim_end();
-    let right = after.trim_start_matches(SPACES);
+    let right = after.trim_start_matches(SPACES).trim_start_matches(GAP);
     let minus = |text: &str| text.ends_with(['-', '\u{2212}', '\u{2013}']);
     // `EUR -10,00`: the sign may stand between the currency and the number.
     let unsigned = if minus(before) { left.trim_end_matches(['-', '\u{2212}', '\u{2013}']).trim_end() } else { left };
@@ -480,7 +495,12 @@ fn currency_at_end(text: &str, hint: Option<Currency>) -> Option<(Option<Currenc
     {
         return Some((Some(currency), rest));
     }
-    SHARED.iter().find_map(|(sign, _)| Some((shared_by(sign, hint), text.strip_suffix(sign)?)))
+    SHARED.iter().find_map(|(sign, codes)| {
+        let rest = text.strip_suffix(sign)?;
+        // `HKD$`: the code says which dollar it is.
+        let code = codes.iter().find(|code| rest.ends_with(*code));
+        code.map_or(Some((shared_by(sign, hint), rest)), |code| Some((code.parse().ok(), rest.strip_suffix(code)?)))
+    })
 }
 
 /// The text before a sign; words in whatever case, and not as the end of another word.

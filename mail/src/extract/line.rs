@@ -1,5 +1,6 @@
 //! Lines of a text, as they are and as labels are looked for in them.
 
+use crate::extract::amount;
 use crate::extract::label::{Label, Pairs};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
@@ -11,10 +12,15 @@ const MAX_SEARCHED_TEXT: usize = 128 * 1024;
 /// Bytes of a line; a longer one is searched in pieces.
 const MAX_SEARCHED_LINE: usize = 500;
 
+/// Words of a line that goes on in the next one.
+const WRAPPED_WORDS: usize = 4;
 /// Characters of a cell that is alone in its row.
 const MAX_ALONE: usize = 20;
 /// Characters that a cell may begin before its column.
 const MARGIN: usize = 3;
+
+/// Between the cells of a row: two amounts beside each other are not one.
+pub(super) const GAP: char = '\t';
 
 /// Only letters and digits count when a label is looked for: `Total T.T.C.` is `total ttc`, `A REGLER` is `à régler`,
 /// and programs that take text from a PDF lose the spaces between words.
@@ -37,7 +43,7 @@ fn push_folded(folded: &mut String, c: char) {
     folded.extend(parts.filter(|c| !is_combining_mark(*c)));
 }
 
-/// A line: composed, white space as one space.
+/// A line: composed, white space as one space, and between cells as a tab.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) shown: String,
@@ -103,7 +109,7 @@ impl Line {
                     continue;
                 }
                 if !shown.is_empty() {
-                    shown.push(' ');
+                    shown.push(GAP);
                 }
                 cells.extend(u16::try_from(shown.len()).ok().map(|shown| Cell { start: shown, from: start, to }));
                 let words = words.join(" ");
@@ -141,6 +147,9 @@ impl Line {
             let before = self.before(found);
             let before = before.len() - before.trim_end_matches(char::is_alphabetic).len();
             let after = letters(self.after(found));
+            // `AmountUSD12.00`: programs that take text from a PDF lose the spaces between words.
+            let glued = self.after(found).get(..after).unwrap_or_default();
+            let after = if amount::is_glued_currency(glued) { 0 } else { after };
             let is_other_word = || {
                 let lacks_accent =
                     self.shown.get(..found.end).is_some_and(|text| text.ends_with(|c: char| c.is_ascii()));
@@ -186,7 +195,7 @@ impl Line {
 
     /// The number of words.
     pub(super) fn words(&self) -> usize {
-        self.shown.split(' ').count()
+        self.shown.split_whitespace().count()
     }
 
     /// Which cell a place belongs to.
@@ -238,6 +247,13 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
         rest = after;
         Some(piece)
     })
+}
+
+/// A line and the next one, if it is a sentence that goes on there.
+pub(super) fn sentence(lines: &[Line], at: usize) -> Option<Line> {
+    let (first, second) = (lines.get(at)?, lines.get(at + 1)?);
+    let is_open = first.words() >= WRAPPED_WORDS && !first.shown.ends_with(['.', '!', '?', ':']);
+    (is_open && !first.is_row() && !second.is_row()).then(|| line(&format!("{} {}", first.shown, second.shown)))
 }
 
 /// A text as one line.
@@ -298,6 +314,6 @@ mod tests {
         assert_eq!(below("Net    Discount    Total", "total", "10.00              12.00").as_deref(), Some("12.00"));
         assert_eq!(below("Net    Discount    Total", "discount", "10.00              12.00"), None);
         assert_eq!(below("Amount due", "amount due", "12.00"), None, "no table");
-        assert_eq!(line("01.11.2026\t12,00 €\t15.12.2026").shown, "01.11.2026 12,00 € 15.12.2026");
+        assert_eq!(line("01.11.2026   12,00 €\t15.12.2026").shown, "01.11.2026\t12,00 €\t15.12.2026");
     }
 }

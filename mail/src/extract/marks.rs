@@ -1,9 +1,13 @@
 //! What stands on a line beside its amounts and labels, and what it makes of them.
 
+use crate::extract::assertion::is_asserted;
 use crate::extract::label::Labels;
-use crate::extract::line::{Found, Line};
+use crate::extract::line::{Found, Line, folded};
 use crate::extract::{Template, Templates};
 use std::cell::LazyCell;
+
+/// Words between `before` and the tax that it takes away.
+const MAX_LINKS: usize = 3;
 
 /// What a line says beside amounts, in any language: what is a part in one is not the total in another.
 #[derive(Debug, Default)]
@@ -38,7 +42,9 @@ impl Marks {
             let all = templates().flat_map(|words| of(words).iter()).flat_map(|label| line.places(label));
             all.filter(|part| !is_more(part)).collect()
         };
-        let carried = places(|words| &words.carried);
+        let mut carried = places(|words| &words.carried);
+        // `Not paid yet` is what is owed.
+        carried.retain(|found| is_asserted(line, *found));
         let (taxes, within) = (places(|words| &words.tax), places(|words| &words.within));
         let mut parts = places(|words| &words.part);
         // `Montant total (TVA incl.)` is more than the `total TVA` in it.
@@ -46,6 +52,20 @@ impl Marks {
             let is_of_tax = taxes.iter().any(|tax| tax.end == part.end);
             !(is_of_tax && within.iter().any(|within| line.is_followed_by(*part, *within)))
         });
+        // `Total before tax`
+        let links = &Templates::any_language().links;
+        let is_link = |word: &str| links.iter().any(|link| link.folded == folded(word));
+        let until_tax = |without: Found| {
+            let between = |tax: &&Found| line.shown.get(without.end..tax.start);
+            let is_beside = |words: &str| {
+                let mut words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+                words.clone().count() <= MAX_LINKS
+                    && words.all(|word| is_link(word) || word.chars().all(|c| c.is_ascii_digit()))
+            };
+            let tax = taxes.iter().find(|tax| between(tax).is_some_and(is_beside))?;
+            Some(Found { start: without.start, end: tax.end })
+        };
+        parts.extend(places(|words| &words.without).into_iter().filter_map(until_tax));
         parts.extend_from_slice(&carried);
         let ends = [taxes.clone(), within.clone(), parts.clone()].concat();
         let aside = Templates::any_language().aside.iter().filter_map(|label| line.find(label));

@@ -1,31 +1,30 @@
 //! Amounts that sentences say: `your bill is 12.00 EUR`, `we will debit 12.00 EUR on 3 December 2026`.
 
 use crate::extract::Refusal;
-use crate::extract::amount;
+use crate::extract::amount::{self, Currencies};
 use crate::extract::dates::{dates, is_month};
 use crate::extract::label::Labels;
-use crate::extract::line::{Found, Line, folded, line};
+use crate::extract::line::{Found, Line, folded, sentence};
+use crate::extract::marks::Marks;
 use crate::extract::total::{Settled, Totals};
 use portcullis_protocol::Money;
 
 /// Words of a line that is no sentence.
 const LABEL_WORDS: usize = 8;
-/// Words of a line that goes on in the next one.
-const WRAPPED_WORDS: usize = 4;
+/// Words of a line that can be a heading.
+const HEADING_WORDS: usize = 6;
+/// Words of a line that names the amount beside them.
+const CAPTION_WORDS: usize = 5;
 /// Words between one for the bill and its number.
 const NUMBER_WORDS: usize = 3;
 
 type Read = Option<Result<Money, Refusal>>;
 
 impl Totals<'_> {
-    /// The only amount of a text, if a sentence says that the bill is so much.
+    /// The amount of a sentence that says that the bill is so much, if none is larger.
     pub(super) fn in_sentence(&self) -> Option<Settled> {
-        let (_, only) = *self.amounts.first()?;
-        if self.amounts.iter().any(|(_, other)| *other != only) {
-            return None;
-        }
         let links: Vec<&str> = self.base.links.iter().map(|link| link.folded.as_str()).collect();
-        let says = |line: &Line, bill: Found| {
+        let says = |at: usize, line: &Line, bill: Found| {
             let rest = line.after(bill);
             let Some((between, after)) = amount::around_marked(rest, self.currencies) else { return false };
             let is_link = |word: &str| {
@@ -36,14 +35,37 @@ impl Totals<'_> {
             // `Your bill is 20 EUR lower` is about something else.
             let ends = after.trim_start();
             let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-            let is_end = next.is_empty() || links.contains(&folded(next).as_str());
+            let compares = || self.base.comparison.iter().any(|label| label.folded == folded(next));
+            let is_end = next.is_empty()
+                || links.contains(&folded(next).as_str())
+                || (!ends.starts_with(',') && !compares() && !self.is_in_passing(at));
             between.split_whitespace().all(|word| is_link(word) || amount::is_only_currency(word)) && is_end
         };
-        let found = self.lines.iter().zip(self.marks).position(|(line, marks)| {
-            let places = self.base.bill.iter().flat_map(|label| line.places(label));
-            !marks.has_part() && places.into_iter().any(|bill| says(line, bill))
-        })?;
-        Some(Ok((only, found)))
+        let only = |line: &Line| {
+            let mut amounts = amount::amounts(&line.shown, self.currencies);
+            amounts.dedup();
+            if let [only] = amounts.as_slice() { Some(*only).filter(|only| self.is_largest(*only)) } else { None }
+        };
+        let said = self.lines.iter().zip(self.marks).enumerate().filter_map(|(at, (line, marks))| {
+            let mut places = self.base.bill.iter().flat_map(|label| line.places(label));
+            let is_said = !marks.has_part() && places.any(|bill| says(at, line, bill));
+            is_said.then(|| Some((only(line)?, at))).flatten()
+        });
+        let mut said = said;
+        let first = said.next()?;
+        said.all(|(other, _)| other == first.0).then_some(Ok(first))
+    }
+
+    /// The amount of the subject, if that calls it a bill and the text says nothing larger: `your bill: 12.00 EUR`.
+    pub(super) fn in_subject(&self) -> Option<Settled> {
+        let marks = Marks::new(self.subject, None);
+        let marked = Currencies { bare: None, ..self.currencies };
+        let mut amounts = amount::amounts(&self.subject.shown, marked);
+        amounts.dedup();
+        let [only] = amounts.as_slice() else { return None };
+        let is_confirmed = self.amounts.is_empty() || self.amounts.iter().any(|(_, amount)| amount == only);
+        let is_bill = has(self.subject, &self.base.bill) && !marks.has_part() && marks.aside.is_none();
+        (is_bill && is_confirmed && self.is_largest(*only)).then_some(Ok((*only, 0)))
     }
 
     /// What is collected or due on a day, if a sentence says so. It is less than the whole if it is an instalment.
@@ -81,7 +103,7 @@ impl Totals<'_> {
         let alone = (self.has_amount(at) && !marks.has_part()).then(|| of(line)).flatten();
         alone.or_else(|| {
             let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
-            of(&self.sentence(at).filter(|_| goes_on)?)
+            of(&sentence(self.lines, at).filter(|_| goes_on)?)
         })
     }
 
@@ -97,13 +119,6 @@ impl Totals<'_> {
             before.is_some_and(is_short) || after.any(is_short)
         };
         self.base.instalment.iter().any(|label| line.places(label).any(is_numbered))
-    }
-
-    /// A line and the next one, if it is a sentence that goes on there.
-    fn sentence(&self, at: usize) -> Option<Line> {
-        let (first, second) = (self.lines.get(at)?, self.lines.get(at + 1)?);
-        let is_open = first.words() >= WRAPPED_WORDS && !first.shown.ends_with(['.', '!', '?', ':']);
-        (is_open && !first.is_row() && !second.is_row()).then(|| line(&format!("{} {}", first.shown, second.shown)))
     }
 
     /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is,
@@ -141,17 +156,16 @@ impl Totals<'_> {
                 || has(line, &self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
             has(line, &self.base.demand) || is_due()
         };
-        let beside = self.lines.get(at.saturating_sub(1)..)?.iter().take(if at == 0 { 2 } else { 3 });
-        beside.clone().any(asks).then(|| self.unless_carried(amount, at))
+        let mut beside = self.lines.get(at.saturating_sub(1)..)?.iter().take(if at == 0 { 2 } else { 3 });
+        // Behind a caption of its own it may also be asked for elsewhere.
+        let is_captioned = || self.lines.get(at).is_some_and(|line| words(line) <= CAPTION_WORDS);
+        let is_asked = beside.any(asks) || (is_captioned() && self.lines.iter().any(asks));
+        is_asked.then(|| self.unless_carried(amount, at))
     }
 
-    /// Whether an amount is only mentioned in a sentence, of a mail that has nothing else of a bill: no number of its
-    /// own or of a customer, no due date, no word that asks for payment.
+    /// Whether an amount is only mentioned, in a mail that has nothing else of a bill: no number of its own or of a
+    /// customer, no due date, no tax, no word that asks for payment; nor, unless a sentence mentions it, a heading.
     pub(super) fn is_in_passing(&self, at: usize) -> bool {
-        let words = |line: &Line| {
-            let words = line.shown.split(|c: char| !c.is_alphanumeric());
-            words.filter(|word| word.chars().count() > 1 && word.chars().all(char::is_alphabetic)).count()
-        };
         let is_sentence = self.lines.get(at).is_some_and(|line| words(line) > LABEL_WORDS && !line.is_row());
         let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
         let is_of_bill = |line: &Line| {
@@ -168,8 +182,18 @@ impl Totals<'_> {
                 || is_due()
                 || self.base.bill.iter().any(|label| line.places(label).any(is_numbered))
         };
-        is_sentence && !self.lines.iter().any(is_of_bill)
+        let is_heading = |line: &Line| line.words() <= HEADING_WORDS && has(line, &self.base.bill);
+        let all = || std::iter::once(self.subject).chain(self.lines);
+        let is_headed = || has(self.subject, &self.base.bill) || self.lines.iter().any(is_heading);
+        let is_taxed = || self.taxes().next().is_some();
+        !all().any(is_of_bill) && !is_taxed() && (is_sentence || !is_headed())
     }
+}
+
+/// The number of words in letters.
+fn words(line: &Line) -> usize {
+    let words = line.shown.split(|c: char| !c.is_alphanumeric());
+    words.filter(|word| word.chars().count() > 1 && word.chars().all(char::is_alphabetic)).count()
 }
 
 /// Whether a line has one of the labels.

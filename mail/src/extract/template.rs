@@ -97,6 +97,22 @@ pub struct Template {
     /// Beside what is taken away from the amounts above it.
     #[serde(default)]
     pub(crate) less: Labels,
+    /// Two kinds of words that make a mail no bill if one of each stands in a sentence, in either order: `we received
+    /// your payment`.
+    #[serde(default)]
+    pub(crate) not_bill_together: Vec<[Labels; 2]>,
+    /// What turns the words behind it into their opposite: `has not been paid`.
+    #[serde(default)]
+    pub(crate) negation: Labels,
+    /// What makes the rest of a sentence a mere possibility: `if it has been paid`.
+    #[serde(default)]
+    pub(crate) condition: Labels,
+    /// What makes a part of the whole together with a tax behind it: `before tax`.
+    #[serde(default)]
+    pub(crate) without: Labels,
+    /// Behind an amount that is a difference: `20.00 EUR less`.
+    #[serde(default)]
+    pub(crate) comparison: Labels,
     /// Before amounts that have nothing to do with the bill, such as a company's capital or what a friend would save.
     #[serde(default)]
     pub(crate) aside: Labels,
@@ -230,6 +246,11 @@ impl Template {
         Self {
             bill: all(|words| &words.bill),
             not_bill: all(|words| &words.not_bill),
+            not_bill_together: LANGUAGES.iter().flat_map(|words| words.not_bill_together.iter().cloned()).collect(),
+            negation: all(|words| &words.negation),
+            condition: all(|words| &words.condition),
+            without: all(|words| &words.without),
+            comparison: all(|words| &words.comparison),
             owed: all(|words| &words.owed),
             total: all(|words| &words.total),
             total_if_largest: all(|words| &words.total_if_largest),
@@ -297,9 +318,10 @@ impl Template {
         if !self.months.is_empty() {
             errors.push(self.wrong("months belong to a language; remove them"));
         }
-        let of_languages =
-            [("aside", &self.aside), ("less", &self.less), ("demand", &self.demand), ("instalment", &self.instalment)];
-        for (kind, _) in of_languages.iter().filter(|(_, labels)| !labels.is_empty()) {
+        if !self.not_bill_together.is_empty() {
+            errors.push(self.wrong("`not_bill_together` belongs to a language; remove it"));
+        }
+        for (kind, _) in self.kinds_of_languages().iter().filter(|(_, labels)| !labels.is_empty()) {
             errors.push(self.wrong(&format!("`{kind}` belongs to a language; remove it")));
         }
         errors.extend(self.lint_labels());
@@ -361,6 +383,20 @@ impl Template {
             ("due", &self.due),
             ("account", &self.account),
             ("period", &self.period),
+        ]
+    }
+
+    /// Those that a biller's template does not have.
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 8] {
+        [
+            ("aside", &self.aside),
+            ("less", &self.less),
+            ("demand", &self.demand),
+            ("instalment", &self.instalment),
+            ("negation", &self.negation),
+            ("condition", &self.condition),
+            ("without", &self.without),
+            ("comparison", &self.comparison),
         ]
     }
 

@@ -2,8 +2,9 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::dates::{self, Order, dates};
+use crate::extract::assertion::{is_asserted, says_together};
 use crate::extract::label::{Label, Labels};
-use crate::extract::line::{Line, line, lines};
+use crate::extract::line::{Found, GAP, Line, line, lines, sentence};
 use crate::extract::marks::Marks;
 use crate::extract::total::{Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
@@ -70,7 +71,8 @@ impl Reading<'_> {
             let shared = self.currency.or_else(|| amount::shared_sign(shown()));
             let currencies = Currencies { shared, bare: None, decimal: amount::proven_decimal(shown()) };
             let marks: Vec<Marks> = lines.iter().map(|line| Marks::new(line, None)).collect();
-            let totals = Totals::new(&lines, &marks, currencies, Order::Unknown, None, base);
+            let none = line("");
+            let totals = Totals::new((&none, &lines), &marks, currencies, Order::Unknown, None, base);
             totals.amounts.iter().map(|(_, amount)| *amount).collect()
         };
         texts.iter().flat_map(of).collect()
@@ -97,6 +99,7 @@ fn settled(found: Vec<Result<Bill, Refusal>>) -> Extracted {
 
 /// A text that is searched for a bill, and what holds for all of it.
 struct Text<'t> {
+    subject: &'t Line,
     lines: &'t [Line],
     marks: Vec<Marks>,
     /// The currencies that the text states, if any.
@@ -112,7 +115,7 @@ struct Text<'t> {
 }
 
 impl<'t> Text<'t> {
-    fn new(lines: &'t [Line], registered: Option<Currency>, words: &Words<'_>, subject: &Line) -> Self {
+    fn new(lines: &'t [Line], registered: Option<Currency>, words: &Words<'_>, subject: &'t Line) -> Self {
         let shown = || lines.iter().map(|line| line.shown.as_str());
         let shared = registered.or_else(|| amount::shared_sign(shown()));
         let proven = dates::proven(shown());
@@ -120,6 +123,7 @@ impl<'t> Text<'t> {
         let order =
             if proven == Order::Unknown && !words.is_english(subject, lines) { Order::DayFirst } else { proven };
         Self {
+            subject,
             lines,
             marks: lines.iter().map(|line| Marks::new(line, words.template())).collect(),
             stated: denominated(lines).unwrap_or_else(|| amount::stated(shown(), shared)),
@@ -164,7 +168,7 @@ impl<'t> Words<'t> {
 
     /// Whether the mail calls itself a bill and nothing that makes it none.
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
-        if !mention(self.labels(|words| &words.bill), subject, lines) {
+        if !mention(self.labels(|words| &words.bill), subject, lines) && !self.is_account(lines) {
             return false;
         }
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
@@ -173,14 +177,38 @@ impl<'t> Words<'t> {
             (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
         };
         let says = |label: &Label, at, line: &Line| {
-            line.has(label) && (label.words > 1 || decides(at, line)) && !is_entry(lines, at)
+            is_stated(label, line) && (label.words > 1 || decides(at, line)) && !is_entry(lines, at)
         };
-        let is_said =
-            |label: &Label| subject.has(label) || lines.iter().enumerate().any(|(at, line)| says(label, at, line));
+        let is_said = |label: &Label| {
+            is_stated(label, subject) || lines.iter().enumerate().any(|(at, line)| says(label, at, line))
+        };
         // In any language: a mail may have several.
-        let own = &self.own.not_bill;
-        let not_bill = if own.is_empty() { &Templates::any_language().not_bill } else { own };
-        !not_bill.iter().any(is_said)
+        if let Some(own) = self.template().filter(|own| !own.not_bill.is_empty()) {
+            return !own.not_bill.iter().any(is_said);
+        }
+        let all = Templates::any_language();
+        let together = |line: &Line| all.not_bill_together.iter().any(|pair| says_together(line, pair));
+        let is_told = |at: usize| {
+            let wrapped = || sentence(lines, at).is_some_and(|line| together(&line));
+            (together(&lines[at]) || wrapped()) && !is_entry(lines, at)
+        };
+        !all.not_bill.iter().any(is_said) && !together(subject) && !(0..lines.len()).any(is_told)
+    }
+
+    /// Whether an account is drawn up, whatever it is called: with what is left to pay, and the number of a customer or
+    /// what was paid before.
+    fn is_account(&self, lines: &[Line]) -> bool {
+        let has_amount = |found: Found, line: &Line| amount::has_currency(line.after(found));
+        let says = |labels: &Labels, line: &Line| {
+            labels.iter().any(|label| line.find(label).is_some_and(|found| has_amount(found, line)))
+        };
+        let is_owed = |line: &Line| says(&self.base.owed, line);
+        let is_numbered = |line: &Line| {
+            let mut places = self.base.account.iter().filter_map(|label| line.find(label));
+            places.any(|found| line.first_digit(found.end).is_some())
+        };
+        let is_before = |line: &Line| says(&self.base.carried, line);
+        lines.iter().any(is_owed) && lines.iter().any(|line| is_numbered(line) || is_before(line))
     }
 
     /// Whether the bill may be written in English, where a month may stand before its day.
@@ -191,8 +219,13 @@ impl<'t> Words<'t> {
 
     fn read(&self, text: &Text<'_>) -> Option<Result<Bill, Refusal>> {
         let currencies = text.currencies(self.own.currency);
-        let totals = Totals::new(text.lines, &text.marks, currencies, text.order, self.template(), self.base);
-        Some(totals.total()?.and_then(|amount| self.bill(text, amount)))
+        let lines = (text.subject, text.lines);
+        let totals = Totals::new(lines, &text.marks, currencies, text.order, self.template(), self.base);
+        match totals.total()? {
+            // What asks for nothing is no bill, unless it says what came to that.
+            Ok(amount) if amount.minor_units() == 0 && totals.is_largest(amount) => None,
+            read => Some(read.and_then(|amount| self.bill(text, amount))),
+        }
     }
 
     /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
@@ -233,9 +266,18 @@ impl<'t> Words<'t> {
     }
 }
 
+/// Whether a line says a label as a fact, and a single word not as a part of another: a `quote-part` is no quote.
+fn is_stated(label: &Label, line: &Line) -> bool {
+    let is_joined = |found: Found| {
+        let next = line.after(found).strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+        label.words == 1 && next
+    };
+    line.places(label).any(|found| !is_joined(found) && is_asserted(line, found))
+}
+
 /// Whether a line may say when something was written: `the invoice of 1 November`, `vom 01.11.2026`.
 fn dates_a_document(line: &Line) -> bool {
-    let words: Vec<&str> = line.shown.split(' ').collect();
+    let words: Vec<&str> = line.shown.split_whitespace().collect();
     let is_from = |word: &str| BEFORE_PAST_DATES.contains(&word.to_lowercase().as_str());
     words
         .windows(2)
@@ -264,7 +306,7 @@ fn denominated(lines: &[Line]) -> Option<Stated> {
     let labels = &Templates::any_language().denominated;
     let behind = lines.iter().filter_map(|line| Some(line.after(labels.iter().find_map(|label| line.find(label))?)));
     let alone = behind.map(|value| value.trim_matches(|c: char| !c.is_alphanumeric() && c != '€'));
-    let mut named = alone.filter(|value| !value.contains(' ')).filter_map(amount::only_named);
+    let mut named = alone.filter(|value| !value.contains(char::is_whitespace)).filter_map(amount::only_named);
     let first = named.next()?;
     named.all(|other| other == first).then_some(Stated::One(first))
 }
@@ -327,7 +369,7 @@ fn account_currency(lines: &[Line]) -> Option<Currency> {
             && c.is_ascii_digit() && d.is_ascii_digit())
     };
     let words = |line: &Line| -> Vec<Option<Iban>> {
-        let starts = std::iter::once(0).chain(line.shown.match_indices([' ', ':']).map(|(at, _)| at + 1));
+        let starts = std::iter::once(0).chain(line.shown.match_indices([' ', GAP, ':']).map(|(at, _)| at + 1));
         starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at).collect()
     };
     let mut all = lines.iter().flat_map(words).flatten().map(|iban| iban.currency());

@@ -28,6 +28,7 @@ const MAX_ROWS: usize = 60;
 
 /// A text, and what is told from its lines.
 pub(super) struct Totals<'t> {
+    pub(super) subject: &'t Line,
     pub(super) lines: &'t [Line],
     pub(super) marks: &'t [Marks],
     pub(super) currencies: Currencies,
@@ -61,12 +62,15 @@ enum Which {
     Gross,
 }
 
+/// Labels that say the most first.
+const EVERY: [Which; 3] = [Which::Gross, Which::Alone, Which::Any];
+
 /// An amount, and the last line that it was read from.
 pub(super) type Settled = Result<(Money, usize), Refusal>;
 
 impl<'t> Totals<'t> {
     pub(super) fn new(
-        lines: &'t [Line],
+        (subject, lines): (&'t Line, &'t [Line]),
         marks: &'t [Marks],
         currencies: Currencies,
         order: Order,
@@ -82,7 +86,7 @@ impl<'t> Totals<'t> {
         for (at, _) in &amounts {
             with_amount.get_mut(*at).into_iter().for_each(|has| *has = true);
         }
-        Self { lines, marks, currencies, order, own, base, amounts, with_amount }
+        Self { subject, lines, marks, currencies, order, own, base, amounts, with_amount }
     }
 
     /// Whether a line has an amount.
@@ -101,12 +105,20 @@ impl<'t> Totals<'t> {
         if let Some(read) = words.owed.iter().find_map(|label| self.settled(self.behind(label, Which::Any))) {
             return Some(amount(read));
         }
-        let whole = self.whole_behind(&words.total).or_else(|| self.largest_behind(&words.total_if_largest));
+        let whole = self.whole_behind(&words.total);
         if own.is_some() {
-            return whole.map(amount);
+            return whole.or_else(|| self.largest_behind(&words.total_if_largest, &EVERY)).map(amount);
         }
-        let whole = whole.filter(|read| !matches!(read, Ok((_, line)) if self.is_in_passing(*line)));
-        let whole = whole.or_else(|| self.with_tax()).or_else(|| self.in_sentence());
+        let whole = whole
+            .or_else(|| self.whole_of_bill())
+            .or_else(|| self.largest_behind(&words.total_if_largest, &EVERY))
+            .or_else(|| self.largest_behind(&words.bill, &[Which::Alone]))
+            .filter(|read| !matches!(read, Ok((_, line)) if self.is_in_passing(*line)));
+        // What labels leave open, the amounts may tell.
+        let is_open = matches!(whole, None | Some(Err(Refusal::AmbiguousAmount)));
+        let told = || self.with_tax().or_else(|| self.with_parts());
+        let told = is_open.then(told).flatten().or(whole);
+        let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject());
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
         let is_above = |line: usize| whole.is_none_or(|read| read.is_ok_and(|(_, whole)| whole < line));
         if let Some((left, line)) = self.remainder()
@@ -132,10 +144,10 @@ impl<'t> Totals<'t> {
 
     /// Behind labels that parts have as well. `Sum incl. VAT: 12,00` is worth more than `Sum: 10,00`, and `Total:
     /// 12,00` more than `Total calls: 2,00`.
-    fn largest_behind(&self, labels: &Labels) -> Option<Settled> {
-        for which in [Which::Gross, Which::Alone, Which::Any] {
+    fn largest_behind(&self, labels: &Labels, ways: &[Which]) -> Option<Settled> {
+        for which in ways {
             for label in labels.iter() {
-                let mut candidates = self.behind(label, which);
+                let mut candidates = self.behind(label, *which);
                 candidates.retain(|read| self.marks.get(read.line).is_some_and(|marks| marks.aside.is_none()));
                 // Reductions may be called so as well.
                 if candidates.iter().any(|candidate| candidate.read.is_ok()) {
@@ -166,18 +178,48 @@ impl<'t> Totals<'t> {
             if !is_wanted {
                 continue;
             }
-            let value = self.value(at, line, found);
-            let read = value.and_then(|(value, is_beside)| Some((amount::amount(value, self.currencies)?, is_beside)));
-            let read = match read {
-                Some((Err(Refusal::AmbiguousAmount), true)) => {
-                    Some((self.in_column_of_amounts(at, line).unwrap_or(Err(Refusal::AmbiguousAmount)), true))
-                }
-                None if line.first_digit(found.end).is_some() => self.stacked(at).map(|read| (read, false)),
-                read => read,
-            };
-            candidates.extend(read.map(|(read, is_beside)| Candidate { line: at, is_beside, read }));
+            candidates.extend(self.candidate(at, line, found));
         }
         candidates
+    }
+
+    /// The amount beside a label at a place.
+    fn candidate(&self, at: usize, line: &Line, found: Found) -> Option<Candidate> {
+        let value = self.value(at, line, found);
+        let read = value.and_then(|(value, is_beside)| Some((amount::amount(value, self.currencies)?, is_beside)));
+        let read = match read {
+            Some((Err(Refusal::AmbiguousAmount), true)) => {
+                Some((self.in_column_of_amounts(at, line).unwrap_or(Err(Refusal::AmbiguousAmount)), true))
+            }
+            None if line.first_digit(found.end).is_some() => self.stacked(at).map(|read| (read, false)),
+            read => read,
+        };
+        read.map(|(read, is_beside)| Candidate { line: at, is_beside, read })
+    }
+
+    /// Behind a word for the total beside one for the bill, in either order: `the sum of your bill`, `invoice, total`.
+    fn whole_of_bill(&self) -> Option<Settled> {
+        let mut candidates = Vec::new();
+        for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
+            let bills = || self.base.bill.iter().flat_map(|label| line.places(label));
+            let of_bill = |total: Found| {
+                let both = |bill: Found| {
+                    let (first, second) = if bill.start < total.start { (bill, total) } else { (total, bill) };
+                    let between = line.shown.get(first.end..second.start)?;
+                    let is_one = line.cell_of(first) == line.cell_of(second) && is_linked(between);
+                    is_one.then_some(Found { start: first.start, end: second.end })
+                };
+                bills().find_map(both)
+            };
+            let totals = self.base.total_if_largest.iter().flat_map(|label| line.places(label));
+            let found = totals.filter(|found| !marks.qualify(line, *found)).find_map(of_bill);
+            candidates.extend(found.and_then(|found| self.candidate(at, line, found)));
+        }
+        candidates.retain(|candidate| match &candidate.read {
+            Ok(amount) => self.is_largest(*amount),
+            Err(_) => true,
+        });
+        self.settled(candidates)
     }
 
     /// The amount below a label, or above it, that is alone on its line, if none stands beside the label: what does may
@@ -287,10 +329,14 @@ impl<'t> Totals<'t> {
     }
 
     /// The amounts of lines that name a tax.
-    fn taxes(&self) -> impl Iterator<Item = Money> {
-        let labels = &Templates::any_language().tax;
-        let names_one = |at: usize| self.lines.get(at).is_some_and(|line| labels.iter().any(|label| line.has(label)));
+    pub(super) fn taxes(&self) -> impl Iterator<Item = Money> {
+        let names_one = |at: usize| self.lines.get(at).is_some_and(names_tax);
         self.amounts.iter().filter(move |(at, _)| names_one(*at)).map(|(_, amount)| *amount)
+    }
+
+    /// The rates of taxes, in hundredths of a per cent.
+    fn tax_rates(&self) -> impl Iterator<Item = i64> {
+        self.lines.iter().filter(|line| names_tax(line)).flat_map(|line| amount::rates(&line.shown))
     }
 
     /// Whether no larger one of its currency stands anywhere: otherwise its label names something else.
@@ -314,7 +360,38 @@ impl<'t> Totals<'t> {
         let is_net = |units: i64| units > 0 && all.iter().any(|(_, amount)| amount.minor_units() == units);
         let makes =
             |tax: Money| tax.minor_units() > 0 && tax != total && is_net(total.minor_units() - tax.minor_units());
-        self.taxes().any(makes).then_some(Ok((total, last)))
+        let is_rated = || {
+            let rated = |rate: i64, net: i64| net.saturating_mul(rate).saturating_add(5_000) / 10_000;
+            let net = |rate: i64| all.iter().map(|(_, net)| net.minor_units()).any(|net| net > 0 && net < total.minor_units() && net + rated(rate, net) == total.minor_units());
+            self.tax_rates().any(net)
+        };
+        (self.taxes().any(makes) || is_rated()).then_some(Ok((total, last)))
+    }
+
+    /// The largest amount, if those of the lines above it or below it come to it.
+    fn with_parts(&self) -> Option<Settled> {
+        let all = &self.amounts;
+        let (_, total) = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
+        if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
+            return None;
+        }
+        let last = |at: usize| all.iter().rev().find(|(line, _)| *line == at).map(|(_, amount)| amount.minor_units());
+        let come_to_it = |lines: &mut dyn Iterator<Item = usize>| {
+            let (mut sum, mut count) = (0_i64, 0_usize);
+            for units in lines.filter_map(last).take(MAX_ROWS) {
+                (sum, count) = (sum.saturating_add(units), count + usize::from(units > 0));
+                if sum >= total.minor_units() {
+                    break;
+                }
+            }
+            count > 1 && sum == total.minor_units()
+        };
+        let is_sum = |at: usize| {
+            let is_one = last(at) == Some(total.minor_units()) && self.marks.get(at).is_some_and(|marks| !marks.has_part());
+            is_one && (come_to_it(&mut (0..at).rev()) || come_to_it(&mut (at + 1..self.lines.len())))
+        };
+        let at = (0..self.lines.len()).find(|at| is_sum(*at))?;
+        Some(Ok((total, at)))
     }
 
     /// The amount, unless something further down was paid already or is owed from before.
@@ -326,6 +403,10 @@ impl<'t> Totals<'t> {
         });
         if carried.any(|carried| carried.money.minor_units() != 0) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
     }
+}
+
+fn names_tax(line: &Line) -> bool {
+    Templates::any_language().tax.iter().any(|label| line.has(label))
 }
 
 /// Text beside or below a label.
@@ -357,19 +438,18 @@ pub(super) fn value(lines: &[Line], at: usize, found: Found) -> Option<Value<'_>
     {
         return Some(Value { line: next, start: 0, text: below, column: Some(column) });
     }
+    is_linked(rest).then_some(Value { line: next, start: 0, text: next.shown.as_str(), column: None })
+}
+
+/// Whether a text is a few words that belong to those before or behind them, if it has any.
+fn is_linked(text: &str) -> bool {
     let links = &Templates::any_language().links;
-    let mut words = rest.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let is_link = |word: &str| {
         let folded = folded(word);
         links.iter().any(|link| link.folded == folded) || amount::is_only_currency(word)
     };
-    let count = words.clone().count();
-    (count <= MAX_LINKS && words.all(is_link)).then_some(Value {
-        line: next,
-        start: 0,
-        text: next.shown.as_str(),
-        column: None,
-    })
+    let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.clone().count() <= MAX_LINKS && words.all(is_link)
 }
 
 #[cfg(test)]
