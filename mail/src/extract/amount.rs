@@ -268,7 +268,8 @@ pub(super) fn around_marked(text: &str, currencies: Currencies) -> Option<(&str,
     Some((text.get(..before)?, if is_sign { after.get(sign..)? } else { after }))
 }
 
-fn outside_brackets(text: &str) -> String {
+/// A text without what it has in brackets.
+pub(super) fn outside_brackets(text: &str) -> String {
     let mut depth = 0_usize;
     let mut kept = String::with_capacity(text.len());
     for c in text.chars() {

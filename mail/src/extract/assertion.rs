@@ -13,25 +13,45 @@ const APART: usize = 12;
 
 /// Whether the words at a place are said as a fact.
 pub(super) fn is_asserted(line: &Line, found: Found) -> bool {
+    let condition = &Templates::any_language().condition;
+    !is_denied(line, found) && !words(last_sentence(line.before(found))).any(|word| is_one(condition, word))
+}
+
+/// Whether the words at a place are denied.
+pub(super) fn is_denied(line: &Line, found: Found) -> bool {
     let words: Vec<&str> = words(last_sentence(line.before(found))).collect();
-    let all = Templates::any_language();
-    let is_one = |labels: &Labels, word: &str| {
-        let folded = folded(word);
-        labels.iter().any(|label| label.folded == folded)
-    };
+    let negation = &Templates::any_language().negation;
     let denies = |at: usize, word: &str| {
         // `Invoice no. 4711`
         let next = words.get(at + 1).copied().unwrap_or_else(|| line.shown.get(found.start..).unwrap_or_default());
         let is_number = word.eq_ignore_ascii_case("no") && next.starts_with(|c: char| c.is_ascii_digit());
-        is_one(&all.negation, word) && !is_number
+        is_one(negation, word) && !is_number
     };
     let near = words.len().saturating_sub(REACH);
-    let is_denied = words.iter().enumerate().skip(near).any(|(at, word)| denies(at, word));
-    !is_denied && !words.iter().any(|word| is_one(&all.condition, word))
+    words.iter().enumerate().skip(near).any(|(at, word)| denies(at, word))
+}
+
+fn is_one(labels: &Labels, word: &str) -> bool {
+    let folded = folded(word);
+    labels.iter().any(|label| label.folded == folded)
+}
+
+/// Whether a line says one of each as something that is over, in one sentence and in either order.
+pub(super) fn says_of_past(line: &Line, pair: &[Labels; 2]) -> bool {
+    let ahead = &Templates::any_language().ahead;
+    says_in(line, pair, |first, second| {
+        let before = last_sentence(line.before(first));
+        let between = line.shown.get(first.end..second.start).unwrap_or_default();
+        !words(before).chain(words(between)).any(|word| is_one(ahead, word))
+    })
 }
 
 /// Whether a line says one of each as a fact, in one sentence and in either order.
-pub(super) fn says_together(line: &Line, [first, second]: &[Labels; 2]) -> bool {
+pub(super) fn says_together(line: &Line, pair: &[Labels; 2]) -> bool {
+    says_in(line, pair, |_, _| true)
+}
+
+fn says_in(line: &Line, [first, second]: &[Labels; 2], also: impl Fn(Found, Found) -> bool) -> bool {
     let places = |labels: &Labels| -> Vec<Found> { labels.iter().flat_map(|label| line.places(label)).collect() };
     let firsts = places(first);
     if firsts.is_empty() {
@@ -44,6 +64,7 @@ pub(super) fn says_together(line: &Line, [first, second]: &[Labels; 2]) -> bool 
         between.is_some_and(|between| last_sentence(between).len() == between.len() && words(between).count() <= APART)
             && is_asserted(line, *before)
             && is_asserted(line, *after)
+            && also(*before, *after)
     };
     firsts.iter().any(|a| seconds.iter().any(|b| is_one(a, b)))
 }

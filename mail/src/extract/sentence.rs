@@ -15,6 +15,8 @@ const LABEL_WORDS: usize = 8;
 const HEADING_WORDS: usize = 6;
 /// Words of a line that names the amount beside them.
 const CAPTION_WORDS: usize = 5;
+/// Words between one for the bill and its amount that say whose bill it is.
+const MAX_ASIDE: usize = 2;
 /// Words between one for the bill and its number.
 const NUMBER_WORDS: usize = 3;
 
@@ -23,23 +25,31 @@ type Read = Option<Result<Money, Refusal>>;
 impl Totals<'_> {
     /// The amount of a sentence that says that the bill is so much, if none is larger.
     pub(super) fn in_sentence(&self) -> Option<Settled> {
-        let links: Vec<&str> = self.base.links.iter().map(|link| link.folded.as_str()).collect();
+        let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+        let words = self.base.links.iter().chain(self.base.within.iter());
+        let links: Vec<String> = words.map(|link| bare(&link.folded)).collect();
         let says = |at: usize, line: &Line, bill: Found| {
             let rest = line.after(bill);
             let Some((between, after)) = amount::around_marked(rest, self.currencies) else { return false };
             let is_link = |word: &str| {
-                let word = folded(word.trim_matches(|c: char| !c.is_alphanumeric()));
+                let word = bare(&folded(word));
                 let is_number = word.chars().any(|c| c.is_ascii_digit());
-                word.is_empty() || is_number || links.contains(&word.as_str()) || is_month(&word)
+                word.is_empty() || is_number || links.contains(&word) || is_month(&word)
             };
             // `Your bill is 20 EUR lower` is about something else.
             let ends = after.trim_start();
             let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
             let compares = || self.base.comparison.iter().any(|label| label.folded == folded(next));
             let is_end = next.is_empty()
-                || links.contains(&folded(next).as_str())
+                || links.contains(&folded(next))
                 || (!ends.starts_with(',') && !compares() && !self.is_in_passing(at));
-            between.split_whitespace().all(|word| is_link(word) || amount::is_only_currency(word)) && is_end
+            let others = between.split_whitespace().filter(|word| !is_link(word) && !amount::is_only_currency(word));
+            // `The bill of the canteen is 12.00 EUR`
+            let is_about = || {
+                let last = between.split_whitespace().next_back();
+                last.is_some_and(is_link) && others.clone().count() <= MAX_ASIDE && !between.contains(['.', '!', '?', ':'])
+            };
+            (others.clone().next().is_none() || (is_about() && self.is_only(at) && !self.is_in_passing(at))) && is_end
         };
         let only = |line: &Line| {
             let mut amounts = amount::amounts(&line.shown, self.currencies);
@@ -54,6 +64,12 @@ impl Totals<'_> {
         let mut said = said;
         let first = said.next()?;
         said.all(|(other, _)| other == first.0).then_some(Ok(first))
+    }
+
+    /// Whether no other amount stands in the text than that of a line.
+    fn is_only(&self, line: usize) -> bool {
+        let Some((_, first)) = self.amounts.first() else { return false };
+        self.amounts.iter().all(|(at, other)| other == first && *at == line)
     }
 
     /// The amount of the subject, if that calls it a bill and the text says nothing larger: `your bill: 12.00 EUR`.
@@ -91,7 +107,8 @@ impl Totals<'_> {
         let of = |sentence: &Line| {
             let asks = has(sentence, &self.base.due) || has(sentence, &self.base.demand);
             let is_dated = || dates(&sentence.shown, self.order).is_ok_and(|dates| dates.len() == 1);
-            let mut amounts = amount::amounts(&sentence.shown, self.currencies);
+            // What is in brackets explains.
+            let mut amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
             amounts.dedup();
             match amounts.as_slice() {
                 [amount] if asks && is_dated() => Some((*amount, self.is_one_of_several(sentence))),
@@ -150,11 +167,14 @@ impl Totals<'_> {
                 only = Some((at, amount));
             }
         }
-        let (at, amount) = only?;
+        // A tax may be the bill itself.
+        let is_tax = |at: usize| self.marks.get(at).is_some_and(|marks| !marks.has_part() && marks.aside.is_none());
+        let alone = || self.amounts.first().copied().filter(|(at, _)| self.is_only(*at) && is_tax(*at));
+        let (at, amount) = only.or_else(alone)?;
         let asks = |line: &Line| {
             let is_due =
                 || has(line, &self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
-            has(line, &self.base.demand) || is_due()
+            has(line, &self.base.demand) || has(line, &self.base.owed) || is_due()
         };
         let mut beside = self.lines.get(at.saturating_sub(1)..)?.iter().take(if at == 0 { 2 } else { 3 });
         // Behind a caption of its own it may also be asked for elsewhere.

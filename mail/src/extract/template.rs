@@ -101,6 +101,12 @@ pub struct Template {
     /// your payment`.
     #[serde(default)]
     pub(crate) not_bill_together: Vec<[Labels; 2]>,
+    /// The same of what was paid. It counts only if it is over: not if the payment has to or will be received.
+    #[serde(default)]
+    pub(crate) settled_together: Vec<[Labels; 2]>,
+    /// What says that something has to be or will be.
+    #[serde(default)]
+    pub(crate) ahead: Labels,
     /// What turns the words behind it into their opposite: `has not been paid`.
     #[serde(default)]
     pub(crate) negation: Labels,
@@ -247,6 +253,8 @@ impl Template {
             bill: all(|words| &words.bill),
             not_bill: all(|words| &words.not_bill),
             not_bill_together: LANGUAGES.iter().flat_map(|words| words.not_bill_together.iter().cloned()).collect(),
+            settled_together: LANGUAGES.iter().flat_map(|words| words.settled_together.iter().cloned()).collect(),
+            ahead: all(|words| &words.ahead),
             negation: all(|words| &words.negation),
             condition: all(|words| &words.condition),
             without: all(|words| &words.without),
@@ -318,8 +326,11 @@ impl Template {
         if !self.months.is_empty() {
             errors.push(self.wrong("months belong to a language; remove them"));
         }
-        if !self.not_bill_together.is_empty() {
-            errors.push(self.wrong("`not_bill_together` belongs to a language; remove it"));
+        for (kind, pairs) in [("not_bill_together", &self.not_bill_together), ("settled_together", &self.settled_together)]
+        {
+            if !pairs.is_empty() {
+                errors.push(self.wrong(&format!("`{kind}` belongs to a language; remove it")));
+            }
         }
         for (kind, _) in self.kinds_of_languages().iter().filter(|(_, labels)| !labels.is_empty()) {
             errors.push(self.wrong(&format!("`{kind}` belongs to a language; remove it")));
@@ -387,12 +398,13 @@ impl Template {
     }
 
     /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 8] {
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 9] {
         [
             ("aside", &self.aside),
             ("less", &self.less),
             ("demand", &self.demand),
             ("instalment", &self.instalment),
+            ("ahead", &self.ahead),
             ("negation", &self.negation),
             ("condition", &self.condition),
             ("without", &self.without),

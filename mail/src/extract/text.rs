@@ -2,7 +2,7 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::dates::{self, Order, dates};
-use crate::extract::assertion::{is_asserted, says_together};
+use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, line, lines, sentence};
 use crate::extract::marks::Marks;
@@ -15,6 +15,8 @@ use portcullis_protocol::{Currency, Date, Money};
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
 /// Rows between a previous balance and what was paid of it.
 const ROWS_OF_ACCOUNT: usize = 6;
+/// Words of a line that is a caption and an amount.
+const CAPTION_WORDS: usize = 7;
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
 /// Lines of a text among which its heading is: a letter may begin with two addresses.
@@ -187,16 +189,38 @@ impl<'t> Words<'t> {
             return !own.not_bill.iter().any(is_said);
         }
         let all = Templates::any_language();
-        let together = |line: &Line| all.not_bill_together.iter().any(|pair| says_together(line, pair));
+        // Cells of a heading are not a sentence.
+        let together = |line: &Line| {
+            !line.is_row()
+                && (all.not_bill_together.iter().any(|pair| says_together(line, pair))
+                    || all.settled_together.iter().any(|pair| says_of_past(line, pair)))
+        };
         let is_told = |at: usize| {
             let wrapped = || sentence(lines, at).is_some_and(|line| together(&line));
             (together(&lines[at]) || wrapped()) && !is_entry(lines, at)
         };
-        !all.not_bill.iter().any(is_said) && !together(subject) && !(0..lines.len()).any(is_told)
+        let is_none = all.not_bill.iter().any(is_said) || together(subject) || (0..lines.len()).any(is_told);
+        !is_none && !self.is_waived(lines)
     }
 
-    /// Whether an account is drawn up, whatever it is called: with what is left to pay, and the number of a customer or
-    /// what was paid before.
+    /// Whether nothing is said of a payment but that there is none: `no longer has to be paid`.
+    fn is_waived(&self, lines: &[Line]) -> bool {
+        let mut is_waived = false;
+        for line in lines {
+            for label in self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1) {
+                for found in line.places(label) {
+                    if !is_denied(line, found) {
+                        return false;
+                    }
+                    is_waived = true;
+                }
+            }
+        }
+        is_waived
+    }
+
+    /// Whether an account is drawn up, whatever it is called: with what is left to pay, and the number of a customer,
+    /// what was paid before or, if nothing but a caption stands beside the amount, the day on which it is due.
     fn is_account(&self, lines: &[Line]) -> bool {
         let has_amount = |found: Found, line: &Line| amount::has_currency(line.after(found));
         let says = |labels: &Labels, line: &Line| {
@@ -208,7 +232,13 @@ impl<'t> Words<'t> {
             places.any(|found| line.first_digit(found.end).is_some())
         };
         let is_before = |line: &Line| says(&self.base.carried, line);
-        lines.iter().any(is_owed) && lines.iter().any(|line| is_numbered(line) || is_before(line))
+        let is_caption = |line: &Line| line.words() <= CAPTION_WORDS && is_owed(line);
+        let is_due = |line: &Line| {
+            let mut places = self.base.due.iter().filter_map(|label| line.find(label));
+            places.any(|found| dates(line.after(found), Order::DayFirst).is_ok_and(|dates| !dates.is_empty()))
+        };
+        (lines.iter().any(is_owed) && lines.iter().any(|line| is_numbered(line) || is_before(line)))
+            || (lines.iter().any(is_caption) && lines.iter().any(is_due))
     }
 
     /// Whether the bill may be written in English, where a month may stand before its day.
