@@ -268,14 +268,17 @@ impl<'t> Words<'t> {
     }
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
-        let mut due = None;
+        let mut said: Vec<Date> = Vec::new();
         for value in values(text.lines, self.labels(|words| &words.due)) {
-            if let Some(day) = dates(value, text.order)?.first() {
-                due = Some(*day);
-                break;
-            }
+            said.extend(dates(value, text.order)?.first());
         }
-        let due = due.or_else(|| self.asked_for_on(text));
+        said.dedup();
+        // Two days may be that of a bill and that of its reminder, or those of two instalments.
+        let due = match said.as_slice() {
+            [] => self.asked_for_on(text),
+            [day] => Some(*day),
+            _ => None,
+        };
         let mut covered = None;
         for value in values(text.lines, self.labels(|words| &words.period)) {
             if let [start, end, ..] = dates(value, text.order)?.as_slice() {

@@ -79,6 +79,9 @@ impl<'t> Totals<'t> {
     ) -> Self {
         let of = |(at, (line, marks)): (usize, (&Line, &Marks))| {
             let counted = marks.aside.and_then(|from| line.shown.get(..from)).unwrap_or(&line.shown);
+            // `2 x 6.00 EUR = 12.00 EUR`
+            let result = counted.rsplit_once('=').map(|(_, result)| result);
+            let counted = result.filter(|result| !amount::amounts(result, currencies).is_empty()).unwrap_or(counted);
             amount::amounts(counted, currencies).into_iter().map(move |amount| (at, amount))
         };
         let amounts: Vec<(usize, Money)> = lines.iter().zip(marks).enumerate().flat_map(of).collect();
@@ -334,9 +337,10 @@ impl<'t> Totals<'t> {
         self.amounts.iter().filter(move |(at, _)| names_one(*at)).map(|(_, amount)| *amount)
     }
 
-    /// The rates of taxes, in hundredths of a per cent.
+    /// The rates of taxes whose amounts are not said, in hundredths of a per cent.
     fn tax_rates(&self) -> impl Iterator<Item = i64> {
-        self.lines.iter().filter(|line| names_tax(line)).flat_map(|line| amount::rates(&line.shown))
+        let untold = self.lines.iter().enumerate().filter(|(at, line)| names_tax(line) && !self.has_amount(*at));
+        untold.flat_map(|(_, line)| amount::rates(&line.shown))
     }
 
     /// Whether no larger one of its currency stands anywhere: otherwise its label names something else.
@@ -517,7 +521,7 @@ mod tests {
             Some(Ok("12.00 EUR")),
         );
         for text in [
-            "Item\tTotal amount\nBook\t7.00 EUR\nPen\t5.00 EUR\nWe ask for 12.00 EUR",
+            "Item\tTotal amount\nBook\t7.00 EUR\nPen\t5.00 EUR\nWe ask for 13.00 EUR",
             "Item\tTotal amount\nBook\t7.00 EUR\nWe ask for 12.00 EUR",
         ] {
             assert!(!matches!(read(text), Some(Ok(_))), "{text}");
@@ -530,9 +534,18 @@ mod tests {
         assert_all(
             &[
                 "Work 10.00 EUR\nVAT 20 % 3.00 EUR\nTogether 12.00 EUR",
-                "Work 10.00 EUR\nPens 2.00 EUR\nTogether 12.00 EUR",
+                "Work 10.00 EUR\nPens 3.00 EUR\nTogether 12.00 EUR",
             ],
             None,
+        );
+        assert_all(
+            &[
+                "Work 10.00 EUR\nPens 2.00 EUR\nTogether 12.00 EUR",
+                "It's 12.00 EUR\nWork 10.00 EUR\nPens 2.00 EUR",
+                "Work 10.00 EUR\nVAT 20 %\nTogether 12.00 EUR",
+                "Work   1   4.00   8.00\nPens   2   2.00   4.00\nTogether EUR 12.00",
+            ],
+            Some(Ok("12.00 EUR")),
         );
     }
 
