@@ -253,7 +253,9 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
 pub(super) fn sentence(lines: &[Line], at: usize) -> Option<Line> {
     let (first, second) = (lines.get(at)?, lines.get(at + 1)?);
     let is_open = first.words() >= WRAPPED_WORDS && !first.shown.ends_with(['.', '!', '?', ':']);
-    (is_open && !first.is_row() && !second.is_row()).then(|| line(&format!("{} {}", first.shown, second.shown)))
+    // `Power: 12.00 EUR` begins anew.
+    let is_caption = second.shown.split(|c: char| c.is_ascii_digit()).next().is_some_and(|words| words.contains(':'));
+    (is_open && !is_caption && !first.is_row() && !second.is_row()).then(|| line(&format!("{} {}", first.shown, second.shown)))
 }
 
 /// A text as one line.

@@ -2,6 +2,7 @@
 
 use crate::extract::Refusal;
 use crate::extract::amount::{self, Currencies};
+use crate::extract::assertion::says_together;
 use crate::extract::dates::{dates, is_month};
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded, sentence};
@@ -66,6 +67,11 @@ impl Totals<'_> {
         said.all(|(other, _)| other == first.0).then_some(Ok(first))
     }
 
+    /// Whether a sentence asks for the payment in words that stand apart.
+    fn asks_together(&self, line: &Line) -> bool {
+        self.base.demand_together.iter().any(|pair| says_together(line, pair))
+    }
+
     /// Whether no other amount stands in the text than that of a line.
     fn is_only(&self, line: usize) -> bool {
         let Some((_, first)) = self.amounts.first() else { return false };
@@ -105,7 +111,8 @@ impl Totals<'_> {
     /// The amount of a sentence that also says the day on which it is due, and whether it is an instalment.
     fn due_amount(&self, at: usize) -> Option<(Money, bool)> {
         let of = |sentence: &Line| {
-            let asks = has(sentence, &self.base.due) || has(sentence, &self.base.demand);
+            let asks =
+                has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
             let is_dated = || dates(&sentence.shown, self.order).is_ok_and(|dates| dates.len() == 1);
             // What is in brackets explains.
             let mut amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
@@ -174,7 +181,7 @@ impl Totals<'_> {
         let asks = |line: &Line| {
             let is_due =
                 || has(line, &self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
-            has(line, &self.base.demand) || has(line, &self.base.owed) || is_due()
+            has(line, &self.base.demand) || has(line, &self.base.owed) || self.asks_together(line) || is_due()
         };
         let mut beside = self.lines.get(at.saturating_sub(1)..)?.iter().take(if at == 0 { 2 } else { 3 });
         // Behind a caption of its own it may also be asked for elsewhere.
@@ -198,6 +205,7 @@ impl Totals<'_> {
             let is_account = || places(&self.base.account).is_some_and(|found| has_digit(line.after(found)));
             let is_due = || places(&self.base.due).is_some_and(|found| has_digit(line.after(found)));
             places(&self.base.demand).is_some()
+                || self.asks_together(line)
                 || is_account()
                 || is_due()
                 || self.base.bill.iter().any(|label| line.places(label).any(is_numbered))

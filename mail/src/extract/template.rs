@@ -125,6 +125,9 @@ pub struct Template {
     /// What asks for a payment or announces that it is collected.
     #[serde(default)]
     pub(crate) demand: Labels,
+    /// Two kinds of words that ask for it together, in either order: `please … transfer`.
+    #[serde(default)]
+    pub(crate) demand_together: Vec<[Labels; 2]>,
     /// Beside one of several payments that a bill is paid by.
     #[serde(default)]
     pub(crate) instalment: Labels,
@@ -267,6 +270,7 @@ impl Template {
             aside: all(|words| &words.aside),
             less: all(|words| &words.less),
             demand: all(|words| &words.demand),
+            demand_together: LANGUAGES.iter().flat_map(|words| words.demand_together.iter().cloned()).collect(),
             instalment: all(|words| &words.instalment),
             within: all(|words| &words.within),
             links: all(|words| &words.links),
@@ -326,8 +330,12 @@ impl Template {
         if !self.months.is_empty() {
             errors.push(self.wrong("months belong to a language; remove them"));
         }
-        for (kind, pairs) in [("not_bill_together", &self.not_bill_together), ("settled_together", &self.settled_together)]
-        {
+        let pairs = [
+            ("not_bill_together", &self.not_bill_together),
+            ("settled_together", &self.settled_together),
+            ("demand_together", &self.demand_together),
+        ];
+        for (kind, pairs) in pairs {
             if !pairs.is_empty() {
                 errors.push(self.wrong(&format!("`{kind}` belongs to a language; remove it")));
             }
