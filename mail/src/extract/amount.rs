@@ -169,7 +169,8 @@ fn shared_by(sign: &str, hint: Option<Currency>) -> Option<Currency> {
 /// Whether these letters are a currency, with or without a word before it: `USD`, `enEuros`.
 pub(super) fn is_glued_currency(letters: &str) -> bool {
     let is_currency = |word: &str| COMMON.contains(&word) || matches!(word.to_lowercase().as_str(), "euro" | "euros");
-    is_currency(letters) || ["en", "in", "EN", "IN"].iter().any(|word| letters.strip_prefix(word).is_some_and(is_currency))
+    is_currency(letters)
+        || ["en", "in", "EN", "IN"].iter().any(|word| letters.strip_prefix(word).is_some_and(is_currency))
 }
 
 /// Whether all letters of a text belong to names of currencies.

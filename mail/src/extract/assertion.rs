@@ -24,7 +24,8 @@ pub(super) fn is_denied(line: &Line, found: Found) -> bool {
     let denies = |at: usize, word: &str| {
         // `Invoice no. 4711`
         let next = words.get(at + 1).copied().unwrap_or_else(|| line.shown.get(found.start..).unwrap_or_default());
-        let is_number = word.eq_ignore_ascii_case("no") && next.starts_with(|c: char| c.is_ascii_digit());
+        let is_number =
+            word.trim_end_matches('.').eq_ignore_ascii_case("no") && next.starts_with(|c: char| c.is_ascii_digit());
         is_one(negation, word) && !is_number
     };
     let near = words.len().saturating_sub(REACH);
@@ -82,4 +83,46 @@ fn last_sentence(text: &str) -> &str {
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ':' | '"')).filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::Refusal;
+
+    fn read(text: &str) -> Option<Result<String, Refusal>> {
+        let bill = crate::extract::words("Invoice 4711, Rechnung 4711, facture 4711", text);
+        bill.map(|bill| bill.map(|bill| bill.amount.to_string()))
+    }
+
+    #[test]
+    fn what_is_denied_or_only_supposed_does_not_make_a_mail_no_bill() {
+        for text in [
+            "Invoice 4711 dated 2 November 2026 for 12.00 EUR has not been paid.",
+            "We have not received your payment. Amount due: 12.00 EUR",
+            "Amount due: 12.00 EUR\nIf this invoice has been paid, please disregard this message.",
+            "Zu zahlen: 12,00 EUR\nLeider konnten wir noch keinen Zahlungseingang feststellen.",
+            "Zu zahlen: 12,00 EUR\nSollte die Rechnung bereits bezahlt sein, ist nichts zu tun.",
+            // What has to be or will be is not over.
+            "Amount due: 12.00 EUR\nYour payment must have been received by 3 December 2026.",
+            "Zu zahlen: 12,00 EUR\nDer Betrag muss bis zum 03.12.2026 auf unserem Konto eingegangen sein.",
+            "Montant à payer : 12,00 EUR\nMerci d'effectuer votre règlement avant le 3 décembre 2026.",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_makes_it_none_in_whatever_order_it_is_said() {
+        for text in [
+            "We've received your payment of 12.00 EUR. Total: 12.00 EUR",
+            "Total: 12.00 EUR\nThe payment for invoice 4711 has been received.",
+            "Nous avons bien reçu votre règlement de 12,00 EUR pour la facture 4711. Total : 12,00 EUR",
+            "Ihre Zahlung über 12,00 EUR zur Rechnung 4711 ist bei uns eingegangen. Gesamt: 12,00 EUR",
+            "The amount of 12.00 EUR for invoice 4711 no longer has to be paid.",
+            // A number is not a denial.
+            "Total: 12.00 EUR\nThe payment of invoice no. 4711 has been received.",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 }

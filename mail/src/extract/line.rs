@@ -255,7 +255,8 @@ pub(super) fn sentence(lines: &[Line], at: usize) -> Option<Line> {
     let is_open = first.words() >= WRAPPED_WORDS && !first.shown.ends_with(['.', '!', '?', ':']);
     // `Power: 12.00 EUR` begins anew.
     let is_caption = second.shown.split(|c: char| c.is_ascii_digit()).next().is_some_and(|words| words.contains(':'));
-    (is_open && !is_caption && !first.is_row() && !second.is_row()).then(|| line(&format!("{} {}", first.shown, second.shown)))
+    (is_open && !is_caption && !first.is_row() && !second.is_row())
+        .then(|| line(&format!("{} {}", first.shown, second.shown)))
 }
 
 /// A text as one line.
@@ -291,6 +292,8 @@ mod tests {
         assert_eq!(after("Montant dû 1", "montant dû").as_deref(), Some(" 1"));
         assert_eq!(after("MONTANT DU : 1", "montant dû").as_deref(), Some(" : 1"));
         assert_eq!(after("Montant du loyer 1", "montant dû"), None);
+        assert_eq!(after("AmountUSD1", "amount").as_deref(), Some("USD1"), "a currency is no part of the word");
+        assert_eq!(after("APayerenEuro 1", "à payer").as_deref(), Some("enEuro 1"));
     }
 
     #[test]

@@ -48,7 +48,9 @@ impl Totals<'_> {
             // `The bill of the canteen is 12.00 EUR`
             let is_about = || {
                 let last = between.split_whitespace().next_back();
-                last.is_some_and(is_link) && others.clone().count() <= MAX_ASIDE && !between.contains(['.', '!', '?', ':'])
+                last.is_some_and(is_link)
+                    && others.clone().count() <= MAX_ASIDE
+                    && !between.contains(['.', '!', '?', ':'])
             };
             (others.clone().next().is_none() || (is_about() && self.is_only(at) && !self.is_in_passing(at))) && is_end
         };
@@ -257,6 +259,9 @@ mod tests {
             "Votre abonnement 12,00 EUR\ndont TVA 2,00 EUR\nNous débiterons votre carte le 3 décembre 2026",
             "The second instalment of your invoice over 36.00 EUR:\nInstalment 2 of 3, 12.00 EUR, is due on 3 December 2026",
             "Course 36.00 EUR\nTotal 36.00 EUR\nInstalment 2 of 3: 12.00 EUR\nDue date 3 December 2026",
+            "Fees 12.00 EUR\nCould you transfer the sum of this bill by 3 December 2026?",
+            "We will debit 12.00 EUR (VAT: 2.00 EUR) on 3 December 2026.",
+            "Tax for a year 12.00 EUR\nWe will debit your account on 3 December 2026",
             // Legal notes do not count.
             "We will debit 12.00 EUR on 3 December 2026.\nShare capital 100,000.00 EUR",
         ] {
@@ -272,6 +277,8 @@ mod tests {
             // Which of two is due?
             "Total 36.00 EUR\nWe will debit 12.00 EUR on 3 December 2026.",
             "Total 36.00 EUR\nPayable in three instalments, each instalment 12.00 EUR",
+            "Forged invoices over 12.00 EUR are being sent in our name",
+            "Total: 12.00 EUR in this example of an invoice",
             "A late fee of 12.00 EUR is due from 3 December 2026 on.",
         ] {
             assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));

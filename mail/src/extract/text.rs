@@ -1,8 +1,8 @@
 //! Bills that only say in words what is due.
 
 use crate::extract::amount::{self, Currencies, Stated};
-use crate::extract::dates::{self, Order, dates};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
+use crate::extract::dates::{self, Order, dates};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, line, lines, sentence};
 use crate::extract::marks::Marks;
@@ -260,7 +260,11 @@ impl<'t> Words<'t> {
 
     /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
     fn asked_for_on(&self, text: &Text<'_>) -> Option<Date> {
-        let asks = |line: &&Line| self.base.demand.iter().any(|label| line.has(label)) && !dates_a_document(line);
+        let demands = |line: &Line| {
+            self.base.demand.iter().any(|label| line.has(label))
+                || self.base.demand_together.iter().any(|pair| says_together(line, pair))
+        };
+        let asks = |line: &&Line| demands(line) && !dates_a_document(line);
         let days = |line: &Line| dates(&line.shown, text.order).unwrap_or_default();
         let mut all = text.lines.iter().filter(asks).flat_map(days);
         let first = all.next()?;
@@ -467,6 +471,45 @@ mod tests {
             ("Zu zahlen: 12,00\nIBAN: CH93 0076 2011 6238 5295 7", Refusal::Currency),
         ] {
             assert_eq!(read(text), Some(Err(refusal)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_for_the_bill_says_what_an_amount_is_of() {
+        for text in [
+            "Facture : 12,00 EUR\nSous-total : 10,00 EUR",
+            "Facture Total 12,00 EUR\nTotal 10,00 EUR 2,00 EUR",
+            "Total des frais actuels 12,00 EUR\nTotal des frais avant impôt 10,00 EUR",
+            "Sum of your invoice: EUR 12.00\nSum of goods: EUR 10.00",
+            // Two columns are no thousands.
+            "Item   Qty   Price\nLamp   1   700.00\nVoucher   -688.00\nTotal   12.00 EUR",
+            "2 lessons x 6.00 EUR = 12.00 EUR\nPlease pay by 3 December 2026",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_days_on_which_a_bill_is_due_are_none() {
+        let due = |text: &str| crate::extract::words("Invoice", text).and_then(Result::ok).map(|bill| bill.due);
+        let one = due("Amount due: 12.00 EUR\nDue date: 3 December 2026\nPay by 3 December 2026");
+        assert!(one.is_some_and(|due| due.is_some_and(|due| due.to_string() == "2026-12-03")));
+        assert_eq!(due("Amount due: 12.00 EUR\nDue date: 3 November 2026\nPay by 3 December 2026"), Some(None));
+    }
+
+    #[test]
+    fn an_account_is_a_bill_whatever_it_is_called() {
+        let read =
+            |text: &str| crate::extract::words("Water", text).and_then(Result::ok).map(|bill| bill.amount.to_string());
+        for text in [
+            "Opening balance 5.00 EUR\nPayments -5.00 EUR\nPlease pay 12.00 EUR",
+            "Customer number 4711\nYou owe 12.00 EUR",
+            "Amount payable: 12.00 EUR\nDue date 3 December 2026",
+        ] {
+            assert_eq!(read(text).as_deref(), Some("12.00 EUR"), "{text}");
+        }
+        for text in ["Please pay 12.00 EUR for the flowers", "Total: 12.00 EUR\nDue date 3 December 2026"] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 

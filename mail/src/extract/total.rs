@@ -366,7 +366,11 @@ impl<'t> Totals<'t> {
             |tax: Money| tax.minor_units() > 0 && tax != total && is_net(total.minor_units() - tax.minor_units());
         let is_rated = || {
             let rated = |rate: i64, net: i64| net.saturating_mul(rate).saturating_add(5_000) / 10_000;
-            let net = |rate: i64| all.iter().map(|(_, net)| net.minor_units()).any(|net| net > 0 && net < total.minor_units() && net + rated(rate, net) == total.minor_units());
+            let net = |rate: i64| {
+                all.iter()
+                    .map(|(_, net)| net.minor_units())
+                    .any(|net| net > 0 && net < total.minor_units() && net + rated(rate, net) == total.minor_units())
+            };
             self.tax_rates().any(net)
         };
         (self.taxes().any(makes) || is_rated()).then_some(Ok((total, last)))
@@ -391,7 +395,8 @@ impl<'t> Totals<'t> {
             count > 1 && sum == total.minor_units()
         };
         let is_sum = |at: usize| {
-            let is_one = last(at) == Some(total.minor_units()) && self.marks.get(at).is_some_and(|marks| !marks.has_part());
+            let is_one =
+                last(at) == Some(total.minor_units()) && self.marks.get(at).is_some_and(|marks| !marks.has_part());
             is_one && (come_to_it(&mut (0..at).rev()) || come_to_it(&mut (at + 1..self.lines.len())))
         };
         let at = (0..self.lines.len()).find(|at| is_sum(*at))?;

@@ -8,6 +8,7 @@ mod cyrus;
 mod dovecot;
 mod figures;
 mod fuzz;
+mod held_out;
 mod hostile;
 mod invoices;
 mod jmap;
