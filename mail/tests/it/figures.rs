@@ -2,6 +2,7 @@
 
 use crate::corpus::{Group, count as count_generated};
 use crate::dovecot::Dovecot;
+use crate::held_out::{Tally, count as count_held_out};
 use crate::invoices::{agreement, documents_read};
 use crate::rules::agreement as rule_agreement;
 use crate::signer::{names, python_with};
@@ -94,6 +95,11 @@ async fn the_figures_of_the_page() {
     for ((source, readable), count) in count_strangers().await {
         let readable = if readable { "" } else { "; of these a person could not tell the total" };
         page += &format!("| {}{readable} | {} of {} | {} |\n", source.name(), count.right, count.all, count.wrong);
+    }
+    for (language, tally) in count_held_out().await {
+        let Tally { bills, right, wrong, others, taken } = tally;
+        page += &format!("| held out, nobody looked at it: `{language}` | {right} of {bills} | {wrong} |\n");
+        page += &format!("| held out, no bills: `{language}` | none of {others} can be right | {taken} |\n");
     }
     page += "\n| published invoices | read as another reader reads them |\n| --- | --- |\n";
     for (syntax, (agreed, all)) in agreement().await {

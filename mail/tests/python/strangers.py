@@ -3,8 +3,8 @@
 The templates of `invoice2data` say, as regular expressions, what real bills of some hundred billers look like. They were
 written by many people over years, none of whom knew the extractor. Here each becomes a mail: its expressions are written
 out, with an amount and dates of ours. A hash of the file's name halves them: the words of the extractor may be chosen by one
-half, the other is only ever counted. Templates that came later, and those of two countries that were not used before, are
-only counted too. So are the words of shops and ledgers in their translations to German, French and Spanish: what such a
+half; the other was only counted until November 2026, and has been looked at since. So were templates that came later, and
+those of two countries that were not used before. So are the words of shops and ledgers in their translations to German, French and Spanish: what such a
 program prints, in words that nobody here has read.
 
 `readable` says whether a person could tell the total from these lines, by a rule that knows no words of any language: it is
@@ -238,7 +238,7 @@ def described(folder, chance):
         if path.parent.name not in (LANGUAGES if path in first else LATER):
             continue
         tuned = hashlib.sha256(path.stem.encode()).digest()[0] % 2 == 0
-        source = "later" if path in later else "tuned" if tuned else "unseen"
+        source = "later" if path in later else "tuned" if tuned else "opened"
         for _ in range(3):
             made = bill(template(path), path.parent.name, chance)
             if made is None:
