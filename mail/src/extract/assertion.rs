@@ -70,15 +70,34 @@ fn says_in(line: &Line, [first, second]: &[Labels; 2], also: impl Fn(Found, Foun
     firsts.iter().any(|a| seconds.iter().any(|b| is_one(a, b)))
 }
 
-/// What stands behind the last end of a sentence. A point is one behind a word that is no abbreviation.
+/// The sentences of a text.
+pub(super) fn sentences(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (sentence, after) = rest.split_at(first_end(rest).unwrap_or(rest.len()));
+        rest = after;
+        (!sentence.is_empty()).then_some(sentence)
+    })
+}
+
+/// What stands behind the last end of a sentence.
 fn last_sentence(text: &str) -> &str {
-    let ends = text.match_indices(['.', '!', '?', ';']).filter(|(at, sign)| {
+    ends(text).last().and_then(|at| text.get(at..)).unwrap_or(text)
+}
+
+fn first_end(text: &str) -> Option<usize> {
+    ends(text).next()
+}
+
+/// Where sentences end. A point is an end behind a word that is no abbreviation.
+fn ends(text: &str) -> impl Iterator<Item = usize> {
+    let ends = text.match_indices(['.', '!', '?', ';']).filter(move |(at, sign)| {
         let before = text.get(..*at).unwrap_or_default();
         let letters = before.chars().rev().take_while(|c| c.is_alphabetic()).count();
         let after = text.get(at + 1..).unwrap_or_default();
         (*sign != "." || letters > MAX_ABBREVIATION) && (after.is_empty() || after.starts_with(' '))
     });
-    ends.last().and_then(|(at, _)| text.get(at + 1..)).unwrap_or(text)
+    ends.map(|(at, _)| at + 1)
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

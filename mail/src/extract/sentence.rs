@@ -2,7 +2,7 @@
 
 use crate::extract::Refusal;
 use crate::extract::amount::{self, Currencies};
-use crate::extract::assertion::says_together;
+use crate::extract::assertion::{says_together, sentences};
 use crate::extract::dates::{dates, is_month};
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded, sentence};
@@ -126,7 +126,11 @@ impl Totals<'_> {
         };
         let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
         let is_part = |at: usize| self.marks.get(at).is_some_and(|marks| marks.has_part());
-        let alone = (self.has_amount(at) && !marks.has_part()).then(|| of(line)).flatten();
+        let alone = || {
+            let first = sentences(&line.shown).find_map(|text| of(&crate::extract::line::line(text)));
+            first.or_else(|| of(line).filter(|_| sentences(&line.shown).filter(|text| has_digit(text)).count() < 2))
+        };
+        let alone = (self.has_amount(at) && !marks.has_part()).then(alone).flatten();
         alone.or_else(|| {
             let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
             of(&sentence(self.lines, at).filter(|_| goes_on)?)
@@ -150,17 +154,24 @@ impl Totals<'_> {
     /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is,
     /// nobody can tell whether it or the whole is to be paid.
     pub(super) fn instalment(&self, whole: Read) -> Read {
-        let Some(Ok(amount)) = whole else { return whole };
+        let (Some(Ok(_) | Err(Refusal::AmbiguousAmount)), true) = (&whole, self.own.is_none()) else { return whole };
+        let amount = whole.and_then(Result::ok);
         let mut parts: Vec<(Money, bool)> = Vec::new();
         for line in self.lines {
-            let Some(found) = self.base.instalment.iter().find_map(|label| line.find(label)) else { continue };
+            let numbered = is_numbered(&line.shown);
+            let labels = if numbered { &self.base.instalment_numbered } else { &self.base.instalment };
+            let place = labels.iter().chain(self.base.instalment.iter()).find_map(|label| line.find(label));
+            let Some(found) = place else { continue };
             let first = amount::amounts(line.after(found), self.currencies).into_iter().next();
-            parts.extend(first.filter(|part| *part != amount).map(|part| (part, is_numbered(&line.shown))));
+            parts.extend(first.filter(|part| Some(*part) != amount).map(|part| (part, numbered)));
         }
-        parts.retain(|(part, _)| part.currency() == amount.currency() && part.minor_units() < amount.minor_units());
-        let Some((part, is_numbered)) = parts.first().copied() else { return Some(Ok(amount)) };
+        let is_part = |part: Money| {
+            amount.is_none_or(|all| part.currency() == all.currency() && part.minor_units() < all.minor_units())
+        };
+        parts.retain(|(part, _)| is_part(*part));
+        let Some((part, numbered)) = parts.first().copied() else { return whole };
         let is_one = parts.iter().all(|(other, _)| *other == part);
-        Some(if is_one && is_numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
+        Some(if is_one && numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
     }
 
     /// The only amount that is no part, if it is asked for beside it.
@@ -196,7 +207,6 @@ impl Totals<'_> {
     /// customer, no due date, no tax, no word that asks for payment; nor, unless a sentence mentions it, a heading.
     pub(super) fn is_in_passing(&self, at: usize) -> bool {
         let is_sentence = self.lines.get(at).is_some_and(|line| words(line) > LABEL_WORDS && !line.is_row());
-        let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
         let is_of_bill = |line: &Line| {
             let places = |labels: &Labels| labels.iter().find_map(|label| line.find(label));
             let is_numbered = |found: Found| {
@@ -220,10 +230,19 @@ impl Totals<'_> {
     }
 }
 
+/// Whether a line says more than a label does.
+pub(super) fn is_sentence(line: &Line) -> bool {
+    words(line) > LABEL_WORDS
+}
+
 /// The number of words in letters.
 fn words(line: &Line) -> usize {
     let words = line.shown.split(|c: char| !c.is_alphanumeric());
     words.filter(|word| word.chars().count() > 1 && word.chars().all(char::is_alphabetic)).count()
+}
+
+fn has_digit(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit())
 }
 
 /// Whether a line has one of the labels.
@@ -236,7 +255,7 @@ fn is_numbered(text: &str) -> bool {
     let words: Vec<&str> =
         text.split(|c: char| !c.is_alphanumeric() && c != '/').filter(|word| !word.is_empty()).collect();
     let is_number = |word: &str| word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit()) && !word.is_empty();
-    let is_of = |word: &str| ["of", "de", "von", "sur", "van", "di"].contains(&word.to_lowercase().as_str());
+    let is_of = |word: &str| ["of", "de", "von", "sur", "van", "di", "su"].contains(&word.to_lowercase().as_str());
     words.windows(3).any(|words| matches!(words, [a, of, b] if is_number(a) && is_of(of) && is_number(b)))
         || words.iter().any(|word| word.split_once('/').is_some_and(|(a, b)| is_number(a) && is_number(b)))
 }

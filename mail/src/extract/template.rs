@@ -131,6 +131,9 @@ pub struct Template {
     /// Beside one of several payments that a bill is paid by.
     #[serde(default)]
     pub(crate) instalment: Labels,
+    /// The same, if a line also says which of how many it is: other things are called so as well.
+    #[serde(default)]
+    pub(crate) instalment_numbered: Labels,
     /// Behind an amount, before a part of it: `12.00 EUR including 2.00 EUR VAT`.
     #[serde(default)]
     pub(crate) within: Labels,
@@ -272,6 +275,7 @@ impl Template {
             demand: all(|words| &words.demand),
             demand_together: LANGUAGES.iter().flat_map(|words| words.demand_together.iter().cloned()).collect(),
             instalment: all(|words| &words.instalment),
+            instalment_numbered: all(|words| &words.instalment_numbered),
             within: all(|words| &words.within),
             links: all(|words| &words.links),
             denominated: all(|words| &words.denominated),
@@ -406,12 +410,13 @@ impl Template {
     }
 
     /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 9] {
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 10] {
         [
             ("aside", &self.aside),
             ("less", &self.less),
             ("demand", &self.demand),
             ("instalment", &self.instalment),
+            ("instalment_numbered", &self.instalment_numbered),
             ("ahead", &self.ahead),
             ("negation", &self.negation),
             ("condition", &self.condition),

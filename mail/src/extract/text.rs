@@ -15,6 +15,8 @@ use portcullis_protocol::{Currency, Date, Money};
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
 /// Rows between a previous balance and what was paid of it.
 const ROWS_OF_ACCOUNT: usize = 6;
+/// Bytes of a line that is wrapped.
+const WRAPPED: usize = 40;
 /// Words of a line that is a caption and an amount.
 const CAPTION_WORDS: usize = 7;
 /// Words of a line that can be a heading.
@@ -196,7 +198,8 @@ impl<'t> Words<'t> {
                     || all.settled_together.iter().any(|pair| says_of_past(line, pair)))
         };
         let is_told = |at: usize| {
-            let wrapped = || sentence(lines, at).is_some_and(|line| together(&line));
+            let is_long = lines[at].shown.len() >= WRAPPED;
+            let wrapped = || is_long && sentence(lines, at).is_some_and(|line| together(&line));
             (together(&lines[at]) || wrapped()) && !is_entry(lines, at)
         };
         let is_none = all.not_bill.iter().any(is_said) || together(subject) || (0..lines.len()).any(is_told);
@@ -273,7 +276,7 @@ impl<'t> Words<'t> {
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
         let mut said: Vec<Date> = Vec::new();
-        for value in values(text.lines, self.labels(|words| &words.due)) {
+        for value in values(text.lines, &text.marks, self.labels(|words| &words.due)) {
             said.extend(dates(value, text.order)?.first());
         }
         said.dedup();
@@ -284,13 +287,13 @@ impl<'t> Words<'t> {
             _ => None,
         };
         let mut covered = None;
-        for value in values(text.lines, self.labels(|words| &words.period)) {
+        for value in values(text.lines, &text.marks, self.labels(|words| &words.period)) {
             if let [start, end, ..] = dates(value, text.order)?.as_slice() {
                 covered = period(Some(*start), Some(*end))?;
                 break;
             }
         }
-        let account = values(text.lines, self.labels(|words| &words.account)).into_iter().find_map(number);
+        let account = values(text.lines, &text.marks, self.labels(|words| &words.account)).into_iter().find_map(number);
         Ok(Bill {
             amount,
             due,
@@ -349,9 +352,11 @@ fn denominated(lines: &[Line]) -> Option<Stated> {
 }
 
 /// What stands behind any of the labels, in the order of the lines.
-fn values<'l>(lines: &'l [Line], labels: &Labels) -> Vec<&'l str> {
+fn values<'l>(lines: &'l [Line], marks: &[Marks], labels: &Labels) -> Vec<&'l str> {
     let of_line = |at: usize| {
+        let aside = marks.get(at).and_then(|marks| marks.aside);
         let places = labels.iter().filter_map(move |label| lines.get(at)?.find(label));
+        let places = places.filter(move |found| aside.is_none_or(|aside| found.end <= aside));
         places.filter_map(move |found| {
             let value = value(lines, at, found)?;
             // Of several rows below a heading none is worth more than the others.
@@ -381,7 +386,7 @@ fn number(value: &str) -> Option<String> {
 
 fn iban(lines: &[Line]) -> Option<Iban> {
     let labels = Labels::from(vec!["iban".to_owned()]);
-    values(lines, &labels).into_iter().find_map(iban_at)
+    values(lines, &[], &labels).into_iter().find_map(iban_at)
 }
 
 /// The IBAN that a text begins with.
@@ -533,6 +538,6 @@ mod tests {
         assert_eq!(number("none"), None);
         let lines = lines("IBAN: DE89 3704 0044 0532 0130 00 BIC COBADEFF\nTotal:\n12,00 €");
         assert_eq!(iban(&lines).expect("found").to_string(), "DE89370400440532013000");
-        assert_eq!(values(&lines, &Labels::from(vec!["total".to_owned()])), ["12,00 €"]);
+        assert_eq!(values(&lines, &[], &Labels::from(vec!["total".to_owned()])), ["12,00 €"]);
     }
 }

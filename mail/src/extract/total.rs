@@ -16,6 +16,7 @@ use crate::extract::dates::Order;
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Column, Found, Line, folded};
 use crate::extract::marks::Marks;
+use crate::extract::sentence::is_sentence;
 use crate::extract::{Refusal, Template, Templates};
 use portcullis_protocol::Money;
 
@@ -35,7 +36,7 @@ pub(super) struct Totals<'t> {
     /// Whether the day or the month stands first in dates.
     pub(super) order: Order,
     /// The biller's template.
-    own: Option<&'t Template>,
+    pub(super) own: Option<&'t Template>,
     /// The language of `own`; every language if there is no template.
     pub(super) base: &'t Template,
     /// Every amount, with the line that it stands on.
@@ -106,7 +107,7 @@ impl<'t> Totals<'t> {
         let own = self.own.filter(has_labels);
         let words = own.unwrap_or(self.base);
         if let Some(read) = words.owed.iter().find_map(|label| self.settled(self.behind(label, Which::Any))) {
-            return Some(amount(read));
+            return self.instalment(Some(amount(read)));
         }
         let whole = self.whole_behind(&words.total);
         if own.is_some() {
@@ -152,6 +153,9 @@ impl<'t> Totals<'t> {
             for label in labels.iter() {
                 let mut candidates = self.behind(label, *which);
                 candidates.retain(|read| self.marks.get(read.line).is_some_and(|marks| marks.aside.is_none()));
+                candidates.iter_mut().filter(|read| self.is_one_of_many(read.line)).for_each(|candidate| {
+                    candidate.read = Err(Refusal::AmbiguousAmount);
+                });
                 // Reductions may be called so as well.
                 if candidates.iter().any(|candidate| candidate.read.is_ok()) {
                     candidates.retain(|candidate| candidate.read != Err(Refusal::AmountOutOfRange));
@@ -166,11 +170,20 @@ impl<'t> Totals<'t> {
         None
     }
 
+    /// Whether a sentence says several amounts: then a bare label does not tell which is meant.
+    fn is_one_of_many(&self, at: usize) -> bool {
+        let mut amounts: Vec<Money> =
+            self.amounts.iter().filter(|(line, _)| *line == at).map(|(_, amount)| *amount).collect();
+        amounts.dedup();
+        amounts.len() > 1 && self.lines.get(at).is_some_and(|line| !line.is_row() && is_sentence(line))
+    }
+
     /// The amounts beside a label, of these lines.
     fn behind(&self, label: &Label, which: Which) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
-            let Some(found) = line.places(label).find(|found| !marks.qualify(line, *found)) else { continue };
+            let is_meant = |found: &Found| !marks.qualify(line, *found) && marks.aside.is_none_or(|at| found.end <= at);
+            let Some(found) = line.places(label).find(is_meant) else { continue };
             let is_wanted = match which {
                 Which::Any => true,
                 Which::Alone => {
@@ -295,8 +308,10 @@ impl<'t> Totals<'t> {
     /// A value up to where something else begins behind its first amount: `12.00 EUR, of which VAT 2.00 EUR`.
     fn until_the_end<'l>(&self, at: usize, value: &'l str, start: usize) -> &'l str {
         let ends = self.marks.get(at).map_or(&[][..], |marks| &marks.ends);
+        let aside = self.marks.get(at).and_then(|marks| marks.aside);
         let Some(first) = amount::first_end(value, self.currencies) else { return value };
-        let end = ends.iter().filter_map(|end| end.start.checked_sub(start)).filter(|end| *end >= first).min();
+        let ends = ends.iter().map(|end| end.start).chain(aside);
+        let end = ends.filter_map(|end| end.checked_sub(start)).filter(|end| *end >= first).min();
         end.and_then(|end| value.get(..end)).unwrap_or(value)
     }
 
@@ -350,21 +365,20 @@ impl<'t> Totals<'t> {
         !self.amounts.iter().any(|(_, other)| is_larger(*other))
     }
 
-    /// The largest amount, if a net amount and a tax make it: whatever it is called.
+    /// The amount that a net amount and a tax make, whatever it is called: the largest, or the only one of its kind.
     fn with_tax(&self) -> Option<Settled> {
         let all = &self.amounts;
-        let (_, total) = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
-        if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
+        let largest = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
+        if all.iter().any(|(_, amount)| amount.currency() != largest.1.currency()) {
             return None;
         }
-        // It has a line of its own, which names no part.
-        let (last, _) = *all.iter().rev().find(|(line, amount)| {
-            *amount == total && self.marks.get(*line).is_some_and(|marks| marks.parts.is_empty())
-        })?;
         let is_net = |units: i64| units > 0 && all.iter().any(|(_, amount)| amount.minor_units() == units);
-        let makes =
-            |tax: Money| tax.minor_units() > 0 && tax != total && is_net(total.minor_units() - tax.minor_units());
-        let is_rated = || {
+        let is_taxed = |total: Money| {
+            let makes =
+                |tax: Money| tax.minor_units() > 0 && tax != total && is_net(total.minor_units() - tax.minor_units());
+            self.taxes().any(makes)
+        };
+        let is_rated = |total: Money| {
             let rated = |rate: i64, net: i64| net.saturating_mul(rate).saturating_add(5_000) / 10_000;
             let net = |rate: i64| {
                 all.iter()
@@ -373,7 +387,27 @@ impl<'t> Totals<'t> {
             };
             self.tax_rates().any(net)
         };
-        (self.taxes().any(makes) || is_rated()).then_some(Ok((total, last)))
+        // It has a line of its own, which names no part.
+        let own_line = |total: Money| {
+            all.iter().rev().find(|(line, amount)| {
+                *amount == total && self.marks.get(*line).is_some_and(|marks| marks.parts.is_empty())
+            })
+        };
+        if (is_taxed(largest.1) || is_rated(largest.1))
+            && let Some((line, total)) = own_line(largest.1)
+        {
+            return Some(Ok((*total, *line)));
+        }
+        let mut made = all.iter().filter(|(line, amount)| {
+            is_taxed(*amount) && own_line(*amount).is_some_and(|(own, _)| own == line) && !self.is_taxing(*line)
+        });
+        let (line, total) = *made.next()?;
+        made.all(|(_, other)| *other == total).then_some(Ok((total, line)))
+    }
+
+    /// Whether a line names a tax.
+    fn is_taxing(&self, at: usize) -> bool {
+        self.lines.get(at).is_some_and(names_tax)
     }
 
     /// The largest amount, if those of the lines above it or below it come to it.
