@@ -88,6 +88,8 @@ impl Page {
     fn fits(&self, value: &Value, ty: &Type, at: &str) -> Result<(), String> {
         let wrong = |wanted: &str| Err(format!("{at} is {value}, not {wanted}"));
         match (ty, value) {
+            // Any object.
+            (Type::Named(name), Value::Object(_)) if name == "object" => Ok(()),
             (Type::Text, Value::String(_)) | (Type::Boolean, Value::Bool(_)) => Ok(()),
             (Type::Number, Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(()),
             (Type::Literal(text), Value::String(found)) if text == found => Ok(()),

@@ -310,8 +310,7 @@ async fn what_a_provider_says_of_an_order_that_was_given_up_meanwhile_is_heard()
         let mut request = order_request(offer_in_force(&world, "view"), "any");
         request.payment.provider = "slow".into();
         let (asking, asker) = (core.clone(), machine.asker.clone());
-        let asked =
-            tokio::spawn(async move { orders::order(&asking, &asker, &request, &fresh(&request)).await });
+        let asked = tokio::spawn(async move { orders::order(&asking, &asker, &request, &fresh(&request)).await });
         slow.begun.notified().await;
         let page = core.store.orders_of(&machine.account, AccountPage::new(0, 10)).await.expect("read");
         let order = page.rows[0].id;
