@@ -34,6 +34,9 @@ struct Keys {
 /// Who they are written to.
 const USER: &str = "kim@example.org";
 
+/// What was measured in November 2026. It is no aim: that is 95 % of the bills, and nothing wrong.
+const MEASURED: Tally = Tally { bills: 131, right: 69, wrong: 6, others: 55, taken: 3 };
+
 /// What became of the mails of a language.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -132,16 +135,13 @@ pub(crate) async fn count() -> BTreeMap<String, Tally> {
     tallies
 }
 
-/// They are read no worse than when they came.
+/// They are read no worse than they were, which is far from the aim: `docs/bill-mail.md` says so.
 #[tokio::test]
 async fn what_nobody_looked_at_is_read_as_well_as_it_was() {
     let tallies = count().await;
     println!("{tallies:#?}");
     let all = tallies.values().fold(Tally::default(), |all, tally| all.plus(*tally));
-    assert_eq!((all.bills, all.others), (131, 55), "{all:?}");
-    // What was measured when they came. The aim is 95 % of the bills, and nothing wrong: the page says so.
+    assert_eq!((all.bills, all.others), (MEASURED.bills, MEASURED.others), "{all:?}");
     assert!(all.right >= MEASURED.right, "{all:?}");
     assert!(all.wrong <= MEASURED.wrong && all.taken <= MEASURED.taken, "{all:?}");
 }
-
-const MEASURED: Tally = Tally { bills: 131, right: 0, wrong: 131, others: 55, taken: 55 };
