@@ -3,6 +3,7 @@
 use crate::extract::Templates;
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded};
+use crate::extract::total::MAX_PLACES;
 
 /// Words between a negation and what it denies.
 const REACH: usize = 3;
@@ -53,7 +54,9 @@ pub(super) fn says_together(line: &Line, pair: &[Labels; 2]) -> bool {
 }
 
 fn says_in(line: &Line, [first, second]: &[Labels; 2], also: impl Fn(Found, Found) -> bool) -> bool {
-    let places = |labels: &Labels| -> Vec<Found> { labels.iter().flat_map(|label| line.places(label)).collect() };
+    let places = |labels: &Labels| -> Vec<Found> {
+        labels.iter().flat_map(|label| line.places(label)).take(MAX_PLACES).collect()
+    };
     let firsts = places(first);
     if firsts.is_empty() {
         return false;

@@ -3,6 +3,7 @@
 use crate::extract::assertion::is_asserted;
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded};
+use crate::extract::total::MAX_PLACES;
 use crate::extract::{Template, Templates};
 use std::cell::LazyCell;
 
@@ -62,10 +63,10 @@ impl Marks {
                 words.clone().count() <= MAX_LINKS
                     && words.all(|word| is_link(word) || word.chars().all(|c| c.is_ascii_digit()))
             };
-            let tax = taxes.iter().find(|tax| between(tax).is_some_and(is_beside))?;
+            let tax = taxes.iter().take(MAX_PLACES).find(|tax| between(tax).is_some_and(is_beside))?;
             Some(Found { start: without.start, end: tax.end })
         };
-        parts.extend(places(|words| &words.without).into_iter().filter_map(until_tax));
+        parts.extend(places(|words| &words.without).into_iter().take(MAX_PLACES).filter_map(until_tax));
         parts.extend_from_slice(&carried);
         let ends = [taxes.clone(), within.clone(), parts.clone()].concat();
         let aside = Templates::any_language().aside.iter().filter_map(|label| line.find(label));

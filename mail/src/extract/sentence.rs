@@ -226,7 +226,8 @@ impl Totals<'_> {
         let all = || std::iter::once(self.subject).chain(self.lines);
         let is_headed = || has(self.subject, &self.base.bill) || self.lines.iter().any(is_heading);
         let is_taxed = || self.taxes().next().is_some();
-        !all().any(is_of_bill) && !is_taxed() && (is_sentence || !is_headed())
+        let is_evident = || *self.is_evident.get_or_init(|| all().any(is_of_bill) || is_taxed());
+        !is_evident() && (is_sentence || !*self.is_headed.get_or_init(is_headed))
     }
 }
 

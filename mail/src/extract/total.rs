@@ -19,11 +19,16 @@ use crate::extract::marks::Marks;
 use crate::extract::sentence::is_sentence;
 use crate::extract::{Refusal, Template, Templates};
 use portcullis_protocol::Money;
+use std::cell::OnceCell;
 
 /// Words between a label and the end of its line that do not keep its amount from standing on the next one.
 const MAX_LINKS: usize = 3;
 /// Words of a line that names what stands below it.
 const CAPTION_WORDS: usize = 3;
+/// Amounts of which each may be the sum of two others.
+const MAX_RELATED: usize = 200;
+/// Places of a kind of words in a line that are looked at beside those of another kind.
+pub(super) const MAX_PLACES: usize = 8;
 /// Rows between a heading and the total of its table.
 const MAX_ROWS: usize = 60;
 
@@ -43,6 +48,9 @@ pub(super) struct Totals<'t> {
     pub(super) amounts: Vec<(usize, Money)>,
     /// Of each line whether it has one.
     with_amount: Vec<bool>,
+    /// Whether something says that it is a bill, and whether a heading does.
+    pub(super) is_evident: OnceCell<bool>,
+    pub(super) is_headed: OnceCell<bool>,
 }
 
 /// An amount beside a label.
@@ -90,7 +98,19 @@ impl<'t> Totals<'t> {
         for (at, _) in &amounts {
             with_amount.get_mut(*at).into_iter().for_each(|has| *has = true);
         }
-        Self { subject, lines, marks, currencies, order, own, base, amounts, with_amount }
+        Self {
+            subject,
+            lines,
+            marks,
+            currencies,
+            order,
+            own,
+            base,
+            amounts,
+            with_amount,
+            is_evident: OnceCell::new(),
+            is_headed: OnceCell::new(),
+        }
     }
 
     /// Whether a line has an amount.
@@ -217,7 +237,13 @@ impl<'t> Totals<'t> {
     fn whole_of_bill(&self) -> Option<Settled> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
-            let bills = || self.base.bill.iter().flat_map(|label| line.places(label));
+            let totals = self.base.total_if_largest.iter().flat_map(|label| line.places(label));
+            let totals: Vec<Found> = totals.filter(|found| !marks.qualify(line, *found)).take(MAX_PLACES).collect();
+            if totals.is_empty() {
+                continue;
+            }
+            let bills = self.base.bill.iter().flat_map(|label| line.places(label)).take(MAX_PLACES);
+            let bills: Vec<Found> = bills.collect();
             let of_bill = |total: Found| {
                 let both = |bill: Found| {
                     let (first, second) = if bill.start < total.start { (bill, total) } else { (total, bill) };
@@ -225,10 +251,9 @@ impl<'t> Totals<'t> {
                     let is_one = line.cell_of(first) == line.cell_of(second) && is_linked(between);
                     is_one.then_some(Found { start: first.start, end: second.end })
                 };
-                bills().find_map(both)
+                bills.iter().copied().find_map(both)
             };
-            let totals = self.base.total_if_largest.iter().flat_map(|label| line.places(label));
-            let found = totals.filter(|found| !marks.qualify(line, *found)).find_map(of_bill);
+            let found = totals.iter().copied().find_map(of_bill);
             candidates.extend(found.and_then(|found| self.candidate(at, line, found)));
         }
         candidates.retain(|candidate| match &candidate.read {
@@ -373,10 +398,11 @@ impl<'t> Totals<'t> {
             return None;
         }
         let is_net = |units: i64| units > 0 && all.iter().any(|(_, amount)| amount.minor_units() == units);
+        let taxes: Vec<Money> = self.taxes().collect();
         let is_taxed = |total: Money| {
             let makes =
-                |tax: Money| tax.minor_units() > 0 && tax != total && is_net(total.minor_units() - tax.minor_units());
-            self.taxes().any(makes)
+                |tax: &Money| tax.minor_units() > 0 && *tax != total && is_net(total.minor_units() - tax.minor_units());
+            taxes.iter().any(makes)
         };
         let is_rated = |total: Money| {
             let rated = |rate: i64, net: i64| net.saturating_mul(rate).saturating_add(5_000) / 10_000;
@@ -398,6 +424,9 @@ impl<'t> Totals<'t> {
         {
             return Some(Ok((*total, *line)));
         }
+        if all.len() > MAX_RELATED {
+            return None;
+        }
         let mut made = all.iter().filter(|(line, amount)| {
             is_taxed(*amount) && own_line(*amount).is_some_and(|(own, _)| own == line) && !self.is_taxing(*line)
         });
@@ -417,7 +446,11 @@ impl<'t> Totals<'t> {
         if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
             return None;
         }
-        let last = |at: usize| all.iter().rev().find(|(line, _)| *line == at).map(|(_, amount)| amount.minor_units());
+        let mut last_of: Vec<Option<i64>> = vec![None; self.lines.len()];
+        for (at, amount) in all {
+            last_of.get_mut(*at).into_iter().for_each(|last| *last = Some(amount.minor_units()));
+        }
+        let last = |at: usize| last_of.get(at).copied().flatten();
         let come_to_it = |lines: &mut dyn Iterator<Item = usize>| {
             let (mut sum, mut count) = (0_i64, 0_usize);
             for units in lines.filter_map(last).take(MAX_ROWS) {
