@@ -260,7 +260,7 @@ impl Report for Paid {
             .add("order", &self.order)
             .add("store", &self.server)
             .add("merchant", &self.merchant)
-            .add("paid", &self.amount);
+            .add(if self.state == OrderState::Paid { "paid" } else { "to pay" }, &self.amount);
         for code in &self.codes {
             lines.add("code", code);
         }
