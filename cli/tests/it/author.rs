@@ -226,7 +226,7 @@ fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     assert_eq!(code, Some(2), "{text}");
 
     let run = ["run", "--invoke", "preview()", "acme/sketch"];
-    let withdraw = ["withdraw", "acme/sketch@1.0.0"];
+    let withdraw = ["withdraw", "acme/sketch@1.0.0", "--reason", "the wrong lake"];
     let (code, text) = said("publisher", &withdraw);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("no terminal to confirm on") && text.contains("withdraw acme/sketch@1.0.0 --yes"), "{text}");
@@ -234,7 +234,9 @@ fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     let (code, text) = said("publisher", &[&withdraw[..], &["--yes"]].concat());
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("portcullis restore acme/sketch@1.0.0"), "{text}");
-    assert_ne!(said("user", &run).0, Some(0), "it is withdrawn");
+    let (code, text) = said("user", &run);
+    assert_ne!(code, Some(0), "it is withdrawn");
+    assert!(text.contains("the wrong lake") && text.contains("portcullis install acme/sketch"), "{text}");
     assert_eq!(said("publisher", &[&withdraw[..], &["--yes"]].concat()).0, Some(1), "it is already");
     let (code, text) = said("publisher", &["restore", "acme/sketch@1.0.0"]);
     assert_eq!(code, Some(0), "{text}");

@@ -4,7 +4,7 @@ use crate::billing::offers;
 use crate::crypto::keys::{Keys, KeysError};
 use crate::crypto::secrets::SecretError;
 use crate::ops::clock::Timestamp;
-use crate::store::StoreError;
+use crate::store::{ResourceFacts, StoreError};
 use portcullis_protocol::wire::{Problem, Signed};
 use portcullis_protocol::{Answer, Digest, More, Offer, Reason, RefusalAnswer, Verified};
 use serde::{Serialize, de::DeserializeOwned};
@@ -30,6 +30,16 @@ impl Refusal {
     #[must_use]
     pub fn new(reason: Reason) -> Self {
         Self { reason, detail: None, offers: Vec::new(), retry_after: None, more: More::new() }
+    }
+
+    /// A version is withdrawn, for the reason that its publisher or the operator gave.
+    #[must_use]
+    pub fn withdrawn(resource: &ResourceFacts) -> Self {
+        let refusal = Self::new(Reason::ResourceWithdrawn);
+        match resource.withdrawn_reason.as_str() {
+            "" => refusal,
+            reason => refusal.because(format!("The reason that was given: {reason}")),
+        }
     }
 
     /// With what exactly is wrong. Never holds what the caller sent.

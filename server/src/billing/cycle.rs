@@ -70,7 +70,7 @@ pub async fn authorise(
         // Resource.
         let target = case.resource.ok_or(Reason::ResourceUnknown)?;
         if target.facts.withdrawn.is_some() {
-            return Err(Reason::ResourceWithdrawn.into());
+            return Err(Refusal::withdrawn(&target.facts).into());
         }
 
         // Operation.
@@ -174,7 +174,7 @@ pub async fn verify(
         // Resource.
         let resource = case.resource.as_ref().ok_or(Reason::ResourceUnknown)?;
         if resource.withdrawn.is_some() {
-            return Err(Reason::ResourceWithdrawn.into());
+            return Err(Refusal::withdrawn(resource).into());
         }
 
         // Operation.

@@ -6,7 +6,7 @@
 //! answered with a new grant, once, within 30 days. A terminal that keeps silent about a grant that it did use gets a
 //! second one for the same debit, and never a third.
 
-use crate::billing::answers::ServiceError;
+use crate::billing::answers::{Refusal, ServiceError};
 use crate::billing::cycle::{delivered, make_grant};
 use crate::ops::clock::Timestamp;
 use crate::store::{Begun, GrantRecord, GrantState, Idempotency, StoredAnswer, VerificationQuery, VerifyOutcome};
@@ -50,7 +50,7 @@ pub(crate) async fn reissue(
     }
     let resource = case.resource.as_ref().ok_or(Reason::ResourceUnknown)?;
     if resource.withdrawn.is_some() {
-        return Err(Reason::ResourceWithdrawn.into());
+        return Err(Refusal::withdrawn(resource).into());
     }
     let operation = case.operation.as_ref().ok_or(Reason::OperationUnknown)?;
     if case.entitlement.as_ref().is_some_and(|entitlement| entitlement.revoked.is_some()) {

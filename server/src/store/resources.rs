@@ -76,6 +76,8 @@ pub struct ResourceFacts {
     pub size: u64,
     /// Since when it is withdrawn, if it is.
     pub withdrawn: Option<Timestamp>,
+    /// Why, in the words of whoever withdrew it; empty if it is not withdrawn.
+    pub withdrawn_reason: String,
 }
 
 /// What became of a withdrawal.

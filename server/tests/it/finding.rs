@@ -125,7 +125,9 @@ async fn a_withdrawal_is_undone_if_what_was_published_is_there() {
     operator(&stage, &["withdraw", &digest, "--reason", "a mistake"]).expect("withdrawn");
     assert!(find(&stage, &digest).expect("a resource")["resources"][0]["withdrawn"].is_number());
     let request = crate::terminal::Draft::post("/v1/authorizations", &shop.request("view"));
-    assert_eq!(customer.get_no(&request).await.reason, portcullis_protocol::Reason::ResourceWithdrawn);
+    let refused = customer.get_no(&request).await;
+    assert_eq!(refused.reason, portcullis_protocol::Reason::ResourceWithdrawn);
+    assert_eq!(refused.detail.as_deref(), Some("The reason that was given: a mistake"), "whoever has it is told");
 
     // The sealed file is gone, as after a restoration without files.
     let file = stage.folder.path().join("files").join(format!("{digest}.wasm"));

@@ -338,9 +338,10 @@ impl Session<'_> {
             {
                 refused.with_fix(payment::advice(&name, operation, offers))
             }
-            Some(Reason::ResourceWithdrawn) => {
-                refused.with_fix(format!("look for a newer version: `portcullis update {name}`"))
-            }
+            Some(Reason::ResourceWithdrawn) => refused.with_fix(format!(
+                "look for a newer version: `portcullis update {name}`; or install one that is still on sale: \
+                     `portcullis install {name}`"
+            )),
             Some(Reason::ServerUntrusted) => untrusted(self.client, signed, &self.run.resource, refused),
             Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match signed.manifest().servers.first() {
                 Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),

@@ -33,11 +33,11 @@ pub(super) fn with_operation(
          LEFT JOIN operations o ON o.resource = r.digest AND o.name = ?2 WHERE r.digest = ?1"
     );
     tx.one(&sql, (digest.as_bytes(), operation.as_str()), |row| {
-        let operation = match row.get::<Option<String>>(9)? {
+        let operation = match row.get::<Option<String>>(10)? {
             None => None,
             Some(names) => {
                 let parts = names.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>();
-                Some(OperationFacts { name: text(row, 8)?, parts: parts.map_err(|_| TxError::Damaged)? })
+                Some(OperationFacts { name: text(row, 9)?, parts: parts.map_err(|_| TxError::Damaged)? })
             }
         };
         Ok((facts_of(row)?, operation))
@@ -45,7 +45,8 @@ pub(super) fn with_operation(
 }
 
 /// Of a resource `r` and its publisher `p`.
-const FACTS: &str = "r.digest, r.publisher, p.name, r.name, r.version, r.run_max, r.size, r.withdrawn_at";
+const FACTS: &str = "r.digest, r.publisher, p.name, r.name, r.version, r.run_max, r.size, r.withdrawn_at,
+                     r.withdrawn_reason";
 
 fn facts_of(row: &Row<'_>) -> TxResult<ResourceFacts> {
     Ok(ResourceFacts {
@@ -57,6 +58,7 @@ fn facts_of(row: &Row<'_>) -> TxResult<ResourceFacts> {
         run_max: row.get(5)?,
         size: count(row, 6)?,
         withdrawn: maybe_time(row, 7)?,
+        withdrawn_reason: row.get::<Option<String>>(8)?.unwrap_or_default(),
     })
 }
 
