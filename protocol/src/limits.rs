@@ -139,9 +139,9 @@ pub const MAX_VOUCHES: usize = 64;
 pub const MAX_PUBLISHERS: u64 = 32;
 /// Names of merchants that one account claims at a store, approved or not.
 pub const MAX_MERCHANTS: u64 = 32;
-/// Resources that one account publishes at a store, each under a name of its own, on sale or not: the catalogue of a
-/// record label.
-pub const MAX_RESOURCES: u64 = 20_000;
+/// Resources that one account publishes at a store, each under a name of its own, on sale or not: a large
+/// catalogue.
+pub const MAX_RESOURCES: u64 = 5_000;
 /// Versions that a store takes of a resource: every entry of its catalogue lists them. One a day for years. An
 /// [adoption](crate::Adoption) of as many fits into a document of [`MAX_DOCUMENT`] bytes, and into a request.
 pub const MAX_VERSIONS: usize = 1_000;

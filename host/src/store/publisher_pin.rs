@@ -92,19 +92,23 @@ pub(crate) fn judge(
     let publisher = &signed.manifest().publisher;
     let record = record(store, &publisher.name);
     let before = read(state, &record)?;
-    // Whoever meets the publisher here meets the key that is in use, if it stands for this.
-    let found = said.key.filter(|key| said.stands(key, signed)).unwrap_or(&publisher.jwk);
-    let (standing, pinned) = match &before {
-        None => (Standing::New, Pinned { key: found.clone(), seq: history(found, &publisher.name, said.vouches) }),
-        Some(pinned) if said.stands(&pinned.key, signed) => (Standing::Known, pinned.clone()),
-        Some(pinned) => {
-            let current = current(pinned, &publisher.name, said.vouches);
-            if !said.stands(&current.key, signed) {
-                return Err(changed(&publisher.name, pinned, found));
-            }
-            (Standing::Vouched, current)
-        }
+    // Whoever meets the publisher here meets the key that is in use. Where the store names it, and it does not stand for
+    // this, what signed it was replaced, perhaps since it was stolen.
+    let found = said.key.unwrap_or(&publisher.jwk);
+    let believed = match &before {
+        None => Pinned { key: found.clone(), seq: history(found, &publisher.name, said.vouches) },
+        Some(pinned) => current(pinned, &publisher.name, said.vouches),
     };
+    if !said.stands(&believed.key, signed) {
+        let under = said.key.filter(|key| said.stands(key, signed)).unwrap_or(&publisher.jwk);
+        return Err(changed(&publisher.name, before.as_ref().unwrap_or(&believed), under));
+    }
+    let standing = match &before {
+        None => Standing::New,
+        Some(pinned) if pinned.key == believed.key => Standing::Known,
+        Some(_) => Standing::Vouched,
+    };
+    let pinned = believed;
     Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned })
 }
 

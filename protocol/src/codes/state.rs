@@ -149,7 +149,7 @@ impl CodeState {
         Arrow { event: CodeEvent::Disputed, from: AFTER, to: Disputed },
         Arrow { event: CodeEvent::Kept, from: &[Disputed], to: Kept },
         Arrow { event: CodeEvent::Reversed, from: &[Disputed], to: Reversed },
-        Arrow { event: CodeEvent::Lapsed, from: &[CodeReceived, Delivered], to: Kept },
+        Arrow { event: CodeEvent::Lapsed, from: &[Delivered], to: Kept },
     ];
 
     /// Whether a code may still be accepted for the first time.

@@ -191,6 +191,8 @@ pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<E
         {
             Ok(Some(EffectVerdict::Again(claim.now.plus(LATE))))
         }
+        // It was given up, or ended unpaid, and its provider agrees.
+        (OrderPhase::Declined, PaymentState::Declined) => Ok(Some(EffectVerdict::Done)),
         // A decision that contradicts what is on record is for the operator; so is what is final.
         (OrderPhase::Declined, _) => Ok(Some(EffectVerdict::Failed)),
         (

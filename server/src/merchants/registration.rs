@@ -104,11 +104,16 @@ pub async fn prove(core: &Core, merchant: &Merchant) -> Result<MerchantAnswer, S
     let endpoint = endpoint(core, merchant).await?;
     let challenge = Octets(random::<32>());
     let begun = Instant::now();
-    let said = match webhooks::ask(core, &endpoint, CHALLENGE, &json!({ "challenge": challenge })).await? {
-        Ok(said) => said,
-        Err(error @ OutboundError::TooLong) => return Err(unproven(error.to_string())),
-        Err(error) => {
-            tracing::info!(merchant = %merchant.name, %error, "an endpoint was not reached");
+    let question = json!({ "challenge": challenge });
+    // One that takes the connection and says nothing is not told apart from one that there is not.
+    let asked = tokio::time::timeout_at(begun + UNREACHED, webhooks::ask(core, &endpoint, CHALLENGE, &question)).await;
+    let said = match asked.ok().transpose()? {
+        Some(Ok(said)) => said,
+        Some(Err(error @ OutboundError::TooLong)) => return Err(unproven(error.to_string())),
+        unreached => {
+            let cause =
+                unreached.and_then(Result::err).map_or_else(|| "no answer".to_owned(), |error| error.to_string());
+            tracing::info!(merchant = %merchant.name, cause, "an endpoint was not reached");
             tokio::time::sleep_until(begun + UNREACHED).await;
             return Err(unproven(UNREACHABLE.into()));
         }

@@ -177,7 +177,9 @@ impl Stopped {
         let mut command = self.command(&["rotate-master-key"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         if is_postgres() {
-            until("a new key", || self.has("master.key.new"));
+            // Made first, and then written.
+            let whole = self.key(MASTER_KEY).len();
+            until("a new key", || self.has("master.key.new") && self.key("master.key.new").len() == whole);
         }
         child
     }

@@ -334,6 +334,18 @@ async fn an_old_key_adds_nothing_to_what_the_new_one_has_adopted() {
     // The control: had the last key named it, it would be taken.
     changed.store.world().adoption = Some(longer);
     assert_eq!(install(&client, "lumen/lake@3.0.0").await.expect("adopted").digest, stolen);
+    // Nor is what it signed taken by whoever knows no key yet, or the old one alone, where the store says that it was
+    // replaced: as where a file is mailed that the thief had published before the change.
+    changed.store.world().adoption = honest.clone();
+    for knows in [None, Some(&changed.old)] {
+        let home = TempDir::new().expect("home");
+        let client = match knows {
+            None => changed.store.signed_in(home.path()).await,
+            Some(knows) => changed.terminal(knows, &home).await,
+        };
+        assert_eq!(refused(&client, "lumen/lake@3.0.0").await.1, changed.old.public().thumbprint());
+        install(&client, "lumen/lake@1.0.0").await.expect("the control: what was adopted");
+    }
     // Who knows the old key alone, and hears nothing of others from such a store, believes it: nothing could tell him.
     let home = TempDir::new().expect("home");
     let behind = changed.terminal(&changed.old, &home).await;
@@ -358,6 +370,7 @@ async fn the_adoption_of_a_key_before_is_not_replayed() {
     let home = TempDir::new().expect("home");
     let behind = changed.terminal(&changed.new, &home).await;
     changed.store.world().publisher_key = Some(changed.new.public().clone());
+    changed.store.world().vouches.pop();
     changed.store.world().adoption = signed(adoption(&changed.new, [first]), &changed.new);
     install(&behind, "lumen/lake@1.0.0").await.expect("adopted");
 }

@@ -600,7 +600,7 @@ fn accept(tx: &Tx<'_>, new: &NewCode) -> TxResult<CodeStep> {
     let written = tx.change(
         "UPDATE code_orders SET sealed = ?2, code = ?3, enc = ?4, ciphertext = ?5, digest = ?6, sealed_for = terminal,
                                 sealed_to = recipient, sealed_under = verification, delivered_at = NULL,
-                                accepted_at = coalesce(accepted_at, ?7)
+                                accepted_at = coalesce(accepted_at, ?7), changed_at = ?7
          WHERE id = ?1 AND state IN (3, 4) AND coalesce(sealed, 0) = ?8 AND generation = ?2",
         (
             new.order.as_bytes(),
@@ -935,11 +935,12 @@ fn decide(tx: &Tx<'_>, id: &OrderId, decision: CodeDecision) -> TxResult<CodeSte
     Ok(if taken { CodeStep::Taken(order) } else { CodeStep::Closed(order) })
 }
 
-/// Orders whose code nobody has acknowledged for very long.
+/// Orders whose code was delivered very long ago, and which nobody has acknowledged. One that nobody has fetched stays
+/// open: its buyer could not say yet that he cannot read it.
 pub(super) fn unacknowledged(tx: &Tx<'_>, limit: u32) -> TxResult<Vec<OrderId>> {
     let before = tx.now().minus(retention::UNACKNOWLEDGED).millis();
     tx.all(
-        "SELECT id FROM code_orders WHERE state IN (3, 4) AND changed_at < ?1 ORDER BY changed_at LIMIT ?2",
+        "SELECT id FROM code_orders WHERE state = 4 AND changed_at < ?1 ORDER BY changed_at LIMIT ?2",
         (before, limit),
         |row| bytes(row, 0, OrderId::from_bytes),
     )

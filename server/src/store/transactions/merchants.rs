@@ -84,9 +84,10 @@ pub(super) fn request(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<RequestRe
 fn claim(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<MerchantOutcome> {
     // Under the account's lock: it claims no two names at once, each as the last one.
     tx.lock(Lock::Account(&new.owner))?;
-    let sql = "SELECT count(*) FROM merchants WHERE owner = ?1 AND name <> ?2";
-    let others = tx.one(sql, (new.owner.as_bytes(), new.name.as_str()), |row| count(row, 0))?.unwrap_or(0);
-    if others >= MAX_MERCHANTS {
+    let sql = "SELECT count(*), count(CASE WHEN name = ?2 THEN 1 END) FROM merchants WHERE owner = ?1";
+    let of = (new.owner.as_bytes(), new.name.as_str());
+    let (all, this) = tx.one(sql, of, |row| Ok((count(row, 0)?, count(row, 1)?)))?.unwrap_or((0, 0));
+    if this == 0 && all >= MAX_MERCHANTS {
         return Ok(MerchantOutcome::TooMany);
     }
     let claimed = tx.change(

@@ -41,6 +41,9 @@ const PENDING_LIFE: u64 = 24 * 3600;
 /// Orders of an account that wait for their payment at once: more than a person has open, and few for a payment
 /// provider, which is asked about each of them again and again.
 const PENDING: i64 = 20;
+/// Orders of an account that were given up or ended unpaid, and whose providers are still asked, for a week or so, in
+/// case the money comes late.
+const WATCHED: i64 = 100;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
@@ -204,10 +207,16 @@ fn counted_pending(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> TxRes
     Ok(pending.into_iter().find(|(_, offer)| offer.rights.quantity().is_some()).map(|(id, _)| id))
 }
 
-/// Whether an account has as many orders that wait for their payment as it may.
+/// Whether an account has as many orders that wait for their payment as it may, or as many that ended unpaid and whose
+/// providers are still asked.
 fn has_enough_pending(tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
     let sql = "SELECT count(*) FROM orders WHERE account = ?1 AND state = 0";
-    Ok(tx.one(sql, [account.as_bytes()], |row| row.get::<i64>(0))?.unwrap_or(0) >= PENDING)
+    if tx.one(sql, [account.as_bytes()], |row| row.get::<i64>(0))?.unwrap_or(0) >= PENDING {
+        return Ok(true);
+    }
+    let sql = "SELECT count(*) FROM orders o JOIN effects e ON e.kind = 'charge' AND e.subject = o.id AND e.part = 0
+               WHERE o.account = ?1 AND o.state = 2 AND e.state < 2";
+    Ok(tx.one(sql, [account.as_bytes()], |row| row.get::<i64>(0))?.unwrap_or(0) >= WATCHED)
 }
 
 /// Answers a request with an order that another one opened.

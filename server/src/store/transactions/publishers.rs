@@ -11,7 +11,7 @@ use portcullis_protocol::limits::{MAX_PUBLISHERS, MAX_VOUCHES};
 use portcullis_protocol::{
     AccountId, AdoptedVersions, Adoption, Digest, PublicKey, PublisherName, ResourceName, Unverified, Verified,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn find(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Option<Publisher>> {
     tx.one("SELECT id, name, key, owner, created_at FROM publishers WHERE name = ?1", [name.as_str()], |row| {
@@ -119,13 +119,19 @@ fn adopt(tx: &Tx<'_>, new: &NewAdoption) -> TxResult<AdoptOutcome> {
 
 /// After another key came into use: of what was published before it, it stands for what it has adopted.
 fn stand_by(tx: &Tx<'_>, publisher: &PublisherId, called: &PublisherName) -> TxResult<()> {
+    let before = standing(tx, publisher)?;
     tx.change("UPDATE resources SET stands = 0 WHERE publisher = ?1", [publisher.0.0])?;
-    let sql = "SELECT name FROM catalogue WHERE publisher = ?1";
-    for name in tx.all(sql, [publisher.0.0], |row| text::<ResourceName>(row, 0))? {
-        if let Some(compact) = adoption(tx, publisher, &name)? {
-            stand_by_versions(tx, publisher, &name, &read(&compact)?.versions)?;
+    for name in before.keys() {
+        if let Some(compact) = adoption(tx, publisher, name)? {
+            stand_by_versions(tx, publisher, name, &read(&compact)?.versions)?;
         }
-        search::refresh(tx, called, &name)?;
+    }
+    // Whose versions are those that they were is sold as it was: everybody waits for this.
+    let after = standing(tx, publisher)?;
+    for (name, versions) in &before {
+        if after.get(name) != Some(versions) {
+            search::refresh(tx, called, name)?;
+        }
     }
     // Of keys before, and of keys that did not come.
     tx.change(
@@ -133,6 +139,12 @@ fn stand_by(tx: &Tx<'_>, publisher: &PublisherId, called: &PublisherName) -> TxR
         [publisher.0.0],
     )?;
     Ok(())
+}
+
+/// How many versions of each resource the key in use stands for; of a resource of which there is one at all.
+fn standing(tx: &Tx<'_>, publisher: &PublisherId) -> TxResult<BTreeMap<ResourceName, u64>> {
+    let sql = "SELECT name, sum(stands) FROM resources WHERE publisher = ?1 GROUP BY name";
+    Ok(tx.all(sql, [publisher.0.0], |row| Ok((text(row, 0)?, count(row, 1)?)))?.into_iter().collect())
 }
 
 /// What the key in use adopts, it stands for. What it stood for before, since it signed or adopted it, it goes on with.

@@ -56,7 +56,7 @@ fn shelf(tx: &Tx<'_>, publisher: &PublisherName, name: &ResourceName) -> TxResul
 fn cover_of(tx: &Tx<'_>, resource: &Digest) -> TxResult<Option<CoverPart>> {
     let sold =
         "SELECT r.manifest FROM resources r JOIN publishers p ON p.id = r.publisher JOIN accounts a ON a.id = p.owner
-                WHERE r.digest = ?1 AND r.withdrawn_at IS NULL AND a.suspended_at IS NULL";
+                WHERE r.digest = ?1 AND r.withdrawn_at IS NULL AND r.stands = 1 AND a.suspended_at IS NULL";
     let manifest = tx.one(sold, [resource.as_bytes()], |row| json::<Manifest>(row, 0))?;
     let Some(part) = manifest.as_ref().and_then(cover::of) else { return Ok(None) };
     let key = tx.one(
