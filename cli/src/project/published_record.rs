@@ -1,5 +1,5 @@
-//! What was published from this machine: a line for each version, in the home folder. When a publisher's key is changed,
-//! the store's word for what was published is compared with it.
+//! What was published from this machine: a line for each version, in the home folder. When a publisher's key is
+//! changed, the store's word for what was published is compared with it.
 
 use portcullis_folders::private_file;
 use portcullis_protocol::{Digest, Origin, PublisherName, ResourceName, Version};

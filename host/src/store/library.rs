@@ -156,9 +156,9 @@ impl Library {
     }
 
     /// Fetches and verifies a resource: form, signatures, every block of every part; a trusted store sells it; its
-    /// publisher's key is the pinned one or vouched for, or has adopted what an earlier one signed; it is no older than what is installed or was streamed, unless
-    /// that version was asked for by number or `allow_older` says so. What it returns can be shown before anything is
-    /// installed.
+    /// publisher's key is the pinned one or vouched for, or has adopted what an earlier one signed; it is no older than
+    /// what is installed or was streamed, unless that version was asked for by number or `allow_older` says so. What it
+    /// returns can be shown before anything is installed.
     ///
     /// # Errors
     /// [`ClientError`]; then nothing has changed but what has been downloaded.

@@ -112,8 +112,8 @@ pub(crate) fn judge(
     Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned })
 }
 
-/// Judges the key that a store sells a publisher's resources under, before anything is paid for. What it sells, that key
-/// stands for, or terminals refuse it.
+/// Judges the key that a store sells a publisher's resources under, before anything is paid for. What it sells, that
+/// key stands for, or terminals refuse it.
 ///
 /// # Errors
 /// [`ClientError::PublisherChanged`].

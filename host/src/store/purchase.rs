@@ -165,7 +165,8 @@ impl Storefront {
     /// on order is answered with that order. [`Purchase::again`] buys it all the same.
     ///
     /// # Errors
-    /// [`ClientError::Refused`]; [`ClientError::PublisherChanged`] if this terminal would refuse what is bought. A declined payment is no error: see [`Order::state`].
+    /// [`ClientError::Refused`]; [`ClientError::PublisherChanged`] if this terminal would refuse what is bought. A
+    /// declined payment is no error: see [`Order::state`].
     pub async fn buy(&self, purchase: Purchase) -> Result<Order, ClientError> {
         let session = self.session()?;
         let (origin, request) = (self.origin().clone(), purchase.request());
@@ -187,8 +188,8 @@ impl Storefront {
         Ok(self.place(&session, entry, &purchase.goods).await??)
     }
 
-    /// Whether what is bought would be refused here once it is paid for: its publisher's key is another than the one that
-    /// this terminal knows, and nobody vouches for it. A merchant was judged by whoever has one.
+    /// Whether what is bought would be refused here once it is paid for: its publisher's key is another than the one
+    /// that this terminal knows, and nobody vouches for it. A merchant was judged by whoever has one.
     async fn judge(&self, goods: &Goods) -> Result<(), ClientError> {
         let Goods::Rights(offer) = goods else { return Ok(()) };
         let (offer, state) = (offer.document(), &self.shared().state);

@@ -248,8 +248,8 @@ impl Storefront {
         self.all(paths::ENTITLEMENTS, pages).await
     }
 
-    /// The receipts of the account's electronic codes, newest first, each verified. Empty, too, at a store that does not
-    /// tell.
+    /// The receipts of the account's electronic codes, newest first, each verified. Empty, too, at a store that does
+    /// not tell.
     ///
     /// # Errors
     /// [`ClientError`].

@@ -7,8 +7,8 @@ use crate::labels::TYP_ADOPTION;
 use crate::limits::MAX_VERSIONS;
 use serde::{Deserialize, Serialize};
 
-/// The versions of a resource that a publisher key stands for, although earlier keys of the publisher signed them. Signed
-/// by the key that stands for them.
+/// The versions of a resource that a publisher key stands for, although earlier keys of the publisher signed them.
+/// Signed by the key that stands for them.
 ///
 /// A key that is followed by another is believed no longer, since it may have been stolen. What it signed before is
 /// believed where a key that is believed names its very digest: whoever has the old key adds nothing to that.

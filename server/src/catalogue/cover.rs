@@ -22,8 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
 /// Points of its longer side: more than any screen has.
 const MAX_SIDE: usize = 8_192;
-/// Points in all. A browser unpacks each to four bytes: 16 MiB for a cover, and what a page of twenty takes a phone has.
-/// Of few bytes a picture can be made that has sixteen times as many.
+/// Points in all. A browser unpacks each to four bytes: 16 MiB for a cover, and what a page of twenty takes a phone
+/// has. Of few bytes a picture can be made that has sixteen times as many.
 const MAX_POINTS: usize = 4 * 1024 * 1024;
 /// Covers that are opened at once. Each is read whole, and whoever asks for many waits.
 const OPENING: usize = 4;

@@ -27,7 +27,8 @@ pub(crate) struct Slot {
 }
 
 impl Uploads {
-    /// So many at once, and so many of one account, each at least one. Once half of all are taken, each account has one.
+    /// So many at once, and so many of one account, each at least one. Once half of all are taken, each account has
+    /// one.
     #[must_use]
     pub fn new(most: usize, per_account: usize) -> Self {
         Self { most: most.max(1), per_account: per_account.max(1), running: Mutex::default() }

@@ -99,12 +99,12 @@ pub trait Publishers {
     /// The publisher of a name.
     async fn publisher(&self, name: &PublisherName) -> Result<Option<Publisher>, StoreError>;
 
-    /// Remembers what a key stands for of what earlier ones signed: of the key in use, and of one that may come next. It
-    /// takes the place of what the same key, and what any third one, said of this resource.
+    /// Remembers what a key stands for of what earlier ones signed: of the key in use, and of one that may come next.
+    /// It takes the place of what the same key, and what any third one, said of this resource.
     async fn adopt(&self, adoption: NewAdoption) -> Result<AdoptOutcome, StoreError>;
 
-    /// Changes a publisher's key to the one that the key in use vouches for. What the new one has not adopted is sold no
-    /// more; who has rights in it keeps them.
+    /// Changes a publisher's key to the one that the key in use vouches for. What the new one has not adopted is sold
+    /// no more; who has rights in it keeps them.
     async fn vouch(&self, vouch: NewVouch) -> Result<VouchOutcome, StoreError>;
 
     /// What a publisher has published, by name, on sale or not.

@@ -9,8 +9,9 @@ use crate::store::{NewOffer, OffSale, Offers, OffersOutcome, PublisherId, StoreE
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, Digest, Offer, OfferId, OperationName, Origin, PublisherName, ResourceName};
 
-/// An offer `f` in force is on sale while its publisher is in good standing, and a version has its operation that is not
-/// withdrawn and that its publisher's key stands for: what is sold can be granted, and no terminal refuses its signature.
+/// An offer `f` in force is on sale while its publisher is in good standing, and a version has its operation that is
+/// not withdrawn and that its publisher's key stands for: what is sold can be granted, and no terminal refuses its
+/// signature.
 const ON_SALE: &str = "f.ended_at IS NULL
     AND EXISTS (SELECT 1 FROM publishers p JOIN accounts a ON a.id = p.owner
                 WHERE p.id = f.publisher AND a.suspended_at IS NULL)
