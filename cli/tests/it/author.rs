@@ -226,6 +226,7 @@ fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     assert_eq!(code, Some(2), "{text}");
 
     let run = ["run", "--invoke", "preview()", "acme/sketch"];
+    stage.succeed("user", &["install", "acme/sketch"]);
     let withdraw = ["withdraw", "acme/sketch@1.0.0", "--reason", "the wrong lake"];
     let (code, text) = said("publisher", &withdraw);
     assert_eq!(code, Some(1), "{text}");

@@ -70,7 +70,7 @@ fn respond(path: &str, body: &str, server: &mut Server) -> String {
     if let Some(blob) = path.strip_prefix("/blob/A1/b") {
         server.downloads += 1;
         let number = blob.split('/').next().unwrap_or_default();
-        return BILL.replace("5.00", &format!("{number}.00"));
+        return BILL.replace("5.00", &format!("1{number}.00"));
     }
     let call: Value = serde_json::from_str::<Value>(body).expect("JSON")["methodCalls"][0].clone();
     let (method, asked) = (call[0].as_str().expect("method"), &call[1]);

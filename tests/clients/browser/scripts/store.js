@@ -38,7 +38,7 @@ export default async function ({ origin, password, screenshots, axe, enter, pers
   await visit(page, "/account/library", "library, empty");
   await visit(page, "/account/purchases", "purchases, empty");
   await visit(page, "/account/redeem", "redeeming a code");
-  await page.getByLabel("Code").fill("no code");
+  await page.getByRole("textbox", { name: "Code" }).fill("no code");
   await send(page, "Redeem");
   await look(page, "redeeming a code, mistyped");
   await visit(page, "/account/balance", "balance, empty");
