@@ -481,7 +481,7 @@ async fn an_order_without_a_key_keeps_nobody_from_paying_a_request() {
     assert_eq!(send(&mut browser, &path, &twice).await.status, StatusCode::CONFLICT);
     // The first key that is made stands for it.
     make_key(&mut terminal, &order).await;
-    assert_eq!(order_in(core, &order).await.nonce.is_some(), true);
+    assert!(order_in(core, &order).await.nonce.is_some());
     assert!(!eve.get(&path).await.text.contains("It was paid already"), "her own order is named to her");
     let mut bea = stage.person("bea@example.org").await;
     assert!(bea.get(&path).await.text.contains("It was paid already"), "the control");
