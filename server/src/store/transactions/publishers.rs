@@ -143,7 +143,7 @@ fn stand_by(tx: &Tx<'_>, publisher: &PublisherId, called: &PublisherName) -> TxR
 
 /// How many versions of each resource the key in use stands for; of a resource of which there is one at all.
 fn standing(tx: &Tx<'_>, publisher: &PublisherId) -> TxResult<BTreeMap<ResourceName, u64>> {
-    let sql = "SELECT name, sum(stands) FROM resources WHERE publisher = ?1 GROUP BY name";
+    let sql = "SELECT name, count(CASE WHEN stands = 1 THEN 1 END) FROM resources WHERE publisher = ?1 GROUP BY name";
     Ok(tx.all(sql, [publisher.0.0], |row| Ok((text(row, 0)?, count(row, 1)?)))?.into_iter().collect())
 }
 
