@@ -1,9 +1,9 @@
 //! The verbs as help shows them: in groups, with examples.
 
 use anstyle::Style;
-use clap::{Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _, Subcommand as _};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Subcommand as _};
+use portcullis_arguments::admit_identifiers;
 use portcullis_protocol::Money;
-use portcullis_protocol::encoding::is_hyphened;
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -132,30 +132,9 @@ pub(crate) fn command() -> Command {
 /// What the parser answers instead: help, a version, or a complaint.
 pub(crate) fn read() -> Result<Cli, clap::Error> {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let mut known = knowing(&words);
-    let mut matches = known.try_get_matches_from_mut(words)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut known))
-}
-
-/// The command line, for these words. If an identifier among them begins with a hyphen, it is one all the same; where
-/// there is none, what begins with a hyphen stays an option, so that one that there is not is said to be none.
-fn knowing(words: &[OsString]) -> Command {
-    let ours = words.iter().take_while(|word| *word != "--");
-    match ours.filter_map(|word| word.to_str()).any(is_hyphened) {
-        true => taking_hyphens(command()),
-        false => command(),
-    }
-}
-
-fn taking_hyphens(command: Command) -> Command {
-    // After the first of several values no option would be known any more.
-    let single = |arg: &Arg| matches!(arg.get_action(), ArgAction::Set) || !arg.is_positional();
-    command
-        .mut_args(|arg| match arg.get_action().takes_values() && single(&arg) {
-            true => arg.allow_hyphen_values(true),
-            false => arg,
-        })
-        .mut_subcommands(taking_hyphens)
+    let mut command = admit_identifiers(command(), &words);
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// A command for each group, with its verbs alone: for what writes a list of them under a heading.
@@ -290,7 +269,7 @@ mod tests {
         let digest = "--WL8yClTT2PVdCHnrjFzER5YFRfEbIU9FxCFFLFY0A";
         let read = |line: &str| {
             let words: Vec<OsString> = words(line).into_iter().map(OsString::from).collect();
-            super::knowing(&words).try_get_matches_from(words)
+            admit_identifiers(command(), &words).try_get_matches_from(words)
         };
         for line in [
             format!("portcullis codes {order} --json"),
@@ -302,7 +281,7 @@ mod tests {
             assert!(matches.subcommand().expect("a verb").1.get_flag("json"), "{line}");
         }
         for (line, said) in [
-            // Without its last letter, and where a number stands.
+            // Without its last letter, and in place of a number.
             (format!("portcullis codes {}", &order[..21]), "22 letters"),
             (format!("portcullis gift a/b --count {order}"), "invalid digit"),
             // The controls: an option that there is not, beside one and alone, and what a resource is given.
@@ -324,7 +303,7 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         command().debug_assert();
-        taking_hyphens(command()).debug_assert();
+        admit_identifiers(command(), &["-hL8yClTT2PVdCHnrjFzEg".into()]).debug_assert();
     }
 
     /// The words of a command line, with something in place of each placeholder.

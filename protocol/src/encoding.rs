@@ -22,16 +22,6 @@ pub fn from_base64url(text: &str) -> Result<Vec<u8>, BadEncoding> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| BadEncoding)
 }
 
-/// Whether a word of a command line may be base64url that happens to begin with a hyphen, as one identifier, digest or
-/// thumbprint of 64 does, and not an option: at least 16 characters of the alphabet, not all of them lower-case letters
-/// and hyphens. One that was copied without its last letter is one, too: whoever reads it says what is wrong.
-#[must_use]
-pub fn is_hyphened(word: &str) -> bool {
-    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let option = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
-    word.starts_with('-') && word.len() >= 16 && word.bytes().all(alphabet) && !word.bytes().all(option)
-}
-
 /// The text is not canonical base64url of the expected length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not base64url without padding of the expected length (RFC 4648 section 5)")]

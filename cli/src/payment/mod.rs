@@ -21,8 +21,6 @@ use crate::screen::output::{OfferLine, Screen, style};
 const BY_THE_UNIT: &str = "agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal";
 /// What a person should know of an order that is pending.
 const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
-/// How an order is given up.
-const GIVE_UP: &str = "To give it up: `portcullis cancel";
 /// The same of what is counted: more of it is worth more, so each order stands for itself.
 const PENDING_COUNTED: &str =
     "\nIt goes on by itself once it is paid: `portcullis receipts` shows it then. To order more beside it: --again\n";
@@ -164,22 +162,20 @@ pub(crate) fn advice(name: &str, operation: &OperationName, offers: &[Verified<O
     let buyable: Vec<OfferLine> = offers.iter().filter(buyable).map(OfferLine::of).collect();
     let mut said = offers.iter().map(Verified::document);
     let by_the_unit = said.any(|offer| offer.operation == *operation && offer.rights.is_paid_per_unit());
-    let bought = match buyable.as_slice() {
-        [] if by_the_unit => String::new(),
-        [] => format!("see what it costs: `portcullis price {name}`"),
-        [_] => format!("buy it: `portcullis buy {name} --operation {operation}`"),
+    let mut ways: Vec<String> = by_the_unit.then(|| BY_THE_UNIT.to_owned()).into_iter().collect();
+    match buyable.as_slice() {
+        [] if by_the_unit => {}
+        [] => ways.push(format!("see what it costs: `portcullis price {name}`")),
+        [_] => ways.push(format!("buy it: `portcullis buy {name} --operation {operation}`")),
         several => {
             let line = |offer: &OfferLine| {
                 format!("`portcullis buy {name} --offer {}`  {}, {}", offer.id, offer.title, offer.price)
             };
-            format!("buy one of them:\n{}", several.iter().map(line).collect::<Vec<_>>().join("\n"))
+            ways.push("buy one of them:".to_owned());
+            ways.extend(several.iter().map(line));
         }
-    };
-    match (by_the_unit, bought.is_empty()) {
-        (false, _) => bought,
-        (true, true) => BY_THE_UNIT.to_owned(),
-        (true, false) => format!("{BY_THE_UNIT}\n{bought}"),
     }
+    ways.join("\n")
 }
 
 /// Buys rights for what goes on at once, so that an order which is not paid is a failure. What the user agreed to is
@@ -254,10 +250,11 @@ impl Again {
 
 /// What a person should know and do of an order that is not paid.
 pub(crate) fn unpaid(order: &str, state: OrderState, next: Option<&PaymentStep>, again: Again) -> String {
+    let give_up = format!("To give it up: `portcullis cancel {order}`\n");
     let after = match (state, again) {
         (OrderState::Other(_), _) => UNKNOWN_STATE.to_owned(),
-        (_, Again::SameOrder) => format!("{PENDING}{GIVE_UP} {order}`\n"),
-        (_, Again::AnotherOrder) => format!("{PENDING_COUNTED}{GIVE_UP} {order}`\n"),
+        (_, Again::SameOrder) => format!("{PENDING}{give_up}"),
+        (_, Again::AnotherOrder) => format!("{PENDING_COUNTED}{give_up}"),
     };
     match next {
         Some(step) => format!("\nTo pay, open this address in a browser:\n\n    {}\n{after}", step.url),

@@ -1,5 +1,5 @@
 //! Which key a publisher signs with: pinned at the first install, changed only by the old key's word. What earlier keys
-//! signed is the publisher's where the key that is believed has adopted its very digest.
+//! signed is the publisher's if the key that is believed has adopted its very digest.
 
 use crate::client_error::ClientError;
 use crate::state::folder::{StateDir, StateError, file_name};
@@ -92,8 +92,8 @@ pub(crate) fn judge(
     let publisher = &signed.manifest().publisher;
     let record = record(store, &publisher.name);
     let before = read(state, &record)?;
-    // Whoever meets the publisher here meets the key that is in use. Where the store names it, and it does not stand for
-    // this, what signed it was replaced, perhaps since it was stolen.
+    // Whoever meets the publisher here meets the key that is in use. If the store names one that does not stand for this,
+    // the key that signed it was replaced, perhaps since it was stolen.
     let found = said.key.unwrap_or(&publisher.jwk);
     let believed = match &before {
         None => Pinned { key: found.clone(), seq: history(found, &publisher.name, said.vouches) },
@@ -108,8 +108,7 @@ pub(crate) fn judge(
         Some(pinned) if pinned.key == believed.key => Standing::Known,
         Some(_) => Standing::Vouched,
     };
-    let pinned = believed;
-    Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned })
+    Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned: believed })
 }
 
 /// Judges the key that a store sells a publisher's resources under, before anything is paid for. What it sells, that

@@ -463,12 +463,11 @@ fn listing(keys: &KeyDocument, entry: CatalogueEntry) -> Result<Listing, Refused
         kind,
         title,
         description,
-        versions,
+        mut versions,
         offers,
         vouches,
         adoption,
     } = entry;
-    let mut versions = versions;
     let read = |compact: &String| {
         let offer = trust::listed(Trust::offer(keys, compact));
         match offer.map_err(|error| offline(format!("an offer does not verify: {error}")))? {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Signed by the key that stands for them.
 ///
 /// A key that is followed by another is believed no longer, since it may have been stolen. What it signed before is
-/// believed where a key that is believed names its very digest: whoever has the old key adds nothing to that.
+/// believed if a key that is believed names its very digest: whoever has the old key adds nothing to that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adoption {

@@ -125,7 +125,7 @@ pub(crate) const fn of(claim: &EffectClaim) -> OrderId {
 /// An order of the account.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`], also where it is somebody else's.
+/// [`ServiceError::NotFound`], also if it is somebody else's.
 pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
     let buyer = buyer.into();
     match core.store.order(order).await? {
@@ -138,7 +138,7 @@ pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Resu
 /// answer; what is paid for it after that goes back.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`], also where it is somebody else's.
+/// [`ServiceError::NotFound`], also if it is somebody else's.
 pub async fn give_up(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Result<OrderAnswer, ServiceError> {
     let buyer = buyer.into();
     let order = core.store.order(order).await?.filter(|order| order.account == *buyer.account());

@@ -14,10 +14,12 @@ use crate::print;
 use crate::store::{AddressError, DatabaseAddress};
 use crate::{App, Core, ServeError, Server};
 use anyhow::{Context as _, anyhow};
-use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use portcullis_protocol::encoding::{Octets, is_hyphened};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use portcullis_arguments::admit_identifiers;
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::{Digest, OrderId, Origin, TerminalId};
 use std::any::TypeId;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,11 +29,9 @@ use std::str::FromStr;
 /// Runs the command line of this process, with the parts that a server is built from.
 #[must_use]
 pub fn main(parts: Parts) -> ExitCode {
-    let mut known = with_identifiers(Command::command());
-    if std::env::args().any(|word| is_hyphened(&word)) {
-        known = taking_hyphens(known);
-    }
-    let read = known.try_get_matches_from_mut(std::env::args_os());
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut known = admit_identifiers(with_identifiers(Command::command()), &words);
+    let read = known.try_get_matches_from_mut(words);
     let read = read.and_then(|read| Command::from_arg_matches(&read).map_err(|error| error.format(&mut known)));
     let command = match read {
         Ok(command) => command,
@@ -60,19 +60,6 @@ fn chain(error: &anyhow::Error) -> String {
         said if said.contains(&cause) => said.to_owned(),
         said => format!("{said}: {cause}"),
     })
-}
-
-/// Identifiers are random: of 64 one begins with a hyphen, and it is an identifier all the same. Where none stands in
-/// the command line, what begins with a hyphen stays an option, so that one that there is not is said to be none.
-fn taking_hyphens(command: clap::Command) -> clap::Command {
-    // After the first of several values no option would be known any more.
-    let single = |arg: &Arg| matches!(arg.get_action(), ArgAction::Set) || !arg.is_positional();
-    command
-        .mut_args(|arg| match arg.get_action().takes_values() && single(&arg) {
-            true => arg.allow_hyphen_values(true),
-            false => arg,
-        })
-        .mut_subcommands(taking_hyphens)
 }
 
 /// Whoever types something else than an identifier is told what one looks like, and which command lists them. A number

@@ -29,9 +29,9 @@ use tokio::time::Instant;
 const CHALLENGE: &str = "endpoint.challenge";
 /// The longest answer to it, in bytes: a document has some hundred.
 const PROOF: usize = 16 * 1024;
-/// After how long it is said that an endpoint cannot be reached: longer than a connection may take to come about. Who
-/// names hosts of the network that this server stands in learns neither from the words nor from the time which there
-/// are.
+/// How long an endpoint is waited for, and after how long it is said that it cannot be reached: longer than a
+/// connection may take to come about. Whoever names hosts of the network that this server stands in learns neither from
+/// the words nor from the time which there are.
 const UNREACHED: Duration = Duration::from_secs(6);
 /// What is said then, whatever the cause is.
 const UNREACHABLE: &str = "this server could not reach it. Its name leads to no public address, nothing answers there, \

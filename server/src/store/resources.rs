@@ -76,7 +76,7 @@ pub struct ResourceFacts {
     pub size: u64,
     /// Since when it is withdrawn, if it is.
     pub withdrawn: Option<Timestamp>,
-    /// Why, in the words of whoever withdrew it; empty if it is not withdrawn.
+    /// Why, in the words of whoever withdrew it; empty if it is not withdrawn, or nothing was said.
     pub withdrawn_reason: String,
 }
 

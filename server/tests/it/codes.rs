@@ -718,18 +718,16 @@ async fn a_code_that_nobody_acknowledges_is_its_merchants_after_half_a_year() {
     }
     // Nor is one that was never fetched: its buyer could not say yet that he cannot read it.
     assert_eq!(open().await, [unfetched.id, moved.id, young.id]);
-    for order in [fetched] {
-        assert_eq!(state(&world, &order.id).await, CodeState::Kept);
-        let seen = merchants::orders::show(&world.core, &shop.merchant, &order.id).await.expect("shown");
-        let document: CodeAccepted = read(&world.core, &seen.document.expect("a document"));
-        assert!(!document.reversed, "it was delivered, and is not sold again");
-        // Its terminal still gets it for a month, and cannot dispute it any more.
-        let answer = delivery::fetch(&world.core, &machine.asker, &order.id).await.expect("shown");
-        assert!(answer.delivery.is_some());
-        let said = acknowledged(&found(&world, &order.id).await, false);
-        let late = delivery::acknowledge(&world.core, &machine.asker, &order.id, &said).await;
-        assert_eq!(reason(late), Reason::OrderClosed);
-    }
+    assert_eq!(state(&world, &fetched.id).await, CodeState::Kept);
+    let seen = merchants::orders::show(&world.core, &shop.merchant, &fetched.id).await.expect("shown");
+    let document: CodeAccepted = read(&world.core, &seen.document.expect("a document"));
+    assert!(!document.reversed, "it was delivered, and is not sold again");
+    // Its terminal still gets it for a month, and cannot dispute it any more.
+    let answer = delivery::fetch(&world.core, &machine.asker, &fetched.id).await.expect("shown");
+    assert!(answer.delivery.is_some());
+    let said = acknowledged(&found(&world, &fetched.id).await, false);
+    let late = delivery::acknowledge(&world.core, &machine.asker, &fetched.id, &said).await;
+    assert_eq!(reason(late), Reason::OrderClosed);
     assert_eq!(books(&world, ["merchant:games", "undelivered"]).await, [8000, 0], "nobody's money has moved");
     long_ago(&world, &fetched.id);
     world.core.store.sweep().await.expect("swept");

@@ -301,6 +301,7 @@ async fn what_a_provider_says_of_an_order_that_was_given_up_meanwhile_is_heard()
         (Outcome::Pending, PaymentState::Settled, OrderPhase::Refunded),
         (Outcome::Redirect("https://pay.example/".into()), PaymentState::Pending, OrderPhase::Declined),
         (Outcome::Declined, PaymentState::Declined, OrderPhase::Declined),
+        (Outcome::Pending, PaymentState::Declined, OrderPhase::Declined),
     ] {
         let world = World::new().await;
         let machine = world.machine("ada@example.org").await;
@@ -325,6 +326,8 @@ async fn what_a_provider_says_of_an_order_that_was_given_up_meanwhile_is_heard()
         let found = core.store.order(&order).await.expect("read").expect("an order");
         assert_eq!(found.phase, ends, "{says:?}");
         assert_eq!(books(&world).await, before, "{says:?}");
+        let failed = count(&world, "SELECT count(*) FROM effects WHERE state = 3");
+        assert_eq!(failed, 0, "{says:?}: nothing is left to the operator");
     }
 }
 
@@ -353,6 +356,25 @@ async fn an_account_has_few_orders_that_are_not_paid() {
     buy(&world.core, &world, &stranger, "view", "ok").await.expect("hers");
     orders::give_up(&world.core, &machine.asker, &pending[0]).await.expect("given up");
     buy(&world.core, &world, &machine, "view", "ok").await.expect("bought");
+}
+
+/// Whoever orders and gives up again and again has the provider asked about each for a week.
+#[tokio::test]
+async fn an_account_has_few_orders_that_ended_unpaid_and_are_still_asked_about() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    for _ in 0..100 {
+        let order = buy_again(&world, &machine, "resize", "pending").await.expect("pending").order;
+        orders::give_up(&world.core, &machine.asker, &order).await.expect("given up");
+    }
+    let Err(ServiceError::Refused(refusal)) = buy_again(&world, &machine, "resize", "ok").await else {
+        panic!("one more is not refused")
+    };
+    assert_eq!(refusal.reason, Reason::PaymentRequired);
+    // The control: once nobody asks any more, there is room again.
+    let sql = "UPDATE effects SET state = 2, next_at = NULL, ended_at = 1, lease = NULL WHERE kind = 'charge'";
+    world.database().run(sql);
+    buy_again(&world, &machine, "resize", "ok").await.expect("bought");
 }
 
 #[tokio::test]

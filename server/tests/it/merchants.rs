@@ -445,31 +445,52 @@ async fn a_merchant_that_changes_its_products_all_the_time_is_held_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_learns_which_names_there_are_in_the_servers_network() {
     let stage = Stage::with(|config| config.webhooks.networks_of_others = Vec::new()).await;
-    let ask = async |number: u8, host: &str| {
-        let mut owner = stage.customer(&format!("owner{number}@example.org")).await;
-        let key = SecretKey::generate(&mut rng());
-        let claim = MerchantClaim {
-            name: format!("shop-{}", char::from(b'a' + number)).parse().expect("a name"),
-            title: "A shop".parse().expect("a title"),
-            jwk: key.public().clone(),
-            origin: stage.origin.clone(),
-            webhook: format!("https://{host}/hook").parse().expect("an address"),
-            iat: now(),
-        };
-        let claimed: MerchantAnswer =
-            owner.get_yes(&Draft::post(paths::MERCHANTS, &MerchantRequest { claim: sign(claim, &key) })).await;
-        assert_eq!(claimed.state, "claimed");
-        let mut merchant = by(&stage, &key).await;
-        let begun = std::time::Instant::now();
-        let refused = merchant.send(&Draft::post(paths::OWNERSHIP, &json!({}))).await;
-        assert_eq!(refused.status, 422);
-        (refused.problem().expect("a problem").detail, begun.elapsed().as_secs())
-    };
     // One leads to this very machine, one nowhere.
-    let (inside, nowhere) = tokio::join!(ask(0, "localhost"), ask(1, "there-is-none.invalid"));
+    let (inside, nowhere) =
+        tokio::join!(unreached(&stage, 0, "localhost"), unreached(&stage, 1, "there-is-none.invalid"));
     assert_eq!(inside, nowhere);
     assert!(inside.0.contains("could not reach it") && inside.1 >= 6, "{inside:?}");
     stage.stop().await;
+}
+
+/// One that takes the connection and never says a word, in a network that may be reached: that it is there takes the
+/// same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_is_silent_is_told_like_one_that_there_is_not() {
+    let stage = Stage::open().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address").to_string();
+    let knocked = async {
+        let connection = silent.accept().await.expect("the server connects");
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        drop(connection);
+    };
+    let asked = async { tokio::join!(unreached(&stage, 0, &address), unreached(&stage, 1, "there-is-none.invalid")) };
+    let (_, (there, nowhere)) = tokio::join!(knocked, asked);
+    assert_eq!(there, nowhere);
+    stage.stop().await;
+}
+
+/// What a merchant is told of an endpoint at a host that is not reached, and after how many seconds.
+async fn unreached(stage: &Stage, number: u8, host: &str) -> (String, u64) {
+    let mut owner = stage.customer(&format!("owner{number}@example.org")).await;
+    let key = SecretKey::generate(&mut rng());
+    let claim = MerchantClaim {
+        name: format!("shop-{}", char::from(b'a' + number)).parse().expect("a name"),
+        title: "A shop".parse().expect("a title"),
+        jwk: key.public().clone(),
+        origin: stage.origin.clone(),
+        webhook: format!("https://{host}/hook").parse().expect("an address"),
+        iat: now(),
+    };
+    let claimed: MerchantAnswer =
+        owner.get_yes(&Draft::post(paths::MERCHANTS, &MerchantRequest { claim: sign(claim, &key) })).await;
+    assert_eq!(claimed.state, "claimed");
+    let mut merchant = by(&stage, &key).await;
+    let begun = std::time::Instant::now();
+    let refused = merchant.send(&Draft::post(paths::OWNERSHIP, &json!({}))).await;
+    assert_eq!(refused.status, 422);
+    (refused.problem().expect("a problem").detail, begun.elapsed().as_secs())
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::plain::Plain;
 use anyhow::{Context as _, Result, anyhow};
 use futures::StreamExt as _;
 use portcullis_fixtures::{
-    Draft, GUEST_WAT, GUEST_WIT, PLAINTEXT, api, component, guest, honest, now, part, plugged, rng,
+    Draft, GUEST_WAT, GUEST_WIT, PLAINTEXT, api, component, guest, holds, honest, now, part, plugged, rng,
 };
 use portcullis_host::{Client, Downloaded, InstallSource, Runtime, TransportError, Val};
 use portcullis_protocol::age::Recipient;
@@ -48,10 +48,6 @@ fn entry(plain: &mut Plain) -> Result<bool> {
     Ok(matches!(given, Val::Tuple(values) if values.first() == Some(&Val::U32("view".len() as u32))))
 }
 
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
-}
-
 /// Takes the body out of the file, as anybody can, and gives it to wasmtime.
 async fn body_extracted_and_run_in_a_plain_engine(arena: &mut Arena) -> Result<Outcome> {
     let specimen = arena.specimen()?;
@@ -60,11 +56,11 @@ async fn body_extracted_and_run_in_a_plain_engine(arena: &mut Arena) -> Result<O
     let mut trial = Trial::new();
     let run = Plain::instantiate(&part_as_it_lies).and_then(|mut plain| add(&mut plain));
     trial.attack("the extracted body", "magic header not detected", run);
-    let clear = contains(&specimen.file, PLAINTEXT.as_bytes()) || contains(&specimen.file, MARK_OF_THE_ASSET);
+    let clear = holds(&specimen.file, PLAINTEXT) || holds(&specimen.file, MARK_OF_THE_ASSET);
     trial.attack_fails("looking for plaintext in the file", "ciphertext", !clear);
     let decrypted = plaintext(specimen)?;
     trial.control("with the key, the body runs in the same engine", add(&mut Plain::instantiate(&decrypted)?)? == 5);
-    trial.control("and its mark is found", contains(&decrypted, PLAINTEXT.as_bytes()));
+    trial.control("and its mark is found", holds(&decrypted, PLAINTEXT));
     Ok(trial.finish())
 }
 

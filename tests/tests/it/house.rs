@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders of the checkout that documentation names files of.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
+    "arguments/",
     "cli/",
     "compare/",
     "docs/",
@@ -255,6 +256,7 @@ fn lines_of_documentation_are_as_wide_as_a_window() -> Result<()> {
     let sources_of = [
         "cli/src",
         "examples/merchant/src",
+        "arguments/src",
         "folders/src",
         "host/src",
         "mail/src",

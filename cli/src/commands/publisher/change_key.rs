@@ -20,7 +20,7 @@ use crate::screen::output::{KeyName, Lines, Report, style};
 
 /// Change a publisher's key: the old one vouches for the new one, and the new one stands for what was published
 ///
-/// Those who trust the old key follow. Terminals that know the new key take what the old one signed only where the new
+/// Those who trust the old key follow. Terminals that know the new key take what the old one signed only if the new
 /// one names it, and the store sells nothing else: a stolen old key adds nothing. What was not published from this
 /// machine is asked about. Run it again to stand for what was left out.
 #[derive(Debug, Args)]
@@ -124,14 +124,16 @@ impl ChangeKey {
         let (mut adopted, mut left_out) = (Vec::new(), Vec::new());
         for name in &known.resources {
             let listing = client.store(server).entry(&self.publisher, name).await?;
-            let stands = Stands { client, keys: [key.public(), successor.public()], own };
+            let before = listing.adopted().unwrap_or_default();
+            let keys = [key.public(), successor.public()];
+            let stands = Stands { client, listing: &listing, keys, own, adopted: &before };
             for version in &listing.versions {
-                let line = stands.line(&listing, version).await;
+                let line = stands.line(version).await;
                 let is_left_out = self.without.iter().any(|without| {
                     without.means(&line.name) && without.version.as_ref().is_none_or(|left| *left == line.version)
                 });
                 // What it has adopted once, it goes on to stand for.
-                let stays = was_in_use && listing.adopted().is_some_and(|adopted| adopted.contains(&line.digest));
+                let stays = was_in_use && before.contains(&line.digest);
                 let taken = line.published != Published::OtherKey && !is_left_out;
                 if taken || stays { adopted.push(line) } else { left_out.push(line) }
             }
@@ -180,20 +182,24 @@ impl ChangeKey {
     }
 }
 
-/// Finds out what a version that a store lists rests on.
+/// Finds out what the versions that a store lists of a resource rest on.
 struct Stands<'s> {
     client: &'s Client,
+    listing: &'s Listing,
     /// The old key and the new one.
     keys: [&'s PublicKey; 2],
     /// What was published from here.
     own: &'s HashSet<Digest>,
+    /// What the key in use has adopted.
+    adopted: &'s AdoptedVersions,
 }
 
 impl Stands<'_> {
-    async fn line(&self, listing: &Listing, version: &CatalogueVersion) -> VersionLine {
+    async fn line(&self, version: &CatalogueVersion) -> VersionLine {
+        let listing = self.listing;
         let published = match self.own.contains(&version.digest) {
             true => Published::Here,
-            false if self.is_signed(listing, version).await => Published::Elsewhere,
+            false if self.is_signed(version).await => Published::Elsewhere,
             false => Published::OtherKey,
         };
         VersionLine {
@@ -206,10 +212,9 @@ impl Stands<'_> {
     }
 
     /// Whether the key in use signed it, or has adopted it: what a store lists may be anybody's.
-    async fn is_signed(&self, listing: &Listing, version: &CatalogueVersion) -> bool {
-        if self.keys.contains(&&listing.publisher_key)
-            && listing.adopted().is_some_and(|adopted| adopted.contains(&version.digest))
-        {
+    async fn is_signed(&self, version: &CatalogueVersion) -> bool {
+        let listing = self.listing;
+        if self.keys.contains(&&listing.publisher_key) && self.adopted.contains(&version.digest) {
             return true;
         }
         // One whose file does not come, or is damaged, is left out, and named.

@@ -1,6 +1,7 @@
 //! `portcullis receipts`: what was bought, paid in and paid back.
 
 use clap::Args;
+use portcullis_protocol::text::counted;
 use portcullis_protocol::wire::RefundInfo;
 use portcullis_protocol::{CodeReceipt, OrderId, Receipt, TopUpReceipt, Verified};
 use serde::Serialize;
@@ -104,7 +105,7 @@ impl CodesLine {
     fn text(&self) -> String {
         let (strong, dim) = (style::STRONG, style::DIM);
         let product = self.product.as_ref().map_or_else(String::new, |product| format!("/{product}"));
-        let codes = if self.quantity == 1 { "1 code".to_owned() } else { format!("{} codes", self.quantity) };
+        let codes = counted(self.quantity, "code");
         format!(
             "{}  {strong}{}{product}{strong:#}: {}, {codes}  {dim}order {}{dim:#}\n",
             date(self.at),

@@ -334,8 +334,8 @@ async fn an_old_key_adds_nothing_to_what_the_new_one_has_adopted() {
     // The control: had the last key named it, it would be taken.
     changed.store.world().adoption = Some(longer);
     assert_eq!(install(&client, "lumen/lake@3.0.0").await.expect("adopted").digest, stolen);
-    // Nor is what it signed taken by whoever knows no key yet, or the old one alone, where the store says that it was
-    // replaced: as where a file is mailed that the thief had published before the change.
+    // Nor is what it signed taken by whoever knows no key yet, or the old one alone, if the store says that it was
+    // replaced: as when a file is mailed that the thief had published before the change.
     changed.store.world().adoption = Some(honest);
     for knows in [None, Some(&changed.old)] {
         let home = TempDir::new().expect("home");

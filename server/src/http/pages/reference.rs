@@ -1,6 +1,7 @@
 //! `GET /reference`: the interface, for people. It is made from the OpenAPI document, and needs no script.
 
 use super::kit::layout::page;
+use super::kit::words::capital;
 use crate::http::openapi::Document;
 use axum::Extension;
 use axum::http::StatusCode;
@@ -146,9 +147,4 @@ fn prose(text: &str) -> Markup {
 
 fn anchor(tag: &str) -> String {
     tag.replace(' ', "-")
-}
-
-fn capital(tag: &str) -> String {
-    let mut letters = tag.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -126,7 +126,7 @@ fn stand_by(tx: &Tx<'_>, publisher: &PublisherId, called: &PublisherName) -> TxR
             stand_by_versions(tx, publisher, name, &read(&compact)?.versions)?;
         }
     }
-    // Whose versions are those that they were is sold as it was: everybody waits for this.
+    // What is sold as before is left alone: everybody waits for this transaction.
     let after = standing(tx, publisher)?;
     for (name, versions) in &before {
         if after.get(name) != Some(versions) {
@@ -141,13 +141,23 @@ fn stand_by(tx: &Tx<'_>, publisher: &PublisherId, called: &PublisherName) -> TxR
     Ok(())
 }
 
-/// How many versions of each resource the key in use stands for; of a resource of which there is one at all.
-fn standing(tx: &Tx<'_>, publisher: &PublisherId) -> TxResult<BTreeMap<ResourceName, u64>> {
-    let sql = "SELECT name, count(CASE WHEN stands = 1 THEN 1 END) FROM resources WHERE publisher = ?1 GROUP BY name";
-    Ok(tx.all(sql, [publisher.0.0], |row| Ok((text(row, 0)?, count(row, 1)?)))?.into_iter().collect())
+/// The versions of each resource that the key in use stands for, of every resource that was published.
+fn standing(tx: &Tx<'_>, publisher: &PublisherId) -> TxResult<BTreeMap<ResourceName, BTreeSet<Digest>>> {
+    let sql = "SELECT name, digest, stands = 1 FROM resources WHERE publisher = ?1";
+    let mut standing: BTreeMap<ResourceName, BTreeSet<Digest>> = BTreeMap::new();
+    let rows = tx.all(sql, [publisher.0.0], |row| {
+        Ok((text(row, 0)?, bytes(row, 1, Digest::from_bytes)?, row.get::<bool>(2)?))
+    })?;
+    for (name, version, stands) in rows {
+        let versions = standing.entry(name).or_default();
+        if stands {
+            versions.insert(version);
+        }
+    }
+    Ok(standing)
 }
 
-/// What the key in use adopts, it stands for. What it stood for before, since it signed or adopted it, it goes on with.
+/// The key in use stands for what it adopts, and goes on to stand for what it signed or adopted before.
 fn stand_by_versions(
     tx: &Tx<'_>,
     publisher: &PublisherId,

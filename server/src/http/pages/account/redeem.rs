@@ -5,6 +5,7 @@ use super::super::kit::field::Field;
 use super::super::kit::flash::Flash;
 use super::super::kit::layout::see_other;
 use super::super::kit::shell::{Shell, Tab};
+use super::super::kit::words::capital;
 use super::super::onward::Onward;
 use super::super::problem::wait;
 use super::super::session::Visitor;
@@ -20,7 +21,7 @@ use maud::html;
 use portcullis_protocol::Reason;
 use serde::Deserialize;
 
-/// Where the page is.
+/// The address of the page.
 const PATH: &str = "/account/redeem";
 /// Characters of a code as somebody types it, with more spaces than anybody needs.
 const TYPED: usize = 64;
@@ -61,12 +62,6 @@ pub(crate) async fn submit(
         Err(error) => return Err(ApiError::internal(error)),
     };
     Ok(render(&app, &visitor, status, Some((&sent.code, &text))))
-}
-
-/// A sentence begins with a capital.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What a person reads of a refusal.

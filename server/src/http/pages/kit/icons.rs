@@ -1,5 +1,6 @@
 //! Pictures that stand in the page itself: nothing is loaded. None of them says anything that words beside it do not.
 
+use super::words::capital;
 use maud::{Markup, PreEscaped, html};
 use portcullis_protocol::Digest;
 
@@ -63,9 +64,4 @@ pub(in super::super) fn kind_name(kind: &str, many: bool) -> String {
         ("picture" | "theme" | "video" | "code", true) => format!("{}s", capital(kind)),
         _ => capital(kind),
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

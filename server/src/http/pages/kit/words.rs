@@ -14,6 +14,12 @@ pub(in super::super) fn moment(at: Timestamp) -> Markup {
     html! { time datetime=(text) { (day) " " (short) " UTC" } }
 }
 
+/// A word or a sentence with a capital at its beginning.
+pub(in super::super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// A command, to be copied. Its words are not broken apart while a line has room for them.
 pub(in super::super) fn command_line(line: &str) -> Markup {
     html! {
