@@ -47,6 +47,10 @@ pub const FILE: &str = "/v1/files/{digest}";
 pub const PUBLISHER: &str = "/v1/publishers/{name}";
 /// Claims a publisher's name.
 pub const PUBLISHERS: &str = "/v1/publishers";
+/// What a publisher has published.
+pub const PUBLISHED: &str = "/v1/publishers/{name}/resources";
+/// A page of it.
+pub const PUBLISHED_PAGE: &str = "/v1/publishers/{name}/resources/{page}";
 /// Changes a publisher's key.
 pub const VOUCHES: &str = "/v1/publishers/{name}/vouches";
 /// Publishes a sealed file.
@@ -56,7 +60,7 @@ pub const WITHDRAW: &str = "/v1/resources/{digest}/withdraw";
 /// Restores a resource.
 pub const RESTORE: &str = "/v1/resources/{digest}/restore";
 
-/// Buys.
+/// Buys; and what is not paid yet.
 pub const ORDERS: &str = "/v1/orders";
 /// One order.
 pub const ORDER: &str = "/v1/orders/{id}";

@@ -22,8 +22,10 @@ use crate::version::Version;
 use serde::{Deserialize, Serialize};
 
 mod codes;
+mod unpaid;
 
 pub use codes::*;
+pub use unpaid::*;
 
 pub use crate::purchase::{Goods, PaymentStep, PaymentStepKind, Purchase};
 
@@ -291,9 +293,17 @@ pub struct PublisherAnswer {
     pub publisher_key: PublicKey,
     /// Compact [`crate::Vouch`]es, oldest first.
     pub vouches: Vec<String>,
-    /// What it has published, by name, on sale or not.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub resources: Vec<ResourceName>,
+}
+
+/// Answer to `GET /v1/publishers/{name}/resources` and `…/{page}`: for the publisher alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PublishedAnswer {
+    /// What was published, by name, on sale or not.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ResourceName>))]
+    pub resources: Listed<ResourceName>,
+    /// The next page, if there is one.
+    pub next: Option<u32>,
 }
 
 /// Answer to `PUT /v1/resources`, whose body is the sealed file.

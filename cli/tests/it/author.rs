@@ -221,7 +221,10 @@ fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     let price = ["price", "acme/sketch", "--operation", "count", "--model", "uses", "--price", "4.00 EUR"];
     let (code, text) = said("publisher", &[&price[..], &["--count", "20"]].concat());
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("20 counts") && !text.contains("Two counts"), "{text}");
+    let offers: Vec<&str> = text.lines().filter(|line| line.contains("count: ")).collect();
+    assert_eq!(offers.len(), 2, "{text}");
+    assert!(offers[0].contains("ended: ") && offers[0].contains("Two counts"), "{text}");
+    assert!(offers[1].contains("20 counts") && !offers[1].contains("Two counts"), "{text}");
     let (code, text) = said("publisher", &[&price[..], &["--count", "20", "--title", " "]].concat());
     assert_eq!(code, Some(2), "{text}");
 

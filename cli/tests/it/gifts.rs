@@ -35,6 +35,13 @@ fn made_by_the_publisher_and_redeemed_by_a_user_who_runs_it() {
     let listed = json(&stage, "publisher", &["gift", "acme/sketch", "--list"]);
     let batch = &listed["batches"][0];
     assert_eq!((&batch["redeemed"], &batch["void"], &batch["note"]), (&1.into(), &2.into(), &"press".into()));
+    assert_eq!(batch["gives"], "view: for good");
+    // What each gives is said, and goes on to be when its offer has ended.
+    let cheaper = ["price", "acme/sketch", "--operation", "view", "--model", "perpetual", "--price", "0.99 EUR"];
+    stage.succeed("publisher", &cheaper);
+    let output = stage.succeed("publisher", &["gift", "acme/sketch", "--list"]);
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("view: for good") && table.contains("UTC"), "{table}");
     let codes = json(&stage, "user", &["codes"]);
     assert_eq!(codes["codes"].as_array().map(Vec::len), Some(0), "a gift is no order of codes");
     let strange = stage.run("user", &["pay", "https://store.example/pay/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]);

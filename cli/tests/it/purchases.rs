@@ -55,6 +55,32 @@ fn more_of_what_is_counted_is_ordered_by_who_says_so_and_an_order_is_given_up() 
     said.check("given-up");
 }
 
+/// A price that is set ends no other one unsaid.
+#[test]
+fn an_offer_that_is_revised_is_named_and_others_stand_beside_it() {
+    let stage = Stage::with_sketch();
+    let mut said = Transcript::of(&stage, "publisher");
+    let price = |price: &'static str, count: &'static str| {
+        ["price", "acme/sketch", "--operation", "count", "--model", "uses", "--count", count, "--price", price].to_vec()
+    };
+    assert_eq!(said.run(&price("0.80 EUR", "5")), 0, "revised");
+    assert_eq!(said.run(&price("0.80 EUR", "5")), 0, "as it was");
+    assert_eq!(said.run(&price("0.90 USD", "5")), 0, "another currency");
+    assert_eq!(said.run(&[price("1.40 EUR", "10"), vec!["--beside"]].concat()), 0);
+    assert_eq!(said.run(&price("0.70 EUR", "5")), 2, "which one?");
+    let output = stage.succeed("publisher", &["--json", "price", "acme/sketch"]);
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let offers = listed["offers"].as_array().expect("offers");
+    let id_of = |price: &str| {
+        let found = offers.iter().find(|offer| offer["price"] == price).expect("an offer");
+        found["id"].as_str().expect("an id").to_owned()
+    };
+    let (cheap, view) = (id_of("0.80 EUR"), id_of("1.99 EUR"));
+    assert_eq!(said.run(&[price("0.70 EUR", "5"), vec!["--revise", &cheap]].concat()), 0);
+    assert_eq!(said.run(&[price("0.70 EUR", "5"), vec!["--revise", &view]].concat()), 2, "of another operation");
+    said.check("prices");
+}
+
 #[test]
 fn versions_and_prices_that_a_store_does_not_take() {
     let stage = Stage::with_sketch();

@@ -13,8 +13,8 @@ use crate::store::storefront;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, AdoptionRequest, BatchInfo, BatchesAnswer, Done, GiftsAnswer, GiftsRequest, OfferTerms,
-    OffersAnswer, OffersRequest, PublishAnswer, PublisherAnswer, PublisherRequest, RestoreRequest, VoidAnswer,
-    VouchRequest, WithdrawRequest,
+    OffersAnswer, OffersRequest, PublishAnswer, PublishedAnswer, PublisherAnswer, PublisherRequest, RestoreRequest,
+    VoidAnswer, VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{
     AdoptedVersions, Adoption, BatchId, Digest, Listed, Offer, Origin, PublisherClaim, PublisherName, ResourceName,
@@ -153,7 +153,16 @@ impl Publishing {
         Ok(())
     }
 
-    /// A publisher, by the store's word: the key in use, and what it publishes.
+    /// What a publisher of this account has published, by name, on sale or not.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if the publisher is another account's, or there is none.
+    pub async fn resources(&self, name: &PublisherName) -> Result<Listed<ResourceName>, ClientError> {
+        let pages = |answer: PublishedAnswer| (answer.resources, answer.next);
+        storefront::every_page(&*self.session()?, &paths::fill(paths::PUBLISHED, &[name]), pages).await
+    }
+
+    /// A publisher, by the store's word: the key in use, and how it came to be.
     ///
     /// # Errors
     /// [`ClientError::NotFound`] if the store has no such publisher.

@@ -14,7 +14,7 @@ use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, CodeReceiptsAnswer, Done,
     EntitlementInfo, EntitlementsAnswer, ProductEntry, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer,
-    SessionsAnswer, TopUpsAnswer,
+    SessionsAnswer, TopUpsAnswer, UnpaidGoods, UnpaidOrder, UnpaidOrdersAnswer,
 };
 use portcullis_protocol::{
     AdoptedVersions, Adoption, CodeReceipt, JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin,
@@ -284,6 +284,31 @@ impl Storefront {
         let keys = self.keys().await?;
         refunds.known.iter_mut().try_for_each(|refund| believe(&keys, refund))?;
         Ok(refunds)
+    }
+
+    /// What the account has on order and has not paid, newest first, by the store's word. Empty, too, at a store that
+    /// does not tell.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn unpaid_orders(&self) -> Result<Listed<UnpaidOrder>, ClientError> {
+        let mut unpaid = match self.session()?.get::<UnpaidOrdersAnswer>(paths::ORDERS).await {
+            Ok(answer) => answer.orders,
+            Err(error) => match ClientError::from(error) {
+                ClientError::Rejected { status: 404 | 405, .. } => return Ok(Listed::default()),
+                error => return Err(error),
+            },
+        };
+        for order in &mut unpaid.known {
+            let (UnpaidGoods::Rights { title, .. } | UnpaidGoods::Codes { title, .. }) = &mut order.goods else {
+                continue;
+            };
+            *title = printable(std::mem::take(title));
+        }
+        for next in unpaid.known.iter_mut().filter_map(|order| order.next.as_mut()) {
+            next.url = printable(std::mem::take(&mut next.url));
+        }
+        Ok(unpaid)
     }
 
     /// The documents in a list of the account, each verified by `read`.

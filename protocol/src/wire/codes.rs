@@ -493,6 +493,9 @@ impl std::fmt::Debug for RedemptionRequest {
     }
 }
 
+/// Seconds for which something that is asked for again was done just now: longer than a terminal repeats a request.
+const JUST_NOW: u64 = 120;
+
 /// What the code gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -505,6 +508,19 @@ pub struct RedemptionAnswer {
     pub operation: OperationName,
     /// The rights.
     pub rights: Rights,
+    /// When the code was redeemed, Unix seconds: by this request, or by an earlier one of the account. A store may not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+}
+
+impl RedemptionAnswer {
+    /// Whether the code was redeemed before, and not just now: a request that is repeated since its answer was lost is
+    /// the same one. `now` in Unix seconds.
+    #[must_use]
+    pub fn was_before(&self, now: u64) -> bool {
+        self.at.is_some_and(|at| at.saturating_add(JUST_NOW) < now)
+    }
 }
 
 /// `POST /v1/catalogue/{publisher}/{name}/gifts`: make redemption codes. Answer: [`GiftsAnswer`].
@@ -572,6 +588,12 @@ pub struct BatchInfo {
     pub batch: BatchId,
     /// The digest of the offer.
     pub offer: Digest,
+    /// The operation that each code gives. A store may not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationName>,
+    /// The rights in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Rights>,
     /// How many codes it has.
     pub count: u32,
     /// How many were redeemed.

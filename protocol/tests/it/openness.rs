@@ -5,8 +5,8 @@ use portcullis_protocol::cycle::{Disbelief, Reply, read_reply};
 use portcullis_protocol::wire::{
     AccountAnswer, Acknowledged, AuthorisationAnswer, BalancesAnswer, CatalogueEntry, Done, EntitlementInfo,
     EntitlementsAnswer, EventsAnswer, OffersAnswer, OrderAnswer, OrderRequest, OrderState, PublishAnswer,
-    PublisherAnswer, ReceiptsAnswer, RefundsAnswer, SearchAnswer, SessionsAnswer, TerminalAnswer, TopUpsAnswer,
-    VerificationAnswer, WebhookKeysAnswer,
+    PublishedAnswer, PublisherAnswer, ReceiptsAnswer, RefundsAnswer, SearchAnswer, SessionsAnswer, TerminalAnswer,
+    TopUpsAnswer, UnpaidOrdersAnswer, VerificationAnswer, WebhookKeysAnswer,
 };
 use portcullis_protocol::{Answer, Digest, Document, JwsError, Listed, Reason, RefusalAnswer, Verified, WellKnown};
 use serde::Serialize;
@@ -52,6 +52,8 @@ fn answers_grow_but_for_those_of_the_cycle() {
         ("balances", grows::<BalancesAnswer>(json!({"balances": []}))),
         ("done", grows::<Done>(json!({}))),
         ("publisher", grows::<PublisherAnswer>(json!({"name": "lumen", "publisher_key": jwk, "vouches": []}))),
+        ("unpaid orders", grows::<UnpaidOrdersAnswer>(json!({"orders": []}))),
+        ("published", grows::<PublishedAnswer>(json!({"resources": [], "next": null}))),
         ("search", grows::<SearchAnswer>(json!({"results": [listing], "next": null}))),
         ("catalogue", grows::<CatalogueEntry>(listing)),
     ];

@@ -31,7 +31,7 @@ use crate::store::{
     OrderPhase, Ordered, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredAnswer,
 };
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, Purchase};
+use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, Purchase, UnpaidGoods, UnpaidOrder};
 use portcullis_protocol::{
     AccountId, CodeReceipt, Money, OrderId, Reason, Receipt, ReleasePublicKey, Sale, TopUpReceipt, Verified,
 };
@@ -131,6 +131,41 @@ pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Resu
     match core.store.order(order).await? {
         Some(order) if order.account == *buyer.account() => Ok(answer(&order)),
         _ => Err(ServiceError::NotFound),
+    }
+}
+
+/// The orders of the account whose payment is not decided, newest first.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub async fn unpaid(core: &Core, buyer: impl Into<Buyer>) -> Result<Vec<UnpaidOrder>, ServiceError> {
+    let orders = core.store.unpaid_orders(buyer.into().account()).await?;
+    Ok(orders.iter().map(unpaid_order).collect())
+}
+
+fn unpaid_order(order: &Order) -> UnpaidOrder {
+    let goods = match &order.goods {
+        Goods::Rights { offer, .. } => UnpaidGoods::Rights {
+            publisher: offer.publisher.clone(),
+            name: offer.name.clone(),
+            operation: offer.operation.clone(),
+            title: offer.title.clone(),
+        },
+        Goods::TopUp { .. } => UnpaidGoods::TopUp {},
+        Goods::Codes { product, quantity, terminal, .. } => UnpaidGoods::Codes {
+            merchant: product.merchant.clone(),
+            title: product.title.to_string(),
+            quantity: *quantity,
+            terminal: *terminal,
+        },
+    };
+    UnpaidOrder {
+        order: order.id,
+        goods,
+        amount: order.amount(),
+        at: order.created.seconds(),
+        until: order.ends.seconds(),
+        next: order.next.clone(),
     }
 }
 
@@ -426,7 +461,7 @@ fn receipt(core: &Core, order: &Order, now: Timestamp) -> Result<String, Service
         Goods::TopUp { amount, .. } => {
             Verified::sign(TopUpReceipt { iss, order: order.id, amount: *amount, iat }, &key).compact().to_owned()
         }
-        Goods::Codes { product, digest, quantity, amount } => {
+        Goods::Codes { product, digest, quantity, amount, .. } => {
             let (order, merchant) = (order.id, product.merchant.clone());
             let receipt =
                 CodeReceipt { iss, order, merchant, product: *digest, quantity: *quantity, amount: *amount, iat };

@@ -128,6 +128,7 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<grants::__path_acknowledge>(app, signed(grants::acknowledge))
         // Terminals, for their users: buying, and what was bought.
         .with::<orders::__path_create>(app, signed(orders::create))
+        .with::<orders::__path_unpaid>(app, signed(orders::unpaid))
         .with::<orders::__path_show>(app, signed(orders::show))
         .with::<orders::__path_cancel>(app, signed(orders::cancel))
         .with::<account::__path_show>(app, signed(account::show))
@@ -184,6 +185,8 @@ fn for_programs(app: &App, routes: Routes) -> Routes {
         .with::<redemptions::__path_list_page>(app, signed(redemptions::list_page))
         .with::<redemptions::__path_void>(app, once(redemptions::void))
         .with::<publishers::__path_claim>(app, once(publishers::claim))
+        .with::<publishers::__path_resources>(app, signed(publishers::resources))
+        .with::<publishers::__path_resources_page>(app, signed(publishers::resources_page))
         .with::<publishers::__path_vouch>(app, once(publishers::vouch))
         .with::<resources::__path_put>(app, upload(resources::put))
         .with::<catalogue::__path_put_offers>(app, once(catalogue::put_offers))

@@ -107,6 +107,8 @@ pub async fn batches(
         .map(|batch| BatchInfo {
             batch: batch.id,
             offer: batch.offer,
+            operation: Some(batch.operation),
+            rights: Some(batch.rights),
             count: batch.count,
             redeemed: batch.redeemed,
             void: batch.void,
@@ -143,11 +145,12 @@ pub async fn redeem(core: &Core, buyer: impl Into<Buyer>, typed: &str) -> Result
     })?;
     let lookup: RedemptionLookup = core.secrets.redemption_lookup(&code);
     match core.store.redeem(&buyer, lookup).await? {
-        RedeemOutcome::Redeemed(offer) => Ok(RedemptionAnswer {
+        RedeemOutcome::Redeemed { offer, at } => Ok(RedemptionAnswer {
             publisher: offer.publisher,
             name: offer.name,
             operation: offer.operation,
             rights: offer.rights,
+            at: Some(at.seconds()),
         }),
         RedeemOutcome::Unknown => Err(Reason::CodeUnknown.into()),
         RedeemOutcome::Spent => Err(Reason::CodeSpent.into()),

@@ -85,6 +85,8 @@ pub enum Goods {
         quantity: Quantity,
         /// What is charged for all of them.
         amount: Money,
+        /// Where they are delivered, if that is a terminal.
+        terminal: Option<TerminalId>,
     },
 }
 
@@ -416,6 +418,9 @@ pub trait Orders {
 
     /// A page of the orders of an account, newest first.
     async fn orders_of(&self, account: &AccountId, page: AccountPage) -> Result<Page<Order>, StoreError>;
+
+    /// The orders of an account whose payment is not decided, newest first: as many as it may have, which are few.
+    async fn unpaid_orders(&self, account: &AccountId) -> Result<Vec<Order>, StoreError>;
 
     /// Orders that are not final, pending or refunding, oldest first: at most `limit` after the one given.
     async fn open_orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>, StoreError>;

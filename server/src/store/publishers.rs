@@ -107,8 +107,15 @@ pub trait Publishers {
     /// no more; who has rights in it keeps them.
     async fn vouch(&self, vouch: NewVouch) -> Result<VouchOutcome, StoreError>;
 
-    /// What a publisher has published, by name, on sale or not.
-    async fn resource_names(&self, name: &PublisherName) -> Result<Vec<ResourceName>, StoreError>;
+    /// What a publisher of this account has published, by name, on sale or not: `limit` names behind the first `skip`.
+    /// `None` if it is another account's, or there is none.
+    async fn resource_names(
+        &self,
+        account: &AccountId,
+        name: &PublisherName,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Option<Vec<ResourceName>>, StoreError>;
 
     /// The vouches of a publisher, compact, oldest first.
     async fn vouches(&self, name: &PublisherName) -> Result<Vec<String>, StoreError>;

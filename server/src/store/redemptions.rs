@@ -3,7 +3,9 @@
 use super::{Buyer, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, Offer, PublisherName, ResourceName};
+use portcullis_protocol::{
+    AccountId, BatchId, CodeSerial, Digest, Offer, OperationName, PublisherName, ResourceName, Rights,
+};
 
 /// The keyed hash under which a redemption code is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,8 +58,12 @@ pub enum BatchOutcome {
 pub struct Batch {
     /// Its identifier.
     pub id: BatchId,
-    /// The offer.
+    /// The digest of the offer.
     pub offer: Digest,
+    /// The operation that each code gives.
+    pub operation: OperationName,
+    /// The rights in it.
+    pub rights: Rights,
     /// How many codes.
     pub count: u32,
     /// How many of them were redeemed.
@@ -76,7 +82,12 @@ pub struct Batch {
 #[derive(Debug, Clone)]
 pub enum RedeemOutcome {
     /// The account holds these rights by it, now or since before.
-    Redeemed(Box<Offer>),
+    Redeemed {
+        /// Whose rights it gave.
+        offer: Box<Offer>,
+        /// When it did.
+        at: Timestamp,
+    },
     /// There is no such code.
     Unknown,
     /// Another account has redeemed it.

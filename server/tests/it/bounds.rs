@@ -11,8 +11,8 @@ use portcullis_protocol::limits::{
     MAX_VOUCHES,
 };
 use portcullis_protocol::wire::{
-    AccountAnswer, AuthorisationRequest, CatalogueEntry, OfferTerms, OffersAnswer, OffersRequest, PublisherAnswer,
-    SearchAnswer, VouchRequest,
+    AccountAnswer, AuthorisationRequest, CatalogueEntry, OfferTerms, OffersAnswer, OffersRequest, PublishedAnswer,
+    PublisherAnswer, SearchAnswer, VouchRequest,
 };
 use portcullis_protocol::{
     AccountId, Digest, OfferId, OperationName, PublisherClaim, PublisherName, Reason, ReleaseSecretKey, ResourceName,
@@ -188,6 +188,37 @@ async fn one_publisher_does_not_end_the_search_for_all() {
     let known: PublisherAnswer =
         serde_json::from_slice(&get(format!("/v1/publishers/{}", glutton.name)).await).expect("a publisher");
     assert_eq!((&known.publisher_key, known.vouches.len()), (glutton.key.public(), MAX_VOUCHES));
+    glutton.stage.stop().await;
+}
+
+/// A publisher of many resources reads the names of all of them, and nobody else of what is not on sale.
+#[tokio::test]
+async fn what_was_published_is_listed_whole_and_for_the_publisher_alone() {
+    let mut glutton = Glutton::new().await;
+    glutton.publish("first", "1.0.0").await;
+    let copies = "INSERT INTO catalogue (publisher, name, newest, kind, versions, texts, sold, cover)
+         SELECT publisher, ?1, newest, kind, '[]', texts, 0, cover FROM catalogue WHERE name = 'first'";
+    let names: Vec<String> = (0..650).map(|number| format!("{}-{number:03}", "n".repeat(MAX_NAME - 4))).collect();
+    for name in &names {
+        glutton.stage.database().change(copies, &[Of::Text(name)]);
+    }
+    let path = format!("/v1/publishers/{}/resources", glutton.name);
+    let (mut listed, mut next) = (Vec::new(), Some(0));
+    while let Some(page) = next {
+        let path = if page == 0 { path.clone() } else { format!("{path}/{page}") };
+        let answer: PublishedAnswer = glutton.terminal.get_yes(&Draft::get(&path)).await;
+        listed.extend(answer.resources.known.iter().map(ToString::to_string));
+        next = answer.next;
+    }
+    assert_eq!(listed[0], "first");
+    assert_eq!(listed[1..], names);
+    let mut other = glutton.stage.publisher("another").await.0;
+    for path in [path.clone(), format!("{path}/1"), "/v1/publishers/there-is-none/resources".to_owned()] {
+        assert_eq!(other.send(&Draft::get(&path)).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let public = format!("{}/v1/publishers/{}", glutton.stage.origin, glutton.name);
+    let public = other.http.get(public).send().await.expect("answers").text().await.expect("a text");
+    assert!(public.contains("vouches") && !public.contains("first"), "{public}");
     glutton.stage.stop().await;
 }
 

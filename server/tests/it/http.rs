@@ -147,7 +147,7 @@ async fn sizes_forms_and_paths_are_checked() {
     assert_eq!(terminal.send(&keyless).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(terminal.send(&Draft::get("/v1/orders/nonsense")).await.status, StatusCode::NOT_FOUND);
     assert_eq!(terminal.send(&Draft::get("/v1/nothing")).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(terminal.send(&Draft::get("/v1/orders")).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(terminal.send(&Draft::get("/v1/redemptions")).await.status, StatusCode::METHOD_NOT_ALLOWED);
     let oversize = upload(&vec![0; 1024 * 1024 + 1]);
     assert_eq!(terminal.send(&oversize).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     stage.stop().await;

@@ -4,7 +4,7 @@ use crate::database::Of;
 use crate::metered::{pay, purse};
 use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
 use async_trait::async_trait;
-use portcullis_protocol::wire::{OfferTerms, OrderAnswer, OrderState};
+use portcullis_protocol::wire::{OfferTerms, OrderAnswer, OrderState, UnpaidGoods, UnpaidOrder};
 use portcullis_protocol::{Digest, Money, OrderId, Reason, Rights};
 use portcullis_server::billing::orders;
 use portcullis_server::billing::payment::{
@@ -356,6 +356,41 @@ async fn an_account_has_few_orders_that_are_not_paid() {
     buy(&world.core, &world, &stranger, "view", "ok").await.expect("hers");
     orders::give_up(&world.core, &machine.asker, &pending[0]).await.expect("given up");
     buy(&world.core, &world, &machine, "view", "ok").await.expect("bought");
+    // Each of them is listed, the newest first, and nobody else's.
+    let unpaid: Vec<OrderId> = unpaid(&world, &machine).await.iter().map(|order| order.order).collect();
+    assert!(unpaid.iter().rev().eq(&pending[1..]), "{unpaid:?}");
+}
+
+async fn unpaid(world: &World, machine: &Machine) -> Vec<UnpaidOrder> {
+    orders::unpaid(&world.core, &machine.asker).await.expect("listed")
+}
+
+#[tokio::test]
+async fn what_is_not_paid_is_listed_until_it_is_decided() {
+    let world = World::new().await;
+    let (machine, stranger) = (world.machine("ada@example.org").await, world.machine("eve@example.org").await);
+    buy(&world.core, &world, &machine, "view", "ok").await.expect("paid");
+    let rights = buy(&world.core, &world, &machine, "resize", "pending").await.expect("pending");
+    let request = pay("5.00 EUR", "redirect");
+    let money = orders::order(&world.core, &machine.asker, &request, &fresh(&request)).await.expect("pending");
+    // At another terminal of the account as well.
+    let sibling = world.machine_of(machine.account).await;
+    for asking in [&machine, &sibling] {
+        let listed = unpaid(&world, asking).await;
+        let [first, second] = listed.as_slice() else { panic!("{listed:?}") };
+        assert_eq!(
+            (first.order, &first.goods, first.next.clone()),
+            (money.order, &UnpaidGoods::TopUp {}, money.next.clone())
+        );
+        assert!(first.next.is_some() && first.until > first.at && first.amount.to_string() == "5.00 EUR", "{first:?}");
+        assert_eq!((second.order, second.next.as_ref()), (rights.order, None));
+        let UnpaidGoods::Rights { operation, .. } = &second.goods else { panic!("{second:?}") };
+        assert_eq!(operation.as_str(), "resize");
+    }
+    assert_eq!(unpaid(&world, &stranger).await, []);
+    orders::decide(&world.core, &money.order, Decision::Settled).await.expect("decided");
+    orders::give_up(&world.core, &machine.asker, &rights.order).await.expect("given up");
+    assert_eq!(unpaid(&world, &machine).await, []);
 }
 
 /// Whoever orders and gives up again and again has the provider asked about each for a week.

@@ -486,7 +486,7 @@ async fn unreached(stage: &Stage, number: u8, host: &str) -> (String, u64) {
     let claimed: MerchantAnswer =
         owner.get_yes(&Draft::post(paths::MERCHANTS, &MerchantRequest { claim: sign(claim, &key) })).await;
     assert_eq!(claimed.state, "claimed");
-    let mut merchant = by(&stage, &key).await;
+    let mut merchant = by(stage, &key).await;
     let begun = std::time::Instant::now();
     let refused = merchant.send(&Draft::post(paths::OWNERSHIP, &json!({}))).await;
     assert_eq!(refused.status, 422);

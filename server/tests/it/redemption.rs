@@ -45,7 +45,13 @@ async fn a_code_redeems_once_to_what_its_offer_gives() {
     let answer = redeem(&world.core, &ada, &code).await.expect("redeemed, however it is written");
     assert_eq!((answer.operation.as_str(), answer.rights), ("view", Rights::Perpetual {}));
     world.run(&ada, "view").await.expect("the next authorisation succeeds");
-    assert_eq!(redeem(&world.core, &ada, &code).await.expect("said again"), answer);
+    let now = || world.core.clock.now().seconds();
+    world.core.clock.advance(100);
+    let again = redeem(&world.core, &ada, &code).await.expect("said again");
+    assert!(again == answer && !again.was_before(now()), "an answer that got lost");
+    world.core.clock.advance(3600);
+    let again = redeem(&world.core, &ada, &code).await.expect("said again");
+    assert!(again == answer && again.was_before(now()), "{again:?}");
     assert_eq!(reason(redeem(&world.core, &bob, &code).await), Reason::CodeSpent);
     assert!(world.run(&bob, "view").await.is_err());
     // Whoever holds it already keeps the code for somebody else.

@@ -5,7 +5,9 @@
 //!  format    bytes of a sealed file, changed             specimen: a sealed resource and its keys
 //!  loading   what reaches an engine or a terminal        plain: an engine without Portcullis
 //!  bodies    what costs too much, or could never run
+//!  publisher_keys  a publisher's key that was replaced
 //!  cycle     requests, codes, answers, money, crashes    shop: a real server with something to sell
+//!  unpaid    orders that are given up
 //!  guests    bodies that misbehave                       cheater: a terminal that sends whatever it likes
 //!  screen    what is written to a terminal and typed     pty: a real terminal, with an emulator
 //!  waits     bodies that wait for what never comes       meddler: somebody between a real terminal and its server
@@ -52,6 +54,7 @@ mod merchants;
 mod metered;
 mod money;
 mod notices;
+mod publisher_keys;
 mod purchases;
 mod redemptions;
 #[cfg(unix)]
@@ -64,6 +67,7 @@ mod specimen;
 mod storefront;
 mod surgery;
 mod trial;
+mod unpaid;
 mod waits;
 mod withdrawal;
 
@@ -112,11 +116,13 @@ pub fn all() -> Vec<Attack> {
         loading::ATTACKS,
         withdrawal::ATTACKS,
         bodies::ATTACKS,
+        publisher_keys::ATTACKS,
         cycle::ATTACKS,
         codes::ATTACKS,
         money::ATTACKS,
         metered::ATTACKS,
         purchases::ATTACKS,
+        unpaid::ATTACKS,
         load::ATTACKS,
         crash::ATTACKS,
         slots::ATTACKS,

@@ -153,3 +153,44 @@ async fn a_watch_says_that_a_merchant_declined_and_why() -> Result<()> {
     stage.user.run(&["codes", "--watch"])?.done()?;
     Ok(())
 }
+
+/// What is not paid yet is in no delivery: the list says how it is paid and given up, and a watch waits for it where it
+/// would come to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_not_paid_is_listed_and_waited_for_where_it_comes_to() -> Result<()> {
+    let mut stage = Stage::open().await?;
+    let pay = ["--json", "pay", "games/game-key", "--yes", "--again", "--no-wait", "--payment", "sandbox:redirect"];
+    let ordered = stage.user.run(&pay)?.json()?;
+    let order = ordered["order"].as_str().context("an order")?.to_owned();
+    let address = ordered["next"]["url"].as_str().context("an address")?.to_owned();
+    for verb in ["codes", "receipts"] {
+        for terminal in [&stage.user, &stage.other] {
+            let listed = terminal.run(&[verb])?.done()?;
+            let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+            for wanted in [&order, &address, "not paid", "portcullis cancel"] {
+                ensure!(said.contains(wanted), "`{wanted}` is not in what {verb} says: {said}");
+            }
+        }
+    }
+    // Nothing can come to the other one.
+    stage.other.run(&["codes", "--watch"])?.done()?;
+    let mut watch = Watching::of(&stage.user, &["codes", "--watch"])?;
+    watch.wait_for(&[&order, "not paid", &address])?;
+    stage.server.operator(&["order", "settle", &order, "paid"])?;
+    watch.wait_for(&[&order, "Alpine Racer"])?;
+    let id = order.parse()?;
+    let nonce = stage.rogue.nonce(&id).await?;
+    let verification = stage.rogue.verify(&id, nonce).await?;
+    let sealed = stage.rogue.seal(&verification, &["PAID-LATER"])?;
+    stage.rogue.submit(&sealed).await?;
+    ensure!(watch.end()?.contains("acknowledged"), "the code has come");
+    // One that is given up is waited for no longer.
+    let ordered = stage.user.run(&pay)?.json()?;
+    let order = ordered["order"].as_str().context("an order")?.to_owned();
+    let mut watch = Watching::of(&stage.user, &["codes", "--watch"])?;
+    watch.wait_for(&[&order, "not paid"])?;
+    stage.user.run(&["cancel", &order])?.done()?;
+    let table = watch.end()?;
+    ensure!(!table.contains("not paid"), "{table}");
+    Ok(())
+}

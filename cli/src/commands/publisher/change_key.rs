@@ -8,7 +8,7 @@ use portcullis_protocol::{
     AdoptedVersions, Digest, Origin, PublicKey, PublisherName, ResourceName, SecretKey, Version,
 };
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use crate::context::{Context, ServerOption};
@@ -17,6 +17,7 @@ use crate::project::published_record::PublishedRecord;
 use crate::project::publisher_key::{self, Whose};
 use crate::resource::target::Name;
 use crate::screen::output::{KeyName, Lines, Report, style};
+use crate::screen::shell::quoted;
 
 /// Change a publisher's key: the old one vouches for the new one, and the new one stands for what was published
 ///
@@ -58,6 +59,9 @@ struct Changed {
     was_in_use: bool,
     #[serde(skip)]
     file: PathBuf,
+    /// Where the old key lies, if that is the one that is used without `--key`.
+    #[serde(skip)]
+    usual: Option<PathBuf>,
 }
 
 /// A version that was published, and whose it is.
@@ -95,7 +99,8 @@ impl ChangeKey {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
         let own = PublishedRecord::of(&home).digests(&self.publisher);
-        let report = context.wait(self.change(context, &client, &server, (key, successor), &own))?;
+        let mut report = context.wait(self.change(context, &client, &server, (key, successor), &own))?;
+        report.usual = self.key.is_none().then(|| publisher_key::path(None, &home));
         context.screen.report(&report);
         Ok(())
     }
@@ -121,8 +126,17 @@ impl ChangeKey {
                 "name that one: --key FILE",
             ));
         }
+        let published = publishing.resources(&self.publisher).await?;
+        if !published.unknown.is_empty() {
+            return Err(Failure::new(
+                format!("{server} lists resources of {} that this version cannot read", self.publisher),
+                "update portcullis: the new key has to stand for all of them",
+            ));
+        }
+        // A resource that is published between two pages may be on both.
+        let published: BTreeSet<ResourceName> = published.known.into_iter().collect();
         let (mut adopted, mut left_out) = (Vec::new(), Vec::new());
-        for name in &known.resources {
+        for name in &published {
             let listing = client.store(server).entry(&self.publisher, name).await?;
             let before = listing.adopted().unwrap_or_default();
             let keys = [key.public(), successor.public()];
@@ -139,7 +153,7 @@ impl ChangeKey {
             }
         }
         self.agreed(context, server, &adopted)?;
-        for name in &known.resources {
+        for name in &published {
             let versions = adopted.iter().filter(|line| line.resource == *name).map(|line| line.digest);
             let versions = AdoptedVersions::new(versions).map_err(|error| Failure::new(error, "use --without"))?;
             if versions.iter().len() > 0 {
@@ -158,6 +172,7 @@ impl ChangeKey {
             left_out,
             was_in_use,
             file: self.successor.clone(),
+            usual: None,
         })
     }
 
@@ -252,9 +267,16 @@ impl Report for Changed {
         if self.was_in_use {
             return format!("{good}in use{good:#} is this key of {publisher} at {server} already\n{lines}");
         }
-        format!(
-            "{good}changed{good:#} the key of {publisher} at {server}\n{lines}\nSeal and publish with `--key {}` from now on. The old key is needed no longer, but keep it where you sell at other stores.\n",
-            self.file.display()
-        )
+        let file = quoted(self.file.display());
+        let mut text = format!(
+            "{good}changed{good:#} the key of {publisher} at {server}\n{lines}\nSeal and publish with `--key {file}` from now on. The old key is needed no longer, but keep it where you sell at other stores.\n"
+        );
+        if let Some(usual) = &self.usual {
+            let (old, new) = (quoted(usual.with_extension("old.jwk").display()), quoted(usual.display()));
+            text += &format!(
+                "Without `--key` the old one is still used. To use the new one: `mv -n {new} {old} && cp -n {file} {new}`\n"
+            );
+        }
+        text
     }
 }

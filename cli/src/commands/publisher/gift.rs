@@ -13,7 +13,7 @@ use crate::failure::{Failure, Outcome};
 use crate::payment;
 use crate::payment::identifier;
 use crate::resource::target::Name;
-use crate::screen::output::{Report, style};
+use crate::screen::output::{Report, date, style};
 use crate::screen::table::Table;
 
 /// Make codes that give an offer's rights to whoever redeems them: gifts, promotions, press copies
@@ -58,7 +58,42 @@ struct Made {
 struct Batches {
     server: String,
     name: String,
-    batches: Vec<BatchInfo>,
+    batches: Vec<BatchLine>,
+}
+
+/// A batch, for people and programs.
+#[derive(Serialize)]
+struct BatchLine {
+    batch: String,
+    /// The digest of the offer.
+    offer: String,
+    /// The operation and the rights that each code gives, if the store says them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gives: Option<String>,
+    count: u32,
+    redeemed: u32,
+    void: u32,
+    note: String,
+    made: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+}
+
+impl BatchLine {
+    fn of(info: &BatchInfo) -> Self {
+        let gives = info.operation.as_ref().zip(info.rights);
+        Self {
+            batch: info.batch.to_string(),
+            offer: info.offer.to_string(),
+            gives: gives.map(|(operation, rights)| format!("{operation}: {rights}")),
+            count: info.count,
+            redeemed: info.redeemed,
+            void: info.void,
+            note: info.note.clone(),
+            made: info.made,
+            expires: info.expires,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -76,6 +111,7 @@ impl Gift {
         let full = format!("{publisher}/{name}");
         if self.list {
             let batches = context.wait(batches(&client, &server, &self.name, publisher))?;
+            let batches = batches.iter().map(BatchLine::of).collect();
             context.screen.report(&Batches { server: server.to_string(), name: full, batches });
             return Ok(());
         }
@@ -136,10 +172,12 @@ impl Report for Made {
 
 impl Report for Batches {
     fn text(&self) -> String {
-        let mut table = Table::new(&["batch", "codes", "redeemed", "void", "note"]);
-        for batch in &self.batches {
-            let BatchInfo { batch: id, count, redeemed, void, note, .. } = batch;
-            table.row([id.to_string(), count.to_string(), redeemed.to_string(), void.to_string(), note.clone()]);
+        let mut table = Table::new(&["batch", "gives", "codes", "redeemed", "void", "until", "note"]);
+        for BatchLine { batch, gives, count, redeemed, void, note, expires, .. } in &self.batches {
+            let gives = gives.clone().unwrap_or_else(|| "-".to_owned());
+            let until = expires.map_or_else(|| "any time".to_owned(), date);
+            let [count, redeemed, void] = [count, redeemed, void].map(ToString::to_string);
+            table.row([batch.clone(), gives, count, redeemed, void, until, note.clone()]);
         }
         table.to_string()
     }

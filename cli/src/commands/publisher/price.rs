@@ -16,7 +16,9 @@ use crate::project;
 use crate::resource::target::Name;
 use crate::screen::output::{OfferLine, Report, UnknownLine, style};
 
-/// Show or set what a resource's operations cost. An offer of the same operation and model is revised
+/// Show or set what a resource's operations cost. An offer of the same operation, model and currency is revised
+///
+/// The old terms end, and who bought under them keeps what was bought. To sell both, add the new one with --beside.
 #[derive(Debug, Args)]
 pub(crate) struct Price {
     /// publisher/name
@@ -32,6 +34,12 @@ pub(crate) struct Price {
     /// What a buyer reads. Left out, what the title of a revised offer says of the count follows the new count
     #[arg(long, value_name = "TEXT", requires = "operation", value_parser = title)]
     title: Option<String>,
+    /// Add an offer, whatever there is of the same operation and model
+    #[arg(long, requires = "operation")]
+    beside: bool,
+    /// Which offer is revised, if several are alike
+    #[arg(long, value_name = "ID", requires = "operation", conflicts_with = "beside")]
+    revise: Option<String>,
     /// End this offer
     #[arg(long, value_name = "ID", conflicts_with = "operation")]
     remove: Option<String>,
@@ -44,6 +52,9 @@ struct Prices {
     server: String,
     name: String,
     changed: bool,
+    /// The offer as it was before it was revised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revised: Option<OfferLine>,
     offers: Vec<OfferLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_offers: Vec<UnknownLine>,
@@ -56,7 +67,7 @@ impl Price {
         let publisher = publisher(&self.name)?;
         let report = context.wait(async {
             let listing = client.store(&server).entry(publisher, &self.name.name).await?;
-            let terms = self.terms(&listing)?;
+            let (terms, revised) = self.terms(&listing)?;
             if terms.is_some() && listing.newest().is_none() {
                 return Err(Failure::new(
                     format!("every version of {} is withdrawn, and its offers rest", self.name.path()),
@@ -80,14 +91,15 @@ impl Price {
             };
             let offers = offers.iter().map(OfferLine::of).collect();
             let unknown_offers = listing.unknown_offers.iter().map(UnknownLine::of).collect();
-            Ok(Prices { server: server.to_string(), name: self.name.path(), changed, offers, unknown_offers })
+            let (server, name) = (server.to_string(), self.name.path());
+            Ok(Prices { server, name, changed, revised, offers, unknown_offers })
         })?;
         context.screen.report(&report);
         Ok(())
     }
 
-    /// The whole list as it shall be; `None` where nothing changes.
-    fn terms(&self, listing: &Listing) -> Outcome<Option<Vec<OfferTerms>>> {
+    /// The whole list as it shall be, and the offer that is revised in it; no list if nothing changes.
+    fn terms(&self, listing: &Listing) -> Outcome<(Option<Vec<OfferTerms>>, Option<OfferLine>)> {
         let mut terms: Vec<OfferTerms> = listing
             .offers
             .iter()
@@ -103,12 +115,10 @@ impl Price {
             })
             .collect();
         if let Some(typed) = &self.remove {
-            let known: Vec<OfferId> = listing.offers.iter().map(|offer| offer.document().id).collect();
-            let at = identifier::pick(typed, &known, "offer", &format!("portcullis price {}", self.name.path()))?;
-            terms.remove(at);
-            return Ok(Some(terms));
+            terms.remove(self.pick(typed, listing)?);
+            return Ok((Some(terms), None));
         }
-        let Some(operation) = &self.operation else { return Ok(None) };
+        let Some(operation) = &self.operation else { return Ok((None, None)) };
         let rights = self.rights.rights().map_err(|(message, fix)| Failure::usage(message, fix))?;
         let price = match self.price {
             Some(price) => price,
@@ -121,17 +131,63 @@ impl Price {
                 "choose another model, or another price",
             ));
         }
-        match terms.iter_mut().find(|offer| offer.operation == *operation && offer.rights.model() == rights.model()) {
-            Some(offer) => {
-                offer.title = self.title.clone().unwrap_or_else(|| retitled(offer, rights));
-                (offer.rights, offer.price) = (rights, price);
+        let Some(at) = self.revised(listing, &terms, (operation, rights, price))? else {
+            let title = self.title.clone().unwrap_or_else(|| rights.to_string());
+            terms.push(OfferTerms { id: None, operation: operation.clone(), title, rights, price });
+            return Ok((Some(terms), None));
+        };
+        let offer = &mut terms[at];
+        let title = self.title.clone().unwrap_or_else(|| retitled(offer, rights));
+        let is_as_before = (&offer.title, offer.rights, offer.price) == (&title, rights, price);
+        let before = (!is_as_before).then(|| OfferLine::of(&listing.offers[at]));
+        (offer.title, offer.rights, offer.price) = (title, rights, price);
+        Ok((Some(terms), before))
+    }
+
+    /// The place of the offer that these terms revise; none if they are another one's.
+    fn revised(
+        &self,
+        listing: &Listing,
+        terms: &[OfferTerms],
+        (operation, rights, price): (&OperationName, Rights, Money),
+    ) -> Outcome<Option<usize>> {
+        if self.beside {
+            return Ok(None);
+        }
+        if let Some(typed) = &self.revise {
+            let at = self.pick(typed, listing)?;
+            if terms[at].operation != *operation {
+                return Err(Failure::usage(
+                    format!("that offer is one of {}, not of {operation}", terms[at].operation),
+                    format!("name an offer of {operation}: `portcullis price {}` lists them", self.name.path()),
+                ));
             }
-            None => {
-                let title = self.title.clone().unwrap_or_else(|| rights.to_string());
-                terms.push(OfferTerms { id: None, operation: operation.clone(), title, rights, price });
+            return Ok(Some(at));
+        }
+        // Who pays in another currency is another buyer.
+        let is_alike = |offer: &OfferTerms| {
+            let is_free = rights.is_given();
+            offer.operation == *operation
+                && offer.rights.model() == rights.model()
+                && (is_free || offer.price.currency() == price.currency())
+        };
+        let alike: Vec<usize> = (0..terms.len()).filter(|at| is_alike(&terms[*at])).collect();
+        match alike.as_slice() {
+            [] => Ok(None),
+            [only] => Ok(Some(*only)),
+            several => {
+                let lines = several.iter().map(|at| format!("\n  {}", OfferLine::of(&listing.offers[*at])));
+                Err(Failure::usage(
+                    format!("several offers of {operation} are alike:{}", lines.collect::<String>()),
+                    "say which one is revised: --revise ID; or add one beside them: --beside",
+                ))
             }
         }
-        Ok(Some(terms))
+    }
+
+    fn pick(&self, typed: &str, listing: &Listing) -> Outcome<usize> {
+        let known: Vec<OfferId> = listing.offers.iter().map(|offer| offer.document().id).collect();
+        identifier::pick(typed, &known, "offer", &format!("portcullis price {}", self.name.path()))
     }
 }
 
@@ -165,6 +221,10 @@ impl Report for Prices {
         let (good, strong) = (style::GOOD, style::STRONG);
         let head = if self.changed { format!("{good}priced{good:#} ") } else { String::new() };
         let mut text = format!("{head}{strong}{}{strong:#} at {}\n", self.name, self.server);
+        if let Some(before) = &self.revised {
+            let dim = style::DIM;
+            text += &format!("  {dim}ended: {before}; who bought it keeps it. To sell both: --beside{dim:#}\n");
+        }
         for offer in &self.offers {
             text += &format!("  {offer}\n");
         }

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::payment::rights::Figures;
+use crate::payment::unpaid::UnpaidLine;
 use crate::screen::output::{Report, UnknownLine, date, style};
 
-/// Show what you bought, paid in and got back
+/// Show what you bought, paid in and got back, and what is not paid yet
 #[derive(Debug, Args)]
 pub(crate) struct Receipts {
     #[command(flatten)]
@@ -139,6 +140,8 @@ impl From<&RefundInfo> for RefundLine {
 #[derive(Serialize)]
 struct Bought {
     server: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unpaid: Vec<UnpaidLine>,
     receipts: Vec<ReceiptLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     top_ups: Vec<TopUpLine>,
@@ -155,22 +158,28 @@ impl Receipts {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        let (receipts, top_ups, codes, products, refunds) = context.wait(async {
+        let (unpaid, receipts, top_ups, codes, products, refunds) = context.wait(async {
             let store = client.store(&server);
+            let unpaid = store.unpaid_orders().await?;
             let codes = store.code_receipts().await?;
             // A receipt names its product by the digest.
             let products = if codes.is_empty() { Vec::new() } else { store.code_orders().await?.known };
-            Ok((store.receipts().await?, store.top_ups().await?, codes, products, store.refunds().await?))
+            let (receipts, top_ups) = (store.receipts().await?, store.top_ups().await?);
+            Ok((unpaid, receipts, top_ups, codes, products, store.refunds().await?))
         })?;
         let names =
             products.into_iter().filter_map(|order| Some((order.id, order.product?.name.to_string()))).collect();
-        let unknown = [&receipts.unknown, &top_ups.unknown, &codes.unknown, &refunds.unknown].into_iter().flatten();
+        let unknown = [&unpaid.unknown, &receipts.unknown, &top_ups.unknown, &codes.unknown, &refunds.unknown]
+            .into_iter()
+            .flatten();
         let unknown = unknown.map(UnknownLine::of).collect();
+        let unpaid = unpaid.into_iter().map(UnpaidLine::from).collect();
         let receipts = receipts.iter().map(ReceiptLine::from).collect();
         let top_ups = top_ups.iter().map(TopUpLine::from).collect();
         let codes = codes.iter().map(|receipt| CodesLine::of(receipt, &names)).collect();
         let refunds = refunds.iter().map(RefundLine::from).collect();
-        context.screen.report(&Bought { server: server.to_string(), receipts, top_ups, codes, refunds, unknown });
+        let server = server.to_string();
+        context.screen.report(&Bought { server, unpaid, receipts, top_ups, codes, refunds, unknown });
         Ok(())
     }
 }
@@ -178,7 +187,8 @@ impl Receipts {
 impl Report for Bought {
     fn text(&self) -> String {
         let (strong, dim) = (style::STRONG, style::DIM);
-        let none_paid = self.receipts.is_empty() && self.top_ups.is_empty() && self.codes.is_empty();
+        let none_paid =
+            self.unpaid.is_empty() && self.receipts.is_empty() && self.top_ups.is_empty() && self.codes.is_empty();
         if none_paid && self.refunds.is_empty() && self.unknown.is_empty() {
             return format!("nothing was bought at {}\n", self.server);
         }
@@ -210,6 +220,8 @@ impl Report for Bought {
             let name = one.name.as_deref().unwrap_or("something");
             format!("{strong}{name}{strong:#} {one}\n")
         });
-        lines.into_iter().map(|(_, line)| line).chain(unknown).collect()
+        // What somebody still has to do stands first.
+        let unpaid = self.unpaid.iter().map(UnpaidLine::text);
+        unpaid.chain(lines.into_iter().map(|(_, line)| line)).chain(unknown).collect()
     }
 }

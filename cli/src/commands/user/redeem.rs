@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::screen::output::{Lines, Report, style};
+use crate::screen::output::{Lines, Report, date, style};
 
 /// Redeem a code for a resource: a gift, a promotion, or one that you bought
 #[derive(Debug, Args)]
@@ -24,6 +24,11 @@ struct Redeemed {
     name: String,
     operation: String,
     rights: String,
+    /// When it was redeemed, if the store says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<u64>,
+    #[serde(skip)]
+    was_before: bool,
 }
 
 impl Redeem {
@@ -42,11 +47,14 @@ impl Redeem {
                     _ => failure,
                 }
             })?;
+            let was_before = answer.was_before(client.server_clock(&server).now());
             Ok(Redeemed {
                 server: server.to_string(),
                 name: format!("{}/{}", answer.publisher, answer.name),
                 operation: answer.operation.to_string(),
                 rights: answer.rights.to_string(),
+                at: answer.at,
+                was_before,
             })
         })?;
         context.screen.report(&report);
@@ -62,6 +70,17 @@ impl Report for Redeemed {
             .add("rights", &self.rights)
             .add("store", &self.server)
             .add("run it", format_args!("portcullis run {}", self.name));
-        format!("{good}redeemed{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.operation)
+        match self.at.filter(|_| self.was_before) {
+            Some(at) => {
+                let warn = style::WARN;
+                let (name, operation) = (&self.name, &self.operation);
+                let gave = "this code was redeemed by your account on";
+                format!(
+                    "{warn}redeemed before{warn:#}: {gave} {}, and gives nothing more\n{strong}{name}{strong:#} {operation}\n{lines}",
+                    date(at)
+                )
+            }
+            None => format!("{good}redeemed{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.operation),
+        }
     }
 }

@@ -13,8 +13,11 @@ use axum::extract::State;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::limits::{MAX_PUBLISHERS, MAX_VOUCHES};
 use portcullis_protocol::paths;
-use portcullis_protocol::wire::{Done, PublisherAnswer, PublisherRequest, VouchRequest};
+use portcullis_protocol::wire::{Done, PublishedAnswer, PublisherAnswer, PublisherRequest, VouchRequest};
 use portcullis_protocol::{AccountId, PublisherClaim, PublisherName, Unverified, Vouch};
+
+/// Resources of one page. With names of full length they take 26 KiB in the answer's base64url.
+const RESOURCES: u32 = 300;
 
 /// Claims a publisher's name for the account and the claim's key.
 #[utoipa::path(
@@ -80,7 +83,7 @@ fn held_key(app: &App, claim: &str) -> Result<PublisherClaim, ApiError> {
     }
 }
 
-/// A publisher: the key in use, how it came to be, and what it has published.
+/// A publisher: the key in use, and how it came to be.
 #[utoipa::path(
     get,
     path = paths::PUBLISHER,
@@ -95,8 +98,48 @@ pub(crate) async fn show(
     let name: PublisherName = segment(&name)?;
     let publisher = app.core.store.publisher(&name).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
     let vouches = app.core.store.vouches(&name).await.map_err(ApiError::internal)?;
-    let resources = app.core.store.resource_names(&name).await.map_err(ApiError::internal)?;
-    Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches, resources }))
+    Ok(Json(PublisherAnswer { name, publisher_key: publisher.key, vouches }))
+}
+
+/// What a publisher of this account has published, by name, on sale or not.
+#[utoipa::path(
+    get,
+    path = paths::PUBLISHED,
+    tag = "publishing",
+    params(("name" = PublisherName, Path, description = "The publisher")),
+    responses((status = 200, description = "Done", body = PublishedAnswer)),
+)]
+pub(crate) async fn resources(app: App, caller: ProvenTerminal, name: String) -> Result<PublishedAnswer, Refused> {
+    resources_from(&app, &caller, &name, 0).await
+}
+
+/// A further page of it.
+#[utoipa::path(
+    get,
+    path = paths::PUBLISHED_PAGE,
+    tag = "publishing",
+    params(
+        ("name" = PublisherName, Path, description = "The publisher"),
+        ("page" = u32, Path, description = "What `next` of the page before named"),
+    ),
+    responses((status = 200, description = "Done", body = PublishedAnswer)),
+)]
+pub(crate) async fn resources_page(
+    app: App,
+    caller: ProvenTerminal,
+    (name, page): (String, String),
+) -> Result<PublishedAnswer, Refused> {
+    resources_from(&app, &caller, &name, segment(&page)?).await
+}
+
+async fn resources_from(app: &App, caller: &ProvenTerminal, name: &str, page: u32) -> Result<PublishedAnswer, Refused> {
+    let (name, skip): (PublisherName, u32) = (segment(name)?, page.saturating_mul(RESOURCES));
+    // What is not on sale yet is nobody else's to know.
+    let names = app.core.store.resource_names(caller.account(), &name, skip, RESOURCES.saturating_add(1));
+    let mut names = names.await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
+    let has_more = names.len() > RESOURCES as usize;
+    names.truncate(RESOURCES as usize);
+    Ok(PublishedAnswer { resources: names.into(), next: has_more.then(|| page.saturating_add(1)) })
 }
 
 /// Changes a publisher's key: the key in use names its successor.

@@ -24,7 +24,7 @@ use crate::store::{
 use async_trait::async_trait;
 use portcullis_protocol::codes::Quantity;
 use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, Rights, wire};
+use portcullis_protocol::{AccountId, Digest, Money, Offer, OrderId, Reason, Rights, TerminalId, wire};
 
 /// In the order of the column's numbers.
 const PHASES: [OrderPhase; 7] = [
@@ -47,7 +47,7 @@ const WATCHED: i64 = 100;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
-                            o.place, c.product, c.quantity, p.product
+                            o.place, c.product, c.quantity, p.product, c.terminal
                      FROM orders o LEFT JOIN offers f ON f.digest = o.offer_digest
                           LEFT JOIN code_orders c ON c.id = o.id LEFT JOIN products p ON p.digest = c.product";
 /// The column of [`ORDER`] that names pages.
@@ -79,7 +79,8 @@ fn goods(row: &Row<'_>) -> TxResult<Goods> {
     match maybe_bytes(row, CODES, Digest::from_bytes)? {
         Some(digest) => {
             let quantity = Quantity::new(row.get(CODES + 1)?).map_err(|_| TxError::Unreadable)?;
-            Ok(Goods::Codes { product: Box::new(json(row, CODES + 2)?), digest, quantity, amount })
+            let terminal = maybe_bytes(row, CODES + 3, TerminalId::from_bytes)?;
+            Ok(Goods::Codes { product: Box::new(json(row, CODES + 2)?), digest, quantity, amount, terminal })
         }
         None => Ok(Goods::TopUp { amount, returned: maybe_money(row, 9, 10)? }),
     }
@@ -925,6 +926,15 @@ impl<D: Database> Orders for D {
                 Ok((row.get(PLACE)?, order(row)?))
             })?;
             Ok(page.of(rows))
+        })
+        .await
+    }
+
+    async fn unpaid_orders(&self, account: &AccountId) -> Result<Vec<Order>, StoreError> {
+        let account = *account;
+        self.read_many("unpaid orders", move |tx| {
+            let sql = format!("{ORDER} WHERE o.account = ?1 AND o.state = 0 ORDER BY o.place DESC LIMIT ?2");
+            tx.all(&sql, (account.as_bytes(), PENDING), order)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! Publishers.
 
-use super::{Database, Lock, Tx, TxError, TxResult, search};
+use super::{Database, Lock, Tx, TxError, TxResult, resources, search};
 use crate::ops::faults::Write;
 use crate::store::database::row::{bytes, checked, count, octets, text, time};
 use crate::store::{
@@ -218,12 +218,18 @@ impl<D: Database> Publishers for D {
         self.write(Write::PublisherVouch, move |tx| vouch(tx, &new)).await
     }
 
-    async fn resource_names(&self, name: &PublisherName) -> Result<Vec<ResourceName>, StoreError> {
-        let name = name.clone();
+    async fn resource_names(
+        &self,
+        account: &AccountId,
+        name: &PublisherName,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Option<Vec<ResourceName>>, StoreError> {
+        let (account, name) = (*account, name.clone());
         self.read_many("resource names", move |tx| {
-            let sql = "SELECT c.name FROM catalogue c JOIN publishers p ON p.id = c.publisher WHERE p.name = ?1
-                       ORDER BY c.name";
-            tx.all(sql, [name.as_str()], |row| text(row, 0))
+            let Some(owned) = resources::owned(tx, &account, &name)? else { return Ok(None) };
+            let sql = "SELECT name FROM catalogue WHERE publisher = ?1 ORDER BY name LIMIT ?2 OFFSET ?3";
+            tx.all(sql, (owned.0.0, limit, skip), |row| text(row, 0)).map(Some)
         })
         .await
     }

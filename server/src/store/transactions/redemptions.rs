@@ -146,6 +146,7 @@ struct Found {
     offer: Offer,
     subject: Subject,
     expires: Option<Timestamp>,
+    redeemed: Option<Timestamp>,
 }
 
 fn redeem(tx: &Tx<'_>, buyer: &Buyer, code: RedemptionLookup) -> TxResult<RedeemOutcome> {
@@ -155,7 +156,7 @@ fn redeem(tx: &Tx<'_>, buyer: &Buyer, code: RedemptionLookup) -> TxResult<Redeem
         return Ok(RedeemOutcome::TooMany(seconds));
     }
     let found = tx.one(
-        "SELECT r.serial, r.state, r.account, b.expires_at, f.offer, f.publisher, f.name, f.operation
+        "SELECT r.serial, r.state, r.account, b.expires_at, f.offer, f.publisher, f.name, f.operation, r.redeemed_at
          FROM redemption_codes r JOIN code_batches b ON b.id = r.batch JOIN offers f ON f.digest = b.offer
          WHERE r.lookup = ?1",
         [code.0],
@@ -171,15 +172,19 @@ fn redeem(tx: &Tx<'_>, buyer: &Buyer, code: RedemptionLookup) -> TxResult<Redeem
                     name: text(row, 6)?,
                     operation: text(row, 7)?,
                 },
+                redeemed: maybe_time(row, 8)?,
             })
         },
     )?;
-    let Some(Found { serial, state, owner, offer, subject, expires }) = found else {
+    let Some(Found { serial, state, owner, offer, subject, expires, redeemed }) = found else {
         tried_in_vain(tx, account)?;
         return Ok(RedeemOutcome::Unknown);
     };
     match (state, owner) {
-        (1, Some(owner)) if owner == *account => return Ok(RedeemOutcome::Redeemed(Box::new(offer))),
+        (1, Some(owner)) if owner == *account => {
+            let at = redeemed.ok_or(TxError::Damaged)?;
+            return Ok(RedeemOutcome::Redeemed { offer: Box::new(offer), at });
+        }
         (1, _) => return Ok(RedeemOutcome::Spent),
         (0, _) if expires.is_none_or(|expires| expires > tx.now()) => {}
         _ => return Ok(RedeemOutcome::Void),
@@ -204,7 +209,7 @@ fn redeem(tx: &Tx<'_>, buyer: &Buyer, code: RedemptionLookup) -> TxResult<Redeem
         super::ledger::append(tx, &uses)?;
     }
     tx.log("code redeemed", Some(account), buyer.terminal(), serial.as_bytes())?;
-    Ok(RedeemOutcome::Redeemed(Box::new(offer)))
+    Ok(RedeemOutcome::Redeemed { offer: Box::new(offer), at: tx.now() })
 }
 
 #[async_trait]
@@ -227,14 +232,18 @@ impl<D: Database> Redemptions for D {
             tx.all(
                 "SELECT b.id, b.offer, b.count, b.note, b.created_at, b.expires_at,
                         (SELECT count(*) FROM redemption_codes r WHERE r.batch = b.id AND r.state = 1),
-                        b.count - (SELECT count(*) FROM redemption_codes r WHERE r.batch = b.id AND r.state <> 2)
+                        b.count - (SELECT count(*) FROM redemption_codes r WHERE r.batch = b.id AND r.state <> 2),
+                        f.offer
                  FROM code_batches b JOIN offers f ON f.digest = b.offer
                  WHERE b.publisher = ?1 AND f.name = ?2 ORDER BY b.created_at DESC, b.id LIMIT ?3 OFFSET ?4",
                 (owned.0.0, name.as_str(), limit, skip),
                 |row| {
+                    let offer: Offer = json(row, 8)?;
                     Ok(Batch {
                         id: bytes(row, 0, BatchId::from_bytes)?,
                         offer: bytes(row, 1, Digest::from_bytes)?,
+                        operation: offer.operation,
+                        rights: offer.rights,
                         count: row.get(2)?,
                         note: row.get(3)?,
                         made: time(row, 4)?,

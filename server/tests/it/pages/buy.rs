@@ -3,10 +3,12 @@
 use crate::browser::{Browser, Page};
 use crate::stage::{PASSWORD, Shop, Stage, terms};
 use crate::terminal::Draft;
+use portcullis_protocol::codes::RedemptionCode;
 use portcullis_protocol::wire::{Done, EntitlementsAnswer, GiftsAnswer, GiftsRequest, WithdrawRequest};
 use portcullis_protocol::{Digest, Rights, paths};
 use portcullis_server::billing::events;
 use portcullis_server::billing::payment::{PaymentChange, PaymentEvent, SANDBOX};
+use portcullis_server::crypto::secrets::random;
 use reqwest::StatusCode;
 
 fn path(offer: &Digest) -> String {
@@ -202,6 +204,7 @@ async fn the_page_of_an_order_says_where_it_stands() {
         let page = browser.get(&order).await;
         let step = format!("href=\"{}/sandbox/{id}\"", stage.origin);
         assert!(page.text.contains(&step) && page.text.contains("Go on to the payment"), "{means}: {}", page.text);
+        assert!(page.text.contains("Not paid yet") && !page.text.contains("Not decided yet"), "{means}: {}", page.text);
         let event = |what| PaymentEvent { order: id.parse().expect("an id"), what };
         let core = &stage.running.app().core;
         let paid = PaymentChange::Settled("5.00 EUR".parse().expect("a price"));
@@ -289,7 +292,7 @@ async fn an_order_that_is_not_paid_is_given_up_by_its_buyer_alone_and_named_to_w
     let theirs = eve.get("/account").await.csrf();
     assert_eq!(eve.post(&cancel, &[("csrf", &theirs)]).await.status, StatusCode::NOT_FOUND);
     assert_eq!(ada.post(&cancel, &[("csrf", &theirs)]).await.status, StatusCode::FORBIDDEN);
-    assert!(ada.get(&order).await.text.contains("has not decided yet"));
+    assert!(ada.get(&order).await.text.contains("You have not paid yet"));
     assert_eq!(ada.post(&cancel, &[("csrf", &page.csrf())]).await.location(), Some(order.as_str()));
     let ended = ada.get(&order).await;
     assert!(ended.text.contains("It ended unpaid") && !ended.text.contains("Give the order up"), "{}", ended.text);
@@ -335,11 +338,25 @@ async fn a_code_that_was_given_is_redeemed_in_a_browser() {
     }
     let library = ada.get("/account/library").await;
     assert!(library.text.contains("lumen/alpine-lake"), "{}", library.text);
+    assert!(library.text.contains("The code is redeemed."), "{}", library.text);
+    stage.clock.advance(600);
+    ada.post(page, &[("csrf", &csrf), ("code", &typed)]).await;
+    let library = ada.get("/account/library").await;
+    assert!(library.text.contains("You redeemed this code before"), "{}", library.text);
     assert_eq!(number(&stage, "SELECT count(*) FROM entitlements"), 1);
     let spent = eve.post(page, &[("csrf", &theirs), ("code", &code(0))]).await;
     assert!(spent.text.contains("Another account has redeemed"), "{}", spent.text);
     let held = ada.post(page, &[("csrf", &csrf), ("code", &code(1))]).await;
     assert!(held.text.contains("give it to somebody else"), "{}", held.text);
+    // Who guesses is told when to come back.
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        let code = RedemptionCode::from_bytes(random()).text().to_string();
+        let answer = eve.post(page, &[("csrf", &theirs), ("code", &code)]).await;
+        assert_eq!(answer.status == StatusCode::TOO_MANY_REQUESTS, answer.headers.contains_key("retry-after"));
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS), "{statuses:?}");
     stage.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! `portcullis codes`: the electronic codes that the account has bought.
 
 mod next;
+mod unpaid;
 mod watch;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::unpaid::Unpaid;
 use self::watch::{Seen, Until};
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
@@ -114,6 +116,21 @@ impl CodeLine {
             next: next::next(order, elsewhere),
         }
     }
+
+    fn unpaid(unpaid: &Unpaid) -> Self {
+        Self {
+            order: unpaid.order.to_string(),
+            state: Unpaid::STATE.to_owned(),
+            merchant: unpaid.merchant.to_string(),
+            product: Some(unpaid.title.clone()),
+            quantity: unpaid.quantity,
+            amount: unpaid.amount.to_string(),
+            here: false,
+            terminal: unpaid.terminal.map(|terminal| terminal.to_string()),
+            reason: None,
+            next: unpaid.next.clone(),
+        }
+    }
 }
 
 impl ShowCodes {
@@ -193,7 +210,7 @@ fn elsewhere(failure: Failure, server: &Origin, order: &OrderId) -> Failure {
 
 /// Lists what was seen.
 async fn list(store: &Storefront, seen: Seen) -> Listed {
-    let Seen { orders, problems, .. } = seen;
+    let Seen { unpaid, orders, problems, .. } = seen;
     let is_elsewhere = |order: &CodeOrder| !order.comes_here && order.terminal.is_some();
     let mut names = BTreeMap::new();
     // Whatever they are called, the list stands.
@@ -202,7 +219,9 @@ async fn list(store: &Storefront, seen: Seen) -> Listed {
     {
         names.extend(account.terminals.known.into_iter().map(|terminal| (terminal.terminal, terminal.label)));
     }
-    let codes = orders.iter().map(|order| CodeLine::of(order, &names)).collect();
+    let codes = orders.iter().map(|order| CodeLine::of(order, &names));
+    // What its buyer still has to do stands first.
+    let codes = unpaid.iter().map(CodeLine::unpaid).chain(codes).collect();
     Listed { server: store.origin().to_string(), codes, problems: problems.into_values().collect() }
 }
 

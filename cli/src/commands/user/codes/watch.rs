@@ -10,12 +10,13 @@
 
 use portcullis_host::{Client, ClientError, CodeOrder, Collected, Events, Storefront, Told};
 use portcullis_protocol::codes::CodeState;
-use portcullis_protocol::{MerchantName, OrderId, Reason};
+use portcullis_protocol::{MerchantName, OrderId, Reason, TerminalId};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::next::next;
+use super::unpaid::Unpaid;
 use crate::failure::Outcome;
 use crate::screen::output::{Screen, style};
 
@@ -41,6 +42,8 @@ pub(super) enum Until {
 /// What was seen in the end.
 #[derive(Default)]
 pub(super) struct Seen {
+    /// What is not paid yet, newest first.
+    pub(super) unpaid: Vec<Unpaid>,
     /// Newest first.
     pub(super) orders: Vec<CodeOrder>,
     /// What could not be fetched or got no key, and why.
@@ -54,7 +57,7 @@ pub(super) struct Seen {
 struct Move<'a> {
     order: String,
     merchant: &'a str,
-    state: String,
+    state: &'a str,
     /// Whether the codes are on this terminal.
     here: bool,
 }
@@ -64,6 +67,8 @@ struct Watch<'a> {
     screen: Screen,
     until: Until,
     seen: Seen,
+    /// This terminal, once it was asked for.
+    this: Option<TerminalId>,
     /// Asked for again and again, an order gets its key once.
     keyed: HashSet<OrderId>,
     /// Until when the codes of orders are waited for that have just got their key.
@@ -72,7 +77,8 @@ struct Watch<'a> {
 
 /// Fetches what has come, and goes on until then.
 pub(super) async fn follow(client: &Client, store: &Storefront, screen: Screen, until: Until) -> Outcome<Seen> {
-    let mut watch = Watch { store, screen, until, seen: Seen::default(), keyed: HashSet::new(), at_once: None };
+    let mut watch =
+        Watch { store, screen, until, seen: Seen::default(), this: None, keyed: HashSet::new(), at_once: None };
     let mut events: Option<Events> = None;
     // Which order is to be looked at; all of them without one.
     let mut next: Option<OrderId> = None;
@@ -145,7 +151,10 @@ fn may_answer_later(error: &ClientError) -> bool {
 
 impl Watch<'_> {
     async fn look_at_all(&mut self) -> Result<(), ClientError> {
+        // Before the others: one that is paid in between is in both lists, and not in none.
+        self.look_at_unpaid().await?;
         let orders = self.store.code_orders().await?.known;
+        self.seen.unpaid.retain(|unpaid| orders.iter().all(|order| order.id != unpaid.order));
         let is_first = self.seen.orders.is_empty();
         let before = std::mem::replace(&mut self.seen.orders, orders);
         for at in 0..self.seen.orders.len() {
@@ -156,7 +165,26 @@ impl Watch<'_> {
         Ok(())
     }
 
+    async fn look_at_unpaid(&mut self) -> Result<(), ClientError> {
+        let unpaid = Unpaid::all(self.store).await?;
+        if self.this.is_none() && unpaid.iter().any(|order| order.terminal.is_some()) {
+            let mut terminals = self.store.account().await?.terminals.into_iter();
+            self.this = terminals.find(|terminal| terminal.current).map(|terminal| terminal.terminal);
+        }
+        let before = std::mem::replace(&mut self.seen.unpaid, unpaid);
+        for order in &self.seen.unpaid {
+            if before.iter().all(|before| before.order != order.order) {
+                let what = (&order.merchant, order.title.as_str());
+                self.tell(&order.order, what, Unpaid::STATE, false, &order.next);
+            }
+        }
+        Ok(())
+    }
+
     async fn look_at(&mut self, id: &OrderId) -> Result<(), ClientError> {
+        if self.seen.unpaid.iter().any(|unpaid| unpaid.order == *id) {
+            self.look_at_unpaid().await?;
+        }
         // Of rights, or of a balance.
         let Some(order) = self.store.code_order(id).await? else { return Ok(()) };
         match self.seen.orders.iter().position(|seen| seen.id == *id) {
@@ -244,7 +272,9 @@ impl Watch<'_> {
     /// How long the next event may take; nothing if there is none to be waited for.
     fn patience(&self) -> Option<Duration> {
         let waits = self.seen.orders.iter().any(|order| can_come(order) && !self.seen.problems.contains_key(&order.id));
-        if !waits {
+        let is_to_be_paid =
+            self.seen.unpaid.iter().any(|order| order.terminal.is_some() && order.terminal == self.this);
+        if !waits && !is_to_be_paid {
             return None;
         }
         match self.until {
@@ -257,21 +287,23 @@ impl Watch<'_> {
     }
 
     fn show(&self, order: &CodeOrder) {
+        let title = order.product.as_ref().map_or("a code", |product| product.title.as_str());
+        self.tell(&order.id, (&order.merchant, title), &order.state.to_string(), order.is_here, &next(order, None));
+    }
+
+    /// Says where an order stands, if somebody follows it.
+    fn tell(&self, id: &OrderId, (merchant, title): (&MerchantName, &str), state: &str, here: bool, next: &str) {
         if self.until == Until::Looked {
             return;
         }
-        let state = order.state.to_string();
         if self.screen.is_json() {
-            let said =
-                Move { order: order.id.to_string(), merchant: order.merchant.as_str(), state, here: order.is_here };
+            let said = Move { order: id.to_string(), merchant: merchant.as_str(), state, here };
             self.screen.tell(format_args!("{}\n", serde_json::to_string(&said).unwrap_or_default()));
             return;
         }
         let (dim, strong) = (style::DIM, style::STRONG);
-        let what = order.product.as_ref().map_or("a code", |product| product.title.as_str());
-        let next = next(order, None);
-        let next = if next.is_empty() { next } else { format!("  {dim}{next}{dim:#}") };
-        self.screen.note(format_args!("{}  {strong}{state}{strong:#}  {what} of {}{next}", order.id, order.merchant));
+        let next = if next.is_empty() { String::new() } else { format!("  {dim}{next}{dim:#}") };
+        self.screen.note(format_args!("{id}  {strong}{state}{strong:#}  {title} of {merchant}{next}"));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::http::problem::ApiError;
 use crate::merchants::redemption;
 use crate::store::Buyer;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use maud::html;
 use portcullis_protocol::Reason;
@@ -55,13 +55,27 @@ pub(crate) async fn submit(
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
-    let (status, text) = match redemption::redeem(&app.core, Buyer::Browser { account: *account }, &sent.code).await {
-        Ok(_) => return Ok(visitor.say(&app, Flash::Redeemed, see_other(&Onward::Library.path()))),
-        Err(ServiceError::Refused(refusal)) => said(&refusal),
-        Err(ServiceError::Unacceptable(why)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{}.", capital(&why))),
-        Err(error) => return Err(ApiError::internal(error)),
-    };
-    Ok(render(&app, &visitor, status, Some((&sent.code, &text))))
+    let (status, text, retry_after) =
+        match redemption::redeem(&app.core, Buyer::Browser { account: *account }, &sent.code).await {
+            Ok(given) => {
+                let before = given.was_before(app.core.clock.now().seconds());
+                let flash = if before { Flash::RedeemedBefore } else { Flash::Redeemed };
+                return Ok(visitor.say(&app, flash, see_other(&Onward::Library.path())));
+            }
+            Err(ServiceError::Refused(refusal)) => {
+                let (status, text) = said(&refusal);
+                (status, text, refusal.retry_after)
+            }
+            Err(ServiceError::Unacceptable(why)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, format!("{}.", capital(&why)), None)
+            }
+            Err(error) => return Err(ApiError::internal(error)),
+        };
+    let mut page = render(&app, &visitor, status, Some((&sent.code, &text)));
+    if let Some(seconds) = retry_after {
+        page.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    Ok(page)
 }
 
 /// What a person reads of a refusal.

@@ -136,6 +136,7 @@ fn give_up(order: &Order, field: &Markup) -> Markup {
 const fn heading(order: &Order) -> &'static str {
     match order.phase {
         OrderPhase::Paid => "Thank you",
+        OrderPhase::Pending if order.next.is_some() => "Not paid yet",
         OrderPhase::Pending => "Not decided yet",
         OrderPhase::Declined => "Not bought",
         OrderPhase::Refunding | OrderPhase::Refunded => "Paid back",
@@ -168,6 +169,11 @@ fn state(order: &Order) -> Markup {
                 Goods::Codes { .. } => "It is paid. The merchant delivers the code to your terminal.",
             },
         ),
+        OrderPhase::Pending if order.next.is_some() => (
+            "notice warm",
+            "You have not paid yet, or your payment provider has not told the store of it. Go on to the payment; if you \
+             have paid, look again in a moment: the store asks the provider by itself.",
+        ),
         OrderPhase::Pending => (
             "notice warm",
             "The payment provider has not decided yet. The store asks it by itself; look again in a moment.",
@@ -197,6 +203,7 @@ fn next(app: &App, order: &Order, commands: &[String]) -> Markup {
                     }
                     a.button.plain href=(super::path(&order.id)) { "Look again" }
                 }
+                p.hint { "If it is not paid by " (moment(order.ends)) ", it ends, and nothing is owed." }
             }
             (OrderPhase::Paid, Goods::Rights { offer, .. }) => {
                 h2 { "Run it" }

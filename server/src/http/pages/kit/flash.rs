@@ -31,9 +31,11 @@ pub(in super::super) enum Flash {
     Allowed,
     /// A code gave its rights.
     Redeemed,
+    /// It did before.
+    RedeemedBefore,
 }
 
-const ALL: [(u8, Flash, &str); 7] = [
+const ALL: [(u8, Flash, &str); 8] = [
     (1, Flash::Revoked, "The terminal is revoked. It gets nothing any more."),
     (2, Flash::Ended, "The sign-in has ended."),
     (3, Flash::Password, "Your password is changed. Everything else that was signed in has ended."),
@@ -41,6 +43,11 @@ const ALL: [(u8, Flash, &str); 7] = [
     (5, Flash::Preset, "It is changed where your codes go."),
     (6, Flash::Allowed, "That terminal may take the order over now."),
     (7, Flash::Redeemed, "The code is redeemed. What it gives is in your library."),
+    (
+        8,
+        Flash::RedeemedBefore,
+        "You redeemed this code before, and it gives nothing more. What it gave is in your library.",
+    ),
 ];
 
 impl Flash {

@@ -50,23 +50,31 @@ pub(in super::super) fn gives(offer: &Offer) -> String {
     }
 }
 
-/// The least that something costs, as a card says it.
+/// The least that something costs, as a card says it: what is bought at once, and what is paid by the unit.
 pub(in super::super) fn least(offers: &[OfferRevision]) -> String {
     let is_free = |revision: &&OfferRevision| revision.offer.rights.cost_nothing_at(revision.offer.price);
     let free = offers.iter().any(|revision| is_free(&revision));
-    let mut paid = offers.iter().filter(|revision| !is_free(revision)).map(|revision| revision.offer.price);
-    let Some(first) = paid.next() else {
-        return if free { "Free" } else { "No price yet" }.to_owned();
-    };
-    // Amounts of different currencies do not compare.
-    let (mut least, mut one) = (first, true);
-    for price in paid {
-        one = false;
-        if price.currency() == least.currency() && price.minor_units() < least.minor_units() {
-            least = price;
+    let least_of = |is_per_unit: bool| {
+        let mut prices = offers
+            .iter()
+            .filter(|revision| !is_free(revision) && revision.offer.rights.is_paid_per_unit() == is_per_unit)
+            .map(|revision| revision.offer.price);
+        // Amounts of different currencies do not compare.
+        let (mut least, mut one) = (prices.next()?, true);
+        for price in prices {
+            one = false;
+            if price.currency() == least.currency() && price.minor_units() < least.minor_units() {
+                least = price;
+            }
         }
-    }
-    let from = if one { "" } else { "from " };
+        Some(format!("{}{least}", if one { "" } else { "from " }))
+    };
+    let cost = match (least_of(false), least_of(true)) {
+        (None, None) => return if free { "Free" } else { "No price yet" }.to_owned(),
+        (Some(at_once), None) => at_once,
+        (None, Some(by_unit)) => format!("{by_unit} a unit"),
+        (Some(at_once), Some(by_unit)) => format!("{at_once}, or {by_unit} a unit"),
+    };
     let tasting = if free { ", free to try" } else { "" };
-    format!("{from}{least}{tasting}")
+    format!("{cost}{tasting}")
 }
