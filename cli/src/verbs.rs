@@ -68,7 +68,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("publish", "portcullis publish alpine-lake-1.0.0.sealed.wasm --project alpine-lake"),
     (
         "price",
-        "portcullis price lumen/alpine-lake\nportcullis price lumen/alpine-lake --operation view --model perpetual --price 1.99EUR",
+        "portcullis price lumen/alpine-lake\nportcullis price lumen/alpine-lake --operation view --model perpetual --price 1.99EUR\nportcullis price lumen/alpine-lake --operation view --model uses --count 10 --price 4.99EUR --beside",
     ),
     (
         "gift",

@@ -60,7 +60,7 @@ pub const WITHDRAW: &str = "/v1/resources/{digest}/withdraw";
 /// Restores a resource.
 pub const RESTORE: &str = "/v1/resources/{digest}/restore";
 
-/// Buys; and what is not paid yet.
+/// Buys; and lists the orders that are not paid.
 pub const ORDERS: &str = "/v1/orders";
 /// One order.
 pub const ORDER: &str = "/v1/orders/{id}";

@@ -5,7 +5,7 @@ pub(crate) mod metered;
 pub(crate) mod offer_line;
 pub(crate) mod offer_title;
 pub(crate) mod rights;
-pub(crate) mod unpaid;
+pub(crate) mod unpaid_line;
 
 use portcullis_host::{ClientError, Goods, Listing, Order, Purchase, Storefront};
 use portcullis_protocol::wire::{OrderState, PaymentMethod, PaymentStep};

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::fmt::{self, Display};
 
 use crate::payment::rights::{self, Figures};
+use crate::screen::shell::quoted;
 use crate::screen::style;
 
 /// An offer in one line, and in JSON.
@@ -52,6 +53,22 @@ impl OfferLine {
     /// `view 1.99 EUR`, for lists.
     pub(crate) fn in_short(&self) -> String {
         format!("{} {}{}", self.operation, self.cost(), rights::per(self.rights))
+    }
+
+    /// The command that offers the same, beside whatever there is by then.
+    pub(crate) fn command(&self, name: &str) -> String {
+        let price = if self.rights.is_given() { String::new() } else { format!(" --price {}", quoted(&self.price)) };
+        format!(
+            "portcullis price {name} --operation {} {}{price} --title {} --beside",
+            self.operation,
+            self.figures.arguments(),
+            quoted(&self.title)
+        )
+    }
+
+    /// Operation, title and price, without its identifier.
+    pub(crate) fn terms(&self) -> String {
+        format!("{}: {} ({}, {})", self.operation, self.title, self.cost(), self.rights)
     }
 
     /// The price, or `free`.

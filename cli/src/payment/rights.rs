@@ -8,9 +8,11 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
+use std::time::Duration;
 use toml::Spanned;
 
 use crate::screen::moment::minute;
+use crate::screen::shell::quoted;
 
 /// The models, as advice names them.
 const MODELS: &str = "free, perpetual, uses, metered, rental";
@@ -125,6 +127,22 @@ pub(crate) struct Figures {
     start_within: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     use_within: Option<u32>,
+}
+
+impl Figures {
+    /// As they are typed: `--model uses --count 2`.
+    pub(crate) fn arguments(&self) -> String {
+        let mut text = format!("--model {}", self.model);
+        if let Some(count) = self.count {
+            text += &format!(" --count {count}");
+        }
+        let times = [("start", self.start_within), ("use", self.use_within)];
+        for (name, seconds) in times.into_iter().filter_map(|(name, seconds)| Some((name, seconds?))) {
+            let time = humantime::format_duration(Duration::from_secs(u64::from(seconds)));
+            text += &format!(" --{name}-within {}", quoted(time));
+        }
+        text
+    }
 }
 
 impl From<Rights> for Figures {

@@ -223,7 +223,7 @@ fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     assert_eq!(code, Some(0), "{text}");
     let offers: Vec<&str> = text.lines().filter(|line| line.contains("count: ")).collect();
     assert_eq!(offers.len(), 2, "{text}");
-    assert!(offers[0].contains("ended: ") && offers[0].contains("Two counts"), "{text}");
+    assert!(offers[0].contains("no longer: ") && offers[0].contains("Two counts"), "{text}");
     assert!(offers[1].contains("20 counts") && !offers[1].contains("Two counts"), "{text}");
     let (code, text) = said("publisher", &[&price[..], &["--count", "20", "--title", " "]].concat());
     assert_eq!(code, Some(2), "{text}");

@@ -179,6 +179,34 @@ fn a_store_is_sealed_for_by_its_own_file() {
     assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
 }
 
+/// What `change-key` advises does what it says, each time.
+#[cfg(unix)]
+#[test]
+fn the_key_that_is_used_without_being_named_follows_as_it_is_advised() {
+    let stage = Stage::with_sketch();
+    let usual = stage.path("publisher/publisher.jwk");
+    let read = |path: &std::path::Path| std::fs::read(path).expect("a key");
+    let first = read(&usual);
+    for name in ["second.jwk", "third.jwk"] {
+        stage.succeed("publisher", &["keygen", "--output", name]);
+        let before = read(&usual);
+        let changed = stage.succeed("publisher", &["change-key", "acme", name]);
+        let text = String::from_utf8_lossy(&changed.stdout).into_owned();
+        let advice = text.lines().find(|line| line.contains("Without `--key`")).expect("advice");
+        let command = advice.split('`').nth(3).expect("a command");
+        let done = std::process::Command::new("sh").args(["-c", command]).current_dir(stage.path("")).status();
+        assert!(done.expect("sh").success(), "{command}");
+        assert_eq!(read(&usual), read(&stage.path(name)), "{command}");
+        assert_ne!(read(&usual), before);
+        // It is said again that it is in use, and nothing is left to advise.
+        let again = stage.succeed("publisher", &["change-key", "acme", name]);
+        let text = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert!(text.contains("in use") && !text.contains("Without `--key`"), "{text}");
+    }
+    assert_eq!(read(&stage.path("publisher/publisher.1.jwk")), first, "no key is lost");
+    assert_ne!(read(&stage.path("publisher/publisher.2.jwk")), first);
+}
+
 #[test]
 fn those_who_trust_the_old_key_follow_to_the_new_one() {
     let stage = Stage::with_sketch();

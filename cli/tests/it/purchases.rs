@@ -78,6 +78,18 @@ fn an_offer_that_is_revised_is_named_and_others_stand_beside_it() {
     let (cheap, view) = (id_of("0.80 EUR"), id_of("1.99 EUR"));
     assert_eq!(said.run(&[price("0.70 EUR", "5"), vec!["--revise", &cheap]].concat()), 0);
     assert_eq!(said.run(&[price("0.70 EUR", "5"), vec!["--revise", &view]].concat()), 2, "of another operation");
+    assert_eq!(said.run(&[price("0.70 EUR", "5"), vec!["--beside"]].concat()), 2, "there is that one");
+    // Of another model, the title is another one.
+    let rental = ["--model", "rental", "--start-within", "36h", "--use-within", "48h", "--price", "1.99 EUR"];
+    assert_eq!(
+        said.run(&[&["price", "acme/sketch", "--operation", "view"], &rental[..], &["--revise", &view]].concat()),
+        0
+    );
+    assert_eq!(said.run(&["price", "acme/sketch", "--remove", &view]), 0, "ended, and how it is offered again");
+    // What is said there is so.
+    let again = ["--model", "rental", "--start-within", "1day 12h", "--use-within", "2days", "--price", "1.99 EUR"];
+    let again = [&["price", "acme/sketch", "--operation", "view"], &again[..], &["--beside"]].concat();
+    assert_eq!(said.run(&again), 0);
     said.check("prices");
 }
 

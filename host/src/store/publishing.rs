@@ -156,7 +156,7 @@ impl Publishing {
     /// What a publisher of this account has published, by name, on sale or not.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] if the publisher is another account's, or there is none.
+    /// [`ClientError::Rejected`] with status 404 if the publisher is another account's, or there is none.
     pub async fn resources(&self, name: &PublisherName) -> Result<Listed<ResourceName>, ClientError> {
         let pages = |answer: PublishedAnswer| (answer.resources, answer.next);
         storefront::every_page(&*self.session()?, &paths::fill(paths::PUBLISHED, &[name]), pages).await

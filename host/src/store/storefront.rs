@@ -9,12 +9,13 @@ use crate::server::session::{Patience, Session, Sessions, printable};
 use crate::server::trust::{self, Trust, offline};
 use crate::state::journal::Journal;
 use crate::store::publisher_pin::StoreWord;
+use crate::store::purchase;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, CodeReceiptsAnswer, Done,
     EntitlementInfo, EntitlementsAnswer, ProductEntry, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer,
-    SessionsAnswer, TopUpsAnswer, UnpaidGoods, UnpaidOrder, UnpaidOrdersAnswer,
+    SessionsAnswer, TopUpsAnswer, UnpaidOrder, UnpaidOrdersAnswer,
 };
 use portcullis_protocol::{
     AdoptedVersions, Adoption, CodeReceipt, JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin,
@@ -300,13 +301,7 @@ impl Storefront {
             },
         };
         for order in &mut unpaid.known {
-            let (UnpaidGoods::Rights { title, .. } | UnpaidGoods::Codes { title, .. }) = &mut order.goods else {
-                continue;
-            };
-            *title = printable(std::mem::take(title));
-        }
-        for next in unpaid.known.iter_mut().filter_map(|order| order.next.as_mut()) {
-            next.url = printable(std::mem::take(&mut next.url));
+            order.next = order.next.take().and_then(purchase::followed);
         }
         Ok(unpaid)
     }

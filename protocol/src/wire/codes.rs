@@ -11,12 +11,12 @@ use crate::ids::{
 };
 use crate::jws::Verified;
 use crate::keys::{PublicKey, SecretKey};
-use crate::listed::Listed;
+use crate::listed::{Listed, ListedEntry};
 use crate::money::Money;
 use crate::rights::Rights;
 use crate::wire::PaymentMethod;
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `POST /v1/merchants`: claim a merchant's name. Answer: [`MerchantAnswer`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -591,8 +591,8 @@ pub struct BatchInfo {
     /// The operation that each code gives. A store may not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationName>,
-    /// The rights in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The rights in it; none, too, if this version does not know their model.
+    #[serde(default, deserialize_with = "known_rights", skip_serializing_if = "Option::is_none")]
     pub rights: Option<Rights>,
     /// How many codes it has.
     pub count: u32,
@@ -607,6 +607,14 @@ pub struct BatchInfo {
     /// Until when they can be redeemed, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
+}
+
+/// Rights of a model that this version knows: of another one nothing follows.
+fn known_rights<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rights>, D::Error> {
+    Ok(match ListedEntry::deserialize(deserializer)? {
+        ListedEntry::Known(rights) => Some(rights),
+        ListedEntry::Unknown(_) => None,
+    })
 }
 
 /// `DELETE /v1/catalogue/{publisher}/{name}/gifts/batches/{batch}`.

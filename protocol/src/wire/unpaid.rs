@@ -1,7 +1,7 @@
 //! What an account has on order and has not paid.
 
 use crate::codes::Quantity;
-use crate::ids::{MerchantName, OperationName, OrderId, PublisherName, ResourceName, TerminalId};
+use crate::ids::{MerchantName, OperationName, OrderId, PublisherName, ResourceName, TerminalId, Title};
 use crate::listed::Listed;
 use crate::money::Money;
 use crate::purchase::PaymentStep;
@@ -49,7 +49,8 @@ pub enum UnpaidGoods {
         /// The operation.
         operation: OperationName,
         /// The title of the offer.
-        title: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<Title>,
     },
     /// Money for the prepaid balance.
     TopUp {},
@@ -58,7 +59,7 @@ pub enum UnpaidGoods {
         /// The merchant.
         merchant: MerchantName,
         /// The title of the product.
-        title: String,
+        title: Title,
         /// How many.
         quantity: Quantity,
         /// The terminal that they come to, once they are paid.

@@ -3,10 +3,10 @@
 use crate::fixtures::{NOW, key};
 use portcullis_protocol::cycle::{Disbelief, Reply, read_reply};
 use portcullis_protocol::wire::{
-    AccountAnswer, Acknowledged, AuthorisationAnswer, BalancesAnswer, CatalogueEntry, Done, EntitlementInfo,
-    EntitlementsAnswer, EventsAnswer, OffersAnswer, OrderAnswer, OrderRequest, OrderState, PublishAnswer,
-    PublishedAnswer, PublisherAnswer, ReceiptsAnswer, RefundsAnswer, SearchAnswer, SessionsAnswer, TerminalAnswer,
-    TopUpsAnswer, UnpaidOrdersAnswer, VerificationAnswer, WebhookKeysAnswer,
+    AccountAnswer, Acknowledged, AuthorisationAnswer, BalancesAnswer, BatchesAnswer, CatalogueEntry, Done,
+    EntitlementInfo, EntitlementsAnswer, EventsAnswer, OffersAnswer, OrderAnswer, OrderRequest, OrderState,
+    PublishAnswer, PublishedAnswer, PublisherAnswer, ReceiptsAnswer, RefundsAnswer, SearchAnswer, SessionsAnswer,
+    TerminalAnswer, TopUpsAnswer, UnpaidOrdersAnswer, VerificationAnswer, WebhookKeysAnswer,
 };
 use portcullis_protocol::{Answer, Digest, Document, JwsError, Listed, Reason, RefusalAnswer, Verified, WellKnown};
 use serde::Serialize;
@@ -52,7 +52,7 @@ fn answers_grow_but_for_those_of_the_cycle() {
         ("balances", grows::<BalancesAnswer>(json!({"balances": []}))),
         ("done", grows::<Done>(json!({}))),
         ("publisher", grows::<PublisherAnswer>(json!({"name": "lumen", "publisher_key": jwk, "vouches": []}))),
-        ("unpaid orders", grows::<UnpaidOrdersAnswer>(json!({"orders": []}))),
+        ("unpaid orders", grows::<UnpaidOrdersAnswer>(json!({"orders": [unpaid(json!({"kind": "top-up"}))]}))),
         ("published", grows::<PublishedAnswer>(json!({"resources": [], "next": null}))),
         ("search", grows::<SearchAnswer>(json!({"results": [listing], "next": null}))),
         ("catalogue", grows::<CatalogueEntry>(listing)),
@@ -171,4 +171,37 @@ fn the_envelopes_are_closed_and_a_refusal_has_one_open_member() {
     // A reason that only a terminal can have is not believed, whatever else a server may send.
     let offline = signed(&refusal, "reason", json!("offline"));
     assert!(matches!(read_reply::<Done>(&offline, &keys, &req, NOW), Err(Disbelief::Reason)));
+}
+
+fn unpaid(goods: Value) -> Value {
+    let amount = json!({"minor_units": 500, "currency": "EUR"});
+    json!({"order": ID, "goods": goods, "amount": amount, "at": 1, "until": 2})
+}
+
+/// An order for what this version does not know is one that it does not know, and keeps nobody from the others.
+#[test]
+fn unpaid_orders_of_each_kind_are_read_and_others_are_named() {
+    let rights = json!({"kind": "rights", "publisher": "lumen", "name": "lake", "operation": "view", "title": "All"});
+    let codes = json!({"kind": "codes", "merchant": "games", "title": "Key", "quantity": 2, "terminal": ID, "more": 1});
+    let shouting =
+        json!({"kind": "rights", "publisher": "lumen", "name": "lake", "operation": "view", "title": "\u{202e}"});
+    let all = [rights, json!({"kind": "top-up", "more": 1}), codes, json!({"kind": "shares"}), shouting];
+    let orders: Vec<Value> = all.into_iter().map(unpaid).collect();
+    let answer: UnpaidOrdersAnswer = serde_json::from_value(json!({"orders": orders})).expect("an answer");
+    assert_eq!((answer.orders.known.len(), answer.orders.unknown.len()), (3, 2));
+    let back = serde_json::to_value(&answer).expect("JSON");
+    assert_eq!(serde_json::from_value::<UnpaidOrdersAnswer>(back).expect("the same").orders, answer.orders);
+}
+
+/// Codes that give rights of another model can be listed and ended.
+#[test]
+fn a_batch_of_rights_that_are_not_known_is_a_batch() {
+    let batch = |rights: Value| {
+        json!({"batch": ID, "offer": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "operation": "view", "rights": rights,
+               "count": 1, "redeemed": 0, "void": 0, "note": "", "made": 1})
+    };
+    let batches = [batch(json!({"model": "perpetual"})), batch(json!({"model": "shares", "of": 3}))];
+    let answer: BatchesAnswer = serde_json::from_value(json!({"batches": batches, "next": null})).expect("an answer");
+    let known: Vec<bool> = answer.batches.iter().map(|batch| batch.rights.is_some()).collect();
+    assert_eq!(known, [true, false]);
 }

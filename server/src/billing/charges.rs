@@ -17,6 +17,7 @@ use crate::effects::{self, LONGEST, PATIENCE, pause};
 use crate::store::{
     ClaimEffect, EffectClaim, EffectKind, EffectOf, EffectVerdict, Order, OrderPhase, PaymentRecord, StoredMeans,
 };
+use portcullis_protocol::limits::MAX_STEP_URL;
 use portcullis_protocol::wire::{PaymentStep, PaymentStepKind};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -130,10 +131,16 @@ async fn ask(
 /// Writes down what the provider answered.
 async fn heard(core: &Core, order: Order, begun: Begun, claim: &EffectClaim) -> Result<Order, ServiceError> {
     let Begun { outcome, reference, saved } = begun;
-    let step = |kind, url: &String| PaymentStep { kind, url: url.clone() };
+    let step = |kind, url: &String| {
+        if url.len() > MAX_STEP_URL {
+            tracing::error!(order = %order.id, provider = order.provider, "the provider's address is too long to be shown");
+            return None;
+        }
+        Some(PaymentStep { kind, url: url.clone() })
+    };
     let next = match &outcome {
-        Outcome::Redirect(url) => Some(step(PaymentStepKind::Redirect, url)),
-        Outcome::Action(url) => Some(step(PaymentStepKind::Action, url)),
+        Outcome::Redirect(url) => step(PaymentStepKind::Redirect, url),
+        Outcome::Action(url) => step(PaymentStepKind::Action, url),
         Outcome::Settled | Outcome::Declined | Outcome::Pending => None,
     };
     let decision = match outcome {

@@ -137,7 +137,7 @@ pub async fn find(core: &Core, buyer: impl Into<Buyer>, order: &OrderId) -> Resu
 /// The orders of the account whose payment is not decided, newest first.
 ///
 /// # Errors
-/// [`ServiceError::Store`].
+/// [`ServiceError`], if the database fails.
 pub async fn unpaid(core: &Core, buyer: impl Into<Buyer>) -> Result<Vec<UnpaidOrder>, ServiceError> {
     let orders = core.store.unpaid_orders(buyer.into().account()).await?;
     Ok(orders.iter().map(unpaid_order).collect())
@@ -149,12 +149,12 @@ fn unpaid_order(order: &Order) -> UnpaidOrder {
             publisher: offer.publisher.clone(),
             name: offer.name.clone(),
             operation: offer.operation.clone(),
-            title: offer.title.clone(),
+            title: offer.title.parse().ok(),
         },
         Goods::TopUp { .. } => UnpaidGoods::TopUp {},
         Goods::Codes { product, quantity, terminal, .. } => UnpaidGoods::Codes {
             merchant: product.merchant.clone(),
-            title: product.title.to_string(),
+            title: product.title.clone(),
             quantity: *quantity,
             terminal: *terminal,
         },

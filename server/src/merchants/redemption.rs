@@ -16,6 +16,8 @@ use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, PublisherName,
 
 /// Batches on one page.
 const PAGE: u32 = 50;
+/// Seconds for which codes can be redeemed at most, if they expire: ten years.
+const LONGEST: u64 = 10 * 365 * 24 * 3600;
 /// The longest note of a batch, in bytes.
 const NOTE: usize = 200;
 
@@ -41,6 +43,9 @@ pub async fn make(
     let expires = asked.expires.map(|at| Timestamp::from_millis(0).plus(at));
     if expires.is_some_and(|expires| expires.seconds() <= core.clock.now().seconds()) {
         return Err(ServiceError::Unacceptable("`expires` has to lie in the future".into()));
+    }
+    if expires.is_some_and(|expires| expires > core.clock.now().plus(LONGEST)) {
+        return Err(ServiceError::Unacceptable("`expires` lies within ten years: leave it out for longer".into()));
     }
     let batch = batch_of(account, idempotency);
     let codes: Vec<(RedemptionCode, CodeSerial)> =

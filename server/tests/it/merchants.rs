@@ -448,8 +448,8 @@ async fn nobody_learns_which_names_there_are_in_the_servers_network() {
     // One leads to this very machine, one nowhere.
     let (inside, nowhere) =
         tokio::join!(unreached(&stage, 0, "localhost"), unreached(&stage, 1, "there-is-none.invalid"));
-    assert_eq!(inside, nowhere);
-    assert!(inside.0.contains("could not reach it") && inside.1 >= 6, "{inside:?}");
+    assert!(are_alike(&inside, &nowhere), "{inside:?} {nowhere:?}");
+    assert!(inside.0.contains("could not reach it") && inside.1 >= Duration::from_secs(6), "{inside:?}");
     stage.stop().await;
 }
 
@@ -461,18 +461,24 @@ async fn an_endpoint_that_is_silent_is_told_like_one_that_there_is_not() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("an address").to_string();
     let knocked = async {
-        let connection = silent.accept().await.expect("the server connects");
-        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        let connection = tokio::time::timeout(Duration::from_secs(30), silent.accept()).await;
+        let connection = connection.expect("in time").expect("the server connects");
+        tokio::time::sleep(Duration::from_secs(10)).await;
         drop(connection);
     };
     let asked = async { tokio::join!(unreached(&stage, 0, &address), unreached(&stage, 1, "there-is-none.invalid")) };
     let (_, (there, nowhere)) = tokio::join!(knocked, asked);
-    assert_eq!(there, nowhere);
+    assert!(are_alike(&there, &nowhere), "{there:?} {nowhere:?}");
     stage.stop().await;
 }
 
-/// What a merchant is told of an endpoint at a host that is not reached, and after how many seconds.
-async fn unreached(stage: &Stage, number: u8, host: &str) -> (String, u64) {
+/// Whether two merchants are told the same after the same time, but for what the machine is busy with.
+fn are_alike(one: &(String, Duration), other: &(String, Duration)) -> bool {
+    one.0 == other.0 && one.1.abs_diff(other.1) < Duration::from_secs(2)
+}
+
+/// What a merchant is told of an endpoint at a host that is not reached, and after how long.
+async fn unreached(stage: &Stage, number: u8, host: &str) -> (String, Duration) {
     let mut owner = stage.customer(&format!("owner{number}@example.org")).await;
     let key = SecretKey::generate(&mut rng());
     let claim = MerchantClaim {
@@ -490,7 +496,7 @@ async fn unreached(stage: &Stage, number: u8, host: &str) -> (String, u64) {
     let begun = std::time::Instant::now();
     let refused = merchant.send(&Draft::post(paths::OWNERSHIP, &json!({}))).await;
     assert_eq!(refused.status, 422);
-    (refused.problem().expect("a problem").detail, begun.elapsed().as_secs())
+    (refused.problem().expect("a problem").detail, begun.elapsed())
 }
 
 #[tokio::test]

@@ -181,32 +181,6 @@ proptest! {
     }
 }
 
-/// A rental that is not begun waits while there is anything else, whichever was bought first; one that has begun costs
-/// nothing more and comes before what is counted.
-#[test]
-fn no_time_begins_that_need_not() {
-    let rental = Rights::Rental { start_within: 1000, use_within: 100 };
-    let (waiting, counted) =
-        (entitlement(1, rental, 0, 0, false), entitlement(2, Rights::Uses { count: 5 }, 0, 0, false));
-    let mut begun = waiting.clone();
-    begun.id = EntitlementId(Octets([3; 16]));
-    begun.holding.starts = Some(NOW);
-    let carried = |entitlements: &[&Entitlement], quantity: u32| {
-        let entitlements: Vec<Entitlement> = entitlements.iter().map(|held| (*held).clone()).collect();
-        match decide(&[], &entitlements, &[], ask(quantity)) {
-            Decision::Carry(Basis { draw: Draw::Units { entitlement, .. }, begins, .. }) => {
-                (entitlement.0.0[0], begins)
-            }
-            other => panic!("{other:?}"),
-        }
-    };
-    for both in [[&waiting, &counted], [&counted, &waiting]] {
-        assert_eq!(carried(&both, 1), (2, false));
-        assert_eq!(carried(&both, 6), (1, true), "more than is left of what is counted");
-    }
-    assert_eq!(carried(&[&waiting, &counted, &begun], 1), (3, false));
-}
-
 #[test]
 fn the_reason_says_the_most_that_can_be_said() {
     let refused = |entitlements: &[Entitlement]| match decide(&[], entitlements, &[], ask(1)) {

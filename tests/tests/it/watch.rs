@@ -154,8 +154,8 @@ async fn a_watch_says_that_a_merchant_declined_and_why() -> Result<()> {
     Ok(())
 }
 
-/// What is not paid yet is in no delivery: the list says how it is paid and given up, and a watch waits for it where it
-/// would come to.
+/// An order that is not paid is listed with how it is paid and given up, and watched at the terminal that it would come
+/// to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_not_paid_is_listed_and_waited_for_where_it_comes_to() -> Result<()> {
     let mut stage = Stage::open().await?;
@@ -167,15 +167,21 @@ async fn what_is_not_paid_is_listed_and_waited_for_where_it_comes_to() -> Result
         for terminal in [&stage.user, &stage.other] {
             let listed = terminal.run(&[verb])?.done()?;
             let said = String::from_utf8_lossy(&listed.stdout).into_owned();
-            for wanted in [&order, &address, "not paid", "portcullis cancel"] {
+            for wanted in [&order, &address, "paid", "portcullis cancel"] {
                 ensure!(said.contains(wanted), "`{wanted}` is not in what {verb} says: {said}");
             }
         }
     }
+    let shown = stage.user.run(&["codes", &order])?;
+    ensure!(
+        shown.exit == 1 && shown.stderr.contains("is not paid") && shown.stderr.contains(&address),
+        "{}",
+        shown.stderr
+    );
     // Nothing can come to the other one.
     stage.other.run(&["codes", "--watch"])?.done()?;
     let mut watch = Watching::of(&stage.user, &["codes", "--watch"])?;
-    watch.wait_for(&[&order, "not paid", &address])?;
+    watch.wait_for(&[&order, "unpaid", &address])?;
     stage.server.operator(&["order", "settle", &order, "paid"])?;
     watch.wait_for(&[&order, "Alpine Racer"])?;
     let id = order.parse()?;
@@ -188,9 +194,9 @@ async fn what_is_not_paid_is_listed_and_waited_for_where_it_comes_to() -> Result
     let ordered = stage.user.run(&pay)?.json()?;
     let order = ordered["order"].as_str().context("an order")?.to_owned();
     let mut watch = Watching::of(&stage.user, &["codes", "--watch"])?;
-    watch.wait_for(&[&order, "not paid"])?;
+    watch.wait_for(&[&order, "unpaid"])?;
     stage.user.run(&["cancel", &order])?.done()?;
     let table = watch.end()?;
-    ensure!(!table.contains("not paid"), "{table}");
+    ensure!(!table.contains("unpaid"), "{table}");
     Ok(())
 }

@@ -9,8 +9,9 @@ use portcullis_protocol::{
 };
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::project::published_record::PublishedRecord;
@@ -59,9 +60,9 @@ struct Changed {
     was_in_use: bool,
     #[serde(skip)]
     file: PathBuf,
-    /// Where the old key lies, if that is the one that is used without `--key`.
+    /// What is to be done so that the new key is used without `--key`.
     #[serde(skip)]
-    usual: Option<PathBuf>,
+    usual: Option<String>,
 }
 
 /// A version that was published, and whose it is.
@@ -90,17 +91,12 @@ impl ChangeKey {
         let home = context.home()?;
         let key = publisher_key::read(&publisher_key::path(self.key.as_deref(), &home), Whose::Publisher)?;
         let successor = publisher_key::read(&self.successor, Whose::Publisher)?;
-        if successor.public() == key.public() {
-            return Err(Failure::usage(
-                "the new key is the one in use",
-                "make another one: `portcullis keygen --output new.jwk`",
-            ));
-        }
+        let usual = self.usual(&home, &key, &successor);
         let client = context.client()?;
         let server = self.store.origin(&client)?;
         let own = PublishedRecord::of(&home).digests(&self.publisher);
         let mut report = context.wait(self.change(context, &client, &server, (key, successor), &own))?;
-        report.usual = self.key.is_none().then(|| publisher_key::path(None, &home));
+        report.usual = usual;
         context.screen.report(&report);
         Ok(())
     }
@@ -116,6 +112,13 @@ impl ChangeKey {
         let publishing = client.publishing(server);
         let known = publishing.publisher(&self.publisher).await?;
         let was_in_use = known.publisher_key == *successor.public();
+        // Where it is in use already, it may have taken the place of the old one.
+        if !was_in_use && successor.public() == key.public() {
+            return Err(Failure::usage(
+                "the new key is the old one",
+                "make another one: `portcullis keygen --output new.jwk`; or name the key in use: --key FILE",
+            ));
+        }
         if !was_in_use && known.publisher_key != *key.public() {
             return Err(Failure::new(
                 format!(
@@ -126,7 +129,8 @@ impl ChangeKey {
                 "name that one: --key FILE",
             ));
         }
-        let published = publishing.resources(&self.publisher).await?;
+        let published = publishing.resources(&self.publisher).await;
+        let published = ownership::answered(client, server, &self.publisher, published).await?;
         if !published.unknown.is_empty() {
             return Err(Failure::new(
                 format!("{server} lists resources of {} that this version cannot read", self.publisher),
@@ -174,6 +178,27 @@ impl ChangeKey {
             file: self.successor.clone(),
             usual: None,
         })
+    }
+
+    /// What is to be done so that the new key is used without `--key`, if the old one is.
+    fn usual(&self, home: &Path, key: &SecretKey, successor: &SecretKey) -> Option<String> {
+        if key.public() == successor.public() {
+            return None;
+        }
+        let new = argument(&self.successor);
+        if let Some(named) = &self.key {
+            let by_variable = std::env::var_os(publisher_key::VARIABLE).is_some_and(|value| *named == *value);
+            let variable = publisher_key::VARIABLE;
+            return by_variable.then(|| format!("{variable} names the old one: export {variable}={new}"));
+        }
+        let usual = publisher_key::path(None, home);
+        // A key is never overwritten.
+        let mut free = (1_u32..).map(|number| usual.with_extension(format!("{number}.jwk")));
+        let aside = free.find(|path| !path.exists())?;
+        let (usual, aside) = (argument(&usual), argument(&aside));
+        Some(format!(
+            "Without `--key` the old one is used: `mv {usual} {aside} && cp {new} {usual}` makes it the new one"
+        ))
     }
 
     /// Asks about what was not published from here: the list is the store's, and whoever stole the old key may have
@@ -264,19 +289,22 @@ impl Report for Changed {
             lines.add("left out", format_args!("{line}  {warn}sold no more{why}{warn:#}"));
         }
         let (publisher, server) = (&self.publisher, &self.server);
-        if self.was_in_use {
-            return format!("{good}in use{good:#} is this key of {publisher} at {server} already\n{lines}");
-        }
-        let file = quoted(self.file.display());
-        let mut text = format!(
-            "{good}changed{good:#} the key of {publisher} at {server}\n{lines}\nSeal and publish with `--key {file}` from now on. The old key is needed no longer, but keep it where you sell at other stores.\n"
-        );
+        let mut text = match self.was_in_use {
+            true => format!("{good}in use{good:#} is this key of {publisher} at {server} already\n{lines}"),
+            false => format!(
+                "{good}changed{good:#} the key of {publisher} at {server}\n{lines}\nSeal and publish with `--key {}` from now on. The old key is needed no longer, but keep it where you sell at other stores.\n",
+                argument(&self.file)
+            ),
+        };
         if let Some(usual) = &self.usual {
-            let (old, new) = (quoted(usual.with_extension("old.jwk").display()), quoted(usual.display()));
-            text += &format!(
-                "Without `--key` the old one is still used. To use the new one: `mv -n {new} {old} && cp -n {file} {new}`\n"
-            );
+            text += &format!("{usual}.\n");
         }
         text
     }
+}
+
+/// A path as an argument of a command: never taken for an option.
+fn argument(path: &Path) -> String {
+    let text = path.display().to_string();
+    quoted(if text.starts_with('-') { format!("./{text}") } else { text })
 }

@@ -34,10 +34,10 @@ pub(crate) struct Price {
     /// What a buyer reads. Left out, what the title of a revised offer says of the count follows the new count
     #[arg(long, value_name = "TEXT", requires = "operation", value_parser = title)]
     title: Option<String>,
-    /// Add an offer, whatever there is of the same operation and model
+    /// Add an offer beside those that there are of the same operation, model and currency
     #[arg(long, requires = "operation")]
     beside: bool,
-    /// Which offer is revised, if several are alike
+    /// The offer of this operation that is revised, whatever its model and currency
     #[arg(long, value_name = "ID", requires = "operation", conflicts_with = "beside")]
     revise: Option<String>,
     /// End this offer
@@ -52,9 +52,9 @@ struct Prices {
     server: String,
     name: String,
     changed: bool,
-    /// The offer as it was before it was revised.
+    /// The offer that was revised or ended, as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    revised: Option<OfferLine>,
+    before: Option<OfferLine>,
     offers: Vec<OfferLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_offers: Vec<UnknownLine>,
@@ -67,7 +67,7 @@ impl Price {
         let publisher = publisher(&self.name)?;
         let report = context.wait(async {
             let listing = client.store(&server).entry(publisher, &self.name.name).await?;
-            let (terms, revised) = self.terms(&listing)?;
+            let (terms, before) = self.terms(&listing)?;
             if terms.is_some() && listing.newest().is_none() {
                 return Err(Failure::new(
                     format!("every version of {} is withdrawn, and its offers rest", self.name.path()),
@@ -92,13 +92,13 @@ impl Price {
             let offers = offers.iter().map(OfferLine::of).collect();
             let unknown_offers = listing.unknown_offers.iter().map(UnknownLine::of).collect();
             let (server, name) = (server.to_string(), self.name.path());
-            Ok(Prices { server, name, changed, revised, offers, unknown_offers })
+            Ok(Prices { server, name, changed, before, offers, unknown_offers })
         })?;
         context.screen.report(&report);
         Ok(())
     }
 
-    /// The whole list as it shall be, and the offer that is revised in it; no list if nothing changes.
+    /// The whole list as it shall be, and the offer that is revised in it, or ended, as it was; no list if nothing changes.
     fn terms(&self, listing: &Listing) -> Outcome<(Option<Vec<OfferTerms>>, Option<OfferLine>)> {
         let mut terms: Vec<OfferTerms> = listing
             .offers
@@ -115,8 +115,9 @@ impl Price {
             })
             .collect();
         if let Some(typed) = &self.remove {
-            terms.remove(self.pick(typed, listing)?);
-            return Ok((Some(terms), None));
+            let at = self.pick(typed, listing)?;
+            terms.remove(at);
+            return Ok((Some(terms), Some(OfferLine::of(&listing.offers[at]))));
         }
         let Some(operation) = &self.operation else { return Ok((None, None)) };
         let rights = self.rights.rights().map_err(|(message, fix)| Failure::usage(message, fix))?;
@@ -132,16 +133,25 @@ impl Price {
             ));
         }
         let Some(at) = self.revised(listing, &terms, (operation, rights, price))? else {
+            let is_there =
+                |offer: &&OfferTerms| (&offer.operation, offer.rights, offer.price) == (operation, rights, price);
+            if let Some(same) = terms.iter().find(is_there) {
+                return Err(Failure::usage(
+                    format!("that is offered already: {} ({}, {})", same.title, same.price, same.rights),
+                    "choose another price or another count; to give it another title, leave --beside out",
+                ));
+            }
             let title = self.title.clone().unwrap_or_else(|| rights.to_string());
             terms.push(OfferTerms { id: None, operation: operation.clone(), title, rights, price });
             return Ok((Some(terms), None));
         };
         let offer = &mut terms[at];
         let title = self.title.clone().unwrap_or_else(|| retitled(offer, rights));
-        let is_as_before = (&offer.title, offer.rights, offer.price) == (&title, rights, price);
-        let before = (!is_as_before).then(|| OfferLine::of(&listing.offers[at]));
+        if (&offer.title, offer.rights, offer.price) == (&title, rights, price) {
+            return Ok((None, None));
+        }
         (offer.title, offer.rights, offer.price) = (title, rights, price);
-        Ok((Some(terms), before))
+        Ok((Some(terms), Some(OfferLine::of(&listing.offers[at]))))
     }
 
     /// The place of the offer that these terms revise; none if they are another one's.
@@ -191,9 +201,10 @@ impl Price {
     }
 }
 
-/// The title of an offer that is revised without a new one: what it says of the count follows.
+/// The title of an offer that is revised without a new one: what it says of the count follows. Of another model it would
+/// say what is not sold any more.
 fn retitled(offer: &OfferTerms, rights: Rights) -> String {
-    if offer.title == offer.rights.to_string() {
+    if offer.title == offer.rights.to_string() || offer.rights.model() != rights.model() {
         return rights.to_string();
     }
     let counts = offer.rights.quantity().zip(rights.quantity()).filter(|(before, after)| before != after);
@@ -221,9 +232,10 @@ impl Report for Prices {
         let (good, strong) = (style::GOOD, style::STRONG);
         let head = if self.changed { format!("{good}priced{good:#} ") } else { String::new() };
         let mut text = format!("{head}{strong}{}{strong:#} at {}\n", self.name, self.server);
-        if let Some(before) = &self.revised {
+        if let Some(before) = &self.before {
             let dim = style::DIM;
-            text += &format!("  {dim}ended: {before}; who bought it keeps it. To sell both: --beside{dim:#}\n");
+            text += &format!("  {dim}no longer: {}; buyers keep what they bought{dim:#}\n", before.terms());
+            text += &format!("  {dim}to offer it again: {}{dim:#}\n", before.command(&self.name));
         }
         for offer in &self.offers {
             text += &format!("  {offer}\n");

@@ -3,14 +3,14 @@
 use clap::Args;
 use portcullis_protocol::text::counted;
 use portcullis_protocol::wire::RefundInfo;
-use portcullis_protocol::{CodeReceipt, OrderId, Receipt, TopUpReceipt, Verified};
+use portcullis_protocol::{CodeReceipt, Listed, OrderId, Receipt, TopUpReceipt, Verified};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::payment::rights::Figures;
-use crate::payment::unpaid::UnpaidLine;
+use crate::payment::unpaid_line::UnpaidLine;
 use crate::screen::output::{Report, UnknownLine, date, style};
 
 /// Show what you bought, paid in and got back, and what is not paid yet
@@ -160,7 +160,11 @@ impl Receipts {
         let server = self.store.origin(&client)?;
         let (unpaid, receipts, top_ups, codes, products, refunds) = context.wait(async {
             let store = client.store(&server);
-            let unpaid = store.unpaid_orders().await?;
+            // What is extra keeps nobody from his receipts.
+            let unpaid = store.unpaid_orders().await.unwrap_or_else(|error| {
+                context.screen.note(format_args!("what is not paid cannot be listed: {error}"));
+                Listed::default()
+            });
             let codes = store.code_receipts().await?;
             // A receipt names its product by the digest.
             let products = if codes.is_empty() { Vec::new() } else { store.code_orders().await?.known };

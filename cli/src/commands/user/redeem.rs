@@ -27,8 +27,8 @@ struct Redeemed {
     /// When it was redeemed, if the store says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<u64>,
-    #[serde(skip)]
-    was_before: bool,
+    /// Whether it was redeemed some time before, and not just now.
+    before: bool,
 }
 
 impl Redeem {
@@ -54,7 +54,7 @@ impl Redeem {
                 operation: answer.operation.to_string(),
                 rights: answer.rights.to_string(),
                 at: answer.at,
-                was_before,
+                before: was_before,
             })
         })?;
         context.screen.report(&report);
@@ -70,7 +70,7 @@ impl Report for Redeemed {
             .add("rights", &self.rights)
             .add("store", &self.server)
             .add("run it", format_args!("portcullis run {}", self.name));
-        match self.at.filter(|_| self.was_before) {
+        match self.at.filter(|_| self.before) {
             Some(at) => {
                 let warn = style::WARN;
                 let (name, operation) = (&self.name, &self.operation);

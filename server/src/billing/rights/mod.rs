@@ -105,8 +105,8 @@ pub struct Bounds {
 }
 
 /// Decides on the offers for one operation, and the entitlements and prepaid balances of one account. A free offer
-/// comes first, then rights of which nothing is taken away, then what is counted, then rights whose time would begin,
-/// each in their order, and money last: nobody pays for what he has, and no time begins that need not.
+/// comes first, then rights of which nothing is taken away, then the others, in their order, and money last: nobody
+/// pays for what he has.
 #[must_use]
 pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], prepaid: &[Prepaid], ask: Ask) -> Decision {
     let by_offer = |sale: Sale| {
@@ -117,18 +117,17 @@ pub fn decide(offers: &[OfferRevision], entitlements: &[Entitlement], prepaid: &
         return decision;
     }
     let mut refusal = Reason::PaymentRequired;
-    let (mut counted, mut beginning) = (None, None);
+    let mut counted = None;
     for entitlement in entitlements {
         match of(entitlement, ask) {
             Decision::Carry(basis) if !basis.takes_away() => return Decision::Carry(basis),
             Decision::Carry(basis) => {
-                let first = if basis.begins { &mut beginning } else { &mut counted };
-                first.get_or_insert(basis);
+                counted.get_or_insert(basis);
             }
             Decision::Refuse(reason) => refusal = weightier(refusal, reason),
         }
     }
-    match counted.or(beginning) {
+    match counted {
         Some(basis) => Decision::Carry(basis),
         None => by_offer(Sale::PerUnit).unwrap_or(Decision::Refuse(refusal)),
     }

@@ -185,7 +185,7 @@ fn refund(core: &Core, order: &Order, at: Timestamp) -> Result<RefundInfo, KeysE
 }
 
 /// The beginning of a list, as much as takes so many bytes of JSON.
-pub(super) fn fitting<T: Serialize>(all: impl IntoIterator<Item = T>, bytes: usize) -> Vec<T> {
+fn fitting<T: Serialize>(all: impl IntoIterator<Item = T>, bytes: usize) -> Vec<T> {
     let mut taken = 0_usize;
     let fits = |item: &T| {
         // With a comma.

@@ -1,6 +1,5 @@
 //! `/v1/orders`
 
-use super::account::fitting;
 use super::segment;
 use crate::billing::orders;
 use crate::http::app::App;
@@ -8,9 +7,6 @@ use crate::http::auth::ProvenTerminal;
 use crate::http::problem::Refused;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{OrderAnswer, OrderRequest, UnpaidOrdersAnswer};
-
-/// Bytes of unpaid orders in their answer: less than a signed answer may hold, in base64url.
-const UNPAID: usize = 40 * 1024;
 
 /// Buys an offer, at the server's own price.
 ///
@@ -27,7 +23,7 @@ pub(crate) async fn create(app: App, caller: ProvenTerminal, (): ()) -> Result<O
     Ok(orders::order(&app.core, &caller.asker, request, caller.request()?).await?)
 }
 
-/// What the account has on order and has not paid, newest first.
+/// The orders of the account that are not paid, newest first.
 #[utoipa::path(
     get,
     path = paths::ORDERS,
@@ -35,8 +31,7 @@ pub(crate) async fn create(app: App, caller: ProvenTerminal, (): ()) -> Result<O
     responses((status = 200, description = "Done", body = UnpaidOrdersAnswer)),
 )]
 pub(crate) async fn unpaid(app: App, caller: ProvenTerminal, (): ()) -> Result<UnpaidOrdersAnswer, Refused> {
-    let orders = orders::unpaid(&app.core, &caller.asker).await?;
-    Ok(UnpaidOrdersAnswer { orders: fitting(orders, UNPAID).into() })
+    Ok(UnpaidOrdersAnswer { orders: orders::unpaid(&app.core, &caller.asker).await?.into() })
 }
 
 /// Gives an order up that is not paid yet.

@@ -134,7 +134,7 @@ pub(crate) async fn resources_page(
 
 async fn resources_from(app: &App, caller: &ProvenTerminal, name: &str, page: u32) -> Result<PublishedAnswer, Refused> {
     let (name, skip): (PublisherName, u32) = (segment(name)?, page.saturating_mul(RESOURCES));
-    // What is not on sale yet is nobody else's to know.
+    // The names of what is not on sale yet are nobody else's to list.
     let names = app.core.store.resource_names(caller.account(), &name, skip, RESOURCES.saturating_add(1));
     let mut names = names.await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
     let has_more = names.len() > RESOURCES as usize;

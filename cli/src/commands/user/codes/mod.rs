@@ -1,18 +1,19 @@
 //! `portcullis codes`: the electronic codes that the account has bought.
 
 mod next;
-mod unpaid;
+mod unpaid_codes;
 mod watch;
 
 use clap::Args;
 use portcullis_host::{CodeOrder, Collected, Storefront};
 use portcullis_protocol::codes::{CodeState, Codes, ReportedState};
+use portcullis_protocol::wire::PaymentStep;
 use portcullis_protocol::{OrderId, Origin, Reason, TerminalId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use self::unpaid::Unpaid;
+use self::unpaid_codes::UnpaidCodes;
 use self::watch::{Seen, Until};
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
@@ -72,6 +73,15 @@ pub(crate) struct CodeLine {
     /// Why the merchant declined it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// By when it has to be paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    /// Where it is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pay: Option<PaymentStep>,
+    /// What it is called by the store's word alone.
+    #[serde(skip)]
+    title: Option<String>,
     #[serde(skip)]
     next: String,
 }
@@ -113,22 +123,28 @@ impl CodeLine {
             here: order.is_here,
             terminal: order.terminal.map(|terminal| terminal.to_string()),
             reason: order.reason.clone(),
+            until: None,
+            pay: None,
+            title: None,
             next: next::next(order, elsewhere),
         }
     }
 
-    fn unpaid(unpaid: &Unpaid) -> Self {
+    fn unpaid(unpaid: &UnpaidCodes) -> Self {
         Self {
             order: unpaid.order.to_string(),
-            state: Unpaid::STATE.to_owned(),
+            state: UnpaidCodes::STATE.to_owned(),
             merchant: unpaid.merchant.to_string(),
-            product: Some(unpaid.title.clone()),
+            product: None,
             quantity: unpaid.quantity,
             amount: unpaid.amount.to_string(),
             here: false,
             terminal: unpaid.terminal.map(|terminal| terminal.to_string()),
             reason: None,
-            next: unpaid.next.clone(),
+            until: Some(unpaid.until),
+            pay: unpaid.step.clone(),
+            title: Some(unpaid.title.to_string()),
+            next: unpaid.next(),
         }
     }
 }
@@ -156,6 +172,9 @@ impl ShowCodes {
             let generation = claimed.map_err(|failure| elsewhere(failure, store.origin(), &order))?.get();
             context.screen.report(&Claimed { order: order.to_string(), generation });
             return Ok(());
+        }
+        if store.stored_codes(&order)?.is_none() {
+            context.wait(async { is_paid(&store, &order).await })?;
         }
         // A merchant whose code goes to another terminal is none of this one's.
         let comes_here = || context.wait(async { Ok(store.code_order(&order).await?.is_some_and(|it| it.comes_here)) });
@@ -208,9 +227,20 @@ fn elsewhere(failure: Failure, server: &Origin, order: &OrderId) -> Failure {
     failure.in_detail().with_fix(fix)
 }
 
+/// An error that says what to do if an order is not paid yet.
+async fn is_paid(store: &Storefront, order: &OrderId) -> Outcome {
+    if store.code_order(order).await?.is_some() {
+        return Ok(());
+    }
+    match UnpaidCodes::all(store).await?.into_iter().find(|unpaid| unpaid.order == *order) {
+        Some(unpaid) => Err(Failure::new(format!("order {order} is not paid"), unpaid.next())),
+        None => Ok(()),
+    }
+}
+
 /// Lists what was seen.
 async fn list(store: &Storefront, seen: Seen) -> Listed {
-    let Seen { unpaid, orders, problems, .. } = seen;
+    let Seen { unpaid, unlisted, orders, problems, .. } = seen;
     let is_elsewhere = |order: &CodeOrder| !order.comes_here && order.terminal.is_some();
     let mut names = BTreeMap::new();
     // Whatever they are called, the list stands.
@@ -222,7 +252,8 @@ async fn list(store: &Storefront, seen: Seen) -> Listed {
     let codes = orders.iter().map(|order| CodeLine::of(order, &names));
     // What its buyer still has to do stands first.
     let codes = unpaid.iter().map(CodeLine::unpaid).chain(codes).collect();
-    Listed { server: store.origin().to_string(), codes, problems: problems.into_values().collect() }
+    let problems = unlisted.into_iter().chain(problems.into_values()).collect();
+    Listed { server: store.origin().to_string(), codes, problems }
 }
 
 /// The codes of an order: those that are here, or what has come for it.
@@ -280,9 +311,9 @@ fn show(screen: Screen, order: &OrderId, codes: &Codes, copy: bool) -> Outcome {
 
 impl Report for Listed {
     fn text(&self) -> String {
-        let mut table = Table::new(&["order", "state", "merchant", "product", "paid", "next"]).with_whole(&[0, 5]);
+        let mut table = Table::new(&["order", "state", "merchant", "product", "amount", "next"]).with_whole(&[0, 5]);
         for line in &self.codes {
-            let product = line.product.clone().unwrap_or_else(|| "-".into());
+            let product = line.product.clone().or_else(|| line.title.clone()).unwrap_or_else(|| "-".into());
             let product = if line.quantity == 1 { product } else { format!("{} × {product}", line.quantity) };
             let CodeLine { order, state, merchant, amount, next, .. } = line;
             table.row([order.clone(), state.clone(), merchant.clone(), product, amount.clone(), next.clone()]);

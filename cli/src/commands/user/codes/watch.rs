@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::next::next;
-use super::unpaid::Unpaid;
+use super::unpaid_codes::UnpaidCodes;
 use crate::failure::Outcome;
 use crate::screen::output::{Screen, style};
 
@@ -43,7 +43,9 @@ pub(super) enum Until {
 #[derive(Default)]
 pub(super) struct Seen {
     /// What is not paid yet, newest first.
-    pub(super) unpaid: Vec<Unpaid>,
+    pub(super) unpaid: Vec<UnpaidCodes>,
+    /// Why it cannot be told what is not paid.
+    pub(super) unlisted: Option<String>,
     /// Newest first.
     pub(super) orders: Vec<CodeOrder>,
     /// What could not be fetched or got no key, and why.
@@ -151,8 +153,8 @@ fn may_answer_later(error: &ClientError) -> bool {
 
 impl Watch<'_> {
     async fn look_at_all(&mut self) -> Result<(), ClientError> {
-        // Before the others: one that is paid in between is in both lists, and not in none.
-        self.look_at_unpaid().await?;
+        // Before the others: one that is paid in between is found among them.
+        self.look_at_unpaid().await;
         let orders = self.store.code_orders().await?.known;
         self.seen.unpaid.retain(|unpaid| orders.iter().all(|order| order.id != unpaid.order));
         let is_first = self.seen.orders.is_empty();
@@ -165,28 +167,39 @@ impl Watch<'_> {
         Ok(())
     }
 
-    async fn look_at_unpaid(&mut self) -> Result<(), ClientError> {
-        let unpaid = Unpaid::all(self.store).await?;
-        if self.this.is_none() && unpaid.iter().any(|order| order.terminal.is_some()) {
-            let mut terminals = self.store.account().await?.terminals.into_iter();
-            self.this = terminals.find(|terminal| terminal.current).map(|terminal| terminal.terminal);
+    /// What is extra keeps no code from being fetched: if it fails, it is said at the end.
+    async fn look_at_unpaid(&mut self) {
+        let unpaid = match UnpaidCodes::all(self.store).await {
+            Ok(unpaid) => unpaid,
+            Err(error) => {
+                self.seen.unlisted = Some(format!("what is not paid cannot be listed: {error}"));
+                return;
+            }
+        };
+        self.seen.unlisted = None;
+        if self.this.is_none()
+            && unpaid.iter().any(|order| order.terminal.is_some())
+            && let Ok(account) = self.store.account().await
+        {
+            let current = account.terminals.into_iter().find(|terminal| terminal.current);
+            self.this = current.map(|terminal| terminal.terminal);
         }
         let before = std::mem::replace(&mut self.seen.unpaid, unpaid);
         for order in &self.seen.unpaid {
-            if before.iter().all(|before| before.order != order.order) {
+            if !before.contains(order) {
                 let what = (&order.merchant, order.title.as_str());
-                self.tell(&order.order, what, Unpaid::STATE, false, &order.next);
+                self.tell(&order.order, what, UnpaidCodes::STATE, false, &order.next());
             }
         }
-        Ok(())
     }
 
     async fn look_at(&mut self, id: &OrderId) -> Result<(), ClientError> {
-        if self.seen.unpaid.iter().any(|unpaid| unpaid.order == *id) {
-            self.look_at_unpaid().await?;
-        }
-        // Of rights, or of a balance.
-        let Some(order) = self.store.code_order(id).await? else { return Ok(()) };
+        let Some(order) = self.store.code_order(id).await? else {
+            // Not paid, or not any more to be paid; or of rights, or of a balance.
+            self.look_at_unpaid().await;
+            return Ok(());
+        };
+        self.seen.unpaid.retain(|unpaid| unpaid.order != *id);
         match self.seen.orders.iter().position(|seen| seen.id == *id) {
             Some(at) => {
                 let before = std::mem::replace(&mut self.seen.orders[at], order);

@@ -1,32 +1,34 @@
 //! Orders of codes that are not paid yet.
 
 use portcullis_host::{ClientError, Storefront};
-use portcullis_protocol::wire::UnpaidGoods;
-use portcullis_protocol::{MerchantName, Money, OrderId, TerminalId};
+use portcullis_protocol::wire::{PaymentStep, UnpaidGoods, UnpaidOrder};
+use portcullis_protocol::{MerchantName, Money, OrderId, TerminalId, Title};
 
-use crate::payment::unpaid;
+use crate::payment::unpaid_line::what_to_do;
 
-/// An order of codes whose payment is not decided.
-#[derive(Debug, Clone)]
-pub(super) struct Unpaid {
+/// An order of codes whose payment is not decided, by the store's word.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct UnpaidCodes {
     pub(super) order: OrderId,
     pub(super) merchant: MerchantName,
-    pub(super) title: String,
+    pub(super) title: Title,
     pub(super) quantity: u32,
     pub(super) amount: Money,
     /// The terminal that they come to once they are paid.
     pub(super) terminal: Option<TerminalId>,
-    /// What its buyer has to do.
-    pub(super) next: String,
+    /// By when they have to be paid, Unix seconds.
+    pub(super) until: u64,
+    /// Where they are paid.
+    pub(super) step: Option<PaymentStep>,
 }
 
-impl Unpaid {
+impl UnpaidCodes {
     /// What is said in place of the state of a delivery.
-    pub(super) const STATE: &str = "not paid";
+    pub(super) const STATE: &str = "unpaid";
 
     /// All of the account, newest first.
     pub(super) async fn all(store: &Storefront) -> Result<Vec<Self>, ClientError> {
-        let of_codes = |order: portcullis_protocol::wire::UnpaidOrder| match order.goods {
+        let of_codes = |order: UnpaidOrder| match order.goods {
             UnpaidGoods::Codes { merchant, title, quantity, terminal } => Some(Self {
                 order: order.order,
                 merchant,
@@ -34,10 +36,16 @@ impl Unpaid {
                 quantity: quantity.get(),
                 amount: order.amount,
                 terminal,
-                next: unpaid::next(&order.order.to_string(), order.next.as_ref()),
+                until: order.until,
+                step: order.next,
             }),
             _ => None,
         };
         Ok(store.unpaid_orders().await?.into_iter().filter_map(of_codes).collect())
+    }
+
+    /// What its buyer has to do.
+    pub(super) fn next(&self) -> String {
+        what_to_do(&self.order.to_string(), self.until, self.step.as_ref())
     }
 }

@@ -4,6 +4,7 @@ use portcullis_protocol::text::counted;
 use portcullis_protocol::wire::{PaymentStep, UnpaidGoods, UnpaidOrder};
 use serde::Serialize;
 
+use crate::screen::moment::minute;
 use crate::screen::output::{date, style};
 
 /// An order whose payment is not decided, for people and programs.
@@ -27,12 +28,13 @@ impl From<UnpaidOrder> for UnpaidLine {
 }
 
 impl UnpaidLine {
-    /// A line of a list, and below it what can be done about it.
+    /// A line of a list, by the store's word, and below it what can be done about it.
     pub(crate) fn text(&self) -> String {
         let (strong, warn, dim) = (style::STRONG, style::WARN, style::DIM);
         let what = match &self.goods {
-            UnpaidGoods::Rights { publisher, name, operation, .. } => {
-                format!("{strong}{publisher}/{name}{strong:#} {operation}: {}", self.amount)
+            UnpaidGoods::Rights { publisher, name, operation, title } => {
+                let title = title.as_ref().map_or_else(String::new, |title| format!(", {title}"));
+                format!("{strong}{publisher}/{name}{strong:#} {operation}: {}{title}", self.amount)
             }
             UnpaidGoods::TopUp {} => format!("{strong}money for your balance{strong:#}: {}", self.amount),
             UnpaidGoods::Codes { merchant, title, quantity, .. } => {
@@ -43,15 +45,18 @@ impl UnpaidLine {
             "{}  {warn}not paid{warn:#}  {what}  {dim}order {}{dim:#}\n    {}\n",
             date(self.at),
             self.order,
-            next(&self.order, self.next.as_ref())
+            what_to_do(&self.order, self.until, self.next.as_ref())
         )
     }
 }
 
-/// What can be done about an order that is not paid.
-pub(crate) fn next(order: &str, next: Option<&PaymentStep>) -> String {
-    match next {
-        Some(step) => format!("pay at {}; or give it up: `portcullis cancel {order}`", step.url),
-        None => format!("its payment provider has not decided; give it up: `portcullis cancel {order}`"),
+/// What can be done about an order that is not paid, and by when, in Unix seconds.
+pub(crate) fn what_to_do(order: &str, until: u64, step: Option<&PaymentStep>) -> String {
+    let until = minute(until);
+    match step {
+        Some(step) => format!("pay by {until} at {}; or give it up: `portcullis cancel {order}`", step.url),
+        None => format!(
+            "its payment provider has not decided, and has until {until}; to give it up: `portcullis cancel {order}`"
+        ),
     }
 }
