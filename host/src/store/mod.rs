@@ -10,6 +10,7 @@ pub(crate) mod merchant_desk;
 pub(crate) mod merchant_pin;
 pub(crate) mod open_streams;
 pub(crate) mod ordered_codes;
+pub(crate) mod payment_step;
 pub(crate) mod publisher_pin;
 pub(crate) mod publishing;
 pub(crate) mod purchase;

@@ -8,14 +8,14 @@ use crate::server::trust::{self, Trust, offline};
 use crate::state::clock::Clock as _;
 use crate::state::journal::{JournalEntry, PendingRequest, Record};
 use crate::store::ordered_codes::OrderedCodes;
+use crate::store::payment_step;
 use crate::store::publisher_pin;
 use crate::store::storefront::{self, Listing, Storefront};
-use portcullis_protocol::limits::MAX_STEP_URL;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{self, OrderAnswer, OrderState, PaymentMethod, PaymentStep};
 use portcullis_protocol::{
-    CodeReceipt, JwsError, KeyDocument, ListedEntry, Money, Offer, OrderId, Origin, Receipt, TopUpReceipt,
-    UnknownEntry, Verified,
+    CodeReceipt, JwsError, KeyDocument, ListedEntry, Money, Offer, OrderId, Receipt, TopUpReceipt, UnknownEntry,
+    Verified,
 };
 
 /// What is bought.
@@ -285,20 +285,9 @@ impl Storefront {
         if !receipt.as_ref().is_none_or(fits) {
             return Err(offline("the receipt is for another order").into());
         }
-        let next = next.and_then(followed);
+        let next = next.and_then(payment_step::followed);
         Ok(Order { id: order, state, receipt, unknown_receipt, next, joined })
     }
-}
-
-/// A step that a person can take: its address is one of the web, short, and shown as it is. Another one is none; an
-/// address that was changed would lead elsewhere.
-pub(crate) fn followed(step: PaymentStep) -> Option<PaymentStep> {
-    let url = &step.url;
-    let is_plain = url.len() <= MAX_STEP_URL && url.chars().all(|c| c.is_ascii_graphic());
-    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
-    let site = url.get(..end)?.split(['?', '#']).next()?;
-    // HTTPS, or this very machine.
-    (is_plain && site.parse::<Origin>().is_ok()).then_some(step)
 }
 
 /// Whether an earlier purchase was of the same. Each order of codes has a key of its own, which is no part of what is

@@ -8,8 +8,8 @@ use crate::server::prover::Request;
 use crate::server::session::{Patience, Session, Sessions, printable};
 use crate::server::trust::{self, Trust, offline};
 use crate::state::journal::Journal;
+use crate::store::payment_step;
 use crate::store::publisher_pin::StoreWord;
-use crate::store::purchase;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
@@ -301,7 +301,7 @@ impl Storefront {
             },
         };
         for order in &mut unpaid.known {
-            order.next = order.next.take().and_then(purchase::followed);
+            order.next = order.next.take().and_then(payment_step::followed);
         }
         Ok(unpaid)
     }

@@ -98,7 +98,8 @@ impl Price {
         Ok(())
     }
 
-    /// The whole list as it shall be, and the offer that is revised in it, or ended, as it was; no list if nothing changes.
+    /// The whole list as it shall be, and the offer that is revised in it, or ended, as it was; no list if nothing
+    /// changes.
     fn terms(&self, listing: &Listing) -> Outcome<(Option<Vec<OfferTerms>>, Option<OfferLine>)> {
         let mut terms: Vec<OfferTerms> = listing
             .offers
@@ -201,8 +202,8 @@ impl Price {
     }
 }
 
-/// The title of an offer that is revised without a new one: what it says of the count follows. Of another model it would
-/// say what is not sold any more.
+/// The title of an offer that is revised without a new one: what it says of the count follows. Of another model it
+/// would say what is not sold any more.
 fn retitled(offer: &OfferTerms, rights: Rights) -> String {
     if offer.title == offer.rights.to_string() || offer.rights.model() != rights.model() {
         return rights.to_string();
