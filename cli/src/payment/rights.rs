@@ -34,6 +34,9 @@ pub(crate) struct Typed {
     use_within: Option<Time>,
 }
 
+/// Seconds of the longest time that stores take: ten years.
+const LONGEST: u32 = 10 * 365 * 24 * 3600;
+
 /// A time as people write it, in seconds: `30d`, `48h`, `90m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Time(u32);
@@ -44,11 +47,17 @@ fn at_least_one(text: &str) -> Result<u64, String> {
     count.ok_or_else(|| "write a whole number, at least 1".to_owned())
 }
 
+impl Time {
+    pub(crate) fn seconds(self) -> u64 {
+        self.0.into()
+    }
+}
+
 impl FromStr for Time {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let time = humantime::parse_duration(text).map_err(|_| "write a time such as 30d, 48h or 90m".to_owned())?;
-        let seconds = u32::try_from(time.as_secs()).ok().filter(|seconds| *seconds > 0);
+        let seconds = u32::try_from(time.as_secs()).ok().filter(|seconds| (1..=LONGEST).contains(seconds));
         seconds.map(Self).ok_or_else(|| "write a time between one second and ten years".to_owned())
     }
 }
@@ -88,16 +97,17 @@ impl Typed {
         let wrong = |message: &str, fix: &str| Err((message.to_owned(), fix.to_owned()));
         let times = (self.start_within, self.use_within);
         if self.model.as_deref() != Some("rental") && times != (None, None) {
-            return wrong("only the model `rental` has times", "leave them out, or rent it: model rental");
+            return wrong("only the model `rental` has times", "leave them out, or rent it: the model `rental`");
         }
         match (self.model.as_deref(), self.count) {
             (Some("uses"), Some(count)) => match u32::try_from(count) {
                 Ok(count) => Ok(Rights::Uses { count }),
                 Err(_) => wrong("`count` is too large", "one order sells at most 4,294,967,295 uses"),
             },
-            (Some("uses"), None) => {
-                wrong("the model `uses` has no count", "say how many uses one order buys: count 10")
-            }
+            (Some("uses"), None) => wrong(
+                "the model `uses` has no count",
+                "say how many uses one order buys: --count 10, or count = 10 in portcullis.toml",
+            ),
             (Some("free" | "perpetual" | "metered" | "rental"), Some(_)) => {
                 wrong("only the model `uses` has a count", "leave the count out")
             }
@@ -106,7 +116,10 @@ impl Typed {
             (Some("metered"), None) => Ok(Rights::Metered {}),
             (Some("rental"), None) => match times {
                 (Some(Time(start_within)), Some(Time(use_within))) => Ok(Rights::Rental { start_within, use_within }),
-                _ => wrong("the model `rental` has no times", "say both: start_within 30d, use_within 48h"),
+                _ => wrong(
+                    "the model `rental` has no times",
+                    "say both: --start-within 30d --use-within 48h; in portcullis.toml start_within and use_within",
+                ),
             },
             (None, _) => Err(("the offer has no model".to_owned(), format!("choose one of {MODELS}"))),
             (Some(other), _) => Err((format!("the model `{other}` is not known"), format!("choose one of {MODELS}"))),
@@ -235,7 +248,7 @@ mod tests {
         assert!(typed(Some("30d"), None).rights().expect_err("half").0.contains("has no times"));
         let other = Typed { model: Some("perpetual".to_owned()), ..typed(Some("30d"), None) };
         assert!(other.rights().expect_err("no times").0.contains("only the model `rental`"));
-        for text in ["", "0s", "forever", "9999y"] {
+        for text in ["", "0s", "forever", "9999y", "11y"] {
             assert!(text.parse::<super::Time>().is_err(), "{text}");
         }
     }

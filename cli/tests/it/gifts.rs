@@ -18,6 +18,10 @@ fn made_by_the_publisher_and_redeemed_by_a_user_who_runs_it() {
     assert_eq!(codes.len(), 3);
     let code = |at: usize| codes[at]["code"].as_str().expect("a code").to_owned();
 
+    for never in ["0s", "9000years", "yesterday"] {
+        let refused = stage.run("publisher", &["gift", "acme/sketch", "--operation", "view", "--expires", never]);
+        assert_eq!(refused.status.code(), Some(2), "{never}");
+    }
     stage.succeed("user", &["install", "acme/sketch"]);
     let run = ["run", "--invoke", "view()", "-o", "full.txt", "acme/sketch"];
     assert_eq!(stage.run("user", &run).status.code(), Some(20), "the control: nothing is held");

@@ -207,6 +207,34 @@ fn the_key_that_is_used_without_being_named_follows_as_it_is_advised() {
     assert_ne!(read(&stage.path("publisher/publisher.2.jwk")), first);
 }
 
+/// Nobody stands for what he mistyped, and nothing goes up that the store would refuse.
+#[test]
+fn what_is_left_out_is_there_and_what_another_key_sealed_does_not_go_up() {
+    let stage = Stage::with_sketch();
+    stage.succeed("publisher", &["keygen", "--output", "new.jwk"]);
+    let change = |without: &str| {
+        let output = stage.run("publisher", &["change-key", "acme", "new.jwk", "--yes", "--without", without]);
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    for mistyped in ["acme/sketch@9.9.9", "acme/scetch", "nope"] {
+        let (code, text) = change(mistyped);
+        assert_eq!(code, Some(2), "{mistyped}: {text}");
+        assert!(text.contains("acme/sketch@1.0.0"), "what there is: {text}");
+    }
+    let (code, text) = change("acme/sketch@1.0.0");
+    assert!(code == Some(0) && text.contains("left out"), "{text}");
+    stage.succeed("publisher", &["change-key", "acme", "new.jwk", "--yes"]);
+    let (code, text) = change("sketch");
+    assert!(code == Some(1) && text.contains("stands for") && text.contains("portcullis withdraw"), "{text}");
+    // The old key is still the usual one.
+    crate::guest::project(&stage.path("sketch"), "1.1.0");
+    stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "-o", "old.wasm"]);
+    let refused = stage.run("publisher", &["publish", "old.wasm"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("in use") && text.contains("seal --key"), "{text}");
+    assert!(!text.contains("uploading"), "{text}");
+}
+
 #[test]
 fn those_who_trust_the_old_key_follow_to_the_new_one() {
     let stage = Stage::with_sketch();

@@ -40,6 +40,10 @@ fn more_of_what_is_counted_is_ordered_by_who_says_so_and_an_order_is_given_up() 
     assert_eq!(said.run(&["cancel", order]), 0, "it is given up");
     assert_eq!(said.run(&["cancel", "AAAAAAAAAAAAAAAAAAAAAA"]), 1, "there is none");
     assert_eq!(said.run(&["cancel", "it"]), 2);
+    // A page that there is not is no store that is down.
+    let page = stage.run("user", &["search", "--page", "2"]);
+    let text = String::from_utf8_lossy(&page.stderr).into_owned();
+    assert!(page.status.code() == Some(1) && text.contains("no such page"), "{text}");
     // The store names the other one, and what is paid stays.
     let refused = stage.run("user", &[&["--json"], &buy[..]].concat());
     let text = [refused.stdout, refused.stderr].concat();

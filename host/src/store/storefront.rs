@@ -14,8 +14,8 @@ use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     AccountAnswer, BalanceInfo, BalancesAnswer, CatalogueEntry, CatalogueVersion, CodeReceiptsAnswer, Done,
-    EntitlementInfo, EntitlementsAnswer, ProductEntry, ReceiptsAnswer, RefundInfo, RefundsAnswer, SearchAnswer,
-    SessionsAnswer, TopUpsAnswer, UnpaidOrder, UnpaidOrdersAnswer,
+    EntitlementInfo, EntitlementsAnswer, Problem, ProductEntry, ReceiptsAnswer, RefundInfo, RefundsAnswer,
+    SearchAnswer, SessionsAnswer, TopUpsAnswer, UnpaidOrder, UnpaidOrdersAnswer,
 };
 use portcullis_protocol::{
     AdoptedVersions, Adoption, CodeReceipt, JwsError, KeyDocument, Listed, ListedEntry, MerchantName, Offer, Origin,
@@ -157,7 +157,13 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn search(&self, query: &str, kind: Option<&str>, page: Option<u32>) -> Result<SearchPage, ClientError> {
         let path = search_path(query, kind, page);
-        let answer: Option<SearchAnswer> = public(&self.sessions, &self.origin, path).await?;
+        let answer = match ask(&self.sessions, &self.origin, path).await? {
+            Ok(answer) => answer,
+            // What was asked for is wrong, such as a page that there is not.
+            Err((status @ 400..=499, detail)) => return Err(ClientError::Rejected { status, detail }),
+            Err((status, _)) => return Err(silent(status).into()),
+        };
+        let answer: Option<SearchAnswer> = answer;
         let answer = answer.ok_or_else(|| offline("this server has no search"))?;
         let keys = self.sessions.trust.keys(&self.origin).await?;
         let Listed { known, mut unknown } = answer.results;
@@ -463,14 +469,35 @@ pub(crate) async fn public<T: DeserializeOwned>(
     origin: &Origin,
     path_and_query: String,
 ) -> Result<Option<T>, Refused> {
+    ask(sessions, origin, path_and_query).await?.map_err(|(status, _)| silent(status))
+}
+
+/// The same; another status than 200 and 404 is returned, with what is said beside it.
+async fn ask<T: DeserializeOwned>(
+    sessions: &Sessions,
+    origin: &Origin,
+    path_and_query: String,
+) -> Result<Result<Option<T>, (u16, String)>, Refused> {
     sessions.trust.keys(origin).await?;
     let exchange = Exchange::get(origin.clone(), path_and_query);
     let answer = sessions.server.exchange(exchange).await?;
     match answer.status {
-        200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| offline("the catalogue is damaged")),
-        404 => Ok(None),
-        status => Err(offline(format!("the catalogue does not answer (status {status})"))),
+        200 => serde_json::from_slice(&answer.body)
+            .map(|found| Ok(Some(found)))
+            .map_err(|_| offline("the catalogue is damaged")),
+        404 => Ok(Ok(None)),
+        status => {
+            let problem = serde_json::from_slice::<Problem>(&answer.body);
+            Ok(Err((
+                status,
+                problem.map_or_else(|_| "no reason is given".to_owned(), |problem| printable(problem.detail)),
+            )))
+        }
     }
+}
+
+fn silent(status: u16) -> Refused {
+    offline(format!("the catalogue does not answer (status {status})"))
 }
 
 /// Believes the offers that the server signed for this very resource; one that it did not spoils the whole entry. One

@@ -147,15 +147,14 @@ impl ChangeKey {
             let stands = Stands { client, listing: &listing, keys, own, adopted: &before };
             for version in &listing.versions {
                 let line = stands.line(version).await;
-                let is_left_out = self.without.iter().any(|without| {
-                    without.means(&line.name) && without.version.as_ref().is_none_or(|left| *left == line.version)
-                });
+                let is_left_out = self.without.iter().any(|without| is_meant(without, &line));
                 // What it has adopted once, it goes on to stand for.
                 let stays = was_in_use && before.contains(&line.digest);
                 let taken = line.published != Published::OtherKey && !is_left_out;
                 if taken || stays { adopted.push(line) } else { left_out.push(line) }
             }
         }
+        self.check_left_out(server, was_in_use, &adopted, &left_out)?;
         self.agreed(context, server, &adopted)?;
         for name in &published {
             let versions = adopted.iter().filter(|line| line.resource == *name).map(|line| line.digest);
@@ -178,6 +177,32 @@ impl ChangeKey {
             file: self.successor.clone(),
             usual: None,
         })
+    }
+
+    /// Whoever mistypes what he does not trust would stand for it: each has to be there, and to be left out.
+    fn check_left_out(
+        &self,
+        server: &Origin,
+        was_in_use: bool,
+        adopted: &[VersionLine],
+        left_out: &[VersionLine],
+    ) -> Outcome {
+        for without in &self.without {
+            if let Some(line) = adopted.iter().find(|line| was_in_use && is_meant(without, line)) {
+                return Err(Failure::new(
+                    format!("the key in use stands for {} {} already, and terminals may know", line.name, line.version),
+                    format!("withdraw it: `portcullis withdraw {}@{}`", line.name, line.version),
+                ));
+            }
+            if !left_out.iter().any(|line| is_meant(without, line)) {
+                let known = adopted.iter().chain(left_out).map(|line| format!("{}@{}", line.name, line.version));
+                return Err(Failure::usage(
+                    format!("{} has published nothing that is called {without} at {server}", self.publisher),
+                    format!("it has published {}", known.collect::<Vec<_>>().join(", ")),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// What is to be done so that the new key is used without `--key`, if the old one is.
@@ -301,6 +326,11 @@ impl Report for Changed {
         }
         text
     }
+}
+
+/// Whether a version is meant by a name, with a version or without.
+fn is_meant(name: &Name, line: &VersionLine) -> bool {
+    name.means(&line.name) && name.version.as_ref().is_none_or(|version| *version == line.version)
 }
 
 /// A path as an argument of a command: never taken for an option.

@@ -12,6 +12,7 @@ use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment;
 use crate::payment::identifier;
+use crate::payment::rights::Time;
 use crate::resource::target::Name;
 use crate::screen::output::{Report, date, style};
 use crate::screen::table::Table;
@@ -33,9 +34,9 @@ pub(crate) struct Gift {
     /// What they are for; you alone read it
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
-    /// Until when they can be redeemed, as in 90days
-    #[arg(long, value_name = "DURATION")]
-    expires: Option<humantime::Duration>,
+    /// For how long they can be redeemed, as in 90d
+    #[arg(long, value_name = "TIME")]
+    expires: Option<Time>,
     /// List the batches instead, and what became of their codes
     #[arg(long, conflicts_with_all = ["operation", "offer", "count", "note", "expires", "void"])]
     list: bool,
@@ -130,7 +131,7 @@ impl Gift {
             let listing = client.store(&server).entry(publisher, name).await?;
             let offer = payment::choose(&listing, self.operation.as_ref(), self.offer.as_deref())?.digest();
             let now = SystemClock.now();
-            let expires = self.expires.map(|after| now.saturating_add(after.as_secs()));
+            let expires = self.expires.map(|after| now.saturating_add(after.seconds()));
             let gifts = GiftsRequest { offer, count: self.count, note: self.note.clone(), expires };
             let made = publishing.make_gifts(publisher, name, &gifts).await;
             let made = ownership::answered(&client, &server, publisher, made).await?;
@@ -173,9 +174,14 @@ impl Report for Made {
 impl Report for Batches {
     fn text(&self) -> String {
         let mut table = Table::new(&["batch", "gives", "codes", "redeemed", "void", "until", "note"]);
+        let now = SystemClock.now();
         for BatchLine { batch, gives, count, redeemed, void, note, expires, .. } in &self.batches {
             let gives = gives.clone().unwrap_or_else(|| "-".to_owned());
-            let until = expires.map_or_else(|| "any time".to_owned(), date);
+            let until = match expires {
+                Some(at) if *at <= now => "expired".to_owned(),
+                Some(at) => date(*at),
+                None => "any time".to_owned(),
+            };
             let [count, redeemed, void] = [count, redeemed, void].map(ToString::to_string);
             table.row([batch.clone(), gives, count, redeemed, void, until, note.clone()]);
         }

@@ -3,7 +3,7 @@
 use clap::Args;
 use portcullis_host::{Client, ClientError, Publishing, Sent, Storefront};
 use portcullis_protocol::wire::OfferTerms;
-use portcullis_protocol::{Manifest, Origin, SecretKey, SignedManifest, Version};
+use portcullis_protocol::{Manifest, Origin, PublicKey, SecretKey, SignedManifest, Version};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -177,6 +177,18 @@ pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
             }
         })?;
         claimed = true;
+    } else if let Ok(known) = publishing.publisher(owner).await
+        && known.publisher_key != manifest.publisher.jwk
+    {
+        let words = |key: &PublicKey| key.thumbprint().words();
+        return Err(Failure::new(
+            format!(
+                "the key of {owner} in use at {server} is {}, and this file is signed by {}",
+                words(&known.publisher_key),
+                words(&manifest.publisher.jwk)
+            ),
+            "seal it again with the key in use: `portcullis seal --key FILE`",
+        ));
     }
     // Found before anything goes up; a store that knows nothing of it yet has no versions.
     let mut newest = None;

@@ -1,6 +1,7 @@
 //! `portcullis cancel`: give up an order that is not paid.
 
 use clap::Args;
+use portcullis_host::ClientError;
 use portcullis_protocol::OrderId;
 use portcullis_protocol::wire::OrderState;
 use serde::Serialize;
@@ -20,8 +21,7 @@ pub(crate) struct Cancel {
 }
 
 fn order(text: &str) -> Result<OrderId, String> {
-    text.parse()
-        .map_err(|error| format!("{error}; whatever orders shows the order, and shows it again if you order the same"))
+    text.parse().map_err(|error| format!("{error}; `portcullis receipts` lists the orders that are not paid"))
 }
 
 #[derive(Serialize)]
@@ -35,7 +35,15 @@ impl Cancel {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
-        let order = context.wait(async { Ok(client.store(&server).give_up(self.order).await?) })?;
+        let order = context.wait(async {
+            client.store(&server).give_up(self.order).await.map_err(|error| match error {
+                ClientError::Rejected { status: 404, .. } => Failure::new(
+                    format!("you have no order {} at {server}", self.order),
+                    "`portcullis receipts` lists the orders that are not paid",
+                ),
+                error => error.into(),
+            })
+        })?;
         match order.state {
             OrderState::Declined => {
                 context.screen.report(&GivenUp {

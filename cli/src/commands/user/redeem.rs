@@ -35,7 +35,7 @@ impl Redeem {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         // A slip is found before anybody is asked.
         if let Err(error) = self.code.parse::<RedemptionCode>() {
-            return Err(Failure::usage(error, "type it as it is written; capitals and lines do not matter"));
+            return Err(Failure::usage(error, "type it as it is written; capitals and hyphens do not matter"));
         }
         let client = context.client()?;
         let server = self.store.origin(&client)?;
@@ -69,7 +69,7 @@ impl Report for Redeemed {
         lines
             .add("rights", &self.rights)
             .add("store", &self.server)
-            .add("run it", format_args!("portcullis run {}", self.name));
+            .add("next", format_args!("portcullis install {}, which says how it is run", self.name));
         match self.at.filter(|_| self.before) {
             Some(at) => {
                 let warn = style::WARN;
