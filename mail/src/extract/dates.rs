@@ -57,6 +57,16 @@ pub(super) fn dates(text: &str, order: Order) -> Result<Vec<Date>, Refusal> {
     Ok(dates)
 }
 
+/// Whether a text names a day: a date, or a day and a month.
+pub(super) fn names_day(text: &str) -> bool {
+    let words = words(text);
+    let is_day = |pair: &[String]| matches!(pair, [a, b] if (small(a).is_some() && month(b).is_some()) || (month(a).is_some() && small(b).is_some()));
+    dates(text, Order::DayFirst).is_ok_and(|dates| !dates.is_empty())
+        || words.windows(2).any(is_day)
+        // `15. Dezember`
+        || words.windows(3).any(|three| matches!(three, [a, dot, b] if dot == "." && small(a).is_some() && month(b).is_some()))
+}
+
 /// Year, month and day.
 type Parts = (Option<u32>, Option<u32>, Option<u32>);
 

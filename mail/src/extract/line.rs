@@ -12,6 +12,10 @@ const MAX_SEARCHED_TEXT: usize = 128 * 1024;
 /// Bytes of a line; a longer one is searched in pieces.
 const MAX_SEARCHED_LINE: usize = 500;
 
+/// Bytes of a line of a paragraph that is wrapped.
+const WRAPPED: usize = 60;
+/// Words of a caption before its colon.
+const MAX_CAPTION: usize = 6;
 /// Words of a line that goes on in the next one.
 const WRAPPED_WORDS: usize = 4;
 /// Characters of a cell that is alone in its row.
@@ -252,11 +256,35 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
 /// A line and the next one, if it is a sentence that goes on there.
 pub(super) fn sentence(lines: &[Line], at: usize) -> Option<Line> {
     let (first, second) = (lines.get(at)?, lines.get(at + 1)?);
-    let is_open = first.words() >= WRAPPED_WORDS && !first.shown.ends_with(['.', '!', '?', ':']);
-    // `Power: 12.00 EUR` begins anew.
-    let is_caption = second.shown.split(|c: char| c.is_ascii_digit()).next().is_some_and(|words| words.contains(':'));
-    (is_open && !is_caption && !first.is_row() && !second.is_row())
-        .then(|| line(&format!("{} {}", first.shown, second.shown)))
+    is_open(first, second).then(|| line(&format!("{} {}", first.shown, second.shown)))
+}
+
+/// Whether a line is long and goes on in the next one.
+pub(super) fn goes_on(lines: &[Line], at: usize) -> bool {
+    let next = lines.get(at).zip(lines.get(at + 1));
+    next.is_some_and(|(first, second)| {
+        first.shown.len() >= WRAPPED
+            && !ends_sentence(first)
+            && !first.is_row()
+            && !second.is_row()
+            && !is_caption(second)
+    })
+}
+
+fn is_open(first: &Line, second: &Line) -> bool {
+    let is_open = first.words() >= WRAPPED_WORDS && !ends_sentence(first);
+    is_open && !is_caption(second) && !first.is_row() && !second.is_row()
+}
+
+fn ends_sentence(line: &Line) -> bool {
+    line.shown.ends_with(['.', '!', '?', ':'])
+}
+
+/// Whether a line begins anew: `Power: 12.00 EUR`.
+fn is_caption(line: &Line) -> bool {
+    let words = line.shown.split(' ').take(MAX_CAPTION);
+    line.shown.contains(": ") && words.clone().any(|word| word.ends_with(':'))
+        || line.shown.split(|c: char| c.is_ascii_digit()).next().is_some_and(|words| words.contains(':'))
 }
 
 /// A text as one line.

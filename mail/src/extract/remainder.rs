@@ -2,11 +2,15 @@
 
 use crate::extract::Templates;
 use crate::extract::amount;
+use crate::extract::line::GAP;
 use crate::extract::total::Totals;
 use portcullis_protocol::Money;
 
 /// Amounts that a remainder is made of: bills list few payments.
 const MAX_ENTRIES: usize = 12;
+
+/// Amounts above the one that a larger one is made of.
+const MAX_BEFORE: usize = 2;
 
 /// The last amount of a line.
 #[derive(Debug, Clone, Copy)]
@@ -45,21 +49,46 @@ impl Totals<'_> {
                 }
             }
         }
+        let found = found.or_else(|| foremost(&entries));
         let entry = entries.get(found?)?;
         (!entry.is_part).then_some((entry.money, entry.line))
+    }
+
+    /// The larger amount below a line that the amounts from that line on come to.
+    pub(super) fn sum_with(&self, amount: Money, line: usize) -> Option<(Money, usize)> {
+        let entries = self.entries();
+        let first = entries.iter().position(|entry| entry.line == line && entry.money == amount)?;
+        let adds = |entry: &Entry| !entry.is_taken && entry.money.currency() == amount.currency();
+        // Something may be owed from before.
+        for from in first.saturating_sub(MAX_BEFORE)..=first {
+            let mut sum = 0_i64;
+            for (count, entry) in entries.get(from..)?.iter().take(MAX_ENTRIES).enumerate() {
+                if from + count > first && sum == entry.money.minor_units() && sum > amount.minor_units() {
+                    return Some((entry.money, entry.line)).filter(|_| adds(entry) && !entry.is_part);
+                }
+                if !adds(entry) {
+                    break;
+                }
+                sum = sum.saturating_add(entry.money.minor_units());
+            }
+        }
+        None
     }
 
     fn entries(&self) -> Vec<Entry> {
         let less = &Templates::any_language().less;
         let of = |at: usize| {
             let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
-            if marks.aside.is_some() {
+            if marks.has_aside() {
                 return None;
             }
             let last = *amount::signed(&line.shown, self.currencies).last()?;
             let is_less = || {
                 let begins = line.shown.trim_start();
-                begins.starts_with("- ") || begins.starts_with("./.") || less.iter().any(|label| line.has(label))
+                is_bracketed(&line.shown)
+                    || begins.starts_with("- ")
+                    || begins.starts_with("./.")
+                    || less.iter().any(|label| line.has(label))
             };
             let is_taken = last.is_negative || marks.has_carried() || is_less();
             let is_negative = last.is_negative;
@@ -67,6 +96,30 @@ impl Totals<'_> {
         };
         (0..self.lines.len()).filter_map(of).collect()
     }
+}
+
+/// The first amount, if those below it come to it, one of which at least is taken away.
+fn foremost(entries: &[Entry]) -> Option<usize> {
+    let first = entries.first()?;
+    let (mut sum, mut is_reduced) = (0_i64, false);
+    for (count, below) in entries.iter().skip(1).take(MAX_ENTRIES).enumerate() {
+        if below.money.currency() != first.money.currency() {
+            return None;
+        }
+        let units = below.money.minor_units();
+        sum = sum.saturating_add(if below.is_taken { -units } else { units });
+        is_reduced |= below.is_taken;
+        if count > 0 && is_reduced && sum == first.money.minor_units() {
+            return Some(0);
+        }
+    }
+    None
+}
+
+/// Whether the last cell of a row is an amount in brackets, as ledgers write what is taken away.
+fn is_bracketed(row: &str) -> bool {
+    let last = row.rsplit_once(GAP).map(|(_, last)| last.trim());
+    last.and_then(|cell| cell.strip_prefix('(')?.strip_suffix(')')).is_some_and(amount::is_amount_like)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Amounts that sentences say: `your bill is 12.00 EUR`, `we will debit 12.00 EUR on 3 December 2026`.
 
 use crate::extract::Refusal;
+use crate::extract::Templates;
 use crate::extract::amount::{self, Currencies};
 use crate::extract::assertion::{says_together, sentences};
-use crate::extract::dates::{dates, is_month};
+use crate::extract::dates::{dates, is_month, names_day};
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded, sentence};
 use crate::extract::marks::Marks;
@@ -18,6 +19,12 @@ const HEADING_WORDS: usize = 6;
 const CAPTION_WORDS: usize = 5;
 /// Words between one for the bill and its amount that say whose bill it is.
 const MAX_ASIDE: usize = 2;
+/// How many parts something is paid in.
+const COUNTS: [&str; 30] = [
+    "two", "three", "four", "five", "six", "ten", "twelve", "zwei", "drei", "vier", "fünf", "sechs", "zwölf", "deux",
+    "trois", "quatre", "dos", "tres", "cuatro", "seis", "twee", "vijf", "zes", "due", "tre", "quattro", "dois", "duas",
+    "três", "quatro",
+];
 /// Words between one for the bill and its number.
 const NUMBER_WORDS: usize = 3;
 
@@ -40,6 +47,7 @@ impl Totals<'_> {
             // `Your bill is 20 EUR lower` is about something else.
             let ends = after.trim_start();
             let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            let is_net = self.is_net(ends);
             let compares = || self.base.comparison.iter().any(|label| label.folded == folded(next));
             let is_end = next.is_empty()
                 || links.contains(&folded(next))
@@ -52,7 +60,9 @@ impl Totals<'_> {
                     && others.clone().count() <= MAX_ASIDE
                     && !between.contains(['.', '!', '?', ':'])
             };
-            (others.clone().next().is_none() || (is_about() && self.is_only(at) && !self.is_in_passing(at))) && is_end
+            (others.clone().next().is_none() || (is_about() && self.is_only(at) && !self.is_in_passing(at)))
+                && is_end
+                && !is_net
         };
         let only = |line: &Line| {
             let mut amounts = amount::amounts(&line.shown, self.currencies);
@@ -61,7 +71,7 @@ impl Totals<'_> {
         };
         let said = self.lines.iter().zip(self.marks).enumerate().filter_map(|(at, (line, marks))| {
             let mut places = self.base.bill.iter().flat_map(|label| line.places(label));
-            let is_said = !marks.has_part() && places.any(|bill| says(at, line, bill));
+            let is_said = !marks.has_part() && places.any(|bill| says(at, line, bill) && !self.is_in_several(at, bill));
             is_said.then(|| Some((only(line)?, at))).flatten()
         });
         let mut said = said;
@@ -88,7 +98,7 @@ impl Totals<'_> {
         amounts.dedup();
         let [only] = amounts.as_slice() else { return None };
         let is_confirmed = self.amounts.is_empty() || self.amounts.iter().any(|(_, amount)| amount == only);
-        let is_bill = has(self.subject, &self.base.bill) && !marks.has_part() && marks.aside.is_none();
+        let is_bill = has(self.subject, &self.base.bill) && !marks.has_part() && !marks.has_aside();
         (is_bill && is_confirmed && self.is_largest(*only)).then_some(Ok((*only, 0)))
     }
 
@@ -115,7 +125,8 @@ impl Totals<'_> {
         let of = |sentence: &Line| {
             let asks =
                 has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
-            let is_dated = || dates(&sentence.shown, self.order).is_ok_and(|dates| dates.len() == 1);
+            let days = dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
+            let is_dated = || days == 1 || (days == 0 && names_day(&sentence.shown));
             // What is in brackets explains.
             let mut amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
             amounts.dedup();
@@ -156,14 +167,41 @@ impl Totals<'_> {
     pub(super) fn instalment(&self, whole: Read) -> Read {
         let (Some(Ok(_) | Err(Refusal::AmbiguousAmount)), true) = (&whole, self.own.is_none()) else { return whole };
         let amount = whole.and_then(Result::ok);
+        let names = |line: &Line| {
+            let labels = [&self.base.instalment_numbered, &self.base.instalment];
+            labels.into_iter().flat_map(Labels::iter).any(|label| line.has(label))
+        };
+        // What the whole is called says that it is one.
+        let is_instalment = |at: usize| self.lines.get(at).is_some_and(|line| has(line, &self.base.instalment));
+        let is_alone = |at: usize| self.amounts.iter().filter(|(other, _)| *other == at).count() == 1;
+        let is_entry = |at: usize| self.lines.get(at).is_some_and(|line| line.is_row() || line.words() <= LABEL_WORDS);
+        let is_own = |at: usize| is_instalment(at) && is_alone(at) && is_entry(at);
+        if self.amounts.iter().any(|(at, other)| Some(*other) == amount && is_own(*at)) {
+            return whole;
+        }
+        let mut all = std::iter::once(self.subject).chain(self.lines);
+        // `Number of the instalment`, and below it `2 of 5`
+        let is_below = |pair: &[Line]| matches!(pair, [name, number] if names(name) && name.words() <= CAPTION_WORDS && number.words() <= CAPTION_WORDS && is_numbered(&number.shown));
+        let is_counted = all.any(|line| is_numbered(&line.shown) && names(line)) || self.lines.windows(2).any(is_below);
         let mut parts: Vec<(Money, bool)> = Vec::new();
-        for line in self.lines {
-            let numbered = is_numbered(&line.shown);
-            let labels = if numbered { &self.base.instalment_numbered } else { &self.base.instalment };
-            let place = labels.iter().chain(self.base.instalment.iter()).find_map(|label| line.find(label));
-            let Some(found) = place else { continue };
+        let is_several = self.lines.iter().any(names_several);
+        for (at, line) in self.lines.iter().enumerate() {
+            let is_next = is_several && has(line, &self.base.next);
+            let is_caption = (line.words() <= CAPTION_WORDS && is_counted) || is_next;
+            let numbered = is_numbered(&line.shown) || is_caption;
+            let labels = if is_numbered(&line.shown) { &self.base.instalment_numbered } else { &self.base.instalment };
+            let labels = labels.iter().chain(self.base.instalment.iter());
+            let next = self.base.next.iter().filter(|_| is_next);
+            let place = labels.chain(next).find_map(|label| line.find(label));
+            let Some(found) = place.filter(|found| self.is_stated(at, *found)) else { continue };
             let first = amount::amounts(line.after(found), self.currencies).into_iter().next();
-            parts.extend(first.filter(|part| Some(*part) != amount).map(|part| (part, numbered)));
+            let below = || amount::only_amount(&self.lines.get(at + 1)?.shown, self.currencies)?.ok();
+            let first = first.or_else(|| below().filter(|_| !self.has_amount(at)));
+            let is_item = || amount.is_some_and(|whole| self.is_sum_around(whole, at));
+            let is_over = amount::has_negative(&line.shown) || has(line, &self.base.settled);
+            parts.extend(
+                first.filter(|part| Some(*part) != amount && !is_over && !is_item()).map(|part| (part, numbered)),
+            );
         }
         let is_part = |part: Money| {
             amount.is_none_or(|all| part.currency() == all.currency() && part.minor_units() < all.minor_units())
@@ -174,13 +212,24 @@ impl Totals<'_> {
         Some(if is_one && numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
     }
 
+    /// Whether a place is that of an entry, or in a sentence that says what is owed.
+    fn is_stated(&self, at: usize, found: Found) -> bool {
+        self.marks.get(at).is_some_and(|marks| marks.is_stated(found))
+    }
+
     /// The only amount that is no part, if it is asked for beside it.
     pub(super) fn demanded(&self) -> Read {
         let mut only: Option<(usize, Money)> = None;
         for (at, amount) in &self.amounts {
             let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);
             let until = line.shown.get(..marks.first_end().unwrap_or(line.shown.len())).unwrap_or_default();
+            let is_smaller =
+                |(other, units): &(usize, Money)| *other == at && units.minor_units() > amount.minor_units();
             if amount::amounts(until, self.currencies).contains(&amount) {
+                // `20.00 EUR plus VAT, that is 24.00 EUR`
+                if self.amounts.iter().any(|other| is_smaller(other)) {
+                    return None;
+                }
                 if only.is_some_and(|(_, only)| only != amount) {
                     return None;
                 }
@@ -188,7 +237,7 @@ impl Totals<'_> {
             }
         }
         // A tax may be the bill itself.
-        let is_tax = |at: usize| self.marks.get(at).is_some_and(|marks| !marks.has_part() && marks.aside.is_none());
+        let is_tax = |at: usize| self.marks.get(at).is_some_and(|marks| !marks.has_part() && !marks.has_aside());
         let alone = || self.amounts.first().copied().filter(|(at, _)| self.is_only(*at) && is_tax(*at));
         let (at, amount) = only.or_else(alone)?;
         let asks = |line: &Line| {
@@ -231,6 +280,22 @@ impl Totals<'_> {
     }
 }
 
+/// Whether a line says in how many instalments something is paid: `in three instalments`, `en 6 cuotas`.
+pub(super) fn names_several(line: &Line) -> bool {
+    let is_count = |word: &str| {
+        let word = word.to_lowercase();
+        let number: Option<u32> = word.trim_end_matches(['x', '×']).parse().ok();
+        number.is_some_and(|number| (2..=60).contains(&number)) || COUNTS.contains(&word.as_str())
+    };
+    let all = Templates::any_language();
+    [&all.instalment, &all.several].into_iter().flat_map(Labels::iter).any(|label| {
+        line.places(label).any(|found| {
+            let before = line.before(found).trim_end_matches(' ');
+            before.rsplit(|c: char| !c.is_alphanumeric()).next().is_some_and(is_count)
+        })
+    })
+}
+
 /// Whether a line says more than a label does.
 pub(super) fn is_sentence(line: &Line) -> bool {
     words(line) > LABEL_WORDS
@@ -256,9 +321,12 @@ fn is_numbered(text: &str) -> bool {
     let words: Vec<&str> =
         text.split(|c: char| !c.is_alphanumeric() && c != '/').filter(|word| !word.is_empty()).collect();
     let is_number = |word: &str| word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit()) && !word.is_empty();
+    let is_up_to = |a: &str, b: &str| matches!((a.parse::<u32>(), b.parse::<u32>()), (Ok(a), Ok(b)) if 0 < a && a <= b);
     let is_of = |word: &str| ["of", "de", "von", "sur", "van", "di", "su"].contains(&word.to_lowercase().as_str());
     words.windows(3).any(|words| matches!(words, [a, of, b] if is_number(a) && is_of(of) && is_number(b)))
-        || words.iter().any(|word| word.split_once('/').is_some_and(|(a, b)| is_number(a) && is_number(b)))
+        || words
+            .iter()
+            .any(|word| word.split_once('/').is_some_and(|(a, b)| is_number(a) && is_number(b) && is_up_to(a, b)))
 }
 
 #[cfg(test)]

@@ -122,6 +122,33 @@ pub struct Template {
     /// Before amounts that have nothing to do with the bill, such as a company's capital or what a friend would save.
     #[serde(default)]
     pub(crate) aside: Labels,
+    /// Beside the one of several payments that comes next.
+    #[serde(default)]
+    pub(crate) next: Labels,
+    /// Beside those that were made already.
+    #[serde(default)]
+    pub(crate) settled: Labels,
+    /// What makes a line one that asks for nothing: `for information, do not pay`.
+    #[serde(default)]
+    pub(crate) informs: Labels,
+    /// Behind the number of parts that something is paid in.
+    #[serde(default)]
+    pub(crate) several: Labels,
+    /// Behind the amount of each of several: `15.00 EUR per reminder`.
+    #[serde(default)]
+    pub(crate) each: Labels,
+    /// Between a net amount and the tax that comes to it: `20.00 EUR plus VAT`.
+    #[serde(default)]
+    pub(crate) plus: Labels,
+    /// What makes a sentence speak of something else than what is owed: another time, another choice.
+    #[serde(default)]
+    pub(crate) apart: Labels,
+    /// Two kinds of words that do so together: `last month … was`.
+    #[serde(default)]
+    pub(crate) apart_together: Vec<[Labels; 2]>,
+    /// Before the month from which a price will be another.
+    #[serde(default)]
+    pub(crate) from_then_on: Labels,
     /// What asks for a payment or announces that it is collected.
     #[serde(default)]
     pub(crate) demand: Labels,
@@ -271,6 +298,15 @@ impl Template {
             part: all(|words| &words.part),
             carried: all(|words| &words.carried),
             aside: all(|words| &words.aside),
+            apart: all(|words| &words.apart),
+            each: all(|words| &words.each),
+            informs: all(|words| &words.informs),
+            several: all(|words| &words.several),
+            plus: all(|words| &words.plus),
+            next: all(|words| &words.next),
+            settled: all(|words| &words.settled),
+            apart_together: LANGUAGES.iter().flat_map(|words| words.apart_together.iter().cloned()).collect(),
+            from_then_on: all(|words| &words.from_then_on),
             less: all(|words| &words.less),
             demand: all(|words| &words.demand),
             demand_together: LANGUAGES.iter().flat_map(|words| words.demand_together.iter().cloned()).collect(),
@@ -338,6 +374,7 @@ impl Template {
             ("not_bill_together", &self.not_bill_together),
             ("settled_together", &self.settled_together),
             ("demand_together", &self.demand_together),
+            ("apart_together", &self.apart_together),
         ];
         for (kind, pairs) in pairs {
             if !pairs.is_empty() {
@@ -386,7 +423,7 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Labels); 18] {
+    fn kinds(&self) -> [(&'static str, &Labels); 26] {
         [
             ("bill", &self.bill),
             ("not_bill", &self.not_bill),
@@ -396,6 +433,14 @@ impl Template {
             ("part", &self.part),
             ("carried", &self.carried),
             ("aside", &self.aside),
+            ("apart", &self.apart),
+            ("each", &self.each),
+            ("informs", &self.informs),
+            ("several", &self.several),
+            ("plus", &self.plus),
+            ("next", &self.next),
+            ("settled", &self.settled),
+            ("from_then_on", &self.from_then_on),
             ("less", &self.less),
             ("demand", &self.demand),
             ("instalment", &self.instalment),
@@ -410,9 +455,17 @@ impl Template {
     }
 
     /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 10] {
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 18] {
         [
             ("aside", &self.aside),
+            ("apart", &self.apart),
+            ("each", &self.each),
+            ("informs", &self.informs),
+            ("several", &self.several),
+            ("plus", &self.plus),
+            ("next", &self.next),
+            ("settled", &self.settled),
+            ("from_then_on", &self.from_then_on),
             ("less", &self.less),
             ("demand", &self.demand),
             ("instalment", &self.instalment),

@@ -2,10 +2,11 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
-use crate::extract::dates::{self, Order, dates};
+use crate::extract::dates::{self, Order, dates, names_day};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, line, lines, sentence};
 use crate::extract::marks::Marks;
+use crate::extract::schedule::Scheduled;
 use crate::extract::total::{Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
@@ -13,6 +14,13 @@ use portcullis_protocol::{Currency, Date, Money};
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
+/// What words for the day of a payment are made of, in any language.
+const PAYMENT_STEMS: [&str; 17] = [
+    "due", "pay", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "prelev", "echeance", "pag",
+    "venc", "betal", "verval", "incass", "scad",
+];
+/// Words behind the number of days within which to pay.
+const DAYS: [&str; 10] = ["day", "days", "tag", "tage", "tagen", "jours", "días", "dias", "giorni", "dagen"];
 /// Rows between a previous balance and what was paid of it.
 const ROWS_OF_ACCOUNT: usize = 6;
 /// Bytes of a line that is wrapped.
@@ -74,7 +82,7 @@ impl Reading<'_> {
             let shown = || lines.iter().map(|line| line.shown.as_str());
             let shared = self.currency.or_else(|| amount::shared_sign(shown()));
             let currencies = Currencies { shared, bare: None, decimal: amount::proven_decimal(shown()) };
-            let marks: Vec<Marks> = lines.iter().map(|line| Marks::new(line, None)).collect();
+            let marks: Vec<Marks> = Marks::of_text(&lines, None);
             let none = line("");
             let totals = Totals::new((&none, &lines), &marks, currencies, Order::Unknown, None, base);
             totals.amounts.iter().map(|(_, amount)| *amount).collect()
@@ -129,7 +137,7 @@ impl<'t> Text<'t> {
         Self {
             subject,
             lines,
-            marks: lines.iter().map(|line| Marks::new(line, words.template())).collect(),
+            marks: Marks::of_text(lines, words.template()),
             stated: denominated(lines).unwrap_or_else(|| amount::stated(shown(), shared)),
             shared,
             registered,
@@ -172,7 +180,8 @@ impl<'t> Words<'t> {
 
     /// Whether the mail calls itself a bill and nothing that makes it none.
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
-        if !mention(self.labels(|words| &words.bill), subject, lines) && !self.is_account(lines) {
+        let is_bill = mention(self.labels(|words| &words.bill), subject, lines);
+        if !is_bill && !self.is_account(lines) && !self.asks_for_payment(lines) {
             return false;
         }
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
@@ -180,8 +189,14 @@ impl<'t> Words<'t> {
         let decides = |at: usize, line: &Line| {
             (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
         };
+        let owed = self.demanded_amounts(lines);
+        // What is owed until a day is owed, whatever else is told beside it.
+        let is_told_beside =
+            |line: &Line, label: &Label| owed.is_some() && line.find(label).is_some_and(|found| found.start > 0);
         let says = |label: &Label, at, line: &Line| {
-            is_stated(label, line) && (label.words > 1 || decides(at, line)) && !is_entry(lines, at)
+            is_stated(label, line)
+                && (label.words > 1 || (decides(at, line) && !is_told_beside(line, label)))
+                && !is_entry(lines, at)
         };
         let is_said = |label: &Label| {
             is_stated(label, subject) || lines.iter().enumerate().any(|(at, line)| says(label, at, line))
@@ -198,12 +213,73 @@ impl<'t> Words<'t> {
                     || all.settled_together.iter().any(|pair| says_of_past(line, pair)))
         };
         let is_told = |at: usize| {
+            // A part may have been paid, and an order sent.
+            if owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed)) {
+                return false;
+            }
             let is_long = lines[at].shown.len() >= WRAPPED;
             let wrapped = || is_long && sentence(lines, at).is_some_and(|line| together(&line));
             (together(&lines[at]) || wrapped()) && !is_entry(lines, at)
         };
         let is_none = all.not_bill.iter().any(is_said) || together(subject) || (0..lines.len()).any(is_told);
         !is_none && !self.is_waived(lines)
+    }
+
+    /// The amounts of entries that are called what is left to pay, or that ask for it, if a day is said until which.
+    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
+        let labels = || self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1));
+        let is_entry = |line: &Line| line.is_row() || line.words() <= CAPTION_WORDS;
+        let of = |at: usize, line: &Line| -> Vec<Money> {
+            let found = labels().flat_map(|label| line.places(label)).find(|found| is_asserted(line, *found));
+            let value = found.and_then(|found| value(lines, at, found)).map(|value| value.text).unwrap_or_default();
+            amount::amounts(value, Currencies::default())
+        };
+        let entries = lines.iter().enumerate().filter(|(_, line)| is_entry(line));
+        let mut owed: Vec<Money> = entries.flat_map(|(at, line)| of(at, line)).collect();
+        owed.retain(|owed| owed.minor_units() > 0);
+        if !owed.is_empty() && self.says_day(lines) {
+            return Some(owed);
+        }
+        let told = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
+        let owed: Vec<Money> = told.flat_map(|at| amount::amounts(&lines[at].shown, Currencies::default())).collect();
+        (!owed.is_empty()).then_some(owed)
+    }
+
+    /// Whether a day is said until which something is to be paid.
+    fn says_day(&self, lines: &[Line]) -> bool {
+        let is_due = |at: usize| {
+            let mut places = self.base.due.iter().filter_map(|label| Some((label, lines[at].find(label)?)));
+            places.any(|(_, found)| {
+                let value = value(lines, at, found).map(|value| value.text).unwrap_or_default();
+                names_day(value)
+            })
+        };
+        (0..lines.len()).any(|at| is_due(at) || self.asks_on_day(lines, at))
+    }
+
+    /// Whether a sentence asks for a payment and says a day.
+    fn asks_on_day(&self, lines: &[Line], at: usize) -> bool {
+        // Other things have a day as well: `delivery until 9 December`.
+        let of_payment = |label: &Label| PAYMENT_STEMS.iter().any(|stem| label.folded.contains(stem));
+        let is_due = |line: &Line| {
+            let mut due = self.base.due.iter().filter(|label| of_payment(label));
+            line.words() > CAPTION_WORDS && due.any(|label| line.has(label))
+        };
+        // One word is enough beside an amount: `we debit`.
+        let demands = |line: &Line| {
+            let says = |label: &Label| line.places(label).any(|found| is_asserted(line, found));
+            amount::has_currency(&line.shown) && self.base.demand.iter().any(says)
+        };
+        let says = |line: &Line| (self.asks(line) || is_due(line) || demands(line)) && names_day(&line.shown);
+        says(&lines[at]) || sentence(lines, at).is_some_and(|line| says(&line))
+    }
+
+    /// Whether a line asks for a payment, or announces one.
+    fn asks(&self, line: &Line) -> bool {
+        let labels = self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1);
+        let says = |label: &Label| line.places(label).any(|found| is_asserted(line, found));
+        let mut labels = labels;
+        labels.any(says) || self.base.demand_together.iter().any(|pair| says_together(line, pair))
     }
 
     /// Whether nothing is said of a payment but that there is none: `no longer has to be paid`.
@@ -244,6 +320,13 @@ impl<'t> Words<'t> {
             || (lines.iter().any(is_caption) && lines.iter().any(is_due))
     }
 
+    /// Whether the mail asks for a payment, or announces one, and says on which day, whatever it is called.
+    fn asks_for_payment(&self, lines: &[Line]) -> bool {
+        let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
+        lines.iter().any(|line| amount::has_currency(&line.shown))
+            && (is_on_day() || (lines.iter().any(|line| self.asks(line)) && self.says_day(lines)))
+    }
+
     /// Whether the bill may be written in English, where a month may stand before its day.
     fn is_english(&self, subject: &Line, lines: &[Line]) -> bool {
         let of_english = |language: &Template| language.id == "en" && mention(&language.bill, subject, lines);
@@ -257,32 +340,46 @@ impl<'t> Words<'t> {
         match totals.total()? {
             // What asks for nothing is no bill, unless it says what came to that.
             Ok(amount) if amount.minor_units() == 0 && totals.is_largest(amount) => None,
-            read => Some(read.and_then(|amount| self.bill(text, amount))),
+            read => Some(read.and_then(|amount| {
+                let bill = self.bill(text, amount)?;
+                let day = match totals.scheduled() {
+                    Some(Scheduled::One(next, day)) if next == amount => day,
+                    _ => None,
+                };
+                Ok(Bill { due: day.or(bill.due), ..bill })
+            })),
         }
     }
 
     /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
-    fn asked_for_on(&self, text: &Text<'_>) -> Option<Date> {
+    fn asked_for_on(&self, text: &Text<'_>, amount: Money) -> Option<Date> {
         let demands = |line: &Line| {
             self.base.demand.iter().any(|label| line.has(label))
                 || self.base.demand_together.iter().any(|pair| says_together(line, pair))
         };
-        let asks = |line: &&Line| demands(line) && !dates_a_document(line);
-        let days = |line: &Line| dates(&line.shown, text.order).unwrap_or_default();
-        let mut all = text.lines.iter().filter(asks).flat_map(days);
+        let asks = |(at, line): &(usize, &Line)| {
+            demands(line)
+                && !dates_a_document(line)
+                && !counts_days(line)
+                && !speaks_of_another(text, *at, None, amount)
+        };
+        let days = |(_, line): (usize, &Line)| dates(&line.shown, text.order).unwrap_or_default();
+        let counted: Vec<Line> = text.lines.iter().zip(&text.marks).map(|(line, marks)| marks.counted(line)).collect();
+        let mut all = counted.iter().enumerate().filter(asks).flat_map(days);
         let first = all.next()?;
         all.all(|other| other == first).then_some(first)
     }
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
         let mut said: Vec<Date> = Vec::new();
-        for value in values(text.lines, &text.marks, self.labels(|words| &words.due)) {
+        let is_of_it = |at: usize, found: Found| !speaks_of_another(text, at, Some(found), amount);
+        for value in values_if(text.lines, &text.marks, self.labels(|words| &words.due), is_of_it) {
             said.extend(dates(value, text.order)?.first());
         }
         said.dedup();
         // Two days may be that of a bill and that of its reminder, or those of two instalments.
         let due = match said.as_slice() {
-            [] => self.asked_for_on(text),
+            [] => self.asked_for_on(text, amount),
             [day] => Some(*day),
             _ => None,
         };
@@ -324,6 +421,29 @@ fn dates_a_document(line: &Line) -> bool {
         .any(|pair| matches!(pair, [word, next] if is_from(word) && next.starts_with(|c: char| c.is_ascii_digit())))
 }
 
+/// Whether a line does not say one of these amounts: what it says was paid is another.
+fn is_about_another(line: &Line, owed: &[Money]) -> bool {
+    let amounts = amount::signed(&line.shown, Currencies::default());
+    !amounts.iter().any(|said| owed.contains(&said.money))
+}
+
+/// Whether a line says within how many days: a date beside it is that of the document.
+fn counts_days(line: &Line) -> bool {
+    let words: Vec<&str> = line.shown.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.windows(2).any(|pair| {
+        matches!(pair, [count, days] if count.chars().all(|c| c.is_ascii_digit()) && DAYS.contains(&days.to_lowercase().as_str()))
+    })
+}
+
+/// Whether the sentence of a place, or the line if there is none, has amounts, and none of them is this one.
+fn speaks_of_another(text: &Text<'_>, at: usize, found: Option<Found>, amount: Money) -> bool {
+    let (Some(line), Some(marks)) = (text.lines.get(at), text.marks.get(at)) else { return false };
+    let start = found.and_then(|found| marks.piece_start(found)).unwrap_or_default();
+    let end = found.and_then(|found| marks.piece_end(found)).unwrap_or(line.shown.len());
+    let amounts = amount::amounts(line.shown.get(start..end).unwrap_or_default(), text.currencies(None));
+    !line.is_row() && !amounts.is_empty() && !amounts.contains(&amount)
+}
+
 /// Whether the subject or a line of the mail has one of the labels.
 fn mention(labels: &Labels, subject: &Line, lines: &[Line]) -> bool {
     labels.iter().any(|label| subject.has(label) || lines.iter().any(|line| line.has(label)))
@@ -353,10 +473,21 @@ fn denominated(lines: &[Line]) -> Option<Stated> {
 
 /// What stands behind any of the labels, in the order of the lines.
 fn values<'l>(lines: &'l [Line], marks: &[Marks], labels: &Labels) -> Vec<&'l str> {
+    values_if(lines, marks, labels, |_, _| true)
+}
+
+/// The same of those places that are meant.
+fn values_if<'l>(
+    lines: &'l [Line],
+    marks: &[Marks],
+    labels: &Labels,
+    is_meant: impl Fn(usize, Found) -> bool,
+) -> Vec<&'l str> {
+    let is_meant = &is_meant;
     let of_line = |at: usize| {
-        let aside = marks.get(at).and_then(|marks| marks.aside);
         let places = labels.iter().filter_map(move |label| lines.get(at)?.find(label));
-        let places = places.filter(move |found| aside.is_none_or(|aside| found.end <= aside));
+        let places = places.filter(move |found| !marks.get(at).is_some_and(|marks| marks.is_aside(*found)));
+        let places = places.filter(move |found| is_meant(at, *found));
         places.filter_map(move |found| {
             let value = value(lines, at, found)?;
             // Of several rows below a heading none is worth more than the others.

@@ -11,12 +11,14 @@
 //!   the only amount, asked for (`sentence.rs`) ─────────────────┘ if there is nothing else
 //! ```
 
-use crate::extract::amount::{self, Currencies};
+use crate::extract::amount::{self, Currencies, Signed};
 use crate::extract::dates::Order;
 use crate::extract::label::{Label, Labels};
-use crate::extract::line::{Column, Found, Line, folded};
+use crate::extract::line::{Column, Found, GAP, Line, folded, line};
 use crate::extract::marks::Marks;
-use crate::extract::sentence::is_sentence;
+use crate::extract::passage::Manner;
+use crate::extract::schedule::Scheduled;
+use crate::extract::sentence::{is_sentence, names_several};
 use crate::extract::{Refusal, Template, Templates};
 use portcullis_protocol::Money;
 use std::cell::OnceCell;
@@ -29,6 +31,10 @@ const CAPTION_WORDS: usize = 3;
 const MAX_RELATED: usize = 200;
 /// Places of a kind of words in a line that are looked at beside those of another kind.
 pub(super) const MAX_PLACES: usize = 8;
+/// Bytes behind an amount within which the tax is named that comes to it.
+const MAX_PLUS: usize = 24;
+/// Words of a line that is an entry of a bill.
+const ENTRY_WORDS: usize = 8;
 /// Rows between a heading and the total of its table.
 const MAX_ROWS: usize = 60;
 
@@ -46,6 +52,8 @@ pub(super) struct Totals<'t> {
     pub(super) base: &'t Template,
     /// Every amount, with the line that it stands on.
     pub(super) amounts: Vec<(usize, Money)>,
+    /// Those that are no more than told in running text left out.
+    stated: Vec<(usize, Money)>,
     /// Of each line whether it has one.
     with_amount: Vec<bool>,
     /// Whether something says that it is a bill, and whether a heading does.
@@ -86,14 +94,26 @@ impl<'t> Totals<'t> {
         own: Option<&'t Template>,
         base: &'t Template,
     ) -> Self {
-        let of = |(at, (line, marks)): (usize, (&Line, &Marks))| {
-            let counted = marks.aside.and_then(|from| line.shown.get(..from)).unwrap_or(&line.shown);
-            // `2 x 6.00 EUR = 12.00 EUR`
-            let result = counted.rsplit_once('=').map(|(_, result)| result);
-            let counted = result.filter(|result| !amount::amounts(result, currencies).is_empty()).unwrap_or(counted);
-            amount::amounts(counted, currencies).into_iter().map(move |amount| (at, amount))
-        };
-        let amounts: Vec<(usize, Money)> = lines.iter().zip(marks).enumerate().flat_map(of).collect();
+        let mut found: Vec<(usize, Money, bool)> = Vec::new();
+        for (at, (line, marks)) in lines.iter().zip(marks).enumerate() {
+            for piece in marks.pieces.iter().filter(|piece| piece.manner != Manner::Aside) {
+                let counted = line.shown.get(piece.start..piece.end).unwrap_or_default();
+                // `2 x 6.00 EUR = 12.00 EUR`
+                let result = counted.rsplit_once('=').map(|(_, result)| result);
+                let result = result.filter(|result| !amount::amounts(result, currencies).is_empty());
+                let result = result.or_else(|| multiplied(counted, currencies));
+                let mut amounts = amount::amounts(result.unwrap_or(counted), currencies);
+                if result.is_none() {
+                    // What is in brackets explains.
+                    let outside = amount::amounts(&amount::outside_brackets(counted), currencies);
+                    amounts = if outside.is_empty() { amounts } else { outside };
+                }
+                found.extend(amounts.into_iter().map(|amount| (at, amount, piece.manner == Manner::Stated)));
+            }
+        }
+        let amounts: Vec<(usize, Money)> = found.iter().map(|(at, amount, _)| (*at, *amount)).collect();
+        let stated: Vec<(usize, Money)> =
+            found.iter().filter(|(_, _, is_stated)| *is_stated).map(|(at, amount, _)| (*at, *amount)).collect();
         let mut with_amount = vec![false; lines.len()];
         for (at, _) in &amounts {
             with_amount.get_mut(*at).into_iter().for_each(|has| *has = true);
@@ -107,6 +127,7 @@ impl<'t> Totals<'t> {
             own,
             base,
             amounts,
+            stated,
             with_amount,
             is_evident: OnceCell::new(),
             is_headed: OnceCell::new(),
@@ -126,8 +147,21 @@ impl<'t> Totals<'t> {
             |own: &&Template| [&own.owed, &own.total, &own.total_if_largest].iter().any(|labels| !labels.is_empty());
         let own = self.own.filter(has_labels);
         let words = own.unwrap_or(self.base);
-        if let Some(read) = words.owed.iter().find_map(|label| self.settled(self.behind(label, Which::Any))) {
-            return self.instalment(Some(amount(read)));
+        let scheduled = if own.is_none() { self.scheduled() } else { None };
+        if let Some(read) = self.owed_behind(&words.owed) {
+            return match scheduled {
+                Some(Scheduled::One(next, _))
+                    if read.is_ok_and(|(owed, at)| owed != next && !self.names_instalment(at)) =>
+                {
+                    Some(Err(Refusal::AmbiguousAmount))
+                }
+                _ => self.instalment(Some(amount(self.grown(read)))),
+            };
+        }
+        match scheduled {
+            Some(Scheduled::One(next, _)) => return Some(Ok(next)),
+            Some(Scheduled::Unclear) => return Some(Err(Refusal::AmbiguousAmount)),
+            None => {}
         }
         let whole = self.whole_behind(&words.total);
         if own.is_some() {
@@ -142,15 +176,43 @@ impl<'t> Totals<'t> {
         let is_open = matches!(whole, None | Some(Err(Refusal::AmbiguousAmount)));
         let told = || self.with_tax().or_else(|| self.with_parts());
         let told = is_open.then(told).flatten().or(whole);
-        let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject());
+        let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject()).map(|read| self.grown(read));
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
         let is_above = |line: usize| whole.is_none_or(|read| read.is_ok_and(|(_, whole)| whole < line));
         if let Some((left, line)) = self.remainder()
-            && (is_above(line) || matches!(whole, Some(Err(Refusal::AmbiguousAmount))))
+            && (is_above(line) || matches!(whole, Some(Err(Refusal::AmbiguousAmount | Refusal::AmountOutOfRange))))
         {
             return Some(Ok(left));
         }
         self.instalment(self.on_a_day(whole.map(amount))).or_else(|| self.demanded())
+    }
+
+    /// Behind the first label of what is left to pay that has an amount: as an entry, or else in a sentence.
+    fn owed_behind(&self, labels: &Labels) -> Option<Settled> {
+        let is_entry = |read: &Candidate| {
+            self.lines.get(read.line).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS)
+        };
+        let entries = |label: &Label| {
+            let mut candidates = self.behind_owed(label);
+            candidates.retain(is_entry);
+            self.settled(candidates)
+        };
+        let entered = labels.iter().find_map(entries);
+        // `We will collect: 12.00 EUR`
+        let asked = || self.base.demand.iter().filter(|label| label.words > 1).find_map(entries);
+        entered.or_else(asked).or_else(|| labels.iter().find_map(|label| self.settled(self.behind_owed(label))))
+    }
+
+    /// Whether a line names an instalment.
+    fn names_instalment(&self, at: usize) -> bool {
+        self.lines.get(at).is_some_and(|line| self.base.instalment.iter().any(|label| line.has(label)))
+    }
+
+    /// What an amount has grown to further down, if it and what follows it come to a larger one: `invoice 40.00`,
+    /// `reminder 5.00`, `together 45.00`.
+    fn grown(&self, read: Settled) -> Settled {
+        let Ok((amount, line)) = read else { return read };
+        self.sum_with(amount, line).map_or(read, Ok)
     }
 
     /// Behind the first label that has an amount. A column of items may have such a heading too, so below it only the
@@ -172,7 +234,6 @@ impl<'t> Totals<'t> {
         for which in ways {
             for label in labels.iter() {
                 let mut candidates = self.behind(label, *which);
-                candidates.retain(|read| self.marks.get(read.line).is_some_and(|marks| marks.aside.is_none()));
                 candidates.iter_mut().filter(|read| self.is_one_of_many(read.line)).for_each(|candidate| {
                     candidate.read = Err(Refusal::AmbiguousAmount);
                 });
@@ -198,11 +259,19 @@ impl<'t> Totals<'t> {
         amounts.len() > 1 && self.lines.get(at).is_some_and(|line| !line.is_row() && is_sentence(line))
     }
 
-    /// The amounts beside a label, of these lines.
+    fn behind_owed(&self, label: &Label) -> Vec<Candidate> {
+        self.candidates(label, Which::Any, true)
+    }
+
     fn behind(&self, label: &Label, which: Which) -> Vec<Candidate> {
+        self.candidates(label, which, false)
+    }
+
+    /// The amounts beside a label, of these lines; of what is owed, or of the whole, which may be paid in parts.
+    fn candidates(&self, label: &Label, which: Which, is_owed: bool) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
-            let is_meant = |found: &Found| !marks.qualify(line, *found) && marks.aside.is_none_or(|at| found.end <= at);
+            let is_meant = |found: &Found| !marks.qualify(line, *found) && !marks.is_aside(*found);
             let Some(found) = line.places(label).find(is_meant) else { continue };
             let is_wanted = match which {
                 Which::Any => true,
@@ -211,7 +280,7 @@ impl<'t> Totals<'t> {
                 }
                 Which::Gross => marks.is_gross(line, found),
             };
-            if !is_wanted {
+            if !is_wanted || (!is_owed && self.is_in_several(at, found)) {
                 continue;
             }
             candidates.extend(self.candidate(at, line, found));
@@ -219,9 +288,16 @@ impl<'t> Totals<'t> {
         candidates
     }
 
+    /// Whether a sentence says that an amount is paid in several parts: `36.00 EUR in three instalments`.
+    pub(super) fn is_in_several(&self, at: usize, found: Found) -> bool {
+        let piece = self.marks.get(at).and_then(|marks| Some((marks.piece_start(found)?, marks.piece_end(found)?)));
+        let text = piece.and_then(|(start, end)| self.lines.get(at)?.shown.get(start..end));
+        text.is_some_and(|text| names_several(&line(text)))
+    }
+
     /// The amount beside a label at a place.
     fn candidate(&self, at: usize, line: &Line, found: Found) -> Option<Candidate> {
-        let value = self.value(at, line, found);
+        let value = self.value(at, line, found).filter(|(value, _)| !self.is_counted_by(line, value));
         let read = value.and_then(|(value, is_beside)| Some((amount::amount(value, self.currencies)?, is_beside)));
         let read = match read {
             Some((Err(Refusal::AmbiguousAmount), true)) => {
@@ -231,6 +307,25 @@ impl<'t> Totals<'t> {
             read => read,
         };
         read.map(|(read, is_beside)| Candidate { line: at, is_beside, read })
+    }
+
+    /// Whether an amount in a sentence is that of each of several, or a net one: `15.00 EUR per reminder`, `20.00 EUR
+    /// plus VAT`.
+    fn is_counted_by(&self, line: &Line, value: &str) -> bool {
+        let Some(end) = amount::first_end_with_sign(value, self.currencies) else { return false };
+        let behind = value.get(end..).unwrap_or_default().trim_start();
+        let next = folded(behind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default());
+        let is_told = !line.is_row() && is_sentence(line);
+        let is_compared = is_told && !next.is_empty() && self.base.each.iter().any(|label| label.folded == next);
+        is_compared || self.is_net(behind)
+    }
+
+    /// Whether what stands behind an amount says that a tax comes to it.
+    pub(super) fn is_net(&self, behind: &str) -> bool {
+        let next =
+            folded(behind.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default());
+        let is_near = |tax: &Label| line(behind).find(tax).is_some_and(|tax| tax.start < MAX_PLUS);
+        self.base.plus.iter().any(|label| label.folded == next) && self.base.tax.iter().any(is_near)
     }
 
     /// Behind a word for the total beside one for the bill, in either order: `the sum of your bill`, `invoice, total`.
@@ -253,7 +348,7 @@ impl<'t> Totals<'t> {
                 };
                 bills.iter().copied().find_map(both)
             };
-            let found = totals.iter().copied().find_map(of_bill);
+            let found = totals.iter().copied().find_map(of_bill).filter(|found| !self.is_in_several(at, *found));
             candidates.extend(found.and_then(|found| self.candidate(at, line, found)));
         }
         candidates.retain(|candidate| match &candidate.read {
@@ -308,7 +403,8 @@ impl<'t> Totals<'t> {
     fn value<'l>(&'l self, at: usize, line: &'l Line, found: Found) -> Option<(&'l str, bool)> {
         let value = value(self.lines, at, found)?;
         if std::ptr::eq(value.line, line) {
-            return Some((self.until_the_end(at, value.text, value.start), true));
+            let text = self.in_sentence_of(at, found, value.start, value.text);
+            return Some((self.until_the_end(at, text, value.start), true));
         }
         if let Some(column) = value.column {
             return Some((self.foot_of(at, column)?, false));
@@ -330,10 +426,17 @@ impl<'t> Totals<'t> {
         (above.is_empty() || (sum.is_some() && sum == units(foot))).then_some(*foot)
     }
 
+    /// As much of a value as stands in the sentence of its label.
+    fn in_sentence_of<'l>(&self, at: usize, found: Found, start: usize, value: &'l str) -> &'l str {
+        let end = self.marks.get(at).and_then(|marks| marks.piece_end(found));
+        let end = end.and_then(|end| end.checked_sub(start));
+        end.and_then(|end| value.get(..end)).unwrap_or(value)
+    }
+
     /// A value up to where something else begins behind its first amount: `12.00 EUR, of which VAT 2.00 EUR`.
     fn until_the_end<'l>(&self, at: usize, value: &'l str, start: usize) -> &'l str {
         let ends = self.marks.get(at).map_or(&[][..], |marks| &marks.ends);
-        let aside = self.marks.get(at).and_then(|marks| marks.aside);
+        let aside = self.marks.get(at).and_then(|marks| marks.aside_from(start));
         let Some(first) = amount::first_end(value, self.currencies) else { return value };
         let ends = ends.iter().map(|end| end.start).chain(aside);
         let end = ends.filter_map(|end| end.checked_sub(start)).filter(|end| *end >= first).min();
@@ -373,7 +476,7 @@ impl<'t> Totals<'t> {
 
     /// The amounts of lines that name a tax.
     pub(super) fn taxes(&self) -> impl Iterator<Item = Money> {
-        let names_one = |at: usize| self.lines.get(at).is_some_and(names_tax);
+        let names_one = |at: usize| self.lines.get(at).is_some_and(|line| names_tax(line) && !is_kept(line));
         self.amounts.iter().filter(move |(at, _)| names_one(*at)).map(|(_, amount)| *amount)
     }
 
@@ -387,12 +490,20 @@ impl<'t> Totals<'t> {
     pub(super) fn is_largest(&self, total: Money) -> bool {
         let is_larger =
             |other: Money| other.currency() == total.currency() && other.minor_units() > total.minor_units();
-        !self.amounts.iter().any(|(_, other)| is_larger(*other))
+        // What is only told in running text is no entry of the bill.
+        let is_stated = self.stated.iter().any(|(_, other)| *other == total);
+        let others = if is_stated { &self.stated } else { &self.amounts };
+        !others.iter().any(|(_, other)| is_larger(*other))
+    }
+
+    /// The amounts that are stated, or all if none is.
+    fn entered(&self) -> &[(usize, Money)] {
+        if self.stated.is_empty() { &self.amounts } else { &self.stated }
     }
 
     /// The amount that a net amount and a tax make, whatever it is called: the largest, or the only one of its kind.
     fn with_tax(&self) -> Option<Settled> {
-        let all = &self.amounts;
+        let all = self.entered();
         let largest = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
         if all.iter().any(|(_, amount)| amount.currency() != largest.1.currency()) {
             return None;
@@ -441,7 +552,7 @@ impl<'t> Totals<'t> {
 
     /// The largest amount, if those of the lines above it or below it come to it.
     fn with_parts(&self) -> Option<Settled> {
-        let all = &self.amounts;
+        let all = self.entered();
         let (_, total) = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
         if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
             return None;
@@ -470,15 +581,63 @@ impl<'t> Totals<'t> {
         Some(Ok((total, at)))
     }
 
+    /// Whether the amounts of lines beside each other, this one among them, come to an amount.
+    pub(super) fn is_sum_around(&self, total: Money, at: usize) -> bool {
+        let last = |line: usize| {
+            if self.marks.get(line).is_none_or(Marks::has_carried) {
+                return None;
+            }
+            let signed = amount::signed(&self.lines.get(line)?.shown, self.currencies);
+            let last = signed.last().filter(|last| last.money != total && last.money.currency() == total.currency())?;
+            Some(if last.is_negative { -last.money.minor_units() } else { last.money.minor_units() })
+        };
+        let above: Vec<i64> = (0..at).rev().take(MAX_ROWS).map_while(last).collect();
+        let below: Vec<i64> = (at + 1..self.lines.len()).take(MAX_ROWS).map_while(last).collect();
+        let Some(own) = last(at) else { return false };
+        let sums = |entries: &[i64]| -> Vec<i64> {
+            let sum = |sum: &mut i64, units: &i64| {
+                *sum = sum.saturating_add(*units);
+                Some(*sum)
+            };
+            std::iter::once(0).chain(entries.iter().scan(0_i64, sum)).collect()
+        };
+        let (above, below) = (sums(&above), sums(&below));
+        let is_sum = |above: i64| {
+            below.iter().any(|below| above.saturating_add(own).saturating_add(*below) == total.minor_units())
+        };
+        above.len() + below.len() > 2 && above.iter().any(|above| is_sum(*above))
+    }
+
     /// The amount, unless something further down was paid already or is owed from before.
     pub(super) fn unless_carried(&self, amount: Money, line: usize) -> Result<Money, Refusal> {
-        let below = self.lines.iter().zip(self.marks).skip(line + 1);
-        let mut carried = below.flat_map(|(line, marks)| {
-            let behind = marks.carried.iter().map(|place| line.after(*place));
+        let below = || self.lines.iter().zip(self.marks).skip(line + 1);
+        let carried = below().flat_map(|(line, marks)| {
+            let places = marks.carried.iter().filter(|place| !marks.is_aside(**place));
+            let behind = places.map(|place| line.after(*place));
             behind.flat_map(|text| amount::signed(text, self.currencies)).take(1)
         });
-        if carried.any(|carried| carried.money.minor_units() != 0) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
+        // What was owed before and paid is over.
+        let entered = || below().flat_map(|(line, _)| amount::signed(&line.shown, self.currencies)).take(MAX_ROWS);
+        let is_over = |carried: &Signed| {
+            entered().any(|other| other.money == carried.money && other.is_negative != carried.is_negative)
+        };
+        let is_open = |carried: &Signed| carried.money.minor_units() != 0 && !is_over(carried);
+        let mut carried = carried;
+        if carried.any(|carried| is_open(&carried)) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
     }
+}
+
+/// What comes of a multiplication, in the last cell of a row: `3 x 6.00 EUR | 18.00 EUR`.
+fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
+    let (rest, last) = row.rsplit_once(GAP)?;
+    let is_sign = |word: &str| matches!(word.to_lowercase().as_str(), "x" | "×" | "@" | "à" | "*");
+    let multiplies = rest.split_whitespace().any(is_sign);
+    (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
+}
+
+/// Whether a line names something that is kept back, which is no part of the sum.
+fn is_kept(line: &Line) -> bool {
+    Templates::any_language().less.iter().any(|label| line.has(label))
 }
 
 fn names_tax(line: &Line) -> bool {
