@@ -1,10 +1,12 @@
 //! Sentences of a text, over the lines that they are wrapped over, and how they say the amounts in them.
 
+use crate::extract::amount;
 use crate::extract::assertion::{is_asserted, says_together, sentences};
 use crate::extract::dates::is_month;
-use crate::extract::label::Labels;
+use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, folded, goes_on, line};
 use crate::extract::sentence::names_several;
+use crate::extract::total::is_linked;
 use crate::extract::{Template, Templates};
 
 /// Letter words of a paragraph that is more than a label and its value.
@@ -118,7 +120,11 @@ fn manner(sentence: &Line) -> Manner {
             || is_later(sentence, all)
     };
     let is_supposed = || words(&sentence.shown).any(|word| is_one(&all.condition, word));
-    let claims = || says(&all.total) || says(&all.bill);
+    let is_linked_sum = |label: &Label| {
+        !all.instalment.iter().any(|other| other.folded == label.folded)
+            && sentence.places(label).any(|found| is_asserted(sentence, found) && is_beside_amount(sentence, found))
+    };
+    let claims = || says(&all.total) || says(&all.bill) || all.total_if_largest.iter().any(is_linked_sum);
     if asks() {
         Manner::Stated
     } else if is_apart() || (is_supposed() && !claims()) {
@@ -128,6 +134,14 @@ fn manner(sentence: &Line) -> Manner {
     } else {
         Manner::Told
     }
+}
+
+/// Whether an amount stands behind a label, with a few linking words between them: `the sum is 12.00 EUR`.
+fn is_beside_amount(sentence: &Line, found: Found) -> bool {
+    let after = sentence.after(found);
+    let Some(digit) = after.find(|c: char| c.is_ascii_digit()) else { return false };
+    let between = after.get(..digit).unwrap_or_default();
+    amount::has_currency(after) && is_linked(between)
 }
 
 /// Whether it says from which month on something will be: `from 1 January 2027`, `ab Februar`. Periods say until when.

@@ -128,6 +128,9 @@ pub struct Template {
     /// Beside those that were made already.
     #[serde(default)]
     pub(crate) settled: Labels,
+    /// Words with which a mail is no bill if they stand in its subject or in a heading: bills speak of such things too.
+    #[serde(default)]
+    pub(crate) not_bill_title: Labels,
     /// What makes a line one that asks for nothing: `for information, do not pay`.
     #[serde(default)]
     pub(crate) informs: Labels,
@@ -301,6 +304,7 @@ impl Template {
             apart: all(|words| &words.apart),
             each: all(|words| &words.each),
             informs: all(|words| &words.informs),
+            not_bill_title: all(|words| &words.not_bill_title),
             several: all(|words| &words.several),
             plus: all(|words| &words.plus),
             next: all(|words| &words.next),
@@ -423,7 +427,7 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Labels); 26] {
+    fn kinds(&self) -> [(&'static str, &Labels); 27] {
         [
             ("bill", &self.bill),
             ("not_bill", &self.not_bill),
@@ -436,6 +440,7 @@ impl Template {
             ("apart", &self.apart),
             ("each", &self.each),
             ("informs", &self.informs),
+            ("not_bill_title", &self.not_bill_title),
             ("several", &self.several),
             ("plus", &self.plus),
             ("next", &self.next),
@@ -455,12 +460,13 @@ impl Template {
     }
 
     /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 18] {
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 19] {
         [
             ("aside", &self.aside),
             ("apart", &self.apart),
             ("each", &self.each),
             ("informs", &self.informs),
+            ("not_bill_title", &self.not_bill_title),
             ("several", &self.several),
             ("plus", &self.plus),
             ("next", &self.next),

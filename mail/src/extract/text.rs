@@ -4,13 +4,14 @@ use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
 use crate::extract::dates::{self, Order, dates, names_day};
 use crate::extract::label::{Label, Labels};
-use crate::extract::line::{Found, GAP, Line, line, lines, sentence};
+use crate::extract::line::{Found, GAP, Line, folded, line, lines, sentence};
 use crate::extract::marks::Marks;
 use crate::extract::schedule::Scheduled;
 use crate::extract::total::{Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Date, Money};
+use std::cell::Cell;
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
@@ -29,6 +30,8 @@ const WRAPPED: usize = 40;
 const CAPTION_WORDS: usize = 7;
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
+/// Lines of a text among which its title is.
+const TITLE_LINES: usize = 4;
 /// Lines of a text among which its heading is: a letter may begin with two addresses.
 const HEADING_LINES: usize = 20;
 
@@ -221,7 +224,16 @@ impl<'t> Words<'t> {
             let wrapped = || is_long && sentence(lines, at).is_some_and(|line| together(&line));
             (together(&lines[at]) || wrapped()) && !is_entry(lines, at)
         };
-        let is_none = all.not_bill.iter().any(is_said) || together(subject) || (0..lines.len()).any(is_told);
+        let is_title = |at: usize, line: &Line| line.words() <= HEADING_WORDS && at < TITLE_LINES;
+        let titles = || {
+            let headings = lines.iter().enumerate().filter(|(at, line)| is_title(*at, line)).map(|(_, line)| line);
+            std::iter::once(subject).chain(headings)
+        };
+        let is_titled = |label: &Label| titles().any(|line| is_stated(label, line));
+        let is_none = all.not_bill_title.iter().any(is_titled)
+            || all.not_bill.iter().any(is_said)
+            || together(subject)
+            || (0..lines.len()).any(is_told);
         !is_none && !self.is_waived(lines)
     }
 
@@ -324,7 +336,7 @@ impl<'t> Words<'t> {
     fn asks_for_payment(&self, lines: &[Line]) -> bool {
         let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
         lines.iter().any(|line| amount::has_currency(&line.shown))
-            && (is_on_day() || (lines.iter().any(|line| self.asks(line)) && self.says_day(lines)))
+            && is_on_day() | self.demanded_amounts(lines).is_some()
     }
 
     /// Whether the bill may be written in English, where a month may stand before its day.
@@ -351,6 +363,21 @@ impl<'t> Words<'t> {
         }
     }
 
+    /// Whether a day behind a word for it is that of a payment: other things have to be done until a day as well.
+    fn is_about_payment(&self, text: &Text<'_>, at: usize, found: Found) -> bool {
+        let (Some(line), Some(marks)) = (text.lines.get(at), text.marks.get(at)) else { return false };
+        let (start, end) = (marks.piece_start(found).unwrap_or_default(), marks.piece_end(found));
+        let sentence = line.shown.get(start..end.unwrap_or(line.shown.len())).unwrap_or_default();
+        let said = folded(line.shown.get(found.start..found.end).unwrap_or_default());
+        let has_stem = |text: &str| PAYMENT_STEMS.iter().any(|stem| text.contains(stem));
+        if line.is_row() || sentence.split_whitespace().count() <= CAPTION_WORDS || has_stem(&said) {
+            return true;
+        }
+        let around = sentence_around(text.lines, at, sentence);
+        let says = |labels: &Labels| labels.iter().any(|label| around.has(label));
+        has_stem(&folded(&around.shown)) || says(&self.base.demand) || says(&self.base.owed) || says(&self.base.bill)
+    }
+
     /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
     fn asked_for_on(&self, text: &Text<'_>, amount: Money) -> Option<Date> {
         let demands = |line: &Line| {
@@ -372,7 +399,12 @@ impl<'t> Words<'t> {
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
         let mut said: Vec<Date> = Vec::new();
-        let is_of_it = |at: usize, found: Found| !speaks_of_another(text, at, Some(found), amount);
+        let is_paid = Cell::new(false);
+        let is_of_it = |at: usize, found: Found| {
+            let is_of_it = !speaks_of_another(text, at, Some(found), amount);
+            is_paid.set(is_paid.get() || (is_of_it && self.is_about_payment(text, at, found)));
+            is_of_it
+        };
         for value in values_if(text.lines, &text.marks, self.labels(|words| &words.due), is_of_it) {
             said.extend(dates(value, text.order)?.first());
         }
@@ -380,7 +412,7 @@ impl<'t> Words<'t> {
         // Two days may be that of a bill and that of its reminder, or those of two instalments.
         let due = match said.as_slice() {
             [] => self.asked_for_on(text, amount),
-            [day] => Some(*day),
+            [day] if is_paid.get() => Some(*day),
             _ => None,
         };
         let mut covered = None;
@@ -425,6 +457,13 @@ fn dates_a_document(line: &Line) -> bool {
 fn is_about_another(line: &Line, owed: &[Money]) -> bool {
     let amounts = amount::signed(&line.shown, Currencies::default());
     !amounts.iter().any(|said| owed.contains(&said.money))
+}
+
+/// A sentence, with the line before it if it goes on there.
+fn sentence_around(lines: &[Line], at: usize, text: &str) -> Line {
+    let before = at.checked_sub(1).filter(|before| sentence(lines, *before).is_some());
+    let before = before.and_then(|before| lines.get(before)).map_or("", |line| line.shown.as_str());
+    line(&format!("{before} {text}"))
 }
 
 /// Whether a line says within how many days: a date beside it is that of the document.

@@ -163,8 +163,22 @@ impl<'t> Totals<'t> {
             Some(Scheduled::Unclear) => return Some(Err(Refusal::AmbiguousAmount)),
             None => {}
         }
+        let whole = self.whole(words, own.is_some());
+        match self.asked().filter(|_| own.is_none()).map(amount) {
+            // What is asked for is no other than the whole.
+            Some(Ok(asked)) => match whole {
+                Some(Ok(whole)) if whole != asked => Some(Err(Refusal::AmbiguousAmount)),
+                _ => self.instalment(Some(Ok(asked))),
+            },
+            _ => whole,
+        }
+    }
+
+    /// The whole, if the text does not say what is left.
+    fn whole(&self, words: &Template, is_own: bool) -> Option<Result<Money, Refusal>> {
+        let amount = |read: Settled| read.map(|(amount, _)| amount);
         let whole = self.whole_behind(&words.total);
-        if own.is_some() {
+        if is_own {
             return whole.or_else(|| self.largest_behind(&words.total_if_largest, &EVERY)).map(amount);
         }
         let whole = whole
@@ -189,23 +203,42 @@ impl<'t> Totals<'t> {
 
     /// Behind the first label of what is left to pay that has an amount: as an entry, or else in a sentence.
     fn owed_behind(&self, labels: &Labels) -> Option<Settled> {
-        let is_entry = |read: &Candidate| {
-            self.lines.get(read.line).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS)
-        };
-        let entries = |label: &Label| {
-            let mut candidates = self.behind_owed(label);
-            candidates.retain(is_entry);
-            self.settled(candidates)
-        };
-        let entered = labels.iter().find_map(entries);
-        // `We will collect: 12.00 EUR`
-        let asked = || self.base.demand.iter().filter(|label| label.words > 1).find_map(entries);
-        entered.or_else(asked).or_else(|| labels.iter().find_map(|label| self.settled(self.behind_owed(label))))
+        let all: Vec<Settled> = labels.iter().filter_map(|label| self.in_entry(label)).collect();
+        let entered = all.first().copied();
+        // Of several that are called so one is what the amounts come to, or nobody can tell.
+        if let Some(Ok((first, _))) = entered {
+            let differs =
+                |read: &&Settled| matches!(read, Ok((other, _)) if *other != first && other.minor_units() > 0);
+            let is = |read: Option<Settled>| matches!(read, Some(Ok((sum, _))) if sum == first);
+            let is_grown = |read: &Settled| matches!(self.grown(*read), Ok((sum, _)) if sum == first);
+            let mut others = all.iter().filter(differs).peekable();
+            let is_sum = || is(self.remainder().map(Ok)) || is(self.with_parts()) || is(self.with_tax());
+            if others.peek().is_some() && !others.all(is_grown) && !is_sum() {
+                return Some(Err(Refusal::AmbiguousAmount));
+            }
+        }
+        entered.or_else(|| labels.iter().find_map(|label| self.settled(self.behind_owed(label))))
     }
 
     /// Whether a line names an instalment.
     fn names_instalment(&self, at: usize) -> bool {
         self.lines.get(at).is_some_and(|line| self.base.instalment.iter().any(|label| line.has(label)))
+    }
+
+    /// What an entry asks for: `we will collect: 12.00 EUR`.
+    fn asked(&self) -> Option<Settled> {
+        let labels = self.base.demand.iter().filter(|label| label.words > 1);
+        labels.into_iter().find_map(|label| self.in_entry(label))
+    }
+
+    /// Behind a label of what is left to pay that stands in an entry.
+    fn in_entry(&self, label: &Label) -> Option<Settled> {
+        let is_entry = |read: &Candidate| {
+            self.lines.get(read.line).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS)
+        };
+        let mut candidates = self.behind_owed(label);
+        candidates.retain(is_entry);
+        self.settled(candidates)
     }
 
     /// What an amount has grown to further down, if it and what follows it come to a larger one: `invoice 40.00`,
@@ -677,7 +710,7 @@ pub(super) fn value(lines: &[Line], at: usize, found: Found) -> Option<Value<'_>
 }
 
 /// Whether a text is a few words that belong to those before or behind them, if it has any.
-fn is_linked(text: &str) -> bool {
+pub(super) fn is_linked(text: &str) -> bool {
     let links = &Templates::any_language().links;
     let is_link = |word: &str| {
         let folded = folded(word);
