@@ -2,7 +2,7 @@
 
 use crate::extract::Templates;
 use crate::extract::amount;
-use crate::extract::line::GAP;
+use crate::extract::line::{GAP, Line};
 use crate::extract::total::Totals;
 use portcullis_protocol::Money;
 
@@ -26,6 +26,9 @@ struct Entry {
 impl Totals<'_> {
     /// The last amount that those above it come to, one of which at least is taken away; and its line.
     pub(super) fn remainder(&self) -> Option<(Money, usize)> {
+        if self.asks_for_deposit() {
+            return None;
+        }
         let entries = self.entries();
         let mut found: Option<usize> = None;
         for (at, entry) in entries.iter().enumerate() {
@@ -52,6 +55,22 @@ impl Totals<'_> {
         let found = found.or_else(|| foremost(&entries));
         let entry = entries.get(found?)?;
         (!entry.is_part).then_some((entry.money, entry.line))
+    }
+
+    /// Whether a deposit is what is asked for: then what is left of the whole is not owed yet.
+    fn asks_for_deposit(&self) -> bool {
+        let asks = |line: &Line| {
+            self.base
+                .owed
+                .iter()
+                .chain(self.base.due.iter())
+                .filter(|label| label.words > 1)
+                .any(|label| line.has(label))
+        };
+        let is_deposit = |line: &Line| {
+            Templates::any_language().deposit.iter().any(|label| line.find(label).is_some_and(|found| found.start == 0))
+        };
+        self.lines.iter().any(|line| is_deposit(line) && asks(line))
     }
 
     /// The larger amount below a line that the amounts from that line on come to.

@@ -105,8 +105,9 @@ impl Totals<'_> {
     /// What is collected or due on a day, if a sentence says so. It is less than the whole if it is an instalment.
     pub(super) fn on_a_day(&self, whole: Read) -> Read {
         let mut due: Option<(Money, bool)> = None;
-        for at in 0..self.lines.len() {
-            let Some((amount, is_instalment)) = self.due_amount(at) else { continue };
+        let lines: Vec<Line> = self.lines.iter().zip(self.marks).map(|(line, marks)| marks.counted(line)).collect();
+        for at in 0..lines.len() {
+            let Some((amount, is_instalment)) = self.due_amount(&lines, at) else { continue };
             match due {
                 Some((first, _)) if first != amount => return whole,
                 _ => due = Some((amount, is_instalment || due.is_some_and(|(_, is_instalment)| is_instalment))),
@@ -121,7 +122,7 @@ impl Totals<'_> {
     }
 
     /// The amount of a sentence that also says the day on which it is due, and whether it is an instalment.
-    fn due_amount(&self, at: usize) -> Option<(Money, bool)> {
+    fn due_amount(&self, lines: &[Line], at: usize) -> Option<(Money, bool)> {
         let of = |sentence: &Line| {
             let asks =
                 has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
@@ -135,7 +136,7 @@ impl Totals<'_> {
                 _ => None,
             }
         };
-        let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
+        let (line, marks) = (lines.get(at)?, self.marks.get(at)?);
         let is_part = |at: usize| self.marks.get(at).is_some_and(|marks| marks.has_part());
         let alone = || {
             let first = sentences(&line.shown).find_map(|text| of(&crate::extract::line::line(text)));
@@ -144,7 +145,7 @@ impl Totals<'_> {
         let alone = (self.has_amount(at) && !marks.has_part()).then(alone).flatten();
         alone.or_else(|| {
             let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
-            of(&sentence(self.lines, at).filter(|_| goes_on)?)
+            of(&sentence(lines, at).filter(|_| goes_on)?)
         })
     }
 

@@ -131,6 +131,9 @@ pub struct Template {
     /// Words with which a mail is no bill if they stand in its subject or in a heading: bills speak of such things too.
     #[serde(default)]
     pub(crate) not_bill_title: Labels,
+    /// Names of what is paid before the whole.
+    #[serde(default)]
+    pub(crate) deposit: Labels,
     /// What makes a line one that asks for nothing: `for information, do not pay`.
     #[serde(default)]
     pub(crate) informs: Labels,
@@ -304,6 +307,7 @@ impl Template {
             apart: all(|words| &words.apart),
             each: all(|words| &words.each),
             informs: all(|words| &words.informs),
+            deposit: all(|words| &words.deposit),
             not_bill_title: all(|words| &words.not_bill_title),
             several: all(|words| &words.several),
             plus: all(|words| &words.plus),
@@ -427,7 +431,7 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Labels); 27] {
+    fn kinds(&self) -> [(&'static str, &Labels); 28] {
         [
             ("bill", &self.bill),
             ("not_bill", &self.not_bill),
@@ -440,6 +444,7 @@ impl Template {
             ("apart", &self.apart),
             ("each", &self.each),
             ("informs", &self.informs),
+            ("deposit", &self.deposit),
             ("not_bill_title", &self.not_bill_title),
             ("several", &self.several),
             ("plus", &self.plus),
@@ -460,12 +465,13 @@ impl Template {
     }
 
     /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 19] {
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 20] {
         [
             ("aside", &self.aside),
             ("apart", &self.apart),
             ("each", &self.each),
             ("informs", &self.informs),
+            ("deposit", &self.deposit),
             ("not_bill_title", &self.not_bill_title),
             ("several", &self.several),
             ("plus", &self.plus),
