@@ -107,10 +107,7 @@ fn ends(text: &str) -> impl Iterator<Item = usize> {
         let letters = before.chars().rev().take_while(|c| c.is_alphabetic()).count();
         // `12.00 EUR.`, `2026.`, `5 %.`; but not `am 3. Dezember`.
         let digits = before.chars().rev().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ',')).count();
-        let is_value = digits > 2
-            || is_of_several(before)
-            || before.ends_with(['€', '£', '$', '%', ')'])
-            || has_currency_end(before);
+        let is_value = digits > 2 || is_of_several(before) || is_signed(before) || has_currency_end(before);
         let after = text.get(at + 1..).unwrap_or_default();
         let is_new = after.trim_start().starts_with(char::is_uppercase);
         let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -129,6 +126,12 @@ fn is_of_several(text: &str) -> bool {
     is_number(words.next())
         && words.next().is_some_and(|of| of.chars().all(char::is_lowercase))
         && is_number(words.next())
+}
+
+/// Whether a text ends with an amount or a percentage and its sign, or with brackets.
+fn is_signed(text: &str) -> bool {
+    let number = text.trim_end_matches(['€', '£', '$', '%']).trim_end();
+    text.ends_with(')') || (number.len() < text.len() && number.ends_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Whether a text ends with the code of a currency behind a number.

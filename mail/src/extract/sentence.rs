@@ -97,7 +97,9 @@ impl Totals<'_> {
         let mut amounts = amount::amounts(&self.subject.shown, marked);
         amounts.dedup();
         let [only] = amounts.as_slice() else { return None };
-        let is_confirmed = self.amounts.is_empty() || self.amounts.iter().any(|(_, amount)| amount == only);
+        let units = self.amounts.iter().map(|(_, amount)| amount.minor_units());
+        let is_sum = self.amounts.len() > 1 && units.fold(0_i64, i64::saturating_add) == only.minor_units();
+        let is_confirmed = self.amounts.is_empty() || is_sum || self.amounts.iter().any(|(_, amount)| amount == only);
         let is_bill = has(self.subject, &self.base.bill) && !marks.has_part() && !marks.has_aside();
         (is_bill && is_confirmed && self.is_largest(*only)).then_some(Ok((*only, 0)))
     }

@@ -15,6 +15,8 @@ use std::cell::Cell;
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
+/// Letters of a word that asks for a payment by itself: shorter ones, as `payable`, are said of offers too.
+const DEMAND_LETTERS: usize = 9;
 /// What words for the day of a payment are made of, in any language.
 const PAYMENT_STEMS: [&str; 17] = [
     "due", "pay", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "prelev", "echeance", "pag",
@@ -244,16 +246,21 @@ impl<'t> Words<'t> {
         let of = |at: usize, line: &Line| -> Vec<Money> {
             let found = labels().flat_map(|label| line.places(label)).find(|found| is_asserted(line, *found));
             let value = found.and_then(|found| value(lines, at, found)).map(|value| value.text).unwrap_or_default();
-            amount::amounts(value, Currencies::default())
+            amount::amounts(value, any_currency())
         };
-        let entries = lines.iter().enumerate().filter(|(_, line)| is_entry(line));
-        let mut owed: Vec<Money> = entries.flat_map(|(at, line)| of(at, line)).collect();
-        owed.retain(|owed| owed.minor_units() > 0);
-        if !owed.is_empty() && self.says_day(lines) {
+        let entries = || lines.iter().enumerate().filter(|(_, line)| is_entry(line));
+        let owed_at = |at: usize, line: &Line| of(at, line).into_iter().filter(|owed| owed.minor_units() > 0);
+        let owed: Vec<Money> = entries().flat_map(|(at, line)| owed_at(at, line)).collect();
+        // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
+        let is_day_below = || {
+            let mut owing = entries().filter(|(at, line)| owed_at(*at, line).next().is_some());
+            owing.any(|(at, _)| lines.get(at + 1).is_some_and(|next| is_entry(next) && names_day(&next.shown)))
+        };
+        if !owed.is_empty() && (self.says_day(lines) || is_day_below()) {
             return Some(owed);
         }
         let told = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
-        let owed: Vec<Money> = told.flat_map(|at| amount::amounts(&lines[at].shown, Currencies::default())).collect();
+        let owed: Vec<Money> = told.flat_map(|at| amount::amounts(&lines[at].shown, any_currency())).collect();
         (!owed.is_empty()).then_some(owed)
     }
 
@@ -280,7 +287,8 @@ impl<'t> Words<'t> {
         // One word is enough beside an amount: `we debit`.
         let demands = |line: &Line| {
             let says = |label: &Label| line.places(label).any(|found| is_asserted(line, found));
-            amount::has_currency(&line.shown) && self.base.demand.iter().any(says)
+            let is_long = |label: &&Label| label.words > 1 || label.folded.len() >= DEMAND_LETTERS;
+            amount::has_currency(&line.shown) && self.base.demand.iter().filter(is_long).any(says)
         };
         let says = |line: &Line| (self.asks(line) || is_due(line) || demands(line)) && names_day(&line.shown);
         says(&lines[at]) || sentence(lines, at).is_some_and(|line| says(&line))
@@ -453,9 +461,14 @@ fn dates_a_document(line: &Line) -> bool {
         .any(|pair| matches!(pair, [word, next] if is_from(word) && next.starts_with(|c: char| c.is_ascii_digit())))
 }
 
+/// To compare amounts before it is known what they are in.
+fn any_currency() -> Currencies {
+    Currencies { bare: "EUR".parse().ok(), ..Currencies::default() }
+}
+
 /// Whether a line does not say one of these amounts: what it says was paid is another.
 fn is_about_another(line: &Line, owed: &[Money]) -> bool {
-    let amounts = amount::signed(&line.shown, Currencies::default());
+    let amounts = amount::signed(&line.shown, any_currency());
     !amounts.iter().any(|said| owed.contains(&said.money))
 }
 

@@ -245,6 +245,10 @@ impl<'t> Totals<'t> {
     /// `reminder 5.00`, `together 45.00`.
     fn grown(&self, read: Settled) -> Settled {
         let Ok((amount, line)) = read else { return read };
+        // Further instalments are no part of it.
+        if self.names_instalment(line) {
+            return read;
+        }
         self.sum_with(amount, line).map_or(read, Ok)
     }
 
