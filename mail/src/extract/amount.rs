@@ -762,6 +762,41 @@ mod tests {
     }
 
     #[test]
+    fn signs_of_more_countries_are_known() {
+        for (text, expected) in [
+            ("R3 418.55", "3418.55 ZAR"),
+            ("R 8 150,00", "8150.00 ZAR"),
+            ("S$ 68.50", "68.50 SGD"),
+            ("RD$ 2,500.00", "2500.00 DOP"),
+            ("S/ 74.12", "74.12 PEN"),
+            ("₡ 14 980", "14980.00 CRC"),
+            ("Php 2,661.90", "2661.90 PHP"),
+            ("Q. 850.00", "850.00 GTQ"),
+            ("$U 1.860,00", "1860.00 UYU"),
+            ("INR 1,12,408.17", "112408.17 INR"),
+            ("INR 5,000/-", "5000.00 INR"),
+            ("96 reais", "96.00 BRL"),
+            ("€. 150,00", "150.00 EUR"),
+        ] {
+            let read = amount(text, Currencies::default()).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(read.map(|money| money.to_string()), Ok(expected.into()), "{text}");
+        }
+        // Numbers of other things, and a sign that belongs to the next cell.
+        for none in ["R44", "Rechnung R-2026", "•••• 2204\tx", "****5519 x", "NOV/2026\tR"] {
+            assert_eq!(amount(none, Currencies::default()), None, "{none}");
+        }
+        let all = |text: &str| amounts(text, Currencies::default()).iter().map(Money::to_string).collect::<Vec<_>>();
+        assert_eq!(all("11/2026\t€ 12,00"), ["12.00 EUR"]);
+        assert_eq!(all("£156.00 - boiler"), ["156.00 GBP"], "a dash between words is no minus");
+        let shared = |text: &str| shared_sign(text.lines()).map(|code| code.as_str().to_owned());
+        assert_eq!(shared("$ 12.00\nAll in Canadian dollars").as_deref(), Some("CAD"));
+        assert_eq!(shared("$ 12.00\nCUIT 30-1").as_deref(), Some("ARS"));
+        assert_eq!(shared("Rs. 12.00\npay by UPI").as_deref(), Some("INR"));
+        assert_eq!(shared("$ 12.00\nCUIT 30-1\nHST 1"), None, "two countries");
+        assert_eq!(shared("$ 12.00"), None);
+    }
+
+    #[test]
     fn what_can_be_read_twice_is_refused() {
         for (text, expected) in [
             ("1.234 EUR", Refusal::AmbiguousAmount),
@@ -850,6 +885,8 @@ mod tests {
         assert_eq!(decimal("€1,234\n€12.50\n12,50 kWh"), Some('.'));
         assert_eq!(decimal("12,50 EUR\n12.50 EUR"), None, "they contradict each other");
         assert_eq!(decimal("1.234 EUR"), None);
+        assert_eq!(decimal("38.420 EUR\n29.110 EUR\n91.770 EUR"), Some(','), "nobody writes three decimals");
+        assert_eq!(decimal("38.420 EUR\n38.420 EUR\n38.420 EUR"), None, "one amount");
         let read = |text: &str, decimal| {
             amount(text, Currencies { decimal, ..Currencies::default() })
                 .map(|read| read.map(|money| money.to_string()))

@@ -154,6 +154,23 @@ mod tests {
     }
 
     #[test]
+    fn sentences_end_behind_values_and_short_words_but_not_in_abbreviations() {
+        let count = |text: &str| super::sentences(text).count();
+        for text in [
+            "Due on 1 December 2026. Deposit 12.00 EUR",
+            "It costs 12.00 EUR. More later",
+            "Wir ziehen den Betrag ein. Danke",
+            "Plazo 2 de 5. Importe",
+            "Up 5 %. From now",
+        ] {
+            assert_eq!(count(text), 2, "{text}");
+        }
+        for text in ["am 3. Dezember", "Invoice no. 4711", "bzw. Rechnung", "of €. 12,00"] {
+            assert_eq!(count(text), 1, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_denied_or_only_supposed_does_not_make_a_mail_no_bill() {
         for text in [
             "Invoice 4711 dated 2 November 2026 for 12.00 EUR has not been paid.",

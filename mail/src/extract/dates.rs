@@ -240,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_named_without_its_year_too() {
+        for text in ["by 15 December", "bis zum 15. Dezember", "le 15 décembre", "December 15", "15.12.2026"] {
+            assert!(names_day(text), "{text}");
+        }
+        for text in ["in December", "15 EUR", "12.50", "15 days"] {
+            assert!(!names_day(text), "{text}");
+        }
+    }
+
+    #[test]
     fn a_day_and_a_month_are_told_apart_if_the_text_says_how() {
         let of = |text: &str, order| read_dates(text, order);
         assert_eq!(of("05/06/2026", Order::Unknown), Ok(vec![]), "May or June");

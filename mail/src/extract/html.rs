@@ -340,6 +340,21 @@ mod tests {
     }
 
     #[test]
+    fn raised_digits_are_decimals_or_a_note() {
+        for (html, expected) in [
+            ("29<sup>90</sup> €", "29,90 €"),
+            ("1.299<sup>90</sup> €", "1.299,90 €"),
+            ("1,299<sup>90</sup> €", "1,299.90 €"),
+            ("$163<sup>.27</sup>", "$163.27"),
+            ("12,00<sup>1</sup> €", "12,00 1 €"),
+            ("m<sup>3</sup>", "m3"),
+            ("fa&ccedil;a j&aacute; &Ouml;l &times; &oslash;", "faça já Öl × ø"),
+        ] {
+            assert_eq!(visible(html), expected, "{html}");
+        }
+    }
+
+    #[test]
     fn data_is_found_whatever_case_it_is_in() {
         let html = "<script>x</script><SCRIPT TYPE=\"application/LD+json\">{\"a\":1}</SCRIPT><script type='application/ld+json'>";
         assert_eq!(json_ld(html), ["{\"a\":1}", ""]);

@@ -125,7 +125,9 @@ fn manner(sentence: &Line) -> Manner {
             && sentence.places(label).any(|found| is_asserted(sentence, found) && is_beside_amount(sentence, found))
     };
     let claims = || says(&all.total) || says(&all.bill) || all.total_if_largest.iter().any(is_linked_sum);
-    if asks() {
+    if all.informs.iter().any(|label| sentence.has(label)) {
+        Manner::Aside
+    } else if asks() {
         Manner::Stated
     } else if is_apart() || (is_supposed() && !claims()) {
         Manner::Aside
@@ -175,4 +177,56 @@ fn is_one(labels: &Labels, word: &str) -> bool {
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::Refusal;
+    use crate::extract::line::lines;
+    use crate::extract::passage::{Manner, pieces};
+
+    fn read(text: &str) -> Option<Result<String, Refusal>> {
+        let bill = crate::extract::words("Your invoice", text);
+        bill.map(|bill| bill.map(|bill| bill.amount.to_string()))
+    }
+
+    #[test]
+    fn what_is_told_in_running_text_is_no_entry_of_the_bill() {
+        for text in [
+            "Total: 12.00 EUR\nOur new cinema was built for 48.00 EUR and opens its doors in spring.",
+            "Total: 12.00 EUR\nIf you do not pay, you will lose the right to instalments\nand 48.00 EUR may be asked for at once.",
+            "Total: 12.00 EUR\nFrom January 2027 on your plan costs 48.00 EUR a month for everyone.",
+            "Total: 12.00 EUR\nLast month: 48.00 EUR",
+            "Gesamt: 12,00 EUR\nIm Vorjahr zahlten Sie für dieselbe Leistung noch 48,00 EUR.",
+            "Total : 12,00 EUR\nL'an dernier, votre facture était de 48,00 EUR pour la même période.",
+            "Total: 12,00 EUR\nCon el plan anual ahorrarías 48,00 EUR en los próximos doce meses.",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+        for text in [
+            // An entry, and sentences that say that something is owed.
+            "Total: 12.00 EUR\nContract value 48.00 EUR",
+            "Total: 12.00 EUR\nFor all of this together we will collect 48.00 EUR from your account.",
+            "Total: 12.00 EUR\nThe sum of all of these services together in this year is: total 48.00 EUR.",
+        ] {
+            assert_ne!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn sentences_are_followed_over_lines_and_end_in_them() {
+        let manners = |text: &str| -> Vec<Vec<Manner>> {
+            let lines = lines(text);
+            pieces(&lines).into_iter().map(|line| line.into_iter().map(|piece| piece.manner).collect()).collect()
+        };
+        assert_eq!(manners("Total: 12.00 EUR"), [vec![Manner::Stated]]);
+        assert_eq!(manners("Share capital 12.00 EUR"), [vec![Manner::Aside]]);
+        assert_eq!(manners("Insured (share capital 12.00 EUR) 10.00 EUR").concat().len(), 3, "brackets end it");
+        let wrapped = "If this were not done in time, then the whole of what is left of the\nsum, 12.00 EUR, is lost.";
+        assert_eq!(manners(wrapped), [vec![Manner::Aside], vec![Manner::Aside]]);
+        let two = "We tell you that the park was opened on Monday. Please pay 12.00 EUR by Friday.";
+        assert_eq!(manners(two), [vec![Manner::Told, Manner::Stated]]);
+        let many = format!("{} 12.00 EUR", "word ".repeat(20_000));
+        assert!(manners(&many).len() > 100, "pieces of a long line");
+    }
 }

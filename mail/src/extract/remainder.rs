@@ -14,7 +14,7 @@ const MAX_BEFORE: usize = 2;
 
 /// The last amount of a line.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+pub(super) struct Entry {
     line: usize,
     money: Money,
     /// Whether it is taken away from what stands above it.
@@ -52,9 +52,15 @@ impl Totals<'_> {
                 }
             }
         }
-        let found = found.or_else(|| foremost(&entries));
         let entry = entries.get(found?)?;
         (!entry.is_part).then_some((entry.money, entry.line))
+    }
+
+    /// The first amount, if those below it come to it; and the last line of these.
+    pub(super) fn foremost(&self) -> Option<(Money, usize)> {
+        let entries = self.entries();
+        let (first, last) = (entries.first()?, entries.get(foremost(entries)?)?);
+        (!first.is_part).then_some((first.money, last.line))
     }
 
     /// Whether a deposit is what is asked for: then what is left of the whole is not owed yet.
@@ -94,7 +100,11 @@ impl Totals<'_> {
         None
     }
 
-    fn entries(&self) -> Vec<Entry> {
+    fn entries(&self) -> &[Entry] {
+        self.entries.get_or_init(|| self.read_entries())
+    }
+
+    fn read_entries(&self) -> Vec<Entry> {
         let less = &Templates::any_language().less;
         let of = |at: usize| {
             let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
@@ -117,7 +127,7 @@ impl Totals<'_> {
     }
 }
 
-/// The first amount, if those below it come to it, one of which at least is taken away.
+/// How many amounts below the first one come to it, if one of them at least is taken away.
 fn foremost(entries: &[Entry]) -> Option<usize> {
     let first = entries.first()?;
     let (mut sum, mut is_reduced) = (0_i64, false);
@@ -129,7 +139,7 @@ fn foremost(entries: &[Entry]) -> Option<usize> {
         sum = sum.saturating_add(if below.is_taken { -units } else { units });
         is_reduced |= below.is_taken;
         if count > 0 && is_reduced && sum == first.money.minor_units() {
-            return Some(0);
+            return Some(count + 1);
         }
     }
     None
@@ -148,6 +158,17 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_may_grow_further_down() {
+        for text in [
+            "Invoice amount 40.00 EUR\nReminder 5.00 EUR\nTotal owing in all 45.00 EUR",
+            "Open from October 15.00 EUR\nFees 0.00 EUR\nInvoice amount 30.00 EUR\nSum 45.00 EUR",
+        ] {
+            assert_eq!(read(text).as_deref(), Some("45.00 EUR"), "{text}");
+        }
+        assert_eq!(read("Invoice amount 40.00 EUR\nReminder 5.00 EUR").as_deref(), Some("40.00 EUR"));
+    }
+
+    #[test]
     fn what_is_left_is_told_by_the_amounts_whatever_it_is_called() {
         for text in [
             "Charges 310.00 EUR\nPlan -212.50 EUR\nWaived -25.00 EUR\nTogether 72.50 EUR",
@@ -159,8 +180,13 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some("72.50 EUR"), "{text}");
         }
+        // The sum stands first.
+        let first = "72.50 EUR\nCharges 310.00 EUR\nPlan -212.50 EUR\nWaived (25.00) EUR\nWaived -25.00 EUR";
+        assert_eq!(read(&first.replace("\nWaived (25.00) EUR", "")).as_deref(), Some("72.50 EUR"));
         for text in [
             "Work 310.00 EUR\nPlan -212.50 EUR\nTogether 72.50 EUR",
+            // A deposit that is asked for.
+            "Work 310.00 EUR\nDeposit 210.00 EUR\nLater 100.00 EUR\nDeposit: to be paid by 3 December 2026",
             "Work 310.00 EUR\nPlan -212.50 EUR\nNet 97.50 EUR",
             "Work 310.00 EUR\nPlan -10.00 USD\nTogether 300.00 EUR",
         ] {

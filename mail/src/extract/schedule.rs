@@ -160,3 +160,43 @@ const FIRST_WORDS: [&str; 29] = [
 fn has(line: &Line, labels: &Labels) -> bool {
     labels.iter().any(|label| line.has(label))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::Refusal;
+
+    fn read(text: &str) -> Option<Result<String, Refusal>> {
+        let bill = crate::extract::words("Your bill", text)?;
+        Some(bill.map(|bill| format!("{} {}", bill.amount, bill.due.map_or("-".to_owned(), |due| due.to_string()))))
+    }
+
+    #[test]
+    fn of_a_list_of_instalments_the_next_is_owed() {
+        for text in [
+            "Total 48.00 EUR\n1st\t31 March 2026\t12.00 EUR\tpaid\n2nd\t3 December 2026\t12.00 EUR\n3rd\t3 May 2027\t24.00 EUR",
+            "Rate\tfällig\tBetrag\tbezahlt\n1\t30.06.2026\t12,00 EUR\t12,00 EUR\n2\t03.12.2026\t12,00 EUR\t0,00 EUR\nTotal\t24,00 EUR\t12,00 EUR",
+            "Jahresbetrag 48,00 EUR\nNächste Zahlung\n03.12.2026\t12,00 EUR\n15.05.2027\t36,00 EUR",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR 2026-12-03".into())), "{text}");
+        }
+        // Alike, though nothing says which one it is.
+        let alike = "Total 24.00 EUR\n1st instalment 3 December 2026 12.00 EUR\n2nd instalment 3 May 2027 12.00 EUR";
+        assert!(read(alike).is_some_and(|read| read.is_ok_and(|read| read.starts_with("12.00 EUR"))));
+        let unlike = "Total 36.00 EUR\n1st instalment 3 December 2026 12.00 EUR\n2nd instalment 3 May 2027 24.00 EUR";
+        assert_eq!(read(unlike), Some(Err(Refusal::AmbiguousAmount)));
+        // Items are no instalments.
+        let items = "1\tLamp\t10.00 EUR\n2\tCable\t2.00 EUR\nTotal\t12.00 EUR";
+        assert_eq!(read(items), Some(Ok("12.00 EUR -".into())));
+    }
+
+    #[test]
+    fn entries_are_counted_in_many_ways() {
+        for text in ["1st", "2) 12.00", "3.ª prestação", "4\t12.00", "II rata", "2e tranche", "1. Rate"] {
+            assert!(is_counted(text), "{text}");
+        }
+        for text in ["12.00 EUR", "2026-12-03", "Rate", "123) x", ""] {
+            assert!(!is_counted(text), "{text}");
+        }
+    }
+}

@@ -226,11 +226,11 @@ impl Totals<'_> {
         for (at, amount) in &self.amounts {
             let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);
             let until = line.shown.get(..marks.first_end().unwrap_or(line.shown.len())).unwrap_or_default();
-            let is_smaller =
+            let is_larger =
                 |(other, units): &(usize, Money)| *other == at && units.minor_units() > amount.minor_units();
             if amount::amounts(until, self.currencies).contains(&amount) {
                 // `20.00 EUR plus VAT, that is 24.00 EUR`
-                if self.amounts.iter().any(|other| is_smaller(other)) {
+                if self.amounts.iter().any(is_larger) {
                     return None;
                 }
                 if only.is_some_and(|(_, only)| only != amount) {
@@ -243,6 +243,9 @@ impl Totals<'_> {
         let is_tax = |at: usize| self.marks.get(at).is_some_and(|marks| !marks.has_part() && !marks.has_aside());
         let alone = || self.amounts.first().copied().filter(|(at, _)| self.is_only(*at) && is_tax(*at));
         let (at, amount) = only.or_else(alone)?;
+        if self.is_counted_by(self.lines.get(at)?, &self.lines.get(at)?.shown) {
+            return None;
+        }
         let asks = |line: &Line| {
             let is_due =
                 || has(line, &self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
@@ -361,6 +364,27 @@ mod tests {
     }
 
     #[test]
+    fn of_several_instalments_the_one_that_is_named_is_owed() {
+        for text in [
+            "Instalment 2 of 3\n12.00 EUR\nOrder total: 36.00 EUR\nDue date 3 December 2026",
+            "Amount of the instalment\n12.00 EUR\nNumber of the instalment\n2 of 3\nInstalment 12.00 EUR\nTotal 36.00 EUR\nDue date 3 December 2026",
+            "Charge 36.00 EUR in three instalments\nNext collection: 12.00 EUR\nDue date 3 December 2026",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR 2026-12-03".into())), "{text}");
+        }
+        for text in [
+            "Total 36.00 EUR in three instalments\nDue date 3 December 2026",
+            // What a device costs each month is an item of the bill.
+            "Modem, instalment 2 of 3: 5.00 EUR\nInternet 31.00 EUR\nTotal 36.00 EUR",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(read)) if read.starts_with("5") || read.starts_with("12")), "{text}");
+        }
+        let several = |text: &str| super::names_several(&crate::extract::line::line(text));
+        assert!(several("36.00 EUR in 3 instalments") && several("in drei Raten") && several("em 6 parcelas"));
+        assert!(!several("Instalment 2 of 3") && !several("4. Rate: 25,00 EUR"));
+    }
+
+    #[test]
     fn what_is_only_mentioned_is_not_owed() {
         for text in [
             "Our readers pay too much for power. The grand total of last year was 12.00 EUR for each of them.",
@@ -371,6 +395,8 @@ mod tests {
             "Forged invoices over 12.00 EUR are being sent in our name",
             "Total: 12.00 EUR in this example of an invoice",
             "A late fee of 12.00 EUR is due from 3 December 2026 on.",
+            "We ask for 10.00 EUR plus VAT (2.00 EUR), that is 12.00 EUR. Please transfer it.",
+            "Please pay by 3 December 2026 to avoid a fee of 12.00 EUR.",
         ] {
             assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));
         }

@@ -4,7 +4,7 @@ use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
 use crate::extract::dates::{self, Order, dates, names_day};
 use crate::extract::label::{Label, Labels};
-use crate::extract::line::{Found, GAP, Line, folded, line, lines, sentence};
+use crate::extract::line::{Found, GAP, Line, folded, goes_on, line, lines, sentence};
 use crate::extract::marks::Marks;
 use crate::extract::schedule::Scheduled;
 use crate::extract::total::{Totals, value};
@@ -410,7 +410,9 @@ impl<'t> Words<'t> {
         let is_paid = Cell::new(false);
         let is_of_it = |at: usize, found: Found| {
             let is_of_it = !speaks_of_another(text, at, Some(found), amount);
-            is_paid.set(is_paid.get() || (is_of_it && self.is_about_payment(text, at, found)));
+            let said = value(text.lines, at, found).map(|value| value.text).unwrap_or_default();
+            let is_day = dates(said, text.order).is_ok_and(|dates| !dates.is_empty());
+            is_paid.set(is_paid.get() || (is_of_it && is_day && self.is_about_payment(text, at, found)));
             is_of_it
         };
         for value in values_if(text.lines, &text.marks, self.labels(|words| &words.due), is_of_it) {
@@ -474,7 +476,7 @@ fn is_about_another(line: &Line, owed: &[Money]) -> bool {
 
 /// A sentence, with the line before it if it goes on there.
 fn sentence_around(lines: &[Line], at: usize, text: &str) -> Line {
-    let before = at.checked_sub(1).filter(|before| sentence(lines, *before).is_some());
+    let before = at.checked_sub(1).filter(|before| goes_on(lines, *before));
     let before = before.and_then(|before| lines.get(before)).map_or("", |line| line.shown.as_str());
     line(&format!("{before} {text}"))
 }
@@ -698,6 +700,55 @@ mod tests {
         }
         for text in ["Please pay 12.00 EUR for the flowers", "Total: 12.00 EUR\nDue date 3 December 2026"] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_asks_for_a_payment_until_a_day_is_a_bill_whatever_it_is_called() {
+        let read = |subject: &str, text: &str| {
+            crate::extract::words(subject, text).and_then(Result::ok).map(|bill| bill.amount.to_string())
+        };
+        for text in [
+            "Membership 12.00 EUR\nPlease transfer 12.00 EUR by 3 December 2026.",
+            "We will debit 12.00 EUR on 3 December.",
+            "Your plan will renew on 3 December 2026, and we charge your card 12.00 EUR.",
+            "Wir bitten um Überweisung von\t12,00 EUR\nbis zum 3. Dezember 2026",
+            // A part was paid, or something else is refunded.
+            "Outstanding\t12.00 EUR\nPay by 3 December 2026\nYour payment of 7.00 EUR was received.",
+            "Your order was shipped.\nStill to pay\t12.00 EUR\nPay by 3 December 2026",
+        ] {
+            assert_eq!(read("Hello", text).as_deref(), Some("12.00 EUR"), "{text}");
+        }
+        for (subject, text) in [
+            ("Hello", "Please pay 12.00 EUR for the flowers"),
+            ("Hello", "Delivery until 3 December 2026. Total 12.00 EUR"),
+            ("Hello", "We agreed to pay you 12.00 EUR by 3 December 2026"),
+            ("Price change", "We will debit 12.00 EUR on 3 December 2026."),
+            ("Spendenaufruf", "Bitte überweisen Sie 12,00 EUR bis zum 3. Dezember 2026."),
+            (
+                "Avis",
+                "L'avis d'échéance de 12,00 EUR a été annulé. Vous n'avez rien à régler avant le 3 décembre 2026.",
+            ),
+        ] {
+            assert_eq!(read(subject, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_of_something_else_is_not_due() {
+        let due = |text: &str| {
+            let bill = crate::extract::words("Invoice, facture", text).and_then(Result::ok);
+            bill.and_then(|bill| bill.due).map(|due| due.to_string())
+        };
+        let pay = "Amount due: 12.00 EUR";
+        assert_eq!(due(&format!("{pay}\nPay by 3 December 2026")).as_deref(), Some("2026-12-03"));
+        for other in [
+            // Of another amount, of the document, and until which something else is to be done.
+            "Your second payment of 7.00 EUR is due by 3 May 2027 and is no part of this",
+            "Please transfer it within 14 days of the date of this letter (3 December 2026)",
+            "Pour changer de formule, dites-le dans votre espace avant le 3 décembre 2026",
+        ] {
+            assert_eq!(due(&format!("{pay}\n{other}")), None, "{other}");
         }
     }
 

@@ -17,6 +17,7 @@ use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Column, Found, GAP, Line, folded, line};
 use crate::extract::marks::Marks;
 use crate::extract::passage::Manner;
+use crate::extract::remainder::Entry;
 use crate::extract::schedule::Scheduled;
 use crate::extract::sentence::{is_sentence, names_several};
 use crate::extract::{Refusal, Template, Templates};
@@ -56,6 +57,8 @@ pub(super) struct Totals<'t> {
     stated: Vec<(usize, Money)>,
     /// Of each line whether it has one.
     with_amount: Vec<bool>,
+    /// The last amounts of the lines.
+    pub(super) entries: OnceCell<Vec<Entry>>,
     /// Whether something says that it is a bill, and whether a heading does.
     pub(super) is_evident: OnceCell<bool>,
     pub(super) is_headed: OnceCell<bool>,
@@ -129,6 +132,7 @@ impl<'t> Totals<'t> {
             amounts,
             stated,
             with_amount,
+            entries: OnceCell::new(),
             is_evident: OnceCell::new(),
             is_headed: OnceCell::new(),
         }
@@ -193,6 +197,12 @@ impl<'t> Totals<'t> {
         let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject()).map(|read| self.grown(read));
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
         let is_above = |line: usize| whole.is_none_or(|read| read.is_ok_and(|(_, whole)| whole < line));
+        // The sum may stand above what it is made of.
+        if let Some((first, last)) = self.foremost()
+            && whole.is_none_or(|read| read.map_or_else(|_| true, |(_, line)| line <= last))
+        {
+            return Some(Ok(first));
+        }
         if let Some((left, line)) = self.remainder()
             && (is_above(line) || matches!(whole, Some(Err(Refusal::AmbiguousAmount | Refusal::AmountOutOfRange))))
         {
@@ -348,7 +358,7 @@ impl<'t> Totals<'t> {
 
     /// Whether an amount in a sentence is that of each of several, or a net one: `15.00 EUR per reminder`, `20.00 EUR
     /// plus VAT`.
-    fn is_counted_by(&self, line: &Line, value: &str) -> bool {
+    pub(super) fn is_counted_by(&self, line: &Line, value: &str) -> bool {
         let Some(end) = amount::first_end_with_sign(value, self.currencies) else { return false };
         let behind = value.get(end..).unwrap_or_default().trim_start();
         let next = folded(behind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default());
@@ -775,6 +785,47 @@ mod tests {
             &["Amount due: 12.00 EUR by 1 May, 14.00 EUR after that", "Total due 10.00 EUR or 12.00 EUR"],
             Some(Err(Refusal::AmbiguousAmount)),
         );
+    }
+
+    #[test]
+    fn of_two_amounts_that_are_called_owed_none_is_if_they_do_not_belong_together() {
+        assert_all(&["Amount due: 10.00 EUR\nBalance due: 12.00 EUR"], Some(Err(Refusal::AmbiguousAmount)));
+        assert_all(
+            &[
+                "Outstanding 10.00 EUR\nReminder 2.00 EUR\nTotal amount due 12.00 EUR",
+                "Outstanding 0.00 EUR\nAmount due 12.00 EUR",
+                "Amount due 12.00 EUR\nActual balance due 20.00 EUR (for information only)",
+            ],
+            Some(Ok("12.00 EUR")),
+        );
+    }
+
+    #[test]
+    fn what_an_entry_asks_for_is_no_other_than_the_whole() {
+        assert_all(
+            &["We will collect: 12.00 EUR", "Total 12.00 EUR\nWe will collect: 12.00 EUR"],
+            Some(Ok("12.00 EUR")),
+        );
+        assert_all(&["Grand total 20.00 EUR\nWe will collect: 12.00 EUR"], Some(Err(Refusal::AmbiguousAmount)));
+    }
+
+    #[test]
+    fn the_amount_of_each_of_several_and_a_net_one_are_no_totals() {
+        for text in [
+            "You owe what you have lent: 12.00 EUR per reminder and person from then on",
+            "The sum is 12.00 EUR plus VAT of 2.40 EUR for this year and the next",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));
+        }
+        // What comes of a multiplication is the entry.
+        assert_all(&["Lessons, 2 x 30.00 EUR\t12.00 EUR\nTotal\t12.00 EUR"], Some(Ok("12.00 EUR")));
+    }
+
+    #[test]
+    fn what_was_owed_before_and_paid_is_over() {
+        let text = "Invoice total 12.00 EUR\nPrevious bill 9.00 EUR\nPayment, thank you -9.00 EUR";
+        assert_all(&[text], Some(Ok("12.00 EUR")));
+        assert_all(&["Invoice total 12.00 EUR\nPrevious bill 9.00 EUR"], Some(Err(Refusal::AmbiguousAmount)));
     }
 
     #[test]
