@@ -63,7 +63,7 @@ fn says_in(line: &Line, [first, second]: &[Labels; 2], also: impl Fn(Found, Foun
     let places = |labels: &Labels| -> Vec<Found> {
         // `invoice.example` is no example.
         let is_word = |found: &Found| !line.before(*found).ends_with(['.', '/', '@']);
-        labels.iter().flat_map(|label| line.places(label)).filter(is_word).take(MAX_PLACES).collect()
+        line.places_of(labels.iter()).filter(is_word).take(MAX_PLACES).collect()
     };
     let firsts = places(first);
     if firsts.is_empty() {

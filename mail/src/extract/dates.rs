@@ -59,12 +59,17 @@ pub(super) fn dates(text: &str, order: Order) -> Result<Vec<Date>, Refusal> {
 
 /// Whether a text names a day: a date, or a day and a month.
 pub(super) fn names_day(text: &str) -> bool {
+    if !text.contains(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
     let words = words(text);
-    let is_day = |pair: &[String]| matches!(pair, [a, b] if (small(a).is_some() && month(b).is_some()) || (month(a).is_some() && small(b).is_some()));
+    let is_one = |day: &str, name: &str| small(day).is_some() && month(name).is_some();
+    let is_day = |pair: &[String]| matches!(pair, [a, b] if is_one(a, b) || is_one(b, a));
+    let is_dotted = |three: &[String]| matches!(three, [a, dot, b] if dot == "." && is_one(a, b));
     dates(text, Order::DayFirst).is_ok_and(|dates| !dates.is_empty())
         || words.windows(2).any(is_day)
         // `15. Dezember`
-        || words.windows(3).any(|three| matches!(three, [a, dot, b] if dot == "." && small(a).is_some() && month(b).is_some()))
+        || words.windows(3).any(is_dotted)
 }
 
 /// Year, month and day.

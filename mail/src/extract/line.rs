@@ -132,13 +132,26 @@ impl Line {
 
     /// The first place at which a folded label stands as words of its own.
     pub(super) fn find(&self, label: &Label) -> Option<Found> {
-        self.places(label).next()
+        if self.may_have(label) { self.places(label).next() } else { None }
+    }
+
+    /// Whether its letters allow for a label: a cheap test of what few lines have.
+    pub(super) const fn may_have(&self, label: &Label) -> bool {
+        self.pairs.has_all(label.pairs)
+    }
+
+    /// Every place of any of these labels.
+    pub(super) fn places_of<'l, 't: 'l>(
+        &'l self,
+        labels: impl Iterator<Item = &'t Label> + 'l,
+    ) -> impl Iterator<Item = Found> + 'l {
+        labels.filter(|label| self.may_have(label)).flat_map(|label| self.places(label))
     }
 
     /// Every such place.
     pub(super) fn places<'l>(&'l self, label: &'l Label) -> impl Iterator<Item = Found> + 'l {
         let folded = label.folded.as_str();
-        let matches = (!folded.is_empty() && self.pairs.has_all(label.pairs))
+        let matches = (!folded.is_empty() && self.may_have(label))
             .then(|| self.folded.match_indices(folded))
             .into_iter()
             .flatten();

@@ -31,9 +31,13 @@ pub(super) struct Marks {
 impl Marks {
     /// What a line says; `own` is the template of its biller.
     pub(super) fn new(line: &Line, own: Option<&Template>) -> Self {
+        Self::with_pieces(line, own, pieces_of(line))
+    }
+
+    fn with_pieces(line: &Line, own: Option<&Template>, pieces: Vec<Piece>) -> Self {
         let templates = || std::iter::once(Templates::any_language()).chain(own);
         let whole = || templates().flat_map(|words| words.owed.iter().chain(words.total.iter()));
-        let wholes = LazyCell::new(|| -> Vec<Found> { whole().flat_map(|label| line.places(label)).collect() });
+        let wholes = LazyCell::new(|| -> Vec<Found> { line.places_of(whole()).collect() });
         // `Total IVA incluido` is more than the `total IVA` in it.
         let is_more = |part: &Found| {
             let longer =
@@ -41,7 +45,7 @@ impl Marks {
             wholes.iter().any(longer)
         };
         let places = |of: fn(&Template) -> &Labels| -> Vec<Found> {
-            let all = templates().flat_map(|words| of(words).iter()).flat_map(|label| line.places(label));
+            let all = line.places_of(templates().flat_map(|words| of(words).iter()));
             all.filter(|part| !is_more(part)).collect()
         };
         let mut carried = places(|words| &words.carried);
@@ -70,13 +74,12 @@ impl Marks {
         parts.extend(places(|words| &words.without).into_iter().take(MAX_PLACES).filter_map(until_tax));
         parts.extend_from_slice(&carried);
         let ends = [taxes.clone(), within.clone(), parts.clone()].concat();
-        Self { parts, carried, ends, pieces: pieces_of(line), taxes, within }
+        Self { parts, carried, ends, pieces, taxes, within }
     }
 
     /// What the lines of a text say.
     pub(super) fn of_text(lines: &[Line], own: Option<&Template>) -> Vec<Self> {
-        let of = |(line, pieces)| Self { pieces, ..Self::new(line, own) };
-        lines.iter().zip(pieces(lines)).map(of).collect()
+        lines.iter().zip(pieces(lines)).map(|(line, pieces)| Self::with_pieces(line, own, pieces)).collect()
     }
 
     /// Whether a place belongs to something else, such as the company's capital.

@@ -110,8 +110,7 @@ fn of_paragraph(lines: &[Line]) -> Vec<Vec<Piece>> {
 /// How a sentence says its amounts.
 fn manner(sentence: &Line) -> Manner {
     let all = Templates::any_language();
-    let says =
-        |labels: &Labels| labels.iter().any(|label| sentence.places(label).any(|found| is_asserted(sentence, found)));
+    let says = |labels: &Labels| sentence.places_of(labels.iter()).any(|found| is_asserted(sentence, found));
     let asks =
         || says(&all.owed) || says(&all.demand) || all.demand_together.iter().any(|pair| says_together(sentence, pair));
     let is_apart = || {
@@ -121,7 +120,8 @@ fn manner(sentence: &Line) -> Manner {
     };
     let is_supposed = || words(&sentence.shown).any(|word| is_one(&all.condition, word));
     let is_linked_sum = |label: &Label| {
-        !all.instalment.iter().any(|other| other.folded == label.folded)
+        sentence.may_have(label)
+            && !all.instalment.iter().any(|other| other.folded == label.folded)
             && sentence.places(label).any(|found| is_asserted(sentence, found) && is_beside_amount(sentence, found))
     };
     let claims = || says(&all.total) || says(&all.bill) || all.total_if_largest.iter().any(is_linked_sum);

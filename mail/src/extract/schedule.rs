@@ -35,9 +35,13 @@ pub(super) enum Scheduled {
 }
 
 impl Totals<'_> {
-    /// What is to be paid of a list of instalments: the first that is not said to be paid if others are, the one that is
-    /// called the next, or what each of them is.
+    /// What is to be paid of a list of instalments: the first that is not said to be paid if others are, the one that
+    /// is called the next, or what each of them is.
     pub(super) fn scheduled(&self) -> Option<Scheduled> {
+        *self.scheduled.get_or_init(|| self.read_schedule())
+    }
+
+    fn read_schedule(&self) -> Option<Scheduled> {
         let rows = self.instalments();
         let (first, last) = rows.first().zip(rows.last())?;
         if rows.len() < 2 || first.line == last.line {

@@ -70,7 +70,7 @@ impl Totals<'_> {
             if let [only] = amounts.as_slice() { Some(*only).filter(|only| self.is_largest(*only)) } else { None }
         };
         let said = self.lines.iter().zip(self.marks).enumerate().filter_map(|(at, (line, marks))| {
-            let mut places = self.base.bill.iter().flat_map(|label| line.places(label));
+            let mut places = line.places_of(self.base.bill.iter());
             let is_said = !marks.has_part() && places.any(|bill| says(at, line, bill) && !self.is_in_several(at, bill));
             is_said.then(|| Some((only(line)?, at))).flatten()
         });
@@ -127,21 +127,23 @@ impl Totals<'_> {
     fn due_amount(&self, lines: &[Line], at: usize) -> Option<(Money, bool)> {
         let of = |sentence: &Line| {
             let asks =
-                has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
-            let days = dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
-            let is_dated = || days == 1 || (days == 0 && names_day(&sentence.shown));
+                || has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
+            let days = || dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
+            let is_dated = || matches!((days(), names_day(&sentence.shown)), (1, _) | (0, true));
             // What is in brackets explains.
             let mut amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
             amounts.dedup();
             match amounts.as_slice() {
-                [amount] if asks && is_dated() => Some((*amount, self.is_one_of_several(sentence))),
+                [amount] if is_dated() && asks() => Some((*amount, self.is_one_of_several(sentence))),
                 _ => None,
             }
         };
         let (line, marks) = (lines.get(at)?, self.marks.get(at)?);
         let is_part = |at: usize| self.marks.get(at).is_some_and(|marks| marks.has_part());
         let alone = || {
-            let first = sentences(&line.shown).find_map(|text| of(&crate::extract::line::line(text)));
+            let several = sentences(&line.shown).nth(1).is_some();
+            let mut sentences_of = sentences(&line.shown).filter(|_| several);
+            let first = sentences_of.find_map(|text| of(&crate::extract::line::line(text)));
             first.or_else(|| of(line).filter(|_| sentences(&line.shown).filter(|text| has_digit(text)).count() < 2))
         };
         let alone = (self.has_amount(at) && !marks.has_part()).then(alone).flatten();
@@ -162,7 +164,7 @@ impl Totals<'_> {
             let mut after = line.after(found).split_whitespace().take(2);
             before.is_some_and(is_short) || after.any(is_short)
         };
-        self.base.instalment.iter().any(|label| line.places(label).any(is_numbered))
+        line.places_of(self.base.instalment.iter()).any(is_numbered)
     }
 
     /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is,
@@ -176,7 +178,7 @@ impl Totals<'_> {
         };
         // What the whole is called says that it is one.
         let is_instalment = |at: usize| self.lines.get(at).is_some_and(|line| has(line, &self.base.instalment));
-        let is_alone = |at: usize| self.amounts.iter().filter(|(other, _)| *other == at).count() == 1;
+        let is_alone = |at: usize| self.amounts_of(at).len() == 1;
         let is_entry = |at: usize| self.lines.get(at).is_some_and(|line| line.is_row() || line.words() <= LABEL_WORDS);
         let is_own = |at: usize| is_instalment(at) && is_alone(at) && is_entry(at);
         if self.amounts.iter().any(|(at, other)| Some(*other) == amount && is_own(*at)) {
@@ -184,7 +186,11 @@ impl Totals<'_> {
         }
         let mut all = std::iter::once(self.subject).chain(self.lines);
         // `Number of the instalment`, and below it `2 of 5`
-        let is_below = |pair: &[Line]| matches!(pair, [name, number] if names(name) && name.words() <= CAPTION_WORDS && number.words() <= CAPTION_WORDS && is_numbered(&number.shown));
+        let is_caption = |line: &Line| line.words() <= CAPTION_WORDS;
+        let is_below = |pair: &[Line]| {
+            let [name, number] = pair else { return false };
+            is_caption(name) && is_caption(number) && is_numbered(&number.shown) && names(name)
+        };
         let is_counted = all.any(|line| is_numbered(&line.shown) && names(line)) || self.lines.windows(2).any(is_below);
         let mut parts: Vec<(Money, bool)> = Vec::new();
         let is_several = self.lines.iter().any(names_several);
@@ -226,11 +232,10 @@ impl Totals<'_> {
         for (at, amount) in &self.amounts {
             let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);
             let until = line.shown.get(..marks.first_end().unwrap_or(line.shown.len())).unwrap_or_default();
-            let is_larger =
-                |(other, units): &(usize, Money)| *other == at && units.minor_units() > amount.minor_units();
+            let is_larger = |(_, other): &(usize, Money)| other.minor_units() > amount.minor_units();
             if amount::amounts(until, self.currencies).contains(&amount) {
                 // `20.00 EUR plus VAT, that is 24.00 EUR`
-                if self.amounts.iter().any(is_larger) {
+                if self.amounts_of(at).iter().any(is_larger) {
                     return None;
                 }
                 if only.is_some_and(|(_, only)| only != amount) {
@@ -275,7 +280,7 @@ impl Totals<'_> {
                 || self.asks_together(line)
                 || is_account()
                 || is_due()
-                || self.base.bill.iter().any(|label| line.places(label).any(is_numbered))
+                || line.places_of(self.base.bill.iter()).any(is_numbered)
         };
         let is_heading = |line: &Line| line.words() <= HEADING_WORDS && has(line, &self.base.bill);
         let all = || std::iter::once(self.subject).chain(self.lines);
@@ -294,11 +299,9 @@ pub(super) fn names_several(line: &Line) -> bool {
         number.is_some_and(|number| (2..=60).contains(&number)) || COUNTS.contains(&word.as_str())
     };
     let all = Templates::any_language();
-    [&all.instalment, &all.several].into_iter().flat_map(Labels::iter).any(|label| {
-        line.places(label).any(|found| {
-            let before = line.before(found).trim_end_matches(' ');
-            before.rsplit(|c: char| !c.is_alphanumeric()).next().is_some_and(is_count)
-        })
+    line.places_of([&all.instalment, &all.several].into_iter().flat_map(Labels::iter)).any(|found| {
+        let before = line.before(found).trim_end_matches(' ');
+        before.rsplit(|c: char| !c.is_alphanumeric()).next().is_some_and(is_count)
     })
 }
 

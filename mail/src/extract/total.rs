@@ -34,6 +34,8 @@ const MAX_RELATED: usize = 200;
 pub(super) const MAX_PLACES: usize = 8;
 /// Bytes behind an amount within which the tax is named that comes to it.
 const MAX_PLUS: usize = 24;
+/// What encloses explanations.
+const BRACKETS: [char; 4] = ['(', ')', '[', ']'];
 /// Words of a line that is an entry of a bill.
 const ENTRY_WORDS: usize = 8;
 /// Rows between a heading and the total of its table.
@@ -59,6 +61,10 @@ pub(super) struct Totals<'t> {
     with_amount: Vec<bool>,
     /// The last amounts of the lines.
     pub(super) entries: OnceCell<Vec<Entry>>,
+    /// The last amount of each line, whatever its sign.
+    lasts: OnceCell<Vec<Option<Signed>>>,
+    /// What is to be paid of a list of instalments.
+    pub(super) scheduled: OnceCell<Option<Scheduled>>,
     /// Whether something says that it is a bill, and whether a heading does.
     pub(super) is_evident: OnceCell<bool>,
     pub(super) is_headed: OnceCell<bool>,
@@ -106,7 +112,7 @@ impl<'t> Totals<'t> {
                 let result = result.filter(|result| !amount::amounts(result, currencies).is_empty());
                 let result = result.or_else(|| multiplied(counted, currencies));
                 let mut amounts = amount::amounts(result.unwrap_or(counted), currencies);
-                if result.is_none() {
+                if result.is_none() && counted.contains(BRACKETS) {
                     // What is in brackets explains.
                     let outside = amount::amounts(&amount::outside_brackets(counted), currencies);
                     amounts = if outside.is_empty() { amounts } else { outside };
@@ -133,9 +139,18 @@ impl<'t> Totals<'t> {
             stated,
             with_amount,
             entries: OnceCell::new(),
+            lasts: OnceCell::new(),
+            scheduled: OnceCell::new(),
             is_evident: OnceCell::new(),
             is_headed: OnceCell::new(),
         }
+    }
+
+    /// The amounts of a line.
+    pub(super) fn amounts_of(&self, at: usize) -> &[(usize, Money)] {
+        let from = self.amounts.partition_point(|(line, _)| *line < at);
+        let rest = self.amounts.get(from..).unwrap_or_default();
+        rest.get(..rest.partition_point(|(line, _)| *line == at)).unwrap_or_default()
     }
 
     /// Whether a line has an amount.
@@ -300,8 +315,7 @@ impl<'t> Totals<'t> {
 
     /// Whether a sentence says several amounts: then a bare label does not tell which is meant.
     fn is_one_of_many(&self, at: usize) -> bool {
-        let mut amounts: Vec<Money> =
-            self.amounts.iter().filter(|(line, _)| *line == at).map(|(_, amount)| *amount).collect();
+        let mut amounts: Vec<Money> = self.amounts_of(at).iter().map(|(_, amount)| *amount).collect();
         amounts.dedup();
         amounts.len() > 1 && self.lines.get(at).is_some_and(|line| !line.is_row() && is_sentence(line))
     }
@@ -318,6 +332,9 @@ impl<'t> Totals<'t> {
     fn candidates(&self, label: &Label, which: Which, is_owed: bool) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
+            if !line.may_have(label) {
+                continue;
+            }
             let is_meant = |found: &Found| !marks.qualify(line, *found) && !marks.is_aside(*found);
             let Some(found) = line.places(label).find(is_meant) else { continue };
             let is_wanted = match which {
@@ -379,13 +396,12 @@ impl<'t> Totals<'t> {
     fn whole_of_bill(&self) -> Option<Settled> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
-            let totals = self.base.total_if_largest.iter().flat_map(|label| line.places(label));
+            let totals = line.places_of(self.base.total_if_largest.iter());
             let totals: Vec<Found> = totals.filter(|found| !marks.qualify(line, *found)).take(MAX_PLACES).collect();
             if totals.is_empty() {
                 continue;
             }
-            let bills = self.base.bill.iter().flat_map(|label| line.places(label)).take(MAX_PLACES);
-            let bills: Vec<Found> = bills.collect();
+            let bills: Vec<Found> = line.places_of(self.base.bill.iter()).take(MAX_PLACES).collect();
             let of_bill = |total: Found| {
                 let both = |bill: Found| {
                     let (first, second) = if bill.start < total.start { (bill, total) } else { (total, bill) };
@@ -435,7 +451,7 @@ impl<'t> Totals<'t> {
             .find(|above| !self.has_amount(*above) && self.lines.get(*above).is_some_and(Line::is_row))?;
         let (line, marks) = (self.lines.get(heading)?, self.marks.get(heading)?);
         let words = [&self.base.total, &self.base.total_if_largest];
-        let places = words.iter().flat_map(|labels| labels.iter()).flat_map(|label| line.places(label));
+        let places = line.places_of(words.iter().flat_map(|labels| labels.iter()));
         let mut columns: Vec<Column> =
             places.filter(|found| !marks.qualify(line, *found)).filter_map(|found| line.column_of(found)).collect();
         columns.dedup();
@@ -634,8 +650,8 @@ impl<'t> Totals<'t> {
             if self.marks.get(line).is_none_or(Marks::has_carried) {
                 return None;
             }
-            let signed = amount::signed(&self.lines.get(line)?.shown, self.currencies);
-            let last = signed.last().filter(|last| last.money != total && last.money.currency() == total.currency())?;
+            let is_other = |last: &Signed| last.money != total && last.money.currency() == total.currency();
+            let last = self.lasts().get(line)?.filter(is_other)?;
             Some(if last.is_negative { -last.money.minor_units() } else { last.money.minor_units() })
         };
         let above: Vec<i64> = (0..at).rev().take(MAX_ROWS).map_while(last).collect();
@@ -653,6 +669,11 @@ impl<'t> Totals<'t> {
             below.iter().any(|below| above.saturating_add(own).saturating_add(*below) == total.minor_units())
         };
         above.len() + below.len() > 2 && above.iter().any(|above| is_sum(*above))
+    }
+
+    fn lasts(&self) -> &[Option<Signed>] {
+        let last = |line: &Line| amount::signed(&line.shown, self.currencies).last().copied();
+        self.lasts.get_or_init(|| self.lines.iter().map(last).collect())
     }
 
     /// The amount, unless something further down was paid already or is owed from before.
