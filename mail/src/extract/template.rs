@@ -76,6 +76,12 @@ pub struct Template {
     /// Words without which a mail is no bill. Any of them is enough.
     #[serde(default)]
     pub(crate) bill: Labels,
+    /// The same, but only in its subject or in a heading: other mail speaks of such things too.
+    #[serde(default)]
+    pub(crate) bill_title: Labels,
+    /// What leaves it to the reader whether to pay: what only asks for a payment is no bill with it.
+    #[serde(default)]
+    pub(crate) choice: Labels,
     /// Words with which it is none.
     #[serde(default)]
     pub(crate) not_bill: Labels,
@@ -101,6 +107,9 @@ pub struct Template {
     /// your payment`.
     #[serde(default)]
     pub(crate) not_bill_together: Vec<[Labels; 2]>,
+    /// The same of bills that are taken back: these count whatever else is owed.
+    #[serde(default)]
+    pub(crate) withdrawn_together: Vec<[Labels; 2]>,
     /// The same of what was paid. It counts only if it is over: not if the payment has to or will be received.
     #[serde(default)]
     pub(crate) settled_together: Vec<[Labels; 2]>,
@@ -290,9 +299,12 @@ impl Template {
         let all = |of: fn(&Self) -> &Labels| Labels::by_rank(&LANGUAGES.iter().map(of).collect::<Vec<_>>());
         Self {
             bill: all(|words| &words.bill),
+            bill_title: all(|words| &words.bill_title),
+            choice: all(|words| &words.choice),
             not_bill: all(|words| &words.not_bill),
             not_bill_together: LANGUAGES.iter().flat_map(|words| words.not_bill_together.iter().cloned()).collect(),
             settled_together: LANGUAGES.iter().flat_map(|words| words.settled_together.iter().cloned()).collect(),
+            withdrawn_together: LANGUAGES.iter().flat_map(|words| words.withdrawn_together.iter().cloned()).collect(),
             ahead: all(|words| &words.ahead),
             negation: all(|words| &words.negation),
             condition: all(|words| &words.condition),
@@ -381,6 +393,7 @@ impl Template {
         let pairs = [
             ("not_bill_together", &self.not_bill_together),
             ("settled_together", &self.settled_together),
+            ("withdrawn_together", &self.withdrawn_together),
             ("demand_together", &self.demand_together),
             ("apart_together", &self.apart_together),
         ];
@@ -431,9 +444,11 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Labels); 28] {
+    fn kinds(&self) -> [(&'static str, &Labels); 30] {
         [
             ("bill", &self.bill),
+            ("bill_title", &self.bill_title),
+            ("choice", &self.choice),
             ("not_bill", &self.not_bill),
             ("owed", &self.owed),
             ("total", &self.total),
@@ -465,8 +480,10 @@ impl Template {
     }
 
     /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 20] {
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 22] {
         [
+            ("bill_title", &self.bill_title),
+            ("choice", &self.choice),
             ("aside", &self.aside),
             ("apart", &self.apart),
             ("each", &self.each),

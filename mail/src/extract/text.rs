@@ -11,7 +11,7 @@ use crate::extract::total::{Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Date, Money};
-use std::cell::Cell;
+use std::cell::{Cell, LazyCell};
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
@@ -32,6 +32,10 @@ const WRAPPED: usize = 40;
 const CAPTION_WORDS: usize = 7;
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
+/// Amounts that a mail asks for: what asks for more is a list.
+const MAX_OWED: usize = 60;
+/// Digits of the number of an account, at least.
+const NUMBER_DIGITS: usize = 3;
 /// Lines of a text among which its title is.
 const TITLE_LINES: usize = 4;
 /// Lines of a text among which its heading is: a letter may begin with two addresses.
@@ -185,8 +189,9 @@ impl<'t> Words<'t> {
 
     /// Whether the mail calls itself a bill and nothing that makes it none.
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
-        let is_bill = mention(self.labels(|words| &words.bill), subject, lines);
-        if !is_bill && !self.is_account(lines) && !self.asks_for_payment(lines) {
+        let owed = LazyCell::new(|| self.demanded_amounts(lines));
+        let is_bill = mention(self.labels(|words| &words.bill), subject, lines) || self.is_titled_bill(subject, lines);
+        if !is_bill && !self.is_account(lines) && !self.asks_for_payment(subject, lines, || owed.is_some()) {
             return false;
         }
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
@@ -194,7 +199,6 @@ impl<'t> Words<'t> {
         let decides = |at: usize, line: &Line| {
             (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
         };
-        let owed = self.demanded_amounts(lines);
         // What is owed until a day is owed, whatever else is told beside it.
         let is_told_beside =
             |line: &Line, label: &Label| owed.is_some() && line.find(label).is_some_and(|found| found.start > 0);
@@ -218,23 +222,24 @@ impl<'t> Words<'t> {
                     || all.settled_together.iter().any(|pair| says_of_past(line, pair)))
         };
         let is_told = |at: usize| {
-            // A part may have been paid, and an order sent.
-            if owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed)) {
-                return false;
-            }
             let is_long = lines[at].shown.len() >= WRAPPED;
             let wrapped = || is_long && sentence(lines, at).is_some_and(|line| together(&line));
-            (together(&lines[at]) || wrapped()) && !is_entry(lines, at)
+            // A part may have been paid, and an order sent.
+            let is_of_another = || owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed));
+            (together(&lines[at]) || wrapped()) && !is_entry(lines, at) && !is_of_another()
         };
-        let is_title = |at: usize, line: &Line| line.words() <= HEADING_WORDS && at < TITLE_LINES;
-        let titles = || {
-            let headings = lines.iter().enumerate().filter(|(at, line)| is_title(*at, line)).map(|(_, line)| line);
-            std::iter::once(subject).chain(headings)
+        let is_titled = |label: &Label| titles(subject, lines).any(|line| is_stated(label, line));
+        let withdraws =
+            |line: &Line| !line.is_row() && all.withdrawn_together.iter().any(|pair| says_together(line, pair));
+        let is_withdrawn = |at: usize| {
+            withdraws(&lines[at])
+                || (lines[at].shown.len() >= WRAPPED && sentence(lines, at).is_some_and(|line| withdraws(&line)))
         };
-        let is_titled = |label: &Label| titles().any(|line| is_stated(label, line));
         let is_none = all.not_bill_title.iter().any(is_titled)
             || all.not_bill.iter().any(is_said)
             || together(subject)
+            || withdraws(subject)
+            || (0..lines.len()).any(is_withdrawn)
             || (0..lines.len()).any(is_told);
         !is_none && !self.is_waived(lines)
     }
@@ -243,25 +248,26 @@ impl<'t> Words<'t> {
     fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
         let labels = || self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1));
         let is_entry = |line: &Line| line.is_row() || line.words() <= CAPTION_WORDS;
-        let of = |at: usize, line: &Line| -> Vec<Money> {
-            let found = labels().flat_map(|label| line.places(label)).find(|found| is_asserted(line, *found));
+        let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
+            let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
             let value = found.and_then(|found| value(lines, at, found)).map(|value| value.text).unwrap_or_default();
-            amount::amounts(value, any_currency())
+            let owed = amount::amounts(value, any_currency()).into_iter().filter(|owed| owed.minor_units() > 0);
+            owed.map(|owed| (at, owed)).collect()
         };
-        let entries = || lines.iter().enumerate().filter(|(_, line)| is_entry(line));
-        let owed_at = |at: usize, line: &Line| of(at, line).into_iter().filter(|owed| owed.minor_units() > 0);
-        let owed: Vec<Money> = entries().flat_map(|(at, line)| owed_at(at, line)).collect();
+        let entries = lines.iter().enumerate().filter(|(_, line)| is_entry(line));
+        let owed: Vec<(usize, Money)> = entries.flat_map(of).collect();
         // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
         let is_day_below = || {
-            let mut owing = entries().filter(|(at, line)| owed_at(*at, line).next().is_some());
-            owing.any(|(at, _)| lines.get(at + 1).is_some_and(|next| is_entry(next) && names_day(&next.shown)))
+            let mut below = owed.iter().filter_map(|(at, _)| lines.get(at + 1));
+            below.any(|next| is_entry(next) && names_day(&next.shown))
         };
-        if !owed.is_empty() && (self.says_day(lines) || is_day_below()) {
-            return Some(owed);
-        }
-        let told = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
-        let owed: Vec<Money> = told.flat_map(|at| amount::amounts(&lines[at].shown, any_currency())).collect();
-        (!owed.is_empty()).then_some(owed)
+        let owed: Vec<Money> = if !owed.is_empty() && (is_day_below() || self.says_day(lines)) {
+            owed.iter().map(|(_, owed)| *owed).collect()
+        } else {
+            let told = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
+            told.flat_map(|at| amount::amounts(&lines[at].shown, any_currency())).collect()
+        };
+        (1..=MAX_OWED).contains(&owed.len()).then_some(owed)
     }
 
     /// Whether a day is said until which something is to be paid.
@@ -281,38 +287,36 @@ impl<'t> Words<'t> {
         // Other things have a day as well: `delivery until 9 December`.
         let of_payment = |label: &Label| PAYMENT_STEMS.iter().any(|stem| label.folded.contains(stem));
         let is_due = |line: &Line| {
-            let mut due = self.base.due.iter().filter(|label| of_payment(label));
-            line.words() > CAPTION_WORDS && due.any(|label| line.has(label))
+            let mut due = self.base.due.iter();
+            line.words() > CAPTION_WORDS && due.any(|label| is_stated(label, line) && of_payment(label))
         };
         // One word is enough beside an amount: `we debit`.
         let demands = |line: &Line| {
-            let says = |label: &Label| line.places(label).any(|found| is_asserted(line, found));
             let is_long = |label: &&Label| label.words > 1 || label.folded.len() >= DEMAND_LETTERS;
-            amount::has_currency(&line.shown) && self.base.demand.iter().filter(is_long).any(says)
+            let mut places = line.places_of(self.base.demand.iter().filter(is_long));
+            amount::has_currency(&line.shown) && places.any(|found| is_asserted(line, found))
         };
-        let says = |line: &Line| (self.asks(line) || is_due(line) || demands(line)) && names_day(&line.shown);
+        let says = |line: &Line| names_day(&line.shown) && (self.asks(line) || is_due(line) || demands(line));
         says(&lines[at]) || sentence(lines, at).is_some_and(|line| says(&line))
     }
 
     /// Whether a line asks for a payment, or announces one.
     fn asks(&self, line: &Line) -> bool {
         let labels = self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1);
-        let says = |label: &Label| line.places(label).any(|found| is_asserted(line, found));
-        let mut labels = labels;
-        labels.any(says) || self.base.demand_together.iter().any(|pair| says_together(line, pair))
+        line.places_of(labels).any(|found| is_asserted(line, found))
+            || self.base.demand_together.iter().any(|pair| says_together(line, pair))
     }
 
     /// Whether nothing is said of a payment but that there is none: `no longer has to be paid`.
     fn is_waived(&self, lines: &[Line]) -> bool {
         let mut is_waived = false;
         for line in lines {
-            for label in self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1) {
-                for found in line.places(label) {
-                    if !is_denied(line, found) {
-                        return false;
-                    }
-                    is_waived = true;
+            let labels = self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1);
+            for found in line.places_of(labels) {
+                if !is_denied(line, found) {
+                    return false;
                 }
+                is_waived = true;
             }
         }
         is_waived
@@ -340,11 +344,38 @@ impl<'t> Words<'t> {
             || (lines.iter().any(is_caption) && lines.iter().any(is_due))
     }
 
-    /// Whether the mail asks for a payment, or announces one, and says on which day, whatever it is called.
-    fn asks_for_payment(&self, lines: &[Line]) -> bool {
+    /// Whether the mail asks for a payment, or announces one, says on which day and for which account, and leaves the
+    /// reader no choice, whatever it is called.
+    fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
+        let all = Templates::any_language();
+        let is_choice = |line: &Line| all.choice.iter().any(|label| line.has(label));
         let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
         lines.iter().any(|line| amount::has_currency(&line.shown))
-            && is_on_day() | self.demanded_amounts(lines).is_some()
+            && self.has_evidence(lines)
+            && !is_choice(subject)
+            && !lines.iter().any(is_choice)
+            && (is_on_day() || is_owed())
+    }
+
+    /// Whether a mail says for which account of the reader it is, to which account to pay, or, as an entry, until when.
+    fn has_evidence(&self, lines: &[Line]) -> bool {
+        let beside = |at: usize, found: Found| value(lines, at, found).map(|value| value.text).unwrap_or_default();
+        let is_number = |text: &str| {
+            number(text).is_some_and(|number| number.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS)
+        };
+        let is_numbered =
+            |at: usize, line: &Line| line.places_of(self.base.account.iter()).any(|found| is_number(beside(at, found)));
+        let is_dated = |at: usize, line: &Line| {
+            let is_entry = line.is_row() || line.words() <= CAPTION_WORDS;
+            is_entry && line.places_of(self.base.due.iter()).any(|found| names_day(beside(at, found)))
+        };
+        let names = |line: &Line| names_own_account(&line.shown) || accounts(line).any(|iban| iban.is_some());
+        lines.iter().enumerate().any(|(at, line)| is_numbered(at, line) || is_dated(at, line) || names(line))
+    }
+
+    /// Whether the subject or a heading calls the mail by a name that other mail has as well.
+    fn is_titled_bill(&self, subject: &Line, lines: &[Line]) -> bool {
+        titles(subject, lines).any(|line| self.base.bill_title.iter().any(|label| is_stated(label, line)))
     }
 
     /// Whether the bill may be written in English, where a month may stand before its day.
@@ -451,7 +482,13 @@ fn is_stated(label: &Label, line: &Line) -> bool {
         let next = line.after(found).strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
         label.words == 1 && next
     };
-    line.places(label).any(|found| !is_joined(found) && is_asserted(line, found))
+    line.may_have(label) && line.places(label).any(|found| !is_joined(found) && is_asserted(line, found))
+}
+
+/// The subject, and the headings that a text begins with.
+fn titles<'l>(subject: &'l Line, lines: &'l [Line]) -> impl Iterator<Item = &'l Line> {
+    let headings = lines.iter().take(TITLE_LINES).filter(|line| line.words() <= HEADING_WORDS);
+    std::iter::once(subject).chain(headings)
 }
 
 /// Whether a line may say when something was written: `the invoice of 1 November`, `vom 01.11.2026`.
@@ -484,9 +521,9 @@ fn sentence_around(lines: &[Line], at: usize, text: &str) -> Line {
 /// Whether a line says within how many days: a date beside it is that of the document.
 fn counts_days(line: &Line) -> bool {
     let words: Vec<&str> = line.shown.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    words.windows(2).any(|pair| {
-        matches!(pair, [count, days] if count.chars().all(|c| c.is_ascii_digit()) && DAYS.contains(&days.to_lowercase().as_str()))
-    })
+    let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit());
+    let is_days = |word: &str| DAYS.contains(&word.to_lowercase().as_str());
+    words.windows(2).any(|pair| matches!(pair, [count, days] if is_number(count) && is_days(days)))
 }
 
 /// Whether the sentence of a place, or the line if there is none, has amounts, and none of them is this one.
@@ -589,17 +626,28 @@ fn iban_at(text: &str) -> Option<Iban> {
     None
 }
 
-/// What all accounts of a text are in, whether they are to be paid to or debited.
-fn account_currency(lines: &[Line]) -> Option<Currency> {
+/// What begins as the number of an account in a line, and the account if it is one.
+fn accounts(line: &Line) -> impl Iterator<Item = Option<Iban>> {
     let begins = |text: &&str| {
         matches!(text.as_bytes(), [a, b, c, d, ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase()
             && c.is_ascii_digit() && d.is_ascii_digit())
     };
-    let words = |line: &Line| -> Vec<Option<Iban>> {
-        let starts = std::iter::once(0).chain(line.shown.match_indices([' ', GAP, ':']).map(|(at, _)| at + 1));
-        starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at).collect()
+    let starts = std::iter::once(0).chain(line.shown.match_indices([' ', GAP, ':']).map(|(at, _)| at + 1));
+    starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at)
+}
+
+/// Whether a text has what is left of the number of the reader's card or account: `•••• 2204`, `**** 4471`.
+fn names_own_account(text: &str) -> bool {
+    let is_number = |end: &str| {
+        let digits = end.trim_start_matches(['•', '*', ' ']);
+        digits.bytes().take_while(u8::is_ascii_digit).count() >= NUMBER_DIGITS
     };
-    let mut all = lines.iter().flat_map(words).flatten().map(|iban| iban.currency());
+    ["••", "**"].iter().filter_map(|mask| text.split_once(mask)).any(|(_, end)| is_number(end))
+}
+
+/// What all accounts of a text are in, whether they are to be paid to or debited.
+fn account_currency(lines: &[Line]) -> Option<Currency> {
+    let mut all = lines.iter().flat_map(accounts).flatten().map(|iban| iban.currency());
     let first = all.next()??;
     all.all(|other| other == Some(first)).then_some(first)
 }
@@ -717,7 +765,19 @@ mod tests {
             "Outstanding\t12.00 EUR\nPay by 3 December 2026\nYour payment of 7.00 EUR was received.",
             "Your order was shipped.\nStill to pay\t12.00 EUR\nPay by 3 December 2026",
         ] {
-            assert_eq!(read("Hello", text).as_deref(), Some("12.00 EUR"), "{text}");
+            let of_account = format!("{text}\nCustomer number 4711");
+            assert_eq!(read("Hello", &of_account).as_deref(), Some("12.00 EUR"), "{text}");
+        }
+        for of_account in ["to DE89 3704 0044 0532 0130 00", "Card •••• 2204", "Due date\t3 December 2026"] {
+            let text = format!("Please transfer 12.00 EUR by 3 December 2026.\n{of_account}");
+            assert_eq!(read("Hello", &text).as_deref(), Some("12.00 EUR"), "{text}");
+        }
+        for choice in [
+            "Please transfer 12.00 EUR by 3 December 2026.",
+            "Please transfer 12.00 EUR by 3 December 2026.\nCustomer number 4711\nThe demand has been withdrawn.",
+            "Please donate 12.00 EUR by 3 December 2026.\nCustomer number 4711",
+        ] {
+            assert_eq!(read("Hello", choice), None, "{choice}");
         }
         for (subject, text) in [
             ("Hello", "Please pay 12.00 EUR for the flowers"),

@@ -24,7 +24,12 @@ struct Sample {
 }
 
 /// How many there are at least of bills, and of what is none.
-const AT_LEAST: (usize, usize) = (651, 258);
+const AT_LEAST: (usize, usize) = (652, 291);
+/// Bills in 100 that may be left unread of the earlier files.
+const UNREAD_EARLIER: usize = 2;
+/// The same of the later files, whose names have a number. Most of what is not read of them asks for a payment without
+/// calling itself a bill, or leaves a choice.
+const UNREAD_LATER: usize = 20;
 
 fn billers() -> BillerRegistry {
     let mut registry = registry(&["layouts.example", "usd.example"]);
@@ -64,9 +69,13 @@ async fn layouts_that_were_looked_at_stay_readable_and_nothing_else_is_owed() {
     let Tally { bills, others, .. } = tallies.values().fold(Tally::default(), |all, tally| all.plus(*tally));
     println!("{bills} bills, not read: {unread:?}; {others} others");
     assert!(wrong.is_empty(), "shown as owed, and wrong: {wrong:#?}\nnot read: {unread:#?}");
-    // The aim is 98 in 100 of all. Of those with a number, which were added last, fewer are read.
-    let later = |layout: &&String| layout.split(' ').next().is_some_and(|file| file.contains('-'));
-    let earlier = unread.iter().filter(|layout| !later(layout)).count();
-    assert!(earlier * 100 <= bills * 2 && unread.len() * 100 <= bills * 6, "not read: {unread:#?}");
+    let is_later = |file: &str| file.contains('-');
+    let bills_of = |later: bool| -> usize {
+        tallies.iter().filter(|(file, _)| is_later(file) == later).map(|(_, tally)| tally.bills).sum()
+    };
+    let later = unread.iter().filter(|layout| layout.split(' ').next().is_some_and(is_later)).count();
+    let earlier = unread.len() - later;
+    assert!(earlier * 100 <= bills_of(false) * UNREAD_EARLIER, "not read: {unread:#?}");
+    assert!(later * 100 <= bills_of(true) * UNREAD_LATER, "not read: {unread:#?}");
     assert!(bills >= AT_LEAST.0 && others >= AT_LEAST.1, "{bills} bills, {others} others");
 }
