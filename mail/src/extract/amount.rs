@@ -5,8 +5,12 @@ use crate::extract::line::GAP;
 use portcullis_protocol::{Currency, Money};
 
 /// Signs and words that stand for one currency.
-const SIGNS: [(&str, &str); 25] = [
+const SIGNS: [(&str, &str); 42] = [
+    ("€.", "EUR"),
     ("$US", "USD"),
+    ("$ US", "USD"),
+    ("$ CA", "CAD"),
+    ("$U", "UYU"),
     ("$CA", "CAD"),
     ("SFr.", "CHF"),
     ("US$", "USD"),
@@ -17,6 +21,12 @@ const SIGNS: [(&str, &str); 25] = [
     ("NZ$", "NZD"),
     ("HK$", "HKD"),
     ("R$", "BRL"),
+    ("RD$", "DOP"),
+    ("S$", "SGD"),
+    ("S/.", "PEN"),
+    ("S/", "PEN"),
+    ("Php", "PHP"),
+    ("Q.", "GTQ"),
     ("€", "EUR"),
     ("£", "GBP"),
     ("₹", "INR"),
@@ -25,30 +35,82 @@ const SIGNS: [(&str, &str); 25] = [
     ("₪", "ILS"),
     ("₫", "VND"),
     ("₴", "UAH"),
+    ("₡", "CRC"),
+    ("₱", "PHP"),
+    ("₦", "NGN"),
     ("zł", "PLN"),
     ("Kč", "CZK"),
     ("Ft", "HUF"),
     ("Fr.", "CHF"),
     ("euros", "EUR"),
     ("euro", "EUR"),
+    ("reais", "BRL"),
+    ("soles", "PEN"),
+    ("franken", "CHF"),
+    ("rand", "ZAR"),
 ];
 /// Signs that several currencies have, and which: they mean what the biller's registration says.
-const SHARED: [(&str, &[&str]); 3] = [
-    ("$", &["USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU"]),
+const SHARED: [(&str, &[&str]); 6] = [
+    ("$", &["USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU", "DOP"]),
     ("¥", &["JPY", "CNY"]),
     ("kr", &["SEK", "NOK", "DKK", "ISK"]),
+    ("Rs.", &["INR", "PKR", "LKR", "NPR", "MUR", "SCR"]),
+    ("Rs", &["INR", "PKR", "LKR", "NPR", "MUR", "SCR"]),
+    ("FCFA", &["XOF", "XAF"]),
+];
+/// Names of currencies whose sign others have as well, in lower case.
+const NAMES: [(&str, &str); 20] = [
+    ("canadian dollars", "CAD"),
+    ("dollars canadiens", "CAD"),
+    ("australian dollars", "AUD"),
+    ("new zealand dollars", "NZD"),
+    ("singapore dollars", "SGD"),
+    ("hong kong dollars", "HKD"),
+    ("us dollars", "USD"),
+    ("u.s. dollars", "USD"),
+    ("dollars américains", "USD"),
+    ("us-dollar", "USD"),
+    ("dólares estadounidenses", "USD"),
+    ("dólares americanos", "USD"),
+    ("pesos argentinos", "ARS"),
+    ("pesos mexicanos", "MXN"),
+    ("moneda nacional", "MXN"),
+    (" m.n.", "MXN"),
+    ("pesos chilenos", "CLP"),
+    ("pesos colombianos", "COP"),
+    ("pesos uruguayos", "UYU"),
+    ("indian rupees", "INR"),
+];
+/// What only documents of one country name: its ways to pay and its taxes tell what a sign means there.
+const DOCUMENTS: [(&str, &str); 13] = [
+    ("UPI", "INR"),
+    ("NEFT", "INR"),
+    ("NACH", "INR"),
+    ("GSTIN", "INR"),
+    ("CUIT", "ARS"),
+    ("CBU", "ARS"),
+    ("HST", "CAD"),
+    ("TVQ", "CAD"),
+    ("QST", "CAD"),
+    ("ABN", "AUD"),
+    ("BPAY", "AUD"),
+    ("RFC", "MXN"),
+    ("CFDI", "MXN"),
 ];
 /// Codes that a document's text may have alone, such as "all amounts in EUR". Others, as ALL, TRY or TOP, are words
 /// too.
-const COMMON: [&str; 20] = [
+const COMMON: [&str; 45] = [
     "EUR", "USD", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD", "NZD", "JPY", "INR", "BRL",
-    "MXN", "ZAR", "SGD", "HKD",
+    "MXN", "ZAR", "SGD", "HKD", "XOF", "XAF", "ARS", "CLP", "COP", "UYU", "DOP", "CRC", "GTQ", "PHP", "MYR", "IDR",
+    "THB", "AED", "SAR", "ILS", "RON", "BGN", "MAD", "TND", "EGP", "KES", "NGN", "TWD", "CNY",
 ];
 /// Words before a day and a month, which without a year look like an amount.
 const BEFORE_DATES: [&str; 18] = [
     "by", "on", "until", "before", "from", "to", "bis", "am", "zum", "vom", "au", "le", "du", "el", "al", "del",
     "hasta", "dia",
 ];
+/// Different amounts of three digits behind a sign that prove that it stands between thousands.
+const MIN_GROUPED: usize = 3;
 /// What stands between groups of digits.
 const SPACES: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
 
@@ -66,6 +128,7 @@ pub(super) struct Currencies {
 /// The decimal sign that the amounts of a document prove; `None` if there is none, or two.
 pub(super) fn proven_decimal<'t>(lines: impl Iterator<Item = &'t str>) -> Option<char> {
     let mut proven = None;
+    let mut grouped: Vec<(String, char)> = Vec::new();
     for line in lines {
         for number in numbers(line).filter(|number| number.has_currency()) {
             let Some((at, sign)) = number.number.char_indices().rfind(|(_, c)| matches!(c, '.' | ',')) else {
@@ -76,9 +139,18 @@ pub(super) fn proven_decimal<'t>(lines: impl Iterator<Item = &'t str>) -> Option
                 return None;
             }
             proven = if is_decimal { Some(sign) } else { proven };
+            // `38.420`: three digits behind it, and two or three before it.
+            let is_group = number.number.len() - at - 1 == 3 && (2..=3).contains(&at);
+            if is_group && grouped.len() < MIN_GROUPED && !grouped.iter().any(|(known, _)| known == number.number) {
+                grouped.push((number.number.to_owned(), sign));
+            }
         }
     }
-    proven
+    // Nobody writes several amounts with three decimals.
+    let grouping = grouped
+        .first()
+        .filter(|(_, sign)| grouped.len() == MIN_GROUPED && grouped.iter().all(|(_, other)| other == sign));
+    proven.or_else(|| grouping.map(|(_, sign)| if *sign == '.' { ',' } else { '.' }))
 }
 
 /// The currency that a document speaks of.
@@ -107,11 +179,23 @@ pub(super) fn stated<'t>(lines: impl Iterator<Item = &'t str>, shared: Option<Cu
 
 /// What a sign means that several currencies have, in a document that names one of these by its code and no other
 /// currency: `$` beside `USD`.
-pub(super) fn shared_sign<'t>(lines: impl Iterator<Item = &'t str>) -> Option<Currency> {
-    let mut codes = lines.flat_map(|line| named(line, None)).flatten();
-    let first = codes.next()?;
-    let has_sign = SHARED.iter().any(|(_, shared)| shared.contains(&first.as_str()));
-    (has_sign && codes.all(|other| other == first)).then_some(first)
+pub(super) fn shared_sign<'t>(lines: impl Iterator<Item = &'t str> + Clone) -> Option<Currency> {
+    let mut codes = lines.clone().flat_map(|line| named(line, None)).flatten().peekable();
+    let first = if codes.peek().is_some() { only(codes) } else { only(lines.flat_map(documented)) };
+    first.filter(|first| SHARED.iter().any(|(_, shared)| shared.contains(&first.as_str())))
+}
+
+fn only(mut currencies: impl Iterator<Item = Currency>) -> Option<Currency> {
+    let first = currencies.next()?;
+    currencies.all(|other| other == first).then_some(first)
+}
+
+/// The currencies of the countries whose documents have the words of a line.
+fn documented(line: &str) -> impl Iterator<Item = Currency> {
+    let words = line.split(|c: char| !c.is_alphanumeric());
+    words
+        .filter_map(|word| DOCUMENTS.iter().find(|(known, _)| *known == word))
+        .filter_map(|(_, code)| code.parse().ok())
 }
 
 /// The one currency that a text names, if it names no other.
@@ -124,7 +208,9 @@ pub(super) fn only_named(text: &str) -> Option<Currency> {
 
 /// The currencies that a line names; `None` for a sign that may be several.
 fn named(line: &str, shared: Option<Currency>) -> Vec<Option<Currency>> {
-    let mut found = Vec::new();
+    let lower = line.to_lowercase();
+    let names = NAMES.iter().filter(|(name, _)| lower.contains(name));
+    let mut found: Vec<Option<Currency>> = names.filter_map(|(_, code)| code.parse().ok()).map(Some).collect();
     let mut at = 0;
     while let Some(c) = line.get(at..).and_then(|rest| rest.chars().next()) {
         let rest = line.get(at..).unwrap_or_default();
@@ -134,8 +220,15 @@ fn named(line: &str, shared: Option<Currency>) -> Vec<Option<Currency>> {
             let signed = rest.get(word.len()..).is_some_and(|after| after.starts_with('$'));
             let currency = match word {
                 _ if signed => code_of(&format!("{word}$")).or_else(|| shared_by("$", word.parse().ok())),
-                "zł" | "Kč" => code_of(word),
+                "zł" | "Kč" | "Php" => code_of(word),
+                "S" | "Q" => code_of(rest.get(..2).unwrap_or_default()),
+                "Rs" | "FCFA" => {
+                    found.push(shared_by(word, shared));
+                    None
+                }
+                "R" if is_rand(rest.get(1..).unwrap_or_default()) => "ZAR".parse().ok(),
                 _ if word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros") => code_of("euro"),
+                "reais" | "soles" | "rand" => code_of(word),
                 _ => COMMON.contains(&word).then(|| word.parse().ok()).flatten(),
             };
             at += word.len();
@@ -156,6 +249,18 @@ fn named(line: &str, shared: Option<Currency>) -> Vec<Option<Currency>> {
     found
 }
 
+/// Whether an amount stands at the start, behind an `R`: with decimals, for numbers of other things begin so as well.
+fn is_rand(text: &str) -> bool {
+    let text = text.trim_start_matches([' ', GAP]);
+    has_decimals(number(text))
+}
+
+/// Whether a number has two digits behind its last separator.
+fn has_decimals(number: &str) -> bool {
+    number.len() > 3
+        && number.len().checked_sub(3).and_then(|at| number.get(at..)).is_some_and(|end| end.starts_with(['.', ',']))
+}
+
 fn code_of(sign: &str) -> Option<Currency> {
     SIGNS.iter().find(|(known, _)| *known == sign).and_then(|(_, code)| code.parse().ok())
 }
@@ -173,13 +278,21 @@ pub(super) fn is_glued_currency(letters: &str) -> bool {
         || ["en", "in", "EN", "IN"].iter().any(|word| letters.strip_prefix(word).is_some_and(is_currency))
 }
 
+/// Whether a text is a number with a sign or a code at most.
+pub(super) fn is_amount_like(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit()) && text.chars().filter(|c| c.is_alphabetic()).count() <= 3
+}
+
+/// Whether a word is the code of a currency, or its name.
+pub(super) fn is_code(word: &str) -> bool {
+    COMMON.contains(&word) || word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros")
+}
+
 /// Whether all letters of a text belong to names of currencies.
 pub(super) fn is_only_currency(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
-    let known =
-        |word: &&str| word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros") || COMMON.contains(word);
-    words.filter(known).map(|word| word.chars().count()).sum::<usize>() == letters
+    words.filter(|word| is_code(word)).map(|word| word.chars().count()).sum::<usize>() == letters
 }
 
 /// The amount in a piece of text; `None` if it has none.
@@ -259,6 +372,16 @@ pub(super) fn first_end(text: &str, currencies: Currencies) -> Option<usize> {
     Some(text.len() - first.after.len())
 }
 
+/// The same, behind the currency beside it.
+pub(super) fn first_end_with_sign(text: &str, currencies: Currencies) -> Option<usize> {
+    let end = first_end(text, currencies)?;
+    let rest = text.get(end..)?;
+    let after = rest.trim_start_matches(SPACES);
+    let sign = after.len() - after.trim_start_matches(|c: char| c.is_alphabetic() || "€$£¥₹".contains(c)).len();
+    let is_sign = after.get(..sign).is_some_and(|sign| currency_at_start(sign, currencies.shared).is_some());
+    Some(if is_sign { text.len() - after.len() + sign } else { end })
+}
+
 /// What stands before the first amount of a text that has a currency beside it, and what behind it.
 pub(super) fn around_marked(text: &str, currencies: Currencies) -> Option<(&str, &str)> {
     let first = numbers(text).find(|number| number.marked(currencies).is_some())?;
@@ -297,7 +420,7 @@ struct Number<'t> {
 
 fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
     let (mut rest, mut is_group, mut is_first) = (text, false, true);
-    std::iter::from_fn(move || {
+    let all = std::iter::from_fn(move || {
         let start = rest.find(|c: char| c.is_ascii_digit())?;
         let (before, from) = rest.split_at(start);
         let number = number(from);
@@ -311,6 +434,11 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
         let is_chained = !is_first && matches!(before, "/" | ":" | ".");
         (rest, is_first) = (after, false);
         Some(Number { before, number, after, is_joined, is_chained })
+    });
+    // `•••• 2204`, `****5519`: what is left of the number of a card.
+    all.filter(|number| {
+        let before = number.before.trim_end_matches(SPACES);
+        !before.ends_with('•') && !before.ends_with("**")
     })
 }
 
@@ -454,13 +582,27 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     let after = dashes.filter(|(rest, whole)| whole.len() < rest.len()).map_or(after, |(_, whole)| whole);
     // `EUR: 12,00`
     let left = before.trim_end().trim_end_matches(':').trim_end();
-    let right = after.trim_start_matches(SPACES).trim_start_matches(GAP);
+    // The sign in the next cell may belong to the number behind it.
+    let right = after.trim_start_matches(SPACES);
+    let next = right.trim_start_matches(GAP);
+    let is_next = next.len() < right.len() && next.contains(|c: char| c.is_ascii_digit());
+    let right = if is_next { right } else { next };
+    // `5,000/-`: no minor units.
+    let is_whole = after.starts_with("/-") || after.starts_with("/=");
+    let right = if is_whole { right.get(2..).unwrap_or_default() } else { right };
+    let decimal = if is_whole { currencies.decimal.or(Some('.')) } else { currencies.decimal };
     let minus = |text: &str| text.ends_with(['-', '\u{2212}', '\u{2013}']);
     // `EUR -10,00`: the sign may stand between the currency and the number.
     let unsigned = if minus(before) { left.trim_end_matches(['-', '\u{2212}', '\u{2013}']).trim_end() } else { left };
-    let leading = currency_at_end(unsigned, hint);
+    let rand =
+        || unsigned.strip_suffix('R').filter(|rest| has_decimals(number) && !rest.ends_with(char::is_alphanumeric));
+    let leading = currency_at_end(unsigned, hint).or_else(|| rand().map(|rest| ("ZAR".parse().ok(), rest)));
     // `12,50- EUR`, as some ledgers print it.
-    let trailing = currency_at_start(right.trim_start_matches(['-', '\u{2212}', ' ']), hint);
+    // `12.00 - for the boiler`: a dash between spaces separates.
+    let dashed = right.strip_prefix(['-', '\u{2212}']);
+    let is_apart = dashed.is_some_and(|rest| right.len() < after.len() && rest.starts_with(' '));
+    let trailing =
+        if is_apart { None } else { currency_at_start(right.trim_start_matches(['-', '\u{2212}', ' ']), hint) };
     let (currency, signed) = match (leading, trailing) {
         // `$12.00 USD`: the code says which dollar it is.
         (Some((None, rest)), Some(Some(code))) if is_shared_by(unsigned, code) => {
@@ -473,8 +615,8 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
         (None, None) => return None,
     };
     // `CR` behind an amount is a credit.
-    let credit = right.starts_with(['-', '\u{2212}']) || after.trim_start().starts_with("CR");
-    let read = currency.map_or(Err(Refusal::Currency), |currency| units(number, currency, currencies.decimal));
+    let credit = (dashed.is_some() && !is_apart) || after.trim_start().starts_with("CR");
+    let read = currency.map_or(Err(Refusal::Currency), |currency| units(number, currency, decimal));
     Some(Marked { is_negative: signed || credit, read })
 }
 
@@ -498,7 +640,7 @@ fn currency_at_end(text: &str, hint: Option<Currency>) -> Option<(Option<Currenc
         return Some((Some(currency), rest));
     }
     SHARED.iter().find_map(|(sign, codes)| {
-        let rest = text.strip_suffix(sign)?;
+        let rest = strip_end(text, sign)?;
         // `HKD$`: the code says which dollar it is.
         let code = codes.iter().find(|code| rest.ends_with(*code));
         code.map_or(Some((shared_by(sign, hint), rest)), |code| Some((code.parse().ok(), rest.strip_suffix(code)?)))
@@ -508,7 +650,9 @@ fn currency_at_end(text: &str, hint: Option<Currency>) -> Option<(Option<Currenc
 /// The text before a sign; words in whatever case, and not as the end of another word.
 fn strip_end<'t>(text: &'t str, sign: &str) -> Option<&'t str> {
     if !sign.bytes().all(|byte| byte.is_ascii_lowercase()) {
-        return text.strip_suffix(sign);
+        let rest = text.strip_suffix(sign)?;
+        let is_end = sign.starts_with(char::is_alphabetic) && rest.ends_with(char::is_alphabetic);
+        return (!is_end).then_some(rest);
     }
     let (rest, end) = text.split_at_checked(text.len().checked_sub(sign.len())?)?;
     (end.eq_ignore_ascii_case(sign) && !rest.ends_with(char::is_alphabetic)).then_some(rest)
@@ -518,7 +662,7 @@ fn currency_at_start(text: &str, hint: Option<Currency>) -> Option<Option<Curren
     let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
     for (sign, code) in SIGNS {
         let start = text.get(..sign.len()).is_some_and(|start| match sign {
-            "euro" | "euros" => start.eq_ignore_ascii_case(sign),
+            _ if sign.bytes().all(|byte| byte.is_ascii_lowercase()) => start.eq_ignore_ascii_case(sign),
             _ => start == sign,
         });
         if start && text.get(sign.len()..).is_some_and(ends) {
@@ -566,6 +710,13 @@ fn units(number: &str, currency: Currency, decimal: Option<char>) -> Result<Mone
     let grouped = groups.len() == 1
         || (groups.first().is_some_and(|first| (1..=3).contains(&first.len()))
             && groups.iter().skip(1).all(|group| group.len() == 3));
+    // `1,03,440` of India.
+    let is_lakh = || {
+        let (Some((last, rest)), "INR") = (groups.split_last(), currency.as_str()) else { return false };
+        let is_first = |first: &&str| (1..=2).contains(&first.len());
+        last.len() == 3 && rest.first().is_some_and(is_first) && rest.iter().skip(1).all(|group| group.len() == 2)
+    };
+    let grouped = grouped || is_lakh();
     if !grouped || marks.windows(2).any(|pair| pair[0] != pair[1]) {
         return Err(Refusal::AmbiguousAmount);
     }
@@ -608,6 +759,41 @@ mod tests {
             let read = amount(text, Currencies::default()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(read.map(|money| money.to_string()), Ok(expected.into()), "{text}");
         }
+    }
+
+    #[test]
+    fn signs_of_more_countries_are_known() {
+        for (text, expected) in [
+            ("R3 418.55", "3418.55 ZAR"),
+            ("R 8 150,00", "8150.00 ZAR"),
+            ("S$ 68.50", "68.50 SGD"),
+            ("RD$ 2,500.00", "2500.00 DOP"),
+            ("S/ 74.12", "74.12 PEN"),
+            ("₡ 14 980", "14980.00 CRC"),
+            ("Php 2,661.90", "2661.90 PHP"),
+            ("Q. 850.00", "850.00 GTQ"),
+            ("$U 1.860,00", "1860.00 UYU"),
+            ("INR 1,12,408.17", "112408.17 INR"),
+            ("INR 5,000/-", "5000.00 INR"),
+            ("96 reais", "96.00 BRL"),
+            ("€. 150,00", "150.00 EUR"),
+        ] {
+            let read = amount(text, Currencies::default()).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(read.map(|money| money.to_string()), Ok(expected.into()), "{text}");
+        }
+        // Numbers of other things, and a sign that belongs to the next cell.
+        for none in ["R44", "Rechnung R-2026", "•••• 2204\tx", "****5519 x", "NOV/2026\tR"] {
+            assert_eq!(amount(none, Currencies::default()), None, "{none}");
+        }
+        let all = |text: &str| amounts(text, Currencies::default()).iter().map(Money::to_string).collect::<Vec<_>>();
+        assert_eq!(all("11/2026\t€ 12,00"), ["12.00 EUR"]);
+        assert_eq!(all("£156.00 - boiler"), ["156.00 GBP"], "a dash between words is no minus");
+        let shared = |text: &str| shared_sign(text.lines()).map(|code| code.as_str().to_owned());
+        assert_eq!(shared("$ 12.00\nAll in Canadian dollars").as_deref(), Some("CAD"));
+        assert_eq!(shared("$ 12.00\nCUIT 30-1").as_deref(), Some("ARS"));
+        assert_eq!(shared("Rs. 12.00\npay by UPI").as_deref(), Some("INR"));
+        assert_eq!(shared("$ 12.00\nCUIT 30-1\nHST 1"), None, "two countries");
+        assert_eq!(shared("$ 12.00"), None);
     }
 
     #[test]
@@ -699,6 +885,8 @@ mod tests {
         assert_eq!(decimal("€1,234\n€12.50\n12,50 kWh"), Some('.'));
         assert_eq!(decimal("12,50 EUR\n12.50 EUR"), None, "they contradict each other");
         assert_eq!(decimal("1.234 EUR"), None);
+        assert_eq!(decimal("38.420 EUR\n29.110 EUR\n91.770 EUR"), Some(','), "nobody writes three decimals");
+        assert_eq!(decimal("38.420 EUR\n38.420 EUR\n38.420 EUR"), None, "one amount");
         let read = |text: &str, decimal| {
             amount(text, Currencies { decimal, ..Currencies::default() })
                 .map(|read| read.map(|money| money.to_string()))

@@ -1,6 +1,7 @@
 //! Whether words are said, or denied or only supposed: `has been paid`, `has not been paid`, `if it has been paid`.
 
 use crate::extract::Templates;
+use crate::extract::amount;
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded};
 use crate::extract::total::MAX_PLACES;
@@ -9,6 +10,11 @@ use crate::extract::total::MAX_PLACES;
 const REACH: usize = 3;
 /// Letters of a word that may be cut off by a point: `Invoice no. 4711`.
 const MAX_ABBREVIATION: usize = 3;
+/// Short words that a point may stand behind within a sentence.
+const ABBREVIATIONS: [&str; 30] = [
+    "bzw", "ggf", "ca", "vgl", "inc", "ltd", "exc", "est", "max", "min", "no", "nr", "art", "abs", "tel", "str", "ref",
+    "etc", "op", "av", "vs", "núm", "pág", "fig", "cod", "ex", "par", "lt", "ust", "zzg",
+];
 /// Words between two that belong together.
 const APART: usize = 12;
 
@@ -55,7 +61,9 @@ pub(super) fn says_together(line: &Line, pair: &[Labels; 2]) -> bool {
 
 fn says_in(line: &Line, [first, second]: &[Labels; 2], also: impl Fn(Found, Found) -> bool) -> bool {
     let places = |labels: &Labels| -> Vec<Found> {
-        labels.iter().flat_map(|label| line.places(label)).take(MAX_PLACES).collect()
+        // `invoice.example` is no example.
+        let is_word = |found: &Found| !line.before(*found).ends_with(['.', '/', '@']);
+        line.places_of(labels.iter()).filter(is_word).take(MAX_PLACES).collect()
     };
     let firsts = places(first);
     if firsts.is_empty() {
@@ -97,10 +105,39 @@ fn ends(text: &str) -> impl Iterator<Item = usize> {
     let ends = text.match_indices(['.', '!', '?', ';']).filter(move |(at, sign)| {
         let before = text.get(..*at).unwrap_or_default();
         let letters = before.chars().rev().take_while(|c| c.is_alphabetic()).count();
+        // `12.00 EUR.`, `2026.`, `5 %.`; but not `am 3. Dezember`.
+        let digits = before.chars().rev().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ',')).count();
+        let is_value = digits > 2 || is_of_several(before) || is_signed(before) || has_currency_end(before);
         let after = text.get(at + 1..).unwrap_or_default();
-        (*sign != "." || letters > MAX_ABBREVIATION) && (after.is_empty() || after.starts_with(' '))
+        let is_new = after.trim_start().starts_with(char::is_uppercase);
+        let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let is_short_word = letters > 1 && word.chars().all(char::is_lowercase) && !ABBREVIATIONS.contains(&word);
+        (*sign != "." || letters > MAX_ABBREVIATION || is_value || (is_new && is_short_word))
+            && (after.is_empty() || after.starts_with(' '))
     });
     ends.map(|(at, _)| at + 1)
+}
+
+/// Whether a text ends with which one it is of how many: `2 of 5`.
+fn is_of_several(text: &str) -> bool {
+    let mut words = text.rsplit(' ');
+    let is_number =
+        |word: Option<&str>| word.is_some_and(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit()));
+    is_number(words.next())
+        && words.next().is_some_and(|of| of.chars().all(char::is_lowercase))
+        && is_number(words.next())
+}
+
+/// Whether a text ends with an amount or a percentage and its sign, or with brackets.
+fn is_signed(text: &str) -> bool {
+    let number = text.trim_end_matches(['€', '£', '$', '%']).trim_end();
+    text.ends_with(')') || (number.len() < text.len() && number.ends_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether a text ends with the code of a currency behind a number.
+fn has_currency_end(text: &str) -> bool {
+    let Some((number, code)) = text.rsplit_once(' ') else { return false };
+    amount::is_code(code) && number.ends_with(|c: char| c.is_ascii_digit())
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -114,6 +151,23 @@ mod tests {
     fn read(text: &str) -> Option<Result<String, Refusal>> {
         let bill = crate::extract::words("Invoice 4711, Rechnung 4711, facture 4711", text);
         bill.map(|bill| bill.map(|bill| bill.amount.to_string()))
+    }
+
+    #[test]
+    fn sentences_end_behind_values_and_short_words_but_not_in_abbreviations() {
+        let count = |text: &str| super::sentences(text).count();
+        for text in [
+            "Due on 1 December 2026. Deposit 12.00 EUR",
+            "It costs 12.00 EUR. More later",
+            "Wir ziehen den Betrag ein. Danke",
+            "Plazo 2 de 5. Importe",
+            "Up 5 %. From now",
+        ] {
+            assert_eq!(count(text), 2, "{text}");
+        }
+        for text in ["am 3. Dezember", "Invoice no. 4711", "bzw. Rechnung", "of €. 12,00"] {
+            assert_eq!(count(text), 1, "{text}");
+        }
     }
 
     #[test]

@@ -57,6 +57,21 @@ pub(super) fn dates(text: &str, order: Order) -> Result<Vec<Date>, Refusal> {
     Ok(dates)
 }
 
+/// Whether a text names a day: a date, or a day and a month.
+pub(super) fn names_day(text: &str) -> bool {
+    if !text.contains(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    let words = words(text);
+    let is_one = |day: &str, name: &str| small(day).is_some() && month(name).is_some();
+    let is_day = |pair: &[String]| matches!(pair, [a, b] if is_one(a, b) || is_one(b, a));
+    let is_dotted = |three: &[String]| matches!(three, [a, dot, b] if dot == "." && is_one(a, b));
+    dates(text, Order::DayFirst).is_ok_and(|dates| !dates.is_empty())
+        || words.windows(2).any(is_day)
+        // `15. Dezember`
+        || words.windows(3).any(is_dotted)
+}
+
 /// Year, month and day.
 type Parts = (Option<u32>, Option<u32>, Option<u32>);
 
@@ -226,6 +241,16 @@ mod tests {
         for none in ["12.50", "Tel. 01.23.45.67.89", "15 December 18:00", "15 jui 2026", "1 of 12 pages", "15 x 12", ""]
         {
             assert_eq!(read_dates(none, Order::Unknown), Ok(vec![]), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_named_without_its_year_too() {
+        for text in ["by 15 December", "bis zum 15. Dezember", "le 15 décembre", "December 15", "15.12.2026"] {
+            assert!(names_day(text), "{text}");
+        }
+        for text in ["in December", "15 EUR", "12.50", "15 days"] {
+            assert!(!names_day(text), "{text}");
         }
     }
 

@@ -117,6 +117,9 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
         };
         met.doubtful |= concealment == Concealment::Doubtful;
         met.hidden |= concealment == Concealment::Hidden;
+        if name == "sup" && !is_end {
+            raised(layout.text(), after);
+        }
         if concealment > most {
             rest = after_hidden(after, &name);
         } else if BLOCKS.contains(&name.as_str()) {
@@ -131,6 +134,22 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
     }
     push_text(layout.text(), rest);
     layout.into_text()
+}
+
+/// Before raised text: it is no part of the number before it, unless it is its decimals, as in `29<sup>90</sup>`.
+fn raised(text: &mut String, raised: &str) {
+    let is_decimal = raised.starts_with(['.', ',']);
+    if is_decimal || !text.ends_with(|c: char| c.is_ascii_digit()) {
+        return;
+    }
+    let digits = raised.len() - raised.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let ends = raised.get(digits..).is_some_and(|rest| rest.starts_with("</"));
+    let number = text.rsplit(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',')).next().unwrap_or_default();
+    text.push(match (digits == 2 && ends, number.contains(','), number.contains('.')) {
+        (true, false, _) => ',',
+        (true, true, false) => '.',
+        _ => ' ',
+    });
 }
 
 /// What becomes of the element that a tag begins.
@@ -256,46 +275,44 @@ fn reference(name: &str) -> Option<char> {
         "raquo" => '»',
         "middot" => '·',
         "bull" => '•',
-        "auml" => 'ä',
-        "ouml" => 'ö',
-        "uuml" => 'ü',
-        "Auml" => 'Ä',
-        "Ouml" => 'Ö',
-        "Uuml" => 'Ü',
         "szlig" => 'ß',
-        "eacute" => 'é',
-        "Eacute" => 'É',
-        "egrave" => 'è',
-        "ecirc" => 'ê',
-        "Ecirc" => 'Ê',
-        "Egrave" => 'È',
-        "ucirc" => 'û',
-        "ocirc" => 'ô',
-        "icirc" => 'î',
-        "acirc" => 'â',
-        "iuml" => 'ï',
-        "euml" => 'ë',
-        "ugrave" => 'ù',
         "oelig" => 'œ',
-        "Ntilde" => 'Ñ',
-        "Aacute" => 'Á',
-        "Oacute" => 'Ó',
-        "Uacute" => 'Ú',
-        "Iacute" => 'Í',
+        "aelig" => 'æ',
         "iexcl" => '¡',
         "iquest" => '¿',
         "ordf" => 'ª',
-        "agrave" => 'à',
-        "Agrave" => 'À',
-        "ccedil" => 'ç',
-        "aacute" => 'á',
-        "iacute" => 'í',
-        "oacute" => 'ó',
-        "uacute" => 'ú',
-        "ntilde" => 'ñ',
         "ordm" => 'º',
-        _ => return None,
+        "times" => '×',
+        "hellip" => '…',
+        "ldquo" | "rdquo" | "bdquo" => '"',
+        "sbquo" => ',',
+        "sup2" => '²',
+        "sup3" => '³',
+        "copy" => '©',
+        "reg" => '®',
+        "cent" => '¢',
+        "sect" => '§',
+        _ => return accented(name),
     })
+}
+
+/// A Latin letter with an accent: `eacute`, `Ouml`.
+fn accented(name: &str) -> Option<char> {
+    let letter = name.chars().next().filter(char::is_ascii_alphabetic)?;
+    let mark = match name.get(1..)? {
+        "acute" => '\u{301}',
+        "grave" => '\u{300}',
+        "circ" => '\u{302}',
+        "tilde" => '\u{303}',
+        "uml" => '\u{308}',
+        "ring" => '\u{30a}',
+        "cedil" => '\u{327}',
+        "caron" => '\u{30c}',
+        "slash" if letter == 'o' => return Some('ø'),
+        "slash" if letter == 'O' => return Some('Ø'),
+        _ => return None,
+    };
+    unicode_normalization::char::compose(letter, mark)
 }
 
 #[cfg(test)]
@@ -320,6 +337,21 @@ mod tests {
         assert_eq!(visible(&"<div style=display:none>a".repeat(30_000)), "", "in linear time");
         assert_eq!(visible("<script>"), "");
         assert_eq!(visible("a < b &foo; &#xD800; &"), "a");
+    }
+
+    #[test]
+    fn raised_digits_are_decimals_or_a_note() {
+        for (html, expected) in [
+            ("29<sup>90</sup> €", "29,90 €"),
+            ("1.299<sup>90</sup> €", "1.299,90 €"),
+            ("1,299<sup>90</sup> €", "1,299.90 €"),
+            ("$163<sup>.27</sup>", "$163.27"),
+            ("12,00<sup>1</sup> €", "12,00 1 €"),
+            ("m<sup>3</sup>", "m3"),
+            ("fa&ccedil;a j&aacute; &Ouml;l &times; &oslash;", "faça já Öl × ø"),
+        ] {
+            assert_eq!(visible(html), expected, "{html}");
+        }
     }
 
     #[test]

@@ -12,6 +12,10 @@ const MAX_SEARCHED_TEXT: usize = 128 * 1024;
 /// Bytes of a line; a longer one is searched in pieces.
 const MAX_SEARCHED_LINE: usize = 500;
 
+/// Bytes of a line of a paragraph that is wrapped.
+const WRAPPED: usize = 60;
+/// Words of a caption before its colon.
+const MAX_CAPTION: usize = 6;
 /// Words of a line that goes on in the next one.
 const WRAPPED_WORDS: usize = 4;
 /// Characters of a cell that is alone in its row.
@@ -128,13 +132,26 @@ impl Line {
 
     /// The first place at which a folded label stands as words of its own.
     pub(super) fn find(&self, label: &Label) -> Option<Found> {
-        self.places(label).next()
+        if self.may_have(label) { self.places(label).next() } else { None }
+    }
+
+    /// Whether its letters allow for a label: a cheap test of what few lines have.
+    pub(super) const fn may_have(&self, label: &Label) -> bool {
+        self.pairs.has_all(label.pairs)
+    }
+
+    /// Every place of any of these labels.
+    pub(super) fn places_of<'l, 't: 'l>(
+        &'l self,
+        labels: impl Iterator<Item = &'t Label> + 'l,
+    ) -> impl Iterator<Item = Found> + 'l {
+        labels.filter(|label| self.may_have(label)).flat_map(|label| self.places(label))
     }
 
     /// Every such place.
     pub(super) fn places<'l>(&'l self, label: &'l Label) -> impl Iterator<Item = Found> + 'l {
         let folded = label.folded.as_str();
-        let matches = (!folded.is_empty() && self.pairs.has_all(label.pairs))
+        let matches = (!folded.is_empty() && self.may_have(label))
             .then(|| self.folded.match_indices(folded))
             .into_iter()
             .flatten();
@@ -252,11 +269,35 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
 /// A line and the next one, if it is a sentence that goes on there.
 pub(super) fn sentence(lines: &[Line], at: usize) -> Option<Line> {
     let (first, second) = (lines.get(at)?, lines.get(at + 1)?);
-    let is_open = first.words() >= WRAPPED_WORDS && !first.shown.ends_with(['.', '!', '?', ':']);
-    // `Power: 12.00 EUR` begins anew.
-    let is_caption = second.shown.split(|c: char| c.is_ascii_digit()).next().is_some_and(|words| words.contains(':'));
-    (is_open && !is_caption && !first.is_row() && !second.is_row())
-        .then(|| line(&format!("{} {}", first.shown, second.shown)))
+    is_open(first, second).then(|| line(&format!("{} {}", first.shown, second.shown)))
+}
+
+/// Whether a line is long and goes on in the next one.
+pub(super) fn goes_on(lines: &[Line], at: usize) -> bool {
+    let next = lines.get(at).zip(lines.get(at + 1));
+    next.is_some_and(|(first, second)| {
+        first.shown.len() >= WRAPPED
+            && !ends_sentence(first)
+            && !first.is_row()
+            && !second.is_row()
+            && !is_caption(second)
+    })
+}
+
+fn is_open(first: &Line, second: &Line) -> bool {
+    let is_open = first.words() >= WRAPPED_WORDS && !ends_sentence(first);
+    is_open && !is_caption(second) && !first.is_row() && !second.is_row()
+}
+
+fn ends_sentence(line: &Line) -> bool {
+    line.shown.ends_with(['.', '!', '?', ':'])
+}
+
+/// Whether a line begins anew: `Power: 12.00 EUR`.
+fn is_caption(line: &Line) -> bool {
+    let words = line.shown.split(' ').take(MAX_CAPTION);
+    line.shown.contains(": ") && words.clone().any(|word| word.ends_with(':'))
+        || line.shown.split(|c: char| c.is_ascii_digit()).next().is_some_and(|words| words.contains(':'))
 }
 
 /// A text as one line.

@@ -3,6 +3,7 @@
 use crate::extract::assertion::is_asserted;
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded};
+use crate::extract::passage::{Manner, Piece, pieces, pieces_of};
 use crate::extract::total::MAX_PLACES;
 use crate::extract::{Template, Templates};
 use std::cell::LazyCell;
@@ -19,8 +20,8 @@ pub(super) struct Marks {
     pub(super) carried: Vec<Found>,
     /// Where, behind an amount, something else begins: a part of it, its tax.
     pub(super) ends: Vec<Found>,
-    /// Where the line begins to speak of something else, such as the company's capital.
-    pub(super) aside: Option<usize>,
+    /// How each piece of it is said.
+    pub(super) pieces: Vec<Piece>,
     /// Names of the tax.
     taxes: Vec<Found>,
     /// What says that something is in an amount.
@@ -30,9 +31,13 @@ pub(super) struct Marks {
 impl Marks {
     /// What a line says; `own` is the template of its biller.
     pub(super) fn new(line: &Line, own: Option<&Template>) -> Self {
+        Self::with_pieces(line, own, pieces_of(line))
+    }
+
+    fn with_pieces(line: &Line, own: Option<&Template>, pieces: Vec<Piece>) -> Self {
         let templates = || std::iter::once(Templates::any_language()).chain(own);
         let whole = || templates().flat_map(|words| words.owed.iter().chain(words.total.iter()));
-        let wholes = LazyCell::new(|| -> Vec<Found> { whole().flat_map(|label| line.places(label)).collect() });
+        let wholes = LazyCell::new(|| -> Vec<Found> { line.places_of(whole()).collect() });
         // `Total IVA incluido` is more than the `total IVA` in it.
         let is_more = |part: &Found| {
             let longer =
@@ -40,7 +45,7 @@ impl Marks {
             wholes.iter().any(longer)
         };
         let places = |of: fn(&Template) -> &Labels| -> Vec<Found> {
-            let all = templates().flat_map(|words| of(words).iter()).flat_map(|label| line.places(label));
+            let all = line.places_of(templates().flat_map(|words| of(words).iter()));
             all.filter(|part| !is_more(part)).collect()
         };
         let mut carried = places(|words| &words.carried);
@@ -69,8 +74,57 @@ impl Marks {
         parts.extend(places(|words| &words.without).into_iter().take(MAX_PLACES).filter_map(until_tax));
         parts.extend_from_slice(&carried);
         let ends = [taxes.clone(), within.clone(), parts.clone()].concat();
-        let aside = Templates::any_language().aside.iter().filter_map(|label| line.find(label));
-        Self { parts, carried, ends, aside: aside.map(|found| found.start).min(), taxes, within }
+        Self { parts, carried, ends, pieces, taxes, within }
+    }
+
+    /// What the lines of a text say.
+    pub(super) fn of_text(lines: &[Line], own: Option<&Template>) -> Vec<Self> {
+        lines.iter().zip(pieces(lines)).map(|(line, pieces)| Self::with_pieces(line, own, pieces)).collect()
+    }
+
+    /// Whether a place belongs to something else, such as the company's capital.
+    pub(super) fn is_aside(&self, found: Found) -> bool {
+        self.asides().any(|aside| aside.start < found.end && found.start < aside.end)
+    }
+
+    /// Whether a place is that of an entry, or in a sentence that says what is owed.
+    pub(super) fn is_stated(&self, found: Found) -> bool {
+        let mut pieces = self.pieces.iter().filter(|piece| piece.start <= found.start && found.start < piece.end);
+        pieces.any(|piece| piece.manner == Manner::Stated)
+    }
+
+    /// Whether a part of the line is about something else.
+    pub(super) fn has_aside(&self) -> bool {
+        self.asides().next().is_some()
+    }
+
+    /// Where the sentence of a place begins, or the line.
+    pub(super) fn piece_start(&self, found: Found) -> Option<usize> {
+        self.pieces.iter().find(|piece| piece.start <= found.start && found.start < piece.end).map(|piece| piece.start)
+    }
+
+    /// Where the sentence of a place ends, or the line.
+    pub(super) fn piece_end(&self, found: Found) -> Option<usize> {
+        self.pieces.iter().find(|piece| piece.start <= found.start && found.start < piece.end).map(|piece| piece.end)
+    }
+
+    /// Where the line begins to be about something else behind a place.
+    pub(super) fn aside_from(&self, place: usize) -> Option<usize> {
+        self.asides().map(|aside| aside.start).filter(|start| *start >= place).min()
+    }
+
+    /// The line without what is about something else.
+    pub(super) fn counted(&self, line: &Line) -> Line {
+        if !self.has_aside() {
+            return line.clone();
+        }
+        let counted = self.pieces.iter().filter(|piece| piece.manner != Manner::Aside);
+        let text: String = counted.filter_map(|piece| line.shown.get(piece.start..piece.end)).collect();
+        crate::extract::line::line(&text)
+    }
+
+    fn asides(&self) -> impl Iterator<Item = &Piece> {
+        self.pieces.iter().filter(|piece| piece.manner == Manner::Aside)
     }
 
     /// Whether the line names a part, or something that was paid or owed before.

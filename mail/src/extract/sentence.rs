@@ -1,9 +1,10 @@
 //! Amounts that sentences say: `your bill is 12.00 EUR`, `we will debit 12.00 EUR on 3 December 2026`.
 
 use crate::extract::Refusal;
+use crate::extract::Templates;
 use crate::extract::amount::{self, Currencies};
 use crate::extract::assertion::{says_together, sentences};
-use crate::extract::dates::{dates, is_month};
+use crate::extract::dates::{dates, is_month, names_day};
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded, sentence};
 use crate::extract::marks::Marks;
@@ -18,6 +19,12 @@ const HEADING_WORDS: usize = 6;
 const CAPTION_WORDS: usize = 5;
 /// Words between one for the bill and its amount that say whose bill it is.
 const MAX_ASIDE: usize = 2;
+/// How many parts something is paid in.
+const COUNTS: [&str; 30] = [
+    "two", "three", "four", "five", "six", "ten", "twelve", "zwei", "drei", "vier", "fünf", "sechs", "zwölf", "deux",
+    "trois", "quatre", "dos", "tres", "cuatro", "seis", "twee", "vijf", "zes", "due", "tre", "quattro", "dois", "duas",
+    "três", "quatro",
+];
 /// Words between one for the bill and its number.
 const NUMBER_WORDS: usize = 3;
 
@@ -40,6 +47,7 @@ impl Totals<'_> {
             // `Your bill is 20 EUR lower` is about something else.
             let ends = after.trim_start();
             let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            let is_net = self.is_net(ends);
             let compares = || self.base.comparison.iter().any(|label| label.folded == folded(next));
             let is_end = next.is_empty()
                 || links.contains(&folded(next))
@@ -52,7 +60,9 @@ impl Totals<'_> {
                     && others.clone().count() <= MAX_ASIDE
                     && !between.contains(['.', '!', '?', ':'])
             };
-            (others.clone().next().is_none() || (is_about() && self.is_only(at) && !self.is_in_passing(at))) && is_end
+            (others.clone().next().is_none() || (is_about() && self.is_only(at) && !self.is_in_passing(at)))
+                && is_end
+                && !is_net
         };
         let only = |line: &Line| {
             let mut amounts = amount::amounts(&line.shown, self.currencies);
@@ -60,8 +70,8 @@ impl Totals<'_> {
             if let [only] = amounts.as_slice() { Some(*only).filter(|only| self.is_largest(*only)) } else { None }
         };
         let said = self.lines.iter().zip(self.marks).enumerate().filter_map(|(at, (line, marks))| {
-            let mut places = self.base.bill.iter().flat_map(|label| line.places(label));
-            let is_said = !marks.has_part() && places.any(|bill| says(at, line, bill));
+            let mut places = line.places_of(self.base.bill.iter());
+            let is_said = !marks.has_part() && places.any(|bill| says(at, line, bill) && !self.is_in_several(at, bill));
             is_said.then(|| Some((only(line)?, at))).flatten()
         });
         let mut said = said;
@@ -87,16 +97,19 @@ impl Totals<'_> {
         let mut amounts = amount::amounts(&self.subject.shown, marked);
         amounts.dedup();
         let [only] = amounts.as_slice() else { return None };
-        let is_confirmed = self.amounts.is_empty() || self.amounts.iter().any(|(_, amount)| amount == only);
-        let is_bill = has(self.subject, &self.base.bill) && !marks.has_part() && marks.aside.is_none();
+        let units = self.amounts.iter().map(|(_, amount)| amount.minor_units());
+        let is_sum = self.amounts.len() > 1 && units.fold(0_i64, i64::saturating_add) == only.minor_units();
+        let is_confirmed = self.amounts.is_empty() || is_sum || self.amounts.iter().any(|(_, amount)| amount == only);
+        let is_bill = has(self.subject, &self.base.bill) && !marks.has_part() && !marks.has_aside();
         (is_bill && is_confirmed && self.is_largest(*only)).then_some(Ok((*only, 0)))
     }
 
     /// What is collected or due on a day, if a sentence says so. It is less than the whole if it is an instalment.
     pub(super) fn on_a_day(&self, whole: Read) -> Read {
         let mut due: Option<(Money, bool)> = None;
-        for at in 0..self.lines.len() {
-            let Some((amount, is_instalment)) = self.due_amount(at) else { continue };
+        let lines: Vec<Line> = self.lines.iter().zip(self.marks).map(|(line, marks)| marks.counted(line)).collect();
+        for at in 0..lines.len() {
+            let Some((amount, is_instalment)) = self.due_amount(&lines, at) else { continue };
             match due {
                 Some((first, _)) if first != amount => return whole,
                 _ => due = Some((amount, is_instalment || due.is_some_and(|(_, is_instalment)| is_instalment))),
@@ -111,29 +124,32 @@ impl Totals<'_> {
     }
 
     /// The amount of a sentence that also says the day on which it is due, and whether it is an instalment.
-    fn due_amount(&self, at: usize) -> Option<(Money, bool)> {
+    fn due_amount(&self, lines: &[Line], at: usize) -> Option<(Money, bool)> {
         let of = |sentence: &Line| {
             let asks =
-                has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
-            let is_dated = || dates(&sentence.shown, self.order).is_ok_and(|dates| dates.len() == 1);
+                || has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
+            let days = || dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
+            let is_dated = || matches!((days(), names_day(&sentence.shown)), (1, _) | (0, true));
             // What is in brackets explains.
             let mut amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
             amounts.dedup();
             match amounts.as_slice() {
-                [amount] if asks && is_dated() => Some((*amount, self.is_one_of_several(sentence))),
+                [amount] if is_dated() && asks() => Some((*amount, self.is_one_of_several(sentence))),
                 _ => None,
             }
         };
-        let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
+        let (line, marks) = (lines.get(at)?, self.marks.get(at)?);
         let is_part = |at: usize| self.marks.get(at).is_some_and(|marks| marks.has_part());
         let alone = || {
-            let first = sentences(&line.shown).find_map(|text| of(&crate::extract::line::line(text)));
+            let several = sentences(&line.shown).nth(1).is_some();
+            let mut sentences_of = sentences(&line.shown).filter(|_| several);
+            let first = sentences_of.find_map(|text| of(&crate::extract::line::line(text)));
             first.or_else(|| of(line).filter(|_| sentences(&line.shown).filter(|text| has_digit(text)).count() < 2))
         };
         let alone = (self.has_amount(at) && !marks.has_part()).then(alone).flatten();
         alone.or_else(|| {
             let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
-            of(&sentence(self.lines, at).filter(|_| goes_on)?)
+            of(&sentence(lines, at).filter(|_| goes_on)?)
         })
     }
 
@@ -148,7 +164,7 @@ impl Totals<'_> {
             let mut after = line.after(found).split_whitespace().take(2);
             before.is_some_and(is_short) || after.any(is_short)
         };
-        self.base.instalment.iter().any(|label| line.places(label).any(is_numbered))
+        line.places_of(self.base.instalment.iter()).any(is_numbered)
     }
 
     /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is,
@@ -156,14 +172,45 @@ impl Totals<'_> {
     pub(super) fn instalment(&self, whole: Read) -> Read {
         let (Some(Ok(_) | Err(Refusal::AmbiguousAmount)), true) = (&whole, self.own.is_none()) else { return whole };
         let amount = whole.and_then(Result::ok);
+        let names = |line: &Line| {
+            let labels = [&self.base.instalment_numbered, &self.base.instalment];
+            labels.into_iter().flat_map(Labels::iter).any(|label| line.has(label))
+        };
+        // What the whole is called says that it is one.
+        let is_instalment = |at: usize| self.lines.get(at).is_some_and(|line| has(line, &self.base.instalment));
+        let is_alone = |at: usize| self.amounts_of(at).len() == 1;
+        let is_entry = |at: usize| self.lines.get(at).is_some_and(|line| line.is_row() || line.words() <= LABEL_WORDS);
+        let is_own = |at: usize| is_instalment(at) && is_alone(at) && is_entry(at);
+        if self.amounts.iter().any(|(at, other)| Some(*other) == amount && is_own(*at)) {
+            return whole;
+        }
+        let mut all = std::iter::once(self.subject).chain(self.lines);
+        // `Number of the instalment`, and below it `2 of 5`
+        let is_caption = |line: &Line| line.words() <= CAPTION_WORDS;
+        let is_below = |pair: &[Line]| {
+            let [name, number] = pair else { return false };
+            is_caption(name) && is_caption(number) && is_numbered(&number.shown) && names(name)
+        };
+        let is_counted = all.any(|line| is_numbered(&line.shown) && names(line)) || self.lines.windows(2).any(is_below);
         let mut parts: Vec<(Money, bool)> = Vec::new();
-        for line in self.lines {
-            let numbered = is_numbered(&line.shown);
-            let labels = if numbered { &self.base.instalment_numbered } else { &self.base.instalment };
-            let place = labels.iter().chain(self.base.instalment.iter()).find_map(|label| line.find(label));
-            let Some(found) = place else { continue };
+        let is_several = self.lines.iter().any(names_several);
+        for (at, line) in self.lines.iter().enumerate() {
+            let is_next = is_several && has(line, &self.base.next);
+            let is_caption = (line.words() <= CAPTION_WORDS && is_counted) || is_next;
+            let numbered = is_numbered(&line.shown) || is_caption;
+            let labels = if is_numbered(&line.shown) { &self.base.instalment_numbered } else { &self.base.instalment };
+            let labels = labels.iter().chain(self.base.instalment.iter());
+            let next = self.base.next.iter().filter(|_| is_next);
+            let place = labels.chain(next).find_map(|label| line.find(label));
+            let Some(found) = place.filter(|found| self.is_stated(at, *found)) else { continue };
             let first = amount::amounts(line.after(found), self.currencies).into_iter().next();
-            parts.extend(first.filter(|part| Some(*part) != amount).map(|part| (part, numbered)));
+            let below = || amount::only_amount(&self.lines.get(at + 1)?.shown, self.currencies)?.ok();
+            let first = first.or_else(|| below().filter(|_| !self.has_amount(at)));
+            let is_item = || amount.is_some_and(|whole| self.is_sum_around(whole, at));
+            let is_over = amount::has_negative(&line.shown) || has(line, &self.base.settled);
+            parts.extend(
+                first.filter(|part| Some(*part) != amount && !is_over && !is_item()).map(|part| (part, numbered)),
+            );
         }
         let is_part = |part: Money| {
             amount.is_none_or(|all| part.currency() == all.currency() && part.minor_units() < all.minor_units())
@@ -174,13 +221,23 @@ impl Totals<'_> {
         Some(if is_one && numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
     }
 
+    /// Whether a place is that of an entry, or in a sentence that says what is owed.
+    fn is_stated(&self, at: usize, found: Found) -> bool {
+        self.marks.get(at).is_some_and(|marks| marks.is_stated(found))
+    }
+
     /// The only amount that is no part, if it is asked for beside it.
     pub(super) fn demanded(&self) -> Read {
         let mut only: Option<(usize, Money)> = None;
         for (at, amount) in &self.amounts {
             let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);
             let until = line.shown.get(..marks.first_end().unwrap_or(line.shown.len())).unwrap_or_default();
+            let is_larger = |(_, other): &(usize, Money)| other.minor_units() > amount.minor_units();
             if amount::amounts(until, self.currencies).contains(&amount) {
+                // `20.00 EUR plus VAT, that is 24.00 EUR`
+                if self.amounts_of(at).iter().any(is_larger) {
+                    return None;
+                }
                 if only.is_some_and(|(_, only)| only != amount) {
                     return None;
                 }
@@ -188,9 +245,12 @@ impl Totals<'_> {
             }
         }
         // A tax may be the bill itself.
-        let is_tax = |at: usize| self.marks.get(at).is_some_and(|marks| !marks.has_part() && marks.aside.is_none());
+        let is_tax = |at: usize| self.marks.get(at).is_some_and(|marks| !marks.has_part() && !marks.has_aside());
         let alone = || self.amounts.first().copied().filter(|(at, _)| self.is_only(*at) && is_tax(*at));
         let (at, amount) = only.or_else(alone)?;
+        if self.is_counted_by(self.lines.get(at)?, &self.lines.get(at)?.shown) {
+            return None;
+        }
         let asks = |line: &Line| {
             let is_due =
                 || has(line, &self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
@@ -220,7 +280,7 @@ impl Totals<'_> {
                 || self.asks_together(line)
                 || is_account()
                 || is_due()
-                || self.base.bill.iter().any(|label| line.places(label).any(is_numbered))
+                || line.places_of(self.base.bill.iter()).any(is_numbered)
         };
         let is_heading = |line: &Line| line.words() <= HEADING_WORDS && has(line, &self.base.bill);
         let all = || std::iter::once(self.subject).chain(self.lines);
@@ -229,6 +289,20 @@ impl Totals<'_> {
         let is_evident = || *self.is_evident.get_or_init(|| all().any(is_of_bill) || is_taxed());
         !is_evident() && (is_sentence || !*self.is_headed.get_or_init(is_headed))
     }
+}
+
+/// Whether a line says in how many instalments something is paid: `in three instalments`, `en 6 cuotas`.
+pub(super) fn names_several(line: &Line) -> bool {
+    let is_count = |word: &str| {
+        let word = word.to_lowercase();
+        let number: Option<u32> = word.trim_end_matches(['x', '×']).parse().ok();
+        number.is_some_and(|number| (2..=60).contains(&number)) || COUNTS.contains(&word.as_str())
+    };
+    let all = Templates::any_language();
+    line.places_of([&all.instalment, &all.several].into_iter().flat_map(Labels::iter)).any(|found| {
+        let before = line.before(found).trim_end_matches(' ');
+        before.rsplit(|c: char| !c.is_alphanumeric()).next().is_some_and(is_count)
+    })
 }
 
 /// Whether a line says more than a label does.
@@ -256,9 +330,12 @@ fn is_numbered(text: &str) -> bool {
     let words: Vec<&str> =
         text.split(|c: char| !c.is_alphanumeric() && c != '/').filter(|word| !word.is_empty()).collect();
     let is_number = |word: &str| word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit()) && !word.is_empty();
+    let is_up_to = |a: &str, b: &str| matches!((a.parse::<u32>(), b.parse::<u32>()), (Ok(a), Ok(b)) if 0 < a && a <= b);
     let is_of = |word: &str| ["of", "de", "von", "sur", "van", "di", "su"].contains(&word.to_lowercase().as_str());
     words.windows(3).any(|words| matches!(words, [a, of, b] if is_number(a) && is_of(of) && is_number(b)))
-        || words.iter().any(|word| word.split_once('/').is_some_and(|(a, b)| is_number(a) && is_number(b)))
+        || words
+            .iter()
+            .any(|word| word.split_once('/').is_some_and(|(a, b)| is_number(a) && is_number(b) && is_up_to(a, b)))
 }
 
 #[cfg(test)]
@@ -290,6 +367,27 @@ mod tests {
     }
 
     #[test]
+    fn of_several_instalments_the_one_that_is_named_is_owed() {
+        for text in [
+            "Instalment 2 of 3\n12.00 EUR\nOrder total: 36.00 EUR\nDue date 3 December 2026",
+            "Amount of the instalment\n12.00 EUR\nNumber of the instalment\n2 of 3\nInstalment 12.00 EUR\nTotal 36.00 EUR\nDue date 3 December 2026",
+            "Charge 36.00 EUR in three instalments\nNext collection: 12.00 EUR\nDue date 3 December 2026",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR 2026-12-03".into())), "{text}");
+        }
+        for text in [
+            "Total 36.00 EUR in three instalments\nDue date 3 December 2026",
+            // What a device costs each month is an item of the bill.
+            "Modem, instalment 2 of 3: 5.00 EUR\nInternet 31.00 EUR\nTotal 36.00 EUR",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(read)) if read.starts_with("5") || read.starts_with("12")), "{text}");
+        }
+        let several = |text: &str| super::names_several(&crate::extract::line::line(text));
+        assert!(several("36.00 EUR in 3 instalments") && several("in drei Raten") && several("em 6 parcelas"));
+        assert!(!several("Instalment 2 of 3") && !several("4. Rate: 25,00 EUR"));
+    }
+
+    #[test]
     fn what_is_only_mentioned_is_not_owed() {
         for text in [
             "Our readers pay too much for power. The grand total of last year was 12.00 EUR for each of them.",
@@ -300,6 +398,8 @@ mod tests {
             "Forged invoices over 12.00 EUR are being sent in our name",
             "Total: 12.00 EUR in this example of an invoice",
             "A late fee of 12.00 EUR is due from 3 December 2026 on.",
+            "We ask for 10.00 EUR plus VAT (2.00 EUR), that is 12.00 EUR. Please transfer it.",
+            "Please pay by 3 December 2026 to avoid a fee of 12.00 EUR.",
         ] {
             assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));
         }

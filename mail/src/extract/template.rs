@@ -76,6 +76,12 @@ pub struct Template {
     /// Words without which a mail is no bill. Any of them is enough.
     #[serde(default)]
     pub(crate) bill: Labels,
+    /// The same, but only in its subject or in a heading: other mail speaks of such things too.
+    #[serde(default)]
+    pub(crate) bill_title: Labels,
+    /// What leaves it to the reader whether to pay: what only asks for a payment is no bill with it.
+    #[serde(default)]
+    pub(crate) choice: Labels,
     /// Words with which it is none.
     #[serde(default)]
     pub(crate) not_bill: Labels,
@@ -101,6 +107,9 @@ pub struct Template {
     /// your payment`.
     #[serde(default)]
     pub(crate) not_bill_together: Vec<[Labels; 2]>,
+    /// The same of bills that are taken back: these count whatever else is owed.
+    #[serde(default)]
+    pub(crate) withdrawn_together: Vec<[Labels; 2]>,
     /// The same of what was paid. It counts only if it is over: not if the payment has to or will be received.
     #[serde(default)]
     pub(crate) settled_together: Vec<[Labels; 2]>,
@@ -122,6 +131,39 @@ pub struct Template {
     /// Before amounts that have nothing to do with the bill, such as a company's capital or what a friend would save.
     #[serde(default)]
     pub(crate) aside: Labels,
+    /// Beside the one of several payments that comes next.
+    #[serde(default)]
+    pub(crate) next: Labels,
+    /// Beside those that were made already.
+    #[serde(default)]
+    pub(crate) settled: Labels,
+    /// Words with which a mail is no bill if they stand in its subject or in a heading: bills speak of such things too.
+    #[serde(default)]
+    pub(crate) not_bill_title: Labels,
+    /// Names of what is paid before the whole.
+    #[serde(default)]
+    pub(crate) deposit: Labels,
+    /// What makes a line one that asks for nothing: `for information, do not pay`.
+    #[serde(default)]
+    pub(crate) informs: Labels,
+    /// Behind the number of parts that something is paid in.
+    #[serde(default)]
+    pub(crate) several: Labels,
+    /// Behind the amount of each of several: `15.00 EUR per reminder`.
+    #[serde(default)]
+    pub(crate) each: Labels,
+    /// Between a net amount and the tax that comes to it: `20.00 EUR plus VAT`.
+    #[serde(default)]
+    pub(crate) plus: Labels,
+    /// What makes a sentence speak of something else than what is owed: another time, another choice.
+    #[serde(default)]
+    pub(crate) apart: Labels,
+    /// Two kinds of words that do so together: `last month … was`.
+    #[serde(default)]
+    pub(crate) apart_together: Vec<[Labels; 2]>,
+    /// Before the month from which a price will be another.
+    #[serde(default)]
+    pub(crate) from_then_on: Labels,
     /// What asks for a payment or announces that it is collected.
     #[serde(default)]
     pub(crate) demand: Labels,
@@ -257,9 +299,12 @@ impl Template {
         let all = |of: fn(&Self) -> &Labels| Labels::by_rank(&LANGUAGES.iter().map(of).collect::<Vec<_>>());
         Self {
             bill: all(|words| &words.bill),
+            bill_title: all(|words| &words.bill_title),
+            choice: all(|words| &words.choice),
             not_bill: all(|words| &words.not_bill),
             not_bill_together: LANGUAGES.iter().flat_map(|words| words.not_bill_together.iter().cloned()).collect(),
             settled_together: LANGUAGES.iter().flat_map(|words| words.settled_together.iter().cloned()).collect(),
+            withdrawn_together: LANGUAGES.iter().flat_map(|words| words.withdrawn_together.iter().cloned()).collect(),
             ahead: all(|words| &words.ahead),
             negation: all(|words| &words.negation),
             condition: all(|words| &words.condition),
@@ -271,6 +316,17 @@ impl Template {
             part: all(|words| &words.part),
             carried: all(|words| &words.carried),
             aside: all(|words| &words.aside),
+            apart: all(|words| &words.apart),
+            each: all(|words| &words.each),
+            informs: all(|words| &words.informs),
+            deposit: all(|words| &words.deposit),
+            not_bill_title: all(|words| &words.not_bill_title),
+            several: all(|words| &words.several),
+            plus: all(|words| &words.plus),
+            next: all(|words| &words.next),
+            settled: all(|words| &words.settled),
+            apart_together: LANGUAGES.iter().flat_map(|words| words.apart_together.iter().cloned()).collect(),
+            from_then_on: all(|words| &words.from_then_on),
             less: all(|words| &words.less),
             demand: all(|words| &words.demand),
             demand_together: LANGUAGES.iter().flat_map(|words| words.demand_together.iter().cloned()).collect(),
@@ -337,7 +393,9 @@ impl Template {
         let pairs = [
             ("not_bill_together", &self.not_bill_together),
             ("settled_together", &self.settled_together),
+            ("withdrawn_together", &self.withdrawn_together),
             ("demand_together", &self.demand_together),
+            ("apart_together", &self.apart_together),
         ];
         for (kind, pairs) in pairs {
             if !pairs.is_empty() {
@@ -386,9 +444,11 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Labels); 18] {
+    fn kinds(&self) -> [(&'static str, &Labels); 30] {
         [
             ("bill", &self.bill),
+            ("bill_title", &self.bill_title),
+            ("choice", &self.choice),
             ("not_bill", &self.not_bill),
             ("owed", &self.owed),
             ("total", &self.total),
@@ -396,6 +456,16 @@ impl Template {
             ("part", &self.part),
             ("carried", &self.carried),
             ("aside", &self.aside),
+            ("apart", &self.apart),
+            ("each", &self.each),
+            ("informs", &self.informs),
+            ("deposit", &self.deposit),
+            ("not_bill_title", &self.not_bill_title),
+            ("several", &self.several),
+            ("plus", &self.plus),
+            ("next", &self.next),
+            ("settled", &self.settled),
+            ("from_then_on", &self.from_then_on),
             ("less", &self.less),
             ("demand", &self.demand),
             ("instalment", &self.instalment),
@@ -410,9 +480,21 @@ impl Template {
     }
 
     /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 10] {
+    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 22] {
         [
+            ("bill_title", &self.bill_title),
+            ("choice", &self.choice),
             ("aside", &self.aside),
+            ("apart", &self.apart),
+            ("each", &self.each),
+            ("informs", &self.informs),
+            ("deposit", &self.deposit),
+            ("not_bill_title", &self.not_bill_title),
+            ("several", &self.several),
+            ("plus", &self.plus),
+            ("next", &self.next),
+            ("settled", &self.settled),
+            ("from_then_on", &self.from_then_on),
             ("less", &self.less),
             ("demand", &self.demand),
             ("instalment", &self.instalment),

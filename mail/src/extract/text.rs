@@ -2,17 +2,28 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
-use crate::extract::dates::{self, Order, dates};
+use crate::extract::dates::{self, Order, dates, names_day};
 use crate::extract::label::{Label, Labels};
-use crate::extract::line::{Found, GAP, Line, line, lines, sentence};
+use crate::extract::line::{Found, GAP, Line, folded, goes_on, line, lines, sentence};
 use crate::extract::marks::Marks;
+use crate::extract::schedule::Scheduled;
 use crate::extract::total::{Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Date, Money};
+use std::cell::{Cell, LazyCell};
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
+/// Letters of a word that asks for a payment by itself: shorter ones, as `payable`, are said of offers too.
+const DEMAND_LETTERS: usize = 9;
+/// What words for the day of a payment are made of, in any language.
+const PAYMENT_STEMS: [&str; 17] = [
+    "due", "pay", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "prelev", "echeance", "pag",
+    "venc", "betal", "verval", "incass", "scad",
+];
+/// Words behind the number of days within which to pay.
+const DAYS: [&str; 10] = ["day", "days", "tag", "tage", "tagen", "jours", "días", "dias", "giorni", "dagen"];
 /// Rows between a previous balance and what was paid of it.
 const ROWS_OF_ACCOUNT: usize = 6;
 /// Bytes of a line that is wrapped.
@@ -21,6 +32,12 @@ const WRAPPED: usize = 40;
 const CAPTION_WORDS: usize = 7;
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
+/// Amounts that a mail asks for: what asks for more is a list.
+const MAX_OWED: usize = 60;
+/// Digits of the number of an account, at least.
+const NUMBER_DIGITS: usize = 3;
+/// Lines of a text among which its title is.
+const TITLE_LINES: usize = 4;
 /// Lines of a text among which its heading is: a letter may begin with two addresses.
 const HEADING_LINES: usize = 20;
 
@@ -74,7 +91,7 @@ impl Reading<'_> {
             let shown = || lines.iter().map(|line| line.shown.as_str());
             let shared = self.currency.or_else(|| amount::shared_sign(shown()));
             let currencies = Currencies { shared, bare: None, decimal: amount::proven_decimal(shown()) };
-            let marks: Vec<Marks> = lines.iter().map(|line| Marks::new(line, None)).collect();
+            let marks: Vec<Marks> = Marks::of_text(&lines, None);
             let none = line("");
             let totals = Totals::new((&none, &lines), &marks, currencies, Order::Unknown, None, base);
             totals.amounts.iter().map(|(_, amount)| *amount).collect()
@@ -129,7 +146,7 @@ impl<'t> Text<'t> {
         Self {
             subject,
             lines,
-            marks: lines.iter().map(|line| Marks::new(line, words.template())).collect(),
+            marks: Marks::of_text(lines, words.template()),
             stated: denominated(lines).unwrap_or_else(|| amount::stated(shown(), shared)),
             shared,
             registered,
@@ -172,7 +189,9 @@ impl<'t> Words<'t> {
 
     /// Whether the mail calls itself a bill and nothing that makes it none.
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
-        if !mention(self.labels(|words| &words.bill), subject, lines) && !self.is_account(lines) {
+        let owed = LazyCell::new(|| self.demanded_amounts(lines));
+        let is_bill = mention(self.labels(|words| &words.bill), subject, lines) || self.is_titled_bill(subject, lines);
+        if !is_bill && !self.is_account(lines) && !self.asks_for_payment(subject, lines, || owed.is_some()) {
             return false;
         }
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
@@ -180,8 +199,13 @@ impl<'t> Words<'t> {
         let decides = |at: usize, line: &Line| {
             (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
         };
+        // What is owed until a day is owed, whatever else is told beside it.
+        let is_told_beside =
+            |line: &Line, label: &Label| owed.is_some() && line.find(label).is_some_and(|found| found.start > 0);
         let says = |label: &Label, at, line: &Line| {
-            is_stated(label, line) && (label.words > 1 || decides(at, line)) && !is_entry(lines, at)
+            is_stated(label, line)
+                && (label.words > 1 || (decides(at, line) && !is_told_beside(line, label)))
+                && !is_entry(lines, at)
         };
         let is_said = |label: &Label| {
             is_stated(label, subject) || lines.iter().enumerate().any(|(at, line)| says(label, at, line))
@@ -200,23 +224,99 @@ impl<'t> Words<'t> {
         let is_told = |at: usize| {
             let is_long = lines[at].shown.len() >= WRAPPED;
             let wrapped = || is_long && sentence(lines, at).is_some_and(|line| together(&line));
-            (together(&lines[at]) || wrapped()) && !is_entry(lines, at)
+            // A part may have been paid, and an order sent.
+            let is_of_another = || owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed));
+            (together(&lines[at]) || wrapped()) && !is_entry(lines, at) && !is_of_another()
         };
-        let is_none = all.not_bill.iter().any(is_said) || together(subject) || (0..lines.len()).any(is_told);
+        let is_titled = |label: &Label| titles(subject, lines).any(|line| is_stated(label, line));
+        let withdraws =
+            |line: &Line| !line.is_row() && all.withdrawn_together.iter().any(|pair| says_together(line, pair));
+        let is_withdrawn = |at: usize| {
+            withdraws(&lines[at])
+                || (lines[at].shown.len() >= WRAPPED && sentence(lines, at).is_some_and(|line| withdraws(&line)))
+        };
+        let is_none = all.not_bill_title.iter().any(is_titled)
+            || all.not_bill.iter().any(is_said)
+            || together(subject)
+            || withdraws(subject)
+            || (0..lines.len()).any(is_withdrawn)
+            || (0..lines.len()).any(is_told);
         !is_none && !self.is_waived(lines)
+    }
+
+    /// The amounts of entries that are called what is left to pay, or that ask for it, if a day is said until which.
+    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
+        let labels = || self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1));
+        let is_entry = |line: &Line| line.is_row() || line.words() <= CAPTION_WORDS;
+        let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
+            let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
+            let value = found.and_then(|found| value(lines, at, found)).map(|value| value.text).unwrap_or_default();
+            let owed = amount::amounts(value, any_currency()).into_iter().filter(|owed| owed.minor_units() > 0);
+            owed.map(|owed| (at, owed)).collect()
+        };
+        let entries = lines.iter().enumerate().filter(|(_, line)| is_entry(line));
+        let owed: Vec<(usize, Money)> = entries.flat_map(of).collect();
+        // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
+        let is_day_below = || {
+            let mut below = owed.iter().filter_map(|(at, _)| lines.get(at + 1));
+            below.any(|next| is_entry(next) && names_day(&next.shown))
+        };
+        let owed: Vec<Money> = if !owed.is_empty() && (is_day_below() || self.says_day(lines)) {
+            owed.iter().map(|(_, owed)| *owed).collect()
+        } else {
+            let told = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
+            told.flat_map(|at| amount::amounts(&lines[at].shown, any_currency())).collect()
+        };
+        (1..=MAX_OWED).contains(&owed.len()).then_some(owed)
+    }
+
+    /// Whether a day is said until which something is to be paid.
+    fn says_day(&self, lines: &[Line]) -> bool {
+        let is_due = |at: usize| {
+            let mut places = self.base.due.iter().filter_map(|label| Some((label, lines[at].find(label)?)));
+            places.any(|(_, found)| {
+                let value = value(lines, at, found).map(|value| value.text).unwrap_or_default();
+                names_day(value)
+            })
+        };
+        (0..lines.len()).any(|at| is_due(at) || self.asks_on_day(lines, at))
+    }
+
+    /// Whether a sentence asks for a payment and says a day.
+    fn asks_on_day(&self, lines: &[Line], at: usize) -> bool {
+        // Other things have a day as well: `delivery until 9 December`.
+        let of_payment = |label: &Label| PAYMENT_STEMS.iter().any(|stem| label.folded.contains(stem));
+        let is_due = |line: &Line| {
+            let mut due = self.base.due.iter();
+            line.words() > CAPTION_WORDS && due.any(|label| is_stated(label, line) && of_payment(label))
+        };
+        // One word is enough beside an amount: `we debit`.
+        let demands = |line: &Line| {
+            let is_long = |label: &&Label| label.words > 1 || label.folded.len() >= DEMAND_LETTERS;
+            let mut places = line.places_of(self.base.demand.iter().filter(is_long));
+            amount::has_currency(&line.shown) && places.any(|found| is_asserted(line, found))
+        };
+        let says = |line: &Line| names_day(&line.shown) && (self.asks(line) || is_due(line) || demands(line));
+        says(&lines[at]) || sentence(lines, at).is_some_and(|line| says(&line))
+    }
+
+    /// Whether a line asks for a payment, or announces one.
+    fn asks(&self, line: &Line) -> bool {
+        let labels = self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1);
+        line.places_of(labels).any(|found| is_asserted(line, found))
+            || self.base.demand_together.iter().any(|pair| says_together(line, pair))
     }
 
     /// Whether nothing is said of a payment but that there is none: `no longer has to be paid`.
     fn is_waived(&self, lines: &[Line]) -> bool {
         let mut is_waived = false;
         for line in lines {
-            for label in self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1) {
-                for found in line.places(label) {
-                    if !is_denied(line, found) {
-                        return false;
-                    }
-                    is_waived = true;
+            let labels = self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1);
+            for found in line.places_of(labels) {
+                if !is_denied(line, found) {
+                    return false;
                 }
+                is_waived = true;
             }
         }
         is_waived
@@ -244,6 +344,40 @@ impl<'t> Words<'t> {
             || (lines.iter().any(is_caption) && lines.iter().any(is_due))
     }
 
+    /// Whether the mail asks for a payment, or announces one, says on which day and for which account, and leaves the
+    /// reader no choice, whatever it is called.
+    fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
+        let all = Templates::any_language();
+        let is_choice = |line: &Line| all.choice.iter().any(|label| line.has(label));
+        let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
+        lines.iter().any(|line| amount::has_currency(&line.shown))
+            && self.has_evidence(lines)
+            && !is_choice(subject)
+            && !lines.iter().any(is_choice)
+            && (is_on_day() || is_owed())
+    }
+
+    /// Whether a mail says for which account of the reader it is, to which account to pay, or, as an entry, until when.
+    fn has_evidence(&self, lines: &[Line]) -> bool {
+        let beside = |at: usize, found: Found| value(lines, at, found).map(|value| value.text).unwrap_or_default();
+        let is_number = |text: &str| {
+            number(text).is_some_and(|number| number.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS)
+        };
+        let is_numbered =
+            |at: usize, line: &Line| line.places_of(self.base.account.iter()).any(|found| is_number(beside(at, found)));
+        let is_dated = |at: usize, line: &Line| {
+            let is_entry = line.is_row() || line.words() <= CAPTION_WORDS;
+            is_entry && line.places_of(self.base.due.iter()).any(|found| names_day(beside(at, found)))
+        };
+        let names = |line: &Line| names_own_account(&line.shown) || accounts(line).any(|iban| iban.is_some());
+        lines.iter().enumerate().any(|(at, line)| is_numbered(at, line) || is_dated(at, line) || names(line))
+    }
+
+    /// Whether the subject or a heading calls the mail by a name that other mail has as well.
+    fn is_titled_bill(&self, subject: &Line, lines: &[Line]) -> bool {
+        titles(subject, lines).any(|line| self.base.bill_title.iter().any(|label| is_stated(label, line)))
+    }
+
     /// Whether the bill may be written in English, where a month may stand before its day.
     fn is_english(&self, subject: &Line, lines: &[Line]) -> bool {
         let of_english = |language: &Template| language.id == "en" && mention(&language.bill, subject, lines);
@@ -257,33 +391,69 @@ impl<'t> Words<'t> {
         match totals.total()? {
             // What asks for nothing is no bill, unless it says what came to that.
             Ok(amount) if amount.minor_units() == 0 && totals.is_largest(amount) => None,
-            read => Some(read.and_then(|amount| self.bill(text, amount))),
+            read => Some(read.and_then(|amount| {
+                let bill = self.bill(text, amount)?;
+                let day = match totals.scheduled() {
+                    Some(Scheduled::One(next, day)) if next == amount => day,
+                    _ => None,
+                };
+                Ok(Bill { due: day.or(bill.due), ..bill })
+            })),
         }
     }
 
+    /// Whether a day behind a word for it is that of a payment: other things have to be done until a day as well.
+    fn is_about_payment(&self, text: &Text<'_>, at: usize, found: Found) -> bool {
+        let (Some(line), Some(marks)) = (text.lines.get(at), text.marks.get(at)) else { return false };
+        let (start, end) = (marks.piece_start(found).unwrap_or_default(), marks.piece_end(found));
+        let sentence = line.shown.get(start..end.unwrap_or(line.shown.len())).unwrap_or_default();
+        let said = folded(line.shown.get(found.start..found.end).unwrap_or_default());
+        let has_stem = |text: &str| PAYMENT_STEMS.iter().any(|stem| text.contains(stem));
+        if line.is_row() || sentence.split_whitespace().count() <= CAPTION_WORDS || has_stem(&said) {
+            return true;
+        }
+        let around = sentence_around(text.lines, at, sentence);
+        let says = |labels: &Labels| labels.iter().any(|label| around.has(label));
+        has_stem(&folded(&around.shown)) || says(&self.base.demand) || says(&self.base.owed) || says(&self.base.bill)
+    }
+
     /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
-    fn asked_for_on(&self, text: &Text<'_>) -> Option<Date> {
+    fn asked_for_on(&self, text: &Text<'_>, amount: Money) -> Option<Date> {
         let demands = |line: &Line| {
             self.base.demand.iter().any(|label| line.has(label))
                 || self.base.demand_together.iter().any(|pair| says_together(line, pair))
         };
-        let asks = |line: &&Line| demands(line) && !dates_a_document(line);
-        let days = |line: &Line| dates(&line.shown, text.order).unwrap_or_default();
-        let mut all = text.lines.iter().filter(asks).flat_map(days);
+        let asks = |(at, line): &(usize, &Line)| {
+            demands(line)
+                && !dates_a_document(line)
+                && !counts_days(line)
+                && !speaks_of_another(text, *at, None, amount)
+        };
+        let days = |(_, line): (usize, &Line)| dates(&line.shown, text.order).unwrap_or_default();
+        let counted: Vec<Line> = text.lines.iter().zip(&text.marks).map(|(line, marks)| marks.counted(line)).collect();
+        let mut all = counted.iter().enumerate().filter(asks).flat_map(days);
         let first = all.next()?;
         all.all(|other| other == first).then_some(first)
     }
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
         let mut said: Vec<Date> = Vec::new();
-        for value in values(text.lines, &text.marks, self.labels(|words| &words.due)) {
+        let is_paid = Cell::new(false);
+        let is_of_it = |at: usize, found: Found| {
+            let is_of_it = !speaks_of_another(text, at, Some(found), amount);
+            let said = value(text.lines, at, found).map(|value| value.text).unwrap_or_default();
+            let is_day = dates(said, text.order).is_ok_and(|dates| !dates.is_empty());
+            is_paid.set(is_paid.get() || (is_of_it && is_day && self.is_about_payment(text, at, found)));
+            is_of_it
+        };
+        for value in values_if(text.lines, &text.marks, self.labels(|words| &words.due), is_of_it) {
             said.extend(dates(value, text.order)?.first());
         }
         said.dedup();
         // Two days may be that of a bill and that of its reminder, or those of two instalments.
         let due = match said.as_slice() {
-            [] => self.asked_for_on(text),
-            [day] => Some(*day),
+            [] => self.asked_for_on(text, amount),
+            [day] if is_paid.get() => Some(*day),
             _ => None,
         };
         let mut covered = None;
@@ -312,7 +482,13 @@ fn is_stated(label: &Label, line: &Line) -> bool {
         let next = line.after(found).strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
         label.words == 1 && next
     };
-    line.places(label).any(|found| !is_joined(found) && is_asserted(line, found))
+    line.may_have(label) && line.places(label).any(|found| !is_joined(found) && is_asserted(line, found))
+}
+
+/// The subject, and the headings that a text begins with.
+fn titles<'l>(subject: &'l Line, lines: &'l [Line]) -> impl Iterator<Item = &'l Line> {
+    let headings = lines.iter().take(TITLE_LINES).filter(|line| line.words() <= HEADING_WORDS);
+    std::iter::once(subject).chain(headings)
 }
 
 /// Whether a line may say when something was written: `the invoice of 1 November`, `vom 01.11.2026`.
@@ -322,6 +498,41 @@ fn dates_a_document(line: &Line) -> bool {
     words
         .windows(2)
         .any(|pair| matches!(pair, [word, next] if is_from(word) && next.starts_with(|c: char| c.is_ascii_digit())))
+}
+
+/// To compare amounts before it is known what they are in.
+fn any_currency() -> Currencies {
+    Currencies { bare: "EUR".parse().ok(), ..Currencies::default() }
+}
+
+/// Whether a line does not say one of these amounts: what it says was paid is another.
+fn is_about_another(line: &Line, owed: &[Money]) -> bool {
+    let amounts = amount::signed(&line.shown, any_currency());
+    !amounts.iter().any(|said| owed.contains(&said.money))
+}
+
+/// A sentence, with the line before it if it goes on there.
+fn sentence_around(lines: &[Line], at: usize, text: &str) -> Line {
+    let before = at.checked_sub(1).filter(|before| goes_on(lines, *before));
+    let before = before.and_then(|before| lines.get(before)).map_or("", |line| line.shown.as_str());
+    line(&format!("{before} {text}"))
+}
+
+/// Whether a line says within how many days: a date beside it is that of the document.
+fn counts_days(line: &Line) -> bool {
+    let words: Vec<&str> = line.shown.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit());
+    let is_days = |word: &str| DAYS.contains(&word.to_lowercase().as_str());
+    words.windows(2).any(|pair| matches!(pair, [count, days] if is_number(count) && is_days(days)))
+}
+
+/// Whether the sentence of a place, or the line if there is none, has amounts, and none of them is this one.
+fn speaks_of_another(text: &Text<'_>, at: usize, found: Option<Found>, amount: Money) -> bool {
+    let (Some(line), Some(marks)) = (text.lines.get(at), text.marks.get(at)) else { return false };
+    let start = found.and_then(|found| marks.piece_start(found)).unwrap_or_default();
+    let end = found.and_then(|found| marks.piece_end(found)).unwrap_or(line.shown.len());
+    let amounts = amount::amounts(line.shown.get(start..end).unwrap_or_default(), text.currencies(None));
+    !line.is_row() && !amounts.is_empty() && !amounts.contains(&amount)
 }
 
 /// Whether the subject or a line of the mail has one of the labels.
@@ -353,10 +564,21 @@ fn denominated(lines: &[Line]) -> Option<Stated> {
 
 /// What stands behind any of the labels, in the order of the lines.
 fn values<'l>(lines: &'l [Line], marks: &[Marks], labels: &Labels) -> Vec<&'l str> {
+    values_if(lines, marks, labels, |_, _| true)
+}
+
+/// The same of those places that are meant.
+fn values_if<'l>(
+    lines: &'l [Line],
+    marks: &[Marks],
+    labels: &Labels,
+    is_meant: impl Fn(usize, Found) -> bool,
+) -> Vec<&'l str> {
+    let is_meant = &is_meant;
     let of_line = |at: usize| {
-        let aside = marks.get(at).and_then(|marks| marks.aside);
         let places = labels.iter().filter_map(move |label| lines.get(at)?.find(label));
-        let places = places.filter(move |found| aside.is_none_or(|aside| found.end <= aside));
+        let places = places.filter(move |found| !marks.get(at).is_some_and(|marks| marks.is_aside(*found)));
+        let places = places.filter(move |found| is_meant(at, *found));
         places.filter_map(move |found| {
             let value = value(lines, at, found)?;
             // Of several rows below a heading none is worth more than the others.
@@ -404,17 +626,28 @@ fn iban_at(text: &str) -> Option<Iban> {
     None
 }
 
-/// What all accounts of a text are in, whether they are to be paid to or debited.
-fn account_currency(lines: &[Line]) -> Option<Currency> {
+/// What begins as the number of an account in a line, and the account if it is one.
+fn accounts(line: &Line) -> impl Iterator<Item = Option<Iban>> {
     let begins = |text: &&str| {
         matches!(text.as_bytes(), [a, b, c, d, ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase()
             && c.is_ascii_digit() && d.is_ascii_digit())
     };
-    let words = |line: &Line| -> Vec<Option<Iban>> {
-        let starts = std::iter::once(0).chain(line.shown.match_indices([' ', GAP, ':']).map(|(at, _)| at + 1));
-        starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at).collect()
+    let starts = std::iter::once(0).chain(line.shown.match_indices([' ', GAP, ':']).map(|(at, _)| at + 1));
+    starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at)
+}
+
+/// Whether a text has what is left of the number of the reader's card or account: `•••• 2204`, `**** 4471`.
+fn names_own_account(text: &str) -> bool {
+    let is_number = |end: &str| {
+        let digits = end.trim_start_matches(['•', '*', ' ']);
+        digits.bytes().take_while(u8::is_ascii_digit).count() >= NUMBER_DIGITS
     };
-    let mut all = lines.iter().flat_map(words).flatten().map(|iban| iban.currency());
+    ["••", "**"].iter().filter_map(|mask| text.split_once(mask)).any(|(_, end)| is_number(end))
+}
+
+/// What all accounts of a text are in, whether they are to be paid to or debited.
+fn account_currency(lines: &[Line]) -> Option<Currency> {
+    let mut all = lines.iter().flat_map(accounts).flatten().map(|iban| iban.currency());
     let first = all.next()??;
     all.all(|other| other == Some(first)).then_some(first)
 }
@@ -515,6 +748,67 @@ mod tests {
         }
         for text in ["Please pay 12.00 EUR for the flowers", "Total: 12.00 EUR\nDue date 3 December 2026"] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_asks_for_a_payment_until_a_day_is_a_bill_whatever_it_is_called() {
+        let read = |subject: &str, text: &str| {
+            crate::extract::words(subject, text).and_then(Result::ok).map(|bill| bill.amount.to_string())
+        };
+        for text in [
+            "Membership 12.00 EUR\nPlease transfer 12.00 EUR by 3 December 2026.",
+            "We will debit 12.00 EUR on 3 December.",
+            "Your plan will renew on 3 December 2026, and we charge your card 12.00 EUR.",
+            "Wir bitten um Überweisung von\t12,00 EUR\nbis zum 3. Dezember 2026",
+            // A part was paid, or something else is refunded.
+            "Outstanding\t12.00 EUR\nPay by 3 December 2026\nYour payment of 7.00 EUR was received.",
+            "Your order was shipped.\nStill to pay\t12.00 EUR\nPay by 3 December 2026",
+        ] {
+            let of_account = format!("{text}\nCustomer number 4711");
+            assert_eq!(read("Hello", &of_account).as_deref(), Some("12.00 EUR"), "{text}");
+        }
+        for of_account in ["to DE89 3704 0044 0532 0130 00", "Card •••• 2204", "Due date\t3 December 2026"] {
+            let text = format!("Please transfer 12.00 EUR by 3 December 2026.\n{of_account}");
+            assert_eq!(read("Hello", &text).as_deref(), Some("12.00 EUR"), "{text}");
+        }
+        for choice in [
+            "Please transfer 12.00 EUR by 3 December 2026.",
+            "Please transfer 12.00 EUR by 3 December 2026.\nCustomer number 4711\nThe demand has been withdrawn.",
+            "Please donate 12.00 EUR by 3 December 2026.\nCustomer number 4711",
+        ] {
+            assert_eq!(read("Hello", choice), None, "{choice}");
+        }
+        for (subject, text) in [
+            ("Hello", "Please pay 12.00 EUR for the flowers"),
+            ("Hello", "Delivery until 3 December 2026. Total 12.00 EUR"),
+            ("Hello", "We agreed to pay you 12.00 EUR by 3 December 2026"),
+            ("Price change", "We will debit 12.00 EUR on 3 December 2026."),
+            ("Spendenaufruf", "Bitte überweisen Sie 12,00 EUR bis zum 3. Dezember 2026."),
+            (
+                "Avis",
+                "L'avis d'échéance de 12,00 EUR a été annulé. Vous n'avez rien à régler avant le 3 décembre 2026.",
+            ),
+        ] {
+            assert_eq!(read(subject, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_of_something_else_is_not_due() {
+        let due = |text: &str| {
+            let bill = crate::extract::words("Invoice, facture", text).and_then(Result::ok);
+            bill.and_then(|bill| bill.due).map(|due| due.to_string())
+        };
+        let pay = "Amount due: 12.00 EUR";
+        assert_eq!(due(&format!("{pay}\nPay by 3 December 2026")).as_deref(), Some("2026-12-03"));
+        for other in [
+            // Of another amount, of the document, and until which something else is to be done.
+            "Your second payment of 7.00 EUR is due by 3 May 2027 and is no part of this",
+            "Please transfer it within 14 days of the date of this letter (3 December 2026)",
+            "Pour changer de formule, dites-le dans votre espace avant le 3 décembre 2026",
+        ] {
+            assert_eq!(due(&format!("{pay}\n{other}")), None, "{other}");
         }
     }
 

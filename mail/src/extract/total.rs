@@ -11,12 +11,15 @@
 //!   the only amount, asked for (`sentence.rs`) ─────────────────┘ if there is nothing else
 //! ```
 
-use crate::extract::amount::{self, Currencies};
+use crate::extract::amount::{self, Currencies, Signed};
 use crate::extract::dates::Order;
 use crate::extract::label::{Label, Labels};
-use crate::extract::line::{Column, Found, Line, folded};
+use crate::extract::line::{Column, Found, GAP, Line, folded, line};
 use crate::extract::marks::Marks;
-use crate::extract::sentence::is_sentence;
+use crate::extract::passage::Manner;
+use crate::extract::remainder::Entry;
+use crate::extract::schedule::Scheduled;
+use crate::extract::sentence::{is_sentence, names_several};
 use crate::extract::{Refusal, Template, Templates};
 use portcullis_protocol::Money;
 use std::cell::OnceCell;
@@ -29,6 +32,12 @@ const CAPTION_WORDS: usize = 3;
 const MAX_RELATED: usize = 200;
 /// Places of a kind of words in a line that are looked at beside those of another kind.
 pub(super) const MAX_PLACES: usize = 8;
+/// Bytes behind an amount within which the tax is named that comes to it.
+const MAX_PLUS: usize = 24;
+/// What encloses explanations.
+const BRACKETS: [char; 4] = ['(', ')', '[', ']'];
+/// Words of a line that is an entry of a bill.
+const ENTRY_WORDS: usize = 8;
 /// Rows between a heading and the total of its table.
 const MAX_ROWS: usize = 60;
 
@@ -46,8 +55,16 @@ pub(super) struct Totals<'t> {
     pub(super) base: &'t Template,
     /// Every amount, with the line that it stands on.
     pub(super) amounts: Vec<(usize, Money)>,
+    /// Those that are no more than told in running text left out.
+    stated: Vec<(usize, Money)>,
     /// Of each line whether it has one.
     with_amount: Vec<bool>,
+    /// The last amounts of the lines.
+    pub(super) entries: OnceCell<Vec<Entry>>,
+    /// The last amount of each line, whatever its sign.
+    lasts: OnceCell<Vec<Option<Signed>>>,
+    /// What is to be paid of a list of instalments.
+    pub(super) scheduled: OnceCell<Option<Scheduled>>,
     /// Whether something says that it is a bill, and whether a heading does.
     pub(super) is_evident: OnceCell<bool>,
     pub(super) is_headed: OnceCell<bool>,
@@ -86,14 +103,26 @@ impl<'t> Totals<'t> {
         own: Option<&'t Template>,
         base: &'t Template,
     ) -> Self {
-        let of = |(at, (line, marks)): (usize, (&Line, &Marks))| {
-            let counted = marks.aside.and_then(|from| line.shown.get(..from)).unwrap_or(&line.shown);
-            // `2 x 6.00 EUR = 12.00 EUR`
-            let result = counted.rsplit_once('=').map(|(_, result)| result);
-            let counted = result.filter(|result| !amount::amounts(result, currencies).is_empty()).unwrap_or(counted);
-            amount::amounts(counted, currencies).into_iter().map(move |amount| (at, amount))
-        };
-        let amounts: Vec<(usize, Money)> = lines.iter().zip(marks).enumerate().flat_map(of).collect();
+        let mut found: Vec<(usize, Money, bool)> = Vec::new();
+        for (at, (line, marks)) in lines.iter().zip(marks).enumerate() {
+            for piece in marks.pieces.iter().filter(|piece| piece.manner != Manner::Aside) {
+                let counted = line.shown.get(piece.start..piece.end).unwrap_or_default();
+                // `2 x 6.00 EUR = 12.00 EUR`
+                let result = counted.rsplit_once('=').map(|(_, result)| result);
+                let result = result.filter(|result| !amount::amounts(result, currencies).is_empty());
+                let result = result.or_else(|| multiplied(counted, currencies));
+                let mut amounts = amount::amounts(result.unwrap_or(counted), currencies);
+                if result.is_none() && counted.contains(BRACKETS) {
+                    // What is in brackets explains.
+                    let outside = amount::amounts(&amount::outside_brackets(counted), currencies);
+                    amounts = if outside.is_empty() { amounts } else { outside };
+                }
+                found.extend(amounts.into_iter().map(|amount| (at, amount, piece.manner == Manner::Stated)));
+            }
+        }
+        let amounts: Vec<(usize, Money)> = found.iter().map(|(at, amount, _)| (*at, *amount)).collect();
+        let stated: Vec<(usize, Money)> =
+            found.iter().filter(|(_, _, is_stated)| *is_stated).map(|(at, amount, _)| (*at, *amount)).collect();
         let mut with_amount = vec![false; lines.len()];
         for (at, _) in &amounts {
             with_amount.get_mut(*at).into_iter().for_each(|has| *has = true);
@@ -107,10 +136,21 @@ impl<'t> Totals<'t> {
             own,
             base,
             amounts,
+            stated,
             with_amount,
+            entries: OnceCell::new(),
+            lasts: OnceCell::new(),
+            scheduled: OnceCell::new(),
             is_evident: OnceCell::new(),
             is_headed: OnceCell::new(),
         }
+    }
+
+    /// The amounts of a line.
+    pub(super) fn amounts_of(&self, at: usize) -> &[(usize, Money)] {
+        let from = self.amounts.partition_point(|(line, _)| *line < at);
+        let rest = self.amounts.get(from..).unwrap_or_default();
+        rest.get(..rest.partition_point(|(line, _)| *line == at)).unwrap_or_default()
     }
 
     /// Whether a line has an amount.
@@ -126,11 +166,38 @@ impl<'t> Totals<'t> {
             |own: &&Template| [&own.owed, &own.total, &own.total_if_largest].iter().any(|labels| !labels.is_empty());
         let own = self.own.filter(has_labels);
         let words = own.unwrap_or(self.base);
-        if let Some(read) = words.owed.iter().find_map(|label| self.settled(self.behind(label, Which::Any))) {
-            return self.instalment(Some(amount(read)));
+        let scheduled = if own.is_none() { self.scheduled() } else { None };
+        if let Some(read) = self.owed_behind(&words.owed) {
+            return match scheduled {
+                Some(Scheduled::One(next, _))
+                    if read.is_ok_and(|(owed, at)| owed != next && !self.names_instalment(at)) =>
+                {
+                    Some(Err(Refusal::AmbiguousAmount))
+                }
+                _ => self.instalment(Some(amount(self.grown(read)))),
+            };
         }
+        match scheduled {
+            Some(Scheduled::One(next, _)) => return Some(Ok(next)),
+            Some(Scheduled::Unclear) => return Some(Err(Refusal::AmbiguousAmount)),
+            None => {}
+        }
+        let whole = self.whole(words, own.is_some());
+        match self.asked().filter(|_| own.is_none()).map(amount) {
+            // What is asked for is no other than the whole.
+            Some(Ok(asked)) => match whole {
+                Some(Ok(whole)) if whole != asked => Some(Err(Refusal::AmbiguousAmount)),
+                _ => self.instalment(Some(Ok(asked))),
+            },
+            _ => whole,
+        }
+    }
+
+    /// The whole, if the text does not say what is left.
+    fn whole(&self, words: &Template, is_own: bool) -> Option<Result<Money, Refusal>> {
+        let amount = |read: Settled| read.map(|(amount, _)| amount);
         let whole = self.whole_behind(&words.total);
-        if own.is_some() {
+        if is_own {
             return whole.or_else(|| self.largest_behind(&words.total_if_largest, &EVERY)).map(amount);
         }
         let whole = whole
@@ -142,15 +209,72 @@ impl<'t> Totals<'t> {
         let is_open = matches!(whole, None | Some(Err(Refusal::AmbiguousAmount)));
         let told = || self.with_tax().or_else(|| self.with_parts());
         let told = is_open.then(told).flatten().or(whole);
-        let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject());
+        let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject()).map(|read| self.grown(read));
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
         let is_above = |line: usize| whole.is_none_or(|read| read.is_ok_and(|(_, whole)| whole < line));
+        // The sum may stand above what it is made of.
+        if let Some((first, last)) = self.foremost()
+            && whole.is_none_or(|read| read.map_or_else(|_| true, |(_, line)| line <= last))
+        {
+            return Some(Ok(first));
+        }
         if let Some((left, line)) = self.remainder()
-            && (is_above(line) || matches!(whole, Some(Err(Refusal::AmbiguousAmount))))
+            && (is_above(line) || matches!(whole, Some(Err(Refusal::AmbiguousAmount | Refusal::AmountOutOfRange))))
         {
             return Some(Ok(left));
         }
         self.instalment(self.on_a_day(whole.map(amount))).or_else(|| self.demanded())
+    }
+
+    /// Behind the first label of what is left to pay that has an amount: as an entry, or else in a sentence.
+    fn owed_behind(&self, labels: &Labels) -> Option<Settled> {
+        let all: Vec<Settled> = labels.iter().filter_map(|label| self.in_entry(label)).collect();
+        let entered = all.first().copied();
+        // Of several that are called so one is what the amounts come to, or nobody can tell.
+        if let Some(Ok((first, _))) = entered {
+            let differs =
+                |read: &&Settled| matches!(read, Ok((other, _)) if *other != first && other.minor_units() > 0);
+            let is = |read: Option<Settled>| matches!(read, Some(Ok((sum, _))) if sum == first);
+            let is_grown = |read: &Settled| matches!(self.grown(*read), Ok((sum, _)) if sum == first);
+            let mut others = all.iter().filter(differs).peekable();
+            let is_sum = || is(self.remainder().map(Ok)) || is(self.with_parts()) || is(self.with_tax());
+            if others.peek().is_some() && !others.all(is_grown) && !is_sum() {
+                return Some(Err(Refusal::AmbiguousAmount));
+            }
+        }
+        entered.or_else(|| labels.iter().find_map(|label| self.settled(self.behind_owed(label))))
+    }
+
+    /// Whether a line names an instalment.
+    fn names_instalment(&self, at: usize) -> bool {
+        self.lines.get(at).is_some_and(|line| self.base.instalment.iter().any(|label| line.has(label)))
+    }
+
+    /// What an entry asks for: `we will collect: 12.00 EUR`.
+    fn asked(&self) -> Option<Settled> {
+        let labels = self.base.demand.iter().filter(|label| label.words > 1);
+        labels.into_iter().find_map(|label| self.in_entry(label))
+    }
+
+    /// Behind a label of what is left to pay that stands in an entry.
+    fn in_entry(&self, label: &Label) -> Option<Settled> {
+        let is_entry = |read: &Candidate| {
+            self.lines.get(read.line).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS)
+        };
+        let mut candidates = self.behind_owed(label);
+        candidates.retain(is_entry);
+        self.settled(candidates)
+    }
+
+    /// What an amount has grown to further down, if it and what follows it come to a larger one: `invoice 40.00`,
+    /// `reminder 5.00`, `together 45.00`.
+    fn grown(&self, read: Settled) -> Settled {
+        let Ok((amount, line)) = read else { return read };
+        // Further instalments are no part of it.
+        if self.names_instalment(line) {
+            return read;
+        }
+        self.sum_with(amount, line).map_or(read, Ok)
     }
 
     /// Behind the first label that has an amount. A column of items may have such a heading too, so below it only the
@@ -172,7 +296,6 @@ impl<'t> Totals<'t> {
         for which in ways {
             for label in labels.iter() {
                 let mut candidates = self.behind(label, *which);
-                candidates.retain(|read| self.marks.get(read.line).is_some_and(|marks| marks.aside.is_none()));
                 candidates.iter_mut().filter(|read| self.is_one_of_many(read.line)).for_each(|candidate| {
                     candidate.read = Err(Refusal::AmbiguousAmount);
                 });
@@ -192,17 +315,27 @@ impl<'t> Totals<'t> {
 
     /// Whether a sentence says several amounts: then a bare label does not tell which is meant.
     fn is_one_of_many(&self, at: usize) -> bool {
-        let mut amounts: Vec<Money> =
-            self.amounts.iter().filter(|(line, _)| *line == at).map(|(_, amount)| *amount).collect();
+        let mut amounts: Vec<Money> = self.amounts_of(at).iter().map(|(_, amount)| *amount).collect();
         amounts.dedup();
         amounts.len() > 1 && self.lines.get(at).is_some_and(|line| !line.is_row() && is_sentence(line))
     }
 
-    /// The amounts beside a label, of these lines.
+    fn behind_owed(&self, label: &Label) -> Vec<Candidate> {
+        self.candidates(label, Which::Any, true)
+    }
+
     fn behind(&self, label: &Label, which: Which) -> Vec<Candidate> {
+        self.candidates(label, which, false)
+    }
+
+    /// The amounts beside a label, of these lines; of what is owed, or of the whole, which may be paid in parts.
+    fn candidates(&self, label: &Label, which: Which, is_owed: bool) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
-            let is_meant = |found: &Found| !marks.qualify(line, *found) && marks.aside.is_none_or(|at| found.end <= at);
+            if !line.may_have(label) {
+                continue;
+            }
+            let is_meant = |found: &Found| !marks.qualify(line, *found) && !marks.is_aside(*found);
             let Some(found) = line.places(label).find(is_meant) else { continue };
             let is_wanted = match which {
                 Which::Any => true,
@@ -211,7 +344,7 @@ impl<'t> Totals<'t> {
                 }
                 Which::Gross => marks.is_gross(line, found),
             };
-            if !is_wanted {
+            if !is_wanted || (!is_owed && self.is_in_several(at, found)) {
                 continue;
             }
             candidates.extend(self.candidate(at, line, found));
@@ -219,9 +352,16 @@ impl<'t> Totals<'t> {
         candidates
     }
 
+    /// Whether a sentence says that an amount is paid in several parts: `36.00 EUR in three instalments`.
+    pub(super) fn is_in_several(&self, at: usize, found: Found) -> bool {
+        let piece = self.marks.get(at).and_then(|marks| Some((marks.piece_start(found)?, marks.piece_end(found)?)));
+        let text = piece.and_then(|(start, end)| self.lines.get(at)?.shown.get(start..end));
+        text.is_some_and(|text| names_several(&line(text)))
+    }
+
     /// The amount beside a label at a place.
     fn candidate(&self, at: usize, line: &Line, found: Found) -> Option<Candidate> {
-        let value = self.value(at, line, found);
+        let value = self.value(at, line, found).filter(|(value, _)| !self.is_counted_by(line, value));
         let read = value.and_then(|(value, is_beside)| Some((amount::amount(value, self.currencies)?, is_beside)));
         let read = match read {
             Some((Err(Refusal::AmbiguousAmount), true)) => {
@@ -233,17 +373,35 @@ impl<'t> Totals<'t> {
         read.map(|(read, is_beside)| Candidate { line: at, is_beside, read })
     }
 
+    /// Whether an amount in a sentence is that of each of several, or a net one: `15.00 EUR per reminder`, `20.00 EUR
+    /// plus VAT`.
+    pub(super) fn is_counted_by(&self, line: &Line, value: &str) -> bool {
+        let Some(end) = amount::first_end_with_sign(value, self.currencies) else { return false };
+        let behind = value.get(end..).unwrap_or_default().trim_start();
+        let next = folded(behind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default());
+        let is_told = !line.is_row() && is_sentence(line);
+        let is_compared = is_told && !next.is_empty() && self.base.each.iter().any(|label| label.folded == next);
+        is_compared || self.is_net(behind)
+    }
+
+    /// Whether what stands behind an amount says that a tax comes to it.
+    pub(super) fn is_net(&self, behind: &str) -> bool {
+        let next =
+            folded(behind.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default());
+        let is_near = |tax: &Label| line(behind).find(tax).is_some_and(|tax| tax.start < MAX_PLUS);
+        self.base.plus.iter().any(|label| label.folded == next) && self.base.tax.iter().any(is_near)
+    }
+
     /// Behind a word for the total beside one for the bill, in either order: `the sum of your bill`, `invoice, total`.
     fn whole_of_bill(&self) -> Option<Settled> {
         let mut candidates = Vec::new();
         for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
-            let totals = self.base.total_if_largest.iter().flat_map(|label| line.places(label));
+            let totals = line.places_of(self.base.total_if_largest.iter());
             let totals: Vec<Found> = totals.filter(|found| !marks.qualify(line, *found)).take(MAX_PLACES).collect();
             if totals.is_empty() {
                 continue;
             }
-            let bills = self.base.bill.iter().flat_map(|label| line.places(label)).take(MAX_PLACES);
-            let bills: Vec<Found> = bills.collect();
+            let bills: Vec<Found> = line.places_of(self.base.bill.iter()).take(MAX_PLACES).collect();
             let of_bill = |total: Found| {
                 let both = |bill: Found| {
                     let (first, second) = if bill.start < total.start { (bill, total) } else { (total, bill) };
@@ -253,7 +411,7 @@ impl<'t> Totals<'t> {
                 };
                 bills.iter().copied().find_map(both)
             };
-            let found = totals.iter().copied().find_map(of_bill);
+            let found = totals.iter().copied().find_map(of_bill).filter(|found| !self.is_in_several(at, *found));
             candidates.extend(found.and_then(|found| self.candidate(at, line, found)));
         }
         candidates.retain(|candidate| match &candidate.read {
@@ -293,7 +451,7 @@ impl<'t> Totals<'t> {
             .find(|above| !self.has_amount(*above) && self.lines.get(*above).is_some_and(Line::is_row))?;
         let (line, marks) = (self.lines.get(heading)?, self.marks.get(heading)?);
         let words = [&self.base.total, &self.base.total_if_largest];
-        let places = words.iter().flat_map(|labels| labels.iter()).flat_map(|label| line.places(label));
+        let places = line.places_of(words.iter().flat_map(|labels| labels.iter()));
         let mut columns: Vec<Column> =
             places.filter(|found| !marks.qualify(line, *found)).filter_map(|found| line.column_of(found)).collect();
         columns.dedup();
@@ -308,7 +466,8 @@ impl<'t> Totals<'t> {
     fn value<'l>(&'l self, at: usize, line: &'l Line, found: Found) -> Option<(&'l str, bool)> {
         let value = value(self.lines, at, found)?;
         if std::ptr::eq(value.line, line) {
-            return Some((self.until_the_end(at, value.text, value.start), true));
+            let text = self.in_sentence_of(at, found, value.start, value.text);
+            return Some((self.until_the_end(at, text, value.start), true));
         }
         if let Some(column) = value.column {
             return Some((self.foot_of(at, column)?, false));
@@ -330,10 +489,17 @@ impl<'t> Totals<'t> {
         (above.is_empty() || (sum.is_some() && sum == units(foot))).then_some(*foot)
     }
 
+    /// As much of a value as stands in the sentence of its label.
+    fn in_sentence_of<'l>(&self, at: usize, found: Found, start: usize, value: &'l str) -> &'l str {
+        let end = self.marks.get(at).and_then(|marks| marks.piece_end(found));
+        let end = end.and_then(|end| end.checked_sub(start));
+        end.and_then(|end| value.get(..end)).unwrap_or(value)
+    }
+
     /// A value up to where something else begins behind its first amount: `12.00 EUR, of which VAT 2.00 EUR`.
     fn until_the_end<'l>(&self, at: usize, value: &'l str, start: usize) -> &'l str {
         let ends = self.marks.get(at).map_or(&[][..], |marks| &marks.ends);
-        let aside = self.marks.get(at).and_then(|marks| marks.aside);
+        let aside = self.marks.get(at).and_then(|marks| marks.aside_from(start));
         let Some(first) = amount::first_end(value, self.currencies) else { return value };
         let ends = ends.iter().map(|end| end.start).chain(aside);
         let end = ends.filter_map(|end| end.checked_sub(start)).filter(|end| *end >= first).min();
@@ -373,7 +539,7 @@ impl<'t> Totals<'t> {
 
     /// The amounts of lines that name a tax.
     pub(super) fn taxes(&self) -> impl Iterator<Item = Money> {
-        let names_one = |at: usize| self.lines.get(at).is_some_and(names_tax);
+        let names_one = |at: usize| self.lines.get(at).is_some_and(|line| names_tax(line) && !is_kept(line));
         self.amounts.iter().filter(move |(at, _)| names_one(*at)).map(|(_, amount)| *amount)
     }
 
@@ -387,12 +553,20 @@ impl<'t> Totals<'t> {
     pub(super) fn is_largest(&self, total: Money) -> bool {
         let is_larger =
             |other: Money| other.currency() == total.currency() && other.minor_units() > total.minor_units();
-        !self.amounts.iter().any(|(_, other)| is_larger(*other))
+        // What is only told in running text is no entry of the bill.
+        let is_stated = self.stated.iter().any(|(_, other)| *other == total);
+        let others = if is_stated { &self.stated } else { &self.amounts };
+        !others.iter().any(|(_, other)| is_larger(*other))
+    }
+
+    /// The amounts that are stated, or all if none is.
+    fn entered(&self) -> &[(usize, Money)] {
+        if self.stated.is_empty() { &self.amounts } else { &self.stated }
     }
 
     /// The amount that a net amount and a tax make, whatever it is called: the largest, or the only one of its kind.
     fn with_tax(&self) -> Option<Settled> {
-        let all = &self.amounts;
+        let all = self.entered();
         let largest = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
         if all.iter().any(|(_, amount)| amount.currency() != largest.1.currency()) {
             return None;
@@ -441,7 +615,7 @@ impl<'t> Totals<'t> {
 
     /// The largest amount, if those of the lines above it or below it come to it.
     fn with_parts(&self) -> Option<Settled> {
-        let all = &self.amounts;
+        let all = self.entered();
         let (_, total) = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
         if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
             return None;
@@ -470,15 +644,68 @@ impl<'t> Totals<'t> {
         Some(Ok((total, at)))
     }
 
+    /// Whether the amounts of lines beside each other, this one among them, come to an amount.
+    pub(super) fn is_sum_around(&self, total: Money, at: usize) -> bool {
+        let last = |line: usize| {
+            if self.marks.get(line).is_none_or(Marks::has_carried) {
+                return None;
+            }
+            let is_other = |last: &Signed| last.money != total && last.money.currency() == total.currency();
+            let last = self.lasts().get(line)?.filter(is_other)?;
+            Some(if last.is_negative { -last.money.minor_units() } else { last.money.minor_units() })
+        };
+        let above: Vec<i64> = (0..at).rev().take(MAX_ROWS).map_while(last).collect();
+        let below: Vec<i64> = (at + 1..self.lines.len()).take(MAX_ROWS).map_while(last).collect();
+        let Some(own) = last(at) else { return false };
+        let sums = |entries: &[i64]| -> Vec<i64> {
+            let sum = |sum: &mut i64, units: &i64| {
+                *sum = sum.saturating_add(*units);
+                Some(*sum)
+            };
+            std::iter::once(0).chain(entries.iter().scan(0_i64, sum)).collect()
+        };
+        let (above, below) = (sums(&above), sums(&below));
+        let is_sum = |above: i64| {
+            below.iter().any(|below| above.saturating_add(own).saturating_add(*below) == total.minor_units())
+        };
+        above.len() + below.len() > 2 && above.iter().any(|above| is_sum(*above))
+    }
+
+    fn lasts(&self) -> &[Option<Signed>] {
+        let last = |line: &Line| amount::signed(&line.shown, self.currencies).last().copied();
+        self.lasts.get_or_init(|| self.lines.iter().map(last).collect())
+    }
+
     /// The amount, unless something further down was paid already or is owed from before.
     pub(super) fn unless_carried(&self, amount: Money, line: usize) -> Result<Money, Refusal> {
-        let below = self.lines.iter().zip(self.marks).skip(line + 1);
-        let mut carried = below.flat_map(|(line, marks)| {
-            let behind = marks.carried.iter().map(|place| line.after(*place));
+        let below = || self.lines.iter().zip(self.marks).skip(line + 1);
+        let carried = below().flat_map(|(line, marks)| {
+            let places = marks.carried.iter().filter(|place| !marks.is_aside(**place));
+            let behind = places.map(|place| line.after(*place));
             behind.flat_map(|text| amount::signed(text, self.currencies)).take(1)
         });
-        if carried.any(|carried| carried.money.minor_units() != 0) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
+        // What was owed before and paid is over.
+        let entered = || below().flat_map(|(line, _)| amount::signed(&line.shown, self.currencies)).take(MAX_ROWS);
+        let is_over = |carried: &Signed| {
+            entered().any(|other| other.money == carried.money && other.is_negative != carried.is_negative)
+        };
+        let is_open = |carried: &Signed| carried.money.minor_units() != 0 && !is_over(carried);
+        let mut carried = carried;
+        if carried.any(|carried| is_open(&carried)) { Err(Refusal::AmbiguousAmount) } else { Ok(amount) }
     }
+}
+
+/// What comes of a multiplication, in the last cell of a row: `3 x 6.00 EUR | 18.00 EUR`.
+fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
+    let (rest, last) = row.rsplit_once(GAP)?;
+    let is_sign = |word: &str| matches!(word.to_lowercase().as_str(), "x" | "×" | "@" | "à" | "*");
+    let multiplies = rest.split_whitespace().any(is_sign);
+    (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
+}
+
+/// Whether a line names something that is kept back, which is no part of the sum.
+fn is_kept(line: &Line) -> bool {
+    Templates::any_language().less.iter().any(|label| line.has(label))
 }
 
 fn names_tax(line: &Line) -> bool {
@@ -518,7 +745,7 @@ pub(super) fn value(lines: &[Line], at: usize, found: Found) -> Option<Value<'_>
 }
 
 /// Whether a text is a few words that belong to those before or behind them, if it has any.
-fn is_linked(text: &str) -> bool {
+pub(super) fn is_linked(text: &str) -> bool {
     let links = &Templates::any_language().links;
     let is_link = |word: &str| {
         let folded = folded(word);
@@ -579,6 +806,47 @@ mod tests {
             &["Amount due: 12.00 EUR by 1 May, 14.00 EUR after that", "Total due 10.00 EUR or 12.00 EUR"],
             Some(Err(Refusal::AmbiguousAmount)),
         );
+    }
+
+    #[test]
+    fn of_two_amounts_that_are_called_owed_none_is_if_they_do_not_belong_together() {
+        assert_all(&["Amount due: 10.00 EUR\nBalance due: 12.00 EUR"], Some(Err(Refusal::AmbiguousAmount)));
+        assert_all(
+            &[
+                "Outstanding 10.00 EUR\nReminder 2.00 EUR\nTotal amount due 12.00 EUR",
+                "Outstanding 0.00 EUR\nAmount due 12.00 EUR",
+                "Amount due 12.00 EUR\nActual balance due 20.00 EUR (for information only)",
+            ],
+            Some(Ok("12.00 EUR")),
+        );
+    }
+
+    #[test]
+    fn what_an_entry_asks_for_is_no_other_than_the_whole() {
+        assert_all(
+            &["We will collect: 12.00 EUR", "Total 12.00 EUR\nWe will collect: 12.00 EUR"],
+            Some(Ok("12.00 EUR")),
+        );
+        assert_all(&["Grand total 20.00 EUR\nWe will collect: 12.00 EUR"], Some(Err(Refusal::AmbiguousAmount)));
+    }
+
+    #[test]
+    fn the_amount_of_each_of_several_and_a_net_one_are_no_totals() {
+        for text in [
+            "You owe what you have lent: 12.00 EUR per reminder and person from then on",
+            "The sum is 12.00 EUR plus VAT of 2.40 EUR for this year and the next",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));
+        }
+        // What comes of a multiplication is the entry.
+        assert_all(&["Lessons, 2 x 30.00 EUR\t12.00 EUR\nTotal\t12.00 EUR"], Some(Ok("12.00 EUR")));
+    }
+
+    #[test]
+    fn what_was_owed_before_and_paid_is_over() {
+        let text = "Invoice total 12.00 EUR\nPrevious bill 9.00 EUR\nPayment, thank you -9.00 EUR";
+        assert_all(&[text], Some(Ok("12.00 EUR")));
+        assert_all(&["Invoice total 12.00 EUR\nPrevious bill 9.00 EUR"], Some(Err(Refusal::AmbiguousAmount)));
     }
 
     #[test]

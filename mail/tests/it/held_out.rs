@@ -35,7 +35,7 @@ struct Keys {
 const USER: &str = "kim@example.org";
 
 /// What was measured in November 2026. It is no aim: that is 95 % of the bills, and nothing wrong.
-const MEASURED: Tally = Tally { bills: 131, right: 69, wrong: 6, others: 55, taken: 3 };
+const MEASURED: Tally = Tally { bills: 131, right: 81, wrong: 5, others: 55, taken: 3 };
 
 /// What became of the mails of a language.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,7 +52,19 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn plus(self, other: Self) -> Self {
+    /// Adds a mail; `read` says whether what was read of it is right, if an amount was.
+    pub(crate) fn count(&mut self, is_bill: bool, read: Option<bool>) {
+        if is_bill {
+            self.bills += 1;
+            self.right += usize::from(read == Some(true));
+            self.wrong += usize::from(read == Some(false));
+        } else {
+            self.others += 1;
+            self.taken += usize::from(read.is_some());
+        }
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             bills: self.bills + other.bills,
             right: self.right + other.right,
@@ -119,18 +131,12 @@ pub(crate) async fn count() -> BTreeMap<String, Tally> {
         let tally = tallies.entry(truth.language.clone()).or_default();
         let verified = found.get(&digest).filter(|record| record.level == Level::Verified);
         let read = verified.and_then(|record| Some((record.amount?, record.due.map(|due| due.to_string()))));
-        if !truth.is_bill {
-            tally.others += 1;
-            tally.taken += usize::from(read.is_some());
-            continue;
-        }
-        tally.bills += 1;
-        let Some((amount, due)) = read else { continue };
         let owed =
             truth.amount.as_deref().zip(truth.currency).map(|(amount, currency)| (units(amount, currency), currency));
-        let is_right = owed == Some((amount.minor_units(), amount.currency())) && (due.is_none() || due == truth.due);
-        tally.right += usize::from(is_right);
-        tally.wrong += usize::from(!is_right);
+        let is_right = read.map(|(amount, due)| {
+            owed == Some((amount.minor_units(), amount.currency())) && (due.is_none() || due == truth.due)
+        });
+        tally.count(truth.is_bill, is_right);
     }
     tallies
 }

@@ -195,6 +195,15 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
                 .concat(),
         ),
         (
+            "instalments",
+            [head.as_bytes(), b"\r\nInvoice\r\n", "Instalment 2 of 3: 1.00 EUR\n".repeat(30_000).as_bytes()].concat(),
+        ),
+        (
+            "demands",
+            [head.as_bytes(), b"\r\n\r\n", "Please pay 1.00 EUR by 3 December 2026.\n".repeat(30_000).as_bytes()]
+                .concat(),
+        ),
+        (
             "cells",
             [
                 head.as_bytes(),
