@@ -67,7 +67,7 @@ impl Totals<'_> {
         }
     }
 
-    /// The last list in which each entry has a day of its own or a number.
+    /// The first list of several entries that each have a day of their own or a number.
     fn instalments(&self) -> Vec<Instalment> {
         let mut rows: Vec<Instalment> = Vec::new();
         for at in 0..self.lines.len() {

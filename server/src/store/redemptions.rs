@@ -83,7 +83,7 @@ pub struct Batch {
 pub enum RedeemOutcome {
     /// The account holds these rights by it, now or since before.
     Redeemed {
-        /// Whose rights it gave.
+        /// The offer whose rights the code gave.
         offer: Box<Offer>,
         /// When it did.
         at: Timestamp,

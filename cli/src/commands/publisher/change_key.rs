@@ -112,7 +112,7 @@ impl ChangeKey {
         let publishing = client.publishing(server);
         let known = publishing.publisher(&self.publisher).await?;
         let was_in_use = known.publisher_key == *successor.public();
-        // Where it is in use already, it may have taken the place of the old one.
+        // If it is in use already, it may have taken the place of the old one.
         if !was_in_use && successor.public() == key.public() {
             return Err(Failure::usage(
                 "the new key is the old one",

@@ -76,7 +76,7 @@ pub(crate) struct CodeLine {
     /// By when it has to be paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
-    /// Where it is paid.
+    /// The address at which it is paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pay: Option<PaymentStep>,
     /// What it is called by the store's word alone.

@@ -18,7 +18,7 @@ pub(super) struct UnpaidCodes {
     pub(super) terminal: Option<TerminalId>,
     /// By when they have to be paid, Unix seconds.
     pub(super) until: u64,
-    /// Where they are paid.
+    /// The address at which they are paid.
     pub(super) step: Option<PaymentStep>,
 }
 
