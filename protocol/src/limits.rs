@@ -209,6 +209,9 @@ pub const MAX_DEADLINE: u32 = 24 * 3600;
 pub const MAX_REQUEST_LIFE: u64 = 24 * 3600;
 /// Products of a merchant: their list is one public answer.
 pub const MAX_PRODUCTS: usize = 1_000;
+/// The longest time that rights run for, and for which codes can be redeemed, in seconds: ten years. What is longer is
+/// meant to be for good.
+pub const LONGEST_TERM: u32 = 10 * 365 * 24 * 3600;
 /// The longest address of a payment's next step, in bytes: twenty of them are one signed answer.
 pub const MAX_STEP_URL: usize = 1_500;
 /// Codes that are made in one batch: their list is one signed answer.

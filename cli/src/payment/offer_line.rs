@@ -68,7 +68,17 @@ impl OfferLine {
 
     /// Operation, title and price, without its identifier.
     pub(crate) fn terms(&self) -> String {
-        format!("{}: {} ({}, {})", self.operation, self.title, self.cost(), self.rights)
+        format!("{}: {}", self.operation, self.titled())
+    }
+
+    /// Title and price.
+    pub(crate) fn titled(&self) -> String {
+        format!("{} ({})", self.title, self.priced())
+    }
+
+    /// What it costs, and what for.
+    fn priced(&self) -> String {
+        if self.rights.is_given() { "free".to_owned() } else { format!("{}, {}", self.price, self.rights) }
     }
 
     /// The price, or `free`.
@@ -80,8 +90,7 @@ impl OfferLine {
 impl Display for OfferLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (strong, dim) = (style::STRONG, style::DIM);
-        let price = if self.rights.is_given() { "free".to_owned() } else { format!("{}, {}", self.price, self.rights) };
-        write!(f, "{strong}{}{strong:#}: {} ({price})  {dim}{}{dim:#}", self.operation, self.title, self.id)
+        write!(f, "{strong}{}{strong:#}: {}  {dim}{}{dim:#}", self.operation, self.titled(), self.id)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use clap::Args;
 use portcullis_protocol::Rights;
+use portcullis_protocol::limits::LONGEST_TERM;
 use portcullis_protocol::wire::EntitlementInfo;
 use serde::Serialize;
 use std::fmt::Display;
@@ -34,9 +35,6 @@ pub(crate) struct Typed {
     use_within: Option<Time>,
 }
 
-/// Seconds of the longest time that stores take: ten years.
-const LONGEST: u32 = 10 * 365 * 24 * 3600;
-
 /// A time as people write it, in seconds: `30d`, `48h`, `90m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Time(u32);
@@ -57,7 +55,7 @@ impl FromStr for Time {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let time = humantime::parse_duration(text).map_err(|_| "write a time such as 30d, 48h or 90m".to_owned())?;
-        let seconds = u32::try_from(time.as_secs()).ok().filter(|seconds| (1..=LONGEST).contains(seconds));
+        let seconds = u32::try_from(time.as_secs()).ok().filter(|seconds| (1..=LONGEST_TERM).contains(seconds));
         seconds.map(Self).ok_or_else(|| "write a time between one second and ten years".to_owned())
     }
 }

@@ -157,13 +157,12 @@ impl Storefront {
     /// [`ClientError`].
     pub async fn search(&self, query: &str, kind: Option<&str>, page: Option<u32>) -> Result<SearchPage, ClientError> {
         let path = search_path(query, kind, page);
-        let answer = match ask(&self.sessions, &self.origin, path).await? {
+        let answer = match ask::<SearchAnswer>(&self.sessions, &self.origin, path).await? {
             Ok(answer) => answer,
             // What was asked for is wrong, such as a page that there is not.
             Err((status @ 400..=499, detail)) => return Err(ClientError::Rejected { status, detail }),
             Err((status, _)) => return Err(silent(status).into()),
         };
-        let answer: Option<SearchAnswer> = answer;
         let answer = answer.ok_or_else(|| offline("this server has no search"))?;
         let keys = self.sessions.trust.keys(&self.origin).await?;
         let Listed { known, mut unknown } = answer.results;

@@ -1,7 +1,7 @@
 //! Lines of a text, as they are and as labels are looked for in them.
 
 use crate::extract::amount;
-use crate::extract::label::{Label, Pairs};
+use crate::extract::label::{Label, Labels, Pairs};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -181,6 +181,11 @@ impl Line {
         self.find(label).is_some()
     }
 
+    /// Whether it has one of the labels.
+    pub(super) fn has_any(&self, labels: &Labels) -> bool {
+        labels.iter().any(|label| self.has(label))
+    }
+
     pub(super) fn before(&self, found: Found) -> &str {
         self.shown.get(..found.start).unwrap_or_default()
     }
@@ -269,28 +274,19 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
 /// A line and the next one, if it is a sentence that goes on there.
 pub(super) fn sentence(lines: &[Line], at: usize) -> Option<Line> {
     let (first, second) = (lines.get(at)?, lines.get(at + 1)?);
-    is_open(first, second).then(|| line(&format!("{} {}", first.shown, second.shown)))
+    (first.words() >= WRAPPED_WORDS && may_go_on(first, second))
+        .then(|| line(&format!("{} {}", first.shown, second.shown)))
 }
 
 /// Whether a line is long and goes on in the next one.
 pub(super) fn goes_on(lines: &[Line], at: usize) -> bool {
     let next = lines.get(at).zip(lines.get(at + 1));
-    next.is_some_and(|(first, second)| {
-        first.shown.len() >= WRAPPED
-            && !ends_sentence(first)
-            && !first.is_row()
-            && !second.is_row()
-            && !is_caption(second)
-    })
+    next.is_some_and(|(first, second)| first.shown.len() >= WRAPPED && may_go_on(first, second))
 }
 
-fn is_open(first: &Line, second: &Line) -> bool {
-    let is_open = first.words() >= WRAPPED_WORDS && !ends_sentence(first);
-    is_open && !is_caption(second) && !first.is_row() && !second.is_row()
-}
-
-fn ends_sentence(line: &Line) -> bool {
-    line.shown.ends_with(['.', '!', '?', ':'])
+/// Whether nothing ends a sentence between two lines.
+fn may_go_on(first: &Line, second: &Line) -> bool {
+    !first.shown.ends_with(['.', '!', '?', ':']) && !first.is_row() && !second.is_row() && !is_caption(second)
 }
 
 /// Whether a line begins anew: `Power: 12.00 EUR`.

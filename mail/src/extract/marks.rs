@@ -89,8 +89,7 @@ impl Marks {
 
     /// Whether a place is that of an entry, or in a sentence that says what is owed.
     pub(super) fn is_stated(&self, found: Found) -> bool {
-        let mut pieces = self.pieces.iter().filter(|piece| piece.start <= found.start && found.start < piece.end);
-        pieces.any(|piece| piece.manner == Manner::Stated)
+        self.piece(found).is_some_and(|piece| piece.manner == Manner::Stated)
     }
 
     /// Whether a part of the line is about something else.
@@ -98,14 +97,9 @@ impl Marks {
         self.asides().next().is_some()
     }
 
-    /// Where the sentence of a place begins, or the line.
-    pub(super) fn piece_start(&self, found: Found) -> Option<usize> {
-        self.pieces.iter().find(|piece| piece.start <= found.start && found.start < piece.end).map(|piece| piece.start)
-    }
-
-    /// Where the sentence of a place ends, or the line.
-    pub(super) fn piece_end(&self, found: Found) -> Option<usize> {
-        self.pieces.iter().find(|piece| piece.start <= found.start && found.start < piece.end).map(|piece| piece.end)
+    /// The sentence of a place, or as much of it as the line has.
+    pub(super) fn piece(&self, found: Found) -> Option<&Piece> {
+        self.pieces.iter().find(|piece| piece.start <= found.start && found.start < piece.end)
     }
 
     /// Where the line begins to be about something else behind a place.

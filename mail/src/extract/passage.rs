@@ -44,7 +44,7 @@ pub(super) fn pieces_of(line: &Line) -> Vec<Piece> {
     // `Last month: 12.00 EUR`
     let is_apart = |found: Found| found.start == 0 && line.after(found).starts_with([':', GAP]);
     let mut apart = all.apart.iter().filter_map(|label| line.find(label));
-    let informs = || all.informs.iter().any(|label| line.has(label));
+    let informs = || line.has_any(&all.informs);
     let from = if apart.any(is_apart) || informs() { Some(0) } else { first_of(line, &all.aside) }.unwrap_or(end);
     let until = bracketed(&line.shown, from);
     let pieces = [
@@ -125,7 +125,7 @@ fn manner(sentence: &Line) -> Manner {
             && sentence.places(label).any(|found| is_asserted(sentence, found) && is_beside_amount(sentence, found))
     };
     let claims = || says(&all.total) || says(&all.bill) || all.total_if_largest.iter().any(is_linked_sum);
-    if all.informs.iter().any(|label| sentence.has(label)) {
+    if sentence.has_any(&all.informs) {
         Manner::Aside
     } else if asks() {
         Manner::Stated

@@ -114,10 +114,7 @@ impl Totals<'_> {
             let last = *amount::signed(&line.shown, self.currencies).last()?;
             let is_less = || {
                 let begins = line.shown.trim_start();
-                is_bracketed(&line.shown)
-                    || begins.starts_with("- ")
-                    || begins.starts_with("./.")
-                    || less.iter().any(|label| line.has(label))
+                is_bracketed(&line.shown) || begins.starts_with("- ") || begins.starts_with("./.") || line.has_any(less)
             };
             let is_taken = last.is_negative || marks.has_carried() || is_less();
             let is_negative = last.is_negative;

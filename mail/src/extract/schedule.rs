@@ -2,8 +2,6 @@
 
 use crate::extract::amount;
 use crate::extract::dates::dates;
-use crate::extract::label::Labels;
-use crate::extract::line::Line;
 use crate::extract::total::Totals;
 use portcullis_protocol::{Date, Money};
 
@@ -48,8 +46,8 @@ impl Totals<'_> {
             return None;
         }
         let heading = first.line.checked_sub(1).and_then(|at| self.lines.get(at));
-        let is_next = heading.is_some_and(|line| has(line, &self.base.next));
-        let is_list = heading.is_some_and(|line| has(line, &self.base.instalment));
+        let is_next = heading.is_some_and(|line| line.has_any(&self.base.next));
+        let is_list = heading.is_some_and(|line| line.has_any(&self.base.instalment));
         if rows.iter().filter(|row| row.is_named || is_next || is_list).count() < 2 {
             return None;
         }
@@ -96,8 +94,8 @@ impl Totals<'_> {
         };
         // `2 | 30.09.2026 | 50.00 | 50.00`: what was paid stands beside it.
         let is_matched = matches!(amounts.as_slice(), [a, b] if a.money == b.money) && day.is_some();
-        let is_paid = has(line, &self.base.settled) || is_matched;
-        let is_instalment = has(line, &self.base.instalment);
+        let is_paid = line.has_any(&self.base.settled) || is_matched;
+        let is_instalment = line.has_any(&self.base.instalment);
         let is_listed = is_counted(&line.shown) && (day.is_some() || is_paid || is_instalment);
         let is_named = is_listed || (is_instalment && has_number(&line.shown));
         if !is_named && day.is_none() {
@@ -160,10 +158,6 @@ const FIRST_WORDS: [&str; 29] = [
     "primeira",
     "terceira",
 ];
-
-fn has(line: &Line, labels: &Labels) -> bool {
-    labels.iter().any(|label| line.has(label))
-}
 
 #[cfg(test)]
 mod tests {

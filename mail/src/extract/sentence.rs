@@ -100,7 +100,7 @@ impl Totals<'_> {
         let units = self.amounts.iter().map(|(_, amount)| amount.minor_units());
         let is_sum = self.amounts.len() > 1 && units.fold(0_i64, i64::saturating_add) == only.minor_units();
         let is_confirmed = self.amounts.is_empty() || is_sum || self.amounts.iter().any(|(_, amount)| amount == only);
-        let is_bill = has(self.subject, &self.base.bill) && !marks.has_part() && !marks.has_aside();
+        let is_bill = self.subject.has_any(&self.base.bill) && !marks.has_part() && !marks.has_aside();
         (is_bill && is_confirmed && self.is_largest(*only)).then_some(Ok((*only, 0)))
     }
 
@@ -126,8 +126,9 @@ impl Totals<'_> {
     /// The amount of a sentence that also says the day on which it is due, and whether it is an instalment.
     fn due_amount(&self, lines: &[Line], at: usize) -> Option<(Money, bool)> {
         let of = |sentence: &Line| {
-            let asks =
-                || has(sentence, &self.base.due) || has(sentence, &self.base.demand) || self.asks_together(sentence);
+            let asks = || {
+                sentence.has_any(&self.base.due) || sentence.has_any(&self.base.demand) || self.asks_together(sentence)
+            };
             let days = || dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
             let is_dated = || matches!((days(), names_day(&sentence.shown)), (1, _) | (0, true));
             // What is in brackets explains.
@@ -177,7 +178,7 @@ impl Totals<'_> {
             labels.into_iter().flat_map(Labels::iter).any(|label| line.has(label))
         };
         // What the whole is called says that it is one.
-        let is_instalment = |at: usize| self.lines.get(at).is_some_and(|line| has(line, &self.base.instalment));
+        let is_instalment = |at: usize| self.lines.get(at).is_some_and(|line| line.has_any(&self.base.instalment));
         let is_alone = |at: usize| self.amounts_of(at).len() == 1;
         let is_entry = |at: usize| self.lines.get(at).is_some_and(|line| line.is_row() || line.words() <= LABEL_WORDS);
         let is_own = |at: usize| is_instalment(at) && is_alone(at) && is_entry(at);
@@ -195,7 +196,7 @@ impl Totals<'_> {
         let mut parts: Vec<(Money, bool)> = Vec::new();
         let is_several = self.lines.iter().any(names_several);
         for (at, line) in self.lines.iter().enumerate() {
-            let is_next = is_several && has(line, &self.base.next);
+            let is_next = is_several && line.has_any(&self.base.next);
             let is_caption = (line.words() <= CAPTION_WORDS && is_counted) || is_next;
             let numbered = is_numbered(&line.shown) || is_caption;
             let labels = if is_numbered(&line.shown) { &self.base.instalment_numbered } else { &self.base.instalment };
@@ -207,7 +208,7 @@ impl Totals<'_> {
             let below = || amount::only_amount(&self.lines.get(at + 1)?.shown, self.currencies)?.ok();
             let first = first.or_else(|| below().filter(|_| !self.has_amount(at)));
             let is_item = || amount.is_some_and(|whole| self.is_sum_around(whole, at));
-            let is_over = amount::has_negative(&line.shown) || has(line, &self.base.settled);
+            let is_over = amount::has_negative(&line.shown) || line.has_any(&self.base.settled);
             parts.extend(
                 first.filter(|part| Some(*part) != amount && !is_over && !is_item()).map(|part| (part, numbered)),
             );
@@ -253,8 +254,8 @@ impl Totals<'_> {
         }
         let asks = |line: &Line| {
             let is_due =
-                || has(line, &self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
-            has(line, &self.base.demand) || has(line, &self.base.owed) || self.asks_together(line) || is_due()
+                || line.has_any(&self.base.due) && dates(&line.shown, self.order).is_ok_and(|dates| !dates.is_empty());
+            line.has_any(&self.base.demand) || line.has_any(&self.base.owed) || self.asks_together(line) || is_due()
         };
         let mut beside = self.lines.get(at.saturating_sub(1)..)?.iter().take(if at == 0 { 2 } else { 3 });
         // Behind a caption of its own it may also be asked for elsewhere.
@@ -282,9 +283,9 @@ impl Totals<'_> {
                 || is_due()
                 || line.places_of(self.base.bill.iter()).any(is_numbered)
         };
-        let is_heading = |line: &Line| line.words() <= HEADING_WORDS && has(line, &self.base.bill);
+        let is_heading = |line: &Line| line.words() <= HEADING_WORDS && line.has_any(&self.base.bill);
         let all = || std::iter::once(self.subject).chain(self.lines);
-        let is_headed = || has(self.subject, &self.base.bill) || self.lines.iter().any(is_heading);
+        let is_headed = || self.subject.has_any(&self.base.bill) || self.lines.iter().any(is_heading);
         let is_taxed = || self.taxes().next().is_some();
         let is_evident = || *self.is_evident.get_or_init(|| all().any(is_of_bill) || is_taxed());
         !is_evident() && (is_sentence || !*self.is_headed.get_or_init(is_headed))
@@ -318,11 +319,6 @@ fn words(line: &Line) -> usize {
 
 fn has_digit(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit())
-}
-
-/// Whether a line has one of the labels.
-fn has(line: &Line, labels: &Labels) -> bool {
-    labels.iter().any(|label| line.has(label))
 }
 
 /// Whether a text has `2 of 5` or `2/5` in any language.

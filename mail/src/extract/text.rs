@@ -221,20 +221,20 @@ impl<'t> Words<'t> {
                 && (all.not_bill_together.iter().any(|pair| says_together(line, pair))
                     || all.settled_together.iter().any(|pair| says_of_past(line, pair)))
         };
-        let is_told = |at: usize| {
+        // In the line, or in the sentence that goes on in the next one.
+        let is_in = |at: usize, says: &dyn Fn(&Line) -> bool| {
             let is_long = lines[at].shown.len() >= WRAPPED;
-            let wrapped = || is_long && sentence(lines, at).is_some_and(|line| together(&line));
+            says(&lines[at]) || (is_long && sentence(lines, at).is_some_and(|line| says(&line)))
+        };
+        let is_told = |at: usize| {
             // A part may have been paid, and an order sent.
             let is_of_another = || owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed));
-            (together(&lines[at]) || wrapped()) && !is_entry(lines, at) && !is_of_another()
+            is_in(at, &together) && !is_entry(lines, at) && !is_of_another()
         };
         let is_titled = |label: &Label| titles(subject, lines).any(|line| is_stated(label, line));
         let withdraws =
             |line: &Line| !line.is_row() && all.withdrawn_together.iter().any(|pair| says_together(line, pair));
-        let is_withdrawn = |at: usize| {
-            withdraws(&lines[at])
-                || (lines[at].shown.len() >= WRAPPED && sentence(lines, at).is_some_and(|line| withdraws(&line)))
-        };
+        let is_withdrawn = |at: usize| is_in(at, &withdraws);
         let is_none = all.not_bill_title.iter().any(is_titled)
             || all.not_bill.iter().any(is_said)
             || together(subject)
@@ -247,19 +247,18 @@ impl<'t> Words<'t> {
     /// The amounts of entries that are called what is left to pay, or that ask for it, if a day is said until which.
     fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
         let labels = || self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1));
-        let is_entry = |line: &Line| line.is_row() || line.words() <= CAPTION_WORDS;
         let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
             let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
-            let value = found.and_then(|found| value(lines, at, found)).map(|value| value.text).unwrap_or_default();
+            let value = found.map(|found| beside(lines, at, found)).unwrap_or_default();
             let owed = amount::amounts(value, any_currency()).into_iter().filter(|owed| owed.minor_units() > 0);
             owed.map(|owed| (at, owed)).collect()
         };
-        let entries = lines.iter().enumerate().filter(|(_, line)| is_entry(line));
+        let entries = lines.iter().enumerate().filter(|(_, line)| is_short(line));
         let owed: Vec<(usize, Money)> = entries.flat_map(of).collect();
         // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
         let is_day_below = || {
             let mut below = owed.iter().filter_map(|(at, _)| lines.get(at + 1));
-            below.any(|next| is_entry(next) && names_day(&next.shown))
+            below.any(|next| is_short(next) && names_day(&next.shown))
         };
         let owed: Vec<Money> = if !owed.is_empty() && (is_day_below() || self.says_day(lines)) {
             owed.iter().map(|(_, owed)| *owed).collect()
@@ -273,11 +272,8 @@ impl<'t> Words<'t> {
     /// Whether a day is said until which something is to be paid.
     fn says_day(&self, lines: &[Line]) -> bool {
         let is_due = |at: usize| {
-            let mut places = self.base.due.iter().filter_map(|label| Some((label, lines[at].find(label)?)));
-            places.any(|(_, found)| {
-                let value = value(lines, at, found).map(|value| value.text).unwrap_or_default();
-                names_day(value)
-            })
+            let mut places = self.base.due.iter().filter_map(|label| lines[at].find(label));
+            places.any(|found| names_day(beside(lines, at, found)))
         };
         (0..lines.len()).any(|at| is_due(at) || self.asks_on_day(lines, at))
     }
@@ -300,10 +296,15 @@ impl<'t> Words<'t> {
         says(&lines[at]) || sentence(lines, at).is_some_and(|line| says(&line))
     }
 
+    /// What asks for a payment or announces one, in more than one word.
+    fn requests(&self) -> impl Iterator<Item = &'t Label> {
+        let base = self.base;
+        base.demand.iter().chain(base.owed.iter()).filter(|label| label.words > 1)
+    }
+
     /// Whether a line asks for a payment, or announces one.
     fn asks(&self, line: &Line) -> bool {
-        let labels = self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1);
-        line.places_of(labels).any(|found| is_asserted(line, found))
+        line.places_of(self.requests()).any(|found| is_asserted(line, found))
             || self.base.demand_together.iter().any(|pair| says_together(line, pair))
     }
 
@@ -311,8 +312,7 @@ impl<'t> Words<'t> {
     fn is_waived(&self, lines: &[Line]) -> bool {
         let mut is_waived = false;
         for line in lines {
-            let labels = self.base.demand.iter().chain(self.base.owed.iter()).filter(|label| label.words > 1);
-            for found in line.places_of(labels) {
+            for found in line.places_of(self.requests()) {
                 if !is_denied(line, found) {
                     return false;
                 }
@@ -348,7 +348,7 @@ impl<'t> Words<'t> {
     /// reader no choice, whatever it is called.
     fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
         let all = Templates::any_language();
-        let is_choice = |line: &Line| all.choice.iter().any(|label| line.has(label));
+        let is_choice = |line: &Line| line.has_any(&all.choice);
         let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
         lines.iter().any(|line| amount::has_currency(&line.shown))
             && self.has_evidence(lines)
@@ -359,15 +359,14 @@ impl<'t> Words<'t> {
 
     /// Whether a mail says for which account of the reader it is, to which account to pay, or, as an entry, until when.
     fn has_evidence(&self, lines: &[Line]) -> bool {
-        let beside = |at: usize, found: Found| value(lines, at, found).map(|value| value.text).unwrap_or_default();
         let is_number = |text: &str| {
             number(text).is_some_and(|number| number.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS)
         };
-        let is_numbered =
-            |at: usize, line: &Line| line.places_of(self.base.account.iter()).any(|found| is_number(beside(at, found)));
+        let is_numbered = |at: usize, line: &Line| {
+            line.places_of(self.base.account.iter()).any(|found| is_number(beside(lines, at, found)))
+        };
         let is_dated = |at: usize, line: &Line| {
-            let is_entry = line.is_row() || line.words() <= CAPTION_WORDS;
-            is_entry && line.places_of(self.base.due.iter()).any(|found| names_day(beside(at, found)))
+            is_short(line) && line.places_of(self.base.due.iter()).any(|found| names_day(beside(lines, at, found)))
         };
         let names = |line: &Line| names_own_account(&line.shown) || accounts(line).any(|iban| iban.is_some());
         lines.iter().enumerate().any(|(at, line)| is_numbered(at, line) || is_dated(at, line) || names(line))
@@ -405,23 +404,22 @@ impl<'t> Words<'t> {
     /// Whether a day behind a word for it is that of a payment: other things have to be done until a day as well.
     fn is_about_payment(&self, text: &Text<'_>, at: usize, found: Found) -> bool {
         let (Some(line), Some(marks)) = (text.lines.get(at), text.marks.get(at)) else { return false };
-        let (start, end) = (marks.piece_start(found).unwrap_or_default(), marks.piece_end(found));
-        let sentence = line.shown.get(start..end.unwrap_or(line.shown.len())).unwrap_or_default();
+        let piece = marks.piece(found).map_or(0..line.shown.len(), |piece| piece.start..piece.end);
+        let sentence = line.shown.get(piece).unwrap_or_default();
         let said = folded(line.shown.get(found.start..found.end).unwrap_or_default());
         let has_stem = |text: &str| PAYMENT_STEMS.iter().any(|stem| text.contains(stem));
         if line.is_row() || sentence.split_whitespace().count() <= CAPTION_WORDS || has_stem(&said) {
             return true;
         }
         let around = sentence_around(text.lines, at, sentence);
-        let says = |labels: &Labels| labels.iter().any(|label| around.has(label));
+        let says = |labels: &Labels| around.has_any(labels);
         has_stem(&folded(&around.shown)) || says(&self.base.demand) || says(&self.base.owed) || says(&self.base.bill)
     }
 
     /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
     fn asked_for_on(&self, text: &Text<'_>, amount: Money) -> Option<Date> {
         let demands = |line: &Line| {
-            self.base.demand.iter().any(|label| line.has(label))
-                || self.base.demand_together.iter().any(|pair| says_together(line, pair))
+            line.has_any(&self.base.demand) || self.base.demand_together.iter().any(|pair| says_together(line, pair))
         };
         let asks = |(at, line): &(usize, &Line)| {
             demands(line)
@@ -441,8 +439,7 @@ impl<'t> Words<'t> {
         let is_paid = Cell::new(false);
         let is_of_it = |at: usize, found: Found| {
             let is_of_it = !speaks_of_another(text, at, Some(found), amount);
-            let said = value(text.lines, at, found).map(|value| value.text).unwrap_or_default();
-            let is_day = dates(said, text.order).is_ok_and(|dates| !dates.is_empty());
+            let is_day = dates(beside(text.lines, at, found), text.order).is_ok_and(|dates| !dates.is_empty());
             is_paid.set(is_paid.get() || (is_of_it && is_day && self.is_about_payment(text, at, found)));
             is_of_it
         };
@@ -500,6 +497,16 @@ fn dates_a_document(line: &Line) -> bool {
         .any(|pair| matches!(pair, [word, next] if is_from(word) && next.starts_with(|c: char| c.is_ascii_digit())))
 }
 
+/// What stands beside a label, or below it; nothing if there is nothing.
+fn beside(lines: &[Line], at: usize, found: Found) -> &str {
+    value(lines, at, found).map(|value| value.text).unwrap_or_default()
+}
+
+/// Whether a line is a row of a table, or no longer than a caption.
+fn is_short(line: &Line) -> bool {
+    line.is_row() || line.words() <= CAPTION_WORDS
+}
+
 /// To compare amounts before it is known what they are in.
 fn any_currency() -> Currencies {
     Currencies { bare: "EUR".parse().ok(), ..Currencies::default() }
@@ -529,9 +536,9 @@ fn counts_days(line: &Line) -> bool {
 /// Whether the sentence of a place, or the line if there is none, has amounts, and none of them is this one.
 fn speaks_of_another(text: &Text<'_>, at: usize, found: Option<Found>, amount: Money) -> bool {
     let (Some(line), Some(marks)) = (text.lines.get(at), text.marks.get(at)) else { return false };
-    let start = found.and_then(|found| marks.piece_start(found)).unwrap_or_default();
-    let end = found.and_then(|found| marks.piece_end(found)).unwrap_or(line.shown.len());
-    let amounts = amount::amounts(line.shown.get(start..end).unwrap_or_default(), text.currencies(None));
+    let piece = found.and_then(|found| marks.piece(found));
+    let piece = piece.map_or(0..line.shown.len(), |piece| piece.start..piece.end);
+    let amounts = amount::amounts(line.shown.get(piece).unwrap_or_default(), text.currencies(None));
     !line.is_row() && !amounts.is_empty() && !amounts.contains(&amount)
 }
 
@@ -548,7 +555,7 @@ fn is_entry(lines: &[Line], at: usize) -> bool {
     let amounts = signed(line);
     let carried = &Templates::any_language().carried;
     let before = lines.get(..at).unwrap_or_default().iter().rev().take(ROWS_OF_ACCOUNT);
-    let mut balances = before.filter(|line| carried.iter().any(|label| line.has(label))).flat_map(signed);
+    let mut balances = before.filter(|line| line.has_any(carried)).flat_map(signed);
     amount::has_negative(&line.shown) || balances.any(|balance| amounts.contains(&balance))
 }
 

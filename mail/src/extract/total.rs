@@ -247,7 +247,7 @@ impl<'t> Totals<'t> {
 
     /// Whether a line names an instalment.
     fn names_instalment(&self, at: usize) -> bool {
-        self.lines.get(at).is_some_and(|line| self.base.instalment.iter().any(|label| line.has(label)))
+        self.lines.get(at).is_some_and(|line| line.has_any(&self.base.instalment))
     }
 
     /// What an entry asks for: `we will collect: 12.00 EUR`.
@@ -354,8 +354,8 @@ impl<'t> Totals<'t> {
 
     /// Whether a sentence says that an amount is paid in several parts: `36.00 EUR in three instalments`.
     pub(super) fn is_in_several(&self, at: usize, found: Found) -> bool {
-        let piece = self.marks.get(at).and_then(|marks| Some((marks.piece_start(found)?, marks.piece_end(found)?)));
-        let text = piece.and_then(|(start, end)| self.lines.get(at)?.shown.get(start..end));
+        let piece = self.marks.get(at).and_then(|marks| marks.piece(found));
+        let text = piece.and_then(|piece| self.lines.get(at)?.shown.get(piece.start..piece.end));
         text.is_some_and(|text| names_several(&line(text)))
     }
 
@@ -491,8 +491,8 @@ impl<'t> Totals<'t> {
 
     /// As much of a value as stands in the sentence of its label.
     fn in_sentence_of<'l>(&self, at: usize, found: Found, start: usize, value: &'l str) -> &'l str {
-        let end = self.marks.get(at).and_then(|marks| marks.piece_end(found));
-        let end = end.and_then(|end| end.checked_sub(start));
+        let piece = self.marks.get(at).and_then(|marks| marks.piece(found));
+        let end = piece.and_then(|piece| piece.end.checked_sub(start));
         end.and_then(|end| value.get(..end)).unwrap_or(value)
     }
 
@@ -705,11 +705,11 @@ fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
 
 /// Whether a line names something that is kept back, which is no part of the sum.
 fn is_kept(line: &Line) -> bool {
-    Templates::any_language().less.iter().any(|label| line.has(label))
+    line.has_any(&Templates::any_language().less)
 }
 
 fn names_tax(line: &Line) -> bool {
-    Templates::any_language().tax.iter().any(|label| line.has(label))
+    line.has_any(&Templates::any_language().tax)
 }
 
 /// Text beside or below a label.

@@ -7,17 +7,15 @@
 use crate::Core;
 use crate::billing::answers::{Refusal, ServiceError};
 use crate::ops::clock::Timestamp;
-use crate::store::{BatchOutcome, Buyer, Idempotency, NewBatch, RedeemOutcome, RedemptionLookup};
+use crate::store::{BatchOutcome, Buyer, CountedPage, Idempotency, NewBatch, Page, RedeemOutcome, RedemptionLookup};
 use portcullis_protocol::codes::RedemptionCode;
-use portcullis_protocol::limits::MAX_BATCH;
+use portcullis_protocol::limits::{LONGEST_TERM, MAX_BATCH};
 use portcullis_protocol::text::disturbs;
 use portcullis_protocol::wire::{BatchInfo, BatchesAnswer, GiftCode, GiftsAnswer, GiftsRequest, RedemptionAnswer};
 use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, PublisherName, Reason, ResourceName};
 
 /// Batches on one page.
 const PAGE: u32 = 50;
-/// Seconds for which codes can be redeemed at most, if they expire: ten years.
-const LONGEST: u64 = 10 * 365 * 24 * 3600;
 /// The longest note of a batch, in bytes.
 const NOTE: usize = 200;
 
@@ -44,7 +42,7 @@ pub async fn make(
     if expires.is_some_and(|expires| expires.seconds() <= core.clock.now().seconds()) {
         return Err(ServiceError::Unacceptable("`expires` has to lie in the future".into()));
     }
-    if expires.is_some_and(|expires| expires > core.clock.now().plus(LONGEST)) {
+    if expires.is_some_and(|expires| expires > core.clock.now().plus(LONGEST_TERM.into())) {
         return Err(ServiceError::Unacceptable("`expires` lies within ten years: leave it out for longer".into()));
     }
     let batch = batch_of(account, idempotency);
@@ -103,11 +101,10 @@ pub async fn batches(
     name: &ResourceName,
     page: u32,
 ) -> Result<BatchesAnswer, ServiceError> {
-    let found = core.store.batches(account, publisher, name, page.saturating_mul(PAGE), PAGE.saturating_add(1)).await?;
-    let mut found = found.ok_or(ServiceError::NotFound)?;
-    let has_more = found.len() > PAGE as usize;
-    found.truncate(PAGE as usize);
-    let shown: Vec<BatchInfo> = found
+    let page = CountedPage::new(page, PAGE);
+    let found = core.store.batches(account, publisher, name, page.skip(), page.limit()).await?;
+    let Page { rows, next } = page.of(found.ok_or(ServiceError::NotFound)?);
+    let shown: Vec<BatchInfo> = rows
         .into_iter()
         .map(|batch| BatchInfo {
             batch: batch.id,
@@ -122,7 +119,7 @@ pub async fn batches(
             expires: batch.expires.map(Timestamp::seconds),
         })
         .collect();
-    Ok(BatchesAnswer { batches: shown.into(), next: has_more.then(|| page.saturating_add(1)) })
+    Ok(BatchesAnswer { batches: shown.into(), next })
 }
 
 /// Ends the codes of a batch that nobody has redeemed. Returns how many.

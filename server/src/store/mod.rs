@@ -83,7 +83,7 @@ pub use orders::{
 };
 pub use overview::Overview;
 pub(crate) use overview::{PAGE, every};
-pub use page::{AccountPage, Page};
+pub use page::{AccountPage, CountedPage, Page};
 pub use postgres::{AddressError, DatabaseAddress, Postgres, PostgresOptions};
 pub use prepaid::Purse;
 pub use publishers::{

@@ -485,9 +485,7 @@ async fn code_at_a_revoked_terminal(arena: &mut Arena) -> Result<Outcome> {
         let (order, got) = loop {
             let order = order().await?;
             games.deliver(&platform, order, "SLOW").await?;
-            shop.restart(&[("PORTCULLIS_FAULT", "code.deliver.before-write:stop")])?;
-            // What a server does when it starts is done: stopped in the middle of that, it would hold the database.
-            tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+            shop.restart_to_stop("code.deliver.before-write").await?;
             let (asking, at) = (client.clone(), origin.clone());
             // On a thread of its own, as the process that it is.
             let fetching = std::thread::spawn(move || {

@@ -270,6 +270,14 @@ impl Shop {
         Ok(())
     }
 
+    /// Kills the server and starts it again, to be stopped by a signal at a fault point. What a server does when it
+    /// starts is done by then: stopped in the middle of that, it would hold the database.
+    pub(super) async fn restart_to_stop(&mut self, point: &str) -> Result<()> {
+        self.restart(&[("PORTCULLIS_FAULT", &format!("{point}:stop"))])?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(())
+    }
+
     /// Kills the server, and leaves it dead.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.running = Running::Otherwise;

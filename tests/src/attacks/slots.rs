@@ -98,9 +98,7 @@ async fn answer_written_under_an_ended_lease(arena: &mut Arena) -> Result<Outcom
 }
 
 async fn slept_through(shop: &mut Shop) -> Result<Outcome> {
-    shop.restart(&[("PORTCULLIS_FAULT", "answer.begin.after-commit:stop")])?;
-    // What a server does when it starts is done: stopped in the middle of that, it would hold the database.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    shop.restart_to_stop("answer.begin.after-commit").await?;
     let twin = shop.server.start_twin()?;
     let mut trial = Trial::new();
     let first = price_list(&list("7.77 EUR")?).once(&fresh_key());

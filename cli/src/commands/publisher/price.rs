@@ -135,10 +135,10 @@ impl Price {
         }
         let Some(at) = self.revised(listing, &terms, (operation, rights, price))? else {
             let is_there =
-                |offer: &&OfferTerms| (&offer.operation, offer.rights, offer.price) == (operation, rights, price);
-            if let Some(same) = terms.iter().find(is_there) {
+                |offer: &OfferTerms| (&offer.operation, offer.rights, offer.price) == (operation, rights, price);
+            if let Some(same) = terms.iter().position(is_there) {
                 return Err(Failure::usage(
-                    format!("that is offered already: {} ({}, {})", same.title, same.price, same.rights),
+                    format!("that is offered already: {}", OfferLine::of(&listing.offers[same]).titled()),
                     "choose another price or another count; to give it another title, leave --beside out",
                 ));
             }

@@ -47,14 +47,13 @@ impl Redeem {
                     _ => failure,
                 }
             })?;
-            let was_before = answer.was_before(client.server_clock(&server).now());
             Ok(Redeemed {
                 server: server.to_string(),
                 name: format!("{}/{}", answer.publisher, answer.name),
                 operation: answer.operation.to_string(),
                 rights: answer.rights.to_string(),
                 at: answer.at,
-                before: was_before,
+                before: answer.was_before(client.server_clock(&server).now()),
             })
         })?;
         context.screen.report(&report);
@@ -73,12 +72,9 @@ impl Report for Redeemed {
         match self.at.filter(|_| self.before) {
             Some(at) => {
                 let warn = style::WARN;
+                let text = format!("your account redeemed this code on {}, and it gives nothing more", date(at));
                 let (name, operation) = (&self.name, &self.operation);
-                let gave = "this code was redeemed by your account on";
-                format!(
-                    "{warn}redeemed before{warn:#}: {gave} {}, and gives nothing more\n{strong}{name}{strong:#} {operation}\n{lines}",
-                    date(at)
-                )
+                format!("{warn}redeemed before{warn:#}: {text}\n{strong}{name}{strong:#} {operation}\n{lines}")
             }
             None => format!("{good}redeemed{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.operation),
         }

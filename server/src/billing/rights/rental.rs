@@ -6,10 +6,8 @@ use crate::billing::entitlement::{Draw, Entitlement, Holding};
 use crate::billing::offer_revision::OfferRevision;
 use crate::billing::prepaid::Prepaid;
 use crate::ops::clock::Timestamp;
+use portcullis_protocol::limits::LONGEST_TERM;
 use portcullis_protocol::{Money, Reason, Rights};
-
-/// Seconds that either time may have: ten years. What is longer is meant to be for good.
-const LONGEST: u32 = 10 * 365 * 24 * 3600;
 
 pub(super) struct Rental;
 
@@ -20,7 +18,7 @@ impl Model for Rental {
 
     fn check_offer(&self, rights: &Rights, _: Money) -> Result<(), &'static str> {
         match rights {
-            Rights::Rental { start_within: 1..=LONGEST, use_within: 1..=LONGEST } => Ok(()),
+            Rights::Rental { start_within: 1..=LONGEST_TERM, use_within: 1..=LONGEST_TERM } => Ok(()),
             _ => Err("both times of a rental are between one second and ten years"),
         }
     }

@@ -7,7 +7,7 @@ use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
 use crate::ops::config::Publishers;
-use crate::store::{ClaimOutcome, NewVouch, Publisher, PublisherId, VouchOutcome};
+use crate::store::{ClaimOutcome, CountedPage, NewVouch, Page, Publisher, PublisherId, VouchOutcome};
 use axum::Json;
 use axum::extract::State;
 use portcullis_protocol::encoding::Octets;
@@ -133,13 +133,11 @@ pub(crate) async fn resources_page(
 }
 
 async fn resources_from(app: &App, caller: &ProvenTerminal, name: &str, page: u32) -> Result<PublishedAnswer, Refused> {
-    let (name, skip): (PublisherName, u32) = (segment(name)?, page.saturating_mul(RESOURCES));
+    let (name, page): (PublisherName, _) = (segment(name)?, CountedPage::new(page, RESOURCES));
     // The names of what is not on sale yet are nobody else's to list.
-    let names = app.core.store.resource_names(caller.account(), &name, skip, RESOURCES.saturating_add(1));
-    let mut names = names.await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
-    let has_more = names.len() > RESOURCES as usize;
-    names.truncate(RESOURCES as usize);
-    Ok(PublishedAnswer { resources: names.into(), next: has_more.then(|| page.saturating_add(1)) })
+    let names = app.core.store.resource_names(caller.account(), &name, page.skip(), page.limit());
+    let Page { rows, next } = page.of(names.await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?);
+    Ok(PublishedAnswer { resources: rows.into(), next })
 }
 
 /// Changes a publisher's key: the key in use names its successor.

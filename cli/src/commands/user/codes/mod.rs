@@ -173,11 +173,8 @@ impl ShowCodes {
             context.screen.report(&Claimed { order: order.to_string(), generation });
             return Ok(());
         }
-        if store.stored_codes(&order)?.is_none() {
-            context.wait(async { is_paid(&store, &order).await })?;
-        }
         // A merchant whose code goes to another terminal is none of this one's.
-        let comes_here = || context.wait(async { Ok(store.code_order(&order).await?.is_some_and(|it| it.comes_here)) });
+        let comes_here = || context.wait(async { comes_here(&store, &order).await });
         if store.stored_codes(&order)?.is_none() && comes_here()? {
             self.meet(context, &store, &order)?;
         }
@@ -227,14 +224,14 @@ fn elsewhere(failure: Failure, server: &Origin, order: &OrderId) -> Failure {
     failure.in_detail().with_fix(fix)
 }
 
-/// An error that says what to do if an order is not paid yet.
-async fn is_paid(store: &Storefront, order: &OrderId) -> Outcome {
-    if store.code_order(order).await?.is_some() {
-        return Ok(());
+/// Whether the code of an order comes to this terminal; if it is not paid yet, an error that says what to do.
+async fn comes_here(store: &Storefront, order: &OrderId) -> Outcome<bool> {
+    if let Some(found) = store.code_order(order).await? {
+        return Ok(found.comes_here);
     }
     match UnpaidCodes::all(store).await?.into_iter().find(|unpaid| unpaid.order == *order) {
         Some(unpaid) => Err(Failure::new(format!("order {order} is not paid"), unpaid.next())),
-        None => Ok(()),
+        None => Ok(false),
     }
 }
 
