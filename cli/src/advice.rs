@@ -43,10 +43,13 @@ impl From<ClientError> for Failure {
             }
             ClientError::Rejected { status: 403, .. } => "use what is yours there, or ask the store's operator",
             ClientError::Rejected { status: 409, .. } => {
-                "if it was asked twice at once, ask again; else change what it names"
+                "if it was asked twice at once, run it again; else correct what the store objects to"
             }
             ClientError::Rejected { status: 429, .. } => "wait a moment, then ask again",
-            ClientError::Rejected { .. } => "change what it names, and ask again",
+            ClientError::Rejected { status: 404, .. } => {
+                "check the name: `portcullis search`, `portcullis list` and `portcullis receipts` show what there is"
+            }
+            ClientError::Rejected { .. } => "correct what the store objects to, and run it again",
             ClientError::KeyStore(_) => "delete the file that it names and sign in again: `portcullis login URL`",
             ClientError::SignInDenied => "if that was a mistake, begin again: `portcullis login URL`",
             ClientError::SignInExpired => "`portcullis login URL`, and approve the code within its time",

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 mod diagnosis;
 mod library;
 mod program;
+mod publisher;
 mod store;
 mod terminal;
 
@@ -16,6 +17,7 @@ use std::path::Path;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::project;
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -32,7 +34,7 @@ pub(crate) enum State {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 pub(crate) struct Finding {
-    /// Of `doctor`: `program`, `terminal`, `store`, `clock`, `resource`, `cache`, `guest`. Of `merchant check`: `key`,
+    /// Of `doctor`: `program`, `terminal`, `store`, `clock`, `publisher`, `resource`, `cache`, `guest`. Of `merchant check`: `key`,
     /// `merchant`, `product`, `clock`, `address`, `endpoint`, `store`, `orders`.
     pub(crate) area: &'static str,
     /// What of it. Both are part of the interface.
@@ -82,11 +84,16 @@ impl Finding {
 /// Looks at everything.
 pub(crate) fn examine(context: &Context) -> Vec<Finding> {
     let mut findings = program::examine();
+    // Whoever has a project here, or a key, is a publisher.
+    let mut publishes = Path::new(project::FILE).exists();
     match context.home() {
         Err(failure) => findings.push(Finding::failed("terminal", "home", &failure)),
-        Ok(home) => findings.extend(examine_home(context, &home)),
+        Ok(home) => {
+            publishes = publishes || publisher::file(&home).exists();
+            findings.extend(examine_home(context, &home));
+        }
     }
-    findings.push(program::guests());
+    findings.push(program::guests(publishes));
     findings
 }
 
@@ -108,6 +115,7 @@ fn examine_home(context: &Context, home: &Path) -> Vec<Finding> {
         let mut findings = store::examine(&client).await;
         // After the stores: their signed answers tell the time.
         findings.extend(clock::examine(&client));
+        findings.extend(publisher::examine(&client, home).await);
         findings.extend(library::examine(&client).await);
         findings.extend(cache::examine(&client));
         Ok(findings)

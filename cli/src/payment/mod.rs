@@ -8,23 +8,28 @@ pub(crate) mod rights;
 pub(crate) mod unpaid_line;
 
 use portcullis_host::{ClientError, Goods, Listing, Order, Purchase, Storefront};
-use portcullis_protocol::wire::{OrderState, PaymentMethod, PaymentStep};
-use portcullis_protocol::{Money, Offer, OfferId, OperationName, OrderId, Reason, Rights, Verified, nearest};
+use portcullis_protocol::wire::{OrderState, PaymentMethod, PaymentStep, UnpaidGoods, UnpaidOrder};
+use portcullis_protocol::{
+    Money, Offer, OfferId, OperationName, OrderId, PublisherName, Reason, ResourceName, Rights, Verified, nearest,
+};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
 
 use crate::failure::{Failure, Outcome};
 use crate::payment::metered::{Agreed, Question};
+use crate::payment::unpaid_line::what_to_do;
 use crate::screen::output::{OfferLine, Screen, style};
 
 /// How what is metered is paid for.
 const BY_THE_UNIT: &str = "agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal";
 /// What a person should know of an order that is pending.
-const PENDING: &str = "\nAsked again, the store answers with this order. To order it once more: --again\n";
+const PENDING: &str =
+    "\nIf you order the same again before it is paid, it is this order. To order it once more beside it: --again\n";
+/// The same, if it was there before.
+const JOINED: &str = "\nNothing was ordered, and no payment was begun: this order was there before. To order it once more beside it: --again\n";
 /// The same of what is counted: more of it is worth more, so each order stands for itself.
-const PENDING_COUNTED: &str =
-    "\nIt goes on by itself once it is paid: `portcullis receipts` shows it then. To order more beside it: --again\n";
+const PENDING_COUNTED: &str = "\nThe store gives you the rights once it is paid; `portcullis receipts` shows how it stands. To order more beside it: --again\n";
 /// The same, if only the store knows how it stands.
 const UNKNOWN_STATE: &str = "\nUpdate Portcullis, or see what the store says about the order.\n";
 
@@ -52,10 +57,8 @@ impl Payment {
 
     /// The provider said no.
     pub(crate) fn declined() -> Failure {
-        Failure::new(
-            "the payment was declined; nothing is owed",
-            "use another means of payment: --payment PROVIDER:TOKEN",
-        )
+        let declined = Failure::refusal(Reason::PaymentRequired, "the payment was declined; nothing is owed");
+        declined.in_detail().with_fix("use another means of payment: --payment PROVIDER:TOKEN")
     }
 
     /// It was paid when nothing could be given for it any more.
@@ -68,24 +71,18 @@ impl Payment {
 
     /// The store takes no money for this. If it sends offers instead, the registry's advice is right: buy one of
     /// them.
-    pub(crate) fn refused(error: ClientError) -> Failure {
+    fn refused(error: ClientError) -> Failure {
         let failure = Failure::from(error);
         if failure.reason() == Some(Reason::ConfirmationRequired) {
-            let fix = match failure.order() {
-                Some(order) => format!(
-                    "pay that order, {order}, or give it up: `portcullis cancel {order}`; to buy this beside it, add --again"
-                ),
-                None => "run it; to buy it all the same, add --again".to_owned(),
-            };
-            return failure.in_detail().with_fix(fix);
+            return failure.in_detail().with_fix("run it; to buy it all the same, add --again");
         }
         if matches!(failure.reason(), Some(Reason::ResourceWithdrawn | Reason::OperationUnknown)) {
             return failure.in_detail();
         }
         if failure.reason() == Some(Reason::PaymentRequired) && failure.offers().is_empty() {
-            return failure
-                .in_detail()
-                .with_fix("change what it says: pay by --payment PROVIDER:TOKEN, another amount, or another currency");
+            return failure.in_detail().with_fix(
+                "choose another means of payment, --payment PROVIDER:TOKEN; for a top-up another amount or currency",
+            );
         }
         failure
     }
@@ -199,12 +196,47 @@ pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &P
 
 /// Buys. What the provider has declined, and what the store pays back, is a failure.
 pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order> {
-    let order = store.buy(purchase).await.map_err(Payment::refused)?;
+    let order = match store.buy(purchase).await {
+        Ok(order) => order,
+        Err(error) => return Err(refused(store, error).await),
+    };
     match order.state {
         OrderState::Declined => Err(Payment::declined()),
         OrderState::Refunded => Err(Payment::goes_back()),
         OrderState::Paid | OrderState::Pending | OrderState::Other(_) => Ok(order),
     }
+}
+
+/// Why nothing was ordered; if an order is in the way, with what can be done about that one.
+pub(crate) async fn refused(store: &Storefront, error: ClientError) -> Failure {
+    let failure = Payment::refused(error);
+    let Some(order) = failure.order() else { return failure };
+    let unpaid = store.unpaid_orders().await.unwrap_or_default();
+    let to_do = match unpaid.iter().find(|unpaid| unpaid.order == order) {
+        Some(unpaid) => what_to_do(&order.to_string(), unpaid.until, unpaid.next.as_ref()),
+        None => format!("pay order {order}, or give it up: `portcullis cancel {order}`"),
+    };
+    failure.with_fix(format!("{to_do}; to buy this beside it, add --again"))
+}
+
+/// What can be done about an order for an operation that is not paid, if there is one. Whoever cannot be asked is told
+/// nothing of it.
+pub(crate) async fn open_order(
+    store: &Storefront,
+    publisher: &PublisherName,
+    name: &ResourceName,
+    operation: &OperationName,
+) -> Option<String> {
+    let unpaid = store.unpaid_orders().await.ok()?;
+    let is_of_it = |unpaid: &&UnpaidOrder| match &unpaid.goods {
+        UnpaidGoods::Rights { publisher: by, name: of, operation: wanted, .. } => {
+            (by, of, wanted) == (publisher, name, operation)
+        }
+        _ => false,
+    };
+    let unpaid = unpaid.iter().find(is_of_it)?;
+    let to_do = what_to_do(&unpaid.order.to_string(), unpaid.until, unpaid.next.as_ref());
+    Some(format!("order {} for it is not paid: {to_do}", unpaid.order))
 }
 
 /// Buys; if an order of the same that is counted is not paid yet, shows it and asks whether this is one more. Who
@@ -238,14 +270,29 @@ pub(crate) fn standing(state: OrderState) -> String {
 pub(crate) enum Again {
     /// It is the pending one.
     SameOrder,
+    /// It was, this time.
+    Joined,
     /// It is one more, once the buyer says so, and is charged too.
     AnotherOrder,
 }
 
 impl Again {
     /// As stores have it: rights that are counted can be ordered several times at once.
-    pub(crate) fn of_rights(rights: Rights) -> Self {
-        if rights.quantity().is_some() { Self::AnotherOrder } else { Self::SameOrder }
+    pub(crate) fn of_rights(rights: Rights, joined: bool) -> Self {
+        if rights.quantity().is_some() { Self::AnotherOrder } else { Self::of(joined) }
+    }
+
+    /// The same of what is wanted once.
+    pub(crate) const fn of(joined: bool) -> Self {
+        if joined { Self::Joined } else { Self::SameOrder }
+    }
+
+    /// What is said first of an order that is not paid.
+    pub(crate) const fn headline(self) -> &'static str {
+        match self {
+            Self::Joined => "on order already:",
+            Self::SameOrder | Self::AnotherOrder => "ordered",
+        }
     }
 }
 
@@ -255,6 +302,7 @@ pub(crate) fn unpaid(order: &str, state: OrderState, next: Option<&PaymentStep>,
     let after = match (state, again) {
         (OrderState::Other(_), _) => UNKNOWN_STATE.to_owned(),
         (_, Again::SameOrder) => format!("{PENDING}{give_up}"),
+        (_, Again::Joined) => format!("{JOINED}{give_up}"),
         (_, Again::AnotherOrder) => format!("{PENDING_COUNTED}{give_up}"),
     };
     match next {

@@ -76,9 +76,13 @@ impl OfferLine {
         format!("{} ({})", self.title, self.priced())
     }
 
-    /// What it costs, and what for.
+    /// What it costs, and what for, unless the title says just that.
     fn priced(&self) -> String {
-        if self.rights.is_given() { "free".to_owned() } else { format!("{}, {}", self.price, self.rights) }
+        let rights = self.rights.to_string();
+        if self.rights.is_given() || self.title == rights {
+            return self.cost().to_owned();
+        }
+        format!("{}, {rights}", self.price)
     }
 
     /// The price, or `free`.

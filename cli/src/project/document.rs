@@ -60,7 +60,11 @@ impl<'t> Section<'t> {
         self.table.remove(key)
     }
 
-    fn missing(&self, key: &str) -> Failure {
+    /// A key that has to be there is not. If one is there that looks like it, that one is misspelt.
+    fn missing(&self, key: &'static str) -> Failure {
+        if let Some(misspelt) = self.table.keys().find(|there| nearest(there.get_ref(), [key]).is_some()) {
+            return self.unknown(misspelt);
+        }
         self.source.failure(
             &self.span,
             format!("{} has no `{key}`", self.name),
@@ -203,13 +207,19 @@ impl<'t> Section<'t> {
 
     /// Nothing may be left.
     pub(crate) fn end(self) -> Result<(), Failure> {
-        let Some(key) = self.table.keys().min_by_key(|key| key.span().start) else { return Ok(()) };
-        let name: &Cow<'_, str> = key.get_ref();
+        match self.table.keys().min_by_key(|key| key.span().start) {
+            Some(key) => Err(self.unknown(key)),
+            None => Ok(()),
+        }
+    }
+
+    fn unknown(&self, key: &Spanned<Cow<'_, str>>) -> Failure {
+        let name = key.get_ref();
         let fix = match nearest(name, self.known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("remove it; known here: {}", self.known.join(", ")),
         };
-        Err(self.source.failure(&key.span(), format!("unknown key `{name}` in {}", self.name), fix))
+        self.source.failure(&key.span(), format!("unknown key `{name}` in {}", self.name), fix)
     }
 }
 

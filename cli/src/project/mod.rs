@@ -314,6 +314,11 @@ fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[Operatio
     for mut section in sections {
         let span = section.span();
         let operation: OperationName = section.required("operation")?;
+        let (typed, place) = Typed::take(&mut section)?;
+        let price = section.parsed::<Money>("price")?;
+        let own_title = title(source, section.text("title")?)?;
+        // A misspelt key is named before what is missing because of it.
+        section.end()?;
         let Some(entry) = operations.iter().find(|known| known.name == operation) else {
             let known: Vec<&str> = operations.iter().map(|operation| operation.name.as_str()).collect();
             let fix = format!("name one of the operations: {}", known.join(", "));
@@ -323,9 +328,8 @@ fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[Operatio
                 fix,
             ));
         };
-        let (typed, place) = Typed::take(&mut section)?;
         let rights = typed.rights().map_err(|(message, fix)| source.failure(&place, message, fix))?;
-        let price = match section.parsed::<Money>("price")? {
+        let price = match price {
             Some(price) => price.into_inner(),
             None if rights.is_given() => free(),
             None => return Err(source.failure(&span, "the offer has no `price`", "add a line `price = \"1.99 EUR\"`")),
@@ -334,8 +338,7 @@ fn offers(source: Source<'_>, sections: Vec<Section<'_>>, operations: &[Operatio
             let fix = "write model = \"free\" without a price, or another model with a price above zero";
             return Err(source.failure(&span, "the model `free` and a price of zero belong together", fix));
         }
-        let title = title(source, section.text("title")?)?.unwrap_or_else(|| entry.title.clone());
-        section.end()?;
+        let title = own_title.unwrap_or_else(|| entry.title.clone());
         offers.push(OfferTerms { id: None, operation, title, rights, price });
     }
     Ok(offers)
@@ -453,7 +456,15 @@ origin = "https://store.example"
     #[test]
     fn every_complaint_names_its_line_and_a_fix() {
         for (from, to, line, message, fix) in [
-            ("version = \"1.0.0\"", "verson = \"1.0.0\"", 1, "resource has no `version`", "add a line `version = …`"),
+            (
+                "version = \"1.0.0\"",
+                "verson = \"1.0.0\"",
+                4,
+                "unknown key `verson` in resource",
+                "did you mean `version`?",
+            ),
+            ("version = \"1.0.0\"", "", 1, "resource has no `version`", "add a line `version = …`"),
+            ("model = \"uses\"\n", "modl = \"uses\"\n", 22, "unknown key `modl` in offer", "did you mean `model`?"),
             (
                 "name = \"lake\"\n",
                 "name = \"lake\"\ntitel = \"x\"\n",

@@ -84,8 +84,49 @@ fn nothing_done_yet_is_nothing_wrong() {
     let output =
         stage.command("other").args(["--json", "doctor"]).env("PORTCULLIS_GUEST_TOOLCHAIN", "/nowhere").output();
     let diagnosis = Diagnosis::read(&output.expect("doctor runs"));
+    assert_eq!(diagnosis.finding("guest", "target")["state"], "ok", "users need no compiler");
+    stage.succeed("other", &["keygen"]);
+    let output =
+        stage.command("other").args(["--json", "doctor"]).env("PORTCULLIS_GUEST_TOOLCHAIN", "/nowhere").output();
+    let diagnosis = Diagnosis::read(&output.expect("doctor runs"));
     assert_eq!(diagnosis.warning("guest", "target", "/nowhere/usr/bin/rustc"), "cargo xtask setup");
-    assert_eq!(diagnosis.exit, 0, "users need no compiler");
+    assert_eq!(diagnosis.exit, 0, "who publishes in another language needs none");
+    assert_eq!(diagnosis.finding("publisher", "key")["state"], "ok");
+}
+
+/// The key with which a publisher seals is looked at before he meets a store that does not take what it sealed.
+#[test]
+fn the_publishers_key_is_the_one_in_use() {
+    let stage = Stage::with_sketch();
+    let state = |because: &str| {
+        let diagnosis = Diagnosis::of(&stage, "publisher");
+        let finding = diagnosis.finding("publisher", "key");
+        assert!(finding["finding"].as_str().is_some_and(|text| text.contains(because)), "{because}: {finding:#}");
+        (finding["state"].as_str().expect("a state").to_owned(), diagnosis.exit)
+    };
+    assert_eq!(state("is "), ("ok".to_owned(), 0));
+    stage.succeed("publisher", &["keygen", "--output", "new.jwk"]);
+    stage.succeed("publisher", &["change-key", "acme", "new.jwk", "--yes"]);
+    assert_eq!(state("and the key in use is"), ("warning".to_owned(), 0));
+    let sealed = stage.succeed("publisher", &["seal", "--no-build", "-o", "other.wasm"]);
+    let said = String::from_utf8_lossy(&sealed.stderr).into_owned();
+    assert!(said.contains("will not take it") && said.contains("--key FILE"), "{said}");
+    let key = stage.path("publisher").join("publisher.jwk");
+    let kept = fs::read(&key).expect("the key");
+    fs::write(&key, "garbage").expect("written");
+    assert_eq!(state("is not a publisher key"), ("wrong".to_owned(), 3));
+    fs::remove_file(&key).expect("removed");
+    assert_eq!(state("is not there"), ("warning".to_owned(), 0));
+    fs::write(&key, kept).expect("written");
+    // An old key comes into force again only if its owner says so.
+    let publisher = stage.path("publisher");
+    let old = key.display().to_string();
+    let back = ["change-key", "acme", &old, "--key", "new.jwk"];
+    let output = stage.run("publisher", &back);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("was in use before"), "{said} {}", publisher.display());
+    stage.succeed("publisher", &[&back[..], &["--yes"]].concat());
+    assert_eq!(state("is "), ("ok".to_owned(), 0));
 }
 
 #[cfg(unix)]

@@ -234,8 +234,7 @@ impl Client {
     /// The server that is meant if the user names none: the only trusted one, else the only one where he is signed in.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with `server-untrusted` if there is none; else
-    /// [`ClientError::SeveralStores`].
+    /// [`ClientError::Refused`] with `not-signed-in` if there is none; else [`ClientError::SeveralStores`].
     pub fn default_server(&self) -> Result<Origin, ClientError> {
         let mut pins = self.servers()?;
         if pins.len() > 1 {
@@ -243,7 +242,7 @@ impl Client {
         }
         match pins.as_slice() {
             [pin] => Ok(pin.origin.clone()),
-            [] => Err(Refused::because(Reason::ServerUntrusted, "you are not signed in to any store").into()),
+            [] => Err(Refused::because(Reason::NotSignedIn, "you are not signed in to any store").into()),
             pins => {
                 let names: Vec<&str> = pins.iter().map(|pin| pin.origin.as_str()).collect();
                 Err(ClientError::SeveralStores(names.join(", ")))

@@ -169,6 +169,8 @@ fn later(pen: &Pen, passing: &mut Passing) {
     list(body, "balances", json!({"points": 12}));
     list(body, "terminals", json!({"terminal": "a chip"}));
     list(body, "sessions", json!({"session": "of a chip"}));
+    list(body, "orders", json!({"order": "a later one", "goods": {"kind": "gift-card"}}));
+    list(body, "resources", json!({"bundle": "of films"}));
 }
 
 fn text(ran: &Ran) -> String {
@@ -248,6 +250,10 @@ async fn a_terminal_goes_on_with_what_it_understands_and_names_the_rest() -> Res
     let cheaper = ["price", NAME, "--operation", "view", "--model", "perpetual", "--price", "1.49 EUR"];
     expect(&store.publisher, &["price", NAME], 0, &[UNKNOWN])?;
     expect(&store.publisher, &cheaper, 1, &["update"])?;
+    // A new key would have to stand for what this version cannot read.
+    store.publish(&["keygen", "-o", "new.jwk"])?;
+    let change = ["change-key", "tessera", "new.jwk", "--key", "tessera.jwk", "--yes"];
+    expect(&store.publisher, &change, 1, &["update"])?;
     store.future.change_nothing();
     expect(&store.publisher, &cheaper, 0, &["1.49 EUR"])?;
     Ok(())
@@ -307,6 +313,7 @@ async fn a_program_goes_on_with_what_it_understands_and_is_handed_the_rest() -> 
         let balances = shop.balances().await?;
         ensure!((balances.len(), balances.unknown.len()) == (0, usize::from(is_later)), "{balances:?}");
         ensure!(shop.refunds().await?.unknown.len() == usize::from(is_later), "refunds");
+        ensure!(shop.unpaid_orders().await?.unknown.len() == usize::from(is_later), "unpaid orders");
         ensure!(shop.top_ups().await?.unknown.len() == if is_later { 3 } else { 0 }, "top-ups");
         ensure!(shop.account().await?.terminals.unknown.len() == usize::from(is_later), "terminals");
         ensure!(shop.sessions().await?.sessions.unknown.len() == usize::from(is_later), "sessions");

@@ -3,9 +3,9 @@
 
 use clap::Args;
 use portcullis_host::{Client, Listing};
-use portcullis_protocol::wire::CatalogueVersion;
+use portcullis_protocol::wire::{CatalogueVersion, PublisherAnswer};
 use portcullis_protocol::{
-    AdoptedVersions, Digest, Origin, PublicKey, PublisherName, ResourceName, SecretKey, Version,
+    AdoptedVersions, Digest, Origin, PublicKey, PublisherName, ResourceName, SecretKey, Unverified, Version, Vouch,
 };
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
@@ -38,7 +38,7 @@ pub(crate) struct ChangeKey {
     /// Do not stand for this, which is sold no more then; can be given several times
     #[arg(long, value_name = "NAME[@VERSION]")]
     without: Vec<Name>,
-    /// Stand for everything that the key in use signed, without being asked
+    /// Agree beforehand to stand for everything that the key in use signed, and to a key that was in use before
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -129,6 +129,9 @@ impl ChangeKey {
                 "name that one: --key FILE",
             ));
         }
+        if !was_in_use {
+            self.agreed_to_old(context, &known, &successor)?;
+        }
         let published = publishing.resources(&self.publisher).await;
         let published = ownership::answered(client, server, &self.publisher, published).await?;
         if !published.unknown.is_empty() {
@@ -177,6 +180,24 @@ impl ChangeKey {
             file: self.successor.clone(),
             usual: None,
         })
+    }
+
+    /// Asks about a key that had its day: who changed it then may have had a reason.
+    fn agreed_to_old(&self, context: &Context, known: &PublisherAnswer, successor: &SecretKey) -> Outcome {
+        let successor = successor.public().thumbprint();
+        let signed_by_it = |compact: &String| Unverified::<Vouch>::parse(compact).is_ok_and(|it| it.kid() == successor);
+        if self.yes || !known.vouches.iter().any(signed_by_it) {
+            return Ok(());
+        }
+        let what = format!(
+            "{} was in use before for {}, and another key took its place. If it was stolen, whoever has it can publish again.",
+            successor.words(),
+            self.publisher
+        );
+        if context.screen.ask(format_args!("{what}\nPut it in force again?")) {
+            return Ok(());
+        }
+        Err(Failure::new(what, "name the right file; if this is the one: --yes"))
     }
 
     /// Whoever mistypes what he does not trust would stand for it: each has to be there, and to be left out.

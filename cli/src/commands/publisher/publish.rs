@@ -7,6 +7,7 @@ use portcullis_protocol::{Manifest, Origin, PublicKey, SecretKey, SignedManifest
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::project::published_record::{PublishedRecord, PublishedVersion};
@@ -177,14 +178,12 @@ pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
             }
         })?;
         claimed = true;
-    } else if let Ok(known) = publishing.publisher(owner).await
-        && known.publisher_key != manifest.publisher.jwk
-    {
+    } else if let Some(in_use) = ownership::other_key(client, server, owner, &manifest.publisher.jwk).await {
         let words = |key: &PublicKey| key.thumbprint().words();
         return Err(Failure::new(
             format!(
                 "the key of {owner} in use at {server} is {}, and this file is signed by {}",
-                words(&known.publisher_key),
+                words(&in_use),
                 words(&manifest.publisher.jwk)
             ),
             "seal it again with the key in use: `portcullis seal --key FILE`",

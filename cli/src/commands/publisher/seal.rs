@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::build;
+use super::{build, ownership};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::guest::language::Language;
@@ -85,9 +85,31 @@ impl Seal {
         let output =
             self.output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.sealed.wasm", project.name, project.version)));
         let sealed = seal(context, &project, &key, &stores, self.advisory_metering, &output)?;
+        context.wait(warn_of_other_keys(context, &project, &key, &stores))?;
         context.screen.report(&sealed);
         Ok(())
     }
+}
+
+/// Says of each trusted store where another key of the publisher is in use that it will not take the file.
+async fn warn_of_other_keys(context: &Context, project: &Project, key: &SecretKey, stores: &[Store]) -> Outcome {
+    let Some(client) = context.client_if_any() else { return Ok(()) };
+    let trusted = client.servers().unwrap_or_default();
+    let publisher = &project.publisher;
+    for server in stores.iter().map(|store| &store.entry.origin) {
+        if !trusted.iter().any(|pin| pin.origin == *server) {
+            continue;
+        }
+        if let Some(in_use) = ownership::other_key(&client, server, publisher, key.public()).await {
+            context.screen.warn(format_args!(
+                "{server} will not take it: the key of {publisher} in use there is {}, and this was sealed with {}; seal it \
+                 again with that one: --key FILE",
+                in_use.thumbprint().words(),
+                key.public().thumbprint().words()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Builds again what is older than its sources, so that nobody sells the version before.

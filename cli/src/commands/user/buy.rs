@@ -3,7 +3,7 @@
 use clap::Args;
 use portcullis_host::{Goods, Purchase, PurchaseReceipt};
 use portcullis_protocol::wire::{OrderState, PaymentStep};
-use portcullis_protocol::{OperationName, Reason};
+use portcullis_protocol::{Money, OperationName, Reason};
 use serde::Serialize;
 
 use super::receipts::ReceiptLine;
@@ -27,6 +27,9 @@ pub(crate) struct Buy {
     /// Agree to the price without being asked
     #[arg(long)]
     yes: bool,
+    /// Buy nothing that costs more than this, as in 2.50EUR: the price of an offer can change
+    #[arg(long, value_name = "AMOUNT")]
+    max_spend: Option<Money>,
     /// Buy it although it gives nothing new, or although the same is on order
     #[arg(long)]
     again: bool,
@@ -50,6 +53,9 @@ pub(crate) struct Bought {
     /// What has to be done before the provider decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<PaymentStep>,
+    /// It was on order before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    joined: bool,
     /// What the same command does next.
     #[serde(skip)]
     again: Again,
@@ -83,6 +89,7 @@ impl Buy {
             }
             let offer = payment::choose(&listing, self.operation.as_ref(), self.offer.as_deref())?;
             let line = OfferLine::of(offer);
+            self.check_price(offer.document().price)?;
             if !self.yes {
                 let (strong, price) = (style::STRONG, &line.price);
                 let what = format!("{strong}{publisher}/{name}{strong:#} at {server}\n  {line}\nCosts {price}. Buy?");
@@ -103,12 +110,26 @@ impl Buy {
                 state: order.state,
                 offer: line,
                 receipt: order.paid().and_then(PurchaseReceipt::rights).map(ReceiptLine::from),
+                joined: order.joined,
+                again: Again::of_rights(offer.document().rights, order.joined),
                 next: order.next,
-                again: Again::of_rights(offer.document().rights),
             })
         })?;
         context.screen.report(&report);
         Ok(())
+    }
+
+    /// Whether the price is within what was agreed to beforehand.
+    fn check_price(&self, price: Money) -> Outcome {
+        match self.max_spend {
+            Some(most) if most.currency() != price.currency() || most.minor_units() < price.minor_units() => {
+                Err(Failure::new(
+                    format!("it costs {price}, and --max-spend allows {most}: nothing was bought"),
+                    format!("if it is worth that to you: --max-spend {}", price.to_string().replace(' ', "")),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -123,7 +144,8 @@ impl Report for Bought {
                 format!("{good}bought{good:#} {strong}{}{strong:#} {}\n{lines}", self.name, self.offer.operation)
             }
             None => format!(
-                "{warn}ordered{warn:#} {strong}{}{strong:#} {}: {}\n{lines}{}",
+                "{warn}{}{warn:#} {strong}{}{strong:#} {}: {}\n{lines}{}",
+                self.again.headline(),
                 self.name,
                 self.offer.operation,
                 payment::standing(self.state),

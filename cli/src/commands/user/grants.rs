@@ -144,7 +144,7 @@ fn summed(rights: &[Right]) -> Vec<(&Right, String)> {
             several => {
                 let sum = |one: fn(&(u64, u64)) -> u64| several.iter().map(one).fold(0, u64::saturating_add);
                 let (left, total) = (sum(|(left, _)| *left), sum(|(_, total)| *total));
-                format!("{left} of {total} uses left, of {} orders", several.len())
+                format!("{left} of {total} uses left, bought or given {} times", several.len())
             }
         };
         lines.push((right, left));
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                ("measure", "14 of 15 uses left, of 2 orders".to_owned()),
+                ("measure", "14 of 15 uses left, bought or given 2 times".to_owned()),
                 ("view", "view: None".to_owned()),
                 ("measure", "measure: Some(0)".to_owned()),
                 ("count", "count: Some(3)".to_owned()),

@@ -1,7 +1,7 @@
 //! `portcullis login`: trust a store and sign in to it.
 
 use clap::Args;
-use portcullis_host::{ClientError, SignIn};
+use portcullis_host::{Client, ClientError, SignIn};
 use portcullis_protocol::text::counted;
 use portcullis_protocol::{Origin, Reason, Thumbprint, nearest};
 use serde::Serialize;
@@ -39,6 +39,9 @@ struct SignedIn {
     account: String,
     server_words: String,
     terminal_words: String,
+    /// It was so before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    already: bool,
 }
 
 /// A sign-in that waits for its user, and for `login` to complete it.
@@ -72,6 +75,10 @@ impl Login {
                     let what = format!("no sign-in waits at {}, or its time is over", self.server);
                     return Err(Failure::new(what, format!("begin one: portcullis login --no-wait {}", self.server)));
                 }
+                None if let Some(signed_in) = self.signed_in(&client).await? => {
+                    context.screen.report(&signed_in);
+                    return Ok(());
+                }
                 None => {
                     let label = self.label.clone().unwrap_or_else(machine);
                     let sign_in = client.sign_in(&self.server, &label).await.map_err(advise)?;
@@ -94,9 +101,30 @@ impl Login {
                 account: done.account,
                 server_words: done.server_words,
                 terminal_words: done.terminal_words,
+                already: false,
             });
             Ok(())
         })
+    }
+
+    /// Who is signed in, if somebody is and the store still takes it. Another name for the terminal needs a sign-in.
+    async fn signed_in(&self, client: &Client) -> Outcome<Option<SignedIn>> {
+        if self.label.is_some() || !client.is_signed_in(&self.server)? {
+            return Ok(None);
+        }
+        let Some(pin) = client.servers()?.into_iter().find(|pin| pin.origin == self.server) else { return Ok(None) };
+        if let Some(expected) = &self.fingerprint {
+            check(expected, pin.root.thumbprint(), &pin.words())?;
+        }
+        let Ok(account) = client.store(&self.server).account().await else { return Ok(None) };
+        let terminal = account.terminals.iter().find(|terminal| terminal.current);
+        Ok(terminal.map(|terminal| SignedIn {
+            server: self.server.clone(),
+            account: account.account.clone(),
+            server_words: pin.words(),
+            terminal_words: terminal.key.words(),
+            already: true,
+        }))
     }
 
     /// Whether the server is the one that is meant: by its fingerprint, or because a person says so.
@@ -227,7 +255,11 @@ impl Report for SignedIn {
         let good = style::GOOD;
         let mut lines = Lines::default();
         lines.add("account", &self.account).add("store", &self.server_words).add("terminal", &self.terminal_words);
-        format!("{good}signed in{good:#} to {}\n{lines}", self.server)
+        let (already, after) = match self.already {
+            true => (" already", format!("\nTo sign in as somebody else: `portcullis logout {}` first\n", self.server)),
+            false => ("", String::new()),
+        };
+        format!("{good}signed in{good:#}{already} to {}\n{lines}{after}", self.server)
     }
 }
 

@@ -111,7 +111,10 @@ impl Pay {
             let Wanted { merchant, product, quantity, amount, request } = &wanted;
             let method = self.payment.method();
             let ordered = store.order_codes(merchant, product, *quantity, request.as_ref(), method, self.again).await;
-            let order = ordered.map_err(Payment::refused)?;
+            let order = match ordered {
+                Ok(order) => order,
+                Err(error) => return Err(payment::refused(&store, error).await),
+            };
             match order.state {
                 OrderState::Declined => return Err(Payment::declined()),
                 OrderState::Refunded => return Err(Payment::goes_back()),
@@ -273,10 +276,11 @@ impl Report for Paid {
             }
             OrderState::Paid => format!("{good}paid{good:#} {strong}{}{strong:#}\n{lines}", self.product),
             state => format!(
-                "{warn}ordered{warn:#} {strong}{}{strong:#}: {}\n{lines}{}",
+                "{warn}{}{warn:#} {strong}{}{strong:#}: {}\n{lines}{}",
+                Again::of(self.joined).headline(),
                 self.product,
                 payment::standing(state),
-                payment::unpaid(&self.order, state, self.next.as_ref(), Again::SameOrder)
+                payment::unpaid(&self.order, state, self.next.as_ref(), Again::of(self.joined))
             ),
         }
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use portcullis_host::{
     Authorised, Client, Command, Directory, Error, Gatekeeper as _, Input, Lent, MailProgram, Output, OutputBuffer,
-    Resource, Runtime, Terms, Val, refusal_in, to_text,
+    Pin, Resource, Runtime, Terms, Val, refusal_in, to_text,
 };
 use portcullis_protocol::text::counted;
 use portcullis_protocol::{
@@ -300,12 +300,20 @@ impl Session<'_> {
             [] if can_be_bought => client.cycle().offers(resource.signed(), operation).await.unwrap_or_default(),
             offers => offers.to_vec(),
         };
-        if !can_be_bought || !can_agree {
+        if !can_be_bought {
             return Err(self.advise(operation, &offers, refused));
         }
         let mut terms = Terms::default();
-        match payment::ask(context.screen, &offers, agreed, |cost| self.runtime.spent(cost.currency())) {
-            None => return Err(self.advise(operation, &offers, refused)),
+        let spent = |cost: Money| self.runtime.spent(cost.currency());
+        match can_agree.then(|| payment::ask(context.screen, &offers, agreed, spent)).flatten() {
+            None => {
+                let open = self.open_order(operation).await;
+                let failure = self.advise(operation, &offers, refused);
+                return Err(match open {
+                    Some(open) => failure.with_fix(format!("{open}; once it is paid, run this again")),
+                    None => failure,
+                });
+            }
             Some(Agreement::PerUnit(offer)) => terms.offer = Some(offer),
             Some(Agreement::Buy(offer)) => {
                 let store = client.store(&offer.document().iss);
@@ -316,6 +324,15 @@ impl Session<'_> {
         }
         let authorised = resource.authorize_with(operation.as_str(), terms).await;
         authorised.map_err(|error| self.advise(operation, &offers, error.into()))
+    }
+
+    /// What to do about an order for this operation that waits to be paid, if there is one.
+    async fn open_order(&self, operation: &OperationName) -> Option<String> {
+        let manifest = self.resource.signed().manifest();
+        let pins = self.client.servers().ok()?;
+        let sold_by = |pin: &&Pin| manifest.servers.iter().any(|server| server.origin == pin.origin);
+        let store = self.client.store(&pins.iter().find(sold_by)?.origin);
+        payment::open_order(&store, &manifest.publisher.name, &manifest.name, operation).await
     }
 
     /// The advice of the registry, with the name put in.

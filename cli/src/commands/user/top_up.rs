@@ -44,6 +44,9 @@ struct PaidIn {
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<PaymentStep>,
     balances: Vec<BalanceLine>,
+    /// It was on order before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    joined: bool,
 }
 
 impl TopUp {
@@ -71,6 +74,7 @@ impl TopUp {
                 state: order.state,
                 amount: amount.to_string(),
                 receipt: order.paid().and_then(PurchaseReceipt::top_up).map(TopUpLine::from),
+                joined: order.joined,
                 next: order.next,
                 balances: balances.iter().map(BalanceLine::from).collect(),
             })
@@ -91,11 +95,12 @@ impl Report for PaidIn {
         if self.receipt.is_some() {
             format!("{good}paid in{good:#} {strong}{}{strong:#}\n{lines}", self.amount)
         } else {
-            let amount = &self.amount;
+            let (amount, again) = (&self.amount, Again::of(self.joined));
             format!(
-                "{warn}ordered{warn:#} {strong}{amount}{strong:#}: {}\n{lines}{}",
+                "{warn}{}{warn:#} {strong}{amount}{strong:#}: {}\n{lines}{}",
+                again.headline(),
                 payment::standing(self.state),
-                payment::unpaid(&self.order, self.state, self.next.as_ref(), Again::SameOrder)
+                payment::unpaid(&self.order, self.state, self.next.as_ref(), again)
             )
         }
     }
