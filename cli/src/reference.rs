@@ -23,11 +23,11 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   the direction of writing and characters that cannot be seen are printed as escapes, `\\u{1b}`; in JSON as `\\u001b`.
   What a command resource writes to a terminal keeps its colours, and loses what moves the cursor, hides, retitles or
   asks the terminal something; a file or a pipe gets its bytes as they are.
-- **Questions** about money and trust are asked at the controlling terminal (`/dev/tty`), under the heading `Portcullis
-  asks:` in inverse video, whatever the standard streams are. Keys that were typed before the question could be read do
-  not count, and the resource gets nothing of the answer. Without a terminal nothing is asked and the answer is no: say
-  `--yes`, for `login` `--fingerprint`, for `run` `--max-spend`. `buy --yes --max-spend 2.50EUR` buys if the price is
-  not above that. On Windows nothing is asked yet.
+- **Questions** about money and trust are asked at the controlling terminal (`/dev/tty`), under the heading
+  `Portcullis asks:` in inverse video, whatever the standard streams are. Keys that were typed before the question could
+  be read do not count, and the resource gets nothing of the answer. Without a terminal nothing is asked and the answer
+  is no: say `--yes`, for `login` `--fingerprint`, for `run` `--max-spend`. `buy --yes --max-spend 2.50EUR` buys if the
+  price is not above that. On Windows nothing is asked yet.
 - **Signing in.** Where you are signed in already, `login` says as whom, and changes nothing, unless `--label` gives
   this terminal another name. To sign in as somebody else, `logout` first.
 - **Files.** `-o FILE` appears under its name when it is whole, and keeps the permissions of the file that it replaces.
