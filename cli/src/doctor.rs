@@ -34,8 +34,8 @@ pub(crate) enum State {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 pub(crate) struct Finding {
-    /// Of `doctor`: `program`, `terminal`, `store`, `clock`, `publisher`, `resource`, `cache`, `guest`. Of `merchant check`: `key`,
-    /// `merchant`, `product`, `clock`, `address`, `endpoint`, `store`, `orders`.
+    /// Of `doctor`: `program`, `terminal`, `store`, `clock`, `publisher`, `resource`, `cache`, `guest`. Of
+    /// `merchant check`: `key`, `merchant`, `product`, `clock`, `address`, `endpoint`, `store`, `orders`.
     pub(crate) area: &'static str,
     /// What of it. Both are part of the interface.
     pub(crate) check: &'static str,

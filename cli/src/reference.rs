@@ -14,27 +14,48 @@ const HEAD: &str = "\
 
 Written from the program itself; a test holds this page to it. `portcullis help VERB` says the same.
 
-- **Output.** What was asked for goes to standard output, progress and questions to standard error. With `--json`, standard output has exactly one JSON value, of errors too:
-  [json.md](json.md) has the shape of each, and the promise that goes with it. Colours vanish where the output is no terminal or `NO_COLOR` is set.
-- **Lists.** `list`, `search` and `grants` print columns with a heading on a terminal, as wide as it is. Anything else gets a record a line, its fields separated by tabulators, without a heading: `portcullis list | cut -f1`.
-- **Foreign text.** Titles, names and messages come from publishers and stores. Control characters, characters that turn the direction of writing and characters that cannot be seen are printed as escapes, `\\u{1b}`; in JSON as `\\u001b`.
-  What a command resource writes to a terminal keeps its colours, and loses what moves the cursor, hides, retitles or asks the terminal something; a file or a pipe gets its bytes as they are.
-- **Questions** about money and trust are asked at the controlling terminal (`/dev/tty`), under the heading `Portcullis asks:` in inverse video, whatever the standard streams are. Keys that were typed before the question could be
-  read do not count, and the resource gets nothing of the answer. Without a terminal nothing is asked and the answer is no: say `--yes`, `--max-spend` or `--fingerprint`. On Windows nothing is asked yet.
-- **Files.** `-o FILE` appears under its name when it is whole, and keeps the permissions of the file that it replaces. Links are followed; devices, pipes and sockets are written through. A full disk is an error. If the reader of
-  standard output goes away (`| head`), the command ends quietly with 141.
-- **Exit codes.** 0: done. 1: an error, a store's unsigned no among them. 2: the command line cannot be understood. 3: `doctor` or `merchant check` found something wrong. 20 to 54: refused, one code for each reason ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
-- **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect` and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a file.
-- **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`, `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a
-  function gives go to `-o FILE`, or raw to standard output where that is no terminal.
-- **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's folder for such data. Keys are readable by their owner only. Checking or sealing a file needs no home.
-- **Stores.** A name that stores which you trust give to different publishers is taken from none of them until you say which: `--server URL`. What is installed keeps its store.
+- **Output.** What was asked for goes to standard output, progress and questions to standard error. With `--json`,
+  standard output has exactly one JSON value, of errors too: [json.md](json.md) has the shape of each, and the promise
+  that goes with it. Colours vanish where the output is no terminal or `NO_COLOR` is set.
+- **Lists.** `list`, `search` and `grants` print columns with a heading on a terminal, as wide as it is. Anything else
+  gets a record a line, its fields separated by tabulators, without a heading: `portcullis list | cut -f1`.
+- **Foreign text.** Titles, names and messages come from publishers and stores. Control characters, characters that turn
+  the direction of writing and characters that cannot be seen are printed as escapes, `\\u{1b}`; in JSON as `\\u001b`.
+  What a command resource writes to a terminal keeps its colours, and loses what moves the cursor, hides, retitles or
+  asks the terminal something; a file or a pipe gets its bytes as they are.
+- **Questions** about money and trust are asked at the controlling terminal (`/dev/tty`), under the heading
+  `Portcullis asks:` in inverse video, whatever the standard streams are. Keys that were typed before the question could
+  be read do not count, and the resource gets nothing of the answer. Without a terminal nothing is asked and the answer
+  is no: say `--yes`, for `login` `--fingerprint`, for `run` `--max-spend`. `buy --yes --max-spend 2.50EUR` buys if the
+  price is not above that. On Windows nothing is asked yet.
+- **Signing in.** Where you are signed in already, `login` says as whom, and changes nothing, unless `--label` gives
+  this terminal another name. To sign in as somebody else, `logout` first.
+- **Files.** `-o FILE` appears under its name when it is whole, and keeps the permissions of the file that it replaces.
+  Links are followed; devices, pipes and sockets are written through. A full disk is an error. If the reader of standard
+  output goes away (`| head`), the command ends quietly with 141.
+- **Exit codes.** 0: done. 1: an error, a store's unsigned no among them. 2: the command line cannot be understood. 3:
+  `doctor` or `merchant check` found something wrong. 20 to 54: refused, one code for each reason
+  ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
+- **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect`
+  and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a
+  file.
+- **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`,
+  `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a function gives go to `-o FILE`, or raw
+  to standard output where that is no terminal.
+- **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's
+  folder for such data. Keys are readable by their owner only. Checking or sealing a file needs no home.
+- **Stores.** A name that stores which you trust give to different publishers is taken from none of them until you say
+  which: `--server URL`. What is installed keeps its store.
 - **Proxy.** `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count, as for curl; servers on this machine are reached directly.
-- **Compiled code** is kept between runs in the folder `cache` there, sealed: 512 MiB at most, or what `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
-- **Streams.** `run publisher/name` of what is not installed keeps what has arrived, as ciphertext, in the folder `streams` there, 2 GiB at most. `cache` shows both, `cache clear` removes both.
-- **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the installed Rust where it has the target `wasm32-unknown-unknown`, else the one that
-  `cargo xtask setup` unpacked; `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses. A guest in another language is built as that language says (`new --language`). A core module
-  that does not describe its world gets the one of the project's folder `wit/`.
+- **Compiled code** is kept between runs in the folder `cache` there, sealed: 512 MiB at most, or what
+  `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
+- **Streams.** `run publisher/name` of what is not installed keeps what has arrived, as ciphertext, in the folder
+  `streams` there, 2 GiB at most. `cache` shows both, `cache clear` removes both.
+- **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the
+  installed Rust where it has the target `wasm32-unknown-unknown`, else the one that `cargo xtask setup` unpacked;
+  `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses. A guest in another language is built as that
+  language says (`new --language`). A core module that does not describe its world gets the one of the project's folder
+  `wit/`.
 ";
 
 /// The whole page.
@@ -90,9 +111,12 @@ fn row(text: &mut String, arg: &Arg) {
     let value = arg.get_value_names().map(|names| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "));
     let takes_value = arg.get_num_args().is_some_and(|range| range.takes_values());
     let value = value.filter(|_| takes_value).unwrap_or_default();
+    let may_be_left_out = arg.get_num_args().is_some_and(|range| range.takes_values() && range.min_values() == 0);
+    // Behind a space such a value would be the next argument.
+    let set = if may_be_left_out && arg.is_require_equals_set() { format!("[={value}]") } else { format!(" {value}") };
     let name = match (arg.get_short(), arg.get_long()) {
-        (Some(short), Some(long)) => format!("-{short}, --{long} {value}"),
-        (None, Some(long)) => format!("--{long} {value}"),
+        (Some(short), Some(long)) => format!("-{short}, --{long}{set}"),
+        (None, Some(long)) => format!("--{long}{set}"),
         (Some(short), None) => format!("-{short} {value}"),
         (None, None) => value,
     };

@@ -1,5 +1,5 @@
 //! Runs an operation of a sealed resource inside a program of one's own:
-//! `cargo run --example embed -- FILE EXPORT [ARGUMENT]…`, on a terminal that is signed in.
+//! `cargo run --package portcullis-host --example embed -- FILE EXPORT [ARGUMENT]…`, on a signed-in terminal.
 
 use portcullis_host::{Client, ClientOptions, to_text};
 use std::error::Error;

@@ -1,6 +1,6 @@
-//! Sets up the tools of others that tests need: `age`, Chromium, dovecot, PostgreSQL, nginx, HAProxy, systemd, `bat`
-//! and Vim from the distribution, and below `target/foreign/` Python environments, FFmpeg and npm packages in the
-//! versions that `tests/clients/` pins.
+//! Sets up the tools of others that tests need: `age`, Chromium, dovecot, PostgreSQL, nginx, HAProxy, systemd, curl,
+//! `bat` and Vim from the distribution, and below `target/foreign/` Python environments, FFmpeg and npm packages in the
+//! versions that `tests/clients/` pins, cyrus, a double of S3, and a linter of container files.
 //!
 //! A test that lacks its tool fails; this says what to install. If `bat` or Vim cannot be installed, this says
 //! that their tests are skipped, and those say it too. The second time it takes a second.
@@ -106,7 +106,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// Names everything that has to be installed by hand, or the command that failed.
 fn set_up(workspace: &Workspace) -> Result<()> {
     println!(
-        "── foreign tools\n   age, Chromium, dovecot, PostgreSQL, nginx, HAProxy, systemd, bat, Vim; Python environments, FFmpeg and npm packages, below target/foreign/"
+        "── foreign tools\n   age, Chromium, dovecot, PostgreSQL, nginx, HAProxy, systemd, curl, bat, Vim; below target/foreign/ Python environments, FFmpeg, npm packages, cyrus, a double of S3, a linter"
     );
     let start = Instant::now();
     tools()?;

@@ -9,7 +9,8 @@
 //!   input.rs     what the user says: lines of a script, or of the keyboard
 //! ```
 //!
-//! `cargo run --example shelf -- [--home DIR] [--seconds N] [--script FILE]`; `help` says what can be typed.
+//! `cargo run --package portcullis-host --example shelf -- [--home DIR] [--seconds N] [--script FILE]`; `help` says
+//! what can be typed.
 
 #![forbid(unsafe_code)]
 

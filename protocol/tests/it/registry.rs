@@ -74,9 +74,11 @@ fn a_reason_that_is_not_known_is_a_no_by_its_code() {
 #[test]
 fn the_page_of_refusals_is_current() {
     let mut page = String::from(
-        "# Refusals\n\nThe registry. A refusal is a signed answer with exactly one reason; the last three of the table are made on the terminal,\n\
-         and a server that sends one of them is not believed. A refusal never costs anything, and nothing is ever decrypted after one.\n\n\
-         This page is written from the registry (`protocol/src/refusal.rs`) by a test: `PORTCULLIS_UPDATE=1 cargo test -p portcullis-protocol --test it registry`.\n\n\
+        "# Refusals\n\nThe registry. A refusal is a signed answer with exactly one reason. The last three of the table are made on the\n\
+         terminal alone, and a server that sends one of them is not believed. A refusal never costs anything, and nothing is ever\n\
+         decrypted after one.\n\n\
+         This page is written from the registry (`protocol/src/refusal.rs`) by a test:\n\
+         `PORTCULLIS_UPDATE=1 cargo test -p portcullis-protocol --test it registry`.\n\n\
          | reason | made by | HTTP | exit code | what happened | what to do now |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     for reason in Reason::ALL {
@@ -98,7 +100,7 @@ fn the_page_of_refusals_is_current() {
     writeln!(
         page,
         "\nA later version of a server may send a reason that this version does not know. It is a no like every other: HTTP 403,\n\
-         exit code {}, `other(code)` to a resource, and in the store's own words if it sends any. What to do then: {}",
+         exit code {}, `other(code)` to a resource, and in the store's own words if it sends any. What to do then:\n{}",
         Reason::OTHER_EXIT_CODE,
         Reason::OTHER_ADVICE
     )

@@ -6,7 +6,8 @@ use crate::context::Context;
 use crate::doctor::{self, Diagnosis};
 use crate::failure::Outcome;
 
-/// Look for what is wrong with this terminal, its stores, its clock and what is installed, and say how to mend it
+/// Look for what is wrong with this terminal, its stores, its clock, your publisher key and what is installed, and say
+/// how to mend it
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 3 if something is wrong, 0 if there are warnings alone.")]
 pub(crate) struct Doctor {}
