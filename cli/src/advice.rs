@@ -65,6 +65,13 @@ impl From<ClientError> for Failure {
             ClientError::PublisherChanged { .. } => {
                 "ask the publisher for the words of the new key through another channel than this store. If they match those above: `portcullis install NAME --accept-key \"WORDS\"`"
             }
+            ClientError::KeyNotAsTold { whose, .. } => {
+                let fix = format!(
+                    "give the eight words as {whose} itself shows them. If they are those, the store names another key \
+                     than {whose} has: take nothing of it there, and tell {whose}"
+                );
+                return Self::new(message, fix);
+            }
             ClientError::MerchantChanged { .. } => {
                 "ask the merchant for the words of its new key through another channel than this store. If they match those above, add `--accept-key \"WORDS\"` to `portcullis pay` or `portcullis codes ORDER`"
             }

@@ -115,6 +115,14 @@ pub enum ClientError {
         /// The key that signs now.
         found: Thumbprint,
     },
+    /// The user was told other words than those of the key that a publisher or a merchant has.
+    #[error("the key of {whose} is {}, by the store's word, and other words were given", found.words())]
+    KeyNotAsTold {
+        /// The publisher or merchant.
+        whose: String,
+        /// Its key here.
+        found: Thumbprint,
+    },
     /// A merchant signs with a key that nobody vouches for.
     #[error(
         "the merchant {merchant} signs with another key ({}) than the one that was pinned ({}), and the old key does not vouch for it",

@@ -1,6 +1,6 @@
 //! From what the command line names to a sealed file on this machine, or to one that is streamed from its store.
 
-use portcullis_host::{Client, ClientError, InstallSource, Installed, Source, Standing};
+use portcullis_host::{Client, ClientError, InstallSource, Installed, Source};
 use portcullis_protocol::sealed::{Defect, Sealed, SealedError};
 use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName};
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::resource::publisher_key::PublisherKey;
 use crate::resource::target::{Name, Target};
 use crate::screen::output::{size, style};
 use crate::screen::progress::moved;
@@ -42,29 +43,29 @@ pub(crate) async fn source(
     let screen = context.screen;
     if install {
         let bar = screen.bar(target, None);
-        let installed = client.library().install(&at_a_store, &moved(&bar)).await;
+        let prepared = client.library().prepare(&at_a_store, false, &moved(&bar)).await;
         bar.finish_and_clear();
-        let installed = match installed {
-            Ok(installed) => installed,
+        let candidate = match prepared {
+            Ok(candidate) => candidate,
             Err(error) => return Err(not_there(client, &at_a_store, error).await),
         };
+        let key = PublisherKey::of(candidate.publisher_key(), candidate.publisher());
+        let installed = candidate.install().await?;
         let dim = style::DIM;
         screen.note(format_args!("{dim}installed {target} from {}{dim:#}", installed.server));
+        key.note(screen);
         return Ok(installed.path.into());
     }
     let streaming = match client.library().stream(&at_a_store, false).await {
         Ok(streaming) => streaming,
         Err(error) => return Err(not_there(client, &at_a_store, error).await),
     };
-    let (dim, warn) = (style::DIM, style::WARN);
+    let dim = style::DIM;
     let (server, bytes) = (streaming.server(), size(streaming.bytes()));
     screen.note(format_args!(
         "{dim}{target} is not installed: streaming it from {server} ({bytes} in all); --install keeps it{dim:#}"
     ));
-    if streaming.publisher() == Standing::New {
-        let words = streaming.publisher_key().words();
-        screen.note(format_args!("publisher key {words}  {warn}new: pinned from now on{warn:#}"));
-    }
+    PublisherKey::of(streaming.publisher_key(), streaming.publisher()).note(screen);
     Ok(streaming.accept().await?)
 }
 

@@ -47,11 +47,24 @@ impl Screen {
 
     /// Prints the one report of a command.
     pub(crate) fn report(self, report: &impl Report) {
+        keep(self.write(report));
+    }
+
+    /// As [`Screen::report`], of what is kept nowhere else afterwards: it is written when this returns, and if it went into
+    /// a file, on the disk.
+    pub(crate) fn deliver(self, report: &impl Report) -> io::Result<()> {
+        self.write(report)?;
+        on_disk()
+    }
+
+    fn write(self, report: &impl Report) -> io::Result<()> {
         if self.json {
-            print_json(&serde_json::to_value(report).unwrap_or_default());
+            write_json(&serde_json::to_value(report).unwrap_or_default())
         } else {
-            out(&report.text());
+            let text = report.text();
+            let written = write(anstream::AutoStream::auto(io::stdout().lock()), style::render(&text).as_bytes());
             err(&report.notes());
+            written
         }
     }
 
@@ -61,7 +74,7 @@ impl Screen {
             return;
         }
         if self.json {
-            print_json(&failure.to_json());
+            keep(write_json(&failure.to_json()));
         } else {
             err(&failure.to_text());
         }
@@ -166,14 +179,24 @@ pub(crate) fn asking() -> bool {
     ASKING.load(Ordering::Relaxed)
 }
 
-fn print_json(value: &serde_json::Value) {
+fn write_json(value: &serde_json::Value) -> io::Result<()> {
     // Pretty: a person reads it too, and a program does not mind.
     let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    keep(write(io::stdout().lock(), json_escaped(&text).as_bytes()));
+    write(io::stdout().lock(), json_escaped(&text).as_bytes())
 }
 
-fn out(text: &str) {
-    keep(write(anstream::AutoStream::auto(io::stdout().lock()), style::render(text).as_bytes()));
+/// Waits until what was written is on the disk, if standard output is a file: some disks say only then that they are
+/// full.
+#[cfg(unix)]
+fn on_disk() -> io::Result<()> {
+    use std::os::fd::AsFd as _;
+    let output = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    if output.metadata()?.is_file() { output.sync_all() } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn on_disk() -> io::Result<()> {
+    Ok(())
 }
 
 fn err(text: &str) {

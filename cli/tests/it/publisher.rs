@@ -238,8 +238,13 @@ fn what_is_left_out_is_there_and_what_another_key_sealed_does_not_go_up() {
 #[test]
 fn those_who_trust_the_old_key_follow_to_the_new_one() {
     let stage = Stage::with_sketch();
-    stage.login("user");
-    stage.succeed("user", &["install", "acme/sketch"]);
+    for who in ["user", "reader"] {
+        stage.login(who);
+        stage.succeed(who, &["install", "acme/sketch"]);
+    }
+    stage.login("viewer");
+    let view = ["run", "--invoke", "preview()", "acme/sketch"];
+    stage.succeed("viewer", &view);
     let mut said = Transcript::of(&stage, "publisher");
     said.run(&["change-key", "acme", "publisher-home-has-no-such.jwk"]);
     said.run(&["keygen", "--output", "new.jwk"]);
@@ -255,5 +260,14 @@ fn those_who_trust_the_old_key_follow_to_the_new_one() {
     said.check("change-key");
     let updated = stage.succeed("user", &["--json", "update", "sketch"]);
     let updated = String::from_utf8_lossy(&updated.stdout).into_owned();
-    assert!(updated.contains("\"to\": \"1.1.0\""), "{updated}");
+    assert!(updated.contains("\"to\": \"1.1.0\"") && updated.contains("\"vouched\""), "{updated}");
+    // The key that is followed to is shown, however the resource is taken; and once.
+    let new = "a new key, for which the old one vouches";
+    let updated = stage.succeed("reader", &["update"]);
+    let said = String::from_utf8_lossy(&updated.stdout).into_owned();
+    assert!(said.contains("publisher key ") && said.contains(new), "{said}");
+    for is_new in [true, false] {
+        let said = String::from_utf8_lossy(&stage.succeed("viewer", &view).stderr).into_owned();
+        assert_eq!(said.contains(new), is_new, "{said}");
+    }
 }

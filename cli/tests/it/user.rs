@@ -73,6 +73,11 @@ fn streamed_without_being_installed() {
     assert_eq!(run(&["run", "--invoke", "preview()", "sketch"]), Some(1), "nothing was installed");
     assert_eq!(run(&["run", "--install", "--invoke", "preview()", "acme/sketch"]), Some(0));
     assert_eq!(run(&["run", "--invoke", "preview()", "sketch"]), Some(0));
+    // Whoever meets the publisher so sees the key that is pinned.
+    stage.login("reader");
+    let installed = stage.succeed("reader", &["run", "--install", "--invoke", "preview()", "acme/sketch"]);
+    let said = String::from_utf8_lossy(&installed.stderr).into_owned();
+    assert!(said.contains("publisher key ") && said.contains("new: pinned from now on"), "{said}");
 }
 
 #[test]

@@ -13,7 +13,8 @@ use crate::random;
 use crate::server::session::{Patience, RequestError, Session, printable};
 use crate::server::trust::{Trust, offline};
 use crate::state::code_vault::{BoundOrder, CodeVault, OrderTerms};
-use crate::store::merchant_pin::{self, MerchantKeys};
+use crate::state::folder::StateError;
+use crate::store::merchant_pin::{self, JudgedMerchant, MerchantKeys};
 use crate::store::ordered_codes::OrderedCodes;
 use crate::store::publisher_pin::Standing;
 use crate::store::purchase::{Goods, Order, Purchase};
@@ -47,7 +48,7 @@ pub struct Merchant {
     pub standing: Standing,
     /// What it sells, each signed by the merchant for this store.
     pub products: Vec<Verified<Product>>,
-    keys: MerchantKeys,
+    judged: JudgedMerchant,
 }
 
 /// What a merchant asks to be paid.
@@ -122,17 +123,18 @@ impl Storefront {
     pub async fn merchant(&self, name: &MerchantName) -> Result<Merchant, ClientError> {
         let entry = self.merchant_entry(name).await?;
         let MerchantEntry { title, key, former, vouches, products, .. } = entry;
-        let (standing, keys) = merchant_pin::judge(&self.shared().state, self.origin(), name, &key, &former, &vouches)?;
+        let state = &self.shared().state;
+        let judged = merchant_pin::judge(state, self.origin(), name, &key, &former, &vouches, None)?;
         let mut sold = Vec::new();
         for compact in &products {
-            match self.product(&keys, name, compact) {
+            match self.product(&judged.keys, name, compact) {
                 Ok(product) => sold.push(product),
                 // One that is not the merchant's word keeps nobody from the others.
                 Err(error) => tracing::warn!(merchant = %name, %error, "a product is left out"),
             }
         }
-        let products = sold;
-        Ok(Merchant { server: self.origin().clone(), name: name.clone(), title, key, standing, products, keys })
+        let (products, standing) = (sold, judged.standing);
+        Ok(Merchant { server: self.origin().clone(), name: name.clone(), title, key, standing, products, judged })
     }
 
     /// What the store says of a merchant.
@@ -142,20 +144,18 @@ impl Storefront {
         entry.ok_or_else(|| ClientError::NotFound(format!("{} has no merchant `{name}`", self.origin())))
     }
 
-    /// Believes another key of a merchant than the one that is pinned, because its user was told its words by the
-    /// merchant itself. What the keys before it signed stays good.
+    /// Believes the key that the store names for a merchant, and pins it, because its user was told its words by the
+    /// merchant itself: a key that is new here, or another one than the pinned one. What the keys before it signed stays
+    /// good.
     ///
     /// # Errors
-    /// [`ClientError::MerchantChanged`] if the words are not those of the key that the store names.
+    /// [`ClientError::KeyNotAsTold`] if the words are not those of the key that the store names, however that stands
+    /// here; [`ClientError::MerchantChanged`] if another process has accepted a third key meanwhile.
     pub async fn accept_merchant_key(&self, name: &MerchantName, told: &str) -> Result<(), ClientError> {
         let MerchantEntry { key, former, vouches, .. } = self.merchant_entry(name).await?;
         let state = &self.shared().state;
-        match merchant_pin::judge(state, self.origin(), name, &key, &former, &vouches) {
-            Err(ClientError::MerchantChanged { .. }) if key.thumbprint().is_said_as(told) => {
-                Ok(merchant_pin::accept(state, self.origin(), name, &key, vouches.len())?)
-            }
-            judged => judged.map(|_| ()),
-        }
+        let judged = merchant_pin::judge(state, self.origin(), name, &key, &former, &vouches, Some(told))?;
+        merchant_pin::remember(state, self.origin(), name, &judged).await
     }
 
     /// The same, of the merchant that an order is from.
@@ -199,8 +199,8 @@ impl Storefront {
             return Err(offline("the payment request is another merchant's").into());
         }
         let merchant = self.merchant(&name).await?;
-        let request = merchant.keys.verify::<PaymentRequest>(&request).map_err(damaged)?;
-        let product = self.product(&merchant.keys, &name, &product)?;
+        let request = merchant.judged.keys.verify::<PaymentRequest>(&request).map_err(damaged)?;
+        let product = self.product(&merchant.judged.keys, &name, &product)?;
         let said = request.document();
         let fits = request.digest() == *digest && said.aud == *self.origin() && said.product == product.digest();
         if fits {
@@ -215,7 +215,8 @@ impl Storefront {
     /// answered is asked about first.
     ///
     /// # Errors
-    /// As [`Storefront::buy`].
+    /// As [`Storefront::buy`]; [`ClientError::MerchantChanged`] if another process has accepted another key of the
+    /// merchant meanwhile. Then nothing was ordered.
     pub async fn order_codes(
         &self,
         merchant: &Merchant,
@@ -232,18 +233,26 @@ impl Storefront {
                 .amount(quantity)
                 .map_err(|error| ClientError::Rejected { status: 422, detail: error.to_string() })?,
         };
-        merchant_pin::remember(&self.shared().state, self.origin(), &merchant.name, &merchant.keys)?;
+        merchant_pin::remember(&self.shared().state, self.origin(), &merchant.name, &merchant.judged).await?;
         let terms = OrderTerms { product: product.digest(), quantity, amount };
         let recipient = self.vault().make_key(terms).await?;
         let request = request.map(Verified::digest);
         let ordered = OrderedCodes { product: product.clone(), quantity, amount, request, recipient };
         let purchase = Purchase::of(Goods::Codes(Box::new(ordered)), payment);
         let order = self.buy(if again { purchase.again() } else { purchase }).await?;
-        // Whatever the store says of this order from now on: these are its terms.
-        if self.vault().bound(&order.id)?.is_none() {
-            self.vault().bind(order.id, BoundOrder { terms, recipient: None }).await?;
+        // It is ordered: a disk that is full does not make that a failure, after which its user would order it again.
+        if let Err(error) = self.bind_ordered(order.id, terms).await {
+            tracing::warn!(order = %order.id, %error, "the terms of an order cannot be kept");
         }
         Ok(order)
+    }
+
+    /// Keeps the terms of an order: they stay, whatever the store says of it from now on.
+    async fn bind_ordered(&self, order: OrderId, terms: OrderTerms) -> Result<(), StateError> {
+        if self.vault().bound(&order)?.is_none() {
+            self.vault().bind(order, BoundOrder { terms, recipient: None }).await?;
+        }
+        Ok(())
     }
 
     /// The account's orders of codes, newest first.
@@ -428,8 +437,8 @@ impl Storefront {
                 Err(ClientError::MerchantNew { merchant: name.clone(), found: merchant.key.thumbprint() })
             }
             Ok(merchant) => {
-                merchant_pin::remember(&self.shared().state, self.origin(), name, &merchant.keys)?;
-                Ok((merchant.keys, None))
+                merchant_pin::remember(&self.shared().state, self.origin(), name, &merchant.judged).await?;
+                Ok((merchant.judged.keys, None))
             }
             Err(error @ (ClientError::NotFound(_) | ClientError::MerchantChanged { .. })) => {
                 match merchant_pin::read(&self.shared().state, self.origin(), name)? {
@@ -459,9 +468,9 @@ impl Storefront {
     /// Pins the key of a merchant that its user has compared.
     ///
     /// # Errors
-    /// [`ClientError::State`].
-    pub fn accept_merchant(&self, merchant: &Merchant) -> Result<(), ClientError> {
-        Ok(merchant_pin::remember(&self.shared().state, self.origin(), &merchant.name, &merchant.keys)?)
+    /// [`ClientError::State`]; [`ClientError::MerchantChanged`] if another process has accepted another key meanwhile.
+    pub async fn accept_merchant(&self, merchant: &Merchant) -> Result<(), ClientError> {
+        merchant_pin::remember(&self.shared().state, self.origin(), &merchant.name, &merchant.judged).await
     }
 
     /// What the store says that an order is for, as far as its merchant signed it, and as it was known here before.

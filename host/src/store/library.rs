@@ -147,7 +147,8 @@ impl Library {
         installed::read(&self.sessions.state, publisher, name)
     }
 
-    /// Fetches, verifies and installs: [`Library::prepare`], then [`Candidate::install`].
+    /// Fetches, verifies and installs: [`Library::prepare`], then [`Candidate::install`]. Whoever has a user shows him the
+    /// candidate's [`Candidate::publisher_key`] in between, unless its [`Standing`] is `Known`.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -165,6 +166,33 @@ impl Library {
     pub async fn prepare(
         &self,
         source: &InstallSource,
+        allow_older: bool,
+        moved: Moved<'_>,
+    ) -> Result<Candidate, ClientError> {
+        self.prepare_under(source, None, allow_older, moved).await
+    }
+
+    /// As [`Library::prepare`], when the user was told the words of the publisher's key by the publisher himself, through
+    /// another channel than the store: it has to be that key which the resource rests on. If another one is pinned that
+    /// does not vouch for it ([`ClientError::PublisherChanged`]), [`Candidate::install`] pins the one that the user was
+    /// told in its place, at every store; until then the pin stays as it is.
+    ///
+    /// # Errors
+    /// [`ClientError::KeyNotAsTold`] if these are not the words of that key; else as [`Library::prepare`].
+    pub async fn prepare_as_told(
+        &self,
+        source: &InstallSource,
+        words: &str,
+        allow_older: bool,
+        moved: Moved<'_>,
+    ) -> Result<Candidate, ClientError> {
+        self.prepare_under(source, Some(words), allow_older, moved).await
+    }
+
+    async fn prepare_under(
+        &self,
+        source: &InstallSource,
+        told: Option<&str>,
         allow_older: bool,
         moved: Moved<'_>,
     ) -> Result<Candidate, ClientError> {
@@ -191,7 +219,7 @@ impl Library {
                     return Err(ClientError::OtherFile { expected: wanted.digest, found: manifest.digest() });
                 }
                 let asked = allow_older || version.is_some();
-                self.judge(file, manifest, Some(listing), asked).await
+                self.judge(file, manifest, Some(listing), told, asked).await
             }
             InstallSource::Url(url) => {
                 let fetch = Fetch { server, url: url.clone(), etag: None, size: None, most: MOST_UNKNOWN, moved };
@@ -200,7 +228,7 @@ impl Library {
                 let file = OwnFile::new(state).await?;
                 fetch.fill(file.file()?, file.path()).await?;
                 let manifest = file.verify().await?;
-                self.judge(file, manifest, None, allow_older).await
+                self.judge(file, manifest, None, told, allow_older).await
             }
             InstallSource::File(path) => {
                 // What is verified is the terminal's own copy, which nobody changes afterwards.
@@ -208,7 +236,7 @@ impl Library {
                 let (from, copy) = (path.clone(), file.file()?);
                 off_thread(move || copy_into(&from, copy)).await?.map_err(|error| unreadable(path, &error))?;
                 let manifest = file.verify().await?;
-                self.judge(file, manifest, None, allow_older).await
+                self.judge(file, manifest, None, told, allow_older).await
             }
         }
     }
@@ -250,9 +278,10 @@ impl Library {
         file: OwnFile,
         manifest: SignedManifest,
         listing: Option<Listing>,
+        told: Option<&str>,
         allow_older: bool,
     ) -> Result<Candidate, ClientError> {
-        let judged = self.judge_manifest(&manifest, listing, allow_older).await;
+        let judged = self.judge_manifest(&manifest, listing, told, allow_older).await;
         match judged {
             Ok((server, publisher, replaces, offers)) => {
                 let library = self.clone();
@@ -270,6 +299,7 @@ impl Library {
         &self,
         signed: &SignedManifest,
         listing: Option<Listing>,
+        told: Option<&str>,
         allow_older: bool,
     ) -> Result<(Origin, JudgedPublisher, Option<Version>, Listed<Verified<Offer>>), ClientError> {
         let sessions = &self.sessions;
@@ -289,14 +319,15 @@ impl Library {
             None => storefront::find(sessions, &server, publisher, name).await.ok().flatten(),
         };
         let said = listing.as_ref().map(Listing::of_publisher).unwrap_or_default();
-        let judged = publisher_pin::judge(&sessions.state, &server, signed, said)?;
+        let judged = publisher_pin::judge(&sessions.state, &server, signed, said, told)?;
         let offers =
             listing.map(|Listing { offers, unknown_offers, .. }| Listed { known: offers, unknown: unknown_offers });
         let installed = self.read(publisher.as_str(), name.as_str())?;
         if let Some(installed) = &installed {
             may_replace(installed, signed, &server, allow_older)?;
         }
-        if !allow_older {
+        // Of a key that the user has given up, no version counts.
+        if !allow_older && judged.standing != Standing::Accepted {
             VersionMarks::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
         }
         Ok((server, judged, installed.map(|installed| installed.version), offers.unwrap_or_default()))
@@ -408,11 +439,28 @@ impl Library {
             .filter(|version| version.is_newer_than(&installed.version)))
     }
 
-    /// Installs the newest version of an installed resource; `None` if it is the newest.
+    /// Installs the newest version of an installed resource; `None` if it is the newest: [`Library::prepare_update`], then
+    /// [`Candidate::install`].
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn update(&self, installed: &Installed, moved: Moved<'_>) -> Result<Option<Installed>, ClientError> {
+        match self.prepare_update(installed, moved).await? {
+            Some(candidate) => candidate.install().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Fetches and verifies the newest version of an installed resource, as [`Library::prepare`] does; `None` if it is
+    /// the newest.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn prepare_update(
+        &self,
+        installed: &Installed,
+        moved: Moved<'_>,
+    ) -> Result<Option<Candidate>, ClientError> {
         if self.newer(installed).await?.is_none() {
             return Ok(None);
         }
@@ -422,7 +470,7 @@ impl Library {
             name: installed.name.clone(),
             version: None,
         };
-        self.install(&source, moved).await.map(Some)
+        self.prepare(&source, false, moved).await.map(Some)
     }
 
     /// Removes an installed resource, and its compiled code. What was bought stays bought.
@@ -454,19 +502,6 @@ impl Library {
     }
 }
 
-impl Library {
-    /// Forgets that `pinned` was the publisher's key: the next install pins the key that signs then. For a publisher
-    /// who lost his key and told the user the words of the new one through another channel; see
-    /// [`ClientError::PublisherChanged`]. Returns whether it was pinned.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub async fn unpin(&self, publisher: &PublisherName, pinned: &Thumbprint) -> Result<bool, StateError> {
-        let _lock = self.sessions.state.lock().await?;
-        publisher_pin::unpin(&self.sessions.state, publisher, pinned)
-    }
-}
-
 impl Candidate {
     /// The manifest, verified.
     #[must_use]
@@ -480,7 +515,7 @@ impl Candidate {
         &self.server
     }
 
-    /// How its publisher's key stands; show [`Thumbprint::words`] of a new one.
+    /// How its publisher's key stands; show [`Thumbprint::words`] of one that is not known.
     #[must_use]
     pub const fn publisher(&self) -> Standing {
         self.publisher.standing

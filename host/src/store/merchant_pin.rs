@@ -7,6 +7,7 @@ use portcullis_protocol::limits::MAX_VOUCHES;
 use portcullis_protocol::{Document, JwsError, MerchantName, MerchantVouch, Origin, PublicKey, Unverified, Verified};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Where pins are kept: a folder per store.
 const PINS: &str = "merchants";
@@ -21,6 +22,16 @@ pub(crate) struct MerchantKeys {
     keys: Vec<PublicKey>,
     /// The number of the last vouch that was followed.
     seq: u64,
+}
+
+/// A merchant's keys, as far as anybody knew when they were judged.
+#[derive(Debug, Clone)]
+pub(crate) struct JudgedMerchant {
+    pub(crate) standing: Standing,
+    /// The keys to pin: those that are believed.
+    pub(crate) keys: MerchantKeys,
+    /// Those that were pinned.
+    before: Option<MerchantKeys>,
 }
 
 impl MerchantKeys {
@@ -41,6 +52,11 @@ impl MerchantKeys {
         Self { keys: keys.into(), seq }
     }
 
+    /// The key in use.
+    fn last(&self) -> Option<&PublicKey> {
+        self.keys.last()
+    }
+
     /// Believes a document that one of the keys signed.
     pub(crate) fn verify<D: Document>(&self, compact: &str) -> Result<Verified<D>, JwsError> {
         let document = Unverified::<D>::parse(compact)?;
@@ -50,10 +66,11 @@ impl MerchantKeys {
 }
 
 /// Judges the key that a store says is the merchant's. `vouches` are believed only as far as the pinned key's
-/// signature reaches; `former` are the keys that signed them.
+/// signature reaches; `former` are the keys that signed them. With the words of a key that the user was `told` by the
+/// merchant itself, that key is believed and no other, whether or not the pinned one vouches for it.
 ///
 /// # Errors
-/// [`ClientError::MerchantChanged`].
+/// [`ClientError::MerchantChanged`]; [`ClientError::KeyNotAsTold`].
 pub(crate) fn judge(
     state: &StateDir,
     store: &Origin,
@@ -61,13 +78,20 @@ pub(crate) fn judge(
     key: &PublicKey,
     former: &[PublicKey],
     vouches: &[String],
-) -> Result<(Standing, MerchantKeys), ClientError> {
-    let Some(pinned) = read(state, store, name)? else {
-        return Ok((Standing::New, MerchantKeys::new(name, key, former, vouches)));
+    told: Option<&str>,
+) -> Result<JudgedMerchant, ClientError> {
+    let before = read(state, store, name)?;
+    let found = key.thumbprint();
+    if !told.is_none_or(|told| found.is_said_as(told)) {
+        return Err(ClientError::KeyNotAsTold { whose: name.to_string(), found });
+    }
+    let Some(pinned) = &before else {
+        let keys = MerchantKeys::new(name, key, former, vouches);
+        return Ok(JudgedMerchant { standing: Standing::New, keys, before });
     };
     let mut keys = pinned.clone();
     for compact in vouches.iter().take(MAX_VOUCHES) {
-        let Some(last) = keys.keys.last() else { break };
+        let Some(last) = keys.last() else { break };
         let vouch = Unverified::<MerchantVouch>::parse(compact).and_then(|vouch| vouch.verify(last));
         if let Ok(vouch) = vouch.map(Verified::into_document)
             && vouch.merchant == *name
@@ -77,45 +101,59 @@ pub(crate) fn judge(
             keys.keys.push(vouch.jwk);
         }
     }
-    match keys.keys.last() {
+    let standing = match keys.last() {
         Some(last) if last == key => {
-            let standing = if keys == pinned { Standing::Known } else { Standing::Vouched };
-            Ok((standing, keys))
+            if keys == *pinned {
+                Standing::Known
+            } else {
+                Standing::Vouched
+            }
         }
-        last => Err(ClientError::MerchantChanged {
-            merchant: name.clone(),
-            pinned: last.unwrap_or(key).thumbprint(),
-            found: key.thumbprint(),
-        }),
+        // It stands beside those that were pinned: what they signed stays good.
+        _ if told.is_some() => {
+            keys = pinned.clone();
+            keys.keys.push(key.clone());
+            keys.seq = u64::try_from(vouches.len()).unwrap_or(u64::MAX);
+            Standing::Accepted
+        }
+        last => return Err(changed(name, last.unwrap_or(key), key)),
+    };
+    Ok(JudgedMerchant { standing, keys, before })
+}
+
+/// Pins what was judged. Between judging and here somebody may have been asked, and another process may have followed
+/// the merchant to another key, which nothing but that key's own word takes back.
+///
+/// # Errors
+/// [`ClientError::MerchantChanged`]; [`ClientError::MerchantNew`] if the pin is gone.
+pub(crate) async fn remember(
+    state: &Arc<StateDir>,
+    store: &Origin,
+    name: &MerchantName,
+    judged: &JudgedMerchant,
+) -> Result<(), ClientError> {
+    let _lock = state.lock().await?;
+    let JudgedMerchant { keys, before, .. } = judged;
+    let Some(key) = keys.last() else { return Err(StateError::damaged(&state.path(&record(store, name))).into()) };
+    match read(state, store, name)? {
+        now if now == *before => Ok(write(state, store, name, keys)?),
+        Some(now) => match now.last() {
+            Some(last) if last != key => Err(changed(name, last, key)),
+            _ => Ok(()),
+        },
+        None => Err(ClientError::MerchantNew { merchant: name.clone(), found: key.thumbprint() }),
     }
 }
 
-/// Pins what was judged.
-pub(crate) fn remember(
-    state: &StateDir,
-    store: &Origin,
-    name: &MerchantName,
-    keys: &MerchantKeys,
-) -> Result<(), StateError> {
+fn write(state: &StateDir, store: &Origin, name: &MerchantName, keys: &MerchantKeys) -> Result<(), StateError> {
     let record = record(store, name);
     let bytes = serde_json::to_vec(keys).map_err(|_| StateError::damaged(&state.path(&record)))?;
     state.write(&record, &bytes)
 }
 
-/// Pins another key beside those that are pinned: its user was told of it otherwise than by the store. What the others
-/// signed stays good. `vouches`: how many the store lists by now.
-pub(crate) fn accept(
-    state: &StateDir,
-    store: &Origin,
-    name: &MerchantName,
-    key: &PublicKey,
-    vouches: usize,
-) -> Result<(), StateError> {
-    let seq = u64::try_from(vouches).unwrap_or(u64::MAX);
-    let mut keys = read(state, store, name)?.unwrap_or(MerchantKeys { keys: Vec::new(), seq });
-    keys.keys.push(key.clone());
-    keys.seq = seq;
-    remember(state, store, name, &keys)
+fn changed(merchant: &MerchantName, pinned: &PublicKey, found: &PublicKey) -> ClientError {
+    let (pinned, found) = (pinned.thumbprint(), found.thumbprint());
+    ClientError::MerchantChanged { merchant: merchant.clone(), pinned, found }
 }
 
 /// The keys that are pinned for a merchant.
@@ -142,27 +180,120 @@ mod tests {
         Verified::sign(MerchantVouch { merchant, jwk, seq, iat: 1 }, by).compact().to_owned()
     }
 
-    #[test]
-    fn a_key_that_its_user_compared_stands_beside_those_that_were_pinned() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = StateDir::open(folder.path()).expect("a folder of state");
+    /// A terminal that has pinned these keys of a merchant.
+    struct Pinned {
+        _folder: tempfile::TempDir,
+        state: Arc<StateDir>,
+        store: Origin,
+        name: MerchantName,
+    }
+
+    impl Pinned {
+        fn new(pins: &[&SecretKey], seq: u64) -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let state = Arc::new(StateDir::open(folder.path()).expect("a folder of state"));
+            let (store, name) = ("https://store.example".parse().expect("an origin"), "games".parse().expect("a name"));
+            if !pins.is_empty() {
+                let keys = pins.iter().map(|key| key.public().clone()).collect();
+                write(&state, &store, &name, &MerchantKeys { keys, seq }).expect("pinned");
+            }
+            Self { _folder: folder, state, store, name }
+        }
+
+        /// Judges a key that the store names.
+        fn judged(
+            &self,
+            key: &SecretKey,
+            vouches: &[String],
+            told: Option<&str>,
+        ) -> Result<JudgedMerchant, ClientError> {
+            judge(&self.state, &self.store, &self.name, key.public(), &[], vouches, told)
+        }
+
+        async fn remember(&self, judged: &JudgedMerchant) -> Result<(), ClientError> {
+            remember(&self.state, &self.store, &self.name, judged).await
+        }
+
+        fn keys(&self) -> Vec<PublicKey> {
+            read(&self.state, &self.store, &self.name).expect("read").expect("pinned").keys
+        }
+    }
+
+    fn words(key: &SecretKey) -> String {
+        key.public().thumbprint().words()
+    }
+
+    #[tokio::test]
+    async fn a_key_that_its_user_compared_stands_beside_those_that_were_pinned() {
         let keys = [(); 3].map(|()| SecretKey::generate(&mut random::system()));
         let [old, new, thief] = &keys;
-        let (store, name): (Origin, MerchantName) =
-            ("https://store.example".parse().expect("an origin"), "games".parse().expect("a name"));
-        let pin = MerchantKeys { keys: vec![old.public().clone()], seq: 3 };
-        remember(&state, &store, &name, &pin).expect("pinned");
-        let judged = |key: &SecretKey| judge(&state, &store, &name, key.public(), &[], &[]);
-        assert!(matches!(judged(new), Err(ClientError::MerchantChanged { .. })), "not by the store's word");
-        accept(&state, &store, &name, new.public(), 0).expect("accepted");
-        let (standing, pinned) = judged(new).expect("the control");
-        assert_eq!((standing, pinned.keys), (Standing::Known, vec![old.public().clone(), new.public().clone()]));
-        assert!(matches!(judged(thief), Err(ClientError::MerchantChanged { .. })));
-        assert!(matches!(judged(old), Err(ClientError::MerchantChanged { .. })), "the old one does not come back");
+        let pins = Pinned::new(&[old], 3);
+        assert!(matches!(pins.judged(new, &[], None), Err(ClientError::MerchantChanged { .. })), "the store's word");
+        let judged = pins.judged(new, &[], Some(&words(new))).expect("accepted");
+        assert_eq!(judged.standing, Standing::Accepted);
+        pins.remember(&judged).await.expect("pinned");
+        let judged = pins.judged(new, &[], None).expect("the control");
+        assert_eq!(judged.standing, Standing::Known);
+        assert_eq!(judged.keys.keys, [old.public().clone(), new.public().clone()]);
+        assert!(matches!(pins.judged(thief, &[], None), Err(ClientError::MerchantChanged { .. })));
+        let back = pins.judged(old, &[], None);
+        assert!(matches!(back, Err(ClientError::MerchantChanged { .. })), "the old one does not come back");
         // The new key's own vouches are followed from their first one on.
         let next = vouch(new, thief, "games", 1);
-        let (standing, _) = judge(&state, &store, &name, thief.public(), &[], &[next]).expect("vouched");
-        assert_eq!(standing, Standing::Vouched);
+        assert_eq!(pins.judged(thief, &[next], None).expect("vouched").standing, Standing::Vouched);
+    }
+
+    /// Whoever passes the words of a key wants them compared, however the key stands here.
+    #[test]
+    fn words_that_were_told_are_compared_with_every_key() {
+        let keys = [(); 3].map(|()| SecretKey::generate(&mut random::system()));
+        let [key, next, of_store] = &keys;
+        let vouches = [vouch(key, next, "games", 1)];
+        for (pins, found, vouches, standing) in [
+            (&[][..], key, &[][..], Standing::New),
+            (&[key][..], key, &[][..], Standing::Known),
+            (&[key][..], next, &vouches[..], Standing::Vouched),
+            (&[of_store][..], key, &[][..], Standing::Accepted),
+        ] {
+            let pins = Pinned::new(pins, 0);
+            assert_eq!(pins.judged(found, vouches, Some(&words(found))).expect("the control").standing, standing);
+            for told in [&words(of_store), "", "other words"] {
+                let error = pins.judged(found, vouches, Some(told)).expect_err("other words");
+                let ClientError::KeyNotAsTold { found: named, .. } = error else { panic!("{standing:?}: {error}") };
+                assert_eq!(named, found.public().thumbprint(), "{standing:?}");
+            }
+        }
+    }
+
+    /// Two processes: while the user thinks about what one shows him, he accepts another key in the other.
+    #[tokio::test]
+    async fn a_yes_that_comes_late_takes_no_key_back() {
+        let keys = [(); 3].map(|()| SecretKey::generate(&mut random::system()));
+        let [stolen, new, third] = &keys;
+        let pins = Pinned::new(&[stolen], 0);
+        let shown = pins.judged(stolen, &[], None).expect("judged");
+        let accepted = pins.judged(new, &[], Some(&words(new))).expect("accepted");
+        pins.remember(&accepted).await.expect("pinned");
+        let both = [stolen.public().clone(), new.public().clone()];
+        let late = pins.remember(&shown).await.expect_err("late");
+        let ClientError::MerchantChanged { pinned, found, .. } = late else { panic!("{late}") };
+        assert_eq!((pinned, found), (new.public().thumbprint(), stolen.public().thumbprint()));
+        assert_eq!(pins.keys(), both, "the stolen key is not the one in use again");
+        // Nor does a vouch of the key that was given up, or a pin that is gone.
+        let pins = Pinned::new(&[stolen], 0);
+        let led = pins.judged(third, &[vouch(stolen, third, "games", 1)], None).expect("vouched");
+        let accepted = pins.judged(new, &[], Some(&words(new))).expect("accepted");
+        pins.remember(&accepted).await.expect("pinned");
+        assert!(matches!(pins.remember(&led).await, Err(ClientError::MerchantChanged { .. })));
+        assert_eq!(pins.keys(), both);
+        pins.state.remove(&record(&pins.store, &pins.name)).expect("removed");
+        assert!(matches!(pins.remember(&led).await, Err(ClientError::MerchantNew { .. })));
+        // The control: two at once who find the same, met for the first time.
+        let pins = Pinned::new(&[], 0);
+        let (one, two) = (pins.judged(new, &[], None).expect("new"), pins.judged(new, &[], None).expect("new"));
+        pins.remember(&one).await.expect("pinned");
+        pins.remember(&two).await.expect("the same key");
+        assert_eq!(pins.keys(), [new.public().clone()]);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Standing {
     Known,
     /// Another key, for which the pinned one vouched.
     Vouched,
+    /// Another key, for which the pinned one did not vouch: its user was told its words otherwise than by the store.
+    Accepted,
 }
 
 /// How a publisher's key stands, as far as anybody knew when it was judged.
@@ -50,6 +52,8 @@ pub(crate) struct JudgedPublisher {
 pub(crate) struct Confirmed {
     record: String,
     pinned: Pinned,
+    /// The key that is the publisher's no more at any store, since its user accepted another one.
+    given_up: Option<(PublisherName, PublicKey)>,
 }
 
 /// What a store says of a publisher. None of it is believed by itself.
@@ -79,15 +83,17 @@ impl StoreWord<'_> {
 }
 
 /// Judges the key that a resource rests on. Vouches are believed only as far as the pinned key's signature reaches, and
-/// an adoption by the key that is believed then.
+/// an adoption by the key that is believed then. With the words of a key that the user was `told`, that key is believed
+/// and no other, whether or not the pinned one vouches for it.
 ///
 /// # Errors
-/// [`ClientError::PublisherChanged`].
+/// [`ClientError::PublisherChanged`]; [`ClientError::KeyNotAsTold`].
 pub(crate) fn judge(
     state: &StateDir,
     store: &Origin,
     signed: &SignedManifest,
     said: StoreWord<'_>,
+    told: Option<&str>,
 ) -> Result<JudgedPublisher, ClientError> {
     let publisher = &signed.manifest().publisher;
     let record = record(store, &publisher.name);
@@ -95,20 +101,28 @@ pub(crate) fn judge(
     // Whoever meets the publisher here meets the key that is in use. If the store names one that does not stand for this,
     // the key that signed it was replaced, perhaps since it was stolen.
     let found = said.key.unwrap_or(&publisher.jwk);
-    let believed = match &before {
-        None => Pinned { key: found.clone(), seq: history(found, &publisher.name, said.vouches) },
-        Some(pinned) => current(pinned, &publisher.name, said.vouches),
+    let first = || Pinned { key: found.clone(), seq: history(found, &publisher.name, said.vouches) };
+    let (standing, believed) = match &before {
+        None => (Standing::New, first()),
+        Some(pinned) => {
+            let last = current(pinned, &publisher.name, said.vouches);
+            (if last.key == pinned.key { Standing::Known } else { Standing::Vouched }, last)
+        }
     };
-    if !said.stands(&believed.key, signed) {
+    let is_told = |key: &PublicKey| told.is_none_or(|told| key.thumbprint().is_said_as(told));
+    let is_right = |key: &PublicKey| is_told(key) && said.stands(key, signed);
+    let (standing, pinned) = if is_right(&believed.key) {
+        (standing, believed)
+    } else if told.is_some() && is_right(found) {
+        (Standing::Accepted, first())
+    } else {
         let under = said.key.filter(|key| said.stands(key, signed)).unwrap_or(&publisher.jwk);
+        if !is_told(under) {
+            return Err(ClientError::KeyNotAsTold { whose: publisher.name.to_string(), found: under.thumbprint() });
+        }
         return Err(changed(&publisher.name, before.as_ref().unwrap_or(&believed), under));
-    }
-    let standing = match &before {
-        None => Standing::New,
-        Some(pinned) if pinned.key == believed.key => Standing::Known,
-        Some(_) => Standing::Vouched,
     };
-    Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned: believed })
+    Ok(JudgedPublisher { standing, publisher: publisher.name.clone(), record, before, pinned })
 }
 
 /// Judges the key that a store sells a publisher's resources under, before anything is paid for. What it sells, that
@@ -176,22 +190,26 @@ impl JudgedPublisher {
     /// # Errors
     /// [`ClientError::PublisherChanged`]; [`ClientError::PublisherForgotten`] if the pin is gone.
     pub(crate) fn confirm(&self, state: &StateDir) -> Result<Confirmed, ClientError> {
-        let Self { publisher, record, before, pinned, .. } = self;
+        let Self { standing, publisher, record, before, pinned } = self;
         let seq = match read(state, record)? {
             now if now == *before => pinned.seq,
             Some(now) if now.key == pinned.key => now.seq.max(pinned.seq),
             Some(now) => return Err(changed(publisher, &now, &pinned.key)),
             None => return Err(ClientError::PublisherForgotten { publisher: publisher.clone() }),
         };
-        Ok(Confirmed { record: record.clone(), pinned: Pinned { key: pinned.key.clone(), seq } })
+        let replaced = before.as_ref().filter(|_| *standing == Standing::Accepted);
+        let given_up = replaced.map(|replaced| (publisher.clone(), replaced.key.clone()));
+        Ok(Confirmed { record: record.clone(), pinned: Pinned { key: pinned.key.clone(), seq }, given_up })
     }
 }
 
 impl Confirmed {
-    /// Pins the key.
+    /// Pins the key; one that the user accepted, at every store at which the publisher had the key before.
     pub(crate) fn remember(&self, state: &StateDir) -> Result<(), StateError> {
-        let bytes = serde_json::to_vec(&self.pinned).map_err(|_| StateError::damaged(&state.path(&self.record)))?;
-        state.write(&self.record, &bytes)
+        if let Some((publisher, key)) = &self.given_up {
+            give_up(state, publisher, key, &self.pinned.key)?;
+        }
+        write(state, &self.record, &self.pinned)
     }
 }
 
@@ -204,25 +222,28 @@ fn read(state: &StateDir, record: &str) -> Result<Option<Pinned>, StateError> {
     serde_json::from_slice(&bytes).map(Some).map_err(|_| StateError::damaged(&state.path(record)))
 }
 
+fn write(state: &StateDir, record: &str, pinned: &Pinned) -> Result<(), StateError> {
+    let bytes = serde_json::to_vec(pinned).map_err(|_| StateError::damaged(&state.path(record)))?;
+    state.write(record, &bytes)
+}
+
 fn changed(publisher: &PublisherName, pinned: &Pinned, found: &PublicKey) -> ClientError {
     let (pinned, found) = (pinned.key.thumbprint(), found.thumbprint());
     ClientError::PublisherChanged { publisher: publisher.clone(), pinned, found }
 }
 
-/// Forgets that this key was a publisher's, at every store, with the versions that were streamed of him there. Gives
-/// whether it was pinned anywhere.
-pub(crate) fn unpin(state: &StateDir, publisher: &PublisherName, key: &Thumbprint) -> Result<bool, StateError> {
-    let mut found = false;
+/// Pins another key of a publisher at every store where `key` was pinned, and forgets the versions that were streamed of
+/// him there: whoever has the old key may have made up some that no later one is newer than.
+fn give_up(state: &StateDir, publisher: &PublisherName, key: &PublicKey, new: &PublicKey) -> Result<(), StateError> {
     for store in state.list(PINS)? {
         let record = format!("{PINS}/{store}/{publisher}.json");
         let pinned = state.read(&record, MAX_PIN)?.and_then(|bytes| serde_json::from_slice::<Pinned>(&bytes).ok());
-        if pinned.is_some_and(|pinned| pinned.key.thumbprint() == *key) {
+        if let Some(Pinned { seq, .. }) = pinned.filter(|pinned| pinned.key == *key) {
             version_marks::forget(state, &store, publisher)?;
-            state.remove(&record)?;
-            found = true;
+            write(state, &record, &Pinned { key: new.clone(), seq })?;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The last key that vouches lead to from a pinned one.

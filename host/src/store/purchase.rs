@@ -232,8 +232,10 @@ impl Storefront {
         let answer = session.post::<OrderAnswer>(request.goods.path(), request, key.clone(), Patience::Purchase).await;
         match answer {
             Ok(answer) => {
+                // Read first: an answer that cannot be read now is asked for again, and nothing is bought twice.
+                let order = self.read_order(answer, Some(goods)).await?;
                 entry.finish()?;
-                self.read_order(answer, Some(goods)).await.map(Ok)
+                Ok(Ok(order))
             }
             Err(no) => decided(no, entry).map(Err),
         }

@@ -51,7 +51,7 @@ impl Library {
         let streamed = self.open_remote(&listing, &wanted).await?;
         let allow_older = allow_older || version.is_some();
         let signed = streamed.sealed.signed();
-        let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), allow_older).await?;
+        let (server, publisher, _, offers) = self.judge_manifest(signed, Some(listing), None, allow_older).await?;
         let (sessions, taken_from) = (Arc::clone(self.sessions()), self.taken_from().clone());
         Ok(Streaming { sessions, taken_from, streamed, server, publisher, offers, bytes: wanted.size, allow_older })
     }
@@ -150,7 +150,7 @@ impl Streaming {
         &self.server
     }
 
-    /// How its publisher's key stands; show [`Thumbprint::words`] of a new one.
+    /// How its publisher's key stands; show [`Thumbprint::words`] of one that is not known.
     #[must_use]
     pub const fn publisher(&self) -> Standing {
         self.publisher.standing

@@ -381,7 +381,7 @@ async fn order_key_substituted(arena: &mut Arena) -> Result<Outcome> {
         collected(&client, &origin, &first).await,
     );
     let shown = store.new_merchant(&first).await?.context("a new merchant")?;
-    store.accept_merchant(&shown)?;
+    store.accept_merchant(&shown).await?;
     trial.control("its user has compared it", collected(&client, &origin, &first).await? == "Keyed");
     unknown.deliver(&platform, first, "FIRST").await?;
     trial.control("and has the code", collected(&client, &origin, &first).await? == "FIRST");

@@ -4,16 +4,23 @@
 use anyhow::{Context as _, Result, ensure};
 use portcullis_fixtures::{Draft, Terminal as Prover, now};
 use portcullis_protocol::codes::Codes;
+use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
     CodeSubmission, CodeSubmissionAnswer, OrderVerificationAnswer, OrderVerificationRequest,
 };
 use portcullis_protocol::{
     MerchantName, Origin, Ownership, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
 };
+use portcullis_tests::future::{Future, Passing};
 use portcullis_tests::seller::{buy_in_browser, preset};
 use portcullis_tests::{Browser, Server, Terminal, read_body};
 use serde_json::{Value, json};
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use zeroize::Zeroizing;
@@ -100,41 +107,48 @@ impl Merchant {
     }
 }
 
+/// A terminal of a new account, in a folder of this name.
+async fn terminal(server: &Server, folder: &Path, name: &str) -> Result<Terminal> {
+    let mut browser = Browser::new(server.origin())?;
+    browser.sign_up(&format!("{name}@example.org"), PASSWORD).await?;
+    let terminal = Terminal::new(folder.join(name));
+    terminal.login(server, &mut browser).await?.done()?;
+    Ok(terminal)
+}
+
+/// Makes a key, and registers a merchant that delivers under it. Returns the key's file.
+async fn register(server: &Server, shop: &Terminal, folder: &Path, manner: &Arc<Mutex<Manner>>) -> Result<String> {
+    let key_file = folder.join("merchant.jwk");
+    let file = key_file.to_str().context("a path")?;
+    shop.run(&["merchant", "keygen", "-o", file])?.done()?;
+    let jwk: Value = serde_json::from_slice(&std::fs::read(&key_file)?)?;
+    let seed: Octets<32> = serde_json::from_value(jwk["d"].clone())?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = WebhookUrl::new(format!("http://{}/hook", listener.local_addr()?))?;
+    let merchant = Merchant {
+        origin: server.origin().parse()?,
+        url: url.clone(),
+        key: SecretKey::from_seed(&seed.0),
+        manner: Arc::clone(manner),
+    };
+    tokio::spawn(merchant.serve(listener));
+    let register =
+        ["--json", "merchant", "register", NAME, "--title", "The Games Shop", "--webhook", url.as_str(), "--key", file];
+    let registered = shop.run(&register)?.done()?.json()?;
+    ensure!(registered["state"] == "proven", "{registered}");
+    Ok(file.to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::fresh_with_local_endpoints(&folder.path().join("server"))?;
     let origin: Origin = server.origin().parse()?;
-    let terminal = async |name: &str| -> Result<Terminal> {
-        let mut browser = Browser::new(server.origin())?;
-        browser.sign_up(&format!("{name}@example.org"), PASSWORD).await?;
-        let terminal = Terminal::new(folder.path().join(name));
-        terminal.login(&server, &mut browser).await?.done()?;
-        Ok(terminal)
-    };
-    let (shop, user) = (terminal("shop").await?, terminal("user").await?);
-
-    let key_file = folder.path().join("merchant.jwk");
-    let file = key_file.to_str().context("a path")?;
-    shop.run(&["merchant", "keygen", "-o", file])?.done()?;
-    let jwk: Value = serde_json::from_slice(&std::fs::read(&key_file)?)?;
-    let seed: portcullis_protocol::encoding::Octets<32> = serde_json::from_value(jwk["d"].clone())?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = WebhookUrl::new(format!("http://{}/hook", listener.local_addr()?))?;
+    let (shop, user) =
+        (terminal(&server, folder.path(), "shop").await?, terminal(&server, folder.path(), "user").await?);
     let manner = Arc::new(Mutex::new(Manner::Honest));
-    let merchant = Merchant {
-        origin: origin.clone(),
-        url: url.clone(),
-        key: SecretKey::from_seed(&seed.0),
-        manner: Arc::clone(&manner),
-    };
-    tokio::spawn(merchant.serve(listener));
-
-    let name: MerchantName = NAME.parse()?;
-    let register =
-        ["--json", "merchant", "register", NAME, "--title", "The Games Shop", "--webhook", url.as_str(), "--key", file];
-    let registered = shop.run(&register)?.done()?.json()?;
-    ensure!(registered["state"] == "proven", "{registered}");
+    let key_file = register(&server, &shop, folder.path(), &manner).await?;
+    let (file, name) = (key_file.as_str(), NAME.parse::<MerchantName>()?);
     let early = user.run(&["pay", "games/game-key", "--yes"])?;
     ensure!(early.exit == 1 && early.stderr.contains("no merchant"), "not approved yet: {}", early.stderr);
     server.operator(&["merchant", "approve", name.as_str()])?;
@@ -156,7 +170,26 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     // Nothing of the terminal's folder has it in the clear.
     ensure!(holds(user.home(), server.origin().as_bytes())?, "the control: what is not secret is found");
     ensure!(!holds(user.home(), b"ALPINE-RACER-1")?, "the code is on the disk");
-    user.run(&["codes", order, "--once"])?.done()?;
+    // Codes that nobody could see are not forgotten: on a full disk, or in a pipe that nobody reads.
+    for json in [&[][..], &["--json"]] {
+        let (reader, closed) = std::io::pipe()?;
+        drop(reader);
+        for (output, code) in [(Stdio::from(File::options().write(true).open("/dev/full")?), 1), (closed.into(), 141)] {
+            let mut once = user.command()?;
+            once.args(json).args(["codes", order, "--once"]).stdout(output).stderr(Stdio::piped());
+            let ended = once.spawn()?.wait_with_output()?;
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            ensure!(ended.status.code() == Some(code) && said.contains("stay on this terminal"), "{json:?}: {said}");
+            ensure!(!said.contains("what was asked for is done"), "{said}");
+        }
+    }
+    ensure!(user.run(&["codes", order])?.done()?.stdout == b"ALPINE-RACER-1\n", "they are still there");
+    let copied = user.run(&["codes", order, "--once", "--copy"])?;
+    ensure!(copied.exit == 2, "not every clipboard takes it: {}", copied.stderr);
+    let once = user.run(&["codes", order, "--once"])?.done()?;
+    ensure!(once.stdout == b"ALPINE-RACER-1\n", "{once:?}");
+    let gone = user.run(&["codes", order])?;
+    ensure!(gone.exit == 1 && gone.stderr.contains("shown once"), "the control: {}", gone.stderr);
     let open = shop.run(&["--json", "merchant", "orders", "--key", file])?.done()?.json()?;
     ensure!(open["orders"] == json!([]) && open["in_time"] == 1, "{open}");
 
@@ -196,7 +229,7 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
         (made["thumbprint"].as_str().context("a thumbprint")?, made["words"].as_str().context("words")?);
     server.operator(&["merchant", "rekey", NAME, thumbprint])?;
     let jwk: Value = serde_json::from_slice(&std::fs::read(&safe)?)?;
-    let seed: portcullis_protocol::encoding::Octets<32> = serde_json::from_value(jwk["d"].clone())?;
+    let seed: Octets<32> = serde_json::from_value(jwk["d"].clone())?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = WebhookUrl::new(format!("http://{}/hook", listener.local_addr()?))?;
     let honest = Arc::new(Mutex::new(Manner::Honest));
@@ -214,7 +247,92 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     ensure!(wrong.exit == 1, "words of another key");
     let paid = user.run(&[&pay[..], &["--accept-key", words]].concat())?.done()?.json()?;
     ensure!(paid["codes"] == json!(["ALPINE-RACER-1"]), "{paid}");
+    // Words are compared with every key: with one that is pinned, and with one that nobody has met.
+    let other = ["--accept-key", "other words"];
+    let stranger = terminal(&server, folder.path(), "stranger").await?;
+    for terminal in [&user, &stranger] {
+        let before = terminal.run(&["--json", "codes"])?.done()?.json()?;
+        let wrong = terminal.run(&[&pay[1..], &other].concat())?;
+        ensure!(wrong.exit == 1 && wrong.stderr.contains("other words were given"), "{}", wrong.stderr);
+        ensure!(terminal.run(&["--json", "codes"])?.done()?.json()? == before, "nothing was ordered");
+    }
+    let paid = stranger.run(&[&pay[..], &["--accept-key", words]].concat())?.done()?.json()?;
+    let order = paid["order"].as_str().context("an order")?;
+    let wrong = stranger.run(&[&["codes", order][..], &other].concat())?;
+    ensure!(wrong.exit == 1 && wrong.stderr.contains("other words were given"), "{}", wrong.stderr);
+    stranger.run(&["codes", order, "--accept-key", words])?.done()?;
     Ok(())
+}
+
+/// What was paid for is not called a failure because of what is asked afterwards: whoever reads that tries again, and
+/// pays again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_paid_is_no_failure() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let future = Future::open(&folder.path().join("server")).await?;
+    let server = &future.server;
+    let (shop, user) = (terminal(server, folder.path(), "shop").await?, terminal(server, folder.path(), "user").await?);
+    let file = register(server, &shop, folder.path(), &Arc::new(Mutex::new(Manner::Honest))).await?;
+    server.operator(&["merchant", "approve", NAME])?;
+    let sell = ["merchant", "sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR", "--key", &file];
+    shop.run(&sell)?.done()?;
+
+    // The order of a top-up is answered, and what comes next is not.
+    future.change(|_, passing| {
+        let is_lost = passing.is_to("GET", paths::BALANCES);
+        lose(passing, is_lost);
+    });
+    let paid = user.run(&["--json", "top-up", "5.00EUR", "--yes"])?.done()?.json()?;
+    ensure!(paid["state"] == "paid" && paid["order"].is_string() && paid.get("balances").is_none(), "{paid}");
+    let said = user.run(&["top-up", "6.00EUR", "--yes"])?.done()?;
+    ensure!(String::from_utf8_lossy(&said.stdout).contains("the store does not answer"), "{said:?}");
+    future.change_nothing();
+    let paid = user.run(&["--json", "top-up", "5.00EUR", "--yes"])?.done()?.json()?;
+    ensure!(paid["balances"][0]["balance"] == "16.00 EUR", "the control: {paid}");
+
+    // The order of a code is answered, and then nothing for some time.
+    let lost = AtomicUsize::new(0);
+    future.change(move |_, passing| {
+        let is_lost = passing.is_to("GET", "/v1/codes/") && lost.fetch_add(1, Ordering::Relaxed) < 8;
+        lose(passing, is_lost);
+    });
+    let paid = user.run(&["--json", "pay", "games/game-key", "--yes"])?.done()?.json()?;
+    ensure!(paid["state"] == "paid" && paid["codes"] == json!(["ALPINE-RACER-1"]), "{paid}");
+    // Or what is said is no answer to wait for: the order is told, and how to go on.
+    future.change(|_, passing| {
+        if passing.is_to("GET", "/v1/codes/")
+            && let Some(body) = passing.body().and_then(Value::as_object_mut)
+        {
+            body.remove("delivery");
+            body.insert("state".into(), json!("delivered"));
+            body.insert("recipient".into(), json!(Octets([7; 32])));
+        }
+    });
+    let paid = user.run(&["--json", "pay", "games/game-key", "--yes", "--again"])?.done()?.json()?;
+    ensure!(paid["problem"].as_str().is_some_and(|why| why.contains("another terminal")), "{paid}");
+    let order = paid["order"].as_str().context("an order")?;
+    let said = user.run(&["pay", "games/game-key", "--yes", "--again"])?.done()?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    ensure!(said.contains("The code has not come") && said.contains("Fetch the code: `portcullis codes "), "{said}");
+    future.change_nothing();
+    let fetched = || user.run(&["codes", order]);
+    let mut found = fetched()?;
+    for _ in 0..100 {
+        if found.exit == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        found = fetched()?;
+    }
+    ensure!(found.done()?.stdout == b"ALPINE-RACER-1\n", "as it is advised");
+    Ok(())
+}
+
+/// An answer of which nothing arrives that can be believed.
+fn lose(passing: &mut Passing, is_lost: bool) {
+    if is_lost {
+        (passing.answer, passing.signed) = (json!({}), None);
+    }
 }
 
 /// Whether a file below a folder holds these bytes.

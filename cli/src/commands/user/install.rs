@@ -1,15 +1,16 @@
 //! `portcullis install`: fetch, verify, show, install.
 
 use clap::Args;
-use portcullis_host::{Candidate, ClientError, InstallSource, Standing};
-use portcullis_protocol::{Capabilities, Manifest, Thumbprint};
+use portcullis_host::{Candidate, ClientError, InstallSource};
+use portcullis_protocol::{Capabilities, Manifest};
 use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
+use crate::resource::publisher_key::PublisherKey;
 use crate::resource::target::{Name, Target};
 use crate::resource::{location, usage};
-use crate::screen::output::{KeyName, Lines, OfferLine, Report, UnknownLine, size, style};
+use crate::screen::output::{Lines, OfferLine, Report, UnknownLine, size, style};
 use crate::screen::progress::moved;
 
 /// Install a resource from a store, a file or an address: fetch it, verify it, show what it is
@@ -21,7 +22,8 @@ pub(crate) struct Install {
     /// Install an older version over a newer one
     #[arg(long)]
     allow_older: bool,
-    /// Accept another key of the publisher than the one pinned: its words, as the publisher told you
+    /// Accept this key of the publisher, also in place of the one pinned, and no other: its words, as the publisher told
+    /// you
     #[arg(long, value_name = "WORDS")]
     accept_key: Option<String>,
     #[command(flatten)]
@@ -35,9 +37,8 @@ struct Installed {
     title: String,
     digest: String,
     server: String,
-    publisher_key: KeyName,
-    /// `new`, `known` or `vouched`.
-    publisher_standing: &'static str,
+    #[serde(flatten)]
+    publisher_key: PublisherKey,
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced: Option<String>,
     capabilities: Capabilities,
@@ -58,13 +59,10 @@ impl Install {
         let source = self.source()?;
         let report = context.wait(async {
             let bar = context.screen.bar(&self.resource, None);
-            let mut prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
-            if let Err(ClientError::PublisherChanged { publisher, pinned, found }) = &prepared
-                && self.accepts(found)
-            {
-                library.unpin(publisher, pinned).await?;
-                prepared = library.prepare(&source, self.allow_older, &moved(&bar)).await;
-            }
+            let prepared = match &self.accept_key {
+                Some(told) => library.prepare_as_told(&source, told, self.allow_older, &moved(&bar)).await,
+                None => library.prepare(&source, self.allow_older, &moved(&bar)).await,
+            };
             bar.finish_and_clear();
             let candidate = match prepared {
                 Ok(candidate) => candidate,
@@ -80,15 +78,6 @@ impl Install {
         })?;
         context.screen.report(&report);
         Ok(())
-    }
-
-    /// Whether these are the words that the user was told.
-    fn accepts(&self, key: &Thumbprint) -> bool {
-        let words = |text: &str| -> Vec<String> {
-            let words = text.split(|between: char| between == '-' || between.is_whitespace());
-            words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
-        };
-        self.accept_key.as_deref().is_some_and(|told| words(told) == words(&key.words()))
     }
 
     fn source(&self) -> Outcome<InstallSource> {
@@ -132,12 +121,7 @@ impl Installed {
             title: manifest.title.clone(),
             digest: signed.digest().to_string(),
             server: candidate.server().to_string(),
-            publisher_key: candidate.publisher_key().into(),
-            publisher_standing: match candidate.publisher() {
-                Standing::New => "new",
-                Standing::Known => "known",
-                _ => "vouched",
-            },
+            publisher_key: PublisherKey::of(candidate.publisher_key(), candidate.publisher()),
             replaced: candidate.replaces().map(ToString::to_string),
             capabilities: manifest.capabilities,
             operations: manifest.operations.iter().map(|operation| operation.name.to_string()).collect(),
@@ -167,15 +151,10 @@ pub(crate) fn capabilities(asked: Capabilities) -> String {
 
 impl Report for Installed {
     fn text(&self) -> String {
-        let (good, warn) = (style::GOOD, style::WARN);
+        let good = style::GOOD;
         let mut lines = Lines::default();
         lines.add("title", &self.title);
-        let standing = match self.publisher_standing {
-            "new" => format!("  {warn}new: pinned from now on{warn:#}"),
-            "vouched" => format!("  {warn}a new key, for which the old one vouches{warn:#}"),
-            _ => String::new(),
-        };
-        lines.add("publisher key", format_args!("{}{standing}", self.publisher_key.words));
+        lines.add("publisher key", &self.publisher_key);
         lines.add("store", &self.server);
         lines.add("size", size(self.bytes));
         lines.add("capabilities", capabilities(self.capabilities));
@@ -190,32 +169,5 @@ impl Report for Installed {
         }
         let replaced = self.replaced.as_ref().map_or_else(String::new, |old| format!(", in place of {old}"));
         format!("{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: {}\n", self.name, self.version, self.usage)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use portcullis_protocol::SecretKey;
-
-    #[test]
-    fn only_the_words_of_the_key_accept_it() {
-        let key = |seed| SecretKey::from_seed(&[seed; 32]).public().thumbprint();
-        let accepts = |told: Option<String>| {
-            let install = Install {
-                resource: "a/b".parse().expect("a name"),
-                allow_older: false,
-                accept_key: told,
-                store: ServerOption::default(),
-            };
-            install.accepts(&key(1))
-        };
-        let words = key(1).words();
-        assert!(accepts(Some(words.clone())));
-        assert!(accepts(Some(format!("  {}\n", words.to_uppercase().replace('-', "  ")))));
-        let cut = words.rsplit_once('-').expect("several").0.to_owned();
-        for told in [None, Some(String::new()), Some(cut), Some(key(2).words()), Some(format!("{words} x"))] {
-            assert!(!accepts(told.clone()), "{told:?}");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! `portcullis pay`: pay what a merchant asks, or order what it sells, and wait for the code.
 
 use clap::Args;
-use portcullis_host::{Client, ClientError, Collected, Merchant, Standing, Storefront};
+use portcullis_host::{Client, ClientError, Collected, Merchant, Order, Standing, Storefront};
 use portcullis_protocol::codes::{CodeState, Quantity};
 use portcullis_protocol::wire::{OrderState, PaymentStep};
 use portcullis_protocol::{Digest, MerchantName, Money, Origin, PaymentRequest, Product, ProductName, Span, Verified};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::codes::not_yet;
+use super::codes::{may_answer_later, not_yet};
 use crate::context::{Context, ServerOption, origin};
 use crate::failure::{Failure, Outcome};
 use crate::payment::{self, Again, Payment};
@@ -35,7 +35,7 @@ pub(crate) struct Pay {
     /// Order although the same is on order
     #[arg(long)]
     again: bool,
-    /// Believe the merchant's new key: these are its words, and the merchant itself told you
+    /// Believe this key of the merchant, be it new, and no other: its words, as the merchant itself told you
     #[arg(long, value_name = "WORDS")]
     accept_key: Option<String>,
     /// Do not wait for the code: `portcullis codes` fetches it later
@@ -83,6 +83,9 @@ struct Paid {
     joined: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     codes: Vec<String>,
+    /// Why the codes have not come, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
     /// What has to be done before the provider decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<PaymentStep>,
@@ -120,27 +123,10 @@ impl Pay {
                 OrderState::Refunded => return Err(Payment::goes_back()),
                 OrderState::Paid | OrderState::Pending | OrderState::Other(_) => {}
             }
-            let mut codes = Vec::new();
-            let goes_elsewhere =
-                order.joined && store.code_order(&order.id).await?.is_some_and(|order| !order.comes_here);
-            if order.paid().is_some() && !self.no_wait && !goes_elsewhere {
-                let begun = Instant::now();
-                codes = loop {
-                    match store.collect_codes(&order.id).await? {
-                        Collected::Here(codes) => break codes.iter().map(ToOwned::to_owned).collect(),
-                        Collected::NotYet(state) => {
-                            let waits = state.known().is_some_and(CodeState::waits_for_code);
-                            if !waits || begun.elapsed() > PATIENCE {
-                                return Err(not_yet(&store, &order.id, state).await);
-                            }
-                            tokio::time::sleep(LOOK).await;
-                        }
-                        // It was ordered in a browser before, and has its key now.
-                        Collected::Keyed if begun.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
-                        _ => break Vec::new(),
-                    }
-                };
-            }
+            let (codes, problem) = match order.paid() {
+                Some(_) if !self.no_wait => fetch(&store, &order).await?,
+                _ => (Vec::new(), None),
+            };
             Ok(Paid {
                 server: server.to_string(),
                 order: order.id.to_string(),
@@ -150,6 +136,7 @@ impl Pay {
                 amount: amount.to_string(),
                 joined: order.joined,
                 codes,
+                problem,
                 next: order.next,
             })
         })?;
@@ -161,8 +148,13 @@ impl Pay {
         match &self.what {
             Asked::Request(_, digest) => {
                 let mut asked = store.payment_request(digest, None).await;
-                if let (Err(ClientError::MerchantChanged { merchant, .. }), Some(told)) = (&asked, &self.accept_key) {
-                    store.accept_merchant_key(merchant, told).await?;
+                if let Some(told) = &self.accept_key {
+                    let merchant = match asked {
+                        Ok(asked) => asked.merchant.name,
+                        Err(ClientError::MerchantChanged { merchant, .. }) => merchant,
+                        Err(error) => return Err(error.into()),
+                    };
+                    store.accept_merchant_key(&merchant, told).await?;
                     asked = store.payment_request(digest, None).await;
                 }
                 let asked = asked?;
@@ -235,6 +227,39 @@ impl Pay {
     }
 }
 
+/// The codes of an order that is paid, once they have come, or why they have not. What keeps them from coming for the
+/// time being is no failure of what was paid: whoever took it for one would pay again.
+async fn fetch(store: &Storefront, order: &Order) -> Outcome<(Vec<String>, Option<String>)> {
+    let begun = Instant::now();
+    loop {
+        let is_late = begun.elapsed() > PATIENCE;
+        match look(store, order).await {
+            Ok(Some(Collected::Here(codes))) => return Ok((codes.iter().map(ToOwned::to_owned).collect(), None)),
+            Ok(Some(Collected::NotYet(state))) if !state.known().is_some_and(CodeState::waits_for_code) => {
+                return Err(not_yet(store, &order.id, state).await);
+            }
+            Ok(Some(Collected::NotYet(state))) if is_late => {
+                return Ok((Vec::new(), Some(format!("after a minute it is still {state}"))));
+            }
+            // One that was ordered in a browser before has its key now.
+            Ok(Some(Collected::NotYet(_) | Collected::Keyed)) if !is_late => {}
+            Ok(_) => return Ok((Vec::new(), None)),
+            Err(error) if !is_late && may_answer_later(&error) => {}
+            Err(error @ ClientError::CodeNotAsBought { .. }) => return Err(error.into()),
+            Err(error) => return Ok((Vec::new(), Some(error.to_string()))),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Looks for the codes of an order once; none if they go to another terminal, from which it was ordered before.
+async fn look(store: &Storefront, order: &Order) -> Result<Option<Collected>, ClientError> {
+    if order.joined && store.code_order(&order.id).await?.is_some_and(|order| !order.comes_here) {
+        return Ok(None);
+    }
+    store.collect_codes(&order.id).await.map(Some)
+}
+
 /// A store that the user is signed in to: an address in a mail leads nowhere else.
 fn trusted(client: &Client, server: &Origin) -> Outcome<Origin> {
     if client.servers()?.iter().any(|pin| pin.origin == *server) {
@@ -269,9 +294,12 @@ impl Report for Paid {
         }
         match self.state {
             OrderState::Paid if self.codes.is_empty() => {
+                let (product, order) = (&self.product, &self.order);
+                let problem = self.problem.as_ref();
+                let problem = problem.map_or_else(String::new, |why| format!("The code has not come: {why}\n"));
                 format!(
-                    "{good}paid{good:#} {strong}{}{strong:#}\n{lines}\nFetch the code: `portcullis codes`\n",
-                    self.product
+                    "{good}paid{good:#} {strong}{product}{strong:#}\n{lines}\n{problem}\
+                     Fetch the code: `portcullis codes {order}`\n"
                 )
             }
             OrderState::Paid => format!("{good}paid{good:#} {strong}{}{strong:#}\n{lines}", self.product),

@@ -43,7 +43,9 @@ struct PaidIn {
     /// What has to be done before the provider decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<PaymentStep>,
-    balances: Vec<BalanceLine>,
+    /// None if the store does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balances: Option<Vec<BalanceLine>>,
     /// It was on order before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     joined: bool,
@@ -67,7 +69,8 @@ impl TopUp {
             let store = client.store(&server);
             let purchase = Purchase::of(Goods::TopUp(amount), self.payment.method());
             let order = payment::buy(&store, if self.again { purchase.again() } else { purchase }).await?;
-            let balances = store.balances().await?;
+            // It is ordered: nothing may look after this as if it were not.
+            let balances = store.balances().await.ok();
             Ok(PaidIn {
                 server: server.to_string(),
                 order: order.id.to_string(),
@@ -76,7 +79,7 @@ impl TopUp {
                 receipt: order.paid().and_then(PurchaseReceipt::top_up).map(TopUpLine::from),
                 joined: order.joined,
                 next: order.next,
-                balances: balances.iter().map(BalanceLine::from).collect(),
+                balances: balances.map(|balances| balances.iter().map(BalanceLine::from).collect()),
             })
         })?;
         context.screen.report(&report);
@@ -89,8 +92,11 @@ impl Report for PaidIn {
         let (good, strong, warn) = (style::GOOD, style::STRONG, style::WARN);
         let mut lines = Lines::default();
         lines.add("order", &self.order).add("store", &self.server);
-        for balance in &self.balances {
+        for balance in self.balances.iter().flatten() {
             lines.add("balance", balance);
+        }
+        if self.balances.is_none() {
+            lines.add("balance", "the store does not answer; see `portcullis balance`");
         }
         if self.receipt.is_some() {
             format!("{good}paid in{good:#} {strong}{}{strong:#}\n{lines}", self.amount)

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Outcome;
+use crate::resource::publisher_key::PublisherKey;
 use crate::resource::target::Name;
 use crate::screen::output::{Report, style};
 
@@ -30,6 +31,9 @@ struct Updated {
     from: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
+    /// Of the newer version.
+    #[serde(flatten)]
+    publisher_key: Option<PublisherKey>,
     /// The store has withdrawn the one that is installed, and has no newer one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     withdrawn: bool,
@@ -73,12 +77,12 @@ impl Update {
                 }
                 let failed =
                     failed.map(|failure| Failed { message: failure.to_string(), fix: failure.fix().to_owned() });
-                let (to, withdrawn) = match newest {
-                    Newest::Updated(to) => (Some(to), false),
-                    Newest::Installed => (None, false),
-                    Newest::Withdrawn => (None, true),
+                let withdrawn = matches!(newest, Newest::Withdrawn);
+                let (to, publisher_key) = match newest {
+                    Newest::Updated(to, key) => (Some(to), Some(key)),
+                    Newest::Installed | Newest::Withdrawn => (None, None),
                 };
-                resources.push(Updated { name, from, to, withdrawn, failed });
+                resources.push(Updated { name, from, to, publisher_key, withdrawn, failed });
             }
             Ok(resources)
         })?;
@@ -89,8 +93,8 @@ impl Update {
 
 /// What the newest version is.
 enum Newest {
-    /// This one, from now on.
-    Updated(String),
+    /// This one, from now on, and its publisher's key.
+    Updated(String, PublisherKey),
     /// The one that was there.
     Installed,
     /// The one that was there, and it was withdrawn.
@@ -105,10 +109,11 @@ async fn update(
 ) -> Outcome<Newest> {
     let installed = installed?;
     let bar = context.screen.bar(name, None);
-    let newer = client.library().update(&installed, &crate::screen::progress::moved(&bar)).await;
+    let newer = client.library().prepare_update(&installed, &crate::screen::progress::moved(&bar)).await;
     bar.finish_and_clear();
-    if let Some(newer) = newer? {
-        return Ok(Newest::Updated(newer.version.to_string()));
+    if let Some(candidate) = newer? {
+        let key = PublisherKey::of(candidate.publisher_key(), candidate.publisher());
+        return Ok(Newest::Updated(candidate.install().await?.version.to_string(), key));
     }
     let listing = client.store(&installed.server).entry(&installed.publisher, &installed.name).await?;
     let is_withdrawn = listing.version(&installed.version).is_some_and(|version| version.withdrawn);
@@ -125,7 +130,11 @@ impl Report for Updates {
             (_, Some(Failed { message, fix })) => {
                 format!("{bad}failed{bad:#} {} {}: {message}\n  {dim}fix{dim:#}   {fix}\n", one.name, one.from)
             }
-            (Some(to), None) => format!("{good}updated{good:#} {} {} to {to}\n", one.name, one.from),
+            (Some(to), None) => {
+                let key = one.publisher_key.as_ref().filter(|key| !key.is_known());
+                let key = key.map_or_else(String::new, |key| format!("  publisher key {key}\n"));
+                format!("{good}updated{good:#} {} {} to {to}\n{key}", one.name, one.from)
+            }
             (None, None) if one.withdrawn => {
                 format!("{} {} was withdrawn, and there is no newer version\n", one.name, one.from)
             }

@@ -1,11 +1,12 @@
 //! What is installed: who sells it, who signed it, and that it never goes back unasked.
 
 use super::test_store::{TestStore, origin, publisher_name, resource_name, rng};
-use portcullis_host::{Client, ClientError, InstallSource, Installed, Standing};
+use portcullis_host::{Candidate, Client, ClientError, InstallSource, Installed, Standing, TransportError};
 use portcullis_protocol::wire::PaymentMethod;
 use portcullis_protocol::{
     AdoptedVersions, Adoption, Digest, Document, Reason, Rights, SecretKey, Thumbprint, Verified, Version, Vouch,
 };
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -20,6 +21,12 @@ async fn install(client: &Client, source: &str) -> Result<Installed, ClientError
 fn vouch(old: &SecretKey, new: &SecretKey, seq: u64) -> String {
     let vouch = Vouch { name: publisher_name(), jwk: new.public().clone(), seq, iat: 1 };
     Verified::sign(vouch, old).compact().to_owned()
+}
+
+/// The files of what is pinned of the publisher.
+fn pins_of(home: &TempDir) -> Vec<PathBuf> {
+    let stores = std::fs::read_dir(home.path().join("publishers")).expect("pins");
+    stores.map(|store| store.expect("a store").path().join("lumen.json")).collect()
 }
 
 #[tokio::test]
@@ -102,16 +109,13 @@ async fn a_changed_publisher_key_is_refused_unless_the_old_one_vouches() {
     let installed = client.library().find("lake").expect("installed");
     client.library().remove(&installed).await.expect("removed");
     assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
-    // Unless the user says that this key is the publisher's no more. Another key's pin stays.
-    let (library, lumen) = (client.library(), publisher_name());
-    assert!(!library.unpin(&lumen, &thief.public().thumbprint()).await.expect("read"));
-    assert!(!library.unpin(&"acme".parse().expect("a name"), &old.public().thumbprint()).await.expect("read"));
-    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::PublisherChanged { .. })));
-    let stores = std::fs::read_dir(home.path().join("publishers")).expect("pins");
-    let pin = stores.map(|store| store.expect("a store").path().join("lumen.json")).next().expect("one");
+    // Unless the user was told its words by the publisher.
+    let (library, source) = (client.library(), "lumen/lake".parse().expect("a name"));
+    let pin = pins_of(&home).pop().expect("one");
     let kept = std::fs::read(&pin).expect("a pin");
-    assert!(library.unpin(&lumen, &old.public().thumbprint()).await.expect("forgotten"));
-    install(&client, "lumen/lake").await.expect("what signs now is pinned");
+    let words = thief.public().thumbprint().words();
+    let told = library.prepare_as_told(&source, &words, false, &|_, _| {}).await.expect("told");
+    told.install().await.expect("pinned");
     assert!(matches!(library.find("lake"), Ok(found) if found.digest == stolen.digest()));
     library.remove(&library.find("lake").expect("installed")).await.expect("removed");
     std::fs::write(&pin, kept).expect("as it was");
@@ -120,7 +124,6 @@ async fn a_changed_publisher_key_is_refused_unless_the_old_one_vouches() {
     store.world().resources.remove(&stolen.digest());
     store.world().publish(&third, (1, 1, 0));
     store.world().vouches = vec![vouch(&old, &second, 1), vouch(&second, &third, 2)];
-    let source = "lumen/lake".parse().expect("a name");
     let candidate = client.library().prepare(&source, false, &|_, _| {}).await.expect("vouched for");
     assert_eq!(candidate.publisher(), Standing::Vouched);
     candidate.install().await.expect("installed");
@@ -201,9 +204,9 @@ async fn a_yes_that_comes_late_takes_no_pin_back() {
         assert_eq!((pinned, found), (new.public().thumbprint(), old.public().thumbprint()));
     }
     assert_eq!(client.library().find("lake").expect("installed"), installed, "nothing was replaced");
-    // A pin that the user gave up meanwhile does not come back either.
+    // A pin that is gone meanwhile does not come back either.
     let shown = prepare().await;
-    assert!(client.library().unpin(&publisher_name(), &new.public().thumbprint()).await.expect("forgotten"));
+    std::fs::remove_file(pins_of(&home).pop().expect("one")).expect("removed");
     assert!(matches!(shown.install().await, Err(ClientError::PublisherForgotten { .. })));
     // The control: two at once who find the same.
     let (one, two) = (prepare().await, client.library().stream(&source, false).await.expect("opened"));
@@ -211,6 +214,79 @@ async fn a_yes_that_comes_late_takes_no_pin_back() {
     one.install().await.expect("installed");
     two.accept().await.expect("the same key");
     assert_eq!(prepare().await.publisher(), Standing::Known);
+}
+
+/// A publisher has lost his key, and tells his users the words of the new one. The store has a key of its own ready.
+#[tokio::test]
+async fn a_key_that_the_user_was_told_is_taken_and_no_other() {
+    let (store, home, old) = world();
+    let [new, of_store, next] = [(); 3].map(|()| SecretKey::generate(&mut rng()));
+    let words = |key: &SecretKey| key.public().thumbprint().words();
+    let (client, source) = (store.signed_in(home.path()).await, "lumen/lake".parse::<InstallSource>().expect("a name"));
+    let library = client.library();
+    let told = |key: &SecretKey| {
+        let (library, source, words) = (&library, &source, words(key));
+        async move { library.prepare_as_told(source, &words, false, &|_, _| {}).await }
+    };
+    let not_told = |refused: Result<Candidate, ClientError>| match refused.expect_err("other words") {
+        ClientError::KeyNotAsTold { found, .. } => found,
+        error => panic!("{error}"),
+    };
+    // Nothing is pinned yet, or the pinned key: the words are compared all the same.
+    store.world().publish(&old, (1, 0, 0));
+    assert_eq!(not_told(told(&new).await), old.public().thumbprint());
+    let candidate = told(&old).await.expect("the control");
+    assert_eq!(candidate.publisher(), Standing::New);
+    candidate.install().await.expect("installed");
+    assert_eq!(not_told(told(&new).await), old.public().thumbprint());
+    assert_eq!(told(&old).await.expect("the control").publisher(), Standing::Known);
+    // Two other stores know him by his old key and by another one.
+    let [other, third] = ["other", "third"].map(|name| home.path().join("publishers").join(name).join("lumen.json"));
+    let pin = pins_of(&home).pop().expect("one");
+    let by_old = std::fs::read(&pin).expect("a pin");
+    let pin_of = |key: &SecretKey| serde_json::json!({ "key": key.public(), "seq": 7 }).to_string();
+    for (file, key) in [(&other, &old), (&third, &next)] {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, pin_of(key)).expect("written");
+    }
+    // The store shows the new key when it is first asked, and its own when it is asked again.
+    let honest = store.world().publish(&new, (1, 1, 0));
+    let candidate = told(&new).await.expect("told");
+    assert_eq!((candidate.publisher(), candidate.publisher_key()), (Standing::Accepted, new.public().thumbprint()));
+    drop(candidate);
+    assert_eq!(refused(&client, "lumen/lake").await.0, old.public().thumbprint(), "nothing was given up");
+    let file = store.world().resources.remove(&honest.digest()).expect("there");
+    let forged = store.world().publish(&of_store, (1, 1, 0));
+    assert_eq!(not_told(told(&new).await), of_store.public().thumbprint());
+    // Or it breaks off.
+    store.before(|_| Some(Err(TransportError::Timeout)));
+    assert!(told(&new).await.is_err());
+    store.honest();
+    assert_eq!(std::fs::read(&pin).expect("a pin"), by_old);
+    assert_eq!(refused(&client, "lumen/lake").await.0, old.public().thumbprint());
+    // What was compared is what is installed and pinned, whatever the store shows by then; at every store where the old
+    // key was his.
+    let forged = store.world().resources.remove(&forged.digest()).expect("there");
+    store.world().resources.insert(honest.digest(), file);
+    let candidate = told(&new).await.expect("told");
+    store.world().resources.insert(forged.manifest.digest(), forged);
+    assert_eq!(candidate.install().await.expect("installed").digest, honest.digest());
+    store.world().publish(&of_store, (1, 2, 0));
+    assert_eq!(refused(&client, "lumen/lake").await.0, new.public().thumbprint());
+    let read = |file| serde_json::from_slice::<serde_json::Value>(&std::fs::read(file).expect("a pin")).expect("JSON");
+    assert_eq!(read(&other), pin_of(&new).parse::<serde_json::Value>().expect("JSON"));
+    assert_eq!(read(&third), pin_of(&next).parse::<serde_json::Value>().expect("JSON"));
+    // While he reads the words, the pinned key's own word leads elsewhere in another process.
+    store.world().resources.retain(|_, resource| resource.manifest.manifest().publisher.jwk == *new.public());
+    let last = SecretKey::generate(&mut rng());
+    store.world().publish(&last, (1, 3, 0));
+    let late = told(&last).await.expect("told");
+    store.world().resources.retain(|_, resource| resource.manifest.manifest().publisher.jwk == *new.public());
+    store.world().publish(&next, (1, 2, 0));
+    store.world().vouches = vec![vouch(&new, &next, 1)];
+    install(&store.client(home.path()), "lumen/lake").await.expect("vouched for");
+    let ClientError::PublisherChanged { pinned, found, .. } = late.install().await.expect_err("late") else { panic!() };
+    assert_eq!((pinned, found), (next.public().thumbprint(), last.public().thumbprint()));
 }
 
 /// What a publisher's key says that it adopts of lumen/lake.

@@ -157,7 +157,9 @@ async fn a_receipt_for_something_else_is_not_believed() {
         assert_eq!(error.reason(), Some(Reason::Offline));
         store.honest();
     }
+    // What its user did not believe, he orders again: it is the same order each time.
     client.store(&origin()).order(&offer, payment("ok")).await.expect("the honest case works");
+    assert_eq!((store.world().orders, open_matters(&home)), (1, 0));
 }
 
 #[tokio::test]

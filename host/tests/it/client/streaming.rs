@@ -9,7 +9,7 @@ use portcullis_host::{
 };
 use portcullis_protocol::seal::Sealer;
 use portcullis_protocol::sealed::{Sealed, countersign};
-use portcullis_protocol::{Reason, SecretKey, ServerEntry, SignedManifest, Version};
+use portcullis_protocol::{Reason, SecretKey, ServerEntry, SignedManifest};
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -372,12 +372,14 @@ async fn an_older_version_is_streamed_only_when_asked_for() {
     accept(None).await.expect("as new");
     store.world().publish(&publisher, (2, 1, 0));
     accept(None).await.expect("newer");
-    // With the publisher's key his versions are forgotten.
-    store
-        .world()
-        .resources
-        .retain(|_, resource| !resource.manifest.manifest().version.is_newer_than(&Version::new(1, u64::MAX, 0)));
-    assert!(library.unpin(&publisher_name(), &publisher.public().thumbprint()).await.expect("forgotten"));
+    // With the publisher's key that its user gives up for another one, his versions are forgotten.
+    let new = SecretKey::generate(&mut rng());
+    store.world().resources.clear();
+    store.world().publish(&new, (1, 0, 0));
+    let words = new.public().thumbprint().words();
+    let told = library.prepare_as_told(&lake(), &words, false, &|_, _| {}).await.expect("no version counts");
+    assert!(matches!(accept(None).await, Err(ClientError::PublisherChanged { .. })), "nothing is given up yet");
+    told.install().await.expect("pinned");
     accept(None).await.expect("the first that is used");
 }
 

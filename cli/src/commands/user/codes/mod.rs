@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::unpaid_codes::UnpaidCodes;
+pub(super) use self::watch::may_answer_later;
 use self::watch::{Seen, Until};
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
@@ -39,13 +40,13 @@ pub(crate) struct ShowCodes {
     /// Put the codes on the terminal's clipboard (OSC 52) instead of on the screen
     #[arg(long, requires = "order")]
     copy: bool,
-    /// Show them once: remove them from this terminal when they were shown
-    #[arg(long, requires = "order")]
+    /// Show them once: remove them from this terminal when they were written
+    #[arg(long, requires = "order", conflicts_with = "copy")]
     once: bool,
     /// Have the order delivered to this terminal, if the one that has it is lost and you say so on the order's page
     #[arg(long, requires = "order", conflicts_with_all = ["copy", "once"])]
     claim: bool,
-    /// Believe the merchant's new key: these are its words, and the merchant itself told you
+    /// Believe this key of the merchant, be it new, and no other: its words, as the merchant itself told you
     #[arg(long, value_name = "WORDS", requires = "order")]
     accept_key: Option<String>,
     /// Take the key of a merchant that you have never bought from here, without being asked
@@ -179,9 +180,18 @@ impl ShowCodes {
             self.meet(context, &store, &order)?;
         }
         let codes = context.wait(async { codes_of(&store, &order).await })?;
-        show(context.screen, &order, &codes, self.copy)?;
+        let shown = shown(context.screen, &order, &codes, self.copy)?;
         if self.once {
+            // Nobody has another copy: they go when they were written, and not before.
+            context.screen.deliver(&shown).map_err(|error| {
+                context
+                    .screen
+                    .warn(format_args!("the codes of order {order} stay on this terminal: they were not written"));
+                Failure::not_written("write to standard output", &error, "show them elsewhere, then run this again")
+            })?;
             store.forget_codes(&order)?;
+        } else {
+            context.screen.report(&shown);
         }
         Ok(())
     }
@@ -209,7 +219,7 @@ impl ShowCodes {
             let fix = "compare the words with those that the merchant itself shows, then answer y, or pass --yes";
             return Err(Failure::new(format!("the key of {} was not confirmed", merchant.name), fix));
         }
-        Ok(store.accept_merchant(&merchant)?)
+        context.wait(async { Ok(store.accept_merchant(&merchant).await?) })
     }
 }
 
@@ -295,15 +305,14 @@ pub(crate) async fn not_yet(store: &Storefront, id: &OrderId, state: ReportedSta
     Failure::new(message, fix)
 }
 
-/// Shows codes, or puts them on the clipboard of the terminal.
-fn show(screen: Screen, order: &OrderId, codes: &Codes, copy: bool) -> Outcome {
+/// Codes to be shown, unless they were put on the clipboard of the terminal.
+fn shown(screen: Screen, order: &OrderId, codes: &Codes, copy: bool) -> Outcome<Shown> {
     let texts: Vec<String> = codes.iter().map(ToOwned::to_owned).collect();
     if copy && !screen.copy(&texts.join("\n")) {
         return Err(Failure::usage("there is no terminal whose clipboard could have the codes", "leave --copy out"));
     }
     let codes = if copy { Vec::new() } else { texts };
-    screen.report(&Shown { order: order.to_string(), copied: copy, codes });
-    Ok(())
+    Ok(Shown { order: order.to_string(), copied: copy, codes })
 }
 
 impl Report for Listed {

@@ -142,7 +142,7 @@ async fn told(events: &mut Events) -> Result<Option<OrderId>, ClientError> {
 }
 
 /// Whether another attempt may go better, without anybody doing anything about it here.
-fn may_answer_later(error: &ClientError) -> bool {
+pub(in crate::commands::user) fn may_answer_later(error: &ClientError) -> bool {
     match error {
         ClientError::Refused(refused) => matches!(refused.reason, Reason::Offline | Reason::RateLimited),
         ClientError::Rejected { status, .. } => *status == 408 || *status == 429,
