@@ -198,8 +198,8 @@ pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Res
     }
 }
 
-/// Has the index forget what the new key does not stand for, some at a time, so that others are served in between. Whoever
-/// goes away does not break it off.
+/// Has the index forget what the new key does not stand for, some at a time, so that others are served in between. A
+/// publisher that goes away does not break it off.
 async fn unlist(app: &App, name: PublisherName) -> Result<(), ApiError> {
     let core = app.core.clone();
     let unlisted = tokio::spawn(async move {
